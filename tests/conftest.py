@@ -1,0 +1,18 @@
+"""For all tests: neither a busy machine nor how the tests were started is what is tested."""
+
+from __future__ import annotations
+
+import signal
+
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "patient", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=100
+)
+settings.load_profile("patient")
+
+# Started in the background or by nohup, the tests would ignore these, and so would the programs
+# that they start and signal.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)

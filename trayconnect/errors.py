@@ -1,0 +1,46 @@
+"""What went wrong, in words for people: a title, then what to do."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+
+class Remedy(enum.Enum):
+    """What can make a problem go away; decides where a session goes after it."""
+
+    WAIT = "wait"
+    """Trying again later may help: a server that is down, a lost network."""
+    USER = "user"
+    """Only the user can go on: a login was refused, a host key must be judged. Never retried."""
+    FIX = "fix"
+    """Something must be changed first: the file, the server, a port. Never retried."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that went wrong.
+
+    `title` is a short sentence that names the thing (no final full stop), `advice` says what to
+    do about it, `detail` is the technical text for logs and diagnostics; none holds a secret.
+    """
+
+    title: str
+    advice: str
+    remedy: Remedy = Remedy.FIX
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.title}. {self.advice}" if self.advice else self.title
+
+
+class ProblemError(Exception):
+    """Carries a `Problem` up to whoever can show it. The cause, if any, is `__cause__`."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(str(problem))
+        self.problem = problem
+
+
+class Cancelled(Exception):  # noqa: N818 - a request of the user, not an error
+    """The user stopped what was going on; nothing is to be reported."""

@@ -1,0 +1,339 @@
+"""What the session asks of the world, as protocols; the rooms behind them never meet."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+from urllib.parse import quote
+
+from trayconnect.cancel import Cancel
+from trayconnect.config.model import Server
+from trayconnect.errors import Problem
+
+# --- questions to the user --------------------------------------------------------------------
+
+
+class QuestionKind(enum.Enum):
+    PASSWORD = "password"
+    PASSPHRASE = "passphrase"
+    HOST_KEY = "host-key"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One line to fill in."""
+
+    label: str
+    secret: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Something only the user can say.
+
+    Without `fields` it is a yes-or-no question, and the safe answer, the default, is no.
+    """
+
+    kind: QuestionKind
+    server: str
+    """The entry's name, as in the menu."""
+    title: str
+    message: str
+    fields: tuple[Field, ...] = ()
+    confirm: str = "OK"
+    """The word on the button that answers; the other one says Cancel."""
+    can_remember: bool = False
+    """Offer to keep the answer in the system keyring."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the user said: a value a field (none for a plain yes)."""
+
+    values: tuple[str, ...] = field(default=(), repr=False)
+    remember: bool = False
+
+
+class Ask(Protocol):
+    """How an attempt asks: blocks until the user answers.
+
+    Raises `Cancelled` when the user declines, or disconnects.
+    """
+
+    def __call__(self, question: Question) -> Answer: ...
+
+
+class Prompter(Protocol):
+    """Puts questions to the user, one at a time."""
+
+    def ask(self, question: Question, cancel: Cancel) -> Answer | None:
+        """Block until answered. None: declined, or `cancel` withdrew the question.
+
+        Raises `ProblemError` when there is no way to ask."""
+        ...
+
+
+# --- a tunnel ---------------------------------------------------------------------------------
+
+
+class ByteStream(Protocol):
+    """One forwarded connection's far end. Reading and writing may go on in two threads at once."""
+
+    def recv(self, size: int) -> bytes:
+        """Block for up to `size` bytes; `b""` at the end of the stream. Raises OSError."""
+        ...
+
+    def sendall(self, data: bytes | memoryview) -> None:
+        """Block until all is taken. Raises OSError."""
+        ...
+
+    def shutdown_write(self) -> None:
+        """Tell the far end that no more will be sent (SSH_MSG_CHANNEL_EOF, RFC 4254 section 5.3).
+        Never raises."""
+        ...
+
+    def close(self) -> None:
+        """Drop both directions and wake blocked callers. Never raises; may be called twice."""
+        ...
+
+
+class OpenChannel(Protocol):
+    """Opens a stream to `host`:`port` as seen from the server, on behalf of the local `origin`.
+
+    Blocks for a bounded time. Raises `ProblemError`."""
+
+    def __call__(self, host: str, port: int, origin: tuple[str, int]) -> ByteStream: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """A finished remote command."""
+
+    status: int
+    stdout: bytes
+    stderr: bytes
+
+
+class Tunnel(Protocol):
+    """A live, logged-in way to a server."""
+
+    @property
+    def typed_login(self) -> bool:
+        """Whether a human typed something for this login that a retry could not reuse."""
+        ...
+
+    def open_channel(self, host: str, port: int, origin: tuple[str, int]) -> ByteStream:
+        """See `OpenChannel`."""
+        ...
+
+    def execute(self, command: str, stdin: bytes, timeout: float) -> Completed:
+        """Run a command to its end; at most 1 MiB of each output is kept. Raises `ProblemError`,
+        also when `timeout` seconds pass."""
+        ...
+
+    def check(self) -> None:
+        """Ask the server for a sign of life now rather than at the next interval; returns at
+        once. Silence is reported through `on_lost`."""
+        ...
+
+    @property
+    def latency(self) -> float | None:
+        """Seconds that the last answered heartbeat took."""
+        ...
+
+    def close(self) -> None:
+        """End it and join its threads, in bounded time. Never raises; may be called twice."""
+        ...
+
+
+class Connector(Protocol):
+    """Opens tunnels."""
+
+    def connect(
+        self, server: Server, *, ask: Ask, cancel: Cancel, on_lost: Callable[[Problem], None]
+    ) -> Tunnel:
+        """Connect and log in, every wait bounded.
+
+        `on_lost` is called at most once, from any thread, when the tunnel that was returned
+        dies by itself; not after `close`. Raises `ProblemError`, and `Cancelled` after
+        `cancel.set()`."""
+        ...
+
+    def forget(self, server: Server) -> None:
+        """The user disconnected: drop what was kept in memory to log in again by itself."""
+        ...
+
+
+# --- the local side ---------------------------------------------------------------------------
+
+
+class Forwarding(Protocol):
+    """The bound local ports of one session, whatever becomes of its tunnels."""
+
+    def set_target(self, host: str, port: int) -> None:
+        """Where Jupyter listens, as seen from the server. Until it is first said, connections to
+        Jupyter's local port are held; may be said again when Jupyter moved."""
+        ...
+
+    def attach(self, open_channel: OpenChannel) -> None:
+        """From now on, serve connections, the held ones first."""
+        ...
+
+    def detach(self) -> None:
+        """The tunnel is gone: end its connections, and hold new ones for a while."""
+        ...
+
+    def close(self) -> None:
+        """Unbind, end every connection, join the threads; bounded. Never raises."""
+        ...
+
+
+class Listen(Protocol):
+    """Binds all of a server's local ports.
+
+    Calls `on_refused`, from any thread, when a connection could not be carried through to what
+    it is meant for. Raises `ProblemError`; then no port is bound."""
+
+    def __call__(
+        self, server: Server, *, on_refused: Callable[[Problem], None] | None = None
+    ) -> Forwarding: ...
+
+
+# --- what answers -----------------------------------------------------------------------------
+
+
+class Reached(enum.IntEnum):
+    """How far end-to-end health goes."""
+
+    SSH = 1
+    PORT = 2
+    JUPYTER = 3
+    LOGGED_IN = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What to open in a browser. `token` logs in, and must not show anywhere."""
+
+    url: str
+    token: str = field(default="", repr=False)
+
+    @property
+    def link(self) -> str:
+        """The address with the token in it: a secret, for the user's own eyes and clipboard."""
+        if not self.token:
+            return self.url
+        joint = "&" if "?" in self.url else "?"
+        return f"{self.url}{joint}token={quote(self.token, safe='')}"
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """One look at what is behind the tunnel; `problem` says why it is not further."""
+
+    reached: Reached
+    page: Page
+    problem: Problem | None = None
+
+
+class Examine(Protocol):
+    """Looks once, end to end, through the session's own local port; bounded in time.
+
+    Calls `set_target` with where Jupyter listens before it uses the local port. Raises
+    `Cancelled`."""
+
+    def __call__(
+        self,
+        server: Server,
+        tunnel: Tunnel,
+        set_target: Callable[[str, int], None],
+        cancel: Cancel,
+    ) -> Health: ...
+
+
+# --- the desktop ------------------------------------------------------------------------------
+
+
+class Urgency(enum.Enum):
+    NORMAL = "normal"
+    CRITICAL = "critical"
+
+
+class Notifier(Protocol):
+    def notify(self, title: str, body: str, urgency: Urgency = Urgency.NORMAL) -> None:
+        """Show it, or drop it where that is impossible; returns at once. Never raises."""
+        ...
+
+
+class Browser(Protocol):
+    def open(self, page: Page) -> None:
+        """Open the default browser. Raises `ProblemError`."""
+        ...
+
+
+class Secrets(Protocol):
+    """The system keyring. Every call is bounded in time and raises `ProblemError` when it can't
+    be used."""
+
+    def get(self, server: str, account: str) -> str | None: ...
+
+    def set(self, server: str, account: str, secret: str) -> None: ...
+
+    def delete(self, server: str, account: str) -> None: ...
+
+
+class Clock(Protocol):
+    def time(self) -> float:
+        """Seconds since the epoch."""
+        ...
+
+    def monotonic(self) -> float: ...
+
+
+class Autostart(Protocol):
+    """Whether the program starts at login, as the system itself knows it."""
+
+    def is_on(self) -> bool: ...
+
+    def turn_on(self) -> None:
+        """Raises `ProblemError`."""
+        ...
+
+    def turn_off(self) -> None:
+        """Raises `ProblemError`."""
+        ...
+
+
+# --- null implementations ---------------------------------------------------------------------
+
+
+class NoPrompter:
+    """Nobody to ask."""
+
+    def ask(self, question: Question, cancel: Cancel) -> Answer | None:  # noqa: ARG002
+        return None
+
+
+class NoNotifier:
+    def notify(self, title: str, body: str, urgency: Urgency = Urgency.NORMAL) -> None:
+        pass
+
+
+class NoBrowser:
+    def open(self, page: Page) -> None:
+        pass
+
+
+class NoSecrets:
+    """Forgets everything."""
+
+    def get(self, server: str, account: str) -> str | None:  # noqa: ARG002
+        return None
+
+    def set(self, server: str, account: str, secret: str) -> None:
+        pass
+
+    def delete(self, server: str, account: str) -> None:
+        pass
