@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import os
+import re
+import stat
+from pathlib import Path
+
+import pytest
+
+from trayconnect.config.model import Auth, Config, Forward, Frozen, Jupyter, Keepalive, Server
+from trayconnect.config.sample import SAMPLE, write_sample
+from trayconnect.config.yaml_file import load, parse
+from trayconnect.errors import ProblemError
+
+HERE = Path("servers.yaml")
+
+
+def uncommented() -> str:
+    """What an editor makes of the lines below `servers:` when it takes the comment signs away."""
+    head, body = SAMPLE.split("servers:\n")
+    return head + "servers:\n" + re.sub(r"(?m)^# ?", "", body)
+
+
+def test_it_holds_no_server() -> None:
+    assert parse(SAMPLE, HERE) == Config()
+
+
+def test_uncommented_it_is_a_valid_file() -> None:
+    box, desktop = parse(uncommented(), HERE).servers
+    assert (box.name, box.host, box.local_port) == ("GPU box", "gpu.example.org", 18888)
+    assert [forward.name for forward in box.forwards] == ["TensorBoard"]
+    assert desktop.url == "http://192.168.1.20:8888/"
+
+
+@pytest.mark.parametrize("model", [Server, Auth, Jupyter, Keepalive, Forward])
+def test_it_shows_every_key(model: type[Frozen]) -> None:
+    shown = set(re.findall(r"(\w+):", uncommented()))
+    assert set(model.model_fields) <= shown
+
+
+def test_the_values_shown_are_the_defaults() -> None:
+    (box, _) = parse(uncommented(), HERE).servers
+    plain = Server(name="x", host="h", local_port=2000)
+    for field in ("port", "jupyter", "bind_address", "hold_seconds", "connect_timeout"):
+        assert getattr(box, field) == getattr(plain, field)
+
+
+class TestWriting:
+    def test_a_new_file_is_for_the_user_alone(self, tmp_path: Path) -> None:
+        path = tmp_path / "a" / "b" / "servers.yaml"
+        previous = os.umask(0)
+        try:
+            assert write_sample(path)
+        finally:
+            os.umask(previous)
+        assert load(path) == Config()
+        modes = [stat.S_IMODE(p.stat().st_mode) for p in (path, path.parent, path.parent.parent)]
+        assert modes == [0o600, 0o700, 0o700]
+
+    def test_a_file_that_is_there_stays(self, tmp_path: Path) -> None:
+        path = tmp_path / "servers.yaml"
+        path.write_text("mine")
+        assert not write_sample(path)
+        assert path.read_text() == "mine"
+
+    def test_a_link_to_nowhere_stays(self, tmp_path: Path) -> None:
+        path = tmp_path / "servers.yaml"
+        path.symlink_to(tmp_path / "elsewhere")
+        assert not write_sample(path)
+        assert not (tmp_path / "elsewhere").exists()
+
+    def test_a_folder_that_cannot_be_made(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("")
+        path = tmp_path / "file" / "servers.yaml"
+        with pytest.raises(ProblemError, match=re.escape(str(path))):
+            write_sample(path)

@@ -1,0 +1,107 @@
+"""The schema against the reader: what one takes, the other takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+
+from tests.unit.test_config_sample import uncommented
+from tests.unit.test_config_yaml_file import DESIGN
+from trayconnect.config.model import Auth, Forward, Frozen, Jupyter, Keepalive, Server
+from trayconnect.config.sample import SAMPLE
+from trayconnect.config.schema import json_schema
+from trayconnect.config.yaml_file import ConfigError, parse
+
+HERE = Path("servers.yaml")
+
+
+@pytest.fixture(scope="module")
+def validator() -> Draft202012Validator:
+    schema = json_schema()
+    Draft202012Validator.check_schema(schema)
+    return Draft202012Validator(schema)
+
+
+GOOD = [
+    DESIGN,
+    SAMPLE,
+    uncommented(),
+    "{}",
+    "servers: []",
+    "servers:\ndefaults:\n",
+    "servers: [{name: a, host: h}]\ndefaults:\n",
+    "servers: [{name: a, host: h, local_port: 1024}]",
+    "servers: [{name: a, host: h, forwards: [{name: x, port: 1}]}]",
+    "servers: [{name: a, host: '2001:db8::1', jump_hosts: ['[::1]:22', a, a@b, a@b:2]}]",
+    "servers: [{name: a, host: h, jupyter: {port: 8888}}]",
+    "servers: [{name: a, host: h, auth: {password: keyring}}]",
+    "servers: [{name: a}]\ndefaults: {host: h}",
+    "servers: [{name: a, url: 'https://[::1]:8888/x?y#z', open_browser: false}]",
+    "defaults: {keepalive: {interval: 0.5}, forwards: [{name: x, port: 1}]}",
+]
+
+BAD = [
+    "[]",
+    "server: []",
+    "servers: {}",
+    "servers: [a]",
+    "servers: [{host: h}]",
+    "servers: [{name: a}]",
+    "servers: [{name: a}]\ndefaults:\n",
+    "servers: [{name: a, host: h, url: 'http://h'}]",
+    "servers: [{name: a, url: 'http://h', port: 22}]",
+    "servers: [{name: a, url: 'ftp://h'}]",
+    "servers: [{name: a, url: 'http://a:b@h'}]",
+    "servers: [{name: a, host: 'ada@h'}]",
+    "servers: [{name: a, host: 'a b'}]",
+    "servers: [{name: a, host: '-o'}]",
+    "servers: [{name: a, host: h, prot: 22}]",
+    "servers: [{name: a, host: h, port: '22'}]",
+    "servers: [{name: a, host: h, port: 70000}]",
+    "servers: [{name: a, host: h, local_port: 80}]",
+    "servers: [{name: a, host: h, username: }]",
+    "servers: [{name: a, host: h, auth: {password: x}}]",
+    "servers: [{name: a, host: h, auth: {identity_file: 5}}]",
+    "servers: [{name: a, host: h, jump_hosts: a}]",
+    "servers: [{name: a, host: h, jump_hosts: [{host: a}]}]",
+    "servers: [{name: a, host: h, jupyter: {path: lab}}]",
+    "servers: [{name: a, host: h, forwards: [{name: x}]}]",
+    "servers: [{name: a, host: h, keepalive: {interval: 0}}]",
+    "defaults: {name: a}",
+    "defaults: {local_port: 2000}",
+    "defaults: {url: 'http://h'}",
+]
+
+
+@pytest.mark.parametrize("text", GOOD)
+def test_both_take_it(text: str, validator: Draft202012Validator) -> None:
+    parse(text, HERE)
+    found = yaml.safe_load(text)
+    validator.validate(found)
+
+
+@pytest.mark.parametrize("text", BAD)
+def test_both_refuse_it(text: str, validator: Draft202012Validator) -> None:
+    with pytest.raises(ConfigError):
+        parse(text, HERE)
+    assert not validator.is_valid(yaml.safe_load(text))
+
+
+@pytest.mark.parametrize("model", [Server, Auth, Jupyter, Keepalive, Forward])
+def test_every_key_is_described(model: type[Frozen]) -> None:
+    definitions = json_schema()["$defs"]
+    assert isinstance(definitions, dict)
+    properties = definitions[model.__name__]["properties"]
+    assert set(properties) == set(model.model_fields)
+    for name, value in properties.items():
+        described = value.get("description") or definitions[value["$ref"].split("/")[-1]]
+        assert described, name
+        assert "null" not in str(value)
+
+
+def test_a_new_one_each_time() -> None:
+    json_schema().clear()
+    assert json_schema()

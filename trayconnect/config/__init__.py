@@ -1,0 +1,1 @@
+"""The file of servers: its types, its reader, its schema."""

@@ -1,0 +1,90 @@
+"""The file that a new user begins with."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from trayconnect.errors import Problem, ProblemError
+
+SAMPLE = """\
+# The servers of trayconnect. Save this file, and the menu follows by itself.
+#
+# To begin, remove the '# ' before the lines of an entry, and make it yours. An SSH server needs a
+# name and a host; all else may be left out. "trayconnect check" tells what is wrong with the file.
+# Passwords never stand here: trayconnect asks for them, or keeps them in the system keyring.
+
+servers:
+#   - name: GPU box                       # shown in the menu; unique
+#     host: gpu.example.org               # a name or an address
+#     port: 22
+#     username: ada                       # default: your name on this machine
+#     auth:
+#       identity_file: ~/.ssh/id_ed25519  # the keys of the SSH agent are tried too
+#       password: ask                     # ask | keyring; never the password itself
+#     jump_hosts: [ada@gate.example.org:2222]
+#     jupyter:
+#       host: localhost                   # as seen from the server
+#       port: auto                        # a number, or auto: the one that runs, else 8888
+#       path: /lab
+#     local_port: 18888                   # default: derived from the name, and stable
+#     bind_address: 127.0.0.1             # anything else lets other machines in
+#     hold_seconds: 20                    # a new browser connection waits while reconnecting
+#     connect_timeout: 15                 # seconds, for each step
+#     keepalive: {interval: 15, count_max: 3}
+#     open_browser: true
+#     connect_on_start: false
+#     forwards:                           # more ports of the same server
+#       - name: TensorBoard
+#         local_port: 6006                # default: derived from the names, and stable
+#         host: localhost
+#         port: 6006
+#         open: true                      # offer it in the menu
+#
+#   - name: Lab desktop
+#     url: http://192.168.1.20:8888/      # a direct connection: no tunnel, the same menu
+#
+# defaults:                               # what servers share; any key but name, url, local_port
+#   keepalive: {interval: 30, count_max: 3}
+"""
+
+
+def write_sample(path: Path) -> bool:
+    """Write the sample for the user alone (0600) where there is no file yet, with the folders
+    above it (0700); false if there is one. Raises `ProblemError`."""
+    try:
+        _make_folder(path.parent)
+        return _write(path)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        raise ProblemError(
+            Problem(
+                title=f"The file of servers {path} cannot be written",
+                advice="Check the permissions of its folder and the space on the disk, or name "
+                "another file with --config.",
+                detail=str(error),
+            )
+        ) from error
+
+
+def _make_folder(folder: Path) -> None:
+    # Path.mkdir(parents=True) gives its mode to the last folder only.
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(mode=0o700, exist_ok=True)
+
+
+def _write(path: Path) -> bool:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    try:
+        descriptor = os.open(path, flags, 0o600)
+    except FileExistsError:
+        return False
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(SAMPLE)
+    except OSError:
+        # A full disk must not leave half a sample, which the next start would keep.
+        path.unlink(missing_ok=True)
+        raise
+    return True

@@ -1,0 +1,83 @@
+"""What was meant by a key that the file does not know."""
+
+from __future__ import annotations
+
+import difflib
+
+from trayconnect.config.model import Auth, Forward, Jupyter, Keepalive, Server
+from trayconnect.config.scalars import shown
+
+TOP = ""
+"""The section of the file's own keys."""
+
+SECTIONS: dict[str, tuple[str, ...]] = {
+    TOP: ("servers", "defaults"),
+    "servers": tuple(Server.model_fields),
+    "defaults": tuple(Server.model_fields),
+    "auth": tuple(Auth.model_fields),
+    "jupyter": tuple(Jupyter.model_fields),
+    "keepalive": tuple(Keepalive.model_fields),
+    "forwards": tuple(Forward.model_fields),
+}
+
+# The words of ssh_config(5) and of other programs, as `_plain` spells them.
+_OTHER_WORDS = {
+    "user": "username",
+    "login": "username",
+    "hostname": "host",
+    "address": "host",
+    "server": "host",
+    "label": "name",
+    "title": "name",
+    "key": "identity_file",
+    "keyfile": "identity_file",
+    "sshkey": "identity_file",
+    "proxyjump": "jump_hosts",
+    "gateway": "jump_hosts",
+    "bastion": "jump_hosts",
+    "localforward": "forwards",
+    "tunnels": "forwards",
+    "serveraliveinterval": "interval",
+    "serveralivecountmax": "count_max",
+    "timeout": "connect_timeout",
+    "browser": "open_browser",
+    "autoconnect": "connect_on_start",
+    "autostart": "connect_on_start",
+    "link": "url",
+    "hosts": "servers",
+}
+_PLACES = {
+    "auth": "under 'auth'",
+    "jupyter": "under 'jupyter'",
+    "keepalive": "under 'keepalive'",
+    "servers": "to an entry of 'servers'",
+}
+_LONGEST = 40
+
+
+def _plain(key: str) -> str:
+    return key.strip().lower().replace("_", "").replace("-", "")
+
+
+_MEANT = _OTHER_WORDS | {_plain(field): field for keys in SECTIONS.values() for field in keys}
+
+
+def describe(key: str, section: str) -> str:
+    """The message about a key that does not belong to a section."""
+    return f"unknown key {shown(key)}{_hint(key, section)}"
+
+
+def _hint(key: str, section: str) -> str:
+    fields = SECTIONS.get(section, ())
+    meant = _MEANT.get(_plain(key), key)
+    if meant in fields:
+        return f": did you mean '{meant}'?"
+    near = difflib.get_close_matches(key, fields, n=1) if len(key) <= _LONGEST else []
+    if near:
+        return f": did you mean '{near[0]}'?"
+    for other, place in _PLACES.items():
+        if meant in SECTIONS[other]:
+            return f": '{meant}' belongs {place}"
+    if meant in SECTIONS[TOP]:
+        return f": '{meant}' stands at the left margin"
+    return f"; known here: {', '.join(fields)}"

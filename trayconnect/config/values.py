@@ -1,0 +1,158 @@
+"""What single values of the file must look like, beyond their type.
+
+Each function takes the value and returns it, or raises ValueError with words that follow the
+key's name: "host" + "must not hold spaces". None of them repeats a value that may hold a secret.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
+
+from trayconnect.config.secret_keys import names_secret
+
+HOST_PATTERN = r"^[^\s/@\[\]-][^\s/@\[\]]*$"
+PATH_PATTERN = r"^/\S*$"
+URL_PATTERN = r"^[Hh][Tt][Tt][Pp][Ss]?://[^\s/@?#]+([/?#]\S*)?$"
+JUMP_HOST_PATTERN = r"^([^\s:]+@)?(\[[0-9A-Fa-f:.%]+\](:[0-9]+)?|[^\s/@\[\],]+)$"
+JUMP_HOST_FORM = "must be [user@]host[:port], with an IPv6 address in brackets"
+
+_HOST_AND_PORT = re.compile(r"[^:]+:[0-9]+")
+_JUMP_HOST = re.compile(
+    r"(?:(?P<username>.+)@)?(?:\[(?P<address>[^\[\]]+)\]|(?P<host>[^@:\[\]]+))(?::(?P<port>[0-9]+))?"
+)
+
+
+def printable(value: str) -> str:
+    """No control characters, no space at the ends."""
+    # Emoji and some scripts are written with joiners, which Python does not count as printable.
+    visible = value.replace("\u200c", "").replace("\u200d", "")
+    if value != value.strip() or not visible.isprintable():
+        raise ValueError("must not begin or end with a space, nor hold control characters")
+    return value
+
+
+def host_name(value: str) -> str:
+    """A name or an address; nothing around it."""
+    if "://" in value:
+        raise ValueError("must be the bare name: split it into username, host and port")
+    if "@" in value:
+        raise ValueError("must not hold a user name: split it into username and host")
+    if not value.isprintable() or any(character.isspace() for character in value):
+        raise ValueError(
+            "must not hold spaces: it is a name such as gpu.example.org, or an address; "
+            "the text for the menu is 'name'"
+        )
+    if "[" in value or "]" in value:
+        raise ValueError("takes an address without brackets, and the port under 'port'")
+    if "/" in value:
+        raise ValueError("must not hold a slash: it is a name or an address, not a URL")
+    # OpenSSH reads such a word as an option (CVE-2017-1000117 and its kin).
+    if value.startswith("-"):
+        raise ValueError("must not begin with '-'")
+    if ":" in value and not _is_ipv6(value):
+        if _HOST_AND_PORT.fullmatch(value):
+            raise ValueError("must not hold the port: split it into host and port")
+        raise ValueError("is not an IPv6 address, and no other host holds a ':'")
+    return value
+
+
+def bind_address(value: str) -> str:
+    """An address of this machine to listen on."""
+    try:
+        ipaddress.ip_address(value)
+    except ValueError:
+        raise ValueError(
+            "must be an IP address: 127.0.0.1 for this machine only, 0.0.0.0 for everyone"
+        ) from None
+    return value
+
+
+def local_port(value: int) -> int:
+    """A port that needs no root."""
+    if value < 1024:
+        raise ValueError("must be from 1024 to 65535: only root may listen on a port below 1024")
+    return value
+
+
+def user_path(value: object) -> object:
+    """Text becomes a path, with `~` expanded; anything else is left for the type check."""
+    if not isinstance(value, str):
+        return value
+    if "PRIVATE KEY" in value or "\n" in value:
+        raise ValueError("must be the path of a key file, not the key itself")
+    if not value or not value.isprintable():
+        raise ValueError("must be the path of a file, such as ~/.ssh/id_ed25519")
+    try:
+        return Path(value).expanduser()
+    except RuntimeError:
+        raise ValueError("names the home folder of a user unknown here") from None
+
+
+def page_path(value: str) -> str:
+    """The path of a page, with its query."""
+    if not re.fullmatch(PATH_PATTERN, value) or not value.isprintable():
+        raise ValueError("must begin with '/' and hold no spaces")
+    _no_token(value)
+    return value
+
+
+def direct_url(value: str) -> str:
+    """An http or https address, without a login in it."""
+    if not value.isprintable() or any(character.isspace() for character in value):
+        raise ValueError("must not hold spaces")
+    try:
+        parts = urlsplit(value)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise ValueError(
+            "is not a valid address: write it as http://host:port/path, with an IPv6 address in "
+            "brackets"
+        ) from None
+    if parts.scheme not in ("http", "https"):
+        raise ValueError("must begin with http:// or https://")
+    if "@" in parts.netloc:
+        raise ValueError("must not hold a user name or a password: the page asks for them")
+    if not host:
+        raise ValueError("names no host: write it as http://host:port/path")
+    _no_token(value)
+    return value
+
+
+def jump_host(value: str) -> dict[str, object]:
+    """`[user@]host[:port]`, as in OpenSSH's ProxyJump, taken apart; what is left out is absent."""
+    if "," in value:
+        raise ValueError("must be one jump host: give each its own entry of the list")
+    if _is_ipv6(value):
+        return {"host": value}
+    match = _JUMP_HOST.fullmatch(value)
+    if match is None:
+        raise ValueError(JUMP_HOST_FORM)
+    username, address, port = match["username"], match["address"], match["port"]
+    if username and ":" in username:
+        raise ValueError("must not hold a password: " + JUMP_HOST_FORM)
+    if address and not _is_ipv6(address):
+        raise ValueError(JUMP_HOST_FORM)
+    parts: dict[str, object] = {"host": address or match["host"]}
+    if username:
+        parts["username"] = username
+    if port:
+        # Six digits are out of range already; int() refuses thousands of them.
+        parts["port"] = int(port[:6])
+    return parts
+
+
+def _is_ipv6(value: str) -> bool:
+    try:
+        ipaddress.IPv6Address(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _no_token(url: str) -> None:
+    parts = urlsplit(url)
+    if any(names_secret(key) for key, _ in parse_qsl(f"{parts.query}&{parts.fragment}")):
+        raise ValueError("must not hold a token: remove it, the page asks for it")

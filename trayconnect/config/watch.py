@@ -1,0 +1,185 @@
+"""Notices when a file changes, however an editor saves it, and costs nothing meanwhile."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from watchdog.events import FileSystemEvent, FileSystemEventHandler
+from watchdog.observers import Observer
+from watchdog.observers.api import BaseObserver
+
+_logger = logging.getLogger(__name__)
+
+QUIET_SECONDS = 0.2
+"""A burst is over when nothing happened for so long."""
+BURST_SECONDS = 2.0
+"""The longest a burst may put off the call, in a folder that is never quiet."""
+POLL_SECONDS = 10.0
+"""Between two looks at the file where the system cannot tell of changes."""
+_JOIN_SECONDS = 5.0
+_MAX_LINKS = 40  # as many as Linux follows
+_READS = ("opened", "closed_no_write")
+
+_State = tuple[tuple[str, ...], tuple[int, ...] | None]
+
+
+class FileWatcher:
+    """Calls `on_change` once for each burst of changes to a file: written, replaced, created or
+    deleted, at its path or at the end of the symbolic links that lead from there.
+
+    The calls come from one thread, named "tc-config-watch". What counts is the state of the file
+    at the end of the burst, so that other files beside it, and readers, cause no call. Changes
+    count from the moment it is made: make it before reading the file, and none is missed.
+    """
+
+    def __init__(self, path: Path, on_change: Callable[[], None]) -> None:
+        self._path = path.absolute()
+        self._on_change = on_change
+        self._wake = threading.Event()
+        self._stopping = False
+        self._folder_gone = False
+        self._polling = False
+        self._thread = threading.Thread(target=self._run, name="tc-config-watch", daemon=True)
+        self._observer: BaseObserver | None = None
+        self._watched: set[Path] = set()
+        self._state = _state(self._path)
+
+    def start(self) -> None:
+        """Begin; may be called once."""
+        self._observe()
+        self._wake.set()  # to see what changed before
+        self._thread.start()
+
+    def stop(self) -> None:
+        """No call begins after this returns, and no thread is left. May be called twice, and
+        from within `on_change`."""
+        self._stopping = True
+        self._wake.set()
+        if self._thread.ident is not None and self._thread is not threading.current_thread():
+            self._thread.join(_JOIN_SECONDS)
+        self._unobserve()
+
+    def _run(self) -> None:
+        while self._wait():
+            self._observe()
+            state = _state(self._path)
+            if state != self._state:
+                self._state = state
+                self._call()
+
+    def _wait(self) -> bool:
+        """Sleep until a burst of events is over; false when it is time to end."""
+        self._wake.wait(POLL_SECONDS if self._observer is None else None)
+        limit = time.monotonic() + BURST_SECONDS
+        while not self._stopping and time.monotonic() < limit:
+            self._wake.clear()
+            if not self._wake.wait(QUIET_SECONDS):
+                break
+        return not self._stopping
+
+    def _call(self) -> None:
+        try:
+            self._on_change()
+        except Exception:
+            # One bad turn must not end the watch.
+            _logger.exception("Could not take in the change of %s", self._path)
+
+    def _observe(self) -> None:
+        """Watch the folders that matter now; where that fails, `_wait` looks by itself."""
+        folders = _folders(self._path)
+        if self._observer is not None and folders == self._watched and not self._folder_gone:
+            return
+        self._folder_gone = False
+        try:
+            if self._observer is None:
+                self._observer = Observer()
+                self._observer.start()
+            self._observer.unschedule_all()
+            for folder in folders:
+                self._observer.schedule(_Handler(self._notice), str(folder))
+        except (OSError, RuntimeError) as error:
+            # Out of inotify watches or instances; a folder that vanished; FSEvents' own failures.
+            if not self._polling:
+                _logger.warning(
+                    "The system cannot tell of changes to %s (%s): looking every %g s",
+                    self._path,
+                    error,
+                    POLL_SECONDS,
+                )
+            self._polling = True
+            self._unobserve()
+        else:
+            self._polling = False
+            self._watched = folders
+            _name_threads()
+            if _folders(self._path) != folders:  # made or removed just now
+                self._wake.set()
+
+    def _unobserve(self) -> None:
+        observer, self._observer = self._observer, None
+        if observer is not None:
+            observer.stop()
+            if observer.ident is not None:
+                observer.join(_JOIN_SECONDS)
+
+    def _notice(self, event: FileSystemEvent) -> None:
+        """Called by watchdog, in a thread of its own."""
+        if event.event_type in _READS:
+            return
+        if event.event_type == "deleted" and event.is_directory:
+            self._folder_gone = True  # a folder of the same name would need a new watch
+        self._wake.set()
+
+
+class _Handler(FileSystemEventHandler):
+    def __init__(self, notice: Callable[[FileSystemEvent], None]) -> None:
+        self._notice = notice
+
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        self._notice(event)
+
+
+def _links(path: Path) -> list[Path]:
+    """The path, and each further one that symbolic links lead to."""
+    paths = [path]
+    while len(paths) <= _MAX_LINKS:
+        try:
+            target = paths[-1].readlink()
+        except OSError:  # no link, or nothing there
+            break
+        paths.append(Path(os.path.normpath(paths[-1].parent.resolve() / target)))
+    return paths
+
+
+def _folders(path: Path) -> set[Path]:
+    """Where the entries live that decide what the path leads to. For a folder that is not there,
+    the nearest one above it that is."""
+    folders = set()
+    for link in _links(path):
+        folder = link.parent
+        while not folder.is_dir() and folder != folder.parent:
+            folder = folder.parent
+        folders.add(folder.resolve())
+    return folders
+
+
+def _state(path: Path) -> _State:
+    """Differs whenever the file does."""
+    links = tuple(map(str, _links(path)))
+    try:
+        found = path.stat()
+    except OSError:
+        return links, None
+    return links, (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
+def _name_threads() -> None:
+    """Ours by name in a thread dump, which watchdog has no way to say."""
+    for thread in threading.enumerate():
+        if type(thread).__module__.startswith("watchdog."):
+            thread.name = "tc-config-watch events"

@@ -1,0 +1,90 @@
+"""What pydantic finds, in plain words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence as Many
+
+from pydantic_core import ErrorDetails
+
+from trayconnect.config import scalars
+from trayconnect.config.scalars import shown, surprise
+from trayconnect.config.unknown_keys import SECTIONS
+from trayconnect.config.yaml_tree import Node, Scalar, Sequence
+
+_NUMBER = re.compile(r"[-+]?[0-9]+(\.[0-9]+)?")
+_WANTED = {
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "string_type": "text",
+    "path_type": "the path of a file",
+    "tuple_type": "a list: [one, another], or a line with '- ' for each",
+}
+_LIMITS = {
+    "greater_than": ("more than", "gt"),
+    "greater_than_equal": ("at least", "ge"),
+    "less_than": ("less than", "lt"),
+    "less_than_equal": ("at most", "le"),
+}
+
+
+def describe(label: str, node: Node, section: str, errors: Many[ErrorDetails]) -> str:
+    """One message for all that pydantic says of one value: `label` names it, `section` is the
+    nearest mapping that the file's format has a word for."""
+    # Of a union every branch complains; the one that liked the type says more than the others.
+    for error in errors:
+        words = _fault(error, node)
+        if words:
+            return f"{label} {words}"
+    wanted = dict.fromkeys(_wanted(error, section) for error in errors)
+    return _mismatch(label, node, " or ".join(wanted))
+
+
+def missing(key: str, section: str) -> str:
+    """The message about a key that must be there."""
+    owner = {"servers": "server", "forwards": "forward"}.get(section, "mapping")
+    return f"this {owner} has no {key}: add '{key}: …'"
+
+
+def _fault(error: ErrorDetails, node: Node) -> str:
+    """What is wrong with a value of the right type; empty if the type is wrong."""
+    kind, context = error["type"], error.get("ctx", {})
+    if kind in _LIMITS:
+        words, limit = _LIMITS[kind]
+        wanted = f"must be {words} {context[limit]:g}"
+        # The port of a jump host is only a part of its word.
+        if isinstance(node, Scalar) and node.tag != scalars.TEXT:
+            return f"{wanted}, not {shown(node.text)}"
+        return wanted
+    if kind == "value_error":
+        return str(context["error"])
+    if kind == "string_too_short":
+        return "must not be empty"
+    if kind == "string_too_long":
+        return f"must have at most {context['max_length']} characters"
+    return ""
+
+
+def _wanted(error: ErrorDetails, section: str) -> str:
+    kind = error["type"]
+    if kind == "literal_error":
+        return str(error["ctx"]["expected"]).replace("'", "")
+    if kind == "model_type":
+        return f"a mapping with keys of its own ({', '.join(SECTIONS.get(section, ()))})"
+    return _WANTED.get(kind, "something else")
+
+
+def _mismatch(label: str, node: Node, wanted: str) -> str:
+    if not isinstance(node, Scalar):
+        kind = "a list" if isinstance(node, Sequence) else "a mapping"
+        return f"{label} must be {wanted}, not {kind}"
+    if node.tag == scalars.NULL:
+        return f"{label} has no value: it must be {wanted}; or remove the line"
+    if node.quoted and (_NUMBER.fullmatch(node.text) or node.text in ("true", "false")):
+        return f"{label} must be {wanted}: remove the quotes"
+    odd = surprise(node.tag, node.text)
+    if wanted == "text" and node.tag != scalars.TEXT:
+        return f"{label} must be text{', and ' + odd if odd else ''}: put it in quotes"
+    return f"{label} must be {wanted}" + (f"; {odd}" if odd else f", not {shown(node.text)}")

@@ -1,0 +1,170 @@
+"""A `servers.yaml` to its types, with everything that is wrong with it told at once."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from trayconnect.config import local_ports, unknown_keys
+from trayconnect.config.checks import check_servers
+from trayconnect.config.defaults import usable_defaults, with_defaults
+from trayconnect.config.model import Config, Server
+from trayconnect.config.problems import WHOLE_FILE, ConfigError, FileProblem, Mark, Report
+from trayconnect.config.scalars import NULL
+from trayconnect.config.secret_keys import without_secrets
+from trayconnect.config.syntax import mark_of_offset
+from trayconnect.config.unknown_keys import SECTIONS, TOP
+from trayconnect.config.validation import validate
+from trayconnect.config.yaml_tree import (
+    BROKEN,
+    MAX_SIZE,
+    Entry,
+    Mapping,
+    Node,
+    Scalar,
+    Sequence,
+    compose,
+    mapping,
+)
+
+__all__ = ["MAX_BYTES", "ConfigError", "FileProblem", "load", "parse"]
+
+MAX_BYTES = 1024 * 1024
+_TOO_MANY = f"more than {local_ports.CAPACITY} servers and forwards"
+
+
+def load(path: Path) -> Config:
+    """Read a file. Raises `ConfigError`, also when there is none."""
+    return parse(_read(path), path)
+
+
+def parse(text: str, path: Path) -> Config:
+    """What a text says; `path` only names it. A text without servers is a valid one.
+
+    Raises `ConfigError`."""
+    report = Report(path)
+    config = _config(text.removeprefix("\ufeff"), report)
+    report.raise_if_any()
+    return config or Config()
+
+
+def _config(text: str, report: Report) -> Config | None:
+    if len(text) > MAX_BYTES:
+        report.add(WHOLE_FILE, f"larger than {MAX_BYTES // 1024} KiB, too much for servers")
+        return None
+    root = compose(text, report)
+    if root is None or _is_nothing(root):
+        return None
+    if not isinstance(root, Mapping):
+        report.add(root.mark, "a file of servers begins with 'servers:', and a list below it")
+        return None
+    root = without_secrets(root, report)
+    assert isinstance(root, Mapping)
+    for key, entry in root.entries.items():
+        if key not in SECTIONS[TOP]:
+            report.add(entry.mark, unknown_keys.describe(key, TOP))
+    defaults = _defaults(root, report)
+    return _servers(root, defaults, report)
+
+
+def _defaults(root: Mapping, report: Report) -> Mapping:
+    node = root.get("defaults")
+    if node is None or _is_nothing(node):
+        return mapping(root.mark, {})
+    if not isinstance(node, Mapping):
+        report.add(node.mark, "defaults must be a mapping of what servers share, such as keepalive")
+        return mapping(root.mark, {})
+    shared = usable_defaults(node, report)
+    # On their own too: a fault is told even when no server takes the value.
+    server = {"name": "defaults", "host": "defaults", **shared.data()}
+    if _fill_ports([server], shared.mark, report):
+        validate(Server, server, shared, "defaults", report)
+    return shared
+
+
+def _servers(root: Mapping, defaults: Mapping, report: Report) -> Config | None:
+    node = root.get("servers")
+    if node is None or _is_nothing(node):
+        return None
+    if not isinstance(node, Sequence):
+        report.add(node.mark, "servers must be a list: begin each entry with '- name: …'")
+        return None
+    if len(node.items) > local_ports.CAPACITY:
+        report.add(node.mark, _TOO_MANY)
+        return None
+    if node.size + len(node.items) * defaults.size > MAX_SIZE:
+        report.add(node.mark, "too much for a file of servers, with what 'defaults' adds to each")
+        return None
+    merged: list[Node] = [
+        with_defaults(item, defaults) if isinstance(item, Mapping) else item for item in node.items
+    ]
+    check_servers([server for server in merged if isinstance(server, Mapping)], report)
+    servers = Sequence(node.mark, tuple(merged))
+    tree = mapping(root.mark, {"servers": Entry(root.entries["servers"].mark, servers)})
+    data = tree.data()
+    if not _fill_ports(data["servers"], node.mark, report):
+        return None
+    return validate(Config, data, tree, TOP, report)
+
+
+def _fill_ports(servers: list[object], mark: Mark, report: Report) -> bool:
+    try:
+        local_ports.fill(servers)
+    except ValueError:
+        report.add(mark, _TOO_MANY)
+        return False
+    return True
+
+
+def _is_nothing(node: Node) -> bool:
+    """Whether it is an empty value, as when all below a key is a comment; or already reported."""
+    return isinstance(node, Scalar) and node.tag in (NULL, BROKEN)
+
+
+def _read(path: Path) -> str:
+    try:
+        data = _bytes(path)
+    except FileNotFoundError:
+        raise _whole(path, "there is no such file") from None
+    except PermissionError as error:
+        raise _whole(path, "may not be read: check its owner and permissions") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        raise _whole(path, f"cannot be read: {getattr(error, 'strerror', '') or error}") from error
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        before = data[: error.start].decode().removeprefix("\ufeff")
+        mark = mark_of_offset(before, len(before))
+        message = "not UTF-8: save the file in the encoding UTF-8"
+        raise ConfigError([FileProblem(path, *mark, message)]) from None
+
+
+def _bytes(path: Path) -> bytes:
+    # Without O_NONBLOCK, opening a pipe that nobody writes to would wait for ever.
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(path, flags)
+    try:
+        regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        data = _read_all(descriptor) if regular else b""
+    finally:
+        os.close(descriptor)
+    if not regular:
+        raise _whole(path, "not a regular file")
+    if len(data) > MAX_BYTES:
+        raise _whole(path, f"larger than {MAX_BYTES // 1024} KiB, too much for servers")
+    return data
+
+
+def _read_all(descriptor: int) -> bytes:
+    """To the end, but not much further than `MAX_BYTES`."""
+    chunks: list[bytes] = []
+    size = 0
+    while size <= MAX_BYTES and (chunk := os.read(descriptor, MAX_BYTES + 1)):
+        chunks.append(chunk)
+        size += len(chunk)
+    return b"".join(chunks)
+
+
+def _whole(path: Path, message: str) -> ConfigError:
+    return ConfigError([FileProblem(path, *WHOLE_FILE, message)])
