@@ -1,0 +1,456 @@
+"""The transition table: what each event does in each state, and what it must never do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.servers import make_server
+from trayconnect.errors import Problem, Remedy
+from trayconnect.ports import Answer, Health, Page, Question, QuestionKind, Reached
+from trayconnect.session import backoff
+from trayconnect.session.effects import (
+    Check,
+    Close,
+    Drop,
+    Effect,
+    Notify,
+    Open,
+    OpenBrowser,
+    RetryAfter,
+    Update,
+)
+from trayconnect.session.events import (
+    Answered,
+    Asked,
+    Closed,
+    ConfigChanged,
+    Connected,
+    ConnectFailed,
+    Event,
+    HealthChanged,
+    Lost,
+    NetworkChanged,
+    RetryDue,
+    Start,
+    Stop,
+    Woke,
+)
+from trayconnect.session.machine import TABLE, IllegalEvent, Moment, step
+from trayconnect.session.state import Session, State
+
+SERVER = make_server()
+PAGE = Page("http://127.0.0.1:18888/lab")
+DOWN = Problem("gpu refused", "Is it on?", Remedy.WAIT)
+REFUSED = Problem("Login refused", "Check the key", Remedy.USER)
+CHANGED = Problem("The host key changed", "Ask the administrator", Remedy.FIX)
+SILENT = Problem("Nothing listens on localhost:8888", "Start Jupyter there")
+QUESTION = Question(QuestionKind.PASSWORD, "GPU box", "Password", "ada@gpu's password")
+READY = Health(Reached.JUPYTER, PAGE)
+AMBER = Health(Reached.SSH, PAGE, SILENT)
+NOW = Moment(now=1000.0, chance=0.0)
+
+
+def run(
+    *events: Event, session: Session | None = None, moment: Moment = NOW
+) -> tuple[Session, list[Effect]]:
+    """Feed events one by one; the effects of the last."""
+    current = session or Session(SERVER)
+    effects: tuple[Effect, ...] = ()
+    for event in events:
+        current, effects = step(current, event, moment)
+    return current, list(effects)
+
+
+UP = (Start(), Connected(1))
+READY_UP = (*UP, HealthChanged(1, READY))
+
+
+def ready(attempt: int) -> tuple[Event, ...]:
+    return Connected(attempt), HealthChanged(attempt, READY)
+
+
+def test_start_opens_the_first_attempt() -> None:
+    session, effects = run(Start())
+    assert session.state is State.CONNECTING
+    assert session.since == 1000.0
+    assert effects == [Open(1, SERVER)]
+
+
+def test_the_browser_opens_once_on_the_first_page_after_the_users_start() -> None:
+    session, effects = run(*READY_UP)
+    assert (session.state, effects) == (State.UP, [OpenBrowser(PAGE)])
+    _, again = run(HealthChanged(1, READY), session=session)
+    assert again == []
+
+
+def test_the_browser_does_not_open_on_a_reconnect() -> None:
+    session, effects = run(
+        *READY_UP, Lost(1, DOWN), RetryDue(2), Connected(2), HealthChanged(2, READY)
+    )
+    assert session.state is State.UP
+    assert effects == []
+
+
+def test_the_browser_still_opens_when_the_first_attempts_failed() -> None:
+    _, effects = run(
+        Start(), ConnectFailed(1, DOWN), RetryDue(2), Connected(2), HealthChanged(2, READY)
+    )
+    assert effects == [OpenBrowser(PAGE)]
+
+
+def test_the_browser_stays_closed_where_the_file_says_so() -> None:
+    quiet = Session(make_server(open_browser=False))
+    session, effects = run(*READY_UP, session=quiet)
+    assert effects == []
+    assert not session.owes_browser
+
+
+def test_a_silent_jupyter_is_said_once_and_the_browser_opens_when_it_starts() -> None:
+    session, effects = run(*UP, HealthChanged(1, AMBER))
+    assert [type(effect) for effect in effects] == [Notify]
+    assert session.problem == SILENT
+    session, effects = run(HealthChanged(1, AMBER), session=session)
+    assert effects == []
+    session, effects = run(HealthChanged(1, READY), session=session)
+    assert effects == [OpenBrowser(PAGE)]
+    assert session.problem is None
+
+
+@pytest.mark.parametrize(
+    ("problem", "state"),
+    [(DOWN, State.WAITING), (REFUSED, State.NEEDS_YOU), (CHANGED, State.FAILED)],
+)
+@pytest.mark.parametrize("report", [ConnectFailed, Lost])
+def test_a_failure_goes_where_its_remedy_says(
+    problem: Problem, state: State, report: Callable[[int, Problem], Event]
+) -> None:
+    session, effects = run(Start(), report(1, problem))
+    assert session.state is state
+    assert session.problem == problem
+    assert session.attempt == 2
+    assert isinstance(effects[0], Drop)
+    retries = [effect for effect in effects if isinstance(effect, RetryAfter)]
+    notices = [effect for effect in effects if isinstance(effect, Notify)]
+    assert bool(retries) is (state is State.WAITING)
+    assert bool(notices) is (state is not State.WAITING)
+
+
+def test_a_typed_login_is_never_repeated_by_itself() -> None:
+    session, effects = run(Start(), Connected(1, typed_login=True), Lost(1, DOWN))
+    assert session.state is State.NEEDS_YOU
+    assert session.problem is not None
+    assert session.problem.remedy is Remedy.USER
+    assert session.problem.title == DOWN.title
+    assert not any(isinstance(effect, RetryAfter) for effect in effects)
+    session, effects = run(Start(), session=session)
+    assert effects == [Open(2, SERVER)]
+    assert not session.typed_login
+
+
+def test_waits_grow_and_a_stable_tunnel_resets_them() -> None:
+    session, _ = run(Start())
+    seconds = []
+    for attempt in range(1, 9):
+        session, effects = run(ConnectFailed(attempt, DOWN), session=session)
+        seconds += [effect.seconds for effect in effects if isinstance(effect, RetryAfter)]
+        session, _ = run(RetryDue(attempt + 1), session=session)
+    assert seconds == [1, 1, 2, 4, 8, 16, 30, 30]  # the lower half of 1, 2, 4 … 60
+    session, _ = run(Connected(9), session=session)
+    soon = Moment(now=1000.0 + backoff.STABLE - 1, chance=0.0)
+    late = Moment(now=1000.0 + backoff.STABLE, chance=0.0)
+    lost_soon, _ = step(session, Lost(9, DOWN), soon)
+    lost_late, _ = step(session, Lost(9, DOWN), late)
+    assert lost_soon.failures == 9
+    assert lost_late.failures == 1
+    assert lost_late.retry_at == late.now + 1
+
+
+@pytest.mark.parametrize("event", [Woke(), NetworkChanged(), Start()])
+def test_a_due_retry_comes_early_and_its_timer_then_comes_too_late(event: Event) -> None:
+    session, effects = run(Start(), ConnectFailed(1, DOWN), event)
+    assert session.state is State.CONNECTING
+    assert effects == [Open(3, SERVER)]
+    assert run(RetryDue(2), session=session) == (session, [])
+
+
+@pytest.mark.parametrize("event", [Woke(), NetworkChanged()])
+def test_a_live_tunnel_is_checked_when_the_world_changed(event: Event) -> None:
+    session, effects = run(*READY_UP, event)
+    assert session.state is State.UP
+    assert effects == [Check()]
+
+
+def test_a_login_that_fails_after_it_was_typed_is_not_asked_again_by_itself() -> None:
+    asked = (Start(), Asked(1, QUESTION))
+    session, effects = run(*asked, Answered(1, Answer(("x",))), ConnectFailed(1, DOWN))
+    assert session.state is State.NEEDS_YOU
+    assert not any(isinstance(effect, RetryAfter) for effect in effects)
+    session, _ = run(Start(), ConnectFailed(2, DOWN), session=session)
+    assert session.state is State.WAITING
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer"),
+    [
+        (QuestionKind.PASSWORD, Answer(("x",), remember=True)),
+        (QuestionKind.PASSPHRASE, Answer(("x",))),
+        (QuestionKind.HOST_KEY, Answer()),
+    ],
+)
+def test_an_answer_that_is_kept_can_be_retried(kind: QuestionKind, answer: Answer) -> None:
+    asked = (Start(), Asked(1, replace(QUESTION, kind=kind)))
+    session, _ = run(*asked, Answered(1, answer), ConnectFailed(1, DOWN))
+    assert session.state is State.WAITING
+
+
+@pytest.mark.parametrize("health", [None, AMBER])
+def test_a_click_while_no_page_answers_is_owed_a_page(health: Health | None) -> None:
+    session, _ = run(*READY_UP, Lost(1, DOWN), RetryDue(2), Connected(2))
+    if health is not None:
+        session, _ = run(HealthChanged(2, health), session=session)
+    session, effects = run(Start(), session=session)
+    assert (session.state, effects) == (State.UP, [Check()])
+    _, effects = run(HealthChanged(2, READY), session=session)
+    assert effects == [OpenBrowser(PAGE)]
+
+
+def test_a_page_that_is_asked_for_opens_whatever_the_file_says() -> None:
+    quiet = Session(make_server(open_browser=False))
+    session, effects = run(Start(show=True), *READY_UP[1:], session=quiet)
+    assert effects == [OpenBrowser(PAGE)]
+    _, effects = run(Start(), session=session)
+    assert effects == []
+    _, effects = run(Start(show=True), session=session)
+    assert effects == [OpenBrowser(PAGE)]
+    _, effects = run(Lost(1, DOWN), RetryDue(2), *ready(2), session=session)
+    assert effects == []
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        (Start(),),
+        UP,
+        (Start(), ConnectFailed(1, DOWN)),
+        (Start(), ConnectFailed(1, REFUSED)),
+        (Start(), ConnectFailed(1, CHANGED)),
+        (*UP, Stop()),
+    ],
+)
+def test_a_page_may_be_asked_for_at_any_time(before: tuple[Event, ...]) -> None:
+    quiet = Session(make_server(open_browser=False))
+    session, _ = run(*before, Start(show=True), session=quiet)
+    if session.state is State.CLOSING:
+        session, _ = run(Closed(session.attempt), session=session)
+    if session.state is State.CONNECTING:
+        session, _ = run(Connected(session.attempt), session=session)
+    _, effects = run(HealthChanged(session.attempt, READY), session=session)
+    assert effects == [OpenBrowser(PAGE)]
+
+
+def test_a_page_that_was_asked_for_is_forgotten_with_a_disconnect() -> None:
+    quiet = Session(make_server(open_browser=False))
+    session, _ = run(Start(show=True), Stop(), Closed(2), session=quiet)
+    _, effects = run(Start(), *ready(2), session=session)
+    assert effects == []
+
+
+def test_a_question_waits_and_its_answer_goes_on() -> None:
+    session, effects = run(Start(), Asked(1, QUESTION))
+    assert (session.state, session.question, effects) == (State.NEEDS_YOU, QUESTION, [])
+    clicked, effects = run(Start(), session=session)
+    assert (clicked.state, effects) == (State.NEEDS_YOU, [])
+    session, effects = run(Answered(1, Answer(("x",))), session=session)
+    assert (session.state, session.question, effects) == (State.CONNECTING, None, [])
+
+
+def test_a_declined_question_turns_it_off() -> None:
+    session, effects = run(Start(), Asked(1, QUESTION), Answered(1, None))
+    assert (session.state, effects) == (State.CLOSING, [Close(2)])
+    session, effects = run(Closed(2), session=session)
+    assert (session.state, session.problem, effects) == (State.OFF, None, [])
+
+
+def test_an_attempt_may_fail_while_it_asks() -> None:
+    session, _ = run(Start(), Asked(1, QUESTION), ConnectFailed(1, DOWN))
+    assert session.state is State.WAITING
+
+
+def test_an_answer_without_a_question_is_illegal() -> None:
+    session, _ = run(Start(), ConnectFailed(1, REFUSED))
+    with pytest.raises(IllegalEvent):
+        run(Answered(2, Answer()), session=session)
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        (Start(),),
+        UP,
+        READY_UP,
+        (Start(), ConnectFailed(1, DOWN)),
+        (Start(), ConnectFailed(1, REFUSED)),
+        (Start(), ConnectFailed(1, CHANGED)),
+        (Start(), Asked(1, QUESTION)),
+    ],
+)
+def test_stop_closes_from_everywhere_and_late_reports_change_nothing(
+    events: tuple[Event, ...],
+) -> None:
+    session, _ = run(*events)
+    attempt = session.attempt
+    session, effects = run(Stop(), session=session)
+    assert session.state is State.CLOSING
+    assert effects == [Close(attempt + 1)]
+    for late in (Connected(attempt), Lost(attempt, DOWN), HealthChanged(attempt, READY)):
+        assert run(late, session=session) == (session, [])
+    session, _ = run(Closed(attempt + 1), session=session)
+    assert session.state is State.OFF
+    assert session.health is None
+
+
+def test_start_while_closing_connects_again_afterwards() -> None:
+    session, effects = run(*UP, Stop(), Start())
+    assert (session.state, effects) == (State.CLOSING, [])
+    session, effects = run(Closed(2), session=session)
+    assert (session.state, effects) == (State.CONNECTING, [Open(2, SERVER)])
+
+
+def test_start_then_stop_while_closing_stays_off() -> None:
+    session, _ = run(*UP, Stop(), Start(), Stop(), Closed(2))
+    assert session.state is State.OFF
+
+
+def test_a_changed_page_keeps_the_tunnel() -> None:
+    server = make_server(jupyter={"path": "/tree"})
+    session, effects = run(*READY_UP, ConfigChanged(server))
+    assert session.state is State.UP
+    assert session.server == server
+    assert effects == [Update(server)]
+
+
+def test_a_changed_host_makes_a_new_tunnel_without_a_click() -> None:
+    server = make_server(host="other.example.org")
+    session, effects = run(*READY_UP, ConfigChanged(server))
+    assert (session.state, effects) == (State.CLOSING, [Close(2)])
+    session, effects = run(Closed(2), session=session)
+    assert session.server == server
+    assert effects == [Open(2, server)]
+    assert not session.owes_browser
+
+
+def test_a_changed_entry_that_is_off_stays_off() -> None:
+    server = make_server(host="other.example.org")
+    session, effects = run(ConfigChanged(server))
+    assert (session.state, session.server, effects) == (State.OFF, server, [])
+
+
+def test_the_last_change_while_closing_wins() -> None:
+    one, two = make_server(host="one.example.org"), make_server(host="two.example.org")
+    session, effects = run(*UP, ConfigChanged(one), ConfigChanged(two), Closed(2))
+    assert effects == [Open(2, two)]
+    assert session.successor is None
+
+
+EVERY_EVENT: list[Callable[[int], Event]] = [
+    lambda _: Start(),
+    lambda _: Start(show=True),
+    lambda _: Stop(),
+    lambda _: Woke(),
+    lambda _: NetworkChanged(),
+    lambda _: ConfigChanged(make_server(host="other.example.org")),
+    lambda _: ConfigChanged(make_server(open_browser=False)),
+    Connected,
+    lambda n: Connected(n, typed_login=True),
+    lambda n: ConnectFailed(n, DOWN),
+    lambda n: ConnectFailed(n, REFUSED),
+    lambda n: ConnectFailed(n, CHANGED),
+    lambda n: Lost(n, DOWN),
+    lambda n: Asked(n, QUESTION),
+    lambda n: Answered(n, Answer(("x",))),
+    lambda n: Answered(n, None),
+    lambda n: HealthChanged(n, READY),
+    lambda n: HealthChanged(n, AMBER),
+    RetryDue,
+    Closed,
+]
+
+
+def test_an_illegal_event_raises_and_changes_nothing() -> None:
+    illegal = 0
+    for state in State:
+        session = replace(Session(SERVER), state=state)
+        for make in EVERY_EVENT:
+            event = make(1)
+            if (state, type(event)) in TABLE:
+                continue
+            illegal += 1
+            before = replace(session)
+            with pytest.raises(IllegalEvent):
+                step(session, event, NOW)
+            assert session == before
+    assert illegal > 0
+
+
+def test_what_the_user_and_the_machine_do_is_legal_everywhere() -> None:
+    for state in State:
+        for event in (Start, Stop, Woke, NetworkChanged, ConfigChanged):
+            assert (state, event) in TABLE
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(EVERY_EVENT), st.integers(-2, 0), st.floats(0, 0.999)),
+        max_size=60,
+    )
+)
+def test_whatever_happens_the_orders_make_sense(
+    moves: list[tuple[Callable[[int], Event], int, float]],
+) -> None:
+    """Attempts are opened once each, in order; what is opened is dropped or closed before the
+    next; a retry is due exactly while WAITING; after OFF nothing is open."""
+    session = Session(SERVER)
+    opened: list[int] = []
+    is_open = False
+    for number, (make, lag, chance) in enumerate(moves):
+        event = make(session.attempt + lag)
+        try:
+            session, effects = step(session, event, Moment(float(number), chance))
+        except IllegalEvent:
+            continue
+        for effect in effects:
+            match effect:
+                case Open(attempt):
+                    assert not is_open
+                    assert not opened or attempt > opened[-1]
+                    opened.append(attempt)
+                    is_open = True
+                case Drop():
+                    is_open = False
+                case Close(attempt):
+                    assert attempt == session.attempt
+                    is_open = False
+                case RetryAfter(attempt, seconds):
+                    assert attempt == session.attempt
+                    assert backoff.FIRST <= seconds <= backoff.LONGEST
+                case _:
+                    pass
+        assert (session.retry_at is not None) == (session.state is State.WAITING)
+        assert session.question is None or session.state is State.NEEDS_YOU
+        assert session.health is None or session.state is State.UP
+        if session.state in (State.CONNECTING, State.UP):
+            assert is_open
+        if session.state in (State.OFF, State.CLOSING, State.WAITING, State.FAILED):
+            assert not is_open
+
+
+@given(st.integers(1, 10_000), st.floats(0, 1, exclude_max=True))
+def test_a_wait_is_between_its_bounds(failures: int, chance: float) -> None:
+    wait = backoff.delay(failures, chance)
+    assert backoff.FIRST <= wait <= backoff.LONGEST
+    assert wait <= max(1.0, 2.0 ** min(failures - 1, 10))

@@ -1,0 +1,480 @@
+"""The manager and its runners, with peers staged in this process."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from tests.support.servers import make_server
+from trayconnect.cancel import Cancel
+from trayconnect.config.model import Config, Server
+from trayconnect.errors import Problem, ProblemError, Remedy
+from trayconnect.ports import (
+    Answer,
+    Ask,
+    ByteStream,
+    Completed,
+    Health,
+    OpenChannel,
+    Page,
+    Question,
+    QuestionKind,
+    Reached,
+    Tunnel,
+    Urgency,
+)
+from trayconnect.session.manager import Manager
+from trayconnect.session.runner import Peers
+from trayconnect.session.snapshot import Snapshot
+from trayconnect.session.state import State
+
+LIMIT = 20.0
+DOWN = Problem("refused", "Is it on?", Remedy.WAIT)
+READY = Health(Reached.JUPYTER, Page("http://127.0.0.1:18888/lab"))
+LOST = Problem("The server went silent", "", Remedy.WAIT)
+QUESTION = Question(QuestionKind.PASSWORD, "GPU box", "Password", "for ada")
+
+
+class FakeClock:
+    """Runs ahead when told to."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def time(self) -> float:
+        return self.now
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@dataclass
+class FakeTunnel:
+    server: Server
+    on_lost: Callable[[Problem], None]
+    typed_login: bool = False
+    latency: float | None = 0.002
+    closed: bool = False
+    checks: int = 0
+    may_close: threading.Event = field(default_factory=threading.Event)
+
+    def open_channel(self, host: str, port: int, origin: tuple[str, int]) -> ByteStream:
+        raise ProblemError(DOWN)
+
+    def execute(self, command: str, stdin: bytes, timeout: float) -> Completed:
+        return Completed(0, b"", b"")
+
+    def check(self) -> None:
+        self.checks += 1
+
+    def close(self) -> None:
+        assert self.may_close.wait(LIMIT)
+        self.closed = True
+
+
+@dataclass
+class FakeForwarding:
+    server: Server
+    log: list[str]
+
+    def set_target(self, host: str, port: int) -> None:
+        self.log.append(f"target {host}:{port}")
+
+    def attach(self, open_channel: OpenChannel) -> None:
+        self.log.append("attach")
+
+    def detach(self) -> None:
+        self.log.append("detach")
+
+    def close(self) -> None:
+        self.log.append("close")
+
+
+@dataclass
+class World:
+    """All ports at once; what they do is set by the test."""
+
+    clock: FakeClock = field(default_factory=FakeClock)
+    outcomes: list[Problem | str] = field(default_factory=list)
+    """What the next connects do: a Problem, "ask", "hang"; connected when none is left."""
+    tunnels: list[FakeTunnel] = field(default_factory=list)
+    forwardings: list[FakeForwarding] = field(default_factory=list)
+    log: list[str] = field(default_factory=list)
+    pages: list[Page] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
+    forgotten: list[str] = field(default_factory=list)
+    health: Health = READY
+    port_taken: Problem | None = None
+    answer: Answer | None = None
+    asked: threading.Event = field(default_factory=threading.Event)
+    may_answer: threading.Event = field(default_factory=threading.Event)
+    hanging: threading.Event = field(default_factory=threading.Event)
+    may_close: threading.Event = field(default_factory=threading.Event)
+    """Whether tunnels close, or hang."""
+    may_examine: threading.Event = field(default_factory=threading.Event)
+    looks: int = 0
+    refuse: Callable[[Problem], None] = lambda _: None
+    """Tells the session that a connection could not be carried through."""
+
+    def __post_init__(self) -> None:
+        self.may_close.set()
+        self.may_examine.set()
+
+    def connect(
+        self, server: Server, *, ask: Ask, cancel: Cancel, on_lost: Callable[[Problem], None]
+    ) -> Tunnel:
+        outcome = self.outcomes.pop(0) if self.outcomes else "connect"
+        if isinstance(outcome, Problem):
+            raise ProblemError(outcome)
+        if outcome == "bug":
+            raise ZeroDivisionError("a bug")
+        if outcome == "hang":
+            self.hanging.set()
+            assert cancel.wait(LIMIT)
+        if outcome == "ask":
+            ask(QUESTION)
+        cancel.check()
+        typed = outcome == "ask"
+        tunnel = FakeTunnel(server, on_lost, typed_login=typed, may_close=self.may_close)
+        self.tunnels.append(tunnel)
+        return tunnel
+
+    def forget(self, server: Server) -> None:
+        self.forgotten.append(server.name)
+
+    def listen(
+        self, server: Server, *, on_refused: Callable[[Problem], None] | None = None
+    ) -> FakeForwarding:
+        if self.port_taken:
+            raise ProblemError(self.port_taken)
+        self.refuse = on_refused or self.refuse
+        forwarding = FakeForwarding(server, self.log)
+        self.forwardings.append(forwarding)
+        return forwarding
+
+    def examine(
+        self,
+        server: Server,
+        tunnel: Tunnel,
+        set_target: Callable[[str, int], None],
+        cancel: Cancel,
+    ) -> Health:
+        self.looks += 1
+        assert self.may_examine.wait(LIMIT)
+        return self.health
+
+    def ask(self, question: Question, cancel: Cancel) -> Answer | None:
+        self.asked.set()
+        with cancel.releasing(self.may_answer.set):
+            assert self.may_answer.wait(LIMIT)
+        return self.answer
+
+    def open(self, page: Page) -> None:
+        self.pages.append(page)
+
+    def notify(self, title: str, body: str, urgency: Urgency = Urgency.NORMAL) -> None:
+        self.notices.append(title)
+
+
+class Run:
+    """A manager over a `World`."""
+
+    def __init__(
+        self,
+        world: World,
+        on_change: Callable[[tuple[Snapshot, ...]], None] | None = None,
+    ) -> None:
+        self.world = world
+        self.seen: list[tuple[Snapshot, ...]] = []
+        peers = Peers(
+            connector=lambda _: world,
+            listen=world.listen,
+            examine=world.examine,
+            prompter=world,
+            notifier=world,
+            browser=world,
+        )
+        self.manager = Manager(
+            peers, world.clock, on_change=on_change or self.seen.append, chance=lambda: 0.0
+        )
+        self.manager.start()
+
+    def until(self, name: str, done: Callable[[Snapshot], bool]) -> Snapshot:
+        """Wait for a session to be so."""
+        assert self.manager.wait_until(lambda all_: name in all_ and done(all_[name]), LIMIT)
+        found = self.manager.snapshot(name)
+        assert found is not None
+        return found
+
+    def until_state(self, state: State, name: str = "GPU box") -> Snapshot:
+        return self.until(name, lambda s: s.state is state)
+
+    def until_ready(self, name: str = "GPU box") -> Snapshot:
+        return self.until(name, lambda s: s.is_ready)
+
+
+@pytest.fixture
+def run() -> Iterator[Run]:
+    before = set(threading.enumerate())
+    staged = Run(World())
+    staged.manager.apply(Config(servers=(make_server(),)))
+    yield staged
+    assert staged.manager.close()
+    assert set(threading.enumerate()) <= before
+
+
+def wait_for(event: threading.Event) -> None:
+    assert event.wait(LIMIT)
+
+
+def test_a_click_leads_to_a_page_and_another_ends_everything(run: Run) -> None:
+    run.manager.connect("GPU box")
+    ready = run.until_ready()
+    assert ready.latency == 0.002
+    run.manager.disconnect("GPU box")
+    off = run.until_state(State.OFF)
+    world = run.world
+    assert [page.url for page in world.pages] == ["http://127.0.0.1:18888/lab"]
+    assert world.tunnels[0].closed
+    assert world.log == ["attach", "close"]
+    assert world.forgotten == ["GPU box"]
+    assert off.page is None
+    assert not [t for t in threading.enumerate() if t.name.startswith("tc-session")]
+
+
+def test_a_lost_tunnel_keeps_its_listener_and_comes_back(run: Run) -> None:
+    run.manager.connect("GPU box")
+    run.until_ready()
+    run.world.tunnels[0].on_lost(LOST)
+    waiting = run.until_state(State.WAITING)
+    assert waiting.problem == LOST
+    assert waiting.retry_at == 1001.0
+    run.world.clock.now += 1.0
+    run.manager.woke()  # any mail lets the manager look at its clock
+    run.until_ready()
+    assert len(run.world.forwardings) == 1
+    assert run.world.log == ["attach", "detach", "attach"]
+    assert run.world.tunnels[0].closed
+    assert not run.world.tunnels[1].closed
+    assert len(run.world.pages) == 1
+
+
+def test_a_taken_port_fails_with_its_owner_and_a_click_tries_again(run: Run) -> None:
+    run.world.port_taken = Problem("Port 18888 is taken by nc (4242)", "Stop it")
+    run.manager.connect("GPU box")
+    failed = run.until_state(State.FAILED)
+    assert failed.problem == run.world.port_taken
+    assert run.world.notices == ["GPU box"]
+    run.world.port_taken = None
+    run.manager.connect("GPU box")
+    run.until_ready()
+
+
+def test_disconnecting_releases_an_attempt_that_hangs(run: Run) -> None:
+    run.world.outcomes = ["hang"]
+    run.manager.connect("GPU box")
+    wait_for(run.world.hanging)
+    run.manager.disconnect("GPU box")
+    run.until_state(State.OFF)
+    assert run.world.tunnels == []
+
+
+def test_a_question_is_asked_and_its_answer_connects(run: Run) -> None:
+    run.world.outcomes, run.world.answer = ["ask"], Answer(("x",))
+    run.manager.connect("GPU box")
+    asking = run.until("GPU box", lambda s: s.asking)
+    assert asking.state is State.NEEDS_YOU
+    run.world.may_answer.set()
+    run.until_ready()
+    run.world.tunnels[0].on_lost(LOST)
+    assert run.until_state(State.NEEDS_YOU).asking is False
+
+
+def test_a_declined_question_ends_in_off(run: Run) -> None:
+    run.world.outcomes, run.world.answer = ["ask"], None
+    run.manager.connect("GPU box")
+    wait_for(run.world.asked)
+    run.world.may_answer.set()
+    run.until_state(State.OFF)
+    assert run.world.log == ["close"]
+
+
+def test_disconnecting_withdraws_a_question(run: Run) -> None:
+    run.world.outcomes, run.world.answer = ["ask"], Answer(("late",))
+    run.manager.connect("GPU box")
+    wait_for(run.world.asked)
+    run.manager.disconnect("GPU box")
+    run.until_state(State.OFF)
+    assert run.world.tunnels == []
+
+
+def test_a_bug_in_a_room_is_a_failure_of_one_session_only(
+    run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    run.world.outcomes = ["bug"]
+    run.manager.connect("GPU box")
+    failed = run.until_state(State.FAILED)
+    assert failed.problem is not None
+    assert "ZeroDivisionError" in failed.problem.detail
+    assert "nobody foresaw" in caplog.text
+    run.manager.connect("GPU box")
+    run.until_ready()
+
+
+def test_two_sessions_are_independent(run: Run) -> None:
+    run.manager.apply(Config(servers=(make_server(), make_server("Lab", local_port=18889))))
+    run.world.outcomes = ["hang"]
+    run.manager.connect("GPU box")
+    wait_for(run.world.hanging)
+    run.manager.connect("Lab")
+    run.until_ready("Lab")
+    assert run.until_state(State.CONNECTING).name == "GPU box"
+    run.manager.disconnect_all()
+    run.until_state(State.OFF)
+    run.until_state(State.OFF, "Lab")
+
+
+def test_a_new_file_keeps_the_tunnels_of_what_did_not_change(run: Run) -> None:
+    lab = make_server("Lab", local_port=18889)
+    run.manager.apply(Config(servers=(make_server(), lab)))
+    run.manager.connect_all()
+    run.until_ready()
+    run.until_ready("Lab")
+    changed = make_server("Lab", local_port=18889, host="new.example.org")
+    new = make_server("New", local_port=18890)
+    run.manager.apply(Config(servers=(new, make_server(), changed)))
+    run.until("Lab", lambda s: s.is_ready and s.server == changed)
+    assert [s.name for s in run.manager.snapshots()] == ["New", "GPU box", "Lab"]
+    gpu, old_lab, new_lab = run.world.tunnels
+    assert [tunnel.closed for tunnel in run.world.tunnels] == [False, True, False]
+    assert (gpu.server, new_lab.server) == (make_server(), changed)
+    run.manager.apply(Config(servers=(changed,)))
+    assert run.manager.wait_until(lambda all_: list(all_) == ["Lab"], LIMIT)
+    assert [tunnel.closed for tunnel in (gpu, old_lab, new_lab)] == [True, True, False]
+
+
+def test_the_users_look_after_a_wake_reaches_the_tunnel(run: Run) -> None:
+    run.manager.connect("GPU box")
+    run.until_ready()
+    run.world.health = Health(Reached.SSH, Page(""), DOWN)
+    run.manager.network_changed()
+    amber = run.until("GPU box", lambda s: s.reached is Reached.SSH)
+    assert amber.problem == DOWN
+    assert run.world.tunnels[0].checks == 1
+
+
+def test_waiting_for_what_does_not_come_ends(run: Run) -> None:
+    assert not run.manager.wait_until(lambda all_: "nobody" in all_, 0.01)
+
+
+def test_connect_all_leaves_alone_what_the_file_no_longer_has(run: Run) -> None:
+    run.world.may_close.clear()
+    run.manager.connect("GPU box")
+    run.until_ready()
+    run.manager.apply(Config())
+    run.until_state(State.CLOSING)
+    run.manager.connect_all()
+    run.manager.connect("GPU box")
+    run.world.may_close.set()
+    assert run.manager.wait_until(lambda all_: not all_, LIMIT)
+    assert len(run.world.tunnels) == 1
+
+
+def test_an_entry_that_comes_back_while_it_closes_is_off_and_can_be_connected(run: Run) -> None:
+    run.world.may_close.clear()
+    run.manager.connect("GPU box")
+    run.until_ready()
+    run.manager.apply(Config())
+    run.until_state(State.CLOSING)
+    run.manager.apply(Config(servers=(make_server(host="new.example.org"),)))
+    run.world.may_close.set()
+    off = run.until_state(State.OFF)
+    assert off.server.host == "new.example.org"
+    run.manager.connect("GPU box")
+    run.until_ready()
+
+
+def test_nothing_connects_any_more_once_it_is_closing(run: Run) -> None:
+    run.world.may_close.clear()
+    run.manager.connect("GPU box")
+    run.until_ready()
+    closing = threading.Thread(target=run.manager.close)
+    closing.start()
+    run.until_state(State.CLOSING)
+    run.manager.connect_all()
+    run.manager.connect("GPU box")
+    run.manager.apply(Config(servers=(make_server(host="new.example.org"),)))
+    assert run.manager.settle(LIMIT)
+    run.world.may_close.set()
+    closing.join(LIMIT)
+    assert not closing.is_alive()
+    assert len(run.world.tunnels) == 1
+
+
+def test_a_runner_that_hangs_is_given_up_in_time(
+    run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    run.world.may_close.clear()
+    run.manager.connect("GPU box")
+    run.until_ready()
+    assert not run.manager.close(0.05)
+    assert "GPU box did not end" in caplog.text
+    run.world.may_close.set()
+
+
+def test_the_timer_of_an_entry_that_is_gone_does_not_hurry_its_namesake(run: Run) -> None:
+    for _ in range(2):  # the second time under the same attempt number
+        run.world.outcomes = [DOWN]
+        run.manager.connect("GPU box")
+        run.until_state(State.WAITING)
+        run.manager.apply(Config())
+        assert run.manager.wait_until(lambda all_: not all_, LIMIT)
+        run.manager.apply(Config(servers=(make_server(),)))
+        run.until_state(State.OFF)
+        run.world.clock.now += 0.5
+    run.world.outcomes = [DOWN, DOWN]
+    run.manager.connect("GPU box")
+    waiting = run.until_state(State.WAITING)
+    assert waiting.retry_at == run.world.clock.now + 1.0
+    run.world.clock.now += 0.75  # the older timers are due now
+    assert run.manager.settle(LIMIT)
+    assert run.world.outcomes == [DOWN]
+
+
+def test_orders_have_been_taken_in_once_it_settled(run: Run) -> None:
+    run.world.outcomes = ["hang"]
+    run.manager.connect("GPU box")
+    assert run.manager.settle(LIMIT)
+    now = run.manager.snapshot("GPU box")
+    assert now is not None
+    assert now.state is State.CONNECTING
+
+
+def test_a_listener_that_fails_does_not_stop_the_manager() -> None:
+    def fail(_: tuple[Snapshot, ...]) -> None:
+        raise ZeroDivisionError("a listener's bug")
+
+    run = Run(World(), on_change=fail)
+    run.manager.apply(Config(servers=(make_server(),)))
+    run.manager.connect("GPU box")
+    run.until_ready()
+    assert run.manager.close()
+
+
+def test_many_refused_connections_cause_one_look(run: Run) -> None:
+    run.manager.connect("GPU box")
+    run.until_ready()
+    world = run.world
+    world.may_examine.clear()
+    before = world.looks
+    world.health = Health(Reached.SSH, Page(""), DOWN)
+    for _ in range(50):
+        world.refuse(DOWN)
+    world.may_examine.set()
+    run.until("GPU box", lambda s: s.reached is Reached.SSH)
+    run.manager.disconnect("GPU box")
+    run.until_state(State.OFF)
+    assert world.looks - before <= 3

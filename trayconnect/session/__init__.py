@@ -1,0 +1,1 @@
+"""One session: the states, the table, and the manager that runs them."""

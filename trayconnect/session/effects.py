@@ -1,0 +1,63 @@
+"""What the machine asks to be done. An effect is an order, given once; its outcome is an event."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trayconnect.config.model import Server
+from trayconnect.ports import Page, Urgency
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Bind the listeners if they are not, connect, and watch what answers."""
+
+    attempt: int
+    server: Server
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """End the tunnel; the listeners stay bound, and hold new connections for a while."""
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """End everything, then report `Closed(attempt)`."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class RetryAfter:
+    """Report `RetryDue(attempt)` in so many seconds."""
+
+    attempt: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """The entry changed in what does not touch the tunnel."""
+
+    server: Server
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Look now whether the tunnel still lives, and what answers behind it."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenBrowser:
+    page: Page
+
+
+@dataclass(frozen=True, slots=True)
+class Notify:
+    title: str
+    body: str
+    urgency: Urgency = Urgency.NORMAL
+
+
+Effect = Open | Drop | Close | RetryAfter | Update | Check | OpenBrowser | Notify

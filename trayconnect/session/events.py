@@ -1,0 +1,101 @@
+"""What happens to a session.
+
+Reports carry the number of the attempt they speak of, so that a late thread cannot touch the
+present one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trayconnect.config.model import Server
+from trayconnect.errors import Problem
+from trayconnect.ports import Answer, Health, Question
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The user wants it connected. `show`: and its page opened, even where `open_browser` is
+    off."""
+
+    show: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """The user wants it disconnected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Woke:
+    """The machine slept and is awake again."""
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkChanged:
+    """The machine has other addresses or routes than before."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigChanged:
+    """The file has a new entry of this name."""
+
+    server: Server
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Something about the attempt of that number."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Connected(Report):
+    """Logged in. `typed_login`: a human typed something that a retry could not reuse."""
+
+    typed_login: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectFailed(Report):
+    problem: Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Lost(Report):
+    """A live tunnel died by itself."""
+
+    problem: Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Asked(Report):
+    """The attempt waits for the user's answer."""
+
+    question: Question
+
+
+@dataclass(frozen=True, slots=True)
+class Answered(Report):
+    """None: the user declined."""
+
+    answer: Answer | None
+
+
+@dataclass(frozen=True, slots=True)
+class HealthChanged(Report):
+    health: Health
+
+
+@dataclass(frozen=True, slots=True)
+class RetryDue(Report):
+    """The wait before that attempt is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Closed(Report):
+    """Nothing is left of it: no listener, tunnel or thread."""
+
+
+Event = Start | Stop | Woke | NetworkChanged | ConfigChanged | Report

@@ -1,0 +1,312 @@
+"""The state machine of a session: pure, and all of it in one table.
+
+`step` is given the time and the dice, does no I/O, and returns the new session with the effects
+to carry out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from trayconnect.errors import Problem, Remedy
+from trayconnect.ports import QuestionKind, Reached, Urgency
+from trayconnect.session import backoff
+from trayconnect.session.effects import (
+    Check,
+    Close,
+    Drop,
+    Effect,
+    Notify,
+    Open,
+    OpenBrowser,
+    RetryAfter,
+    Update,
+)
+from trayconnect.session.events import (
+    Answered,
+    Asked,
+    Closed,
+    ConfigChanged,
+    Connected,
+    ConnectFailed,
+    Event,
+    HealthChanged,
+    Lost,
+    NetworkChanged,
+    Report,
+    RetryDue,
+    Start,
+    Stop,
+    Woke,
+)
+from trayconnect.session.state import Session, State
+
+
+class IllegalEvent(Exception):  # noqa: N818 - named for what it is
+    """An event that cannot happen in this state: a bug in whoever sent it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What a transition may know of the world."""
+
+    now: float
+    """Seconds since the epoch."""
+    chance: float
+    """A random number in [0, 1)."""
+
+
+Outcome = tuple[Session, tuple[Effect, ...]]
+Transition = Callable[[Session, Any, Moment], Outcome]
+
+
+def step(session: Session, event: Event, moment: Moment) -> Outcome:
+    """What becomes of a session, and what is to be done. A report of another attempt than the
+    present one comes too late and changes nothing.
+
+    Raises `IllegalEvent`, and then nothing has changed."""
+    if isinstance(event, Report) and event.attempt != session.attempt:
+        return session, ()
+    transition = TABLE.get((session.state, type(event)))
+    if transition is None:
+        raise IllegalEvent(f"{type(event).__name__} while {session.state.name}")
+    return transition(session, event, moment)
+
+
+# --- the transitions --------------------------------------------------------------------------
+
+
+def _enter(session: Session, state: State, moment: Moment, **changes: Any) -> Session:
+    """Change the state; what only holds in the state that is left is cleared."""
+    cleared: dict[str, Any] = {"retry_at": None, "question": None, "health": None}
+    return replace(session, state=state, since=moment.now, **(cleared | changes))
+
+
+def _stay(session: Session, _event: Event, _moment: Moment) -> Outcome:
+    return session, ()
+
+
+def _open(session: Session, moment: Moment, **changes: Any) -> Outcome:
+    opened = _enter(session, State.CONNECTING, moment, typed_login=False, **changes)
+    return opened, (Open(opened.attempt, opened.server),)
+
+
+def _owe(session: Session, event: Start) -> Session:
+    return replace(session, owes_browser=True, shows=session.shows or event.show)
+
+
+def _begin(session: Session, event: Start, moment: Moment) -> Outcome:
+    return _open(_owe(session, event), moment, failures=0, problem=None)
+
+
+def _retry(session: Session, _event: RetryDue, moment: Moment) -> Outcome:
+    return _open(session, moment)
+
+
+def _retry_now(session: Session, _event: Event, moment: Moment) -> Outcome:
+    """Ahead of time: the number is skipped, so that the timer's own report comes too late."""
+    return _open(session, moment, attempt=session.attempt + 1)
+
+
+def _begin_now(session: Session, event: Start, moment: Moment) -> Outcome:
+    return _begin(replace(session, attempt=session.attempt + 1), event, moment)
+
+
+def _owe_browser(session: Session, event: Start, _moment: Moment) -> Outcome:
+    return _owe(session, event), ()
+
+
+def _start_while_up(session: Session, event: Start, _moment: Moment) -> Outcome:
+    health = session.health
+    if health is None or health.reached < Reached.JUPYTER:
+        return _owe(session, event), (Check(),)
+    return session, (OpenBrowser(health.page),) if event.show else ()
+
+
+def _connected(session: Session, event: Connected, moment: Moment) -> Outcome:
+    return _enter(session, State.UP, moment, typed_login=event.typed_login, problem=None), ()
+
+
+def _failed(session: Session, event: ConnectFailed | Lost, moment: Moment) -> Outcome:
+    return _give_way(session, event.problem, session.failures + 1, moment)
+
+
+def _lost(session: Session, event: Lost, moment: Moment) -> Outcome:
+    failures = backoff.failures_after(session.failures, moment.now - session.since)
+    return _give_way(session, event.problem, failures, moment)
+
+
+def _give_way(session: Session, problem: Problem, failures: int, moment: Moment) -> Outcome:
+    """Leave an attempt that came to nothing, by what can help."""
+    attempt = session.attempt + 1
+    if session.typed_login and problem.remedy is Remedy.WAIT:
+        problem = Problem(
+            problem.title,
+            "You typed the login, so it is not repeated by itself: click to connect again",
+            Remedy.USER,
+            problem.detail,
+        )
+    if problem.remedy is Remedy.WAIT:
+        seconds = backoff.delay(failures, moment.chance)
+        waiting = _enter(
+            session,
+            State.WAITING,
+            moment,
+            attempt=attempt,
+            failures=failures,
+            problem=problem,
+            retry_at=moment.now + seconds,
+        )
+        return waiting, (Drop(), RetryAfter(attempt, seconds))
+    state = State.NEEDS_YOU if problem.remedy is Remedy.USER else State.FAILED
+    left = _enter(session, state, moment, attempt=attempt, failures=failures, problem=problem)
+    # Titles are clipped by most desktops, so what went wrong stands in the body.
+    body = f"{problem.title}\n{problem.advice}"
+    return left, (Drop(), Notify(session.server.name, body, Urgency.CRITICAL))
+
+
+def _asked(session: Session, event: Asked, moment: Moment) -> Outcome:
+    return _enter(session, State.NEEDS_YOU, moment, question=event.question), ()
+
+
+def _answered(session: Session, event: Answered, moment: Moment) -> Outcome:
+    if session.question is None:
+        raise IllegalEvent("Answered without a question")
+    if event.answer is None:
+        return _close(session, moment)
+    # A passphrase is kept while the user wants it connected, a judged host key for good.
+    typed = session.question.kind is QuestionKind.PASSWORD and not event.answer.remember
+    typed_login = session.typed_login or typed
+    return _enter(session, State.CONNECTING, moment, typed_login=typed_login), ()
+
+
+def _failed_while_asking(session: Session, event: ConnectFailed, moment: Moment) -> Outcome:
+    if session.question is None:
+        raise IllegalEvent("ConnectFailed without an attempt under way")
+    return _failed(session, event, moment)
+
+
+def _start_when_needed(session: Session, event: Start, moment: Moment) -> Outcome:
+    """A click on a session that waits for an answer changes nothing: the question is open."""
+    if session.question is not None:
+        return _owe_browser(session, event, moment)
+    return _begin(session, event, moment)
+
+
+def _examined(session: Session, event: HealthChanged, _moment: Moment) -> Outcome:
+    health = event.health
+    examined = replace(session, health=health, problem=health.problem)
+    if health.reached >= Reached.JUPYTER:
+        paid = replace(examined, owes_browser=False, shows=False)
+        opens = session.owes_browser and (session.server.open_browser or session.shows)
+        return paid, (OpenBrowser(health.page),) if opens else ()
+    if session.health is None and session.owes_browser and health.problem is not None:
+        # The user waits for a page that does not come: say why, once.
+        body = f"{health.problem.title}\n{health.problem.advice}"
+        return examined, (Notify(session.server.name, body),)
+    return examined, ()
+
+
+def _check(session: Session, _event: Event, _moment: Moment) -> Outcome:
+    return session, (Check(),)
+
+
+def _stop(session: Session, _event: Stop, moment: Moment) -> Outcome:
+    return _close(session, moment)
+
+
+def _close(session: Session, moment: Moment) -> Outcome:
+    attempt = session.attempt + 1
+    settled = replace(session, attempt=attempt, problem=None, owes_browser=False, shows=False)
+    return _enter(settled, State.CLOSING, moment), (Close(attempt),)
+
+
+def _want_restart(session: Session, event: Start, _moment: Moment) -> Outcome:
+    return replace(_owe(session, event), restart=True), ()
+
+
+def _want_off(session: Session, _event: Stop, _moment: Moment) -> Outcome:
+    return replace(session, restart=False, owes_browser=False, shows=False), ()
+
+
+def _closed(session: Session, _event: Closed, moment: Moment) -> Outcome:
+    server = session.successor or session.server
+    settled = replace(session, server=server, successor=None, restart=False, failures=0)
+    if session.restart:
+        return _open(settled, moment)
+    return _enter(settled, State.OFF, moment), ()
+
+
+def _replace_server(session: Session, event: ConfigChanged, _moment: Moment) -> Outcome:
+    return replace(session, server=event.server), ()
+
+
+def _change_server(session: Session, event: ConfigChanged, moment: Moment) -> Outcome:
+    """What does not touch the tunnel is taken over as it is; anything else makes a new one."""
+    if session.server.same_tunnel(event.server):
+        return replace(session, server=event.server), (Update(event.server),)
+    closing, effects = _close(session, moment)
+    restarting = replace(
+        closing,
+        restart=True,
+        successor=event.server,
+        owes_browser=session.owes_browser,
+        shows=session.shows,
+    )
+    return restarting, effects
+
+
+def _change_successor(session: Session, event: ConfigChanged, _moment: Moment) -> Outcome:
+    return replace(session, successor=event.server), ()
+
+
+# Every transition there is. A pair that is missing is an illegal event.
+TABLE: Mapping[tuple[State, type[Event]], Transition] = {
+    (State.OFF, Start): _begin,
+    (State.OFF, Stop): _stay,
+    (State.OFF, Woke): _stay,
+    (State.OFF, NetworkChanged): _stay,
+    (State.OFF, ConfigChanged): _replace_server,
+    (State.CONNECTING, Start): _owe_browser,
+    (State.CONNECTING, Stop): _stop,
+    (State.CONNECTING, Connected): _connected,
+    (State.CONNECTING, ConnectFailed): _failed,
+    (State.CONNECTING, Lost): _failed,
+    (State.CONNECTING, Asked): _asked,
+    (State.CONNECTING, Woke): _stay,
+    (State.CONNECTING, NetworkChanged): _stay,
+    (State.CONNECTING, ConfigChanged): _change_server,
+    (State.UP, Start): _start_while_up,
+    (State.UP, Stop): _stop,
+    (State.UP, Lost): _lost,
+    (State.UP, HealthChanged): _examined,
+    (State.UP, Woke): _check,
+    (State.UP, NetworkChanged): _check,
+    (State.UP, ConfigChanged): _change_server,
+    (State.WAITING, Start): _begin_now,
+    (State.WAITING, Stop): _stop,
+    (State.WAITING, RetryDue): _retry,
+    (State.WAITING, Woke): _retry_now,
+    (State.WAITING, NetworkChanged): _retry_now,
+    (State.WAITING, ConfigChanged): _change_server,
+    (State.NEEDS_YOU, Start): _start_when_needed,
+    (State.NEEDS_YOU, Stop): _stop,
+    (State.NEEDS_YOU, Answered): _answered,
+    (State.NEEDS_YOU, ConnectFailed): _failed_while_asking,
+    (State.NEEDS_YOU, Woke): _stay,
+    (State.NEEDS_YOU, NetworkChanged): _stay,
+    (State.NEEDS_YOU, ConfigChanged): _change_server,
+    (State.CLOSING, Start): _want_restart,
+    (State.CLOSING, Stop): _want_off,
+    (State.CLOSING, Closed): _closed,
+    (State.CLOSING, Woke): _stay,
+    (State.CLOSING, NetworkChanged): _stay,
+    (State.CLOSING, ConfigChanged): _change_successor,
+    (State.FAILED, Start): _begin,
+    (State.FAILED, Stop): _stop,
+    (State.FAILED, Woke): _stay,
+    (State.FAILED, NetworkChanged): _stay,
+    (State.FAILED, ConfigChanged): _change_server,
+}

@@ -1,0 +1,272 @@
+"""Carries out the effects of one session, one after the other, on a thread of its own.
+
+The thread lives while the session is not OFF. Orders never wait for one another on the manager's
+thread: whatever blocks is released by the attempt's `Cancel` the moment an order comes in that
+ends it.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from trayconnect.cancel import Cancel
+from trayconnect.config.model import Server
+from trayconnect.errors import Cancelled, Problem, ProblemError, Remedy
+from trayconnect.ports import (
+    Answer,
+    Browser,
+    Connector,
+    Examine,
+    Forwarding,
+    Health,
+    Listen,
+    Notifier,
+    Page,
+    Prompter,
+    Question,
+    Reached,
+    Tunnel,
+    Urgency,
+)
+from trayconnect.session.events import (
+    Answered,
+    Asked,
+    Closed,
+    Connected,
+    ConnectFailed,
+    HealthChanged,
+    Lost,
+    Report,
+)
+
+logger = logging.getLogger(__name__)
+
+LOOK_SOON = 1.0
+LOOK_LATER = 5.0
+LOOK_READY = 60.0
+EAGER_LOOKS = 30
+"""Seconds between two looks at what answers: the first so many while it does not, later, and
+when it does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peers:
+    """What a runner works with."""
+
+    connector: Callable[[Server], Connector]
+    listen: Listen
+    examine: Examine
+    prompter: Prompter
+    notifier: Notifier
+    browser: Browser
+
+
+@dataclass(slots=True)
+class Live:
+    """One attempt, and what came of it."""
+
+    attempt: int
+    server: Server
+    cancel: Cancel
+    tunnel: Tunnel | None = None
+    looks: int = 0
+    ready: bool = False
+    next_look: float = 0.0
+    """On the monotonic clock."""
+
+    def looked(self, reached: Reached) -> None:
+        """Note what a look found, and set the time of the next one."""
+        self.ready = reached >= Reached.JUPYTER
+        self.looks = 0 if self.ready else self.looks + 1
+        wait = LOOK_READY if self.ready else LOOK_SOON if self.looks < EAGER_LOOKS else LOOK_LATER
+        self.next_look = time.monotonic() + wait
+
+
+Job = Callable[[], None]
+
+
+class Runner:
+    """The worker of one session. Its methods are called on the manager's thread and return at
+    once; what happens is told through `report`."""
+
+    def __init__(self, name: str, peers: Peers, report: Callable[[Report], None]) -> None:
+        self._name = name
+        self._peers = peers
+        self._report = report
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._live: Live | None = None
+        self._forwarding: Forwarding | None = None
+        self._server: Server | None = None
+        self._thread = threading.Thread(target=self._run, name=f"tc-session {name}", daemon=True)
+        self._thread.start()
+
+    @property
+    def latency(self) -> float | None:
+        """Seconds of the last heartbeat's round trip, if there is a tunnel."""
+        live = self._live
+        return live.tunnel.latency if live and live.tunnel else None
+
+    # --- orders ---
+
+    def open(self, attempt: int, server: Server) -> None:
+        live = Live(attempt, server, Cancel())
+        self._live, self._server = live, server
+        self._jobs.put(lambda: self._open(live))
+
+    def drop(self) -> None:
+        live = self._end_live()
+        self._jobs.put(lambda: self._drop(live))
+
+    def close(self, attempt: int) -> None:
+        live = self._end_live()
+        self._jobs.put(lambda: self._close(live, attempt))
+        self._jobs.put(None)
+
+    def update(self, server: Server) -> None:
+        if self._live:
+            self._live.server = server
+        self.look()
+
+    def check(self) -> None:
+        live = self._live
+        if live and live.tunnel:
+            live.tunnel.check()
+        self.look()
+
+    def open_page(self, page: Page) -> None:
+        self._jobs.put(lambda: self._open_page(page))
+
+    def look(self) -> None:
+        """Examine what answers now rather than when the time comes."""
+        self._jobs.put(self._look)
+
+    def join(self, timeout: float) -> bool:
+        """Wait for the thread to end, after `close`; false if it has not."""
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def _end_live(self) -> Live | None:
+        live, self._live = self._live, None
+        if live:
+            live.cancel.set()
+        return live
+
+    # --- on the runner's own thread ---
+
+    def _run(self) -> None:
+        while True:
+            try:
+                job = self._jobs.get(timeout=self._until_next_look())
+            except queue.Empty:
+                job = self._look
+            if job is None:
+                return
+            try:
+                job()
+            except Exception:
+                logger.exception("%s: something nobody foresaw", self._name)
+
+    def _until_next_look(self) -> float | None:
+        live = self._live
+        if live is None or live.tunnel is None:
+            return None
+        return max(0.0, live.next_look - time.monotonic())
+
+    def _open(self, live: Live) -> None:
+        attempt = live.attempt
+        try:
+            live.cancel.check()
+            if self._forwarding is None:
+                self._forwarding = self._peers.listen(live.server, on_refused=self._refused)
+            tunnel = self._peers.connector(live.server).connect(
+                live.server,
+                ask=lambda question: self._ask(live, question),
+                cancel=live.cancel,
+                on_lost=lambda problem: self._report(Lost(attempt, problem)),
+            )
+        except Cancelled:
+            return
+        except ProblemError as error:
+            self._report(ConnectFailed(attempt, error.problem))
+            return
+        except Exception as error:
+            logger.exception("%s: connecting failed in a way nobody foresaw", self._name)
+            self._report(ConnectFailed(attempt, _bug(error)))
+            return
+        live.tunnel = tunnel
+        self._report(Connected(attempt, tunnel.typed_login))
+        self._forwarding.attach(tunnel.open_channel)
+
+    def _ask(self, live: Live, question: Question) -> Answer:
+        self._report(Asked(live.attempt, question))
+        answer = self._peers.prompter.ask(question, live.cancel)
+        live.cancel.check()
+        self._report(Answered(live.attempt, answer))
+        if answer is None:
+            raise Cancelled
+        return answer
+
+    def _refused(self, problem: Problem) -> None:
+        logger.debug("%s: a connection was refused: %s", self._name, problem)
+        live = self._live
+        if live and live.ready:
+            live.ready = False  # a page that fails has many of these, and one look tells
+            self.look()
+
+    def _look(self) -> None:
+        live, forwarding = self._live, self._forwarding
+        if live is None or live.tunnel is None or forwarding is None:
+            return
+        try:
+            health = self._peers.examine(
+                live.server, live.tunnel, forwarding.set_target, live.cancel
+            )
+            live.cancel.check()
+        except Cancelled:
+            return
+        except Exception as error:
+            logger.exception("%s: looking failed in a way nobody foresaw", self._name)
+            health = Health(Reached.SSH, Page(""), _bug(error))
+        live.looked(health.reached)
+        self._report(HealthChanged(live.attempt, health))
+
+    def _open_page(self, page: Page) -> None:
+        try:
+            self._peers.browser.open(page)
+        except ProblemError as error:
+            problem = error.problem
+            logger.warning("%s: %s (%s)", self._name, problem, problem.detail)
+            body = f"{problem.title}\n{problem.advice}"
+            self._peers.notifier.notify(self._name, body, Urgency.CRITICAL)
+
+    def _drop(self, live: Live | None) -> None:
+        if self._forwarding:
+            self._forwarding.detach()
+        if live and live.tunnel:
+            live.tunnel.close()
+
+    def _close(self, live: Live | None, attempt: int) -> None:
+        forwarding, self._forwarding = self._forwarding, None
+        try:
+            if forwarding:
+                forwarding.close()
+            if live and live.tunnel:
+                live.tunnel.close()
+            if self._server:
+                self._peers.connector(self._server).forget(self._server)
+        finally:
+            self._report(Closed(attempt))
+
+
+def _bug(error: Exception) -> Problem:
+    return Problem(
+        "Something unforeseen went wrong",
+        "This is a defect of trayconnect; its log tells more",
+        Remedy.FIX,
+        f"{type(error).__name__}: {error}",
+    )

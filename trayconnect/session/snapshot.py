@@ -1,0 +1,67 @@
+"""What the rest of the program may know of a session."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trayconnect.config.model import Server
+from trayconnect.errors import Problem
+from trayconnect.ports import Page, Reached
+from trayconnect.session.state import Session, State
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A session at one moment. Times are seconds since the epoch."""
+
+    server: Server
+    state: State
+    since: float
+    attempt: int
+    reached: Reached | None
+    """How far end-to-end health goes, while UP."""
+    page: Page | None
+    """What to open, once something answers behind the tunnel."""
+    problem: Problem | None
+    retry_at: float | None
+    asking: bool
+    """Whether a question to the user is open."""
+    latency: float | None
+    """Seconds of the last heartbeat's round trip, while UP."""
+
+    @property
+    def name(self) -> str:
+        return self.server.name
+
+    @property
+    def is_active(self) -> bool:
+        """Whether the user wants it connected."""
+        return self.state not in (State.OFF, State.CLOSING)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether something answers at the far end: the only green there is."""
+        return self.reached is not None and self.reached >= Reached.JUPYTER
+
+
+def snapshot(session: Session, latency: float | None = None) -> Snapshot:
+    """Freeze what is known of a session now."""
+    health = session.health
+    reached = None
+    page = None
+    if session.state is State.UP:
+        reached = health.reached if health else Reached.SSH
+        if health and health.reached >= Reached.JUPYTER:
+            page = health.page
+    return Snapshot(
+        server=session.server,
+        state=session.state,
+        since=session.since,
+        attempt=session.attempt,
+        reached=reached,
+        page=page,
+        problem=session.problem,
+        retry_at=session.retry_at,
+        asking=session.question is not None,
+        latency=latency if session.state is State.UP else None,
+    )

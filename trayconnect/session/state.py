@@ -1,0 +1,56 @@
+"""The states of a session, and what is known in each."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from trayconnect.config.model import Server
+from trayconnect.errors import Problem
+from trayconnect.ports import Health, Question
+
+
+class State(enum.Enum):
+    OFF = "off"
+    CONNECTING = "connecting"
+    UP = "up"
+    WAITING = "waiting"
+    """A retry is due."""
+    NEEDS_YOU = "needs_you"
+    """A login or a trust decision that only the user can make."""
+    CLOSING = "closing"
+    FAILED = "failed"
+    """Retrying cannot help."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One managed tunnel's life. Times are seconds since the epoch."""
+
+    server: Server
+    state: State = State.OFF
+    since: float = 0.0
+    """When it entered its state."""
+    attempt: int = 1
+    """The attempt that is under way, or the next one: a number is used once."""
+    failures: int = 0
+    """Failed attempts in a row; sets the length of the next wait."""
+    retry_at: float | None = None
+    """When the retry is due, while WAITING."""
+    health: Health | None = None
+    """What answers behind the tunnel, while UP and after the first look."""
+    problem: Problem | None = None
+    """Why it is not better than it is; the last one stays readable until the next success."""
+    question: Question | None = None
+    """What the attempt under way waits for, while NEEDS_YOU."""
+    typed_login: bool = False
+    """Whether a human typed, for the present attempt, what a retry could not reuse; then its end
+    waits for a click."""
+    owes_browser: bool = False
+    """The user's Start has not led to a page yet."""
+    shows: bool = False
+    """Whether the page that is owed opens even where `open_browser` is off."""
+    restart: bool = False
+    """Whether to connect again once CLOSING is over."""
+    successor: Server | None = None
+    """The entry to go on with once CLOSING is over."""
