@@ -1,0 +1,100 @@
+"""An SSH server of asyncssh on loopback, for logins that sshd stages only as root."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import threading
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+import asyncssh
+
+
+class AsyncsshServer:
+    """Lets one user in, by password, or by keyboard-interactive `rounds`.
+
+    A round is a list of (prompt, echo, right answer). Runs in a thread for the time of a `with`."""
+
+    host = "127.0.0.1"
+
+    def __init__(self, rounds: Sequence[Sequence[tuple[str, bool, str]]] = ()) -> None:
+        self.username = "ada"
+        self.password = secrets.token_urlsafe(9)
+        self.rounds = rounds
+        self.port = 0
+        self._key = asyncssh.generate_private_key("ssh-ed25519")
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._server: asyncssh.SSHAcceptor | None = None
+
+    @property
+    def known_hosts_line(self) -> str:
+        kind, blob = self._key.export_public_key("openssh").decode().split()[:2]
+        return f"[{self.host}]:{self.port} {kind} {blob}"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(30)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(30)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+
+    async def _listen(self) -> None:
+        self._server = await asyncssh.create_server(
+            lambda: _Gate(self), self.host, 0, server_host_keys=[self._key]
+        )
+        self.port = self._server.get_port()
+
+    async def _close(self) -> None:
+        assert self._server is not None
+        self._server.close()
+        await self._server.wait_closed()
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class _Gate(asyncssh.SSHServer):
+    def __init__(self, settings: AsyncsshServer) -> None:
+        self._settings = settings
+        self._round = 0
+
+    def password_auth_supported(self) -> bool:
+        return not self._settings.rounds
+
+    def validate_password(self, username: str, password: str) -> bool:
+        return (username, password) == (self._settings.username, self._settings.password)
+
+    def kbdint_auth_supported(self) -> bool:
+        return bool(self._settings.rounds)
+
+    def get_kbdint_challenge(
+        self, username: str, lang: str, submethods: str
+    ) -> tuple[str, str, str, list[tuple[str, bool]]]:
+        self._round = 0
+        return self._challenge()
+
+    def validate_kbdint_response(
+        self, username: str, responses: Sequence[str]
+    ) -> bool | tuple[str, str, str, list[tuple[str, bool]]]:
+        right = [answer for _, _, answer in self._settings.rounds[self._round]]
+        if list(responses) != right:
+            return False
+        self._round += 1
+        return True if self._round == len(self._settings.rounds) else self._challenge()
+
+    def _challenge(self) -> tuple[str, str, str, list[tuple[str, bool]]]:
+        prompts = [(text, echo) for text, echo, _ in self._settings.rounds[self._round]]
+        return "Two steps", f"Step {self._round + 1}", "", prompts

@@ -1,0 +1,101 @@
+"""Keys made by ssh-keygen, and OpenSSH's own agent."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+_BITS = {"rsa": "2048", "ecdsa": "256"}
+
+
+def make_key(
+    folder: Path,
+    kind: str = "ed25519",
+    *,
+    name: str | None = None,
+    passphrase: str = "",
+    pem: bool = False,
+    bits: str | None = None,
+) -> Path:
+    """Make a key pair in `folder`; returns the private file, with the public one beside it.
+
+    `pem` asks for the older PEM format, which ed25519 does not have."""
+    path = folder / (name or f"id_{kind}")
+    command = ["ssh-keygen", "-q", "-t", kind, "-f", str(path), "-N", passphrase, "-C", path.name]
+    if bits or kind in _BITS:
+        command += ["-b", bits or _BITS[kind]]
+    if pem:
+        command += ["-m", "PEM"]
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL, timeout=60)
+    return path
+
+
+def public_line(path: Path) -> str:
+    """The line of the `.pub` file beside `path`: type, base64, comment."""
+    return Path(f"{path}.pub").read_text().strip()
+
+
+def fingerprint(path: Path) -> str:
+    """`SHA256:...` of a key file, as ssh-keygen prints it."""
+    command = ["ssh-keygen", "-l", "-E", "sha256", "-f", f"{path}.pub"]
+    out = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
+    return out.stdout.split()[1]
+
+
+class SshAgent:
+    """A real ssh-agent on a socket of its own, for the time of a `with`."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="tc-agent-")
+        self.socket = Path(self._folder.name) / "agent"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self._process = subprocess.Popen(
+            ["ssh-agent", "-D", "-a", str(self.socket)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        assert self._process.stdout is not None
+        # The agent prints its environment once the socket is bound.
+        self._process.stdout.readline()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        assert self._process is not None
+        self.thaw()
+        self._process.terminate()
+        self._process.wait(10)
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+        self._folder.cleanup()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return os.environ | {"SSH_AUTH_SOCK": str(self.socket)}
+
+    def add(self, key: Path) -> None:
+        """Load a private key that has no passphrase."""
+        command = ["ssh-add", "-q", str(key)]
+        env = self.environment
+        subprocess.run(command, check=True, env=env, stdin=subprocess.DEVNULL, timeout=60)
+
+    def freeze(self) -> None:
+        """Stop answering."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)

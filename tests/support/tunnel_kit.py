@@ -1,0 +1,185 @@
+"""What tests of the tunnel share: a connector with nothing of this machine's, and its user."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from trayconnect.cancel import Cancel
+from trayconnect.config.model import Server
+from trayconnect.errors import Cancelled, Problem, ProblemError
+from trayconnect.ports import Answer, NoSecrets, Question, QuestionKind, Secrets
+from trayconnect.tunnel.connector import SshConnector
+from trayconnect.tunnel.known_hosts_store import KnownHosts
+from trayconnect.tunnel.tunnel import SshTunnel
+
+WAIT = 30.0
+"""Seconds that a thing may take which should happen soon; only a failing test waits as long."""
+
+
+class User:
+    """Answers questions from a script, and remembers them. None declines."""
+
+    def __init__(self, *answers: Answer | None) -> None:
+        self.questions: list[Question] = []
+        self._answers = list(answers)
+
+    def __call__(self, question: Question) -> Answer:
+        self.questions.append(question)
+        answer = self._answers.pop(0) if self._answers else None
+        if answer is None:
+            raise Cancelled
+        return answer
+
+    @property
+    def kinds(self) -> list[QuestionKind]:
+        return [question.kind for question in self.questions]
+
+
+def says(*values: str, remember: bool = False) -> Answer:
+    return Answer(values, remember)
+
+
+YES = Answer()
+
+
+class MemorySecrets:
+    """`ports.Secrets` for a test; `broken` makes every call fail."""
+
+    def __init__(self) -> None:
+        self.kept: dict[tuple[str, str], str] = {}
+        self.broken = False
+
+    def _check(self) -> None:
+        if self.broken:
+            raise ProblemError(Problem("The keyring is locked", "Unlock it."))
+
+    def get(self, server: str, account: str) -> str | None:
+        self._check()
+        return self.kept.get((server, account))
+
+    def set(self, server: str, account: str, secret: str) -> None:
+        self._check()
+        self.kept[server, account] = secret
+
+    def delete(self, server: str, account: str) -> None:
+        self._check()
+        self.kept.pop((server, account), None)
+
+
+class Losses:
+    """Collects what `on_lost` reports."""
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+        self._arrived = threading.Event()
+
+    def __call__(self, problem: Problem) -> None:
+        self.problems.append(problem)
+        self._arrived.set()
+
+    def wait(self, timeout: float = WAIT) -> Problem:
+        assert self._arrived.wait(timeout), "the loss was not reported"
+        return self.problems[0]
+
+
+class Kit:
+    """A connector with its files in `folder`."""
+
+    def __init__(self, folder: Path, secrets: Secrets | None = None, **options: Any) -> None:
+        self.user_file = folder / "user_known_hosts"
+        self.own_file = folder / "data" / "known_hosts"
+        settings = {"agent_socket": "", "identity_files": ()} | options
+        self.connector = SshConnector(
+            secrets or NoSecrets(),
+            known_hosts=KnownHosts((self.user_file,), self.own_file),
+            **settings,
+        )
+
+    def trust(self, lines: Sequence[str]) -> None:
+        with self.user_file.open("a") as file:
+            file.writelines(f"{line}\n" for line in lines)
+
+    def connect(
+        self,
+        server: Server,
+        user: User | None = None,
+        *,
+        cancel: Cancel | None = None,
+        losses: Losses | None = None,
+    ) -> SshTunnel:
+        return self.connector.connect(
+            server,
+            ask=user or User(),
+            cancel=cancel or Cancel(),
+            on_lost=losses or Losses(),
+        )
+
+    @contextlib.contextmanager
+    def tunnel(
+        self, server: Server, user: User | None = None, losses: Losses | None = None
+    ) -> Iterator[SshTunnel]:
+        tunnel = self.connect(server, user, losses=losses)
+        try:
+            yield tunnel
+        finally:
+            tunnel.close()
+
+    def problem(self, server: Server, user: User | None = None) -> Problem:
+        """The problem that connecting ends with."""
+        try:
+            tunnel = self.connect(server, user)
+        except ProblemError as error:
+            return error.problem
+        tunnel.close()
+        raise AssertionError("it connected")
+
+
+def entry(port: int, *, identity_file: Path | None = None, **options: Any) -> Server:
+    """A server of the file, on loopback."""
+    auth = options.pop("auth", {}) | (
+        {"identity_file": str(identity_file)} if identity_file else {}
+    )
+    base = {"name": "GPU box", "host": "127.0.0.1", "port": port, "local_port": 18888}
+    return Server.model_validate(base | {"auth": auth, "connect_timeout": 10} | options)
+
+
+def until(condition: Callable[[], bool], timeout: float = WAIT) -> bool:
+    """Poll for what has no event to wait for."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def our_threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("tc-")]
+
+
+def open_descriptors() -> dict[str, str]:
+    """Open descriptors of this process and what they are (Linux)."""
+    found = {}
+    for entry_ in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            found[entry_.name] = str(entry_.readlink())
+    return found
+
+
+@contextlib.contextmanager
+def nothing_left() -> Iterator[None]:
+    """Assert that no thread of ours and no socket outlives the block."""
+    before = open_descriptors()
+    yield
+    assert until(lambda: not our_threads()), our_threads()
+
+    def leaked() -> set[str]:
+        fresh = set(open_descriptors().items()) - set(before.items())
+        return {what for _, what in fresh if what.startswith(("socket:", "anon_inode:", "pipe:"))}
+
+    assert until(lambda: not leaked()), leaked()

@@ -1,0 +1,1 @@
+"""SSH, over paramiko, which is imported nowhere else."""

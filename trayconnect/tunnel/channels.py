@@ -1,0 +1,114 @@
+"""paramiko's channels, and the byte streams made of them."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import TYPE_CHECKING
+
+import paramiko
+from paramiko import Message
+from paramiko.common import cMSG_CHANNEL_REQUEST
+
+from trayconnect.tunnel.outbox import ChannelOutlet
+
+_CHUNK = 32 << 10  # what one packet takes; paramiko copies all that it is given each time
+
+
+class SshChannel(paramiko.Channel):
+    """A channel; also what a further hop's transport uses as its socket."""
+
+    if TYPE_CHECKING:
+        # What is used of paramiko's internals; a unit test checks that it is there.
+        def _set_transport(self, transport: ChannelOutlet) -> None: ...
+        def _set_window(self, window_size: int, max_packet_size: int) -> None: ...
+        def _set_remote_channel(
+            self, chanid: int, window_size: int, max_packet_size: int
+        ) -> None: ...
+        def _unlink(self) -> None: ...
+        def _event_pending(self) -> None: ...
+
+    def __init__(self, number: int, outlet: ChannelOutlet, window: int, max_packet: int) -> None:
+        super().__init__(number)
+        self.outlet = outlet
+        self._set_transport(outlet)
+        self._set_window(window, max_packet)
+
+    def opened(self, number: int, window: int, max_packet: int) -> None:
+        """The server opened it, as `number` of its own."""
+        self._set_remote_channel(number, window, max_packet)
+
+    def cut(self) -> None:
+        """Its transport is gone: wake everyone in it."""
+        self._unlink()
+
+    def can_write(self) -> bool:
+        """Whether a small message would leave without waiting, through all hops."""
+        return self.closed or (self.out_window_size > 0 and bool(self.outlet.can_write()))
+
+    def start_command(self, command: str, timeout: float) -> bool:
+        """Ask for a command to be run (RFC 4254 section 6.5); whether the server does.
+
+        Raises TimeoutError after `timeout` seconds."""
+        message = Message()
+        message.add_byte(cMSG_CHANNEL_REQUEST)
+        message.add_int(self.remote_chanid)
+        message.add_string("exec")
+        message.add_boolean(True)
+        message.add_string(command)
+        self._event_pending()
+        self.outlet.send(message)
+        if not self.event.wait(timeout):
+            raise TimeoutError
+        return self.event_ready
+
+    def send_all(self, data: bytes | memoryview) -> None:
+        """Send it all; waits as long as the server gives no window. Raises OSError."""
+        view = memoryview(data)
+        while view:
+            try:
+                sent = self.send(bytes(view[:_CHUNK]))
+            except EOFError:
+                sent = 0
+            if not sent:
+                raise BrokenPipeError("the SSH channel is closed")
+            view = view[sent:]
+
+    def recv_within(self, size: int, deadline: float) -> bytes:
+        """`recv` until the time `deadline` of the monotonic clock. Raises TimeoutError."""
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self.settimeout(left)
+        return self.recv(size)
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether it was closed without the EOF that ends a stream properly."""
+        return self.closed and not self.eof_received
+
+
+class ChannelStream:
+    """`ports.ByteStream` over a channel."""
+
+    def __init__(self, channel: SshChannel) -> None:
+        self._channel = channel
+        self._closed = False
+
+    def recv(self, size: int) -> bytes:
+        data = self._channel.recv(size)
+        if not data and not self._closed and self._channel.cut_off:
+            raise ConnectionResetError("the SSH channel was closed")
+        return data
+
+    def sendall(self, data: bytes | memoryview) -> None:
+        self._channel.send_all(data)
+
+    def shutdown_write(self) -> None:
+        with contextlib.suppress(OSError, EOFError):
+            self._channel.shutdown_write()
+
+    def close(self) -> None:
+        self._closed = True
+        with contextlib.suppress(OSError, EOFError):
+            self._channel.close()

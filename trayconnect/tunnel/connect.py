@@ -1,0 +1,104 @@
+"""From a stream to an SSH transport with its keys exchanged, every wait bounded."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Sequence
+
+from paramiko.ssh_exception import IncompatiblePeer
+
+from trayconnect.cancel import Cancel
+from trayconnect.errors import ProblemError
+from trayconnect.tunnel import algorithms, problems
+from trayconnect.tunnel.channels import SshChannel
+from trayconnect.tunnel.target import Target
+from trayconnect.tunnel.transport import SshTransport
+
+JOIN_SECONDS = 5.0
+_NUDGE_SECONDS = 1.0
+_LOST = (EOFError, ConnectionError, BrokenPipeError)
+
+
+def shake_hands(
+    sock: socket.socket | SshChannel,
+    target: Target,
+    *,
+    timeout: float,
+    cancel: Cancel,
+    host_key_algorithms: Sequence[str],
+) -> SshTransport:
+    """Exchange versions and keys over `sock`, which it owns from now on.
+
+    `timeout` seconds are for the server's version, and as many for the key exchange. Raises
+    `ProblemError` and `Cancelled`; then everything is closed."""
+    transport = SshTransport(
+        sock,
+        name=f"{target.server} {target.address}",
+        host_key_algorithms=host_key_algorithms,
+    )
+    try:
+        with cancel.releasing(transport.abort):
+            _shake_hands(transport, target, timeout)
+    except BaseException:
+        dispose(transport)
+        cancel.check()
+        raise
+    return transport
+
+
+def dispose(transport: SshTransport) -> None:
+    """Drop a transport, and join its threads."""
+    transport.abort()
+    if transport.is_alive() and transport is not threading.current_thread():
+        transport.join(JOIN_SECONDS)
+    transport.outbox.close(JOIN_SECONDS)
+
+
+def _shake_hands(transport: SshTransport, target: Target, timeout: float) -> None:
+    done = threading.Event()
+    transport.start_client(event=done)
+    if not transport.greeted.wait(max(timeout - _NUDGE_SECONDS, timeout * 0.75)):
+        _nudge(transport)
+        if not transport.greeted.wait(min(_NUDGE_SECONDS, timeout * 0.25)):
+            raise _misunderstood(transport, target, timeout)
+    if not transport.packetizer.is_ssh:
+        raise _misunderstood(transport, target, timeout)
+    if not done.wait(timeout):
+        raise problems.handshake_slow(target, timeout)
+    if transport.ended.is_set():
+        raise _misunderstood(transport, target, timeout)
+
+
+def _nudge(transport: SshTransport) -> None:
+    # To a web server our version is the first line of a request; an empty line ends it, and the
+    # answer tells what it is.
+    with contextlib.suppress(OSError, EOFError):
+        transport.sock.send(b"\r\n\r\n")
+
+
+def _misunderstood(transport: SshTransport, target: Target, timeout: float) -> ProblemError:
+    """Why the transport ended before its keys were exchanged."""
+    error = transport.saved_exception
+    detail = transport.reason()
+    lines = [line for line in transport.packetizer.greeting if line.strip()]
+    if not transport.packetizer.is_ssh:
+        if any("MaxStartups" in line for line in lines):
+            return problems.busy(target, lines[-1])
+        if lines:
+            return problems.not_ssh(target, lines[0])
+        if transport.ended.is_set():
+            return problems.hung_up(target, detail)
+        return problems.silent(target, timeout)
+    if isinstance(error, IncompatiblePeer):
+        missing = algorithms.missing(transport.peer_offer)
+        version = "version: it speaks " + transport.packetizer.greeting[-1]
+        return problems.too_old(target, missing or [version])
+    if error is None or isinstance(error, _LOST):
+        if transport.peer_offer:
+            return problems.handshake_lost(target, detail)
+        return problems.busy(target, detail)
+    if isinstance(error, OSError):
+        return problems.handshake_lost(target, detail)
+    return problems.handshake_broken(target, detail)

@@ -1,0 +1,65 @@
+"""The public face of this room: from an entry of the file to a live tunnel."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from trayconnect.cancel import Cancel
+from trayconnect.config.model import Server
+from trayconnect.errors import Problem
+from trayconnect.ports import Ask, Secrets
+from trayconnect.tunnel.auth import Means
+from trayconnect.tunnel.hops import travel
+from trayconnect.tunnel.identities import UnlockedKeys, default_identity_files
+from trayconnect.tunnel.known_hosts_store import KnownHosts
+from trayconnect.tunnel.tunnel import SshTunnel
+
+
+class SshConnector:
+    """`ports.Connector` over SSH.
+
+    `known_hosts` None: OpenSSH's files, and our own. `agent_socket` None: SSH_AUTH_SOCK of the
+    environment. `identity_files` None: OpenSSH's default ones."""
+
+    def __init__(
+        self,
+        secrets: Secrets,
+        *,
+        known_hosts: KnownHosts | None = None,
+        agent_socket: str | None = None,
+        identity_files: tuple[Path, ...] | None = None,
+    ) -> None:
+        self._secrets = secrets
+        self._known_hosts = known_hosts or KnownHosts.default()
+        self._agent_socket = agent_socket
+        self._identity_files = identity_files
+        self._unlocked = UnlockedKeys()
+
+    def connect(
+        self, server: Server, *, ask: Ask, cancel: Cancel, on_lost: Callable[[Problem], None]
+    ) -> SshTunnel:
+        """See `ports.Connector`. `on_lost` may be called before this returns."""
+        agent = self._agent_socket
+        means = Means(
+            secrets=self._secrets,
+            unlocked=self._unlocked,
+            agent_socket=os.environ.get("SSH_AUTH_SOCK") if agent is None else agent,
+            default_identity_files=(
+                default_identity_files() if self._identity_files is None else self._identity_files
+            ),
+        )
+        way = travel(server, known_hosts=self._known_hosts, means=means, ask=ask, cancel=cancel)
+        tunnel = SshTunnel(way, server.keepalive, on_lost)
+        try:
+            tunnel.start()
+            cancel.check()
+        except BaseException:
+            tunnel.close()
+            raise
+        return tunnel
+
+    def forget(self, server: Server) -> None:
+        """See `ports.Connector`: drops decrypted keys."""
+        self._unlocked.forget(server.name)

@@ -1,0 +1,111 @@
+"""The whole way to a server: each jump host, then the server itself."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from dataclasses import dataclass, field
+
+from trayconnect.cancel import Cancel
+from trayconnect.config.model import Server
+from trayconnect.ports import Ask
+from trayconnect.tunnel import algorithms, problems
+from trayconnect.tunnel.auth import Means, log_in
+from trayconnect.tunnel.channels import SshChannel
+from trayconnect.tunnel.connect import dispose, shake_hands
+from trayconnect.tunnel.dial import dial
+from trayconnect.tunnel.known_hosts import HostKey, known_types
+from trayconnect.tunnel.known_hosts_store import KnownHosts
+from trayconnect.tunnel.target import Target, targets
+from trayconnect.tunnel.transport import ChannelRefusedError, SshTransport
+from trayconnect.tunnel.trust import judge
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Way:
+    """Logged-in transports, each through the one before; the last is the server's."""
+
+    hops: list[tuple[Target, SshTransport]] = field(default_factory=list)
+    typed: bool = False
+    """Whether a human typed something for it that a retry could not reuse."""
+
+    @property
+    def end(self) -> SshTransport:
+        """The transport to the server itself."""
+        return self.hops[-1][1]
+
+    def broken(self) -> tuple[Target, str]:
+        """Where it broke, and the technical reason: the first hop that has ended."""
+        for target, transport in self.hops:
+            if transport.ended.is_set() and transport.saved_exception is not None:
+                return target, transport.reason()
+        return self.hops[-1][0], self.end.reason()
+
+    def abort(self) -> None:
+        """Drop it without a word, the nearest hop first so that no farther one can block."""
+        for _, transport in self.hops:
+            transport.abort()
+
+    def close(self) -> None:
+        """Take leave of each server, the farthest first, then drop all and join the threads."""
+        for _, transport in reversed(self.hops):
+            transport.say_goodbye()
+        self.abort()
+        for _, transport in self.hops:
+            dispose(transport)
+
+
+def travel(
+    server: Server, *, known_hosts: KnownHosts, means: Means, ask: Ask, cancel: Cancel
+) -> Way:
+    """Connect and log in all the way. Raises `ProblemError` and `Cancelled`; then all is closed."""
+    way = Way()
+    try:
+        for target in targets(server):
+            _add_hop(way, target, server, known_hosts, means, ask, cancel)
+    except BaseException:
+        way.close()
+        cancel.check()
+        raise
+    return way
+
+
+def _add_hop(
+    way: Way,
+    target: Target,
+    server: Server,
+    store: KnownHosts,
+    means: Means,
+    ask: Ask,
+    cancel: Cancel,
+) -> None:
+    entries = store.entries()
+    order = algorithms.host_key_order(known_types(entries, target.host, target.port))
+    sock = _stream(way, target, server.connect_timeout, cancel)
+    transport = shake_hands(
+        sock, target, timeout=server.connect_timeout, cancel=cancel, host_key_algorithms=order
+    )
+    way.hops.append((target, transport))
+    with cancel.releasing(way.abort):
+        key = transport.host_key
+        assert key is not None
+        judge(target, HostKey(key.get_name(), key.asbytes()), entries, store, ask)
+        way.typed |= log_in(transport, target, server, means, ask, cancel)
+    log.info("logged in to %s", target.address)
+
+
+def _stream(way: Way, target: Target, timeout: float, cancel: Cancel) -> socket.socket | SshChannel:
+    if not way.hops:
+        return dial(target, timeout, cancel)
+    hop, transport = way.hops[-1]
+    try:
+        with cancel.releasing(way.abort):
+            return transport.open("direct-tcpip", timeout, target.host, target.port, "127.0.0.1", 0)
+    except ChannelRefusedError as error:
+        raise problems.unreachable_through(hop, target, error.code, str(error)) from error
+    except TimeoutError as error:
+        raise problems.unreachable_through(hop, target, 0, str(error)) from error
+    except ConnectionError as error:
+        raise problems.lost(hop, str(error)) from error

@@ -1,0 +1,115 @@
+"""Passwords and other answers of a login: from the keyring, or from the user."""
+
+from __future__ import annotations
+
+import logging
+
+from trayconnect.config.model import Auth
+from trayconnect.errors import ProblemError
+from trayconnect.ports import Ask, Field, Question, QuestionKind, Secrets
+from trayconnect.tunnel.target import Target
+from trayconnect.tunnel.userauth import Prompt
+
+log = logging.getLogger(__name__)
+
+
+class Passwords:
+    """The answers of one login to one target.
+
+    `accepted` and `refused` tell how the last one fared. `typed` says whether the user gave one
+    that is not kept, so that a later login would have to ask again."""
+
+    def __init__(self, target: Target, auth: Auth, secrets: Secrets, ask: Ask) -> None:
+        self.typed = False
+        self._target = target
+        self._secrets = secrets
+        self._ask = ask
+        self._keyring = auth.password == "keyring"
+        self._stored: str | None = None
+        self._to_store: str | None = None
+        self._note = ""
+        self._looked_up = False
+
+    def password(self) -> str:
+        """The password to try next. Raises `Cancelled`."""
+        stored = self._from_keyring()
+        if stored is not None:
+            return stored
+        title = f"Password for {self._target.account}"
+        message = f"To log in to {self._target.description}."
+        return self._typed(title, message, (Field("Password"),))[0]
+
+    def respond(self, prompt: Prompt) -> tuple[str, ...]:
+        """Answer the server's own prompts (RFC 4256). Raises `Cancelled`."""
+        if not prompt.prompts:
+            return ()
+        if _asks_for_password(prompt):
+            stored = self._from_keyring()
+            if stored is not None:
+                return (stored,)
+        fields = tuple(Field(text or "Answer", secret=not echo) for text, echo in prompt.prompts)
+        words = [text for text in (prompt.name, prompt.instructions) if text]
+        message = "\n".join([f"{self._target.description} asks:", *words])
+        return self._typed(f"Login to {self._target.account}", message, fields)
+
+    def accepted(self) -> None:
+        """The server took the last answer: keep it, if the user wanted that."""
+        if self._to_store is None:
+            return
+        try:
+            self._secrets.set(self._target.server, self._target.account, self._to_store)
+        except ProblemError as error:
+            log.warning("the password is not kept: %s", error)
+            self.typed = True
+        self._to_store = None
+
+    def refused(self) -> None:
+        """The server refused the last answer: a kept one is dropped."""
+        self._note = "The server refused that. Try again."
+        self._to_store = None
+        if self._stored is None:
+            return
+        self._stored = None
+        self._note = "The server refused the password from the keyring."
+        try:
+            self._secrets.delete(self._target.server, self._target.account)
+        except ProblemError as error:
+            log.warning("the refused password stays in the keyring: %s", error)
+
+    def _from_keyring(self) -> str | None:
+        if not self._keyring or self._looked_up:
+            return None
+        self._looked_up = True
+        try:
+            self._stored = self._secrets.get(self._target.server, self._target.account)
+        except ProblemError as error:
+            self._keyring = False
+            self._note = f"It cannot be kept: {error}"
+        return self._stored
+
+    def _typed(self, title: str, message: str, fields: tuple[Field, ...]) -> tuple[str, ...]:
+        keepable = self._keyring and len(fields) == 1 and fields[0].secret
+        question = Question(
+            kind=QuestionKind.PASSWORD,
+            server=self._target.server,
+            title=title,
+            message="\n".join(text for text in (self._note, message) if text),
+            fields=fields,
+            confirm="Log in",
+            can_remember=keepable,
+        )
+        answer = self._ask(question)
+        values = (*answer.values, *("" for _ in fields))[: len(fields)]
+        if answer.remember and keepable:
+            self._to_store = values[0]
+        else:
+            self.typed = True
+        return values
+
+
+def _asks_for_password(prompt: Prompt) -> bool:
+    """Whether it is the one hidden field that PAM shows, and not a one-time code."""
+    if len(prompt.prompts) != 1:
+        return False
+    text, echo = prompt.prompts[0]
+    return not echo and "password" in text.lower()

@@ -1,0 +1,374 @@
+"""paramiko's Transport, with its waits bounded, its end announced and its faults worked round."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+import paramiko
+from paramiko import Message
+from paramiko.common import (
+    MSG_CHANNEL_OPEN_FAILURE,
+    MSG_CHANNEL_OPEN_SUCCESS,
+    MSG_REQUEST_FAILURE,
+    MSG_REQUEST_SUCCESS,
+    cMSG_CHANNEL_CLOSE,
+    cMSG_CHANNEL_OPEN,
+    cMSG_DISCONNECT,
+    cMSG_GLOBAL_REQUEST,
+    cMSG_REQUEST_FAILURE,
+)
+from paramiko.packet import Packetizer
+from paramiko.transport import ChannelMap
+
+from trayconnect.tunnel import algorithms, logs
+from trayconnect.tunnel.channels import SshChannel
+from trayconnect.tunnel.outbox import ChannelOutlet, Outbox, is_writable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+log = logging.getLogger(__name__)
+
+WINDOW = 2 << 20
+MAX_PACKET = 32 << 10
+_DISCONNECT_BY_APPLICATION = 11  # RFC 4253 section 11.1
+
+
+_TELLING = ("SSH-", "HTTP/", "<", "\N{REPLACEMENT CHARACTER}")
+
+
+class ChannelRefusedError(Exception):
+    """The server did not open a channel; `code` as in RFC 4254 section 5.1."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(f"{text} (code {code})")
+        self.code = code
+
+
+class Packets(Packetizer):
+    """paramiko's packet codec, which also notes what its callers cannot see."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(sock)
+        self.last_received = time.monotonic()
+        """When the last whole packet came."""
+        self.greeting: list[str] = []
+        """The lines that came before SSH packets; the last is the SSH identification, if any."""
+        self.on_greeting: Callable[[], None] = lambda: None
+
+    @property
+    def is_ssh(self) -> bool:
+        """Whether an SSH identification came (RFC 4253 section 4.2)."""
+        return bool(self.greeting) and self.greeting[-1].startswith("SSH-")
+
+    def start_handshake(self, timeout: float) -> None:
+        """Nothing: whoever waits for the handshake limits it; paramiko would leave a timer."""
+
+    def readline(self, timeout: float) -> str:  # noqa: ARG002 - as above
+        try:
+            line = super().readline(threading.TIMEOUT_MAX)
+        except UnicodeDecodeError:
+            line = "\N{REPLACEMENT CHARACTER}"
+        self.greeting.append(line)
+        # Any other line may precede the SSH one.
+        if line.startswith(_TELLING):
+            self.on_greeting()
+        return line
+
+    def read_message(self) -> tuple[int, Message]:
+        result = super().read_message()
+        self.last_received = time.monotonic()
+        return result
+
+
+class _Opening:
+    """A channel that was asked for."""
+
+    def __init__(self, channel: SshChannel) -> None:
+        self.channel = channel
+        self.done = threading.Event()
+        self.refusal: ChannelRefusedError | None = None
+
+
+class Login(Protocol):
+    """What takes the place of paramiko's authentication handler."""
+
+    def is_authenticated(self) -> bool: ...
+
+    def abort(self) -> None:
+        """The transport has ended."""
+        ...
+
+
+if TYPE_CHECKING:
+
+    class _Base(paramiko.Transport):
+        """paramiko's, with those of its internals that are used; a unit test looks for them."""
+
+        sock: socket.socket | SshChannel
+        auth_handler: Login | None  # type: ignore[assignment]  # ours in place of paramiko's
+        server_extensions: Mapping[str, bytes]
+        _kex_info: Mapping[str, object]
+        _channels: ChannelMap
+        _handler_table: dict[int, Callable[[Message], None]]
+
+        def _send_message(self, data: Message) -> None: ...
+        def _send_user_message(self, data: Message) -> None: ...
+        def _next_channel(self) -> int: ...
+        def _really_parse_kex_init(self, m: Message) -> Mapping[str, object]: ...
+        def _auth_trigger(self) -> None: ...
+        def _parse_kex_init(self, m: Message) -> None: ...
+        def _parse_newkeys(self, m: Message) -> None: ...
+        def _parse_disconnect(self, m: Message) -> None: ...
+        def _parse_global_request(self, m: Message) -> None: ...
+else:
+    _Base = paramiko.Transport
+
+
+class SshTransport(_Base):
+    """One SSH connection over `sock`, as a client.
+
+    `name` goes into thread names. `host_key_algorithms` are asked for in their order."""
+
+    packetizer: Packets
+
+    # Socket waits end when the socket is shut down, and need no frequent look at a flag.
+    _active_check_timeout = 10.0
+
+    def __init__(
+        self,
+        sock: socket.socket | SshChannel,
+        *,
+        name: str,
+        host_key_algorithms: Sequence[str] = algorithms.HOST_KEYS,
+    ) -> None:
+        super().__init__(
+            sock,
+            default_window_size=WINDOW,
+            default_max_packet_size=MAX_PACKET,
+            packetizer_class=Packets,
+        )
+        self.name = f"tc-transport {name}"
+        self.greeted = threading.Event()
+        """Set when it is clear whether the server speaks SSH, or when it ended."""
+        self.packetizer.on_greeting = self.greeted.set
+        self.ended = threading.Event()
+        """Set when its thread ends, and the SSH connection with it."""
+        self.on_end: Callable[[], None] = lambda: None
+        """Called on its thread after `ended` is set."""
+        self.on_reply: Callable[[], None] = lambda: None
+        """Called on its thread for each answer to a global request."""
+        self.peer_offer: Mapping[str, object] = {}
+        """The server's algorithms, once they came."""
+        self.peer_goodbye = ""
+        """The server's reason for a disconnection, if it gave one."""
+        self._host_key_algorithms = tuple(host_key_algorithms)
+        self._openings: dict[int, _Opening] = {}
+        self.outbox = Outbox(self)
+        logs.quieten()
+        self.set_log_channel(logs.CHANNEL)
+        self._handler_table[MSG_CHANNEL_OPEN_SUCCESS] = self._opened
+        self._handler_table[MSG_CHANNEL_OPEN_FAILURE] = self._refused
+        self._handler_table[MSG_REQUEST_SUCCESS] = self._replied
+        self._handler_table[MSG_REQUEST_FAILURE] = self._replied
+
+    @property
+    def preferred_kex(self) -> Sequence[str]:
+        """Key exchanges; some need a newer OpenSSL than others."""
+        return tuple(name for name in algorithms.KEX if name in self._kex_info)
+
+    @property
+    def preferred_ciphers(self) -> Sequence[str]:
+        """Ciphers, the fastest first."""
+        return algorithms.CIPHERS
+
+    @property
+    def preferred_macs(self) -> Sequence[str]:
+        """MACs for the ciphers that need one."""
+        return algorithms.MACS
+
+    @property
+    def preferred_keys(self) -> Sequence[str]:
+        """Host key algorithms to ask for; paramiko would add certificates, which are not judged."""
+        return self._host_key_algorithms
+
+    # --- its end ----------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        try:
+            super().run()
+        finally:
+            self.active = False
+            self.ended.set()
+            self.greeted.set()
+            self.outbox.close(0)
+            with self.lock:
+                openings = list(self._openings.values())
+            for opening in openings:
+                opening.done.set()
+            if self.auth_handler is not None:
+                self.auth_handler.abort()
+            if self.completion_event is not None:
+                self.completion_event.set()
+            self.on_end()
+
+    def abort(self) -> None:
+        """Drop the connection without a word and wake everyone in it; from any thread, at once."""
+        self.active = False
+        if isinstance(self.sock, socket.socket):
+            try:
+                # Closing alone would leave its reader asleep.
+                self.sock.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                log.debug("%s: already disconnected", self.name)
+        self.stop_thread()
+        for channel in self._channels.values():
+            if isinstance(channel, SshChannel):
+                channel.cut()
+        self.sock.close()
+
+    def say_goodbye(self) -> None:
+        """Tell the server that we go, if that is possible without waiting."""
+        message = Message()
+        message.add_byte(cMSG_DISCONNECT)
+        message.add_int(_DISCONNECT_BY_APPLICATION)
+        message.add_string("disconnected by user")
+        message.add_string("")
+        self.outbox.post(message)
+
+    def reason(self) -> str:
+        """Why it ended, as technical text."""
+        if self.peer_goodbye:
+            return f"the server said: {self.peer_goodbye}"
+        error = self.saved_exception
+        return repr(error) if error is not None else "end of stream"
+
+    # --- logging in -------------------------------------------------------------------------------
+
+    def take_login(self, login: Login) -> None:
+        """Pass the messages of user authentication on to `login`."""
+        self.auth_handler = login
+
+    def logged_in(self) -> None:
+        """The server has let us in."""
+        self._auth_trigger()
+
+    @property
+    def signature_algorithms(self) -> tuple[str, ...]:
+        """Those that the server takes from us (RFC 8308 section 3.1); empty: it did not say."""
+        value = self.server_extensions.get("server-sig-algs", b"")
+        return tuple(value.decode("ascii", "replace").split(",")) if value else ()
+
+    # --- sending ----------------------------------------------------------------------------------
+
+    def write(self, message: Message) -> None:
+        """Encrypt and send at once; the caller holds `clear_to_send_lock`. Raises EOFError."""
+        self._send_message(message)
+
+    def can_write(self) -> bool:
+        """Whether a small message would leave without waiting."""
+        sock = self.sock
+        return is_writable(sock) if isinstance(sock, socket.socket) else sock.can_write()
+
+    def _send_user_message(self, data: Message) -> None:
+        self.outbox.post(data)
+
+    # --- channels and requests --------------------------------------------------------------------
+
+    def open(self, kind: str, timeout: float, *fields: str | int) -> SshChannel:
+        """Open a channel; `fields` follow the common ones of RFC 4254 section 5.1.
+
+        Raises `ChannelRefusedError`, TimeoutError after `timeout` seconds, and ConnectionError
+        when the transport ends. paramiko's own shares one error among all that wait, and forgets
+        a channel that is opened too late."""
+        with self.lock:
+            number = self._next_channel()
+            channel = SshChannel(number, ChannelOutlet(self), WINDOW, MAX_PACKET)
+            self._channels.put(number, channel)
+            self.channels_seen[number] = True
+            self._openings[number] = opening = _Opening(channel)
+        message = Message()
+        message.add_byte(cMSG_CHANNEL_OPEN)
+        message.add_string(kind)
+        message.add_int(number)
+        message.add_int(WINDOW)
+        message.add_int(MAX_PACKET)
+        for value in fields:
+            if isinstance(value, int):
+                message.add_int(value)
+            else:
+                message.add_string(value)
+        self.outbox.post(message)
+        if not self.ended.is_set():
+            opening.done.wait(timeout)
+        with self.lock:
+            unanswered = self._openings.pop(number, None) is not None
+        if unanswered or opening.refusal is not None:
+            self._channels.delete(number)
+        if opening.refusal is not None:
+            raise opening.refusal
+        if self.ended.is_set():
+            raise ConnectionResetError(self.reason())
+        if unanswered:
+            raise TimeoutError(f"no answer within {timeout:g} s")
+        return channel
+
+    def ask(self, request: str) -> None:
+        """Send a global request that wants an answer; see `on_reply`. Never waits."""
+        message = Message()
+        message.add_byte(cMSG_GLOBAL_REQUEST)
+        message.add_string(request)
+        message.add_boolean(True)
+        self.outbox.post(message)
+
+    # --- from its thread --------------------------------------------------------------------------
+
+    def _opened(self, m: Message) -> None:
+        number, theirs, window, max_packet = (m.get_int() for _ in range(4))
+        with self.lock:
+            opening = self._openings.pop(number, None)
+            if opening is not None:
+                opening.channel.opened(theirs, window, max_packet)
+                opening.done.set()
+                return
+        # Its opener gave up: without an answer the server would keep it for ever.
+        message = Message()
+        message.add_byte(cMSG_CHANNEL_CLOSE)
+        message.add_int(theirs)
+        self.outbox.post(message)
+
+    def _refused(self, m: Message) -> None:
+        number, code, text = m.get_int(), m.get_int(), m.get_text()
+        with self.lock:
+            opening = self._openings.pop(number, None)
+        if opening is not None:
+            opening.refusal = ChannelRefusedError(code, text)
+            opening.done.set()
+
+    def _replied(self, m: Message) -> None:  # noqa: ARG002 - a refusal, too, is a sign of life
+        self.on_reply()
+
+    def _parse_kex_init(self, m: Message) -> None:
+        self.peer_offer = self._really_parse_kex_init(Message(m.asbytes()))
+        super()._parse_kex_init(m)
+
+    def _parse_newkeys(self, m: Message) -> None:
+        super()._parse_newkeys(m)
+        self.outbox.flush()
+
+    def _parse_global_request(self, m: Message) -> None:
+        # paramiko would answer at once, which is forbidden amid a key exchange.
+        m.get_text()
+        if m.get_boolean():
+            answer = Message()
+            answer.add_byte(cMSG_REQUEST_FAILURE)
+            self.outbox.post(answer)
+
+    def _parse_disconnect(self, m: Message) -> None:
+        code, text = m.get_int(), m.get_text()
+        self.peer_goodbye = f"{text} (code {code})"

@@ -1,0 +1,96 @@
+"""A live tunnel: streams, commands, heartbeat, and one end."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from trayconnect.config.model import Keepalive
+from trayconnect.errors import Problem
+from trayconnect.ports import ByteStream, Completed
+from trayconnect.tunnel import problems
+from trayconnect.tunnel.channels import ChannelStream
+from trayconnect.tunnel.execute import execute
+from trayconnect.tunnel.heartbeat import Heartbeat
+from trayconnect.tunnel.hops import Way
+from trayconnect.tunnel.transport import ChannelRefusedError
+
+OPEN_SECONDS = 10.0
+_JOIN_SECONDS = 5.0
+
+
+class SshTunnel:
+    """`ports.Tunnel` over a way that is logged in."""
+
+    def __init__(self, way: Way, keepalive: Keepalive, on_lost: Callable[[Problem], None]) -> None:
+        self._way = way
+        self._target = way.hops[-1][0]
+        self._on_lost = on_lost
+        self._lock = threading.Lock()
+        self._over = False
+        self._heartbeat = Heartbeat(way.end, keepalive, self._target.server, self._silent)
+
+    def start(self) -> None:
+        """Begin the heartbeat, and report a loss from now on. Raises `ProblemError` if lost."""
+        self._way.end.on_end = self._ended
+        if self._way.end.ended.is_set():
+            with self._lock:
+                already, self._over = self._over, True
+            if not already:
+                raise problems.lost(*self._way.broken())
+        self._heartbeat.start()
+
+    @property
+    def typed_login(self) -> bool:
+        return self._way.typed
+
+    @property
+    def latency(self) -> float | None:
+        return self._heartbeat.latency
+
+    def open_channel(self, host: str, port: int, origin: tuple[str, int]) -> ByteStream:
+        try:
+            channel = self._way.end.open("direct-tcpip", OPEN_SECONDS, host, port, *origin)
+        except ChannelRefusedError as error:
+            raise problems.not_forwarded(
+                self._target, host, port, error.code, str(error)
+            ) from error
+        except TimeoutError as error:
+            what = f"a channel to {host}:{port}"
+            raise problems.channel_slow(self._target, what, OPEN_SECONDS) from error
+        except ConnectionError as error:
+            raise problems.lost(self._target, str(error)) from error
+        return ChannelStream(channel)
+
+    def execute(self, command: str, stdin: bytes, timeout: float) -> Completed:
+        return execute(self._way.end, self._target, command, stdin, timeout)
+
+    def check(self) -> None:
+        self._heartbeat.check()
+
+    def close(self) -> None:
+        with self._lock:
+            self._over = True
+        self._heartbeat.stop(_JOIN_SECONDS)
+        self._way.close()
+
+    # --- its end ----------------------------------------------------------------------------------
+
+    def _ended(self) -> None:
+        """On the transport's thread."""
+        target, detail = self._way.broken()
+        self._report(problems.lost(target, detail).problem)
+
+    def _silent(self, seconds: float) -> None:
+        """On the heartbeat's thread."""
+        with self._lock:
+            already, self._over = self._over, True
+        self._way.abort()
+        if not already:
+            self._on_lost(problems.unresponsive(self._target, seconds).problem)
+
+    def _report(self, problem: Problem) -> None:
+        with self._lock:
+            already, self._over = self._over, True
+        if not already:
+            self._on_lost(problem)

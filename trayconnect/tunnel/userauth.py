@@ -1,0 +1,227 @@
+"""The client's side of SSH user authentication (RFC 4252, RFC 4256), one request at a time.
+
+It takes the place of paramiko's own, which does not tell which methods the server allows after a
+refusal, cannot ask whether a key would do before it signs, and answers prompts on the transport's
+thread, where a user's thinking time would stop everything.
+"""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from paramiko import Message
+from paramiko.common import (
+    MSG_SERVICE_ACCEPT,
+    MSG_USERAUTH_BANNER,
+    MSG_USERAUTH_FAILURE,
+    MSG_USERAUTH_INFO_REQUEST,
+    MSG_USERAUTH_SUCCESS,
+    cMSG_SERVICE_REQUEST,
+    cMSG_USERAUTH_INFO_RESPONSE,
+    cMSG_USERAUTH_REQUEST,
+)
+
+from trayconnect.tunnel.transport import SshTransport
+
+MAX_ROUNDS = 20
+"""Of keyboard-interactive; a server that asks for ever is refused."""
+
+_MAX_PROMPTS = 100
+
+# Number 60 means another thing for each method: PK_OK, PASSWD_CHANGEREQ, INFO_REQUEST.
+_MSG_60 = MSG_USERAUTH_INFO_REQUEST
+
+
+class AuthLostError(Exception):
+    """The transport ended amid a login."""
+
+
+class AuthTimeoutError(Exception):
+    """The server did not answer in time."""
+
+
+class PasswordExpiredError(Exception):
+    """The server wants a new password (RFC 4252 section 8)."""
+
+
+class SigningKey(Protocol):
+    """A private key, in a file or in an agent; paramiko's PKey is one."""
+
+    def get_name(self) -> str: ...
+    def asbytes(self) -> bytes: ...
+    def sign_ssh_data(self, data: bytes, algorithm: str | None = None) -> Message | bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The server's verdict on one request.
+
+    `allowed` are the methods that can continue. `partial`: this one was right, and more is
+    wanted."""
+
+    success: bool
+    partial: bool = False
+    allowed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One round of keyboard-interactive: the server's words, and whether each answer may show."""
+
+    name: str
+    instructions: str
+    prompts: tuple[tuple[str, bool], ...]
+
+
+class UserAuth:
+    """The login of one transport; `timeout` seconds are for each answer of the server."""
+
+    def __init__(self, transport: SshTransport, username: str, timeout: float) -> None:
+        self._transport = transport
+        self._username = username
+        self._timeout = timeout
+        self._answers: queue.SimpleQueue[tuple[int, Message] | None] = queue.SimpleQueue()
+        self._authenticated = False
+        # Seen by paramiko's transport, which passes messages on by this table.
+        self._handler_table = {
+            MSG_SERVICE_ACCEPT: lambda m: self._answers.put((MSG_SERVICE_ACCEPT, m)),
+            MSG_USERAUTH_SUCCESS: self._succeeded,
+            MSG_USERAUTH_FAILURE: lambda m: self._answers.put((MSG_USERAUTH_FAILURE, m)),
+            MSG_USERAUTH_BANNER: lambda _: None,
+            _MSG_60: lambda m: self._answers.put((_MSG_60, m)),
+        }
+        transport.take_login(self)
+
+    # --- for paramiko's transport -----------------------------------------------------------------
+
+    def is_authenticated(self) -> bool:
+        """Whether the server has let us in."""
+        return self._authenticated
+
+    def abort(self) -> None:
+        """The transport has ended."""
+        self._answers.put(None)
+
+    # --- requests; each raises AuthLostError and AuthTimeoutError ---------------------------------
+
+    def begin(self) -> Result:
+        """Start the service, and ask which methods are allowed (RFC 4252 section 5.2)."""
+        message = Message()
+        message.add_byte(cMSG_SERVICE_REQUEST)
+        message.add_string("ssh-userauth")
+        self._send(message)
+        number, _ = self._receive()
+        if number != MSG_SERVICE_ACCEPT:
+            raise AuthLostError(f"unexpected message {number}")
+        self._send(self._request("none"))
+        return self._result(self._receive())
+
+    def offer(self, public: bytes, algorithm: str) -> Result | None:
+        """Ask whether the server would take a signature by a key (RFC 4252 section 7).
+
+        None: it would."""
+        message = self._key_request(public, algorithm, signed=False)
+        self._send(message)
+        answer = self._receive()
+        return None if answer[0] == _MSG_60 else self._result(answer)
+
+    def publickey(self, key: SigningKey, algorithm: str) -> Result:
+        """Log in with a signature."""
+        message = self._key_request(key.asbytes(), algorithm, signed=True)
+        data = Message()
+        data.add_string(self._transport.session_id or b"")
+        data.add_bytes(message.asbytes())
+        message.add_string(key.sign_ssh_data(data.asbytes(), algorithm))
+        self._send(message)
+        return self._result(self._receive())
+
+    def password(self, password: str) -> Result:
+        """Log in with a password. Raises PasswordExpiredError."""
+        message = self._request("password")
+        message.add_boolean(False)
+        message.add_string(password)
+        self._send(message)
+        answer = self._receive()
+        if answer[0] == _MSG_60:
+            raise PasswordExpiredError
+        return self._result(answer)
+
+    def interactive(self, respond: Callable[[Prompt], tuple[str, ...]]) -> Result:
+        """Log in by answering the server's prompts; `respond` runs on the caller's thread."""
+        message = self._request("keyboard-interactive")
+        message.add_string("")
+        message.add_string("")
+        self._send(message)
+        for _ in range(MAX_ROUNDS):
+            number, answer = self._receive()
+            if number != _MSG_60:
+                return self._result((number, answer))
+            response = Message()
+            values = respond(_parse_prompt(answer))
+            response.add_byte(cMSG_USERAUTH_INFO_RESPONSE)
+            response.add_int(len(values))
+            for value in values:
+                response.add_string(value)
+            self._send(response)
+        raise AuthLostError("the server asks without end")
+
+    # --- details ----------------------------------------------------------------------------------
+
+    def _succeeded(self, message: Message) -> None:
+        self._authenticated = True
+        self._transport.logged_in()
+        self._answers.put((MSG_USERAUTH_SUCCESS, message))
+
+    def _request(self, method: str) -> Message:
+        message = Message()
+        message.add_byte(cMSG_USERAUTH_REQUEST)
+        message.add_string(self._username)
+        message.add_string("ssh-connection")
+        message.add_string(method)
+        return message
+
+    def _key_request(self, blob: bytes, algorithm: str, *, signed: bool) -> Message:
+        message = self._request("publickey")
+        message.add_boolean(signed)
+        message.add_string(algorithm)
+        message.add_string(blob)
+        return message
+
+    def _send(self, message: Message) -> None:
+        self._transport.outbox.post(message)
+
+    def _receive(self) -> tuple[int, Message]:
+        if self._transport.ended.is_set() and self._answers.empty():
+            raise AuthLostError(self._transport.reason())
+        try:
+            answer = self._answers.get(timeout=self._timeout)
+        except queue.Empty:
+            raise AuthTimeoutError from None
+        if answer is None:
+            raise AuthLostError(self._transport.reason())
+        return answer
+
+    def _result(self, answer: tuple[int, Message]) -> Result:
+        number, message = answer
+        if number == MSG_USERAUTH_SUCCESS:
+            return Result(success=True)
+        if number == MSG_USERAUTH_FAILURE:
+            allowed = tuple(name for name in message.get_list() if name)
+            return Result(success=False, partial=message.get_boolean(), allowed=allowed)
+        raise AuthLostError(f"unexpected message {number}")
+
+
+def _parse_prompt(message: Message) -> Prompt:
+    name, instructions, _language = (_text(message.get_binary()) for _ in range(3))
+    count = min(message.get_int(), _MAX_PROMPTS)
+    prompts = tuple((_text(message.get_binary()), message.get_boolean()) for _ in range(count))
+    return Prompt(name, instructions, prompts)
+
+
+def _text(value: bytes) -> str:
+    """The server's words without control characters (RFC 4256 section 3.2 asks for that)."""
+    text = value.decode("utf-8", "replace")
+    return "".join(c for c in text if c.isprintable() or c == "\n").strip()
