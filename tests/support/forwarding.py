@@ -1,0 +1,194 @@
+"""Peers for the forward's tests: a far end over plain TCP in the place of SSH."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from trayconnect.config.model import Server
+from trayconnect.errors import Problem, ProblemError, Remedy
+from trayconnect.forward.forwarding import LocalForwarding, listen
+
+LIMIT = 30.0
+"""Seconds that anything may take on a busy machine before a test gives up."""
+
+T = TypeVar("T")
+
+
+def eventually(condition: Callable[[], T], what: str) -> T:
+    """The first true value of `condition`."""
+    deadline = time.monotonic() + LIMIT
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        time.sleep(0.005)
+    return value
+
+
+def free_port(address: str = "127.0.0.1") -> int:
+    """A port that nobody holds, out of the range that the system hands out by itself."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    while True:
+        port = random.SystemRandom().randrange(20_000, 32_000)
+        with socket.socket(family) as sock, contextlib.suppress(OSError):
+            sock.bind((address, port))
+            return port
+
+
+def a_server(**settings: Any) -> Server:
+    """An entry of the file with a free local port; the target is never looked up."""
+    jupyter = {"host": "far", "port": 8888}
+    defaults = {"name": "box", "host": "gate", "local_port": free_port(), "jupyter": jupyter}
+    return Server.model_validate({**defaults, **settings})
+
+
+@contextlib.contextmanager
+def listening(server: Server, **options: Any) -> Iterator[LocalForwarding]:
+    forwarding = listen(server, **options)
+    try:
+        yield forwarding
+    finally:
+        forwarding.close()
+
+
+def dial(server: Server, port: int | None = None) -> socket.socket:
+    """A client of the local port; every call of it is bounded."""
+    return socket.create_connection((server.bind_address, port or server.local_port), LIMIT)
+
+
+def read_all(sock: socket.socket) -> bytes:
+    """Everything up to the end of the stream."""
+    chunks = []
+    while chunk := sock.recv(65536):
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def fill(sock: socket.socket) -> None:
+    """Send until nobody takes any more."""
+    sock.settimeout(0.2)
+    with contextlib.suppress(TimeoutError):
+        while True:
+            sock.send(bytes(65536))
+    sock.settimeout(LIMIT)
+
+
+def was_reset(sock: socket.socket) -> bool:
+    """Whether the connection ends with a reset, whatever came before it."""
+    try:
+        read_all(sock)
+    except ConnectionResetError:
+        return True
+    return False
+
+
+class TcpStream:
+    """A `ByteStream` over a TCP connection."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+
+    def recv(self, size: int) -> bytes:
+        return self._sock.recv(size)
+
+    def sendall(self, data: bytes | memoryview) -> None:
+        self._sock.sendall(data)
+
+    def shutdown_write(self) -> None:
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_WR)
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)  # wakes; closing alone would not
+        self._sock.close()
+
+
+class Service:
+    """What listens behind the tunnel: runs `talk` on a thread for each connection.
+
+    `open_channel` is the way to it; it keeps the origins in the order of the calls."""
+
+    def __init__(self, talk: Callable[[socket.socket], None]) -> None:
+        self._talk = talk
+        self._listening = socket.create_server(("127.0.0.1", 0), backlog=512)
+        self.address: tuple[str, int] = self._listening.getsockname()
+        self._threads: list[threading.Thread] = []
+        self._open: list[socket.socket] = []
+        self.asked: list[tuple[str, int]] = []
+        self.origins: list[tuple[str, int]] = []
+        self._acceptor = threading.Thread(target=self._accept, name="service")
+        self._acceptor.start()
+
+    def open_channel(self, host: str, port: int, origin: tuple[str, int]) -> TcpStream:
+        self.asked.append((host, port))
+        self.origins.append(origin)
+        return TcpStream(socket.create_connection(self.address))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._listening.shutdown(socket.SHUT_RDWR)
+        self._acceptor.join(LIMIT)
+        self._listening.close()
+        for sock in self._open:
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join(LIMIT)
+            assert not thread.is_alive()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                sock, _ = self._listening.accept()
+                self._open.append(sock)
+                thread = threading.Thread(target=self._serve, args=(sock,), name="service talk")
+                self._threads.append(thread)
+                thread.start()
+
+    def _serve(self, sock: socket.socket) -> None:
+        with sock, contextlib.suppress(OSError):
+            self._talk(sock)
+
+
+def echo(sock: socket.socket) -> None:
+    while data := sock.recv(65536):
+        sock.sendall(data)
+
+
+def refuse(host: str, port: int, origin: tuple[str, int]) -> TcpStream:
+    """An `open_channel` behind which nothing listens."""
+    title = f"Nothing answers on {host}:{port} at the server"
+    raise ProblemError(Problem(title, "Start it.", Remedy.WAIT))
+
+
+def our_threads() -> list[str]:
+    return sorted(each.name for each in threading.enumerate() if each.name.startswith("tc-"))
+
+
+def descriptors() -> int:
+    """How many this process has open; 0 where there is no /proc."""
+    folder = Path("/proc/self/fd")
+    return len(list(folder.iterdir())) if folder.exists() else 0
+
+
+@contextlib.contextmanager
+def no_leaks() -> Iterator[None]:
+    """What is started inside is ended inside: threads at once, descriptors of peers soon."""
+    before = descriptors()
+    yield
+    assert our_threads() == []
+    eventually(lambda: descriptors() <= before, f"{descriptors() - before} descriptors to close")

@@ -1,0 +1,147 @@
+"""The forward over a real sshd: what the tunnel's room and this one promise each other."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.forwarding import (
+    LIMIT,
+    Service,
+    a_server,
+    dial,
+    echo,
+    eventually,
+    free_port,
+    listening,
+    no_leaks,
+    read_all,
+    was_reset,
+)
+from tests.support.keys import make_key
+from tests.support.sshd import Sshd
+from tests.support.tunnel_kit import Kit, Losses
+from trayconnect.config.model import Server
+from trayconnect.errors import Problem
+from trayconnect.forward.client import set_reset_on_close
+
+
+@pytest.fixture
+def sshd(tmp_path: Path) -> Iterator[Sshd]:
+    with Sshd() as running:
+        running.authorize(make_key(tmp_path))
+        yield running
+
+
+@pytest.fixture
+def kit(tmp_path: Path, sshd: Sshd) -> Iterator[Kit]:
+    made = Kit(tmp_path)
+    made.trust(sshd.known_hosts_lines())
+    with no_leaks():
+        yield made
+
+
+def entry(sshd: Sshd, folder: Path, port: int) -> Server:
+    return a_server(
+        host=sshd.host,
+        port=sshd.port,
+        username=sshd.username,
+        auth={"identity_file": str(folder / "id_ed25519")},
+        jupyter={"host": "127.0.0.1", "port": port},
+    )
+
+
+def port_of(service: Service) -> int:
+    return int(service.address[1])
+
+
+def test_half_close_and_much_data_go_through(kit: Kit, sshd: Sshd, tmp_path: Path) -> None:
+    payload = bytes(range(256)) * 40_000
+
+    def reverse(sock: socket.socket) -> None:
+        sock.sendall(read_all(sock)[::-1])
+
+    with Service(reverse) as service:
+        server = entry(sshd, tmp_path, port_of(service))
+        with kit.tunnel(server) as tunnel, listening(server) as forwarding:
+            forwarding.attach(tunnel.open_channel)
+            with dial(server) as client:
+                sender = threading.Thread(target=client.sendall, args=(payload,))
+                sender.start()
+                sender.join(LIMIT)
+                client.shutdown(socket.SHUT_WR)
+                assert read_all(client) == payload[::-1]
+
+
+def test_a_killed_session_resets_its_transfers_and_the_next_tunnel_serves_who_waits(
+    kit: Kit, sshd: Sshd, tmp_path: Path
+) -> None:
+    losses = Losses()
+    with Service(echo) as service:
+        server = entry(sshd, tmp_path, port_of(service))
+        with listening(server) as forwarding:
+            with kit.tunnel(server, losses=losses) as first, dial(server) as client:
+                forwarding.attach(first.open_channel)
+                client.sendall(b"ping")
+                assert client.recv(4) == b"ping"
+                sshd.kill_sessions()
+                assert was_reset(client)  # half a page is not taken for a whole one
+                losses.wait()
+                forwarding.detach()
+            with dial(server) as waiting:
+                waiting.sendall(b"still here")
+                eventually(lambda: forwarding.traffic().held == 1, "the held connection")
+                with kit.tunnel(server) as second:
+                    forwarding.attach(second.open_channel)
+                    assert waiting.recv(100) == b"still here"
+
+
+def test_nothing_listens_there(kit: Kit, sshd: Sshd, tmp_path: Path) -> None:
+    refusals: list[Problem] = []
+    port = free_port()
+    server = entry(sshd, tmp_path, port)
+    with kit.tunnel(server) as tunnel, listening(server, on_refused=refusals.append) as forwarding:
+        forwarding.attach(tunnel.open_channel)
+        with dial(server) as client:
+            assert was_reset(client)
+        eventually(lambda: refusals, "the reason")
+    assert str(port) in refusals[0].title
+
+
+def test_a_service_that_resets_over_and_over_costs_nobody_else(
+    kit: Kit, sshd: Sshd, tmp_path: Path
+) -> None:
+    def reset(sock: socket.socket) -> None:
+        sock.recv(1)
+        set_reset_on_close(sock)
+
+    losses = Losses()
+    with Service(reset) as bad, Service(echo) as good:
+        board = {
+            "name": "Echo",
+            "local_port": free_port(),
+            "host": "127.0.0.1",
+            "port": port_of(good),
+        }
+        server = entry(sshd, tmp_path, port_of(bad))
+        server = a_server(**server.model_dump() | {"forwards": [board]})
+        with (
+            kit.tunnel(server, losses=losses) as tunnel,
+            listening(server) as forwarding,
+        ):
+            forwarding.attach(tunnel.open_channel)
+            with dial(server, server.forwards[0].local_port) as steady:
+                for _ in range(200):
+                    with dial(server) as client:
+                        try:
+                            client.sendall(bytes(100_000))
+                            assert read_all(client) == b""
+                        except ConnectionError:
+                            pass
+                steady.sendall(b"ping")
+                assert steady.recv(4) == b"ping"
+    assert losses.problems == []

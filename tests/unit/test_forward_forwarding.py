@@ -1,0 +1,428 @@
+"""A session's forwards, with plain TCP in the place of the tunnel."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.forwarding import (
+    LIMIT,
+    Service,
+    TcpStream,
+    a_server,
+    dial,
+    echo,
+    eventually,
+    fill,
+    free_port,
+    listening,
+    no_leaks,
+    our_threads,
+    read_all,
+    refuse,
+    was_reset,
+)
+from trayconnect.config.model import Server
+from trayconnect.errors import Problem, ProblemError
+from trayconnect.forward.client import Client, set_reset_on_close
+from trayconnect.forward.forwarding import LocalForwarding, listen
+from trayconnect.forward.serving import Serving, Target, Traffic
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left() -> Iterator[None]:
+    with no_leaks():
+        yield
+
+
+@pytest.fixture
+def service() -> Iterator[Service]:
+    with Service(echo) as running:
+        yield running
+
+
+def answers(client: socket.socket, question: bytes = b"ping") -> bool:
+    client.sendall(question)
+    return client.recv(100) == question
+
+
+def is_reset_by(server: Server) -> bool:
+    """Whether a new connection ends with a reset, which may overtake the end of `connect`."""
+    try:
+        with dial(server) as client:
+            return was_reset(client)
+    except ConnectionResetError:
+        return True
+
+
+def held(forwarding: LocalForwarding, number: int) -> None:
+    eventually(lambda: forwarding.traffic().held == number, f"{number} held connections")
+
+
+def open_now(forwarding: LocalForwarding, number: int) -> None:
+    eventually(lambda: forwarding.traffic().open == number, f"{number} open connections")
+
+
+# --- where it goes ------------------------------------------------------------------------------
+
+
+def test_each_port_leads_to_its_own_target(service: Service) -> None:
+    board = {"name": "TensorBoard", "local_port": free_port(), "host": "inner", "port": 6006}
+    server = a_server(forwards=[board])
+    with listening(server) as forwarding:
+        forwarding.attach(service.open_channel)
+        with dial(server) as first, dial(server, server.forwards[0].local_port) as second:
+            assert answers(first)
+            assert answers(second)
+            assert sorted(service.asked) == [("far", 8888), ("inner", 6006)]
+            assert set(service.origins) == {first.getsockname(), second.getsockname()}
+
+
+def test_it_binds_the_address_of_the_file_and_no_other(service: Service) -> None:
+    server = a_server(bind_address="::1", local_port=free_port("::1"))
+    with listening(server) as forwarding:
+        forwarding.attach(service.open_channel)
+        with dial(server) as client:
+            assert answers(client)
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", server.local_port), LIMIT)
+
+
+def test_a_direct_connection_has_no_ports() -> None:
+    server = a_server(host=None, url="http://127.0.0.1:1/")
+    with listening(server) as forwarding:
+        forwarding.attach(refuse)
+        forwarding.set_target("far", 1)
+        forwarding.detach()
+        assert forwarding.traffic() == Traffic(0, 0, 0, 0)
+        with pytest.raises(ConnectionRefusedError):
+            dial(server)
+
+
+def test_when_one_port_is_taken_none_is_bound() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        board = {"name": "TensorBoard", "local_port": other.getsockname()[1], "port": 6006}
+        server = a_server(forwards=[board])
+        with pytest.raises(ProblemError, match=f"PID {os.getpid()}"):
+            listen(server)
+    with pytest.raises(ConnectionRefusedError):
+        dial(server)
+
+
+def test_no_threads_left_is_said_and_unbinds(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_thread(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    server = a_server()
+    monkeypatch.setattr(threading.Thread, "start", no_thread)
+    with pytest.raises(ProblemError, match="The local ports of box cannot be served"):
+        listen(server)
+    monkeypatch.undo()
+    listen(server).close()
+
+
+def test_the_port_is_free_again_after_close(service: Service) -> None:
+    server = a_server()
+    for _ in range(3):
+        with listening(server) as forwarding:
+            forwarding.attach(service.open_channel)
+            with dial(server) as client:
+                assert answers(client)
+
+
+# --- holding ------------------------------------------------------------------------------------
+
+
+def test_held_ones_are_served_in_the_order_of_their_arrival(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served: list[tuple[str, int]] = []
+    serve = Serving.serve
+
+    def noting_the_order(self: Serving, client: Client, target: Target) -> bool:
+        served.append(client.origin)
+        return serve(self, client, target)
+
+    monkeypatch.setattr(Serving, "serve", noting_the_order)
+    server = a_server()
+    clients: list[socket.socket] = []
+    with listening(server) as forwarding:
+        for number in range(1, 6):
+            clients.append(dial(server))
+            held(forwarding, number)
+        clients[2].sendall(b"early")
+        forwarding.attach(service.open_channel)
+        assert clients[2].recv(100) == b"early"
+        assert all(answers(client) for client in clients)
+        assert served == [client.getsockname() for client in clients]
+        assert forwarding.traffic().held == 0
+        for client in clients:
+            client.close()
+
+
+def test_a_held_connection_ends_when_its_time_is_over() -> None:
+    server = a_server(hold_seconds=0.2)
+    with listening(server) as forwarding:
+        began = time.monotonic()
+        with dial(server) as client:
+            assert was_reset(client)
+        assert time.monotonic() - began >= 0.2
+        assert forwarding.traffic().held == 0
+
+
+def test_a_client_that_hung_up_is_dropped_without_a_channel(service: Service) -> None:
+    server = a_server()
+    with listening(server) as forwarding:
+        silent, talkative, patient = dial(server), dial(server), dial(server)
+        talkative.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        held(forwarding, 3)
+        silent.close()
+        talkative.close()
+        forwarding.attach(service.open_channel)
+        with patient:
+            assert answers(patient)
+            assert service.origins == [patient.getsockname()]
+
+
+def test_a_held_client_that_finished_sending_is_served(service: Service) -> None:
+    server = a_server()
+    with listening(server) as forwarding, dial(server) as client:
+        client.sendall(b"all I have")
+        client.shutdown(socket.SHUT_WR)
+        held(forwarding, 1)
+        forwarding.attach(service.open_channel)
+        assert read_all(client) == b"all I have"
+
+
+def test_an_unknown_jupyter_port_holds_until_it_is_found(service: Service) -> None:
+    board = {"name": "TensorBoard", "local_port": free_port(), "port": 6006}
+    server = a_server(jupyter={"port": "auto"}, forwards=[board])
+    with listening(server) as forwarding:
+        forwarding.attach(service.open_channel)
+        with dial(server) as client, dial(server, server.forwards[0].local_port) as other:
+            held(forwarding, 1)
+            assert answers(other)
+            forwarding.set_target("inner", 8890)
+            assert answers(client)
+            assert service.asked == [("localhost", 6006), ("inner", 8890)]
+            forwarding.set_target("inner", 8891)
+            with dial(server) as later:
+                assert answers(later)
+            assert service.asked[-1] == ("inner", 8891)
+
+
+# --- tunnels come and go ------------------------------------------------------------------------
+
+
+def test_detach_ends_transfers_and_holds_the_next_ones(service: Service) -> None:
+    server = a_server()
+
+    def flood(sock: socket.socket) -> None:
+        while True:
+            sock.sendall(bytes(65536))
+
+    with Service(flood) as flooding, listening(server) as forwarding:
+        forwarding.attach(flooding.open_channel)
+        with dial(server) as reading, dial(server) as stalled:
+            reading.recv(65536)
+            open_now(forwarding, 2)
+            forwarding.detach()
+            assert was_reset(reading)
+            assert was_reset(stalled)
+        open_now(forwarding, 0)
+        with dial(server) as client:
+            held(forwarding, 1)
+            forwarding.attach(service.open_channel)
+            assert answers(client)
+
+
+def test_the_next_tunnel_ends_the_connections_of_the_last(service: Service) -> None:
+    server = a_server()
+    with listening(server) as forwarding:
+        forwarding.attach(service.open_channel)
+        with dial(server) as old:
+            assert answers(old)
+            forwarding.attach(service.open_channel)
+            assert was_reset(old)
+        with dial(server) as new:
+            assert answers(new)
+
+
+@pytest.mark.parametrize("outcome", ["opened too late", "failed"])
+def test_one_whose_tunnel_went_before_its_channel_came_waits_for_the_next(
+    service: Service, outcome: str
+) -> None:
+    asked, answer = threading.Event(), threading.Event()
+    refusals: list[Problem] = []
+    server = a_server()
+
+    def slow(host: str, port: int, origin: tuple[str, int]) -> TcpStream:
+        asked.set()
+        assert answer.wait(LIMIT)
+        if outcome == "failed":
+            return refuse(host, port, origin)
+        return service.open_channel(host, port, origin)
+
+    with listening(server, on_refused=refusals.append) as forwarding, dial(server) as client:
+        client.sendall(b"hello")
+        forwarding.attach(slow)
+        assert asked.wait(LIMIT)
+        forwarding.detach()
+        answer.set()
+        held(forwarding, 1)
+        forwarding.attach(service.open_channel)
+        assert client.recv(100) == b"hello"
+    assert refusals == []
+
+
+def test_one_given_back_still_has_its_deadline() -> None:
+    asked, answer = threading.Event(), threading.Event()
+    server = a_server(hold_seconds=0.1)
+
+    def slow(host: str, port: int, origin: tuple[str, int]) -> TcpStream:
+        asked.set()
+        assert answer.wait(LIMIT)
+        return refuse(host, port, origin)
+
+    with listening(server) as forwarding:
+        forwarding.attach(slow)
+        with dial(server) as client:
+            assert asked.wait(LIMIT)
+            forwarding.detach()
+            answer.set()
+            assert was_reset(client)
+
+
+def test_a_refused_channel_resets_the_client_and_tells_why() -> None:
+    refusals: list[Problem] = []
+    server = a_server()
+    with listening(server, on_refused=refusals.append) as forwarding:
+        forwarding.attach(refuse)
+        assert is_reset_by(server)
+        eventually(lambda: refusals, "the reason")
+    assert [each.title for each in refusals] == ["Nothing answers on far:8888 at the server"]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_bug_behind_it_does_not_leave_the_client_waiting(service: Service) -> None:
+    def buggy(host: str, port: int, origin: tuple[str, int]) -> TcpStream:
+        raise KeyError(host)
+
+    server = a_server()
+    with listening(server) as forwarding:
+        forwarding.attach(buggy)
+        assert is_reset_by(server)
+        forwarding.attach(service.open_channel)
+        with dial(server) as client:
+            assert answers(client)
+
+
+# --- many, stalled, counted, closed -------------------------------------------------------------
+
+
+def test_a_stalled_connection_holds_up_no_other(service: Service) -> None:
+    asked, answer = threading.Event(), threading.Event()
+    server = a_server()
+
+    def stalls_first(host: str, port: int, origin: tuple[str, int]) -> TcpStream:
+        if not asked.is_set():
+            asked.set()
+            assert answer.wait(LIMIT)
+        return service.open_channel(host, port, origin)
+
+    with listening(server) as forwarding:
+        forwarding.attach(stalls_first)
+        with dial(server) as opening:
+            assert asked.wait(LIMIT)
+            with dial(server) as unread:
+                fill(unread)
+                with dial(server) as quick:
+                    assert answers(quick)
+            answer.set()
+            assert answers(opening)
+
+
+def test_two_hundred_at_once(service: Service) -> None:
+    server = a_server()
+    with listening(server) as forwarding:
+        forwarding.attach(service.open_channel)
+        clients = [dial(server) for _ in range(200)]
+        for number, client in enumerate(clients):
+            client.sendall(b"%d" % number)
+        for number, client in enumerate(clients):
+            assert client.recv(100) == b"%d" % number
+        assert forwarding.traffic().open == 200
+        for client in clients:
+            client.close()
+        open_now(forwarding, 0)
+
+
+@pytest.mark.parametrize("attached", [True, False])
+def test_close_ends_everything(service: Service, attached: bool) -> None:
+    server = a_server()
+    forwarding = listen(server)
+    if attached:
+        forwarding.attach(service.open_channel)
+    clients = [dial(server) for _ in range(100)]
+    (open_now if attached else held)(forwarding, 100)
+    forwarding.close()
+    assert all(was_reset(client) for client in clients)
+    for client in clients:
+        client.close()
+    forwarding.close()
+    forwarding.attach(service.open_channel)
+    forwarding.detach()
+    assert forwarding.traffic().held == 0
+
+
+def test_close_waits_for_a_channel_that_is_being_opened(service: Service) -> None:
+    asked, answer = threading.Event(), threading.Event()
+    server = a_server()
+
+    def slow(host: str, port: int, origin: tuple[str, int]) -> TcpStream:
+        asked.set()
+        assert answer.wait(LIMIT)
+        return service.open_channel(host, port, origin)
+
+    forwarding = listen(server)
+    forwarding.attach(slow)
+    with dial(server) as client:
+        assert asked.wait(LIMIT)
+        closing = threading.Thread(target=forwarding.close)
+        closing.start()
+        closing.join(0.1)
+        assert closing.is_alive()
+        answer.set()
+        closing.join(LIMIT)
+        assert not closing.is_alive()
+        assert our_threads() == []
+        assert was_reset(client)
+
+
+def test_traffic_is_counted(service: Service) -> None:
+    server = a_server()
+    with listening(server) as forwarding:
+        forwarding.attach(service.open_channel)
+        for size in (10, 20):
+            with dial(server) as client:
+                assert answers(client, bytes(size))
+                assert forwarding.traffic().open == 1
+            open_now(forwarding, 0)
+        assert forwarding.traffic() == Traffic(open=0, held=0, sent=30, received=30)
+
+
+def test_clients_that_reset_at_once_do_no_harm(service: Service) -> None:
+    server = a_server()
+    with listening(server) as forwarding:
+        forwarding.attach(service.open_channel)
+        for _ in range(50):
+            client = dial(server)
+            set_reset_on_close(client)
+            client.close()
+        with dial(server) as client:
+            assert answers(client)

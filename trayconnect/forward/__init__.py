@@ -1,0 +1,1 @@
+"""Local listeners and the byte pump; knows no SSH."""

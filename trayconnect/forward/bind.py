@@ -1,0 +1,99 @@
+"""Binding a local port, with what can go wrong said in words for people."""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import os
+import socket
+import sys
+
+from trayconnect.errors import Problem, ProblemError
+from trayconnect.forward.port_owner import port_owner
+
+_BACKLOG = 1024
+
+
+def bind(address: str, port: int, owner: str) -> socket.socket:
+    """A listening socket, non-blocking, on `address`:`port` and on nothing else.
+
+    `owner` is the name of the entry in the file that wants it. Raises `ProblemError`."""
+    try:
+        family, numeric = _resolve(address)
+    except (OSError, UnicodeError) as error:
+        raise ProblemError(_no_such_address(address, owner, str(error))) from error
+    try:
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            if sys.platform == "win32":
+                # Windows' SO_REUSEADDR would share the port with, or steal it from, a listener.
+                listening.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+            else:
+                # Connections of an earlier run in TIME_WAIT are no obstacle.
+                listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            listening.bind((numeric, port))
+            listening.listen(_BACKLOG)
+            listening.setblocking(False)
+        except BaseException:
+            listening.close()
+            raise
+    except OSError as error:
+        raise ProblemError(_problem(error, address, numeric, port, owner)) from error
+    return listening
+
+
+def is_loopback(listening: socket.socket) -> bool:
+    """Whether only this computer can reach the bound socket."""
+    address: str = listening.getsockname()[0]
+    return ipaddress.ip_address(address.partition("%")[0]).is_loopback
+
+
+def _resolve(address: str) -> tuple[int, str]:
+    """The family and the numeric form; IPv4 where a name has both, for that is what we open."""
+    found = socket.getaddrinfo(address, None, type=socket.SOCK_STREAM)
+    family, _, _, _, numeric = min(found, key=lambda info: info[0] != socket.AF_INET)
+    return family, str(numeric[0])
+
+
+def _problem(error: OSError, address: str, numeric: str, port: int, owner: str) -> Problem:
+    detail = f"bind {address}:{port}: {error}"
+    if error.errno == errno.EADDRINUSE:
+        holder = port_owner(numeric, port)
+        return Problem(
+            f"Local port {port} of {owner} is taken by {holder}",
+            "Stop that program, or choose another local_port in the servers file.",
+            detail=detail,
+        )
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return Problem(
+            f"Local port {port} of {owner} is not allowed", _not_allowed(port), detail=detail
+        )
+    if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+        return _no_such_address(address, owner, detail)
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    return Problem(
+        f"Local port {port} of {owner} cannot be opened",
+        f"The system says: {reason}. Mend that, or choose another local_port in the servers file.",
+        detail=detail,
+    )
+
+
+def _not_allowed(port: int) -> str:
+    if sys.platform == "win32":
+        why = (
+            "Another program holds it for itself, or Windows keeps it back (those are listed by"
+            " netsh interface ipv4 show excludedportrange tcp). "
+        )
+    else:
+        why = "Ports below 1024 are the administrator's. " if port < 1024 else ""
+    return f"{why}Choose another local_port in the servers file, one above 1023."
+
+
+def _no_such_address(address: str, owner: str, detail: str) -> Problem:
+    return Problem(
+        f"The bind_address {address} of {owner} is not an address of this computer",
+        "Set it to 127.0.0.1, or to an address that this computer has, in the servers file.",
+        detail=detail,
+    )

@@ -1,0 +1,209 @@
+"""The local forwards of one session: bound from the user's Start to the Stop, whatever becomes of
+the tunnels in between."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+
+from trayconnect.config.model import Server
+from trayconnect.errors import Problem, ProblemError, Remedy
+from trayconnect.forward.bind import bind, is_loopback
+from trayconnect.forward.client import Client
+from trayconnect.forward.holding import Holding
+from trayconnect.forward.listener import Listener
+from trayconnect.forward.peer_uid import Visitor
+from trayconnect.forward.serving import Serving, Target, Traffic
+from trayconnect.ports import OpenChannel
+
+_log = logging.getLogger(__name__)
+
+_JOIN_LIMIT = 5.0
+
+_JUPYTER = 0
+"""The number of the forward to Jupyter; those of `Server.forwards` follow."""
+
+
+def listen(
+    server: Server,
+    *,
+    on_refused: Callable[[Problem], None] | None = None,
+    uid: int | None = None,
+) -> LocalForwarding:
+    """Bind all local ports of `server`; see `ports.Listen`. A direct connection has none.
+
+    `on_refused` is called, on any thread, when the tunnel is there and the far end of a forward
+    cannot be reached: a reason to look at its health. `uid` is the user whose connections are
+    taken on loopback addresses, where the system tells (and root's); the default is this
+    process's. Raises `ProblemError`.
+    """
+    if uid is None and sys.platform != "win32":
+        uid = os.geteuid()
+    jupyter = server.jupyter
+    ports = [server.local_port, *(forward.local_port for forward in server.forwards)]
+    targets: list[Target | None] = [
+        None if jupyter.port == "auto" else (jupyter.host, jupyter.port),
+        *((forward.host, forward.port) for forward in server.forwards),
+    ]
+    sockets: list[socket.socket] = []
+    with ExitStack() as unbind:
+        for port in () if server.is_direct else ports:
+            bound = bind(server.bind_address, port, server.name)
+            sockets.append(unbind.enter_context(bound))
+        try:
+            forwarding = LocalForwarding(server, sockets, targets, uid, on_refused)
+        except (OSError, RuntimeError) as error:
+            raise ProblemError(_exhausted(server.name, error)) from error
+        unbind.pop_all()
+    return forwarding
+
+
+def _exhausted(name: str, error: Exception) -> Problem:
+    return Problem(
+        f"The local ports of {name} cannot be served",
+        "This program has no file descriptors or threads left. Close other tunnels, or raise the"
+        " limit (ulimit -n).",
+        Remedy.WAIT,
+        str(error),
+    )
+
+
+class LocalForwarding:
+    """See `ports.Forwarding`. Made by `listen`; owns the sockets."""
+
+    def __init__(
+        self,
+        server: Server,
+        sockets: list[socket.socket],
+        targets: list[Target | None],
+        uid: int | None,
+        on_refused: Callable[[Problem], None] | None,
+    ) -> None:
+        self._name = server.name
+        self._hold_seconds = server.hold_seconds
+        # What listens for other computers cannot be asked who comes.
+        self._uids = [uid if is_loopback(each) else None for each in sockets]
+        self._targets = targets
+        self._lock = threading.Lock()
+        self._holding = Holding()
+        self._closed = False
+        self._stranger_seen = False
+        self._serving = Serving(server.name, self._take_back, on_refused)
+        self._listener = (
+            Listener(server.name, sockets, self._accepted, self._expire) if sockets else None
+        )
+
+    # --- the session's side -------------------------------------------------------------------
+
+    def attach(self, open_channel: OpenChannel) -> None:
+        """From now on, serve connections, the held ones first, in the order of their arrival."""
+        self._serving.begin(open_channel)
+        self._serve_held()
+
+    def set_target(self, host: str, port: int) -> None:
+        """Where Jupyter listens, as seen from the server, for every connection from now on.
+
+        Where the file says `port: auto`, those to Jupyter are held until the first call; later
+        tunnels go on with the last target."""
+        with self._lock:
+            self._targets[_JUPYTER] = (host, port)
+        self._serve_held()
+
+    def detach(self) -> None:
+        """The tunnel is gone: end its connections, and hold new ones for a while. One whose
+        channel is not open yet is held too."""
+        self._serving.end()
+
+    def close(self) -> None:
+        """Unbind, end every connection, join the threads. Never raises; may be called twice.
+
+        A channel that is just being opened makes it wait, for 5 seconds at most; closing the
+        tunnel first ends that."""
+        with self._lock:
+            self._closed = True
+        if self._listener is not None:
+            self._listener.close()
+        with self._lock:
+            held = self._holding.clear()
+        for client in held:
+            client.reset()
+        if not self._serving.close(_JOIN_LIMIT):
+            _log.warning("%s: a channel is still being opened", self._name)
+
+    def traffic(self) -> Traffic:
+        """The counters; cheap."""
+        return self._serving.traffic(held=len(self._holding))
+
+    # --- on the listener's thread -------------------------------------------------------------
+
+    def _accepted(self, forward: int, accepted: socket.socket) -> None:
+        try:
+            accepted.setblocking(False)
+            origin = accepted.getpeername()
+            deadline = time.monotonic() + self._hold_seconds
+            uid = self._uids[forward]
+            client = Client(accepted, (origin[0], origin[1]), forward, deadline, uid)
+            visitor = client.visitor()
+        except OSError as error:  # gone again, or nothing left to find out who it is
+            _log.debug("%s: dropped a connection: %s", self._name, error)
+            accepted.close()
+            return
+        if visitor is Visitor.STRANGER:
+            self._report_stranger()
+        if visitor in (Visitor.STRANGER, Visitor.GONE):
+            client.reset()
+        else:
+            self._hold(client)
+            self._serve_held()
+
+    def _report_stranger(self) -> None:
+        _log.log(
+            logging.DEBUG if self._stranger_seen else logging.WARNING,
+            "%s: refused a connection of another user of this computer",
+            self._name,
+        )
+        self._stranger_seen = True
+
+    def _expire(self) -> float | None:
+        now = time.monotonic()
+        with self._lock:
+            expired = self._holding.expire(now)
+            deadline = self._holding.next_deadline()
+        for client in expired:
+            client.reset()
+        return None if deadline is None else max(0.0, deadline - now)
+
+    # --- on any thread ------------------------------------------------------------------------
+
+    def _hold(self, client: Client) -> None:
+        with self._lock:
+            dropped = [client] if self._closed else self._holding.add(client)
+        for each in dropped:
+            each.reset()
+
+    def _serve_held(self) -> None:
+        """Serve those who can be. Everyone passes through `_holding`, so that neither a tunnel
+        that comes nor one that goes meanwhile can lose a client."""
+        if not self._serving.has_tunnel:
+            return
+        with self._lock:
+            targets = {number: to for number, to in enumerate(self._targets) if to is not None}
+            clients = self._holding.release(targets.keys())
+        for client in clients:
+            if client.has_hung_up():
+                client.reset()
+            elif not self._serving.serve(client, targets[client.forward]):
+                self._take_back(client)
+
+    def _take_back(self, client: Client) -> None:
+        """Hold a client again that a tunnel could not serve any more."""
+        self._hold(client)
+        if self._listener is not None:
+            self._listener.wake()  # for the deadline
+        self._serve_held()
