@@ -1,0 +1,175 @@
+"""The examination over a real sshd, at a real JupyterLab in all its conditions."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.support.forwarding import free_port
+from tests.support.jupyter import JupyterServer
+from tests.support.jupyter_peers import self_signed
+from tests.support.keys import make_key
+from tests.support.sshd import Sshd
+from tests.support.tunnel_kit import Kit, entry, nothing_left, until
+from trayconnect.cancel import Cancel
+from trayconnect.config.model import Server
+from trayconnect.forward.forwarding import LocalForwarding, listen
+from trayconnect.jupyter.examine import Examiner
+from trayconnect.ports import Health, Page, Reached
+from trayconnect.tunnel.tunnel import SshTunnel
+
+
+@dataclass
+class Live:
+    """A server of the file with its tunnel and its local port."""
+
+    server: Server
+    tunnel: SshTunnel
+    forwarding: LocalForwarding
+    examiner: Examiner = field(default_factory=Examiner)
+
+    def examine(self) -> Health:
+        return self.examiner(self.server, self.tunnel, self.forwarding.set_target, Cancel())
+
+
+@contextlib.contextmanager
+def live(sshd: Sshd, folder: Path, **jupyter: object) -> Iterator[Live]:
+    key = make_key(folder)
+    sshd.authorize(key)
+    kit = Kit(folder)
+    kit.trust(sshd.known_hosts_lines())
+    server = entry(sshd.port, identity_file=key, local_port=free_port(), jupyter=jupyter)
+    with nothing_left(), kit.tunnel(server) as tunnel:
+        forwarding = listen(server)
+        try:
+            forwarding.attach(tunnel.open_channel)
+            yield Live(server, tunnel, forwarding)
+        finally:
+            forwarding.close()
+
+
+def sshd_for(jupyter: JupyterServer, **options: str) -> Sshd:
+    """Its sessions find this Jupyter, and no other that may run on the machine first."""
+    return Sshd(options={"SetEnv": f"JUPYTER_RUNTIME_DIR={jupyter.runtime_dir}", **options})
+
+
+@pytest.fixture(scope="module")
+def jupyter() -> Iterator[JupyterServer]:
+    with JupyterServer() as server:
+        yield server
+
+
+def fetch(page: Page) -> bytes:
+    with urllib.request.urlopen(f"{page.url}?token={page.token}", timeout=60) as answer:
+        body: bytes = answer.read()
+    return body
+
+
+def test_found_logged_in_and_the_page_is_there(jupyter: JupyterServer, tmp_path: Path) -> None:
+    with sshd_for(jupyter) as sshd, live(sshd, tmp_path) as box:
+        health = box.examine()
+        url = f"http://127.0.0.1:{box.server.local_port}/lab"
+        assert health == Health(Reached.LOGGED_IN, Page(url, jupyter.token))
+        assert b"jupyter-config-data" in fetch(health.page)
+
+
+def test_a_login_that_chatters(jupyter: JupyterServer, tmp_path: Path) -> None:
+    """A start-up file that prints, before and after."""
+    before = 'echo "Welcome! @@trayconnect"; printf "quota: 5%%"'
+    talk = f'{before}; eval "$SSH_ORIGINAL_COMMAND"; echo @@end'
+    command = f"sh -c {shlex.quote(talk)}"
+    with sshd_for(jupyter, ForceCommand=command) as sshd, live(sshd, tmp_path) as box:
+        assert box.examine().reached is Reached.LOGGED_IN
+
+
+def test_no_commands_allowed(jupyter: JupyterServer, tmp_path: Path) -> None:
+    with (
+        sshd_for(jupyter, ForceCommand="/bin/false") as sshd,
+        live(sshd, tmp_path, port=jupyter.port) as box,
+    ):
+        assert box.examine().reached is Reached.JUPYTER
+
+
+def test_forwarding_forbidden(jupyter: JupyterServer, tmp_path: Path) -> None:
+    with sshd_for(jupyter, AllowTcpForwarding="no") as sshd, live(sshd, tmp_path) as box:
+        health = box.examine()
+    assert health.reached is Reached.SSH
+    assert health.problem is not None
+    assert "forbids forwarding" in health.problem.title
+
+
+def test_gone_and_back_with_another_token(tmp_path: Path) -> None:
+    with (
+        JupyterServer() as jupyter,
+        sshd_for(jupyter) as sshd,
+        live(sshd, tmp_path, port=jupyter.port) as box,
+    ):
+        assert box.examine().page.token == jupyter.token
+        jupyter.stop()
+        health = box.examine()
+        assert health.reached is Reached.SSH
+        assert health.problem is not None
+        where = f"localhost:{jupyter.port}"
+        assert health.problem.title == (f"SSH is up, but nothing listens on {where} at the server")
+        old = jupyter.token
+        jupyter.start()
+        assert jupyter.token != old
+        assert until(lambda: box.examine().reached is Reached.LOGGED_IN)
+        assert box.examine().page.token == jupyter.token
+
+
+def test_moved_to_another_port(tmp_path: Path) -> None:
+    with JupyterServer() as jupyter, sshd_for(jupyter) as sshd, live(sshd, tmp_path) as box:
+        assert box.examine().reached is Reached.LOGGED_IN
+        jupyter.stop()
+        before, jupyter.port = jupyter.port, 0
+        jupyter.start()
+        assert jupyter.port != before
+        assert until(lambda: box.examine().page.token == jupyter.token)
+        assert b"jupyter-config-data" in fetch(box.examine().page)
+
+
+def test_a_base_url(tmp_path: Path) -> None:
+    with (
+        JupyterServer("--ServerApp.base_url=/user/ada") as jupyter,
+        sshd_for(jupyter) as sshd,
+        live(sshd, tmp_path, path="/tree") as box,
+    ):
+        health = box.examine()
+        assert health.reached is Reached.LOGGED_IN
+        assert health.page.url.endswith(f":{box.server.local_port}/user/ada/tree")
+
+
+def test_a_password_only_server(tmp_path: Path) -> None:
+    hashed = "argon2:$argon2id$v=19$m=10240,t=10,p=8$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA"
+    options = ("--IdentityProvider.token=", f"--PasswordIdentityProvider.hashed_password={hashed}")
+    with (
+        JupyterServer(*options) as jupyter,
+        sshd_for(jupyter) as sshd,
+        live(sshd, tmp_path) as box,
+    ):
+        health = box.examine()
+        assert (health.reached, health.page.token) == (Reached.JUPYTER, "")
+        assert health.problem is None
+
+
+def test_https_found_by_itself(tmp_path: Path) -> None:
+    self_signed(tmp_path)
+    options = (
+        f"--ServerApp.certfile={tmp_path / 'certificate.pem'}",
+        f"--ServerApp.keyfile={tmp_path / 'key.pem'}",
+    )
+    with (
+        JupyterServer(*options, scheme="https") as jupyter,
+        sshd_for(jupyter) as sshd,
+        live(sshd, tmp_path) as box,
+    ):
+        health = box.examine()
+        assert health.reached is Reached.LOGGED_IN
+        assert health.page.url == f"https://127.0.0.1:{box.server.local_port}/lab"

@@ -1,0 +1,249 @@
+"""The search itself: real shells, a real JupyterLab, and a stranger on a stale port."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+from tests.support.jupyter import JupyterServer
+from trayconnect.jupyter.find import RunningServer, parse
+
+SHELLS = ["sh", "dash", "bash", "bash --posix", "busybox sh"]
+SCRIPT = files("trayconnect.jupyter").joinpath("find.sh").read_text()
+
+
+@pytest.fixture(scope="module")
+def jupyter() -> Iterator[JupyterServer]:
+    with JupyterServer() as server:
+        yield server
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A home with an empty runtime folder in the usual place."""
+    (tmp_path / ".local/share/jupyter/runtime").mkdir(parents=True)
+    return tmp_path
+
+
+def runtime(home: Path) -> Path:
+    return home / ".local/share/jupyter/runtime"
+
+
+def run(home: Path, shell: str = "sh", script: str = SCRIPT, **environment: str) -> str:
+    completed = subprocess.run(
+        shell.split(),
+        input=script.encode(),
+        env={"HOME": str(home), "PATH": os.environ["PATH"], **environment},
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+    assert completed.stderr == b""
+    return completed.stdout.decode("utf-8", "replace")
+
+
+def search(home: Path, shell: str = "sh", **environment: str) -> tuple[RunningServer, ...]:
+    return parse(run(home, shell, **environment))
+
+
+def with_port(found: tuple[RunningServer, ...], port: int) -> RunningServer:
+    # The machine may run other Jupyters of this account, which are found as well.
+    (server,) = (one for one in found if one.port == port)
+    return server
+
+
+def expected(jupyter: JupyterServer) -> RunningServer:
+    info = json.loads(jupyter.runtime_file.read_text())
+    return RunningServer(
+        host="127.0.0.1",
+        port=jupyter.port,
+        token=jupyter.token,
+        base_url="/",
+        root_dir=str(jupyter.notebooks),
+        secure=False,
+        pid=jupyter.pid,
+        version=info["version"],
+    )
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_named_by_the_environment(jupyter: JupyterServer, home: Path, shell: str) -> None:
+    found = search(home, shell, JUPYTER_RUNTIME_DIR=str(jupyter.runtime_dir))
+    assert found[0] == expected(jupyter)
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_in_the_usual_place(jupyter: JupyterServer, home: Path, shell: str) -> None:
+    shutil.copy(jupyter.runtime_file, runtime(home))
+    assert with_port(search(home, shell), jupyter.port) == expected(jupyter)
+
+
+def test_where_a_running_process_was_told(jupyter: JupyterServer, home: Path) -> None:
+    assert with_port(search(home), jupyter.port) == expected(jupyter)
+
+
+def test_under_a_data_folder(jupyter: JupyterServer, home: Path) -> None:
+    folder = home / "data of ada/runtime"
+    folder.mkdir(parents=True)
+    shutil.copy(jupyter.runtime_file, folder)
+    assert search(home, JUPYTER_DATA_DIR=str(folder.parent))[0] == expected(jupyter)
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_without_proc_lsof_tells(jupyter: JupyterServer, home: Path, shell: str) -> None:
+    """As on macOS."""
+    script = SCRIPT.replace("/proc", "/no-proc")
+    assert shutil.which("lsof") is not None
+    text = run(home, shell, script, JUPYTER_RUNTIME_DIR=str(jupyter.runtime_dir))
+    assert parse(text) == (expected(jupyter),)
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_without_proc_and_lsof_no_token(jupyter: JupyterServer, home: Path, shell: str) -> None:
+    script = SCRIPT.replace("/proc", "/no-proc").replace("lsof", "no-lsof")
+    text = run(home, shell, script, JUPYTER_RUNTIME_DIR=str(jupyter.runtime_dir))
+    (server,) = parse(text)
+    assert (server.host, server.port, server.token) == ("localhost", jupyter.port, "")
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_many_stale_and_broken_files(jupyter: JupyterServer, home: Path, shell: str) -> None:
+    folder = runtime(home)
+    info = json.loads(jupyter.runtime_file.read_text())
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    for number in range(100):
+        (folder / f"jpserver-{4_000_000 + number}.json").write_text(json.dumps(info))
+    (folder / f"jpserver-{ended.pid}.json").write_text(json.dumps(info | {"pid": ended.pid}))
+    # A number of a living process of ours, with nothing or with nonsense behind it.
+    (folder / f"jpserver-{os.getpid()}.json").write_bytes(b"\x00\xff{@@end\n@@server 1\n")
+    (folder / f"nbserver-{os.getppid()}.json").write_text("")
+    (folder / "jpserver-$(touch oops).json").write_text("{}")
+    (folder / "jpserver-.json").write_text("{}")
+    (folder / "jpserver-1 2.json").mkdir()
+    (folder / "jpserver-7-open.html").write_text("<html>")
+    shutil.copy(jupyter.runtime_file, folder)
+    assert with_port(search(home, shell), jupyter.port) == expected(jupyter)
+    assert not list(home.rglob("oops"))
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_nothing_there(tmp_path: Path, shell: str) -> None:
+    script = SCRIPT.replace("/proc/[", "/no-proc/[")
+    assert parse(run(tmp_path, shell, script)) == ()
+
+
+def test_the_newest_first(home: Path) -> None:
+    folder = runtime(home)
+    with Listener() as old, Listener() as new:
+        for age, listener in ((100, old), (50, new)):
+            file = folder / f"jpserver-{listener.pid}.json"
+            file.write_text(json.dumps({"pid": listener.pid, "port": listener.port}))
+            stamp = time.time() - age
+            os.utime(file, (stamp, stamp))
+        ports = [server.port for server in search(home)]
+    assert ports.index(new.port) < ports.index(old.port)
+
+
+# --- whose port is it? ------------------------------------------------------------------------
+
+
+class Listener:
+    """A process that listens on a port of its own, under another account if told so."""
+
+    def __init__(self, *, address: str = "127.0.0.1", uid: int = -1) -> None:
+        code = (
+            "import os, socket, sys\n"
+            "uid = int(sys.argv[2])\n"
+            "os.setresuid(uid, uid, uid)\n"
+            "family = socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET\n"
+            "sock = socket.socket(family)\n"
+            "sock.bind((sys.argv[1], 0)); sock.listen()\n"
+            "print(sock.getsockname()[1], flush=True)\n"
+            "sys.stdin.read()\n"
+        )
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", code, address, str(uid)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        assert self._process.stdout is not None
+        self.port = int(self._process.stdout.readline())
+        self.pid = self._process.pid
+
+    def __enter__(self) -> Listener:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.communicate(timeout=60)
+
+
+def note(home: Path, pid: int, port: int) -> None:
+    """A runtime file, as process `pid` would have written it."""
+    file = runtime(home) / f"jpserver-{pid}.json"
+    file.write_text(json.dumps({"pid": pid, "port": port, "token": "t0ken", "base_url": "/"}))
+
+
+def test_a_port_of_the_very_process(home: Path) -> None:
+    with Listener() as listener:
+        note(home, listener.pid, listener.port)
+        assert with_port(search(home), listener.port).token == "t0ken"
+
+
+def test_only_the_address_it_listens_on(home: Path) -> None:
+    """On 127.0.0.1 the same port may be a stranger's."""
+    with Listener(address="::1") as listener:
+        note(home, listener.pid, listener.port)
+        assert with_port(search(home), listener.port).host == "::1"
+
+
+def test_a_port_of_another_process_of_ours(home: Path) -> None:
+    """The file's process lives, but the port is not its own: as with a home that several hosts
+    share, whose process numbers mean nothing here."""
+    with Listener() as listener:
+        note(home, os.getpid(), listener.port)
+        assert listener.port not in [server.port for server in search(home)]
+
+
+def test_a_port_of_another_account(home: Path) -> None:
+    """The stale file's port belongs to a stranger by now, who must not be given the token."""
+    if os.geteuid() == 0:
+        stranger = Listener(uid=65534)
+        script = SCRIPT
+    else:
+        # Nobody else can be had: the other account is ours, and the searching one is not.
+        stranger = Listener()
+        script = SCRIPT.replace("uid=$(id -u)", "uid=12345")
+    with stranger:
+        for pid in (stranger.pid, os.getpid()):
+            note(home, pid, stranger.port)
+        text = run(home, script=script)
+    assert stranger.port not in [server.port for server in parse(text)]
+
+
+def test_a_file_of_another_account(home: Path) -> None:
+    with Listener() as listener:
+        note(home, listener.pid, listener.port)
+        if os.geteuid() == 0:
+            os.chown(runtime(home) / f"jpserver-{listener.pid}.json", 65534, 65534)
+            found = search(home)
+        else:
+            found = parse(run(home, script=SCRIPT.replace("-O ", "-k ")))
+    assert listener.port not in [server.port for server in found]
+
+
+def test_a_process_that_listens_no_more(home: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        port = sock.getsockname()[1]
+    note(home, os.getpid(), port)
+    assert port not in [server.port for server in search(home)]

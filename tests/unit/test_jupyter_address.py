@@ -1,0 +1,59 @@
+"""The address that the browser is given."""
+
+from __future__ import annotations
+
+import pytest
+
+from trayconnect.jupyter.address import base_of, host_port, local_authority, page_url
+
+
+@pytest.mark.parametrize(
+    ("bind_address", "authority"),
+    [
+        ("127.0.0.1", "127.0.0.1:18888"),
+        ("localhost", "127.0.0.1:18888"),
+        ("0.0.0.0", "127.0.0.1:18888"),
+        ("192.168.1.2", "192.168.1.2:18888"),
+        ("::1", "[::1]:18888"),
+        ("::", "[::1]:18888"),
+    ],
+)
+def test_the_local_side(bind_address: str, authority: str) -> None:
+    assert local_authority(bind_address, 18888) == authority
+
+
+@pytest.mark.parametrize(
+    ("base_url", "path", "expected"),
+    [
+        ("/", "/lab", "/lab"),
+        ("/", "/", "/"),
+        ("/user/ada/", "/lab", "/user/ada/lab"),
+        ("/user/ada/", "/", "/user/ada/"),
+        ("/user/ada/", "/user/ada/lab", "/user/ada/lab"),
+        ("/user/ada/", "/user/ada", "/user/ada"),
+        ("/user/ada/", "/lab/tree/a b.ipynb?reset#x", "/user/ada/lab/tree/a b.ipynb?reset#x"),
+        ("/lab/", "/labour", "/lab/labour"),
+    ],
+)
+def test_pages(base_url: str, path: str, expected: str) -> None:
+    assert page_url("https", "h:1", base_url, path) == f"https://h:1{expected}"
+
+
+@pytest.mark.parametrize(
+    ("path", "base_url"),
+    [
+        ("/lab", "/"),
+        ("/", "/"),
+        ("/user/ada/lab/tree/x", "/user/ada/"),
+        ("/user/ada/tree", "/user/ada/"),
+        ("/laboratory/lab", "/laboratory/"),
+        ("/something", "/"),
+    ],
+)
+def test_the_base_a_page_implies(path: str, base_url: str) -> None:
+    assert base_of(path) == base_url
+
+
+def test_ipv6_in_brackets() -> None:
+    assert host_port("::1", 1) == "[::1]:1"
+    assert host_port("localhost", 1) == "localhost:1"

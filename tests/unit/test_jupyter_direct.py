@@ -1,0 +1,128 @@
+"""Servers without SSH."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.support.jupyter_peers import Peer, Talk, hang_up, say, self_signed, silent, web
+from tests.support.servers import make_server
+from trayconnect.cancel import Cancel
+from trayconnect.errors import Cancelled, Problem, ProblemError, Remedy
+from trayconnect.jupyter.direct import DirectConnector, look_direct
+from trayconnect.ports import Answer, Connector, Question, Reached, Tunnel
+
+
+def connect(url: str, timeout: float = 60.0, cancel: Cancel | None = None) -> Tunnel:
+    def ask(question: Question) -> Answer:
+        raise AssertionError(question)
+
+    def on_lost(problem: Problem) -> None:
+        raise AssertionError(problem)
+
+    connector: Connector = DirectConnector()
+    server = make_server(host=None, url=url, connect_timeout=timeout)
+    return connector.connect(server, ask=ask, cancel=cancel or Cancel(), on_lost=on_lost)
+
+
+def problem_of(url: str, timeout: float = 60.0) -> Problem:
+    with pytest.raises(ProblemError) as raised:
+        connect(url, timeout)
+    problem = raised.value.problem
+    assert not problem.title.endswith(".")
+    assert problem.advice
+    return problem
+
+
+def test_it_answers() -> None:
+    with Peer(web(lambda *_: (302, ""))) as peer:
+        tunnel = connect(f"http://{peer.authority}/")
+    assert not tunnel.typed_login
+    assert tunnel.latency is not None
+    tunnel.check()
+    with pytest.raises(ProblemError, match="without SSH"):
+        tunnel.open_channel("localhost", 1, ("127.0.0.1", 0))
+    with pytest.raises(ProblemError, match="without SSH"):
+        tunnel.execute("true", b"", 1.0)
+    tunnel.close()
+    tunnel.close()
+    DirectConnector().forget(make_server())
+
+
+def test_refused() -> None:
+    with Peer(hang_up) as peer:
+        url = f"http://{peer.authority}/"
+    problem = problem_of(url)
+    assert (problem.title, problem.remedy) == (f"{url} refuses connections", Remedy.WAIT)
+
+
+def test_unknown_host() -> None:
+    problem = problem_of("http://no-such-host.invalid:8888/")
+    assert problem.title == "Cannot find the host of http://no-such-host.invalid:8888/"
+    assert problem.remedy is Remedy.WAIT
+
+
+@pytest.mark.parametrize(
+    ("scheme", "talk", "words", "remedy"),
+    [
+        ("http", silent, "does not answer within 0.2 s", Remedy.WAIT),
+        ("http", hang_up, "hangs up", Remedy.WAIT),
+        ("https", hang_up, "hangs up", Remedy.WAIT),
+        ("http", say(b"SSH-2.0-x\r\n"), "does not speak HTTP", Remedy.FIX),
+        ("https", say(b"HTTP/1.1 400 No\r\n\r\n"), "does not speak https", Remedy.FIX),
+    ],
+)
+def test_faults(scheme: str, talk: Talk, words: str, remedy: Remedy) -> None:
+    with Peer(talk) as peer:
+        bounded = 0.2 if talk is silent else 60.0
+        problem = problem_of(f"{scheme}://{peer.authority}/", bounded)
+    assert words in problem.title
+    assert problem.remedy is remedy
+
+
+def test_a_certificate_nobody_trusts(tmp_path: Path) -> None:
+    with Peer(web(lambda *_: (200, "")), self_signed(tmp_path)) as peer:
+        problem = problem_of(f"https://{peer.authority}/")
+    assert "certificate" in problem.title
+    assert problem.remedy is Remedy.FIX
+
+
+def test_a_certificate_that_is_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tls = self_signed(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate.pem"))
+    with Peer(web(lambda *_: (200, "")), tls) as peer:
+        connect(f"https://{peer.authority}/").close()
+
+
+def test_secrets_of_the_url_do_not_show() -> None:
+    with Peer(hang_up) as peer:
+        dead = peer.authority
+    problem = look_direct(f"http://{dead}/lab?key=s3cret#s3cret", Cancel()).problem
+    assert problem is not None
+    assert problem.title == f"http://{dead}/lab refuses connections"
+    assert "s3cret" not in repr(problem)
+
+
+def test_cancel() -> None:
+    cancel = Cancel()
+    with Peer(silent) as peer:
+
+        def stop() -> None:
+            assert peer.connected.wait(60)
+            cancel.set()
+
+        stopper = threading.Thread(target=stop)
+        stopper.start()
+        with pytest.raises(Cancelled):
+            connect(f"http://{peer.authority}/", cancel=cancel)
+        stopper.join()
+
+
+def test_a_look_at_a_proxy_with_nothing_behind_it() -> None:
+    with Peer(web(lambda *_: (502, "sorry"))) as peer:
+        health = look_direct(f"http://{peer.authority}/", Cancel())
+    assert health.reached is Reached.PORT
+    assert health.problem is not None
+    assert health.problem.title == f"http://{peer.authority}/ answers 502 Staged"

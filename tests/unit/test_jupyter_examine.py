@@ -1,0 +1,277 @@
+"""The examination: when it searches, what it aims at, what the browser is given."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.support.jupyter_peers import (
+    LoopbackTunnel,
+    Peer,
+    find_output,
+    hang_up,
+    jupyter_pages,
+    silent,
+    web,
+)
+from tests.support.servers import make_server
+from trayconnect.cancel import Cancel
+from trayconnect.errors import Cancelled, Problem, ProblemError
+from trayconnect.jupyter import examine
+from trayconnect.jupyter.examine import Examiner
+from trayconnect.jupyter.readiness import Look
+from trayconnect.ports import Health, Page, Reached
+
+TOKEN = "t0ken"
+
+
+class Box:
+    """A session's side of things: an entry, its local port, a tunnel, and the far end's state.
+
+    The local port leads to `peer`, whatever the target."""
+
+    def __init__(self, peer: Peer, **jupyter: Any) -> None:
+        self.running: list[dict[str, object]] = []
+        self.fault: Problem | None = None
+        self.targets: list[tuple[str, int]] = []
+        self.tunnel = LoopbackTunnel(self._find)
+        self.server = make_server(local_port=peer.port, jupyter=jupyter)
+        self._examiner = Examiner()
+
+    def _find(self) -> bytes:
+        if self.fault:
+            raise ProblemError(self.fault)
+        return find_output(*self.running)
+
+    def examine(self, cancel: Cancel | None = None) -> Health:
+        def set_target(host: str, port: int) -> None:
+            self.targets.append((host, port))
+
+        return self._examiner(self.server, self.tunnel, set_target, cancel or Cancel())
+
+    def reconnect(self) -> None:
+        runs = self.tunnel.runs
+        self.tunnel = LoopbackTunnel(self._find)
+        self.tunnel.runs = runs
+
+
+@pytest.fixture
+def jupyter() -> Iterator[Peer]:
+    with Peer(web(jupyter_pages(TOKEN))) as peer:
+        yield peer
+
+
+@pytest.fixture
+def nothing() -> Iterator[Peer]:
+    """A local port whose tunnel refuses each connection."""
+    with Peer(hang_up) as peer:
+        yield peer
+
+
+@pytest.fixture
+def always_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(examine, "SEARCH_SHARE", 1.0)
+
+
+def info(port: int, **changes: object) -> dict[str, object]:
+    return {"pid": 7, "port": port, "token": TOKEN, "base_url": "/"} | changes
+
+
+def test_found_and_logged_in(jupyter: Peer) -> None:
+    box = Box(jupyter)
+    box.running = [info(38001), info(38002, pid=8)]
+    url = f"http://127.0.0.1:{jupyter.port}/lab"
+    assert box.examine() == Health(Reached.LOGGED_IN, Page(url, TOKEN))
+    assert set(box.targets) == {("127.0.0.1", 38001)}
+
+
+def test_one_search_a_tunnel(jupyter: Peer) -> None:
+    box = Box(jupyter)
+    box.running = [info(38001)]
+    for _ in range(3):
+        assert box.examine().reached is Reached.LOGGED_IN
+    assert box.tunnel.runs == 1
+    box.reconnect()
+    box.examine()
+    assert box.tunnel.runs == 2
+
+
+def test_none_found_means_8888(jupyter: Peer) -> None:
+    box = Box(jupyter)
+    for _ in range(3):
+        health = box.examine()
+        assert health == Health(Reached.JUPYTER, Page(f"http://127.0.0.1:{jupyter.port}/lab"))
+    assert set(box.targets) == {("localhost", 8888)}
+    # Once at first, and once because something began to answer: it may have been late.
+    assert box.tunnel.runs == 2
+
+
+def test_a_fixed_port_gets_its_token_too(jupyter: Peer) -> None:
+    box = Box(jupyter, port=9000, path="/tree")
+    box.running = [info(38001, token="other"), info(9000, pid=8, base_url="/jup/")]
+    with Peer(web(jupyter_pages(TOKEN, "/jup/"))) as peer:
+        box.server = make_server(local_port=peer.port, jupyter={"port": 9000, "path": "/tree"})
+        health = box.examine()
+    assert health == Health(
+        Reached.LOGGED_IN, Page(f"http://127.0.0.1:{peer.port}/jup/tree", TOKEN)
+    )
+    assert set(box.targets) == {("127.0.0.1", 9000)}
+
+
+def test_a_fixed_port_stays(jupyter: Peer) -> None:
+    box = Box(jupyter, port=9000)
+    box.running = [info(38001)]
+    assert box.examine().reached is Reached.JUPYTER
+    assert set(box.targets) == {("localhost", 9000)}
+
+
+def test_another_host_is_not_searched(jupyter: Peer) -> None:
+    box = Box(jupyter, host="node7")
+    assert box.examine().reached is Reached.JUPYTER
+    assert (box.targets, box.tunnel.runs) == ([("node7", 8888)], 0)
+
+
+def test_the_base_of_the_path_is_asked() -> None:
+    with Peer(web(jupyter_pages(base_url="/user/ada/"))) as peer:
+        box = Box(peer, port=9000, path="/user/ada/lab")
+        assert box.examine() == Health(
+            Reached.JUPYTER, Page(f"http://127.0.0.1:{peer.port}/user/ada/lab")
+        )
+
+
+def test_a_server_that_forbids_commands(jupyter: Peer) -> None:
+    box = Box(jupyter)
+    box.fault = Problem("The server runs no commands", "")
+    assert box.examine().reached is Reached.JUPYTER
+    assert set(box.targets) == {("localhost", 8888)}
+
+
+@pytest.mark.usefixtures("always_search")
+def test_jupyter_starts_later(nothing: Peer) -> None:
+    box = Box(nothing, port=_dead_port())
+    health = box.examine()
+    assert health.reached is Reached.SSH
+    assert health.problem is not None
+    assert "nothing listens on localhost:" in health.problem.title
+    assert "jupyter lab" in health.problem.advice
+    with Peer(web(jupyter_pages(TOKEN))) as peer:
+        box.server = make_server(local_port=peer.port)
+        box.running = [info(38001)]
+        health = box.examine()
+    assert health == Health(Reached.LOGGED_IN, Page(f"http://127.0.0.1:{peer.port}/lab", TOKEN))
+
+
+def test_late_runtime_file(jupyter: Peer) -> None:
+    """It begins to answer after a search that could not know of it: the token is not missed."""
+    box = Box(jupyter)
+    outputs = iter([[], [info(38001)]])
+    box.tunnel = LoopbackTunnel(lambda: find_output(*next(outputs)))
+    assert box.examine().page.token == TOKEN
+
+
+@pytest.mark.usefixtures("always_search")
+def test_restarted_with_another_token_and_port(jupyter: Peer) -> None:
+    box = Box(jupyter)
+    box.running = [info(38001, token="old")]
+    health = box.examine()
+    assert (health.reached, health.page.token) == (Reached.JUPYTER, "")
+    assert health.problem is not None
+    assert "token" in health.problem.title
+    box.running = [info(38002, pid=9)]
+    assert box.examine().reached is Reached.LOGGED_IN
+    assert box.targets[-1] == ("127.0.0.1", 38002)
+
+
+def test_searching_takes_a_small_share_of_the_time(
+    nothing: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+
+    def search() -> bytes:
+        nonlocal now
+        now += 1.0
+        return find_output()
+
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    monkeypatch.setattr(examine, "look", lambda *_: Look(Reached.SSH, secure=False))
+    box = Box(nothing)
+    box.tunnel = LoopbackTunnel(search)
+    for _ in range(200):
+        box.examine()
+        now += 1.0
+    # 1 s of searching in every 20 s.
+    assert 9 <= box.tunnel.runs <= 12
+
+
+def test_the_bind_address_is_the_page(jupyter: Peer) -> None:
+    box = Box(jupyter)
+    box.server = make_server(local_port=jupyter.port, bind_address="0.0.0.0")
+    assert box.examine().page.url == f"http://127.0.0.1:{jupyter.port}/lab"
+
+
+def test_cancel_leaves_a_search_that_hangs(jupyter: Peer) -> None:
+    cancel, release = Cancel(), threading.Event()
+
+    def hang() -> bytes:
+        cancel.set()
+        release.wait(60)
+        return b""
+
+    box = Box(jupyter)
+    box.tunnel = LoopbackTunnel(hang)
+    with pytest.raises(Cancelled):
+        box.examine(cancel)
+    release.set()
+
+
+def test_cancelled_before(jupyter: Peer) -> None:
+    cancel = Cancel()
+    cancel.set()
+    box = Box(jupyter)
+    with pytest.raises(Cancelled):
+        box.examine(cancel)
+    assert box.tunnel.runs == 0
+
+
+def test_a_direct_server() -> None:
+    with Peer(web(lambda *_: (200, "hello"))) as peer:
+        url = f"http://{peer.authority}/lab"
+        box = Box(peer)
+        box.server = make_server(host=None, url=url)
+        assert box.examine() == Health(Reached.JUPYTER, Page(url))
+    assert (box.targets, box.tunnel.runs) == ([], 0)
+    health = box.examine()
+    assert health.reached is Reached.SSH
+    assert health.problem is not None
+
+
+def test_two_at_once_do_not_wait_for_one_another(jupyter: Peer) -> None:
+    examiner, cancel = Examiner(), Cancel()
+    with Peer(silent) as stuck:
+        slow = Box(stuck)
+        slow.running = [info(38001)]
+
+        def look_at_the_slow_one() -> None:
+            with pytest.raises(Cancelled):
+                examiner(slow.server, slow.tunnel, lambda *_: None, cancel)
+
+        thread = threading.Thread(target=look_at_the_slow_one)
+        thread.start()
+        assert stuck.connected.wait(60)
+        fast = Box(jupyter)
+        fast.running = [info(38002)]
+        health = examiner(fast.server, fast.tunnel, lambda *_: None, Cancel())
+        assert thread.is_alive()
+        cancel.set()
+        thread.join(60)
+        assert not thread.is_alive()
+    assert health.reached is Reached.LOGGED_IN
+
+
+def _dead_port() -> int:
+    with Peer(hang_up) as peer:
+        return peer.port

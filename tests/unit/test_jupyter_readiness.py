@@ -1,0 +1,238 @@
+"""One look through the local port: the layer that answers, and why none further does."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.support.jupyter_peers import (
+    LoopbackTunnel,
+    Peer,
+    Talk,
+    drip,
+    hang_up,
+    jupyter_pages,
+    say,
+    self_signed,
+    silent,
+    web,
+)
+from trayconnect.cancel import Cancel
+from trayconnect.errors import Cancelled, Problem, Remedy
+from trayconnect.jupyter.probe import Response
+from trayconnect.jupyter.readiness import Look, Target, is_jupyter, look
+from trayconnect.ports import ByteStream, Reached
+
+LONG = 60.0
+SHORT = 0.2
+
+
+def look_at(peer: Peer, *, timeout: float = LONG, **target: object) -> Look:
+    """Look at a peer whose port stands for the local port as well as for the remote one."""
+    aim = Target("127.0.0.1", peer.port, **target)  # type: ignore[arg-type]
+    return look(peer.authority, aim, LoopbackTunnel().open_channel, Cancel(), timeout)
+
+
+def title(seen: Look) -> str:
+    assert seen.problem is not None
+    assert not seen.problem.title.endswith(".")
+    return seen.problem.title
+
+
+def test_jupyter_without_a_token() -> None:
+    with Peer(web(jupyter_pages("t0ken"))) as peer:
+        assert look_at(peer) == Look(Reached.JUPYTER, secure=False)
+
+
+def test_logged_in() -> None:
+    with Peer(web(jupyter_pages("t0ken", "/user/ada/"))) as peer:
+        seen = look_at(peer, token="t0ken", base_url="/user/ada/")
+    assert seen == Look(Reached.LOGGED_IN, secure=False)
+
+
+def test_a_token_that_is_not_accepted() -> None:
+    with Peer(web(jupyter_pages("new"))) as peer:
+        seen = look_at(peer, token="old")
+    assert (seen.reached, seen.token_refused) == (Reached.JUPYTER, True)
+    assert "does not accept the token" in title(seen)
+    assert "old" not in repr(seen)
+
+
+def test_a_login_that_gets_no_answer_is_no_refusal() -> None:
+    pages = jupyter_pages()
+
+    def talk(sock: socket.socket, ending: threading.Event) -> None:
+        head = sock.recv(65536, socket.MSG_PEEK)
+        (silent if b"/status" in head else web(pages))(sock, ending)
+
+    with Peer(talk) as peer:
+        # Long enough for the answer that does come, on a busy machine.
+        assert look_at(peer, token="t", timeout=2.0) == Look(Reached.JUPYTER, secure=False)
+
+
+def test_another_web_page() -> None:
+    with Peer(web(lambda *_: (200, "<h1>TensorBoard</h1>"))) as peer:
+        seen = look_at(peer, token="t0ken")
+    assert seen.reached is Reached.JUPYTER
+    assert title(seen) == f"What answers on localhost:{peer.port} at the server is not Jupyter"
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+def test_a_proxy_with_nothing_behind_it(status: int) -> None:
+    with Peer(web(lambda *_: (status, "sorry"))) as peer:
+        seen = look_at(peer)
+    assert seen.reached is Reached.PORT
+    assert f"answers {status} Staged" in title(seen)
+
+
+@pytest.mark.parametrize("talk", [silent, drip()])
+def test_something_that_does_not_answer(talk: Talk) -> None:
+    with Peer(talk) as peer:
+        seen = look_at(peer, timeout=SHORT)
+    assert seen.reached is Reached.PORT
+    assert title(seen).endswith("does not answer within 0.2 s")
+
+
+@pytest.mark.parametrize("talk", [hang_up, say(b"SSH-2.0-OpenSSH_9.2\r\n"), say(b"\0\1\2")])
+def test_something_that_is_no_web_server(talk: Talk) -> None:
+    with Peer(talk) as peer:
+        seen = look_at(peer)
+    assert seen.reached is Reached.PORT
+    assert title(seen).endswith("does not speak HTTP")
+
+
+# --- nothing there: the local side hangs up, the tunnel knows why -------------------------------
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def test_nothing_listens(free_port: int) -> None:
+    target = Target("127.0.0.1", free_port, start_hint="Start Jupyter there")
+    with Peer(hang_up) as peer:
+        seen = look(peer.authority, target, LoopbackTunnel().open_channel, Cancel())
+    assert seen.reached is Reached.SSH
+    where = f"localhost:{free_port}"
+    assert title(seen) == f"SSH is up, but nothing listens on {where} at the server"
+    assert seen.problem is not None
+    assert (seen.problem.advice, seen.problem.remedy) == ("Start Jupyter there", Remedy.WAIT)
+
+
+def test_forwarding_forbidden() -> None:
+    tunnel = LoopbackTunnel()
+    tunnel.forbidden = Problem("The administrator forbids forwarding", "Ask", Remedy.FIX)
+    with Peer(hang_up) as peer:
+        aim = Target("127.0.0.1", peer.port)
+        seen = look(peer.authority, aim, tunnel.open_channel, Cancel())
+    assert (seen.reached, seen.problem) == (Reached.SSH, tunnel.forbidden)
+
+
+def test_no_listener_of_our_own(free_port: int) -> None:
+    aim = Target("127.0.0.1", free_port)
+    authority = f"127.0.0.1:{free_port}"
+    seen = look(authority, aim, LoopbackTunnel().open_channel, Cancel())
+    assert seen.reached is Reached.SSH
+    assert title(seen) == f"{authority} on this machine takes no connections"
+
+
+def test_it_begins_to_listen_during_the_look() -> None:
+    """The first request finds nothing, then the channel opens: that is no riddle for the user."""
+    served = iter([hang_up])
+    pages = web(jupyter_pages())
+
+    def talk(sock: socket.socket, ending: threading.Event) -> None:
+        next(served, pages)(sock, ending)
+
+    # The tunnel's channel goes elsewhere, so that it does not count as a request.
+    with Peer(talk) as peer, Peer(silent) as far:
+        aim = Target("127.0.0.1", far.port)
+        seen = look(peer.authority, aim, LoopbackTunnel().open_channel, Cancel(), LONG)
+    assert seen == Look(Reached.JUPYTER, secure=False)
+
+
+# --- https ---
+
+
+def test_https_as_expected(tmp_path: Path) -> None:
+    with Peer(web(jupyter_pages("t0ken")), self_signed(tmp_path)) as peer:
+        seen = look_at(peer, secure=True, token="t0ken")
+    assert seen == Look(Reached.LOGGED_IN, secure=True)
+
+
+def test_https_unexpectedly(tmp_path: Path) -> None:
+    with Peer(web(jupyter_pages()), self_signed(tmp_path)) as peer:
+        assert look_at(peer) == Look(Reached.JUPYTER, secure=True)
+
+
+def test_http_where_https_was_expected() -> None:
+    def talk(sock: socket.socket, ending: threading.Event) -> None:
+        tls = sock.recv(1, socket.MSG_PEEK) == b"\x16"
+        (say(b"HTTP/1.1 400 Bad Request\r\n\r\n") if tls else web(jupyter_pages()))(sock, ending)
+
+    with Peer(talk) as peer:
+        assert look_at(peer, secure=True) == Look(Reached.JUPYTER, secure=False)
+
+
+def test_https_behind_a_polite_web_server(tmp_path: Path) -> None:
+    """As nginx does: the right scheme gets the page, plain HTTP a 400 that says so."""
+    tls = self_signed(tmp_path)
+    complaint = say(b"HTTP/1.1 400 Bad Request\r\n\r\nplain HTTP request sent to HTTPS port")
+
+    def talk(sock: socket.socket, ending: threading.Event) -> None:
+        if sock.recv(1, socket.MSG_PEEK) == b"\x16":
+            with tls.wrap_socket(sock, server_side=True) as safe:
+                web(jupyter_pages())(safe, ending)
+        else:
+            complaint(sock, ending)
+
+    with Peer(talk) as peer:
+        assert look_at(peer) == Look(Reached.JUPYTER, secure=True)
+
+
+# --- cancelling ---
+
+
+def test_cancel_leaves_a_channel_that_does_not_open() -> None:
+    cancel, release = Cancel(), threading.Event()
+
+    def stuck(host: str, port: int, origin: tuple[str, int]) -> ByteStream:
+        cancel.set()
+        release.wait(LONG)
+        return LoopbackTunnel().open_channel(host, port, origin)
+
+    with Peer(hang_up) as peer:
+        aim = Target("127.0.0.1", peer.port)
+        with pytest.raises(Cancelled):
+            look(peer.authority, aim, stuck, cancel)
+        release.set()
+        for thread in threading.enumerate():
+            if thread.name.startswith("tc-look"):
+                thread.join(LONG)
+                assert not thread.is_alive()
+
+
+# --- what Jupyter says ---
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (json.dumps({"version": "2.21.1"}), True),
+        (json.dumps({"version": 2}), False),
+        (json.dumps(["version"]), False),
+        (json.dumps("version"), False),
+        ("[" * 100_000, False),
+        ("\ufffd", False),
+        ("", False),
+    ],
+)
+def test_is_jupyter(body: str, expected: bool) -> None:
+    assert is_jupyter(Response(200, "OK", body.encode())) is expected

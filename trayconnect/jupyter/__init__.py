@@ -1,0 +1,1 @@
+"""Finding and probing the Jupyter behind a tunnel."""

@@ -1,0 +1,129 @@
+"""One HTTP GET with a limit on everything: total time, size, and the user's patience."""
+
+from __future__ import annotations
+
+import http.client
+import io
+import socket
+import ssl
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from urllib.parse import quote, urlsplit
+
+from trayconnect.cancel import Cancel
+from trayconnect.jupyter.dial import Failure, ProbeError, dialled, remaining
+
+BODY_LIMIT = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An HTTP answer; redirects are not followed."""
+
+    status: int
+    reason: str
+    body: bytes
+    """The first 64 KiB; less if it stopped short, or did not end in time."""
+
+
+def get(
+    url: str, *, timeout: float, cancel: Cancel, token: str = "", verify: bool = True
+) -> Response:
+    """GET `url`, within `timeout` seconds from the name lookup to the last byte.
+
+    No proxy is used. `token` logs in to Jupyter. `verify` checks an https certificate against
+    the system's store. Without it any certificate will do, which is right behind a tunnel only:
+    there the URL says 127.0.0.1, which no certificate names, and SSH has authenticated the host.
+
+    Raises `ProbeError` when there is no HTTP answer, `Cancelled`, and ValueError for what is not
+    an http or https URL.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"not an http or https URL: {url!r}")
+    tls = _tls(verify) if parts.scheme == "https" else None
+    port = parts.port or (443 if tls else 80)
+    deadline = time.monotonic() + timeout
+    with dialled(parts.hostname, port, tls=tls, deadline=deadline, cancel=cancel) as sock:
+        connection = http.client.HTTPConnection(parts.hostname, port)
+        # http.client uses only sendall, makefile and close of its socket.
+        connection.sock = _Deadlined(sock, deadline)
+        return _exchange(connection, _target(parts.path, parts.query), token)
+
+
+def _exchange(connection: http.client.HTTPConnection, target: str, token: str) -> Response:
+    headers = {"Accept": "*/*", "User-Agent": "trayconnect", "Connection": "close"}
+    if token:
+        headers["Authorization"] = f"token {token}"
+    try:
+        connection.request("GET", target, headers=headers)
+        with connection.getresponse() as answer:
+            return Response(answer.status, answer.reason, _read(answer))
+    except TimeoutError as error:
+        raise ProbeError(Failure.SILENT, str(error)) from error
+    except http.client.RemoteDisconnected as error:
+        raise ProbeError(Failure.CLOSED, str(error)) from error
+    except (http.client.HTTPException, ValueError) as error:
+        raise ProbeError(Failure.NOT_HTTP, f"{type(error).__name__}: {error}") from error
+    except OSError as error:
+        raise ProbeError(Failure.CLOSED, str(error)) from error
+
+
+def _read(answer: http.client.HTTPResponse) -> bytes:
+    """The body up to the limit. What came before a failure counts: a page that never ends is an
+    answer too."""
+    body = bytearray()
+    with suppress(OSError, http.client.HTTPException, ValueError):
+        while len(body) < BODY_LIMIT and (data := answer.read1(BODY_LIMIT - len(body))):
+            body += data
+    return bytes(body)
+
+
+def _target(path: str, query: str) -> str:
+    """The request target, RFC 9112 section 3.2.1; what is quoted stays as it is."""
+    safe = "/%:@!$&'()*+,;=~?"
+    target = quote(path or "/", safe=safe)
+    return f"{target}?{quote(query, safe=safe)}" if query else target
+
+
+def _tls(verify: bool) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+class _Deadlined:
+    """The part of a socket that http.client uses, with one deadline over all its calls: a limit
+    on each would let a peer that drips single bytes go on for ever."""
+
+    def __init__(self, sock: socket.socket, deadline: float) -> None:
+        self._sock = sock
+        self._deadline = deadline
+
+    def sendall(self, data: bytes) -> None:
+        self._sock.settimeout(remaining(self._deadline))
+        self._sock.sendall(data)
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        return io.BufferedReader(_Reader(self._sock, self._deadline))
+
+    def close(self) -> None:
+        """The socket belongs to whoever dialled."""
+
+
+class _Reader(io.RawIOBase):
+    def __init__(self, sock: socket.socket, deadline: float) -> None:
+        self._sock = sock
+        self._deadline = deadline
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        if time.monotonic() >= self._deadline:
+            raise TimeoutError("timed out")
+        self._sock.settimeout(remaining(self._deadline))
+        return self._sock.recv_into(buffer)

@@ -1,0 +1,190 @@
+"""One look from the local port to the far end: which layer answers, and why none further does."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+from trayconnect.cancel import Cancel
+from trayconnect.errors import Problem, ProblemError, Remedy
+from trayconnect.jupyter import problems
+from trayconnect.jupyter.abandon import abandonable
+from trayconnect.jupyter.address import host_port
+from trayconnect.jupyter.dial import Failure, ProbeError
+from trayconnect.jupyter.probe import Response, get
+from trayconnect.ports import OpenChannel, Reached
+
+TIMEOUT = 5.0
+"""Seconds for one HTTP answer."""
+
+GATEWAY_ERRORS = (
+    HTTPStatus.BAD_GATEWAY,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    HTTPStatus.GATEWAY_TIMEOUT,
+)
+"""What a proxy answers when the server behind it does not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is expected behind the local port."""
+
+    host: str
+    """As seen from the SSH server."""
+    port: int
+    base_url: str = "/"
+    secure: bool = False
+    token: str = field(default="", repr=False)
+    start_hint: str = ""
+    """What to do when nothing listens there."""
+
+    @property
+    def where(self) -> str:
+        """In the user's words, who wrote localhost or nothing."""
+        loopback = self.host in ("127.0.0.1", "::1")
+        return host_port("localhost" if loopback else self.host, self.port)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How far one look came; `problem` says why not further."""
+
+    reached: Reached
+    secure: bool
+    """Whether what answers speaks https."""
+    problem: Problem | None = None
+    token_refused: bool = False
+
+
+def look(
+    authority: str,
+    target: Target,
+    open_channel: OpenChannel,
+    cancel: Cancel,
+    timeout: float = TIMEOUT,
+) -> Look:
+    """Ask for Jupyter's version at `authority`, the `host:port` of our own listener.
+
+    `GET /api` needs no login and counts as no activity, so that asking never keeps an idle server
+    from being culled. An https server is recognised, whether the target says so or not. Takes a
+    few times `timeout` seconds at most. Raises `Cancelled`.
+    """
+    question = _Question(authority, target, cancel, timeout)
+    try:
+        secure, answer = _ask(question, open_channel)
+    except _NoAnswer as error:
+        return Look(error.reached, target.secure, error.problem)
+    if answer.status in GATEWAY_ERRORS:
+        problem = problems.gateway_error(target.where, answer.status, answer.reason)
+        return Look(Reached.PORT, secure, problem)
+    if not is_jupyter(answer):
+        return Look(Reached.JUPYTER, secure, problems.not_jupyter(target.where))
+    if not target.token:
+        return Look(Reached.JUPYTER, secure)
+    return _log_in(question, secure)
+
+
+def is_jupyter(answer: Response) -> bool:
+    """Whether it is what Jupyter says to `GET /api`: its version."""
+    try:
+        said = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(said, dict) and isinstance(said.get("version"), str)
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    authority: str
+    target: Target
+    cancel: Cancel
+    timeout: float
+
+    def get(self, secure: bool, path: str, token: str = "") -> Response:
+        """Raises `ProbeError`."""
+        url = f"{'https' if secure else 'http'}://{self.authority}{self.target.base_url}{path}"
+        # Through the tunnel no certificate can match: see `probe.get`.
+        return get(url, token=token, timeout=self.timeout, cancel=self.cancel, verify=False)
+
+
+class _NoAnswer(Exception):  # noqa: N818 - carries a result rather than an error
+    def __init__(self, reached: Reached, problem: Problem) -> None:
+        super().__init__(problem.title)
+        self.reached = reached
+        self.problem = problem
+
+
+def _ask(question: _Question, open_channel: OpenChannel) -> tuple[bool, Response]:
+    """The answer to `GET /api`, and whether it came over TLS. Raises `_NoAnswer`."""
+    expected = question.target.secure
+    try:
+        answer = question.get(expected, "api")
+    except ProbeError as error:
+        _give_up(question, error, open_channel)
+        # It has only just begun to listen, or it speaks the other scheme.
+        for secure in (expected, not expected):
+            with suppress(ProbeError):
+                return secure, question.get(secure, "api")
+        problem = problems.not_http(question.target.where, str(error))
+        raise _NoAnswer(Reached.PORT, problem) from error
+    if not expected and _wants_tls(answer):
+        with suppress(ProbeError):
+            return True, question.get(True, "api")
+    return expected, answer
+
+
+def _give_up(question: _Question, error: ProbeError, open_channel: OpenChannel) -> None:
+    """Raise `_NoAnswer`, unless asking again may help.
+
+    The local port can only hang up when a channel is refused; the tunnel knows why.
+    """
+    where = question.target.where
+    if error.failure in (Failure.REFUSED, Failure.UNREACHABLE):
+        problem = problems.no_local_port(question.authority, str(error))
+        raise _NoAnswer(Reached.SSH, problem) from error
+    refusal = _refusal(question, open_channel)
+    if refusal is not None:
+        raise _NoAnswer(Reached.SSH, refusal) from error
+    if error.failure is Failure.SILENT:
+        raise _NoAnswer(Reached.PORT, problems.silent(where, question.timeout)) from error
+
+
+def _refusal(question: _Question, open_channel: OpenChannel) -> Problem | None:
+    """Why the server opens no channel to the target; None if it does."""
+    target = question.target
+
+    def open_and_close() -> None:
+        open_channel(target.host, target.port, ("127.0.0.1", 0)).close()
+
+    try:
+        abandonable(open_and_close, f"tc-look {target.where}", question.cancel)
+    except ProblemError as error:
+        if error.problem.remedy is Remedy.WAIT:
+            return problems.nothing_listens(target.where, target.start_hint, error.problem)
+        # What has to be changed first, as a server that forbids forwarding, is its own story.
+        return error.problem
+    return None
+
+
+def _wants_tls(answer: Response) -> bool:
+    """Whether an https server says so in plain HTTP, as nginx, Apache and Go's do."""
+    words = (b"HTTPS", b"SSL", b"TLS")
+    return answer.status == HTTPStatus.BAD_REQUEST and any(word in answer.body for word in words)
+
+
+def _log_in(question: _Question, secure: bool) -> Look:
+    target = question.target
+    try:
+        answer = question.get(secure, "api/status", target.token)
+    except ProbeError:
+        return Look(Reached.JUPYTER, secure)
+    match answer.status:
+        case HTTPStatus.OK:
+            return Look(Reached.LOGGED_IN, secure)
+        case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
+            problem = problems.token_refused(target.where)
+            return Look(Reached.JUPYTER, secure, problem, token_refused=True)
+        case _:
+            return Look(Reached.JUPYTER, secure)
