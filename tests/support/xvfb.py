@@ -1,0 +1,295 @@
+"""An X server of the test's own: windows are seen, screenshots taken, keys and clicks sent."""
+
+from __future__ import annotations
+
+import os
+import select
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+from PIL import Image, ImageGrab
+from Xlib import XK, X, Xatom
+from Xlib.display import Display
+from Xlib.error import XError
+from Xlib.ext import xtest
+from Xlib.protocol.event import ClientMessage, SelectionNotify
+from Xlib.xobject.drawable import Window
+
+T = TypeVar("T")
+
+START_LIMIT = 30.0
+_KEYSYMS = {
+    " ": "space",
+    "-": "minus",
+    ".": "period",
+    "/": "slash",
+    ":": "colon",
+    "_": "underscore",
+}
+
+
+def wait_for(condition: Callable[[], T], what: str, limit: float = 30.0) -> T:
+    """The first true value of `condition`; fails the test after `limit` seconds."""
+    deadline = time.monotonic() + limit
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {limit:g} s in vain for {what}")
+        time.sleep(0.02)
+
+
+class XServer:
+    """Xvfb on a display number that it picks itself, and a client to look and act with.
+
+    No window manager runs in it. Use as a context manager; leaving it ends the server.
+    """
+
+    def __init__(self, screen: str = "1024x600x24", dpi: int = 96) -> None:
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
+        reading, writing = os.pipe()
+        try:
+            self._process = subprocess.Popen(
+                ["Xvfb", "-displayfd", str(writing), "-screen", "0", screen, "-dpi", str(dpi),
+                 "-nolisten", "tcp", "-noreset"],
+                pass_fds=(writing,), stdout=self._log, stderr=self._log, start_new_session=True,
+            )  # fmt: skip
+            os.close(writing)
+            try:
+                self.display = ":" + self._read_number(reading)
+                """The name of the display, as for `DISPLAY`."""
+            except BaseException:
+                self._end_process()
+                raise
+        finally:
+            os.close(reading)
+        self._client: Display | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the server and reap it; may be called twice."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+        self._end_process()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def client(self) -> Display:
+        """A python-xlib `Display`, made on first use. For one thread at a time."""
+        if self._client is None:
+            self._client = Display(self.display)
+        return self._client
+
+    # --- looking ----------------------------------------------------------------------------
+
+    def screenshot(self, path: Path | None = None) -> Image.Image:
+        """The whole screen; also written to `path` if given."""
+        image = ImageGrab.grab(xdisplay=self.display).convert("RGB")
+        if path is not None:
+            image.save(path)
+        return image
+
+    def windows(self) -> Iterator[tuple[Window, str]]:
+        """Every mapped window and its title, where it has one."""
+        pending = [self.client.screen().root]
+        while pending:
+            window = pending.pop()
+            try:
+                if window.get_attributes().map_state == X.IsViewable:
+                    title = self._title(window)
+                    if title:
+                        yield window, title
+                pending.extend(window.query_tree().children)
+            except XError:
+                continue  # it went away while we looked
+
+    def find_window(self, title: str) -> Window | None:
+        """The mapped window of exactly that title, or None."""
+        return next((window for window, name in self.windows() if name == title), None)
+
+    def wait_window(self, title: str, limit: float = 30.0) -> Window:
+        return wait_for(lambda: self.find_window(title), f"a window titled {title!r}", limit)
+
+    def wait_no_window(self, title: str, limit: float = 30.0) -> None:
+        wait_for(lambda: self.find_window(title) is None, f"{title!r} to close", limit)
+
+    def has_focus(self, window: Window) -> bool:
+        """Whether keys go to `window`, or to a part of it."""
+        focus = self.client.get_input_focus().focus
+        try:
+            while not isinstance(focus, int):
+                if focus == window:
+                    return True
+                focus = focus.query_tree().parent
+        except XError:
+            pass  # the focus moved while we looked
+        return False
+
+    def wait_focus(self, window: Window, limit: float = 30.0) -> None:
+        """Until keys go to `window`; a key pressed before would be lost."""
+        wait_for(lambda: self.has_focus(window), "the window to have the keyboard", limit)
+
+    def wait_gone(self, window: Window, limit: float = 30.0) -> None:
+        """Until that very window is no longer shown."""
+
+        def is_gone() -> bool:
+            return all(found != window for found, _ in self.windows())
+
+        wait_for(is_gone, "a window to go", limit)
+
+    def property(self, title: str, name: str) -> object | None:
+        """The value of a property of the window of that title, or None."""
+        atom = self.client.intern_atom(name)
+        for window, found in self.windows():
+            if found == title:
+                value = window.get_full_property(atom, X.AnyPropertyType)
+                if value is not None:
+                    return value.value  # type: ignore[no-any-return]
+        return None
+
+    def selection(self, name: str, limit: float = 30.0) -> str:
+        """What the owner of a selection ("PRIMARY", "CLIPBOARD") offers; "" without an owner."""
+        client = self.client
+        selection, target, slot = (
+            client.intern_atom(atom) for atom in (name, "UTF8_STRING", "TC_SELECTION")
+        )
+        asker = client.screen().root.create_window(0, 0, 1, 1, 0, 0)
+        try:
+            asker.convert_selection(selection, target, slot, X.CurrentTime)
+            client.sync()
+            event = wait_for(lambda: self._selection_event(asker), f"the owner of {name}", limit)
+            if event is None or event.property == X.NONE:
+                return ""
+            return bytes(asker.get_full_property(slot, target).value).decode()
+        finally:
+            asker.destroy()
+            client.sync()
+
+    # --- acting -----------------------------------------------------------------------------
+
+    def key(self, name: str, *modifiers: str) -> None:
+        """Press and release a key by its keysym name ("Return"), with modifiers ("Control_L")."""
+        codes = [self._keycode(modifier) for modifier in modifiers]
+        keysym = XK.string_to_keysym(name)
+        code = self._keycode(name)
+        plain, shifted = (self.client.keycode_to_keysym(code, index) for index in (0, 1))
+        if keysym != plain and keysym == shifted:
+            codes.append(self._keycode("Shift_L"))
+        for pressed in (*codes, code):
+            xtest.fake_input(self.client, X.KeyPress, pressed)
+        for released in (code, *reversed(codes)):
+            xtest.fake_input(self.client, X.KeyRelease, released)
+        self.client.sync()
+
+    def type(self, text: str) -> None:
+        """Type letters, digits and the punctuation of `_KEYSYMS`."""
+        for character in text:
+            self.key(_KEYSYMS.get(character, character))
+
+    def move(self, x: int, y: int) -> None:
+        xtest.fake_input(self.client, X.MotionNotify, x=x, y=y)
+        self.client.sync()
+
+    def click(self, x: int, y: int, button: int = 1) -> None:
+        self.move(x, y)
+        xtest.fake_input(self.client, X.ButtonPress, button)
+        xtest.fake_input(self.client, X.ButtonRelease, button)
+        self.client.sync()
+
+    def focus(self, window: Window) -> None:
+        """Give the keyboard to a window, as a window manager would."""
+        window.set_input_focus(X.RevertToParent, X.CurrentTime)
+        self.wait_focus(window)
+
+    def own_selection(self, name: str) -> None:
+        """Become the owner of a selection, as when something is copied in another program."""
+        selection = self.client.intern_atom(name)
+        owner = self.client.screen().root.create_window(0, 0, 1, 1, 0, 0)
+        owner.set_selection_owner(selection, X.CurrentTime)
+        self.client.sync()
+
+    def close_window(self, title: str) -> None:
+        """Ask a window to close, as the button in its frame does (ICCCM, WM_DELETE_WINDOW)."""
+        protocols, delete = (
+            self.client.intern_atom(name) for name in ("WM_PROTOCOLS", "WM_DELETE_WINDOW")
+        )
+        for window, name in self.windows():
+            if name == title and delete in (window.get_wm_protocols() or ()):
+                data = (32, [delete, X.CurrentTime, 0, 0, 0])
+                event = ClientMessage(window=window, client_type=protocols, data=data)
+                window.send_event(event)
+                self.client.sync()
+                return
+        raise AssertionError(f"no window {title!r} that can be closed")
+
+    def set_resources(self, text: str) -> None:
+        """Set the X resources, as xrdb(1) does."""
+        root = self.client.screen().root
+        root.change_property(Xatom.RESOURCE_MANAGER, Xatom.STRING, 8, text.encode())
+        self.client.sync()
+
+    # --- within -----------------------------------------------------------------------------
+
+    def _read_number(self, descriptor: int) -> str:
+        deadline = time.monotonic() + START_LIMIT
+        text = b""
+        while not text.endswith(b"\n"):
+            ready, _, _ = select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))
+            chunk = os.read(descriptor, 16) if ready else b""
+            if not chunk:
+                self._log.seek(0)
+                log = self._log.read().decode(errors="replace")
+                raise AssertionError(f"Xvfb did not start:\n{log}")
+            text += chunk
+        return text.decode().strip()
+
+    def _end_process(self) -> None:
+        if self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(10)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait(10)
+        self._log.close()
+
+    def _selection_event(self, asker: Window) -> SelectionNotify | None:
+        while self.client.pending_events():
+            event = self.client.next_event()
+            if event.type == X.SelectionNotify and event.requestor == asker:
+                return event
+        return None
+
+    def _keycode(self, name: str) -> int:
+        keysym = XK.string_to_keysym(name)
+        code: int = self.client.keysym_to_keycode(keysym)
+        if not keysym or not code:
+            raise ValueError(f"no key {name!r}")
+        return code
+
+    def _title(self, window: Window) -> str:
+        atom = self.client.intern_atom("_NET_WM_NAME")
+        found = window.get_full_property(atom, X.AnyPropertyType)
+        if found is not None:
+            return bytes(found.value).decode(errors="replace")
+        return window.get_wm_name() or ""

@@ -1,0 +1,83 @@
+"""Which programs open pages and files, and which take a copied text."""
+
+from __future__ import annotations
+
+import pytest
+
+from trayconnect.desktop.clipboard import clipboard_command
+from trayconnect.desktop.openers import browser_words, file_commands, page_commands
+
+URL = "http://127.0.0.1:18888/lab?a=1&b=2"
+X11 = {"DISPLAY": ":0"}
+WAYLAND = {"WAYLAND_DISPLAY": "wayland-0"}
+
+
+def have(*names: str) -> dict[str, str]:
+    return {name: f"/usr/bin/{name}" for name in names}
+
+
+@pytest.mark.parametrize(
+    ("platform", "environ", "programs", "expected"),
+    [
+        ("linux", X11, ("xdg-open", "firefox"), [["xdg-open", URL], ["firefox", URL]]),
+        ("linux", WAYLAND, ("gio",), [["gio", "open", URL]]),
+        ("linux", {}, ("xdg-open", "firefox"), []),
+        ("linux", X11, (), []),
+        ("linux", {"BROWSER": "code-open"}, ("code-open", "xdg-open"), [["code-open", URL]]),
+        ("linux", {"BROWSER": "gone:b --new %s"}, ("b",), [["b", "--new", URL]]),
+        ("linux", {"BROWSER": "a b=%s &:'"}, ("a",), [["a", f"b={URL}"]]),
+        (
+            "linux",
+            {**X11, "BROWSER": "b"},
+            ("b", "xdg-open"),
+            [["b", URL], ["xdg-open", URL]],
+        ),
+        ("linux", {}, ("wslview",), [["wslview", URL]]),
+        ("darwin", {}, (), [["/usr/bin/open", URL]]),
+    ],
+)
+def test_pages(
+    platform: str, environ: dict[str, str], programs: tuple[str, ...], expected: list[list[str]]
+) -> None:
+    assert page_commands(URL, platform, environ, have(*programs).get) == expected
+
+
+@pytest.mark.parametrize(
+    ("platform", "environ", "programs", "expected"),
+    [
+        ("linux", X11, ("xdg-open",), [["xdg-open", "/f"]]),
+        ("linux", {"BROWSER": "b"}, ("b", "xdg-open"), []),
+        ("linux", {}, ("wslview",), [["wslview", "/f"]]),
+        ("darwin", {}, (), [["/usr/bin/open", "-t", "/f"]]),
+    ],
+)
+def test_files(
+    platform: str, environ: dict[str, str], programs: tuple[str, ...], expected: list[list[str]]
+) -> None:
+    assert file_commands("/f", platform, environ, have(*programs).get) == expected
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"), [("", []), ("a &", ["a"]), ("'a b' c", ["a b", "c"]), ("'broken", [])]
+)
+def test_browser_words(entry: str, words: list[str]) -> None:
+    assert browser_words(entry) == words
+
+
+@pytest.mark.parametrize(
+    ("platform", "environ", "programs", "expected"),
+    [
+        ("linux", {**X11, **WAYLAND}, ("wl-copy", "xclip"), "wl-copy"),
+        ("linux", {**X11, **WAYLAND}, ("xclip", "xsel"), "xclip"),
+        ("linux", X11, ("wl-copy", "xsel"), "xsel"),
+        ("linux", X11, (), None),
+        ("linux", {}, ("wl-copy", "xclip", "xsel"), None),
+        ("darwin", {}, (), "/usr/bin/pbcopy"),
+        ("win32", {}, (), "clip.exe"),
+    ],
+)
+def test_clipboard_programs(
+    platform: str, environ: dict[str, str], programs: tuple[str, ...], expected: str | None
+) -> None:
+    command = clipboard_command(platform, environ, have(*programs).get)
+    assert (command[0] if command else None) == expected

@@ -1,0 +1,154 @@
+"""The page on disk that keeps a token off the command line."""
+
+from __future__ import annotations
+
+import os
+import stat
+import threading
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from trayconnect.desktop import redirect_page
+from trayconnect.desktop.browser import SystemBrowser
+from trayconnect.desktop.redirect_page import (
+    RedirectPages,
+    make_private,
+    page_folder,
+    page_html,
+    remove_stale,
+    snap_of,
+)
+from trayconnect.errors import ProblemError
+from trayconnect.ports import Page
+
+URL = 'http://127.0.0.1:18888/lab?x=1&y="<2>"&token=s3cret'
+
+
+class Links(HTMLParser):
+    """Collects where a page leads, and its meta tags."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.targets: list[str | None] = []
+        self.meta: list[dict[str, str | None]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "a":
+            self.targets.append(dict(attrs)["href"])
+        if tag == "meta":
+            self.meta.append(dict(attrs))
+
+
+def test_the_page_leads_to_the_link_and_names_no_referrer() -> None:
+    links = Links(page_html(URL))
+    assert links.targets == [URL]
+    assert {"http-equiv": "refresh", "content": f"0;url={URL}"} in links.meta
+    assert {"name": "referrer", "content": "no-referrer"} in links.meta
+
+
+def test_only_the_user_can_read_it(tmp_path: Path) -> None:
+    pages = RedirectPages()
+    page = pages.write(tmp_path / "a" / "pages", URL)
+    assert stat.S_IMODE(page.stat().st_mode) == 0o600
+    assert stat.S_IMODE(page.parent.stat().st_mode) == 0o700
+    assert Links(page.read_text()).targets == [URL]
+    pages.close()
+    pages.close()
+    assert not page.exists()
+    assert not any(thread.name == "tc-page-cleanup" for thread in threading.enumerate())
+
+
+def test_it_is_deleted_after_a_while(tmp_path: Path) -> None:
+    pages = RedirectPages(lifetime=0.01)
+    page = pages.write(tmp_path, URL)
+    timers = [thread for thread in threading.enumerate() if thread.name == "tc-page-cleanup"]
+    for timer in timers:
+        timer.join(20)
+    assert not page.exists()
+    assert pages._timers == {}
+    pages.close()
+
+
+def test_pages_of_a_crashed_run_are_deleted(tmp_path: Path) -> None:
+    old, new, other = (tmp_path / name for name in ("open-a.html", "open-b.html", "mine.html"))
+    for path in (old, new, other):
+        path.touch()
+    os.utime(old, (1, 1))
+    os.utime(other, (1, 1))
+    remove_stale(tmp_path, age=60)
+    assert not old.exists()
+    assert new.exists()
+    assert other.exists()
+    remove_stale(tmp_path / "missing", age=0)
+
+
+def test_a_folder_that_is_a_link_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "target").mkdir()
+    (tmp_path / "pages").symlink_to(tmp_path / "target")
+    with pytest.raises(OSError, match="not a folder"):
+        make_private(tmp_path / "pages")
+
+
+def test_an_open_folder_is_closed(tmp_path: Path) -> None:
+    folder = tmp_path / "pages"
+    folder.mkdir(mode=0o777)
+    make_private(folder)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_the_folder_suits_the_browser(tmp_path: Path) -> None:
+    runtime = tmp_path / "run"
+    runtime.mkdir()
+    environ = {"XDG_RUNTIME_DIR": str(runtime)}
+    assert page_folder(environ, tmp_path, None) == runtime / "trayconnect" / "pages"
+    assert page_folder(environ, tmp_path, "firefox") == runtime / "trayconnect" / "pages"
+    common = tmp_path / "snap" / "firefox" / "common"
+    common.mkdir(parents=True)
+    assert page_folder(environ, tmp_path, "firefox") == common / "trayconnect"
+    assert page_folder(environ, tmp_path, "chromium") == runtime / "trayconnect" / "pages"
+    assert page_folder({}, tmp_path, None).name == "pages"
+
+
+@pytest.mark.parametrize(
+    ("desktop_file", "snap"),
+    [
+        ("firefox_firefox.desktop\n", "firefox"),
+        ("chromium_chromium.desktop", "chromium"),
+        ("firefox.desktop", None),
+        ("org.mozilla.firefox.desktop", None),
+        ("../evil_x.desktop", None),
+        ("", None),
+    ],
+)
+def test_snaps_by_their_desktop_file(desktop_file: str, snap: str | None) -> None:
+    assert snap_of(desktop_file) == snap
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "javascript:alert(1)", "--help", ""])
+def test_only_web_addresses_are_opened(url: str) -> None:
+    browser = SystemBrowser({})
+    with pytest.raises(ProblemError):
+        browser.open(Page(url, token="s3cret"))
+    browser.close()
+
+
+def test_without_a_browser_the_advice_holds_the_address_and_no_token(tmp_path: Path) -> None:
+    browser = SystemBrowser({"XDG_RUNTIME_DIR": str(tmp_path)})
+    with pytest.raises(ProblemError) as caught:
+        browser.open(Page("http://127.0.0.1:18888/lab", token="s3cret"))
+    browser.close()
+    problem = caught.value.problem
+    assert "http://127.0.0.1:18888/lab" in problem.advice
+    assert "s3cret" not in f"{problem}{problem.detail}"
+    assert list((tmp_path / "trayconnect" / "pages").iterdir()) == []
+
+
+def test_no_folder_on_the_way_to_the_pages_is_open_to_others(tmp_path: Path) -> None:
+    """The runtime folder is one of them, and the control socket refuses one that is not private."""
+    folder = tmp_path / "runtime" / "trayconnect" / "pages"
+    redirect_page.make_private(folder)
+    for each in (folder, folder.parent, folder.parent.parent):
+        assert each.stat().st_mode & 0o077 == 0

@@ -1,0 +1,1 @@
+"""What each desktop offers: prompts, notifications, browser, keyring, autostart."""

@@ -1,0 +1,124 @@
+"""The clipboard. Text reaches it over pipes only, as links may carry tokens."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping
+
+from trayconnect.desktop import helpers, programs
+from trayconnect.errors import Problem, ProblemError
+
+_LIMIT = 5.0
+_OWNER_START = 15.0
+
+Which = Callable[[str], str | None]
+
+
+def clipboard_command(platform: str, environ: Mapping[str, str], which: Which) -> list[str] | None:
+    """The program that takes text on stdin and keeps serving it, or None.
+
+    wl-copy, xclip and xsel leave a process behind that ends when something else is copied."""
+    if platform == "darwin":
+        return ["/usr/bin/pbcopy"]
+    if platform == "win32":
+        return ["clip.exe"]
+    if environ.get("WAYLAND_DISPLAY") and which("wl-copy"):
+        return ["wl-copy", "--type", "text/plain"]
+    if environ.get("DISPLAY"):
+        if which("xclip"):
+            return ["xclip", "-selection", "clipboard", "-in"]
+        if which("xsel"):
+            return ["xsel", "--clipboard", "--input"]
+    return None
+
+
+class Clipboard:
+    """Copies text; without a program for it, a helper of ours owns the selection for a while."""
+
+    def __init__(
+        self, environ: Mapping[str, str] = os.environ, which: Which = shutil.which
+    ) -> None:
+        self._environ = environ
+        self._which = which
+        self._lock = threading.Lock()
+        self._owner: subprocess.Popen[bytes] | None = None
+
+    def copy(self, text: str) -> None:
+        """Put `text` on the clipboard. Raises `ProblemError`."""
+        command = clipboard_command(sys.platform, self._environ, self._which)
+        with self._lock:
+            self._end_owner()
+            if command is not None:
+                self._feed(command, text)
+            elif helpers.has_tkinter() and helpers.has_display():
+                self._owner = _start_owner(text)
+            else:
+                raise _cannot_copy("no program for it was found")
+
+    def close(self) -> None:
+        """End our helper. Never raises; may be called twice."""
+        with self._lock:
+            self._end_owner()
+
+    def _feed(self, command: list[str], text: str) -> None:
+        # clip.exe reads the console's code page, or UTF-16 when a byte order mark says so.
+        encoding = "utf-16" if sys.platform == "win32" else "utf-8"
+        try:
+            programs.launch(command, stdin=text.encode(encoding), grace=_LIMIT)
+        except programs.ProgramError as error:
+            raise _cannot_copy(str(error)) from error
+
+    def _end_owner(self) -> None:
+        owner, self._owner = self._owner, None
+        if owner is not None:
+            with owner:
+                owner.kill()
+
+
+def _start_owner(text: str) -> subprocess.Popen[bytes]:
+    """The helper, once it owns the selection."""
+    try:
+        owner = subprocess.Popen(
+            helpers.helper_command(helpers.CLIPBOARD),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=helpers.helper_environment(),
+        )
+    except OSError as error:
+        raise _cannot_copy(str(error)) from error
+    assert owner.stdin is not None
+    assert owner.stdout is not None
+    guard = threading.Timer(_OWNER_START, owner.kill)
+    guard.name = "tc-clipboard-guard"
+    guard.start()
+    try:
+        with owner.stdin as pipe:
+            pipe.write(text.encode())
+        ready = owner.stdout.readline()
+    except OSError:
+        ready = b""
+    finally:
+        guard.cancel()
+        guard.join()
+    if ready != b"ready\n":
+        with owner:
+            owner.kill()
+        raise _cannot_copy("the helper could not take the selection")
+    return owner
+
+
+def _cannot_copy(detail: str) -> ProblemError:
+    return ProblemError(
+        Problem(
+            "The link could not be copied",
+            "Install xclip (X11) or wl-clipboard (Wayland)."
+            if sys.platform == "linux"
+            else "Another program may be holding the clipboard; try again.",
+            detail=detail,
+        )
+    )

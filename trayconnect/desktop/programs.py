@@ -1,0 +1,109 @@
+"""Starting programs that are not ours: quietly, for a bounded time, never through a shell."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+
+_FROZEN_PATHS = ("LD_LIBRARY_PATH", "LIBPATH", "DYLD_LIBRARY_PATH")
+
+
+class ProgramError(Exception):
+    """A program could not be started, failed, or took too long; the text says which."""
+
+
+def clean_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The environment for other programs.
+
+    PyInstaller's boot loader points the library path at its own folder and keeps the original
+    as `*_ORIG`; a system program that loaded our libraries could crash.
+    """
+    result = dict(environ)
+    if getattr(sys, "frozen", False):
+        for name in _FROZEN_PATHS:
+            original = result.pop(f"{name}_ORIG", None)
+            result.pop(name, None)
+            if original is not None:
+                result[name] = original
+    return result
+
+
+def no_console() -> int:
+    """The `creationflags` that keep Windows from flashing a console window; 0 elsewhere."""
+    if sys.platform == "win32":
+        return subprocess.CREATE_NO_WINDOW
+    else:  # noqa: RET505 - mypy calls code after a platform's return unreachable
+        return 0
+
+
+def run(argv: Sequence[str], *, stdin: bytes = b"", timeout: float) -> bytes:
+    """Run a program to its end and return its output. Raises `ProgramError`, also when
+    `timeout` seconds pass; then it is killed."""
+    try:
+        done = subprocess.run(
+            argv,
+            input=stdin,
+            capture_output=True,
+            env=clean_environment(),
+            timeout=timeout,
+            creationflags=no_console(),
+            check=True,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ProgramError(f"{argv[0]} did not finish within {timeout:g} s") from error
+    except subprocess.CalledProcessError as error:
+        text = error.stderr.decode(errors="replace").strip()[:500]
+        raise ProgramError(f"{argv[0]} ended with status {error.returncode}: {text}") from error
+    except OSError as error:
+        raise ProgramError(f"{argv[0]} could not be started: {error.strerror}") from error
+    return done.stdout
+
+
+_lock = threading.Lock()
+_launched: list[subprocess.Popen[bytes]] = []
+"""Those that still ran when `launch` returned: children belong to the whole process."""
+
+
+def launch(argv: Sequence[str], *, stdin: bytes = b"", grace: float = 3.0) -> None:
+    """Start a program for the user that may outlive us (a browser, an editor), detached from our
+    terminal and our signals.
+
+    Waits for its end, but one that still runs after `grace` seconds counts as a success: xdg-open
+    stays in the foreground with some browsers. No thread waits on for it; it is reaped at a later
+    launch. `stdin` must fit into a pipe (64 KiB). Raises `ProgramError`.
+    """
+    reap()
+    try:
+        process = subprocess.Popen(
+            argv,
+            stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=clean_environment(),
+            start_new_session=True,
+            creationflags=no_console(),
+        )
+    except OSError as error:
+        raise ProgramError(f"{argv[0]} could not be started: {error.strerror}") from error
+    if process.stdin is not None:
+        # It may end without reading; its status tells.
+        with contextlib.suppress(OSError), process.stdin as pipe:
+            pipe.write(stdin)
+    try:
+        status = process.wait(grace)
+    except subprocess.TimeoutExpired:
+        with _lock:
+            _launched.append(process)
+        return
+    if status != 0:
+        raise ProgramError(f"{argv[0]} ended with status {status}")
+
+
+def reap() -> None:
+    """Clear away the launched programs that have ended."""
+    with _lock:
+        _launched[:] = [process for process in _launched if process.poll() is None]

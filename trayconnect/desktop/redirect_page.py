@@ -1,0 +1,138 @@
+"""A page on disk that sends the browser on to a link with a token.
+
+A link on a command line can be read by every user of the machine (`/proc/PID/cmdline`); a file
+of mode 0600 cannot. Jupyter itself opens its browser this way (`ServerApp.use_redirect_file`).
+
+Where the file lies decides whether a confined browser can read it. Jupyter's own folder,
+`~/.local/share/jupyter/runtime`, fails with the snap of Firefox or Chromium, Ubuntu's default
+(jupyter/notebook#4500, #5479): a snap sees its own private /tmp, and the `home` interface leaves
+out whatever begins with a dot. `~/snap/NAME/common` is the data folder of that very snap
+(`SNAP_USER_COMMON`), and always open to it. A browser in a flatpak gets any single file through
+the document portal (`--file-forwarding`). All others read the runtime folder, which is memory,
+not disk.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import tempfile
+import threading
+import time
+from collections.abc import Mapping
+from html import escape
+from pathlib import Path
+
+import platformdirs
+
+LIFETIME = 60.0
+"""Seconds until a page is deleted; a browser that starts cold on a busy machine needs some."""
+
+_PREFIX = "open-"
+_SUFFIX = ".html"
+
+
+def page_html(url: str) -> str:
+    """A page that goes to `url` at once, without naming itself as the referrer."""
+    target = escape(url)
+    return (
+        "<!DOCTYPE html>\n"
+        '<html lang="en"><head><meta charset="utf-8">\n'
+        '<meta name="referrer" content="no-referrer">\n'
+        f'<meta http-equiv="refresh" content="0;url={target}">\n'
+        "<title>Opening Jupyter</title></head>\n"
+        f'<body><p><a rel="noreferrer" href="{target}">Open Jupyter</a></p></body></html>\n'
+    )
+
+
+def page_folder(environ: Mapping[str, str], home: Path, snap: str | None) -> Path:
+    """Where the default browser can read a page; `snap` is its name if it is a snap."""
+    if snap is not None:
+        own = home / "snap" / snap / "common"
+        if own.is_dir():
+            return own / "trayconnect"
+    runtime = environ.get("XDG_RUNTIME_DIR", "")
+    if Path(runtime).is_absolute() and Path(runtime).is_dir():
+        return Path(runtime) / "trayconnect" / "pages"
+    return Path(platformdirs.user_cache_dir("trayconnect", appauthor=False)) / "pages"
+
+
+def snap_of(desktop_file: str) -> str | None:
+    """The snap behind a browser, by what `xdg-settings get default-web-browser` prints: snapd
+    names its entries SNAP_APPLICATION.desktop."""
+    match = re.fullmatch(r"([a-z0-9][a-z0-9-]*)_[A-Za-z0-9.-]+\.desktop", desktop_file.strip())
+    return match.group(1) if match else None
+
+
+class RedirectPages:
+    """The pages of this run."""
+
+    def __init__(self, lifetime: float = LIFETIME) -> None:
+        self._lifetime = lifetime
+        self._lock = threading.Lock()
+        self._timers: dict[Path, threading.Timer] = {}
+
+    def write(self, folder: Path, url: str) -> Path:
+        """Make a page that is deleted after `lifetime` seconds. Raises OSError."""
+        make_private(folder)
+        remove_stale(folder, self._lifetime)
+        descriptor, name = tempfile.mkstemp(prefix=_PREFIX, suffix=_SUFFIX, dir=folder)  # 0600
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(page_html(url))
+        page = Path(name)
+        timer = threading.Timer(self._lifetime, self._expire, [page])
+        timer.name = "tc-page-cleanup"
+        timer.daemon = True
+        with self._lock:
+            self._timers[page] = timer
+        timer.start()
+        return page
+
+    def close(self) -> None:
+        """Delete all pages and join the timers; may be called twice."""
+        with self._lock:
+            timers = dict(self._timers)
+            self._timers.clear()
+        for page, timer in timers.items():
+            timer.cancel()
+            _unlink(page)
+            timer.join()
+
+    def _expire(self, page: Path) -> None:
+        _unlink(page)
+        with self._lock:
+            self._timers.pop(page, None)
+
+
+def make_private(folder: Path) -> None:
+    """Make sure that `folder` is a folder of the user's own, closed to others. Raises OSError."""
+    # One by one: `parents=True` would leave those on the way open to others, and the runtime
+    # folder, which the control socket wants for itself alone, is one of them.
+    for missing in reversed([each for each in folder.parents if not each.exists()]):
+        missing.mkdir(mode=0o700, exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode):
+        raise NotADirectoryError(f"{folder} is not a folder")
+    if hasattr(os, "getuid") and found.st_uid != os.getuid():
+        raise PermissionError(f"{folder} belongs to another user")
+    folder.chmod(0o700)
+
+
+def remove_stale(folder: Path, age: float) -> None:
+    """Delete pages older than `age` seconds, which a run that crashed left behind."""
+    now = time.time()
+    for page in folder.glob(f"{_PREFIX}*{_SUFFIX}"):
+        try:
+            if now - page.lstat().st_mtime > age:
+                page.unlink()
+        except OSError:
+            continue  # another run deleted it
+
+
+def _unlink(page: Path) -> None:
+    try:
+        page.unlink()
+    except OSError:
+        return

@@ -1,0 +1,163 @@
+"""Passwords in the system keyring.
+
+A keyring can hang: a locked one waits for a window that nobody sees. So each call runs in a
+thread of its own and is given up after a while; while one hangs, all others fail at once.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from trayconnect.errors import Problem, ProblemError, Remedy
+
+if TYPE_CHECKING:
+    from keyring.backend import KeyringBackend
+
+SERVICE = "trayconnect"
+TIME_LIMIT = 10.0
+
+# None of these keeps a secret: plain files, or nothing.
+_UNSAFE_MODULES = ("keyrings.alt", "keyring.backends.fail", "keyring.backends.null")
+_CHAINER = "keyring.backends.chainer"
+
+T = TypeVar("T")
+
+
+def is_safe(backend: type[KeyringBackend]) -> bool:
+    """Whether a backend of the `keyring` package really protects what it is given."""
+    name = f"{backend.__module__}.{backend.__name__}"
+    in_unsafe = any(name.startswith(f"{module}.") for module in _UNSAFE_MODULES)
+    return not in_unsafe and "plaintext" not in name.lower()
+
+
+def system_backend() -> KeyringBackend | None:
+    """The user's choice if it is safe, else the best safe one, or None.
+
+    Asked for anew each time: at login the app may be there before the keyring's service, and
+    `keyring.get_keyring` never looks again."""
+    import keyring
+    from keyring.backend import KeyringBackend
+
+    chosen = type(keyring.get_keyring())
+    if chosen.__module__ == "keyring.backends.null":
+        return None  # what `keyring --disable` sets
+    if is_safe(chosen) and chosen.__module__ != _CHAINER:
+        return keyring.get_keyring()
+    safe = [
+        backend
+        for backend in KeyringBackend.get_viable_backends()
+        if is_safe(backend) and backend.__module__ != _CHAINER and backend.priority > 0
+    ]
+    best = max(safe, key=lambda backend: backend.priority, default=None)
+    return best() if best else None
+
+
+def entry_name(server: str, account: str) -> str:
+    """The user name of an entry: "GPU box: ada@gpu.example.org". No two pairs share one, because
+    the server's part is free of colons."""
+    return f"{server.replace('%', '%25').replace(':', '%3A')}: {account}"
+
+
+@dataclass
+class _Outcome:
+    value: object = None
+    error: Exception | None = None
+
+
+class KeyringSecrets:
+    """`ports.Secrets`. `find_backend` and `time_limit` (seconds) are for tests."""
+
+    def __init__(
+        self,
+        find_backend: Callable[[], KeyringBackend | None] = system_backend,
+        time_limit: float = TIME_LIMIT,
+    ) -> None:
+        self._find_backend = find_backend
+        self._time_limit = time_limit
+        self._lock = threading.Lock()
+        self._worker: threading.Thread | None = None
+
+    def get(self, server: str, account: str) -> str | None:
+        return self._run(lambda keys: keys.get_password(SERVICE, entry_name(server, account)))
+
+    def set(self, server: str, account: str, secret: str) -> None:
+        """Keep it, and read it back: some services say yes and keep nothing."""
+        name = entry_name(server, account)
+
+        def keep(keys: KeyringBackend) -> bool:
+            keys.set_password(SERVICE, name, secret)
+            return keys.get_password(SERVICE, name) == secret
+
+        if not self._run(keep):
+            raise ProblemError(
+                Problem(
+                    "The keyring did not keep the password",
+                    "It stays in memory until trayconnect quits; look at the keyring's settings.",
+                    Remedy.USER,
+                )
+            )
+
+    def delete(self, server: str, account: str) -> None:
+        """Forget it; no error if it was not there."""
+        name = entry_name(server, account)
+
+        def forget(keys: KeyringBackend) -> None:
+            if keys.get_password(SERVICE, name) is not None:
+                keys.delete_password(SERVICE, name)
+
+        self._run(forget)
+
+    def _run(self, call: Callable[[KeyringBackend], T]) -> T:
+        outcome = _Outcome()
+
+        def work() -> None:
+            try:
+                backend = self._find_backend()
+                if backend is None:
+                    raise LookupError("no backend that keeps secrets")
+                outcome.value = call(backend)
+            except Exception as error:  # noqa: BLE001 - backends are plug-ins and raise anything
+                outcome.error = error
+
+        with self._lock:  # held for at most the time limit
+            if self._worker is not None and self._worker.is_alive():
+                raise _hanging()
+            self._worker = threading.Thread(target=work, name="tc-keyring", daemon=True)
+            self._worker.start()
+            self._worker.join(self._time_limit)
+            if self._worker.is_alive():
+                raise _hanging()
+        if outcome.error is not None:
+            raise _unusable(outcome.error) from outcome.error
+        return outcome.value  # type: ignore[return-value]  # `call` made it
+
+
+def _hanging() -> ProblemError:
+    return ProblemError(
+        Problem(
+            "The system keyring does not answer",
+            "It may be waiting for you to unlock it. Unlock it, then connect again.",
+            Remedy.USER,
+        )
+    )
+
+
+def _unusable(error: Exception) -> ProblemError:
+    from keyring.errors import InitError, KeyringLocked, NoKeyringError
+
+    if isinstance(error, KeyringLocked):
+        title, advice = "The system keyring is locked", "Unlock it, then connect again."
+    elif isinstance(error, (NoKeyringError, LookupError)):
+        title = "There is no system keyring"
+        advice = "Passwords are kept in memory only, and asked for again after a restart."
+    elif isinstance(error, InitError):
+        title = "The system keyring has no place to store passwords yet"
+        advice = 'Create a keyring named "login" in your desktop\'s password program.'
+    else:
+        title = "The system keyring failed"
+        advice = "Passwords are kept in memory only, and asked for again after a restart."
+    # Not the error's text: a plug-in could put a secret into it.
+    return ProblemError(Problem(title, advice, Remedy.USER, detail=type(error).__qualname__))

@@ -1,0 +1,86 @@
+"""A POSIX terminal (termios(3), tty(4)) whose reads can be cancelled."""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from trayconnect.cancel import Cancel
+from trayconnect.desktop.waker import Waker
+
+LONGEST_LINE = 4096
+
+if sys.platform != "win32":
+    import termios
+
+    class PosixTerminal:
+        """Lines are edited by the terminal itself, and Control-C stays a signal to the app."""
+
+        def __init__(self, path: str = "/dev/tty") -> None:
+            self._tty = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+
+        def write(self, text: str) -> None:
+            data = text.encode(errors="replace")
+            while data:
+                data = data[os.write(self._tty, data) :]
+
+        def read_line(self, *, echo: bool, cancel: Cancel, limit: float) -> str | None:
+            self._need_foreground()
+            waker = Waker()
+            try:
+                with cancel.releasing(waker.wake), self._mode(echo=echo):
+                    return self._read(waker, cancel, time.monotonic() + limit)
+            finally:
+                waker.close()
+
+        def close(self) -> None:
+            os.close(self._tty)
+
+        def _read(self, waker: Waker, cancel: Cancel, deadline: float) -> str | None:
+            line = b""
+            watched = (self._tty, waker.fileno())
+            while len(line) < LONGEST_LINE:
+                remaining = max(0.0, deadline - time.monotonic())
+                ready, _, _ = select.select(watched, [], [], remaining)
+                cancel.check()
+                if not ready:
+                    raise TimeoutError("no answer")
+                chunk = os.read(self._tty, LONGEST_LINE)
+                line += chunk
+                if line.endswith(b"\n"):
+                    return line.removesuffix(b"\n").decode(errors="replace")
+                if not chunk:  # Control-D
+                    return None
+            raise OSError("the line is too long")
+
+        @contextmanager
+        def _mode(self, *, echo: bool) -> Iterator[None]:
+            try:
+                before = termios.tcgetattr(self._tty)
+                during = list(before)
+                during[3] |= termios.ICANON | termios.ISIG | termios.ECHO
+                if not echo:
+                    during[3] &= ~termios.ECHO
+                    during[3] |= termios.ECHONL
+                # FLUSH: what was typed before the question does not answer it.
+                termios.tcsetattr(self._tty, termios.TCSAFLUSH, during)
+            except termios.error as error:
+                raise OSError(*error.args) from error
+            try:
+                yield
+            finally:
+                with suppress(termios.error):  # it hung up, and the read has told
+                    termios.tcsetattr(self._tty, termios.TCSAFLUSH, before)
+
+        def _need_foreground(self) -> None:
+            """Changing the terminal from the background stops the whole process (SIGTTOU)."""
+            try:
+                foreground = os.tcgetpgrp(self._tty)
+            except OSError:
+                return  # not our controlling terminal: it sends us no signals
+            if foreground != os.getpgrp():
+                raise OSError("running in the background of the terminal")

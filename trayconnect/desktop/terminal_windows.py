@@ -1,0 +1,55 @@
+"""The Windows console (`msvcrt`). It offers nothing to wait on, so it is looked at in steps."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from trayconnect.cancel import Cancel
+
+_STEP = 0.05
+
+if sys.platform == "win32":
+    import msvcrt
+
+    class WindowsTerminal:
+        """Reads key by key, with its own echo and backspace."""
+
+        def __init__(self) -> None:
+            self._screen = open("CONOUT$", "w", encoding="utf-8")  # noqa: SIM115, PTH123
+
+        def write(self, text: str) -> None:
+            self._screen.write(text)
+            self._screen.flush()
+
+        def read_line(self, *, echo: bool, cancel: Cancel, limit: float) -> str | None:
+            while msvcrt.kbhit():
+                msvcrt.getwch()
+            deadline = time.monotonic() + limit
+            line = ""
+            while True:
+                if not msvcrt.kbhit():
+                    cancel.wait(_STEP)
+                    cancel.check()
+                    if time.monotonic() > deadline:
+                        raise TimeoutError("no answer")
+                    continue
+                key = msvcrt.getwch()
+                if key in "\r\n":
+                    self.write("\n")
+                    return line
+                if key == "\x1a":  # Control-Z
+                    return None
+                if key in "\x00\xe0":  # the first half of a function key
+                    msvcrt.getwch()
+                elif key == "\b":
+                    if line and echo:
+                        self.write("\b \b")
+                    line = line[:-1]
+                elif key.isprintable():
+                    line += key
+                    if echo:
+                        self.write(key)
+
+        def close(self) -> None:
+            self._screen.close()
