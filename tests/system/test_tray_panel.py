@@ -1,0 +1,121 @@
+"""The tray in xfce4-panel, clicked for real."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+
+from tests.support.desktop import LIMIT, Desktop
+from tests.support.xvfb import wait_for
+from trayconnect.tray.backend import make_tray
+from trayconnect.tray.tray_icon import TrayIcon
+from trayconnect.tray.view import Action, IconState, Item, Verb, View
+
+DISCONNECT = Action(Verb.DISCONNECT, "GPU box")
+OPEN = Action(Verb.OPEN, "Lab")
+ITEMS = (
+    Item("gpu", "GPU box: connected", DISCONNECT, checked=True),
+    Item("gpu-words", "    signed in as ada_1", enabled=False),
+    Item("line", separator=True),
+    Item(
+        "lab",
+        "Lab & friends",
+        children=(
+            Item("copy", "Copy link", Action(Verb.COPY_LINK, "Lab")),
+            Item("dead", "Not now", enabled=False),
+            Item("open", "Open", OPEN),
+        ),
+    ),
+    Item("quit", "Quit trayconnect", Action(Verb.QUIT)),
+)
+VIEW = View(IconState.UP, "GPU box is connected", ITEMS)
+
+
+@pytest.fixture
+def desktop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Desktop]:
+    with Desktop() as desktop:
+        for name in ("DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR", "DISPLAY"):
+            monkeypatch.setenv(name, desktop.env[name])
+        yield desktop
+
+
+@contextmanager
+def running() -> Iterator[tuple[TrayIcon, queue.SimpleQueue[Action]]]:
+    actions: queue.SimpleQueue[Action] = queue.SimpleQueue()
+    tray = make_tray(actions.put)
+    tray.show(VIEW)
+    thread = threading.Thread(target=tray.run, name="tc-test-tray")
+    thread.start()
+    try:
+        yield tray, actions
+    finally:
+        tray.stop()
+        thread.join(LIMIT)
+        assert not thread.is_alive()
+    assert not [t.name for t in threading.enumerate() if t.name.startswith("tc-")]
+
+
+def test_a_click_on_a_line_is_its_action(desktop: Desktop) -> None:
+    """By the right button, by the left one, and in a submenu."""
+    desktop.start_panel()
+    with running() as (_, actions):
+        for button in (3, 1):
+            desktop.open_menu(IconState.UP, button)
+            desktop.choose(ITEMS, "gpu")
+            assert actions.get(timeout=LIMIT) == DISCONNECT
+        desktop.open_menu(IconState.UP)
+        desktop.choose(ITEMS, "lab", "open")
+        assert actions.get(timeout=LIMIT) == OPEN
+    desktop.wait_no_icon(IconState.UP)
+
+
+def test_an_open_menu_changes_before_the_eyes(desktop: Desktop) -> None:
+    desktop.start_panel()
+    with running() as (tray, actions):
+        desktop.open_menu(IconState.UP)
+        before, places = desktop.look_at_menus(), desktop.menus()
+
+        changed = (replace(ITEMS[0], text="GPU box: waiting", checked=False), *ITEMS[1:])
+        tray.show(View(IconState.CONNECTING, "GPU box is lost", changed))
+        desktop.wait_icon(IconState.CONNECTING)
+        wait_for(lambda: desktop.look_at_menus() != before, "the text to change", LIMIT)
+        assert len(desktop.menus()) == len(places), "the menu stays open"
+
+        desktop.settle()
+        before, fewer = desktop.look_at_menus(), (ITEMS[3], ITEMS[4])
+        tray.show(View(IconState.OFF, "nothing is connected", fewer))
+        desktop.wait_icon(IconState.OFF)
+        wait_for(lambda: desktop.look_at_menus() != before, "the lines to change", LIMIT)
+        assert len(desktop.menus()) == len(places), "the menu stays open"
+        desktop.choose(fewer, "quit")
+        assert actions.get(timeout=LIMIT) == Action(Verb.QUIT)
+
+        desktop.open_menu(IconState.OFF)
+        assert desktop.menus() != places, "fewer lines are a smaller menu"
+        desktop.choose(fewer, "quit")
+        assert actions.get(timeout=LIMIT) == Action(Verb.QUIT)
+
+
+def test_the_panel_starts_late_and_restarts(desktop: Desktop) -> None:
+    with running() as (_, actions):
+        desktop.start_panel()
+        desktop.wait_icon(IconState.UP)
+        desktop.stop_panel()
+        desktop.wait_no_icon(IconState.UP)
+        desktop.start_panel()
+        desktop.open_menu(IconState.UP)
+        desktop.choose(ITEMS, "gpu")
+        assert actions.get(timeout=LIMIT) == DISCONNECT
+
+
+def test_every_state_is_seen_in_the_panel(desktop: Desktop) -> None:
+    desktop.start_panel()
+    with running() as (tray, _):
+        for state in IconState:
+            tray.show(replace(VIEW, icon=state))
+            desktop.wait_icon(state)

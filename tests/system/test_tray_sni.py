@@ -1,0 +1,421 @@
+"""The Linux tray on a real session bus, with a host that has no screen."""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+from jeepney import MessageType
+
+from tests.support.desktop import SessionBus
+from tests.support.sni_host import ITEM, MENU, SniHost
+from tests.support.xvfb import wait_for
+from trayconnect.errors import ProblemError
+from trayconnect.tray import dbus_link, sni, watcher
+from trayconnect.tray.backend import make_tray
+from trayconnect.tray.icon import Glyph, picture
+from trayconnect.tray.text import dbusmenu_label
+from trayconnect.tray.tray_icon import TrayIcon
+from trayconnect.tray.view import Action, IconState, Item, Verb, View
+
+LIMIT = 30.0
+CONNECT = Action(Verb.CONNECT, "GPU box")
+ITEMS = (
+    Item("gpu", "GPU box: off", CONNECT, checked=False),
+    Item("line", separator=True),
+    Item("lab", "Lab", children=(Item("open", "Open", Action(Verb.OPEN, "Lab")),)),
+    Item("quit", "Quit", Action(Verb.QUIT)),
+)
+VIEW = View(IconState.OFF, "nothing connected", ITEMS)
+
+
+@pytest.fixture
+def bus(monkeypatch: pytest.MonkeyPatch) -> Iterator[SessionBus]:
+    """A session bus that this process takes for its own; and no screen."""
+    with SessionBus() as bus:
+        for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+            monkeypatch.delenv(name, raising=False)
+        for name in ("DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR"):
+            monkeypatch.setenv(name, bus.env[name])
+        yield bus
+
+
+@pytest.fixture
+def host(bus: SessionBus) -> Iterator[SniHost]:
+    with make_host(bus) as host:
+        yield host
+
+
+def make_host(bus: SessionBus) -> SniHost:
+    return SniHost(bus.env["DBUS_SESSION_BUS_ADDRESS"])
+
+
+class Running:
+    """A tray on a thread, and the actions that came out of it."""
+
+    def __init__(self, patience: float = 600, on_no_host: Callable[[], object] = int) -> None:
+        self.actions: queue.SimpleQueue[Action] = queue.SimpleQueue()
+        self.icon = sni.Icon(
+            "trayconnect", Glyph(IconState.OFF), "", on_no_host=on_no_host, patience=patience
+        )
+        self.tray = TrayIcon(self.icon, self.actions.put, label=dbusmenu_label)
+        self.tray.show(VIEW)
+        self.thread = threading.Thread(target=self.tray.run, name="tc-test-tray")
+        self.thread.start()
+
+    def drawn(self) -> None:
+        """Wait until what was shown has been drawn."""
+        event = threading.Event()
+        self.icon.post(event.set)
+        assert event.wait(LIMIT)
+
+    def stop(self) -> None:
+        self.tray.stop()
+        self.thread.join(LIMIT)
+        assert not self.thread.is_alive()
+
+
+@contextmanager
+def running(patience: float = 600, on_no_host: Callable[[], object] = int) -> Iterator[Running]:
+    descriptors = set(Path("/proc/self/fd").iterdir())
+    run = Running(patience, on_no_host)
+    try:
+        yield run
+    finally:
+        run.stop()
+    assert not [t.name for t in threading.enumerate() if t.name.startswith("tc-")]
+    assert set(Path("/proc/self/fd").iterdir()) <= descriptors
+
+
+def test_it_registers_under_its_unique_name(host: SniHost) -> None:
+    with running():
+        item = host.wait_item()
+        assert item.startswith(":")
+        assert host.properties(item)["Status"] == "Active"
+    assert host.registered == [item]
+
+
+def test_it_registers_once(host: SniHost) -> None:
+    with running() as run:
+        item = host.wait_item()
+        run.icon.post(run.icon._register)  # as when it appears while the bus answers
+        run.drawn()
+        host.call(item, "org.freedesktop.DBus.Peer", "Ping")
+        assert host.registered == [item]
+
+
+def _nothing(_icon: object) -> None: ...
+
+
+def test_it_does_not_register_before_it_can_be_seen(host: SniHost) -> None:
+    icon = sni.Icon("trayconnect", Glyph(IconState.OFF), "")
+    thread = threading.Thread(target=icon.run, args=(_nothing,), name="tc-test-tray")
+    thread.start()
+    try:
+        wait_for(lambda: icon._link.unique_name, "the session bus")
+        assert host.properties(icon._link.unique_name)["Status"] == "Passive"
+        assert host.registered == []
+        icon.post(partial(setattr, icon, "visible", True))
+        assert host.wait_item() == icon._link.unique_name
+    finally:
+        icon.stop()
+        thread.join(LIMIT)
+    assert not thread.is_alive()
+
+
+def test_what_the_item_says(host: SniHost) -> None:
+    with running():
+        said = host.properties(host.wait_item())
+    assert said["Id"] == "trayconnect"
+    assert said["Title"] == said["ToolTip"][2] == "nothing connected"
+    assert said["Menu"] == "/MenuBar"
+    assert said["ItemIsMenu"] is True
+    assert [(width, height) for width, height, _ in said["IconPixmap"]] == [
+        (size, size) for size in (16, 22, 24, 32, 48, 64)
+    ]
+    for width, _, pixels in said["IconPixmap"]:
+        rgba = picture(IconState.OFF, width).tobytes()
+        assert pixels[0::4] == rgba[3::4], "alpha comes first"
+        assert pixels[1::4] == rgba[0::4]
+        assert pixels[3::4] == rgba[2::4]
+
+
+def test_clicks(host: SniHost) -> None:
+    with running() as run:
+        item = host.wait_item()
+        lines = host.lines(item)
+        assert list(lines) == ["GPU box: off", "Lab", "Open", "Quit"]
+        host.click(item, lines["GPU box: off"])
+        assert run.actions.get(timeout=LIMIT) == CONNECT
+        host.click(item, lines["Open"])
+        assert run.actions.get(timeout=LIMIT) == Action(Verb.OPEN, "Lab")
+
+
+def test_live_changes(host: SniHost) -> None:
+    with running() as run:
+        item = host.wait_item()
+        lines = host.lines(item)
+        assert host.call(item, MENU, "AboutToShow", "i", (0,)).body == (False,)
+
+        changed = (replace(ITEMS[0], text="GPU box: connected", checked=True), *ITEMS[1:])
+        run.tray.show(View(IconState.UP, "GPU box is connected", changed))
+        updated, removed = host.wait_signal("ItemsPropertiesUpdated")
+        id_ = lines["GPU box: off"]
+        news = {"label": ("s", "GPU box: connected"), "toggle-state": ("i", 1)}
+        assert (updated, removed) == ([(id_, news)], [])
+        assert host.lines(item)["GPU box: connected"] == id_
+        said = host.properties(item)
+        assert said["Title"] == "GPU box is connected"
+        assert said["IconPixmap"][0][2] != sni._pixmaps(Glyph(IconState.OFF))[0][2]
+
+        run.tray.show(View(IconState.UP, "GPU box is connected", ITEMS[1:]))
+        revision, parent = host.wait_signal("LayoutUpdated")
+        assert (revision, parent) == (3, 0)
+        assert not set(host.lines(item).values()) & set(lines.values())
+        host.click(item, id_)
+        host.click(item, host.lines(item)["Quit"])
+        assert run.actions.get(timeout=LIMIT) == Action(Verb.QUIT), "the late click did nothing"
+
+
+def test_each_change_is_signalled(host: SniHost) -> None:
+    with running() as run:
+        host.wait_item()
+        for view, expected in (
+            (replace(VIEW, icon=IconState.FAILED), {"NewIcon"}),
+            (replace(VIEW, icon=IconState.FAILED, title="x"), {"NewTitle", "NewToolTip"}),
+        ):
+            run.drawn()
+            host.call(host.registered[0], "org.freedesktop.DBus.Peer", "Ping")
+            host.signals.clear()
+            run.tray.show(view)
+            run.drawn()
+            host.call(host.registered[0], "org.freedesktop.DBus.Peer", "Ping")
+            assert {name for name, _ in host.signals} == expected
+
+
+@pytest.mark.parametrize(
+    ("interface", "method", "signature", "body"),
+    [
+        (ITEM, "Activate", "ii", (0, 0)),
+        (ITEM, "ContextMenu", "ii", (0, 0)),
+        (MENU, "GetLayout", "iias", (4711, -1, [])),
+        (MENU, "GetLayout", "s", ("x",)),
+        ("org.example", "Nothing", "", ()),
+    ],
+)
+def test_calls_that_make_no_sense_get_an_error(
+    host: SniHost, interface: str, method: str, signature: str, body: tuple[object, ...]
+) -> None:
+    with running():
+        item = host.wait_item()
+        reply = host.call(item, interface, method, signature, body)
+        assert reply.header.message_type is MessageType.error
+        assert host.properties(item)
+
+
+def test_texts_that_a_bus_would_not_carry(host: SniHost) -> None:
+    with running() as run:
+        item = host.wait_item()
+        run.tray.show(View(IconState.UP, "\0\udc80", (Item("a", "bad \0 \udc80 under_score"),)))
+        run.drawn()
+        assert list(host.lines(item)) == ["bad     under__score"]
+        assert host.registered == [item]
+
+
+def test_it_starts_before_the_host(bus: SessionBus) -> None:
+    with running() as run:
+        run.drawn()
+        with make_host(bus) as host:
+            assert host.wait_item().startswith(":")
+
+
+def test_the_host_restarts(bus: SessionBus) -> None:
+    with running():
+        names = set()
+        for _ in range(3):
+            with make_host(bus) as host:
+                names.add(host.wait_item())
+                assert host.lines(host.registered[0])
+        assert len(names) == 1
+
+
+def test_stop_removes_it_at_once(host: SniHost) -> None:
+    with running():
+        item = host.wait_item()
+    host.wait(lambda: item in host.gone, "the item to leave the bus")
+
+
+def test_the_bus_dies_and_comes_back(
+    bus: SessionBus, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(dbus_link, "FIRST_RETRY", 0.05)
+    caplog.set_level(logging.INFO)
+    with running() as run:
+        with make_host(bus) as host:
+            host.wait_item()
+            bus.stop_bus()
+        wait_for(lambda: "no session bus" in caplog.text, "the loss to be noticed")
+        run.tray.show(replace(VIEW, title="changed meanwhile"))
+        run.drawn()
+        bus.start_bus()
+        with make_host(bus) as host:
+            assert host.properties(host.wait_item())["Title"] == "changed meanwhile"
+
+
+def test_it_stops_while_there_is_no_bus(bus: SessionBus, caplog: pytest.LogCaptureFixture) -> None:
+    with running():
+        bus.stop_bus()
+        wait_for(lambda: "no session bus" in caplog.text, "the loss to be noticed")
+
+
+def test_a_missing_host_is_told_once(bus: SessionBus) -> None:
+    told = threading.Semaphore(0)
+    with running(patience=0.05, on_no_host=told.release) as run:
+        assert told.acquire(timeout=LIMIT)
+        with make_host(bus) as host:
+            host.wait_item()
+        run.drawn()
+    assert not told.acquire(blocking=False)
+
+
+def test_a_present_host_is_not_missing(host: SniHost) -> None:
+    told = threading.Semaphore(0)
+    with running(on_no_host=told.release) as run:
+        host.wait_item()
+        host.call(host.registered[0], "org.freedesktop.DBus.Peer", "Ping")
+        run.icon.post(run.icon._check_host)
+        run.drawn()
+    assert not told.acquire(blocking=False)
+
+
+@contextmanager
+def frozen(bus: SessionBus) -> Iterator[None]:
+    assert bus.daemon is not None
+    bus.daemon.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        bus.daemon.send_signal(signal.SIGCONT)
+
+
+def test_a_frozen_bus_holds_nobody_up(bus: SessionBus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dbus_link, "STEP_LIMIT", 0.3)
+    with running() as run:
+        run.drawn()
+        with frozen(bus):
+            assert watcher.look(bus.env) is watcher.Finding.NO_BUS
+            for number in range(5000):  # more than the socket holds
+                run.tray.show(replace(VIEW, title=f"{number}" * 20))
+                run.drawn()
+            run.stop()
+
+
+def test_a_bus_that_says_nothing_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(dbus_link, "STEP_LIMIT", 0.2)
+    path = str(tmp_path / "bus")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", f"unix:path={path}")
+        with running():
+            wait_for(lambda: "said nothing" in caplog.text, "it to be given up")
+
+
+@pytest.mark.parametrize("words", [b"REJECTED EXTERNAL\r\n", b"\0\xff\r\n", b"x" * 9000, b""])
+def test_a_bus_that_talks_nonsense_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, words: bytes
+) -> None:
+    path = str(tmp_path / "bus")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.settimeout(LIMIT)
+        listener.bind(path)
+        listener.listen()
+        monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", f"unix:path={path}")
+        with running():
+            with listener.accept()[0] as peer:
+                peer.sendall(words)
+            wait_for(lambda: "no session bus" in caplog.text, "it to be given up")
+
+
+def test_ten_thousand_updates_do_not_grow_it(host: SniHost) -> None:
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    def update(run: Running, count: int) -> None:
+        states = list(IconState)
+        for number in range(count):
+            first = replace(ITEMS[0], text=f"GPU box: {number} s", checked=number % 2 == 0)
+            rest = ITEMS[1:] if number % 10 else ITEMS[2:]
+            state = states[number % len(states)]
+            run.tray.show(View(state, f"{number}", (first, *rest)))
+            run.drawn()
+
+    with running() as run:
+        host.wait_item()
+        host.__exit__(None, None, None)  # nobody reads: the signals go nowhere
+        update(run, 1000)
+        before = resident()
+        update(run, 10_000)
+        assert resident() - before < 4 << 20
+
+
+# --- whether there can be a tray ----------------------------------------------------------------
+
+
+def test_no_bus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", f"unix:path={tmp_path / 'none'}")
+    with pytest.raises(ProblemError) as caught:
+        make_tray(print)
+    assert "no session bus" in caught.value.problem.title
+    assert "--no-tray" in caught.value.problem.advice
+
+
+def test_a_bus_but_no_screen(bus: SessionBus) -> None:
+    assert watcher.look(bus.env) is watcher.Finding.NO_WATCHER
+    with pytest.raises(ProblemError) as caught:
+        make_tray(print)
+    assert "no desktop" in caught.value.problem.title
+
+
+@pytest.mark.parametrize("variable", ["DISPLAY", "WAYLAND_DISPLAY"])
+def test_a_panel_may_yet_come(
+    bus: SessionBus, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, ":0")
+    make_tray(print)
+
+
+def test_a_host_needs_no_screen(bus: SessionBus, host: SniHost) -> None:
+    found: list[watcher.Finding] = []
+    looking = threading.Thread(target=lambda: found.append(watcher.look(bus.env)))
+    looking.start()
+    looking.join(LIMIT)
+    assert found == [watcher.Finding.WATCHER]
+    make_tray(print)
+
+
+def test_it_is_made_without_x_or_gtk(bus: SessionBus) -> None:
+    """Where pystray's own import would open a display, or fail for want of one."""
+    code = (
+        "import os, sys\n"
+        "from trayconnect.tray.backend import make_tray\n"
+        "make_tray(print)\n"
+        "assert not {'Xlib', 'gi'} & set(sys.modules), 'a toolkit was loaded'\n"
+        "assert 'PYSTRAY_BACKEND' not in os.environ\n"
+    )
+    environment = bus.env | {"DISPLAY": ":98765"}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True, timeout=60)

@@ -1,0 +1,232 @@
+"""From snapshots to the menu, by tables."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.support.servers import make_server
+from trayconnect.config.model import Server
+from trayconnect.errors import Problem
+from trayconnect.ports import Page, Reached
+from trayconnect.session.snapshot import Snapshot
+from trayconnect.session.state import State
+from trayconnect.tray.menu import WIDTH, Facts, build_view, state_words
+from trayconnect.tray.view import Action, IconState, Item, Verb
+
+PAGE = Page("http://127.0.0.1:18888/lab", "s3cr3t")
+SILENT = Problem("Nothing listens on localhost:8888 at the server", "Start Jupyter there")
+NOTHING = Facts()
+BASE = Snapshot(
+    server=make_server(),
+    state=State.OFF,
+    since=0.0,
+    attempt=1,
+    reached=None,
+    page=None,
+    problem=None,
+    retry_at=None,
+    asking=False,
+    latency=None,
+)
+READY = replace(BASE, state=State.UP, reached=Reached.JUPYTER, page=PAGE)
+
+
+def snap(**changes: Any) -> Snapshot:
+    return replace(BASE, **changes)
+
+
+def items(*snapshots: Snapshot, facts: Facts = NOTHING) -> dict[str, Item]:
+    return {item.key: item for item in build_view(snapshots, facts).items}
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "words", "icon", "checked", "verb"),
+    [
+        (snap(), "off", IconState.OFF, False, Verb.CONNECT),
+        (
+            snap(state=State.CONNECTING),
+            "connecting…",
+            IconState.CONNECTING,
+            True,
+            Verb.DISCONNECT,
+        ),
+        (READY, "connected", IconState.UP, True, Verb.DISCONNECT),
+        (
+            replace(READY, reached=Reached.LOGGED_IN),
+            "connected",
+            IconState.UP,
+            True,
+            Verb.DISCONNECT,
+        ),
+        (
+            snap(state=State.UP, reached=Reached.SSH),
+            "logged in, looking for Jupyter…",
+            IconState.CONNECTING,
+            True,
+            Verb.DISCONNECT,
+        ),
+        (
+            snap(state=State.UP, reached=Reached.SSH, problem=SILENT),
+            "connected, Jupyter is silent",
+            IconState.SILENT,
+            True,
+            Verb.DISCONNECT,
+        ),
+        (
+            snap(state=State.UP, reached=Reached.PORT, problem=SILENT),
+            "connected, no web page answers yet",
+            IconState.SILENT,
+            True,
+            Verb.DISCONNECT,
+        ),
+        (
+            snap(state=State.NEEDS_YOU, asking=True),
+            "waits for your answer",
+            IconState.NEEDS_YOU,
+            True,
+            Verb.DISCONNECT,
+        ),
+        (
+            snap(state=State.NEEDS_YOU, problem=SILENT),
+            "needs you",
+            IconState.NEEDS_YOU,
+            False,
+            Verb.CONNECT,
+        ),
+        (
+            snap(state=State.FAILED, problem=SILENT),
+            "failed",
+            IconState.FAILED,
+            False,
+            Verb.CONNECT,
+        ),
+        (snap(state=State.CLOSING), "disconnecting…", IconState.OFF, False, Verb.CONNECT),
+    ],
+)
+def test_each_state_has_its_words_icon_and_toggle(
+    snapshot: Snapshot, words: str, icon: IconState, checked: bool, verb: Verb
+) -> None:
+    view = build_view([snapshot], Facts())
+    line = next(item for item in view.items if item.key == "server GPU box")
+    assert line.text == f"GPU box: {words}"
+    assert line.checked is checked
+    assert line.action == Action(verb, "GPU box")
+    assert view.icon is icon
+
+
+def test_a_wait_names_the_time_of_the_next_try() -> None:
+    waiting = snap(state=State.WAITING, retry_at=1_000_000.0, problem=SILENT)
+    words = state_words(waiting)
+    assert words.startswith("retrying at ")
+    assert words.endswith(":40")  # whatever the time zone
+    assert items(waiting)["retry GPU box"].action == Action(Verb.CONNECT, "GPU box")
+    assert build_view([waiting], Facts()).icon is IconState.CONNECTING
+
+
+def test_a_page_can_be_opened_and_its_link_copied_only_when_there_is_one() -> None:
+    shown = items(READY)
+    assert shown["open GPU box"].action == Action(Verb.OPEN, "GPU box")
+    assert shown["copy GPU box"].action == Action(Verb.COPY_LINK, "GPU box")
+    assert not {"open GPU box", "copy GPU box"} & items(snap()).keys()
+
+
+def test_forwards_that_open_are_offered_while_up() -> None:
+    forwards = [
+        {"name": "TensorBoard", "local_port": 6006, "port": 6006, "open": True},
+        {"name": "database", "local_port": 5432, "port": 5432},
+    ]
+    server = make_server(forwards=forwards)
+    shown = items(replace(READY, server=server))
+    assert shown["forward GPU box\nTensorBoard"].action == Action(
+        Verb.OPEN, "GPU box", "TensorBoard"
+    )
+    assert "forward GPU box\ndatabase" not in shown
+    assert "forward GPU box\nTensorBoard" not in items(snap(server=server))
+
+
+def test_the_last_problem_is_readable() -> None:
+    problem = Problem("The host key changed", "word " * 100)
+    shown = items(snap(state=State.FAILED, problem=problem))
+    assert "The host key changed" in shown["problem GPU box"].text
+    advice = [item for key, item in shown.items() if key.startswith("advice ")]
+    assert 1 < len(advice) <= 8
+    assert all(len(item.text) <= WIDTH + 8 and not item.enabled for item in advice)
+    assert shown["off GPU box"].action == Action(Verb.DISCONNECT, "GPU box")
+
+
+@pytest.mark.parametrize(
+    ("states", "icon"),
+    [
+        ([], IconState.OFF),
+        ([State.OFF, State.CLOSING], IconState.OFF),
+        ([State.CONNECTING, State.OFF], IconState.CONNECTING),
+        ([State.CONNECTING, State.FAILED], IconState.FAILED),
+        ([State.FAILED, State.NEEDS_YOU], IconState.NEEDS_YOU),
+    ],
+)
+def test_the_icon_shows_the_most_pressing_state(states: list[State], icon: IconState) -> None:
+    snapshots = [snap(server=make_server(f"s{n}"), state=s) for n, s in enumerate(states)]
+    assert build_view(snapshots, Facts()).icon is icon
+
+
+def test_connect_all_and_disconnect_all_are_offered_where_they_do_something() -> None:
+    assert "connect-all" not in items()
+    off, on = items(snap()), items(READY)
+    assert (off["connect-all"].enabled, off["disconnect-all"].enabled) == (True, False)
+    assert (on["connect-all"].enabled, on["disconnect-all"].enabled) == (False, True)
+
+
+@pytest.mark.parametrize("autostart", [True, False])
+def test_start_at_login_shows_what_the_system_says(autostart: bool) -> None:
+    assert items(facts=Facts(autostart=autostart))["autostart"].checked is autostart
+    assert "autostart" not in items(facts=Facts(autostart=None))
+
+
+def test_a_broken_file_is_said_at_the_top() -> None:
+    view = build_view([snap()], Facts(file_problems=("a.yaml:1:2: one", "a.yaml:3:4: two")))
+    assert "2 problems" in view.items[0].text
+    assert view.items[0].action == Action(Verb.EDIT_SERVERS)
+    assert "a.yaml:1:2" in view.items[1].text
+
+
+def test_a_broken_file_without_an_older_reading_does_not_claim_one() -> None:
+    facts = Facts(file_problems=("one",), file_in_force=False)
+    assert "last good" not in build_view([], facts).items[0].text
+
+
+def test_a_direct_connection_is_not_said_to_be_logged_in() -> None:
+    url = "http://192.168.1.20:8888/"
+    direct = Server.model_validate({"name": "Lab", "url": url, "local_port": 18888})
+    words = state_words(snap(server=direct, state=State.UP, reached=Reached.SSH))
+    assert "logged in" not in words
+
+
+def test_names_that_end_like_a_line_below_another_keep_their_own_keys() -> None:
+    forwards = [{"name": "b open", "local_port": 6006, "port": 6006, "open": True}]
+    names = ["a", "a open", "a copy", "a problem", "a off", "a retry", "a advice 0", "a open b"]
+    broken = replace(READY, problem=SILENT)
+    snapshots = [replace(broken, server=make_server(name, forwards=forwards)) for name in names]
+    snapshots += [
+        replace(snap(state=State.WAITING, problem=SILENT), server=make_server(f"w{name}"))
+        for name in names
+    ]
+    keys = [item.key for item in build_view(snapshots, Facts(file_problems=("x",))).items]
+    assert len(keys) == len(set(keys))
+
+
+def test_keys_are_unique_and_no_token_shows() -> None:
+    view = build_view([READY, replace(READY, server=make_server("b"))], Facts(autostart=True))
+    keys = [item.key for item in view.items]
+    assert len(keys) == len(set(keys))
+    assert "s3cr3t" not in repr(view)
+
+
+def test_the_tooltip_names_what_is_on_and_stays_short() -> None:
+    assert build_view([snap()], Facts()).title == "trayconnect: not connected"
+    many = [replace(READY, server=make_server(f"s{n}")) for n in range(9)]
+    title = build_view(many, Facts()).title
+    assert title.splitlines()[0] == "s0: connected"
+    assert title.splitlines()[-1] == "and 4 more"

@@ -1,0 +1,195 @@
+"""A pystray backend for Linux: a StatusNotifierItem with its menu, over D-Bus alone.
+
+pystray itself has a menu on Linux only through GTK, which pip cannot install. Being a backend of it
+(a subclass of its abstract `Icon`) keeps one adapter and one menu builder for all platforms, and
+lets a real panel try them. Needs neither X nor Wayland nor GTK; leaves no files.
+
+The item registers with the watcher (the panel, or what speaks for it) under its unique bus name,
+since GNOME 43 takes no other, and again whenever a watcher appears. Left click: `ItemIsMenu` asks
+the host for the menu; nothing hangs on that click alone.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+from jeepney import DBusAddress, HeaderFields, Message, MessageType, new_method_call
+from jeepney.bus_messages import message_bus
+from PIL import Image
+
+from trayconnect.tray import dbus_objects, pystray_base
+from trayconnect.tray.dbus_link import Link
+from trayconnect.tray.dbusmenu import DBusMenu
+from trayconnect.tray.icon import Glyph
+from trayconnect.tray.sni_interfaces import ITEM, ITEM_PATH, MENU, MENU_PATH, WATCHER, WATCHER_PATH
+
+log = logging.getLogger(__name__)
+
+SIZES = (16, 22, 24, 32, 48, 64)
+"""Pixels of the pictures that are offered; hosts pick the one that fits, or scale."""
+HOST_PATIENCE = 30.0
+"""Seconds without a watcher after which the user is told: panels may start after us."""
+
+_WATCHER_ADDRESS = DBusAddress(WATCHER_PATH, WATCHER, WATCHER)
+_WATCHER_CHANGES = (
+    "type='signal',sender='org.freedesktop.DBus',path='/org/freedesktop/DBus',"
+    f"interface='org.freedesktop.DBus',member='NameOwnerChanged',arg0='{WATCHER}'"
+)
+
+
+class Icon(pystray_base.Icon):  # type: ignore[misc]  # pystray is not annotated
+    """`on_no_host` is called once, on a thread of the tray, if no watcher shows up in time."""
+
+    HAS_DEFAULT_ACTION = False
+    HAS_NOTIFICATION = False
+
+    def __init__(
+        self,
+        name: str,
+        icon: Glyph,
+        title: str,
+        *,
+        on_no_host: Callable[[], object] = lambda: None,
+        patience: float = HOST_PATIENCE,
+    ) -> None:
+        super().__init__(name, icon, title)
+        self._on_no_host = on_no_host
+        self._patience = patience
+        self._asked = False
+        """Whether the watcher of now has been asked to take the item."""
+        self._registered = False
+        self._link = Link(self)
+        self._exported = DBusMenu(lambda item: item(self))
+        self._objects: dict[str, dbus_objects.DBusObject] = {
+            ITEM_PATH: self,
+            MENU_PATH: self._exported,
+        }
+
+    def post(self, job: Callable[[], None]) -> None:
+        """Run `job` on the tray's thread."""
+        self._link.post(job)
+
+    # --- what pystray asks of a backend -----------------------------------------------------
+
+    def _run(self) -> None:
+        self._mark_ready()
+        self._link.later(self._patience, self._check_host)
+        self._link.run()
+
+    def _stop(self) -> None:
+        self._link.stop()
+
+    def _show(self) -> None:
+        self._emit("NewStatus", "s", ("Active",))
+        self._link.post(self._register)  # pystray has marked it visible by then
+
+    def _hide(self) -> None:
+        self._emit("NewStatus", "s", ("Passive",))
+
+    def _update_icon(self) -> None:
+        self._icon_valid = True
+        self._emit("NewIcon")
+
+    def _update_title(self) -> None:
+        self._emit("NewTitle")
+        self._emit("NewToolTip")
+
+    def _update_menu(self) -> None:
+        signal = self._exported.update(self.menu or ())
+        if signal is not None:
+            signature = "".join(MENU.signals[signal.name])
+            self._link.emit(MENU_PATH, MENU.name, signal.name, signature, signal.body)
+
+    def _emit(self, name: str, signature: str = "", body: tuple[Any, ...] = ()) -> None:
+        self._link.emit(ITEM_PATH, ITEM.name, name, signature, body)
+
+    # --- what the link asks of its client -----------------------------------------------------
+
+    def connected(self) -> None:
+        log.info("on the session bus as %s", self._link.unique_name)
+        self._link.send(message_bus.AddMatch(_WATCHER_CHANGES))
+        self._register()
+
+    def disconnected(self, reason: Exception) -> None:
+        log.warning("no session bus, so no tray icon for now: %s", reason)
+        self._asked = self._registered = False
+
+    def signalled(self, message: Message) -> None:
+        if message.header.fields.get(HeaderFields.member) != "NameOwnerChanged":
+            return
+        name, _, owner = message.body
+        if name == WATCHER:
+            self._asked = self._registered = False
+            if owner:
+                self._register()
+
+    def called(self, message: Message) -> Message:
+        return dbus_objects.answer(self._objects, message)
+
+    # --- the watcher --------------------------------------------------------------------------
+
+    def _register(self) -> None:
+        name = self._link.unique_name
+        if name and self.visible and not self._asked:
+            self._asked = True
+            request = ("RegisterStatusNotifierItem", "s", (name,))
+            self._link.send(new_method_call(_WATCHER_ADDRESS, *request), self._answered)
+
+    def _answered(self, reply: Message | None) -> None:
+        if reply is None:
+            return
+        self._registered = reply.header.message_type is MessageType.method_return
+        if self._registered:
+            log.info("the tray shows the icon")
+        else:
+            self._asked = False
+            log.info("no tray yet: %s", reply.header.fields.get(HeaderFields.error_name))
+
+    def _check_host(self) -> None:
+        if not self._registered:
+            log.warning("no tray has shown the icon within %g s", self._patience)
+            self._on_no_host()
+
+    # --- as an object on the bus --------------------------------------------------------------
+
+    @property
+    def interface(self) -> dbus_objects.Interface:
+        return ITEM
+
+    def properties(self) -> dict[str, Any]:
+        return {
+            "Category": "ApplicationStatus",
+            "Id": self.name,
+            "Title": self.title,
+            "Status": "Active" if self.visible else "Passive",
+            "WindowId": 0,
+            "IconThemePath": "",
+            "Menu": MENU_PATH,
+            "ItemIsMenu": True,
+            "IconName": "",
+            "IconPixmap": _pixmaps(self.icon),
+            "OverlayIconName": "",
+            "OverlayIconPixmap": [],
+            "AttentionIconName": "",
+            "AttentionIconPixmap": [],
+            "AttentionMovieName": "",
+            "ToolTip": ("", [], self.title, ""),
+        }
+
+    def invoke(self, method: str, arguments: tuple[Any, ...]) -> tuple[Any, ...]:  # noqa: ARG002
+        """A middle click or the wheel: there is nothing to do."""
+        return ()
+
+
+@lru_cache(maxsize=16)
+def _pixmaps(icon: Glyph) -> list[tuple[int, int, bytes]]:
+    """Width, height and ARGB32 pixels in network byte order, for each of `SIZES`."""
+    return [(size, size, _argb(icon.resize((size, size)))) for size in SIZES]
+
+
+def _argb(picture: Image.Image) -> bytes:
+    red, green, blue, alpha = picture.split()
+    return Image.merge("RGBA", (alpha, red, green, blue)).tobytes()

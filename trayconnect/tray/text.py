@@ -1,0 +1,43 @@
+"""Makes a text fit for a menu line or a tooltip of a given toolkit."""
+
+from __future__ import annotations
+
+import unicodedata
+
+LINE_LIMIT = 160
+"""Characters of a menu line: more would be wider than a screen."""
+TOOLTIP_LIMIT = 127
+"""UTF-16 units of a Windows tooltip: NOTIFYICONDATAW.szTip less its final zero
+(https://learn.microsoft.com/windows/win32/api/shellapi/ns-shellapi-notifyicondataw)."""
+
+_UNSHOWABLE = {"Cc", "Cs", "Zl", "Zp"}  # controls, lone surrogates, line and paragraph separators
+_REORDERING = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)])
+
+
+def one_line(text: str, limit: int = LINE_LIMIT) -> str:
+    """At most `limit` characters that any toolkit can show, on one line.
+
+    D-Bus drops a client that sends a NUL; text from a server must not reorder a line."""
+    shown = "".join(
+        " " if unicodedata.category(character) in _UNSHOWABLE else character
+        for character in text[: limit + 1].translate(_REORDERING)
+    )
+    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+def dbusmenu_label(text: str) -> str:
+    """An underscore marks an access key in com.canonical.dbusmenu; two are one to see."""
+    return one_line(text).replace("_", "__")
+
+
+def windows_label(text: str) -> str:
+    """An ampersand marks an access key in a Win32 menu, a tab sets off a shortcut."""
+    return one_line(text).replace("&", "&&")
+
+
+def tooltip(text: str) -> str:
+    """At most `TOOLTIP_LIMIT` UTF-16 units."""
+    shown = one_line(text, TOOLTIP_LIMIT)
+    while len(shown.encode("utf-16-le")) > 2 * TOOLTIP_LIMIT:
+        shown = shown[:-2] + "…"
+    return shown

@@ -1,0 +1,106 @@
+"""The tray, whatever the platform: draws a `View` with a pystray icon, and reports clicks."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from trayconnect.tray.actions import ActionThread
+from trayconnect.tray.icon import Glyph
+from trayconnect.tray.pystray_menu import menu_of
+from trayconnect.tray.text import tooltip
+from trayconnect.tray.view import Action, View
+
+
+class Backend(Protocol):
+    """A `pystray.Icon` that also brings work onto its toolkit's thread."""
+
+    icon: Any
+    title: str
+    menu: Any
+    visible: bool
+
+    def run(self, setup: Callable[[Any], None]) -> None: ...
+
+    def stop(self) -> None: ...
+
+    def notify(self, message: str, title: str) -> None: ...
+
+    def post(self, job: Callable[[], None]) -> None:
+        """Run `job` soon on the toolkit's thread; what is posted before `run` waits for it."""
+        ...
+
+
+class TrayIcon:
+    """Shows views and reports clicks.
+
+    `on_action` is called on a thread of its own ("tc-tray-actions"), one click at a time. `run`
+    may be called once."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        on_action: Callable[[Action], object],
+        *,
+        label: Callable[[str], str],
+        mono: bool = False,
+    ) -> None:
+        self._backend = backend
+        self._actions = ActionThread(on_action)
+        self._label = label
+        self._mono = mono
+        self._stopping = threading.Event()
+        self._lock = threading.Lock()
+        self._next: View | None = None
+        self._shown: View | None = None
+
+    def show(self, view: View) -> None:
+        """Draw it soon; from any thread, also before `run`. Of views that come faster than they
+        can be drawn, the last one counts."""
+        with self._lock:
+            posted = self._next is not None
+            self._next = view
+        if not posted:
+            self._backend.post(self._draw)
+
+    def run(self) -> None:
+        """Own the calling thread (the main one, for macOS) until `stop`."""
+        self._actions.start()
+        try:
+            self._backend.run(self._set_up)
+        finally:
+            self._actions.stop()
+
+    def notify(self, message: str, title: str) -> None:
+        """Show a notification by the icon, where the toolkit can; soon, and from any thread."""
+        self._backend.post(lambda: self._backend.notify(message, title))
+
+    def stop(self) -> None:
+        """Remove the icon and let `run` return; from any thread, at any time."""
+        self._stopping.set()
+        self._backend.stop()
+
+    def _set_up(self, _icon: object) -> None:
+        """On a thread that pystray starts for it, once the toolkit is ready."""
+        threading.current_thread().name = "tc-tray-setup"
+        self._backend.post(self._appear)
+        if self._stopping.is_set():  # asked for when pystray could not yet
+            self._backend.stop()
+
+    def _appear(self) -> None:
+        self._draw()
+        self._backend.visible = True
+
+    def _draw(self) -> None:
+        with self._lock:
+            view, self._next = self._next, None
+        if view is None:
+            return
+        shown, self._shown = self._shown, view
+        if shown is None or shown.icon is not view.icon:
+            self._backend.icon = Glyph(view.icon, self._mono)
+        if shown is None or shown.title != view.title:
+            self._backend.title = tooltip(view.title)
+        if shown is None or shown.items != view.items:
+            self._backend.menu = menu_of(view.items, self._actions.submit, self._label)

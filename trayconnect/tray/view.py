@@ -1,0 +1,65 @@
+"""What the tray shows, as data: an icon, a title, and a menu whose items carry actions."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+
+class IconState(enum.Enum):
+    """The sum of all sessions, told apart by shape as well as by colour."""
+
+    OFF = "off"
+    CONNECTING = "connecting"
+    UP = "up"
+    SILENT = "silent"
+    """A tunnel is up, but nothing answers behind it."""
+    NEEDS_YOU = "needs-you"
+    FAILED = "failed"
+
+
+class Verb(enum.Enum):
+    CONNECT = "connect"
+    DISCONNECT = "disconnect"
+    OPEN = "open"
+    COPY_LINK = "copy-link"
+    SHOW_PROBLEM = "show-problem"
+    CONNECT_ALL = "connect-all"
+    DISCONNECT_ALL = "disconnect-all"
+    EDIT_SERVERS = "edit-servers"
+    TOGGLE_AUTOSTART = "toggle-autostart"
+    QUIT = "quit"
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """What a click means; `server` and `forward` are names from the file."""
+
+    verb: Verb
+    server: str = ""
+    forward: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A line of the menu.
+
+    `key` is stable over updates and unique among its siblings, so that a late click never hits
+    another server's line. `checked` is None where there is no check mark."""
+
+    key: str
+    text: str = ""
+    action: Action | None = None
+    enabled: bool = True
+    checked: bool | None = None
+    children: tuple[Item, ...] = ()
+    separator: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """All that the tray shows at one moment."""
+
+    icon: IconState = IconState.OFF
+    title: str = "trayconnect"
+    items: tuple[Item, ...] = ()
