@@ -1,0 +1,61 @@
+"""A control server in a short-lived folder, and a look at what it leaves behind."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from trayconnect.control.exchange import Handler, Limits
+from trayconnect.control.lock import InstanceLock
+from trayconnect.control.server import ControlServer
+from trayconnect.control.transport import Transport
+
+PATIENCE = 30.0
+"""Seconds after which something that should have happened did not."""
+
+
+@contextmanager
+def short_folder() -> Iterator[Path]:
+    """A private folder whose path leaves room for a socket's name, unlike pytest's on macOS."""
+    with tempfile.TemporaryDirectory(prefix="tc-", dir="/tmp") as name:
+        yield Path(name)
+
+
+@contextmanager
+def serving(
+    folder: Path,
+    handler: Handler,
+    *,
+    transport: Transport | None = None,
+    limits: Limits | None = None,
+) -> Iterator[ControlServer]:
+    """A started server that holds the lock of `folder`."""
+    lock = InstanceLock(folder)
+    assert lock.acquire()
+    server = ControlServer(lock, handler, transport=transport, limits=limits)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+        lock.release()
+
+
+@contextmanager
+def nothing_left() -> Iterator[None]:
+    """Assert that what goes on inside leaves no thread and no file descriptor."""
+    threads, descriptors = set(threading.enumerate()), open_descriptors()
+    yield
+    left = [thread.name for thread in threading.enumerate() if thread not in threads]
+    assert not left
+    assert open_descriptors() == descriptors
+
+
+def open_descriptors() -> int:
+    """How many this process has open."""
+    table = "/proc/self/fd" if os.path.isdir("/proc/self/fd") else "/dev/fd"  # noqa: PTH112
+    return len(os.listdir(table))  # noqa: PTH208

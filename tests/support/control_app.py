@@ -1,0 +1,47 @@
+"""A start of the program, less all but the lock and the socket, in a process of its own.
+
+    python -m tests.support.control_app FOLDER
+
+prints "ready", waits for a line on its standard input, and starts: it prints "owner" and serves
+until its standard input ends, or "handed over to PID".
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from trayconnect.cancel import Cancel
+from trayconnect.control.client import ControlClient
+from trayconnect.control.handover import claim
+from trayconnect.control.lock import InstanceLock
+from trayconnect.control.protocol import Command, Reply, Request
+from trayconnect.control.server import ControlServer
+
+
+def handle(request: Request, cancel: Cancel) -> Reply:
+    if request.command is Command.CONNECT and request.wait:
+        print("waiting", flush=True)
+        print("cancelled" if cancel.wait(request.wait) else "waited", flush=True)
+    return Reply(ok=True, data=os.getpid())
+
+
+def main(folder: Path) -> None:
+    print("ready", flush=True)
+    sys.stdin.readline()
+    lock = InstanceLock(folder)
+    reply = claim(lock, ControlClient(folder), timeout=60)
+    if reply is not None:
+        print(f"handed over to {reply.data}", flush=True)
+        return
+    server = ControlServer(lock, handle)
+    server.start()
+    print("owner", flush=True)
+    sys.stdin.read()
+    server.stop()
+    lock.release()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.control import PATIENCE, nothing_left, serving, short_folder
+from trayconnect.cancel import Cancel
+from trayconnect.control.client import ControlClient, NotRunningError
+from trayconnect.control.handshake import APP, CHALLENGE_SIZE, COMMAND, KEY_SIZE, is_proof, proof
+from trayconnect.control.protocol import Command, Reply, Request
+from trayconnect.control.transport import StrangerError
+from trayconnect.control.transport_pipe import PipeLink, PipeTransport
+from trayconnect.errors import ProblemError
+
+KEY, ONE, OTHER = (secrets.token_bytes(CHALLENGE_SIZE) for _ in range(3))
+PING = Request(Command.PING)
+
+
+def pong(request: Request, cancel: Cancel) -> Reply:
+    return Reply(ok=True, data="pong")
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with short_folder() as path, nothing_left():
+        yield path
+
+
+def test_a_proof_is_of_one_key_side_and_exchange() -> None:
+    claimed = proof(KEY, APP, ONE, OTHER)
+    assert is_proof(claimed, KEY, APP, ONE, OTHER)
+    assert not is_proof(claimed, KEY, COMMAND, ONE, OTHER)
+    assert not is_proof(claimed, KEY, APP, OTHER, ONE)
+    assert not is_proof(claimed, KEY, APP, ONE, ONE)
+    assert not is_proof(claimed, OTHER, APP, ONE, OTHER)
+    assert not is_proof(b"", KEY, APP, ONE, OTHER)
+
+
+def test_the_key_is_the_users_alone_and_new_each_time(folder: Path) -> None:
+    keys = []
+    for _ in range(2):
+        with serving(folder, pong, transport=PipeTransport("AF_UNIX")):
+            file = folder / "control.key"
+            assert file.stat().st_mode & 0o777 == 0o600
+            keys.append(file.read_bytes())
+        assert not file.exists()
+    assert len(keys[0]) == KEY_SIZE
+    assert keys[0] != keys[1]
+
+
+def test_a_key_left_by_a_dead_app_is_no_app(folder: Path) -> None:
+    client = ControlClient(folder, transport=PipeTransport("AF_UNIX"))
+    for content in (secrets.token_bytes(KEY_SIZE), b"", b"half"):
+        (folder / "control.key").write_bytes(content)
+        with pytest.raises(NotRunningError):
+            client.call(PING)
+    with serving(folder, pong, transport=PipeTransport("AF_UNIX")):
+        assert client.call(PING, PATIENCE).ok
+
+
+@pytest.mark.parametrize("wrong", ["key", "size", "silence", "echo"])
+def test_a_command_without_the_key_is_refused(folder: Path, wrong: str) -> None:
+    transport = PipeTransport("AF_UNIX")
+    with serving(folder, pong, transport=transport):
+        link = transport.connect(folder, PATIENCE)
+        try:
+            if wrong == "key":
+                stranger = PipeLink(link._pipe, OTHER, is_app=False)
+                with pytest.raises((EOFError, OSError)):
+                    stranger.authenticate(PATIENCE)
+            elif wrong != "silence":
+                challenge = link._pipe.recv_bytes()
+                link._pipe.send_bytes(challenge * 2 if wrong == "echo" else b"x" * 500)
+                with pytest.raises((EOFError, OSError)):
+                    link._pipe.recv_bytes()
+        finally:
+            link.close()
+        assert ControlClient(folder, transport=transport).call(PING, PATIENCE).ok
+
+
+@pytest.mark.parametrize("answer", [b"x" * 32, b"", b"x" * 500], ids=["wrong", "none", "long"])
+def test_an_app_without_the_key_is_not_spoken_to(folder: Path, answer: bytes) -> None:
+    transport = PipeTransport("AF_UNIX")
+    listener = transport.listen(folder)
+    link = transport.connect(folder, PATIENCE)
+    impostor = listener.accept()
+    assert impostor
+    try:
+        impostor.send(secrets.token_bytes(CHALLENGE_SIZE), PATIENCE)
+        impostor.send(answer, PATIENCE)
+        with pytest.raises(StrangerError):
+            link.authenticate(PATIENCE)
+    finally:
+        impostor.close()
+        link.close()
+        listener.stop()
+        listener.close()
+
+
+def test_the_wrong_key_is_told_as_another_user(folder: Path) -> None:
+    class Stranger(PipeTransport):
+        def connect(self, folder: Path, timeout: float) -> PipeLink:
+            link = super().connect(folder, timeout)
+            return PipeLink(link._pipe, OTHER, is_app=True)
+
+    transport = PipeTransport("AF_UNIX")
+    with (
+        serving(folder, pong, transport=transport),
+        pytest.raises(ProblemError, match="another user"),
+    ):
+        ControlClient(folder, transport=Stranger("AF_UNIX")).call(PING, PATIENCE)

@@ -1,0 +1,224 @@
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from trayconnect.control.protocol import (
+    JSON,
+    REPLY_MAX,
+    REQUEST_MAX,
+    VERSION,
+    WAIT_MAX,
+    Command,
+    ProtocolError,
+    Reply,
+    Request,
+    VersionError,
+    decode_reply,
+    decode_request,
+    encode_reply,
+    encode_request,
+)
+from trayconnect.errors import Problem, Remedy
+
+relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""For a busy machine."""
+
+requests = st.builds(
+    Request,
+    st.sampled_from(Command),
+    st.none() | st.text(),
+    st.none() | st.floats(0, WAIT_MAX),
+)
+problems = st.builds(Problem, st.text(), st.text(), st.sampled_from(Remedy), st.text())
+data: st.SearchStrategy[JSON] = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=20,
+)
+replies = st.builds(Reply, st.just(True), st.none() | problems, data) | st.builds(
+    Reply, st.just(False), problems, data
+)
+
+
+@relaxed
+@given(requests)
+def test_a_request_survives_the_way(request: Request) -> None:
+    line = encode_request(request)
+    assert decode_request(line) == request
+    assert line.index(b"\n") == len(line) - 1
+    assert line.isascii()
+
+
+@relaxed
+@given(replies)
+def test_a_reply_survives_the_way(reply: Reply) -> None:
+    line = encode_reply(reply)
+    assert decode_reply(line) == reply
+    assert line.index(b"\n") == len(line) - 1
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=10,
+)
+near_misses = st.fixed_dictionaries(
+    {"version": st.just(VERSION) | json_values},
+    optional={
+        key: st.sampled_from([*Command, "x"]) | json_values
+        for key in ("command", "name", "wait", "ok", "problem", "data")
+    },
+).map(lambda message: json.dumps(message).encode())
+
+
+@relaxed
+@given(st.binary() | near_misses)
+def test_any_bytes_are_read_or_refused(line: bytes) -> None:
+    for decode in (decode_request, decode_reply):
+        with suppress(ProtocolError):
+            decode(line)
+
+
+def request_line(**changes: Any) -> bytes:
+    message = {"version": VERSION, "command": "connect", "name": "GPU box", "wait": 30}
+    return json.dumps({**message, **changes}).encode()
+
+
+def reply_line(**changes: Any) -> bytes:
+    message = {"version": VERSION, "ok": True, "problem": None, "data": None}
+    return json.dumps({**message, **changes}).encode()
+
+
+def test_the_format_is_the_documented_one() -> None:
+    assert encode_request(Request(Command.CONNECT, "GPU box", 30)) == (
+        b'{"version":1,"command":"connect","name":"GPU box","wait":30}\n'
+    )
+    assert encode_reply(Reply(ok=True, data=[1])) == (
+        b'{"version":1,"ok":true,"problem":null,"data":[1]}\n'
+    )
+    assert decode_request(request_line()) == Request(Command.CONNECT, "GPU box", 30)
+    problem = {"title": "T", "advice": "A", "remedy": "wait", "detail": "D"}
+    assert decode_reply(reply_line(ok=False, problem=problem)) == Reply(
+        ok=False, problem=Problem("T", "A", Remedy.WAIT, "D")
+    )
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"\n",
+        b"null",
+        b"[]",
+        b"\xff\xfe",
+        b"[" * 50_000,
+        b'{"a":' * 10_000,
+        b"1" * 5000,
+        request_line()[:-1],
+        request_line() + b"\n" + request_line(),
+        request_line(version="1"),
+        request_line(version=True),
+        request_line(version=None),
+        request_line(command="launch"),
+        request_line(command=None),
+        request_line(command=["connect"]),
+        request_line(name=7),
+        request_line(wait="30"),
+        request_line(wait=True),
+        request_line(wait=-1),
+        request_line(wait=86_401),
+        request_line(wait=10**400),
+        request_line(wait=float("nan")),
+        request_line(wait=float("inf")),
+        request_line().replace(b"30", b"1e999"),
+        request_line(more=1),
+        b'{"version": 1, "command": "ping"}',
+        request_line(name="x" * REQUEST_MAX),
+    ],
+    ids=itertools.count(),
+)
+def test_a_bad_request_is_refused(line: bytes) -> None:
+    with pytest.raises(ProtocolError):
+        decode_request(line)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        reply_line(ok=1),
+        reply_line(ok=False),
+        reply_line(problem="bad"),
+        reply_line(problem={"title": "T"}),
+        reply_line(problem={"title": "T", "advice": "A", "remedy": "pray", "detail": ""}),
+        reply_line(problem={"title": 1, "advice": "A", "remedy": "wait", "detail": ""}),
+        reply_line(data=float("nan")),
+        reply_line(more=1),
+        request_line(),
+        reply_line(data="x" * REPLY_MAX),
+    ],
+    ids=itertools.count(),
+)
+def test_a_bad_reply_is_refused(line: bytes) -> None:
+    with pytest.raises(ProtocolError):
+        decode_reply(line)
+
+
+def test_another_version_is_told_apart_whatever_else_it_says() -> None:
+    with pytest.raises(VersionError) as caught:
+        decode_request(b'{"version": 2, "verb": "connect", "names": ["a"]}')
+    assert caught.value.theirs == 2
+    with pytest.raises(VersionError):
+        decode_reply(b'{"version": 2}')
+
+
+@pytest.mark.parametrize("wait", [-1, 86_401, float("nan"), float("inf")])
+def test_no_request_is_made_that_would_be_refused(wait: float) -> None:
+    with pytest.raises(ProtocolError):
+        encode_request(Request(Command.CONNECT, "a", wait))
+
+
+def circle() -> JSON:
+    inner: list[JSON] = []
+    inner.append(inner)
+    return inner
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: float("nan"),
+        circle,
+        lambda: "x" * REPLY_MAX,
+        lambda: 10**5000,
+        object,
+    ],
+)
+def test_no_reply_is_made_that_would_be_refused(make: Callable[[], Any]) -> None:
+    with pytest.raises(ProtocolError):
+        encode_reply(Reply(ok=True, data=make()))
+
+
+def test_limits_are_met_to_the_byte() -> None:
+    empty = len(encode_request(Request(Command.OPEN, "")))
+    longest = Request(Command.OPEN, "x" * (REQUEST_MAX - empty))
+    assert len(encode_request(longest)) == REQUEST_MAX
+    assert decode_request(encode_request(longest)) == longest
+    with pytest.raises(ProtocolError):
+        encode_request(Request(Command.OPEN, "x" * (REQUEST_MAX - empty + 1)))
+
+
+def test_a_refusal_must_say_why() -> None:
+    with pytest.raises(ValueError, match="say why"):
+        Reply(ok=False)

@@ -1,0 +1,360 @@
+"""What every transport must do, through the server and the client."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.control import PATIENCE, nothing_left, serving, short_folder
+from trayconnect.cancel import Cancel
+from trayconnect.control.client import ControlClient, NotRunningError
+from trayconnect.control.exchange import BROKEN, STOPPING, Limits
+from trayconnect.control.lock import InstanceLock
+from trayconnect.control.protocol import (
+    REQUEST_MAX,
+    Command,
+    ProtocolError,
+    Reply,
+    Request,
+    encode_request,
+)
+from trayconnect.control.server import ControlServer
+from trayconnect.control.transport import Link, Transport
+from trayconnect.control.transport_pipe import PipeTransport
+from trayconnect.control.transport_unix import UnixTransport
+from trayconnect.errors import Cancelled, Problem, ProblemError, Remedy
+
+PING = Request(Command.PING)
+
+
+@pytest.fixture(params=["unix", "pipe"])
+def transport(request: pytest.FixtureRequest) -> Transport:
+    return UnixTransport() if request.param == "unix" else PipeTransport("AF_UNIX")
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with short_folder() as path, nothing_left():
+        yield path
+
+
+@pytest.fixture
+def client(folder: Path, transport: Transport) -> ControlClient:
+    return ControlClient(folder, transport=transport)
+
+
+def echo(request: Request, cancel: Cancel) -> Reply:
+    return Reply(ok=True, data=[request.command, request.name, request.wait])
+
+
+class Waiting:
+    """A handler that answers PING at once, and holds everything else until it is cancelled."""
+
+    def __init__(self) -> None:
+        self.entered = threading.Semaphore(0)
+        self.cancelled = threading.Semaphore(0)
+
+    def __call__(self, request: Request, cancel: Cancel) -> Reply:
+        if request.command is Command.PING:
+            return Reply(ok=True)
+        self.entered.release()
+        assert cancel.wait(PATIENCE)
+        self.cancelled.release()
+        raise Cancelled
+
+
+@pytest.mark.parametrize("command", Command)
+def test_every_command_comes_through(
+    folder: Path, transport: Transport, client: ControlClient, command: Command
+) -> None:
+    with serving(folder, echo, transport=transport):
+        reply = client.call(Request(command, "GPU böx\n", 0.5), PATIENCE)
+    assert reply == Reply(ok=True, data=[command, "GPU böx\n", 0.5])
+
+
+def test_large_messages_come_whole(
+    folder: Path, transport: Transport, client: ControlClient
+) -> None:
+    text = "x" * 3_000_000
+
+    def handler(request: Request, cancel: Cancel) -> Reply:
+        return Reply(ok=True, data=[request.name, text])
+
+    with serving(folder, handler, transport=transport):
+        name = "n" * (REQUEST_MAX - 100)
+        assert client.call(Request(Command.OPEN, name), PATIENCE).data == [name, text]
+
+
+def test_fifty_at_once_are_all_served(
+    folder: Path, transport: Transport, client: ControlClient
+) -> None:
+    everyone = threading.Barrier(50)
+
+    def handler(request: Request, cancel: Cancel) -> Reply:
+        everyone.wait(PATIENCE)
+        return Reply(ok=True, data=request.name)
+
+    names = [str(number) for number in range(50)]
+    with serving(folder, handler, transport=transport), ThreadPoolExecutor(50) as pool:
+        replies = pool.map(lambda name: client.call(Request(Command.OPEN, name), PATIENCE), names)
+        assert [reply.data for reply in replies] == names
+
+
+def test_a_problem_of_the_handler_is_the_reply(
+    folder: Path, transport: Transport, client: ControlClient
+) -> None:
+    problem = Problem("No server is called x", "See: trayconnect status", Remedy.USER, "detail")
+
+    def handler(request: Request, cancel: Cancel) -> Reply:
+        raise ProblemError(problem)
+
+    with serving(folder, handler, transport=transport):
+        assert client.call(PING, PATIENCE) == Reply(ok=False, problem=problem)
+
+
+@pytest.mark.parametrize("fault", ["raises", "not JSON", "too much"])
+def test_a_broken_handler_is_logged_and_answered(
+    folder: Path,
+    transport: Transport,
+    client: ControlClient,
+    caplog: pytest.LogCaptureFixture,
+    fault: str,
+) -> None:
+    values: dict[str, Any] = {"not JSON": object(), "too much": "x" * 5_000_000}
+
+    def handler(request: Request, cancel: Cancel) -> Reply:
+        return Reply(ok=True, data=values[fault])
+
+    with serving(folder, handler, transport=transport):
+        assert client.call(PING, PATIENCE) == BROKEN
+        assert client.call(PING, PATIENCE) == BROKEN
+    errors = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert len(errors) == 2
+    assert all(record.exc_info for record in errors)
+
+
+def test_a_client_that_hangs_up_cancels_its_handler(
+    folder: Path, transport: Transport, client: ControlClient
+) -> None:
+    handler = Waiting()
+    with serving(folder, handler, transport=transport):
+        link = transport.connect(folder, PATIENCE)
+        link.authenticate(PATIENCE)
+        link.send(encode_request(Request(Command.CONNECT)), PATIENCE)
+        assert handler.entered.acquire(timeout=PATIENCE)
+        link.close()
+        assert handler.cancelled.acquire(timeout=PATIENCE)
+        assert client.call(PING, PATIENCE).ok
+
+
+def test_a_client_gives_up_after_its_time(
+    folder: Path, transport: Transport, client: ControlClient
+) -> None:
+    with (
+        serving(folder, Waiting(), transport=transport),
+        pytest.raises(ProblemError, match="does not answer"),
+    ):
+        client.call(Request(Command.CONNECT, "a", wait=0.1), 0.1)
+
+
+def test_stop_has_those_who_wait_answered(
+    folder: Path, transport: Transport, client: ControlClient
+) -> None:
+    handler = Waiting()
+    with ThreadPoolExecutor(5) as pool:
+        with serving(folder, handler, transport=transport):
+            calls = [pool.submit(client.call, Request(Command.CONNECT), PATIENCE) for _ in "12345"]
+            for _ in calls:
+                assert handler.entered.acquire(timeout=PATIENCE)
+        assert [call.result(PATIENCE) for call in calls] == [STOPPING] * 5
+    with pytest.raises(NotRunningError):
+        client.call(PING)
+
+
+def test_the_one_who_says_quit_still_gets_the_reply(
+    folder: Path, transport: Transport, client: ControlClient
+) -> None:
+    def handler(request: Request, cancel: Cancel) -> Reply:
+        stopper.start()
+        assert cancel.wait(PATIENCE)
+        return Reply(ok=True, data="bye")
+
+    with serving(folder, handler, transport=transport) as server:
+        stopper = threading.Thread(target=server.stop)
+        assert client.call(Request(Command.QUIT), PATIENCE).data == "bye"
+        stopper.join(PATIENCE)
+
+
+def test_silent_clients_keep_nobody_waiting(
+    folder: Path, transport: Transport, client: ControlClient
+) -> None:
+    limits = Limits(request_seconds=10 * PATIENCE)
+    with serving(folder, echo, transport=transport, limits=limits):
+        silent = [transport.connect(folder, PATIENCE) for _ in range(10)]
+        assert client.call(PING, PATIENCE).ok
+        for link in silent:
+            link.close()
+
+
+def test_a_silent_client_is_dropped(folder: Path, transport: Transport) -> None:
+    with serving(folder, echo, transport=transport, limits=Limits(request_seconds=0.1)):
+        link = transport.connect(folder, PATIENCE)
+        assert hangs_up(link)
+        link.close()
+
+
+def hangs_up(link: Link) -> bool:
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        try:
+            link.receive(100, PATIENCE)
+        except ProtocolError:
+            continue  # what the handshake of a pipe begins with comes first
+        except TimeoutError:
+            return False
+        except (EOFError, OSError):
+            return True
+    return False
+
+
+def test_silent_clients_do_not_delay_stop(folder: Path, transport: Transport) -> None:
+    limits = Limits(request_seconds=10 * PATIENCE, stop_seconds=PATIENCE)
+    with serving(folder, echo, transport=transport, limits=limits) as server:
+        silent = [transport.connect(folder, PATIENCE) for _ in range(10)]
+        stopping = threading.Thread(target=server.stop)
+        stopping.start()
+        stopping.join(PATIENCE / 2)
+        assert not stopping.is_alive()
+        for link in silent:
+            link.close()
+
+
+def test_one_too_many_is_hung_up_on_until_another_leaves(
+    folder: Path, transport: Transport, client: ControlClient
+) -> None:
+    entered, leave = threading.Event(), threading.Event()
+
+    def handler(request: Request, cancel: Cancel) -> Reply:
+        entered.set()
+        assert leave.wait(PATIENCE)
+        return Reply(ok=True)
+
+    with (
+        serving(folder, handler, transport=transport, limits=Limits(clients=1)),
+        ThreadPoolExecutor(1) as pool,
+    ):
+        first = pool.submit(client.call, PING, PATIENCE)
+        assert entered.wait(PATIENCE)
+        with pytest.raises(ProblemError, match="hung up") as caught:
+            client.call(PING, PATIENCE)
+        assert caught.value.problem.remedy is Remedy.WAIT
+        leave.set()
+        assert first.result(PATIENCE).ok
+        deadline = time.monotonic() + PATIENCE
+        while not answers(client):
+            assert time.monotonic() < deadline
+
+
+def answers(client: ControlClient) -> bool:
+    try:
+        return client.call(PING, PATIENCE).ok
+    except ProblemError:
+        return False
+
+
+def test_without_an_app_it_says_so(folder: Path, client: ControlClient) -> None:
+    with pytest.raises(NotRunningError) as caught:
+        client.call(PING)
+    assert str(caught.value) == "trayconnect is not running. Start it with: trayconnect"
+
+
+def test_after_one_app_comes_another(
+    folder: Path, transport: Transport, client: ControlClient
+) -> None:
+    for _ in range(3):
+        with serving(folder, echo, transport=transport):
+            assert client.call(PING, PATIENCE).ok
+        with pytest.raises(NotRunningError):
+            client.call(PING)
+    assert [path.name for path in folder.iterdir()] == ["instance.lock"]
+
+
+def test_a_request_too_large_is_not_even_sent(folder: Path, client: ControlClient) -> None:
+    with pytest.raises(ProblemError, match="cannot be sent"):
+        client.call(Request(Command.OPEN, "x" * REQUEST_MAX))
+
+
+def test_the_lock_comes_first(folder: Path, transport: Transport) -> None:
+    server = ControlServer(InstanceLock(folder), echo, transport=transport)
+    with pytest.raises(RuntimeError, match="lock"):
+        server.start()
+    assert not list(folder.iterdir())
+    server.stop()
+
+
+def test_it_starts_once_and_stops_once(folder: Path, transport: Transport) -> None:
+    with serving(folder, echo, transport=transport) as server:
+        with pytest.raises(RuntimeError, match="once"):
+            server.start()
+        server.stop()
+        server.stop()
+        with pytest.raises(RuntimeError, match="once"):
+            server.start()
+
+
+def test_a_handler_cannot_stop_the_server_it_is_called_by(
+    folder: Path, transport: Transport, client: ControlClient
+) -> None:
+    def handler(request: Request, cancel: Cancel) -> Reply:
+        with pytest.raises(RuntimeError, match="another thread"):
+            server.stop()
+        return Reply(ok=True)
+
+    with serving(folder, handler, transport=transport) as server:
+        assert client.call(PING, PATIENCE).ok
+
+
+def test_a_place_that_cannot_be_listened_on_is_a_problem(
+    folder: Path, transport: Transport
+) -> None:
+    for name in ("control.sock", "control.key"):
+        (folder / name).mkdir()
+    lock = InstanceLock(folder)
+    assert lock.acquire()
+    with pytest.raises(ProblemError, match="cannot be opened"):
+        ControlServer(lock, echo, transport=transport).start()
+    lock.release()
+
+
+def test_a_handler_that_does_not_heed_its_cancel_does_not_hold_up_stop(
+    folder: Path, transport: Transport, client: ControlClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    entered, released = threading.Event(), threading.Event()
+
+    def handler(request: Request, cancel: Cancel) -> Reply:
+        entered.set()
+        released.wait(PATIENCE)
+        return Reply(ok=True)
+
+    threads: list[threading.Thread] = []
+    limits = Limits(stop_seconds=0.1)
+    with (
+        ThreadPoolExecutor(1) as pool,
+        serving(folder, handler, transport=transport, limits=limits) as server,
+    ):
+        call = pool.submit(client.call, PING, PATIENCE)
+        assert entered.wait(PATIENCE)
+        server.stop()
+        assert "goes on" in caplog.text
+        threads += [t for t in threading.enumerate() if t.name == "tc-control client"]
+        released.set()
+        assert call.exception(PATIENCE)
+    for thread in threads:
+        thread.join(PATIENCE)

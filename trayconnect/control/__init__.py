@@ -1,0 +1,1 @@
+"""The single instance, and the socket through which the commands speak to it."""

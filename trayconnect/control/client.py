@@ -1,0 +1,99 @@
+"""A command's end of the control socket."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from trayconnect.control.lock import owner_pid
+from trayconnect.control.protocol import (
+    REPLY_MAX,
+    ProtocolError,
+    Reply,
+    Request,
+    VersionError,
+    decode_reply,
+    encode_request,
+)
+from trayconnect.control.transport import Transport, default_transport, seconds_left
+from trayconnect.errors import Problem, ProblemError, Remedy
+
+_RESTART = "Quit it from its menu, and start it again with: trayconnect"
+
+
+class NotRunningError(ProblemError):
+    """There is no running app."""
+
+
+class ControlClient:
+    """Asks the running app of `folder`; every call is by itself, and from any thread."""
+
+    def __init__(self, folder: Path, *, transport: Transport | None = None) -> None:
+        self._folder = folder
+        self._transport = transport or default_transport()
+
+    def call(self, request: Request, timeout: float = 10) -> Reply:
+        """The app's reply, which may well be a problem of its own.
+
+        `timeout` is in seconds, and comes on top of what the request itself asks to wait.
+        Raises `NotRunningError` when there is no app, and `ProblemError` for everything else."""
+        deadline = time.monotonic() + timeout + (request.wait or 0)
+        try:
+            line = encode_request(request)
+        except ProtocolError as error:
+            raise _problem(
+                "The request cannot be sent", "Check the name and the seconds to wait.", error
+            ) from error
+        try:
+            return self._exchange(line, deadline)
+        except VersionError as error:
+            title = "The running trayconnect is of another version than this command"
+            raise _problem(title, _RESTART, error) from error
+        except ProtocolError as error:
+            raise _problem(
+                "The answer of the running trayconnect makes no sense", _RESTART, error
+            ) from error
+        except (FileNotFoundError, ConnectionRefusedError) as error:
+            raise NotRunningError(
+                Problem("trayconnect is not running", "Start it with: trayconnect")
+            ) from error
+        except PermissionError as error:
+            raise _problem(
+                "The control socket belongs to another user",
+                f"Remove {self._folder} and start trayconnect again.",
+                error,
+            ) from error
+        except TimeoutError as error:
+            raise self._silent(error) from error
+        except (EOFError, OSError) as error:
+            raise _problem(
+                "trayconnect hung up without an answer",
+                "It may be quitting, or busy: try again in a moment.",
+                error,
+                Remedy.WAIT,
+            ) from error
+
+    def _exchange(self, line: bytes, deadline: float) -> Reply:
+        link = self._transport.connect(self._folder, seconds_left(deadline))
+        try:
+            link.authenticate(seconds_left(deadline))
+            link.send(line, seconds_left(deadline))
+            return decode_reply(link.receive(REPLY_MAX, seconds_left(deadline)))
+        finally:
+            link.close()
+
+    def _silent(self, error: TimeoutError) -> ProblemError:
+        pid = owner_pid(self._folder)
+        process = f"process {pid}" if pid else "its process"
+        return _problem(
+            "trayconnect is running but does not answer",
+            f"Try again; if it stays so, end {process} and start it with: trayconnect",
+            error,
+            Remedy.WAIT,
+        )
+
+
+def _problem(
+    title: str, advice: str, error: Exception, remedy: Remedy = Remedy.FIX
+) -> ProblemError:
+    return ProblemError(Problem(title, advice, remedy, detail=str(error)))

@@ -1,0 +1,108 @@
+"""The user's own folder for the instance lock and the control socket."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import platformdirs
+
+from trayconnect.errors import Problem, ProblemError
+
+OVERRIDE = "TRAYCONNECT_RUNTIME_DIR"
+"""Environment variable naming another folder, to run a second app beside the first."""
+
+SOCKET_NAME = "control.sock"
+SOCKET_PATH_MAX = 103
+"""Bytes: the least `sun_path` of the systems served, macOS's 104, less its NUL (Linux has 108)."""
+
+
+def runtime_folder(environ: Mapping[str, str] = os.environ) -> Path:
+    """The folder, created if need be, that only the user can enter.
+
+    It depends on the user alone, so that every command finds the running app, from a terminal of
+    the desktop as from a login without one. Raises `ProblemError` when it is not safe to use.
+    """
+    override = environ.get(OVERRIDE)
+    if override:
+        folder = Path(override).absolute()
+    elif sys.platform == "win32":
+        # Not the runtime folder, which is within Temp: the system tidies that one up.
+        folder = platformdirs.user_data_path("trayconnect", appauthor=False)
+    elif sys.platform == "darwin":
+        # As platformdirs' user_runtime_path, but for XDG variables, which the Finder doesn't know.
+        folder = Path.home() / "Library/Caches/TemporaryItems/trayconnect"
+    else:
+        folder = _linux_folder(environ, os.geteuid())
+    if sys.platform != "win32" and len(os.fsencode(folder / SOCKET_NAME)) > SOCKET_PATH_MAX:
+        digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
+        folder = Path(f"/tmp/trayconnect-{os.geteuid()}-{digest}")  # noqa: S108 - checked below
+    return private_folder(folder)
+
+
+def private_folder(folder: Path) -> Path:
+    """Create `folder` for the user alone, or check that it is such a one. Raises `ProblemError`.
+
+    Anyone may put something of that name into /tmp first: hence lstat, and no mending of what is
+    found, which could already hold somebody else's socket.
+    """
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+        found = folder.lstat()
+    except OSError as error:
+        raise ProblemError(
+            Problem(
+                f"The folder {folder} cannot be made",
+                f"Make room for it, or name another one in {OVERRIDE}.",
+                detail=str(error),
+            )
+        ) from error
+    fault = _fault(found)
+    if fault:
+        raise ProblemError(
+            Problem(
+                f"The folder {folder} is not private",
+                f"Remove it and start again, or name another one in {OVERRIDE}.",
+                detail=f"{folder}: {fault}",
+            )
+        )
+    return folder
+
+
+def _fault(found: os.stat_result) -> str:
+    if not stat.S_ISDIR(found.st_mode):
+        return "not a folder"
+    if sys.platform != "win32":  # there, the profile's access list keeps others out
+        if found.st_uid != os.geteuid():
+            return f"owned by user {found.st_uid}"
+        if stat.S_IMODE(found.st_mode) != 0o700:
+            return f"mode {stat.S_IMODE(found.st_mode):04o} instead of 0700"
+    return ""
+
+
+def _linux_folder(environ: Mapping[str, str], uid: int) -> Path:
+    """In the runtime directory of the XDG Base Directory Specification where the user has one.
+
+    The variable is missing in `su`, cron and some terminals, and under `sudo` it is another
+    user's; the place that systemd gives every login is then looked for by its name.
+    """
+    for parent in (environ.get("XDG_RUNTIME_DIR"), f"/run/user/{uid}"):
+        if parent and Path(parent).is_absolute() and _is_ours(Path(parent), uid):
+            return Path(parent, "trayconnect")
+    return Path(f"/tmp/trayconnect-{uid}")  # noqa: S108 - checked by `private_folder`
+
+
+def _is_ours(folder: Path, uid: int) -> bool:
+    """Whether nobody else can rename or replace what is in it."""
+    try:
+        found = folder.stat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == uid and not found.st_mode & 0o022

@@ -1,0 +1,49 @@
+"""Snapshots as the JSON that `trayconnect status --json` prints, and as lines for people. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from trayconnect.session.snapshot import Snapshot
+
+
+def to_json(snapshots: Iterable[Snapshot]) -> dict[str, Any]:
+    """The whole status. States and layers are in lower case; `since` is seconds since the epoch;
+    no token shows."""
+    return {"servers": [_server(snapshot) for snapshot in snapshots]}
+
+
+def _server(snapshot: Snapshot) -> dict[str, Any]:
+    problem = snapshot.problem
+    return {
+        "name": snapshot.name,
+        "state": snapshot.state.value,
+        "reached": snapshot.reached.name.lower() if snapshot.reached else None,
+        "url": snapshot.page.url if snapshot.page else None,
+        "local_port": None if snapshot.server.is_direct else snapshot.server.local_port,
+        "since": snapshot.since,
+        "problem": {"title": problem.title, "advice": problem.advice} if problem else None,
+        "attempt": snapshot.attempt,
+        "latency_ms": None if snapshot.latency is None else round(snapshot.latency * 1000, 1),
+    }
+
+
+def to_lines(status: dict[str, Any]) -> list[str]:
+    """A table of what `to_json` gave, for a terminal."""
+    servers: Sequence[dict[str, Any]] = status["servers"]
+    if not servers:
+        return ["No servers yet. `trayconnect check` names the file to write them in."]
+    width = max(len(server["name"]) for server in servers)
+    lines = []
+    for server in servers:
+        layer = f" ({server['reached']})" if server["reached"] else ""
+        state = f"{server['state']}{layer}"
+        link = server["url"] or ""
+        lines.append(f"{server['name']:<{width}}  {state:<20} {link}".rstrip())
+        if server["problem"]:
+            problem = server["problem"]
+            indent = " " * (min(width, 20) + 4)
+            text = f"{problem['title']}. {problem['advice']}".rstrip()
+            lines += [indent + line for line in text.splitlines()]
+    return lines

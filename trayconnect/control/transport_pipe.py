@@ -1,0 +1,193 @@
+"""Lines over a Windows named pipe; a key in a file that only the user can read says who is there.
+
+The pipe's name is made from the key, so that nobody can take it before the app does. Messages go
+as bytes: never `recv()`, which unpickles.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import sys
+import threading
+import time
+from contextlib import suppress
+from multiprocessing import connection
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from trayconnect.control.handshake import (
+    APP,
+    CHALLENGE_SIZE,
+    COMMAND,
+    KEY_SIZE,
+    PROOF_SIZE,
+    is_proof,
+    proof,
+)
+from trayconnect.control.protocol import ProtocolError
+from trayconnect.control.transport import StrangerError, seconds_left
+
+_KEY_NAME = "control.key"
+_BACKLOG = 128
+_POLL_SECONDS = 0.1
+"""A blocked call notices at this pace that it should end: nothing can wake one on a pipe."""
+
+if sys.platform == "win32":
+    _Pipe: TypeAlias = "connection.Connection[Any, Any] | connection.PipeConnection[Any, Any]"
+else:
+    _Pipe: TypeAlias = "connection.Connection[Any, Any]"
+
+
+class PipeTransport:
+    """`family` is AF_PIPE, or AF_UNIX to run the same code where there are no named pipes."""
+
+    def __init__(self, family: str = "AF_PIPE") -> None:
+        self._family = family
+
+    def listen(self, folder: Path) -> PipeListener:
+        key = secrets.token_bytes(KEY_SIZE)
+        listener = PipeListener(folder / _KEY_NAME, key, self._family, self._address(folder, key))
+        try:
+            listener.publish()
+        except BaseException:
+            listener.close()
+            raise
+        return listener
+
+    def connect(self, folder: Path, timeout: float) -> PipeLink:  # noqa: ARG002
+        # A pipe that is busy is waited for by multiprocessing itself, up to 20 s.
+        key = (folder / _KEY_NAME).read_bytes()
+        if len(key) != KEY_SIZE:
+            raise FileNotFoundError(f"{_KEY_NAME} is not complete")
+        pipe = connection.Client(self._address(folder, key), self._family)
+        return PipeLink(pipe, key, is_app=False)
+
+    def _address(self, folder: Path, key: bytes) -> str:
+        name = "trayconnect-" + hashlib.sha256(b"name of the pipe\0" + key).hexdigest()[:32]
+        return rf"\\.\pipe\{name}" if self._family == "AF_PIPE" else str(folder / name)
+
+
+class PipeListener:
+    def __init__(self, key_file: Path, key: bytes, family: str, address: str) -> None:
+        self._key_file = key_file
+        self._key = key
+        self._family = family
+        self._address = address
+        self._stopped = threading.Event()
+        self._listener = connection.Listener(address, family, backlog=_BACKLOG)
+
+    def publish(self) -> None:
+        """Write the key for the commands. Raises OSError.
+
+        In place: Windows replaces no file that a command has open at the moment."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0)
+        with os.fdopen(os.open(self._key_file, flags, 0o600), "wb") as file:
+            file.write(self._key)
+
+    def accept(self) -> PipeLink | None:
+        pipe = self._listener.accept()
+        if self._stopped.is_set():
+            pipe.close()
+            return None
+        return PipeLink(pipe, self._key, is_app=True)
+
+    def stop(self) -> None:
+        self._stopped.set()
+        with suppress(OSError):
+            if self._key_file.read_bytes() == self._key:
+                self._key_file.unlink()
+        with suppress(OSError):  # the way to end an accept on a pipe is to come to it
+            connection.Client(self._address, self._family).close()
+
+    def close(self) -> None:
+        with suppress(OSError):
+            self._listener.close()
+
+
+class PipeLink:
+    """What is not the app is the command."""
+
+    def __init__(self, pipe: _Pipe, key: bytes, *, is_app: bool) -> None:
+        self._pipe = pipe
+        self._key = key
+        self._is_app = is_app
+        self._reading_stopped = threading.Event()
+
+    def authenticate(self, timeout: float) -> None:
+        deadline = time.monotonic() + timeout
+        mine = secrets.token_bytes(CHALLENGE_SIZE)
+        if self._is_app:
+            self.send(mine, seconds_left(deadline))
+            answer = self._exactly(CHALLENGE_SIZE + PROOF_SIZE, deadline)
+            theirs, claimed = answer[:CHALLENGE_SIZE], answer[CHALLENGE_SIZE:]
+            self._check(is_proof(claimed, self._key, COMMAND, mine, theirs))
+            self.send(proof(self._key, APP, mine, theirs), seconds_left(deadline))
+        else:
+            theirs = self._exactly(CHALLENGE_SIZE, deadline)
+            self.send(mine + proof(self._key, COMMAND, theirs, mine), seconds_left(deadline))
+            claimed = self._exactly(PROOF_SIZE, deadline)
+            self._check(is_proof(claimed, self._key, APP, theirs, mine))
+
+    def receive(self, limit: int, timeout: float) -> bytes:
+        return self._message(limit, time.monotonic() + timeout)
+
+    def send(self, line: bytes, timeout: float) -> None:
+        watchdog = threading.Timer(timeout, self.abort)
+        watchdog.name = "tc-control watchdog"
+        watchdog.daemon = True
+        watchdog.start()
+        try:
+            self._pipe.send_bytes(line)
+        except OSError as error:
+            if self._pipe.closed:
+                raise TimeoutError("the other end does not read") from error
+            raise
+        finally:
+            watchdog.cancel()
+            watchdog.join()
+
+    def wait_hangup(self) -> None:
+        with suppress(OSError, EOFError):
+            while not self._reading_stopped.is_set() and not self._pipe.poll(_POLL_SECONDS):
+                pass
+
+    def stop_reading(self) -> None:
+        self._reading_stopped.set()
+
+    def abort(self) -> None:
+        self._reading_stopped.set()
+        self.close()  # which is what ends a write on a pipe
+
+    def close(self) -> None:
+        with suppress(OSError):
+            self._pipe.close()
+
+    def _message(self, limit: int, deadline: float) -> bytes:
+        while not self._pipe.poll(min(_POLL_SECONDS, seconds_left(deadline))):
+            self._check_reading()
+        self._check_reading()
+        try:
+            return self._pipe.recv_bytes(limit)
+        except OSError as error:
+            if error.errno is None and not self._pipe.closed:
+                # multiprocessing's own way to say that it is longer
+                raise ProtocolError(f"more than {limit} bytes") from error
+            raise
+
+    def _exactly(self, size: int, deadline: float) -> bytes:
+        try:
+            message = self._message(size, deadline)
+        except ProtocolError as error:
+            raise StrangerError("the other end does not know the handshake") from error
+        self._check(len(message) == size)
+        return message
+
+    def _check(self, is_right: bool) -> None:
+        if not is_right:
+            raise StrangerError("the other end does not know the key")
+
+    def _check_reading(self) -> None:
+        if self._reading_stopped.is_set():
+            raise EOFError("no longer read")
