@@ -1,0 +1,1 @@
+"""A whole setup on loopback to try the program on."""
