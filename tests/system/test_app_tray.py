@@ -1,0 +1,162 @@
+"""The program in a real panel: its icon, its menu, its prompts, and the page in Chromium."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.chromium import Chromium
+from tests.support.desktop import Desktop
+from tests.support.forwarding import free_port
+from tests.support.jupyter import JupyterServer
+from tests.support.keys import make_key
+from tests.support.running import LIMIT, RunningApp
+from tests.support.servers import make_server
+from tests.support.sshd import Sshd
+from tests.support.xvfb import wait_for
+from trayconnect.ports import Page, Reached
+from trayconnect.session.snapshot import Snapshot
+from trayconnect.session.state import State
+from trayconnect.tray.menu import Facts, build_view
+from trayconnect.tray.view import IconState, Item
+
+PROMPT = "trayconnect: GPU box"
+
+
+@pytest.fixture
+def desktop() -> Iterator[Desktop]:
+    with Desktop() as running:
+        running.start_panel()
+        yield running
+
+
+def shown(*states: State) -> tuple[Item, ...]:
+    """The lines of the menu when the servers are in these states, and problems are none."""
+    snapshots = [
+        Snapshot(
+            server=make_server("GPU box" if number == 0 else "Lab"),
+            state=state,
+            since=0,
+            attempt=1,
+            reached=Reached.LOGGED_IN if state is State.UP else None,
+            page=Page("http://127.0.0.1/") if state is State.UP else None,
+            problem=None,
+            retry_at=None,
+            asking=False,
+            latency=None,
+        )
+        for number, state in enumerate(states)
+    ]
+    return build_view(snapshots, Facts(autostart=False)).items
+
+
+def test_a_click_asks_logs_in_and_shows_jupyter_in_chromium_and_another_ends_it(
+    desktop: Desktop, tmp_path: Path
+) -> None:
+    key = make_key(tmp_path, passphrase="open sesame")
+    with (
+        JupyterServer() as jupyter,
+        Sshd(options={"SetEnv": f"JUPYTER_RUNTIME_DIR={jupyter.runtime_dir}"}) as sshd,
+    ):
+        sshd.authorize(key)
+        port = free_port()
+        servers = (
+            f"servers:\n  - name: GPU box\n    host: {sshd.host}\n    port: {sshd.port}\n"
+            f"    username: {sshd.username}\n    local_port: {port}\n"
+            f"    auth: {{identity_file: {key}}}\n"
+            f"  - {{name: Lab, host: lab.example.org}}\n"
+        )
+        chromium = Chromium(tmp_path)
+        app = RunningApp(servers, tray=True, env=desktop.env)
+        app.env["BROWSER"] = str(chromium.command)
+        try:
+            with app:
+                click_through(desktop, app, chromium, jupyter, port)
+        finally:
+            chromium.close()
+
+
+def colours(desktop: Desktop) -> int:
+    """How many colours the browser's page has; a blank one has few."""
+    page = desktop.screenshot().crop((400, 200, 1024, 600))
+    return len(page.getcolors(1 << 20) or ())
+
+
+def click_through(
+    desktop: Desktop, app: RunningApp, chromium: Chromium, jupyter: JupyterServer, port: int
+) -> None:
+    desktop.open_menu(IconState.OFF)
+    desktop.choose(shown(State.OFF, State.OFF), "server GPU box")
+
+    # The host key: the safe answer has the keyboard, so one step leads to the other.
+    desktop.wait_icon(IconState.NEEDS_YOU)
+    question = desktop.screen.wait_window(PROMPT, LIMIT)
+    desktop.screen.wait_focus(question, LIMIT)
+    desktop.screen.key("Tab", "Shift_L")
+    desktop.screen.key("space")
+    desktop.screen.wait_gone(question, LIMIT)
+
+    passphrase = desktop.screen.wait_window(PROMPT, LIMIT)
+    desktop.screen.wait_focus(passphrase, LIMIT)
+    desktop.screen.type("open sesame")
+    desktop.screen.key("Return")
+
+    desktop.wait_icon(IconState.UP)
+    assert app.status()["reached"] == "logged_in"
+    url = wait_for(
+        lambda: next((url for title, url in chromium.pages() if "JupyterLab" in title), ""),
+        "JupyterLab in Chromium",
+        LIMIT,
+    )
+    assert url.startswith(f"http://127.0.0.1:{port}/lab")
+    wait_for(
+        lambda: all("token" not in url for _, url in chromium.pages()), "a clean address", LIMIT
+    )
+    assert jupyter.token not in Path(f"/proc/{app.pid}/cmdline").read_text()
+
+    wait_for(lambda: colours(desktop) > 100, "JupyterLab to be drawn", LIMIT)
+    desktop.open_menu(IconState.UP)
+    desktop.choose(shown(State.UP, State.OFF), "copy GPU box")
+    link = wait_for(lambda: desktop.screen.selection("CLIPBOARD"), "the link", LIMIT)
+    assert link == f"http://127.0.0.1:{port}/lab?token={jupyter.token}"
+
+    desktop.open_menu(IconState.UP)
+    desktop.choose(shown(State.UP, State.OFF), "server GPU box")
+    desktop.wait_icon(IconState.OFF)
+    wait_for(lambda: app.status()["state"] == "off", "off", LIMIT)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port), LIMIT)
+
+    desktop.open_menu(IconState.OFF)
+    desktop.choose(shown(State.OFF, State.OFF), "quit")
+    assert app.wait() == 0
+    desktop.wait_no_icon(IconState.OFF)
+
+
+def test_start_at_login_is_a_tick_that_the_system_remembers(desktop: Desktop) -> None:
+    with RunningApp("servers: []\n", tray=True, env=desktop.env) as app:
+        items = build_view([], Facts(autostart=False)).items
+        entry = Path(app.env["XDG_CONFIG_HOME"]) / "autostart" / "trayconnect.desktop"
+        for expected in (True, False):
+            desktop.open_menu(IconState.OFF)
+            desktop.choose(items, "autostart")
+            wait_for(lambda expected=expected: entry.exists() is expected, "the entry", LIMIT)  # type: ignore[misc]
+
+
+def test_a_broken_file_shows_in_the_menu_and_a_mended_one_goes_on(desktop: Desktop) -> None:
+    def height() -> int:
+        desktop.open_menu(IconState.OFF)
+        _, top, _, bottom = desktop.menus()[0]
+        desktop.close_menu()
+        return bottom - top
+
+    with RunningApp("servers: []\n", tray=True, env=desktop.env) as app:
+        before = height()
+        app.file.write_text("servers:\n  - nam: x\n")
+        app.run("reload")
+        wait_for(lambda: height() > before, "more lines", LIMIT)
+        app.file.write_text("servers: []\n")
+        wait_for(lambda: height() == before, "as before", LIMIT)

@@ -1,0 +1,172 @@
+"""The program's own life, without an icon or a server: beginning, reloading, ending."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from trayconnect.app import App, Options
+from trayconnect.control.client import ControlClient
+from trayconnect.control.protocol import Command, Request
+from trayconnect.errors import ProblemError
+from trayconnect.session.snapshot import Snapshot
+
+LIMIT = 20.0
+GOOD = "servers:\n  - {name: GPU box, host: gpu.example.org}\n"
+BROKEN = "servers:\n  - nam: GPU box\n"
+
+
+@dataclass
+class Stage:
+    """A user's home, and what the app tells there."""
+
+    home: Path
+    said: list[str] = field(default_factory=list)
+    on_say: Callable[[str], None] = lambda _: None
+    on_change: Callable[[tuple[Snapshot, ...]], None] = lambda _: None
+
+    @property
+    def file(self) -> Path:
+        return self.home / "servers.yaml"
+
+    @property
+    def client(self) -> ControlClient:
+        return ControlClient(self.home / "run")
+
+    def save(self, text: str) -> None:
+        self.file.write_text(text)
+
+    def app(self, *connect: str, tray: bool = False) -> App:
+        return App(
+            Options(
+                config=self.file,
+                runtime=self.home / "run",
+                tray=tray,
+                browser=False,
+                connect=connect,
+                on_change=lambda snapshots: self.on_change(snapshots),
+                say=self._say,
+            )
+        )
+
+    def _say(self, line: str) -> None:
+        self.said.append(line)
+        self.on_say(line)
+
+
+@pytest.fixture
+def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    for variable in [name for name in os.environ if name.startswith(("XDG_", "TRAYCONNECT_"))]:
+        monkeypatch.delenv(variable)
+    for variable in ("DISPLAY", "WAYLAND_DISPLAY", "DBUS_SESSION_BUS_ADDRESS", "SSH_AUTH_SOCK"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "no-session"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "run").mkdir(mode=0o700)
+    before = threading.enumerate()
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    yield Stage(tmp_path)
+    assert [t.name for t in threading.enumerate() if t not in before] == []
+    after = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    assert after == handlers
+
+
+def run(app: App, until: threading.Event | None = None) -> bool:
+    """Run it; what `until` waits for ends it. Whether that came to pass."""
+    came: list[bool] = []
+
+    def end() -> None:
+        came.append(until is None or until.wait(LIMIT))
+        app.stop()
+
+    ender = threading.Thread(target=end)
+    ender.start()
+    try:
+        assert app.run() is None
+    finally:
+        ender.join(LIMIT)
+    return came == [True]
+
+
+def test_it_may_be_stopped_before_it_runs(stage: Stage) -> None:
+    app = stage.app()
+    app.stop()
+    assert app.run() is None
+    assert str(stage.file) in stage.said[0]
+
+
+def test_a_file_that_is_saved_while_it_starts_is_noticed(stage: Stage) -> None:
+    noticed = threading.Event()
+    stage.on_say = lambda _: stage.save(GOOD)  # between reading and watching
+    stage.on_change = lambda snapshots: noticed.set() if snapshots else None
+    assert run(stage.app(), noticed)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_it(stage: Stage, number: int) -> None:
+    stage.save(GOOD)
+    sent: list[int] = []
+
+    def send(_: tuple[Snapshot, ...]) -> None:
+        if not sent:
+            sent.append(number)
+            os.kill(os.getpid(), number)
+
+    stage.on_change = send
+    assert stage.app().run() is None
+    assert sent == [number]
+
+
+def test_a_command_ends_it(stage: Stage) -> None:
+    app = stage.app()
+    stage.save(GOOD)
+    answered = threading.Event()
+
+    def ask() -> None:
+        while not answered.is_set():
+            try:
+                assert stage.client.call(Request(Command.QUIT)).ok
+            except ProblemError:
+                continue  # it is just starting
+            answered.set()
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    assert app.run() is None
+    answered.set()
+    asking.join(LIMIT)
+
+
+def test_a_misspelt_name_ends_it_before_anything_begins(stage: Stage) -> None:
+    stage.save(GOOD)
+    changes: list[object] = []
+    stage.on_change = changes.append
+    with pytest.raises(ProblemError, match="Did you mean “GPU box”"):
+        stage.app("GPU bos").run()
+    assert changes == []
+
+
+@pytest.mark.parametrize(("tray", "connect"), [(False, ()), (True, ("GPU box",))])
+def test_a_broken_file_ends_a_start_that_cannot_do_without_it(
+    stage: Stage, tray: bool, connect: tuple[str, ...]
+) -> None:
+    stage.save(BROKEN)
+    with pytest.raises(ProblemError, match=r"servers\.yaml:2:5") as raised:
+        stage.app(*connect, tray=tray).run()
+    assert "last good" not in raised.value.problem.title
+
+
+def test_a_broken_file_is_said_at_a_start_with_an_icon_and_a_mended_one_goes_on(
+    stage: Stage,
+) -> None:
+    stage.save(BROKEN)
+    noticed = threading.Event()
+    stage.on_say = lambda line: stage.save(GOOD) if "2:5" in line else None
+    stage.on_change = lambda snapshots: noticed.set() if snapshots else None
+    assert run(stage.app(tray=True), noticed)

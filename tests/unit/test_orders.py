@@ -1,0 +1,255 @@
+"""Orders and requests: names, waiting, and what is answered to the commands."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from tests.support.servers import make_server
+from tests.unit.test_session_manager import DOWN, LIMIT, Run, World
+from trayconnect.cancel import Cancel
+from trayconnect.config.model import Config
+from trayconnect.control.protocol import Command, Reply, Request
+from trayconnect.control.status import to_json, to_lines
+from trayconnect.errors import Cancelled, Problem, ProblemError, Remedy
+from trayconnect.orders import Orders
+from trayconnect.ports import Answer, Health, Page, Reached
+from trayconnect.requests import Requests
+from trayconnect.session.state import State
+
+TENSORBOARD = {"name": "TensorBoard", "local_port": 6006, "port": 6006, "open": True}
+GPU = make_server(forwards=[TENSORBOARD])
+LAB = make_server("Lab desktop", local_port=18889)
+REFUSED = Problem("gpu refused the login", "Check the key", Remedy.USER)
+
+
+@dataclass
+class Desk:
+    """Orders over a staged world."""
+
+    run: Run
+    config: Config = field(default_factory=lambda: Config(servers=(GPU, LAB)))
+    copied: list[str] = field(default_factory=list)
+    quits: int = 0
+
+    def __post_init__(self) -> None:
+        self.orders = Orders(
+            self.run.manager, self.run.world, self.copied.append, lambda: self.config
+        )
+        self.requests = Requests(
+            self.orders,
+            reload=lambda: Reply(ok=True, data={"servers": 2}),
+            show=lambda: None,
+            quit=self._quit,
+        )
+        self.run.manager.apply(self.config)
+
+    def _quit(self) -> None:
+        self.quits += 1
+
+    def ask(self, command: Command, name: str | None = None, wait: float | None = None) -> Reply:
+        return self.requests.answer(Request(command, name, wait), Cancel())
+
+
+def states(reply: Reply) -> list[str]:
+    assert isinstance(reply.data, dict)
+    return [server["state"] for server in reply.data["servers"]]
+
+
+@pytest.fixture
+def desk() -> Iterator[Desk]:
+    desk = Desk(Run(World()))
+    yield desk
+    assert desk.run.manager.close()
+
+
+def test_a_name_is_found_whatever_its_case(desk: Desk) -> None:
+    assert desk.orders.find("gpu BOX") == GPU
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [("GPU bos", "Did you mean “GPU box”?"), ("zzz", "There are: GPU box, Lab desktop")],
+)
+def test_an_unknown_name_is_answered_with_the_known_ones(
+    desk: Desk, name: str, advice: str
+) -> None:
+    reply = desk.ask(Command.CONNECT, name)
+    assert reply.problem is not None
+    assert reply.problem.title == f"There is no server “{name}”"
+    assert reply.problem.advice == advice
+
+
+def test_an_empty_file_is_said(desk: Desk) -> None:
+    desk.config = Config()
+    with pytest.raises(ProblemError, match="none yet"):
+        desk.orders.find("GPU box")
+
+
+def test_connect_waits_for_the_page(desk: Desk) -> None:
+    reply = desk.ask(Command.CONNECT, "GPU box", wait=LIMIT)
+    assert reply.ok
+    assert isinstance(reply.data, dict)
+    (server,) = reply.data["servers"]
+    assert (server["state"], server["reached"]) == ("up", "jupyter")
+    assert desk.ask(Command.CONNECT, "GPU box", wait=LIMIT).ok  # at once, since it is there
+
+
+def test_connect_ends_its_wait_when_only_the_user_can_go_on(desk: Desk) -> None:
+    desk.run.world.outcomes = [REFUSED, REFUSED]
+    for _ in range(2):  # the second end is told from the first
+        reply = desk.ask(Command.CONNECT, "GPU box", wait=LIMIT)
+        assert reply.problem == REFUSED
+    assert desk.run.world.outcomes == []
+
+
+def test_connect_gives_up_waiting_in_time_and_names_what_hinders(desk: Desk) -> None:
+    desk.run.world.health = Health(Reached.SSH, Page(""), DOWN)
+    reply = desk.ask(Command.CONNECT, "GPU box", wait=0.5)
+    assert reply.problem == DOWN
+    desk.run.world.outcomes = ["hang"]
+    reply = desk.ask(Command.CONNECT, "Lab desktop", wait=0.05)
+    assert reply.problem is not None
+    assert reply.problem.title == "Lab desktop did not answer within 0.05 s"
+
+
+def test_connect_waits_while_a_question_is_open(desk: Desk) -> None:
+    world = desk.run.world
+    world.outcomes, world.answer = ["ask"], Answer(("x",))
+    replies: list[Reply] = []
+    asking = threading.Thread(
+        target=lambda: replies.append(desk.ask(Command.CONNECT, "GPU box", wait=LIMIT))
+    )
+    asking.start()
+    assert world.asked.wait(LIMIT)
+    world.may_answer.set()
+    asking.join(LIMIT)
+    assert replies[0].ok
+
+
+def test_a_client_that_hangs_up_ends_its_wait(desk: Desk) -> None:
+    desk.run.world.outcomes = ["hang"]
+    cancel = Cancel()
+    ended = threading.Event()
+
+    def wait() -> None:
+        with pytest.raises(Cancelled):
+            desk.orders.connect_and_wait("GPU box", LIMIT, cancel)
+        ended.set()
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    assert desk.run.world.hanging.wait(LIMIT)
+    cancel.set()
+    assert ended.wait(LIMIT)
+    waiting.join(LIMIT)
+
+
+def test_an_order_is_answered_with_what_came_of_it(desk: Desk) -> None:
+    desk.run.world.outcomes = ["hang"]
+    assert states(desk.ask(Command.CONNECT, "GPU box")) == ["connecting"]
+    assert states(desk.ask(Command.DISCONNECT, "GPU box"))[0] in ("closing", "off")
+    assert states(desk.ask(Command.OPEN, "Lab desktop"))[0] in ("connecting", "up")
+
+
+def test_connect_says_that_a_question_is_open(desk: Desk) -> None:
+    desk.run.world.outcomes = ["ask"]
+    reply = desk.ask(Command.CONNECT, "GPU box", wait=0.2)
+    assert reply.problem is not None
+    assert reply.problem.title == "GPU box waits for your answer"
+
+
+def test_connect_says_that_the_server_is_gone_from_the_file(desk: Desk) -> None:
+    desk.run.world.outcomes = ["hang"]
+    replies: list[Reply] = []
+    asking = threading.Thread(
+        target=lambda: replies.append(desk.ask(Command.CONNECT, "GPU box", wait=LIMIT))
+    )
+    asking.start()
+    assert desk.run.world.hanging.wait(LIMIT)
+    desk.config = Config(servers=(LAB,))
+    desk.run.manager.apply(desk.config)
+    asking.join(LIMIT)
+    assert replies[0].problem is not None
+    assert replies[0].problem.title == "GPU box is no longer in the server file"
+
+
+def test_open_shows_a_page_that_does_not_open_by_itself(desk: Desk) -> None:
+    desk.config = Config(servers=(make_server(open_browser=False),))
+    desk.run.manager.apply(desk.config)
+    desk.ask(Command.OPEN, "GPU box")
+    desk.run.until_ready()
+    desk.ask(Command.DISCONNECT, "GPU box")  # the page opens before that
+    desk.run.until_state(State.OFF)
+    assert len(desk.run.world.pages) == 1
+
+
+def test_open_opens_the_page_or_connects_first(desk: Desk) -> None:
+    desk.run.world.health = Health(Reached.JUPYTER, Page("http://127.0.0.1:18888/lab", "t"))
+    assert desk.ask(Command.OPEN, "GPU box").ok
+    desk.run.until_ready()
+    desk.ask(Command.OPEN, "GPU box")
+    desk.orders.open("GPU box", "TensorBoard")
+    assert {page.url for page in desk.run.world.pages} == {
+        "http://127.0.0.1:18888/lab",
+        "http://127.0.0.1:6006/",
+    }
+    with pytest.raises(ProblemError, match="no forward"):
+        desk.orders.open("GPU box", "nothing")
+
+
+def test_a_copied_link_logs_in(desk: Desk) -> None:
+    with pytest.raises(ProblemError, match="no page yet"):
+        desk.orders.copy_link("GPU box")
+    desk.run.world.health = Health(Reached.JUPYTER, Page("http://127.0.0.1:18888/lab", "a+b"))
+    desk.ask(Command.CONNECT, "GPU box", wait=LIMIT)
+    desk.orders.copy_link("GPU box")
+    assert desk.copied == ["http://127.0.0.1:18888/lab?token=a%2Bb"]
+
+
+def test_disconnect_ends_it(desk: Desk) -> None:
+    desk.ask(Command.CONNECT, "GPU box", wait=LIMIT)
+    assert desk.ask(Command.DISCONNECT, "GPU box").ok
+    desk.run.until_state(State.OFF)
+
+
+@pytest.mark.parametrize("command", list(Command))
+def test_every_command_is_answered(desk: Desk, command: Command) -> None:
+    assert desk.ask(command, "GPU box").ok
+    assert desk.quits == (command is Command.QUIT)
+
+
+@pytest.mark.parametrize("command", [Command.CONNECT, Command.DISCONNECT, Command.OPEN])
+def test_a_missing_name_is_said(desk: Desk, command: Command) -> None:
+    reply = desk.ask(command)
+    assert reply.problem is not None
+    assert reply.problem.title == "No server was named"
+
+
+def test_the_status_has_the_promised_keys_and_no_token(desk: Desk) -> None:
+    desk.run.world.health = Health(Reached.LOGGED_IN, Page("http://127.0.0.1:18888/lab", "s3cr3t"))
+    desk.ask(Command.CONNECT, "GPU box", wait=LIMIT)
+    status = to_json(desk.run.manager.snapshots())
+    gpu, lab = status["servers"]
+    assert list(gpu) == [
+        "name", "state", "reached", "url", "local_port", "since", "problem", "attempt",
+        "latency_ms",
+    ]  # fmt: skip
+    assert (gpu["reached"], gpu["url"], gpu["latency_ms"]) == (
+        "logged_in",
+        "http://127.0.0.1:18888/lab",
+        2.0,
+    )
+    assert (lab["state"], lab["reached"], lab["url"]) == ("off", None, None)
+    assert "s3cr3t" not in repr(status)
+
+
+def test_the_status_reads_as_a_table() -> None:
+    server = {"name": "GPU box", "state": "up", "reached": "ssh", "url": None}
+    problem = {"title": "Jupyter is silent", "advice": "Start it"}
+    lines = to_lines({"servers": [server | {"problem": problem}]})
+    assert lines == ["GPU box  up (ssh)", "           Jupyter is silent. Start it"]
+    assert to_lines({"servers": []})[0].startswith("No servers yet")

@@ -1,0 +1,339 @@
+"""The running program: the one place where the rooms meet."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from trayconnect.config.model import Server
+from trayconnect.config.places import config_file
+from trayconnect.config.watch import FileWatcher
+from trayconnect.control.client import ControlClient
+from trayconnect.control.handover import claim
+from trayconnect.control.lock import InstanceLock
+from trayconnect.control.place import runtime_folder
+from trayconnect.control.protocol import Reply
+from trayconnect.control.server import ControlServer
+from trayconnect.desktop.autostart import autostart, refresh_quietly
+from trayconnect.desktop.browser import SystemBrowser
+from trayconnect.desktop.clipboard import Clipboard
+from trayconnect.desktop.clock import SystemClock
+from trayconnect.desktop.editor import open_in_editor
+from trayconnect.desktop.network import NetworkWatcher
+from trayconnect.desktop.notify import QueuedNotifier, make_notifier
+from trayconnect.desktop.prompt import prompter
+from trayconnect.desktop.secrets import KeyringSecrets
+from trayconnect.desktop.wake import WakeWatcher
+from trayconnect.errors import ProblemError
+from trayconnect.forward.forwarding import listen
+from trayconnect.jupyter.direct import DirectConnector
+from trayconnect.jupyter.examine import Examiner
+from trayconnect.orders import Orders
+from trayconnect.ports import Browser, Connector, NoBrowser, Urgency
+from trayconnect.requests import Requests
+from trayconnect.server_file import ServerFile
+from trayconnect.session.manager import Manager
+from trayconnect.session.runner import Peers
+from trayconnect.session.snapshot import Snapshot
+from trayconnect.tray.backend import make_tray
+from trayconnect.tray.icon import icons_folder
+from trayconnect.tray.menu import Facts, build_view
+from trayconnect.tray.tray_icon import TrayIcon
+from trayconnect.tray.view import Action, Verb
+from trayconnect.tunnel.connector import SshConnector
+from trayconnect.tunnel.known_hosts_store import KnownHosts
+
+logger = logging.getLogger(__name__)
+
+SIGNAL_PAUSE = 0.5 if sys.platform == "win32" else threading.TIMEOUT_MAX
+"""Seconds between two looks for a signal: on Windows, Ctrl+C does not end a wait by itself."""
+STOP_LIMIT = 5.0
+"""Seconds to wait for the thread that takes the icon away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to run. None stands for the default place."""
+
+    config: Path | None = None
+    known_hosts: Path | None = None
+    """Our own file of host keys."""
+    runtime: Path | None = None
+    """The folder of the lock and the control socket."""
+    tray: bool = True
+    browser: bool = True
+    """Whether pages are opened."""
+    connect: tuple[str, ...] = ()
+    """Names of servers to connect at once."""
+    on_change: Callable[[tuple[Snapshot, ...]], None] = lambda _: None
+    """Called with all snapshots, on the manager's thread, after anything changed."""
+    say: Callable[[str], None] = lambda _: None
+    """Told, in a line, what a person at the terminal should know."""
+
+
+class App:
+    """Runs once, until `stop`, which may be called from any thread and at any time."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._file = ServerFile(config_file(options.config))
+        self._autostart = autostart()
+        self._stops: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._stopping = threading.Event()
+        self._refreshing = threading.Lock()
+        self._tray: TrayIcon | None = None
+
+    def stop(self, reason: str = "asked to") -> None:
+        """Disconnect everything and let `run` return; itself returns at once. `reason` is for the
+        log."""
+        # A signal's handler interrupts the main thread anywhere, maybe while it holds a lock that
+        # stopping needs; putting something into a SimpleQueue is safe even then.
+        self._stops.put(reason)
+
+    def run(self) -> Reply | None:
+        """Run on the calling thread, which must be the main one.
+
+        Returns None at the end, or at once the reply of the program that runs already. Raises
+        `ProblemError` when it cannot begin."""
+        folder = self._options.runtime or runtime_folder()
+        lock = InstanceLock(folder)
+        reply = claim(lock, ControlClient(folder))
+        if reply is not None:
+            return reply
+        with ExitStack() as stack:
+            stack.callback(lock.release)
+            stack.enter_context(self._stoppable())
+            stack.enter_context(self._signals())
+            self._build(stack, lock)
+            self._serve()
+        return None
+
+    # --- building and running ---
+
+    def _build(self, stack: ExitStack, lock: InstanceLock) -> None:
+        """Start the rooms; `stack` ends them in the opposite order."""
+        options = self._options
+        created = self._file.create()
+        watcher = FileWatcher(self._file.path, self._reload)  # before the file is read
+        self._file.read()
+        if self._file.problem is not None and (options.connect or not options.tray):
+            raise ProblemError(self._file.problem)
+        if created:
+            options.say(f"Write your servers into {self._file.path}")
+
+        self._notifier = stack.enter_context(closing(self._make_notifier()))
+        browser = self._make_browser(stack)
+        clipboard = stack.enter_context(closing(Clipboard()))
+        known_hosts = KnownHosts.default()
+        if options.known_hosts is not None:
+            known_hosts = replace(known_hosts, own=options.known_hosts)
+        ssh = SshConnector(KeyringSecrets(), known_hosts=known_hosts)
+        direct = DirectConnector()
+
+        def connector(server: Server) -> Connector:
+            return direct if server.is_direct else ssh
+
+        peers = Peers(
+            connector=connector,
+            listen=listen,
+            examine=Examiner(),
+            prompter=prompter(not options.tray, icons_folder() / "trayconnect.png"),
+            notifier=self._notifier,
+            browser=browser,
+        )
+        self._manager = Manager(peers, SystemClock(), on_change=self._changed)
+        self._orders = Orders(self._manager, browser, clipboard.copy, lambda: self._file.config)
+        for name in options.connect:
+            self._orders.find(name)  # a misspelt one ends it before anything begins
+        self._wake = WakeWatcher(self._manager.woke)
+        stack.callback(self._wake.stop)
+        network = NetworkWatcher(self._manager.network_changed)
+        requests = Requests(
+            self._orders, self._reload_reply, self._show, lambda: self.stop("asked by a command")
+        )
+        control = ControlServer(lock, requests.answer)
+
+        if options.tray:
+            self._tray = self._make_tray()
+        self._manager.start()
+        stack.callback(self._manager.close)
+        self._manager.apply(self._file.config)
+        self._refresh()
+        for startable in (network, watcher, control):
+            startable.start()
+            stack.callback(startable.stop)
+        if self._file.problem is not None:
+            options.say(str(self._file.problem))
+            self._tell_file_problem()
+        refresh_quietly(self._autostart)
+        for server in self._file.config.servers:
+            if server.connect_on_start:
+                self._manager.connect(server.name)
+        for name in options.connect:
+            self._orders.connect(name)
+
+    def _make_notifier(self) -> QueuedNotifier:
+        return make_notifier(self._notify_by_icon if sys.platform == "win32" else None)
+
+    def _notify_by_icon(self, message: str, title: str) -> None:
+        if self._tray is not None:
+            self._tray.notify(message, title)
+
+    def _make_browser(self, stack: ExitStack) -> Browser:
+        if self._options.browser:
+            return stack.enter_context(closing(SystemBrowser()))
+        return NoBrowser()
+
+    def _make_tray(self) -> TrayIcon | None:
+        try:
+            return make_tray(self._act, self._no_host)
+        except ProblemError as error:
+            logger.warning("no tray: %s (%s)", error.problem, error.problem.detail)
+            self._options.say(f"{error.problem.title}; going on without one. Ctrl+C ends it.")
+            return None
+
+    def _serve(self) -> None:
+        if self._tray is None:
+            while not self._stopping.wait(SIGNAL_PAUSE):
+                pass
+        elif not self._stopping.is_set():
+            self._tray.run()
+
+    @contextmanager
+    def _stoppable(self) -> Iterator[None]:
+        """Let `stop` have its effect, on a thread of its own."""
+        thread = threading.Thread(target=self._await_stop, name="tc-stop", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._stops.put(None)
+            thread.join(STOP_LIMIT)
+
+    def _await_stop(self) -> None:
+        reason = self._stops.get()
+        if reason is None:
+            return
+        logger.info("stopping: %s", reason)
+        self._stopping.set()
+        if self._tray is not None:
+            self._tray.stop()
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """SIGINT, SIGTERM and, where there is one, SIGHUP end the program in good order."""
+
+        def on_signal(number: int, _frame: object) -> None:
+            self.stop(f"signal {number}")
+
+        numbers = [signal.SIGINT, signal.SIGTERM]
+        if hasattr(signal, "SIGHUP"):
+            numbers.append(signal.SIGHUP)
+        before = {number: signal.signal(number, on_signal) for number in numbers}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    # --- what changed ---
+
+    def _changed(self, snapshots: tuple[Snapshot, ...]) -> None:
+        if any(snapshot.is_active for snapshot in snapshots):
+            self._wake.start()
+        else:
+            self._wake.stop()
+        self._refresh()
+        self._options.on_change(snapshots)
+
+    def _refresh(self) -> None:
+        """Draw what is known now."""
+        if self._tray is None:
+            return
+        with self._refreshing:
+            facts = Facts(
+                autostart=self._autostart.is_on(),
+                file_problems=self._file.problems,
+                file_in_force=self._file.in_force,
+            )
+            self._tray.show(build_view(self._manager.snapshots(), facts))
+
+    def _reload(self) -> None:
+        """The file was saved."""
+        if self._file.read():
+            self._manager.apply(self._file.config)
+        else:
+            self._tell_file_problem()
+        self._refresh()
+
+    def _tell_file_problem(self) -> None:
+        problem = self._file.problem
+        if problem is not None:
+            self._notifier.notify(problem.title, problem.advice, Urgency.CRITICAL)
+
+    # --- what the commands ask ---
+
+    def _reload_reply(self) -> Reply:
+        self._reload()
+        problem = self._file.problem
+        if problem is not None:
+            return Reply(ok=False, problem=problem)
+        return Reply(ok=True, data={"servers": len(self._file.config.servers)})
+
+    def _show(self) -> None:
+        place = "Its icon is in the panel" if self._tray else "It has no icon: use its commands"
+        self._notifier.notify("trayconnect is running", place)
+
+    def _no_host(self) -> None:
+        """No panel took the icon; it is still on offer."""
+        self._notifier.notify(
+            "There is no place for the icon",
+            "Your panel has no status area; on GNOME, install the AppIndicator extension. "
+            "Meanwhile the commands work: trayconnect --help",
+        )
+
+    # --- what the menu asks ---
+
+    def _act(self, action: Action) -> None:
+        verbs: Mapping[Verb, Callable[[Action], object]] = {
+            Verb.CONNECT: lambda a: self._orders.connect(a.server),
+            Verb.DISCONNECT: lambda a: self._orders.disconnect(a.server),
+            Verb.OPEN: lambda a: self._orders.open(a.server, a.forward),
+            Verb.COPY_LINK: lambda a: self._orders.copy_link(a.server),
+            Verb.SHOW_PROBLEM: self._show_problem,
+            Verb.CONNECT_ALL: lambda _: self._manager.connect_all(),
+            Verb.DISCONNECT_ALL: lambda _: self._manager.disconnect_all(),
+            Verb.EDIT_SERVERS: self._edit_servers,
+            Verb.TOGGLE_AUTOSTART: self._toggle_autostart,
+            Verb.QUIT: lambda _: self.stop("Quit in the menu"),
+        }
+        try:
+            verbs[action.verb](action)
+        except ProblemError as error:
+            problem = error.problem
+            logger.warning("%s: %s (%s)", action.verb.value, problem, problem.detail)
+            self._notifier.notify(problem.title, problem.advice, Urgency.CRITICAL)
+
+    def _show_problem(self, action: Action) -> None:
+        snapshot = self._manager.snapshot(action.server)
+        if snapshot is not None and snapshot.problem is not None:
+            problem = snapshot.problem
+            self._notifier.notify(snapshot.name, f"{problem.title}\n{problem.advice}")
+
+    def _edit_servers(self, _action: Action) -> None:
+        self._file.create()
+        open_in_editor(self._file.path)
+
+    def _toggle_autostart(self, _action: Action) -> None:
+        if self._autostart.is_on():
+            self._autostart.turn_off()
+        else:
+            self._autostart.turn_on()
+        self._refresh()

@@ -1,0 +1,271 @@
+"""The commands. Exit codes: 0 done, 1 a problem the user can mend, 2 wrong usage, 3 our bug."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from trayconnect import __version__
+from trayconnect.errors import Problem, ProblemError
+
+# What a command needs is imported where it is needed: `trayconnect status` must not wait for SSH.
+if TYPE_CHECKING:
+    from trayconnect.control.protocol import Reply, Request
+
+MENDABLE, USAGE, BUG = 1, 2, 3
+
+
+def main() -> None:
+    """The program's entry point; never shows a traceback."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line; its exit code."""
+    from trayconnect.desktop import helpers
+
+    if arguments[:1] == [helpers.HELPER_ARGUMENT]:
+        return helpers.main(arguments[1:])
+    try:
+        code = cli.main(arguments, prog_name="trayconnect", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return USAGE
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Interrupted", err=True)
+        return 130
+    except ProblemError as error:
+        show_problem(error.problem)
+        return MENDABLE
+    except Exception:  # noqa: BLE001 - the last resort: a person gets a log to paste
+        return _bug()
+    return code if isinstance(code, int) else 0
+
+
+def show_problem(problem: Problem) -> None:
+    """A title, then what to do, on stderr."""
+    click.echo(problem.title, err=True)
+    for line in problem.advice.splitlines():
+        click.echo(f"  {line}", err=True)
+
+
+def _bug() -> int:
+    from trayconnect import logs
+
+    if not logs.logger.handlers:
+        logs.set_up(to_stderr=False)
+    logging.getLogger(__name__).exception("trayconnect %s met a defect of its own", __version__)
+    logs.shut_down()
+    click.echo("This is a defect of trayconnect, not of yours.", err=True)
+    click.echo(f"  The end of this log tells where: {logs.log_file()}", err=True)
+    return BUG
+
+
+config_option = click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The server file, in place of the default one.",
+)
+
+
+@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="trayconnect")
+@config_option
+@click.option("--verbose", is_flag=True, help="Log everything, to stderr too.")
+@click.pass_context
+def cli(context: click.Context, config: Path | None, verbose: bool) -> None:
+    """Open SSH tunnels to Jupyter servers from the tray. Without a command: run."""
+    context.obj = {"config": config, "verbose": verbose}
+    if context.invoked_subcommand is None:
+        context.invoke(run_command)
+
+
+@cli.command("run")
+@config_option
+@click.option("--no-tray", is_flag=True, help="Run without an icon, and log to stderr.")
+@click.option("--connect", multiple=True, metavar="NAME", help="Connect this server at once.")
+@click.pass_context
+def run_command(
+    context: click.Context,
+    config: Path | None = None,
+    no_tray: bool = False,
+    connect: tuple[str, ...] = (),
+) -> int:
+    """Run the tray app in the foreground; a second one hands over to the first."""
+    from trayconnect import logs
+    from trayconnect.app import App, Options
+
+    logs.set_up(to_stderr=no_tray, verbose=context.obj["verbose"])
+    try:
+        options = Options(
+            config=config or context.obj["config"],
+            tray=not no_tray,
+            connect=connect,
+            say=lambda line: click.echo(line, err=True),
+        )
+        reply = App(options).run()
+    finally:
+        logs.shut_down()
+    if reply is None:
+        return 0
+    _expect_ok(reply)
+    click.echo("trayconnect is running already.")
+    return _connect_there(connect)
+
+
+def _connect_there(names: tuple[str, ...]) -> int:
+    """Ask the program that runs already to connect these."""
+    from trayconnect.control.protocol import Command, Request
+
+    for name in names:
+        _print_servers(_call(Request(Command.CONNECT, name)))
+    return 0
+
+
+@cli.command()
+@click.argument("name")
+@click.option(
+    "--wait",
+    type=click.FloatRange(min=0, min_open=True, max=86_400),
+    metavar="SECONDS",
+    help="Return when its page answers, or fail after so many seconds.",
+)
+def connect(name: str, wait: float | None) -> None:
+    """Connect the server NAME of the running app."""
+    from trayconnect.control.protocol import Command, Request
+
+    _print_servers(_call(Request(Command.CONNECT, name, wait)))
+
+
+@cli.command()
+@click.argument("name")
+def disconnect(name: str) -> None:
+    """Disconnect the server NAME of the running app."""
+    from trayconnect.control.protocol import Command, Request
+
+    _call(Request(Command.DISCONNECT, name))
+
+
+@cli.command("open")
+@click.argument("name")
+def open_command(name: str) -> None:
+    """Open the page of the server NAME; connects it first where needed."""
+    from trayconnect.control.protocol import Command, Request
+
+    _print_servers(_call(Request(Command.OPEN, name)))
+
+
+@cli.command()
+def reload() -> None:
+    """Let the running app read its server file now."""
+    from trayconnect.control.protocol import Command, Request
+
+    _call(Request(Command.RELOAD))
+
+
+@cli.command("quit")
+def quit_command() -> None:
+    """Disconnect everything and end the running app."""
+    from trayconnect.control.protocol import Command, Request
+
+    _call(Request(Command.QUIT))
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+def status(as_json: bool) -> None:
+    """Print what the running app knows of its servers."""
+    from trayconnect.control.protocol import Command, Request
+
+    data = _call(Request(Command.STATUS)).data
+    if as_json:
+        click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+    else:
+        _print_status(data)
+
+
+@cli.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False), required=False)
+@click.option("--schema", is_flag=True, help="Print the JSON Schema of the file instead.")
+@click.pass_context
+def check(context: click.Context, file: Path | None, schema: bool) -> int:
+    """Read the server file and print every problem as FILE:LINE:COLUMN."""
+    from trayconnect.config.places import config_file
+    from trayconnect.config.schema import json_schema
+    from trayconnect.config.yaml_file import ConfigError, load
+
+    if schema:
+        click.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+        return 0
+    path = config_file(file or context.obj["config"])
+    try:
+        config = load(path)
+    except ConfigError as error:
+        for problem in error.problems:
+            click.echo(str(problem), err=True)
+        return MENDABLE
+    count = len(config.servers)
+    click.echo(f"{path}: {count} server{'' if count == 1 else 's'}, no problems")
+    return 0
+
+
+@cli.command("autostart")
+@click.argument("what", type=click.Choice(["on", "off", "status"]), default="status")
+def autostart_command(what: str) -> None:
+    """Start at login: on, off, or what it is now."""
+    from trayconnect.desktop.autostart import autostart
+
+    entry = autostart()
+    if what == "on":
+        entry.turn_on()
+    elif what == "off":
+        entry.turn_off()
+    click.echo("on" if entry.is_on() else "off")
+
+
+@cli.command()
+@click.option("--once", is_flag=True, help="End when the page has answered through the tunnel.")
+@click.option("--no-tray", is_flag=True, help="Run without an icon.")
+@click.pass_context
+def demo(context: click.Context, once: bool, no_tray: bool) -> int:
+    """Try it: an SSH server and a JupyterLab on this machine, and the app connected to them."""
+    from trayconnect import demo_run, logs
+
+    logs.set_up(to_stderr=False, verbose=context.obj["verbose"])
+    try:
+        return demo_run.run(once=once, tray=not no_tray, say=click.echo)
+    finally:
+        logs.shut_down()
+
+
+# --- speaking to the running app ---
+
+
+def _call(request: Request) -> Reply:
+    """The running app's answer. Raises `ProblemError`, also for one that is not ok."""
+    from trayconnect.control.client import ControlClient
+    from trayconnect.control.place import runtime_folder
+
+    return _expect_ok(ControlClient(runtime_folder()).call(request))
+
+
+def _expect_ok(reply: Reply) -> Reply:
+    if reply.problem is not None:
+        raise ProblemError(reply.problem)
+    return reply
+
+
+def _print_servers(reply: Reply) -> None:
+    _print_status(reply.data)
+
+
+def _print_status(data: Any) -> None:  # noqa: ANN401 - JSON
+    from trayconnect.control.status import to_lines
+
+    for line in to_lines(data):
+        click.echo(line)

@@ -1,0 +1,59 @@
+"""Where the log goes: a small rotating file of the user's own, and stderr where asked."""
+
+from __future__ import annotations
+
+import io
+import logging
+import logging.handlers
+import os
+import sys
+from pathlib import Path
+
+import platformdirs
+
+SIZE = 1_000_000
+"""Bytes of one file."""
+KEPT = 2
+"""Older files beside it."""
+FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+logger = logging.getLogger("trayconnect")
+
+
+def log_file() -> Path:
+    """The log's place; it need not exist."""
+    return Path(platformdirs.user_log_dir("trayconnect", appauthor=False)) / "trayconnect.log"
+
+
+class _PrivateFile(logging.handlers.RotatingFileHandler):
+    """Readable by its user alone."""
+
+    def _open(self) -> io.TextIOWrapper:
+        descriptor = os.open(self.baseFilename, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        return os.fdopen(descriptor, "a", encoding="utf-8")
+
+
+def set_up(*, to_stderr: bool, verbose: bool = False) -> None:
+    """Start logging. A log file that can't be written is said on stderr and done without."""
+    logger.setLevel(logging.DEBUG if verbose else logging.INFO)
+    logger.propagate = False
+    formatter = logging.Formatter(FORMAT)
+    handlers: list[logging.Handler] = []
+    try:
+        file = log_file()
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handlers.append(_PrivateFile(file, maxBytes=SIZE, backupCount=KEPT, encoding="utf-8"))
+    except OSError as error:
+        print(f"No log file: {error}", file=sys.stderr)
+    if to_stderr or verbose:
+        handlers.append(logging.StreamHandler())
+    for handler in handlers:
+        handler.setFormatter(formatter)
+        logger.addHandler(handler)
+
+
+def shut_down() -> None:
+    """Flush and close what `set_up` opened."""
+    for handler in list(logger.handlers):
+        logger.removeHandler(handler)
+        handler.close()

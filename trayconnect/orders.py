@@ -1,0 +1,159 @@
+"""What a user can order, by a click in the menu or by a command: the same orders for both."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from trayconnect.cancel import Cancel
+from trayconnect.config.model import Config, Server
+from trayconnect.config.names import name_key
+from trayconnect.errors import Problem, ProblemError, Remedy
+from trayconnect.ports import Browser, Page
+from trayconnect.session.manager import Manager
+from trayconnect.session.snapshot import Snapshot
+from trayconnect.session.state import State
+
+SETTLE_LIMIT = 10.0
+"""Seconds that the manager may take to read what it was sent."""
+IN_PROGRESS = (State.CONNECTING, State.WAITING, State.UP, State.CLOSING)
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """Orders by name. Raises `ProblemError` where one cannot be carried out."""
+
+    manager: Manager
+    browser: Browser
+    copy: Callable[[str], None]
+    """Puts a text on the clipboard."""
+    config: Callable[[], Config]
+    """The configuration in force."""
+
+    def find(self, name: str) -> Server:
+        """The entry of that name; letters of the other case will do."""
+        servers = self.config().servers
+        by_key = {name_key(server.name): server for server in servers}
+        key = name_key(name)
+        if key in by_key:
+            return by_key[key]
+        close = difflib.get_close_matches(key, by_key, n=1)
+        if close:
+            advice = f"Did you mean “{by_key[close[0]].name}”?"
+        elif servers:
+            advice = "There are: " + ", ".join(server.name for server in servers)
+        else:
+            advice = "The file of servers has none yet"
+        raise ProblemError(Problem(f"There is no server “{name}”", advice))
+
+    def connect(self, name: str) -> Snapshot:
+        """Begin; returns what came of it at once."""
+        server = self.find(name)
+        self._snapshot(server)
+        self.manager.connect(server.name)
+        return self._settled(server)
+
+    def connect_and_wait(self, name: str, seconds: float, cancel: Cancel) -> Snapshot:
+        """Begin, and block until a page answers; raises what hindered it."""
+        server = self.find(name)
+        before = self._snapshot(server)
+        if before.is_ready:
+            return before
+
+        def ended(all_: Mapping[str, Snapshot]) -> bool:
+            now = all_.get(server.name)
+            if now is None or cancel.is_set() or now.is_ready:
+                return True
+            return not (now.asking or now.state in IN_PROGRESS)
+
+        with cancel.releasing(self.manager.recheck):
+            self.manager.connect(server.name)
+            self._settled(server)
+            self.manager.wait_until(ended, seconds)
+        now = self.manager.snapshot(server.name)
+        if now is None:
+            raise ProblemError(_gone(server))
+        if now.is_ready:
+            return now
+        raise ProblemError(now.problem or _not_yet(now, seconds))
+
+    def disconnect(self, name: str) -> Snapshot:
+        server = self.find(name)
+        self.manager.disconnect(server.name)
+        return self._settled(server)
+
+    def open(self, name: str, forward: str = "") -> Snapshot:
+        """Open the page; connects first where there is none yet, and the page then follows."""
+        server = self.find(name)
+        now = self._snapshot(server)
+        if forward:
+            self.browser.open(_forward_page(server, forward))
+        elif now.page is not None:
+            self.browser.open(now.page)
+        else:
+            self.manager.connect(server.name, show=True)
+            now = self._settled(server)
+        return now
+
+    def copy_link(self, name: str) -> None:
+        """Put the page's address on the clipboard, with the token that logs in: it is for a
+        browser of the user's choice."""
+        now = self._snapshot(self.find(name))
+        if now.page is None:
+            raise ProblemError(Problem(f"{name} has no page yet", "Connect it first"))
+        self.copy(now.page.link)
+
+    def _settled(self, server: Server) -> Snapshot:
+        """The session after the orders so far."""
+        if not self.manager.settle(SETTLE_LIMIT):
+            raise ProblemError(_busy(server))
+        now = self.manager.snapshot(server.name)
+        if now is None:
+            raise ProblemError(_gone(server))
+        return now
+
+    def _snapshot(self, server: Server) -> Snapshot:
+        now = self.manager.snapshot(server.name)
+        if now is None:
+            # The file was just read; the manager publishes it within a moment.
+            self.manager.wait_until(lambda all_: server.name in all_, SETTLE_LIMIT)
+            now = self.manager.snapshot(server.name)
+        if now is None:
+            raise ProblemError(_busy(server))
+        return now
+
+
+def _busy(server: Server) -> Problem:
+    return Problem(
+        f"trayconnect is too busy to begin with {server.name}",
+        "Try again in a moment",
+        Remedy.WAIT,
+    )
+
+
+def _gone(server: Server) -> Problem:
+    return Problem(f"{server.name} is no longer in the server file", "Add it there again")
+
+
+def _forward_page(server: Server, name: str) -> Page:
+    forward = next((f for f in server.forwards if f.name == name), None)
+    if forward is None:
+        raise ProblemError(Problem(f"{server.name} has no forward “{name}”", "See its entry"))
+    return Page(f"http://127.0.0.1:{forward.local_port}/")
+
+
+def _not_yet(now: Snapshot, seconds: float) -> Problem:
+    if now.state is State.OFF:
+        return Problem(f"{now.name} was disconnected", "Connect it again")
+    if now.asking:
+        return Problem(
+            f"{now.name} waits for your answer",
+            "Answer the question that trayconnect shows",
+            Remedy.USER,
+        )
+    return Problem(
+        f"{now.name} did not answer within {seconds:g} s",
+        "It goes on trying; trayconnect status tells how far it is",
+        Remedy.WAIT,
+    )

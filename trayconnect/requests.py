@@ -1,0 +1,73 @@
+"""What the commands ask over the control socket, answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from trayconnect.cancel import Cancel
+from trayconnect.control.protocol import Command, Reply, Request
+from trayconnect.control.status import to_json
+from trayconnect.errors import Problem, ProblemError
+from trayconnect.orders import Orders
+from trayconnect.session.snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """Answers one request at a time, on the thread that brings it."""
+
+    orders: Orders
+    reload: Callable[[], Reply]
+    show: Callable[[], None]
+    quit: Callable[[], None]
+
+    def answer(self, request: Request, cancel: Cancel) -> Reply:
+        """A `ProblemError` becomes a reply that is not ok."""
+        handlers: Mapping[Command, Callable[[Request, Cancel], Reply]] = {
+            Command.CONNECT: self._connect,
+            Command.DISCONNECT: self._disconnect,
+            Command.OPEN: self._open,
+            Command.RELOAD: lambda _request, _cancel: self.reload(),
+            Command.QUIT: self._quit,
+            Command.STATUS: self._status,
+            Command.SHOW: self._show,
+            Command.PING: lambda _request, _cancel: Reply(ok=True),
+        }
+        try:
+            return handlers[request.command](request, cancel)
+        except ProblemError as error:
+            return Reply(ok=False, problem=error.problem)
+
+    def _connect(self, request: Request, cancel: Cancel) -> Reply:
+        name = _name(request)
+        if request.wait is None:
+            return _server(self.orders.connect(name))
+        return _server(self.orders.connect_and_wait(name, request.wait, cancel))
+
+    def _disconnect(self, request: Request, _cancel: Cancel) -> Reply:
+        return _server(self.orders.disconnect(_name(request)))
+
+    def _open(self, request: Request, _cancel: Cancel) -> Reply:
+        return _server(self.orders.open(_name(request)))
+
+    def _status(self, _request: Request, _cancel: Cancel) -> Reply:
+        return Reply(ok=True, data=to_json(self.orders.manager.snapshots()))
+
+    def _show(self, _request: Request, _cancel: Cancel) -> Reply:
+        self.show()
+        return Reply(ok=True)
+
+    def _quit(self, _request: Request, _cancel: Cancel) -> Reply:
+        self.quit()
+        return Reply(ok=True)
+
+
+def _name(request: Request) -> str:
+    if not request.name:
+        raise ProblemError(Problem("No server was named", "Give a name from the server file"))
+    return request.name
+
+
+def _server(snapshot: Snapshot) -> Reply:
+    return Reply(ok=True, data=to_json([snapshot]))
