@@ -1,0 +1,54 @@
+"""The arm of trayconnect: its tunnel and its forward in a process of their own.
+
+`python -m tests.bench.ours HOST PORT USER KEY KNOWN_HOSTS LOCAL_PORT REMOTE_PORT`; says `ready`."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from pathlib import Path
+
+from trayconnect.cancel import Cancel
+from trayconnect.config.model import Server
+from trayconnect.errors import Problem
+from trayconnect.forward.forwarding import listen
+from trayconnect.ports import Answer, NoSecrets, Question
+from trayconnect.tunnel.connector import SshConnector
+from trayconnect.tunnel.known_hosts_store import KnownHosts
+
+
+def never_ask(question: Question) -> Answer:
+    raise AssertionError(question.title)
+
+
+def lost(problem: Problem) -> None:
+    print(problem, file=sys.stderr)
+
+
+def main(host: str, port: str, user: str, key: str, known: str, local: str, remote: str) -> None:
+    server = Server.model_validate(
+        {
+            "name": "bench",
+            "host": host,
+            "port": int(port),
+            "username": user,
+            "auth": {"identity_file": key},
+            "local_port": int(local),
+            "jupyter": {"port": int(remote)},
+        }
+    )
+    connector = SshConnector(
+        NoSecrets(),
+        known_hosts=KnownHosts((), Path(known)),
+        agent_socket="",
+        identity_files=(),
+    )
+    tunnel = connector.connect(server, ask=never_ask, cancel=Cancel(), on_lost=lost)
+    forwarding = listen(server)
+    forwarding.attach(tunnel.open_channel)
+    print("ready", flush=True)
+    threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
