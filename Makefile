@@ -1,0 +1,60 @@
+# Two commands for everybody: `make demo` shows the program at work, `make test` proves it.
+# The rest: `make check` (lint, types, pure tests: seconds), `make bench`, `make clean`.
+
+PYTHON ?= python3
+VENV ?= .venv
+ARGS ?=
+
+BIN := $(VENV)/bin
+CONSTRAINTS := .ci/constraints.txt
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --constraint $(CONSTRAINTS)
+
+.PHONY: demo test check lint types imports unit system-packages bench clean help
+
+help:
+	@sed -n '1,2s/^# //p' Makefile
+
+demo: $(VENV)/.demo
+	$(BIN)/trayconnect demo $(ARGS)
+
+test: system-packages $(VENV)/.dev lint types imports
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.dev lint types imports unit
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+imports: $(VENV)/.dev
+	$(BIN)/lint-imports
+
+unit: $(VENV)/.dev
+	$(BIN)/python -m pytest --quiet tests/unit
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m tests.bench $(ARGS)
+
+system-packages:
+	@.ci/system-packages
+
+$(VENV)/.demo: pyproject.toml $(CONSTRAINTS) | $(VENV)/.made
+	$(PIP) --editable '.[demo]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml $(CONSTRAINTS) | $(VENV)/.made
+	$(PIP) --editable '.[demo,dev]'
+	@touch $@ $(VENV)/.demo
+
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo 'trayconnect needs Python 3.11 or newer: make PYTHON=python3.12 …'; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+		{ rm -rf $(VENV); echo 'No virtual environment: on Debian and Ubuntu, apt-get install python3-venv'; exit 1; }
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
