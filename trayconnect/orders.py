@@ -10,6 +10,7 @@ from trayconnect.cancel import Cancel
 from trayconnect.config.model import Config, Server
 from trayconnect.config.names import name_key
 from trayconnect.errors import Problem, ProblemError, Remedy
+from trayconnect.jupyter.address import local_authority
 from trayconnect.ports import Browser, Page
 from trayconnect.session.manager import Manager
 from trayconnect.session.snapshot import Snapshot
@@ -140,7 +141,7 @@ def _forward_page(server: Server, name: str) -> Page:
     forward = next((f for f in server.forwards if f.name == name), None)
     if forward is None:
         raise ProblemError(Problem(f"{server.name} has no forward “{name}”", "See its entry"))
-    return Page(f"http://127.0.0.1:{forward.local_port}/")
+    return Page(f"http://{local_authority(server.bind_address, forward.local_port)}/")
 
 
 def _not_yet(now: Snapshot, seconds: float) -> Problem:

@@ -253,3 +253,11 @@ def test_the_status_reads_as_a_table() -> None:
     lines = to_lines({"servers": [server | {"problem": problem}]})
     assert lines == ["GPU box  up (ssh)", "           Jupyter is silent. Start it"]
     assert to_lines({"servers": []})[0].startswith("No servers yet")
+
+
+def test_a_forward_opens_where_it_listens(desk: Desk) -> None:
+    server = make_server(forwards=[TENSORBOARD], bind_address="127.0.0.2")
+    desk.config = Config(servers=(server,))
+    desk.run.manager.apply(desk.config)
+    desk.orders.open("GPU box", "TensorBoard")
+    assert [page.url for page in desk.run.world.pages] == ["http://127.0.0.2:6006/"]
