@@ -7,7 +7,7 @@ import queue
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,16 +25,17 @@ from trayconnect.desktop.autostart import autostart, refresh_quietly
 from trayconnect.desktop.browser import SystemBrowser
 from trayconnect.desktop.clipboard import Clipboard
 from trayconnect.desktop.clock import SystemClock
-from trayconnect.desktop.editor import open_in_editor
 from trayconnect.desktop.network import NetworkWatcher
 from trayconnect.desktop.notify import QueuedNotifier, make_notifier
 from trayconnect.desktop.prompt import prompter
 from trayconnect.desktop.secrets import KeyringSecrets
+from trayconnect.desktop.text_view import TextViews
 from trayconnect.desktop.wake import WakeWatcher
 from trayconnect.errors import ProblemError
 from trayconnect.forward.forwarding import listen
 from trayconnect.jupyter.direct import DirectConnector
 from trayconnect.jupyter.examine import Examiner
+from trayconnect.menu_actions import MenuActions
 from trayconnect.orders import Orders
 from trayconnect.ports import Browser, Connector, NoBrowser, Urgency
 from trayconnect.requests import Requests
@@ -46,7 +47,6 @@ from trayconnect.tray.backend import make_tray
 from trayconnect.tray.icon import icons_folder
 from trayconnect.tray.menu import Facts, build_view
 from trayconnect.tray.tray_icon import TrayIcon
-from trayconnect.tray.view import Action, Verb
 from trayconnect.tunnel.connector import SshConnector
 from trayconnect.tunnel.known_hosts_store import KnownHosts
 
@@ -140,11 +140,13 @@ class App:
         def connector(server: Server) -> Connector:
             return direct if server.is_direct else ssh
 
+        app_icon = icons_folder() / "trayconnect.png"
+        asking = prompter(not options.tray, app_icon)
         peers = Peers(
             connector=connector,
             listen=listen,
             examine=Examiner(),
-            prompter=prompter(not options.tray, icons_folder() / "trayconnect.png"),
+            prompter=asking,
             notifier=self._notifier,
             browser=browser,
         )
@@ -161,7 +163,18 @@ class App:
         control = ControlServer(lock, requests.answer)
 
         if options.tray:
-            self._tray = self._make_tray()
+            views = stack.enter_context(closing(TextViews(str(app_icon))))
+            act = MenuActions(
+                self._orders,
+                self._file,
+                self._autostart,
+                asking,
+                self._notifier,
+                views,
+                self._refresh,
+                lambda: self.stop("Quit in the menu"),
+            )
+            self._tray = self._make_tray(act)
         self._manager.start()
         stack.callback(self._manager.close)
         self._manager.apply(self._file.config)
@@ -191,9 +204,9 @@ class App:
             return stack.enter_context(closing(SystemBrowser()))
         return NoBrowser()
 
-    def _make_tray(self) -> TrayIcon | None:
+    def _make_tray(self, act: MenuActions) -> TrayIcon | None:
         try:
-            return make_tray(self._act, self._no_host)
+            return make_tray(act, self._no_host)
         except ProblemError as error:
             logger.warning("no tray: %s (%s)", error.problem, error.problem.detail)
             self._options.say(f"{error.problem.title}; going on without one. Ctrl+C ends it.")
@@ -298,42 +311,3 @@ class App:
             "Your panel has no status area; on GNOME, install the AppIndicator extension. "
             "Meanwhile the commands work: trayconnect --help",
         )
-
-    # --- what the menu asks ---
-
-    def _act(self, action: Action) -> None:
-        verbs: Mapping[Verb, Callable[[Action], object]] = {
-            Verb.CONNECT: lambda a: self._orders.connect(a.server),
-            Verb.DISCONNECT: lambda a: self._orders.disconnect(a.server),
-            Verb.OPEN: lambda a: self._orders.open(a.server, a.forward),
-            Verb.COPY_LINK: lambda a: self._orders.copy_link(a.server),
-            Verb.SHOW_PROBLEM: self._show_problem,
-            Verb.CONNECT_ALL: lambda _: self._manager.connect_all(),
-            Verb.DISCONNECT_ALL: lambda _: self._manager.disconnect_all(),
-            Verb.EDIT_SERVERS: self._edit_servers,
-            Verb.TOGGLE_AUTOSTART: self._toggle_autostart,
-            Verb.QUIT: lambda _: self.stop("Quit in the menu"),
-        }
-        try:
-            verbs[action.verb](action)
-        except ProblemError as error:
-            problem = error.problem
-            logger.warning("%s: %s (%s)", action.verb.value, problem, problem.detail)
-            self._notifier.notify(problem.title, problem.advice, Urgency.CRITICAL)
-
-    def _show_problem(self, action: Action) -> None:
-        snapshot = self._manager.snapshot(action.server)
-        if snapshot is not None and snapshot.problem is not None:
-            problem = snapshot.problem
-            self._notifier.notify(snapshot.name, f"{problem.title}\n{problem.advice}")
-
-    def _edit_servers(self, _action: Action) -> None:
-        self._file.create()
-        open_in_editor(self._file.path)
-
-    def _toggle_autostart(self, _action: Action) -> None:
-        if self._autostart.is_on():
-            self._autostart.turn_off()
-        else:
-            self._autostart.turn_on()
-        self._refresh()

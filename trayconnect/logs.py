@@ -15,7 +15,8 @@ SIZE = 1_000_000
 """Bytes of one file."""
 KEPT = 2
 """Older files beside it."""
-FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+FORMAT = "%(asctime)s %(levelname)s %(name)s [%(threadName)s]: %(message)s"
+"""The threads of a session carry its name, which tells whose a record is."""
 
 logger = logging.getLogger("trayconnect")
 
@@ -23,6 +24,14 @@ logger = logging.getLogger("trayconnect")
 def log_file() -> Path:
     """The log's place; it need not exist."""
     return Path(platformdirs.user_log_dir("trayconnect", appauthor=False)) / "trayconnect.log"
+
+
+def read() -> str:
+    """The present file's text; empty where there is none."""
+    try:
+        return log_file().read_text("utf-8", errors="replace")
+    except OSError:
+        return ""
 
 
 class _PrivateFile(logging.handlers.RotatingFileHandler):

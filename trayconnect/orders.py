@@ -84,6 +84,24 @@ class Orders:
         self.manager.disconnect(server.name)
         return self._settled(server)
 
+    def reconnect(self, name: str) -> Snapshot:
+        """A new tunnel in the place of the present one, on the same local port."""
+        server = self.find(name)
+        self.manager.reconnect(server.name)
+        return self._settled(server)
+
+    def connect_group(self, group: str) -> None:
+        """Begin with every server of a group."""
+        for server in self._members(group):
+            self.manager.connect(server.name)
+
+    def disconnect_group(self, group: str) -> None:
+        for server in self._members(group):
+            self.manager.disconnect(server.name)
+
+    def _members(self, group: str) -> list[Server]:
+        return [server for server in self.config().servers if server.group == group]
+
     def open(self, name: str, forward: str = "") -> Snapshot:
         """Open the page; connects first where there is none yet, and the page then follows."""
         server = self.find(name)

@@ -261,3 +261,29 @@ def test_a_forward_opens_where_it_listens(desk: Desk) -> None:
     desk.run.manager.apply(desk.config)
     desk.orders.open("GPU box", "TensorBoard")
     assert [page.url for page in desk.run.world.pages] == ["http://127.0.0.2:6006/"]
+
+
+def test_reconnect_makes_a_new_tunnel(desk: Desk) -> None:
+    desk.ask(Command.CONNECT, "GPU box", wait=LIMIT)
+    desk.orders.reconnect("gpu box")
+    manager = desk.run.manager
+    assert manager.wait_until(
+        lambda all_: all_["GPU box"].is_ready and all_["GPU box"].attempt > 1, LIMIT
+    )
+
+
+def test_a_group_is_connected_and_disconnected_as_a_whole(desk: Desk) -> None:
+    both = tuple(s.model_copy(update={"group": "Lab"}) for s in (GPU, LAB))
+    third = make_server("other", local_port=18890)
+    desk.config = Config(servers=(*both, third))
+    manager = desk.run.manager
+    manager.apply(desk.config)
+    desk.orders.connect_group("Lab")
+    assert manager.wait_until(lambda all_: all(all_[s.name].is_ready for s in both), LIMIT)
+    other = manager.snapshot("other")
+    assert other is not None
+    assert other.state is State.OFF
+    desk.orders.disconnect_group("Lab")
+    assert manager.wait_until(
+        lambda all_: all(snapshot.state is State.OFF for snapshot in all_.values()), LIMIT
+    )

@@ -35,6 +35,7 @@ from trayconnect.session.events import (
     HealthChanged,
     Lost,
     NetworkChanged,
+    Restart,
     RetryDue,
     Start,
     Stop,
@@ -344,6 +345,32 @@ def test_a_changed_host_makes_a_new_tunnel_without_a_click() -> None:
     assert not session.owes_browser
 
 
+@pytest.mark.parametrize("before", [UP, READY_UP, (Start(),), (Start(), ConnectFailed(1, DOWN))])
+def test_a_restart_closes_and_opens_again(before: tuple[Event, ...]) -> None:
+    """A page that is still owed opens then; one that was shown does not open again."""
+    session, _ = run(*before)
+    owed = session.owes_browser
+    session, effects = run(Restart(), session=session)
+    assert (session.state, effects) == (State.CLOSING, [Close(session.attempt)])
+    session, effects = run(Closed(session.attempt), session=session)
+    assert effects == [Open(session.attempt, SERVER)]
+    _, effects = run(*ready(session.attempt), session=session)
+    assert effects == ([OpenBrowser(PAGE)] if owed else [])
+
+
+def test_a_restart_of_one_that_is_off_begins_without_a_page() -> None:
+    _, effects = run(Restart())
+    assert effects == [Open(1, SERVER)]
+    _, effects = run(Restart(), *ready(1))
+    assert effects == []
+
+
+def test_a_restart_while_closing_opens_again() -> None:
+    session, _ = run(*UP, Stop(), Restart())
+    _, effects = run(Closed(session.attempt), session=session)
+    assert effects == [Open(session.attempt, SERVER)]
+
+
 def test_a_changed_entry_that_is_off_stays_off() -> None:
     server = make_server(host="other.example.org")
     session, effects = run(ConfigChanged(server))
@@ -361,6 +388,7 @@ EVERY_EVENT: list[Callable[[int], Event]] = [
     lambda _: Start(),
     lambda _: Start(show=True),
     lambda _: Stop(),
+    lambda _: Restart(),
     lambda _: Woke(),
     lambda _: NetworkChanged(),
     lambda _: ConfigChanged(make_server(host="other.example.org")),
@@ -399,7 +427,7 @@ def test_an_illegal_event_raises_and_changes_nothing() -> None:
 
 def test_what_the_user_and_the_machine_do_is_legal_everywhere() -> None:
     for state in State:
-        for event in (Start, Stop, Woke, NetworkChanged, ConfigChanged):
+        for event in (Start, Stop, Restart, Woke, NetworkChanged, ConfigChanged):
             assert (state, event) in TABLE
 
 

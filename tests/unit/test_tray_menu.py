@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -13,8 +14,9 @@ from trayconnect.errors import Problem
 from trayconnect.ports import Page, Reached
 from trayconnect.session.snapshot import Snapshot
 from trayconnect.session.state import State
-from trayconnect.tray.menu import WIDTH, Facts, build_view, state_words
+from trayconnect.tray.menu import LEVEL_LIMIT, Facts, build_view
 from trayconnect.tray.view import Action, IconState, Item, Verb
+from trayconnect.tray.words import WIDTH, state_words
 
 PAGE = Page("http://127.0.0.1:18888/lab", "s3cr3t")
 SILENT = Problem("Nothing listens on localhost:8888 at the server", "Start Jupyter there")
@@ -36,6 +38,21 @@ READY = replace(BASE, state=State.UP, reached=Reached.JUPYTER, page=PAGE)
 
 def snap(**changes: Any) -> Snapshot:
     return replace(BASE, **changes)
+
+
+def submenu(snapshot: Snapshot) -> dict[str, Item]:
+    """What stands below one server's line, by key."""
+    return {item.key: item for item in items(snapshot)["more GPU box"].children}
+
+
+def servers(count: int, **changes: Any) -> list[Snapshot]:
+    return [snap(server=make_server(f"s{number:03}"), **changes) for number in range(count)]
+
+
+def every(tree: tuple[Item, ...]) -> Iterator[Item]:
+    for item in tree:
+        yield item
+        yield from every(item.children)
 
 
 def items(*snapshots: Snapshot, facts: Facts = NOTHING) -> dict[str, Item]:
@@ -127,10 +144,13 @@ def test_a_wait_names_the_time_of_the_next_try() -> None:
 
 
 def test_a_page_can_be_opened_and_its_link_copied_only_when_there_is_one() -> None:
-    shown = items(READY)
+    shown, more = items(READY), submenu(READY)
     assert shown["open GPU box"].action == Action(Verb.OPEN, "GPU box")
-    assert shown["copy GPU box"].action == Action(Verb.COPY_LINK, "GPU box")
-    assert not {"open GPU box", "copy GPU box"} & items(snap()).keys()
+    assert more["copy"].action == Action(Verb.COPY_LINK, "GPU box")
+    silent = snap(state=State.UP, reached=Reached.SSH, problem=SILENT)
+    assert "open GPU box" not in items(silent)
+    assert not submenu(silent)["open"].enabled
+    assert not submenu(silent)["copy"].enabled
 
 
 def test_forwards_that_open_are_offered_while_up() -> None:
@@ -139,12 +159,11 @@ def test_forwards_that_open_are_offered_while_up() -> None:
         {"name": "database", "local_port": 5432, "port": 5432},
     ]
     server = make_server(forwards=forwards)
-    shown = items(replace(READY, server=server))
-    assert shown["forward GPU box\nTensorBoard"].action == Action(
-        Verb.OPEN, "GPU box", "TensorBoard"
-    )
-    assert "forward GPU box\ndatabase" not in shown
-    assert "forward GPU box\nTensorBoard" not in items(snap(server=server))
+    shown = submenu(replace(READY, server=server))
+    assert shown["forward TensorBoard"].action == Action(Verb.OPEN, "GPU box", "TensorBoard")
+    assert "forward database" not in shown
+    lost = submenu(snap(server=server, state=State.WAITING, retry_at=1.0))
+    assert not lost["forward TensorBoard"].enabled
 
 
 def test_the_last_problem_is_readable() -> None:
@@ -230,3 +249,108 @@ def test_the_tooltip_names_what_is_on_and_stays_short() -> None:
     title = build_view(many, Facts()).title
     assert title.splitlines()[0] == "s0: connected"
     assert title.splitlines()[-1] == "and 4 more"
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "enabled"),
+    [
+        (READY, {"open", "copy", "reconnect", "diagnostics", "log"}),
+        (replace(READY, problem=SILENT), {"open", "copy", "reconnect", "problem", "diagnostics",
+                                          "log"}),
+        (snap(state=State.CONNECTING), {"reconnect", "diagnostics", "log"}),
+        (snap(state=State.WAITING, retry_at=1.0, problem=SILENT),
+         {"reconnect", "problem", "diagnostics", "log"}),
+        (snap(state=State.FAILED, problem=SILENT),
+         {"reconnect", "problem", "diagnostics", "log"}),
+        (snap(state=State.CLOSING), {"diagnostics", "log"}),
+    ],
+)  # fmt: skip
+def test_a_servers_submenu_offers_what_can_be_done_now(
+    snapshot: Snapshot, enabled: set[str]
+) -> None:
+    shown = submenu(snapshot)
+    assert shown.keys() >= {"open", "copy", "reconnect", "problem", "diagnostics", "log"}
+    usable = {key for key, item in shown.items() if item.enabled and not item.separator}
+    assert usable == enabled
+    assert all(item.action.server == "GPU box" for item in shown.values() if item.action)
+
+
+def test_those_that_are_off_have_their_submenu_in_one_place() -> None:
+    shown = items(snap(), replace(READY, server=make_server("on")))
+    (off,) = shown["details"].children
+    assert off.text == "GPU box"
+    assert [(item.key, item.action) for item in off.children] == [
+        ("open", Action(Verb.OPEN, "GPU box")),
+        ("diagnostics", Action(Verb.COPY_DIAGNOSTICS, "GPU box")),
+        ("log", Action(Verb.SHOW_LOG, "GPU box")),
+    ]
+    assert "details" not in items(READY)
+
+
+def test_what_needs_the_user_stands_at_the_top() -> None:
+    grouped = make_server("hidden", group="Lab")
+    view = build_view(
+        [
+            READY,
+            snap(server=grouped, state=State.NEEDS_YOU, asking=True),
+            snap(server=make_server("c"), state=State.NEEDS_YOU, problem=SILENT),
+        ],
+        Facts(),
+    )
+    assert [(item.text, item.action) for item in view.items[:2]] == [
+        ("⚠ hidden waits for your answer", Action(Verb.ANSWER, "hidden")),
+        (f"⚠ c needs you: {SILENT.title}", Action(Verb.CONNECT, "c")),
+    ]
+    assert view.items[2].separator
+    assert not any(item.key.startswith("needs ") for item in build_view([READY], Facts()).items)
+
+
+def test_a_group_is_a_submenu_at_the_place_of_its_first_member() -> None:
+    members = [make_server("b", group="Lab"), make_server("d", group="Lab")]
+    alone = [make_server("a"), make_server("c")]
+    order = [alone[0], members[0], alone[1], members[1]]
+    states = {"b": READY, "d": snap(state=State.FAILED, problem=SILENT)}
+    view = build_view([replace(states.get(s.name, BASE), server=s) for s in order], Facts())
+    keys = [item.key for item in view.items if item.key.startswith(("server ", "group "))]
+    assert keys == ["server a", "group Lab", "server c"]
+    group = next(item for item in view.items if item.key == "group Lab")
+    assert group.text == "Lab: 1 failed, 1 connected"
+    inside = {item.key: item for item in group.children}
+    assert [key for key in inside if key.startswith("server ")] == ["server b", "server d"]
+    assert inside["connect-group"].action == Action(Verb.CONNECT_GROUP, group="Lab")
+    assert inside["disconnect-group"].enabled
+
+
+def test_a_group_that_is_off_says_nothing_more() -> None:
+    shown = items(snap(server=make_server("a", group="Lab")))
+    assert shown["group Lab"].text == "Lab"
+    assert not {item.key: item for item in shown["group Lab"].children}["disconnect-group"].enabled
+
+
+@pytest.mark.parametrize("group", [None, "Lab"])
+@pytest.mark.parametrize("count", [LEVEL_LIMIT, LEVEL_LIMIT + 1, 300, 1000])
+def test_hundreds_of_servers_are_divided_among_submenus(count: int, group: str | None) -> None:
+    many = [replace(s, server=s.server.model_copy(update={"group": group})) for s in servers(count)]
+    view = build_view(many, Facts(autostart=True))
+    toggles = [item.text for item in every(view.items) if item.checked is False]
+    assert toggles == [f"{s.name}: off" for s in many], "in file order"
+
+    def highest(tree: tuple[Item, ...]) -> int:
+        return max([len(tree), *(highest(item.children) for item in tree)])
+
+    assert highest(view.items) <= LEVEL_LIMIT + 8
+    for item in every(view.items):
+        keys = [child.key for child in item.children]
+        assert len(keys) == len(set(keys))
+
+
+def test_those_in_use_come_first_where_servers_are_divided() -> None:
+    many = servers(100)
+    many[70] = replace(many[70], state=State.UP, reached=Reached.JUPYTER, page=PAGE)
+    view = build_view(many, Facts())
+    first, second = view.items[:2]
+    assert (first.text, first.checked) == ("s070: connected", True)
+    assert second.action == Action(Verb.OPEN, "s070")
+    parts = [item.text for item in view.items if item.key.startswith("part ")]
+    assert parts[0] == "s000 … s019"
+    assert len(parts) == 5

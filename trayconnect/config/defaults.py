@@ -5,7 +5,7 @@ from __future__ import annotations
 from trayconnect.config.problems import Report
 from trayconnect.config.yaml_tree import Mapping, mapping
 
-DIRECT_KEYS = frozenset(("name", "url", "open_browser", "connect_on_start"))
+DIRECT_KEYS = frozenset(("name", "group", "url", "open_browser", "connect_on_start"))
 """All that a direct connection takes."""
 
 OWN_KEYS = ("name", "url", "local_port")

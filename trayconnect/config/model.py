@@ -125,6 +125,9 @@ class Server(Frozen):
     """One entry of the file: an SSH server (`host`), or a direct connection (`url`)."""
 
     name: Name = Field(description="Shown in the menu; unique.")
+    group: Name | None = Field(
+        None, description="The submenu that it stands in, with all others of that group."
+    )
     host: HostName | None = Field(None, description="A name or an address.")
     port: Port = Field(22, description="The port of the SSH server.")
     username: UserName | None = Field(
@@ -170,13 +173,18 @@ class Server(Frozen):
         return self.url is not None
 
     def same_tunnel(self, other: Server) -> bool:
-        """Whether a live tunnel for `self` also serves `other`: only what the browser opens, and
-        when, differs."""
+        """Whether a live tunnel for `self` also serves `other`: only its place in the menu differs,
+        or what the browser opens, and when."""
         return self._tunnel_part() == other._tunnel_part()
 
     def _tunnel_part(self) -> Server:
         jupyter = self.jupyter.model_copy(update={"path": "/"})
-        plain = {"open_browser": True, "connect_on_start": False, "jupyter": jupyter}
+        plain = {
+            "group": None,
+            "open_browser": True,
+            "connect_on_start": False,
+            "jupyter": jupyter,
+        }
         return self.model_copy(update=plain)
 
 

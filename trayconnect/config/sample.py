@@ -16,6 +16,7 @@ SAMPLE = """\
 
 servers:
 #   - name: GPU box                       # shown in the menu; unique
+#     group: Lab                          # a submenu; default: none
 #     host: gpu.example.org               # a name or an address
 #     port: 22
 #     username: ada                       # default: your name on this machine

@@ -21,10 +21,12 @@ other way to reach a module in a process of its own."""
 
 PROMPT = "prompt"
 CLIPBOARD = "clipboard"
+TEXT = "text"
 
 _MODULES = {
     PROMPT: "trayconnect.desktop.prompt_window",
     CLIPBOARD: "trayconnect.desktop.clipboard_owner",
+    TEXT: "trayconnect.desktop.text_window",
 }
 
 

@@ -27,6 +27,11 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
+class Restart:
+    """The user wants a new tunnel in the place of this one; no page opens for it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Woke:
     """The machine slept and is awake again."""
 
@@ -98,4 +103,4 @@ class Closed(Report):
     """Nothing is left of it: no listener, tunnel or thread."""
 
 
-Event = Start | Stop | Woke | NetworkChanged | ConfigChanged | Report
+Event = Start | Stop | Restart | Woke | NetworkChanged | ConfigChanged | Report

@@ -36,6 +36,7 @@ from trayconnect.session.events import (
     Lost,
     NetworkChanged,
     Report,
+    Restart,
     RetryDue,
     Start,
     Stop,
@@ -223,6 +224,22 @@ def _close(session: Session, moment: Moment) -> Outcome:
     return _enter(settled, State.CLOSING, moment), (Close(attempt),)
 
 
+def _restart(session: Session, _event: Restart, moment: Moment) -> Outcome:
+    closing, effects = _close(session, moment)
+    restarting = replace(
+        closing, restart=True, owes_browser=session.owes_browser, shows=session.shows
+    )
+    return restarting, effects
+
+
+def _begin_quietly(session: Session, _event: Restart, moment: Moment) -> Outcome:
+    return _open(session, moment, failures=0, problem=None)
+
+
+def _want_restart_quietly(session: Session, _event: Restart, _moment: Moment) -> Outcome:
+    return replace(session, restart=True), ()
+
+
 def _want_restart(session: Session, event: Start, _moment: Moment) -> Outcome:
     return replace(_owe(session, event), restart=True), ()
 
@@ -247,15 +264,8 @@ def _change_server(session: Session, event: ConfigChanged, moment: Moment) -> Ou
     """What does not touch the tunnel is taken over as it is; anything else makes a new one."""
     if session.server.same_tunnel(event.server):
         return replace(session, server=event.server), (Update(event.server),)
-    closing, effects = _close(session, moment)
-    restarting = replace(
-        closing,
-        restart=True,
-        successor=event.server,
-        owes_browser=session.owes_browser,
-        shows=session.shows,
-    )
-    return restarting, effects
+    closing, effects = _restart(session, Restart(), moment)
+    return replace(closing, successor=event.server), effects
 
 
 def _change_successor(session: Session, event: ConfigChanged, _moment: Moment) -> Outcome:
@@ -266,11 +276,13 @@ def _change_successor(session: Session, event: ConfigChanged, _moment: Moment) -
 TABLE: Mapping[tuple[State, type[Event]], Transition] = {
     (State.OFF, Start): _begin,
     (State.OFF, Stop): _stay,
+    (State.OFF, Restart): _begin_quietly,
     (State.OFF, Woke): _stay,
     (State.OFF, NetworkChanged): _stay,
     (State.OFF, ConfigChanged): _replace_server,
     (State.CONNECTING, Start): _owe_browser,
     (State.CONNECTING, Stop): _stop,
+    (State.CONNECTING, Restart): _restart,
     (State.CONNECTING, Connected): _connected,
     (State.CONNECTING, ConnectFailed): _failed,
     (State.CONNECTING, Lost): _failed,
@@ -280,6 +292,7 @@ TABLE: Mapping[tuple[State, type[Event]], Transition] = {
     (State.CONNECTING, ConfigChanged): _change_server,
     (State.UP, Start): _start_while_up,
     (State.UP, Stop): _stop,
+    (State.UP, Restart): _restart,
     (State.UP, Lost): _lost,
     (State.UP, HealthChanged): _examined,
     (State.UP, Woke): _check,
@@ -287,12 +300,14 @@ TABLE: Mapping[tuple[State, type[Event]], Transition] = {
     (State.UP, ConfigChanged): _change_server,
     (State.WAITING, Start): _begin_now,
     (State.WAITING, Stop): _stop,
+    (State.WAITING, Restart): _restart,
     (State.WAITING, RetryDue): _retry,
     (State.WAITING, Woke): _retry_now,
     (State.WAITING, NetworkChanged): _retry_now,
     (State.WAITING, ConfigChanged): _change_server,
     (State.NEEDS_YOU, Start): _start_when_needed,
     (State.NEEDS_YOU, Stop): _stop,
+    (State.NEEDS_YOU, Restart): _restart,
     (State.NEEDS_YOU, Answered): _answered,
     (State.NEEDS_YOU, ConnectFailed): _failed_while_asking,
     (State.NEEDS_YOU, Woke): _stay,
@@ -300,12 +315,14 @@ TABLE: Mapping[tuple[State, type[Event]], Transition] = {
     (State.NEEDS_YOU, ConfigChanged): _change_server,
     (State.CLOSING, Start): _want_restart,
     (State.CLOSING, Stop): _want_off,
+    (State.CLOSING, Restart): _want_restart_quietly,
     (State.CLOSING, Closed): _closed,
     (State.CLOSING, Woke): _stay,
     (State.CLOSING, NetworkChanged): _stay,
     (State.CLOSING, ConfigChanged): _change_successor,
     (State.FAILED, Start): _begin,
     (State.FAILED, Stop): _stop,
+    (State.FAILED, Restart): _restart,
     (State.FAILED, Woke): _stay,
     (State.FAILED, NetworkChanged): _stay,
     (State.FAILED, ConfigChanged): _change_server,

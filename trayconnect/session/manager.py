@@ -29,6 +29,7 @@ from trayconnect.session.events import (
     Event,
     NetworkChanged,
     Report,
+    Restart,
     RetryDue,
     Start,
     Stop,
@@ -141,6 +142,10 @@ class Manager:
     def disconnect(self, name: str) -> None:
         self._mail.put(_ToSession(name, Stop()))
 
+    def reconnect(self, name: str) -> None:
+        """A new tunnel in the place of the present one; no page opens for it."""
+        self._mail.put(_ToSession(name, Restart()))
+
     def connect_all(self) -> None:
         self._mail.put(_ToAll(Start()))
 
@@ -241,7 +246,7 @@ class Manager:
         if managed is None:
             logger.debug("no server %s for %s", name, type(event).__name__)
             return
-        if isinstance(event, Start) and (self._leaving or managed.removed):
+        if isinstance(event, Start | Restart) and (self._leaving or managed.removed):
             return
         before = managed.session
         try:

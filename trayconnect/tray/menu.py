@@ -1,21 +1,28 @@
-"""From what is known to what the tray shows. Pure."""
+"""From what is known to what the tray shows. Pure.
+
+The menu: what is wrong with the file, what needs the user, the servers in the file's order with
+their groups as submenus, then what concerns all of them, and the program itself.
+"""
 
 from __future__ import annotations
 
-import textwrap
-import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from trayconnect.ports import Reached
 from trayconnect.session.snapshot import Snapshot
 from trayconnect.session.state import State
+from trayconnect.tray.menu_server import (
+    can_connect,
+    needs_you_line,
+    server_lines,
+    server_submenu,
+)
 from trayconnect.tray.view import Action, IconState, Item, Verb, View
+from trayconnect.tray.words import ADVICE_LINES, INDENT, clip, state_words, wrap
 
-WIDTH = 64
-"""Characters of a line; longer texts are wrapped or clipped, since menus do neither."""
-INDENT = "    "
-ADVICE_LINES = 8
+LEVEL_LIMIT = 20
+"""Servers and groups in one menu; more are divided among submenus, as no screen is high enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,93 +39,16 @@ class Facts:
 
 def build_view(snapshots: Sequence[Snapshot], facts: Facts) -> View:
     """All that the tray shows for these sessions, in their order."""
-    items: list[Item] = [*_file_lines(facts)]
-    for snapshot in snapshots:
-        items.extend(_server_lines(snapshot))
-    if not snapshots:
-        items.append(Item("none", "No servers yet", enabled=False))
-    items.append(Item("separator-all", separator=True))
-    if snapshots:
-        items.append(
-            Item(
-                "connect-all",
-                "Connect all",
-                Action(Verb.CONNECT_ALL),
-                enabled=any(_can_connect(s) for s in snapshots),
-            )
-        )
-        items.append(
-            Item(
-                "disconnect-all",
-                "Disconnect all",
-                Action(Verb.DISCONNECT_ALL),
-                enabled=any(s.is_active for s in snapshots),
-            )
-        )
-        items.append(Item("separator-app", separator=True))
-    items.append(Item("edit", "Edit servers…", Action(Verb.EDIT_SERVERS)))
-    if facts.autostart is not None:
-        autostart = Action(Verb.TOGGLE_AUTOSTART)
-        items.append(Item("autostart", "Start at login", autostart, checked=facts.autostart))
-    items.append(Item("quit", "Quit trayconnect", Action(Verb.QUIT)))
-    return View(_icon(snapshots), _title(snapshots), tuple(items))
-
-
-def state_words(snapshot: Snapshot) -> str:
-    """A session's state, as people say it."""
-    match snapshot.state:
-        case State.OFF:
-            return "off"
-        case State.CONNECTING:
-            return "connecting…"
-        case State.UP if snapshot.is_ready:
-            return "connected"
-        case State.UP if snapshot.reached is Reached.PORT:
-            return "connected, no web page answers yet"
-        case State.UP if snapshot.server.is_direct:
-            return "looking for its page…" if snapshot.problem is None else "its page is silent"
-        case State.UP if snapshot.problem is None:
-            return "logged in, looking for Jupyter…"
-        case State.UP:
-            return "connected, Jupyter is silent"
-        case State.WAITING:
-            return f"retrying at {_clock(snapshot.retry_at or snapshot.since)}"
-        case State.NEEDS_YOU if snapshot.asking:
-            return "waits for your answer"
-        case State.NEEDS_YOU:
-            return "needs you"
-        case State.CLOSING:
-            return "disconnecting…"
-        case State.FAILED:
-            return "failed"
-
-
-def _server_lines(snapshot: Snapshot) -> Iterator[Item]:
-    name = snapshot.name
-    # What a line is comes first in its key: at the end, it could be the end of another's name.
-    on = snapshot.is_active and not _can_connect(snapshot)
-    verb = Verb.DISCONNECT if on else Verb.CONNECT
-    yield Item(
-        f"server {name}", f"{_clip(name)}: {state_words(snapshot)}", Action(verb, name), checked=on
+    items = (
+        *_file_lines(facts),
+        *_needs_you_lines(snapshots),
+        *_server_part(snapshots),
+        *_common_lines(snapshots, facts),
     )
-    if snapshot.page is not None:
-        yield Item(f"open {name}", f"{INDENT}Open", Action(Verb.OPEN, name))
-        yield Item(f"copy {name}", f"{INDENT}Copy link", Action(Verb.COPY_LINK, name))
-    if snapshot.state is State.UP:
-        for forward in snapshot.server.forwards:
-            if forward.open:
-                text = f"{INDENT}Open {_clip(forward.name)}"
-                action = Action(Verb.OPEN, name, forward.name)
-                yield Item(f"forward {name}\n{forward.name}", text, action)
-    if snapshot.state is State.WAITING:
-        yield Item(f"retry {name}", f"{INDENT}Try now", Action(Verb.CONNECT, name))
-    if snapshot.problem is not None:
-        title = f"{INDENT}⚠ {_clip(snapshot.problem.title)}"
-        yield Item(f"problem {name}", title, Action(Verb.SHOW_PROBLEM, name))
-        for number, line in enumerate(_wrap(snapshot.problem.advice)):
-            yield Item(f"advice {number} {name}", f"{INDENT}{INDENT}{line}", enabled=False)
-    if snapshot.is_active and not on:
-        yield Item(f"off {name}", f"{INDENT}Dismiss", Action(Verb.DISCONNECT, name))
+    return View(_icon(snapshots), _title(snapshots), items)
+
+
+# --- the parts of the menu, from the top --------------------------------------------------------
 
 
 def _file_lines(facts: Facts) -> Iterator[Item]:
@@ -130,16 +60,124 @@ def _file_lines(facts: Facts) -> Iterator[Item]:
     then = "the last good one is in force" if facts.file_in_force else "click to mend it"
     yield Item("file", f"⚠ The server file has {what}; {then}", edit)
     for number, problem in enumerate(facts.file_problems[:ADVICE_LINES]):
-        for part, line in enumerate(_wrap(problem)):
+        for part, line in enumerate(wrap(problem)):
             yield Item(f"file {number} {part}", f"{INDENT}{line}", enabled=False)
     yield Item("separator-file", separator=True)
 
 
-def _can_connect(snapshot: Snapshot) -> bool:
-    """Whether a click on its line means to connect: it is off, or it waits for just that click."""
-    if snapshot.state is State.NEEDS_YOU:
-        return not snapshot.asking
-    return snapshot.state in (State.OFF, State.CLOSING, State.FAILED)
+def _needs_you_lines(snapshots: Sequence[Snapshot]) -> Iterator[Item]:
+    """Also for those that a submenu hides."""
+    waiting = [s for s in snapshots if s.state is State.NEEDS_YOU]
+    for snapshot in waiting[:LEVEL_LIMIT]:
+        yield needs_you_line(snapshot)
+    if waiting:
+        yield Item("separator-needs", separator=True)
+
+
+def _server_part(snapshots: Sequence[Snapshot]) -> Iterator[Item]:
+    """Every server in the file's order; a group stands where its first member does."""
+    if not snapshots:
+        yield Item("none", "No servers yet", enabled=False)
+        return
+    groups: dict[str, list[Snapshot]] = {}
+    entries: list[Snapshot | str] = []
+    for snapshot in snapshots:
+        group = snapshot.server.group
+        if group is None:
+            entries.append(snapshot)
+            continue
+        if group not in groups:
+            entries.append(group)
+        groups.setdefault(group, []).append(snapshot)
+    if len(entries) > LEVEL_LIMIT:
+        alone = [s for s in entries if isinstance(s, Snapshot) and s.state is not State.OFF]
+        yield from _active_lines(alone)
+    yield from _level(entries, groups)
+
+
+def _common_lines(snapshots: Sequence[Snapshot], facts: Facts) -> Iterator[Item]:
+    yield Item("separator-all", separator=True)
+    if snapshots:
+        connectable = any(can_connect(s) for s in snapshots)
+        active = any(s.is_active for s in snapshots)
+        connect, disconnect = Action(Verb.CONNECT_ALL), Action(Verb.DISCONNECT_ALL)
+        yield Item("connect-all", "Connect all", connect, enabled=connectable)
+        yield Item("disconnect-all", "Disconnect all", disconnect, enabled=active)
+        yield Item("separator-app", separator=True)
+    yield Item("edit", "Edit servers…", Action(Verb.EDIT_SERVERS))
+    if facts.autostart is not None:
+        autostart = Action(Verb.TOGGLE_AUTOSTART)
+        yield Item("autostart", "Start at login", autostart, checked=facts.autostart)
+    yield Item("quit", "Quit trayconnect", Action(Verb.QUIT))
+
+
+# --- servers and their groups -------------------------------------------------------------------
+
+
+def _active_lines(snapshots: Sequence[Snapshot]) -> Iterator[Item]:
+    """Where the servers are divided among submenus, those in use come first, in full."""
+    for snapshot in snapshots[:LEVEL_LIMIT]:
+        yield from server_lines(snapshot)
+    if snapshots:
+        yield Item("separator-active", separator=True)
+
+
+def _level(entries: Sequence[Snapshot | str], groups: dict[str, list[Snapshot]]) -> Iterator[Item]:
+    """One menu of servers and groups, divided evenly where there are too many for it."""
+    if len(entries) > LEVEL_LIMIT:
+        parts = -(-len(entries) // LEVEL_LIMIT)
+        size = -(-len(entries) // min(parts, LEVEL_LIMIT))
+        for start in range(0, len(entries), size):
+            part = entries[start : start + size]
+            text = f"{clip(_name(part[0]), 28)} … {clip(_name(part[-1]), 28)}"
+            yield Item(f"part {start}", text, children=tuple(_level(part, groups)))
+        return
+    for entry in entries:
+        if isinstance(entry, Snapshot):
+            yield from server_lines(entry)
+        else:
+            yield _group(entry, groups[entry])
+    off = [s for s in entries if isinstance(s, Snapshot) and s.state is State.OFF]
+    if off:
+        # Those in use have theirs right below them.
+        details = [Item(f"details {s.name}", clip(s.name), children=tuple(server_submenu(s)))
+                   for s in off]  # fmt: skip
+        yield Item("details", "Details of those that are off", children=tuple(details))
+
+
+def _group(name: str, members: Sequence[Snapshot]) -> Item:
+    connectable = any(can_connect(s) for s in members)
+    active = any(s.is_active for s in members)
+    connect = Action(Verb.CONNECT_GROUP, group=name)
+    disconnect = Action(Verb.DISCONNECT_GROUP, group=name)
+    children = (
+        *_level(members, {}),
+        Item("separator-group", separator=True),
+        Item("connect-group", "Connect all of these", connect, enabled=connectable),
+        Item("disconnect-group", "Disconnect all of these", disconnect, enabled=active),
+    )
+    return Item(f"group {name}", f"{clip(name)}{_summary(members)}", children=children)
+
+
+def _summary(members: Sequence[Snapshot]) -> str:
+    """What goes on behind a group's line, most pressing first."""
+    counts = Counter(_icon_of(s) for s in members)
+    words = {
+        IconState.NEEDS_YOU: "needs you",
+        IconState.FAILED: "failed",
+        IconState.CONNECTING: "connecting",
+        IconState.SILENT: "silent",
+        IconState.UP: "connected",
+    }
+    parts = [f"{counts[state]} {text}" for state, text in words.items() if counts[state]]
+    return f": {', '.join(parts)}" if parts else ""
+
+
+def _name(entry: Snapshot | str) -> str:
+    return entry.name if isinstance(entry, Snapshot) else entry
+
+
+# --- the icon and its tooltip -------------------------------------------------------------------
 
 
 def _icon(snapshots: Sequence[Snapshot]) -> IconState:
@@ -178,21 +216,6 @@ def _title(snapshots: Sequence[Snapshot]) -> str:
     active = [s for s in snapshots if s.state is not State.OFF]
     if not active:
         return "trayconnect: not connected"
-    lines = [f"{_clip(s.name, 40)}: {state_words(s)}" for s in active[:5]]
+    lines = [f"{clip(s.name, 40)}: {state_words(s)}" for s in active[:5]]
     more = len(active) - len(lines)
     return "\n".join([*lines, f"and {more} more"] if more else lines)
-
-
-def _clip(text: str, width: int = WIDTH) -> str:
-    return text if len(text) <= width else text[: width - 1] + "…"
-
-
-def _wrap(text: str) -> list[str]:
-    """Lines that fit; those of the text itself are kept, since a command or a fingerprint has one
-    to itself."""
-    lines = [line for part in text.splitlines() for line in textwrap.wrap(part, WIDTH)]
-    return lines if len(lines) <= ADVICE_LINES else [*lines[: ADVICE_LINES - 1], "…"]
-
-
-def _clock(seconds: float) -> str:
-    return time.strftime("%H:%M:%S", time.localtime(seconds))

@@ -23,7 +23,14 @@ class Verb(enum.Enum):
     DISCONNECT = "disconnect"
     OPEN = "open"
     COPY_LINK = "copy-link"
+    RECONNECT = "reconnect"
+    ANSWER = "answer"
+    """Bring the question that waits to the front."""
     SHOW_PROBLEM = "show-problem"
+    COPY_DIAGNOSTICS = "copy-diagnostics"
+    SHOW_LOG = "show-log"
+    CONNECT_GROUP = "connect-group"
+    DISCONNECT_GROUP = "disconnect-group"
     CONNECT_ALL = "connect-all"
     DISCONNECT_ALL = "disconnect-all"
     EDIT_SERVERS = "edit-servers"
@@ -33,11 +40,12 @@ class Verb(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What a click means; `server` and `forward` are names from the file."""
+    """What a click means; `server`, `forward` and `group` are names from the file."""
 
     verb: Verb
     server: str = ""
     forward: str = ""
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,88 @@
+"""Shows a longer text in a window of its own, to read and to copy."""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import threading
+
+from trayconnect.desktop import helpers, programs
+from trayconnect.errors import Problem, ProblemError
+
+logger = logging.getLogger(__name__)
+
+_OPEN_AT_MOST = 10
+_END_LIMIT = 5.0
+
+
+class TextViews:
+    """Windows that stay until the user closes them, or the app ends.
+
+    `command`: the helper, for tests."""
+
+    def __init__(self, icon: str = "", command: list[str] | None = None) -> None:
+        self._icon = icon
+        self._command = command or helpers.helper_command(helpers.TEXT)
+        self._lock = threading.Lock()
+        self._open: list[subprocess.Popen[bytes]] = []
+        self._closed = False
+
+    def show(self, title: str, text: str, *, at_end: bool = False) -> None:
+        """Open a window with that text, at its end if so asked; returns at once.
+
+        Raises `ProblemError` where there can be no window."""
+        if not (helpers.has_display() and helpers.has_tkinter()):
+            raise ProblemError(_no_window("tkinter or a display is missing"))
+        told = {"title": title, "text": text, "at_end": at_end, "icon": self._icon}
+        data = json.dumps(told).encode()
+        with self._lock:
+            self._open = [window for window in self._open if window.poll() is None]
+            if self._closed:
+                return
+            if len(self._open) >= _OPEN_AT_MOST:
+                _end(self._open.pop(0))
+            try:
+                window = subprocess.Popen(
+                    self._command,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    env=helpers.helper_environment(),
+                    creationflags=programs.no_console(),
+                )
+            except OSError as error:
+                raise ProblemError(_no_window(str(error))) from error
+            self._open.append(window)
+        # The helper reads all of it before it does anything else, so this does not wait for long;
+        # its stdin stays open no longer, and nothing of it is read.
+        assert window.stdin is not None
+        try:
+            with window.stdin as pipe:
+                pipe.write(data)
+        except OSError as error:
+            logger.warning("a window with a text ended at once: %s", error)
+
+    def close(self) -> None:
+        """Close the windows and reap their processes. Never raises; may be called twice."""
+        with self._lock:
+            self._closed = True
+            windows, self._open = self._open, []
+        for window in windows:
+            _end(window)
+
+
+def _end(window: subprocess.Popen[bytes]) -> None:
+    window.kill()
+    try:
+        window.wait(_END_LIMIT)
+    except subprocess.TimeoutExpired:
+        logger.warning("a window with a text does not end")
+
+
+def _no_window(detail: str) -> Problem:
+    return Problem(
+        "No window can be shown",
+        "Install python3-tk, or use the commands: trayconnect --help",
+        detail=detail,
+    )

@@ -1,0 +1,108 @@
+"""What the lines of the menu do."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from trayconnect import diagnostics, logs
+from trayconnect.desktop.editor import open_in_editor
+from trayconnect.desktop.text_view import TextViews
+from trayconnect.errors import Problem, ProblemError
+from trayconnect.orders import Orders
+from trayconnect.ports import Autostart, Notifier, Prompter, Urgency
+from trayconnect.server_file import ServerFile
+from trayconnect.session.snapshot import Snapshot
+from trayconnect.tray.view import Action, Verb
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class MenuActions:
+    """Carries out one action after another, on the thread that calls it. Never raises."""
+
+    orders: Orders
+    file: ServerFile
+    autostart: Autostart
+    prompter: Prompter
+    notifier: Notifier
+    views: TextViews
+    refresh: Callable[[], None]
+    quit: Callable[[], None]
+
+    def __call__(self, action: Action) -> None:
+        verbs: Mapping[Verb, Callable[[Action], object]] = {
+            Verb.CONNECT: lambda a: self.orders.connect(a.server),
+            Verb.DISCONNECT: lambda a: self.orders.disconnect(a.server),
+            Verb.OPEN: lambda a: self.orders.open(a.server, a.forward),
+            Verb.COPY_LINK: lambda a: self.orders.copy_link(a.server),
+            Verb.RECONNECT: lambda a: self.orders.reconnect(a.server),
+            Verb.ANSWER: lambda _: self.prompter.bring_to_front(),
+            Verb.SHOW_PROBLEM: self._show_problem,
+            Verb.COPY_DIAGNOSTICS: self._copy_diagnostics,
+            Verb.SHOW_LOG: self._show_log,
+            Verb.CONNECT_GROUP: lambda a: self.orders.connect_group(a.group),
+            Verb.DISCONNECT_GROUP: lambda a: self.orders.disconnect_group(a.group),
+            Verb.CONNECT_ALL: lambda _: self.orders.manager.connect_all(),
+            Verb.DISCONNECT_ALL: lambda _: self.orders.manager.disconnect_all(),
+            Verb.EDIT_SERVERS: self._edit_servers,
+            Verb.TOGGLE_AUTOSTART: self._toggle_autostart,
+            Verb.QUIT: lambda _: self.quit(),
+        }
+        try:
+            verbs[action.verb](action)
+        except ProblemError as error:
+            problem = error.problem
+            logger.warning("%s: %s (%s)", action.verb.value, problem, problem.detail)
+            self.notifier.notify(problem.title, problem.advice, Urgency.CRITICAL)
+
+    def _snapshot(self, action: Action) -> Snapshot:
+        snapshot = self.orders.manager.snapshot(action.server)
+        if snapshot is None:
+            raise ProblemError(
+                Problem(f"{action.server} is no longer in the server file", "Add it there again")
+            )
+        return snapshot
+
+    def _show_problem(self, action: Action) -> None:
+        snapshot = self._snapshot(action)
+        problem = snapshot.problem
+        if problem is None:  # it went away before the click
+            return
+        parts = (problem.title, problem.advice, problem.detail and f"Details:\n{problem.detail}")
+        text = "\n\n".join(part for part in parts if part)
+        try:
+            self.views.show(f"{snapshot.name}: what went wrong", diagnostics.scrub(text))
+        except ProblemError:
+            self.notifier.notify(snapshot.name, f"{problem.title}\n{problem.advice}")
+
+    def _copy_diagnostics(self, action: Action) -> None:
+        snapshot = self._snapshot(action)
+        text = diagnostics.server_report(snapshot, logs.read(), diagnostics.system_lines())
+        self.orders.copy(text)
+        self.notifier.notify(
+            f"{snapshot.name}: diagnostics copied", "They are on the clipboard, without secrets"
+        )
+
+    def _show_log(self, action: Action) -> None:
+        snapshot = self._snapshot(action)
+        text = diagnostics.log_of(logs.read(), snapshot.name, diagnostics.VIEW_RECORDS)
+        try:
+            self.views.show(
+                f"{snapshot.name}: log", text or f"Nothing yet in {logs.log_file()}", at_end=True
+            )
+        except ProblemError:
+            open_in_editor(logs.log_file())
+
+    def _edit_servers(self, _action: Action) -> None:
+        self.file.create()
+        open_in_editor(self.file.path)
+
+    def _toggle_autostart(self, _action: Action) -> None:
+        if self.autostart.is_on():
+            self.autostart.turn_off()
+        else:
+            self.autostart.turn_on()
+        self.refresh()
