@@ -17,6 +17,8 @@ from tests.support.running import LIMIT, RunningApp
 from tests.support.servers import make_server
 from tests.support.sshd import Sshd
 from tests.support.xvfb import wait_for
+from trayconnect.config.model import Server
+from trayconnect.errors import Problem
 from trayconnect.ports import Page, Reached
 from trayconnect.session.snapshot import Snapshot
 from trayconnect.session.state import State
@@ -24,6 +26,8 @@ from trayconnect.tray.menu import Facts, build_view
 from trayconnect.tray.view import IconState, Item
 
 PROMPT = "trayconnect: GPU box"
+LOG = "GPU box: log"
+PROBLEM = "GPU box: what went wrong"
 
 
 @pytest.fixture
@@ -119,9 +123,29 @@ def click_through(
 
     wait_for(lambda: colours(desktop) > 100, "JupyterLab to be drawn", LIMIT)
     desktop.open_menu(IconState.UP)
-    desktop.choose(shown(State.UP, State.OFF), "copy GPU box")
+    desktop.choose(shown(State.UP, State.OFF), "more GPU box", "copy")
     link = wait_for(lambda: desktop.screen.selection("CLIPBOARD"), "the link", LIMIT)
     assert link == f"http://127.0.0.1:{port}/lab?token={jupyter.token}"
+
+    desktop.open_menu(IconState.UP)
+    desktop.choose(shown(State.UP, State.OFF), "more GPU box", "diagnostics")
+    wait_for(lambda: desktop.screen.selection("CLIPBOARD") != link, "the diagnostics", LIMIT)
+    report = desktop.screen.selection("CLIPBOARD")
+    assert "state: up, reached logged_in" in report
+    assert jupyter.token not in report
+
+    desktop.open_menu(IconState.UP)
+    desktop.choose(shown(State.UP, State.OFF), "more GPU box", "log")
+    desktop.screen.focus(desktop.screen.wait_window(LOG, LIMIT))
+    desktop.screen.close_window(LOG)
+    desktop.screen.wait_no_window(LOG, LIMIT)
+
+    before = app.status()["attempt"]
+    desktop.open_menu(IconState.UP)
+    desktop.choose(shown(State.UP, State.OFF), "more GPU box", "reconnect")
+    wait_for(lambda: app.status()["attempt"] > before, "a new attempt", LIMIT)
+    desktop.wait_icon(IconState.UP)
+    assert app.status()["reached"] == "logged_in"
 
     desktop.open_menu(IconState.UP)
     desktop.choose(shown(State.UP, State.OFF), "server GPU box")
@@ -134,6 +158,45 @@ def click_through(
     desktop.choose(shown(State.OFF, State.OFF), "quit")
     assert app.wait() == 0
     desktop.wait_no_icon(IconState.OFF)
+
+
+def test_a_problem_in_a_group_is_shown_in_a_window(desktop: Desktop) -> None:
+    grouped = make_server("GPU box", group="Lab")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        servers = (
+            f"servers:\n  - {{name: GPU box, group: Lab, host: 127.0.0.1, local_port: {port}}}\n"
+        )
+        with RunningApp(servers, tray=True, env=desktop.env) as app:
+            desktop.open_menu(IconState.OFF)
+            desktop.choose(lines(app, grouped), "group Lab", "connect-group")
+            desktop.open_menu(IconState.FAILED)
+            desktop.choose(lines(app, grouped), "group Lab", "more GPU box", "problem")
+            desktop.screen.wait_window(PROBLEM, LIMIT)
+            desktop.screen.close_window(PROBLEM)
+            desktop.screen.wait_no_window(PROBLEM, LIMIT)
+            desktop.open_menu(IconState.FAILED)
+            desktop.choose(lines(app, grouped), "group Lab", "disconnect-group")
+            wait_for(lambda: app.status()["state"] == "off", "off", LIMIT)
+
+
+def lines(app: RunningApp, server: Server) -> tuple[Item, ...]:
+    """The lines of the menu as it is now, with that server in it."""
+    status = app.status()
+    problem = status["problem"]
+    snapshot = Snapshot(
+        server=server,
+        state=State(status["state"]),
+        since=0,
+        attempt=1,
+        reached=None,
+        page=None,
+        problem=Problem(**problem) if problem else None,
+        retry_at=None,
+        asking=False,
+        latency=None,
+    )
+    return build_view([snapshot], Facts(autostart=False)).items
 
 
 def test_start_at_login_is_a_tick_that_the_system_remembers(desktop: Desktop) -> None:

@@ -18,6 +18,7 @@ from trayconnect.session.effects import (
     Close,
     Drop,
     Effect,
+    Forget,
     Notify,
     Open,
     OpenBrowser,
@@ -274,7 +275,7 @@ def test_a_declined_question_turns_it_off() -> None:
     session, effects = run(Start(), Asked(1, QUESTION), Answered(1, None))
     assert (session.state, effects) == (State.CLOSING, [Close(2)])
     session, effects = run(Closed(2), session=session)
-    assert (session.state, session.problem, effects) == (State.OFF, None, [])
+    assert (session.state, session.problem, effects) == (State.OFF, None, [Forget(SERVER)])
 
 
 def test_an_attempt_may_fail_while_it_asks() -> None:
@@ -356,6 +357,15 @@ def test_a_restart_closes_and_opens_again(before: tuple[Event, ...]) -> None:
     assert effects == [Open(session.attempt, SERVER)]
     _, effects = run(*ready(session.attempt), session=session)
     assert effects == ([OpenBrowser(PAGE)] if owed else [])
+
+
+def test_only_a_disconnect_forgets_what_logs_in_again() -> None:
+    session, _ = run(*UP, Restart())
+    _, effects = run(Closed(session.attempt), session=session)
+    assert not any(isinstance(effect, Forget) for effect in effects)
+    session, _ = run(*UP, Restart(), Stop())
+    _, effects = run(Closed(session.attempt), session=session)
+    assert effects == [Forget(SERVER)]
 
 
 def test_a_restart_of_one_that_is_off_begins_without_a_page() -> None:

@@ -29,6 +29,13 @@ class Close:
 
 
 @dataclass(frozen=True, slots=True)
+class Forget:
+    """The user is done with it: drop what was kept to log in again by itself."""
+
+    server: Server
+
+
+@dataclass(frozen=True, slots=True)
 class RetryAfter:
     """Report `RetryDue(attempt)` in so many seconds."""
 
@@ -60,4 +67,4 @@ class Notify:
     urgency: Urgency = Urgency.NORMAL
 
 
-Effect = Open | Drop | Close | RetryAfter | Update | Check | OpenBrowser | Notify
+Effect = Open | Drop | Close | Forget | RetryAfter | Update | Check | OpenBrowser | Notify

@@ -18,6 +18,7 @@ from trayconnect.session.effects import (
     Close,
     Drop,
     Effect,
+    Forget,
     Notify,
     Open,
     OpenBrowser,
@@ -253,7 +254,7 @@ def _closed(session: Session, _event: Closed, moment: Moment) -> Outcome:
     settled = replace(session, server=server, successor=None, restart=False, failures=0)
     if session.restart:
         return _open(settled, moment)
-    return _enter(settled, State.OFF, moment), ()
+    return _enter(settled, State.OFF, moment), (Forget(session.server),)
 
 
 def _replace_server(session: Session, event: ConfigChanged, _moment: Moment) -> Outcome:

@@ -18,6 +18,7 @@ from trayconnect.session.effects import (
     Close,
     Drop,
     Effect,
+    Forget,
     Notify,
     Open,
     OpenBrowser,
@@ -263,6 +264,9 @@ class Manager:
             self._carry_out(name, managed, effect)
 
     def _carry_out(self, name: str, managed: _Managed, effect: Effect) -> None:
+        if isinstance(effect, Forget):  # its runner has ended
+            self._peers.connector(effect.server).forget(effect.server)
+            return
         if managed.runner is None:
             managed.runner = Runner(name, self._peers, self._reporter(name))
         runner = managed.runner

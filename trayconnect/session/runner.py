@@ -101,7 +101,6 @@ class Runner:
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._live: Live | None = None
         self._forwarding: Forwarding | None = None
-        self._server: Server | None = None
         self._thread = threading.Thread(target=self._run, name=f"tc-session {name}", daemon=True)
         self._thread.start()
 
@@ -115,7 +114,7 @@ class Runner:
 
     def open(self, attempt: int, server: Server) -> None:
         live = Live(attempt, server, Cancel())
-        self._live, self._server = live, server
+        self._live = live
         self._jobs.put(lambda: self._open(live))
 
     def drop(self) -> None:
@@ -257,8 +256,6 @@ class Runner:
                 forwarding.close()
             if live and live.tunnel:
                 live.tunnel.close()
-            if self._server:
-                self._peers.connector(self._server).forget(self._server)
         finally:
             self._report(Closed(attempt))
 
