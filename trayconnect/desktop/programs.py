@@ -40,14 +40,25 @@ def no_console() -> int:
         return 0
 
 
+def version(argv: Sequence[str], *, timeout: float) -> str:
+    """What a program says of itself, on stdout or stderr (as ssh does), without line ends at the
+    edges. Raises `ProgramError` like `run`."""
+    return _run(argv, b"", timeout, merged=True).decode(errors="replace").strip()
+
+
 def run(argv: Sequence[str], *, stdin: bytes = b"", timeout: float) -> bytes:
     """Run a program to its end and return its output. Raises `ProgramError`, also when
     `timeout` seconds pass; then it is killed."""
+    return _run(argv, stdin, timeout, merged=False)
+
+
+def _run(argv: Sequence[str], stdin: bytes, timeout: float, *, merged: bool) -> bytes:
     try:
         done = subprocess.run(
             argv,
             input=stdin,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT if merged else subprocess.PIPE,
             env=clean_environment(),
             timeout=timeout,
             creationflags=no_console(),
@@ -56,7 +67,8 @@ def run(argv: Sequence[str], *, stdin: bytes = b"", timeout: float) -> bytes:
     except subprocess.TimeoutExpired as error:
         raise ProgramError(f"{argv[0]} did not finish within {timeout:g} s") from error
     except subprocess.CalledProcessError as error:
-        text = error.stderr.decode(errors="replace").strip()[:500]
+        said = error.stderr if error.stderr is not None else error.stdout
+        text = said.decode(errors="replace").strip()[:500]
         raise ProgramError(f"{argv[0]} ended with status {error.returncode}: {text}") from error
     except OSError as error:
         raise ProgramError(f"{argv[0]} could not be started: {error.strerror}") from error

@@ -1,0 +1,238 @@
+"""What is known about this machine: a line for each thing that a tunnel or the tray depends on.
+
+Each look is bounded in time, changes nothing, and tells no secret."""
+
+from __future__ import annotations
+
+import enum
+import os
+import shutil
+import stat
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trayconnect import logs
+from trayconnect.config.problems import ConfigError
+from trayconnect.config.yaml_file import load
+from trayconnect.control.client import ControlClient, NotRunningError
+from trayconnect.control.protocol import Command, Request
+from trayconnect.desktop import helpers, programs
+from trayconnect.desktop.autostart import autostart
+from trayconnect.desktop.secrets import KeyringSecrets
+from trayconnect.errors import ProblemError
+from trayconnect.tray.chain import Report, Way
+from trayconnect.tray.look import tray_report
+from trayconnect.tunnel.agent import Agent
+from trayconnect.tunnel.identities import default_identity_files
+from trayconnect.tunnel.keyfile import KeyFile, PassphraseNeededError, read_key_file
+from trayconnect.tunnel.known_hosts import parse
+from trayconnect.tunnel.known_hosts_store import KnownHosts
+
+_VERSION_LIMIT = 5.0
+
+
+class Mark(enum.Enum):
+    """How good a finding is."""
+
+    OK = "ok"
+    NOTE = "note"
+    """Not needed by everybody, or nothing to do about."""
+    PROBLEM = "PROBLEM"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at; `advice` says what to do about it."""
+
+    mark: Mark
+    subject: str
+    text: str
+    advice: str = ""
+
+    def lines(self) -> Iterator[str]:
+        """For a terminal."""
+        yield f"{self.mark.value:<8} {self.subject:<12} {self.text}"
+        for line in self.advice.splitlines():
+            yield f"{'':<8} {'':<12}   {line}"
+
+
+Look = Callable[[], Iterator[Finding]]
+
+
+def examine_machine(config: Path, control: ControlClient) -> Iterator[Finding]:
+    """All findings, each as soon as it is made. A look that fails is a finding, too."""
+    looks: Sequence[tuple[str, Look]] = (
+        ("server file", lambda: _server_file(config)),
+        ("app", lambda: _app(control)),
+        ("tray", lambda: _tray(control)),
+        ("questions", _questions),
+        ("keyring", _keyring),
+        ("agent", _agent),
+        ("ssh", _ssh),
+        ("keys", _keys),
+        ("known hosts", _known_hosts),
+        ("login", _at_login),
+        ("log", _log),
+    )
+    for subject, look in looks:
+        try:
+            yield from look()
+        except Exception as error:  # noqa: BLE001 - the others must still be told
+            yield Finding(Mark.PROBLEM, subject, f"could not be looked at: {error!r}")
+
+
+def _server_file(path: Path) -> Iterator[Finding]:
+    subject = "server file"
+    try:
+        count = len(load(path).servers)
+    except ConfigError as error:
+        advice = "\n".join(str(problem) for problem in error.problems)
+        yield Finding(Mark.PROBLEM, subject, f"{path} cannot be used", advice)
+        return
+    yield Finding(Mark.OK, subject, f"{path}: {count} server{'' if count == 1 else 's'}")
+    if sys.platform != "win32" and path.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        text = f"{path} can be written by others, who could send you anywhere"
+        yield Finding(Mark.PROBLEM, subject, text, f"chmod go-w {path}")
+
+
+def _app(control: ControlClient) -> Iterator[Finding]:
+    try:
+        data = _asked(control, Command.STATUS)
+    except NotRunningError:
+        yield Finding(Mark.NOTE, "app", "is not running")
+        return
+    except ProblemError as error:
+        yield Finding(Mark.PROBLEM, "app", error.problem.title, error.problem.advice)
+        return
+    states = [server["state"] for server in data["servers"]]
+    yield Finding(Mark.OK, "app", f"is running; {states.count('up')} of {len(states)} up")
+
+
+def _tray(control: ControlClient) -> Iterator[Finding]:
+    try:
+        told = _asked(control, Command.TRAY)
+    except ProblemError:
+        found = tray_report()
+    else:
+        if told is None:
+            yield Finding(Mark.NOTE, "tray", "the app runs without an icon, as it was told to")
+            return
+        found = Report(Way(told["way"]), told["reason"], told["host"], told["shown"])
+    good = found.way is not Way.NONE and found.shown is not False
+    shown = {True: ", and shows the icon", False: ", but nobody shows the icon", None: ""}
+    text = f"{found.way.value}: {found.reason}{shown[found.shown]}"
+    advice = "" if good else "A status window and the commands work without it"
+    yield Finding(Mark.OK if good else Mark.NOTE, "tray", text, advice)
+
+
+def _asked(control: ControlClient, command: Command) -> Any:  # noqa: ANN401 - JSON
+    reply = control.call(Request(command))
+    if reply.problem is not None:
+        raise ProblemError(reply.problem)
+    return reply.data
+
+
+def _questions() -> Iterator[Finding]:
+    if helpers.has_display() and helpers.has_tkinter():
+        yield Finding(Mark.OK, "questions", "are asked in windows, by Tk")
+        return
+    lack = "Tk is missing" if helpers.has_display() else "there is no display for Tk"
+    advice = "On Debian and Ubuntu: apt install python3-tk" if helpers.has_screen() else ""
+    dialog = next((name for name in ("zenity", "kdialog") if shutil.which(name)), None)
+    if helpers.has_screen() and dialog is not None:
+        yield Finding(Mark.NOTE, "questions", f"are asked by {dialog}, as {lack}", advice)
+    else:
+        yield Finding(Mark.NOTE, "questions", f"are asked on a terminal, as {lack}", advice)
+
+
+def _keyring() -> Iterator[Finding]:
+    try:
+        KeyringSecrets().get("trayconnect doctor", "nobody")
+    except ProblemError as error:
+        yield Finding(Mark.NOTE, "keyring", error.problem.title, error.problem.advice)
+    else:
+        yield Finding(Mark.OK, "keyring", "answers, and can keep passwords")
+
+
+def _agent() -> Iterator[Finding]:
+    path = os.environ.get("SSH_AUTH_SOCK")
+    if not path and sys.platform != "win32":
+        yield Finding(Mark.NOTE, "agent", "none: SSH_AUTH_SOCK is not set")
+        return
+    with Agent(path) as agent:
+        if not agent.is_there:
+            yield Finding(Mark.PROBLEM, "agent", f"nothing answers on {path or 'its pipe'}")
+            return
+        keys = agent.keys()
+    names = ", ".join(f"{key.get_name()} {key.comment}".strip() for key in keys)
+    yield Finding(Mark.OK if keys else Mark.NOTE, "agent", names or "it holds no keys")
+
+
+def _ssh() -> Iterator[Finding]:
+    path = shutil.which("ssh")
+    if path is None:
+        text = "OpenSSH is not installed: ~/.ssh/config is read by trayconnect alone"
+        yield Finding(Mark.NOTE, "ssh", text)
+        return
+    version = programs.version([path, "-V"], timeout=_VERSION_LIMIT)
+    yield Finding(Mark.OK, "ssh", f"{path}, {version}")
+
+
+def _keys() -> Iterator[Finding]:
+    found = False
+    for path in default_identity_files():
+        if not path.exists():
+            continue
+        found = True
+        try:
+            file = read_key_file(path)
+            kind = _kind(file)
+        except ProblemError as error:
+            yield Finding(Mark.PROBLEM, "keys", error.problem.title, error.problem.advice)
+        else:
+            yield Finding(Mark.OK, "keys", f"{path}: {kind}")
+    if not found:
+        yield Finding(Mark.NOTE, "keys", "there are none of the usual ones in ~/.ssh")
+
+
+def _kind(file: KeyFile) -> str:
+    try:
+        return file.decrypt().get_name()
+    except PassphraseNeededError:
+        name = file.public.type if file.public is not None else "a key"
+        return f"{name}, encrypted"
+
+
+def _known_hosts() -> Iterator[Finding]:
+    files = KnownHosts.default()
+    for path in (*files.read_only, files.own):
+        if not path.is_file():
+            continue
+        data = path.read_bytes()
+        lines = [line for line in data.split(b"\n") if line.strip() and line.strip()[:1] != b"#"]
+        usable = len(list(parse(data, path)))
+        if usable == len(lines):
+            yield Finding(Mark.OK, "known hosts", f"{path}: {usable} keys")
+        else:
+            text = f"{path}: {usable} keys, and {len(lines) - usable} lines that make no sense"
+            yield Finding(Mark.NOTE, "known hosts", text, "The log names them")
+
+
+def _at_login() -> Iterator[Finding]:
+    on = autostart().is_on()
+    text = "trayconnect starts" if on else "trayconnect does not start by itself"
+    yield Finding(Mark.OK if on else Mark.NOTE, "login", text)
+
+
+def _log() -> Iterator[Finding]:
+    path = logs.log_file()
+    if not path.exists():
+        yield Finding(Mark.NOTE, "log", f"{path} is not there yet")
+        return
+    if sys.platform != "win32" and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        yield Finding(Mark.PROBLEM, "log", f"{path} is open to others", f"chmod 600 {path}")
+        return
+    yield Finding(Mark.OK, "log", str(path))
