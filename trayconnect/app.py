@@ -45,7 +45,7 @@ from trayconnect.session.snapshot import Snapshot
 from trayconnect.tray.backend import make_tray
 from trayconnect.tray.icon import icons_folder
 from trayconnect.tray.menu import Facts, build_view
-from trayconnect.tray.tray_icon import TrayIcon
+from trayconnect.tray.tray_icon import Tray
 from trayconnect.tray.view import Action, Verb
 from trayconnect.tunnel.connector import SshConnector
 from trayconnect.tunnel.known_hosts_store import KnownHosts
@@ -88,7 +88,7 @@ class App:
         self._stops: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._stopping = threading.Event()
         self._refreshing = threading.Lock()
-        self._tray: TrayIcon | None = None
+        self._tray: Tray | None = None
 
     def stop(self, reason: str = "asked to") -> None:
         """Disconnect everything and let `run` return; itself returns at once. `reason` is for the
@@ -191,7 +191,7 @@ class App:
             return stack.enter_context(closing(SystemBrowser()))
         return NoBrowser()
 
-    def _make_tray(self) -> TrayIcon | None:
+    def _make_tray(self) -> Tray | None:
         try:
             return make_tray(self._act, self._no_host)
         except ProblemError as error:

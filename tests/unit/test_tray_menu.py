@@ -13,7 +13,7 @@ from trayconnect.errors import Problem
 from trayconnect.ports import Page, Reached
 from trayconnect.session.snapshot import Snapshot
 from trayconnect.session.state import State
-from trayconnect.tray.menu import WIDTH, Facts, build_view, state_words
+from trayconnect.tray.menu import WIDTH, Facts, build_view, primary, state_words
 from trayconnect.tray.view import Action, IconState, Item, Verb
 
 PAGE = Page("http://127.0.0.1:18888/lab", "s3cr3t")
@@ -230,3 +230,31 @@ def test_the_tooltip_names_what_is_on_and_stays_short() -> None:
     title = build_view(many, Facts()).title
     assert title.splitlines()[0] == "s0: connected"
     assert title.splitlines()[-1] == "and 4 more"
+
+
+B = replace(READY, server=make_server("B"))
+A_PROBLEM = Facts(file_problems=("servers.yaml:1:1: no",))
+
+
+@pytest.mark.parametrize(
+    ("snapshots", "facts", "expected"),
+    [
+        ([], NOTHING, Action(Verb.EDIT_SERVERS)),
+        ([READY], A_PROBLEM, Action(Verb.EDIT_SERVERS)),
+        ([snap()], NOTHING, Action(Verb.CONNECT, "GPU box")),
+        ([snap(state=State.FAILED, problem=SILENT)], NOTHING, Action(Verb.CONNECT, "GPU box")),
+        ([snap(state=State.WAITING)], NOTHING, Action(Verb.CONNECT, "GPU box")),
+        ([snap(state=State.CONNECTING)], NOTHING, Action(Verb.SHOW_STATUS)),
+        ([READY], NOTHING, Action(Verb.OPEN, "GPU box")),
+        ([snap(), B], NOTHING, Action(Verb.OPEN, "B")),
+        ([READY, B], NOTHING, Action(Verb.SHOW_STATUS)),
+        ([snap(), replace(B, state=State.OFF, page=None)], NOTHING, Action(Verb.SHOW_STATUS)),
+        ([snap(state=State.NEEDS_YOU), B], NOTHING, Action(Verb.CONNECT, "GPU box")),
+        ([snap(state=State.NEEDS_YOU, asking=True), B], NOTHING, Action(Verb.SHOW_STATUS)),
+    ],
+)
+def test_a_left_click_alone_does_the_most_useful_thing(
+    snapshots: list[Snapshot], facts: Facts, expected: Action
+) -> None:
+    assert primary(snapshots, facts) == expected
+    assert build_view(snapshots, facts).primary == expected

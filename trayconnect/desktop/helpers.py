@@ -21,10 +21,14 @@ other way to reach a module in a process of its own."""
 
 PROMPT = "prompt"
 CLIPBOARD = "clipboard"
+POPUP = "popup"
+STATUS = "status"
 
 _MODULES = {
     PROMPT: "trayconnect.desktop.prompt_window",
     CLIPBOARD: "trayconnect.desktop.clipboard_owner",
+    POPUP: "trayconnect.desktop.popup_window",
+    STATUS: "trayconnect.desktop.status_window",
 }
 
 

@@ -9,6 +9,7 @@ import tkinter
 from dataclasses import dataclass
 from tkinter import font as tkfont
 from tkinter import ttk
+from typing import Any
 
 _BACKGROUND = "#fafafa"
 _FOREGROUND = "#1f2328"
@@ -69,6 +70,26 @@ def apply_look(root: tkinter.Tk, factor: float) -> Look:
     background = style.lookup("TFrame", "background") or root.cget("background")
     foreground = style.lookup("TLabel", "foreground") or "black"
     return Look(title, text, fixed, background, foreground)
+
+
+def menu_look(root: tkinter.Tk) -> dict[str, Any]:
+    """Options for a `tkinter.Menu` of X11, which ttk's styles do not reach. Its font lives as long
+    as they do."""
+    factor = scale(root)
+    font = tkfont.nametofont("TkMenuFont", root).copy()
+    font.configure(size=-round(13 * factor))
+    return {
+        "font": font,
+        "background": _BACKGROUND,
+        "foreground": _FOREGROUND,
+        "activebackground": _ACCENT,
+        "activeforeground": "white",
+        "disabledforeground": _FAINT,
+        "selectcolor": _FOREGROUND,
+        "borderwidth": 1,
+        "activeborderwidth": round(2 * factor),
+        "relief": "solid",
+    }
 
 
 def _apply_colours(root: tkinter.Tk, style: ttk.Style, factor: float) -> None:

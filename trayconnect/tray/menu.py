@@ -61,7 +61,25 @@ def build_view(snapshots: Sequence[Snapshot], facts: Facts) -> View:
         autostart = Action(Verb.TOGGLE_AUTOSTART)
         items.append(Item("autostart", "Start at login", autostart, checked=facts.autostart))
     items.append(Item("quit", "Quit trayconnect", Action(Verb.QUIT)))
-    return View(_icon(snapshots), _title(snapshots), tuple(items))
+    return View(_icon(snapshots), _title(snapshots), tuple(items), primary(snapshots, facts))
+
+
+def primary(snapshots: Sequence[Snapshot], facts: Facts) -> Action:
+    """The most useful single thing to do now: what needs the user, else what a click on the only
+    server would mean, else the only page, else all there is to see."""
+    if facts.file_problems or not snapshots:
+        return Action(Verb.EDIT_SERVERS)
+    look = Action(Verb.SHOW_STATUS)
+    needing = [s for s in snapshots if s.state is State.NEEDS_YOU]
+    if needing:  # an open question has a window of its own already
+        ask_again = [s for s in needing if not s.asking]
+        return Action(Verb.CONNECT, ask_again[0].name) if ask_again else look
+    pages = [s for s in snapshots if s.page is not None]
+    if len(pages) == 1:
+        return Action(Verb.OPEN, pages[0].name)
+    if len(snapshots) == 1 and (_can_connect(snapshots[0]) or snapshots[0].state is State.WAITING):
+        return Action(Verb.CONNECT, snapshots[0].name)
+    return look
 
 
 def state_words(snapshot: Snapshot) -> str:

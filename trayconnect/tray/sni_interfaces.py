@@ -38,8 +38,9 @@ ITEM: Final = Interface(
         "AttentionMovieName": "s",
         "ToolTip": f"(s{_PIXMAPS}ss)",
     },
-    # No Activate and no ContextMenu: a host that is told so opens the menu itself.
+    # No ContextMenu: a host that is told so opens the menu itself.
     methods={
+        "Activate": Method(("i", "i")),
         "SecondaryActivate": Method(("i", "i")),
         "Scroll": Method(("i", "s")),
     },
