@@ -189,6 +189,16 @@ class Desktop(SessionBus):
         self._panel = self.spawn("xfce4-panel", "--disable-wm-check")
         wait_for(self._panel_shows, "the panel", LIMIT)
 
+    def start_xembed_tray(self, *options: str) -> None:
+        """Start trayer, which has an XEmbed tray and knows no StatusNotifierItem, along the top;
+        wait until it is there."""
+        self._panel = self.spawn(
+            "trayer", "--edge", "top", "--align", "left", "--widthtype", "percent",
+            "--width", "50", "--heighttype", "pixel", "--height", str(PANEL_HEIGHT), *options,
+        )  # fmt: skip
+        tray = self.screen.client.intern_atom("_NET_SYSTEM_TRAY_S0")
+        wait_for(lambda: self.screen.client.get_selection_owner(tray), "the tray", LIMIT)
+
     def stop_panel(self) -> None:
         """Kill it, as a crash would."""
         assert self._panel is not None

@@ -13,7 +13,7 @@ import pytest
 from tests.support.desktop import LIMIT, Desktop
 from tests.support.xvfb import wait_for
 from trayconnect.tray.backend import make_tray
-from trayconnect.tray.tray_icon import TrayIcon
+from trayconnect.tray.tray_icon import Tray
 from trayconnect.tray.view import Action, IconState, Item, Verb, View
 
 DISCONNECT = Action(Verb.DISCONNECT, "GPU box")
@@ -45,7 +45,7 @@ def desktop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Desktop]:
 
 
 @contextmanager
-def running() -> Iterator[tuple[TrayIcon, queue.SimpleQueue[Action]]]:
+def running() -> Iterator[tuple[Tray, queue.SimpleQueue[Action]]]:
     actions: queue.SimpleQueue[Action] = queue.SimpleQueue()
     tray = make_tray(actions.put)
     tray.show(VIEW)

@@ -24,7 +24,7 @@ class Popup:
     def __init__(self, root: tkinter.Tk, lines: tuple[MenuLine, ...]) -> None:
         self.choice: tuple[str, ...] = ()
         self._root = root
-        self._look = tk_scale.menu_look(root)
+        self._look = tk_scale.menu_look(root, tk_scale.scale(root))
         self._marks: list[tkinter.BooleanVar] = []  # a mark is lost with its variable
         self._menu = self._build(root, lines, ())
 

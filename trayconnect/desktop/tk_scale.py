@@ -72,10 +72,9 @@ def apply_look(root: tkinter.Tk, factor: float) -> Look:
     return Look(title, text, fixed, background, foreground)
 
 
-def menu_look(root: tkinter.Tk) -> dict[str, Any]:
+def menu_look(root: tkinter.Tk, factor: float) -> dict[str, Any]:
     """Options for a `tkinter.Menu` of X11, which ttk's styles do not reach. Its font lives as long
     as they do."""
-    factor = scale(root)
     font = tkfont.nametofont("TkMenuFont", root).copy()
     font.configure(size=-round(13 * factor))
     return {
