@@ -223,7 +223,7 @@ def _button(parent: tkinter.Misc, button: Button, order: Order) -> ttk.Button:
 def _more(
     parent: tkinter.Misc, buttons: tuple[Button, ...], order: Order, look: dict[str, Any]
 ) -> ttk.Menubutton:
-    made = ttk.Menubutton(parent, text="More")
+    made = ttk.Menubutton(parent, text="More", width=5)
     menu = tkinter.Menu(made, tearoff=False, **look)
     for button in buttons:
         menu.add_command(

@@ -42,6 +42,7 @@ its better one up too, and no icon shows twice."""
 FIRST_RETRY, LAST_RETRY = 2.0, 60.0
 """Seconds to wait for a tray that does not take the window, doubled from the first to the last."""
 REQUEST_DOCK = 0
+VERTICAL = 1
 UNNAMED = "a panel"
 MENU_BUTTONS = (1, 3)
 
@@ -101,6 +102,7 @@ class Icon(pystray_base.Icon):  # type: ignore[misc]  # pystray is not annotated
         self._display: Any = None
         self._manager: Window | None = None
         self._embedded: TrayWindow | None = None
+        self._vertical = False
         self._host: str | None = None
         """The program whose tray has the icon."""
         self._due: float | None = None
@@ -214,7 +216,11 @@ class Icon(pystray_base.Icon):  # type: ignore[misc]  # pystray is not annotated
                 self._due = time.monotonic() + SETTLE
             case X.ReparentNotify if event.window.id == own:
                 self._on_reparent(event.parent)
-            case X.Expose | X.ConfigureNotify if event.window.id == own and self._embedded:
+            case X.ConfigureNotify if event.window.id == own and self._embedded:
+                if self._host is not None:
+                    self._embedded.fit(event.width, event.height, vertical=self._vertical)
+                self._embedded.draw(self.icon)
+            case X.Expose if event.window.id == own and self._embedded:
                 self._embedded.draw(self.icon)
             case X.ButtonRelease if event.detail in MENU_BUTTONS:
                 # At the release: pressed, X still gives us the pointer, and the menu could not.
@@ -251,10 +257,8 @@ class Icon(pystray_base.Icon):  # type: ignore[misc]  # pystray is not annotated
             return
         manager.change_attributes(event_mask=X.StructureNotifyMask)
         self._manager = manager
-        wanted = manager.get_full_property(
-            display.intern_atom("_NET_SYSTEM_TRAY_VISUAL"), X.AnyPropertyType
-        )
-        visual = wanted.value[0] if wanted is not None and len(wanted.value) else 0
+        self._vertical = self._number(manager, "_NET_SYSTEM_TRAY_ORIENTATION") == VERTICAL
+        visual = self._number(manager, "_NET_SYSTEM_TRAY_VISUAL")
         self._embedded = TrayWindow(display, visual, self.name)
         self._embedded.set_title(self.title)
         opcode = display.intern_atom("_NET_SYSTEM_TRAY_OPCODE")
@@ -262,6 +266,11 @@ class Icon(pystray_base.Icon):  # type: ignore[misc]  # pystray is not annotated
         manager.send_event(ClientMessage(window=manager, client_type=opcode, data=(32, data)))
         self._due = time.monotonic() + self._retry
         self._retry = min(LAST_RETRY, self._retry * 2)
+
+    def _number(self, manager: Window, name: str) -> int:
+        """A property of the tray; 0 where it is silent."""
+        found = manager.get_full_property(self._display.intern_atom(name), X.AnyPropertyType)
+        return int(found.value[0]) if found is not None and len(found.value) else 0
 
     def _undock(self) -> None:
         embedded, self._embedded = self._embedded, None

@@ -18,6 +18,7 @@ from trayconnect.tray.icon import Glyph
 
 START_SIZE = 24
 """Pixels until the tray gives it a size."""
+MOST = 256
 XEMBED_VERSION, XEMBED_MAPPED = 0, 1
 
 _STRIP = 128 * 1024
@@ -56,13 +57,8 @@ class TrayWindow:
         )  # fmt: skip
         self._gc = self.window.create_gc()
         self.window.set_wm_class(name, name)
-        self.window.set_wm_normal_hints(
-            flags=Xutil.PMinSize | Xutil.PBaseSize,
-            min_width=START_SIZE,
-            min_height=START_SIZE,
-            base_width=START_SIZE,
-            base_height=START_SIZE,
-        )
+        self._least = (START_SIZE, START_SIZE)
+        self._hint()
         info = display.intern_atom("_XEMBED_INFO")
         self.window.change_property(info, info, 32, [XEMBED_VERSION, XEMBED_MAPPED])
 
@@ -81,6 +77,23 @@ class TrayWindow:
         # WM_NAME is Latin-1 text (ICCCM 2.7.1).
         latin = title.encode("latin-1", "replace")
         self.window.change_property(Xatom.WM_NAME, Xatom.STRING, 8, latin)
+
+    def fit(self, width: int, height: int, *, vertical: bool) -> None:
+        """The tray has given it that size: ask for a square as wide as the panel is thick."""
+        least = (START_SIZE, min(width, MOST)) if vertical else (min(height, MOST), START_SIZE)
+        if least != self._least:
+            self._least = least
+            self._hint()
+
+    def _hint(self) -> None:
+        width, height = self._least
+        self.window.set_wm_normal_hints(
+            flags=Xutil.PMinSize | Xutil.PBaseSize,
+            min_width=width,
+            min_height=height,
+            base_width=width,
+            base_height=height,
+        )
 
     def draw(self, icon: Glyph) -> None:
         """Fill the window with the picture, over the tray's background. Nothing while it cannot
