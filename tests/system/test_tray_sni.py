@@ -294,15 +294,30 @@ def test_it_stops_while_there_is_no_bus(bus: SessionBus, caplog: pytest.LogCaptu
         wait_for(lambda: "no session bus" in caplog.text, "the loss to be noticed")
 
 
-def test_it_tells_whether_a_watcher_has_it(bus: SessionBus) -> None:
+@pytest.mark.parametrize("shows", [True, None])
+def test_it_tells_whether_a_watcher_has_it(bus: SessionBus, shows: bool | None) -> None:
     with running() as run:
         assert run.registered.get(timeout=LIMIT) is False
         with make_host(bus) as host:
-            item = host.wait_item()
-            host.call(item, "org.freedesktop.DBus.Peer", "Ping")
+            host.shows = shows
+            host.wait_item()
+            host.wait(lambda: not run.registered.empty(), "it to be told")
             assert run.registered.get(timeout=LIMIT) is True
         assert run.registered.get(timeout=LIMIT) is False
     assert run.registered.empty()
+
+
+def test_a_watcher_without_a_panel_shows_nothing(bus: SessionBus, host: SniHost) -> None:
+    host.shows = False
+    with running() as run:
+        assert run.registered.get(timeout=LIMIT) is False
+        item = host.wait_item()
+        host.call(item, "org.freedesktop.DBus.Peer", "Ping")
+        for shows in (True, False, True):
+            host.tell_host(shows=shows)
+            host.wait(lambda: not run.registered.empty(), "it to be told")
+            assert run.registered.get(timeout=LIMIT) is shows
+        assert host.registered == [item]
 
 
 @contextmanager
@@ -412,8 +427,9 @@ def test_a_host_needs_no_screen(bus: SessionBus, host: SniHost) -> None:
     found: list[watcher.Bus] = []
     looking = threading.Thread(target=lambda: found.append(watcher.look(bus.env)))
     looking.start()
+    host.wait(lambda: found, "the look")
     looking.join(LIMIT)
-    assert found == [watcher.Bus(is_there=True, watcher=this_program())]
+    assert found == [watcher.Bus(is_there=True, watcher=this_program(), host=True)]
     make_tray(print)
 
 

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from Xlib import X
 
 from tests.support.desktop import LIMIT, Desktop
 from tests.support.tray_run import DISCONNECT, ITEMS, OPEN, VIEW, Actions, enter, running
@@ -24,7 +25,7 @@ from trayconnect.tray.icon import Glyph
 from trayconnect.tray.linux import LinuxTray
 from trayconnect.tray.text import one_line
 from trayconnect.tray.tray_icon import Tray, TrayIcon
-from trayconnect.tray.view import Action, IconState, Verb, View
+from trayconnect.tray.view import Action, IconState, Item, Verb, View
 
 
 @pytest.fixture
@@ -121,6 +122,38 @@ def test_the_tray_starts_late_and_restarts(desktop: Desktop) -> None:
         tray.show(replace(VIEW, icon=IconState.SILENT))
         desktop.start_xembed_tray()
         assert choose(desktop, actions, IconState.SILENT, "gpu") == DISCONNECT
+
+
+def test_a_tray_that_does_not_hear_is_asked_again(
+    desktop: Desktop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(xembed, "FIRST_RETRY", 0.05)
+    desktop.screen.own_selection("_NET_SYSTEM_TRAY_S0")
+    client = desktop.screen.client
+    asked: list[int] = []
+
+    def hear() -> bool:
+        while client.pending_events():
+            event = client.next_event()
+            if event.type == X.ClientMessage:
+                asked.append(event.data[1][2])
+        return len(asked) >= 3
+
+    with running(TkPopupMenu(), make=xembed_only):
+        wait_for(hear, "three requests", LIMIT)
+    assert len(set(asked)) > 1, "each with a window of its own"
+
+
+def test_a_menu_that_is_longer_than_the_screen_has_columns(desktop: Desktop) -> None:
+    desktop.start_xembed_tray()
+    items = tuple(Item(f"line {n}", f"Line {n}", Action(Verb.OPEN, f"{n}")) for n in range(60))
+    with run_tray() as (tray, actions):
+        tray.show(View(IconState.OFF, "", items))
+        desktop.open_menu(IconState.OFF)
+        _, top, _, bottom = desktop.menus()[0]
+        assert 0 <= top < bottom <= 600
+        desktop.choose(items, "line 3")
+        assert actions.get(timeout=LIMIT) == Action(Verb.OPEN, "3")
 
 
 def thread(name: str) -> bool:

@@ -12,9 +12,16 @@ from trayconnect.tray.chain import Findings, Way, decide
 @pytest.mark.parametrize(
     ("found", "way", "host", "words"),
     [
-        (Findings(bus=True, watcher="plasmashell"), Way.SNI, "plasmashell", "plasmashell is"),
         (
-            Findings(bus=True, watcher="lxqt-panel", x11=True, xembed="trayer", tk=True),
+            Findings(bus=True, watcher="plasmashell", sni_host=True),
+            Way.SNI,
+            "plasmashell",
+            "plasmashell is",
+        ),
+        (
+            Findings(
+                bus=True, watcher="lxqt-panel", sni_host=True, x11=True, xembed="trayer", tk=True
+            ),
             Way.SNI,
             "lxqt-panel",
             "lxqt-panel is",
@@ -37,6 +44,12 @@ from trayconnect.tray.chain import Findings, Way, decide
             "trayer",
             "no session bus",
         ),
+        (
+            Findings(bus=True, watcher="kded5", x11=True, xembed="trayer", tk=True),
+            Way.XEMBED,
+            "trayer",
+            "kded5 watches for StatusNotifierItems, but no panel shows them",
+        ),
         (Findings(bus=True, x11=True, xembed="trayer"), Way.NONE, "trayer", "needs Tk"),
         (Findings(bus=True, x11=True, tk=True), Way.NONE, "", "no program has an XEmbed tray"),
         (Findings(bus=True, wayland=True, tk=True), Way.NONE, "", "no X11 screen"),
@@ -53,10 +66,10 @@ def test_the_best_way_there_is(found: Findings, way: Way, host: str, words: str)
 def test_every_finding_has_a_way_and_a_sentence() -> None:
     programs = (None, "panel")
     yes_no = (False, True)
-    for bus, watcher, x11, wayland, xembed, gtk, tk in itertools.product(
-        yes_no, programs, yes_no, yes_no, programs, yes_no, yes_no
+    for bus, watcher, host, x11, wayland, xembed, gtk, tk in itertools.product(
+        yes_no, programs, yes_no, yes_no, yes_no, programs, yes_no, yes_no
     ):
-        report = decide(Findings(bus, watcher, x11, wayland, xembed, gtk, tk))
-        assert (report.way is Way.SNI) == (watcher is not None)
-        assert report.reason[0].isupper() or report.reason.startswith("panel")
+        report = decide(Findings(bus, watcher, host, x11, wayland, xembed, gtk, tk))
+        assert (report.way is Way.SNI) == (host and watcher is not None)
+        assert report.reason[0].isupper() or report.reason.startswith("panel ")
         assert not report.reason.endswith(".")

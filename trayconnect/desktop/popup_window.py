@@ -71,7 +71,20 @@ class Popup:
                     variable=mark,
                     command=partial(self._choose, keys),
                 )
+        self._break(menu, len(lines))
         return menu
+
+    def _break(self, menu: tkinter.Menu, count: int) -> None:
+        """Tk's menus do not scroll: a long one has columns."""
+        menu.update_idletasks()
+        room, height = (
+            self._root.winfo_screenheight() - 2 * menu.yposition(0),
+            menu.winfo_reqheight(),
+        )
+        if height > room:
+            column = max(1, count * room // height - 1)
+            for index in range(column, count, column):
+                menu.entryconfigure(index, columnbreak=True)
 
     def _choose(self, keys: tuple[str, ...]) -> None:
         self.choice = keys

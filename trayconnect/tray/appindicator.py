@@ -8,7 +8,6 @@ folder until the next one; here they are in a folder that goes with the icon.
 
 from __future__ import annotations
 
-import itertools
 import os
 import tempfile
 from collections.abc import Callable
@@ -31,7 +30,6 @@ class Icon(_appindicator.Icon):  # type: ignore[misc]  # pystray is not annotate
     def __init__(self, name: str, icon: Glyph, title: str) -> None:
         runtime = os.environ.get("XDG_RUNTIME_DIR") or None
         self._folder = tempfile.TemporaryDirectory(prefix="trayconnect-icon-", dir=runtime)
-        self._numbers = itertools.count()
         super().__init__(name, icon, title)
 
     def post(self, job: Callable[[], None]) -> None:
@@ -44,11 +42,16 @@ class Icon(_appindicator.Icon):  # type: ignore[misc]  # pystray is not annotate
         GLib.idle_add(once)
 
     def _update_fs_icon(self) -> None:
-        """A new name each time: libappindicator takes the same one for the same picture."""
-        path = Path(self._folder.name, f"{next(self._numbers)}.png")
-        self.icon.resize((SIDE, SIDE)).save(path, "PNG")
+        """A file for each state, written once."""
+        path = Path(self._folder.name, f"{self.icon.state.value}.png")
+        if not path.exists():
+            self.icon.resize((SIDE, SIDE)).save(path, "PNG")
         self._icon_path = str(path)
         self._icon_valid = True
+
+    def _remove_fs_icon(self) -> None:
+        """They go with their folder."""
+        self._icon_valid = False
 
     def _initialize(self) -> None:
         """Not pystray's, which takes SIGINT and connects to the notifications."""

@@ -23,6 +23,8 @@ class Findings:
     """Whether there is a session bus."""
     watcher: str | None = None
     """The program that is the StatusNotifierWatcher, if there is one."""
+    sni_host: bool = False
+    """Whether a panel has told the watcher that it shows items."""
     x11: bool = False
     """Whether DISPLAY names a screen."""
     wayland: bool = False
@@ -49,25 +51,29 @@ class Report:
 
 def decide(found: Findings) -> Report:
     """The best way there is now. A better one that appears later is taken then."""
-    if found.watcher is not None:
+    if found.watcher is not None and found.sni_host:
         reason = f"{found.watcher} is the StatusNotifierWatcher on the session bus"
         return Report(Way.SNI, reason, found.watcher)
-    lack = (
-        "no panel on the session bus takes StatusNotifierItems"
-        if found.bus
-        else "there is no session bus to offer a StatusNotifierItem on"
-    )
+    lack = _no_sni(found)
     if found.xembed is None:
-        return Report(Way.NONE, f"{_sentence(lack)}, and {_no_xembed(found)}")
+        return Report(Way.NONE, f"{lack}, and {_no_xembed(found)}")
     tray = f"{found.xembed} has an XEmbed tray"
     if found.appindicator and found.bus:  # it does nothing without one
-        reason = f"{_sentence(lack)}; {tray}, and libappindicator is installed, which draws there"
+        reason = f"{lack}; {tray}, and libappindicator is installed, which draws there"
         return Report(Way.APPINDICATOR, reason, found.xembed)
     if found.tk:
-        reason = f"{_sentence(lack)}; {tray}"
+        reason = f"{lack}; {tray}"
         return Report(Way.XEMBED, reason, found.xembed)
-    reason = f"{_sentence(lack)}; {tray}, but its menu needs Tk (on Debian: python3-tk)"
+    reason = f"{lack}; {tray}, but its menu needs Tk (on Debian: python3-tk)"
     return Report(Way.NONE, reason, found.xembed)
+
+
+def _no_sni(found: Findings) -> str:
+    if not found.bus:
+        return "There is no session bus to offer a StatusNotifierItem on"
+    if found.watcher is None:
+        return "No panel on the session bus takes StatusNotifierItems"
+    return f"{found.watcher} watches for StatusNotifierItems, but no panel shows them"
 
 
 def _no_xembed(found: Findings) -> str:
@@ -76,7 +82,3 @@ def _no_xembed(found: Findings) -> str:
     if found.wayland:
         return "there is no X11 screen, where an XEmbed tray could be"
     return "there is no screen: neither DISPLAY nor WAYLAND_DISPLAY is set"
-
-
-def _sentence(text: str) -> str:
-    return text[0].upper() + text[1:]

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from trayconnect.ports import PopupMenu
-from trayconnect.tray import sni, watcher
+from trayconnect.tray import sni
 from trayconnect.tray.chain import Report, Way, decide
 from trayconnect.tray.fallback import Fallback
 from trayconnect.tray.icon import Glyph
@@ -85,13 +85,13 @@ class LinuxTray:
         """Asks the desktop, so it takes a moment, at most some seconds."""
         found = look()
         if self._item.registered:
-            found = replace(found, watcher=found.watcher or watcher.look().watcher or "a panel")
+            found = replace(found, watcher=found.watcher or "a panel", sni_host=True)
             return replace(decide(found), shown=True)
         cold = decide(found)
         if cold.way is Way.SNI:  # it is there, but has not taken the item yet
             return replace(cold, shown=False)
         way, host = self._fallback.way, self._fallback.host
-        if host is None or way is None:
+        if host is None or way is None or found.xembed is None:
             return replace(cold, shown=False)
         return replace(cold, way=way, host=host, shown=True)
 

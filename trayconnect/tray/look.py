@@ -6,6 +6,7 @@ import importlib.util
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 
 from trayconnect.tray import watcher
 from trayconnect.tray.chain import Findings, Report, Way, decide
@@ -18,16 +19,14 @@ def look(environ: Mapping[str, str] = os.environ) -> Findings:
     bus = watcher.look(environ)
     x11 = bool(environ.get("DISPLAY"))
     wayland = bool(environ.get("WAYLAND_DISPLAY"))
-    found = Findings(bus=bus.is_there, watcher=bus.watcher, x11=x11, wayland=wayland)
-    if bus.watcher is not None or not x11:
+    found = Findings(bus.is_there, bus.watcher, bus.host, x11=x11, wayland=wayland)
+    if bus.host or not x11:
         return found
     from trayconnect.tray import xembed
 
     manager = xembed.manager_name(environ)
-    return Findings(
-        bus=bus.is_there,
-        x11=x11,
-        wayland=wayland,
+    return replace(
+        found,
         xembed=manager,
         appindicator=manager is not None and has_appindicator(),
         tk=has_tk(),

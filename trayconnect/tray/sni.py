@@ -25,7 +25,16 @@ from trayconnect.tray import dbus_objects, pystray_base
 from trayconnect.tray.dbus_link import Link
 from trayconnect.tray.dbusmenu import DBusMenu
 from trayconnect.tray.icon import Glyph
-from trayconnect.tray.sni_interfaces import ITEM, ITEM_PATH, MENU, MENU_PATH, WATCHER, WATCHER_PATH
+from trayconnect.tray.sni_interfaces import (
+    HOST_REGISTERED,
+    HOST_SIGNALS,
+    ITEM,
+    ITEM_PATH,
+    MENU,
+    MENU_PATH,
+    WATCHER,
+    WATCHER_PATH,
+)
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +42,11 @@ SIZES = (16, 22, 24, 32, 48, 64)
 """Pixels of the pictures that are offered; hosts pick the one that fits, or scale."""
 
 _WATCHER_ADDRESS = DBusAddress(WATCHER_PATH, WATCHER, WATCHER)
+_WATCHER_PROPERTIES = DBusAddress(WATCHER_PATH, WATCHER, dbus_objects.PROPERTIES.name)
+_HOST_CHANGES = tuple(
+    f"type='signal',path='{WATCHER_PATH}',interface='{WATCHER}',member='{member}'"
+    for member in HOST_SIGNALS
+)
 _WATCHER_CHANGES = (
     "type='signal',sender='org.freedesktop.DBus',path='/org/freedesktop/DBus',"
     f"interface='org.freedesktop.DBus',member='NameOwnerChanged',arg0='{WATCHER}'"
@@ -40,9 +54,9 @@ _WATCHER_CHANGES = (
 
 
 class Icon(pystray_base.Icon):  # type: ignore[misc]  # pystray is not annotated
-    """`on_registered` is told, on the tray's thread, whether a watcher has the item: False at the
-    beginning, and then each change. `on_activate` is called there for a click that is not for the
-    menu."""
+    """`on_registered` is told, on the tray's thread, whether a watcher has the item and a host that
+    shows it: False at the beginning, and then each change. `on_activate` is called there for a
+    click that is not for the menu."""
 
     HAS_DEFAULT_ACTION = False
     HAS_NOTIFICATION = False
@@ -60,6 +74,7 @@ class Icon(pystray_base.Icon):  # type: ignore[misc]  # pystray is not annotated
         self._on_registered = on_registered
         self._asked = False
         """Whether the watcher of now has been asked to take the item."""
+        self._taken = False
         self.registered = False
         self._link = Link(self)
         self._exported = DBusMenu(lambda item: item(self))
@@ -114,23 +129,22 @@ class Icon(pystray_base.Icon):  # type: ignore[misc]  # pystray is not annotated
 
     def connected(self) -> None:
         log.info("on the session bus as %s", self._link.unique_name)
-        self._link.send(message_bus.AddMatch(_WATCHER_CHANGES))
+        for rule in (_WATCHER_CHANGES, *_HOST_CHANGES):
+            self._link.send(message_bus.AddMatch(rule))
         self._register()
 
     def disconnected(self, reason: Exception) -> None:
         log.warning("no session bus, so no tray icon for now: %s", reason)
-        self._asked = False
-        self._set_registered(registered=False)
+        self._forget()
 
     def signalled(self, message: Message) -> None:
-        if message.header.fields.get(HeaderFields.member) != "NameOwnerChanged":
-            return
-        name, _, owner = message.body
-        if name == WATCHER:
-            self._asked = False
-            self._set_registered(registered=False)
-            if owner:
-                self._register()
+        match message.header.fields.get(HeaderFields.member):
+            case "NameOwnerChanged" if message.body[0] == WATCHER:
+                self._forget()
+                if message.body[2]:
+                    self._register()
+            case member if member in HOST_SIGNALS and self._taken:
+                self._ask_for_host()
 
     def called(self, message: Message) -> Message:
         return dbus_objects.answer(self._objects, message)
@@ -148,15 +162,33 @@ class Icon(pystray_base.Icon):  # type: ignore[misc]  # pystray is not annotated
         if reply is None:
             return
         if reply.header.message_type is MessageType.method_return:
-            log.info("the tray shows the icon")
-            self._set_registered(registered=True)
+            self._taken = True
+            self._ask_for_host()
         else:
             self._asked = False
             log.info("no tray yet: %s", reply.header.fields.get(HeaderFields.error_name))
 
+    def _ask_for_host(self) -> None:
+        """A watcher may be there without a panel, as KDE's is when the panel has died."""
+        request = ("Get", "ss", (WATCHER, HOST_REGISTERED))
+        self._link.send(new_method_call(_WATCHER_PROPERTIES, *request), self._host_told)
+
+    def _host_told(self, reply: Message | None) -> None:
+        if reply is None or not self._taken:
+            return
+        # One that does not know the property is a panel that is watcher and host in one.
+        known = reply.header.message_type is MessageType.method_return
+        self._set_registered(registered=bool(reply.body[0][1]) if known else True)
+
+    def _forget(self) -> None:
+        """The watcher is gone, or the bus."""
+        self._asked = self._taken = False
+        self._set_registered(registered=False)
+
     def _set_registered(self, *, registered: bool) -> None:
         if registered != self.registered:
             self.registered = registered
+            log.info("the tray %s the icon", "shows" if registered else "has lost")
             self._on_registered(registered)
 
     # --- as an object on the bus --------------------------------------------------------------

@@ -13,6 +13,8 @@ from trayconnect.tray.dbus_objects import Interface, Method
 
 WATCHER: Final = "org.kde.StatusNotifierWatcher"
 WATCHER_PATH: Final = "/StatusNotifierWatcher"
+HOST_REGISTERED: Final = "IsStatusNotifierHostRegistered"
+HOST_SIGNALS: Final = ("StatusNotifierHostRegistered", "StatusNotifierHostUnregistered")
 ITEM_PATH: Final = "/StatusNotifierItem"
 MENU_PATH: Final = "/MenuBar"
 

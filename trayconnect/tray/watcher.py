@@ -5,14 +5,16 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from jeepney import Message, MessageType
+from jeepney import DBusAddress, Message, MessageType, new_method_call
 from jeepney.bus_messages import message_bus
 
 from trayconnect.tray.dbus_link import STEP_LIMIT, Link
-from trayconnect.tray.sni_interfaces import WATCHER
+from trayconnect.tray.sni_interfaces import HOST_REGISTERED, WATCHER, WATCHER_PATH
+
+_PROPERTIES = DBusAddress(WATCHER_PATH, WATCHER, "org.freedesktop.DBus.Properties")
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +26,8 @@ class Bus:
     is_there: bool = False
     watcher: str | None = None
     """The program that owns the watcher's name; None: nobody does."""
+    host: bool = False
+    """Whether a panel that shows items has told the watcher so."""
 
 
 def look(environ: Mapping[str, str] = os.environ) -> Bus:
@@ -46,7 +50,15 @@ class _Look:
 
     def _answered(self, reply: Message | None) -> None:
         if reply is not None and reply.header.message_type is MessageType.method_return:
-            self.bus = Bus(is_there=True, watcher=_program(reply.body[0]))
+            self.bus = Bus(is_there=True, watcher=_program(reply.body[0]), host=True)
+            request = ("Get", "ss", (WATCHER, HOST_REGISTERED))
+            self._link.send(new_method_call(_PROPERTIES, *request), self._host_told)
+        else:
+            self._link.stop()
+
+    def _host_told(self, reply: Message | None) -> None:
+        if reply is not None and reply.header.message_type is MessageType.method_return:
+            self.bus = replace(self.bus, host=bool(reply.body[0][1]))
         self._link.stop()
 
     def disconnected(self, reason: Exception) -> None:
