@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.support.desktop import LIMIT, Desktop
-from trayconnect.ports import PopupMenu
+from trayconnect.popup_menu import PopupMenu
 from trayconnect.tray.backend import make_tray
 from trayconnect.tray.tray_icon import Tray
 from trayconnect.tray.view import Action, IconState, Item, Verb, View

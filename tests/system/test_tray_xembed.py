@@ -18,7 +18,7 @@ from tests.support.desktop import LIMIT, Desktop
 from tests.support.tray_run import DISCONNECT, ITEMS, OPEN, VIEW, Actions, enter, running
 from tests.support.xvfb import wait_for
 from trayconnect.desktop.popup import TkPopupMenu
-from trayconnect.ports import PopupMenu
+from trayconnect.popup_menu import PopupMenu
 from trayconnect.tray import look, xembed
 from trayconnect.tray.chain import Way
 from trayconnect.tray.icon import Glyph

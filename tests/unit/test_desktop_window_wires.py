@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from trayconnect.desktop import popup_wire, status_wire
 from trayconnect.desktop.status_wire import Button, Row, StatusPage
-from trayconnect.ports import MenuLine
+from trayconnect.popup_menu import MenuLine
 
 texts = st.text(max_size=20)
 leaves = st.builds(

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 
 from trayconnect.desktop import helpers, popup_wire
-from trayconnect.ports import MenuLine
+from trayconnect.popup_menu import MenuLine
 
 log = logging.getLogger(__name__)
 
@@ -18,7 +18,8 @@ JOIN_LIMIT = 5.0
 
 
 class TkPopupMenu:
-    """`ports.PopupMenu`: each menu is a process of its own, so that one that hangs can be killed.
+    """`popup_menu.PopupMenu`: each menu is a process of its own, so that one that hangs can be
+    killed.
 
     `command`: the helper, for tests."""
 

@@ -10,8 +10,8 @@ from functools import partial
 from typing import Literal
 
 from trayconnect.desktop import helpers, popup_wire, tk_scale
-from trayconnect.desktop.prompt_window import close_with_parent
-from trayconnect.ports import MenuLine
+from trayconnect.desktop.tk_parent import close_with_parent
+from trayconnect.popup_menu import MenuLine
 
 GRAB_TRIES = 40
 GRAB_PAUSE_MS = 50

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from trayconnect.ports import MenuLine
+from trayconnect.popup_menu import MenuLine
 
 
 def encode_menu(lines: tuple[MenuLine, ...], at: tuple[int, int]) -> bytes:

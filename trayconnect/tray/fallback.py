@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable
 
-from trayconnect.ports import PopupMenu
+from trayconnect.popup_menu import PopupMenu
 from trayconnect.tray.chain import Way, decide
 from trayconnect.tray.icon import Glyph
 from trayconnect.tray.look import has_tk, look

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 
-from trayconnect.ports import PopupMenu
+from trayconnect.popup_menu import PopupMenu
 from trayconnect.tray import sni
 from trayconnect.tray.chain import Report, Way, decide
 from trayconnect.tray.fallback import Fallback

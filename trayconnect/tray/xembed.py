@@ -28,7 +28,7 @@ from Xlib.error import ConnectionClosedError, DisplayError, XauthError, XError
 from Xlib.protocol.event import ClientMessage
 from Xlib.xobject.drawable import Window
 
-from trayconnect.ports import MenuLine, PopupMenu
+from trayconnect.popup_menu import MenuLine, PopupMenu
 from trayconnect.tray import pystray_base
 from trayconnect.tray.icon import Glyph
 from trayconnect.tray.pystray_base import Menu, MenuItem
