@@ -1,4 +1,4 @@
-"""A menu that we draw ourselves, as data and as a protocol. Not in `ports`: a helper of it starts at
+"""A menu that we draw ourselves, as data and as a protocol. Not in `ports`: its helper starts at
 each click, and must not wait for the configuration's types to load."""
 
 from __future__ import annotations

@@ -124,6 +124,12 @@ def _apply_colours(root: tkinter.Tk, style: ttk.Style, factor: float) -> None:
         darkcolor=[("!disabled", _ACCENT)],
         focuscolor=[("focus", "white")],
     )
+    style.configure("TMenubutton", padding=(px(10), px(4)), background="#eef0f3", arrowsize=px(5))
+    style.map(
+        "TMenubutton",
+        background=[("active", "#e1e5ea")],
+        bordercolor=[("focus", _ACCENT)],
+    )
     style.configure("TCheckbutton", indicatorsize=px(13), indicatormargin=(0, 0, px(6), 0))
     style.map(
         "TCheckbutton",
