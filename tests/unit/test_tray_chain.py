@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from trayconnect.tray.chain import Findings, Way, decide
+from trayconnect.tray.chain import Findings, Report, Way, decide
 
 
 @pytest.mark.parametrize(
@@ -73,3 +73,19 @@ def test_every_finding_has_a_way_and_a_sentence() -> None:
         assert (report.way is Way.SNI) == (host and watcher is not None)
         assert report.reason[0].isupper() or report.reason.startswith("panel ")
         assert not report.reason.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("report", "words"),
+    [
+        (Report(Way.XEMBED, "Why", "trayer"), "Icon by XEmbed: Why"),
+        (Report(Way.SNI, "Why", "x", shown=True), "Icon by StatusNotifierItem: Why; it is shown"),
+        (
+            Report(Way.SNI, "Why", shown=False),
+            "Icon by StatusNotifierItem: Why; it is not shown yet",
+        ),
+        (Report(Way.NONE, "Why", shown=False), "No icon: Why"),
+    ],
+)
+def test_a_report_is_a_line(report: Report, words: str) -> None:
+    assert str(report) == words

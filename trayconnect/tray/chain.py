@@ -9,7 +9,7 @@ from dataclasses import dataclass
 class Way(enum.Enum):
     """How the icon is shown."""
 
-    NATIVE = "native"
+    NATIVE = "the system's own tray"
     """What macOS and Windows have."""
     SNI = "StatusNotifierItem"
     APPINDICATOR = "libappindicator"
@@ -47,6 +47,11 @@ class Report:
     """The program that shows the icon, or would."""
     shown: bool | None = None
     """Whether a panel has taken the icon; None: nobody has asked one."""
+
+    def __str__(self) -> str:
+        name = "No icon" if self.way is Way.NONE else f"Icon by {self.way.value}"
+        shown = {True: "; it is shown", False: "; it is not shown yet", None: ""}[self.shown]
+        return f"{name}: {self.reason}{'' if self.way is Way.NONE else shown}"
 
 
 def decide(found: Findings) -> Report:
