@@ -27,8 +27,10 @@ from trayconnect.desktop.clipboard import Clipboard
 from trayconnect.desktop.clock import SystemClock
 from trayconnect.desktop.network import NetworkWatcher
 from trayconnect.desktop.notify import QueuedNotifier, make_notifier
+from trayconnect.desktop.popup import TkPopupMenu
 from trayconnect.desktop.prompt import prompter
 from trayconnect.desktop.secrets import KeyringSecrets
+from trayconnect.desktop.status import StatusWindow
 from trayconnect.desktop.text_view import TextViews
 from trayconnect.desktop.wake import WakeWatcher
 from trayconnect.errors import ProblemError
@@ -43,10 +45,11 @@ from trayconnect.server_file import ServerFile
 from trayconnect.session.manager import Manager
 from trayconnect.session.runner import Peers
 from trayconnect.session.snapshot import Snapshot
+from trayconnect.status_view import decode, icons, status_page
 from trayconnect.tray.backend import make_tray
 from trayconnect.tray.icon import icons_folder
 from trayconnect.tray.menu import Facts, build_view
-from trayconnect.tray.tray_icon import TrayIcon
+from trayconnect.tray.tray_icon import Tray
 from trayconnect.tunnel.connector import SshConnector
 from trayconnect.tunnel.known_hosts_store import KnownHosts
 
@@ -88,7 +91,8 @@ class App:
         self._stops: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._stopping = threading.Event()
         self._refreshing = threading.Lock()
-        self._tray: TrayIcon | None = None
+        self._tray: Tray | None = None
+        self._window: StatusWindow | None = None
 
     def stop(self, reason: str = "asked to") -> None:
         """Disconnect everything and let `run` return; itself returns at once. `reason` is for the
@@ -164,7 +168,7 @@ class App:
 
         if options.tray:
             views = stack.enter_context(closing(TextViews(str(app_icon))))
-            act = MenuActions(
+            self._act = MenuActions(
                 self._orders,
                 self._file,
                 self._autostart,
@@ -172,9 +176,12 @@ class App:
                 self._notifier,
                 views,
                 self._refresh,
+                self._show_status,
                 lambda: self.stop("Quit in the menu"),
             )
-            self._tray = self._make_tray(act)
+            self._window = StatusWindow(lambda order: self._act(decode(order)), icons, app_icon)
+            stack.callback(self._window.close)
+            self._tray = self._make_tray(self._act)
         self._manager.start()
         stack.callback(self._manager.close)
         self._manager.apply(self._file.config)
@@ -204,9 +211,9 @@ class App:
             return stack.enter_context(closing(SystemBrowser()))
         return NoBrowser()
 
-    def _make_tray(self, act: MenuActions) -> TrayIcon | None:
+    def _make_tray(self, act: MenuActions) -> Tray | None:
         try:
-            return make_tray(act, self._no_host)
+            return make_tray(act, self._no_host, TkPopupMenu())
         except ProblemError as error:
             logger.warning("no tray: %s (%s)", error.problem, error.problem.detail)
             self._options.say(f"{error.problem.title}; going on without one. Ctrl+C ends it.")
@@ -268,7 +275,7 @@ class App:
 
     def _refresh(self) -> None:
         """Draw what is known now."""
-        if self._tray is None:
+        if self._tray is None or self._window is None:
             return
         with self._refreshing:
             facts = Facts(
@@ -276,7 +283,9 @@ class App:
                 file_problems=self._file.problems,
                 file_in_force=self._file.in_force,
             )
-            self._tray.show(build_view(self._manager.snapshots(), facts))
+            snapshots = self._manager.snapshots()
+            self._tray.show(build_view(snapshots, facts))
+            self._window.update(status_page(snapshots, facts))
 
     def _reload(self) -> None:
         """The file was saved."""
@@ -301,13 +310,27 @@ class App:
         return Reply(ok=True, data={"servers": len(self._file.config.servers)})
 
     def _show(self) -> None:
-        place = "Its icon is in the panel" if self._tray else "It has no icon: use its commands"
-        self._notifier.notify("trayconnect is running", place)
+        if self._tray is None:
+            self._notifier.notify("trayconnect is running", "It has no icon: use its commands")
+        elif self._tray.is_shown:
+            self._notifier.notify("trayconnect is running", "Its icon is in the panel")
+        else:
+            self._show_status()
 
     def _no_host(self) -> None:
         """No panel took the icon; it is still on offer."""
         self._notifier.notify(
             "There is no place for the icon",
             "Your panel has no status area; on GNOME, install the AppIndicator extension. "
-            "Meanwhile the commands work: trayconnect --help",
+            "Meanwhile there is a window, and the commands work: trayconnect --help",
         )
+        self._show_status()
+
+    def _show_status(self) -> None:
+        """Open the window that shows what the menu shows."""
+        assert self._window is not None
+        try:
+            self._window.show()
+        except ProblemError as error:
+            logger.warning("no status window: %s (%s)", error.problem, error.problem.detail)
+            self._notifier.notify(error.problem.title, error.problem.advice)

@@ -30,6 +30,7 @@ class MenuActions:
     notifier: Notifier
     views: TextViews
     refresh: Callable[[], None]
+    show_status: Callable[[], None]
     quit: Callable[[], None]
 
     def __call__(self, action: Action) -> None:
@@ -49,6 +50,7 @@ class MenuActions:
             Verb.DISCONNECT_ALL: lambda _: self.orders.manager.disconnect_all(),
             Verb.EDIT_SERVERS: self._edit_servers,
             Verb.TOGGLE_AUTOSTART: self._toggle_autostart,
+            Verb.SHOW_STATUS: lambda _: self.show_status(),
             Verb.QUIT: lambda _: self.quit(),
         }
         try:

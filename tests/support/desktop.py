@@ -57,6 +57,18 @@ _PANEL = """<?xml version="1.0" encoding="UTF-8"?>
   </property>
 </channel>
 """
+_LXQT_PANEL = """[General]
+panels=panel1
+[panel1]
+plugins=statusnotifier
+position={position}
+panelSize={height}
+iconSize=22
+alignment=-1
+[statusnotifier]
+alignment=Left
+type=statusnotifier
+"""
 _LEFT_OUT = ("DISPLAY", "WAYLAND_DISPLAY", "DBUS_SESSION_BUS_ADDRESS", "XAUTHORITY")
 
 
@@ -189,6 +201,25 @@ class Desktop(SessionBus):
         self._panel = self.spawn("xfce4-panel", "--disable-wm-check")
         wait_for(self._panel_shows, "the panel", LIMIT)
 
+    def start_lxqt_panel(self, *, bottom: bool = False) -> subprocess.Popen[bytes]:
+        """Start lxqt-panel, with nothing but StatusNotifierItems in it, along the top or the
+        bottom."""
+        file = self.home / ".config/lxqt/panel.conf"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        position = "Bottom" if bottom else "Top"
+        file.write_text(_LXQT_PANEL.format(height=PANEL_HEIGHT, position=position))
+        return self.spawn("lxqt-panel", "--config", str(file))
+
+    def start_xembed_tray(self, *options: str, height: int = PANEL_HEIGHT) -> None:
+        """Start trayer, which has an XEmbed tray and knows no StatusNotifierItem, along the top;
+        wait until it is there."""
+        self._panel = self.spawn(
+            "trayer", "--edge", "top", "--align", "left", "--widthtype", "percent",
+            "--width", "50", "--heighttype", "pixel", "--height", str(height), *options,
+        )  # fmt: skip
+        tray = self.screen.client.intern_atom("_NET_SYSTEM_TRAY_S0")
+        wait_for(lambda: self.screen.client.get_selection_owner(tray), "the tray", LIMIT)
+
     def stop_panel(self) -> None:
         """Kill it, as a crash would."""
         assert self._panel is not None
@@ -204,11 +235,11 @@ class Desktop(SessionBus):
     def screenshot(self, path: Path | None = None) -> Image.Image:
         return self.screen.screenshot(path)
 
-    def find_icon(self, state: IconState) -> Point | None:
+    def find_icon(self, state: IconState, height: int = PANEL_HEIGHT) -> Point | None:
         """The middle of the icon of that state in the panel, by the colour of its plate."""
         plate = svg.load(icons_folder() / f"{state.value}.svg").shapes[0].colour
         wanted = ImageColor.getrgb(plate)[:3]
-        strip = self.screenshot().crop((0, 0, 1024, PANEL_HEIGHT))
+        strip = self.screenshot().crop((0, 0, 1024, height))
         found = [
             (index % strip.width, index // strip.width)
             for index, pixel in enumerate(_pixels(strip.tobytes()))
@@ -221,8 +252,8 @@ class Desktop(SessionBus):
             sum(y for _, y in found) // len(found),
         )
 
-    def wait_icon(self, state: IconState) -> Point:
-        place = wait_for(lambda: self.find_icon(state), f"the icon {state.value}", LIMIT)
+    def wait_icon(self, state: IconState, height: int = PANEL_HEIGHT) -> Point:
+        place = wait_for(lambda: self.find_icon(state, height), f"the icon {state.value}", LIMIT)
         assert place is not None
         return place
 

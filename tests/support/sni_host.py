@@ -12,8 +12,10 @@ from jeepney import (
     HeaderFields,
     Message,
     MessageType,
+    new_error,
     new_method_call,
     new_method_return,
+    new_signal,
 )
 from jeepney.bus_messages import message_bus
 from jeepney.io.blocking import DBusConnection, open_dbus_connection
@@ -27,11 +29,14 @@ MENU = "com.canonical.dbusmenu"
 class SniHost:
     """Owns the watcher's name while it is open. For one thread.
 
+    `shows` is what it answers when asked whether a panel shows items; None: it knows no such
+    property.
     `registered` has the arguments of RegisterStatusNotifierItem in their order, `signals` the
     signals of items as (name, body)."""
 
     def __init__(self, address: str) -> None:
         self.registered: list[str] = []
+        self.shows: bool | None = True
         self.signals: list[tuple[str, tuple[Any, ...]]] = []
         self.gone: list[str] = []
         """Unique names that have left the bus."""
@@ -134,6 +139,8 @@ class SniHost:
             return
         fields = message.header.fields
         match message.header.message_type:
+            case MessageType.method_call if fields[HeaderFields.member] == "Get":
+                self._bus.send(self._get(message))
             case MessageType.method_call:
                 self.registered += message.body
                 self._bus.send(new_method_return(message))
@@ -145,3 +152,15 @@ class SniHost:
                 self.signals.append((fields[HeaderFields.member], message.body))
             case _:
                 self._replies[fields[HeaderFields.reply_serial]] = message
+
+    def tell_host(self, *, shows: bool) -> None:
+        """A panel has told us that it shows items, or that it no longer does."""
+        self.shows = shows
+        name = f"StatusNotifierHost{'Registered' if shows else 'Unregistered'}"
+        self._bus.send(new_signal(DBusAddress("/StatusNotifierWatcher", interface=WATCHER), name))
+
+    def _get(self, message: Message) -> Message:
+        assert message.body == (WATCHER, "IsStatusNotifierHostRegistered")
+        if self.shows is None:
+            return new_error(message, "org.freedesktop.DBus.Error.UnknownProperty")
+        return new_method_return(message, "v", (("b", self.shows),))

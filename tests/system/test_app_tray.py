@@ -31,10 +31,16 @@ PROBLEM = "GPU box: what went wrong"
 
 
 @pytest.fixture
-def desktop() -> Iterator[Desktop]:
+def bare_desktop() -> Iterator[Desktop]:
+    """A screen without a panel."""
     with Desktop() as running:
-        running.start_panel()
         yield running
+
+
+@pytest.fixture
+def desktop(bare_desktop: Desktop) -> Desktop:
+    bare_desktop.start_panel()
+    return bare_desktop
 
 
 def shown(*states: State) -> tuple[Item, ...]:
@@ -223,3 +229,39 @@ def test_a_broken_file_shows_in_the_menu_and_a_mended_one_goes_on(desktop: Deskt
         wait_for(lambda: height() > before, "more lines", LIMIT)
         app.file.write_text("servers: []\n")
         wait_for(lambda: height() == before, "as before", LIMIT)
+
+
+UNREACHABLE = "servers:\n  - {name: GPU box, host: 127.0.0.1, port: 1}\n"
+
+
+def test_without_a_panel_a_window_has_what_the_menu_has(bare_desktop: Desktop) -> None:
+    screen = bare_desktop.screen
+    with RunningApp(UNREACHABLE, tray=True, env=bare_desktop.env) as app:
+        for _ in range(2):
+            assert app.run("run").returncode == 0  # a second start asks the first to show itself
+            window = screen.wait_window("trayconnect", LIMIT)
+            screen.wait_focus(window, LIMIT)
+            screen.close_window("trayconnect")
+            screen.wait_gone(window, LIMIT)
+            assert app.status()["state"] == "off", "closing it ends nothing"
+        app.run("run")
+        window = screen.wait_window("trayconnect", LIMIT)
+        screen.wait_focus(window, LIMIT)
+        screen.key("Tab")
+        screen.key("space")
+        wait_for(lambda: app.status()["state"] == "waiting", "the attempt to fail", LIMIT)
+        screen.key("space")
+        wait_for(lambda: app.status()["state"] == "off", "off", LIMIT)
+        screen.key("Tab", "Shift_L")  # backwards to the last button
+        screen.key("space")
+        assert app.wait() == 0
+        screen.wait_no_window("trayconnect", LIMIT)
+
+
+def test_a_panel_with_an_xembed_tray_only(bare_desktop: Desktop) -> None:
+    bare_desktop.start_xembed_tray()
+    with RunningApp("servers: []\n", tray=True, env=bare_desktop.env) as app:
+        bare_desktop.open_menu(IconState.OFF)
+        bare_desktop.choose(build_view([], Facts(autostart=False)).items, "quit")
+        assert app.wait() == 0
+        bare_desktop.wait_no_icon(IconState.OFF)

@@ -1,69 +1,30 @@
-"""The tray in xfce4-panel, clicked for real."""
+"""The tray in xfce4-panel, and in lxqt-panel, clicked for real."""
 
 from __future__ import annotations
 
-import queue
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
 
 from tests.support.desktop import LIMIT, Desktop
+from tests.support.tray_run import DISCONNECT, ITEMS, OPEN, PRIMARY, VIEW, enter, running
 from tests.support.xvfb import wait_for
-from trayconnect.tray.backend import make_tray
-from trayconnect.tray.tray_icon import TrayIcon
-from trayconnect.tray.view import Action, IconState, Item, Verb, View
-
-DISCONNECT = Action(Verb.DISCONNECT, "GPU box")
-OPEN = Action(Verb.OPEN, "Lab")
-ITEMS = (
-    Item("gpu", "GPU box: connected", DISCONNECT, checked=True),
-    Item("gpu-words", "    signed in as ada_1", enabled=False),
-    Item("line", separator=True),
-    Item(
-        "lab",
-        "Lab & friends",
-        children=(
-            Item("copy", "Copy link", Action(Verb.COPY_LINK, "Lab")),
-            Item("dead", "Not now", enabled=False),
-            Item("open", "Open", OPEN),
-        ),
-    ),
-    Item("quit", "Quit trayconnect", Action(Verb.QUIT)),
-)
-VIEW = View(IconState.UP, "GPU box is connected", ITEMS)
+from trayconnect.tray.chain import Way
+from trayconnect.tray.view import Action, IconState, Verb, View
 
 
 @pytest.fixture
 def desktop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Desktop]:
     with Desktop() as desktop:
-        for name in ("DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR", "DISPLAY"):
-            monkeypatch.setenv(name, desktop.env[name])
+        enter(desktop, monkeypatch)
         yield desktop
-
-
-@contextmanager
-def running() -> Iterator[tuple[TrayIcon, queue.SimpleQueue[Action]]]:
-    actions: queue.SimpleQueue[Action] = queue.SimpleQueue()
-    tray = make_tray(actions.put)
-    tray.show(VIEW)
-    thread = threading.Thread(target=tray.run, name="tc-test-tray")
-    thread.start()
-    try:
-        yield tray, actions
-    finally:
-        tray.stop()
-        thread.join(LIMIT)
-        assert not thread.is_alive()
-    assert not [t.name for t in threading.enumerate() if t.name.startswith("tc-")]
 
 
 def test_a_click_on_a_line_is_its_action(desktop: Desktop) -> None:
     """By the right button, by the left one, and in a submenu."""
     desktop.start_panel()
-    with running() as (_, actions):
+    with running() as (tray, actions):
         for button in (3, 1):
             desktop.open_menu(IconState.UP, button)
             desktop.choose(ITEMS, "gpu")
@@ -71,7 +32,31 @@ def test_a_click_on_a_line_is_its_action(desktop: Desktop) -> None:
         desktop.open_menu(IconState.UP)
         desktop.choose(ITEMS, "lab", "open")
         assert actions.get(timeout=LIMIT) == OPEN
+        report = tray.report()
+        assert (report.way, report.host, report.shown) == (Way.SNI, "panel-1-systray", True)
     desktop.wait_no_icon(IconState.UP)
+
+
+def test_a_panel_that_keeps_the_menu_for_the_right_button(desktop: Desktop) -> None:
+    """lxqt-panel: not GTK's menu but Qt's, and another reading of the protocol."""
+    desktop.start_lxqt_panel()
+    with running() as (tray, actions):
+        desktop.click(desktop.wait_icon(IconState.UP))
+        assert actions.get(timeout=LIMIT) == PRIMARY
+        desktop.open_menu(IconState.UP)
+        desktop.choose(ITEMS, "gpu")
+        assert actions.get(timeout=LIMIT) == DISCONNECT
+        desktop.open_menu(IconState.UP)
+        desktop.choose(ITEMS, "lab", "open")
+        assert actions.get(timeout=LIMIT) == OPEN
+
+        tray.show(replace(VIEW, icon=IconState.FAILED, items=ITEMS[3:]))
+        desktop.open_menu(IconState.FAILED)
+        desktop.choose(ITEMS[3:], "quit")
+        assert actions.get(timeout=LIMIT) == Action(Verb.QUIT)
+        report = tray.report()
+        assert (report.way, report.host, report.shown) == (Way.SNI, "lxqt-panel", True)
+    desktop.wait_no_icon(IconState.FAILED)
 
 
 def test_an_open_menu_changes_before_the_eyes(desktop: Desktop) -> None:

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -38,7 +38,7 @@ ITEMS = (
     Item("lab", "Lab", children=(Item("open", "Open", Action(Verb.OPEN, "Lab")),)),
     Item("quit", "Quit", Action(Verb.QUIT)),
 )
-VIEW = View(IconState.OFF, "nothing connected", ITEMS)
+VIEW = View(IconState.OFF, "nothing connected", ITEMS, CONNECT)
 
 
 @pytest.fixture
@@ -65,12 +65,14 @@ def make_host(bus: SessionBus) -> SniHost:
 class Running:
     """A tray on a thread, and the actions that came out of it."""
 
-    def __init__(self, patience: float = 600, on_no_host: Callable[[], object] = int) -> None:
+    def __init__(self) -> None:
         self.actions: queue.SimpleQueue[Action] = queue.SimpleQueue()
+        self.registered: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self.icon = sni.Icon(
-            "trayconnect", Glyph(IconState.OFF), "", on_no_host=on_no_host, patience=patience
+            "trayconnect", Glyph(IconState.OFF), "", on_registered=self.registered.put
         )
         self.tray = TrayIcon(self.icon, self.actions.put, label=dbusmenu_label)
+        self.icon.on_activate = self.tray.activate
         self.tray.show(VIEW)
         self.thread = threading.Thread(target=self.tray.run, name="tc-test-tray")
         self.thread.start()
@@ -88,9 +90,9 @@ class Running:
 
 
 @contextmanager
-def running(patience: float = 600, on_no_host: Callable[[], object] = int) -> Iterator[Running]:
+def running() -> Iterator[Running]:
     descriptors = set(Path("/proc/self/fd").iterdir())
-    run = Running(patience, on_no_host)
+    run = Running()
     try:
         yield run
     finally:
@@ -163,6 +165,18 @@ def test_clicks(host: SniHost) -> None:
         assert run.actions.get(timeout=LIMIT) == Action(Verb.OPEN, "Lab")
 
 
+def test_activate_is_the_primary_action(host: SniHost) -> None:
+    with running() as run:
+        item = host.wait_item()
+        assert host.call(item, ITEM, "Activate", "ii", (10, 20)).body == ()
+        assert run.actions.get(timeout=LIMIT) == CONNECT
+        run.tray.show(replace(VIEW, primary=None))
+        run.drawn()
+        host.call(item, ITEM, "Activate", "ii", (10, 20))
+        host.click(item, host.lines(item)["Quit"])
+        assert run.actions.get(timeout=LIMIT) == Action(Verb.QUIT), "nothing came before"
+
+
 def test_live_changes(host: SniHost) -> None:
     with running() as run:
         item = host.wait_item()
@@ -208,7 +222,7 @@ def test_each_change_is_signalled(host: SniHost) -> None:
 @pytest.mark.parametrize(
     ("interface", "method", "signature", "body"),
     [
-        (ITEM, "Activate", "ii", (0, 0)),
+        (ITEM, "Activate", "s", ("x",)),
         (ITEM, "ContextMenu", "ii", (0, 0)),
         (MENU, "GetLayout", "iias", (4711, -1, [])),
         (MENU, "GetLayout", "s", ("x",)),
@@ -280,24 +294,30 @@ def test_it_stops_while_there_is_no_bus(bus: SessionBus, caplog: pytest.LogCaptu
         wait_for(lambda: "no session bus" in caplog.text, "the loss to be noticed")
 
 
-def test_a_missing_host_is_told_once(bus: SessionBus) -> None:
-    told = threading.Semaphore(0)
-    with running(patience=0.05, on_no_host=told.release) as run:
-        assert told.acquire(timeout=LIMIT)
+@pytest.mark.parametrize("shows", [True, None])
+def test_it_tells_whether_a_watcher_has_it(bus: SessionBus, shows: bool | None) -> None:
+    with running() as run:
+        assert run.registered.get(timeout=LIMIT) is False
         with make_host(bus) as host:
+            host.shows = shows
             host.wait_item()
-        run.drawn()
-    assert not told.acquire(blocking=False)
+            host.wait(lambda: not run.registered.empty(), "it to be told")
+            assert run.registered.get(timeout=LIMIT) is True
+        assert run.registered.get(timeout=LIMIT) is False
+    assert run.registered.empty()
 
 
-def test_a_present_host_is_not_missing(host: SniHost) -> None:
-    told = threading.Semaphore(0)
-    with running(on_no_host=told.release) as run:
-        host.wait_item()
-        host.call(host.registered[0], "org.freedesktop.DBus.Peer", "Ping")
-        run.icon.post(run.icon._check_host)
-        run.drawn()
-    assert not told.acquire(blocking=False)
+def test_a_watcher_without_a_panel_shows_nothing(bus: SessionBus, host: SniHost) -> None:
+    host.shows = False
+    with running() as run:
+        assert run.registered.get(timeout=LIMIT) is False
+        item = host.wait_item()
+        host.call(item, "org.freedesktop.DBus.Peer", "Ping")
+        for shows in (True, False, True):
+            host.tell_host(shows=shows)
+            host.wait(lambda: not run.registered.empty(), "it to be told")
+            assert run.registered.get(timeout=LIMIT) is shows
+        assert host.registered == [item]
 
 
 @contextmanager
@@ -315,7 +335,7 @@ def test_a_frozen_bus_holds_nobody_up(bus: SessionBus, monkeypatch: pytest.Monke
     with running() as run:
         run.drawn()
         with frozen(bus):
-            assert watcher.look(bus.env) is watcher.Finding.NO_BUS
+            assert watcher.look(bus.env) == watcher.Bus()
             for number in range(5000):  # more than the socket holds
                 run.tray.show(replace(VIEW, title=f"{number}" * 20))
                 run.drawn()
@@ -376,6 +396,10 @@ def test_ten_thousand_updates_do_not_grow_it(host: SniHost) -> None:
 # --- whether there can be a tray ----------------------------------------------------------------
 
 
+def this_program() -> str:
+    return Path("/proc/self/comm").read_text().strip()
+
+
 def test_no_bus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", f"unix:path={tmp_path / 'none'}")
     with pytest.raises(ProblemError) as caught:
@@ -385,7 +409,7 @@ def test_no_bus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def test_a_bus_but_no_screen(bus: SessionBus) -> None:
-    assert watcher.look(bus.env) is watcher.Finding.NO_WATCHER
+    assert watcher.look(bus.env) == watcher.Bus(is_there=True, watcher=None)
     with pytest.raises(ProblemError) as caught:
         make_tray(print)
     assert "no desktop" in caught.value.problem.title
@@ -400,11 +424,12 @@ def test_a_panel_may_yet_come(
 
 
 def test_a_host_needs_no_screen(bus: SessionBus, host: SniHost) -> None:
-    found: list[watcher.Finding] = []
+    found: list[watcher.Bus] = []
     looking = threading.Thread(target=lambda: found.append(watcher.look(bus.env)))
     looking.start()
+    host.wait(lambda: found, "the look")
     looking.join(LIMIT)
-    assert found == [watcher.Finding.WATCHER]
+    assert found == [watcher.Bus(is_there=True, watcher=this_program(), host=True)]
     make_tray(print)
 
 

@@ -338,7 +338,7 @@ def test_hundreds_of_servers_are_divided_among_submenus(count: int, group: str |
     def highest(tree: tuple[Item, ...]) -> int:
         return max([len(tree), *(highest(item.children) for item in tree)])
 
-    assert highest(view.items) <= LEVEL_LIMIT + 8
+    assert highest(view.items) <= LEVEL_LIMIT + 9
     for item in every(view.items):
         keys = [child.key for child in item.children]
         assert len(keys) == len(set(keys))
@@ -354,3 +354,34 @@ def test_those_in_use_come_first_where_servers_are_divided() -> None:
     parts = [item.text for item in view.items if item.key.startswith("part ")]
     assert parts[0] == "s000 … s019"
     assert len(parts) == 5
+
+
+B = replace(READY, server=make_server("B"))
+A_PROBLEM = Facts(file_problems=("servers.yaml:1:1: no",))
+
+
+@pytest.mark.parametrize(
+    ("snapshots", "facts", "expected"),
+    [
+        ([], NOTHING, Action(Verb.EDIT_SERVERS)),
+        ([READY], A_PROBLEM, Action(Verb.EDIT_SERVERS)),
+        ([snap()], NOTHING, Action(Verb.CONNECT, "GPU box")),
+        ([snap(state=State.FAILED, problem=SILENT)], NOTHING, Action(Verb.CONNECT, "GPU box")),
+        ([snap(state=State.WAITING)], NOTHING, Action(Verb.CONNECT, "GPU box")),
+        ([snap(state=State.CONNECTING)], NOTHING, Action(Verb.SHOW_STATUS)),
+        ([READY], NOTHING, Action(Verb.OPEN, "GPU box")),
+        ([snap(), B], NOTHING, Action(Verb.OPEN, "B")),
+        ([READY, B], NOTHING, Action(Verb.SHOW_STATUS)),
+        ([snap(), replace(B, state=State.OFF, page=None)], NOTHING, Action(Verb.SHOW_STATUS)),
+        ([snap(state=State.NEEDS_YOU), B], NOTHING, Action(Verb.CONNECT, "GPU box")),
+        (
+            [B, snap(state=State.NEEDS_YOU, asking=True)],
+            NOTHING,
+            Action(Verb.ANSWER, "GPU box"),
+        ),
+    ],
+)
+def test_a_left_click_alone_does_the_most_useful_thing(
+    snapshots: list[Snapshot], facts: Facts, expected: Action
+) -> None:
+    assert build_view(snapshots, facts).primary == expected

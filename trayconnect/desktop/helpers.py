@@ -22,11 +22,15 @@ other way to reach a module in a process of its own."""
 PROMPT = "prompt"
 CLIPBOARD = "clipboard"
 TEXT = "text"
+POPUP = "popup"
+STATUS = "status"
 
 _MODULES = {
     PROMPT: "trayconnect.desktop.prompt_window",
     CLIPBOARD: "trayconnect.desktop.clipboard_owner",
     TEXT: "trayconnect.desktop.text_window",
+    POPUP: "trayconnect.desktop.popup_window",
+    STATUS: "trayconnect.desktop.status_window",
 }
 
 

@@ -10,6 +10,7 @@ import tkinter
 from tkinter import ttk
 
 from trayconnect.desktop import helpers, prompt_wire, tk_scale
+from trayconnect.desktop.tk_parent import close_with_parent
 from trayconnect.ports import Answer, Question
 
 _WIDTH = 460
@@ -18,8 +19,6 @@ _MESSAGE_SHARE = 0.35
 
 # A fingerprint as OpenSSH prints it (sshkey.c): SHA256:base64, or MD5: and 16 pairs.
 _FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/=]+|(?:MD5:)?(?:[0-9a-f]{2}:){15}[0-9a-f]{2}")
-
-_PARENT_CHECK_MS = 1000
 
 
 class PromptWindow:
@@ -183,15 +182,6 @@ class PromptWindow:
     def _decline(self) -> None:
         self.answer = None
         self._root.destroy()
-
-
-def close_with_parent(root: tkinter.Tk, parent: int) -> None:
-    """Go away when the app died: nobody would read the answer. POSIX gives an orphan a new
-    parent; elsewhere the window stays until it is closed."""
-    if os.getppid() != parent:
-        root.destroy()
-    else:
-        root.after(_PARENT_CHECK_MS, lambda: close_with_parent(root, parent))
 
 
 def main() -> int:

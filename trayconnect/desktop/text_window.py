@@ -10,7 +10,7 @@ from tkinter import ttk
 from typing import Any
 
 from trayconnect.desktop import helpers, tk_scale
-from trayconnect.desktop.prompt_window import close_with_parent
+from trayconnect.desktop.tk_parent import close_with_parent
 
 _COLUMNS = 92
 _MOST_LINES, _FEWEST_LINES = 32, 6

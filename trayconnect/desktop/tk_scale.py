@@ -9,6 +9,7 @@ import tkinter
 from dataclasses import dataclass
 from tkinter import font as tkfont
 from tkinter import ttk
+from typing import Any
 
 _BACKGROUND = "#fafafa"
 _FOREGROUND = "#1f2328"
@@ -71,6 +72,25 @@ def apply_look(root: tkinter.Tk, factor: float) -> Look:
     return Look(title, text, fixed, background, foreground)
 
 
+def menu_look(root: tkinter.Tk, factor: float) -> dict[str, Any]:
+    """Options for a `tkinter.Menu` of X11, which ttk's styles do not reach. Its font lives as long
+    as they do."""
+    font = tkfont.nametofont("TkMenuFont", root).copy()
+    font.configure(size=-round(13 * factor))
+    return {
+        "font": font,
+        "background": _BACKGROUND,
+        "foreground": _FOREGROUND,
+        "activebackground": _ACCENT,
+        "activeforeground": "white",
+        "disabledforeground": _FAINT,
+        "selectcolor": _FOREGROUND,
+        "borderwidth": 1,
+        "activeborderwidth": round(2 * factor),
+        "relief": "solid",
+    }
+
+
 def _apply_colours(root: tkinter.Tk, style: ttk.Style, factor: float) -> None:
     def px(size: int) -> int:
         return round(size * factor)
@@ -103,6 +123,12 @@ def _apply_colours(root: tkinter.Tk, style: ttk.Style, factor: float) -> None:
         lightcolor=[("!disabled", _ACCENT)],
         darkcolor=[("!disabled", _ACCENT)],
         focuscolor=[("focus", "white")],
+    )
+    style.configure("TMenubutton", padding=(px(10), px(4)), background="#eef0f3", arrowsize=px(5))
+    style.map(
+        "TMenubutton",
+        background=[("active", "#e1e5ea")],
+        bordercolor=[("focus", _ACCENT)],
     )
     style.configure("TCheckbutton", indicatorsize=px(13), indicatormargin=(0, 0, px(6), 0))
     style.map(

@@ -5,27 +5,39 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from trayconnect.errors import Problem, ProblemError
+from trayconnect.popup_menu import NoPopupMenu, PopupMenu
 from trayconnect.tray.icon import Glyph
-from trayconnect.tray.text import dbusmenu_label, one_line, windows_label
-from trayconnect.tray.tray_icon import TrayIcon
+from trayconnect.tray.text import one_line, windows_label
+from trayconnect.tray.tray_icon import Tray, TrayIcon
 from trayconnect.tray.view import Action, IconState
+
+if TYPE_CHECKING:
+    from trayconnect.tray import watcher
 
 NAME = "trayconnect"
 
 OnAction = Callable[[Action], object]
 
 
-def make_tray(on_action: OnAction, on_no_host: Callable[[], object] = lambda: None) -> TrayIcon:
+def make_tray(
+    on_action: OnAction,
+    on_no_host: Callable[[], object] = lambda: None,
+    popup: PopupMenu | None = None,
+) -> Tray:
     """The tray of this platform; to be made on the thread that will call its `run`.
 
-    `on_no_host` is for Linux: it is called once, on the tray's thread (so be quick), when no panel
-    has taken the icon within 30 s; one that starts later still gets it. Raises `ProblemError` when
-    there is no way to show an icon."""
+    The rest is for Linux: `on_no_host` is called once, on the tray's thread (so be quick), when no
+    panel has taken the icon within 30 s; one that starts later still gets it. `popup` draws the
+    menu for a panel that draws none. Raises `ProblemError` when there is no way to show an
+    icon."""
     make = {"darwin": _darwin, "win32": _win32}.get(sys.platform)
     try:
-        return _linux(on_action, on_no_host) if make is None else make(on_action)
+        if make is None:
+            return _linux(on_action, on_no_host, popup or NoPopupMenu())
+        return make(on_action)
     except (ImportError, NotImplementedError) as error:
         raise ProblemError(
             Problem(
@@ -37,24 +49,37 @@ def make_tray(on_action: OnAction, on_no_host: Callable[[], object] = lambda: No
         ) from error
 
 
-def _linux(on_action: OnAction, on_no_host: Callable[[], object]) -> TrayIcon:
-    from trayconnect.tray import sni, watcher
+def _linux(on_action: OnAction, on_no_host: Callable[[], object], popup: PopupMenu) -> Tray:
+    from trayconnect.tray import linux, watcher
 
-    problem = watcher.problem_of(watcher.look(), os.environ)
-    if problem is not None:
-        raise ProblemError(problem)
-    icon = sni.Icon(NAME, Glyph(IconState.OFF), NAME, on_no_host=on_no_host)
-    return TrayIcon(icon, on_action, label=dbusmenu_label)
+    x11 = bool(os.environ.get("DISPLAY"))
+    if not x11:  # with a screen, a panel may yet start: a login starts it and us in any order
+        problem = _problem(watcher.look(), wayland=bool(os.environ.get("WAYLAND_DISPLAY")))
+        if problem is not None:
+            raise ProblemError(problem)
+    return linux.LinuxTray(NAME, on_action, on_no_host, popup, screen=x11)
 
 
-def _darwin(on_action: OnAction) -> TrayIcon:
+def _problem(bus: watcher.Bus, *, wayland: bool) -> Problem | None:
+    """Why there will be no icon without X11; None if there is one, or a panel may yet start.
+
+    A bus without a screen (an SSH login, a service) has no panel to come."""
+    advice = "Start it from a desktop session, or without an icon: trayconnect run --no-tray"
+    if not bus.is_there:
+        return Problem("There is no session bus to show a tray icon with", advice)
+    if bus.watcher is None and not wayland:
+        return Problem("There is no desktop to show a tray icon on", advice)
+    return None
+
+
+def _darwin(on_action: OnAction) -> Tray:
     from trayconnect.tray import darwin
 
     icon = darwin.Icon(NAME, Glyph(IconState.OFF, mono=True), NAME)
     return TrayIcon(icon, on_action, label=one_line, mono=True)
 
 
-def _win32(on_action: OnAction) -> TrayIcon:
+def _win32(on_action: OnAction) -> Tray:
     from trayconnect.tray import win32
 
     icon = win32.Icon(NAME, Glyph(IconState.OFF), NAME)

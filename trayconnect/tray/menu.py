@@ -18,6 +18,7 @@ from trayconnect.tray.menu_server import (
     server_lines,
     server_submenu,
 )
+from trayconnect.tray.primary import primary
 from trayconnect.tray.view import Action, IconState, Item, Verb, View
 from trayconnect.tray.words import ADVICE_LINES, INDENT, clip, state_words, wrap
 
@@ -45,7 +46,8 @@ def build_view(snapshots: Sequence[Snapshot], facts: Facts) -> View:
         *_server_part(snapshots),
         *_common_lines(snapshots, facts),
     )
-    return View(_icon(snapshots), _title(snapshots), items)
+    click = primary(snapshots, file_is_broken=bool(facts.file_problems))
+    return View(_icon(snapshots), _title(snapshots), items, click)
 
 
 # --- the parts of the menu, from the top --------------------------------------------------------
@@ -104,6 +106,7 @@ def _common_lines(snapshots: Sequence[Snapshot], facts: Facts) -> Iterator[Item]
         yield Item("connect-all", "Connect all", connect, enabled=connectable)
         yield Item("disconnect-all", "Disconnect all", disconnect, enabled=active)
         yield Item("separator-app", separator=True)
+        yield Item("window", "Show in a window", Action(Verb.SHOW_STATUS))
     yield Item("edit", "Edit servers…", Action(Verb.EDIT_SERVERS))
     if facts.autostart is not None:
         autostart = Action(Verb.TOGGLE_AUTOSTART)

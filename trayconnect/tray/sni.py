@@ -6,7 +6,8 @@ lets a real panel try them. Needs neither X nor Wayland nor GTK; leaves no files
 
 The item registers with the watcher (the panel, or what speaks for it) under its unique bus name,
 since GNOME 43 takes no other, and again whenever a watcher appears. Left click: `ItemIsMenu` asks
-the host for the menu; nothing hangs on that click alone.
+the host for the menu. Hosts that keep it for the right button (LXQt, MATE) call Activate; nothing
+hangs on that alone.
 """
 
 from __future__ import annotations
@@ -24,16 +25,28 @@ from trayconnect.tray import dbus_objects, pystray_base
 from trayconnect.tray.dbus_link import Link
 from trayconnect.tray.dbusmenu import DBusMenu
 from trayconnect.tray.icon import Glyph
-from trayconnect.tray.sni_interfaces import ITEM, ITEM_PATH, MENU, MENU_PATH, WATCHER, WATCHER_PATH
+from trayconnect.tray.sni_interfaces import (
+    HOST_REGISTERED,
+    HOST_SIGNALS,
+    ITEM,
+    ITEM_PATH,
+    MENU,
+    MENU_PATH,
+    WATCHER,
+    WATCHER_PATH,
+)
 
 log = logging.getLogger(__name__)
 
 SIZES = (16, 22, 24, 32, 48, 64)
 """Pixels of the pictures that are offered; hosts pick the one that fits, or scale."""
-HOST_PATIENCE = 30.0
-"""Seconds without a watcher after which the user is told: panels may start after us."""
 
 _WATCHER_ADDRESS = DBusAddress(WATCHER_PATH, WATCHER, WATCHER)
+_WATCHER_PROPERTIES = DBusAddress(WATCHER_PATH, WATCHER, dbus_objects.PROPERTIES.name)
+_HOST_CHANGES = tuple(
+    f"type='signal',path='{WATCHER_PATH}',interface='{WATCHER}',member='{member}'"
+    for member in HOST_SIGNALS
+)
 _WATCHER_CHANGES = (
     "type='signal',sender='org.freedesktop.DBus',path='/org/freedesktop/DBus',"
     f"interface='org.freedesktop.DBus',member='NameOwnerChanged',arg0='{WATCHER}'"
@@ -41,7 +54,9 @@ _WATCHER_CHANGES = (
 
 
 class Icon(pystray_base.Icon):  # type: ignore[misc]  # pystray is not annotated
-    """`on_no_host` is called once, on a thread of the tray, if no watcher shows up in time."""
+    """`on_registered` is told, on the tray's thread, whether a watcher has the item and a host that
+    shows it: False at the beginning, and then each change. `on_activate` is called there for a
+    click that is not for the menu."""
 
     HAS_DEFAULT_ACTION = False
     HAS_NOTIFICATION = False
@@ -52,15 +67,15 @@ class Icon(pystray_base.Icon):  # type: ignore[misc]  # pystray is not annotated
         icon: Glyph,
         title: str,
         *,
-        on_no_host: Callable[[], object] = lambda: None,
-        patience: float = HOST_PATIENCE,
+        on_registered: Callable[[bool], object] = lambda _registered: None,
     ) -> None:
         super().__init__(name, icon, title)
-        self._on_no_host = on_no_host
-        self._patience = patience
+        self.on_activate: Callable[[], object] = lambda: None
+        self._on_registered = on_registered
         self._asked = False
         """Whether the watcher of now has been asked to take the item."""
-        self._registered = False
+        self._taken = False
+        self.registered = False
         self._link = Link(self)
         self._exported = DBusMenu(lambda item: item(self))
         self._objects: dict[str, dbus_objects.DBusObject] = {
@@ -72,11 +87,15 @@ class Icon(pystray_base.Icon):  # type: ignore[misc]  # pystray is not annotated
         """Run `job` on the tray's thread."""
         self._link.post(job)
 
+    def later(self, seconds: float, job: Callable[[], None]) -> None:
+        """Run `job` once after that time; for the tray's thread."""
+        self._link.later(seconds, job)
+
     # --- what pystray asks of a backend -----------------------------------------------------
 
     def _run(self) -> None:
         self._mark_ready()
-        self._link.later(self._patience, self._check_host)
+        self._on_registered(False)
         self._link.run()
 
     def _stop(self) -> None:
@@ -110,21 +129,22 @@ class Icon(pystray_base.Icon):  # type: ignore[misc]  # pystray is not annotated
 
     def connected(self) -> None:
         log.info("on the session bus as %s", self._link.unique_name)
-        self._link.send(message_bus.AddMatch(_WATCHER_CHANGES))
+        for rule in (_WATCHER_CHANGES, *_HOST_CHANGES):
+            self._link.send(message_bus.AddMatch(rule))
         self._register()
 
     def disconnected(self, reason: Exception) -> None:
         log.warning("no session bus, so no tray icon for now: %s", reason)
-        self._asked = self._registered = False
+        self._forget()
 
     def signalled(self, message: Message) -> None:
-        if message.header.fields.get(HeaderFields.member) != "NameOwnerChanged":
-            return
-        name, _, owner = message.body
-        if name == WATCHER:
-            self._asked = self._registered = False
-            if owner:
-                self._register()
+        match message.header.fields.get(HeaderFields.member):
+            case "NameOwnerChanged" if message.body[0] == WATCHER:
+                self._forget()
+                if message.body[2]:
+                    self._register()
+            case member if member in HOST_SIGNALS and self._taken:
+                self._ask_for_host()
 
     def called(self, message: Message) -> Message:
         return dbus_objects.answer(self._objects, message)
@@ -141,17 +161,35 @@ class Icon(pystray_base.Icon):  # type: ignore[misc]  # pystray is not annotated
     def _answered(self, reply: Message | None) -> None:
         if reply is None:
             return
-        self._registered = reply.header.message_type is MessageType.method_return
-        if self._registered:
-            log.info("the tray shows the icon")
+        if reply.header.message_type is MessageType.method_return:
+            self._taken = True
+            self._ask_for_host()
         else:
             self._asked = False
             log.info("no tray yet: %s", reply.header.fields.get(HeaderFields.error_name))
 
-    def _check_host(self) -> None:
-        if not self._registered:
-            log.warning("no tray has shown the icon within %g s", self._patience)
-            self._on_no_host()
+    def _ask_for_host(self) -> None:
+        """A watcher may be there without a panel, as KDE's is when the panel has died."""
+        request = ("Get", "ss", (WATCHER, HOST_REGISTERED))
+        self._link.send(new_method_call(_WATCHER_PROPERTIES, *request), self._host_told)
+
+    def _host_told(self, reply: Message | None) -> None:
+        if reply is None or not self._taken:
+            return
+        # One that does not know the property is a panel that is watcher and host in one.
+        known = reply.header.message_type is MessageType.method_return
+        self._set_registered(registered=bool(reply.body[0][1]) if known else True)
+
+    def _forget(self) -> None:
+        """The watcher is gone, or the bus."""
+        self._asked = self._taken = False
+        self._set_registered(registered=False)
+
+    def _set_registered(self, *, registered: bool) -> None:
+        if registered != self.registered:
+            self.registered = registered
+            log.info("the tray %s the icon", "shows" if registered else "has lost")
+            self._on_registered(registered)
 
     # --- as an object on the bus --------------------------------------------------------------
 
@@ -180,7 +218,9 @@ class Icon(pystray_base.Icon):  # type: ignore[misc]  # pystray is not annotated
         }
 
     def invoke(self, method: str, arguments: tuple[Any, ...]) -> tuple[Any, ...]:  # noqa: ARG002
-        """A middle click or the wheel: there is nothing to do."""
+        """A middle click or the wheel means nothing."""
+        if method == "Activate":
+            self.on_activate()
         return ()
 
 

@@ -13,6 +13,8 @@ from trayconnect.tray.dbus_objects import Interface, Method
 
 WATCHER: Final = "org.kde.StatusNotifierWatcher"
 WATCHER_PATH: Final = "/StatusNotifierWatcher"
+HOST_REGISTERED: Final = "IsStatusNotifierHostRegistered"
+HOST_SIGNALS: Final = ("StatusNotifierHostRegistered", "StatusNotifierHostUnregistered")
 ITEM_PATH: Final = "/StatusNotifierItem"
 MENU_PATH: Final = "/MenuBar"
 
@@ -38,8 +40,9 @@ ITEM: Final = Interface(
         "AttentionMovieName": "s",
         "ToolTip": f"(s{_PIXMAPS}ss)",
     },
-    # No Activate and no ContextMenu: a host that is told so opens the menu itself.
+    # No ContextMenu: a host that is told so opens the menu itself.
     methods={
+        "Activate": Method(("i", "i")),
         "SecondaryActivate": Method(("i", "i")),
         "Scroll": Method(("i", "s")),
     },

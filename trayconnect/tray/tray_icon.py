@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from trayconnect.tray.actions import ActionThread
+from trayconnect.tray.chain import Report, Way
 from trayconnect.tray.icon import Glyph
 from trayconnect.tray.pystray_menu import menu_of
 from trayconnect.tray.text import tooltip
@@ -32,8 +33,38 @@ class Backend(Protocol):
         ...
 
 
+class Tray(Protocol):
+    """What the program has of its tray, whatever the platform."""
+
+    def show(self, view: View) -> None:
+        """Draw it soon; from any thread, also before `run`. Of views that come faster than they
+        can be drawn, the last one counts."""
+        ...
+
+    def run(self) -> None:
+        """Own the calling thread (the main one, for macOS) until `stop`."""
+        ...
+
+    def notify(self, message: str, title: str) -> None:
+        """Show a notification by the icon, where the toolkit can; soon, and from any thread."""
+        ...
+
+    def stop(self) -> None:
+        """Remove the icon and let `run` return; from any thread, at any time."""
+        ...
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether there is a place where the icon can be seen, as far as can be told."""
+        ...
+
+    def report(self) -> Report:
+        """How the icon is shown now, and why so."""
+        ...
+
+
 class TrayIcon:
-    """Shows views and reports clicks.
+    """`Tray` over one icon: shows views and reports clicks.
 
     `on_action` is called on a thread of its own ("tc-tray-actions"), one click at a time. `run`
     may be called once."""
@@ -75,6 +106,19 @@ class TrayIcon:
     def notify(self, message: str, title: str) -> None:
         """Show a notification by the icon, where the toolkit can; soon, and from any thread."""
         self._backend.post(lambda: self._backend.notify(message, title))
+
+    @property
+    def is_shown(self) -> bool:
+        return True
+
+    def report(self) -> Report:
+        return Report(Way.NATIVE, "The system has a place for icons of its own", shown=True)
+
+    def activate(self) -> None:
+        """The icon was clicked where the panel opens no menu: do the view's primary action. On the
+        toolkit's thread."""
+        if self._shown is not None and self._shown.primary is not None:
+            self._actions.submit(self._shown.primary)
 
     def stop(self) -> None:
         """Remove the icon and let `run` return; from any thread, at any time."""

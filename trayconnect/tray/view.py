@@ -35,6 +35,7 @@ class Verb(enum.Enum):
     DISCONNECT_ALL = "disconnect-all"
     EDIT_SERVERS = "edit-servers"
     TOGGLE_AUTOSTART = "toggle-autostart"
+    SHOW_STATUS = "show-status"
     QUIT = "quit"
 
 
@@ -71,3 +72,6 @@ class View:
     icon: IconState = IconState.OFF
     title: str = "trayconnect"
     items: tuple[Item, ...] = ()
+    primary: Action | None = None
+    """What a left click does where a panel keeps the menu for the right one. Nothing is to be had
+    by it alone."""

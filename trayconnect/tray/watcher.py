@@ -1,49 +1,64 @@
-"""Looks once whether a tray icon can be shown on this Linux desktop."""
+"""Looks once for a StatusNotifierItem host on the session bus, and names it."""
 
 from __future__ import annotations
 
-import enum
 import logging
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 
-from jeepney import Message, MessageType
+from jeepney import DBusAddress, Message, MessageType, new_method_call
 from jeepney.bus_messages import message_bus
 
-from trayconnect.errors import Problem
 from trayconnect.tray.dbus_link import STEP_LIMIT, Link
-from trayconnect.tray.sni_interfaces import WATCHER
+from trayconnect.tray.sni_interfaces import HOST_REGISTERED, WATCHER, WATCHER_PATH
+
+_PROPERTIES = DBusAddress(WATCHER_PATH, WATCHER, "org.freedesktop.DBus.Properties")
 
 log = logging.getLogger(__name__)
 
 
-class Finding(enum.Enum):
-    NO_BUS = "no session bus"
-    NO_WATCHER = "no tray on the session bus"
-    WATCHER = "a tray on the session bus"
+@dataclass(frozen=True, slots=True)
+class Bus:
+    """What a look at the session bus found."""
+
+    is_there: bool = False
+    watcher: str | None = None
+    """The program that owns the watcher's name; None: nobody does."""
+    host: bool = False
+    """Whether a panel that shows items has told the watcher so."""
 
 
-def look(environ: Mapping[str, str] = os.environ) -> Finding:
+def look(environ: Mapping[str, str] = os.environ) -> Bus:
     """Ask the session bus; takes milliseconds, at most `STEP_LIMIT` seconds."""
-    return _Look(environ).finding
+    return _Look(environ).bus
 
 
 class _Look:
     """A link that lives for one question."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        self.finding = Finding.NO_BUS
+        self.bus = Bus()
         self._link = Link(self, environ)
         self._link.later(STEP_LIMIT, self._link.stop)
         self._link.run()
 
     def connected(self) -> None:
-        self.finding = Finding.NO_WATCHER
-        self._link.send(message_bus.NameHasOwner(WATCHER), self._answered)
+        self.bus = Bus(is_there=True)
+        self._link.send(message_bus.GetConnectionUnixProcessID(WATCHER), self._answered)
 
     def _answered(self, reply: Message | None) -> None:
         if reply is not None and reply.header.message_type is MessageType.method_return:
-            self.finding = Finding.WATCHER if reply.body[0] else Finding.NO_WATCHER
+            self.bus = Bus(is_there=True, watcher=_program(reply.body[0]), host=True)
+            request = ("Get", "ss", (WATCHER, HOST_REGISTERED))
+            self._link.send(new_method_call(_PROPERTIES, *request), self._host_told)
+        else:
+            self._link.stop()
+
+    def _host_told(self, reply: Message | None) -> None:
+        if reply is not None and reply.header.message_type is MessageType.method_return:
+            self.bus = replace(self.bus, host=bool(reply.body[0][1]))
         self._link.stop()
 
     def disconnected(self, reason: Exception) -> None:
@@ -57,16 +72,9 @@ class _Look:
         raise NotImplementedError("nobody knows this connection")
 
 
-def problem_of(finding: Finding, environ: Mapping[str, str]) -> Problem | None:
-    """Why there will be no icon; None if there is one, or a panel may yet start.
-
-    A login starts the panel and us in any order, but a bus without a screen (an SSH login, a
-    service) has no panel to come."""
-    advice = "Start it from a desktop session, or without an icon: trayconnect run --no-tray"
-    if finding is Finding.NO_BUS:
-        return Problem("There is no session bus to show a tray icon with", advice)
-    if finding is Finding.NO_WATCHER and not (
-        environ.get("DISPLAY") or environ.get("WAYLAND_DISPLAY")
-    ):
-        return Problem("There is no desktop to show a tray icon on", advice)
-    return None
+def _program(pid: int) -> str:
+    """The name of a process; a panel in a container has none that we could read."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text(errors="replace").strip()
+    except OSError:
+        return f"process {pid}"

@@ -1,0 +1,186 @@
+"""The status window on a screen, clicked for real."""
+
+from __future__ import annotations
+
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.support.xvfb import XServer, wait_for
+from trayconnect.desktop import helpers
+from trayconnect.desktop.status import StatusWindow
+from trayconnect.desktop.status_wire import Button, Row, StatusPage
+from trayconnect.errors import ProblemError
+from trayconnect.status_view import icons
+from trayconnect.tray.icon import icons_folder
+
+LIMIT = 60.0
+TITLE = "trayconnect"
+PAGE = StatusPage(
+    rows=(
+        Row("GPU box", "connected", "up", Button("Disconnect", "off 1"), Button("Open", "open 1")),
+        Row(
+            "Lab",
+            "retrying at 12:00:00",
+            "failed",
+            Button("Disconnect", "off 2"),
+            more=(Button("Try now", "retry 2"),),
+            problem="Cannot find host lab.invalid",
+            advice="Check the name in servers.yaml",
+        ),
+    ),
+    edit=Button("Edit servers…", "edit"),
+    quit=Button("Quit", "quit"),
+)
+
+
+@pytest.fixture
+def screen(monkeypatch: pytest.MonkeyPatch) -> Iterator[XServer]:
+    with XServer() as server:
+        monkeypatch.setenv("DISPLAY", server.display)
+        yield server
+
+
+class Opened:
+    def __init__(self, screen: XServer) -> None:
+        self.screen = screen
+        self.orders: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self.window = StatusWindow(self.orders.put, icons, icons_folder() / "trayconnect.png")
+
+    def show(self) -> None:
+        self.window.show()
+        self.screen.wait_focus(self.screen.wait_window(TITLE, LIMIT), LIMIT)
+
+    def press(self, tabs: int) -> str:
+        """Press the button that so many steps of the keyboard lead to; its order."""
+        for _ in range(tabs):
+            self.screen.key("Tab")
+        self.screen.key("space")
+        return self.orders.get(timeout=LIMIT)
+
+    def pixels(self) -> bytes:
+        return self.screen.screenshot().tobytes()
+
+
+@pytest.fixture
+def opened(screen: XServer) -> Iterator[Opened]:
+    opened = Opened(screen)
+    opened.window.update(PAGE)
+    yield opened
+    opened.window.close()
+    opened.window.close()
+    assert not [t.name for t in threading.enumerate() if t.name.startswith("tc-")]
+
+
+def test_buttons_give_their_orders(opened: Opened) -> None:
+    opened.show()
+    assert opened.press(1) == "off 1", "the toggle comes first"
+    assert opened.press(1) == "open 1"
+    assert opened.press(1) == "off 2"
+
+
+def test_it_is_clicked_with_the_mouse_too(opened: Opened) -> None:
+    """Quit is in the corner at the bottom right."""
+    opened.show()
+    window = opened.screen.find_window(TITLE)
+    assert window is not None
+    before = opened.pixels()
+    place = window.get_geometry()
+    at = window.translate_coords(opened.screen.client.screen().root, 0, 0)
+    x, y = -at.x + place.width - 50, -at.y + place.height - 25
+    opened.screen.move(x, y)
+    wait_for(lambda: opened.pixels() != before, "the button to feel the pointer", LIMIT)
+    opened.screen.click(x, y)
+    assert opened.orders.get(timeout=LIMIT) == "quit"
+
+
+def test_it_changes_before_the_eyes_and_keeps_the_keyboard(opened: Opened) -> None:
+    opened.show()
+    assert opened.press(1) == "off 1"
+    before = opened.pixels()
+    first = replace(PAGE.rows[0], words="off", icon="off", toggle=Button("Connect", "on 1"))
+    opened.window.update(replace(PAGE, rows=(replace(first, main=None), PAGE.rows[1])))
+    wait_for(lambda: opened.pixels() != before, "the change to be seen", LIMIT)
+    wait_for(lambda: opened.press(0) == "on 1", "the new order", LIMIT)
+
+
+def test_servers_come_and_go(opened: Opened) -> None:
+    opened.show()
+    before = opened.pixels()
+    opened.window.update(replace(PAGE, rows=(), notice="⚠ The server file cannot be used:\n1:1"))
+    wait_for(lambda: opened.pixels() != before, "the change to be seen", LIMIT)
+    many = tuple(replace(PAGE.rows[1], name=f"Server {n}") for n in range(60))
+    opened.window.update(replace(PAGE, rows=many))
+
+    def fits() -> bool:
+        window = opened.screen.find_window(TITLE)
+        return window is not None and 300 < window.get_geometry().height < 600
+
+    wait_for(fits, "a window that fits on the screen, and scrolls", LIMIT)
+
+
+def test_it_is_closed_and_shown_again(opened: Opened) -> None:
+    for _ in range(2):
+        opened.show()
+        assert opened.window.is_open
+        opened.screen.close_window(TITLE)
+        opened.screen.wait_no_window(TITLE, LIMIT)
+        wait_for(lambda: not opened.window.is_open, "the end to be noticed", LIMIT)
+        opened.window.update(PAGE)  # goes nowhere
+    opened.show()
+    assert opened.press(1) == "off 1"
+
+
+def test_shown_twice_is_one_window_in_front(opened: Opened) -> None:
+    opened.show()
+    root = opened.screen.client.screen().root
+    root.set_input_focus(0, 0)
+    opened.show()
+    assert [name for _, name in opened.screen.windows()].count(TITLE) == 1
+
+
+def test_a_window_that_dies_or_hangs_holds_nobody_up(screen: XServer) -> None:
+    for code in ("raise SystemExit(3)", "import time; time.sleep(600)", "print('nonsense')"):
+        window = StatusWindow(print, icons, command=[sys.executable, "-c", code])
+        window.show()
+        for number in range(2000):
+            window.update(replace(PAGE, notice=f"{number} " * 200))
+        window.close()
+    assert not [t.name for t in threading.enumerate() if t.name.startswith("tc-")]
+
+
+def test_what_is_missing_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DISPLAY", raising=False)
+    with pytest.raises(ProblemError, match="X11 screen"):
+        StatusWindow(print).show()
+    monkeypatch.setattr(helpers, "has_tkinter", lambda: False)
+    with pytest.raises(ProblemError, match="python3-tk"):
+        StatusWindow(print).show()
+    monkeypatch.undo()
+    monkeypatch.setenv("DISPLAY", ":4711")
+    with pytest.raises(ProblemError, match="cannot be started"):
+        StatusWindow(print, command=["/nowhere/python"]).show()
+
+
+def test_it_goes_with_the_app(screen: XServer, tmp_path: Path) -> None:
+    """Also with one that had no time to say so."""
+    code = (
+        "import os, sys\n"
+        "from trayconnect.desktop.status import StatusWindow\n"
+        "window = StatusWindow(print)\n"
+        "window.show()\n"
+        "sys.stdin.readline()\n"
+        "os._exit(1)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE) as app:
+        assert app.stdin is not None
+        screen.wait_window(TITLE, LIMIT)
+        app.stdin.write(b"\n")
+        app.stdin.flush()
+    screen.wait_no_window(TITLE, LIMIT)

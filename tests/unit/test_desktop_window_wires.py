@@ -1,0 +1,95 @@
+"""What passes between the app and its popup menu, and its status window."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trayconnect.desktop import popup_wire, status_wire
+from trayconnect.desktop.status_wire import Button, Row, StatusPage
+from trayconnect.popup_menu import MenuLine
+
+texts = st.text(max_size=20)
+leaves = st.builds(
+    MenuLine,
+    texts,
+    texts,
+    st.booleans(),
+    st.sampled_from([None, True, False]),
+    st.just(()),
+    st.booleans(),
+)
+lines = st.recursive(
+    st.tuples(leaves),
+    lambda below: st.lists(st.builds(MenuLine, texts, texts, children=below), max_size=4).map(
+        tuple
+    ),
+    max_leaves=8,
+)
+buttons = st.builds(Button, texts, texts, st.booleans())
+rows = st.builds(
+    Row,
+    texts,
+    texts,
+    texts,
+    buttons,
+    st.none() | buttons,
+    st.lists(buttons, max_size=3).map(tuple),
+    texts,
+    texts,
+)
+pages = st.builds(
+    StatusPage,
+    st.lists(rows, max_size=3).map(tuple),
+    texts,
+    st.none() | buttons,
+    st.lists(buttons, max_size=3).map(tuple),
+    st.none() | buttons,
+)
+
+
+@given(lines, st.tuples(st.integers(0, 9999), st.integers(0, 9999)))
+def test_a_menu_arrives_as_it_is(menu: tuple[MenuLine, ...], at: tuple[int, int]) -> None:
+    assert popup_wire.decode_menu(popup_wire.encode_menu(menu, at)) == (menu, at)
+
+
+@given(st.lists(texts, max_size=4).map(tuple))
+def test_a_choice_arrives_as_it_is(keys: tuple[str, ...]) -> None:
+    assert popup_wire.decode_choice(popup_wire.encode_choice(keys)) == keys
+
+
+@given(pages, st.booleans())
+def test_a_page_arrives_as_it_is_on_one_line(page: StatusPage, front: bool) -> None:
+    sent = status_wire.encode_page(page, front=front)
+    assert sent.count(b"\n") == 1
+    read = json.loads(sent)
+    assert (status_wire.decode_page(read["page"]), read["front"]) == (page, front)
+
+
+@given(texts)
+def test_an_order_arrives_as_it_is_on_one_line(order: str) -> None:
+    sent = status_wire.encode_order(order)
+    assert sent.count(b"\n") == 1
+    assert status_wire.decode_order(sent) == order
+
+
+@pytest.mark.parametrize("data", [b"", b"\xff", b"{", b"[]", b"{}", b"7", b"null", b'"x"', b"[7]"])
+@pytest.mark.parametrize(
+    "decode",
+    [
+        popup_wire.decode_menu,
+        popup_wire.decode_choice,
+        status_wire.decode_order,
+        lambda data: status_wire.decode_page(json.loads(data)),
+    ],
+)
+def test_nonsense_is_a_value_error(data: bytes, decode: Callable[[bytes], object]) -> None:
+    if data == b"[]" and decode is popup_wire.decode_choice:
+        assert decode(data) == ()
+        return
+    with pytest.raises(ValueError, match=r"\w"):
+        decode(data)

@@ -1,0 +1,102 @@
+"""From snapshots to the status window, by tables: the same choices as the menu's."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.support.servers import make_server
+from tests.unit.test_tray_menu import READY, SILENT, snap
+from trayconnect.session.snapshot import Snapshot
+from trayconnect.session.state import State
+from trayconnect.status_view import ICON_SIZES, decode, encode, icons, status_page
+from trayconnect.tray.menu import Facts, build_view
+from trayconnect.tray.view import Action, IconState, Item, Verb
+
+WAITING = snap(state=State.WAITING, retry_at=1.0, problem=SILENT)
+ASKING = snap(state=State.NEEDS_YOU, asking=True)
+NEEDY = snap(state=State.NEEDS_YOU, problem=SILENT)
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "icon", "toggle", "verb"),
+    [
+        (snap(), IconState.OFF, "Connect", Verb.CONNECT),
+        (snap(state=State.CONNECTING), IconState.CONNECTING, "Disconnect", Verb.DISCONNECT),
+        (READY, IconState.UP, "Disconnect", Verb.DISCONNECT),
+        (WAITING, IconState.CONNECTING, "Disconnect", Verb.DISCONNECT),
+        (ASKING, IconState.NEEDS_YOU, "Disconnect", Verb.DISCONNECT),
+        (NEEDY, IconState.NEEDS_YOU, "Connect", Verb.CONNECT),
+        (snap(state=State.FAILED), IconState.FAILED, "Connect", Verb.CONNECT),
+    ],
+)
+def test_a_server_has_its_icon_and_its_toggle(
+    snapshot: Snapshot, icon: IconState, toggle: str, verb: Verb
+) -> None:
+    (row,) = status_page([snapshot], Facts()).rows
+    assert (row.name, row.icon, row.toggle.text) == ("GPU box", icon.value, toggle)
+    assert decode(row.toggle.order) == Action(verb, "GPU box")
+    assert row.words
+    assert row.problem == ("" if snapshot.problem is None else SILENT.title)
+
+
+def test_a_page_is_opened_by_the_main_button() -> None:
+    open_, none = status_page([READY, snap(server=make_server("B"))], Facts()).rows
+    assert open_.main is not None
+    assert (open_.main.text, decode(open_.main.order)) == ("Open", Action(Verb.OPEN, "GPU box"))
+    assert none.main is None
+
+
+def actions(items: tuple[Item, ...]) -> set[Action]:
+    found = {item.action for item in items if item.action is not None}
+    return found.union(*(actions(item.children) for item in items))
+
+
+@pytest.mark.parametrize("autostart", [None, True, False])
+def test_it_offers_what_the_menu_offers(autostart: bool | None) -> None:
+    forwards = [{"name": "TensorBoard", "local_port": 6006, "port": 6006, "open": True}]
+    ready = replace(READY, server=make_server("A", forwards=forwards))
+    facts = Facts(autostart=autostart, file_problems=("x",))
+    snapshots = [ready, WAITING, replace(NEEDY, server=make_server("C"))]
+    page = status_page(snapshots, facts)
+    offered = [page.edit, page.quit, *page.more]
+    for row in page.rows:
+        offered += [row.toggle, row.main, *row.more]
+    orders = {decode(button.order) for button in offered if button is not None}
+    of_menu = actions(build_view(snapshots, facts).items)
+    told = {a for a in of_menu if a.verb in (Verb.SHOW_PROBLEM, Verb.SHOW_STATUS)}
+    assert orders == of_menu - told
+
+
+def test_a_broken_file_is_told() -> None:
+    page = status_page([], Facts(file_problems=("1:1: a", "2:2: b", "3:3: c", "4:4: d")))
+    assert "last good" in page.notice
+    assert page.notice.splitlines()[-1] == "and 1 more"
+    assert (
+        "last good" not in status_page([], Facts(file_problems=("a",), file_in_force=False)).notice
+    )
+    assert status_page([], Facts()).notice == ""
+
+
+@pytest.mark.parametrize("verb", Verb)
+def test_an_order_is_an_action(verb: Verb) -> None:
+    action = Action(verb, "GPU “box”\n", "TensorBoard")
+    assert decode(encode(action)) == action
+
+
+@pytest.mark.parametrize("order", ["", "{}", "[]", "7", '["connect"]', '["fly", "a", "b"]'])
+def test_nonsense_is_a_value_error(order: str) -> None:
+    with pytest.raises(ValueError, match=r"\w"):
+        decode(order)
+
+
+def test_every_state_has_its_pictures() -> None:
+    made = icons()
+    assert made.keys() == {state.value for state in IconState}
+    assert all(set(sizes) == set(ICON_SIZES) for sizes in made.values())
+    assert all(png.startswith(b"\x89PNG") for sizes in made.values() for png in sizes.values())
+
+
+def test_no_token_passes() -> None:
+    assert "s3cr3t" not in repr(status_page([READY], Facts()))

@@ -1,0 +1,187 @@
+"""A small window that shows what the menu shows, where there is no place for an icon (Linux)."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import subprocess
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from trayconnect.desktop import helpers, status_wire
+from trayconnect.desktop.status_wire import Icons, StatusPage
+from trayconnect.errors import Problem, ProblemError
+
+log = logging.getLogger(__name__)
+
+JOIN_LIMIT = 10.0
+
+
+class StatusWindow:
+    """The window, in a process of its own: closed and shown again as often as wanted.
+
+    `on_order` is called with the order of a clicked button, on a thread of the window, one at a
+    time. `command`: the helper, for tests."""
+
+    def __init__(
+        self,
+        on_order: Callable[[str], object],
+        icons: Callable[[], Icons] = dict,
+        window_icon: Path | None = None,
+        command: list[str] | None = None,
+    ) -> None:
+        self._on_order = on_order
+        self._icons = icons
+        self._window_icon = str(window_icon) if window_icon else ""
+        self._command = command or helpers.helper_command(helpers.STATUS)
+        self._lock = threading.Lock()
+        self._page = StatusPage()
+        self._shown: _Shown | None = None
+
+    def show(self) -> None:
+        """Open it, or bring it to the front; returns at once. Raises `ProblemError`."""
+        with self._lock:
+            before = self._shown
+            if before is not None and before.is_alive:
+                before.send(self._page, front=True)
+                return
+            self._shown = self._start()
+            self._shown.send(self._page, front=True)
+        if before is not None:
+            before.end()
+
+    def update(self, page: StatusPage) -> None:
+        """Show that from now on; returns at once, and opens nothing."""
+        with self._lock:
+            self._page = page
+            if self._shown is not None:
+                self._shown.send(page, front=False)
+
+    @property
+    def is_open(self) -> bool:
+        with self._lock:
+            return self._shown is not None and self._shown.is_alive
+
+    def close(self) -> None:
+        """Take it away. Never raises; may be called twice."""
+        with self._lock:
+            shown, self._shown = self._shown, None
+        if shown is not None:  # not under the lock: an order that is carried out may want it
+            shown.end()
+
+    def _start(self) -> _Shown:
+        if not helpers.has_tkinter():
+            raise ProblemError(_no_tk())
+        if not helpers.has_display():
+            raise ProblemError(_no_display())
+        try:
+            process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env=helpers.helper_environment(),
+            )
+        except OSError as error:
+            raise ProblemError(_cannot_start(error)) from error
+        first = status_wire.encode_icons(self._icons(), self._window_icon)
+        return _Shown(process, first, self._on_order)
+
+
+class _Shown:
+    """One life of the window: a process, and a thread each for what goes in and what comes out."""
+
+    def __init__(
+        self, process: subprocess.Popen[bytes], first: bytes, on_order: Callable[[str], object]
+    ) -> None:
+        self._process = process
+        self._first = first
+        self._on_order = on_order
+        self._changed = threading.Condition()
+        self._next: StatusPage | None = None
+        self._front = False
+        self._ended = False
+        self._threads = [
+            threading.Thread(target=self._write, name="tc-status-write", daemon=True),
+            threading.Thread(target=self._read, name="tc-status-read", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def is_alive(self) -> bool:
+        with self._changed:
+            return not self._ended
+
+    def send(self, page: StatusPage, *, front: bool) -> None:
+        """Of pages that come faster than they are taken, the last one counts."""
+        with self._changed:
+            self._next = page
+            self._front |= front
+            self._changed.notify()
+
+    def end(self) -> None:
+        self._leave()
+        self._process.kill()
+        for thread in self._threads:
+            if thread is not threading.current_thread():
+                thread.join(JOIN_LIMIT)
+
+    def _leave(self) -> None:
+        with self._changed:
+            self._ended = True
+            self._changed.notify()
+
+    def _write(self) -> None:
+        assert self._process.stdin is not None
+        # It may be gone at any time, and then its reader says so; closing tells it to go.
+        with contextlib.suppress(OSError), self._process.stdin as pipe:
+            pipe.write(self._first)
+            while True:
+                with self._changed:
+                    self._changed.wait_for(lambda: self._ended or self._next is not None)
+                    page, self._next = self._next, None
+                    front, self._front = self._front, False
+                    if self._ended or page is None:
+                        return
+                pipe.write(status_wire.encode_page(page, front=front))
+                pipe.flush()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        with self._process.stdout as pipe:
+            for line in pipe:
+                try:
+                    self._on_order(status_wire.decode_order(line))
+                except ValueError as error:
+                    log.warning("the status window sent nonsense: %s", error)
+                except Exception:  # a click that fails must not end the next ones
+                    log.exception("an order of the status window failed")
+        self._leave()
+        self._process.kill()  # it has closed its window, or is about to
+        status = self._process.wait()
+        if status not in (0, -9):
+            log.warning("the status window ended with status %d", status)
+
+
+def _no_tk() -> Problem:
+    return Problem(
+        "The status window needs Tk",
+        "Install it (on Debian and Ubuntu: python3-tk). The commands work without it: "
+        "trayconnect --help",
+    )
+
+
+def _no_display() -> Problem:
+    return Problem(
+        "There is no X11 screen for the status window",
+        "The commands work without it: trayconnect --help",
+    )
+
+
+def _cannot_start(error: OSError) -> Problem:
+    return Problem(
+        "The status window cannot be started",
+        "The commands work without it: trayconnect --help",
+        detail=str(error),
+    )

@@ -1,0 +1,113 @@
+"""The Linux tray: a StatusNotifierItem, and an XEmbed icon for as long as nobody takes that.
+
+The item stays on offer throughout: a panel that starts late, or again, gets it within moments,
+and the XEmbed icon goes. So a login may start us and the panel in any order, and no panel shows
+two icons for long.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+
+from trayconnect.popup_menu import PopupMenu
+from trayconnect.tray import sni
+from trayconnect.tray.chain import Report, Way, decide
+from trayconnect.tray.fallback import Fallback
+from trayconnect.tray.icon import Glyph
+from trayconnect.tray.look import look
+from trayconnect.tray.text import dbusmenu_label
+from trayconnect.tray.tray_icon import TrayIcon
+from trayconnect.tray.view import Action, IconState, View
+
+log = logging.getLogger(__name__)
+
+FALLBACK_PATIENCE = 3.0
+"""Seconds without a StatusNotifierWatcher after which an XEmbed tray will do."""
+HOST_PATIENCE = 30.0
+"""Seconds without any place for the icon after which the user is told: panels may start after
+us."""
+
+
+class LinuxTray:
+    """`tray_icon.Tray`. `on_no_host` is called once, on a thread of the tray, if no panel has taken
+    the icon in time."""
+
+    def __init__(
+        self,
+        name: str,
+        on_action: Callable[[Action], object],
+        on_no_host: Callable[[], object],
+        popup: PopupMenu,
+        *,
+        screen: bool,
+        fallback_patience: float = FALLBACK_PATIENCE,
+        host_patience: float = HOST_PATIENCE,
+    ) -> None:
+        """`screen`: whether there is an X11 screen, where an XEmbed tray may be."""
+        self._on_no_host = on_no_host
+        self._screen = screen
+        self._fallback_patience = fallback_patience
+        self._host_patience = host_patience
+        self._item = sni.Icon(name, Glyph(IconState.OFF), name, on_registered=self._on_registered)
+        self._tray = TrayIcon(self._item, on_action, label=dbusmenu_label)
+        self._item.on_activate = self._tray.activate
+        self._fallback = Fallback(name, on_action, popup)
+        self._stopping = threading.Event()
+
+    def show(self, view: View) -> None:
+        self._tray.show(view)
+        self._fallback.show(view)
+
+    def run(self) -> None:
+        self._item.post(lambda: self._item.later(self._host_patience, self._check_host))
+        try:
+            self._tray.run()
+        finally:
+            self._fallback.stop()
+
+    def notify(self, message: str, title: str) -> None:
+        self._tray.notify(message, title)
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._fallback.end()
+        self._tray.stop()
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether a panel has taken the icon."""
+        return self._item.registered or self._fallback.host is not None
+
+    def report(self) -> Report:
+        """Asks the desktop, so it takes a moment, at most some seconds."""
+        found = look()
+        if self._item.registered:
+            found = replace(found, watcher=found.watcher or "a panel", sni_host=True)
+            return replace(decide(found), shown=True)
+        cold = decide(found)
+        if cold.way is Way.SNI:  # it is there, but has not taken the item yet
+            return replace(cold, shown=False)
+        way, host = self._fallback.way, self._fallback.host
+        if host is None or way is None or found.xembed is None:
+            return replace(cold, shown=False)
+        return replace(cold, way=way, host=host, shown=True)
+
+    # --- on the tray's thread -----------------------------------------------------------------
+
+    def _on_registered(self, registered: bool) -> None:
+        if registered:
+            self._fallback.end()
+        elif self._screen:
+            self._item.later(self._fallback_patience, self._fall_back)
+
+    def _fall_back(self) -> None:
+        if not self._item.registered and not self._stopping.is_set():
+            self._fallback.begin()
+
+    def _check_host(self) -> None:
+        if not self.is_shown:
+            log.warning("no panel has shown the icon within %g s", self._host_patience)
+            self._on_no_host()
