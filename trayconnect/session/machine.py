@@ -43,7 +43,6 @@ from trayconnect.session.events import (
 )
 from trayconnect.session.state import Session, State
 
-
 # What a retry could not answer again by itself. A passphrase is kept while the user wants it
 # connected, a judged host key for good.
 _TYPED_LOGINS = frozenset(
