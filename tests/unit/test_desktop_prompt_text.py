@@ -94,7 +94,13 @@ def test_the_title_bar_names_the_server_and_what_is_asked_for() -> None:
     ],
 )
 def test_complete(kind: QuestionKind, values: tuple[str, ...], complete: bool) -> None:
-    assert is_complete(question(kind, len(values)), values) is complete
+    fields = [LINE] * len(values)
+    assert is_complete(question(kind, len(values)), fields, values) is complete
+
+
+@pytest.mark.parametrize("field", [LINE, TEXT])
+def test_an_end_of_line_alone_is_empty(field: Field) -> None:
+    assert not is_complete(question(), [field], ["\r\n"])
 
 
 @pytest.mark.parametrize(

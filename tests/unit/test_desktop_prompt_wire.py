@@ -25,7 +25,9 @@ questions = st.builds(
     server=st.text(),
     title=st.text(),
     message=st.text(),
-    fields=st.lists(st.builds(Field, st.text(), st.booleans(), st.booleans()), max_size=4).map(tuple),
+    fields=st.lists(st.builds(Field, st.text(), st.booleans(), st.booleans()), max_size=4).map(
+        tuple
+    ),
     confirm=st.text(),
     can_remember=st.booleans(),
 )

@@ -30,10 +30,13 @@ def console(
 ) -> Iterator[Console]:
     console = Console(request.param)
     monkeypatch.setattr(sys, "stderr", console)
+    monkeypatch.setattr(logs.logger, "propagate", True)  # set_up turns it off
+    level = logs.logger.level
     monkeypatch.setattr(logs, "log_file", lambda: tmp_path / "trayconnect.log")
     logs.set_up(to_stderr=True)
     yield console
     logs.shut_down()
+    logs.logger.setLevel(level)
 
 
 def test_it_waits_while_a_question_stands(console: Console, tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ class DialogWay:
             values = self._program.values(output, fields)
             if len(values) != len(fields):
                 raise broke(question, f"{self.name} printed {len(values)} values")
-            if is_complete(question, values):
+            if is_complete(question, fields, values):
                 return values
 
     def _remember(self, question: Question, cancel: Cancel) -> bool:

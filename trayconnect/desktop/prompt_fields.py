@@ -98,7 +98,11 @@ class TextBox:
         self.widget.tag_raise("hidden")  # above the selection's colours
         lines = len(self.value().strip().splitlines())
         size = len(self.value().encode(errors="replace"))
-        said = f"{lines} {'line' if lines == 1 else 'lines'}, {size} bytes" if size else "Paste it here"
+        said = (
+            f"{lines} {'line' if lines == 1 else 'lines'}, {size} bytes"
+            if size
+            else "Paste it here"
+        )
         if size > LONGEST_VALUE:
             said = f"{said}: too long"
         self._caption.configure(text=said)

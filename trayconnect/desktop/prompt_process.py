@@ -75,7 +75,7 @@ def _communicate(
         except subprocess.TimeoutExpired as error:
             if not error.output:
                 raise NotShownError(f"not shown within {first_output_limit:g} s") from error
-        limit -= first_output_limit
+        return process.communicate(timeout=limit - first_output_limit)  # it goes on
     return process.communicate(stdin, timeout=limit)
 
 

@@ -112,7 +112,7 @@ class _Dialogue:
     def _enter(self, field: Field) -> str | None:
         while True:
             value = self._read_text(field) if field.multiline else self._read_field(field)
-            if value is None or is_complete(self._question, (value,)):
+            if value is None or is_complete(self._question, [field], [value]):
                 return value
 
     def _read_field(self, field: Field) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from trayconnect.ports import Field, Question, QuestionKind
@@ -67,11 +68,12 @@ _WORDS = {
 }
 
 
-def is_complete(question: Question, values: tuple[str, ...]) -> bool:
-    """Whether these values answer the question."""
+def is_complete(question: Question, fields: Sequence[Field], values: Sequence[str]) -> bool:
+    """Whether these values answer these fields of the question."""
+    tidied = [tidy(field, value) for field, value in zip(fields, values, strict=True)]
     return all(
         (value or question.may_be_empty) and len(value.encode(errors="replace")) <= LONGEST_VALUE
-        for value in values
+        for value in tidied
     )
 
 

@@ -50,13 +50,14 @@ class PromptWindow:
         self._remember = tkinter.BooleanVar(root, value=False)
         self._reveal = tkinter.BooleanVar(root, value=False)
         self._lock_was_on = False
+        self._pasting = False
 
         root.title(prompt_text.window_title(question))
         root.protocol("WM_DELETE_WINDOW", self._decline)
         root.resizable(width=False, height=False)
         frame = ttk.Frame(root, padding=self._px(18))
         frame.grid(sticky="nsew")
-        frame.columnconfigure(0, weight=1)
+        frame.columnconfigure(0, weight=1, minsize=self._px(_WIDTH))
         self._add_heading(frame, icon)
         if question.message:
             self._add_message(frame)
@@ -67,9 +68,9 @@ class PromptWindow:
             self._boxes.append(make_box(frame, field, self._look, self._update))
         self._caps_lock = ttk.Label(frame, text="Caps Lock is on", style="Warning.TLabel")
         self._caps_lock.grid(sticky="w", pady=(self._px(3), 0))
-        self._caps_lock.grid_remove()
         self._add_options(frame)
         self._confirm, self._cancel = self._add_buttons(frame)
+        self._caps_lock.grid_remove()  # not before: the next part would get its row
         self._bind_keys()
         self._update()
 
@@ -202,7 +203,8 @@ class PromptWindow:
         root.bind("<Escape>", lambda _: self._decline())
         for key in ("<Return>", "<KP_Enter>"):
             root.bind(key, lambda _: self._on_return())
-            root.bind(f"<Control-{key[1:]}", lambda _: self._accept())
+            for box in self._boxes:  # else a text would take it for the end of a line first
+                box.widget.bind(f"<Control-{key[1:]}", self._on_control_return)
         # Everywhere else this selects all; on X11, Tk has it go to the beginning of the line.
         root.event_delete("<<LineStart>>", "<Control-a>", "<Control-Key-a>")
         root.event_add("<<SelectAll>>", "<Control-a>")
@@ -210,12 +212,18 @@ class PromptWindow:
         root.bind_class("Guard", "<KeyPress>", self._on_key)
         root.bind_class("Guard", "<KeyRelease>", self._on_key_release)
         root.bind_class("Guard", "<ButtonPress-1>", self._on_click)
+        # While Tk waits for another program to hand over what was copied, it goes on with events.
+        root.bind_class("Guard", "<<Paste>>", lambda _: self._set_pasting(True))
+        root.bind("<<Paste>>", lambda _: self._set_pasting(False))
         for widget in _descendants(root):
             widget.bindtags(("Guard", *widget.bindtags()))
 
     def _focused(self) -> None:
         self._guard.focused(time.monotonic())
         self._root.attributes("-topmost", False)
+
+    def _set_pasting(self, pasting: bool) -> None:
+        self._pasting = pasting
 
     def _on_key(self, event: tkinter.Event[tkinter.Misc]) -> str | None:
         if event.keysym == "Caps_Lock":
@@ -227,6 +235,8 @@ class PromptWindow:
                 if box.widget is event.widget:
                     box.select_all()  # what is typed next takes its place
             return "break"
+        if self._pasting and event.keysym in _ANSWERING_KEYS - {"Escape"}:
+            return "break"  # the answer is not there yet
         return None
 
     def _on_key_release(self, event: tkinter.Event[tkinter.Misc]) -> None:
@@ -254,6 +264,10 @@ class PromptWindow:
         else:
             self._on_return_in(focused)
 
+    def _on_control_return(self, _event: object) -> str:
+        self._accept()
+        return "break"
+
     def _on_return_in(self, focused: tkinter.Misc | None) -> None:
         numbers = [n for n, box in enumerate(self._boxes) if box.widget is focused]
         current = numbers[0] if numbers else len(self._boxes)
@@ -275,7 +289,7 @@ class PromptWindow:
             box.reveal(shown=self._reveal.get())
 
     def _is_complete(self) -> bool:
-        return prompt_text.is_complete(self._question, self._values())
+        return prompt_text.is_complete(self._question, self._question.fields, self._values())
 
     def _update(self) -> None:
         self._confirm.state(["!disabled" if self._is_complete() else "disabled"])
