@@ -12,6 +12,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from trayconnect import logs
 from trayconnect.config.model import Server
 from trayconnect.config.places import config_file
 from trayconnect.config.watch import FileWatcher
@@ -40,6 +41,7 @@ from trayconnect.jupyter.examine import Examiner
 from trayconnect.menu_actions import MenuActions
 from trayconnect.orders import Orders
 from trayconnect.ports import Browser, Connector, NoBrowser, Urgency
+from trayconnect.refresher import Refresher
 from trayconnect.requests import Requests
 from trayconnect.server_file import ServerFile
 from trayconnect.session.manager import Manager
@@ -90,7 +92,7 @@ class App:
         self._autostart = autostart()
         self._stops: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._stopping = threading.Event()
-        self._refreshing = threading.Lock()
+        self._refresher = Refresher(self._redraw)
         self._tray: Tray | None = None
         self._window: StatusWindow | None = None
 
@@ -145,7 +147,7 @@ class App:
             return direct if server.is_direct else ssh
 
         app_icon = icons_folder() / "trayconnect.png"
-        asking = prompter(not options.tray, app_icon)
+        asking = prompter(not options.tray, app_icon, logs.quiet)
         peers = Peers(
             connector=connector,
             listen=listen,
@@ -162,7 +164,11 @@ class App:
         stack.callback(self._wake.stop)
         network = NetworkWatcher(self._manager.network_changed)
         requests = Requests(
-            self._orders, self._reload_reply, self._show, lambda: self.stop("asked by a command")
+            self._orders,
+            self._reload_reply,
+            self._show,
+            lambda: None if self._tray is None else self._tray.report(),
+            lambda: self.stop("asked by a command"),
         )
         control = ControlServer(lock, requests.answer)
 
@@ -175,7 +181,7 @@ class App:
                 asking,
                 self._notifier,
                 views,
-                self._refresh,
+                self._refresher.ask,
                 self._show_status,
                 lambda: self.stop("Quit in the menu"),
             )
@@ -185,8 +191,8 @@ class App:
         self._manager.start()
         stack.callback(self._manager.close)
         self._manager.apply(self._file.config)
-        self._refresh()
-        for startable in (network, watcher, control):
+        self._refresher.ask()
+        for startable in (self._refresher, network, watcher, control):
             startable.start()
             stack.callback(startable.stop)
         if self._file.problem is not None:
@@ -270,22 +276,24 @@ class App:
             self._wake.start()
         else:
             self._wake.stop()
-        self._refresh()
+        self._refresher.ask()
         self._options.on_change(snapshots)
 
-    def _refresh(self) -> None:
-        """Draw what is known now."""
+    def _redraw(self) -> None:
+        """Show what is known now; on the refresher's thread."""
         if self._tray is None or self._window is None:
             return
-        with self._refreshing:
-            facts = Facts(
-                autostart=self._autostart.is_on(),
-                file_problems=self._file.problems,
-                file_in_force=self._file.in_force,
-            )
-            snapshots = self._manager.snapshots()
-            self._tray.show(build_view(snapshots, facts))
+        snapshots, facts = self._manager.snapshots(), self._facts()
+        self._tray.show(build_view(snapshots, facts))
+        if self._window.is_open:
             self._window.update(status_page(snapshots, facts))
+
+    def _facts(self) -> Facts:
+        return Facts(
+            autostart=self._autostart.is_on(),
+            file_problems=self._file.problems,
+            file_in_force=self._file.in_force,
+        )
 
     def _reload(self) -> None:
         """The file was saved."""
@@ -293,7 +301,7 @@ class App:
             self._manager.apply(self._file.config)
         else:
             self._tell_file_problem()
-        self._refresh()
+        self._refresher.ask()
 
     def _tell_file_problem(self) -> None:
         problem = self._file.problem
@@ -329,6 +337,7 @@ class App:
     def _show_status(self) -> None:
         """Open the window that shows what the menu shows."""
         assert self._window is not None
+        self._window.update(status_page(self._manager.snapshots(), self._facts()))
         try:
             self._window.show()
         except ProblemError as error:

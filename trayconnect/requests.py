@@ -11,6 +11,7 @@ from trayconnect.control.status import to_json
 from trayconnect.errors import Problem, ProblemError
 from trayconnect.orders import Orders
 from trayconnect.session.snapshot import Snapshot
+from trayconnect.tray.chain import Report
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,8 @@ class Requests:
     orders: Orders
     reload: Callable[[], Reply]
     show: Callable[[], None]
+    tray: Callable[[], Report | None]
+    """How the icon is shown; None without one."""
     quit: Callable[[], None]
 
     def answer(self, request: Request, cancel: Cancel) -> Reply:
@@ -31,6 +34,7 @@ class Requests:
             Command.RELOAD: lambda _request, _cancel: self.reload(),
             Command.QUIT: self._quit,
             Command.STATUS: self._status,
+            Command.TRAY: self._tray,
             Command.SHOW: self._show,
             Command.PING: lambda _request, _cancel: Reply(ok=True),
         }
@@ -53,6 +57,13 @@ class Requests:
 
     def _status(self, _request: Request, _cancel: Cancel) -> Reply:
         return Reply(ok=True, data=to_json(self.orders.manager.snapshots()))
+
+    def _tray(self, _request: Request, _cancel: Cancel) -> Reply:
+        report = self.tray()
+        if report is None:
+            return Reply(ok=True)
+        told = {"way": report.way.value, "reason": report.reason, "host": report.host}
+        return Reply(ok=True, data={**told, "shown": report.shown})
 
     def _show(self, _request: Request, _cancel: Cancel) -> Reply:
         self.show()

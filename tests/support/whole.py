@@ -88,6 +88,9 @@ class Whole:
 
     # --- the desktop's part ---
 
+    def bring_to_front(self) -> None:
+        pass
+
     def ask(self, question: Question, cancel: Cancel) -> Answer | None:
         self.questions.append(question)
         return next(self._answers, None)

@@ -19,6 +19,7 @@ from trayconnect.orders import Orders
 from trayconnect.ports import Answer, Health, Page, Reached
 from trayconnect.requests import Requests
 from trayconnect.session.state import State
+from trayconnect.tray.chain import Report, Way
 
 TENSORBOARD = {"name": "TensorBoard", "local_port": 6006, "port": 6006, "open": True}
 GPU = make_server(forwards=[TENSORBOARD])
@@ -43,6 +44,7 @@ class Desk:
             self.orders,
             reload=lambda: Reply(ok=True, data={"servers": 2}),
             show=lambda: None,
+            tray=lambda: Report(Way.SNI, "a panel takes it", "xfce4-panel", shown=True),
             quit=self._quit,
         )
         self.run.manager.apply(self.config)
@@ -279,7 +281,9 @@ def test_a_group_is_connected_and_disconnected_as_a_whole(desk: Desk) -> None:
     manager = desk.run.manager
     manager.apply(desk.config)
     desk.orders.connect_group("Lab")
-    assert manager.wait_until(lambda all_: all(all_[s.name].is_ready for s in both), LIMIT)
+    assert manager.wait_until(
+        lambda all_: all(s.name in all_ and all_[s.name].is_ready for s in both), LIMIT
+    )
     other = manager.snapshot("other")
     assert other is not None
     assert other.state is State.OFF
@@ -287,3 +291,12 @@ def test_a_group_is_connected_and_disconnected_as_a_whole(desk: Desk) -> None:
     assert manager.wait_until(
         lambda all_: all(snapshot.state is State.OFF for snapshot in all_.values()), LIMIT
     )
+
+
+def test_how_the_icon_is_shown_is_told(desk: Desk) -> None:
+    assert desk.ask(Command.TRAY).data == {
+        "way": "StatusNotifierItem",
+        "reason": "a panel takes it",
+        "host": "xfce4-panel",
+        "shown": True,
+    }

@@ -166,6 +166,9 @@ class World:
         assert self.may_examine.wait(LIMIT)
         return self.health
 
+    def bring_to_front(self) -> None:
+        pass
+
     def ask(self, question: Question, cancel: Cancel) -> Answer | None:
         self.asked.set()
         with cancel.releasing(self.may_answer.set):

@@ -53,6 +53,8 @@ class Command(enum.StrEnum):
     RELOAD = "reload"
     QUIT = "quit"
     STATUS = "status"
+    TRAY = "tray"
+    """How the icon is shown, for `doctor`."""
     SHOW = "show"
     """A second start hands over to the first."""
     PING = "ping"

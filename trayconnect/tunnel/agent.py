@@ -89,6 +89,11 @@ class Agent:
             with contextlib.suppress(OSError):
                 connection.close()
 
+    @property
+    def is_there(self) -> bool:
+        """Whether one answered at that place."""
+        return self._connection is not None
+
     def keys(self) -> list[AgentKey]:
         """Its keys in its order, certificates left out."""
         if self._connection is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 
 from trayconnect.config.model import Auth
 from trayconnect.errors import ProblemError
@@ -11,6 +12,16 @@ from trayconnect.tunnel.target import Target
 from trayconnect.tunnel.userauth import Prompt
 
 log = logging.getLogger(__name__)
+
+# What one-time codes are called by the modules that ask for them: pam_google_authenticator,
+# pam_oath, pam_duo, pam_yubico, privacyIDEA, RSA SecurID, S/Key; and by others' translations.
+_CODE = re.compile(
+    r"code\b|codice|código|one[- ]time|einmal|otp|token|yubi|2fa|mfa\b|[2-9]-?factor|two[- ]factor"
+    r"|second factor|authenticator|securid|s/key",
+    re.IGNORECASE,
+)
+_ACCOUNT = re.compile(r"\S+@\S+")  # "ada@token.example.org's password" asks for no token
+_PASSWORD = re.compile(r"password|passwort|kennwort|mot de passe|contraseña", re.IGNORECASE)
 
 
 class Passwords:
@@ -35,22 +46,22 @@ class Passwords:
         stored = self._from_keyring()
         if stored is not None:
             return stored
-        title = f"Password for {self._target.account}"
         message = f"To log in to {self._target.description}."
-        return self._typed(title, message, (Field("Password"),))[0]
+        return self._typed(QuestionKind.PASSWORD, message, (Field("Password"),))[0]
 
     def respond(self, prompt: Prompt) -> tuple[str, ...]:
         """Answer the server's own prompts (RFC 4256). Raises `Cancelled`."""
         if not prompt.prompts:
             return ()
-        if _asks_for_password(prompt):
+        kind = kind_of(prompt)
+        if kind is QuestionKind.PASSWORD:
             stored = self._from_keyring()
             if stored is not None:
                 return (stored,)
         fields = tuple(Field(text or "Answer", secret=not echo) for text, echo in prompt.prompts)
         words = [text for text in (prompt.name, prompt.instructions) if text]
         message = "\n".join([f"{self._target.description} asks:", *words])
-        return self._typed(f"Login to {self._target.account}", message, fields)
+        return self._typed(kind, message, fields)
 
     def accepted(self) -> None:
         """The server took the last answer: keep it, if the user wanted that."""
@@ -87,12 +98,14 @@ class Passwords:
             self._note = f"It cannot be kept: {error}"
         return self._stored
 
-    def _typed(self, title: str, message: str, fields: tuple[Field, ...]) -> tuple[str, ...]:
-        keepable = self._keyring and len(fields) == 1 and fields[0].secret
+    def _typed(
+        self, kind: QuestionKind, message: str, fields: tuple[Field, ...]
+    ) -> tuple[str, ...]:
+        keepable = self._keyring and kind is QuestionKind.PASSWORD
         question = Question(
-            kind=QuestionKind.PASSWORD,
+            kind=kind,
             server=self._target.server,
-            title=title,
+            title=f"{_TITLES[kind]} {self._target.account}",
             message="\n".join(text for text in (self._note, message) if text),
             fields=fields,
             confirm="Log in",
@@ -107,9 +120,20 @@ class Passwords:
         return values
 
 
-def _asks_for_password(prompt: Prompt) -> bool:
-    """Whether it is the one hidden field that PAM shows, and not a one-time code."""
-    if len(prompt.prompts) != 1:
-        return False
-    text, echo = prompt.prompts[0]
-    return not echo and "password" in text.lower()
+_TITLES = {
+    QuestionKind.PASSWORD: "Password for",
+    QuestionKind.ONE_TIME_CODE: "One-time code for",
+    QuestionKind.KEYBOARD_INTERACTIVE: "Login to",
+}
+
+
+def kind_of(prompt: Prompt) -> QuestionKind:
+    """What a round of the server's prompts asks for, by its words: a single prompt may want a
+    code, or, if what is typed stays hidden, the account's password."""
+    if len(prompt.prompts) == 1:
+        text, echo = prompt.prompts[0]
+        if _CODE.search(_ACCOUNT.sub("", text)):  # first: "One-time password"
+            return QuestionKind.ONE_TIME_CODE
+        if not echo and _PASSWORD.search(text):
+            return QuestionKind.PASSWORD
+    return QuestionKind.KEYBOARD_INTERACTIVE
