@@ -16,7 +16,7 @@ from trayconnect.ports import Field, Question
 
 _SEPARATOR = "\x1f"
 """Between the values of a form: the unit separator of ASCII, which no key types."""
-_WIDTH = 100
+_WIDTH = 72
 _LINES = 20
 _LABEL_WIDTH = 50
 _REMEMBER = "Remember this in the keyring?"
