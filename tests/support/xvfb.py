@@ -229,6 +229,17 @@ class XServer:
         window.set_input_focus(X.RevertToParent, X.CurrentTime)
         self.wait_focus(window)
 
+    def raise_window(self, window: Window) -> None:
+        """Have the window manager put it on top and give it the keyboard, as a click in a taskbar
+        does (EWMH, _NET_ACTIVE_WINDOW with the source "pager")."""
+        active = self.client.intern_atom("_NET_ACTIVE_WINDOW")
+        event = ClientMessage(
+            window=window, client_type=active, data=(32, [2, X.CurrentTime, 0, 0, 0])
+        )
+        mask = X.SubstructureRedirectMask | X.SubstructureNotifyMask
+        self.client.screen().root.send_event(event, event_mask=mask)
+        self.client.sync()
+
     def own_selection(self, name: str) -> None:
         """Become the owner of a selection, as when something is copied in another program."""
         selection = self.client.intern_atom(name)

@@ -85,6 +85,7 @@ class User:
         for key in keys:
             self.screen.key(key)
         self.screen.wait_gone(self._last)
+        self._last = None  # the next one's window may get the same number
 
 
 @pytest.fixture
@@ -104,18 +105,18 @@ def test_a_password_that_is_to_be_remembered(user: User, program: DialogProgram)
     user.screen.type("S3cret")
     user.press("Return")
     user.wait_dialog()
-    user.press("Tab", "Return")
+    user.press(*(["Tab", "Return"] if program.name == "zenity" else ["Return"]))
     assert answer.result(LIMIT) == Answer(("S3cret",), remember=True)
 
 
 @by_name
-def test_remembering_is_not_the_default(user: User, program: DialogProgram) -> None:
+def test_not_to_remember_is_no_decline(user: User, program: DialogProgram) -> None:
     answer = user.asked(program, PASSWORD)
     user.wait_dialog()
     user.screen.type("x")
     user.press("Return")
     user.wait_dialog()
-    user.press("Return")
+    user.press("Escape")
     assert answer.result(LIMIT) == Answer(("x",), remember=False)
 
 
@@ -138,8 +139,16 @@ def test_kdialog_shows_one_after_the_other(user: User) -> None:
     assert answer.result(LIMIT) == Answer(("ada", ""))
 
 
-@by_name
-@pytest.mark.parametrize(("keys", "said"), [(["Return"], None), (["Tab", "Return"], Answer())])
+@pytest.mark.parametrize(
+    ("program", "keys", "said"),
+    [
+        (Zenity(), ["Return"], None),
+        (Zenity(), ["Tab", "Return"], Answer()),
+        (Kdialog(), ["Return"], None),
+        (Kdialog(), ["y", "Return"], None),
+        (Kdialog(), [*"yes", "Return"], Answer()),
+    ],
+)
 def test_a_host_key_is_trusted_on_purpose_only(
     user: User, program: DialogProgram, keys: list[str], said: Answer | None
 ) -> None:

@@ -553,22 +553,40 @@ def managed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[XServer
         yield managed
 
 
+def on_top(screen: XServer) -> str:
+    """The title of the window in front."""
+    stacking = screen.client.screen().root.get_full_property(
+        screen.client.intern_atom("_NET_CLIENT_LIST_STACKING"), X.AnyPropertyType
+    )
+    return screen.title(screen.client.create_resource_object("window", stacking.value[-1]))
+
+
 def test_it_comes_to_the_front_and_takes_the_keyboard(managed: XServer, asker: Ask) -> None:
     asked = asker(PASSWORD, on=managed)
     asked.wait_shown()
-    root = managed.client.screen().root
-
-    def is_on_top() -> bool:
-        stacking = root.get_full_property(
-            managed.client.intern_atom("_NET_CLIENT_LIST_STACKING"), X.AnyPropertyType
-        )
-        names = [managed.client.create_resource_object("window", i) for i in stacking.value]
-        return managed.title(names[-1]) == asked.title
-
-    wait_for(is_on_top, "the prompt to be on top")
+    wait_for(lambda: on_top(managed) == asked.title, "the prompt to be on top")
     managed.type("x")
     managed.key("Return")
     assert asked.result() == Answer(("x",))
+
+
+def test_one_that_was_lost_sight_of_comes_back_when_it_is_called(
+    managed: XServer, asker: Ask
+) -> None:
+    by = prompter()
+    by.bring_to_front()  # nothing is asked, and nothing happens
+    asked = asker(PASSWORD, by, managed)
+    asked.wait_shown()
+    managed.type("x")
+    other = managed.wait_window("other")
+    managed.raise_window(other)
+    wait_for(lambda: on_top(managed) == "other", "the other window to be on top")
+    by.bring_to_front()
+    wait_for(lambda: on_top(managed) == asked.title, "the prompt to be on top again")
+    asked.wait_shown()
+    managed.type("y")
+    managed.key("Return")
+    assert asked.result() == Answer(("xy",))
 
 
 @pytest.mark.parametrize("question", [PASSWORD, HOST_KEY])

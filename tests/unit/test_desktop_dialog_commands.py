@@ -48,7 +48,14 @@ def test_kdialog_gets_html_with_everything_escaped() -> None:
     assert "ada &amp;&amp; co" in Kdialog().enter(TRICKY, [PLAIN], "")[-1]
     assert "--inputbox" in Kdialog().enter(TRICKY, [PLAIN], "")
     assert "--textinputbox" in Kdialog().enter(TRICKY, [KEY], "")
-    assert "--warningyesno" in Kdialog().confirm(HOST_KEY)
+    assert "--inputbox" in Kdialog().confirm(HOST_KEY)
+
+
+@pytest.mark.parametrize(
+    ("said", "agreed"), [("yes", True), (" YES", True), ("y", False), ("", False), ("no", False)]
+)
+def test_kdialog_is_told_yes_in_full(said: str, agreed: bool) -> None:
+    assert Kdialog().agreed(said) is agreed
 
 
 def test_osascript_gets_texts_as_arguments() -> None:

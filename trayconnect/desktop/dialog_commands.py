@@ -16,7 +16,7 @@ from trayconnect.ports import Field, Question
 
 _SEPARATOR = "\x1f"
 """Between the values of a form: the unit separator of ASCII, which no key types."""
-_WIDTH = 100
+_WIDTH = 72
 _LINES = 20
 _LABEL_WIDTH = 50
 _REMEMBER = "Remember this in the keyring?"
@@ -33,12 +33,16 @@ class DialogProgram(Protocol):
         """Asks for yes or no; the default is no."""
         ...
 
+    def agreed(self, output: str) -> bool:
+        """Whether what it printed, after it ended with 0, is a yes."""
+        ...
+
     def enter(self, question: Question, fields: Sequence[Field], place: str) -> list[str]:
         """Asks for values. `place`: such as "1 of 2", where others are asked for apart."""
         ...
 
     def remember(self, question: Question) -> list[str]:
-        """Asks whether the answer is to be kept; the default is no."""
+        """Asks whether the answer is to be kept."""
         ...
 
     def together(self, fields: tuple[Field, ...]) -> list[tuple[Field, ...]]:
@@ -62,6 +66,9 @@ class Zenity:
 
     def confirm(self, question: Question) -> list[str]:
         return self._question(question, _text(question), question.confirm, "Cancel")
+
+    def agreed(self, output: str) -> bool:  # noqa: ARG002 - kdialog needs it
+        return True
 
     def remember(self, question: Question) -> list[str]:
         return self._question(question, _REMEMBER, "Remember", "Do not remember")
@@ -106,27 +113,31 @@ class Zenity:
 
 
 class Kdialog:
-    """kdialog: 1 is no, Cancel and a closed window. It guesses whether a text is HTML, and
-    unescapes backslashes in it, so it gets HTML in which everything is escaped."""
+    """kdialog: 1 is Cancel and a closed window. It guesses whether a text is HTML, and unescapes
+    backslashes in it, so it gets HTML in which everything is escaped. The default of its questions
+    is yes, so one that must not be is answered by a word, as for ssh(1)."""
 
     name = "kdialog"
 
     def confirm(self, question: Question) -> list[str]:
-        # Its default button is No in a warning only.
-        return self._yes_no(question, "--warningyesno", _text(question), question.confirm, "Cancel")
+        ask = f'{question.confirm}? Type "yes" in full.'
+        return self._input_box(question, f"{_text(question)}\n\n{ask}")
+
+    def agreed(self, output: str) -> bool:
+        return output.strip().lower() == "yes"
 
     def remember(self, question: Question) -> list[str]:
-        return self._yes_no(question, "--warningyesno", _REMEMBER, "Remember", "Do not remember")
+        labels = ["--yes-label", "Remember", "--no-label", "Do not remember"]
+        return [*self._common(question), *labels, "--yesno", _html(_REMEMBER)]
 
     def enter(self, question: Question, fields: Sequence[Field], place: str) -> list[str]:
         (field,) = fields
-        text = _html(_text(question, field, place))
+        text = _text(question, field, place)
         if field.multiline:
-            return [*self._common(question), "--textinputbox", text, ""]
+            return [*self._common(question), "--textinputbox", _html(text), ""]
         if field.secret:
-            return [*self._common(question), "--password", text]
-        # Beside an input box an ampersand marks a key.
-        return [*self._common(question), "--inputbox", text.replace("&amp;", "&amp;&amp;")]
+            return [*self._common(question), "--password", _html(text)]
+        return self._input_box(question, text)
 
     def together(self, fields: tuple[Field, ...]) -> list[tuple[Field, ...]]:
         return _apart(fields)
@@ -140,9 +151,9 @@ class Kdialog:
     def _common(self, question: Question) -> list[str]:
         return ["kdialog", "--title", window_title(question)]
 
-    def _yes_no(self, question: Question, kind: str, text: str, yes: str, no: str) -> list[str]:
-        labels = ["--yes-label", yes, "--no-label", no]
-        return [*self._common(question), *labels, kind, _html(text)]
+    def _input_box(self, question: Question, text: str) -> list[str]:
+        # Beside an input box an ampersand marks a key.
+        return [*self._common(question), "--inputbox", _html(text).replace("&amp;", "&amp;&amp;")]
 
 
 _SCRIPT = """on run argv
@@ -165,6 +176,9 @@ class Osascript:
 
     def confirm(self, question: Question) -> list[str]:
         return self._run(question, _YES_NO, _text(question), question.confirm, "Cancel")
+
+    def agreed(self, output: str) -> bool:  # noqa: ARG002 - kdialog needs it
+        return True
 
     def remember(self, question: Question) -> list[str]:
         return self._run(question, _YES_NO, _REMEMBER, "Remember", "Do not remember")

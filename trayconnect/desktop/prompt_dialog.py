@@ -40,8 +40,8 @@ class DialogWay:
 
     def ask(self, question: Question, cancel: Cancel) -> Answer | None:
         if not question.fields:
-            declined = self._run(self._program.confirm(question), question, cancel) is None
-            return None if declined else Answer()
+            said = self._run(self._program.confirm(question), question, cancel)
+            return Answer() if said is not None and self._program.agreed(said) else None
         groups = self._program.together(question.fields)
         values: tuple[str, ...] = ()
         for number, fields in enumerate(groups, 1):

@@ -103,7 +103,7 @@ class PromptWindow:
         """The user asked for it, so keys are meant for it."""
         self._root.deiconify()  # it may be iconified
         self._root.lift()
-        self._root.focus_force()
+        (self._root.focus_lastfor() or self._root).focus_force()
 
     def _px(self, size: int) -> int:
         return round(size * self._scale)

@@ -13,6 +13,9 @@ from trayconnect.tunnel.userauth import Prompt
 
 log = logging.getLogger(__name__)
 
+MOST_FIELDS = 6
+"""In one question: a window of more would not fit every screen."""
+
 # What one-time codes are called by the modules that ask for them: pam_google_authenticator,
 # pam_oath, pam_duo, pam_yubico, privacyIDEA, RSA SecurID, S/Key; and by others' translations.
 _CODE = re.compile(
@@ -61,7 +64,14 @@ class Passwords:
         fields = tuple(Field(text or "Answer", secret=not echo) for text, echo in prompt.prompts)
         words = [text for text in (prompt.name, prompt.instructions) if text]
         message = "\n".join([f"{self._target.description} asks:", *words])
-        return self._typed(kind, message, fields)
+        parts = [
+            fields[first : first + MOST_FIELDS] for first in range(0, len(fields), MOST_FIELDS)
+        ]
+        values: tuple[str, ...] = ()
+        for number, part in enumerate(parts, 1):
+            place = f"\n(part {number} of {len(parts)})" if len(parts) > 1 else ""
+            values += self._typed(kind, message + place, part)
+        return values
 
     def accepted(self) -> None:
         """The server took the last answer: keep it, if the user wanted that."""
