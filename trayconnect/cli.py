@@ -214,6 +214,29 @@ def check(context: click.Context, file: Path | None, schema: bool) -> int:
     return 0
 
 
+@cli.command()
+@config_option
+@click.pass_context
+def doctor(context: click.Context, config: Path | None) -> int:
+    """Look over this machine, for oneself or to paste into an issue: no secrets in it."""
+    from trayconnect import diagnostics
+    from trayconnect.config.places import config_file
+    from trayconnect.control.client import ControlClient
+    from trayconnect.control.place import runtime_folder
+    from trayconnect.doctor import Mark, examine_machine
+
+    for line in diagnostics.system_lines():
+        click.echo(line)
+    path = config_file(config or context.obj["config"])
+    worst = 0
+    for finding in examine_machine(path, ControlClient(runtime_folder())):
+        for line in finding.lines():
+            click.echo(diagnostics.scrub(line))
+        if finding.mark is Mark.PROBLEM:
+            worst = MENDABLE
+    return worst
+
+
 @cli.command("autostart")
 @click.argument("what", type=click.Choice(["on", "off", "status"]), default="status")
 def autostart_command(what: str) -> None:

@@ -21,6 +21,7 @@ from trayconnect.control.client import ControlClient, NotRunningError
 from trayconnect.control.protocol import Command, Request
 from trayconnect.desktop import helpers, programs
 from trayconnect.desktop.autostart import autostart
+from trayconnect.desktop.prompt import look_around, order
 from trayconnect.desktop.secrets import KeyringSecrets
 from trayconnect.errors import ProblemError
 from trayconnect.tray.chain import Report, Way
@@ -86,6 +87,9 @@ def examine_machine(config: Path, control: ControlClient) -> Iterator[Finding]:
 
 def _server_file(path: Path) -> Iterator[Finding]:
     subject = "server file"
+    if not path.exists():
+        yield Finding(Mark.NOTE, subject, f"{path} is not there yet; the app begins it")
+        return
     try:
         count = len(load(path).servers)
     except ConfigError as error:
@@ -136,16 +140,25 @@ def _asked(control: ControlClient, command: Command) -> Any:  # noqa: ANN401 - J
 
 
 def _questions() -> Iterator[Finding]:
-    if helpers.has_display() and helpers.has_tkinter():
-        yield Finding(Mark.OK, "questions", "are asked in windows, by Tk")
+    here = look_around(lives_in_terminal=False)
+    ways = order(here)
+    if not ways:
+        yield Finding(
+            Mark.PROBLEM,
+            "questions",
+            "there is no way to ask for a password: no screen, no terminal",
+            "Log in with a key or an agent; or run `trayconnect run --no-tray` in a terminal",
+        )
         return
-    lack = "Tk is missing" if helpers.has_display() else "there is no display for Tk"
-    advice = "On Debian and Ubuntu: apt install python3-tk" if helpers.has_screen() else ""
-    dialog = next((name for name in ("zenity", "kdialog") if shutil.which(name)), None)
-    if helpers.has_screen() and dialog is not None:
-        yield Finding(Mark.NOTE, "questions", f"are asked by {dialog}, as {lack}", advice)
+    first, *others = ways
+    then = f", else by {', '.join(others)}" if others else ""
+    if here.tkinter:
+        yield Finding(Mark.OK, "questions", f"are asked by {first}{then}")
     else:
-        yield Finding(Mark.NOTE, "questions", f"are asked on a terminal, as {lack}", advice)
+        advice = "Tk asks better. On Debian and Ubuntu: apt install python3-tk"
+        lacks_tk = helpers.has_display() and not helpers.has_tkinter()
+        text = f"are asked by {first}{then}"
+        yield Finding(Mark.NOTE, "questions", text, advice if lacks_tk else "")
 
 
 def _keyring() -> Iterator[Finding]:
@@ -217,7 +230,7 @@ def _known_hosts() -> Iterator[Finding]:
         if usable == len(lines):
             yield Finding(Mark.OK, "known hosts", f"{path}: {usable} keys")
         else:
-            text = f"{path}: {usable} keys, and {len(lines) - usable} lines that make no sense"
+            text = f"{path}: {usable} keys; {len(lines) - usable} of its lines make no sense"
             yield Finding(Mark.NOTE, "known hosts", text, "The log names them")
 
 
