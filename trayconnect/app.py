@@ -318,28 +318,35 @@ class App:
         return Reply(ok=True, data={"servers": len(self._file.config.servers)})
 
     def _show(self) -> None:
+        """It was started again: say where it is."""
         if self._tray is None:
-            self._notifier.notify("trayconnect is running", "It has no icon: use its commands")
+            place = "It has no icon: use its commands"
         elif self._tray.is_shown:
-            self._notifier.notify("trayconnect is running", "Its icon is in the panel")
+            place = "Its icon is in the panel"
         else:
-            self._show_status()
+            try:
+                self._show_status()
+            except ProblemError as error:
+                place = str(error.problem)
+            else:
+                return
+        self._notifier.notify("trayconnect is running", place)
 
     def _no_host(self) -> None:
         """No panel took the icon; it is still on offer."""
+        try:
+            self._show_status()
+            meanwhile = "Until then, a window has what its menu would have."
+        except ProblemError as error:
+            meanwhile = str(error.problem)
         self._notifier.notify(
             "There is no place for the icon",
             "Your panel has no status area; on GNOME, install the AppIndicator extension. "
-            "Meanwhile there is a window, and the commands work: trayconnect --help",
+            + meanwhile,
         )
-        self._show_status()
 
     def _show_status(self) -> None:
-        """Open the window that shows what the menu shows."""
+        """Open the window that shows what the menu shows. Raises `ProblemError`."""
         assert self._window is not None
         self._window.update(status_page(self._manager.snapshots(), self._facts()))
-        try:
-            self._window.show()
-        except ProblemError as error:
-            logger.warning("no status window: %s (%s)", error.problem, error.problem.detail)
-            self._notifier.notify(error.problem.title, error.problem.advice)
+        self._window.show()

@@ -42,9 +42,10 @@ class Popup:
         try:
             self._menu.tk_popup(left, top)
         except tkinter.TclError:
-            if not tries:
-                raise
-            self._root.after(GRAB_PAUSE_MS, self._post, x, y, tries - 1)
+            if tries:
+                self._root.after(GRAB_PAUSE_MS, self._post, x, y, tries - 1)
+            else:
+                self._root.destroy()  # without the pointer it could not be left
         else:
             self._menu.focus_force()  # the grab brings the keys, but Tk minds only a focused menu
 
@@ -77,10 +78,8 @@ class Popup:
     def _break(self, menu: tkinter.Menu, count: int) -> None:
         """Tk's menus do not scroll: a long one has columns."""
         menu.update_idletasks()
-        room, height = (
-            self._root.winfo_screenheight() - 2 * menu.yposition(0),
-            menu.winfo_reqheight(),
-        )
+        height = menu.winfo_reqheight()
+        room = self._root.winfo_screenheight() - 2 * menu.yposition(0)
         if height > room:
             column = max(1, count * room // height - 1)
             for index in range(column, count, column):

@@ -84,15 +84,21 @@ class StatusWindow:
             )
         except OSError as error:
             raise ProblemError(_cannot_start(error)) from error
-        first = status_wire.encode_icons(self._icons(), self._window_icon)
-        return _Shown(process, first, self._on_order)
+        return _Shown(process, self._first, self._on_order)
+
+    def _first(self) -> bytes:
+        """The first message. It takes a while to draw."""
+        return status_wire.encode_icons(self._icons(), self._window_icon)
 
 
 class _Shown:
     """One life of the window: a process, and a thread each for what goes in and what comes out."""
 
     def __init__(
-        self, process: subprocess.Popen[bytes], first: bytes, on_order: Callable[[str], object]
+        self,
+        process: subprocess.Popen[bytes],
+        first: Callable[[], bytes],
+        on_order: Callable[[str], object],
     ) -> None:
         self._process = process
         self._first = first
@@ -136,7 +142,7 @@ class _Shown:
         assert self._process.stdin is not None
         # It may be gone at any time, and then its reader says so; closing tells it to go.
         with contextlib.suppress(OSError), self._process.stdin as pipe:
-            pipe.write(self._first)
+            pipe.write(self._first())
             while True:
                 with self._changed:
                     self._changed.wait_for(lambda: self._ended or self._next is not None)

@@ -93,7 +93,8 @@ class LinuxTray:
         way, host = self._fallback.way, self._fallback.host
         if host is None or way is None or found.xembed is None:
             return replace(cold, shown=False)
-        return replace(cold, way=way, host=host, shown=True)
+        drawn = replace(found, appindicator=way is Way.APPINDICATOR, tk=True)
+        return replace(decide(drawn), host=host, shown=True)
 
     # --- on the tray's thread -----------------------------------------------------------------
 
