@@ -230,3 +230,32 @@ def test_the_tooltip_names_what_is_on_and_stays_short() -> None:
     title = build_view(many, Facts()).title
     assert title.splitlines()[0] == "s0: connected"
     assert title.splitlines()[-1] == "and 4 more"
+
+
+@pytest.mark.parametrize(
+    ("snapshots", "since"),
+    [
+        ([], None),
+        ([snap(state=State.OFF, since=5.0)], None),
+        ([snap(state=State.CONNECTING, since=5.0)], 5.0),
+        ([snap(state=State.UP, reached=Reached.SSH, since=5.0)], 5.0),
+        ([snap(state=State.UP, reached=Reached.SSH, since=5.0, problem=SILENT)], None),
+        ([replace(READY, since=5.0)], None),
+        ([snap(state=State.WAITING, since=5.0)], None),
+        ([snap(state=s, since=float(n)) for n, s in enumerate(State)], None),
+        (
+            [
+                snap(state=State.CONNECTING, since=5.0),
+                snap(state=State.CONNECTING, since=7.0),
+                snap(state=State.WAITING, since=9.0),
+                replace(READY, since=9.0),
+            ],
+            7.0,
+        ),
+        ([snap(state=State.CONNECTING, since=5.0), snap(state=State.FAILED, since=1.0)], None),
+    ],
+)
+def test_the_icon_moves_for_an_attempt_that_is_under_way(
+    snapshots: list[Snapshot], since: float | None
+) -> None:
+    assert build_view(snapshots, NOTHING).attempt_since == since

@@ -61,7 +61,7 @@ def build_view(snapshots: Sequence[Snapshot], facts: Facts) -> View:
         autostart = Action(Verb.TOGGLE_AUTOSTART)
         items.append(Item("autostart", "Start at login", autostart, checked=facts.autostart))
     items.append(Item("quit", "Quit trayconnect", Action(Verb.QUIT)))
-    return View(_icon(snapshots), _title(snapshots), tuple(items))
+    return View(_icon(snapshots), _title(snapshots), tuple(items), _attempt_since(snapshots))
 
 
 def state_words(snapshot: Snapshot) -> str:
@@ -171,6 +171,20 @@ def _icon_of(snapshot: Snapshot) -> IconState:
             return IconState.FAILED
         case State.OFF | State.CLOSING:
             return IconState.OFF
+
+
+def _attempt_since(snapshots: Sequence[Snapshot]) -> float | None:
+    """What the icon moves for, if it says that something is being connected.
+
+    Not for a retry that is due: it may be due for hours, and a moving icon wakes the computer."""
+    if _icon(snapshots) is not IconState.CONNECTING:
+        return None
+    trying = [
+        s.since
+        for s in snapshots
+        if _icon_of(s) is IconState.CONNECTING and s.state is not State.WAITING
+    ]
+    return max(trying, default=None)
 
 
 def _title(snapshots: Sequence[Snapshot]) -> str:

@@ -187,7 +187,7 @@ class Icon(pystray_base.Icon):  # type: ignore[misc]  # pystray is not annotated
 @lru_cache(maxsize=16)
 def _pixmaps(icon: Glyph) -> list[tuple[int, int, bytes]]:
     """Width, height and ARGB32 pixels in network byte order, for each of `SIZES`."""
-    return [(size, size, _argb(icon.resize((size, size)))) for size in SIZES]
+    return [(size, size, _argb(icon.at(size))) for size in SIZES]
 
 
 def _argb(picture: Image.Image) -> bytes:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from trayconnect.tray.actions import ActionThread
+from trayconnect.tray.animation import Animation, MakeTimer, ThreadTimer
 from trayconnect.tray.icon import Glyph
 from trayconnect.tray.pystray_menu import menu_of
 from trayconnect.tray.text import tooltip
@@ -45,15 +46,18 @@ class TrayIcon:
         *,
         label: Callable[[str], str],
         mono: bool = False,
+        make_timer: MakeTimer = ThreadTimer,
     ) -> None:
         self._backend = backend
         self._actions = ActionThread(on_action)
         self._label = label
         self._mono = mono
+        self._animation = Animation(backend.post, self._draw_icon, make_timer)
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._next: View | None = None
         self._shown: View | None = None
+        self._glyph: Glyph | None = None
 
     def show(self, view: View) -> None:
         """Draw it soon; from any thread, also before `run`. Of views that come faster than they
@@ -70,6 +74,7 @@ class TrayIcon:
         try:
             self._backend.run(self._set_up)
         finally:
+            self._animation.stop()
             self._actions.stop()
 
     def notify(self, message: str, title: str) -> None:
@@ -98,9 +103,15 @@ class TrayIcon:
         if view is None:
             return
         shown, self._shown = self._shown, view
-        if shown is None or shown.icon is not view.icon:
-            self._backend.icon = Glyph(view.icon, self._mono)
+        self._animation.follow(view.attempt_since)
+        self._draw_icon()
         if shown is None or shown.title != view.title:
             self._backend.title = tooltip(view.title)
         if shown is None or shown.items != view.items:
             self._backend.menu = menu_of(view.items, self._actions.submit, self._label)
+
+    def _draw_icon(self) -> None:
+        assert self._shown is not None
+        glyph = Glyph(self._shown.icon, self._mono, self._animation.frame)
+        if glyph != self._glyph:
+            self._glyph = self._backend.icon = glyph

@@ -63,3 +63,6 @@ class View:
     icon: IconState = IconState.OFF
     title: str = "trayconnect"
     items: tuple[Item, ...] = ()
+    attempt_since: float | None = None
+    """When the latest attempt under way began, in seconds since the epoch: the icon moves on its
+    account. None while it has nothing to move for."""
