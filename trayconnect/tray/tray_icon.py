@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -12,6 +13,8 @@ from trayconnect.tray.icon import Glyph
 from trayconnect.tray.pystray_menu import menu_of
 from trayconnect.tray.text import tooltip
 from trayconnect.tray.view import Action, View
+
+log = logging.getLogger(__name__)
 
 
 class Backend(Protocol):
@@ -52,7 +55,7 @@ class TrayIcon:
         self._actions = ActionThread(on_action)
         self._label = label
         self._mono = mono
-        self._animation = Animation(backend.post, self._draw_icon, make_timer)
+        self._animation = Animation(self._post, self._draw_icon, make_timer)
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._next: View | None = None
@@ -66,7 +69,7 @@ class TrayIcon:
             posted = self._next is not None
             self._next = view
         if not posted:
-            self._backend.post(self._draw)
+            self._post(self._draw)
 
     def run(self) -> None:
         """Own the calling thread (the main one, for macOS) until `stop`."""
@@ -79,17 +82,26 @@ class TrayIcon:
 
     def notify(self, message: str, title: str) -> None:
         """Show a notification by the icon, where the toolkit can; soon, and from any thread."""
-        self._backend.post(lambda: self._backend.notify(message, title))
+        self._post(lambda: self._backend.notify(message, title))
 
     def stop(self) -> None:
         """Remove the icon and let `run` return; from any thread, at any time."""
         self._stopping.set()
         self._backend.stop()
 
+    def _post(self, job: Callable[[], None]) -> None:
+        def guarded() -> None:
+            try:
+                job()
+            except Exception:  # our bug, but not one to lose the tray over
+                log.exception("the tray could not do a step")
+
+        self._backend.post(guarded)
+
     def _set_up(self, _icon: object) -> None:
         """On a thread that pystray starts for it, once the toolkit is ready."""
         threading.current_thread().name = "tc-tray-setup"
-        self._backend.post(self._appear)
+        self._post(self._appear)
         if self._stopping.is_set():  # asked for when pystray could not yet
             self._backend.stop()
 
