@@ -222,6 +222,8 @@ class Windows:
 
     def TrackPopupMenuEx(self, menu: int, *_arguments: Any) -> int:
         """Has a loop of its own, as the real one."""
+        if self.tracked is not None:
+            self.wrong.append("a menu over a menu")
         self.tracked = menu
         self.opened.set()
         try:
@@ -253,6 +255,7 @@ class Windows:
 
     def GetSystemMetricsForDpi(self, index: int, dpi: int) -> int:
         assert index == 49
+        assert dpi, "of no window"
         return 16 * dpi // 96
 
     def GetSystemMetrics(self, index: int) -> int:
