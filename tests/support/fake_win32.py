@@ -89,6 +89,9 @@ class Windows:
         self.tracked: int | None = None
         self.shown: dict[str, Any] | None = None
         """What the notification area has: icon, tip, info, title."""
+        self.busy = 0
+        """So often will the taskbar not take an icon."""
+        self.timers: set[int] = set()
         self.opened, self.appeared = threading.Event(), threading.Event()
         self.posted_to_none = 0
         self._handles = itertools.count(1000)
@@ -285,7 +288,10 @@ class Windows:
         if code == NIM_DELETE:
             self.shown = None
             return True
-        if code == NIM_MODIFY and self.shown is None:
+        if code == NIM_ADD and self.busy:
+            self.busy -= 1
+            return False
+        if (code == NIM_ADD) != (self.shown is None):
             return False
         shown = self.shown = self.shown or {}
         if data.uFlags & NIF_ICON:
@@ -296,6 +302,15 @@ class Windows:
             shown["info"] = (data.szInfo, data.szInfoTitle)
         if code == NIM_ADD:
             self.appeared.set()
+        return True
+
+    def SetTimer(self, _window: int, number: int, milliseconds: int, _function: None) -> int:
+        assert milliseconds > 0
+        self.timers.add(number)
+        return number
+
+    def KillTimer(self, _window: int, number: int) -> bool:
+        self.timers.remove(number)
         return True
 
 

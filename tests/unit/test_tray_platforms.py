@@ -218,6 +218,38 @@ def test_windows_shows_the_icon_again_when_explorer_restarts(win32: Win32) -> No
         assert win32.shown == {"icon": resource(IconState.UP, 24), "tip": "connected"}
 
 
+def test_a_taskbar_that_is_busy_at_login(win32: Win32) -> None:
+    with win32.running() as (_, icon):
+        win32.windows.shown, win32.windows.busy = None, 2
+        win32.windows.send(WM_TASKBARCREATED)
+        drawn(icon)
+        for timers, shown in (({1}, False), (set(), True)):
+            assert win32.windows.timers == {1}
+            win32.windows.send(0x0113, 1)
+            drawn(icon)
+            assert (win32.windows.timers, win32.windows.shown is not None) == (timers, shown)
+
+
+def test_a_taskbar_that_took_the_icon_and_did_not_say_so(win32: Win32) -> None:
+    with win32.running() as (_, icon):
+        win32.windows.send(WM_TASKBARCREATED)
+        drawn(icon)
+        assert win32.windows.timers == set()
+        assert win32.shown["icon"] == resource(IconState.UP, 20)
+
+
+def test_a_taskbar_that_never_takes_the_icon(win32: Win32) -> None:
+    with win32.running() as (_, icon):
+        win32.windows.shown, win32.windows.busy = None, 1000
+        win32.windows.send(WM_TASKBARCREATED)
+        for _ in range(30):
+            drawn(icon)
+            assert win32.windows.timers == {1}
+            win32.windows.send(0x0113, 1)
+        drawn(icon)
+        assert win32.windows.timers == set()
+
+
 def test_windows_may_log_out(win32: Win32) -> None:
     answers: list[int] = []
     with win32.running() as (_, icon):

@@ -61,7 +61,8 @@ def build_view(snapshots: Sequence[Snapshot], facts: Facts) -> View:
         autostart = Action(Verb.TOGGLE_AUTOSTART)
         items.append(Item("autostart", "Start at login", autostart, checked=facts.autostart))
     items.append(Item("quit", "Quit trayconnect", Action(Verb.QUIT)))
-    return View(_icon(snapshots), _title(snapshots), tuple(items), _attempt_since(snapshots))
+    since = _attempt_since(snapshots)
+    return View(_icon(snapshots), _title(snapshots), tuple(items), attempt_since=since)
 
 
 def state_words(snapshot: Snapshot) -> str:
