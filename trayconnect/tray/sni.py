@@ -31,8 +31,8 @@ log = logging.getLogger(__name__)
 SIZES = (16, 22, 24, 32, 44, 48, 64, 96)
 """Pixels of the pictures that are offered: 16 to 32 at a scaling of 100 % to 300 %.
 
-Hosts take the one that fits, or scale a larger one. They fetch all of them (80 kB) for each
-picture of a moving icon: with xfce4-panel, that is half a percent of a core for both together."""
+Hosts take the one that fits, or scale a larger one (xfce4-panel the largest, always). They fetch
+all of them (80 kB) for each picture of a moving icon: half a percent of a core with xfce4-panel."""
 HOST_PATIENCE = 30.0
 """Seconds without a watcher after which the user is told: panels may start after us."""
 
