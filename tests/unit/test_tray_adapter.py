@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.tray_adapters import SoonTimer
 from trayconnect.tray import pystray_base
-from trayconnect.tray.animation import ThreadTimer
 from trayconnect.tray.icon import FRAMES, Glyph
 from trayconnect.tray.pystray_menu import menu_of
 from trayconnect.tray.text import one_line
@@ -126,13 +126,6 @@ def test_only_what_changed_is_drawn() -> None:
             tray.show(view)
             done(toolkit)
         assert toolkit.calls == [("icon", IconState.UP), ("title", "b"), ("menu", [])]
-
-
-class SoonTimer(ThreadTimer):
-    """Does not keep a test waiting."""
-
-    def __init__(self, _seconds: float, job: Callable[[], None]) -> None:
-        super().__init__(0.001, job)
 
 
 def test_an_attempt_moves_the_icon_until_it_is_over() -> None:
