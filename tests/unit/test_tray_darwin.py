@@ -61,6 +61,7 @@ class Darwin:
             tray.run()
             acted.result(LIMIT)
         assert self.mac.bar._items == []
+        assert not self.icon.visible, "else pystray hides it when it is collected, on any thread"
 
     @property
     def item(self) -> Untyped:

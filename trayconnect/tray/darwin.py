@@ -50,6 +50,7 @@ class Icon(pystray_base.Icon):  # type: ignore[misc]  # pystray is not annotated
         try:
             self._app.run()
         finally:
+            self.visible = False  # pystray hides it else when it is collected, on any thread
             self._status_bar.removeStatusItem_(self._status_item)
 
     def _stop(self) -> None:
