@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parent))
 
 from trayconnect.tray import svg  # noqa: E402
-from trayconnect.tray.icon import picture  # noqa: E402
+from trayconnect.tray.icon import FRAMES, Glyph  # noqa: E402
 from trayconnect.tray.view import IconState  # noqa: E402
 
 PNG_SIZE = 256
@@ -25,9 +27,22 @@ ICNS_SIZES = (32, 64, 128, 256, 512, 1024)
 """Pixels, from 16 x 16@2x to 512 x 512@2x: all that Pillow writes."""
 
 SHEET_SIZES = (16, 22, 24, 32, 48, 64)
-SHEET_GAP = 12
+SHEET_GAP = 8
+SHEET_LEFT, SHEET_TOP = 104, 44
+"""Pixels of the sheet that are for words: left of the pictures, and above them."""
 STYLES = ("colour", "grey", "template")
 LIGHT, DARK = "#f6f5f4", "#202326"
+GLYPHS = {
+    "off": Glyph(IconState.OFF),
+    "connecting": Glyph(IconState.CONNECTING),
+    **{
+        f"… moving, {frame}": Glyph(IconState.CONNECTING, frame=frame) for frame in range(1, FRAMES)
+    },
+    "up": Glyph(IconState.UP),
+    "silent": Glyph(IconState.SILENT),
+    "needs you": Glyph(IconState.NEEDS_YOU),
+    "failed": Glyph(IconState.FAILED),
+}
 
 
 def app(size: int) -> Image.Image:
@@ -50,28 +65,47 @@ def icns() -> bytes:
 
 
 def contact_sheet() -> bytes:
-    """A line for each state, on a light and a dark panel: in colour, in grey, as a template."""
-    blocks = [[_block(ground, style) for style in STYLES] for ground in (LIGHT, DARK)]
-    width, height = blocks[0][0].size
-    sheet = Image.new("RGB", (len(STYLES) * width, 2 * height))
-    for down, row in enumerate(blocks):
-        for across, block in enumerate(row):
-            sheet.paste(block, (across * width, down * height))
+    """A line for each picture, on a light and a dark panel: in colour, in grey, as a template."""
+    row = max(SHEET_SIZES) + SHEET_GAP
+    width = sum(SHEET_SIZES) + SHEET_GAP * (len(SHEET_SIZES) + 1)
+    height = row * len(GLYPHS) + SHEET_GAP
+    size = (SHEET_LEFT + len(STYLES) * width, SHEET_TOP + 2 * height)
+    sheet = Image.new("RGB", size, LIGHT)
+    pen = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(14)
+    for across, style in enumerate(STYLES):
+        left = SHEET_LEFT + across * width
+        pen.text((left + SHEET_GAP, 6), style, fill=DARK, font=font)
+        for side, x in _columns():
+            pen.text((left + x + side // 2, 40), str(side), fill=DARK, font=font, anchor="ms")
+    for down, ground in enumerate((LIGHT, DARK)):
+        top = SHEET_TOP + down * height
+        pen.rectangle((0, top, SHEET_LEFT, top + height), fill=ground)
+        for line, name in enumerate(GLYPHS):
+            place = (SHEET_GAP, top + SHEET_GAP + line * row + row // 2)
+            pen.text(place, name, fill=(DARK, LIGHT)[down], font=font, anchor="lm")
+        for across, style in enumerate(STYLES):
+            block = _block((width, height), row, ground, style)
+            sheet.paste(block, (SHEET_LEFT + across * width, top))
     return _saved(sheet, "PNG", optimize=True)
 
 
-def _block(ground: str, style: str) -> Image.Image:
-    row = max(SHEET_SIZES) + SHEET_GAP
-    width = sum(SHEET_SIZES) + SHEET_GAP * (len(SHEET_SIZES) + 1)
-    block = Image.new("RGBA", (width, row * len(IconState) + SHEET_GAP), ground)
-    for line, state in enumerate(IconState):
-        x = SHEET_GAP
-        for size in SHEET_SIZES:
-            icon = picture(state, size, mono=style == "template")
+def _columns() -> Iterator[tuple[int, int]]:
+    """Each size, and where its column begins."""
+    x = SHEET_GAP
+    for side in SHEET_SIZES:
+        yield side, x
+        x += side + SHEET_GAP
+
+
+def _block(size: tuple[int, int], row: int, ground: str, style: str) -> Image.Image:
+    block = Image.new("RGBA", size, ground)
+    for line, glyph in enumerate(GLYPHS.values()):
+        for side, x in _columns():
+            icon = replace(glyph, mono=style == "template").at(side)
             if style == "template" and ground == DARK:
                 icon = _tinted(icon, "white")
-            block.alpha_composite(icon, (x, SHEET_GAP + row * line + (64 - size) // 2))
-            x += size + SHEET_GAP
+            block.alpha_composite(icon, (x, SHEET_GAP + row * line + (row - side) // 2))
     return block.convert("L" if style == "grey" else "RGB").convert("RGB")
 
 

@@ -1,10 +1,12 @@
 """What the app costs while nothing happens: `python -m tests.bench.idle [SECONDS]`.
 
-CPU seconds and voluntary context switches (wake-ups) of the whole process, in a real panel, first
-with nothing connected, then with one server connected and green."""
+CPU seconds and voluntary context switches (wake-ups) of the whole process, in a real panel: with
+nothing connected, with one server connected and green, and while the icon moves for a server that
+takes the connection and says nothing."""
 
 from __future__ import annotations
 
+import socket
 import sys
 import tempfile
 import time
@@ -48,6 +50,7 @@ def main(seconds: float) -> None:
         jupyter = stack.enter_context(JupyterServer())
         options = {"SetEnv": f"JUPYTER_RUNTIME_DIR={jupyter.runtime_dir}"}
         sshd = stack.enter_context(Sshd(options=options))
+        silent = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         key = make_key(folder)
         sshd.authorize(key)
         desktop = stack.enter_context(Desktop())
@@ -56,6 +59,8 @@ def main(seconds: float) -> None:
             f"servers:\n  - name: GPU box\n    host: {sshd.host}\n    port: {sshd.port}\n"
             f"    username: {sshd.username}\n    auth: {{identity_file: {key}}}\n"
             "    open_browser: false\n"
+            f"  - name: Silent box\n    host: 127.0.0.1\n    port: {silent.getsockname()[1]}\n"
+            "    connect_timeout: 120\n"
         )
         known = sshd.known_hosts_lines()
         app = stack.enter_context(
@@ -67,6 +72,9 @@ def main(seconds: float) -> None:
         measure("nothing connected", app.pid, seconds)
         app.run("connect", "GPU box", "--wait", str(LIMIT))
         measure("one server connected", app.pid, seconds)
+        app.run("connect", "Silent box")
+        desktop.wait_icon(IconState.CONNECTING)
+        measure("and one being connected", app.pid, min(seconds, 50))
 
 
 if __name__ == "__main__":

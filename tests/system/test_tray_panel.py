@@ -11,6 +11,7 @@ from tests.support.desktop import LIMIT, Desktop
 from tests.support.tray_run import DISCONNECT, ITEMS, OPEN, PRIMARY, VIEW, enter, running
 from tests.support.xvfb import wait_for
 from trayconnect.tray.chain import Way
+from trayconnect.tray.icon import FRAMES
 from trayconnect.tray.view import Action, IconState, Verb, View
 
 
@@ -104,3 +105,26 @@ def test_every_state_is_seen_in_the_panel(desktop: Desktop) -> None:
         for state in IconState:
             tray.show(replace(VIEW, icon=state))
             desktop.wait_icon(state)
+
+
+def test_the_icon_is_seen_to_move_and_to_stand_still(desktop: Desktop) -> None:
+    desktop.start_panel()
+    with running() as (tray, _):
+        desktop.wait_icon(IconState.UP)
+        tray.show(replace(VIEW, icon=IconState.CONNECTING))
+        x, y = desktop.wait_icon(IconState.CONNECTING)
+
+        def look() -> bytes:
+            return desktop.screenshot().crop((x - 16, y - 16, x + 16, y + 16)).tobytes()
+
+        still = look()
+        tray.show(replace(VIEW, icon=IconState.CONNECTING, attempt_since=1.0))
+        seen = set[bytes]()
+
+        def moved() -> bool:
+            seen.add(look())
+            return len(seen) >= FRAMES
+
+        wait_for(moved, "every frame", LIMIT)
+        tray.show(replace(VIEW, icon=IconState.CONNECTING))
+        wait_for(lambda: look() == still, "the still picture", LIMIT)

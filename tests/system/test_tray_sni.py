@@ -25,7 +25,7 @@ from tests.support.xvfb import wait_for
 from trayconnect.errors import ProblemError
 from trayconnect.tray import dbus_link, sni, watcher
 from trayconnect.tray.backend import make_tray
-from trayconnect.tray.icon import Glyph, picture
+from trayconnect.tray.icon import FRAMES, Glyph, picture
 from trayconnect.tray.text import dbusmenu_label
 from trayconnect.tray.tray_icon import TrayIcon
 from trayconnect.tray.view import Action, IconState, Item, Verb, View
@@ -145,7 +145,7 @@ def test_what_the_item_says(host: SniHost) -> None:
     assert said["Menu"] == "/MenuBar"
     assert said["ItemIsMenu"] is True
     assert [(width, height) for width, height, _ in said["IconPixmap"]] == [
-        (size, size) for size in (16, 22, 24, 32, 48, 64)
+        (size, size) for size in (16, 22, 24, 32, 44, 48, 64, 96)
     ]
     for width, _, pixels in said["IconPixmap"]:
         rgba = picture(IconState.OFF, width).tobytes()
@@ -217,6 +217,25 @@ def test_each_change_is_signalled(host: SniHost) -> None:
             run.drawn()
             host.call(host.registered[0], "org.freedesktop.DBus.Peer", "Ping")
             assert {name for name, _ in host.signals} == expected
+
+
+def test_frames_are_signalled_until_it_stands_still(host: SniHost) -> None:
+    def pixels() -> bytes:
+        found: bytes = host.properties(item)["IconPixmap"][0][2]
+        return found
+
+    with running() as run:
+        item = host.wait_item()
+        run.tray.show(replace(VIEW, icon=IconState.CONNECTING, attempt_since=1.0))
+        seen = set()
+        for _ in range(2 * FRAMES):
+            host.wait_signal("NewIcon")
+            seen.add(pixels())
+        assert len(seen) == FRAMES
+        run.tray.show(replace(VIEW, icon=IconState.CONNECTING))
+        run.drawn()
+        assert pixels() == sni._pixmaps(Glyph(IconState.CONNECTING))[0][2]
+        assert not [t for t in threading.enumerate() if t.name == "tc-tray-animation"]
 
 
 @pytest.mark.parametrize(

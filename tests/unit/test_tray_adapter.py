@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from tests.support.tray_adapters import SoonTimer
 from trayconnect.tray import pystray_base
-from trayconnect.tray.icon import Glyph
+from trayconnect.tray.icon import FRAMES, Glyph
 from trayconnect.tray.pystray_menu import menu_of
 from trayconnect.tray.text import one_line
 from trayconnect.tray.tray_icon import TrayIcon
@@ -32,6 +33,9 @@ class Toolkit(pystray_base.Icon):  # type: ignore[misc]  # pystray is not annota
         self.owner: threading.Thread | None = None
         self.calls: list[Any] = []
         self.shown = threading.Event()
+        self.frames: list[int] = []
+        self.moved = threading.Event()
+        """The last frame was drawn."""
 
     def post(self, job: Callable[[], None]) -> None:
         self.jobs.put(job)
@@ -58,6 +62,9 @@ class Toolkit(pystray_base.Icon):  # type: ignore[misc]  # pystray is not annota
     def _update_icon(self) -> None:
         self._icon_valid = True
         self._record("icon", self.icon.state)
+        self.frames.append(self.icon.frame)
+        if self.icon.frame == FRAMES - 1:
+            self.moved.set()
 
     def _update_title(self) -> None:
         self._record("title", self.title)
@@ -119,6 +126,33 @@ def test_only_what_changed_is_drawn() -> None:
             tray.show(view)
             done(toolkit)
         assert toolkit.calls == [("icon", IconState.UP), ("title", "b"), ("menu", [])]
+
+
+def test_an_attempt_moves_the_icon_until_it_is_over() -> None:
+    toolkit = Toolkit()
+    tray = TrayIcon(toolkit, print, label=one_line, make_timer=SoonTimer)
+    tray.show(View(IconState.CONNECTING, attempt_since=1.0))
+    with running(tray):
+        assert toolkit.shown.wait(LIMIT)
+        assert toolkit.moved.wait(LIMIT)
+        tray.show(View(IconState.CONNECTING))
+        done(toolkit)
+        assert toolkit.frames[:FRAMES] == [*range(FRAMES)]
+        assert toolkit.frames[-1] == 0
+        assert not [t for t in threading.enumerate() if t.name == "tc-tray-animation"]
+        toolkit.calls.clear()
+        tray.show(View(IconState.UP))
+        done(toolkit)
+        assert toolkit.calls == [("icon", IconState.UP)]
+
+
+def test_a_tray_may_end_while_it_moves() -> None:
+    toolkit = Toolkit()
+    tray = TrayIcon(toolkit, print, label=one_line)
+    tray.show(View(IconState.CONNECTING, attempt_since=1.0))
+    with running(tray):
+        assert toolkit.shown.wait(LIMIT)
+        assert [t for t in threading.enumerate() if t.name == "tc-tray-animation"]
 
 
 def test_of_many_views_the_last_one_counts() -> None:

@@ -385,3 +385,32 @@ def test_a_left_click_alone_does_the_most_useful_thing(
     snapshots: list[Snapshot], facts: Facts, expected: Action
 ) -> None:
     assert build_view(snapshots, facts).primary == expected
+
+
+@pytest.mark.parametrize(
+    ("snapshots", "since"),
+    [
+        ([], None),
+        ([snap(state=State.OFF, since=5.0)], None),
+        ([snap(state=State.CONNECTING, since=5.0)], 5.0),
+        ([snap(state=State.UP, reached=Reached.SSH, since=5.0)], 5.0),
+        ([snap(state=State.UP, reached=Reached.SSH, since=5.0, problem=SILENT)], None),
+        ([replace(READY, since=5.0)], None),
+        ([snap(state=State.WAITING, since=5.0)], None),
+        ([snap(state=s, since=float(n)) for n, s in enumerate(State)], None),
+        (
+            [
+                snap(state=State.CONNECTING, since=5.0),
+                snap(state=State.CONNECTING, since=7.0),
+                snap(state=State.WAITING, since=9.0),
+                replace(READY, since=9.0),
+            ],
+            7.0,
+        ),
+        ([snap(state=State.CONNECTING, since=5.0), snap(state=State.FAILED, since=1.0)], None),
+    ],
+)
+def test_the_icon_moves_for_an_attempt_that_is_under_way(
+    snapshots: list[Snapshot], since: float | None
+) -> None:
+    assert build_view(snapshots, NOTHING).attempt_since == since

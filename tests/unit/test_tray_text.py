@@ -64,3 +64,16 @@ def test_any_text_can_be_sent_and_shown(text: str) -> None:
 @given(ANY_TEXT | st.text("💻x", min_size=100, max_size=200))
 def test_a_tooltip_fits_its_field(text: str) -> None:
     assert len(tooltip(text).encode("utf-16-le")) // 2 <= TOOLTIP_LIMIT
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("GPU box: connected\nLab: off", "GPU box: connected\nLab: off"),
+        ("a tab\tand a NUL\0", "a tab and a NUL "),
+        ("x" * TOOLTIP_LIMIT, "x" * TOOLTIP_LIMIT),
+        ("x" * 100 + "\n" + "y" * 100, "x" * 100 + "\n" + "y" * 25 + "…"),
+    ],
+)
+def test_a_tooltip_keeps_its_lines(text: str, shown: str) -> None:
+    assert tooltip(text) == shown

@@ -45,7 +45,7 @@ class Icon(_appindicator.Icon):  # type: ignore[misc]  # pystray is not annotate
         """A file for each state, written once."""
         path = Path(self._folder.name, f"{self.icon.state.value}.png")
         if not path.exists():
-            self.icon.resize((SIDE, SIDE)).save(path, "PNG")
+            self.icon.at(SIDE).save(path, "PNG")
         self._icon_path = str(path)
         self._icon_valid = True
 

@@ -25,6 +25,9 @@ class Icon(pystray_base.Icon):  # type: ignore[misc]  # pystray is not annotated
     def __init__(self, name: str, icon: Glyph, title: str) -> None:
         self._lines = Lines()
         self._icon_image: Any = None
+        self._images: dict[tuple[Glyph, int], object] = {}
+        """Every picture that was shown, by its side in points: few, since a menu bar has one
+        height or another."""
         super().__init__(name, icon, title)
         self._app.setActivationPolicy_(ACCESSORY)
 
@@ -47,6 +50,7 @@ class Icon(pystray_base.Icon):  # type: ignore[misc]  # pystray is not annotated
         try:
             self._app.run()
         finally:
+            self.visible = False  # pystray hides it else when it is collected, on any thread
             self._status_bar.removeStatusItem_(self._status_item)
 
     def _stop(self) -> None:
@@ -60,18 +64,27 @@ class Icon(pystray_base.Icon):  # type: ignore[misc]  # pystray is not annotated
     def _assert_image(self) -> None:
         if self._icon_image is not None:
             return
-        import AppKit
-        import Foundation
-
         side = min(POINTS, int(self._status_bar.thickness()))
-        data = png(self.icon, 2 * side)
-        image = AppKit.NSImage.alloc().initWithData_(
-            Foundation.NSData.dataWithBytes_length_(data, len(data))
-        )
-        image.setSize_((side, side))
-        image.setTemplate_(True)
-        self._icon_image = image
-        self._status_item.button().setImage_(image)
+        key = (self.icon, side)
+        if key not in self._images:
+            self._images[key] = _image(*key)
+        self._icon_image = self._images[key]
+        self._status_item.button().setImage_(self._icon_image)
+
+
+def _image(glyph: Glyph, side: int) -> object:
+    """An NSImage of `side` points."""
+    import AppKit
+    import Foundation
+
+    data = png(glyph, 2 * side)
+    image = AppKit.NSImage.alloc().initWithData_(
+        Foundation.NSData.dataWithBytes_length_(data, len(data))
+    )
+    image.setSize_((side, side))
+    image.setTemplate_(True)
+    image.setAccessibilityDescription_(f"trayconnect: {glyph.state.value}")
+    return image
 
 
 class Lines:
@@ -105,5 +118,5 @@ def _nothing(*_arguments: Any) -> None:
 def png(glyph: Glyph, side: int) -> bytes:
     """The picture as a PNG file of `side` pixels."""
     file = io.BytesIO()
-    glyph.resize((side, side)).save(file, "PNG")
+    glyph.at(side).save(file, "PNG")
     return file.getvalue()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import IO
 
 from PIL import Image
 
@@ -13,8 +12,8 @@ import trayconnect
 from trayconnect.tray import svg
 from trayconnect.tray.view import IconState
 
-ICO_SIZES = (16, 20, 24, 32, 40, 48, 64)
-"""Pixels of a small and a large Windows icon at 100 % to 200 % scaling."""
+FRAMES = 4
+"""Pictures of `IconState.CONNECTING` while it moves, the still one being number 0."""
 
 
 @cache
@@ -29,30 +28,27 @@ def icons_folder() -> Path:
     raise FileNotFoundError(f"trayconnect's icons are missing from {package}")
 
 
+def source(state: IconState, frame: int = 0) -> Path:
+    """The SVG file of a state; only `IconState.CONNECTING` has frames beyond 0."""
+    return icons_folder() / (f"{state.value}-{frame}.svg" if frame else f"{state.value}.svg")
+
+
 @lru_cache(maxsize=128)
-def picture(state: IconState, size: int, *, mono: bool = False) -> Image.Image:
+def picture(state: IconState, size: int, *, frame: int = 0, mono: bool = False) -> Image.Image:
     """A square RGBA picture of `size` pixels; shared, so not to be changed.
 
     `mono` is black with the sign cut out: a template image, which the desktop tints."""
-    return svg.draw(svg.load(icons_folder() / f"{state.value}.svg"), size, mono=mono)
+    return svg.draw(svg.load(source(state, frame)), size, mono=mono)
 
 
 @dataclass(frozen=True, slots=True)
 class Glyph:
-    """What pystray takes for a `PIL.Image.Image`, but drawn anew at each size it asks for."""
+    """What pystray takes for a `PIL.Image.Image`, but drawn at the very size that is asked for."""
 
     state: IconState
     mono: bool = False
+    frame: int = 0
 
-    @property
-    def size(self) -> tuple[int, int]:
-        return (64, 64)
-
-    def resize(self, size: tuple[int, int], resample: int | None = None) -> Image.Image:  # noqa: ARG002
-        return picture(self.state, size[0], mono=self.mono)
-
-    def save(self, file: IO[bytes], format: str) -> None:  # noqa: A002 - Pillow's word
-        """Write it; an ICO file gets all of `ICO_SIZES`."""
-        *smaller, largest = (picture(self.state, size, mono=self.mono) for size in ICO_SIZES)
-        sizes = [(size, size) for size in ICO_SIZES]
-        largest.save(file, format, sizes=sizes, append_images=smaller)
+    def at(self, size: int) -> Image.Image:
+        """The picture at `size` pixels."""
+        return picture(self.state, size, frame=self.frame, mono=self.mono)

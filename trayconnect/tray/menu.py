@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from trayconnect.session.snapshot import Snapshot
 from trayconnect.session.state import State
+from trayconnect.tray import overall
 from trayconnect.tray.menu_server import (
     can_connect,
     needs_you_line,
@@ -20,7 +21,7 @@ from trayconnect.tray.menu_server import (
 )
 from trayconnect.tray.primary import primary
 from trayconnect.tray.view import Action, IconState, Item, Verb, View
-from trayconnect.tray.words import ADVICE_LINES, INDENT, clip, state_words, wrap
+from trayconnect.tray.words import ADVICE_LINES, INDENT, clip, wrap
 
 LEVEL_LIMIT = 20
 """Servers and groups in one menu; more are divided among submenus, as no screen is high enough."""
@@ -47,7 +48,13 @@ def build_view(snapshots: Sequence[Snapshot], facts: Facts) -> View:
         *_common_lines(snapshots, facts),
     )
     click = primary(snapshots, file_is_broken=bool(facts.file_problems))
-    return View(_icon(snapshots), _title(snapshots), items, click)
+    return View(
+        icon=overall.icon(snapshots),
+        title=overall.title(snapshots),
+        items=items,
+        primary=click,
+        attempt_since=overall.attempt_since(snapshots),
+    )
 
 
 # --- the parts of the menu, from the top --------------------------------------------------------
@@ -164,7 +171,7 @@ def _group(name: str, members: Sequence[Snapshot]) -> Item:
 
 def _summary(members: Sequence[Snapshot]) -> str:
     """What goes on behind a group's line, most pressing first."""
-    counts = Counter(_icon_of(s) for s in members)
+    counts = Counter(overall.icon_of(s) for s in members)
     words = {
         IconState.NEEDS_YOU: "needs you",
         IconState.FAILED: "failed",
@@ -178,47 +185,3 @@ def _summary(members: Sequence[Snapshot]) -> str:
 
 def _name(entry: Snapshot | str) -> str:
     return entry.name if isinstance(entry, Snapshot) else entry
-
-
-# --- the icon and its tooltip -------------------------------------------------------------------
-
-
-def _icon(snapshots: Sequence[Snapshot]) -> IconState:
-    """The most pressing of all states."""
-    states = {_icon_of(snapshot) for snapshot in snapshots}
-    pressing = (
-        IconState.NEEDS_YOU,
-        IconState.FAILED,
-        IconState.CONNECTING,
-        IconState.SILENT,
-        IconState.UP,
-    )
-    return next((state for state in pressing if state in states), IconState.OFF)
-
-
-def _icon_of(snapshot: Snapshot) -> IconState:
-    match snapshot.state:
-        case State.UP if snapshot.is_ready:
-            return IconState.UP
-        case State.UP if snapshot.problem is None:
-            return IconState.CONNECTING
-        case State.UP:
-            return IconState.SILENT
-        case State.CONNECTING | State.WAITING:
-            return IconState.CONNECTING
-        case State.NEEDS_YOU:
-            return IconState.NEEDS_YOU
-        case State.FAILED:
-            return IconState.FAILED
-        case State.OFF | State.CLOSING:
-            return IconState.OFF
-
-
-def _title(snapshots: Sequence[Snapshot]) -> str:
-    """The tooltip: each session that is not off, and no more lines than a tooltip takes."""
-    active = [s for s in snapshots if s.state is not State.OFF]
-    if not active:
-        return "trayconnect: not connected"
-    lines = [f"{clip(s.name, 40)}: {state_words(s)}" for s in active[:5]]
-    more = len(active) - len(lines)
-    return "\n".join([*lines, f"and {more} more"] if more else lines)

@@ -36,8 +36,9 @@ def windows_label(text: str) -> str:
 
 
 def tooltip(text: str) -> str:
-    """At most `TOOLTIP_LIMIT` UTF-16 units."""
-    shown = one_line(text, TOOLTIP_LIMIT)
+    """At most `TOOLTIP_LIMIT` UTF-16 units, on the lines that it has."""
+    lines = text[: TOOLTIP_LIMIT + 1].split("\n")
+    shown = "\n".join(one_line(line) for line in lines)
     while len(shown.encode("utf-16-le")) > 2 * TOOLTIP_LIMIT:
         shown = shown[:-2] + "…"
     return shown

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from typing import Any, Protocol
 
 from trayconnect.tray.actions import ActionThread
+from trayconnect.tray.animation import Animation, MakeTimer, ThreadTimer
 from trayconnect.tray.chain import Report, Way
 from trayconnect.tray.icon import Glyph
 from trayconnect.tray.pystray_menu import menu_of
 from trayconnect.tray.text import tooltip
 from trayconnect.tray.view import Action, View
+
+log = logging.getLogger(__name__)
 
 
 class Backend(Protocol):
@@ -76,15 +80,18 @@ class TrayIcon:
         *,
         label: Callable[[str], str],
         mono: bool = False,
+        make_timer: MakeTimer = ThreadTimer,
     ) -> None:
         self._backend = backend
         self._actions = ActionThread(on_action)
         self._label = label
         self._mono = mono
+        self._animation = Animation(self._post, self._draw_icon, make_timer)
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._next: View | None = None
         self._shown: View | None = None
+        self._glyph: Glyph | None = None
 
     def show(self, view: View) -> None:
         """Draw it soon; from any thread, also before `run`. Of views that come faster than they
@@ -93,7 +100,7 @@ class TrayIcon:
             posted = self._next is not None
             self._next = view
         if not posted:
-            self._backend.post(self._draw)
+            self._post(self._draw)
 
     def run(self) -> None:
         """Own the calling thread (the main one, for macOS) until `stop`."""
@@ -101,11 +108,12 @@ class TrayIcon:
         try:
             self._backend.run(self._set_up)
         finally:
+            self._animation.stop()
             self._actions.stop()
 
     def notify(self, message: str, title: str) -> None:
         """Show a notification by the icon, where the toolkit can; soon, and from any thread."""
-        self._backend.post(lambda: self._backend.notify(message, title))
+        self._post(lambda: self._backend.notify(message, title))
 
     @property
     def is_shown(self) -> bool:
@@ -125,10 +133,19 @@ class TrayIcon:
         self._stopping.set()
         self._backend.stop()
 
+    def _post(self, job: Callable[[], None]) -> None:
+        def guarded() -> None:
+            try:
+                job()
+            except Exception:  # our bug, but not one to lose the tray over
+                log.exception("the tray could not do a step")
+
+        self._backend.post(guarded)
+
     def _set_up(self, _icon: object) -> None:
         """On a thread that pystray starts for it, once the toolkit is ready."""
         threading.current_thread().name = "tc-tray-setup"
-        self._backend.post(self._appear)
+        self._post(self._appear)
         if self._stopping.is_set():  # asked for when pystray could not yet
             self._backend.stop()
 
@@ -142,9 +159,15 @@ class TrayIcon:
         if view is None:
             return
         shown, self._shown = self._shown, view
-        if shown is None or shown.icon is not view.icon:
-            self._backend.icon = Glyph(view.icon, self._mono)
+        self._animation.follow(view.attempt_since)
+        self._draw_icon()
         if shown is None or shown.title != view.title:
             self._backend.title = tooltip(view.title)
         if shown is None or shown.items != view.items:
             self._backend.menu = menu_of(view.items, self._actions.submit, self._label)
+
+    def _draw_icon(self) -> None:
+        assert self._shown is not None
+        glyph = Glyph(self._shown.icon, self._mono, self._animation.frame)
+        if glyph != self._glyph:
+            self._glyph = self._backend.icon = glyph

@@ -75,3 +75,6 @@ class View:
     primary: Action | None = None
     """What a left click does where a panel keeps the menu for the right one. Nothing is to be had
     by it alone."""
+    attempt_since: float | None = None
+    """When the latest attempt under way began, in seconds since the epoch: the icon moves on its
+    account. None while it has nothing to move for."""

@@ -104,7 +104,7 @@ class TrayWindow:
         except XError:
             return
         side = min(place.width, place.height)
-        picture = icon.resize((side, side))
+        picture = icon.at(side)
         corner = ((place.width - side) // 2, (place.height - side) // 2)
         ground.alpha_composite(picture, corner)
         self._put(ground)

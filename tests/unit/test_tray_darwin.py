@@ -1,0 +1,212 @@
+"""The macOS adapter, and pystray's own code for macOS below it, over a stand-in for AppKit that
+minds the thread of every call."""
+
+from __future__ import annotations
+
+import io
+import queue
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+
+import pytest
+from PIL import Image
+
+from tests.support import fake_appkit
+from tests.support.fake_appkit import Mac, NSImage, NSMenuItem
+from tests.support.tray_adapters import (
+    COPY,
+    GLYPH,
+    ITEMS,
+    LIMIT,
+    OPEN,
+    QUIT,
+    VIEW,
+    SoonTimer,
+    Untyped,
+    adapter,
+    drawn,
+)
+from trayconnect.tray.darwin import REMEMBERED, Lines, png
+from trayconnect.tray.icon import FRAMES, Glyph
+from trayconnect.tray.text import one_line
+from trayconnect.tray.tray_icon import TrayIcon
+from trayconnect.tray.view import Action, IconState, Item, View
+
+
+@dataclass
+class Darwin:
+    mac: Mac
+    icon: Untyped
+
+    def run(
+        self, user: Callable[[TrayIcon], object], on_action: Callable[[Action], object] = print
+    ) -> None:
+        """Run the tray here, on the main thread, while `user` acts on another."""
+        tray = TrayIcon(self.icon, on_action, label=one_line, mono=True, make_timer=SoonTimer)
+        tray.show(VIEW)
+
+        def act() -> None:
+            try:
+                assert self.mac.appeared.wait(LIMIT)
+                drawn(self.icon)
+                user(tray)
+            finally:
+                tray.stop()
+
+        with ThreadPoolExecutor(1) as pool:
+            acted = pool.submit(act)
+            tray.run()
+            acted.result(LIMIT)
+        assert self.mac.bar._items == []
+        assert not self.icon.visible, "else pystray hides it when it is collected, on any thread"
+
+    @property
+    def item(self) -> Untyped:
+        return self.icon._status_item
+
+    @property
+    def button(self) -> Untyped:
+        return self.item._button
+
+    def lines(self) -> list[NSMenuItem]:
+        items: list[NSMenuItem] = self.item._menu._items
+        return items
+
+    def click(self, line: NSMenuItem) -> None:
+        self.icon.post(line._click)
+
+
+@pytest.fixture
+def darwin(monkeypatch: pytest.MonkeyPatch) -> Iterator[Darwin]:
+    """The icon, made on the thread of the test, which is "the main thread"."""
+    mac, base = fake_appkit.install(monkeypatch)
+    module = adapter("darwin", base, monkeypatch)
+    yield Darwin(mac, module.Icon("test", Glyph(IconState.OFF, mono=True), ""))
+    assert mac.wrong == []
+
+
+def test_macos_draws_on_the_main_thread(darwin: Darwin) -> None:
+    def user(tray: TrayIcon) -> None:
+        image = darwin.button._image
+        assert (image._size, image._template) == ((18, 18), True)
+        assert image._description == "trayconnect: up"
+        up = Glyph(IconState.UP, mono=True).at(36)
+        assert image._picture.tobytes() == up.tobytes()
+        assert darwin.button._tip == "connected"
+        tray.show(View(IconState.FAILED, "x" * 300, (Item("a", "again", OPEN),)))
+        drawn(darwin.icon)
+        assert darwin.button._image._description == "trayconnect: failed"
+        assert darwin.button._tip == "x" * 126 + "…"
+        assert [line._title for line in darwin.lines()] == ["again"]
+
+    darwin.run(user)
+    assert darwin.mac.app._policy == 1, "no icon in the Dock"
+
+
+def test_the_macos_menu(darwin: Darwin) -> None:
+    def user(_tray: TrayIcon) -> None:
+        lines = darwin.lines()
+        assert [line._title for line in lines] == [
+            "R & D: connected", "    signed in", "", "More", "Quit",
+        ]  # fmt: skip
+        assert [line._state for line in lines] == [1, None, None, None, 0]
+        assert [line._enabled for line in lines] == [True, False, True, True, True]
+        assert [line._separator for line in lines] == [False, False, True, False, False]
+        submenu = lines[3]._submenu
+        assert submenu is not None
+        assert [line._title for line in submenu._items] == ["Copy link"]
+
+    darwin.run(user)
+
+
+def test_a_click_in_the_macos_menu(darwin: Darwin) -> None:
+    clicked: queue.SimpleQueue[Action] = queue.SimpleQueue()
+
+    def user(_tray: TrayIcon) -> None:
+        submenu = darwin.lines()[3]._submenu
+        assert submenu is not None
+        inside = submenu._items[0]
+        for line, action in ((darwin.lines()[0], OPEN), (inside, COPY), (darwin.lines()[4], QUIT)):
+            darwin.click(line)
+            assert clicked.get(timeout=LIMIT) == action
+
+    darwin.run(user, clicked.put)
+
+
+def test_a_macos_menu_that_stays_open_does_what_it_says(darwin: Darwin) -> None:
+    clicked: queue.SimpleQueue[Action] = queue.SimpleQueue()
+
+    def user(tray: TrayIcon) -> None:
+        on_the_screen = darwin.lines()
+        tray.show(replace(VIEW, items=ITEMS[3:]))
+        drawn(darwin.icon)
+        assert len(darwin.lines()) == 2
+        darwin.click(on_the_screen[0])
+        assert clicked.get(timeout=LIMIT) == OPEN
+
+    darwin.run(user, clicked.put)
+
+
+def test_macos_makes_each_picture_once(darwin: Darwin) -> None:
+    def user(tray: TrayIcon) -> None:
+        tray.show(View(IconState.CONNECTING, attempt_since=1.0))
+        shown = darwin.button._images
+        while len(set(shown)) < 1 + FRAMES or len(shown) < 20:
+            drawn(darwin.icon)
+        tray.show(View(IconState.CONNECTING))
+        drawn(darwin.icon)
+        still = Glyph(IconState.CONNECTING, mono=True).at(36)
+        assert shown[-1]._picture.tobytes() == still.tobytes()
+        assert NSImage._made == 1 + FRAMES
+
+    darwin.run(user)
+
+
+def test_a_thin_menu_bar(darwin: Darwin) -> None:
+    darwin.mac.thickness = 16.0
+
+    def user(_tray: TrayIcon) -> None:
+        assert darwin.button._image._size == (16, 16)
+
+    darwin.run(user)
+
+
+def test_macos_calls_the_handlers_of_signals(
+    darwin: Darwin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    monkeypatch.setattr(signal, "getsignal", lambda _number: lambda n, _frame: seen.append(n))
+
+    def user(_tray: TrayIcon) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            darwin.mac.signals[number](number)
+
+    darwin.run(user)
+    assert seen == [signal.SIGINT, signal.SIGTERM]
+
+
+def test_macos_lines_of_an_older_menu_still_do_what_they_said() -> None:
+    lines, calls = Lines(), list[str]()
+    tags = []
+    for name in ("old a", "old b", "new a"):
+        tags.append(len(lines))
+        lines.append(partial(calls.append, name))
+    for tag in tags:
+        lines[tag]()
+    assert calls == ["old a", "old b", "new a"]
+
+
+def test_macos_forgets_lines_of_long_ago() -> None:
+    lines = Lines()
+    for _ in range(3 * REMEMBERED):
+        lines.append(lambda: pytest.fail("long gone"))
+    assert len(lines._callbacks) == REMEMBERED
+    lines[0]()
+    lines[10**9]("icon")
+
+
+def test_a_png_of_a_glyph() -> None:
+    assert Image.open(io.BytesIO(png(GLYPH, 36))).size == (36, 36)
