@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from jeepney import Message, MessageType
 from jeepney.bus_messages import message_bus
 
+from trayconnect.dbus.link import STEP_LIMIT, Link
 from trayconnect.errors import Problem
-from trayconnect.tray.dbus_link import STEP_LIMIT, Link
 from trayconnect.tray.sni_interfaces import WATCHER
 
 log = logging.getLogger(__name__)
