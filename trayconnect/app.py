@@ -27,16 +27,16 @@ from trayconnect.desktop.clipboard import Clipboard
 from trayconnect.desktop.clock import SystemClock
 from trayconnect.desktop.editor import open_in_editor
 from trayconnect.desktop.network import NetworkWatcher
-from trayconnect.desktop.notify import QueuedNotifier, make_notifier
+from trayconnect.desktop.notify import DesktopNotifier, make_notifier
 from trayconnect.desktop.prompt import prompter
 from trayconnect.desktop.secrets import KeyringSecrets
 from trayconnect.desktop.wake import WakeWatcher
-from trayconnect.errors import ProblemError
+from trayconnect.errors import Problem, ProblemError
 from trayconnect.forward.forwarding import listen
 from trayconnect.jupyter.direct import DirectConnector
 from trayconnect.jupyter.examine import Examiner
 from trayconnect.orders import Orders
-from trayconnect.ports import Browser, Connector, NoBrowser, Urgency
+from trayconnect.ports import Browser, Connector, NoBrowser, Notice, NoticeAction, Urgency
 from trayconnect.requests import Requests
 from trayconnect.server_file import ServerFile
 from trayconnect.session.manager import Manager
@@ -56,6 +56,15 @@ SIGNAL_PAUSE = 0.5 if sys.platform == "win32" else threading.TIMEOUT_MAX
 """Seconds between two looks for a signal: on Windows, Ctrl+C does not end a wait by itself."""
 STOP_LIMIT = 5.0
 """Seconds to wait for the thread that takes the icon away."""
+BUTTONS: Mapping[NoticeAction, Verb] = {
+    NoticeAction.OPEN: Verb.OPEN,
+    NoticeAction.RETRY: Verb.CONNECT,
+    NoticeAction.DISCONNECT: Verb.DISCONNECT,
+    NoticeAction.EDIT: Verb.EDIT_SERVERS,
+}
+"""What the buttons of a notice do, in the menu's words."""
+FILE_NOTICE = "file"
+"""The tag of what is told of the server file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +188,12 @@ class App:
         for name in options.connect:
             self._orders.connect(name)
 
-    def _make_notifier(self) -> QueuedNotifier:
-        return make_notifier(self._notify_by_icon if sys.platform == "win32" else None)
+    def _make_notifier(self) -> DesktopNotifier:
+        return make_notifier(
+            lambda action, server: self._act(Action(BUTTONS[action], server)),
+            icons_folder() / "trayconnect.png",
+            self._notify_by_icon if sys.platform == "win32" else None,
+        )
 
     def _notify_by_icon(self, message: str, title: str) -> None:
         if self._tray is not None:
@@ -268,6 +281,7 @@ class App:
     def _reload(self) -> None:
         """The file was saved."""
         if self._file.read():
+            self._notifier.withdraw(FILE_NOTICE)
             self._manager.apply(self._file.config)
         else:
             self._tell_file_problem()
@@ -276,7 +290,8 @@ class App:
     def _tell_file_problem(self) -> None:
         problem = self._file.problem
         if problem is not None:
-            self._notifier.notify(problem.title, problem.advice, Urgency.CRITICAL)
+            notice = _notice(FILE_NOTICE, problem)
+            self._notifier.notify(replace(notice, actions=(NoticeAction.EDIT,)))
 
     # --- what the commands ask ---
 
@@ -289,14 +304,17 @@ class App:
 
     def _show(self) -> None:
         place = "Its icon is in the panel" if self._tray else "It has no icon: use its commands"
-        self._notifier.notify("trayconnect is running", place)
+        self._notifier.notify(Notice("running", "trayconnect is running", place, asked=True))
 
     def _no_host(self) -> None:
         """No panel took the icon; it is still on offer."""
         self._notifier.notify(
-            "There is no place for the icon",
-            "Your panel has no status area; on GNOME, install the AppIndicator extension. "
-            "Meanwhile the commands work: trayconnect --help",
+            Notice(
+                "no icon",
+                "There is no place for the icon",
+                "Your panel has no status area; on GNOME, install the AppIndicator extension. "
+                "Meanwhile the commands work: trayconnect --help",
+            )
         )
 
     # --- what the menu asks ---
@@ -319,13 +337,15 @@ class App:
         except ProblemError as error:
             problem = error.problem
             logger.warning("%s: %s (%s)", action.verb.value, problem, problem.detail)
-            self._notifier.notify(problem.title, problem.advice, Urgency.CRITICAL)
+            self._notifier.notify(replace(_notice("order", problem), asked=True))
 
     def _show_problem(self, action: Action) -> None:
         snapshot = self._manager.snapshot(action.server)
         if snapshot is not None and snapshot.problem is not None:
             problem = snapshot.problem
-            self._notifier.notify(snapshot.name, f"{problem.title}\n{problem.advice}")
+            self._notifier.notify(
+                Notice(f"problem {snapshot.name}", problem.title, problem.advice, asked=True)
+            )
 
     def _edit_servers(self, _action: Action) -> None:
         self._file.create()
@@ -337,3 +357,7 @@ class App:
         else:
             self._autostart.turn_on()
         self._refresh()
+
+
+def _notice(tag: str, problem: Problem) -> Notice:
+    return Notice(tag, problem.title, problem.advice, Urgency.CRITICAL)

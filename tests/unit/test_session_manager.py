@@ -18,13 +18,13 @@ from trayconnect.ports import (
     ByteStream,
     Completed,
     Health,
+    Notice,
     OpenChannel,
     Page,
     Question,
     QuestionKind,
     Reached,
     Tunnel,
-    Urgency,
 )
 from trayconnect.session.manager import Manager
 from trayconnect.session.runner import Peers
@@ -104,7 +104,8 @@ class World:
     forwardings: list[FakeForwarding] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
     pages: list[Page] = field(default_factory=list)
-    notices: list[str] = field(default_factory=list)
+    notices: list[Notice] = field(default_factory=list)
+    withdrawn: list[str] = field(default_factory=list)
     forgotten: list[str] = field(default_factory=list)
     health: Health = READY
     port_taken: Problem | None = None
@@ -175,8 +176,11 @@ class World:
     def open(self, page: Page) -> None:
         self.pages.append(page)
 
-    def notify(self, title: str, body: str, urgency: Urgency = Urgency.NORMAL) -> None:
-        self.notices.append(title)
+    def notify(self, notice: Notice) -> None:
+        self.notices.append(notice)
+
+    def withdraw(self, tag: str) -> None:
+        self.withdrawn.append(tag)
 
 
 class Run:
