@@ -140,6 +140,9 @@ class NotificationServer:
                 self._send(new_method_return(message, "u", (number,)))
             case "GetCapabilities":
                 self._send(new_method_return(message, "as", (self._capabilities,)))
+            case "GetServerInformation":
+                about = ("test", "trayconnect", "1", "1.2")
+                self._send(new_method_return(message, "ssss", about))
             case "CloseNotification":
                 self._send(new_method_return(message))
                 self._emit("NotificationClosed", "uu", (number, BY_CALL))

@@ -14,7 +14,7 @@ if sys.platform != "linux":
 
 from jeepney import DBusAddress, new_method_call
 
-from trayconnect.desktop.notify_talk import arguments
+from trayconnect.desktop.notify_talk import Server, arguments
 from trayconnect.ports import Notice, NoticeAction, Urgency
 
 OPEN, RETRY, DISCONNECT, EDIT = NoticeAction
@@ -25,6 +25,10 @@ NOTICE = Notice(
     server="GPU box",
     actions=(RETRY, DISCONNECT),
 )
+
+
+def server(*capabilities: str, shows_default: bool = False) -> Server:
+    return Server(":1.7", frozenset(capabilities), shows_default)
 
 
 @pytest.mark.parametrize(
@@ -40,7 +44,7 @@ NOTICE = Notice(
     ],
 )
 def test_only_what_the_server_can(capabilities: set[str], body: str, actions: list[str]) -> None:
-    asked = arguments(NOTICE, frozenset(capabilities), replaces=7, icon="file:///icon.png")
+    asked = arguments(NOTICE, server(*capabilities), replaces=7, icon="file:///icon.png")
     assert asked == (
         "trayconnect",
         7,
@@ -61,7 +65,7 @@ def test_only_what_the_server_can(capabilities: set[str], body: str, actions: li
     ],
 )
 def test_hints(notice: Notice, hints: dict[str, Any]) -> None:
-    assert arguments(notice, frozenset())[6] == {"desktop-entry": ("s", "trayconnect"), **hints}
+    assert arguments(notice, server())[6] == {"desktop-entry": ("s", "trayconnect"), **hints}
 
 
 @pytest.mark.parametrize(
@@ -76,14 +80,19 @@ def test_hints(notice: Notice, hints: dict[str, Any]) -> None:
 def test_a_click_on_the_notice_never_disconnects(
     actions: tuple[NoticeAction, ...], keys: list[str]
 ) -> None:
-    asked = arguments(Notice("a", "t", actions=actions), frozenset({"actions"}))
+    asked = arguments(Notice("a", "t", actions=actions), server("actions"))
     assert asked[5][::2] == keys
+
+
+def test_no_button_is_there_twice() -> None:
+    asked = arguments(NOTICE, server("actions", shows_default=True))
+    assert asked[5] == ["default", "Retry", "disconnect", "Disconnect"]
 
 
 @given(st.text(st.characters(exclude_categories=())), st.booleans())
 def test_any_text_can_be_sent_and_comes_out_as_text(text: str, markup: bool) -> None:
     notice = Notice("a", text, text)
-    asked = arguments(notice, frozenset({"body-markup"} if markup else ()))
+    asked = arguments(notice, server(*(["body-markup"] if markup else [])))
     message = new_method_call(DBusAddress("/a", "b.c", "d.e"), "Notify", "susssasa{sv}i", asked)
     assert message.serialise(serial=1)
     assert "\0" not in asked[3] + asked[4]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from html import escape
 from typing import Any, Final
 
@@ -56,6 +57,19 @@ _LABELS = {
     NoticeAction.EDIT: "Edit servers…",
 }
 _NOT_BY_DEFAULT = (NoticeAction.DISCONNECT,)
+_SHOWS_DEFAULT = ("Xfce Notify Daemon",)
+"""Servers that draw a button for the default, which the specification leaves open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Who shows our notices."""
+
+    owner: str
+    """Its unique name on the bus."""
+    capabilities: frozenset[str]
+    shows_default: bool = False
+    """Whether it draws a button for the default action, too."""
 
 
 class Talk:
@@ -84,9 +98,9 @@ class Talk:
         self._busy = False
         self._lost: Exception | None = None
         """Why the bus is."""
-        # What is known of the server that owns the name now:
-        self._owner = ""
-        self._capabilities: frozenset[str] | None = None
+        # Of the server that owns the name now:
+        self._server: Server | None = None
+        """What is known of it, once there is something to show."""
         self._shown: dict[str, int] = {}
         """By tag, the ids of what is on the screen."""
         self._notices: dict[int, Notice] = {}
@@ -139,7 +153,8 @@ class Talk:
     # --- within ---
 
     def _is_from_server(self, message: Message) -> bool:
-        return bool(self._owner) and message.header.fields.get(HeaderFields.sender) == self._owner
+        server = self._server
+        return server is not None and message.header.fields.get(HeaderFields.sender) == server.owner
 
     def _invoked(self, number: int, key: str) -> None:
         notice = self._notices.get(number)
@@ -157,8 +172,7 @@ class Talk:
 
     def _forget(self) -> None:
         """Another server has come, or none; what the old one showed went with it."""
-        self._owner = ""
-        self._capabilities = None
+        self._server = None
         self._shown.clear()
         self._notices.clear()
 
@@ -178,8 +192,8 @@ class Talk:
     def _go_on(self) -> None:
         """Begin with what waits: one call after the other, so that ids are known in time."""
         while self._waiting and self._link.unique_name and not self._busy:
-            if self._capabilities is None:
-                self._ask("GetCapabilities", None, (), self._learn)
+            if self._server is None:
+                self._ask("GetCapabilities", None, (), self._meet)
                 return
             tag, notice = next(iter(self._waiting.items()))
             del self._waiting[tag]
@@ -189,13 +203,13 @@ class Talk:
             if notice.asked:
                 self._take_away(tag)
             if not self._is_shown(notice):
-                self._show(notice, self._capabilities)
+                self._show(notice, self._server)
 
     def _is_shown(self, notice: Notice) -> bool:
         number = self._shown.get(notice.tag)
         return number is not None and self._notices.get(number) == notice
 
-    def _show(self, notice: Notice, capabilities: frozenset[str]) -> None:
+    def _show(self, notice: Notice, server: Server) -> None:
         def shown(reply: Message) -> None:
             (number,) = reply.body
             self._shown[notice.tag] = number
@@ -206,7 +220,7 @@ class Talk:
             self._complaints.settle()
 
         replaces = self._shown.get(notice.tag, 0)
-        body = arguments(notice, capabilities, replaces=replaces, icon=self._icon)
+        body = arguments(notice, server, replaces=replaces, icon=self._icon)
         self._ask("Notify", "susssasa{sv}i", body, shown)
 
     def _take_away(self, tag: str) -> None:
@@ -216,10 +230,17 @@ class Talk:
             message.header.flags |= MessageFlag.no_reply_expected
             self._link.send(message)
 
-    def _learn(self, reply: Message) -> None:
+    def _meet(self, reply: Message) -> None:
         (capabilities,) = reply.body
-        self._owner = reply.header.fields.get(HeaderFields.sender, "")
-        self._capabilities = frozenset(capabilities)
+        owner = reply.header.fields.get(HeaderFields.sender, "")
+
+        def named(reply: Message) -> None:
+            name, *_ = reply.body
+            shows_default = name in _SHOWS_DEFAULT
+            if reply.header.fields.get(HeaderFields.sender, "") == owner:  # still the same
+                self._server = Server(owner, frozenset(capabilities), shows_default)
+
+        self._ask("GetServerInformation", None, (), named)
 
     def _ask(
         self,
@@ -258,10 +279,10 @@ class Talk:
 
 
 def arguments(
-    notice: Notice, capabilities: frozenset[str], *, replaces: int = 0, icon: str = ""
+    notice: Notice, server: Server, *, replaces: int = 0, icon: str = ""
 ) -> tuple[Any, ...]:
-    """The arguments of `Notify`, for a server with these capabilities. `replaces` is the id of
-    the notice whose place it takes, or 0."""
+    """The arguments of `Notify` for that server. `replaces` is the id of the notice whose place
+    it takes, or 0."""
     body = _clean(notice.body)
     hints: dict[str, tuple[str, Any]] = {
         "urgency": ("y", _LEVELS[notice.urgency]),
@@ -274,20 +295,26 @@ def arguments(
         replaces,
         icon,
         _clean(notice.title),
-        escape(body, quote=False) if "body-markup" in capabilities else body,
-        _buttons(notice) if "actions" in capabilities else [],
+        escape(body, quote=False) if "body-markup" in server.capabilities else body,
+        _buttons(notice.actions, server),
         hints,
         -1,  # the server decides how long
     )
 
 
-def _buttons(notice: Notice) -> list[str]:
+def _buttons(actions: tuple[NoticeAction, ...], server: Server) -> list[str]:
     """Keys and labels in turn."""
-    buttons = [text for action in notice.actions for text in (action.value, _LABELS[action])]
-    first = notice.actions[:1]
-    if first and first[0] not in _NOT_BY_DEFAULT:
-        return [_DEFAULT, _LABELS[first[0]], *buttons]
-    return buttons
+    if not actions or "actions" not in server.capabilities:
+        return []
+    keys = [action.value for action in actions]
+    labels = [_LABELS[action] for action in actions]
+    if actions[0] not in _NOT_BY_DEFAULT:
+        if server.shows_default:
+            keys[0] = _DEFAULT
+        else:
+            keys.insert(0, _DEFAULT)
+            labels.insert(0, labels[0])
+    return [text for pair in zip(keys, labels, strict=True) for text in pair]
 
 
 def _clean(text: str) -> str:
