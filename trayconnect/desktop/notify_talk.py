@@ -57,7 +57,7 @@ _LABELS = {
     NoticeAction.EDIT: "Edit servers…",
 }
 _NOT_BY_DEFAULT = (NoticeAction.DISCONNECT,)
-_SHOWS_DEFAULT = ("Xfce Notify Daemon",)
+_SHOWS_DEFAULT = ("Xfce Notify Daemon", "lxqt-notificationd")
 """Servers that draw a button for the default, which the specification leaves open."""
 
 
