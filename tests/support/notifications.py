@@ -97,9 +97,10 @@ class NotificationServer:
 
     # --- what the user does ---
 
-    def press(self, number: int, key: str) -> None:
-        """Press a button, whether the notification is still there or not."""
-        self._emit("ActionInvoked", "us", (number, key))
+    def press(self, number: int, key: str, *, to: str = "") -> None:
+        """Press a button, whether the notification is still there or not. Everyone is told, or
+        just the unique name `to`."""
+        self._emit("ActionInvoked", "us", (number, key), to)
 
     def dismiss(self, number: int) -> None:
         with self._condition:
@@ -147,8 +148,11 @@ class NotificationServer:
                 self._send(new_method_return(message))
                 self._emit("NotificationClosed", "uu", (number, BY_CALL))
 
-    def _emit(self, name: str, signature: str, body: tuple[int | str, ...]) -> None:
-        self._send(new_signal(DBusAddress(_PATH, interface=NAME), name, signature, body))
+    def _emit(self, name: str, signature: str, body: tuple[int | str, ...], to: str = "") -> None:
+        message = new_signal(DBusAddress(_PATH, interface=NAME), name, signature, body)
+        if to:
+            message.header.fields[HeaderFields.destination] = to
+        self._send(message)
 
     def _send(self, message: Message) -> None:
         with self._sending:

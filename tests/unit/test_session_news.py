@@ -294,6 +294,32 @@ def test_what_is_over_leaves_the_screen(room: Newsroom) -> None:
     assert room.wait(60) == []
 
 
+def test_a_notice_does_not_outlive_what_it_says_for_slower_news(room: Newsroom) -> None:
+    room.happen(Start(), Connected, silent)
+    room.wait(GRACE)
+    assert room.shown == ["GPU box has no page yet"]
+    room.happen(lost)
+    assert room.shown == []
+    assert room.wait(GRACE) == ["GPU box cannot be reached yet"]
+
+
+def test_an_answered_question_leaves_the_screen_though_the_server_is_still_lost(
+    room: Newsroom,
+) -> None:
+    room.happen(*UP)
+    room.wait(60)
+    room.happen(lost)
+    room.wait(GRACE)
+    room.happen(RetryDue, asked)
+    room.wait(ANSWER_TIME)
+    assert room.shown == ["GPU box waits for your answer"]
+    room.happen(answered)
+    assert room.shown == []
+    assert room.wait(60) == []
+    room.happen(Connected, healthy)
+    assert room.wait(60) == ["GPU box is back"]
+
+
 def test_an_answer_in_time_needs_no_notice(room: Newsroom) -> None:
     room.happen(Start(), asked)
     room.wait(ANSWER_TIME - 1)
@@ -388,6 +414,20 @@ def test_a_notice_of_several_goes_when_it_is_no_longer_true_of_all(lab: Newsroom
     lab.happen(*RETURN, name="B")
     lab.wait(60)
     assert lab.shown == ["A is back", "B is back"]
+
+
+def test_a_notice_of_several_is_not_taken_for_an_older_one(lab: Newsroom) -> None:
+    for name in "AB":
+        lab.happen(lost, name=name)
+    lab.wait(GRACE + GATHER)
+    lab.happen(*RETURN, name="A")
+    lab.wait(GATHER)
+    for name in "CD":
+        lab.happen(lost, name=name)
+    lab.wait(GRACE + GATHER)
+    lab.happen(*RETURN, name="B")
+    lab.wait(SETTLE)
+    assert lab.shown == ["A is back", "2 servers no longer answer", "B is back"]
 
 
 def test_a_server_that_is_gone_from_the_file_takes_its_notice_along(room: Newsroom) -> None:

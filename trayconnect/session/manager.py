@@ -254,11 +254,11 @@ class Manager:
             logger.exception("%s: ignored", name)
             return
         _log(before, managed.session)
-        self._desk.follow(before, managed.session, event, self._clock.monotonic())
         if before.state is State.CLOSING and managed.session.state is not State.CLOSING:
             _retire(managed)
         for effect in effects:
             self._carry_out(name, managed, effect)
+        self._desk.follow(before, managed.session, event, self._clock.monotonic())
 
     def _carry_out(self, name: str, managed: _Managed, effect: Effect) -> None:
         if managed.runner is None:

@@ -60,8 +60,7 @@ class NewsDesk:
         """What is to be shown, and taken from the screen, now."""
         told = [Tell(one) for news in News for one in self._tell(news, now)]
         stale, self._stale = self._stale, []
-        shown = {one.notice.tag for one in told}
-        return [*(Withdraw(tag) for tag in stale if tag not in shown), *told]
+        return [*map(Withdraw, stale), *told]
 
     def _tell(self, news: News, now: float) -> Iterator[Notice]:
         pending = {n: s for n, s in self._stories.items() if s.news is news and s.is_pending}
