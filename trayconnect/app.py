@@ -27,7 +27,7 @@ from trayconnect.desktop.browser import SystemBrowser
 from trayconnect.desktop.clipboard import Clipboard
 from trayconnect.desktop.clock import SystemClock
 from trayconnect.desktop.network import NetworkWatcher
-from trayconnect.desktop.notify import QueuedNotifier, make_notifier
+from trayconnect.desktop.notify import DesktopNotifier, make_notifier
 from trayconnect.desktop.popup import TkPopupMenu
 from trayconnect.desktop.prompt import prompter
 from trayconnect.desktop.secrets import KeyringSecrets
@@ -40,7 +40,7 @@ from trayconnect.jupyter.direct import DirectConnector
 from trayconnect.jupyter.examine import Examiner
 from trayconnect.menu_actions import MenuActions
 from trayconnect.orders import Orders
-from trayconnect.ports import Browser, Connector, NoBrowser, Urgency
+from trayconnect.ports import Browser, Connector, NoBrowser, Notice, NoticeAction
 from trayconnect.refresher import Refresher
 from trayconnect.requests import Requests
 from trayconnect.server_file import ServerFile
@@ -61,6 +61,8 @@ SIGNAL_PAUSE = 0.5 if sys.platform == "win32" else threading.TIMEOUT_MAX
 """Seconds between two looks for a signal: on Windows, Ctrl+C does not end a wait by itself."""
 STOP_LIMIT = 5.0
 """Seconds to wait for the thread that takes the icon away."""
+FILE_NOTICE = "file"
+"""The tag of what is told of the server file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,19 +174,19 @@ class App:
         )
         control = ControlServer(lock, requests.answer)
 
+        views = stack.enter_context(closing(TextViews(str(app_icon))))
+        self._act = MenuActions(
+            self._orders,
+            self._file,
+            self._autostart,
+            asking,
+            self._notifier,
+            views,
+            self._refresher.ask,
+            self._show_status,
+            lambda: self.stop("Quit in the menu"),
+        )
         if options.tray:
-            views = stack.enter_context(closing(TextViews(str(app_icon))))
-            self._act = MenuActions(
-                self._orders,
-                self._file,
-                self._autostart,
-                asking,
-                self._notifier,
-                views,
-                self._refresher.ask,
-                self._show_status,
-                lambda: self.stop("Quit in the menu"),
-            )
             self._window = StatusWindow(lambda order: self._act(decode(order)), icons, app_icon)
             stack.callback(self._window.close)
             self._tray = self._make_tray(self._act)
@@ -205,8 +207,12 @@ class App:
         for name in options.connect:
             self._orders.connect(name)
 
-    def _make_notifier(self) -> QueuedNotifier:
-        return make_notifier(self._notify_by_icon if sys.platform == "win32" else None)
+    def _make_notifier(self) -> DesktopNotifier:
+        return make_notifier(
+            lambda action, server: self._act.press(action, server),
+            icons_folder() / "trayconnect.png",
+            self._notify_by_icon if sys.platform == "win32" else None,
+        )
 
     def _notify_by_icon(self, message: str, title: str) -> None:
         if self._tray is not None:
@@ -298,6 +304,7 @@ class App:
     def _reload(self) -> None:
         """The file was saved."""
         if self._file.read():
+            self._notifier.withdraw(FILE_NOTICE)
             self._manager.apply(self._file.config)
         else:
             self._tell_file_problem()
@@ -306,7 +313,8 @@ class App:
     def _tell_file_problem(self) -> None:
         problem = self._file.problem
         if problem is not None:
-            self._notifier.notify(problem.title, problem.advice, Urgency.CRITICAL)
+            notice = Notice.of(FILE_NOTICE, problem)
+            self._notifier.notify(replace(notice, actions=(NoticeAction.EDIT,)))
 
     # --- what the commands ask ---
 
@@ -330,7 +338,7 @@ class App:
                 place = str(error.problem)
             else:
                 return
-        self._notifier.notify("trayconnect is running", place)
+        self._notifier.notify(Notice("running", "trayconnect is running", place, asked=True))
 
     def _no_host(self) -> None:
         """No panel took the icon; it is still on offer."""
@@ -340,9 +348,12 @@ class App:
         except ProblemError as error:
             meanwhile = str(error.problem)
         self._notifier.notify(
-            "There is no place for the icon",
-            "Your panel has no status area; on GNOME, install the AppIndicator extension. "
-            + meanwhile,
+            Notice(
+                "no icon",
+                "There is no place for the icon",
+                "Your panel has no status area; on GNOME, install the AppIndicator extension. "
+                + meanwhile,
+            )
         )
 
     def _show_status(self) -> None:

@@ -11,12 +11,20 @@ from trayconnect.desktop.editor import open_in_editor
 from trayconnect.desktop.text_view import TextViews
 from trayconnect.errors import Problem, ProblemError
 from trayconnect.orders import Orders
-from trayconnect.ports import Autostart, Notifier, Prompter, Urgency
+from trayconnect.ports import Autostart, Notice, NoticeAction, Notifier, Prompter
 from trayconnect.server_file import ServerFile
 from trayconnect.session.snapshot import Snapshot
 from trayconnect.tray.view import Action, Verb
 
 logger = logging.getLogger(__name__)
+
+BUTTONS: Mapping[NoticeAction, Verb] = {
+    NoticeAction.OPEN: Verb.OPEN,
+    NoticeAction.RETRY: Verb.CONNECT,
+    NoticeAction.DISCONNECT: Verb.DISCONNECT,
+    NoticeAction.EDIT: Verb.EDIT_SERVERS,
+}
+"""What the buttons of a notice do, in the menu's words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +66,11 @@ class MenuActions:
         except ProblemError as error:
             problem = error.problem
             logger.warning("%s: %s (%s)", action.verb.value, problem, problem.detail)
-            self.notifier.notify(problem.title, problem.advice, Urgency.CRITICAL)
+            self.notifier.notify(Notice.of("order", problem, asked=True))
+
+    def press(self, button: NoticeAction, server: str) -> None:
+        """A button of a notice: the same as a line of the menu."""
+        self(Action(BUTTONS[button], server))
 
     def _snapshot(self, action: Action) -> Snapshot:
         snapshot = self.orders.manager.snapshot(action.server)
@@ -78,14 +90,20 @@ class MenuActions:
         try:
             self.views.show(f"{snapshot.name}: what went wrong", diagnostics.scrub(text))
         except ProblemError:
-            self.notifier.notify(snapshot.name, f"{problem.title}\n{problem.advice}")
+            self.notifier.notify(Notice.of(f"problem {snapshot.name}", problem, asked=True))
 
     def _copy_diagnostics(self, action: Action) -> None:
         snapshot = self._snapshot(action)
         text = diagnostics.server_report(snapshot, logs.read(), diagnostics.system_lines())
         self.orders.copy(text)
         self.notifier.notify(
-            f"{snapshot.name}: diagnostics copied", "They are on the clipboard, without secrets"
+            Notice(
+                f"diagnostics {snapshot.name}",
+                f"{snapshot.name}: diagnostics copied",
+                "They are on the clipboard, without secrets",
+                passing=True,
+                asked=True,
+            )
         )
 
     def _show_log(self, action: Action) -> None:

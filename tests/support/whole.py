@@ -18,7 +18,7 @@ from trayconnect.desktop.clock import SystemClock
 from trayconnect.forward.forwarding import listen
 from trayconnect.jupyter.direct import DirectConnector
 from trayconnect.jupyter.examine import Examiner
-from trayconnect.ports import Answer, Connector, NoSecrets, Page, Question, Urgency
+from trayconnect.ports import Answer, Connector, NoSecrets, Notice, Page, Question
 from trayconnect.session.manager import Manager
 from trayconnect.session.runner import Peers
 from trayconnect.session.snapshot import Snapshot
@@ -48,7 +48,8 @@ class Whole:
         self.known_hosts.write_text("".join(f"{line}\n" for line in known_hosts))
         self.questions: list[Question] = []
         self.pages: list[Page] = []
-        self.notices: list[str] = []
+        self.notices: list[Notice] = []
+        self.withdrawn: list[str] = []
         self._answers: Iterator[Answer | None] = iter(answers)
         ssh = SshConnector(
             NoSecrets(),
@@ -98,8 +99,11 @@ class Whole:
     def open(self, page: Page) -> None:
         self.pages.append(page)
 
-    def notify(self, title: str, body: str, urgency: Urgency = Urgency.NORMAL) -> None:
-        self.notices.append(title)
+    def notify(self, notice: Notice) -> None:
+        self.notices.append(notice)
+
+    def withdraw(self, tag: str) -> None:
+        self.withdrawn.append(tag)
 
     # --- the test's part ---
 

@@ -1,8 +1,9 @@
-"""Notifications over a real session bus."""
+"""Notices over a real session bus, with a notification server of the test's own."""
 
 from __future__ import annotations
 
 import logging
+import queue
 import socket
 import threading
 from collections.abc import Iterator
@@ -11,14 +12,26 @@ from pathlib import Path
 import pytest
 
 from tests.support.bus_names import wait_name
-from tests.support.desktop import Desktop, SessionBus
-from tests.support.notifications import NotificationServer
+from tests.support.desktop import SessionBus
+from tests.support.notifications import NAME, NotificationServer
 from tests.support.xvfb import wait_for
-from trayconnect.desktop.notify import QueuedNotifier
-from trayconnect.desktop.notify_dbus import DBusDelivery
-from trayconnect.ports import Urgency
+from trayconnect.desktop import notify_talk
+from trayconnect.desktop.notify_dbus import DBusNotifier
+from trayconnect.ports import Notice, NoticeAction
 
-BODY = "<b>refused</b> & gone"
+LIMIT = 60.0
+ALL = ["body", "body-markup", "actions", "persistence"]
+LOST = Notice(
+    "server GPU box",
+    "GPU box no longer answers",
+    "<b>refused</b> & gone",
+    server="GPU box",
+    actions=(NoticeAction.RETRY, NoticeAction.DISCONNECT),
+)
+BACK = Notice("server GPU box", "GPU box is back", server="GPU box", actions=(NoticeAction.OPEN,))
+LAB = Notice("server Lab", "Lab needs you", server="Lab", actions=(NoticeAction.RETRY,))
+
+Clicks = queue.SimpleQueue[tuple[NoticeAction, str]]
 
 
 def our_threads() -> list[str]:
@@ -41,78 +54,223 @@ def address(bus: SessionBus) -> str:
 
 
 @pytest.fixture
-def notifier(bus: SessionBus) -> Iterator[QueuedNotifier]:
-    notifier = QueuedNotifier(DBusDelivery(environ=bus.env))
+def clicks() -> Clicks:
+    return queue.SimpleQueue()
+
+
+@pytest.fixture
+def notifier(bus: SessionBus, clicks: Clicks) -> Iterator[DBusNotifier]:
+    before = descriptors()
+    notifier = DBusNotifier(
+        lambda action, server: clicks.put((action, server)), icon="file:///i.png", environ=bus.env
+    )
     yield notifier
     notifier.close()
+    notifier.close()
+    notifier.notify(LOST)  # too late
+    assert our_threads() == []
+    wait_for(lambda: descriptors() <= before, "the sockets to be closed")
+
+
+def test_a_click_arrives_with_its_server(
+    address: str, notifier: DBusNotifier, clicks: Clicks
+) -> None:
+    with NotificationServer(address, ALL) as server:
+        notifier.notify(LOST)
+        notifier.notify(LAB)
+        numbers = server.wait_screen(LOST.title, LAB.title)
+        (first, _) = server.shown()
+        assert first.body == "&lt;b&gt;refused&lt;/b&gt; &amp; gone"
+        assert first.icon == "file:///i.png"
+        assert first.actions == [
+            *("default", "Retry"),
+            *("retry", "Retry"),
+            *("disconnect", "Disconnect"),
+        ]
+        server.press(4711, "retry")  # another program's
+        server.press(numbers[LOST.title], "unheard-of")
+        server.press(numbers[LAB.title], "default")
+        server.press(numbers[LOST.title], "disconnect")
+        got = {clicks.get(timeout=LIMIT), clicks.get(timeout=LIMIT)}
+    assert got == {(NoticeAction.RETRY, "Lab"), (NoticeAction.DISCONNECT, "GPU box")}
+    assert clicks.empty()
+
+
+def test_a_newer_one_takes_the_place_and_the_same_is_not_shown_again(
+    address: str, notifier: DBusNotifier
+) -> None:
+    with NotificationServer(address, ALL) as server:
+        notifier.notify(LOST)
+        number = server.wait_screen(LOST.title)[LOST.title]
+        notifier.notify(LOST)
+        notifier.notify(BACK)
+        assert server.wait_screen(BACK.title)[BACK.title] == number
+        assert len(server.shown()) == 2
+
+
+def test_what_the_user_put_away_is_shown_anew(address: str, notifier: DBusNotifier) -> None:
+    with NotificationServer(address, ALL) as server:
+        notifier.notify(LOST)
+        server.dismiss(server.wait_screen(LOST.title)[LOST.title])
+        server.wait_screen()
+
+        def again() -> bool:  # the word that it was put away comes in its own time
+            notifier.notify(LOST)
+            return len(server.shown()) == 2
+
+        wait_for(again, "the notice again", LIMIT)
+        assert server.shown()[1].replaces == 0
+
+
+def test_what_was_asked_for_is_shown_each_time(address: str, notifier: DBusNotifier) -> None:
+    why = Notice("problem GPU box", "gpu refused", asked=True)
+    with NotificationServer(address, ALL) as server:
+        notifier.notify(why)
+        first = server.wait_screen(why.title)
+        notifier.notify(why)
+        wait_for(lambda: len(server.shown()) == 2, "the second", LIMIT)
+        assert server.wait_screen(why.title) != first
+
+
+def test_what_no_longer_holds_is_taken_away(address: str, notifier: DBusNotifier) -> None:
+    with NotificationServer(address, ALL) as server:
+        notifier.withdraw("server GPU box")  # nothing is there
+        notifier.notify(LOST)
+        notifier.notify(LAB)
+        server.wait_screen(LOST.title, LAB.title)
+        notifier.withdraw(LOST.tag)
+        server.wait_screen(LAB.title)
+        notifier.close()
+        server.wait_screen()  # its buttons would do nothing any more
+
+
+def test_a_late_click_on_what_is_gone_still_says_what_was_meant(
+    address: str, notifier: DBusNotifier, clicks: Clicks
+) -> None:
+    with NotificationServer(address, ALL) as server:
+        notifier.notify(LOST)
+        number = server.wait_screen(LOST.title)[LOST.title]
+        notifier.withdraw(LOST.tag)
+        server.wait_screen()
+        server.press(number, "retry")
+        assert clicks.get(timeout=LIMIT) == (NoticeAction.RETRY, "GPU box")
+
+
+def test_a_plain_server_gets_no_buttons(address: str, notifier: DBusNotifier) -> None:
+    with NotificationServer(address, ["body"]) as server:
+        notifier.notify(LOST)
+        (shown,) = server.wait_shown(1)
+    assert (shown.body, shown.actions) == ("<b>refused</b> & gone", [])
+
+
+def test_a_server_that_restarts_is_another_one(
+    address: str, notifier: DBusNotifier, clicks: Clicks
+) -> None:
+    with NotificationServer(address, ALL) as server:
+        notifier.notify(LOST)
+        server.wait_screen(LOST.title)
+    with NotificationServer(address, ["body"]) as server:
+
+        def arrives() -> bool:
+            notifier.notify(LOST)  # the same, but what showed it is gone
+            return bool(server.shown())
+
+        wait_for(arrives, "the notice", LIMIT)
+        assert (server.shown()[0].replaces, server.shown()[0].actions) == (0, [])
+        server.press(7, "retry")  # never shown by this one
+        server.press(1, "retry")
+        assert clicks.get(timeout=LIMIT) == (NoticeAction.RETRY, "GPU box")
+        assert clicks.empty()
+
+
+def test_buttons_that_another_program_claims_are_pressed_do_nothing(
+    address: str, notifier: DBusNotifier, clicks: Clicks
+) -> None:
+    with NotificationServer(address, ALL) as server:
+        notifier.notify(LOST)
+        number = server.wait_screen(LOST.title)[LOST.title]
+        with NotificationServer(address, ALL) as stranger:  # in the queue for the name
+            assert notifier._talk is not None
+            stranger.press(number, "disconnect")
+            stranger.press(number, "disconnect", to=notifier._talk._link.unique_name)
+            wait_name(address, NAME)  # the bus has passed on what it got before
+            server.press(number, "retry")
+            assert clicks.get(timeout=LIMIT) == (NoticeAction.RETRY, "GPU box")
+    assert clicks.empty()
+
+
+def test_a_click_that_takes_its_time_holds_up_nothing(address: str, bus: SessionBus) -> None:
+    gate, began = threading.Event(), threading.Semaphore(0)
+
+    def act(action: NoticeAction, server: str) -> None:
+        began.release()
+        assert gate.wait(LIMIT)
+        raise ZeroDivisionError("a bug")
+
+    notifier = DBusNotifier(act, environ=bus.env)
+    with NotificationServer(address, ALL) as server:
+        notifier.notify(LOST)
+        number = server.wait_screen(LOST.title)[LOST.title]
+        for _ in range(2):
+            server.press(number, "retry")
+            assert began.acquire(timeout=LIMIT)
+        notifier.notify(LAB)
+        server.wait_screen(LOST.title, LAB.title)
+        gate.set()
+        notifier.close()
     assert our_threads() == []
 
 
-@pytest.mark.parametrize(
-    ("capabilities", "body"),
-    [
-        (["body", "body-markup", "actions"], "&lt;b&gt;refused&lt;/b&gt; &amp; gone"),
-        (["body"], BODY),
-    ],
-)
-def test_what_the_server_is_asked(
-    address: str, notifier: QueuedNotifier, capabilities: list[str], body: str
-) -> None:
-    with NotificationServer(address, capabilities) as server:
-        notifier.notify("GPU box: <lost> & found", BODY, Urgency.CRITICAL)
-        notifier.notify("second", "")
-        first, second = server.wait_shown(2)
-    assert (first.title, first.body) == ("GPU box: <lost> & found", body)
-    assert first.application == "trayconnect"
-    assert first.hints["urgency"] == ("y", 2)
-    assert second.hints["urgency"] == ("y", 1)
-    assert first.replaces == second.replaces == 0
-    assert first.actions == []
-
-
-def test_nobody_shows_notifications_until_somebody_does(
-    address: str, notifier: QueuedNotifier, caplog: pytest.LogCaptureFixture
+def test_nobody_shows_notices_until_somebody_does(
+    address: str, notifier: DBusNotifier, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        notifier.notify("1", "")
-        notifier.notify("2", "")
+        notifier.notify(LOST)
+        notifier.notify(LAB)
         wait_for(lambda: caplog.records, "the reason in the log")
     (record,) = caplog.records
     assert "notifications are dropped" in record.message
     with NotificationServer(address, []) as server:
 
         def arrives() -> bool:
-            notifier.notify("3", "")
+            notifier.notify(BACK)
             # The bus may have kept the first ones for whoever comes.
-            return any(shown.title == "3" for shown in server.shown())
+            return any(shown.title == BACK.title for shown in server.shown())
 
-        wait_for(arrives, "a notification")
+        wait_for(arrives, "a notice")
 
 
-def test_a_bus_that_restarts(bus: SessionBus, address: str, notifier: QueuedNotifier) -> None:
+def test_a_bus_that_restarts(bus: SessionBus, address: str, notifier: DBusNotifier) -> None:
     with NotificationServer(address, []) as server:
-        notifier.notify("1", "")
+        notifier.notify(LOST)
         server.wait_shown(1)
     bus.stop_bus()
+    wait_for(lambda: our_threads() == [], "nothing to wait for a bus")
     bus.start_bus()
     with NotificationServer(address, []) as server:
-
-        def arrives() -> bool:
-            notifier.notify("2", "")
-            return bool(server.shown())
-
-        wait_for(arrives, "a notification over the new bus")
+        wait_name(address, NAME)
+        notifier.notify(LOST)
+        server.wait_shown(1)
 
 
-def test_a_silent_server_does_not_delay_the_end(address: str, bus: SessionBus) -> None:
-    before = descriptors()
-    with NotificationServer(address, [], silent=True) as server:
-        notifier = QueuedNotifier(DBusDelivery(environ=bus.env))
-        notifier.notify("1", "")
+def test_a_silent_server_is_given_up_and_does_not_delay_the_end(
+    address: str,
+    notifier: DBusNotifier,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(notify_talk, "LIMIT", 0.2)
+    with (
+        NotificationServer(address, [], silent=True) as server,
+        caplog.at_level(logging.WARNING),
+    ):
+        notifier.notify(LOST)
+        wait_for(lambda: "said nothing for 0.2 s" in caplog.text, "it to be given up", LIMIT)
+        monkeypatch.undo()
+        notifier.notify(LAB)
         server.wait_called()
         notifier.close()
         assert our_threads() == []
-    wait_for(lambda: descriptors() <= before, "the socket to be closed")
 
 
 def test_a_bus_that_never_says_hello_does_not_delay_the_end(tmp_path: Path) -> None:
@@ -121,8 +279,8 @@ def test_a_bus_that_never_says_hello_does_not_delay_the_end(tmp_path: Path) -> N
         listener.bind(str(path))
         listener.listen()
         environ = {"DBUS_SESSION_BUS_ADDRESS": f"unix:path={path}"}
-        notifier = QueuedNotifier(DBusDelivery(environ=environ))
-        notifier.notify("1", "")
+        notifier = DBusNotifier(lambda *_: None, environ=environ)
+        notifier.notify(LOST)
         peer, _ = listener.accept()
         with peer:
             peer.recv(1)  # the login begins, and is answered; "Hello" is not
@@ -133,24 +291,35 @@ def test_a_bus_that_never_says_hello_does_not_delay_the_end(tmp_path: Path) -> N
         assert our_threads() == []
 
 
-def test_no_bus_at_all(caplog: pytest.LogCaptureFixture) -> None:
-    notifier = QueuedNotifier(DBusDelivery(environ={}))
+def test_no_bus_at_all_is_said_once_and_keeps_no_thread(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    notifier = DBusNotifier(lambda *_: None, environ={})
     with caplog.at_level(logging.WARNING):
-        notifier.notify("1", "")
-        wait_for(lambda: caplog.records, "the reason in the log")
-        notifier.close()
-    assert "there is no session bus" in caplog.text
+        for notice in (LOST, BACK):
+            notifier.notify(notice)
+            wait_for(lambda: our_threads() == [], "the thread to end")
+    notifier.close()
+    (record,) = caplog.records
+    assert "no address of a session bus" in record.message
 
 
-def test_a_real_desktop_shows_it() -> None:
-    (daemon,) = Path("/usr/lib").glob("*/xfce4/notifyd/xfce4-notifyd")
-    with Desktop() as desktop:
-        desktop.spawn(str(daemon))
-        wait_name(desktop.env["DBUS_SESSION_BUS_ADDRESS"], "org.freedesktop.Notifications")
-        notifier = QueuedNotifier(DBusDelivery(environ=desktop.env))
-        notifier.notify("GPU box is connected", "The page is http://127.0.0.1:18888/lab")
-        wait_for(
-            lambda: any("notifyd" in name.lower() for _, name in desktop.screen.windows()),
-            "the notification's window",
-        )
-        notifier.close()
+def test_nothing_stirs_while_nothing_happens(address: str, notifier: DBusNotifier) -> None:
+    with NotificationServer(address, ALL) as server:
+        notifier.notify(LOST)
+        server.wait_screen(LOST.title)
+        (thread,) = [t for t in threading.enumerate() if t.name == "tc-notify"]
+        status = Path(f"/proc/self/task/{thread.native_id}/status")
+
+        def switches() -> str:
+            return next(x for x in status.read_text().splitlines() if x.startswith("voluntary"))
+
+        # The limit of the last answer is the only thing that it still waits for.
+        seen = [switches()]
+
+        def rests() -> bool:
+            threading.Event().wait(1.0)
+            seen.append(switches())
+            return len(seen) > 3 and seen[-1] == seen[-2] == seen[-3]
+
+        wait_for(rests, "the thread to rest", LIMIT)

@@ -22,8 +22,9 @@ from jeepney import MessageType
 from tests.support.desktop import SessionBus
 from tests.support.sni_host import ITEM, MENU, SniHost
 from tests.support.xvfb import wait_for
+from trayconnect.dbus import link as dbus_link
 from trayconnect.errors import ProblemError
-from trayconnect.tray import dbus_link, sni, watcher
+from trayconnect.tray import sni, watcher
 from trayconnect.tray.backend import make_tray
 from trayconnect.tray.icon import FRAMES, Glyph, picture
 from trayconnect.tray.text import dbusmenu_label

@@ -15,7 +15,10 @@ from trayconnect.app import App, Options
 from trayconnect.control.client import ControlClient
 from trayconnect.control.protocol import Command, Request
 from trayconnect.errors import ProblemError
+from trayconnect.menu_actions import BUTTONS
+from trayconnect.ports import NoticeAction
 from trayconnect.session.snapshot import Snapshot
+from trayconnect.tray.view import Verb
 
 LIMIT = 20.0
 GOOD = "servers:\n  - {name: GPU box, host: gpu.example.org}\n"
@@ -170,3 +173,9 @@ def test_a_broken_file_is_said_at_a_start_with_an_icon_and_a_mended_one_goes_on(
     stage.on_say = lambda line: stage.save(GOOD) if "2:5" in line else None
     stage.on_change = lambda snapshots: noticed.set() if snapshots else None
     assert run(stage.app(tray=True), noticed)
+
+
+def test_each_button_of_a_notice_is_an_order_of_the_menu_and_only_one_disconnects() -> None:
+    assert set(BUTTONS) == set(NoticeAction)
+    ends = [action for action, verb in BUTTONS.items() if verb is Verb.DISCONNECT]
+    assert ends == [NoticeAction.DISCONNECT]

@@ -1,19 +1,30 @@
-"""Notifications never hold up the caller."""
+"""Notices never hold up the caller, and arrive as their desktop can take them."""
 
 from __future__ import annotations
 
 import logging
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trayconnect.desktop.notify import CallableDelivery, DeliveryError, QueuedNotifier, clip
-from trayconnect.desktop.notify_dbus import session_bus_address
-from trayconnect.ports import Urgency
+from trayconnect.desktop.notify_plain import (
+    CallableDelivery,
+    DeliveryError,
+    OsascriptDelivery,
+    PlainNotifier,
+    clip,
+)
+from trayconnect.ports import Notice
 
 LIMIT = 20.0
+
+
+def say(tag: str, title: str = "", body: str = "", *, asked: bool = False) -> Notice:
+    return Notice(tag, title or tag, body, asked=asked)
 
 
 class Recorder:
@@ -25,81 +36,109 @@ class Recorder:
         self.gate = threading.Event()
         self.gate.set()
         self.arrived = threading.Semaphore(0)
-        self.closed = 0
 
-    def send(self, title: str, body: str, urgency: Urgency) -> None:
+    def send(self, notice: Notice) -> None:
         self.arrived.release()
         assert self.gate.wait(LIMIT)
         if self.error:
             raise DeliveryError(self.error)
-        self.shown.append(title)
+        self.shown.append(notice.title)
 
     def interrupt(self) -> None:
         self.error = "interrupted"
         self.gate.set()
 
-    def close(self) -> None:
-        self.closed += 1
+
+class Stage:
+    """A notifier over a `Recorder`."""
+
+    def __init__(self) -> None:
+        self.recorder = Recorder()
+        self.notifier = PlainNotifier(self.recorder)
+
+    def send(self, notice: Notice) -> None:
+        """Show it, and wait until it is on its way."""
+        self.notifier.notify(notice)
+        assert self.recorder.arrived.acquire(timeout=LIMIT)
+
+    def close(self) -> list[str]:
+        """All that was shown."""
+        self.send(say("the end"))  # the worker is done with all before it
+        self.notifier.close()
+        assert not is_worker_alive()
+        return [title for title in self.recorder.shown if title != "the end"]
 
 
 def is_worker_alive() -> bool:
     return any(thread.name == "tc-notify" for thread in threading.enumerate())
 
 
-def test_messages_arrive_in_order() -> None:
-    recorder = Recorder()
-    notifier = QueuedNotifier(recorder)
-    for title in "abc":
-        notifier.notify(title, "")
-        assert recorder.arrived.acquire(timeout=LIMIT)
-    notifier.close()
-    assert recorder.shown[:2] == ["a", "b"]
-    assert recorder.closed == 1
-    assert not is_worker_alive()
+def test_notices_arrive_in_order() -> None:
+    stage = Stage()
+    for tag in "abc":
+        stage.send(say(tag))
+    assert stage.close() == ["a", "b", "c"]
+
+
+def test_the_same_is_shown_again_only_after_something_else() -> None:
+    stage = Stage()
+    stage.send(say("a", "lost"))
+    stage.notifier.notify(say("a", "lost"))
+    stage.send(say("b", "lost"))
+    stage.send(say("a", "back"))
+    stage.send(say("a", "lost"))
+    stage.notifier.withdraw("a")
+    stage.send(say("a", "lost"))
+    stage.send(say("c", "why", asked=True))
+    stage.send(say("c", "why", asked=True))
+    assert stage.close() == ["lost", "lost", "back", "lost", "lost", "why", "why"]
+
+
+def test_what_waits_gives_way_to_what_is_newer_and_goes_when_it_is_withdrawn() -> None:
+    stage = Stage()
+    stage.recorder.gate.clear()
+    stage.send(say("first"))
+    stage.notifier.notify(say("a", "lost"))
+    stage.notifier.notify(say("b", "needs you"))
+    stage.notifier.notify(say("a", "back"))
+    stage.notifier.withdraw("b")
+    stage.recorder.gate.set()
+    assert stage.recorder.arrived.acquire(timeout=LIMIT)
+    assert stage.close() == ["first", "back"]
 
 
 def test_a_hung_desktop_costs_neither_time_nor_memory(caplog: pytest.LogCaptureFixture) -> None:
-    recorder = Recorder()
-    recorder.gate.clear()
-    notifier = QueuedNotifier(recorder)
+    stage = Stage()
+    stage.recorder.gate.clear()
     with caplog.at_level(logging.WARNING):
         for number in range(1000):
-            notifier.notify(str(number), "")
-        assert notifier._queue.qsize() <= 16
-        notifier.close()
+            stage.notifier.notify(say(str(number)))
+        assert len(stage.notifier._waiting) <= 16
+        stage.notifier.close()
     assert not is_worker_alive()
-    assert recorder.shown == []
+    assert stage.recorder.shown == []
     assert [record.message for record in caplog.records] == [
         "notifications are dropped: too many are waiting"
     ]
 
 
 def test_a_failure_is_logged_once_until_it_is_over(caplog: pytest.LogCaptureFixture) -> None:
-    recorder = Recorder()
-    notifier = QueuedNotifier(recorder)
-
-    def send(title: str) -> None:
-        notifier.notify(title, "")
-        assert recorder.arrived.acquire(timeout=LIMIT)
-
+    stage = Stage()
     with caplog.at_level(logging.WARNING):
-        recorder.error = "no bus"
-        send("1")
-        send("2")
-        notifier.notify("3", "")
-        assert recorder.arrived.acquire(timeout=LIMIT)
-        notifier.close()
+        stage.recorder.error = "no bus"
+        for _ in range(3):
+            stage.send(say("a", "lost"))  # not shown, so it may be sent again
+        stage.notifier.close()
     assert [record.message for record in caplog.records] == ["notifications are dropped: no bus"]
 
 
-def test_closing_twice_and_before_any_message() -> None:
-    recorder = Recorder()
-    notifier = QueuedNotifier(recorder)
-    notifier.close()
-    notifier.close()
-    notifier.notify("late", "")
+def test_closing_twice_and_before_any_notice() -> None:
+    stage = Stage()
+    stage.notifier.close()
+    stage.notifier.close()
+    stage.notifier.notify(say("late"))
     assert not is_worker_alive()
-    assert recorder.shown == []
+    assert stage.recorder.shown == []
 
 
 @given(st.text(), st.integers(1, 80))
@@ -112,12 +151,18 @@ def test_clip_counts_as_windows_does(text: str, longest: int) -> None:
         assert clipped.endswith("…")
 
 
-def test_the_tray_icon_gets_what_it_can_show() -> None:
+@pytest.mark.parametrize(
+    ("notice", "title", "body"),
+    [
+        (Notice("a", "t" * 100, "b" * 1000), "t" * 62 + "…", "b" * 254 + "…"),
+        (Notice("a", "", "body"), "trayconnect", "body"),
+        (Notice("a", "title"), "title", "title"),
+    ],
+)
+def test_the_tray_icon_gets_what_it_can_show(notice: Notice, title: str, body: str) -> None:
     shown: list[tuple[str, str]] = []
-    delivery = CallableDelivery(lambda message, title: shown.append((message, title)))
-    delivery.send("t" * 100, "b" * 1000, Urgency.NORMAL)
-    ((message, title),) = shown
-    assert (len(message), len(title)) == (255, 63)
+    CallableDelivery(lambda message, title: shown.append((title, message))).send(notice)
+    assert shown == [(title, body)]
 
 
 def test_an_error_of_the_tray_is_a_failed_delivery() -> None:
@@ -125,23 +170,19 @@ def test_an_error_of_the_tray_is_a_failed_delivery() -> None:
         raise ZeroDivisionError
 
     with pytest.raises(DeliveryError):
-        CallableDelivery(fail).send("t", "b", Urgency.NORMAL)
+        CallableDelivery(fail).send(say("t"))
 
 
-@pytest.mark.parametrize(
-    ("environ", "address"),
-    [
-        ({"DBUS_SESSION_BUS_ADDRESS": "unix:path=/x"}, "unix:path=/x"),
-        (
-            {"DBUS_SESSION_BUS_ADDRESS": "", "XDG_RUNTIME_DIR": "/run/user/1"},
-            "unix:path=/run/user/1/bus",
-        ),
-    ],
-)
-def test_the_session_bus(environ: dict[str, str], address: str) -> None:
-    assert session_bus_address(environ) == address
-
-
-def test_no_session_bus() -> None:
-    with pytest.raises(LookupError):
-        session_bus_address({})
+def test_osascript_gets_texts_as_arguments_and_the_script_on_stdin(tmp_path: Path) -> None:
+    program = tmp_path / "osascript"
+    program.write_text(
+        f'#!{sys.executable}\nimport sys\nprint(sys.argv[1:], file=open("{tmp_path}/out", "w"))\n'
+        f'open("{tmp_path}/in", "wb").write(sys.stdin.buffer.read())\n'
+    )
+    program.chmod(0o755)
+    body = 'say "hi"\0\n' + "b" * 300
+    OsascriptDelivery(str(program)).send(Notice("a", "-e quit", body))
+    assert (tmp_path / "out").read_text().startswith("['-', '-e quit', 'say \"hi\"\\nbbb")
+    assert b"display notification (item 2 of argv)" in (tmp_path / "in").read_bytes()
+    with pytest.raises(DeliveryError, match="could not be started"):
+        OsascriptDelivery(str(tmp_path / "none")).send(say("a"))

@@ -19,7 +19,6 @@ from trayconnect.session.effects import (
     Drop,
     Effect,
     Forget,
-    Notify,
     Open,
     OpenBrowser,
     RetryAfter,
@@ -112,12 +111,9 @@ def test_the_browser_stays_closed_where_the_file_says_so() -> None:
     assert not session.owes_browser
 
 
-def test_a_silent_jupyter_is_said_once_and_the_browser_opens_when_it_starts() -> None:
+def test_a_silent_jupyter_is_known_and_the_browser_opens_when_it_starts() -> None:
     session, effects = run(*UP, HealthChanged(1, AMBER))
-    assert [type(effect) for effect in effects] == [Notify]
-    assert session.problem == SILENT
-    session, effects = run(HealthChanged(1, AMBER), session=session)
-    assert effects == []
+    assert (session.problem, effects) == (SILENT, [])
     session, effects = run(HealthChanged(1, READY), session=session)
     assert effects == [OpenBrowser(PAGE)]
     assert session.problem is None
@@ -137,9 +133,7 @@ def test_a_failure_goes_where_its_remedy_says(
     assert session.attempt == 2
     assert isinstance(effects[0], Drop)
     retries = [effect for effect in effects if isinstance(effect, RetryAfter)]
-    notices = [effect for effect in effects if isinstance(effect, Notify)]
     assert bool(retries) is (state is State.WAITING)
-    assert bool(notices) is (state is not State.WAITING)
 
 
 def test_a_typed_login_is_never_repeated_by_itself() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -18,15 +19,16 @@ from trayconnect.ports import (
     ByteStream,
     Completed,
     Health,
+    Notice,
     OpenChannel,
     Page,
     Question,
     QuestionKind,
     Reached,
     Tunnel,
-    Urgency,
 )
 from trayconnect.session.manager import Manager
+from trayconnect.session.news import SETTLE, WAITS, News
 from trayconnect.session.runner import Peers
 from trayconnect.session.snapshot import Snapshot
 from trayconnect.session.state import State
@@ -43,12 +45,14 @@ class FakeClock:
 
     def __init__(self) -> None:
         self.now = 1000.0
+        self.runs = False
+        """Whether it goes by itself, in real time."""
 
     def time(self) -> float:
         return self.now
 
     def monotonic(self) -> float:
-        return self.now
+        return time.monotonic() if self.runs else self.now
 
 
 @dataclass
@@ -104,7 +108,9 @@ class World:
     forwardings: list[FakeForwarding] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
     pages: list[Page] = field(default_factory=list)
-    notices: list[str] = field(default_factory=list)
+    notices: list[Notice] = field(default_factory=list)
+    told: threading.Condition = field(default_factory=threading.Condition)
+    withdrawn: list[str] = field(default_factory=list)
     forgotten: list[str] = field(default_factory=list)
     health: Health = READY
     port_taken: Problem | None = None
@@ -178,8 +184,13 @@ class World:
     def open(self, page: Page) -> None:
         self.pages.append(page)
 
-    def notify(self, title: str, body: str, urgency: Urgency = Urgency.NORMAL) -> None:
-        self.notices.append(title)
+    def notify(self, notice: Notice) -> None:
+        with self.told:
+            self.notices.append(notice)
+            self.told.notify_all()
+
+    def withdraw(self, tag: str) -> None:
+        self.withdrawn.append(tag)
 
 
 class Run:
@@ -217,6 +228,14 @@ class Run:
 
     def until_ready(self, name: str = "GPU box") -> Snapshot:
         return self.until(name, lambda s: s.is_ready)
+
+    def until_told(self, title: str) -> Notice:
+        """Wait for a notice of that title to be the latest."""
+        with self.world.told:
+            assert self.world.told.wait_for(
+                lambda: self.world.notices and self.world.notices[-1].title == title, LIMIT
+            ), self.world.notices
+            return self.world.notices[-1]
 
 
 @pytest.fixture
@@ -265,15 +284,33 @@ def test_a_lost_tunnel_keeps_its_listener_and_comes_back(run: Run) -> None:
     assert len(run.world.pages) == 1
 
 
+def test_a_loss_is_told_when_its_time_has_come_without_any_mail(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for news in (News.UP, News.LOST, News.BACK):
+        monkeypatch.setitem(WAITS, news, 0.05)
+    run.world.clock.runs = True
+    run.manager.connect("GPU box")
+    run.until_told("GPU box is connected")
+    run.world.outcomes = [LOST]
+    run.world.tunnels[0].on_lost(LOST)
+    lost = run.until_told("GPU box no longer answers")
+    assert "The server went silent" in lost.body
+    run.until_told("GPU box is back")
+
+
 def test_a_taken_port_fails_with_its_owner_and_a_click_tries_again(run: Run) -> None:
     run.world.port_taken = Problem("Port 18888 is taken by nc (4242)", "Stop it")
     run.manager.connect("GPU box")
     failed = run.until_state(State.FAILED)
     assert failed.problem == run.world.port_taken
-    assert run.world.notices == ["GPU box"]
+    run.world.clock.now += SETTLE
+    assert run.manager.settle(LIMIT)
+    run.until_told("GPU box could not be connected")
     run.world.port_taken = None
     run.manager.connect("GPU box")
     run.until_ready()
+    assert run.world.withdrawn == ["server GPU box"]
 
 
 def test_disconnecting_releases_an_attempt_that_hangs(run: Run) -> None:

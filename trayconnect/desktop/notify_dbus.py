@@ -1,132 +1,92 @@
-"""Notifications over D-Bus (Desktop Notifications Specification 1.2)."""
+"""Notices over D-Bus: starts the talk with the desktop's notification server when there is
+something to say, and again when the bus was lost."""
 
 from __future__ import annotations
 
+import logging
 import os
-import socket
 import threading
-from collections.abc import Mapping
-from html import escape
-from typing import Any
+from collections.abc import Callable, Mapping
 
-from trayconnect.desktop.notify import DeliveryError
-from trayconnect.ports import Urgency
+from trayconnect.desktop.complaints import Complaints
+from trayconnect.desktop.notify_talk import Talk
+from trayconnect.ports import Notice, NoticeAction
 
-_LIMIT = 5.0
-_LOGIN_LIMIT = 2.0
-_NAME = "org.freedesktop.Notifications"
-_PATH = "/org/freedesktop/Notifications"
-_LEVELS = {Urgency.NORMAL: 1, Urgency.CRITICAL: 2}
+logger = logging.getLogger(__name__)
+
+_CLOSE_LIMIT = 6.0
+"""Seconds that closing waits for a thread; more than a step on the bus may take."""
 
 
-class DBusDelivery:
-    """One connection to the session bus, kept: GNOME Shell withdraws the notifications of a
-    sender that leaves the bus. It is made anew after any failure."""
+class DBusNotifier:
+    """`desktop.notify.DesktopNotifier`. One thread, from the first notice on, which sleeps on the
+    bus; a click is carried out on a thread of its own, so that it may take its time."""
 
     def __init__(
-        self, icon: str = "network-server", environ: Mapping[str, str] = os.environ
+        self,
+        on_action: Callable[[NoticeAction, str], object],
+        *,
+        icon: str = "",
+        environ: Mapping[str, str] = os.environ,
     ) -> None:
+        self._on_action = on_action
         self._icon = icon
         self._environ = environ
+        self._complaints = Complaints(logger, "notifications are dropped")
         self._lock = threading.Lock()
-        self._interrupted = False
-        self._socket: socket.socket | None = None
-        self._bus: Any = None
-        self._has_markup = False
+        self._talk: Talk | None = None
+        self._threads: list[threading.Thread] = []
+        self._closed = False
 
-    def send(self, title: str, body: str, urgency: Urgency) -> None:
-        # Imported here: the package is there on Linux only.
-        from jeepney import DBusErrorResponse
-
-        try:
-            if self._bus is None:
-                self._connect()
-            self._call(
-                "Notify",
-                "susssasa{sv}i",
-                (
-                    "trayconnect",
-                    0,  # replaces none
-                    self._icon,
-                    title,
-                    escape(body, quote=False) if self._has_markup else body,
-                    [],
-                    {
-                        "urgency": ("y", _LEVELS[urgency]),
-                        "desktop-entry": ("s", "trayconnect"),
-                    },
-                    -1,  # the server decides how long
-                ),
-            )
-        except DBusErrorResponse as error:
-            self.close()
-            raise DeliveryError(f"{error.name}: {error.data}") from error
-        except (OSError, RuntimeError, ValueError, LookupError) as error:
-            self.close()
-            raise DeliveryError(str(error) or repr(error)) from error
-
-    def interrupt(self) -> None:
+    def notify(self, notice: Notice) -> None:
         with self._lock:
-            self._interrupted = True
-            self._shut()
+            if self._closed:
+                return
+            if self._talk is None:
+                self._talk = talk = Talk(
+                    self._act, self._over, self._complaints, icon=self._icon, environ=self._environ
+                )
+                self._start(talk.run, "tc-notify")
+            self._talk.notify(notice)
+
+    def withdraw(self, tag: str) -> None:
+        with self._lock:
+            if self._talk is not None:
+                self._talk.withdraw(tag)
 
     def close(self) -> None:
         with self._lock:
-            bus, self._bus = self._bus, None
-            opened, self._socket = self._socket, None
-        if bus is not None:
-            bus.close()
-        elif opened is not None:
-            opened.close()
+            self._closed = True
+            talk, self._talk = self._talk, None
+            threads, self._threads = self._threads, []
+        if talk is not None:
+            talk.stop()
+        for thread in threads:
+            thread.join(_CLOSE_LIMIT)
+            if thread.is_alive():
+                logger.warning("%s did not end within %g s", thread.name, _CLOSE_LIMIT)
 
-    def _connect(self) -> None:
-        from jeepney.bus import get_bus
-        from jeepney.io.blocking import DBusConnection, prep_socket
+    def _start(self, work: Callable[[], object], name: str) -> None:
+        """With the lock held."""
+        self._threads = [thread for thread in self._threads if thread.is_alive()]
+        thread = threading.Thread(target=work, name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
 
-        opened = prep_socket(get_bus(session_bus_address(self._environ)), timeout=_LOGIN_LIMIT)
-        opened.settimeout(_LIMIT)
+    # --- on the talk's thread ---
+
+    def _over(self, talk: Talk) -> None:
         with self._lock:
-            self._socket = opened
-            if self._interrupted:
-                raise ConnectionAbortedError("closing")
-        # Making the connection says Hello and waits for the reply without a limit.
-        guard = threading.Timer(_LIMIT, self._shut)
-        guard.name = "tc-notify-guard"
-        guard.daemon = True
-        guard.start()
-        try:
-            self._bus = DBusConnection(opened)
-        finally:
-            guard.cancel()
-            guard.join()
-        (capabilities,) = self._call("GetCapabilities", None, ())
-        self._has_markup = "body-markup" in capabilities
+            if self._talk is talk:
+                self._talk = None
 
-    def _call(self, method: str, signature: str | None, body: tuple[Any, ...]) -> tuple[Any, ...]:
-        from jeepney import DBusAddress, new_method_call
-        from jeepney.wrappers import unwrap_msg
-
-        address = DBusAddress(_PATH, bus_name=_NAME, interface=_NAME)
-        message = new_method_call(address, method, signature, body)
-        reply: tuple[Any, ...] = unwrap_msg(self._bus.send_and_get_reply(message, timeout=_LIMIT))
-        return reply
-
-    def _shut(self) -> None:
-        opened = self._socket
-        if opened is not None:
+    def _act(self, action: NoticeAction, server: str) -> None:
+        def carry_out() -> None:
             try:
-                opened.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                return  # already gone
+                self._on_action(action, server)
+            except Exception:
+                logger.exception("%s of %s failed", action.value, server)
 
-
-def session_bus_address(environ: Mapping[str, str]) -> str:
-    """The session bus, or the user bus of systemd where the environment does not say.
-    Raises `LookupError`."""
-    address = environ.get("DBUS_SESSION_BUS_ADDRESS")
-    if address:
-        return address
-    runtime = environ.get("XDG_RUNTIME_DIR")
-    if runtime:
-        return f"unix:path={runtime}/bus"
-    raise LookupError("there is no session bus")
+        with self._lock:
+            if not self._closed:
+                self._start(carry_out, "tc-notify-action")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from trayconnect.config.model import Server
-from trayconnect.ports import Page, Urgency
+from trayconnect.ports import Page
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +60,4 @@ class OpenBrowser:
     page: Page
 
 
-@dataclass(frozen=True, slots=True)
-class Notify:
-    title: str
-    body: str
-    urgency: Urgency = Urgency.NORMAL
-
-
-Effect = Open | Drop | Close | Forget | RetryAfter | Update | Check | OpenBrowser | Notify
+Effect = Open | Drop | Close | Forget | RetryAfter | Update | Check | OpenBrowser

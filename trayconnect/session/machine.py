@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from trayconnect.errors import Problem, Remedy
-from trayconnect.ports import QuestionKind, Reached, Urgency
+from trayconnect.ports import QuestionKind, Reached
 from trayconnect.session import backoff
 from trayconnect.session.effects import (
     Check,
@@ -19,7 +19,6 @@ from trayconnect.session.effects import (
     Drop,
     Effect,
     Forget,
-    Notify,
     Open,
     OpenBrowser,
     RetryAfter,
@@ -170,9 +169,7 @@ def _give_way(session: Session, problem: Problem, failures: int, moment: Moment)
         return waiting, (Drop(), RetryAfter(attempt, seconds))
     state = State.NEEDS_YOU if problem.remedy is Remedy.USER else State.FAILED
     left = _enter(session, state, moment, attempt=attempt, failures=failures, problem=problem)
-    # Titles are clipped by most desktops, so what went wrong stands in the body.
-    body = f"{problem.title}\n{problem.advice}"
-    return left, (Drop(), Notify(session.server.name, body, Urgency.CRITICAL))
+    return left, (Drop(),)
 
 
 def _asked(session: Session, event: Asked, moment: Moment) -> Outcome:
@@ -209,10 +206,6 @@ def _examined(session: Session, event: HealthChanged, _moment: Moment) -> Outcom
         paid = replace(examined, owes_browser=False, shows=False)
         opens = session.owes_browser and (session.server.open_browser or session.shows)
         return paid, (OpenBrowser(health.page),) if opens else ()
-    if session.health is None and session.owes_browser and health.problem is not None:
-        # The user waits for a page that does not come: say why, once.
-        body = f"{health.problem.title}\n{health.problem.advice}"
-        return examined, (Notify(session.server.name, body),)
     return examined, ()
 
 

@@ -19,7 +19,6 @@ from trayconnect.session.effects import (
     Drop,
     Effect,
     Forget,
-    Notify,
     Open,
     OpenBrowser,
     RetryAfter,
@@ -37,6 +36,7 @@ from trayconnect.session.events import (
     Woke,
 )
 from trayconnect.session.machine import IllegalEvent, Moment, step
+from trayconnect.session.news_desk import NewsDesk, Tell, Withdraw
 from trayconnect.session.runner import Peers, Runner
 from trayconnect.session.snapshot import Snapshot, snapshot
 from trayconnect.session.state import Session, State
@@ -111,6 +111,7 @@ class Manager:
         self._timers: list[tuple[float, int, str, RetryDue]] = []
         self._serial = itertools.count()
         self._managed: dict[str, _Managed] = {}
+        self._desk = NewsDesk()
         self._changed = threading.Condition()
         self._snapshots: tuple[Snapshot, ...] = ()
         self._leaving = False
@@ -200,6 +201,7 @@ class Manager:
                 if mail is not None:
                     self._read(mail)
                 self._publish()
+                self._tell_news()
             except Exception:
                 logger.exception("the manager met something nobody foresaw")
 
@@ -262,6 +264,7 @@ class Manager:
             _retire(managed)
         for effect in effects:
             self._carry_out(name, managed, effect)
+        self._desk.follow(before, managed.session, event, self._clock.monotonic())
 
     def _carry_out(self, name: str, managed: _Managed, effect: Effect) -> None:
         if isinstance(effect, Forget):  # its runner has ended
@@ -286,8 +289,6 @@ class Manager:
             case RetryAfter(attempt, seconds):
                 due = self._clock.monotonic() + seconds
                 heapq.heappush(self._timers, (due, next(self._serial), name, RetryDue(attempt)))
-            case Notify(title, body, urgency):
-                self._peers.notifier.notify(title, body, urgency)
 
     def _reporter(self, name: str) -> Callable[[Report], None]:
         return lambda report: self._mail.put(_ToSession(name, report))
@@ -304,16 +305,28 @@ class Manager:
         # A later entry of that name counts its attempts from the start again.
         self._timers = [timer for timer in self._timers if timer[2] not in gone]
         heapq.heapify(self._timers)
+        for name in gone:
+            self._desk.forget(name)
 
     def _until_next_timer(self) -> float | None:
-        if not self._timers:
-            return None
-        return max(0.0, self._timers[0][0] - self._clock.monotonic())
+        dues = [due for due, *_ in self._timers[:1]]
+        news = self._desk.due()
+        if news is not None:
+            dues.append(news)
+        return max(0.0, min(dues) - self._clock.monotonic()) if dues else None
 
     def _fire_timers(self) -> None:
         while self._timers and self._timers[0][0] <= self._clock.monotonic():
             _, _, name, event = heapq.heappop(self._timers)
             self._feed(name, event)
+
+    def _tell_news(self) -> None:
+        for word in self._desk.release(self._clock.monotonic()):
+            match word:
+                case Tell(notice):
+                    self._peers.notifier.notify(notice)
+                case Withdraw(tag):
+                    self._peers.notifier.withdraw(tag)
 
     def _publish(self) -> None:
         now = tuple(

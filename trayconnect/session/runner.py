@@ -25,6 +25,8 @@ from trayconnect.ports import (
     Forwarding,
     Health,
     Listen,
+    Notice,
+    NoticeAction,
     Notifier,
     Page,
     Prompter,
@@ -240,8 +242,17 @@ class Runner:
         except ProblemError as error:
             problem = error.problem
             logger.warning("%s: %s (%s)", self._name, problem, problem.detail)
-            body = f"{problem.title}\n{problem.advice}"
-            self._peers.notifier.notify(self._name, body, Urgency.CRITICAL)
+            self._peers.notifier.notify(
+                Notice(
+                    tag=f"page {self._name}",
+                    title=f"The page of {self._name} could not be opened",
+                    body=f"{problem.title}\n{problem.advice}",
+                    urgency=Urgency.CRITICAL,
+                    asked=True,
+                    server=self._name,
+                    actions=(NoticeAction.OPEN,),
+                )
+            )
 
     def _drop(self, live: Live | None) -> None:
         if self._forwarding:

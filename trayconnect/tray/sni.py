@@ -21,8 +21,8 @@ from jeepney import DBusAddress, HeaderFields, Message, MessageType, new_method_
 from jeepney.bus_messages import message_bus
 from PIL import Image
 
+from trayconnect.dbus.link import Link
 from trayconnect.tray import dbus_objects, pystray_base
-from trayconnect.tray.dbus_link import Link
 from trayconnect.tray.dbusmenu import DBusMenu
 from trayconnect.tray.icon import Glyph
 from trayconnect.tray.sni_interfaces import (

@@ -11,7 +11,7 @@ from pathlib import Path
 from jeepney import DBusAddress, Message, MessageType, new_method_call
 from jeepney.bus_messages import message_bus
 
-from trayconnect.tray.dbus_link import STEP_LIMIT, Link
+from trayconnect.dbus.link import STEP_LIMIT, Link
 from trayconnect.tray.sni_interfaces import HOST_REGISTERED, WATCHER, WATCHER_PATH
 
 _PROPERTIES = DBusAddress(WATCHER_PATH, WATCHER, "org.freedesktop.DBus.Properties")

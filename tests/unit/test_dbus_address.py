@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trayconnect.tray.dbus_address import session_bus_sockets
+from trayconnect.dbus.address import session_bus_sockets
 
 PARTS = st.sampled_from(["unix:", "path=", "abstract=", "runtime=yes", ",", ";"]) | st.text(
     max_size=9

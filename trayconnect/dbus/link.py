@@ -35,7 +35,7 @@ from jeepney import (
 from jeepney.auth import BEGIN, AuthenticationError, Authenticator
 from jeepney.bus_messages import message_bus
 
-from trayconnect.tray.dbus_address import session_bus_sockets
+from trayconnect.dbus.address import session_bus_sockets
 
 log = logging.getLogger(__name__)
 
@@ -187,8 +187,8 @@ class Link:
     def _guard(self, job: Callable[[], None]) -> None:
         try:
             job()
-        except Exception:  # our bug, but not one to lose the tray over
-            log.exception("the tray could not do a step")
+        except Exception:  # our bug, but not one to lose the bus over
+            log.exception("a step over the session bus failed")
 
     def _connect(self) -> None:
         self._attempt += 1

@@ -1,0 +1,105 @@
+"""What a notification server is asked, by its capabilities."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+if sys.platform != "linux":
+    pytest.skip("jeepney is installed on Linux only", allow_module_level=True)
+
+from jeepney import DBusAddress, new_method_call
+
+from trayconnect.desktop.notify_talk import Server, arguments
+from trayconnect.ports import Notice, NoticeAction, Urgency
+
+OPEN, RETRY, DISCONNECT, EDIT = NoticeAction
+NOTICE = Notice(
+    "server GPU box",
+    "GPU box <lost> & found",
+    "<b>refused</b> & gone",
+    server="GPU box",
+    actions=(RETRY, DISCONNECT),
+)
+
+
+def server(*capabilities: str, shows_default: bool = False) -> Server:
+    return Server(":1.7", frozenset(capabilities), shows_default)
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "body", "actions"),
+    [
+        ({"body"}, "<b>refused</b> & gone", []),
+        ({"body", "body-markup"}, "&lt;b&gt;refused&lt;/b&gt; &amp; gone", []),
+        (
+            {"body", "actions"},
+            "<b>refused</b> & gone",
+            ["default", "Retry", "retry", "Retry", "disconnect", "Disconnect"],
+        ),
+    ],
+)
+def test_only_what_the_server_can(capabilities: set[str], body: str, actions: list[str]) -> None:
+    asked = arguments(NOTICE, server(*capabilities), replaces=7, icon="file:///icon.png")
+    assert asked == (
+        "trayconnect",
+        7,
+        "file:///icon.png",
+        "GPU box <lost> & found",
+        body,
+        actions,
+        {"urgency": ("y", 1), "desktop-entry": ("s", "trayconnect")},
+        -1,
+    )
+
+
+@pytest.mark.parametrize(
+    ("notice", "hints"),
+    [
+        (Notice("a", "t", urgency=Urgency.CRITICAL), {"urgency": ("y", 2)}),
+        (Notice("a", "t", passing=True), {"urgency": ("y", 1), "transient": ("b", True)}),
+    ],
+)
+def test_hints(notice: Notice, hints: dict[str, Any]) -> None:
+    assert arguments(notice, server())[6] == {"desktop-entry": ("s", "trayconnect"), **hints}
+
+
+@pytest.mark.parametrize(
+    ("actions", "keys"),
+    [
+        ((), []),
+        ((OPEN, DISCONNECT), ["default", "open", "disconnect"]),
+        ((EDIT,), ["default", "edit"]),
+        ((DISCONNECT,), ["disconnect"]),
+    ],
+)
+def test_a_click_on_the_notice_never_disconnects(
+    actions: tuple[NoticeAction, ...], keys: list[str]
+) -> None:
+    asked = arguments(Notice("a", "t", actions=actions), server("actions"))
+    assert asked[5][::2] == keys
+
+
+def test_no_button_is_there_twice() -> None:
+    asked = arguments(NOTICE, server("actions", shows_default=True))
+    assert asked[5] == ["default", "Retry", "disconnect", "Disconnect"]
+
+
+@given(st.text(st.characters(exclude_categories=())), st.booleans())
+def test_any_text_can_be_sent_and_comes_out_as_text(text: str, markup: bool) -> None:
+    notice = Notice("a", text, text)
+    asked = arguments(notice, server(*(["body-markup"] if markup else [])))
+    message = new_method_call(DBusAddress("/a", "b.c", "d.e"), "Notify", "susssasa{sv}i", asked)
+    assert message.serialise(serial=1)
+    assert "\0" not in asked[3] + asked[4]
+    if markup:
+        assert not set("<>") & set(asked[4])
+    assert (
+        asked[4].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+        if markup
+        else asked[4]
+    ) == asked[3]

@@ -1,0 +1,1 @@
+"""The session bus, as the tray and the notifications on Linux use it."""

@@ -1,0 +1,118 @@
+"""News in words: the notice of one server, or of several for which the same holds. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from trayconnect.ports import Notice, NoticeAction, Urgency
+from trayconnect.session.news import News
+from trayconnect.session.state import Session, State
+
+LINES = 5
+"""Servers that a notice names; notices are short."""
+_RETRIED = "It is tried again by itself"
+
+
+@dataclass(frozen=True, slots=True)
+class _Manner:
+    one: str
+    """What is said of one server, after its name."""
+    several: str
+    """The same of several, after their number."""
+    actions: tuple[NoticeAction, ...]
+    urgency: Urgency = Urgency.NORMAL
+    passing: bool = False
+
+
+_MANNERS: Mapping[News, _Manner] = {
+    News.UP: _Manner(
+        "is connected",
+        "servers are connected",
+        (NoticeAction.OPEN, NoticeAction.DISCONNECT),
+        passing=True,
+    ),
+    News.DELAYED: _Manner(
+        "cannot be reached yet",
+        "servers cannot be reached yet",
+        (NoticeAction.RETRY, NoticeAction.DISCONNECT),
+    ),
+    News.SILENT: _Manner(
+        "has no page yet",
+        "servers have no page yet",
+        (NoticeAction.RETRY, NoticeAction.DISCONNECT),
+    ),
+    News.LOST: _Manner(
+        "no longer answers",
+        "servers no longer answer",
+        (NoticeAction.RETRY, NoticeAction.DISCONNECT),
+    ),
+    News.BACK: _Manner(
+        "is back",
+        "servers are back",
+        (NoticeAction.OPEN, NoticeAction.DISCONNECT),
+        passing=True,
+    ),
+    News.ASKING: _Manner(
+        "waits for your answer",
+        "servers wait for your answer",
+        (NoticeAction.DISCONNECT,),
+    ),
+    News.NEEDS_YOU: _Manner(
+        "needs you",
+        "servers need you",
+        (NoticeAction.RETRY, NoticeAction.DISCONNECT),
+        Urgency.CRITICAL,
+    ),
+    News.FAILED: _Manner(
+        "could not be connected",
+        "servers could not be connected",
+        (NoticeAction.RETRY, NoticeAction.EDIT),
+        Urgency.CRITICAL,
+    ),
+}
+
+
+def notice(news: News, sessions: Sequence[Session]) -> Notice:
+    """The notice that tells it of these sessions, at least one."""
+    manner = _MANNERS[news]
+    if len(sessions) > 1:
+        return Notice(
+            tag=f"servers {news.value}",
+            title=f"{len(sessions)} {manner.several}",
+            body=_several(sessions),
+            urgency=manner.urgency,
+            passing=manner.passing,
+        )
+    (session,) = sessions
+    name = session.server.name
+    return Notice(
+        tag=f"server {name}",
+        title=f"{name} {manner.one}",
+        body="\n".join(_lines(news, session)),
+        urgency=manner.urgency,
+        passing=manner.passing,
+        server=name,
+        actions=manner.actions,
+    )
+
+
+def _lines(news: News, session: Session) -> list[str]:
+    if session.question is not None:
+        return [session.question.title]
+    if news in (News.UP, News.BACK):
+        return [session.health.page.url] if session.health is not None else []
+    problem = session.problem
+    lines = [problem.title, problem.advice] if problem is not None else []
+    if session.state in (State.WAITING, State.CONNECTING):
+        lines.append(_RETRIED)
+    return [line for line in lines if line]
+
+
+def _several(sessions: Sequence[Session]) -> str:
+    lines = []
+    for session in sessions[:LINES]:
+        why = f": {session.problem.title}" if session.problem is not None else ""
+        lines.append(f"{session.server.name}{why}")
+    more = len(sessions) - len(lines)
+    return "\n".join([*lines, f"and {more} more"] if more else lines)
