@@ -43,7 +43,7 @@ from trayconnect.orders import Orders
 from trayconnect.ports import Browser, Connector, NoBrowser, Notice, NoticeAction
 from trayconnect.refresher import Refresher
 from trayconnect.requests import Requests
-from trayconnect.server_file import ServerFile
+from trayconnect.server_file import SHOWN, ServerFile
 from trayconnect.session.manager import Manager
 from trayconnect.session.runner import Peers
 from trayconnect.session.snapshot import Snapshot
@@ -313,8 +313,9 @@ class App:
     def _tell_file_problem(self) -> None:
         problem = self._file.problem
         if problem is not None:
+            lines = "\n".join(self._file.problems[:SHOWN])  # without the path: room is scarce
             notice = Notice.of(FILE_NOTICE, problem)
-            self._notifier.notify(replace(notice, actions=(NoticeAction.EDIT,)))
+            self._notifier.notify(replace(notice, body=lines, actions=(NoticeAction.EDIT,)))
 
     # --- what the commands ask ---
 

@@ -74,7 +74,7 @@ def test_a_broken_file_is_told_once_edited_by_its_button_and_taken_back_when_men
             app.file.write_text("servers:\n  - {name: x, host: x, prt: 1}\n")
             for _ in range(2):
                 app.run("reload")
-            assert "servers.yaml:2:24" in ear.wait_for(title).body
+            assert ear.wait_for(title).body == "line 2: unknown key 'prt': did you mean 'port'?"
             bubbles.look()
             assert ear.titles() == [title]
 
