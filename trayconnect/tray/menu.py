@@ -61,7 +61,8 @@ def build_view(snapshots: Sequence[Snapshot], facts: Facts) -> View:
         autostart = Action(Verb.TOGGLE_AUTOSTART)
         items.append(Item("autostart", "Start at login", autostart, checked=facts.autostart))
     items.append(Item("quit", "Quit trayconnect", Action(Verb.QUIT)))
-    return View(_icon(snapshots), _title(snapshots), tuple(items), primary(snapshots, facts))
+    todo = primary(snapshots, facts)
+    return View(_icon(snapshots), _title(snapshots), tuple(items), primary=todo)
 
 
 def primary(snapshots: Sequence[Snapshot], facts: Facts) -> Action:
