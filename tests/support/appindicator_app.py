@@ -6,7 +6,7 @@ from __future__ import annotations
 import sys
 import threading
 
-from tests.support.tray_run import ITEMS, VIEW
+from tests.support.tray_lines import ITEMS, VIEW
 from trayconnect.tray.linux import LinuxTray
 from trayconnect.tray.view import Action, IconState, Verb, View
 

@@ -1,4 +1,4 @@
-"""A tray on a thread of the test, with a menu that has a line of each kind."""
+"""A tray on a thread of the test."""
 
 from __future__ import annotations
 
@@ -10,30 +10,11 @@ from contextlib import contextmanager
 import pytest
 
 from tests.support.desktop import LIMIT, Desktop
+from tests.support.tray_lines import VIEW
 from trayconnect.popup_menu import PopupMenu
 from trayconnect.tray.backend import make_tray
 from trayconnect.tray.tray_icon import Tray
-from trayconnect.tray.view import Action, IconState, Item, Verb, View
-
-DISCONNECT = Action(Verb.DISCONNECT, "GPU box")
-OPEN = Action(Verb.OPEN, "Lab")
-PRIMARY = Action(Verb.OPEN, "GPU box")
-ITEMS = (
-    Item("gpu", "GPU box: connected", DISCONNECT, checked=True),
-    Item("gpu-words", "    signed in as ada_1", enabled=False),
-    Item("line", separator=True),
-    Item(
-        "lab",
-        "Lab & friends",
-        children=(
-            Item("copy", "Copy link", Action(Verb.COPY_LINK, "Lab")),
-            Item("dead", "Not now", enabled=False),
-            Item("open", "Open", OPEN),
-        ),
-    ),
-    Item("quit", "Quit trayconnect", Action(Verb.QUIT)),
-)
-VIEW = View(IconState.UP, "GPU box is connected", ITEMS, PRIMARY)
+from trayconnect.tray.view import Action
 
 Actions = queue.SimpleQueue[Action]
 

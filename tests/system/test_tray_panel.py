@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from tests.support.desktop import LIMIT, Desktop
-from tests.support.tray_run import DISCONNECT, ITEMS, OPEN, PRIMARY, VIEW, enter, running
+from tests.support.tray_lines import DISCONNECT, ITEMS, OPEN, PRIMARY, VIEW
+from tests.support.tray_run import enter, running
 from tests.support.xvfb import wait_for
 from trayconnect.tray.chain import Way
 from trayconnect.tray.icon import FRAMES

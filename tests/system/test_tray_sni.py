@@ -39,7 +39,7 @@ ITEMS = (
     Item("lab", "Lab", children=(Item("open", "Open", Action(Verb.OPEN, "Lab")),)),
     Item("quit", "Quit", Action(Verb.QUIT)),
 )
-VIEW = View(IconState.OFF, "nothing connected", ITEMS, CONNECT)
+VIEW = View(IconState.OFF, "nothing connected", ITEMS, primary=CONNECT)
 
 
 @pytest.fixture

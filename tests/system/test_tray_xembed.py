@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -15,7 +15,8 @@ import pytest
 from Xlib import X
 
 from tests.support.desktop import LIMIT, Desktop
-from tests.support.tray_run import DISCONNECT, ITEMS, OPEN, VIEW, Actions, enter, running
+from tests.support.tray_lines import DISCONNECT, ITEMS, OPEN, VIEW
+from tests.support.tray_run import Actions, enter, running
 from tests.support.xvfb import wait_for
 from trayconnect.desktop.popup import TkPopupMenu
 from trayconnect.popup_menu import PopupMenu
@@ -259,11 +260,16 @@ def test_the_end_of_the_screen_ends_nothing_else(desktop: Desktop) -> None:
         tray.show(View(IconState.OFF))
 
 
-def test_libappindicator_where_it_is_installed(desktop: Desktop) -> None:
-    """Debian's Python has PyGObject; ours, in a virtual environment, has not."""
+def test_libappindicator_where_it_is_installed(desktop: Desktop, tmp_path: Path) -> None:
+    """Debian's Python has PyGObject; ours, in a virtual environment, has not. It may be of another
+    version, so what is compiled (Pillow) is Debian's too."""
     desktop.start_xembed_tray()
     driver = Path(__file__).parent.parent / "support" / "appindicator_app.py"
-    paths = [str(driver.parents[2]), *(path for path in sys.path if path.endswith("-packages"))]
+    for name in ("jeepney", "pystray", "six", "Xlib"):
+        file = Path(str(importlib.import_module(name).__file__))
+        source = file.parent if file.name == "__init__.py" else file
+        (tmp_path / source.name).symlink_to(source)
+    paths = [str(driver.parents[2]), str(tmp_path)]
     app = subprocess.Popen(
         ["/usr/bin/python3", str(driver)],
         env=desktop.env | {"PYTHONPATH": os.pathsep.join(paths)},

@@ -28,8 +28,10 @@ class Icon(_appindicator.Icon):  # type: ignore[misc]  # pystray is not annotate
     HAS_NOTIFICATION = False
 
     def __init__(self, name: str, icon: Glyph, title: str) -> None:
-        runtime = os.environ.get("XDG_RUNTIME_DIR") or None
-        self._folder = tempfile.TemporaryDirectory(prefix="trayconnect-icon-", dir=runtime)
+        runtime = os.environ.get("XDG_RUNTIME_DIR", "")
+        folder = runtime if os.access(runtime, os.W_OK) else None
+        self._folder = tempfile.TemporaryDirectory(prefix="trayconnect-icon-", dir=folder)
+        self._files: dict[Glyph, str] = {}
         super().__init__(name, icon, title)
 
     def post(self, job: Callable[[], None]) -> None:
@@ -42,11 +44,12 @@ class Icon(_appindicator.Icon):  # type: ignore[misc]  # pystray is not annotate
         GLib.idle_add(once)
 
     def _update_fs_icon(self) -> None:
-        """A file for each state, written once."""
-        path = Path(self._folder.name, f"{self.icon.state.value}.png")
-        if not path.exists():
+        """A file for each picture, written once."""
+        path = self._files.get(self.icon)
+        if path is None:
+            path = self._files[self.icon] = str(Path(self._folder.name, f"{len(self._files)}.png"))
             self.icon.at(SIDE).save(path, "PNG")
-        self._icon_path = str(path)
+        self._icon_path = path
         self._icon_valid = True
 
     def _remove_fs_icon(self) -> None:
