@@ -204,8 +204,8 @@ TWICE = [
     (
         "[-L 5000:h:80, -D 5000]",
         (
-            "4:28: local_port 5000 is that of the forward '5000 → h:80' of the server 'a' already, in "
-            "line 4"
+            "4:28: local_port 5000 is that of the forward '5000 → h:80' of the server 'a' already, "
+            "in line 4"
         ),
     ),
     (

@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.servers import make_server
 from trayconnect.cancel import Cancel
+from trayconnect.config.endpoints import Endpoint
 from trayconnect.config.model import Config, Server
 from trayconnect.errors import Problem, ProblemError, Remedy
 from trayconnect.ports import (
@@ -18,6 +19,7 @@ from trayconnect.ports import (
     ByteStream,
     Completed,
     Health,
+    Incoming,
     OpenChannel,
     Page,
     Question,
@@ -59,10 +61,24 @@ class FakeTunnel:
     latency: float | None = 0.002
     closed: bool = False
     checks: int = 0
+    answers: dict[Endpoint, int | Problem] = field(default_factory=dict)
+    incoming: dict[Endpoint, Callable[[Incoming], None]] = field(default_factory=dict)
     may_close: threading.Event = field(default_factory=threading.Event)
 
-    def open_channel(self, host: str, port: int, origin: tuple[str, int]) -> ByteStream:
+    def open_channel(self, target: Endpoint, origin: tuple[str, int]) -> ByteStream:
         raise ProblemError(DOWN)
+
+    def listen(
+        self,
+        where: Endpoint,
+        on_incoming: Callable[[Incoming], None],
+        on_answer: Callable[[int | Problem], None],
+    ) -> None:
+        self.incoming[where] = on_incoming
+        on_answer(self.answers.get(where, 0))
+
+    def unlisten(self, where: Endpoint) -> None:
+        del self.incoming[where]
 
     def execute(self, command: str, stdin: bytes, timeout: float) -> Completed:
         return Completed(0, b"", b"")
@@ -80,11 +96,14 @@ class FakeForwarding:
     server: Server
     log: list[str]
 
-    def set_target(self, host: str, port: int) -> None:
-        self.log.append(f"target {host}:{port}")
+    def set_target(self, target: Endpoint) -> None:
+        self.log.append(f"target {target}")
 
     def attach(self, open_channel: OpenChannel) -> None:
         self.log.append("attach")
+
+    def take(self, incoming: Incoming, target: Endpoint) -> None:
+        self.log.append(f"take {incoming.origin} to {target}")
 
     def detach(self) -> None:
         self.log.append("detach")
@@ -159,7 +178,7 @@ class World:
         self,
         server: Server,
         tunnel: Tunnel,
-        set_target: Callable[[str, int], None],
+        set_target: Callable[[Endpoint], None],
         cancel: Cancel,
     ) -> Health:
         self.looks += 1

@@ -1,4 +1,4 @@
-"""Binding a local port, with what can go wrong said in words for people."""
+"""Binding a local port or socket, with what can go wrong said in words for people."""
 
 from __future__ import annotations
 
@@ -7,17 +7,32 @@ import ipaddress
 import os
 import socket
 import sys
+from contextlib import ExitStack
+from pathlib import Path
 
+from trayconnect.config.endpoints import Endpoint, TcpEndpoint
 from trayconnect.errors import Problem, ProblemError
+from trayconnect.forward.bind_unix import bind_unix
 from trayconnect.forward.port_owner import port_owner
 
 _BACKLOG = 1024
 
 
-def bind(address: str, port: int, owner: str) -> socket.socket:
-    """A listening socket, non-blocking, on `address`:`port` and on nothing else.
+def bind(where: Endpoint, owner: str, unbind: ExitStack) -> socket.socket:
+    """A listening socket, non-blocking, on `where` and on nothing else; `unbind` gets what ends
+    it.
 
     `owner` is the name of the entry in the file that wants it. Raises `ProblemError`."""
+    if isinstance(where, TcpEndpoint):
+        listening = bind_tcp(where.host, where.port, owner)
+    else:
+        listening, remove = bind_unix(Path(where.path), owner)
+        unbind.callback(remove)
+    return unbind.enter_context(listening)
+
+
+def bind_tcp(address: str, port: int, owner: str) -> socket.socket:
+    """As `bind`, for the caller to close."""
     try:
         family, numeric = _resolve(address)
     except (OSError, UnicodeError) as error:
@@ -44,8 +59,10 @@ def bind(address: str, port: int, owner: str) -> socket.socket:
     return listening
 
 
-def is_loopback(listening: socket.socket) -> bool:
+def is_local(listening: socket.socket) -> bool:
     """Whether only this computer can reach the bound socket."""
+    if listening.family not in (socket.AF_INET, socket.AF_INET6):
+        return True
     address: str = listening.getsockname()[0]
     return ipaddress.ip_address(address.partition("%")[0]).is_loopback
 

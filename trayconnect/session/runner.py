@@ -15,7 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from trayconnect.cancel import Cancel
-from trayconnect.config.model import Server
+from trayconnect.config.forward_syntax import Kind
+from trayconnect.config.model import Forward, Server
 from trayconnect.errors import Cancelled, Problem, ProblemError, Remedy
 from trayconnect.ports import (
     Answer,
@@ -41,6 +42,7 @@ from trayconnect.session.events import (
     ConnectFailed,
     HealthChanged,
     Lost,
+    RemoteAnswered,
     Report,
 )
 
@@ -201,6 +203,27 @@ class Runner:
         live.tunnel = tunnel
         self._report(Connected(attempt, tunnel.typed_login))
         self._forwarding.attach(tunnel.open_channel)
+        for forward in live.server.forwards:
+            if forward.kind is Kind.REMOTE:
+                self._listen_remote(live, tunnel, self._forwarding, forward)
+
+    def _listen_remote(
+        self, live: Live, tunnel: Tunnel, forwarding: Forwarding, forward: Forward
+    ) -> None:
+        """Once a tunnel: what a server refuses, it would refuse again."""
+        target = forward.leads_to
+        assert target is not None
+
+        def answered(answer: int | Problem) -> None:
+            if isinstance(answer, Problem):
+                logger.warning("%s: %s: %s", self._name, forward.name, answer)
+            self._report(RemoteAnswered(live.attempt, forward.name, answer))
+
+        tunnel.listen(
+            forward.listens(live.server.bind_address),
+            lambda incoming: forwarding.take(incoming, target),
+            answered,
+        )
 
     def _ask(self, live: Live, question: Question) -> Answer:
         self._report(Asked(live.attempt, question))

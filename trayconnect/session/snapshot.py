@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from trayconnect.config.model import Server
 from trayconnect.errors import Problem
 from trayconnect.ports import Page, Reached
+from trayconnect.session.forwards import ForwardState, forward_states
 from trayconnect.session.state import Session, State
 
 
@@ -28,6 +29,8 @@ class Snapshot:
     """Whether a question to the user is open."""
     latency: float | None
     """Seconds of the last heartbeat's round trip, while UP."""
+    forwards: tuple[ForwardState, ...] = ()
+    """Those beside the one to Jupyter, in the file's order."""
 
     @property
     def name(self) -> str:
@@ -64,4 +67,5 @@ def snapshot(session: Session, latency: float | None = None) -> Snapshot:
         retry_at=session.retry_at,
         asking=session.question is not None,
         latency=latency if session.state is State.UP else None,
+        forwards=forward_states(session),
     )
