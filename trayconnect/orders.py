@@ -89,7 +89,7 @@ class Orders:
         server = self.find(name)
         now = self._snapshot(server)
         if forward:
-            self.browser.open(Page(_forward_url(now, forward)))
+            self.browser.open(Page(_forward_url(self._settled(server), forward)))
         elif now.page is not None:
             self.browser.open(now.page)
         else:
@@ -107,7 +107,7 @@ class Orders:
 
     def copy_forward(self, name: str, forward: str) -> None:
         """Put on the clipboard what a program needs to use that forward: an address, or a path."""
-        self.copy(_forward(self._snapshot(self.find(name)), forward).address)
+        self.copy(_forward(self._settled(self.find(name)), forward).address)
 
     def _settled(self, server: Server) -> Snapshot:
         """The session after the orders so far."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from trayconnect.errors import Problem
+from trayconnect.session.forwards import ForwardState
 from trayconnect.session.snapshot import Snapshot
 
 
@@ -15,7 +17,6 @@ def to_json(snapshots: Iterable[Snapshot]) -> dict[str, Any]:
 
 
 def _server(snapshot: Snapshot) -> dict[str, Any]:
-    problem = snapshot.problem
     return {
         "name": snapshot.name,
         "state": snapshot.state.value,
@@ -23,10 +24,28 @@ def _server(snapshot: Snapshot) -> dict[str, Any]:
         "url": snapshot.page.url if snapshot.page else None,
         "local_port": None if snapshot.server.is_direct else snapshot.server.local_port,
         "since": snapshot.since,
-        "problem": {"title": problem.title, "advice": problem.advice} if problem else None,
+        "problem": _problem(snapshot.problem),
         "attempt": snapshot.attempt,
         "latency_ms": None if snapshot.latency is None else round(snapshot.latency * 1000, 1),
+        "forwards": [_forward(forward) for forward in snapshot.forwards],
     }
+
+
+def _forward(forward: ForwardState) -> dict[str, Any]:
+    return {
+        "name": forward.name,
+        "kind": forward.kind.value,
+        "listens": forward.listens,
+        "leads_to": forward.leads_to or None,
+        "address": forward.address,
+        "url": forward.url,
+        "up": forward.is_up,
+        "problem": _problem(forward.problem),
+    }
+
+
+def _problem(problem: Problem | None) -> dict[str, str] | None:
+    return {"title": problem.title, "advice": problem.advice} if problem else None
 
 
 def to_lines(status: dict[str, Any]) -> list[str]:
@@ -46,4 +65,18 @@ def to_lines(status: dict[str, Any]) -> list[str]:
             indent = " " * (min(width, 20) + 4)
             text = f"{problem['title']}. {problem['advice']}".rstrip()
             lines += [indent + line for line in text.splitlines()]
+        for forward in server.get("forwards", ()) if server["state"] != "off" else ():
+            lines.append(f"    {_arrow(forward)}")
+            if forward["problem"]:
+                lines.append(
+                    f"        {forward['problem']['title']}. {forward['problem']['advice']}"
+                )
     return lines
+
+
+def _arrow(forward: dict[str, Any]) -> str:
+    """The forward from left to right, and whether it carries."""
+    leads = f" → {forward['leads_to']}" if forward["leads_to"] else ""
+    return f"{forward['name']}: {forward['listens']}{leads}" + (
+        "" if forward["up"] else " (not up)"
+    )

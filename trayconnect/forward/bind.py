@@ -7,8 +7,9 @@ import ipaddress
 import os
 import socket
 import sys
-from contextlib import ExitStack
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from trayconnect.config.endpoints import Endpoint, TcpEndpoint
 from trayconnect.errors import Problem, ProblemError
@@ -18,21 +19,24 @@ from trayconnect.forward.port_owner import port_owner
 _BACKLOG = 1024
 
 
-def bind(where: Endpoint, owner: str, unbind: ExitStack) -> socket.socket:
-    """A listening socket, non-blocking, on `where` and on nothing else; `unbind` gets what ends
-    it.
+class Bound(NamedTuple):
+    """A listening socket, and what removes its file, if it has one, while it is open."""
+
+    socket: socket.socket
+    remove: Callable[[], None]
+
+
+def bind(where: Endpoint, owner: str) -> Bound:
+    """Listen, non-blocking, on `where` and on nothing else.
 
     `owner` is the name of the entry in the file that wants it. Raises `ProblemError`."""
     if isinstance(where, TcpEndpoint):
-        listening = bind_tcp(where.host, where.port, owner)
-    else:
-        listening, remove = bind_unix(Path(where.path), owner)
-        unbind.callback(remove)
-    return unbind.enter_context(listening)
+        return Bound(bind_tcp(where.host, where.port, owner), lambda: None)
+    return Bound(*bind_unix(Path(where.path), owner))
 
 
 def bind_tcp(address: str, port: int, owner: str) -> socket.socket:
-    """As `bind`, for the caller to close."""
+    """The socket of `bind` for a TCP port. Raises `ProblemError`."""
     try:
         family, numeric = _resolve(address)
     except (OSError, UnicodeError) as error:

@@ -32,7 +32,7 @@ else:
 
     def bind_unix(path: Path, owner: str) -> tuple[socket.socket, Callable[[], None]]:
         """A listening socket, non-blocking, that this user alone can connect to (0600), and what
-        removes its file again. The folder is made (0700) if there is none.
+        removes its file again while it is open. The folder is made (0700) if there is none.
 
         A socket file on which nobody answers is what a killed program left, and is replaced;
         nothing else is. `owner` is the name of the entry in the file that wants it. Raises
@@ -56,6 +56,7 @@ else:
             raise
 
         def remove() -> None:
+            # Once the socket is closed, its inode may be another file's.
             with contextlib.suppress(OSError):
                 if _identity(path) == identity:
                     path.unlink()

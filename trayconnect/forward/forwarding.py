@@ -16,7 +16,7 @@ from trayconnect.config.endpoints import Endpoint, TcpEndpoint, UnixEndpoint
 from trayconnect.config.forward_syntax import Kind
 from trayconnect.config.model import Server
 from trayconnect.errors import Problem, ProblemError, Remedy
-from trayconnect.forward.bind import bind, is_local
+from trayconnect.forward.bind import Bound, bind, is_local
 from trayconnect.forward.client import Client
 from trayconnect.forward.holding import Holding
 from trayconnect.forward.listener import Listener
@@ -58,13 +58,18 @@ def listen(
         if forward.kind is not Kind.REMOTE
     ]
     with ExitStack() as unbind:
-        sockets = [bind(where, server.name, unbind) for where, _ in doors if not server.is_direct]
+        all_bound: list[Bound] = []
+        for where, _ in () if server.is_direct else doors:
+            bound = bind(where, server.name)
+            unbind.enter_context(bound.socket)
+            unbind.callback(bound.remove)
+            all_bound.append(bound)
         targets = [target for _, target in doors]
         try:
-            forwarding = LocalForwarding(server, sockets, targets, uid, on_refused)
+            forwarding = LocalForwarding(server, all_bound, targets, uid, on_refused)
         except (OSError, RuntimeError) as error:
             raise ProblemError(_exhausted(server.name, error)) from error
-        forwarding.unbind = unbind.pop_all()
+        unbind.pop_all()
     return forwarding
 
 
@@ -92,18 +97,18 @@ class LocalForwarding:
     def __init__(
         self,
         server: Server,
-        sockets: list[socket.socket],
+        all_bound: list[Bound],
         targets: list[Target | None],
         uid: int | None,
         on_refused: Callable[[Problem], None] | None,
     ) -> None:
+        sockets = [bound.socket for bound in all_bound]
+        self._removals = [bound.remove for bound in all_bound]
         self._name = server.name
         self._hold_seconds = server.hold_seconds
         # What listens for other computers cannot be asked who comes.
         self._uids = [uid if is_local(each) else None for each in sockets]
         self._targets = targets
-        self.unbind = ExitStack()
-        """Closes the sockets, and removes the files of those that have one."""
         self._lock = threading.Lock()
         self._holding = Holding()
         self._closed = False
@@ -145,9 +150,10 @@ class LocalForwarding:
         tunnel first ends that."""
         with self._lock:
             self._closed = True
+        for remove in self._removals:
+            remove()
         if self._listener is not None:
             self._listener.close()
-        self.unbind.close()
         with self._lock:
             held = self._holding.clear()
         for client in held:
