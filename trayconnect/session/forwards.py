@@ -21,13 +21,14 @@ class ForwardState:
     name: str
     kind: Kind
     listens: str
-    """Where, in words: "localhost:6006", "localhost:1080 (SOCKS)", "/run/x.sock",
-    "gpu.example.org:9000"; for a remote forward, as seen from the server."""
+    """Where, in words: "localhost:6006", "localhost:1080 (SOCKS)", "/run/x.sock"; for a remote
+    forward "localhost:9000 at the server", "gpu.example.org:9000"."""
     leads_to: str
     """Where, in words; empty for a dynamic one, whose clients say."""
     address: str
     """What to give to a program that is to use it: "http://127.0.0.1:6006/" where there is a page
-    to open, "socks5h://127.0.0.1:1080", "127.0.0.1:5432", or a path."""
+    to open, "socks5h://127.0.0.1:1080", "127.0.0.1:5432", or a path. That of a remote forward is
+    for programs on the server, and empty until the server has chosen its port."""
     url: str | None
     """The page to open in the browser, where the file says that there is one."""
     is_up: bool
@@ -67,23 +68,28 @@ def _local(forward: Forward, server: Server, *, is_up: bool) -> ForwardState:
 
 def _remote(forward: Forward, server: Server, answer: int | Problem | None) -> ForwardState:
     where = forward.listens(server.bind_address)
-    port = answer if isinstance(answer, int) else 0
     if isinstance(where, TcpEndpoint):
-        where = TcpEndpoint(where.host or server.host or "", where.port or port)
-    problem = answer if isinstance(answer, Problem) else None
-    far = _words(where)
-    if isinstance(where, TcpEndpoint) and not where.port:
-        far = f"{where.host}, a port that it chooses"
+        port = where.port or (answer if isinstance(answer, int) else 0)
+        where = TcpEndpoint(where.host or server.host or "", port)
     return ForwardState(
         name=forward.name,
         kind=forward.kind,
-        listens=far,
+        listens=_at_the_server(where, server),
         leads_to=_words(forward.leads_to),
-        address=_words(where),
+        address="" if isinstance(where, TcpEndpoint) and not where.port else str(where),
         url=None,
         is_up=isinstance(answer, int),
-        problem=problem,
+        problem=answer if isinstance(answer, Problem) else None,
     )
+
+
+def _at_the_server(where: Endpoint, server: Server) -> str:
+    if isinstance(where, TcpEndpoint):
+        if not where.port:
+            return "a port of the server's choice"
+        if where.host == server.host:
+            return str(where)
+    return f"{where} at the server"
 
 
 def _words(where: Endpoint | None) -> str:

@@ -56,6 +56,7 @@ def snapshot(session: Session, latency: float | None = None) -> Snapshot:
         reached = health.reached if health else Reached.SSH
         if health and health.reached >= Reached.JUPYTER:
             page = health.page
+    forwards = forward_states(session)
     return Snapshot(
         server=session.server,
         state=session.state,
@@ -63,9 +64,9 @@ def snapshot(session: Session, latency: float | None = None) -> Snapshot:
         attempt=session.attempt,
         reached=reached,
         page=page,
-        problem=session.problem,
+        problem=session.problem or next((f.problem for f in forwards if f.problem), None),
         retry_at=session.retry_at,
         asking=session.question is not None,
         latency=latency if session.state is State.UP else None,
-        forwards=forward_states(session),
+        forwards=forwards,
     )
