@@ -224,8 +224,15 @@ def not_forwarded(target: Target, where: Endpoint, code: int, detail: str) -> No
         return NotOpenedError(Problem(title, advice, _FIX, detail), Refusal.FORBIDDEN)
     if code == OPEN_CONNECT_FAILED:
         title = f"Nothing answers on {where} at {target.host}"
-        keys = "host and port" if is_tcp else "path"
-        advice = f"SSH is up; start the service there, or correct its {keys} in servers.yaml."
+        if is_tcp:
+            advice = (
+                "SSH is up; start the service there, or correct its host and port in servers.yaml."
+            )
+        else:  # sshd says the same when it may not
+            advice = (
+                "SSH is up; start the service there, or correct its path in servers.yaml; or the "
+                "server's sshd_config forbids it (AllowStreamLocalForwarding)."
+            )
         refusal = Refusal.REFUSED if "refused" in detail else Refusal.UNREACHABLE
         return NotOpenedError(Problem(title, advice, _WAIT, detail), refusal)
     if code == OPEN_UNKNOWN_CHANNEL_TYPE and not is_tcp:
