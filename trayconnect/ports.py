@@ -104,10 +104,8 @@ class Refusal(enum.Enum):
     """Why a server opened no stream."""
 
     FORBIDDEN = "forbidden"
-    REFUSED = "refused"
-    """The host is there, and nothing listens."""
-    UNREACHABLE = "unreachable"
-    """There is no such host, or no answer from it."""
+    REFUSED = "refused"  # the host is there, and nothing listens
+    UNREACHABLE = "unreachable"  # there is no such host, or no answer from it
     OTHER = "other"
 
 

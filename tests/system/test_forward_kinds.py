@@ -207,6 +207,21 @@ def test_a_taken_port_at_the_server(sshd: Sshd, tmp_path: Path) -> None:
             whole.off()
 
 
+def test_a_remote_forward_on_every_address_of_the_server(tmp_path: Path, service: Service) -> None:
+    host, port = service.address
+    remote = free_port()
+    hook = {"name": "hook", "kind": "remote", "remote_port": remote, "host": host, "port": port}
+    with Sshd(options={"GatewayPorts": "clientspecified"}) as sshd:
+        sshd.authorize(make_key(tmp_path))
+        with session(sshd, tmp_path, hook | {"bind_address": "*"}) as whole:
+            whole.connect()
+            (forward,) = whole.until(all_answered).forwards
+            assert (forward.listens, forward.problem) == (f"{sshd.host}:{remote}", None)
+            answers(tcp(remote))
+            answers(socket.create_connection(("127.0.0.2", remote), LIMIT))
+            whole.off()
+
+
 def test_nobody_behind_a_remote_forward(sshd: Sshd, tmp_path: Path) -> None:
     remote = free_port()
     hook = {"name": "hook", "kind": "remote", "remote_port": remote, "port": free_port()}

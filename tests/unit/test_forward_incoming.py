@@ -88,6 +88,7 @@ def test_it_is_carried_to_the_target_here(forwarding: LocalForwarding, arrival: 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no UNIX sockets")
 def test_or_to_a_unix_socket(forwarding: LocalForwarding, arrival: Arrival, tmp_path: Path) -> None:
+    assert sys.platform != "win32"
     with socket.socket(socket.AF_UNIX) as service:
         service.bind(str(tmp_path / "s"))
         service.listen()
@@ -172,6 +173,7 @@ def test_a_server_cannot_open_them_without_end(
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no UNIX sockets")
 def test_a_local_socket_leads_to_where_the_file_says(tmp_path: Path) -> None:
+    assert sys.platform != "win32"
     path = tmp_path / "s"
     board = {"name": "x", "local_socket": str(path), "remote_socket": "/run/far"}
     with Service(echo) as service, listening(a_server(forwards=[board])) as forwarding:
@@ -186,6 +188,7 @@ def test_a_local_socket_leads_to_where_the_file_says(tmp_path: Path) -> None:
             assert read_all(client) == b""
         assert service.asked == [UnixEndpoint("/run/far")]
         with socket.socket(socket.AF_UNIX) as client:
+            client.bind(str(tmp_path / "a client may have a name too"))
             client.connect(str(path))
             client.sendall(b"ping")
             assert client.recv(4) == b"ping"

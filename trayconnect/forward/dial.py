@@ -15,13 +15,22 @@ def dial(target: Endpoint) -> socket.socket:
     """Raises OSError, TimeoutError after `CONNECT_SECONDS` for each address."""
     if isinstance(target, TcpEndpoint):
         return socket.create_connection((target.host, target.port), CONNECT_SECONDS)
-    if sys.platform == "win32":
-        raise OSError("Python has no UNIX sockets on Windows")
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        sock.settimeout(CONNECT_SECONDS)
-        sock.connect(target.path)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
+    return _dial_unix(target.path)
+
+
+if sys.platform == "win32":
+
+    def _dial_unix(path: str) -> socket.socket:
+        raise OSError(f"Python has no UNIX sockets on Windows, such as {path}")
+
+else:
+
+    def _dial_unix(path: str) -> socket.socket:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            sock.settimeout(CONNECT_SECONDS)
+            sock.connect(path)
+        except BaseException:
+            sock.close()
+            raise
+        return sock

@@ -170,7 +170,8 @@ class LocalForwarding:
     def _accepted(self, forward: int, accepted: socket.socket) -> None:
         try:
             accepted.setblocking(False)
-            origin = accepted.getpeername() or _NO_ADDRESS
+            is_tcp = accepted.family in (socket.AF_INET, socket.AF_INET6)
+            origin = accepted.getpeername() if is_tcp else _NO_ADDRESS
             deadline = time.monotonic() + self._hold_seconds
             uid = self._uids[forward]
             client = Client(accepted, (origin[0], origin[1]), forward, deadline, uid)

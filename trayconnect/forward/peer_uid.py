@@ -65,14 +65,14 @@ def identify(client: socket.socket, uid: int) -> Visitor:
     Raises OSError when the process is out of file descriptors or the kernel out of memory: who
     it is could be known, but not now.
     """
-    if sys.platform != "linux":
-        return Visitor.UNKNOWN
-    if client.family == socket.AF_UNIX:
-        return _ask_socket(client, uid)
-    return _ask_kernel(client, uid)
+    return _ask_system(client, uid)
 
 
 if sys.platform == "linux":
+
+    def _ask_system(client: socket.socket, uid: int) -> Visitor:
+        is_unix = client.family == socket.AF_UNIX
+        return _ask_socket(client, uid) if is_unix else _ask_kernel(client, uid)
 
     def _ask_socket(client: socket.socket, uid: int) -> Visitor:
         try:
@@ -85,6 +85,10 @@ if sys.platform == "linux":
         if poll.poll(0):  # POLLHUP: both directions are over
             return Visitor.GONE
         return Visitor.OURS if owner in (uid, 0) else Visitor.STRANGER
+else:
+
+    def _ask_system(client: socket.socket, uid: int) -> Visitor:  # noqa: ARG001
+        return Visitor.UNKNOWN
 
 
 def _ask_kernel(client: socket.socket, uid: int) -> Visitor:

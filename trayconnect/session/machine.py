@@ -211,7 +211,8 @@ def _examined(session: Session, event: HealthChanged, _moment: Moment) -> Outcom
 
 
 def _remote_answered(session: Session, event: RemoteAnswered, _moment: Moment) -> Outcome:
-    return replace(session, remote=(*session.remote, (event.name, event.answer))), ()
+    answers = dict(session.remote) | {event.name: event.answer}
+    return replace(session, remote=tuple(answers.items())), ()
 
 
 def _check(session: Session, _event: Event, _moment: Moment) -> Outcome:

@@ -12,7 +12,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from trayconnect.cancel import Cancel
 from trayconnect.config.forward_syntax import Kind
@@ -56,6 +56,12 @@ EAGER_LOOKS = 30
 when it does."""
 
 
+ASK_AGAIN = 60.0
+"""Seconds, at least, before a server is asked again for a remote forward that it refused: the
+listener of a session that was lost may hold the port until the server notices."""
+ASK_AGAIN_TIMES = 10
+
+
 @dataclass(frozen=True, slots=True)
 class Peers:
     """What a runner works with."""
@@ -79,6 +85,11 @@ class Live:
     looks: int = 0
     ready: bool = False
     next_look: float = 0.0
+    """On the monotonic clock."""
+    refused: dict[str, Forward] = field(default_factory=dict)
+    """The remote forwards that the server refused, by their names."""
+    asked_again: int = 0
+    next_ask: float = 0.0
     """On the monotonic clock."""
 
     def looked(self, reached: Reached) -> None:
@@ -210,13 +221,16 @@ class Runner:
     def _listen_remote(
         self, live: Live, tunnel: Tunnel, forwarding: Forwarding, forward: Forward
     ) -> None:
-        """Once a tunnel: what a server refuses, it would refuse again."""
+        live.next_ask = time.monotonic() + ASK_AGAIN
         target = forward.leads_to
         assert target is not None
 
         def answered(answer: int | Problem) -> None:
             if isinstance(answer, Problem):
+                live.refused[forward.name] = forward
                 logger.warning("%s: %s: %s", self._name, forward.name, answer)
+            else:
+                live.refused.pop(forward.name, None)
             self._report(RemoteAnswered(live.attempt, forward.name, answer))
 
         tunnel.listen(
@@ -257,6 +271,16 @@ class Runner:
             health = Health(Reached.SSH, Page(""), _bug(error))
         live.looked(health.reached)
         self._report(HealthChanged(live.attempt, health))
+        self._ask_again(live, live.tunnel, forwarding)
+
+    def _ask_again(self, live: Live, tunnel: Tunnel, forwarding: Forwarding) -> None:
+        """Now and then, and not for ever."""
+        refused = tuple(live.refused.values())
+        if not refused or live.asked_again >= ASK_AGAIN_TIMES or time.monotonic() < live.next_ask:
+            return
+        live.asked_again += 1
+        for forward in refused:
+            self._listen_remote(live, tunnel, forwarding, forward)
 
     def _open_page(self, page: Page) -> None:
         try:
