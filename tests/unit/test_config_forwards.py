@@ -97,6 +97,7 @@ NAMES = [
     (Kind.LOCAL, "5000:/run/x.sock", "5000 → /run/x.sock"),
     (Kind.REMOTE, "9000:localhost:3000", "localhost:3000 ← 9000"),
     (Kind.REMOTE, "*:9000:localhost:3000", "localhost:3000 ← *:9000"),
+    (Kind.REMOTE, "0:localhost:3000", "localhost:3000 ← any port"),
     (Kind.DYNAMIC, "1080", "SOCKS 1080"),
 ]
 

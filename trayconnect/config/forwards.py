@@ -140,8 +140,8 @@ def name_of(spec: Spec) -> str:
 def _end(path: str | None, host: str | None, port: int | None) -> str:
     if path is not None:
         text = path
-    elif host is None:
-        text = str(port)
+    elif port == 0:
+        text = "any port"
     else:
-        text = str(TcpEndpoint(host or "*", port or 0))
+        text = str(port) if host is None else str(TcpEndpoint(host or "*", port or 0))
     return text if len(text) <= _LONGEST_END else "…" + text[1 - _LONGEST_END :]

@@ -60,23 +60,23 @@ def to_lines(status: dict[str, Any]) -> list[str]:
         state = f"{server['state']}{layer}"
         link = server["url"] or ""
         lines.append(f"{server['name']:<{width}}  {state:<20} {link}".rstrip())
-        if server["problem"]:
-            problem = server["problem"]
+        forwards = server.get("forwards", ()) if server["state"] != "off" else ()
+        problem = server["problem"]
+        if problem and problem not in [forward["problem"] for forward in forwards]:
             indent = " " * (min(width, 20) + 4)
             text = f"{problem['title']}. {problem['advice']}".rstrip()
             lines += [indent + line for line in text.splitlines()]
-        for forward in server.get("forwards", ()) if server["state"] != "off" else ():
+        for forward in forwards:
             lines.append(f"    {_arrow(forward)}")
-            if forward["problem"]:
-                lines.append(
-                    f"        {forward['problem']['title']}. {forward['problem']['advice']}"
-                )
+            if problem := forward["problem"]:
+                lines.append(f"        {problem['title']}. {problem['advice']}")
     return lines
 
 
 def _arrow(forward: dict[str, Any]) -> str:
-    """The forward from left to right, and whether it carries."""
+    """The forward from where it listens to where it leads, and whether it carries."""
     leads = f" → {forward['leads_to']}" if forward["leads_to"] else ""
-    return f"{forward['name']}: {forward['listens']}{leads}" + (
-        "" if forward["up"] else " (not up)"
-    )
+    # A name of its own; any other was made of the two ends.
+    is_named = not any(sign in forward["name"] for sign in ("→", "←", "SOCKS "))
+    name = f"{forward['name']}: " if is_named else ""
+    return f"{name}{forward['listens']}{leads}" + ("" if forward["up"] else " (not up)")
