@@ -216,6 +216,11 @@ class Sshd:
         lines = [f"ListenAddress {self.host}:{self.port}"]
         lines += [f"HostKey {path}" for path in self._host_keys]
         lines += [f"AuthorizedKeysFile {self.authorized_keys}"]
+        # Only the first line of this keyword counts. bash takes a command of sshd's for a login,
+        # and reads the developer's .bashrc, unless it runs in another shell.
+        environment = self._options.get("SetEnv", "")
+        assert isinstance(environment, str)
+        lines += [f"SetEnv SHLVL=1 {environment}".rstrip()]
         for keyword, value in self._options.items():
             values = [value] if isinstance(value, str) else list(value)
             lines += [f"{keyword} {one}" for one in values]

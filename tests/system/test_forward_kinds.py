@@ -30,8 +30,7 @@ def _nothing_left() -> Iterator[None]:
 
 @pytest.fixture
 def sshd(tmp_path: Path) -> Iterator[Sshd]:
-    # The listener of a session that was killed leaves its file behind.
-    with Sshd(options={"StreamLocalBindUnlink": "yes"}) as running:
+    with Sshd() as running:
         running.authorize(make_key(tmp_path))
         yield running
 
@@ -127,6 +126,7 @@ def test_each_kind_leads_there_and_does_so_again_after_a_loss(
         all_lead_there()
         whole.off()
         assert not near.exists()
+        assert not hook.exists()  # which sshd would leave behind, and not listen there again
         with pytest.raises(ConnectionRefusedError):
             tcp(local)
 

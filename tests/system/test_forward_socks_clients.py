@@ -131,20 +131,19 @@ def test_netcat_gets_a_page(proxy: Proxy, web: int, version: str) -> None:
     assert done.stdout.endswith(PAGE), done.stderr
 
 
-def test_ssh_comes_as_far_as_the_login_through_it(proxy: Proxy, tmp_path: Path) -> None:
+def test_ssh_logs_in_through_it(proxy: Proxy, tmp_path: Path) -> None:
     known = tmp_path / "known_hosts"
     known.write_text("".join(f"{line}\n" for line in proxy.sshd.known_hosts_lines()))
     options = (
         "BatchMode=yes",
         f"UserKnownHostsFile={known}",
-        "IdentityFile=none",
-        "IdentityAgent=none",
+        f"IdentityFile={tmp_path / 'id_ed25519'}",
         f"ProxyCommand=nc -X 5 -x {proxy.address} %h %p",
     )
     where = ("-p", str(proxy.sshd.port), f"{proxy.sshd.username}@{proxy.sshd.host}")
     said = (part for option in options for part in ("-o", option))
-    done = run("ssh", "-F", "none", *said, *where, "true")
-    assert "Permission denied (publickey)" in done.stderr, done.stderr
+    done = run("ssh", "-F", "none", *said, *where, "echo hello")
+    assert done.stdout == "hello\n", done.stderr
     assert proxy.asked == [TcpEndpoint(proxy.sshd.host, proxy.sshd.port)]
 
 

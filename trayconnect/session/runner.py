@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import logging
 import queue
+import shlex
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from trayconnect.cancel import Cancel
+from trayconnect.config.endpoints import UnixEndpoint
 from trayconnect.config.forward_syntax import Kind
 from trayconnect.config.model import Forward, Server
 from trayconnect.errors import Cancelled, Problem, ProblemError, Remedy
@@ -60,6 +62,8 @@ ASK_AGAIN = 60.0
 """Seconds, at least, before a server is asked again for a remote forward that it refused: the
 listener of a session that was lost may hold the port until the server notices."""
 ASK_AGAIN_TIMES = 10
+TIDY_SECONDS = 3.0
+"""For removing the file of a UNIX socket that the server listened on for us."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +119,9 @@ class Runner:
         self._live: Live | None = None
         self._forwarding: Forwarding | None = None
         self._server: Server | None = None
+        self._sockets_there: set[str] = set()
+        """The paths that a server listened on for us: OpenSSH leaves their files behind, and then
+        refuses to listen there again."""
         self._thread = threading.Thread(target=self._run, name=f"tc-session {name}", daemon=True)
         self._thread.start()
 
@@ -222,8 +229,10 @@ class Runner:
         self, live: Live, tunnel: Tunnel, forwarding: Forwarding, forward: Forward
     ) -> None:
         live.next_ask = time.monotonic() + ASK_AGAIN
-        target = forward.leads_to
+        target, where = forward.leads_to, forward.listens(live.server.bind_address)
         assert target is not None
+        if isinstance(where, UnixEndpoint) and where.path in self._sockets_there:
+            self._tidy(tunnel, where.path)
 
         def answered(answer: int | Problem) -> None:
             if isinstance(answer, Problem):
@@ -231,13 +240,20 @@ class Runner:
                 logger.warning("%s: %s: %s", self._name, forward.name, answer)
             else:
                 live.refused.pop(forward.name, None)
+                if isinstance(where, UnixEndpoint):
+                    self._sockets_there.add(where.path)
             self._report(RemoteAnswered(live.attempt, forward.name, answer))
 
-        tunnel.listen(
-            forward.listens(live.server.bind_address),
-            lambda incoming: forwarding.take(incoming, target),
-            answered,
-        )
+        tunnel.listen(where, lambda incoming: forwarding.take(incoming, target), answered)
+
+    def _tidy(self, tunnel: Tunnel, path: str) -> None:
+        name = shlex.quote(path)
+        try:
+            tunnel.execute(f"test -S {name} && rm -f {name}", b"", TIDY_SECONDS)
+        except ProblemError as error:
+            logger.debug("%s: %s is left on the server: %s", self._name, path, error.problem)
+        else:
+            self._sockets_there.discard(path)
 
     def _ask(self, live: Live, question: Question) -> Answer:
         self._report(Asked(live.attempt, question))
@@ -303,6 +319,8 @@ class Runner:
             if forwarding:
                 forwarding.close()
             if live and live.tunnel:
+                for path in tuple(self._sockets_there):
+                    self._tidy(live.tunnel, path)
                 live.tunnel.close()
             if self._server:
                 self._peers.connector(self._server).forget(self._server)
