@@ -10,8 +10,8 @@ from trayconnect.cancel import Cancel
 from trayconnect.config.model import Config, Server
 from trayconnect.config.names import name_key
 from trayconnect.errors import Problem, ProblemError, Remedy
-from trayconnect.jupyter.address import local_authority
 from trayconnect.ports import Browser, Page
+from trayconnect.session.forwards import ForwardState
 from trayconnect.session.manager import Manager
 from trayconnect.session.snapshot import Snapshot
 from trayconnect.session.state import State
@@ -107,7 +107,7 @@ class Orders:
         server = self.find(name)
         now = self._snapshot(server)
         if forward:
-            self.browser.open(_forward_page(server, forward))
+            self.browser.open(Page(_forward_url(self._settled(server), forward)))
         elif now.page is not None:
             self.browser.open(now.page)
         else:
@@ -122,6 +122,10 @@ class Orders:
         if now.page is None:
             raise ProblemError(Problem(f"{name} has no page yet", "Connect it first"))
         self.copy(now.page.link)
+
+    def copy_forward(self, name: str, forward: str) -> None:
+        """Put on the clipboard what a program needs to use that forward: an address, or a path."""
+        self.copy(_forward(self._settled(self.find(name)), forward).address)
 
     def _settled(self, server: Server) -> Snapshot:
         """The session after the orders so far."""
@@ -155,11 +159,19 @@ def _gone(server: Server) -> Problem:
     return Problem(f"{server.name} is no longer in the server file", "Add it there again")
 
 
-def _forward_page(server: Server, name: str) -> Page:
-    forward = next((f for f in server.forwards if f.name == name), None)
+def _forward(now: Snapshot, name: str) -> ForwardState:
+    forward = next((each for each in now.forwards if each.name == name), None)
     if forward is None:
-        raise ProblemError(Problem(f"{server.name} has no forward “{name}”", "See its entry"))
-    return Page(f"http://{local_authority(server.bind_address, forward.local_port)}/")
+        raise ProblemError(Problem(f"{now.name} has no forward “{name}”", "See its entry"))
+    return forward
+
+
+def _forward_url(now: Snapshot, name: str) -> str:
+    forward = _forward(now, name)
+    if forward.url is None:
+        advice = "Say 'open: true' in its entry if it leads to a web page"
+        raise ProblemError(Problem(f"The forward “{name}” has no page to open", advice))
+    return forward.url
 
 
 def _not_yet(now: Snapshot, seconds: float) -> Problem:

@@ -9,8 +9,9 @@ from typing import Protocol
 from urllib.parse import quote
 
 from trayconnect.cancel import Cancel
+from trayconnect.config.endpoints import Endpoint
 from trayconnect.config.model import Server
-from trayconnect.errors import Problem
+from trayconnect.errors import Problem, ProblemError
 
 # --- questions to the user --------------------------------------------------------------------
 
@@ -117,12 +118,49 @@ class ByteStream(Protocol):
         ...
 
 
+class Refusal(enum.Enum):
+    """Why a server opened no stream."""
+
+    FORBIDDEN = "forbidden"
+    REFUSED = "refused"  # the host is there, and nothing listens
+    UNREACHABLE = "unreachable"  # there is no such host, or no answer from it
+    OTHER = "other"
+
+
+class NotOpenedError(ProblemError):
+    """The tunnel is there, and the server did not open a stream."""
+
+    def __init__(self, problem: Problem, refusal: Refusal) -> None:
+        super().__init__(problem)
+        self.refusal = refusal
+
+
 class OpenChannel(Protocol):
-    """Opens a stream to `host`:`port` as seen from the server, on behalf of the local `origin`.
+    """Opens a stream to `target` as seen from the server, on behalf of the local `origin`, an
+    address and a port.
 
-    Blocks for a bounded time. Raises `ProblemError`."""
+    Blocks for a bounded time. Raises `ProblemError`: a `NotOpenedError` when the server
+    refuses."""
 
-    def __call__(self, host: str, port: int, origin: tuple[str, int]) -> ByteStream: ...
+    def __call__(self, target: Endpoint, origin: tuple[str, int]) -> ByteStream: ...
+
+
+class Incoming(Protocol):
+    """A connection that the server took in for a remote forward, and that waits for an answer:
+    one of these is called, once, from any thread."""
+
+    @property
+    def origin(self) -> str:
+        """Who connected, in the server's words."""
+        ...
+
+    def accept(self) -> ByteStream:
+        """Raises OSError when the tunnel is gone."""
+        ...
+
+    def refuse(self, reason: str, *, busy: bool = False) -> None:
+        """Never raises. `busy`: there are too many."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +180,25 @@ class Tunnel(Protocol):
         """Whether a human typed something for this login that a retry could not reuse."""
         ...
 
-    def open_channel(self, host: str, port: int, origin: tuple[str, int]) -> ByteStream:
+    def open_channel(self, target: Endpoint, origin: tuple[str, int]) -> ByteStream:
         """See `OpenChannel`."""
+        ...
+
+    def listen(
+        self,
+        where: Endpoint,
+        on_incoming: Callable[[Incoming], None],
+        on_answer: Callable[[int | Problem], None],
+    ) -> None:
+        """Ask the server to listen until the tunnel ends; returns at once. A host of "" is every
+        address, a port of 0 is one that the server chooses.
+
+        `on_answer` gets the port (0 for a socket), or why not; at most once, and not after the
+        end. Both are called on the tunnel's own thread: they must be quick and not raise."""
+        ...
+
+    def unlisten(self, where: Endpoint) -> None:
+        """Take that back, in the words of the `listen`; returns at once."""
         ...
 
     def execute(self, command: str, stdin: bytes, timeout: float) -> Completed:
@@ -188,15 +243,21 @@ class Connector(Protocol):
 
 
 class Forwarding(Protocol):
-    """The bound local ports of one session, whatever becomes of its tunnels."""
+    """What one session listens on here, whatever becomes of its tunnels, and the connections of
+    its forwards."""
 
-    def set_target(self, host: str, port: int) -> None:
+    def set_target(self, target: Endpoint) -> None:
         """Where Jupyter listens, as seen from the server. Until it is first said, connections to
         Jupyter's local port are held; may be said again when Jupyter moved."""
         ...
 
     def attach(self, open_channel: OpenChannel) -> None:
         """From now on, serve connections, the held ones first."""
+        ...
+
+    def take(self, incoming: Incoming, target: Endpoint) -> None:
+        """Carry a connection of a remote forward to `target`, as seen from here; returns at once.
+        Refused when there is no tunnel attached, or too many are carried already."""
         ...
 
     def detach(self) -> None:
@@ -209,10 +270,10 @@ class Forwarding(Protocol):
 
 
 class Listen(Protocol):
-    """Binds all of a server's local ports.
+    """Binds all of a server's local ports and sockets.
 
     Calls `on_refused`, from any thread, when a connection could not be carried through to what
-    it is meant for. Raises `ProblemError`; then no port is bound."""
+    it is meant for. Raises `ProblemError`; then nothing is bound."""
 
     def __call__(
         self, server: Server, *, on_refused: Callable[[Problem], None] | None = None
@@ -266,7 +327,7 @@ class Examine(Protocol):
         self,
         server: Server,
         tunnel: Tunnel,
-        set_target: Callable[[str, int], None],
+        set_target: Callable[[Endpoint], None],
         cancel: Cancel,
     ) -> Health: ...
 

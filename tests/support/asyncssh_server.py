@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 import secrets
 import threading
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypeVar
 
 import asyncssh
+
+T = TypeVar("T")
 
 
 class AsyncsshServer:
     """Lets one user in, by password, or by keyboard-interactive `rounds`.
 
-    A round is a list of (prompt, echo, right answer). Runs in a thread for the time of a `with`."""
+    A round is a list of (prompt, echo, right answer). It forwards nothing; `run` has it do what no
+    good server does, on one of its `connections`. Runs in a thread for the time of a `with`."""
 
     host = "127.0.0.1"
 
@@ -24,6 +27,7 @@ class AsyncsshServer:
         self.password = secrets.token_urlsafe(9)
         self.rounds = rounds
         self.port = 0
+        self.connections: list[asyncssh.SSHServerConnection] = []
         self._key = asyncssh.generate_private_key("ssh-ed25519")
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -50,6 +54,10 @@ class AsyncsshServer:
         self._thread.join(10)
         self._loop.close()
 
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run it on the server's loop; what it gives, or raises."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
+
     async def _listen(self) -> None:
         self._server = await asyncssh.create_server(
             lambda: _Gate(self), self.host, 0, server_host_keys=[self._key]
@@ -70,6 +78,9 @@ class _Gate(asyncssh.SSHServer):
     def __init__(self, settings: AsyncsshServer) -> None:
         self._settings = settings
         self._round = 0
+
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        self._settings.connections.append(conn)
 
     def password_auth_supported(self) -> bool:
         return not self._settings.rounds

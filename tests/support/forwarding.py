@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from trayconnect.config.endpoints import Endpoint
 from trayconnect.config.model import Server
 from trayconnect.errors import Problem, ProblemError, Remedy
 from trayconnect.forward.forwarding import LocalForwarding, listen
@@ -121,13 +122,13 @@ class Service:
         self.address: tuple[str, int] = self._listening.getsockname()
         self._threads: list[threading.Thread] = []
         self._open: list[socket.socket] = []
-        self.asked: list[tuple[str, int]] = []
+        self.asked: list[Endpoint] = []
         self.origins: list[tuple[str, int]] = []
         self._acceptor = threading.Thread(target=self._accept, name="service")
         self._acceptor.start()
 
-    def open_channel(self, host: str, port: int, origin: tuple[str, int]) -> TcpStream:
-        self.asked.append((host, port))
+    def open_channel(self, target: Endpoint, origin: tuple[str, int]) -> TcpStream:
+        self.asked.append(target)
         self.origins.append(origin)
         return TcpStream(socket.create_connection(self.address))
 
@@ -169,9 +170,9 @@ def echo(sock: socket.socket) -> None:
         sock.sendall(data)
 
 
-def refuse(host: str, port: int, origin: tuple[str, int]) -> TcpStream:
+def refuse(target: Endpoint, origin: tuple[str, int]) -> TcpStream:
     """An `open_channel` behind which nothing listens."""
-    title = f"Nothing answers on {host}:{port} at the server"
+    title = f"Nothing answers on {target} at the server"
     raise ProblemError(Problem(title, "Start it.", Remedy.WAIT))
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -172,3 +174,21 @@ class JupyterServer:
             return "version" in self.request("api")
         except (urllib.error.URLError, OSError):
             return False
+
+
+class JupyterOnSocket(JupyterServer):
+    """The same on a UNIX socket, and on no port."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"--ServerApp.sock={path}")
+        self.port = 8888  # what is never said; any other, beside a socket, is refused
+        self._path = path
+
+    def _is_ready(self) -> bool:
+        assert sys.platform != "win32"
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(10)
+            sock.connect(str(self._path))
+            sock.sendall(b"GET /api HTTP/1.0\r\nHost: localhost\r\n\r\n")
+            return b"200 OK" in sock.recv(4096)
+        return False

@@ -18,8 +18,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from trayconnect.config.endpoints import Endpoint, TcpEndpoint
 from trayconnect.errors import Problem, ProblemError, Remedy
-from trayconnect.ports import Completed
+from trayconnect.ports import Completed, Incoming
 
 Talk = Callable[[socket.socket, threading.Event], None]
 """Serves one connection, until the event at the latest."""
@@ -226,14 +227,26 @@ class LoopbackTunnel:
         self.runs = 0
         self.forbidden: Problem | None = None
 
-    def open_channel(self, host: str, port: int, origin: tuple[str, int]) -> _Stream:
+    def open_channel(self, target: Endpoint, origin: tuple[str, int]) -> _Stream:
         if self.forbidden:
             raise ProblemError(self.forbidden)
         try:
-            return _Stream(socket.create_connection((host, port), timeout=10))
+            assert isinstance(target, TcpEndpoint)
+            return _Stream(socket.create_connection((target.host, target.port), timeout=10))
         except OSError as error:
             problem = Problem("Connect failed", "Start it", Remedy.WAIT, str(error))
             raise ProblemError(problem) from error
+
+    def listen(
+        self,
+        where: Endpoint,
+        on_incoming: Callable[[Incoming], None],
+        on_answer: Callable[[int | Problem], None],
+    ) -> None:
+        on_answer(0)
+
+    def unlisten(self, where: Endpoint) -> None:
+        pass
 
     def execute(self, command: str, stdin: bytes, timeout: float) -> Completed:
         self.runs += 1

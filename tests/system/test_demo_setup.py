@@ -18,6 +18,7 @@ import pytest
 import yaml
 
 from tests.support.tunnel_kit import Kit, until
+from trayconnect.config.endpoints import TcpEndpoint
 from trayconnect.config.model import Server
 from trayconnect.demo.setup import NAME, Demo
 from trayconnect.errors import ProblemError
@@ -69,7 +70,7 @@ def test_the_tunnel_finds_this_jupyter(demo: Demo, tmp_path: Path) -> None:
     running = running_in(demo, tmp_path)
     assert running.token == demo.token
     with kit_for(demo, tmp_path).tunnel(the_server(demo)) as tunnel:
-        stream = tunnel.open_channel(running.host, running.port, ("127.0.0.1", 0))
+        stream = tunnel.open_channel(TcpEndpoint(running.host, running.port), ("127.0.0.1", 0))
         stream.sendall(b"GET /api HTTP/1.0\r\n\r\n")
         assert stream.recv(4096).startswith(b"HTTP/1.1 200 OK")
         stream.close()

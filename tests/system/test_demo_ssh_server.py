@@ -16,6 +16,7 @@ import pytest
 from tests.support.forwarding import Service, echo
 from tests.support.keys import make_key
 from tests.support.tunnel_kit import Kit, User, entry, nothing_left, says
+from trayconnect.config.endpoints import TcpEndpoint
 from trayconnect.config.model import Server
 from trayconnect.demo.ssh_server import HOST, USERNAME, SshServer
 from trayconnect.errors import ProblemError, Remedy
@@ -77,7 +78,7 @@ def test_a_command_ends_with_its_channel(box: Box, tmp_path: Path) -> None:
 def test_forwards_to_loopback(box: Box, host: str) -> None:
     with Service(echo) as service, box.kit.tunnel(box.server) as tunnel:
         port = service._listening.getsockname()[1]
-        stream = tunnel.open_channel(host, port, ("127.0.0.1", 0))
+        stream = tunnel.open_channel(TcpEndpoint(host, port), ("127.0.0.1", 0))
         stream.sendall(b"there and back")
         stream.shutdown_write()
         assert stream.recv(100) == b"there and back"
@@ -88,7 +89,7 @@ def test_forwards_to_loopback(box: Box, host: str) -> None:
 @pytest.mark.parametrize("host", ["192.0.2.1", "example.org", "0.0.0.0", "127.0.0.2"])
 def test_forwards_nowhere_else(box: Box, host: str) -> None:
     with box.kit.tunnel(box.server) as tunnel, pytest.raises(ProblemError, match="forbids"):
-        tunnel.open_channel(host, 80, ("127.0.0.1", 0))
+        tunnel.open_channel(TcpEndpoint(host, 80), ("127.0.0.1", 0))
 
 
 def test_another_key_is_refused(box: Box, tmp_path: Path) -> None:

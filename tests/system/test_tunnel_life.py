@@ -11,12 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from paramiko import Message
 from paramiko.packet import Packetizer
 
 from tests.support.keys import make_key
 from tests.support.proxy import FaultyProxy
 from tests.support.sshd import Sshd
 from tests.support.tunnel_kit import YES, Kit, Losses, User, entry, nothing_left, until
+from trayconnect.config.endpoints import TcpEndpoint
 from trayconnect.config.model import JumpHost, Keepalive, Server
 from trayconnect.errors import ProblemError, Remedy
 from trayconnect.ports import ByteStream
@@ -104,7 +106,7 @@ def read_all(stream: ByteStream) -> bytes:
 def test_stream_carries_half_close(kit: Kit, server: Server) -> None:
     payload = bytes(range(256)) * 8192
     with Echo() as echo, nothing_left(), kit.tunnel(server) as tunnel:
-        stream = tunnel.open_channel("127.0.0.1", echo.port, ORIGIN)
+        stream = tunnel.open_channel(TcpEndpoint("127.0.0.1", echo.port), ORIGIN)
 
         def write() -> None:
             stream.sendall(memoryview(payload))
@@ -122,7 +124,7 @@ def test_stream_carries_half_close(kit: Kit, server: Server) -> None:
 
 def test_close_wakes_a_reader_and_a_writer(kit: Kit, server: Server) -> None:
     with socket.create_server(("127.0.0.1", 0)) as deaf, kit.tunnel(server) as tunnel:
-        stream = tunnel.open_channel("127.0.0.1", deaf.getsockname()[1], ORIGIN)
+        stream = tunnel.open_channel(TcpEndpoint("127.0.0.1", deaf.getsockname()[1]), ORIGIN)
         ended: list[object] = []
 
         def write() -> None:
@@ -152,10 +154,10 @@ def test_a_stalled_stream_does_not_hold_up_another(kit: Kit, server: Server) -> 
         socket.create_server(("127.0.0.1", 0)) as deaf,
         kit.tunnel(server) as tunnel,
     ):
-        stalled = tunnel.open_channel("127.0.0.1", deaf.getsockname()[1], ORIGIN)
+        stalled = tunnel.open_channel(TcpEndpoint("127.0.0.1", deaf.getsockname()[1]), ORIGIN)
         writer = threading.Thread(target=_swallow, args=(stalled,))
         writer.start()
-        stream = tunnel.open_channel("127.0.0.1", echo.port, ORIGIN)
+        stream = tunnel.open_channel(TcpEndpoint("127.0.0.1", echo.port), ORIGIN)
         for _ in range(20):
             stream.sendall(b"ping")
             assert stream.recv(4) == b"ping"
@@ -175,7 +177,7 @@ def test_nothing_listens_there(kit: Kit, server: Server) -> None:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
         with kit.tunnel(server) as tunnel, pytest.raises(ProblemError) as caught:
-            tunnel.open_channel("127.0.0.1", port, ORIGIN)
+            tunnel.open_channel(TcpEndpoint("127.0.0.1", port), ORIGIN)
     assert caught.value.problem.title == f"Nothing answers on 127.0.0.1:{port} at 127.0.0.1"
     assert caught.value.problem.remedy is Remedy.WAIT
 
@@ -187,7 +189,7 @@ def test_forwarding_forbidden(tmp_path: Path, key: Path) -> None:
         kit.trust(sshd.known_hosts_lines())
         server = entry(sshd.port, identity_file=key)
         with kit.tunnel(server) as tunnel, pytest.raises(ProblemError) as caught:
-            tunnel.open_channel("127.0.0.1", 1, ORIGIN)
+            tunnel.open_channel(TcpEndpoint("127.0.0.1", 1), ORIGIN)
     assert "administrator" in caught.value.problem.title
     assert "forbids forwarding" in caught.value.problem.title
     assert caught.value.problem.remedy is Remedy.FIX
@@ -201,7 +203,7 @@ def test_refused_channels_at_once_each_get_their_own_answer(kit: Kit, server: Se
 
         def attempt(port: int) -> None:
             try:
-                tunnel.open_channel("127.0.0.1", port, ORIGIN).close()
+                tunnel.open_channel(TcpEndpoint("127.0.0.1", port), ORIGIN).close()
             except ProblemError as error:
                 outcomes.append(port == shut and str(shut) in error.problem.title)
             else:
@@ -225,7 +227,7 @@ def test_resets_over_and_over_leave_the_tunnel_alive(kit: Kit, server: Server, s
     def hammer(tunnel: SshTunnel, port: int) -> None:
         for _ in range(rounds):
             with contextlib.suppress(ProblemError):
-                stream = tunnel.open_channel("127.0.0.1", port, ORIGIN)
+                stream = tunnel.open_channel(TcpEndpoint("127.0.0.1", port), ORIGIN)
                 with contextlib.suppress(OSError):
                     while True:
                         stream.sendall(b"x" * 20_000)
@@ -252,7 +254,7 @@ def test_rekeying_under_load(kit: Kit, server: Server, monkeypatch: pytest.Monke
         try:
             for number in range(6):
                 payload = bytes([number]) * 200_000
-                stream = tunnel.open_channel("127.0.0.1", port, ORIGIN)
+                stream = tunnel.open_channel(TcpEndpoint("127.0.0.1", port), ORIGIN)
                 writer = threading.Thread(target=stream.sendall, args=(payload,))
                 writer.start()
                 received = b""
@@ -345,7 +347,9 @@ def test_frozen_server_is_noticed_in_time(
         if writing:
             # More than the windows and the socket's buffer take: they block in the transport.
             port = deaf.getsockname()[1]
-            streams = [tunnel.open_channel("127.0.0.1", port, ORIGIN) for _ in range(8)]
+            streams = [
+                tunnel.open_channel(TcpEndpoint("127.0.0.1", port), ORIGIN) for _ in range(8)
+            ]
             writers = [threading.Thread(target=_swallow, args=(stream,)) for stream in streams]
         sshd.freeze()
         frozen = time.monotonic()
@@ -400,13 +404,13 @@ def test_a_healthy_tunnel_stays(kit: Kit, server: Server) -> None:
     with kit.tunnel(_quick(server, 0.05, 100), losses=losses) as tunnel:
         answered: list[float] = []
         transport = tunnel._way.end
-        count = transport.on_reply
+        count = transport._replied
 
-        def replied() -> None:
-            count()
+        def replied(reply: Message | None) -> None:
+            count(reply)
             answered.append(time.monotonic())
 
-        transport.on_reply = replied
+        transport._replied = replied  # type: ignore[assignment, method-assign]
         assert until(lambda: len(answered) > 20)
     assert losses.problems == []
 
@@ -414,7 +418,7 @@ def test_a_healthy_tunnel_stays(kit: Kit, server: Server) -> None:
 def test_using_a_lost_tunnel(kit: Kit, server: Server, sshd: Sshd) -> None:
     losses = Losses()
     with Echo() as echo, kit.tunnel(server, losses=losses) as tunnel:
-        stream = tunnel.open_channel("127.0.0.1", echo.port, ORIGIN)
+        stream = tunnel.open_channel(TcpEndpoint("127.0.0.1", echo.port), ORIGIN)
         sshd.kill_sessions()
         losses.wait()
         with pytest.raises(OSError):
@@ -424,7 +428,7 @@ def test_using_a_lost_tunnel(kit: Kit, server: Server, sshd: Sshd) -> None:
         stream.shutdown_write()
         stream.close()
         for use in (
-            lambda: tunnel.open_channel("127.0.0.1", echo.port, ORIGIN),
+            lambda: tunnel.open_channel(TcpEndpoint("127.0.0.1", echo.port), ORIGIN),
             lambda: tunnel.execute("true", b"", 10),
         ):
             with pytest.raises(ProblemError) as caught:
@@ -440,7 +444,9 @@ def test_close_reports_nothing_and_leaves_nothing(kit: Kit, server: Server) -> N
     losses = Losses()
     with Echo() as echo, nothing_left():
         tunnel = kit.connect(server, losses=losses)
-        streams = [tunnel.open_channel("127.0.0.1", echo.port, ORIGIN) for _ in range(5)]
+        streams = [
+            tunnel.open_channel(TcpEndpoint("127.0.0.1", echo.port), ORIGIN) for _ in range(5)
+        ]
         reader = threading.Thread(target=_read_out, args=(streams[0],))
         reader.start()
         tunnel.close()
@@ -461,7 +467,7 @@ def test_close_of_a_frozen_tunnel_with_blocked_writers(
     with socket.create_server(("127.0.0.1", 0)) as deaf, nothing_left():
         tunnel = kit.connect(server)
         port = deaf.getsockname()[1]
-        streams = [tunnel.open_channel("127.0.0.1", port, ORIGIN) for _ in range(8)]
+        streams = [tunnel.open_channel(TcpEndpoint("127.0.0.1", port), ORIGIN) for _ in range(8)]
         sshd.freeze()
         writers = [threading.Thread(target=_swallow, args=(stream,)) for stream in streams]
         for writer in writers:
@@ -513,7 +519,7 @@ def test_two_jump_hosts(kit: Kit, server: Server, sshd: Sshd, gates: list[Sshd])
     losses = Losses()
     way = _through(server, gates)
     with nothing_left(), Echo() as echo, kit.tunnel(way, user, losses) as tunnel:
-        stream = tunnel.open_channel("127.0.0.1", echo.port, ORIGIN)
+        stream = tunnel.open_channel(TcpEndpoint("127.0.0.1", echo.port), ORIGIN)
         payload = b"x" * 500_000
         writer = threading.Thread(target=stream.sendall, args=(payload,))
         writer.start()

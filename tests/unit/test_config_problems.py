@@ -24,6 +24,7 @@ def server(keys: str) -> str:
     return f"servers:\n  - name: a\n    host: h\n{lines}"
 
 
+NO_PORT = "this forward has no port: add 'port: …', or 'remote_socket: …' for a UNIX socket"
 WRONG_TYPES = [
     (
         "port: 22:30",
@@ -147,11 +148,14 @@ WRONG_TYPES = [
     (
         "forwards: [x]",
         (
-            "4:16: an entry of forwards must be a mapping with keys of its own (name, "
-            "local_port, host, port, open), not 'x'"
+            "4:16: an entry of forwards must be a mapping (name, port, …) or like "
+            "-L 8888:localhost:8888, not 'x'"
         ),
     ),
-    ("forwards: [{name: x}]", "4:16: this forward has no port: add 'port: …'"),
+    (
+        "forwards: [{name: x}]",
+        f"4:16: {NO_PORT}",
+    ),
     (
         "bind_address: localhost",
         (
@@ -351,7 +355,7 @@ servers: [{name: a, host: h}, {name: b, host: h}, {name: c, host: h, keepalive: 
 """
         assert problems(text) == [
             "2:25: interval must be a number, not 'often'",
-            "3:14: this forward has no port: add 'port: …'",
+            f"3:14: {NO_PORT}",
             "4:3: unknown key 'usrname': did you mean 'username'?",
         ]
 

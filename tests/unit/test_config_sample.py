@@ -26,9 +26,17 @@ def test_it_holds_no_server() -> None:
 
 
 def test_uncommented_it_is_a_valid_file() -> None:
-    box, desktop = parse(uncommented(), HERE).servers
+    box, node, desktop = parse(uncommented(), HERE).servers
     assert (box.name, box.host, box.local_port) == ("GPU box", "gpu.example.org", 18888)
-    assert [forward.name for forward in box.forwards] == ["TensorBoard"]
+    assert [forward.name for forward in box.forwards] == [
+        "TensorBoard",
+        "5432 → db.example.org:5432",
+        "localhost:9000 ← 9000",
+        "SOCKS 1080",
+        "Docker",
+        "Hook",
+    ]
+    assert node.jupyter.socket == "/run/user/1000/lab.sock"
     assert desktop.url == "http://192.168.1.20:8888/"
 
 
@@ -39,7 +47,7 @@ def test_it_shows_every_key(model: type[Frozen]) -> None:
 
 
 def test_the_values_shown_are_the_defaults() -> None:
-    (box, _) = parse(uncommented(), HERE).servers
+    (box, *_) = parse(uncommented(), HERE).servers
     plain = Server(name="x", host="h", local_port=2000)
     for field in ("port", "jupyter", "bind_address", "hold_seconds", "connect_timeout"):
         assert getattr(box, field) == getattr(plain, field)

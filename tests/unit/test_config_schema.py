@@ -10,6 +10,7 @@ from jsonschema import Draft202012Validator
 
 from tests.unit.test_config_sample import uncommented
 from tests.unit.test_config_yaml_file import DESIGN
+from trayconnect.config.forward_syntax import Kind
 from trayconnect.config.model import Auth, Forward, Frozen, Jupyter, Keepalive, Server
 from trayconnect.config.sample import SAMPLE
 from trayconnect.config.schema import json_schema
@@ -38,6 +39,14 @@ GOOD = [
     "servers: [{name: a, host: '2001:db8::1', jump_hosts: ['[::1]:22', a, a@b, a@b:2]}]",
     "servers: [{name: a, host: h, jupyter: {port: 8888}}]",
     "servers: [{name: a, host: h, auth: {password: keyring}}]",
+    "servers: [{name: a, host: h, jupyter: {socket: /run/lab.sock}}]",
+    "servers: [{name: a, host: h, forwards: [-L 5000:h:80, L 5001:h:80, '-R 0:[::1]:80', -D1080]}]",
+    "servers: [{name: a, host: h, forwards: [LocalForward 5000 h:80, remoteforward=0 h:80]}]",
+    "servers: [{name: a, host: h, forwards: [{local: '/x:/y'}, {dynamic: 1080}]}]",
+    "servers: [{name: a, host: h, forwards: [{name: x, remote: '5000:/y'}]}]",
+    "servers: [{name: a, host: h, forwards: [{name: x, local_socket: ~/s, remote_socket: /s}]}]",
+    "servers: [{name: a, host: h, forwards: [{name: x, kind: dynamic, bind_address: '*'}]}]",
+    "servers: [{name: a, host: h, forwards: [{name: x, kind: remote, remote_port: 0, port: 1}]}]",
     "servers: [{name: a}]\ndefaults: {host: h}",
     "servers: [{name: a, url: 'https://[::1]:8888/x?y#z', open_browser: false}]",
     "defaults: {keepalive: {interval: 0.5}, forwards: [{name: x, port: 1}]}",
@@ -70,6 +79,20 @@ BAD = [
     "servers: [{name: a, host: h, jupyter: {path: lab}}]",
     "servers: [{name: a, host: h, forwards: [{name: x}]}]",
     "servers: [{name: a, host: h, keepalive: {interval: 0}}]",
+    "servers: [{name: a, host: h, jupyter: {socket: lab.sock}}]",
+    "servers: [{name: a, host: h, jupyter: {socket: /lab.sock, port: 8888}}]",
+    "servers: [{name: a, host: h, forwards: ['5000:h:80']}]",
+    "servers: [{name: a, host: h, forwards: [{local: 5000}]}]",
+    "servers: [{name: a, host: h, forwards: [{local: '5000:h:80', port: 80}]}]",
+    "servers: [{name: a, host: h, forwards: [{local: '5000:h:80', dynamic: 1080}]}]",
+    "servers: [{name: a, host: h, forwards: [{remote: '5000:h:80', open: true}]}]",
+    "servers: [{name: a, host: h, forwards: [{name: x, kind: tcp, port: 1}]}]",
+    "servers: [{name: a, host: h, forwards: [{name: x, kind: dynamic, port: 1}]}]",
+    "servers: [{name: a, host: h, forwards: [{name: x, kind: remote, port: 1}]}]",
+    "servers: [{name: a, host: h, forwards: [{name: x, port: 1, remote_socket: /s}]}]",
+    "servers: [{name: a, host: h, forwards: [{name: x, remote_socket: s}]}]",
+    "servers: [{name: a, host: h, forwards: [{name: x, remote_socket: /s, host: h}]}]",
+    "servers: [{name: a, host: h, forwards: [{name: x, local_socket: /s, port: 1, open: true}]}]",
     "defaults: {name: a}",
     "defaults: {local_port: 2000}",
     "defaults: {url: 'http://h'}",
@@ -95,7 +118,8 @@ def test_every_key_is_described(model: type[Frozen]) -> None:
     definitions = json_schema()["$defs"]
     assert isinstance(definitions, dict)
     properties = definitions[model.__name__]["properties"]
-    assert set(properties) == set(model.model_fields)
+    words = set(Kind) if model is Forward else set()
+    assert set(properties) == set(model.model_fields) | words
     for name, value in properties.items():
         described = value.get("description") or definitions[value["$ref"].split("/")[-1]]
         assert described, name

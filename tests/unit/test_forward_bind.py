@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.support.forwarding import free_port
 from trayconnect.errors import Problem, ProblemError, Remedy
 from trayconnect.forward import bind as module
-from trayconnect.forward.bind import bind, is_loopback
+from trayconnect.forward.bind import bind_tcp, is_local
 from trayconnect.forward.port_owner import (
     Owner,
     Row,
@@ -28,30 +28,30 @@ from trayconnect.forward.port_owner import (
     [("127.0.0.1", True), ("127.9.9.9", True), ("::1", True), ("localhost", True), ("::", False)],
 )
 def test_an_address_is_bound(address: str, loopback: bool) -> None:
-    with bind(address, free_port(), "box") as listening:
-        assert is_loopback(listening) is loopback
+    with bind_tcp(address, free_port(), "box") as listening:
+        assert is_local(listening) is loopback
         assert not listening.getblocking()
 
 
 def test_the_wildcard_is_no_loopback() -> None:
-    with bind("0.0.0.0", free_port("0.0.0.0"), "box") as listening:
-        assert not is_loopback(listening)
+    with bind_tcp("0.0.0.0", free_port("0.0.0.0"), "box") as listening:
+        assert not is_local(listening)
 
 
 def test_a_port_in_time_wait_is_no_obstacle() -> None:
     port = free_port()
-    with bind("127.0.0.1", port, "box") as listening:
+    with bind_tcp("127.0.0.1", port, "box") as listening:
         client = socket.create_connection(("127.0.0.1", port))
         listening.setblocking(True)
         accepted, _ = listening.accept()
         accepted.close()  # first, so that TIME_WAIT is on this side
         client.close()
-    bind("127.0.0.1", port, "box").close()
+    bind_tcp("127.0.0.1", port, "box").close()
 
 
 def problem_of(address: str, port: int) -> Problem:
     with pytest.raises(ProblemError) as caught:
-        bind(address, port, "GPU box")
+        bind_tcp(address, port, "GPU box")
     assert caught.value.problem.remedy is Remedy.FIX
     assert isinstance(caught.value.__cause__, (OSError, UnicodeError))
     return caught.value.problem

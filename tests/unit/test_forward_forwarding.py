@@ -27,6 +27,7 @@ from tests.support.forwarding import (
     refuse,
     was_reset,
 )
+from trayconnect.config.endpoints import Endpoint, TcpEndpoint
 from trayconnect.config.model import Server
 from trayconnect.errors import Problem, ProblemError
 from trayconnect.forward.client import Client, set_reset_on_close
@@ -79,7 +80,7 @@ def test_each_port_leads_to_its_own_target(service: Service) -> None:
         with dial(server) as first, dial(server, server.forwards[0].local_port) as second:
             assert answers(first)
             assert answers(second)
-            assert sorted(service.asked) == [("far", 8888), ("inner", 6006)]
+            assert set(service.asked) == {TcpEndpoint("far", 8888), TcpEndpoint("inner", 6006)}
             assert set(service.origins) == {first.getsockname(), second.getsockname()}
 
 
@@ -97,7 +98,7 @@ def test_a_direct_connection_has_no_ports() -> None:
     server = a_server(host=None, url="http://127.0.0.1:1/")
     with listening(server) as forwarding:
         forwarding.attach(refuse)
-        forwarding.set_target("far", 1)
+        forwarding.set_target(TcpEndpoint("far", 1))
         forwarding.detach()
         assert forwarding.traffic() == Traffic(0, 0, 0, 0)
         with pytest.raises(ConnectionRefusedError):
@@ -207,13 +208,13 @@ def test_an_unknown_jupyter_port_holds_until_it_is_found(service: Service) -> No
         with dial(server) as client, dial(server, server.forwards[0].local_port) as other:
             held(forwarding, 1)
             assert answers(other)
-            forwarding.set_target("inner", 8890)
+            forwarding.set_target(TcpEndpoint("inner", 8890))
             assert answers(client)
-            assert service.asked == [("localhost", 6006), ("inner", 8890)]
-            forwarding.set_target("inner", 8891)
+            assert service.asked == [TcpEndpoint("localhost", 6006), TcpEndpoint("inner", 8890)]
+            forwarding.set_target(TcpEndpoint("inner", 8891))
             with dial(server) as later:
                 assert answers(later)
-            assert service.asked[-1] == ("inner", 8891)
+            assert service.asked[-1] == TcpEndpoint("inner", 8891)
 
 
 # --- tunnels come and go ------------------------------------------------------------------------
@@ -261,12 +262,12 @@ def test_one_whose_tunnel_went_before_its_channel_came_waits_for_the_next(
     refusals: list[Problem] = []
     server = a_server()
 
-    def slow(host: str, port: int, origin: tuple[str, int]) -> TcpStream:
+    def slow(target: Endpoint, origin: tuple[str, int]) -> TcpStream:
         asked.set()
         assert answer.wait(LIMIT)
         if outcome == "failed":
-            return refuse(host, port, origin)
-        return service.open_channel(host, port, origin)
+            return refuse(target, origin)
+        return service.open_channel(target, origin)
 
     with listening(server, on_refused=refusals.append) as forwarding, dial(server) as client:
         client.sendall(b"hello")
@@ -284,10 +285,10 @@ def test_one_given_back_still_has_its_deadline() -> None:
     asked, answer = threading.Event(), threading.Event()
     server = a_server(hold_seconds=0.1)
 
-    def slow(host: str, port: int, origin: tuple[str, int]) -> TcpStream:
+    def slow(target: Endpoint, origin: tuple[str, int]) -> TcpStream:
         asked.set()
         assert answer.wait(LIMIT)
-        return refuse(host, port, origin)
+        return refuse(target, origin)
 
     with listening(server) as forwarding:
         forwarding.attach(slow)
@@ -310,8 +311,8 @@ def test_a_refused_channel_resets_the_client_and_tells_why() -> None:
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_bug_behind_it_does_not_leave_the_client_waiting(service: Service) -> None:
-    def buggy(host: str, port: int, origin: tuple[str, int]) -> TcpStream:
-        raise KeyError(host)
+    def buggy(target: Endpoint, origin: tuple[str, int]) -> TcpStream:
+        raise KeyError(target)
 
     server = a_server()
     with listening(server) as forwarding:
@@ -329,11 +330,11 @@ def test_a_stalled_connection_holds_up_no_other(service: Service) -> None:
     asked, answer = threading.Event(), threading.Event()
     server = a_server()
 
-    def stalls_first(host: str, port: int, origin: tuple[str, int]) -> TcpStream:
+    def stalls_first(target: Endpoint, origin: tuple[str, int]) -> TcpStream:
         if not asked.is_set():
             asked.set()
             assert answer.wait(LIMIT)
-        return service.open_channel(host, port, origin)
+        return service.open_channel(target, origin)
 
     with listening(server) as forwarding:
         forwarding.attach(stalls_first)
@@ -384,10 +385,10 @@ def test_close_waits_for_a_channel_that_is_being_opened(service: Service) -> Non
     asked, answer = threading.Event(), threading.Event()
     server = a_server()
 
-    def slow(host: str, port: int, origin: tuple[str, int]) -> TcpStream:
+    def slow(target: Endpoint, origin: tuple[str, int]) -> TcpStream:
         asked.set()
         assert answer.wait(LIMIT)
-        return service.open_channel(host, port, origin)
+        return service.open_channel(target, origin)
 
     forwarding = listen(server)
     forwarding.attach(slow)

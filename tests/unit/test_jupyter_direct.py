@@ -10,6 +10,7 @@ import pytest
 from tests.support.jupyter_peers import Peer, Talk, hang_up, say, self_signed, silent, web
 from tests.support.servers import make_server
 from trayconnect.cancel import Cancel
+from trayconnect.config.endpoints import TcpEndpoint
 from trayconnect.errors import Cancelled, Problem, ProblemError, Remedy
 from trayconnect.jupyter.direct import DirectConnector, look_direct
 from trayconnect.ports import Answer, Connector, Question, Reached, Tunnel
@@ -43,7 +44,7 @@ def test_it_answers() -> None:
     assert tunnel.latency is not None
     tunnel.check()
     with pytest.raises(ProblemError, match="without SSH"):
-        tunnel.open_channel("localhost", 1, ("127.0.0.1", 0))
+        tunnel.open_channel(TcpEndpoint("localhost", 1), ("127.0.0.1", 0))
     with pytest.raises(ProblemError, match="without SSH"):
         tunnel.execute("true", b"", 1.0)
     tunnel.close()

@@ -20,6 +20,7 @@ from tests.support.jupyter_peers import (
 )
 from tests.support.servers import make_server
 from trayconnect.cancel import Cancel
+from trayconnect.config.endpoints import Endpoint, TcpEndpoint
 from trayconnect.errors import Cancelled, Problem, ProblemError
 from trayconnect.jupyter import examine
 from trayconnect.jupyter.examine import Examiner
@@ -37,7 +38,7 @@ class Box:
     def __init__(self, peer: Peer, **jupyter: Any) -> None:
         self.running: list[dict[str, object]] = []
         self.fault: Problem | None = None
-        self.targets: list[tuple[str, int]] = []
+        self.targets: list[Endpoint] = []
         self.tunnel = LoopbackTunnel(self._find)
         self.server = make_server(local_port=peer.port, jupyter=jupyter)
         self._examiner = Examiner()
@@ -48,8 +49,8 @@ class Box:
         return find_output(*self.running)
 
     def examine(self, cancel: Cancel | None = None) -> Health:
-        def set_target(host: str, port: int) -> None:
-            self.targets.append((host, port))
+        def set_target(target: Endpoint) -> None:
+            self.targets.append(target)
 
         return self._examiner(self.server, self.tunnel, set_target, cancel or Cancel())
 
@@ -86,7 +87,7 @@ def test_found_and_logged_in(jupyter: Peer) -> None:
     box.running = [info(38001), info(38002, pid=8)]
     url = f"http://127.0.0.1:{jupyter.port}/lab"
     assert box.examine() == Health(Reached.LOGGED_IN, Page(url, TOKEN))
-    assert set(box.targets) == {("127.0.0.1", 38001)}
+    assert set(box.targets) == {TcpEndpoint("127.0.0.1", 38001)}
 
 
 def test_one_search_a_tunnel(jupyter: Peer) -> None:
@@ -105,7 +106,7 @@ def test_none_found_means_8888(jupyter: Peer) -> None:
     for _ in range(3):
         health = box.examine()
         assert health == Health(Reached.JUPYTER, Page(f"http://127.0.0.1:{jupyter.port}/lab"))
-    assert set(box.targets) == {("localhost", 8888)}
+    assert set(box.targets) == {TcpEndpoint("localhost", 8888)}
     # Once at first, and once because something began to answer: it may have been late.
     assert box.tunnel.runs == 2
 
@@ -119,20 +120,20 @@ def test_a_fixed_port_gets_its_token_too(jupyter: Peer) -> None:
     assert health == Health(
         Reached.LOGGED_IN, Page(f"http://127.0.0.1:{peer.port}/jup/tree", TOKEN)
     )
-    assert set(box.targets) == {("127.0.0.1", 9000)}
+    assert set(box.targets) == {TcpEndpoint("127.0.0.1", 9000)}
 
 
 def test_a_fixed_port_stays(jupyter: Peer) -> None:
     box = Box(jupyter, port=9000)
     box.running = [info(38001)]
     assert box.examine().reached is Reached.JUPYTER
-    assert set(box.targets) == {("localhost", 9000)}
+    assert set(box.targets) == {TcpEndpoint("localhost", 9000)}
 
 
 def test_another_host_is_not_searched(jupyter: Peer) -> None:
     box = Box(jupyter, host="node7")
     assert box.examine().reached is Reached.JUPYTER
-    assert (box.targets, box.tunnel.runs) == ([("node7", 8888)], 0)
+    assert (box.targets, box.tunnel.runs) == ([TcpEndpoint("node7", 8888)], 0)
 
 
 def test_the_base_of_the_path_is_asked() -> None:
@@ -147,7 +148,7 @@ def test_a_server_that_forbids_commands(jupyter: Peer) -> None:
     box = Box(jupyter)
     box.fault = Problem("The server runs no commands", "")
     assert box.examine().reached is Reached.JUPYTER
-    assert set(box.targets) == {("localhost", 8888)}
+    assert set(box.targets) == {TcpEndpoint("localhost", 8888)}
 
 
 @pytest.mark.usefixtures("always_search")
@@ -183,7 +184,7 @@ def test_restarted_with_another_token_and_port(jupyter: Peer) -> None:
     assert "token" in health.problem.title
     box.running = [info(38002, pid=9)]
     assert box.examine().reached is Reached.LOGGED_IN
-    assert box.targets[-1] == ("127.0.0.1", 38002)
+    assert box.targets[-1] == TcpEndpoint("127.0.0.1", 38002)
 
 
 def test_searching_takes_a_small_share_of_the_time(

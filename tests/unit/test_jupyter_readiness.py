@@ -22,6 +22,7 @@ from tests.support.jupyter_peers import (
     web,
 )
 from trayconnect.cancel import Cancel
+from trayconnect.config.endpoints import Endpoint
 from trayconnect.errors import Cancelled, Problem, Remedy
 from trayconnect.jupyter.probe import Response
 from trayconnect.jupyter.readiness import Look, Target, is_jupyter, look
@@ -203,10 +204,10 @@ def test_https_behind_a_polite_web_server(tmp_path: Path) -> None:
 def test_cancel_leaves_a_channel_that_does_not_open() -> None:
     cancel, release = Cancel(), threading.Event()
 
-    def stuck(host: str, port: int, origin: tuple[str, int]) -> ByteStream:
+    def stuck(target: Endpoint, origin: tuple[str, int]) -> ByteStream:
         cancel.set()
         release.wait(LONG)
-        return LoopbackTunnel().open_channel(host, port, origin)
+        return LoopbackTunnel().open_channel(target, origin)
 
     with Peer(hang_up) as peer:
         aim = Target("127.0.0.1", peer.port)

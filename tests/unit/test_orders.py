@@ -238,13 +238,25 @@ def test_the_status_has_the_promised_keys_and_no_token(desk: Desk) -> None:
     gpu, lab = status["servers"]
     assert list(gpu) == [
         "name", "state", "reached", "url", "local_port", "since", "problem", "attempt",
-        "latency_ms",
+        "latency_ms", "forwards",
     ]  # fmt: skip
     assert (gpu["reached"], gpu["url"], gpu["latency_ms"]) == (
         "logged_in",
         "http://127.0.0.1:18888/lab",
         2.0,
     )
+    assert gpu["forwards"] == [
+        {
+            "name": "TensorBoard",
+            "kind": "local",
+            "listens": "localhost:6006",
+            "leads_to": "localhost:6006",
+            "address": "http://127.0.0.1:6006/",
+            "url": "http://127.0.0.1:6006/",
+            "up": True,
+            "problem": None,
+        }
+    ]
     assert (lab["state"], lab["reached"], lab["url"]) == ("off", None, None)
     assert "s3cr3t" not in repr(status)
 
@@ -254,6 +266,15 @@ def test_the_status_reads_as_a_table() -> None:
     problem = {"title": "Jupyter is silent", "advice": "Start it"}
     lines = to_lines({"servers": [server | {"problem": problem}]})
     assert lines == ["GPU box  up (ssh)", "           Jupyter is silent. Start it"]
+    forward = {"name": "Hook", "listens": "gate:9000", "leads_to": "localhost:3000", "up": True}
+    refused = forward | {"up": False, "problem": {"title": "Refused", "advice": "Ask"}}
+    forwards = [forward | {"problem": None}, refused]
+    lines = to_lines({"servers": [server | {"problem": None, "forwards": forwards}]})
+    assert lines[1:] == [
+        "    Hook: gate:9000 → localhost:3000",
+        "    Hook: gate:9000 → localhost:3000 (not up)",
+        "        Refused. Ask",
+    ]
     assert to_lines({"servers": []})[0].startswith("No servers yet")
 
 
@@ -300,3 +321,15 @@ def test_how_the_icon_is_shown_is_told(desk: Desk) -> None:
         "host": "xfce4-panel",
         "shown": True,
     }
+
+
+def test_a_forward_without_a_page_has_an_address_all_the_same(desk: Desk) -> None:
+    server = make_server(forwards=[{"name": "proxy", "kind": "dynamic", "local_port": 1080}])
+    desk.config = Config(servers=(server,))
+    desk.run.manager.apply(desk.config)
+    with pytest.raises(ProblemError, match="has no page to open"):
+        desk.orders.open("GPU box", "proxy")
+    with pytest.raises(ProblemError, match="has no forward “other”"):
+        desk.orders.copy_forward("GPU box", "other")
+    desk.orders.copy_forward("GPU box", "proxy")
+    assert desk.copied == ["socks5h://127.0.0.1:1080"]

@@ -35,6 +35,7 @@ from trayconnect.session.events import (
     HealthChanged,
     Lost,
     NetworkChanged,
+    RemoteAnswered,
     Restart,
     RetryDue,
     Start,
@@ -498,3 +499,13 @@ def test_a_wait_is_between_its_bounds(failures: int, chance: float) -> None:
     wait = backoff.delay(failures, chance)
     assert backoff.FIRST <= wait <= backoff.LONGEST
     assert wait <= max(1.0, 2.0 ** min(failures - 1, 10))
+
+
+def test_what_the_server_says_to_remote_forwards_is_kept_while_up() -> None:
+    session, effects = run(*UP, RemoteAnswered(1, "hook", REFUSED), RemoteAnswered(1, "any", 9000))
+    assert session.remote == (("hook", REFUSED), ("any", 9000))
+    assert (session.state, session.problem, effects) == (State.UP, None, [])
+    session, _ = run(RemoteAnswered(1, "hook", 9001), session=session)
+    assert session.remote == (("hook", 9001), ("any", 9000))
+    late, _ = run(Lost(1, DOWN), RemoteAnswered(1, "any", 9000), session=session)
+    assert late.remote == ()

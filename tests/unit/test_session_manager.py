@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from tests.support.forwarding import eventually
 from tests.support.servers import make_server
 from trayconnect.cancel import Cancel
+from trayconnect.config.endpoints import Endpoint, TcpEndpoint
 from trayconnect.config.model import Config, Server
 from trayconnect.errors import Problem, ProblemError, Remedy
 from trayconnect.ports import (
@@ -19,6 +21,7 @@ from trayconnect.ports import (
     ByteStream,
     Completed,
     Health,
+    Incoming,
     Notice,
     OpenChannel,
     Page,
@@ -63,10 +66,26 @@ class FakeTunnel:
     latency: float | None = 0.002
     closed: bool = False
     checks: int = 0
+    refused: dict[Endpoint, Problem] = field(default_factory=dict)
+    asked: list[Endpoint] = field(default_factory=list)
+    incoming: dict[Endpoint, Callable[[Incoming], None]] = field(default_factory=dict)
     may_close: threading.Event = field(default_factory=threading.Event)
 
-    def open_channel(self, host: str, port: int, origin: tuple[str, int]) -> ByteStream:
+    def open_channel(self, target: Endpoint, origin: tuple[str, int]) -> ByteStream:
         raise ProblemError(DOWN)
+
+    def listen(
+        self,
+        where: Endpoint,
+        on_incoming: Callable[[Incoming], None],
+        on_answer: Callable[[int | Problem], None],
+    ) -> None:
+        self.asked.append(where)
+        self.incoming[where] = on_incoming
+        on_answer(self.refused.get(where, 9000))
+
+    def unlisten(self, where: Endpoint) -> None:
+        del self.incoming[where]
 
     def execute(self, command: str, stdin: bytes, timeout: float) -> Completed:
         return Completed(0, b"", b"")
@@ -84,11 +103,14 @@ class FakeForwarding:
     server: Server
     log: list[str]
 
-    def set_target(self, host: str, port: int) -> None:
-        self.log.append(f"target {host}:{port}")
+    def set_target(self, target: Endpoint) -> None:
+        self.log.append(f"target {target}")
 
     def attach(self, open_channel: OpenChannel) -> None:
         self.log.append("attach")
+
+    def take(self, incoming: Incoming, target: Endpoint) -> None:
+        self.log.append(f"take {incoming.origin} to {target}")
 
     def detach(self) -> None:
         self.log.append("detach")
@@ -112,6 +134,8 @@ class World:
     told: threading.Condition = field(default_factory=threading.Condition)
     withdrawn: list[str] = field(default_factory=list)
     forgotten: list[str] = field(default_factory=list)
+    refused: dict[Endpoint, Problem] = field(default_factory=dict)
+    """What no server listens on."""
     health: Health = READY
     port_taken: Problem | None = None
     answer: Answer | None = None
@@ -144,7 +168,9 @@ class World:
             ask(QUESTION)
         cancel.check()
         typed = outcome == "ask"
-        tunnel = FakeTunnel(server, on_lost, typed_login=typed, may_close=self.may_close)
+        tunnel = FakeTunnel(
+            server, on_lost, typed_login=typed, may_close=self.may_close, refused=self.refused
+        )
         self.tunnels.append(tunnel)
         return tunnel
 
@@ -165,7 +191,7 @@ class World:
         self,
         server: Server,
         tunnel: Tunnel,
-        set_target: Callable[[str, int], None],
+        set_target: Callable[[Endpoint], None],
         cancel: Cancel,
     ) -> Health:
         self.looks += 1
@@ -518,3 +544,59 @@ def test_many_refused_connections_cause_one_look(run: Run) -> None:
     run.manager.disconnect("GPU box")
     run.until_state(State.OFF)
     assert world.looks - before <= 3
+
+
+# --- remote forwards ----------------------------------------------------------------------------
+
+HOOK = TcpEndpoint("localhost", 9000)
+HOOK_ENTRY = {"name": "hook", "kind": "remote", "remote_port": 9000, "port": 3000}
+NO_PORT = Problem("gpu refused to listen on port 9000", "Another program may hold it")
+
+
+class Knock:
+    """An `Incoming`."""
+
+    origin = "198.51.100.7:1234"
+
+    def accept(self) -> ByteStream:
+        raise AssertionError("that is the forwarding's")
+
+    def refuse(self, reason: str, *, busy: bool = False) -> None:
+        raise AssertionError("that is the forwarding's")
+
+
+def test_remote_forwards_are_asked_for_with_each_tunnel(run: Run) -> None:
+    run.manager.apply(Config(servers=(make_server(forwards=[HOOK_ENTRY]),)))
+    run.manager.connect("GPU box")
+    now = run.until("GPU box", lambda s: any(forward.is_up for forward in s.forwards))
+    assert (now.state, now.forwards[0].problem) == (State.UP, None)
+    run.world.tunnels[0].incoming[HOOK](Knock())
+    assert run.world.log[-1] == "take 198.51.100.7:1234 to localhost:3000"
+    run.world.tunnels[0].on_lost(LOST)
+    waiting = run.until_state(State.WAITING)
+    assert not waiting.forwards[0].is_up
+    run.manager.woke()
+    run.until("GPU box", lambda s: s.forwards[0].is_up)
+    assert set(run.world.tunnels[1].incoming) == {HOOK}
+
+
+def test_a_refused_one_is_told_of_and_asked_for_again_after_a_while(run: Run) -> None:
+    run.world.refused[HOOK] = NO_PORT
+    run.manager.apply(Config(servers=(make_server(forwards=[HOOK_ENTRY]),)))
+    run.manager.connect("GPU box")
+    now = run.until("GPU box", lambda s: s.is_ready and s.problem is not None)
+    assert now.problem == now.forwards[0].problem == NO_PORT
+    looks = run.world.looks
+    for number in (1, 2):  # a second look begins when all of the first is done
+        run.manager.woke()
+        eventually(lambda: run.world.looks >= looks + number, "a look")  # noqa: B023
+    del run.world.refused[HOOK]
+    assert run.world.tunnels[0].asked == [HOOK]
+    runner = run.manager._managed["GPU box"].runner
+    assert runner is not None
+    assert runner._live is not None
+    runner._live.next_ask = 0.0
+    run.manager.woke()
+    now = run.until("GPU box", lambda s: s.forwards[0].is_up)
+    assert now.problem is None
+    assert run.world.tunnels[0].asked == [HOOK, HOOK]

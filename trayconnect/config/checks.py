@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from trayconnect.config.defaults import DIRECT_KEYS
+from trayconnect.config.forward_shape import SHAPES, faults
+from trayconnect.config.forward_syntax import Kind
 from trayconnect.config.model import Server
 from trayconnect.config.names import name_key
 from trayconnect.config.problems import Mark, Report
@@ -15,8 +17,11 @@ from trayconnect.config.yaml_tree import Mapping, Scalar, Sequence
 _TUNNEL_KEYS = frozenset(Server.model_fields) - DIRECT_KEYS
 
 
-class _PortUse(NamedTuple):
-    port: int
+class _Use(NamedTuple):
+    """Of a port, or of a socket's path."""
+
+    key: str
+    value: int | str
     mark: Mark
     owner: str
 
@@ -26,9 +31,33 @@ def check_servers(servers: Iterable[Mapping], report: Report) -> None:
     known = list(servers)
     for server in known:
         _check_kind(server, report)
-        _check_names(_forwards(server), report)
+        _check_jupyter(server, report)
+        check_forwards(server, report)
     _check_names(known, report)
-    _check_ports(known, report)
+    _check_uses(_uses_here(known), report)
+
+
+def check_forwards(server: Mapping, report: Report) -> None:
+    """Report what is wrong with the forwards of one server, or of the defaults."""
+    forwards = _forwards(server)
+    _check_names(forwards, report)
+    for forward in forwards:
+        kind = _kind(forward)
+        for fault in faults(kind, forward.entries) if kind else ():
+            mark = forward.entries[fault.key].mark if fault.key else forward.mark
+            report.add(mark, fault.message)
+    _check_uses(_uses_there(forwards), report)
+
+
+def _check_jupyter(server: Mapping, report: Report) -> None:
+    jupyter = server.get("jupyter")
+    if isinstance(jupyter, Mapping) and "socket" in jupyter.entries:
+        for key in ("host", "port"):
+            if key in jupyter.entries:
+                report.add(
+                    jupyter.entries[key].mark,
+                    f"'{key}' has no meaning beside 'socket': remove one of them",
+                )
 
 
 def _check_kind(server: Mapping, report: Report) -> None:
@@ -74,32 +103,51 @@ def _used_twice(name: Scalar, earlier: Scalar) -> str:
     )
 
 
-def _check_ports(servers: Iterable[Mapping], report: Report) -> None:
-    first: dict[int, _PortUse] = {}
-    for use in _ports(servers):
-        earlier = first.setdefault(use.port, use)
+def _check_uses(uses: Iterable[_Use], report: Report) -> None:
+    first: dict[tuple[str, int | str], _Use] = {}
+    for use in uses:
+        earlier = first.setdefault((use.key, use.value), use)
         if earlier is use:
             continue
         if earlier.mark == use.mark:
             words = f"would be that of both {earlier.owner} and {use.owner}: leave it out here"
         else:
             words = f"is that of {earlier.owner} already, in line {earlier.mark.line}"
-        report.add(use.mark, f"local_port {use.port} {words}")
+        report.add(use.mark, f"{use.key} {use.value} {words}")
 
 
-def _ports(servers: Iterable[Mapping]) -> Iterator[_PortUse]:
+def _uses_here(servers: Iterable[Mapping]) -> Iterator[_Use]:
     for server in servers:
         owner = f"the server {_name(server)}"
-        yield from _port(server, owner)
+        yield from _use(server, "local_port", owner)
         for forward in _forwards(server):
-            yield from _port(forward, f"the forward {_name(forward)} of {owner}")
+            if _kind(forward) is not Kind.REMOTE:
+                for key in SHAPES[Kind.LOCAL].listens:
+                    yield from _use(forward, key, f"the forward {_name(forward)} of {owner}")
 
 
-def _port(entry: Mapping, owner: str) -> Iterator[_PortUse]:
-    port = entry.get("local_port")
-    number = port.data() if isinstance(port, Scalar) else None
-    if port is not None and isinstance(number, int) and not isinstance(number, bool):
-        yield _PortUse(number, port.mark, owner)
+def _uses_there(forwards: Iterable[Mapping]) -> Iterator[_Use]:
+    for forward in forwards:
+        if _kind(forward) is Kind.REMOTE:
+            for key in SHAPES[Kind.REMOTE].listens:
+                yield from _use(forward, key, f"the forward {_name(forward)}")
+
+
+def _use(entry: Mapping, key: str, owner: str) -> Iterator[_Use]:
+    node = entry.get(key)
+    value = node.data() if isinstance(node, Scalar) else None
+    # A server may choose several ports, for which the file says 0.
+    if node is not None and isinstance(value, int | str) and value and value is not True:
+        yield _Use(key, value, node.mark, owner)
+
+
+def _kind(forward: Mapping) -> Kind | None:
+    """None: what stands there is no kind, of which the type check tells."""
+    node = forward.get("kind")
+    if node is None:
+        return Kind.LOCAL
+    known = {kind.value: kind for kind in Kind}
+    return known.get(node.text) if isinstance(node, Scalar) else None
 
 
 def _forwards(server: Mapping) -> list[Mapping]:

@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Collection, Iterable
 from typing import Any
 
+from trayconnect.config.forward_syntax import Kind
 from trayconnect.config.names import name_key
 
 FIRST, LAST = 20_000, 29_999
@@ -78,7 +79,7 @@ def fill(servers: Iterable[Any]) -> None:
         wanted += [
             (f"{own}\n{name_key(str(forward.get('name', '')))}", forward)
             for forward in (forwards if isinstance(forwards, list) else ())
-            if isinstance(forward, dict)
+            if isinstance(forward, dict) and _listens_on_a_port_here(forward)
         ]
     for _, entry in wanted:
         if isinstance(entry.get("local_port"), int):
@@ -87,6 +88,10 @@ def fill(servers: Iterable[Any]) -> None:
     ports = derive((key for key, _ in missing), taken)
     for key, entry in missing:
         entry["local_port"] = ports[key]
+
+
+def _listens_on_a_port_here(forward: dict[str, Any]) -> bool:
+    return forward.get("kind") != Kind.REMOTE and "local_socket" not in forward
 
 
 def _candidate(key: str, attempt: int) -> int:

@@ -5,51 +5,30 @@ The descriptions are what editors show; see `schema`.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    Strict,
-    WithJsonSchema,
-)
+from pydantic import BeforeValidator, Field, Strict, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from trayconnect.config import values
+from trayconnect.config.forwards import Forward
+from trayconnect.config.types import (
+    BindAddress,
+    Flag,
+    Frozen,
+    HostName,
+    LocalPort,
+    Name,
+    PagePath,
+    Port,
+    RemoteSocket,
+    Seconds,
+    Url,
+    UserName,
+    UserPath,
+)
 
-Port = Annotated[int, Strict(), Field(ge=1, le=65535)]
-LocalPort = Annotated[
-    Port, AfterValidator(values.local_port), Field(json_schema_extra={"minimum": 1024})
-]
-Flag = Annotated[bool, Strict()]
-Seconds = Annotated[float, Strict(), Field(gt=0, le=86_400)]
-UserPath = Annotated[Path, BeforeValidator(values.user_path)]
-Name = Annotated[str, Field(min_length=1, max_length=80), AfterValidator(values.printable)]
-UserName = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(values.printable)]
-HostName = Annotated[
-    str,
-    Field(min_length=1, max_length=255, json_schema_extra={"pattern": values.HOST_PATTERN}),
-    AfterValidator(values.host_name),
-]
-BindAddress = Annotated[str, AfterValidator(values.bind_address)]
-PagePath = Annotated[
-    str,
-    Field(max_length=2000, json_schema_extra={"pattern": values.PATH_PATTERN}),
-    AfterValidator(values.page_path),
-]
-Url = Annotated[
-    str,
-    Field(max_length=2000, json_schema_extra={"pattern": values.URL_PATTERN}),
-    AfterValidator(values.direct_url),
-]
-
-
-class Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+__all__ = ["Auth", "Config", "Forward", "Frozen", "JumpHost", "Jupyter", "Keepalive", "Server"]
 
 
 class Auth(Frozen):
@@ -97,6 +76,9 @@ class Jupyter(Frozen):
         description="The port Jupyter listens on; auto: find the running one, or 8888 if none is "
         "found.",
     )
+    socket: RemoteSocket | None = Field(
+        None, description="The path of the UNIX socket it listens on, instead of host and port."
+    )
     path: PagePath = Field("/lab", description="The page to open.")
 
 
@@ -107,18 +89,6 @@ class Keepalive(Frozen):
     count_max: Annotated[int, Strict(), Field(ge=1, le=100)] = Field(
         3, description="How many may go unanswered before the tunnel counts as dead."
     )
-
-
-class Forward(Frozen):
-    """One more local forward of a server."""
-
-    name: Name = Field(description="Shown in the menu; unique within the server.")
-    local_port: LocalPort = Field(
-        description="The port on this machine. Default: derived from the names, and stable."
-    )
-    host: HostName = Field("localhost", description="Where to, as seen from the server.")
-    port: Port = Field(description="The port there.")
-    open: Flag = Field(False, description="Whether the menu offers to open it in the browser.")
 
 
 class Server(Frozen):
@@ -162,7 +132,11 @@ class Server(Frozen):
     )
     open_browser: Flag = Field(True, description="Open the browser when Jupyter answers.")
     connect_on_start: Flag = Field(False, description="Connect when trayconnect starts.")
-    forwards: tuple[Forward, ...] = Field((), description="More local forwards of this server.")
+    forwards: tuple[Forward, ...] = Field(
+        (),
+        description="More forwards of this server, each a mapping, or as in OpenSSH: "
+        "-L 8888:localhost:8888, -R 9000:localhost:9000, -D 1080.",
+    )
     url: Url | None = Field(
         None, description="A direct connection, without SSH; instead of host and all that tunnels."
     )

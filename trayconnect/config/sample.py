@@ -35,12 +35,28 @@ servers:
 #     keepalive: {interval: 15, count_max: 3}
 #     open_browser: true
 #     connect_on_start: false
-#     forwards:                           # more ports of the same server
+#     forwards:                           # more of the same server
 #       - name: TensorBoard
 #         local_port: 6006                # default: derived from the names, and stable
 #         host: localhost
 #         port: 6006
 #         open: true                      # offer it in the menu
+#       - -L 5432:db.example.org:5432     # as in OpenSSH: a local forward,
+#       - -R 9000:localhost:9000          # a remote one (the server listens),
+#       - -D 1080                         # and a SOCKS proxy
+#       - name: Docker                    # UNIX sockets, at either end
+#         local_socket: ~/.trayconnect/docker.sock
+#         remote_socket: /run/docker.sock
+#       - name: Hook                      # what the server listens on leads to this machine
+#         kind: remote                    # local | remote | dynamic
+#         bind_address: localhost
+#         remote_port: 9001
+#         port: 3000
+#
+#   - name: Shared node
+#     host: node.example.org
+#     jupyter:
+#       socket: /run/user/1000/lab.sock   # a Jupyter that listens on a UNIX socket
 #
 #   - name: Lab desktop
 #     url: http://192.168.1.20:8888/      # a direct connection: no tunnel, the same menu

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from trayconnect.config import forward_shape
 from trayconnect.config.defaults import DIRECT_KEYS, OWN_KEYS
+from trayconnect.config.forward_entries import OPTION_PATTERN
+from trayconnect.config.forward_syntax import FORMS, Kind
 from trayconnect.config.model import Server
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
-_DERIVED = "local_port"
 
 
 def json_schema() -> dict[str, object]:
@@ -21,6 +23,11 @@ def json_schema() -> dict[str, object]:
     definitions: dict[str, Any] = server.pop("$defs")
     for definition in (server, *definitions.values()):
         _as_written(definition)
+    definitions["Forward"] = _forward(definitions["Forward"])
+    definitions["Jupyter"]["not"] = _both("socket", ("host", "port"))
+    server["properties"]["forwards"]["items"] = _either(
+        {"type": "string", "pattern": OPTION_PATTERN}, {"$ref": "#/$defs/Forward"}
+    )
     definitions["Server"] = server | {"allOf": [_direct_takes_little()]}
     definitions["Defaults"] = _defaults(server)
     return {
@@ -60,7 +67,56 @@ def _as_written(definition: dict[str, Any]) -> None:
             definition["properties"][name] = value = branches[0] | value
         value.pop("format", None)  # "path", which is pydantic's own
     if "required" in definition:
-        definition["required"] = [key for key in definition["required"] if key != _DERIVED]
+        definition["required"] = [
+            key for key in definition["required"] if key != forward_shape.DERIVED
+        ]
+
+
+def _forward(definition: dict[str, Any]) -> dict[str, Any]:
+    """Each kind takes keys of its own; OpenSSH's words stand for nearly all of them."""
+    words = {
+        kind.value: {
+            "type": ["string", "integer"] if kind is Kind.DYNAMIC else "string",
+            "description": f"As in OpenSSH: {FORMS[kind]}.",
+        }
+        for kind in Kind
+    }
+    kinds = [_of_kind(kind, set(definition["properties"])) for kind in Kind]
+    in_words = [_in_words(kind, set(definition["properties"])) for kind in Kind]
+    del definition["required"]
+    return definition | {
+        "properties": definition["properties"] | words,
+        "oneOf": [*kinds, *in_words],
+    }
+
+
+def _of_kind(kind: Kind, every: set[str]) -> dict[str, Any]:
+    shape = forward_shape.SHAPES[kind]
+    others = every - set(forward_shape.keys_of(shape)) | set(Kind)
+    said = {"properties": {"kind": {"const": kind.value}}}
+    needed = [
+        _either({"required": [port]}, {"required": [socket]})
+        for port, socket in forward_shape.needed(shape)
+    ]
+    wrong = [{"required": [key]} for key in sorted(others)]
+    wrong += [_both(key, (other,)) for key, other in forward_shape.excluded(shape)]
+    required = ["name"] if kind is Kind.LOCAL else ["name", "kind"]
+    return said | {"required": required, "allOf": [*needed, {"not": {"anyOf": wrong}}]}
+
+
+def _in_words(kind: Kind, every: set[str]) -> dict[str, Any]:
+    allowed = {"name", "open"} if kind is Kind.LOCAL else {"name"}
+    others = (every | set(Kind)) - allowed - {kind.value}
+    wrong = [{"required": [key]} for key in sorted(others)]
+    return {"required": [kind.value], "not": {"anyOf": wrong}}
+
+
+def _both(key: str, others: tuple[str, ...]) -> dict[str, Any]:
+    return {"required": [key], "anyOf": [{"required": [other]} for other in others]}
+
+
+def _either(*branches: dict[str, Any]) -> dict[str, Any]:
+    return {"anyOf": list(branches)}
 
 
 def _defaults(server: dict[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 
+from trayconnect.config.forward_syntax import Kind
 from trayconnect.config.model import Auth, Forward, Jupyter, Keepalive, Server
 from trayconnect.config.scalars import shown
 
@@ -17,7 +18,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "auth": tuple(Auth.model_fields),
     "jupyter": tuple(Jupyter.model_fields),
     "keepalive": tuple(Keepalive.model_fields),
-    "forwards": tuple(Forward.model_fields),
+    "forwards": (*Forward.model_fields, *Kind),
 }
 
 # The words of ssh_config(5) and of other programs, as `_plain` spells them.
@@ -36,6 +37,9 @@ _OTHER_WORDS = {
     "gateway": "jump_hosts",
     "bastion": "jump_hosts",
     "localforward": "forwards",
+    "remoteforward": "forwards",
+    "dynamicforward": "forwards",
+    "sock": "socket",
     "tunnels": "forwards",
     "serveraliveinterval": "interval",
     "serveralivecountmax": "count_max",

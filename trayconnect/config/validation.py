@@ -8,6 +8,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from trayconnect.config import unknown_keys, words
+from trayconnect.config.forwards import SHAPE_FAULT
 from trayconnect.config.model import JumpHost
 from trayconnect.config.problems import Mark, Report
 from trayconnect.config.unknown_keys import SECTIONS
@@ -43,6 +44,8 @@ def validate(
 def _explain(error: ValidationError, tree: Node, section: str, report: Report) -> None:
     values: dict[tuple[Mark, str], tuple[_Spot, list[ErrorDetails]]] = {}
     for details in error.errors(include_url=False, include_input=False):
+        if details["type"] == SHAPE_FAULT:
+            continue  # the checks tell of it, each fault at its own place
         spot = _locate(tree, details["loc"], section)
         if details["type"] == "extra_forbidden":
             report.add(spot.key_mark, unknown_keys.describe(str(details["loc"][-1]), spot.section))

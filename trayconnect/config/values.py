@@ -7,6 +7,7 @@ key's name: "host" + "must not hold spaces". None of them repeats a value that m
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
@@ -17,6 +18,10 @@ HOST_PATTERN = r"^[^\s/@\[\]-][^\s/@\[\]]*$"
 PATH_PATTERN = r"^/\S*$"
 URL_PATTERN = r"^[Hh][Tt][Tt][Pp][Ss]?://[^\s/@?#]+([/?#]\S*)?$"
 JUMP_HOST_PATTERN = r"^([^\s:]+@)?(\[[0-9A-Fa-f:.%]+\](:[0-9]+)?|[^\s/@\[\],]+)$"
+LOCAL_SOCKET_PATTERN = r"^(/|~)"
+REMOTE_SOCKET_PATTERN = r"^/"
+SOCKET_PATH_BYTES = 107
+"""Bytes in the path of a UNIX socket: `sun_path` of unix(7) has 108, and one ends it."""
 JUMP_HOST_FORM = "must be [user@]host[:port], with an IPv6 address in brackets"
 
 _HOST_AND_PORT = re.compile(r"[^:]+:[0-9]+")
@@ -68,6 +73,45 @@ def bind_address(value: str) -> str:
             "must be an IP address: 127.0.0.1 for this machine only, 0.0.0.0 for everyone"
         ) from None
     return value
+
+
+def forward_bind_address(value: str) -> str:
+    """An address to listen on, here or on the server."""
+    if value in ("localhost", "*"):
+        return value
+    try:
+        ipaddress.ip_address(value)
+    except ValueError:
+        raise ValueError("must be an IP address, localhost, or '*' for every address") from None
+    return value
+
+
+def local_socket(value: object) -> object:
+    """The path of a UNIX socket here, with `~` expanded; what is no text is for the type check."""
+    if not isinstance(value, str):
+        return value
+    path = os.path.expanduser(value)  # noqa: PTH111 - text stays text
+    if not path.startswith("/"):
+        raise ValueError("must be a whole path: begin it with '/' or '~/'")
+    return _socket_path(path)
+
+
+def remote_socket(value: str) -> str:
+    """The path of a UNIX socket on the server."""
+    if not value.startswith("/"):
+        raise ValueError("must be the whole path on the server: begin it with '/'")
+    return _socket_path(value)
+
+
+def _socket_path(path: str) -> str:
+    if not path.isprintable() or path.endswith("/"):
+        raise ValueError("must be the path of a UNIX socket")
+    if len(path.encode()) > SOCKET_PATH_BYTES:
+        raise ValueError(
+            f"must have at most {SOCKET_PATH_BYTES} bytes, for no system takes more in the path of "
+            "a UNIX socket: choose a shorter folder"
+        )
+    return path
 
 
 def local_port(value: int) -> int:

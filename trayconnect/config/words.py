@@ -71,7 +71,11 @@ def _wanted(error: ErrorDetails, section: str) -> str:
     kind = error["type"]
     if kind == "literal_error":
         return str(error["ctx"]["expected"]).replace("'", "")
+    if kind == "enum":
+        return str(error["ctx"]["expected"]).replace("'", "")
     if kind == "model_type":
+        if section == "forwards":
+            return "a mapping (name, port, …) or like -L 8888:localhost:8888"
         return f"a mapping with keys of its own ({', '.join(SECTIONS.get(section, ()))})"
     return _WANTED.get(kind, "something else")
 

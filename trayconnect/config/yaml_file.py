@@ -7,8 +7,9 @@ import stat
 from pathlib import Path
 
 from trayconnect.config import local_ports, unknown_keys
-from trayconnect.config.checks import check_servers
+from trayconnect.config.checks import check_forwards, check_servers
 from trayconnect.config.defaults import usable_defaults, with_defaults
+from trayconnect.config.forward_entries import with_forwards
 from trayconnect.config.model import Config, Server
 from trayconnect.config.problems import WHOLE_FILE, ConfigError, FileProblem, Mark, Report
 from trayconnect.config.scalars import NULL
@@ -75,7 +76,8 @@ def _defaults(root: Mapping, report: Report) -> Mapping:
     if not isinstance(node, Mapping):
         report.add(node.mark, "defaults must be a mapping of what servers share, such as keepalive")
         return mapping(root.mark, {})
-    shared = usable_defaults(node, report)
+    shared = with_forwards(usable_defaults(node, report), report)
+    check_forwards(shared, report)
     # On their own too: a fault is told even when no server takes the value.
     server = {"name": "defaults", "host": "defaults", **shared.data()}
     if _fill_ports([server], shared.mark, report):
@@ -97,7 +99,8 @@ def _servers(root: Mapping, defaults: Mapping, report: Report) -> Config | None:
         report.add(node.mark, "too much for a file of servers, with what 'defaults' adds to each")
         return None
     merged: list[Node] = [
-        with_defaults(item, defaults) if isinstance(item, Mapping) else item for item in node.items
+        with_defaults(with_forwards(item, report), defaults) if isinstance(item, Mapping) else item
+        for item in node.items
     ]
     check_servers([server for server in merged if isinstance(server, Mapping)], report)
     servers = Sequence(node.mark, tuple(merged))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from trayconnect.errors import Problem
+from trayconnect.session.forwards import ForwardState
 from trayconnect.session.snapshot import Snapshot
 
 
@@ -15,7 +17,6 @@ def to_json(snapshots: Iterable[Snapshot]) -> dict[str, Any]:
 
 
 def _server(snapshot: Snapshot) -> dict[str, Any]:
-    problem = snapshot.problem
     return {
         "name": snapshot.name,
         "state": snapshot.state.value,
@@ -23,10 +24,28 @@ def _server(snapshot: Snapshot) -> dict[str, Any]:
         "url": snapshot.page.url if snapshot.page else None,
         "local_port": None if snapshot.server.is_direct else snapshot.server.local_port,
         "since": snapshot.since,
-        "problem": {"title": problem.title, "advice": problem.advice} if problem else None,
+        "problem": _problem(snapshot.problem),
         "attempt": snapshot.attempt,
         "latency_ms": None if snapshot.latency is None else round(snapshot.latency * 1000, 1),
+        "forwards": [_forward(forward) for forward in snapshot.forwards],
     }
+
+
+def _forward(forward: ForwardState) -> dict[str, Any]:
+    return {
+        "name": forward.name,
+        "kind": forward.kind.value,
+        "listens": forward.listens,
+        "leads_to": forward.leads_to or None,
+        "address": forward.address,
+        "url": forward.url,
+        "up": forward.is_up,
+        "problem": _problem(forward.problem),
+    }
+
+
+def _problem(problem: Problem | None) -> dict[str, str] | None:
+    return {"title": problem.title, "advice": problem.advice} if problem else None
 
 
 def to_lines(status: dict[str, Any]) -> list[str]:
@@ -41,9 +60,23 @@ def to_lines(status: dict[str, Any]) -> list[str]:
         state = f"{server['state']}{layer}"
         link = server["url"] or ""
         lines.append(f"{server['name']:<{width}}  {state:<20} {link}".rstrip())
-        if server["problem"]:
-            problem = server["problem"]
+        forwards = server.get("forwards", ()) if server["state"] != "off" else ()
+        problem = server["problem"]
+        if problem and problem not in [forward["problem"] for forward in forwards]:
             indent = " " * (min(width, 20) + 4)
             text = f"{problem['title']}. {problem['advice']}".rstrip()
             lines += [indent + line for line in text.splitlines()]
+        for forward in forwards:
+            lines.append(f"    {_arrow(forward)}")
+            if problem := forward["problem"]:
+                lines.append(f"        {problem['title']}. {problem['advice']}")
     return lines
+
+
+def _arrow(forward: dict[str, Any]) -> str:
+    """The forward from where it listens to where it leads, and whether it carries."""
+    leads = f" → {forward['leads_to']}" if forward["leads_to"] else ""
+    # A name of its own; any other was made of the two ends.
+    is_named = not any(sign in forward["name"] for sign in ("→", "←", "SOCKS "))
+    name = f"{forward['name']}: " if is_named else ""
+    return f"{name}{forward['listens']}{leads}" + ("" if forward["up"] else " (not up)")

@@ -1,4 +1,4 @@
-"""Binding a local port, with what can go wrong said in words for people."""
+"""Binding a local port or socket, with what can go wrong said in words for people."""
 
 from __future__ import annotations
 
@@ -7,17 +7,36 @@ import ipaddress
 import os
 import socket
 import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
 
+from trayconnect.config.endpoints import Endpoint, TcpEndpoint
 from trayconnect.errors import Problem, ProblemError
+from trayconnect.forward.bind_unix import bind_unix
 from trayconnect.forward.port_owner import port_owner
 
 _BACKLOG = 1024
 
 
-def bind(address: str, port: int, owner: str) -> socket.socket:
-    """A listening socket, non-blocking, on `address`:`port` and on nothing else.
+class Bound(NamedTuple):
+    """A listening socket, and what removes its file, if it has one, while it is open."""
+
+    socket: socket.socket
+    remove: Callable[[], None]
+
+
+def bind(where: Endpoint, owner: str) -> Bound:
+    """Listen, non-blocking, on `where` and on nothing else.
 
     `owner` is the name of the entry in the file that wants it. Raises `ProblemError`."""
+    if isinstance(where, TcpEndpoint):
+        return Bound(bind_tcp(where.host, where.port, owner), lambda: None)
+    return Bound(*bind_unix(Path(where.path), owner))
+
+
+def bind_tcp(address: str, port: int, owner: str) -> socket.socket:
+    """The socket of `bind` for a TCP port. Raises `ProblemError`."""
     try:
         family, numeric = _resolve(address)
     except (OSError, UnicodeError) as error:
@@ -44,8 +63,10 @@ def bind(address: str, port: int, owner: str) -> socket.socket:
     return listening
 
 
-def is_loopback(listening: socket.socket) -> bool:
+def is_local(listening: socket.socket) -> bool:
     """Whether only this computer can reach the bound socket."""
+    if listening.family not in (socket.AF_INET, socket.AF_INET6):
+        return True
     address: str = listening.getsockname()[0]
     return ipaddress.ip_address(address.partition("%")[0]).is_loopback
 

@@ -9,6 +9,7 @@ import sys
 from dataclasses import dataclass
 
 from trayconnect.forward.peer_uid import Visitor, identify
+from trayconnect.forward.request import Request
 
 _LINGER_NONE = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 
@@ -25,6 +26,8 @@ class Client:
     """On the monotonic clock."""
     uid: int | None
     """The user whose connections are taken; None: anyone's, or the system has no such thing."""
+    request: Request | None = None
+    """What it asked for, if it was read already."""
 
     def visitor(self) -> Visitor:
         """Who it is. Raises OSError, see `identify`."""

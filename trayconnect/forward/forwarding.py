@@ -12,19 +12,24 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 
+from trayconnect.config.endpoints import Endpoint, TcpEndpoint, UnixEndpoint
+from trayconnect.config.forward_syntax import Kind
 from trayconnect.config.model import Server
 from trayconnect.errors import Problem, ProblemError, Remedy
-from trayconnect.forward.bind import bind, is_loopback
+from trayconnect.forward.bind import Bound, bind, is_local
 from trayconnect.forward.client import Client
 from trayconnect.forward.holding import Holding
 from trayconnect.forward.listener import Listener
 from trayconnect.forward.peer_uid import Visitor
-from trayconnect.forward.serving import Serving, Target, Traffic
-from trayconnect.ports import OpenChannel
+from trayconnect.forward.serving import Dynamic, Serving, Target, Traffic
+from trayconnect.ports import Incoming, OpenChannel
 
 _log = logging.getLogger(__name__)
 
 _JOIN_LIMIT = 5.0
+
+_NO_ADDRESS = ("127.0.0.1", 0)
+"""For the client of a UNIX socket, which has none."""
 
 _JUPYTER = 0
 """The number of the forward to Jupyter; those of `Server.forwards` follow."""
@@ -36,32 +41,44 @@ def listen(
     on_refused: Callable[[Problem], None] | None = None,
     uid: int | None = None,
 ) -> LocalForwarding:
-    """Bind all local ports of `server`; see `ports.Listen`. A direct connection has none.
+    """Bind what `server` listens on here; see `ports.Listen`. For a direct connection, nothing.
 
     `on_refused` is called, on any thread, when the tunnel is there and the far end of a forward
     cannot be reached: a reason to look at its health. `uid` is the user whose connections are
-    taken on loopback addresses, where the system tells (and root's); the default is this
-    process's. Raises `ProblemError`.
+    taken on loopback addresses and sockets, where the system tells (and root's); the default is
+    this process's. Raises `ProblemError`.
     """
     if uid is None and sys.platform != "win32":
         uid = os.geteuid()
-    jupyter = server.jupyter
-    ports = [server.local_port, *(forward.local_port for forward in server.forwards)]
-    targets: list[Target | None] = [
-        None if jupyter.port == "auto" else (jupyter.host, jupyter.port),
-        *((forward.host, forward.port) for forward in server.forwards),
+    jupyter = TcpEndpoint(server.bind_address, server.local_port)
+    doors: list[tuple[Endpoint, Target | None]] = [(jupyter, _jupyter_target(server))]
+    doors += [
+        (forward.listens(server.bind_address), forward.leads_to or Dynamic())
+        for forward in server.forwards
+        if forward.kind is not Kind.REMOTE
     ]
-    sockets: list[socket.socket] = []
     with ExitStack() as unbind:
-        for port in () if server.is_direct else ports:
-            bound = bind(server.bind_address, port, server.name)
-            sockets.append(unbind.enter_context(bound))
+        all_bound: list[Bound] = []
+        for where, _ in () if server.is_direct else doors:
+            bound = bind(where, server.name)
+            unbind.enter_context(bound.socket)
+            unbind.callback(bound.remove)
+            all_bound.append(bound)
+        targets = [target for _, target in doors]
         try:
-            forwarding = LocalForwarding(server, sockets, targets, uid, on_refused)
+            forwarding = LocalForwarding(server, all_bound, targets, uid, on_refused)
         except (OSError, RuntimeError) as error:
             raise ProblemError(_exhausted(server.name, error)) from error
         unbind.pop_all()
     return forwarding
+
+
+def _jupyter_target(server: Server) -> Target | None:
+    """None: it has to be found first."""
+    jupyter = server.jupyter
+    if jupyter.socket is not None:
+        return UnixEndpoint(jupyter.socket)
+    return None if jupyter.port == "auto" else TcpEndpoint(jupyter.host, jupyter.port)
 
 
 def _exhausted(name: str, error: Exception) -> Problem:
@@ -80,15 +97,17 @@ class LocalForwarding:
     def __init__(
         self,
         server: Server,
-        sockets: list[socket.socket],
+        all_bound: list[Bound],
         targets: list[Target | None],
         uid: int | None,
         on_refused: Callable[[Problem], None] | None,
     ) -> None:
+        sockets = [bound.socket for bound in all_bound]
+        self._removals = [bound.remove for bound in all_bound]
         self._name = server.name
         self._hold_seconds = server.hold_seconds
         # What listens for other computers cannot be asked who comes.
-        self._uids = [uid if is_loopback(each) else None for each in sockets]
+        self._uids = [uid if is_local(each) else None for each in sockets]
         self._targets = targets
         self._lock = threading.Lock()
         self._holding = Holding()
@@ -106,14 +125,18 @@ class LocalForwarding:
         self._serving.begin(open_channel)
         self._serve_held()
 
-    def set_target(self, host: str, port: int) -> None:
+    def set_target(self, target: Endpoint) -> None:
         """Where Jupyter listens, as seen from the server, for every connection from now on.
 
         Where the file says `port: auto`, those to Jupyter are held until the first call; later
         tunnels go on with the last target."""
         with self._lock:
-            self._targets[_JUPYTER] = (host, port)
+            self._targets[_JUPYTER] = target
         self._serve_held()
+
+    def take(self, incoming: Incoming, target: Endpoint) -> None:
+        """Carry a connection of a remote forward to `target`; see `ports.Forwarding`."""
+        self._serving.take(incoming, target)
 
     def detach(self) -> None:
         """The tunnel is gone: end its connections, and hold new ones for a while. One whose
@@ -127,6 +150,8 @@ class LocalForwarding:
         tunnel first ends that."""
         with self._lock:
             self._closed = True
+        for remove in self._removals:
+            remove()
         if self._listener is not None:
             self._listener.close()
         with self._lock:
@@ -145,7 +170,8 @@ class LocalForwarding:
     def _accepted(self, forward: int, accepted: socket.socket) -> None:
         try:
             accepted.setblocking(False)
-            origin = accepted.getpeername()
+            is_tcp = accepted.family in (socket.AF_INET, socket.AF_INET6)
+            origin = accepted.getpeername() if is_tcp else _NO_ADDRESS
             deadline = time.monotonic() + self._hold_seconds
             uid = self._uids[forward]
             client = Client(accepted, (origin[0], origin[1]), forward, deadline, uid)

@@ -1,8 +1,8 @@
-"""Whose process is at the other end of a loopback TCP connection.
+"""Whose process is at the other end of a loopback TCP connection, or of a UNIX socket.
 
 Linux alone tells: a netlink SOCK_DIAG query for exactly one socket needs no privilege and takes
 about 0.01 ms, however many sockets there are. Layout: linux/inet_diag.h, linux/netlink.h,
-sock_diag(7).
+sock_diag(7); for UNIX sockets SO_PEERCRED, see unix(7).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import enum
 import errno
 import functools
 import logging
+import select
 import socket
 import struct
 import sys
@@ -32,6 +33,7 @@ _SOCKET_ID = struct.Struct("!HH16s16s")  # source port, destination port, source
 _SOCKET_ID_TAIL = struct.Struct("=III")  # interface, cookie
 _ERROR = struct.Struct("=i")
 _ANSWER = struct.Struct("=BBBB48xIIIII")  # family, state, …, expires, queues, uid, inode
+_UCRED = struct.Struct("=iII")  # pid, uid, gid
 _TIMEOUT = 1.0
 """Seconds; the kernel answers within the call, so this only guards against the unthinkable."""
 
@@ -58,12 +60,35 @@ class _Owner:
 
 
 def identify(client: socket.socket, uid: int) -> Visitor:
-    """Who is at the other end of the accepted loopback connection `client`, seen by user `uid`.
+    """Who is at the other end of the accepted local connection `client`, seen by user `uid`.
 
     Raises OSError when the process is out of file descriptors or the kernel out of memory: who
     it is could be known, but not now.
     """
-    return _ask_kernel(client, uid) if sys.platform == "linux" else Visitor.UNKNOWN
+    return _ask_system(client, uid)
+
+
+if sys.platform == "linux":
+
+    def _ask_system(client: socket.socket, uid: int) -> Visitor:
+        is_unix = client.family == socket.AF_UNIX
+        return _ask_socket(client, uid) if is_unix else _ask_kernel(client, uid)
+
+    def _ask_socket(client: socket.socket, uid: int) -> Visitor:
+        try:
+            credentials = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+        except OSError:
+            return Visitor.GONE
+        _, owner, _ = _UCRED.unpack(credentials)
+        poll = select.poll()
+        poll.register(client, 0)
+        if poll.poll(0):  # POLLHUP: both directions are over
+            return Visitor.GONE
+        return Visitor.OURS if owner in (uid, 0) else Visitor.STRANGER
+else:
+
+    def _ask_system(client: socket.socket, uid: int) -> Visitor:  # noqa: ARG001
+        return Visitor.UNKNOWN
 
 
 def _ask_kernel(client: socket.socket, uid: int) -> Visitor:

@@ -47,7 +47,8 @@ class Pump:
         are closed. A failure of one side is a reset for the other."""
         try:
             self._client.setblocking(True)
-            self._client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self._client.family in (socket.AF_INET, socket.AF_INET6):
+                self._client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._start(self._download)
         except (OSError, RuntimeError):  # the client is gone; no more threads
             self.abort()

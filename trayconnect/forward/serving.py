@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import socket
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from trayconnect.config.endpoints import Endpoint
 from trayconnect.errors import Problem, ProblemError
 from trayconnect.forward.client import Client
+from trayconnect.forward.dial import dial
 from trayconnect.forward.pump import Pump
+from trayconnect.forward.request import Fixed, Request
+from trayconnect.forward.socks import SocksError, negotiate
 from trayconnect.forward.workers import Workers
-from trayconnect.ports import OpenChannel
+from trayconnect.ports import ByteStream, Incoming, NotOpenedError, OpenChannel, Refusal
 
 _log = logging.getLogger(__name__)
 
-Target = tuple[str, int]
-"""Host and port, as seen from the server."""
+INCOMING_LIMIT = 256
+"""How many connections of remote forwards are carried at once: the server decides how many it
+sends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dynamic:
+    """The client says where it wants to go, by SOCKS."""
+
+
+Target = Endpoint | Dynamic
+"""Where a forward leads, as seen from the server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +60,9 @@ class Serving:
     """Starts, counts and aborts. `end` and `begin` may follow each other any time.
 
     `give_back` gets a client whose tunnel ended before its channel was open: nothing was read
-    from it, so that it can be served by the next one. `on_refused` gets the reason when the
-    tunnel is there and a channel cannot be opened. Both are called on the client's own thread.
+    from it but its request, so that it can be served by the next one. `on_refused` gets the
+    reason when the tunnel is there and no channel can be opened to where the file says. Both are
+    called on the client's own thread.
     """
 
     def __init__(
@@ -60,6 +77,10 @@ class Serving:
         self._lock = threading.Lock()
         self._tunnel: _Tunnel | None = None
         self._pumps: set[Pump] = set()
+        self._asked: set[socket.socket] = set()
+        """Those of clients who are saying where they want to go."""
+        self._incoming = 0
+        self._closed = False
         self._workers = Workers(name)
         self._sent = self._received = 0
 
@@ -95,9 +116,30 @@ class Serving:
             client.reset()
         return True
 
+    def take(self, incoming: Incoming, target: Endpoint) -> None:
+        """Start to carry a connection of a remote forward to `target`, as seen from here."""
+        with self._lock:
+            tunnel = self._tunnel
+            fits = tunnel is not None and self._incoming < INCOMING_LIMIT
+            self._incoming += fits
+        if tunnel is None or not fits:
+            incoming.refuse("too many connections", busy=True)
+            return
+        try:
+            self._workers.start(lambda: self._receive(incoming, target, tunnel))
+        except RuntimeError as error:
+            _log.warning("%s: refused a connection: %s", self._name, error)
+            incoming.refuse("no more threads", busy=True)
+            self._received_one()
+
     def close(self, limit: float) -> bool:
         """`end`, and wait for the threads, at most `limit` seconds; whether all have ended."""
         self.end()
+        with self._lock:
+            self._closed = True
+            asked = tuple(self._asked)
+        for client in asked:
+            _wake(client)
         return self._workers.close(limit)
 
     def traffic(self, held: int) -> Traffic:
@@ -110,37 +152,109 @@ class Serving:
                 received=self._received + sum(pump.received for pump in self._pumps),
             )
 
+    # --- on a thread of their own -------------------------------------------------------------
+
     def _run(self, client: Client, target: Target, tunnel: _Tunnel) -> None:
         try:
-            stream = tunnel.open_channel(*target, client.origin)
+            request = client.request or self._request(client, target)
+        except SocksError as error:
+            _log.info("%s: %s", self._name, error)
+            client.socket.close()
+            return
+        client = replace(client, request=request)
+        try:
+            stream = tunnel.open_channel(request.target, client.origin)
         except ProblemError as error:
-            self._refuse(client, tunnel, error.problem)
+            self._refuse(client, request, tunnel, error)
             return
         except BaseException:
             client.reset()
             raise
-        pump = Pump(client.socket, stream, self._workers.start)
-        with self._lock:
-            is_current = tunnel is self._tunnel
-            if is_current:
-                self._pumps.add(pump)
-        if not is_current:
+        if not self._carry(client.socket, stream, tunnel, request):
             stream.close()
             self._give_back(client)
-            return
+
+    def _request(self, client: Client, target: Target) -> Request:
+        """Raises `SocksError`."""
+        if not isinstance(target, Dynamic):
+            return Fixed(target)
+        with self._lock:
+            if self._closed:
+                raise SocksError("the forward is closing")
+            self._asked.add(client.socket)
         try:
+            return negotiate(client.socket)
+        finally:
+            with self._lock:
+                self._asked.discard(client.socket)
+
+    def _refuse(
+        self, client: Client, request: Request, tunnel: _Tunnel, error: ProblemError
+    ) -> None:
+        if tunnel is not self._tunnel:
+            self._give_back(client)
+            return
+        _log.info("%s: %s", self._name, error.problem.title)
+        refusal = error.refusal if isinstance(error, NotOpenedError) else Refusal.OTHER
+        if request.denied(client.socket, refusal):
+            client.socket.close()
+        else:
+            client.reset()
+        # A proxy's client may well ask for what there is not.
+        if request.is_fixed and self._on_refused is not None:
+            self._on_refused(error.problem)
+
+    def _receive(self, incoming: Incoming, target: Endpoint, tunnel: _Tunnel) -> None:
+        try:
+            try:
+                local = dial(target)
+            except (OSError, UnicodeError) as error:
+                _log.info("%s: nothing answers on %s here: %s", self._name, target, error)
+                incoming.refuse(f"connect failed: {error}")
+                return
+            try:
+                stream = incoming.accept()
+            except OSError:
+                local.close()
+                return
+            if not self._carry(local, stream, tunnel):
+                stream.close()
+                local.close()
+        finally:
+            self._received_one()
+
+    def _received_one(self) -> None:
+        with self._lock:
+            self._incoming -= 1
+
+    def _carry(
+        self,
+        sock: socket.socket,
+        stream: ByteStream,
+        tunnel: _Tunnel,
+        request: Request | None = None,
+    ) -> bool:
+        """Carry to the end; false, and nothing was done, if the tunnel is not the present one."""
+        pump = Pump(sock, stream, self._workers.start)
+        with self._lock:
+            if tunnel is not self._tunnel:
+                return False
+            self._pumps.add(pump)
+        try:
+            try:
+                if request is not None:
+                    request.granted(sock)
+            except OSError:  # the client is gone
+                pump.abort()
             pump.run()
         finally:
             with self._lock:
                 self._pumps.discard(pump)
                 self._sent += pump.sent
                 self._received += pump.received
+        return True
 
-    def _refuse(self, client: Client, tunnel: _Tunnel, problem: Problem) -> None:
-        if tunnel is not self._tunnel:
-            self._give_back(client)
-            return
-        _log.info("%s: %s", self._name, problem.title)
-        client.reset()
-        if self._on_refused is not None:
-            self._on_refused(problem)
+
+def _wake(sock: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)

@@ -7,13 +7,14 @@ from collections.abc import Callable
 from urllib.parse import urlsplit, urlunsplit
 
 from trayconnect.cancel import Cancel
+from trayconnect.config.endpoints import Endpoint
 from trayconnect.config.model import Server
 from trayconnect.errors import Problem, ProblemError, Remedy
 from trayconnect.jupyter.dial import Failure, ProbeError
 from trayconnect.jupyter.probe import Response, get
 from trayconnect.jupyter.problems import gateway_error
 from trayconnect.jupyter.readiness import GATEWAY_ERRORS, TIMEOUT
-from trayconnect.ports import Ask, ByteStream, Completed, Health, Page, Reached, Tunnel
+from trayconnect.ports import Ask, ByteStream, Completed, Health, Incoming, Page, Reached, Tunnel
 
 
 class DirectConnector:
@@ -51,9 +52,21 @@ class DirectTunnel:
         """Seconds that the first answer took."""
         return self._latency
 
-    def open_channel(self, host: str, port: int, origin: tuple[str, int]) -> ByteStream:  # noqa: ARG002
+    def open_channel(self, target: Endpoint, origin: tuple[str, int]) -> ByteStream:  # noqa: ARG002
         """Raises `ProblemError`."""
         raise self._no_ssh()
+
+    def listen(
+        self,
+        where: Endpoint,  # noqa: ARG002
+        on_incoming: Callable[[Incoming], None],  # noqa: ARG002
+        on_answer: Callable[[int | Problem], None],
+    ) -> None:
+        """Nobody listens."""
+        on_answer(self._no_ssh().problem)
+
+    def unlisten(self, where: Endpoint) -> None:
+        """There is nothing to take back."""
 
     def execute(self, command: str, stdin: bytes, timeout: float) -> Completed:  # noqa: ARG002
         """Raises `ProblemError`."""

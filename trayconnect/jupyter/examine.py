@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 from trayconnect.cancel import Cancel
+from trayconnect.config.endpoints import Endpoint
 from trayconnect.config.model import Server
 from trayconnect.errors import ProblemError
 from trayconnect.jupyter.abandon import abandonable
@@ -50,7 +51,7 @@ class Examiner:
         self,
         server: Server,
         tunnel: Tunnel,
-        set_target: Callable[[str, int], None],
+        set_target: Callable[[Endpoint], None],
         cancel: Cancel,
     ) -> Health:
         """See `trayconnect.ports.Examine`."""
@@ -65,7 +66,7 @@ class Examiner:
 
         def look_once() -> tuple[Target, Look]:
             target = _target(server, known.running)
-            set_target(target.host, target.port)
+            set_target(target.endpoint)
             authority = local_authority(server.bind_address, server.local_port)
             return target, look(authority, target, tunnel.open_channel, cancel)
 
@@ -89,7 +90,7 @@ def _is_worth_a_search(known: _Known, seen: Look) -> bool:
 
 def _search(known: _Known, server: Server, tunnel: Tunnel, cancel: Cancel) -> None:
     """Note the server to use; nothing found, or no way to search, is no error."""
-    if server.jupyter.host not in _SAME_HOST:
+    if server.jupyter.socket is not None or server.jupyter.host not in _SAME_HOST:
         return
     begin = time.monotonic()
     try:
@@ -111,6 +112,9 @@ def _target(server: Server, running: RunningServer | None) -> Target:
             running.host, running.port, running.base_url, running.secure, running.token, _RESTART
         )
     base_url = base_of(jupyter.path)
+    if jupyter.socket is not None:
+        hint = _START_ON.format(jupyter.socket)
+        return Target("localhost", DEFAULT_PORT, base_url, start_hint=hint, socket=jupyter.socket)
     if jupyter.port == "auto":
         return Target(jupyter.host, DEFAULT_PORT, base_url, start_hint=_START)
     return Target(jupyter.host, jupyter.port, base_url, start_hint=_START_AT.format(jupyter.port))
@@ -119,6 +123,10 @@ def _target(server: Server, running: RunningServer | None) -> Target:
 _NOTICED = "; it is noticed by itself."
 _RESTART = f"Jupyter has just gone from there. Start it again on the server{_NOTICED}"
 _START = f"Start Jupyter there, for example with: jupyter lab --no-browser{_NOTICED}"
+_START_ON = (
+    "Start Jupyter there, for example with: jupyter lab --no-browser --sock={}"
+    f"{_NOTICED} Or correct jupyter.socket in the file."
+)
 _START_AT = (
     "Start Jupyter there, for example with: jupyter lab --no-browser --port={}"
     f"{_NOTICED} Or correct jupyter.port in the file."

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 
 from trayconnect.cancel import Cancel
+from trayconnect.config.endpoints import Endpoint, TcpEndpoint, UnixEndpoint
 from trayconnect.errors import Problem, ProblemError, Remedy
 from trayconnect.jupyter import problems
 from trayconnect.jupyter.abandon import abandonable
@@ -39,10 +40,19 @@ class Target:
     token: str = field(default="", repr=False)
     start_hint: str = ""
     """What to do when nothing listens there."""
+    socket: str = ""
+    """The path of the UNIX socket that takes the place of host and port."""
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where to, as seen from the SSH server."""
+        return UnixEndpoint(self.socket) if self.socket else TcpEndpoint(self.host, self.port)
 
     @property
     def where(self) -> str:
         """In the user's words, who wrote localhost or nothing."""
+        if self.socket:
+            return self.socket
         loopback = self.host in ("127.0.0.1", "::1")
         return host_port("localhost" if loopback else self.host, self.port)
 
@@ -156,7 +166,7 @@ def _refusal(question: _Question, open_channel: OpenChannel) -> Problem | None:
     target = question.target
 
     def open_and_close() -> None:
-        open_channel(target.host, target.port, ("127.0.0.1", 0)).close()
+        open_channel(target.endpoint, ("127.0.0.1", 0)).close()
 
     try:
         abandonable(open_and_close, f"tc-look {target.where}", question.cancel)

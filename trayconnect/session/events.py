@@ -94,6 +94,15 @@ class HealthChanged(Report):
 
 
 @dataclass(frozen=True, slots=True)
+class RemoteAnswered(Report):
+    """What the server says to the remote forward of that name."""
+
+    name: str
+    answer: int | Problem
+    """The port that it listens on, 0 for a socket; or why it does not."""
+
+
+@dataclass(frozen=True, slots=True)
 class RetryDue(Report):
     """The wait before that attempt is over."""
 

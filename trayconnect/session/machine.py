@@ -35,6 +35,7 @@ from trayconnect.session.events import (
     HealthChanged,
     Lost,
     NetworkChanged,
+    RemoteAnswered,
     Report,
     Restart,
     RetryDue,
@@ -87,7 +88,7 @@ def step(session: Session, event: Event, moment: Moment) -> Outcome:
 
 def _enter(session: Session, state: State, moment: Moment, **changes: Any) -> Session:
     """Change the state; what only holds in the state that is left is cleared."""
-    cleared: dict[str, Any] = {"retry_at": None, "question": None, "health": None}
+    cleared: dict[str, Any] = {"retry_at": None, "question": None, "health": None, "remote": ()}
     return replace(session, state=state, since=moment.now, **(cleared | changes))
 
 
@@ -209,6 +210,11 @@ def _examined(session: Session, event: HealthChanged, _moment: Moment) -> Outcom
     return examined, ()
 
 
+def _remote_answered(session: Session, event: RemoteAnswered, _moment: Moment) -> Outcome:
+    answers = dict(session.remote) | {event.name: event.answer}
+    return replace(session, remote=tuple(answers.items())), ()
+
+
 def _check(session: Session, _event: Event, _moment: Moment) -> Outcome:
     return session, (Check(),)
 
@@ -294,6 +300,7 @@ TABLE: Mapping[tuple[State, type[Event]], Transition] = {
     (State.UP, Restart): _restart,
     (State.UP, Lost): _lost,
     (State.UP, HealthChanged): _examined,
+    (State.UP, RemoteAnswered): _remote_answered,
     (State.UP, Woke): _check,
     (State.UP, NetworkChanged): _check,
     (State.UP, ConfigChanged): _change_server,

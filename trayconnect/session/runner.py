@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import logging
 import queue
+import shlex
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from trayconnect.cancel import Cancel
-from trayconnect.config.model import Server
+from trayconnect.config.endpoints import UnixEndpoint
+from trayconnect.config.forward_syntax import Kind
+from trayconnect.config.model import Forward, Server
 from trayconnect.errors import Cancelled, Problem, ProblemError, Remedy
 from trayconnect.ports import (
     Answer,
@@ -43,6 +46,7 @@ from trayconnect.session.events import (
     ConnectFailed,
     HealthChanged,
     Lost,
+    RemoteAnswered,
     Report,
 )
 
@@ -54,6 +58,14 @@ LOOK_READY = 60.0
 EAGER_LOOKS = 30
 """Seconds between two looks at what answers: the first so many while it does not, later, and
 when it does."""
+
+
+ASK_AGAIN = 60.0
+"""Seconds, at least, before a server is asked again for a remote forward that it refused: the
+listener of a session that was lost may hold the port until the server notices."""
+ASK_AGAIN_TIMES = 10
+TIDY_SECONDS = 3.0
+"""For removing the file of a UNIX socket that the server listened on for us."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +92,11 @@ class Live:
     ready: bool = False
     next_look: float = 0.0
     """On the monotonic clock."""
+    refused: dict[str, Forward] = field(default_factory=dict)
+    """The remote forwards that the server refused, by their names."""
+    asked_again: int = 0
+    next_ask: float = 0.0
+    """On the monotonic clock."""
 
     def looked(self, reached: Reached) -> None:
         """Note what a look found, and set the time of the next one."""
@@ -103,6 +120,9 @@ class Runner:
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._live: Live | None = None
         self._forwarding: Forwarding | None = None
+        self._sockets_there: set[str] = set()
+        """The paths that a server listened on for us: OpenSSH leaves their files behind, and then
+        refuses to listen there again."""
         self._thread = threading.Thread(target=self._run, name=f"tc-session {name}", daemon=True)
         self._thread.start()
 
@@ -202,6 +222,39 @@ class Runner:
         live.tunnel = tunnel
         self._report(Connected(attempt, tunnel.typed_login))
         self._forwarding.attach(tunnel.open_channel)
+        for forward in live.server.forwards:
+            if forward.kind is Kind.REMOTE:
+                self._listen_remote(live, tunnel, self._forwarding, forward)
+
+    def _listen_remote(
+        self, live: Live, tunnel: Tunnel, forwarding: Forwarding, forward: Forward
+    ) -> None:
+        live.next_ask = time.monotonic() + ASK_AGAIN
+        target, where = forward.leads_to, forward.listens(live.server.bind_address)
+        assert target is not None
+        if isinstance(where, UnixEndpoint) and where.path in self._sockets_there:
+            self._tidy(tunnel, where.path)
+
+        def answered(answer: int | Problem) -> None:
+            if isinstance(answer, Problem):
+                live.refused[forward.name] = forward
+                logger.warning("%s: %s: %s", self._name, forward.name, answer)
+            else:
+                live.refused.pop(forward.name, None)
+                if isinstance(where, UnixEndpoint):
+                    self._sockets_there.add(where.path)
+            self._report(RemoteAnswered(live.attempt, forward.name, answer))
+
+        tunnel.listen(where, lambda incoming: forwarding.take(incoming, target), answered)
+
+    def _tidy(self, tunnel: Tunnel, path: str) -> None:
+        name = shlex.quote(path)
+        try:
+            tunnel.execute(f"test -S {name} && rm -f {name}", b"", TIDY_SECONDS)
+        except ProblemError as error:
+            logger.debug("%s: %s is left on the server: %s", self._name, path, error.problem)
+        else:
+            self._sockets_there.discard(path)
 
     def _ask(self, live: Live, question: Question) -> Answer:
         self._report(Asked(live.attempt, question))
@@ -235,6 +288,16 @@ class Runner:
             health = Health(Reached.SSH, Page(""), _bug(error))
         live.looked(health.reached)
         self._report(HealthChanged(live.attempt, health))
+        self._ask_again(live, live.tunnel, forwarding)
+
+    def _ask_again(self, live: Live, tunnel: Tunnel, forwarding: Forwarding) -> None:
+        """Now and then, and not for ever."""
+        refused = tuple(live.refused.values())
+        if not refused or live.asked_again >= ASK_AGAIN_TIMES or time.monotonic() < live.next_ask:
+            return
+        live.asked_again += 1
+        for forward in refused:
+            self._listen_remote(live, tunnel, forwarding, forward)
 
     def _open_page(self, page: Page) -> None:
         try:
@@ -266,6 +329,8 @@ class Runner:
             if forwarding:
                 forwarding.close()
             if live and live.tunnel:
+                for path in tuple(self._sockets_there):
+                    self._tidy(live.tunnel, path)
                 live.tunnel.close()
         finally:
             self._report(Closed(attempt))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from trayconnect.config.model import Server
 from trayconnect.errors import Problem
 from trayconnect.ports import Page, Reached
+from trayconnect.session.forwards import ForwardState, forward_states
 from trayconnect.session.state import Session, State
 
 
@@ -28,6 +29,8 @@ class Snapshot:
     """Whether a question to the user is open."""
     latency: float | None
     """Seconds of the last heartbeat's round trip, while UP."""
+    forwards: tuple[ForwardState, ...] = ()
+    """Those beside the one to Jupyter, in the file's order."""
 
     @property
     def name(self) -> str:
@@ -53,6 +56,7 @@ def snapshot(session: Session, latency: float | None = None) -> Snapshot:
         reached = health.reached if health else Reached.SSH
         if health and health.reached >= Reached.JUPYTER:
             page = health.page
+    forwards = forward_states(session)
     return Snapshot(
         server=session.server,
         state=session.state,
@@ -60,8 +64,9 @@ def snapshot(session: Session, latency: float | None = None) -> Snapshot:
         attempt=session.attempt,
         reached=reached,
         page=page,
-        problem=session.problem,
+        problem=session.problem or next((f.problem for f in forwards if f.problem), None),
         retry_at=session.retry_at,
         asking=session.question is not None,
         latency=latency if session.state is State.UP else None,
+        forwards=forwards,
     )

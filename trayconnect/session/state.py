@@ -41,6 +41,9 @@ class Session:
     """What answers behind the tunnel, while UP and after the first look."""
     problem: Problem | None = None
     """Why it is not better than it is; the last one stays readable until the next success."""
+    remote: tuple[tuple[str, int | Problem], ...] = ()
+    """What the server said to the remote forwards of these names, while UP: the port it listens
+    on, 0 for a socket; or why it does not."""
     question: Question | None = None
     """What the attempt under way waits for, while NEEDS_YOU."""
     typed_login: bool = False

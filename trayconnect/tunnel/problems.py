@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 from collections.abc import Sequence
 
+from trayconnect.config.endpoints import Endpoint, TcpEndpoint
 from trayconnect.errors import Problem, ProblemError, Remedy
+from trayconnect.ports import NotOpenedError, Refusal
 from trayconnect.tunnel.known_hosts import Entry, HostKey, host_name
 from trayconnect.tunnel.target import Target
 
@@ -14,6 +16,7 @@ _WAIT, _USER, _FIX = Remedy.WAIT, Remedy.USER, Remedy.FIX
 # RFC 4254 section 5.1
 OPEN_ADMINISTRATIVELY_PROHIBITED = 1
 OPEN_CONNECT_FAILED = 2
+OPEN_UNKNOWN_CHANNEL_TYPE = 3
 
 _UNREACHABLE = {
     number
@@ -211,18 +214,56 @@ def unresponsive(target: Target, timeout: float) -> ProblemError:
     return ProblemError(Problem(title, advice, _WAIT))
 
 
-def not_forwarded(target: Target, host: str, port: int, code: int, detail: str) -> ProblemError:
-    """The server did not open the channel to `host`:`port`; `code` as in RFC 4254 section 5.1."""
+def not_forwarded(target: Target, where: Endpoint, code: int, detail: str) -> NotOpenedError:
+    """The server did not open the channel to `where`; `code` as in RFC 4254 section 5.1."""
+    is_tcp = isinstance(where, TcpEndpoint)
     if code == OPEN_ADMINISTRATIVELY_PROHIBITED:
-        title = f"The administrator of {target.host} forbids forwarding to {host}:{port}"
-        advice = "Ask for AllowTcpForwarding (and PermitOpen) in the server's sshd_config."
-        return ProblemError(Problem(title, advice, _FIX, detail))
+        title = f"The administrator of {target.host} forbids forwarding to {where}"
+        option = "AllowTcpForwarding (and PermitOpen)" if is_tcp else "AllowStreamLocalForwarding"
+        advice = f"Ask for {option} in the server's sshd_config."
+        return NotOpenedError(Problem(title, advice, _FIX, detail), Refusal.FORBIDDEN)
     if code == OPEN_CONNECT_FAILED:
-        title = f"Nothing answers on {host}:{port} at {target.host}"
-        advice = "SSH is up; start the service there, or correct its host and port in servers.yaml."
-        return ProblemError(Problem(title, advice, _WAIT, detail))
-    title = f"{target.host} could not open a channel to {host}:{port}"
-    return ProblemError(Problem(title, "Try again in a moment.", _WAIT, detail))
+        title = f"Nothing answers on {where} at {target.host}"
+        if is_tcp:
+            advice = (
+                "SSH is up; start the service there, or correct its host and port in servers.yaml."
+            )
+        else:  # sshd says the same when it may not
+            advice = (
+                "SSH is up; start the service there, or correct its path in servers.yaml; or the "
+                "server's sshd_config forbids it (AllowStreamLocalForwarding)."
+            )
+        refusal = Refusal.REFUSED if "refused" in detail else Refusal.UNREACHABLE
+        return NotOpenedError(Problem(title, advice, _WAIT, detail), refusal)
+    if code == OPEN_UNKNOWN_CHANNEL_TYPE and not is_tcp:
+        title = f"The SSH server on {target.address} cannot forward to UNIX sockets"
+        advice = "That takes OpenSSH 6.7 or newer there; or let the service listen on a port."
+        return NotOpenedError(Problem(title, advice, _FIX, detail), Refusal.OTHER)
+    title = f"{target.host} could not open a channel to {where}"
+    return NotOpenedError(Problem(title, "Try again in a moment.", _WAIT, detail), Refusal.OTHER)
+
+
+def not_listening(target: Target, where: Endpoint) -> Problem:
+    """The server refused a remote forward; the protocol has no words for why."""
+    if not isinstance(where, TcpEndpoint):
+        return Problem(
+            f"{target.host} refused to listen on {where}",
+            "The file may be there already, from an earlier connection too (StreamLocalBindUnlink "
+            "in its sshd_config removes it), its folder may not be yours, or "
+            "AllowStreamLocalForwarding forbids it.",
+        )
+    place = str(where.port) if where.host == "localhost" else str(where)
+    reasons = ["another program, or an earlier connection that has not ended there, may hold it"]
+    if 0 < where.port < 1024:
+        reasons = ["ports below 1024 are the administrator's"]
+    if where.host != "localhost":
+        reasons.append("an address of its own takes GatewayPorts")
+    reasons.append("AllowTcpForwarding or PermitListen in its sshd_config may forbid it")
+    advice = "; ".join(reasons)
+    return Problem(
+        f"{target.host} refused to listen on port {place.lstrip(':')}",
+        f"{advice[0].upper()}{advice[1:]}.",
+    )
 
 
 def channel_slow(target: Target, what: str, timeout: float) -> ProblemError:

@@ -6,6 +6,7 @@ import getpass
 from dataclasses import dataclass
 
 from trayconnect.config.model import Server
+from trayconnect.config.ssh_options import SshOptions
 
 DEFAULT_PORT = 22
 
@@ -14,13 +15,15 @@ DEFAULT_PORT = 22
 class Target:
     """One SSH server to log in to.
 
-    `server` is the name of the entry; `is_jump_host` tells a hop from its end."""
+    `server` is the name of the entry; `is_jump_host` tells a hop from its end; `options` are those
+    of ssh_config(5) for it."""
 
     server: str
     host: str
     port: int
     username: str
     is_jump_host: bool = False
+    options: SshOptions = SshOptions()
 
     @property
     def address(self) -> str:

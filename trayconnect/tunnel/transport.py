@@ -5,29 +5,33 @@ from __future__ import annotations
 import logging
 import socket
 import threading
-import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import paramiko
 from paramiko import Message
 from paramiko.common import (
+    MSG_CHANNEL_OPEN,
     MSG_CHANNEL_OPEN_FAILURE,
     MSG_CHANNEL_OPEN_SUCCESS,
     MSG_REQUEST_FAILURE,
     MSG_REQUEST_SUCCESS,
     cMSG_CHANNEL_CLOSE,
     cMSG_CHANNEL_OPEN,
+    cMSG_CHANNEL_OPEN_FAILURE,
+    cMSG_CHANNEL_OPEN_SUCCESS,
     cMSG_DISCONNECT,
     cMSG_GLOBAL_REQUEST,
     cMSG_REQUEST_FAILURE,
 )
-from paramiko.packet import Packetizer
 from paramiko.transport import ChannelMap
 
 from trayconnect.tunnel import algorithms, logs
 from trayconnect.tunnel.channels import SshChannel
+from trayconnect.tunnel.listening import Listening
 from trayconnect.tunnel.outbox import ChannelOutlet, Outbox, is_writable
+from trayconnect.tunnel.packets import Packets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,9 +43,6 @@ MAX_PACKET = 32 << 10
 _DISCONNECT_BY_APPLICATION = 11  # RFC 4253 section 11.1
 
 
-_TELLING = ("SSH-", "HTTP/", "<", "\N{REPLACEMENT CHARACTER}")
-
-
 class ChannelRefusedError(Exception):
     """The server did not open a channel; `code` as in RFC 4254 section 5.1."""
 
@@ -50,40 +51,8 @@ class ChannelRefusedError(Exception):
         self.code = code
 
 
-class Packets(Packetizer):
-    """paramiko's packet codec, which also notes what its callers cannot see."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        super().__init__(sock)
-        self.last_received = time.monotonic()
-        """When the last whole packet came."""
-        self.greeting: list[str] = []
-        """The lines that came before SSH packets; the last is the SSH identification, if any."""
-        self.on_greeting: Callable[[], None] = lambda: None
-
-    @property
-    def is_ssh(self) -> bool:
-        """Whether an SSH identification came (RFC 4253 section 4.2)."""
-        return bool(self.greeting) and self.greeting[-1].startswith("SSH-")
-
-    def start_handshake(self, timeout: float) -> None:
-        """Nothing: whoever waits for the handshake limits it; paramiko would leave a timer."""
-
-    def readline(self, timeout: float) -> str:  # noqa: ARG002 - as above
-        try:
-            line = super().readline(threading.TIMEOUT_MAX)
-        except UnicodeDecodeError:
-            line = "\N{REPLACEMENT CHARACTER}"
-        self.greeting.append(line)
-        # Any other line may precede the SSH one.
-        if line.startswith(_TELLING):
-            self.on_greeting()
-        return line
-
-    def read_message(self) -> tuple[int, Message]:
-        result = super().read_message()
-        self.last_received = time.monotonic()
-        return result
+OnReply = Callable[[Message | None], None]
+"""Gets what a server says to a global request, after the message's number; None: it refuses."""
 
 
 class _Opening:
@@ -161,21 +130,24 @@ class SshTransport(_Base):
         """Set when its thread ends, and the SSH connection with it."""
         self.on_end: Callable[[], None] = lambda: None
         """Called on its thread after `ended` is set."""
-        self.on_reply: Callable[[], None] = lambda: None
-        """Called on its thread for each answer to a global request."""
         self.peer_offer: Mapping[str, object] = {}
         """The server's algorithms, once they came."""
         self.peer_goodbye = ""
         """The server's reason for a disconnection, if it gave one."""
         self._host_key_algorithms = tuple(host_key_algorithms)
         self._openings: dict[int, _Opening] = {}
+        self._asking = threading.Lock()
+        self._asked: deque[OnReply] = deque()
+        """Global requests without an answer; answers come in their order."""
         self.outbox = Outbox(self)
+        self.listening = Listening(self)
         logs.quieten()
         self.set_log_channel(logs.CHANNEL)
         self._handler_table[MSG_CHANNEL_OPEN_SUCCESS] = self._opened
         self._handler_table[MSG_CHANNEL_OPEN_FAILURE] = self._refused
+        self._handler_table[MSG_CHANNEL_OPEN] = self.listening.arrived
         self._handler_table[MSG_REQUEST_SUCCESS] = self._replied
-        self._handler_table[MSG_REQUEST_FAILURE] = self._replied
+        self._handler_table[MSG_REQUEST_FAILURE] = lambda _: self._replied(None)
 
     @property
     def preferred_kex(self) -> Sequence[str]:
@@ -207,6 +179,7 @@ class SshTransport(_Base):
             self.ended.set()
             self.greeted.set()
             self.outbox.close(0)
+            self._cut_channels()  # those let in while it ended
             with self.lock:
                 openings = list(self._openings.values())
             for opening in openings:
@@ -227,10 +200,13 @@ class SshTransport(_Base):
             except OSError:
                 log.debug("%s: already disconnected", self.name)
         self.stop_thread()
+        self._cut_channels()
+        self.sock.close()
+
+    def _cut_channels(self) -> None:
         for channel in self._channels.values():
             if isinstance(channel, SshChannel):
                 channel.cut()
-        self.sock.close()
 
     def say_goodbye(self) -> None:
         """Tell the server that we go, if that is possible without waiting."""
@@ -287,10 +263,7 @@ class SshTransport(_Base):
         when the transport ends. paramiko's own shares one error among all that wait, and forgets
         a channel that is opened too late."""
         with self.lock:
-            number = self._next_channel()
-            channel = SshChannel(number, ChannelOutlet(self), WINDOW, MAX_PACKET)
-            self._channels.put(number, channel)
-            self.channels_seen[number] = True
+            number, channel = self._new_channel()
             self._openings[number] = opening = _Opening(channel)
         message = Message()
         message.add_byte(cMSG_CHANNEL_OPEN)
@@ -298,11 +271,7 @@ class SshTransport(_Base):
         message.add_int(number)
         message.add_int(WINDOW)
         message.add_int(MAX_PACKET)
-        for value in fields:
-            if isinstance(value, int):
-                message.add_int(value)
-            else:
-                message.add_string(value)
+        _add(message, fields)
         self.outbox.post(message)
         if not self.ended.is_set():
             opening.done.wait(timeout)
@@ -318,13 +287,50 @@ class SshTransport(_Base):
             raise TimeoutError(f"no answer within {timeout:g} s")
         return channel
 
-    def ask(self, request: str) -> None:
-        """Send a global request that wants an answer; see `on_reply`. Never waits."""
+    def admit(self, theirs: int, window: int, max_packet: int) -> SshChannel:
+        """Confirm the channel that the server opens as its number `theirs`.
+
+        Raises ConnectionError when the transport has ended."""
+        with self.lock:
+            number, channel = self._new_channel()
+        channel.opened(theirs, window, max_packet)
+        if self.ended.is_set():
+            self._channels.delete(number)
+            raise ConnectionResetError(self.reason())
+        message = Message()
+        message.add_byte(cMSG_CHANNEL_OPEN_SUCCESS)
+        _add(message, (theirs, number, WINDOW, MAX_PACKET))
+        self.outbox.post(message)
+        return channel
+
+    def turn_away(self, theirs: int, code: int, text: str) -> None:
+        """Refuse the channel that the server opens as its number `theirs`; never waits. `code` as
+        in RFC 4254 section 5.1."""
+        message = Message()
+        message.add_byte(cMSG_CHANNEL_OPEN_FAILURE)
+        _add(message, (theirs, code, text, ""))
+        self.outbox.post(message)
+
+    def ask(self, request: str, on_reply: OnReply, *fields: str | int) -> None:
+        """Send a global request (RFC 4254 section 4); never waits. `on_reply` is called on the
+        transport's thread."""
         message = Message()
         message.add_byte(cMSG_GLOBAL_REQUEST)
         message.add_string(request)
         message.add_boolean(True)
-        self.outbox.post(message)
+        _add(message, fields)
+        with self._asking:  # only to keep the two in one order: sending may take its time
+            self._asked.append(on_reply)
+            self.outbox.queue(message)
+        self.outbox.flush()
+
+    def _new_channel(self) -> tuple[int, SshChannel]:
+        """The caller holds `lock`."""
+        number = self._next_channel()
+        channel = SshChannel(number, ChannelOutlet(self), WINDOW, MAX_PACKET)
+        self._channels.put(number, channel)
+        self.channels_seen[number] = True
+        return number, channel
 
     # --- from its thread --------------------------------------------------------------------------
 
@@ -350,8 +356,9 @@ class SshTransport(_Base):
             opening.refusal = ChannelRefusedError(code, text)
             opening.done.set()
 
-    def _replied(self, m: Message) -> None:  # noqa: ARG002 - a refusal, too, is a sign of life
-        self.on_reply()
+    def _replied(self, m: Message | None) -> None:
+        if self._asked:
+            self._asked.popleft()(m)
 
     def _parse_kex_init(self, m: Message) -> None:
         self.peer_offer = self._really_parse_kex_init(Message(m.asbytes()))
@@ -372,3 +379,12 @@ class SshTransport(_Base):
     def _parse_disconnect(self, m: Message) -> None:
         code, text = m.get_int(), m.get_text()
         self.peer_goodbye = f"{text} (code {code})"
+
+
+def _add(message: Message, fields: Sequence[str | int]) -> None:
+    """Numbers as uint32, texts as strings (RFC 4251 section 5)."""
+    for value in fields:
+        if isinstance(value, int):
+            message.add_int(value)
+        else:
+            message.add_string(value)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from trayconnect.config.endpoints import Endpoint, TcpEndpoint
 from trayconnect.config.model import Keepalive
 from trayconnect.errors import Problem
-from trayconnect.ports import ByteStream, Completed
+from trayconnect.ports import ByteStream, Completed, Incoming
 from trayconnect.tunnel import problems
 from trayconnect.tunnel.channels import ChannelStream
 from trayconnect.tunnel.execute import execute
@@ -48,19 +49,32 @@ class SshTunnel:
     def latency(self) -> float | None:
         return self._heartbeat.latency
 
-    def open_channel(self, host: str, port: int, origin: tuple[str, int]) -> ByteStream:
+    def open_channel(self, target: Endpoint, origin: tuple[str, int]) -> ByteStream:
+        kind, fields = _channel(target, origin)
         try:
-            channel = self._way.end.open("direct-tcpip", OPEN_SECONDS, host, port, *origin)
+            channel = self._way.end.open(kind, OPEN_SECONDS, *fields)
         except ChannelRefusedError as error:
-            raise problems.not_forwarded(
-                self._target, host, port, error.code, str(error)
-            ) from error
+            raise problems.not_forwarded(self._target, target, error.code, str(error)) from error
         except TimeoutError as error:
-            what = f"a channel to {host}:{port}"
+            what = f"a channel to {target}"
             raise problems.channel_slow(self._target, what, OPEN_SECONDS) from error
         except ConnectionError as error:
             raise problems.lost(self._target, str(error)) from error
         return ChannelStream(channel)
+
+    def listen(
+        self,
+        where: Endpoint,
+        on_incoming: Callable[[Incoming], None],
+        on_answer: Callable[[int | Problem], None],
+    ) -> None:
+        def answered(port: int | None) -> None:
+            on_answer(problems.not_listening(self._target, where) if port is None else port)
+
+        self._way.end.listening.listen(where, on_incoming, answered)
+
+    def unlisten(self, where: Endpoint) -> None:
+        self._way.end.listening.unlisten(where)
 
     def execute(self, command: str, stdin: bytes, timeout: float) -> Completed:
         return execute(self._way.end, self._target, command, stdin, timeout)
@@ -94,3 +108,11 @@ class SshTunnel:
             already, self._over = self._over, True
         if not already:
             self._on_lost(problem)
+
+
+def _channel(target: Endpoint, origin: tuple[str, int]) -> tuple[str, tuple[str | int, ...]]:
+    """Kind and fields of a channel to `target`: RFC 4254 section 7.2, and OpenSSH's PROTOCOL,
+    section 2.4."""
+    if isinstance(target, TcpEndpoint):
+        return "direct-tcpip", (target.host, target.port, *origin)
+    return "direct-streamlocal@openssh.com", (target.path, "", 0)

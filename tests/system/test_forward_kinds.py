@@ -1,0 +1,269 @@
+"""Forwards of every kind in a session, over OpenSSH's sshd."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.forwarding import LIMIT, Service, echo, free_port, no_leaks
+from tests.support.jupyter import JupyterOnSocket
+from tests.support.keys import make_key
+from tests.support.sshd import Sshd
+from tests.support.unix_service import unix_dial, unix_echo
+from tests.support.whole import Whole, entry
+from trayconnect.config.forward_syntax import Kind
+from trayconnect.ports import Reached
+from trayconnect.session.forwards import ForwardState
+from trayconnect.session.snapshot import Snapshot
+from trayconnect.session.state import State
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left() -> Iterator[None]:
+    with no_leaks():
+        yield
+
+
+@pytest.fixture
+def sshd(tmp_path: Path) -> Iterator[Sshd]:
+    with Sshd() as running:
+        running.authorize(make_key(tmp_path))
+        yield running
+
+
+@pytest.fixture
+def service() -> Iterator[Service]:
+    with Service(echo) as running:
+        yield running
+
+
+def session(
+    sshd: Sshd, folder: Path, *forwards: dict[str, Any], jupyter: dict[str, Any] | None = None
+) -> Whole:
+    entries = list(forwards)
+    server = entry(sshd, folder / "id_ed25519", forwards=entries, jupyter=jupyter or {"port": 1})
+    return Whole(server, known_hosts=sshd.known_hosts_lines())
+
+
+def all_answered(now: Snapshot) -> bool:
+    """Whether every forward is up, or has a reason not to be."""
+    if now.state is not State.UP:
+        return False
+    return all(forward.is_up or forward.problem for forward in now.forwards)
+
+
+def tcp(port: int) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), LIMIT)
+
+
+def port_of(forward: dict[str, Any]) -> int:
+    return int(forward["local_port"])
+
+
+def answers(client: socket.socket) -> None:
+    with client:
+        client.sendall(b"ping")
+        data = b""
+        while len(data) < 4:
+            more = client.recv(4 - len(data))
+            assert more, data
+            data += more
+        assert data == b"ping"
+
+
+def by_socks(port: int, target: tuple[str, int]) -> socket.socket:
+    client = tcp(port)
+    name = target[0].encode()
+    client.sendall(b"\5\1\0\5\1\0\3" + bytes((len(name),)) + name + target[1].to_bytes(2))
+    assert client.recv(2) == b"\5\0"
+    assert client.recv(10) == b"\5\0\0\1" + bytes(6)
+    return client
+
+
+def test_each_kind_leads_there_and_does_so_again_after_a_loss(
+    sshd: Sshd, tmp_path: Path, service: Service
+) -> None:
+    host, port = service.address
+    near, far, there, hook = (tmp_path / name for name in ("near", "far", "there", "hook"))
+    local, to_socket, proxy, remote = (free_port() for _ in range(4))
+    forwards: list[dict[str, Any]] = [
+        {"name": "local", "local_port": local, "host": host, "port": port},
+        {"name": "from a socket", "local_socket": str(near), "host": host, "port": port},
+        {"name": "to a socket", "local_port": to_socket, "remote_socket": str(far)},
+        {"name": "proxy", "kind": "dynamic", "local_port": proxy},
+        {"name": "remote", "kind": "remote", "remote_port": remote, "host": host, "port": port},
+        {"name": "chosen", "kind": "remote", "remote_port": 0, "host": host, "port": port},
+        {"name": "hook", "kind": "remote", "remote_socket": str(hook), "local_socket": str(there)},
+    ]
+    with unix_echo(far), unix_echo(there), session(sshd, tmp_path, *forwards) as whole:
+        assert [forward.is_up for forward in whole.until(lambda _: True).forwards] == [False] * 7
+
+        def all_lead_there() -> None:
+            now = whole.until(all_answered)
+            assert [forward.problem for forward in now.forwards] == [None] * 7
+            chosen = now.forwards[5]
+            dials: list[Callable[[], socket.socket]] = [
+                lambda: tcp(local),
+                lambda: unix_dial(near),
+                lambda: tcp(to_socket),
+                lambda: by_socks(proxy, ("localhost", port)),
+                lambda: tcp(remote),
+                lambda: tcp(int(chosen.address.rpartition(":")[2])),
+                lambda: unix_dial(hook),
+            ]
+            for dial in dials:
+                answers(dial())
+
+        whole.connect()
+        all_lead_there()
+        attempt = whole.until(all_answered).attempt
+        sshd.kill_sessions()
+        whole.until(lambda now: now.state is State.UP and now.attempt > attempt)
+        all_lead_there()
+        whole.off()
+        assert not near.exists()
+        assert not hook.exists()  # which sshd would leave behind, and not listen there again
+        with pytest.raises(ConnectionRefusedError):
+            tcp(local)
+
+
+def test_what_is_said_of_each(sshd: Sshd, tmp_path: Path) -> None:
+    forwards: list[dict[str, Any]] = [
+        {"name": "page", "local_port": 6006, "port": 6007, "open": True},
+        {"name": "db", "bind_address": "0.0.0.0", "local_port": 5432, "host": "db", "port": 5432},
+        {"name": "socket", "local_socket": "/run/x", "remote_socket": "/run/y"},
+        {"name": "proxy", "kind": "dynamic", "local_port": 1080},
+        {"name": "hook", "kind": "remote", "remote_port": 9000, "port": 3000},
+        {"name": "any", "kind": "remote", "remote_port": 0, "bind_address": "*", "port": 3000},
+    ]
+    with session(sshd, tmp_path, *forwards) as whole:
+        said = whole.until(lambda _: True).forwards
+    page = "http://127.0.0.1:6006/"
+    local, remote, dynamic = Kind.LOCAL, Kind.REMOTE, Kind.DYNAMIC
+    at_server, chosen = "localhost:9000 at the server", "a port of the server's choice"
+    proxy = "socks5h://127.0.0.1:1080"
+    assert said == (
+        ForwardState("page", local, "localhost:6006", "localhost:6007", page, page, False),
+        ForwardState("db", local, "0.0.0.0:5432", "db:5432", "127.0.0.1:5432", None, False),
+        ForwardState("socket", local, "/run/x", "/run/y", "/run/x", None, False),
+        ForwardState("proxy", dynamic, "localhost:1080 (SOCKS)", "", proxy, None, False),
+        ForwardState("hook", remote, at_server, "localhost:3000", "localhost:9000", None, False),
+        ForwardState("any", remote, chosen, "localhost:3000", "", None, False),
+    )
+
+
+REFUSED: list[tuple[str, dict[str, str], dict[str, Any], str]] = [
+    ("forbidden", {"AllowTcpForwarding": "local"}, {"remote_port": 9000}, "AllowTcpForwarding"),
+    ("another port", {"PermitListen": "localhost:1"}, {"remote_port": 9000}, "PermitListen"),
+    ("sockets", {"AllowStreamLocalForwarding": "local"}, {"remote_socket": "/x"}, "StreamLocal"),
+    ("a folder", {}, {"remote_socket": "/nowhere/at/all"}, "its folder may not be yours"),
+]
+
+
+@pytest.mark.parametrize(
+    ("options", "listens", "advice"), [case[1:] for case in REFUSED], ids=[c[0] for c in REFUSED]
+)
+def test_a_refused_one_is_told_of_and_costs_nothing_else(
+    tmp_path: Path,
+    service: Service,
+    options: dict[str, str],
+    listens: dict[str, Any],
+    advice: str,
+) -> None:
+    host, port = service.address
+    hook = {"name": "hook", "kind": "remote", "host": host, "port": port} | listens
+    local = {"name": "local", "local_port": free_port(), "host": host, "port": port}
+    with Sshd(options=options) as sshd:
+        sshd.authorize(make_key(tmp_path))
+        with session(sshd, tmp_path, hook, local) as whole:
+            whole.connect()
+            now = whole.until(all_answered)
+            refused, fine = now.forwards
+            assert (refused.is_up, fine.is_up, fine.problem) == (False, True, None)
+            assert refused.problem is not None
+            assert "refused to listen on" in refused.problem.title
+            assert advice in refused.problem.advice
+            answers(tcp(port_of(local)))
+            whole.off()
+
+
+def test_a_taken_port_at_the_server(sshd: Sshd, tmp_path: Path) -> None:
+    # Its localhost has two addresses, and sshd is content with one.
+    port = free_port()
+    with (
+        socket.create_server(("127.0.0.1", port)),
+        socket.create_server(("::1", port), family=socket.AF_INET6),
+    ):
+        hook = {"name": "hook", "kind": "remote", "remote_port": port, "port": 1}
+        with session(sshd, tmp_path, hook) as whole:
+            whole.connect()
+            (refused,) = whole.until(all_answered).forwards
+            assert refused.problem is not None
+            assert refused.problem.title == f"127.0.0.1 refused to listen on port {port}"
+            whole.off()
+
+
+def test_a_remote_forward_on_every_address_of_the_server(tmp_path: Path, service: Service) -> None:
+    host, port = service.address
+    remote = free_port()
+    hook = {"name": "hook", "kind": "remote", "remote_port": remote, "host": host, "port": port}
+    with Sshd(options={"GatewayPorts": "clientspecified"}) as sshd:
+        sshd.authorize(make_key(tmp_path))
+        with session(sshd, tmp_path, hook | {"bind_address": "*"}) as whole:
+            whole.connect()
+            (forward,) = whole.until(all_answered).forwards
+            assert (forward.listens, forward.problem) == (f"{sshd.host}:{remote}", None)
+            answers(tcp(remote))
+            answers(socket.create_connection(("127.0.0.2", remote), LIMIT))
+            whole.off()
+
+
+def test_nobody_behind_a_remote_forward(sshd: Sshd, tmp_path: Path) -> None:
+    remote = free_port()
+    hook = {"name": "hook", "kind": "remote", "remote_port": remote, "port": free_port()}
+    with session(sshd, tmp_path, hook) as whole:
+        whole.connect()
+        whole.until(all_answered)
+        for _ in range(3):
+            with tcp(remote) as client:
+                assert client.recv(1) == b""
+        assert whole.until(lambda _: True).state is State.UP
+        whole.off()
+
+
+def test_many_at_once_through_a_remote_forward(
+    sshd: Sshd, tmp_path: Path, service: Service
+) -> None:
+    host, port = service.address
+    remote = free_port()
+    hook = {"name": "hook", "kind": "remote", "remote_port": remote, "host": host, "port": port}
+    with session(sshd, tmp_path, hook) as whole:
+        whole.connect()
+        whole.until(all_answered)
+        clients = [tcp(remote) for _ in range(50)]
+        for client in clients:
+            answers(client)
+        whole.off()
+
+
+def test_a_jupyter_that_listens_on_a_unix_socket(sshd: Sshd, tmp_path: Path) -> None:
+    path = tmp_path / "lab.sock"
+    with (
+        JupyterOnSocket(path) as jupyter,
+        session(sshd, tmp_path, jupyter={"socket": str(path)}) as whole,
+    ):
+        whole.connect()
+        now = whole.until_ready()
+        assert now.reached is Reached.JUPYTER
+        assert now.problem is None
+        jupyter.stop()
+        whole.manager.woke()
+        now = whole.until(lambda now: not now.is_ready)
+        assert now.problem is not None
+        assert str(path) in now.problem.title
+        assert f"--sock={path}" in now.problem.advice
+        whole.off()

@@ -1,0 +1,154 @@
+"""A dynamic forward, with plain TCP in the place of the tunnel."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.forwarding import (
+    LIMIT,
+    Service,
+    TcpStream,
+    a_server,
+    echo,
+    eventually,
+    free_port,
+    listening,
+    no_leaks,
+    read_all,
+    was_reset,
+)
+from trayconnect.config.endpoints import Endpoint, TcpEndpoint
+from trayconnect.config.model import Server
+from trayconnect.errors import Problem
+from trayconnect.forward.forwarding import LocalForwarding
+from trayconnect.ports import NotOpenedError, Refusal
+
+HELLO = b"\5\1\0"
+CONNECT = b"\5\1\0\3\1h\0P"
+GRANTED = b"\5\0\0\1" + bytes(6)
+WANTED = TcpEndpoint("h", 80)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left() -> Iterator[None]:
+    with no_leaks():
+        yield
+
+
+@pytest.fixture
+def service() -> Iterator[Service]:
+    with Service(echo) as running:
+        yield running
+
+
+@pytest.fixture
+def server() -> Server:
+    return a_server(forwards=[{"name": "proxy", "kind": "dynamic", "local_port": free_port()}])
+
+
+def dial(server: Server) -> socket.socket:
+    port = server.forwards[0].local_port
+    assert port is not None
+    return socket.create_connection((server.bind_address, port), LIMIT)
+
+
+def read(client: socket.socket, size: int) -> bytes:
+    data = b""
+    while len(data) < size and (more := client.recv(size - len(data))):
+        data += more
+    return data
+
+
+def held(forwarding: LocalForwarding, number: int) -> None:
+    eventually(lambda: forwarding.traffic().held == number, f"{number} held connections")
+
+
+def test_the_client_says_where(service: Service, server: Server) -> None:
+    with listening(server) as forwarding:
+        forwarding.attach(service.open_channel)
+        with dial(server) as client:
+            client.sendall(HELLO + CONNECT + b"ping")  # without waiting for the answers
+            assert read(client, 12) == b"\5\0" + GRANTED
+            assert read(client, 4) == b"ping"
+        assert service.asked == [WANTED]
+
+
+def test_it_is_held_until_there_is_a_tunnel(service: Service, server: Server) -> None:
+    with listening(server) as forwarding, dial(server) as client:
+        client.sendall(HELLO)
+        held(forwarding, 1)
+        forwarding.attach(service.open_channel)
+        assert read(client, 2) == b"\5\0"
+        client.sendall(CONNECT)
+        assert read(client, 10) == GRANTED
+
+
+def test_one_whose_tunnel_ends_is_served_by_the_next(service: Service, server: Server) -> None:
+    opening, may_fail = threading.Event(), threading.Event()
+
+    def dies(target: Endpoint, origin: tuple[str, int]) -> TcpStream:
+        opening.set()
+        assert may_fail.wait(LIMIT)
+        raise NotOpenedError(Problem("lost", ""), Refusal.OTHER)
+
+    with listening(server) as forwarding, dial(server) as client:
+        forwarding.attach(dies)
+        client.sendall(HELLO + CONNECT + b"ping")
+        assert opening.wait(LIMIT)
+        forwarding.detach()
+        may_fail.set()
+        held(forwarding, 1)
+        forwarding.attach(service.open_channel)
+        assert read(client, 16) == b"\5\0" + GRANTED + b"ping"
+
+
+@pytest.mark.parametrize(
+    ("refusal", "code"), [(Refusal.FORBIDDEN, 2), (Refusal.REFUSED, 5), (Refusal.UNREACHABLE, 4)]
+)
+def test_a_refusal_has_its_code_and_says_nothing_of_the_server(
+    server: Server, refusal: Refusal, code: int
+) -> None:
+    told: list[Problem] = []
+
+    def refuse(target: Endpoint, origin: tuple[str, int]) -> TcpStream:
+        raise NotOpenedError(Problem("no", ""), refusal)
+
+    with listening(server, on_refused=told.append) as forwarding:
+        forwarding.attach(refuse)
+        with dial(server) as client:
+            client.sendall(HELLO + CONNECT)
+            assert read_all(client) == b"\5\0" + bytes((5, code, 0, 1)) + bytes(6)
+    assert told == []
+
+
+def test_http_is_told_what_this_is(service: Service, server: Server) -> None:
+    with listening(server) as forwarding:
+        forwarding.attach(service.open_channel)
+        with dial(server) as client:
+            client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            assert b"This is a SOCKS proxy" in read_all(client)
+    assert service.asked == []
+
+
+def test_closing_does_not_wait_for_a_silent_client(service: Service, server: Server) -> None:
+    with listening(server) as forwarding:
+        forwarding.attach(service.open_channel)
+        with dial(server) as client:
+            client.sendall(HELLO)
+            assert read(client, 2) == b"\5\0"
+            forwarding.close()
+            assert client.recv(1) == b""
+
+
+def test_the_end_of_the_tunnel_resets_what_it_carries(service: Service, server: Server) -> None:
+    with listening(server) as forwarding:
+        forwarding.attach(service.open_channel)
+        with dial(server) as client:
+            client.sendall(HELLO + CONNECT)
+            assert read(client, 12) == b"\5\0" + GRANTED
+            forwarding.detach()
+            assert was_reset(client)

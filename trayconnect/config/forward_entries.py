@@ -1,0 +1,112 @@
+"""Entries of `forwards` in OpenSSH's words, taken apart into the keys of a forward.
+
+Every key stands at the place of the words that it comes from, so that what is wrong with it is
+told there."""
+
+from __future__ import annotations
+
+import re
+
+from trayconnect.config import scalars
+from trayconnect.config.forward_syntax import Kind, parse
+from trayconnect.config.forwards import keys_of, name_of
+from trayconnect.config.problems import Mark, Report
+from trayconnect.config.yaml_tree import BROKEN, Entry, Mapping, Node, Scalar, Sequence, mapping
+
+_OPTION = re.compile(r"(?:-(?P<letter>[LRD])\s*|(?P<word>\w+)(?:\s+|\s*=\s*))(?P<text>\S.*)")
+_LETTERS = {"l": Kind.LOCAL, "r": Kind.REMOTE, "d": Kind.DYNAMIC}
+_KINDS = _LETTERS | {f"{kind}forward": kind for kind in Kind}
+_BESIDE = ("name", "open")
+"""What may be said beside OpenSSH's words."""
+
+OPTION_PATTERN = (
+    r"^(-[LRD]\s*|([LRD]|([Ll]ocal|[Rr]emote|[Dd]ynamic)[Ff]orward)[\s=]+)[^\s]+(\s+[^\s]+)?\s*$"
+)
+"""For the schema: an entry that is one word, in the usual spellings."""
+
+
+def with_forwards(server: Mapping, report: Report) -> Mapping:
+    """The server with its forwards as mappings of the keys of a forward."""
+    entry = server.entries.get("forwards")
+    if entry is None or not isinstance(entry.value, Sequence):
+        return server
+    items = tuple(_item(item, report) for item in entry.value.items)
+    size = 1 + sum(item.size for item in items)
+    forwards = Entry(entry.mark, Sequence(entry.value.mark, items, size))
+    return mapping(server.mark, {**server.entries, "forwards": forwards})
+
+
+def _item(item: Node, report: Report) -> Node:
+    if isinstance(item, Scalar) and item.tag == scalars.TEXT:
+        return _option(item, report)
+    if isinstance(item, Mapping):
+        kinds = [kind for kind in Kind if kind.value in item.entries]
+        if kinds:
+            return _words(item, kinds, report)
+    return item
+
+
+def _option(item: Scalar, report: Report) -> Node:
+    """An entry that is one text: "-L 8888:localhost:8888", "LocalForward 8888 localhost:8888"."""
+    match = _OPTION.fullmatch(item.text.strip())
+    if match is None:
+        return item
+    kind = _KINDS.get((match["letter"] or match["word"]).lower())
+    if kind is None:
+        return item
+    label = "an entry of forwards"
+    whole = _taken_apart(kind, match["text"], item.mark, label, {}, report)
+    return whole or _broken(item.mark)
+
+
+def _words(item: Mapping, kinds: list[Kind], report: Report) -> Node:
+    """A mapping with a key `local`, `remote` or `dynamic`."""
+    kind, *more = kinds
+    fine = not more
+    for other in more:
+        report.add(
+            item.entries[other].mark,
+            f"a forward is of one kind: remove '{other}', or '{kind}'",
+        )
+    allowed = {"name", kind.value, *kinds} | ({"open"} if kind is Kind.LOCAL else set())
+    beside: dict[str, Entry] = {}
+    for key, entry in item.entries.items():
+        if key not in allowed:
+            fine = False
+            report.add(entry.mark, f"'{key}' has no meaning beside '{kind}': remove it")
+        elif key in _BESIDE:
+            beside[key] = entry
+    value = item.entries[kind].value
+    if not isinstance(value, Scalar) or value.tag not in (scalars.TEXT, scalars.INT, BROKEN):
+        report.add(value.mark, f"{kind} must be text: put it in quotes")
+        return _broken(item.mark)
+    if value.tag == BROKEN:
+        return _broken(item.mark)
+    whole = _taken_apart(kind, value.text, value.mark, kind.value, beside, report)
+    return whole if whole and fine else _broken(item.mark)
+
+
+def _taken_apart(
+    kind: Kind, text: str, mark: Mark, label: str, beside: dict[str, Entry], report: Report
+) -> Mapping | None:
+    try:
+        spec = parse(kind, text)
+    except ValueError as error:
+        report.add(mark, f"{label} {error}")
+        return None
+    keys = {
+        "name": name_of(spec),
+        **keys_of(spec),
+    }
+    entries = {
+        key: Entry(mark, Scalar(mark, str(value), _tag(value))) for key, value in keys.items()
+    }
+    return mapping(mark, {**entries, **beside})
+
+
+def _tag(value: str | int) -> str:
+    return scalars.INT if isinstance(value, int) else scalars.TEXT
+
+
+def _broken(mark: Mark) -> Scalar:
+    return Scalar(mark, "", BROKEN)

@@ -1,0 +1,53 @@
+"""What OpenSSH would do for one host, as frozen data: the part of `ssh_config(5)` that is honoured.
+
+Names are those of ssh_config(5). None or an empty tuple: nothing was said, so our own default
+holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+StrictHostKeyChecking = Literal["yes", "accept-new", "ask", "no"]
+AddressFamily = Literal["any", "inet", "inet6"]
+
+
+@dataclass(frozen=True, slots=True)
+class SshOptions:
+    """Times are seconds. Paths have their tokens (%h, %d, …), `~` and variables expanded.
+
+    Lists of algorithms are final: `+`, `-` and `^` have been applied to what OpenSSH has."""
+
+    address_family: AddressFamily = "any"
+    bind_address: str | None = None
+    connect_timeout: float | None = None
+    proxy_command: str | None = None
+    """With its tokens expanded, to be run by the user's shell."""
+    server_alive_interval: float | None = None
+    server_alive_count_max: int | None = None
+
+    # Logging in
+    identity_files: tuple[Path, ...] = ()
+    certificate_files: tuple[Path, ...] = ()
+    identities_only: bool = False
+    identity_agent: str | None = None
+    """The path of the agent's socket; "none" for no agent; None: SSH_AUTH_SOCK."""
+    number_of_password_prompts: int | None = None
+    pubkey_accepted_algorithms: tuple[str, ...] = ()
+
+    # Trust
+    host_key_alias: str | None = None
+    user_known_hosts_files: tuple[Path, ...] | None = None
+    """None: the usual ones. Empty: none at all."""
+    global_known_hosts_files: tuple[Path, ...] | None = None
+    strict_host_key_checking: StrictHostKeyChecking = "ask"
+
+    # Algorithms
+    host_key_algorithms: tuple[str, ...] = ()
+    kex_algorithms: tuple[str, ...] = ()
+    ciphers: tuple[str, ...] = ()
+    macs: tuple[str, ...] = ()
+
+    unsupported: tuple[str, ...] = ()
+    """What is said there and not honoured here, each in a line for people."""

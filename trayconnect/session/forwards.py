@@ -1,0 +1,96 @@
+"""What the rest of the program may know of the forwards of a session. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trayconnect.config.endpoints import Endpoint, TcpEndpoint
+from trayconnect.config.forward_syntax import Kind
+from trayconnect.config.model import Forward, Server
+from trayconnect.errors import Problem
+from trayconnect.session.state import Session, State
+
+_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+"""What a program on this machine uses for a listener on every address."""
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardState:
+    """One forward at one moment."""
+
+    name: str
+    kind: Kind
+    listens: str
+    """Where, in words: "localhost:6006", "localhost:1080 (SOCKS)", "/run/x.sock"; for a remote
+    forward "localhost:9000 at the server", "gpu.example.org:9000"."""
+    leads_to: str
+    """Where, in words; empty for a dynamic one, whose clients say."""
+    address: str
+    """What to give to a program that is to use it: "http://127.0.0.1:6006/" where there is a page
+    to open, "socks5h://127.0.0.1:1080", "127.0.0.1:5432", or a path. That of a remote forward is
+    for programs on the server, and empty until the server has chosen its port."""
+    url: str | None
+    """The page to open in the browser, where the file says that there is one."""
+    is_up: bool
+    """Whether it carries connections now. What listens here does so, and holds them, while the
+    tunnel reconnects."""
+    problem: Problem | None = None
+    """Why a remote one does not listen, while the tunnel is up."""
+
+
+def forward_states(session: Session) -> tuple[ForwardState, ...]:
+    """All forwards of a session, in the file's order."""
+    answers = dict(session.remote)
+    is_up = session.state is State.UP
+    return tuple(
+        _remote(forward, session.server, answers.get(forward.name))
+        if forward.kind is Kind.REMOTE
+        else _local(forward, session.server, is_up=is_up)
+        for forward in session.server.forwards
+    )
+
+
+def _local(forward: Forward, server: Server, *, is_up: bool) -> ForwardState:
+    where = forward.listens(server.bind_address)
+    near, address = str(where), str(where)
+    if isinstance(where, TcpEndpoint):
+        address = str(TcpEndpoint(_LOOPBACK.get(where.host, where.host), where.port))
+        near = f"localhost:{where.port}" if where.host == "127.0.0.1" else near
+    url = f"http://{address}/" if forward.open else None
+    if forward.kind is Kind.DYNAMIC:
+        near = f"{near} (SOCKS)"
+        if isinstance(where, TcpEndpoint):
+            address = f"socks5h://{address}"
+    return ForwardState(
+        forward.name, forward.kind, near, _words(forward.leads_to), url or address, url, is_up
+    )
+
+
+def _remote(forward: Forward, server: Server, answer: int | Problem | None) -> ForwardState:
+    where = forward.listens(server.bind_address)
+    if isinstance(where, TcpEndpoint):
+        port = where.port or (answer if isinstance(answer, int) else 0)
+        where = TcpEndpoint(where.host or server.host or "", port)
+    return ForwardState(
+        name=forward.name,
+        kind=forward.kind,
+        listens=_at_the_server(where, server),
+        leads_to=_words(forward.leads_to),
+        address="" if isinstance(where, TcpEndpoint) and not where.port else str(where),
+        url=None,
+        is_up=isinstance(answer, int),
+        problem=answer if isinstance(answer, Problem) else None,
+    )
+
+
+def _at_the_server(where: Endpoint, server: Server) -> str:
+    if isinstance(where, TcpEndpoint):
+        if not where.port:
+            return "a port of the server's choice"
+        if where.host == server.host:
+            return str(where)
+    return f"{where} at the server"
+
+
+def _words(where: Endpoint | None) -> str:
+    return "" if where is None else str(where)
