@@ -36,6 +36,8 @@ servers:
     open_browser: false
   - name: Lab desktop
     url: http://192.168.1.20:8888/
+  - {{name: Microscope, group: Lab, host: microscope.example.org}}
+  - {{name: Sequencer, group: Lab, host: sequencer.example.org}}
 """
 
 

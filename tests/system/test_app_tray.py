@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from Xlib.xobject.drawable import Window
 
 from tests.support.chromium import Chromium
 from tests.support.desktop import Desktop
@@ -18,6 +20,7 @@ from tests.support.servers import make_server
 from tests.support.sshd import Sshd
 from tests.support.xvfb import wait_for
 from trayconnect.config.model import Server
+from trayconnect.desktop.prompt_guard import GUARD
 from trayconnect.errors import Problem
 from trayconnect.ports import Page, Reached
 from trayconnect.session.snapshot import Snapshot
@@ -25,7 +28,8 @@ from trayconnect.session.state import State
 from trayconnect.tray.menu import Facts, build_view
 from trayconnect.tray.view import IconState, Item
 
-PROMPT = "trayconnect: GPU box"
+HOST_KEY = "GPU box: host key – trayconnect"
+PASSPHRASE = "GPU box: passphrase – trayconnect"
 LOG = "GPU box: log"
 PROBLEM = "GPU box: what went wrong"
 
@@ -89,6 +93,12 @@ def test_a_click_asks_logs_in_and_shows_jupyter_in_chromium_and_another_ends_it(
             chromium.close()
 
 
+def read(desktop: Desktop, window: Window) -> None:
+    """Look at a question for as long as its guard against stray keys lasts."""
+    desktop.screen.wait_focus(window, LIMIT)
+    time.sleep(2 * GUARD)  # nothing tells that it is over
+
+
 def colours(desktop: Desktop) -> int:
     """How many colours the browser's page has; a blank one has few."""
     page = desktop.screenshot().crop((400, 200, 1024, 600))
@@ -103,14 +113,14 @@ def click_through(
 
     # The host key: the safe answer has the keyboard, so one step leads to the other.
     desktop.wait_icon(IconState.NEEDS_YOU)
-    question = desktop.screen.wait_window(PROMPT, LIMIT)
-    desktop.screen.wait_focus(question, LIMIT)
+    question = desktop.screen.wait_window(HOST_KEY, LIMIT)
+    read(desktop, question)
     desktop.screen.key("Tab", "Shift_L")
     desktop.screen.key("space")
     desktop.screen.wait_gone(question, LIMIT)
 
-    passphrase = desktop.screen.wait_window(PROMPT, LIMIT)
-    desktop.screen.wait_focus(passphrase, LIMIT)
+    passphrase = desktop.screen.wait_window(PASSPHRASE, LIMIT)
+    read(desktop, passphrase)
     desktop.screen.type("open sesame")
     desktop.screen.key("Return")
 

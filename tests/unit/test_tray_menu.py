@@ -344,6 +344,17 @@ def test_hundreds_of_servers_are_divided_among_submenus(count: int, group: str |
         assert len(keys) == len(set(keys))
 
 
+def test_groups_stay_in_sight_where_servers_are_divided() -> None:
+    grouped = [snap(server=make_server(f"g{n}", group=f"Group {n}")) for n in range(3)]
+    many = servers(30)
+    view = build_view([*many[:10], *grouped, *many[10:]], Facts())
+    lines = [item.text for item in view.items if item.key.startswith(("group ", "part "))]
+    assert lines == ["Group 0", "Group 1", "Group 2", "s000 … s014", "s015 … s029"]
+    crowd = [snap(server=make_server(f"g{n}", group=f"Group {n}")) for n in range(30)]
+    keys = [item.key for item in build_view([*crowd, *servers(30)], Facts()).items]
+    assert len(keys) == len(set(keys))
+
+
 def test_those_in_use_come_first_where_servers_are_divided() -> None:
     many = servers(100)
     many[70] = replace(many[70], state=State.UP, reached=Reached.JUPYTER, page=PAGE)

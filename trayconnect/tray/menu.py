@@ -98,10 +98,13 @@ def _server_part(snapshots: Sequence[Snapshot]) -> Iterator[Item]:
         if group not in groups:
             entries.append(group)
         groups.setdefault(group, []).append(snapshot)
-    if len(entries) > LEVEL_LIMIT:
-        alone = [s for s in entries if isinstance(s, Snapshot) and s.state is not State.OFF]
-        yield from _active_lines(alone)
-    yield from _level(entries, groups)
+    if len(entries) <= LEVEL_LIMIT:
+        yield from _level(entries, groups)
+        return
+    alone = [entry for entry in entries if isinstance(entry, Snapshot)]
+    yield from _active_lines([s for s in alone if s.state is not State.OFF])
+    yield from _level(list(groups), groups)  # somebody has put these in order
+    yield from _level(alone, groups)
 
 
 def _common_lines(snapshots: Sequence[Snapshot], facts: Facts) -> Iterator[Item]:
@@ -140,7 +143,8 @@ def _level(entries: Sequence[Snapshot | str], groups: dict[str, list[Snapshot]])
         for start in range(0, len(entries), size):
             part = entries[start : start + size]
             text = f"{clip(_name(part[0]), 28)} … {clip(_name(part[-1]), 28)}"
-            yield Item(f"part {start}", text, children=tuple(_level(part, groups)))
+            key = f"part {type(part[0]).__name__} {start}"
+            yield Item(key, text, children=tuple(_level(part, groups)))
         return
     for entry in entries:
         if isinstance(entry, Snapshot):
