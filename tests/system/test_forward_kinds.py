@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -250,20 +251,40 @@ def test_many_at_once_through_a_remote_forward(
         whole.off()
 
 
-def test_a_jupyter_that_listens_on_a_unix_socket(sshd: Sshd, tmp_path: Path) -> None:
+@pytest.mark.parametrize("said", ["socket", "auto"])
+def test_a_jupyter_on_a_unix_socket_is_found_with_its_token(tmp_path: Path, said: str) -> None:
+    path = tmp_path / "lab.sock"
+    jupyter = {"socket": str(path)} if said == "socket" else {"port": "auto"}
+    with (
+        JupyterOnSocket(path) as running,
+        Sshd(options={"SetEnv": f"JUPYTER_RUNTIME_DIR={running.runtime_dir}"}) as sshd,
+    ):
+        sshd.authorize(make_key(tmp_path))
+        with session(sshd, tmp_path, jupyter=jupyter) as whole:
+            whole.connect()
+            now = whole.until_ready()
+            assert (now.reached, now.problem) == (Reached.LOGGED_IN, None)
+            assert now.page is not None
+            with urllib.request.urlopen(f"{now.page.link}", timeout=LIMIT) as answer:
+                assert b"JupyterLab" in answer.read()
+            whole.off()
+
+
+def test_a_jupyter_on_a_unix_socket_that_goes_is_named_by_its_path(
+    sshd: Sshd, tmp_path: Path
+) -> None:
     path = tmp_path / "lab.sock"
     with (
         JupyterOnSocket(path) as jupyter,
         session(sshd, tmp_path, jupyter={"socket": str(path)}) as whole,
     ):
         whole.connect()
-        now = whole.until_ready()
-        assert now.reached is Reached.JUPYTER
-        assert now.problem is None
+        whole.until_ready()
         jupyter.stop()
         whole.manager.woke()
         now = whole.until(lambda now: not now.is_ready)
         assert now.problem is not None
         assert str(path) in now.problem.title
-        assert f"--sock={path}" in now.problem.advice
+        told = whole.until(lambda now: now.problem is not None and "--sock" in now.problem.advice)
+        assert told.state is State.UP
         whole.off()

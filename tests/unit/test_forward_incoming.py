@@ -120,7 +120,7 @@ def test_when_nothing_answers_here_it_is_refused(
 def test_without_a_tunnel_it_is_refused(forwarding: LocalForwarding, arrival: Arrival) -> None:
     forwarding.detach()
     forwarding.take(arrival, TcpEndpoint("127.0.0.1", 1))
-    assert arrival.refusals == [("too many connections", True)]
+    assert arrival.refusals == [("going away", True)]
 
 
 def test_the_end_of_the_tunnel_ends_it(forwarding: LocalForwarding, arrival: Arrival) -> None:

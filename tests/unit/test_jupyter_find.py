@@ -58,6 +58,16 @@ def test_the_token_does_not_show() -> None:
     assert "t0ken" not in repr(only(output("proc 0100007F:22B8")))
 
 
+def test_one_on_a_unix_socket_is_known_by_that_if_it_is_ours() -> None:
+    info = json.dumps(INFO | {"sock": "/run/user/1000//lab.sock", "port": 0})
+    found = only(output("proc", f"@@sock\n{info}"))
+    assert (found.socket, found.port, found.token) == ("/run/user/1000/lab.sock", 0, "t0ken")
+    assert parse(output("proc", info)) == ()
+    for path in ("lab.sock", 5, "/a\nb"):
+        info = json.dumps(INFO | {"sock": path})
+        assert parse(output("proc", f"@@sock\n{info}")) == ()
+
+
 @pytest.mark.parametrize(
     ("listens", "order", "host"),
     [

@@ -68,6 +68,7 @@ class FakeTunnel:
     checks: int = 0
     refused: dict[Endpoint, Problem] = field(default_factory=dict)
     asked: list[Endpoint] = field(default_factory=list)
+    commands: list[str] = field(default_factory=list)
     incoming: dict[Endpoint, Callable[[Incoming], None]] = field(default_factory=dict)
     may_close: threading.Event = field(default_factory=threading.Event)
 
@@ -88,6 +89,7 @@ class FakeTunnel:
         del self.incoming[where]
 
     def execute(self, command: str, stdin: bytes, timeout: float) -> Completed:
+        self.commands.append(command)
         return Completed(0, b"", b"")
 
     def check(self) -> None:
@@ -600,3 +602,23 @@ def test_a_refused_one_is_told_of_and_asked_for_again_after_a_while(run: Run) ->
     now = run.until("GPU box", lambda s: s.forwards[0].is_up)
     assert now.problem is None
     assert run.world.tunnels[0].asked == [HOOK, HOOK]
+
+
+def test_the_socket_that_a_server_leaves_is_tidied_up(run: Run) -> None:
+    path = "/run/a hook"
+    hook = {"name": "hook", "kind": "remote", "remote_socket": path, "port": 3000}
+    run.manager.apply(Config(servers=(make_server(forwards=[hook]),)))
+    run.manager.connect("GPU box")
+    run.until("GPU box", lambda s: any(forward.is_up for forward in s.forwards))
+    first = run.world.tunnels[0]
+    assert first.commands == []
+    first.on_lost(LOST)
+    run.until_state(State.WAITING)
+    run.manager.woke()
+    run.until("GPU box", lambda s: s.forwards[0].is_up)
+    second = run.world.tunnels[1]
+    tidy = "test -S '/run/a hook' && rm -f '/run/a hook'"
+    assert (first.commands, second.commands) == ([], [tidy])
+    run.manager.disconnect("GPU box")
+    run.until_state(State.OFF)
+    assert second.commands == [tidy, tidy]

@@ -123,7 +123,7 @@ class Serving:
             fits = tunnel is not None and self._incoming < INCOMING_LIMIT
             self._incoming += fits
         if tunnel is None or not fits:
-            incoming.refuse("too many connections", busy=True)
+            incoming.refuse("too many connections" if tunnel else "going away", busy=True)
             return
         try:
             self._workers.start(lambda: self._receive(incoming, target, tunnel))

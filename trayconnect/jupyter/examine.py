@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import posixpath
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from weakref import WeakKeyDictionary
 
 from trayconnect.cancel import Cancel
 from trayconnect.config.endpoints import Endpoint
-from trayconnect.config.model import Server
+from trayconnect.config.model import Jupyter, Server
 from trayconnect.errors import ProblemError
 from trayconnect.jupyter.abandon import abandonable
 from trayconnect.jupyter.address import base_of, local_authority, page_url
@@ -90,7 +91,7 @@ def _is_worth_a_search(known: _Known, seen: Look) -> bool:
 
 def _search(known: _Known, server: Server, tunnel: Tunnel, cancel: Cancel) -> None:
     """Note the server to use; nothing found, or no way to search, is no error."""
-    if server.jupyter.socket is not None or server.jupyter.host not in _SAME_HOST:
+    if server.jupyter.host not in _SAME_HOST:
         return
     begin = time.monotonic()
     try:
@@ -100,16 +101,27 @@ def _search(known: _Known, server: Server, tunnel: Tunnel, cancel: Cancel) -> No
         found = ()
     end = time.monotonic()
     known.next_search = end + (end - begin) * (1 / SEARCH_SHARE - 1)
-    port = server.jupyter.port
-    known.running = next((one for one in found if port in ("auto", one.port)), None)
+    known.running = next((one for one in found if _is_meant(one, server.jupyter)), None)
     logger.debug("%s: %d running, using %s", server.name, len(found), known.running)
+
+
+def _is_meant(running: RunningServer, jupyter: Jupyter) -> bool:
+    if jupyter.socket is not None:
+        return running.socket == posixpath.normpath(jupyter.socket)
+    return jupyter.port == "auto" or (not running.socket and running.port == jupyter.port)
 
 
 def _target(server: Server, running: RunningServer | None) -> Target:
     jupyter = server.jupyter
     if running is not None:
         return Target(
-            running.host, running.port, running.base_url, running.secure, running.token, _RESTART
+            running.host,
+            running.port,
+            running.base_url,
+            running.secure,
+            running.token,
+            _RESTART,
+            running.socket,
         )
     base_url = base_of(jupyter.path)
     if jupyter.socket is not None:

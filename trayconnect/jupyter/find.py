@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import posixpath
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ TIMEOUT = 10.0
 """Seconds for the whole search; on loopback it takes 0.05."""
 
 _BEGIN = "@@trayconnect find 1"
+_SOCKET = "@@sock\n"
 _PID = re.compile(r"[0-9]{1,18}")
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 
@@ -42,6 +44,8 @@ class RunningServer:
     """Whether it speaks https."""
     pid: int
     version: str
+    socket: str = ""
+    """The path of the UNIX socket it listens on, and then on no port."""
 
 
 def find(execute: Execute) -> tuple[RunningServer, ...]:
@@ -59,7 +63,8 @@ def parse(output: str) -> tuple[RunningServer, ...]:
     """Read what `find.sh` printed; whatever is odd about it is skipped."""
     found: dict[int, RunningServer] = {}
     for pid, listens, text in _blocks(output):
-        server = _server(pid, listens, text)
+        is_ours = text.startswith(_SOCKET)
+        server = _server(pid, listens, text.removeprefix(_SOCKET), socket_is_ours=is_ours)
         if server is not None:
             # The same folder may have two names.
             found.setdefault(server.pid, server)
@@ -79,8 +84,8 @@ def _blocks(output: str) -> Iterator[tuple[int, Listens, str]]:
             yield int(pid), Listens.read(listens.split(), little_endian=little_endian), text
 
 
-def _server(pid: int, listens: Listens, text: str) -> RunningServer | None:
-    """Judge one runtime file; None if it is stale, broken or of a server without a port.
+def _server(pid: int, listens: Listens, text: str, *, socket_is_ours: bool) -> RunningServer | None:
+    """Judge one runtime file; None if it is stale, broken, or of a server on nothing of its own.
 
     The host is the very address of its socket rather than "localhost": on [::1] the same port
     may belong to a stranger, who would be given the token.
@@ -89,8 +94,10 @@ def _server(pid: int, listens: Listens, text: str) -> RunningServer | None:
         info = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(info, dict) or info.get("pid", pid) != pid or info.get("sock"):
+    if not isinstance(info, dict) or info.get("pid", pid) != pid:
         return None
+    if info.get("sock"):
+        return _on_socket(pid, info) if socket_is_ours else None
     port = info.get("port")
     if port == 0 and len({number for _, number in listens.addresses}) == 1:
         # Notebook 6 notes the port it was asked for.
@@ -100,17 +107,38 @@ def _server(pid: int, listens: Listens, text: str) -> RunningServer | None:
     host = listens.host(port) if listens.known else "localhost"
     if host is None:
         return None
+    return _described(pid, info, host, port, proven=listens.known)
+
+
+def _on_socket(pid: int, info: dict[object, object]) -> RunningServer | None:
+    path = posixpath.normpath(_text(info, "sock"))
+    if not path.startswith("/"):
+        return None
+    return _described(pid, info, "localhost", 0, proven=True, socket=path)
+
+
+def _described(
+    pid: int,
+    info: dict[object, object],
+    host: str,
+    port: int,
+    *,
+    proven: bool,
+    socket: str = "",
+) -> RunningServer:
+    """`proven`: what listens there is this process, so that it may have its token."""
     token = info.get("token")
-    proven = listens.known and isinstance(token, str) and _TOKEN.fullmatch(token)
+    is_token = isinstance(token, str) and _TOKEN.fullmatch(token)
     return RunningServer(
         host=host,
         port=port,
-        token=str(token) if proven else "",
+        token=str(token) if proven and is_token else "",
         base_url=_slashed(_text(info, "base_url")),
         root_dir=_text(info, "root_dir") or _text(info, "notebook_dir"),
         secure=info.get("secure") is True,
         pid=pid,
         version=_text(info, "version"),
+        socket=socket,
     )
 
 

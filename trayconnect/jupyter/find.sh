@@ -60,6 +60,9 @@ report() {
         case $pid in '' | *[!0-9]*) continue ;; esac
         kill -0 "$pid" || continue
         printf '@@server %s\n@@listens %s\n' "$pid" "$(listens "$pid")"
+        # A socket of ours that is really there: no stranger answers on it.
+        sock=$(sed -n 's/^.*"sock": *"\(\/[^"]*\)".*$/\1/p' "$file" | head -n 1)
+        [ -n "$sock" ] && [ -S "$sock" ] && [ -O "$sock" ] && printf '@@sock\n'
         head -c 16384 <"$file"
         printf '\n@@end\n'
         count=$((count + 1))

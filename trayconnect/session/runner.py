@@ -247,14 +247,15 @@ class Runner:
 
         tunnel.listen(where, lambda incoming: forwarding.take(incoming, target), answered)
 
-    def _tidy(self, tunnel: Tunnel, path: str) -> None:
-        name = shlex.quote(path)
+    def _tidy(self, tunnel: Tunnel, *paths: str) -> None:
+        names = [shlex.quote(path) for path in paths]
+        command = "; ".join(f"test -S {name} && rm -f {name}" for name in names)
         try:
-            tunnel.execute(f"test -S {name} && rm -f {name}", b"", TIDY_SECONDS)
+            tunnel.execute(command, b"", TIDY_SECONDS)
         except ProblemError as error:
-            logger.debug("%s: %s is left on the server: %s", self._name, path, error.problem)
+            logger.debug("%s: %s left on the server: %s", self._name, paths, error.problem)
         else:
-            self._sockets_there.discard(path)
+            self._sockets_there.difference_update(paths)
 
     def _ask(self, live: Live, question: Question) -> Answer:
         self._report(Asked(live.attempt, question))
@@ -329,8 +330,8 @@ class Runner:
             if forwarding:
                 forwarding.close()
             if live and live.tunnel:
-                for path in tuple(self._sockets_there):
-                    self._tidy(live.tunnel, path)
+                if self._sockets_there:
+                    self._tidy(live.tunnel, *self._sockets_there)
                 live.tunnel.close()
         finally:
             self._report(Closed(attempt))
