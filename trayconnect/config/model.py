@@ -20,6 +20,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from trayconnect.config import values
+from trayconnect.config.ssh_algorithms import LEGACY, legacy_name
 
 Port = Annotated[int, Strict(), Field(ge=1, le=65535)]
 LocalPort = Annotated[
@@ -87,6 +88,10 @@ JumpHostText = Annotated[
     WithJsonSchema({"type": "string", "pattern": values.JUMP_HOST_PATTERN}),
 ]
 
+LegacyName = Annotated[
+    str, AfterValidator(legacy_name), WithJsonSchema({"type": "string", "enum": list(LEGACY)})
+]
+
 
 class Jupyter(Frozen):
     """Where Jupyter listens, as seen from the server, and the page to open."""
@@ -133,6 +138,11 @@ class Server(Frozen):
     auth: Auth = Field(Auth(), description="How to log in. The agent's keys are always tried.")
     jump_hosts: tuple[JumpHostText, ...] = Field(
         (), description="SSH servers to go through, in order, each as [user@]host[:port]."
+    )
+    legacy: tuple[LegacyName, ...] = Field(
+        (),
+        description="Old algorithms to allow for this server, which has nothing better. Not for "
+        "its jump hosts.",
     )
     jupyter: Jupyter = Field(
         Jupyter(), description="Where Jupyter listens, as seen from the server."

@@ -46,7 +46,6 @@ class Heartbeat:
         self._answered_at = -_NEVER
         self._latency: float | None = None
         self._thread = threading.Thread(target=self._run, name=f"tc-heartbeat {name}", daemon=True)
-        transport.on_reply = self._answered
 
     @property
     def latency(self) -> float | None:
@@ -75,7 +74,8 @@ class Heartbeat:
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join(timeout)
 
-    def _answered(self) -> None:
+    def _answered(self, _: bytes | None) -> None:
+        """A refusal, too, is a sign of life."""
         if self._asked:
             self._answered_at = self._asked.popleft()
             self._latency = time.monotonic() - self._answered_at
@@ -83,7 +83,7 @@ class Heartbeat:
     def _ask(self) -> float:
         now = time.monotonic()
         self._asked.append(now)
-        self._transport.ask(REQUEST)
+        self._transport.requests.send(REQUEST, self._answered)
         return now
 
     def _run(self) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import paramiko
@@ -19,27 +18,25 @@ from paramiko.common import (
     cMSG_CHANNEL_CLOSE,
     cMSG_CHANNEL_OPEN,
     cMSG_DISCONNECT,
-    cMSG_GLOBAL_REQUEST,
     cMSG_REQUEST_FAILURE,
 )
-from paramiko.packet import Packetizer
 from paramiko.transport import ChannelMap
 
-from trayconnect.tunnel import algorithms, logs
+from trayconnect.tunnel import certificates, logs
+from trayconnect.tunnel.algorithms import Offer, signature_of
+from trayconnect.tunnel.certificates import Shown
 from trayconnect.tunnel.channels import SshChannel
 from trayconnect.tunnel.outbox import ChannelOutlet, Outbox, is_writable
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from trayconnect.tunnel.packets import Packets
+from trayconnect.tunnel.requests import GlobalRequests
+from trayconnect.tunnel.signatures import verifies
 
 log = logging.getLogger(__name__)
 
 WINDOW = 2 << 20
 MAX_PACKET = 32 << 10
+HOST_KEYS_ANNOUNCED = "hostkeys-00@openssh.com"
 _DISCONNECT_BY_APPLICATION = 11  # RFC 4253 section 11.1
-
-
-_TELLING = ("SSH-", "HTTP/", "<", "\N{REPLACEMENT CHARACTER}")
 
 
 class ChannelRefusedError(Exception):
@@ -50,40 +47,10 @@ class ChannelRefusedError(Exception):
         self.code = code
 
 
-class Packets(Packetizer):
-    """paramiko's packet codec, which also notes what its callers cannot see."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        super().__init__(sock)
-        self.last_received = time.monotonic()
-        """When the last whole packet came."""
-        self.greeting: list[str] = []
-        """The lines that came before SSH packets; the last is the SSH identification, if any."""
-        self.on_greeting: Callable[[], None] = lambda: None
-
-    @property
-    def is_ssh(self) -> bool:
-        """Whether an SSH identification came (RFC 4253 section 4.2)."""
-        return bool(self.greeting) and self.greeting[-1].startswith("SSH-")
-
-    def start_handshake(self, timeout: float) -> None:
-        """Nothing: whoever waits for the handshake limits it; paramiko would leave a timer."""
-
-    def readline(self, timeout: float) -> str:  # noqa: ARG002 - as above
-        try:
-            line = super().readline(threading.TIMEOUT_MAX)
-        except UnicodeDecodeError:
-            line = "\N{REPLACEMENT CHARACTER}"
-        self.greeting.append(line)
-        # Any other line may precede the SSH one.
-        if line.startswith(_TELLING):
-            self.on_greeting()
-        return line
-
-    def read_message(self) -> tuple[int, Message]:
-        result = super().read_message()
-        self.last_received = time.monotonic()
-        return result
+def _key_exchanges(known: Mapping[str, object]) -> Mapping[str, object]:
+    """paramiko's, with curve25519 by the name of RFC 8731: some servers have no other."""
+    first = known.get("curve25519-sha256@libssh.org")  # None where OpenSSL lacks it
+    return {**known, "curve25519-sha256": first} if first else known
 
 
 class _Opening:
@@ -113,6 +80,8 @@ if TYPE_CHECKING:
         sock: socket.socket | SshChannel
         auth_handler: Login | None  # type: ignore[assignment]  # ours in place of paramiko's
         server_extensions: Mapping[str, bytes]
+        host_key_type: str
+        H: bytes
         _kex_info: Mapping[str, object]
         _channels: ChannelMap
         _handler_table: dict[int, Callable[[Message], None]]
@@ -126,6 +95,7 @@ if TYPE_CHECKING:
         def _parse_newkeys(self, m: Message) -> None: ...
         def _parse_disconnect(self, m: Message) -> None: ...
         def _parse_global_request(self, m: Message) -> None: ...
+        def _verify_key(self, host_key: bytes, sig: bytes) -> None: ...
 else:
     _Base = paramiko.Transport
 
@@ -133,9 +103,11 @@ else:
 class SshTransport(_Base):
     """One SSH connection over `sock`, as a client.
 
-    `name` goes into thread names. `host_key_algorithms` are asked for in their order."""
+    `name` goes into thread names; `offer` is what to ask for."""
 
     packetizer: Packets
+
+    _kex_info = _key_exchanges(_Base._kex_info)  # noqa: SLF001
 
     # Socket waits end when the socket is shut down, and need no frequent look at a flag.
     _active_check_timeout = 10.0
@@ -145,7 +117,7 @@ class SshTransport(_Base):
         sock: socket.socket | SshChannel,
         *,
         name: str,
-        host_key_algorithms: Sequence[str] = algorithms.HOST_KEYS,
+        offer: Offer = Offer(),  # noqa: B008 - frozen
     ) -> None:
         super().__init__(
             sock,
@@ -161,41 +133,44 @@ class SshTransport(_Base):
         """Set when its thread ends, and the SSH connection with it."""
         self.on_end: Callable[[], None] = lambda: None
         """Called on its thread after `ended` is set."""
-        self.on_reply: Callable[[], None] = lambda: None
-        """Called on its thread for each answer to a global request."""
         self.peer_offer: Mapping[str, object] = {}
         """The server's algorithms, once they came."""
         self.peer_goodbye = ""
         """The server's reason for a disconnection, if it gave one."""
-        self._host_key_algorithms = tuple(host_key_algorithms)
+        self.offer = offer
+        self.shown: Shown | None = None
+        """The host key that the server proved to hold."""
+        self.on_host_keys: Callable[[bytes], None] = lambda _: None
+        """Called on its thread with the body of a `hostkeys-00@openssh.com`."""
         self._openings: dict[int, _Opening] = {}
         self.outbox = Outbox(self)
+        self.requests = GlobalRequests(self.outbox)
         logs.quieten()
         self.set_log_channel(logs.CHANNEL)
         self._handler_table[MSG_CHANNEL_OPEN_SUCCESS] = self._opened
         self._handler_table[MSG_CHANNEL_OPEN_FAILURE] = self._refused
-        self._handler_table[MSG_REQUEST_SUCCESS] = self._replied
-        self._handler_table[MSG_REQUEST_FAILURE] = self._replied
+        self._handler_table[MSG_REQUEST_SUCCESS] = self.requests.succeeded
+        self._handler_table[MSG_REQUEST_FAILURE] = self.requests.failed
 
     @property
     def preferred_kex(self) -> Sequence[str]:
         """Key exchanges; some need a newer OpenSSL than others."""
-        return tuple(name for name in algorithms.KEX if name in self._kex_info)
+        return tuple(name for name in self.offer.kex if name in self._kex_info)
 
     @property
     def preferred_ciphers(self) -> Sequence[str]:
         """Ciphers, the fastest first."""
-        return algorithms.CIPHERS
+        return self.offer.ciphers
 
     @property
     def preferred_macs(self) -> Sequence[str]:
         """MACs for the ciphers that need one."""
-        return algorithms.MACS
+        return self.offer.macs
 
     @property
     def preferred_keys(self) -> Sequence[str]:
-        """Host key algorithms to ask for; paramiko would add certificates, which are not judged."""
-        return self._host_key_algorithms
+        """Host key algorithms; paramiko would add those of certificates each time."""
+        return self.offer.host_keys
 
     # --- its end ----------------------------------------------------------------------------------
 
@@ -318,14 +293,6 @@ class SshTransport(_Base):
             raise TimeoutError(f"no answer within {timeout:g} s")
         return channel
 
-    def ask(self, request: str) -> None:
-        """Send a global request that wants an answer; see `on_reply`. Never waits."""
-        message = Message()
-        message.add_byte(cMSG_GLOBAL_REQUEST)
-        message.add_string(request)
-        message.add_boolean(True)
-        self.outbox.post(message)
-
     # --- from its thread --------------------------------------------------------------------------
 
     def _opened(self, m: Message) -> None:
@@ -350,24 +317,33 @@ class SshTransport(_Base):
             opening.refusal = ChannelRefusedError(code, text)
             opening.done.set()
 
-    def _replied(self, m: Message) -> None:  # noqa: ARG002 - a refusal, too, is a sign of life
-        self.on_reply()
-
     def _parse_kex_init(self, m: Message) -> None:
         self.peer_offer = self._really_parse_kex_init(Message(m.asbytes()))
         super()._parse_kex_init(m)
+
+    def _verify_key(self, host_key: bytes, sig: bytes) -> None:
+        # paramiko would take a key of another type than agreed, a certificate for its bare key,
+        # and a second key in a re-exchange, which nobody would judge.
+        shown = certificates.shown(self.host_key_type, host_key)
+        if not verifies(shown.key, self.H, sig, (signature_of(self.host_key_type),)):
+            raise paramiko.SSHException("the server does not hold the host key that it shows")
+        if self.shown not in (None, shown):
+            raise paramiko.SSHException("another host key than before in a key re-exchange")
+        self.shown = shown
 
     def _parse_newkeys(self, m: Message) -> None:
         super()._parse_newkeys(m)
         self.outbox.flush()
 
     def _parse_global_request(self, m: Message) -> None:
-        # paramiko would answer at once, which is forbidden amid a key exchange.
-        m.get_text()
+        kind = m.get_text()
         if m.get_boolean():
+            # paramiko would answer at once, which is forbidden amid a key exchange.
             answer = Message()
             answer.add_byte(cMSG_REQUEST_FAILURE)
             self.outbox.post(answer)
+        elif kind == HOST_KEYS_ANNOUNCED:
+            self.on_host_keys(m.get_remainder())
 
     def _parse_disconnect(self, m: Message) -> None:
         code, text = m.get_int(), m.get_text()
