@@ -29,6 +29,7 @@ _MARKERS = (CERT_AUTHORITY, REVOKED)
 # Those of other types (DSA) are as good as not there, as OpenSSH has it.
 _TYPES = frozenset(map(key_type, HOST_KEYS))
 _SALT_BYTES = 20
+_TOO_LONG = 1023  # for OpenSSH, which then takes the line for no match at all
 _ANY = ord("?")
 _BLANKS = re.compile(rb"[ \t]+")
 DEFAULT_PORT = 22
@@ -196,11 +197,13 @@ def matches(hosts: bytes, name: str) -> bool:
     if hosts.startswith(b"|"):
         return _matches_hashed(hosts, wanted)
     found = False
-    for pattern in hosts.lower().split(b","):
-        if pattern.startswith(b"!"):
-            if like(wanted, pattern[1:]):
+    for item in hosts.lower().split(b","):
+        pattern = item.removeprefix(b"!")
+        if len(pattern) >= _TOO_LONG:
+            return False
+        if like(wanted, pattern):
+            if item != pattern:
                 return False
-        elif like(wanted, pattern):
             found = True
     return found
 
@@ -275,8 +278,9 @@ def parse(data: bytes, path: Path) -> Iterable[Entry]:
     """The usable lines of a file's content; a bad one is skipped with a warning."""
     for number, line in enumerate(data.split(b"\n"), start=1):
         # Like OpenSSH, for which a line ends at a zero byte.
-        text = line.partition(b"\0")[0].strip(b" \t\r")
-        if not text or text.startswith(b"#"):
+        before, zero, _ = line.partition(b"\0")
+        text = before.strip(b" \t\r")
+        if (not text and not zero) or text.startswith(b"#"):
             continue
         try:
             yield _parse_line(text, path, number)

@@ -74,7 +74,8 @@ class KnownHosts:
             with os.fdopen(descriptor, "r+b", buffering=0) as file, _locked(file.fileno()):
                 present = file.read()
                 entries = tuple(known_hosts.parse(present, self.own))
-                lines = b"".join(_line(name, key) for key in keys if not _has(entries, name, key))
+                fresh = (key for key in dict.fromkeys(keys) if not _has(entries, name, key))
+                lines = b"".join(_line(name, key) for key in fresh)
                 if not lines:
                     return
                 # An editor may have left the last line open.

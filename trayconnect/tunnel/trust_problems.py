@@ -43,7 +43,7 @@ def key_changed(target: Target, key: HostKey, stored: Sequence[Entry]) -> Proble
         "the fingerprint of the new key, by another way than this connection.\n"
         f"{on_file}\n"
         f"  shown now: {key}\n"
-        "Only if that is the one, remove the old key and connect again:\n"
+        "Only if that is the one, remove the old key, by this or by hand, and connect again:\n"
         f"{_removal(target, stored)}"
     )
     return ProblemError(Problem(title, advice, _FIX, str(key)))
