@@ -398,16 +398,17 @@ def test_a_healthy_tunnel_stays(kit: Kit, server: Server) -> None:
     """Dozens of heartbeats, every one answered by a refusal."""
     losses = Losses()
     with kit.tunnel(_quick(server, 0.05, 100), losses=losses) as tunnel:
-        answered: list[float] = []
-        transport = tunnel._way.end
-        count = transport.on_reply
+        answered: list[bytes | None] = []
+        requests = tunnel._way.end.requests
+        count = requests._answer
 
-        def replied() -> None:
-            count()
-            answered.append(time.monotonic())
+        def replied(body: bytes | None) -> None:
+            count(body)
+            answered.append(body)
 
-        transport.on_reply = replied
+        requests._answer = replied  # type: ignore[method-assign]
         assert until(lambda: len(answered) > 20)
+        assert set(answered) == {None}
     assert losses.problems == []
 
 

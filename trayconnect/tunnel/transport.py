@@ -83,6 +83,7 @@ if TYPE_CHECKING:
         host_key_type: str
         H: bytes
         _kex_info: Mapping[str, object]
+        _key_info: Mapping[str, object]
         _channels: ChannelMap
         _handler_table: dict[int, Callable[[Message], None]]
 
