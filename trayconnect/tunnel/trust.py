@@ -82,6 +82,8 @@ def _is_vouched_for(target: Target, certificate: Certificate, entries: Sequence[
 
 
 def _remember(target: Target, key: HostKey, store: KnownHosts) -> None:
+    if store.own is None:
+        return
     name = target.known_hosts_names[0]
     try:
         store.add(name, [key])
