@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from tests.support.certificates import authority_line, blob, certify
+from tests.support.host_certificates import authority_line, blob, certify
 from tests.support.keys import fingerprint, make_key, public_line
 from tests.support.tunnel_kit import YES, User
 from trayconnect.config.ssh_options import SshOptions
 from trayconnect.errors import Cancelled, Problem, ProblemError, Remedy
-from trayconnect.tunnel.certificates import Shown, shown
+from trayconnect.tunnel.host_certificates import Shown, shown
 from trayconnect.tunnel.known_hosts_store import KnownHosts
 from trayconnect.tunnel.target import Target
 from trayconnect.tunnel.trust import judge

@@ -5,20 +5,38 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+from collections.abc import Sequence
 
 from paramiko.ssh_exception import IncompatiblePeer
 
 from trayconnect.cancel import Cancel
 from trayconnect.errors import ProblemError
 from trayconnect.tunnel import algorithms, problems
-from trayconnect.tunnel.algorithms import Offer
+from trayconnect.tunnel.algorithms import NothingLeftError, Offer
 from trayconnect.tunnel.channels import SshChannel
+from trayconnect.tunnel.known_hosts import Entry, find_authority, known_types
 from trayconnect.tunnel.target import Target
 from trayconnect.tunnel.transport import SshTransport
 
 JOIN_SECONDS = 5.0
 _NUDGE_SECONDS = 1.0
 _LOST = (EOFError, ConnectionError, BrokenPipeError)
+
+
+def what_to_offer(target: Target, entries: Sequence[Entry]) -> Offer:
+    """What to ask a server for, when `entries` of known_hosts files may speak of it.
+
+    Raises `ProblemError`."""
+    names = target.known_hosts_names
+    try:
+        return algorithms.choose(
+            target.options,
+            legacy=target.legacy,
+            known_types=known_types(entries, names),
+            certificates=find_authority(entries, names) is not None,
+        )
+    except NothingLeftError as error:
+        raise problems.nothing_left(target, error.keyword, error.wanted) from error
 
 
 def shake_hands(

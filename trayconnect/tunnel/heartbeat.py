@@ -74,7 +74,7 @@ class Heartbeat:
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join(timeout)
 
-    def _answered(self, _: bytes | None) -> None:
+    def _answered(self, _reply: object) -> None:
         """A refusal, too, is a sign of life."""
         if self._asked:
             self._answered_at = self._asked.popleft()
@@ -83,7 +83,7 @@ class Heartbeat:
     def _ask(self) -> float:
         now = time.monotonic()
         self._asked.append(now)
-        self._transport.requests.send(REQUEST, self._answered)
+        self._transport.ask(REQUEST, self._answered)
         return now
 
     def _run(self) -> None:

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from trayconnect.cancel import Cancel
 from trayconnect.config.model import Server
 from trayconnect.ports import Ask
-from trayconnect.tunnel import algorithms, problems
-from trayconnect.tunnel.algorithms import NothingLeftError, Offer
+from trayconnect.tunnel import problems
 from trayconnect.tunnel.auth import Means, log_in
 from trayconnect.tunnel.channels import SshChannel
-from trayconnect.tunnel.connect import JOIN_SECONDS, dispose, shake_hands
+from trayconnect.tunnel.connect import JOIN_SECONDS, dispose, shake_hands, what_to_offer
 from trayconnect.tunnel.dial import dial
-from trayconnect.tunnel.known_hosts import Entry, find_authority, known_types
 from trayconnect.tunnel.known_hosts_store import KnownHosts
 from trayconnect.tunnel.rotation import HostKeyUpdate
 from trayconnect.tunnel.target import Target, targets
@@ -89,7 +86,7 @@ def _add_hop(
 ) -> None:
     store = store.under(target.options)
     entries = store.entries()
-    offer = _offer(target, entries)
+    offer = what_to_offer(target, entries)
     sock = _stream(way, target, server.connect_timeout, cancel)
     transport = shake_hands(
         sock, target, timeout=server.connect_timeout, cancel=cancel, offer=offer
@@ -104,19 +101,6 @@ def _add_hop(
     if not certified:
         update.start()
     log.info("logged in to %s", target.address)
-
-
-def _offer(target: Target, entries: Sequence[Entry]) -> Offer:
-    names = target.known_hosts_names
-    try:
-        return algorithms.choose(
-            target.options,
-            legacy=target.legacy,
-            known_types=known_types(entries, names),
-            certificates=find_authority(entries, names) is not None,
-        )
-    except NothingLeftError as error:
-        raise problems.nothing_left(target, error.keyword, error.wanted) from error
 
 
 def _stream(way: Way, target: Target, timeout: float, cancel: Cancel) -> socket.socket | SshChannel:

@@ -66,8 +66,12 @@ class Outbox:
 
     def post(self, message: Message, outlet: ChannelOutlet | None = None) -> None:
         """Send a small message as soon as possible, after those posted before; never waits."""
-        self._posted.append((message, outlet))
+        self.queue(message, outlet)
         self.flush()
+
+    def queue(self, message: Message, outlet: ChannelOutlet | None = None) -> None:
+        """As `post`, but leave it to the next `flush`."""
+        self._posted.append((message, outlet))
 
     def send(self, message: Message, outlet: ChannelOutlet) -> None:
         """Send once everything posted is out; waits as long as the peer does not read.

@@ -1,4 +1,4 @@
-"""paramiko's packet codec, with its greeting limited by others and its silence measured."""
+"""paramiko's packet codec, watched: what came first, and when something came last."""
 
 from __future__ import annotations
 

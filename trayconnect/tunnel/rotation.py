@@ -12,6 +12,8 @@ import logging
 import threading
 from collections.abc import Sequence
 
+from paramiko import Message
+
 from trayconnect.config.ssh_algorithms import HOST_KEYS
 from trayconnect.tunnel import known_hosts
 from trayconnect.tunnel.algorithms import key_type, signatures
@@ -94,15 +96,14 @@ class HostKeyUpdate:
 
     def _ask(self, keys: Sequence[HostKey]) -> bytes:
         """The proofs. Raises ValueError if none come."""
-        body = b"".join(string(key.blob) for key in keys)
-        self._transport.requests.send(PROVE, self._answered, body)
+        self._transport.ask(PROVE, self._answered, *(key.blob for key in keys))
         self._done.wait(PROVE_SECONDS)
         if self._proofs is None:
             raise ValueError("it did not prove them")
         return self._proofs
 
-    def _answered(self, body: bytes | None) -> None:
-        self._proofs = body
+    def _answered(self, reply: Message | None) -> None:
+        self._proofs = reply.get_remainder() if reply is not None else None
         self._done.set()
 
 

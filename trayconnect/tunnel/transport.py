@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
@@ -18,17 +19,17 @@ from paramiko.common import (
     cMSG_CHANNEL_CLOSE,
     cMSG_CHANNEL_OPEN,
     cMSG_DISCONNECT,
+    cMSG_GLOBAL_REQUEST,
     cMSG_REQUEST_FAILURE,
 )
 from paramiko.transport import ChannelMap
 
-from trayconnect.tunnel import certificates, logs
+from trayconnect.tunnel import host_certificates, logs
 from trayconnect.tunnel.algorithms import Offer, signature_of
-from trayconnect.tunnel.certificates import Shown
 from trayconnect.tunnel.channels import SshChannel
+from trayconnect.tunnel.host_certificates import Shown
 from trayconnect.tunnel.outbox import ChannelOutlet, Outbox, is_writable
 from trayconnect.tunnel.packets import Packets
-from trayconnect.tunnel.requests import GlobalRequests
 from trayconnect.tunnel.signatures import verifies
 
 log = logging.getLogger(__name__)
@@ -45,6 +46,10 @@ class ChannelRefusedError(Exception):
     def __init__(self, code: int, text: str) -> None:
         super().__init__(f"{text} (code {code})")
         self.code = code
+
+
+OnReply = Callable[[Message | None], None]
+"""Gets what a server says to a global request, after the message's number; None: it refuses."""
 
 
 def _key_exchanges(known: Mapping[str, object]) -> Mapping[str, object]:
@@ -144,14 +149,16 @@ class SshTransport(_Base):
         self.on_host_keys: Callable[[bytes], None] = lambda _: None
         """Called on its thread with the body of a `hostkeys-00@openssh.com`."""
         self._openings: dict[int, _Opening] = {}
+        self._asking = threading.Lock()
+        self._asked: deque[OnReply] = deque()
+        """Global requests without an answer; answers come in their order."""
         self.outbox = Outbox(self)
-        self.requests = GlobalRequests(self.outbox)
         logs.quieten()
         self.set_log_channel(logs.CHANNEL)
         self._handler_table[MSG_CHANNEL_OPEN_SUCCESS] = self._opened
         self._handler_table[MSG_CHANNEL_OPEN_FAILURE] = self._refused
-        self._handler_table[MSG_REQUEST_SUCCESS] = self.requests.succeeded
-        self._handler_table[MSG_REQUEST_FAILURE] = self.requests.failed
+        self._handler_table[MSG_REQUEST_SUCCESS] = self._replied
+        self._handler_table[MSG_REQUEST_FAILURE] = lambda _: self._replied(None)
 
     @property
     def preferred_kex(self) -> Sequence[str]:
@@ -274,11 +281,7 @@ class SshTransport(_Base):
         message.add_int(number)
         message.add_int(WINDOW)
         message.add_int(MAX_PACKET)
-        for value in fields:
-            if isinstance(value, int):
-                message.add_int(value)
-            else:
-                message.add_string(value)
+        _add(message, fields)
         self.outbox.post(message)
         if not self.ended.is_set():
             opening.done.wait(timeout)
@@ -293,6 +296,19 @@ class SshTransport(_Base):
         if unanswered:
             raise TimeoutError(f"no answer within {timeout:g} s")
         return channel
+
+    def ask(self, request: str, on_reply: OnReply, *fields: str | bytes | int) -> None:
+        """Send a global request (RFC 4254 section 4); never waits. `on_reply` is called on the
+        transport's thread."""
+        message = Message()
+        message.add_byte(cMSG_GLOBAL_REQUEST)
+        message.add_string(request)
+        message.add_boolean(True)
+        _add(message, fields)
+        with self._asking:  # only to keep the two in one order: sending may take its time
+            self._asked.append(on_reply)
+            self.outbox.queue(message)
+        self.outbox.flush()
 
     # --- from its thread --------------------------------------------------------------------------
 
@@ -318,6 +334,10 @@ class SshTransport(_Base):
             opening.refusal = ChannelRefusedError(code, text)
             opening.done.set()
 
+    def _replied(self, m: Message | None) -> None:
+        if self._asked:
+            self._asked.popleft()(m)
+
     def _parse_kex_init(self, m: Message) -> None:
         self.peer_offer = self._really_parse_kex_init(Message(m.asbytes()))
         super()._parse_kex_init(m)
@@ -325,7 +345,7 @@ class SshTransport(_Base):
     def _verify_key(self, host_key: bytes, sig: bytes) -> None:
         # paramiko would take a key of another type than agreed, a certificate for its bare key,
         # and a second key in a re-exchange, which nobody would judge.
-        shown = certificates.shown(self.host_key_type, host_key)
+        shown = host_certificates.shown(self.host_key_type, host_key)
         if not verifies(shown.key, self.H, sig, (signature_of(self.host_key_type),)):
             raise paramiko.SSHException("the server does not hold the host key that it shows")
         if self.shown not in (None, shown):
@@ -349,3 +369,12 @@ class SshTransport(_Base):
     def _parse_disconnect(self, m: Message) -> None:
         code, text = m.get_int(), m.get_text()
         self.peer_goodbye = f"{text} (code {code})"
+
+
+def _add(message: Message, fields: Sequence[str | bytes | int]) -> None:
+    """Numbers as uint32, texts as strings (RFC 4251 section 5)."""
+    for value in fields:
+        if isinstance(value, int):
+            message.add_int(value)
+        else:
+            message.add_string(value)

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Sequence
 
 from trayconnect.ports import Ask, Question, QuestionKind
-from trayconnect.tunnel import certificates, trust_problems
-from trayconnect.tunnel.certificates import Certificate, Flaw, Shown
+from trayconnect.tunnel import host_certificates, trust_problems
+from trayconnect.tunnel.host_certificates import Certificate, Flaw, Shown
 from trayconnect.tunnel.known_hosts import (
     Entry,
     HostKey,
@@ -46,7 +46,7 @@ def judge(
     flaw: Flaw | None = None
     certificate = shown.certificate
     if certificate is not None and _is_vouched_for(target, certificate, entries):
-        flaw = certificates.flaw(certificate, target.certified_name, now())
+        flaw = host_certificates.flaw(certificate, target.certified_name, now())
         if flaw is None:
             return True
         log.warning("%s: the host certificate is ignored: %s", target.address, flaw.value)

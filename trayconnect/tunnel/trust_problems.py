@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from trayconnect.errors import Problem, ProblemError, Remedy
-from trayconnect.tunnel.certificates import Certificate, Flaw
+from trayconnect.tunnel.host_certificates import Certificate, Flaw
 from trayconnect.tunnel.known_hosts import Entry, HostKey
 from trayconnect.tunnel.target import Target
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.certificates import blob, certify
+from tests.support.host_certificates import blob, certify
 from tests.support.keys import make_key
-from trayconnect.tunnel.certificates import FOREVER, Flaw, flaw, parse, shown
+from trayconnect.tunnel.host_certificates import FOREVER, Flaw, flaw, parse, shown
 from trayconnect.tunnel.known_hosts import HostKey
 from trayconnect.tunnel.wire import Reader, string, strings
 
