@@ -122,6 +122,10 @@ class Sshd:
         self._host_keys.append(self._make_host_key(kind))
         return self._host_keys[-1]
 
+    def remove_host_key(self, key: Path) -> None:
+        """Of several; `restart` to have it in force."""
+        self._host_keys.remove(key)
+
     def replace_host_keys(self, *kinds: str) -> None:
         """New host keys, as after a reinstallation; `restart` to have them in force."""
         for path in self._host_keys:

@@ -100,7 +100,7 @@ def _add_hop(
         way.typed |= log_in(transport, target, server, means, ask, cancel)
     if not certified:
         update.start()
-    log.info("logged in to %s", target.address)
+    log.info("logged in to %s: %s", target.address, transport.agreement())
 
 
 def _stream(way: Way, target: Target, timeout: float, cancel: Cancel) -> socket.socket | SshChannel:

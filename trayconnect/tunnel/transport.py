@@ -7,7 +7,7 @@ import socket
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import paramiko
 from paramiko import Message
@@ -87,6 +87,9 @@ if TYPE_CHECKING:
         server_extensions: Mapping[str, bytes]
         host_key_type: str
         H: bytes
+        agreed_on_strict_kex: bool
+        remote_cipher: str
+        remote_mac: str
         _kex_info: Mapping[str, object]
         _key_info: Mapping[str, object]
         _channels: ChannelMap
@@ -95,7 +98,7 @@ if TYPE_CHECKING:
         def _send_message(self, data: Message) -> None: ...
         def _send_user_message(self, data: Message) -> None: ...
         def _next_channel(self) -> int: ...
-        def _really_parse_kex_init(self, m: Message) -> Mapping[str, object]: ...
+        def _really_parse_kex_init(self, m: Message) -> Mapping[str, Any]: ...
         def _auth_trigger(self) -> None: ...
         def _parse_kex_init(self, m: Message) -> None: ...
         def _parse_newkeys(self, m: Message) -> None: ...
@@ -139,8 +142,10 @@ class SshTransport(_Base):
         """Set when its thread ends, and the SSH connection with it."""
         self.on_end: Callable[[], None] = lambda: None
         """Called on its thread after `ended` is set."""
-        self.peer_offer: Mapping[str, object] = {}
+        self.peer_offer: Mapping[str, Any] = {}
         """The server's algorithms, once they came."""
+        self.kex = ""
+        """The key exchange that was agreed on."""
         self.peer_goodbye = ""
         """The server's reason for a disconnection, if it gave one."""
         self.offer = offer
@@ -223,6 +228,17 @@ class SshTransport(_Base):
         message.add_string("disconnected by user")
         message.add_string("")
         self.outbox.post(message)
+
+    def agreement(self) -> str:
+        """What is in use, for logs: key exchange, host key, ciphers, and MACs where they need one."""
+        found = [self.kex, self.host_key_type]
+        for cipher, mac in (
+            (self.local_cipher, self.local_mac),
+            (self.remote_cipher, self.remote_mac),
+        ):
+            found += [str(cipher)] if "gcm" in str(cipher) else [str(cipher), str(mac)]
+        strict = "strict " if self.agreed_on_strict_kex else ""
+        return strict + ", ".join(dict.fromkeys(found))
 
     def reason(self) -> str:
         """Why it ended, as technical text."""
@@ -341,6 +357,8 @@ class SshTransport(_Base):
     def _parse_kex_init(self, m: Message) -> None:
         self.peer_offer = self._really_parse_kex_init(Message(m.asbytes()))
         super()._parse_kex_init(m)
+        theirs = self.peer_offer["kex_algo_list"]
+        self.kex = next(name for name in self.preferred_kex if name in theirs)
 
     def _verify_key(self, host_key: bytes, sig: bytes) -> None:
         # paramiko would take a key of another type than agreed, a certificate for its bare key,
