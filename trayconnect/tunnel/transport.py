@@ -7,9 +7,8 @@ import socket
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import paramiko
 from paramiko import Message
 from paramiko.common import (
     MSG_CHANNEL_OPEN_FAILURE,
@@ -24,13 +23,12 @@ from paramiko.common import (
 )
 from paramiko.transport import ChannelMap
 
-from trayconnect.tunnel import host_certificates, logs
-from trayconnect.tunnel.algorithms import Offer, signature_of
+from trayconnect.tunnel import logs
+from trayconnect.tunnel.algorithms import Offer
 from trayconnect.tunnel.channels import SshChannel
-from trayconnect.tunnel.host_certificates import Shown
+from trayconnect.tunnel.negotiation import Negotiation
 from trayconnect.tunnel.outbox import ChannelOutlet, Outbox, is_writable
 from trayconnect.tunnel.packets import Packets
-from trayconnect.tunnel.signatures import verifies
 
 log = logging.getLogger(__name__)
 
@@ -50,12 +48,6 @@ class ChannelRefusedError(Exception):
 
 OnReply = Callable[[Message | None], None]
 """Gets what a server says to a global request, after the message's number; None: it refuses."""
-
-
-def _key_exchanges(known: Mapping[str, object]) -> Mapping[str, object]:
-    """paramiko's, with curve25519 by the name of RFC 8731: some servers have no other."""
-    first = known.get("curve25519-sha256@libssh.org")  # None where OpenSSL lacks it
-    return {**known, "curve25519-sha256": first} if first else known
 
 
 class _Opening:
@@ -79,34 +71,24 @@ class Login(Protocol):
 
 if TYPE_CHECKING:
 
-    class _Base(paramiko.Transport):
+    class _Base(Negotiation):
         """paramiko's, with those of its internals that are used; a unit test looks for them."""
 
         sock: socket.socket | SshChannel
         auth_handler: Login | None  # type: ignore[assignment]  # ours in place of paramiko's
         server_extensions: Mapping[str, bytes]
-        host_key_type: str
-        H: bytes
-        agreed_on_strict_kex: bool
-        remote_cipher: str
-        remote_mac: str
-        _kex_info: Mapping[str, object]
-        _key_info: Mapping[str, object]
         _channels: ChannelMap
         _handler_table: dict[int, Callable[[Message], None]]
 
         def _send_message(self, data: Message) -> None: ...
         def _send_user_message(self, data: Message) -> None: ...
         def _next_channel(self) -> int: ...
-        def _really_parse_kex_init(self, m: Message) -> Mapping[str, Any]: ...
         def _auth_trigger(self) -> None: ...
-        def _parse_kex_init(self, m: Message) -> None: ...
         def _parse_newkeys(self, m: Message) -> None: ...
         def _parse_disconnect(self, m: Message) -> None: ...
         def _parse_global_request(self, m: Message) -> None: ...
-        def _verify_key(self, host_key: bytes, sig: bytes) -> None: ...
 else:
-    _Base = paramiko.Transport
+    _Base = Negotiation
 
 
 class SshTransport(_Base):
@@ -115,8 +97,6 @@ class SshTransport(_Base):
     `name` goes into thread names; `offer` is what to ask for."""
 
     packetizer: Packets
-
-    _kex_info = _key_exchanges(_Base._kex_info)  # noqa: SLF001
 
     # Socket waits end when the socket is shut down, and need no frequent look at a flag.
     _active_check_timeout = 10.0
@@ -130,6 +110,7 @@ class SshTransport(_Base):
     ) -> None:
         super().__init__(
             sock,
+            offer,
             default_window_size=WINDOW,
             default_max_packet_size=MAX_PACKET,
             packetizer_class=Packets,
@@ -142,15 +123,8 @@ class SshTransport(_Base):
         """Set when its thread ends, and the SSH connection with it."""
         self.on_end: Callable[[], None] = lambda: None
         """Called on its thread after `ended` is set."""
-        self.peer_offer: Mapping[str, Any] = {}
-        """The server's algorithms, once they came."""
-        self.kex = ""
-        """The key exchange that was agreed on."""
         self.peer_goodbye = ""
         """The server's reason for a disconnection, if it gave one."""
-        self.offer = offer
-        self.shown: Shown | None = None
-        """The host key that the server proved to hold."""
         self.on_host_keys: Callable[[bytes], None] = lambda _: None
         """Called on its thread with the body of a `hostkeys-00@openssh.com`."""
         self._openings: dict[int, _Opening] = {}
@@ -164,26 +138,6 @@ class SshTransport(_Base):
         self._handler_table[MSG_CHANNEL_OPEN_FAILURE] = self._refused
         self._handler_table[MSG_REQUEST_SUCCESS] = self._replied
         self._handler_table[MSG_REQUEST_FAILURE] = lambda _: self._replied(None)
-
-    @property
-    def preferred_kex(self) -> Sequence[str]:
-        """Key exchanges; some need a newer OpenSSL than others."""
-        return tuple(name for name in self.offer.kex if name in self._kex_info)
-
-    @property
-    def preferred_ciphers(self) -> Sequence[str]:
-        """Ciphers, the fastest first."""
-        return self.offer.ciphers
-
-    @property
-    def preferred_macs(self) -> Sequence[str]:
-        """MACs for the ciphers that need one."""
-        return self.offer.macs
-
-    @property
-    def preferred_keys(self) -> Sequence[str]:
-        """Host key algorithms; paramiko would add those of certificates each time."""
-        return self.offer.host_keys
 
     # --- its end ----------------------------------------------------------------------------------
 
@@ -228,17 +182,6 @@ class SshTransport(_Base):
         message.add_string("disconnected by user")
         message.add_string("")
         self.outbox.post(message)
-
-    def agreement(self) -> str:
-        """What is in use, for logs: key exchange, host key, ciphers, and MACs where they need one."""
-        found = [self.kex, self.host_key_type]
-        for cipher, mac in (
-            (self.local_cipher, self.local_mac),
-            (self.remote_cipher, self.remote_mac),
-        ):
-            found += [str(cipher)] if "gcm" in str(cipher) else [str(cipher), str(mac)]
-        strict = "strict " if self.agreed_on_strict_kex else ""
-        return strict + ", ".join(dict.fromkeys(found))
 
     def reason(self) -> str:
         """Why it ended, as technical text."""
@@ -353,22 +296,6 @@ class SshTransport(_Base):
     def _replied(self, m: Message | None) -> None:
         if self._asked:
             self._asked.popleft()(m)
-
-    def _parse_kex_init(self, m: Message) -> None:
-        self.peer_offer = self._really_parse_kex_init(Message(m.asbytes()))
-        super()._parse_kex_init(m)
-        theirs = self.peer_offer["kex_algo_list"]
-        self.kex = next(name for name in self.preferred_kex if name in theirs)
-
-    def _verify_key(self, host_key: bytes, sig: bytes) -> None:
-        # paramiko would take a key of another type than agreed, a certificate for its bare key,
-        # and a second key in a re-exchange, which nobody would judge.
-        shown = host_certificates.shown(self.host_key_type, host_key)
-        if not verifies(shown.key, self.H, sig, (signature_of(self.host_key_type),)):
-            raise paramiko.SSHException("the server does not hold the host key that it shows")
-        if self.shown not in (None, shown):
-            raise paramiko.SSHException("another host key than before in a key re-exchange")
-        self.shown = shown
 
     def _parse_newkeys(self, m: Message) -> None:
         super()._parse_newkeys(m)
