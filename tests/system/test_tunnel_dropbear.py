@@ -42,7 +42,7 @@ def test_its_host_key(tmp_path: Path, kind: str) -> None:
         assert user.kinds == [QuestionKind.HOST_KEY, QuestionKind.PASSWORD]
         assert kit.own_file.read_text().splitlines() == [dropbear.known_hosts_line]
         dropbear.stop()
-        # Of the same kind: dropbear offers RSA without having it, and breaks when taken at its word.
+        # Of the same kind: dropbear offers RSA without having it, and breaks when it is wanted.
         dropbear.replace_host_key(kind)
         dropbear.start()
         user = User(YES)

@@ -9,6 +9,7 @@ import re
 import shutil
 import stat
 import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.support.tunnel_kit import open_descriptors, until
 from trayconnect.config.ssh_options import SshOptions
 from trayconnect.tunnel.known_hosts import (
     Entry,
@@ -375,7 +377,27 @@ def test_files_that_ssh_config_names(tmp_path: Path) -> None:
         path.write_bytes(line(path.name, A))
     found = {e.hosts for e in store.under(options).entries()}
     assert found == {b"other", b"own"}
-    assert {e.hosts for e in store.user_entries()} == {b"user", b"own"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_a_file_that_is_replaced_meanwhile(tmp_path: Path) -> None:
+    import fcntl
+
+    store = KnownHosts((), tmp_path / "known_hosts")
+    store.add("old", [A])
+    assert store.own is not None
+    fresh = tmp_path / "fresh"
+    fresh.write_bytes(line("kept", B) + b"\n")
+    with store.own.open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        adder = threading.Thread(target=store.add, args=("gpu", [A]))
+        adder.start()
+        opened = str(store.own)
+        assert until(lambda: list(open_descriptors().values()).count(opened) == 2)
+        # As ssh-keygen -R does it, while the other waits for the lock on the old file.
+        fresh.replace(store.own)
+    adder.join()
+    assert store.own.read_bytes().splitlines() == [line("kept", B), line("gpu", A)]
 
 
 @pytest.mark.parametrize("files", [(), (Path(os.devnull),)])

@@ -258,23 +258,24 @@ def _matches_hashed(hosts: bytes, wanted: bytes) -> bool:
 # --- the files --------------------------------------------------------------------------------
 
 
-def read_files(paths: Sequence[Path]) -> tuple[Entry, ...]:
-    """Every usable line of the files, in order; a file that is not there is empty."""
-    return tuple(entry for path in paths for entry in read_file(path))
+def read_files(paths: Sequence[Path], *, warn: bool = True) -> tuple[Entry, ...]:
+    """Every usable line of the files, in order; a file that is not there is empty. `warn`: say in
+    the log what is skipped."""
+    return tuple(entry for path in paths for entry in read_file(path, warn=warn))
 
 
-def read_file(path: Path) -> tuple[Entry, ...]:
+def read_file(path: Path, *, warn: bool = True) -> tuple[Entry, ...]:
     """See `read_files`."""
     try:
         # A pipe or a device in its place could block for ever.
         data = path.read_bytes() if path.is_file() else b""
     except OSError as error:
-        log.warning("cannot read %s: %s", path, error.strerror)
+        log.log(_level(warn), "cannot read %s: %s", path, error.strerror)
         return ()
-    return tuple(parse(data, path))
+    return tuple(parse(data, path, warn=warn))
 
 
-def parse(data: bytes, path: Path) -> Iterable[Entry]:
+def parse(data: bytes, path: Path, *, warn: bool = True) -> Iterable[Entry]:
     """The usable lines of a file's content; a bad one is skipped with a warning."""
     for number, line in enumerate(data.split(b"\n"), start=1):
         # Like OpenSSH, for which a line ends at a zero byte.
@@ -285,7 +286,11 @@ def parse(data: bytes, path: Path) -> Iterable[Entry]:
         try:
             yield _parse_line(text, path, number)
         except ValueError as error:
-            log.warning("%s, line %d: skipped: %s", path, number, error)
+            log.log(_level(warn), "%s, line %d: skipped: %s", path, number, error)
+
+
+def _level(warn: bool) -> int:
+    return logging.WARNING if warn else logging.DEBUG
 
 
 def _parse_line(text: bytes, path: Path, number: int) -> Entry:

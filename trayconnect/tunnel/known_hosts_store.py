@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from io import FileIO
 from pathlib import Path
 
 import platformdirs
@@ -22,6 +23,7 @@ from trayconnect.tunnel.known_hosts import Entry, HostKey
 log = logging.getLogger(__name__)
 
 LOCK_SECONDS = 5.0
+_REOPENINGS = 10
 _in_process = threading.Lock()
 
 
@@ -53,35 +55,30 @@ class KnownHosts:
             found = replace(found, user=user, own=self.own if user else None)
         return found if system is None else replace(found, system=system)
 
-    def entries(self) -> tuple[Entry, ...]:
-        """The lines of all files as they are now."""
-        return self.user_entries() + known_hosts.read_files(self.system)
-
-    def user_entries(self) -> tuple[Entry, ...]:
-        """The lines of the user's files and of our own."""
-        return known_hosts.read_files((*self.user, *((self.own,) if self.own else ())))
+    def entries(self, *, warn: bool = True) -> tuple[Entry, ...]:
+        """The lines of all files as they are now; `warn`: of those that cannot be read, too."""
+        own = (self.own,) if self.own is not None else ()
+        return known_hosts.read_files((*self.user, *own, *self.system), warn=warn)
 
     def add(self, name: str, keys: Sequence[HostKey]) -> None:
         """Append keys of the host `name` to our own file, those that are not there.
 
+        Names are written plainly, whatever HashKnownHosts says: they stand in servers.yaml, too.
         Raises OSError."""
         if self.own is None:
             return
         self.own.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with _in_process:
-            flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
-            descriptor = os.open(self.own, flags, 0o600)
-            with os.fdopen(descriptor, "r+b", buffering=0) as file, _locked(file.fileno()):
-                present = file.read()
-                entries = tuple(known_hosts.parse(present, self.own))
-                fresh = (key for key in dict.fromkeys(keys) if not _has(entries, name, key))
-                lines = b"".join(_line(name, key) for key in fresh)
-                if not lines:
-                    return
-                # An editor may have left the last line open.
-                open_end = present and not present.endswith(b"\n")
-                file.write(b"\n" + lines if open_end else lines)
-                os.fsync(file.fileno())
+        with _in_process, _open_locked(self.own) as file:
+            present = file.read()
+            entries = tuple(known_hosts.parse(present, self.own, warn=False))
+            fresh = (key for key in dict.fromkeys(keys) if not _has(entries, name, key))
+            lines = b"".join(_line(name, key) for key in fresh)
+            if not lines:
+                return
+            # An editor may have left the last line open.
+            open_end = present and not present.endswith(b"\n")
+            file.write(b"\n" + lines if open_end else lines)
+            os.fsync(file.fileno())
 
 
 def _system_files() -> tuple[Path, ...]:
@@ -98,6 +95,26 @@ def _line(name: str, key: HostKey) -> bytes:
 
 def _has(entries: Sequence[Entry], name: str, key: HostKey) -> bool:
     return known_hosts.lookup(entries, (name,), key).verdict is known_hosts.Verdict.MATCH
+
+
+@contextmanager
+def _open_locked(path: Path) -> Iterator[FileIO]:
+    """Open for appending what stands at `path`, made if need be, and hold it against others."""
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
+    for _ in range(_REOPENINGS):
+        with FileIO(os.open(path, flags, 0o600), "r+") as file, _locked(file.fileno()):
+            # ssh-keygen -R puts a new file in its place, perhaps while we waited for the old.
+            if _is_at(path, file.fileno()):
+                yield file
+                return
+    raise OSError(f"{path} is replaced over and over")
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 @contextmanager

@@ -115,15 +115,16 @@ def fresh(
     None where the user's files do not hold that key for just this host, or speak of the host by
     a pattern, an authority or a revocation: then they are kept by somebody with more of a plan.
     Raises ValueError."""
-    entries = store.user_entries()
-    about = [entry for entry in entries if known_hosts.matches(entry.hosts, names[0])]
+    entries = store.entries(warn=False)
+    users = [entry for entry in entries if entry.path not in store.system]
+    about = [entry for entry in users if known_hosts.matches(entry.hosts, names[0])]
     if any(entry.is_pattern or entry.marker for entry in about):
         return ()
     present = {entry.key for entry in about}
     if store.own is None or key not in present:
         return ()
     found = [_key(blob) for blob in strings(announced)[:MAX_KEYS]]
-    revoked = _revoked(store.entries(), names)
+    revoked = _revoked(entries, names)
     return tuple(dict.fromkeys(k for k in found if k and k not in present and k not in revoked))
 
 
