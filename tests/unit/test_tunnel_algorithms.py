@@ -190,6 +190,8 @@ def test_the_line_to_add_is_named_where_it_helps() -> None:
     sha1 = {"client_mac_algo_list": ["hmac-md5", "hmac-sha1"]}
     assert text_of(cbc).endswith("\n  legacy: [aes128-cbc]")
     assert text_of(cbc | sha1).endswith("\n  legacy: [aes128-cbc, hmac-sha1]")
+    allowed = replace(TARGET, legacy=("aes128-cbc",))
+    assert text_of(sha1, target=allowed).endswith("\n  legacy: [aes128-cbc, hmac-sha1]")
     assert "legacy" not in text_of(cbc | {"kex_algo_list": ["diffie-hellman-group1-sha1"]})
     assert "legacy" not in text_of(cbc, target=replace(TARGET, is_jump_host=True))
 

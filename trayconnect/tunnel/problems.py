@@ -135,8 +135,9 @@ def nothing_in_common(target: Target, lacks: Sequence[Lack]) -> ProblemError:
     names = [lack.legacy for lack in lacks if lack.legacy]
     if len(names) == len(lacks) and not target.is_jump_host:
         advice += (
-            "\nUntil then, if the network between is safe, this line in its entry of servers.yaml "
-            f"lets it use what is broken elsewhere:\n  legacy: [{', '.join(names)}]"
+            "\nUntil then, if you trust the network between, this line in its entry of "
+            "servers.yaml allows it old algorithms that are known to be weak:\n"
+            f"  legacy: [{', '.join(dict.fromkeys((*target.legacy, *names)))}]"
         )
     return ProblemError(Problem(title, advice, _FIX, what))
 
