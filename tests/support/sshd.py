@@ -56,6 +56,9 @@ class Sshd:
         self.folder.chmod(0o700)
         self.port = 0
         self.username = getpass.getuser()
+        # Not the real one: what a shell does at its start there is nobody's test.
+        self.home = self.folder / "home"
+        self.home.mkdir(0o755)
         self.authorized_keys = self.folder / "authorized_keys"
         self.authorized_keys.touch(0o600)
         self._config = self.folder / "sshd_config"
@@ -230,7 +233,9 @@ class Sshd:
         lines = [f"ListenAddress {self.host}:{self.port}"]
         lines += [f"HostKey {path}" for path in self._host_keys]
         lines += [f"AuthorizedKeysFile {self.authorized_keys}"]
-        for keyword, value in self._options.items():
+        # sshd heeds the first line of this keyword only.
+        environment = f"HOME={self.home} {self._options.get('SetEnv', '')}"
+        for keyword, value in {**self._options, "SetEnv": environment}.items():
             values = [value] if isinstance(value, str) else list(value)
             lines += [f"{keyword} {one}" for one in values]
         return "\n".join(lines) + "\n"
