@@ -51,6 +51,13 @@ def announced(tunnel: SshTunnel) -> None:
     assert not update._thread.is_alive()
 
 
+def not_believed(tunnel: SshTunnel) -> None:
+    """Wait for what the tunnel's end announces, which is not even looked at."""
+    (update,) = tunnel._way.updates
+    assert until(lambda: update._announced is not None)
+    assert update._thread is None
+
+
 def test_the_other_keys_are_learned(sshd: Sshd, server: Server, tmp_path: Path) -> None:
     kit = Kit(tmp_path)
     first, *others = sshd.known_hosts_lines()
@@ -93,6 +100,17 @@ def test_not_where_the_user_has_other_plans(
     assert not kit.own_file.exists()
 
 
+def test_not_against_ssh_config(
+    sshd: Sshd, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    give_options(monkeypatch, update_host_keys=False)
+    kit = Kit(tmp_path)
+    kit.trust(sshd.known_hosts_lines()[:1])
+    with kit.tunnel(server) as tunnel:
+        not_believed(tunnel)
+    assert not kit.own_file.exists()
+
+
 def test_not_by_a_certificate(sshd: Sshd, server: Server, tmp_path: Path) -> None:
     kit = Kit(tmp_path)
     authority = make_key(tmp_path, name="ca")
@@ -100,9 +118,7 @@ def test_not_by_a_certificate(sshd: Sshd, server: Server, tmp_path: Path) -> Non
     sshd.restart()
     kit.trust([authority_line("*", authority)])
     with kit.tunnel(server) as tunnel:
-        (update,) = tunnel._way.updates
-        assert until(lambda: update._announced is not None)
-        assert update._thread is None
+        not_believed(tunnel)
     assert not kit.own_file.exists()
 
 

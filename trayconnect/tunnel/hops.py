@@ -98,7 +98,7 @@ def _add_hop(
         assert transport.shown is not None
         certified = judge(target, transport.shown, entries, store, ask)
         way.typed |= log_in(transport, target, server, means, ask, cancel)
-    if not certified:
+    if target.options.update_host_keys and not certified:
         update.start()
     log.info("logged in to %s: %s", target.address, transport.agreement())
 

@@ -85,10 +85,12 @@ class HostKeyUpdate:
         assert announced is not None
         try:
             keys = fresh(announced, shown.key, self._store, self._target.known_hosts_names)
-            if keys and proven(keys, self._ask(keys), self._transport.session_id or b""):
-                self._store.add(self._target.known_hosts_names[0], keys)
-                for key in keys:
-                    log.info("%s proved another host key: %s", self._target.address, key)
+            if not keys:
+                return
+            check_proofs(keys, self._ask(keys), self._transport.session_id or b"")
+            self._store.add(self._target.known_hosts_names[0], keys)
+            for key in keys:
+                log.info("%s proved another host key: %s", self._target.address, key)
         except ValueError as error:
             log.warning("%s: its other host keys are not learned: %s", self._target.address, error)
         except OSError as error:
@@ -128,8 +130,8 @@ def fresh(
     return tuple(dict.fromkeys(k for k in found if k and k not in present and k not in revoked))
 
 
-def proven(keys: Sequence[HostKey], proofs: bytes, session_id: bytes) -> bool:
-    """True if the server signed for each of `keys`. Raises ValueError otherwise."""
+def check_proofs(keys: Sequence[HostKey], proofs: bytes, session_id: bytes) -> None:
+    """Return if `proofs` hold a signature by each of `keys`. Raises ValueError otherwise."""
     found = strings(proofs)
     if len(found) != len(keys):
         raise ValueError("it did not prove each of them")
@@ -137,7 +139,6 @@ def proven(keys: Sequence[HostKey], proofs: bytes, session_id: bytes) -> bool:
         signed = b"".join(map(string, (PROVE.encode(), session_id, key.blob)))
         if not verifies(key, signed, signature, signatures(key.type)):
             raise ValueError(f"it does not hold the {key.type} key {key.fingerprint}")
-    return True
 
 
 def _key(blob: bytes) -> HostKey | None:
