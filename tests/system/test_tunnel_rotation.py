@@ -14,7 +14,6 @@ from tests.support.host_certificates import authority_line, certify
 from tests.support.keys import make_key
 from tests.support.sshd import Sshd
 from tests.support.tunnel_kit import (
-    WAIT,
     YES,
     Kit,
     User,
@@ -45,10 +44,12 @@ def server(sshd: Sshd, tmp_path: Path) -> Server:
 def announced(tunnel: SshTunnel) -> None:
     """Wait until what the tunnel's end announces is dealt with."""
     (update,) = tunnel._way.updates
-    assert until(lambda: update._thread is not None)
-    assert update._thread is not None
-    update._thread.join(WAIT)
-    assert not update._thread.is_alive()
+
+    def is_done() -> bool:
+        with update._lock:
+            return update._thread is not None and not update._thread.is_alive()
+
+    assert until(is_done)
 
 
 def not_believed(tunnel: SshTunnel) -> None:
