@@ -220,8 +220,7 @@ def _kind(file: KeyFile) -> str:
 
 
 def _known_hosts() -> Iterator[Finding]:
-    files = KnownHosts.default()
-    for path in (*files.read_only, files.own):
+    for path in KnownHosts.default().files:
         if not path.is_file():
             continue
         data = path.read_bytes()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import threading
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -18,14 +18,26 @@ class AsyncsshServer:
     """Lets one user in, by password, or by keyboard-interactive `rounds`.
 
     A round is a list of (prompt, echo, right answer). It forwards nothing; `run` has it do what no
-    good server does, on one of its `connections`. Runs in a thread for the time of a `with`."""
+    good server does, on one of its `connections`. `more_host_keys` are announced as well; `options`
+    go to asyncssh's own listener; `on_connection` is called, on its thread, with each connection
+    before the key exchange. Runs in a thread for the time of a `with`."""
 
     host = "127.0.0.1"
 
-    def __init__(self, rounds: Sequence[Sequence[tuple[str, bool, str]]] = ()) -> None:
+    def __init__(
+        self,
+        rounds: Sequence[Sequence[tuple[str, bool, str]]] = (),
+        *,
+        more_host_keys: Sequence[asyncssh.SSHKey] = (),
+        on_connection: Callable[[asyncssh.SSHServerConnection], None] = lambda _: None,
+        **options: Any,
+    ) -> None:
         self.username = "ada"
         self.password = secrets.token_urlsafe(9)
         self.rounds = rounds
+        self.more_host_keys = more_host_keys
+        self.on_connection = on_connection
+        self.options = options
         self.port = 0
         self.connections: list[asyncssh.SSHServerConnection] = []
         self._key = asyncssh.generate_private_key("ssh-ed25519")
@@ -35,7 +47,11 @@ class AsyncsshServer:
 
     @property
     def known_hosts_line(self) -> str:
-        kind, blob = self._key.export_public_key("openssh").decode().split()[:2]
+        return self.line_of(self._key)
+
+    def line_of(self, key: asyncssh.SSHKey) -> str:
+        """A line of a known_hosts file that has `key` for this server."""
+        kind, blob = key.export_public_key("openssh").decode().split()[:2]
         return f"[{self.host}]:{self.port} {kind} {blob}"
 
     def __enter__(self) -> Self:
@@ -60,7 +76,12 @@ class AsyncsshServer:
 
     async def _listen(self) -> None:
         self._server = await asyncssh.create_server(
-            lambda: _Gate(self), self.host, 0, server_host_keys=[self._key]
+            lambda: _Gate(self),
+            self.host,
+            0,
+            server_host_keys=[self._key, *self.more_host_keys],
+            send_server_host_keys=bool(self.more_host_keys),
+            **self.options,
         )
         self.port = self._server.get_port()
 
@@ -81,6 +102,7 @@ class _Gate(asyncssh.SSHServer):
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         self._settings.connections.append(conn)
+        self._settings.on_connection(conn)
 
     def password_auth_supported(self) -> bool:
         return not self._settings.rounds

@@ -97,6 +97,11 @@ class Sshd:
         """The name of this server in a known_hosts file."""
         return f"[{self.host}]:{self.port}"
 
+    @property
+    def host_keys(self) -> list[Path]:
+        """The private files, each with its public one beside it."""
+        return list(self._host_keys)
+
     def known_hosts_lines(self) -> list[str]:
         """A line for a known_hosts file for each host key."""
         keys = [public_line(path).split()[:2] for path in self._host_keys]
@@ -114,6 +119,15 @@ class Sshd:
     def set_option(self, keyword: str, value: str | Sequence[str]) -> None:
         """Change an sshd_config keyword; `restart` to have it in force."""
         self._options[keyword] = value
+
+    def add_host_key(self, kind: str) -> Path:
+        """One more host key; `restart` to have it in force."""
+        self._host_keys.append(self._make_host_key(kind))
+        return self._host_keys[-1]
+
+    def remove_host_key(self, key: Path) -> None:
+        """Of several; `restart` to have it in force."""
+        self._host_keys.remove(key)
 
     def replace_host_keys(self, *kinds: str) -> None:
         """New host keys, as after a reinstallation; `restart` to have them in force."""

@@ -6,8 +6,11 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from trayconnect.cancel import Cancel
 from trayconnect.config.model import Server
@@ -15,6 +18,7 @@ from trayconnect.errors import Cancelled, Problem, ProblemError
 from trayconnect.ports import Answer, NoSecrets, Question, QuestionKind, Secrets
 from trayconnect.tunnel.connector import SshConnector
 from trayconnect.tunnel.known_hosts_store import KnownHosts
+from trayconnect.tunnel.target import Target, targets
 from trayconnect.tunnel.tunnel import SshTunnel
 
 WAIT = 30.0
@@ -146,6 +150,16 @@ def entry(port: int, *, identity_file: Path | None = None, **options: Any) -> Se
     )
     base = {"name": "GPU box", "host": "127.0.0.1", "port": port, "local_port": 18888}
     return Server.model_validate(base | {"auth": auth, "connect_timeout": 10} | options)
+
+
+def give_options(monkeypatch: pytest.MonkeyPatch, **options: Any) -> None:
+    """Have every SSH server reached with these options of ssh_config(5)."""
+
+    def given(*arguments: Any) -> tuple[Target, ...]:
+        found = targets(*arguments)
+        return tuple(replace(t, options=replace(t.options, **options)) for t in found)
+
+    monkeypatch.setattr("trayconnect.tunnel.hops.targets", given)
 
 
 def until(condition: Callable[[], bool], timeout: float = WAIT) -> bool:

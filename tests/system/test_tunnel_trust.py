@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.keys import make_key
 from tests.support.sshd import Sshd
-from tests.support.tunnel_kit import YES, Kit, User, entry, nothing_left
+from tests.support.tunnel_kit import YES, Kit, User, entry, give_options, nothing_left
 from trayconnect.config.model import Server
 from trayconnect.errors import Cancelled, Remedy
 from trayconnect.ports import QuestionKind
@@ -117,15 +117,57 @@ def test_the_known_type_is_asked_for(tmp_path: Path, known: str) -> None:
         assert user.questions == []
 
 
-def test_a_key_of_another_type_is_asked_for_with_a_warning(
-    sshd: Sshd, server: Server, tmp_path: Path
-) -> None:
+def test_a_key_of_another_type_is_a_changed_one(sshd: Sshd, server: Server, tmp_path: Path) -> None:
     kit = Kit(tmp_path)
     kit.trust(sshd.known_hosts_lines())
     sshd.replace_host_keys("rsa")
     sshd.restart()
-    user = User(None)
-    with pytest.raises(Cancelled):
-        kit.connect(server, user)
-    assert "Careful" in user.questions[0].message
-    assert f"{kit.user_file}, line 1" in user.questions[0].message
+    problem = kit.problem(server)
+    assert "has changed" in problem.title
+    assert f"{kit.user_file}, line 1" in problem.advice
+
+
+def test_strict_checking_asks_nothing(
+    sshd: Sshd, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    give_options(monkeypatch, strict_host_key_checking="yes")
+    kit = Kit(tmp_path)
+    problem = kit.problem(server, User(YES))
+    assert sshd.fingerprints()[0] in problem.advice
+    assert not kit.own_file.exists()
+
+
+def test_files_and_alias_of_ssh_config(
+    sshd: Sshd, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = (tmp_path / "one", tmp_path / "two")
+    system = tmp_path / "system"
+    give_options(
+        monkeypatch,
+        strict_host_key_checking="yes",
+        host_key_alias="the-lab",
+        user_known_hosts_files=files,
+        global_known_hosts_files=(system,),
+    )
+    kit = Kit(tmp_path)
+    kit.trust(sshd.known_hosts_lines())
+    assert "not known" in kit.problem(server).title
+    line = sshd.known_hosts_lines()[0].replace(sshd.known_host_name, "the-lab")
+    for file in (files[1], system):
+        file.write_text(f"{line}\n")
+        with kit.tunnel(server):
+            pass
+        file.unlink()
+
+
+def test_accept_new_keeps_it_without_a_word(
+    sshd: Sshd, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    give_options(monkeypatch, strict_host_key_checking="accept-new")
+    kit = Kit(tmp_path)
+    with kit.tunnel(server):
+        pass
+    assert kit.own_file.read_text().splitlines() == sshd.known_hosts_lines()
+    sshd.replace_host_keys()
+    sshd.restart()
+    assert "has changed" in kit.problem(server).title

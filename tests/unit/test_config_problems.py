@@ -114,6 +114,21 @@ WRONG_TYPES = [
             " 'gate'"
         ),
     ),
+    (
+        "legacy: [aes256-cbc, aes128-ctr]",
+        "4:26: an entry of legacy is allowed already: remove it",
+    ),
+    (
+        "legacy: [hmac-sha]",
+        "4:14: an entry of legacy is no algorithm that can be allowed: did you mean 'hmac-sha1'?",
+    ),
+    (
+        "legacy: [ssh-dss]",
+        (
+            "4:14: an entry of legacy is none of those that can be allowed: aes256-cbc, "
+            "aes192-cbc, aes128-cbc, 3des-cbc, hmac-sha1, hmac-sha1-96, hmac-md5, hmac-md5-96"
+        ),
+    ),
     ("jump_hosts: [5]", "4:18: an entry of jump_hosts must be text: put it in quotes"),
     ("jump_hosts: [{host: a}]", "4:18: an entry of jump_hosts must be text, not a mapping"),
     (

@@ -8,7 +8,7 @@ from trayconnect.config.yaml_tree import Mapping, mapping
 DIRECT_KEYS = frozenset(("name", "group", "url", "open_browser", "connect_on_start"))
 """All that a direct connection takes."""
 
-OWN_KEYS = ("name", "url", "local_port")
+OWN_KEYS = ("name", "url", "local_port", "legacy")
 """What no two servers share."""
 
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, Strict, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, Strict, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from trayconnect.config import values
 from trayconnect.config.forwards import Forward
+from trayconnect.config.ssh_algorithms import LEGACY, legacy_name
 from trayconnect.config.types import (
     BindAddress,
     Flag,
@@ -66,6 +67,10 @@ JumpHostText = Annotated[
     WithJsonSchema({"type": "string", "pattern": values.JUMP_HOST_PATTERN}),
 ]
 
+LegacyName = Annotated[
+    str, AfterValidator(legacy_name), WithJsonSchema({"type": "string", "enum": list(LEGACY)})
+]
+
 
 class Jupyter(Frozen):
     """Where Jupyter listens, as seen from the server, and the page to open."""
@@ -106,6 +111,11 @@ class Server(Frozen):
     auth: Auth = Field(Auth(), description="How to log in. The agent's keys are always tried.")
     jump_hosts: tuple[JumpHostText, ...] = Field(
         (), description="SSH servers to go through, in order, each as [user@]host[:port]."
+    )
+    legacy: tuple[LegacyName, ...] = Field(
+        (),
+        description="Old algorithms to allow for this server, which has nothing better. Not for "
+        "its jump hosts.",
     )
     jupyter: Jupyter = Field(
         Jupyter(), description="Where Jupyter listens, as seen from the server."

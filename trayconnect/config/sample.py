@@ -24,6 +24,7 @@ servers:
 #       identity_file: ~/.ssh/id_ed25519  # the keys of the SSH agent are tried too
 #       password: ask                     # ask | keyring; never the password itself
 #     jump_hosts: [ada@gate.example.org:2222]
+#     legacy: []                          # such as [aes256-cbc], if the server has nothing better
 #     jupyter:
 #       host: localhost                   # as seen from the server
 #       port: auto                        # a number, or auto: the one that runs, else 8888
@@ -61,7 +62,7 @@ servers:
 #   - name: Lab desktop
 #     url: http://192.168.1.20:8888/      # a direct connection: no tunnel, the same menu
 #
-# defaults:                               # what servers share; any key but name, url, local_port
+# defaults:                               # what servers share; not name, url, local_port, legacy
 #   keepalive: {interval: 30, count_max: 3}
 """
 

@@ -1,50 +1,23 @@
-"""Which algorithms are agreed to, best first, and what a server lacks that has none of them.
+"""What to ask a server for, and what stands between us when nothing is common.
 
-Listed are those to allow rather than those to forbid, so that nothing a new paramiko adds comes
-in unjudged. Left out of what paramiko knows: CBC modes and 3DES, MACs of MD5 and SHA-1, signatures
-with SHA-1, and (not in paramiko any more) group1, SHA-1 key exchange, DSA, arcfour.
-"""
+Which algorithms there are to choose from says `config.ssh_algorithms`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
-KEX = (
-    "mlkem768x25519-sha256",
-    "curve25519-sha256@libssh.org",
-    "ecdh-sha2-nistp256",
-    "ecdh-sha2-nistp384",
-    "ecdh-sha2-nistp521",
-    "diffie-hellman-group16-sha512",
-    "diffie-hellman-group-exchange-sha256",
-    "diffie-hellman-group14-sha256",
+from trayconnect.config.ssh_algorithms import (
+    CIPHERS,
+    HOST_KEYS,
+    KEX,
+    LEGACY_CIPHERS,
+    LEGACY_MACS,
+    MACS,
 )
+from trayconnect.config.ssh_options import SshOptions
 
-# AES-GCM first: one pass in C does what CTR needs a MAC written in Python for.
-CIPHERS = (
-    "aes128-gcm@openssh.com",
-    "aes256-gcm@openssh.com",
-    "aes128-ctr",
-    "aes192-ctr",
-    "aes256-ctr",
-)
-
-MACS = (
-    "hmac-sha2-256-etm@openssh.com",
-    "hmac-sha2-512-etm@openssh.com",
-    "hmac-sha2-256",
-    "hmac-sha2-512",
-)
-
-HOST_KEYS = (
-    "ssh-ed25519",
-    "ecdsa-sha2-nistp256",
-    "ecdsa-sha2-nistp384",
-    "ecdsa-sha2-nistp521",
-    "rsa-sha2-512",
-    "rsa-sha2-256",
-)
-
+CERTIFICATE_SUFFIX = "-cert-v01@openssh.com"
 _RSA_SIGNATURES = ("rsa-sha2-512", "rsa-sha2-256")
 
 
@@ -53,13 +26,15 @@ def signatures(key_type: str) -> tuple[str, ...]:
     return _RSA_SIGNATURES if key_type == "ssh-rsa" else (key_type,)
 
 
-def host_key_order(known_types: Iterable[str]) -> tuple[str, ...]:
-    """The host key algorithms to ask for, those of types already known for the host first.
+def key_type(algorithm: str) -> str:
+    """The type of the plain keys behind a host key algorithm, of certificates too."""
+    plain = signature_of(algorithm)
+    return "ssh-rsa" if plain in _RSA_SIGNATURES else plain
 
-    A server with several keys then shows the known one, and no false alarm is raised."""
-    known = {algorithm for kind in known_types for algorithm in signatures(kind)}
-    first = tuple(name for name in HOST_KEYS if name in known)
-    return first + tuple(name for name in HOST_KEYS if name not in known)
+
+def signature_of(algorithm: str) -> str:
+    """The signature algorithm behind a host key algorithm, of certificates too."""
+    return algorithm.removesuffix(CERTIFICATE_SUFFIX)
 
 
 def signature_for(key_type: str, accepted: Sequence[str]) -> str | None:
@@ -71,25 +46,116 @@ def signature_for(key_type: str, accepted: Sequence[str]) -> str | None:
     return next((name for name in candidates if name in accepted), None)
 
 
-_NEEDS = (
-    ("key exchange", "kex_algo_list", KEX),
-    ("host key", "server_key_algo_list", HOST_KEYS),
-    ("cipher", "client_encrypt_algo_list", CIPHERS),
-    ("cipher", "server_encrypt_algo_list", CIPHERS),
-    ("MAC", "client_mac_algo_list", MACS),
-    ("MAC", "server_mac_algo_list", MACS),
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What to ask for, best first: the lists of SSH_MSG_KEXINIT (RFC 4253 section 7.1)."""
+
+    kex: tuple[str, ...] = KEX
+    host_keys: tuple[str, ...] = HOST_KEYS
+    ciphers: tuple[str, ...] = CIPHERS
+    macs: tuple[str, ...] = MACS
+
+
+class NothingLeftError(Exception):
+    """ssh_config(5) names no algorithm of `keyword` that is agreed to; `wanted` are those named."""
+
+    def __init__(self, keyword: str, wanted: Sequence[str]) -> None:
+        super().__init__(f"{keyword} {','.join(wanted)}")
+        self.keyword = keyword
+        self.wanted = tuple(wanted)
+
+
+def choose(
+    options: SshOptions,
+    *,
+    legacy: Collection[str] = (),
+    known_types: Iterable[str] = (),
+    certificates: bool = False,
+) -> Offer:
+    """What to ask one server for. Raises `NothingLeftError`.
+
+    Lists in `options` take the place of ours, in their order, as far as they are agreed to.
+    `legacy` names more to allow, last. Host keys of `known_types`, those on file for the host,
+    come first even so: a server with several keys then shows the known one, and no false alarm
+    is raised. `certificates`: whether an authority is on file for the host, whose word comes
+    before all."""
+    ciphers = CIPHERS + tuple(name for name in LEGACY_CIPHERS if name in legacy)
+    macs = MACS + tuple(name for name in LEGACY_MACS if name in legacy)
+    signed = tuple(name + CERTIFICATE_SUFFIX for name in HOST_KEYS) if certificates else ()
+    host_keys = _agreed("HostKeyAlgorithms", options.host_key_algorithms, signed + HOST_KEYS)
+    known = set(known_types)
+    return Offer(
+        kex=_agreed("KexAlgorithms", options.kex_algorithms, KEX),
+        host_keys=tuple(sorted(host_keys, key=lambda name: _rank(name, known))),
+        ciphers=_agreed("Ciphers", options.ciphers, ciphers),
+        macs=_agreed("MACs", options.macs, macs),
+    )
+
+
+def _agreed(keyword: str, wanted: Sequence[str], allowed: Sequence[str]) -> tuple[str, ...]:
+    if not wanted:
+        return tuple(allowed)
+    found = tuple(dict.fromkeys(name for name in wanted if name in allowed))
+    if not found:
+        raise NothingLeftError(keyword, wanted)
+    return found
+
+
+def _rank(algorithm: str, known: Collection[str]) -> int:
+    if algorithm.endswith(CERTIFICATE_SUFFIX):
+        return 0
+    return 1 if key_type(algorithm) in known else 2
+
+
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """A list in which a server and we have nothing in common."""
+
+    kind: str
+    """"key exchange", "host key", "cipher" or "MAC"."""
+    theirs: tuple[str, ...]
+    legacy: str | None = None
+    """What a server's entry could allow to mend it."""
+    ruled_out: bool = False
+    """Whether it has what we would agree to, but for ssh_config(5)."""
+
+    def __str__(self) -> str:
+        return f"{self.kind}: it offers only {', '.join(self.theirs) or 'nothing'}"
+
+
+_LISTS = (
+    ("key exchange", "kex_algo_list"),
+    ("host key", "server_key_algo_list"),
+    ("cipher", "client_encrypt_algo_list"),
+    ("cipher", "server_encrypt_algo_list"),
+    ("MAC", "client_mac_algo_list"),
+    ("MAC", "server_mac_algo_list"),
 )
+_LEGACY = {"cipher": LEGACY_CIPHERS, "MAC": LEGACY_MACS}
+_NO_ALGORITHMS = ("ext-info-", "kex-strict-")
 
 
-def missing(offer: Mapping[str, object]) -> list[str]:
-    """What stands between us and a server, as phrases for people.
+def missing(theirs: Mapping[str, object], ours: Offer) -> list[Lack]:
+    """What stands between us and a server.
 
-    `offer` is its SSH_MSG_KEXINIT (RFC 4253 section 7.1) as paramiko parses it."""
-    found: dict[str, str] = {}
-    for kind, field, ours in _NEEDS:
-        value = offer.get(field)
-        theirs = [str(name) for name in value] if isinstance(value, list) else []
-        if not set(theirs) & set(ours):
-            names = [name for name in theirs if not name.startswith(("ext-info-", "kex-strict-"))]
-            found.setdefault(kind, f"{kind}: it offers only {', '.join(names) or 'nothing'}")
+    `theirs` is its SSH_MSG_KEXINIT (RFC 4253 section 7.1) as paramiko parses it."""
+    wanted, usual = _by_kind(ours), _by_kind(Offer())
+    found: dict[str, Lack] = {}
+    for kind, field in _LISTS:
+        value = theirs.get(field)
+        names = tuple(map(str, value)) if isinstance(value, list) else ()
+        if not set(names) & set(wanted[kind]):
+            shown = tuple(name for name in names if not name.startswith(_NO_ALGORITHMS))
+            legacy = next((name for name in _LEGACY.get(kind, ()) if name in names), None)
+            ruled_out = bool(set(names) & set(usual[kind]))
+            found.setdefault(kind, Lack(kind, shown, legacy, ruled_out))
     return list(found.values())
+
+
+def _by_kind(offer: Offer) -> dict[str, tuple[str, ...]]:
+    return {
+        "key exchange": offer.kex,
+        "host key": offer.host_keys,
+        "cipher": offer.ciphers,
+        "MAC": offer.macs,
+    }

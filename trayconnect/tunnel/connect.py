@@ -12,7 +12,9 @@ from paramiko.ssh_exception import IncompatiblePeer
 from trayconnect.cancel import Cancel
 from trayconnect.errors import ProblemError
 from trayconnect.tunnel import algorithms, problems
+from trayconnect.tunnel.algorithms import NothingLeftError, Offer
 from trayconnect.tunnel.channels import SshChannel
+from trayconnect.tunnel.known_hosts import Entry, find_authority, known_types
 from trayconnect.tunnel.target import Target
 from trayconnect.tunnel.transport import SshTransport
 
@@ -21,23 +23,35 @@ _NUDGE_SECONDS = 1.0
 _LOST = (EOFError, ConnectionError, BrokenPipeError)
 
 
+def what_to_offer(target: Target, entries: Sequence[Entry]) -> Offer:
+    """What to ask a server for, when `entries` of known_hosts files may speak of it.
+
+    Raises `ProblemError`."""
+    names = target.known_hosts_names
+    try:
+        return algorithms.choose(
+            target.options,
+            legacy=target.legacy,
+            known_types=known_types(entries, names),
+            certificates=find_authority(entries, names) is not None,
+        )
+    except NothingLeftError as error:
+        raise problems.nothing_left(target, error.keyword, error.wanted) from error
+
+
 def shake_hands(
     sock: socket.socket | SshChannel,
     target: Target,
     *,
     timeout: float,
     cancel: Cancel,
-    host_key_algorithms: Sequence[str],
+    offer: Offer,
 ) -> SshTransport:
     """Exchange versions and keys over `sock`, which it owns from now on.
 
-    `timeout` seconds are for the server's version, and as many for the key exchange. Raises
-    `ProblemError` and `Cancelled`; then everything is closed."""
-    transport = SshTransport(
-        sock,
-        name=f"{target.server} {target.address}",
-        host_key_algorithms=host_key_algorithms,
-    )
+    `timeout` seconds are for the server's version, and as many for the key exchange; `offer` is
+    what to ask for in that. Raises `ProblemError` and `Cancelled`; then everything is closed."""
+    transport = SshTransport(sock, name=f"{target.server} {target.address}", offer=offer)
     try:
         with cancel.releasing(transport.abort):
             _shake_hands(transport, target, timeout)
@@ -92,9 +106,10 @@ def _misunderstood(transport: SshTransport, target: Target, timeout: float) -> P
             return problems.hung_up(target, detail)
         return problems.silent(target, timeout)
     if isinstance(error, IncompatiblePeer):
-        missing = algorithms.missing(transport.peer_offer)
-        version = "version: it speaks " + transport.packetizer.greeting[-1]
-        return problems.too_old(target, missing or [version])
+        lacks = algorithms.missing(transport.peer_offer, transport.offer)
+        if not lacks:
+            return problems.old_protocol(target, transport.packetizer.greeting[-1])
+        return problems.nothing_in_common(target, lacks)
     if error is None or isinstance(error, _LOST):
         if transport.peer_offer:
             return problems.handshake_lost(target, detail)

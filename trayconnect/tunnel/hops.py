@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from trayconnect.cancel import Cancel
 from trayconnect.config.model import Server
 from trayconnect.ports import Ask
-from trayconnect.tunnel import algorithms, problems
+from trayconnect.tunnel import problems
 from trayconnect.tunnel.auth import Means, log_in
 from trayconnect.tunnel.channels import SshChannel
-from trayconnect.tunnel.connect import dispose, shake_hands
+from trayconnect.tunnel.connect import JOIN_SECONDS, dispose, shake_hands, what_to_offer
 from trayconnect.tunnel.dial import dial
-from trayconnect.tunnel.known_hosts import HostKey, known_types
 from trayconnect.tunnel.known_hosts_store import KnownHosts
+from trayconnect.tunnel.rotation import HostKeyUpdate
 from trayconnect.tunnel.target import Target, targets
 from trayconnect.tunnel.transport import ChannelRefusedError, SshTransport
 from trayconnect.tunnel.trust import judge
@@ -28,6 +28,7 @@ class Way:
     """Logged-in transports, each through the one before; the last is the server's."""
 
     hops: list[tuple[Target, SshTransport]] = field(default_factory=list)
+    updates: list[HostKeyUpdate] = field(default_factory=list)
     typed: bool = False
     """Whether a human typed something for it that a retry could not reuse."""
 
@@ -53,6 +54,8 @@ class Way:
         for _, transport in reversed(self.hops):
             transport.say_goodbye()
         self.abort()
+        for update in self.updates:
+            update.close(JOIN_SECONDS)
         for _, transport in self.hops:
             dispose(transport)
 
@@ -81,19 +84,23 @@ def _add_hop(
     ask: Ask,
     cancel: Cancel,
 ) -> None:
+    store = store.under(target.options)
     entries = store.entries()
-    order = algorithms.host_key_order(known_types(entries, target.host, target.port))
+    offer = what_to_offer(target, entries)
     sock = _stream(way, target, server.connect_timeout, cancel)
     transport = shake_hands(
-        sock, target, timeout=server.connect_timeout, cancel=cancel, host_key_algorithms=order
+        sock, target, timeout=server.connect_timeout, cancel=cancel, offer=offer
     )
     way.hops.append((target, transport))
+    update = HostKeyUpdate(transport, target, store)
+    way.updates.append(update)
     with cancel.releasing(way.abort):
-        key = transport.host_key
-        assert key is not None
-        judge(target, HostKey(key.get_name(), key.asbytes()), entries, store, ask)
+        assert transport.shown is not None
+        certified = judge(target, transport.shown, entries, store, ask)
         way.typed |= log_in(transport, target, server, means, ask, cancel)
-    log.info("logged in to %s", target.address)
+    if target.options.update_host_keys and not certified:
+        update.start()
+    log.info("logged in to %s: %s", target.address, transport.agreement())
 
 
 def _stream(way: Way, target: Target, timeout: float, cancel: Cancel) -> socket.socket | SshChannel:

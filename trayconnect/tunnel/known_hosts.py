@@ -13,13 +13,24 @@ import hashlib
 import hmac
 import logging
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from trayconnect.config.ssh_algorithms import HOST_KEYS
+from trayconnect.tunnel.algorithms import key_type
+from trayconnect.tunnel.wire import strings
+
 log = logging.getLogger(__name__)
 
-_MARKERS = ("@cert-authority", "@revoked")
+CERT_AUTHORITY = "@cert-authority"
+REVOKED = "@revoked"
+_MARKERS = (CERT_AUTHORITY, REVOKED)
+# Those of other types (DSA) are as good as not there, as OpenSSH has it.
+_TYPES = frozenset(map(key_type, HOST_KEYS))
+_SALT_BYTES = 20
+_TOO_LONG = 1023  # for OpenSSH, which then takes the line for no match at all
+_ANY = ord("?")
 _BLANKS = re.compile(rb"[ \t]+")
 DEFAULT_PORT = 22
 
@@ -37,6 +48,9 @@ class HostKey:
         digest = hashlib.sha256(self.blob).digest()
         return "SHA256:" + base64.b64encode(digest).decode("ascii").rstrip("=")
 
+    def __str__(self) -> str:
+        return f"{self.type} {self.fingerprint}"
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -52,6 +66,11 @@ class Entry:
     def place(self) -> str:
         return f"{self.path}, line {self.line}"
 
+    @property
+    def is_pattern(self) -> bool:
+        """Whether it may cover more hosts than it names."""
+        return not self.hosts.startswith(b"|") and any(sign in self.hosts for sign in b"*?!")
+
 
 class Verdict(enum.Enum):
     MATCH = "match"
@@ -64,9 +83,8 @@ class Verdict(enum.Enum):
 class Lookup:
     """What the files say of a host's key.
 
-    `entries` are the lines that decide: those with another key of the same type when it changed,
-    the line that revokes it, the line that matches; when it is unknown, those with keys of other
-    types for the same host."""
+    `entries` are the lines that decide: those with another key when it changed, the line that
+    revokes it, the line that matches."""
 
     verdict: Verdict
     entries: tuple[Entry, ...] = ()
@@ -77,49 +95,97 @@ def host_name(host: str, port: int) -> str:
     return host.lower() if port == DEFAULT_PORT else f"[{host.lower()}]:{port}"
 
 
-def lookup(entries: Iterable[Entry], host: str, port: int, key: HostKey) -> Lookup:
-    """Judge the key that a host showed, as OpenSSH does."""
+def names(host: str, port: int, alias: str | None = None) -> tuple[str, ...]:
+    """Under which names a host is looked up, the first being the one to write. `alias` is
+    HostKeyAlias of ssh_config(5), which stands for host and port.
+
+    Like OpenSSH: what is known of a name alone is good on any port, but a different key there
+    says nothing about this port."""
+    if alias is not None:
+        return (alias.lower(),)
+    return tuple(dict.fromkeys((host_name(host, port), host_name(host, DEFAULT_PORT))))
+
+
+def lookup(entries: Iterable[Entry], names: Sequence[str], key: HostKey) -> Lookup:
+    """Judge the key that a host of these `names` showed, as OpenSSH does (hostfile.c)."""
     entries = tuple(entries)
-    found = _judge(entries, host_name(host, port), key)
-    if found.verdict is Verdict.UNKNOWN and port != DEFAULT_PORT:
-        # Like OpenSSH: a key known for the name alone is good on any port, but a different one
-        # there says nothing about this port.
-        plain = _judge(entries, host_name(host, DEFAULT_PORT), key)
-        if plain.verdict in (Verdict.MATCH, Verdict.REVOKED):
-            return plain
-    return found
+    return _first(names, lambda name: _judge(entries, name, key))
 
 
-def known_types(entries: Iterable[Entry], host: str, port: int) -> tuple[str, ...]:
+def lookup_authority(
+    entries: Iterable[Entry], names: Sequence[str], key: HostKey, authority: HostKey
+) -> Lookup:
+    """Judge whose word it is that `key` is a host's: MATCH if `authority` has a line for it.
+
+    Revoked is either; never CHANGED, for a host may be vouched for by others as well."""
+    entries = tuple(entries)
+    return _first(names, lambda name: _judge_authority(entries, name, key, authority))
+
+
+def known_types(entries: Iterable[Entry], names: Sequence[str]) -> tuple[str, ...]:
     """The key types that are on file for a host."""
-    name = host_name(host, port)
-    kinds = (entry.key.type for entry in entries if not entry.marker and matches(entry.hosts, name))
-    return tuple(dict.fromkeys(kinds))
+    entries = tuple(entries)
+    for name in names:
+        kinds = [e.key.type for e in entries if not e.marker and matches(e.hosts, name)]
+        if kinds:
+            return tuple(dict.fromkeys(kinds))
+    return ()
+
+
+def find_authority(entries: Iterable[Entry], names: Sequence[str]) -> Entry | None:
+    """A line with a certificate authority for a host, if there is one."""
+    for entry in entries:
+        if entry.marker == CERT_AUTHORITY and any(matches(entry.hosts, name) for name in names):
+            return entry
+    return None
+
+
+def _first(names: Sequence[str], judge: Callable[[str], Lookup]) -> Lookup:
+    found = judge(names[0])
+    for name in names[1:]:
+        if found.verdict is not Verdict.UNKNOWN:
+            break
+        other = judge(name)
+        if other.verdict is not Verdict.CHANGED:
+            found = other
+    return found
 
 
 def _judge(entries: Iterable[Entry], name: str, key: HostKey) -> Lookup:
     match: Entry | None = None
-    same_type: list[Entry] = []
-    other_types: list[Entry] = []
+    others: list[Entry] = []
     for entry in entries:
         if not matches(entry.hosts, name):
             continue
-        if entry.marker == "@revoked":
+        if entry.marker == REVOKED:
             if entry.key == key:
                 return Lookup(Verdict.REVOKED, (entry,))
         elif entry.marker:
             continue
         elif entry.key == key:
             match = match or entry
-        elif entry.key.type == key.type:
-            same_type.append(entry)
-        else:
-            other_types.append(entry)
+        elif entry.key.type in _TYPES:
+            # Of another type, too: somebody between would show just such a key.
+            others.append(entry)
     if match:
         return Lookup(Verdict.MATCH, (match,))
-    if same_type:
-        return Lookup(Verdict.CHANGED, tuple(same_type))
-    return Lookup(Verdict.UNKNOWN, tuple(other_types))
+    if others:
+        return Lookup(Verdict.CHANGED, tuple(others))
+    return Lookup(Verdict.UNKNOWN)
+
+
+def _judge_authority(
+    entries: Iterable[Entry], name: str, key: HostKey, authority: HostKey
+) -> Lookup:
+    match: Entry | None = None
+    for entry in entries:
+        if not matches(entry.hosts, name):
+            continue
+        if entry.marker == REVOKED and entry.key in (key, authority):
+            return Lookup(Verdict.REVOKED, (entry,))
+        if entry.marker == CERT_AUTHORITY and entry.key == authority:
+            match = match or entry
+    return Lookup(Verdict.MATCH, (match,)) if match else Lookup(Verdict.UNKNOWN)
 
 
 # --- the host patterns ------------------------------------------------------------------------
@@ -131,20 +197,47 @@ def matches(hosts: bytes, name: str) -> bool:
     if hosts.startswith(b"|"):
         return _matches_hashed(hosts, wanted)
     found = False
-    for pattern in hosts.lower().split(b","):
-        if pattern.startswith(b"!"):
-            if _pattern(pattern[1:]).fullmatch(wanted):
+    for item in hosts.lower().split(b","):
+        pattern = item.removeprefix(b"!")
+        if len(pattern) >= _TOO_LONG:
+            return False
+        if like(wanted, pattern):
+            if item != pattern:
                 return False
-        elif _pattern(pattern).fullmatch(wanted):
             found = True
     return found
 
 
-def _pattern(pattern: bytes) -> re.Pattern[bytes]:
-    # Runs of * are one *: several in a row would make the match exponential.
-    parts = re.split(rb"(\*+|\?)", pattern)
-    wild = {b"*": b".*", b"?": b"."}
-    return re.compile(b"".join(wild.get(p[:1]) or re.escape(p) for p in parts), re.DOTALL)
+def like(text: bytes, pattern: bytes) -> bool:
+    """Whether `text` is as a pattern of ssh_config(5) says, with `*` and `?`.
+
+    Not by way of `re`, which can take for ever where there are many stars."""
+    if not any(wild in pattern for wild in b"*?"):
+        return text == pattern
+    first, *rest = pattern.split(b"*")
+    if not rest:
+        return len(text) == len(pattern) and _at(text, 0, pattern)
+    last = rest.pop()
+    end = len(text) - len(last)
+    if not _at(text, 0, first) or end < len(first) or not _at(text, end, last):
+        return False
+    # What stands between two stars is best found as early as possible.
+    place = len(first)
+    for part in rest:
+        places = range(place, end - len(part) + 1)
+        found = next((at for at in places if _at(text, at, part)), None)
+        if found is None:
+            return False
+        place = found + len(part)
+    return True
+
+
+def _at(text: bytes, place: int, part: bytes) -> bool:
+    """Whether `part`, with `?` for any, stands in `text` there."""
+    piece = text[place : place + len(part)]
+    return len(piece) == len(part) and all(
+        wanted in (_ANY, found) for wanted, found in zip(part, piece, strict=True)
+    )
 
 
 def _matches_hashed(hosts: bytes, wanted: bytes) -> bool:
@@ -156,6 +249,8 @@ def _matches_hashed(hosts: bytes, wanted: bytes) -> bool:
         salt, stored = (base64.b64decode(part, validate=True) for part in parts[2:])
     except (binascii.Error, ValueError):
         return False
+    if len(salt) != _SALT_BYTES:
+        return False
     digest = hmac.new(salt, wanted, hashlib.sha1).digest()
     return hmac.compare_digest(digest, stored)
 
@@ -163,32 +258,39 @@ def _matches_hashed(hosts: bytes, wanted: bytes) -> bool:
 # --- the files --------------------------------------------------------------------------------
 
 
-def read_files(paths: Sequence[Path]) -> tuple[Entry, ...]:
-    """Every usable line of the files, in order; a file that is not there is empty."""
-    return tuple(entry for path in paths for entry in read_file(path))
+def read_files(paths: Sequence[Path], *, warn: bool = True) -> tuple[Entry, ...]:
+    """Every usable line of the files, in order; a file that is not there is empty. `warn`: say in
+    the log what is skipped."""
+    return tuple(entry for path in paths for entry in read_file(path, warn=warn))
 
 
-def read_file(path: Path) -> tuple[Entry, ...]:
+def read_file(path: Path, *, warn: bool = True) -> tuple[Entry, ...]:
     """See `read_files`."""
     try:
         # A pipe or a device in its place could block for ever.
         data = path.read_bytes() if path.is_file() else b""
     except OSError as error:
-        log.warning("cannot read %s: %s", path, error.strerror)
+        log.log(_level(warn), "cannot read %s: %s", path, error.strerror)
         return ()
-    return tuple(parse(data, path))
+    return tuple(parse(data, path, warn=warn))
 
 
-def parse(data: bytes, path: Path) -> Iterable[Entry]:
+def parse(data: bytes, path: Path, *, warn: bool = True) -> Iterable[Entry]:
     """The usable lines of a file's content; a bad one is skipped with a warning."""
     for number, line in enumerate(data.split(b"\n"), start=1):
-        text = line.strip(b" \t\r")
-        if not text or text.startswith(b"#"):
+        # Like OpenSSH, for which a line ends at a zero byte.
+        before, zero, _ = line.partition(b"\0")
+        text = before.strip(b" \t\r")
+        if (not text and not zero) or text.startswith(b"#"):
             continue
         try:
             yield _parse_line(text, path, number)
         except ValueError as error:
-            log.warning("%s, line %d: skipped: %s", path, number, error)
+            log.log(_level(warn), "%s, line %d: skipped: %s", path, number, error)
+
+
+def _level(warn: bool) -> int:
+    return logging.WARNING if warn else logging.DEBUG
 
 
 def _parse_line(text: bytes, path: Path, number: int) -> Entry:
@@ -212,18 +314,12 @@ def decode_key(kind: str, encoded: bytes) -> HostKey:
         blob = base64.b64decode(encoded, validate=True)
     except binascii.Error:
         raise ValueError("the key is not valid base64") from None
-    parts = _strings(blob)
+    if base64.b64encode(blob) != encoded:
+        raise ValueError("the key is not valid base64")
+    try:
+        parts = strings(blob)
+    except ValueError:
+        parts = []
     if len(parts) < 2 or parts[0] != kind.encode("ascii", "replace"):
         raise ValueError(f"the key is cut short, or not of the type {kind!r}")
     return HostKey(kind, blob)
-
-
-def _strings(blob: bytes) -> list[bytes]:
-    """The strings that a public key consists of; none if they do not fill it exactly."""
-    parts = []
-    offset = 0
-    while offset < len(blob):
-        size = int.from_bytes(blob[offset : offset + 4], "big")
-        parts.append(blob[offset + 4 : offset + 4 + size])
-        offset += 4 + size
-    return parts if offset == len(blob) else []

@@ -8,56 +8,118 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from io import FileIO
 from pathlib import Path
 
 import platformdirs
 
+from trayconnect.config.ssh_options import SshOptions
 from trayconnect.tunnel import known_hosts
 from trayconnect.tunnel.known_hosts import Entry, HostKey
 
 log = logging.getLogger(__name__)
 
 LOCK_SECONDS = 5.0
+_REOPENINGS = 10
 _in_process = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
 class KnownHosts:
-    """Where host keys are looked up (`read_only` and `own`), and where they are added (`own`)."""
+    """Where host keys are looked up: OpenSSH's files of the `user` and of the `system`, and our
+    `own`, to which alone they are added. `own` None: nothing is kept."""
 
-    read_only: tuple[Path, ...]
-    own: Path
+    user: tuple[Path, ...]
+    own: Path | None
+    system: tuple[Path, ...] = ()
 
     @classmethod
     def default(cls) -> KnownHosts:
-        """OpenSSH's files of the user and of the system, and ours beside neither."""
+        """OpenSSH's usual files, and ours beside neither."""
         own = platformdirs.user_data_path("trayconnect", appauthor=False) / "known_hosts"
-        user = Path("~/.ssh/known_hosts").expanduser()
-        return cls((user, Path("/etc/ssh/ssh_known_hosts")), own)
+        ssh = Path("~/.ssh").expanduser()
+        return cls((ssh / "known_hosts", ssh / "known_hosts2"), own, _system_files())
 
-    def entries(self) -> tuple[Entry, ...]:
-        """The lines of all files as they are now."""
-        return known_hosts.read_files((*self.read_only, self.own))
+    def under(self, options: SshOptions) -> KnownHosts:
+        """The files for a host with these `options`.
 
-    def add(self, host: str, port: int, key: HostKey) -> None:
-        """Append a key to our own file, unless it is there. Raises OSError."""
-        name = known_hosts.host_name(host, port)
-        line = f"{name} {key.type} {base64.b64encode(key.blob).decode('ascii')}\n".encode()
+        Without any file of the user (`UserKnownHostsFile none`, or /dev/null) nothing is to be
+        remembered, and our own file stands aside, too."""
+        user, system = options.user_known_hosts_files, options.global_known_hosts_files
+        found = self
+        if user is not None:
+            user = tuple(path for path in user if path != Path(os.devnull))
+            found = replace(found, user=user, own=self.own if user else None)
+        return found if system is None else replace(found, system=system)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All of them, in the order in which they are read."""
+        own = (self.own,) if self.own is not None else ()
+        return (*self.user, *own, *self.system)
+
+    def entries(self, *, warn: bool = True) -> tuple[Entry, ...]:
+        """The lines of all files as they are now; `warn`: of those that cannot be read, too."""
+        return known_hosts.read_files(self.files, warn=warn)
+
+    def add(self, name: str, keys: Sequence[HostKey]) -> None:
+        """Append keys of the host `name` to our own file, those that are not there.
+
+        Names are written plainly, whatever HashKnownHosts says: they stand in servers.yaml, too.
+        Raises OSError."""
+        if self.own is None:
+            return
         self.own.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with _in_process:
-            flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
-            descriptor = os.open(self.own, flags, 0o600)
-            with os.fdopen(descriptor, "r+b", buffering=0) as file, _locked(file.fileno()):
-                present = file.read()
-                found = known_hosts.lookup(known_hosts.parse(present, self.own), host, port, key)
-                if found.verdict is known_hosts.Verdict.MATCH:
-                    return
-                # An editor may have left the last line open.
-                file.write(line if not present or present.endswith(b"\n") else b"\n" + line)
-                os.fsync(file.fileno())
+        with _in_process, _open_locked(self.own) as file:
+            present = file.read()
+            entries = tuple(known_hosts.parse(present, self.own, warn=False))
+            fresh = (key for key in dict.fromkeys(keys) if not _has(entries, name, key))
+            lines = b"".join(_line(name, key) for key in fresh)
+            if not lines:
+                return
+            # An editor may have left the last line open.
+            open_end = present and not present.endswith(b"\n")
+            file.write(b"\n" + lines if open_end else lines)
+            os.fsync(file.fileno())
+
+
+def _system_files() -> tuple[Path, ...]:
+    if sys.platform == "win32":
+        folder = Path(os.environ.get("PROGRAMDATA", r"C:\ProgramData")) / "ssh"
+    else:
+        folder = Path("/etc/ssh")
+    return (folder / "ssh_known_hosts", folder / "ssh_known_hosts2")
+
+
+def _line(name: str, key: HostKey) -> bytes:
+    return f"{name} {key.type} {base64.b64encode(key.blob).decode('ascii')}\n".encode()
+
+
+def _has(entries: Sequence[Entry], name: str, key: HostKey) -> bool:
+    return known_hosts.lookup(entries, (name,), key).verdict is known_hosts.Verdict.MATCH
+
+
+@contextmanager
+def _open_locked(path: Path) -> Iterator[FileIO]:
+    """Open for appending what stands at `path`, made if need be, and hold it against others."""
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
+    for _ in range(_REOPENINGS):
+        with FileIO(os.open(path, flags, 0o600), "r+") as file, _locked(file.fileno()):
+            # ssh-keygen -R puts a new file in its place, perhaps while we waited for the old.
+            if _is_at(path, file.fileno()):
+                yield file
+                return
+    raise OSError(f"{path} is replaced over and over")
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 @contextmanager

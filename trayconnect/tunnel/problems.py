@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from trayconnect.config.endpoints import Endpoint, TcpEndpoint
 from trayconnect.errors import Problem, ProblemError, Remedy
 from trayconnect.ports import NotOpenedError, Refusal
-from trayconnect.tunnel.known_hosts import Entry, HostKey, host_name
+from trayconnect.tunnel.algorithms import Lack
 from trayconnect.tunnel.target import Target
 
 _WAIT, _USER, _FIX = Remedy.WAIT, Remedy.USER, Remedy.FIX
@@ -120,39 +120,39 @@ def handshake_broken(target: Target, detail: str) -> ProblemError:
     return ProblemError(Problem(title, advice, _FIX, detail))
 
 
-def too_old(target: Target, missing: Sequence[str]) -> ProblemError:
-    """No algorithm in common."""
+def old_protocol(target: Target, version: str) -> ProblemError:
     title = f"The SSH server on {target.address} is too old to connect to safely"
-    advice = f"Ask its administrator to update it. No common {'; no common '.join(missing)}."
-    return ProblemError(Problem(title, advice, _FIX, "; ".join(missing)))
+    advice = f"Ask its administrator to update it: it speaks {version}."
+    return ProblemError(Problem(title, advice, _FIX, version))
 
 
-# --- trusting it ----------------------------------------------------------------------------------
+def nothing_in_common(target: Target, lacks: Sequence[Lack]) -> ProblemError:
+    """No algorithm in common, in one or more of their lists."""
+    what = "; ".join(map(str, lacks))
+    if any(lack.ruled_out for lack in lacks):
+        title = f"Your ssh configuration rules out what {target.address} can do"
+        advice = f"Correct its lists of algorithms for this host. No common {what}."
+        return ProblemError(Problem(title, advice, _FIX, what))
+    title = f"The SSH server on {target.address} is too old to connect to safely"
+    advice = f"Ask its administrator to update it. No common {what}."
+    names = [lack.legacy for lack in lacks if lack.legacy]
+    if len(names) == len(lacks) and not target.is_jump_host:
+        advice += (
+            "\nUntil then, if you trust the network between, this line in its entry of "
+            "servers.yaml allows it old algorithms that are known to be weak:\n"
+            f"  legacy: [{', '.join(dict.fromkeys((*target.legacy, *names)))}]"
+        )
+    return ProblemError(Problem(title, advice, _FIX, what))
 
 
-def key_changed(target: Target, key: HostKey, stored: Sequence[Entry]) -> ProblemError:
-    title = f"The host key of {target.address} has changed"
-    on_file = "\n".join(f"  known: {e.key.type} {e.key.fingerprint} ({e.place})" for e in stored)
-    name = host_name(target.host, target.port)
-    paths = dict.fromkeys(entry.path for entry in stored)
-    removal = "\n".join(f'  ssh-keygen -f "{path}" -R "{name}"' for path in paths)
+def nothing_left(target: Target, keyword: str, wanted: Sequence[str]) -> ProblemError:
+    """ssh_config(5) names none of the algorithms that are agreed to."""
+    title = f"{keyword} in your ssh configuration leaves nothing to use with {target.address}"
     advice = (
-        "Someone may be listening in, or the server was reinstalled. Ask its administrator for "
-        "the fingerprint of the new key, by another way than this connection.\n"
-        f"{on_file}\n"
-        f"  shown now: {key.type} {key.fingerprint}\n"
-        f"Only if that is the one, remove the old key and connect again:\n{removal}"
+        f"It names {', '.join(wanted)}: none of these is known here and safe. "
+        "Name a newer one too, or remove the line for this host."
     )
-    return ProblemError(Problem(title, advice, _FIX, f"{key.type} {key.fingerprint}"))
-
-
-def key_revoked(target: Target, key: HostKey, entry: Entry) -> ProblemError:
-    title = f"The host key of {target.address} is revoked"
-    advice = (
-        f"It is marked @revoked in {entry.place}: whoever holds it may not be the server. "
-        "Ask its administrator for a new host key."
-    )
-    return ProblemError(Problem(title, advice, _FIX, f"{key.type} {key.fingerprint}"))
+    return ProblemError(Problem(title, advice, _FIX, f"{keyword} {','.join(wanted)}"))
 
 
 # --- logging in -----------------------------------------------------------------------------------

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import getpass
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from trayconnect.config.model import Server
 from trayconnect.config.ssh_options import SshOptions
+from trayconnect.tunnel import known_hosts
 
 DEFAULT_PORT = 22
 
@@ -16,14 +17,15 @@ class Target:
     """One SSH server to log in to.
 
     `server` is the name of the entry; `is_jump_host` tells a hop from its end; `options` are those
-    of ssh_config(5) for it."""
+    of ssh_config(5) for it; `legacy` names old algorithms to allow."""
 
     server: str
     host: str
     port: int
     username: str
     is_jump_host: bool = False
-    options: SshOptions = SshOptions()
+    options: SshOptions = field(default_factory=SshOptions)
+    legacy: tuple[str, ...] = ()
 
     @property
     def address(self) -> str:
@@ -32,6 +34,16 @@ class Target:
             return self.host
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
+
+    @property
+    def known_hosts_names(self) -> tuple[str, ...]:
+        """Under which names its key is looked up, the first being the one to write."""
+        return known_hosts.names(self.host, self.port, self.options.host_key_alias)
+
+    @property
+    def certified_name(self) -> str:
+        """The name that a host certificate must hold."""
+        return (self.options.host_key_alias or self.host).lower()
 
     @property
     def account(self) -> str:
@@ -54,4 +66,5 @@ def targets(server: Server) -> tuple[Target, ...]:
         for hop in server.jump_hosts
     ]
     user = server.username or getpass.getuser()
-    return (*hops, Target(server.name, server.host, server.port, user))
+    end = Target(server.name, server.host, server.port, user, legacy=server.legacy)
+    return (*hops, end)

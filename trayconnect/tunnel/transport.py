@@ -6,10 +6,9 @@ import logging
 import socket
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-import paramiko
 from paramiko import Message
 from paramiko.common import (
     MSG_CHANNEL_OPEN,
@@ -27,19 +26,19 @@ from paramiko.common import (
 )
 from paramiko.transport import ChannelMap
 
-from trayconnect.tunnel import algorithms, logs
+from trayconnect.tunnel import logs
+from trayconnect.tunnel.algorithms import Offer
 from trayconnect.tunnel.channels import SshChannel
 from trayconnect.tunnel.listening import Listening
+from trayconnect.tunnel.negotiation import Negotiation
 from trayconnect.tunnel.outbox import ChannelOutlet, Outbox, is_writable
 from trayconnect.tunnel.packets import Packets
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 log = logging.getLogger(__name__)
 
 WINDOW = 2 << 20
 MAX_PACKET = 32 << 10
+HOST_KEYS_ANNOUNCED = "hostkeys-00@openssh.com"
 _DISCONNECT_BY_APPLICATION = 11  # RFC 4253 section 11.1
 
 
@@ -76,33 +75,30 @@ class Login(Protocol):
 
 if TYPE_CHECKING:
 
-    class _Base(paramiko.Transport):
+    class _Base(Negotiation):
         """paramiko's, with those of its internals that are used; a unit test looks for them."""
 
         sock: socket.socket | SshChannel
         auth_handler: Login | None  # type: ignore[assignment]  # ours in place of paramiko's
         server_extensions: Mapping[str, bytes]
-        _kex_info: Mapping[str, object]
         _channels: ChannelMap
         _handler_table: dict[int, Callable[[Message], None]]
 
         def _send_message(self, data: Message) -> None: ...
         def _send_user_message(self, data: Message) -> None: ...
         def _next_channel(self) -> int: ...
-        def _really_parse_kex_init(self, m: Message) -> Mapping[str, object]: ...
         def _auth_trigger(self) -> None: ...
-        def _parse_kex_init(self, m: Message) -> None: ...
         def _parse_newkeys(self, m: Message) -> None: ...
         def _parse_disconnect(self, m: Message) -> None: ...
         def _parse_global_request(self, m: Message) -> None: ...
 else:
-    _Base = paramiko.Transport
+    _Base = Negotiation
 
 
 class SshTransport(_Base):
     """One SSH connection over `sock`, as a client.
 
-    `name` goes into thread names. `host_key_algorithms` are asked for in their order."""
+    `name` goes into thread names; `offer` is what to ask for."""
 
     packetizer: Packets
 
@@ -114,10 +110,11 @@ class SshTransport(_Base):
         sock: socket.socket | SshChannel,
         *,
         name: str,
-        host_key_algorithms: Sequence[str] = algorithms.HOST_KEYS,
+        offer: Offer = Offer(),  # noqa: B008 - frozen
     ) -> None:
         super().__init__(
             sock,
+            offer,
             default_window_size=WINDOW,
             default_max_packet_size=MAX_PACKET,
             packetizer_class=Packets,
@@ -130,11 +127,10 @@ class SshTransport(_Base):
         """Set when its thread ends, and the SSH connection with it."""
         self.on_end: Callable[[], None] = lambda: None
         """Called on its thread after `ended` is set."""
-        self.peer_offer: Mapping[str, object] = {}
-        """The server's algorithms, once they came."""
         self.peer_goodbye = ""
         """The server's reason for a disconnection, if it gave one."""
-        self._host_key_algorithms = tuple(host_key_algorithms)
+        self.on_host_keys: Callable[[bytes], None] = lambda _: None
+        """Called on its thread with the body of a `hostkeys-00@openssh.com`."""
         self._openings: dict[int, _Opening] = {}
         self._asking = threading.Lock()
         self._asked: deque[OnReply] = deque()
@@ -148,26 +144,6 @@ class SshTransport(_Base):
         self._handler_table[MSG_CHANNEL_OPEN] = self.listening.arrived
         self._handler_table[MSG_REQUEST_SUCCESS] = self._replied
         self._handler_table[MSG_REQUEST_FAILURE] = lambda _: self._replied(None)
-
-    @property
-    def preferred_kex(self) -> Sequence[str]:
-        """Key exchanges; some need a newer OpenSSL than others."""
-        return tuple(name for name in algorithms.KEX if name in self._kex_info)
-
-    @property
-    def preferred_ciphers(self) -> Sequence[str]:
-        """Ciphers, the fastest first."""
-        return algorithms.CIPHERS
-
-    @property
-    def preferred_macs(self) -> Sequence[str]:
-        """MACs for the ciphers that need one."""
-        return algorithms.MACS
-
-    @property
-    def preferred_keys(self) -> Sequence[str]:
-        """Host key algorithms to ask for; paramiko would add certificates, which are not judged."""
-        return self._host_key_algorithms
 
     # --- its end ----------------------------------------------------------------------------------
 
@@ -311,7 +287,7 @@ class SshTransport(_Base):
         _add(message, (theirs, code, text, ""))
         self.outbox.post(message)
 
-    def ask(self, request: str, on_reply: OnReply, *fields: str | int) -> None:
+    def ask(self, request: str, on_reply: OnReply, *fields: str | bytes | int) -> None:
         """Send a global request (RFC 4254 section 4); never waits. `on_reply` is called on the
         transport's thread."""
         message = Message()
@@ -360,28 +336,26 @@ class SshTransport(_Base):
         if self._asked:
             self._asked.popleft()(m)
 
-    def _parse_kex_init(self, m: Message) -> None:
-        self.peer_offer = self._really_parse_kex_init(Message(m.asbytes()))
-        super()._parse_kex_init(m)
-
     def _parse_newkeys(self, m: Message) -> None:
         super()._parse_newkeys(m)
         self.outbox.flush()
 
     def _parse_global_request(self, m: Message) -> None:
-        # paramiko would answer at once, which is forbidden amid a key exchange.
-        m.get_text()
+        kind = m.get_text()
         if m.get_boolean():
+            # paramiko would answer at once, which is forbidden amid a key exchange.
             answer = Message()
             answer.add_byte(cMSG_REQUEST_FAILURE)
             self.outbox.post(answer)
+        elif kind == HOST_KEYS_ANNOUNCED:
+            self.on_host_keys(m.get_remainder())
 
     def _parse_disconnect(self, m: Message) -> None:
         code, text = m.get_int(), m.get_text()
         self.peer_goodbye = f"{text} (code {code})"
 
 
-def _add(message: Message, fields: Sequence[str | int]) -> None:
+def _add(message: Message, fields: Sequence[str | bytes | int]) -> None:
     """Numbers as uint32, texts as strings (RFC 4251 section 5)."""
     for value in fields:
         if isinstance(value, int):

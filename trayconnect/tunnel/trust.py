@@ -1,13 +1,22 @@
-"""Is this host key the server's? The files answer, or else the user."""
+"""Is this host key the server's? The files answer, or a certificate, or else the user."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 from trayconnect.ports import Ask, Question, QuestionKind
-from trayconnect.tunnel import problems
-from trayconnect.tunnel.known_hosts import Entry, HostKey, Verdict, lookup
+from trayconnect.tunnel import host_certificates, trust_problems
+from trayconnect.tunnel.host_certificates import Certificate, Flaw, Shown
+from trayconnect.tunnel.known_hosts import (
+    Entry,
+    HostKey,
+    Verdict,
+    find_authority,
+    lookup,
+    lookup_authority,
+)
 from trayconnect.tunnel.known_hosts_store import KnownHosts
 from trayconnect.tunnel.target import Target
 
@@ -15,38 +24,87 @@ log = logging.getLogger(__name__)
 
 
 def judge(
-    target: Target, key: HostKey, entries: Sequence[Entry], store: KnownHosts, ask: Ask
-) -> None:
-    """Return if the key is to be trusted; one that the user accepts is added to our own file.
+    target: Target,
+    shown: Shown,
+    entries: Sequence[Entry],
+    store: KnownHosts,
+    ask: Ask,
+    now: Callable[[], float] = time.time,
+) -> bool:
+    """Return if what the server shows is to be trusted; a key that the user accepts is added to
+    our own file. True: for a certificate's sake, false: for the plain key's.
 
-    Raises `ProblemError` for a changed or revoked key, `Cancelled` if the user declines."""
-    found = lookup(entries, target.host, target.port, key)
-    if found.verdict is Verdict.CHANGED:
-        raise problems.key_changed(target, key, found.entries)
+    A certificate by an authority that is on file for the host decides. One that is not valid, and
+    one by any other authority, leaves it to the plain key within, as with OpenSSH; but nobody is
+    asked to trust that key where a known authority does not vouch for it.
+
+    `StrictHostKeyChecking no` means accept-new: a key that has changed is refused even so, where
+    OpenSSH would connect without passwords.
+
+    Raises `ProblemError` for a key that is changed, revoked, or not known and not to be asked
+    for; `Cancelled` if the user declines."""
+    flaw: Flaw | None = None
+    certificate = shown.certificate
+    if certificate is not None and _is_vouched_for(target, certificate, entries):
+        flaw = host_certificates.flaw(certificate, target.certified_name, now())
+        if flaw is None:
+            return True
+        log.warning("%s: the host certificate is ignored: %s", target.address, flaw.value)
+    found = lookup(entries, target.known_hosts_names, shown.key)
     if found.verdict is Verdict.REVOKED:
-        raise problems.key_revoked(target, key, found.entries[0])
+        raise trust_problems.key_revoked(target, shown.key, found.entries[0])
     if found.verdict is Verdict.MATCH:
+        return False
+    if certificate is not None and flaw is not None:
+        raise trust_problems.certificate_refused(target, certificate, flaw, now())
+    if found.verdict is Verdict.CHANGED:
+        raise trust_problems.key_changed(target, shown.key, found.entries)
+    if target.options.strict_host_key_checking == "yes":
+        raise trust_problems.key_unknown(target, shown.key)
+    if target.options.strict_host_key_checking == "ask":
+        authority = find_authority(entries, target.known_hosts_names)
+        ask(_question(target, shown.key, authority))
+    _remember(target, shown.key, store)
+    return False
+
+
+def _is_vouched_for(target: Target, certificate: Certificate, entries: Sequence[Entry]) -> bool:
+    """Whether the certificate's authority is known for the host. Raises `ProblemError` if that
+    is revoked, or the key."""
+    names, authority = target.known_hosts_names, certificate.authority
+    found = lookup_authority(entries, names, certificate.key, authority)
+    if found.verdict is Verdict.REVOKED:
+        line = found.entries[0]
+        if line.key == authority:
+            raise trust_problems.authority_revoked(target, authority, line)
+        raise trust_problems.key_revoked(target, certificate.key, line)
+    return found.verdict is Verdict.MATCH
+
+
+def _remember(target: Target, key: HostKey, store: KnownHosts) -> None:
+    if store.own is None:
         return
-    ask(_question(target, key, found.entries))
+    name = target.known_hosts_names[0]
     try:
-        store.add(target.host, target.port, key)
+        store.add(name, [key])
     except OSError as error:
-        # The user trusts it: that holds for this time, and is asked again the next.
+        # It is trusted: that holds for this time, and is decided again the next.
         log.warning("cannot write %s: %s", store.own, error)
+    else:
+        log.info("%s is known from now on: %s", name, key)
 
 
-def _question(target: Target, key: HostKey, others: Sequence[Entry]) -> Question:
-    lines = [
-        f"The host key of {target.description} is not known yet:",
-        "",
-        f"{key.type}  {key.fingerprint}",
-        "",
-    ]
-    if others:
-        lines += ["Careful: the same host is known with keys of another type:"]
-        lines += [f"{e.key.type}  {e.key.fingerprint}  ({e.place})" for e in others]
-        lines += [""]
-    lines.append(
+def _question(target: Target, key: HostKey, authority: Entry | None) -> Question:
+    message = (
+        f"The host key of {target.description} is not known yet:\n\n"
+        f"{key.type}  {key.fingerprint}\n\n"
+    )
+    if authority is not None:
+        message += (
+            "Careful: it comes without a certificate of the authority that is on file for this "
+            f"host, in {authority.place}.\n\n"
+        )
+    message += (
         "Compare the fingerprint with the one that the server's administrator gives. "
         "Trust it only if they are the same."
     )
@@ -54,6 +112,6 @@ def _question(target: Target, key: HostKey, others: Sequence[Entry]) -> Question
         kind=QuestionKind.HOST_KEY,
         server=target.server,
         title=f"Is this really {target.address}?",
-        message="\n".join(lines),
+        message=message,
         confirm="Trust",
     )

@@ -1,0 +1,107 @@
+"""What a server must prove in a key exchange, step by step."""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from paramiko import Ed25519Key, PKey, RSAKey, SSHException
+
+from tests.support.host_certificates import blob, certify
+from tests.support.keys import make_key
+from trayconnect.tunnel.transport import SshTransport
+
+HASH = hashlib.sha256(b"all that was said").digest()
+CERTIFIED = "ssh-ed25519-cert-v01@openssh.com"
+
+
+class Server:
+    """The keys of a server, and a transport that it talks to."""
+
+    def __init__(self, folder: Path, sock: socket.socket) -> None:
+        kinds: dict[str, type[PKey]] = {"ed25519": Ed25519Key, "rsa": RSAKey}
+        files = {kind: make_key(folder, kind) for kind in kinds}
+        self.keys = {kind: kinds[kind].from_private_key_file(str(f)) for kind, f in files.items()}
+        self.certificate = blob(certify(make_key(folder, name="ca"), files["ed25519"]))
+        self.transport = SshTransport(sock, name="x")
+        self.transport.H = HASH
+
+    def proof(self, kind: str, algorithm: str | None = None, data: bytes = HASH) -> bytes:
+        return self.keys[kind].sign_ssh_data(data, algorithm).asbytes()
+
+    def show(self, algorithm: str, key: bytes, proof: bytes) -> None:
+        self.transport.host_key_type = algorithm
+        self.transport._verify_key(key, proof)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        yield Server(tmp_path, ours)
+
+
+def test_a_plain_key(server: Server) -> None:
+    key = server.keys["ed25519"].asbytes()
+    server.show("ssh-ed25519", key, server.proof("ed25519"))
+    shown = server.transport.shown
+    assert shown is not None
+    assert (shown.key.blob, shown.certificate) == (key, None)
+
+
+def test_a_certificate(server: Server) -> None:
+    server.show(CERTIFIED, server.certificate, server.proof("ed25519"))
+    shown = server.transport.shown
+    assert shown is not None
+    assert shown.certificate is not None
+    assert shown.key.blob == server.keys["ed25519"].asbytes()
+
+
+@pytest.mark.parametrize("algorithm", ["rsa-sha2-256", "rsa-sha2-512"])
+def test_rsa_signs_as_agreed(server: Server, algorithm: str) -> None:
+    key = server.keys["rsa"].asbytes()
+    server.show(algorithm, key, server.proof("rsa", algorithm))
+    other = {"rsa-sha2-256": "rsa-sha2-512"}.get(algorithm, "rsa-sha2-256")
+    with pytest.raises(SSHException):
+        server.show(algorithm, key, server.proof("rsa", other))
+
+
+def test_what_is_not_proven(server: Server) -> None:
+    key = server.keys["ed25519"].asbytes()
+    for proof in (
+        server.proof("ed25519", data=b"something else"),
+        server.proof("rsa"),
+        server.proof("ed25519")[:-1],
+        b"",
+    ):
+        for algorithm, what in (("ssh-ed25519", key), (CERTIFIED, server.certificate)):
+            with pytest.raises(SSHException, match="does not hold"):
+                server.show(algorithm, what, proof)
+    assert server.transport.shown is None
+
+
+def test_another_type_than_agreed(server: Server) -> None:
+    for algorithm, key in (
+        ("ssh-ed25519", server.keys["rsa"].asbytes()),
+        ("rsa-sha2-512", server.keys["ed25519"].asbytes()),
+        ("ssh-ed25519", server.certificate),
+        (CERTIFIED, server.keys["ed25519"].asbytes()),
+    ):
+        with pytest.raises(ValueError):
+            server.show(algorithm, key, server.proof("ed25519"))
+    assert server.transport.shown is None
+
+
+def test_a_re_exchange_shows_the_same_key(server: Server) -> None:
+    key = server.keys["ed25519"].asbytes()
+    server.show("ssh-ed25519", key, server.proof("ed25519"))
+    server.show("ssh-ed25519", key, server.proof("ed25519"))
+    with pytest.raises(SSHException, match="another host key"):
+        server.show(
+            "rsa-sha2-512", server.keys["rsa"].asbytes(), server.proof("rsa", "rsa-sha2-512")
+        )
+    with pytest.raises(SSHException, match="another host key"):
+        server.show(CERTIFIED, server.certificate, server.proof("ed25519"))

@@ -1,0 +1,67 @@
+"""The algorithms of SSH that are agreed to, best first, and those that one server may be allowed.
+
+Listed are those to allow rather than those to forbid, so that nothing a new paramiko adds comes
+in unjudged. What stands in neither list is never agreed to. paramiko 5 does not have it any more
+(signatures and key exchanges with SHA-1, group1, DSA, arcfour) or does not have it yet
+(chacha20-poly1305, umac).
+"""
+
+from __future__ import annotations
+
+import difflib
+
+KEX = (
+    "mlkem768x25519-sha256",
+    "curve25519-sha256",
+    "curve25519-sha256@libssh.org",
+    "ecdh-sha2-nistp256",
+    "ecdh-sha2-nistp384",
+    "ecdh-sha2-nistp521",
+    "diffie-hellman-group16-sha512",
+    "diffie-hellman-group-exchange-sha256",
+    "diffie-hellman-group14-sha256",
+)
+
+# AES-GCM first: one pass in C does what CTR needs a MAC written in Python for.
+CIPHERS = (
+    "aes128-gcm@openssh.com",
+    "aes256-gcm@openssh.com",
+    "aes128-ctr",
+    "aes192-ctr",
+    "aes256-ctr",
+)
+
+MACS = (
+    "hmac-sha2-256-etm@openssh.com",
+    "hmac-sha2-512-etm@openssh.com",
+    "hmac-sha2-256",
+    "hmac-sha2-512",
+)
+
+HOST_KEYS = (
+    "ssh-ed25519",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "rsa-sha2-512",
+    "rsa-sha2-256",
+)
+
+# Left out, and only for a server whose entry names them; the least bad first.
+LEGACY_CIPHERS = ("aes256-cbc", "aes192-cbc", "aes128-cbc", "3des-cbc")
+LEGACY_MACS = ("hmac-sha1", "hmac-sha1-96", "hmac-md5", "hmac-md5-96")
+LEGACY = LEGACY_CIPHERS + LEGACY_MACS
+
+_STRONG = frozenset(KEX + CIPHERS + MACS + HOST_KEYS)
+
+
+def legacy_name(value: str) -> str:
+    """An algorithm that a server may be allowed. Raises ValueError as `values` does."""
+    if value in LEGACY:
+        return value
+    if value in _STRONG:
+        raise ValueError("is allowed already: remove it")
+    near = difflib.get_close_matches(value.lower(), LEGACY, n=1, cutoff=0.75)
+    if near:
+        raise ValueError(f"is no algorithm that can be allowed: did you mean '{near[0]}'?")
+    raise ValueError(f"is none of those that can be allowed: {', '.join(LEGACY)}")

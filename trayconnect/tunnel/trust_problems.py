@@ -1,0 +1,117 @@
+"""Host keys and certificates that are not to be trusted, as problems for people.
+
+None offers a way past itself: each says how to check, and what to change where it checks out."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+
+from trayconnect.errors import Problem, ProblemError, Remedy
+from trayconnect.tunnel.host_certificates import Certificate, Flaw
+from trayconnect.tunnel.known_hosts import Entry, HostKey
+from trayconnect.tunnel.target import Target
+
+_FIX = Remedy.FIX
+
+
+def key_unknown(target: Target, key: HostKey) -> ProblemError:
+    """It would have to be asked for, and StrictHostKeyChecking forbids that."""
+    title = f"The host key of {target.address} is not known"
+    command = ["ssh", "-o", "StrictHostKeyChecking=ask"]
+    if target.options.host_key_alias:
+        command += ["-o", f"HostKeyAlias={target.options.host_key_alias}"]
+    command += ["-p", str(target.port), target.host]
+    advice = (
+        "StrictHostKeyChecking is yes for it in your ssh configuration, so that no question is "
+        "asked. It shows:\n"
+        f"  {key}\n"
+        "Compare that with the fingerprint that its administrator gives. Only if they are the "
+        f"same, let ssh add the key, and connect again:\n  {_shell(command)}"
+    )
+    return ProblemError(Problem(title, advice, _FIX, str(key)))
+
+
+def key_changed(target: Target, key: HostKey, stored: Sequence[Entry]) -> ProblemError:
+    title = f"The host key of {target.address} has changed"
+    on_file = "\n".join(f"  known: {e.key} ({e.place})" for e in stored)
+    advice = (
+        "Someone may be listening in, or the server was reinstalled. Ask its administrator for "
+        "the fingerprint of the new key, by another way than this connection.\n"
+        f"{on_file}\n"
+        f"  shown now: {key}\n"
+        "Only if that is the one, remove the old key, by this or by hand, and connect again:\n"
+        f"{_removal(target, stored)}"
+    )
+    return ProblemError(Problem(title, advice, _FIX, str(key)))
+
+
+def _removal(target: Target, stored: Sequence[Entry]) -> str:
+    """How to remove lines: by a command, but for those that speak of other hosts as well."""
+    name = target.known_hosts_names[0]
+    alone = [entry for entry in stored if not entry.is_pattern]
+    steps = [
+        f"  {_shell(['ssh-keygen', '-f', str(path), '-R', name])}"
+        for path in dict.fromkeys(entry.path for entry in alone)
+    ]
+    steps += [
+        f"  correct {entry.place}, by hand: it is for other hosts as well"
+        for entry in stored
+        if entry.is_pattern
+    ]
+    return "\n".join(steps)
+
+
+def key_revoked(target: Target, key: HostKey, entry: Entry) -> ProblemError:
+    title = f"The host key of {target.address} is revoked"
+    advice = (
+        f"It is marked @revoked in {entry.place}: whoever holds it may not be the server. "
+        "Ask its administrator for a new host key."
+    )
+    return ProblemError(Problem(title, advice, _FIX, str(key)))
+
+
+def authority_revoked(target: Target, authority: HostKey, entry: Entry) -> ProblemError:
+    """The certificate is by an authority that is revoked."""
+    title = f"The authority behind the host certificate of {target.address} is revoked"
+    advice = (
+        f"Its key is marked @revoked in {entry.place}: whoever holds it can pass for the server. "
+        "Ask the server's administrator for a certificate of a new authority."
+    )
+    return ProblemError(Problem(title, advice, _FIX, str(authority)))
+
+
+def certificate_refused(
+    target: Target, certificate: Certificate, flaw: Flaw, now: float
+) -> ProblemError:
+    """It is by an authority that is trusted for the host, and proves nothing all the same."""
+    title = f"The host certificate of {target.address} is not valid: {flaw.value}"
+    advice = {
+        Flaw.NOT_YET: f"It begins at {_time(certificate.valid_after)}; here it is {_time(now)}. "
+        "Check the clock of this machine; if it is right, ask the server's administrator.",
+        Flaw.EXPIRED: f"It ended at {_time(certificate.valid_before)}; here it is {_time(now)}. "
+        "Ask the server's administrator to renew it; or check the clock of this machine.",
+        Flaw.OTHER_NAME: f"It is for {', '.join(certificate.principals)}. Connect by such a name, "
+        "or ask the server's administrator for a certificate with yours "
+        f"({target.certified_name}).",
+    }.get(flaw, "Ask the server's administrator for a new one.")
+    detail = f"certificate “{certificate.key_id}”, serial {certificate.serial}"
+    return ProblemError(Problem(title, advice, _FIX, detail))
+
+
+def _time(seconds: float) -> str:
+    """On the user's clock."""
+    try:
+        return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M %Z")
+    except (OverflowError, OSError, ValueError):
+        return "a time beyond all calendars"
+
+
+def _shell(command: Sequence[str]) -> str:
+    """To be pasted into a terminal."""
+    if sys.platform == "win32":
+        return subprocess.list2cmdline(command)
+    return shlex.join(command)

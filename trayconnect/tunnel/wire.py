@@ -1,0 +1,51 @@
+"""The data types of SSH (RFC 4251 section 5), read strictly.
+
+paramiko's reader makes up zeros past the end of a message, which is no way to read what is to be
+judged."""
+
+from __future__ import annotations
+
+
+class Reader:
+    """Takes one value after the other from `data`; each raises ValueError where none is left."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self.offset = 0
+
+    @property
+    def done(self) -> bool:
+        """Whether everything is read."""
+        return self.offset == len(self._data)
+
+    def uint32(self) -> int:
+        return int.from_bytes(self._take(4), "big")
+
+    def uint64(self) -> int:
+        return int.from_bytes(self._take(8), "big")
+
+    def string(self) -> bytes:
+        """A string, or the bytes of an mpint."""
+        return self._take(self.uint32())
+
+    def _take(self, size: int) -> bytes:
+        end = self.offset + size
+        if end > len(self._data):
+            raise ValueError("cut short")
+        piece = self._data[self.offset : end]
+        self.offset = end
+        return piece
+
+
+def strings(data: bytes) -> list[bytes]:
+    """The strings that fill `data` exactly. Raises ValueError."""
+    reader = Reader(data)
+    found = []
+    while not reader.done:
+        found.append(reader.string())
+    return found
+
+
+def string(value: bytes) -> bytes:
+    """As it is sent: its length, then itself."""
+    return len(value).to_bytes(4, "big") + value
