@@ -56,6 +56,7 @@ class RunningApp:
         self.env |= {
             "HOME": str(self.home),
             "TRAYCONNECT_CONFIG": str(self.file),
+            "TRAYCONNECT_SSH_CONFIG": "none",
             "TRAYCONNECT_RUNTIME_DIR": str(self.home / "run"),
             "BROWSER": str(browser),
         }

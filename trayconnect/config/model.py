@@ -121,6 +121,10 @@ class Forward(Frozen):
     open: Flag = Field(False, description="Whether the menu offers to open it in the browser.")
 
 
+_ALSO_OF_SSH = frozenset(("port", "jump_hosts", "connect_timeout", "interval", "count_max"))
+"""Keys that take what ssh_config(5) says where the file says nothing."""
+
+
 class Server(Frozen):
     """One entry of the file: an SSH server (`host`), or a direct connection (`url`)."""
 
@@ -168,6 +172,18 @@ class Server(Frozen):
     def is_direct(self) -> bool:
         """Whether it is reached without SSH."""
         return self.url is not None
+
+    def __eq__(self, other: object) -> bool:
+        """Whether all is the same, and the same of it written: ssh_config(5) decides the rest."""
+        return super().__eq__(other) and isinstance(other, Server) and self._wrote(other)
+
+    def _wrote(self, other: Server) -> bool:
+        pairs = [(self, other), (self.keepalive, other.keepalive)]
+        pairs += zip(self.jump_hosts, other.jump_hosts, strict=True)
+        return all(
+            mine.model_fields_set & _ALSO_OF_SSH == theirs.model_fields_set & _ALSO_OF_SSH
+            for mine, theirs in pairs
+        )
 
     def same_tunnel(self, other: Server) -> bool:
         """Whether a live tunnel for `self` also serves `other`: only what the browser opens, and
