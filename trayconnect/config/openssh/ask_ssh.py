@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import subprocess
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
 from trayconnect.cancel import Cancel
-from trayconnect.config.openssh import forwards
+from trayconnect.config.openssh.forwards import parse_printed
 from trayconnect.config.openssh.said import Query, Said, broken
 from trayconnect.config.ssh_options import ForwardKind, ForwardSpec
 from trayconnect.errors import Problem, ProblemError, Remedy
@@ -71,11 +70,23 @@ def parse(found: Mapping[str, tuple[str, ...]], usual: Mapping[str, tuple[str, .
     )
 
 
-def _forwards(found: Mapping[str, tuple[str, ...]]) -> Iterable[ForwardSpec]:
-    for keyword, kind in _FORWARDS.items():
-        for value in found.get(keyword, ()):
-            with contextlib.suppress(ValueError):
-                yield forwards.parse_printed(kind, value)
+def _forwards(found: Mapping[str, tuple[str, ...]]) -> list[ForwardSpec]:
+    forwards = [
+        forward
+        for keyword, kind in _FORWARDS.items()
+        for value in found.get(keyword, ())
+        if (forward := _forward(kind, value)) is not None
+    ]
+    # One that leads to a socket is printed a second time, as if it were dynamic.
+    to_sockets = {one.listen for one in forwards if one.target and one.target.path is not None}
+    return [one for one in forwards if one.kind != "dynamic" or one.listen not in to_sockets]
+
+
+def _forward(kind: ForwardKind, value: str) -> ForwardSpec | None:
+    try:
+        return parse_printed(kind, value)
+    except ValueError:
+        return None  # an entry printed amiss
 
 
 def _settings(text: str) -> dict[str, tuple[str, ...]]:
@@ -96,7 +107,7 @@ def _run(ssh: str, query: Query, named: str | None, cancel: Cancel) -> str:
     if query.port:
         command += ["-p", str(query.port)]
     if query.direct:
-        command += ["-o", "ProxyJump=none"]
+        command += ["-o", "ProxyCommand=none"]
     # Files rather than pipes: what a Match exec leaves running could hold a pipe open for ever.
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         status = _finish([*command, "--", query.host], output, errors, cancel)

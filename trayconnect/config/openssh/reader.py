@@ -85,7 +85,7 @@ class _Reader:
         if query.port:
             self._values["port"] = (str(query.port),)
         if query.direct:
-            self._values["proxyjump"] = (_ALONE,)
+            self._values["proxycommand"] = (_ALONE,)
 
     def said(self) -> Said:
         return Said(
@@ -207,7 +207,8 @@ class _Reader:
                 self._put(keyword, (" ".join(words),))
                 return
             case Takes.COMMAND:
-                if not (keyword == "proxycommand" and "proxyjump" in self._values):
+                # A ProxyJump that was said before wins, but not `none`.
+                if keyword != "proxycommand" or self._jump() is None:
                     self._put(keyword, (rest,))
                 return
             case Takes.JUMPS:
@@ -262,6 +263,10 @@ class _Reader:
     def _put(self, keyword: str, value: tuple[str, ...]) -> None:
         if self._active and keyword not in self._values:
             self._values[keyword] = value
+
+    def _jump(self) -> str | None:
+        said = self._values.get("proxyjump", (_ALONE,))[0]
+        return None if said.lower() == _ALONE else said
 
     def _hostname(self) -> str:
         said = self._values.get("hostname")

@@ -12,8 +12,8 @@ from trayconnect.errors import Problem, ProblemError
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """The host asked for, as after `ssh -l USER -p PORT HOST`. `direct`: as with `-J none`, what
-    is said of jump hosts and ProxyCommand is passed over."""
+    """The host asked for, as after `ssh -l USER -p PORT HOST`. `direct`: what is said of
+    ProxyJump and ProxyCommand is passed over."""
 
     host: str
     user: str | None = None
