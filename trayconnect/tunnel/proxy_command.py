@@ -24,7 +24,7 @@ _MAX_LINE = 500
 _READ = 32 << 10
 _LINGER_SECONDS = 1.0
 """How long it may take to end by itself once it has hung up; only then is its status its own."""
-_TERM_SECONDS = 2.0
+_TERM_SECONDS = 1.0
 _JOIN_SECONDS = 5.0
 _POLL_SECONDS = 0.01
 

@@ -159,5 +159,7 @@ def _refused(complaints: str, host: str) -> ProblemError:
     for line in lines:
         match = _PLACE.fullmatch(line)
         if match is not None:
-            return broken(f"{match['file']} line {match['line']}", match["message"].strip(), detail)
+            return broken(
+                f"{match['file']} line {match['line']}", match["message"].rstrip(" ."), detail
+            )
     return broken(f"ssh_config of {host}", lines[0] if lines else "ssh refuses it", detail)
