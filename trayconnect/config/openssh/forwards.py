@@ -36,10 +36,17 @@ def parse_printed(kind: ForwardKind, text: str) -> ForwardSpec:
     """A line of `ssh -G`. Raises ValueError."""
     listen, _, target = text.partition(" ")
     if kind == "dynamic" and (target or "/" in listen):
-        raise ValueError("not a dynamic forward")  # -G prints local ones to sockets here, too
-    if not target or target.startswith(f"[{_SOCKS}]"):
-        return parse_forward(kind, listen)
-    return parse_forward(kind, f"{listen}:{target}")
+        raise ValueError("not a dynamic forward")  # local ones from sockets are printed so, too
+    place = _printed(listen, lowest=kind != "remote")
+    if target and not target.startswith(f"[{_SOCKS}]"):
+        return ForwardSpec(kind, place, _printed(target, needs_host=True))
+    return ForwardSpec("remote-dynamic" if kind == "remote" else "dynamic", place)
+
+
+def _printed(text: str, *, lowest: int = 1, needs_host: bool = False) -> Place:
+    if "/" in text and not text.startswith("["):
+        return Place(path=text)  # as it is, whatever signs it holds
+    return _place(_fields(text), lowest=lowest, needs_host=needs_host)
 
 
 def _fields(text: str) -> list[str]:
