@@ -30,7 +30,10 @@ CASES = {
         "defaults: {connect_timeout: 5}\nservers:\n" + indented(2),
     ),
     "no value": ("servers:\n", "servers:\n" + indented(2)),
-    "no value, comment": ("servers:  # here\n# end\n", "servers:  # here\n" + indented(2) + "# end\n"),
+    "no value, comment": (
+        "servers:  # here\n# end\n",
+        "servers:  # here\n" + indented(2) + "# end\n",
+    ),
     "no value, last": ("servers:", "servers:\n" + indented(2)),
     "empty list": ("servers: []  # none\n", "servers:  # none\n" + indented(2)),
     "empty list, more": (
@@ -55,8 +58,8 @@ CASES = {
         + "\n# what they share\ndefaults:\n  port: 2\n",
     ),
     "its own comments": (
-        "servers:\n  - name: a\n    host: b\n    # port: 22\n  # - name: other\n",
-        "servers:\n  - name: a\n    host: b\n    # port: 22\n" + indented(2) + "  # - name: other\n",
+        "servers:\n  - name: a\n    host: b\n    # port: 22\n  # - name: c\n",
+        "servers:\n  - name: a\n    host: b\n    # port: 22\n" + indented(2) + "  # - name: c\n",
     ),
     "blank lines between": (
         "servers:\n  - name: a\n    host: b\n\n  - name: c\n    host: d\n",
@@ -77,8 +80,9 @@ CASES = {
     ),
     "brackets, comma": (
         "servers: [\n  {name: a, host: b},  # one\n]\n",
-        "servers: [\n  {name: a, host: b}, {name: new, host: new.example.org, jump_hosts: [gate]},"
-        "  # one\n]\n",
+        "servers: [\n  {name: a, host: b},  # one\n]\n".replace(
+            "},", "}, {name: new, host: new.example.org, jump_hosts: [gate]},"
+        ),
     ),
     "braces": (
         "{servers: [{name: a, host: b}]}",
@@ -103,8 +107,8 @@ def test_where_it_is_added(case: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["servers: null\n", "{servers: }", "{}", "servers: [\n  # none\n]\n", "servers:\n...\n", "---\n",
-     "servers: &all\n  - {name: a, host: b}\n", "{servers: []}"],
+    ["servers: null\n", "{servers: }", "{}", "servers: [\n  # none\n]\n", "servers:\n...\n",
+     "---\n", "servers: &all\n  - {name: a, host: b}\n", "{servers: []}"],
 )  # fmt: skip
 def test_what_is_left_to_its_author(text: str) -> None:
     with pytest.raises(CannotInsertError):
