@@ -129,7 +129,9 @@ class Server(Frozen):
     """One entry of the file: an SSH server (`host`), or a direct connection (`url`)."""
 
     name: Name = Field(description="Shown in the menu; unique.")
-    host: HostName | None = Field(None, description="A name or an address.")
+    host: HostName | None = Field(
+        None, description="A name, an address, or a Host alias of ~/.ssh/config."
+    )
     port: Port = Field(22, description="The port of the SSH server.")
     username: UserName | None = Field(
         None, description="The account on the server. Default: the name of the local user."

@@ -13,7 +13,7 @@ from trayconnect.config.openssh import algorithm_lists, criteria, expand, forwar
 from trayconnect.config.openssh.algorithm_lists import Known
 from trayconnect.config.openssh.files import Files, Places
 from trayconnect.config.openssh.keywords import ALIASES, KEYWORDS, Takes
-from trayconnect.config.openssh.patterns import matches_host_line, matches_list
+from trayconnect.config.openssh.patterns import matches_host_line, matches_hostname_list
 from trayconnect.config.openssh.said import Query, Said, SshConfigError, broken
 from trayconnect.config.openssh.words import Line, split_line, split_words
 from trayconnect.config.ssh_options import ForwardKind, ForwardSpec
@@ -160,7 +160,7 @@ class _Reader:
 
     def _is_ignored(self, keyword: str) -> bool:
         ignored = self._values.get("ignoreunknown")
-        return ignored is not None and matches_list(keyword, ignored[0])
+        return ignored is not None and matches_hostname_list(keyword, ignored[0])
 
     def _match(self, text: str, source: _Source) -> None:
         facts = criteria.Facts(
@@ -241,6 +241,8 @@ class _Reader:
                 self._algorithms[keyword] = names
             return
         _check(takes, word)
+        if takes is Takes.TIME and word == _ALONE:
+            return  # as if it were not said: a later line may still set it
         if keyword == "identityagent":
             expand.variables(word, self._environment)
         self._put(keyword, (word,))
