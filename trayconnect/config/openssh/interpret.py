@@ -51,6 +51,7 @@ def _interpret(
     hostname = _folded(name or query.host)
     alias = said.first("hostkeyalias")
     jump = said.first("proxyjump") or _NONE
+    hops = jumps.parse(jump)
     tokens = Tokens(
         original=query.host,
         hostname=hostname,
@@ -60,7 +61,7 @@ def _interpret(
         home=home,
         local_host=socket.gethostname(),
         alias=alias.lower() if alias else query.host,
-        jump="" if jump.lower() == _NONE else jump,
+        jump=hops[-1].host if hops else "",
         environment=environment,
     )
     return HostConfig(
