@@ -202,6 +202,23 @@ def test_unknown_tokens_are_refused(value: str) -> None:
         host("gpu", {"X": ""}, config=f"IdentityFile {value}\n")
 
 
+@pytest.mark.parametrize(
+    ("query", "command"),
+    [
+        (Query("a$(touch)"), "nc %h"),
+        (Query("a`x`"), "nc %n %p"),
+        (Query("a;x"), "nc %k"),
+        (Query("a", "-oX"), "ssh %r"),
+        (Query("a", "b;c"), "ssh -l %r"),
+        (Query("a", "b -c"), "ssh -l %r"),
+    ],
+)
+def test_names_that_a_shell_would_act_on_reach_no_command(query: Query, command: str) -> None:
+    with pytest.raises(SshConfigError, match="signs that a shell acts on"):
+        host(query, config=f"ProxyCommand {command}\n")
+    assert host(query, config="ProxyCommand nc fixed %%h\n").options.proxy_command == "nc fixed %h"
+
+
 def test_jump_hosts() -> None:
     text = "ProxyJump ada@a:1,[::1]:2,ssh://b@c:3/  # near to far\nProxyCommand nc\n"
     found = host("gpu", config=text)

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 
 from trayconnect.config.model import Keepalive
+from trayconnect.config.ssh_options import ForwardSpec
 from trayconnect.errors import Problem
 from trayconnect.ports import ByteStream, Completed
 from trayconnect.tunnel import problems
@@ -48,6 +49,11 @@ class SshTunnel:
     def notes(self) -> tuple[str, ...]:
         """What is said in ssh_config(5) and not honoured, for people."""
         return self._way.notes
+
+    @property
+    def forwards(self) -> tuple[ForwardSpec, ...]:
+        """Those of the server in ssh_config(5)."""
+        return self._target.forwards
 
     @property
     def latency(self) -> float | None:

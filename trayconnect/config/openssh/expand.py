@@ -13,6 +13,8 @@ _TOKEN = re.compile(r"%(.?)", re.DOTALL)
 _VARIABLE = re.compile(r"\$\{([^}]*)(\}?)")
 _ALL = "CLdhiklnpruj"
 _PROXY = "hknpr"
+_NO_HOST = re.compile(r"^-|[\s\x00-\x1f\x7f'`\"$\\;&<>|(){}]")
+_NO_USER = re.compile(r"^-|\s-|[\x00-\x1f\x7f'`\";&<>|(){}]|\\$")
 
 
 class ExpansionError(ValueError):
@@ -93,7 +95,13 @@ class Tokens:
         return self._percent(text, _ALL)
 
     def command(self, text: str) -> str:
-        """The tokens that ProxyCommand takes. Raises `ExpansionError`."""
+        """The tokens that ProxyCommand takes. Raises `ExpansionError`, also for a name that the
+        shell would take for more than a name (CVE-2023-51385), as OpenSSH 9.6 refuses it."""
+        for token in _TOKEN.findall(text):
+            if token in "hkn" and token and _NO_HOST.search(self._value(token)):
+                raise ExpansionError("the host's name holds signs that a shell acts on")
+            if token == "r" and _NO_USER.search(self.user):
+                raise ExpansionError("the user's name holds signs that a shell acts on")
         return self._percent(text, _PROXY)
 
     def _percent(self, text: str, known: str) -> str:
