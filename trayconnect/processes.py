@@ -39,8 +39,12 @@ def no_console() -> int:
 if sys.platform == "win32":
 
     def end_group(process: subprocess.Popen[bytes], *, at_once: bool) -> None:  # noqa: ARG001
-        """End a process; Windows knows no gentle way."""
+        """End a process; Windows knows no gentle way, and no groups."""
         process.kill()
+
+    def has_exited(process: subprocess.Popen[bytes]) -> bool:
+        """Whether a process is over."""
+        return process.poll() is not None
 else:
 
     def end_group(process: subprocess.Popen[bytes], *, at_once: bool) -> None:
@@ -51,14 +55,13 @@ else:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL if at_once else signal.SIGTERM)
 
-
-def has_exited(process: subprocess.Popen[bytes]) -> bool:
-    """Whether a process is over; where the system can tell, without reaping it, so that its number
-    stays its own."""
-    if process.returncode is None and hasattr(os, "waitid"):
-        try:
-            options = os.WEXITED | os.WNOHANG | os.WNOWAIT
-            return os.waitid(os.P_PID, process.pid, options) is not None
-        except ChildProcessError:
-            return True
-    return process.poll() is not None
+    def has_exited(process: subprocess.Popen[bytes]) -> bool:
+        """Whether a process is over; where the system can tell, without reaping it, so that its
+        number stays its own."""
+        if process.returncode is None and hasattr(os, "waitid"):  # macOS has it since Python 3.13
+            try:
+                options = os.WEXITED | os.WNOHANG | os.WNOWAIT
+                return os.waitid(os.P_PID, process.pid, options) is not None
+            except ChildProcessError:
+                return True
+        return process.poll() is not None

@@ -64,9 +64,17 @@ class Places:
         return self.home / ".ssh" / "config"
 
 
+if sys.platform == "win32":
+
+    def _system_file() -> Path:
+        data = Path(os.environ.get("PROGRAMDATA", r"C:\ProgramData"))
+        return data / "ssh" / "ssh_config"
+else:
+
+    def _system_file() -> Path:
+        return Path("/etc/ssh/ssh_config")
+
+
 def usual_places(home: Path, named: Path | None = None) -> Places:
     """Those of this machine, for the user whose home that is."""
-    if sys.platform == "win32":
-        data = Path(os.environ.get("PROGRAMDATA", r"C:\ProgramData"))
-        return Places(home, named, data / "ssh" / "ssh_config")
-    return Places(home, named, Path("/etc/ssh/ssh_config"))
+    return Places(home, named, _system_file())
