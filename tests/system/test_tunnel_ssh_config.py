@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.keys import make_key
-from tests.support.openssh import ssh
+from tests.support.ssh_opinions import ssh
 from tests.support.sshd import Sshd
 from tests.support.tunnel_kit import YES, Kit, Losses, User, entry, nothing_left, until
 from trayconnect.cancel import Cancel
