@@ -29,7 +29,8 @@ _FORWARDS: Mapping[str, ForwardKind] = {
     "remoteforward": "remote",
     "dynamicforward": "dynamic",
 }
-_ALWAYS = ("hostname", "user", "port")
+_ALWAYS = ("hostname", "user", "port", "updatehostkeys")
+"""The defaults of these depend on what else is said."""
 # Paths of a list are printed with nothing but spaces between them.
 _NEXT_PATH = re.compile(r" (?=[/~]|[A-Za-z]:[\\/]|__PROGRAMDATA__)")
 _PLACE = re.compile(r"(?P<file>.+?):? line (?P<line>[0-9]+): (?P<message>.*)")
