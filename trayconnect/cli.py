@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trayconnect import __version__
+from trayconnect.cli_servers import add_command, check_ssh_config, import_command
 from trayconnect.errors import Problem, ProblemError
 
 # What a command needs is imported where it is needed: `trayconnect status` must not wait for SSH.
@@ -211,7 +212,11 @@ def check(context: click.Context, file: Path | None, schema: bool) -> int:
         return MENDABLE
     count = len(config.servers)
     click.echo(f"{path}: {count} server{'' if count == 1 else 's'}, no problems")
-    return 0
+    return 0 if check_ssh_config(config) else MENDABLE
+
+
+cli.add_command(add_command)
+cli.add_command(import_command)
 
 
 @cli.command()

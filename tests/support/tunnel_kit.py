@@ -14,6 +14,7 @@ import pytest
 
 from trayconnect.cancel import Cancel
 from trayconnect.config.model import Server
+from trayconnect.config.openssh.hosts import SshConfig
 from trayconnect.errors import Cancelled, Problem, ProblemError
 from trayconnect.ports import Answer, NoSecrets, Question, QuestionKind, Secrets
 from trayconnect.tunnel.connector import SshConnector
@@ -23,6 +24,11 @@ from trayconnect.tunnel.tunnel import SshTunnel
 
 WAIT = 30.0
 """Seconds that a thing may take which should happen soon; only a failing test waits as long."""
+
+
+def no_ssh_config() -> SshConfig:
+    """Nothing of this machine's; as after `ssh -F`."""
+    return SshConfig(Path("none"))
 
 
 class User:
@@ -97,11 +103,15 @@ class Kit:
     def __init__(self, folder: Path, secrets: Secrets | None = None, **options: Any) -> None:
         self.user_file = folder / "user_known_hosts"
         self.own_file = folder / "data" / "known_hosts"
-        settings = {"agent_socket": "", "identity_files": ()} | options
+        settings: dict[str, Any] = {
+            "agent_socket": "",
+            "identity_files": (),
+            "ssh_config": no_ssh_config,
+        }
         self.connector = SshConnector(
             secrets or NoSecrets(),
             known_hosts=KnownHosts((self.user_file,), self.own_file),
-            **settings,
+            **settings | options,
         )
 
     def trust(self, lines: Sequence[str]) -> None:

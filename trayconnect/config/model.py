@@ -96,6 +96,10 @@ class Keepalive(Frozen):
     )
 
 
+_ALSO_OF_SSH = frozenset(("port", "jump_hosts", "connect_timeout", "interval", "count_max"))
+"""Keys that take what ssh_config(5) says where the file says nothing."""
+
+
 class Server(Frozen):
     """One entry of the file: an SSH server (`host`), or a direct connection (`url`)."""
 
@@ -103,14 +107,20 @@ class Server(Frozen):
     group: Name | None = Field(
         None, description="The submenu that it stands in, with all others of that group."
     )
-    host: HostName | None = Field(None, description="A name or an address.")
-    port: Port = Field(22, description="The port of the SSH server.")
+    host: HostName | None = Field(
+        None, description="A name, an address, or a Host alias of ~/.ssh/config."
+    )
+    port: Port = Field(
+        22, description="The port of the SSH server. Default: that of ~/.ssh/config, or 22."
+    )
     username: UserName | None = Field(
         None, description="The account on the server. Default: the name of the local user."
     )
     auth: Auth = Field(Auth(), description="How to log in. The agent's keys are always tried.")
     jump_hosts: tuple[JumpHostText, ...] = Field(
-        (), description="SSH servers to go through, in order, each as [user@]host[:port]."
+        (),
+        description="SSH servers to go through, in order, each as [user@]host[:port]; [] for none. "
+        "Default: ProxyJump of ~/.ssh/config.",
     )
     legacy: tuple[LegacyName, ...] = Field(
         (),
@@ -155,6 +165,18 @@ class Server(Frozen):
     def is_direct(self) -> bool:
         """Whether it is reached without SSH."""
         return self.url is not None
+
+    def __eq__(self, other: object) -> bool:
+        """Whether all is the same, and the same of it written: ssh_config(5) decides the rest."""
+        return super().__eq__(other) and isinstance(other, Server) and self._wrote(other)
+
+    def _wrote(self, other: Server) -> bool:
+        pairs = [(self, other), (self.keepalive, other.keepalive)]
+        pairs += zip(self.jump_hosts, other.jump_hosts, strict=True)
+        return all(
+            mine.model_fields_set & _ALSO_OF_SSH == theirs.model_fields_set & _ALSO_OF_SSH
+            for mine, theirs in pairs
+        )
 
     def same_tunnel(self, other: Server) -> bool:
         """Whether a live tunnel for `self` also serves `other`: only its place in the menu differs,

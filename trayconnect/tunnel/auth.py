@@ -62,7 +62,7 @@ def log_in(
         try:
             login.run()
         except AuthTimeoutError:
-            raise problems.login_slow(target, server.connect_timeout) from None
+            raise problems.login_slow(target, target.connect_timeout) from None
         except AuthLostError as error:
             raise login.lost(str(error)) from error
         return login.typed
@@ -82,10 +82,11 @@ class _Login:
         self._target = target
         self._means = means
         self._ask = ask
-        self._auth = UserAuth(transport, target.username, server.connect_timeout)
+        self._auth = UserAuth(transport, target.username, target.connect_timeout)
         self._passwords = Passwords(target, server.auth, means.secrets, ask)
         self._candidates: Iterator[Candidate] = candidates(
             server.name,
+            target.options.identity_files,
             server.auth.identity_file,
             agent.keys(),
             means.default_identity_files,

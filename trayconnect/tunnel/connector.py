@@ -8,12 +8,14 @@ from pathlib import Path
 
 from trayconnect.cancel import Cancel
 from trayconnect.config.model import Server
+from trayconnect.config.openssh.hosts import SshConfig
 from trayconnect.errors import Problem
 from trayconnect.ports import Ask, Secrets
 from trayconnect.tunnel.auth import Means
 from trayconnect.tunnel.hops import travel
 from trayconnect.tunnel.identities import UnlockedKeys, default_identity_files
 from trayconnect.tunnel.known_hosts_store import KnownHosts
+from trayconnect.tunnel.target import keepalive
 from trayconnect.tunnel.tunnel import SshTunnel
 
 
@@ -21,7 +23,8 @@ class SshConnector:
     """`ports.Connector` over SSH.
 
     `known_hosts` None: OpenSSH's files, and our own. `agent_socket` None: SSH_AUTH_SOCK of the
-    environment. `identity_files` None: OpenSSH's default ones."""
+    environment. `identity_files` None: OpenSSH's default ones. `ssh_config` makes what is read of
+    ssh_config(5) for one attempt."""
 
     def __init__(
         self,
@@ -30,11 +33,13 @@ class SshConnector:
         known_hosts: KnownHosts | None = None,
         agent_socket: str | None = None,
         identity_files: tuple[Path, ...] | None = None,
+        ssh_config: Callable[[], SshConfig] = SshConfig,
     ) -> None:
         self._secrets = secrets
         self._known_hosts = known_hosts or KnownHosts.default()
         self._agent_socket = agent_socket
         self._identity_files = identity_files
+        self._ssh_config = ssh_config
         self._unlocked = UnlockedKeys()
 
     def connect(
@@ -50,8 +55,15 @@ class SshConnector:
                 default_identity_files() if self._identity_files is None else self._identity_files
             ),
         )
-        way = travel(server, known_hosts=self._known_hosts, means=means, ask=ask, cancel=cancel)
-        tunnel = SshTunnel(way, server.keepalive, on_lost)
+        way = travel(
+            server,
+            ssh_config=self._ssh_config(),
+            known_hosts=self._known_hosts,
+            means=means,
+            ask=ask,
+            cancel=cancel,
+        )
+        tunnel = SshTunnel(way, keepalive(server, way.target.options), on_lost)
         try:
             tunnel.start()
             cancel.check()

@@ -65,18 +65,20 @@ class Candidate:
 
 def candidates(
     server: str,
-    identity_file: Path | None,
+    identity_files: Sequence[Path],
+    named: Path | None,
     agent_keys: Sequence[AgentKey],
     defaults: Iterable[Path],
     unlocked: UnlockedKeys,
 ) -> Iterator[Candidate]:
-    """As OpenSSH: the named identity file, then the agent's keys, then the default files, if no
-    file is named. A key in a file that the agent also holds is used through the agent.
+    """As OpenSSH: the identity files, then the agent's keys, then the default files, if there are
+    no others. A key in a file that the agent also holds is used through the agent.
 
-    Raises `ProblemError` for a named file that cannot be used."""
+    `named` is the identity file of the entry: raises `ProblemError` if it cannot be used. Others
+    that cannot are passed over."""
     held = {key.asbytes(): _from_agent(key) for key in agent_keys}
     seen: set[bytes] = set()
-    for candidate in _ordered(server, identity_file, held, defaults, unlocked):
+    for candidate in _ordered(server, identity_files, named, held, defaults, unlocked):
         blob = candidate.public.blob if candidate.public else b""
         if blob and blob in seen:
             continue
@@ -86,22 +88,32 @@ def candidates(
 
 def _ordered(
     server: str,
-    identity_file: Path | None,
+    identity_files: Sequence[Path],
+    named: Path | None,
     held: dict[bytes, Candidate],
     defaults: Iterable[Path],
     unlocked: UnlockedKeys,
 ) -> Iterator[Candidate]:
-    if identity_file is not None:
-        yield _from_file(server, read_key_file(identity_file), held, unlocked)
-        yield from held.values()
-        return
+    for path in identity_files:
+        if path == named:
+            yield _from_file(server, read_key_file(path), held, unlocked)
+        else:
+            yield from _if_usable(server, path, held, unlocked)
     yield from held.values()
-    for path in defaults:
-        if path.exists():
-            try:
-                yield _from_file(server, read_key_file(path), held, unlocked)
-            except ProblemError as error:
-                log.warning("skipped: %s", error)
+    if not identity_files:
+        for path in defaults:
+            yield from _if_usable(server, path, held, unlocked)
+
+
+def _if_usable(
+    server: str, path: Path, held: dict[bytes, Candidate], unlocked: UnlockedKeys
+) -> Iterator[Candidate]:
+    if not path.exists():
+        return
+    try:
+        yield _from_file(server, read_key_file(path), held, unlocked)
+    except ProblemError as error:
+        log.warning("skipped: %s", error)
 
 
 def _from_agent(key: AgentKey) -> Candidate:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from trayconnect.config.endpoints import Endpoint, TcpEndpoint
 from trayconnect.config.model import Keepalive
+from trayconnect.config.ssh_options import ForwardSpec
 from trayconnect.errors import Problem
 from trayconnect.ports import ByteStream, Completed, Incoming
 from trayconnect.tunnel import problems
@@ -25,7 +26,7 @@ class SshTunnel:
 
     def __init__(self, way: Way, keepalive: Keepalive, on_lost: Callable[[Problem], None]) -> None:
         self._way = way
-        self._target = way.hops[-1][0]
+        self._target = way.target
         self._on_lost = on_lost
         self._lock = threading.Lock()
         self._over = False
@@ -38,12 +39,22 @@ class SshTunnel:
             with self._lock:
                 already, self._over = self._over, True
             if not already:
-                raise problems.lost(*self._way.broken())
+                raise self._way.loss()
         self._heartbeat.start()
 
     @property
     def typed_login(self) -> bool:
         return self._way.typed
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is said in ssh_config(5) and not honoured, for people."""
+        return self._way.notes
+
+    @property
+    def forwards(self) -> tuple[ForwardSpec, ...]:
+        """Those of the server in ssh_config(5)."""
+        return self._target.forwards
 
     @property
     def latency(self) -> float | None:
@@ -92,8 +103,10 @@ class SshTunnel:
 
     def _ended(self) -> None:
         """On the transport's thread."""
-        target, detail = self._way.broken()
-        self._report(problems.lost(target, detail).problem)
+        with self._lock:
+            already, self._over = self._over, True
+        if not already:
+            self._on_lost(self._way.loss().problem)
 
     def _silent(self, seconds: float) -> None:
         """On the heartbeat's thread."""
@@ -102,12 +115,6 @@ class SshTunnel:
         self._way.abort()
         if not already:
             self._on_lost(problems.unresponsive(self._target, seconds).problem)
-
-    def _report(self, problem: Problem) -> None:
-        with self._lock:
-            already, self._over = self._over, True
-        if not already:
-            self._on_lost(problem)
 
 
 def _channel(target: Endpoint, origin: tuple[str, int]) -> tuple[str, tuple[str | int, ...]]:
