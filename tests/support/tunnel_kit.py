@@ -93,7 +93,11 @@ class Kit:
     def __init__(self, folder: Path, secrets: Secrets | None = None, **options: Any) -> None:
         self.user_file = folder / "user_known_hosts"
         self.own_file = folder / "data" / "known_hosts"
-        settings = {"agent_socket": "", "identity_files": ()} | options
+        settings: dict[str, Any] = {
+            "agent_socket": "",
+            "identity_files": (),
+            "pasted_keys": folder / "keys",
+        } | options
         self.connector = SshConnector(
             secrets or NoSecrets(),
             known_hosts=KnownHosts((self.user_file,), self.own_file),

@@ -161,8 +161,11 @@ def test_agent_with_many_keys_stays_below_the_limit(sshd: Sshd, tmp_path: Path) 
         problem = kit.problem(entry(sshd.port))
     # Still a refusal that names the keys, not a disconnection.
     assert "refused the login" in problem.title
-    assert "key4" in problem.advice
-    assert "key5" not in problem.advice
+    tried, untried = problem.advice.splitlines()[:2]
+    assert "key4" in tried
+    assert "key5" not in tried
+    assert untried.startswith("Not tried: the agent's key key5, ")
+    assert "identity_file" in untried
 
 
 def test_frozen_agent_is_passed_over(

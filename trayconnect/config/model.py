@@ -28,6 +28,7 @@ LocalPort = Annotated[
 Flag = Annotated[bool, Strict()]
 Seconds = Annotated[float, Strict(), Field(gt=0, le=86_400)]
 UserPath = Annotated[Path, BeforeValidator(values.user_path)]
+AgentPlace = Annotated[str, AfterValidator(values.agent_place)]
 Name = Annotated[str, Field(min_length=1, max_length=80), AfterValidator(values.printable)]
 UserName = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(values.printable)]
 HostName = Annotated[
@@ -53,15 +54,22 @@ class Frozen(BaseModel):
 
 
 class Auth(Frozen):
-    """How to log in. The agent's keys are always tried."""
+    """How to log in."""
 
     identity_file: UserPath | None = Field(
-        None, description="A private key to log in with, such as ~/.ssh/id_ed25519."
+        None,
+        description="A private key to log in with, such as ~/.ssh/id_ed25519: OpenSSH's, PEM or "
+        "PuTTY's; or the public half of one that the agent holds.",
     )
     password: Literal["ask", "keyring"] = Field(
         "ask",
-        description="Where a password comes from when the server wants one: ask for it, or the "
-        "system keyring. Never the password itself.",
+        description="Where a password, or the passphrase of a key, comes from when one is wanted: "
+        "ask for it, or the system keyring. Never the password itself.",
+    )
+    agent: AgentPlace | None = Field(
+        None,
+        description="The socket of the ssh-agent to use, such as ~/.1password/agent.sock; none: "
+        "no agent. Default: the one that IdentityAgent or SSH_AUTH_SOCK names.",
     )
 
 

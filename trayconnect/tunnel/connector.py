@@ -10,6 +10,7 @@ from trayconnect.cancel import Cancel
 from trayconnect.config.model import Server
 from trayconnect.errors import Problem
 from trayconnect.ports import Ask, Secrets
+from trayconnect.tunnel import pasted_key
 from trayconnect.tunnel.auth import Means
 from trayconnect.tunnel.hops import travel
 from trayconnect.tunnel.identities import UnlockedKeys, default_identity_files
@@ -21,7 +22,8 @@ class SshConnector:
     """`ports.Connector` over SSH.
 
     `known_hosts` None: OpenSSH's files, and our own. `agent_socket` None: SSH_AUTH_SOCK of the
-    environment. `identity_files` None: OpenSSH's default ones."""
+    environment. `identity_files` None: OpenSSH's default ones. `pasted_keys`: the folder of keys
+    that were pasted."""
 
     def __init__(
         self,
@@ -30,11 +32,13 @@ class SshConnector:
         known_hosts: KnownHosts | None = None,
         agent_socket: str | None = None,
         identity_files: tuple[Path, ...] | None = None,
+        pasted_keys: Path | None = None,
     ) -> None:
         self._secrets = secrets
         self._known_hosts = known_hosts or KnownHosts.default()
         self._agent_socket = agent_socket
         self._identity_files = identity_files
+        self._pasted_keys = pasted_keys or pasted_key.default_folder()
         self._unlocked = UnlockedKeys()
 
     def connect(
@@ -49,6 +53,7 @@ class SshConnector:
             default_identity_files=(
                 default_identity_files() if self._identity_files is None else self._identity_files
             ),
+            pasted_keys=self._pasted_keys,
         )
         way = travel(server, known_hosts=self._known_hosts, means=means, ask=ask, cancel=cancel)
         tunnel = SshTunnel(way, server.keepalive, on_lost)

@@ -10,7 +10,7 @@ from trayconnect.cancel import Cancel
 from trayconnect.config.model import Server
 from trayconnect.ports import Ask
 from trayconnect.tunnel import algorithms, problems
-from trayconnect.tunnel.auth import Means, log_in
+from trayconnect.tunnel.auth import Means, log_in, verify_identity
 from trayconnect.tunnel.channels import SshChannel
 from trayconnect.tunnel.connect import dispose, shake_hands
 from trayconnect.tunnel.dial import dial
@@ -30,6 +30,8 @@ class Way:
     hops: list[tuple[Target, SshTransport]] = field(default_factory=list)
     typed: bool = False
     """Whether a human typed something for it that a retry could not reuse."""
+    banners: list[tuple[Target, str]] = field(default_factory=list)
+    """What servers gave to be read at the login."""
 
     @property
     def end(self) -> SshTransport:
@@ -63,7 +65,10 @@ def travel(
     """Connect and log in all the way. Raises `ProblemError` and `Cancelled`; then all is closed."""
     way = Way()
     try:
-        for target in targets(server):
+        hops = targets(server)
+        for target in hops:
+            verify_identity(target, server, means)
+        for target in hops:
             _add_hop(way, target, server, known_hosts, means, ask, cancel)
     except BaseException:
         way.close()
@@ -92,7 +97,10 @@ def _add_hop(
         key = transport.host_key
         assert key is not None
         judge(target, HostKey(key.get_name(), key.asbytes()), entries, store, ask)
-        way.typed |= log_in(transport, target, server, means, ask, cancel)
+        welcome = log_in(transport, target, server, means, ask, cancel)
+    way.typed |= welcome.typed
+    if welcome.banner:
+        way.banners.append((target, welcome.banner))
     log.info("logged in to %s", target.address)
 
 

@@ -2,33 +2,51 @@
 
 from __future__ import annotations
 
-import logging
+import re
 
 from trayconnect.config.model import Auth
-from trayconnect.errors import ProblemError
-from trayconnect.ports import Ask, Field, Question, QuestionKind, Secrets
+from trayconnect.ports import Answer, Ask, Field, Question, QuestionKind, Secrets
+from trayconnect.tunnel.kept import KeptSecret
 from trayconnect.tunnel.target import Target
 from trayconnect.tunnel.userauth import Prompt
 
-log = logging.getLogger(__name__)
+_OTHER_PASSWORD = re.compile(
+    r"new|current|old|again|re-?type|re-?enter|confirm|repeat|change|expired|one.?time|otp|token|\bcode\b",
+    re.IGNORECASE,
+)
+"""In a prompt for a password that is not, or not now, the account's own."""
 
 
 class Passwords:
     """The answers of one login to one target.
 
-    `accepted` and `refused` tell how the last one fared. `typed` says whether the user gave one
-    that is not kept, so that a later login would have to ask again."""
+    `accepted` and `refused` tell how the last request fared. `typed` says whether the user gave an
+    answer that is not kept, so that a later login would have to ask again."""
 
     def __init__(self, target: Target, auth: Auth, secrets: Secrets, ask: Ask) -> None:
         self.typed = False
+        self.asked = False
+        """Whether the server's prompts had anything to answer."""
+        self.asked_for_account = False
+        """Whether one of them was for the account's password."""
+        self.heard = ""
+        """What the server said last without a prompt to answer."""
         self._target = target
-        self._secrets = secrets
         self._ask = ask
-        self._keyring = auth.password == "keyring"
-        self._stored: str | None = None
-        self._to_store: str | None = None
-        self._note = ""
+        self._kept = KeptSecret(
+            secrets, target.server, target.account, wanted=auth.password == "keyring"
+        )
         self._looked_up = False
+        self._stored: str | None = None
+        """What came from the keyring into the present request."""
+        self._doubted: str | None = None
+        """What came from there and was refused together with other answers."""
+        self._given: str | None = None
+        """The account's password as the user typed it into the present request."""
+        self._remember = False
+        self._others = False
+        """Whether the present request took other answers besides."""
+        self._note = ""
 
     def password(self) -> str:
         """The password to try next. Raises `Cancelled`."""
@@ -37,58 +55,79 @@ class Passwords:
             return stored
         title = f"Password for {self._target.account}"
         message = f"To log in to {self._target.description}."
-        return self._typed(title, message, (Field("Password"),))[0]
+        return self._account_password(title, message, "Password")
 
     def respond(self, prompt: Prompt) -> tuple[str, ...]:
         """Answer the server's own prompts (RFC 4256). Raises `Cancelled`."""
+        words = [text for text in (prompt.name, prompt.instructions) if text]
         if not prompt.prompts:
+            # Shown with the next question: nothing waits for an answer now.
+            self.heard = "\n".join(words)
             return ()
-        if _asks_for_password(prompt):
+        self.asked = True
+        if self.heard:
+            words.insert(0, self.heard)
+            self.heard = ""
+        title = f"Login to {self._target.account}"
+        message = "\n".join([f"{self._target.description} asks:", *words])
+        if asks_for_password(prompt):
+            self.asked_for_account = True
             stored = self._from_keyring()
             if stored is not None:
                 return (stored,)
+            return (self._account_password(title, message, prompt.prompts[0][0]),)
+        self._others = True
+        self.typed = True
         fields = tuple(Field(text or "Answer", secret=not echo) for text, echo in prompt.prompts)
-        words = [text for text in (prompt.name, prompt.instructions) if text]
-        message = "\n".join([f"{self._target.description} asks:", *words])
-        return self._typed(f"Login to {self._target.account}", message, fields)
+        return self._asked(title, message, fields).values
 
     def accepted(self) -> None:
-        """The server took the last answer: keep it, if the user wanted that."""
-        if self._to_store is None:
-            return
-        try:
-            self._secrets.set(self._target.server, self._target.account, self._to_store)
-        except ProblemError as error:
-            log.warning("the password is not kept: %s", error)
+        """The server took the last answers: keep the password, if the user wanted that."""
+        if self._remember and self._given is not None and self._kept.put(self._given):
+            self._doubted = None
+        elif self._given is not None:
             self.typed = True
-        self._to_store = None
+        if self._doubted is not None and self._given not in (None, self._doubted):
+            self._kept.drop()
+        self._begin()
 
     def refused(self) -> None:
-        """The server refused the last answer: a kept one is dropped."""
+        """The server refused the last answers: a kept password is dropped, unless another answer
+        may have been the wrong one."""
         self._note = "The server refused that. Try again."
-        self._to_store = None
-        if self._stored is None:
-            return
-        self._stored = None
-        self._note = "The server refused the password from the keyring."
-        try:
-            self._secrets.delete(self._target.server, self._target.account)
-        except ProblemError as error:
-            log.warning("the refused password stays in the keyring: %s", error)
+        if self._stored is not None and self._others:
+            self._doubted = self._stored
+        elif self._stored is not None:
+            self._note = "The server refused the password from the keyring."
+            self._kept.drop()
+        if self.heard:
+            self._note = f"{self._note}\nIt says: {self.heard}"
+        self._begin()
+
+    def _begin(self) -> None:
+        self._stored = self._given = None
+        self._remember = self._others = False
 
     def _from_keyring(self) -> str | None:
-        if not self._keyring or self._looked_up:
+        if self._looked_up:
             return None
         self._looked_up = True
-        try:
-            self._stored = self._secrets.get(self._target.server, self._target.account)
-        except ProblemError as error:
-            self._keyring = False
-            self._note = f"It cannot be kept: {error}"
+        self._stored = self._kept.get()
+        self._note = self._note or self._kept.fault
         return self._stored
 
-    def _typed(self, title: str, message: str, fields: tuple[Field, ...]) -> tuple[str, ...]:
-        keepable = self._keyring and len(fields) == 1 and fields[0].secret
+    def _account_password(self, title: str, message: str, label: str) -> str:
+        keepable = self._kept.wanted
+        answer = self._asked(title, message, (Field(label),), keepable=keepable)
+        self._given = answer.values[0]
+        self._remember = answer.remember and keepable
+        self.typed |= not self._remember
+        return self._given
+
+    def _asked(
+        self, title: str, message: str, fields: tuple[Field, ...], *, keepable: bool = False
+    ) -> Answer:
+        """What the user says, a value for each field."""
         question = Question(
             kind=QuestionKind.PASSWORD,
             server=self._target.server,
@@ -98,18 +137,16 @@ class Passwords:
             confirm="Log in",
             can_remember=keepable,
         )
+        self._note = ""
         answer = self._ask(question)
         values = (*answer.values, *("" for _ in fields))[: len(fields)]
-        if answer.remember and keepable:
-            self._to_store = values[0]
-        else:
-            self.typed = True
-        return values
+        return Answer(values, answer.remember)
 
 
-def _asks_for_password(prompt: Prompt) -> bool:
-    """Whether it is the one hidden field that PAM shows, and not a one-time code."""
+def asks_for_password(prompt: Prompt) -> bool:
+    """Whether it is the one hidden field that PAM shows for the account's password, and not a
+    one-time code, nor the dialogue that replaces an expired password."""
     if len(prompt.prompts) != 1:
         return False
     text, echo = prompt.prompts[0]
-    return not echo and "password" in text.lower()
+    return not echo and "password" in text.lower() and not _OTHER_PASSWORD.search(text)

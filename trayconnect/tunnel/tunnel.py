@@ -45,6 +45,12 @@ class SshTunnel:
         return self._way.typed
 
     @property
+    def banner(self) -> str:
+        """What the servers of the way gave to be read at the login, each below its address."""
+        texts = [f"{target.address}:\n{text}" for target, text in self._way.banners]
+        return "\n\n".join(texts)
+
+    @property
     def latency(self) -> float | None:
         return self._heartbeat.latency
 
