@@ -6,15 +6,20 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from trayconnect.cancel import Cancel
 from trayconnect.config.model import Server
+from trayconnect.config.ssh_options import SshOptions
 from trayconnect.errors import Cancelled, Problem, ProblemError
 from trayconnect.ports import Answer, NoSecrets, Question, QuestionKind, Secrets
 from trayconnect.tunnel.connector import SshConnector
 from trayconnect.tunnel.known_hosts_store import KnownHosts
+from trayconnect.tunnel.target import Target, targets
 from trayconnect.tunnel.tunnel import SshTunnel
 
 WAIT = 30.0
@@ -150,6 +155,16 @@ def entry(port: int, *, identity_file: Path | None = None, **options: Any) -> Se
     )
     base = {"name": "GPU box", "host": "127.0.0.1", "port": port, "local_port": 18888}
     return Server.model_validate(base | {"auth": auth, "connect_timeout": 10} | options)
+
+
+def with_options(patch: pytest.MonkeyPatch, **options: Any) -> None:
+    """Give every target of a way these options of ssh_config(5)."""
+
+    def changed(server: Server) -> tuple[Target, ...]:
+        found = SshOptions(**options)
+        return tuple(replace(target, options=found) for target in targets(server))
+
+    patch.setattr("trayconnect.tunnel.hops.targets", changed)
 
 
 def until(condition: Callable[[], bool], timeout: float = WAIT) -> bool:

@@ -296,4 +296,11 @@ def _wanted(target: Target, server: Server, means: Means) -> Wanted:
         own, named = (pasted, named) if own is None else (own, (pasted, *named))
     if server.auth.identity_file is None and not options.identity_files:
         named = (*named, *means.default_identity_files)
-    return Wanted(server.name, own, named, options.certificate_files, options.identities_only)
+    return Wanted(
+        server=server.name,
+        username=target.username,
+        own=own,
+        files=named,
+        certificates=options.certificate_files,
+        only=options.identities_only,
+    )

@@ -70,6 +70,7 @@ class Wanted:
     none, the one beside each key is looked for."""
 
     server: str
+    username: str
     own: Path | None = None
     files: tuple[Path, ...] = ()
     certificates: tuple[Path, ...] = ()
@@ -190,7 +191,7 @@ class Candidates:
                 if path.exists():
                     self._skip(f"{path} is no user certificate")
                 continue
-            label = f"the certificate {path}"
+            label = self._label(path, found)
             if identity.public is not None and identity.public.blob != found.key.blob:
                 continue
             if self._is_usable(found, label):
@@ -201,8 +202,10 @@ class Candidates:
         for path in self._wanted.certificates:
             found = certificate.read(path)
             held = self._held.get(found.key.blob) if found else None
-            label = f"the certificate {path}"
-            if found is not None and held is not None and self._is_usable(found, label):
+            if found is None or held is None:
+                continue
+            label = self._label(path, found)
+            if self._is_usable(found, label):
                 key = CertifiedKey(found.public, held)
                 yield Candidate(label, found.public, key, certificate=found)
 
@@ -222,6 +225,12 @@ class Candidates:
             yield Candidate(label, found.public, certified, file, found)
         elif opened is None and not file.is_on_device:
             yield Candidate(label, found.public, None, file, found)
+
+    def _label(self, path: Path, found: Certificate) -> str:
+        others = found.principals and self._wanted.username not in found.principals
+        return f"the certificate {path}" + (
+            f" (for {', '.join(found.principals[:3])})" if others else ""
+        )
 
     def _is_usable(self, found: Certificate, label: str) -> bool:
         fault = found.fault()
