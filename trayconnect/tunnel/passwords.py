@@ -15,6 +15,7 @@ _OTHER_PASSWORD = re.compile(
     re.IGNORECASE,
 )
 """In a prompt for a password that is not, or not now, the account's own."""
+_NEW_PASSWORD = re.compile(r"\bnew\b.*password", re.IGNORECASE)
 
 
 class Passwords:
@@ -46,6 +47,8 @@ class Passwords:
         self._remember = False
         self._others = False
         """Whether the present request took other answers besides."""
+        self._replaced = False
+        """Whether it set a new password."""
         self._note = ""
 
     def password(self) -> str:
@@ -68,6 +71,11 @@ class Passwords:
         if self.heard:
             words.insert(0, self.heard)
             self.heard = ""
+        fields = []
+        for text, echo in prompt.prompts:
+            *above, label = text.splitlines() or ["Answer"]
+            words += above
+            fields.append(Field(label, secret=not echo))
         title = f"Login to {self._target.account}"
         message = "\n".join([f"{self._target.description} asks:", *words])
         if asks_for_password(prompt):
@@ -75,14 +83,17 @@ class Passwords:
             stored = self._from_keyring()
             if stored is not None:
                 return (stored,)
-            return (self._account_password(title, message, prompt.prompts[0][0]),)
+            return (self._account_password(title, message, fields[0].label),)
         self._others = True
+        self._replaced |= any(_NEW_PASSWORD.search(field.label) for field in fields)
         self.typed = True
-        fields = tuple(Field(text or "Answer", secret=not echo) for text, echo in prompt.prompts)
-        return self._asked(title, message, fields).values
+        return self._asked(title, message, tuple(fields)).values
 
     def accepted(self) -> None:
         """The server took the last answers: keep the password, if the user wanted that."""
+        if self._replaced:
+            self._kept.drop()
+            self._remember = False
         if self._remember and self._given is not None and self._kept.put(self._given):
             self._doubted = None
         elif self._given is not None:
@@ -106,7 +117,7 @@ class Passwords:
 
     def _begin(self) -> None:
         self._stored = self._given = None
-        self._remember = self._others = False
+        self._remember = self._others = self._replaced = False
 
     def _from_keyring(self) -> str | None:
         if self._looked_up:

@@ -6,9 +6,9 @@ import threading
 from collections.abc import Callable
 
 from trayconnect.config.model import Keepalive
-from trayconnect.errors import Problem
+from trayconnect.errors import Problem, ProblemError
 from trayconnect.ports import ByteStream, Completed
-from trayconnect.tunnel import problems
+from trayconnect.tunnel import expired, problems
 from trayconnect.tunnel.channels import ChannelStream
 from trayconnect.tunnel.execute import execute
 from trayconnect.tunnel.heartbeat import Heartbeat
@@ -28,6 +28,8 @@ class SshTunnel:
         self._on_lost = on_lost
         self._lock = threading.Lock()
         self._over = False
+        self._expired: bool | None = None
+        """Whether the password has; None: not looked."""
         self._heartbeat = Heartbeat(way.end, keepalive, self._target.server, self._silent)
 
     def start(self) -> None:
@@ -58,9 +60,7 @@ class SshTunnel:
         try:
             channel = self._way.end.open("direct-tcpip", OPEN_SECONDS, host, port, *origin)
         except ChannelRefusedError as error:
-            raise problems.not_forwarded(
-                self._target, host, port, error.code, str(error)
-            ) from error
+            raise self._not_forwarded(host, port, error) from error
         except TimeoutError as error:
             what = f"a channel to {host}:{port}"
             raise problems.channel_slow(self._target, what, OPEN_SECONDS) from error
@@ -69,7 +69,10 @@ class SshTunnel:
         return ChannelStream(channel)
 
     def execute(self, command: str, stdin: bytes, timeout: float) -> Completed:
-        return execute(self._way.end, self._target, command, stdin, timeout)
+        completed = execute(self._way.end, self._target, command, stdin, timeout)
+        if expired.said(completed):
+            raise problems.password_expired(self._target)
+        return completed
 
     def check(self) -> None:
         self._heartbeat.check()
@@ -79,6 +82,14 @@ class SshTunnel:
             self._over = True
         self._heartbeat.stop(_JOIN_SECONDS)
         self._way.close()
+
+    def _not_forwarded(self, host: str, port: int, error: ChannelRefusedError) -> ProblemError:
+        if error.code == problems.OPEN_ADMINISTRATIVELY_PROHIBITED:
+            if self._expired is None:
+                self._expired = expired.found(self._way.end, self._target)
+            if self._expired:
+                return problems.password_expired(self._target)
+        return problems.not_forwarded(self._target, host, port, error.code, str(error))
 
     # --- its end ----------------------------------------------------------------------------------
 
