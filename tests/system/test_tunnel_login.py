@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.asyncssh_server import AsyncsshServer
-from tests.support.keys import SshAgent, make_key
+from tests.support.keys import SshAgent, make_key, to_ppk
 from tests.support.sshd import PasswordAccount, Sshd, password_server
 from tests.support.tunnel_kit import Kit, MemorySecrets, User, entry, nothing_left, says
 from trayconnect.errors import Cancelled, Remedy
@@ -80,6 +80,73 @@ def test_passphrase_wrong_then_right_then_kept_until_forgotten(
     kit.connector.forget(server)
     with pytest.raises(Cancelled):
         kit.connect(server, User())
+
+
+def test_passphrase_from_the_keyring(sshd: Sshd, tmp_path: Path) -> None:
+    secrets = MemorySecrets()
+    key = make_key(tmp_path, passphrase="open sesame")
+    sshd.authorize(key)
+    server = entry(sshd.port, identity_file=key, auth={"password": "keyring"})
+    user = User(says("wrong", remember=True), says("open sesame", remember=True))
+    kit = Kit(tmp_path, secrets)
+    kit.trust(sshd.known_hosts_lines())
+    with kit.tunnel(server, user):
+        pass
+    assert [question.can_remember for question in user.questions] == [True, True]
+    assert secrets.kept == {("GPU box", f"key {key}"): "open sesame"}
+    kit.connector.forget(server)
+    with kit.tunnel(server, User()) as tunnel:
+        assert not tunnel.typed_login
+
+
+def test_refused_passphrase_leaves_the_keyring(sshd: Sshd, tmp_path: Path) -> None:
+    secrets = MemorySecrets()
+    key = make_key(tmp_path, passphrase="open sesame")
+    sshd.authorize(key)
+    secrets.kept["GPU box", f"key {key}"] = "of last year"
+    kit = Kit(tmp_path, secrets)
+    kit.trust(sshd.known_hosts_lines())
+    user = User(says("open sesame"))
+    server = entry(sshd.port, identity_file=key, auth={"password": "keyring"})
+    with kit.tunnel(server, user):
+        pass
+    assert "from the keyring is wrong" in user.questions[0].message
+    assert secrets.kept == {}
+
+
+def test_broken_keyring_asks_for_the_passphrase(sshd: Sshd, tmp_path: Path) -> None:
+    secrets = MemorySecrets()
+    secrets.broken = True
+    key = make_key(tmp_path, passphrase="open sesame")
+    sshd.authorize(key)
+    kit = Kit(tmp_path, secrets)
+    kit.trust(sshd.known_hosts_lines())
+    user = User(says("open sesame", remember=True))
+    with kit.tunnel(entry(sshd.port, identity_file=key, auth={"password": "keyring"}), user):
+        pass
+    assert "keyring is locked" in user.questions[0].message
+    assert not user.questions[0].can_remember
+
+
+def test_a_bad_identity_file_is_told_before_anything_is_dialled(tmp_path: Path) -> None:
+    bad = tmp_path / "key"
+    bad.write_text("nonsense")
+    bad.chmod(0o600)
+    kit = Kit(tmp_path)
+    with nothing_left():
+        problem = kit.problem(entry(1, identity_file=bad))  # nothing listens there
+    assert problem.title == f"The key file {bad} is not a private key"
+    assert problem.remedy is Remedy.FIX
+
+
+def test_putty_key_with_passphrase(kit: Kit, sshd: Sshd, tmp_path: Path) -> None:
+    key = make_key(tmp_path)
+    sshd.authorize(key)
+    ppk = to_ppk(key, passphrase="open sesame")
+    user = User(says("open sesame"))
+    with kit.tunnel(entry(sshd.port, identity_file=ppk), user):
+        pass
+    assert user.kinds == [QuestionKind.PASSPHRASE]
 
 
 def test_passphrase_wrong_each_time(kit: Kit, sshd: Sshd, tmp_path: Path) -> None:
