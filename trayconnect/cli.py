@@ -214,6 +214,42 @@ def check(context: click.Context, file: Path | None, schema: bool) -> int:
     return 0
 
 
+@cli.command("add-key")
+@click.argument("name")
+@click.option("--clipboard", is_flag=True, help="Take the key from the clipboard.")
+@click.pass_context
+def add_key(context: click.Context, name: str, clipboard: bool) -> None:
+    """Keep a private key for the server NAME: pasted here, piped in, or from the clipboard."""
+    from trayconnect.config.names import find_server
+    from trayconnect.config.places import config_file
+    from trayconnect.config.yaml_file import load
+    from trayconnect.tunnel import pasted_key
+
+    server = find_server(load(config_file(context.obj["config"])).servers, name)
+    key = pasted_key.accept(_key_text(clipboard=clipboard))
+    path = pasted_key.store(pasted_key.default_folder(), server.name, key)
+    click.echo(f"Kept for “{server.name}”: {key.description}")
+    click.echo(f"  It is tried at each login from now on, and lies in {path}")
+    if key.public is not None:
+        click.echo("  Its public key, for the server's ~/.ssh/authorized_keys:")
+        click.echo(f"  {key.public.line}")
+
+
+def _key_text(*, clipboard: bool) -> str:
+    from trayconnect.tunnel.pasted_key import MAX_CHARACTERS, is_last_line
+
+    if clipboard:
+        from trayconnect.desktop.clipboard_paste import pasted
+
+        return pasted()
+    if not sys.stdin.isatty():
+        return sys.stdin.buffer.read(MAX_CHARACTERS + 1).decode("utf-8", "replace")
+    from trayconnect.desktop.hidden_input import read_unseen
+
+    click.echo("Paste the private key. It is not shown, and ends with its line END:", err=True)
+    return read_unseen(sys.stdin, is_last_line, MAX_CHARACTERS)
+
+
 @cli.command("autostart")
 @click.argument("what", type=click.Choice(["on", "off", "status"]), default="status")
 def autostart_command(what: str) -> None:

@@ -21,10 +21,12 @@ other way to reach a module in a process of its own."""
 
 PROMPT = "prompt"
 CLIPBOARD = "clipboard"
+PASTE = "paste"
 
 _MODULES = {
     PROMPT: "trayconnect.desktop.prompt_window",
     CLIPBOARD: "trayconnect.desktop.clipboard_owner",
+    PASTE: "trayconnect.desktop.clipboard_reader",
 }
 
 

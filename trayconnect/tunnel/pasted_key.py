@@ -10,7 +10,7 @@ import os
 import re
 import tempfile
 import textwrap
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
@@ -19,6 +19,7 @@ import platformdirs
 from trayconnect.errors import Problem, ProblemError
 from trayconnect.tunnel import key_kinds
 from trayconnect.tunnel.keyfile import KeyFile, PassphraseNeededError, key_in
+from trayconnect.tunnel.known_hosts import HostKey
 
 MAX_CHARACTERS = 65536
 
@@ -26,6 +27,7 @@ _ARMOUR = re.compile(
     r"-----BEGIN (?P<kind>[A-Z0-9 ]*PRIVATE KEY)-----(?P<body>.*?)-----END (?P=kind)-----",
     re.DOTALL,
 )
+_LAST_LINE = re.compile(r"\s*(-----END .*PRIVATE KEY-----|Private-MAC:)")
 _HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]*: ")
 _LONGEST_NAME = 120
 _NAME = Path("the pasted key")
@@ -36,11 +38,17 @@ _OUR_ADVICE = "Copy the whole private key, from its line BEGIN to its line END."
 class PastedKey:
     """A private key that can be used, perhaps still encrypted."""
 
-    data: bytes
+    data: bytes = field(repr=False)
     """As it belongs into a file."""
-    kind: str
-    """Its type as in SSH, such as `ssh-ed25519`; empty where a passphrase hides it."""
+    public: HostKey | None
+    """Its public half; None where a passphrase hides it."""
     encrypted: bool
+
+    @property
+    def description(self) -> str:
+        """In a line, to be recognized by."""
+        kind = f"{self.public.type} {self.public.fingerprint}" if self.public else "private key"
+        return f"{kind}, with a passphrase" if self.encrypted else kind
 
 
 def default_folder() -> Path:
@@ -73,10 +81,9 @@ def accept(text: str) -> PastedKey:
                 "The pasted text belongs to a security key",
                 "Such a key is used through ssh-agent: add it there with ssh-add.",
             )
-        kind, encrypted = _opened(file)
+        return _opened(file)
     except ProblemError as error:
         raise _reworded(error.problem) from error
-    return PastedKey(data, kind, encrypted)
 
 
 def store(folder: Path, server: str, key: PastedKey) -> Path:
@@ -123,12 +130,18 @@ def _move_if_absent(source: Path, target: Path) -> None:
         source.rename(target)
 
 
-def _opened(file: KeyFile) -> tuple[str, bool]:
-    """Its type, and whether it is encrypted. Raises `ProblemError`."""
+def is_last_line(line: str) -> bool:
+    """Whether no more of a private key follows a line, in any of its formats."""
+    return bool(_LAST_LINE.match(line))
+
+
+def _opened(file: KeyFile) -> PastedKey:
+    """Raises `ProblemError` if it cannot be used."""
     try:
-        return file.decrypt().get_name(), False
+        key = file.decrypt()
     except PassphraseNeededError:
-        return file.public.type if file.public else "", True
+        return PastedKey(file.data, file.public, encrypted=True)
+    return PastedKey(file.data, HostKey(key.get_name(), key.asbytes()), encrypted=False)
 
 
 def _mended(text: str) -> str:
