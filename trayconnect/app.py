@@ -14,6 +14,7 @@ from pathlib import Path
 
 from trayconnect.config.model import Server
 from trayconnect.config.places import config_file
+from trayconnect.config.problems import ConfigError
 from trayconnect.config.watch import FileWatcher
 from trayconnect.control.client import ControlClient
 from trayconnect.control.handover import claim
@@ -35,6 +36,7 @@ from trayconnect.errors import ProblemError
 from trayconnect.forward.forwarding import listen
 from trayconnect.jupyter.direct import DirectConnector
 from trayconnect.jupyter.examine import Examiner
+from trayconnect.key_warnings import key_warnings
 from trayconnect.orders import Orders
 from trayconnect.ports import Browser, Connector, NoBrowser, Urgency
 from trayconnect.requests import Requests
@@ -165,6 +167,7 @@ class App:
         self._manager.start()
         stack.callback(self._manager.close)
         self._manager.apply(self._file.config)
+        self._warn_of_keys()
         self._refresh()
         for startable in (network, watcher, control):
             startable.start()
@@ -269,9 +272,20 @@ class App:
         """The file was saved."""
         if self._file.read():
             self._manager.apply(self._file.config)
+            self._warn_of_keys()
         else:
             self._tell_file_problem()
         self._refresh()
+
+    def _warn_of_keys(self) -> None:
+        """To the terminal and the log only: who connects such a server is told in the menu."""
+        try:
+            warnings = key_warnings(self._file.config, self._file.path)
+        except ConfigError:
+            return  # it changed meanwhile, and is read again
+        for warning in warnings:
+            logger.warning("%s", warning)
+            self._options.say(str(warning))
 
     def _tell_file_problem(self) -> None:
         problem = self._file.problem

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -194,10 +196,14 @@ def status(as_json: bool) -> None:
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of the file instead.")
 @click.pass_context
 def check(context: click.Context, file: Path | None, schema: bool) -> int:
-    """Read the server file and print every problem as FILE:LINE:COLUMN."""
+    """Read the server file and print every problem as FILE:LINE:COLUMN.
+
+    A key that could not log in is a warning: the file is in force all the same, and the exit code
+    is 0."""
     from trayconnect.config.places import config_file
     from trayconnect.config.schema import json_schema
     from trayconnect.config.yaml_file import ConfigError, load
+    from trayconnect.key_warnings import key_warnings
 
     if schema:
         click.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
@@ -209,9 +215,16 @@ def check(context: click.Context, file: Path | None, schema: bool) -> int:
         for problem in error.problems:
             click.echo(str(problem), err=True)
         return MENDABLE
-    count = len(config.servers)
-    click.echo(f"{path}: {count} server{'' if count == 1 else 's'}, no problems")
+    warnings = key_warnings(config, path)
+    for warning in warnings:
+        click.echo(str(replace(warning, message=f"warning: {warning.message}")), err=True)
+    told = _counted(len(warnings), "warning") if warnings else "no problems"
+    click.echo(f"{path}: {_counted(len(config.servers), 'server')}, {told}")
     return 0
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 @cli.command("add-key")
@@ -246,8 +259,9 @@ def _key_text(*, clipboard: bool) -> str:
         return sys.stdin.buffer.read(MAX_CHARACTERS + 1).decode("utf-8", "replace")
     from trayconnect.desktop.hidden_input import read_unseen
 
-    click.echo("Paste the private key. It is not shown, and ends with its line END:", err=True)
-    return read_unseen(sys.stdin, is_last_line, MAX_CHARACTERS)
+    words = "Paste the private key. It is not shown, and ends with its line END:"
+    prompt = partial(click.echo, words, err=True)
+    return read_unseen(sys.stdin, prompt, is_last_line, MAX_CHARACTERS)
 
 
 @cli.command("autostart")

@@ -42,11 +42,14 @@ else:
             termios.tcsetattr(stream.fileno(), termios.TCSAFLUSH, before)
 
 
-def read_unseen(stream: TextIO, is_last: Callable[[str], bool], most: int) -> str:
+def read_unseen(
+    stream: TextIO, prompt: Callable[[], None], is_last: Callable[[str], bool], most: int
+) -> str:
     """Lines up to the last one, or the end of the input, or somewhat more than `most`
-    characters."""
+    characters. `prompt` is called when nothing shows any more."""
     text = ""
     with without_echo(stream):
+        prompt()
         while len(text) <= most and (line := stream.readline()):
             text += line
             if is_last(line):
