@@ -18,15 +18,22 @@ from trayconnect.errors import Problem
 class QuestionKind(enum.Enum):
     PASSWORD = "password"
     PASSPHRASE = "passphrase"
+    ONE_TIME_CODE = "one-time-code"
+    """A code that works once: never kept, and of no use to a retry."""
+    KEYBOARD_INTERACTIVE = "keyboard-interactive"
+    """The server's own prompts, in its own words (RFC 4256)."""
+    PRIVATE_KEY = "private-key"
+    """A key file's text, to be pasted."""
     HOST_KEY = "host-key"
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One line to fill in."""
+    """One value to fill in: a line, or a text of several."""
 
     label: str
     secret: bool = True
+    multiline: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +53,12 @@ class Question:
     """The word on the button that answers; the other one says Cancel."""
     can_remember: bool = False
     """Offer to keep the answer in the system keyring."""
+
+    @property
+    def may_be_empty(self) -> bool:
+        """Whether an empty value answers: to a server's own prompt it can mean something, such as
+        "send me a push"."""
+        return self.kind in (QuestionKind.ONE_TIME_CODE, QuestionKind.KEYBOARD_INTERACTIVE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,9 @@ _BASE: dict[str, str | Sequence[str]] = {
     "PrintLastLog": "no",
     "LogLevel": "VERBOSE",
     "MaxStartups": "100",
+    # As below another shell, so that bash reads no ~/.bashrc: this account's may do anything, such
+    # as wait for a lock of pyenv's that a session of a test left when it was killed.
+    "SetEnv": "SHLVL=2",
 }
 
 

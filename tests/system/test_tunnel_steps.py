@@ -26,6 +26,7 @@ from tests.support.tunnel_kit import (
 )
 from trayconnect.config.model import Server
 from trayconnect.errors import Problem, ProblemError, Remedy
+from trayconnect.ports import QuestionKind
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make accounts")
 
@@ -79,6 +80,7 @@ def test_password_then_code(tmp_path: Path) -> None:
             assert tunnel.typed_login
     labels = [question.fields[0].label for question in user.questions]
     assert labels == ["Password:", "Verification code:"]
+    assert user.kinds == [QuestionKind.PASSWORD, QuestionKind.ONE_TIME_CODE]
 
 
 @needs_root
@@ -270,7 +272,7 @@ def test_an_expired_password_is_replaced_in_the_servers_own_dialogue(tmp_path: P
         first = user.questions[0]
         assert first.fields[0].label == "Current password:"
         assert "required to change your password" in first.message
-        assert not any(question.can_remember for question in user.questions)
+        assert [question.can_remember for question in user.questions] == [True, False, False]
         assert secrets.kept == {}  # the old one
         with kit.tunnel(entry(account.port, username=username), User(says(fresh))):
             pass

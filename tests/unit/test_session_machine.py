@@ -195,10 +195,22 @@ def test_a_login_that_fails_after_it_was_typed_is_not_asked_again_by_itself() ->
 
 
 @pytest.mark.parametrize(
+    "kind",
+    [QuestionKind.PASSWORD, QuestionKind.ONE_TIME_CODE, QuestionKind.KEYBOARD_INTERACTIVE],
+)
+def test_what_a_human_typed_for_this_login_alone_is_never_repeated(kind: QuestionKind) -> None:
+    asked = (Start(), Asked(1, replace(QUESTION, kind=kind)))
+    session, _ = run(*asked, Answered(1, Answer(("x",))), ConnectFailed(1, DOWN))
+    assert session.state is State.NEEDS_YOU
+
+
+@pytest.mark.parametrize(
     ("kind", "answer"),
     [
         (QuestionKind.PASSWORD, Answer(("x",), remember=True)),
+        (QuestionKind.KEYBOARD_INTERACTIVE, Answer(("x",), remember=True)),
         (QuestionKind.PASSPHRASE, Answer(("x",))),
+        (QuestionKind.PRIVATE_KEY, Answer(("x",))),
         (QuestionKind.HOST_KEY, Answer()),
     ],
 )

@@ -6,7 +6,8 @@ import pytest
 
 from tests.support.tunnel_kit import MemorySecrets, User, says
 from trayconnect.config.model import Auth
-from trayconnect.tunnel.passwords import Passwords, asks_for_password
+from trayconnect.ports import QuestionKind
+from trayconnect.tunnel.passwords import Passwords
 from trayconnect.tunnel.target import Target
 from trayconnect.tunnel.userauth import Prompt
 
@@ -19,30 +20,26 @@ def prompt(*texts: str, echo: bool = False) -> Prompt:
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"),
+    "text",
     [
-        ("Password:", True),
-        ("Password for ada@gpu.example.org:", True),
-        ("(ada@gpu) Password: ", True),
-        ("LDAP Password: ", True),
-        ("Verification code: ", False),
-        ("One-time password (OTP): ", False),
-        ("One Time Password:", False),
-        ("Password + token: ", False),
-        ("Enter your password and code:", False),
-        ("New password: ", False),
-        ("Retype new password: ", False),
-        ("Current password: ", False),
-        ("You must change your password.\nCurrent Password: ", False),
-        ("Re-enter password: ", False),
-        ("Passcode: ", False),
-        ("Duo two-factor login for ada\n\nPasscode or option (1-2): ", False),
+        "New password: ",
+        "Retype new password: ",
+        "Re-enter password: ",
+        "Password again: ",
+        "Confirm password: ",
+        "Neues Passwort: ",
     ],
 )
-def test_prompts_for_the_accounts_password(text: str, expected: bool) -> None:
-    assert asks_for_password(prompt(text)) is expected
-    assert not asks_for_password(prompt(text, echo=True))
-    assert not asks_for_password(prompt(text, "PIN:"))
+def test_the_dialogue_for_a_new_password_is_not_answered_with_the_kept_one(text: str) -> None:
+    secrets = MemorySecrets()
+    secrets.kept[WHERE] = "kept"
+    user = User(says("typed"))
+    passwords = login(secrets, user)
+    assert passwords.respond(prompt(text)) == ("typed",)
+    assert user.kinds == [QuestionKind.KEYBOARD_INTERACTIVE]
+    assert not user.questions[0].can_remember
+    passwords.accepted()
+    assert secrets.kept == {}, "the old one opens nothing any more"
 
 
 def login(secrets: MemorySecrets, user: User, *, keyring: bool = True) -> Passwords:

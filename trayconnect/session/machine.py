@@ -43,6 +43,12 @@ from trayconnect.session.events import (
 )
 from trayconnect.session.state import Session, State
 
+# What a retry could not answer again by itself. A passphrase is kept while the user wants it
+# connected, a judged host key for good.
+_TYPED_LOGINS = frozenset(
+    {QuestionKind.PASSWORD, QuestionKind.ONE_TIME_CODE, QuestionKind.KEYBOARD_INTERACTIVE}
+)
+
 
 class IllegalEvent(Exception):  # noqa: N818 - named for what it is
     """An event that cannot happen in this state: a bug in whoever sent it."""
@@ -176,8 +182,7 @@ def _answered(session: Session, event: Answered, moment: Moment) -> Outcome:
         raise IllegalEvent("Answered without a question")
     if event.answer is None:
         return _close(session, moment)
-    # A passphrase is kept while the user wants it connected, a judged host key for good.
-    typed = session.question.kind is QuestionKind.PASSWORD and not event.answer.remember
+    typed = session.question.kind in _TYPED_LOGINS and not event.answer.remember
     typed_login = session.typed_login or typed
     return _enter(session, State.CONNECTING, moment, typed_login=typed_login), ()
 

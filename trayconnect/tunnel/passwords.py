@@ -10,12 +10,26 @@ from trayconnect.tunnel.kept import KeptSecret
 from trayconnect.tunnel.target import Target
 from trayconnect.tunnel.userauth import Prompt
 
-_OTHER_PASSWORD = re.compile(
-    r"new|current|old|again|re-?type|re-?enter|confirm|repeat|change|expired|one.?time|otp|token|\bcode\b",
+# What one-time codes are called by the modules that ask for them: pam_google_authenticator,
+# pam_oath, pam_duo, pam_yubico, privacyIDEA, RSA SecurID, S/Key; and by others' translations.
+_CODE = re.compile(
+    r"code\b|codice|código|one[- ]time|einmal|otp|token|yubi|2fa|mfa\b|[2-9]-?factor|two[- ]factor"
+    r"|second factor|authenticator|securid|s/key",
     re.IGNORECASE,
 )
-"""In a prompt for a password that is not, or not now, the account's own."""
-_NEW_PASSWORD = re.compile(r"\bnew\b.*password", re.IGNORECASE)
+_ACCOUNT = re.compile(r"\S+@\S+")  # "ada@token.example.org's password" asks for no token
+_PASSWORD = re.compile(r"password|passwort|kennwort|mot de passe|contraseña", re.IGNORECASE)
+_REPLACING = re.compile(
+    r"\b(new|again|re-?type|re-?enter|confirm|repeat|neues|nouveau|nueva)\b",
+    re.IGNORECASE,
+)
+"""With `_PASSWORD`: a step of the dialogue that replaces an expired one (pam_unix, pam_sss)."""
+
+_TITLES = {
+    QuestionKind.PASSWORD: "Password for",
+    QuestionKind.ONE_TIME_CODE: "One-time code for",
+    QuestionKind.KEYBOARD_INTERACTIVE: "Login to",
+}
 
 
 class Passwords:
@@ -56,9 +70,8 @@ class Passwords:
         stored = self._from_keyring()
         if stored is not None:
             return stored
-        title = f"Password for {self._target.account}"
         message = f"To log in to {self._target.description}."
-        return self._account_password(title, message, "Password")
+        return self._account_password(message, "Password")
 
     def respond(self, prompt: Prompt) -> tuple[str, ...]:
         """Answer the server's own prompts (RFC 4256). Raises `Cancelled`."""
@@ -76,18 +89,18 @@ class Passwords:
             *above, label = text.splitlines() or ["Answer"]
             words += above
             fields.append(Field(label, secret=not echo))
-        title = f"Login to {self._target.account}"
         message = "\n".join([f"{self._target.description} asks:", *words])
-        if asks_for_password(prompt):
+        kind = kind_of(prompt)
+        if kind is QuestionKind.PASSWORD:
             self.asked_for_account = True
             stored = self._from_keyring()
             if stored is not None:
                 return (stored,)
-            return (self._account_password(title, message, fields[0].label),)
+            return (self._account_password(message, fields[0].label),)
         self._others = True
-        self._replaced |= any(_NEW_PASSWORD.search(field.label) for field in fields)
+        self._replaced |= any(_replaces(field.label) for field in fields)
         self.typed = True
-        return self._asked(title, message, tuple(fields)).values
+        return self._asked(kind, message, tuple(fields)).values
 
     def accepted(self) -> None:
         """The server took the last answers: keep the password, if the user wanted that."""
@@ -127,22 +140,27 @@ class Passwords:
         self._note = self._note or self._kept.fault
         return self._stored
 
-    def _account_password(self, title: str, message: str, label: str) -> str:
+    def _account_password(self, message: str, label: str) -> str:
         keepable = self._kept.wanted
-        answer = self._asked(title, message, (Field(label),), keepable=keepable)
+        answer = self._asked(QuestionKind.PASSWORD, message, (Field(label),), keepable=keepable)
         self._given = answer.values[0]
         self._remember = answer.remember and keepable
         self.typed |= not self._remember
         return self._given
 
     def _asked(
-        self, title: str, message: str, fields: tuple[Field, ...], *, keepable: bool = False
+        self,
+        kind: QuestionKind,
+        message: str,
+        fields: tuple[Field, ...],
+        *,
+        keepable: bool = False,
     ) -> Answer:
         """What the user says, a value for each field."""
         question = Question(
-            kind=QuestionKind.PASSWORD,
+            kind=kind,
             server=self._target.server,
-            title=title,
+            title=f"{_TITLES[kind]} {self._target.account}",
             message="\n".join(text for text in (self._note, message) if text),
             fields=fields,
             confirm="Log in",
@@ -154,10 +172,18 @@ class Passwords:
         return Answer(values, answer.remember)
 
 
-def asks_for_password(prompt: Prompt) -> bool:
-    """Whether it is the one hidden field that PAM shows for the account's password, and not a
-    one-time code, nor the dialogue that replaces an expired password."""
-    if len(prompt.prompts) != 1:
-        return False
-    text, echo = prompt.prompts[0]
-    return not echo and "password" in text.lower() and not _OTHER_PASSWORD.search(text)
+def kind_of(prompt: Prompt) -> QuestionKind:
+    """What a round of the server's prompts asks for, by its words: a single prompt may want a
+    code, or, if what is typed stays hidden, the account's password as it is now."""
+    if len(prompt.prompts) == 1:
+        text, echo = prompt.prompts[0]
+        if _CODE.search(_ACCOUNT.sub("", text)):  # first: "One-time password"
+            return QuestionKind.ONE_TIME_CODE
+        if not echo and _PASSWORD.search(text) and not _replaces(text):
+            return QuestionKind.PASSWORD
+    return QuestionKind.KEYBOARD_INTERACTIVE
+
+
+def _replaces(text: str) -> bool:
+    """Whether a prompt is one of those that set a new password."""
+    return bool(_PASSWORD.search(text) and _REPLACING.search(text))
