@@ -17,6 +17,7 @@ from tests.support.staged_agent import SecurityKey, StagedAgent
 from tests.support.tunnel_kit import Kit, User, entry, nothing_left, says, with_options
 from trayconnect.cancel import Cancel
 from trayconnect.errors import Cancelled
+from trayconnect.ports import QuestionKind
 
 
 @pytest.fixture(scope="module")
@@ -67,8 +68,11 @@ def test_ssh_config_names_an_agent(
     with_options(monkeypatch, identity_agent=str(agent.socket))
     with kit.tunnel(entry(sshd.port)):
         pass
-    problem = kit.problem(entry(sshd.port, auth={"agent": "none"}))
-    assert "There was nothing to log in with" in problem.advice
+    # With no agent there is nothing to log in with, and a key is asked for.
+    user = User()
+    with pytest.raises(Cancelled):
+        kit.connect(entry(sshd.port, auth={"agent": "none"}), user)
+    assert user.kinds == [QuestionKind.PRIVATE_KEY]
 
 
 def test_an_agent_that_is_not_there_is_named(kit: Kit, sshd: Sshd, tmp_path: Path) -> None:

@@ -318,9 +318,11 @@ def test_broken_keyring_falls_back_to_asking(tmp_path: Path, account: PasswordAc
     assert not user.questions[0].can_remember
 
 
-def test_no_password_is_asked_where_only_keys_are_allowed(kit: Kit, sshd: Sshd) -> None:
+def test_no_password_is_asked_where_only_keys_are_allowed(
+    kit: Kit, sshd: Sshd, tmp_path: Path
+) -> None:
     user = User(says("secret"))
-    problem = kit.problem(entry(sshd.port), user)
+    problem = kit.problem(entry(sshd.port, identity_file=make_key(tmp_path)), user)
     assert user.questions == []
     assert "The server takes: publickey" in problem.advice
 
@@ -338,6 +340,50 @@ def test_key_then_password(tmp_path: Path) -> None:
         with kit.tunnel(server, user):
             pass
         assert user.kinds == [QuestionKind.PASSWORD]
+
+
+# --- a pasted key ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("passphrase", ["", "open sesame"])
+def test_a_key_is_pasted_where_there_is_none(
+    kit: Kit, sshd: Sshd, tmp_path: Path, passphrase: str
+) -> None:
+    key = make_key(tmp_path, passphrase=passphrase)
+    sshd.authorize(key)
+    secret = [says(passphrase)] if passphrase else []
+    user = User(says("hello"), says(key.read_text()), *secret)
+    with nothing_left(), kit.tunnel(entry(sshd.port), user) as tunnel:
+        assert not tunnel.typed_login
+    wanted, again = user.questions[:2]
+    assert wanted.kind is again.kind is QuestionKind.PRIVATE_KEY
+    assert wanted.fields[0].multiline
+    assert "The pasted text is not a private key" in again.message
+    (kept,) = (tmp_path / "keys").iterdir()
+    assert kept.stat().st_mode & 0o777 == 0o600
+    # It is kept while it is connected even with its passphrase, and found again.
+    with kit.tunnel(entry(sshd.port), User()):
+        pass
+    kit.connector.forget(entry(sshd.port))
+    with kit.tunnel(entry(sshd.port), User(*secret)):
+        pass
+
+
+def test_a_pasted_key_that_the_server_refuses_is_not_kept(
+    kit: Kit, sshd: Sshd, tmp_path: Path
+) -> None:
+    problem = kit.problem(entry(sshd.port), User(says(make_key(tmp_path).read_text())))
+    assert "Tried: the pasted key." in problem.advice
+    assert "trayconnect add-key “GPU box”" in problem.advice
+    assert not (tmp_path / "keys").exists()
+
+
+def test_no_key_is_pasted(kit: Kit, sshd: Sshd, tmp_path: Path) -> None:
+    problem = kit.problem(entry(sshd.port), User(*[says("hello")] * 3))
+    assert problem.remedy is Remedy.USER
+    with nothing_left(), pytest.raises(Cancelled):
+        kit.connect(entry(sshd.port), User(None))
+    assert not (tmp_path / "keys").exists()
 
 
 # --- keyboard-interactive -------------------------------------------------------------------------

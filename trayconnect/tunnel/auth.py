@@ -15,13 +15,16 @@ from trayconnect.tunnel import (
     algorithms,
     certificate,
     identities,
+    paste,
     pasted_key,
     problems,
 )
 from trayconnect.tunnel.agent import Agent, AgentError
 from trayconnect.tunnel.certificate import CertifiedKey
 from trayconnect.tunnel.identities import Candidate, Candidates, UnlockedKeys, Wanted
+from trayconnect.tunnel.keyfile import KeyFile
 from trayconnect.tunnel.passwords import Passwords
+from trayconnect.tunnel.pasted_key import PastedKey
 from trayconnect.tunnel.problems import Tried
 from trayconnect.tunnel.target import Target
 from trayconnect.tunnel.transport import SshTransport
@@ -131,12 +134,15 @@ class _Login:
             (_INTERACTIVE, _PASSWORD),
             target.options.number_of_password_prompts or PASSWORD_TRIES,
         )
+        self._pasted_keys = means.pasted_keys
+        self._lost_key = False
+        """Whether a pasted key could not be kept."""
         self._asked = False
         self._banner_shown = False
 
     @property
     def typed(self) -> bool:
-        return self._passwords.typed
+        return self._passwords.typed or self._lost_key
 
     @property
     def banner(self) -> str:
@@ -154,6 +160,8 @@ class _Login:
                 result = self._interactive()
             elif self._may_ask(_PASSWORD, allowed):
                 result = self._password()
+            elif _PUBLICKEY in allowed and self._has_nothing():
+                result = self._pasted(result)
             else:
                 raise problems.login_refused(self._target, self._account(), result.allowed)
 
@@ -219,6 +227,32 @@ class _Login:
             self._tried.append(f"{candidate.label} (the agent did not sign: {error})")
             return before
         return result if result.success else self._failed(candidate.label, result)
+
+    def _has_nothing(self) -> bool:
+        """Whether no key was to be found, be it a useless one, and none was pasted."""
+        return not (self._tried or self._candidates.skipped or self._agent.fault)
+
+    def _pasted(self, before: Result) -> Result:
+        """Try a key that the user pastes, and keep it if it is the one."""
+        label = "the pasted key"
+        pasted = paste.ask_for_key(self._target, self._put)
+        if pasted is None:
+            self._tried.append(label)
+            return before
+        place = pasted_key.place(self._pasted_keys, self._target.server)
+        file = KeyFile(place, pasted.data, pasted.public)
+        key = None if pasted.encrypted else file.decrypt()
+        result = self._key(Candidate(label, pasted.public, key, file), before)
+        if result.success or result.partial:
+            self._keep(pasted)
+        return result
+
+    def _keep(self, pasted: PastedKey) -> None:
+        try:
+            pasted_key.store(self._pasted_keys, self._target.server, pasted)
+        except ProblemError as error:
+            log.warning("%s: the pasted key is not kept: %s", self._target.server, error)
+            self._lost_key = True
 
     def _unfit(self, candidate: Candidate, before: Result) -> Result:
         self._tried.append(f"{candidate.label} (not of a type that the server takes)")

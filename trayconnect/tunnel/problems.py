@@ -198,7 +198,10 @@ def login_refused(target: Target, account: Tried, allowed: Sequence[str]) -> Pro
     if account.untried:
         hint = ""
     elif not set(allowed) & {"password", "keyboard-interactive"} and "publickey" in allowed:
-        hint = "Add your public key to its authorized_keys, or name the key as identity_file."
+        hint = (
+            "Add your public key to its authorized_keys; or name the right key as identity_file, "
+            f"or paste it: trayconnect add-key “{target.server}”"
+        )
     else:
         hint = "Check the username, and the key or password."
     return ProblemError(Problem(title, f"{account}\n{takes} {hint}".rstrip(), _USER))
