@@ -38,10 +38,12 @@ _BASE: dict[str, str | Sequence[str]] = {
     "PrintLastLog": "no",
     "LogLevel": "VERBOSE",
     "MaxStartups": "100",
-    # As below another shell, so that bash reads no ~/.bashrc: this account's may do anything, such
-    # as wait for a lock of pyenv's that a session of a test left when it was killed.
-    "SetEnv": "SHLVL=2",
 }
+
+
+# As below another shell, so that bash reads no ~/.bashrc: this account's may do anything, such as
+# wait for a lock of pyenv's that a session of a test left when it was killed.
+_NOT_FIRST_SHELL = "SHLVL=2"
 
 
 class Sshd:
@@ -241,6 +243,7 @@ class Sshd:
         lines += [f"HostKey {path}" for path in self._host_keys]
         lines += [f"AuthorizedKeysFile {self.authorized_keys}"]
         options = self._options | ({"UsePAM": "yes"} if self._pam_service else {})
+        options["SetEnv"] = f"{_NOT_FIRST_SHELL} {options.get('SetEnv', '')}".strip()
         for keyword, value in options.items():
             values = [value] if isinstance(value, str) else list(value)
             lines += [f"{keyword} {one}" for one in values]
