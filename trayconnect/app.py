@@ -12,6 +12,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from trayconnect import logs
 from trayconnect.config.model import Server
 from trayconnect.config.places import config_file
 from trayconnect.config.problems import ConfigError
@@ -146,7 +147,7 @@ class App:
             connector=connector,
             listen=listen,
             examine=Examiner(),
-            prompter=prompter(not options.tray, icons_folder() / "trayconnect.png"),
+            prompter=prompter(not options.tray, icons_folder() / "trayconnect.png", logs.quiet),
             notifier=self._notifier,
             browser=browser,
         )

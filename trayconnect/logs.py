@@ -7,7 +7,11 @@ import logging
 import logging.handlers
 import os
 import sys
+from collections import deque
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
+from typing import TextIO
 
 import platformdirs
 
@@ -15,6 +19,8 @@ SIZE = 1_000_000
 """Bytes of one file."""
 KEPT = 2
 """Older files beside it."""
+HELD = 1000
+"""Records that are held while the terminal is asked on; older ones are in the file alone."""
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 logger = logging.getLogger("trayconnect")
@@ -23,6 +29,44 @@ logger = logging.getLogger("trayconnect")
 def log_file() -> Path:
     """The log's place; it need not exist."""
     return Path(platformdirs.user_log_dir("trayconnect", appauthor=False)) / "trayconnect.log"
+
+
+class _Console(logging.StreamHandler[TextIO]):
+    """stderr, which can pause where it is a terminal that is asked on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._pauses = 0
+        self._held: deque[logging.LogRecord] = deque(maxlen=HELD)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self._pauses and self.stream.isatty():
+            self._held.append(record)
+        else:
+            super().emit(record)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        with self.lock or nullcontext():
+            self._pauses += 1
+        try:
+            yield
+        finally:
+            with self.lock or nullcontext():
+                self._pauses -= 1
+                while self._held and not self._pauses:
+                    super().emit(self._held.popleft())
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Within, nothing is logged to a terminal; it is made up for afterwards. The file gets it at
+    once."""
+    with ExitStack() as stack:
+        for handler in logger.handlers:
+            if isinstance(handler, _Console):
+                stack.enter_context(handler.paused())
+        yield
 
 
 class _PrivateFile(logging.handlers.RotatingFileHandler):
@@ -46,7 +90,7 @@ def set_up(*, to_stderr: bool, verbose: bool = False) -> None:
     except OSError as error:
         print(f"No log file: {error}", file=sys.stderr)
     if to_stderr or verbose:
-        handlers.append(logging.StreamHandler())
+        handlers.append(_Console())
     for handler in handlers:
         handler.setFormatter(formatter)
         logger.addHandler(handler)

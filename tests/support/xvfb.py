@@ -116,7 +116,7 @@ class XServer:
             window = pending.pop()
             try:
                 if window.get_attributes().map_state == X.IsViewable:
-                    title = self._title(window)
+                    title = self.title(window)
                     if title:
                         yield window, title
                 pending.extend(window.query_tree().children)
@@ -126,6 +126,14 @@ class XServer:
     def find_window(self, title: str) -> Window | None:
         """The mapped window of exactly that title, or None."""
         return next((window for window, name in self.windows() if name == title), None)
+
+    def title(self, window: Window) -> str:
+        """As a window manager shows it; "" without one."""
+        atom = self.client.intern_atom("_NET_WM_NAME")
+        found = window.get_full_property(atom, X.AnyPropertyType)
+        if found is not None:
+            return bytes(found.value).decode(errors="replace")
+        return window.get_wm_name() or ""
 
     def wait_window(self, title: str, limit: float = 30.0) -> Window:
         return wait_for(lambda: self.find_window(title), f"a window titled {title!r}", limit)
@@ -286,10 +294,3 @@ class XServer:
         if not keysym or not code:
             raise ValueError(f"no key {name!r}")
         return code
-
-    def _title(self, window: Window) -> str:
-        atom = self.client.intern_atom("_NET_WM_NAME")
-        found = window.get_full_property(atom, X.AnyPropertyType)
-        if found is not None:
-            return bytes(found.value).decode(errors="replace")
-        return window.get_wm_name() or ""

@@ -1,71 +1,216 @@
-"""Questions through a dialog program, typed into for real."""
+"""Questions through the desktops' dialog programs, typed into for real."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
+from Xlib.xobject.drawable import Window
 
-from tests.support.xvfb import XServer
+from tests.support.xvfb import XServer, wait_for
 from trayconnect.cancel import Cancel
-from trayconnect.desktop.prompt_dialog import DialogPrompter, zenity
-from trayconnect.errors import ProblemError
+from trayconnect.desktop.dialog_commands import DialogProgram, Kdialog, Zenity
+from trayconnect.desktop.prompt import ChainPrompter, Way
+from trayconnect.desktop.prompt_dialog import DialogWay
+from trayconnect.desktop.prompt_gui import WindowWay
+from trayconnect.desktop.prompt_process import NotShownError
+from trayconnect.desktop.prompt_text import window_title
 from trayconnect.ports import Answer, Field, Question, QuestionKind
 
 LIMIT = 60.0
-TITLE = "trayconnect: GPU box"
-FIELDS = (Field("User", secret=False), Field("Password"))
-LOGIN = Question(QuestionKind.PASSWORD, "GPU box", "Log in to <gpu> & co", "", FIELDS)
+PASSWORD = Question(
+    QuestionKind.PASSWORD,
+    "GPU box",
+    "Log in to <gpu> & co",
+    "",
+    (Field("Password"),),
+    "Log in",
+    True,
+)
+TWO_FIELDS = Question(
+    QuestionKind.KEYBOARD_INTERACTIVE,
+    "GPU box",
+    "Log in to <gpu> & co",
+    r"Any \n words_of <b>the server</b>",
+    (Field("User", secret=False), Field("Code:")),
+)
 HOST_KEY = Question(QuestionKind.HOST_KEY, "GPU box", "Unknown key", "SHA256:abc", (), "Trust it")
+PRIVATE_KEY = Question(
+    QuestionKind.PRIVATE_KEY, "GPU box", "Paste it", "", (Field("Private key", multiline=True),)
+)
+PROGRAMS: list[DialogProgram] = [Zenity(), Kdialog()]
+by_name = pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name)
 
 
 @pytest.fixture
-def screen(monkeypatch: pytest.MonkeyPatch) -> Iterator[XServer]:
+def screen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[XServer]:
     with XServer() as server:
         monkeypatch.setenv("DISPLAY", server.display)
+        monkeypatch.setenv("HOME", str(tmp_path))
         monkeypatch.setenv("NO_AT_BRIDGE", "1")
         monkeypatch.setenv("GTK_A11Y", "none")
         monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+        monkeypatch.delenv("DBUS_SESSION_BUS_ADDRESS", raising=False)
         yield server
 
 
-def test_zenity(screen: XServer) -> None:
-    prompter = DialogPrompter(zenity, limit=LIMIT)
-    cancel = Cancel()
+class User:
+    """Answers dialogs, one after the other."""
+
+    def __init__(self, screen: XServer, pool: ThreadPoolExecutor) -> None:
+        self.cancel = Cancel()
+        self.screen = screen
+        self._pool = pool
+        self._last: Window | None = None
+
+    def asked(self, program: DialogProgram, question: Question) -> Future[Answer | None]:
+        way = DialogWay(program, limit=LIMIT)
+        return self._pool.submit(ChainPrompter(lambda: [way]).ask, question, self.cancel)
+
+    def wait_dialog(self) -> None:
+        """Until another dialog than the last one stands, and has the keyboard."""
+
+        def found() -> Window | None:
+            shown = [w for w, title in self.screen.windows() if title.startswith("GPU box: ")]
+            return next((window for window in shown if window != self._last), None)
+
+        self._last = wait_for(found, "a dialog", LIMIT)
+        self.screen.focus(self._last)
+
+    def press(self, *keys: str) -> None:
+        """In the dialog that stands, to its end."""
+        assert self._last is not None
+        for key in keys:
+            self.screen.key(key)
+        self.screen.wait_gone(self._last)
+        self._last = None  # the next one's window may get the same number
+
+
+@pytest.fixture
+def user(screen: XServer) -> Iterator[User]:
     with ThreadPoolExecutor() as pool:
-        try:
-            answer = pool.submit(prompter.ask, LOGIN, cancel)
-            for text in ("ada", "S3cret"):
-                first = screen.wait_window(TITLE, LIMIT)
-                screen.focus(first)
-                screen.type(text)
-                screen.key("Return")
-                screen.wait_gone(first)
-            assert answer.result(LIMIT) == Answer(("ada", "S3cret"))
-
-            answer = pool.submit(prompter.ask, HOST_KEY, cancel)
-            screen.focus(screen.wait_window(TITLE, LIMIT))
-            screen.key("Return")
-            assert answer.result(LIMIT) is None
-
-            screen.wait_no_window(TITLE)
-            answer = pool.submit(prompter.ask, HOST_KEY, cancel)
-            screen.focus(screen.wait_window(TITLE, LIMIT))
-            cancel.set()
-            assert answer.result(LIMIT) is None
-            screen.wait_no_window(TITLE)
-        finally:
-            cancel.set()
+        user = User(screen, pool)
+        yield user
+        user.cancel.set()
 
 
-def test_a_dead_display_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+@by_name
+def test_a_password_that_is_to_be_remembered(user: User, program: DialogProgram) -> None:
+    answer = user.asked(program, PASSWORD)
+    user.wait_dialog()
+    user.press("Return")  # empty: asked again
+    user.wait_dialog()
+    user.screen.type("S3cret")
+    user.press("Return")
+    user.wait_dialog()
+    user.press(*(["Tab", "Return"] if program.name == "zenity" else ["Return"]))
+    assert answer.result(LIMIT) == Answer(("S3cret",), remember=True)
+
+
+@by_name
+def test_not_to_remember_is_no_decline(user: User, program: DialogProgram) -> None:
+    answer = user.asked(program, PASSWORD)
+    user.wait_dialog()
+    user.screen.type("x")
+    user.press("Return")
+    user.wait_dialog()
+    user.press("Escape")
+    assert answer.result(LIMIT) == Answer(("x",), remember=False)
+
+
+def test_zenity_shows_all_fields_at_once(user: User) -> None:
+    answer = user.asked(Zenity(), TWO_FIELDS)
+    user.wait_dialog()
+    user.screen.type("a:b")
+    user.screen.key("Tab")
+    user.press("Tab", "Tab", "Return")
+    assert answer.result(LIMIT) == Answer(("a:b", ""))
+
+
+def test_kdialog_shows_one_after_the_other(user: User) -> None:
+    answer = user.asked(Kdialog(), TWO_FIELDS)
+    user.wait_dialog()
+    user.screen.type("ada")
+    user.press("Return")
+    user.wait_dialog()
+    user.press("Return")
+    assert answer.result(LIMIT) == Answer(("ada", ""))
+
+
+@pytest.mark.parametrize(
+    ("program", "keys", "said"),
+    [
+        (Zenity(), ["Return"], None),
+        (Zenity(), ["Tab", "Return"], Answer()),
+        (Kdialog(), ["Return"], None),
+        (Kdialog(), ["y", "Return"], None),
+        (Kdialog(), [*"yes", "Return"], Answer()),
+    ],
+)
+def test_a_host_key_is_trusted_on_purpose_only(
+    user: User, program: DialogProgram, keys: list[str], said: Answer | None
+) -> None:
+    answer = user.asked(program, HOST_KEY)
+    user.wait_dialog()
+    user.press(*keys)
+    assert answer.result(LIMIT) == said
+
+
+@by_name
+@pytest.mark.parametrize("question", [PASSWORD, HOST_KEY, PRIVATE_KEY])
+def test_escape_declines(user: User, program: DialogProgram, question: Question) -> None:
+    answer = user.asked(program, question)
+    user.wait_dialog()
+    user.press("Escape")
+    assert answer.result(LIMIT) is None
+
+
+@by_name
+def test_a_text_of_several_lines(user: User, program: DialogProgram) -> None:
+    answer = user.asked(program, PRIVATE_KEY)
+    user.wait_dialog()
+    for line in ("one", "two"):
+        user.screen.type(line)
+        user.screen.key("Return")
+    if program.name == "zenity":
+        user.screen.key("Tab", "Control_L")  # a Tab alone is a part of the text
+        user.press("Tab", "Return")
+    else:
+        user.screen.key("Tab", "Shift_L")
+        user.press("space")
+    assert answer.result(LIMIT) == Answer(("one\ntwo\n",))
+
+
+@by_name
+def test_a_cancel_withdraws_the_dialog(user: User, program: DialogProgram) -> None:
+    answer = user.asked(program, HOST_KEY)
+    user.wait_dialog()
+    user.cancel.set()
+    assert answer.result(LIMIT) is None
+    wait_for(lambda: not any("GPU box" in title for _, title in user.screen.windows()), "its end")
+
+
+@by_name
+def test_on_a_dead_display_nothing_is_shown(
+    monkeypatch: pytest.MonkeyPatch, program: DialogProgram
+) -> None:
     monkeypatch.setenv("DISPLAY", ":4711")
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-    with pytest.raises(ProblemError, match="could not be shown"):
-        DialogPrompter(zenity).ask(LOGIN, Cancel())
+    with pytest.raises(NotShownError, match="display"):
+        DialogWay(program, early=LIMIT).ask(HOST_KEY, Cancel())
 
 
-def test_a_program_that_is_gone_is_a_problem() -> None:
-    with pytest.raises(ProblemError, match="could not be shown"):
-        DialogPrompter(lambda *_: ["/nowhere/zenity"]).ask(LOGIN, Cancel())
+def test_a_broken_window_gives_way_to_a_dialog(user: User) -> None:
+    broken = WindowWay(command=["/bin/false"])
+    ways: list[Way] = [broken, DialogWay(Zenity(), limit=LIMIT)]
+    with ThreadPoolExecutor() as pool:
+        answer = pool.submit(ChainPrompter(lambda: ways).ask, HOST_KEY, user.cancel)
+        try:
+            user.wait_dialog()
+            assert user.screen.find_window(window_title(HOST_KEY)) is not None
+            user.press("Tab", "Return")
+            assert answer.result(LIMIT) == Answer()
+        finally:
+            user.cancel.set()

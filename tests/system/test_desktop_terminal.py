@@ -17,7 +17,8 @@ import pytest
 
 from tests.support.xvfb import wait_for
 from trayconnect.cancel import Cancel
-from trayconnect.desktop.prompt_terminal import TerminalPrompter
+from trayconnect.desktop.prompt import ChainPrompter
+from trayconnect.desktop.prompt_terminal import TerminalWay
 from trayconnect.desktop.terminal_posix import PosixTerminal
 from trayconnect.errors import ProblemError
 from trayconnect.ports import Answer, Field, Question, QuestionKind
@@ -38,8 +39,8 @@ class User:
         self.cancel = Cancel()
 
     def ask(self, question: Question, limit: float = LIMIT) -> Answer | None:
-        prompter = TerminalPrompter(lambda: PosixTerminal(self.path), limit)
-        return prompter.ask(question, self.cancel)
+        way = TerminalWay(lambda: PosixTerminal(self.path), limit)
+        return ChainPrompter(lambda: [way]).ask(question, self.cancel)
 
     def has_seen(self, text: str) -> bool:
         with suppress(BlockingIOError):
@@ -147,6 +148,53 @@ def test_a_line_without_end_is_a_problem(user: User, pool: ThreadPoolExecutor) -
     assert set(value) == {"x"}
 
 
+KEY = [
+    "-----BEGIN OPENSSH PRIVATE KEY-----",
+    *("x" * 70 for _ in range(900)),
+    "-----END OPENSSH PRIVATE KEY-----",
+]
+PRIVATE_KEY = Question(
+    QuestionKind.PRIVATE_KEY, "GPU box", "Paste it", "", (Field("Private key", multiline=True),)
+)
+
+
+def test_a_long_private_key_is_pasted_without_echo(user: User, pool: ThreadPoolExecutor) -> None:
+    answer = pool.submit(user.ask, PRIVATE_KEY)
+    user.wait_for_prompt("ends it):")
+    pasted = ("\n".join(KEY) + "\n").encode()
+    while pasted:  # what the terminal cannot take yet is typed when it can
+        with suppress(BlockingIOError):
+            pasted = pasted[os.write(user.master, pasted[:1000]) :]
+        user.has_seen("")
+    assert answer.result(LIMIT) == Answer(("\n".join(KEY) + "\n",))
+    user.has_seen("")
+    assert "xxx" not in user.seen
+    assert user.echoes()
+
+
+def test_control_d_ends_a_text_and_alone_it_declines(user: User, pool: ThreadPoolExecutor) -> None:
+    answer = pool.submit(user.ask, PRIVATE_KEY)
+    user.wait_for_prompt("ends it):")
+    user.type("some\ntext\n\x04")
+    assert answer.result(LIMIT) == Answer(("some\ntext\n",))
+    answer = pool.submit(user.ask, PRIVATE_KEY)
+    user.seen = ""
+    user.wait_for_prompt("ends it):")
+    user.type("\x04")
+    assert answer.result(LIMIT) is None
+
+
+def test_a_text_without_end_is_a_problem(user: User, pool: ThreadPoolExecutor) -> None:
+    answer = pool.submit(user.ask, PRIVATE_KEY)
+    user.wait_for_prompt("ends it):")
+    while not answer.done():
+        with suppress(BlockingIOError):
+            os.write(user.master, b"y" * 900 + b"\n")
+        user.has_seen("")
+    with pytest.raises(ProblemError, match="cannot be used to ask"):
+        answer.result(LIMIT)
+
+
 BACKGROUND = textwrap.dedent("""
     import os, pty, signal, sys
     pid, master = pty.fork()
@@ -156,12 +204,12 @@ BACKGROUND = textwrap.dedent("""
             os.setpgid(0, 0)  # out of the foreground
             from tests.system.test_desktop_terminal import PASSWORD
             from trayconnect.cancel import Cancel
-            from trayconnect.desktop.prompt_terminal import TerminalPrompter
-            from trayconnect.errors import ProblemError
+            from trayconnect.desktop.prompt_process import NotShownError
+            from trayconnect.desktop.prompt_terminal import TerminalWay
             try:
-                TerminalPrompter(limit=10).ask(PASSWORD, Cancel())
-            except ProblemError as error:
-                os._exit(42 if "background" in error.problem.detail else 1)
+                TerminalWay(limit=10).ask(PASSWORD, Cancel())
+            except NotShownError as error:
+                os._exit(42 if "background" in str(error) else 1)
             os._exit(2)
         _, status = os.waitpid(child, os.WUNTRACED)
         os._exit(99 if os.WIFSTOPPED(status) else os.waitstatus_to_exitcode(status))
@@ -177,7 +225,7 @@ BACKGROUND = textwrap.dedent("""
 """)
 
 
-def test_in_the_background_it_is_a_problem_and_does_not_stop_the_app() -> None:
+def test_in_the_background_it_is_not_shown_and_does_not_stop_the_app() -> None:
     command = [sys.executable, "-c", BACKGROUND]
     root = Path(__file__).resolve().parents[2]
     assert subprocess.run(command, cwd=root, timeout=60, check=False).returncode == 42

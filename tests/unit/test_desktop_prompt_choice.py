@@ -1,114 +1,162 @@
-"""Which way of asking is chosen, and the dialogs of other programs."""
+"""Which ways of asking are tried, in which order, and what becomes of one that fails."""
 
 from __future__ import annotations
 
+import shutil
 import sys
+from collections.abc import Callable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from trayconnect.cancel import Cancel
 from trayconnect.desktop import helpers, prompt
-from trayconnect.desktop.prompt_dialog import (
-    DialogPrompter,
-    installed_dialog,
-    kdialog,
-    osascript,
-    zenity,
-)
-from trayconnect.desktop.prompt_gui import WindowPrompter
-from trayconnect.desktop.prompt_terminal import TerminalPrompter
-from trayconnect.errors import ProblemError
-from trayconnect.ports import Field, Question, QuestionKind
+from trayconnect.desktop.prompt import ChainPrompter, Surroundings, order
+from trayconnect.desktop.prompt_process import NotShownError
+from trayconnect.errors import Cancelled, Problem, ProblemError
+from trayconnect.ports import Answer, Field, Question, QuestionKind
 
-SECRET = Field("Password")
 PASSWORD = Question(
-    QuestionKind.PASSWORD, "GPU box", "Log in to <gpu>", "As ada & co", (SECRET,), "Log in"
+    QuestionKind.PASSWORD, "GPU box", "Log in to \x1bgpu", "As ada", (Field("Password"),), "Log in"
 )
-HOST_KEY = Question(QuestionKind.HOST_KEY, "GPU box", "Unknown key", "SHA256:abc", (), "Trust it")
+ALL = frozenset({"zenity", "kdialog", "osascript"})
 
 
 @pytest.mark.parametrize(
-    ("wants_terminal", "terminal", "display", "tkinter", "dialog", "expected"),
+    ("lives_in_terminal", "terminal", "tkinter", "programs", "expected"),
     [
-        (True, True, True, True, True, TerminalPrompter),
-        (True, False, True, True, True, WindowPrompter),
-        (False, True, True, True, True, WindowPrompter),
-        (False, True, True, False, True, DialogPrompter),
-        (False, True, True, False, False, TerminalPrompter),
-        (False, True, False, True, True, TerminalPrompter),
-        (False, False, False, True, True, prompt.RefusingPrompter),
-        (False, False, True, False, False, prompt.RefusingPrompter),
+        (False, True, True, ALL, ["tkinter", "zenity", "kdialog", "osascript", "terminal"]),
+        (True, True, True, ALL, ["terminal", "tkinter", "zenity", "kdialog", "osascript"]),
+        (True, False, True, {"zenity"}, ["tkinter", "zenity"]),
+        (False, True, False, {"kdialog"}, ["kdialog", "terminal"]),
+        (False, True, False, (), ["terminal"]),
+        (False, False, True, (), ["tkinter"]),
+        (False, False, False, (), []),
     ],
 )
-def test_the_choice(
-    monkeypatch: pytest.MonkeyPatch,
-    wants_terminal: bool,
+def test_the_order(
+    lives_in_terminal: bool,
     terminal: bool,
-    display: bool,
     tkinter: bool,
-    dialog: bool,
-    expected: type,
+    programs: frozenset[str],
+    expected: list[str],
 ) -> None:
-    monkeypatch.setattr(prompt, "has_terminal", lambda: terminal)
-    monkeypatch.setattr(helpers, "has_display", lambda: display)
-    monkeypatch.setattr(helpers, "has_screen", lambda: display)
-    monkeypatch.setattr(helpers, "has_tkinter", lambda: tkinter)
-    monkeypatch.setattr(prompt, "installed_dialog", lambda: zenity if dialog else None)
-    assert type(prompt.prompter(interactive_terminal=wants_terminal)) is expected
+    here = Surroundings(lives_in_terminal, terminal, tkinter, frozenset(programs))
+    assert list(order(here)) == expected
 
 
-def test_no_way_to_ask_says_what_to_do() -> None:
+@given(
+    st.builds(
+        Surroundings,
+        st.booleans(),
+        st.booleans(),
+        st.booleans(),
+        st.frozensets(st.sampled_from([*ALL])),
+    )
+)
+def test_every_way_there_is_comes_once(here: Surroundings) -> None:
+    names = order(here)
+    assert len(names) == len(set(names)) == here.terminal + here.tkinter + len(here.programs)
+
+
+@pytest.mark.parametrize(
+    ("display", "wayland", "tkinter", "programs"),
+    [
+        (":0", None, True, {"zenity"}),
+        (None, "wayland-0", False, {"zenity"}),  # tkinter needs X11, also within Wayland
+        (None, None, False, set()),
+    ],
+)
+def test_what_a_screen_can_show(
+    monkeypatch: pytest.MonkeyPatch,
+    display: str | None,
+    wayland: str | None,
+    tkinter: bool,
+    programs: set[str],
+) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(helpers, "has_tkinter", lambda: True)
+    monkeypatch.setattr(prompt, "has_terminal", lambda: False)
+    monkeypatch.setattr(shutil, "which", lambda name: name if name == "zenity" else None)
+    for name, value in (("DISPLAY", display), ("WAYLAND_DISPLAY", wayland)):
+        if value is None:
+            monkeypatch.delenv(name, raising=False)
+        else:
+            monkeypatch.setenv(name, value)
+    here = prompt.look_around(lives_in_terminal=False)
+    assert here == Surroundings(False, False, tkinter, frozenset(programs))
+
+
+class Fake:
+    """A way that answers, or fails, as told; `asked` are the questions it was given."""
+
+    def __init__(self, name: str, outcome: Answer | Exception | None) -> None:
+        self.name = name
+        self.asked: list[Question] = []
+        self._outcome = outcome
+
+    def ask(self, question: Question, cancel: Cancel) -> Answer | None:
+        self.asked.append(question)
+        if isinstance(self._outcome, Exception):
+            raise self._outcome
+        return self._outcome
+
+
+def chain(*ways: Fake) -> ChainPrompter:
+    return ChainPrompter(lambda: ways)
+
+
+def test_the_first_that_shows_it_answers() -> None:
+    broken = Fake("one", NotShownError("no display"))
+    good = Fake("two", Answer(("x\n",)))
+    never = Fake("three", Answer(("y",)))
+    assert chain(broken, good, never).ask(PASSWORD, Cancel()) == Answer(("x",))
+    assert never.asked == []
+    (asked,) = good.asked
+    assert asked.title == "Log in to \N{REPLACEMENT CHARACTER}gpu"
+
+
+def test_a_no_is_not_asked_again_elsewhere() -> None:
+    never = Fake("two", Answer(("y",)))
+    assert chain(Fake("one", None), never).ask(PASSWORD, Cancel()) is None
+    assert never.asked == []
+
+
+def test_what_broke_after_it_was_seen_is_not_asked_again_elsewhere() -> None:
+    never = Fake("two", Answer(("y",)))
+    with pytest.raises(ProblemError, match="crashed"):
+        chain(Fake("one", ProblemError(Problem("crashed", ""))), never).ask(PASSWORD, Cancel())
+    assert never.asked == []
+
+
+def test_a_withdrawn_question_is_not_asked_elsewhere() -> None:
+    never = Fake("two", Answer(("y",)))
+    assert chain(Fake("one", Cancelled()), never).ask(PASSWORD, Cancel()) is None
+    assert never.asked == []
+
+
+@pytest.mark.parametrize("ways", [(), (Fake("one", NotShownError("no display")),)])
+def test_no_way_to_ask_says_what_to_do(ways: tuple[Fake, ...]) -> None:
     with pytest.raises(ProblemError) as caught:
-        prompt.RefusingPrompter().ask(PASSWORD, Cancel())
+        chain(*ways).ask(PASSWORD, Cancel())
     problem = caught.value.problem
-    assert PASSWORD.title in problem.advice
+    assert "GPU box" in problem.title
+    assert "Log in to" in problem.advice
     assert "--no-tray" in problem.advice
     assert ("python3-tk" in problem.advice) is (sys.platform == "linux")
+    assert problem.detail == ("one: no display" if ways else "")
 
 
-def test_wayland_alone_is_no_display_for_tkinter(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "platform", "linux")
-    monkeypatch.delenv("DISPLAY", raising=False)
-    monkeypatch.setenv("WAYLAND_DISPLAY", "wayland-0")
-    assert not helpers.has_display()
-    assert helpers.has_screen()
-
-
-def test_the_first_dialog_program_that_is_installed() -> None:
-    assert installed_dialog({"kdialog": "/k", "zenity": "/z"}.get) is zenity
-    assert installed_dialog({"kdialog": "/k"}.get) is kdialog
-    assert installed_dialog({"osascript": "/o"}.get) is osascript
-    assert installed_dialog(dict[str, str]().get) is None
-
-
-def test_zenity_escapes_where_it_reads_markup() -> None:
-    entry = zenity(PASSWORD, SECRET)
-    assert "--hide-text" in entry
-    assert "--text=Log in to &lt;gpu&gt;\n\nAs ada &amp; co\n\nPassword:" in entry
-    question = zenity(HOST_KEY, None)
-    assert {"--question", "--no-markup", "--default-cancel", "--ok-label=Trust it"} <= set(question)
-    assert "--hide-text" not in zenity(PASSWORD, Field("User", secret=False))
-
-
-def test_kdialog() -> None:
-    assert "--password" in kdialog(PASSWORD, SECRET)
-    assert "--inputbox" in kdialog(PASSWORD, Field("User", secret=False))
-    assert "--warningyesno" in kdialog(HOST_KEY, None)
-
-
-def test_osascript_gets_texts_as_arguments() -> None:
-    command = osascript(PASSWORD, SECRET)
-    assert command[:2] == ["osascript", "-e"]
-    assert "hidden answer" in command[2]
-    assert "gpu" not in command[2]
-    assert command[3:] == [
-        "--",
-        "trayconnect: GPU box",
-        "Log in to <gpu>\n\nAs ada & co\n\nPassword:",
-        "Log in",
+def test_the_ways_are_looked_for_at_each_question() -> None:
+    rounds: list[Callable[[], list[Fake]]] = [
+        list,
+        lambda: [Fake("one", Answer(("x",)))],
     ]
-    assert "hidden answer" not in osascript(PASSWORD, Field("User", secret=False))[2]
-    assert "default button 1 cancel button 1" in osascript(HOST_KEY, None)[2]
+    asking = ChainPrompter(lambda: rounds.pop(0)())
+    with pytest.raises(ProblemError):
+        asking.ask(PASSWORD, Cancel())
+    assert asking.ask(PASSWORD, Cancel()) == Answer(("x",))
 
 
 def test_a_helper_runs_from_this_very_package() -> None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
 import pytest
 
 from trayconnect.cancel import Cancel
-from trayconnect.desktop.prompt_terminal import TerminalPrompter, printable
+from trayconnect.desktop.prompt import ChainPrompter
+from trayconnect.desktop.prompt_process import NotShownError
+from trayconnect.desktop.prompt_terminal import TerminalWay
 from trayconnect.errors import Cancelled, ProblemError, Remedy
 from trayconnect.ports import Answer, Field, Question, QuestionKind
 
@@ -41,19 +46,26 @@ class Script:
     def write(self, text: str) -> None:
         self.shown += text
 
-    def read_line(self, *, echo: bool, cancel: Cancel, limit: float) -> str | None:
+    def read_lines(
+        self, is_last: Callable[[str], bool], *, echo: bool, cancel: Cancel, limit: float
+    ) -> list[str] | None:
         self.echoes.append(echo)
-        line = self.lines.pop(0)
-        if isinstance(line, Exception):
-            raise line
-        return line
+        read: list[str] = []
+        while not (read and is_last(read[-1])):
+            line = self.lines.pop(0)
+            if isinstance(line, Exception):
+                raise line
+            if line is None:
+                return read or None
+            read.append(line)
+        return read
 
     def close(self) -> None:
         self.closed = True
 
 
 def ask(script: Script, question: Question) -> Answer | None:
-    answer = TerminalPrompter(lambda: script).ask(question, Cancel())
+    answer = ChainPrompter(lambda: [TerminalWay(lambda: script)]).ask(question, Cancel())
     assert script.closed
     assert script.lines == []
     return answer
@@ -121,17 +133,68 @@ def test_a_terminal_that_fails_is_a_problem(error: Exception, title: str) -> Non
     assert "GPU box" in caught.value.problem.title
 
 
-def test_no_terminal_is_a_problem() -> None:
+def test_without_a_terminal_nothing_is_shown() -> None:
     def missing() -> Script:
         raise FileNotFoundError(2, "no /dev/tty")
 
-    with pytest.raises(ProblemError, match="cannot be used to ask"):
-        TerminalPrompter(missing).ask(password(), Cancel())
+    with pytest.raises(NotShownError, match="no /dev/tty"):
+        TerminalWay(missing).ask(password(), Cancel())
+
+
+def test_others_are_quiet_while_a_question_stands() -> None:
+    told = []
+
+    @contextmanager
+    def quiet() -> Iterator[None]:
+        told.append(script.shown)
+        yield
+        told.append(script.shown)
+
+    script = Script("s3cret")
+    assert TerminalWay(lambda: script, quiet=quiet).ask(password(), Cancel())
+    assert told[0] == ""
+    assert "Password: " in told[1]
+
+
+KEY = ["-----BEGIN OPENSSH PRIVATE KEY-----", "b3BlbnNza", "-----END OPENSSH PRIVATE KEY-----"]
+PRIVATE_KEY = Question(
+    QuestionKind.PRIVATE_KEY, "GPU box", "Paste it", "", (Field("Private key", multiline=True),)
+)
+
+
+def test_a_private_key_is_read_to_its_last_line_and_not_echoed() -> None:
+    script = Script(*KEY)
+    assert ask(script, PRIVATE_KEY) == Answer(("\n".join(KEY) + "\n",))
+    assert script.echoes == [False]
+
+
+def test_an_unknown_text_is_read_to_the_end_of_input() -> None:
+    assert ask(Script("some", "", "text", None), PRIVATE_KEY) == Answer(("some\n\ntext\n",))
+    assert ask(Script(None), PRIVATE_KEY) is None
+
+
+def test_an_empty_password_is_asked_for_again() -> None:
+    assert ask(Script("", "", "x"), password()) == Answer(("x",))
+
+
+def test_an_empty_answer_to_a_servers_own_prompt_is_one() -> None:
+    fields = (Field("Press Enter for a push:", secret=False), Field("PIN"))
+    question = Question(QuestionKind.KEYBOARD_INTERACTIVE, "GPU box", "Log in", "", fields)
+    script = Script("", "")
+    assert ask(script, question) == Answer(("", ""))
+    assert "push: PIN: " in script.shown  # no second colon
 
 
 def test_a_server_cannot_command_the_terminal() -> None:
-    evil = Question(QuestionKind.HOST_KEY, "a\x1b[2J", "b\x07", "c\x9b31m\nd", confirm="e\x1b")
+    evil = Question(
+        QuestionKind.KEYBOARD_INTERACTIVE,
+        "a\x1b[2J",
+        "b\x07\n\u202e",
+        "c\x9b31m\nd\u2066",
+        (Field("e\r\x1b", secret=False),),
+        confirm="f\x1b",
+    )
     script = Script("no")
     ask(script, evil)
-    assert not set(script.shown) & set("\x1b\x07\x9b")
-    assert printable("a\nb") == "a\nb"
+    assert not set(script.shown) & set("\x1b\x07\x9b\r\u202e\u2066")
+    assert "31m\nd" in script.shown

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trayconnect.desktop.prompt_text import LONGEST_VALUE
 from trayconnect.desktop.prompt_wire import (
     decode_answer,
     decode_question,
@@ -24,15 +25,17 @@ questions = st.builds(
     server=st.text(),
     title=st.text(),
     message=st.text(),
-    fields=st.lists(st.builds(Field, st.text(), st.booleans()), max_size=4).map(tuple),
+    fields=st.lists(st.builds(Field, st.text(), st.booleans(), st.booleans()), max_size=4).map(
+        tuple
+    ),
     confirm=st.text(),
     can_remember=st.booleans(),
 )
 
 
-@given(questions, st.text())
-def test_questions_read_back(question: Question, icon: str) -> None:
-    assert decode_question(encode_question(question, icon)) == (question, icon)
+@given(questions, st.text(), st.floats(0, 60))
+def test_questions_read_back(question: Question, icon: str, guard: float) -> None:
+    assert decode_question(encode_question(question, icon, guard)) == (question, icon, guard)
 
 
 @given(st.data())
@@ -79,3 +82,10 @@ def test_nothing_is_remembered_that_was_not_offered() -> None:
 def test_garbage_is_no_question(data: bytes) -> None:
     with pytest.raises(ValueError):
         decode_question(data)
+
+
+def test_a_value_as_long_as_a_key_may_be_passes_and_a_longer_one_does_not() -> None:
+    longest = Answer(("é" * (LONGEST_VALUE // 2),))
+    assert decode_answer(encode_answer(longest), QUESTION) == longest
+    with pytest.raises(ValueError, match="too long"):
+        decode_answer(encode_answer(Answer((longest.values[0] + "x",))), QUESTION)

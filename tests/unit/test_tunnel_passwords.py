@@ -111,3 +111,11 @@ def test_the_servers_own_words_reach_the_user_with_an_empty_answer_allowed() -> 
         ("PIN", True),
     ]
     assert not question.can_remember
+
+
+def test_a_server_that_asks_much_is_answered_in_parts() -> None:
+    user = User(Answer(tuple("abcdef")), Answer(("g",)))
+    prompt = ask_with(*((f"Question {number}", True) for number in range(7)))
+    assert login(user, MemorySecrets()).respond(prompt) == tuple("abcdefg")
+    assert [len(question.fields) for question in user.questions] == [6, 1]
+    assert "part 2 of 2" in user.questions[1].message

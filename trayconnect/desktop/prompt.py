@@ -2,46 +2,141 @@
 
 from __future__ import annotations
 
+import logging
+import shutil
 import sys
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from trayconnect.cancel import Cancel
 from trayconnect.desktop import helpers
-from trayconnect.desktop.prompt_dialog import DialogPrompter, installed_dialog
-from trayconnect.desktop.prompt_gui import WindowPrompter
-from trayconnect.desktop.prompt_terminal import TerminalPrompter, has_terminal
-from trayconnect.errors import Problem, ProblemError, Remedy
+from trayconnect.desktop.dialog_commands import Kdialog, Osascript, Zenity
+from trayconnect.desktop.prompt_dialog import DialogWay
+from trayconnect.desktop.prompt_gui import WindowWay
+from trayconnect.desktop.prompt_process import NotShownError
+from trayconnect.desktop.prompt_terminal import TerminalWay, has_terminal
+from trayconnect.desktop.prompt_text import harmless, tidy
+from trayconnect.desktop.turns import Turns
+from trayconnect.errors import Cancelled, Problem, ProblemError, Remedy
 from trayconnect.ports import Answer, Prompter, Question
 
+logger = logging.getLogger(__name__)
 
-def prompter(interactive_terminal: bool, icon: Path | None = None) -> Prompter:
-    """The best way to ask.
+DIALOGS = (Zenity.name, Kdialog.name, Osascript.name)
+
+
+class Way(Protocol):
+    """One way to ask."""
+
+    @property
+    def name(self) -> str: ...
+
+    def ask(self, question: Question, cancel: Cancel) -> Answer | None:
+        """Block until answered. None: declined. Raises `Cancelled` when `cancel` withdrew the
+        question, `NotShownError` if the user cannot have seen it, and `ProblemError` for anything
+        that goes wrong later."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What there is to ask with, at this moment."""
+
+    lives_in_terminal: bool
+    """The app was started to stay in a terminal (`--no-tray`), so questions belong there."""
+    terminal: bool
+    tkinter: bool
+    """It is installed, and there is a screen that it can use."""
+    programs: frozenset[str]
+    """The installed dialog programs that have a screen."""
+
+
+def order(here: Surroundings) -> tuple[str, ...]:
+    """The names of the ways to try, the best first."""
+    terminal = (TerminalWay.name,) if here.terminal else ()
+    window = (WindowWay.name,) if here.tkinter else ()
+    dialogs = tuple(name for name in DIALOGS if name in here.programs)
+    if here.lives_in_terminal:
+        return (*terminal, *window, *dialogs)
+    return (*window, *dialogs, *terminal)
+
+
+def look_around(lives_in_terminal: bool) -> Surroundings:
+    """What there is now: a display can come and go while the app runs."""
+    installed = {name for name in DIALOGS if shutil.which(name)} if helpers.has_screen() else set()
+    return Surroundings(
+        lives_in_terminal,
+        has_terminal(),
+        helpers.has_display() and helpers.has_tkinter(),
+        frozenset(installed),
+    )
+
+
+class ChainPrompter:
+    """`ports.Prompter`: one question at a time, by the first of the ways that can show it."""
+
+    def __init__(self, ways: Callable[[], Sequence[Way]]) -> None:
+        self._ways = ways
+        self._turns = Turns()
+
+    def ask(self, question: Question, cancel: Cancel) -> Answer | None:
+        try:
+            with self._turns.turn(cancel):
+                answer = self._ask(harmless(question), cancel)
+        except Cancelled:
+            return None
+        if answer is None:
+            return None
+        values = zip(question.fields, answer.values, strict=True)
+        return replace(answer, values=tuple(tidy(field, value) for field, value in values))
+
+    def _ask(self, question: Question, cancel: Cancel) -> Answer | None:
+        failures = []
+        for way in self._ways():
+            try:
+                return way.ask(question, cancel)
+            except NotShownError as error:
+                logger.warning("a question could not be shown by %s: %s", way.name, error)
+                failures.append(f"{way.name}: {error}")
+        raise no_way(question, "; ".join(failures))
+
+
+def no_way(question: Question, detail: str) -> ProblemError:
+    """Nothing could show the question."""
+    install = " Install python3-tk or zenity to be asked in a window."
+    return ProblemError(
+        Problem(
+            f"{question.server}: there is no way to ask you",
+            f"{question.title.rstrip('.?')}: to be asked, run `trayconnect run --no-tray` in a "
+            "terminal; or log in with a key or an agent, so that nothing needs to be asked."
+            f"{install if sys.platform == 'linux' else ''}",
+            Remedy.USER,
+            detail=detail,
+        )
+    )
+
+
+def prompter(
+    interactive_terminal: bool,
+    icon: Path | None = None,
+    quiet: Callable[[], AbstractContextManager[object]] = nullcontext,
+) -> Prompter:
+    """Asks in the best way there is when the question comes.
 
     `interactive_terminal`: the app lives in a terminal (`--no-tray`), so questions belong there.
-    `icon`: a PNG file for windows.
+    `icon`: a PNG file for windows. `quiet`: keeps others from writing on the terminal while a
+    question stands there.
     """
-    if interactive_terminal and has_terminal():
-        return TerminalPrompter()
-    if helpers.has_display() and helpers.has_tkinter():
-        return WindowPrompter(icon)
-    dialog = installed_dialog() if helpers.has_screen() else None
-    if dialog is not None:
-        return DialogPrompter(dialog)
-    if has_terminal():
-        return TerminalPrompter()
-    return RefusingPrompter()
 
+    def ways() -> list[Way]:
+        made: dict[str, Way] = {
+            WindowWay.name: WindowWay(icon),
+            TerminalWay.name: TerminalWay(quiet=quiet),
+            **{dialog.name: DialogWay(dialog) for dialog in (Zenity(), Kdialog(), Osascript())},
+        }
+        return [made[name] for name in order(look_around(interactive_terminal))]
 
-class RefusingPrompter:
-    """`ports.Prompter` where there is no way to ask."""
-
-    def ask(self, question: Question, cancel: Cancel) -> Answer | None:  # noqa: ARG002
-        install = " Install python3-tk to be asked in a window." if sys.platform == "linux" else ""
-        raise ProblemError(
-            Problem(
-                "A question is open, and there is no way to ask you",
-                f"{question.title.rstrip('.')}: to be asked, run `trayconnect run --no-tray` in a "
-                f"terminal.{install}",
-                Remedy.USER,
-            )
-        )
+    return ChainPrompter(ways)

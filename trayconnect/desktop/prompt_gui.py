@@ -6,48 +6,53 @@ from pathlib import Path
 
 from trayconnect.cancel import Cancel
 from trayconnect.desktop import helpers, prompt_wire
-from trayconnect.desktop.prompt_process import ANSWER_LIMIT, cannot_ask, converse
-from trayconnect.desktop.turns import Turns
-from trayconnect.errors import Cancelled
+from trayconnect.desktop.prompt_guard import GUARD
+from trayconnect.desktop.prompt_process import ANSWER_LIMIT, NotShownError, broke, converse
 from trayconnect.ports import Answer, Question
 
+SHOW_LIMIT = 20.0
+"""Seconds that the window may take to appear; a display can hang as well as be gone."""
 
-class WindowPrompter:
-    """`ports.Prompter`: each question is a window in a process of its own; one at a time.
 
-    `icon`: a PNG file for the window. `command`: the helper, for tests.
+class WindowWay:
+    """`prompt.Way`: each question is a window in a process of its own.
+
+    `icon`: a PNG file for the window. `guard`: see `prompt_guard`. `command`: the helper, for
+    tests.
     """
+
+    name = "tkinter"
 
     def __init__(
         self,
         icon: Path | None = None,
         command: list[str] | None = None,
         limit: float = ANSWER_LIMIT,
+        guard: float = GUARD,
+        show_limit: float = SHOW_LIMIT,
     ) -> None:
         self._icon = str(icon) if icon else ""
         self._command = command or helpers.helper_command(helpers.PROMPT)
         self._limit = limit
-        self._turns = Turns()
+        self._guard = guard
+        self._show_limit = show_limit
 
     def ask(self, question: Question, cancel: Cancel) -> Answer | None:
-        try:
-            with self._turns.turn(cancel):
-                return self._ask(question, cancel)
-        except Cancelled:
-            return None
-
-    def _ask(self, question: Question, cancel: Cancel) -> Answer | None:
         result = converse(
             self._command,
             helpers.helper_environment(),
-            prompt_wire.encode_question(question, self._icon),
+            prompt_wire.encode_question(question, self._icon, self._guard),
             question,
             cancel,
             self._limit,
+            self._show_limit,
         )
+        said = result.output.removeprefix(prompt_wire.SHOWN)
+        if len(said) == len(result.output):
+            raise NotShownError(f"status {result.status}: {result.complaint}")
         if result.status != 0:
-            raise cannot_ask(question, f"status {result.status}: {result.complaint}")
+            raise broke(question, f"status {result.status}: {result.complaint}")
         try:
-            return prompt_wire.decode_answer(result.output, question)
+            return prompt_wire.decode_answer(said, question)
         except ValueError as error:
-            raise cannot_ask(question, str(error)) from error
+            raise broke(question, str(error)) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,10 @@ from trayconnect.ports import Question
 
 ANSWER_LIMIT = 1800.0
 """Seconds after which a question that nobody answers is withdrawn."""
+
+
+class NotShownError(Exception):
+    """The user has not seen the question, so that another way may ask it; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +36,13 @@ def converse(
     question: Question,
     cancel: Cancel,
     limit: float = ANSWER_LIMIT,
+    first_output_limit: float | None = None,
 ) -> Result:
     """Run the process to its end. It is killed and reaped when `cancel` is set, which raises
-    `Cancelled`, and after `limit` seconds, which raises `ProblemError`."""
+    `Cancelled`, and after `limit` seconds, which raises `ProblemError`.
+
+    `first_output_limit`: seconds within which it must have written something (not looked at on
+    Windows). Raises `NotShownError` if it has not, or cannot be started."""
     try:
         process = subprocess.Popen(
             argv,
@@ -43,36 +52,52 @@ def converse(
             env=environment,
             creationflags=programs.no_console(),
         )
-    except OSError as error:
-        raise cannot_ask(question, f"{argv[0]}: {error.strerror}") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in an argument
+        raise NotShownError(f"{argv[0]}: {error}") from error
     with process:
         try:
             with cancel.releasing(process.kill):
-                output, complaint = process.communicate(stdin, timeout=limit)
+                output, complaint = _communicate(process, stdin, limit, first_output_limit)
         except subprocess.TimeoutExpired as error:
-            raise unanswered(question) from error
+            raise unanswered(question, limit) from error
         finally:
             process.kill()
     return Result(process.returncode, output, complaint.decode(errors="replace").strip()[-2000:])
 
 
-def unanswered(question: Question) -> ProblemError:
+def _communicate(
+    process: subprocess.Popen[bytes], stdin: bytes, limit: float, first_output_limit: float | None
+) -> tuple[bytes, bytes]:
+    # On Windows, communicate does not tell what it has read when it runs out of time.
+    if first_output_limit is not None and first_output_limit < limit and sys.platform != "win32":
+        try:
+            return process.communicate(stdin, timeout=first_output_limit)
+        except subprocess.TimeoutExpired as error:
+            if not error.output:
+                raise NotShownError(f"not shown within {first_output_limit:g} s") from error
+        return process.communicate(timeout=limit - first_output_limit)  # it goes on
+    return process.communicate(stdin, timeout=limit)
+
+
+def unanswered(question: Question, limit: float) -> ProblemError:
+    minutes = round(limit / 60)
+    waited = f"{minutes} minutes" if minutes > 1 else f"{limit:g} seconds"
     return ProblemError(
         Problem(
             f"{question.server}: nobody answered the question",
-            "Connect again to be asked again.",
+            f"It was open for {waited} and has been withdrawn. Connect again to be asked again.",
             Remedy.USER,
             detail=question.title,
         )
     )
 
 
-def cannot_ask(question: Question, detail: str) -> ProblemError:
-    """The way of asking broke."""
+def broke(question: Question, detail: str) -> ProblemError:
+    """The way of asking broke after the user may have seen the question."""
     return ProblemError(
         Problem(
-            f"{question.server}: the window that asks could not be shown",
-            "Log in with a key or an agent, so that nothing needs to be asked; or run "
+            f"{question.server}: the window that asks has crashed",
+            "Connect again to be asked again. If it keeps crashing, run "
             "`trayconnect run --no-tray` in a terminal and answer there.",
             Remedy.USER,
             detail=detail,

@@ -1,30 +1,38 @@
-"""Questions and answers as JSON, between the app and its prompt window."""
+"""Questions and answers as JSON, between the app and its prompt window.
+
+The window's process first writes `SHOWN`, when the user can see the question, then the answer."""
 
 from __future__ import annotations
 
 import json
 
+from trayconnect.desktop.prompt_text import LONGEST_VALUE
 from trayconnect.ports import Answer, Field, Question, QuestionKind
 
+SHOWN = b"shown\n"
 
-def encode_question(question: Question, icon: str = "") -> bytes:
-    """`icon`: the path of a PNG file for the window, or nothing."""
+
+def encode_question(question: Question, icon: str = "", guard: float = 0.0) -> bytes:
+    """`icon`: the path of a PNG file for the window, or nothing. `guard`: seconds, see
+    `prompt_guard`."""
     return json.dumps(
         {
             "kind": question.kind.value,
             "server": question.server,
             "title": question.title,
             "message": question.message,
-            "fields": [[field.label, field.secret] for field in question.fields],
+            "fields": [[field.label, field.secret, field.multiline] for field in question.fields],
             "confirm": question.confirm,
             "can_remember": question.can_remember,
             "icon": icon,
+            "guard": guard,
         }
     ).encode()
 
 
-def decode_question(data: bytes) -> tuple[Question, str]:
-    """Raises `ValueError` for anything that `encode_question` did not make."""
+def decode_question(data: bytes) -> tuple[Question, str, float]:
+    """The question, the icon and the guard. Raises `ValueError` for anything that
+    `encode_question` did not make."""
     try:
         read = json.loads(data)
         question = Question(
@@ -32,11 +40,14 @@ def decode_question(data: bytes) -> tuple[Question, str]:
             server=str(read["server"]),
             title=str(read["title"]),
             message=str(read["message"]),
-            fields=tuple(Field(str(label), bool(secret)) for label, secret in read["fields"]),
+            fields=tuple(
+                Field(str(label), bool(secret), bool(multiline))
+                for label, secret, multiline in read["fields"]
+            ),
             confirm=str(read["confirm"]),
             can_remember=bool(read["can_remember"]),
         )
-        return question, str(read["icon"])
+        return question, str(read["icon"]), float(read["guard"])
     except (KeyError, TypeError) as error:
         raise ValueError(f"not a question: {error!r}") from error
 
@@ -63,4 +74,6 @@ def decode_answer(data: bytes, question: Question) -> Answer | None:
         raise ValueError("the answer's values are not texts")
     if len(values) != len(question.fields) or not isinstance(remember, bool):
         raise ValueError("the answer does not fit the question")
+    if any(len(value.encode(errors="replace")) > LONGEST_VALUE for value in values):
+        raise ValueError("the answer is too long")
     return Answer(tuple(values), remember and question.can_remember)

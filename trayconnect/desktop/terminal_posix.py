@@ -6,13 +6,15 @@ import os
 import select
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from trayconnect.cancel import Cancel
+from trayconnect.desktop.prompt_text import LONGEST_VALUE
 from trayconnect.desktop.waker import Waker
 
 LONGEST_LINE = 4096
+LONGEST_TEXT = 2 * LONGEST_VALUE
 
 if sys.platform != "win32":
     import termios
@@ -21,19 +23,36 @@ if sys.platform != "win32":
         """Lines are edited by the terminal itself, and Control-C stays a signal to the app."""
 
         def __init__(self, path: str = "/dev/tty") -> None:
+            """Raises OSError, also while we run in its background."""
             self._tty = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+            try:
+                self._need_foreground()
+            except OSError:
+                os.close(self._tty)
+                raise
 
         def write(self, text: str) -> None:
             data = text.encode(errors="replace")
             while data:
                 data = data[os.write(self._tty, data) :]
 
-        def read_line(self, *, echo: bool, cancel: Cancel, limit: float) -> str | None:
+        def read_lines(
+            self, is_last: Callable[[str], bool], *, echo: bool, cancel: Cancel, limit: float
+        ) -> list[str] | None:
             self._need_foreground()
+            deadline = time.monotonic() + limit
+            lines: list[str] = []
             waker = Waker()
             try:
                 with cancel.releasing(waker.wake), self._mode(echo=echo):
-                    return self._read(waker, cancel, time.monotonic() + limit)
+                    while not (lines and is_last(lines[-1])):
+                        line = self._read(waker, cancel, deadline)
+                        if line is None:
+                            return lines or None
+                        lines.append(line)
+                        if sum(map(len, lines)) > LONGEST_TEXT:
+                            raise OSError("the text is too long")
+                    return lines
             finally:
                 waker.close()
 
@@ -49,7 +68,7 @@ if sys.platform != "win32":
                 cancel.check()
                 if not ready:
                     raise TimeoutError("no answer")
-                chunk = os.read(self._tty, LONGEST_LINE)
+                chunk = os.read(self._tty, LONGEST_LINE)  # of one line only (termios(3), ICANON)
                 line += chunk
                 if line.endswith(b"\n"):
                     return line.removesuffix(b"\n").decode(errors="replace")

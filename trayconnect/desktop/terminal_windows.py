@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 
 from trayconnect.cancel import Cancel
+from trayconnect.desktop.prompt_text import LONGEST_VALUE
 
 _STEP = 0.05
+LONGEST_TEXT = 2 * LONGEST_VALUE
 
 if sys.platform == "win32":
     import msvcrt
@@ -22,10 +25,23 @@ if sys.platform == "win32":
             self._screen.write(text)
             self._screen.flush()
 
-        def read_line(self, *, echo: bool, cancel: Cancel, limit: float) -> str | None:
+        def read_lines(
+            self, is_last: Callable[[str], bool], *, echo: bool, cancel: Cancel, limit: float
+        ) -> list[str] | None:
             while msvcrt.kbhit():
                 msvcrt.getwch()
             deadline = time.monotonic() + limit
+            lines: list[str] = []
+            while not (lines and is_last(lines[-1])):
+                line = self._read_line(cancel, deadline, echo=echo)
+                if line is None:
+                    return lines or None
+                lines.append(line)
+                if sum(map(len, lines)) > LONGEST_TEXT:
+                    raise OSError("the text is too long")
+            return lines
+
+        def _read_line(self, cancel: Cancel, deadline: float, *, echo: bool) -> str | None:
             line = ""
             while True:
                 if not msvcrt.kbhit():

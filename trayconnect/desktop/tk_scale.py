@@ -15,6 +15,7 @@ _FOREGROUND = "#1f2328"
 _FAINT = "#59636e"
 _BORDER = "#c4cad1"
 _ACCENT = "#0b65c2"
+_WARNING = "#9a5b00"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,10 @@ class Look:
     fixed_font: tkfont.Font
     background: str
     foreground: str
+    field: str
+    """Behind what is typed."""
+    border: str
+    accent: str
 
 
 def prepare_process() -> None:
@@ -40,7 +45,11 @@ def scale(root: tkinter.Tk) -> float:
     """How many pixels make a point of 1/96 inch, between 1 and 4."""
     density = root.winfo_fpixels("1i")
     if root.tk.call("tk", "windowingsystem") == "x11":
-        density = max(density, _xft_density())
+        xft = _xft_density()
+        density = max(density, xft)
+        if xft > 0:
+            # Tk turns a font's pixels into points by its own density, and Xft back by this one.
+            root.tk.call("tk", "scaling", xft / 72)
     return min(4.0, max(1.0, round(density / 96 * 4) / 4))
 
 
@@ -68,7 +77,9 @@ def apply_look(root: tkinter.Tk, factor: float) -> Look:
     style.configure("Server.TLabel", font=text, foreground=_FAINT)
     background = style.lookup("TFrame", "background") or root.cget("background")
     foreground = style.lookup("TLabel", "foreground") or "black"
-    return Look(title, text, fixed, background, foreground)
+    style.configure("Warning.TLabel", font=text, foreground=_WARNING)
+    field = style.lookup("TEntry", "fieldbackground") or "white"
+    return Look(title, text, fixed, background, foreground, field, _BORDER, _ACCENT)
 
 
 def _apply_colours(root: tkinter.Tk, style: ttk.Style, factor: float) -> None:
@@ -104,6 +115,7 @@ def _apply_colours(root: tkinter.Tk, style: ttk.Style, factor: float) -> None:
         darkcolor=[("!disabled", _ACCENT)],
         focuscolor=[("focus", "white")],
     )
+    style.configure("TScrollbar", arrowsize=px(13))
     style.configure("TCheckbutton", indicatorsize=px(13), indicatormargin=(0, 0, px(6), 0))
     style.map(
         "TCheckbutton",

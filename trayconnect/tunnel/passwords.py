@@ -10,6 +10,9 @@ from trayconnect.tunnel.kept import KeptSecret
 from trayconnect.tunnel.target import Target
 from trayconnect.tunnel.userauth import Prompt
 
+MOST_FIELDS = 6
+"""In one question: a window of more would not fit every screen."""
+
 # What one-time codes are called by the modules that ask for them: pam_google_authenticator,
 # pam_oath, pam_duo, pam_yubico, privacyIDEA, RSA SecurID, S/Key; and by others' translations.
 _CODE = re.compile(
@@ -100,7 +103,14 @@ class Passwords:
         self._others = True
         self._replaced |= any(_replaces(field.label) for field in fields)
         self.typed = True
-        return self._asked(kind, message, tuple(fields)).values
+        parts = [
+            fields[first : first + MOST_FIELDS] for first in range(0, len(fields), MOST_FIELDS)
+        ]
+        values: tuple[str, ...] = ()
+        for number, part in enumerate(parts, 1):
+            place = f"\n(part {number} of {len(parts)})" if len(parts) > 1 else ""
+            values += self._asked(kind, message + place, tuple(part)).values
+        return values
 
     def accepted(self) -> None:
         """The server took the last answers: keep the password, if the user wanted that."""

@@ -1,0 +1,61 @@
+"""The log on a terminal that is asked on."""
+
+from __future__ import annotations
+
+import io
+import logging
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from trayconnect import logs
+
+
+class Console(io.StringIO):
+    """stderr, as a terminal or not."""
+
+    def __init__(self, is_terminal: bool) -> None:
+        super().__init__()
+        self._is_terminal = is_terminal
+
+    def isatty(self) -> bool:
+        return self._is_terminal
+
+
+@pytest.fixture(params=[True, False], ids=["terminal", "pipe"])
+def console(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[Console]:
+    console = Console(request.param)
+    monkeypatch.setattr(sys, "stderr", console)
+    monkeypatch.setattr(logs.logger, "propagate", True)  # set_up turns it off
+    level = logs.logger.level
+    monkeypatch.setattr(logs, "log_file", lambda: tmp_path / "trayconnect.log")
+    logs.set_up(to_stderr=True)
+    yield console
+    logs.shut_down()
+    logs.logger.setLevel(level)
+
+
+def test_it_waits_while_a_question_stands(console: Console, tmp_path: Path) -> None:
+    log = logging.getLogger("trayconnect.test")
+    log.info("before")
+    with logs.quiet(), logs.quiet():
+        log.info("during %d", 1)
+        log.info("during %d", 2)
+        assert ("during" in console.getvalue()) is not console.isatty()
+        assert "during 2" in (tmp_path / "trayconnect.log").read_text()
+    log.info("after")
+    words = [line.partition(": ")[2] for line in console.getvalue().splitlines()]
+    assert words == ["before", "during 1", "during 2", "after"]
+
+
+def test_it_does_not_keep_lines_without_end(console: Console) -> None:
+    log = logging.getLogger("trayconnect.test")
+    with logs.quiet():
+        for number in range(logs.HELD + 10):
+            log.info("line %d.", number)
+    assert ("line 0." in console.getvalue()) is not console.isatty()
+    assert f"line {logs.HELD + 9}." in console.getvalue()
