@@ -41,7 +41,7 @@ from trayconnect.key_warnings import key_warnings
 from trayconnect.orders import Orders
 from trayconnect.ports import Browser, Connector, NoBrowser, Urgency
 from trayconnect.requests import Requests
-from trayconnect.server_file import ServerFile
+from trayconnect.server_file import SHOWN, ServerFile
 from trayconnect.session.manager import Manager
 from trayconnect.session.runner import Peers
 from trayconnect.session.snapshot import Snapshot
@@ -92,6 +92,8 @@ class App:
         self._stopping = threading.Event()
         self._refreshing = threading.Lock()
         self._tray: TrayIcon | None = None
+        self._key_warnings: set[str] = set()
+        """Those of the file as it is."""
 
     def stop(self, reason: str = "asked to") -> None:
         """Disconnect everything and let `run` return; itself returns at once. `reason` is for the
@@ -273,20 +275,26 @@ class App:
         """The file was saved."""
         if self._file.read():
             self._manager.apply(self._file.config)
-            self._warn_of_keys()
+            self._warn_of_keys(saved=True)
         else:
             self._tell_file_problem()
         self._refresh()
 
-    def _warn_of_keys(self) -> None:
-        """To the terminal and the log only: who connects such a server is told in the menu."""
+    def _warn_of_keys(self, *, saved: bool = False) -> None:
+        """To the terminal and the log; and what is new on the screen, if the user saved the file
+        just now. Whoever connects such a server is told then."""
         try:
             warnings = key_warnings(self._file.config, self._file.path)
         except ConfigError:
             return  # it changed meanwhile, and is read again
-        for warning in warnings:
+        fresh = [warning for warning in warnings if warning.message not in self._key_warnings]
+        self._key_warnings = {warning.message for warning in warnings}
+        for warning in fresh:
             logger.warning("%s", warning)
             self._options.say(str(warning))
+        if fresh and saved:
+            lines = "\n".join(warning.message for warning in fresh[:SHOWN])
+            self._notifier.notify("A key cannot log in as it is", lines)
 
     def _tell_file_problem(self) -> None:
         problem = self._file.problem

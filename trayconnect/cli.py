@@ -239,6 +239,13 @@ def add_key(context: click.Context, name: str, clipboard: bool) -> None:
     from trayconnect.tunnel import pasted_key
 
     server = find_server(load(config_file(context.obj["config"])).servers, name)
+    if server.is_direct:
+        raise ProblemError(
+            Problem(
+                f"“{server.name}” is a direct connection",
+                "It has a url and no host, so there is no SSH server to log in to with a key.",
+            )
+        )
     key = pasted_key.accept(_key_text(clipboard=clipboard))
     path = pasted_key.store(pasted_key.default_folder(), server.name, key)
     click.echo(f"Kept for “{server.name}”: {key.description}")

@@ -160,6 +160,9 @@ def test_a_key_for_nobody(home: Path, capsys: pytest.CaptureFixture[str]) -> Non
     file = good(home)
     assert cli.run(["--config", str(file), "add-key", "GPU bx"]) == cli.MENDABLE
     assert "Did you mean “GPU box”?" in capsys.readouterr().err
+    file.write_text("servers:\n  - {name: Lab, url: 'http://lab.example.org/'}\n")
+    assert cli.run(["--config", str(file), "add-key", "Lab"]) == cli.MENDABLE
+    assert "is a direct connection" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

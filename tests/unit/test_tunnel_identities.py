@@ -8,11 +8,15 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
+from hypothesis import given
+from hypothesis import strategies as st
 
 from trayconnect.errors import ProblemError
+from trayconnect.tunnel import certificate
 from trayconnect.tunnel.agent import NONE, OPENSSH_PIPE, PAGEANT, Agent, AgentKey, chosen
 from trayconnect.tunnel.agent import windows_places as places
 from trayconnect.tunnel.identities import Candidates, UnlockedKeys, Wanted, verify
+from trayconnect.tunnel.known_hosts import HostKey
 
 _NO_AGENT = Agent(NONE)
 
@@ -205,3 +209,40 @@ def test_which_agent(wishes: tuple[str | None, ...], agent: str | None) -> None:
 )
 def test_where_windows_has_agents(path: str | None, expected: tuple[str, ...]) -> None:
     assert places(path) == expected
+
+
+# --- certificates of others -----------------------------------------------------------------------
+
+
+@given(st.data())
+def test_a_cut_or_changed_certificate_is_none_or_another(data: st.DataObject) -> None:
+    builder = (
+        serialization.SSHCertificateBuilder()
+        .public_key(ed25519.Ed25519PrivateKey.generate().public_key())
+        .type(serialization.SSHCertificateType.USER)
+        .valid_principals([b"ada"])
+        .valid_after(0)
+        .valid_before(2**64 - 1)
+    )
+    line = builder.sign(ed25519.Ed25519PrivateKey.generate()).public_bytes()
+    kind, text = line.split()[:2]
+    whole = base64.b64decode(text)
+    at = data.draw(st.integers(0, len(whole) - 1))
+    broken = whole[:at] + data.draw(st.binary(max_size=3)) + whole[at + 1 :]
+    found = certificate.parse(HostKey(kind.decode(), broken))
+    assert found is None or isinstance(found.fault(), str | None)
+    assert certificate.parse(HostKey(kind.decode(), whole)) is not None
+
+
+@pytest.mark.parametrize(
+    ("plain", "certified"),
+    [
+        ("ssh-ed25519", "ssh-ed25519-cert-v01@openssh.com"),
+        ("rsa-sha2-512", "rsa-sha2-512-cert-v01@openssh.com"),
+        ("sk-ssh-ed25519@openssh.com", "sk-ssh-ed25519-cert-v01@openssh.com"),
+    ],
+)
+def test_names_with_and_without_a_certificate(plain: str, certified: str) -> None:
+    assert certificate.certified(plain) == certified
+    assert certificate.plain(certified) == plain
+    assert certificate.plain(plain) == plain

@@ -130,9 +130,10 @@ class _Login:
         )
         self._tried: list[str] = []
         self._failures = 0
+        prompts = target.options.number_of_password_prompts
         self._left = dict.fromkeys(
             (_INTERACTIVE, _PASSWORD),
-            target.options.number_of_password_prompts or PASSWORD_TRIES,
+            PASSWORD_TRIES if prompts is None else prompts,
         )
         self._pasted_keys = means.pasted_keys
         self._lost_key = False

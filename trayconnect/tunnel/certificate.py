@@ -78,7 +78,7 @@ def parse(public: HostKey) -> Certificate | None:
     if fields is None or not is_certificate(public.type):
         return None
     message = Message(public.blob)
-    if message.get_text() != public.type:
+    if message.get_binary() != public.type.encode():
         return None
     message.get_binary()  # the nonce
     key = Message()

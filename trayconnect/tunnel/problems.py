@@ -209,8 +209,8 @@ def login_refused(target: Target, account: Tried, allowed: Sequence[str]) -> Pro
 
 def too_many_tries(target: Target, account: Tried) -> ProblemError:
     title = f"{target.host} ended the login of {target.username} after too many tries"
-    advice = f"{account}\nName the one right key as auth.identity_file in servers.yaml."
-    return ProblemError(Problem(title, advice, _USER))
+    hint = "" if account.untried else "Name the right key as auth.identity_file in servers.yaml."
+    return ProblemError(Problem(title, f"{account}\n{hint}".rstrip(), _USER))
 
 
 def password_expired(target: Target, prompt: str = "") -> ProblemError:

@@ -227,7 +227,8 @@ class UserAuth:
         if number == MSG_USERAUTH_SUCCESS:
             return Result(success=True)
         if number == MSG_USERAUTH_FAILURE:
-            allowed = tuple(name for name in message.get_list() if name)
+            names = message.get_binary().decode("ascii", "replace").split(",")
+            allowed = tuple(name for name in names if name)
             return Result(success=False, partial=message.get_boolean(), allowed=allowed)
         raise AuthLostError(f"unexpected message {number}")
 
