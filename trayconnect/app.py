@@ -281,8 +281,8 @@ class App:
         self._refresh()
 
     def _warn_of_keys(self, *, saved: bool = False) -> None:
-        """To the terminal and the log; and what is new on the screen, if the user saved the file
-        just now. Whoever connects such a server is told then."""
+        """In the log; and what is new on the screen too, if the user saved the file just now.
+        Whoever connects such a server is told then."""
         try:
             warnings = key_warnings(self._file.config, self._file.path)
         except ConfigError:
@@ -291,7 +291,6 @@ class App:
         self._key_warnings = {warning.message for warning in warnings}
         for warning in fresh:
             logger.warning("%s", warning)
-            self._options.say(str(warning))
         if fresh and saved:
             lines = "\n".join(warning.message for warning in fresh[:SHOWN])
             self._notifier.notify("A key cannot log in as it is", lines)

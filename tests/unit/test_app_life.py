@@ -170,3 +170,35 @@ def test_a_broken_file_is_said_at_a_start_with_an_icon_and_a_mended_one_goes_on(
     stage.on_say = lambda line: stage.save(GOOD) if "2:5" in line else None
     stage.on_change = lambda snapshots: noticed.set() if snapshots else None
     assert run(stage.app(tray=True), noticed)
+
+
+class Notices:
+    """A desktop's notifications, of which only the texts matter."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.arrived = threading.Event()
+
+    def notify(self, *notice: object) -> None:
+        self.texts.append(str(notice))
+        self.arrived.set()
+
+    def withdraw(self, tag: str) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_key_that_cannot_log_in_is_told_when_the_file_is_saved(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notices = Notices()
+    monkeypatch.setattr("trayconnect.app.make_notifier", lambda *_: notices)
+    keyed = "servers:\n  - {name: GPU box, host: gpu, auth: {identity_file: ~/NAME}}\n"
+    stage.save(keyed.replace("NAME", "of-before"))
+    stage.on_change = lambda _: stage.save(keyed.replace("NAME", "of-now"))
+    assert run(stage.app(), notices.arrived)
+    (text,) = set(notices.texts)
+    assert "of-now does not exist" in text
+    assert "of-before" not in text
