@@ -101,10 +101,10 @@ def agent_place(target: Target, server: Server, means: Means) -> str | None:
 
 def verify_identity(target: Target, server: Server, means: Means) -> None:
     """Raise `ProblemError` if the entry's identity file cannot be used; nothing is dialled."""
-    if server.auth.identity_file is None:
-        return
-    with Agent(agent_place(target, server, means)) as ssh_agent:
-        identities.verify(server.auth.identity_file, ssh_agent.keys)
+    own = _own_file(target, server)
+    if own is not None:
+        with Agent(agent_place(target, server, means)) as ssh_agent:
+            identities.verify(own, ssh_agent.keys)
 
 
 class _Login:
@@ -324,13 +324,13 @@ class _Login:
 def _wanted(target: Target, server: Server, means: Means) -> Wanted:
     """Which keys the entry, ssh_config(5) and the habits of OpenSSH come to."""
     options = target.options
-    own = server.auth.identity_file
-    named = options.identity_files
+    own = _own_file(target, server)
+    named = tuple(path for path in options.identity_files if path != own)
+    if own is None and not named:
+        named = means.default_identity_files
     pasted = pasted_key.place(means.pasted_keys, server.name)
     if pasted.exists():
         own, named = (pasted, named) if own is None else (own, (pasted, *named))
-    if server.auth.identity_file is None and not options.identity_files:
-        named = (*named, *means.default_identity_files)
     return Wanted(
         server=server.name,
         username=target.username,
@@ -339,3 +339,11 @@ def _wanted(target: Target, server: Server, means: Means) -> Wanted:
         certificates=options.certificate_files,
         only=options.identities_only,
     )
+
+
+def _own_file(target: Target, server: Server) -> Path | None:
+    """The entry's identity file, unless ssh_config(5) names others for this very target: a jump
+    host."""
+    own = server.auth.identity_file
+    named = target.options.identity_files
+    return own if not named or own in named else None
