@@ -14,7 +14,8 @@ from pathlib import Path
 
 from trayconnect import logs
 from trayconnect.config.model import Server
-from trayconnect.config.places import config_file
+from trayconnect.config.openssh.hosts import SshConfig
+from trayconnect.config.places import config_file, ssh_config_file
 from trayconnect.config.problems import ConfigError
 from trayconnect.config.watch import FileWatcher
 from trayconnect.control.client import ControlClient
@@ -68,6 +69,8 @@ class Options:
     config: Path | None = None
     known_hosts: Path | None = None
     """Our own file of host keys."""
+    ssh_config: Path | None = None
+    """In place of OpenSSH's usual files; `none` for no file at all."""
     runtime: Path | None = None
     """The folder of the lock and the control socket."""
     tray: bool = True
@@ -139,7 +142,10 @@ class App:
         known_hosts = KnownHosts.default()
         if options.known_hosts is not None:
             known_hosts = replace(known_hosts, own=options.known_hosts)
-        ssh = SshConnector(KeyringSecrets(), known_hosts=known_hosts)
+        ssh_config = ssh_config_file(options.ssh_config)
+        ssh = SshConnector(
+            KeyringSecrets(), known_hosts=known_hosts, ssh_config=lambda: SshConfig(ssh_config)
+        )
         direct = DirectConnector()
 
         def connector(server: Server) -> Connector:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trayconnect import __version__
+from trayconnect.cli_servers import add_command, check_ssh_config, import_command
 from trayconnect.errors import Problem, ProblemError
 
 # What a command needs is imported where it is needed: `trayconnect status` must not wait for SSH.
@@ -220,7 +221,11 @@ def check(context: click.Context, file: Path | None, schema: bool) -> int:
         click.echo(str(replace(warning, message=f"warning: {warning.message}")), err=True)
     told = _counted(len(warnings), "warning") if warnings else "no problems"
     click.echo(f"{path}: {_counted(len(config.servers), 'server')}, {told}")
-    return 0
+    return 0 if check_ssh_config(config) else MENDABLE
+
+
+cli.add_command(add_command)
+cli.add_command(import_command)
 
 
 def _counted(count: int, noun: str) -> str:

@@ -56,6 +56,7 @@ def run(*, once: bool, tray: bool, say: Callable[[str], None]) -> int:
             Options(
                 config=demo.config_file,
                 known_hosts=demo.known_hosts,
+                ssh_config=Path("none"),
                 runtime=Path(runtime),
                 tray=tray,
                 browser=not once,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from trayconnect.cancel import Cancel
 from trayconnect.config.model import Server
+from trayconnect.config.openssh.hosts import SshConfig
 from trayconnect.errors import Problem
 from trayconnect.forward.forwarding import listen
 from trayconnect.ports import Answer, NoSecrets, Question
@@ -42,6 +43,7 @@ def main(host: str, port: str, user: str, key: str, known: str, local: str, remo
         known_hosts=KnownHosts((), Path(known)),
         agent_socket="",
         identity_files=(),
+        ssh_config=lambda: SshConfig(Path("none")),
     )
     tunnel = connector.connect(server, ask=never_ask, cancel=Cancel(), on_lost=lost)
     forwarding = listen(server)

@@ -24,6 +24,7 @@ def icon_seconds(desktop: Desktop) -> float:
         env = desktop.env | {
             "TRAYCONNECT_RUNTIME_DIR": f"{folder}/run",
             "TRAYCONNECT_CONFIG": f"{folder}/servers.yaml",
+            "TRAYCONNECT_SSH_CONFIG": "none",
         }
         begin = time.monotonic()
         app = subprocess.Popen((sys.executable, "-m", "trayconnect"), env=env)

@@ -52,7 +52,7 @@ class RunningApp:
             for name, value in os.environ.items()
             if name not in left_out and not name.startswith(("XDG_", "TRAYCONNECT_"))
         }
-        self.env |= {"LC_ALL": "C.UTF-8", **(env or {})}
+        self.env |= {"LC_ALL": "C.UTF-8", "TRAYCONNECT_SSH_CONFIG": "none", **(env or {})}
         self.env |= {
             "HOME": str(self.home),
             "TRAYCONNECT_CONFIG": str(self.file),

@@ -14,6 +14,9 @@ import pytest
 
 from trayconnect.cancel import Cancel
 from trayconnect.config.model import Server
+from trayconnect.config.openssh.hosts import SshConfig
+from trayconnect.config.openssh.interpret import HostConfig
+from trayconnect.config.openssh.said import Query
 from trayconnect.config.ssh_options import SshOptions
 from trayconnect.errors import Cancelled, Problem, ProblemError
 from trayconnect.ports import Answer, NoSecrets, Question, QuestionKind, Secrets
@@ -24,6 +27,11 @@ from trayconnect.tunnel.tunnel import SshTunnel
 
 WAIT = 30.0
 """Seconds that a thing may take which should happen soon; only a failing test waits as long."""
+
+
+def no_ssh_config() -> SshConfig:
+    """Nothing of this machine's; as after `ssh -F`."""
+    return SshConfig(Path("none"))
 
 
 class User:
@@ -102,11 +110,12 @@ class Kit:
             "agent_socket": "",
             "identity_files": (),
             "pasted_keys": folder / "keys",
-        } | options
+            "ssh_config": no_ssh_config,
+        }
         self.connector = SshConnector(
             secrets or NoSecrets(),
             known_hosts=KnownHosts((self.user_file,), self.own_file),
-            **settings,
+            **settings | options,
         )
 
     def trust(self, lines: Sequence[str]) -> None:
@@ -160,9 +169,9 @@ def entry(port: int, *, identity_file: Path | None = None, **options: Any) -> Se
 def with_options(patch: pytest.MonkeyPatch, **options: Any) -> None:
     """Give every target of a way these options of ssh_config(5)."""
 
-    def changed(server: Server) -> tuple[Target, ...]:
+    def changed(server: Server, look_up: Callable[[Query], HostConfig]) -> tuple[Target, ...]:
         found = SshOptions(**options)
-        return tuple(replace(target, options=found) for target in targets(server))
+        return tuple(replace(target, options=found) for target in targets(server, look_up))
 
     patch.setattr("trayconnect.tunnel.hops.targets", changed)
 

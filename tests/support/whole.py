@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from tests.support.forwarding import free_port
 from tests.support.sshd import Sshd
+from tests.support.tunnel_kit import no_ssh_config
 from trayconnect.cancel import Cancel
 from trayconnect.config.model import Config, Server
 from trayconnect.desktop.clock import SystemClock
@@ -55,6 +56,7 @@ class Whole:
             known_hosts=KnownHosts((), self.known_hosts),
             agent_socket=agent_socket,
             identity_files=(),
+            ssh_config=no_ssh_config,
         )
         direct = DirectConnector()
 

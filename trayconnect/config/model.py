@@ -129,11 +129,17 @@ class Forward(Frozen):
     open: Flag = Field(False, description="Whether the menu offers to open it in the browser.")
 
 
+_ALSO_OF_SSH = frozenset(("port", "jump_hosts", "connect_timeout", "interval", "count_max"))
+"""Keys that take what ssh_config(5) says where the file says nothing."""
+
+
 class Server(Frozen):
     """One entry of the file: an SSH server (`host`), or a direct connection (`url`)."""
 
     name: Name = Field(description="Shown in the menu; unique.")
-    host: HostName | None = Field(None, description="A name or an address.")
+    host: HostName | None = Field(
+        None, description="A name, an address, or a Host alias of ~/.ssh/config."
+    )
     port: Port = Field(22, description="The port of the SSH server.")
     username: UserName | None = Field(
         None, description="The account on the server. Default: the name of the local user."
@@ -176,6 +182,18 @@ class Server(Frozen):
     def is_direct(self) -> bool:
         """Whether it is reached without SSH."""
         return self.url is not None
+
+    def __eq__(self, other: object) -> bool:
+        """Whether all is the same, and the same of it written: ssh_config(5) decides the rest."""
+        return super().__eq__(other) and isinstance(other, Server) and self._wrote(other)
+
+    def _wrote(self, other: Server) -> bool:
+        pairs = [(self, other), (self.keepalive, other.keepalive)]
+        pairs += zip(self.jump_hosts, other.jump_hosts, strict=True)
+        return all(
+            mine.model_fields_set & _ALSO_OF_SSH == theirs.model_fields_set & _ALSO_OF_SSH
+            for mine, theirs in pairs
+        )
 
     def same_tunnel(self, other: Server) -> bool:
         """Whether a live tunnel for `self` also serves `other`: only what the browser opens, and

@@ -1,4 +1,4 @@
-"""Where the file of servers is."""
+"""Where the files are that are read."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from platformdirs import user_config_dir
 
 VARIABLE = "TRAYCONNECT_CONFIG"
+SSH_VARIABLE = "TRAYCONNECT_SSH_CONFIG"
 
 
 def config_file(option: Path | None = None) -> Path:
@@ -21,3 +22,13 @@ def config_file(option: Path | None = None) -> Path:
             path = path.expanduser()
         return path.absolute()
     return Path(user_config_dir("trayconnect", appauthor=False)) / "servers.yaml"
+
+
+def ssh_config_file(option: Path | None = None) -> Path | None:
+    """The file to read in place of OpenSSH's usual ones, as after `ssh -F`: `option`, else the
+    variable TRAYCONNECT_SSH_CONFIG; None for the usual ones, `none` for no file at all."""
+    named = option or os.environ.get(SSH_VARIABLE)
+    if not named:
+        return None
+    path = Path(named)
+    return path if str(path) == "none" else path.absolute()

@@ -16,7 +16,7 @@ SAMPLE = """\
 
 servers:
 #   - name: GPU box                       # shown in the menu; unique
-#     host: gpu.example.org               # a name or an address
+#     host: gpu.example.org               # a name, an address, or a Host alias of ~/.ssh/config
 #     port: 22
 #     username: ada                       # default: your name on this machine
 #     auth:

@@ -3,41 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import subprocess
-import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-_FROZEN_PATHS = ("LD_LIBRARY_PATH", "LIBPATH", "DYLD_LIBRARY_PATH")
+from trayconnect.processes import clean_environment, no_console
+
+__all__ = ["ProgramError", "clean_environment", "launch", "no_console", "reap", "run"]
 
 
 class ProgramError(Exception):
     """A program could not be started, failed, or took too long; the text says which."""
-
-
-def clean_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The environment for other programs.
-
-    PyInstaller's boot loader points the library path at its own folder and keeps the original
-    as `*_ORIG`; a system program that loaded our libraries could crash.
-    """
-    result = dict(environ)
-    if getattr(sys, "frozen", False):
-        for name in _FROZEN_PATHS:
-            original = result.pop(f"{name}_ORIG", None)
-            result.pop(name, None)
-            if original is not None:
-                result[name] = original
-    return result
-
-
-def no_console() -> int:
-    """The `creationflags` that keep Windows from flashing a console window; 0 elsewhere."""
-    if sys.platform == "win32":
-        return subprocess.CREATE_NO_WINDOW
-    else:  # noqa: RET505 - mypy calls code after a platform's return unreachable
-        return 0
 
 
 def run(argv: Sequence[str], *, stdin: bytes = b"", timeout: float) -> bytes:

@@ -119,10 +119,10 @@ class _Login:
     ) -> None:
         self._transport = transport
         self._target = target
-        self._timeout = server.connect_timeout
+        self._timeout = target.connect_timeout
         self._ask = ask
         self._agent = ssh_agent
-        self._auth = UserAuth(transport, target.username, server.connect_timeout)
+        self._auth = UserAuth(transport, target.username, target.connect_timeout)
         self._passwords = Passwords(target, server.auth, means.secrets, self._put)
         self._unlocker = Unlocker(target, server.auth, means.secrets, means.unlocked, self._put)
         self._candidates = Candidates(
@@ -326,7 +326,7 @@ def _wanted(target: Target, server: Server, means: Means) -> Wanted:
     options = target.options
     own = _own_file(target, server)
     named = tuple(path for path in options.identity_files if path != own)
-    if own is None and not named:
+    if own is None and not named and not options.no_identity_files:
         named = means.default_identity_files
     pasted = pasted_key.place(means.pasted_keys, server.name)
     if pasted.exists():

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from trayconnect.cancel import Cancel
 from trayconnect.config.model import Server
+from trayconnect.config.openssh.hosts import SshConfig
 from trayconnect.errors import Problem
 from trayconnect.ports import Ask, Secrets
 from trayconnect.tunnel import pasted_key
@@ -15,6 +16,7 @@ from trayconnect.tunnel.auth import Means
 from trayconnect.tunnel.hops import travel
 from trayconnect.tunnel.identities import UnlockedKeys, default_identity_files
 from trayconnect.tunnel.known_hosts_store import KnownHosts
+from trayconnect.tunnel.target import keepalive
 from trayconnect.tunnel.tunnel import SshTunnel
 
 
@@ -23,7 +25,7 @@ class SshConnector:
 
     `known_hosts` None: OpenSSH's files, and our own. `agent_socket` None: SSH_AUTH_SOCK of the
     environment. `identity_files` None: OpenSSH's default ones. `pasted_keys`: the folder of keys
-    that were pasted."""
+    that were pasted. `ssh_config` makes what is read of ssh_config(5) for one attempt."""
 
     def __init__(
         self,
@@ -33,12 +35,14 @@ class SshConnector:
         agent_socket: str | None = None,
         identity_files: tuple[Path, ...] | None = None,
         pasted_keys: Path | None = None,
+        ssh_config: Callable[[], SshConfig] = SshConfig,
     ) -> None:
         self._secrets = secrets
         self._known_hosts = known_hosts or KnownHosts.default()
         self._agent_socket = agent_socket
         self._identity_files = identity_files
         self._pasted_keys = pasted_keys or pasted_key.default_folder()
+        self._ssh_config = ssh_config
         self._unlocked = UnlockedKeys()
 
     def connect(
@@ -55,8 +59,15 @@ class SshConnector:
             ),
             pasted_keys=self._pasted_keys,
         )
-        way = travel(server, known_hosts=self._known_hosts, means=means, ask=ask, cancel=cancel)
-        tunnel = SshTunnel(way, server.keepalive, on_lost)
+        way = travel(
+            server,
+            ssh_config=self._ssh_config(),
+            known_hosts=self._known_hosts,
+            means=means,
+            ask=ask,
+            cancel=cancel,
+        )
+        tunnel = SshTunnel(way, keepalive(server, way.target.options), on_lost)
         try:
             tunnel.start()
             cancel.check()

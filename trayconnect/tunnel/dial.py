@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from trayconnect.cancel import Cancel
@@ -21,38 +21,58 @@ STAGGER = 0.25
 """Seconds until the next address is tried beside those still silent (RFC 8305 section 5)."""
 
 _Address = tuple[socket.AddressFamily, tuple[Any, ...]]
+_FAMILIES = {"any": socket.AF_UNSPEC, "inet": socket.AF_INET, "inet6": socket.AF_INET6}
 _UNDER_WAY = {0, errno.EINPROGRESS, errno.EWOULDBLOCK, getattr(errno, "WSAEWOULDBLOCK", 0)}
 
 
 def dial(target: Target, timeout: float, cancel: Cancel) -> socket.socket:
-    """Connect to `target` within `timeout` seconds for the name and as much for TCP.
+    """Connect to `target` within `timeout` seconds for the name and as much for TCP, as its
+    AddressFamily and BindAddress of ssh_config(5) say.
 
     Returns a blocking socket with TCP_NODELAY. Raises `ProblemError` and `Cancelled`."""
+    bind = target.options.bind_address
+    sources = None if bind is None else _sources(target, bind, timeout, cancel)
     addresses = resolve(target, timeout, cancel)
-    return _connect_any(target, _alternate(addresses), timeout, cancel)
+    if sources is not None:
+        addresses = [address for address in addresses if address[0] in sources]
+    return _connect_any(target, _alternate(addresses), sources or {}, timeout, cancel)
 
 
 def resolve(target: Target, timeout: float, cancel: Cancel) -> list[_Address]:
     """The addresses of the target's host, in the system's order."""
+    return _look_up(target, target.host, target.port, timeout, cancel)
+
+
+def _sources(
+    target: Target, bind: str, timeout: float, cancel: Cancel
+) -> dict[socket.AddressFamily, tuple[Any, ...]]:
+    """Where to connect from, for each family that it has an address of."""
+    return dict(reversed(_look_up(target, bind, 0, timeout, cancel)))
+
+
+def _look_up(
+    target: Target, host: str, port: int, timeout: float, cancel: Cancel
+) -> list[_Address]:
     results: queue.SimpleQueue[list[_Address] | OSError | None] = queue.SimpleQueue()
+    family = _FAMILIES[target.options.address_family]
 
     def work() -> None:
         try:
-            found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+            found = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
             results.put(error if isinstance(error, OSError) else OSError(str(error)))
         else:
             results.put([(family, address) for family, _, _, _, address in found])
 
     # The system's resolver takes no timeout and cannot be stopped: it is left behind if need be.
-    threading.Thread(target=work, name=f"tc-resolve {target.host}", daemon=True).start()
+    threading.Thread(target=work, name=f"tc-resolve {host}", daemon=True).start()
     try:
         with cancel.releasing(lambda: results.put(None)):
             answer = results.get(timeout=timeout)
     except queue.Empty:
-        raise problems.unresolvable(target, f"no answer within {timeout:g} s") from None
+        raise problems.unresolvable(host, f"no answer within {timeout:g} s") from None
     if isinstance(answer, OSError):
-        raise problems.unresolvable(target, str(answer)) from answer
+        raise problems.unresolvable(host, str(answer)) from answer
     return answer or []
 
 
@@ -69,9 +89,13 @@ def _alternate(addresses: Sequence[_Address]) -> list[_Address]:
 
 
 def _connect_any(
-    target: Target, addresses: Sequence[_Address], timeout: float, cancel: Cancel
+    target: Target,
+    addresses: Sequence[_Address],
+    sources: Mapping[socket.AddressFamily, tuple[Any, ...]],
+    timeout: float,
+    cancel: Cancel,
 ) -> socket.socket:
-    attempts = _Attempts()
+    attempts = _Attempts(sources)
     try:
         with cancel.releasing(attempts.wake):
             winner = attempts.race(addresses, timeout, cancel)
@@ -89,8 +113,9 @@ def _connect_any(
 class _Attempts:
     """Connections under way, the first of which wins."""
 
-    def __init__(self) -> None:
+    def __init__(self, sources: Mapping[socket.AddressFamily, tuple[Any, ...]]) -> None:
         self.errors: list[OSError] = []
+        self._sources = sources
         self._pending: set[socket.socket] = set()
         self._selector = selectors.DefaultSelector()
         self._waker, self._woken = socket.socketpair()
@@ -142,6 +167,8 @@ class _Attempts:
             return
         try:
             sock.setblocking(False)
+            if family in self._sources:
+                sock.bind(self._sources[family])
             code = sock.connect_ex(address)
             if code not in _UNDER_WAY:
                 raise OSError(code, os.strerror(code))

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 from trayconnect.cancel import Cancel
 from trayconnect.config.model import Server
+from trayconnect.config.openssh.hosts import SshConfig
+from trayconnect.errors import ProblemError
 from trayconnect.ports import Ask
 from trayconnect.tunnel import algorithms, problems
 from trayconnect.tunnel.auth import Means, log_in, verify_identity
@@ -16,6 +18,7 @@ from trayconnect.tunnel.connect import dispose, shake_hands
 from trayconnect.tunnel.dial import dial
 from trayconnect.tunnel.known_hosts import HostKey, known_types
 from trayconnect.tunnel.known_hosts_store import KnownHosts
+from trayconnect.tunnel.proxy_command import ProxyCommand
 from trayconnect.tunnel.target import Target, targets
 from trayconnect.tunnel.transport import ChannelRefusedError, SshTransport
 from trayconnect.tunnel.trust import judge
@@ -32,11 +35,33 @@ class Way:
     """Whether a human typed something for it that a retry could not reuse."""
     banners: list[tuple[Target, str]] = field(default_factory=list)
     """What servers gave to be read at the login."""
+    proxy: ProxyCommand | None = None
+    """The process through which the first hop is reached, if it is by one."""
 
     @property
     def end(self) -> SshTransport:
         """The transport to the server itself."""
         return self.hops[-1][1]
+
+    @property
+    def target(self) -> Target:
+        """The server itself."""
+        return self.hops[-1][0]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is said of its servers in ssh_config(5) and not honoured, for people."""
+        return tuple(
+            f"{target.address}: {words}"
+            for target, _ in self.hops
+            for words in target.options.unsupported
+        )
+
+    def loss(self) -> ProblemError:
+        """Why it broke; waits a moment for the last words of a ProxyCommand."""
+        proxy, (_, first) = self.proxy, self.hops[0]
+        ended = proxy.ended() if proxy is not None and first.ended.is_set() else None
+        return ended or problems.lost(*self.broken())
 
     def broken(self) -> tuple[Target, str]:
         """Where it broke, and the technical reason: the first hop that has ended."""
@@ -49,6 +74,8 @@ class Way:
         """Drop it without a word, the nearest hop first so that no farther one can block."""
         for _, transport in self.hops:
             transport.abort()
+        if self.proxy is not None:
+            self.proxy.terminate()
 
     def close(self) -> None:
         """Take leave of each server, the farthest first, then drop all and join the threads."""
@@ -57,15 +84,23 @@ class Way:
         self.abort()
         for _, transport in self.hops:
             dispose(transport)
+        if self.proxy is not None:
+            self.proxy.close()
 
 
 def travel(
-    server: Server, *, known_hosts: KnownHosts, means: Means, ask: Ask, cancel: Cancel
+    server: Server,
+    *,
+    ssh_config: SshConfig,
+    known_hosts: KnownHosts,
+    means: Means,
+    ask: Ask,
+    cancel: Cancel,
 ) -> Way:
     """Connect and log in all the way. Raises `ProblemError` and `Cancelled`; then all is closed."""
     way = Way()
     try:
-        hops = targets(server)
+        hops = targets(server, lambda query: ssh_config.host(query, cancel))
         for target in hops:
             verify_identity(target, server, means)
         for target in hops:
@@ -86,13 +121,12 @@ def _add_hop(
     ask: Ask,
     cancel: Cancel,
 ) -> None:
+    for words in target.options.unsupported:
+        log.warning("%s: %s", target.address, words)
     entries = store.entries()
     order = algorithms.host_key_order(known_types(entries, target.host, target.port))
-    sock = _stream(way, target, server.connect_timeout, cancel)
-    transport = shake_hands(
-        sock, target, timeout=server.connect_timeout, cancel=cancel, host_key_algorithms=order
-    )
-    way.hops.append((target, transport))
+    way.hops.append((target, _shake_hands(way, target, order, cancel)))
+    transport = way.end
     with cancel.releasing(way.abort):
         key = transport.host_key
         assert key is not None
@@ -104,9 +138,31 @@ def _add_hop(
     log.info("logged in to %s", target.address)
 
 
-def _stream(way: Way, target: Target, timeout: float, cancel: Cancel) -> socket.socket | SshChannel:
+def _shake_hands(
+    way: Way, target: Target, host_key_algorithms: tuple[str, ...], cancel: Cancel
+) -> SshTransport:
+    try:
+        return shake_hands(
+            _stream(way, target, cancel),
+            target,
+            timeout=target.connect_timeout,
+            cancel=cancel,
+            host_key_algorithms=host_key_algorithms,
+        )
+    except ProblemError as error:
+        ended = way.proxy.ended() if way.proxy is not None and not way.hops else None
+        if ended is not None:
+            raise ended from error
+        raise
+
+
+def _stream(way: Way, target: Target, cancel: Cancel) -> socket.socket | SshChannel:
+    timeout = target.connect_timeout
     if not way.hops:
-        return dial(target, timeout, cancel)
+        if target.options.proxy_command is None:
+            return dial(target, timeout, cancel)
+        way.proxy = ProxyCommand(target, target.options.proxy_command)
+        return way.proxy.sock
     hop, transport = way.hops[-1]
     try:
         with cancel.releasing(way.abort):

@@ -16,6 +16,9 @@ _WAIT, _USER, _FIX = Remedy.WAIT, Remedy.USER, Remedy.FIX
 OPEN_ADMINISTRATIVELY_PROHIBITED = 1
 OPEN_CONNECT_FAILED = 2
 
+_NO_PROGRAM = (126, 127)
+"""A shell's status for a program that it cannot run, or find."""
+
 _UNREACHABLE = {
     number
     for name in ("ENETUNREACH", "EHOSTUNREACH", "ENETDOWN", "EHOSTDOWN", "EADDRNOTAVAIL")
@@ -31,10 +34,10 @@ def seconds(value: float) -> str:
 # --- reaching it --------------------------------------------------------------------------------
 
 
-def unresolvable(target: Target, detail: str) -> ProblemError:
+def unresolvable(host: str, detail: str) -> ProblemError:
     """The name has no address."""
     advice = "Check the name in servers.yaml; if it is right, check your network or VPN."
-    return ProblemError(Problem(f"Cannot find host {target.host}", advice, _WAIT, detail))
+    return ProblemError(Problem(f"Cannot find host {host}", advice, _WAIT, detail))
 
 
 def unconnected(target: Target, timeout: float, error: OSError) -> ProblemError:
@@ -46,6 +49,9 @@ def unconnected(target: Target, timeout: float, error: OSError) -> ProblemError:
     elif isinstance(error, TimeoutError) or error.errno == errno.ETIMEDOUT:
         title = f"{target.host} did not answer on {where} within {seconds(timeout)}"
         advice = "Check that the server is on, and that no firewall or missing VPN is between."
+    elif error.errno == errno.EADDRNOTAVAIL and target.options.bind_address:
+        title = f"This machine does not have the address {target.options.bind_address}"
+        advice = f"BindAddress of your SSH configuration names it for {target.host}: is a VPN down?"
     elif error.errno in _UNREACHABLE:
         title = f"There is no way to {target.host} from here"
         advice = "Check your network or VPN."
@@ -53,6 +59,24 @@ def unconnected(target: Target, timeout: float, error: OSError) -> ProblemError:
         title = f"Cannot connect to {target.host} on {where}: {error.strerror or error}"
         advice = "Check the address in servers.yaml, and your network."
     return ProblemError(Problem(title, advice, _WAIT, repr(error)))
+
+
+def proxy_command_unstartable(target: Target, detail: str) -> ProblemError:
+    title = f"The ProxyCommand for {target.host} could not be started"
+    advice = "Check the shell that SHELL names, and the limit of processes."
+    return ProblemError(Problem(title, advice, _FIX, detail))
+
+
+def proxy_command_ended(target: Target, status: int, words: Sequence[str]) -> ProblemError:
+    """The command of ssh_config(5) that leads to it is over; `words` are its last on stderr."""
+    how = f"ended with status {status}" if status >= 0 else f"was ended by signal {-status}"
+    title = f"The ProxyCommand for {target.host} {how}"
+    said = "\n".join(f"  {word}" for word in words)
+    advice = f"It said:\n{said}" if words else "It said nothing."
+    if status in _NO_PROGRAM:
+        advice += "\nCheck ProxyCommand in your SSH configuration."
+        return ProblemError(Problem(title, advice, _FIX))
+    return ProblemError(Problem(title, advice, _WAIT))
 
 
 def unreachable_through(hop: Target, target: Target, code: int, detail: str) -> ProblemError:

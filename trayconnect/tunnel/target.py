@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import getpass
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
-from trayconnect.config.model import Server
-from trayconnect.config.ssh_options import SshOptions
+from trayconnect.config.model import Keepalive, Server
+from trayconnect.config.openssh.interpret import HostConfig
+from trayconnect.config.openssh.said import Query
+from trayconnect.config.openssh.way import Hop, way
+from trayconnect.config.ssh_options import ForwardSpec, SshOptions
 
 DEFAULT_PORT = 22
+DEFAULT_TIMEOUT = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,14 +20,17 @@ class Target:
     """One SSH server to log in to.
 
     `server` is the name of the entry; `is_jump_host` tells a hop from its end; `options` are those
-    of ssh_config(5) for it."""
+    of ssh_config(5) for it, and `forwards` its forwards, to be opened for the end only.
+    `connect_timeout` seconds are for each step of connecting to it."""
 
     server: str
     host: str
     port: int
     username: str
     is_jump_host: bool = False
-    options: SshOptions = SshOptions()
+    options: SshOptions = field(default_factory=SshOptions)
+    connect_timeout: float = DEFAULT_TIMEOUT
+    forwards: tuple[ForwardSpec, ...] = ()
 
     @property
     def address(self) -> str:
@@ -45,13 +52,37 @@ class Target:
         return f"{self.address}, {kind} “{self.server}”"
 
 
-def targets(server: Server) -> tuple[Target, ...]:
-    """Where to log in, in order; the last is the server itself."""
-    if server.host is None:
-        raise ValueError("a direct connection has no SSH server")
-    hops = [
-        Target(server.name, hop.host, hop.port, hop.username or getpass.getuser(), True)
-        for hop in server.jump_hosts
-    ]
-    user = server.username or getpass.getuser()
-    return (*hops, Target(server.name, server.host, server.port, user))
+def targets(server: Server, look_up: Callable[[Query], HostConfig]) -> tuple[Target, ...]:
+    """Where to log in, in order; the last is the server itself. What the entry says wins over
+    ssh_config(5), which `look_up` knows. Raises `ProblemError`."""
+    hops = way(server, look_up)
+    return tuple(_target(server, hop, is_end=hop is hops[-1]) for hop in hops)
+
+
+def keepalive(server: Server, options: SshOptions) -> Keepalive:
+    """When a silent server counts as dead: what the entry says, then ssh_config(5)."""
+    said = server.keepalive.model_fields_set
+    asked = {
+        "interval": options.server_alive_interval,
+        "count_max": options.server_alive_count_max,
+    }
+    update = {key: value for key, value in asked.items() if key not in said and value and value > 0}
+    return server.keepalive.model_copy(update=update)
+
+
+def _target(server: Server, hop: Hop, *, is_end: bool) -> Target:
+    config, options = hop.config, hop.config.options
+    named = server.auth.identity_file
+    if named is not None and (is_end or not options.identity_files):
+        options = replace(options, identity_files=(named,), no_identity_files=False)
+    timeout = None if "connect_timeout" in server.model_fields_set else options.connect_timeout
+    return Target(
+        server=server.name,
+        host=config.hostname,
+        port=config.port,
+        username=config.user,
+        is_jump_host=not is_end,
+        options=options,
+        connect_timeout=server.connect_timeout if timeout is None else timeout,
+        forwards=config.forwards if is_end else (),
+    )

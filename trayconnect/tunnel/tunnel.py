@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 
 from trayconnect.config.model import Keepalive
+from trayconnect.config.ssh_options import ForwardSpec
 from trayconnect.errors import Problem, ProblemError
 from trayconnect.ports import ByteStream, Completed
 from trayconnect.tunnel import expired, problems
@@ -24,7 +25,7 @@ class SshTunnel:
 
     def __init__(self, way: Way, keepalive: Keepalive, on_lost: Callable[[Problem], None]) -> None:
         self._way = way
-        self._target = way.hops[-1][0]
+        self._target = way.target
         self._on_lost = on_lost
         self._lock = threading.Lock()
         self._over = False
@@ -39,7 +40,7 @@ class SshTunnel:
             with self._lock:
                 already, self._over = self._over, True
             if not already:
-                raise problems.lost(*self._way.broken())
+                raise self._way.loss()
         self._heartbeat.start()
 
     @property
@@ -51,6 +52,16 @@ class SshTunnel:
         """What the servers of the way gave to be read at the login, each below its address."""
         texts = [f"{target.address}:\n{text}" for target, text in self._way.banners]
         return "\n\n".join(texts)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is said in ssh_config(5) and not honoured, for people."""
+        return self._way.notes
+
+    @property
+    def forwards(self) -> tuple[ForwardSpec, ...]:
+        """Those of the server in ssh_config(5)."""
+        return self._target.forwards
 
     @property
     def latency(self) -> float | None:
@@ -95,8 +106,10 @@ class SshTunnel:
 
     def _ended(self) -> None:
         """On the transport's thread."""
-        target, detail = self._way.broken()
-        self._report(problems.lost(target, detail).problem)
+        with self._lock:
+            already, self._over = self._over, True
+        if not already:
+            self._on_lost(self._way.loss().problem)
 
     def _silent(self, seconds: float) -> None:
         """On the heartbeat's thread."""
@@ -105,9 +118,3 @@ class SshTunnel:
         self._way.abort()
         if not already:
             self._on_lost(problems.unresponsive(self._target, seconds).problem)
-
-    def _report(self, problem: Problem) -> None:
-        with self._lock:
-            already, self._over = self._over, True
-        if not already:
-            self._on_lost(problem)

@@ -1,0 +1,149 @@
+"""Asking `ssh -G`, and what an `ssh` may do instead of answering."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.support.tunnel_kit import nothing_left
+from trayconnect.cancel import Cancel
+from trayconnect.config.openssh import ask_ssh
+from trayconnect.config.openssh.files import MAX_BYTES, DiskFiles, usual_places
+from trayconnect.config.openssh.hosts import SshConfig, this_user
+from trayconnect.config.openssh.said import Query, SshConfigError
+from trayconnect.errors import Cancelled, ProblemError, Remedy
+
+
+@pytest.fixture
+def fake(tmp_path: Path) -> Path:
+    """A program in the place of ssh; its script is written by the test."""
+    program = tmp_path / "ssh"
+    program.touch(0o755)
+    return program
+
+
+def script(program: Path, text: str) -> str:
+    program.write_text(f"#!/bin/sh\n{text}\n")
+    return str(program)
+
+
+def test_the_user_is_that_of_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/nowhere")
+    monkeypatch.setenv("LOGNAME", "somebody")
+    assert str(this_user().home) != "/nowhere"
+    assert this_user().user != "somebody"
+
+
+def test_each_host_is_asked_once(fake: Path, tmp_path: Path) -> None:
+    script(fake, f'echo x >> {tmp_path}/asked\necho "hostname h"\necho "user u"\necho "port 7"')
+    config = SshConfig(Path("none"), find_ssh=lambda: str(fake))
+    first = config.host(Query("a"), Cancel())
+    assert (first.hostname, first.user, first.port) == ("h", "u", 7)
+    assert config.host(Query("a"), Cancel()) is first
+    config.host(Query("b"), Cancel())
+    assert (tmp_path / "asked").read_text().count("x") == 4  # each with and without the files
+
+
+def test_what_it_is_asked(fake: Path, tmp_path: Path) -> None:
+    script(fake, f'echo "$@" >> {tmp_path}/asked; echo "hostname h"')
+    ask_ssh.ask(str(fake), Query("h", "ada", 7, direct=True), tmp_path / "f", Cancel())
+    assert (tmp_path / "asked").read_text().splitlines() == [
+        "-G -F none -- h",
+        f"-G -F {tmp_path}/f -l ada -p 7 -o ProxyCommand=none -- h",
+    ]
+
+
+def test_an_ssh_that_hangs_is_given_up(fake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ask_ssh, "LIMIT", 0.3)
+    script(fake, "sleep 1000")
+    with nothing_left(), pytest.raises(ProblemError) as caught:
+        ask_ssh.ask(str(fake), Query("h"), None, Cancel())
+    assert "did not say within 0.3 s" in caught.value.problem.title
+    assert caught.value.problem.remedy is Remedy.WAIT
+
+
+def test_what_a_command_leaves_running_is_not_waited_for(fake: Path) -> None:
+    script(fake, '(sleep 3 &)\necho "hostname h"')
+    said = ask_ssh.ask(str(fake), Query("h"), None, Cancel())
+    assert said.values["hostname"] == ("h",)
+
+
+def test_cancelling(fake: Path) -> None:
+    script(fake, "sleep 1000")
+    cancel = Cancel()
+    timer = threading.Timer(0.2, cancel.set)
+    timer.start()
+    with nothing_left(), pytest.raises(Cancelled):
+        ask_ssh.ask(str(fake), Query("h"), None, cancel)
+    timer.join()
+    with pytest.raises(Cancelled):
+        ask_ssh.ask(str(fake), Query("h"), None, cancel)
+
+
+@pytest.mark.parametrize(
+    ("text", "title"),
+    [
+        ('echo "Bad owner or permissions on /x" >&2; exit 255', "Bad owner or permissions on /x"),
+        ('echo "/x line 3: Bad thing." >&2; exit 255', "/x line 3: Bad thing"),
+        ('echo "/x: line 3: Bad configuration option: a" >&2; exit 1', "/x line 3: Bad config"),
+        ("exit 255", "ssh refuses it"),
+        ("kill -9 $$", "ssh refuses it"),
+    ],
+)
+def test_what_it_refuses_is_told(fake: Path, text: str, title: str) -> None:
+    script(fake, text)
+    with pytest.raises(SshConfigError) as caught:
+        ask_ssh.ask(str(fake), Query("h"), None, Cancel())
+    assert title in caught.value.problem.title
+    assert caught.value.problem.remedy is Remedy.FIX
+
+
+def test_an_ssh_that_cannot_be_started(tmp_path: Path) -> None:
+    with pytest.raises(ProblemError, match="cannot be started"):
+        ask_ssh.ask(str(tmp_path / "none"), Query("h"), None, Cancel())
+
+
+# --- the files of our own reader ------------------------------------------------------------------
+
+
+def test_a_file_that_others_may_write_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "config"
+    file.write_text("Port 1\n")
+    file.chmod(0o664)
+    assert DiskFiles().read(file, guarded=False) == "Port 1\n"
+    with pytest.raises(PermissionError):
+        DiskFiles().read(file, guarded=True)
+    file.chmod(0o600)
+    assert DiskFiles().read(file, guarded=True) == "Port 1\n"
+
+
+def test_odd_files(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        DiskFiles().read(tmp_path / "none", guarded=False)
+    with pytest.raises(IsADirectoryError):
+        DiskFiles().read(tmp_path, guarded=False)
+    os.mkfifo(tmp_path / "pipe")
+    assert DiskFiles().read(tmp_path / "pipe", guarded=False) == ""
+    (tmp_path / "latin").write_bytes(b"# \xe9\n")
+    assert DiskFiles().read(tmp_path / "latin", guarded=False) == "# \udce9\n"
+    (tmp_path / "big").write_bytes(b"#" * (MAX_BYTES + 1))
+    with pytest.raises(OSError, match="larger"):
+        DiskFiles().read(tmp_path / "big", guarded=False)
+    assert DiskFiles().glob(f"{tmp_path}/*i*") == [
+        tmp_path / "big",
+        tmp_path / "latin",
+        tmp_path / "pipe",
+    ]
+
+
+def test_the_named_file_must_be_there(tmp_path: Path) -> None:
+    config = SshConfig(tmp_path / "none", find_ssh=lambda: None)
+    with pytest.raises(SshConfigError, match="no such file"):
+        config.host(Query("h"), Cancel())
+
+
+def test_the_usual_files_of_a_user_who_has_none(tmp_path: Path) -> None:
+    assert usual_places(tmp_path).user == tmp_path / ".ssh" / "config"

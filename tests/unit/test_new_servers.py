@@ -1,0 +1,217 @@
+"""Entries reach the file whole or not at all, by the commands too."""
+
+from __future__ import annotations
+
+import os
+import pty
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from trayconnect import cli
+from trayconnect.cli_servers import choice
+from trayconnect.config.new_entry import NewEntry
+from trayconnect.config.yaml_file import load
+from trayconnect.errors import ProblemError
+from trayconnect.new_servers import add
+
+ENTRY = NewEntry({"name": "new", "host": "b"})
+TEXT = "servers:\n  - name: old  # mine\n    host: a\n"
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for variable in [name for name in os.environ if name.startswith(("XDG_", "TRAYCONNECT_"))]:
+        monkeypatch.delenv(variable)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("TRAYCONNECT_SSH_CONFIG", str(tmp_path / "ssh_config"))
+    monkeypatch.setenv("TRAYCONNECT_CONFIG", str(tmp_path / "servers.yaml"))
+    (tmp_path / "ssh_config").write_text(
+        "Host gpu\n  HostName gpu.example.org\n  User ada\n  ProxyJump gate\n  Port 2222\n"
+        "Host gate\n  LocalForward 8890 localhost:8890\nHost *.lab\n"
+    )
+    return tmp_path
+
+
+@pytest.fixture
+def file(home: Path) -> Path:
+    path = home / "servers.yaml"
+    path.write_text(TEXT)
+    return path
+
+
+def names(path: Path) -> list[str]:
+    return [server.name for server in load(path).servers]
+
+
+def test_it_is_written_behind_the_others(file: Path) -> None:
+    file.chmod(0o640)
+    add(file, [ENTRY])
+    assert file.read_text() == TEXT + "  - name: new\n    host: b\n"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o640
+    assert [one.name for one in file.parent.iterdir()] != []
+    assert not list(file.parent.glob(".servers*"))
+
+
+def test_a_link_stays_one(file: Path, home: Path) -> None:
+    link = home / "link.yaml"
+    link.symlink_to(file)
+    add(link, [ENTRY])
+    assert link.is_symlink()
+    assert names(file) == ["old", "new"]
+
+
+def test_a_new_file_is_the_sample_with_it(home: Path) -> None:
+    path = home / "new" / "servers.yaml"
+    add(path, [ENTRY])
+    assert names(path) == ["new"]
+    assert "# The servers of trayconnect" in path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "entry", "words"),
+    [
+        ("servers: null\n", ENTRY, "written as null"),
+        ("servers:\n  - nam: x\n", ENTRY, "a mistake to correct first"),
+        (TEXT, NewEntry({"name": "OLD", "host": "b"}), "upper and lower case"),
+        (TEXT, NewEntry({"name": "x", "host": "a b"}), "spaces"),
+        ("servers:\n  - {name: a, host: b}\n...\n", ENTRY, "its end is marked"),
+    ],
+)
+def test_what_cannot_be_added_is_shown_and_nothing_changes(
+    file: Path, text: str, entry: NewEntry, words: str
+) -> None:
+    file.write_text(text)
+    with pytest.raises(ProblemError) as caught:
+        add(file, [entry])
+    problem = caught.value.problem
+    assert words in problem.title
+    assert f"- name: {entry.name}" in problem.advice
+    assert file.read_text() == text
+
+
+def test_not_utf_8(file: Path) -> None:
+    file.write_bytes(b"# \xe9\n")
+    with pytest.raises(ProblemError, match="cannot be read"):
+        add(file, [ENTRY])
+    assert file.read_bytes() == b"# \xe9\n"
+
+
+# --- the commands ---------------------------------------------------------------------------------
+
+
+def test_add(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = "ssh -L 8888:localhost:8888 ada@gpu -J gate -A"
+    assert cli.run(["add", command]) == 0
+    out, err = capsys.readouterr()
+    assert out == f"Added “gpu” to {file}\n"
+    assert err == "Not kept: -A: the agent stays here\n"
+    server = load(file).servers[1]
+    assert (server.host, server.username, server.local_port) == ("gpu", "ada", 8888)
+    assert [hop.host for hop in server.jump_hosts] == ["gate"]
+    assert server.jupyter.port == 8888
+
+
+def test_add_takes_separate_words(file: Path) -> None:
+    assert cli.run(["add", "--name", "Box", "--", "ssh", "-p", "2222", "gpu"]) == 0
+    assert cli.run(["add", "ssh", "-p", "2222", "gpu", "--", "top"]) == 0
+    assert names(file) == ["old", "Box", "gpu"]
+
+
+def test_add_may_only_show(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["add", "--dry-run", "ssh gpu"]) == 0
+    assert capsys.readouterr().out == "- name: gpu\n  host: gpu\n"
+    assert file.read_text() == TEXT
+
+
+def test_add_refuses_what_is_not_ssh(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["add", "curl x"]) == cli.USAGE
+    assert "no command line of ssh" in capsys.readouterr().err
+    assert file.read_text() == TEXT
+
+
+def test_import_lists(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    add(file, [NewEntry({"name": "x", "host": "gate"})])
+    before = file.read_text()
+    assert cli.run(["import"]) == 0
+    gpu, gate = capsys.readouterr().out.splitlines()
+    assert gpu == "  1  gpu   ada@gpu.example.org:2222 through gate"
+    assert gate.startswith("  2  gate  ")
+    assert gate.endswith("@gate  (has an entry)")
+    assert file.read_text() == before
+
+
+def test_import_by_name(file: Path) -> None:
+    assert cli.run(["import", "gate"]) == 0
+    assert file.read_text() == TEXT + (
+        "  - name: gate\n    host: gate\n    jupyter: {port: 8890}\n"
+    )
+
+
+def test_import_all_takes_what_is_missing(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["import", "gpu"]) == 0
+    assert cli.run(["import", "--all"]) == 0
+    assert names(file) == ["old", "gpu", "gate"]
+    capsys.readouterr()
+    assert cli.run(["import", "--all"]) == 0
+    assert "already" in capsys.readouterr().out
+
+
+def test_import_of_an_unknown_host(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["import", "gpu1"]) == cli.MENDABLE
+    assert "Did you mean gpu?" in capsys.readouterr().err
+    assert file.read_text() == TEXT
+
+
+def test_import_without_hosts(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (home / "ssh_config").write_text("Host *\n")
+    assert cli.run(["import"]) == cli.MENDABLE
+    assert "names no host" in capsys.readouterr().err
+
+
+def test_import_asks_on_a_terminal(file: Path) -> None:
+    master, slave = pty.openpty()
+    program = (sys.executable, "-m", "trayconnect", "import")
+    with subprocess.Popen(program, stdin=slave, stdout=subprocess.PIPE, text=True) as process:
+        os.write(master, b"7\ngate 1-1\n")
+        out, _ = process.communicate(timeout=60)
+    os.close(master)
+    os.close(slave)
+    assert process.returncode == 0
+    assert out.count("Which?") == 2
+    assert names(file) == ["old", "gate", "gpu"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "hosts"),
+    [
+        ("", []),
+        ("1", ["a"]),
+        ("2-3 a", ["b", "3-c", "a"]),
+        ("3-c", ["3-c"]),
+        ("all", ["a", "b", "3-c"]),
+    ],
+)
+def test_choice(answer: str, hosts: list[str]) -> None:
+    assert choice(answer, ["a", "b", "3-c"]) == hosts
+
+
+@pytest.mark.parametrize("answer", ["0", "4", "3-1", "x", "1-", "-1"])
+def test_no_choice(answer: str) -> None:
+    with pytest.raises(ValueError, match=answer):
+        choice(answer, ["a", "b", "c"])
+
+
+def test_check_tells_what_is_not_honoured(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (file.parent / "ssh_config").write_text("Host a\n  ForwardAgent yes\n")
+    assert cli.run(["check"]) == 0
+    assert "old: a: ForwardAgent is not supported" in capsys.readouterr().out
+
+
+def test_check_tells_what_ssh_refuses(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (file.parent / "ssh_config").write_text("Host a\n  Prot 1\n")
+    assert cli.run(["check"]) == cli.MENDABLE
+    assert "ssh_config line 2" in capsys.readouterr().err

@@ -1,0 +1,207 @@
+"""The commands that write entries into the server file: add, import."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from trayconnect.errors import Problem, ProblemError
+
+# What a command needs is imported where it is needed.
+if TYPE_CHECKING:
+    from trayconnect.config.model import Config
+    from trayconnect.config.new_entry import NewEntry
+    from trayconnect.config.openssh.hosts import SshConfig
+    from trayconnect.config.openssh.interpret import HostConfig
+
+SSH_PORT = 22
+
+_dry_run = click.option("--dry-run", is_flag=True, help="Print what would be written, and stop.")
+
+
+@click.command(
+    "add",
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+)
+@click.option("--name", help="The name in the menu. Default: the host.")
+@_dry_run
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.pass_context
+def add_command(
+    context: click.Context, name: str | None, dry_run: bool, command: tuple[str, ...]
+) -> None:
+    """Make an entry from the ssh COMMAND that you have in your notes.
+
+    Give it as one word in quotes, or as it is:
+
+        trayconnect add "ssh -L 8888:localhost:8888 ada@gpu -J gate"
+    """
+    from trayconnect.config.new_entry import from_command
+    from trayconnect.config.places import config_file
+    from trayconnect.config.ssh_command import CommandError, parse_command
+    from trayconnect.new_servers import present
+
+    path = config_file(context.obj["config"])
+    try:
+        parsed = parse_command(command)
+    except CommandError as error:
+        raise click.UsageError(f"This is no command line of ssh: {error}") from error
+    _write(path, [from_command(parsed, present(path), name)], dry_run)
+
+
+@click.command("import")
+@click.option("--all", "everything", is_flag=True, help="Import every host.")
+@_dry_run
+@click.argument("names", nargs=-1, metavar="[HOST]...")
+@click.pass_context
+def import_command(
+    context: click.Context, everything: bool, dry_run: bool, names: tuple[str, ...]
+) -> None:
+    """Make entries from the hosts of ~/.ssh/config.
+
+    Without a HOST, list them, and on a terminal ask which. What ~/.ssh/config says of a host goes
+    on to hold: its entry only names it.
+    """
+    from trayconnect.config.new_entry import from_aliases
+    from trayconnect.config.openssh.aliases import aliases
+    from trayconnect.config.openssh.files import DiskFiles, usual_places
+    from trayconnect.config.openssh.hosts import SshConfig, this_user
+    from trayconnect.config.places import config_file, ssh_config_file
+    from trayconnect.new_servers import present
+
+    path = config_file(context.obj["config"])
+    named = ssh_config_file()
+    config, ssh_config = present(path), SshConfig(named)
+    known = aliases(DiskFiles(), usual_places(this_user().home, named))
+    if not known:
+        raise ProblemError(
+            Problem(
+                "Your SSH configuration names no host",
+                "It has no line such as 'Host gpu' in ~/.ssh/config. To make an entry from an ssh "
+                'command: trayconnect add "ssh ada@gpu.example.org"',
+            )
+        )
+    there = {server.host for server in config.servers}
+    if everything:
+        chosen = [host for host in known if host not in there]
+    elif names:
+        chosen = [_known(host, known) for host in names]
+    else:
+        _list(known, there, ssh_config)
+        chosen = _ask(known) if sys.stdin.isatty() else []
+    if chosen:
+        hosts = [(host, _look_up(ssh_config, host).forwards) for host in chosen]
+        _write(path, from_aliases(hosts, config), dry_run)
+    elif everything:
+        click.echo(f"Every host of your SSH configuration is in {path} already.")
+
+
+def check_ssh_config(config: Config) -> bool:
+    """Print what is wrong with the SSH configuration of any server, and what of it is not
+    honoured; whether all of them can be connected."""
+    from trayconnect.cancel import Cancel
+    from trayconnect.config.openssh.hosts import SshConfig
+    from trayconnect.config.openssh.way import way
+    from trayconnect.config.places import ssh_config_file
+
+    ssh_config = SshConfig(ssh_config_file())
+    good = True
+    for server in config.servers:
+        if server.is_direct:
+            continue
+        try:
+            hops = way(server, lambda query: ssh_config.host(query, Cancel()))
+        except ProblemError as error:
+            click.echo(f"{server.name}: {error.problem}", err=True)
+            good = False
+        else:
+            for hop in hops:
+                for words in hop.config.options.unsupported:
+                    click.echo(f"{server.name}: {hop.name}: {words}")
+    return good
+
+
+def _look_up(ssh_config: SshConfig, host: str) -> HostConfig:
+    from trayconnect.cancel import Cancel
+    from trayconnect.config.openssh.said import Query
+
+    return ssh_config.host(Query(host), Cancel())
+
+
+def _known(host: str, known: Sequence[str]) -> str:
+    if host in known:
+        return host
+    near = difflib.get_close_matches(host, known, n=3)
+    hint = f"Did you mean {', '.join(near)}?" if near else "trayconnect import lists those it names"
+    raise ProblemError(Problem(f"Your SSH configuration names no host {host}", hint))
+
+
+def _list(known: Sequence[str], there: Collection[str | None], ssh_config: SshConfig) -> None:
+    width = max(map(len, known))
+    for number, host in enumerate(known, 1):
+        try:
+            what = _description(_look_up(ssh_config, host))
+        except ProblemError as error:
+            what = error.problem.title
+        mark = "  (has an entry)" if host in there else ""
+        click.echo(f"{number:3}  {host:{width}}  {what}{mark}")
+
+
+def _description(host: HostConfig) -> str:
+    name = f"[{host.hostname}]" if ":" in host.hostname else host.hostname
+    text = f"{host.user}@{name}" + (f":{host.port}" if host.port != SSH_PORT else "")
+    if host.jumps:
+        text += f" through {', '.join(jump.host for jump in host.jumps)}"
+    elif host.options.proxy_command is not None:
+        text += " through a ProxyCommand"
+    return text
+
+
+def _ask(known: Sequence[str]) -> list[str]:
+    """Which of the numbered hosts the user wants."""
+    while True:
+        answer = click.prompt(
+            "Which? Numbers or names, or all; Enter for none", default="", show_default=False
+        )
+        try:
+            return choice(answer, known)
+        except ValueError as error:
+            click.echo(str(error), err=True)
+
+
+def choice(answer: str, known: Sequence[str]) -> list[str]:
+    """The hosts that an answer names: `1 3-5 gpu`, `all`. Raises ValueError."""
+    chosen: dict[str, None] = {}
+    for word in answer.replace(",", " ").split():
+        first, dash, last = word.partition("-")
+        if word in known:
+            chosen[word] = None
+        elif word == "all":
+            chosen.update(dict.fromkeys(known))
+        elif first.isdecimal() and (last.isdecimal() or not dash):
+            low, high = int(first[:6]), int((last or first)[:6])
+            if not 1 <= low <= high <= len(known):
+                raise ValueError(f"{word}: the numbers go from 1 to {len(known)}")
+            chosen.update(dict.fromkeys(known[low - 1 : high]))
+        else:
+            raise ValueError(f"{word}: neither a number nor a host of the list")
+    return list(chosen)
+
+
+def _write(path: Path, entries: Sequence[NewEntry], dry_run: bool) -> None:
+    from trayconnect.new_servers import add, as_text
+
+    if dry_run:
+        click.echo(as_text(entries))
+    else:
+        add(path, entries)
+    for entry in entries:
+        if not dry_run:
+            click.echo(f"Added “{entry.name}” to {path}")
+        for note in entry.notes:
+            click.echo(f"Not kept: {note}", err=True)

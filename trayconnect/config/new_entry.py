@@ -1,0 +1,209 @@
+"""The entry of a server file that a command line of ssh, or a Host alias, stands for."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+from trayconnect.config.model import Config
+from trayconnect.config.names import name_key
+from trayconnect.config.openssh.jumps import Jump
+from trayconnect.config.ssh_command import SshCommand
+from trayconnect.config.ssh_options import ForwardSpec, Place
+
+_JUPYTER_PORTS = range(8888, 8900)
+_LOWEST_LOCAL = 1024
+_LONGEST_NAME = 80
+_LOOPBACK = (None, "localhost", "127.0.0.1")
+_KNOWN_PORTS = {3000: "Grafana", 4040: "Spark", 5000: "MLflow", 6006: "TensorBoard",
+                8265: "Ray", 8787: "Dask", 9090: "Prometheus"}  # fmt: skip
+_FLAGS = {"local": "-L", "remote": "-R", "dynamic": "-D", "remote-dynamic": "-R"}
+
+
+@dataclass(frozen=True, slots=True)
+class NewEntry:
+    """An entry as data; `notes` are what could not be kept, each in a line for people."""
+
+    data: dict[str, object]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What the menu will show."""
+        return str(self.data["name"])
+
+
+def from_command(command: SshCommand, config: Config, name: str | None = None) -> NewEntry:
+    """The entry for a command line, in a file that says `config`."""
+    notes = list(command.notes)
+    data: dict[str, object] = {
+        "name": name or unique_name(command.host, _taken_names(config)),
+        "host": command.host,
+    }
+    if command.port is not None:
+        data["port"] = command.port
+    if command.user is not None:
+        data["username"] = command.user
+    if command.identity_files:
+        data["auth"] = {"identity_file": command.identity_files[0]}
+        notes += [f"-i {path}: an entry takes one key file" for path in command.identity_files[1:]]
+    if command.jumps is not None:
+        data["jump_hosts"] = [_jump_text(jump) for jump in command.jumps]
+    ports = _Ports(config, notes)
+    page = jupyter_of(command.forwards)
+    if page is not None:
+        data |= _jupyter(page, ports)
+    keepalive = {"interval": command.alive_interval, "count_max": command.alive_count_max}
+    wanted = {key: value for key, value in keepalive.items() if value}
+    if wanted:
+        data["keepalive"] = wanted
+    if command.connect_timeout:
+        data["connect_timeout"] = command.connect_timeout
+    others = [forward for forward in command.forwards if forward is not page]
+    if others:
+        data["forwards"] = _forwards(others, ports)
+    return NewEntry(data, tuple(notes))
+
+
+def from_aliases(
+    hosts: Iterable[tuple[str, Sequence[ForwardSpec]]], config: Config
+) -> list[NewEntry]:
+    """The entries for Host aliases and their forwards. They name the hosts and no more: what is
+    said of these in ssh_config(5) goes on to be read there."""
+    taken = _taken_names(config)
+    entries = []
+    for alias, forwards in hosts:
+        entry: dict[str, object] = {"name": unique_name(alias, taken), "host": alias}
+        page = jupyter_of(forwards)
+        if page is not None and page.target is not None and _looks_like_jupyter(page):
+            entry["jupyter"] = _page(page.target)
+        entries.append(NewEntry(entry))
+        taken.add(name_key(entries[-1].name))
+    return entries
+
+
+def jupyter_of(forwards: Iterable[ForwardSpec]) -> ForwardSpec | None:
+    """The forward that leads to Jupyter: by its port, or because there is no other."""
+    local = [
+        forward
+        for forward in forwards
+        if forward.kind == "local"
+        and forward.listen.path is None
+        and forward.target is not None
+        and forward.target.path is None
+    ]
+    likely = [forward for forward in local if _looks_like_jupyter(forward)]
+    if likely:
+        return likely[0]
+    return local[0] if len(local) == 1 else None
+
+
+def unique_name(wanted: str, taken: Collection[str]) -> str:
+    """That name, or one with a number behind it."""
+    wanted = wanted[:_LONGEST_NAME]
+    name, number = wanted, 1
+    while name_key(name) in taken:
+        number += 1
+        suffix = f" {number}"
+        name = wanted[: _LONGEST_NAME - len(suffix)] + suffix
+    return name
+
+
+def _taken_names(config: Config) -> set[str]:
+    return {name_key(server.name) for server in config.servers}
+
+
+def _looks_like_jupyter(forward: ForwardSpec) -> bool:
+    return forward.target is not None and forward.target.port in _JUPYTER_PORTS
+
+
+def _jump_text(jump: Jump) -> str:
+    host = f"[{jump.host}]" if ":" in jump.host else jump.host
+    user = f"{jump.user}@" if jump.user else ""
+    return f"{user}{host}:{jump.port}" if jump.port else f"{user}{host}"
+
+
+class _Ports:
+    """The local ports of a file: which are free, and what is told of the others."""
+
+    def __init__(self, config: Config, notes: list[str]) -> None:
+        self._notes = notes
+        self._owners: dict[int | None, str] = {}
+        for server in config.servers:
+            for port in (server.local_port, *(one.local_port for one in server.forwards)):
+                self._owners.setdefault(port, server.name)
+
+    def local(self, listen: Place) -> dict[str, object]:
+        """`local_port`, or nothing, so that one is derived."""
+        if listen.host not in _LOOPBACK and not _is_loopback(listen.host):
+            self._notes.append(
+                f"the address {listen.host or '*'} to listen on: only this machine gets in; "
+                "bind_address would let others in"
+            )
+        owner = self._owners.get(listen.port)
+        if owner is not None:
+            self._notes.append(f"the local port {listen.port}: “{owner}” has it; another is chosen")
+        elif listen.port < _LOWEST_LOCAL:
+            self._notes.append(f"the local port {listen.port}: only root may listen there")
+        else:
+            self._owners[listen.port] = "this entry"
+            return {"local_port": listen.port}
+        return {}
+
+
+def _is_loopback(host: str | None) -> bool:
+    try:
+        return ipaddress.ip_address(host or "").is_loopback
+    except ValueError:
+        return False
+
+
+def _jupyter(page: ForwardSpec, ports: _Ports) -> dict[str, object]:
+    assert page.target is not None
+    return {"jupyter": _page(page.target), **ports.local(page.listen)}
+
+
+def _page(target: Place) -> dict[str, object]:
+    if target.host in _LOOPBACK:
+        return {"port": target.port}
+    return {"host": target.host, "port": target.port}
+
+
+def _forwards(forwards: Sequence[ForwardSpec], ports: _Ports) -> list[object]:
+    names: set[str] = set()
+    entries: list[object] = []
+    for forward in forwards:
+        target = forward.target
+        if forward.kind != "local" or forward.listen.path or not target or target.path:
+            entries.append(_in_words(forward))
+            continue
+        wanted = _KNOWN_PORTS.get(target.port, f"Port {target.port}")
+        name = unique_name(wanted, names)
+        names.add(name_key(name))
+        entries.append(
+            {
+                "name": name,
+                **ports.local(forward.listen),
+                **({} if target.host in _LOOPBACK else {"host": target.host}),
+                "port": target.port,
+            }
+        )
+    return entries
+
+
+def _in_words(forward: ForwardSpec) -> str:
+    """As OpenSSH's command line says it."""
+    ends = [_end(forward.listen)]
+    if forward.target is not None:
+        ends.append(_end(forward.target))
+    return f"{_FLAGS[forward.kind]} {':'.join(ends)}"
+
+
+def _end(place: Place) -> str:
+    if place.path is not None:
+        return place.path
+    if place.host is None:
+        return str(place.port)
+    host = f"[{place.host}]" if ":" in place.host else place.host
+    return f"{host}:{place.port}"

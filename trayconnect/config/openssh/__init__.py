@@ -1,0 +1,1 @@
+"""What OpenSSH would do for a host: `ssh -G` where it is installed, else our own reader."""

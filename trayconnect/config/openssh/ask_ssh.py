@@ -1,0 +1,165 @@
+"""`ssh -G`: OpenSSH itself says what it would do for a host."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO
+
+from trayconnect.cancel import Cancel
+from trayconnect.config.openssh.forwards import parse_printed
+from trayconnect.config.openssh.said import Query, Said, broken
+from trayconnect.config.ssh_options import ForwardKind, ForwardSpec
+from trayconnect.errors import Problem, ProblemError, Remedy
+from trayconnect.processes import clean_environment, end_group, no_console
+
+LIMIT = 15.0
+"""Seconds: a `Match exec` of the user's may ask the network."""
+_MAX_BYTES = 1 << 20
+
+# In the configuration that it prints, these have their tokens expanded.
+_EXPANDED = frozenset(("hostname", "identityagent", "userknownhostsfile", "localforward"))
+_ALGORITHMS = ("ciphers", "macs", "kexalgorithms", "hostkeyalgorithms", "pubkeyacceptedalgorithms")
+_FILES = ("userknownhostsfile", "globalknownhostsfile")
+_FORWARDS: Mapping[str, ForwardKind] = {
+    "localforward": "local",
+    "remoteforward": "remote",
+    "dynamicforward": "dynamic",
+}
+_ALWAYS = ("hostname", "user", "port")
+# Paths of a list are printed with nothing but spaces between them.
+_NEXT_PATH = re.compile(r" (?=[/~]|[A-Za-z]:[\\/]|__PROGRAMDATA__)")
+_PLACE = re.compile(r"(?P<file>.+?):? line (?P<line>[0-9]+): (?P<message>.*)")
+_NOISE = ("Pseudo-terminal will not be allocated",)
+
+
+def ask(ssh: str, query: Query, named: Path | None, cancel: Cancel) -> Said:
+    """What `ssh` would do for a host. `named` is the file after `-F`.
+
+    Raises `SshConfigError`, `ProblemError` when it does not answer, and `Cancelled`."""
+    usual = _settings(_run(ssh, Query(query.host), "none", cancel))
+    found = _settings(_run(ssh, query, None if named is None else str(named), cancel))
+    return parse(found, usual)
+
+
+def parse(found: Mapping[str, tuple[str, ...]], usual: Mapping[str, tuple[str, ...]]) -> Said:
+    """What was said, given what is printed when nothing is."""
+    said = {
+        keyword: values
+        for keyword, values in found.items()
+        if keyword in _ALWAYS or values != usual.get(keyword)
+    }
+    for keyword in usual.keys() - found.keys():
+        if keyword in _FILES:  # some versions print nothing for `none`
+            said[keyword] = ("none",)
+    for keyword in _FILES:
+        if keyword in said:
+            said[keyword] = tuple(_NEXT_PATH.split(said[keyword][0]))
+    return Said(
+        values=said,
+        forwards=tuple(dict.fromkeys(_forwards(found))),
+        expanded=_EXPANDED,
+        algorithms={
+            keyword: tuple(said[keyword][0].split(","))
+            for keyword in _ALGORITHMS
+            if keyword in said
+        },
+    )
+
+
+def _forwards(found: Mapping[str, tuple[str, ...]]) -> list[ForwardSpec]:
+    forwards = [
+        forward
+        for keyword, kind in _FORWARDS.items()
+        for value in found.get(keyword, ())
+        if (forward := _forward(kind, value)) is not None
+    ]
+    # One that leads to a socket is printed a second time, as if it were dynamic.
+    to_sockets = {one.listen for one in forwards if one.target and one.target.path is not None}
+    return [one for one in forwards if one.kind != "dynamic" or one.listen not in to_sockets]
+
+
+def _forward(kind: ForwardKind, value: str) -> ForwardSpec | None:
+    try:
+        return parse_printed(kind, value)
+    except ValueError:
+        return None  # an entry printed amiss
+
+
+def _settings(text: str) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for line in text.splitlines():
+        keyword, _, value = line.partition(" ")
+        key = keyword.lower()
+        found[key] = (*found.get(key, ()), value)
+    return found
+
+
+def _run(ssh: str, query: Query, named: str | None, cancel: Cancel) -> str:
+    command = [ssh, "-G"]
+    if named is not None:
+        command += ["-F", named]
+    if query.user:
+        command += ["-l", query.user]
+    if query.port:
+        command += ["-p", str(query.port)]
+    if query.direct:
+        command += ["-o", "ProxyCommand=none"]
+    # Files rather than pipes: what a Match exec leaves running could hold a pipe open for ever.
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+        status = _finish([*command, "--", query.host], output, errors, cancel)
+        printed, complaints = _text(output), _text(errors)
+    if status != 0:
+        raise _refused(complaints, query.host)
+    return printed
+
+
+def _finish(command: list[str], output: IO[bytes], errors: IO[bytes], cancel: Cancel) -> int:
+    cancel.check()
+    try:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=errors,
+            env=clean_environment(),
+            start_new_session=True,  # so that it ends with all that it started
+            creationflags=no_console(),
+        )
+    except OSError as error:
+        advice = "Check OpenSSH's installation: trayconnect asks it what your ~/.ssh/config says."
+        title = f"The program {command[0]} cannot be started"
+        raise ProblemError(Problem(title, advice, Remedy.FIX, str(error))) from error
+    try:
+        with cancel.releasing(lambda: end_group(process, at_once=True)):
+            return process.wait(LIMIT)
+    except subprocess.TimeoutExpired as error:
+        title = f"ssh did not say within {LIMIT:g} s what your SSH configuration means"
+        advice = "A command after 'Match exec' may hang; try 'ssh -G' in a terminal."
+        raise ProblemError(Problem(title, advice, Remedy.WAIT, " ".join(command))) from error
+    finally:
+        if process.returncode is None:
+            end_group(process, at_once=True)
+            process.wait()
+
+
+def _text(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read(_MAX_BYTES).decode("utf-8", "surrogateescape")
+
+
+def _refused(complaints: str, host: str) -> ProblemError:
+    lines = [
+        line for line in complaints.splitlines() if line.strip() and not line.startswith(_NOISE)
+    ]
+    detail = "\n".join(lines)
+    for line in lines:
+        match = _PLACE.fullmatch(line)
+        if match is not None:
+            return broken(
+                f"{match['file']} line {match['line']}", match["message"].rstrip(" ."), detail
+            )
+    return broken(f"ssh_config of {host}", lines[0] if lines else "ssh refuses it", detail)

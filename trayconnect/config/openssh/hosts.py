@@ -1,0 +1,92 @@
+"""The user's configuration of SSH, asked host by host."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from trayconnect.cancel import Cancel
+from trayconnect.config.openssh import ask_ssh, reader
+from trayconnect.config.openssh.files import DiskFiles, Files, usual_places
+from trayconnect.config.openssh.interpret import HostConfig, interpret
+from trayconnect.config.openssh.said import Query
+
+
+@dataclass(frozen=True, slots=True)
+class Here:
+    """This machine's user, as OpenSSH knows him: by the system's list of users, not by HOME."""
+
+    home: Path
+    user: str
+    environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
+
+
+def _find_ssh() -> str | None:
+    return shutil.which("ssh")
+
+
+class SshConfig:
+    """What is said of each host, `ssh` itself being asked where it is installed.
+
+    Answers are kept: make one for each attempt. `named` is what follows `ssh -F`; None: the usual
+    files."""
+
+    def __init__(
+        self,
+        named: Path | None = None,
+        *,
+        find_ssh: Callable[[], str | None] = _find_ssh,
+        files: Files | None = None,
+        here: Here | None = None,
+    ) -> None:
+        self._named = named
+        self._find_ssh = find_ssh
+        self._files = files or DiskFiles()
+        self._here = here or this_user()
+        self._known: dict[Query, HostConfig] = {}
+
+    def host(self, query: Query, cancel: Cancel) -> HostConfig:
+        """Raises `SshConfigError`, `ProblemError` when `ssh` does not answer, and `Cancelled`."""
+        found = self._known.get(query)
+        if found is None:
+            found = self._known[query] = self._look_up(query, cancel)
+        return found
+
+    def _look_up(self, query: Query, cancel: Cancel) -> HostConfig:
+        here = self._here
+        ssh = self._find_ssh()
+        if ssh is not None:
+            said = ask_ssh.ask(ssh, query, self._named, cancel)
+        else:
+            said = reader.read(
+                query,
+                self._files,
+                usual_places(here.home, self._named),
+                local_user=here.user,
+                environment=here.environment,
+            )
+        return interpret(
+            said, query, home=here.home, local_user=here.user, environment=here.environment
+        )
+
+
+if sys.platform == "win32":
+
+    def this_user() -> Here:
+        """Whoever runs this program."""
+        return Here(Path.home(), getpass.getuser())
+else:
+    import pwd
+
+    def this_user() -> Here:
+        """Whoever runs this program."""
+        try:
+            entry = pwd.getpwuid(os.getuid())
+        except KeyError:
+            return Here(Path.home(), getpass.getuser())
+        return Here(Path(entry.pw_dir), entry.pw_name)

@@ -1,0 +1,178 @@
+"""From what a configuration says of a host to what is done."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+from trayconnect.config.openssh import expand, jumps, scalars
+from trayconnect.config.openssh.expand import Tokens
+from trayconnect.config.openssh.jumps import Jump
+from trayconnect.config.openssh.keywords import HARMLESS, NOT_HONOURED
+from trayconnect.config.openssh.said import Query, Said, broken
+from trayconnect.config.ssh_options import AddressFamily, ForwardSpec, Place, SshOptions
+
+DEFAULT_PORT = 22
+_NONE = "none"
+_USUAL_COUNT_MAX, _USUAL_PROMPTS = 3, 3
+
+
+@dataclass(frozen=True, slots=True)
+class HostConfig:
+    """One host, as `ssh` would take it. `jumps` are of ProxyJump, the nearest first."""
+
+    hostname: str
+    port: int
+    user: str
+    jumps: tuple[Jump, ...] = ()
+    options: SshOptions = field(default_factory=SshOptions)
+    forwards: tuple[ForwardSpec, ...] = ()
+
+
+def interpret(
+    said: Said, query: Query, *, home: Path, local_user: str, environment: Mapping[str, str]
+) -> HostConfig:
+    """What is done for a host. Raises `SshConfigError`."""
+    try:
+        return _interpret(said, query, home, local_user, environment)
+    except ValueError as error:
+        raise broken(f"ssh_config of {query.host}", str(error)) from error
+
+
+def _interpret(
+    said: Said, query: Query, home: Path, local_user: str, environment: Mapping[str, str]
+) -> HostConfig:
+    name = said.first("hostname")
+    if name is not None and "hostname" not in said.expanded:
+        name = expand.hostname(name, query.host)
+    hostname = _folded(name or query.host)
+    alias = said.first("hostkeyalias")
+    jump = said.first("proxyjump") or _NONE
+    hops = jumps.parse(jump)
+    tokens = Tokens(
+        original=query.host,
+        hostname=hostname,
+        port=scalars.port_number(said.first("port") or str(DEFAULT_PORT)),
+        user=said.first("user") or local_user,
+        local_user=local_user,
+        home=home,
+        local_host=socket.gethostname(),
+        alias=alias.lower() if alias else query.host,
+        jump=hops[-1].host if hops else "",
+        environment=environment,
+    )
+    return HostConfig(
+        hostname=hostname,
+        port=tokens.port,
+        user=tokens.user,
+        jumps=jumps.parse(tokens.command(jump)),
+        options=_options(said, tokens, alias.lower() if alias else None),
+        forwards=_forwards(said, tokens),
+    )
+
+
+def _options(said: Said, tokens: Tokens, alias: str | None) -> SshOptions:
+    family = (said.first("addressfamily") or "any").lower()
+    strictness = said.first("stricthostkeychecking") or "ask"
+    command = said.first("proxycommand")
+    identities = said.values.get("identityfile", ())
+    return SshOptions(
+        address_family=cast(AddressFamily, family),
+        bind_address=said.first("bindaddress"),
+        connect_timeout=scalars.seconds(said.first("connecttimeout") or _NONE) or None,
+        proxy_command=None
+        if command is None or command.lower() == _NONE
+        else tokens.command(command),
+        server_alive_interval=scalars.seconds(said.first("serveraliveinterval") or _NONE) or None,
+        server_alive_count_max=_number(said, "serveralivecountmax", _USUAL_COUNT_MAX),
+        identity_files=_paths(said, "identityfile", tokens),
+        no_identity_files=bool(identities) and all(one.lower() == _NONE for one in identities),
+        certificate_files=_paths(said, "certificatefile", tokens),
+        identities_only=scalars.flag(said.first("identitiesonly") or "no"),
+        identity_agent=_agent(said, tokens),
+        number_of_password_prompts=_number(said, "numberofpasswordprompts", _USUAL_PROMPTS),
+        pubkey_accepted_algorithms=said.algorithms.get("pubkeyacceptedalgorithms", ()),
+        host_key_alias=alias,
+        user_known_hosts_files=_known_hosts(said, "userknownhostsfile", tokens),
+        global_known_hosts_files=_known_hosts(said, "globalknownhostsfile", None),
+        strict_host_key_checking=scalars.strictness(strictness),
+        host_key_algorithms=said.algorithms.get("hostkeyalgorithms", ()),
+        kex_algorithms=said.algorithms.get("kexalgorithms", ()),
+        ciphers=said.algorithms.get("ciphers", ()),
+        macs=said.algorithms.get("macs", ()),
+        unsupported=(*said.notes, *_unsupported(said)),
+    )
+
+
+def _folded(name: str) -> str:
+    """As OpenSSH folds a host's name; the zone of an address is left alone."""
+    return name if "%" in name else name.lower()
+
+
+def _number(said: Said, keyword: str, usual: int) -> int | None:
+    value = scalars.whole_number(said.first(keyword) or str(usual))
+    return None if value == usual else value
+
+
+def _path(said: Said, keyword: str, text: str, tokens: Tokens) -> str:
+    return text if keyword in said.expanded else tokens.path(text)
+
+
+def _paths(said: Said, keyword: str, tokens: Tokens) -> tuple[Path, ...]:
+    return tuple(
+        Path(_path(said, keyword, text, tokens))
+        for text in said.values.get(keyword, ())
+        if text.lower() != _NONE
+    )
+
+
+def _known_hosts(said: Said, keyword: str, tokens: Tokens | None) -> tuple[Path, ...] | None:
+    texts = said.values.get(keyword)
+    if texts is None:
+        return None
+    if tokens is None:
+        return tuple(Path(text) for text in texts if text.lower() != _NONE)
+    return _paths(said, keyword, tokens)
+
+
+def _agent(said: Said, tokens: Tokens) -> str | None:
+    text = said.first("identityagent")
+    if text is None or text == "SSH_AUTH_SOCK":
+        return None
+    if text.lower() == _NONE:
+        return _NONE
+    if text.startswith("$") and not text.startswith("${"):
+        # No such variable: OpenSSH then has no agent.
+        return tokens.environment.get(text[1:]) or _NONE
+    return _path(said, "identityagent", text, tokens)
+
+
+def _forwards(said: Said, tokens: Tokens) -> tuple[ForwardSpec, ...]:
+    if scalars.flag(said.first("clearallforwardings") or "no"):
+        return ()
+    if "localforward" in said.expanded:
+        return said.forwards
+    return tuple(
+        ForwardSpec(
+            forward.kind,
+            _expanded(forward.listen, tokens),
+            None if forward.target is None else _expanded(forward.target, tokens),
+        )
+        for forward in said.forwards
+    )
+
+
+def _expanded(place: Place, tokens: Tokens) -> Place:
+    return place if place.path is None else Place(path=tokens.percent(place.path))
+
+
+def _unsupported(said: Said) -> list[str]:
+    return [
+        f"{name} is not supported: {instead}"
+        for keyword, (name, instead) in NOT_HONOURED.items()
+        if (value := said.first(keyword)) is not None
+        and value.lower() not in HARMLESS.get(keyword, ())
+    ]

@@ -1,0 +1,124 @@
+"""The keywords of ssh_config(5): what each takes, and what is said of those not honoured here."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+
+
+class Takes(enum.Enum):
+    """How the rest of a keyword's line is read."""
+
+    WORD = enum.auto()
+    WORDS = enum.auto()
+    LIST = enum.auto()
+    """One word, and a line more adds one more."""
+    COMMAND = enum.auto()
+    """All that follows, as it is."""
+    FLAG = enum.auto()
+    NUMBER = enum.auto()
+    TIME = enum.auto()
+    PORT = enum.auto()
+    FAMILY = enum.auto()
+    STRICTNESS = enum.auto()
+    ALGORITHMS = enum.auto()
+    JUMPS = enum.auto()
+    FORWARD = enum.auto()
+    ANYTHING = enum.auto()
+    """Not interpreted here."""
+
+
+_BY_KIND: Mapping[Takes, str] = {
+    Takes.WORD: "hostname user hostkeyalias bindaddress bindinterface identityagent ignoreunknown "
+    "preferredauthentications kbdinteractivedevices pkcs11provider securitykeyprovider "
+    "revokedhostkeys controlpath xauthlocation tag",
+    Takes.WORDS: "userknownhostsfile globalknownhostsfile",
+    Takes.LIST: "identityfile certificatefile",
+    Takes.COMMAND: "proxycommand knownhostscommand localcommand remotecommand",
+    Takes.FLAG: "identitiesonly batchmode passwordauthentication kbdinteractiveauthentication "
+    "hostbasedauthentication gssapiauthentication gssapidelegatecredentials checkhostip "
+    "tcpkeepalive nohostauthenticationforlocalhost clearallforwardings exitonforwardfailure "
+    "gatewayports forwardx11 forwardx11trusted enablesshkeysign hashknownhosts "
+    "permitlocalcommand visualhostkey stdinnull forkafterauthentication proxyusefdpass "
+    "canonicalizefallbacklocal streamlocalbindunlink enableescapecommandline",
+    Takes.NUMBER: "numberofpasswordprompts serveralivecountmax connectionattempts "
+    "canonicalizemaxdots requiredrsasize",
+    Takes.TIME: "connecttimeout serveraliveinterval forwardx11timeout",
+    Takes.PORT: "port",
+    Takes.FAMILY: "addressfamily",
+    Takes.STRICTNESS: "stricthostkeychecking",
+    Takes.ALGORITHMS: "ciphers macs kexalgorithms hostkeyalgorithms pubkeyacceptedalgorithms "
+    "casignaturealgorithms hostbasedacceptedalgorithms",
+    Takes.JUMPS: "proxyjump",
+    Takes.FORWARD: "localforward remoteforward dynamicforward",
+    # The second part is of OpenSSH as Debian, Fedora and macOS build it; the third is outdated.
+    Takes.ANYTHING: "addkeystoagent canonicaldomains canonicalizehostname "
+    "canonicalizepermittedcnames channeltimeout compression controlmaster controlpersist "
+    "escapechar fingerprinthash forwardagent ipqos loglevel logverbose obscurekeystroketiming "
+    "permitremoteopen pubkeyauthentication refuseconnection rekeylimit requesttty sendenv "
+    "sessiontype setenv streamlocalbindmask syslogfacility tunnel tunneldevice updatehostkeys "
+    "verifyhostkeydns versionaddendum warnweakcrypto "
+    "gssapiclientidentity gssapikexalgorithms gssapikeyexchange gssapirenewalforcesrekey "
+    "gssapiserveridentity gssapitrustdns usekeychain debianbanner "
+    "protocol cipher fallbacktorsh globalknownhostsfile2 rhostsauthentication "
+    "userknownhostsfile2 useroaming usersh useprivilegedport afstokenpassing "
+    "kerberosauthentication kerberostgtpassing rsaauthentication rhostsrsaauthentication "
+    "compressionlevel",
+}
+
+KEYWORDS: Mapping[str, Takes] = {
+    keyword: takes for takes, keywords in _BY_KIND.items() for keyword in keywords.split()
+}
+
+ALIASES: Mapping[str, str] = {
+    "challengeresponseauthentication": "kbdinteractiveauthentication",
+    "skeyauthentication": "kbdinteractiveauthentication",
+    "tisauthentication": "kbdinteractiveauthentication",
+    "dsaauthentication": "pubkeyauthentication",
+    "identityfile2": "identityfile",
+    "smartcarddevice": "pkcs11provider",
+    "keepalive": "tcpkeepalive",
+    "hostbasedkeytypes": "hostbasedacceptedalgorithms",
+    "pubkeyacceptedkeytypes": "pubkeyacceptedalgorithms",
+}
+
+NOT_HONOURED: Mapping[str, tuple[str, str]] = {
+    "bindinterface": ("BindInterface", "use BindAddress"),
+    "forwardagent": ("ForwardAgent", "the agent stays here"),
+    "forwardx11": ("ForwardX11", "a tunnel shows no windows"),
+    "hostbasedauthentication": ("HostbasedAuthentication", "this way to log in is not known here"),
+    "kbdinteractiveauthentication": ("KbdInteractiveAuthentication", "the server's ways are used"),
+    "knownhostscommand": ("KnownHostsCommand", "the files of known hosts decide"),
+    "passwordauthentication": ("PasswordAuthentication", "the server's ways are used"),
+    "permitlocalcommand": ("PermitLocalCommand", "no command is run on this machine"),
+    "pkcs11provider": ("PKCS11Provider", "load the token's keys into the SSH agent"),
+    "preferredauthentications": ("PreferredAuthentications", "keys come first, then passwords"),
+    "pubkeyauthentication": ("PubkeyAuthentication", "the server's ways are used"),
+    "remotecommand": ("RemoteCommand", "a tunnel runs none"),
+    "requiredrsasize": ("RequiredRSASize", "RSA keys of any size are taken"),
+    "revokedhostkeys": ("RevokedHostKeys", "mark them @revoked in a file of known hosts"),
+    "setenv": ("SetEnv", "no variable is sent"),
+    "tunnel": ("Tunnel", "no network interface is made"),
+    "verifyhostkeydns": ("VerifyHostKeyDNS", "the files of known hosts decide"),
+}
+"""The keywords whose absence a user would notice, as they are written, and what holds instead.
+
+Left out: what only concerns a terminal, or what changes nothing that one would miss."""
+
+HARMLESS: Mapping[str, frozenset[str]] = {
+    "forwardagent": frozenset(("no", "false")),
+    "forwardx11": frozenset(("no", "false")),
+    "hostbasedauthentication": frozenset(("no", "false")),
+    "kbdinteractiveauthentication": frozenset(("yes", "true")),
+    "knownhostscommand": frozenset(("none",)),
+    "passwordauthentication": frozenset(("yes", "true")),
+    "permitlocalcommand": frozenset(("no", "false")),
+    "pkcs11provider": frozenset(("none",)),
+    "pubkeyauthentication": frozenset(("yes", "true")),
+    "remotecommand": frozenset(("none",)),
+    "requiredrsasize": frozenset(("1024",)),
+    "revokedhostkeys": frozenset(("none",)),
+    "tunnel": frozenset(("no", "false")),
+    "verifyhostkeydns": frozenset(("no", "false")),
+}
+"""Values of those that change nothing."""
