@@ -24,8 +24,12 @@ def as_text(entries: Sequence[NewEntry]) -> str:
 
 
 def present(path: Path) -> Config:
-    """What the file says now; nothing where there is none. Raises `ConfigError`."""
-    return load(path) if path.exists() else Config()
+    """What the file says now; nothing where there is none, or none that can be used: `add` tells
+    of that."""
+    try:
+        return load(path)
+    except ConfigError:
+        return Config()
 
 
 def add(path: Path, entries: Sequence[NewEntry]) -> None:

@@ -34,13 +34,9 @@ def ssh() -> str:
 @functools.cache
 def algorithms() -> dict[str, Known]:
     """What this machine's `ssh` knows."""
-    printed = subprocess.run(
-        [ssh(), "-G", "-F", "none", "host"], capture_output=True, text=True, check=True
-    ).stdout
-    usual = dict(line.partition(" ")[::2] for line in printed.splitlines())
     return {
         keyword: Known(
-            tuple(usual[keyword].split(",")),
+            tuple(_usual()[keyword][0].split(",")),
             tuple(
                 subprocess.run(
                     [ssh(), "-Q", _OF_KIND[keyword]], capture_output=True, text=True, check=True
@@ -53,7 +49,12 @@ def algorithms() -> dict[str, Known]:
 
 def by_ssh(query: Query, file: Path) -> HostConfig:
     """What `ssh -G` says. Raises `SshConfigError`."""
-    return _interpret(ask_ssh.ask(ssh(), query, file, Cancel()), query)
+    return _interpret(ask_ssh.ask(ssh(), query, file, _usual(), Cancel()), query)
+
+
+@functools.cache
+def _usual() -> ask_ssh.Settings:
+    return ask_ssh.usual(ssh(), Cancel())
 
 
 def by_reader(query: Query, file: Path) -> HostConfig:

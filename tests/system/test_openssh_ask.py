@@ -44,14 +44,15 @@ def test_each_host_is_asked_once(fake: Path, tmp_path: Path) -> None:
     assert (first.hostname, first.user, first.port) == ("h", "u", 7)
     assert config.host(Query("a"), Cancel()) is first
     config.host(Query("b"), Cancel())
-    assert (tmp_path / "asked").read_text().count("x") == 4  # each with and without the files
+    assert (tmp_path / "asked").read_text().count("x") == 3  # and once without the files
 
 
 def test_what_it_is_asked(fake: Path, tmp_path: Path) -> None:
     script(fake, f'echo "$@" >> {tmp_path}/asked; echo "hostname h"')
-    ask_ssh.ask(str(fake), Query("h", "ada", 7, direct=True), tmp_path / "f", Cancel())
+    ask_ssh.usual(str(fake), Cancel())
+    ask_ssh.ask(str(fake), Query("h", "ada", 7, direct=True), tmp_path / "f", {}, Cancel())
     assert (tmp_path / "asked").read_text().splitlines() == [
-        "-G -F none -- h",
+        "-G -F none -- host",
         f"-G -F {tmp_path}/f -l ada -p 7 -o ProxyCommand=none -- h",
     ]
 
@@ -60,14 +61,14 @@ def test_an_ssh_that_hangs_is_given_up(fake: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(ask_ssh, "LIMIT", 0.3)
     script(fake, "sleep 1000")
     with nothing_left(), pytest.raises(ProblemError) as caught:
-        ask_ssh.ask(str(fake), Query("h"), None, Cancel())
+        ask_ssh.ask(str(fake), Query("h"), None, {}, Cancel())
     assert "did not say within 0.3 s" in caught.value.problem.title
     assert caught.value.problem.remedy is Remedy.WAIT
 
 
 def test_what_a_command_leaves_running_is_not_waited_for(fake: Path) -> None:
     script(fake, '(sleep 3 &)\necho "hostname h"')
-    said = ask_ssh.ask(str(fake), Query("h"), None, Cancel())
+    said = ask_ssh.ask(str(fake), Query("h"), None, {}, Cancel())
     assert said.values["hostname"] == ("h",)
 
 
@@ -77,10 +78,10 @@ def test_cancelling(fake: Path) -> None:
     timer = threading.Timer(0.2, cancel.set)
     timer.start()
     with nothing_left(), pytest.raises(Cancelled):
-        ask_ssh.ask(str(fake), Query("h"), None, cancel)
+        ask_ssh.ask(str(fake), Query("h"), None, {}, cancel)
     timer.join()
     with pytest.raises(Cancelled):
-        ask_ssh.ask(str(fake), Query("h"), None, cancel)
+        ask_ssh.ask(str(fake), Query("h"), None, {}, cancel)
 
 
 @pytest.mark.parametrize(
@@ -96,14 +97,14 @@ def test_cancelling(fake: Path) -> None:
 def test_what_it_refuses_is_told(fake: Path, text: str, title: str) -> None:
     script(fake, text)
     with pytest.raises(SshConfigError) as caught:
-        ask_ssh.ask(str(fake), Query("h"), None, Cancel())
+        ask_ssh.ask(str(fake), Query("h"), None, {}, Cancel())
     assert title in caught.value.problem.title
     assert caught.value.problem.remedy is Remedy.FIX
 
 
 def test_an_ssh_that_cannot_be_started(tmp_path: Path) -> None:
     with pytest.raises(ProblemError, match="cannot be started"):
-        ask_ssh.ask(str(tmp_path / "none"), Query("h"), None, Cancel())
+        ask_ssh.ask(str(tmp_path / "none"), Query("h"), None, {}, Cancel())
 
 
 # --- the files of our own reader ------------------------------------------------------------------

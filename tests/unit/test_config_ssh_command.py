@@ -51,9 +51,8 @@ def made(command: str, file: str = "", name: str | None = None) -> tuple[dict[st
         ("ssh -L 2000:a:2001 -L 2002:b:2001 gpu",
          {"forwards": [{"name": "Port 2001", "local_port": 2000, "host": "a", "port": 2001},
                        {"name": "Port 2001 2", "local_port": 2002, "host": "b", "port": 2001}]}),
-        ("ssh -D 1080 -R 9000:localhost:22 -R *:7:[::1]:8 -L /tmp/s:/run/x -R 99 gpu",
-         {"forwards": ["-D 1080", "-R 9000:localhost:22", "-R *:7:[::1]:8", "-L /tmp/s:/run/x",
-                       "-R 99"]}),
+        ("ssh -D 1080 -R 9000:localhost:22 -R *:7:[::1]:8 -L /tmp/s:/run/x gpu",
+         {"forwards": ["-D 1080", "-R 9000:localhost:22", "-R *:7:[::1]:8", "-L /tmp/s:/run/x"]}),
         ("ssh -o User=ada -oPort=7 -o 'IdentityFile ~/k' -o ProxyJump=g -o ConnectTimeout=1m gpu",
          {"port": 7, "username": "ada", "auth": {"identity_file": "~/k"}, "jump_hosts": ["g"],
           "connect_timeout": 60}),
@@ -81,7 +80,9 @@ def test_what_is_kept(command: str, data: dict[str, Any]) -> None:
         ("ssh -X gpu", "no windows"),
         ("ssh -L 0.0.0.0:8888:localhost:8888 gpu", "only this machine gets in"),
         ("ssh -L *:8888:localhost:8888 gpu", "only this machine gets in"),
-        ("ssh -L 80:localhost:8888 gpu", "only root"),
+        ("ssh -L 80:localhost:8888 gpu", "only root may listen there; another is chosen"),
+        ("ssh -R 99 gpu", "no SOCKS proxy"),
+        ("ssh -D 99 gpu", "-D 99 is left out"),
     ],
 )
 def test_what_is_not_kept_is_said(command: str, words: str) -> None:

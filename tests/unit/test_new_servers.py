@@ -121,6 +121,17 @@ def test_add_takes_separate_words(file: Path) -> None:
     assert names(file) == ["old", "Box", "gpu"]
 
 
+def test_add_to_a_broken_file_shows_what_to_add(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.write_text("servers:\n  - nam: x\n")
+    assert cli.run(["add", "ssh gpu"]) == cli.MENDABLE
+    err = capsys.readouterr().err
+    assert f"{file}:2:5" in err
+    assert "- name: gpu\n    host: gpu\n" in err
+    assert file.read_text() == "servers:\n  - nam: x\n"
+
+
 def test_add_may_only_show(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["add", "--dry-run", "ssh gpu"]) == 0
     assert capsys.readouterr().out == "- name: gpu\n  host: gpu\n"

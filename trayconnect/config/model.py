@@ -140,13 +140,17 @@ class Server(Frozen):
     host: HostName | None = Field(
         None, description="A name, an address, or a Host alias of ~/.ssh/config."
     )
-    port: Port = Field(22, description="The port of the SSH server.")
+    port: Port = Field(
+        22, description="The port of the SSH server. Default: that of ~/.ssh/config, or 22."
+    )
     username: UserName | None = Field(
         None, description="The account on the server. Default: the name of the local user."
     )
     auth: Auth = Field(Auth(), description="How to log in. The agent's keys are always tried.")
     jump_hosts: tuple[JumpHostText, ...] = Field(
-        (), description="SSH servers to go through, in order, each as [user@]host[:port]."
+        (),
+        description="SSH servers to go through, in order, each as [user@]host[:port]; [] for none. "
+        "Default: ProxyJump of ~/.ssh/config.",
     )
     jupyter: Jupyter = Field(
         Jupyter(), description="Where Jupyter listens, as seen from the server."

@@ -53,7 +53,7 @@ def from_command(command: SshCommand, config: Config, name: str | None = None) -
     ports = _Ports(config, notes)
     page = jupyter_of(command.forwards)
     if page is not None:
-        data |= _jupyter(page, ports)
+        data |= _jupyter(page, ports, notes)
     keepalive = {"interval": command.alive_interval, "count_max": command.alive_count_max}
     wanted = {key: value for key, value in keepalive.items() if value}
     if wanted:
@@ -61,8 +61,8 @@ def from_command(command: SshCommand, config: Config, name: str | None = None) -
     if command.connect_timeout:
         data["connect_timeout"] = command.connect_timeout
     others = [forward for forward in command.forwards if forward is not page]
-    if others:
-        data["forwards"] = _forwards(others, ports)
+    if kept := _forwards(others, ports, notes):
+        data["forwards"] = kept
     return NewEntry(data, tuple(notes))
 
 
@@ -134,34 +134,39 @@ class _Ports:
             for port in (server.local_port, *(one.local_port for one in server.forwards)):
                 self._owners.setdefault(port, server.name)
 
-    def local(self, listen: Place) -> dict[str, object]:
-        """`local_port`, or nothing, so that one is derived."""
-        if listen.host not in _LOOPBACK and not _is_loopback(listen.host):
-            self._notes.append(
-                f"the address {listen.host or '*'} to listen on: only this machine gets in; "
-                "bind_address would let others in"
-            )
-        owner = self._owners.get(listen.port)
-        if owner is not None:
-            self._notes.append(f"the local port {listen.port}: “{owner}” has it; another is chosen")
-        elif listen.port < _LOWEST_LOCAL:
-            self._notes.append(f"the local port {listen.port}: only root may listen there")
+    def take(self, port: int, otherwise: str) -> bool:
+        """Whether a port is to be had; if not, that is told, and what is done `otherwise`."""
+        owner = self._owners.setdefault(port, "")
+        if owner:
+            self._notes.append(f"the local port {port}: “{owner}” has it; {otherwise}")
+        elif port < _LOWEST_LOCAL:
+            self._notes.append(f"the local port {port}: only root may listen there; {otherwise}")
         else:
-            self._owners[listen.port] = "this entry"
-            return {"local_port": listen.port}
-        return {}
+            return True
+        return False
+
+    def local(self, port: int) -> dict[str, object]:
+        """`local_port`, or nothing, so that one is derived."""
+        return {"local_port": port} if self.take(port, "another is chosen") else {}
 
 
 def _is_loopback(host: str | None) -> bool:
+    if host in _LOOPBACK:
+        return True
     try:
         return ipaddress.ip_address(host or "").is_loopback
     except ValueError:
         return False
 
 
-def _jupyter(page: ForwardSpec, ports: _Ports) -> dict[str, object]:
+def _jupyter(page: ForwardSpec, ports: _Ports, notes: list[str]) -> dict[str, object]:
     assert page.target is not None
-    return {"jupyter": _page(page.target), **ports.local(page.listen)}
+    if not _is_loopback(page.listen.host):
+        notes.append(
+            f"the address {page.listen.host or '*'} to listen on: only this machine gets in; "
+            "bind_address would let others in"
+        )
+    return {"jupyter": _page(page.target), **ports.local(page.listen.port)}
 
 
 def _page(target: Place) -> dict[str, object]:
@@ -170,26 +175,38 @@ def _page(target: Place) -> dict[str, object]:
     return {"host": target.host, "port": target.port}
 
 
-def _forwards(forwards: Sequence[ForwardSpec], ports: _Ports) -> list[object]:
+def _forwards(forwards: Sequence[ForwardSpec], ports: _Ports, notes: list[str]) -> list[object]:
     names: set[str] = set()
     entries: list[object] = []
     for forward in forwards:
-        target = forward.target
-        if forward.kind != "local" or forward.listen.path or not target or target.path:
+        listen, target = forward.listen, forward.target
+        if forward.kind == "remote-dynamic":
+            notes.append(f"{_in_words(forward)}: no SOCKS proxy is offered on the server's side")
+        elif _is_plain(forward) and target is not None:
+            wanted = _KNOWN_PORTS.get(target.port, f"Port {target.port}")
+            name = unique_name(wanted, names)
+            names.add(name_key(name))
+            host = {} if target.host in _LOOPBACK else {"host": target.host}
+            entries.append({"name": name, **ports.local(listen.port), **host, "port": target.port})
+        elif (
+            forward.kind == "remote"
+            or listen.path is not None
+            or ports.take(listen.port, f"{_in_words(forward)} is left out")
+        ):
             entries.append(_in_words(forward))
-            continue
-        wanted = _KNOWN_PORTS.get(target.port, f"Port {target.port}")
-        name = unique_name(wanted, names)
-        names.add(name_key(name))
-        entries.append(
-            {
-                "name": name,
-                **ports.local(forward.listen),
-                **({} if target.host in _LOOPBACK else {"host": target.host}),
-                "port": target.port,
-            }
-        )
     return entries
+
+
+def _is_plain(forward: ForwardSpec) -> bool:
+    """Whether it leads from a port that is this machine's alone to a port."""
+    target = forward.target
+    return (
+        forward.kind == "local"
+        and forward.listen.path is None
+        and _is_loopback(forward.listen.host)
+        and target is not None
+        and target.path is None
+    )
 
 
 def _in_words(forward: ForwardSpec) -> str:

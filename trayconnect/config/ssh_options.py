@@ -67,6 +67,8 @@ class SshOptions:
     """None: the usual ones. Empty: none at all."""
     global_known_hosts_files: tuple[Path, ...] | None = None
     strict_host_key_checking: StrictHostKeyChecking = "ask"
+    update_host_keys: bool = True
+    """False for `no`, and for `ask`."""
 
     # Algorithms
     host_key_algorithms: tuple[str, ...] = ()

@@ -29,30 +29,39 @@ _FORWARDS: Mapping[str, ForwardKind] = {
     "remoteforward": "remote",
     "dynamicforward": "dynamic",
 }
-_ALWAYS = ("hostname", "user", "port")
+_ALWAYS = ("hostname", "user", "port", "updatehostkeys")
+"""The defaults of these depend on what else is said."""
 # Paths of a list are printed with nothing but spaces between them.
 _NEXT_PATH = re.compile(r" (?=[/~]|[A-Za-z]:[\\/]|__PROGRAMDATA__)")
 _PLACE = re.compile(r"(?P<file>.+?):? line (?P<line>[0-9]+): (?P<message>.*)")
 _NOISE = ("Pseudo-terminal will not be allocated",)
 
 
-def ask(ssh: str, query: Query, named: Path | None, cancel: Cancel) -> Said:
-    """What `ssh` would do for a host. `named` is the file after `-F`.
+Settings = Mapping[str, tuple[str, ...]]
+
+
+def usual(ssh: str, cancel: Cancel) -> Settings:
+    """What `ssh` prints where no file says anything. Raises as `ask`."""
+    return _settings(_run(ssh, Query("host"), "none", cancel))
+
+
+def ask(ssh: str, query: Query, named: Path | None, defaults: Settings, cancel: Cancel) -> Said:
+    """What `ssh` would do for a host. `named` is the file after `-F`; `defaults` are the `usual`
+    settings, which are not taken for said.
 
     Raises `SshConfigError`, `ProblemError` when it does not answer, and `Cancelled`."""
-    usual = _settings(_run(ssh, Query(query.host), "none", cancel))
-    found = _settings(_run(ssh, query, None if named is None else str(named), cancel))
-    return parse(found, usual)
+    found = _run(ssh, query, None if named is None else str(named), cancel)
+    return parse(_settings(found), defaults)
 
 
-def parse(found: Mapping[str, tuple[str, ...]], usual: Mapping[str, tuple[str, ...]]) -> Said:
+def parse(found: Settings, defaults: Settings) -> Said:
     """What was said, given what is printed when nothing is."""
     said = {
         keyword: values
         for keyword, values in found.items()
-        if keyword in _ALWAYS or values != usual.get(keyword)
+        if keyword in _ALWAYS or values != defaults.get(keyword)
     }
-    for keyword in usual.keys() - found.keys():
+    for keyword in defaults.keys() - found.keys():
         if keyword in _FILES:  # some versions print nothing for `none`
             said[keyword] = ("none",)
     for keyword in _FILES:
@@ -70,7 +79,7 @@ def parse(found: Mapping[str, tuple[str, ...]], usual: Mapping[str, tuple[str, .
     )
 
 
-def _forwards(found: Mapping[str, tuple[str, ...]]) -> list[ForwardSpec]:
+def _forwards(found: Settings) -> list[ForwardSpec]:
     forwards = [
         forward
         for keyword, kind in _FORWARDS.items()

@@ -49,6 +49,7 @@ class SshConfig:
         self._files = files or DiskFiles()
         self._here = here or this_user()
         self._known: dict[Query, HostConfig] = {}
+        self._usual: ask_ssh.Settings | None = None
 
     def host(self, query: Query, cancel: Cancel) -> HostConfig:
         """Raises `SshConfigError`, `ProblemError` when `ssh` does not answer, and `Cancelled`."""
@@ -61,7 +62,9 @@ class SshConfig:
         here = self._here
         ssh = self._find_ssh()
         if ssh is not None:
-            said = ask_ssh.ask(ssh, query, self._named, cancel)
+            if self._usual is None:
+                self._usual = ask_ssh.usual(ssh, cancel)
+            said = ask_ssh.ask(ssh, query, self._named, self._usual, cancel)
         else:
             said = reader.read(
                 query,

@@ -17,6 +17,7 @@ from trayconnect.config.ssh_options import AddressFamily, ForwardSpec, Place, Ss
 
 DEFAULT_PORT = 22
 _NONE = "none"
+_OWN_KNOWN_HOSTS = ("~/.ssh/known_hosts",)
 _USUAL_COUNT_MAX, _USUAL_PROMPTS = 3, 3
 
 
@@ -64,6 +65,8 @@ def _interpret(
         jump=hops[-1].host if hops else "",
         environment=environment,
     )
+    if hops and _leads_to_itself(hops[-1], tokens):
+        raise ValueError(f"its ProxyJump leads to itself: jumphost loop via {hops[-1].host}")
     return HostConfig(
         hostname=hostname,
         port=tokens.port,
@@ -72,6 +75,11 @@ def _interpret(
         options=_options(said, tokens, alias.lower() if alias else None),
         forwards=_forwards(said, tokens),
     )
+
+
+def _leads_to_itself(jump: Jump, tokens: Tokens) -> bool:
+    there = (jump.host, jump.port or DEFAULT_PORT, jump.user or tokens.user)
+    return there == (tokens.hostname, tokens.port, tokens.user)
 
 
 def _options(said: Said, tokens: Tokens, alias: str | None) -> SshOptions:
@@ -99,6 +107,7 @@ def _options(said: Said, tokens: Tokens, alias: str | None) -> SshOptions:
         user_known_hosts_files=_known_hosts(said, "userknownhostsfile", tokens),
         global_known_hosts_files=_known_hosts(said, "globalknownhostsfile", None),
         strict_host_key_checking=scalars.strictness(strictness),
+        update_host_keys=_updates_host_keys(said),
         host_key_algorithms=said.algorithms.get("hostkeyalgorithms", ()),
         kex_algorithms=said.algorithms.get("kexalgorithms", ()),
         ciphers=said.algorithms.get("ciphers", ()),
@@ -136,6 +145,15 @@ def _known_hosts(said: Said, keyword: str, tokens: Tokens | None) -> tuple[Path,
     if tokens is None:
         return tuple(Path(text) for text in texts if text.lower() != _NONE)
     return _paths(said, keyword, tokens)
+
+
+def _updates_host_keys(said: Said) -> bool:
+    value = said.first("updatehostkeys")
+    if value is not None:
+        return value.lower() in ("yes", "true")
+    by_dns = (said.first("verifyhostkeydns") or "no").lower() not in ("no", "false")
+    files = said.values.get("userknownhostsfile", _OWN_KNOWN_HOSTS)
+    return not by_dns and files == _OWN_KNOWN_HOSTS
 
 
 def _agent(said: Said, tokens: Tokens) -> str | None:
