@@ -16,6 +16,7 @@ from trayconnect import logs
 from trayconnect.config.model import Server
 from trayconnect.config.openssh.hosts import SshConfig
 from trayconnect.config.places import config_file, ssh_config_file
+from trayconnect.config.problems import ConfigError
 from trayconnect.config.watch import FileWatcher
 from trayconnect.control.client import ControlClient
 from trayconnect.control.handover import claim
@@ -39,6 +40,7 @@ from trayconnect.errors import ProblemError
 from trayconnect.forward.forwarding import listen
 from trayconnect.jupyter.direct import DirectConnector
 from trayconnect.jupyter.examine import Examiner
+from trayconnect.key_warnings import key_warnings
 from trayconnect.menu_actions import MenuActions
 from trayconnect.orders import Orders
 from trayconnect.ports import Browser, Connector, NoBrowser, Notice, NoticeAction
@@ -100,6 +102,8 @@ class App:
         self._refresher = Refresher(self._redraw)
         self._tray: Tray | None = None
         self._window: StatusWindow | None = None
+        self._key_warnings: set[str] = set()
+        """Those of the file as it is."""
 
     def stop(self, reason: str = "asked to") -> None:
         """Disconnect everything and let `run` return; itself returns at once. `reason` is for the
@@ -199,6 +203,7 @@ class App:
         self._manager.start()
         stack.callback(self._manager.close)
         self._manager.apply(self._file.config)
+        self._warn_of_keys()
         self._refresher.ask()
         for startable in (self._refresher, network, watcher, control):
             startable.start()
@@ -312,9 +317,26 @@ class App:
         if self._file.read():
             self._notifier.withdraw(FILE_NOTICE)
             self._manager.apply(self._file.config)
+            self._warn_of_keys(saved=True)
         else:
             self._tell_file_problem()
         self._refresher.ask()
+
+    def _warn_of_keys(self, *, saved: bool = False) -> None:
+        """In the log; and what is new on the screen too, if the user saved the file just now.
+        Whoever connects such a server is told then."""
+        try:
+            warnings = key_warnings(self._file.config, self._file.path)
+        except ConfigError:
+            return  # it changed meanwhile, and is read again
+        fresh = [warning for warning in warnings if warning.message not in self._key_warnings]
+        self._key_warnings = {warning.message for warning in warnings}
+        for warning in fresh:
+            logger.warning("%s", warning)
+        if fresh and saved:
+            lines = "\n".join(warning.message for warning in fresh[:SHOWN])
+            title = "A key cannot log in as it is"
+            self._notifier.notify(Notice("keys", title, lines, actions=(NoticeAction.EDIT,)))
 
     def _tell_file_problem(self) -> None:
         problem = self._file.problem

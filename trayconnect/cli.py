@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -195,10 +197,14 @@ def status(as_json: bool) -> None:
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of the file instead.")
 @click.pass_context
 def check(context: click.Context, file: Path | None, schema: bool) -> int:
-    """Read the server file and print every problem as FILE:LINE:COLUMN."""
+    """Read the server file and print every problem as FILE:LINE:COLUMN.
+
+    A key that could not log in is a warning: the file is in force all the same, and the exit code
+    is 0."""
     from trayconnect.config.places import config_file
     from trayconnect.config.schema import json_schema
     from trayconnect.config.yaml_file import ConfigError, load
+    from trayconnect.key_warnings import key_warnings
 
     if schema:
         click.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
@@ -210,8 +216,11 @@ def check(context: click.Context, file: Path | None, schema: bool) -> int:
         for problem in error.problems:
             click.echo(str(problem), err=True)
         return MENDABLE
-    count = len(config.servers)
-    click.echo(f"{path}: {count} server{'' if count == 1 else 's'}, no problems")
+    warnings = key_warnings(config, path)
+    for warning in warnings:
+        click.echo(str(replace(warning, message=f"warning: {warning.message}")), err=True)
+    told = _counted(len(warnings), "warning") if warnings else "no problems"
+    click.echo(f"{path}: {_counted(len(config.servers), 'server')}, {told}")
     return 0 if check_ssh_config(config) else MENDABLE
 
 
@@ -240,6 +249,54 @@ def doctor(context: click.Context, config: Path | None) -> int:
         if finding.mark is Mark.PROBLEM:
             worst = MENDABLE
     return worst
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+@cli.command("add-key")
+@click.argument("name")
+@click.option("--clipboard", is_flag=True, help="Take the key from the clipboard.")
+@click.pass_context
+def add_key(context: click.Context, name: str, clipboard: bool) -> None:
+    """Keep a private key for the server NAME: pasted here, piped in, or from the clipboard."""
+    from trayconnect.config.names import find_server
+    from trayconnect.config.places import config_file
+    from trayconnect.config.yaml_file import load
+    from trayconnect.tunnel import pasted_key
+
+    server = find_server(load(config_file(context.obj["config"])).servers, name)
+    if server.is_direct:
+        raise ProblemError(
+            Problem(
+                f"“{server.name}” is a direct connection",
+                "It has a url and no host, so there is no SSH server to log in to with a key.",
+            )
+        )
+    key = pasted_key.accept(_key_text(clipboard=clipboard))
+    path = pasted_key.store(pasted_key.default_folder(), server.name, key)
+    click.echo(f"Kept for “{server.name}”: {key.description}")
+    click.echo(f"  It is tried at each login from now on, and lies in {path}")
+    if key.public is not None:
+        click.echo("  Its public key, for the server's ~/.ssh/authorized_keys:")
+        click.echo(f"  {key.public.line}")
+
+
+def _key_text(*, clipboard: bool) -> str:
+    from trayconnect.tunnel.pasted_key import MAX_CHARACTERS, is_last_line
+
+    if clipboard:
+        from trayconnect.desktop.clipboard_paste import pasted
+
+        return pasted()
+    if not sys.stdin.isatty():
+        return sys.stdin.buffer.read(MAX_CHARACTERS + 1).decode("utf-8", "replace")
+    from trayconnect.desktop.hidden_input import read_unseen
+
+    words = "Paste the private key. It is not shown, and ends with its line END:"
+    prompt = partial(click.echo, words, err=True)
+    return read_unseen(sys.stdin, prompt, is_last_line, MAX_CHARACTERS)
 
 
 @cli.command("autostart")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from trayconnect.cancel import Cancel
 from trayconnect.config.model import Config, Server
-from trayconnect.config.names import name_key
+from trayconnect.config.names import find_server
 from trayconnect.errors import Problem, ProblemError, Remedy
 from trayconnect.ports import Browser, Page
 from trayconnect.session.forwards import ForwardState
@@ -34,19 +33,7 @@ class Orders:
 
     def find(self, name: str) -> Server:
         """The entry of that name; letters of the other case will do."""
-        servers = self.config().servers
-        by_key = {name_key(server.name): server for server in servers}
-        key = name_key(name)
-        if key in by_key:
-            return by_key[key]
-        close = difflib.get_close_matches(key, by_key, n=1)
-        if close:
-            advice = f"Did you mean “{by_key[close[0]].name}”?"
-        elif servers:
-            advice = "There are: " + ", ".join(server.name for server in servers)
-        else:
-            advice = "The file of servers has none yet"
-        raise ProblemError(Problem(f"There is no server “{name}”", advice))
+        return find_server(self.config().servers, name)
 
     def connect(self, name: str) -> Snapshot:
         """Begin; returns what came of it at once."""

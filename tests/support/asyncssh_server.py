@@ -17,10 +17,11 @@ T = TypeVar("T")
 class AsyncsshServer:
     """Lets one user in, by password, or by keyboard-interactive `rounds`.
 
-    A round is a list of (prompt, echo, right answer). It forwards nothing; `run` has it do what no
-    good server does, on one of its `connections`. `more_host_keys` are announced as well; `options`
-    go to asyncssh's own listener; `on_connection` is called, on its thread, with each connection
-    before the key exchange. Runs in a thread for the time of a `with`."""
+    A round is a list of (prompt, echo, right answer). `banner` is shown before; the password has
+    `expired`; `thinks` is how many seconds each answer is judged. It forwards nothing; `run` has it
+    do what no good server does, on one of its `connections`. `more_host_keys` are announced as
+    well; `options` go to asyncssh's own listener; `on_connection` is called, on its thread, with
+    each connection before the key exchange. Runs in a thread for the time of a `with`."""
 
     host = "127.0.0.1"
 
@@ -28,10 +29,16 @@ class AsyncsshServer:
         self,
         rounds: Sequence[Sequence[tuple[str, bool, str]]] = (),
         *,
+        banner: str = "",
+        expired: bool = False,
+        thinks: float = 0.0,
         more_host_keys: Sequence[asyncssh.SSHKey] = (),
         on_connection: Callable[[asyncssh.SSHServerConnection], None] = lambda _: None,
         **options: Any,
     ) -> None:
+        self.banner = banner
+        self.expired = expired
+        self.thinks = thinks
         self.username = "ada"
         self.password = secrets.token_urlsafe(9)
         self.rounds = rounds
@@ -99,16 +106,27 @@ class _Gate(asyncssh.SSHServer):
     def __init__(self, settings: AsyncsshServer) -> None:
         self._settings = settings
         self._round = 0
+        self._connection: asyncssh.SSHServerConnection | None = None
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        self._connection = conn
         self._settings.connections.append(conn)
         self._settings.on_connection(conn)
+
+    def begin_auth(self, username: str) -> bool:
+        if self._settings.banner:
+            assert self._connection is not None
+            self._connection.send_auth_banner(self._settings.banner)
+        return True
 
     def password_auth_supported(self) -> bool:
         return not self._settings.rounds
 
     def validate_password(self, username: str, password: str) -> bool:
-        return (username, password) == (self._settings.username, self._settings.password)
+        right = (username, password) == (self._settings.username, self._settings.password)
+        if right and self._settings.expired:
+            raise asyncssh.PasswordChangeRequired("Choose a new password")
+        return right
 
     def kbdint_auth_supported(self) -> bool:
         return bool(self._settings.rounds)
@@ -119,9 +137,10 @@ class _Gate(asyncssh.SSHServer):
         self._round = 0
         return self._challenge()
 
-    def validate_kbdint_response(
+    async def validate_kbdint_response(
         self, username: str, responses: Sequence[str]
     ) -> bool | tuple[str, str, str, list[tuple[str, bool]]]:
+        await asyncio.sleep(self._settings.thinks)
         right = [answer for _, _, answer in self._settings.rounds[self._round]]
         if list(responses) != right:
             return False

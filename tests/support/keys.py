@@ -21,17 +21,36 @@ def make_key(
     passphrase: str = "",
     pem: bool = False,
     bits: str | None = None,
+    form: str | None = None,
+    cipher: str | None = None,
 ) -> Path:
     """Make a key pair in `folder`; returns the private file, with the public one beside it.
 
-    `pem` asks for the older PEM format, which ed25519 does not have."""
+    `pem` asks for the older PEM format, which ed25519 does not have; `form` and `cipher` are
+    ssh-keygen's -m and -Z."""
     path = folder / (name or f"id_{kind}")
     command = ["ssh-keygen", "-q", "-t", kind, "-f", str(path), "-N", passphrase, "-C", path.name]
     if bits or kind in _BITS:
         command += ["-b", bits or _BITS[kind]]
-    if pem:
-        command += ["-m", "PEM"]
+    if pem or form:
+        command += ["-m", form or "PEM"]
+    if cipher:
+        command += ["-Z", cipher]
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL, timeout=60)
+    return path
+
+
+def to_ppk(key: Path, *, version: int = 3, passphrase: str = "", parameters: str = "") -> Path:
+    """The key in PuTTY's format, made by puttygen; `parameters` are more of its --ppk-param."""
+    path = key.with_suffix(".ppk")
+    with tempfile.NamedTemporaryFile("w") as secret:
+        secret.write(passphrase)
+        secret.flush()
+        options = ",".join(filter(None, [f"version={version}", parameters]))
+        command = ["puttygen", str(key), "-O", "private", "-o", str(path), "--ppk-param", options]
+        command += ["--new-passphrase", secret.name]
+        subprocess.run(command, check=True, stdin=subprocess.DEVNULL, timeout=60)
+    path.chmod(0o600)
     return path
 
 
@@ -45,6 +64,23 @@ def fingerprint(path: Path) -> str:
     command = ["ssh-keygen", "-l", "-E", "sha256", "-f", f"{path}.pub"]
     out = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
     return out.stdout.split()[1]
+
+
+def certify(
+    authority: Path,
+    key: Path,
+    *,
+    principals: str = "",
+    validity: str = "always:forever",
+    host: bool = False,
+) -> Path:
+    """A certificate for a key, signed by ssh-keygen with the key of an authority; its path, beside
+    the key."""
+    command = ["ssh-keygen", "-q", "-s", str(authority), "-I", key.name, "-V", validity]
+    command += ["-n", principals] if principals else []
+    command += ["-h"] if host else []
+    subprocess.run([*command, f"{key}.pub"], check=True, stdin=subprocess.DEVNULL, timeout=60)
+    return Path(f"{key}-cert.pub")
 
 
 class SshAgent:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import getpass
 import os
 import secrets
@@ -44,12 +45,17 @@ class Sshd:
     """One sshd, for the time of a `with`.
 
     `options` are sshd_config keywords laid over a loopback default; a sequence gives a keyword
-    several times. Its port stays the same over `stop` and `start`."""
+    several times. `pam_service` is a file of /etc/pam.d to log in by. Its port stays the same over
+    `stop` and `start`."""
 
     host = "127.0.0.1"
 
     def __init__(
-        self, *, options: Options | None = None, host_key_types: Sequence[str] = ("ed25519",)
+        self,
+        *,
+        options: Options | None = None,
+        host_key_types: Sequence[str] = ("ed25519",),
+        pam_service: str | None = None,
     ) -> None:
         self._temporary = tempfile.TemporaryDirectory(prefix="tc-sshd-")
         self.folder = Path(self._temporary.name)
@@ -64,6 +70,7 @@ class Sshd:
         self._config = self.folder / "sshd_config"
         self._log = self.folder / "sshd.log"
         self._options: dict[str, str | Sequence[str]] = {**_BASE, **(options or {})}
+        self._pam_service = pam_service
         self._host_keys = [self._make_host_key(kind) for kind in host_key_types]
         self._listener: subprocess.Popen[bytes] | None = None
         self._sessions: set[int] = set()
@@ -149,9 +156,14 @@ class Sshd:
                 self.port = _free_port()
             self._config.write_text(self._config_text())
             # sshd re-executes itself, and therefore insists on its absolute path.
-            sshd = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
-            assert sshd is not None, "openssh-server is not installed"
-            command = [sshd, "-D", "-f", str(self._config), "-E", str(self._log)]
+            command = [
+                self._program(_find_sshd()),
+                "-D",
+                "-f",
+                str(self._config),
+                "-E",
+                str(self._log),
+            ]
             self._listener = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -229,15 +241,27 @@ class Sshd:
     def _make_host_key(self, kind: str) -> Path:
         return make_key(self.folder, kind, name=f"host_{kind}_{secrets.token_hex(3)}")
 
+    def _program(self, sshd: str) -> str:
+        """sshd as it must be called to use the PAM service: up to 9.7 by its own name."""
+        if self._pam_service is None or _knows_pam_service_name(sshd):
+            return sshd
+        link = self.folder / self._pam_service
+        if not link.exists():
+            link.symlink_to(sshd)
+        return str(link)
+
     def _config_text(self) -> str:
         lines = [f"ListenAddress {self.host}:{self.port}"]
         lines += [f"HostKey {path}" for path in self._host_keys]
         lines += [f"AuthorizedKeysFile {self.authorized_keys}"]
+        options = self._options | ({"UsePAM": "yes"} if self._pam_service else {})
         # sshd heeds the first line of this keyword only.
-        environment = f"HOME={self.home} {self._options.get('SetEnv', '')}"
-        for keyword, value in {**self._options, "SetEnv": environment}.items():
+        options["SetEnv"] = f"HOME={self.home} {options.get('SetEnv', '')}".strip()
+        for keyword, value in options.items():
             values = [value] if isinstance(value, str) else list(value)
             lines += [f"{keyword} {one}" for one in values]
+        if self._pam_service is not None and _knows_pam_service_name(_find_sshd()):
+            lines.append(f"PAMServiceName {self._pam_service}")
         return "\n".join(lines) + "\n"
 
     def _answers(self) -> bool:
@@ -320,6 +344,21 @@ def _user_command(command: list[str], stdin: str = "") -> None:
         assert "lock" in done.stderr, done.stderr
         assert time.monotonic() < deadline, done.stderr
         time.sleep(0.1)
+
+
+def _find_sshd() -> str:
+    sshd = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+    assert sshd is not None, "openssh-server is not installed"
+    return sshd
+
+
+@functools.cache
+def _knows_pam_service_name(sshd: str) -> bool:
+    with tempfile.TemporaryDirectory(prefix="tc-sshd-") as folder:
+        command = [sshd, "-T", "-f", "/dev/null", "-o", "PAMServiceName=x"]
+        command += ["-h", str(make_key(Path(folder)))]
+        done = subprocess.run(command, capture_output=True, check=False, timeout=30)
+    return done.returncode == 0
 
 
 def _free_port() -> int:

@@ -106,6 +106,7 @@ class Kit:
         settings: dict[str, Any] = {
             "agent_socket": "",
             "identity_files": (),
+            "pasted_keys": folder / "keys",
             "ssh_config": no_ssh_config,
         }
         self.connector = SshConnector(

@@ -13,13 +13,21 @@ import pytest
 
 from tests.support.bus_names import wait_name
 from tests.support.desktop import Desktop, SessionBus
+from tests.support.keys import make_key
 
 # Runs on the bus; prints a list with the outcome of each step.
 STEPS = """
-import json, sys, threading
+import json, subprocess, sys, threading
+from pathlib import Path
 import secretstorage
+from trayconnect.config.model import Auth
 from trayconnect.desktop.secrets import KeyringSecrets
-from trayconnect.errors import ProblemError
+from trayconnect.errors import Cancelled, ProblemError
+from trayconnect.ports import Answer
+from trayconnect.tunnel.identities import UnlockedKeys
+from trayconnect.tunnel.keyfile import read_key_file
+from trayconnect.tunnel.target import Target
+from trayconnect.tunnel.unlock import Unlocker
 
 secrets = KeyringSecrets(time_limit=float(sys.argv[1]))
 
@@ -28,12 +36,34 @@ def lock():
     secretstorage.get_default_collection(bus).lock()
     bus.close()
 
+def unlock(answer):
+    asked = []
+    def ask(question):
+        asked.append(question.can_remember)
+        if answer is None:
+            raise Cancelled
+        return answer
+    target = Target("GPU box", "gpu", 22, "ada")
+    auth = Auth(password="keyring")
+    try:
+        Unlocker(target, auth, secrets, UnlockedKeys(), ask).unlock(read_key_file(Path("id_key")))
+    except Cancelled:
+        return "asked in vain"
+    return asked
+
+def change():
+    command = ["ssh-keygen", "-q", "-p", "-f", "id_key", "-P", "open sesame", "-N", "another"]
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL, capture_output=True)
+
 steps = {
     "get": lambda: secrets.get("GPU box", "ada@gpu"),
     "other": lambda: secrets.get("Other box", "ada@gpu"),
     "set": lambda: secrets.set("GPU box", "ada@gpu", "s3cret-ünï"),
     "delete": lambda: secrets.delete("GPU box", "ada@gpu"),
     "lock": lock,
+    "remember": lambda: unlock(Answer(("open sesame",), remember=True)),
+    "unlock": lambda: unlock(None),
+    "change": change,
     "workers": lambda: sum(t.name == "tc-keyring" for t in threading.enumerate()),
 }
 outcomes = []
@@ -50,11 +80,14 @@ NO_PLACE = "problem: The system keyring has no place to store passwords yet"
 NONE = "problem: There is no system keyring"
 
 
-def outcomes(env: dict[str, str], *steps: str, time_limit: float = 60) -> list[Any]:
+def outcomes(
+    env: dict[str, str], *steps: str, time_limit: float = 60, folder: Path | None = None
+) -> list[Any]:
     root = Path(__file__).resolve().parents[2]
     done = subprocess.run(
         [sys.executable, "-c", STEPS, str(time_limit), *steps],
         env={**env, "PYTHONPATH": str(root)},
+        cwd=folder,
         capture_output=True,
         text=True,
         timeout=100,
@@ -92,6 +125,32 @@ def test_what_is_kept_outlives_us(bus: SessionBus) -> None:
     unlock(bus)
     assert outcomes(bus.env, "set") == [None]
     assert outcomes(bus.env, "get") == ["s3cret-ünï"]
+
+
+def test_passphrase_of_a_key_file(bus: SessionBus, tmp_path: Path) -> None:
+    unlock(bus)
+    make_key(tmp_path, name="id_key", passphrase="open sesame")
+    in_vain = "asked in vain"
+    assert outcomes(bus.env, "unlock", "remember", "unlock", folder=tmp_path) == [
+        in_vain,
+        [True],
+        [],
+    ]
+    # Refused once, it is forgotten.
+    assert outcomes(bus.env, "unlock", "change", "unlock", "unlock", folder=tmp_path) == [
+        [],
+        None,
+        in_vain,
+        in_vain,
+    ]
+
+
+def test_passphrase_where_the_keyring_is_locked(bus: SessionBus, tmp_path: Path) -> None:
+    unlock(bus)
+    make_key(tmp_path, name="id_key", passphrase="open sesame")
+    steps = ("remember", "lock", "unlock", "remember")
+    # Asked, and not offered to be kept.
+    assert outcomes(bus.env, *steps, folder=tmp_path) == [[True], None, "asked in vain", [False]]
 
 
 def test_locked_where_nobody_can_be_asked(bus: SessionBus) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.asyncssh_server import AsyncsshServer
-from tests.support.keys import SshAgent, make_key
+from tests.support.keys import SshAgent, make_key, to_ppk
 from tests.support.sshd import PasswordAccount, Sshd, password_server
 from tests.support.tunnel_kit import Kit, MemorySecrets, User, entry, nothing_left, says
 from trayconnect.errors import Cancelled, Remedy
@@ -80,6 +80,73 @@ def test_passphrase_wrong_then_right_then_kept_until_forgotten(
     kit.connector.forget(server)
     with pytest.raises(Cancelled):
         kit.connect(server, User())
+
+
+def test_passphrase_from_the_keyring(sshd: Sshd, tmp_path: Path) -> None:
+    secrets = MemorySecrets()
+    key = make_key(tmp_path, passphrase="open sesame")
+    sshd.authorize(key)
+    server = entry(sshd.port, identity_file=key, auth={"password": "keyring"})
+    user = User(says("wrong", remember=True), says("open sesame", remember=True))
+    kit = Kit(tmp_path, secrets)
+    kit.trust(sshd.known_hosts_lines())
+    with kit.tunnel(server, user):
+        pass
+    assert [question.can_remember for question in user.questions] == [True, True]
+    assert secrets.kept == {("GPU box", f"key {key}"): "open sesame"}
+    kit.connector.forget(server)
+    with kit.tunnel(server, User()) as tunnel:
+        assert not tunnel.typed_login
+
+
+def test_refused_passphrase_leaves_the_keyring(sshd: Sshd, tmp_path: Path) -> None:
+    secrets = MemorySecrets()
+    key = make_key(tmp_path, passphrase="open sesame")
+    sshd.authorize(key)
+    secrets.kept["GPU box", f"key {key}"] = "of last year"
+    kit = Kit(tmp_path, secrets)
+    kit.trust(sshd.known_hosts_lines())
+    user = User(says("open sesame"))
+    server = entry(sshd.port, identity_file=key, auth={"password": "keyring"})
+    with kit.tunnel(server, user):
+        pass
+    assert "from the keyring is wrong" in user.questions[0].message
+    assert secrets.kept == {}
+
+
+def test_broken_keyring_asks_for_the_passphrase(sshd: Sshd, tmp_path: Path) -> None:
+    secrets = MemorySecrets()
+    secrets.broken = True
+    key = make_key(tmp_path, passphrase="open sesame")
+    sshd.authorize(key)
+    kit = Kit(tmp_path, secrets)
+    kit.trust(sshd.known_hosts_lines())
+    user = User(says("open sesame", remember=True))
+    with kit.tunnel(entry(sshd.port, identity_file=key, auth={"password": "keyring"}), user):
+        pass
+    assert "keyring is locked" in user.questions[0].message
+    assert not user.questions[0].can_remember
+
+
+def test_a_bad_identity_file_is_told_before_anything_is_dialled(tmp_path: Path) -> None:
+    bad = tmp_path / "key"
+    bad.write_text("nonsense")
+    bad.chmod(0o600)
+    kit = Kit(tmp_path)
+    with nothing_left():
+        problem = kit.problem(entry(1, identity_file=bad))  # nothing listens there
+    assert problem.title == f"The key file {bad} is not a private key"
+    assert problem.remedy is Remedy.FIX
+
+
+def test_putty_key_with_passphrase(kit: Kit, sshd: Sshd, tmp_path: Path) -> None:
+    key = make_key(tmp_path)
+    sshd.authorize(key)
+    ppk = to_ppk(key, passphrase="open sesame")
+    user = User(says("open sesame"))
+    with kit.tunnel(entry(sshd.port, identity_file=ppk), user):
+        pass
+    assert user.kinds == [QuestionKind.PASSPHRASE]
 
 
 def test_passphrase_wrong_each_time(kit: Kit, sshd: Sshd, tmp_path: Path) -> None:
@@ -161,8 +228,11 @@ def test_agent_with_many_keys_stays_below_the_limit(sshd: Sshd, tmp_path: Path) 
         problem = kit.problem(entry(sshd.port))
     # Still a refusal that names the keys, not a disconnection.
     assert "refused the login" in problem.title
-    assert "key4" in problem.advice
-    assert "key5" not in problem.advice
+    tried, untried = problem.advice.splitlines()[:2]
+    assert "key4" in tried
+    assert "key5" not in tried
+    assert untried.startswith("Not tried: the agent's key key5, ")
+    assert "identity_file" in untried
 
 
 def test_frozen_agent_is_passed_over(
@@ -248,9 +318,11 @@ def test_broken_keyring_falls_back_to_asking(tmp_path: Path, account: PasswordAc
     assert not user.questions[0].can_remember
 
 
-def test_no_password_is_asked_where_only_keys_are_allowed(kit: Kit, sshd: Sshd) -> None:
+def test_no_password_is_asked_where_only_keys_are_allowed(
+    kit: Kit, sshd: Sshd, tmp_path: Path
+) -> None:
     user = User(says("secret"))
-    problem = kit.problem(entry(sshd.port), user)
+    problem = kit.problem(entry(sshd.port, identity_file=make_key(tmp_path)), user)
     assert user.questions == []
     assert "The server takes: publickey" in problem.advice
 
@@ -268,6 +340,50 @@ def test_key_then_password(tmp_path: Path) -> None:
         with kit.tunnel(server, user):
             pass
         assert user.kinds == [QuestionKind.PASSWORD]
+
+
+# --- a pasted key ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("passphrase", ["", "open sesame"])
+def test_a_key_is_pasted_where_there_is_none(
+    kit: Kit, sshd: Sshd, tmp_path: Path, passphrase: str
+) -> None:
+    key = make_key(tmp_path, passphrase=passphrase)
+    sshd.authorize(key)
+    secret = [says(passphrase)] if passphrase else []
+    user = User(says("hello"), says(key.read_text()), *secret)
+    with nothing_left(), kit.tunnel(entry(sshd.port), user) as tunnel:
+        assert not tunnel.typed_login
+    wanted, again = user.questions[:2]
+    assert wanted.kind is again.kind is QuestionKind.PRIVATE_KEY
+    assert wanted.fields[0].multiline
+    assert "The pasted text is not a private key" in again.message
+    (kept,) = (tmp_path / "keys").iterdir()
+    assert kept.stat().st_mode & 0o777 == 0o600
+    # It is kept while it is connected even with its passphrase, and found again.
+    with kit.tunnel(entry(sshd.port), User()):
+        pass
+    kit.connector.forget(entry(sshd.port))
+    with kit.tunnel(entry(sshd.port), User(*secret)):
+        pass
+
+
+def test_a_pasted_key_that_the_server_refuses_is_not_kept(
+    kit: Kit, sshd: Sshd, tmp_path: Path
+) -> None:
+    problem = kit.problem(entry(sshd.port), User(says(make_key(tmp_path).read_text())))
+    assert "Tried: the pasted key." in problem.advice
+    assert "trayconnect add-key “GPU box”" in problem.advice
+    assert not (tmp_path / "keys").exists()
+
+
+def test_no_key_is_pasted(kit: Kit, sshd: Sshd, tmp_path: Path) -> None:
+    problem = kit.problem(entry(sshd.port), User(*[says("hello")] * 3))
+    assert problem.remedy is Remedy.USER
+    with nothing_left(), pytest.raises(Cancelled):
+        kit.connect(entry(sshd.port), User(None))
+    assert not (tmp_path / "keys").exists()
 
 
 # --- keyboard-interactive -------------------------------------------------------------------------

@@ -179,3 +179,35 @@ def test_each_button_of_a_notice_is_an_order_of_the_menu_and_only_one_disconnect
     assert set(BUTTONS) == set(NoticeAction)
     ends = [action for action, verb in BUTTONS.items() if verb is Verb.DISCONNECT]
     assert ends == [NoticeAction.DISCONNECT]
+
+
+class Notices:
+    """A desktop's notifications, of which only the texts matter."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.arrived = threading.Event()
+
+    def notify(self, *notice: object) -> None:
+        self.texts.append(str(notice))
+        self.arrived.set()
+
+    def withdraw(self, tag: str) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_key_that_cannot_log_in_is_told_when_the_file_is_saved(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notices = Notices()
+    monkeypatch.setattr("trayconnect.app.make_notifier", lambda *_: notices)
+    keyed = "servers:\n  - {name: GPU box, host: gpu, auth: {identity_file: ~/NAME}}\n"
+    stage.save(keyed.replace("NAME", "of-before"))
+    stage.on_change = lambda _: stage.save(keyed.replace("NAME", "of-now"))
+    assert run(stage.app(), notices.arrived)
+    (text,) = set(notices.texts)
+    assert "of-now does not exist" in text
+    assert "of-before" not in text

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from trayconnect import __version__, cli
+from trayconnect.tunnel import pasted_key
+from trayconnect.tunnel.keyfile import read_key_file
 
 
 @pytest.fixture(autouse=True)
@@ -55,6 +60,31 @@ def test_check_reads_the_file_that_the_environment_or_an_option_names(
     assert capsys.readouterr().out.count("1 server") == 2
 
 
+def test_check_warns_of_keys_that_could_not_log_in(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    public = home / "id.pub"
+    public.write_text("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5 ada\n")
+    file = home / "servers.yaml"
+    file.write_text(
+        "servers:\n"
+        "  - name: One\n"
+        "    host: one.example.org\n"
+        "    auth:\n"
+        f"      identity_file: {public}\n"
+        "  - {name: Two, host: two.example.org}\n"
+        "  - {name: Three, host: three.example.org}\n"
+        "defaults:\n"
+        "  auth: {identity_file: ~/missing, agent: none}\n"
+    )
+    assert cli.run(["check", str(file)]) == 0
+    captured = capsys.readouterr()
+    one, two = captured.err.splitlines()
+    assert one.startswith(f"{file}:5:22: warning: The key file {public} is a public key. ")
+    assert two.startswith(f"{file}:9:25: warning: The key file {home / 'missing'} does not exist")
+    assert captured.out == f"{file}: 3 servers, 2 warnings\n"
+
+
 def test_check_prints_the_schema(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["check", "--schema"]) == 0
     assert json.loads(capsys.readouterr().out)["$schema"].startswith("https://json-schema.org/")
@@ -80,6 +110,59 @@ def test_without_a_running_app_a_command_says_so(
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err == "trayconnect is not running\n  Start it with: trayconnect\n"
+
+
+KEY = ed25519.Ed25519PrivateKey.generate().private_bytes(
+    serialization.Encoding.PEM,
+    serialization.PrivateFormat.OpenSSH,
+    serialization.NoEncryption(),
+)
+
+
+class Piped:
+    """A stdin that is no terminal."""
+
+    def __init__(self, data: bytes) -> None:
+        self.buffer = io.BytesIO(data)
+
+    def isatty(self) -> bool:
+        return False
+
+
+def test_a_key_that_is_piped_in_is_kept_for_its_server(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = good(home)
+    monkeypatch.setattr("sys.stdin", Piped(KEY))
+    assert cli.run(["--config", str(file), "add-key", "gpu BOX"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("Kept for “GPU box”: ssh-ed25519 SHA256:")
+    assert "PRIVATE KEY" not in out
+    path = pasted_key.place(pasted_key.default_folder(), "GPU box")
+    assert path.is_relative_to(home)
+    assert str(path) in out
+    assert read_key_file(path).decrypt().get_name() == "ssh-ed25519"
+    monkeypatch.setattr("sys.stdin", Piped(KEY))
+    assert cli.run(["--config", str(file), "add-key", "GPU box"]) == cli.MENDABLE
+    assert "already" in capsys.readouterr().err
+
+
+def test_a_key_from_the_clipboard(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = good(home)
+    monkeypatch.setattr("trayconnect.desktop.clipboard_paste.pasted", lambda: "hello")
+    assert cli.run(["--config", str(file), "add-key", "GPU box", "--clipboard"]) == cli.MENDABLE
+    assert "The pasted text is not a private key" in capsys.readouterr().err
+
+
+def test_a_key_for_nobody(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = good(home)
+    assert cli.run(["--config", str(file), "add-key", "GPU bx"]) == cli.MENDABLE
+    assert "Did you mean “GPU box”?" in capsys.readouterr().err
+    file.write_text("servers:\n  - {name: Lab, url: 'http://lab.example.org/'}\n")
+    assert cli.run(["--config", str(file), "add-key", "Lab"]) == cli.MENDABLE
+    assert "is a direct connection" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,10 @@ WRONG_TYPES = [
     ("keepalive: {count_max: 101}", "4:28: count_max must be at most 100, not '101'"),
     (
         "auth: ask",
-        "4:11: auth must be a mapping with keys of its own (identity_file, password), not 'ask'",
+        (
+            "4:11: auth must be a mapping with keys of its own (identity_file, password, agent), "
+            "not 'ask'"
+        ),
     ),
     (
         "auth: {password: }",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import hmac
 import os
 from pathlib import Path
 
@@ -14,9 +16,9 @@ from hypothesis import strategies as st
 
 from trayconnect.errors import ProblemError, Remedy
 from trayconnect.tunnel.keyfile import (
-    KeyFile,
     PassphraseNeededError,
     WrongPassphraseError,
+    key_in,
     read_key_file,
 )
 
@@ -99,16 +101,49 @@ _PUBLIC = _ED.public_key().public_bytes(
 _DSA = dsa.generate_private_key(1024)
 
 
+def ppk(key: ed25519.Ed25519PrivateKey) -> bytes:
+    """In PuTTY's format, version 3, without a passphrase."""
+    public = base64.b64decode(_PUBLIC.split()[1])
+    private = len(public[-32:]).to_bytes(4, "big") + key.private_bytes_raw()
+    parts = (b"ssh-ed25519", b"none", b"a key", public, private)
+    signed = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+    lines = [
+        b"PuTTY-User-Key-File-3: ssh-ed25519",
+        b"Encryption: none",
+        b"Comment: a key",
+        b"Public-Lines: 1",
+        base64.b64encode(public),
+        b"Private-Lines: 1",
+        base64.b64encode(private),
+        b"Private-MAC: " + hmac.new(b"", signed, "sha256").hexdigest().encode(),
+    ]
+    return b"\n".join(lines) + b"\n"
+
+
+_PPK = ppk(_ED)
+
+
 @pytest.mark.parametrize(
     ("data", "title", "advice"),
     [
         (b"", "is empty", "Copy"),
         (b" \n\n", "is empty", "Copy"),
-        (b"PuTTY-User-Key-File-3: ssh-ed25519\n", "PuTTY", "Convert"),
+        (b"PuTTY-User-Key-File-3: ssh-ed25519\n", "is damaged", "copy it again"),
+        (b"PuTTY-User-Key-File-1: ssh-rsa\nEncryption: none\n", "PuTTY", "private-openssh"),
+        (b"PuTTY-User-Key-File-3: ssh-rsa\nPublic-Lines: ten\n", "is damaged", "copy it again"),
         (_PUBLIC, "is a public key", "without .pub"),
         (b"---- BEGIN SSH2 PUBLIC KEY ----\n", "is a public key", "without .pub"),
+        (b"ssh-ed25519-cert-v01@openssh.com AAAAIHNz x\n", "is a certificate", "private key"),
+        (b"|1|Zm9v|YmFy ssh-rsa AAAA\n", "known_hosts", "~/.ssh/id_ed25519"),
+        (b"gpu.example.org " + _PUBLIC, "known_hosts", "~/.ssh/id_ed25519"),
+        (b"<!DOCTYPE html>\n<html>", "is a web page", "Download"),
+        (b"-----BEGIN PGP PRIVATE KEY BLOCK-----\n", "is a PGP key", "gpg-agent"),
+        (b"-----BEGIN CERTIFICATE-----\n", "TLS", "ssh-keygen"),
+        (b"SSH PRIVATE KEY FILE FORMAT 1.1\n\0", "old SSH programs", "ssh-keygen"),
+        (b"\x30\x82\x04\xa4", "is in a binary format", "openssl pkey -inform DER"),
         (b"hello\n", "is not a private key", "ssh-keygen"),
-        (b"\xff\xfe\0", "is not a private key", "ssh-keygen"),
+        (b"\x80\x81\0", "is not a private key", "ssh-keygen"),
+        ("-----BEGIN".encode("utf-16"), "UTF-16", "plain text"),
         (text(_ED)[:-60], "is damaged", "copy it again"),
         (text(_ED).replace(b"b3BlbnNzaC1rZXk", b"b3BlbnNzaC1rZXX"), "is damaged", "copy it again"),
         (text(_RSA, form=_PKCS8).replace(b"QEF", b"QEB"), "is damaged", "copy it again"),
@@ -131,6 +166,25 @@ def test_bad_files(tmp_path: Path, data: bytes, title: str, advice: str) -> None
     assert advice in said[1]
 
 
+@pytest.mark.parametrize("form", [_OPENSSH, _PKCS8])
+def test_what_windows_adds_does_no_harm(tmp_path: Path, form: serialization.PrivateFormat) -> None:
+    data = b"\xef\xbb\xbf" + text(_ED, form=form).replace(b"\n", b"\r\n")
+    assert read_key_file(write(tmp_path, data)).decrypt().get_name() == "ssh-ed25519"
+
+
+def test_a_key_of_putty(tmp_path: Path) -> None:
+    file = read_key_file(write(tmp_path, _PPK))
+    assert file.public is not None
+    assert file.public.blob == file.decrypt().asbytes()
+
+
+def test_a_public_key_names_the_private_one_beside_it(tmp_path: Path) -> None:
+    private = write(tmp_path, text(_ED))
+    public = tmp_path / "key.pub"
+    public.write_bytes(_PUBLIC)
+    assert f"Name the private key: {private}" in problem_of(public)[1]
+
+
 def test_missing_folder_and_pipe(tmp_path: Path) -> None:
     assert "does not exist" in problem_of(tmp_path / "missing")[0]
     assert "is a folder" in problem_of(tmp_path)[0]
@@ -150,8 +204,8 @@ def test_readable_by_others(tmp_path: Path) -> None:
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.data())
 def test_a_cut_or_changed_key_is_never_a_raw_error(data: st.DataObject) -> None:
-    whole = data.draw(st.sampled_from([text(_ED), text(_EC, form=_PKCS8)]))
+    whole = data.draw(st.sampled_from([text(_ED), text(_EC, form=_PKCS8), _PPK]))
     at = data.draw(st.integers(0, len(whole) - 1))
     broken = whole[:at] + data.draw(st.binary(max_size=3)) + whole[at + 1 :]
     with contextlib.suppress(ProblemError, PassphraseNeededError):
-        KeyFile(Path("key"), broken, None).decrypt()
+        key_in(Path("key"), broken).decrypt()

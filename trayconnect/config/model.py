@@ -29,19 +29,28 @@ from trayconnect.config.types import (
     UserPath,
 )
 
+AgentPlace = Annotated[str, AfterValidator(values.agent_place)]
+
 __all__ = ["Auth", "Config", "Forward", "Frozen", "JumpHost", "Jupyter", "Keepalive", "Server"]
 
 
 class Auth(Frozen):
-    """How to log in. The agent's keys are always tried."""
+    """How to log in."""
 
     identity_file: UserPath | None = Field(
-        None, description="A private key to log in with, such as ~/.ssh/id_ed25519."
+        None,
+        description="A private key to log in with, such as ~/.ssh/id_ed25519: OpenSSH's, PEM or "
+        "PuTTY's; or the public half of one that the agent holds.",
     )
     password: Literal["ask", "keyring"] = Field(
         "ask",
-        description="Where a password comes from when the server wants one: ask for it, or the "
-        "system keyring. Never the password itself.",
+        description="Where a password, or the passphrase of a key, comes from when one is wanted: "
+        "ask for it, or the system keyring. Never the password itself.",
+    )
+    agent: AgentPlace | None = Field(
+        None,
+        description="The socket of the ssh-agent to use, such as ~/.1password/agent.sock; none: "
+        "no agent. Default: the one that IdentityAgent or SSH_AUTH_SOCK names.",
     )
 
 

@@ -23,6 +23,7 @@ servers:
 #     auth:
 #       identity_file: ~/.ssh/id_ed25519  # the keys of the SSH agent are tried too
 #       password: ask                     # ask | keyring; never the password itself
+#       agent: ~/.1password/agent.sock    # its socket, or none; default: SSH_AUTH_SOCK
 #     jump_hosts: [ada@gate.example.org:2222]
 #     legacy: []                          # such as [aes256-cbc], if the server has nothing better
 #     jupyter:

@@ -33,6 +33,8 @@ _OTHER_WORDS = {
     "key": "identity_file",
     "keyfile": "identity_file",
     "sshkey": "identity_file",
+    "identityagent": "agent",
+    "sshauthsock": "agent",
     "proxyjump": "jump_hosts",
     "gateway": "jump_hosts",
     "bastion": "jump_hosts",

@@ -135,6 +135,16 @@ def user_path(value: object) -> object:
         raise ValueError("names the home folder of a user unknown here") from None
 
 
+def agent_place(value: str) -> str:
+    """The path of a socket, with `~` expanded, or "none"; on Windows, a pipe or "pageant"."""
+    if not value or not value.isprintable():
+        raise ValueError("must be the path of an agent's socket, or none")
+    try:
+        return str(Path(value).expanduser()) if value.startswith("~") else value
+    except RuntimeError:
+        raise ValueError("names the home folder of a user unknown here") from None
+
+
 def page_path(value: str) -> str:
     """The path of a page, with its query."""
     if not re.fullmatch(PATH_PATTERN, value) or not value.isprintable():

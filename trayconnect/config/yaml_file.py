@@ -29,7 +29,7 @@ from trayconnect.config.yaml_tree import (
     mapping,
 )
 
-__all__ = ["MAX_BYTES", "ConfigError", "FileProblem", "load", "parse"]
+__all__ = ["MAX_BYTES", "ConfigError", "FileProblem", "load", "parse", "read_text"]
 
 MAX_BYTES = 1024 * 1024
 _TOO_MANY = f"more than {local_ports.CAPACITY} servers and forwards"
@@ -37,7 +37,7 @@ _TOO_MANY = f"more than {local_ports.CAPACITY} servers and forwards"
 
 def load(path: Path) -> Config:
     """Read a file. Raises `ConfigError`, also when there is none."""
-    return parse(_read(path), path)
+    return parse(read_text(path), path)
 
 
 def parse(text: str, path: Path) -> Config:
@@ -125,7 +125,8 @@ def _is_nothing(node: Node) -> bool:
     return isinstance(node, Scalar) and node.tag in (NULL, BROKEN)
 
 
-def _read(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """The text of a file. Raises `ConfigError`."""
     try:
         data = _bytes(path)
     except FileNotFoundError:

@@ -29,6 +29,7 @@ CLIPBOARD = "clipboard"
 TEXT = "text"
 POPUP = "popup"
 STATUS = "status"
+PASTE = "paste"
 
 _MODULES = {
     PROMPT: "trayconnect.desktop.prompt_window",
@@ -36,6 +37,7 @@ _MODULES = {
     TEXT: "trayconnect.desktop.text_window",
     POPUP: "trayconnect.desktop.popup_window",
     STATUS: "trayconnect.desktop.status_window",
+    PASTE: "trayconnect.desktop.clipboard_reader",
 }
 
 

@@ -1,6 +1,7 @@
 """The keys of a running ssh-agent, asked with limits of time.
 
-The protocol is draft-ietf-sshm-ssh-agent; paramiko's client of it waits without limit, and on
+Any program that speaks the protocol (draft-ietf-sshm-ssh-agent) will do: OpenSSH's, gpg-agent's
+socket for SSH, 1Password, KeePassXC, Pageant. paramiko's client of it waits without limit, and on
 Windows asks Pageant before OpenSSH's agent.
 """
 
@@ -22,6 +23,12 @@ log = logging.getLogger(__name__)
 LIST_SECONDS = 5.0
 SIGN_SECONDS = 60.0
 """An agent may ask its user to confirm, or to touch a device."""
+
+NONE = "none"
+"""In place of a socket's path: no agent."""
+PAGEANT = "pageant"
+"""In place of a pipe's name, on Windows: PuTTY's agent."""
+OPENSSH_PIPE = r"\\.\pipe\openssh-ssh-agent"
 
 _REQUEST_IDENTITIES = 11
 _IDENTITIES_ANSWER = 12
@@ -51,7 +58,7 @@ class AgentKey:
     comment: str
 
     def get_name(self) -> str:
-        return Message(self.blob).get_text()
+        return Message(self.blob).get_binary().decode("ascii", "replace")
 
     def asbytes(self) -> bytes:
         return self.blob
@@ -61,17 +68,34 @@ class AgentKey:
         return self.agent.sign(self.blob, data, _FLAGS.get(algorithm or "", 0))
 
 
-class Agent:
-    """A connection to the agent at the socket `path`, for the time of a `with`.
+def chosen(*wishes: str | None) -> str | None:
+    """Which agent to ask: the first wish that there is. OpenSSH's word for what the environment
+    names is no wish."""
+    return next((wish for wish in wishes if wish not in (None, "SSH_AUTH_SOCK")), None)
 
-    None: the one of the platform, if it has a usual place. Where none answers, it has no keys."""
+
+def windows_places(path: str | None) -> tuple[str, ...]:
+    """What to ask on Windows, in order, each until one has keys: OpenSSH's agent is part of the
+    system, so Pageant may be the one that was filled."""
+    if path == NONE:
+        return ()
+    return (path,) if path else (OPENSSH_PIPE, PAGEANT)
+
+
+class Agent:
+    """A connection to the agent at `path`, a socket (a pipe on Windows), for the time of a `with`.
+
+    None: the one of the platform, if it has a usual place. Where none answers, it has no keys, and
+    `fault` says why, if one was named."""
 
     def __init__(self, path: str | None) -> None:
+        self.fault = ""
+        self._places = list(_places(path))
+        self._named = path
         self._connection: _Connection | None = None
-        try:
-            self._connection = _connect(path)
-        except OSError as error:
-            log.info("no ssh-agent: %s", error)
+        self._pipe_answers: queue.SimpleQueue[bytes | OSError] = queue.SimpleQueue()
+        self._closed = False
+        self._connect_next()
 
     def __enter__(self) -> Self:
         return self
@@ -81,13 +105,9 @@ class Agent:
 
     def close(self) -> None:
         """Disconnect, and wake who waits for an answer; from any thread."""
-        connection, self._connection = self._connection, None
-        if isinstance(connection, socket.socket):
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-        if connection is not None:
-            with contextlib.suppress(OSError):
-                connection.close()
+        self._closed = True
+        self._disconnect()
+        self._pipe_answers.put(OSError("it is disconnected"))
 
     @property
     def is_there(self) -> bool:
@@ -95,20 +115,18 @@ class Agent:
         return self._connection is not None
 
     def keys(self) -> list[AgentKey]:
-        """Its keys in its order, certificates left out."""
-        if self._connection is None:
-            return []
-        request = Message()
-        request.add_byte(bytes([_REQUEST_IDENTITIES]))
-        try:
-            answer = self._ask(request, _IDENTITIES_ANSWER, LIST_SECONDS)
-        except AgentError as error:
-            log.warning("the ssh-agent does not list its keys: %s", error)
-            return []
-        count = min(answer.get_int(), _MAX_KEYS)
-        pairs = [(answer.get_binary(), answer.get_binary()) for _ in range(count)]
-        keys = [AgentKey(self, blob, text.decode("utf-8", "replace")) for blob, text in pairs]
-        return [key for key in keys if not key.get_name().endswith("-cert-v01@openssh.com")]
+        """Its keys, certificates among them, in its order."""
+        while self._connection is not None:
+            try:
+                keys = self._list()
+            except AgentError as error:
+                self._note(str(error))
+                keys = []
+            if keys or not self._places:
+                return keys
+            self._disconnect()
+            self._connect_next()
+        return []
 
     def sign(self, blob: bytes, data: bytes, flags: int) -> bytes:
         """Sign with the key `blob`. Raises AgentError."""
@@ -119,6 +137,38 @@ class Agent:
         request.add_int(flags)
         return self._ask(request, _SIGN_RESPONSE, SIGN_SECONDS).get_binary()
 
+    # --- details ----------------------------------------------------------------------------------
+
+    def _connect_next(self) -> None:
+        while self._places and self._connection is None and not self._closed:
+            place = self._places.pop(0)
+            try:
+                self._connection = _connect(place)
+            except OSError as error:
+                self._note(error.strerror or str(error))
+
+    def _note(self, fault: str) -> None:
+        log.info("the ssh-agent %s: %s", self._named or "", fault)
+        self.fault = fault
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if isinstance(connection, socket.socket):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        if connection is not None:
+            with contextlib.suppress(OSError):
+                connection.close()
+
+    def _list(self) -> list[AgentKey]:
+        request = Message()
+        request.add_byte(bytes([_REQUEST_IDENTITIES]))
+        answer = self._ask(request, _IDENTITIES_ANSWER, LIST_SECONDS)
+        count = min(answer.get_int(), _MAX_KEYS)
+        pairs = [(answer.get_binary(), answer.get_binary()) for _ in range(count)]
+        keys = [AgentKey(self, blob, text.decode("utf-8", "replace")) for blob, text in pairs]
+        return [key for key in keys if key.get_name()]
+
     def _ask(self, request: Message, expected: int, timeout: float) -> Message:
         connection = self._connection
         if connection is None:
@@ -128,12 +178,35 @@ class Agent:
                 connection.settimeout(timeout)
                 answer = _exchange(connection, request.asbytes())
             else:
-                answer = _exchange_within(connection, request.asbytes(), timeout)
+                answer = self._exchange_within(connection, request.asbytes(), timeout)
+        except TimeoutError as error:
+            # A late answer would be taken for that to the next request.
+            self._disconnect()
+            raise AgentError(f"no answer within {timeout:g} s") from error
         except OSError as error:
             raise AgentError(str(error) or type(error).__name__) from error
         if answer[:1] != bytes([expected]):
             raise AgentError("it refused")
         return Message(answer[1:])
+
+    def _exchange_within(self, connection: _Connection, request: bytes, timeout: float) -> bytes:
+        """The same for the pipes of Windows, which know no timeout."""
+        answers = self._pipe_answers
+
+        def work() -> None:
+            try:
+                answers.put(_exchange(connection, request))
+            except OSError as error:
+                answers.put(error)
+
+        threading.Thread(target=work, name="tc-agent", daemon=True).start()
+        try:
+            answer = answers.get(timeout=timeout)
+        except queue.Empty:
+            raise TimeoutError from None
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
 
 
 def _exchange(connection: _Connection, request: bytes) -> bytes:
@@ -154,44 +227,58 @@ def _receive(connection: _Connection, size: int) -> bytes:
     return data
 
 
-def _exchange_within(connection: _Connection, request: bytes, timeout: float) -> bytes:
-    """The same for the pipes of Windows, which know no timeout."""
-    answers: queue.SimpleQueue[bytes | OSError] = queue.SimpleQueue()
-
-    def work() -> None:
-        try:
-            answers.put(_exchange(connection, request))
-        except OSError as error:
-            answers.put(error)
-
-    threading.Thread(target=work, name="tc-agent", daemon=True).start()
-    try:
-        answer = answers.get(timeout=timeout)
-    except queue.Empty:
-        raise OSError(f"no answer within {timeout:g} s") from None
-    if isinstance(answer, OSError):
-        raise answer
-    return answer
-
-
 if sys.platform == "win32":
-    from paramiko import win_openssh, win_pageant
+    import errno
+    import os
+    import time
 
-    def _connect(path: str | None) -> _Connection | None:  # noqa: ARG001 - POSIX has a socket
-        if win_openssh.can_talk_to_agent():
-            return win_openssh.OpenSSHAgentConnection()
-        if win_pageant.can_talk_to_agent():
-            return win_pageant.PageantConnection()
-        return None
+    from paramiko import win_pageant
+
+    _PIPE_TRIES = 20
+
+    class _Pipe:
+        """A named pipe, opened as a file."""
+
+        def __init__(self, name: str) -> None:
+            for _ in range(_PIPE_TRIES):
+                try:
+                    self._descriptor = os.open(name, os.O_RDWR | os.O_BINARY)
+                except OSError as error:
+                    # The agent has not taken leave of the one before yet.
+                    if error.errno != errno.EINVAL:
+                        raise
+                    time.sleep(0.1)
+                else:
+                    return
+            raise OSError("its pipe is busy")
+
+        def send(self, data: bytes) -> int:
+            return os.write(self._descriptor, data)
+
+        def recv(self, size: int) -> bytes:
+            return os.read(self._descriptor, size)
+
+        def close(self) -> None:
+            os.close(self._descriptor)
+
+    _places = windows_places
+
+    def _connect(place: str) -> _Connection:
+        if place != PAGEANT:
+            return _Pipe(place)
+        if not win_pageant.can_talk_to_agent():
+            raise OSError("Pageant does not run")
+        return win_pageant.PageantConnection()
 else:
 
-    def _connect(path: str | None) -> _Connection | None:
-        if not path:
-            return None
+    def _places(path: str | None) -> tuple[str, ...]:
+        return (path,) if path and path != NONE else ()
+
+    def _connect(place: str) -> _Connection:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             connection.settimeout(LIST_SECONDS)
-            connection.connect(path)
+            connection.connect(place)
         except OSError:
             connection.close()
             raise

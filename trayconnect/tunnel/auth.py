@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from trayconnect.cancel import Cancel
 from trayconnect.config.model import Server
 from trayconnect.errors import ProblemError
-from trayconnect.ports import Ask, Field, Question, QuestionKind, Secrets
-from trayconnect.tunnel import algorithms, problems
+from trayconnect.ports import Answer, Ask, Question, Secrets
+from trayconnect.tunnel import (
+    agent,
+    algorithms,
+    certificate,
+    identities,
+    paste,
+    pasted_key,
+    problems,
+)
 from trayconnect.tunnel.agent import Agent, AgentError
-from trayconnect.tunnel.identities import Candidate, UnlockedKeys, candidates
-from trayconnect.tunnel.keyfile import KeyFile, PassphraseNeededError, WrongPassphraseError
+from trayconnect.tunnel.certificate import CertifiedKey
+from trayconnect.tunnel.identities import Candidate, Candidates, UnlockedKeys, Wanted
+from trayconnect.tunnel.keyfile import KeyFile
 from trayconnect.tunnel.passwords import Passwords
+from trayconnect.tunnel.pasted_key import PastedKey
+from trayconnect.tunnel.problems import Tried
 from trayconnect.tunnel.target import Target
 from trayconnect.tunnel.transport import SshTransport
+from trayconnect.tunnel.unlock import Unlocker
 from trayconnect.tunnel.userauth import (
     AuthLostError,
     AuthTimeoutError,
@@ -32,8 +43,9 @@ log = logging.getLogger(__name__)
 MAX_FAILURES = 5
 """sshd disconnects at the sixth failure (MaxAuthTries)."""
 PASSWORD_TRIES = 3
-PASSPHRASE_TRIES = 3
-_INTERACTIVE = {"password", "keyboard-interactive"}
+"""For each of the two methods that ask, as OpenSSH's NumberOfPasswordPrompts."""
+
+_PUBLICKEY, _INTERACTIVE, _PASSWORD = "publickey", "keyboard-interactive", "password"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +56,18 @@ class Means:
     unlocked: UnlockedKeys
     agent_socket: str | None
     default_identity_files: tuple[Path, ...]
+    pasted_keys: Path
+    """The folder of `pasted_key`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    """How a login went that succeeded."""
+
+    typed: bool
+    """Whether a human typed what a retry could not reuse."""
+    banner: str
+    """What the server gave to be read before it."""
 
 
 def log_in(
@@ -53,19 +77,34 @@ def log_in(
     means: Means,
     ask: Ask,
     cancel: Cancel,
-) -> bool:
-    """Log in to `target`; returns whether a human typed what a retry could not reuse.
-
-    Raises `ProblemError` and `Cancelled`."""
-    with Agent(means.agent_socket) as agent, cancel.releasing(agent.close):
-        login = _Login(transport, target, server, means, ask, agent)
+) -> Welcome:
+    """Log in to `target`. Raises `ProblemError` and `Cancelled`."""
+    with (
+        Agent(agent_place(target, server, means)) as ssh_agent,
+        cancel.releasing(ssh_agent.close),
+    ):
+        login = _Login(transport, target, server, means, ask, ssh_agent)
         try:
             login.run()
         except AuthTimeoutError:
-            raise problems.login_slow(target, target.connect_timeout) from None
+            raise login.slow() from None
         except AuthLostError as error:
+            cancel.check()
             raise login.lost(str(error)) from error
-        return login.typed
+        return Welcome(login.typed, login.banner)
+
+
+def agent_place(target: Target, server: Server, means: Means) -> str | None:
+    """Which agent to ask: the entry's, that of ssh_config(5), that of the environment."""
+    return agent.chosen(server.auth.agent, target.options.identity_agent, means.agent_socket)
+
+
+def verify_identity(target: Target, server: Server, means: Means) -> None:
+    """Raise `ProblemError` if the entry's identity file cannot be used; nothing is dialled."""
+    own = _own_file(target, server)
+    if own is not None:
+        with Agent(agent_place(target, server, means)) as ssh_agent:
+            identities.verify(own, ssh_agent.keys)
 
 
 class _Login:
@@ -76,126 +115,203 @@ class _Login:
         server: Server,
         means: Means,
         ask: Ask,
-        agent: Agent,
+        ssh_agent: Agent,
     ) -> None:
         self._transport = transport
         self._target = target
-        self._means = means
+        self._timeout = target.connect_timeout
         self._ask = ask
+        self._agent = ssh_agent
         self._auth = UserAuth(transport, target.username, target.connect_timeout)
-        self._passwords = Passwords(target, server.auth, means.secrets, ask)
-        self._candidates: Iterator[Candidate] = candidates(
-            server.name,
-            target.options.identity_files,
-            server.auth.identity_file,
-            agent.keys(),
-            means.default_identity_files,
-            means.unlocked,
+        self._passwords = Passwords(target, server.auth, means.secrets, self._put)
+        self._unlocker = Unlocker(target, server.auth, means.secrets, means.unlocked, self._put)
+        self._candidates = Candidates(
+            _wanted(target, server, means), ssh_agent.keys(), means.unlocked
         )
         self._tried: list[str] = []
         self._failures = 0
-        self._password_tries = 0
+        prompts = target.options.number_of_password_prompts
+        self._left = dict.fromkeys(
+            (_INTERACTIVE, _PASSWORD),
+            PASSWORD_TRIES if prompts is None else prompts,
+        )
+        self._pasted_keys = means.pasted_keys
+        self._lost_key = False
+        """Whether a pasted key could not be kept."""
         self._asked = False
+        self._banner_shown = False
 
     @property
     def typed(self) -> bool:
-        return self._passwords.typed
+        return self._passwords.typed or self._lost_key
+
+    @property
+    def banner(self) -> str:
+        return self._auth.banner
 
     def run(self) -> None:
+        """The methods in OpenSSH's order: a key costs its owner nothing; keyboard-interactive can
+        ask for everything that a password can, and for one-time codes and new passwords too."""
         result = self._auth.begin()
         while not result.success:
             allowed = set(result.allowed)
-            if "publickey" in allowed and (candidate := self._next_key(allowed)) is not None:
+            if _PUBLICKEY in allowed and (candidate := self._next_key(allowed)) is not None:
                 result = self._key(candidate, result)
-            elif _INTERACTIVE & allowed and self._may_ask():
-                result = self._answer(allowed)
+            elif self._may_ask(_INTERACTIVE, allowed):
+                result = self._interactive()
+            elif self._may_ask(_PASSWORD, allowed):
+                result = self._password()
+            elif _PUBLICKEY in allowed and self._has_nothing():
+                result = self._pasted(result)
             else:
-                raise problems.login_refused(self._target, self._tried, result.allowed)
+                raise problems.login_refused(self._target, self._account(), result.allowed)
 
     def lost(self, detail: str) -> ProblemError:
         """The server ended it: for the number of tries, if it says so."""
         if "too many" in detail.lower():
-            return problems.too_many_tries(self._target, self._tried)
+            return problems.too_many_tries(self._target, self._account())
         return problems.login_lost(self._target, detail, asked=self._asked)
+
+    def slow(self) -> ProblemError:
+        """It did not answer."""
+        return problems.login_slow(self._target, self._timeout, asked=self._asked)
+
+    def _account(self) -> Tried:
+        """What was tried, and what was not."""
+        skipped = list(self._candidates.skipped)
+        if self._agent.fault:
+            skipped.append(f"the ssh-agent does not answer ({self._agent.fault})")
+        # What is left is looked at only to be named: nothing is offered, nothing asked.
+        untried = [candidate.label for candidate in self._rest()]
+        says = self._passwords.heard or self._auth.banner
+        return Tried(tuple(self._tried), tuple(untried), tuple(skipped), says)
+
+    def _rest(self) -> list[Candidate]:
+        try:
+            return list(self._candidates)
+        except ProblemError:
+            return []
+
+    def _put(self, question: Question) -> Answer:
+        """Ask the user, once with what the server gave to be read."""
+        self._asked = True
+        if self._auth.banner and not self._banner_shown:
+            self._banner_shown = True
+            message = f"{question.message}\n\nThe server says:\n{self._auth.banner}"
+            question = replace(question, message=message)
+        return self._ask(question)
 
     # --- keys -------------------------------------------------------------------------------------
 
     def _next_key(self, allowed: set[str]) -> Candidate | None:
         # One try is kept for a password, where the server takes one.
-        limit = MAX_FAILURES - bool(_INTERACTIVE & allowed)
-        return next(self._candidates, None) if self._failures < limit else None
+        limit = MAX_FAILURES - bool({_INTERACTIVE, _PASSWORD} & allowed)
+        return next(iter(self._candidates), None) if self._failures < limit else None
 
     def _key(self, candidate: Candidate, before: Result) -> Result:
         """Try a key; `before` is the result to go on with if it cannot be tried."""
         if candidate.public is not None:
             algorithm = self._algorithm(candidate.public.type)
             if algorithm is None:
-                self._tried.append(f"{candidate.label} (not of a type that the server takes)")
-                return before
+                return self._unfit(candidate, before)
             # Asked first, so that nobody types a passphrase for nothing.
             refusal = self._auth.offer(candidate.public.blob, algorithm)
             if refusal is not None:
                 return self._failed(candidate.label, refusal)
-        key = candidate.key
-        if key is None:
-            assert candidate.file is not None
-            key = self._unlock(candidate.file)
+        key = candidate.key or self._unlocked(candidate)
         algorithm = self._algorithm(key.get_name())
+        if algorithm is None:
+            return self._unfit(candidate, before)
         try:
-            result = self._auth.publickey(key, algorithm or key.get_name())
+            result = self._auth.publickey(key, algorithm)
         except AgentError as error:
             self._tried.append(f"{candidate.label} (the agent did not sign: {error})")
             return before
         return result if result.success else self._failed(candidate.label, result)
 
-    def _algorithm(self, key_type: str) -> str | None:
-        return algorithms.signature_for(key_type, self._transport.signature_algorithms)
+    def _has_nothing(self) -> bool:
+        """Whether no key was to be found, be it a useless one, and none was pasted."""
+        return not (self._tried or self._candidates.skipped or self._agent.fault)
 
-    def _unlock(self, file: KeyFile) -> SigningKey:
-        note = ""
-        for _ in range(PASSPHRASE_TRIES):
-            question = Question(
-                kind=QuestionKind.PASSPHRASE,
-                server=self._target.server,
-                title=f"Passphrase for the key {file.path.name}",
-                message=f"{note}The key file {file.path} is encrypted; it logs in to "
-                f"{self._target.description}.",
-                fields=(Field("Passphrase"),),
-                confirm="Unlock",
-            )
-            self._asked = True
-            answer = self._ask(question)
-            try:
-                key = file.decrypt(answer.values[0] if answer.values else "")
-            except (WrongPassphraseError, PassphraseNeededError):
-                note = "Wrong passphrase, try again.\n"
-            else:
-                self._means.unlocked.put(self._target.server, file, key)
-                return key
-        raise problems.wrong_passphrase(str(file.path))
+    def _pasted(self, before: Result) -> Result:
+        """Try a key that the user pastes, and keep it if it is the one."""
+        label = "the pasted key"
+        pasted = paste.ask_for_key(self._target, self._put)
+        if pasted is None:
+            self._tried.append(label)
+            return before
+        place = pasted_key.place(self._pasted_keys, self._target.server)
+        file = KeyFile(place, pasted.data, pasted.public)
+        key = None if pasted.encrypted else file.decrypt()
+        result = self._key(Candidate(label, pasted.public, key, file), before)
+        if result.success or result.partial:
+            self._keep(pasted)
+        return result
+
+    def _keep(self, pasted: PastedKey) -> None:
+        try:
+            pasted_key.store(self._pasted_keys, self._target.server, pasted)
+        except ProblemError as error:
+            log.warning("%s: the pasted key is not kept: %s", self._target.server, error)
+            self._lost_key = True
+
+    def _unfit(self, candidate: Candidate, before: Result) -> Result:
+        self._tried.append(f"{candidate.label} (not of a type that the server takes)")
+        return before
+
+    def _unlocked(self, candidate: Candidate) -> SigningKey:
+        assert candidate.file is not None
+        key = self._unlocker.unlock(candidate.file)
+        if candidate.certificate is None:
+            return key
+        return CertifiedKey(candidate.certificate.public, key)
+
+    def _algorithm(self, key_type: str) -> str | None:
+        """How to sign with a key of that type, with its certificate if it has one."""
+
+        def shown(name: str) -> str:
+            return certificate.certified(name) if certificate.is_certificate(key_type) else name
+
+        plain = certificate.plain(key_type)
+        accepted = algorithms.signatures(plain)
+        # Only for RSA is there a choice; what a server says of others may be incomplete.
+        if plain == "ssh-rsa" and self._transport.signature_algorithms:
+            accepted = self._transport.signature_algorithms
+        wanted = self._target.options.pubkey_accepted_algorithms
+        if wanted:
+            accepted = tuple(name for name in accepted if shown(name) in wanted)
+        found = algorithms.signature_for(plain, accepted) if accepted else None
+        return shown(found) if found else None
 
     # --- passwords --------------------------------------------------------------------------------
 
-    def _may_ask(self) -> bool:
-        return self._password_tries < PASSWORD_TRIES and self._failures < MAX_FAILURES
+    def _may_ask(self, method: str, allowed: set[str]) -> bool:
+        if method == _PASSWORD and self._passwords.asked_for_account:
+            return False  # it was this very password that was refused
+        return method in allowed and self._left[method] > 0 and self._failures < MAX_FAILURES
 
-    def _answer(self, allowed: set[str]) -> Result:
-        self._password_tries += 1
-        self._asked = True
-        if "password" in allowed:
-            label = "password"
-            try:
-                result = self._auth.password(self._passwords.password())
-            except PasswordExpiredError:
-                raise problems.password_expired(self._target) from None
-        else:
-            label = "keyboard-interactive"
-            result = self._auth.interactive(self._passwords.respond)
+    def _interactive(self) -> Result:
+        self._left[_INTERACTIVE] -= 1
+        self._passwords.asked = False
+        result = self._auth.interactive(self._passwords.respond)
+        if not self._passwords.asked:
+            self._left[_INTERACTIVE] = 0  # it has nothing to ask
+        return self._judged(_INTERACTIVE, result)
+
+    def _password(self) -> Result:
+        self._left[_PASSWORD] -= 1
+        try:
+            result = self._auth.password(self._passwords.password())
+        except PasswordExpiredError as error:
+            raise problems.password_expired(self._target, str(error)) from None
+        return self._judged(_PASSWORD, result)
+
+    def _judged(self, method: str, result: Result) -> Result:
         if result.success or result.partial:
             self._passwords.accepted()
             return result
         self._passwords.refused()
-        return self._failed(label, result)
+        return self._failed(method, result)
 
     def _failed(self, label: str, result: Result) -> Result:
         if not result.partial:
@@ -203,3 +319,31 @@ class _Login:
         if label not in self._tried:
             self._tried.append(label)
         return result
+
+
+def _wanted(target: Target, server: Server, means: Means) -> Wanted:
+    """Which keys the entry, ssh_config(5) and the habits of OpenSSH come to."""
+    options = target.options
+    own = _own_file(target, server)
+    named = tuple(path for path in options.identity_files if path != own)
+    if own is None and not named and not options.no_identity_files:
+        named = means.default_identity_files
+    pasted = pasted_key.place(means.pasted_keys, server.name)
+    if pasted.exists():
+        own, named = (pasted, named) if own is None else (own, (pasted, *named))
+    return Wanted(
+        server=server.name,
+        username=target.username,
+        own=own,
+        files=named,
+        certificates=options.certificate_files,
+        only=options.identities_only,
+    )
+
+
+def _own_file(target: Target, server: Server) -> Path | None:
+    """The entry's identity file, unless ssh_config(5) names others for this very target: a jump
+    host."""
+    own = server.auth.identity_file
+    named = target.options.identity_files
+    return own if not named or own in named else None

@@ -11,6 +11,7 @@ from trayconnect.config.model import Server
 from trayconnect.config.openssh.hosts import SshConfig
 from trayconnect.errors import Problem
 from trayconnect.ports import Ask, Secrets
+from trayconnect.tunnel import pasted_key
 from trayconnect.tunnel.auth import Means
 from trayconnect.tunnel.hops import travel
 from trayconnect.tunnel.identities import UnlockedKeys, default_identity_files
@@ -23,8 +24,8 @@ class SshConnector:
     """`ports.Connector` over SSH.
 
     `known_hosts` None: OpenSSH's files, and our own. `agent_socket` None: SSH_AUTH_SOCK of the
-    environment. `identity_files` None: OpenSSH's default ones. `ssh_config` makes what is read of
-    ssh_config(5) for one attempt."""
+    environment. `identity_files` None: OpenSSH's default ones. `pasted_keys`: the folder of keys
+    that were pasted. `ssh_config` makes what is read of ssh_config(5) for one attempt."""
 
     def __init__(
         self,
@@ -33,12 +34,14 @@ class SshConnector:
         known_hosts: KnownHosts | None = None,
         agent_socket: str | None = None,
         identity_files: tuple[Path, ...] | None = None,
+        pasted_keys: Path | None = None,
         ssh_config: Callable[[], SshConfig] = SshConfig,
     ) -> None:
         self._secrets = secrets
         self._known_hosts = known_hosts or KnownHosts.default()
         self._agent_socket = agent_socket
         self._identity_files = identity_files
+        self._pasted_keys = pasted_keys or pasted_key.default_folder()
         self._ssh_config = ssh_config
         self._unlocked = UnlockedKeys()
 
@@ -54,6 +57,7 @@ class SshConnector:
             default_identity_files=(
                 default_identity_files() if self._identity_files is None else self._identity_files
             ),
+            pasted_keys=self._pasted_keys,
         )
         way = travel(
             server,

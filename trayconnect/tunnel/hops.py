@@ -13,7 +13,7 @@ from trayconnect.errors import ProblemError
 from trayconnect.ports import Ask
 from trayconnect.tunnel import problems
 from trayconnect.tunnel.algorithms import Offer
-from trayconnect.tunnel.auth import Means, log_in
+from trayconnect.tunnel.auth import Means, log_in, verify_identity
 from trayconnect.tunnel.channels import SshChannel
 from trayconnect.tunnel.connect import JOIN_SECONDS, dispose, shake_hands, what_to_offer
 from trayconnect.tunnel.dial import dial
@@ -35,6 +35,8 @@ class Way:
     updates: list[HostKeyUpdate] = field(default_factory=list)
     typed: bool = False
     """Whether a human typed something for it that a retry could not reuse."""
+    banners: list[tuple[Target, str]] = field(default_factory=list)
+    """What servers gave to be read at the login."""
     proxy: ProxyCommand | None = None
     """The process through which the first hop is reached, if it is by one."""
 
@@ -102,7 +104,10 @@ def travel(
     """Connect and log in all the way. Raises `ProblemError` and `Cancelled`; then all is closed."""
     way = Way()
     try:
-        for target in targets(server, lambda query: ssh_config.host(query, cancel)):
+        hops = targets(server, lambda query: ssh_config.host(query, cancel))
+        for target in hops:
+            verify_identity(target, server, means)
+        for target in hops:
             _add_hop(way, target, server, known_hosts, means, ask, cancel)
     except BaseException:
         way.close()
@@ -132,7 +137,10 @@ def _add_hop(
     with cancel.releasing(way.abort):
         assert transport.shown is not None
         certified = judge(target, transport.shown, entries, store, ask)
-        way.typed |= log_in(transport, target, server, means, ask, cancel)
+        welcome = log_in(transport, target, server, means, ask, cancel)
+    way.typed |= welcome.typed
+    if welcome.banner:
+        way.banners.append((target, welcome.banner))
     if target.options.update_host_keys and not certified:
         update.start()
     log.info("logged in to %s: %s", target.address, transport.agreement())

@@ -1,4 +1,4 @@
-"""Private keys in files: the OpenSSH format, and PEM (PKCS#1, SEC 1, PKCS#8)."""
+"""Private keys in files: the OpenSSH format, PEM (PKCS#1, SEC 1, PKCS#8), and PuTTY's."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ import io
 import os
 import stat
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from paramiko import ECDSAKey, Ed25519Key, PKey, RSAKey, SSHException
 
-from trayconnect.errors import ProblemError
-from trayconnect.tunnel import problems
+from trayconnect.tunnel import key_kinds, ppk, problems
 from trayconnect.tunnel.known_hosts import HostKey, decode_key
 
 MAX_BYTES = 1 << 20
@@ -37,36 +36,70 @@ class KeyFile:
     """The content of a file that looks like a private key, not yet decrypted."""
 
     path: Path
-    data: bytes
+    data: bytes = field(repr=False)
     public: HostKey | None
     """Its public half, where that is readable without the passphrase."""
 
+    @property
+    def is_on_device(self) -> bool:
+        """Whether the file holds only the handle of a key within a security key (FIDO)."""
+        return self.public is not None and self.public.type.startswith("sk-")
+
     def decrypt(self, passphrase: str | None = None) -> PKey:
         """The private key. Raises PassphraseNeededError, WrongPassphraseError, `ProblemError`."""
+        if self.is_on_device:
+            raise key_kinds.on_device(self.path)
         secret = passphrase.encode() if passphrase is not None else None
-        is_openssh = b"BEGIN OPENSSH PRIVATE KEY" in self.data
-        load = serialization.load_ssh_private_key if is_openssh else _load_pem
+        is_ppk = self.data.lstrip().startswith(ppk.MAGIC)
         try:
-            return _to_paramiko(load(self.data, secret))
+            return _to_paramiko(self._load(secret, is_ppk=is_ppk))
         except TypeError as error:
             if secret is None:
                 raise PassphraseNeededError from error
             # It is not encrypted at all.
             return self.decrypt(None)
         except UnsupportedAlgorithm as error:
-            raise _unsupported(self.path, str(error)) from error
-        except (ValueError, SSHException) as error:
+            explain = key_kinds.unsupported_ppk if is_ppk else key_kinds.unsupported
+            raise explain(self.path, str(error)) from error
+        except (ValueError, InvalidTag, SSHException) as error:
             if secret is not None:
                 raise WrongPassphraseError from error
-            raise _damaged(self.path, str(error)) from error
+            raise key_kinds.damaged(self.path, str(error)) from error
+
+    def _load(self, secret: bytes | None, *, is_ppk: bool) -> object:
+        """As `cryptography` does: TypeError where a passphrase is missing, or not needed."""
+        if is_ppk:
+            return _load_ppk(self.data, secret)
+        if key_kinds.OPENSSH in self.data:
+            return serialization.load_ssh_private_key(self.data, secret)
+        return serialization.load_pem_private_key(self.data, secret)
 
 
 def read_key_file(path: Path) -> KeyFile:
     """Read an identity file. Raises `ProblemError` for whatever cannot be a usable one."""
-    data = _read(path)
-    _check_kind(path, data)
+    data = key_kinds.plain_text(_read(path))
+    key_kinds.check(path, data)
     _check_mode(path)
-    return KeyFile(path, data, _public_beside(path) or _public_within(data))
+    return key_in(path, data)
+
+
+def key_in(path: Path, data: bytes) -> KeyFile:
+    """The key in the content `data` of `path`. Raises `ProblemError` for one of PuTTY's that
+    cannot be read."""
+    return KeyFile(path, data, _public_within(path, data) or public_beside(path))
+
+
+def public_beside(path: Path) -> HostKey | None:
+    """The public key in the `.pub` file beside `path`, or in `path` itself if it is one."""
+    for place in (path, Path(f"{path}.pub")):
+        line = key_kinds.public_part(place)
+        if line is not None:
+            try:
+                kind, text = line.split()[:2]
+                return decode_key(kind.decode("ascii"), text)
+            except ValueError:
+                continue
+    return None
 
 
 # --- what is in the file ------------------------------------------------------------------------
@@ -84,30 +117,8 @@ def _read(path: Path) -> bytes:
         with path.open("rb") as file:
             return file.read(MAX_BYTES)
     except OSError as error:
-        advice = f"Make it readable for you alone: chmod 600 {path}"
+        advice = f"Make it readable for you: check its owner, then chmod 600 {path}"
         raise problems.key_file(str(path), "cannot be read", advice, str(error)) from error
-
-
-def _check_kind(path: Path, data: bytes) -> None:
-    text = data.lstrip()
-    if not text:
-        raise problems.key_file(str(path), "is empty", "Copy the private key again.")
-    if text.startswith(b"PuTTY-User-Key-File"):
-        advice = (
-            "Convert the key: in PuTTYgen, Conversions, Export OpenSSH key; or with "
-            f"puttygen {path} -O private-openssh -o NEWFILE"
-        )
-        raise problems.key_file(str(path), "is in PuTTY's format", advice)
-    if text.startswith((b"ssh-", b"ecdsa-", b"sk-", b"---- BEGIN SSH2 PUBLIC", b"-----BEGIN PUBL")):
-        advice = "Name the private key: usually the same path without .pub."
-        raise problems.key_file(str(path), "is a public key", advice)
-    if b"BEGIN DSA PRIVATE KEY" in text:
-        raise _unsupported(path, "DSA")
-    if b"PRIVATE KEY-----" not in text:
-        advice = "Name a private key as ssh-keygen makes it."
-        raise problems.key_file(str(path), "is not a private key", advice)
-    if b"-----END " not in text:
-        raise _damaged(path, "no END line")
 
 
 def _check_mode(path: Path) -> None:
@@ -119,33 +130,17 @@ def _check_mode(path: Path) -> None:
             raise problems.key_file(str(path), "can be read by other users", advice)
 
 
-def _damaged(path: Path, detail: str) -> ProblemError:
-    advice = "It is cut short or changed; copy it again from where it is whole."
-    return problems.key_file(str(path), "is damaged", advice, detail)
-
-
-def _unsupported(path: Path, detail: str) -> ProblemError:
-    advice = (
-        "Use an ed25519, ecdsa or rsa key (ssh-keygen -t ed25519); a key on a security device "
-        "works through ssh-agent."
-    )
-    return problems.key_file(str(path), "is of a kind that cannot be used", advice, detail)
-
-
-# --- its public half --------------------------------------------------------------------------
-
-
-def _public_beside(path: Path) -> HostKey | None:
-    public = Path(f"{path}.pub")
-    try:
-        fields = public.read_bytes().split() if public.is_file() else []
-        return decode_key(fields[0].decode("ascii"), fields[1])
-    except (OSError, ValueError, IndexError):
-        return None
-
-
-def _public_within(data: bytes) -> HostKey | None:
-    """The public key in an OpenSSH file, which is not encrypted (OpenSSH's PROTOCOL.key)."""
+def _public_within(path: Path, data: bytes) -> HostKey | None:
+    """The public key in a file of OpenSSH (its PROTOCOL.key) or PuTTY, where it is not
+    encrypted."""
+    if data.lstrip().startswith(ppk.MAGIC):
+        try:
+            parsed = ppk.parse(data)
+        except ValueError as error:
+            raise key_kinds.damaged(path, str(error)) from error
+        except UnsupportedAlgorithm as error:
+            raise key_kinds.unsupported_ppk(path, str(error)) from error
+        return HostKey(parsed.kind, parsed.public)
     begin, _, rest = data.partition(b"-----BEGIN OPENSSH PRIVATE KEY-----")
     try:
         blob = base64.b64decode(b"".join(rest.partition(b"-----END")[0].split()))
@@ -166,8 +161,14 @@ def _public_within(data: bytes) -> HostKey | None:
 # --- from cryptography's keys to paramiko's ---------------------------------------------------
 
 
-def _load_pem(data: bytes, passphrase: bytes | None) -> object:
-    return serialization.load_pem_private_key(data, passphrase)
+def _load_ppk(data: bytes, passphrase: bytes | None) -> object:
+    parsed = ppk.parse(data)
+    if parsed.encrypted != (passphrase is not None):
+        raise TypeError("a passphrase is missing, or not needed")
+    key = parsed.decrypt(passphrase or b"")
+    if key is None:
+        raise ValueError("the MAC is wrong")
+    return key
 
 
 def _to_paramiko(key: object) -> PKey:

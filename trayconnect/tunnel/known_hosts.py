@@ -48,6 +48,11 @@ class HostKey:
         digest = hashlib.sha256(self.blob).digest()
         return "SHA256:" + base64.b64encode(digest).decode("ascii").rstrip("=")
 
+    @property
+    def line(self) -> str:
+        """As OpenSSH writes it: the type, and base64."""
+        return f"{self.type} {base64.b64encode(self.blob).decode('ascii')}"
+
     def __str__(self) -> str:
         return f"{self.type} {self.fingerprint}"
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import re
 
 from trayconnect.config.model import Auth
-from trayconnect.errors import ProblemError
-from trayconnect.ports import Ask, Field, Question, QuestionKind, Secrets
+from trayconnect.ports import Answer, Ask, Field, Question, QuestionKind, Secrets
+from trayconnect.tunnel.kept import KeptSecret
 from trayconnect.tunnel.target import Target
 from trayconnect.tunnel.userauth import Prompt
-
-log = logging.getLogger(__name__)
 
 MOST_FIELDS = 6
 """In one question: a window of more would not fit every screen."""
@@ -25,24 +22,51 @@ _CODE = re.compile(
 )
 _ACCOUNT = re.compile(r"\S+@\S+")  # "ada@token.example.org's password" asks for no token
 _PASSWORD = re.compile(r"password|passwort|kennwort|mot de passe|contraseña", re.IGNORECASE)
+_REPLACING = re.compile(
+    r"\b(new|again|re-?type|re-?enter|confirm|repeat|neues|nouveau|nueva)\b",
+    re.IGNORECASE,
+)
+"""With `_PASSWORD`: a step of the dialogue that replaces an expired one (pam_unix, pam_sss)."""
+
+_TITLES = {
+    QuestionKind.PASSWORD: "Password for",
+    QuestionKind.ONE_TIME_CODE: "One-time code for",
+    QuestionKind.KEYBOARD_INTERACTIVE: "Login to",
+}
 
 
 class Passwords:
     """The answers of one login to one target.
 
-    `accepted` and `refused` tell how the last one fared. `typed` says whether the user gave one
-    that is not kept, so that a later login would have to ask again."""
+    `accepted` and `refused` tell how the last request fared. `typed` says whether the user gave an
+    answer that is not kept, so that a later login would have to ask again."""
 
     def __init__(self, target: Target, auth: Auth, secrets: Secrets, ask: Ask) -> None:
         self.typed = False
+        self.asked = False
+        """Whether the server's prompts had anything to answer."""
+        self.asked_for_account = False
+        """Whether one of them was for the account's password."""
+        self.heard = ""
+        """What the server said last without a prompt to answer."""
         self._target = target
-        self._secrets = secrets
         self._ask = ask
-        self._keyring = auth.password == "keyring"
-        self._stored: str | None = None
-        self._to_store: str | None = None
-        self._note = ""
+        self._kept = KeptSecret(
+            secrets, target.server, target.account, wanted=auth.password == "keyring"
+        )
         self._looked_up = False
+        self._stored: str | None = None
+        """What came from the keyring into the present request."""
+        self._doubted: str | None = None
+        """What came from there and was refused together with other answers."""
+        self._given: str | None = None
+        """The account's password as the user typed it into the present request."""
+        self._remember = False
+        self._others = False
+        """Whether the present request took other answers besides."""
+        self._replaced = False
+        """Whether it set a new password."""
+        self._note = ""
 
     def password(self) -> str:
         """The password to try next. Raises `Cancelled`."""
@@ -50,68 +74,99 @@ class Passwords:
         if stored is not None:
             return stored
         message = f"To log in to {self._target.description}."
-        return self._typed(QuestionKind.PASSWORD, message, (Field("Password"),))[0]
+        return self._account_password(message, "Password")
 
     def respond(self, prompt: Prompt) -> tuple[str, ...]:
         """Answer the server's own prompts (RFC 4256). Raises `Cancelled`."""
+        words = [text for text in (prompt.name, prompt.instructions) if text]
         if not prompt.prompts:
+            # Shown with the next question: nothing waits for an answer now.
+            self.heard = "\n".join(words)
             return ()
+        self.asked = True
+        if self.heard:
+            words.insert(0, self.heard)
+            self.heard = ""
+        fields = []
+        for text, echo in prompt.prompts:
+            *above, label = text.splitlines() or ["Answer"]
+            words += above
+            fields.append(Field(label, secret=not echo))
+        message = "\n".join([f"{self._target.description} asks:", *words])
         kind = kind_of(prompt)
         if kind is QuestionKind.PASSWORD:
+            self.asked_for_account = True
             stored = self._from_keyring()
             if stored is not None:
                 return (stored,)
-        fields = tuple(Field(text or "Answer", secret=not echo) for text, echo in prompt.prompts)
-        words = [text for text in (prompt.name, prompt.instructions) if text]
-        message = "\n".join([f"{self._target.description} asks:", *words])
+            return (self._account_password(message, fields[0].label),)
+        self._others = True
+        self._replaced |= any(_replaces(field.label) for field in fields)
+        self.typed = True
         parts = [
             fields[first : first + MOST_FIELDS] for first in range(0, len(fields), MOST_FIELDS)
         ]
         values: tuple[str, ...] = ()
         for number, part in enumerate(parts, 1):
             place = f"\n(part {number} of {len(parts)})" if len(parts) > 1 else ""
-            values += self._typed(kind, message + place, part)
+            values += self._asked(kind, message + place, tuple(part)).values
         return values
 
     def accepted(self) -> None:
-        """The server took the last answer: keep it, if the user wanted that."""
-        if self._to_store is None:
-            return
-        try:
-            self._secrets.set(self._target.server, self._target.account, self._to_store)
-        except ProblemError as error:
-            log.warning("the password is not kept: %s", error)
+        """The server took the last answers: keep the password, if the user wanted that."""
+        if self._replaced:
+            self._kept.drop()
+            self._remember = False
+        if self._remember and self._given is not None and self._kept.put(self._given):
+            self._doubted = None
+        elif self._given is not None:
             self.typed = True
-        self._to_store = None
+        if self._doubted is not None and self._given not in (None, self._doubted):
+            self._kept.drop()
+        self._begin()
 
     def refused(self) -> None:
-        """The server refused the last answer: a kept one is dropped."""
+        """The server refused the last answers: a kept password is dropped, unless another answer
+        may have been the wrong one."""
         self._note = "The server refused that. Try again."
-        self._to_store = None
-        if self._stored is None:
-            return
-        self._stored = None
-        self._note = "The server refused the password from the keyring."
-        try:
-            self._secrets.delete(self._target.server, self._target.account)
-        except ProblemError as error:
-            log.warning("the refused password stays in the keyring: %s", error)
+        if self._stored is not None and self._others:
+            self._doubted = self._stored
+        elif self._stored is not None:
+            self._note = "The server refused the password from the keyring."
+            self._kept.drop()
+        if self.heard:
+            self._note = f"{self._note}\nIt says: {self.heard}"
+        self._begin()
+
+    def _begin(self) -> None:
+        self._stored = self._given = None
+        self._remember = self._others = self._replaced = False
 
     def _from_keyring(self) -> str | None:
-        if not self._keyring or self._looked_up:
+        if self._looked_up:
             return None
         self._looked_up = True
-        try:
-            self._stored = self._secrets.get(self._target.server, self._target.account)
-        except ProblemError as error:
-            self._keyring = False
-            self._note = f"It cannot be kept: {error}"
+        self._stored = self._kept.get()
+        self._note = self._note or self._kept.fault
         return self._stored
 
-    def _typed(
-        self, kind: QuestionKind, message: str, fields: tuple[Field, ...]
-    ) -> tuple[str, ...]:
-        keepable = self._keyring and kind is QuestionKind.PASSWORD
+    def _account_password(self, message: str, label: str) -> str:
+        keepable = self._kept.wanted
+        answer = self._asked(QuestionKind.PASSWORD, message, (Field(label),), keepable=keepable)
+        self._given = answer.values[0]
+        self._remember = answer.remember and keepable
+        self.typed |= not self._remember
+        return self._given
+
+    def _asked(
+        self,
+        kind: QuestionKind,
+        message: str,
+        fields: tuple[Field, ...],
+        *,
+        keepable: bool = False,
+    ) -> Answer:
+        """What the user says, a value for each field."""
         question = Question(
             kind=kind,
             server=self._target.server,
@@ -121,29 +176,24 @@ class Passwords:
             confirm="Log in",
             can_remember=keepable,
         )
+        self._note = ""
         answer = self._ask(question)
         values = (*answer.values, *("" for _ in fields))[: len(fields)]
-        if answer.remember and keepable:
-            self._to_store = values[0]
-        else:
-            self.typed = True
-        return values
-
-
-_TITLES = {
-    QuestionKind.PASSWORD: "Password for",
-    QuestionKind.ONE_TIME_CODE: "One-time code for",
-    QuestionKind.KEYBOARD_INTERACTIVE: "Login to",
-}
+        return Answer(values, answer.remember)
 
 
 def kind_of(prompt: Prompt) -> QuestionKind:
     """What a round of the server's prompts asks for, by its words: a single prompt may want a
-    code, or, if what is typed stays hidden, the account's password."""
+    code, or, if what is typed stays hidden, the account's password as it is now."""
     if len(prompt.prompts) == 1:
         text, echo = prompt.prompts[0]
         if _CODE.search(_ACCOUNT.sub("", text)):  # first: "One-time password"
             return QuestionKind.ONE_TIME_CODE
-        if not echo and _PASSWORD.search(text):
+        if not echo and _PASSWORD.search(text) and not _replaces(text):
             return QuestionKind.PASSWORD
     return QuestionKind.KEYBOARD_INTERACTIVE
+
+
+def _replaces(text: str) -> bool:
+    """Whether a prompt is one of those that set a new password."""
+    return bool(_PASSWORD.search(text) and _REPLACING.search(text))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from trayconnect.config.endpoints import Endpoint, TcpEndpoint
 from trayconnect.errors import Problem, ProblemError, Remedy
 from trayconnect.ports import NotOpenedError, Refusal
 from trayconnect.tunnel.algorithms import Lack
-from trayconnect.tunnel.target import Target
+from trayconnect.tunnel.target import DEFAULT_PORT, Target
 
 _WAIT, _USER, _FIX = Remedy.WAIT, Remedy.USER, Remedy.FIX
 
@@ -182,34 +183,83 @@ def nothing_left(target: Target, keyword: str, wanted: Sequence[str]) -> Problem
 # --- logging in -----------------------------------------------------------------------------------
 
 
-def login_refused(target: Target, tried: Sequence[str], allowed: Sequence[str]) -> ProblemError:
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What a login came to, each thing in words that follow "Tried: ".
+
+    `untried` are keys that were left, because servers end a login after a number of tries;
+    `skipped` those that could not be used, and why; `says` are the server's own words."""
+
+    tried: tuple[str, ...] = ()
+    untried: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+    says: str = ""
+
+    def __str__(self) -> str:
+        lines = [f"Tried: {_listed(self.tried)}." if self.tried else _NOTHING]
+        if self.untried:
+            lines.append(
+                f"Not tried: {_listed(self.untried)}; servers end a login after too many. Name "
+                "the right one as auth.identity_file in servers.yaml."
+            )
+        if self.skipped:
+            lines.append(f"Passed over: {_listed(self.skipped, '; ')}.")
+        if self.says:
+            lines.append(f"The server says: {' '.join(self.says.split())[:300]}")
+        return "\n".join(lines)
+
+
+_NOTHING = "There was nothing to log in with."
+_LISTED = 8
+
+
+def _listed(names: Sequence[str], joint: str = ", ") -> str:
+    more = f"{joint}and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return joint.join(names[:_LISTED]) + more
+
+
+def login_refused(target: Target, account: Tried, allowed: Sequence[str]) -> ProblemError:
     """Every way that we have was refused. `allowed`: the server's names of methods."""
     title = f"{target.host} refused the login of {target.username}"
-    did = f"Tried: {', '.join(tried)}." if tried else "There was nothing to log in with."
     takes = f"The server takes: {', '.join(allowed) or 'nothing that it names'}."
-    if not set(allowed) & {"password", "keyboard-interactive"} and "publickey" in allowed:
-        hint = "Add your public key to its authorized_keys, or name the key as identity_file."
+    if account.untried:
+        hint = ""
+    elif not set(allowed) & {"password", "keyboard-interactive"} and "publickey" in allowed:
+        hint = (
+            "Add your public key to its authorized_keys; or name the right key as identity_file, "
+            f"or paste it: trayconnect add-key “{target.server}”"
+        )
     else:
         hint = "Check the username, and the key or password."
-    return ProblemError(Problem(title, f"{did} {takes} {hint}", _USER))
+    return ProblemError(Problem(title, f"{account}\n{takes} {hint}".rstrip(), _USER))
 
 
-def too_many_tries(target: Target, tried: Sequence[str]) -> ProblemError:
+def too_many_tries(target: Target, account: Tried) -> ProblemError:
     title = f"{target.host} ended the login of {target.username} after too many tries"
-    advice = f"Tried: {', '.join(tried)}. Name the one right key as identity_file in servers.yaml."
-    return ProblemError(Problem(title, advice, _USER))
+    hint = "" if account.untried else "Name the right key as auth.identity_file in servers.yaml."
+    return ProblemError(Problem(title, f"{account}\n{hint}".rstrip(), _USER))
 
 
-def password_expired(target: Target) -> ProblemError:
+def password_expired(target: Target, prompt: str = "") -> ProblemError:
+    """`prompt`: the server's words."""
     title = f"The password of {target.account} has expired"
-    advice = "Log in once in a terminal with ssh, and set a new one."
-    return ProblemError(Problem(title, advice, _USER))
+    port = "" if target.port == DEFAULT_PORT else f"-p {target.port} "
+    advice = (
+        f"Log in once in a terminal, and set a new one: ssh {port}{target.username}@{target.host}"
+    )
+    return ProblemError(Problem(title, advice, _USER, prompt))
 
 
-def login_slow(target: Target, timeout: float) -> ProblemError:
-    title = f"{target.address} did not answer the login within {seconds(timeout)}"
-    advice = "The server is hung or very slow; connect_timeout in servers.yaml allows more."
-    return ProblemError(Problem(title, advice, _WAIT))
+def login_slow(target: Target, timeout: float, *, asked: bool) -> ProblemError:
+    """`asked`: the user had to answer something meanwhile."""
+    title = f"{target.address} did not answer the login in time"
+    advice = (
+        f"The server is hung or very slow; connect_timeout in servers.yaml allows more than "
+        f"{seconds(timeout)}."
+    )
+    if asked:
+        advice = "If it waited for a confirmation, such as on your telephone, connect again."
+    return ProblemError(Problem(title, advice, _USER if asked else _WAIT))
 
 
 def login_lost(target: Target, detail: str, *, asked: bool) -> ProblemError:

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from trayconnect.config.endpoints import Endpoint, TcpEndpoint
 from trayconnect.config.model import Keepalive
 from trayconnect.config.ssh_options import ForwardSpec
-from trayconnect.errors import Problem
+from trayconnect.errors import Problem, ProblemError
 from trayconnect.ports import ByteStream, Completed, Incoming
-from trayconnect.tunnel import problems
+from trayconnect.tunnel import expired, problems
 from trayconnect.tunnel.channels import ChannelStream
 from trayconnect.tunnel.execute import execute
 from trayconnect.tunnel.heartbeat import Heartbeat
@@ -30,6 +30,8 @@ class SshTunnel:
         self._on_lost = on_lost
         self._lock = threading.Lock()
         self._over = False
+        self._expired: bool | None = None
+        """Whether the password has; None: not looked."""
         self._heartbeat = Heartbeat(way.end, keepalive, self._target.server, self._silent)
 
     def start(self) -> None:
@@ -45,6 +47,12 @@ class SshTunnel:
     @property
     def typed_login(self) -> bool:
         return self._way.typed
+
+    @property
+    def banner(self) -> str:
+        """What the servers of the way gave to be read at the login, each below its address."""
+        texts = [f"{target.address}:\n{text}" for target, text in self._way.banners]
+        return "\n\n".join(texts)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -65,7 +73,7 @@ class SshTunnel:
         try:
             channel = self._way.end.open(kind, OPEN_SECONDS, *fields)
         except ChannelRefusedError as error:
-            raise problems.not_forwarded(self._target, target, error.code, str(error)) from error
+            raise self._not_forwarded(target, error) from error
         except TimeoutError as error:
             what = f"a channel to {target}"
             raise problems.channel_slow(self._target, what, OPEN_SECONDS) from error
@@ -88,7 +96,10 @@ class SshTunnel:
         self._way.end.listening.unlisten(where)
 
     def execute(self, command: str, stdin: bytes, timeout: float) -> Completed:
-        return execute(self._way.end, self._target, command, stdin, timeout)
+        completed = execute(self._way.end, self._target, command, stdin, timeout)
+        if expired.said(completed):
+            raise problems.password_expired(self._target)
+        return completed
 
     def check(self) -> None:
         self._heartbeat.check()
@@ -98,6 +109,14 @@ class SshTunnel:
             self._over = True
         self._heartbeat.stop(_JOIN_SECONDS)
         self._way.close()
+
+    def _not_forwarded(self, target: Endpoint, error: ChannelRefusedError) -> ProblemError:
+        if error.code == problems.OPEN_ADMINISTRATIVELY_PROHIBITED:
+            if self._expired is None:
+                self._expired = expired.found(self._way.end, self._target)
+            if self._expired:
+                return problems.password_expired(self._target)
+        return problems.not_forwarded(self._target, target, error.code, str(error))
 
     # --- its end ----------------------------------------------------------------------------------
 

@@ -28,6 +28,11 @@ from trayconnect.tunnel.transport import SshTransport
 
 MAX_ROUNDS = 20
 """Of keyboard-interactive; a server that asks for ever is refused."""
+PATIENCE_SECONDS = 120.0
+"""For the verdict on what a human typed: the server may wait for a telephone to be tapped (Duo).
+OpenSSH's servers end a login after as long (LoginGraceTime)."""
+MAX_BANNER = 4000
+"""Characters; RFC 4252 section 5.4 sets no limit."""
 
 _MAX_PROMPTS = 100
 
@@ -44,7 +49,7 @@ class AuthTimeoutError(Exception):
 
 
 class PasswordExpiredError(Exception):
-    """The server wants a new password (RFC 4252 section 8)."""
+    """The server wants a new password (RFC 4252 section 8); the text is its prompt."""
 
 
 class SigningKey(Protocol):
@@ -85,15 +90,21 @@ class UserAuth:
         self._timeout = timeout
         self._answers: queue.SimpleQueue[tuple[int, Message] | None] = queue.SimpleQueue()
         self._authenticated = False
+        self._banner = ""
         # Seen by paramiko's transport, which passes messages on by this table.
         self._handler_table = {
             MSG_SERVICE_ACCEPT: lambda m: self._answers.put((MSG_SERVICE_ACCEPT, m)),
             MSG_USERAUTH_SUCCESS: self._succeeded,
             MSG_USERAUTH_FAILURE: lambda m: self._answers.put((MSG_USERAUTH_FAILURE, m)),
-            MSG_USERAUTH_BANNER: lambda _: None,
+            MSG_USERAUTH_BANNER: self._bannered,
             _MSG_60: lambda m: self._answers.put((_MSG_60, m)),
         }
         transport.take_login(self)
+
+    @property
+    def banner(self) -> str:
+        """What the server has shown to be read before the login (RFC 4252 section 5.4)."""
+        return self._banner
 
     # --- for paramiko's transport -----------------------------------------------------------------
 
@@ -144,9 +155,9 @@ class UserAuth:
         message.add_boolean(False)
         message.add_string(password)
         self._send(message)
-        answer = self._receive()
+        answer = self._receive(PATIENCE_SECONDS)
         if answer[0] == _MSG_60:
-            raise PasswordExpiredError
+            raise PasswordExpiredError(_text(answer[1].get_binary()))
         return self._result(answer)
 
     def interactive(self, respond: Callable[[Prompt], tuple[str, ...]]) -> Result:
@@ -155,8 +166,10 @@ class UserAuth:
         message.add_string("")
         message.add_string("")
         self._send(message)
+        patience = 0.0
         for _ in range(MAX_ROUNDS):
-            number, answer = self._receive()
+            number, answer = self._receive(patience)
+            patience = PATIENCE_SECONDS
             if number != _MSG_60:
                 return self._result((number, answer))
             response = Message()
@@ -174,6 +187,10 @@ class UserAuth:
         self._authenticated = True
         self._transport.logged_in()
         self._answers.put((MSG_USERAUTH_SUCCESS, message))
+
+    def _bannered(self, message: Message) -> None:
+        text = _text(message.get_binary())
+        self._banner = "\n".join(filter(None, (self._banner, text)))[:MAX_BANNER]
 
     def _request(self, method: str) -> Message:
         message = Message()
@@ -193,11 +210,12 @@ class UserAuth:
     def _send(self, message: Message) -> None:
         self._transport.outbox.post(message)
 
-    def _receive(self) -> tuple[int, Message]:
+    def _receive(self, patience: float = 0.0) -> tuple[int, Message]:
+        """The next answer, within the timeout, or `patience` seconds where that is longer."""
         if self._transport.ended.is_set() and self._answers.empty():
             raise AuthLostError(self._transport.reason())
         try:
-            answer = self._answers.get(timeout=self._timeout)
+            answer = self._answers.get(timeout=max(self._timeout, patience))
         except queue.Empty:
             raise AuthTimeoutError from None
         if answer is None:
@@ -209,7 +227,8 @@ class UserAuth:
         if number == MSG_USERAUTH_SUCCESS:
             return Result(success=True)
         if number == MSG_USERAUTH_FAILURE:
-            allowed = tuple(name for name in message.get_list() if name)
+            names = message.get_binary().decode("ascii", "replace").split(",")
+            allowed = tuple(name for name in names if name)
             return Result(success=False, partial=message.get_boolean(), allowed=allowed)
         raise AuthLostError(f"unexpected message {number}")
 

@@ -1,0 +1,83 @@
+"""From nothing to a login: the window asks for a key, it is pasted from the clipboard, and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.support.keys import make_key
+from tests.support.sshd import Sshd
+from tests.support.tunnel_kit import Kit, entry
+from tests.support.xvfb import XServer, wait_for
+from trayconnect.cancel import Cancel
+from trayconnect.desktop.clipboard import Clipboard
+from trayconnect.desktop.prompt import ChainPrompter
+from trayconnect.desktop.prompt_gui import WindowWay
+from trayconnect.errors import Cancelled
+from trayconnect.ports import Answer, Question
+
+LIMIT = 60.0
+
+
+@pytest.fixture
+def screen(monkeypatch: pytest.MonkeyPatch) -> Iterator[XServer]:
+    with XServer() as server:
+        monkeypatch.setenv("DISPLAY", server.display)
+        monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+        yield server
+
+
+class Window:
+    """Asks in our own window, as the app does."""
+
+    def __init__(self) -> None:
+        way = WindowWay(None, limit=LIMIT, guard=0.0, show_limit=LIMIT)
+        self._prompter = ChainPrompter(lambda: [way])
+
+    def __call__(self, question: Question) -> Answer:
+        answer = self._prompter.ask(question, Cancel())
+        if answer is None:
+            raise Cancelled
+        return answer
+
+
+def test_a_key_is_pasted_into_the_window(screen: XServer, tmp_path: Path) -> None:
+    key = make_key(tmp_path, passphrase="open sesame")
+    text = key.read_text()
+    clipboard = Clipboard({"DISPLAY": screen.display}, which=lambda _: None)
+    with Sshd() as sshd, ThreadPoolExecutor(1) as pool:
+        sshd.authorize(key)
+        clipboard.copy(text)
+        kit = Kit(tmp_path)
+        kit.trust(sshd.known_hosts_lines())
+
+        def connect() -> bool:
+            tunnel = kit.connector.connect(
+                entry(sshd.port), ask=Window(), cancel=Cancel(), on_lost=lambda _: None
+            )
+            typed = tunnel.typed_login
+            tunnel.close()
+            return typed
+
+        connected = pool.submit(connect)
+        title = "GPU box: private key \N{EN DASH} trayconnect"
+        screen.wait_focus(screen.wait_window(title, LIMIT), LIMIT)
+        screen.key("v", "Control_L")
+
+        def is_taken() -> bool:
+            """What was pasted may still be under way, and then nothing answers."""
+            screen.key("Return", "Control_L")
+            return screen.find_window(title) is None
+
+        wait_for(is_taken, "the key to be taken", LIMIT)
+        title = "GPU box: passphrase \N{EN DASH} trayconnect"
+        screen.wait_focus(screen.wait_window(title, LIMIT), LIMIT)
+        screen.type("open sesame")
+        screen.key("Return")
+        assert connected.result(LIMIT) is False
+        clipboard.close()
+    (kept,) = (tmp_path / "keys").iterdir()
+    assert kept.read_text() == text

@@ -1,0 +1,57 @@
+"""What is on the clipboard."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+
+from trayconnect.desktop import helpers, programs
+from trayconnect.errors import Problem, ProblemError
+
+_LIMIT = 10.0
+
+Which = Callable[[str], str | None]
+
+
+def paste_command(platform: str, environ: Mapping[str, str], which: Which) -> list[str] | None:
+    """The program that writes the clipboard's text to stdout, or None."""
+    if platform == "darwin":
+        return ["/usr/bin/pbpaste"]
+    if platform == "win32":
+        return ["powershell.exe", "-NoProfile", "-NonInteractive", "-Command", "Get-Clipboard -Raw"]
+    if environ.get("WAYLAND_DISPLAY") and which("wl-paste"):
+        return ["wl-paste", "--no-newline", "--type", "text/plain"]
+    if environ.get("DISPLAY"):
+        if which("xclip"):
+            return ["xclip", "-selection", "clipboard", "-out"]
+        if which("xsel"):
+            return ["xsel", "--clipboard", "--output"]
+    return None
+
+
+def pasted(environ: Mapping[str, str] = os.environ, which: Which = shutil.which) -> str:
+    """The text on the clipboard; where no program reads it, a helper of ours does. Raises
+    `ProblemError`."""
+    command = paste_command(sys.platform, environ, which)
+    if command is None and helpers.has_tkinter() and helpers.has_display():
+        command = helpers.helper_command(helpers.PASTE)
+    if command is None:
+        raise _cannot_paste("no program for it was found")
+    try:
+        return programs.run(command, timeout=_LIMIT).decode("utf-8", "replace")
+    except programs.ProgramError as error:
+        raise _cannot_paste(str(error)) from error
+
+
+def _cannot_paste(detail: str) -> ProblemError:
+    return ProblemError(
+        Problem(
+            "The clipboard could not be read",
+            "Copy the text again; or install xclip (X11) or wl-clipboard (Wayland)."
+            if sys.platform == "linux"
+            else "Copy the text again.",
+            detail=detail,
+        )
+    )
