@@ -11,6 +11,7 @@ from trayconnect.config.model import Server
 from trayconnect.config.openssh.hosts import SshConfig
 from trayconnect.errors import Problem
 from trayconnect.ports import Ask, Secrets
+from trayconnect.steps import NO_STEPS, Steps
 from trayconnect.tunnel import pasted_key
 from trayconnect.tunnel.auth import Means
 from trayconnect.tunnel.hops import travel
@@ -46,9 +47,15 @@ class SshConnector:
         self._unlocked = UnlockedKeys()
 
     def connect(
-        self, server: Server, *, ask: Ask, cancel: Cancel, on_lost: Callable[[Problem], None]
+        self,
+        server: Server,
+        *,
+        ask: Ask,
+        cancel: Cancel,
+        on_lost: Callable[[Problem], None],
+        steps: Steps = NO_STEPS,
     ) -> SshTunnel:
-        """See `ports.Connector`. `on_lost` may be called before this returns."""
+        """See `ports.Connector`. `on_lost` may be called before this returns; `steps` are told."""
         agent = self._agent_socket
         means = Means(
             secrets=self._secrets,
@@ -66,6 +73,7 @@ class SshConnector:
             means=means,
             ask=ask,
             cancel=cancel,
+            steps=steps,
         )
         tunnel = SshTunnel(way, keepalive(server, way.target.options), on_lost)
         try:
