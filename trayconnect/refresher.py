@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable
 
 logger = logging.getLogger(__name__)
 
-SHARE = 0.25
-"""Of all time, at most this part is spent on the work, however often it is asked for."""
 JOIN_LIMIT = 5.0
+AFTER_FAILURE = 0.1
+"""Seconds of rest after a call that raised."""
 
 
 class Refresher:
     """Calls `work` on a thread of its own ("tc-refresh"), at least once after each `ask`; of many
-    that come meanwhile, one more call is for all."""
+    that come meanwhile, one more call is for all. `work` returns how many seconds of rest what it
+    set going needs before the next call; one that is asked for after that comes at once."""
 
-    def __init__(self, work: Callable[[], object]) -> None:
+    def __init__(self, work: Callable[[], float]) -> None:
         self._work = work
         self._asked = threading.Event()
         self._stopping = threading.Event()
@@ -45,10 +45,9 @@ class Refresher:
             if self._stopping.is_set():
                 return
             self._asked.clear()
-            begin = time.monotonic()
             try:
-                self._work()
+                rest = self._work()
             except Exception:  # our bug; the next one may succeed
                 logger.exception("a refresh failed")
-            spent = time.monotonic() - begin
-            self._stopping.wait(spent * (1 / SHARE - 1))
+                rest = AFTER_FAILURE
+            self._stopping.wait(rest)

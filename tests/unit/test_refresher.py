@@ -19,10 +19,11 @@ class Work:
         self.begun = threading.Semaphore(0)
         self.may_end = threading.Semaphore(0)
 
-    def __call__(self) -> None:
+    def __call__(self) -> float:
         self.calls += 1
         self.begun.release()
         assert self.may_end.acquire(timeout=LIMIT)
+        return 0.0
 
 
 def test_many_asks_during_one_call_are_one_more() -> None:
@@ -44,12 +45,13 @@ def test_a_failure_does_not_end_the_next(caplog: pytest.LogCaptureFixture) -> No
     done = threading.Event()
     outcomes = iter([RuntimeError("no"), None])
 
-    def work() -> None:
+    def work() -> float:
         outcome = next(outcomes)
         if outcome is not None:
             refresher.ask()
             raise outcome
         done.set()
+        return 0.0
 
     refresher = Refresher(work)
     refresher.start()
@@ -60,7 +62,19 @@ def test_a_failure_does_not_end_the_next(caplog: pytest.LogCaptureFixture) -> No
 
 
 def test_it_ends_without_having_been_asked() -> None:
-    refresher = Refresher(lambda: None)
+    refresher = Refresher(lambda: 0.0)
     refresher.start()
     refresher.stop()
     assert "tc-refresh" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_it_rests_as_long_as_the_work_says_and_ends_all_the_same() -> None:
+    work = Work()
+    rested = Refresher(lambda: work() + 3600.0)
+    rested.ask()
+    rested.start()
+    assert work.begun.acquire(timeout=LIMIT)
+    rested.ask()
+    work.may_end.release()
+    rested.stop()
+    assert work.calls == 1

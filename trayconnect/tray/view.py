@@ -64,6 +64,11 @@ class Item:
     children: tuple[Item, ...] = ()
     separator: bool = False
 
+    @property
+    def lines(self) -> int:
+        """It and all below it."""
+        return 1 + sum(child.lines for child in self.children)
+
 
 @dataclass(frozen=True, slots=True)
 class View:
@@ -78,3 +83,8 @@ class View:
     attempt_since: float | None = None
     """When the latest attempt under way began, in seconds since the epoch: the icon moves on its
     account. None while it has nothing to move for."""
+
+    @property
+    def lines(self) -> int:
+        """Of the whole menu."""
+        return sum(item.lines for item in self.items)
