@@ -16,9 +16,9 @@ from tests.support.ssh_opinions import ssh
 from tests.support.sshd import Sshd
 from tests.support.tunnel_kit import YES, Kit, Losses, User, entry, nothing_left, until
 from trayconnect.cancel import Cancel
+from trayconnect.config.forward_syntax import ForwardSpec, Kind, Place
 from trayconnect.config.model import Server
 from trayconnect.config.openssh.hosts import SshConfig
-from trayconnect.config.ssh_options import ForwardSpec, Place
 from trayconnect.errors import Cancelled, Remedy
 from trayconnect.tunnel.target import Target, targets
 
@@ -113,7 +113,7 @@ def test_an_alias(setup: Setup, sshd: Sshd, tmp_path: Path) -> None:
         assert [note for note in tunnel.notes if "ForwardAgent is not supported" in note]
     end = _targets(setup, alias())[-1]
     assert end.forwards == (
-        ForwardSpec("local", Place(port=6006), Place(host="localhost", port=6006)),
+        ForwardSpec(Kind.LOCAL, Place(port=6006), Place(host="localhost", port=6006)),
     )
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from trayconnect.config.forward_syntax import ForwardSpec
 from trayconnect.config.model import Keepalive, Server
 from trayconnect.config.openssh.interpret import HostConfig
 from trayconnect.config.openssh.said import Query
 from trayconnect.config.openssh.way import Hop, way
-from trayconnect.config.ssh_options import ForwardSpec, SshOptions
+from trayconnect.config.ssh_options import SshOptions
 from trayconnect.tunnel import known_hosts
 
 DEFAULT_PORT = 22

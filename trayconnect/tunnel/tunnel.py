@@ -6,8 +6,8 @@ import threading
 from collections.abc import Callable
 
 from trayconnect.config.endpoints import Endpoint, TcpEndpoint
+from trayconnect.config.forward_syntax import ForwardSpec
 from trayconnect.config.model import Keepalive
-from trayconnect.config.ssh_options import ForwardSpec
 from trayconnect.errors import Problem, ProblemError
 from trayconnect.ports import ByteStream, Completed, Incoming
 from trayconnect.tunnel import expired, problems
