@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -13,7 +13,7 @@ from tests.support.forwarding import eventually
 from tests.support.servers import make_server
 from trayconnect.cancel import Cancel
 from trayconnect.config.endpoints import Endpoint, TcpEndpoint
-from trayconnect.config.model import Config, Server
+from trayconnect.config.model import Config, Forward, Server
 from trayconnect.errors import Problem, ProblemError, Remedy
 from trayconnect.ports import (
     Answer,
@@ -37,6 +37,8 @@ from trayconnect.session.snapshot import Snapshot
 from trayconnect.session.state import State
 
 LIMIT = 20.0
+TAKEN = 7777
+"""A local port that somebody else has."""
 DOWN = Problem("refused", "Is it on?", Remedy.WAIT)
 READY = Health(Reached.JUPYTER, Page("http://127.0.0.1:18888/lab"))
 LOST = Problem("The server went silent", "", Remedy.WAIT)
@@ -64,6 +66,7 @@ class FakeTunnel:
     on_lost: Callable[[Problem], None]
     typed_login: bool = False
     latency: float | None = 0.002
+    banner: str = ""
     closed: bool = False
     checks: int = 0
     refused: dict[Endpoint, Problem] = field(default_factory=dict)
@@ -104,6 +107,7 @@ class FakeTunnel:
 class FakeForwarding:
     server: Server
     log: list[str]
+    left_out: tuple[tuple[str, Problem], ...] = ()
 
     def set_target(self, target: Endpoint) -> None:
         self.log.append(f"target {target}")
@@ -180,12 +184,17 @@ class World:
         self.forgotten.append(server.name)
 
     def listen(
-        self, server: Server, *, on_refused: Callable[[Problem], None] | None = None
+        self,
+        server: Server,
+        *,
+        also: Sequence[Forward] = (),
+        on_refused: Callable[[Problem], None] | None = None,
     ) -> FakeForwarding:
         if self.port_taken:
             raise ProblemError(self.port_taken)
         self.refuse = on_refused or self.refuse
-        forwarding = FakeForwarding(server, self.log)
+        left_out = tuple((one.name, DOWN) for one in also if one.local_port == TAKEN)
+        forwarding = FakeForwarding(server, self.log, left_out)
         self.forwardings.append(forwarding)
         return forwarding
 
