@@ -242,6 +242,13 @@ def test_forwards() -> None:
     assert host("gpu", config=text + "ClearAllForwardings yes\n").forwards == ()
 
 
+def test_exit_on_forward_failure_is_missed_only_where_there_are_forwards() -> None:
+    text = "ExitOnForwardFailure yes\n"
+    assert host("gpu", config=text).options.unsupported == ()
+    (said,) = host("gpu", config=text + "LocalForward 5 a:1\n").options.unsupported
+    assert said == "ExitOnForwardFailure is not supported: a forward that fails costs only itself"
+
+
 def test_gateway_ports() -> None:
     text = "GatewayPorts yes\nLocalForward 8 a:1\nDynamicForward ::1/9\nRemoteForward 7 b:2\n"
     text = text.replace("::1/9", "[::1]:9")

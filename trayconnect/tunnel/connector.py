@@ -8,7 +8,7 @@ from pathlib import Path
 
 from trayconnect.cancel import Cancel
 from trayconnect.config.model import Server
-from trayconnect.config.openssh.additions import Additions, additions
+from trayconnect.config.openssh.additions import NOTHING, Additions, additions
 from trayconnect.config.openssh.hosts import SshConfig
 from trayconnect.errors import Problem
 from trayconnect.ports import Ask, Secrets
@@ -53,6 +53,8 @@ class SshConnector:
         read of it also serves the next `connect`.
 
         Raises `ProblemError`, and `Cancelled` after `cancel.set()`."""
+        if server.is_direct:
+            return NOTHING
         ssh_config = self._read[server.name] = self._ssh_config()
         return additions(server, others, lambda query: ssh_config.host(query, cancel))
 

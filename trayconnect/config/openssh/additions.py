@@ -32,8 +32,6 @@ NOTHING = Additions()
 def additions(server: Server, others: Iterable[Server], look_up: LookUp) -> Additions:
     """What ssh_config(5), which `look_up` knows, adds to `server`; the file, in which `others`
     stand too, wins. Raises `ProblemError`, and what `look_up` raises."""
-    if server.is_direct:
-        return NOTHING
     hops = way(server, look_up)
     notes = [f"{hop.name}: {words}" for hop in hops for words in hop.config.options.unsupported]
     end = hops[-1]
