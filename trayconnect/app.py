@@ -170,6 +170,9 @@ class App:
             prompter=asking,
             notifier=self._notifier,
             browser=browser,
+            additions=lambda server, cancel: ssh.additions(
+                server, self._file.config.servers, cancel
+            ),
         )
         self._manager = Manager(peers, SystemClock(), on_change=self._changed)
         self._orders = Orders(self._manager, browser, clipboard.copy, lambda: self._file.config)

@@ -105,8 +105,8 @@ def check_ssh_config(config: Config) -> bool:
     """Print what is wrong with the SSH configuration of any server, and what of it is not
     honoured; whether all of them can be connected."""
     from trayconnect.cancel import Cancel
+    from trayconnect.config.openssh.additions import additions
     from trayconnect.config.openssh.hosts import SshConfig
-    from trayconnect.config.openssh.way import way
     from trayconnect.config.places import ssh_config_file
 
     ssh_config = SshConfig(ssh_config_file())
@@ -115,14 +115,15 @@ def check_ssh_config(config: Config) -> bool:
         if server.is_direct:
             continue
         try:
-            hops = way(server, lambda query: ssh_config.host(query, Cancel()))
+            found = additions(
+                server, config.servers, lambda query: ssh_config.host(query, Cancel())
+            )
         except ProblemError as error:
             click.echo(f"{server.name}: {error.problem}", err=True)
             good = False
         else:
-            for hop in hops:
-                for words in hop.config.options.unsupported:
-                    click.echo(f"{server.name}: {hop.name}: {words}")
+            for words in found.notes:
+                click.echo(f"{server.name}: {words}")
     return good
 
 

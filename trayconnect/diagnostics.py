@@ -14,6 +14,7 @@ from pathlib import Path
 
 import trayconnect
 from trayconnect.config.model import Server
+from trayconnect.session.forwards import ForwardState
 from trayconnect.session.snapshot import Snapshot
 
 LOG_RECORDS = 60
@@ -39,6 +40,11 @@ def server_report(snapshot: Snapshot, log: str, system: Iterable[str]) -> str:
         *(f"  {line}" for line in log_of(log, snapshot.name, LOG_RECORDS).splitlines()),
     ]
     return scrub("\n".join(lines)) + "\n"
+
+
+def notes_text(snapshot: Snapshot) -> str:
+    """What of ssh_config does not hold here, and what the servers gave to be read."""
+    return scrub("\n".join(_notes_lines(snapshot)).strip()) + "\n"
 
 
 def system_lines() -> list[str]:
@@ -91,8 +97,6 @@ def _server_lines(server: Server) -> Iterator[str]:
         f"forward: {server.bind_address}:{server.local_port} -> {jupyter.host}:{jupyter.port}"
         f"{jupyter.path}"
     )
-    for forward in server.forwards:
-        yield f"forward {forward.name}: {forward.local_port} -> {forward.host}:{forward.port}"
     key = server.auth.identity_file
     yield f"login: {key or 'the usual keys'}, password: {server.auth.password}"
     yield f"keepalive: {server.keepalive.interval:g} s, {server.keepalive.count_max} times"
@@ -115,3 +119,29 @@ def _session_lines(snapshot: Snapshot) -> Iterator[str]:
             yield f"  {line}"
         for line in problem.detail.splitlines():
             yield f"  detail: {line}"
+    for forward in snapshot.forwards:
+        yield from _forward_lines(forward)
+    for line in _notes_lines(snapshot):
+        if line:
+            yield line
+
+
+def _forward_lines(forward: ForwardState) -> Iterator[str]:
+    leads = f" -> {forward.leads_to}" if forward.leads_to else ""
+    source = ", of ssh_config" if forward.is_of_ssh else ""
+    carries = "up" if forward.is_up else "not up"
+    yield f"{forward.kind} forward {forward.name}: {forward.listens}{leads}, {carries}{source}"
+    if forward.problem is not None:
+        yield f"  problem: {forward.problem.title}"
+        for line in forward.problem.detail.splitlines():
+            yield f"  detail: {line}"
+
+
+def _notes_lines(snapshot: Snapshot) -> Iterator[str]:
+    if snapshot.notes:
+        yield "Of your SSH configuration, this does not hold here:"
+        yield from (f"  {note}" for note in snapshot.notes)
+        yield ""
+    if snapshot.banner:
+        yield "What was given to be read at the login:"
+        yield from (f"  {line}".rstrip() for line in snapshot.banner.splitlines())

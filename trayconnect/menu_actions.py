@@ -47,9 +47,11 @@ class MenuActions:
             Verb.DISCONNECT: lambda a: self.orders.disconnect(a.server),
             Verb.OPEN: lambda a: self.orders.open(a.server, a.forward),
             Verb.COPY_LINK: lambda a: self.orders.copy_link(a.server),
+            Verb.COPY_FORWARD: lambda a: self.orders.copy_forward(a.server, a.forward),
             Verb.RECONNECT: lambda a: self.orders.reconnect(a.server),
             Verb.ANSWER: lambda _: self.prompter.bring_to_front(),
             Verb.SHOW_PROBLEM: self._show_problem,
+            Verb.SHOW_NOTES: self._show_notes,
             Verb.COPY_DIAGNOSTICS: self._copy_diagnostics,
             Verb.SHOW_LOG: self._show_log,
             Verb.CONNECT_GROUP: lambda a: self.orders.connect_group(a.group),
@@ -82,15 +84,28 @@ class MenuActions:
 
     def _show_problem(self, action: Action) -> None:
         snapshot = self._snapshot(action)
-        problem = snapshot.problem
+        problem, about = snapshot.problem, snapshot.name
+        if action.forward:
+            about = f"{snapshot.name}, {action.forward}"
+            of_that = (one.problem for one in snapshot.forwards if one.name == action.forward)
+            problem = next(of_that, None)
         if problem is None:  # it went away before the click
             return
         parts = (problem.title, problem.advice, problem.detail and f"Details:\n{problem.detail}")
         text = "\n\n".join(part for part in parts if part)
         try:
-            self.views.show(f"{snapshot.name}: what went wrong", diagnostics.scrub(text))
+            self.views.show(f"{about}: what went wrong", diagnostics.scrub(text))
         except ProblemError:
-            self.notifier.notify(Notice.of(f"problem {snapshot.name}", problem, asked=True))
+            self.notifier.notify(Notice.of(f"problem {about}", problem, asked=True))
+
+    def _show_notes(self, action: Action) -> None:
+        snapshot = self._snapshot(action)
+        text = diagnostics.notes_text(snapshot)
+        title = f"{snapshot.name}: notes"
+        try:
+            self.views.show(title, text)
+        except ProblemError:
+            self.notifier.notify(Notice(f"notes {snapshot.name}", title, text, asked=True))
 
     def _copy_diagnostics(self, action: Action) -> None:
         snapshot = self._snapshot(action)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import quote
 
 from trayconnect.cancel import Cancel
 from trayconnect.config.endpoints import Endpoint
-from trayconnect.config.model import Server
+from trayconnect.config.model import Forward, Server
 from trayconnect.errors import Problem, ProblemError
 
 # --- questions to the user --------------------------------------------------------------------
@@ -180,6 +180,11 @@ class Tunnel(Protocol):
         """Whether a human typed something for this login that a retry could not reuse."""
         ...
 
+    @property
+    def banner(self) -> str:
+        """What the servers on the way gave to be read at the login; "" for nothing."""
+        ...
+
     def open_channel(self, target: Endpoint, origin: tuple[str, int]) -> ByteStream:
         """See `OpenChannel`."""
         ...
@@ -246,6 +251,11 @@ class Forwarding(Protocol):
     """What one session listens on here, whatever becomes of its tunnels, and the connections of
     its forwards."""
 
+    @property
+    def left_out(self) -> tuple[tuple[str, Problem], ...]:
+        """Which of the forwards that need not be had could not be, by their names, and why."""
+        ...
+
     def set_target(self, target: Endpoint) -> None:
         """Where Jupyter listens, as seen from the server. Until it is first said, connections to
         Jupyter's local port are held; may be said again when Jupyter moved."""
@@ -270,13 +280,18 @@ class Forwarding(Protocol):
 
 
 class Listen(Protocol):
-    """Binds all of a server's local ports and sockets.
+    """Binds all of a server's local ports and sockets, and of `also`, forwards that need not be
+    had, as many as it can.
 
     Calls `on_refused`, from any thread, when a connection could not be carried through to what
     it is meant for. Raises `ProblemError`; then nothing is bound."""
 
     def __call__(
-        self, server: Server, *, on_refused: Callable[[Problem], None] | None = None
+        self,
+        server: Server,
+        *,
+        also: Sequence[Forward] = (),
+        on_refused: Callable[[Problem], None] | None = None,
     ) -> Forwarding: ...
 
 

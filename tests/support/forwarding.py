@@ -193,3 +193,30 @@ def no_leaks() -> Iterator[None]:
     yield
     assert our_threads() == []
     eventually(lambda: descriptors() <= before, f"{descriptors() - before} descriptors to close")
+
+
+def tcp(port: int) -> socket.socket:
+    """A connection to a local port."""
+    return socket.create_connection(("127.0.0.1", port), LIMIT)
+
+
+def answers(client: socket.socket) -> None:
+    """Assert that an `echo` is at the other end."""
+    with client:
+        client.sendall(b"ping")
+        data = b""
+        while len(data) < 4:
+            more = client.recv(4 - len(data))
+            assert more, data
+            data += more
+        assert data == b"ping"
+
+
+def by_socks(port: int, target: tuple[str, int]) -> socket.socket:
+    """A connection to `target` by the SOCKS proxy on a local port."""
+    client = tcp(port)
+    name = target[0].encode()
+    client.sendall(b"\5\1\0\5\1\0\3" + bytes((len(name),)) + name + target[1].to_bytes(2))
+    assert client.recv(2) == b"\5\0"
+    assert client.recv(10) == b"\5\0\0\1" + bytes(6)
+    return client

@@ -221,6 +221,7 @@ class LoopbackTunnel:
 
     typed_login = False
     latency = None
+    banner = ""
 
     def __init__(self, run: Callable[[], bytes] = lambda: b"") -> None:
         self._run = run

@@ -15,6 +15,7 @@ from tests.support.sshd import Sshd
 from tests.support.tunnel_kit import no_ssh_config
 from trayconnect.cancel import Cancel
 from trayconnect.config.model import Config, Server
+from trayconnect.config.openssh.hosts import SshConfig
 from trayconnect.desktop.clock import SystemClock
 from trayconnect.forward.forwarding import listen
 from trayconnect.jupyter.direct import DirectConnector
@@ -43,6 +44,7 @@ class Whole:
         known_hosts: tuple[str, ...] | list[str] = (),
         answers: tuple[Answer | None, ...] = (),
         agent_socket: str = "",
+        ssh_config: Callable[[], SshConfig] = no_ssh_config,
     ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="tc-whole-"))
         self.known_hosts = self.folder / "known_hosts"
@@ -57,7 +59,7 @@ class Whole:
             known_hosts=KnownHosts((), self.known_hosts),
             agent_socket=agent_socket,
             identity_files=(),
-            ssh_config=no_ssh_config,
+            ssh_config=ssh_config,
         )
         direct = DirectConnector()
 
@@ -71,6 +73,7 @@ class Whole:
             prompter=self,
             notifier=self,
             browser=self,
+            additions=lambda server, cancel: ssh.additions(server, servers, cancel),
         )
         self.manager = Manager(peers, SystemClock())
         self.manager.start()

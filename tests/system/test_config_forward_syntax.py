@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import re
 import subprocess
+from dataclasses import replace
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from trayconnect.config.forward_syntax import Kind, Spec, parse
+from trayconnect.config.forward_syntax import ForwardSpec, Kind, Place, parse, parse_words
 
 _OPTIONS = {Kind.LOCAL: "-L", Kind.REMOTE: "-R", Kind.DYNAMIC: "-D"}
 _ENDS = re.compile(r"(?:\[(?P<host>.*)\]:)?(?P<port>\d+)|(?P<path>/.*|.*/.*)")
 
 
-def read_by_ssh(*arguments: str, kind: Kind) -> Spec | None:
-    """As `ssh -G` prints it, which says "" as it stands; None: ssh refuses it, or takes it for
-    a SOCKS proxy at the server."""
+def read_by_ssh(*arguments: str, kind: Kind) -> ForwardSpec | None:
+    """As `ssh -G` prints it, which says "" as it stands; None: ssh refuses it."""
     done = subprocess.run(
         ["ssh", "-F", "none", "-G", *arguments, "somewhere"],
         capture_output=True,
@@ -30,34 +30,20 @@ def read_by_ssh(*arguments: str, kind: Kind) -> Spec | None:
     keyword = f"{kind}forward "
     (line,) = (line for line in done.stdout.splitlines() if line.startswith(keyword))
     near, *far = line.removeprefix(keyword).split(" ")
-    listens = _ENDS.fullmatch(near)
-    assert listens is not None
-    host = listens["host"]
-    spec = Spec(
-        kind,
-        "" if host == "*" else host,
-        None if listens["port"] is None else int(listens["port"]),
-        listens["path"],
-    )
-    if not far:
-        return spec
-    leads = _ENDS.fullmatch(far[0])
-    assert leads is not None
-    if leads["host"] == "socks":
-        return None
-    port = None if leads["port"] is None else int(leads["port"])
-    return Spec(
-        kind,
-        spec.listen_host,
-        spec.listen_port,
-        spec.listen_path,
-        leads["host"],
-        port,
-        leads["path"],
-    )
+    listen = place(near)
+    if listen.host == "*":
+        listen = replace(listen, host="")
+    is_proxy = not far or far[0].startswith("[socks]")
+    return ForwardSpec(kind, listen, None if is_proxy else place(far[0]))
 
 
-def read_by_us(kind: Kind, text: str) -> Spec | None:
+def place(text: str) -> Place:
+    end = _ENDS.fullmatch(text)
+    assert end is not None
+    return Place(end["host"], int(end["port"] or 0), end["path"])
+
+
+def read_by_us(kind: Kind, text: str) -> ForwardSpec | None:
     try:
         return parse(kind, text)
     except ValueError:
@@ -101,8 +87,30 @@ def test_we_read_what_ssh_reads(kind: Kind, text: str) -> None:
         (Kind.LOCAL, "[::1]:8888 [::1]:80"),
         (Kind.LOCAL, "/run/a /run/b"),
         (Kind.REMOTE, "0 localhost:80"),
+        (Kind.REMOTE, "1080"),
         (Kind.DYNAMIC, "1080"),
+        (Kind.LOCAL, "8888:localhost:8888"),
+        (Kind.REMOTE, "8888:localhost:8888"),
+        (Kind.LOCAL, "1080"),
+        (Kind.LOCAL, "http-alt localhost:ssh"),
+        (Kind.LOCAL, "0000022 localhost:00022"),
     ],
 )
 def test_as_in_ssh_config(kind: Kind, words: str) -> None:
-    assert read_by_us(kind, words) == read_by_ssh("-o", f"{kind}forward {words}", kind=kind)
+    ours: ForwardSpec | None
+    try:
+        ours = parse_words(kind, words.split())
+    except ValueError:
+        ours = None
+    assert ours == read_by_ssh("-o", f"{kind}forward {words}", kind=kind)
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+@given(text=text)
+@example("[a/b]:5:/a\\:b")
+@example("\\\\a:5:h:6")
+def test_what_was_read_is_written_so_that_it_reads_alike(kind: Kind, text: str) -> None:
+    spec = read_by_us(kind, text)
+    # A place with an empty name is none that anybody leads to.
+    if spec is not None and not (spec.target and spec.target.host == ""):
+        assert parse(kind, spec.option[3:]) == spec

@@ -10,7 +10,16 @@ from typing import Any
 
 import pytest
 
-from tests.support.forwarding import LIMIT, Service, echo, free_port, no_leaks
+from tests.support.forwarding import (
+    LIMIT,
+    Service,
+    answers,
+    by_socks,
+    echo,
+    free_port,
+    no_leaks,
+    tcp,
+)
 from tests.support.jupyter import JupyterOnSocket
 from tests.support.keys import make_key
 from tests.support.sshd import Sshd
@@ -57,32 +66,8 @@ def all_answered(now: Snapshot) -> bool:
     return all(forward.is_up or forward.problem for forward in now.forwards)
 
 
-def tcp(port: int) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", port), LIMIT)
-
-
 def port_of(forward: dict[str, Any]) -> int:
     return int(forward["local_port"])
-
-
-def answers(client: socket.socket) -> None:
-    with client:
-        client.sendall(b"ping")
-        data = b""
-        while len(data) < 4:
-            more = client.recv(4 - len(data))
-            assert more, data
-            data += more
-        assert data == b"ping"
-
-
-def by_socks(port: int, target: tuple[str, int]) -> socket.socket:
-    client = tcp(port)
-    name = target[0].encode()
-    client.sendall(b"\5\1\0\5\1\0\3" + bytes((len(name),)) + name + target[1].to_bytes(2))
-    assert client.recv(2) == b"\5\0"
-    assert client.recv(10) == b"\5\0\0\1" + bytes(6)
-    return client
 
 
 def test_each_kind_leads_there_and_does_so_again_after_a_loss(

@@ -18,7 +18,6 @@ from tests.support.tunnel_kit import YES, Kit, Losses, User, entry, nothing_left
 from trayconnect.cancel import Cancel
 from trayconnect.config.model import Server
 from trayconnect.config.openssh.hosts import SshConfig
-from trayconnect.config.ssh_options import ForwardSpec, Place
 from trayconnect.errors import Cancelled, Remedy
 from trayconnect.tunnel.target import Target, targets
 
@@ -110,11 +109,9 @@ def test_an_alias(setup: Setup, sshd: Sshd, tmp_path: Path) -> None:
     with nothing_left(), setup.kit.tunnel(alias()) as tunnel:
         assert tunnel.execute("echo hi", b"", 20).stdout == b"hi\n"
         assert not tunnel.typed_login
-        assert [note for note in tunnel.notes if "ForwardAgent is not supported" in note]
-    end = _targets(setup, alias())[-1]
-    assert end.forwards == (
-        ForwardSpec("local", Place(port=6006), Place(host="localhost", port=6006)),
-    )
+    added = setup.kit.connector.additions(alias(), (), Cancel())
+    assert [(one.name, one.local_port) for one in added.forwards] == [("LocalForward 6006", 6006)]
+    assert added.notes == ("gpu: ForwardAgent is not supported: the agent stays here",)
 
 
 def _targets(setup: Setup, server: Server) -> tuple[Target, ...]:

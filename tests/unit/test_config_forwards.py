@@ -138,7 +138,10 @@ BAD = [
         ("4:14: an entry of forwards must be [bind_address:]port:host:hostport, with a path for "
         "either end that is a socket"),
     ),
-    ("-L http:h:80", "4:14: an entry of forwards names a port that is not a number"),
+    (
+        "-L htp:h:80",
+        "4:14: an entry of forwards names a port that is neither a number nor a service",
+    ),
     ("-L 0:h:80", ("4:14: an entry of forwards must name the port to listen on; only a remote "
     "forward may say 0")),
     ("-L 99999:h:80", "4:14: an entry of forwards names a port above 65535"),

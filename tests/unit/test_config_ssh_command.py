@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from trayconnect.config.forward_syntax import Kind
+from trayconnect.config.forward_syntax import parse as parse_forward
 from trayconnect.config.model import Config
 from trayconnect.config.new_entry import from_aliases, from_command, unique_name
-from trayconnect.config.openssh.forwards import parse_forward
 from trayconnect.config.ssh_command import CommandError, parse_command
 from trayconnect.config.yaml_file import parse
 
@@ -140,8 +141,8 @@ def test_unique_names_stay_short() -> None:
 def test_aliases() -> None:
     entries = from_aliases(
         [
-            ("gpu", [parse_forward("local", "1234:localhost:8889")]),
-            ("GPU", [parse_forward("local", "1:localhost:5432")]),
+            ("gpu", [parse_forward(Kind.LOCAL, "1234:localhost:8889")]),
+            ("GPU", [parse_forward(Kind.LOCAL, "1:localhost:5432")]),
         ],
         Config(),
     )

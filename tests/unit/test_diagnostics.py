@@ -7,11 +7,12 @@ from pathlib import Path
 
 from tests.support.servers import make_server
 from trayconnect import diagnostics
-from trayconnect.config.model import Server
+from trayconnect.config.model import Forward, Server
+from trayconnect.config.openssh.additions import Additions
 from trayconnect.errors import Problem
 from trayconnect.ports import Page, Reached
-from trayconnect.session.snapshot import Snapshot
-from trayconnect.session.state import State
+from trayconnect.session.snapshot import Snapshot, snapshot
+from trayconnect.session.state import Session, State
 
 SNAPSHOT = Snapshot(
     server=make_server(jump_hosts=["eve@gate.example.org:2222"]),
@@ -67,6 +68,27 @@ def test_a_report_says_what_is_known_and_no_secret() -> None:
     assert "s3cr3t" not in report
     assert "abc123" not in report
     assert f"{home}/" not in report
+
+
+def test_forwards_and_notes_are_in_it() -> None:
+    server = make_server(forwards=[{"name": "proxy", "kind": "dynamic", "local_port": 1080}])
+    added = Additions((Forward(name="LocalForward 80", local_port=8080, port=80),), ("gpu: x",))
+    taken = (("LocalForward 80", Problem("It is taken", "", detail="bind: in use")),)
+    session = Session(server, state=State.UP, additions=added, left_out=taken, banner="Hello\nyou")
+    report = diagnostics.server_report(snapshot(session), "", [])
+    for line in (
+        "dynamic forward proxy: localhost:1080 (SOCKS), up",
+        "local forward LocalForward 80: localhost:8080 -> localhost:80, not up, of ssh_config",
+        "  problem: It is taken",
+        "  detail: bind: in use",
+        "  gpu: x",
+        "  Hello",
+    ):
+        assert f"  {line}\n" in report
+    assert diagnostics.notes_text(snapshot(session)) == (
+        "Of your SSH configuration, this does not hold here:\n  gpu: x\n\n"
+        "What was given to be read at the login:\n  Hello\n  you\n"
+    )
 
 
 def test_a_direct_connection_has_no_ssh_lines() -> None:

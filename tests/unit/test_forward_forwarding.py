@@ -28,7 +28,8 @@ from tests.support.forwarding import (
     was_reset,
 )
 from trayconnect.config.endpoints import Endpoint, TcpEndpoint
-from trayconnect.config.model import Server
+from trayconnect.config.forward_syntax import Kind
+from trayconnect.config.model import Forward, Server
 from trayconnect.errors import Problem, ProblemError
 from trayconnect.forward.client import Client, set_reset_on_close
 from trayconnect.forward.forwarding import LocalForwarding, listen
@@ -113,6 +114,26 @@ def test_when_one_port_is_taken_none_is_bound() -> None:
             listen(server)
     with pytest.raises(ConnectionRefusedError):
         dial(server)
+
+
+def test_of_those_that_need_not_be_had_the_rest_leads_where_it_should(service: Service) -> None:
+    server = a_server(forwards=[{"name": "first", "local_port": free_port(), "port": 1}])
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = other.getsockname()[1]
+        also = [
+            Forward(name="taken", local_port=taken, port=2),
+            Forward(name="remote", kind=Kind.REMOTE, remote_port=taken, port=3),
+            Forward(name="nowhere", local_port=free_port(), bind_address="192.0.2.7", port=4),
+            Forward(name="last", local_port=free_port(), port=5),
+        ]
+        forwarding = listen(server, also=also)
+        forwarding.attach(service.open_channel)
+        assert [name for name, _ in forwarding.left_out] == ["taken", "nowhere"]
+        assert all("SSH configuration" in problem.advice for _, problem in forwarding.left_out)
+        with dial(server, also[3].local_port) as last:
+            assert answers(last)
+        assert service.asked == [TcpEndpoint("localhost", 5)]
+        forwarding.close()
 
 
 def test_no_threads_left_is_said_and_unbinds(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -121,6 +121,63 @@ def test_add_takes_separate_words(file: Path) -> None:
     assert names(file) == ["old", "Box", "gpu"]
 
 
+FORWARDED = [
+    "ssh -D 1080 -R 9000:localhost:3000 -L 8888:localhost:8888 ada@gpu",
+    "ssh -D 1080 -D '*:1081' -D /tmp/s -R '[::1]:9000:[::1]:3000' -R 0:a:1 -R 0:a:2 -R 9 gpu",
+    "ssh -L /tmp/a:/run/b -R /run/c:/tmp/d -L '/tmp/e f:h:80' -L '/tmp/g\\:h:h:80' gpu",
+    "ssh -L 8888:localhost:8888 -D 8888 -L 8888:h:80 -R 9000:a:1 -R 9000:b:2 -D 80 gpu",
+    "ssh -L gate:5000:h:80 -L 5001:a@b:80 -L x/y:h:80 -D 5000 -D 5000 gpu",
+    f"ssh -L /tmp/{'x' * 50}/b:/run/a -L /tmp/{'y' * 20}{'x' * 50}/b:/run/a gpu",
+]
+
+
+@pytest.mark.parametrize("command", FORWARDED)
+def test_every_forward_that_is_kept_loads(file: Path, command: str) -> None:
+    for number in range(2):
+        assert cli.run(["add", command]) == 0
+        server = load(file).servers[-1]
+        assert server.name == ("gpu 2" if number else "gpu")
+        assert server.forwards or number
+    assert cli.run(["check"]) == 0
+
+
+def test_forwards_that_are_added_are_those_of_the_command(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(["add", FORWARDED[0]]) == 0
+    assert capsys.readouterr().err == ""
+    server = load(file).servers[-1]
+    assert (server.local_port, server.jupyter.port) == (8888, 8888)
+    assert [(str(one.listens("127.0.0.1")), str(one.leads_to)) for one in server.forwards] == [
+        ("127.0.0.1:1080", "None"),
+        ("localhost:9000", "localhost:3000"),
+    ]
+    assert cli.run(["check"]) == 0
+    assert capsys.readouterr().out == f"{file}: 2 servers, no problems\n"
+
+
+def test_what_of_forwards_is_not_kept_is_said(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for command in FORWARDED[3:5]:
+        assert cli.run(["add", command]) == 0
+    assert capsys.readouterr().err.splitlines() == [
+        f"Not kept: {words}"
+        for words in (
+            "the local port 8888: it is named before; -D 8888 is left out",
+            "the local port 8888: it is named before; another is chosen",
+            "-R 9000:b:2: another one listens there",
+            "the local port 80: only root may listen there; -D 80 is left out",
+            (
+                "-L gate:5000:h:80: bind_address must be an IP address, localhost, or '*' for "
+                "every address"
+            ),
+            "-L 5001:a@b:80: host must not hold a user name: split it into username and host",
+            "-L x/y:h:80: local_socket must be a whole path: begin it with '/' or '~/'",
+        )
+    ]
+
+
 def test_add_to_a_broken_file_shows_what_to_add(
     file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -226,3 +283,17 @@ def test_check_tells_what_ssh_refuses(file: Path, capsys: pytest.CaptureFixture[
     (file.parent / "ssh_config").write_text("Host a\n  Prot 1\n")
     assert cli.run(["check"]) == cli.MENDABLE
     assert "ssh_config line 2" in capsys.readouterr().err
+
+
+def test_check_tells_of_forwards_that_are_not_opened(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.write_text(TEXT + "    local_port: 5000\n")
+    (file.parent / "ssh_config").write_text(
+        "Host a\n  LocalForward 5000 b:80\n  RemoteForward 9\n  LocalForward 5001 b:80\n"
+    )
+    assert cli.run(["check"]) == 0
+    told = capsys.readouterr().out
+    assert "old: a: LocalForward 5000 b:80 is not opened: local_port of the entry listens" in told
+    assert "old: a: RemoteForward 9 is not opened: no SOCKS proxy" in told
+    assert "5001" not in told

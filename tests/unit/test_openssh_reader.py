@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trayconnect.config.forward_syntax import ForwardSpec, Kind, Place
 from trayconnect.config.openssh import reader
 from trayconnect.config.openssh.aliases import aliases
 from trayconnect.config.openssh.files import Places
@@ -18,7 +19,6 @@ from trayconnect.config.openssh.interpret import HostConfig, interpret
 from trayconnect.config.openssh.jumps import Jump
 from trayconnect.config.openssh.said import Query, SshConfigError
 from trayconnect.config.openssh.words import split_criteria, split_line, split_words
-from trayconnect.config.ssh_options import ForwardSpec, Place
 
 HOME = Path("/home/ada")
 USER = HOME / ".ssh" / "config"
@@ -232,14 +232,27 @@ def test_forwards() -> None:
         "RemoteForward 0 a:1\nRemoteForward 9\nDynamicForward [::1]:1080\n"
     )
     assert host("gpu", config=text).forwards == (
-        ForwardSpec("local", Place(port=8888), Place("localhost", 8888)),
-        ForwardSpec("local", Place(path="/run/gpu"), Place("::1", 9)),
-        ForwardSpec("local", Place("*", 5), Place(path="/run/y")),
-        ForwardSpec("remote", Place(port=0), Place("a", 1)),
-        ForwardSpec("remote-dynamic", Place(port=9)),
-        ForwardSpec("dynamic", Place("::1", 1080)),
+        ForwardSpec(Kind.LOCAL, Place(port=8888), Place("localhost", 8888)),
+        ForwardSpec(Kind.LOCAL, Place(path="/run/gpu"), Place("::1", 9)),
+        ForwardSpec(Kind.LOCAL, Place("", 5), Place(path="/run/y")),
+        ForwardSpec(Kind.REMOTE, Place(port=0), Place("a", 1)),
+        ForwardSpec(Kind.REMOTE, Place(port=9)),
+        ForwardSpec(Kind.DYNAMIC, Place("::1", 1080)),
     )
     assert host("gpu", config=text + "ClearAllForwardings yes\n").forwards == ()
+
+
+def test_exit_on_forward_failure_is_missed_only_where_there_are_forwards() -> None:
+    text = "ExitOnForwardFailure yes\n"
+    assert host("gpu", config=text).options.unsupported == ()
+    (said,) = host("gpu", config=text + "LocalForward 5 a:1\n").options.unsupported
+    assert said == "ExitOnForwardFailure is not supported: a forward that fails costs only itself"
+
+
+def test_gateway_ports() -> None:
+    text = "GatewayPorts yes\nLocalForward 8 a:1\nDynamicForward ::1/9\nRemoteForward 7 b:2\n"
+    text = text.replace("::1/9", "[::1]:9")
+    assert [one.listen.host for one in host("gpu", config=text).forwards] == ["", "::1", None]
 
 
 def test_none() -> None:

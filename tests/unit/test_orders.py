@@ -238,7 +238,7 @@ def test_the_status_has_the_promised_keys_and_no_token(desk: Desk) -> None:
     gpu, lab = status["servers"]
     assert list(gpu) == [
         "name", "state", "reached", "url", "local_port", "since", "problem", "attempt",
-        "latency_ms", "forwards",
+        "latency_ms", "forwards", "notes",
     ]  # fmt: skip
     assert (gpu["reached"], gpu["url"], gpu["latency_ms"]) == (
         "logged_in",

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.servers import make_server
+from trayconnect.config.openssh.additions import Additions
 from trayconnect.errors import Problem, Remedy
 from trayconnect.ports import Answer, Health, Page, Question, QuestionKind, Reached
 from trayconnect.session import backoff
@@ -33,6 +34,7 @@ from trayconnect.session.events import (
     ConnectFailed,
     Event,
     HealthChanged,
+    Listening,
     Lost,
     NetworkChanged,
     RemoteAnswered,
@@ -412,6 +414,7 @@ EVERY_EVENT: list[Callable[[int], Event]] = [
     lambda _: ConfigChanged(make_server(open_browser=False)),
     Connected,
     lambda n: Connected(n, typed_login=True),
+    lambda n: Listening(n, Additions(notes=("x",))),
     lambda n: ConnectFailed(n, DOWN),
     lambda n: ConnectFailed(n, REFUSED),
     lambda n: ConnectFailed(n, CHANGED),
@@ -424,6 +427,18 @@ EVERY_EVENT: list[Callable[[int], Event]] = [
     RetryDue,
     Closed,
 ]
+
+
+def test_what_ssh_config_adds_is_kept_until_it_is_off() -> None:
+    added = Additions(notes=("gpu: SetEnv is not supported",))
+    listening = Listening(1, added, (("LocalForward 80", DOWN),))
+    session, effects = run(Start(), listening, Connected(1, banner="Hello"), Lost(1, DOWN))
+    assert (session.state, session.additions, session.banner) == (State.WAITING, added, "Hello")
+    assert session.left_out == (("LocalForward 80", DOWN),)
+    assert effects != []
+    for last in (Stop(), Restart()):
+        ended, _ = run(last, Closed(session.attempt + 1), session=session)
+        assert (ended.additions, ended.left_out, ended.banner) == (Additions(), (), "")
 
 
 def test_an_illegal_event_raises_and_changes_nothing() -> None:

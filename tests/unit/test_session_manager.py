@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -13,8 +13,10 @@ from tests.support.forwarding import eventually
 from tests.support.servers import make_server
 from trayconnect.cancel import Cancel
 from trayconnect.config.endpoints import Endpoint, TcpEndpoint
-from trayconnect.config.model import Config, Server
-from trayconnect.errors import Problem, ProblemError, Remedy
+from trayconnect.config.forward_syntax import Kind
+from trayconnect.config.model import Config, Forward, Server
+from trayconnect.config.openssh.additions import NOTHING, Additions
+from trayconnect.errors import Cancelled, Problem, ProblemError, Remedy
 from trayconnect.ports import (
     Answer,
     Ask,
@@ -37,6 +39,8 @@ from trayconnect.session.snapshot import Snapshot
 from trayconnect.session.state import State
 
 LIMIT = 20.0
+TAKEN = 7777
+"""A local port that somebody else has."""
 DOWN = Problem("refused", "Is it on?", Remedy.WAIT)
 READY = Health(Reached.JUPYTER, Page("http://127.0.0.1:18888/lab"))
 LOST = Problem("The server went silent", "", Remedy.WAIT)
@@ -64,6 +68,7 @@ class FakeTunnel:
     on_lost: Callable[[Problem], None]
     typed_login: bool = False
     latency: float | None = 0.002
+    banner: str = ""
     closed: bool = False
     checks: int = 0
     refused: dict[Endpoint, Problem] = field(default_factory=dict)
@@ -104,6 +109,7 @@ class FakeTunnel:
 class FakeForwarding:
     server: Server
     log: list[str]
+    left_out: tuple[tuple[str, Problem], ...] = ()
 
     def set_target(self, target: Endpoint) -> None:
         self.log.append(f"target {target}")
@@ -148,6 +154,10 @@ class World:
     """Whether tunnels close, or hang."""
     may_examine: threading.Event = field(default_factory=threading.Event)
     looks: int = 0
+    added: Additions | Problem | str = NOTHING
+    """What ssh_config(5) adds; "hang" until it is cancelled."""
+    reads: int = 0
+    """How often it was read."""
     refuse: Callable[[Problem], None] = lambda _: None
     """Tells the session that a connection could not be carried through."""
 
@@ -180,14 +190,30 @@ class World:
         self.forgotten.append(server.name)
 
     def listen(
-        self, server: Server, *, on_refused: Callable[[Problem], None] | None = None
+        self,
+        server: Server,
+        *,
+        also: Sequence[Forward] = (),
+        on_refused: Callable[[Problem], None] | None = None,
     ) -> FakeForwarding:
         if self.port_taken:
             raise ProblemError(self.port_taken)
         self.refuse = on_refused or self.refuse
-        forwarding = FakeForwarding(server, self.log)
+        left_out = tuple((one.name, DOWN) for one in also if one.local_port == TAKEN)
+        forwarding = FakeForwarding(server, self.log, left_out)
         self.forwardings.append(forwarding)
         return forwarding
+
+    def additions(self, server: Server, cancel: Cancel) -> Additions:
+        self.reads += 1
+        if self.added == "hang":
+            self.hanging.set()
+            assert cancel.wait(LIMIT)
+            raise Cancelled
+        if isinstance(self.added, Problem):
+            raise ProblemError(self.added)
+        assert isinstance(self.added, Additions)
+        return self.added
 
     def examine(
         self,
@@ -238,6 +264,7 @@ class Run:
             prompter=world,
             notifier=world,
             browser=world,
+            additions=world.additions,
         )
         self.manager = Manager(
             peers, world.clock, on_change=on_change or self.seen.append, chance=lambda: 0.0
@@ -622,3 +649,58 @@ def test_the_socket_that_a_server_leaves_is_tidied_up(run: Run) -> None:
     run.manager.disconnect("GPU box")
     run.until_state(State.OFF)
     assert second.commands == [tidy, tidy]
+
+
+# --- what ssh_config adds -----------------------------------------------------------------------
+
+ADDED = Additions(
+    (
+        Forward(name="LocalForward 7777", local_port=TAKEN, port=1),
+        Forward(name="DynamicForward 1080", kind=Kind.DYNAMIC, local_port=1080),
+        Forward(name="RemoteForward 9000", kind=Kind.REMOTE, remote_port=9000, port=3000),
+    ),
+    ("gpu: SetEnv is not supported",),
+)
+
+
+def test_it_is_read_once_a_start_and_holds_until_the_stop(run: Run) -> None:
+    run.world.added = ADDED
+    assert run.world.reads == 0
+    run.manager.connect("GPU box")
+    now = run.until("GPU box", lambda s: s.is_ready and s.forwards[-1].is_up)
+    assert [one.is_up for one in now.forwards] == [False, True, True]
+    assert [one.problem for one in now.forwards] == [DOWN, None, None]
+    assert (now.problem, now.notes) == (None, ADDED.notes)
+    run.world.tunnels[0].on_lost(LOST)
+    assert run.until_state(State.WAITING).notes == ADDED.notes
+    run.manager.woke()
+    run.until("GPU box", lambda s: s.is_ready and s.forwards[-1].is_up)
+    assert run.world.reads == 1
+    assert set(run.world.tunnels[1].incoming) == {HOOK}
+    run.manager.disconnect("GPU box")
+    off = run.until_state(State.OFF)
+    assert (off.forwards, off.notes) == ((), ())
+    run.world.added = NOTHING
+    run.manager.connect("GPU box")
+    assert run.until_ready().forwards == ()
+    assert run.world.reads == 2
+
+
+def test_a_reading_that_fails_is_an_attempt_that_failed_and_is_made_again(run: Run) -> None:
+    run.world.added = DOWN
+    run.manager.connect("GPU box")
+    assert run.until_state(State.WAITING).problem == DOWN
+    assert run.world.forwardings == []
+    run.world.added = ADDED
+    run.manager.woke()
+    assert len(run.until_ready().forwards) == 3
+    assert run.world.reads == 2
+
+
+def test_a_stop_ends_a_reading_that_hangs(run: Run) -> None:
+    run.world.added = "hang"
+    run.manager.connect("GPU box")
+    wait_for(run.world.hanging)
+    run.manager.disconnect("GPU box")
+    run.until_state(State.OFF)
+    assert run.world.forwardings == []

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from tests.support.servers import make_server
-from tests.unit.test_tray_menu import READY, SILENT, snap
+from tests.unit.test_tray_menu import FORWARDS, READY, SILENT, forwarding, snap
+from trayconnect.errors import Problem
 from trayconnect.session.snapshot import Snapshot
 from trayconnect.session.state import State
 from trayconnect.status_view import ICON_SIZES, decode, encode, icons, status_page
@@ -55,8 +56,9 @@ def actions(items: tuple[Item, ...]) -> set[Action]:
 
 @pytest.mark.parametrize("autostart", [None, True, False])
 def test_it_offers_what_the_menu_offers(autostart: bool | None) -> None:
-    forwards = [{"name": "TensorBoard", "local_port": 6006, "port": 6006, "open": True}]
-    ready = replace(READY, server=make_server("A", forwards=forwards))
+    refused = (("any", Problem("It refused", "")),)
+    ready = forwarding(replace(READY, server=make_server("A")), *FORWARDS, remote=refused)
+    ready = replace(ready, notes=("x",))
     facts = Facts(autostart=autostart, file_problems=("x",))
     snapshots = [ready, WAITING, replace(NEEDY, server=make_server("C"))]
     page = status_page(snapshots, facts)
@@ -65,7 +67,11 @@ def test_it_offers_what_the_menu_offers(autostart: bool | None) -> None:
         offered += [row.toggle, row.main, *row.more]
     orders = {decode(button.order) for button in offered if button is not None}
     of_menu = actions(build_view(snapshots, facts).items)
-    told = {a for a in of_menu if a.verb in (Verb.SHOW_PROBLEM, Verb.SHOW_STATUS)}
+    told = {
+        a
+        for a in of_menu
+        if a.verb is Verb.SHOW_STATUS or (a.verb is Verb.SHOW_PROBLEM and not a.forward)
+    }
     assert orders == of_menu - told
 
 

@@ -12,8 +12,9 @@ from tests.support.servers import make_server
 from trayconnect.config.model import Server
 from trayconnect.errors import Problem
 from trayconnect.ports import Page, Reached
+from trayconnect.session.forwards import forward_states
 from trayconnect.session.snapshot import Snapshot
-from trayconnect.session.state import State
+from trayconnect.session.state import Session, State
 from trayconnect.tray.menu import LEVEL_LIMIT, Facts, build_view
 from trayconnect.tray.view import Action, IconState, Item, Verb
 from trayconnect.tray.words import WIDTH, state_words
@@ -153,17 +154,59 @@ def test_a_page_can_be_opened_and_its_link_copied_only_when_there_is_one() -> No
     assert not submenu(silent)["copy"].enabled
 
 
-def test_forwards_that_open_are_offered_while_up() -> None:
-    forwards = [
-        {"name": "TensorBoard", "local_port": 6006, "port": 6006, "open": True},
-        {"name": "database", "local_port": 5432, "port": 5432},
-    ]
-    server = make_server(forwards=forwards)
-    shown = submenu(replace(READY, server=server))
-    assert shown["forward TensorBoard"].action == Action(Verb.OPEN, "GPU box", "TensorBoard")
-    assert "forward database" not in shown
-    lost = submenu(snap(server=server, state=State.WAITING, retry_at=1.0))
-    assert not lost["forward TensorBoard"].enabled
+FORWARDS: list[dict[str, Any]] = [
+    {"name": "TensorBoard", "local_port": 6006, "port": 6006, "open": True},
+    {"name": "database", "local_port": 5432, "port": 5432},
+    {"name": "proxy", "kind": "dynamic", "local_port": 1080},
+    {"name": "hook", "kind": "remote", "remote_port": 9000, "port": 3000},
+    {"name": "any", "kind": "remote", "remote_port": 0, "port": 3000},
+]
+
+
+def forwarding(snapshot: Snapshot, *forwards: dict[str, Any], **known: Any) -> Snapshot:
+    """The same with these forwards; `known` is what its session knows of them."""
+    server = make_server(snapshot.name, forwards=list(forwards))
+    session = Session(server, state=snapshot.state, **known)
+    return replace(snapshot, server=server, forwards=forward_states(session))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "verb"),
+    [
+        ("TensorBoard", "Open TensorBoard: localhost:6006", Verb.OPEN),
+        ("database", "Copy database: localhost:5432", Verb.COPY_FORWARD),
+        ("proxy", "Copy proxy: localhost:1080 (SOCKS)", Verb.COPY_FORWARD),
+        ("hook", "Copy hook: localhost:9000 at the server", Verb.COPY_FORWARD),
+        ("any", "⚠ any: It refused", Verb.SHOW_PROBLEM),
+    ],
+)
+def test_what_a_click_does_with_a_forward(name: str, text: str, verb: Verb) -> None:
+    refused = Problem("It refused", "Ask its administrator")
+    up = forwarding(READY, *FORWARDS, remote=(("hook", 9000), ("any", refused)))
+    line = submenu(up)[f"forward {name}"]
+    assert line == Item(f"forward {name}", text, Action(verb, "GPU box", name))
+
+
+def test_forwards_are_of_use_while_up() -> None:
+    lost = submenu(forwarding(snap(state=State.WAITING, retry_at=1.0), *FORWARDS))
+    assert [lost[f"forward {one['name']}"].enabled for one in FORWARDS] == [False] * 5
+    unsaid = submenu(forwarding(READY, *FORWARDS, remote=(("hook", 9000),)))
+    assert not unsaid["forward any"].enabled
+    assert not [key for key in items(forwarding(snap(), *FORWARDS)) if key.startswith("forward ")]
+
+
+@pytest.mark.parametrize(
+    ("notes", "banner", "text"),
+    [
+        (("a",), "", "1 thing of ssh_config is not honoured"),
+        (("a", "b"), "Hello", "2 things of ssh_config are not honoured"),
+        ((), "Hello", "Show the message of the login"),
+    ],
+)
+def test_notes_are_told_of(notes: tuple[str, ...], banner: str, text: str) -> None:
+    line = submenu(replace(READY, notes=notes, banner=banner))["notes"]
+    assert (line.text, line.action) == (text, Action(Verb.SHOW_NOTES, "GPU box"))
+    assert "notes" not in submenu(READY)
 
 
 def test_the_last_problem_is_readable() -> None:
@@ -227,7 +270,7 @@ def test_names_that_end_like_a_line_below_another_keep_their_own_keys() -> None:
     forwards = [{"name": "b open", "local_port": 6006, "port": 6006, "open": True}]
     names = ["a", "a open", "a copy", "a problem", "a off", "a retry", "a advice 0", "a open b"]
     broken = replace(READY, problem=SILENT)
-    snapshots = [replace(broken, server=make_server(name, forwards=forwards)) for name in names]
+    snapshots = [forwarding(replace(broken, server=make_server(name)), *forwards) for name in names]
     snapshots += [
         replace(snap(state=State.WAITING, problem=SILENT), server=make_server(f"w{name}"))
         for name in names

@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 
 from trayconnect.config import scalars
-from trayconnect.config.forward_syntax import Kind, parse
-from trayconnect.config.forwards import keys_of, name_of
+from trayconnect.config.forward_syntax import Kind
+from trayconnect.config.forwards import keys_of, name_of, spec_of
 from trayconnect.config.problems import Mark, Report
 from trayconnect.config.yaml_tree import BROKEN, Entry, Mapping, Node, Scalar, Sequence, mapping
 
@@ -90,7 +90,7 @@ def _taken_apart(
     kind: Kind, text: str, mark: Mark, label: str, beside: dict[str, Entry], report: Report
 ) -> Mapping | None:
     try:
-        spec = parse(kind, text)
+        spec = spec_of(kind, text)
     except ValueError as error:
         report.add(mark, f"{label} {error}")
         return None

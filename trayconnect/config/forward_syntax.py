@@ -1,12 +1,15 @@
 """OpenSSH's way to write a forward: the arguments of -L, -R and -D in ssh(1), or what follows
 LocalForward, RemoteForward and DynamicForward in ssh_config(5).
 
-Pure; read as `parse_forward` of OpenSSH's readconf.c reads it, but that variables (`${HOME}`) and
-tokens (`%h`) are not replaced.
+Read as `parse_forward` of OpenSSH's readconf.c reads it, but that variables (`${HOME}`) and tokens
+(`%h`) are not replaced.
 """
 
 from __future__ import annotations
 
+import re
+import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -31,39 +34,74 @@ FORMS = {
     Kind.REMOTE: "[bind_address:]port:host:hostport, with a path for either end that is a socket",
     Kind.DYNAMIC: "[bind_address:]port",
 }
+KEYWORDS = {
+    Kind.LOCAL: "LocalForward",
+    Kind.REMOTE: "RemoteForward",
+    Kind.DYNAMIC: "DynamicForward",
+}
+"""Their names in ssh_config(5)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Spec:
-    """What one forward says. At each end either the path or the port is there; a dynamic one has
-    no second end. `listen_host` None: not said; "": every address."""
+class Place:
+    """Where a forward listens, or leads to: a socket's `path`, or an address and a port.
 
-    kind: Kind
-    listen_host: str | None = None
-    listen_port: int | None = None
-    listen_path: str | None = None
+    As a listener, `host` None is not said, "" every address; `port` 0 lets the server choose."""
+
     host: str | None = None
-    port: int | None = None
+    port: int = 0
     path: str | None = None
 
+    def __str__(self) -> str:
+        """As it is written behind -L."""
+        if self.path is not None:
+            return _escaped(self.path)
+        if self.host is None:
+            return str(self.port)
+        host = f"[{self.host}]" if ":" in self.host else _escaped(self.host)
+        return f"{host or '*'}:{self.port}"
 
-def parse(kind: Kind, text: str) -> Spec:
-    """Read one forward; its ends may stand apart, as in ssh_config(5).
+
+@dataclass(frozen=True, slots=True)
+class ForwardSpec:
+    """What one forward says. `target` None: the clients say, for this is a SOCKS proxy; a remote
+    forward may be one, too."""
+
+    kind: Kind
+    listen: Place
+    target: Place | None = None
+
+    @property
+    def option(self) -> str:
+        """As ssh(1) takes it: `-L 8888:localhost:8888`."""
+        letter = KEYWORDS[self.kind][0]
+        return f"-{letter} {self.listen}" + (f":{self.target}" if self.target else "")
+
+
+def parse(kind: Kind, text: str) -> ForwardSpec:
+    """What stands behind -L, -R or -D.
 
     Raises ValueError with words that can follow a key's name; they never repeat the text."""
-    ends = text.split()
-    if not 1 <= len(ends) <= 2:
-        raise ValueError(_wrong_form(kind))
-    fields = _fields(":".join(ends), kind)
-    spec = _dynamic(fields) if kind is Kind.DYNAMIC else _static(kind, fields)
-    if spec is None and kind is Kind.REMOTE and _dynamic(fields):
-        raise ValueError("must say where it leads: no SOCKS proxy is offered on the server's side")
+    fields = _fields(text, kind)
+    spec = None if kind is Kind.DYNAMIC else _static(kind, fields)
+    if spec is None and kind is not Kind.LOCAL:
+        spec = _dynamic(kind, fields)
     if spec is None:
         raise ValueError(_wrong_form(kind))
-    if kind is not Kind.REMOTE and spec.listen_port == 0:
+    if kind is not Kind.REMOTE and spec.listen.path is None and spec.listen.port == 0:
         raise ValueError("must name the port to listen on; only a remote forward may say 0")
-    if spec.port == 0:
+    if spec.target is not None and spec.target.path is None and spec.target.port == 0:
         raise ValueError("must lead to a port from 1 to 65535")
+    return spec
+
+
+def parse_words(kind: Kind, words: Sequence[str]) -> ForwardSpec:
+    """The words of a line of ssh_config(5), each end being one. Raises ValueError as `parse`."""
+    if not words or (kind is Kind.LOCAL and len(words) == 1):
+        raise ValueError("must say where to listen, and where it leads")
+    spec = parse(kind, ":".join(words[:2]))
+    if len(words) == 1 and spec.target is not None:
+        raise ValueError("must have a space between where to listen and where it leads")
     return spec
 
 
@@ -108,38 +146,45 @@ def _plain(text: str, kind: Kind) -> tuple[_Field, str]:
     return _Field("".join(taken), is_path), ""
 
 
-def _dynamic(fields: list[_Field]) -> Spec | None:
+def _dynamic(kind: Kind, fields: list[_Field]) -> ForwardSpec | None:
     match fields:
         case [_Field(path, True)]:
-            return Spec(Kind.DYNAMIC, listen_path=path)
+            return ForwardSpec(kind, Place(path=path))
         case [_Field(port)]:
-            return Spec(Kind.DYNAMIC, listen_port=_port(port))
+            return ForwardSpec(kind, Place(port=_port(port)))
         case [_Field(host), _Field(port, False)]:
-            return Spec(Kind.DYNAMIC, _bind(host), _port(port))
+            return ForwardSpec(kind, Place(_bind(host), _port(port)))
     return None
 
 
-def _static(kind: Kind, fields: list[_Field]) -> Spec | None:
+def _static(kind: Kind, fields: list[_Field]) -> ForwardSpec | None:
     match fields:
         case [_Field(listen, True), _Field(path, True)]:
-            return Spec(kind, listen_path=listen, path=path)
+            return ForwardSpec(kind, Place(path=listen), Place(path=path))
         case [_Field(listen), _Field(path, True)]:
-            return Spec(kind, listen_port=_port(listen), path=path)
-        case [_Field(listen, True), _Field(host), _Field(port)]:
-            return Spec(kind, listen_path=listen, host=_host(host), port=_port(port))
+            return ForwardSpec(kind, Place(port=_port(listen)), Place(path=path))
+        case [_Field(listen, True), host, port]:
+            return ForwardSpec(kind, Place(path=listen), _target(host, port))
         case [_Field(bind), _Field(listen), _Field(path, True)]:
-            return Spec(kind, _bind(bind), _port(listen), path=path)
-        case [_Field(listen), _Field(host), _Field(port)]:
-            return Spec(kind, listen_port=_port(listen), host=_host(host), port=_port(port))
-        case [_Field(bind), _Field(listen), _Field(host), _Field(port)]:
-            return Spec(kind, _bind(bind), _port(listen), host=_host(host), port=_port(port))
+            return ForwardSpec(kind, Place(_bind(bind), _port(listen)), Place(path=path))
+        case [_Field(listen), host, port]:
+            return ForwardSpec(kind, Place(port=_port(listen)), _target(host, port))
+        case [_Field(bind), _Field(listen), host, port]:
+            return ForwardSpec(kind, Place(_bind(bind), _port(listen)), _target(host, port))
     return None
+
+
+def _target(host: _Field, port: _Field) -> Place:
+    return Place(_host(host.text), _port(port.text))
 
 
 def _port(text: str) -> int:
-    """As OpenSSH's a2port, but that names of services are not looked up."""
+    """As OpenSSH's a2port: a number, or the name of a service."""
     if not text.isascii() or not text.isdecimal():
-        raise ValueError("names a port that is not a number")
+        try:
+            return socket.getservbyname(text, "tcp")
+        except (OSError, ValueError):
+            raise ValueError("names a port that is neither a number nor a service") from None
     digits = text.lstrip("0")
     number = int(digits[:6] or "0")  # six digits are too many already
     if number > 65535:
@@ -155,6 +200,10 @@ def _host(text: str) -> str:
 
 def _bind(text: str) -> str:
     return "" if text in _ANYWHERE else _host(text)
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"[\\:\[]", r"\\\g<0>", text)
 
 
 def _wrong_form(kind: Kind) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Self
 
-from pydantic import Field, WithJsonSchema, model_validator
+from pydantic import Field, ValidationError, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from trayconnect.config.endpoints import Endpoint, TcpEndpoint, UnixEndpoint
 from trayconnect.config.forward_shape import DERIVED, faults
-from trayconnect.config.forward_syntax import Kind, Spec, parse
+from trayconnect.config.forward_syntax import FORMS, ForwardSpec, Kind, Place, parse
 from trayconnect.config.types import (
     Flag,
     ForwardBindAddress,
@@ -26,7 +26,10 @@ from trayconnect.config.types import (
 SHAPE_FAULT = "forward_shape"
 """The type of the error about keys that do not go together."""
 
+NO_PROXY_THERE = "no SOCKS proxy is offered on the server's side"
+
 _LONGEST_END = 36
+_UNPRIVILEGED = 1024
 _WILDCARDS = {"*": "0.0.0.0", "localhost": "127.0.0.1"}
 
 
@@ -103,45 +106,78 @@ class Forward(Frozen):
 
 
 def from_openssh(kind: Kind, text: str, name: str | None = None) -> Forward:
-    """The forward that OpenSSH's words say (see `forward_syntax`), named after its ends unless
-    told otherwise.
+    """The forward that OpenSSH's words say (see `spec_of`), named after its ends unless told
+    otherwise.
 
     Raises ValueError, as pydantic's ValidationError when a value is out of what a file may say."""
-    spec = parse(kind, text)
+    spec = spec_of(kind, text)
     return Forward.model_validate({"name": name or name_of(spec), **keys_of(spec)})
 
 
-def keys_of(spec: Spec) -> dict[str, str | int]:
+def spec_of(kind: Kind, text: str) -> ForwardSpec:
+    """What the file says in OpenSSH's words, as after -L or, with a space between the ends, as in
+    ssh_config(5). Raises ValueError as `forward_syntax.parse`."""
+    ends = text.split()
+    if len(ends) > 2:
+        raise ValueError(f"must be {FORMS[kind]}")
+    spec = parse(kind, ":".join(ends))
+    if kind is Kind.REMOTE and spec.target is None:
+        raise ValueError(f"must say where it leads: {NO_PROXY_THERE}")
+    return spec
+
+
+def as_forward(spec: ForwardSpec, name: str) -> Forward:
+    """A forward that was not said in the file, where alone the lowest ports are refused.
+
+    Raises ValueError in words for people."""
+    keys = keys_of(spec)
+    port = keys.get("local_port")
+    if port is not None:
+        keys["local_port"] = _UNPRIVILEGED
+    try:
+        forward = Forward.model_validate({"name": name, **keys})
+    except ValidationError as error:
+        first = error.errors()[0]
+        reason = first.get("ctx", {}).get("error", first["msg"])
+        raise ValueError(f"{''.join(map(str, first['loc'][:1]))} {reason}".lstrip()) from error
+    return forward if port is None else forward.model_copy(update={"local_port": port})
+
+
+def keys_of(spec: ForwardSpec) -> dict[str, str | int]:
     """What a file would say instead."""
+    listen, target = spec.listen, spec.target
     ours, theirs = ("local_socket", "remote_socket")
     if spec.kind is Kind.REMOTE:
         ours, theirs = theirs, ours
-    keys = {
+    port = "remote_port" if spec.kind is Kind.REMOTE else "local_port"
+    keys: dict[str, str | int | None] = {
         "kind": spec.kind.value,
-        "bind_address": spec.listen_host if spec.listen_host != "" else "*",
-        "remote_port" if spec.kind is Kind.REMOTE else "local_port": spec.listen_port,
-        ours: spec.listen_path,
-        "host": spec.host,
-        "port": spec.port,
-        theirs: spec.path,
+        "bind_address": "*" if listen.host == "" else listen.host,
+        **({ours: listen.path} if listen.path is not None else {port: listen.port}),
     }
+    if target is not None:
+        leads = {"host": target.host, "port": target.port}
+        keys |= {theirs: target.path} if target.path is not None else leads
     return {key: value for key, value in keys.items() if value is not None}
 
 
-def name_of(spec: Spec) -> str:
+def name_of(spec: ForwardSpec) -> str:
     """A name for the menu. This computer stands on the left, the server on the right."""
-    near = _end(spec.listen_path, spec.listen_host, spec.listen_port)
-    if spec.kind is Kind.DYNAMIC:
+    near = end_words(spec.listen)
+    if spec.target is None:
         return f"SOCKS {near}"
-    far = _end(spec.path, spec.host, spec.port)
+    far = end_words(spec.target)
     return f"{far} ← {near}" if spec.kind is Kind.REMOTE else f"{near} → {far}"
 
 
-def _end(path: str | None, host: str | None, port: int | None) -> str:
-    if path is not None:
-        text = path
-    elif port == 0:
+def end_words(place: Place) -> str:
+    """One end, to stand in a name."""
+    if place.path is not None:
+        text = place.path
+    elif place.port == 0:
         text = "any port"
+    elif place.host is None:
+        text = str(place.port)
     else:
-        text = str(port) if host is None else str(TcpEndpoint(host or "*", port or 0))
+        text = str(TcpEndpoint(place.host or "*", place.port))
     return text if len(text) <= _LONGEST_END else "…" + text[1 - _LONGEST_END :]

@@ -6,11 +6,12 @@ import ipaddress
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
+from trayconnect.config.forward_syntax import ForwardSpec, Kind, Place
+from trayconnect.config.forwards import NO_PROXY_THERE, as_forward, keys_of, name_of, spec_of
 from trayconnect.config.model import Config
 from trayconnect.config.names import name_key
 from trayconnect.config.openssh.jumps import Jump
 from trayconnect.config.ssh_command import SshCommand
-from trayconnect.config.ssh_options import ForwardSpec, Place
 
 _JUPYTER_PORTS = range(8888, 8900)
 _LOWEST_LOCAL = 1024
@@ -18,7 +19,6 @@ _LONGEST_NAME = 80
 _LOOPBACK = (None, "localhost", "127.0.0.1")
 _KNOWN_PORTS = {3000: "Grafana", 4040: "Spark", 5000: "MLflow", 6006: "TensorBoard",
                 8265: "Ray", 8787: "Dask", 9090: "Prometheus"}  # fmt: skip
-_FLAGS = {"local": "-L", "remote": "-R", "dynamic": "-D", "remote-dynamic": "-R"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def jupyter_of(forwards: Iterable[ForwardSpec]) -> ForwardSpec | None:
     local = [
         forward
         for forward in forwards
-        if forward.kind == "local"
+        if forward.kind is Kind.LOCAL
         and forward.listen.path is None
         and forward.target is not None
         and forward.target.path is None
@@ -125,25 +125,46 @@ def _jump_text(jump: Jump) -> str:
 
 
 class _Ports:
-    """The local ports of a file: which are free, and what is told of the others."""
+    """What is listened on: what of it is free, and what is told of the rest."""
 
     def __init__(self, config: Config, notes: list[str]) -> None:
         self._notes = notes
-        self._owners: dict[int | None, str] = {}
+        self._owners: dict[int | str | None, str] = {}
+        self._there: set[Place] = set()
         for server in config.servers:
-            for port in (server.local_port, *(one.local_port for one in server.forwards)):
-                self._owners.setdefault(port, server.name)
+            self._owners.setdefault(server.local_port, server.name)
+            for forward in server.forwards:
+                if forward.kind is not Kind.REMOTE:
+                    where = forward.local_socket or forward.local_port
+                    self._owners.setdefault(where, server.name)
 
-    def take(self, port: int, otherwise: str) -> bool:
-        """Whether a port is to be had; if not, that is told, and what is done `otherwise`."""
-        owner = self._owners.setdefault(port, "")
-        if owner:
-            self._notes.append(f"the local port {port}: “{owner}” has it; {otherwise}")
-        elif port < _LOWEST_LOCAL:
-            self._notes.append(f"the local port {port}: only root may listen there; {otherwise}")
+    def take(self, where: int | str, otherwise: str) -> bool:
+        """Whether a local port, or a socket's path, is to be had; if not, that is told, and what
+        is done `otherwise`."""
+        what = f"the local port {where}" if isinstance(where, int) else f"the local socket {where}"
+        if where in self._owners:
+            owner = self._owners[where]
+            has = f"“{owner}” has it" if owner else "it is named before"
+            self._notes.append(f"{what}: {has}; {otherwise}")
+        elif isinstance(where, int) and where < _LOWEST_LOCAL:
+            self._notes.append(f"{what}: only root may listen there; {otherwise}")
         else:
+            self._owners[where] = ""
             return True
         return False
+
+    def take_for(self, forward: ForwardSpec) -> bool:
+        """Whether that forward can listen; if not, that is told."""
+        listen = forward.listen
+        if forward.kind is not Kind.REMOTE:
+            return self.take(listen.path or listen.port, f"{forward.option} is left out")
+        there = Place(port=listen.port, path=listen.path)
+        if there in self._there:
+            self._notes.append(f"{forward.option}: another one listens there")
+            return False
+        if there != Place():  # for which the server chooses a port
+            self._there.add(there)
+        return True
 
     def local(self, port: int) -> dict[str, object]:
         """`local_port`, or nothing, so that one is derived."""
@@ -178,49 +199,56 @@ def _page(target: Place) -> dict[str, object]:
 def _forwards(forwards: Sequence[ForwardSpec], ports: _Ports, notes: list[str]) -> list[object]:
     names: set[str] = set()
     entries: list[object] = []
-    for forward in forwards:
-        listen, target = forward.listen, forward.target
-        if forward.kind == "remote-dynamic":
-            notes.append(f"{_in_words(forward)}: no SOCKS proxy is offered on the server's side")
+    for forward in dict.fromkeys(forwards):
+        target = forward.target
+        if fault := _fault(forward):
+            notes.append(f"{forward.option}: {fault}")
         elif _is_plain(forward) and target is not None:
-            wanted = _KNOWN_PORTS.get(target.port, f"Port {target.port}")
-            name = unique_name(wanted, names)
-            names.add(name_key(name))
+            name = _new_name(_KNOWN_PORTS.get(target.port, f"Port {target.port}"), names)
             host = {} if target.host in _LOOPBACK else {"host": target.host}
-            entries.append({"name": name, **ports.local(listen.port), **host, "port": target.port})
-        elif (
-            forward.kind == "remote"
-            or listen.path is not None
-            or ports.take(listen.port, f"{_in_words(forward)} is left out")
-        ):
-            entries.append(_in_words(forward))
+            local = ports.local(forward.listen.port)
+            entries.append({"name": name, **local, **host, "port": target.port})
+        elif ports.take_for(forward):
+            entries.append(_entry(forward, names))
     return entries
+
+
+def _fault(forward: ForwardSpec) -> str:
+    """Why an entry cannot have it."""
+    if forward.kind is Kind.REMOTE and forward.target is None:
+        return NO_PROXY_THERE
+    try:
+        as_forward(forward, name_of(forward))
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def _entry(forward: ForwardSpec, names: set[str]) -> object:
+    """It in OpenSSH's words, where these can stand in a file."""
+    wanted = name_of(forward)
+    name = _new_name(wanted, names)
+    try:
+        if name == wanted and spec_of(forward.kind, forward.option[3:]) == forward:
+            return forward.option
+    except ValueError:  # a space in a path
+        pass
+    return {"name": name, **keys_of(forward)}
+
+
+def _new_name(wanted: str, names: set[str]) -> str:
+    name = unique_name(wanted, names)
+    names.add(name_key(name))
+    return name
 
 
 def _is_plain(forward: ForwardSpec) -> bool:
     """Whether it leads from a port that is this machine's alone to a port."""
     target = forward.target
     return (
-        forward.kind == "local"
+        forward.kind is Kind.LOCAL
         and forward.listen.path is None
         and _is_loopback(forward.listen.host)
         and target is not None
         and target.path is None
     )
-
-
-def _in_words(forward: ForwardSpec) -> str:
-    """As OpenSSH's command line says it."""
-    ends = [_end(forward.listen)]
-    if forward.target is not None:
-        ends.append(_end(forward.target))
-    return f"{_FLAGS[forward.kind]} {':'.join(ends)}"
-
-
-def _end(place: Place) -> str:
-    if place.path is not None:
-        return place.path
-    if place.host is None:
-        return str(place.port)
-    host = f"[{place.host}]" if ":" in place.host else place.host
-    return f"{host}:{place.port}"

@@ -7,23 +7,19 @@ import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from trayconnect.config import forward_syntax
+from trayconnect.config.forward_syntax import ForwardSpec, Kind, parse_words
 from trayconnect.config.openssh import jumps, scalars
-from trayconnect.config.openssh.forwards import parse_forward, parse_words
 from trayconnect.config.openssh.jumps import Jump
+from trayconnect.config.openssh.keywords import FORWARDS
 from trayconnect.config.openssh.words import split_line, split_words
-from trayconnect.config.ssh_options import ForwardKind, ForwardSpec
 
 _PROGRAMS = ("ssh", "autossh", "ssh.exe")
 _LAUNCHERS = ("nohup", "exec", "command", "$", "%", ">")
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=.*", re.DOTALL)
 _WITH_VALUE = frozenset("bceilmopBDEFIJLOPQRSwW")
 _PLAIN = frozenset("1246afgkqnstvxACGKMNTVXYy")
-_FORWARDS: dict[str, ForwardKind] = {"L": "local", "R": "remote", "D": "dynamic"}
-_FORWARD_KEYWORDS: dict[str, ForwardKind] = {
-    "localforward": "local",
-    "remoteforward": "remote",
-    "dynamicforward": "dynamic",
-}
+_FORWARDS = {"L": Kind.LOCAL, "R": Kind.REMOTE, "D": Kind.DYNAMIC}
 _LOST = {
     "A": "-A: the agent stays here",
     "X": "-X: a tunnel shows no windows",
@@ -164,7 +160,7 @@ def _option(command: SshCommand, letter: str, value: str) -> None:
             case "J":
                 command.jumps = jumps.parse(value)
             case "L" | "R" | "D":
-                command.forwards.append(parse_forward(_FORWARDS[letter], value))
+                command.forwards.append(forward_syntax.parse(_FORWARDS[letter], value.lstrip()))
             case "o":
                 _keyword(command, value)
             case _ if letter in _LOST:
@@ -195,7 +191,7 @@ def _keyword(command: SshCommand, text: str) -> None:
         case "serveralivecountmax":
             command.alive_count_max = scalars.whole_number(words[0])
         case "localforward" | "remoteforward" | "dynamicforward":
-            command.forwards.append(parse_words(_FORWARD_KEYWORDS[line.keyword], words))
+            command.forwards.append(parse_words(FORWARDS[line.keyword], words))
         case "exitonforwardfailure" | "tcpkeepalive" | "loglevel" | "requesttty" | "batchmode":
             pass
         case _:

@@ -11,29 +11,6 @@ from typing import Literal
 
 StrictHostKeyChecking = Literal["yes", "accept-new", "ask", "no"]
 AddressFamily = Literal["any", "inet", "inet6"]
-ForwardKind = Literal["local", "remote", "dynamic", "remote-dynamic"]
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a forward listens, or leads to: a socket's `path`, or an address and a port.
-
-    As a listener, `host` None is the loopback, "*" or "" any address; `port` 0 lets the server
-    choose."""
-
-    host: str | None = None
-    port: int = 0
-    path: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ForwardSpec:
-    """LocalForward, RemoteForward or DynamicForward; `remote-dynamic` is a RemoteForward without a
-    target, a SOCKS proxy at the server. `target` is None for the dynamic ones."""
-
-    kind: ForwardKind
-    listen: Place
-    target: Place | None = None
 
 
 @dataclass(frozen=True, slots=True)

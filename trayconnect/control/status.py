@@ -28,6 +28,7 @@ def _server(snapshot: Snapshot) -> dict[str, Any]:
         "attempt": snapshot.attempt,
         "latency_ms": None if snapshot.latency is None else round(snapshot.latency * 1000, 1),
         "forwards": [_forward(forward) for forward in snapshot.forwards],
+        "notes": list(snapshot.notes),
     }
 
 

@@ -9,12 +9,13 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 
 from trayconnect.config.endpoints import Endpoint, TcpEndpoint, UnixEndpoint
 from trayconnect.config.forward_syntax import Kind
-from trayconnect.config.model import Server
+from trayconnect.config.model import Forward, Server
 from trayconnect.errors import Problem, ProblemError, Remedy
 from trayconnect.forward.bind import Bound, bind, is_local
 from trayconnect.forward.client import Client
@@ -32,16 +33,23 @@ _NO_ADDRESS = ("127.0.0.1", 0)
 """For the client of a UNIX socket, which has none."""
 
 _JUPYTER = 0
-"""The number of the forward to Jupyter; those of `Server.forwards` follow."""
+"""The number of the forward to Jupyter; the others follow."""
+
+_LEFT_OUT = (
+    "Your SSH configuration asks for it. Mend what is in its way, or change that line, and"
+    " reconnect; all else works without it."
+)
 
 
 def listen(
     server: Server,
     *,
+    also: Sequence[Forward] = (),
     on_refused: Callable[[Problem], None] | None = None,
     uid: int | None = None,
 ) -> LocalForwarding:
-    """Bind what `server` listens on here; see `ports.Listen`. For a direct connection, nothing.
+    """Bind what `server` and `also` listen on here; see `ports.Listen`. For a direct connection,
+    nothing.
 
     `on_refused` is called, on any thread, when the tunnel is there and the far end of a forward
     cannot be reached: a reason to look at its health. `uid` is the user whose connections are
@@ -50,27 +58,38 @@ def listen(
     """
     if uid is None and sys.platform != "win32":
         uid = os.geteuid()
-    jupyter = TcpEndpoint(server.bind_address, server.local_port)
-    doors: list[tuple[Endpoint, Target | None]] = [(jupyter, _jupyter_target(server))]
-    doors += [
-        (forward.listens(server.bind_address), forward.leads_to or Dynamic())
-        for forward in server.forwards
-        if forward.kind is not Kind.REMOTE
-    ]
+    targets: list[Target | None] = [_jupyter_target(server)]
+    left_out: list[tuple[str, Problem]] = []
     with ExitStack() as unbind:
         all_bound: list[Bound] = []
-        for where, _ in () if server.is_direct else doors:
+
+        def open_door(where: Endpoint) -> None:
             bound = bind(where, server.name)
             unbind.enter_context(bound.socket)
             unbind.callback(bound.remove)
             all_bound.append(bound)
-        targets = [target for _, target in doors]
+
+        if not server.is_direct:
+            open_door(TcpEndpoint(server.bind_address, server.local_port))
+        for forward in filter(_listens_here, server.forwards):
+            open_door(forward.listens(server.bind_address))
+            targets.append(forward.leads_to or Dynamic())
+        for forward in filter(_listens_here, also):
+            try:
+                open_door(forward.listens(server.bind_address))
+                targets.append(forward.leads_to or Dynamic())
+            except ProblemError as error:
+                left_out.append((forward.name, replace(error.problem, advice=_LEFT_OUT)))
         try:
-            forwarding = LocalForwarding(server, all_bound, targets, uid, on_refused)
+            forwarding = LocalForwarding(server, all_bound, targets, left_out, uid, on_refused)
         except (OSError, RuntimeError) as error:
             raise ProblemError(_exhausted(server.name, error)) from error
         unbind.pop_all()
     return forwarding
+
+
+def _listens_here(forward: Forward) -> bool:
+    return forward.kind is not Kind.REMOTE
 
 
 def _jupyter_target(server: Server) -> Target | None:
@@ -99,6 +118,7 @@ class LocalForwarding:
         server: Server,
         all_bound: list[Bound],
         targets: list[Target | None],
+        left_out: Sequence[tuple[str, Problem]],
         uid: int | None,
         on_refused: Callable[[Problem], None] | None,
     ) -> None:
@@ -109,6 +129,7 @@ class LocalForwarding:
         # What listens for other computers cannot be asked who comes.
         self._uids = [uid if is_local(each) else None for each in sockets]
         self._targets = targets
+        self.left_out = tuple(left_out)
         self._lock = threading.Lock()
         self._holding = Holding()
         self._closed = False

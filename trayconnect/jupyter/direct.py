@@ -42,6 +42,7 @@ class DirectTunnel:
     """Stands where a tunnel would: there is nothing between the browser and the server."""
 
     typed_login = False
+    banner = ""
 
     def __init__(self, server: Server, latency: float) -> None:
         self._server = server

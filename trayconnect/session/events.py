@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from trayconnect.config.model import Server
+from trayconnect.config.openssh.additions import Additions
 from trayconnect.errors import Problem
 from trayconnect.ports import Answer, Health, Question
 
@@ -56,10 +57,21 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
+class Listening(Report):
+    """The listeners are bound: once after each Start. `additions` are those of ssh_config(5);
+    `left_out` names those of their forwards that could not be bound, and says why."""
+
+    additions: Additions
+    left_out: tuple[tuple[str, Problem], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Connected(Report):
-    """Logged in. `typed_login`: a human typed something that a retry could not reuse."""
+    """Logged in. `typed_login`: a human typed something that a retry could not reuse; `banner` is
+    what the servers gave to be read."""
 
     typed_login: bool = False
+    banner: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from trayconnect.config.endpoints import Endpoint, TcpEndpoint
 from trayconnect.config.forward_syntax import Kind
@@ -35,19 +35,28 @@ class ForwardState:
     """Whether it carries connections now. What listens here does so, and holds them, while the
     tunnel reconnects."""
     problem: Problem | None = None
-    """Why a remote one does not listen, while the tunnel is up."""
+    """Why it does not listen, while the tunnel is up."""
+    is_of_ssh: bool = False
+    """Whether only ssh_config(5) names it: ssh would just warn where it fails."""
 
 
 def forward_states(session: Session) -> tuple[ForwardState, ...]:
-    """All forwards of a session, in the file's order."""
-    answers = dict(session.remote)
-    is_up = session.state is State.UP
-    return tuple(
-        _remote(forward, session.server, answers.get(forward.name))
-        if forward.kind is Kind.REMOTE
-        else _local(forward, session.server, is_up=is_up)
-        for forward in session.server.forwards
+    """All forwards of a session: those of the file, in its order, then those of ssh_config(5)."""
+    return (
+        *(_state(forward, session) for forward in session.server.forwards),
+        *(
+            replace(_state(forward, session), is_of_ssh=True)
+            for forward in session.additions.forwards
+        ),
     )
+
+
+def _state(forward: Forward, session: Session) -> ForwardState:
+    if forward.kind is Kind.REMOTE:
+        return _remote(forward, session.server, dict(session.remote).get(forward.name))
+    problem = dict(session.left_out).get(forward.name)
+    is_up = session.state is State.UP and problem is None
+    return replace(_local(forward, session.server, is_up=is_up), problem=problem)
 
 
 def _local(forward: Forward, server: Server, *, is_up: bool) -> ForwardState:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from trayconnect.config.openssh.additions import NOTHING
 from trayconnect.errors import Problem, Remedy
 from trayconnect.ports import QuestionKind, Reached
 from trayconnect.session import backoff
@@ -33,6 +34,7 @@ from trayconnect.session.events import (
     ConnectFailed,
     Event,
     HealthChanged,
+    Listening,
     Lost,
     NetworkChanged,
     RemoteAnswered,
@@ -133,8 +135,13 @@ def _start_while_up(session: Session, event: Start, _moment: Moment) -> Outcome:
     return session, (OpenBrowser(health.page),) if event.show else ()
 
 
+def _listening(session: Session, event: Listening, _moment: Moment) -> Outcome:
+    return replace(session, additions=event.additions, left_out=event.left_out), ()
+
+
 def _connected(session: Session, event: Connected, moment: Moment) -> Outcome:
-    return _enter(session, State.UP, moment, typed_login=event.typed_login, problem=None), ()
+    changes = {"typed_login": event.typed_login, "banner": event.banner}
+    return _enter(session, State.UP, moment, problem=None, **changes), ()
 
 
 def _failed(session: Session, event: ConnectFailed | Lost, moment: Moment) -> Outcome:
@@ -255,7 +262,16 @@ def _want_off(session: Session, _event: Stop, _moment: Moment) -> Outcome:
 
 def _closed(session: Session, _event: Closed, moment: Moment) -> Outcome:
     server = session.successor or session.server
-    settled = replace(session, server=server, successor=None, restart=False, failures=0)
+    settled = replace(
+        session,
+        server=server,
+        successor=None,
+        restart=False,
+        failures=0,
+        additions=NOTHING,
+        left_out=(),
+        banner="",
+    )
     if session.restart:
         return _open(settled, moment)
     return _enter(settled, State.OFF, moment), (Forget(session.server),)
@@ -288,6 +304,7 @@ TABLE: Mapping[tuple[State, type[Event]], Transition] = {
     (State.CONNECTING, Start): _owe_browser,
     (State.CONNECTING, Stop): _stop,
     (State.CONNECTING, Restart): _restart,
+    (State.CONNECTING, Listening): _listening,
     (State.CONNECTING, Connected): _connected,
     (State.CONNECTING, ConnectFailed): _failed,
     (State.CONNECTING, Lost): _failed,

@@ -19,6 +19,7 @@ from trayconnect.cancel import Cancel
 from trayconnect.config.endpoints import UnixEndpoint
 from trayconnect.config.forward_syntax import Kind
 from trayconnect.config.model import Forward, Server
+from trayconnect.config.openssh.additions import NOTHING, Additions
 from trayconnect.errors import Cancelled, Problem, ProblemError, Remedy
 from trayconnect.ports import (
     Answer,
@@ -45,6 +46,7 @@ from trayconnect.session.events import (
     Connected,
     ConnectFailed,
     HealthChanged,
+    Listening,
     Lost,
     RemoteAnswered,
     Report,
@@ -78,6 +80,9 @@ class Peers:
     prompter: Prompter
     notifier: Notifier
     browser: Browser
+    additions: Callable[[Server, Cancel], Additions] = lambda _server, _cancel: NOTHING
+    """What ssh_config(5) adds to an entry. May take its time; raises `ProblemError`, and
+    `Cancelled`."""
 
 
 @dataclass(slots=True)
@@ -120,6 +125,8 @@ class Runner:
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._live: Live | None = None
         self._forwarding: Forwarding | None = None
+        self._added: tuple[Forward, ...] = ()
+        """The forwards of ssh_config(5), once the listeners are bound."""
         self._sockets_there: set[str] = set()
         """The paths that a server listened on for us: OpenSSH leaves their files behind, and then
         refuses to listen there again."""
@@ -203,7 +210,7 @@ class Runner:
         try:
             live.cancel.check()
             if self._forwarding is None:
-                self._forwarding = self._peers.listen(live.server, on_refused=self._refused)
+                self._forwarding = self._listen(live)
             tunnel = self._peers.connector(live.server).connect(
                 live.server,
                 ask=lambda question: self._ask(live, question),
@@ -220,11 +227,23 @@ class Runner:
             self._report(ConnectFailed(attempt, _bug(error)))
             return
         live.tunnel = tunnel
-        self._report(Connected(attempt, tunnel.typed_login))
+        self._report(Connected(attempt, tunnel.typed_login, tunnel.banner))
         self._forwarding.attach(tunnel.open_channel)
-        for forward in live.server.forwards:
+        for forward in (*live.server.forwards, *self._added):
             if forward.kind is Kind.REMOTE:
                 self._listen_remote(live, tunnel, self._forwarding, forward)
+
+    def _listen(self, live: Live) -> Forwarding:
+        additions = self._peers.additions(live.server, live.cancel)
+        live.cancel.check()
+        forwarding = self._peers.listen(
+            live.server, also=additions.forwards, on_refused=self._refused
+        )
+        self._added = additions.forwards
+        for name, problem in forwarding.left_out:
+            logger.warning("%s: %s: %s (%s)", self._name, name, problem, problem.detail)
+        self._report(Listening(live.attempt, additions, forwarding.left_out))
+        return forwarding
 
     def _listen_remote(
         self, live: Live, tunnel: Tunnel, forwarding: Forwarding, forward: Forward

@@ -30,7 +30,11 @@ class Snapshot:
     latency: float | None
     """Seconds of the last heartbeat's round trip, while UP."""
     forwards: tuple[ForwardState, ...] = ()
-    """Those beside the one to Jupyter, in the file's order."""
+    """Those beside the one to Jupyter: in the file's order, then those of ssh_config(5)."""
+    notes: tuple[str, ...] = ()
+    """What ssh_config(5) says of its servers and does not hold here, in lines for people."""
+    banner: str = ""
+    """What the servers gave to be read at the login."""
 
     @property
     def name(self) -> str:
@@ -64,9 +68,12 @@ def snapshot(session: Session, latency: float | None = None) -> Snapshot:
         attempt=session.attempt,
         reached=reached,
         page=page,
-        problem=session.problem or next((f.problem for f in forwards if f.problem), None),
+        problem=session.problem
+        or next((f.problem for f in forwards if f.problem and not f.is_of_ssh), None),
         retry_at=session.retry_at,
         asking=session.question is not None,
         latency=latency if session.state is State.UP else None,
         forwards=forwards,
+        notes=session.additions.notes,
+        banner=session.banner,
     )

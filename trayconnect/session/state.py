@@ -6,6 +6,7 @@ import enum
 from dataclasses import dataclass
 
 from trayconnect.config.model import Server
+from trayconnect.config.openssh.additions import NOTHING, Additions
 from trayconnect.errors import Problem
 from trayconnect.ports import Health, Question
 
@@ -44,6 +45,12 @@ class Session:
     remote: tuple[tuple[str, int | Problem], ...] = ()
     """What the server said to the remote forwards of these names, while UP: the port it listens
     on, 0 for a socket; or why it does not."""
+    additions: Additions = NOTHING
+    """What ssh_config(5) adds to the entry, while it is not OFF."""
+    left_out: tuple[tuple[str, Problem], ...] = ()
+    """Those of its forwards that could not be bound, by their names, and why."""
+    banner: str = ""
+    """What the servers gave to be read at the last login."""
     question: Question | None = None
     """What the attempt under way waits for, while NEEDS_YOU."""
     typed_login: bool = False

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from trayconnect.session.forwards import ForwardState
 from trayconnect.session.snapshot import Snapshot
 from trayconnect.session.state import State
 from trayconnect.tray.view import Action, Item, Verb
 from trayconnect.tray.words import INDENT, clip, state_words, wrap
+
+_NAME_WIDTH, _PLACE_WIDTH = 32, 40
 
 
 def can_connect(snapshot: Snapshot) -> bool:
@@ -62,17 +65,39 @@ def _use_lines(snapshot: Snapshot) -> Iterator[Item]:
     name = snapshot.name
     has_page = snapshot.page is not None
     yield Item("open", "Open", Action(Verb.OPEN, name), enabled=has_page)
-    for forward in snapshot.server.forwards:
-        if forward.open:
-            action = Action(Verb.OPEN, name, forward.name)
-            text = f"Open {clip(forward.name)}"
-            yield Item(f"forward {forward.name}", text, action, enabled=snapshot.state is State.UP)
+    for forward in snapshot.forwards:
+        yield _forward_line(name, forward)
     yield Item("copy", "Copy link", Action(Verb.COPY_LINK, name), enabled=has_page)
     active = snapshot.is_active
     yield Item("reconnect", "Reconnect", Action(Verb.RECONNECT, name), enabled=active)
     yield Item("separator-help", separator=True)
     has_problem = snapshot.problem is not None
     yield Item("problem", "Show problem", Action(Verb.SHOW_PROBLEM, name), enabled=has_problem)
+    if snapshot.notes or snapshot.banner:
+        yield Item("notes", _notes_words(len(snapshot.notes)), Action(Verb.SHOW_NOTES, name))
+
+
+def _forward_line(server: str, forward: ForwardState) -> Item:
+    """What a click does with a forward, and where it listens; or why it does not."""
+    key = f"forward {forward.name}"
+    name = clip(forward.name, _NAME_WIDTH)
+    if forward.problem is not None:
+        text = clip(f"⚠ {name}: {forward.problem.title}")
+        return Item(key, text, Action(Verb.SHOW_PROBLEM, server, forward.name))
+    where = clip(forward.listens, _PLACE_WIDTH)
+    if forward.url is not None:
+        action = Action(Verb.OPEN, server, forward.name)
+        return Item(key, f"Open {name}: {where}", action, enabled=forward.is_up)
+    action = Action(Verb.COPY_FORWARD, server, forward.name)
+    enabled = forward.is_up and bool(forward.address)
+    return Item(key, f"Copy {name}: {where}", action, enabled=enabled)
+
+
+def _notes_words(count: int) -> str:
+    if not count:
+        return "Show the message of the login"
+    what = "1 thing of ssh_config is" if count == 1 else f"{count} things of ssh_config are"
+    return f"{what} not honoured"
 
 
 def needs_you_line(snapshot: Snapshot) -> Item:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from trayconnect.cancel import Cancel
 from trayconnect.config.model import Server
+from trayconnect.config.openssh.additions import NOTHING, Additions, additions
 from trayconnect.config.openssh.hosts import SshConfig
 from trayconnect.errors import Problem
 from trayconnect.ports import Ask, Secrets
@@ -45,6 +46,18 @@ class SshConnector:
         self._pasted_keys = pasted_keys or pasted_key.default_folder()
         self._ssh_config = ssh_config
         self._unlocked = UnlockedKeys()
+        self._read: dict[str, SshConfig] = {}
+        """What was read of ssh_config(5) just before an attempt to connect, by the entry's name."""
+
+    def additions(self, server: Server, others: Iterable[Server], cancel: Cancel) -> Additions:
+        """What ssh_config(5) adds to `server`, beside which `others` stand in the file; what was
+        read of it also serves the next `connect`.
+
+        Raises `ProblemError`, and `Cancelled` after `cancel.set()`."""
+        if server.is_direct:
+            return NOTHING
+        ssh_config = self._read[server.name] = self._ssh_config()
+        return additions(server, others, lambda query: ssh_config.host(query, cancel))
 
     def connect(
         self,
@@ -66,9 +79,12 @@ class SshConnector:
             ),
             pasted_keys=self._pasted_keys,
         )
+        ssh_config = self._read.pop(server.name, None)
+        if ssh_config is None:
+            ssh_config = self._ssh_config()
         way = travel(
             server,
-            ssh_config=self._ssh_config(),
+            ssh_config=ssh_config,
             known_hosts=self._known_hosts,
             means=means,
             ask=ask,

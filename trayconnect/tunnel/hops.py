@@ -51,15 +51,6 @@ class Way:
         """The server itself."""
         return self.hops[-1][0]
 
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What is said of its servers in ssh_config(5) and not honoured, for people."""
-        return tuple(
-            f"{target.address}: {words}"
-            for target, _ in self.hops
-            for words in target.options.unsupported
-        )
-
     def loss(self) -> ProblemError:
         """Why it broke; waits a moment for the last words of a ProxyCommand."""
         proxy, (_, first) = self.proxy, self.hops[0]

@@ -9,7 +9,7 @@ from trayconnect.config.model import Keepalive, Server
 from trayconnect.config.openssh.interpret import HostConfig
 from trayconnect.config.openssh.said import Query
 from trayconnect.config.openssh.way import Hop, way
-from trayconnect.config.ssh_options import ForwardSpec, SshOptions
+from trayconnect.config.ssh_options import SshOptions
 from trayconnect.tunnel import known_hosts
 
 DEFAULT_PORT = 22
@@ -21,9 +21,8 @@ class Target:
     """One SSH server to log in to.
 
     `server` is the name of the entry; `is_jump_host` tells a hop from its end; `options` are those
-    of ssh_config(5) for it, and `forwards` its forwards, to be opened for the end only; `legacy`
-    names old algorithms to allow. `connect_timeout` seconds are for each step of connecting to
-    it."""
+    of ssh_config(5) for it; `legacy` names old algorithms to allow. `connect_timeout` seconds are
+    for each step of connecting to it."""
 
     server: str
     host: str
@@ -33,7 +32,6 @@ class Target:
     options: SshOptions = field(default_factory=SshOptions)
     legacy: tuple[str, ...] = ()
     connect_timeout: float = DEFAULT_TIMEOUT
-    forwards: tuple[ForwardSpec, ...] = ()
 
     @property
     def address(self) -> str:
@@ -98,5 +96,4 @@ def _target(server: Server, hop: Hop, *, is_end: bool) -> Target:
         options=options,
         legacy=server.legacy if is_end else (),
         connect_timeout=server.connect_timeout if timeout is None else timeout,
-        forwards=config.forwards if is_end else (),
     )

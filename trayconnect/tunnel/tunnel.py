@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 from trayconnect.config.endpoints import Endpoint, TcpEndpoint
 from trayconnect.config.model import Keepalive
-from trayconnect.config.ssh_options import ForwardSpec
 from trayconnect.errors import Problem, ProblemError
 from trayconnect.ports import ByteStream, Completed, Incoming
 from trayconnect.tunnel import expired, problems
@@ -53,16 +52,6 @@ class SshTunnel:
         """What the servers of the way gave to be read at the login, each below its address."""
         texts = [f"{target.address}:\n{text}" for target, text in self._way.banners]
         return "\n\n".join(texts)
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What is said in ssh_config(5) and not honoured, for people."""
-        return self._way.notes
-
-    @property
-    def forwards(self) -> tuple[ForwardSpec, ...]:
-        """Those of the server in ssh_config(5)."""
-        return self._target.forwards
 
     @property
     def latency(self) -> float | None:

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import IO
 
 from trayconnect.cancel import Cancel
-from trayconnect.config.openssh.forwards import parse_printed
+from trayconnect.config.forward_syntax import ForwardSpec, Kind, Place
+from trayconnect.config.forward_syntax import parse as parse_forward
+from trayconnect.config.openssh.keywords import FORWARDS
 from trayconnect.config.openssh.said import Query, Said, broken
-from trayconnect.config.ssh_options import ForwardKind, ForwardSpec
 from trayconnect.errors import Problem, ProblemError, Remedy
 from trayconnect.processes import clean_environment, end_group, no_console
 
@@ -24,11 +25,6 @@ _MAX_BYTES = 1 << 20
 _EXPANDED = frozenset(("hostname", "identityagent", "userknownhostsfile", "localforward"))
 _ALGORITHMS = ("ciphers", "macs", "kexalgorithms", "hostkeyalgorithms", "pubkeyacceptedalgorithms")
 _FILES = ("userknownhostsfile", "globalknownhostsfile")
-_FORWARDS: Mapping[str, ForwardKind] = {
-    "localforward": "local",
-    "remoteforward": "remote",
-    "dynamicforward": "dynamic",
-}
 _ALWAYS = ("hostname", "user", "port", "updatehostkeys")
 """The defaults of these depend on what else is said."""
 # Paths of a list are printed with nothing but spaces between them.
@@ -82,20 +78,30 @@ def parse(found: Settings, defaults: Settings) -> Said:
 def _forwards(found: Settings) -> list[ForwardSpec]:
     forwards = [
         forward
-        for keyword, kind in _FORWARDS.items()
+        for keyword, kind in FORWARDS.items()
         for value in found.get(keyword, ())
         if (forward := _forward(kind, value)) is not None
     ]
     # One that leads to a socket is printed a second time, as if it were dynamic.
     to_sockets = {one.listen for one in forwards if one.target and one.target.path is not None}
-    return [one for one in forwards if one.kind != "dynamic" or one.listen not in to_sockets]
+    return [one for one in forwards if one.kind is not Kind.DYNAMIC or one.listen not in to_sockets]
 
 
-def _forward(kind: ForwardKind, value: str) -> ForwardSpec | None:
+def _forward(kind: Kind, value: str) -> ForwardSpec | None:
+    listen, _, target = value.partition(" ")
+    if kind is Kind.DYNAMIC and (target or "/" in listen):
+        return None  # local ones from sockets are printed so, too
+    is_proxy = not target or target.startswith("[socks]")
     try:
-        return parse_printed(kind, value)
+        return ForwardSpec(kind, _place(listen), None if is_proxy else _place(target))
     except ValueError:
         return None  # an entry printed amiss
+
+
+def _place(text: str) -> Place:
+    if "/" in text and not text.startswith("["):
+        return Place(path=text)  # as it is, whatever signs it holds
+    return parse_forward(Kind.REMOTE, text).listen
 
 
 def _settings(text: str) -> dict[str, tuple[str, ...]]:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
+from trayconnect.config.forward_syntax import ForwardSpec, Kind, Place
 from trayconnect.config.openssh import expand, jumps, scalars
 from trayconnect.config.openssh.expand import Tokens
 from trayconnect.config.openssh.jumps import Jump
 from trayconnect.config.openssh.keywords import HARMLESS, NOT_HONOURED
 from trayconnect.config.openssh.said import Query, Said, broken
-from trayconnect.config.ssh_options import AddressFamily, ForwardSpec, Place, SshOptions
+from trayconnect.config.ssh_options import AddressFamily, SshOptions
 
 DEFAULT_PORT = 22
 _NONE = "none"
@@ -171,16 +172,18 @@ def _agent(said: Said, tokens: Tokens) -> str | None:
 def _forwards(said: Said, tokens: Tokens) -> tuple[ForwardSpec, ...]:
     if scalars.flag(said.first("clearallforwardings") or "no"):
         return ()
-    if "localforward" in said.expanded:
-        return said.forwards
-    return tuple(
-        ForwardSpec(
-            forward.kind,
-            _expanded(forward.listen, tokens),
-            None if forward.target is None else _expanded(forward.target, tokens),
-        )
-        for forward in said.forwards
-    )
+    for_others = scalars.flag(said.first("gatewayports") or "no")
+    is_expanded = "localforward" in said.expanded
+    found = []
+    for forward in said.forwards:
+        listen, target = forward.listen, forward.target
+        if not is_expanded:
+            listen = _expanded(listen, tokens)
+            target = None if target is None else _expanded(target, tokens)
+        if for_others and forward.kind is not Kind.REMOTE and listen.host is None:
+            listen = listen if listen.path is not None else replace(listen, host="")
+        found.append(ForwardSpec(forward.kind, listen, target))
+    return tuple(found)
 
 
 def _expanded(place: Place, tokens: Tokens) -> Place:
@@ -193,4 +196,5 @@ def _unsupported(said: Said) -> list[str]:
         for keyword, (name, instead) in NOT_HONOURED.items()
         if (value := said.first(keyword)) is not None
         and value.lower() not in HARMLESS.get(keyword, ())
+        and (keyword != "exitonforwardfailure" or said.forwards)
     ]

@@ -5,6 +5,9 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 
+from trayconnect.config import forward_syntax
+from trayconnect.config.forward_syntax import Kind
+
 
 class Takes(enum.Enum):
     """How the rest of a keyword's line is read."""
@@ -70,6 +73,10 @@ KEYWORDS: Mapping[str, Takes] = {
     keyword: takes for takes, keywords in _BY_KIND.items() for keyword in keywords.split()
 }
 
+FORWARDS: Mapping[str, Kind] = {
+    name.lower(): kind for kind, name in forward_syntax.KEYWORDS.items()
+}
+
 ALIASES: Mapping[str, str] = {
     "challengeresponseauthentication": "kbdinteractiveauthentication",
     "skeyauthentication": "kbdinteractiveauthentication",
@@ -84,6 +91,7 @@ ALIASES: Mapping[str, str] = {
 
 NOT_HONOURED: Mapping[str, tuple[str, str]] = {
     "bindinterface": ("BindInterface", "use BindAddress"),
+    "exitonforwardfailure": ("ExitOnForwardFailure", "a forward that fails costs only itself"),
     "forwardagent": ("ForwardAgent", "the agent stays here"),
     "forwardx11": ("ForwardX11", "a tunnel shows no windows"),
     "hostbasedauthentication": ("HostbasedAuthentication", "this way to log in is not known here"),
@@ -106,6 +114,7 @@ NOT_HONOURED: Mapping[str, tuple[str, str]] = {
 Left out: what only concerns a terminal, or what changes nothing that one would miss."""
 
 HARMLESS: Mapping[str, frozenset[str]] = {
+    "exitonforwardfailure": frozenset(("no", "false")),
     "forwardagent": frozenset(("no", "false")),
     "forwardx11": frozenset(("no", "false")),
     "hostbasedauthentication": frozenset(("no", "false")),

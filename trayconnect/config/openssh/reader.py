@@ -9,21 +9,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from trayconnect.config.openssh import algorithm_lists, criteria, expand, forwards, jumps, scalars
+from trayconnect.config.forward_syntax import ForwardSpec, parse_words
+from trayconnect.config.openssh import algorithm_lists, criteria, expand, jumps, scalars
 from trayconnect.config.openssh.algorithm_lists import Known
 from trayconnect.config.openssh.files import Files, Places
-from trayconnect.config.openssh.keywords import ALIASES, KEYWORDS, Takes
+from trayconnect.config.openssh.keywords import ALIASES, FORWARDS, KEYWORDS, Takes
 from trayconnect.config.openssh.patterns import matches_host_line, matches_hostname_list
 from trayconnect.config.openssh.said import Query, Said, SshConfigError, broken
 from trayconnect.config.openssh.words import Line, split_line, split_words
-from trayconnect.config.ssh_options import ForwardKind, ForwardSpec
 
 MAX_DEPTH = 16
-_FORWARDS: Mapping[str, ForwardKind] = {
-    "localforward": "local",
-    "remoteforward": "remote",
-    "dynamicforward": "dynamic",
-}
 _ALONE = "none"
 
 
@@ -251,7 +246,7 @@ class _Reader:
         if len(words) > (1 if keyword == "dynamicforward" else 2):
             raise ValueError("there are more words than it takes")
         whole = tuple(expand.variables(word, self._environment) for word in words)
-        forward = forwards.parse_words(_FORWARDS[keyword], whole)
+        forward = parse_words(FORWARDS[keyword], whole)
         if self._active:
             self._forwards[forward] = None
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from trayconnect.config.ssh_options import ForwardSpec
+from trayconnect.config.forward_syntax import ForwardSpec
 from trayconnect.errors import Problem, ProblemError
 
 
