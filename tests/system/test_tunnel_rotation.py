@@ -10,7 +10,7 @@ import asyncssh
 import pytest
 
 from tests.support.asyncssh_server import AsyncsshServer
-from tests.support.host_certificates import authority_line, certify
+from tests.support.certificates import authority_line, certify
 from tests.support.keys import make_key
 from tests.support.sshd import Sshd
 from tests.support.tunnel_kit import (

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from paramiko import Ed25519Key, PKey, RSAKey, SSHException
 
-from tests.support.host_certificates import blob, certify
+from tests.support.certificates import blob, certify
 from tests.support.keys import make_key
 from trayconnect.tunnel.transport import SshTransport
 

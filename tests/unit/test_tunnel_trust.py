@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.host_certificates import authority_line, blob, certify
+from tests.support.certificates import authority_line, blob, certify
 from tests.support.keys import fingerprint, make_key, public_line
 from tests.support.tunnel_kit import YES, User
 from trayconnect.config.ssh_options import SshOptions

@@ -8,19 +8,18 @@ from pathlib import Path
 
 from trayconnect.cancel import Cancel
 from trayconnect.config.model import Server
+from trayconnect.config.ssh_algorithms import certified, is_certified, plain
 from trayconnect.errors import ProblemError
 from trayconnect.ports import Answer, Ask, Question, Secrets
 from trayconnect.tunnel import (
     agent,
     algorithms,
-    certificate,
     identities,
     paste,
     pasted_key,
     problems,
 )
 from trayconnect.tunnel.agent import Agent, AgentError
-from trayconnect.tunnel.certificate import CertifiedKey
 from trayconnect.tunnel.identities import Candidate, Candidates, UnlockedKeys, Wanted
 from trayconnect.tunnel.keyfile import KeyFile
 from trayconnect.tunnel.passwords import Passwords
@@ -29,6 +28,7 @@ from trayconnect.tunnel.problems import Tried
 from trayconnect.tunnel.target import Target
 from trayconnect.tunnel.transport import SshTransport
 from trayconnect.tunnel.unlock import Unlocker
+from trayconnect.tunnel.user_certificates import CertifiedKey
 from trayconnect.tunnel.userauth import (
     AuthLostError,
     AuthTimeoutError,
@@ -270,17 +270,17 @@ class _Login:
         """How to sign with a key of that type, with its certificate if it has one."""
 
         def shown(name: str) -> str:
-            return certificate.certified(name) if certificate.is_certificate(key_type) else name
+            return certified(name) if is_certified(key_type) else name
 
-        plain = certificate.plain(key_type)
-        accepted = algorithms.signatures(plain)
+        kind = plain(key_type)
+        accepted = algorithms.signatures(kind)
         # Only for RSA is there a choice; what a server says of others may be incomplete.
-        if plain == "ssh-rsa" and self._transport.signature_algorithms:
+        if kind == "ssh-rsa" and self._transport.signature_algorithms:
             accepted = self._transport.signature_algorithms
         wanted = self._target.options.pubkey_accepted_algorithms
         if wanted:
             accepted = tuple(name for name in accepted if shown(name) in wanted)
-        found = algorithms.signature_for(plain, accepted) if accepted else None
+        found = algorithms.signature_for(kind, accepted) if accepted else None
         return shown(found) if found else None
 
     # --- passwords --------------------------------------------------------------------------------

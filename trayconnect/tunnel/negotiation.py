@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import paramiko
 from paramiko import Message
 
+from trayconnect.config.ssh_algorithms import plain
 from trayconnect.tunnel import host_certificates
-from trayconnect.tunnel.algorithms import Offer, signature_of
+from trayconnect.tunnel.algorithms import Offer
 from trayconnect.tunnel.host_certificates import Shown
 from trayconnect.tunnel.signatures import verifies
 
@@ -98,7 +99,7 @@ class Negotiation(_Base):
         # paramiko would take a key of another type than agreed, a certificate for its bare key,
         # and a second key in a re-exchange, which nobody would judge.
         shown = host_certificates.shown(self.host_key_type, host_key)
-        if not verifies(shown.key, self.H, sig, (signature_of(self.host_key_type),)):
+        if not verifies(shown.key, self.H, sig, (plain(self.host_key_type),)):
             raise paramiko.SSHException("the server does not hold the host key that it shows")
         if self.shown not in (None, shown):
             raise paramiko.SSHException("another host key than before in a key re-exchange")

@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 
 from trayconnect.ports import Ask, Question, QuestionKind
 from trayconnect.tunnel import host_certificates, trust_problems
-from trayconnect.tunnel.host_certificates import Certificate, Flaw, Shown
+from trayconnect.tunnel.certificate import Certificate
+from trayconnect.tunnel.host_certificates import Flaw, Shown
 from trayconnect.tunnel.known_hosts import (
     Entry,
     HostKey,

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from trayconnect.errors import Problem, ProblemError, Remedy
-from trayconnect.tunnel.host_certificates import Certificate, Flaw
+from trayconnect.tunnel.certificate import Certificate
+from trayconnect.tunnel.host_certificates import Flaw
 from trayconnect.tunnel.known_hosts import Entry, HostKey
 from trayconnect.tunnel.target import Target
 
