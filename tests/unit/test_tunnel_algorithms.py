@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 from paramiko import Channel, Transport
+from paramiko.packet import Packetizer
 
 from trayconnect.config import ssh_algorithms
 from trayconnect.config.ssh_options import SshOptions
@@ -65,6 +66,8 @@ def test_the_best_comes_first() -> None:
         "_parse_kex_init",
         "_parse_newkeys",
         "_parse_disconnect",
+        "_parse_ext_info",
+        "_channel_handler_table",
         "_parse_global_request",
         "_verify_key",
         "_kex_info",
@@ -76,10 +79,23 @@ def test_internals_of_the_transport(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["_set_transport", "_set_window", "_set_remote_channel", "_unlink", "_event_pending"]
+    "name",
+    [
+        "_set_transport",
+        "_set_window",
+        "_set_remote_channel",
+        "_unlink",
+        "_event_pending",
+        "_feed",
+        "_feed_extended",
+    ],
 )
 def test_internals_of_the_channel(name: str) -> None:
     assert hasattr(Channel, name)
+
+
+def test_internals_of_the_packets() -> None:
+    assert hasattr(Packetizer, "_read_timeout")
 
 
 def test_known_types_are_asked_for_first() -> None:

@@ -19,6 +19,7 @@ from trayconnect.config.ssh_algorithms import (
     plain,
 )
 from trayconnect.config.ssh_options import SshOptions
+from trayconnect.tunnel import readable
 
 _RSA_SIGNATURES = ("rsa-sha2-512", "rsa-sha2-256")
 
@@ -117,7 +118,8 @@ class Lack:
     """Whether it has what we would agree to, but for ssh_config(5)."""
 
     def __str__(self) -> str:
-        return f"{self.kind}: it offers only {', '.join(self.theirs) or 'nothing'}"
+        offered = readable.line(", ".join(self.theirs)) or "nothing"
+        return f"{self.kind}: it offers only {offered}"
 
 
 _LISTS = (

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from trayconnect.errors import Problem, ProblemError, Remedy
+from trayconnect.tunnel import readable
 from trayconnect.tunnel.certificate import Certificate
 from trayconnect.tunnel.host_certificates import Flaw
 from trayconnect.tunnel.known_hosts import Entry, HostKey
@@ -90,16 +91,17 @@ def certificate_refused(
 ) -> ProblemError:
     """It is by an authority that is trusted for the host, and proves nothing all the same."""
     title = f"The host certificate of {target.address} is not valid: {flaw.value}"
+    names = readable.line(", ".join(certificate.principals))
     advice = {
         Flaw.NOT_YET: f"It begins at {_time(certificate.valid_after)}; here it is {_time(now)}. "
         "Check the clock of this machine; if it is right, ask the server's administrator.",
         Flaw.EXPIRED: f"It ended at {_time(certificate.valid_before)}; here it is {_time(now)}. "
         "Ask the server's administrator to renew it; or check the clock of this machine.",
-        Flaw.OTHER_NAME: f"It is for {', '.join(certificate.principals)}. Connect by such a name, "
+        Flaw.OTHER_NAME: f"It is for {names}. Connect by such a name, "
         "or ask the server's administrator for a certificate with yours "
         f"({target.certified_name}).",
     }.get(flaw, "Ask the server's administrator for a new one.")
-    detail = f"certificate “{certificate.key_id}”, serial {certificate.serial}"
+    detail = f"certificate “{readable.line(certificate.key_id)}”, serial {certificate.serial}"
     return ProblemError(Problem(title, advice, _FIX, detail))
 
 
