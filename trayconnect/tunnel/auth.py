@@ -33,6 +33,7 @@ from trayconnect.tunnel.userauth import (
     AuthLostError,
     AuthTimeoutError,
     PasswordExpiredError,
+    Prompt,
     Result,
     SigningKey,
     UserAuth,
@@ -139,6 +140,8 @@ class _Login:
         self._lost_key = False
         """Whether a pasted key could not be kept."""
         self._asked = False
+        self._at_stake = False
+        """Whether a password went out on which there is no verdict yet."""
         self._banner_shown = False
 
     @property
@@ -170,11 +173,12 @@ class _Login:
         """The server ended it: for the number of tries, if it says so."""
         if "too many" in detail.lower():
             return problems.too_many_tries(self._target, self._account())
-        return problems.login_lost(self._target, detail, asked=self._asked)
+        return problems.login_lost(self._target, detail, asked=self._asked, at_stake=self._at_stake)
 
     def slow(self) -> ProblemError:
         """It did not answer."""
-        return problems.login_slow(self._target, self._timeout, asked=self._asked)
+        asked = self._asked or self._at_stake
+        return problems.login_slow(self._target, self._timeout, asked=asked)
 
     def _account(self) -> Tried:
         """What was tried, and what was not."""
@@ -293,20 +297,28 @@ class _Login:
     def _interactive(self) -> Result:
         self._left[_INTERACTIVE] -= 1
         self._passwords.asked = False
-        result = self._auth.interactive(self._passwords.respond)
+        result = self._auth.interactive(self._respond)
         if not self._passwords.asked:
             self._left[_INTERACTIVE] = 0  # it has nothing to ask
         return self._judged(_INTERACTIVE, result)
 
+    def _respond(self, prompt: Prompt) -> tuple[str, ...]:
+        values = self._passwords.respond(prompt)
+        self._at_stake |= bool(values)
+        return values
+
     def _password(self) -> Result:
         self._left[_PASSWORD] -= 1
+        password = self._passwords.password()
+        self._at_stake = True
         try:
-            result = self._auth.password(self._passwords.password())
+            result = self._auth.password(password)
         except PasswordExpiredError as error:
             raise problems.password_expired(self._target, str(error)) from None
         return self._judged(_PASSWORD, result)
 
     def _judged(self, method: str, result: Result) -> Result:
+        self._at_stake = False
         if result.success or result.partial:
             self._passwords.accepted()
             return result
