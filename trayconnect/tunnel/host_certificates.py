@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Container
 from dataclasses import dataclass
 
 from trayconnect.config.ssh_algorithms import HOST_KEYS, is_certified
@@ -16,7 +17,7 @@ from trayconnect.tunnel.wire import strings
 class Flaw(enum.Enum):
     """Why a certificate proves nothing; in the order in which it is looked at."""
 
-    WEAK = "it is signed with an algorithm that is not safe any more, or not known here"
+    WEAK = "it is signed with an algorithm that is not safe, not known here, or not allowed"
     UNSIGNED = "its signature is not that of the authority it names"
     NOT_FOR_HOSTS = "it is for a user, not for a server"
     NOT_YET = "it is not valid yet"
@@ -49,14 +50,16 @@ def shown(algorithm: str, blob: bytes) -> Shown:
     return Shown(HostKey(plain, blob))
 
 
-def flaw(certificate: Certificate, name: str, now: float) -> Flaw | None:
-    """What is wrong with a certificate for the host `name` at the time `now`; None: nothing.
+def flaw(
+    certificate: Certificate, name: str, now: float, algorithms: Container[str] = HOST_KEYS
+) -> Flaw | None:
+    """What is wrong with a certificate for the host `name` at the time `now`; None: nothing. It
+    must be signed with one of `algorithms`, and one that is safe.
 
     Whether its authority is trusted is not asked here. Like OpenSSH: one without names is for
     every host, and a name may be a pattern with `*` and `?`."""
     algorithm = algorithm_of(certificate.signature)
-    # As OpenSSH's CASignatureAlgorithms: no SHA-1.
-    if algorithm and algorithm not in HOST_KEYS:
+    if algorithm and not (algorithm in algorithms and algorithm in HOST_KEYS):
         return Flaw.WEAK
     if not verifies(certificate.authority, certificate.signed, certificate.signature, HOST_KEYS):
         return Flaw.UNSIGNED

@@ -31,6 +31,7 @@ _TYPES = frozenset(map(key_type, HOST_KEYS))
 _SALT_BYTES = 20
 _TOO_LONG = 1023  # for OpenSSH, which then takes the line for no match at all
 _ANY = ord("?")
+_PLAIN = re.compile(r"[^\s*?!,|#@]+")
 _BLANKS = re.compile(rb"[ \t]+")
 DEFAULT_PORT = 22
 
@@ -98,6 +99,11 @@ class Lookup:
 def host_name(host: str, port: int) -> str:
     """How a host is written in the files."""
     return host.lower() if port == DEFAULT_PORT else f"[{host.lower()}]:{port}"
+
+
+def is_plain(name: str) -> bool:
+    """Whether a line for `name` would be for that name alone, and whole."""
+    return _PLAIN.fullmatch(name) is not None and name.isprintable()
 
 
 def names(host: str, port: int, alias: str | None = None) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 
 from trayconnect.errors import Problem, ProblemError, Remedy
 from trayconnect.tunnel import readable
@@ -67,13 +68,24 @@ def _removal(target: Target, stored: Sequence[Entry]) -> str:
     return "\n".join(steps)
 
 
-def key_revoked(target: Target, key: HostKey, entry: Entry) -> ProblemError:
+def key_revoked(target: Target, key: HostKey, place: str) -> ProblemError:
+    """`place`: where it says so."""
     title = f"The host key of {target.address} is revoked"
     advice = (
-        f"It is marked @revoked in {entry.place}: whoever holds it may not be the server. "
+        f"It is revoked by {place}: whoever holds it may not be the server. "
         "Ask its administrator for a new host key."
     )
     return ProblemError(Problem(title, advice, _FIX, str(key)))
+
+
+def revocations_unreadable(target: Target, file: Path, detail: str) -> ProblemError:
+    """Then nobody knows whether its key is good."""
+    title = f"The file of revoked host keys for {target.address} cannot be read"
+    advice = (
+        f"RevokedHostKeys of your ssh configuration names {file}: {detail}. Correct that; ssh "
+        "does not connect so either."
+    )
+    return ProblemError(Problem(title, advice, _FIX, detail))
 
 
 def authority_revoked(target: Target, authority: HostKey, entry: Entry) -> ProblemError:

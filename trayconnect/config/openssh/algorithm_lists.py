@@ -95,6 +95,11 @@ KNOWN: Mapping[str, Known] = {
     ),
     "hostkeyalgorithms": _HOST_KEYS,
     "pubkeyacceptedalgorithms": _HOST_KEYS,
+    "casignaturealgorithms": _known(
+        tuple(key for key in _KEYS if not key.startswith("webauthn-")),
+        "ssh-rsa",
+        "webauthn-sk-ecdsa-sha2-nistp256@openssh.com",
+    ),
 }
 
 
