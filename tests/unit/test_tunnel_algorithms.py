@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 from paramiko import Channel, Transport
+from paramiko.kex_gex import KexGexSHA256
 from paramiko.packet import Packetizer
 
 from trayconnect.config import ssh_algorithms
@@ -94,8 +95,9 @@ def test_internals_of_the_channel(name: str) -> None:
     assert hasattr(Channel, name)
 
 
-def test_internals_of_the_packets() -> None:
+def test_internals_of_the_packets_and_the_group_exchange() -> None:
     assert hasattr(Packetizer, "_read_timeout")
+    assert hasattr(KexGexSHA256, "_parse_kexdh_gex_group")
 
 
 def test_known_types_are_asked_for_first() -> None:

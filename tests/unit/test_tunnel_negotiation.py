@@ -13,8 +13,10 @@ from paramiko import Ed25519Key, Message, PKey, RSAKey, SSHException
 
 from tests.support.certificates import blob, certify
 from tests.support.keys import make_key
+from trayconnect.tunnel.negotiation import GroupExchange
 from trayconnect.tunnel.transport import SshTransport
 
+KEX_GROUP = 31  # SSH_MSG_KEX_DH_GEX_GROUP
 HASH = hashlib.sha256(b"all that was said").digest()
 CERTIFIED = "ssh-ed25519-cert-v01@openssh.com"
 
@@ -127,3 +129,20 @@ def test_a_re_exchange_shows_the_same_key(server: Server) -> None:
         )
     with pytest.raises(SSHException, match="another host key"):
         server.show(CERTIFIED, server.certificate, server.proof("ed25519"))
+
+
+# --- the group of a group exchange --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("prime", [0, 1, 2**1024 - 1, 2**2047 - 1, -(2**2048), -(2**4096)])
+def test_a_group_that_is_too_small(server: Server, prime: int) -> None:
+    group = Message()
+    group.add_mpint(prime)
+    group.add_mpint(2)
+    exchange = GroupExchange(server.transport)
+    with pytest.raises(SSHException, match="too small"):
+        exchange.parse_next(KEX_GROUP, Message(group.asbytes()))
+
+
+def test_it_takes_the_place_of_paramikos() -> None:
+    assert SshTransport._kex_info["diffie-hellman-group-exchange-sha256"] is GroupExchange

@@ -43,11 +43,17 @@ def _jump(host: JumpHost) -> Jump:
 
 
 def _hops(
-    destination: Jump, jumps: Sequence[Jump] | None, look_up: LookUp, farther: tuple[Jump, ...]
+    destination: Jump,
+    jumps: Sequence[Jump] | None,
+    look_up: LookUp,
+    farther: tuple[Jump, ...],
+    *,
+    by_entry: bool = True,
 ) -> list[Hop]:
-    """`jumps` None: those of its own ProxyJump. `farther`: what is reached through it."""
+    """`jumps` None: those of its own ProxyJump. `farther`: what is reached through it. `by_entry`:
+    the entry names it, which may lead through a host to the same."""
     seen = (destination, *farther)
-    if jumps is None and destination in farther:
+    if not by_entry and jumps is None and destination in farther:
         circle = " → ".join(jump.host for jump in reversed(seen))
         raise ProblemError(
             Problem(
@@ -69,5 +75,6 @@ def _hops(
     before: list[Hop] = []
     if through:
         # As `ssh -J a,b HOST`: b is reached through a, and only a has a ProxyJump of its own.
-        before = _hops(through[-1], through[:-1] or None, look_up, seen)
+        by_entry = by_entry and jumps is not None
+        before = _hops(through[-1], through[:-1] or None, look_up, seen, by_entry=by_entry)
     return [*before, Hop(destination.host, config)]
