@@ -29,16 +29,6 @@ from trayconnect.errors import Cancelled, Remedy
 from trayconnect.ports import Answer, Question
 
 
-@pytest.fixture
-def key(tmp_path: Path) -> Path:
-    return make_key(tmp_path)
-
-
-@pytest.fixture
-def kit(tmp_path: Path) -> Kit:
-    return Kit(tmp_path)
-
-
 class Peer:
     """A listener that does what it is told with each connection."""
 
