@@ -1,4 +1,4 @@
-"""OpenSSH's certificates of users and of hosts (PROTOCOL.certkeys): what one says.
+"""OpenSSH's certificates of users and of hosts (PROTOCOL.certkeys), and the keys in them.
 
 paramiko takes the key out of a certificate and looks at nothing else."""
 
@@ -27,6 +27,14 @@ KEY_PARTS = {
     "sk-ecdsa-sha2-nistp256@openssh.com": 3,
 }
 """How many strings make the public key of a type, after its name (or the nonce)."""
+
+
+def plain_key(kind: str, blob: bytes) -> HostKey:
+    """The public key of that type in `blob`, from end to end. Raises ValueError."""
+    parts = strings(blob)
+    if parts[:1] != [kind.encode()] or len(parts) != 1 + KEY_PARTS.get(kind, 0):
+        raise ValueError(f"a key that is not of the type {kind}")
+    return HostKey(kind, blob)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,12 @@ import enum
 from collections.abc import Container
 from dataclasses import dataclass
 
+from trayconnect.config.openssh import patterns
 from trayconnect.config.ssh_algorithms import HOST_KEYS, is_certified
 from trayconnect.tunnel.algorithms import key_type
-from trayconnect.tunnel.certificate import HOST, KEY_PARTS, Certificate, parse
-from trayconnect.tunnel.known_hosts import HostKey, like
+from trayconnect.tunnel.certificate import HOST, Certificate, parse, plain_key
+from trayconnect.tunnel.known_hosts import HostKey
 from trayconnect.tunnel.signatures import algorithm_of, verifies
-from trayconnect.tunnel.wire import strings
 
 
 class Flaw(enum.Enum):
@@ -44,10 +44,7 @@ def shown(algorithm: str, blob: bytes) -> Shown:
         if certificate.key.type != plain:
             raise ValueError(f"a certificate of a {certificate.key.type} key instead of {plain}")
         return Shown(certificate.key, certificate)
-    parts = strings(blob)
-    if len(parts) != 1 + KEY_PARTS.get(plain, 0) or parts[0] != plain.encode():
-        raise ValueError(f"a host key that is not of the type {plain}")
-    return Shown(HostKey(plain, blob))
+    return Shown(plain_key(plain, blob))
 
 
 def flaw(
@@ -69,11 +66,8 @@ def flaw(
         return Flaw.NOT_YET
     if now >= certificate.valid_before:
         return Flaw.EXPIRED
-    if certificate.principals and not _names(certificate.principals, name):
+    if certificate.principals and not any(
+        patterns.matches(name.lower(), principal) for principal in certificate.principals
+    ):
         return Flaw.OTHER_NAME
     return Flaw.OPTIONS if certificate.critical_options else None
-
-
-def _names(principals: tuple[str, ...], name: str) -> bool:
-    wanted = name.lower().encode("utf-8", "surrogateescape")
-    return any(like(wanted, p.encode("utf-8", "surrogateescape")) for p in principals)
