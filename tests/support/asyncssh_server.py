@@ -18,10 +18,11 @@ class AsyncsshServer:
     """Lets one user in, by password, or by keyboard-interactive `rounds`.
 
     A round is a list of (prompt, echo, right answer). `banner` is shown before; the password has
-    `expired`; `thinks` is how many seconds each answer is judged. It forwards nothing; `run` has it
-    do what no good server does, on one of its `connections`. `more_host_keys` are announced as
-    well; `options` go to asyncssh's own listener; `on_connection` is called, on its thread, with
-    each connection before the key exchange. Runs in a thread for the time of a `with`."""
+    `expired`; a server that `drops` closes the connection over a wrong one; `thinks` is how many
+    seconds each answer is judged. It forwards nothing; `run` has it do what no good server does,
+    on one of its `connections`. `more_host_keys` are announced as well; `options` go to asyncssh's
+    own listener; `on_connection` is called, on its thread, with each connection before the key
+    exchange. Runs in a thread for the time of a `with`."""
 
     host = "127.0.0.1"
 
@@ -31,6 +32,7 @@ class AsyncsshServer:
         *,
         banner: str = "",
         expired: bool = False,
+        drops: bool = False,
         thinks: float = 0.0,
         more_host_keys: Sequence[asyncssh.SSHKey] = (),
         on_connection: Callable[[asyncssh.SSHServerConnection], None] = lambda _: None,
@@ -38,6 +40,7 @@ class AsyncsshServer:
     ) -> None:
         self.banner = banner
         self.expired = expired
+        self.drops = drops
         self.thinks = thinks
         self.username = "ada"
         self.password = secrets.token_urlsafe(9)
@@ -126,6 +129,9 @@ class _Gate(asyncssh.SSHServer):
         right = (username, password) == (self._settings.username, self._settings.password)
         if right and self._settings.expired:
             raise asyncssh.PasswordChangeRequired("Choose a new password")
+        if not right and self._settings.drops:
+            assert self._connection is not None
+            self._connection.abort()
         return right
 
     def kbdint_auth_supported(self) -> bool:

@@ -7,10 +7,8 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +17,7 @@ from typing import Self
 
 from tests.support.forwarding import free_port
 from tests.support.keys import public_line
-from tests.support.sshd import START_TIMEOUT, system_user
+from tests.support.sshd import speaks_ssh, system_user
 
 
 class Dropbear:
@@ -83,7 +81,7 @@ class Dropbear:
                     stderr=log,
                     start_new_session=True,
                 )
-            if self._answers():
+            if speaks_ssh(self._process, self.host, self.port):
                 return
             self.stop()
             self.port = 0
@@ -101,18 +99,6 @@ class Dropbear:
     def close(self) -> None:
         self.stop()
         self._temporary.cleanup()
-
-    def _answers(self) -> bool:
-        deadline = time.monotonic() + START_TIMEOUT
-        while time.monotonic() < deadline and self._process and self._process.poll() is None:
-            with (
-                contextlib.suppress(OSError),
-                socket.create_connection((self.host, self.port), timeout=5) as sock,
-            ):
-                if sock.recv(4) == b"SSH-":
-                    return True
-            time.sleep(0.01)
-        return False
 
 
 @dataclass(frozen=True, slots=True)

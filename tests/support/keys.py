@@ -66,23 +66,6 @@ def fingerprint(path: Path) -> str:
     return out.stdout.split()[1]
 
 
-def certify(
-    authority: Path,
-    key: Path,
-    *,
-    principals: str = "",
-    validity: str = "always:forever",
-    host: bool = False,
-) -> Path:
-    """A certificate for a key, signed by ssh-keygen with the key of an authority; its path, beside
-    the key."""
-    command = ["ssh-keygen", "-q", "-s", str(authority), "-I", key.name, "-V", validity]
-    command += ["-n", principals] if principals else []
-    command += ["-h"] if host else []
-    subprocess.run([*command, f"{key}.pub"], check=True, stdin=subprocess.DEVNULL, timeout=60)
-    return Path(f"{key}-cert.pub")
-
-
 class SshAgent:
     """A real ssh-agent on a socket of its own, for the time of a `with`."""
 

@@ -21,6 +21,7 @@ _OF_KIND = {
     "ciphers": "cipher",
     "macs": "mac",
     "hostkeyalgorithms": "HostKeyAlgorithms",
+    "casignaturealgorithms": "sig",
     "pubkeyacceptedalgorithms": "PubkeyAcceptedAlgorithms",
 }
 

@@ -266,18 +266,21 @@ class Sshd:
         return "\n".join(lines) + "\n"
 
     def _answers(self) -> bool:
-        deadline = time.monotonic() + START_TIMEOUT
-        while time.monotonic() < deadline:
-            if self._listener is None or self._listener.poll() is not None:
-                return False
-            with (
-                contextlib.suppress(OSError),
-                socket.create_connection((self.host, self.port), timeout=5) as sock,
-            ):
-                if sock.recv(4) == b"SSH-":
-                    return True
-            time.sleep(0.01)
-        return False
+        return self._listener is not None and speaks_ssh(self._listener, self.host, self.port)
+
+
+def speaks_ssh(process: subprocess.Popen[bytes], host: str, port: int) -> bool:
+    """Wait until a server that was just started answers; false if it does not, or is over."""
+    deadline = time.monotonic() + START_TIMEOUT
+    while time.monotonic() < deadline and process.poll() is None:
+        with (
+            contextlib.suppress(OSError),
+            socket.create_connection((host, port), timeout=5) as sock,
+        ):
+            if sock.recv(4) == b"SSH-":
+                return True
+        time.sleep(0.01)
+    return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,14 +103,21 @@ class SecurityKey:
 class StagedAgent:
     """On a socket of its own, for the time of a `with`.
 
-    `refuses` to sign; `hangs` instead of signing, until the end."""
+    `refuses` to sign; `hangs` instead of signing, until the end; `drips`: a byte now and then."""
 
-    def __init__(self, *keys: SecurityKey, refuses: bool = False, hangs: bool = False) -> None:
+    def __init__(
+        self,
+        *keys: SecurityKey,
+        refuses: bool = False,
+        hangs: bool = False,
+        drips: bool = False,
+    ) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="tc-staged-agent-")
         self.socket = Path(self._folder.name) / "agent"
         self.keys = keys
         self.refuses = refuses
         self.hangs = hangs
+        self.drips = drips
         self.asked_to_sign = threading.Event()
         self._over = threading.Event()
         self._listener = socket.socket(socket.AF_UNIX)
@@ -153,9 +160,13 @@ class StagedAgent:
             while size := stream.read(4):
                 request = Message(stream.read(int.from_bytes(size, "big")))
                 answer = self._answer(request)
-                data = answer.asbytes()
+                data = len(answer.asbytes()).to_bytes(4, "big") + answer.asbytes()
+                step = 1 if self.drips else len(data)
                 with contextlib.suppress(OSError):
-                    connection.sendall(len(data).to_bytes(4, "big") + data)
+                    for at in range(0, len(data), step):
+                        connection.sendall(data[at : at + step])
+                        if self.drips and self._over.wait(0.1):
+                            return
 
     def _answer(self, request: Message) -> Message:
         answer = Message()

@@ -147,14 +147,6 @@ def test_piped_in(home: Home, sshd: Sshd, tmp_path: Path) -> None:
 # --- the clipboard --------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def screen(monkeypatch: pytest.MonkeyPatch) -> Iterator[XServer]:
-    with XServer() as server:
-        monkeypatch.setenv("DISPLAY", server.display)
-        monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-        yield server
-
-
 def test_from_the_clipboard(home: Home, sshd: Sshd, tmp_path: Path, screen: XServer) -> None:
     key = make_key(tmp_path)
     sshd.authorize(key)

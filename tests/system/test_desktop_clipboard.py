@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,14 +13,6 @@ from trayconnect.desktop.clipboard import Clipboard
 from trayconnect.errors import ProblemError
 
 LINK = "http://127.0.0.1:18888/lab?token=s3cret-ünï"
-
-
-@pytest.fixture
-def screen(monkeypatch: pytest.MonkeyPatch) -> Iterator[XServer]:
-    with XServer() as server:
-        monkeypatch.setenv("DISPLAY", server.display)
-        monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-        yield server
 
 
 def command_lines() -> str:

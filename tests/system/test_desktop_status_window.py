@@ -40,13 +40,6 @@ PAGE = StatusPage(
 )
 
 
-@pytest.fixture
-def screen(monkeypatch: pytest.MonkeyPatch) -> Iterator[XServer]:
-    with XServer() as server:
-        monkeypatch.setenv("DISPLAY", server.display)
-        yield server
-
-
 class Opened:
     def __init__(self, screen: XServer) -> None:
         self.screen = screen

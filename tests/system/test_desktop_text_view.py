@@ -18,13 +18,6 @@ TEXT = "\n".join(f"2026-01-01 10:00:{n:02} INFO line {n}" for n in range(60))
 
 
 @pytest.fixture
-def screen(monkeypatch: pytest.MonkeyPatch) -> Iterator[XServer]:
-    with XServer() as server:
-        monkeypatch.setenv("DISPLAY", server.display)
-        yield server
-
-
-@pytest.fixture
 def views() -> Iterator[TextViews]:
     views = TextViews()
     yield views

@@ -39,13 +39,6 @@ def _nothing_left() -> Iterator[None]:
 
 
 @pytest.fixture
-def sshd(tmp_path: Path) -> Iterator[Sshd]:
-    with Sshd() as running:
-        running.authorize(make_key(tmp_path))
-        yield running
-
-
-@pytest.fixture
 def service() -> Iterator[Service]:
     with Service(echo) as running:
         yield running

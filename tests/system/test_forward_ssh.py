@@ -22,19 +22,11 @@ from tests.support.forwarding import (
     read_all,
     was_reset,
 )
-from tests.support.keys import make_key
 from tests.support.sshd import Sshd
 from tests.support.tunnel_kit import Kit, Losses
 from trayconnect.config.model import Server
 from trayconnect.errors import Problem
 from trayconnect.forward.client import set_reset_on_close
-
-
-@pytest.fixture
-def sshd(tmp_path: Path) -> Iterator[Sshd]:
-    with Sshd() as running:
-        running.authorize(make_key(tmp_path))
-        yield running
 
 
 @pytest.fixture

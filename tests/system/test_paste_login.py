@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-
-import pytest
 
 from tests.support.keys import make_key
 from tests.support.sshd import Sshd
@@ -20,14 +17,6 @@ from trayconnect.errors import Cancelled
 from trayconnect.ports import Answer, Question
 
 LIMIT = 60.0
-
-
-@pytest.fixture
-def screen(monkeypatch: pytest.MonkeyPatch) -> Iterator[XServer]:
-    with XServer() as server:
-        monkeypatch.setenv("DISPLAY", server.display)
-        monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-        yield server
 
 
 class Window:

@@ -18,6 +18,7 @@ from tests.support.tunnel_kit import Kit, User, entry, give_options, nothing_lef
 from trayconnect.cancel import Cancel
 from trayconnect.errors import Cancelled
 from trayconnect.ports import QuestionKind
+from trayconnect.tunnel.agent import Agent
 
 
 @pytest.fixture(scope="module")
@@ -266,3 +267,15 @@ def test_a_file_that_is_no_socket_is_passed_over(kit: Kit, sshd: Sshd, tmp_path:
     sshd.authorize(key)
     with kit.tunnel(entry(sshd.port, identity_file=key, auth={"agent": str(key)})):
         pass
+
+
+def test_an_agent_whose_answer_never_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trayconnect.tunnel.agent.LIST_SECONDS", 0.5)
+    devices = [SecurityKey("ed25519") for _ in range(9)]
+    with (
+        nothing_left(),
+        StagedAgent(*devices, drips=True) as staged,
+        Agent(str(staged.socket)) as agent,
+    ):
+        assert agent.keys() == []
+        assert "no answer within" in agent.fault

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.asyncssh_server import AsyncsshServer
-from tests.support.keys import make_key
 from tests.support.sshd import Options, Sshd
 from tests.support.tunnel_kit import Kit, User, entry, give_options, nothing_left, says
 from trayconnect.config import ssh_algorithms
@@ -18,22 +16,10 @@ from trayconnect.tunnel.transport import SshTransport
 from trayconnect.tunnel.tunnel import SshTunnel
 
 
-@pytest.fixture
-def key(tmp_path: Path) -> Path:
-    return make_key(tmp_path)
-
-
 def agreed(tunnel: SshTunnel) -> SshTransport:
     """The transport, after it has carried something."""
     assert tunnel.execute("echo there", b"", 20).stdout == b"there\n"
     return tunnel._way.end
-
-
-@pytest.fixture
-def sshd(key: Path) -> Iterator[Sshd]:
-    with Sshd() as server:
-        server.authorize(key)
-        yield server
 
 
 def with_options(sshd: Sshd, options: Options) -> None:

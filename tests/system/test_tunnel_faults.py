@@ -29,16 +29,6 @@ from trayconnect.errors import Cancelled, Remedy
 from trayconnect.ports import Answer, Question
 
 
-@pytest.fixture
-def key(tmp_path: Path) -> Path:
-    return make_key(tmp_path)
-
-
-@pytest.fixture
-def kit(tmp_path: Path) -> Kit:
-    return Kit(tmp_path)
-
-
 class Peer:
     """A listener that does what it is told with each connection."""
 
@@ -113,6 +103,18 @@ def _banner_then_gone(sock: socket.socket) -> None:
     sock.close()
 
 
+def _endless_line(sock: socket.socket) -> None:
+    sock.sendall(b"SSH-2.0-" + b"x" * 100_000)
+
+
+def _endless_packet(sock: socket.socket) -> None:
+    sock.sendall(b"SSH-2.0-OpenSSH_9.2\r\n" + b"\xff" * 100_000)
+
+
+def _escapes(sock: socket.socket) -> None:
+    sock.sendall(b"SSH-1.5-\x1b]0;title\x07\r\n")
+
+
 def _ssh1(sock: socket.socket) -> None:
     sock.sendall(b"SSH-1.5-old\r\n")
 
@@ -129,6 +131,9 @@ def _ssh1(sock: socket.socket) -> None:
         (_full, "too busy", Remedy.WAIT),
         (_banner_then_gone, "too busy", Remedy.WAIT),
         (_ssh1, "too old", Remedy.FIX),
+        (_escapes, "too old", Remedy.FIX),
+        (_endless_line, "is not an SSH server", Remedy.FIX),
+        (_endless_packet, "protocol error", Remedy.FIX),
     ],
 )
 def test_no_proper_ssh(
@@ -140,6 +145,7 @@ def test_no_proper_ssh(
     assert "127.0.0.1" in problem.title
     assert problem.remedy is remedy
     assert str(peer.port) in problem.title + problem.advice
+    assert f"{problem} {problem.detail}".replace("\n", "").isprintable()
 
 
 def test_refused(kit: Kit) -> None:

@@ -33,22 +33,10 @@ def key(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def sshd(key: Path) -> Iterator[Sshd]:
-    with Sshd() as server:
-        server.authorize(key)
-        yield server
-
-
-@pytest.fixture
 def kit(tmp_path: Path, sshd: Sshd) -> Kit:
     kit = Kit(tmp_path)
     kit.trust(sshd.known_hosts_lines())
     return kit
-
-
-@pytest.fixture
-def server(sshd: Sshd, key: Path) -> Server:
-    return entry(sshd.port, identity_file=key)
 
 
 class Echo:

@@ -34,18 +34,6 @@ def _nothing_left() -> Iterator[None]:
 
 
 @pytest.fixture
-def sshd(tmp_path: Path) -> Iterator[Sshd]:
-    with Sshd() as running:
-        running.authorize(make_key(tmp_path))
-        yield running
-
-
-@pytest.fixture
-def kit(tmp_path: Path) -> Kit:
-    return Kit(tmp_path)
-
-
-@pytest.fixture
 def server(sshd: Sshd, kit: Kit, tmp_path: Path) -> Server:
     kit.trust(sshd.known_hosts_lines())
     return entry(sshd.port, identity_file=tmp_path / "id_ed25519")

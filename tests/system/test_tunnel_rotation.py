@@ -10,7 +10,7 @@ import asyncssh
 import pytest
 
 from tests.support.asyncssh_server import AsyncsshServer
-from tests.support.host_certificates import authority_line, certify
+from tests.support.certificates import authority_line, certify
 from tests.support.keys import make_key
 from tests.support.sshd import Sshd
 from tests.support.tunnel_kit import (
@@ -29,16 +29,10 @@ from trayconnect.tunnel.tunnel import SshTunnel
 
 
 @pytest.fixture
-def sshd() -> Iterator[Sshd]:
-    with Sshd(host_key_types=("ed25519", "ecdsa", "rsa")) as server:
-        yield server
-
-
-@pytest.fixture
-def server(sshd: Sshd, tmp_path: Path) -> Server:
-    key = make_key(tmp_path)
-    sshd.authorize(key)
-    return entry(sshd.port, identity_file=key)
+def sshd(key: Path) -> Iterator[Sshd]:
+    with Sshd(host_key_types=("ed25519", "ecdsa", "rsa")) as running:
+        running.authorize(key)
+        yield running
 
 
 def announced(tunnel: SshTunnel) -> None:

@@ -234,6 +234,21 @@ def test_number_of_password_prompts(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert len(user.questions) == 1
 
 
+def test_a_kept_password_is_not_sent_again_and_again_to_a_server_that_hangs_up(
+    tmp_path: Path,
+) -> None:
+    secrets = MemorySecrets()
+    with AsyncsshServer(drops=True) as server:
+        secrets.kept["GPU box", f"ada@127.0.0.1:{server.port}"] = "the one of last year"
+        kit = kit_for(tmp_path, server, secrets)
+        keyring = {"password": "keyring"}
+        problem = kit.problem(entry(server.port, username="ada", auth=keyring))
+    assert "closed the connection during the login" in problem.title
+    assert "lock the account" in problem.advice
+    assert problem.remedy is Remedy.USER
+    assert secrets.kept, "it may be right: the line may have been cut"
+
+
 def test_a_server_with_fewer_tries_ends_it_and_the_keys_are_named(tmp_path: Path) -> None:
     with Sshd(options={"MaxAuthTries": "3"}) as sshd, SshAgent() as agent:
         for number in range(5):

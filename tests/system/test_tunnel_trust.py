@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import stat
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,19 +14,6 @@ from tests.support.tunnel_kit import YES, Kit, User, entry, give_options, nothin
 from trayconnect.config.model import Server
 from trayconnect.errors import Cancelled, Remedy
 from trayconnect.ports import QuestionKind
-
-
-@pytest.fixture
-def sshd() -> Iterator[Sshd]:
-    with Sshd() as server:
-        yield server
-
-
-@pytest.fixture
-def server(sshd: Sshd, tmp_path: Path) -> Server:
-    key = make_key(tmp_path)
-    sshd.authorize(key)
-    return entry(sshd.port, identity_file=key)
 
 
 def test_unknown_key_is_asked_for_once(sshd: Sshd, server: Server, tmp_path: Path) -> None:

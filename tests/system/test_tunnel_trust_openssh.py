@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.host_certificates import authority_line, certify
+from tests.support.certificates import authority_line, certify
 from tests.support.keys import make_key, public_line
 from tests.support.openssh import ssh_connects
 from tests.support.sshd import Sshd

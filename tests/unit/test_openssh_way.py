@@ -77,6 +77,13 @@ def test_an_empty_list_means_none() -> None:
     assert hosts(server(jump_hosts=[]), World({"gpu": "gate"})) == ["gpu"]
 
 
+def test_the_entry_may_lead_through_a_host_to_the_same() -> None:
+    assert hosts(server(jump_hosts=["gpu"]), World({})) == ["gpu", "gpu"]
+    assert hosts(server(jump_hosts=["gpu"]), World({"gpu": "gate"})) == ["gate", "gpu", "gpu"]
+    with pytest.raises(ProblemError, match="circle"):
+        way(server(jump_hosts=["gpu"]), World({"gpu": "a", "a": "gpu"}))
+
+
 @pytest.mark.parametrize(
     "jumps", [{"gpu": "gpu"}, {"gpu": "a", "a": "gpu"}, {"gpu": "a", "a": "a"}]
 )

@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import pytest
 from paramiko import Channel, Transport
+from paramiko.kex_gex import KexGexSHA256
+from paramiko.packet import Packetizer
 
 from trayconnect.config import ssh_algorithms
 from trayconnect.config.ssh_options import SshOptions
@@ -29,7 +31,7 @@ def test_every_algorithm_of_paramiko_is_judged(
 ) -> None:
     # A name that a new paramiko adds fails here until somebody has put it into a list.
     found = set(getattr(SshTransport, table))
-    theirs = {name for name in found if not name.endswith(algorithms.CERTIFICATE_SUFFIX)}
+    theirs = {name for name in found if not ssh_algorithms.is_certified(name)}
     optional = {"mlkem768x25519-sha256"}
     assert theirs - optional == set(strong + legacy) - optional
     assert not set(strong) & set(legacy)
@@ -65,6 +67,8 @@ def test_the_best_comes_first() -> None:
         "_parse_kex_init",
         "_parse_newkeys",
         "_parse_disconnect",
+        "_parse_ext_info",
+        "_channel_handler_table",
         "_parse_global_request",
         "_verify_key",
         "_kex_info",
@@ -76,10 +80,24 @@ def test_internals_of_the_transport(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["_set_transport", "_set_window", "_set_remote_channel", "_unlink", "_event_pending"]
+    "name",
+    [
+        "_set_transport",
+        "_set_window",
+        "_set_remote_channel",
+        "_unlink",
+        "_event_pending",
+        "_feed",
+        "_feed_extended",
+    ],
 )
 def test_internals_of_the_channel(name: str) -> None:
     assert hasattr(Channel, name)
+
+
+def test_internals_of_the_packets_and_the_group_exchange() -> None:
+    assert hasattr(Packetizer, "_read_timeout")
+    assert hasattr(KexGexSHA256, "_parse_kexdh_gex_group")
 
 
 def test_known_types_are_asked_for_first() -> None:

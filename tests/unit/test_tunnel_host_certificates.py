@@ -1,4 +1,4 @@
-"""Our reader of host certificates, over those that ssh-keygen makes."""
+"""Our reader of certificates, and the flaws of those of hosts, over what ssh-keygen makes."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.host_certificates import blob, certify
+from tests.support.certificates import blob, certify
 from tests.support.keys import make_key
-from trayconnect.tunnel.host_certificates import FOREVER, Flaw, flaw, parse, shown
+from trayconnect.tunnel.certificate import FOREVER, parse
+from trayconnect.tunnel.host_certificates import Flaw, flaw, shown
 from trayconnect.tunnel.known_hosts import HostKey
 from trayconnect.tunnel.wire import Reader, string, strings
 
@@ -45,6 +46,7 @@ def test_what_ssh_keygen_certifies(folder: Path, kind: str, ca: str) -> None:
     found = parse(made(folder, kind, ca, names=["gpu.lab", "gpu"], validity="-1h:+1h"))
     assert found.key.blob == blob(folder / f"{kind}.pub")
     assert found.authority.blob == blob(folder / f"ca_{ca}.pub")
+    assert found.public.blob == blob(folder / f"{kind}-cert.pub")
     assert (found.serial, found.kind, found.key_id) == (7, 2, f"the key of {kind}")
     assert found.principals == ("gpu.lab", "gpu")
     assert found.valid_after < NOW < found.valid_before
@@ -84,6 +86,20 @@ def test_the_ends_of_its_time(folder: Path) -> None:
     begin, end = found.valid_after, found.valid_before
     flaws = [flaw(found, "gpu", now) for now in (begin - 1, begin, end - 1, end)]
     assert flaws == [Flaw.NOT_YET, None, None, Flaw.EXPIRED]
+
+
+def test_for_more_names_than_openssh_takes(folder: Path) -> None:
+    assert len(parse(made(folder, names=[f"n{n}" for n in range(256)])).principals) == 256
+    with pytest.raises(ValueError, match="more than 256"):
+        parse(named_parts(folder, 257))
+
+
+def named_parts(folder: Path, count: int) -> bytes:
+    """A certificate for that many names, which ssh-keygen would not make."""
+    whole = made(folder, names=["n"])
+    one = string(string(b"n"))
+    assert whole.count(one) == 1
+    return whole.replace(one, string(string(b"n") * count))
 
 
 def test_every_changed_byte_is_noticed(folder: Path) -> None:

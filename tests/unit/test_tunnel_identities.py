@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,12 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trayconnect.config import ssh_algorithms
 from trayconnect.errors import ProblemError
-from trayconnect.tunnel import certificate
+from trayconnect.tunnel import user_certificates
 from trayconnect.tunnel.agent import NONE, OPENSSH_PIPE, PAGEANT, Agent, AgentKey, chosen
 from trayconnect.tunnel.agent import windows_places as places
 from trayconnect.tunnel.identities import Candidates, UnlockedKeys, Wanted, verify
-from trayconnect.tunnel.known_hosts import HostKey
 
 _NO_AGENT = Agent(NONE)
 
@@ -225,13 +226,25 @@ def test_a_cut_or_changed_certificate_is_none_or_another(data: st.DataObject) ->
         .valid_before(2**64 - 1)
     )
     line = builder.sign(ed25519.Ed25519PrivateKey.generate()).public_bytes()
-    kind, text = line.split()[:2]
+    text = line.split()[1]
     whole = base64.b64decode(text)
     at = data.draw(st.integers(0, len(whole) - 1))
     broken = whole[:at] + data.draw(st.binary(max_size=3)) + whole[at + 1 :]
-    found = certificate.parse(HostKey(kind.decode(), broken))
-    assert found is None or isinstance(found.fault(), str | None)
-    assert certificate.parse(HostKey(kind.decode(), whole)) is not None
+    found = user_certificates.of(broken)
+    assert found is None or isinstance(user_certificates.fault(found), str | None)
+    assert user_certificates.of(whole) is not None
+
+
+def test_where_there_is_no_certificate(keys: Keys) -> None:
+    file = keys.certify("one")
+    kind, text = file.read_bytes().split()[:2]
+    assert user_certificates.read(file) is not None
+    pipe = keys.folder / "pipe"
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(pipe)
+    file.write_bytes(kind.replace(b"ed25519", b"rsa") + b" " + text)
+    for path in (file, pipe, keys.folder, keys.folder / "one.pub", keys.folder / "missing"):
+        assert user_certificates.read(path) is None
 
 
 @pytest.mark.parametrize(
@@ -243,6 +256,6 @@ def test_a_cut_or_changed_certificate_is_none_or_another(data: st.DataObject) ->
     ],
 )
 def test_names_with_and_without_a_certificate(plain: str, certified: str) -> None:
-    assert certificate.certified(plain) == certified
-    assert certificate.plain(certified) == plain
-    assert certificate.plain(plain) == plain
+    assert ssh_algorithms.certified(plain) == certified
+    assert ssh_algorithms.plain(certified) == plain
+    assert ssh_algorithms.plain(plain) == plain

@@ -209,3 +209,29 @@ def test_a_cut_or_changed_key_is_never_a_raw_error(data: st.DataObject) -> None:
     broken = whole[:at] + data.draw(st.binary(max_size=3)) + whole[at + 1 :]
     with contextlib.suppress(ProblemError, PassphraseNeededError):
         key_in(Path("key"), broken).decrypt()
+
+
+def test_a_passphrase_that_would_take_years(tmp_path: Path) -> None:
+    encryption = (
+        serialization.PrivateFormat.OpenSSH.encryption_builder().kdf_rounds(77).build(b"sesame")
+    )
+    text = _ED.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, encryption
+    )
+    body = base64.b64decode(b"".join(text.splitlines()[1:-1]))
+    rounds = (77).to_bytes(4, "big")
+    assert body.count(rounds) == 1
+    path = tmp_path / "key"
+    for count, fits in ((10_000, True), (10_001, False), (2**32 - 1, False)):
+        changed = base64.b64encode(body.replace(rounds, count.to_bytes(4, "big")))
+        path.write_bytes(
+            b"-----BEGIN OPENSSH PRIVATE KEY-----\n"
+            + changed
+            + b"\n-----END OPENSSH PRIVATE KEY-----\n"
+        )
+        path.chmod(0o600)
+        if fits:
+            assert read_key_file(path).public is not None
+        else:
+            with pytest.raises(ProblemError, match="takes too long to decrypt"):
+                read_key_file(path)

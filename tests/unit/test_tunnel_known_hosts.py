@@ -26,7 +26,6 @@ from trayconnect.tunnel.known_hosts import (
     find_authority,
     host_name,
     known_types,
-    like,
     lookup,
     lookup_authority,
     matches,
@@ -196,26 +195,6 @@ def test_no_bytes_break_the_reader(data: bytes) -> None:
 def test_a_line_is_never_half_believed(data: bytes) -> None:
     # Whatever stands in a line beside a key of somebody else, ours is not in it.
     assert verdict(data.replace(b"\n", b" ") + line("gpu", B)) is not Verdict.MATCH
-
-
-ALPHABET = st.sampled_from("ab*?")
-
-
-@given(st.text(st.sampled_from("ab"), max_size=8), st.text(ALPHABET, max_size=8))
-def test_patterns_as_their_definition_has_it(text: str, pattern: str) -> None:
-    def slowly(text: str, pattern: str) -> bool:
-        if not pattern:
-            return not text
-        if pattern[0] == "*":
-            return slowly(text, pattern[1:]) or bool(text and slowly(text[1:], pattern))
-        return bool(text) and pattern[0] in ("?", text[0]) and slowly(text[1:], pattern[1:])
-
-    assert like(text.encode(), pattern.encode()) == slowly(text, pattern)
-
-
-def test_many_stars_take_no_time() -> None:
-    assert not like(b"a" * 255, b"*a" * 100 + b"b")
-    assert like(b"a" * 255, b"*a" * 100 + b"*")
 
 
 # --- beside ssh-keygen ------------------------------------------------------------------------

@@ -8,12 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from paramiko import Ed25519Key, PKey, RSAKey, SSHException
+from cryptography.hazmat.primitives.asymmetric import rsa
+from paramiko import Ed25519Key, Message, PKey, RSAKey, SSHException
 
-from tests.support.host_certificates import blob, certify
+from tests.support.certificates import blob, certify
 from tests.support.keys import make_key
+from trayconnect.tunnel.negotiation import GroupExchange
 from trayconnect.tunnel.transport import SshTransport
 
+KEX_GROUP = 31  # SSH_MSG_KEX_DH_GEX_GROUP
 HASH = hashlib.sha256(b"all that was said").digest()
 CERTIFIED = "ssh-ed25519-cert-v01@openssh.com"
 
@@ -69,6 +72,27 @@ def test_rsa_signs_as_agreed(server: Server, algorithm: str) -> None:
         server.show(algorithm, key, server.proof("rsa", other))
 
 
+def test_an_rsa_key_that_anybody_can_break(server: Server) -> None:
+    p = int(
+        "E3D836D58FAD7E6AF9FA9C939200F53F5DD8BF0E49DE8F01"
+        "266DCE21819813A4F787F167FFED33977381E0BFB849470D",
+        16,
+    )
+    q = int(
+        "C2E6F58008E6D405DD81A5073A8A25F6FFCB2F6F8A6081AE"
+        "11D1676F2B28628563ACB82FB461599717D9655A64D8C1B3",
+        16,
+    )
+    e, n, d = 65537, p * q, pow(65537, -1, (p - 1) * (q - 1))
+    crt = rsa.rsa_crt_dmp1(d, p), rsa.rsa_crt_dmq1(d, q), rsa.rsa_crt_iqmp(p, q)
+    numbers = rsa.RSAPrivateNumbers(p, q, d, *crt, rsa.RSAPublicNumbers(e, n))
+    short = RSAKey(key=numbers.private_key())
+    proof = short.sign_ssh_data(HASH, "rsa-sha2-256").asbytes()
+    assert (short.get_bits(), short.verify_ssh_sig(HASH, Message(proof))) == (768, True)
+    with pytest.raises(SSHException, match="does not hold"):
+        server.show("rsa-sha2-256", short.asbytes(), proof)
+
+
 def test_what_is_not_proven(server: Server) -> None:
     key = server.keys["ed25519"].asbytes()
     for proof in (
@@ -105,3 +129,20 @@ def test_a_re_exchange_shows_the_same_key(server: Server) -> None:
         )
     with pytest.raises(SSHException, match="another host key"):
         server.show(CERTIFIED, server.certificate, server.proof("ed25519"))
+
+
+# --- the group of a group exchange --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("prime", [0, 1, 2**1024 - 1, 2**2047 - 1, -(2**2048), -(2**4096)])
+def test_a_group_that_is_too_small(server: Server, prime: int) -> None:
+    group = Message()
+    group.add_mpint(prime)
+    group.add_mpint(2)
+    exchange = GroupExchange(server.transport)
+    with pytest.raises(SSHException, match="too small"):
+        exchange.parse_next(KEX_GROUP, Message(group.asbytes()))
+
+
+def test_it_takes_the_place_of_paramikos() -> None:
+    assert SshTransport._kex_info["diffie-hellman-group-exchange-sha256"] is GroupExchange

@@ -38,10 +38,7 @@ class Keys:
         self.store = KnownHosts((self.user,), folder / "own", (self.system,))
 
     def write(self, file: Path, *lines: tuple[str, str]) -> None:
-        file.unlink(missing_ok=True)
-        writer = KnownHosts((), file)
-        for hosts, kind in lines:
-            writer.add(hosts, [self.public[kind]])
+        file.write_text("".join(f"{hosts} {self.public[kind].line}\n" for hosts, kind in lines))
 
     def fresh(self, *announced: str, store: KnownHosts | None = None) -> list[str]:
         body = b"".join(string(self.public[kind].blob) for kind in announced)
@@ -114,7 +111,8 @@ def test_odd_announcements(keys: Keys) -> None:
     strange = string(string(b"ssh-new") + string(b"x"))
     certificate = string(string(b"ssh-ed25519-cert-v01@openssh.com") + b"...")
     assert fresh(strange + certificate, ours, keys.store, NAMES) == ()
-    for broken in (b"\0", string(b""), string(b"\0\0\0\x09x")):
+    longer = string(keys.public["rsa"].blob + string(b"more"))
+    for broken in (b"\0", longer, string(b""), string(b"\0\0\0\x09x")):
         with pytest.raises(ValueError):
             fresh(broken, ours, keys.store, NAMES)
 

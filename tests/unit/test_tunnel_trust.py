@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.host_certificates import authority_line, blob, certify
+from tests.support.certificates import authority_line, blob, certify
 from tests.support.keys import fingerprint, make_key, public_line
 from tests.support.tunnel_kit import YES, User
 from trayconnect.config.ssh_options import SshOptions
@@ -207,6 +207,72 @@ def test_a_revoked_key(case: Case) -> None:
     assert f"{case.file}, line 2" in problem.advice
 
 
+def revocation_list(case: Case, *names: str) -> Path:
+    """Made by ssh-keygen."""
+    file = case.folder / "krl"
+    keys = [f"{case.folder / name}.pub" for name in names]
+    subprocess.run(["ssh-keygen", "-q", "-k", "-f", str(file), *keys], check=True, timeout=60)
+    return file
+
+
+def revoked_keys(case: Case, *names: str) -> Path:
+    file = case.folder / "revoked"
+    lines = [public_line(case.folder / name) for name in names]
+    file.write_text("\n".join(["# lost", "", *lines]))
+    return file
+
+
+@pytest.mark.parametrize("make", [revocation_list, revoked_keys])
+def test_a_file_of_revoked_keys(case: Case, make: Callable[..., Path]) -> None:
+    case.options(revoked_host_keys=make(case, "other"))
+    case.trust(case.line("[gpu]:2222"), case.authority())
+    assert case.judge() is False
+    case.options(revoked_host_keys=make(case, "other", "host"))
+    problem = case.problem()
+    assert "host key of gpu:2222 is revoked" in problem.title
+    assert str(case.target.options.revoked_host_keys) in problem.advice
+    case.options(revoked_host_keys=make(case, "ca"))
+    assert case.judge() is False
+    case.certify(names=["gpu"])
+    assert "is revoked" in case.problem().title
+
+
+def test_a_revocation_list_may_revoke_one_certificate(case: Case) -> None:
+    case.trust(case.authority())
+    case.certify(names=["gpu"])
+    spec, file = case.folder / "spec", case.folder / "krl"
+    for serial, good in ((8, True), (7, False)):
+        spec.write_text(f"serial: {serial}\n")
+        ca = f"{case.folder / 'ca'}.pub"
+        command = ["ssh-keygen", "-q", "-k", "-f", str(file), "-s", ca, str(spec)]
+        subprocess.run(command, check=True, timeout=60)
+        case.options(revoked_host_keys=file)
+        if good:
+            assert case.judge() is True
+        else:
+            assert "is revoked" in case.problem().title
+
+
+@pytest.mark.parametrize("content", [None, b"nonsense\n", b"SSHKRL\n\0" + bytes(50)])
+def test_a_file_of_revoked_keys_that_says_nothing(case: Case, content: bytes | None) -> None:
+    file = case.folder / "revoked"
+    if content is not None:
+        file.write_bytes(content)
+    case.options(revoked_host_keys=file)
+    case.trust(case.line("[gpu]:2222"))
+    problem = case.problem()
+    assert "cannot be read" in problem.title
+    assert str(file) in problem.advice
+
+
+@pytest.mark.parametrize("alias", ["*", "a,b", "!x", "a b", "|1|x|y", "#x", "@revoked"])
+def test_what_would_be_more_than_one_name_is_not_written(case: Case, alias: str) -> None:
+    case.options(host_key_alias=alias)
+    case.user = User(YES)
+    assert case.judge() is False
+    assert own_lines(case) == []
+
+
 # --- certificates ---------------------------------------------------------------------------------
 
 
@@ -268,6 +334,30 @@ def test_a_bad_certificate_of_a_known_authority(
     # Like OpenSSH, the key that is known as such is good nevertheless.
     case.trust(case.authority(), case.line("[gpu]:2222"))
     assert case.judge() is False
+
+
+@pytest.mark.parametrize(
+    ("algorithms", "trusted"),
+    [((), True), (("ssh-ed25519",), True), (("rsa-sha2-512", "ssh-rsa"), False)],
+)
+def test_how_authorities_may_sign(
+    case: Case, algorithms: tuple[str, ...], *, trusted: bool
+) -> None:
+    case.options(ca_signature_algorithms=algorithms)
+    case.certify(names=["gpu"])
+    case.trust(case.authority())
+    if trusted:
+        assert case.judge() is True
+    else:
+        assert "not allowed" in case.problem().title
+
+
+def test_what_is_not_safe_stays_so_where_it_is_allowed(case: Case) -> None:
+    case.options(ca_signature_algorithms=("ssh-rsa",))
+    make_key(case.folder, "rsa", name="rsa_ca")
+    case.certify(ca="rsa_ca", names=["gpu"], signature="ssh-rsa")
+    case.trust(case.authority(name="rsa_ca"))
+    assert "not safe" in case.problem().title
 
 
 def test_a_revoked_authority(case: Case) -> None:

@@ -52,6 +52,8 @@ LEGACY_CIPHERS = ("aes256-cbc", "aes192-cbc", "aes128-cbc", "3des-cbc")
 LEGACY_MACS = ("hmac-sha1", "hmac-sha1-96", "hmac-md5", "hmac-md5-96")
 LEGACY = LEGACY_CIPHERS + LEGACY_MACS
 
+_CERTIFICATE_SUFFIX = "-cert-v01@openssh.com"
+
 _STRONG = frozenset(KEX + CIPHERS + MACS + HOST_KEYS)
 
 
@@ -65,3 +67,21 @@ def legacy_name(value: str) -> str:
     if near:
         raise ValueError(f"is no algorithm that can be allowed: did you mean '{near[0]}'?")
     raise ValueError(f"is none of those that can be allowed: {', '.join(LEGACY)}")
+
+
+def is_certified(name: str) -> bool:
+    """Whether `name`, of a type of key or of an algorithm, is one of a certificate."""
+    return name.endswith(_CERTIFICATE_SUFFIX)
+
+
+def plain(name: str) -> str:
+    """The same without the certificate; any other name stays as it is."""
+    if not is_certified(name):
+        return name
+    base = name.removesuffix(_CERTIFICATE_SUFFIX)
+    return f"{base}@openssh.com" if base.startswith("sk-") else base
+
+
+def certified(name: str) -> str:
+    """The name with a certificate, of a type of key or of an algorithm."""
+    return name.removesuffix("@openssh.com") + _CERTIFICATE_SUFFIX

@@ -43,12 +43,15 @@ class SshOptions:
     user_known_hosts_files: tuple[Path, ...] | None = None
     """None: the usual ones. Empty: none at all."""
     global_known_hosts_files: tuple[Path, ...] | None = None
+    revoked_host_keys: Path | None = None
     strict_host_key_checking: StrictHostKeyChecking = "ask"
     update_host_keys: bool = True
     """False for `no`, and for `ask`."""
 
     # Algorithms
     host_key_algorithms: tuple[str, ...] = ()
+    ca_signature_algorithms: tuple[str, ...] = ()
+    """Of those who certify host keys."""
     kex_algorithms: tuple[str, ...] = ()
     ciphers: tuple[str, ...] = ()
     macs: tuple[str, ...] = ()

@@ -13,10 +13,13 @@ import queue
 import socket
 import sys
 import threading
+import time
 from dataclasses import dataclass, field
 from typing import Protocol, Self
 
 from paramiko import Message
+
+from trayconnect.tunnel import readable
 
 log = logging.getLogger(__name__)
 
@@ -166,7 +169,7 @@ class Agent:
         answer = self._ask(request, _IDENTITIES_ANSWER, LIST_SECONDS)
         count = min(answer.get_int(), _MAX_KEYS)
         pairs = [(answer.get_binary(), answer.get_binary()) for _ in range(count)]
-        keys = [AgentKey(self, blob, text.decode("utf-8", "replace")) for blob, text in pairs]
+        keys = [AgentKey(self, blob, readable.line(text)) for blob, text in pairs]
         return [key for key in keys if key.get_name()]
 
     def _ask(self, request: Message, expected: int, timeout: float) -> Message:
@@ -175,8 +178,7 @@ class Agent:
             raise AgentError("it is disconnected")
         try:
             if isinstance(connection, socket.socket):
-                connection.settimeout(timeout)
-                answer = _exchange(connection, request.asbytes())
+                answer = _exchange(connection, request.asbytes(), time.monotonic() + timeout)
             else:
                 answer = self._exchange_within(connection, request.asbytes(), timeout)
         except TimeoutError as error:
@@ -209,17 +211,21 @@ class Agent:
         return answer
 
 
-def _exchange(connection: _Connection, request: bytes) -> bytes:
+def _exchange(connection: _Connection, request: bytes, deadline: float | None = None) -> bytes:
+    """`deadline` (of the monotonic clock) is for a socket, and for the whole of the answer. Raises
+    TimeoutError."""
+    _limit(connection, deadline)
     connection.send(len(request).to_bytes(4, "big") + request)
-    size = int.from_bytes(_receive(connection, 4), "big")
+    size = int.from_bytes(_receive(connection, 4, deadline), "big")
     if size > _MAX_MESSAGE:
         raise OSError("its answer is too long")
-    return _receive(connection, size)
+    return _receive(connection, size, deadline)
 
 
-def _receive(connection: _Connection, size: int) -> bytes:
+def _receive(connection: _Connection, size: int, deadline: float | None) -> bytes:
     data = b""
     while len(data) < size:
+        _limit(connection, deadline)
         part = connection.recv(size - len(data))
         if not part or isinstance(part, str):
             raise OSError("it closed the connection")
@@ -227,10 +233,17 @@ def _receive(connection: _Connection, size: int) -> bytes:
     return data
 
 
+def _limit(connection: _Connection, deadline: float | None) -> None:
+    if deadline is not None and isinstance(connection, socket.socket):
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        connection.settimeout(left)
+
+
 if sys.platform == "win32":
     import errno
     import os
-    import time
 
     from paramiko import win_pageant
 

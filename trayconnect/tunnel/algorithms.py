@@ -14,10 +14,13 @@ from trayconnect.config.ssh_algorithms import (
     LEGACY_CIPHERS,
     LEGACY_MACS,
     MACS,
+    certified,
+    is_certified,
+    plain,
 )
 from trayconnect.config.ssh_options import SshOptions
+from trayconnect.tunnel import readable
 
-CERTIFICATE_SUFFIX = "-cert-v01@openssh.com"
 _RSA_SIGNATURES = ("rsa-sha2-512", "rsa-sha2-256")
 
 
@@ -28,13 +31,8 @@ def signatures(key_type: str) -> tuple[str, ...]:
 
 def key_type(algorithm: str) -> str:
     """The type of the plain keys behind a host key algorithm, of certificates too."""
-    plain = signature_of(algorithm)
-    return "ssh-rsa" if plain in _RSA_SIGNATURES else plain
-
-
-def signature_of(algorithm: str) -> str:
-    """The signature algorithm behind a host key algorithm, of certificates too."""
-    return algorithm.removesuffix(CERTIFICATE_SUFFIX)
+    signature = plain(algorithm)
+    return "ssh-rsa" if signature in _RSA_SIGNATURES else signature
 
 
 def signature_for(key_type: str, accepted: Sequence[str]) -> str | None:
@@ -81,7 +79,7 @@ def choose(
     before all."""
     ciphers = CIPHERS + tuple(name for name in LEGACY_CIPHERS if name in legacy)
     macs = MACS + tuple(name for name in LEGACY_MACS if name in legacy)
-    signed = tuple(name + CERTIFICATE_SUFFIX for name in HOST_KEYS) if certificates else ()
+    signed = tuple(map(certified, HOST_KEYS)) if certificates else ()
     host_keys = _agreed("HostKeyAlgorithms", options.host_key_algorithms, signed + HOST_KEYS)
     known = set(known_types)
     return Offer(
@@ -102,7 +100,7 @@ def _agreed(keyword: str, wanted: Sequence[str], allowed: Sequence[str]) -> tupl
 
 
 def _rank(algorithm: str, known: Collection[str]) -> int:
-    if algorithm.endswith(CERTIFICATE_SUFFIX):
+    if is_certified(algorithm):
         return 0
     return 1 if key_type(algorithm) in known else 2
 
@@ -120,7 +118,8 @@ class Lack:
     """Whether it has what we would agree to, but for ssh_config(5)."""
 
     def __str__(self) -> str:
-        return f"{self.kind}: it offers only {', '.join(self.theirs) or 'nothing'}"
+        offered = readable.line(", ".join(self.theirs)) or "nothing"
+        return f"{self.kind}: it offers only {offered}"
 
 
 _LISTS = (

@@ -8,19 +8,18 @@ from pathlib import Path
 
 from trayconnect.cancel import Cancel
 from trayconnect.config.model import Server
+from trayconnect.config.ssh_algorithms import certified, is_certified, plain
 from trayconnect.errors import ProblemError
 from trayconnect.ports import Answer, Ask, Question, Secrets
 from trayconnect.tunnel import (
     agent,
     algorithms,
-    certificate,
     identities,
     paste,
     pasted_key,
     problems,
 )
 from trayconnect.tunnel.agent import Agent, AgentError
-from trayconnect.tunnel.certificate import CertifiedKey
 from trayconnect.tunnel.identities import Candidate, Candidates, UnlockedKeys, Wanted
 from trayconnect.tunnel.keyfile import KeyFile
 from trayconnect.tunnel.passwords import Passwords
@@ -29,10 +28,12 @@ from trayconnect.tunnel.problems import Tried
 from trayconnect.tunnel.target import Target
 from trayconnect.tunnel.transport import SshTransport
 from trayconnect.tunnel.unlock import Unlocker
+from trayconnect.tunnel.user_certificates import CertifiedKey
 from trayconnect.tunnel.userauth import (
     AuthLostError,
     AuthTimeoutError,
     PasswordExpiredError,
+    Prompt,
     Result,
     SigningKey,
     UserAuth,
@@ -141,6 +142,8 @@ class _Login:
         self._lost_key = False
         """Whether a pasted key could not be kept."""
         self._asked = False
+        self._at_stake = False
+        """Whether a password went out on which there is no verdict yet."""
         self._banner_shown = False
         self._accepted: list[str] = []
 
@@ -177,11 +180,12 @@ class _Login:
         """The server ended it: for the number of tries, if it says so."""
         if "too many" in detail.lower():
             return problems.too_many_tries(self._target, self._account())
-        return problems.login_lost(self._target, detail, asked=self._asked)
+        return problems.login_lost(self._target, detail, asked=self._asked, at_stake=self._at_stake)
 
     def slow(self) -> ProblemError:
         """It did not answer."""
-        return problems.login_slow(self._target, self._timeout, asked=self._asked)
+        asked = self._asked or self._at_stake
+        return problems.login_slow(self._target, self._timeout, asked=asked)
 
     def _account(self) -> Tried:
         """What was tried, and what was not."""
@@ -279,17 +283,17 @@ class _Login:
         """How to sign with a key of that type, with its certificate if it has one."""
 
         def shown(name: str) -> str:
-            return certificate.certified(name) if certificate.is_certificate(key_type) else name
+            return certified(name) if is_certified(key_type) else name
 
-        plain = certificate.plain(key_type)
-        accepted = algorithms.signatures(plain)
+        kind = plain(key_type)
+        accepted = algorithms.signatures(kind)
         # Only for RSA is there a choice; what a server says of others may be incomplete.
-        if plain == "ssh-rsa" and self._transport.signature_algorithms:
+        if kind == "ssh-rsa" and self._transport.signature_algorithms:
             accepted = self._transport.signature_algorithms
         wanted = self._target.options.pubkey_accepted_algorithms
         if wanted:
             accepted = tuple(name for name in accepted if shown(name) in wanted)
-        found = algorithms.signature_for(plain, accepted) if accepted else None
+        found = algorithms.signature_for(kind, accepted) if accepted else None
         return shown(found) if found else None
 
     # --- passwords --------------------------------------------------------------------------------
@@ -302,20 +306,28 @@ class _Login:
     def _interactive(self) -> Result:
         self._left[_INTERACTIVE] -= 1
         self._passwords.asked = False
-        result = self._auth.interactive(self._passwords.respond)
+        result = self._auth.interactive(self._respond)
         if not self._passwords.asked:
             self._left[_INTERACTIVE] = 0  # it has nothing to ask
         return self._judged(_INTERACTIVE, result)
 
+    def _respond(self, prompt: Prompt) -> tuple[str, ...]:
+        values = self._passwords.respond(prompt)
+        self._at_stake |= bool(values)
+        return values
+
     def _password(self) -> Result:
         self._left[_PASSWORD] -= 1
+        password = self._passwords.password()
+        self._at_stake = True
         try:
-            result = self._auth.password(self._passwords.password())
+            result = self._auth.password(password)
         except PasswordExpiredError as error:
             raise problems.password_expired(self._target, str(error)) from None
         return self._judged(_PASSWORD, result)
 
     def _judged(self, method: str, result: Result) -> Result:
+        self._at_stake = False
         if result.success or result.partial:
             self._passwords.accepted()
             self._accepted.append(method)

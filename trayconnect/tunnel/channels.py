@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 import paramiko
 from paramiko import Message
+from paramiko.buffered_pipe import BufferedPipe
 from paramiko.common import cMSG_CHANNEL_REQUEST
 
 from trayconnect.tunnel.outbox import ChannelOutlet
 
+_SLACK_PACKETS = 10  # as OpenSSH: there have been servers that count a little wrongly
 _CHUNK = 32 << 10  # what one packet takes; paramiko copies all that it is given each time
 
 
@@ -25,14 +27,20 @@ class SshChannel(paramiko.Channel):
         def _set_remote_channel(
             self, chanid: int, window_size: int, max_packet_size: int
         ) -> None: ...
+        def _feed(self, m: Message) -> None: ...
+        def _feed_extended(self, m: Message) -> None: ...
         def _unlink(self) -> None: ...
         def _event_pending(self) -> None: ...
+
+        in_buffer: BufferedPipe[bytes]
+        in_stderr_buffer: BufferedPipe[bytes]
 
     def __init__(self, number: int, outlet: ChannelOutlet, window: int, max_packet: int) -> None:
         super().__init__(number)
         self.outlet = outlet
         self._set_transport(outlet)
         self._set_window(window, max_packet)
+        self._most_unread = window + _SLACK_PACKETS * max_packet
 
     def opened(self, number: int, window: int, max_packet: int) -> None:
         """The server opened it, as `number` of its own."""
@@ -41,6 +49,21 @@ class SshChannel(paramiko.Channel):
     def cut(self) -> None:
         """Its transport is gone: wake everyone in it."""
         self._unlink()
+
+    def feed(self, message: Message) -> None:
+        """Data came (RFC 4254 section 5.2). Raises SSHException for more than the window allows,
+        which paramiko would keep without end."""
+        self._feed(message)
+        self._check_unread()
+
+    def feed_extended(self, message: Message) -> None:
+        """The same for stderr."""
+        self._feed_extended(message)
+        self._check_unread()
+
+    def _check_unread(self) -> None:
+        if len(self.in_buffer) + len(self.in_stderr_buffer) > self._most_unread:
+            raise paramiko.SSHException("it ignores the window of a channel")
 
     def can_write(self) -> bool:
         """Whether a small message would leave without waiting, through all hops."""

@@ -11,10 +11,11 @@ from pathlib import Path
 
 from paramiko import PKey
 
+from trayconnect.config.ssh_algorithms import is_certified
 from trayconnect.errors import ProblemError
-from trayconnect.tunnel import certificate, key_kinds
+from trayconnect.tunnel import key_kinds, user_certificates
 from trayconnect.tunnel.agent import AgentKey
-from trayconnect.tunnel.certificate import Certificate, CertifiedKey
+from trayconnect.tunnel.certificate import Certificate
 from trayconnect.tunnel.keyfile import (
     KeyFile,
     PassphraseNeededError,
@@ -22,6 +23,7 @@ from trayconnect.tunnel.keyfile import (
     read_key_file,
 )
 from trayconnect.tunnel.known_hosts import HostKey
+from trayconnect.tunnel.user_certificates import CertifiedKey
 from trayconnect.tunnel.userauth import SigningKey
 
 log = logging.getLogger(__name__)
@@ -173,10 +175,10 @@ class Candidates:
     def _of_agent(self, key: AgentKey) -> Iterator[Candidate]:
         public = HostKey(key.get_name(), key.asbytes())
         label = f"the agent's key {key.comment or public.fingerprint}"
-        if not certificate.is_certificate(public.type):
+        if not is_certified(public.type):
             yield Candidate(label, public, key)
             return
-        found = certificate.parse(public)
+        found = user_certificates.of(public.blob)
         label = f"the agent's certificate {key.comment or public.fingerprint}"
         if found is not None and self._is_usable(found, label):
             yield Candidate(label, public, CertifiedKey(public, key), certificate=found)
@@ -186,7 +188,7 @@ class Candidates:
     def _certified(self, identity: _Identity) -> Iterator[Candidate]:
         """The certificates for a key, if it is there to sign."""
         for path in self._wanted.certificates or identity.certificate_paths:
-            found = certificate.read(path)
+            found = user_certificates.read(path)
             if found is None:
                 if path.exists():
                     self._skip(f"{path} is no user certificate")
@@ -200,7 +202,7 @@ class Candidates:
     def _certified_through_agent(self) -> Iterator[Candidate]:
         """The named certificates for keys that no file but the agent has."""
         for path in self._wanted.certificates:
-            found = certificate.read(path)
+            found = user_certificates.read(path)
             held = self._held.get(found.key.blob) if found else None
             if found is None or held is None:
                 continue
@@ -233,7 +235,7 @@ class Candidates:
         )
 
     def _is_usable(self, found: Certificate, label: str) -> bool:
-        fault = found.fault()
+        fault = user_certificates.fault(found)
         if fault is not None:
             self._skip(f"{label} {fault}")
         return fault is None

@@ -61,6 +61,12 @@ def unsupported(path: Path, detail: str) -> ProblemError:
     return problems.key_file(str(path), "is of a kind that cannot be used", advice, detail)
 
 
+def costly(path: Path, rounds: int) -> ProblemError:
+    """Its passphrase takes that many rounds of bcrypt."""
+    advice = f"It asks for {rounds} rounds. Encrypt it anew: ssh-keygen -p -a 100 -f {path}"
+    return problems.key_file(str(path), "takes too long to decrypt", advice)
+
+
 def unsupported_ppk(path: Path, detail: str) -> ProblemError:
     advice = (
         "Convert it: in PuTTYgen, Conversions, Export OpenSSH key; or with "

@@ -18,8 +18,11 @@ from paramiko import ECDSAKey, Ed25519Key, PKey, RSAKey, SSHException
 
 from trayconnect.tunnel import key_kinds, ppk, problems
 from trayconnect.tunnel.known_hosts import HostKey, decode_key
+from trayconnect.tunnel.wire import Reader
 
 MAX_BYTES = 1 << 20
+MAX_ROUNDS = 10_000
+"""Of bcrypt, about a minute; ssh-keygen makes 24. A file from elsewhere could ask for years."""
 _MAGIC = b"openssh-key-v1\0"
 
 
@@ -85,7 +88,7 @@ def read_key_file(path: Path) -> KeyFile:
 
 def key_in(path: Path, data: bytes) -> KeyFile:
     """The key in the content `data` of `path`. Raises `ProblemError` for one of PuTTY's that
-    cannot be read."""
+    cannot be read, and for one that takes too long to decrypt."""
     return KeyFile(path, data, _public_within(path, data) or public_beside(path))
 
 
@@ -148,14 +151,24 @@ def _public_within(path: Path, data: bytes) -> HostKey | None:
         return None
     if begin.strip() or not blob.startswith(_MAGIC):
         return None
-    offset = len(_MAGIC)
-    for _ in ("cipher", "kdf", "kdf options"):
-        offset += 4 + int.from_bytes(blob[offset : offset + 4], "big")
-    offset += 4  # the number of keys, which is 1
-    size = int.from_bytes(blob[offset : offset + 4], "big")
-    public = blob[offset + 4 : offset + 4 + size]
-    kind = public[4 : 4 + int.from_bytes(public[:4], "big")].decode("ascii", "replace")
-    return HostKey(kind, public) if len(public) == size and kind else None
+    reader = Reader(blob[len(_MAGIC) :])
+    try:
+        _cipher, derivation, options = (reader.string() for _ in range(3))
+        reader.uint32()  # the number of keys, which is 1
+        public = reader.string()
+        kind = Reader(public).string().decode("ascii", "replace")
+        rounds = _rounds(options) if derivation == b"bcrypt" else 0
+    except ValueError:
+        return None
+    if rounds > MAX_ROUNDS:
+        raise key_kinds.costly(path, rounds)
+    return HostKey(kind, public) if kind else None
+
+
+def _rounds(options: bytes) -> int:
+    reader = Reader(options)
+    reader.string()  # the salt
+    return reader.uint32()
 
 
 # --- from cryptography's keys to paramiko's ---------------------------------------------------

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from trayconnect.config.openssh import patterns
 from trayconnect.config.ssh_algorithms import HOST_KEYS
 from trayconnect.tunnel.algorithms import key_type
 from trayconnect.tunnel.wire import strings
@@ -30,7 +31,7 @@ _MARKERS = (CERT_AUTHORITY, REVOKED)
 _TYPES = frozenset(map(key_type, HOST_KEYS))
 _SALT_BYTES = 20
 _TOO_LONG = 1023  # for OpenSSH, which then takes the line for no match at all
-_ANY = ord("?")
+_PLAIN = re.compile(r"[^\s*?!,|#@]+")
 _BLANKS = re.compile(rb"[ \t]+")
 DEFAULT_PORT = 22
 
@@ -98,6 +99,11 @@ class Lookup:
 def host_name(host: str, port: int) -> str:
     """How a host is written in the files."""
     return host.lower() if port == DEFAULT_PORT else f"[{host.lower()}]:{port}"
+
+
+def is_plain(name: str) -> bool:
+    """Whether a line for `name` would be for that name alone, and whole."""
+    return _PLAIN.fullmatch(name) is not None and name.isprintable()
 
 
 def names(host: str, port: int, alias: str | None = None) -> tuple[str, ...]:
@@ -206,43 +212,18 @@ def matches(hosts: bytes, name: str) -> bool:
         pattern = item.removeprefix(b"!")
         if len(pattern) >= _TOO_LONG:
             return False
-        if like(wanted, pattern):
+        if _fits(wanted, pattern):
             if item != pattern:
                 return False
             found = True
     return found
 
 
-def like(text: bytes, pattern: bytes) -> bool:
-    """Whether `text` is as a pattern of ssh_config(5) says, with `*` and `?`.
-
-    Not by way of `re`, which can take for ever where there are many stars."""
-    if not any(wild in pattern for wild in b"*?"):
-        return text == pattern
-    first, *rest = pattern.split(b"*")
-    if not rest:
-        return len(text) == len(pattern) and _at(text, 0, pattern)
-    last = rest.pop()
-    end = len(text) - len(last)
-    if not _at(text, 0, first) or end < len(first) or not _at(text, end, last):
-        return False
-    # What stands between two stars is best found as early as possible.
-    place = len(first)
-    for part in rest:
-        places = range(place, end - len(part) + 1)
-        found = next((at for at in places if _at(text, at, part)), None)
-        if found is None:
-            return False
-        place = found + len(part)
-    return True
-
-
-def _at(text: bytes, place: int, part: bytes) -> bool:
-    """Whether `part`, with `?` for any, stands in `text` there."""
-    piece = text[place : place + len(part)]
-    return len(piece) == len(part) and all(
-        wanted in (_ANY, found) for wanted, found in zip(part, piece, strict=True)
-    )
+def _fits(wanted: bytes, pattern: bytes) -> bool:
+    if b"*" not in pattern and b"?" not in pattern:
+        return wanted == pattern
+    # Byte by byte, whatever they mean.
+    return patterns.matches(wanted.decode("latin-1"), pattern.decode("latin-1"))
 
 
 def _matches_hashed(hosts: bytes, wanted: bytes) -> bool:

@@ -72,6 +72,8 @@ class KnownHosts:
         Raises OSError."""
         if self.own is None:
             return
+        if not known_hosts.is_plain(name):
+            raise OSError(f"{name!r} cannot be written as the name of one host")
         self.own.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _in_process, _open_locked(self.own) as file:
             present = file.read()

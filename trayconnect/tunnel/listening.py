@@ -55,6 +55,7 @@ class Listening:
         self._transport = transport
         self._lock = threading.Lock()
         self._takers: dict[Endpoint, Callable[[Incoming], None]] = {}
+        self._refused = False
 
     def listen(
         self,
@@ -99,7 +100,9 @@ class Listening:
         elif kind == "forwarded-streamlocal@openssh.com":
             taker = self._taker(UnixEndpoint(message.get_text()))
         if taker is None:
-            log.warning("%s: refused a %r of the server", self._transport.name, kind)
+            level = logging.DEBUG if self._refused else logging.WARNING  # one is enough to know
+            self._refused = True
+            log.log(level, "%s: refused a %r of the server", self._transport.name, kind[:60])
             self._transport.turn_away(number, _PROHIBITED, "nobody asked for it")
         else:
             taker(Arrival(self._transport, number, window, max_packet, origin))

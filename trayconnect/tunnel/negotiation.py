@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import paramiko
 from paramiko import Message
+from paramiko.kex_gex import KexGexSHA256
 
+from trayconnect.config.ssh_algorithms import plain
 from trayconnect.tunnel import host_certificates
-from trayconnect.tunnel.algorithms import Offer, signature_of
+from trayconnect.tunnel.algorithms import Offer
 from trayconnect.tunnel.host_certificates import Shown
 from trayconnect.tunnel.signatures import verifies
 
@@ -32,14 +34,31 @@ if TYPE_CHECKING:
         def _really_parse_kex_init(self, m: Message) -> Mapping[str, Any]: ...
         def _parse_kex_init(self, m: Message) -> None: ...
         def _verify_key(self, host_key: bytes, sig: bytes) -> None: ...
+
+    class _KexGex(KexGexSHA256):
+        def _parse_kexdh_gex_group(self, m: Message) -> None: ...
 else:
     _Base = paramiko.Transport
+    _KexGex = KexGexSHA256
+
+
+class GroupExchange(_KexGex):
+    """RFC 4419, with a group of the size that was asked for.
+
+    paramiko takes one of 1024 bits all the same, and never ends with a negative number."""
+
+    def _parse_kexdh_gex_group(self, m: Message) -> None:
+        prime = Message(m.asbytes()).get_mpint()
+        if prime < 0 or prime.bit_length() < self.min_bits:
+            raise paramiko.SSHException("the server's group is too small to be safe")
+        super()._parse_kexdh_gex_group(m)
 
 
 def _key_exchanges(known: Mapping[str, object]) -> Mapping[str, object]:
     """paramiko's, with curve25519 by the name of RFC 8731: some servers have no other."""
+    found = {**known, GroupExchange.name: GroupExchange}
     first = known.get("curve25519-sha256@libssh.org")  # None where OpenSSL lacks it
-    return {**known, "curve25519-sha256": first} if first else known
+    return {**found, "curve25519-sha256": first} if first else found
 
 
 class Negotiation(_Base):
@@ -98,7 +117,7 @@ class Negotiation(_Base):
         # paramiko would take a key of another type than agreed, a certificate for its bare key,
         # and a second key in a re-exchange, which nobody would judge.
         shown = host_certificates.shown(self.host_key_type, host_key)
-        if not verifies(shown.key, self.H, sig, (signature_of(self.host_key_type),)):
+        if not verifies(shown.key, self.H, sig, (plain(self.host_key_type),)):
             raise paramiko.SSHException("the server does not hold the host key that it shows")
         if self.shown not in (None, shown):
             raise paramiko.SSHException("another host key than before in a key re-exchange")

@@ -21,12 +21,14 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from paramiko import Message
+from paramiko import Message, SSHException
 from paramiko.common import MSG_CHANNEL_CLOSE, MSG_CHANNEL_DATA, MSG_CHANNEL_EXTENDED_DATA
 
 if TYPE_CHECKING:
     from trayconnect.tunnel.transport import SshTransport
 
+MAX_POSTED = 1 << 14
+"""More than ever waits for a server that reads what it asked for."""
 _BULK = (MSG_CHANNEL_DATA, MSG_CHANNEL_EXTENDED_DATA)
 
 
@@ -71,6 +73,9 @@ class Outbox:
 
     def queue(self, message: Message, outlet: ChannelOutlet | None = None) -> None:
         """As `post`, but leave it to the next `flush`."""
+        if len(self._posted) >= MAX_POSTED and threading.current_thread() is self._transport:
+            # It asks on and on without reading the answers; this ends the transport.
+            raise SSHException("it does not read our answers")
         self._posted.append((message, outlet))
 
     def send(self, message: Message, outlet: ChannelOutlet) -> None:

@@ -262,13 +262,20 @@ def login_slow(target: Target, timeout: float, *, asked: bool) -> ProblemError:
     return ProblemError(Problem(title, advice, _USER if asked else _WAIT))
 
 
-def login_lost(target: Target, detail: str, *, asked: bool) -> ProblemError:
-    """The server went away amid the login; `asked`: the user had to answer something meanwhile."""
+def login_lost(target: Target, detail: str, *, asked: bool, at_stake: bool) -> ProblemError:
+    """The server went away amid the login; `asked`: the user had to answer something meanwhile;
+    `at_stake`: it did so over a password, perhaps a wrong one, be it from the keyring."""
     title = f"{target.address} closed the connection during the login"
-    advice = "Connect again; servers give about two minutes to log in."
-    if not asked:
+    if asked:
+        advice = "Connect again; servers give about two minutes to log in."
+    elif at_stake:
+        advice = (
+            "It had been given the password from the keyring, and did not say whether that is "
+            "right. Connect again; by itself that could lock the account."
+        )
+    else:
         advice = "Look into the server's log if it goes on."
-    return ProblemError(Problem(title, advice, _USER if asked else _WAIT, detail))
+    return ProblemError(Problem(title, advice, _USER if asked or at_stake else _WAIT, detail))
 
 
 # --- using it -------------------------------------------------------------------------------------

@@ -15,12 +15,11 @@ from typing import IO
 
 from trayconnect.errors import ProblemError
 from trayconnect.processes import clean_environment, end_group, has_exited, no_console
-from trayconnect.tunnel import problems
+from trayconnect.tunnel import problems, readable
 from trayconnect.tunnel.target import Target
 
 LAST_LINES = 5
 """So much of its stderr is remembered."""
-_MAX_LINE = 500
 _READ = 32 << 10
 _LINGER_SECONDS = 1.0
 """How long it may take to end by itself once it has hung up; only then is its status its own."""
@@ -133,9 +132,9 @@ class ProxyCommand:
         with contextlib.suppress(OSError, ValueError):
             while data := receive(_READ):
                 *lines, rest = (rest + data).split(b"\n")
-                self._words.extend(filter(None, map(_printable, lines)))
-                rest = rest[-_MAX_LINE:]
-        if word := _printable(rest):
+                self._words.extend(filter(None, map(readable.line, lines)))
+                rest = rest[-readable.MAX_LINE :]
+        if word := readable.line(rest):
             self._words.append(word)
 
     def _feed(self) -> None:
@@ -162,11 +161,6 @@ class ProxyCommand:
 def _reading(pipe: IO[bytes]) -> Callable[[int], bytes]:
     """What is there, without waiting for more."""
     return lambda size: os.read(pipe.fileno(), size)
-
-
-def _printable(line: bytes) -> str:
-    text = line.decode("utf-8", "replace").strip()[:_MAX_LINE]
-    return "".join(character for character in text if character.isprintable())
 
 
 def _start(command: str, stream: int, errors: int) -> subprocess.Popen[bytes]:

@@ -17,6 +17,7 @@ from paramiko import Message
 from trayconnect.config.ssh_algorithms import HOST_KEYS
 from trayconnect.tunnel import known_hosts
 from trayconnect.tunnel.algorithms import key_type, signatures
+from trayconnect.tunnel.certificate import plain_key
 from trayconnect.tunnel.known_hosts import REVOKED, Entry, HostKey
 from trayconnect.tunnel.known_hosts_store import KnownHosts
 from trayconnect.tunnel.signatures import verifies
@@ -142,9 +143,9 @@ def check_proofs(keys: Sequence[HostKey], proofs: bytes, session_id: bytes) -> N
 
 
 def _key(blob: bytes) -> HostKey | None:
-    """None for a type that is not known here, or a certificate."""
+    """None for a type that is not known here, or a certificate. Raises ValueError."""
     kind = Reader(blob).string().decode("ascii", "replace")
-    return HostKey(kind, blob) if kind in _TYPES else None
+    return plain_key(kind, blob) if kind in _TYPES else None
 
 
 def _revoked(entries: Sequence[Entry], names: Sequence[str]) -> set[HostKey]:

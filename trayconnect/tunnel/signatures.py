@@ -9,6 +9,9 @@ from paramiko import ECDSAKey, Ed25519Key, Message, PKey, RSAKey, SSHException
 from trayconnect.tunnel.known_hosts import HostKey
 from trayconnect.tunnel.wire import strings
 
+MIN_RSA_BITS = 1024
+"""As OpenSSH: a shorter key can be broken by anybody, and proves nothing."""
+
 _CLASSES: dict[str, type[PKey]] = {
     "ssh-ed25519": Ed25519Key,
     "ecdsa-sha2-nistp256": ECDSAKey,
@@ -33,7 +36,10 @@ def verifies(key: HostKey, data: bytes, signature: bytes, algorithms: Container[
     if kind is None or algorithm_of(signature) not in algorithms:
         return False
     try:
-        return bool(kind(Message(key.blob)).verify_ssh_sig(data, Message(signature)))
+        public = kind(Message(key.blob))
+        if isinstance(public, RSAKey) and public.get_bits() < MIN_RSA_BITS:
+            return False
+        return bool(public.verify_ssh_sig(data, Message(signature)))
     except (SSHException, ValueError, TypeError):
         # Numbers that are no key or no signature: each library under paramiko has its own word.
         return False

@@ -7,10 +7,12 @@ import socket
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from paramiko import Message
 from paramiko.common import (
+    MSG_CHANNEL_DATA,
+    MSG_CHANNEL_EXTENDED_DATA,
     MSG_CHANNEL_OPEN,
     MSG_CHANNEL_OPEN_FAILURE,
     MSG_CHANNEL_OPEN_SUCCESS,
@@ -26,13 +28,14 @@ from paramiko.common import (
 )
 from paramiko.transport import ChannelMap
 
-from trayconnect.tunnel import logs
+from trayconnect.tunnel import logs, readable
 from trayconnect.tunnel.algorithms import Offer
 from trayconnect.tunnel.channels import SshChannel
 from trayconnect.tunnel.listening import Listening
 from trayconnect.tunnel.negotiation import Negotiation
 from trayconnect.tunnel.outbox import ChannelOutlet, Outbox, is_writable
 from trayconnect.tunnel.packets import Packets
+from trayconnect.tunnel.wire import Reader
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +86,7 @@ if TYPE_CHECKING:
         server_extensions: Mapping[str, bytes]
         _channels: ChannelMap
         _handler_table: dict[int, Callable[[Message], None]]
+        _channel_handler_table: dict[int, Callable[[Any, Message], object]]
 
         def _send_message(self, data: Message) -> None: ...
         def _send_user_message(self, data: Message) -> None: ...
@@ -90,6 +94,7 @@ if TYPE_CHECKING:
         def _auth_trigger(self) -> None: ...
         def _parse_newkeys(self, m: Message) -> None: ...
         def _parse_disconnect(self, m: Message) -> None: ...
+        def _parse_ext_info(self, msg: Message) -> None: ...
         def _parse_global_request(self, m: Message) -> None: ...
 else:
     _Base = Negotiation
@@ -101,6 +106,12 @@ class SshTransport(_Base):
     `name` goes into thread names; `offer` is what to ask for."""
 
     packetizer: Packets
+
+    _channel_handler_table = {  # noqa: RUF012 - paramiko's
+        **_Base._channel_handler_table,  # noqa: SLF001
+        MSG_CHANNEL_DATA: SshChannel.feed,
+        MSG_CHANNEL_EXTENDED_DATA: SshChannel.feed_extended,
+    }
 
     # Socket waits end when the socket is shut down, and need no frequent look at a flag.
     _active_check_timeout = 10.0
@@ -198,7 +209,7 @@ class SshTransport(_Base):
         if self.peer_goodbye:
             return f"the server said: {self.peer_goodbye}"
         error = self.saved_exception
-        return repr(error) if error is not None else "end of stream"
+        return readable.line(repr(error)) if error is not None else "end of stream"
 
     # --- logging in -------------------------------------------------------------------------------
 
@@ -325,7 +336,7 @@ class SshTransport(_Base):
         self.outbox.post(message)
 
     def _refused(self, m: Message) -> None:
-        number, code, text = m.get_int(), m.get_int(), m.get_text()
+        number, code, text = m.get_int(), m.get_int(), readable.line(m.get_binary())
         with self.lock:
             opening = self._openings.pop(number, None)
         if opening is not None:
@@ -350,8 +361,14 @@ class SshTransport(_Base):
         elif kind == HOST_KEYS_ANNOUNCED:
             self.on_host_keys(m.get_remainder())
 
+    def _parse_ext_info(self, msg: Message) -> None:
+        # paramiko counts to what the server says there is, and finds nothing, for hours.
+        reader = Reader(msg.get_remainder())
+        pairs = [(reader.string(), reader.string()) for _ in range(reader.uint32())]
+        self.server_extensions = {name.decode("ascii", "replace"): value for name, value in pairs}
+
     def _parse_disconnect(self, m: Message) -> None:
-        code, text = m.get_int(), m.get_text()
+        code, text = m.get_int(), readable.line(m.get_binary())
         self.peer_goodbye = f"{text} (code {code})"
 
 

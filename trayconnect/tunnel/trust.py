@@ -6,9 +6,11 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
+from trayconnect.config.ssh_algorithms import HOST_KEYS
 from trayconnect.ports import Ask, Question, QuestionKind
-from trayconnect.tunnel import host_certificates, trust_problems
-from trayconnect.tunnel.host_certificates import Certificate, Flaw, Shown
+from trayconnect.tunnel import host_certificates, revoked, trust_problems
+from trayconnect.tunnel.certificate import Certificate
+from trayconnect.tunnel.host_certificates import Flaw, Shown
 from trayconnect.tunnel.known_hosts import (
     Entry,
     HostKey,
@@ -43,16 +45,22 @@ def judge(
 
     Raises `ProblemError` for a key that is changed, revoked, or not known and not to be asked
     for; `Cancelled` if the user declines."""
+    _refuse_revoked(target, shown)
     flaw: Flaw | None = None
     certificate = shown.certificate
     if certificate is not None and _is_vouched_for(target, certificate, entries):
-        flaw = host_certificates.flaw(certificate, target.certified_name, now())
+        flaw = host_certificates.flaw(
+            certificate,
+            target.certified_name,
+            now(),
+            target.options.ca_signature_algorithms or HOST_KEYS,
+        )
         if flaw is None:
             return True
         log.warning("%s: the host certificate is ignored: %s", target.address, flaw.value)
     found = lookup(entries, target.known_hosts_names, shown.key)
     if found.verdict is Verdict.REVOKED:
-        raise trust_problems.key_revoked(target, shown.key, found.entries[0])
+        raise trust_problems.key_revoked(target, shown.key, found.entries[0].place)
     if found.verdict is Verdict.MATCH:
         return False
     if certificate is not None and flaw is not None:
@@ -68,6 +76,18 @@ def judge(
     return False
 
 
+def _refuse_revoked(target: Target, shown: Shown) -> None:
+    file = target.options.revoked_host_keys
+    if file is None:
+        return
+    try:
+        if not revoked.finds(file, shown):
+            return
+    except revoked.UnreadableError as error:
+        raise trust_problems.revocations_unreadable(target, file, str(error)) from error
+    raise trust_problems.key_revoked(target, shown.key, str(file))
+
+
 def _is_vouched_for(target: Target, certificate: Certificate, entries: Sequence[Entry]) -> bool:
     """Whether the certificate's authority is known for the host. Raises `ProblemError` if that
     is revoked, or the key."""
@@ -77,7 +97,7 @@ def _is_vouched_for(target: Target, certificate: Certificate, entries: Sequence[
         line = found.entries[0]
         if line.key == authority:
             raise trust_problems.authority_revoked(target, authority, line)
-        raise trust_problems.key_revoked(target, certificate.key, line)
+        raise trust_problems.key_revoked(target, certificate.key, line.place)
     return found.verdict is Verdict.MATCH
 
 

@@ -9,9 +9,12 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 
 from trayconnect.errors import Problem, ProblemError, Remedy
-from trayconnect.tunnel.host_certificates import Certificate, Flaw
+from trayconnect.tunnel import readable
+from trayconnect.tunnel.certificate import Certificate
+from trayconnect.tunnel.host_certificates import Flaw
 from trayconnect.tunnel.known_hosts import Entry, HostKey
 from trayconnect.tunnel.target import Target
 
@@ -65,13 +68,24 @@ def _removal(target: Target, stored: Sequence[Entry]) -> str:
     return "\n".join(steps)
 
 
-def key_revoked(target: Target, key: HostKey, entry: Entry) -> ProblemError:
+def key_revoked(target: Target, key: HostKey, place: str) -> ProblemError:
+    """`place`: where it says so."""
     title = f"The host key of {target.address} is revoked"
     advice = (
-        f"It is marked @revoked in {entry.place}: whoever holds it may not be the server. "
+        f"It is revoked by {place}: whoever holds it may not be the server. "
         "Ask its administrator for a new host key."
     )
     return ProblemError(Problem(title, advice, _FIX, str(key)))
+
+
+def revocations_unreadable(target: Target, file: Path, detail: str) -> ProblemError:
+    """Then nobody knows whether its key is good."""
+    title = f"The file of revoked host keys for {target.address} cannot be read"
+    advice = (
+        f"RevokedHostKeys of your ssh configuration names {file}: {detail}. Correct that; ssh "
+        "does not connect so either."
+    )
+    return ProblemError(Problem(title, advice, _FIX, detail))
 
 
 def authority_revoked(target: Target, authority: HostKey, entry: Entry) -> ProblemError:
@@ -89,16 +103,17 @@ def certificate_refused(
 ) -> ProblemError:
     """It is by an authority that is trusted for the host, and proves nothing all the same."""
     title = f"The host certificate of {target.address} is not valid: {flaw.value}"
+    names = readable.line(", ".join(certificate.principals))
     advice = {
         Flaw.NOT_YET: f"It begins at {_time(certificate.valid_after)}; here it is {_time(now)}. "
         "Check the clock of this machine; if it is right, ask the server's administrator.",
         Flaw.EXPIRED: f"It ended at {_time(certificate.valid_before)}; here it is {_time(now)}. "
         "Ask the server's administrator to renew it; or check the clock of this machine.",
-        Flaw.OTHER_NAME: f"It is for {', '.join(certificate.principals)}. Connect by such a name, "
+        Flaw.OTHER_NAME: f"It is for {names}. Connect by such a name, "
         "or ask the server's administrator for a certificate with yours "
         f"({target.certified_name}).",
     }.get(flaw, "Ask the server's administrator for a new one.")
-    detail = f"certificate “{certificate.key_id}”, serial {certificate.serial}"
+    detail = f"certificate “{readable.line(certificate.key_id)}”, serial {certificate.serial}"
     return ProblemError(Problem(title, advice, _FIX, detail))
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from paramiko import Message
+from paramiko import Message, SSHException
 from paramiko.common import (
     MSG_SERVICE_ACCEPT,
     MSG_USERAUTH_BANNER,
@@ -24,7 +24,9 @@ from paramiko.common import (
     cMSG_USERAUTH_REQUEST,
 )
 
+from trayconnect.tunnel import readable
 from trayconnect.tunnel.transport import SshTransport
+from trayconnect.tunnel.wire import Reader
 
 MAX_ROUNDS = 20
 """Of keyboard-interactive; a server that asks for ever is refused."""
@@ -35,6 +37,8 @@ MAX_BANNER = 4000
 """Characters; RFC 4252 section 5.4 sets no limit."""
 
 _MAX_PROMPTS = 100
+_MAX_AHEAD = 16
+"""Answers that wait for a question; a server has one for each."""
 
 # Number 60 means another thing for each method: PK_OK, PASSWD_CHANGEREQ, INFO_REQUEST.
 _MSG_60 = MSG_USERAUTH_INFO_REQUEST
@@ -92,12 +96,12 @@ class UserAuth:
         self._authenticated = False
         self._banner = ""
         # Seen by paramiko's transport, which passes messages on by this table.
-        self._handler_table = {
-            MSG_SERVICE_ACCEPT: lambda m: self._answers.put((MSG_SERVICE_ACCEPT, m)),
+        self._handler_table: dict[int, Callable[[Message], None]] = {
+            MSG_SERVICE_ACCEPT: lambda m: self._came(MSG_SERVICE_ACCEPT, m),
             MSG_USERAUTH_SUCCESS: self._succeeded,
-            MSG_USERAUTH_FAILURE: lambda m: self._answers.put((MSG_USERAUTH_FAILURE, m)),
+            MSG_USERAUTH_FAILURE: lambda m: self._came(MSG_USERAUTH_FAILURE, m),
             MSG_USERAUTH_BANNER: self._bannered,
-            _MSG_60: lambda m: self._answers.put((_MSG_60, m)),
+            _MSG_60: lambda m: self._came(_MSG_60, m),
         }
         transport.take_login(self)
 
@@ -157,7 +161,7 @@ class UserAuth:
         self._send(message)
         answer = self._receive(PATIENCE_SECONDS)
         if answer[0] == _MSG_60:
-            raise PasswordExpiredError(_text(answer[1].get_binary()))
+            raise PasswordExpiredError(readable.text(answer[1].get_binary()))
         return self._result(answer)
 
     def interactive(self, respond: Callable[[Prompt], tuple[str, ...]]) -> Result:
@@ -186,10 +190,16 @@ class UserAuth:
     def _succeeded(self, message: Message) -> None:
         self._authenticated = True
         self._transport.logged_in()
-        self._answers.put((MSG_USERAUTH_SUCCESS, message))
+        self._came(MSG_USERAUTH_SUCCESS, message)
+
+    def _came(self, number: int, message: Message) -> None:
+        """On the transport's thread, which ends with the exception."""
+        if self._answers.qsize() >= _MAX_AHEAD:
+            raise SSHException("it answers what nobody asked")
+        self._answers.put((number, message))
 
     def _bannered(self, message: Message) -> None:
-        text = _text(message.get_binary())
+        text = readable.text(message.get_binary())
         self._banner = "\n".join(filter(None, (self._banner, text)))[:MAX_BANNER]
 
     def _request(self, method: str) -> Message:
@@ -227,20 +237,20 @@ class UserAuth:
         if number == MSG_USERAUTH_SUCCESS:
             return Result(success=True)
         if number == MSG_USERAUTH_FAILURE:
-            names = message.get_binary().decode("ascii", "replace").split(",")
+            names = readable.line(message.get_binary()).split(",")
             allowed = tuple(name for name in names if name)
             return Result(success=False, partial=message.get_boolean(), allowed=allowed)
         raise AuthLostError(f"unexpected message {number}")
 
 
 def _parse_prompt(message: Message) -> Prompt:
-    name, instructions, _language = (_text(message.get_binary()) for _ in range(3))
-    count = min(message.get_int(), _MAX_PROMPTS)
-    prompts = tuple((_text(message.get_binary()), message.get_boolean()) for _ in range(count))
+    reader = Reader(message.get_remainder())
+    try:
+        name, instructions, _language = (readable.text(reader.string()) for _ in range(3))
+        count = reader.uint32()
+        if count > _MAX_PROMPTS:
+            raise AuthLostError(f"the server asks {count} things at once")
+        prompts = tuple((readable.text(reader.string()), reader.boolean()) for _ in range(count))
+    except ValueError as error:
+        raise AuthLostError(f"the server's question is {error}") from error
     return Prompt(name, instructions, prompts)
-
-
-def _text(value: bytes) -> str:
-    """The server's words without control characters (RFC 4256 section 3.2 asks for that)."""
-    text = value.decode("utf-8", "replace")
-    return "".join(c for c in text if c.isprintable() or c == "\n").strip()

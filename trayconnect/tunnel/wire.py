@@ -18,6 +18,9 @@ class Reader:
         """Whether everything is read."""
         return self.offset == len(self._data)
 
+    def boolean(self) -> bool:
+        return self._take(1) != b"\0"
+
     def uint32(self) -> int:
         return int.from_bytes(self._take(4), "big")
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from trayconnect.config.openssh.patterns import matches_list
+from trayconnect.config.ssh_algorithms import certified
 
 _KEYS = (
     "ssh-ed25519",
@@ -21,7 +22,7 @@ _KEYS = (
     "rsa-sha2-512",
     "rsa-sha2-256",
 )
-_CERTIFICATES = tuple(f"{key.removesuffix('@openssh.com')}-cert-v01@openssh.com" for key in _KEYS)
+_CERTIFICATES = tuple(map(certified, _KEYS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ def _known(usual: tuple[str, ...], *others: str) -> Known:
     return Known(usual, (*usual, *others))
 
 
-_HOST_KEYS = _known((*_CERTIFICATES, *_KEYS), "ssh-rsa", "ssh-rsa-cert-v01@openssh.com")
+_HOST_KEYS = _known((*_CERTIFICATES, *_KEYS), "ssh-rsa", certified("ssh-rsa"))
 
 KNOWN: Mapping[str, Known] = {
     "kexalgorithms": _known(
@@ -94,6 +95,11 @@ KNOWN: Mapping[str, Known] = {
     ),
     "hostkeyalgorithms": _HOST_KEYS,
     "pubkeyacceptedalgorithms": _HOST_KEYS,
+    "casignaturealgorithms": _known(
+        tuple(key for key in _KEYS if not key.startswith("webauthn-")),
+        "ssh-rsa",
+        "webauthn-sk-ecdsa-sha2-nistp256@openssh.com",
+    ),
 }
 
 

@@ -23,7 +23,14 @@ _MAX_BYTES = 1 << 20
 
 # In the configuration that it prints, these have their tokens expanded.
 _EXPANDED = frozenset(("hostname", "identityagent", "userknownhostsfile", "localforward"))
-_ALGORITHMS = ("ciphers", "macs", "kexalgorithms", "hostkeyalgorithms", "pubkeyacceptedalgorithms")
+_ALGORITHMS = (
+    "ciphers",
+    "macs",
+    "kexalgorithms",
+    "hostkeyalgorithms",
+    "casignaturealgorithms",
+    "pubkeyacceptedalgorithms",
+)
 _FILES = ("userknownhostsfile", "globalknownhostsfile")
 _ALWAYS = ("hostname", "user", "port", "updatehostkeys")
 """The defaults of these depend on what else is said."""

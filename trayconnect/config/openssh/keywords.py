@@ -103,8 +103,7 @@ NOT_HONOURED: Mapping[str, tuple[str, str]] = {
     "preferredauthentications": ("PreferredAuthentications", "keys come first, then passwords"),
     "pubkeyauthentication": ("PubkeyAuthentication", "the server's ways are used"),
     "remotecommand": ("RemoteCommand", "a tunnel runs none"),
-    "requiredrsasize": ("RequiredRSASize", "RSA keys of any size are taken"),
-    "revokedhostkeys": ("RevokedHostKeys", "mark them @revoked in a file of known hosts"),
+    "requiredrsasize": ("RequiredRSASize", "RSA keys from 1024 bits on are taken"),
     "setenv": ("SetEnv", "no variable is sent"),
     "tunnel": ("Tunnel", "no network interface is made"),
     "verifyhostkeydns": ("VerifyHostKeyDNS", "the files of known hosts decide"),
@@ -126,7 +125,6 @@ HARMLESS: Mapping[str, frozenset[str]] = {
     "pubkeyauthentication": frozenset(("yes", "true")),
     "remotecommand": frozenset(("none",)),
     "requiredrsasize": frozenset(("1024",)),
-    "revokedhostkeys": frozenset(("none",)),
     "tunnel": frozenset(("no", "false")),
     "verifyhostkeydns": frozenset(("no", "false")),
 }

@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
-import functools
-import re
 from collections.abc import Iterable
 
 
-@functools.lru_cache(maxsize=512)
-def _expression(pattern: str) -> re.Pattern[str]:
-    # Runs of '*' mean the same as one, and cost a regular expression far more.
-    parts = re.split(r"(\*+|\?)", pattern)
-    text = "".join(
-        ".*" if part.startswith("*") else "." if part == "?" else re.escape(part) for part in parts
-    )
-    return re.compile(text, re.DOTALL)
-
-
 def matches(text: str, pattern: str) -> bool:
-    """Whether one pattern, without `!`, fits the whole text."""
-    return _expression(pattern).fullmatch(text) is not None
+    """Whether one pattern, without `!`, fits the whole text.
+
+    Not by way of `re`, which can take for ever where there are many stars."""
+    first, *rest = pattern.split("*")
+    if not rest:
+        return len(text) == len(pattern) and _at(text, 0, pattern)
+    last = rest.pop()
+    end = len(text) - len(last)
+    if not _at(text, 0, first) or end < len(first) or not _at(text, end, last):
+        return False
+    # What stands between two stars is best found as early as possible.
+    place = len(first)
+    for part in rest:
+        places = range(place, end - len(part) + 1)
+        found = next((at for at in places if _at(text, at, part)), None)
+        if found is None:
+            return False
+        place = found + len(part)
+    return True
+
+
+def _at(text: str, place: int, part: str) -> bool:
+    """Whether `part`, with `?` for any, stands in `text` there."""
+    piece = text[place : place + len(part)]
+    return len(piece) == len(part) and all(
+        wanted in ("?", found) for wanted, found in zip(part, piece, strict=True)
+    )
 
 
 def matches_host_line(host: str, patterns: Iterable[str]) -> bool:

@@ -43,10 +43,24 @@ def _jump(host: JumpHost) -> Jump:
 
 
 def _hops(
-    destination: Jump, jumps: Sequence[Jump] | None, look_up: LookUp, farther: tuple[Jump, ...]
+    destination: Jump,
+    jumps: Sequence[Jump] | None,
+    look_up: LookUp,
+    farther: tuple[Jump, ...],
+    *,
+    by_entry: bool = True,
 ) -> list[Hop]:
-    """`jumps` None: those of its own ProxyJump. `farther`: what is reached through it."""
+    """`jumps` None: those of its own ProxyJump. `farther`: what is reached through it. `by_entry`:
+    the entry names it, which may lead through a host to the same."""
     seen = (destination, *farther)
+    if not by_entry and jumps is None and destination in farther:
+        circle = " → ".join(jump.host for jump in reversed(seen))
+        raise ProblemError(
+            Problem(
+                title=f"The jump hosts of {farther[-1].host} lead in a circle",
+                advice=f"Correct ProxyJump in your SSH configuration: {circle}",
+            )
+        )
     if len(seen) > MAX_HOPS + 1:
         raise ProblemError(
             Problem(
@@ -58,16 +72,9 @@ def _hops(
     query = Query(destination.host, destination.user, destination.port, direct=jumps is not None)
     config = look_up(query)
     through = config.jumps if jumps is None else tuple(jumps)
-    if jumps is None and through and destination in farther:
-        circle = " → ".join(jump.host for jump in reversed(seen))
-        raise ProblemError(
-            Problem(
-                title=f"The jump hosts of {farther[-1].host} lead in a circle",
-                advice=f"Correct ProxyJump in your SSH configuration: {circle}",
-            )
-        )
     before: list[Hop] = []
     if through:
         # As `ssh -J a,b HOST`: b is reached through a, and only a has a ProxyJump of its own.
-        before = _hops(through[-1], through[:-1] or None, look_up, seen)
+        by_entry = by_entry and jumps is not None
+        before = _hops(through[-1], through[:-1] or None, look_up, seen, by_entry=by_entry)
     return [*before, Hop(destination.host, config)]

@@ -1,4 +1,4 @@
-"""Host certificates, made by ssh-keygen."""
+"""Certificates, made by ssh-keygen."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def certify(
     options: Sequence[str] = (),
     signature: str = "",
 ) -> Path:
-    """Certify the public key beside `key`; returns the certificate's file.
+    """Certify the public key beside `key`, for a host or a user; returns the certificate's file.
 
     `names` are its principals, `validity` as ssh-keygen(1) takes it (`-1h:+1h`), `options` go to
     its -O, `signature` is the algorithm for an RSA authority."""
