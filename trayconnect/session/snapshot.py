@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from trayconnect.config.model import Server
 from trayconnect.errors import Problem
-from trayconnect.ports import Page, Reached
+from trayconnect.ports import FoundJupyter, Page, Reached
 from trayconnect.session.forwards import ForwardState, forward_states
 from trayconnect.session.state import Session, State
 
@@ -31,6 +31,8 @@ class Snapshot:
     """Seconds of the last heartbeat's round trip, while UP."""
     forwards: tuple[ForwardState, ...] = ()
     """Those beside the one to Jupyter, in the file's order."""
+    jupyters: tuple[FoundJupyter, ...] = ()
+    """The Jupyter servers that run there, while UP."""
 
     @property
     def name(self) -> str:
@@ -69,4 +71,5 @@ def snapshot(session: Session, latency: float | None = None) -> Snapshot:
         asking=session.question is not None,
         latency=latency if session.state is State.UP else None,
         forwards=forwards,
+        jupyters=health.jupyters if health and session.state is State.UP else (),
     )
