@@ -56,6 +56,11 @@ class Box:
 
         return self._examiner(self.server, self.tunnel, set_target, cancel or Cancel())
 
+    def later(self) -> None:
+        """What the last search found counts no more."""
+        known = self._examiner._known[self.tunnel]
+        known.searched = known.next_search = 0.0
+
     def reconnect(self) -> None:
         runs = self.tunnel.runs
         self.tunnel = LoopbackTunnel(self._find)
@@ -78,6 +83,12 @@ def nothing() -> Iterator[Peer]:
 @pytest.fixture
 def always_search(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(examine, "SEARCH_SHARE", 1.0)
+
+
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search counts for long, whatever else the machine is busy with."""
+    monkeypatch.setattr(examine, "FRESH", 600.0)
 
 
 def info(port: int, **changes: object) -> dict[str, object]:
@@ -238,11 +249,7 @@ def test_all_of_them_are_listed(jupyter: Peer) -> None:
     assert [one.where for one in Box(jupyter, port=38002).examine().jupyters] == []
 
 
-@pytest.mark.usefixtures("always_search")
-def test_the_choice_holds_on_another_port_and_is_missed_when_gone(
-    jupyter: Peer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(examine, "FRESH", 0.0)
+def test_the_choice_holds_on_another_port_and_is_missed_when_gone(jupyter: Peer) -> None:
     box = Box(jupyter)
     box.running = [THESIS, DATA]
     assert in_use(box.examine()) == ["38001"]
@@ -250,25 +257,25 @@ def test_the_choice_holds_on_another_port_and_is_missed_when_gone(
     assert in_use(box.examine()) == ["38002"]
     assert box.targets[-1] == TcpEndpoint("127.0.0.1", 38002)
     box.running = [THESIS, DATA | {"pid": 9, "port": 38003}]
+    box.later()
     assert in_use(box.examine()) == ["38003"]
     box.running = [THESIS]
+    box.later()
     health = box.examine()
     assert (health.reached, in_use(health)) == (Reached.LOGGED_IN, ["38001"])
     assert title(health) == "The Jupyter in /data that you chose does not run"
     box.running = [DATA, THESIS]
+    box.later()
     health = box.examine()
     assert (health.problem, in_use(health)) == (None, ["38002"])
 
 
-@pytest.mark.usefixtures("always_search")
-def test_a_newer_one_does_not_take_the_place_of_the_one_in_use(
-    jupyter: Peer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(examine, "FRESH", 0.0)
+def test_a_newer_one_does_not_take_the_place_of_the_one_in_use(jupyter: Peer) -> None:
     box = Box(jupyter)
     box.running = [THESIS]
     box.examine()
     box.running = [DATA, THESIS]
+    box.later()
     health = box.examine()
     assert in_use(health) == ["38001"]
     assert len(health.jupyters) == 2
@@ -301,19 +308,22 @@ def test_another_version_than_that_found(jupyter: Peer) -> None:
     assert "is not the one found there" in title(health)
 
 
-@pytest.mark.usefixtures("always_search")
-def test_a_token_refused_by_what_cannot_be_looked_up(
-    jupyter: Peer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The search worked once, so that the port was ours then, and does no longer."""
+def test_no_token_without_another_proof_that_the_port_is_ours(jupyter: Peer) -> None:
     box = Box(jupyter)
-    box.running = [THESIS | {"token": "other"}]
-    assert box.examine().reached is Reached.JUPYTER
-    monkeypatch.setattr(examine, "FRESH", 0.0)
+    box.running = [THESIS]
+    assert box.examine().reached is Reached.LOGGED_IN
     box.fault = Problem("The server runs no more commands", "")
+    box.later()
     health = box.examine()
-    assert health.reached is Reached.PORT
-    assert "is not the one found there" in title(health)
+    assert (health.reached, health.page.token) == (Reached.JUPYTER, "")
+    box.fault = None
+    box.running, box.strangers = [], [8888]
+    box.later()
+    health = box.examine()
+    assert (health.reached, health.page.token) == (Reached.PORT, "")
+    box.running = [THESIS]
+    box.later()
+    assert box.examine().reached is Reached.LOGGED_IN
 
 
 def test_the_bind_address_is_the_page(jupyter: Peer) -> None:

@@ -6,7 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from weakref import WeakKeyDictionary
 
 from trayconnect.cancel import Cancel
@@ -30,9 +30,9 @@ DEFAULT_PORT = 8888
 SEARCH_SHARE = 0.05
 """Of all time, at most this part is spent searching a server on which nothing answers."""
 
-FRESH = 50.0
-"""Seconds for which a search counts: then it is told again whose the port is, and what else runs
-there. Less than the time between two looks at a Jupyter that answers."""
+FRESH = 2.0
+"""Seconds for which a search proves whose a port is, at least: no token goes to a port after
+that without another."""
 
 _SAME_HOST = {"localhost", "127.0.0.1", "::1"}
 
@@ -48,12 +48,21 @@ class _Known:
     answered: bool = False
     """Whether something answered the last time."""
     searched: float = -math.inf
-    """When the last search ended that succeeded."""
-    next_search: float = 0.0
+    """When the last search ended."""
+    succeeded: bool = False
+    """Whether it could be made."""
+    next_search: float = -math.inf
+    """When the next one may begin where nothing answers."""
 
     @property
     def is_fresh(self) -> bool:
-        return time.monotonic() - self.searched < FRESH
+        """Whether what the last search found still counts."""
+        return time.monotonic() < max(self.searched + FRESH, self.next_search)
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether the ports found belong to whom they did."""
+        return self.succeeded and self.is_fresh
 
 
 class Examiner:
@@ -75,34 +84,45 @@ class Examiner:
         if server.url is not None:
             return look_direct(server.url, cancel)
 
-        known = self._known.setdefault(tunnel, _Known())
-        if not known.is_fresh and time.monotonic() >= known.next_search:
+        known = self._known.get(tunnel)
+        if known is None:
+            known = self._known[tunnel] = _Known()
+            _search(known, server, tunnel, cancel)
+        elif known.answered and not known.is_fresh:
             _search(known, server, tunnel, cancel)
 
         def look_once() -> tuple[Target, Look]:
             known.picked = pick(known.servers, self._choices.get(server.name), known.picked.running)
             target = _target(server, known.picked.running)
+            if not known.is_proven:
+                target = replace(target, token="")
             set_target(target.endpoint)
             authority = local_authority(server.bind_address, server.local_port)
             return target, look(authority, target, tunnel.open_channel, cancel)
 
         target, seen = look_once()
         before = known.servers
-        if _is_worth_a_search(known, seen):
+        if _is_worth_a_search(known, target, seen):
             _search(known, server, tunnel, cancel)
-            if known.servers != before:
+            if known.servers != before or _withholds_token(known, target):
                 target, seen = look_once()
         seen = _judged(known, target, seen)
         known.answered = seen.reached >= Reached.JUPYTER
         return _health(server, known, target, seen)
 
 
-def _is_worth_a_search(known: _Known, seen: Look) -> bool:
+def _is_worth_a_search(known: _Known, target: Target, seen: Look) -> bool:
     if seen.reached < Reached.JUPYTER or seen.token_refused:
         # Jupyter may have been started again, elsewhere or with another token.
         return time.monotonic() >= known.next_search
     # Something has just begun to answer, later than the last search could know of it.
-    return known.picked.running is None and not known.answered
+    is_new = known.picked.running is None and not known.answered
+    return is_new or (_withholds_token(known, target) and not known.is_fresh)
+
+
+def _withholds_token(known: _Known, target: Target) -> bool:
+    running = known.picked.running
+    return running is not None and target.token != running.token
 
 
 def _search(known: _Known, server: Server, tunnel: Tunnel, cancel: Cancel) -> None:
@@ -111,17 +131,18 @@ def _search(known: _Known, server: Server, tunnel: Tunnel, cancel: Cancel) -> No
         known.next_search = math.inf
         return
     begin = time.monotonic()
+    known.succeeded = False
     try:
         found = abandonable(lambda: find(tunnel.execute), f"tc-find {server.name}", cancel)
     except ProblemError as error:
         logger.info("%s: no search for Jupyter: %s", server.name, error.problem)
     else:
+        known.succeeded = True
         known.findings = found
         known.servers = candidates(found, server.jupyter)
-        known.searched = time.monotonic()
         logger.debug("%s: %d running: %s", server.name, len(found.servers), known.servers)
-    end = time.monotonic()
-    known.next_search = end + (end - begin) * (1 / SEARCH_SHARE - 1)
+    known.searched = time.monotonic()
+    known.next_search = known.searched + (known.searched - begin) * (1 / SEARCH_SHARE - 1)
 
 
 def _judged(known: _Known, target: Target, seen: Look) -> Look:
@@ -131,7 +152,7 @@ def _judged(known: _Known, target: Target, seen: Look) -> Look:
     is_found = known.picked.running is not None or target.socket
     if not is_found and target.port in known.findings.strangers:
         return Look(Reached.PORT, seen.secure, a_strangers(target.where))
-    if seen.token_refused and not known.is_fresh:
+    if seen.token_refused and not known.is_proven:
         # What refuses it may be another program by now.
         problem = another_jupyter(target.where, "it refuses the token")
         return Look(Reached.PORT, seen.secure, problem)
