@@ -43,6 +43,13 @@ def test_found_logged_in_and_its_page_is_there(jupyter: PeerJupyter, tmp_path: P
         assert ours.version == version
 
 
+def test_what_opens_unless_the_entry_says_otherwise(jupyter: PeerJupyter, tmp_path: Path) -> None:
+    with sshd_for(jupyter) as sshd, live(sshd, tmp_path) as box:
+        page = box.examine().page
+        assert page.url.endswith("/tree" if jupyter.kind is NOTEBOOK6 else "/lab")
+        assert LOGIN not in fetch(page)
+
+
 def test_its_kernels_are_counted(jupyter: PeerJupyter, tmp_path: Path) -> None:
     def count(health: Health) -> int | None:
         (kernels,) = (one.kernels for one in health.jupyters if one.in_use)

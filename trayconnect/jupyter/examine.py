@@ -167,7 +167,8 @@ def _health(server: Server, known: _Known, target: Target, seen: Look) -> Health
         (used,) = (one for one in jupyters if one.in_use)
         folder = short_folder(picked.missing.root_dir, known.findings.home)
         problem = chosen_is_gone(folder, f"{used.folder} ({used.where})")
-    return Health(seen.reached, _page(server, target, seen), problem, jupyters)
+    page = _page(server, picked.running, target, seen)
+    return Health(seen.reached, page, problem, jupyters)
 
 
 def _target(server: Server, running: RunningServer | None) -> Target:
@@ -206,11 +207,14 @@ _START_AT = (
 )
 
 
-def _page(server: Server, target: Target, seen: Look) -> Page:
+def _page(server: Server, running: RunningServer | None, target: Target, seen: Look) -> Page:
+    path = server.jupyter.path
+    if running is not None and running.is_classic and path == "/lab":
+        path = "/tree"
     url = page_url(
         "https" if seen.secure else "http",
         local_authority(server.bind_address, server.local_port),
         target.base_url,
-        server.jupyter.path,
+        path,
     )
     return Page(url, target.token if seen.reached is Reached.LOGGED_IN else "")
