@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from trayconnect import logs
+from trayconnect.choices import StoredChoices, choices_file
 from trayconnect.config.model import Server
 from trayconnect.config.openssh.hosts import SshConfig
 from trayconnect.config.places import config_file, ssh_config_file
@@ -157,6 +158,7 @@ class App:
             KeyringSecrets(), known_hosts=known_hosts, ssh_config=lambda: SshConfig(ssh_config)
         )
         direct = DirectConnector()
+        choices = StoredChoices(choices_file())
 
         def connector(server: Server) -> Connector:
             return direct if server.is_direct else ssh
@@ -166,7 +168,7 @@ class App:
         peers = Peers(
             connector=connector,
             listen=listen,
-            examine=Examiner(),
+            examine=Examiner(choices),
             prompter=asking,
             notifier=self._notifier,
             browser=browser,
@@ -175,7 +177,9 @@ class App:
             ),
         )
         self._manager = Manager(peers, SystemClock(), on_change=self._changed)
-        self._orders = Orders(self._manager, browser, clipboard.copy, lambda: self._file.config)
+        self._orders = Orders(
+            self._manager, browser, clipboard.copy, lambda: self._file.config, choices
+        )
         for name in options.connect:
             self._orders.find(name)  # a misspelt one ends it before anything begins
         self._wake = WakeWatcher(self._manager.woke)

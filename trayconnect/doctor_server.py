@@ -83,7 +83,7 @@ def _through_ssh(
             with steps.step("run a command"):
                 tunnel.execute("exec sh", b"exit 0\n", _SHELL_LIMIT)
             with steps.step("find Jupyter") as found:
-                found += list(_found(find(tunnel.execute)))
+                found += list(_found(find(tunnel.execute).servers))
         except ProblemError as error:
             if error.problem.remedy is Remedy.USER:
                 raise

@@ -21,7 +21,7 @@ from trayconnect.cancel import Cancel
 from trayconnect.config.model import Server
 from trayconnect.forward.forwarding import LocalForwarding, listen
 from trayconnect.jupyter.examine import Examiner
-from trayconnect.ports import Health, Page, Reached
+from trayconnect.ports import BriefChoices, Health, Page, Reached
 from trayconnect.tunnel.tunnel import SshTunnel
 
 
@@ -32,7 +32,16 @@ class Live:
     server: Server
     tunnel: SshTunnel
     forwarding: LocalForwarding
-    examiner: Examiner = field(default_factory=Examiner)
+    choices: BriefChoices = field(default_factory=BriefChoices)
+    examiner: Examiner = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.examiner = Examiner(self.choices)
+
+    def later(self) -> None:
+        """What the last search found counts no more."""
+        known = self.examiner._known[self.tunnel]
+        known.searched = known.next_search = 0.0
 
     def examine(self) -> Health:
         return self.examiner(self.server, self.tunnel, self.forwarding.set_target, Cancel())
@@ -75,7 +84,9 @@ def test_found_logged_in_and_the_page_is_there(jupyter: JupyterServer, tmp_path:
     with sshd_for(jupyter) as sshd, live(sshd, tmp_path) as box:
         health = box.examine()
         url = f"http://127.0.0.1:{box.server.local_port}/lab"
-        assert health == Health(Reached.LOGGED_IN, Page(url, jupyter.token))
+        assert (health.reached, health.problem) == (Reached.LOGGED_IN, None)
+        assert health.page == Page(url, jupyter.token)
+        assert [one.where for one in health.jupyters if one.in_use] == [str(jupyter.port)]
         assert b"jupyter-config-data" in fetch(health.page)
 
 

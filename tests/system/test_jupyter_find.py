@@ -53,7 +53,7 @@ def run(home: Path, shell: str = "sh", script: str = SCRIPT, **environment: str)
 
 
 def search(home: Path, shell: str = "sh", **environment: str) -> tuple[RunningServer, ...]:
-    return parse(run(home, shell, **environment))
+    return parse(run(home, shell, **environment)).servers
 
 
 def with_port(found: tuple[RunningServer, ...], port: int) -> RunningServer:
@@ -73,6 +73,7 @@ def expected(jupyter: JupyterServer) -> RunningServer:
         secure=False,
         pid=jupyter.pid,
         version=info["version"],
+        kernels=0,
     )
 
 
@@ -105,14 +106,14 @@ def test_without_proc_lsof_tells(jupyter: JupyterServer, home: Path, shell: str)
     script = SCRIPT.replace("/proc", "/no-proc")
     assert shutil.which("lsof") is not None
     text = run(home, shell, script, JUPYTER_RUNTIME_DIR=str(jupyter.runtime_dir))
-    assert parse(text) == (expected(jupyter),)
+    assert parse(text).servers == (expected(jupyter),)
 
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_without_proc_and_lsof_no_token(jupyter: JupyterServer, home: Path, shell: str) -> None:
     script = SCRIPT.replace("/proc", "/no-proc").replace("lsof", "no-lsof")
     text = run(home, shell, script, JUPYTER_RUNTIME_DIR=str(jupyter.runtime_dir))
-    (server,) = parse(text)
+    (server,) = parse(text).servers
     assert (server.host, server.port, server.token) == ("localhost", jupyter.port, "")
 
 
@@ -140,7 +141,52 @@ def test_many_stale_and_broken_files(jupyter: JupyterServer, home: Path, shell: 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_nothing_there(tmp_path: Path, shell: str) -> None:
     script = SCRIPT.replace("/proc/[", "/no-proc/[")
-    assert parse(run(tmp_path, shell, script)) == ()
+    assert parse(run(tmp_path, shell, script)).servers == ()
+
+
+TOOLS = ("awk", "cat", "head", "id", "kill", "ls", "od", "ps", "sed", "sh", "tr")
+
+
+def test_without_python_or_jupyter_on_the_path(
+    jupyter: JupyterServer, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tools = home / "bin"
+    tools.mkdir()
+    for name in TOOLS:
+        program = shutil.which(name)
+        assert program is not None
+        (tools / name).symlink_to(program)
+    monkeypatch.setenv("PATH", str(tools))
+    shutil.copy(jupyter.runtime_file, runtime(home))
+    assert with_port(search(home, str(tools / "sh")), jupyter.port) == expected(jupyter)
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize("source", ["proc", "lsof"])
+def test_a_unix_socket_is_ours_while_its_file_is(home: Path, shell: str, source: str) -> None:
+    """A stranger's file in the place of ours would receive the token."""
+    script = SCRIPT if source == "proc" else SCRIPT.replace("/proc", "/no-proc")
+    path = home / ("lab sock" if source == "proc" else "lab.sock")  # lsof ends it at the blank
+    info = {"pid": os.getpid(), "port": 0, "sock": str(path), "token": "t0ken"}
+    (runtime(home) / f"jpserver-{os.getpid()}.json").write_text(json.dumps(info))
+
+    def found() -> list[str]:
+        text = run(home, shell, script)
+        return [one.token for one in parse(text).servers if one.socket == str(path)]
+
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        assert found() == ["t0ken"]
+        path.unlink()
+        assert found() == []
+        path.touch()
+        assert found() == []
+    path.unlink()
+    with socket.socket(socket.AF_UNIX) as bound_only:
+        bound_only.bind(str(path))
+        if source == "proc":
+            assert found() == []
 
 
 def test_the_newest_first(home: Path) -> None:
@@ -228,7 +274,7 @@ def test_a_port_of_another_account(home: Path) -> None:
         for pid in (stranger.pid, os.getpid()):
             note(home, pid, stranger.port)
         text = run(home, script=script)
-    assert stranger.port not in [server.port for server in parse(text)]
+    assert stranger.port not in [server.port for server in parse(text).servers]
 
 
 def test_a_file_of_another_account(home: Path) -> None:
@@ -238,7 +284,7 @@ def test_a_file_of_another_account(home: Path) -> None:
             os.chown(runtime(home) / f"jpserver-{listener.pid}.json", 65534, 65534)
             found = search(home)
         else:
-            found = parse(run(home, script=SCRIPT.replace("-O ", "-k ")))
+            found = parse(run(home, script=SCRIPT.replace("-O ", "-k "))).servers
     assert listener.port not in [server.port for server in found]
 
 

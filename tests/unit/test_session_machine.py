@@ -35,6 +35,7 @@ from trayconnect.session.events import (
     Event,
     HealthChanged,
     Listening,
+    LookAgain,
     Lost,
     NetworkChanged,
     RemoteAnswered,
@@ -410,6 +411,7 @@ EVERY_EVENT: list[Callable[[int], Event]] = [
     lambda _: Restart(),
     lambda _: Woke(),
     lambda _: NetworkChanged(),
+    lambda _: LookAgain(),
     lambda _: ConfigChanged(make_server(host="other.example.org")),
     lambda _: ConfigChanged(make_server(open_browser=False)),
     Connected,
@@ -459,7 +461,7 @@ def test_an_illegal_event_raises_and_changes_nothing() -> None:
 
 def test_what_the_user_and_the_machine_do_is_legal_everywhere() -> None:
     for state in State:
-        for event in (Start, Stop, Restart, Woke, NetworkChanged, ConfigChanged):
+        for event in (Start, Stop, Restart, Woke, NetworkChanged, LookAgain, ConfigChanged):
             assert (state, event) in TABLE
 
 

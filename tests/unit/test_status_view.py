@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.support.servers import make_server
-from tests.unit.test_tray_menu import FORWARDS, READY, SILENT, forwarding, snap
+from tests.unit.test_tray_menu import FORWARDS, JUPYTERS, READY, SILENT, forwarding, snap
 from trayconnect.errors import Problem
 from trayconnect.session.snapshot import Snapshot
 from trayconnect.session.state import State
@@ -58,7 +58,7 @@ def actions(items: tuple[Item, ...]) -> set[Action]:
 def test_it_offers_what_the_menu_offers(autostart: bool | None) -> None:
     refused = (("any", Problem("It refused", "")),)
     ready = forwarding(replace(READY, server=make_server("A")), *FORWARDS, remote=refused)
-    ready = replace(ready, notes=("x",))
+    ready = replace(ready, notes=("x",), jupyters=JUPYTERS)
     facts = Facts(autostart=autostart, file_problems=("x",))
     snapshots = [ready, WAITING, replace(NEEDY, server=make_server("C"))]
     page = status_page(snapshots, facts)
@@ -87,7 +87,7 @@ def test_a_broken_file_is_told() -> None:
 
 @pytest.mark.parametrize("verb", Verb)
 def test_an_order_is_an_action(verb: Verb) -> None:
-    action = Action(verb, "GPU “box”\n", "TensorBoard")
+    action = Action(verb, "GPU “box”\n", "TensorBoard", "group", "/run/jupyter.sock")
     assert decode(encode(action)) == action
 
 

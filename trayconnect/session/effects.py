@@ -56,8 +56,13 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
+class Look:
+    """Look now at what answers behind the tunnel."""
+
+
+@dataclass(frozen=True, slots=True)
 class OpenBrowser:
     page: Page
 
 
-Effect = Open | Drop | Close | Forget | RetryAfter | Update | Check | OpenBrowser
+Effect = Open | Drop | Close | Forget | RetryAfter | Update | Check | Look | OpenBrowser

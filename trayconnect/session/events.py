@@ -43,6 +43,11 @@ class NetworkChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class LookAgain:
+    """Something that the next look at what answers depends on has changed."""
+
+
+@dataclass(frozen=True, slots=True)
 class ConfigChanged:
     """The file has a new entry of this name."""
 
@@ -124,4 +129,4 @@ class Closed(Report):
     """Nothing is left of it: no listener, tunnel or thread."""
 
 
-Event = Start | Stop | Restart | Woke | NetworkChanged | ConfigChanged | Report
+Event = Start | Stop | Restart | Woke | NetworkChanged | LookAgain | ConfigChanged | Report

@@ -19,6 +19,7 @@ from trayconnect.session.effects import (
     Drop,
     Effect,
     Forget,
+    Look,
     Open,
     OpenBrowser,
     RetryAfter,
@@ -27,6 +28,7 @@ from trayconnect.session.effects import (
 from trayconnect.session.events import (
     ConfigChanged,
     Event,
+    LookAgain,
     NetworkChanged,
     Report,
     Restart,
@@ -147,6 +149,10 @@ class Manager:
     def reconnect(self, name: str) -> None:
         """A new tunnel in the place of the present one; no page opens for it."""
         self._mail.put(_ToSession(name, Restart()))
+
+    def look(self, name: str) -> None:
+        """Look again at what answers behind the tunnel."""
+        self._mail.put(_ToSession(name, LookAgain()))
 
     def connect_all(self) -> None:
         self._mail.put(_ToAll(Start()))
@@ -284,6 +290,8 @@ class Manager:
                 runner.update(server)
             case Check():
                 runner.check()
+            case Look():
+                runner.look()
             case OpenBrowser(page):
                 runner.open_page(page)
             case RetryAfter(attempt, seconds):

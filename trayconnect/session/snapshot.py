@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from trayconnect.config.model import Server
 from trayconnect.errors import Problem
-from trayconnect.ports import Page, Reached
+from trayconnect.ports import FoundJupyter, Page, Reached
 from trayconnect.session.forwards import ForwardState, forward_states
 from trayconnect.session.state import Session, State
 
@@ -35,6 +35,8 @@ class Snapshot:
     """What ssh_config(5) says of its servers and does not hold here, in lines for people."""
     banner: str = ""
     """What the servers gave to be read at the login."""
+    jupyters: tuple[FoundJupyter, ...] = ()
+    """The Jupyter servers that run there, while UP."""
 
     @property
     def name(self) -> str:
@@ -76,4 +78,5 @@ def snapshot(session: Session, latency: float | None = None) -> Snapshot:
         forwards=forwards,
         notes=session.additions.notes,
         banner=session.banner,
+        jupyters=health.jupyters if health and session.state is State.UP else (),
     )

@@ -12,7 +12,7 @@ from trayconnect.session.forwards import ForwardState
 from trayconnect.session.snapshot import Snapshot
 from trayconnect.session.state import State
 from trayconnect.tray.view import Action, Item, Verb
-from trayconnect.tray.words import INDENT, clip, state_words, wrap
+from trayconnect.tray.words import INDENT, clip, jupyter_words, state_words, wrap
 
 _NAME_WIDTH, _PLACE_WIDTH = 32, 40
 
@@ -67,6 +67,9 @@ def _use_lines(snapshot: Snapshot) -> Iterator[Item]:
     yield Item("open", "Open", Action(Verb.OPEN, name), enabled=has_page)
     for forward in snapshot.forwards:
         yield _forward_line(name, forward)
+    if snapshot.jupyters:
+        lines = tuple(_jupyter_lines(snapshot))
+        yield Item("jupyters", "Jupyter servers", children=lines)
     yield Item("copy", "Copy link", Action(Verb.COPY_LINK, name), enabled=has_page)
     active = snapshot.is_active
     yield Item("reconnect", "Reconnect", Action(Verb.RECONNECT, name), enabled=active)
@@ -98,6 +101,14 @@ def _notes_words(count: int) -> str:
         return "Show the message of the login"
     what = "1 thing of ssh_config is" if count == 1 else f"{count} things of ssh_config are"
     return f"{what} not honoured"
+
+
+def _jupyter_lines(snapshot: Snapshot) -> Iterator[Item]:
+    """Those that run there; the one that the local port leads to is marked."""
+    for jupyter in snapshot.jupyters:
+        action = Action(Verb.CHOOSE_JUPYTER, snapshot.name, jupyter=jupyter.where)
+        text = clip(jupyter_words(jupyter))
+        yield Item(f"jupyter {jupyter.where}", text, action, checked=jupyter.in_use)
 
 
 def needs_you_line(snapshot: Snapshot) -> Item:
