@@ -257,12 +257,17 @@ def test_a_jupyter_on_a_unix_socket_that_goes_is_named_by_its_path(
         session(sshd, tmp_path, jupyter={"socket": str(path)}) as whole,
     ):
         whole.connect()
-        whole.until_ready()
+        now = whole.until_ready()
+        assert now.reached is Reached.LOGGED_IN
+        assert now.problem is None
         jupyter.stop()
         whole.manager.woke()
         now = whole.until(lambda now: not now.is_ready)
         assert now.problem is not None
         assert str(path) in now.problem.title
-        told = whole.until(lambda now: now.problem is not None and "--sock" in now.problem.advice)
+        # Once a search has shown that it is not elsewhere.
+        told = whole.until(
+            lambda now: now.problem is not None and f"--sock={path}" in now.problem.advice
+        )
         assert told.state is State.UP
         whole.off()
