@@ -38,6 +38,7 @@ from trayconnect.errors import ProblemError
 from trayconnect.forward.forwarding import listen
 from trayconnect.jupyter.direct import DirectConnector
 from trayconnect.jupyter.examine import Examiner
+from trayconnect.jupyter.launch import Launcher
 from trayconnect.menu_actions import MenuActions
 from trayconnect.orders import Orders
 from trayconnect.ports import Browser, Connector, NoBrowser, Notice, NoticeAction
@@ -150,10 +151,12 @@ class App:
 
         app_icon = icons_folder() / "trayconnect.png"
         asking = prompter(not options.tray, app_icon, logs.quiet)
+        examine = Examiner()
         peers = Peers(
             connector=connector,
             listen=listen,
-            examine=Examiner(),
+            examine=examine,
+            launch=Launcher(examine.search_anew),
             prompter=asking,
             notifier=self._notifier,
             browser=browser,

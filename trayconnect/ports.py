@@ -298,6 +298,8 @@ class Page:
 
     url: str
     token: str = field(default="", repr=False)
+    root: str = field(default="", compare=False)
+    """The address below which the server's own API is; ends with a slash."""
 
     @property
     def link(self) -> str:
@@ -315,6 +317,8 @@ class Health:
     reached: Reached
     page: Page
     problem: Problem | None = None
+    missing: bool = False
+    """Whether no Jupyter of this account runs where the entry wants one."""
 
 
 class Examine(Protocol):
@@ -330,6 +334,15 @@ class Examine(Protocol):
         set_target: Callable[[Endpoint], None],
         cancel: Cancel,
     ) -> Health: ...
+
+
+class Launch(Protocol):
+    """Starts Jupyter on the server, as the entry says, in a way that outlives the tunnel; one that
+    an earlier start left running is found. Takes minutes at most.
+
+    Returns what it runs in, in words. Raises `ProblemError`, and `Cancelled`."""
+
+    def __call__(self, server: Server, tunnel: Tunnel, cancel: Cancel) -> str: ...
 
 
 # --- the desktop ------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trayconnect.config.problems import Report
-from trayconnect.config.yaml_tree import Mapping, mapping
+from trayconnect.config.yaml_tree import Mapping, Node, Scalar, mapping
 
 DIRECT_KEYS = frozenset(("name", "group", "url", "open_browser", "connect_on_start"))
 """All that a direct connection takes."""

@@ -10,8 +10,8 @@ from weakref import WeakKeyDictionary
 
 from trayconnect.cancel import Cancel
 from trayconnect.config.endpoints import Endpoint
-from trayconnect.config.model import Server
-from trayconnect.errors import ProblemError
+from trayconnect.config.model import SAME_HOST, Server
+from trayconnect.errors import ProblemError, Remedy
 from trayconnect.jupyter.abandon import abandonable
 from trayconnect.jupyter.address import base_of, local_authority, page_url
 from trayconnect.jupyter.direct import look_direct
@@ -27,14 +27,14 @@ DEFAULT_PORT = 8888
 SEARCH_SHARE = 0.05
 """Of all time, at most this part is spent searching a server on which nothing answers."""
 
-_SAME_HOST = {"localhost", "127.0.0.1", "::1"}
-
 
 @dataclass(slots=True)
 class _Known:
     """What is known of one tunnel's far end."""
 
     running: RunningServer | None = None
+    unsearched: bool = True
+    """Whether there was no way to make the last search."""
     answered: bool = False
     """Whether something answered the last time."""
     next_search: float = 0.0
@@ -77,7 +77,22 @@ class Examiner:
             if known.running != before:
                 target, seen = look_once()
         known.answered = seen.reached >= Reached.JUPYTER
-        return Health(seen.reached, _page(server, target, seen), seen.problem)
+        missing = not known.unsearched and known.running is None and _expects_ours(server, seen)
+        return Health(seen.reached, _page(server, target, seen), seen.problem, missing=missing)
+
+    def search_anew(self, tunnel: Tunnel) -> None:
+        """Jupyter was started or stopped there: the next look searches. On the thread that
+        looks."""
+        self._known.pop(tunnel, None)
+
+
+def _expects_ours(server: Server, seen: Look) -> bool:
+    """Whether a Jupyter that the search would have found is what the entry means. What answers on
+    a port that the file names is taken for it, and so it is where nothing is to be started: in a
+    container, it may run under another account."""
+    if seen.reached >= Reached.JUPYTER and seen.problem is None:
+        return server.jupyter.port == "auto" and server.start is not None
+    return seen.problem is not None and seen.problem.remedy is Remedy.WAIT
 
 
 def _is_worth_a_search(known: _Known, seen: Look) -> bool:
@@ -90,7 +105,7 @@ def _is_worth_a_search(known: _Known, seen: Look) -> bool:
 
 def _search(known: _Known, server: Server, tunnel: Tunnel, cancel: Cancel) -> None:
     """Note the server to use; nothing found, or no way to search, is no error."""
-    if server.jupyter.socket is not None or server.jupyter.host not in _SAME_HOST:
+    if server.jupyter.socket is not None or server.jupyter.host not in SAME_HOST:
         return
     begin = time.monotonic()
     try:
@@ -98,6 +113,9 @@ def _search(known: _Known, server: Server, tunnel: Tunnel, cancel: Cancel) -> No
     except ProblemError as error:
         logger.info("%s: no search for Jupyter: %s", server.name, error.problem)
         found = ()
+        known.unsearched = True
+    else:
+        known.unsearched = False
     end = time.monotonic()
     known.next_search = end + (end - begin) * (1 / SEARCH_SHARE - 1)
     port = server.jupyter.port
@@ -134,10 +152,9 @@ _START_AT = (
 
 
 def _page(server: Server, target: Target, seen: Look) -> Page:
-    url = page_url(
-        "https" if seen.secure else "http",
-        local_authority(server.bind_address, server.local_port),
-        target.base_url,
-        server.jupyter.path,
-    )
-    return Page(url, target.token if seen.reached is Reached.LOGGED_IN else "")
+    def address(path: str) -> str:
+        authority = local_authority(server.bind_address, server.local_port)
+        return page_url("https" if seen.secure else "http", authority, target.base_url, path)
+
+    token = target.token if seen.reached is Reached.LOGGED_IN else ""
+    return Page(address(server.jupyter.path), token, address("/"))

@@ -56,8 +56,20 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
+class Launch:
+    """Start Jupyter there, then look."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeaveStopped:
+    """Start no Jupyter unless told to."""
+
+
+@dataclass(frozen=True, slots=True)
 class OpenBrowser:
     page: Page
 
 
-Effect = Open | Drop | Close | Forget | RetryAfter | Update | Check | OpenBrowser
+Effect = (
+    Open | Drop | Close | Forget | RetryAfter | Update | Check | Launch | LeaveStopped | OpenBrowser
+)

@@ -32,6 +32,16 @@ class Restart:
 
 
 @dataclass(frozen=True, slots=True)
+class StartJupyter:
+    """The user wants a Jupyter started there; connects first where that is needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class JupyterStopped:
+    """The user had the Jupyter there stopped."""
+
+
+@dataclass(frozen=True, slots=True)
 class Woke:
     """The machine slept and is awake again."""
 
@@ -94,6 +104,17 @@ class HealthChanged(Report):
 
 
 @dataclass(frozen=True, slots=True)
+class JupyterStarting(Report):
+    """Jupyter is being started there; what comes of it is in the next `HealthChanged`."""
+
+
+@dataclass(frozen=True, slots=True)
+class JupyterStarted(Report):
+    words: str
+    """What it runs in."""
+
+
+@dataclass(frozen=True, slots=True)
 class RemoteAnswered(Report):
     """What the server says to the remote forward of that name."""
 
@@ -112,4 +133,14 @@ class Closed(Report):
     """Nothing is left of it: no listener, tunnel or thread."""
 
 
-Event = Start | Stop | Restart | Woke | NetworkChanged | ConfigChanged | Report
+Event = (
+    Start
+    | Stop
+    | Restart
+    | StartJupyter
+    | JupyterStopped
+    | Woke
+    | NetworkChanged
+    | ConfigChanged
+    | Report
+)

@@ -19,6 +19,8 @@ from trayconnect.session.effects import (
     Drop,
     Effect,
     Forget,
+    Launch,
+    LeaveStopped,
     Open,
     OpenBrowser,
     RetryAfter,
@@ -27,11 +29,13 @@ from trayconnect.session.effects import (
 from trayconnect.session.events import (
     ConfigChanged,
     Event,
+    JupyterStopped,
     NetworkChanged,
     Report,
     Restart,
     RetryDue,
     Start,
+    StartJupyter,
     Stop,
     Woke,
 )
@@ -148,6 +152,14 @@ class Manager:
         """A new tunnel in the place of the present one; no page opens for it."""
         self._mail.put(_ToSession(name, Restart()))
 
+    def start_jupyter(self, name: str) -> None:
+        """Start Jupyter there; connects first where that is needed."""
+        self._mail.put(_ToSession(name, StartJupyter()))
+
+    def jupyter_stopped(self, name: str) -> None:
+        """The user had it stopped: look anew, and start none by itself."""
+        self._mail.put(_ToSession(name, JupyterStopped()))
+
     def connect_all(self) -> None:
         self._mail.put(_ToAll(Start()))
 
@@ -249,7 +261,7 @@ class Manager:
         if managed is None:
             logger.debug("no server %s for %s", name, type(event).__name__)
             return
-        if isinstance(event, Start | Restart) and (self._leaving or managed.removed):
+        if isinstance(event, Start | Restart | StartJupyter) and (self._leaving or managed.removed):
             return
         before = managed.session
         try:
@@ -284,6 +296,10 @@ class Manager:
                 runner.update(server)
             case Check():
                 runner.check()
+            case Launch():
+                runner.launch()
+            case LeaveStopped():
+                runner.leave_stopped()
             case OpenBrowser(page):
                 runner.open_page(page)
             case RetryAfter(attempt, seconds):
