@@ -39,6 +39,8 @@ from trayconnect.forward.forwarding import listen
 from trayconnect.jupyter.direct import DirectConnector
 from trayconnect.jupyter.examine import Examiner
 from trayconnect.jupyter.launch import Launcher
+from trayconnect.jupyter_orders import JupyterOrders
+from trayconnect.jupyter_stops import JupyterStops
 from trayconnect.menu_actions import MenuActions
 from trayconnect.orders import Orders
 from trayconnect.ports import Browser, Connector, NoBrowser, Notice, NoticeAction
@@ -178,8 +180,11 @@ class App:
         control = ControlServer(lock, requests.answer)
 
         views = stack.enter_context(closing(TextViews(str(app_icon))))
+        stops = JupyterStops(JupyterOrders(self._orders), asking, self._notifier)
+        stack.enter_context(closing(stops))
         self._act = MenuActions(
             self._orders,
+            stops,
             self._file,
             self._autostart,
             asking,

@@ -26,6 +26,8 @@ class QuestionKind(enum.Enum):
     PRIVATE_KEY = "private-key"
     """A key file's text, to be pasted."""
     HOST_KEY = "host-key"
+    CONFIRM = "confirm"
+    """Whether to do what the user asked for, though it costs something."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,8 @@ def _server(snapshot: Snapshot) -> dict[str, Any]:
         "problem": _problem(snapshot.problem),
         "attempt": snapshot.attempt,
         "latency_ms": None if snapshot.latency is None else round(snapshot.latency * 1000, 1),
+        "starting": snapshot.starting,
+        "runs_in": snapshot.runs_in or None,
         "forwards": [_forward(forward) for forward in snapshot.forwards],
     }
 

@@ -139,15 +139,16 @@ def _target(server: Server, running: RunningServer | None) -> Target:
 
 
 _NOTICED = "; it is noticed by itself."
-_RESTART = f"Jupyter has just gone from there. Start it again on the server{_NOTICED}"
-_START = f"Start Jupyter there, for example with: jupyter lab --no-browser{_NOTICED}"
+_CHOOSE = "Choose Start Jupyter in the menu, or start it there"
+_RESTART = f"Jupyter has just gone from there. {_CHOOSE}{_NOTICED}"
+_START = f"{_CHOOSE}, for example with: jupyter lab --no-browser{_NOTICED}"
 _START_ON = (
-    "Start Jupyter there, for example with: jupyter lab --no-browser --sock={}"
-    f"{_NOTICED} Or correct jupyter.socket in the file."
+    f"{_CHOOSE}, for example with: jupyter lab --no-browser --sock={{}}{_NOTICED} "
+    "Or correct jupyter.socket in the file."
 )
 _START_AT = (
-    "Start Jupyter there, for example with: jupyter lab --no-browser --port={}"
-    f"{_NOTICED} Or correct jupyter.port in the file."
+    f"{_CHOOSE}, for example with: jupyter lab --no-browser --port={{}}{_NOTICED} "
+    "Or correct jupyter.port in the file."
 )
 
 

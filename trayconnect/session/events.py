@@ -105,13 +105,15 @@ class HealthChanged(Report):
 
 @dataclass(frozen=True, slots=True)
 class JupyterStarting(Report):
-    """Jupyter is being started there; what comes of it is in the next `HealthChanged`."""
+    """Jupyter is being started there; a `JupyterStarted` ends that."""
 
 
 @dataclass(frozen=True, slots=True)
 class JupyterStarted(Report):
+    """It was, or in vain; the next `HealthChanged` tells why."""
+
     words: str
-    """What it runs in."""
+    """What it runs in; empty if it is not known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,17 +38,18 @@ class Launching:
         self._attempt = attempt
         self._in_vain = None
         self._report(JupyterStarting(attempt))
+        words = ""
         try:
             words = self._launch(server, tunnel, cancel)
+            self._by_itself = True
         except ProblemError as error:
             cancel.check()
             logger.warning("%s: %s (%s)", self._name, error.problem, error.problem.detail)
             self._by_itself = False
             self._in_vain = error.problem
-        else:
-            cancel.check()
-            self._by_itself = True
+        finally:
             self._report(JupyterStarted(attempt, words))
+        cancel.check()
 
     def leave_stopped(self) -> None:
         """The user stopped it: start none by itself."""

@@ -212,7 +212,8 @@ def _start_when_needed(session: Session, event: Start, moment: Moment) -> Outcom
 
 def _examined(session: Session, event: HealthChanged, _moment: Moment) -> Outcome:
     health = event.health
-    examined = replace(session, health=health, problem=health.problem, starting=False)
+    problem = None if session.starting else health.problem
+    examined = replace(session, health=health, problem=problem)
     if health.reached >= Reached.JUPYTER:
         paid = replace(examined, owes_browser=False, shows=False)
         opens = session.owes_browser and (session.server.open_browser or session.shows)
@@ -242,7 +243,7 @@ def _starting(session: Session, _event: JupyterStarting, _moment: Moment) -> Out
 
 
 def _started(session: Session, event: JupyterStarted, _moment: Moment) -> Outcome:
-    return replace(session, runs_in=event.words), ()
+    return replace(session, starting=False, runs_in=event.words), ()
 
 
 def _jupyter_stopped(session: Session, _event: JupyterStopped, _moment: Moment) -> Outcome:

@@ -24,6 +24,8 @@ class Verb(enum.Enum):
     OPEN = "open"
     COPY_LINK = "copy-link"
     RECONNECT = "reconnect"
+    START_JUPYTER = "start-jupyter"
+    STOP_JUPYTER = "stop-jupyter"
     ANSWER = "answer"
     """Bring the question that waits to the front."""
     SHOW_PROBLEM = "show-problem"
