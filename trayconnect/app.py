@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from trayconnect import logs
+from trayconnect.choices import StoredChoices, choices_file
 from trayconnect.config.model import Server
 from trayconnect.config.places import config_file
 from trayconnect.config.watch import FileWatcher
@@ -147,13 +148,14 @@ class App:
             known_hosts = replace(known_hosts, own=options.known_hosts)
         ssh = SshConnector(KeyringSecrets(), known_hosts=known_hosts)
         direct = DirectConnector()
+        choices = StoredChoices(choices_file())
 
         def connector(server: Server) -> Connector:
             return direct if server.is_direct else ssh
 
         app_icon = icons_folder() / "trayconnect.png"
         asking = prompter(not options.tray, app_icon, logs.quiet)
-        examine = Examiner()
+        examine = Examiner(choices)
         peers = Peers(
             connector=connector,
             listen=listen,
@@ -164,7 +166,9 @@ class App:
             browser=browser,
         )
         self._manager = Manager(peers, SystemClock(), on_change=self._changed)
-        self._orders = Orders(self._manager, browser, clipboard.copy, lambda: self._file.config)
+        self._orders = Orders(
+            self._manager, browser, clipboard.copy, lambda: self._file.config, choices
+        )
         for name in options.connect:
             self._orders.find(name)  # a misspelt one ends it before anything begins
         self._wake = WakeWatcher(self._manager.woke)

@@ -181,6 +181,15 @@ def start(name: str, wait: float) -> None:
 
 @cli.command()
 @click.argument("name")
+def servers(name: str) -> None:
+    """Print the Jupyter servers that run on the connected server NAME; * marks the one in use."""
+    from trayconnect.control.protocol import Command, Request
+
+    _print_jupyters(_call(Request(Command.STATUS, name)))
+
+
+@cli.command()
+@click.argument("name")
 @click.option("--force", is_flag=True, help="Do not ask, even where kernels are busy.")
 def stop(name: str, force: bool) -> None:
     """Stop the Jupyter of the connected server NAME, with its kernels; the tunnel stays."""
@@ -203,6 +212,16 @@ def _confirm_stop(busy: list[str]) -> None:
     click.echo(busy_words(busy), err=True)
     if not click.confirm("Stop Jupyter, and lose what they compute?", default=False, err=True):
         raise ProblemError(Problem("Jupyter was not stopped", "It goes on as before."))
+
+
+@cli.command()
+@click.argument("name")
+@click.argument("which", metavar="PORT_OR_FOLDER")
+def choose(name: str, which: str) -> None:
+    """Use another Jupyter of the server NAME: by its port, its socket or its folder."""
+    from trayconnect.control.protocol import Command, Request
+
+    _print_jupyters(_call(Request(Command.CHOOSE, name, choice=which)))
 
 
 @cli.command()
@@ -330,6 +349,25 @@ def _expect_ok(reply: Reply) -> Reply:
 
 def _print_servers(reply: Reply) -> None:
     _print_status(reply.data)
+
+
+def _print_jupyters(reply: Reply) -> None:
+    """Raises `ProblemError` if there are none."""
+    from trayconnect.control.status import to_jupyter_lines
+
+    data: Any = reply.data
+    lines = to_jupyter_lines(data)
+    if not lines:
+        (server,) = data["servers"]
+        if server["state"] != "up":
+            raise ProblemError(
+                Problem(f"{server['name']} is not connected", "Connect it to have them looked for")
+            )
+        raise ProblemError(
+            Problem(f"No Jupyter server of yours was found on {server['name']}", "Start one there")
+        )
+    for line in lines:
+        click.echo(line)
 
 
 def _print_status(data: Any) -> None:  # noqa: ANN401 - JSON

@@ -49,6 +49,7 @@ class MenuActions:
             Verb.CONNECT: lambda a: self.orders.connect(a.server),
             Verb.DISCONNECT: lambda a: self.orders.disconnect(a.server),
             Verb.OPEN: lambda a: self.orders.open(a.server, a.forward),
+            Verb.CHOOSE_JUPYTER: lambda a: self.orders.choose_jupyter(a.server, a.jupyter),
             Verb.COPY_LINK: lambda a: self.orders.copy_link(a.server),
             Verb.RECONNECT: lambda a: self.orders.reconnect(a.server),
             Verb.START_JUPYTER: lambda a: JupyterOrders(self.orders).start(a.server),

@@ -10,7 +10,8 @@ from trayconnect.cancel import Cancel
 from trayconnect.config.model import Config, Server
 from trayconnect.config.names import name_key
 from trayconnect.errors import Problem, ProblemError, Remedy
-from trayconnect.ports import Browser, Page
+from trayconnect.jupyter.choose import matching
+from trayconnect.ports import Browser, Choice, Choices, FoundJupyter, Page
 from trayconnect.session.forwards import ForwardState
 from trayconnect.session.manager import Manager
 from trayconnect.session.snapshot import Snapshot
@@ -31,6 +32,7 @@ class Orders:
     """Puts a text on the clipboard."""
     config: Callable[[], Config]
     """The configuration in force."""
+    choices: Choices
 
     def find(self, name: str) -> Server:
         """The entry of that name; letters of the other case will do."""
@@ -47,6 +49,10 @@ class Orders:
         else:
             advice = "The file of servers has none yet"
         raise ProblemError(Problem(f"There is no server “{name}”", advice))
+
+    def snapshot(self, name: str) -> Snapshot:
+        """What is known of it now."""
+        return self._snapshot(self.find(name))
 
     def connect(self, name: str) -> Snapshot:
         """Begin; returns what came of it at once."""
@@ -114,6 +120,32 @@ class Orders:
             self.manager.connect(server.name, show=True)
             now = self.settled(server)
         return now
+
+    def choose_jupyter(self, name: str, words: str) -> FoundJupyter:
+        """Let its local port lead to another of its Jupyter servers, by that one's port, socket or
+        folder; remembered for its folder, also when it listens elsewhere later."""
+        now = self._snapshot(self.find(name))
+        if not now.jupyters:
+            advice = "Its entry must leave jupyter.port to be found, and it must be connected"
+            raise ProblemError(Problem(f"No Jupyter server was found on {now.name}", advice))
+        chosen = matching(now.jupyters, words)
+        try:
+            self.choices.put(now.name, Choice(chosen.root_dir, chosen.where))
+        finally:  # it holds for now even where it cannot be kept
+            self.manager.look(now.name)
+        return chosen
+
+    def choose_and_wait(self, name: str, words: str) -> Snapshot:
+        """The same, and block until the local port leads there."""
+        server = self.find(name)
+        chosen = self.choose_jupyter(name, words)
+
+        def moved(all_: Mapping[str, Snapshot]) -> bool:
+            jupyters = all_[server.name].jupyters if server.name in all_ else ()
+            return not jupyters or any(j.in_use and j.where == chosen.where for j in jupyters)
+
+        self.manager.wait_until(moved, SETTLE_LIMIT)
+        return self.settled(server)
 
     def copy_link(self, name: str) -> None:
         """Put the page's address on the clipboard, with the token that logs in: it is for a

@@ -313,12 +313,32 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
+class FoundJupyter:
+    """A Jupyter server that runs at the far end."""
+
+    where: str
+    """Its port, its address and port, or the path of its socket: no other there has the same."""
+    root_dir: str
+    folder: str
+    """The same as people write it, with ~ for the home folder."""
+    version: str
+    kernels: int | None
+    """How many it runs; None where nothing tells."""
+    in_use: bool
+    """Whether the local port leads to it."""
+    of_hub: bool = False
+    """Whether a JupyterHub started it, so that only its Hub logs in."""
+
+
+@dataclass(frozen=True, slots=True)
 class Health:
     """One look at what is behind the tunnel; `problem` says why it is not further."""
 
     reached: Reached
     page: Page
     problem: Problem | None = None
+    jupyters: tuple[FoundJupyter, ...] = ()
+    """All that run there; of a fixed port, at most one."""
     missing: bool = False
     """Whether no Jupyter of this account runs where the entry wants one."""
 
@@ -345,6 +365,26 @@ class Launch(Protocol):
     Returns what it runs in, in words. Raises `ProblemError`, and `Cancelled`."""
 
     def __call__(self, server: Server, tunnel: Tunnel, cancel: Cancel) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The Jupyter that the user chose among those of one server."""
+
+    root_dir: str
+    where: str
+    """Where it listened then; tells apart those of one folder, as long as it holds."""
+
+
+class Choices(Protocol):
+    """What the user chose, by the names of the entries; from any thread."""
+
+    def get(self, server: str) -> Choice | None: ...
+
+    def put(self, server: str, choice: Choice) -> None:
+        """Raises `ProblemError` where it cannot be kept for the next run; it then holds for this
+        one."""
+        ...
 
 
 # --- the desktop ------------------------------------------------------------------------------
@@ -465,6 +505,19 @@ class NoNotifier:
 class NoBrowser:
     def open(self, page: Page) -> None:
         pass
+
+
+class BriefChoices:
+    """Remembers until the program ends."""
+
+    def __init__(self) -> None:
+        self._choices: dict[str, Choice] = {}
+
+    def get(self, server: str) -> Choice | None:
+        return self._choices.get(server)
+
+    def put(self, server: str, choice: Choice) -> None:
+        self._choices[server] = choice
 
 
 class NoSecrets:

@@ -39,6 +39,7 @@ class Requests:
             Command.START: self._start,
             Command.BUSY: self._busy,
             Command.STOP: self._stop,
+            Command.CHOOSE: self._choose,
             Command.RELOAD: lambda _request, _cancel: self.reload(),
             Command.QUIT: self._quit,
             Command.STATUS: self._status,
@@ -76,7 +77,13 @@ class Requests:
         self.jupyter.stop(_name(request), cancel)
         return Reply(ok=True)
 
-    def _status(self, _request: Request, _cancel: Cancel) -> Reply:
+    def _choose(self, request: Request, _cancel: Cancel) -> Reply:
+        return _server(self.orders.choose_and_wait(_name(request), request.choice or ""))
+
+    def _status(self, request: Request, _cancel: Cancel) -> Reply:
+        """Of one server, if it is named."""
+        if request.name:
+            return _server(self.orders.snapshot(request.name))
         return Reply(ok=True, data=to_json(self.orders.manager.snapshots()))
 
     def _tray(self, _request: Request, _cancel: Cancel) -> Reply:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from trayconnect.desktop.status_wire import Button, Icons, Row, StatusPage
 from trayconnect.session.snapshot import Snapshot
@@ -36,14 +36,16 @@ def status_page(snapshots: Sequence[Snapshot], facts: Facts) -> StatusPage:
 
 def encode(action: Action) -> str:
     """An action as the order of a button."""
-    return json.dumps([action.verb.value, action.server, action.forward, action.group])
+    return json.dumps(
+        [action.verb.value, action.server, action.forward, action.group, action.jupyter]
+    )
 
 
 def decode(order: str) -> Action:
     """Raises `ValueError` for anything that `encode` did not make."""
     try:
-        verb, server, forward, group = json.loads(order)
-        return Action(Verb(verb), str(server), str(forward), str(group))
+        verb, server, forward, group, jupyter = json.loads(order)
+        return Action(Verb(verb), str(server), str(forward), str(group), str(jupyter))
     except TypeError as error:
         raise ValueError(f"not an order: {order!r}") from error
 
@@ -62,7 +64,7 @@ def _png(state: IconState, size: int) -> bytes:
 def _row(snapshot: Snapshot) -> Row:
     toggle, *lines = server_lines(snapshot)
     waiting = [needs_you_line(snapshot)] if snapshot.asking else []
-    items = [*waiting, *lines, *server_submenu(snapshot)]
+    items = [*waiting, *lines, *_flat(server_submenu(snapshot))]
     page = Action(Verb.OPEN, snapshot.name)
     shown = {Action(Verb.SHOW_PROBLEM, snapshot.name)}
     if snapshot.page is not None:
@@ -82,6 +84,12 @@ def _row(snapshot: Snapshot) -> Row:
         problem="" if problem is None else problem.title,
         advice="" if problem is None else problem.advice,
     )
+
+
+def _flat(items: Iterable[Item]) -> Iterator[Item]:
+    """With the lines of submenus in the place of those."""
+    for item in items:
+        yield from _flat(item.children) if item.children else (item,)
 
 
 def _of(item: Item) -> Action:

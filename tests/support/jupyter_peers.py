@@ -9,7 +9,7 @@ import json
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -120,8 +120,8 @@ Page = Callable[[str, Mapping[str, str]], Answer]
 """Path and headers (lower case) to status and body."""
 
 
-def web(page: Page) -> Talk:
-    """An HTTP/1.1 server of one request a connection."""
+def web(page: Page, more: str = "") -> Talk:
+    """An HTTP/1.1 server of one request a connection; `more` are lines of each answer's head."""
 
     def talk(sock: socket.socket, ending: threading.Event) -> None:
         data = b""
@@ -136,7 +136,7 @@ def web(page: Page) -> Talk:
         words = first.split()
         status, body = page(words[1], headers) if len(words) == 3 else (400, "bad request")
         payload = body.encode()
-        head = f"HTTP/1.1 {status} Staged\r\nContent-Length: {len(payload)}\r\n\r\n"
+        head = f"HTTP/1.1 {status} Staged\r\n{more}Content-Length: {len(payload)}\r\n\r\n"
         sock.sendall(head.encode() + payload)
 
     return talk
@@ -259,16 +259,19 @@ class LoopbackTunnel:
         pass
 
 
-def find_output(*servers: Mapping[str, object]) -> bytes:
-    """What `find.sh` prints for servers on 127.0.0.1, newest first; `server["pid"]` and
-    `server["port"]` must be there."""
-    lines = ["Welcome to the cluster!", "", "@@trayconnect find 1", "@@order 1"]
+def find_output(*servers: Mapping[str, object], strangers: Iterable[int] = ()) -> bytes:
+    """What `find.sh` prints for servers on 127.0.0.1, newest first, and the ports of other people;
+    `server["pid"]` and `server["port"]` must be there."""
+    lines = ["Welcome to the cluster!", "", "@@trayconnect find 2", "@@order 1", "@@home /home/ada"]
     for server in servers:
         lines += [
             f"@@server {server['pid']}",
             f"@@listens proc 0100007F:{server['port']:04X}",
+            "@@kernels 2",
+            "@@file",
             json.dumps(server, indent=2),
             "",
             "@@end",
         ]
-    return "\n".join([*lines, "@@done", ""]).encode()
+    ports = " ".join(f"{port:04X}" for port in strangers)
+    return "\n".join([*lines, f"@@strangers {ports}", "@@done", ""]).encode()

@@ -75,7 +75,9 @@ def test_found_logged_in_and_the_page_is_there(jupyter: JupyterServer, tmp_path:
     with sshd_for(jupyter) as sshd, live(sshd, tmp_path) as box:
         health = box.examine()
         url = f"http://127.0.0.1:{box.server.local_port}/lab"
-        assert health == Health(Reached.LOGGED_IN, Page(url, jupyter.token))
+        assert (health.reached, health.problem) == (Reached.LOGGED_IN, None)
+        assert health.page == Page(url, jupyter.token)
+        assert [one.where for one in health.jupyters if one.in_use] == [str(jupyter.port)]
         assert b"jupyter-config-data" in fetch(health.page)
 
 

@@ -53,7 +53,7 @@ def run(home: Path, shell: str = "sh", script: str = SCRIPT, **environment: str)
 
 
 def search(home: Path, shell: str = "sh", **environment: str) -> tuple[RunningServer, ...]:
-    return parse(run(home, shell, **environment))
+    return parse(run(home, shell, **environment)).servers
 
 
 def with_port(found: tuple[RunningServer, ...], port: int) -> RunningServer:
@@ -73,6 +73,7 @@ def expected(jupyter: JupyterServer) -> RunningServer:
         secure=False,
         pid=jupyter.pid,
         version=info["version"],
+        kernels=0,
     )
 
 
@@ -105,14 +106,14 @@ def test_without_proc_lsof_tells(jupyter: JupyterServer, home: Path, shell: str)
     script = SCRIPT.replace("/proc", "/no-proc")
     assert shutil.which("lsof") is not None
     text = run(home, shell, script, JUPYTER_RUNTIME_DIR=str(jupyter.runtime_dir))
-    assert parse(text) == (expected(jupyter),)
+    assert parse(text).servers == (expected(jupyter),)
 
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_without_proc_and_lsof_no_token(jupyter: JupyterServer, home: Path, shell: str) -> None:
     script = SCRIPT.replace("/proc", "/no-proc").replace("lsof", "no-lsof")
     text = run(home, shell, script, JUPYTER_RUNTIME_DIR=str(jupyter.runtime_dir))
-    (server,) = parse(text)
+    (server,) = parse(text).servers
     assert (server.host, server.port, server.token) == ("localhost", jupyter.port, "")
 
 
@@ -140,7 +141,7 @@ def test_many_stale_and_broken_files(jupyter: JupyterServer, home: Path, shell: 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_nothing_there(tmp_path: Path, shell: str) -> None:
     script = SCRIPT.replace("/proc/[", "/no-proc/[")
-    assert parse(run(tmp_path, shell, script)) == ()
+    assert parse(run(tmp_path, shell, script)).servers == ()
 
 
 def test_the_newest_first(home: Path) -> None:
@@ -228,7 +229,7 @@ def test_a_port_of_another_account(home: Path) -> None:
         for pid in (stranger.pid, os.getpid()):
             note(home, pid, stranger.port)
         text = run(home, script=script)
-    assert stranger.port not in [server.port for server in parse(text)]
+    assert stranger.port not in [server.port for server in parse(text).servers]
 
 
 def test_a_file_of_another_account(home: Path) -> None:
@@ -238,7 +239,7 @@ def test_a_file_of_another_account(home: Path) -> None:
             os.chown(runtime(home) / f"jpserver-{listener.pid}.json", 65534, 65534)
             found = search(home)
         else:
-            found = parse(run(home, script=SCRIPT.replace("-O ", "-k ")))
+            found = parse(run(home, script=SCRIPT.replace("-O ", "-k "))).servers
     assert listener.port not in [server.port for server in found]
 
 

@@ -36,6 +36,7 @@ requests = st.builds(
     st.sampled_from(Command),
     st.none() | st.text(),
     st.none() | st.floats(0, WAIT_MAX),
+    st.none() | st.text(),
 )
 problems = st.builds(Problem, st.text(), st.text(), st.sampled_from(Remedy), st.text())
 data: st.SearchStrategy[JSON] = st.recursive(
@@ -78,7 +79,7 @@ near_misses = st.fixed_dictionaries(
     {"version": st.just(VERSION) | json_values},
     optional={
         key: st.sampled_from([*Command, "x"]) | json_values
-        for key in ("command", "name", "wait", "ok", "problem", "data")
+        for key in ("command", "name", "wait", "choice", "ok", "problem", "data")
     },
 ).map(lambda message: json.dumps(message).encode())
 
@@ -92,7 +93,13 @@ def test_any_bytes_are_read_or_refused(line: bytes) -> None:
 
 
 def request_line(**changes: Any) -> bytes:
-    message = {"version": VERSION, "command": "connect", "name": "GPU box", "wait": 30}
+    message = {
+        "version": VERSION,
+        "command": "connect",
+        "name": "GPU box",
+        "wait": 30,
+        "choice": None,
+    }
     return json.dumps({**message, **changes}).encode()
 
 
@@ -103,10 +110,10 @@ def reply_line(**changes: Any) -> bytes:
 
 def test_the_format_is_the_documented_one() -> None:
     assert encode_request(Request(Command.CONNECT, "GPU box", 30)) == (
-        b'{"version":1,"command":"connect","name":"GPU box","wait":30}\n'
+        b'{"version":2,"command":"connect","name":"GPU box","wait":30,"choice":null}\n'
     )
     assert encode_reply(Reply(ok=True, data=[1])) == (
-        b'{"version":1,"ok":true,"problem":null,"data":[1]}\n'
+        b'{"version":2,"ok":true,"problem":null,"data":[1]}\n'
     )
     assert decode_request(request_line()) == Request(Command.CONNECT, "GPU box", 30)
     problem = {"title": "T", "advice": "A", "remedy": "wait", "detail": "D"}
@@ -177,10 +184,10 @@ def test_a_bad_reply_is_refused(line: bytes) -> None:
 
 def test_another_version_is_told_apart_whatever_else_it_says() -> None:
     with pytest.raises(VersionError) as caught:
-        decode_request(b'{"version": 2, "verb": "connect", "names": ["a"]}')
-    assert caught.value.theirs == 2
+        decode_request(b'{"version": 1, "verb": "connect", "names": ["a"]}')
+    assert caught.value.theirs == 1
     with pytest.raises(VersionError):
-        decode_reply(b'{"version": 2}')
+        decode_reply(b'{"version": 1}')
 
 
 @pytest.mark.parametrize("wait", [-1, 86_401, float("nan"), float("inf")])

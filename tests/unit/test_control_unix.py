@@ -73,7 +73,7 @@ def read_to_end(sock: socket.socket) -> bytes:
         b"x" * (REQUEST_MAX + 1),
         PING_LINE + PING_LINE,
         PING_LINE + b"x",
-        b'{"version":1,"command":"format-disk","name":null,"wait":null}\n',
+        b'{"version":2,"command":"format-disk","name":null,"wait":null,"choice":null}\n',
     ],
     ids=["empty", "binary", "http", "long", "endless", "twice", "more", "unknown"],
 )
@@ -89,11 +89,11 @@ def test_what_is_no_request_is_told_so_and_harms_nobody(folder: Path, sent: byte
 
 def test_a_newer_command_learns_that_the_app_is_older(folder: Path) -> None:
     with serving(folder, pong), dial(folder) as sock:
-        sock.sendall(b'{"version":2,"what":"news"}\n')
+        sock.sendall(b'{"version":3,"what":"news"}\n')
         reply = decode_reply(read_to_end(sock))
     assert reply.problem
     assert "another version" in reply.problem.title
-    assert reply.problem.detail == "version 2 instead of 1"
+    assert reply.problem.detail == "version 3 instead of 2"
 
 
 def test_one_that_drips_is_dropped_at_the_deadline(folder: Path) -> None:

@@ -25,7 +25,7 @@ from trayconnect.errors import Cancelled, Problem, ProblemError
 from trayconnect.jupyter import examine
 from trayconnect.jupyter.examine import Examiner
 from trayconnect.jupyter.readiness import Look
-from trayconnect.ports import Health, Page, Reached
+from trayconnect.ports import BriefChoices, Choice, Health, Page, Reached
 
 TOKEN = "t0ken"
 
@@ -39,20 +39,27 @@ class Box:
         self.running: list[dict[str, object]] = []
         self.fault: Problem | None = None
         self.targets: list[Endpoint] = []
+        self.strangers: list[int] = []
+        self.choices = BriefChoices()
         self.tunnel = LoopbackTunnel(self._find)
         self.server = make_server(local_port=peer.port, jupyter=jupyter)
-        self._examiner = Examiner()
+        self._examiner = Examiner(self.choices)
 
     def _find(self) -> bytes:
         if self.fault:
             raise ProblemError(self.fault)
-        return find_output(*self.running)
+        return find_output(*self.running, strangers=self.strangers)
 
     def examine(self, cancel: Cancel | None = None) -> Health:
         def set_target(target: Endpoint) -> None:
             self.targets.append(target)
 
         return self._examiner(self.server, self.tunnel, set_target, cancel or Cancel())
+
+    def later(self) -> None:
+        """What the last search found counts no more."""
+        known = self._examiner._known[self.tunnel]
+        known.searched = known.next_search = 0.0
 
     def reconnect(self) -> None:
         runs = self.tunnel.runs
@@ -78,15 +85,34 @@ def always_search(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(examine, "SEARCH_SHARE", 1.0)
 
 
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search counts for long, whatever else the machine is busy with."""
+    monkeypatch.setattr(examine, "FRESH", 600.0)
+
+
 def info(port: int, **changes: object) -> dict[str, object]:
     return {"pid": 7, "port": port, "token": TOKEN, "base_url": "/"} | changes
+
+
+def seen(health: Health) -> tuple[Reached, Page, Problem | None]:
+    return health.reached, health.page, health.problem
+
+
+def title(health: Health) -> str:
+    assert health.problem is not None
+    return health.problem.title
+
+
+def in_use(health: Health) -> list[str]:
+    return [one.where for one in health.jupyters if one.in_use]
 
 
 def test_found_and_logged_in(jupyter: Peer) -> None:
     box = Box(jupyter)
     box.running = [info(38001), info(38002, pid=8)]
     url = f"http://127.0.0.1:{jupyter.port}/lab"
-    assert box.examine() == Health(Reached.LOGGED_IN, Page(url, TOKEN))
+    assert seen(box.examine()) == (Reached.LOGGED_IN, Page(url, TOKEN), None)
     assert set(box.targets) == {TcpEndpoint("127.0.0.1", 38001)}
 
 
@@ -117,9 +143,8 @@ def test_a_fixed_port_gets_its_token_too(jupyter: Peer) -> None:
     with Peer(web(jupyter_pages(TOKEN, "/jup/"))) as peer:
         box.server = make_server(local_port=peer.port, jupyter={"port": 9000, "path": "/tree"})
         health = box.examine()
-    assert health == Health(
-        Reached.LOGGED_IN, Page(f"http://127.0.0.1:{peer.port}/jup/tree", TOKEN)
-    )
+    page = Page(f"http://127.0.0.1:{peer.port}/jup/tree", TOKEN)
+    assert seen(health) == (Reached.LOGGED_IN, page, None)
     assert set(box.targets) == {TcpEndpoint("127.0.0.1", 9000)}
 
 
@@ -163,7 +188,8 @@ def test_jupyter_starts_later(nothing: Peer) -> None:
         box.server = make_server(local_port=peer.port)
         box.running = [info(38001)]
         health = box.examine()
-    assert health == Health(Reached.LOGGED_IN, Page(f"http://127.0.0.1:{peer.port}/lab", TOKEN))
+    page = Page(f"http://127.0.0.1:{peer.port}/lab", TOKEN)
+    assert seen(health) == (Reached.LOGGED_IN, page, None)
 
 
 def test_late_runtime_file(jupyter: Peer) -> None:
@@ -206,6 +232,98 @@ def test_searching_takes_a_small_share_of_the_time(
         now += 1.0
     # 1 s of searching in every 20 s.
     assert 9 <= box.tunnel.runs <= 12
+
+
+# --- several of them ----------------------------------------------------------------------------
+
+
+THESIS = info(38001, root_dir="/home/ada/thesis")
+DATA = info(38002, pid=8, root_dir="/data")
+
+
+def test_all_of_them_are_listed(jupyter: Peer) -> None:
+    box = Box(jupyter)
+    box.running = [THESIS, DATA]
+    listed = [(one.where, one.folder, one.kernels, one.in_use) for one in box.examine().jupyters]
+    assert listed == [("38001", "~/thesis", 2, True), ("38002", "/data", 2, False)]
+    assert [one.where for one in Box(jupyter, port=38002).examine().jupyters] == []
+
+
+def test_the_choice_holds_on_another_port_and_is_missed_when_gone(jupyter: Peer) -> None:
+    box = Box(jupyter)
+    box.running = [THESIS, DATA]
+    assert in_use(box.examine()) == ["38001"]
+    box.choices.put(box.server.name, Choice("/data", "38002"))
+    assert in_use(box.examine()) == ["38002"]
+    assert box.targets[-1] == TcpEndpoint("127.0.0.1", 38002)
+    box.running = [THESIS, DATA | {"pid": 9, "port": 38003}]
+    box.later()
+    assert in_use(box.examine()) == ["38003"]
+    box.running = [THESIS]
+    box.later()
+    health = box.examine()
+    assert (health.reached, in_use(health)) == (Reached.LOGGED_IN, ["38001"])
+    assert title(health) == "The Jupyter in /data that you chose does not run"
+    box.running = [DATA, THESIS]
+    box.later()
+    health = box.examine()
+    assert (health.problem, in_use(health)) == (None, ["38002"])
+
+
+def test_a_newer_one_does_not_take_the_place_of_the_one_in_use(jupyter: Peer) -> None:
+    box = Box(jupyter)
+    box.running = [THESIS]
+    box.examine()
+    box.running = [DATA, THESIS]
+    box.later()
+    health = box.examine()
+    assert in_use(health) == ["38001"]
+    assert len(health.jupyters) == 2
+
+
+# --- is it ours? --------------------------------------------------------------------------------
+
+
+def test_a_port_of_another_user_is_not_gone_to(jupyter: Peer) -> None:
+    box = Box(jupyter)
+    box.strangers = [8888]
+    health = box.examine()
+    assert health.reached is Reached.PORT
+    assert title(health) == "What listens on localhost:8888 at the server belongs to another user"
+
+
+def test_the_address_of_ours_is_ours_whoever_else_has_that_port(jupyter: Peer) -> None:
+    box = Box(jupyter)
+    box.strangers = [38001]
+    box.running = [THESIS]
+    assert box.examine().reached is Reached.LOGGED_IN
+
+
+@pytest.mark.usefixtures("always_search")
+def test_another_version_than_that_found(jupyter: Peer) -> None:
+    box = Box(jupyter)
+    box.running = [THESIS | {"version": "1.0"}]
+    health = box.examine()
+    assert (health.reached, health.page.token) == (Reached.PORT, "")
+    assert "is not the one found there" in title(health)
+
+
+def test_no_token_without_another_proof_that_the_port_is_ours(jupyter: Peer) -> None:
+    box = Box(jupyter)
+    box.running = [THESIS]
+    assert box.examine().reached is Reached.LOGGED_IN
+    box.fault = Problem("The server runs no more commands", "")
+    box.later()
+    health = box.examine()
+    assert (health.reached, health.page.token) == (Reached.JUPYTER, "")
+    box.fault = None
+    box.running, box.strangers = [], [8888]
+    box.later()
+    health = box.examine()
+    assert (health.reached, health.page.token) == (Reached.PORT, "")
+    box.running = [THESIS]
+    box.later()
+    assert box.examine().reached is Reached.LOGGED_IN
 
 
 def test_the_bind_address_is_the_page(jupyter: Peer) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.support.jupyter_peers import LoopbackTunnel, find_output
 from trayconnect.errors import Problem, ProblemError
-from trayconnect.jupyter.find import RunningServer, find, parse
+from trayconnect.jupyter.find import Findings, RunningServer, find, parse
 from trayconnect.ports import Completed
 
 INFO: dict[str, Any] = {
@@ -30,14 +30,26 @@ INFO: dict[str, Any] = {
 }
 
 
-def output(listens: str, info: object = INFO, *, order: str = "1", pid: object = 77) -> str:
+def output(
+    listens: str,
+    info: object = INFO,
+    *about_it: str,
+    order: str = "1",
+    pid: object = 77,
+    strangers: str = "",
+) -> str:
     text = info if isinstance(info, str) else json.dumps(info, indent=2)
-    head = f"\n@@trayconnect find 1\n@@order {order}\n@@server {pid}\n@@listens {listens}\n"
-    return f"{head}{text}\n@@end\n@@done\n"
+    head = f"\n@@trayconnect find 2\n@@order {order}\n@@home /home/ada\n"
+    about = "\n".join([f"@@server {pid}", f"@@listens {listens}", *about_it, "@@file"])
+    return f"{head}{about}\n{text}\n@@end\n@@strangers {strangers}\n@@done\n"
+
+
+def with_(**changes: Any) -> dict[str, Any]:
+    return INFO | changes
 
 
 def only(text: str) -> RunningServer:
-    (server,) = parse(text)
+    (server,) = parse(text).servers
     return server
 
 
@@ -89,17 +101,13 @@ def test_the_address_it_listens_on(listens: str, order: str, host: str) -> None:
     "listens", ["proc", "proc 0100007F:22B9", "proc 0100007F", "lsof", "lsof 127.0.0.1:88"]
 )
 def test_a_port_that_is_not_its_own_is_stale(listens: str) -> None:
-    assert parse(output(listens)) == ()
+    assert parse(output(listens)).servers == ()
 
 
 @pytest.mark.parametrize("listens", ["unknown", "", "netstat 127.0.0.1:8888"])
 def test_without_proof_no_token(listens: str) -> None:
     server = only(output(listens))
     assert (server.host, server.port, server.token) == ("localhost", 8888, "")
-
-
-def with_(**changes: Any) -> dict[str, Any]:
-    return INFO | changes
 
 
 @pytest.mark.parametrize(
@@ -119,16 +127,83 @@ def with_(**changes: Any) -> dict[str, Any]:
         with_(port=-1),
         with_(port=65536),
         with_(pid=78),
-        with_(sock="/tmp/tc-0/jupyter.sock"),
     ],
 )
 def test_a_runtime_file_that_is_no_use(info: object) -> None:
-    assert parse(output("proc 0100007F:22B8", info)) == ()
+    assert parse(output("proc 0100007F:22B8", info)).servers == ()
+
+
+SOCKET = "/tmp/tc 0/jupyter.sock"
+
+
+def on_socket(*about_it: str, **changes: Any) -> str:
+    return output("proc", with_(sock=SOCKET, **changes), *about_it)
+
+
+def test_on_a_unix_socket() -> None:
+    server = only(on_socket("@@socket /tmp/other", f"@@socket {SOCKET}", "@@kernels 3"))
+    assert (server.where, server.socket, server.host, server.port) == (SOCKET, SOCKET, "", 0)
+    assert (server.token, server.kernels) == ("t0ken", 3)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        on_socket(),
+        on_socket("@@socket /tmp/tc"),
+        on_socket(f"@@socket {SOCKET}x"),
+        on_socket(f"@@listens proc @@socket {SOCKET}"),
+        output("proc 0100007F:22B8", with_(sock="jupyter.sock"), "@@socket jupyter.sock"),
+        output("proc 0100007F:22B8", with_(sock=["/s"]), "@@socket /s"),
+    ],
+)
+def test_a_socket_that_is_not_its_own_is_stale(text: str) -> None:
+    assert parse(text).servers == ()
+
+
+@pytest.mark.parametrize(
+    ("about", "kernels"),
+    [("@@kernels 0", 0), ("@@kernels 12", 12), ("@@kernels", None), ("@@kernels -1", None)],
+)
+def test_kernels(about: str, kernels: int | None) -> None:
+    assert only(output("proc 0100007F:22B8", INFO, about)).kernels == kernels
+    assert only(output("proc 0100007F:22B8")).kernels is None
+
+
+@pytest.mark.parametrize(
+    ("about", "hub"),
+    [
+        ((), None),
+        (("@@hub",), ""),
+        (("@@hub", "@@hub https://hub.example/user/ada/"), "https://hub.example/user/ada/"),
+    ],
+)
+def test_of_a_hub(about: tuple[str, ...], hub: str | None) -> None:
+    assert only(output("proc 0100007F:22B8", INFO, *about)).hub == hub
+
+
+@pytest.mark.parametrize(
+    ("text", "ports"),
+    [
+        (output("proc", strangers="22B8 1F90 "), {8888, 8080}),
+        (output("proc", strangers="22B8 22B8x 1F90"), {8888}),
+        (output("proc"), set()),
+        (output("proc", strangers="22B8")[: -len("@@done\n")], set()),
+        (output("proc", "@@strangers 22B8"), set()),
+    ],
+)
+def test_the_ports_of_strangers(text: str, ports: set[int]) -> None:
+    assert parse(text).strangers == ports
+
+
+def test_the_home_folder() -> None:
+    assert parse(output("proc")).home == "/home/ada"
+    assert parse("").home == ""
 
 
 @pytest.mark.parametrize("pid", ["", "x", "-1", "9" * 10_000, "٣"])
 def test_a_process_number_that_is_none(pid: str) -> None:
-    assert parse(output("proc 0100007F:22B8", INFO, pid=pid)) == ()
+    assert parse(output("proc 0100007F:22B8", INFO, pid=pid)).servers == ()
 
 
 @pytest.mark.parametrize(
@@ -155,29 +230,29 @@ def test_odd_values(changes: dict[str, Any], name: str, value: object) -> None:
 
 def test_port_0_says_nothing_where_several_listen() -> None:
     text = output("proc 0100007F:22B8 0100007F:22B9", with_(port=0))
-    assert parse(text) == ()
+    assert parse(text).servers == ()
 
 
 def test_a_noisy_login_and_several_servers() -> None:
     infos = [with_(pid=1, port=9001), with_(pid=2, port=9002), with_(pid=1, port=9001)]
     text = "@@server 5\r\n" + find_output(*infos).decode().replace("\n", "\r\n") + "bye\n@@server"
-    assert [server.port for server in parse(text)] == [9001, 9002]
+    assert [server.port for server in parse(text).servers] == [9001, 9002]
 
 
 def test_cut_off_in_the_middle() -> None:
     text = find_output(with_(pid=1, port=9001), with_(pid=2, port=9002)).decode()
-    assert [server.port for server in parse(text[: text.rindex("@@end")])] == [9001]
+    assert [server.port for server in parse(text[: text.rindex("@@end")]).servers] == [9001]
 
 
 @pytest.mark.parametrize("text", ["", "exec: not found\n", "'exec' is not recognized\r\n"])
 def test_no_shell_there(text: str) -> None:
-    assert parse(text) == ()
+    assert parse(text).servers == ()
 
 
 @given(st.text())
 def test_any_text_is_read(text: str) -> None:
     parse(text)
-    parse(f"\n@@trayconnect find 1\n{text}")
+    parse(f"\n@@trayconnect find 2\n{text}")
     parse(output("proc 0100007F:22B8", text))
     parse(output(text.replace("\n", " ")))
 
@@ -189,7 +264,7 @@ def test_any_value_of_any_key_is_read(value: object) -> None:
 
 
 def test_a_hostile_far_end_takes_no_long() -> None:
-    parse("\n@@trayconnect find 1\n" + "\n@@server 1\n@@listens proc\n" * 40_000)
+    parse("\n@@trayconnect find 2\n" + "\n@@server 1\n@@listens proc\n" * 40_000)
 
 
 def test_the_command() -> None:
@@ -199,7 +274,7 @@ def test_the_command() -> None:
         seen.append((command, stdin, timeout))
         return Completed(0, b"\xff\xfe\n" + find_output(INFO), b"noise")
 
-    assert [server.port for server in find(execute)] == [8888]
+    assert [server.port for server in find(execute).servers] == [8888]
     ((command, stdin, timeout),) = seen
     assert command == "exec sh"
     assert stdin == files("trayconnect.jupyter").joinpath("find.sh").read_bytes()
@@ -213,4 +288,7 @@ def test_a_command_that_fails() -> None:
 
     with pytest.raises(ProblemError):
         find(execute)
-    assert find(LoopbackTunnel(lambda: b"This account is currently not available.").execute) == ()
+    assert (
+        find(LoopbackTunnel(lambda: b"This account is currently not available.").execute)
+        == Findings()
+    )

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import socket
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from tests.support.jupyter_peers import (
+    Answer,
     LoopbackTunnel,
     Peer,
     Talk,
@@ -25,7 +27,7 @@ from trayconnect.cancel import Cancel
 from trayconnect.config.endpoints import Endpoint
 from trayconnect.errors import Cancelled, Problem, Remedy
 from trayconnect.jupyter.probe import Response
-from trayconnect.jupyter.readiness import Look, Target, is_jupyter, look
+from trayconnect.jupyter.readiness import Look, Target, jupyter_version, look
 from trayconnect.ports import ByteStream, Reached
 
 LONG = 60.0
@@ -75,10 +77,68 @@ def test_a_login_that_gets_no_answer_is_no_refusal() -> None:
         assert look_at(peer, token="t", timeout=2.0) == Look(Reached.JUPYTER, secure=False)
 
 
+def test_a_jupyter_of_another_version_gets_no_token() -> None:
+    tokens: list[str] = []
+
+    def page(path: str, headers: Mapping[str, str]) -> Answer:
+        tokens.append(headers.get("authorization", ""))
+        return 200, json.dumps({"version": "6.5.7"})
+
+    with Peer(web(page)) as peer:
+        seen = look_at(peer, token="t0ken", version="2.21.1")
+    assert seen.reached is Reached.PORT
+    assert "is not the one found there" in title(seen)
+    assert seen.problem is not None
+    assert seen.problem.detail == "version 6.5.7 instead of 2.21.1"
+    assert set(tokens) == {""}
+
+
+def hub(paths: Mapping[str, Answer]) -> Talk:
+    """A JupyterHub, or a server that one started, with these pages and no others."""
+    return web(
+        lambda path, _: paths.get(path, (404, "not found")), "X-JupyterHub-Version: 5.4.0\r\n"
+    )
+
+
+VERSION = (200, json.dumps({"version": "2.21.1"}))
+AWAY = (302, "")
+
+
+@pytest.mark.parametrize("answer", [VERSION, AWAY])
+@pytest.mark.parametrize("known", [None, "", "https://hub.example/user/ada/"])
+def test_a_single_user_server_of_a_hub_that_is_elsewhere(answer: Answer, known: str | None) -> None:
+    with Peer(hub({"/user/ada/api": answer})) as peer:
+        seen = look_at(peer, base_url="/user/ada/", token="t", hub=known)
+    assert seen.reached is Reached.PORT
+    assert "was started by a JupyterHub" in title(seen)
+    assert seen.problem is not None
+    where = known or "Open your Hub's own address, there /user/ada/."
+    assert where in seen.problem.advice
+
+
+def test_one_that_does_not_say_so_itself() -> None:
+    with Peer(web(jupyter_pages("", "/user/ada/"))) as peer:
+        seen = look_at(peer, base_url="/user/ada/", hub="")
+    assert "was started by a JupyterHub" in title(seen)
+
+
+@pytest.mark.parametrize(
+    ("base_url", "pages"),
+    [
+        ("/", {"/api": AWAY, "/hub/api": VERSION}),
+        ("/user/ada/", {"/user/ada/api": VERSION, "/hub/api": VERSION}),
+        ("/jup/user/ada/", {"/jup/user/ada/api": (503, ""), "/jup/hub/api": VERSION}),
+    ],
+)
+def test_a_hub_behind_the_tunnel_logs_in_itself(base_url: str, pages: dict[str, Answer]) -> None:
+    with Peer(hub(pages)) as peer:
+        assert look_at(peer, base_url=base_url) == Look(Reached.JUPYTER, secure=False)
+
+
 def test_another_web_page() -> None:
     with Peer(web(lambda *_: (200, "<h1>TensorBoard</h1>"))) as peer:
         seen = look_at(peer, token="t0ken")
-    assert seen.reached is Reached.JUPYTER
+    assert seen.reached is Reached.PORT
     assert title(seen) == f"What answers on localhost:{peer.port} at the server is not Jupyter"
 
 
@@ -235,5 +295,5 @@ def test_cancel_leaves_a_channel_that_does_not_open() -> None:
         ("", False),
     ],
 )
-def test_is_jupyter(body: str, expected: bool) -> None:
-    assert is_jupyter(Response(200, "OK", body.encode())) is expected
+def test_jupyters_version(body: str, expected: bool) -> None:
+    assert (jupyter_version(Response(200, "OK", body.encode())) is not None) is expected

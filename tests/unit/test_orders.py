@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -13,10 +13,10 @@ from tests.unit.test_session_manager import DOWN, LIMIT, Run, World
 from trayconnect.cancel import Cancel
 from trayconnect.config.model import Config
 from trayconnect.control.protocol import Command, Reply, Request
-from trayconnect.control.status import to_json, to_lines
+from trayconnect.control.status import to_json, to_jupyter_lines, to_lines
 from trayconnect.errors import Cancelled, Problem, ProblemError, Remedy
 from trayconnect.orders import Orders
-from trayconnect.ports import Answer, Health, Page, Reached
+from trayconnect.ports import Answer, BriefChoices, Choice, FoundJupyter, Health, Page, Reached
 from trayconnect.requests import Requests
 from trayconnect.session.state import State
 from trayconnect.tray.chain import Report, Way
@@ -35,10 +35,15 @@ class Desk:
     config: Config = field(default_factory=lambda: Config(servers=(GPU, LAB)))
     copied: list[str] = field(default_factory=list)
     quits: int = 0
+    choices: BriefChoices = field(default_factory=BriefChoices)
 
     def __post_init__(self) -> None:
         self.orders = Orders(
-            self.run.manager, self.run.world, self.copied.append, lambda: self.config
+            self.run.manager,
+            self.run.world,
+            self.copied.append,
+            lambda: self.config,
+            self.choices,
         )
         self.requests = Requests(
             self.orders,
@@ -52,8 +57,14 @@ class Desk:
     def _quit(self) -> None:
         self.quits += 1
 
-    def ask(self, command: Command, name: str | None = None, wait: float | None = None) -> Reply:
-        return self.requests.answer(Request(command, name, wait), Cancel())
+    def ask(
+        self,
+        command: Command,
+        name: str | None = None,
+        wait: float | None = None,
+        choice: str | None = None,
+    ) -> Reply:
+        return self.requests.answer(Request(command, name, wait, choice), Cancel())
 
 
 def states(reply: Reply) -> list[str]:
@@ -218,14 +229,51 @@ def test_disconnect_ends_it(desk: Desk) -> None:
     desk.run.until_state(State.OFF)
 
 
+THESIS = FoundJupyter("8888", "/home/ada/thesis", "~/thesis", "2.21.1", 2, in_use=True)
+DATA = FoundJupyter("8889", "/data", "/data", "7.0.0", None, in_use=False)
+CHOICE = Health(
+    Reached.LOGGED_IN, Page("http://127.0.0.1:18888/lab", "s3cr3t"), jupyters=(THESIS, DATA)
+)
+
+
+def test_another_jupyter_is_chosen_and_remembered(desk: Desk) -> None:
+    desk.run.world.health = CHOICE
+    desk.ask(Command.CONNECT, "GPU box", wait=LIMIT)
+    reply = desk.ask(Command.STATUS, "gpu box")
+    assert isinstance(reply.data, dict)
+    assert to_jupyter_lines(reply.data) == [
+        "* 8888  ~/thesis  kernels: 2  2.21.1",
+        "  8889  /data                 7.0.0",
+    ]
+    moved = tuple(replace(one, in_use=not one.in_use) for one in (THESIS, DATA))
+    desk.run.world.health = replace(CHOICE, jupyters=moved)
+    reply = desk.ask(Command.CHOOSE, "gpu box", choice="data")
+    assert isinstance(reply.data, dict)
+    assert to_jupyter_lines(reply.data)[1].startswith("* 8889")
+    assert desk.choices.get("GPU box") == Choice("/data", "8889")
+
+
+def test_a_jupyter_that_is_not_there_cannot_be_chosen(desk: Desk) -> None:
+    with pytest.raises(ProblemError, match="No Jupyter server was found on GPU box"):
+        desk.orders.choose_jupyter("GPU box", "8888")
+    desk.run.world.health = CHOICE
+    desk.ask(Command.CONNECT, "GPU box", wait=LIMIT)
+    reply = desk.ask(Command.CHOOSE, "GPU box", choice="9999")
+    assert reply.problem is not None
+    assert "8889  /data" in reply.problem.advice
+    assert desk.choices.get("GPU box") is None
+
+
 @pytest.mark.parametrize("command", list(Command))
 def test_every_command_is_answered(desk: Desk, command: Command) -> None:
-    reply = desk.ask(command, "GPU box")
-    if command in (Command.BUSY, Command.STOP):  # for one that runs
+    if command in (Command.BUSY, Command.STOP):
+        reply = desk.ask(command, "GPU box")
         assert reply.problem is not None
         assert reply.problem.title == "No Jupyter answers on GPU box"
-    else:
-        assert reply.ok
+        return
+    desk.run.world.health = CHOICE
+    desk.ask(Command.CONNECT, "GPU box", wait=LIMIT)
+    assert desk.ask(command, "GPU box", choice="8888").ok
     assert desk.quits == (command is Command.QUIT)
 
 
@@ -243,7 +291,7 @@ def test_the_status_has_the_promised_keys_and_no_token(desk: Desk) -> None:
     gpu, lab = status["servers"]
     assert list(gpu) == [
         "name", "state", "reached", "url", "local_port", "since", "problem", "attempt",
-        "latency_ms", "starting", "runs_in", "forwards",
+        "latency_ms", "starting", "runs_in", "forwards", "jupyters",
     ]  # fmt: skip
     assert (gpu["reached"], gpu["url"], gpu["latency_ms"]) == (
         "logged_in",

@@ -38,6 +38,7 @@ from trayconnect.session.events import (
     JupyterStarted,
     JupyterStarting,
     JupyterStopped,
+    LookAgain,
     Lost,
     NetworkChanged,
     RemoteAnswered,
@@ -416,6 +417,7 @@ EVERY_EVENT: list[Callable[[int], Event]] = [
     lambda _: JupyterStopped(),
     lambda _: Woke(),
     lambda _: NetworkChanged(),
+    lambda _: LookAgain(),
     lambda _: ConfigChanged(make_server(host="other.example.org")),
     lambda _: ConfigChanged(make_server(open_browser=False)),
     Connected,
@@ -455,7 +457,7 @@ def test_an_illegal_event_raises_and_changes_nothing() -> None:
 def test_what_the_user_and_the_machine_do_is_legal_everywhere() -> None:
     for state in State:
         for event in (
-            *(Start, Stop, Restart, Woke, NetworkChanged, ConfigChanged),
+            *(Start, Stop, Restart, Woke, NetworkChanged, LookAgain, ConfigChanged),
             *(StartJupyter, JupyterStopped),
         ):
             assert (state, event) in TABLE

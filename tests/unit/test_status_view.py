@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.support.servers import make_server
-from tests.unit.test_tray_menu import READY, SILENT, snap
+from tests.unit.test_tray_menu import JUPYTERS, READY, SILENT, snap
 from trayconnect.session.snapshot import Snapshot
 from trayconnect.session.state import State
 from trayconnect.status_view import ICON_SIZES, decode, encode, icons, status_page
@@ -56,7 +56,7 @@ def actions(items: tuple[Item, ...]) -> set[Action]:
 @pytest.mark.parametrize("autostart", [None, True, False])
 def test_it_offers_what_the_menu_offers(autostart: bool | None) -> None:
     forwards = [{"name": "TensorBoard", "local_port": 6006, "port": 6006, "open": True}]
-    ready = replace(READY, server=make_server("A", forwards=forwards))
+    ready = replace(READY, server=make_server("A", forwards=forwards), jupyters=JUPYTERS)
     facts = Facts(autostart=autostart, file_problems=("x",))
     snapshots = [ready, WAITING, replace(NEEDY, server=make_server("C"))]
     page = status_page(snapshots, facts)
@@ -81,7 +81,7 @@ def test_a_broken_file_is_told() -> None:
 
 @pytest.mark.parametrize("verb", Verb)
 def test_an_order_is_an_action(verb: Verb) -> None:
-    action = Action(verb, "GPU “box”\n", "TensorBoard")
+    action = Action(verb, "GPU “box”\n", "TensorBoard", "group", "/run/jupyter.sock")
     assert decode(encode(action)) == action
 
 

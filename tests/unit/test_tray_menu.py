@@ -11,7 +11,7 @@ import pytest
 from tests.support.servers import make_server
 from trayconnect.config.model import Server
 from trayconnect.errors import Problem
-from trayconnect.ports import Page, Reached
+from trayconnect.ports import FoundJupyter, Page, Reached
 from trayconnect.session.snapshot import Snapshot
 from trayconnect.session.state import State
 from trayconnect.tray.menu import LEVEL_LIMIT, Facts, build_view
@@ -33,6 +33,11 @@ BASE = Snapshot(
     asking=False,
     latency=None,
 )
+JUPYTERS = (
+    FoundJupyter("8889", "/home/ada/thesis", "~/thesis", "2.21.1", 2, in_use=True),
+    FoundJupyter("/run/tc/lab.sock", "/data", "/data", "2.21.1", 1, in_use=False),
+    FoundJupyter("40001", "", "", "5.4.0", None, in_use=False, of_hub=True),
+)
 READY = replace(BASE, state=State.UP, reached=Reached.JUPYTER, page=PAGE)
 
 
@@ -43,6 +48,19 @@ def snap(**changes: Any) -> Snapshot:
 def submenu(snapshot: Snapshot) -> dict[str, Item]:
     """What stands below one server's line, by key."""
     return {item.key: item for item in items(snapshot)["more GPU box"].children}
+
+
+def test_the_jupyters_of_a_server_can_be_chosen() -> None:
+    ready = replace(READY, jupyters=JUPYTERS)
+    lines = submenu(ready)["jupyters"].children
+    assert [line.text for line in lines] == [
+        "~/thesis, port 8889, 2 kernels",
+        "/data, socket /run/tc/lab.sock, 1 kernel",
+        "port 40001, of a JupyterHub",
+    ]
+    assert [line.checked for line in lines] == [True, False, False]
+    assert lines[1].action == Action(Verb.CHOOSE_JUPYTER, "GPU box", jupyter="/run/tc/lab.sock")
+    assert "jupyters" not in submenu(READY)
 
 
 def servers(count: int, **changes: Any) -> list[Snapshot]:
@@ -94,7 +112,7 @@ def items(*snapshots: Snapshot, facts: Facts = NOTHING) -> dict[str, Item]:
         ),
         (
             snap(state=State.UP, reached=Reached.PORT, problem=SILENT),
-            "connected, no web page answers yet",
+            "connected, no Jupyter answers yet",
             IconState.SILENT,
             True,
             Verb.DISCONNECT,

@@ -2,8 +2,8 @@
 
 One JSON object each way, on one line, in ASCII, ended by a newline:
 
-    {"version": 1, "command": "connect", "name": "GPU box", "wait": 30}
-    {"version": 1, "ok": true, "problem": null, "data": null}
+    {"version": 2, "command": "connect", "name": "GPU box", "wait": 30, "choice": null}
+    {"version": 2, "ok": true, "problem": null, "data": null}
 
 A problem is `{"title", "advice", "remedy", "detail"}`, as in `trayconnect.errors.Problem`. Every
 key is always there; an unknown one is an error. `version` is looked at before anything else, and
@@ -21,7 +21,7 @@ from typing import Any, NoReturn, TypeAlias
 
 from trayconnect.errors import Problem, Remedy
 
-VERSION = 1
+VERSION = 2
 REQUEST_MAX = 64 * 1024
 """Bytes of a request, with its newline."""
 REPLY_MAX = 4 * 1024 * 1024
@@ -56,6 +56,8 @@ class Command(enum.StrEnum):
     """What a server's Jupyter computes now."""
     STOP = "stop"
     """Stop a server's Jupyter, whatever it computes."""
+    CHOOSE = "choose"
+    """Another of a server's Jupyters."""
     RELOAD = "reload"
     QUIT = "quit"
     STATUS = "status"
@@ -69,11 +71,13 @@ class Command(enum.StrEnum):
 @dataclass(frozen=True, slots=True)
 class Request:
     """One thing asked: `name` is an entry of the file; `wait` is how many seconds the answer may
-    be held back for the outcome, None to be answered at once."""
+    be held back for the outcome, None to be answered at once; `choice` is one of what the entry
+    has several of."""
 
     command: Command
     name: str | None = None
     wait: float | None = None
+    choice: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,19 +96,26 @@ class Reply:
 def encode_request(request: Request) -> bytes:
     """The line to send. Raises `ProtocolError` for values that no request may hold."""
     _seconds(request.wait)
-    message = {"command": request.command, "name": request.name, "wait": request.wait}
+    message = {
+        "command": request.command,
+        "name": request.name,
+        "wait": request.wait,
+        "choice": request.choice,
+    }
     return _encode(message, REQUEST_MAX)
 
 
 def decode_request(line: bytes) -> Request:
     """The request of a line, with its newline or without. Raises `ProtocolError`."""
-    message = _decode(line, REQUEST_MAX, {"command", "name", "wait"})
+    message = _decode(line, REQUEST_MAX, {"command", "name", "wait", "choice"})
     try:
         command = Command(_text(message["command"]))
     except ValueError as error:
         raise ProtocolError("unknown command") from error
-    name = message["name"]
-    return Request(command, None if name is None else _text(name), _seconds(message["wait"]))
+    name, choice = (
+        None if message[key] is None else _text(message[key]) for key in ("name", "choice")
+    )
+    return Request(command, name, _seconds(message["wait"]), choice)
 
 
 def encode_reply(reply: Reply) -> bytes:

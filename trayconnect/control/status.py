@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from trayconnect.errors import Problem
+from trayconnect.ports import FoundJupyter
 from trayconnect.session.forwards import ForwardState
 from trayconnect.session.snapshot import Snapshot
 
@@ -30,6 +31,18 @@ def _server(snapshot: Snapshot) -> dict[str, Any]:
         "starting": snapshot.starting,
         "runs_in": snapshot.runs_in or None,
         "forwards": [_forward(forward) for forward in snapshot.forwards],
+        "jupyters": [_jupyter(jupyter) for jupyter in snapshot.jupyters],
+    }
+
+
+def _jupyter(jupyter: FoundJupyter) -> dict[str, Any]:
+    return {
+        "where": jupyter.where,
+        "folder": jupyter.folder,
+        "version": jupyter.version,
+        "kernels": jupyter.kernels,
+        "in_use": jupyter.in_use,
+        "of_hub": jupyter.of_hub,
     }
 
 
@@ -72,6 +85,28 @@ def to_lines(status: dict[str, Any]) -> list[str]:
             lines.append(f"    {_arrow(forward)}")
             if problem := forward["problem"]:
                 lines.append(f"        {problem['title']}. {problem['advice']}")
+    return lines
+
+
+def to_jupyter_lines(status: dict[str, Any]) -> list[str]:
+    """The Jupyter servers of the servers that `to_json` gave, as a table for a terminal; the one
+    in use is marked."""
+    rows = [
+        (
+            "*" if one["in_use"] else " ",
+            one["where"],
+            one["folder"],
+            "" if one["kernels"] is None else f"kernels: {one['kernels']}",
+            "of a JupyterHub" if one["of_hub"] else one["version"],
+        )
+        for server in status["servers"]
+        for one in server["jupyters"]
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(4)] if rows else []
+    lines = []
+    for mark, *cells, last in rows:
+        padded = [cell.ljust(width) for cell, width in zip(cells, widths[1:], strict=True)]
+        lines.append(f"{mark} {'  '.join([*padded, last])}".rstrip())
     return lines
 
 

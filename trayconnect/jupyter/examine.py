@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from weakref import WeakKeyDictionary
 
 from trayconnect.cancel import Cancel
@@ -14,10 +15,12 @@ from trayconnect.config.model import SAME_HOST, Server
 from trayconnect.errors import ProblemError, Remedy
 from trayconnect.jupyter.abandon import abandonable
 from trayconnect.jupyter.address import base_of, local_authority, page_url
+from trayconnect.jupyter.choose import Picked, candidates, listing, pick, short_folder
 from trayconnect.jupyter.direct import look_direct
-from trayconnect.jupyter.find import RunningServer, find
+from trayconnect.jupyter.find import Findings, RunningServer, find
+from trayconnect.jupyter.problems import a_strangers, another_jupyter, chosen_is_gone
 from trayconnect.jupyter.readiness import Look, Target, look
-from trayconnect.ports import Health, Page, Reached, Tunnel
+from trayconnect.ports import BriefChoices, Choices, Health, Page, Reached, Tunnel
 
 logger = logging.getLogger(__name__)
 
@@ -27,24 +30,44 @@ DEFAULT_PORT = 8888
 SEARCH_SHARE = 0.05
 """Of all time, at most this part is spent searching a server on which nothing answers."""
 
+FRESH = 2.0
+"""Seconds for which a search proves whose a port is, at least: no token goes to a port after
+that without another."""
+
 
 @dataclass(slots=True)
 class _Known:
-    """What is known of one tunnel's far end."""
+    """What is known of one tunnel's far end. Times are on the monotonic clock."""
 
-    running: RunningServer | None = None
-    unsearched: bool = True
-    """Whether there was no way to make the last search."""
+    findings: Findings = field(default_factory=Findings)
+    servers: tuple[RunningServer, ...] = ()
+    """Those that the entry may use."""
+    picked: Picked = field(default_factory=Picked)
     answered: bool = False
     """Whether something answered the last time."""
-    next_search: float = 0.0
-    """On the monotonic clock."""
+    searched: float = -math.inf
+    """When the last search ended."""
+    succeeded: bool = False
+    """Whether it could be made."""
+    next_search: float = -math.inf
+    """When the next one may begin where nothing answers."""
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether what the last search found still counts."""
+        return time.monotonic() < max(self.searched + FRESH, self.next_search)
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether the ports found belong to whom they did."""
+        return self.succeeded and self.is_fresh
 
 
 class Examiner:
     """The `Examine` port of one app. Each tunnel is looked at by one thread at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, choices: Choices | None = None) -> None:
+        self._choices = choices or BriefChoices()
         self._known: WeakKeyDictionary[Tunnel, _Known] = WeakKeyDictionary()
 
     def __call__(
@@ -63,22 +86,27 @@ class Examiner:
         if known is None:
             known = self._known[tunnel] = _Known()
             _search(known, server, tunnel, cancel)
+        elif known.answered and not known.is_fresh:
+            _search(known, server, tunnel, cancel)
 
         def look_once() -> tuple[Target, Look]:
-            target = _target(server, known.running)
+            known.picked = pick(known.servers, self._choices.get(server.name), known.picked.running)
+            target = _target(server, known.picked.running)
+            if not known.is_proven:
+                target = replace(target, token="")
             set_target(target.endpoint)
             authority = local_authority(server.bind_address, server.local_port)
             return target, look(authority, target, tunnel.open_channel, cancel)
 
         target, seen = look_once()
-        before = known.running
-        if _is_worth_a_search(known, seen):
+        before = known.servers
+        if _is_worth_a_search(known, target, seen):
             _search(known, server, tunnel, cancel)
-            if known.running != before:
+            if known.servers != before or _withholds_token(known, target):
                 target, seen = look_once()
+        seen = _judged(known, target, seen)
         known.answered = seen.reached >= Reached.JUPYTER
-        missing = not known.unsearched and known.running is None and _expects_ours(server, seen)
-        return Health(seen.reached, _page(server, target, seen), seen.problem, missing=missing)
+        return _health(server, known, target, seen)
 
     def search_anew(self, tunnel: Tunnel) -> None:
         """Jupyter was started or stopped there: the next look searches. On the thread that
@@ -95,39 +123,79 @@ def _expects_ours(server: Server, seen: Look) -> bool:
     return seen.problem is not None and seen.problem.remedy is Remedy.WAIT
 
 
-def _is_worth_a_search(known: _Known, seen: Look) -> bool:
+def _is_worth_a_search(known: _Known, target: Target, seen: Look) -> bool:
     if seen.reached < Reached.JUPYTER or seen.token_refused:
         # Jupyter may have been started again, elsewhere or with another token.
         return time.monotonic() >= known.next_search
     # Something has just begun to answer, later than the last search could know of it.
-    return known.running is None and not known.answered
+    is_new = known.picked.running is None and not known.answered
+    return is_new or (_withholds_token(known, target) and not known.is_fresh)
+
+
+def _withholds_token(known: _Known, target: Target) -> bool:
+    running = known.picked.running
+    return running is not None and target.token != running.token
 
 
 def _search(known: _Known, server: Server, tunnel: Tunnel, cancel: Cancel) -> None:
-    """Note the server to use; nothing found, or no way to search, is no error."""
-    if server.jupyter.socket is not None or server.jupyter.host not in SAME_HOST:
+    """Note what runs there; where there is no way to search, what is known stays."""
+    if server.jupyter.host not in SAME_HOST:
+        known.next_search = math.inf
         return
     begin = time.monotonic()
+    known.succeeded = False
     try:
         found = abandonable(lambda: find(tunnel.execute), f"tc-find {server.name}", cancel)
     except ProblemError as error:
         logger.info("%s: no search for Jupyter: %s", server.name, error.problem)
-        found = ()
-        known.unsearched = True
     else:
-        known.unsearched = False
-    end = time.monotonic()
-    known.next_search = end + (end - begin) * (1 / SEARCH_SHARE - 1)
-    port = server.jupyter.port
-    known.running = next((one for one in found if port in ("auto", one.port)), None)
-    logger.debug("%s: %d running, using %s", server.name, len(found), known.running)
+        known.succeeded = True
+        known.findings = found
+        known.servers = candidates(found, server.jupyter)
+        logger.debug("%s: %d running: %s", server.name, len(found.servers), known.servers)
+    known.searched = time.monotonic()
+    known.next_search = known.searched + (known.searched - begin) * (1 / SEARCH_SHARE - 1)
+
+
+def _judged(known: _Known, target: Target, seen: Look) -> Look:
+    """What was seen, in the light of who listens there."""
+    if seen.reached < Reached.JUPYTER:
+        return seen
+    is_found = known.picked.running is not None or target.socket
+    if not is_found and target.port in known.findings.strangers:
+        return Look(Reached.PORT, seen.secure, a_strangers(target.where))
+    if seen.token_refused and not known.is_proven:
+        # What refuses it may be another program by now.
+        problem = another_jupyter(target.where, "it refuses the token")
+        return Look(Reached.PORT, seen.secure, problem)
+    return seen
+
+
+def _health(server: Server, known: _Known, target: Target, seen: Look) -> Health:
+    picked = known.picked
+    jupyters = listing(known.servers, picked.running, known.findings.home)
+    problem = seen.problem
+    if problem is None and picked.missing is not None:
+        (used,) = (one for one in jupyters if one.in_use)
+        folder = short_folder(picked.missing.root_dir, known.findings.home)
+        problem = chosen_is_gone(folder, f"{used.folder} ({used.where})")
+    missing = known.succeeded and picked.running is None and _expects_ours(server, seen)
+    return Health(seen.reached, _page(server, target, seen), problem, jupyters, missing)
 
 
 def _target(server: Server, running: RunningServer | None) -> Target:
     jupyter = server.jupyter
     if running is not None:
         return Target(
-            running.host, running.port, running.base_url, running.secure, running.token, _RESTART
+            running.host,
+            running.port,
+            running.base_url,
+            running.secure,
+            running.token,
+            _RESTART,
+            socket=running.socket,
+            version=running.version,
+            hub=running.hub,
         )
     base_url = base_of(jupyter.path)
     if jupyter.socket is not None:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib.resources import files
+from itertools import takewhile
 from typing import Protocol
 
+from trayconnect.jupyter.address import host_port
 from trayconnect.jupyter.listens import Listens
 from trayconnect.ports import Completed
 
 TIMEOUT = 10.0
 """Seconds for the whole search; on loopback it takes 0.05."""
 
-_BEGIN = "@@trayconnect find 1"
+_BEGIN = "@@trayconnect find 2"
 _PID = re.compile(r"[0-9]{1,18}")
+_COUNT = re.compile(r"[0-9]{1,6}")
+_PORT = re.compile(r"[0-9A-F]{4}")
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
@@ -31,8 +34,9 @@ class RunningServer:
     """A Jupyter server of this account, as its runtime file and its listening socket tell."""
 
     host: str
-    """The address it listens on, as seen from its own host."""
+    """The address it listens on, as seen from its own host; empty for one on a UNIX socket."""
     port: int
+    """0 for one on a UNIX socket."""
     token: str = field(repr=False)
     """Empty if it asks for none, or if nothing proves that the port is still its own."""
     base_url: str
@@ -42,66 +46,100 @@ class RunningServer:
     """Whether it speaks https."""
     pid: int
     version: str
+    socket: str = ""
+    """The path of the UNIX socket it listens on, in place of a port."""
+    kernels: int | None = None
+    """How many it runs; None where nothing tells."""
+    hub: str | None = None
+    """The address of the JupyterHub that started it, empty if unknown; None for any other."""
+
+    @property
+    def where(self) -> str:
+        """What tells it from the others of its host: its port, or the path of its socket."""
+        if self.socket:
+            return self.socket
+        usual = self.host in ("127.0.0.1", "localhost")
+        return str(self.port) if usual else host_port(self.host, self.port)
 
 
-def find(execute: Execute) -> tuple[RunningServer, ...]:
-    """The running servers: first those in the folder that the login's environment names
-    (`JUPYTER_RUNTIME_DIR`), then the others; the newest first.
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What one search found."""
 
-    Empty also when the far end has no POSIX shell. Raises `ProblemError` as `execute` does.
+    servers: tuple[RunningServer, ...] = ()
+    """First those in the folder that the login's environment names (`JUPYTER_RUNTIME_DIR`), then
+    the others; the newest first."""
+    strangers: frozenset[int] = frozenset()
+    """The ports on which other people listen, as far as that can be told."""
+    home: str = ""
+    """The account's home folder."""
+
+
+def find(execute: Execute) -> Findings:
+    """Search the far end for running servers.
+
+    Nothing is found, too, where there is no POSIX shell. Raises `ProblemError` as `execute` does.
     """
     script = files("trayconnect.jupyter").joinpath("find.sh").read_bytes()
     completed = execute("exec sh", script.replace(b"\r\n", b"\n"), TIMEOUT)
     return parse(completed.stdout.decode("utf-8", "replace"))
 
 
-def parse(output: str) -> tuple[RunningServer, ...]:
+def parse(output: str) -> Findings:
     """Read what `find.sh` printed; whatever is odd about it is skipped."""
-    found: dict[int, RunningServer] = {}
-    for pid, listens, text in _blocks(output):
-        server = _server(pid, listens, text)
-        if server is not None:
-            # The same folder may have two names.
-            found.setdefault(server.pid, server)
-    return tuple(found.values())
-
-
-def _blocks(output: str) -> Iterator[tuple[int, Listens, str]]:
-    """Each process's number, listening addresses and runtime file."""
     _, _, report = output.replace("\r", "").partition(f"\n{_BEGIN}\n")
     head, *blocks = report.split("\n@@server ")
     little_endian = "@@order 256" not in head
+    found: dict[int, RunningServer] = {}
     for block in blocks:
-        pid, _, rest = block.partition("\n@@listens ")
-        listens, _, rest = rest.partition("\n")
-        text, end, _ = rest.partition("\n@@end")
-        if end and _PID.fullmatch(pid):
-            yield int(pid), Listens.read(listens.split(), little_endian=little_endian), text
+        server = _server(block, little_endian)
+        if server is not None:
+            # The same folder may have two names.
+            found.setdefault(server.pid, server)
+    tail = report.rpartition("\n@@strangers ")[2] if report.endswith("@@done\n") else ""
+    return Findings(tuple(found.values()), _ports(tail), _line(head, "home"))
 
 
-def _server(pid: int, listens: Listens, text: str) -> RunningServer | None:
-    """Judge one runtime file; None if it is stale, broken or of a server without a port.
+def _ports(text: str) -> frozenset[int]:
+    """Numbers of base 16, until something else comes."""
+    words = takewhile(_PORT.fullmatch, text.split())
+    return frozenset(int(word, 16) for word in words)
+
+
+def _line(text: str, key: str) -> str:
+    """The rest of the last line that begins with that key."""
+    lines = [rest for line in text.split("\n") if (rest := _rest(line, key)) is not None]
+    return lines[-1] if lines and lines[-1].isprintable() else ""
+
+
+def _rest(line: str, key: str) -> str | None:
+    word, _, rest = line.partition(" ")
+    return rest if word == f"@@{key}" else None
+
+
+def _server(block: str, little_endian: bool) -> RunningServer | None:
+    """Judge one process; None if its runtime file is stale or broken.
 
     The host is the very address of its socket rather than "localhost": on [::1] the same port
     may belong to a stranger, who would be given the token.
     """
-    try:
-        info = json.loads(text)
-    except (ValueError, RecursionError):
+    head, begins, rest = block.partition("\n@@file\n")
+    text, ends, _ = rest.partition("\n@@end")
+    number, _, about = head.partition("\n")
+    if not begins or not ends or not _PID.fullmatch(number):
         return None
-    if not isinstance(info, dict) or info.get("pid", pid) != pid or info.get("sock"):
+    pid = int(number)
+    info = _decoded(text)
+    if info is None or info.get("pid", pid) != pid:
         return None
-    port = info.get("port")
-    if port == 0 and len({number for _, number in listens.addresses}) == 1:
-        # Notebook 6 notes the port it was asked for.
-        port = listens.addresses[0][1]
-    if not isinstance(port, int) or isinstance(port, bool) or not 0 < port < 65536:
+    listens = Listens.read(_line(about, "listens").split(), little_endian=little_endian)
+    place = _socket(info, about) if info.get("sock") else _port(info, listens)
+    if place is None:
         return None
-    host = listens.host(port) if listens.known else "localhost"
-    if host is None:
-        return None
+    host, port, socket = place
     token = info.get("token")
-    proven = listens.known and isinstance(token, str) and _TOKEN.fullmatch(token)
+    proven = (socket or listens.known) and isinstance(token, str) and _TOKEN.fullmatch(token)
+    kernels = _line(about, "kernels")
     return RunningServer(
         host=host,
         port=port,
@@ -111,7 +149,38 @@ def _server(pid: int, listens: Listens, text: str) -> RunningServer | None:
         secure=info.get("secure") is True,
         pid=pid,
         version=_text(info, "version"),
+        socket=socket,
+        kernels=int(kernels) if _COUNT.fullmatch(kernels) else None,
+        hub=_line(about, "hub") if "@@hub" in about.split() else None,
     )
+
+
+def _decoded(text: str) -> dict[object, object] | None:
+    try:
+        info = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return info if isinstance(info, dict) else None
+
+
+def _socket(info: dict[object, object], about: str) -> tuple[str, int, str] | None:
+    """The socket's path as the runtime file has it, if the process listens there and the path is
+    still its own."""
+    path = _text(info, "sock")
+    is_own = path.startswith("/") and f"@@socket {path}" in about.split("\n")
+    return ("", 0, path) if is_own else None
+
+
+def _port(info: dict[object, object], listens: Listens) -> tuple[str, int, str] | None:
+    """The address and port, if the process listens there."""
+    port = info.get("port")
+    if port == 0 and len({number for _, number in listens.addresses}) == 1:
+        # Notebook 6 notes the port it was asked for.
+        port = listens.addresses[0][1]
+    if not isinstance(port, int) or isinstance(port, bool) or not 0 < port < 65536:
+        return None
+    host = listens.host(port) if listens.known else "localhost"
+    return None if host is None else (host, port, "")
 
 
 def _text(info: dict[object, object], key: str) -> str:

@@ -1,6 +1,7 @@
-# Lists the Jupyter servers that this account runs on this host: for each, its runtime file and
-# the addresses its process really listens on. Changes nothing. POSIX sh; needs neither Jupyter
-# nor Python. Whoever reads this output must skip what a start-up file printed before it.
+# Lists the Jupyter servers that this account runs on this host: for each, its runtime file, the
+# addresses and sockets its process really listens on, and how many kernels it runs. Changes
+# nothing. POSIX sh; needs neither Jupyter nor Python. Whoever reads this output must skip what a
+# start-up file printed before it.
 
 # With ownership of the listener unknown (no /proc, no lsof) it says so, and the reader must not
 # use the token: the port of a stale file may belong to somebody else by now.
@@ -34,14 +35,14 @@ runtime_files() {
     [ $# -gt 0 ] && ls -td -- "$@"
 }
 
-# The addresses that process $1 listens on, behind the name of what told them.
+# The TCP addresses that process $1 listens on, behind the name of what told them. $2 is what
+# `ls -l` says of its descriptors.
 listens() {
     if [ -n "$have_proc" ]; then
-        sockets=$(ls -l "/proc/$1/fd")
-        [ -n "$sockets" ] || { printf 'unknown'; return; }
+        [ -n "$2" ] || { printf 'unknown'; return; }
         printf 'proc'
         printf '%s\n' "$listeners" | while read -r inode address; do
-            case $sockets in *"socket:[$inode]"*) printf ' %s' "$address" ;; esac
+            case $2 in *"socket:[$inode]"*) printf ' %s' "$address" ;; esac
         done
     elif command -v lsof >/dev/null; then
         printf 'lsof'
@@ -49,6 +50,42 @@ listens() {
     else
         printf 'unknown'
     fi
+}
+
+# The paths of the UNIX sockets that process $1 listens on, one a line.
+socket_paths() {
+    if [ -n "$have_proc" ]; then
+        printf '%s\n' "$unix_listeners" | while read -r inode path; do
+            case $2 in *"socket:[$inode]"*) printf '%s\n' "$path" ;; esac
+        done
+    elif command -v lsof >/dev/null; then
+        lsof -a -p "$1" -U -Fn | sed -n 's/^n\(\/.*\)/\1/p' | sed 's/ type=STREAM.*//'
+    fi
+}
+
+# How many children process $1 started with a kernel's connection file.
+kernels_of() {
+    case $kernels in
+        '') ;;
+        *" $1:"*) count=${kernels#*" $1:"} && printf '@@kernels %s\n' "${count%% *}" ;;
+        *) printf '@@kernels 0\n' ;;
+    esac
+}
+
+# Whether process $1 is the server that a JupyterHub started for one user, and where that Hub is.
+hub_of() {
+    if [ -n "$have_proc" ]; then
+        command=$(tr '\0' ' ' <"/proc/$1/cmdline")
+    else
+        command=$(ps -ww -o args= -p "$1")
+    fi
+    case $command in
+        *jupyterhub-singleuser* | *jupyterhub.singleuser* | *jupyter-labhub*) ;;
+        *) return ;;
+    esac
+    printf '@@hub\n'
+    [ -n "$have_proc" ] && tr '\0' '\n' <"/proc/$1/environ" |
+        sed -n 's/^JUPYTERHUB_PUBLIC_URL=/@@hub /p; s/^JUPYTERHUB_PUBLIC_HUB_URL=/@@hub /p'
 }
 
 # One block for each runtime file on standard input whose process lives.
@@ -59,7 +96,16 @@ report() {
         pid=${pid%.json}
         case $pid in '' | *[!0-9]*) continue ;; esac
         kill -0 "$pid" || continue
-        printf '@@server %s\n@@listens %s\n' "$pid" "$(listens "$pid")"
+        descriptors=
+        [ -n "$have_proc" ] && descriptors=$(ls -l "/proc/$pid/fd")
+        printf '@@server %s\n@@listens %s\n' "$pid" "$(listens "$pid" "$descriptors")"
+        socket_paths "$pid" "$descriptors" | while IFS= read -r path; do
+            # Its file may have been replaced since by a stranger's.
+            [ -S "$path" ] && [ -O "$path" ] && printf '@@socket %s\n' "$path"
+        done
+        kernels_of "$pid"
+        hub_of "$pid"
+        printf '@@file\n'
         head -c 16384 <"$file"
         printf '\n@@end\n'
         count=$((count + 1))
@@ -76,9 +122,19 @@ main() {
     # /proc/net/tcp holds addresses as numbers in the machine's byte order; state 0A is LISTEN.
     listeners=$(cat /proc/net/tcp /proc/net/tcp6 |
         awk -v uid="$uid" '$4 == "0A" && $8 == uid { print $10, $2 }')
-    printf '\n@@trayconnect find 1\n@@order %s\n' "$(printf '\001\000' | od -An -tu2 | tr -d ' ')"
+    # In /proc/net/unix, the flag __SO_ACCEPTCON tells who listens.
+    unix_listeners=$(awk '$4 == "00010000" && $8 ~ /^\// {
+        inode = $7; for (i = 0; i < 7; i++) sub(/^ *[^ ]+ +/, ""); print inode, $0 }' /proc/net/unix)
+    kernels=$(ps -A -ww -o ppid= -o args= | awk '/kernel-[^ \/]*\.json/ { count[$1]++ }
+        END { if (NR) printf " " ; for (pid in count) printf "%s:%s ", pid, count[pid] }')
+    printf '\n@@trayconnect find 2\n@@order %s\n' "$(printf '\001\000' | od -An -tu2 | tr -d ' ')"
+    printf '@@home %s\n' "$HOME"
     named | runtime_files | report
     others | awk 'length && !seen[$0]++' | runtime_files | report
+    # The ports, in base 16, on which other people listen: no accounts of the system.
+    [ -n "$have_proc" ] && printf '@@strangers %s\n' "$(cat /proc/net/tcp /proc/net/tcp6 |
+        awk -v uid="$uid" '$4 == "0A" && $8 != uid && $8 >= 1000 {
+            sub(/.*:/, "", $2); if (!seen[$2]++) printf "%s ", $2 }')"
     printf '@@done\n'
 }
 

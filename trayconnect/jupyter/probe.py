@@ -7,8 +7,9 @@ import io
 import socket
 import ssl
 import time
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import quote, urlsplit
 
 from trayconnect.cancel import Cancel
@@ -25,6 +26,8 @@ class Response:
     reason: str
     body: bytes
     """The first 64 KiB; less if it stopped short, or did not end in time."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """By their names in lower case."""
 
 
 def get(
@@ -69,7 +72,8 @@ def _exchange(
     try:
         connection.request(method, target, headers=headers)
         with connection.getresponse() as answer:
-            return Response(answer.status, answer.reason, _read(answer))
+            headers = {name.lower(): value for name, value in answer.getheaders()}
+            return Response(answer.status, answer.reason, _read(answer), headers)
     except TimeoutError as error:
         raise ProbeError(Failure.SILENT, str(error)) from error
     except http.client.RemoteDisconnected as error:

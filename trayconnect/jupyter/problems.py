@@ -52,7 +52,46 @@ def gateway_error(where: str, status: int, reason: str) -> Problem:
 def not_jupyter(where: str) -> Problem:
     return Problem(
         f"What answers on {where} at the server is not Jupyter",
-        "If that is not meant so, check jupyter.port in the file.",
+        "Correct jupyter.port in the file; another web page is reached by an entry of forwards: "
+        "with open: true.",
+        Remedy.WAIT,
+    )
+
+
+def another_jupyter(where: str, detail: str) -> Problem:
+    return Problem(
+        f"The Jupyter that answers on {where} at the server is not the one found there",
+        "It was not given the token. Perhaps yours has ended and another took its port: start "
+        "yours again; it is noticed by itself.",
+        Remedy.WAIT,
+        detail,
+    )
+
+
+def a_strangers(where: str) -> Problem:
+    return Problem(
+        f"What listens on {where} at the server belongs to another user",
+        "Start a Jupyter of your own there; it is noticed by itself. If you do want theirs, give "
+        "it an entry of forwards: with open: true.",
+        Remedy.WAIT,
+    )
+
+
+def of_hub(where: str, hub: str, path: str) -> Problem:
+    """`hub`: its address as far as known; `path`: the server's own under that."""
+    open_it = f"Open it there: {hub}" if hub else f"Open your Hub's own address, there {path}."
+    return Problem(
+        f"The Jupyter on {where} at the server was started by a JupyterHub, which alone logs in",
+        f"{open_it}\nIf the Hub itself is to be reached through this tunnel, set jupyter.port to "
+        f"its port (often 8000) and jupyter.path to {path}.",
+        Remedy.WAIT,
+    )
+
+
+def chosen_is_gone(folder: str, used: str) -> Problem:
+    return Problem(
+        f"The Jupyter in {folder} that you chose does not run",
+        f"The newest is used instead: {used}. Start yours again, or choose another.",
         Remedy.WAIT,
     )
 

@@ -10,7 +10,7 @@ from http import HTTPStatus
 from trayconnect.cancel import Cancel
 from trayconnect.config.endpoints import Endpoint, TcpEndpoint, UnixEndpoint
 from trayconnect.errors import Problem, ProblemError, Remedy
-from trayconnect.jupyter import problems
+from trayconnect.jupyter import hub, problems
 from trayconnect.jupyter.abandon import abandonable
 from trayconnect.jupyter.address import host_port
 from trayconnect.jupyter.dial import Failure, ProbeError
@@ -42,6 +42,10 @@ class Target:
     """What to do when nothing listens there."""
     socket: str = ""
     """The path of the UNIX socket that takes the place of host and port."""
+    version: str = ""
+    """What the server found there must say of itself; empty if none was found."""
+    hub: str | None = None
+    """The address of the JupyterHub that started it, empty if unknown; None for any other."""
 
     @property
     def endpoint(self) -> Endpoint:
@@ -86,23 +90,30 @@ def look(
         secure, answer = _ask(question, open_channel)
     except _NoAnswer as error:
         return Look(error.reached, target.secure, error.problem)
+    if target.hub is not None or hub.is_hub(answer):
+        return _at_hub(question, secure)
     if answer.status in GATEWAY_ERRORS:
         problem = problems.gateway_error(target.where, answer.status, answer.reason)
         return Look(Reached.PORT, secure, problem)
-    if not is_jupyter(answer):
-        return Look(Reached.JUPYTER, secure, problems.not_jupyter(target.where))
+    version = jupyter_version(answer)
+    if version is None:
+        return Look(Reached.PORT, secure, problems.not_jupyter(target.where))
+    if target.version and version != target.version:
+        detail = f"version {version} instead of {target.version}"
+        return Look(Reached.PORT, secure, problems.another_jupyter(target.where, detail))
     if not target.token:
         return Look(Reached.JUPYTER, secure)
     return _log_in(question, secure)
 
 
-def is_jupyter(answer: Response) -> bool:
-    """Whether it is what Jupyter says to `GET /api`: its version."""
+def jupyter_version(answer: Response) -> str | None:
+    """What Jupyter says to `GET /api`; None for anything else."""
     try:
         said = json.loads(answer.body)
     except (ValueError, RecursionError):
-        return False
-    return isinstance(said, dict) and isinstance(said.get("version"), str)
+        return None
+    version = said.get("version") if isinstance(said, dict) else None
+    return version if isinstance(version, str) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +124,12 @@ class _Question:
     timeout: float
 
     def get(self, secure: bool, path: str, token: str = "") -> Response:
+        """`path` is below the base URL. Raises `ProbeError`."""
+        return self.get_absolute(secure, f"{self.target.base_url}{path}", token)
+
+    def get_absolute(self, secure: bool, path: str, token: str = "") -> Response:
         """Raises `ProbeError`."""
-        url = f"{'https' if secure else 'http'}://{self.authority}{self.target.base_url}{path}"
+        url = f"{'https' if secure else 'http'}://{self.authority}{path}"
         # Through the tunnel no certificate can match: see `probe.get`.
         return get(url, token=token, timeout=self.timeout, cancel=self.cancel, verify=False)
 
@@ -182,6 +197,17 @@ def _wants_tls(answer: Response) -> bool:
     """Whether an https server says so in plain HTTP, as nginx, Apache and Go's do."""
     words = (b"HTTPS", b"SSL", b"TLS")
     return answer.status == HTTPStatus.BAD_REQUEST and any(word in answer.body for word in words)
+
+
+def _at_hub(question: _Question, secure: bool) -> Look:
+    """Part of a JupyterHub answers: all is well if the Hub itself is there too, which logs in."""
+    target = question.target
+    with suppress(ProbeError):
+        of_hub = question.get_absolute(secure, hub.api_path(target.base_url))
+        if jupyter_version(of_hub) is not None:
+            return Look(Reached.JUPYTER, secure)
+    problem = problems.of_hub(target.where, target.hub or "", target.base_url)
+    return Look(Reached.PORT, secure, problem)
 
 
 def _log_in(question: _Question, secure: bool) -> Look:

@@ -66,10 +66,25 @@ class LeaveStopped:
 
 
 @dataclass(frozen=True, slots=True)
+class Look:
+    """Look now at what answers behind the tunnel."""
+
+
+@dataclass(frozen=True, slots=True)
 class OpenBrowser:
     page: Page
 
 
 Effect = (
-    Open | Drop | Close | Forget | RetryAfter | Update | Check | Launch | LeaveStopped | OpenBrowser
+    Open
+    | Drop
+    | Close
+    | Forget
+    | RetryAfter
+    | Update
+    | Check
+    | Look
+    | Launch
+    | LeaveStopped
+    | OpenBrowser
 )

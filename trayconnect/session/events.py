@@ -52,6 +52,11 @@ class NetworkChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class LookAgain:
+    """Something that the next look at what answers depends on has changed."""
+
+
+@dataclass(frozen=True, slots=True)
 class ConfigChanged:
     """The file has a new entry of this name."""
 
@@ -143,6 +148,7 @@ Event = (
     | JupyterStopped
     | Woke
     | NetworkChanged
+    | LookAgain
     | ConfigChanged
     | Report
 )

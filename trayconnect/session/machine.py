@@ -21,6 +21,7 @@ from trayconnect.session.effects import (
     Forget,
     Launch,
     LeaveStopped,
+    Look,
     Open,
     OpenBrowser,
     RetryAfter,
@@ -38,6 +39,7 @@ from trayconnect.session.events import (
     JupyterStarted,
     JupyterStarting,
     JupyterStopped,
+    LookAgain,
     Lost,
     NetworkChanged,
     RemoteAnswered,
@@ -255,6 +257,10 @@ def _check(session: Session, _event: Event, _moment: Moment) -> Outcome:
     return session, (Check(),)
 
 
+def _look(session: Session, _event: LookAgain, _moment: Moment) -> Outcome:
+    return session, (Look(),)
+
+
 def _stop(session: Session, _event: Stop, moment: Moment) -> Outcome:
     return _close(session, moment)
 
@@ -329,6 +335,7 @@ TABLE: Mapping[tuple[State, type[Event]], Transition] = {
     (State.OFF, JupyterStopped): _stay,
     (State.OFF, Woke): _stay,
     (State.OFF, NetworkChanged): _stay,
+    (State.OFF, LookAgain): _stay,
     (State.OFF, ConfigChanged): _replace_server,
     (State.CONNECTING, Start): _owe_browser,
     (State.CONNECTING, Stop): _stop,
@@ -341,6 +348,7 @@ TABLE: Mapping[tuple[State, type[Event]], Transition] = {
     (State.CONNECTING, Asked): _asked,
     (State.CONNECTING, Woke): _stay,
     (State.CONNECTING, NetworkChanged): _stay,
+    (State.CONNECTING, LookAgain): _stay,
     (State.CONNECTING, ConfigChanged): _change_server,
     (State.UP, Start): _start_while_up,
     (State.UP, Stop): _stop,
@@ -354,6 +362,7 @@ TABLE: Mapping[tuple[State, type[Event]], Transition] = {
     (State.UP, RemoteAnswered): _remote_answered,
     (State.UP, Woke): _check,
     (State.UP, NetworkChanged): _check,
+    (State.UP, LookAgain): _look,
     (State.UP, ConfigChanged): _change_server,
     (State.WAITING, Start): _begin_now,
     (State.WAITING, Stop): _stop,
@@ -363,6 +372,7 @@ TABLE: Mapping[tuple[State, type[Event]], Transition] = {
     (State.WAITING, RetryDue): _retry,
     (State.WAITING, Woke): _retry_now,
     (State.WAITING, NetworkChanged): _retry_now,
+    (State.WAITING, LookAgain): _stay,
     (State.WAITING, ConfigChanged): _change_server,
     (State.NEEDS_YOU, Start): _start_when_needed,
     (State.NEEDS_YOU, Stop): _stop,
@@ -373,6 +383,7 @@ TABLE: Mapping[tuple[State, type[Event]], Transition] = {
     (State.NEEDS_YOU, ConnectFailed): _failed_while_asking,
     (State.NEEDS_YOU, Woke): _stay,
     (State.NEEDS_YOU, NetworkChanged): _stay,
+    (State.NEEDS_YOU, LookAgain): _stay,
     (State.NEEDS_YOU, ConfigChanged): _change_server,
     (State.CLOSING, Start): _want_restart,
     (State.CLOSING, Stop): _want_off,
@@ -382,6 +393,7 @@ TABLE: Mapping[tuple[State, type[Event]], Transition] = {
     (State.CLOSING, Closed): _closed,
     (State.CLOSING, Woke): _stay,
     (State.CLOSING, NetworkChanged): _stay,
+    (State.CLOSING, LookAgain): _stay,
     (State.CLOSING, ConfigChanged): _change_successor,
     (State.FAILED, Start): _begin,
     (State.FAILED, Stop): _stop,
@@ -390,5 +402,6 @@ TABLE: Mapping[tuple[State, type[Event]], Transition] = {
     (State.FAILED, JupyterStopped): _stay,
     (State.FAILED, Woke): _stay,
     (State.FAILED, NetworkChanged): _stay,
+    (State.FAILED, LookAgain): _stay,
     (State.FAILED, ConfigChanged): _change_server,
 }

@@ -21,6 +21,7 @@ from trayconnect.session.effects import (
     Forget,
     Launch,
     LeaveStopped,
+    Look,
     Open,
     OpenBrowser,
     RetryAfter,
@@ -30,6 +31,7 @@ from trayconnect.session.events import (
     ConfigChanged,
     Event,
     JupyterStopped,
+    LookAgain,
     NetworkChanged,
     Report,
     Restart,
@@ -159,6 +161,10 @@ class Manager:
     def jupyter_stopped(self, name: str) -> None:
         """The user had it stopped: look anew, and start none by itself."""
         self._mail.put(_ToSession(name, JupyterStopped()))
+
+    def look(self, name: str) -> None:
+        """Look again at what answers behind the tunnel."""
+        self._mail.put(_ToSession(name, LookAgain()))
 
     def connect_all(self) -> None:
         self._mail.put(_ToAll(Start()))
@@ -300,6 +306,8 @@ class Manager:
                 runner.launch()
             case LeaveStopped():
                 runner.leave_stopped()
+            case Look():
+                runner.look()
             case OpenBrowser(page):
                 runner.open_page(page)
             case RetryAfter(attempt, seconds):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from trayconnect.config.model import Server
 from trayconnect.errors import Problem
-from trayconnect.ports import Page, Reached
+from trayconnect.ports import FoundJupyter, Page, Reached
 from trayconnect.session.forwards import ForwardState, forward_states
 from trayconnect.session.state import Session, State
 
@@ -35,6 +35,8 @@ class Snapshot:
     """What the Jupyter that was started there runs in: "in the tmux session …"."""
     forwards: tuple[ForwardState, ...] = ()
     """Those beside the one to Jupyter, in the file's order."""
+    jupyters: tuple[FoundJupyter, ...] = ()
+    """The Jupyter servers that run there, while UP."""
 
     @property
     def name(self) -> str:
@@ -75,4 +77,5 @@ def snapshot(session: Session, latency: float | None = None) -> Snapshot:
         starting=session.starting,
         runs_in=session.runs_in,
         forwards=forwards,
+        jupyters=health.jupyters if health and session.state is State.UP else (),
     )

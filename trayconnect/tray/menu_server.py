@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from trayconnect.session.snapshot import Snapshot
 from trayconnect.session.state import State
 from trayconnect.tray.view import Action, Item, Verb
-from trayconnect.tray.words import INDENT, clip, state_words, wrap
+from trayconnect.tray.words import INDENT, clip, jupyter_words, state_words, wrap
 
 
 def can_connect(snapshot: Snapshot) -> bool:
@@ -69,6 +69,9 @@ def _use_lines(snapshot: Snapshot) -> Iterator[Item]:
             action = Action(Verb.OPEN, name, forward.name)
             text = f"Open {clip(forward.name)}"
             yield Item(f"forward {forward.name}", text, action, enabled=snapshot.state is State.UP)
+    if snapshot.jupyters:
+        lines = tuple(_jupyter_lines(snapshot))
+        yield Item("jupyters", "Jupyter servers", children=lines)
     yield Item("copy", "Copy link", Action(Verb.COPY_LINK, name), enabled=has_page)
     active = snapshot.is_active
     yield Item("reconnect", "Reconnect", Action(Verb.RECONNECT, name), enabled=active)
@@ -92,6 +95,14 @@ def _start_or_stop(snapshot: Snapshot) -> Item:
         return Item("stop-jupyter", "Stop Jupyter…", stop, enabled=allowed)
     start = Action(Verb.START_JUPYTER, name)
     return Item("start-jupyter", "Start Jupyter", start, enabled=_can_start(snapshot))
+
+
+def _jupyter_lines(snapshot: Snapshot) -> Iterator[Item]:
+    """Those that run there; the one that the local port leads to is marked."""
+    for jupyter in snapshot.jupyters:
+        action = Action(Verb.CHOOSE_JUPYTER, snapshot.name, jupyter=jupyter.where)
+        text = clip(jupyter_words(jupyter))
+        yield Item(f"jupyter {jupyter.where}", text, action, checked=jupyter.in_use)
 
 
 def needs_you_line(snapshot: Snapshot) -> Item:

@@ -22,6 +22,7 @@ class Verb(enum.Enum):
     CONNECT = "connect"
     DISCONNECT = "disconnect"
     OPEN = "open"
+    CHOOSE_JUPYTER = "choose-jupyter"
     COPY_LINK = "copy-link"
     RECONNECT = "reconnect"
     START_JUPYTER = "start-jupyter"
@@ -43,12 +44,14 @@ class Verb(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What a click means; `server`, `forward` and `group` are names from the file."""
+    """What a click means; `server`, `forward` and `group` are names from the file, `jupyter` is
+    where one of a server's Jupyters listens."""
 
     verb: Verb
     server: str = ""
     forward: str = ""
     group: str = ""
+    jupyter: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 import time
 
-from trayconnect.ports import Reached
+from trayconnect.ports import FoundJupyter, Reached
 from trayconnect.session.snapshot import Snapshot
 from trayconnect.session.state import State
 
@@ -27,7 +27,8 @@ def state_words(snapshot: Snapshot) -> str:
         case State.UP if snapshot.is_ready:
             return "connected"
         case State.UP if snapshot.reached is Reached.PORT:
-            return "connected, no web page answers yet"
+            what = "web page" if snapshot.server.is_direct else "Jupyter"
+            return f"connected, no {what} answers yet"
         case State.UP if snapshot.server.is_direct:
             return "looking for its page…" if snapshot.problem is None else "its page is silent"
         case State.UP if snapshot.problem is None:
@@ -44,6 +45,18 @@ def state_words(snapshot: Snapshot) -> str:
             return "disconnecting…"
         case State.FAILED:
             return "failed"
+
+
+def jupyter_words(jupyter: FoundJupyter) -> str:
+    """One of a host's Jupyter servers, as people tell them apart."""
+    is_socket = jupyter.where.startswith("/")
+    words = [jupyter.folder] if jupyter.folder else []
+    words.append(f"socket {jupyter.where}" if is_socket else f"port {jupyter.where}")
+    if jupyter.kernels is not None:
+        words.append(f"{jupyter.kernels} kernel{'' if jupyter.kernels == 1 else 's'}")
+    if jupyter.of_hub:
+        words.append("of a JupyterHub")
+    return ", ".join(words)
 
 
 def clip(text: str, width: int = WIDTH) -> str:

@@ -1,0 +1,140 @@
+"""Which of several Jupyter servers is used, by tables."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from trayconnect.config.model import Jupyter
+from trayconnect.errors import ProblemError
+from trayconnect.jupyter.choose import (
+    Picked,
+    candidates,
+    listing,
+    matching,
+    pick,
+    short_folder,
+)
+from trayconnect.jupyter.find import Findings, RunningServer
+from trayconnect.ports import Choice, FoundJupyter
+
+
+def running(pid: int, folder: str, port: int = 0, socket: str = "") -> RunningServer:
+    host = "" if socket else "127.0.0.1"
+    return RunningServer(
+        host, port, "t0ken", "/", folder, False, pid, "2.21.1", socket=socket, kernels=pid
+    )
+
+
+NEW = running(3, "/home/ada/new", 8890)
+THESIS = running(2, "/home/ada/thesis", 8889)
+TWIN = running(1, "/home/ada/thesis", 8888)
+ON_SOCKET = running(4, "/data", socket="/run/tc/lab.sock")
+OF_HUB = replace(running(5, "/home/ada", 40001), hub="")
+ALL = (NEW, THESIS, TWIN)
+CHOSEN = Choice("/home/ada/thesis", "8888")
+
+
+@pytest.mark.parametrize(
+    ("servers", "choice", "current", "expected"),
+    [
+        ((), None, None, Picked()),
+        ((), CHOSEN, TWIN, Picked()),
+        (ALL, None, None, Picked(NEW)),
+        (ALL, None, TWIN, Picked(TWIN)),
+        (ALL, None, replace(TWIN, kernels=9), Picked(TWIN)),
+        (ALL, None, ON_SOCKET, Picked(NEW)),
+        (ALL, CHOSEN, None, Picked(TWIN)),
+        (ALL, CHOSEN, NEW, Picked(TWIN)),
+        (ALL, replace(CHOSEN, where="9999"), None, Picked(THESIS)),
+        (ALL, replace(CHOSEN, where="9999"), TWIN, Picked(TWIN)),
+        ((NEW, THESIS), CHOSEN, None, Picked(THESIS)),
+        ((NEW, ON_SOCKET), CHOSEN, None, Picked(NEW, missing=CHOSEN)),
+        ((NEW, ON_SOCKET), CHOSEN, ON_SOCKET, Picked(ON_SOCKET, missing=CHOSEN)),
+    ],
+)
+def test_which_one(
+    servers: tuple[RunningServer, ...],
+    choice: Choice | None,
+    current: RunningServer | None,
+    expected: Picked,
+) -> None:
+    assert pick(servers, choice, current) == expected
+
+
+@pytest.mark.parametrize(
+    ("jupyter", "expected"),
+    [
+        (Jupyter(), (NEW, ON_SOCKET, OF_HUB)),
+        (Jupyter(port=8890), (NEW,)),
+        (Jupyter(port=40001), (OF_HUB,)),
+        (Jupyter(port=9000), ()),
+        (Jupyter(socket="/run/tc/lab.sock"), (ON_SOCKET,)),
+        (Jupyter(socket="/run/other"), ()),
+    ],
+)
+def test_which_ones_an_entry_may_use(jupyter: Jupyter, expected: tuple[RunningServer, ...]) -> None:
+    assert candidates(Findings((OF_HUB, NEW, ON_SOCKET)), jupyter) == expected
+
+
+def test_what_the_user_is_shown() -> None:
+    on_v6 = replace(TWIN, host="::1")
+    shown = listing((THESIS, ON_SOCKET, on_v6, OF_HUB), THESIS, "/home/ada")
+    assert shown == (
+        FoundJupyter("8889", "/home/ada/thesis", "~/thesis", "2.21.1", 2, in_use=True),
+        FoundJupyter("/run/tc/lab.sock", "/data", "/data", "2.21.1", 4, in_use=False),
+        FoundJupyter("[::1]:8888", "/home/ada/thesis", "~/thesis", "2.21.1", 1, in_use=False),
+        FoundJupyter("40001", "/home/ada", "~", "2.21.1", 5, in_use=False, of_hub=True),
+    )
+    assert "t0ken" not in repr(shown)
+
+
+@pytest.mark.parametrize(
+    ("folder", "home", "expected"),
+    [
+        ("/home/ada", "/home/ada", "~"),
+        ("/home/ada/x y", "/home/ada/", "~/x y"),
+        ("/home/adam", "/home/ada", "/home/adam"),
+        ("/data", "", "/data"),
+        ("/", "/", "/"),
+        ("/data", "/", "/data"),
+        ("", "/home/ada", ""),
+    ],
+)
+def test_a_short_folder(folder: str, home: str, expected: str) -> None:
+    assert short_folder(folder, home) == expected
+
+
+SHOWN = listing((*ALL, ON_SOCKET), NEW, "/home/ada")
+
+
+@pytest.mark.parametrize(
+    ("words", "where"),
+    [
+        ("8888", "8888"),
+        ("/run/tc/lab.sock", "/run/tc/lab.sock"),
+        ("/home/ada/new", "8890"),
+        ("/home/ada/new/", "8890"),
+        ("~/new", "8890"),
+        ("new", "8890"),
+        ("data", "/run/tc/lab.sock"),
+    ],
+)
+def test_what_the_user_means(words: str, where: str) -> None:
+    assert matching(SHOWN, words).where == where
+
+
+@pytest.mark.parametrize(
+    ("words", "title", "advice"),
+    [
+        ("thesis", "Several Jupyter servers run in ~/thesis", "by its port: 8889, 8888"),
+        ("9999", "No Jupyter server is known there by “9999”", "8889  ~/thesis"),
+        ("", "No Jupyter server is known there by “”", "These run:"),
+    ],
+)
+def test_what_the_user_cannot_mean(words: str, title: str, advice: str) -> None:
+    with pytest.raises(ProblemError) as caught:
+        matching(SHOWN, words)
+    assert caught.value.problem.title == title
+    assert advice in caught.value.problem.advice

@@ -1,0 +1,107 @@
+"""Which of a host's Jupyter servers to use. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from trayconnect.config.model import Jupyter
+from trayconnect.errors import Problem, ProblemError
+from trayconnect.jupyter.find import Findings, RunningServer
+from trayconnect.ports import Choice, FoundJupyter
+
+
+@dataclass(frozen=True, slots=True)
+class Picked:
+    """The one to use, if there is any."""
+
+    running: RunningServer | None = None
+    missing: Choice | None = None
+    """What the user chose, where that does not run."""
+
+
+def candidates(findings: Findings, jupyter: Jupyter) -> tuple[RunningServer, ...]:
+    """Those that an entry may use; one that belongs to a JupyterHub, whose page lets nobody in,
+    comes last."""
+    servers = [one for one in findings.servers if _fits(one, jupyter)]
+    return tuple(sorted(servers, key=lambda one: one.hub is not None))
+
+
+def _fits(one: RunningServer, jupyter: Jupyter) -> bool:
+    if jupyter.socket is not None:
+        return one.socket == jupyter.socket
+    return jupyter.port in ("auto", one.port)
+
+
+def pick(
+    servers: Sequence[RunningServer], choice: Choice | None, current: RunningServer | None
+) -> Picked:
+    """The user's choice wherever it listens by now, else the one in use as long as it runs, else
+    the first."""
+    if choice is not None:
+        in_folder = [one for one in servers if one.root_dir == choice.root_dir]
+        there = [one for one in in_folder if one.where == choice.where]
+        if in_folder:
+            return Picked((there or _same(in_folder, current) or in_folder)[0])
+    if not servers:
+        return Picked()
+    return Picked((_same(servers, current) or servers)[0], missing=choice)
+
+
+def _same(servers: Sequence[RunningServer], current: RunningServer | None) -> list[RunningServer]:
+    return [one for one in servers if current is not None and one.pid == current.pid]
+
+
+def listing(
+    servers: Sequence[RunningServer], in_use: RunningServer | None, home: str
+) -> tuple[FoundJupyter, ...]:
+    """What the user is shown of them."""
+    return tuple(
+        FoundJupyter(
+            where=one.where,
+            root_dir=one.root_dir,
+            folder=short_folder(one.root_dir, home),
+            version=one.version,
+            kernels=one.kernels,
+            in_use=one == in_use,
+            of_hub=one.hub is not None,
+        )
+        for one in servers
+    )
+
+
+def short_folder(folder: str, home: str) -> str:
+    """With ~ for the home folder, as a shell's user writes it."""
+    base = home.rstrip("/")
+    if base and (folder == base or folder.startswith(f"{base}/")):
+        return f"~{folder[len(base) :]}"
+    return folder
+
+
+def matching(jupyters: Sequence[FoundJupyter], words: str) -> FoundJupyter:
+    """The one that the user means by its port, its socket, its folder, or the last part of that.
+
+    Raises `ProblemError` if that is none of them, or several.
+    """
+    wanted = words if words == "/" else words.rstrip("/")
+    ways = (
+        lambda one: one.where == wanted,
+        lambda one: wanted in (one.root_dir, one.folder),
+        lambda one: PurePosixPath(one.root_dir).name == wanted,
+    )
+    for way in ways:
+        found = [one for one in jupyters if way(one)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            title = f"Several Jupyter servers run in {found[0].folder}"
+            ports = ", ".join(one.where for one in found)
+            raise ProblemError(Problem(title, f"Choose one of them by its port: {ports}"))
+    there = "\n".join(f"{one.where}  {one.folder}" for one in jupyters)
+    raise ProblemError(
+        Problem(
+            f"No Jupyter server is known there by “{words}”",
+            f"These run:\n{there}" if there else "None is known to run; connect it first",
+        )
+    )
