@@ -133,7 +133,7 @@ class FarAccount:
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(pid, signal.SIGKILL)
             time.sleep(0.02)
-        if shutil.which("tmux"):
+        if (self._programs / "tmux").exists():
             self.run("tmux", "kill-server")
 
     # --- details ---

@@ -80,6 +80,7 @@ def test_it_outlives_the_tunnel_and_is_found_again_from_elsewhere(
             stopped = whole.until(lambda s: s.problem is not None)
             assert stopped.state is State.UP
         if "tmux" in ways:
+            if "tmux" in ways:
             assert "trayconnect" not in far.run("tmux", "ls").stdout
 
 
@@ -109,12 +110,7 @@ def test_two_starts_at_once_make_one_jupyter(tmp_path: Path) -> None:
 def test_a_unix_socket_and_the_folder(tmp_path: Path) -> None:
     with FarAccount(tmp_path) as far, no_leaks():
         (far.home / "my thesis").mkdir()
-        start = {
-            "socket": "always",
-            "folder": "~/my thesis",
-            "options": ["--ServerApp.quit_button=0"],
-        }
-        server = far.entry(start=start)
+        server = far.entry(start={"socket": "always", "folder": "~/my thesis"})
         with far.client(server) as whole:
             orders(whole, server).start("GPU box")
             logged_in(whole)
@@ -137,7 +133,7 @@ def test_the_user_may_start_what_the_file_leaves_alone(tmp_path: Path) -> None:
             assert ready.reached is Reached.LOGGED_IN
 
 
-# --- what may go wrong ------------------------------------------------------------------------------
+# --- what may go wrong ----------------------------------------------------------------------------
 
 
 def failed(far: FarAccount, server: Server) -> str:
@@ -187,13 +183,13 @@ def test_an_option_that_it_does_not_know_is_said(tmp_path: Path) -> None:
         assert "exit status" in text or "options" in text
 
 
-# --- stopping it ------------------------------------------------------------------------------------
+# --- stopping it ----------------------------------------------------------------------------------
 
 
 def busy_kernel(page: Page) -> websocket.WebSocket:
     """A notebook whose kernel computes, until its channels are closed."""
 
-    def post(path: str, body: object) -> Any:
+    def post(path: str, body: object) -> dict[str, Any]:
         request = urllib.request.Request(
             f"{page.root}{path}",
             data=json.dumps(body).encode(),
@@ -201,7 +197,8 @@ def busy_kernel(page: Page) -> websocket.WebSocket:
             headers={"Authorization": f"token {page.token}"},
         )
         with urllib.request.urlopen(request, timeout=LIMIT) as answer:
-            return json.load(answer)
+            decoded: dict[str, Any] = json.load(answer)
+        return decoded
 
     session = post(
         "api/sessions",

@@ -74,11 +74,12 @@ is_ready() {
 
 # --- where Jupyter is installed -------------------------------------------------------------------
 
-# Runs a command, for so many seconds at most. Nothing waits for what it may leave behind.
+# Runs a command, for so many seconds at most; it reads the file ask. Nothing waits for what it may
+# leave behind.
 limited() {
     seconds=$1
     shift
-    "$@" &
+    "$@" <"$state/ask" &
     worker=$!
     (
         sleep "$seconds"
@@ -93,15 +94,18 @@ limited() {
 learn_login_path() {
     [ -z "$learnt" ] || return
     learnt=yes
+    ask='echo @@PATH; env'
     case ${SHELL##*/} in
     '') return ;;
-    csh | tcsh) flags=-ic ;;
-    *) flags=-lic ;;
+    # These take themselves for interactive only where they read the commands.
+    csh | tcsh) set -- -i ;;
+    *) set -- -lic "$ask" ;;
     esac
+    printf '%s\n' "$ask" >"$state/ask"
     # A start-up file that begins a tmux begins none inside one.
-    TERM=dumb TMUX=none limited 8 "$SHELL" $flags 'echo @@PATH; env' >"$state/login" </dev/null
-    path=$(sed -n '/^@@PATH/,$s/^PATH=//p' "$state/login" | head -n 1)
-    rm -f "$state/login"
+    TERM=dumb TMUX=none limited 8 "$SHELL" "$@" >"$state/login"
+    path=$(sed -n '/@@PATH/,$s/^PATH=//p' "$state/login" | head -n 1)
+    rm -f "$state/login" "$state/ask"
     if [ -n "$path" ]; then
         PATH=$path:$PATH
     fi
