@@ -83,9 +83,12 @@ class FarAccount:
     def entry(self, **changes: Any) -> Server:
         return entry(self._sshd, self.key, **changes)
 
+    def known_hosts_lines(self) -> list[str]:
+        return self._sshd.known_hosts_lines()
+
     def client(self, *servers: Server, **options: Any) -> Whole:
         """A computer of the user's."""
-        return Whole(*servers, known_hosts=self._sshd.known_hosts_lines(), **options)
+        return Whole(*servers, known_hosts=self.known_hosts_lines(), **options)
 
     def drop_connections(self) -> None:
         self._sshd.kill_sessions()

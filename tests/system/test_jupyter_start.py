@@ -15,6 +15,7 @@ import websocket
 
 from tests.support.far_account import WAYS, FarAccount, is_alive
 from tests.support.forwarding import free_port, no_leaks
+from tests.support.running import RunningApp
 from tests.support.whole import LIMIT, Whole
 from tests.support.xvfb import wait_for
 from trayconnect.cancel import Cancel
@@ -262,3 +263,40 @@ def test_a_busy_kernel_is_asked_about(tmp_path: Path) -> None:
             wait_for(lambda: whole.manager.snapshot("GPU box"), "a reconnect")
             whole.until(lambda s: s.attempt > 1 and s.problem is not None and s.state is State.UP)
             assert far.runtime_files() == []  # stopped it stays
+
+
+def test_the_commands(tmp_path: Path) -> None:
+    with FarAccount(tmp_path) as far:
+        server = entry(far, when="menu")
+        text = f"""
+servers:
+  - name: GPU box
+    host: {server.host}
+    port: {server.port}
+    username: {server.username}
+    local_port: {server.local_port}
+    auth: {{identity_file: "{far.key}"}}
+    jupyter: {{port: {server.jupyter.port}}}
+"""
+        with RunningApp(text, known_hosts=far.known_hosts_lines()) as app:
+            early = app.run("stop", "GPU box")
+            assert early.returncode == 1
+            assert "No Jupyter answers on GPU box" in early.stderr
+            started = app.run("start", "GPU box")
+            assert started.returncode == 0, started.stderr
+            assert "runs in the tmux session trayconnect-gpu-box-" in started.stdout
+            status = app.status()
+            assert status["reached"] == "logged_in"
+            (info,) = far.runtime_files()
+            page = Page(status["url"], info["token"], f"http://127.0.0.1:{server.local_port}/")
+            channels = busy_kernel(page)
+            refused = app.run("stop", "GPU box")
+            assert refused.returncode == 1
+            assert "A kernel is busy: thesis.ipynb." in refused.stderr
+            assert "--force" in refused.stderr
+            assert is_alive(info["pid"])
+            stopped = app.run("stop", "--force", "GPU box")
+            assert stopped.returncode == 0, stopped.stderr
+            wait_for(lambda: not is_alive(info["pid"]), "its end")
+            channels.close()
+            assert info["token"] not in app.output
