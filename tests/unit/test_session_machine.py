@@ -563,6 +563,12 @@ def test_it_connects_first_and_is_started_then(before: tuple[Event, ...]) -> Non
     assert effects == []  # once
 
 
+def test_where_one_runs_no_other_is_started() -> None:
+    assert run(*READY_UP, StartJupyter())[1] == []
+    strangers = replace(READY, missing=True)
+    assert run(*UP, HealthChanged(1, strangers), StartJupyter())[1] == [Launch()]
+
+
 def test_a_disconnect_forgets_the_wish_for_a_jupyter() -> None:
     session, _ = run(Start(), StartJupyter(), Stop(), Closed(2), Start())
     _, effects = run(Connected(session.attempt), session=session)

@@ -668,6 +668,16 @@ def test_a_start_in_vain_keeps_the_tunnel_and_is_not_repeated(run: Run) -> None:
     run.until_ready()
 
 
+def test_a_corrected_entry_is_tried_at_once(run: Run) -> None:
+    run.world.not_started = BROKEN
+    starting(run)
+    run.until("GPU box", lambda s: s.problem is BROKEN)
+    run.world.not_started = None
+    run.manager.apply(Config(servers=(make_server(start={"folder": "~/thesis"}),)))
+    run.until_ready()
+    assert (run.world.launches, len(run.world.tunnels)) == (2, 1)
+
+
 def test_it_is_started_once_an_attempt(run: Run) -> None:
     starting(run)
     run.until_ready()

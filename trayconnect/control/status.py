@@ -75,10 +75,10 @@ def to_lines(status: dict[str, Any]) -> list[str]:
         state = f"{server['state']}{layer}"
         link = server["url"] or ""
         lines.append(f"{server['name']:<{width}}  {state:<20} {link}".rstrip())
-        if server["starting"]:
+        if server.get("starting"):
             lines.append("    Jupyter is being started")
-        elif server["runs_in"]:
-            lines.append(f"    Jupyter runs {server['runs_in']}")
+        elif where := server.get("runs_in"):
+            lines.append(f"    Jupyter runs {where}")
         forwards = server.get("forwards", ()) if server["state"] != "off" else ()
         problem = server["problem"]
         if problem and problem not in [forward["problem"] for forward in forwards]:

@@ -2,34 +2,36 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import replace
 
 from trayconnect.cancel import Cancel
-from trayconnect.config.model import Server
+from trayconnect.config.model import Server, Start
 from trayconnect.errors import Problem, ProblemError
 from trayconnect.ports import Health, Launch, Reached, Tunnel
 from trayconnect.session.events import JupyterStarted, JupyterStarting, Report
 
-logger = logging.getLogger(__name__)
-
 
 class Launching:
     """By itself it starts one once an attempt, where the entry says so and none runs; and no more
-    after the user stopped it, or after it was in vain. On the runner's thread."""
+    after the user stopped it, or after it was in vain, until the entry says something else of it.
+    On the runner's thread."""
 
-    def __init__(self, name: str, launch: Launch, report: Callable[[Report], None]) -> None:
-        self._name = name
+    def __init__(self, launch: Launch, report: Callable[[Report], None]) -> None:
         self._launch = launch
         self._report = report
         self._by_itself = True
+        self._start: Start | None = None
+        """What the entry last said."""
         self._attempt = 0
         """The latest attempt that one was started for."""
         self._in_vain: Problem | None = None
 
     def is_due(self, attempt: int, server: Server, health: Health) -> bool:
         """Whether this look is reason to start one."""
+        if server.start != self._start:
+            self._start = server.start
+            self._by_itself, self._attempt = True, 0
         wanted = server.start is not None and server.start.when == "missing"
         return wanted and health.missing and self._by_itself and attempt != self._attempt
 
@@ -44,7 +46,6 @@ class Launching:
             self._by_itself = True
         except ProblemError as error:
             cancel.check()
-            logger.warning("%s: %s (%s)", self._name, error.problem, error.problem.detail)
             self._by_itself = False
             self._in_vain = error.problem
         finally:

@@ -229,7 +229,9 @@ def _remote_answered(session: Session, event: RemoteAnswered, _moment: Moment) -
 
 
 def _start_jupyter(session: Session, _event: StartJupyter, _moment: Moment) -> Outcome:
-    if session.starting or session.server.is_direct:
+    health = session.health
+    runs = health is not None and health.reached >= Reached.JUPYTER and not health.missing
+    if runs or session.starting or session.server.is_direct:
         return session, ()
     return replace(session, starting=True, owes_browser=True, problem=None), (Launch(),)
 

@@ -123,7 +123,7 @@ class Runner:
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._live: Live | None = None
         self._forwarding: Forwarding | None = None
-        self._launching = Launching(name, peers.launch, report)
+        self._launching = Launching(peers.launch, report)
         self._sockets_there: set[str] = set()
         """The paths that a server listened on for us: OpenSSH leaves their files behind, and then
         refuses to listen there again."""
