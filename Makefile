@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 CONSTRAINTS := .ci/constraints.txt
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --constraint $(CONSTRAINTS)
 
-.PHONY: demo test check lint types imports unit system-packages bench clean help
+.PHONY: demo test check lint types imports unit system-packages python-peers bench clean help
 
 help:
 	@sed -n '1,2s/^# //p' Makefile
@@ -17,7 +17,7 @@ help:
 demo: $(VENV)/.demo
 	$(BIN)/trayconnect demo $(ARGS)
 
-test: system-packages $(VENV)/.dev lint types imports
+test: system-packages $(VENV)/.dev python-peers lint types imports
 	$(BIN)/python -m pytest $(ARGS)
 
 check: $(VENV)/.dev lint types imports unit
@@ -41,6 +41,9 @@ bench: $(VENV)/.dev
 system-packages:
 	@.ci/system-packages
 
+python-peers: | $(VENV)/.made
+	@PYTHON=$(BIN)/python .ci/python-peers
+
 $(VENV)/.demo: pyproject.toml $(CONSTRAINTS) | $(VENV)/.made
 	$(PIP) --editable '.[demo]'
 	@touch $@
@@ -57,4 +60,4 @@ $(VENV)/.made:
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	rm -rf $(VENV) .venv-peers .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

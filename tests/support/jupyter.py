@@ -69,14 +69,7 @@ class JupyterServer:
     def start(self) -> None:
         """Start it, on the same port as before if there was one, and wait until it answers."""
         assert self._process is None
-        command = [
-            sys.executable,
-            *("-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={self.port}"),
-            *("--ServerApp.port_retries=0", "--LabApp.extension_manager=readonly"),
-            "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
-            f"--ServerApp.root_dir={self.notebooks}",
-            *self._options,
-        ]
+        command = [*self._command(), *self._options]
         if hasattr(os, "geteuid") and os.geteuid() == 0:
             command.append("--allow-root")
         with self.log.open("ab") as log:
@@ -94,6 +87,15 @@ class JupyterServer:
         except BaseException:
             self.stop()
             raise
+
+    def _command(self) -> list[str]:
+        return [
+            sys.executable,
+            *("-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={self.port}"),
+            *("--ServerApp.port_retries=0", "--LabApp.extension_manager=readonly"),
+            "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+            f"--ServerApp.root_dir={self.notebooks}",
+        ]
 
     def stop(self) -> None:
         """End it and its kernels; the folders stay, so that it can be started again."""
@@ -179,8 +181,8 @@ class JupyterServer:
 class JupyterOnSocket(JupyterServer):
     """The same on a UNIX socket, and on no port."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(f"--ServerApp.sock={path}")
+    def __init__(self, path: Path, *options: str) -> None:
+        super().__init__(f"--ServerApp.sock={path}", *options)
         self.port = 8888  # what is never said; any other, beside a socket, is refused
         self._path = path
 

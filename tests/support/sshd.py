@@ -278,13 +278,13 @@ def password_server(options: Options | None = None) -> Iterator[PasswordAccount]
 
 
 @contextlib.contextmanager
-def system_user() -> Iterator[tuple[str, str]]:
+def system_user(shell: str = "/bin/sh") -> Iterator[tuple[str, str]]:
     """A throw-away user of this system and its password; needs root."""
     name = f"tc{secrets.token_hex(5)}"
     password = secrets.token_urlsafe(12)
     with tempfile.TemporaryDirectory(prefix="tc-home-") as home:
         Path(home).chmod(0o755)
-        _user_command(["useradd", "-M", "-d", home, "-s", "/bin/sh", name])
+        _user_command(["useradd", "-M", "-d", home, "-s", shell, name])
         try:
             _user_command(["chpasswd"], stdin=f"{name}:{password}\n")
             yield name, password

@@ -21,7 +21,7 @@ from trayconnect.cancel import Cancel
 from trayconnect.config.model import Server
 from trayconnect.forward.forwarding import LocalForwarding, listen
 from trayconnect.jupyter.examine import Examiner
-from trayconnect.ports import Health, Page, Reached
+from trayconnect.ports import BriefChoices, Health, Page, Reached
 from trayconnect.tunnel.tunnel import SshTunnel
 
 
@@ -32,7 +32,16 @@ class Live:
     server: Server
     tunnel: SshTunnel
     forwarding: LocalForwarding
-    examiner: Examiner = field(default_factory=Examiner)
+    choices: BriefChoices = field(default_factory=BriefChoices)
+    examiner: Examiner = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.examiner = Examiner(self.choices)
+
+    def later(self) -> None:
+        """What the last search found counts no more."""
+        known = self.examiner._known[self.tunnel]
+        known.searched = known.next_search = 0.0
 
     def examine(self) -> Health:
         return self.examiner(self.server, self.tunnel, self.forwarding.set_target, Cancel())

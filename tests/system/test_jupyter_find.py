@@ -144,6 +144,51 @@ def test_nothing_there(tmp_path: Path, shell: str) -> None:
     assert parse(run(tmp_path, shell, script)).servers == ()
 
 
+TOOLS = ("awk", "cat", "head", "id", "kill", "ls", "od", "ps", "sed", "sh", "tr")
+
+
+def test_without_python_or_jupyter_on_the_path(
+    jupyter: JupyterServer, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tools = home / "bin"
+    tools.mkdir()
+    for name in TOOLS:
+        program = shutil.which(name)
+        assert program is not None
+        (tools / name).symlink_to(program)
+    monkeypatch.setenv("PATH", str(tools))
+    shutil.copy(jupyter.runtime_file, runtime(home))
+    assert with_port(search(home, str(tools / "sh")), jupyter.port) == expected(jupyter)
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize("source", ["proc", "lsof"])
+def test_a_unix_socket_is_ours_while_its_file_is(home: Path, shell: str, source: str) -> None:
+    """A stranger's file in the place of ours would receive the token."""
+    script = SCRIPT if source == "proc" else SCRIPT.replace("/proc", "/no-proc")
+    path = home / ("lab sock" if source == "proc" else "lab.sock")  # lsof ends it at the blank
+    info = {"pid": os.getpid(), "port": 0, "sock": str(path), "token": "t0ken"}
+    (runtime(home) / f"jpserver-{os.getpid()}.json").write_text(json.dumps(info))
+
+    def found() -> list[str]:
+        text = run(home, shell, script)
+        return [one.token for one in parse(text).servers if one.socket == str(path)]
+
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        assert found() == ["t0ken"]
+        path.unlink()
+        assert found() == []
+        path.touch()
+        assert found() == []
+    path.unlink()
+    with socket.socket(socket.AF_UNIX) as bound_only:
+        bound_only.bind(str(path))
+        if source == "proc":
+            assert found() == []
+
+
 def test_the_newest_first(home: Path) -> None:
     folder = runtime(home)
     with Listener() as old, Listener() as new:

@@ -221,6 +221,8 @@ def test_a_process_number_that_is_none(pid: str) -> None:
         ({"token": None}, "token", ""),
         ({"version": None}, "version", ""),
         ({"root_dir": None, "notebook_dir": "/n"}, "root_dir", "/n"),
+        ({"notebook_dir": "/n"}, "is_classic", True),
+        ({}, "is_classic", False),
         ({"port": 0}, "port", 8888),
     ],
 )

@@ -180,7 +180,8 @@ def _health(server: Server, known: _Known, target: Target, seen: Look) -> Health
         folder = short_folder(picked.missing.root_dir, known.findings.home)
         problem = chosen_is_gone(folder, f"{used.folder} ({used.where})")
     missing = known.succeeded and picked.running is None and _expects_ours(server, seen)
-    return Health(seen.reached, _page(server, target, seen), problem, jupyters, missing)
+    page = _page(server, picked.running, target, seen)
+    return Health(seen.reached, page, problem, jupyters, missing)
 
 
 def _target(server: Server, running: RunningServer | None) -> Target:
@@ -220,10 +221,13 @@ _START_AT = (
 )
 
 
-def _page(server: Server, target: Target, seen: Look) -> Page:
+def _page(server: Server, running: RunningServer | None, target: Target, seen: Look) -> Page:
     def address(path: str) -> str:
         authority = local_authority(server.bind_address, server.local_port)
         return page_url("https" if seen.secure else "http", authority, target.base_url, path)
 
+    path = server.jupyter.path
+    if running is not None and running.is_classic and path == "/lab":
+        path = "/tree"
     token = target.token if seen.reached is Reached.LOGGED_IN else ""
-    return Page(address(server.jupyter.path), token, address("/"))
+    return Page(address(path), token, address("/"))

@@ -14,7 +14,7 @@ from trayconnect.jupyter.listens import Listens
 from trayconnect.ports import Completed
 
 TIMEOUT = 10.0
-"""Seconds for the whole search; on loopback it takes 0.05."""
+"""Seconds for the whole search; on loopback it takes 0.1."""
 
 _BEGIN = "@@trayconnect find 2"
 _PID = re.compile(r"[0-9]{1,18}")
@@ -52,6 +52,8 @@ class RunningServer:
     """How many it runs; None where nothing tells."""
     hub: str | None = None
     """The address of the JupyterHub that started it, empty if unknown; None for any other."""
+    is_classic: bool = False
+    """Whether it is Notebook 6 or older, which has no JupyterLab."""
 
     @property
     def where(self) -> str:
@@ -151,6 +153,7 @@ def _server(block: str, little_endian: bool) -> RunningServer | None:
         version=_text(info, "version"),
         socket=socket,
         kernels=int(kernels) if _COUNT.fullmatch(kernels) else None,
+        is_classic="notebook_dir" in info,
         hub=_line(about, "hub") if "@@hub" in about.split() else None,
     )
 

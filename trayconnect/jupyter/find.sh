@@ -36,13 +36,12 @@ runtime_files() {
 }
 
 # The TCP addresses that process $1 listens on, behind the name of what told them. $2 is what
-# `ls -l` says of its descriptors.
+# `ls -l` says of its descriptors; if that is nothing, it may be any process of this account.
 listens() {
     if [ -n "$have_proc" ]; then
-        [ -n "$2" ] || { printf 'unknown'; return; }
         printf 'proc'
         printf '%s\n' "$listeners" | while read -r inode address; do
-            case $2 in *"socket:[$inode]"*) printf ' %s' "$address" ;; esac
+            case $2 in '' | *"socket:[$inode]"*) printf ' %s' "$address" ;; esac
         done
     elif command -v lsof >/dev/null; then
         printf 'lsof'
@@ -56,7 +55,7 @@ listens() {
 socket_paths() {
     if [ -n "$have_proc" ]; then
         printf '%s\n' "$unix_listeners" | while read -r inode path; do
-            case $2 in *"socket:[$inode]"*) printf '%s\n' "$path" ;; esac
+            case $2 in '' | *"socket:[$inode]"*) printf '%s\n' "$path" ;; esac
         done
     elif command -v lsof >/dev/null; then
         lsof -a -p "$1" -U -Fn | sed -n 's/^n\(\/.*\)/\1/p' | sed 's/ type=STREAM.*//'
@@ -98,6 +97,8 @@ report() {
         kill -0 "$pid" || continue
         descriptors=
         [ -n "$have_proc" ] && descriptors=$(ls -l "/proc/$pid/fd")
+        # Those of a process of another group, as after newgrp, cannot be read.
+        case $descriptors in *' -> '*) ;; *) descriptors= ;; esac
         printf '@@server %s\n@@listens %s\n' "$pid" "$(listens "$pid" "$descriptors")"
         socket_paths "$pid" "$descriptors" | while IFS= read -r path; do
             # Its file may have been replaced since by a stranger's.

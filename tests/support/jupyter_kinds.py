@@ -1,0 +1,62 @@
+"""Jupyters of several generations, each from a virtual environment of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.support.forwarding import free_port
+from tests.support.jupyter import JupyterServer
+
+PEERS = Path(__file__).parents[2] / ".venv-peers"
+"""Made by `.ci/python-peers`, which `make test` runs."""
+
+
+def peer_python(name: str) -> str:
+    """The interpreter of one of these environments."""
+    assert (PEERS / name / ".made").is_file(), "run .ci/python-peers first, or make test"
+    return str(PEERS / name / "bin/python")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A generation of Jupyter."""
+
+    name: str
+    module: str
+    page: str
+    """What its users open."""
+    no_retries: str
+    """The option that keeps it from another port than it was told."""
+    root_option: str
+    runtime_prefix: str = "jpserver"
+
+
+LAB4 = Kind("lab4", "jupyterlab", "/lab", "--ServerApp.port_retries=0", "--ServerApp.root_dir")
+NOTEBOOK7 = Kind(
+    "notebook7", "notebook", "/tree", "--ServerApp.port_retries=0", "--ServerApp.root_dir"
+)
+NOTEBOOK6 = Kind("notebook6", "notebook", "/tree", "--port-retries=0", "--notebook-dir", "nbserver")
+KINDS = (LAB4, NOTEBOOK7, NOTEBOOK6)
+
+
+class PeerJupyter(JupyterServer):
+    """One of them, as a `JupyterServer`."""
+
+    def __init__(self, kind: Kind, *options: str) -> None:
+        super().__init__(*options)
+        self.kind = kind
+        # Notebook 6 does not note which port it got instead of 0.
+        self.port = free_port()
+
+    @property
+    def runtime_file(self) -> Path:
+        return self.runtime_dir / f"{self.kind.runtime_prefix}-{self.pid}.json"
+
+    def _command(self) -> list[str]:
+        return [
+            peer_python(self.kind.name),
+            *("-m", self.kind.module, "--no-browser", "--ip=127.0.0.1", f"--port={self.port}"),
+            self.kind.no_retries,
+            f"{self.kind.root_option}={self.notebooks}",
+        ]

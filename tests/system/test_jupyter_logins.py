@@ -1,0 +1,160 @@
+"""The search as accounts meet it: their login shells, noisy start-up files, and strangers."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import shlex
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.jupyter import JupyterServer
+from tests.support.keys import make_key
+from tests.support.sshd import Sshd, system_user
+from tests.support.staged_jupyter import StagedJupyter
+from tests.support.tunnel_kit import Kit, entry
+from tests.system.test_jupyter_examine import live, sshd_for
+from trayconnect.jupyter.find import Findings, find
+from trayconnect.ports import Reached
+
+SHELLS = ("bash", "dash", "zsh", "fish", "tcsh", "busybox")
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make another user")
+
+
+def noisy(home: Path) -> None:
+    """Start-up files of all these shells that print what they should not."""
+    noise = "echo 'Welcome! @@server 1'; echo '@@listens proc' >&2; printf '@@file'"
+    (home / ".config/fish").mkdir(parents=True)
+    for name in (".bashrc", ".profile", ".zshenv", ".tcshrc", ".config/fish/config.fish"):
+        (home / name).write_text(f"{noise.replace(' >&2', '') if 'tcsh' in name else noise}\n")
+
+
+@pytest.fixture(scope="module")
+def jupyter() -> Iterator[JupyterServer]:
+    with JupyterServer() as server:
+        yield server
+
+
+def shell_program(shell: str, folder: Path) -> Path:
+    """Its absolute path; busybox is a shell by the name that it is called by."""
+    found = shutil.which(shell)
+    assert found is not None, f"{shell} is not installed"
+    if shell != "busybox":
+        return Path(found)
+    folder.chmod(0o755)
+    ash = folder / "ash"
+    ash.symlink_to(found)
+    return ash
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_real_jupyter_whatever_shell_runs_the_command(
+    jupyter: JupyterServer, tmp_path: Path, shell: str
+) -> None:
+    program = shlex.quote(str(shell_program(shell, tmp_path)))
+    command = f'{program} -c "$SSH_ORIGINAL_COMMAND"'
+    with (
+        sshd_for(jupyter, ForceCommand=command) as sshd,
+        live(sshd, tmp_path) as box,
+    ):
+        noisy(sshd.home)
+        health = box.examine()
+        assert (health.reached, health.page.token) == (Reached.LOGGED_IN, jupyter.token)
+
+
+@contextlib.contextmanager
+def account(shell: Path) -> Iterator[tuple[Sshd, str, int]]:
+    """A throw-away user with that login shell, and the sshd that lets them in; its number."""
+    with system_user(str(shell)) as (name, _), Sshd() as sshd:
+        sshd.folder.chmod(0o711)
+        sshd.authorized_keys.chmod(0o644)
+        yield sshd, name, pwd.getpwnam(name).pw_uid
+
+
+def search_as(sshd: Sshd, name: str, folder: Path) -> Findings:
+    key = make_key(folder)
+    sshd.authorize(key)
+    sshd.authorized_keys.chmod(0o644)
+    kit = Kit(folder)
+    kit.trust(sshd.known_hosts_lines())
+    with kit.tunnel(entry(sshd.port, identity_file=key, username=name)) as tunnel:
+        return find(tunnel.execute)
+
+
+def give(folder: Path, uid: int) -> None:
+    """Let all in it belong to that user."""
+    for path in (folder, *folder.rglob("*")):
+        os.chown(path, uid, -1)
+
+
+@as_root
+@pytest.mark.parametrize("shell", SHELLS)
+def test_another_user_with_that_login_shell(tmp_path: Path, shell: str) -> None:
+    tmp_path.parent.parent.chmod(0o755)
+    tmp_path.parent.chmod(0o755)
+    with account(shell_program(shell, tmp_path)) as (sshd, name, uid):
+        runtime = sshd.home / ".local/share/jupyter/runtime"
+        runtime.mkdir(parents=True)
+        noisy(sshd.home)
+        with StagedJupyter(uid=uid) as theirs, StagedJupyter() as roots:
+            theirs.note(runtime, "t0ken")
+            give(sshd.home, uid)
+            # One that root listens for, in a file that root wrote into their folder.
+            roots.note(runtime, "r00t")
+            (found,) = search_as(sshd, name, tmp_path).servers
+        assert (found.port, found.token, found.pid) == (theirs.port, "t0ken", theirs.pid)
+
+
+# --- strangers --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def stranger() -> Iterator[int]:
+    """The number of a second user of this system."""
+    with system_user() as (name, _):
+        yield pwd.getpwnam(name).pw_uid
+
+
+@as_root
+def test_a_stranger_on_the_port_of_the_file(stranger: int, tmp_path: Path) -> None:
+    with StagedJupyter(uid=stranger) as theirs:
+        with Sshd() as sshd, live(sshd, tmp_path, port=theirs.port) as box:
+            health = box.examine()
+        assert (health.reached, health.page.token) == (Reached.PORT, "")
+        assert health.problem is not None
+        assert health.problem.title == (
+            f"What listens on localhost:{theirs.port} at the server belongs to another user"
+        )
+        assert theirs.end() == []
+
+
+@as_root
+@pytest.mark.parametrize("port", ["auto", "fixed"])
+def test_a_stranger_who_took_the_port_of_a_stale_file(
+    stranger: int, tmp_path: Path, port: str
+) -> None:
+    """Ours has gone; the stranger says to be of the same version, and gets no token."""
+    runtime = tmp_path / "runtime"
+    runtime.mkdir()
+    with (
+        Sshd(options={"SetEnv": f"JUPYTER_RUNTIME_DIR={runtime}"}) as sshd,
+        StagedJupyter() as ours,
+        live(sshd, tmp_path, port="auto" if port == "auto" else ours.port) as box,
+    ):
+        file = ours.note(runtime, "t0ken")
+        assert box.examine().reached is Reached.LOGGED_IN
+        assert set(ours.end()) == {"token t0ken"}
+        with StagedJupyter(uid=stranger, port=ours.port) as theirs:
+            # What ours would leave behind if it was killed; some process has its number by now.
+            file.rename(runtime / f"jpserver-{os.getpid()}.json")
+            box.later()
+            health = box.examine()
+            assert theirs.end() == []
+        assert health.page.token != "t0ken"
+        assert str(ours.port) not in [one.where for one in health.jupyters]
+        if port == "fixed":
+            assert health.reached is Reached.PORT
