@@ -91,6 +91,9 @@ def _server_lines(server: Server) -> Iterator[str]:
         f"forward: {server.bind_address}:{server.local_port} -> {jupyter.host}:{jupyter.port}"
         f"{jupyter.path}"
     )
+    if (start := server.start) is not None:
+        where = start.environment or "wherever Jupyter is found"
+        yield f"start: {start.app} in {start.folder}, {where}, when {start.when}"
     for forward in server.forwards:
         yield f"forward {forward.name}: {forward.local_port} -> {forward.host}:{forward.port}"
     key = server.auth.identity_file

@@ -59,6 +59,8 @@ _TYPED_LOGINS = frozenset(
     {QuestionKind.PASSWORD, QuestionKind.ONE_TIME_CODE, QuestionKind.KEYBOARD_INTERACTIVE}
 )
 
+_NO_WISHES: dict[str, Any] = {"owes_browser": False, "shows": False, "owes_jupyter": False}
+
 
 class IllegalEvent(Exception):  # noqa: N818 - named for what it is
     """An event that cannot happen in this state: a bug in whoever sent it."""
@@ -251,8 +253,7 @@ def _started(session: Session, event: JupyterStarted, _moment: Moment) -> Outcom
 
 
 def _jupyter_stopped(session: Session, _event: JupyterStopped, _moment: Moment) -> Outcome:
-    left = replace(session, health=None, runs_in="", owes_browser=False, shows=False)
-    return left, (LeaveStopped(), Check())
+    return replace(session, health=None, runs_in="", **_NO_WISHES), (LeaveStopped(), Check())
 
 
 def _check(session: Session, _event: Event, _moment: Moment) -> Outcome:
@@ -269,14 +270,7 @@ def _stop(session: Session, _event: Stop, moment: Moment) -> Outcome:
 
 def _close(session: Session, moment: Moment) -> Outcome:
     attempt = session.attempt + 1
-    settled = replace(
-        session,
-        attempt=attempt,
-        problem=None,
-        owes_browser=False,
-        shows=False,
-        owes_jupyter=False,
-    )
+    settled = replace(session, attempt=attempt, problem=None, **_NO_WISHES)
     return _enter(settled, State.CLOSING, moment), (Close(attempt),)
 
 
@@ -301,7 +295,7 @@ def _want_restart(session: Session, event: Start, _moment: Moment) -> Outcome:
 
 
 def _want_off(session: Session, _event: Stop, _moment: Moment) -> Outcome:
-    return replace(session, restart=False, owes_browser=False, shows=False, owes_jupyter=False), ()
+    return replace(session, restart=False, **_NO_WISHES), ()
 
 
 def _closed(session: Session, _event: Closed, moment: Moment) -> Outcome:
