@@ -439,3 +439,10 @@ def test_the_address_of_the_api_is_below_the_base(jupyter: Peer) -> None:
     box = Box(jupyter, path="/lab/tree/x.ipynb")
     box.running = [info(38001)]
     assert box.examine().page.root == f"http://127.0.0.1:{jupyter.port}/"
+
+
+def test_what_is_started_as_a_notebook_opens_as_one(jupyter: Peer) -> None:
+    box = Box(jupyter)
+    box.server = box.server.model_copy(update={"start": Start(app="notebook")})
+    box.running = [info(38001)]
+    assert box.examine().page.url.endswith("/tree")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.support.servers import make_server
@@ -48,7 +48,7 @@ def test_every_value_arrives_as_it_is(shell: str, values: list[str]) -> None:
 
 
 def test_a_nul_is_left_out() -> None:
-    assert assignments({"a": "x\0y"}) == "a=xy\n"
+    assert assignments({"a": "x\0y"}) == "a='xy'\n"
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +62,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("shell", SHELLS)
 @given(options=st.lists(words, max_size=6))
+@example(options=["=0", "~", "{a,b}"])
 def test_options_arrive_as_they_are(lab: Path, shell: str, options: list[str]) -> None:
     done = subprocess.run(
         shell.split(),
@@ -95,9 +96,11 @@ def test_two_names_are_two_sessions() -> None:
 
 
 def test_a_fixed_port_and_a_socket_are_passed_on() -> None:
-    assert "\nport=9000\n" in script(make_server(jupyter={"port": 9000}), 60)
-    assert "\nport=0\n" in script(make_server(), 60)
-    assert "\nsock=/run/lab.sock\n" in script(make_server(jupyter={"socket": "/run/lab.sock"}), 60)
+    assert "\nport='9000'\n" in script(make_server(jupyter={"port": 9000}), 60)
+    assert "\nport='0'\n" in script(make_server(), 60)
+    assert "\nsock='/run/lab.sock'\n" in script(
+        make_server(jupyter={"socket": "/run/lab.sock"}), 60
+    )
 
 
 def test_nothing_of_it_is_an_argument() -> None:

@@ -227,7 +227,8 @@ def _page(server: Server, running: RunningServer | None, target: Target, seen: L
         return page_url("https" if seen.secure else "http", authority, target.base_url, path)
 
     path = server.jupyter.path
-    if running is not None and running.is_classic and path == "/lab":
+    is_notebook = server.start is not None and server.start.app == "notebook"
+    if running is not None and (running.is_classic or is_notebook) and path == "/lab":
         path = "/tree"
     token = target.token if seen.reached is Reached.LOGGED_IN else ""
     return Page(address(path), token, address("/"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -86,16 +85,21 @@ def script(server: Server, limit: int) -> str:
 
 
 def assignments(values: Mapping[str, str]) -> str:
-    """Lines of sh that set variables to exactly these values; a NUL, which no shell can hold, is
-    left out."""
-    return "".join(
-        f"{name}={shlex.quote(value.replace(chr(0), ''))}\n" for name, value in values.items()
-    )
+    """Lines of sh that set variables to exactly these values."""
+    return "".join(f"{name}={quoted(value)}\n" for name, value in values.items())
 
 
 def become(options: Sequence[str]) -> str:
     """A function of sh that becomes Jupyter with these options, after those that it is given."""
-    return f'become() {{ exec "jupyter-$app" "$@" {shlex.join(options)}; }}\n'
+    words = "".join(f" {quoted(option)}" for option in options)
+    return f'become() {{ exec "jupyter-$app" "$@"{words}; }}\n'
+
+
+def quoted(text: str) -> str:
+    """One word of any shell of POSIX's kin, zsh too, which expands a plain `=x`; a NUL, which no
+    shell can hold, is left out."""
+    inner = text.replace("\0", "").replace("'", "'\\''")
+    return f"'{inner}'"
 
 
 def parse(output: str) -> Started:
