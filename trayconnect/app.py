@@ -41,6 +41,9 @@ from trayconnect.errors import ProblemError
 from trayconnect.forward.forwarding import listen
 from trayconnect.jupyter.direct import DirectConnector
 from trayconnect.jupyter.examine import Examiner
+from trayconnect.jupyter.launch import Launcher
+from trayconnect.jupyter_orders import JupyterOrders
+from trayconnect.jupyter_stops import JupyterStops
 from trayconnect.key_warnings import key_warnings
 from trayconnect.menu_actions import MenuActions
 from trayconnect.orders import Orders
@@ -165,10 +168,12 @@ class App:
 
         app_icon = icons_folder() / "trayconnect.png"
         asking = prompter(not options.tray, app_icon, logs.quiet)
+        examine = Examiner(choices)
         peers = Peers(
             connector=connector,
             listen=listen,
-            examine=Examiner(choices),
+            examine=examine,
+            launch=Launcher(examine.search_anew),
             prompter=asking,
             notifier=self._notifier,
             browser=browser,
@@ -195,8 +200,11 @@ class App:
         control = ControlServer(lock, requests.answer)
 
         views = stack.enter_context(closing(TextViews(str(app_icon))))
+        stops = JupyterStops(JupyterOrders(self._orders), asking, self._notifier)
+        stack.enter_context(closing(stops))
         self._act = MenuActions(
             self._orders,
+            stops,
             self._file,
             self._autostart,
             asking,

@@ -166,11 +166,56 @@ def open_command(name: str) -> None:
 
 @cli.command()
 @click.argument("name")
+@click.option(
+    "--wait",
+    type=click.FloatRange(min=0, min_open=True, max=86_400),
+    default=180.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Fail if its page does not answer within so many seconds.",
+)
+def start(name: str, wait: float) -> None:
+    """Start Jupyter on the server NAME, as its entry says; connects it first where needed.
+
+    It outlives the tunnel. One that runs there already is found."""
+    from trayconnect.control.protocol import Command, Request
+
+    _print_servers(_call(Request(Command.START, name, wait)))
+
+
+@cli.command()
+@click.argument("name")
 def servers(name: str) -> None:
     """Print the Jupyter servers that run on the connected server NAME; * marks the one in use."""
     from trayconnect.control.protocol import Command, Request
 
     _print_jupyters(_call(Request(Command.STATUS, name)))
+
+
+@cli.command()
+@click.argument("name")
+@click.option("--force", is_flag=True, help="Do not ask, even where kernels are busy.")
+def stop(name: str, force: bool) -> None:
+    """Stop the Jupyter of the connected server NAME, with its kernels; the tunnel stays."""
+    from trayconnect.control.protocol import Command, Request
+
+    if not force:
+        data: Any = _call(Request(Command.BUSY, name)).data
+        _confirm_stop(data["busy"])
+    _call(Request(Command.STOP, name))
+
+
+def _confirm_stop(busy: list[str]) -> None:
+    """Raises `ProblemError` unless it may be stopped."""
+    from trayconnect.jupyter_stops import busy_words
+
+    if not busy:
+        return
+    if not sys.stdin.isatty():
+        raise ProblemError(Problem(busy_words(busy), "Say --force to stop it all the same."))
+    click.echo(busy_words(busy), err=True)
+    if not click.confirm("Stop Jupyter, and lose what they compute?", default=False, err=True):
+        raise ProblemError(Problem("Jupyter was not stopped", "It goes on as before."))
 
 
 @cli.command()

@@ -97,6 +97,9 @@ def _server_lines(server: Server) -> Iterator[str]:
         f"forward: {server.bind_address}:{server.local_port} -> {jupyter.host}:{jupyter.port}"
         f"{jupyter.path}"
     )
+    if (start := server.start) is not None:
+        where = start.environment or "wherever Jupyter is found"
+        yield f"start: {start.app} in {start.folder}, {where}, when {start.when}"
     key = server.auth.identity_file
     yield f"login: {key or 'the usual keys'}, password: {server.auth.password}"
     yield f"keepalive: {server.keepalive.interval:g} s, {server.keepalive.count_max} times"

@@ -10,6 +10,8 @@ from trayconnect import diagnostics, logs
 from trayconnect.desktop.editor import open_in_editor
 from trayconnect.desktop.text_view import TextViews
 from trayconnect.errors import Problem, ProblemError
+from trayconnect.jupyter_orders import JupyterOrders
+from trayconnect.jupyter_stops import JupyterStops
 from trayconnect.orders import Orders
 from trayconnect.ports import Autostart, Notice, NoticeAction, Notifier, Prompter
 from trayconnect.server_file import ServerFile
@@ -32,6 +34,7 @@ class MenuActions:
     """Carries out one action after another, on the thread that calls it. Never raises."""
 
     orders: Orders
+    stops: JupyterStops
     file: ServerFile
     autostart: Autostart
     prompter: Prompter
@@ -50,6 +53,8 @@ class MenuActions:
             Verb.COPY_LINK: lambda a: self.orders.copy_link(a.server),
             Verb.COPY_FORWARD: lambda a: self.orders.copy_forward(a.server, a.forward),
             Verb.RECONNECT: lambda a: self.orders.reconnect(a.server),
+            Verb.START_JUPYTER: lambda a: JupyterOrders(self.orders).start(a.server),
+            Verb.STOP_JUPYTER: lambda a: self.stops.begin(a.server),
             Verb.ANSWER: lambda _: self.prompter.bring_to_front(),
             Verb.SHOW_PROBLEM: self._show_problem,
             Verb.SHOW_NOTES: self._show_notes,

@@ -46,7 +46,7 @@ class Orders:
         server = self.find(name)
         self._snapshot(server)
         self.manager.connect(server.name)
-        return self._settled(server)
+        return self.settled(server)
 
     def connect_and_wait(self, name: str, seconds: float, cancel: Cancel) -> Snapshot:
         """Begin, and block until a page answers; raises what hindered it."""
@@ -63,7 +63,7 @@ class Orders:
 
         with cancel.releasing(self.manager.recheck):
             self.manager.connect(server.name)
-            self._settled(server)
+            self.settled(server)
             self.manager.wait_until(ended, seconds)
         now = self.manager.snapshot(server.name)
         if now is None:
@@ -75,13 +75,13 @@ class Orders:
     def disconnect(self, name: str) -> Snapshot:
         server = self.find(name)
         self.manager.disconnect(server.name)
-        return self._settled(server)
+        return self.settled(server)
 
     def reconnect(self, name: str) -> Snapshot:
         """A new tunnel in the place of the present one, on the same local port."""
         server = self.find(name)
         self.manager.reconnect(server.name)
-        return self._settled(server)
+        return self.settled(server)
 
     def connect_group(self, group: str) -> None:
         """Begin with every server of a group."""
@@ -100,12 +100,12 @@ class Orders:
         server = self.find(name)
         now = self._snapshot(server)
         if forward:
-            self.browser.open(Page(_forward_url(self._settled(server), forward)))
+            self.browser.open(Page(_forward_url(self.settled(server), forward)))
         elif now.page is not None:
             self.browser.open(now.page)
         else:
             self.manager.connect(server.name, show=True)
-            now = self._settled(server)
+            now = self.settled(server)
         return now
 
     def choose_jupyter(self, name: str, words: str) -> FoundJupyter:
@@ -132,7 +132,7 @@ class Orders:
             return not jupyters or any(j.in_use and j.where == chosen.where for j in jupyters)
 
         self.manager.wait_until(moved, SETTLE_LIMIT)
-        return self._settled(server)
+        return self.settled(server)
 
     def copy_link(self, name: str) -> None:
         """Put the page's address on the clipboard, with the token that logs in: it is for a
@@ -144,9 +144,9 @@ class Orders:
 
     def copy_forward(self, name: str, forward: str) -> None:
         """Put on the clipboard what a program needs to use that forward: an address, or a path."""
-        self.copy(_forward(self._settled(self.find(name)), forward).address)
+        self.copy(_forward(self.settled(self.find(name)), forward).address)
 
-    def _settled(self, server: Server) -> Snapshot:
+    def settled(self, server: Server) -> Snapshot:
         """The session after the orders so far."""
         if not self.manager.settle(SETTLE_LIMIT):
             raise ProblemError(_busy(server))

@@ -26,6 +26,8 @@ class QuestionKind(enum.Enum):
     PRIVATE_KEY = "private-key"
     """A key file's text, to be pasted."""
     HOST_KEY = "host-key"
+    CONFIRM = "confirm"
+    """Whether to do what the user asked for, though it costs something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,6 +315,8 @@ class Page:
 
     url: str
     token: str = field(default="", repr=False)
+    root: str = field(default="", compare=False)
+    """The address below which the server's own API is; ends with a slash."""
 
     @property
     def link(self) -> str:
@@ -350,6 +354,8 @@ class Health:
     problem: Problem | None = None
     jupyters: tuple[FoundJupyter, ...] = ()
     """All that run there; of a fixed port, at most one."""
+    missing: bool = False
+    """Whether no Jupyter of this account runs where the entry wants one."""
 
 
 class Examine(Protocol):
@@ -365,6 +371,15 @@ class Examine(Protocol):
         set_target: Callable[[Endpoint], None],
         cancel: Cancel,
     ) -> Health: ...
+
+
+class Launch(Protocol):
+    """Starts Jupyter on the server, as the entry says, in a way that outlives the tunnel; one that
+    an earlier start left running is found. Takes minutes at most.
+
+    Returns what it runs in, in words. Raises `ProblemError`, and `Cancelled`."""
+
+    def __call__(self, server: Server, tunnel: Tunnel, cancel: Cancel) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from trayconnect.cancel import Cancel
 from trayconnect.control.protocol import Command, Reply, Request
 from trayconnect.control.status import to_json
 from trayconnect.errors import Problem, ProblemError
+from trayconnect.jupyter_orders import JupyterOrders
 from trayconnect.orders import Orders
 from trayconnect.session.snapshot import Snapshot
 from trayconnect.tray.chain import Report
@@ -25,12 +26,19 @@ class Requests:
     """How the icon is shown; None without one."""
     quit: Callable[[], None]
 
+    @property
+    def jupyter(self) -> JupyterOrders:
+        return JupyterOrders(self.orders)
+
     def answer(self, request: Request, cancel: Cancel) -> Reply:
         """A `ProblemError` becomes a reply that is not ok."""
         handlers: Mapping[Command, Callable[[Request, Cancel], Reply]] = {
             Command.CONNECT: self._connect,
             Command.DISCONNECT: self._disconnect,
             Command.OPEN: self._open,
+            Command.START: self._start,
+            Command.BUSY: self._busy,
+            Command.STOP: self._stop,
             Command.CHOOSE: self._choose,
             Command.RELOAD: lambda _request, _cancel: self.reload(),
             Command.QUIT: self._quit,
@@ -55,6 +63,19 @@ class Requests:
 
     def _open(self, request: Request, _cancel: Cancel) -> Reply:
         return _server(self.orders.open(_name(request)))
+
+    def _start(self, request: Request, cancel: Cancel) -> Reply:
+        name = _name(request)
+        if request.wait is None:
+            return _server(self.jupyter.start(name))
+        return _server(self.jupyter.start_and_wait(name, request.wait, cancel))
+
+    def _busy(self, request: Request, cancel: Cancel) -> Reply:
+        return Reply(ok=True, data={"busy": self.jupyter.busy_kernels(_name(request), cancel)})
+
+    def _stop(self, request: Request, cancel: Cancel) -> Reply:
+        self.jupyter.stop(_name(request), cancel)
+        return Reply(ok=True)
 
     def _choose(self, request: Request, _cancel: Cancel) -> Reply:
         return _server(self.orders.choose_and_wait(_name(request), request.choice or ""))

@@ -20,6 +20,7 @@ from trayconnect.desktop.clock import SystemClock
 from trayconnect.forward.forwarding import listen
 from trayconnect.jupyter.direct import DirectConnector
 from trayconnect.jupyter.examine import Examiner
+from trayconnect.jupyter.launch import Launcher
 from trayconnect.ports import Answer, Connector, NoSecrets, Notice, Page, Question
 from trayconnect.session.manager import Manager
 from trayconnect.session.runner import Peers
@@ -66,10 +67,12 @@ class Whole:
         def connector(server: Server) -> Connector:
             return direct if server.is_direct else ssh
 
+        examine = Examiner()
         peers = Peers(
             connector=connector,
             listen=listen,
-            examine=Examiner(),
+            examine=examine,
+            launch=Launcher(examine.search_anew),
             prompter=self,
             notifier=self,
             browser=self,

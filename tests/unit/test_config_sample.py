@@ -9,6 +9,7 @@ import pytest
 
 from trayconnect.config.model import Auth, Config, Forward, Frozen, Jupyter, Keepalive, Server
 from trayconnect.config.sample import SAMPLE, write_sample
+from trayconnect.config.start import Environment, Start
 from trayconnect.config.yaml_file import load, parse
 from trayconnect.errors import ProblemError
 
@@ -40,7 +41,7 @@ def test_uncommented_it_is_a_valid_file() -> None:
     assert desktop.url == "http://192.168.1.20:8888/"
 
 
-@pytest.mark.parametrize("model", [Server, Auth, Jupyter, Keepalive, Forward])
+@pytest.mark.parametrize("model", [Server, Auth, Jupyter, Start, Environment, Keepalive, Forward])
 def test_it_shows_every_key(model: type[Frozen]) -> None:
     shown = set(re.findall(r"(\w+):", uncommented()))
     assert set(model.model_fields) <= shown

@@ -14,6 +14,7 @@ from trayconnect.config.forward_syntax import Kind
 from trayconnect.config.model import Auth, Forward, Frozen, Jupyter, Keepalive, Server
 from trayconnect.config.sample import SAMPLE
 from trayconnect.config.schema import json_schema
+from trayconnect.config.start import Environment, Start
 from trayconnect.config.yaml_file import ConfigError, parse
 
 HERE = Path("servers.yaml")
@@ -52,6 +53,12 @@ GOOD = [
     "servers: [{name: a}]\ndefaults: {host: h}",
     "servers: [{name: a, url: 'https://[::1]:8888/x?y#z', open_browser: false}]",
     "defaults: {keepalive: {interval: 0.5}, forwards: [{name: x, port: 1}]}",
+    "servers: [{name: a, host: h, start: true}, {name: b, host: h, start: false}]",
+    "servers: [{name: a, host: h, start: {folder: ~/x, app: server, when: menu}}]",
+    "servers: [{name: a, host: h, start: {environment: conda activate ml, socket: never}}]",
+    "servers: [{name: a, host: h, start: {environment: {conda: ml}, options: [--debug]}}]",
+    "servers: [{name: a, host: h, start: {environment: {module: [python/3.12, jupyter]}}}]",
+    "servers: [{name: a, host: h, start: {environment: {module: jupyter}}}]",
 ]
 
 BAD = [
@@ -98,6 +105,14 @@ BAD = [
     "servers: [{name: a, host: h, legacy: aes128-cbc}]",
     "servers: [{name: a, host: h, legacy: [ssh-rsa]}]",
     "servers: [{name: a, host: h, legacy: [aes128-ctr]}]",
+    "servers: [{name: a, host: h, start: lab}]",
+    "servers: [{name: a, host: h, start: {app: hub}}]",
+    "servers: [{name: a, host: h, start: {folder: ''}}]",
+    "servers: [{name: a, host: h, start: {options: --debug}}]",
+    "servers: [{name: a, host: h, start: {environment: {}}}]",
+    "servers: [{name: a, host: h, start: {environment: {conda: a, venv: b}}}]",
+    "servers: [{name: a, host: h, start: {environment: {module: []}}}]",
+    "servers: [{name: a, url: 'http://h', start: true}]",
     "defaults: {name: a}",
     "defaults: {legacy: [aes128-cbc]}",
     "defaults: {local_port: 2000}",
@@ -119,7 +134,7 @@ def test_both_refuse_it(text: str, validator: Draft202012Validator) -> None:
     assert not validator.is_valid(yaml.safe_load(text))
 
 
-@pytest.mark.parametrize("model", [Server, Auth, Jupyter, Keepalive, Forward])
+@pytest.mark.parametrize("model", [Server, Auth, Jupyter, Start, Environment, Keepalive, Forward])
 def test_every_key_is_described(model: type[Frozen]) -> None:
     definitions = json_schema()["$defs"]
     assert isinstance(definitions, dict)

@@ -21,7 +21,8 @@ from tests.support.jupyter_peers import (
 from tests.support.servers import make_server
 from trayconnect.cancel import Cancel
 from trayconnect.config.endpoints import Endpoint, TcpEndpoint
-from trayconnect.errors import Cancelled, Problem, ProblemError
+from trayconnect.config.model import Start
+from trayconnect.errors import Cancelled, Problem, ProblemError, Remedy
 from trayconnect.jupyter import examine
 from trayconnect.jupyter.examine import Examiner
 from trayconnect.jupyter.readiness import Look
@@ -394,3 +395,54 @@ def test_two_at_once_do_not_wait_for_one_another(jupyter: Peer) -> None:
 def _dead_port() -> int:
     with Peer(hang_up) as peer:
         return peer.port
+
+
+# --- whether one is missing -----------------------------------------------------------------------
+
+
+def test_what_answers_on_no_port_of_the_file_is_not_ours_where_one_is_to_be_started(
+    jupyter: Peer,
+) -> None:
+    """As one of another account on 8888, of which nothing tells."""
+    box = Box(jupyter)
+    assert not box.examine().missing
+    box.server = box.server.model_copy(update={"start": Start()})
+    assert box.examine().missing
+    box.running = [info(38001)]
+    box._examiner.search_anew(box.tunnel)
+    assert not box.examine().missing
+
+
+def test_what_answers_on_the_port_of_the_file_is_taken_for_ours(jupyter: Peer) -> None:
+    box = Box(jupyter, port=38001)
+    box.server = box.server.model_copy(update={"start": Start()})
+    assert not box.examine().missing
+
+
+def test_one_that_cannot_be_searched_is_not_missing(nothing: Peer) -> None:
+    box = Box(nothing)
+    box.tunnel.forbidden = Problem("nobody listens", "", Remedy.WAIT)
+    assert box.examine().missing
+    box.fault = Problem("no commands", "")
+    box.reconnect()
+    box.tunnel.forbidden = Problem("nobody listens", "", Remedy.WAIT)
+    assert not box.examine().missing
+
+
+def test_a_port_that_may_not_be_gone_to_is_no_reason_to_start(nothing: Peer) -> None:
+    box = Box(nothing)
+    box.tunnel.forbidden = Problem("the server forbids forwarding", "", Remedy.FIX)
+    assert not box.examine().missing
+
+
+def test_the_address_of_the_api_is_below_the_base(jupyter: Peer) -> None:
+    box = Box(jupyter, path="/lab/tree/x.ipynb")
+    box.running = [info(38001)]
+    assert box.examine().page.root == f"http://127.0.0.1:{jupyter.port}/"
+
+
+def test_what_is_started_as_a_notebook_opens_as_one(jupyter: Peer) -> None:
+    box = Box(jupyter)
+    box.server = box.server.model_copy(update={"start": Start(app="notebook")})
+    box.running = [info(38001)]
+    assert box.examine().page.url.endswith("/tree")

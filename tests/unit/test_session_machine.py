@@ -20,6 +20,8 @@ from trayconnect.session.effects import (
     Drop,
     Effect,
     Forget,
+    Launch,
+    LeaveStopped,
     Open,
     OpenBrowser,
     RetryAfter,
@@ -34,6 +36,9 @@ from trayconnect.session.events import (
     ConnectFailed,
     Event,
     HealthChanged,
+    JupyterStarted,
+    JupyterStarting,
+    JupyterStopped,
     Listening,
     LookAgain,
     Lost,
@@ -42,6 +47,7 @@ from trayconnect.session.events import (
     Restart,
     RetryDue,
     Start,
+    StartJupyter,
     Stop,
     Woke,
 )
@@ -409,6 +415,8 @@ EVERY_EVENT: list[Callable[[int], Event]] = [
     lambda _: Start(show=True),
     lambda _: Stop(),
     lambda _: Restart(),
+    lambda _: StartJupyter(),
+    lambda _: JupyterStopped(),
     lambda _: Woke(),
     lambda _: NetworkChanged(),
     lambda _: LookAgain(),
@@ -426,6 +434,8 @@ EVERY_EVENT: list[Callable[[int], Event]] = [
     lambda n: Answered(n, None),
     lambda n: HealthChanged(n, READY),
     lambda n: HealthChanged(n, AMBER),
+    JupyterStarting,
+    lambda n: JupyterStarted(n, "in tmux"),
     RetryDue,
     Closed,
 ]
@@ -461,7 +471,10 @@ def test_an_illegal_event_raises_and_changes_nothing() -> None:
 
 def test_what_the_user_and_the_machine_do_is_legal_everywhere() -> None:
     for state in State:
-        for event in (Start, Stop, Restart, Woke, NetworkChanged, LookAgain, ConfigChanged):
+        for event in (
+            *(Start, Stop, Restart, Woke, NetworkChanged, LookAgain, ConfigChanged),
+            *(StartJupyter, JupyterStopped),
+        ):
             assert (state, event) in TABLE
 
 
@@ -526,3 +539,67 @@ def test_what_the_server_says_to_remote_forwards_is_kept_while_up() -> None:
     assert session.remote == (("hook", 9001), ("any", 9000))
     late, _ = run(Lost(1, DOWN), RemoteAnswered(1, "any", 9000), session=session)
     assert late.remote == ()
+
+
+# --- starting and stopping Jupyter ----------------------------------------------------------------
+
+
+def test_jupyter_is_started_where_a_tunnel_is_up() -> None:
+    session, effects = run(*UP, HealthChanged(1, AMBER), StartJupyter())
+    assert (session.starting, session.problem, effects) == (True, None, [Launch()])
+    _, again = run(StartJupyter(), session=session)
+    assert again == []
+    session, effects = run(JupyterStarted(1, "in tmux"), HealthChanged(1, READY), session=session)
+    assert (session.starting, session.runs_in) == (False, "in tmux")
+    assert effects == [OpenBrowser(PAGE)]
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        (),
+        (Start(),),
+        (Start(), ConnectFailed(1, DOWN)),
+        (Start(), ConnectFailed(1, REFUSED)),
+        (Start(), ConnectFailed(1, CHANGED)),
+        (Start(), Stop()),
+    ],
+)
+def test_it_connects_first_and_is_started_then(before: tuple[Event, ...]) -> None:
+    session, _ = run(*before, StartJupyter())
+    if session.state is State.CLOSING:
+        session, _ = run(Closed(session.attempt), session=session)
+    assert session.state is State.CONNECTING
+    session, effects = run(Connected(session.attempt), session=session)
+    assert effects == [Launch()]
+    assert session.starting
+    session, _ = run(Lost(session.attempt, DOWN), session=session)
+    _, effects = run(RetryDue(session.attempt), Connected(session.attempt), session=session)
+    assert effects == []  # once
+
+
+def test_where_one_runs_no_other_is_started() -> None:
+    assert run(*READY_UP, StartJupyter())[1] == []
+    strangers = replace(READY, missing=True)
+    assert run(*UP, HealthChanged(1, strangers), StartJupyter())[1] == [Launch()]
+
+
+def test_a_disconnect_forgets_the_wish_for_a_jupyter() -> None:
+    session, _ = run(Start(), StartJupyter(), Stop(), Closed(2), Start())
+    _, effects = run(Connected(session.attempt), session=session)
+    assert effects == []
+
+
+def test_a_direct_server_has_none_to_start() -> None:
+    direct = Session(make_server(url="http://h/", host=None))
+    _, effects = run(*UP, StartJupyter(), session=direct)
+    assert effects == []
+
+
+def test_one_that_the_user_stopped_is_not_missed() -> None:
+    session, effects = run(*READY_UP, JupyterStarted(1, "in tmux"), JupyterStopped())
+    assert effects == [LeaveStopped(), Check()]
+    assert (session.health, session.runs_in) == (None, "")
+    session, _ = run(HealthChanged(1, AMBER), session=session)
+    _, effects = run(HealthChanged(1, READY), session=session)
+    assert effects == []  # no page opens for one that somebody else started

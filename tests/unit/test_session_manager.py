@@ -153,6 +153,10 @@ class World:
     may_close: threading.Event = field(default_factory=threading.Event)
     """Whether tunnels close, or hang."""
     may_examine: threading.Event = field(default_factory=threading.Event)
+    launches: int = 0
+    may_launch: threading.Event = field(default_factory=threading.Event)
+    not_started: Problem | None = None
+    """Why Jupyter cannot be started."""
     looks: int = 0
     added: Additions | Problem | str = NOTHING
     """What ssh_config(5) adds; "hang" until it is cancelled."""
@@ -164,6 +168,7 @@ class World:
     def __post_init__(self) -> None:
         self.may_close.set()
         self.may_examine.set()
+        self.may_launch.set()
 
     def connect(
         self, server: Server, *, ask: Ask, cancel: Cancel, on_lost: Callable[[Problem], None]
@@ -215,6 +220,15 @@ class World:
         assert isinstance(self.added, Additions)
         return self.added
 
+    def launch(self, server: Server, tunnel: Tunnel, cancel: Cancel) -> str:
+        self.launches += 1
+        while not self.may_launch.wait(0.01):
+            cancel.check()
+        if self.not_started is not None:
+            raise ProblemError(self.not_started)
+        self.health = READY
+        return "in the tmux session x"
+
     def examine(
         self,
         server: Server,
@@ -261,6 +275,7 @@ class Run:
             connector=lambda _: world,
             listen=world.listen,
             examine=world.examine,
+            launch=world.launch,
             prompter=world,
             notifier=world,
             browser=world,
@@ -704,3 +719,106 @@ def test_a_stop_ends_a_reading_that_hangs(run: Run) -> None:
     run.manager.disconnect("GPU box")
     run.until_state(State.OFF)
     assert run.world.forwardings == []
+
+
+# --- starting Jupyter -----------------------------------------------------------------------------
+
+MISSING = Health(Reached.SSH, Page(""), DOWN, missing=True)
+BROKEN = Problem("jupyter-lab was not found", "Install it", Remedy.FIX)
+
+
+def starting(run: Run, start: object = True) -> None:
+    run.world.health = MISSING
+    run.manager.apply(Config(servers=(make_server(start=start),)))
+    run.manager.connect("GPU box")
+
+
+def test_jupyter_is_started_where_none_runs_and_then_the_page_opens(run: Run) -> None:
+    run.world.may_launch.clear()
+    starting(run)
+    assert run.until("GPU box", lambda s: s.starting).problem is None
+    run.world.may_launch.set()
+    ready = run.until_ready()
+    assert (ready.starting, ready.runs_in) == (False, "in the tmux session x")
+    eventually(lambda: run.world.pages, "the page")
+    assert run.world.launches == 1
+
+
+@pytest.mark.parametrize("start", [False, {"when": "menu"}])
+def test_it_is_started_only_where_the_entry_says_so_or_the_user(run: Run, start: object) -> None:
+    starting(run, start)
+    run.until("GPU box", lambda s: s.problem is DOWN)
+    assert run.world.launches == 0
+    run.manager.start_jupyter("GPU box")
+    run.until_ready()
+    assert run.world.launches == 1
+
+
+def test_a_start_in_vain_keeps_the_tunnel_and_is_not_repeated(run: Run) -> None:
+    run.world.not_started = BROKEN
+    starting(run)
+    failed = run.until("GPU box", lambda s: s.problem is not None)
+    assert (failed.state, failed.problem, failed.starting) == (State.UP, BROKEN, False)
+    looks = run.world.looks
+    run.manager.connect("GPU box")  # a click looks again
+    eventually(lambda: run.world.looks > looks, "a look")
+    run.world.tunnels[-1].on_lost(LOST)
+    run.until_state(State.WAITING)
+    run.manager.woke()
+    run.until("GPU box", lambda s: s.problem is BROKEN and s.attempt > 1)
+    assert run.world.launches == 1
+    run.world.not_started = None
+    run.manager.start_jupyter("GPU box")
+    run.until_ready()
+
+
+def test_a_corrected_entry_is_tried_at_once(run: Run) -> None:
+    run.world.not_started = BROKEN
+    starting(run)
+    run.until("GPU box", lambda s: s.problem is BROKEN)
+    run.world.not_started = None
+    run.manager.apply(Config(servers=(make_server(start={"folder": "~/thesis"}),)))
+    run.until_ready()
+    assert (run.world.launches, len(run.world.tunnels)) == (2, 1)
+
+
+def test_it_is_started_once_an_attempt(run: Run) -> None:
+    starting(run)
+    run.until_ready()
+    run.world.health = MISSING  # it ended
+    run.world.refuse(DOWN)
+    run.until("GPU box", lambda s: s.problem is DOWN)
+    assert run.world.launches == 1
+    run.world.tunnels[-1].on_lost(LOST)  # and its host was started anew
+    run.until_state(State.WAITING)
+    run.manager.woke()
+    run.until_ready()
+    assert run.world.launches == 2
+
+
+def test_one_that_the_user_stopped_stays_stopped(run: Run) -> None:
+    starting(run)
+    run.until_ready()
+    run.world.health = MISSING
+    run.manager.jupyter_stopped("GPU box")
+    run.until("GPU box", lambda s: s.problem is DOWN)
+    run.world.tunnels[-1].on_lost(LOST)
+    run.until_state(State.WAITING)
+    run.manager.woke()
+    run.until("GPU box", lambda s: s.problem is DOWN and s.state is State.UP)
+    assert run.world.launches == 1
+
+
+def test_a_disconnect_ends_the_wait_for_a_start(run: Run) -> None:
+    run.world.may_launch.clear()
+    starting(run)
+    run.until("GPU box", lambda s: s.starting)
+    run.manager.disconnect("GPU box")
+    run.until_state(State.OFF)
+
+
+def test_starting_connects_first(run: Run) -> None:
+    run.world.health = MISSING
+    run.manager.start_jupyter("GPU box")
+    run.until_ready()
+    assert run.world.launches == 1

@@ -315,9 +315,14 @@ def test_the_tooltip_names_what_is_on_and_stays_short() -> None:
 @pytest.mark.parametrize(
     ("snapshot", "enabled"),
     [
-        (READY, {"open", "copy", "reconnect", "diagnostics", "log"}),
-        (replace(READY, problem=SILENT), {"open", "copy", "reconnect", "problem", "diagnostics",
-                                          "log"}),
+        (READY, {"open", "copy", "reconnect", "stop-jupyter", "diagnostics", "log"}),
+        (replace(READY, page=Page(PAGE.url)), {"open", "copy", "reconnect", "diagnostics", "log"}),
+        (replace(READY, problem=SILENT), {"open", "copy", "reconnect", "stop-jupyter", "problem",
+                                          "diagnostics", "log"}),
+        (snap(state=State.UP, reached=Reached.SSH),
+         {"reconnect", "start-jupyter", "diagnostics", "log"}),
+        (snap(state=State.UP, reached=Reached.SSH, starting=True),
+         {"reconnect", "diagnostics", "log"}),
         (snap(state=State.CONNECTING), {"reconnect", "diagnostics", "log"}),
         (snap(state=State.WAITING, retry_at=1.0, problem=SILENT),
          {"reconnect", "problem", "diagnostics", "log"}),
@@ -334,6 +339,23 @@ def test_a_servers_submenu_offers_what_can_be_done_now(
     usable = {key for key, item in shown.items() if item.enabled and not item.separator}
     assert usable == enabled
     assert all(item.action.server == "GPU box" for item in shown.values() if item.action)
+
+
+def test_what_is_missing_is_started_by_one_click() -> None:
+    silent = snap(state=State.UP, reached=Reached.SSH, problem=SILENT)
+    assert items(silent)["start GPU box"].action == Action(Verb.START_JUPYTER, "GPU box")
+    assert "start GPU box" not in items(replace(silent, starting=True, problem=None))
+    assert "start GPU box" not in items(READY)
+    direct = make_server(url="http://h/", host=None)
+    shown = items(replace(silent, server=direct))
+    assert "start GPU box" not in shown
+    assert "start-jupyter" not in {item.key for item in shown["more GPU box"].children}
+
+
+def test_a_start_is_shown() -> None:
+    starting = snap(state=State.UP, reached=Reached.SSH, starting=True)
+    assert state_words(starting) == "starting Jupyter…"
+    assert build_view([starting], Facts()).icon is IconState.CONNECTING
 
 
 def test_those_that_are_off_have_their_submenu_in_one_place() -> None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from trayconnect.config.defaults import DIRECT_KEYS
 from trayconnect.config.forward_shape import SHAPES, faults
 from trayconnect.config.forward_syntax import Kind
-from trayconnect.config.model import Server
+from trayconnect.config.model import SAME_HOST, Server
 from trayconnect.config.names import name_key
 from trayconnect.config.problems import Mark, Report
 from trayconnect.config.scalars import TEXT, shown
@@ -32,6 +32,7 @@ def check_servers(servers: Iterable[Mapping], report: Report) -> None:
     for server in known:
         _check_kind(server, report)
         _check_jupyter(server, report)
+        _check_start(server, report)
         check_forwards(server, report)
     _check_names(known, report)
     _check_uses(_uses_here(known), report)
@@ -58,6 +59,31 @@ def _check_jupyter(server: Mapping, report: Report) -> None:
                     jupyter.entries[key].mark,
                     f"'{key}' has no meaning beside 'socket': remove one of them",
                 )
+
+
+def _check_start(server: Mapping, report: Report) -> None:
+    start, jupyter = server.get("start"), server.get("jupyter")
+    if start is None or not isinstance(jupyter, Mapping):
+        return
+    if isinstance(start, Scalar) and start.data() is not True:
+        return
+    host = jupyter.get("host")
+    if isinstance(host, Scalar) and host.text not in SAME_HOST:
+        report.add(
+            server.entries["start"].mark,
+            f"'start' is for the server itself, and Jupyter's host is {shown(host.text)}: remove "
+            "one of them",
+        )
+    said = start.get("socket") if isinstance(start, Mapping) else None
+    port = jupyter.get("port")
+    if not isinstance(said, Scalar):
+        return
+    for word, beside in (
+        ("always", isinstance(port, Scalar) and port.text != "auto" and "port"),
+        ("never", "socket" in jupyter.entries and "socket"),
+    ):
+        if beside and said.text == word:
+            report.add(said.mark, f"'socket: {word}' contradicts the {beside} of 'jupyter'")
 
 
 def _check_kind(server: Mapping, report: Report) -> None:

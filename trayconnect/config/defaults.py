@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from trayconnect.config.problems import Report
-from trayconnect.config.yaml_tree import Mapping, mapping
+from trayconnect.config.yaml_tree import Mapping, Node, Scalar, mapping
 
 DIRECT_KEYS = frozenset(("name", "group", "url", "open_browser", "connect_on_start"))
 """All that a direct connection takes."""
 
 OWN_KEYS = ("name", "url", "local_port", "legacy")
 """What no two servers share."""
+
+_SWITCHES = ("start",)
+"""Where a server's own `true` means what the defaults say."""
+_WHOLE = ("environment",)
+"""Mappings whose keys exclude one another: a server's own takes the place of the defaults'."""
 
 
 def usable_defaults(defaults: Mapping, report: Report) -> Mapping:
@@ -38,8 +43,16 @@ def _merge(over: Mapping, under: Mapping) -> Mapping:
     entries = dict(over.entries)
     for key, entry in under.entries.items():
         mine = entries.get(key)
-        if mine is None:
+        if mine is None or (key in _SWITCHES and _is_true(mine.value)):
             entries[key] = entry
-        elif isinstance(mine.value, Mapping) and isinstance(entry.value, Mapping):
+        elif (
+            key not in _WHOLE
+            and isinstance(mine.value, Mapping)
+            and isinstance(entry.value, Mapping)
+        ):
             entries[key] = mine._replace(value=_merge(mine.value, entry.value))
     return mapping(over.mark, entries)
+
+
+def _is_true(node: Node) -> bool:
+    return isinstance(node, Scalar) and node.data() is True

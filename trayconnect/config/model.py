@@ -13,6 +13,7 @@ from pydantic_core import PydanticCustomError
 from trayconnect.config import values
 from trayconnect.config.forwards import Forward
 from trayconnect.config.ssh_algorithms import LEGACY, legacy_name
+from trayconnect.config.start import Start, start_value
 from trayconnect.config.types import (
     BindAddress,
     Flag,
@@ -31,7 +32,22 @@ from trayconnect.config.types import (
 
 AgentPlace = Annotated[str, AfterValidator(values.agent_place)]
 
-__all__ = ["Auth", "Config", "Forward", "Frozen", "JumpHost", "Jupyter", "Keepalive", "Server"]
+__all__ = [
+    "SAME_HOST",
+    "Auth",
+    "Config",
+    "Forward",
+    "Frozen",
+    "JumpHost",
+    "Jupyter",
+    "Keepalive",
+    "Server",
+    "Start",
+]
+
+
+SAME_HOST = frozenset(("localhost", "127.0.0.1", "::1"))
+"""The server itself, as Jupyter's host."""
 
 
 class Auth(Frozen):
@@ -139,6 +155,11 @@ class Server(Frozen):
     jupyter: Jupyter = Field(
         Jupyter(), description="Where Jupyter listens, as seen from the server."
     )
+    start: Annotated[Start | None, BeforeValidator(start_value)] = Field(
+        None,
+        description="Start Jupyter on the server where none runs: true, or how. Disconnecting "
+        "never stops it.",
+    )
     local_port: LocalPort = Field(
         description="The port on this machine that leads to Jupyter. Default: derived from the "
         "name, and stable."
@@ -199,6 +220,7 @@ class Server(Frozen):
             "open_browser": True,
             "connect_on_start": False,
             "jupyter": jupyter,
+            "start": None,
         }
         return self.model_copy(update=plain)
 

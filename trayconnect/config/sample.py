@@ -30,6 +30,13 @@ servers:
 #       host: localhost                   # as seen from the server
 #       port: auto                        # a number, or auto: the one that runs, else 8888
 #       path: /lab
+#     start:                              # start Jupyter where none runs; or just: start: true
+#       folder: ~/thesis                  # on the server; default: the home folder
+#       environment: {conda: ml}          # {venv: folder}, {module: [names]}, or {run: a line}
+#       app: lab                          # lab | notebook | server
+#       options: [--ServerApp.max_body_size=1000000000]
+#       when: missing                     # missing: on connecting; menu: when told to
+#       socket: auto                      # a UNIX socket where others use the server; always, never
 #     local_port: 18888                   # default: derived from the name, and stable
 #     bind_address: 127.0.0.1             # anything else lets other machines in
 #     hold_seconds: 20                    # a new browser connection waits while reconnecting

@@ -28,6 +28,17 @@ def json_schema() -> dict[str, object]:
     server["properties"]["forwards"]["items"] = _either(
         {"type": "string", "pattern": OPTION_PATTERN}, {"$ref": "#/$defs/Forward"}
     )
+    server["properties"]["start"] = {
+        "anyOf": [{"type": "boolean"}, {"$ref": "#/$defs/Start"}],
+        "description": server["properties"]["start"]["description"],
+    }
+    environment = definitions["Environment"]
+    environment |= {"minProperties": 1, "maxProperties": 1}
+    started = definitions["Start"]["properties"]
+    started["environment"] = {
+        "anyOf": [{"type": "string", "minLength": 1}, {"$ref": "#/$defs/Environment"}],
+        "description": started["environment"]["description"],
+    }
     definitions["Server"] = server | {"allOf": [_direct_takes_little()]}
     definitions["Defaults"] = _defaults(server)
     return {

@@ -7,6 +7,7 @@ import difflib
 from trayconnect.config.forward_syntax import Kind
 from trayconnect.config.model import Auth, Forward, Jupyter, Keepalive, Server
 from trayconnect.config.scalars import shown
+from trayconnect.config.start import Environment, Start
 
 TOP = ""
 """The section of the file's own keys."""
@@ -17,6 +18,8 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "defaults": tuple(Server.model_fields),
     "auth": tuple(Auth.model_fields),
     "jupyter": tuple(Jupyter.model_fields),
+    "start": tuple(Start.model_fields),
+    "environment": tuple(Environment.model_fields),
     "keepalive": tuple(Keepalive.model_fields),
     "forwards": (*Forward.model_fields, *Kind),
 }
@@ -50,12 +53,27 @@ _OTHER_WORDS = {
     "autoconnect": "connect_on_start",
     "autostart": "connect_on_start",
     "link": "url",
+    "directory": "folder",
+    "dir": "folder",
+    "cwd": "folder",
+    "workdir": "folder",
+    "rootdir": "folder",
+    "notebookdir": "folder",
+    "env": "environment",
+    "virtualenv": "venv",
+    "modules": "module",
+    "activate": "run",
+    "args": "options",
+    "arguments": "options",
+    "launch": "start",
     "hosts": "servers",
 }
 _PLACES = {
     "auth": "under 'auth'",
     "jupyter": "under 'jupyter'",
     "keepalive": "under 'keepalive'",
+    "start": "under 'start'",
+    "environment": "under 'environment', below 'start'",
     "servers": "to an entry of 'servers'",
 }
 _LONGEST = 40

@@ -145,6 +145,13 @@ def agent_place(value: str) -> str:
         raise ValueError("names the home folder of a user unknown here") from None
 
 
+def server_path(value: str) -> str:
+    """The path of a file or folder on a server, whose `~` is expanded there."""
+    if not value.isprintable() or value != value.strip() or value.startswith("-"):
+        raise ValueError("must be a path on the server, such as ~/thesis")
+    return value
+
+
 def page_path(value: str) -> str:
     """The path of a page, with its query."""
     if not re.fullmatch(PATH_PATTERN, value) or not value.isprintable():

@@ -76,6 +76,8 @@ def _wanted(error: ErrorDetails, section: str) -> str:
     if kind == "model_type":
         if section == "forwards":
             return "a mapping (name, port, …) or like -L 8888:localhost:8888"
+        if section == "start":
+            return f"true, false, or a mapping ({', '.join(SECTIONS[section])})"
         return f"a mapping with keys of its own ({', '.join(SECTIONS.get(section, ()))})"
     return _WANTED.get(kind, "something else")
 

@@ -28,6 +28,8 @@ def _server(snapshot: Snapshot) -> dict[str, Any]:
         "problem": _problem(snapshot.problem),
         "attempt": snapshot.attempt,
         "latency_ms": None if snapshot.latency is None else round(snapshot.latency * 1000, 1),
+        "starting": snapshot.starting,
+        "runs_in": snapshot.runs_in or None,
         "forwards": [_forward(forward) for forward in snapshot.forwards],
         "notes": list(snapshot.notes),
         "jupyters": [_jupyter(jupyter) for jupyter in snapshot.jupyters],
@@ -74,6 +76,10 @@ def to_lines(status: dict[str, Any]) -> list[str]:
         state = f"{server['state']}{layer}"
         link = server["url"] or ""
         lines.append(f"{server['name']:<{width}}  {state:<20} {link}".rstrip())
+        if server.get("starting"):
+            lines.append("    Jupyter is being started")
+        elif where := server.get("runs_in"):
+            lines.append(f"    Jupyter runs {where}")
         forwards = server.get("forwards", ()) if server["state"] != "off" else ()
         problem = server["problem"]
         if problem and problem not in [forward["problem"] for forward in forwards]:

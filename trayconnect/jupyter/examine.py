@@ -11,8 +11,8 @@ from weakref import WeakKeyDictionary
 
 from trayconnect.cancel import Cancel
 from trayconnect.config.endpoints import Endpoint
-from trayconnect.config.model import Server
-from trayconnect.errors import ProblemError
+from trayconnect.config.model import SAME_HOST, Server
+from trayconnect.errors import ProblemError, Remedy
 from trayconnect.jupyter.abandon import abandonable
 from trayconnect.jupyter.address import base_of, local_authority, page_url
 from trayconnect.jupyter.choose import Picked, candidates, listing, pick, short_folder
@@ -33,8 +33,6 @@ SEARCH_SHARE = 0.05
 FRESH = 2.0
 """Seconds for which a search proves whose a port is, at least: no token goes to a port after
 that without another."""
-
-_SAME_HOST = {"localhost", "127.0.0.1", "::1"}
 
 
 @dataclass(slots=True)
@@ -110,6 +108,20 @@ class Examiner:
         known.answered = seen.reached >= Reached.JUPYTER
         return _health(server, known, target, seen)
 
+    def search_anew(self, tunnel: Tunnel) -> None:
+        """Jupyter was started or stopped there: the next look searches. On the thread that
+        looks."""
+        self._known.pop(tunnel, None)
+
+
+def _expects_ours(server: Server, seen: Look) -> bool:
+    """Whether a Jupyter that the search would have found is what the entry means. What answers on
+    a port that the file names is taken for it, and so it is where nothing is to be started: in a
+    container, it may run under another account."""
+    if seen.reached >= Reached.JUPYTER and seen.problem is None:
+        return server.jupyter.port == "auto" and server.start is not None
+    return seen.problem is not None and seen.problem.remedy is Remedy.WAIT
+
 
 def _is_worth_a_search(known: _Known, target: Target, seen: Look) -> bool:
     if seen.reached < Reached.JUPYTER or seen.token_refused:
@@ -127,7 +139,7 @@ def _withholds_token(known: _Known, target: Target) -> bool:
 
 def _search(known: _Known, server: Server, tunnel: Tunnel, cancel: Cancel) -> None:
     """Note what runs there; where there is no way to search, what is known stays."""
-    if server.jupyter.host not in _SAME_HOST:
+    if server.jupyter.host not in SAME_HOST:
         known.next_search = math.inf
         return
     begin = time.monotonic()
@@ -167,8 +179,9 @@ def _health(server: Server, known: _Known, target: Target, seen: Look) -> Health
         (used,) = (one for one in jupyters if one.in_use)
         folder = short_folder(picked.missing.root_dir, known.findings.home)
         problem = chosen_is_gone(folder, f"{used.folder} ({used.where})")
+    missing = known.succeeded and picked.running is None and _expects_ours(server, seen)
     page = _page(server, picked.running, target, seen)
-    return Health(seen.reached, page, problem, jupyters)
+    return Health(seen.reached, page, problem, jupyters, missing)
 
 
 def _target(server: Server, running: RunningServer | None) -> Target:
@@ -195,26 +208,27 @@ def _target(server: Server, running: RunningServer | None) -> Target:
 
 
 _NOTICED = "; it is noticed by itself."
-_RESTART = f"Jupyter has just gone from there. Start it again on the server{_NOTICED}"
-_START = f"Start Jupyter there, for example with: jupyter lab --no-browser{_NOTICED}"
+_CHOOSE = "Choose Start Jupyter in the menu, or start it there"
+_RESTART = f"Jupyter has just gone from there. {_CHOOSE}{_NOTICED}"
+_START = f"{_CHOOSE}, for example with: jupyter lab --no-browser{_NOTICED}"
 _START_ON = (
-    "Start Jupyter there, for example with: jupyter lab --no-browser --sock={}"
-    f"{_NOTICED} Or correct jupyter.socket in the file."
+    f"{_CHOOSE}, for example with: jupyter lab --no-browser --sock={{}}{_NOTICED} "
+    "Or correct jupyter.socket in the file."
 )
 _START_AT = (
-    "Start Jupyter there, for example with: jupyter lab --no-browser --port={}"
-    f"{_NOTICED} Or correct jupyter.port in the file."
+    f"{_CHOOSE}, for example with: jupyter lab --no-browser --port={{}}{_NOTICED} "
+    "Or correct jupyter.port in the file."
 )
 
 
 def _page(server: Server, running: RunningServer | None, target: Target, seen: Look) -> Page:
+    def address(path: str) -> str:
+        authority = local_authority(server.bind_address, server.local_port)
+        return page_url("https" if seen.secure else "http", authority, target.base_url, path)
+
     path = server.jupyter.path
-    if running is not None and running.is_classic and path == "/lab":
+    is_notebook = server.start is not None and server.start.app == "notebook"
+    if running is not None and (running.is_classic or is_notebook) and path == "/lab":
         path = "/tree"
-    url = page_url(
-        "https" if seen.secure else "http",
-        local_authority(server.bind_address, server.local_port),
-        target.base_url,
-        path,
-    )
-    return Page(url, target.token if seen.reached is Reached.LOGGED_IN else "")
+    token = target.token if seen.reached is Reached.LOGGED_IN else ""
+    return Page(address(path), token, address("/"))

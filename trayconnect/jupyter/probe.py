@@ -1,4 +1,4 @@
-"""One HTTP GET with a limit on everything: total time, size, and the user's patience."""
+"""One HTTP request with a limit on everything: total time, size, and the user's patience."""
 
 from __future__ import annotations
 
@@ -33,7 +33,15 @@ class Response:
 def get(
     url: str, *, timeout: float, cancel: Cancel, token: str = "", verify: bool = True
 ) -> Response:
-    """GET `url`, within `timeout` seconds from the name lookup to the last byte.
+    """GET `url`: see `request`."""
+    return request("GET", url, timeout=timeout, cancel=cancel, token=token, verify=verify)
+
+
+def request(
+    method: str, url: str, *, timeout: float, cancel: Cancel, token: str = "", verify: bool = True
+) -> Response:
+    """Ask for `url`, without a body, within `timeout` seconds from the name lookup to the
+    last byte.
 
     No proxy is used. `token` logs in to Jupyter. `verify` checks an https certificate against
     the system's store. Without it any certificate will do, which is right behind a tunnel only:
@@ -52,15 +60,17 @@ def get(
         connection = http.client.HTTPConnection(parts.hostname, port)
         # http.client uses only sendall, makefile and close of its socket.
         connection.sock = _Deadlined(sock, deadline)
-        return _exchange(connection, _target(parts.path, parts.query), token)
+        return _exchange(connection, method, _target(parts.path, parts.query), token)
 
 
-def _exchange(connection: http.client.HTTPConnection, target: str, token: str) -> Response:
+def _exchange(
+    connection: http.client.HTTPConnection, method: str, target: str, token: str
+) -> Response:
     headers = {"Accept": "*/*", "User-Agent": "trayconnect", "Connection": "close"}
     if token:
         headers["Authorization"] = f"token {token}"
     try:
-        connection.request("GET", target, headers=headers)
+        connection.request(method, target, headers=headers)
         with connection.getresponse() as answer:
             headers = {name.lower(): value for name, value in answer.getheaders()}
             return Response(answer.status, answer.reason, _read(answer), headers)

@@ -56,6 +56,16 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
+class Launch:
+    """Start Jupyter there, then look."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeaveStopped:
+    """Start no Jupyter unless told to."""
+
+
+@dataclass(frozen=True, slots=True)
 class Look:
     """Look now at what answers behind the tunnel."""
 
@@ -65,4 +75,16 @@ class OpenBrowser:
     page: Page
 
 
-Effect = Open | Drop | Close | Forget | RetryAfter | Update | Check | Look | OpenBrowser
+Effect = (
+    Open
+    | Drop
+    | Close
+    | Forget
+    | RetryAfter
+    | Update
+    | Check
+    | Look
+    | Launch
+    | LeaveStopped
+    | OpenBrowser
+)

@@ -33,6 +33,16 @@ class Restart:
 
 
 @dataclass(frozen=True, slots=True)
+class StartJupyter:
+    """The user wants a Jupyter started there; connects first where that is needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class JupyterStopped:
+    """The user had the Jupyter there stopped."""
+
+
+@dataclass(frozen=True, slots=True)
 class Woke:
     """The machine slept and is awake again."""
 
@@ -111,6 +121,19 @@ class HealthChanged(Report):
 
 
 @dataclass(frozen=True, slots=True)
+class JupyterStarting(Report):
+    """Jupyter is being started there; a `JupyterStarted` ends that."""
+
+
+@dataclass(frozen=True, slots=True)
+class JupyterStarted(Report):
+    """It was, or in vain; the next `HealthChanged` tells why."""
+
+    words: str
+    """What it runs in; empty if it is not known."""
+
+
+@dataclass(frozen=True, slots=True)
 class RemoteAnswered(Report):
     """What the server says to the remote forward of that name."""
 
@@ -129,4 +152,15 @@ class Closed(Report):
     """Nothing is left of it: no listener, tunnel or thread."""
 
 
-Event = Start | Stop | Restart | Woke | NetworkChanged | LookAgain | ConfigChanged | Report
+Event = (
+    Start
+    | Stop
+    | Restart
+    | StartJupyter
+    | JupyterStopped
+    | Woke
+    | NetworkChanged
+    | LookAgain
+    | ConfigChanged
+    | Report
+)

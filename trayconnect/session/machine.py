@@ -20,6 +20,8 @@ from trayconnect.session.effects import (
     Drop,
     Effect,
     Forget,
+    Launch,
+    LeaveStopped,
     Look,
     Open,
     OpenBrowser,
@@ -35,6 +37,9 @@ from trayconnect.session.events import (
     ConnectFailed,
     Event,
     HealthChanged,
+    JupyterStarted,
+    JupyterStarting,
+    JupyterStopped,
     Listening,
     LookAgain,
     Lost,
@@ -44,6 +49,7 @@ from trayconnect.session.events import (
     Restart,
     RetryDue,
     Start,
+    StartJupyter,
     Stop,
     Woke,
 )
@@ -54,6 +60,8 @@ from trayconnect.session.state import Session, State
 _TYPED_LOGINS = frozenset(
     {QuestionKind.PASSWORD, QuestionKind.ONE_TIME_CODE, QuestionKind.KEYBOARD_INTERACTIVE}
 )
+
+_NO_WISHES: dict[str, Any] = {"owes_browser": False, "shows": False, "owes_jupyter": False}
 
 
 class IllegalEvent(Exception):  # noqa: N818 - named for what it is
@@ -93,6 +101,7 @@ def step(session: Session, event: Event, moment: Moment) -> Outcome:
 def _enter(session: Session, state: State, moment: Moment, **changes: Any) -> Session:
     """Change the state; what only holds in the state that is left is cleared."""
     cleared: dict[str, Any] = {"retry_at": None, "question": None, "health": None, "remote": ()}
+    cleared |= {"starting": False, "runs_in": ""}
     return replace(session, state=state, since=moment.now, **(cleared | changes))
 
 
@@ -143,7 +152,10 @@ def _listening(session: Session, event: Listening, _moment: Moment) -> Outcome:
 
 def _connected(session: Session, event: Connected, moment: Moment) -> Outcome:
     changes = {"typed_login": event.typed_login, "banner": event.banner}
-    return _enter(session, State.UP, moment, problem=None, **changes), ()
+    up = _enter(session, State.UP, moment, problem=None, **changes)
+    if not up.owes_jupyter:
+        return up, ()
+    return replace(up, owes_jupyter=False, starting=True), (Launch(),)
 
 
 def _failed(session: Session, event: ConnectFailed | Lost, moment: Moment) -> Outcome:
@@ -211,7 +223,8 @@ def _start_when_needed(session: Session, event: Start, moment: Moment) -> Outcom
 
 def _examined(session: Session, event: HealthChanged, _moment: Moment) -> Outcome:
     health = event.health
-    examined = replace(session, health=health, problem=health.problem)
+    problem = None if session.starting else health.problem
+    examined = replace(session, health=health, problem=problem)
     if health.reached >= Reached.JUPYTER:
         paid = replace(examined, owes_browser=False, shows=False)
         opens = session.owes_browser and (session.server.open_browser or session.shows)
@@ -222,6 +235,32 @@ def _examined(session: Session, event: HealthChanged, _moment: Moment) -> Outcom
 def _remote_answered(session: Session, event: RemoteAnswered, _moment: Moment) -> Outcome:
     answers = dict(session.remote) | {event.name: event.answer}
     return replace(session, remote=tuple(answers.items())), ()
+
+
+def _start_jupyter(session: Session, _event: StartJupyter, _moment: Moment) -> Outcome:
+    health = session.health
+    runs = health is not None and health.reached >= Reached.JUPYTER and not health.missing
+    if runs or session.starting or session.server.is_direct:
+        return session, ()
+    return replace(session, starting=True, owes_browser=True, problem=None), (Launch(),)
+
+
+def _connect_for_jupyter(session: Session, _event: StartJupyter, moment: Moment) -> Outcome:
+    begin = TABLE[session.state, Start]
+    begun, effects = begin(session, Start(), moment)
+    return replace(begun, owes_jupyter=not session.server.is_direct), effects
+
+
+def _starting(session: Session, _event: JupyterStarting, _moment: Moment) -> Outcome:
+    return replace(session, starting=True, problem=None), ()
+
+
+def _started(session: Session, event: JupyterStarted, _moment: Moment) -> Outcome:
+    return replace(session, starting=False, runs_in=event.words), ()
+
+
+def _jupyter_stopped(session: Session, _event: JupyterStopped, _moment: Moment) -> Outcome:
+    return replace(session, health=None, runs_in="", **_NO_WISHES), (LeaveStopped(), Check())
 
 
 def _check(session: Session, _event: Event, _moment: Moment) -> Outcome:
@@ -238,7 +277,7 @@ def _stop(session: Session, _event: Stop, moment: Moment) -> Outcome:
 
 def _close(session: Session, moment: Moment) -> Outcome:
     attempt = session.attempt + 1
-    settled = replace(session, attempt=attempt, problem=None, owes_browser=False, shows=False)
+    settled = replace(session, attempt=attempt, problem=None, **_NO_WISHES)
     return _enter(settled, State.CLOSING, moment), (Close(attempt),)
 
 
@@ -263,7 +302,7 @@ def _want_restart(session: Session, event: Start, _moment: Moment) -> Outcome:
 
 
 def _want_off(session: Session, _event: Stop, _moment: Moment) -> Outcome:
-    return replace(session, restart=False, owes_browser=False, shows=False), ()
+    return replace(session, restart=False, **_NO_WISHES), ()
 
 
 def _closed(session: Session, _event: Closed, moment: Moment) -> Outcome:
@@ -304,6 +343,8 @@ TABLE: Mapping[tuple[State, type[Event]], Transition] = {
     (State.OFF, Start): _begin,
     (State.OFF, Stop): _stay,
     (State.OFF, Restart): _begin_quietly,
+    (State.OFF, StartJupyter): _connect_for_jupyter,
+    (State.OFF, JupyterStopped): _stay,
     (State.OFF, Woke): _stay,
     (State.OFF, NetworkChanged): _stay,
     (State.OFF, LookAgain): _stay,
@@ -312,6 +353,8 @@ TABLE: Mapping[tuple[State, type[Event]], Transition] = {
     (State.CONNECTING, Stop): _stop,
     (State.CONNECTING, Restart): _restart,
     (State.CONNECTING, Listening): _listening,
+    (State.CONNECTING, StartJupyter): _connect_for_jupyter,
+    (State.CONNECTING, JupyterStopped): _stay,
     (State.CONNECTING, Connected): _connected,
     (State.CONNECTING, ConnectFailed): _failed,
     (State.CONNECTING, Lost): _failed,
@@ -323,8 +366,12 @@ TABLE: Mapping[tuple[State, type[Event]], Transition] = {
     (State.UP, Start): _start_while_up,
     (State.UP, Stop): _stop,
     (State.UP, Restart): _restart,
+    (State.UP, StartJupyter): _start_jupyter,
+    (State.UP, JupyterStopped): _jupyter_stopped,
     (State.UP, Lost): _lost,
     (State.UP, HealthChanged): _examined,
+    (State.UP, JupyterStarting): _starting,
+    (State.UP, JupyterStarted): _started,
     (State.UP, RemoteAnswered): _remote_answered,
     (State.UP, Woke): _check,
     (State.UP, NetworkChanged): _check,
@@ -333,6 +380,8 @@ TABLE: Mapping[tuple[State, type[Event]], Transition] = {
     (State.WAITING, Start): _begin_now,
     (State.WAITING, Stop): _stop,
     (State.WAITING, Restart): _restart,
+    (State.WAITING, StartJupyter): _connect_for_jupyter,
+    (State.WAITING, JupyterStopped): _stay,
     (State.WAITING, RetryDue): _retry,
     (State.WAITING, Woke): _retry_now,
     (State.WAITING, NetworkChanged): _retry_now,
@@ -341,6 +390,8 @@ TABLE: Mapping[tuple[State, type[Event]], Transition] = {
     (State.NEEDS_YOU, Start): _start_when_needed,
     (State.NEEDS_YOU, Stop): _stop,
     (State.NEEDS_YOU, Restart): _restart,
+    (State.NEEDS_YOU, StartJupyter): _connect_for_jupyter,
+    (State.NEEDS_YOU, JupyterStopped): _stay,
     (State.NEEDS_YOU, Answered): _answered,
     (State.NEEDS_YOU, ConnectFailed): _failed_while_asking,
     (State.NEEDS_YOU, Woke): _stay,
@@ -350,6 +401,8 @@ TABLE: Mapping[tuple[State, type[Event]], Transition] = {
     (State.CLOSING, Start): _want_restart,
     (State.CLOSING, Stop): _want_off,
     (State.CLOSING, Restart): _want_restart_quietly,
+    (State.CLOSING, StartJupyter): _connect_for_jupyter,
+    (State.CLOSING, JupyterStopped): _stay,
     (State.CLOSING, Closed): _closed,
     (State.CLOSING, Woke): _stay,
     (State.CLOSING, NetworkChanged): _stay,
@@ -358,6 +411,8 @@ TABLE: Mapping[tuple[State, type[Event]], Transition] = {
     (State.FAILED, Start): _begin,
     (State.FAILED, Stop): _stop,
     (State.FAILED, Restart): _restart,
+    (State.FAILED, StartJupyter): _connect_for_jupyter,
+    (State.FAILED, JupyterStopped): _stay,
     (State.FAILED, Woke): _stay,
     (State.FAILED, NetworkChanged): _stay,
     (State.FAILED, LookAgain): _stay,

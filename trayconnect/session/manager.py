@@ -19,6 +19,8 @@ from trayconnect.session.effects import (
     Drop,
     Effect,
     Forget,
+    Launch,
+    LeaveStopped,
     Look,
     Open,
     OpenBrowser,
@@ -28,12 +30,14 @@ from trayconnect.session.effects import (
 from trayconnect.session.events import (
     ConfigChanged,
     Event,
+    JupyterStopped,
     LookAgain,
     NetworkChanged,
     Report,
     Restart,
     RetryDue,
     Start,
+    StartJupyter,
     Stop,
     Woke,
 )
@@ -150,6 +154,14 @@ class Manager:
         """A new tunnel in the place of the present one; no page opens for it."""
         self._mail.put(_ToSession(name, Restart()))
 
+    def start_jupyter(self, name: str) -> None:
+        """Start Jupyter there; connects first where that is needed."""
+        self._mail.put(_ToSession(name, StartJupyter()))
+
+    def jupyter_stopped(self, name: str) -> None:
+        """The user had it stopped: look anew, and start none by itself."""
+        self._mail.put(_ToSession(name, JupyterStopped()))
+
     def look(self, name: str) -> None:
         """Look again at what answers behind the tunnel."""
         self._mail.put(_ToSession(name, LookAgain()))
@@ -255,7 +267,7 @@ class Manager:
         if managed is None:
             logger.debug("no server %s for %s", name, type(event).__name__)
             return
-        if isinstance(event, Start | Restart) and (self._leaving or managed.removed):
+        if isinstance(event, Start | Restart | StartJupyter) and (self._leaving or managed.removed):
             return
         before = managed.session
         try:
@@ -290,6 +302,10 @@ class Manager:
                 runner.update(server)
             case Check():
                 runner.check()
+            case Launch():
+                runner.launch()
+            case LeaveStopped():
+                runner.leave_stopped()
             case Look():
                 runner.look()
             case OpenBrowser(page):

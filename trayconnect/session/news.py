@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from trayconnect.ports import Reached
-from trayconnect.session.events import Event, Start, Woke
+from trayconnect.session.events import Event, JupyterStopped, Start, StartJupyter, Woke
 from trayconnect.session.state import Session, State
 
 
@@ -92,7 +92,7 @@ def follow(story: Story, after: Session, event: Event, now: float) -> Story:
     if after.state in (State.OFF, State.CLOSING):
         return Story(after)
     answers = _answers(after)
-    if isinstance(event, Start) and not answers:
+    if isinstance(event, Start | StartJupyter | JupyterStopped) and not answers:
         story = Story(after)
     news = _news(story, before)
     if answers:

@@ -28,6 +28,7 @@ from trayconnect.ports import (
     Examine,
     Forwarding,
     Health,
+    Launch,
     Listen,
     Notice,
     NoticeAction,
@@ -51,6 +52,7 @@ from trayconnect.session.events import (
     RemoteAnswered,
     Report,
 )
+from trayconnect.session.launching import Launching
 
 logger = logging.getLogger(__name__)
 
@@ -77,6 +79,7 @@ class Peers:
     connector: Callable[[Server], Connector]
     listen: Listen
     examine: Examine
+    launch: Launch
     prompter: Prompter
     notifier: Notifier
     browser: Browser
@@ -127,6 +130,7 @@ class Runner:
         self._forwarding: Forwarding | None = None
         self._added: tuple[Forward, ...] = ()
         """The forwards of ssh_config(5), once the listeners are bound."""
+        self._launching = Launching(peers.launch, report)
         self._sockets_there: set[str] = set()
         """The paths that a server listened on for us: OpenSSH leaves their files behind, and then
         refuses to listen there again."""
@@ -172,6 +176,14 @@ class Runner:
     def look(self) -> None:
         """Examine what answers now rather than when the time comes."""
         self._jobs.put(self._look)
+
+    def launch(self) -> None:
+        """Start Jupyter there because the user says so."""
+        self._jobs.put(self._launch_now)
+
+    def leave_stopped(self) -> None:
+        """Start none by itself."""
+        self._jobs.put(self._launching.leave_stopped)
 
     def join(self, timeout: float) -> bool:
         """Wait for the thread to end, after `close`; false if it has not."""
@@ -297,18 +309,34 @@ class Runner:
         if live is None or live.tunnel is None or forwarding is None:
             return
         try:
-            health = self._peers.examine(
-                live.server, live.tunnel, forwarding.set_target, live.cancel
-            )
-            live.cancel.check()
+            health = self._examine(live, live.tunnel, forwarding)
+            if self._launching.is_due(live.attempt, live.server, health):
+                self._launching.start(live.attempt, live.server, live.tunnel, live.cancel)
+                health = self._examine(live, live.tunnel, forwarding)
         except Cancelled:
             return
         except Exception as error:
             logger.exception("%s: looking failed in a way nobody foresaw", self._name)
             health = Health(Reached.SSH, Page(""), _bug(error))
+        health = self._launching.told(health)
         live.looked(health.reached)
         self._report(HealthChanged(live.attempt, health))
         self._ask_again(live, live.tunnel, forwarding)
+
+    def _examine(self, live: Live, tunnel: Tunnel, forwarding: Forwarding) -> Health:
+        health = self._peers.examine(live.server, tunnel, forwarding.set_target, live.cancel)
+        live.cancel.check()
+        return health
+
+    def _launch_now(self) -> None:
+        live = self._live
+        if live is None or live.tunnel is None:
+            return
+        try:
+            self._launching.start(live.attempt, live.server, live.tunnel, live.cancel)
+        except Cancelled:
+            return
+        self._look()
 
     def _ask_again(self, live: Live, tunnel: Tunnel, forwarding: Forwarding) -> None:
         """Now and then, and not for ever."""

@@ -29,6 +29,10 @@ class Snapshot:
     """Whether a question to the user is open."""
     latency: float | None
     """Seconds of the last heartbeat's round trip, while UP."""
+    starting: bool = False
+    """Whether Jupyter is being started there."""
+    runs_in: str = ""
+    """What the Jupyter that was started there runs in: "in the tmux session …"."""
     forwards: tuple[ForwardState, ...] = ()
     """Those beside the one to Jupyter: in the file's order, then those of ssh_config(5)."""
     notes: tuple[str, ...] = ()
@@ -75,6 +79,8 @@ def snapshot(session: Session, latency: float | None = None) -> Snapshot:
         retry_at=session.retry_at,
         asking=session.question is not None,
         latency=latency if session.state is State.UP else None,
+        starting=session.starting,
+        runs_in=session.runs_in,
         forwards=forwards,
         notes=session.additions.notes,
         banner=session.banner,

@@ -60,6 +60,12 @@ class Session:
     """The user's Start has not led to a page yet."""
     shows: bool = False
     """Whether the page that is owed opens even where `open_browser` is off."""
+    owes_jupyter: bool = False
+    """The user's order to start Jupyter waits for the tunnel."""
+    starting: bool = False
+    """Whether Jupyter is being started there, while UP."""
+    runs_in: str = ""
+    """What the Jupyter that was started there runs in, in words, while UP."""
     restart: bool = False
     """Whether to connect again once CLOSING is over."""
     successor: Server | None = None

@@ -39,6 +39,8 @@ def server_lines(snapshot: Snapshot) -> Iterator[Item]:
         yield Item(f"open {name}", f"{INDENT}Open", Action(Verb.OPEN, name))
     if snapshot.state is State.WAITING:
         yield Item(f"retry {name}", f"{INDENT}Try now", Action(Verb.CONNECT, name))
+    if snapshot.problem is not None and _can_start(snapshot):
+        yield Item(f"start {name}", f"{INDENT}Start Jupyter", Action(Verb.START_JUPYTER, name))
     if snapshot.problem is not None:
         title = f"{INDENT}⚠ {clip(snapshot.problem.title)}"
         yield Item(f"problem {name}", title, Action(Verb.SHOW_PROBLEM, name))
@@ -73,6 +75,8 @@ def _use_lines(snapshot: Snapshot) -> Iterator[Item]:
     yield Item("copy", "Copy link", Action(Verb.COPY_LINK, name), enabled=has_page)
     active = snapshot.is_active
     yield Item("reconnect", "Reconnect", Action(Verb.RECONNECT, name), enabled=active)
+    if not snapshot.server.is_direct:
+        yield _start_or_stop(snapshot)
     yield Item("separator-help", separator=True)
     has_problem = snapshot.problem is not None
     yield Item("problem", "Show problem", Action(Verb.SHOW_PROBLEM, name), enabled=has_problem)
@@ -101,6 +105,21 @@ def _notes_words(count: int) -> str:
         return "Show the message of the login"
     what = "1 thing of ssh_config is" if count == 1 else f"{count} things of ssh_config are"
     return f"{what} not honoured"
+
+
+def _can_start(snapshot: Snapshot) -> bool:
+    up = snapshot.state is State.UP and not snapshot.server.is_direct
+    return up and not snapshot.is_ready and not snapshot.starting
+
+
+def _start_or_stop(snapshot: Snapshot) -> Item:
+    name = snapshot.name
+    if snapshot.is_ready:
+        allowed = snapshot.page is not None and bool(snapshot.page.token)
+        stop = Action(Verb.STOP_JUPYTER, name)
+        return Item("stop-jupyter", "Stop Jupyter…", stop, enabled=allowed)
+    start = Action(Verb.START_JUPYTER, name)
+    return Item("start-jupyter", "Start Jupyter", start, enabled=_can_start(snapshot))
 
 
 def _jupyter_lines(snapshot: Snapshot) -> Iterator[Item]:

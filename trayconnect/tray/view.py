@@ -26,6 +26,8 @@ class Verb(enum.Enum):
     COPY_LINK = "copy-link"
     COPY_FORWARD = "copy-forward"
     RECONNECT = "reconnect"
+    START_JUPYTER = "start-jupyter"
+    STOP_JUPYTER = "stop-jupyter"
     ANSWER = "answer"
     """Bring the question that waits to the front."""
     SHOW_PROBLEM = "show-problem"

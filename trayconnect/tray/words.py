@@ -22,6 +22,8 @@ def state_words(snapshot: Snapshot) -> str:
             return "off"
         case State.CONNECTING:
             return "connecting…"
+        case State.UP if snapshot.starting:
+            return "starting Jupyter…"
         case State.UP if snapshot.is_ready:
             return "connected"
         case State.UP if snapshot.reached is Reached.PORT:

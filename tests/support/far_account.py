@@ -1,0 +1,182 @@
+"""An account on a server, as one finds it: a home, a login shell, programs, and what was left
+running."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from tests.support.keys import make_key
+from tests.support.sshd import Sshd
+from tests.support.whole import Whole, entry
+from trayconnect.config.model import Server
+
+LIMIT = 60.0
+JUPYTER = Path(sys.executable).parent
+"""The folder in which the test's own Jupyter is installed."""
+WAYS = ("tmux", "screen", "systemd-run", "setsid", "nohup")
+
+
+class FarAccount:
+    """Reached over a real sshd; leaving ends what trayconnect started there.
+
+    `ways` are the programs that can keep one running; `has_jupyter`: it is on the PATH of every
+    command. `shell` runs the commands, with a start-up file that makes noise and, for people alone,
+    puts Jupyter on the PATH if `rc` says so."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        ways: tuple[str, ...] = WAYS,
+        has_jupyter: bool = True,
+        shell: str = "",
+        **environment: str,
+    ) -> None:
+        self._sshd = Sshd()
+        self.home = self._sshd.home
+        self.key = make_key(folder)
+        self._sshd.authorize(self.key)
+        self._programs = folder / "bin"
+        self._link_programs(ways)
+        screens = self._sshd.folder / "screens"
+        screens.mkdir(mode=0o700)
+        self.runtime = self.home / "runtime"
+        self.environment = {
+            "HOME": str(self.home),
+            "PATH": f"{JUPYTER}:{self._programs}" if has_jupyter else str(self._programs),
+            "SHELL": "/bin/sh",
+            "TMUX_TMPDIR": str(self._sshd.folder),
+            "SCREENDIR": str(screens),
+            "JUPYTER_RUNTIME_DIR": str(self.runtime),
+            **environment,
+        }
+        if shell:
+            self._use_shell(shell)
+        set_env = " ".join(f"{name}={value}" for name, value in self.environment.items())
+        self._sshd.set_option("SetEnv", set_env)
+
+    def __enter__(self) -> Self:
+        self._sshd.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.end()
+        self._sshd.close()
+
+    # --- what a client needs ---
+
+    def entry(self, **changes: Any) -> Server:
+        return entry(self._sshd, self.key, **changes)
+
+    def known_hosts_lines(self) -> list[str]:
+        return self._sshd.known_hosts_lines()
+
+    def client(self, *servers: Server, **options: Any) -> Whole:
+        """A computer of the user's."""
+        return Whole(*servers, known_hosts=self.known_hosts_lines(), **options)
+
+    def drop_connections(self) -> None:
+        self._sshd.kill_sessions()
+
+    # --- what runs there ---
+
+    def runtime_files(self) -> list[dict[str, Any]]:
+        """Of the Jupyters that live."""
+        files = self.runtime.glob("jpserver-*.json") if self.runtime.exists() else ()
+        infos = []
+        for file in files:
+            with contextlib.suppress(OSError, ValueError):
+                info = json.loads(file.read_text())
+                if is_alive(info["pid"]):
+                    infos.append(info)
+        return infos
+
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=LIMIT,
+        )
+
+    def state(self) -> Path:
+        """The folder of the one start that there was."""
+        (folder,) = (self.home / ".local/state/trayconnect").iterdir()
+        return folder
+
+    def end(self) -> None:
+        """End what was started there."""
+        folder = self.home / ".local/state/trayconnect"
+        pids = [int(text) for f in folder.glob("*/pid") if (text := f.read_text().strip())]
+        pids += [info["pid"] for info in self.runtime_files()]
+        for pid in set(pids):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+        deadline = time.monotonic() + LIMIT
+        while any(map(is_alive, pids)):
+            if time.monotonic() > deadline:
+                for pid in pids:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+            time.sleep(0.02)
+        if (self._programs / "tmux").exists():
+            self.run("tmux", "kill-server")
+
+    # --- details ---
+
+    def _link_programs(self, ways: tuple[str, ...]) -> None:
+        """The system's programs, without those that are hidden."""
+        self._programs.mkdir()
+        hidden = set(WAYS) - set(ways)
+        for place in (Path("/usr/bin"), Path("/bin")):
+            for program in place.iterdir():
+                link = self._programs / program.name
+                if program.name not in hidden and not link.is_symlink():
+                    link.symlink_to(program)
+
+    def _use_shell(self, shell: str) -> None:
+        program = self.home / shell
+        program.symlink_to(shutil.which("busybox" if shell == "ash" else shell) or "")
+        self.environment["SHELL"] = str(program)
+        path = f"{JUPYTER}:$PATH"
+        noise = "echo Welcome to the cluster '@@ready 1'"
+        texts = {
+            ".bashrc": f"{noise}\ncase $- in *i*) ;; *) return ;; esac\nexport PATH={path}\n",
+            ".bash_profile": '. "$HOME/.bashrc"\n',
+            ".zshenv": f"{noise}\n",
+            ".zshrc": f"export PATH={path}\n",
+            ".config/fish/config.fish": f"{noise}\n"
+            f"status is-interactive; and set -gx PATH {JUPYTER} $PATH\n",
+            ".cshrc": f"{noise}\nif ($?prompt) setenv PATH {JUPYTER}:${{PATH}}\n",
+            ".profile": f"{noise}\nexport PATH={path}\n",
+        }
+        for name, text in texts.items():
+            file = self.home / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
+        self._sshd.set_option("ForceCommand", f'exec {program} -c "$SSH_ORIGINAL_COMMAND"')
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return False
+    return fields[0] not in ("Z", "X")

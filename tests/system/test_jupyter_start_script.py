@@ -1,0 +1,262 @@
+"""The script that starts, by many shells and for every kind of environment, with a stand-in for
+Jupyter that tells how it was begun."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.support.far_account import is_alive
+from tests.support.servers import make_server
+from trayconnect.jupyter.start import Started, parse, script
+
+SHELLS = ["sh", "dash", "bash", "bash --posix", "busybox sh"]
+LIMIT = 60.0
+
+STAND_IN = """\
+#!/bin/sh
+printf '%s\\n' "$PWD" "$*" "${CONDA_PREFIX-}" "${VIRTUAL_ENV-}" "$(umask)" "${TOOL-}" >"$HOME/begun"
+runtime=${JUPYTER_RUNTIME_DIR:-$HOME/.local/share/jupyter/runtime}
+mkdir -p "$runtime"
+echo '{}' >"$runtime/jpserver-$$.json"
+exec sleep 600
+"""
+
+
+@dataclass
+class Account:
+    home: Path
+    pids: set[int] = field(default_factory=set)
+
+    def install(self, folder: Path, text: str = STAND_IN, app: str = "lab") -> Path:
+        """A stand-in for Jupyter in a folder of programs."""
+        folder.mkdir(parents=True, exist_ok=True)
+        program = folder / f"jupyter-{app}"
+        program.write_text(text)
+        program.chmod(0o755)
+        return folder
+
+    def start(
+        self, start: object = True, *, shell: str = "sh", limit: int = 30, **environment: str
+    ) -> Started:
+        done = subprocess.run(
+            shell.split(),
+            input=script(make_server(start=start), limit).encode(),
+            env={
+                "HOME": str(self.home),
+                "PATH": f"{self.home}/plain",
+                "SHELL": "",
+                **environment,
+            },
+            capture_output=True,
+            timeout=LIMIT,
+            check=False,
+        )
+        assert done.stderr == b""
+        started = parse(done.stdout.decode())
+        if started.pid is not None:
+            self.pids.add(started.pid)
+        return started
+
+    @property
+    def begun(self) -> list[str]:
+        """Folder, arguments, conda and virtual environment, mask, and a variable."""
+        return (self.home / "begun").read_text().splitlines()
+
+
+@pytest.fixture
+def account(tmp_path: Path) -> Iterator[Account]:
+    """Without tmux and its kin."""
+    plain = tmp_path / "plain"
+    plain.mkdir()
+    hidden = {"tmux", "screen", "systemd-run"}
+    for program in Path("/usr/bin").iterdir():
+        if program.name not in hidden and not program.name.startswith("jupyter"):
+            (plain / program.name).symlink_to(program)
+    account = Account(tmp_path)
+    yield account
+    for pid in account.pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + LIMIT
+    while any(map(is_alive, account.pids)):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_it_begins_in_the_home_folder_with_the_users_mask(account: Account, shell: str) -> None:
+    account.install(account.home / "bin")
+    path = f"{account.home}/bin:{account.home}/plain"
+    started = account.start(shell=shell, PATH=path)
+    assert (started.way, started.was_running) == ("setsid", False)
+    folder, arguments, *_, mask, _ = account.begun
+    root = "--allow-root " if os.geteuid() == 0 else ""
+    assert folder == str(account.home)
+    assert arguments == f"--no-browser {root}--ip=127.0.0.1 --port=0"
+    assert int(mask, 8) == int(subprocess.check_output(["sh", "-c", "umask"]), 8)
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_quotes_and_blanks_change_nothing(account: Account, shell: str) -> None:
+    folder = account.home / 'it\'s "my" $thesis'
+    folder.mkdir()
+    account.install(account.home / "bin's")
+    start = {"folder": f"~/{folder.name}", "options": ["--a=$(touch oops) 'x'", "--b=*"]}
+    account.start(start, shell=shell, PATH=f"{account.home}/bin's:{account.home}/plain")
+    assert account.begun[0] == str(folder)
+    assert account.begun[1].endswith("--port=0 --a=$(touch oops) 'x' --b=*")
+    assert not list(account.home.rglob("oops"))
+
+
+@pytest.mark.parametrize("name", ["ml", "base", "~/miniforge3/envs/ml", "elsewhere"])
+def test_a_conda_environment(account: Account, name: str) -> None:
+    base = account.home / "miniforge3"
+    (base / "conda-meta").mkdir(parents=True)
+    account.install(base / "bin")
+    account.install(base / "envs/ml/bin")
+    other = account.home / "lots/envs/elsewhere"
+    account.install(other / "bin")
+    (account.home / ".conda").mkdir()
+    (account.home / ".conda/environments.txt").write_text(f"{other}\n/gone/envs/gone\n")
+    for prefix in (base, base / "envs/ml", other):
+        hook = prefix / "etc/conda/activate.d/tool.sh"
+        hook.parent.mkdir(parents=True)
+        hook.write_text("export TOOL=$CONDA_DEFAULT_ENV\n")
+    account.start({"environment": {"conda": name}})
+    expected = {"base": base, "elsewhere": other}.get(name, base / "envs/ml")
+    assert account.begun[2] == str(expected)
+    assert account.begun[5] == expected.name
+
+
+def test_an_unknown_conda_environment_is_told_with_the_known(account: Account) -> None:
+    account.install(account.home / "miniforge3/envs/ml/bin")
+    started = account.start({"environment": {"conda": "mi"}})
+    assert started.status == 72
+    assert str(account.home / "miniforge3/envs/ml") in started.looked
+
+
+def test_a_virtual_environment(account: Account) -> None:
+    account.install(account.home / "v/bin")
+    (account.home / "v/bin/activate").write_text(
+        'VIRTUAL_ENV="$HOME/v"; export VIRTUAL_ENV; PATH="$VIRTUAL_ENV/bin:$PATH"\nset -- x\n'
+    )
+    account.start({"environment": {"venv": "~/v"}})
+    assert account.begun[3] == str(account.home / "v")
+    assert "x" not in account.begun[1].split()
+
+
+def test_modules(account: Account) -> None:
+    account.install(account.home / "opt/bin")
+    (account.home / "modules/init").mkdir(parents=True)
+    for shell in ("sh", "bash"):
+        (account.home / f"modules/init/{shell}").write_text(
+            'module() { TOOL="${TOOL-} $2"; export TOOL; PATH="$HOME/opt/bin:$PATH"; }\n'
+        )
+    start = {"environment": {"module": ["python/3.12", "jupyter"]}}
+    account.start(start, MODULESHOME=str(account.home / "modules"))
+    assert account.begun[5] == " python/3.12 jupyter"
+
+
+def test_a_line_of_bash(account: Account) -> None:
+    account.install(account.home / "opt/bin")
+    account.start({"environment": 'source <(echo "PATH=$HOME/opt/bin:$PATH") && export TOOL=x'})
+    assert account.begun[5] == "x"
+
+
+def test_conda_in_a_line_is_made_known(account: Account) -> None:
+    base = account.home / "miniconda3"
+    (base / "etc/profile.d").mkdir(parents=True)
+    (base / "etc/profile.d/conda.sh").write_text(
+        'conda() { TOOL="$*"; export TOOL; PATH="$HOME/opt/bin:$PATH"; }\n'
+    )
+    account.install(account.home / "opt/bin")
+    account.start({"environment": "conda activate ml"})
+    assert account.begun[5] == "activate ml"
+
+
+def test_the_usual_folders_are_searched(account: Account) -> None:
+    account.install(account.home / ".venv/bin", app="server")
+    assert account.start({"app": "server"}).pid is not None
+
+
+def test_what_is_nowhere_is_told_with_where_it_was_looked_for(account: Account) -> None:
+    (account.home / ".local/bin").mkdir(parents=True)
+    hidden = script(make_server(start={"app": "notebook"}), 30).replace("/usr/local", "/nowhere")
+    done = subprocess.run(
+        ["sh"],
+        input=hidden.encode(),
+        env={"HOME": str(account.home), "PATH": f"{account.home}/plain"},
+        capture_output=True,
+        timeout=LIMIT,
+        check=False,
+    )
+    started = parse(done.stdout.decode())
+    assert started.status == 127
+    assert started.looked == (str(account.home / "plain"), str(account.home / ".local/bin"))
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_start_up_file_that_hangs_is_left_to_itself(account: Account, shell: str) -> None:
+    account.install(account.home / ".venv/bin")
+    login = account.home / "login"
+    login.write_text("#!/bin/sh\nexec sleep 600\n")
+    login.chmod(0o755)
+    text = script(make_server(start=True), 30).replace("limited 8 ", "limited 0.5 ")
+    done = subprocess.run(
+        shell.split(),
+        input=text.encode(),
+        env={"HOME": str(account.home), "PATH": f"{account.home}/plain", "SHELL": str(login)},
+        capture_output=True,
+        timeout=LIMIT,
+        check=False,
+    )
+    started = parse(done.stdout.decode())
+    assert started.pid is not None
+    account.pids.add(started.pid)
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "log"),
+    [
+        ("#!/bin/sh\necho no >&2; exit 3\n", 3, "no"),
+        ("#!/bin/sh\nkill -9 $$\n", 137, "Killed"),
+        ("#!/nowhere/python\n", 126, "nowhere"),
+    ],
+)
+def test_how_it_ended(account: Account, text: str, status: int, log: str) -> None:
+    account.install(account.home / ".venv/bin", text)
+    started = account.start()
+    assert started.pid is None
+    assert started.status in (status, 127 if status == 126 else status)  # shells differ
+    assert log in started.log or status == 137
+
+
+def test_one_that_does_not_get_ready_is_given_up(account: Account) -> None:
+    account.install(account.home / ".venv/bin", "#!/bin/sh\necho loading jupyter\nexec sleep 600\n")
+    started = account.start(limit=1)
+    assert started.timed_out
+    assert "loading" in started.log
+    (state,) = (account.home / ".local/state/trayconnect").iterdir()
+    account.pids.add(int((state / "pid").read_text()))
+
+
+def test_a_folder_that_takes_no_files_is_said(account: Account) -> None:
+    (account.home / ".local").write_text("a file")
+    assert account.start().status == 70
+
+
+def test_the_state_is_closed_to_others(account: Account) -> None:
+    account.install(account.home / ".venv/bin")
+    account.start()
+    (state,) = (account.home / ".local/state/trayconnect").iterdir()
+    modes = {path.name: path.stat().st_mode & 0o077 for path in [state, *state.iterdir()]}
+    assert not any(modes.values()), modes

@@ -1,0 +1,361 @@
+# Starts a Jupyter that outlives the login, or finds the one that an earlier start left running.
+# POSIX sh. Before this text stand assignments that say what to start: name, app, folder, kind and
+# where (the environment), port, sock, sharing, limit (seconds to wait), and program, the text of
+# run.sh. All that is kept is in one folder of the account's state, which others cannot enter.
+# Whoever reads this output must skip what a start-up file printed before it.
+
+say() { printf '@@%s\n' "$*"; }
+
+# $1 as one word of sh.
+quoted() { printf '%s\n' "$1" | sed "s/'/'\\\\''/g; 1s/^/'/; \$s/\$/'/"; }
+
+expand() {
+    case $1 in
+    '~') printf '%s\n' "$HOME" ;;
+    '~/'*) printf '%s\n' "$HOME/${1#??}" ;;
+    /*) printf '%s\n' "$1" ;;
+    *) printf '%s\n' "$HOME/$1" ;;
+    esac
+}
+
+# Ends a start that came to nothing before there was a process: a status, and why.
+fail() {
+    printf '%s\n' "$2" >>"$state/log"
+    printf '%s\n' "$1" >"$state/rc"
+    failed
+}
+
+failed() {
+    say "failed $(cat "$state/rc")"
+    [ -s "$state/looked" ] && say "looked $(cat "$state/looked")"
+    tell_log
+    exit 1
+}
+
+tell_log() {
+    say log
+    tail -n 40 "$state/log" | tail -c 8192
+    printf '\n'
+    say end
+}
+
+# --- what runs already ----------------------------------------------------------------------------
+
+command_of() {
+    if [ -r "/proc/$1/cmdline" ]; then
+        tr '\0' ' ' <"/proc/$1/cmdline"
+    else
+        ps -o args= -p "$1"
+    fi
+}
+
+# Whether the process of the last start lives: its number may belong to another one by now.
+lives() {
+    pid=$(cat "$state/pid") || return 1
+    [ -n "$pid" ] && kill -0 "$pid" || return 1
+    case $(command_of "$pid") in
+    *jupyter* | *"$state/run.sh"*) return 0 ;;
+    *) return 1 ;;
+    esac
+}
+
+# Whether it has written its runtime file, and made its socket.
+is_ready() {
+    pid=$(cat "$state/pid") && runtime=$(cat "$state/runtime") || return 1
+    for file in "$runtime/jpserver-$pid.json" "$runtime/nbserver-$pid.json" \
+        "$HOME/Library/Jupyter/runtime/jpserver-$pid.json"; do
+        [ -s "$file" ] || continue
+        kept=$(cat "$state/sock")
+        [ -z "$kept" ] || [ -S "$kept" ]
+        return
+    done
+    return 1
+}
+
+# --- where Jupyter is installed -------------------------------------------------------------------
+
+# Runs a command, for so many seconds at most; it reads the file ask. Nothing waits for what it may
+# leave behind.
+limited() {
+    seconds=$1
+    shift
+    "$@" <"$state/ask" &
+    worker=$!
+    (
+        sleep "$seconds"
+        kill -9 "$worker"
+    ) >/dev/null &
+    watcher=$!
+    wait "$worker"
+    kill "$watcher"
+}
+
+# The PATH of an interactive login, where people write what makes their programs known.
+learn_login_path() {
+    [ -z "$learnt" ] || return
+    learnt=yes
+    ask='echo @@PATH; env'
+    case ${SHELL##*/} in
+    '') return ;;
+    # These take themselves for interactive only where they read the commands.
+    csh | tcsh) set -- -i ;;
+    *) set -- -lic "$ask" ;;
+    esac
+    printf '%s\n' "$ask" >"$state/ask"
+    # A start-up file that begins a tmux begins none inside one.
+    TERM=dumb TMUX=none limited 8 "$SHELL" "$@" >"$state/login"
+    path=$(sed -n '/@@PATH/,$s/^PATH=//p' "$state/login" | head -n 1)
+    rm -f "$state/login" "$state/ask"
+    if [ -n "$path" ]; then
+        PATH=$path:$PATH
+    fi
+}
+
+# Folders in which conda and its kin are usually installed.
+bases() {
+    for command in conda mamba; do
+        found=$(command -v "$command") && printf '%s\n' "${found%/*/*}"
+    done
+    printf '%s\n' "${MAMBA_ROOT_PREFIX:-$HOME/micromamba}"
+    for base in miniforge3 miniconda3 anaconda3 mambaforge conda miniforge miniconda anaconda; do
+        printf '%s\n' "$HOME/$base" "/opt/$base"
+    done
+}
+
+# The conda environments that can be found.
+prefixes() {
+    cat "$HOME/.conda/environments.txt"
+    bases | while IFS= read -r base; do
+        [ -d "$base/conda-meta" ] && printf '%s\n' "$base"
+        ls -d "$base"/envs/*
+    done
+    ls -d "$HOME"/.conda/envs/*
+}
+
+conda_prefix() {
+    case $where in
+    */*)
+        prefix=$(expand "$where")
+        [ -d "$prefix/bin" ]
+        return ;;
+    esac
+    prefix=$(prefixes | while IFS= read -r one; do
+        [ -d "$one/bin" ] || continue
+        case $one in */envs/*) known=${one##*/} ;; *) known=base ;; esac
+        [ "$known" = "$where" ] && printf '%s\n' "$one" && break
+    done)
+    [ -n "$prefix" ]
+}
+
+usual_folders() {
+    prefixes | sed 's/$/\/bin/'
+    for one in .local jupyter .venv venv env .virtualenvs/* .pixi; do
+        printf '%s\n' "$HOME"/$one/bin
+    done
+    printf '%s\n' "$HOME/.pyenv/shims" /usr/local/bin /opt/homebrew/bin /opt/tljh/user/bin \
+        /opt/jupyterhub/bin /opt/jupyter/bin
+}
+
+# Sets PATH or prefix so that run.sh finds Jupyter, or fails with where it looked.
+locate() {
+    prefix=
+    case $kind in
+    conda)
+        conda_prefix || { learn_login_path; conda_prefix; } && return
+        prefixes | awk 'length && !seen[$0]++' | tr '\n' ':' >"$state/looked"
+        fail 72 "there is no conda environment $where" ;;
+    venv)
+        prefix=$(expand "$where")
+        [ -r "$prefix/bin/activate" ] || fail 72 "there is no $prefix/bin/activate" ;;
+    module)
+        ;;
+    run)
+        learn_login_path ;;
+    *)
+        command -v "jupyter-$app" >/dev/null && return
+        learn_login_path
+        command -v "jupyter-$app" >/dev/null && return
+        usual_folders | awk 'length && !seen[$0]++' | while IFS= read -r one; do
+            [ -d "$one" ] && printf '%s\n' "$one"
+        done >"$state/folders"
+        while IFS= read -r one; do
+            [ -x "$one/jupyter-$app" ] || continue
+            PATH=$one:$PATH
+            return
+        done <"$state/folders"
+        { printf '%s:' "$PATH"; tr '\n' ':' <"$state/folders"; } >"$state/looked"
+        fail 127 "jupyter-$app was not found" ;;
+    esac
+}
+
+# --- a UNIX socket where others use the host ------------------------------------------------------
+
+# Whether processes of other people run here. Accounts of programs have small numbers, or those
+# that systemd gives for a while; nobody is 65534.
+is_shared() {
+    { ls -ldn /proc/[0-9]* | awk '{ print $3 }'; ps -axo uid=; } |
+        awk -v uid="$uid" '$1 >= 1000 && $1 != uid && ($1 < 61184 || $1 > 65534) { found = 1 } END { exit !found }'
+}
+
+# A folder for sockets that only we can enter; the path of a socket must be short.
+make_socket_folder() {
+    sockets=/tmp/tc-$uid
+    mkdir -m 700 "$sockets"
+    [ -d "$sockets" ] && [ ! -h "$sockets" ] && [ -O "$sockets" ] || return 1
+    case $(ls -ld "$sockets") in drwx------*) return 0 ;; *) return 1 ;; esac
+}
+
+choose_socket() {
+    [ -z "$sock" ] && [ "$port" = 0 ] && [ "$sharing" != never ] || return
+    [ "$sharing" = always ] || is_shared || return
+    if make_socket_folder; then
+        sock=$sockets/$name.sock
+    elif [ "$sharing" = always ]; then
+        fail 73 "$sockets cannot be made a folder of our own"
+    fi
+}
+
+# --- a process that outlives the login ------------------------------------------------------------
+
+# What a terminal multiplexer or a service manager would not hand on.
+keep_environment() {
+    names=$(env | sed -n 's/^\(JUPYTER_[A-Z_]*\)=.*/\1/p; s/^\([a-z]*_proxy\)=.*/\1/p' |
+        grep -v -e TOKEN -e PASSWORD)
+    for one in PATH HOME USER LOGNAME SHELL LANG LC_ALL LC_CTYPE TMPDIR IPYTHONDIR MODULEPATH \
+        MODULESHOME LMOD_PKG LD_LIBRARY_PATH CUDA_VISIBLE_DEVICES MAMBA_ROOT_PREFIX \
+        XDG_DATA_HOME XDG_CONFIG_HOME XDG_CACHE_HOME XDG_STATE_HOME $names; do
+        eval "value=\${$one-}"
+        [ -z "$value" ] || printf 'export %s; %s=%s\n' "$one" "$one" "$(quoted "$value")"
+    done
+    for one in prefix sock mask uid; do
+        eval "value=\$$one"
+        printf '%s=%s\n' "$one" "$(quoted "$value")"
+    done
+    conda_sh=$(bases | while IFS= read -r base; do
+        [ -r "$base/etc/profile.d/conda.sh" ] || continue
+        printf '%s\n' "$base/etc/profile.d/conda.sh"
+        break
+    done)
+    printf 'conda_sh=%s\n' "$(quoted "$conda_sh")"
+}
+
+by_tmux() {
+    command -v tmux || return
+    tmux new-session -d -s "$name" -x 200 -y 50 sh "$state/wrap.sh" ||
+        tmux new-window -d -t "=$name:" sh "$state/wrap.sh"
+}
+
+by_screen() { command -v screen && TERM=${TERM:-vt100} screen -dmS "$name" sh "$state/wrap.sh"; }
+
+# A manager that does not linger ends with the last login, and Jupyter with it.
+by_systemd() {
+    command -v systemd-run && [ -e "/var/lib/systemd/linger/$(id -un)" ] || return
+    XDG_RUNTIME_DIR=${XDG_RUNTIME_DIR:-/run/user/$uid} \
+        systemd-run --user --quiet --collect --unit="$name" sh "$state/wrap.sh"
+}
+
+by_setsid() {
+    command -v setsid || return
+    setsid sh "$state/wrap.sh" >/dev/null 2>&1 </dev/null &
+}
+
+by_nohup() {
+    command -v nohup || return
+    nohup sh "$state/wrap.sh" >/dev/null 2>&1 </dev/null &
+}
+
+# Whether the process begins, within ten seconds. A later one than the first ends by itself.
+begins() {
+    count=0
+    until [ -s "$state/pid" ] || [ -s "$state/rc" ]; do
+        [ $count -lt $((10 * ticks)) ] || return 1
+        count=$((count + 1))
+        sleep $tick
+    done
+}
+
+launch() {
+    for way in tmux screen systemd setsid nohup; do
+        printf '%s\n' "$way" >"$state/way"
+        "by_$way" >/dev/null 2>"$state/start.err" && begins && return
+        rm -f "$state/way"
+    done
+    fail 74 "no way was found to start a process that outlives this login"
+}
+
+# --- all of it ------------------------------------------------------------------------------------
+
+take_lock() {
+    (set -C && echo $$ >"$state/lock") && return
+    holder=$(cat "$state/lock")
+    if [ -n "$holder" ] && kill -0 "$holder"; then
+        return 1
+    fi
+    rm -f "$state/lock"
+    (set -C && echo $$ >"$state/lock")
+}
+
+begin() {
+    rm -f "$state/pid" "$state/rc" "$state/runtime" "$state/looked" "$state/way" "$state/sock"
+    : >"$state/log"
+    locate
+    choose_socket
+    printf '%s' "$sock" >"$state/sock"
+    keep_environment >"$state/env"
+    printf '%s\n' "$program" >"$state/run.sh"
+    shell=$(command -v bash || command -v sh)
+    printf '%s\n' 'state=${0%/*}' \
+        'printf "Jupyter, started by trayconnect. Its log: %s\n" "$state/log"' \
+        "$(quoted "$shell") \"\$state/run.sh\" >>\"\$state/log\" 2>&1 </dev/null" \
+        'status=$?' '[ $status = 75 ] || echo $status >"$state/rc"' >"$state/wrap.sh"
+    launch
+}
+
+await() {
+    count=0
+    while [ $count -lt $((limit * ticks)) ]; do
+        is_ready && return
+        [ -s "$state/rc" ] && failed
+        count=$((count + 1))
+        sleep $tick
+    done
+    say timeout
+    tell_log
+    exit 1
+}
+
+main() {
+    printf '\n@@trayconnect start 1\n'
+    uid=$(id -u)
+    mask=$(umask)
+    learnt=
+    umask 077
+    state=${XDG_STATE_HOME:-$HOME/.local/state}/trayconnect/$name@$(uname -n)
+    why=$(mkdir -p "$state" 2>&1) && why=$(: 2>&1 >"$state/written") && [ -O "$state" ] || {
+        say 'failed 70'
+        say log
+        printf '%s\n' "$why"
+        say end
+        exit 1
+    }
+    chmod 700 "$state"
+    tick=1 ticks=1
+    sleep 0.1 && tick=0.1 ticks=10
+    if lives; then
+        say running
+    elif take_lock; then
+        trap 'rm -f "$state/lock"' EXIT
+        trap 'exit 1' HUP INT TERM
+        begin
+    else
+        say following
+        sleep 1
+    fi
+    await
+    say "way $(cat "$state/way")"
+    say "ready $(cat "$state/pid")"
+    say end
+}
+
+# Read whole before it runs, so that no command takes the rest of the script for its input.
+main </dev/null 2>/dev/null
