@@ -308,6 +308,41 @@ class Page:
         return f"{self.url}{joint}token={quote(self.token, safe='')}"
 
 
+class KernelState(enum.Enum):
+    BUSY = "busy"
+    IDLE = "idle"
+    OTHER = "other"
+    """Starting, restarting, dead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """A kernel of a Jupyter at one moment."""
+
+    id: str
+    name: str
+    """The notebook or console that it runs for, else what kind of kernel it is."""
+    state: KernelState
+    last_activity: float | None = None
+    """Seconds since the epoch, by the server's clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Bytes that a Jupyter and its kernels use, and may use."""
+
+    used: int
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Kernels:
+    """What runs on a Jupyter; `memory` where it tells."""
+
+    running: tuple[Kernel, ...] = ()
+    memory: Memory | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Health:
     """One look at what is behind the tunnel; `problem` says why it is not further."""
@@ -315,6 +350,8 @@ class Health:
     reached: Reached
     page: Page
     problem: Problem | None = None
+    kernels: Kernels | None = None
+    """What runs there, where it tells."""
 
 
 class Examine(Protocol):

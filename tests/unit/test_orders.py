@@ -238,7 +238,7 @@ def test_the_status_has_the_promised_keys_and_no_token(desk: Desk) -> None:
     gpu, lab = status["servers"]
     assert list(gpu) == [
         "name", "state", "reached", "url", "local_port", "since", "problem", "attempt",
-        "latency_ms", "forwards",
+        "latency_ms", "kernels", "forwards",
     ]  # fmt: skip
     assert (gpu["reached"], gpu["url"], gpu["latency_ms"]) == (
         "logged_in",
@@ -275,6 +275,18 @@ def test_the_status_reads_as_a_table() -> None:
         "    Hook: gate:9000 → localhost:3000 (not up)",
         "        Refused. Ask",
     ]
+    kernels = {
+        "at": 100.0,
+        "total": 2,
+        "busy": 0,
+        "idle": 1,
+        "busy_since": None,
+        "last_activity": None,
+        "memory_bytes": 2**30,
+        "memory_limit_bytes": None,
+    }
+    lines = to_lines({"servers": [server | {"problem": None, "kernels": kernels}]})
+    assert lines[1:] == ["    2 kernels, idle, 1.0 GB"]
     assert to_lines({"servers": []})[0].startswith("No servers yet")
 
 

@@ -12,6 +12,7 @@ from tests.support.servers import make_server
 from trayconnect.config.model import Server
 from trayconnect.errors import Problem
 from trayconnect.ports import Page, Reached
+from trayconnect.session.activity import Activity
 from trayconnect.session.snapshot import Snapshot
 from trayconnect.session.state import State
 from trayconnect.tray.menu import LEVEL_LIMIT, Facts, build_view
@@ -414,3 +415,11 @@ def test_the_icon_moves_for_an_attempt_that_is_under_way(
     snapshots: list[Snapshot], since: float | None
 ) -> None:
     assert build_view(snapshots, NOTHING).attempt_since == since
+
+
+def test_kernels_stand_below_their_server() -> None:
+    busy = replace(READY, kernels=Activity(0.0, busy=1, idle=1))
+    line = items(busy)["kernels GPU box"]
+    assert (line.text.strip(), line.enabled, line.action) == ("2 kernels, 1 busy", False, None)
+    assert "kernels GPU box" not in items(replace(READY, kernels=Activity(0.0)))
+    assert "kernels GPU box" not in items(READY)

@@ -35,6 +35,7 @@ servers:
 #     keepalive: {interval: 15, count_max: 3}
 #     open_browser: true
 #     connect_on_start: false
+#     notify_idle: true                   # tell when a long-running cell has ended
 #     forwards:                           # more of the same server
 #       - name: TensorBoard
 #         local_port: 6006                # default: derived from the names, and stable

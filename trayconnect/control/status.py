@@ -6,6 +6,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from trayconnect.errors import Problem
+from trayconnect.ports import Memory
+from trayconnect.session.activity import Activity
+from trayconnect.session.activity_words import activity_words
 from trayconnect.session.forwards import ForwardState
 from trayconnect.session.snapshot import Snapshot
 
@@ -27,8 +30,39 @@ def _server(snapshot: Snapshot) -> dict[str, Any]:
         "problem": _problem(snapshot.problem),
         "attempt": snapshot.attempt,
         "latency_ms": None if snapshot.latency is None else round(snapshot.latency * 1000, 1),
+        "kernels": None if snapshot.kernels is None else _kernels(snapshot.kernels),
         "forwards": [_forward(forward) for forward in snapshot.forwards],
     }
+
+
+def _kernels(kernels: Activity) -> dict[str, Any]:
+    memory = kernels.memory
+    return {
+        "at": kernels.at,
+        "total": kernels.total,
+        "busy": kernels.busy,
+        "idle": kernels.idle,
+        "busy_since": kernels.busy_since,
+        "last_activity": kernels.last_activity,
+        "memory_bytes": memory.used if memory else None,
+        "memory_limit_bytes": memory.limit if memory else None,
+    }
+
+
+def _kernel_words(kernels: dict[str, Any]) -> str:
+    used, limit = kernels["memory_bytes"], kernels["memory_limit_bytes"]
+    busy, idle = kernels["busy"], kernels["idle"]
+    return activity_words(
+        Activity(
+            at=kernels["at"],
+            busy=busy,
+            idle=idle,
+            other=kernels["total"] - busy - idle,
+            busy_since=kernels["busy_since"],
+            last_activity=kernels["last_activity"],
+            memory=None if used is None else Memory(used, limit),
+        )
+    )
 
 
 def _forward(forward: ForwardState) -> dict[str, Any]:
@@ -60,6 +94,8 @@ def to_lines(status: dict[str, Any]) -> list[str]:
         state = f"{server['state']}{layer}"
         link = server["url"] or ""
         lines.append(f"{server['name']:<{width}}  {state:<20} {link}".rstrip())
+        if kernels := server.get("kernels"):
+            lines += [f"    {words}"] if (words := _kernel_words(kernels)) else []
         forwards = server.get("forwards", ()) if server["state"] != "off" else ()
         problem = server["problem"]
         if problem and problem not in [forward["problem"] for forward in forwards]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
 from trayconnect.cancel import Cancel
@@ -16,8 +16,9 @@ from trayconnect.jupyter.abandon import abandonable
 from trayconnect.jupyter.address import base_of, local_authority, page_url
 from trayconnect.jupyter.direct import look_direct
 from trayconnect.jupyter.find import RunningServer, find
-from trayconnect.jupyter.readiness import Look, Target, look
-from trayconnect.ports import Health, Page, Reached, Tunnel
+from trayconnect.jupyter.readiness import Look, Target, get_logged_in, look
+from trayconnect.jupyter.watch import KernelWatch
+from trayconnect.ports import Health, Kernels, Page, Reached, Tunnel
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +40,7 @@ class _Known:
     """Whether something answered the last time."""
     next_search: float = 0.0
     """On the monotonic clock."""
+    watch: KernelWatch = field(default_factory=KernelWatch)
 
 
 class Examiner:
@@ -77,7 +79,19 @@ class Examiner:
             if known.running != before:
                 target, seen = look_once()
         known.answered = seen.reached >= Reached.JUPYTER
-        return Health(seen.reached, _page(server, target, seen), seen.problem)
+        kernels = _kernels(known, server, target, seen, cancel)
+        return Health(seen.reached, _page(server, target, seen), seen.problem, kernels)
+
+
+def _kernels(
+    known: _Known, server: Server, target: Target, seen: Look, cancel: Cancel
+) -> Kernels | None:
+    if seen.reached is not Reached.LOGGED_IN:
+        return None
+    authority = local_authority(server.bind_address, server.local_port)
+    return known.watch.look(
+        lambda path: get_logged_in(authority, target, seen, path, cancel), seen.status
+    )
 
 
 def _is_worth_a_search(known: _Known, seen: Look) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from trayconnect.config.model import Server
 from trayconnect.ports import Page
+from trayconnect.session.activity import Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,4 +61,12 @@ class OpenBrowser:
     page: Page
 
 
-Effect = Open | Drop | Close | Forget | RetryAfter | Update | Check | OpenBrowser
+@dataclass(frozen=True, slots=True)
+class TellIdle:
+    """Long-running cells have ended: tell the user."""
+
+    server: Server
+    runs: tuple[Run, ...]
+
+
+Effect = Open | Drop | Close | Forget | RetryAfter | Update | Check | OpenBrowser | TellIdle

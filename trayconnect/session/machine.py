@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from trayconnect.errors import Problem, Remedy
-from trayconnect.ports import QuestionKind, Reached
+from trayconnect.ports import Health, QuestionKind, Reached
 from trayconnect.session import backoff
+from trayconnect.session.activity import follow
 from trayconnect.session.effects import (
     Check,
     Close,
@@ -22,6 +23,7 @@ from trayconnect.session.effects import (
     Open,
     OpenBrowser,
     RetryAfter,
+    TellIdle,
     Update,
 )
 from trayconnect.session.events import (
@@ -200,14 +202,25 @@ def _start_when_needed(session: Session, event: Start, moment: Moment) -> Outcom
     return _begin(session, event, moment)
 
 
-def _examined(session: Session, event: HealthChanged, _moment: Moment) -> Outcome:
+def _examined(session: Session, event: HealthChanged, moment: Moment) -> Outcome:
     health = event.health
-    examined = replace(session, health=health, problem=health.problem)
+    examined, effects = _watched(session, health, moment)
+    examined = replace(examined, health=health, problem=health.problem)
     if health.reached >= Reached.JUPYTER:
-        paid = replace(examined, owes_browser=False, shows=False)
-        opens = session.owes_browser and (session.server.open_browser or session.shows)
-        return paid, (OpenBrowser(health.page),) if opens else ()
-    return examined, ()
+        examined = replace(examined, owes_browser=False, shows=False)
+        if session.owes_browser and (session.server.open_browser or session.shows):
+            effects = (OpenBrowser(health.page), *effects)
+    return examined, effects
+
+
+def _watched(session: Session, health: Health, moment: Moment) -> Outcome:
+    """What its kernels do; nothing changes where that is not known."""
+    if health.kernels is None:
+        return session, ()
+    runs, ended = follow(session.runs, health.kernels, moment.now)
+    tells = ended and session.server.notify_idle
+    watched = replace(session, runs=runs, looked_at=moment.now)
+    return watched, (TellIdle(session.server, ended),) if tells else ()
 
 
 def _remote_answered(session: Session, event: RemoteAnswered, _moment: Moment) -> Outcome:
@@ -225,7 +238,9 @@ def _stop(session: Session, _event: Stop, moment: Moment) -> Outcome:
 
 def _close(session: Session, moment: Moment) -> Outcome:
     attempt = session.attempt + 1
-    settled = replace(session, attempt=attempt, problem=None, owes_browser=False, shows=False)
+    settled = replace(
+        session, attempt=attempt, problem=None, owes_browser=False, shows=False, runs=()
+    )
     return _enter(settled, State.CLOSING, moment), (Close(attempt),)
 
 

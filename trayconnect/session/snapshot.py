@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from trayconnect.config.model import Server
 from trayconnect.errors import Problem
 from trayconnect.ports import Page, Reached
+from trayconnect.session.activity import Activity, activity
 from trayconnect.session.forwards import ForwardState, forward_states
 from trayconnect.session.state import Session, State
 
@@ -31,6 +32,8 @@ class Snapshot:
     """Seconds of the last heartbeat's round trip, while UP."""
     forwards: tuple[ForwardState, ...] = ()
     """Those beside the one to Jupyter, in the file's order."""
+    kernels: Activity | None = None
+    """What Jupyter's kernels do, while UP and where it tells."""
 
     @property
     def name(self) -> str:
@@ -52,10 +55,13 @@ def snapshot(session: Session, latency: float | None = None) -> Snapshot:
     health = session.health
     reached = None
     page = None
+    kernels = None
     if session.state is State.UP:
         reached = health.reached if health else Reached.SSH
         if health and health.reached >= Reached.JUPYTER:
             page = health.page
+        if health and health.kernels is not None:
+            kernels = activity(health.kernels, session.runs, session.looked_at)
     forwards = forward_states(session)
     return Snapshot(
         server=session.server,
@@ -69,4 +75,5 @@ def snapshot(session: Session, latency: float | None = None) -> Snapshot:
         asking=session.question is not None,
         latency=latency if session.state is State.UP else None,
         forwards=forwards,
+        kernels=kernels,
     )

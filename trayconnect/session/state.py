@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from trayconnect.config.model import Server
 from trayconnect.errors import Problem
 from trayconnect.ports import Health, Question
+from trayconnect.session.activity import Run
 
 
 class State(enum.Enum):
@@ -44,6 +45,11 @@ class Session:
     remote: tuple[tuple[str, int | Problem], ...] = ()
     """What the server said to the remote forwards of these names, while UP: the port it listens
     on, 0 for a socket; or why it does not."""
+    runs: tuple[Run, ...] = ()
+    """The kernels that were busy when they were last looked at; kept over a reconnect, during
+    which a cell may end."""
+    looked_at: float = 0.0
+    """When the kernels were last looked at."""
     question: Question | None = None
     """What the attempt under way waits for, while NEEDS_YOU."""
     typed_login: bool = False
