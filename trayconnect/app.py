@@ -38,6 +38,7 @@ from trayconnect.errors import ProblemError
 from trayconnect.forward.forwarding import listen
 from trayconnect.jupyter.direct import DirectConnector
 from trayconnect.jupyter.examine import Examiner
+from trayconnect.jupyter.pages import look_at_pages
 from trayconnect.menu_actions import MenuActions
 from trayconnect.orders import Orders
 from trayconnect.ports import Browser, Connector, NoBrowser, Notice, NoticeAction
@@ -154,6 +155,7 @@ class App:
             connector=connector,
             listen=listen,
             examine=Examiner(),
+            look_at_pages=look_at_pages,
             prompter=asking,
             notifier=self._notifier,
             browser=browser,

@@ -369,6 +369,14 @@ class Examine(Protocol):
     ) -> Health: ...
 
 
+class LookAtPages(Protocol):
+    """Asks the pages of forwards whether they are ready; bounded in time. Raises `Cancelled`."""
+
+    def __call__(self, server: Server, tunnel: Tunnel, cancel: Cancel) -> frozenset[str]:
+        """The names of the forwards whose pages answer."""
+        ...
+
+
 # --- the desktop ------------------------------------------------------------------------------
 
 

@@ -18,6 +18,7 @@ from trayconnect.desktop.clock import SystemClock
 from trayconnect.forward.forwarding import listen
 from trayconnect.jupyter.direct import DirectConnector
 from trayconnect.jupyter.examine import Examiner
+from trayconnect.jupyter.pages import look_at_pages
 from trayconnect.ports import Answer, Connector, NoSecrets, Notice, Page, Question
 from trayconnect.session.manager import Manager
 from trayconnect.session.runner import Peers
@@ -66,6 +67,7 @@ class Whole:
             connector=connector,
             listen=listen,
             examine=Examiner(),
+            look_at_pages=look_at_pages,
             prompter=self,
             notifier=self,
             browser=self,

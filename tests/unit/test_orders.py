@@ -254,6 +254,7 @@ def test_the_status_has_the_promised_keys_and_no_token(desk: Desk) -> None:
             "address": "http://127.0.0.1:6006/",
             "url": "http://127.0.0.1:6006/",
             "up": True,
+            "answers": None,
             "problem": None,
         }
     ]

@@ -9,8 +9,9 @@ import pytest
 from tests.support.servers import make_server
 from tests.unit.test_tray_menu import READY, SILENT, snap
 from trayconnect.session.activity import Activity
+from trayconnect.session.forwards import forward_states
 from trayconnect.session.snapshot import Snapshot
-from trayconnect.session.state import State
+from trayconnect.session.state import Session, State
 from trayconnect.status_view import ICON_SIZES, decode, encode, icons, status_page
 from trayconnect.tray.menu import Facts, build_view
 from trayconnect.tray.view import Action, IconState, Item, Verb
@@ -57,7 +58,9 @@ def actions(items: tuple[Item, ...]) -> set[Action]:
 @pytest.mark.parametrize("autostart", [None, True, False])
 def test_it_offers_what_the_menu_offers(autostart: bool | None) -> None:
     forwards = [{"name": "TensorBoard", "local_port": 6006, "port": 6006, "open": True}]
-    ready = replace(READY, server=make_server("A", forwards=forwards))
+    server = make_server("A", forwards=forwards)
+    states = forward_states(Session(server, State.UP))
+    ready = replace(READY, server=server, forwards=states)
     facts = Facts(autostart=autostart, file_problems=("x",))
     snapshots = [ready, WAITING, replace(NEEDY, server=make_server("C"))]
     page = status_page(snapshots, facts)

@@ -13,8 +13,9 @@ from trayconnect.config.model import Server
 from trayconnect.errors import Problem
 from trayconnect.ports import Page, Reached
 from trayconnect.session.activity import Activity
+from trayconnect.session.forwards import forward_states
 from trayconnect.session.snapshot import Snapshot
-from trayconnect.session.state import State
+from trayconnect.session.state import Session, State
 from trayconnect.tray.menu import LEVEL_LIMIT, Facts, build_view
 from trayconnect.tray.view import Action, IconState, Item, Verb
 from trayconnect.tray.words import WIDTH, state_words
@@ -160,11 +161,26 @@ def test_forwards_that_open_are_offered_while_up() -> None:
         {"name": "database", "local_port": 5432, "port": 5432},
     ]
     server = make_server(forwards=forwards)
-    shown = submenu(replace(READY, server=server))
+    up, waiting = (forward_states(Session(server, state)) for state in (State.UP, State.WAITING))
+    shown = submenu(replace(READY, server=server, forwards=up))
+    assert shown["forward TensorBoard"].enabled
     assert shown["forward TensorBoard"].action == Action(Verb.OPEN, "GPU box", "TensorBoard")
     assert "forward database" not in shown
-    lost = submenu(snap(server=server, state=State.WAITING, retry_at=1.0))
+    lost = submenu(snap(server=server, state=State.WAITING, retry_at=1.0, forwards=waiting))
     assert not lost["forward TensorBoard"].enabled
+
+
+def test_a_tool_is_offered_when_it_answers() -> None:
+    tool = {"name": "Dask", "local_port": 8787, "port": 8787, "open": True, "ready": "/health"}
+    session = Session(make_server(forwards=[tool]), State.UP)
+    silent, ready = (
+        submenu(replace(READY, forwards=forward_states(replace(session, answering=names))))
+        for names in (frozenset(), frozenset({"Dask"}))
+    )
+    line = silent["forward Dask"]
+    assert (line.text, line.enabled) == ("Open Dask (no answer yet)", False)
+    line = ready["forward Dask"]
+    assert (line.text, line.enabled) == ("Open Dask", True)
 
 
 def test_the_last_problem_is_readable() -> None:

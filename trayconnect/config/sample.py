@@ -42,6 +42,9 @@ servers:
 #         host: localhost
 #         port: 6006
 #         open: true                      # offer it in the menu
+#         path: /                         # the page to open
+#         ready: /data/environment        # offer it when this answers; default: always
+#       - tool: dask                      # all of that at once; or marimo, streamlit, mlflow, …
 #       - -L 5432:db.example.org:5432     # as in OpenSSH: a local forward,
 #       - -R 9000:localhost:9000          # a remote one (the server listens),
 #       - -D 1080                         # and a SOCKS proxy

@@ -74,6 +74,7 @@ def _forward(forward: ForwardState) -> dict[str, Any]:
         "address": forward.address,
         "url": forward.url,
         "up": forward.is_up,
+        "answers": forward.answers,
         "problem": _problem(forward.problem),
     }
 
@@ -115,4 +116,5 @@ def _arrow(forward: dict[str, Any]) -> str:
     # A name of its own; any other was made of the two ends.
     is_named = not any(sign in forward["name"] for sign in ("→", "←", "SOCKS "))
     name = f"{forward['name']}: " if is_named else ""
-    return f"{name}{forward['listens']}{leads}" + ("" if forward["up"] else " (not up)")
+    silent = " (no answer yet)" if forward.get("answers") is False else ""
+    return f"{name}{forward['listens']}{leads}" + (silent if forward["up"] else " (not up)")

@@ -34,6 +34,8 @@ class ForwardState:
     is_up: bool
     """Whether it carries connections now. What listens here does so, and holds them, while the
     tunnel reconnects."""
+    answers: bool | None = None
+    """Whether its page does; None where the file does not say what to ask for."""
     problem: Problem | None = None
     """Why a remote one does not listen, while the tunnel is up."""
 
@@ -45,24 +47,31 @@ def forward_states(session: Session) -> tuple[ForwardState, ...]:
     return tuple(
         _remote(forward, session.server, answers.get(forward.name))
         if forward.kind is Kind.REMOTE
-        else _local(forward, session.server, is_up=is_up)
+        else _local(forward, session, is_up=is_up)
         for forward in session.server.forwards
     )
 
 
-def _local(forward: Forward, server: Server, *, is_up: bool) -> ForwardState:
-    where = forward.listens(server.bind_address)
+def _local(forward: Forward, session: Session, *, is_up: bool) -> ForwardState:
+    where = forward.listens(session.server.bind_address)
     near, address = str(where), str(where)
     if isinstance(where, TcpEndpoint):
         address = str(TcpEndpoint(_LOOPBACK.get(where.host, where.host), where.port))
         near = f"localhost:{where.port}" if where.host == "127.0.0.1" else near
-    url = f"http://{address}/" if forward.open else None
+    url = f"http://{address}{forward.path}" if forward.open else None
     if forward.kind is Kind.DYNAMIC:
         near = f"{near} (SOCKS)"
         if isinstance(where, TcpEndpoint):
             address = f"socks5h://{address}"
     return ForwardState(
-        forward.name, forward.kind, near, _words(forward.leads_to), url or address, url, is_up
+        name=forward.name,
+        kind=forward.kind,
+        listens=near,
+        leads_to=_words(forward.leads_to),
+        address=url or address,
+        url=url,
+        is_up=is_up,
+        answers=None if forward.ready is None else forward.name in session.answering,
     )
 
 

@@ -37,6 +37,7 @@ from trayconnect.session.events import (
     HealthChanged,
     Lost,
     NetworkChanged,
+    PagesSeen,
     RemoteAnswered,
     Report,
     Restart,
@@ -90,7 +91,13 @@ def step(session: Session, event: Event, moment: Moment) -> Outcome:
 
 def _enter(session: Session, state: State, moment: Moment, **changes: Any) -> Session:
     """Change the state; what only holds in the state that is left is cleared."""
-    cleared: dict[str, Any] = {"retry_at": None, "question": None, "health": None, "remote": ()}
+    cleared: dict[str, Any] = {
+        "retry_at": None,
+        "question": None,
+        "health": None,
+        "remote": (),
+        "answering": frozenset(),
+    }
     return replace(session, state=state, since=moment.now, **(cleared | changes))
 
 
@@ -228,6 +235,10 @@ def _remote_answered(session: Session, event: RemoteAnswered, _moment: Moment) -
     return replace(session, remote=tuple(answers.items())), ()
 
 
+def _pages_seen(session: Session, event: PagesSeen, _moment: Moment) -> Outcome:
+    return replace(session, answering=event.answering), ()
+
+
 def _check(session: Session, _event: Event, _moment: Moment) -> Outcome:
     return session, (Check(),)
 
@@ -316,6 +327,7 @@ TABLE: Mapping[tuple[State, type[Event]], Transition] = {
     (State.UP, Lost): _lost,
     (State.UP, HealthChanged): _examined,
     (State.UP, RemoteAnswered): _remote_answered,
+    (State.UP, PagesSeen): _pages_seen,
     (State.UP, Woke): _check,
     (State.UP, NetworkChanged): _check,
     (State.UP, ConfigChanged): _change_server,

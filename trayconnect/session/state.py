@@ -45,6 +45,8 @@ class Session:
     remote: tuple[tuple[str, int | Problem], ...] = ()
     """What the server said to the remote forwards of these names, while UP: the port it listens
     on, 0 for a socket; or why it does not."""
+    answering: frozenset[str] = frozenset()
+    """The forwards whose pages answered when they were last asked, while UP."""
     runs: tuple[Run, ...] = ()
     """The kernels that were busy when they were last looked at; kept over a reconnect, during
     which a cell may end."""

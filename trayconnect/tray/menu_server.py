@@ -71,11 +71,16 @@ def _use_lines(snapshot: Snapshot) -> Iterator[Item]:
     name = snapshot.name
     has_page = snapshot.page is not None
     yield Item("open", "Open", Action(Verb.OPEN, name), enabled=has_page)
-    for forward in snapshot.server.forwards:
-        if forward.open:
+    for forward in snapshot.forwards:
+        if forward.url is not None:
             action = Action(Verb.OPEN, name, forward.name)
-            text = f"Open {clip(forward.name)}"
-            yield Item(f"forward {forward.name}", text, action, enabled=snapshot.state is State.UP)
+            silent = " (no answer yet)" if forward.is_up and forward.answers is False else ""
+            yield Item(
+                f"forward {forward.name}",
+                f"Open {clip(forward.name)}{silent}",
+                action,
+                enabled=forward.is_up and not silent,
+            )
     yield Item("copy", "Copy link", Action(Verb.COPY_LINK, name), enabled=has_page)
     active = snapshot.is_active
     yield Item("reconnect", "Reconnect", Action(Verb.RECONNECT, name), enabled=active)
