@@ -346,3 +346,16 @@ def test_a_forward_without_a_page_has_an_address_all_the_same(desk: Desk) -> Non
         desk.orders.copy_forward("GPU box", "other")
     desk.orders.copy_forward("GPU box", "proxy")
     assert desk.copied == ["socks5h://127.0.0.1:1080"]
+
+
+def test_a_forward_whose_page_does_not_answer_is_not_opened(desk: Desk) -> None:
+    server = make_server(forwards=[TENSORBOARD | {"ready": "/data/environment"}])
+    desk.config = Config(servers=(server,))
+    desk.run.manager.apply(desk.config)
+    desk.orders.connect("GPU box")
+    desk.run.until_ready()
+    with pytest.raises(ProblemError) as caught:
+        desk.orders.open("GPU box", "TensorBoard")
+    assert caught.value.problem.title == "TensorBoard does not answer yet"
+    desk.run.manager.disconnect("GPU box")
+    desk.run.until_state(State.OFF)
