@@ -42,6 +42,7 @@ from trayconnect.forward.forwarding import listen
 from trayconnect.jupyter.direct import DirectConnector
 from trayconnect.jupyter.examine import Examiner
 from trayconnect.jupyter.launch import Launcher
+from trayconnect.jupyter.pages import look_at_pages
 from trayconnect.jupyter_orders import JupyterOrders
 from trayconnect.jupyter_stops import JupyterStops
 from trayconnect.key_warnings import key_warnings
@@ -174,6 +175,7 @@ class App:
             listen=listen,
             examine=examine,
             launch=Launcher(examine.search_anew),
+            look_at_pages=look_at_pages,
             prompter=asking,
             notifier=self._notifier,
             browser=browser,

@@ -190,6 +190,9 @@ def _forward_url(now: Snapshot, name: str) -> str:
     if forward.url is None:
         advice = "Say 'open: true' in its entry if it leads to a web page"
         raise ProblemError(Problem(f"The forward “{name}” has no page to open", advice))
+    if forward.is_up and forward.answers is False:
+        advice = "Start it on the server; that is noticed by itself, within 15 seconds"
+        raise ProblemError(Problem(f"{name} does not answer yet", advice, Remedy.WAIT))
     return forward.url
 
 

@@ -327,6 +327,41 @@ class Page:
         return f"{self.url}{joint}token={quote(self.token, safe='')}"
 
 
+class KernelState(enum.Enum):
+    BUSY = "busy"
+    IDLE = "idle"
+    OTHER = "other"
+    """Starting, restarting, dead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """A kernel of a Jupyter at one moment."""
+
+    id: str
+    name: str
+    """The notebook or console that it runs for, else what kind of kernel it is."""
+    state: KernelState
+    last_activity: float | None = None
+    """Seconds since the epoch, by the server's clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Bytes that a Jupyter and its kernels use, and may use."""
+
+    used: int
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Kernels:
+    """What runs on a Jupyter; `memory` where it tells."""
+
+    running: tuple[Kernel, ...] = ()
+    memory: Memory | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class FoundJupyter:
     """A Jupyter server that runs at the far end."""
@@ -356,6 +391,8 @@ class Health:
     """All that run there; of a fixed port, at most one."""
     missing: bool = False
     """Whether no Jupyter of this account runs where the entry wants one."""
+    kernels: Kernels | None = None
+    """What runs there, where it tells."""
 
 
 class Examine(Protocol):
@@ -371,6 +408,14 @@ class Examine(Protocol):
         set_target: Callable[[Endpoint], None],
         cancel: Cancel,
     ) -> Health: ...
+
+
+class LookAtPages(Protocol):
+    """Asks the pages of forwards whether they are ready; bounded in time. Raises `Cancelled`."""
+
+    def __call__(self, server: Server, tunnel: Tunnel, cancel: Cancel) -> frozenset[str]:
+        """The names of the forwards whose pages answer."""
+        ...
 
 
 class Launch(Protocol):

@@ -10,7 +10,12 @@ from trayconnect.desktop.status_wire import Button, Icons, Row, StatusPage
 from trayconnect.session.snapshot import Snapshot
 from trayconnect.tray.icon import picture
 from trayconnect.tray.menu import Facts, build_view
-from trayconnect.tray.menu_server import needs_you_line, server_lines, server_submenu
+from trayconnect.tray.menu_server import (
+    kernel_words,
+    needs_you_line,
+    server_lines,
+    server_submenu,
+)
 from trayconnect.tray.view import Action, IconState, Item, Verb
 from trayconnect.tray.words import state_words
 
@@ -76,7 +81,7 @@ def _row(snapshot: Snapshot) -> Row:
     problem = snapshot.problem
     return Row(
         name=snapshot.name,
-        words=state_words(snapshot),
+        words="\n".join(filter(None, (state_words(snapshot), kernel_words(snapshot)))),
         icon=build_view((snapshot,), Facts()).icon.value,
         toggle=Button("Disconnect" if toggle.checked else "Connect", encode(_of(toggle))),
         main=None if snapshot.page is None else Button("Open", encode(page)),

@@ -212,6 +212,8 @@ class _Stream:
             self._sock.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)  # closing alone wakes nobody
         self._sock.close()
 
 

@@ -21,6 +21,7 @@ from trayconnect.forward.forwarding import listen
 from trayconnect.jupyter.direct import DirectConnector
 from trayconnect.jupyter.examine import Examiner
 from trayconnect.jupyter.launch import Launcher
+from trayconnect.jupyter.pages import look_at_pages
 from trayconnect.ports import Answer, Connector, NoSecrets, Notice, Page, Question
 from trayconnect.session.manager import Manager
 from trayconnect.session.runner import Peers
@@ -73,6 +74,7 @@ class Whole:
             listen=listen,
             examine=examine,
             launch=Launcher(examine.search_anew),
+            look_at_pages=look_at_pages,
             prompter=self,
             notifier=self,
             browser=self,

@@ -31,6 +31,7 @@ def test_uncommented_it_is_a_valid_file() -> None:
     assert (box.name, box.host, box.local_port) == ("GPU box", "gpu.example.org", 18888)
     assert [forward.name for forward in box.forwards] == [
         "TensorBoard",
+        "Dask",
         "5432 → db.example.org:5432",
         "localhost:9000 ← 9000",
         "SOCKS 1080",

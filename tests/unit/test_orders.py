@@ -291,7 +291,7 @@ def test_the_status_has_the_promised_keys_and_no_token(desk: Desk) -> None:
     gpu, lab = status["servers"]
     assert list(gpu) == [
         "name", "state", "reached", "url", "local_port", "since", "problem", "attempt",
-        "latency_ms", "starting", "runs_in", "forwards", "notes", "jupyters",
+        "latency_ms", "starting", "runs_in", "kernels", "forwards", "notes", "jupyters",
     ]  # fmt: skip
     assert (gpu["reached"], gpu["url"], gpu["latency_ms"]) == (
         "logged_in",
@@ -307,6 +307,7 @@ def test_the_status_has_the_promised_keys_and_no_token(desk: Desk) -> None:
             "address": "http://127.0.0.1:6006/",
             "url": "http://127.0.0.1:6006/",
             "up": True,
+            "answers": None,
             "problem": None,
         }
     ]
@@ -328,6 +329,18 @@ def test_the_status_reads_as_a_table() -> None:
         "    Hook: gate:9000 → localhost:3000 (not up)",
         "        Refused. Ask",
     ]
+    kernels = {
+        "at": 100.0,
+        "total": 2,
+        "busy": 0,
+        "idle": 1,
+        "busy_since": None,
+        "last_activity": None,
+        "memory_bytes": 2**30,
+        "memory_limit_bytes": None,
+    }
+    lines = to_lines({"servers": [server | {"problem": None, "kernels": kernels}]})
+    assert lines[1:] == ["    2 kernels, idle, 1.0 GB"]
     assert to_lines({"servers": []})[0].startswith("No servers yet")
 
 
@@ -386,3 +399,16 @@ def test_a_forward_without_a_page_has_an_address_all_the_same(desk: Desk) -> Non
         desk.orders.copy_forward("GPU box", "other")
     desk.orders.copy_forward("GPU box", "proxy")
     assert desk.copied == ["socks5h://127.0.0.1:1080"]
+
+
+def test_a_forward_whose_page_does_not_answer_is_not_opened(desk: Desk) -> None:
+    server = make_server(forwards=[TENSORBOARD | {"ready": "/data/environment"}])
+    desk.config = Config(servers=(server,))
+    desk.run.manager.apply(desk.config)
+    desk.orders.connect("GPU box")
+    desk.run.until_ready()
+    with pytest.raises(ProblemError) as caught:
+        desk.orders.open("GPU box", "TensorBoard")
+    assert caught.value.problem.title == "TensorBoard does not answer yet"
+    desk.run.manager.disconnect("GPU box")
+    desk.run.until_state(State.OFF)

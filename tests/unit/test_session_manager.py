@@ -162,6 +162,8 @@ class World:
     """What ssh_config(5) adds; "hang" until it is cancelled."""
     reads: int = 0
     """How often it was read."""
+    page_looks: int = 0
+    answering: frozenset[str] = frozenset()
     refuse: Callable[[Problem], None] = lambda _: None
     """Tells the session that a connection could not be carried through."""
 
@@ -240,6 +242,10 @@ class World:
         assert self.may_examine.wait(LIMIT)
         return self.health
 
+    def look_at_pages(self, server: Server, tunnel: Tunnel, cancel: Cancel) -> frozenset[str]:
+        self.page_looks += 1
+        return self.answering
+
     def bring_to_front(self) -> None:
         pass
 
@@ -276,6 +282,7 @@ class Run:
             listen=world.listen,
             examine=world.examine,
             launch=world.launch,
+            look_at_pages=world.look_at_pages,
             prompter=world,
             notifier=world,
             browser=world,
@@ -588,6 +595,32 @@ def test_many_refused_connections_cause_one_look(run: Run) -> None:
     run.manager.disconnect("GPU box")
     run.until_state(State.OFF)
     assert world.looks - before <= 3
+
+
+# --- the pages of forwards ----------------------------------------------------------------------
+
+TOOL_ENTRY = {"name": "Dask", "local_port": 8787, "port": 8787, "open": True, "ready": "/health"}
+
+
+def test_pages_are_looked_at_until_they_answer(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trayconnect.session.runner.PAGES_SILENT", 0.01)
+    run.manager.apply(Config(servers=(make_server(forwards=[TOOL_ENTRY]),)))
+    run.manager.connect("GPU box")
+    silent = run.until("GPU box", lambda s: s.is_ready and s.forwards[0].answers is False)
+    assert silent.forwards[0].is_up
+    run.world.answering = frozenset({"Dask"})
+    run.until("GPU box", lambda s: s.forwards[0].answers is True)
+    run.manager.disconnect("GPU box")
+    off = run.until_state(State.OFF)
+    assert off.forwards[0].answers is False
+
+
+def test_where_no_page_is_to_be_asked_none_is(run: Run) -> None:
+    run.manager.connect("GPU box")
+    run.until_ready()
+    run.manager.disconnect("GPU box")
+    run.until_state(State.OFF)
+    assert run.world.page_looks == 0
 
 
 # --- remote forwards ----------------------------------------------------------------------------

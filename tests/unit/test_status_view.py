@@ -9,6 +9,7 @@ import pytest
 from tests.support.servers import make_server
 from tests.unit.test_tray_menu import FORWARDS, JUPYTERS, READY, SILENT, forwarding, snap
 from trayconnect.errors import Problem
+from trayconnect.session.activity import Activity
 from trayconnect.session.snapshot import Snapshot
 from trayconnect.session.state import State
 from trayconnect.status_view import ICON_SIZES, decode, encode, icons, status_page
@@ -106,3 +107,9 @@ def test_every_state_has_its_pictures() -> None:
 
 def test_no_token_passes() -> None:
     assert "s3cr3t" not in repr(status_page([READY], Facts()))
+
+
+def test_kernels_stand_below_the_state() -> None:
+    busy = replace(READY, kernels=Activity(0.0, busy=1, idle=1))
+    (row,) = status_page([busy], Facts()).rows
+    assert row.words == "connected\n2 kernels, 1 busy"

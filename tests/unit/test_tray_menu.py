@@ -12,6 +12,7 @@ from tests.support.servers import make_server
 from trayconnect.config.model import Server
 from trayconnect.errors import Problem
 from trayconnect.ports import FoundJupyter, Page, Reached
+from trayconnect.session.activity import Activity
 from trayconnect.session.forwards import forward_states
 from trayconnect.session.snapshot import Snapshot
 from trayconnect.session.state import Session, State
@@ -225,6 +226,16 @@ def test_notes_are_told_of(notes: tuple[str, ...], banner: str, text: str) -> No
     line = submenu(replace(READY, notes=notes, banner=banner))["notes"]
     assert (line.text, line.action) == (text, Action(Verb.SHOW_NOTES, "GPU box"))
     assert "notes" not in submenu(READY)
+
+
+def test_a_tool_is_offered_when_it_answers() -> None:
+    tool = {"name": "Dask", "local_port": 8787, "port": 8787, "open": True, "ready": "/health"}
+    silent, ready = (
+        submenu(forwarding(READY, tool, answering=names))["forward Dask"]
+        for names in (frozenset[str](), frozenset({"Dask"}))
+    )
+    assert (silent.text, silent.enabled) == ("Open Dask (no answer yet)", False)
+    assert (ready.text, ready.enabled) == ("Open Dask: localhost:8787", True)
 
 
 def test_the_last_problem_is_readable() -> None:
@@ -508,3 +519,11 @@ def test_the_icon_moves_for_an_attempt_that_is_under_way(
     snapshots: list[Snapshot], since: float | None
 ) -> None:
     assert build_view(snapshots, NOTHING).attempt_since == since
+
+
+def test_kernels_stand_below_their_server() -> None:
+    busy = replace(READY, kernels=Activity(0.0, busy=1, idle=1))
+    line = items(busy)["kernels GPU box"]
+    assert (line.text.strip(), line.enabled, line.action) == ("2 kernels, 1 busy", False, None)
+    assert "kernels GPU box" not in items(replace(READY, kernels=Activity(0.0)))
+    assert "kernels GPU box" not in items(READY)

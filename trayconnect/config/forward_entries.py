@@ -11,6 +11,7 @@ from trayconnect.config import scalars
 from trayconnect.config.forward_syntax import Kind
 from trayconnect.config.forwards import keys_of, name_of, spec_of
 from trayconnect.config.problems import Mark, Report
+from trayconnect.config.tool_entries import with_tool
 from trayconnect.config.yaml_tree import BROKEN, Entry, Mapping, Node, Scalar, Sequence, mapping
 
 _OPTION = re.compile(r"(?:-(?P<letter>[LRD])\s*|(?P<word>\w+)(?:\s+|\s*=\s*))(?P<text>\S.*)")
@@ -43,6 +44,7 @@ def _item(item: Node, report: Report) -> Node:
         kinds = [kind for kind in Kind if kind.value in item.entries]
         if kinds:
             return _words(item, kinds, report)
+        return with_tool(item, report)
     return item
 
 

@@ -20,7 +20,10 @@ class Shape(NamedTuple):
 
 SHAPES: dict[str, Shape] = {
     Kind.LOCAL: Shape(
-        "a local forward", ("local_port", "local_socket"), ("port", "remote_socket"), ("open",)
+        "a local forward",
+        ("local_port", "local_socket"),
+        ("port", "remote_socket"),
+        ("open", "path", "ready", "tool"),
     ),
     Kind.REMOTE: Shape(
         "a remote forward", ("remote_port", "remote_socket"), ("port", "local_socket")
@@ -34,7 +37,10 @@ DERIVED = "local_port"
 COMMON = ("name", "kind")
 
 # What has a meaning only beside a port.
-_OF_PORT = {"local_port": ("bind_address", "open"), "remote_port": ("bind_address",)}
+_OF_PORT = {
+    "local_port": ("bind_address", "open", "path", "ready", "tool"),
+    "remote_port": ("bind_address",),
+}
 _OF_PORT["port"] = ("host",)
 
 

@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 from trayconnect.config.endpoints import Endpoint, TcpEndpoint, UnixEndpoint
 from trayconnect.config.forward_shape import DERIVED, faults
 from trayconnect.config.forward_syntax import FORMS, ForwardSpec, Kind, Place, parse
+from trayconnect.config.tools import ToolName
 from trayconnect.config.types import (
     Flag,
     ForwardBindAddress,
@@ -18,6 +19,7 @@ from trayconnect.config.types import (
     LocalPort,
     LocalSocket,
     Name,
+    PagePath,
     Port,
     RemotePort,
     RemoteSocket,
@@ -71,6 +73,17 @@ class Forward(Frozen):
         "listens on.",
     )
     open: Flag = Field(False, description="Whether the menu offers to open it in the browser.")
+    path: PagePath = Field("/", description="The page to open.")
+    ready: PagePath | None = Field(
+        None,
+        description="A path that answers when the page is ready: until then, the menu does not "
+        "offer it. Default: it is not asked.",
+    )
+    tool: ToolName | None = Field(
+        None,
+        description="A web tool, which stands for name, port, open, path and ready, where they "
+        "are not said.",
+    )
 
     @model_validator(mode="after")
     def _keys_go_together(self) -> Self:

@@ -182,6 +182,11 @@ class Server(Frozen):
     )
     open_browser: Flag = Field(True, description="Open the browser when Jupyter answers.")
     connect_on_start: Flag = Field(False, description="Connect when trayconnect starts.")
+    notify_idle: Flag = Field(
+        True,
+        description="Whether to tell when a kernel that was busy for a minute or longer is idle "
+        "again.",
+    )
     forwards: tuple[Forward, ...] = Field(
         (),
         description="More forwards of this server, each a mapping, or as in OpenSSH: "
@@ -210,7 +215,7 @@ class Server(Frozen):
 
     def same_tunnel(self, other: Server) -> bool:
         """Whether a live tunnel for `self` also serves `other`: only its place in the menu differs,
-        or what the browser opens, and when."""
+        or what the browser opens, and when, or what is told."""
         return self._tunnel_part() == other._tunnel_part()
 
     def _tunnel_part(self) -> Server:
@@ -219,6 +224,7 @@ class Server(Frozen):
             "group": None,
             "open_browser": True,
             "connect_on_start": False,
+            "notify_idle": True,
             "jupyter": jupyter,
             "start": None,
         }

@@ -44,12 +44,16 @@ servers:
 #     keepalive: {interval: 15, count_max: 3}
 #     open_browser: true
 #     connect_on_start: false
+#     notify_idle: true                   # tell when a long-running cell has ended
 #     forwards:                           # more of the same server
 #       - name: TensorBoard
 #         local_port: 6006                # default: derived from the names, and stable
 #         host: localhost
 #         port: 6006
 #         open: true                      # offer it in the menu
+#         path: /                         # the page to open
+#         ready: /data/environment        # offer it when this answers; default: always
+#       - tool: dask                      # all of that at once; or marimo, streamlit, mlflow, …
 #       - -L 5432:db.example.org:5432     # as in OpenSSH: a local forward,
 #       - -R 9000:localhost:9000          # a remote one (the server listens),
 #       - -D 1080                         # and a SOCKS proxy

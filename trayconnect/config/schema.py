@@ -105,14 +105,17 @@ def _of_kind(kind: Kind, every: set[str]) -> dict[str, Any]:
     shape = forward_shape.SHAPES[kind]
     others = every - set(forward_shape.keys_of(shape)) | set(Kind)
     said = {"properties": {"kind": {"const": kind.value}}}
+    # A tool says what its forward leaves unsaid.
+    tool = [{"required": ["tool"]}] if kind is Kind.LOCAL else []
     needed = [
-        _either({"required": [port]}, {"required": [socket]})
+        _either({"required": [port]}, {"required": [socket]}, *tool)
         for port, socket in forward_shape.needed(shape)
     ]
     wrong = [{"required": [key]} for key in sorted(others)]
     wrong += [_both(key, (other,)) for key, other in forward_shape.excluded(shape)]
-    required = ["name"] if kind is Kind.LOCAL else ["name", "kind"]
-    return said | {"required": required, "allOf": [*needed, {"not": {"anyOf": wrong}}]}
+    named = _either({"required": ["name"]}, *tool)
+    required = [] if kind is Kind.LOCAL else ["kind"]
+    return said | {"required": required, "allOf": [named, *needed, {"not": {"anyOf": wrong}}]}
 
 
 def _in_words(kind: Kind, every: set[str]) -> dict[str, Any]:

@@ -96,12 +96,18 @@ def _hint(key: str, section: str) -> str:
     meant = _MEANT.get(_plain(key), key)
     if meant in fields:
         return f": did you mean '{meant}'?"
+    elsewhere = _elsewhere(meant)
+    if elsewhere and _plain(meant) == _plain(key):  # well spelt, whatever resembles it here
+        return elsewhere
     near = difflib.get_close_matches(key, fields, n=1) if len(key) <= _LONGEST else []
     if near:
         return f": did you mean '{near[0]}'?"
+    return elsewhere or f"; known here: {', '.join(fields)}"
+
+
+def _elsewhere(key: str) -> str:
+    """Where a key belongs; empty for one that is unknown."""
     for other, place in _PLACES.items():
-        if meant in SECTIONS[other]:
-            return f": '{meant}' belongs {place}"
-    if meant in SECTIONS[TOP]:
-        return f": '{meant}' stands at the left margin"
-    return f"; known here: {', '.join(fields)}"
+        if key in SECTIONS[other]:
+            return f": '{key}' belongs {place}"
+    return f": '{key}' stands at the left margin" if key in SECTIONS[TOP] else ""

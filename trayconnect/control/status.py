@@ -6,7 +6,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from trayconnect.errors import Problem
-from trayconnect.ports import FoundJupyter
+from trayconnect.ports import FoundJupyter, Memory
+from trayconnect.session.activity import Activity
+from trayconnect.session.activity_words import activity_words
 from trayconnect.session.forwards import ForwardState
 from trayconnect.session.snapshot import Snapshot
 
@@ -30,6 +32,7 @@ def _server(snapshot: Snapshot) -> dict[str, Any]:
         "latency_ms": None if snapshot.latency is None else round(snapshot.latency * 1000, 1),
         "starting": snapshot.starting,
         "runs_in": snapshot.runs_in or None,
+        "kernels": None if snapshot.kernels is None else _kernels(snapshot.kernels),
         "forwards": [_forward(forward) for forward in snapshot.forwards],
         "notes": list(snapshot.notes),
         "jupyters": [_jupyter(jupyter) for jupyter in snapshot.jupyters],
@@ -47,6 +50,36 @@ def _jupyter(jupyter: FoundJupyter) -> dict[str, Any]:
     }
 
 
+def _kernels(kernels: Activity) -> dict[str, Any]:
+    memory = kernels.memory
+    return {
+        "at": kernels.at,
+        "total": kernels.total,
+        "busy": kernels.busy,
+        "idle": kernels.idle,
+        "busy_since": kernels.busy_since,
+        "last_activity": kernels.last_activity,
+        "memory_bytes": memory.used if memory else None,
+        "memory_limit_bytes": memory.limit if memory else None,
+    }
+
+
+def _kernel_words(kernels: dict[str, Any]) -> str:
+    used, limit = kernels["memory_bytes"], kernels["memory_limit_bytes"]
+    busy, idle = kernels["busy"], kernels["idle"]
+    return activity_words(
+        Activity(
+            at=kernels["at"],
+            busy=busy,
+            idle=idle,
+            other=kernels["total"] - busy - idle,
+            busy_since=kernels["busy_since"],
+            last_activity=kernels["last_activity"],
+            memory=None if used is None else Memory(used, limit),
+        )
+    )
+
+
 def _forward(forward: ForwardState) -> dict[str, Any]:
     return {
         "name": forward.name,
@@ -56,6 +89,7 @@ def _forward(forward: ForwardState) -> dict[str, Any]:
         "address": forward.address,
         "url": forward.url,
         "up": forward.is_up,
+        "answers": forward.answers,
         "problem": _problem(forward.problem),
     }
 
@@ -80,6 +114,8 @@ def to_lines(status: dict[str, Any]) -> list[str]:
             lines.append("    Jupyter is being started")
         elif where := server.get("runs_in"):
             lines.append(f"    Jupyter runs {where}")
+        if kernels := server.get("kernels"):
+            lines += [f"    {words}"] if (words := _kernel_words(kernels)) else []
         forwards = server.get("forwards", ()) if server["state"] != "off" else ()
         problem = server["problem"]
         if problem and problem not in [forward["problem"] for forward in forwards]:
@@ -121,4 +157,5 @@ def _arrow(forward: dict[str, Any]) -> str:
     # A name of its own; any other was made of the two ends.
     is_named = not any(sign in forward["name"] for sign in ("→", "←", "SOCKS "))
     name = f"{forward['name']}: " if is_named else ""
-    return f"{name}{forward['listens']}{leads}" + ("" if forward["up"] else " (not up)")
+    silent = " (no answer yet)" if forward.get("answers") is False else ""
+    return f"{name}{forward['listens']}{leads}" + (silent if forward["up"] else " (not up)")

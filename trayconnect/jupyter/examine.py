@@ -19,8 +19,9 @@ from trayconnect.jupyter.choose import Picked, candidates, listing, pick, short_
 from trayconnect.jupyter.direct import look_direct
 from trayconnect.jupyter.find import Findings, RunningServer, find
 from trayconnect.jupyter.problems import a_strangers, another_jupyter, chosen_is_gone
-from trayconnect.jupyter.readiness import Look, Target, look
-from trayconnect.ports import BriefChoices, Choices, Health, Page, Reached, Tunnel
+from trayconnect.jupyter.readiness import Look, Target, get_logged_in, look
+from trayconnect.jupyter.watch import KernelWatch
+from trayconnect.ports import BriefChoices, Choices, Health, Kernels, Page, Reached, Tunnel
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +52,7 @@ class _Known:
     """Whether it could be made."""
     next_search: float = -math.inf
     """When the next one may begin where nothing answers."""
+    watch: KernelWatch = field(default_factory=KernelWatch)
 
     @property
     def is_fresh(self) -> bool:
@@ -90,7 +92,10 @@ class Examiner:
             _search(known, server, tunnel, cancel)
 
         def look_once() -> tuple[Target, Look]:
-            known.picked = pick(known.servers, self._choices.get(server.name), known.picked.running)
+            current = known.picked.running
+            known.picked = pick(known.servers, self._choices.get(server.name), current)
+            if (found := known.picked.running) and current and found.pid != current.pid:
+                known.watch = KernelWatch()
             target = _target(server, known.picked.running)
             if not known.is_proven:
                 target = replace(target, token="")
@@ -106,12 +111,24 @@ class Examiner:
                 target, seen = look_once()
         seen = _judged(known, target, seen)
         known.answered = seen.reached >= Reached.JUPYTER
-        return _health(server, known, target, seen)
+        kernels = _kernels(known, server, target, seen, cancel)
+        return replace(_health(server, known, target, seen), kernels=kernels)
 
     def search_anew(self, tunnel: Tunnel) -> None:
         """Jupyter was started or stopped there: the next look searches. On the thread that
         looks."""
         self._known.pop(tunnel, None)
+
+
+def _kernels(
+    known: _Known, server: Server, target: Target, seen: Look, cancel: Cancel
+) -> Kernels | None:
+    if seen.reached is not Reached.LOGGED_IN:
+        return None
+    authority = local_authority(server.bind_address, server.local_port)
+    return known.watch.look(
+        lambda path: get_logged_in(authority, target, seen, path, cancel), seen.status
+    )
 
 
 def _expects_ours(server: Server, seen: Look) -> bool:

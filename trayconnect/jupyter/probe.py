@@ -14,6 +14,7 @@ from urllib.parse import quote, urlsplit
 
 from trayconnect.cancel import Cancel
 from trayconnect.jupyter.dial import Failure, ProbeError, dialled, remaining
+from trayconnect.ports import ByteStream
 
 BODY_LIMIT = 64 * 1024
 
@@ -61,6 +62,20 @@ def request(
         # http.client uses only sendall, makefile and close of its socket.
         connection.sock = _Deadlined(sock, deadline)
         return _exchange(connection, method, _target(parts.path, parts.query), token)
+
+
+def get_through(stream: ByteStream, authority: str, path: str) -> Response:
+    """GET a path over a connection to a web server that its browsers know as `authority`.
+
+    Takes as long as the stream does; closing it ends the call. Raises `ProbeError`."""
+    connection = http.client.HTTPConnection(authority)
+    connection.sock = _OverStream(stream)
+    return _exchange(connection, "GET", _target(*_path_and_query(path)), "")
+
+
+def _path_and_query(path: str) -> tuple[str, str]:
+    before, _, query = path.partition("#")[0].partition("?")
+    return before, query
 
 
 def _exchange(
@@ -126,6 +141,35 @@ class _Deadlined:
 
     def close(self) -> None:
         """The socket belongs to whoever dialled."""
+
+
+class _OverStream:
+    """The same part, over a stream that knows no deadline."""
+
+    def __init__(self, stream: ByteStream) -> None:
+        self._stream = stream
+
+    def sendall(self, data: bytes) -> None:
+        self._stream.sendall(data)
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        return io.BufferedReader(_StreamReader(self._stream))
+
+    def close(self) -> None:
+        """The stream belongs to whoever opened it."""
+
+
+class _StreamReader(io.RawIOBase):
+    def __init__(self, stream: ByteStream) -> None:
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        data = self._stream.recv(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
 
 
 class _Reader(io.RawIOBase):

@@ -70,6 +70,8 @@ class Look:
     """Whether what answers speaks https."""
     problem: Problem | None = None
     token_refused: bool = False
+    status: bytes = b""
+    """What `/api/status` said to the token, if it was accepted."""
 
 
 def look(
@@ -104,6 +106,15 @@ def look(
     if not target.token:
         return Look(Reached.JUPYTER, secure)
     return _log_in(question, secure)
+
+
+def get_logged_in(
+    authority: str, target: Target, seen: Look, path: str, cancel: Cancel, timeout: float = TIMEOUT
+) -> Response:
+    """GET a path below the base URL of a Jupyter that took the token.
+
+    Raises `ProbeError` and `Cancelled`."""
+    return _Question(authority, target, cancel, timeout).get(seen.secure, path, target.token)
 
 
 def jupyter_version(answer: Response) -> str | None:
@@ -218,7 +229,7 @@ def _log_in(question: _Question, secure: bool) -> Look:
         return Look(Reached.JUPYTER, secure)
     match answer.status:
         case HTTPStatus.OK:
-            return Look(Reached.LOGGED_IN, secure)
+            return Look(Reached.LOGGED_IN, secure, status=answer.body)
         case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
             problem = problems.token_refused(target.where)
             return Look(Reached.JUPYTER, secure, problem, token_refused=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from trayconnect.config.model import Server
 from trayconnect.ports import Page
+from trayconnect.session.activity import Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,14 @@ class OpenBrowser:
     page: Page
 
 
+@dataclass(frozen=True, slots=True)
+class TellIdle:
+    """Long-running cells have ended: tell the user."""
+
+    server: Server
+    runs: tuple[Run, ...]
+
+
 Effect = (
     Open
     | Drop
@@ -87,4 +96,5 @@ Effect = (
     | Launch
     | LeaveStopped
     | OpenBrowser
+    | TellIdle
 )

@@ -134,6 +134,14 @@ class JupyterStarted(Report):
 
 
 @dataclass(frozen=True, slots=True)
+class PagesSeen(Report):
+    """What a look at the forwards' pages found."""
+
+    answering: frozenset[str]
+    """Names of forwards."""
+
+
+@dataclass(frozen=True, slots=True)
 class RemoteAnswered(Report):
     """What the server says to the remote forward of that name."""
 

@@ -38,6 +38,8 @@ class ForwardState:
     """Why it does not listen, while the tunnel is up."""
     is_of_ssh: bool = False
     """Whether only ssh_config(5) names it: ssh would just warn where it fails."""
+    answers: bool | None = None
+    """Whether its page does; None where the file does not say what to ask for."""
 
 
 def forward_states(session: Session) -> tuple[ForwardState, ...]:
@@ -56,22 +58,29 @@ def _state(forward: Forward, session: Session) -> ForwardState:
         return _remote(forward, session.server, dict(session.remote).get(forward.name))
     problem = dict(session.left_out).get(forward.name)
     is_up = session.state is State.UP and problem is None
-    return replace(_local(forward, session.server, is_up=is_up), problem=problem)
+    return replace(_local(forward, session, is_up=is_up), problem=problem)
 
 
-def _local(forward: Forward, server: Server, *, is_up: bool) -> ForwardState:
-    where = forward.listens(server.bind_address)
+def _local(forward: Forward, session: Session, *, is_up: bool) -> ForwardState:
+    where = forward.listens(session.server.bind_address)
     near, address = str(where), str(where)
     if isinstance(where, TcpEndpoint):
         address = str(TcpEndpoint(_LOOPBACK.get(where.host, where.host), where.port))
         near = f"localhost:{where.port}" if where.host == "127.0.0.1" else near
-    url = f"http://{address}/" if forward.open else None
+    url = f"http://{address}{forward.path}" if forward.open else None
     if forward.kind is Kind.DYNAMIC:
         near = f"{near} (SOCKS)"
         if isinstance(where, TcpEndpoint):
             address = f"socks5h://{address}"
     return ForwardState(
-        forward.name, forward.kind, near, _words(forward.leads_to), url or address, url, is_up
+        name=forward.name,
+        kind=forward.kind,
+        listens=near,
+        leads_to=_words(forward.leads_to),
+        address=url or address,
+        url=url,
+        is_up=is_up,
+        answers=None if forward.ready is None else forward.name in session.answering,
     )
 
 

@@ -12,8 +12,9 @@ from typing import Any
 
 from trayconnect.config.openssh.additions import NOTHING
 from trayconnect.errors import Problem, Remedy
-from trayconnect.ports import QuestionKind, Reached
+from trayconnect.ports import Health, QuestionKind, Reached
 from trayconnect.session import backoff
+from trayconnect.session.activity import follow
 from trayconnect.session.effects import (
     Check,
     Close,
@@ -26,6 +27,7 @@ from trayconnect.session.effects import (
     Open,
     OpenBrowser,
     RetryAfter,
+    TellIdle,
     Update,
 )
 from trayconnect.session.events import (
@@ -44,6 +46,7 @@ from trayconnect.session.events import (
     LookAgain,
     Lost,
     NetworkChanged,
+    PagesSeen,
     RemoteAnswered,
     Report,
     Restart,
@@ -100,8 +103,15 @@ def step(session: Session, event: Event, moment: Moment) -> Outcome:
 
 def _enter(session: Session, state: State, moment: Moment, **changes: Any) -> Session:
     """Change the state; what only holds in the state that is left is cleared."""
-    cleared: dict[str, Any] = {"retry_at": None, "question": None, "health": None, "remote": ()}
-    cleared |= {"starting": False, "runs_in": ""}
+    cleared: dict[str, Any] = {
+        "retry_at": None,
+        "question": None,
+        "health": None,
+        "remote": (),
+        "answering": frozenset(),
+        "starting": False,
+        "runs_in": "",
+    }
     return replace(session, state=state, since=moment.now, **(cleared | changes))
 
 
@@ -221,15 +231,26 @@ def _start_when_needed(session: Session, event: Start, moment: Moment) -> Outcom
     return _begin(session, event, moment)
 
 
-def _examined(session: Session, event: HealthChanged, _moment: Moment) -> Outcome:
+def _examined(session: Session, event: HealthChanged, moment: Moment) -> Outcome:
     health = event.health
+    examined, effects = _watched(session, health, moment)
     problem = None if session.starting else health.problem
-    examined = replace(session, health=health, problem=problem)
+    examined = replace(examined, health=health, problem=problem)
     if health.reached >= Reached.JUPYTER:
-        paid = replace(examined, owes_browser=False, shows=False)
-        opens = session.owes_browser and (session.server.open_browser or session.shows)
-        return paid, (OpenBrowser(health.page),) if opens else ()
-    return examined, ()
+        examined = replace(examined, owes_browser=False, shows=False)
+        if session.owes_browser and (session.server.open_browser or session.shows):
+            effects = (OpenBrowser(health.page), *effects)
+    return examined, effects
+
+
+def _watched(session: Session, health: Health, moment: Moment) -> Outcome:
+    """What its kernels do; nothing changes where that is not known."""
+    if health.kernels is None:
+        return session, ()
+    runs, ended = follow(session.runs, health.kernels, moment.now)
+    tells = ended and session.server.notify_idle
+    watched = replace(session, runs=runs, looked_at=moment.now)
+    return watched, (TellIdle(session.server, ended),) if tells else ()
 
 
 def _remote_answered(session: Session, event: RemoteAnswered, _moment: Moment) -> Outcome:
@@ -263,6 +284,10 @@ def _jupyter_stopped(session: Session, _event: JupyterStopped, _moment: Moment) 
     return replace(session, health=None, runs_in="", **_NO_WISHES), (LeaveStopped(), Check())
 
 
+def _pages_seen(session: Session, event: PagesSeen, _moment: Moment) -> Outcome:
+    return replace(session, answering=event.answering), ()
+
+
 def _check(session: Session, _event: Event, _moment: Moment) -> Outcome:
     return session, (Check(),)
 
@@ -277,7 +302,7 @@ def _stop(session: Session, _event: Stop, moment: Moment) -> Outcome:
 
 def _close(session: Session, moment: Moment) -> Outcome:
     attempt = session.attempt + 1
-    settled = replace(session, attempt=attempt, problem=None, **_NO_WISHES)
+    settled = replace(session, attempt=attempt, problem=None, runs=(), **_NO_WISHES)
     return _enter(settled, State.CLOSING, moment), (Close(attempt),)
 
 
@@ -373,6 +398,7 @@ TABLE: Mapping[tuple[State, type[Event]], Transition] = {
     (State.UP, JupyterStarting): _starting,
     (State.UP, JupyterStarted): _started,
     (State.UP, RemoteAnswered): _remote_answered,
+    (State.UP, PagesSeen): _pages_seen,
     (State.UP, Woke): _check,
     (State.UP, NetworkChanged): _check,
     (State.UP, LookAgain): _look,

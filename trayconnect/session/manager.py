@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from trayconnect.config.model import Config
 from trayconnect.ports import Clock
+from trayconnect.session.activity_words import idle_again
 from trayconnect.session.effects import (
     Check,
     Close,
@@ -25,6 +26,7 @@ from trayconnect.session.effects import (
     Open,
     OpenBrowser,
     RetryAfter,
+    TellIdle,
     Update,
 )
 from trayconnect.session.events import (
@@ -287,6 +289,9 @@ class Manager:
     def _carry_out(self, name: str, managed: _Managed, effect: Effect) -> None:
         if isinstance(effect, Forget):  # its runner has ended
             self._peers.connector(effect.server).forget(effect.server)
+            return
+        if isinstance(effect, TellIdle):
+            self._peers.notifier.notify(idle_again(name, effect.runs))
             return
         if managed.runner is None:
             managed.runner = Runner(name, self._peers, self._reporter(name))

@@ -8,6 +8,7 @@ ends it.
 from __future__ import annotations
 
 import logging
+import math
 import queue
 import shlex
 import threading
@@ -30,6 +31,7 @@ from trayconnect.ports import (
     Health,
     Launch,
     Listen,
+    LookAtPages,
     Notice,
     NoticeAction,
     Notifier,
@@ -49,6 +51,7 @@ from trayconnect.session.events import (
     HealthChanged,
     Listening,
     Lost,
+    PagesSeen,
     RemoteAnswered,
     Report,
 )
@@ -63,6 +66,9 @@ EAGER_LOOKS = 30
 """Seconds between two looks at what answers: the first so many while it does not, later, and
 when it does."""
 
+PAGES_SILENT = 15.0
+PAGES_READY = 60.0
+"""Seconds between two looks at the forwards' pages: while one does not answer, and when all do."""
 
 ASK_AGAIN = 60.0
 """Seconds, at least, before a server is asked again for a remote forward that it refused: the
@@ -80,6 +86,7 @@ class Peers:
     listen: Listen
     examine: Examine
     launch: Launch
+    look_at_pages: LookAtPages
     prompter: Prompter
     notifier: Notifier
     browser: Browser
@@ -100,6 +107,8 @@ class Live:
     ready: bool = False
     next_look: float = 0.0
     """On the monotonic clock."""
+    next_pages: float = 0.0
+    """The same, for a look at the forwards' pages."""
     refused: dict[str, Forward] = field(default_factory=dict)
     """The remote forwards that the server refused, by their names."""
     asked_again: int = 0
@@ -203,7 +212,7 @@ class Runner:
             try:
                 job = self._jobs.get(timeout=self._until_next_look())
             except queue.Empty:
-                job = self._look
+                job = self._look_where_due
             if job is None:
                 return
             try:
@@ -215,7 +224,7 @@ class Runner:
         live = self._live
         if live is None or live.tunnel is None:
             return None
-        return max(0.0, live.next_look - time.monotonic())
+        return max(0.0, min(live.next_look, live.next_pages) - time.monotonic())
 
     def _open(self, live: Live) -> None:
         attempt = live.attempt
@@ -303,6 +312,27 @@ class Runner:
         if live and live.ready:
             live.ready = False  # a page that fails has many of these, and one look tells
             self.look()
+
+    def _look_where_due(self) -> None:
+        live = self._live
+        if live and live.next_look <= time.monotonic():
+            self._look()
+        if live and live.next_pages <= time.monotonic():
+            self._look_at_pages(live)
+
+    def _look_at_pages(self, live: Live) -> None:
+        asked = {f.name for f in live.server.forwards if f.ready is not None}
+        if live.tunnel is None or not asked:
+            live.next_pages = math.inf
+            return
+        try:
+            answering = self._peers.look_at_pages(live.server, live.tunnel, live.cancel)
+            live.cancel.check()
+        except Cancelled:
+            return
+        wait = PAGES_READY if asked <= answering else PAGES_SILENT
+        live.next_pages = time.monotonic() + wait
+        self._report(PagesSeen(live.attempt, answering))
 
     def _look(self) -> None:
         live, forwarding = self._live, self._forwarding

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from trayconnect.config.model import Server
 from trayconnect.errors import Problem
 from trayconnect.ports import FoundJupyter, Page, Reached
+from trayconnect.session.activity import Activity, activity
 from trayconnect.session.forwards import ForwardState, forward_states
 from trayconnect.session.state import Session, State
 
@@ -41,6 +42,8 @@ class Snapshot:
     """What the servers gave to be read at the login."""
     jupyters: tuple[FoundJupyter, ...] = ()
     """The Jupyter servers that run there, while UP."""
+    kernels: Activity | None = None
+    """What Jupyter's kernels do, while UP and where it tells."""
 
     @property
     def name(self) -> str:
@@ -62,10 +65,13 @@ def snapshot(session: Session, latency: float | None = None) -> Snapshot:
     health = session.health
     reached = None
     page = None
+    kernels = None
     if session.state is State.UP:
         reached = health.reached if health else Reached.SSH
         if health and health.reached >= Reached.JUPYTER:
             page = health.page
+        if health and health.kernels is not None:
+            kernels = activity(health.kernels, session.runs, session.looked_at)
     forwards = forward_states(session)
     return Snapshot(
         server=session.server,
@@ -85,4 +91,5 @@ def snapshot(session: Session, latency: float | None = None) -> Snapshot:
         notes=session.additions.notes,
         banner=session.banner,
         jupyters=health.jupyters if health and session.state is State.UP else (),
+        kernels=kernels,
     )

@@ -9,6 +9,7 @@ from trayconnect.config.model import Server
 from trayconnect.config.openssh.additions import NOTHING, Additions
 from trayconnect.errors import Problem
 from trayconnect.ports import Health, Question
+from trayconnect.session.activity import Run
 
 
 class State(enum.Enum):
@@ -51,6 +52,13 @@ class Session:
     """Those of its forwards that could not be bound, by their names, and why."""
     banner: str = ""
     """What the servers gave to be read at the last login."""
+    answering: frozenset[str] = frozenset()
+    """The forwards whose pages answered when they were last asked, while UP."""
+    runs: tuple[Run, ...] = ()
+    """The kernels that were busy when they were last looked at; kept over a reconnect, during
+    which a cell may end."""
+    looked_at: float = 0.0
+    """When the kernels were last looked at."""
     question: Question | None = None
     """What the attempt under way waits for, while NEEDS_YOU."""
     typed_login: bool = False

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from trayconnect.session.activity_words import activity_words
 from trayconnect.session.forwards import ForwardState
 from trayconnect.session.snapshot import Snapshot
 from trayconnect.session.state import State
@@ -35,6 +36,9 @@ def server_lines(snapshot: Snapshot) -> Iterator[Item]:
     )
     if snapshot.state is State.OFF:
         return
+    kernels = kernel_words(snapshot)
+    if kernels:
+        yield Item(f"kernels {name}", f"{INDENT}{kernels}", enabled=False)
     if snapshot.page is not None:
         yield Item(f"open {name}", f"{INDENT}Open", Action(Verb.OPEN, name))
     if snapshot.state is State.WAITING:
@@ -49,6 +53,11 @@ def server_lines(snapshot: Snapshot) -> Iterator[Item]:
     if snapshot.is_active and not on:
         yield Item(f"off {name}", f"{INDENT}Dismiss", Action(Verb.DISCONNECT, name))
     yield Item(f"more {name}", f"{INDENT}More", children=tuple(server_submenu(snapshot)))
+
+
+def kernel_words(snapshot: Snapshot) -> str:
+    """What its kernels do; empty where there are none, or nothing tells."""
+    return "" if snapshot.kernels is None else activity_words(snapshot.kernels)
 
 
 def server_submenu(snapshot: Snapshot) -> Iterator[Item]:
@@ -94,6 +103,8 @@ def _forward_line(server: str, forward: ForwardState) -> Item:
     where = clip(forward.listens, _PLACE_WIDTH)
     if forward.url is not None:
         action = Action(Verb.OPEN, server, forward.name)
+        if forward.is_up and forward.answers is False:
+            return Item(key, f"Open {name} (no answer yet)", action, enabled=False)
         return Item(key, f"Open {name}: {where}", action, enabled=forward.is_up)
     action = Action(Verb.COPY_FORWARD, server, forward.name)
     enabled = forward.is_up and bool(forward.address)

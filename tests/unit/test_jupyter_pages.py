@@ -1,0 +1,112 @@
+"""Whether the pages of forwards answer, over a tunnel to this very host."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from tests.support.forwarding import our_threads
+from tests.support.jupyter_peers import (
+    LoopbackTunnel,
+    Peer,
+    Talk,
+    drip,
+    hang_up,
+    say,
+    silent,
+    web,
+)
+from tests.support.servers import make_server
+from trayconnect.cancel import Cancel
+from trayconnect.config.model import Server
+from trayconnect.errors import Cancelled, Problem
+from trayconnect.jupyter.pages import look_at_pages
+
+asked: list[tuple[str, str]] = []
+
+
+@pytest.fixture(autouse=True)
+def _no_threads_left() -> Iterator[None]:
+    asked.clear()
+    yield
+    assert our_threads() == []
+
+
+def answer(status: int) -> Talk:
+    def page(path: str, headers: Mapping[str, str]) -> tuple[int, str]:
+        asked.append((path, headers["host"]))
+        return status, "ok"
+
+    return web(page)
+
+
+def entry(**ports: int) -> Server:
+    forwards: list[dict[str, Any]] = [
+        {"name": name, "local_port": 20_000 + at, "port": port, "ready": "/health?a=b"}
+        for at, (name, port) in enumerate(ports.items())
+    ]
+    return make_server(forwards=[*forwards, {"name": "db", "local_port": 5432, "port": 1}])
+
+
+@pytest.mark.parametrize(
+    ("talk", "ready"),
+    [
+        (answer(200), True),
+        (answer(302), True),
+        (answer(401), True),
+        (answer(403), True),
+        (answer(404), False),
+        (answer(502), False),
+        (hang_up, False),
+        (say(b"SSH-2.0-OpenSSH_9.2\r\n"), False),
+    ],
+)
+def test_what_counts_as_ready(talk: Talk, ready: bool) -> None:
+    with Peer(talk) as peer:
+        found = look_at_pages(entry(tool=peer.port), LoopbackTunnel(), Cancel())
+    assert found == ({"tool"} if ready else set())
+
+
+def test_it_is_asked_as_a_browser_would() -> None:
+    with Peer(answer(200)) as peer:
+        look_at_pages(entry(tool=peer.port), LoopbackTunnel(), Cancel())
+    assert asked == [("/health?a=b", "127.0.0.1:20000")]
+
+
+@pytest.mark.parametrize("talk", [silent, drip()])
+def test_one_that_never_answers_costs_the_others_nothing(talk: Talk) -> None:
+    with Peer(talk) as slow, Peer(answer(200)) as quick:
+        server = entry(slow=slow.port, quick=quick.port)
+        assert look_at_pages(server, LoopbackTunnel(), Cancel(), timeout=0.3) == {"quick"}
+
+
+def test_nothing_listens_or_the_tunnel_is_gone() -> None:
+    tunnel = LoopbackTunnel()
+    assert look_at_pages(entry(tool=1), tunnel, Cancel()) == set()
+    tunnel.forbidden = Problem("Forbidden", "")
+    assert look_at_pages(entry(tool=1), tunnel, Cancel()) == set()
+
+
+def test_nothing_to_ask() -> None:
+    assert look_at_pages(entry(), LoopbackTunnel(), Cancel()) == set()
+
+
+def test_cancel_does_not_wait_for_an_answer() -> None:
+    cancel = Cancel()
+    with Peer(silent) as peer:
+
+        def decline() -> None:
+            assert peer.connected.wait(10)
+            cancel.set()
+
+        waker = threading.Thread(target=decline)
+        waker.start()
+        with pytest.raises(Cancelled):
+            look_at_pages(entry(tool=peer.port), LoopbackTunnel(), cancel, timeout=1.0)
+        waker.join(10)
+        for thread in threading.enumerate():
+            if thread.name.startswith("tc-page"):
+                thread.join(10)

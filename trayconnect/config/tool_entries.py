@@ -1,0 +1,49 @@
+"""Entries of `forwards` that name a tool, with the keys that it stands for.
+
+Each of those stands at the place of the tool's name, so that what is wrong with it is told there.
+"""
+
+from __future__ import annotations
+
+from trayconnect.config import scalars
+from trayconnect.config.forward_syntax import Kind
+from trayconnect.config.problems import Report
+from trayconnect.config.scalars import shown
+from trayconnect.config.tools import TOOL_NAMES, TOOLS
+from trayconnect.config.yaml_tree import BROKEN, Entry, Mapping, Node, Scalar, mapping
+
+# What is said in the place of a key.
+_INSTEAD = {"port": "remote_socket"}
+
+
+def with_tool(forward: Mapping, report: Report) -> Node:
+    """The forward as if the file said what the tool stands for; what it says itself comes first."""
+    node = forward.get("tool")
+    if node is None or (isinstance(node, Scalar) and node.tag == BROKEN):
+        return forward
+    tool = TOOLS.get(node.text) if isinstance(node, Scalar) and node.tag == scalars.TEXT else None
+    if tool is None:
+        said = f", not {shown(node.text)}" if isinstance(node, Scalar) else ""
+        known = f"{', '.join(TOOL_NAMES[:-1])} or {TOOL_NAMES[-1]}"
+        report.add(node.mark, f"tool must be {known}{said}")
+        return Scalar(forward.mark, "", BROKEN)
+    if not _is_local(forward) or "local_socket" in forward.entries:
+        return forward  # the checks tell that a tool has no meaning there
+    filled = {
+        "name": (tool.name, scalars.TEXT),
+        "port": (str(tool.port), scalars.INT),
+        "open": ("true", scalars.BOOL),
+        "path": (tool.path, scalars.TEXT),
+        "ready": (tool.ready, scalars.TEXT),
+    }
+    entries = {
+        key: Entry(node.mark, Scalar(node.mark, text, tag))
+        for key, (text, tag) in filled.items()
+        if _INSTEAD.get(key) not in forward.entries
+    }
+    return mapping(forward.mark, entries | forward.entries)
+
+
+def _is_local(forward: Mapping) -> bool:
+    kind = forward.get("kind")
+    return kind is None or (isinstance(kind, Scalar) and kind.text == Kind.LOCAL)
