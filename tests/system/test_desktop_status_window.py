@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -135,6 +136,43 @@ def test_it_is_closed_and_shown_again(opened: Opened) -> None:
         opened.window.update(PAGE)  # goes nowhere
     opened.show()
     assert opened.press(1) == "off 1"
+
+
+def test_it_is_shown_again_while_an_order_is_carried_out(screen: XServer) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def carry_out(_order: str) -> None:
+        begun.set()
+        assert go_on.wait(2 * LIMIT)
+
+    window = StatusWindow(carry_out, icons)
+    window.update(PAGE)
+    window.show()
+    screen.wait_focus(screen.wait_window(TITLE, LIMIT), LIMIT)
+    screen.key("Tab")
+    screen.key("space")
+    assert begun.wait(LIMIT)
+    try:
+        screen.close_window(TITLE)
+        screen.wait_no_window(TITLE, LIMIT)
+        wait_for(lambda: not window.is_open, "the end to be noticed", LIMIT)
+        window.show()
+        screen.wait_window(TITLE, LIMIT)
+    finally:
+        go_on.set()
+        window.close()
+    assert not [t.name for t in threading.enumerate() if t.name.startswith("tc-")]
+
+
+def test_control_c_is_for_the_app(opened: Opened) -> None:
+    """It reaches all programs of a terminal."""
+    opened.show()
+    before = opened.pixels()
+    assert opened.window._shown is not None
+    opened.window._shown._process.send_signal(signal.SIGINT)
+    opened.window.update(replace(PAGE, rows=()))
+    wait_for(lambda: opened.pixels() != before, "the change to be seen", LIMIT)
+    assert opened.window.is_open
 
 
 def test_shown_twice_is_one_window_in_front(opened: Opened) -> None:
