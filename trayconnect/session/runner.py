@@ -19,7 +19,7 @@ from trayconnect.cancel import Cancel
 from trayconnect.config.endpoints import UnixEndpoint
 from trayconnect.config.forward_syntax import Kind
 from trayconnect.config.model import Forward, Server
-from trayconnect.errors import Cancelled, Problem, ProblemError, Remedy
+from trayconnect.errors import Cancelled, Problem, ProblemError, unforeseen
 from trayconnect.ports import (
     Answer,
     Browser,
@@ -217,7 +217,7 @@ class Runner:
             return
         except Exception as error:
             logger.exception("%s: connecting failed in a way nobody foresaw", self._name)
-            self._report(ConnectFailed(attempt, _bug(error)))
+            self._report(ConnectFailed(attempt, unforeseen(error)))
             return
         live.tunnel = tunnel
         self._report(Connected(attempt, tunnel.typed_login))
@@ -286,7 +286,7 @@ class Runner:
             return
         except Exception as error:
             logger.exception("%s: looking failed in a way nobody foresaw", self._name)
-            health = Health(Reached.SSH, Page(""), _bug(error))
+            health = Health(Reached.SSH, Page(""), unforeseen(error))
         live.looked(health.reached)
         self._report(HealthChanged(live.attempt, health))
         self._ask_again(live, live.tunnel, forwarding)
@@ -335,12 +335,3 @@ class Runner:
                 live.tunnel.close()
         finally:
             self._report(Closed(attempt))
-
-
-def _bug(error: Exception) -> Problem:
-    return Problem(
-        "Something unforeseen went wrong",
-        "This is a defect of trayconnect; its log tells more",
-        Remedy.FIX,
-        f"{type(error).__name__}: {error}",
-    )
