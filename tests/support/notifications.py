@@ -76,7 +76,8 @@ class NotificationServer:
     @property
     def unique_name(self) -> str:
         """Its own on the bus."""
-        return self._bus.unique_name
+        name: str = self._bus.unique_name
+        return name
 
     def wait_shown(self, count: int) -> list[Shown]:
         """The notifications, once there are `count`."""

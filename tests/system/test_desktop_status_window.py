@@ -19,7 +19,8 @@ from trayconnect.desktop.status import StatusWindow
 from trayconnect.desktop.status_wire import Button, Row, StatusPage
 from trayconnect.errors import ProblemError
 from trayconnect.status_view import icons
-from trayconnect.tray.icon import icons_folder
+from trayconnect.tray.icon import icons_folder, picture
+from trayconnect.tray.view import IconState
 
 LIMIT = 60.0
 TITLE = "trayconnect"
@@ -109,6 +110,33 @@ def test_it_changes_before_the_eyes_and_keeps_the_keyboard(opened: Opened) -> No
     opened.window.update(replace(PAGE, rows=(replace(first, main=None), PAGE.rows[1])))
     wait_for(lambda: opened.pixels() != before, "the change to be seen", LIMIT)
     wait_for(lambda: opened.press(0) == "on 1", "the new order", LIMIT)
+
+
+def colours(opened: Opened) -> set[object]:
+    counted = opened.screen.screenshot().convert("RGB").getcolors(1 << 20) or ()
+    return {colour for _, colour in counted}
+
+
+def test_a_menu_that_is_open_stays_while_things_change(opened: Opened) -> None:
+    """Or a click on it would hit what lies below."""
+    opened.show()
+    for _ in range(4):
+        opened.screen.key("Tab")
+    opened.screen.key("space")
+    wait_for(opened.screen.menus, "the menu", LIMIT)
+    failed = picture(IconState.FAILED, 24).convert("RGB").getcolors()
+    red = max((count, colour) for count, colour in failed or () if colour != (0, 0, 0))[1]
+    assert red in colours(opened)
+    gpu, lab = PAGE.rows
+    changed = replace(lab, words="off", icon="off", more=(Button("Open", "open 2"),))
+    before = opened.pixels()
+    opened.window.update(replace(PAGE, rows=(replace(gpu, words="off"), changed)))
+    wait_for(lambda: opened.pixels() != before, "the other server's change to be seen", LIMIT)
+    opened.screen.key("Down")
+    opened.screen.key("Return")
+    assert opened.orders.get(timeout=LIMIT) == "retry 2", "what the menu said"
+    wait_for(lambda: not opened.screen.menus(), "the menu to close", LIMIT)
+    wait_for(lambda: red not in colours(opened), "the change to be caught up with", LIMIT)
 
 
 def test_servers_come_and_go(opened: Opened) -> None:
