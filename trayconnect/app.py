@@ -204,10 +204,11 @@ class App:
         )
         if options.tray:
             self._window = StatusWindow(lambda order: self._act(decode(order)), icons, app_icon)
-            stack.callback(self._window.close)
             self._tray = self._make_tray(self._act)
         self._manager.start()
         stack.callback(self._manager.close)
+        if self._window is not None:  # before the manager: a click there would wait for it
+            stack.callback(self._window.close)
         self._manager.apply(self._file.config)
         self._warn_of_keys()
         self._refresher.ask()
@@ -273,7 +274,10 @@ class App:
         logger.info("stopping: %s", reason)
         self._stopping.set()
         if self._tray is not None:
-            self._tray.stop()
+            try:
+                self._tray.stop()
+            except Exception:  # our bug; what has no icon ends all the same
+                logger.exception("the icon could not be taken away")
 
     @contextmanager
     def _signals(self) -> Iterator[None]:

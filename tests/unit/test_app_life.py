@@ -14,6 +14,7 @@ import pytest
 from trayconnect.app import App, Options
 from trayconnect.control.client import ControlClient
 from trayconnect.control.protocol import Command, Request
+from trayconnect.desktop.status import StatusWindow
 from trayconnect.errors import ProblemError
 from trayconnect.menu_actions import BUTTONS
 from trayconnect.ports import NoticeAction
@@ -144,6 +145,20 @@ def test_a_command_ends_it(stage: Stage) -> None:
     assert app.run() is None
     answered.set()
     asking.join(LIMIT)
+
+
+def test_the_status_window_goes_before_the_manager_that_its_clicks_wait_for(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    managed: list[bool] = []
+
+    def close(_window: StatusWindow) -> None:
+        managed.append("tc-manager" in [thread.name for thread in threading.enumerate()])
+
+    monkeypatch.setattr(StatusWindow, "close", close)
+    stage.save(GOOD)
+    assert run(stage.app(tray=True))
+    assert managed == [True]
 
 
 def test_a_misspelt_name_ends_it_before_anything_begins(stage: Stage) -> None:
