@@ -87,6 +87,8 @@ class Options:
     """Whether pages are opened."""
     connect: tuple[str, ...] = ()
     """Names of servers to connect at once."""
+    refresh_autostart: bool = True
+    """Whether an entry that starts another installation at login is made to start this one."""
     on_change: Callable[[tuple[Snapshot, ...]], None] = lambda _: None
     """Called with all snapshots, on the manager's thread, after anything changed."""
     say: Callable[[str], None] = lambda _: None
@@ -214,7 +216,8 @@ class App:
         if self._file.problem is not None:
             options.say(str(self._file.problem))
             self._tell_file_problem()
-        refresh_quietly(self._autostart)
+        if options.refresh_autostart:
+            refresh_quietly(self._autostart)
         for server in self._file.config.servers:
             if server.connect_on_start:
                 self._manager.connect(server.name)

@@ -45,7 +45,7 @@ class Stage:
     def save(self, text: str) -> None:
         self.file.write_text(text)
 
-    def app(self, *connect: str, tray: bool = False) -> App:
+    def app(self, *connect: str, tray: bool = False, refresh_autostart: bool = True) -> App:
         return App(
             Options(
                 config=self.file,
@@ -53,6 +53,7 @@ class Stage:
                 tray=tray,
                 browser=False,
                 connect=connect,
+                refresh_autostart=refresh_autostart,
                 on_change=lambda snapshots: self.on_change(snapshots),
                 say=self._say,
             )
@@ -109,6 +110,17 @@ def test_a_file_that_is_saved_while_it_starts_is_noticed(stage: Stage) -> None:
     stage.on_say = lambda _: stage.save(GOOD)  # between reading and watching
     stage.on_change = lambda snapshots: noticed.set() if snapshots else None
     assert run(stage.app(), noticed)
+
+
+@pytest.mark.parametrize("refresh", [True, False])
+def test_an_entry_to_start_at_login_follows_unless_told_otherwise(
+    stage: Stage, refresh: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refreshed: list[object] = []
+    monkeypatch.setattr("trayconnect.app.refresh_quietly", refreshed.append)
+    stage.save(GOOD)
+    assert run(stage.app(refresh_autostart=refresh))
+    assert len(refreshed) == refresh
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
