@@ -92,7 +92,9 @@ def _server_lines(server: Server) -> Iterator[str]:
         f"{jupyter.path}"
     )
     for forward in server.forwards:
-        yield f"forward {forward.name}: {forward.local_port} -> {forward.host}:{forward.port}"
+        leads = f" -> {forward.leads_to}" if forward.leads_to else ""
+        near = forward.listens(server.bind_address)
+        yield f"{forward.kind.value} forward {forward.name}: {near}{leads}"
     key = server.auth.identity_file
     yield f"login: {key or 'the usual keys'}, password: {server.auth.password}"
     yield f"keepalive: {server.keepalive.interval:g} s, {server.keepalive.count_max} times"

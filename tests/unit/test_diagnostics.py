@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 from tests.support.servers import make_server
 from trayconnect import diagnostics
 from trayconnect.config.model import Server
+from trayconnect.config.yaml_file import parse
 from trayconnect.errors import Problem
 from trayconnect.ports import Page, Reached
 from trayconnect.session.snapshot import Snapshot
@@ -67,6 +69,20 @@ def test_a_report_says_what_is_known_and_no_secret() -> None:
     assert "s3cr3t" not in report
     assert "abc123" not in report
     assert f"{home}/" not in report
+
+
+def test_every_kind_of_forward_has_its_line() -> None:
+    lines = ["-L 5432:db:5432", "-D 1080", "-R 9000:localhost:3000", "-L 6000:/run/x.sock"]
+    text = f"servers: [{{name: Lab, host: lab, forwards: {json.dumps(lines)}}}]"
+    (server,) = parse(text, Path("servers.yaml")).servers
+    report = diagnostics.server_report(replace(SNAPSHOT, server=server), "", [])
+    told = [line.strip() for line in report.splitlines() if " forward " in line]
+    assert told == [
+        "local forward 5432 → db:5432: 127.0.0.1:5432 -> db:5432",
+        "dynamic forward SOCKS 1080: 127.0.0.1:1080",
+        "remote forward localhost:3000 ← 9000: localhost:9000 -> localhost:3000",
+        "local forward 6000 → /run/x.sock: 127.0.0.1:6000 -> /run/x.sock",
+    ]
 
 
 def test_a_direct_connection_has_no_ssh_lines() -> None:
