@@ -87,6 +87,8 @@ class Options:
     """Whether pages are opened."""
     connect: tuple[str, ...] = ()
     """Names of servers to connect at once."""
+    refresh_autostart: bool = True
+    """Whether an entry that starts another installation at login is made to start this one."""
     on_change: Callable[[tuple[Snapshot, ...]], None] = lambda _: None
     """Called with all snapshots, on the manager's thread, after anything changed."""
     say: Callable[[str], None] = lambda _: None
@@ -218,7 +220,8 @@ class App:
         if self._file.problem is not None:
             options.say(str(self._file.problem))
             self._tell_file_problem()
-        refresh_quietly(self._autostart)
+        if options.tray and options.refresh_autostart:
+            refresh_quietly(self._autostart)
         for server in self._file.config.servers:
             if server.connect_on_start:
                 self._manager.connect(server.name)
@@ -354,8 +357,9 @@ class App:
         problem = self._file.problem
         if problem is not None:
             lines = "\n".join(self._file.problems[:SHOWN])  # without the path: room is scarce
-            notice = Notice.of(FILE_NOTICE, problem)
-            self._notifier.notify(replace(notice, body=lines, actions=(NoticeAction.EDIT,)))
+            title = problem.title.partition(";")[0]  # bubbles cut the rest
+            notice = replace(Notice.of(FILE_NOTICE, problem), title=title, body=lines)
+            self._notifier.notify(replace(notice, actions=(NoticeAction.EDIT,)))
 
     # --- what the commands ask ---
 

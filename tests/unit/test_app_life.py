@@ -46,7 +46,7 @@ class Stage:
     def save(self, text: str) -> None:
         self.file.write_text(text)
 
-    def app(self, *connect: str, tray: bool = False) -> App:
+    def app(self, *connect: str, tray: bool = False, refresh_autostart: bool = True) -> App:
         return App(
             Options(
                 config=self.file,
@@ -54,6 +54,7 @@ class Stage:
                 tray=tray,
                 browser=False,
                 connect=connect,
+                refresh_autostart=refresh_autostart,
                 on_change=lambda snapshots: self.on_change(snapshots),
                 say=self._say,
             )
@@ -110,6 +111,24 @@ def test_a_file_that_is_saved_while_it_starts_is_noticed(stage: Stage) -> None:
     stage.on_say = lambda _: stage.save(GOOD)  # between reading and watching
     stage.on_change = lambda snapshots: noticed.set() if snapshots else None
     assert run(stage.app(), noticed)
+
+
+@pytest.mark.parametrize(
+    ("options", "follows"),
+    [
+        ({"tray": True}, True),
+        ({"tray": True, "refresh_autostart": False}, False),
+        ({"tray": False}, False),  # it was started for once, in a terminal
+    ],
+)
+def test_an_entry_to_start_at_login_follows_unless_told_otherwise(
+    stage: Stage, options: dict[str, bool], follows: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refreshed: list[object] = []
+    monkeypatch.setattr("trayconnect.app.refresh_quietly", refreshed.append)
+    stage.save(GOOD)
+    assert run(stage.app(**options))
+    assert len(refreshed) == follows
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
