@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trayconnect import __version__
+from trayconnect.cli_doctor import doctor_command
 from trayconnect.cli_servers import add_command, check_ssh_config, import_command
 from trayconnect.errors import Problem, ProblemError
 
@@ -226,29 +227,7 @@ def check(context: click.Context, file: Path | None, schema: bool) -> int:
 
 cli.add_command(add_command)
 cli.add_command(import_command)
-
-
-@cli.command()
-@config_option
-@click.pass_context
-def doctor(context: click.Context, config: Path | None) -> int:
-    """Look over this machine, for oneself or to paste into an issue: no secrets in it."""
-    from trayconnect import diagnostics
-    from trayconnect.config.places import config_file
-    from trayconnect.control.client import ControlClient
-    from trayconnect.control.place import runtime_folder
-    from trayconnect.doctor import Mark, examine_machine
-
-    for line in diagnostics.system_lines():
-        click.echo(line)
-    path = config_file(config or context.obj["config"])
-    worst = 0
-    for finding in examine_machine(path, ControlClient(runtime_folder())):
-        for line in finding.lines():
-            click.echo(diagnostics.scrub(line))
-        if finding.mark is Mark.PROBLEM:
-            worst = MENDABLE
-    return worst
+cli.add_command(doctor_command)
 
 
 def _counted(count: int, noun: str) -> str:

@@ -57,7 +57,8 @@ class Sshd:
         host_key_types: Sequence[str] = ("ed25519",),
         pam_service: str | None = None,
     ) -> None:
-        self._temporary = tempfile.TemporaryDirectory(prefix="tc-sshd-")
+        # A session that is being killed may still write into its home.
+        self._temporary = tempfile.TemporaryDirectory(prefix="tc-sshd-", ignore_cleanup_errors=True)
         self.folder = Path(self._temporary.name)
         self.folder.chmod(0o700)
         self.port = 0

@@ -1,4 +1,5 @@
-"""`trayconnect doctor` on a desktop where all is well, and where nothing is."""
+"""`trayconnect doctor` on a desktop where all is well and where nothing is, and on the way to a
+server."""
 
 from __future__ import annotations
 
@@ -8,8 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.support.desktop import Desktop
+from tests.support.forwarding import free_port
+from tests.support.jupyter import JupyterServer
 from tests.support.keys import SshAgent, make_key
-from tests.support.running import RunningApp
+from tests.support.running import LIMIT, RunningApp
+from tests.support.sshd import Sshd
 from tests.support.xvfb import wait_for
 from trayconnect.tray.view import IconState
 
@@ -84,3 +88,84 @@ def test_without_a_server_file_and_with_one_that_others_can_write() -> None:
         assert found["tray"] == ["note the app runs without an icon, as it was told to"]
         app.file.unlink()
         assert told(app)[1]["server file"][0].startswith("note ")
+
+
+def way_to(app: RunningApp, name: str) -> tuple[int, list[str]]:
+    """The exit code, and the lines about the way to a server."""
+    done = app.run("doctor", name)
+    assert "Traceback" not in done.stderr
+    return done.returncode, done.stdout.partition("The way to ")[2].splitlines()
+
+
+def test_the_way_to_a_page_through_a_jump_host(tmp_path: Path) -> None:
+    key = make_key(tmp_path)
+    with (
+        JupyterServer() as jupyter,
+        Sshd(options={"SetEnv": f"JUPYTER_RUNTIME_DIR={jupyter.runtime_dir}"}) as sshd,
+        Sshd() as gate,
+    ):
+        for each in (sshd, gate):
+            each.authorize(key)
+        servers = (
+            f"servers:\n  - name: GPU box\n    host: {sshd.host}\n    port: {sshd.port}\n"
+            f"    username: {sshd.username}\n    auth: {{identity_file: {key}}}\n"
+            f"    jump_hosts: ['{gate.username}@{gate.host}:{gate.port}']\n"
+        )
+        hosts = [*sshd.known_hosts_lines(), *gate.known_hosts_lines()]
+        (fingerprint,) = sshd.fingerprints()
+        with RunningApp(servers, "--connect", "GPU box", known_hosts=hosts) as app:
+            wait_for(lambda: app.status()["state"] == "up", "the app's own tunnel", LIMIT)
+            code, lines = way_to(app, "gpu box")
+            assert code in (0, 1)  # of the machine, something may be wrong
+            assert app.status()["state"] == "up", "the trial harms nobody"
+    steps = [line[22:].partition(":")[0] for line in lines if line.startswith("ok ")]
+    assert [step.partition(" 127.")[0] for step in steps] == [
+        "read the SSH configuration",
+        "look at the keys",
+        "reach",
+        "agree on keys with",
+        "check the host key of",
+        f"log in to {gate.username}@127.0.0.1",
+        "reach",
+        "agree on keys with",
+        "check the host key of",
+        f"log in to {sshd.username}@127.0.0.1",
+        "run a command",
+        "find Jupyter",
+        "look at its page through the tunnel",
+    ]
+    assert lines[-1] == "A page answers at its end"
+    text = "\n".join(lines)
+    assert fingerprint in text
+    assert f"the key {key}" in text.replace("~", str(Path.home()))
+    assert jupyter.token not in text
+
+
+def test_the_way_ends_where_it_ends(tmp_path: Path) -> None:
+    """At a question that nobody can answer, at a login that is refused, at a silent Jupyter."""
+    good, bad = make_key(tmp_path, name="good"), make_key(tmp_path, name="bad")
+    with Sshd() as sshd:
+        sshd.authorize(good)
+        where = f"host: {sshd.host}, port: {sshd.port}, username: {sshd.username}"
+        servers = (
+            "servers:\n"
+            f"  - {{name: GPU box, {where}, auth: {{identity_file: {good}}},"
+            f" jupyter: {{port: {free_port()}}}}}\n"
+            f"  - {{name: refused, {where}, auth: {{identity_file: {bad}}}}}\n"
+        )
+        with RunningApp(servers) as app:
+            code, lines = way_to(app, "GPU box")
+            assert code == 1
+            assert lines[-3].startswith("FAILED ")
+            assert lines[-2].startswith("PROBLEM  It would ask: Is this really ")
+            known = "".join(f"{line}\n" for line in sshd.known_hosts_lines())
+            (app.home / ".ssh/known_hosts").write_text(known)
+            code, lines = way_to(app, "refused")
+            assert code == 1
+            failed = next(line for line in lines if line.startswith("FAILED "))
+            assert "log in to" in failed
+            code, lines = way_to(app, "GPU box")
+            assert code == 1
+            assert any(line.startswith("ok ") and "run a command" in line for line in lines)
+            assert any("nothing listens on localhost" in line for line in lines)
+            assert app.run("doctor", "nobody").returncode == 1

@@ -115,7 +115,7 @@ def _start_owner(text: str) -> subprocess.Popen[bytes]:
 def _cannot_copy(detail: str) -> ProblemError:
     return ProblemError(
         Problem(
-            "Nothing could be copied",
+            "The text could not be copied",
             "Install xclip (X11) or wl-clipboard (Wayland)."
             if sys.platform == "linux"
             else "Another program may be holding the clipboard; try again.",

@@ -68,6 +68,8 @@ class Welcome:
     """Whether a human typed what a retry could not reuse."""
     banner: str
     """What the server gave to be read before it."""
+    by: str
+    """What let us in, in words."""
 
 
 def log_in(
@@ -91,7 +93,7 @@ def log_in(
         except AuthLostError as error:
             cancel.check()
             raise login.lost(str(error)) from error
-        return Welcome(login.typed, login.banner)
+        return Welcome(login.typed, login.banner, login.by)
 
 
 def agent_place(target: Target, server: Server, means: Means) -> str | None:
@@ -140,6 +142,7 @@ class _Login:
         """Whether a pasted key could not be kept."""
         self._asked = False
         self._banner_shown = False
+        self._accepted: list[str] = []
 
     @property
     def typed(self) -> bool:
@@ -148,6 +151,10 @@ class _Login:
     @property
     def banner(self) -> str:
         return self._auth.banner
+
+    @property
+    def by(self) -> str:
+        return " and ".join(self._accepted) or "nothing: it asks for no login"
 
     def run(self) -> None:
         """The methods in OpenSSH's order: a key costs its owner nothing; keyboard-interactive can
@@ -227,6 +234,8 @@ class _Login:
         except AgentError as error:
             self._tried.append(f"{candidate.label} (the agent did not sign: {error})")
             return before
+        if result.success or result.partial:
+            self._accepted.append(candidate.label)
         return result if result.success else self._failed(candidate.label, result)
 
     def _has_nothing(self) -> bool:
@@ -309,6 +318,7 @@ class _Login:
     def _judged(self, method: str, result: Result) -> Result:
         if result.success or result.partial:
             self._passwords.accepted()
+            self._accepted.append(method)
             return result
         self._passwords.refused()
         return self._failed(method, result)

@@ -12,6 +12,7 @@ from trayconnect.config.openssh.additions import NOTHING, Additions, additions
 from trayconnect.config.openssh.hosts import SshConfig
 from trayconnect.errors import Problem
 from trayconnect.ports import Ask, Secrets
+from trayconnect.steps import NO_STEPS, Steps
 from trayconnect.tunnel import pasted_key
 from trayconnect.tunnel.auth import Means
 from trayconnect.tunnel.hops import travel
@@ -59,9 +60,15 @@ class SshConnector:
         return additions(server, others, lambda query: ssh_config.host(query, cancel))
 
     def connect(
-        self, server: Server, *, ask: Ask, cancel: Cancel, on_lost: Callable[[Problem], None]
+        self,
+        server: Server,
+        *,
+        ask: Ask,
+        cancel: Cancel,
+        on_lost: Callable[[Problem], None],
+        steps: Steps = NO_STEPS,
     ) -> SshTunnel:
-        """See `ports.Connector`. `on_lost` may be called before this returns."""
+        """See `ports.Connector`. `on_lost` may be called before this returns; `steps` are told."""
         agent = self._agent_socket
         means = Means(
             secrets=self._secrets,
@@ -82,6 +89,7 @@ class SshConnector:
             means=means,
             ask=ask,
             cancel=cancel,
+            steps=steps,
         )
         tunnel = SshTunnel(way, keepalive(server, way.target.options), on_lost)
         try:

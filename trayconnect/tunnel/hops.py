@@ -11,6 +11,7 @@ from trayconnect.config.model import Server
 from trayconnect.config.openssh.hosts import SshConfig
 from trayconnect.errors import ProblemError
 from trayconnect.ports import Ask
+from trayconnect.steps import NO_STEPS, Steps
 from trayconnect.tunnel import problems
 from trayconnect.tunnel.algorithms import Offer
 from trayconnect.tunnel.auth import Means, log_in, verify_identity
@@ -91,15 +92,19 @@ def travel(
     means: Means,
     ask: Ask,
     cancel: Cancel,
+    steps: Steps = NO_STEPS,
 ) -> Way:
     """Connect and log in all the way. Raises `ProblemError` and `Cancelled`; then all is closed."""
     way = Way()
     try:
-        hops = targets(server, lambda query: ssh_config.host(query, cancel))
+        with steps.step("read the SSH configuration") as found:
+            hops = targets(server, lambda query: ssh_config.host(query, cancel))
+            found += [target.account for target in hops]
+        with steps.step("look at the keys"):
+            for target in hops:
+                verify_identity(target, server, means)
         for target in hops:
-            verify_identity(target, server, means)
-        for target in hops:
-            _add_hop(way, target, server, known_hosts, means, ask, cancel)
+            _add_hop(way, target, server, known_hosts, means, ask, cancel, steps)
     except BaseException:
         way.close()
         cancel.check()
@@ -115,20 +120,25 @@ def _add_hop(
     means: Means,
     ask: Ask,
     cancel: Cancel,
+    steps: Steps,
 ) -> None:
     for words in target.options.unsupported:
         log.warning("%s: %s", target.address, words)
     store = store.under(target.options)
     entries = store.entries()
     offer = what_to_offer(target, entries)
-    transport = _shake_hands(way, target, offer, cancel)
+    transport = _shake_hands(way, target, offer, cancel, steps)
     way.hops.append((target, transport))
     update = HostKeyUpdate(transport, target, store)
     way.updates.append(update)
     with cancel.releasing(way.abort):
         assert transport.shown is not None
-        certified = judge(target, transport.shown, entries, store, ask)
-        welcome = log_in(transport, target, server, means, ask, cancel)
+        with steps.step(f"check the host key of {target.address}") as found:
+            certified = judge(target, transport.shown, entries, store, ask)
+            found += [str(transport.shown.key), *(["by its certificate"] if certified else [])]
+        with steps.step(f"log in to {target.account}") as found:
+            welcome = log_in(transport, target, server, means, ask, cancel)
+            found.append(welcome.by)
     way.typed |= welcome.typed
     if welcome.banner:
         way.banners.append((target, welcome.banner))
@@ -137,20 +147,23 @@ def _add_hop(
     log.info("logged in to %s: %s", target.address, transport.agreement())
 
 
-def _shake_hands(way: Way, target: Target, offer: Offer, cancel: Cancel) -> SshTransport:
+def _shake_hands(
+    way: Way, target: Target, offer: Offer, cancel: Cancel, steps: Steps
+) -> SshTransport:
+    with steps.step(f"reach {target.address}"):
+        stream = _stream(way, target, cancel)
     try:
-        return shake_hands(
-            _stream(way, target, cancel),
-            target,
-            timeout=target.connect_timeout,
-            cancel=cancel,
-            offer=offer,
-        )
+        with steps.step(f"agree on keys with {target.address}") as found:
+            transport = shake_hands(
+                stream, target, timeout=target.connect_timeout, cancel=cancel, offer=offer
+            )
+            found.append(transport.agreement())
     except ProblemError as error:
         ended = way.proxy.ended() if way.proxy is not None and not way.hops else None
         if ended is not None:
             raise ended from error
         raise
+    return transport
 
 
 def _stream(way: Way, target: Target, cancel: Cancel) -> socket.socket | SshChannel:

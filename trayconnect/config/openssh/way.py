@@ -47,14 +47,6 @@ def _hops(
 ) -> list[Hop]:
     """`jumps` None: those of its own ProxyJump. `farther`: what is reached through it."""
     seen = (destination, *farther)
-    if jumps is None and destination in farther:
-        circle = " → ".join(jump.host for jump in reversed(seen))
-        raise ProblemError(
-            Problem(
-                title=f"The jump hosts of {farther[-1].host} lead in a circle",
-                advice=f"Correct ProxyJump in your SSH configuration: {circle}",
-            )
-        )
     if len(seen) > MAX_HOPS + 1:
         raise ProblemError(
             Problem(
@@ -66,6 +58,14 @@ def _hops(
     query = Query(destination.host, destination.user, destination.port, direct=jumps is not None)
     config = look_up(query)
     through = config.jumps if jumps is None else tuple(jumps)
+    if jumps is None and through and destination in farther:
+        circle = " → ".join(jump.host for jump in reversed(seen))
+        raise ProblemError(
+            Problem(
+                title=f"The jump hosts of {farther[-1].host} lead in a circle",
+                advice=f"Correct ProxyJump in your SSH configuration: {circle}",
+            )
+        )
     before: list[Hop] = []
     if through:
         # As `ssh -J a,b HOST`: b is reached through a, and only a has a ProxyJump of its own.
