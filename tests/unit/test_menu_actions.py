@@ -14,6 +14,8 @@ from trayconnect.errors import Problem, ProblemError
 from trayconnect.forward.forwarding import listen
 from trayconnect.jupyter.direct import DirectConnector
 from trayconnect.jupyter.examine import Examiner
+from trayconnect.jupyter_orders import JupyterOrders
+from trayconnect.jupyter_stops import JupyterStops
 from trayconnect.menu_actions import MenuActions
 from trayconnect.orders import Orders
 from trayconnect.ports import NoBrowser, NoNotifier, NoPrompter, Notice
@@ -42,8 +44,10 @@ def actions(notices: Notices, error: Exception) -> MenuActions:
     peers = Peers(
         lambda _: DirectConnector(), listen, Examiner(), NoPrompter(), notices, NoBrowser()
     )
+    orders = Orders(Manager(peers, SystemClock()), NoBrowser(), print, Config)
     return MenuActions(
-        Orders(Manager(peers, SystemClock()), NoBrowser(), print, Config),
+        orders,
+        JupyterStops(JupyterOrders(orders), NoPrompter(), notices),
         ServerFile(Path("/nowhere/servers.yaml")),
         autostart(),
         NoPrompter(),
