@@ -6,22 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from trayconnect.config.model import Config
+from tests.unit.test_orders import Desk
+from tests.unit.test_session_manager import Run, World
 from trayconnect.desktop.autostart import autostart
-from trayconnect.desktop.clock import SystemClock
 from trayconnect.desktop.text_view import TextViews
 from trayconnect.errors import Problem, ProblemError
-from trayconnect.forward.forwarding import listen
-from trayconnect.jupyter.direct import DirectConnector
-from trayconnect.jupyter.examine import Examiner
 from trayconnect.jupyter_orders import JupyterOrders
 from trayconnect.jupyter_stops import JupyterStops
 from trayconnect.menu_actions import MenuActions
-from trayconnect.orders import Orders
-from trayconnect.ports import NoBrowser, NoNotifier, NoPrompter, Notice
+from trayconnect.ports import NoNotifier, NoPrompter, Notice
 from trayconnect.server_file import ServerFile
-from trayconnect.session.manager import Manager
-from trayconnect.session.runner import Peers
 from trayconnect.tray.view import Action, Verb
 
 ASLEEP = Problem("The panel is asleep", "Wake it")
@@ -35,19 +29,21 @@ class Notices(NoNotifier):
         self.titles.append(notice.title)
 
 
-def actions(notices: Notices, error: Exception) -> MenuActions:
-    """The status window fails."""
-
+@pytest.mark.parametrize(
+    ("error", "title"),
+    [
+        (ProblemError(ASLEEP), ASLEEP.title),
+        (RuntimeError("can't start new thread"), "Something unforeseen went wrong"),
+    ],
+)
+def test_whatever_fails_is_told_and_not_raised(error: Exception, title: str) -> None:
     def show_status() -> None:
         raise error
 
-    peers = Peers(
-        lambda _: DirectConnector(), listen, Examiner(), NoPrompter(), notices, NoBrowser()
-    )
-    orders = Orders(Manager(peers, SystemClock()), NoBrowser(), print, Config)
-    return MenuActions(
-        orders,
-        JupyterStops(JupyterOrders(orders), NoPrompter(), notices),
+    desk, notices = Desk(Run(World())), Notices()
+    act = MenuActions(
+        desk.orders,
+        JupyterStops(JupyterOrders(desk.orders), NoPrompter(), notices),
         ServerFile(Path("/nowhere/servers.yaml")),
         autostart(),
         NoPrompter(),
@@ -57,16 +53,6 @@ def actions(notices: Notices, error: Exception) -> MenuActions:
         show_status=show_status,
         quit=lambda: None,
     )
-
-
-@pytest.mark.parametrize(
-    ("error", "title"),
-    [
-        (ProblemError(ASLEEP), ASLEEP.title),
-        (RuntimeError("can't start new thread"), "Something unforeseen went wrong"),
-    ],
-)
-def test_whatever_fails_is_told_and_not_raised(error: Exception, title: str) -> None:
-    notices = Notices()
-    actions(notices, error)(Action(Verb.SHOW_STATUS))
+    act(Action(Verb.SHOW_STATUS))
     assert notices.titles == [title]
+    assert desk.run.manager.close()
