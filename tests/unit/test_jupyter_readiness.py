@@ -54,7 +54,7 @@ def test_jupyter_without_a_token() -> None:
 def test_logged_in() -> None:
     with Peer(web(jupyter_pages("t0ken", "/user/ada/"))) as peer:
         seen = look_at(peer, token="t0ken", base_url="/user/ada/")
-    assert seen == Look(Reached.LOGGED_IN, secure=False)
+    assert seen == Look(Reached.LOGGED_IN, secure=False, status=b"{}")
 
 
 def test_a_token_that_is_not_accepted() -> None:
@@ -225,7 +225,7 @@ def test_it_begins_to_listen_during_the_look() -> None:
 def test_https_as_expected(tmp_path: Path) -> None:
     with Peer(web(jupyter_pages("t0ken")), self_signed(tmp_path)) as peer:
         seen = look_at(peer, secure=True, token="t0ken")
-    assert seen == Look(Reached.LOGGED_IN, secure=True)
+    assert seen == Look(Reached.LOGGED_IN, secure=True, status=b"{}")
 
 
 def test_https_unexpectedly(tmp_path: Path) -> None:
