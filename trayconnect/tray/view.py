@@ -63,7 +63,8 @@ class Item:
     """A line of the menu.
 
     `key` is stable over updates and unique among its siblings, so that a late click never hits
-    another server's line. `checked` is None where there is no check mark."""
+    another server's line. `checked` is None where there is no check mark; `radio`: it is one of
+    several of which one is checked."""
 
     key: str
     text: str = ""
@@ -72,6 +73,7 @@ class Item:
     checked: bool | None = None
     children: tuple[Item, ...] = ()
     separator: bool = False
+    radio: bool = False
 
     @property
     def lines(self) -> int:
