@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from tests.support.keys import make_key
-from tests.support.sshd import Sshd
+from tests.support.sshd import Options, Sshd
 from tests.support.whole import Whole, entry
 from trayconnect.config.model import Server
 
@@ -40,9 +40,10 @@ class FarAccount:
         ways: tuple[str, ...] = WAYS,
         has_jupyter: bool = True,
         shell: str = "",
+        options: Options | None = None,
         **environment: str,
     ) -> None:
-        self._sshd = Sshd()
+        self._sshd = Sshd(options=options)
         self.home = self._sshd.home
         self.key = make_key(folder)
         self._sshd.authorize(self.key)

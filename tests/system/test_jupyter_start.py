@@ -21,6 +21,7 @@ from tests.support.xvfb import wait_for
 from trayconnect.cancel import Cancel
 from trayconnect.config.model import Config, Server
 from trayconnect.errors import ProblemError
+from trayconnect.jupyter import launch
 from trayconnect.jupyter_orders import JupyterOrders
 from trayconnect.jupyter_stops import JupyterStops
 from trayconnect.orders import Orders
@@ -155,6 +156,21 @@ def test_no_jupyter_is_said_with_where_it_was_looked_for(tmp_path: Path) -> None
         text = failed(far, entry(far, app="server", environment="PATH=/usr/bin:/bin"))
         assert "jupyter-server was not found in “PATH=/usr/bin:/bin”" in text
         assert "Looked in /usr/bin, /bin." in text
+
+
+def test_a_server_that_leads_to_no_sockets_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launch, "REACH_TIMES", 2)
+    options = {"AllowStreamLocalForwarding": "no"}
+    with FarAccount(tmp_path, options=options) as far, no_leaks():
+        server = far.entry(jupyter={"socket": f"{far.home}/lab.sock"}, start={"app": "server"})
+        with far.client(server) as whole:
+            orders(whole, server).start("GPU box")
+            forbidden = whole.until(lambda s: s.problem is not None and not s.starting)
+            assert forbidden.problem is not None
+            assert "its UNIX socket cannot be reached" in forbidden.problem.title
+            assert "socket: never" in forbidden.problem.advice
 
 
 def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:

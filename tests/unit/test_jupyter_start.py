@@ -130,6 +130,7 @@ HELLO = "Welcome!\r\n@@ready 3\n\n@@trayconnect start 1\n"
         (HELLO + "@@running\n@@way nohup\n@@ready 12\n@@end\n", Started(True, 12, True, "nohup")),
         (HELLO + "@@following\n@@way x\n@@ready 1\n@@end\n", Started(True, 1, True, "x")),
         (HELLO + "@@ready x\n", Started(True)),
+        (HELLO + "@@sock /tmp/x y.sock\n@@ready 1\n", Started(True, 1, socket="/tmp/x y.sock")),
         (
             HELLO + "@@failed 127\n@@looked /a:/b::/a\n@@log\nno lab\n\n@@end\n",
             Started(True, status=127, looked=("/a", "/b"), log="no lab"),

@@ -35,6 +35,8 @@ class Started:
     """Whether an earlier start had left it, or another one was under way."""
     way: str = ""
     """What it runs in: tmux, screen, systemd, setsid or nohup."""
+    socket: str = ""
+    """The path of the UNIX socket it listens on, in place of a port."""
     status: int | None = None
     """What the process, or the attempt to begin it, ended with."""
     timed_out: bool = False
@@ -115,6 +117,7 @@ def parse(output: str) -> Started:
         pid=_number(said.get("ready")),
         was_running="running" in said or "following" in said,
         way=said.get("way", ""),
+        socket=said.get("sock", ""),
         status=_number(said.get("failed")),
         timed_out="timeout" in said,
         looked=tuple(dict.fromkeys(part for part in said.get("looked", "").split(":") if part)),

@@ -353,6 +353,7 @@ main() {
     fi
     await
     say "way $(cat "$state/way")"
+    [ ! -s "$state/sock" ] || say "sock $(cat "$state/sock")"
     say "ready $(cat "$state/pid")"
     say end
 }

@@ -56,6 +56,17 @@ def failure(started: Started, server: Server, limit: float) -> Problem:
     return Problem(title, advice, Remedy.FIX, _detail(started))
 
 
+def unreachable(path: str, server: Server, why: Problem) -> Problem:
+    """Of one that runs, on a socket to which the server opens no way."""
+    return Problem(
+        f"Jupyter runs on {server.host}, but its UNIX socket cannot be reached",
+        "The server may forbid it (AllowStreamLocalForwarding). Say 'socket: never' under 'start', "
+        f"end the Jupyter that listens on {path}, and start it again.",
+        Remedy.FIX,
+        why.detail or why.title,
+    )
+
+
 def _detail(started: Started) -> str:
     return f"exit status {started.status}\n{started.log}".rstrip()
 
