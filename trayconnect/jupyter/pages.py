@@ -74,7 +74,13 @@ def _answers(server: Server, forward: Forward, open_channel: OpenChannel, timeou
     except ProblemError as error:
         logger.debug("%s: %s: %s", server.name, forward.name, error.problem)
         return False
-    limit = threading.Timer(timeout, stream.close)
+    expired = threading.Event()
+
+    def expire() -> None:
+        expired.set()
+        stream.close()
+
+    limit = threading.Timer(timeout, expire)
     limit.name = f"tc-page limit {forward.name}"
     limit.daemon = True
     limit.start()
@@ -88,4 +94,5 @@ def _answers(server: Server, forward: Forward, open_channel: OpenChannel, timeou
         limit.cancel()
         limit.join()
         stream.close()
-    return status < HTTPStatus.BAD_REQUEST or status in _LOGIN
+    # The head of an answer that was cut short reads like a whole one.
+    return not expired.is_set() and (status < HTTPStatus.BAD_REQUEST or status in _LOGIN)
