@@ -92,6 +92,8 @@ class Options:
     """Whether pages are opened."""
     connect: tuple[str, ...] = ()
     """Names of servers to connect at once."""
+    refresh_autostart: bool = True
+    """Whether an entry that starts another installation at login is made to start this one."""
     on_change: Callable[[tuple[Snapshot, ...]], None] = lambda _: None
     """Called with all snapshots, on the manager's thread, after anything changed."""
     say: Callable[[str], None] = lambda _: None
@@ -218,10 +220,11 @@ class App:
         )
         if options.tray:
             self._window = StatusWindow(lambda order: self._act(decode(order)), icons, app_icon)
-            stack.callback(self._window.close)
             self._tray = self._make_tray(self._act)
         self._manager.start()
         stack.callback(self._manager.close)
+        if self._window is not None:  # before the manager: a click there would wait for it
+            stack.callback(self._window.close)
         self._manager.apply(self._file.config)
         self._warn_of_keys()
         self._refresher.ask()
@@ -231,7 +234,8 @@ class App:
         if self._file.problem is not None:
             options.say(str(self._file.problem))
             self._tell_file_problem()
-        refresh_quietly(self._autostart)
+        if options.tray and options.refresh_autostart:
+            refresh_quietly(self._autostart)
         for server in self._file.config.servers:
             if server.connect_on_start:
                 self._manager.connect(server.name)
@@ -287,7 +291,10 @@ class App:
         logger.info("stopping: %s", reason)
         self._stopping.set()
         if self._tray is not None:
-            self._tray.stop()
+            try:
+                self._tray.stop()
+            except Exception:  # our bug; what has no icon ends all the same
+                logger.exception("the icon could not be taken away")
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
@@ -364,8 +371,9 @@ class App:
         problem = self._file.problem
         if problem is not None:
             lines = "\n".join(self._file.problems[:SHOWN])  # without the path: room is scarce
-            notice = Notice.of(FILE_NOTICE, problem)
-            self._notifier.notify(replace(notice, body=lines, actions=(NoticeAction.EDIT,)))
+            title = problem.title.partition(";")[0]  # bubbles cut the rest
+            notice = replace(Notice.of(FILE_NOTICE, problem), title=title, body=lines)
+            self._notifier.notify(replace(notice, actions=(NoticeAction.EDIT,)))
 
     # --- what the commands ask ---
 

@@ -24,8 +24,18 @@ SSH_PORT = 22
 _dry_run = click.option("--dry-run", is_flag=True, help="Print what would be written, and stop.")
 
 
+class _AddCommand(click.Command):
+    """Takes our options behind the ssh command, too, where that is one word in quotes."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and not args[0].startswith("-") and len(args[0].split()) > 1:
+            args = [*args[1:], "--", args[0]]
+        return super().parse_args(ctx, args)
+
+
 @click.command(
     "add",
+    cls=_AddCommand,
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
 )
 @click.option("--name", help="The name in the menu. Default: the host.")
@@ -123,7 +133,8 @@ def check_ssh_config(config: Config) -> bool:
             good = False
         else:
             for words in found.notes:
-                click.echo(f"{server.name}: {words}")
+                whose = f"{server.name}: "  # the host may be called the same
+                click.echo(words if words.startswith(whose) else whose + words)
     return good
 
 

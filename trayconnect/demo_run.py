@@ -61,6 +61,7 @@ def run(*, once: bool, tray: bool, say: Callable[[str], None]) -> int:
                 tray=tray,
                 browser=not once,
                 connect=(NAME,),
+                refresh_autostart=False,
                 on_change=watch.see,
                 say=say,
             )

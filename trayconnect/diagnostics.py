@@ -71,7 +71,8 @@ def log_of(log: str, name: str, limit: int) -> str:
             records.append([line])
         else:
             records[-1].append(line)
-    wanted = [record for record in records if name in record[0]]
+    speaks = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)").search
+    wanted = [record for record in records if speaks(record[0])]
     return "\n".join(line for record in wanted[-limit:] for line in record)
 
 

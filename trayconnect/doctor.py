@@ -226,10 +226,11 @@ def _known_hosts() -> Iterator[Finding]:
         data = path.read_bytes()
         lines = [line for line in data.split(b"\n") if line.strip() and line.strip()[:1] != b"#"]
         usable = len(list(parse(data, path)))
+        text = f"{path}: {usable} key{'' if usable == 1 else 's'}"
         if usable == len(lines):
-            yield Finding(Mark.OK, "known hosts", f"{path}: {usable} keys")
+            yield Finding(Mark.OK, "known hosts", text)
         else:
-            text = f"{path}: {usable} keys; {len(lines) - usable} of its lines make no sense"
+            text += f"; {len(lines) - usable} of its lines make no sense"
             yield Finding(Mark.NOTE, "known hosts", text, "The log names them")
 
 

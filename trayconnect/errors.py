@@ -34,6 +34,16 @@ class Problem:
         return f"{self.title}. {self.advice}" if self.advice else self.title
 
 
+def unforeseen(error: Exception) -> Problem:
+    """A defect of ours, told to people; the log is to have the traceback."""
+    return Problem(
+        "Something unforeseen went wrong",
+        "This is a defect of trayconnect; its log tells more",
+        Remedy.FIX,
+        f"{type(error).__name__}: {error}",
+    )
+
+
 class ProblemError(Exception):
     """Carries a `Problem` up to whoever can show it. The cause, if any, is `__cause__`."""
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from trayconnect import diagnostics, logs
 from trayconnect.desktop.editor import open_in_editor
 from trayconnect.desktop.text_view import TextViews
-from trayconnect.errors import Problem, ProblemError
+from trayconnect.errors import Problem, ProblemError, unforeseen
 from trayconnect.jupyter_orders import JupyterOrders
 from trayconnect.jupyter_stops import JupyterStops
 from trayconnect.orders import Orders
@@ -75,6 +75,9 @@ class MenuActions:
             problem = error.problem
             logger.warning("%s: %s (%s)", action.verb.value, problem, problem.detail)
             self.notifier.notify(Notice.of("order", problem, asked=True))
+        except Exception as error:
+            logger.exception("%s failed in a way nobody foresaw", action.verb.value)
+            self.notifier.notify(Notice.of("order", unforeseen(error), asked=True))
 
     def press(self, button: NoticeAction, server: str) -> None:
         """A button of a notice: the same as a line of the menu."""

@@ -21,9 +21,6 @@ from types import TracebackType
 from typing import Self
 
 from PIL import Image, ImageColor
-from Xlib import X
-from Xlib.error import XError
-from Xlib.xobject.drawable import Window
 
 from tests.support.xvfb import XServer, wait_for
 from trayconnect.tray import svg
@@ -262,25 +259,7 @@ class Desktop(SessionBus):
 
     def menus(self) -> list[tuple[int, int, int, int]]:
         """Left, top, right, bottom of the open menus."""
-        kinds = {
-            self.screen.client.intern_atom(f"_NET_WM_WINDOW_TYPE_{kind}")
-            for kind in ("MENU", "POPUP_MENU", "DROPDOWN_MENU")
-        }
-        found = []
-        for window in self.screen.client.screen().root.query_tree().children:
-            with contextlib.suppress(XError):  # it went away while we looked
-                if self._is_menu(window, kinds):
-                    place = window.get_geometry()
-                    right, bottom = place.x + place.width, place.y + place.height
-                    found.append((place.x, place.y, right, bottom))
-        return found
-
-    def _is_menu(self, window: Window, kinds: set[int]) -> bool:
-        if window.get_attributes().map_state != X.IsViewable:
-            return False
-        atom = self.screen.client.intern_atom("_NET_WM_WINDOW_TYPE")
-        kind = window.get_full_property(atom, X.AnyPropertyType)
-        return kind is not None and bool(kinds & set(kind.value))
+        return self.screen.menus()
 
     def look_at_menus(self) -> list[bytes]:
         """The pixels of the open menus, to compare."""

@@ -73,6 +73,12 @@ class NotificationServer:
         self._thread.join()
         self._bus.close()
 
+    @property
+    def unique_name(self) -> str:
+        """Its own on the bus."""
+        name: str = self._bus.unique_name
+        return name
+
     def wait_shown(self, count: int) -> list[Shown]:
         """The notifications, once there are `count`."""
         with self._condition:

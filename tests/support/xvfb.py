@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import subprocess
@@ -126,6 +127,28 @@ class XServer:
     def find_window(self, title: str) -> Window | None:
         """The mapped window of exactly that title, or None."""
         return next((window for window, name in self.windows() if name == title), None)
+
+    def menus(self) -> list[tuple[int, int, int, int]]:
+        """Left, top, right, bottom of the open menus."""
+        kinds = {
+            self.client.intern_atom(f"_NET_WM_WINDOW_TYPE_{kind}")
+            for kind in ("MENU", "POPUP_MENU", "DROPDOWN_MENU")
+        }
+        found = []
+        for window in self.client.screen().root.query_tree().children:
+            with contextlib.suppress(XError):  # it went away while we looked
+                if self._is_menu(window, kinds):
+                    place = window.get_geometry()
+                    right, bottom = place.x + place.width, place.y + place.height
+                    found.append((place.x, place.y, right, bottom))
+        return found
+
+    def _is_menu(self, window: Window, kinds: set[int]) -> bool:
+        if window.get_attributes().map_state != X.IsViewable:
+            return False
+        atom = self.client.intern_atom("_NET_WM_WINDOW_TYPE")
+        kind = window.get_full_property(atom, X.AnyPropertyType)
+        return kind is not None and bool(kinds & set(kind.value))
 
     def title(self, window: Window) -> str:
         """As a window manager shows it; "" without one."""

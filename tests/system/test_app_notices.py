@@ -70,7 +70,7 @@ def test_a_broken_file_is_told_once_edited_by_its_button_and_taken_back_when_men
             RunningApp("servers: []\n", env=desktop.env | {"PATH": path}) as app,
             NotificationEar(desktop.env["DBUS_SESSION_BUS_ADDRESS"]) as ear,
         ):
-            title = "servers.yaml has a problem; the last good one stays in force"
+            title = "servers.yaml has a problem"
             app.file.write_text("servers:\n  - {name: x, host: x, prt: 1}\n")
             for _ in range(2):
                 app.run("reload")

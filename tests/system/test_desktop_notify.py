@@ -10,6 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from jeepney import DBusAddress, MessageType, new_method_call
+from jeepney.bus_messages import message_bus
+from jeepney.io.blocking import open_dbus_connection
 
 from tests.support.bus_names import wait_name
 from tests.support.desktop import SessionBus
@@ -323,3 +326,20 @@ def test_nothing_stirs_while_nothing_happens(address: str, notifier: DBusNotifie
             return len(seen) > 3 and seen[-1] == seen[-2] == seen[-3]
 
         wait_for(rests, "the thread to rest", LIMIT)
+
+
+def test_who_calls_it_is_refused_at_once(notifier: DBusNotifier, address: str) -> None:
+    """Such as a program that looks over the bus."""
+    with open_dbus_connection(address) as looking:
+        with NotificationServer(address, ALL) as server:
+            notifier.notify(LOST)
+            server.wait_shown(1)
+            (names,) = looking.send_and_get_reply(message_bus.ListNames(), timeout=LIMIT).body
+            (ours,) = {name for name in names if name.startswith(":")} - {
+                looking.unique_name,
+                server.unique_name,
+            }
+        introspectable = DBusAddress("/", ours, "org.freedesktop.DBus.Introspectable")
+        call = new_method_call(introspectable, "Introspect")
+        reply = looking.send_and_get_reply(call, timeout=LIMIT)
+    assert reply.header.message_type is MessageType.error

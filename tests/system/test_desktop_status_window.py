@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -18,7 +19,8 @@ from trayconnect.desktop.status import StatusWindow
 from trayconnect.desktop.status_wire import Button, Row, StatusPage
 from trayconnect.errors import ProblemError
 from trayconnect.status_view import icons
-from trayconnect.tray.icon import icons_folder
+from trayconnect.tray.icon import icons_folder, picture
+from trayconnect.tray.view import IconState
 
 LIMIT = 60.0
 TITLE = "trayconnect"
@@ -103,6 +105,33 @@ def test_it_changes_before_the_eyes_and_keeps_the_keyboard(opened: Opened) -> No
     wait_for(lambda: opened.press(0) == "on 1", "the new order", LIMIT)
 
 
+def colours(opened: Opened) -> set[object]:
+    counted = opened.screen.screenshot().convert("RGB").getcolors(1 << 20) or ()
+    return {colour for _, colour in counted}
+
+
+def test_a_menu_that_is_open_stays_while_things_change(opened: Opened) -> None:
+    """Or a click on it would hit what lies below."""
+    opened.show()
+    for _ in range(4):
+        opened.screen.key("Tab")
+    opened.screen.key("space")
+    wait_for(opened.screen.menus, "the menu", LIMIT)
+    failed = picture(IconState.FAILED, 24).convert("RGB").getcolors()
+    red = max((count, colour) for count, colour in failed or () if colour != (0, 0, 0))[1]
+    assert red in colours(opened)
+    gpu, lab = PAGE.rows
+    changed = replace(lab, words="off", icon="off", more=(Button("Open", "open 2"),))
+    before = opened.pixels()
+    opened.window.update(replace(PAGE, rows=(replace(gpu, words="off"), changed)))
+    wait_for(lambda: opened.pixels() != before, "the other server's change to be seen", LIMIT)
+    opened.screen.key("Down")
+    opened.screen.key("Return")
+    assert opened.orders.get(timeout=LIMIT) == "retry 2", "what the menu said"
+    wait_for(lambda: not opened.screen.menus(), "the menu to close", LIMIT)
+    wait_for(lambda: red not in colours(opened), "the change to be caught up with", LIMIT)
+
+
 def test_servers_come_and_go(opened: Opened) -> None:
     opened.show()
     before = opened.pixels()
@@ -128,6 +157,43 @@ def test_it_is_closed_and_shown_again(opened: Opened) -> None:
         opened.window.update(PAGE)  # goes nowhere
     opened.show()
     assert opened.press(1) == "off 1"
+
+
+def test_it_is_shown_again_while_an_order_is_carried_out(screen: XServer) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def carry_out(_order: str) -> None:
+        begun.set()
+        assert go_on.wait(2 * LIMIT)
+
+    window = StatusWindow(carry_out, icons)
+    window.update(PAGE)
+    window.show()
+    screen.wait_focus(screen.wait_window(TITLE, LIMIT), LIMIT)
+    screen.key("Tab")
+    screen.key("space")
+    assert begun.wait(LIMIT)
+    try:
+        screen.close_window(TITLE)
+        screen.wait_no_window(TITLE, LIMIT)
+        wait_for(lambda: not window.is_open, "the end to be noticed", LIMIT)
+        window.show()
+        screen.wait_window(TITLE, LIMIT)
+    finally:
+        go_on.set()
+        window.close()
+    assert not [t.name for t in threading.enumerate() if t.name.startswith("tc-")]
+
+
+def test_control_c_is_for_the_app(opened: Opened) -> None:
+    """It reaches all programs of a terminal."""
+    opened.show()
+    before = opened.pixels()
+    assert opened.window._shown is not None
+    opened.window._shown._process.send_signal(signal.SIGINT)
+    opened.window.update(replace(PAGE, rows=()))
+    wait_for(lambda: opened.pixels() != before, "the change to be seen", LIMIT)
+    assert opened.window.is_open
 
 
 def test_shown_twice_is_one_window_in_front(opened: Opened) -> None:

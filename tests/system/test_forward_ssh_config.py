@@ -16,13 +16,12 @@ from tests.support.forwarding import (
     by_socks,
     echo,
     free_port,
-    no_leaks,
     tcp,
 )
 from tests.support.keys import make_key
 from tests.support.ssh_opinions import ssh
 from tests.support.sshd import Sshd
-from tests.support.tunnel_kit import until
+from tests.support.tunnel_kit import nothing_left, until
 from tests.support.unix_service import unix_dial, unix_echo
 from tests.support.whole import Whole
 from trayconnect.config.forward_syntax import Kind
@@ -34,7 +33,7 @@ from trayconnect.session.state import State
 
 @pytest.fixture(autouse=True)
 def _nothing_left() -> Iterator[None]:
-    with no_leaks():
+    with nothing_left():
         yield
 
 

@@ -88,7 +88,7 @@ VALUES: dict[str, st.SearchStrategy[str]] = {
         "[::1]:6006 tb:6006", "8888 localhost:8888", "/run/l host:99",
     ),
     "RemoteForward": spelt("7000 a:1", "7000", "0 a:1", "localhost:9 b:2", "/run/r c:3"),
-    "DynamicForward": spelt("1080", "localhost:1081", "[::1]:1082", "*:1083"),
+    "DynamicForward": spelt("1080", "localhost:1081", "[::1]:1082", "*:1083", "/run/d"),
     "ClearAllForwardings": one_of("yes no"),
     "Compression": one_of("yes no"),
     "ForwardAgent": one_of("yes no"),

@@ -111,6 +111,17 @@ def test_a_late_click_hits_by_key(desktop: Desktop) -> None:
         assert actions.get(timeout=LIMIT) == Action(Verb.QUIT)
 
 
+def test_a_late_click_means_what_its_line_said(desktop: Desktop) -> None:
+    desktop.start_xembed_tray()
+    connect = replace(ITEMS[0], action=Action(Verb.CONNECT, "gpu"), checked=False)
+    with run_tray() as (tray, actions):
+        desktop.open_menu(IconState.UP)
+        tray.show(View(IconState.OFF, "", (connect, *ITEMS[1:])))
+        desktop.wait_icon(IconState.OFF)
+        desktop.choose(ITEMS, "gpu")
+        assert actions.get(timeout=LIMIT) == DISCONNECT
+
+
 def test_the_tray_starts_late_and_restarts(desktop: Desktop) -> None:
     with run_tray() as (tray, actions):
         wait_for(lambda: thread("tc-tray-xembed"), "the wait for a tray", LIMIT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import struct
 import threading
@@ -351,6 +352,7 @@ def test_frozen_server_is_noticed_in_time(
             assert not writer.is_alive()
         sshd.thaw()
     assert "stopped answering" in problem.title
+    assert re.match(r"Nothing came for \d+(\.\d)? s: ", problem.advice)
     assert problem.remedy is Remedy.WAIT
     assert len(losses.problems) == 1
 

@@ -14,6 +14,7 @@ import pytest
 from trayconnect.app import App, Options
 from trayconnect.control.client import ControlClient
 from trayconnect.control.protocol import Command, Request
+from trayconnect.desktop.status import StatusWindow
 from trayconnect.errors import ProblemError
 from trayconnect.menu_actions import BUTTONS
 from trayconnect.ports import NoticeAction
@@ -45,7 +46,7 @@ class Stage:
     def save(self, text: str) -> None:
         self.file.write_text(text)
 
-    def app(self, *connect: str, tray: bool = False) -> App:
+    def app(self, *connect: str, tray: bool = False, refresh_autostart: bool = True) -> App:
         return App(
             Options(
                 config=self.file,
@@ -53,6 +54,7 @@ class Stage:
                 tray=tray,
                 browser=False,
                 connect=connect,
+                refresh_autostart=refresh_autostart,
                 on_change=lambda snapshots: self.on_change(snapshots),
                 say=self._say,
             )
@@ -111,6 +113,24 @@ def test_a_file_that_is_saved_while_it_starts_is_noticed(stage: Stage) -> None:
     assert run(stage.app(), noticed)
 
 
+@pytest.mark.parametrize(
+    ("options", "follows"),
+    [
+        ({"tray": True}, True),
+        ({"tray": True, "refresh_autostart": False}, False),
+        ({"tray": False}, False),  # it was started for once, in a terminal
+    ],
+)
+def test_an_entry_to_start_at_login_follows_unless_told_otherwise(
+    stage: Stage, options: dict[str, bool], follows: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refreshed: list[object] = []
+    monkeypatch.setattr("trayconnect.app.refresh_quietly", refreshed.append)
+    stage.save(GOOD)
+    assert run(stage.app(**options))
+    assert len(refreshed) == follows
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_it(stage: Stage, number: int) -> None:
     stage.save(GOOD)
@@ -144,6 +164,20 @@ def test_a_command_ends_it(stage: Stage) -> None:
     assert app.run() is None
     answered.set()
     asking.join(LIMIT)
+
+
+def test_the_status_window_goes_before_the_manager_that_its_clicks_wait_for(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    managed: list[bool] = []
+
+    def close(_window: StatusWindow) -> None:
+        managed.append("tc-manager" in [thread.name for thread in threading.enumerate()])
+
+    monkeypatch.setattr(StatusWindow, "close", close)
+    stage.save(GOOD)
+    assert run(stage.app(tray=True))
+    assert managed == [True]
 
 
 def test_a_misspelt_name_ends_it_before_anything_begins(stage: Stage) -> None:

@@ -135,6 +135,9 @@ def whole(path: Path) -> str:
 def test_no_file(tmp_path: Path) -> None:
     assert whole(tmp_path / "none") == "there is no such file"
     assert whole(tmp_path / "none" / "none") == "there is no such file"
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path / "none")
+    assert "Start trayconnect" in caught.value.problem.advice
 
 
 def test_not_a_file(tmp_path: Path) -> None:

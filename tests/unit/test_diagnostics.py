@@ -45,6 +45,7 @@ def test_the_log_of_one_server_has_its_tracebacks_and_nobody_elses() -> None:
     assert "Traceback (most recent call last):" in lines
     assert diagnostics.log_of(LOG, "GPU box", 1).splitlines()[0].endswith("a defect")
     assert diagnostics.log_of(LOG, "nobody", 10) == ""
+    assert diagnostics.log_of(LOG, "GPU bo", 10) == "", "a part of another's name"
     assert diagnostics.log_of("", "GPU box", 10) == ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import threading
@@ -328,6 +329,20 @@ def test_a_refused_channel_resets_the_client_and_tells_why() -> None:
         assert is_reset_by(server)
         eventually(lambda: refusals, "the reason")
     assert [each.title for each in refusals] == ["Nothing answers on far:8888 at the server"]
+
+
+def test_the_same_refusal_is_told_once_a_tunnel(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "trayconnect.forward.serving")
+    refusals: list[Problem] = []
+    server = a_server()
+    with listening(server, on_refused=refusals.append) as forwarding:
+        for count in (2, 3):
+            forwarding.attach(refuse)
+            refusals.clear()
+            for _ in range(count):
+                assert is_reset_by(server)
+            eventually(lambda count=count: len(refusals) == count, "the reasons")  # type: ignore[misc]
+    assert caplog.text.count("Nothing answers on far:8888") == 2
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")

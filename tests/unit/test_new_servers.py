@@ -189,8 +189,14 @@ def test_add_to_a_broken_file_shows_what_to_add(
     assert file.read_text() == "servers:\n  - nam: x\n"
 
 
-def test_add_may_only_show(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.run(["add", "--dry-run", "ssh gpu"]) == 0
+@pytest.mark.parametrize(
+    "words",
+    [("--dry-run", "ssh gpu"), ("ssh gpu", "--dry-run"), ("ssh gpu", "--dry-run", "--name=gpu")],
+)
+def test_add_may_only_show(
+    file: Path, words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(["add", *words]) == 0
     assert capsys.readouterr().out == "- name: gpu\n  host: gpu\n"
     assert file.read_text() == TEXT
 

@@ -561,6 +561,11 @@ def test_the_timer_of_an_entry_that_is_gone_does_not_hurry_its_namesake(run: Run
     assert run.world.outcomes == [DOWN]
 
 
+def test_nobody_waits_for_one_that_has_ended(run: Run) -> None:
+    assert run.manager.close()
+    assert not run.manager.settle(3600.0)
+
+
 def test_orders_have_been_taken_in_once_it_settled(run: Run) -> None:
     run.world.outcomes = ["hang"]
     run.manager.connect("GPU box")

@@ -38,7 +38,9 @@ class FileProblem:
 class ConfigError(ProblemError):
     """A file that cannot be used; `problems` holds all that is wrong with it, in file order."""
 
-    def __init__(self, problems: Sequence[FileProblem]) -> None:
+    def __init__(
+        self, problems: Sequence[FileProblem], advice: str = "Correct the file and save it."
+    ) -> None:
         self.problems = tuple(problems)
         first, others = self.problems[0], len(self.problems) - 1
         place = f"line {first.line}, column {first.column}: " if first.line else ""
@@ -46,7 +48,7 @@ class ConfigError(ProblemError):
         super().__init__(
             Problem(
                 title=f"{first.path.name} cannot be used: {place}{first.message}{more}",
-                advice="Correct the file and save it.",
+                advice=advice,
                 detail="\n".join(map(str, self.problems)),
             )
         )

@@ -130,7 +130,11 @@ def read_text(path: Path) -> str:
     try:
         data = _bytes(path)
     except FileNotFoundError:
-        raise _whole(path, "there is no such file") from None
+        advice = (
+            'Start trayconnect, which begins one; or: trayconnect add "ssh ada@gpu.example.org"'
+        )
+        missing = FileProblem(path, *WHOLE_FILE, "there is no such file")
+        raise ConfigError([missing], advice) from None
     except PermissionError as error:
         raise _whole(path, "may not be read: check its owner and permissions") from error
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path

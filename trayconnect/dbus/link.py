@@ -30,6 +30,7 @@ from jeepney import (
     MessageFlag,
     MessageType,
     Parser,
+    new_error,
     new_signal,
 )
 from jeepney.auth import BEGIN, AuthenticationError, Authenticator
@@ -74,6 +75,12 @@ class Client(Protocol):
     def called(self, message: Message) -> Message:
         """Answer a method call: a return or an error. Must not raise."""
         ...
+
+
+def refusal(call: Message) -> Message:
+    """The answer of a client that offers nothing on the bus."""
+    text = "this connection has no objects"
+    return new_error(call, "org.freedesktop.DBus.Error.UnknownObject", "s", (text,))
 
 
 class Link:

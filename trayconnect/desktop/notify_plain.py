@@ -97,6 +97,8 @@ class PlainNotifier:
                 self.withdraw(notice.tag)
                 if not self._closed:
                     self._complaints.report(str(error))
+            except Exception:  # our bug, but not one to lose the next notices over
+                logger.exception("a notice could not be shown")
             else:
                 self._complaints.settle()
 

@@ -24,7 +24,7 @@ from jeepney import (
 )
 from jeepney.bus_messages import message_bus
 
-from trayconnect.dbus.link import Link
+from trayconnect.dbus.link import Link, refusal
 from trayconnect.desktop.complaints import Complaints
 from trayconnect.ports import Notice, NoticeAction, Urgency
 
@@ -148,7 +148,7 @@ class Talk:
                 self._closed(number)
 
     def called(self, message: Message) -> Message:
-        raise NotImplementedError("nobody knows this connection")
+        return refusal(message)
 
     # --- within ---
 

@@ -21,8 +21,8 @@ JOIN_LIMIT = 10.0
 class StatusWindow:
     """The window, in a process of its own: closed and shown again as often as wanted.
 
-    `on_order` is called with the order of a clicked button, on a thread of the window, one at a
-    time. `command`: the helper, for tests."""
+    `on_order` is called with the order of a clicked button, on a thread of the window, which lets
+    the next click wait. `command`: the helper, for tests."""
 
     def __init__(
         self,
@@ -38,18 +38,18 @@ class StatusWindow:
         self._lock = threading.Lock()
         self._page = StatusPage()
         self._shown: _Shown | None = None
+        self._over: list[_Shown] = []
+        """Closed by the user, and perhaps with an order that is still carried out."""
 
     def show(self) -> None:
         """Open it, or bring it to the front; returns at once. Raises `ProblemError`."""
         with self._lock:
             before = self._shown
-            if before is not None and before.is_alive:
-                before.send(self._page, front=True)
-                return
-            self._shown = self._start()
+            if before is None or not before.is_alive:
+                self._shown = self._start()
+                self._over = [one for one in (*self._over, before) if one and one.is_busy]
+            assert self._shown is not None
             self._shown.send(self._page, front=True)
-        if before is not None:
-            before.end()
 
     def update(self, page: StatusPage) -> None:
         """Show that from now on; returns at once, and opens nothing."""
@@ -66,9 +66,11 @@ class StatusWindow:
     def close(self) -> None:
         """Take it away. Never raises; may be called twice."""
         with self._lock:
-            shown, self._shown = self._shown, None
-        if shown is not None:  # not under the lock: an order that is carried out may want it
-            shown.end()
+            windows = [*self._over, self._shown]
+            self._over, self._shown = [], None
+        for window in windows:  # not under the lock: an order that is carried out may want it
+            if window is not None:
+                window.end()
 
     def _start(self) -> _Shown:
         if not helpers.has_tkinter():
@@ -116,8 +118,15 @@ class _Shown:
 
     @property
     def is_alive(self) -> bool:
+        """Not once its process has ended: the reader hears of that late, if it carries out an
+        order."""
         with self._changed:
-            return not self._ended
+            return not self._ended and self._process.poll() is None
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a thread of it is left."""
+        return any(thread.is_alive() for thread in self._threads)
 
     def send(self, page: StatusPage, *, front: bool) -> None:
         """Of pages that come faster than they are taken, the last one counts."""

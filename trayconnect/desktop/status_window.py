@@ -35,6 +35,7 @@ class StatusView:
         self._menu_look = tk_scale.menu_look(root, self._scale)
         self._icons: dict[str, tkinter.PhotoImage] = {}
         self._rows: list[_RowView] = []
+        self._page = StatusPage()
         self._was_placed = False
         root.title(TITLE)
         root.bind("<Escape>", lambda _: root.destroy())
@@ -59,6 +60,7 @@ class StatusView:
         self._foot = ttk.Frame(root, padding=(self._px(16), self._px(10)))
         self._foot.grid(row=3, column=0, columnspan=2, sticky="we")
         self._foot_page: tuple[object, ...] = ()
+        self._foot_more: ttk.Menubutton | None = None
 
     def take_icons(self, icons: dict[str, dict[str, str]], window: str) -> None:
         """Pictures by state and size, in base64; the path of the window's own."""
@@ -70,6 +72,9 @@ class StatusView:
             self._root.iconphoto(True, tkinter.PhotoImage(master=self._root, file=window))
 
     def show(self, page: StatusPage) -> None:
+        """What has a menu open stays as it is until that closes: else the menu would go from under
+        the pointer, and the click hit a button below it."""
+        self._page = page
         self._notice.configure(text=page.notice)
         if page.notice:
             self._notice.grid(row=0, column=0, columnspan=2, sticky="we")
@@ -98,6 +103,10 @@ class StatusView:
     def _px(self, size: int) -> int:
         return round(size * self._scale)
 
+    def _catch_up(self) -> None:
+        """A menu has closed."""
+        self.show(self._page)
+
     def _rebuild(self, page: StatusPage) -> None:
         for child in self._list.winfo_children():
             child.destroy()
@@ -111,21 +120,29 @@ class StatusView:
             frame = ttk.Frame(self._list)
             frame.grid(sticky="we", pady=self._px(2))
             self._rows.append(
-                _RowView(frame, row, self._icons, self._order, self._px, self._menu_look)
+                _RowView(
+                    frame,
+                    row,
+                    self._icons,
+                    self._order,
+                    self._px,
+                    partial(_more, look=self._menu_look, closed=self._catch_up),
+                )
             )
 
     def _show_foot(self, page: StatusPage) -> None:
         wanted = (page.edit, page.more, page.quit)
-        if wanted == self._foot_page:
+        if wanted == self._foot_page or _is_open(self._foot_more):
             return
-        self._foot_page = wanted
+        self._foot_page, self._foot_more = wanted, None
         for child in self._foot.winfo_children():
             child.destroy()
         self._foot.columnconfigure(1, weight=1)
         if page.edit is not None:
             _button(self._foot, page.edit, self._order).grid(row=0, column=0)
         if page.more:
-            more = _more(self._foot, page.more, self._order, self._menu_look)
+            more = _more(self._foot, page.more, self._order, self._menu_look, self._catch_up)
+            self._foot_more = more
             more.grid(row=0, column=1, sticky="w", padx=self._px(8))
         if page.quit is not None:
             _button(self._foot, page.quit, self._order).grid(row=0, column=2, sticky="e")
@@ -162,14 +179,15 @@ class _RowView:
         icons: dict[str, tkinter.PhotoImage],
         order: Order,
         px: Callable[[int], int],
-        menu_look: dict[str, Any],
+        make_more: Callable[[tkinter.Misc, tuple[Button, ...], Order], ttk.Menubutton],
     ) -> None:
         self.row = row
         self._shown: Row | None = None
         self._icons = icons
         self._order = order
         self._px = px
-        self._menu_look = menu_look
+        self._make_more = make_more
+        self._more: ttk.Menubutton | None = None
         frame.columnconfigure(1, weight=1)
         self._icon = ttk.Label(frame)
         self._icon.grid(row=0, column=0, rowspan=2, padx=(0, px(12)))
@@ -187,7 +205,7 @@ class _RowView:
         self._advice = ttk.Label(frame, style="Server.TLabel", wraplength=px(_WIDTH - 60))
 
     def show(self, row: Row) -> None:
-        if row == self._shown:
+        if row == self._shown or _is_open(self._more):
             return
         self.row = self._shown = row
         self._icon.configure(image=self._icons.get(row.icon, ""))
@@ -195,16 +213,16 @@ class _RowView:
         self._toggle.configure(text=row.toggle.text, command=partial(self._order, row.toggle.order))
         for widget in self._others:
             widget.destroy()
-        self._others = []
+        self._others, self._more = [], None
         if row.main is not None:
             main = _button(self._buttons, row.main, self._order)
             main.configure(style="Primary.TButton")
             main.grid(row=0, column=0, padx=(0, self._px(8)))
             self._others.append(main)
         if row.more:
-            more = _more(self._buttons, row.more, self._order, self._menu_look)
-            more.grid(row=0, column=2, padx=(self._px(8), 0))
-            self._others.append(more)
+            self._more = self._make_more(self._buttons, row.more, self._order)
+            self._more.grid(row=0, column=2, padx=(self._px(8), 0))
+            self._others.append(self._more)
         lines = ((self._problem, row.problem, "⚠ "), (self._advice, row.advice, ""))
         for number, (label, text, mark) in enumerate(lines, 2):
             label.configure(text=mark + text)
@@ -221,8 +239,13 @@ def _button(parent: tkinter.Misc, button: Button, order: Order) -> ttk.Button:
 
 
 def _more(
-    parent: tkinter.Misc, buttons: tuple[Button, ...], order: Order, look: dict[str, Any]
+    parent: tkinter.Misc,
+    buttons: tuple[Button, ...],
+    order: Order,
+    look: dict[str, Any],
+    closed: Callable[[], object],
 ) -> ttk.Menubutton:
+    """`closed` is called when its menu was left, after the order of a chosen line."""
     made = ttk.Menubutton(parent, text="More", width=5)
     menu = tkinter.Menu(made, tearoff=False, **look)
     for button in buttons:
@@ -231,8 +254,13 @@ def _more(
             state="normal" if button.enabled else "disabled",
             command=partial(order, button.order),
         )
+    menu.bind("<Unmap>", lambda _: parent.winfo_toplevel().after_idle(closed))
     made.configure(menu=menu)
     return made
+
+
+def _is_open(more: ttk.Menubutton | None) -> bool:
+    return more is not None and any(menu.winfo_ismapped() for menu in more.winfo_children())
 
 
 class _Messages:

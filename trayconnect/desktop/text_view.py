@@ -14,6 +14,7 @@ logger = logging.getLogger(__name__)
 
 _OPEN_AT_MOST = 10
 _END_LIMIT = 5.0
+_READ_LIMIT = 10.0
 
 
 class TextViews:
@@ -54,14 +55,19 @@ class TextViews:
             except OSError as error:
                 raise ProblemError(_no_window(str(error))) from error
             self._open.append(window)
-        # The helper reads all of it before it does anything else, so this does not wait for long;
-        # its stdin stays open no longer, and nothing of it is read.
+        # The helper reads all of it before it does anything else; one that hangs is ended.
+        guard = threading.Timer(_READ_LIMIT, window.kill)
+        guard.name = "tc-text-guard"
+        guard.start()
         assert window.stdin is not None
         try:
             with window.stdin as pipe:
                 pipe.write(data)
         except OSError as error:
             logger.warning("a window with a text ended at once: %s", error)
+        finally:
+            guard.cancel()
+            guard.join()
 
     def close(self) -> None:
         """Close the windows and reap their processes. Never raises; may be called twice."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import signal
 import sys
 import tkinter
 from dataclasses import dataclass
@@ -36,7 +37,9 @@ class Look:
 
 
 def prepare_process() -> None:
-    """Before the first window: on Windows, ask for real pixels instead of a blurred zoom."""
+    """Before the first window. Control-C in the app's terminal is for the app, which takes its
+    windows away; and on Windows, ask for real pixels instead of a blurred zoom."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "win32":
         with contextlib.suppress(AttributeError, OSError):  # before Windows 8.1
             ctypes.windll.shcore.SetProcessDpiAwareness(1)

@@ -83,6 +83,8 @@ class Serving:
         self._closed = False
         self._workers = Workers(name)
         self._sent = self._received = 0
+        self._told = ""
+        """The last refusal in the log: what looks for a page asks again each second."""
 
     @property
     def has_tunnel(self) -> bool:
@@ -93,6 +95,7 @@ class Serving:
         self.end()
         with self._lock:
             self._tunnel = _Tunnel(open_channel)
+            self._told = ""
 
     def end(self) -> None:
         """Abort every connection; does not wait for their threads."""
@@ -194,7 +197,11 @@ class Serving:
         if tunnel is not self._tunnel:
             self._give_back(client)
             return
-        _log.info("%s: %s", self._name, error.problem.title)
+        title = error.problem.title
+        _log.log(
+            logging.DEBUG if title == self._told else logging.INFO, "%s: %s", self._name, title
+        )
+        self._told = title
         refusal = error.refusal if isinstance(error, NotOpenedError) else Refusal.OTHER
         if request.denied(client.socket, refusal):
             client.socket.close()

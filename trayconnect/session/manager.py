@@ -123,6 +123,7 @@ class Manager:
         self._changed = threading.Condition()
         self._snapshots: tuple[Snapshot, ...] = ()
         self._leaving = False
+        self._ended = False
         self._thread = threading.Thread(target=self._run, name="tc-manager", daemon=True)
 
     def start(self) -> None:
@@ -193,10 +194,10 @@ class Manager:
 
     def settle(self, timeout: float) -> bool:
         """Block until the snapshots show what came at once of all orders so far; false after
-        `timeout` seconds."""
+        `timeout` seconds, or once `close` has ended it."""
         mark = _Mark(threading.Event())
         self._mail.put(mark)
-        return mark.passed.wait(timeout)
+        return not self._ended and mark.passed.wait(timeout) and not self._ended
 
     def wait_until(self, done: Callable[[Mapping[str, Snapshot]], bool], timeout: float) -> bool:
         """Block until `done` says so of the snapshots by name; false after `timeout` seconds."""
@@ -224,6 +225,11 @@ class Manager:
                 self._tell_news()
             except Exception:
                 logger.exception("the manager met something nobody foresaw")
+        self._ended = True
+        while not self._mail.empty():  # let go of those who wait in `settle`
+            mail = self._mail.get()
+            if isinstance(mail, _Mark):
+                mail.passed.set()
 
     def _read(self, mail: _Mail) -> None:
         match mail:

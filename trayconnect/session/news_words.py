@@ -72,6 +72,9 @@ _MANNERS: Mapping[News, _Manner] = {
     ),
 }
 
+ADVICE_LINES = 4
+"""Lines of advice in a notice; more would cover half the screen."""
+
 
 def notice(news: News, sessions: Sequence[Session]) -> Notice:
     """The notice that tells it of these sessions, at least one."""
@@ -103,10 +106,16 @@ def _lines(news: News, session: Session) -> list[str]:
     if news in (News.UP, News.BACK):
         return [session.health.page.url] if session.health is not None else []
     problem = session.problem
-    lines = [problem.title, problem.advice] if problem is not None else []
+    lines = [problem.title, *_short(problem.advice)] if problem is not None else []
     if session.state in (State.WAITING, State.CONNECTING):
         lines.append(_RETRIED)
     return [line for line in lines if line]
+
+
+def _short(advice: str) -> list[str]:
+    """Its beginning: fingerprints and commands are in the menu's Show problem, to be copied."""
+    lines = [line for line in advice.splitlines() if line.strip()]
+    return lines if len(lines) <= ADVICE_LINES else [*lines[: ADVICE_LINES - 1], "…"]
 
 
 def _several(sessions: Sequence[Session]) -> str:

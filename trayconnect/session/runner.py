@@ -14,6 +14,7 @@ import shlex
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from trayconnect.cancel import Cancel
@@ -21,7 +22,7 @@ from trayconnect.config.endpoints import UnixEndpoint
 from trayconnect.config.forward_syntax import Kind
 from trayconnect.config.model import Forward, Server
 from trayconnect.config.openssh.additions import NOTHING, Additions
-from trayconnect.errors import Cancelled, Problem, ProblemError, Remedy
+from trayconnect.errors import Cancelled, Problem, ProblemError, unforeseen
 from trayconnect.ports import (
     Answer,
     Browser,
@@ -245,7 +246,7 @@ class Runner:
             return
         except Exception as error:
             logger.exception("%s: connecting failed in a way nobody foresaw", self._name)
-            self._report(ConnectFailed(attempt, _bug(error)))
+            self._report(ConnectFailed(attempt, unforeseen(error)))
             return
         live.tunnel = tunnel
         self._report(Connected(attempt, tunnel.typed_login, tunnel.banner))
@@ -325,6 +326,7 @@ class Runner:
         if live.tunnel is None or not asked:
             live.next_pages = math.inf
             return
+        live.next_pages = time.monotonic() + PAGES_SILENT
         try:
             answering = self._peers.look_at_pages(live.server, live.tunnel, live.cancel)
             live.cancel.check()
@@ -347,7 +349,7 @@ class Runner:
             return
         except Exception as error:
             logger.exception("%s: looking failed in a way nobody foresaw", self._name)
-            health = Health(Reached.SSH, Page(""), _bug(error))
+            health = Health(Reached.SSH, Page(""), unforeseen(error))
         health = self._launching.told(health)
         live.looked(health.reached)
         self._report(HealthChanged(live.attempt, health))
@@ -403,21 +405,11 @@ class Runner:
 
     def _close(self, live: Live | None, attempt: int) -> None:
         forwarding, self._forwarding = self._forwarding, None
-        try:
-            if forwarding:
-                forwarding.close()
+        with ExitStack() as stack:  # one that fails keeps none of the others from being done
+            stack.callback(self._report, Closed(attempt))
             if live and live.tunnel:
+                stack.callback(live.tunnel.close)
                 if self._sockets_there:
-                    self._tidy(live.tunnel, *self._sockets_there)
-                live.tunnel.close()
-        finally:
-            self._report(Closed(attempt))
-
-
-def _bug(error: Exception) -> Problem:
-    return Problem(
-        "Something unforeseen went wrong",
-        "This is a defect of trayconnect; its log tells more",
-        Remedy.FIX,
-        f"{type(error).__name__}: {error}",
-    )
+                    stack.callback(self._tidy, live.tunnel, *self._sockets_there)
+            if forwarding:
+                stack.callback(forwarding.close)

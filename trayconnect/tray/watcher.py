@@ -11,7 +11,7 @@ from pathlib import Path
 from jeepney import DBusAddress, Message, MessageType, new_method_call
 from jeepney.bus_messages import message_bus
 
-from trayconnect.dbus.link import STEP_LIMIT, Link
+from trayconnect.dbus.link import STEP_LIMIT, Link, refusal
 from trayconnect.tray.sni_interfaces import HOST_REGISTERED, WATCHER, WATCHER_PATH
 
 _PROPERTIES = DBusAddress(WATCHER_PATH, WATCHER, "org.freedesktop.DBus.Properties")
@@ -69,7 +69,7 @@ class _Look:
         pass
 
     def called(self, message: Message) -> Message:
-        raise NotImplementedError("nobody knows this connection")
+        return refusal(message)
 
 
 def _program(pid: int) -> str:

@@ -12,7 +12,7 @@ from trayconnect.session.state import State
 WIDTH = 64
 """Characters of a line; longer texts are wrapped or clipped, since menus do neither."""
 INDENT = "    "
-ADVICE_LINES = 8
+ADVICE_LINES = 6
 
 
 def state_words(snapshot: Snapshot) -> str:

@@ -224,7 +224,8 @@ class Icon(pystray_base.Icon):  # type: ignore[misc]  # pystray is not annotated
                 self._embedded.draw(self.icon)
             case X.ButtonRelease if event.detail in MENU_BUTTONS:
                 # At the release: pressed, X still gives us the pointer, and the menu could not.
-                self._popup.show(_lines(self.menu), (event.root_x, event.root_y), self._chosen)
+                menu, at = self.menu, (event.root_x, event.root_y)
+                self._popup.show(_lines(menu), at, partial(self._chosen, menu))
 
     def _on_message(self, event: Any) -> None:  # noqa: ANN401 - of python-xlib
         display = self._display
@@ -290,18 +291,25 @@ class Icon(pystray_base.Icon):  # type: ignore[misc]  # pystray is not annotated
 
     # --- the menu -----------------------------------------------------------------------------
 
-    def _chosen(self, keys: tuple[str, ...]) -> None:
+    def _chosen(self, shown: Menu | None, keys: tuple[str, ...]) -> None:
         """On the popup's thread."""
-        self.post(partial(self._choose, keys))
+        self.post(partial(self._choose, shown, keys))
 
-    def _choose(self, keys: tuple[str, ...]) -> None:
-        """By key in the menu of now: a line that is gone was chosen too late."""
-        menu, item = self.menu, None
-        for key in keys:
-            item = next((line for line in menu or () if getattr(line, "key", None) == key), None)
-            menu = None if item is None else item.submenu
-        if item is not None and item.enabled and not item.submenu:
-            item(self)
+    def _choose(self, shown: Menu | None, keys: tuple[str, ...]) -> None:
+        """What is on the screen stays as it was opened. So the line does what it said then, and
+        nothing if it is gone by now, or has no meaning."""
+        line, now = _find(shown, keys), _find(self.menu, keys)
+        if line is not None and now is not None and now.enabled and not line.submenu:
+            line(self)
+
+
+def _find(menu: Menu | None, keys: tuple[str, ...]) -> MenuItem | None:
+    """The line that these keys lead to, from the outermost."""
+    line = None
+    for key in keys:
+        line = next((item for item in menu or () if getattr(item, "key", None) == key), None)
+        menu = None if line is None else line.submenu
+    return line
 
 
 def _lines(menu: Menu | None) -> tuple[MenuLine, ...]:

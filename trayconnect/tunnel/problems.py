@@ -288,10 +288,12 @@ def lost(target: Target, detail: str) -> ProblemError:
     return ProblemError(Problem(title, advice, _WAIT, detail))
 
 
-def unresponsive(target: Target, timeout: float) -> ProblemError:
-    """It was up, and the heartbeat went unanswered."""
+def unresponsive(target: Target, silence: float) -> ProblemError:
+    """It was up, and the heartbeat went unanswered; `silence` is measured, in seconds."""
     title = f"{target.address} stopped answering"
-    advice = f"Nothing came for {seconds(timeout)}: the server hangs, or the network is down."
+    advice = (
+        f"Nothing came for {seconds(round(silence, 1))}: the server hangs, or the network is down."
+    )
     return ProblemError(Problem(title, advice, _WAIT))
 
 

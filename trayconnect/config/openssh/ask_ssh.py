@@ -96,8 +96,8 @@ def _forwards(found: Settings) -> list[ForwardSpec]:
 
 def _forward(kind: Kind, value: str) -> ForwardSpec | None:
     listen, _, target = value.partition(" ")
-    if kind is Kind.DYNAMIC and (target or "/" in listen):
-        return None  # local ones from sockets are printed so, too
+    if kind is Kind.DYNAMIC and target:
+        return None
     is_proxy = not target or target.startswith("[socks]")
     try:
         return ForwardSpec(kind, _place(listen), None if is_proxy else _place(target))
