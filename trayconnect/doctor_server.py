@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 from trayconnect.cancel import Cancel
+from trayconnect.choices import StoredChoices, choices_file
 from trayconnect.config.model import Server
 from trayconnect.errors import Cancelled, Problem, ProblemError, Remedy
 from trayconnect.forward.forwarding import listen
@@ -93,7 +94,9 @@ def _through_ssh(
         stack.callback(forwarding.close)
         forwarding.attach(tunnel.open_channel)
         with steps.step("look at its page through the tunnel") as found:
-            health = Examiner()(trial, tunnel, forwarding.set_target, cancel)
+            health = Examiner(StoredChoices(choices_file()))(
+                trial, tunnel, forwarding.set_target, cancel
+            )
             found.append(f"reached {health.reached.name.lower()}")
             if health.reached < Reached.JUPYTER:
                 raise ProblemError(_silent(health))

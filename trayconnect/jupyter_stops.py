@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from trayconnect.cancel import Cancel
-from trayconnect.errors import Cancelled, ProblemError
+from trayconnect.errors import Cancelled, ProblemError, unforeseen
 from trayconnect.jupyter_orders import JupyterOrders
 from trayconnect.ports import Notice, Notifier, Prompter, Question, QuestionKind
 
@@ -73,6 +73,10 @@ class JupyterStops:
             problem = error.problem
             logger.warning("%s: %s (%s)", name, problem, problem.detail)
             self._notifier.notify(Notice.of(f"stop {name}", problem, asked=True))
+            return
+        except Exception as error:
+            logger.exception("%s: stopping Jupyter failed in a way nobody foresaw", name)
+            self._notifier.notify(Notice.of(f"stop {name}", unforeseen(error), asked=True))
             return
         done = Notice(f"stop {name}", f"Jupyter on {name} was stopped", passing=True, asked=True)
         self._notifier.notify(done)

@@ -326,6 +326,7 @@ class Runner:
         if live.tunnel is None or not asked:
             live.next_pages = math.inf
             return
+        live.next_pages = time.monotonic() + PAGES_SILENT
         try:
             answering = self._peers.look_at_pages(live.server, live.tunnel, live.cancel)
             live.cancel.check()
