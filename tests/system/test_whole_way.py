@@ -22,6 +22,7 @@ from tests.support.keys import SshAgent, make_key
 from tests.support.proxy import FaultyProxy
 from tests.support.servers import make_server
 from tests.support.sshd import Sshd, password_server
+from tests.support.staged_jupyter import StagedJupyter
 from tests.support.whole import LIMIT, Whole, entry
 from tests.support.xvfb import wait_for
 from trayconnect.errors import Remedy
@@ -264,6 +265,11 @@ def test_a_silent_jupyter_is_amber_and_turns_green_by_itself(sshd: Sshd, key: Pa
         assert f"nothing listens on localhost:{port}" in amber.problem.title
         assert whole.pages == []
         with web_server(port):
+            other = whole.until(lambda s: s.reached is Reached.PORT)
+            assert other.problem is not None
+            assert "is not Jupyter" in other.problem.title
+        assert whole.pages == []
+        with StagedJupyter(port=port):
             whole.until_ready()
             wait_for(lambda: whole.pages, "the browser")
 

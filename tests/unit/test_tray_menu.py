@@ -58,7 +58,11 @@ def test_the_jupyters_of_a_server_can_be_chosen() -> None:
         "/data, socket /run/tc/lab.sock, 1 kernel",
         "port 40001, of a JupyterHub",
     ]
-    assert [line.checked for line in lines] == [True, False, False]
+    assert [(line.checked, line.radio) for line in lines] == [
+        (True, True),
+        (False, True),
+        (False, True),
+    ]
     assert lines[1].action == Action(Verb.CHOOSE_JUPYTER, "GPU box", jupyter="/run/tc/lab.sock")
     assert "jupyters" not in submenu(READY)
 

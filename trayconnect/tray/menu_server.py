@@ -102,7 +102,8 @@ def _jupyter_lines(snapshot: Snapshot) -> Iterator[Item]:
     for jupyter in snapshot.jupyters:
         action = Action(Verb.CHOOSE_JUPYTER, snapshot.name, jupyter=jupyter.where)
         text = clip(jupyter_words(jupyter))
-        yield Item(f"jupyter {jupyter.where}", text, action, checked=jupyter.in_use)
+        key = f"jupyter {jupyter.where}"
+        yield Item(key, text, action, checked=jupyter.in_use, radio=True)
 
 
 def needs_you_line(snapshot: Snapshot) -> Item:

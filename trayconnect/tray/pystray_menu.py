@@ -13,7 +13,7 @@ class Line(MenuItem):  # type: ignore[misc]  # pystray is not annotated
 
     def __init__(self, item: Item, text: str, then: Menu | Callable[[], None] | None) -> None:
         checked = None if item.checked is None else (lambda _line: bool(item.checked))
-        super().__init__(text, then, checked=checked, enabled=item.enabled)
+        super().__init__(text, then, checked=checked, radio=item.radio, enabled=item.enabled)
         self.key = item.key
 
 

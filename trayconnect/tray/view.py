@@ -59,7 +59,8 @@ class Item:
     """A line of the menu.
 
     `key` is stable over updates and unique among its siblings, so that a late click never hits
-    another server's line. `checked` is None where there is no check mark."""
+    another server's line. `checked` is None where there is no check mark; `radio`: it is one of
+    several of which one is checked."""
 
     key: str
     text: str = ""
@@ -68,6 +69,7 @@ class Item:
     checked: bool | None = None
     children: tuple[Item, ...] = ()
     separator: bool = False
+    radio: bool = False
 
 
 @dataclass(frozen=True, slots=True)
