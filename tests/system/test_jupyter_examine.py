@@ -21,7 +21,7 @@ from trayconnect.cancel import Cancel
 from trayconnect.config.model import Server
 from trayconnect.forward.forwarding import LocalForwarding, listen
 from trayconnect.jupyter.examine import Examiner
-from trayconnect.ports import Health, Page, Reached
+from trayconnect.ports import Health, Kernels, Page, Reached
 from trayconnect.tunnel.tunnel import SshTunnel
 
 
@@ -75,7 +75,7 @@ def test_found_logged_in_and_the_page_is_there(jupyter: JupyterServer, tmp_path:
     with sshd_for(jupyter) as sshd, live(sshd, tmp_path) as box:
         health = box.examine()
         url = f"http://127.0.0.1:{box.server.local_port}/lab"
-        assert health == Health(Reached.LOGGED_IN, Page(url, jupyter.token))
+        assert health == Health(Reached.LOGGED_IN, Page(url, jupyter.token), kernels=Kernels())
         assert b"jupyter-config-data" in fetch(health.page)
 
 
