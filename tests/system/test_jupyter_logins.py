@@ -7,6 +7,7 @@ import os
 import pwd
 import shlex
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,13 +40,20 @@ def jupyter() -> Iterator[JupyterServer]:
         yield server
 
 
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every account may enter, unlike pytest's."""
+    with tempfile.TemporaryDirectory(prefix="tc-shell-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
 def shell_program(shell: str, folder: Path) -> Path:
     """Its absolute path; busybox is a shell by the name that it is called by."""
     found = shutil.which(shell)
     assert found is not None, f"{shell} is not installed"
     if shell != "busybox":
         return Path(found)
-    folder.chmod(0o755)
     ash = folder / "ash"
     ash.symlink_to(found)
     return ash
@@ -53,9 +61,9 @@ def shell_program(shell: str, folder: Path) -> Path:
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_a_real_jupyter_whatever_shell_runs_the_command(
-    jupyter: JupyterServer, tmp_path: Path, shell: str
+    jupyter: JupyterServer, tmp_path: Path, open_folder: Path, shell: str
 ) -> None:
-    program = shlex.quote(str(shell_program(shell, tmp_path)))
+    program = shlex.quote(str(shell_program(shell, open_folder)))
     command = f'{program} -c "$SSH_ORIGINAL_COMMAND"'
     with (
         sshd_for(jupyter, ForceCommand=command) as sshd,
@@ -93,10 +101,8 @@ def give(folder: Path, uid: int) -> None:
 
 @as_root
 @pytest.mark.parametrize("shell", SHELLS)
-def test_another_user_with_that_login_shell(tmp_path: Path, shell: str) -> None:
-    tmp_path.parent.parent.chmod(0o755)
-    tmp_path.parent.chmod(0o755)
-    with account(shell_program(shell, tmp_path)) as (sshd, name, uid):
+def test_another_user_with_that_login_shell(tmp_path: Path, open_folder: Path, shell: str) -> None:
+    with account(shell_program(shell, open_folder)) as (sshd, name, uid):
         runtime = sshd.home / ".local/share/jupyter/runtime"
         runtime.mkdir(parents=True)
         noisy(sshd.home)
