@@ -21,7 +21,7 @@ from trayconnect.cancel import Cancel
 from trayconnect.config.model import Server
 from trayconnect.forward.forwarding import LocalForwarding, listen
 from trayconnect.jupyter.examine import Examiner
-from trayconnect.ports import BriefChoices, Health, Page, Reached
+from trayconnect.ports import BriefChoices, Health, Kernels, Page, Reached
 from trayconnect.tunnel.tunnel import SshTunnel
 
 
@@ -85,7 +85,7 @@ def test_found_logged_in_and_the_page_is_there(jupyter: JupyterServer, tmp_path:
         health = box.examine()
         url = f"http://127.0.0.1:{box.server.local_port}/lab"
         assert (health.reached, health.problem) == (Reached.LOGGED_IN, None)
-        assert health.page == Page(url, jupyter.token)
+        assert (health.page, health.kernels) == (Page(url, jupyter.token), Kernels())
         assert [one.where for one in health.jupyters if one.in_use] == [str(jupyter.port)]
         assert b"jupyter-config-data" in fetch(health.page)
 
