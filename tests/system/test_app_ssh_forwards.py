@@ -19,7 +19,7 @@ from tests.support.sshd import Sshd
 from tests.support.xvfb import wait_for
 from trayconnect.config.forward_syntax import Kind
 from trayconnect.errors import Problem
-from trayconnect.ports import Page, Reached
+from trayconnect.ports import FoundJupyter, Page, Reached
 from trayconnect.session.forwards import ForwardState
 from trayconnect.session.snapshot import Snapshot
 from trayconnect.session.state import State
@@ -46,12 +46,23 @@ def items(app: RunningApp) -> tuple[Item, ...]:
         since=0,
         attempt=1,
         reached=Reached[told["reached"].upper()] if told["reached"] else None,
-        page=Page(told["url"]) if told["url"] else None,
+        page=Page(told["url"], "t0ken") if told["url"] else None,
         problem=Problem(**problem) if problem else None,
         retry_at=None,
         asking=False,
         latency=None,
         notes=tuple(told["notes"]),
+        jupyters=tuple(
+            FoundJupyter(
+                where=one["where"],
+                root_dir=one["folder"],
+                folder=one["folder"],
+                version=one["version"],
+                kernels=one["kernels"],
+                in_use=one["in_use"],
+            )
+            for one in told["jupyters"]
+        ),
     )
     forwards = tuple(
         ForwardState(

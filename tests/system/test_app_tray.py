@@ -22,7 +22,7 @@ from tests.support.xvfb import wait_for
 from trayconnect.config.model import Server
 from trayconnect.desktop.prompt_guard import GUARD
 from trayconnect.errors import Problem
-from trayconnect.ports import Page, Reached
+from trayconnect.ports import FoundJupyter, Page, Reached
 from trayconnect.session.snapshot import Snapshot
 from trayconnect.session.state import State
 from trayconnect.tray.menu import Facts, build_view
@@ -49,6 +49,7 @@ def desktop(bare_desktop: Desktop) -> Desktop:
 
 def shown(*states: State) -> tuple[Item, ...]:
     """The lines of the menu when the servers are in these states, and problems are none."""
+    jupyter = FoundJupyter("8888", "/", "/", "2.0", kernels=0, in_use=True)
     snapshots = [
         Snapshot(
             server=make_server("GPU box" if number == 0 else "Lab"),
@@ -56,11 +57,12 @@ def shown(*states: State) -> tuple[Item, ...]:
             since=0,
             attempt=1,
             reached=Reached.LOGGED_IN if state is State.UP else None,
-            page=Page("http://127.0.0.1/") if state is State.UP else None,
+            page=Page("http://127.0.0.1/", "t0ken") if state is State.UP else None,
             problem=None,
             retry_at=None,
             asking=False,
             latency=None,
+            jupyters=(jupyter,) if state is State.UP else (),
         )
         for number, state in enumerate(states)
     ]

@@ -85,8 +85,7 @@ def test_found_logged_in_and_the_page_is_there(jupyter: JupyterServer, tmp_path:
         health = box.examine()
         url = f"http://127.0.0.1:{box.server.local_port}/lab"
         assert (health.reached, health.problem) == (Reached.LOGGED_IN, None)
-        assert health.page == Page(url, jupyter.token)
-        assert health.kernels == Kernels()
+        assert (health.page, health.kernels) == (Page(url, jupyter.token), Kernels())
         assert [one.where for one in health.jupyters if one.in_use] == [str(jupyter.port)]
         assert b"jupyter-config-data" in fetch(health.page)
 
