@@ -255,3 +255,17 @@ def test_a_cancelled_look_does_not_begin() -> None:
 def test_any_bytes_are_an_answer_or_a_probe_error(data: bytes, head: bytes) -> None:
     with Peer(say(head + data)) as peer, contextlib.suppress(ProbeError):
         get(f"http://{peer.authority}/", timeout=LONG, cancel=Cancel())
+
+
+def test_a_hang_up_that_is_faster_than_the_connection_is_no_refusal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The system tells of a reset in the place of the connection that came before it."""
+
+    def reset(*_: object) -> None:
+        raise ConnectionResetError(104, "Connection reset by peer")
+
+    monkeypatch.setattr("socket.socket.connect", reset)
+    with pytest.raises(ProbeError) as caught:
+        get("http://127.0.0.1:9/", timeout=30.0, cancel=Cancel())
+    assert caught.value.failure is Failure.CLOSED

@@ -89,8 +89,7 @@ def _connect(host: str, port: int, deadline: float, cancel: Cancel) -> socket.so
         except OSError as error:
             sock.close()
             cancel.check()
-            refused = isinstance(error, ConnectionRefusedError)
-            failure = ProbeError(Failure.REFUSED if refused else Failure.UNREACHABLE, str(error))
+            failure = ProbeError(_of_connecting(error), str(error))
             failure.__cause__ = error
         except BaseException:
             sock.close()
@@ -98,6 +97,18 @@ def _connect(host: str, port: int, deadline: float, cancel: Cancel) -> socket.so
         else:
             return sock
     raise failure
+
+
+def _of_connecting(error: OSError) -> Failure:
+    match error:
+        case ConnectionRefusedError():
+            return Failure.REFUSED
+        case ConnectionResetError():
+            # It was taken, and hung up on before we saw that: our own listener is that quick when
+            # nothing listens at the far end.
+            return Failure.CLOSED
+        case _:
+            return Failure.UNREACHABLE
 
 
 def _resolve(host: str, port: int, deadline: float, cancel: Cancel) -> list[_Row]:
