@@ -68,12 +68,12 @@ def test_xclip_serves_the_text_and_no_token_is_on_a_command_line(screen: XServer
 def test_a_dead_display_is_a_problem(monkeypatch: pytest.MonkeyPatch, has_xclip: bool) -> None:
     monkeypatch.setenv("DISPLAY", ":4711")
     which = shutil.which if has_xclip else lambda _: None
-    with pytest.raises(ProblemError, match="could be copied") as caught:
+    with pytest.raises(ProblemError, match="could not be copied") as caught:
         Clipboard({"DISPLAY": ":4711"}, which=which).copy(LINK)
     assert "s3cret" not in str(caught.value.problem) + caught.value.problem.detail
 
 
 def test_no_display_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DISPLAY", raising=False)
-    with pytest.raises(ProblemError, match="could be copied"):
+    with pytest.raises(ProblemError, match="could not be copied"):
         Clipboard({}, which=shutil.which).copy(LINK)
