@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from trayconnect.config.endpoints import Endpoint, TcpEndpoint, UnixEndpoint
 from trayconnect.config.forward_syntax import Kind
-from trayconnect.config.forwards import Forward, from_openssh
+from trayconnect.config.forwards import Forward, keys_of, name_of, spec_of
 from trayconnect.config.yaml_file import ConfigError, parse
 
 HERE = Path("servers.yaml")
@@ -104,12 +104,11 @@ NAMES = [
 
 @pytest.mark.parametrize(("kind", "text", "name"), NAMES)
 def test_it_is_named_after_its_ends(kind: Kind, text: str, name: str) -> None:
-    assert from_openssh(kind, text).name == name
-    assert from_openssh(kind, text, "Mine").name == "Mine"
+    assert name_of(spec_of(kind, text)) == name
 
 
 def test_a_long_path_is_clipped_in_the_name() -> None:
-    name = from_openssh(Kind.LOCAL, f"/{'x' * 90}/a.sock:/{'y' * 90}/b.sock").name
+    name = name_of(spec_of(Kind.LOCAL, f"/{'x' * 90}/a.sock:/{'y' * 90}/b.sock"))
     assert len(name) <= 80
     assert "a.sock → …" in name
 
@@ -117,7 +116,7 @@ def test_a_long_path_is_clipped_in_the_name() -> None:
 @pytest.mark.parametrize("text", ["80:h:80", "5000:a@b:80", "5000::80", "5000:/r/", "h:5000:h:80"])
 def test_what_no_file_may_say(text: str) -> None:
     with pytest.raises(ValidationError):
-        from_openssh(Kind.LOCAL, text)
+        Forward.model_validate({"name": "x", **keys_of(spec_of(Kind.LOCAL, text))})
 
 
 def test_without_a_file_its_keys_must_fit_too() -> None:

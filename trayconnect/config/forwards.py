@@ -118,15 +118,6 @@ class Forward(Frozen):
         return None if self.port is None else TcpEndpoint(self.host, self.port)
 
 
-def from_openssh(kind: Kind, text: str, name: str | None = None) -> Forward:
-    """The forward that OpenSSH's words say (see `spec_of`), named after its ends unless told
-    otherwise.
-
-    Raises ValueError, as pydantic's ValidationError when a value is out of what a file may say."""
-    spec = spec_of(kind, text)
-    return Forward.model_validate({"name": name or name_of(spec), **keys_of(spec)})
-
-
 def spec_of(kind: Kind, text: str) -> ForwardSpec:
     """What the file says in OpenSSH's words, as after -L or, with a space between the ends, as in
     ssh_config(5). Raises ValueError as `forward_syntax.parse`."""
