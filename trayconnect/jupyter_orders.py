@@ -55,7 +55,11 @@ class JupyterOrders:
     def stop(self, name: str, cancel: Cancel) -> None:
         """Stop it, with all its kernels; returns when it has ended. The tunnel stays."""
         server = self.orders.find(name)
-        stop.shut_down(self._page(name), cancel)
+        page = self._page(name)
+        # Before it ends: a look that finds it gone must not start another one.
+        self.orders.manager.jupyter_stopped(server.name, done=False)
+        self.orders.settled(server)
+        stop.shut_down(page, cancel)
         self.orders.manager.jupyter_stopped(server.name)
 
     def _startable(self, name: str) -> Server:

@@ -596,6 +596,13 @@ def test_a_direct_server_has_none_to_start() -> None:
     assert effects == []
 
 
+def test_one_that_is_about_to_be_stopped_is_not_started_again() -> None:
+    """The look that finds it gone may come before the word that it is."""
+    before, _ = run(*READY_UP, JupyterStarted(1, "in tmux"))
+    session, effects = run(JupyterStopped(done=False), session=before)
+    assert (session, effects) == (before, [LeaveStopped()])
+
+
 def test_one_that_the_user_stopped_is_not_missed() -> None:
     session, effects = run(*READY_UP, JupyterStarted(1, "in tmux"), JupyterStopped())
     assert effects == [LeaveStopped(), Check()]

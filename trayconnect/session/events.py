@@ -39,7 +39,9 @@ class StartJupyter:
 
 @dataclass(frozen=True, slots=True)
 class JupyterStopped:
-    """The user had the Jupyter there stopped."""
+    """The user has the Jupyter there stopped: it is about to end, or it is `done`."""
+
+    done: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -280,7 +280,9 @@ def _started(session: Session, event: JupyterStarted, _moment: Moment) -> Outcom
     return replace(session, starting=False, runs_in=event.words), ()
 
 
-def _jupyter_stopped(session: Session, _event: JupyterStopped, _moment: Moment) -> Outcome:
+def _jupyter_stopped(session: Session, event: JupyterStopped, _moment: Moment) -> Outcome:
+    if not event.done:
+        return session, (LeaveStopped(),)
     return replace(session, health=None, runs_in="", **_NO_WISHES), (LeaveStopped(), Check())
 
 

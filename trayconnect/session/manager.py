@@ -161,9 +161,9 @@ class Manager:
         """Start Jupyter there; connects first where that is needed."""
         self._mail.put(_ToSession(name, StartJupyter()))
 
-    def jupyter_stopped(self, name: str) -> None:
-        """The user had it stopped: look anew, and start none by itself."""
-        self._mail.put(_ToSession(name, JupyterStopped()))
+    def jupyter_stopped(self, name: str, *, done: bool = True) -> None:
+        """The user has it stopped: start none by itself, and when it is `done`, look anew."""
+        self._mail.put(_ToSession(name, JupyterStopped(done)))
 
     def look(self, name: str) -> None:
         """Look again at what answers behind the tunnel."""
