@@ -10,16 +10,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
 from tests.support.jupyter import JupyterServer
-from trayconnect.jupyter.find import RunningServer, parse
+from trayconnect.jupyter.find import RunningServer, parse, script
 
 SHELLS = ["sh", "dash", "bash", "bash --posix", "busybox sh"]
-SCRIPT = files("trayconnect.jupyter").joinpath("find.sh").read_text()
+SCRIPT = script("process.sh", "find.sh")
 
 
 @pytest.fixture(scope="module")
@@ -39,10 +38,10 @@ def runtime(home: Path) -> Path:
     return home / ".local/share/jupyter/runtime"
 
 
-def run(home: Path, shell: str = "sh", script: str = SCRIPT, **environment: str) -> str:
+def run(home: Path, shell: str = "sh", text: str = SCRIPT, **environment: str) -> str:
     completed = subprocess.run(
         shell.split(),
-        input=script.encode(),
+        input=text.encode(),
         env={"HOME": str(home), "PATH": os.environ["PATH"], **environment},
         capture_output=True,
         timeout=60,
@@ -103,17 +102,17 @@ def test_under_a_data_folder(jupyter: JupyterServer, home: Path) -> None:
 @pytest.mark.parametrize("shell", SHELLS)
 def test_without_proc_lsof_tells(jupyter: JupyterServer, home: Path, shell: str) -> None:
     """As on macOS."""
-    script = SCRIPT.replace("/proc", "/no-proc")
+    text = SCRIPT.replace("/proc", "/no-proc")
     assert shutil.which("lsof") is not None
-    text = run(home, shell, script, JUPYTER_RUNTIME_DIR=str(jupyter.runtime_dir))
-    assert parse(text).servers == (expected(jupyter),)
+    output = run(home, shell, text, JUPYTER_RUNTIME_DIR=str(jupyter.runtime_dir))
+    assert parse(output).servers == (expected(jupyter),)
 
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_without_proc_and_lsof_no_token(jupyter: JupyterServer, home: Path, shell: str) -> None:
-    script = SCRIPT.replace("/proc", "/no-proc").replace("lsof", "no-lsof")
-    text = run(home, shell, script, JUPYTER_RUNTIME_DIR=str(jupyter.runtime_dir))
-    (server,) = parse(text).servers
+    text = SCRIPT.replace("/proc", "/no-proc").replace("lsof", "no-lsof")
+    output = run(home, shell, text, JUPYTER_RUNTIME_DIR=str(jupyter.runtime_dir))
+    (server,) = parse(output).servers
     assert (server.host, server.port, server.token) == ("localhost", jupyter.port, "")
 
 
@@ -139,12 +138,44 @@ def test_many_stale_and_broken_files(jupyter: JupyterServer, home: Path, shell: 
 
 
 @pytest.mark.parametrize("shell", SHELLS)
+def test_no_command_runs_for_a_stale_file(home: Path, shell: str) -> None:
+    """Thousands of them take no longer than their names take to read."""
+    for number in range(3000):
+        (runtime(home) / f"jpserver-{5_000_000 + number}.json").write_text("{}")
+    counts = []
+    for stale in (True, False):
+        if not stale:
+            shutil.rmtree(runtime(home))
+            runtime(home).mkdir()
+        before = os.times().children_user + os.times().children_system
+        assert parse(run(home, shell)).home == str(home)
+        counts.append(os.times().children_user + os.times().children_system - before)
+    assert counts[0] < counts[1] + 1
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_when_a_process_began_tells_it_from_another(home: Path, shell: str) -> None:
+    def born(*parts: str) -> list[str]:
+        text = f"{SCRIPT.split('# Lists')[0]}\nfor one in $*; do born $one; done\n"
+        command = ["/usr/bin/env", *shell.split(), "-c", text, "sh", *parts]
+        return subprocess.run(command, capture_output=True, check=True).stdout.decode().split()
+
+    with Listener() as one, Listener() as two:
+        first = born(str(one.pid), str(two.pid))
+        assert first == born(str(one.pid), str(two.pid))
+    assert len(set(first)) == 2
+    assert born(str(one.pid)) == []
+
+
+@pytest.mark.parametrize("shell", SHELLS)
 def test_nothing_there(tmp_path: Path, shell: str) -> None:
-    script = SCRIPT.replace("/proc/[", "/no-proc/[")
-    assert parse(run(tmp_path, shell, script)).servers == ()
+    text = SCRIPT.replace("/proc/[", "/no-proc/[")
+    assert parse(run(tmp_path, shell, text)).servers == ()
 
 
-TOOLS = ("awk", "cat", "head", "id", "kill", "ls", "od", "ps", "sed", "sh", "tr")
+TOOLS = (
+    *("awk", "cat", "head", "id", "kill", "ls", "od", "ps", "sed", "sh", "tr", "uname", "xargs"),
+)
 
 
 def test_without_python_or_jupyter_on_the_path(
@@ -165,14 +196,14 @@ def test_without_python_or_jupyter_on_the_path(
 @pytest.mark.parametrize("source", ["proc", "lsof"])
 def test_a_unix_socket_is_ours_while_its_file_is(home: Path, shell: str, source: str) -> None:
     """A stranger's file in the place of ours would receive the token."""
-    script = SCRIPT if source == "proc" else SCRIPT.replace("/proc", "/no-proc")
+    text = SCRIPT if source == "proc" else SCRIPT.replace("/proc", "/no-proc")
     path = home / ("lab sock" if source == "proc" else "lab.sock")  # lsof ends it at the blank
     info = {"pid": os.getpid(), "port": 0, "sock": str(path), "token": "t0ken"}
     (runtime(home) / f"jpserver-{os.getpid()}.json").write_text(json.dumps(info))
 
     def found() -> list[str]:
-        text = run(home, shell, script)
-        return [one.token for one in parse(text).servers if one.socket == str(path)]
+        output = run(home, shell, text)
+        return [one.token for one in parse(output).servers if one.socket == str(path)]
 
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
@@ -265,16 +296,16 @@ def test_a_port_of_another_account(home: Path) -> None:
     """The stale file's port belongs to a stranger by now, who must not be given the token."""
     if os.geteuid() == 0:
         stranger = Listener(uid=65534)
-        script = SCRIPT
+        text = SCRIPT
     else:
         # Nobody else can be had: the other account is ours, and the searching one is not.
         stranger = Listener()
-        script = SCRIPT.replace("uid=$(id -u)", "uid=12345")
+        text = SCRIPT.replace("uid=$(id -u)", "uid=12345")
     with stranger:
         for pid in (stranger.pid, os.getpid()):
             note(home, pid, stranger.port)
-        text = run(home, script=script)
-    assert stranger.port not in [server.port for server in parse(text).servers]
+        output = run(home, text=text)
+    assert stranger.port not in [server.port for server in parse(output).servers]
 
 
 def test_a_file_of_another_account(home: Path) -> None:
@@ -284,7 +315,7 @@ def test_a_file_of_another_account(home: Path) -> None:
             os.chown(runtime(home) / f"jpserver-{listener.pid}.json", 65534, 65534)
             found = search(home)
         else:
-            found = parse(run(home, script=SCRIPT.replace("-O ", "-k "))).servers
+            found = parse(run(home, text=SCRIPT.replace("-O ", "-k "))).servers
     assert listener.port not in [server.port for server in found]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from importlib.resources import files
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.support.jupyter_peers import LoopbackTunnel, find_output
 from trayconnect.errors import Problem, ProblemError
-from trayconnect.jupyter.find import Findings, RunningServer, find, parse
+from trayconnect.jupyter.find import Findings, RunningServer, find, parse, script
 from trayconnect.ports import Completed
 
 INFO: dict[str, Any] = {
@@ -279,7 +278,7 @@ def test_the_command() -> None:
     assert [server.port for server in find(execute).servers] == [8888]
     ((command, stdin, timeout),) = seen
     assert command == "exec sh"
-    assert stdin == files("trayconnect.jupyter").joinpath("find.sh").read_bytes()
+    assert stdin == script("process.sh", "find.sh").encode()
     assert b"\r" not in stdin
     assert 0 < timeout <= 30
 

@@ -20,6 +20,7 @@ _BEGIN = "@@trayconnect find 2"
 _PID = re.compile(r"[0-9]{1,18}")
 _COUNT = re.compile(r"[0-9]{1,6}")
 _PORT = re.compile(r"[0-9A-F]{4}")
+_WORD = re.compile(r"[\w:.+-]{1,100}", re.ASCII)
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
@@ -54,6 +55,11 @@ class RunningServer:
     """The address of the JupyterHub that started it, empty if unknown; None for any other."""
     is_classic: bool = False
     """Whether it is Notebook 6 or older, which has no JupyterLab."""
+    born: str = field(default="", compare=False)
+    """When its process began: tells it from a later one of the same number. Empty if unknown."""
+    started_as: str = ""
+    """What `start.digest` says of the entry that it was started for; empty if it was started in
+    another way."""
 
     @property
     def where(self) -> str:
@@ -82,9 +88,15 @@ def find(execute: Execute) -> Findings:
 
     Nothing is found, too, where there is no POSIX shell. Raises `ProblemError` as `execute` does.
     """
-    script = files("trayconnect.jupyter").joinpath("find.sh").read_bytes()
-    completed = execute("exec sh", script.replace(b"\r\n", b"\n"), TIMEOUT)
+    completed = execute("exec sh", script("process.sh", "find.sh").encode(), TIMEOUT)
     return parse(completed.stdout.decode("utf-8", "replace"))
+
+
+def script(*names: str) -> str:
+    """The text of these scripts, one after the other, with the line ends of sh."""
+    folder = files("trayconnect.jupyter")
+    data = b"".join(folder.joinpath(name).read_bytes() for name in names)
+    return data.replace(b"\r\n", b"\n").decode()
 
 
 def parse(output: str) -> Findings:
@@ -112,6 +124,11 @@ def _line(text: str, key: str) -> str:
     """The rest of the last line that begins with that key."""
     lines = [rest for line in text.split("\n") if (rest := _rest(line, key)) is not None]
     return lines[-1] if lines and lines[-1].isprintable() else ""
+
+
+def _word(text: str, key: str) -> str:
+    line = _line(text, key)
+    return line if _WORD.fullmatch(line) else ""
 
 
 def _rest(line: str, key: str) -> str | None:
@@ -155,6 +172,8 @@ def _server(block: str, little_endian: bool) -> RunningServer | None:
         kernels=int(kernels) if _COUNT.fullmatch(kernels) else None,
         is_classic="notebook_dir" in info,
         hub=_line(about, "hub") if "@@hub" in about.split() else None,
+        born=_word(about, "born"),
+        started_as=_word(about, "started"),
     )
 
 

@@ -1,6 +1,6 @@
 # Lists the Jupyter servers that this account runs on this host: for each, its runtime file, the
 # addresses and sockets its process really listens on, and how many kernels it runs. Changes
-# nothing. POSIX sh; needs neither Jupyter nor Python. Whoever reads this output must skip what a
+# nothing. POSIX sh, behind process.sh; needs neither Jupyter nor Python. Whoever reads this output must skip what a
 # start-up file printed before it.
 
 # With ownership of the listener unknown (no /proc, no lsof) it says so, and the reader must not
@@ -15,21 +15,23 @@ named() {
 others() {
     printf '%s\n' "${XDG_DATA_HOME:-$HOME/.local/share}/jupyter/runtime" \
         "$HOME/Library/Jupyter/runtime" "${XDG_RUNTIME_DIR:-/run/user/$uid}/jupyter"
-    set --
     for environ in /proc/[0-9]*/environ; do
-        [ -O "$environ" ] && set -- "$@" "$environ"
-    done
-    [ $# -gt 0 ] && cat "$@" | tr '\0' '\n' |
+        [ -O "$environ" ] && printf '%s\n' "$environ"
+    done | xargs cat | tr '\0' '\n' |
         sed -n 's/^JUPYTER_RUNTIME_DIR=//p; s/^JUPYTER_DATA_DIR=\(..*\)/\1\/runtime/p'
 }
 
-# The runtime files in the folders on standard input, newest first.
+# The runtime files in the folders on standard input whose processes live, newest first. Thousands
+# of stale ones may lie there: no command runs for any of them.
 runtime_files() {
     set --
     while IFS= read -r folder; do
         case $folder in /*) ;; *) continue ;; esac
         for file in "$folder"/jpserver-*.json "$folder"/nbserver-*.json; do
-            [ -f "$file" ] && [ -O "$file" ] && set -- "$@" "$file"
+            pid=${file##*-}
+            pid=${pid%.json}
+            case $pid in '' | *[!0-9]*) continue ;; esac
+            kill -0 "$pid" && [ -f "$file" ] && [ -O "$file" ] && set -- "$@" "$file"
         done
     done
     [ $# -gt 0 ] && ls -td -- "$@"
@@ -87,20 +89,38 @@ hub_of() {
         sed -n 's/^JUPYTERHUB_PUBLIC_URL=/@@hub /p; s/^JUPYTERHUB_PUBLIC_HUB_URL=/@@hub /p'
 }
 
+# The processes that start.sh began for this account here, each as PID:what.
+begun() {
+    for state in "${XDG_STATE_HOME:-$HOME/.local/state}"/trayconnect/*"@$(uname -n)"; do
+        [ -O "$state/pid" ] && read -r pid <"$state/pid" && read -r what <"$state/what" &&
+            printf '%s:%s ' "$pid" "$what"
+    done
+}
+
+# What process $1 was started as, by start.sh.
+started_as() {
+    case $begun in
+        *" $1:"*) what=${begun#*" $1:"} && printf '@@started %s\n' "${what%% *}" ;;
+    esac
+}
+
 # One block for each runtime file on standard input whose process lives.
 report() {
     count=0
     while IFS= read -r file; do
         pid=${file##*-}
         pid=${pid%.json}
-        case $pid in '' | *[!0-9]*) continue ;; esac
-        kill -0 "$pid" || continue
         descriptors=
         [ -n "$have_proc" ] && descriptors=$(ls -l "/proc/$pid/fd")
         # Those of a process of another group, as after newgrp, cannot be read.
         case $descriptors in *' -> '*) ;; *) descriptors= ;; esac
-        printf '@@server %s\n@@listens %s\n' "$pid" "$(listens "$pid" "$descriptors")"
-        socket_paths "$pid" "$descriptors" | while IFS= read -r path; do
+        addresses=$(listens "$pid" "$descriptors")
+        sockets=$(socket_paths "$pid" "$descriptors")
+        # A process that listens on nothing has the number of one that has ended.
+        [ "$addresses$sockets" != proc ] || continue
+        printf '@@server %s\n@@listens %s\n@@born %s\n' "$pid" "$addresses" "$(born "$pid")"
+        started_as "$pid"
+        printf '%s\n' "$sockets" | while IFS= read -r path; do
             # Its file may have been replaced since by a stranger's.
             [ -S "$path" ] && [ -O "$path" ] && printf '@@socket %s\n' "$path"
         done
@@ -130,6 +150,7 @@ main() {
         END { if (NR) printf " " ; for (pid in count) printf "%s:%s ", pid, count[pid] }')
     printf '\n@@trayconnect find 2\n@@order %s\n' "$(printf '\001\000' | od -An -tu2 | tr -d ' ')"
     printf '@@home %s\n' "$HOME"
+    begun=" $(begun)"
     named | runtime_files | report
     others | awk 'length && !seen[$0]++' | runtime_files | report
     # The ports, in base 16, on which other people listen: no accounts of the system.
