@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.support import trust_opinions
 from tests.support.certificates import authority_line, certify
 from tests.support.keys import make_key, public_line
 from tests.support.openssh import ssh_connects
@@ -192,6 +193,17 @@ def test_an_alias(
     stage.write(file, lines)
     theirs = ssh_connects(stage.sshd, stage.identity, file, f"HostKeyAlias={alias}")
     assert stage.we_connect(tmp_path) == theirs
+
+
+def test_never_accepts_what_openssh_refuses(tmp_path: Path) -> None:
+    """Generated certificates, known_hosts files and options; the whole verdicts are compared."""
+    stage = trust_opinions.Stage(tmp_path)
+    verdicts = set()
+    for number in range(40):
+        theirs, ours = stage.opinions(trust_opinions.case(number))
+        verdicts.add(theirs == "yes")
+        assert (theirs == "yes") == (ours == "yes"), (trust_opinions.case(number), theirs, ours)
+    assert verdicts == {True, False}
 
 
 @pytest.mark.parametrize("kind", ["ed25519", "ecdsa", "rsa"])

@@ -79,7 +79,7 @@ def verdict(content: bytes, host: str = "gpu", port: int = 22, shown: HostKey = 
         (line("gpu", B) + b"\n" + line("gpu", A), "gpu", 22, Verdict.MATCH),
         (line("gpu", RSA), "gpu", 22, Verdict.CHANGED),
         (line("gpu", RSA) + b"\n" + line("gpu", A), "gpu", 22, Verdict.MATCH),
-        (line("gpu", DSA), "gpu", 22, Verdict.UNKNOWN),
+        (line("gpu", DSA), "gpu", 22, Verdict.CHANGED),
         (line("[gpu]:2222", B) + b"\n" + line("gpu", A), "gpu", 2222, Verdict.CHANGED),
         (line("[gpu]:2222", A) + b"\n" + line("gpu", A, "@revoked"), "gpu", 2222, Verdict.MATCH),
         (line("gpu", A) + b"\n" + line("*", A, "@revoked"), "gpu", 22, Verdict.REVOKED),

@@ -12,6 +12,9 @@ from typing import Literal
 StrictHostKeyChecking = Literal["yes", "accept-new", "ask", "no"]
 AddressFamily = Literal["any", "inet", "inet6"]
 
+MIN_RSA_BITS = 1024
+"""As OpenSSH: a shorter key can be broken by anybody, and proves nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class SshOptions:
@@ -37,6 +40,8 @@ class SshOptions:
     """The path of the agent's socket; "none" for no agent; None: SSH_AUTH_SOCK."""
     number_of_password_prompts: int | None = None
     pubkey_accepted_algorithms: tuple[str, ...] = ()
+    required_rsa_size: int = MIN_RSA_BITS
+    """Bits that an RSA key must have, a host key as well as one to log in with."""
 
     # Trust
     host_key_alias: str | None = None

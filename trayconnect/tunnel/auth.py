@@ -18,13 +18,16 @@ from trayconnect.tunnel import (
     paste,
     pasted_key,
     problems,
+    user_certificates,
 )
 from trayconnect.tunnel.agent import Agent, AgentError
 from trayconnect.tunnel.identities import Candidate, Candidates, UnlockedKeys, Wanted
 from trayconnect.tunnel.keyfile import KeyFile
+from trayconnect.tunnel.known_hosts import HostKey
 from trayconnect.tunnel.passwords import Passwords
 from trayconnect.tunnel.pasted_key import PastedKey
 from trayconnect.tunnel.problems import Tried
+from trayconnect.tunnel.signatures import rsa_bits
 from trayconnect.tunnel.target import Target
 from trayconnect.tunnel.transport import SshTransport
 from trayconnect.tunnel.unlock import Unlocker
@@ -46,6 +49,7 @@ MAX_FAILURES = 5
 PASSWORD_TRIES = 3
 """For each of the two methods that ask, as OpenSSH's NumberOfPasswordPrompts."""
 
+_SHORT = "shorter than RequiredRSASize in your ssh configuration"
 _PUBLICKEY, _INTERACTIVE, _PASSWORD = "publickey", "keyboard-interactive", "password"
 
 
@@ -222,6 +226,8 @@ class _Login:
     def _key(self, candidate: Candidate, before: Result) -> Result:
         """Try a key; `before` is the result to go on with if it cannot be tried."""
         if candidate.public is not None:
+            if self._too_short(candidate.public.type, candidate.public.blob):
+                return self._unfit(candidate, before, _SHORT)
             algorithm = self._algorithm(candidate.public.type)
             if algorithm is None:
                 return self._unfit(candidate, before)
@@ -230,6 +236,8 @@ class _Login:
             if refusal is not None:
                 return self._failed(candidate.label, refusal)
         key = candidate.key or self._unlocked(candidate)
+        if self._too_short(key.get_name(), key.asbytes()):
+            return self._unfit(candidate, before, _SHORT)
         algorithm = self._algorithm(key.get_name())
         if algorithm is None:
             return self._unfit(candidate, before)
@@ -268,9 +276,19 @@ class _Login:
             log.warning("%s: the pasted key is not kept: %s", self._target.server, error)
             self._lost_key = True
 
-    def _unfit(self, candidate: Candidate, before: Result) -> Result:
-        self._tried.append(f"{candidate.label} (not of a type that the server takes)")
+    def _unfit(
+        self,
+        candidate: Candidate,
+        before: Result,
+        why: str = "not of a type that the server takes",
+    ) -> Result:
+        self._tried.append(f"{candidate.label} ({why})")
         return before
+
+    def _too_short(self, kind: str, blob: bytes) -> bool:
+        certificate = user_certificates.of(blob) if is_certified(kind) else None
+        bits = rsa_bits(certificate.key if certificate else HostKey(kind, blob))
+        return bits is not None and bits < self._target.options.required_rsa_size
 
     def _unlocked(self, candidate: Candidate) -> SigningKey:
         assert candidate.file is not None

@@ -29,6 +29,9 @@ KEY_PARTS = {
 """How many strings make the public key of a type, after its name (or the nonce)."""
 
 
+_AUTHORITIES = frozenset((*KEY_PARTS, "ssh-dss"))
+
+
 def plain_key(kind: str, blob: bytes) -> HostKey:
     """The public key of that type in `blob`, from end to end. Raises ValueError."""
     parts = strings(blob)
@@ -69,16 +72,22 @@ def parse(blob: bytes) -> Certificate:
     reader.string()  # the nonce
     parts = [kind_of_key.encode(), *(reader.string() for _ in range(KEY_PARTS[kind_of_key]))]
     serial, kind, key_id = reader.uint64(), reader.uint32(), reader.string()
+    if kind not in (USER, HOST):
+        raise ValueError(f"a certificate of the unknown kind {kind}")
     principals = strings(reader.string())
+    if any(b"\0" in name[:-1] for name in (key_id, *principals)):
+        raise ValueError("a name with a zero byte")  # it would end there for OpenSSH
     if len(principals) > MAX_PRINCIPALS:
         raise ValueError(f"it is for more than {MAX_PRINCIPALS} names")
     after, before = reader.uint64(), reader.uint64()
     options = strings(reader.string())
-    if len(options) % 2:
-        raise ValueError("critical options that are not pairs")
-    reader.string()  # extensions: none of them means anything to a client
+    extensions = strings(reader.string())  # none of them means anything to a client
+    if len(options) % 2 or len(extensions) % 2:
+        raise ValueError("options that are not pairs")
     reader.string()  # reserved
     authority = reader.string()
+    if _text(Reader(authority).string()) not in _AUTHORITIES:
+        raise ValueError("it is signed by a key of a type that is not known")
     end = reader.offset
     signature = reader.string()
     if not reader.done:

@@ -6,7 +6,6 @@ import enum
 from collections.abc import Container
 from dataclasses import dataclass
 
-from trayconnect.config.openssh import patterns
 from trayconnect.config.ssh_algorithms import HOST_KEYS, is_certified
 from trayconnect.tunnel.algorithms import key_type
 from trayconnect.tunnel.certificate import HOST, Certificate, parse, plain_key
@@ -43,6 +42,9 @@ def shown(algorithm: str, blob: bytes) -> Shown:
         certificate = parse(blob)
         if certificate.key.type != plain:
             raise ValueError(f"a certificate of a {certificate.key.type} key instead of {plain}")
+        # Like OpenSSH, which ends the connection even where the plain key is known.
+        if algorithm_of(certificate.signature) in HOST_KEYS and not _is_signed(certificate):
+            raise ValueError("a certificate that its authority did not sign")
         return Shown(certificate.key, certificate)
     return Shown(plain_key(plain, blob))
 
@@ -53,12 +55,13 @@ def flaw(
     """What is wrong with a certificate for the host `name` at the time `now`; None: nothing. It
     must be signed with one of `algorithms`, and one that is safe.
 
-    Whether its authority is trusted is not asked here. Like OpenSSH: one without names is for
-    every host, and a name may be a pattern with `*` and `?`."""
+    Whether its authority is trusted is not asked here. Like OpenSSH: a certificate without names
+    is for every host; a name is compared as it stands, so `*` is a name and no pattern, and upper
+    case never fits, because `ssh` compares with the host name in lower case."""
     algorithm = algorithm_of(certificate.signature)
     if algorithm and not (algorithm in algorithms and algorithm in HOST_KEYS):
         return Flaw.WEAK
-    if not verifies(certificate.authority, certificate.signed, certificate.signature, HOST_KEYS):
+    if not _is_signed(certificate):
         return Flaw.UNSIGNED
     if certificate.kind != HOST:
         return Flaw.NOT_FOR_HOSTS
@@ -66,8 +69,10 @@ def flaw(
         return Flaw.NOT_YET
     if now >= certificate.valid_before:
         return Flaw.EXPIRED
-    if certificate.principals and not any(
-        patterns.matches(name.lower(), principal) for principal in certificate.principals
-    ):
+    if certificate.principals and name.lower() not in certificate.principals:
         return Flaw.OTHER_NAME
     return Flaw.OPTIONS if certificate.critical_options else None
+
+
+def _is_signed(certificate: Certificate) -> bool:
+    return verifies(certificate.authority, certificate.signed, certificate.signature, HOST_KEYS)

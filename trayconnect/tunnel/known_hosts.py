@@ -27,8 +27,12 @@ log = logging.getLogger(__name__)
 CERT_AUTHORITY = "@cert-authority"
 REVOKED = "@revoked"
 _MARKERS = (CERT_AUTHORITY, REVOKED)
-# Those of other types (DSA) are as good as not there, as OpenSSH has it.
-_TYPES = frozenset(map(key_type, HOST_KEYS))
+# OpenSSH 9 reads lines of these types, too, and takes another key beside them for a changed one.
+_TYPES = frozenset(map(key_type, HOST_KEYS)) | {
+    "ssh-dss",
+    "sk-ssh-ed25519@openssh.com",
+    "sk-ecdsa-sha2-nistp256@openssh.com",
+}
 _SALT_BYTES = 20
 _TOO_LONG = 1023  # for OpenSSH, which then takes the line for no match at all
 _PLAIN = re.compile(r"[^\s*?!,|#@]+")

@@ -6,11 +6,9 @@ from collections.abc import Container
 
 from paramiko import ECDSAKey, Ed25519Key, Message, PKey, RSAKey, SSHException
 
+from trayconnect.config.ssh_options import MIN_RSA_BITS
 from trayconnect.tunnel.known_hosts import HostKey
 from trayconnect.tunnel.wire import strings
-
-MIN_RSA_BITS = 1024
-"""As OpenSSH: a shorter key can be broken by anybody, and proves nothing."""
 
 _CLASSES: dict[str, type[PKey]] = {
     "ssh-ed25519": Ed25519Key,
@@ -19,6 +17,17 @@ _CLASSES: dict[str, type[PKey]] = {
     "ecdsa-sha2-nistp521": ECDSAKey,
     "ssh-rsa": RSAKey,
 }
+
+
+def rsa_bits(key: HostKey) -> int | None:
+    """The size of an RSA key, as `ssh-keygen -l` counts it; None for a key of another type."""
+    if key.type != "ssh-rsa":
+        return None
+    try:
+        _, _, modulus = strings(key.blob)
+    except ValueError:
+        return 0
+    return int.from_bytes(modulus, "big").bit_length()
 
 
 def algorithm_of(signature: bytes) -> str:

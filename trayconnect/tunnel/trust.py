@@ -20,6 +20,7 @@ from trayconnect.tunnel.known_hosts import (
     lookup_authority,
 )
 from trayconnect.tunnel.known_hosts_store import KnownHosts
+from trayconnect.tunnel.signatures import rsa_bits
 from trayconnect.tunnel.target import Target
 
 log = logging.getLogger(__name__)
@@ -45,6 +46,9 @@ def judge(
 
     Raises `ProblemError` for a key that is changed, revoked, or not known and not to be asked
     for; `Cancelled` if the user declines."""
+    bits = rsa_bits(shown.key)
+    if bits is not None and bits < target.options.required_rsa_size:
+        raise trust_problems.key_short(target, shown.key, bits)
     _refuse_revoked(target, shown)
     flaw: Flaw | None = None
     certificate = shown.certificate

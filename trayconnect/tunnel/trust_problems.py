@@ -38,6 +38,16 @@ def key_unknown(target: Target, key: HostKey) -> ProblemError:
     return ProblemError(Problem(title, advice, _FIX, str(key)))
 
 
+def key_short(target: Target, key: HostKey, bits: int) -> ProblemError:
+    """An RSA key with fewer bits than RequiredRSASize."""
+    title = f"The host key of {target.address} is too short"
+    advice = (
+        f"It is an RSA key of {bits} bits; RequiredRSASize in your ssh configuration asks for "
+        f"{target.options.required_rsa_size}. Ask the server's administrator for a new host key."
+    )
+    return ProblemError(Problem(title, advice, _FIX, str(key)))
+
+
 def key_changed(target: Target, key: HostKey, stored: Sequence[Entry]) -> ProblemError:
     title = f"The host key of {target.address} has changed"
     on_file = "\n".join(f"  known: {e.key} ({e.place})" for e in stored)

@@ -14,7 +14,7 @@ from trayconnect.config.openssh.expand import Tokens
 from trayconnect.config.openssh.jumps import Jump
 from trayconnect.config.openssh.keywords import HARMLESS, NOT_HONOURED
 from trayconnect.config.openssh.said import Query, Said, broken
-from trayconnect.config.ssh_options import AddressFamily, SshOptions
+from trayconnect.config.ssh_options import MIN_RSA_BITS, AddressFamily, SshOptions
 
 DEFAULT_PORT = 22
 _NONE = "none"
@@ -104,6 +104,7 @@ def _options(said: Said, tokens: Tokens, alias: str | None) -> SshOptions:
         identity_agent=_agent(said, tokens),
         number_of_password_prompts=_number(said, "numberofpasswordprompts", _USUAL_PROMPTS),
         pubkey_accepted_algorithms=said.algorithms.get("pubkeyacceptedalgorithms", ()),
+        required_rsa_size=scalars.whole_number(said.first("requiredrsasize") or str(MIN_RSA_BITS)),
         host_key_alias=alias,
         user_known_hosts_files=_known_hosts(said, "userknownhostsfile", tokens),
         global_known_hosts_files=_known_hosts(said, "globalknownhostsfile", None),

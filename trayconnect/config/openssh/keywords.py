@@ -103,7 +103,6 @@ NOT_HONOURED: Mapping[str, tuple[str, str]] = {
     "preferredauthentications": ("PreferredAuthentications", "keys come first, then passwords"),
     "pubkeyauthentication": ("PubkeyAuthentication", "the server's ways are used"),
     "remotecommand": ("RemoteCommand", "a tunnel runs none"),
-    "requiredrsasize": ("RequiredRSASize", "RSA keys from 1024 bits on are taken"),
     "setenv": ("SetEnv", "no variable is sent"),
     "tunnel": ("Tunnel", "no network interface is made"),
     "verifyhostkeydns": ("VerifyHostKeyDNS", "the files of known hosts decide"),
@@ -124,7 +123,6 @@ HARMLESS: Mapping[str, frozenset[str]] = {
     "pkcs11provider": frozenset(("none",)),
     "pubkeyauthentication": frozenset(("yes", "true")),
     "remotecommand": frozenset(("none",)),
-    "requiredrsasize": frozenset(("1024",)),
     "tunnel": frozenset(("no", "false")),
     "verifyhostkeydns": frozenset(("no", "false")),
 }
