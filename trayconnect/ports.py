@@ -102,8 +102,14 @@ class Prompter(Protocol):
 class ByteStream(Protocol):
     """One forwarded connection's far end. Reading and writing may go on in two threads at once."""
 
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing can be sent any more, in either direction."""
+        ...
+
     def recv(self, size: int) -> bytes:
-        """Block for up to `size` bytes; `b""` at the end of the stream. Raises OSError."""
+        """Block for up to `size` bytes; `b""` at the end of the stream. Raises OSError when it was
+        cut off before its end."""
         ...
 
     def sendall(self, data: bytes | memoryview) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Self, TypeVar
 import asyncssh
 
 T = TypeVar("T")
+Carry = Callable[[asyncssh.SSHReader[bytes], asyncssh.SSHWriter[bytes]], Coroutine[Any, Any, None]]
 
 
 class AsyncsshServer:
@@ -19,10 +20,12 @@ class AsyncsshServer:
 
     A round is a list of (prompt, echo, right answer). `banner` is shown before; the password has
     `expired`; a server that `drops` closes the connection over a wrong one; `thinks` is how many
-    seconds each answer is judged. It forwards nothing; `run` has it do what no good server does,
-    on one of its `connections`. `more_host_keys` are announced as well; `options` go to asyncssh's
-    own listener; `on_connection` is called, on its thread, with each connection before the key
-    exchange. Runs in a thread for the time of a `with`."""
+    seconds each answer is judged. `carry` gets each channel that the client opens to a port or a
+    socket; without it, nothing is forwarded. Like servers written in Go, it ends a channel with a
+    CLOSE and no EOF. `listens`: remote forwards are granted, and nothing listens. `run` has it do
+    what no good server does, on one of its `connections`. `more_host_keys` are announced as well;
+    `options` go to asyncssh's own listener; `on_connection` is called, on its thread, with each
+    connection before the key exchange. Runs in a thread for the time of a `with`."""
 
     host = "127.0.0.1"
 
@@ -34,6 +37,8 @@ class AsyncsshServer:
         expired: bool = False,
         drops: bool = False,
         thinks: float = 0.0,
+        carry: Carry | None = None,
+        listens: bool = False,
         more_host_keys: Sequence[asyncssh.SSHKey] = (),
         on_connection: Callable[[asyncssh.SSHServerConnection], None] = lambda _: None,
         **options: Any,
@@ -42,6 +47,8 @@ class AsyncsshServer:
         self.expired = expired
         self.drops = drops
         self.thinks = thinks
+        self.carry = carry
+        self.listens = listens
         self.username = "ada"
         self.password = secrets.token_urlsafe(9)
         self.rounds = rounds
@@ -105,6 +112,14 @@ class AsyncsshServer:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
+class _NoListener(asyncssh.SSHListener):
+    def close(self) -> None:
+        """Nothing listens."""
+
+    async def wait_closed(self) -> None:
+        """Nothing listens."""
+
+
 class _Gate(asyncssh.SSHServer):
     def __init__(self, settings: AsyncsshServer) -> None:
         self._settings = settings
@@ -121,6 +136,15 @@ class _Gate(asyncssh.SSHServer):
             assert self._connection is not None
             self._connection.send_auth_banner(self._settings.banner)
         return True
+
+    def connection_requested(self, *_where: object) -> Carry | bool:
+        return self._settings.carry or False
+
+    def unix_connection_requested(self, _path: str) -> Carry | bool:
+        return self._settings.carry or False
+
+    def server_requested(self, *_where: object) -> asyncssh.SSHListener | bool:
+        return _NoListener() if self._settings.listens else False
 
     def password_auth_supported(self) -> bool:
         return not self._settings.rounds

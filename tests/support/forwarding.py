@@ -92,6 +92,8 @@ def was_reset(sock: socket.socket) -> bool:
 class TcpStream:
     """A `ByteStream` over a TCP connection."""
 
+    is_over = False
+
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
 

@@ -198,6 +198,8 @@ def self_signed(folder: Path) -> ssl.SSLContext:
 
 
 class _Stream:
+    is_over = False
+
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
 

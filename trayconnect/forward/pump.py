@@ -10,6 +10,7 @@ import contextlib
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable
 
 from trayconnect.forward.client import set_reset_on_close
@@ -18,6 +19,9 @@ from trayconnect.ports import ByteStream
 
 READ_SIZE = 128 * 1024
 """Bytes a read; smaller ones cost uploads 20 to 40 %."""
+LINGER = 5.0
+"""Seconds that a client has to close its side once the far end is over. A socket that is closed
+with unread bytes in it resets the connection, and the client would lose what it has not read."""
 
 Start = Callable[[Callable[[], None]], None]
 """Runs a job on another thread at once. Raises RuntimeError when there is none to be had."""
@@ -33,6 +37,7 @@ class Pump:
         self._sender = Sender(client)
         self._start = start
         self._downloaded = threading.Event()
+        self._uploaded = threading.Event()
         self._aborted = False
         self._refusing = False
         """The far end takes no more."""
@@ -43,8 +48,8 @@ class Pump:
         self.received = 0
 
     def run(self) -> None:
-        """Carry until both directions ended, or either side failed, or `abort`; then both sides
-        are closed. A failure of one side is a reset for the other."""
+        """Carry until both directions ended, or the far end is over, or either side failed, or
+        `abort`; then both sides are closed. A failure of one side is a reset for the other."""
         try:
             self._client.setblocking(True)
             if self._client.family in (socket.AF_INET, socket.AF_INET6):
@@ -74,20 +79,32 @@ class Pump:
         self._stream.close()
 
     def _upload(self) -> None:
-        buffer = memoryview(bytearray(READ_SIZE))
         try:
-            while size := self._client.recv_into(buffer):
-                if not self._refusing:
-                    self._send(buffer[:size])
-                # What the far end said before it refused ("413 Too Large") must still reach the
-                # client: until then, what the client goes on sending is dropped.
-                if self._refusing and self._finished:
-                    return
+            self._carry_up()
         except OSError:
             self.abort()
-            return
         if not self._aborted:
             self._stream.shutdown_write()
+        self._uploaded.set()
+
+    def _carry_up(self) -> None:
+        buffer = memoryview(bytearray(READ_SIZE))
+        while size := self._client.recv_into(buffer):
+            if not self._refusing:
+                self._send(buffer[:size])
+            if self._refusing and self._finished:
+                self._linger(buffer)
+                return
+
+    def _linger(self, buffer: memoryview) -> None:
+        """Drop what the client goes on sending until it closes, `LINGER` at most: what the far end
+        said before it refused ("413 Too Large") must still reach the client."""
+        deadline = time.monotonic() + LINGER
+        with contextlib.suppress(OSError):
+            while (left := deadline - time.monotonic()) > 0:
+                self._client.settimeout(left)
+                if not self._client.recv_into(buffer):
+                    return
 
     def _send(self, data: memoryview) -> None:
         try:
@@ -114,7 +131,7 @@ class Pump:
         if self._aborted:
             return
         self._shut(socket.SHUT_WR)
-        if self._refusing:
+        if (self._refusing or self._stream.is_over) and not self._uploaded.wait(LINGER):
             self._shut(socket.SHUT_RD)
 
     def _shut(self, direction: int) -> None:

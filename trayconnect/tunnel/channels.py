@@ -29,7 +29,6 @@ class SshChannel(paramiko.Channel):
         ) -> None: ...
         def _feed(self, m: Message) -> None: ...
         def _feed_extended(self, m: Message) -> None: ...
-        def _unlink(self) -> None: ...
         def _event_pending(self) -> None: ...
 
         in_buffer: BufferedPipe[bytes]
@@ -41,6 +40,9 @@ class SshChannel(paramiko.Channel):
         self._set_transport(outlet)
         self._set_window(window, max_packet)
         self._most_unread = window + _SLACK_PACKETS * max_packet
+        self.cut_off = False
+        """Whether its transport ended before the channel was closed. A server may close a channel
+        without an EOF (RFC 4254 section 5.3), as those written in Go do: that cuts nothing off."""
 
     def opened(self, number: int, window: int, max_packet: int) -> None:
         """The server opened it, as `number` of its own."""
@@ -48,7 +50,11 @@ class SshChannel(paramiko.Channel):
 
     def cut(self) -> None:
         """Its transport is gone: wake everyone in it."""
-        self._unlink()
+        if not self.closed:
+            self.cut_off = True
+        super()._unlink()  # type: ignore[misc]  # paramiko's
+
+    _unlink = cut  # paramiko's name for it
 
     def feed(self, message: Message) -> None:
         """Data came (RFC 4254 section 5.2). Raises SSHException for more than the window allows,
@@ -105,11 +111,6 @@ class SshChannel(paramiko.Channel):
         self.settimeout(left)
         return self.recv(size)
 
-    @property
-    def cut_off(self) -> bool:
-        """Whether it was closed without the EOF that ends a stream properly."""
-        return self.closed and not self.eof_received
-
 
 class ChannelStream:
     """`ports.ByteStream` over a channel."""
@@ -121,8 +122,12 @@ class ChannelStream:
     def recv(self, size: int) -> bytes:
         data = self._channel.recv(size)
         if not data and not self._closed and self._channel.cut_off:
-            raise ConnectionResetError("the SSH channel was closed")
+            raise ConnectionResetError("the SSH connection ended")
         return data
+
+    @property
+    def is_over(self) -> bool:
+        return self._channel.closed
 
     def sendall(self, data: bytes | memoryview) -> None:
         self._channel.send_all(data)

@@ -65,7 +65,7 @@ def _run(channel: SshChannel, target: Target, stdin: bytes, deadline: float) -> 
             raise TimeoutError
         helpers[1].join(max(0.0, deadline - time.monotonic()))
         if channel.cut_off:
-            raise problems.lost(target, "the channel was closed")
+            raise problems.lost(target, channel.outlet.reason())
         return Completed(channel.exit_status, bytes(stdout), bytes(stderr))
     finally:
         # Wakes the helpers.
