@@ -189,7 +189,7 @@ def test_a_problem_in_a_group_is_shown_in_a_window(desktop: Desktop) -> None:
             desktop.open_menu(IconState.OFF)
             desktop.choose(lines(app, grouped), "group Lab", "connect-group")
             desktop.open_menu(IconState.FAILED)
-            desktop.choose(lines(app, grouped), "group Lab", "more GPU box", "problem")
+            desktop.choose(lines(app, grouped), "group Lab", "problem GPU box")
             desktop.screen.wait_window(PROBLEM, LIMIT)
             desktop.screen.close_window(PROBLEM)
             desktop.screen.wait_no_window(PROBLEM, LIMIT)

@@ -16,7 +16,9 @@ from trayconnect.session.activity import Activity
 from trayconnect.session.forwards import forward_states
 from trayconnect.session.snapshot import Snapshot
 from trayconnect.session.state import Session, State
-from trayconnect.tray.menu import LEVEL_LIMIT, Facts, build_view
+from trayconnect.tray.menu import Facts, build_view
+from trayconnect.tray.menu_levels import LEVEL_LIMIT, LINES
+from trayconnect.tray.menu_server import server_submenu
 from trayconnect.tray.view import Action, IconState, Item, Verb
 from trayconnect.tray.words import WIDTH, state_words
 
@@ -48,8 +50,8 @@ def snap(**changes: Any) -> Snapshot:
 
 
 def submenu(snapshot: Snapshot) -> dict[str, Item]:
-    """What stands below one server's line, by key."""
-    return {item.key: item for item in items(snapshot)["more GPU box"].children}
+    """All that a server's submenu may have, by key."""
+    return {item.key: item for item in server_submenu(snapshot)}
 
 
 def test_the_jupyters_of_a_server_can_be_chosen() -> None:
@@ -373,6 +375,14 @@ def test_a_start_is_shown() -> None:
     assert build_view([starting], Facts()).icon is IconState.CONNECTING
 
 
+def test_what_stands_below_a_line_is_not_repeated_in_its_submenu() -> None:
+    shown = items(replace(READY, problem=SILENT))
+    assert {"open GPU box", "problem GPU box"} <= shown.keys()
+    below = {item.key for item in shown["more GPU box"].children}
+    assert not {"open", "problem"} & below
+    assert {"copy", "diagnostics"} <= below
+
+
 def test_those_that_are_off_have_their_submenu_in_one_place() -> None:
     shown = items(snap(), replace(READY, server=make_server("on")))
     (off,) = shown["details"].children
@@ -436,7 +446,7 @@ def test_hundreds_of_servers_are_divided_among_submenus(count: int, group: str |
     def highest(tree: tuple[Item, ...]) -> int:
         return max([len(tree), *(highest(item.children) for item in tree)])
 
-    assert highest(view.items) <= LEVEL_LIMIT + 9
+    assert highest(view.items) <= LINES
     for item in every(view.items):
         keys = [child.key for child in item.children]
         assert len(keys) == len(set(keys))
@@ -446,8 +456,9 @@ def test_groups_stay_in_sight_where_servers_are_divided() -> None:
     grouped = [snap(server=make_server(f"g{n}", group=f"Group {n}")) for n in range(3)]
     many = servers(30)
     view = build_view([*many[:10], *grouped, *many[10:]], Facts())
-    lines = [item.text for item in view.items if item.key.startswith(("group ", "part "))]
-    assert lines == ["Group 0", "Group 1", "Group 2", "s000 … s014", "s015 … s029"]
+    lines = [item.text for item in view.items if not item.separator]
+    assert lines[:4] == ["Group 0", "Group 1", "Group 2", "s000: off"]
+    assert lines[12:15] == ["s009: off", "Disconnected servers", "s010 … s029"]
     crowd = [snap(server=make_server(f"g{n}", group=f"Group {n}")) for n in range(30)]
     keys = [item.key for item in build_view([*crowd, *servers(30)], Facts()).items]
     assert len(keys) == len(set(keys))

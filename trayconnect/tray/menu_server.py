@@ -6,7 +6,8 @@ click, is a line of its own, and what is wanted less often stands in a submenu b
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from trayconnect.session.activity_words import activity_words
 from trayconnect.session.forwards import ForwardState
@@ -15,7 +16,7 @@ from trayconnect.session.state import State
 from trayconnect.tray.view import Action, Item, Verb
 from trayconnect.tray.words import INDENT, clip, jupyter_words, state_words, wrap
 
-_NAME_WIDTH, _PLACE_WIDTH = 32, 40
+_NAME_WIDTH, _PLACE_WIDTH, _LINE_WIDTH = 32, 40, 80
 
 
 def can_connect(snapshot: Snapshot) -> bool:
@@ -25,8 +26,38 @@ def can_connect(snapshot: Snapshot) -> bool:
     return snapshot.state in (State.OFF, State.CLOSING, State.FAILED)
 
 
-def server_lines(snapshot: Snapshot) -> Iterator[Item]:
-    """The toggle, and while it is not off, what is done next, and the rest in a submenu."""
+def server_lines(snapshot: Snapshot, *, advise: bool = True) -> Iterator[Item]:
+    """The toggle, and while it is not off, what is done next, and the rest in a submenu. `advise`:
+    whether the advice of its problem is not told yet."""
+    lines = list(_first_lines(snapshot, advise=advise))
+    yield from lines
+    if snapshot.state is not State.OFF:
+        rest = tuple(_rest(snapshot, lines))
+        yield Item(f"more {snapshot.name}", f"{INDENT}More", children=rest)
+
+
+def server_line(snapshot: Snapshot) -> Item:
+    """One line for all of it, which opens a submenu that begins with the toggle."""
+    name, problem = snapshot.name, snapshot.problem
+    toggle, *lines = _first_lines(snapshot)
+    mark, why = ("", "") if problem is None else ("⚠ ", f": {problem.title}")
+    text = clip(f"{mark}{clip(name, _NAME_WIDTH)}: {state_words(snapshot)}{why}", _LINE_WIDTH)
+    children = (
+        replace(toggle, text="Disconnect" if toggle.checked else "Connect", checked=None),
+        *(replace(line, text=line.text.removeprefix(INDENT)) for line in lines),
+        Item("separator-more", separator=True),
+        *_rest(snapshot, [toggle, *lines]),
+    )
+    return Item(f"server {name}", text, children=children)
+
+
+def _rest(snapshot: Snapshot, lines: Sequence[Item]) -> Iterator[Item]:
+    """What is not said by those lines."""
+    said = {line.action for line in lines if line.action is not None}
+    return (item for item in server_submenu(snapshot) if item.action not in said)
+
+
+def _first_lines(snapshot: Snapshot, *, advise: bool = True) -> Iterator[Item]:
     name = snapshot.name
     # What a line is comes first in its key: at the end, it could be the end of another's name.
     on = snapshot.is_active and not can_connect(snapshot)
@@ -48,11 +79,10 @@ def server_lines(snapshot: Snapshot) -> Iterator[Item]:
     if snapshot.problem is not None:
         title = f"{INDENT}⚠ {clip(snapshot.problem.title)}"
         yield Item(f"problem {name}", title, Action(Verb.SHOW_PROBLEM, name))
-        for number, line in enumerate(wrap(snapshot.problem.advice)):
+        for number, line in enumerate(wrap(snapshot.problem.advice) if advise else ()):
             yield Item(f"advice {number} {name}", f"{INDENT}{INDENT}{line}", enabled=False)
     if snapshot.is_active and not on:
         yield Item(f"off {name}", f"{INDENT}Dismiss", Action(Verb.DISCONNECT, name))
-    yield Item(f"more {name}", f"{INDENT}More", children=tuple(server_submenu(snapshot)))
 
 
 def kernel_words(snapshot: Snapshot) -> str:
