@@ -15,12 +15,10 @@ from trayconnect.errors import Cancelled, Problem, ProblemError, Remedy
 from trayconnect.forward.forwarding import listen
 from trayconnect.jupyter.direct import DirectConnector, look_direct
 from trayconnect.jupyter.examine import Examiner
-from trayconnect.jupyter.find import RunningServer, find
+from trayconnect.jupyter.find import LIMIT, RunningServer, find
 from trayconnect.ports import Answer, Ask, Health, Prompter, Question, Reached
 from trayconnect.steps import Step, Steps
 from trayconnect.tunnel.connector import SshConnector
-
-_SHELL_LIMIT = 15.0
 
 
 def line_of(step: Step) -> str:
@@ -82,9 +80,9 @@ def _through_ssh(
         stack.callback(tunnel.close)
         try:
             with steps.step("run a command"):
-                tunnel.execute("exec sh", b"exit 0\n", _SHELL_LIMIT)
+                tunnel.execute("exec sh", b"exit 0\n", LIMIT)
             with steps.step("find Jupyter") as found:
-                found += list(_found(find(tunnel.execute).servers))
+                found += list(_found(find(tunnel.execute, server.host or server.name).servers))
         except ProblemError as error:
             if error.problem.remedy is Remedy.USER:
                 raise
@@ -94,7 +92,7 @@ def _through_ssh(
         stack.callback(forwarding.close)
         forwarding.attach(tunnel.open_channel)
         with steps.step("look at its page through the tunnel") as found:
-            health = Examiner(StoredChoices(choices_file()))(
+            health = Examiner(StoredChoices(choices_file()), patience=None)(
                 trial, tunnel, forwarding.set_target, cancel
             )
             found.append(f"reached {health.reached.name.lower()}")

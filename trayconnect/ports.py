@@ -180,6 +180,14 @@ class Completed:
     stderr: bytes
 
 
+class NotEndedError(ProblemError):
+    """A remote command did not end in time. `so_far` is what it said; its status is -1."""
+
+    def __init__(self, problem: Problem, so_far: Completed) -> None:
+        super().__init__(problem)
+        self.so_far = so_far
+
+
 class Tunnel(Protocol):
     """A live, logged-in way to a server."""
 
@@ -215,8 +223,8 @@ class Tunnel(Protocol):
         ...
 
     def execute(self, command: str, stdin: bytes, timeout: float) -> Completed:
-        """Run a command to its end; at most 1 MiB of each output is kept. Raises `ProblemError`,
-        also when `timeout` seconds pass."""
+        """Run a command to its end; of each output, the last 1 MiB is kept. Raises `ProblemError`;
+        a `NotEndedError` when `timeout` seconds pass."""
         ...
 
     def check(self) -> None:
@@ -397,6 +405,8 @@ class Health:
     """All that run there; of a fixed port, at most one."""
     missing: bool = False
     """Whether no Jupyter of this account runs where the entry wants one."""
+    looked: bool = True
+    """Whether it could be looked which Jupyters run there."""
     kernels: Kernels | None = None
     """What runs there, where it tells."""
 

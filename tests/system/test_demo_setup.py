@@ -46,7 +46,7 @@ def kit_for(demo: Demo, folder: Path) -> Kit:
 
 def running_in(demo: Demo, folder: Path) -> RunningServer:
     with kit_for(demo, folder).tunnel(the_server(demo)) as tunnel:
-        return find(tunnel.execute).servers[0]
+        return find(tunnel.execute, "127.0.0.1").servers[0]
 
 
 def test_the_file_is_valid_and_says_what_there_is(demo: Demo) -> None:

@@ -7,6 +7,7 @@ import os
 import pwd
 import shlex
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ from tests.support.jupyter import JupyterServer
 from tests.support.keys import make_key
 from tests.support.sshd import Sshd, system_user
 from tests.support.staged_jupyter import StagedJupyter
-from tests.support.tunnel_kit import Kit, entry
+from tests.support.tunnel_kit import Kit, entry, until
 from tests.system.test_jupyter_examine import live, sshd_for
 from trayconnect.jupyter.find import Findings, find
 from trayconnect.ports import Reached
@@ -90,7 +91,7 @@ def search_as(sshd: Sshd, name: str, folder: Path) -> Findings:
     kit = Kit(folder)
     kit.trust(sshd.known_hosts_lines())
     with kit.tunnel(entry(sshd.port, identity_file=key, username=name)) as tunnel:
-        return find(tunnel.execute)
+        return find(tunnel.execute, "127.0.0.1")
 
 
 def give(folder: Path, uid: int) -> None:
@@ -113,6 +114,66 @@ def test_another_user_with_that_login_shell(tmp_path: Path, open_folder: Path, s
             roots.note(runtime, "r00t")
             (found,) = search_as(sshd, name, tmp_path).servers
         assert (found.port, found.token, found.pid) == (theirs.port, "t0ken", theirs.pid)
+
+
+# --- start-up files that stand in the way -----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "rc",
+    [
+        "yes 'No mail.' | head -c 3000000",
+        "read -r -p 'Which project? ' project; echo \"Project: $project\"",
+        "sleep 600 & echo $! >~/background",
+    ],
+    ids=["prints-3-MB", "asks", "leaves-something-running"],
+)
+def test_found_all_the_same(jupyter: JupyterServer, tmp_path: Path, rc: str) -> None:
+    with sshd_for(jupyter) as sshd, live(sshd, tmp_path) as box:
+        (sshd.home / ".bashrc").write_text(f"{rc}\n")
+        try:
+            health = box.examine()
+            assert (health.reached, health.looked) == (Reached.LOGGED_IN, True)
+        finally:
+            if (sshd.home / "background").exists():
+                os.kill(int((sshd.home / "background").read_text()), signal.SIGTERM)
+
+
+def test_a_slow_login_shell_is_waited_for(jupyter: JupyterServer, tmp_path: Path) -> None:
+    with sshd_for(jupyter) as sshd, live(sshd, tmp_path, port=jupyter.port) as box:
+        os.mkfifo(sshd.home / "conda")
+        (sshd.home / ".bashrc").write_text("cat ~/conda >/dev/null\n")
+        health = box.examine()
+        assert (health.reached, health.page.url, health.looked) == (Reached.SSH, "", False)
+        assert health.problem is not None
+        assert health.problem.title == "Waiting for the login shell of 127.0.0.1"
+        (sshd.home / "conda").write_text("ready\n")
+        assert until(lambda: box.examine().looked)
+        assert box.examine().page.token == jupyter.token
+
+
+@pytest.mark.parametrize(
+    ("rc", "command", "words"),
+    [
+        ("exit 3", None, "ends the shell"),
+        ("exec tmux", None, "needs a terminal"),
+        ("", "/usr/sbin/nologin", "currently not available"),
+        ("", "internal-sftp", "runs no commands"),
+    ],
+)
+def test_a_login_that_runs_no_search_is_told_and_is_not_nothing_running(
+    jupyter: JupyterServer, tmp_path: Path, rc: str, command: str | None, words: str
+) -> None:
+    force = {"ForceCommand": command} if command else {}
+    with (
+        sshd_for(jupyter, **force) as sshd,
+        live(sshd, tmp_path, port=jupyter.port) as box,
+    ):
+        (sshd.home / ".bashrc").write_text(f"{rc}\n")
+        health = box.examine()
+        assert (health.looked, health.missing, health.page.token) == (False, False, "")
+        assert health.problem is not None
+        assert words in str(health.problem)
 
 
 # --- strangers --------------------------------------------------------------------------------

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -395,6 +396,90 @@ def test_two_at_once_do_not_wait_for_one_another(jupyter: Peer) -> None:
 def _dead_port() -> int:
     with Peer(hang_up) as peer:
         return peer.port
+
+
+# --- when it cannot be looked -------------------------------------------------------------------
+
+
+class SlowShell:
+    """A search that ends when the test says so."""
+
+    def __init__(self, box: Box) -> None:
+        self.ready = threading.Event()
+        self._box = box
+        box.tunnel = LoopbackTunnel(self._run)
+
+    def _run(self) -> bytes:
+        assert self.ready.wait(60)
+        return self._box._find()
+
+
+@pytest.mark.parametrize("port", ["auto", 38001])
+def test_a_slow_login_shell_is_waited_for_and_told(jupyter: Peer, port: object) -> None:
+    box = Box(jupyter, port=port)
+    box._examiner = Examiner(box.choices, patience=0.0)
+    box.running = [info(38001)]
+    shell = SlowShell(box)
+    for _ in range(3):
+        health = box.examine()
+        assert (health.reached, health.looked, health.missing) == (Reached.SSH, False, False)
+        assert title(health) == "Waiting for the login shell of gpu.example.org"
+    assert box.targets == []  # nothing goes anywhere until it is known
+    shell.ready.set()
+    health = _in_the_end(box, lambda health: health.looked)
+    assert (health.reached, health.page.token) == (Reached.LOGGED_IN, TOKEN)
+    assert box.tunnel.runs == 1
+
+
+def test_what_hinders_a_search_is_told_and_nothing_called_missing(nothing: Peer) -> None:
+    box = Box(nothing)
+    box.tunnel.forbidden = Problem("nobody listens", "", Remedy.WAIT)
+    box.fault = Problem("The login shell of gpu was not ready", "Mend it")
+    health = box.examine()
+    assert (health.problem, health.looked, health.missing) == (box.fault, False, False)
+    box.fault = None
+    box.later()
+    health = box.examine()
+    assert (health.looked, health.missing) == (True, True)
+    assert "nothing listens" in title(health)
+
+
+def test_a_page_without_its_token_says_why(jupyter: Peer) -> None:
+    box = Box(jupyter, port=38001)
+    box.fault = Problem("The login shell of gpu was not ready", "Mend it")
+    health = box.examine()
+    assert (health.reached, health.page.token, health.looked) == (Reached.JUPYTER, "", False)
+    assert title(health) == "Log in on Jupyter's page: its token could not be looked for"
+    assert health.problem is not None
+    assert health.problem.advice == "The login shell of gpu was not ready. Mend it"
+
+
+def test_a_search_that_failed_is_made_again_soon_and_then_less_often(
+    nothing: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    monkeypatch.setattr(examine, "look", lambda *_: Look(Reached.SSH, secure=False))
+    box = Box(nothing)
+    box._examiner = Examiner(box.choices, patience=None)
+    box.fault = Problem("The server runs no commands", "")
+    made = []
+    for _ in range(400):
+        before = box.tunnel.runs
+        box.examine()
+        if box.tunnel.runs > before:
+            made.append(now - 1000.0)
+        now += 1.0
+    gaps = [later - earlier for earlier, later in itertools.pairwise(made)]
+    assert gaps == [5.0, 10.0, 20.0, 40.0, 60.0, 120.0, 120.0]
+
+
+def _in_the_end(box: Box, done: Callable[[Health], bool]) -> Health:
+    deadline = time.monotonic() + 60
+    while not done(health := box.examine()):
+        assert time.monotonic() < deadline, health
+        time.sleep(0.01)
+    return health
 
 
 # --- whether one is missing -----------------------------------------------------------------------

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.jupyter_peers import LoopbackTunnel, find_output
+from tests.support.jupyter_peers import find_output
 from trayconnect.errors import Problem, ProblemError
-from trayconnect.jupyter.find import Findings, RunningServer, find, parse, script
-from trayconnect.ports import Completed
+from trayconnect.jupyter.find import RunningServer, find, parse, script
+from trayconnect.ports import Completed, NotEndedError
 
 INFO: dict[str, Any] = {
     "base_url": "/",
@@ -275,12 +275,12 @@ def test_the_command() -> None:
         seen.append((command, stdin, timeout))
         return Completed(0, b"\xff\xfe\n" + find_output(INFO), b"noise")
 
-    assert [server.port for server in find(execute).servers] == [8888]
+    assert [server.port for server in find(execute, "gpu").servers] == [8888]
     ((command, stdin, timeout),) = seen
     assert command == "exec sh"
     assert stdin == script("process.sh", "find.sh").encode()
     assert b"\r" not in stdin
-    assert 0 < timeout <= 30
+    assert 0 < timeout <= 60
 
 
 def test_a_command_that_fails() -> None:
@@ -288,8 +288,36 @@ def test_a_command_that_fails() -> None:
         raise ProblemError(Problem("No commands here", ""))
 
     with pytest.raises(ProblemError):
-        find(execute)
-    assert (
-        find(LoopbackTunnel(lambda: b"This account is currently not available.").execute)
-        == Findings()
-    )
+        find(execute, "gpu")
+
+
+@pytest.mark.parametrize(
+    ("stdout", "stderr", "words"),
+    [
+        (b"This account is currently not available.\n", b"", "not available"),
+        (b"", b"open terminal failed: not a terminal\n", "needs a terminal"),
+        (b"", b"", "runs no commands"),
+        (b"\x1b]52;c;aGk=\x07Project?\n" * 9999, b"", "Project?"),
+        (find_output(INFO).removesuffix(b"@@done\n"), b"", "did not run the search"),
+    ],
+)
+def test_a_shell_that_does_not_run_the_search(stdout: bytes, stderr: bytes, words: str) -> None:
+    with pytest.raises(ProblemError) as caught:
+        find(lambda *_: Completed(1, stdout, stderr), "gpu")
+    problem = caught.value.problem
+    assert problem.title == "The login shell of gpu did not run the search for Jupyter"
+    assert words in str(problem)
+    assert all(line.isprintable() and len(line) < 400 for line in problem.advice.splitlines())
+
+
+def test_a_shell_that_does_not_end() -> None:
+    def ended_late(stdout: bytes) -> NoReturn:
+        problem = Problem("A command on gpu did not end within 60 s", "")
+        raise NotEndedError(problem, Completed(-1, stdout, b"Which project? "))
+
+    with pytest.raises(ProblemError) as caught:
+        find(lambda *_: ended_late(b"Welcome"), "gpu")
+    assert caught.value.problem.title == "The login shell of gpu was not ready within 60 s"
+    assert "Which project?" in caught.value.problem.detail
+    # All was found, and something goes on.
+    assert find(lambda *_: ended_late(find_output(INFO)), "gpu").servers

@@ -12,13 +12,19 @@ from weakref import WeakKeyDictionary
 from trayconnect.cancel import Cancel
 from trayconnect.config.endpoints import Endpoint
 from trayconnect.config.model import SAME_HOST, Server
-from trayconnect.errors import ProblemError, Remedy
-from trayconnect.jupyter.abandon import abandonable
+from trayconnect.errors import Problem, ProblemError, Remedy
+from trayconnect.jupyter.abandon import Background
 from trayconnect.jupyter.address import base_of, local_authority, page_url
 from trayconnect.jupyter.choose import Picked, candidates, listing, pick, short_folder
 from trayconnect.jupyter.direct import look_direct
 from trayconnect.jupyter.find import Findings, RunningServer, find
-from trayconnect.jupyter.problems import a_strangers, another_jupyter, chosen_is_gone
+from trayconnect.jupyter.problems import (
+    a_strangers,
+    another_jupyter,
+    chosen_is_gone,
+    shell_awaited,
+    token_unknown,
+)
 from trayconnect.jupyter.readiness import Look, Target, get_logged_in, look
 from trayconnect.jupyter.watch import KernelWatch
 from trayconnect.ports import BriefChoices, Choices, Health, Kernels, Page, Reached, Tunnel
@@ -30,6 +36,16 @@ DEFAULT_PORT = 8888
 
 SEARCH_SHARE = 0.05
 """Of all time, at most this part is spent searching a server on which nothing answers."""
+
+LONGEST_PAUSE = 60.0
+"""Seconds between two searches where nothing answers, at most: a login shell that takes long is no
+burden."""
+
+AGAIN = (5.0, 10.0, 20.0, 40.0, 60.0, 120.0)
+"""Seconds from a search that failed to the next one: after the first failure, the second, …"""
+
+PATIENCE = 3.0
+"""Seconds that a look waits for a search where nothing answers: then it says what it knows."""
 
 FRESH = 2.0
 """Seconds for which a search proves whose a port is, at least: no token goes to a port after
@@ -50,6 +66,14 @@ class _Known:
     """When the last search ended."""
     succeeded: bool = False
     """Whether it could be made."""
+    hindered: Problem | None = None
+    """Why it could not."""
+    failures: int = 0
+    """Searches in a row that could not be made."""
+    under_way: Background[Findings] | None = None
+    """A search that goes on."""
+    began: float = 0.0
+    """When the last search began."""
     next_search: float = -math.inf
     """When the next one may begin where nothing answers."""
     watch: KernelWatch = field(default_factory=KernelWatch)
@@ -68,8 +92,10 @@ class _Known:
 class Examiner:
     """The `Examine` port of one app. Each tunnel is looked at by one thread at a time."""
 
-    def __init__(self, choices: Choices | None = None) -> None:
+    def __init__(self, choices: Choices | None = None, patience: float | None = PATIENCE) -> None:
+        """`patience`: see `PATIENCE`; None waits to the end of the search."""
         self._choices = choices or BriefChoices()
+        self._patience = patience
         self._known: WeakKeyDictionary[Tunnel, _Known] = WeakKeyDictionary()
 
     def __call__(
@@ -87,9 +113,14 @@ class Examiner:
         known = self._known.get(tunnel)
         if known is None:
             known = self._known[tunnel] = _Known()
+            _search(known, server, tunnel, cancel, self._patience)
+        elif known.answered and (known.under_way is not None or not known.is_fresh):
             _search(known, server, tunnel, cancel)
-        elif known.answered and not known.is_fresh:
-            _search(known, server, tunnel, cancel)
+        elif known.under_way is not None:
+            _search(known, server, tunnel, cancel, self._patience)
+        if known.searched == -math.inf and known.under_way is not None:
+            waits = shell_awaited(server.host or server.name)
+            return Health(Reached.SSH, Page(""), waits, looked=False)
 
         def look_once() -> tuple[Target, Look]:
             current = known.picked.running
@@ -106,7 +137,8 @@ class Examiner:
         target, seen = look_once()
         before = known.servers
         if _is_worth_a_search(known, target, seen):
-            _search(known, server, tunnel, cancel)
+            patience = self._patience if seen.reached < Reached.JUPYTER else None
+            _search(known, server, tunnel, cancel, patience)
             if known.servers != before or _withholds_token(known, target):
                 target, seen = look_once()
         seen = _judged(known, target, seen)
@@ -141,6 +173,8 @@ def _expects_ours(server: Server, seen: Look) -> bool:
 
 
 def _is_worth_a_search(known: _Known, target: Target, seen: Look) -> bool:
+    if known.under_way is not None:
+        return seen.reached >= Reached.JUPYTER
     if seen.reached < Reached.JUPYTER or seen.token_refused:
         # Jupyter may have been started again, elsewhere or with another token.
         return time.monotonic() >= known.next_search
@@ -154,24 +188,40 @@ def _withholds_token(known: _Known, target: Target) -> bool:
     return running is not None and target.token != running.token
 
 
-def _search(known: _Known, server: Server, tunnel: Tunnel, cancel: Cancel) -> None:
-    """Note what runs there; where there is no way to search, what is known stays."""
+def _search(
+    known: _Known, server: Server, tunnel: Tunnel, cancel: Cancel, patience: float | None = None
+) -> None:
+    """Note what runs there; where there is no way to search, what is known stays. After `patience`
+    seconds it goes on in the background, and the next call waits for it again."""
     if server.jupyter.host not in SAME_HOST:
         known.next_search = math.inf
         return
-    begin = time.monotonic()
+    if known.under_way is None:
+        host = server.host or server.name
+        known.began = time.monotonic()
+        known.under_way = Background(lambda: find(tunnel.execute, host), f"tc-find {server.name}")
     known.succeeded = False
     try:
-        found = abandonable(lambda: find(tunnel.execute), f"tc-find {server.name}", cancel)
+        found = known.under_way.result(cancel, patience)
+    except TimeoutError:
+        return
     except ProblemError as error:
         logger.info("%s: no search for Jupyter: %s", server.name, error.problem)
+        known.hindered = error.problem
+        known.failures += 1
+        pause = AGAIN[min(known.failures, len(AGAIN)) - 1]
     else:
         known.succeeded = True
+        known.hindered = None
+        known.failures = 0
         known.findings = found
         known.servers = candidates(found, server.jupyter)
         logger.debug("%s: %d running: %s", server.name, len(found.servers), known.servers)
+        took = time.monotonic() - known.began
+        pause = min(LONGEST_PAUSE, took * (1 / SEARCH_SHARE - 1))
+    known.under_way = None
     known.searched = time.monotonic()
-    known.next_search = known.searched + (known.searched - begin) * (1 / SEARCH_SHARE - 1)
+    known.next_search = known.searched + pause
 
 
 def _judged(known: _Known, target: Target, seen: Look) -> Look:
@@ -196,9 +246,21 @@ def _health(server: Server, known: _Known, target: Target, seen: Look) -> Health
         (used,) = (one for one in jupyters if one.in_use)
         folder = short_folder(picked.missing.root_dir, known.findings.home)
         problem = chosen_is_gone(folder, f"{used.folder} ({used.where})")
+    if known.hindered is not None and not target.token:
+        problem = _hindered(known.hindered, problem, seen)
     missing = known.succeeded and picked.running is None and _expects_ours(server, seen)
     page = _page(server, picked.running, target, seen)
-    return Health(seen.reached, page, problem, jupyters, missing)
+    looked = known.hindered is None
+    return Health(seen.reached, page, problem, jupyters, missing, looked=looked)
+
+
+def _hindered(cause: Problem, problem: Problem | None, seen: Look) -> Problem:
+    """What to tell where nothing could be searched."""
+    if seen.reached >= Reached.JUPYTER:
+        return problem or token_unknown(cause)
+    if problem is not None and problem.remedy is not Remedy.WAIT:
+        return problem
+    return cause
 
 
 def _target(server: Server, running: RunningServer | None) -> Target:

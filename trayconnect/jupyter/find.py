@@ -9,12 +9,15 @@ from importlib.resources import files
 from itertools import takewhile
 from typing import Protocol
 
+from trayconnect.errors import ProblemError
 from trayconnect.jupyter.address import host_port
 from trayconnect.jupyter.listens import Listens
-from trayconnect.ports import Completed
+from trayconnect.jupyter.problems import shell_is_slow, shell_ran_nothing
+from trayconnect.ports import Completed, NotEndedError
 
-TIMEOUT = 10.0
-"""Seconds for the whole search; on loopback it takes 0.1."""
+LIMIT = 60.0
+"""Seconds for the whole search. It takes 0.1, but the account's login shell runs first, and its
+start-up files (conda, modules) may take much longer."""
 
 _BEGIN = "@@trayconnect find 2"
 _PID = re.compile(r"[0-9]{1,18}")
@@ -83,13 +86,27 @@ class Findings:
     """The account's home folder."""
 
 
-def find(execute: Execute) -> Findings:
-    """Search the far end for running servers.
+def find(execute: Execute, host: str) -> Findings:
+    """Search the far end, which people call `host`, for running servers.
 
-    Nothing is found, too, where there is no POSIX shell. Raises `ProblemError` as `execute` does.
-    """
-    completed = execute("exec sh", script("process.sh", "find.sh").encode(), TIMEOUT)
-    return parse(completed.stdout.decode("utf-8", "replace"))
+    Raises `ProblemError` as `execute` does, and where the login shell did not run the search: that
+    is not the same as finding none."""
+    slow = False
+    try:
+        completed = execute("exec sh", script("process.sh", "find.sh").encode(), LIMIT)
+    except NotEndedError as error:
+        slow, completed = True, error.so_far
+    output = completed.stdout.decode("utf-8", "replace")
+    if has_ended(output):
+        return parse(output)
+    said = completed.stderr.decode("utf-8", "replace").strip() or output
+    raise ProblemError(shell_is_slow(host, LIMIT, said) if slow else shell_ran_nothing(host, said))
+
+
+def has_ended(output: str) -> bool:
+    """Whether `find.sh` ran, and to its end."""
+    report = output.replace("\r", "").rpartition(f"\n{_BEGIN}\n")[2]
+    return report != output and "\n@@done\n" in report
 
 
 def script(*names: str) -> str:

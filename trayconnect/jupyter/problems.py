@@ -3,6 +3,8 @@ seen from the server. All of it may mend itself, so that a look goes on after ea
 
 from __future__ import annotations
 
+import re
+
 from trayconnect.errors import Problem, Remedy
 
 
@@ -13,6 +15,69 @@ def nothing_listens(where: str, hint: str, cause: Problem) -> Problem:
         Remedy.WAIT,
         cause.detail or cause.title,
     )
+
+
+_SAID = 160
+"""Characters of what a login shell said that a problem repeats: its end."""
+_NEEDS_TERMINAL = re.compile("not a (?:terminal|tty)|terminal failed|connected to a terminal|TERM ")
+_GUARD = "case $- in *i*) ;; *) return ;; esac"
+
+
+def shell_awaited(host: str) -> Problem:
+    return Problem(
+        f"Waiting for the login shell of {host}",
+        "Its start-up files (such as ~/.bashrc) take long. Jupyter is looked for as soon as they "
+        "are through.",
+        Remedy.WAIT,
+    )
+
+
+def shell_is_slow(host: str, limit: float, said: str) -> Problem:
+    """What it `said` until then may be a question."""
+    return Problem(
+        f"The login shell of {host} was not ready within {limit:g} s",
+        "Whether Jupyter runs there is not known; trayconnect looks again. The start-up files "
+        "there (such as ~/.bashrc) take too long, or wait for an answer. Shells that nobody types "
+        f"in skip the rest of ~/.bashrc after this line:\n{_GUARD}",
+        Remedy.WAIT,
+        _said(said),
+    )
+
+
+def shell_ran_nothing(host: str, said: str) -> Problem:
+    """It ended, and had not run the search."""
+    words = _said(said)
+    quoted = f" It said: {words}" if words else ""
+    if _NEEDS_TERMINAL.search(words):
+        why = "A start-up file there (such as ~/.bashrc) starts a program that needs a terminal."
+    else:
+        why = (
+            "The account runs no commands, or a start-up file there (such as ~/.bashrc) ends the "
+            "shell."
+        )
+    return Problem(
+        f"The login shell of {host} did not run the search for Jupyter",
+        f"{why}{quoted}\nShells that nobody types in skip the rest of ~/.bashrc after this "
+        f"line:\n{_GUARD}\nOr set jupyter.port in the file, and log in on Jupyter's page.",
+        Remedy.WAIT,
+        words,
+    )
+
+
+def token_unknown(cause: Problem) -> Problem:
+    """Something answers on the port of the file, and nothing could be searched."""
+    return Problem(
+        "Log in on Jupyter's page: its token could not be looked for",
+        f"{cause.title}. {cause.advice}",
+        Remedy.WAIT,
+        cause.detail,
+    )
+
+
+def _said(text: str) -> str:
+    """The end of it in one line, without control characters."""
+    words = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return words if len(words) <= _SAID else f"…{words[-_SAID:]}"
 
 
 def no_local_port(authority: str, detail: str) -> Problem:

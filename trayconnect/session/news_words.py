@@ -103,9 +103,10 @@ def notice(news: News, sessions: Sequence[Session]) -> Notice:
 def _lines(news: News, session: Session) -> list[str]:
     if session.question is not None:
         return [session.question.title]
-    if news in (News.UP, News.BACK):
-        return [session.health.page.url] if session.health is not None else []
     problem = session.problem
+    if news in (News.UP, News.BACK):
+        page = [session.health.page.url] if session.health is not None else []
+        return [*page, problem.title] if problem is not None else page
     lines = [problem.title, *_short(problem.advice)] if problem is not None else []
     if session.state in (State.WAITING, State.CONNECTING):
         lines.append(_RETRIED)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from trayconnect.config.model import Server
+from trayconnect.config.model import SAME_HOST, Server
 from trayconnect.errors import Problem
 from trayconnect.ports import FoundJupyter, Page, Reached
 from trayconnect.session.activity import Activity, activity
@@ -44,6 +44,8 @@ class Snapshot:
     """The Jupyter servers that run there, while UP."""
     kernels: Activity | None = None
     """What Jupyter's kernels do, while UP and where it tells."""
+    looked: bool = True
+    """Whether it is known what runs there."""
 
     @property
     def name(self) -> str:
@@ -58,6 +60,14 @@ class Snapshot:
     def is_ready(self) -> bool:
         """Whether something answers at the far end: the only green there is."""
         return self.reached is not None and self.reached >= Reached.JUPYTER
+
+    @property
+    def can_start(self) -> bool:
+        """Whether to offer to start Jupyter: nothing answers, and none of the user's is known to
+        run on this very host."""
+        up = self.state is State.UP and not self.is_ready and not self.starting
+        is_here = not self.server.is_direct and self.server.jupyter.host in SAME_HOST
+        return up and is_here and self.looked
 
 
 def snapshot(session: Session, latency: float | None = None) -> Snapshot:
@@ -92,4 +102,5 @@ def snapshot(session: Session, latency: float | None = None) -> Snapshot:
         banner=session.banner,
         jupyters=health.jupyters if health and session.state is State.UP else (),
         kernels=kernels,
+        looked=session.state is not State.UP or (health is not None and health.looked),
     )

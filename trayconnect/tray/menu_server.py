@@ -74,7 +74,7 @@ def _first_lines(snapshot: Snapshot, *, advise: bool = True) -> Iterator[Item]:
         yield Item(f"open {name}", f"{INDENT}Open", Action(Verb.OPEN, name))
     if snapshot.state is State.WAITING:
         yield Item(f"retry {name}", f"{INDENT}Try now", Action(Verb.CONNECT, name))
-    if snapshot.problem is not None and _can_start(snapshot):
+    if snapshot.problem is not None and snapshot.can_start:
         yield Item(f"start {name}", f"{INDENT}Start Jupyter", Action(Verb.START_JUPYTER, name))
     if snapshot.problem is not None:
         title = f"{INDENT}⚠ {clip(snapshot.problem.title)}"
@@ -148,11 +148,6 @@ def _notes_words(count: int) -> str:
     return f"{what} not honoured"
 
 
-def _can_start(snapshot: Snapshot) -> bool:
-    up = snapshot.state is State.UP and not snapshot.server.is_direct
-    return up and not snapshot.is_ready and not snapshot.starting
-
-
 def _start_or_stop(snapshot: Snapshot) -> Item:
     name = snapshot.name
     if snapshot.is_ready:
@@ -160,7 +155,7 @@ def _start_or_stop(snapshot: Snapshot) -> Item:
         stop = Action(Verb.STOP_JUPYTER, name)
         return Item("stop-jupyter", "Stop Jupyter…", stop, enabled=allowed)
     start = Action(Verb.START_JUPYTER, name)
-    return Item("start-jupyter", "Start Jupyter", start, enabled=_can_start(snapshot))
+    return Item("start-jupyter", "Start Jupyter", start, enabled=snapshot.can_start)
 
 
 def _jupyter_lines(snapshot: Snapshot) -> Iterator[Item]:

@@ -31,7 +31,7 @@ def state_words(snapshot: Snapshot) -> str:
             return f"connected, no {what} answers yet"
         case State.UP if snapshot.server.is_direct:
             return "looking for its page…" if snapshot.problem is None else "its page is silent"
-        case State.UP if snapshot.problem is None:
+        case State.UP if snapshot.problem is None or not snapshot.looked:
             return "logged in, looking for Jupyter…"
         case State.UP:
             return "connected, Jupyter is silent"

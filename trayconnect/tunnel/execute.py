@@ -16,6 +16,9 @@ from trayconnect.tunnel.transport import ChannelRefusedError, SshTransport
 MAX_OUTPUT = 1 << 20
 _READ = 32 << 10
 _JOIN_SECONDS = 5.0
+_PAUSE = 0.5
+_QUIET_READS = 3
+"""A command that has ended and an output that is silent for so many pauses: that is all of it."""
 
 
 def execute(
@@ -23,8 +26,10 @@ def execute(
 ) -> Completed:
     """Run `command` through the account's shell, feed it `stdin`, and wait for its end.
 
-    What exceeds 1 MiB of an output is read and dropped. The status is -1 when the server gives
-    none, as for a command that a signal ended. Raises `ProblemError`."""
+    The last 1 MiB of each output is kept. The status is -1 when the server gives none, as for a
+    command that a signal ended. An output that something else still holds open when the command
+    has ended, as what a start-up file left running in the background, is not waited for.
+    Raises `ProblemError`, and `NotEndedError` after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     try:
         channel = transport.open("session", timeout)
@@ -39,7 +44,7 @@ def execute(
             if transport.ended.is_set():
                 raise problems.lost(target, transport.reason())
             raise problems.command_refused(target)
-        return _run(channel, target, stdin, deadline)
+        return _run(channel, target, stdin, deadline, timeout)
     except TimeoutError as error:
         raise problems.command_slow(target, timeout) from error
     finally:
@@ -47,7 +52,9 @@ def execute(
             channel.close()
 
 
-def _run(channel: SshChannel, target: Target, stdin: bytes, deadline: float) -> Completed:
+def _run(
+    channel: SshChannel, target: Target, stdin: bytes, deadline: float, timeout: float
+) -> Completed:
     stderr = bytearray()
     helpers = [
         threading.Thread(target=_feed, args=(channel, stdin), name="tc-exec stdin", daemon=True),
@@ -59,20 +66,40 @@ def _run(channel: SshChannel, target: Target, stdin: bytes, deadline: float) -> 
         helper.start()
     stdout = bytearray()
     try:
-        while data := channel.recv_within(_READ, deadline):
-            _keep(stdout, data)
-        if not channel.status_event.wait(max(0.0, deadline - time.monotonic())):
-            raise TimeoutError
+        if not _ended(channel, stdout, deadline):
+            so_far = Completed(-1, _last(stdout), _last(stderr))
+            raise problems.command_slow(target, timeout, so_far)
+        if not channel.closed and not channel.eof_received:
+            return Completed(channel.exit_status, _last(stdout), _last(stderr))
         helpers[1].join(max(0.0, deadline - time.monotonic()))
         if channel.cut_off:
             raise problems.lost(target, channel.outlet.reason())
-        return Completed(channel.exit_status, bytes(stdout), bytes(stderr))
+        return Completed(channel.exit_status, _last(stdout), _last(stderr))
     finally:
         # Wakes the helpers.
         with contextlib.suppress(OSError, EOFError):
             channel.close()
         for helper in helpers:
             helper.join(_JOIN_SECONDS)
+
+
+def _ended(channel: SshChannel, stdout: bytearray, deadline: float) -> bool:
+    """Read to the end of the output and of the command; false if there is none until `deadline`."""
+    quiet = 0
+    while quiet <= _QUIET_READS or not channel.status_event.is_set():
+        now = time.monotonic()
+        if now >= deadline:
+            return False
+        try:
+            data = channel.recv_within(_READ, min(deadline, now + _PAUSE))
+        except TimeoutError:
+            quiet = quiet + 1 if channel.status_event.is_set() else 0
+            continue
+        if not data:
+            return channel.status_event.wait(max(0.0, deadline - time.monotonic()))
+        _keep(stdout, data)
+        quiet = 0
+    return True
 
 
 def _feed(channel: SshChannel, stdin: bytes) -> None:
@@ -89,4 +116,10 @@ def _collect(receive: Callable[[int], bytes], kept: bytearray) -> None:
 
 
 def _keep(kept: bytearray, data: bytes) -> None:
-    kept += data[: MAX_OUTPUT - len(kept)]
+    kept += data
+    if len(kept) > 2 * MAX_OUTPUT:
+        del kept[:-MAX_OUTPUT]
+
+
+def _last(kept: bytearray) -> bytes:
+    return bytes(kept[-MAX_OUTPUT:])

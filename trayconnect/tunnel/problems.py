@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from trayconnect.config.endpoints import Endpoint, TcpEndpoint
 from trayconnect.errors import Problem, ProblemError, Remedy
-from trayconnect.ports import NotOpenedError, Refusal
+from trayconnect.ports import Completed, NotEndedError, NotOpenedError, Refusal
 from trayconnect.tunnel.algorithms import Lack
 from trayconnect.tunnel.target import DEFAULT_PORT, Target
 
@@ -361,9 +361,10 @@ def command_refused(target: Target) -> ProblemError:
     return ProblemError(Problem(title, advice, _FIX))
 
 
-def command_slow(target: Target, timeout: float) -> ProblemError:
+def command_slow(target: Target, timeout: float, so_far: Completed | None = None) -> NotEndedError:
     title = f"A command on {target.host} did not end within {seconds(timeout)}"
-    return ProblemError(Problem(title, "The server is very slow, or hangs.", _WAIT))
+    problem = Problem(title, "The server is very slow, or hangs.", _WAIT)
+    return NotEndedError(problem, so_far or Completed(-1, b"", b""))
 
 
 # --- key files ------------------------------------------------------------------------------------
