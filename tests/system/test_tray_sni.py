@@ -204,6 +204,63 @@ def test_live_changes(host: SniHost) -> None:
         assert run.actions.get(timeout=LIMIT) == Action(Verb.QUIT), "the late click did nothing"
 
 
+class OneLevelHost:
+    """KDE's way: it asks for one level, and for a submenu when it is told of that, or opens it."""
+
+    def __init__(self, host: SniHost, item: str) -> None:
+        self.host, self.item = host, item
+        self.known: dict[int, list[tuple[int, str]]] = {}
+        self.asked: list[int] = []
+
+    def fetch(self, parent: int) -> None:
+        self.asked.append(parent)
+        reply = self.host.call(self.item, MENU, "GetLayout", "iias", (parent, 1, ["label"]))
+        _, (_, _, children) = reply.body
+        self.known[parent] = [
+            (id_, properties.get("label", ("s", ""))[1]) for _, (id_, properties, _) in children
+        ]
+
+    def follow(self) -> None:
+        """Ask again for whatever it is told of, until nothing more comes."""
+        while True:
+            self.host.call(self.item, "org.freedesktop.DBus.Peer", "Ping")
+            told = [body[1] for name, body in self.host.signals if name == "LayoutUpdated"]
+            self.host.signals.clear()
+            if not told:
+                return
+            for parent in told:
+                self.fetch(parent)
+
+    def labels(self) -> set[str]:
+        return {label for children in self.known.values() for _, label in children}
+
+
+def test_a_host_that_asks_for_one_level_knows_all_before_it_opens_a_submenu(host: SniHost) -> None:
+    deep = Item("group", "Group", children=(Item("more", "More", children=(ITEMS[3],)),))
+    with running() as run:
+        item = host.wait_item()
+        panel = OneLevelHost(host, item)
+        run.tray.show(replace(VIEW, items=(*ITEMS, deep)))
+        run.drawn()
+        host.call(item, "org.freedesktop.DBus.Peer", "Ping")
+        host.signals.clear()
+        panel.fetch(0)
+        assert panel.labels() == {"GPU box: off", "", "Lab", "Quit", "Group"}
+        panel.follow()
+        assert {"Open", "More"} <= panel.labels()
+        assert len(panel.asked) == len(set(panel.asked)) == 4
+
+        changed = replace(deep, children=(Item("new", "New"), *deep.children))
+        panel.asked.clear()
+        run.tray.show(replace(VIEW, items=(*ITEMS, changed)))
+        run.drawn()
+        panel.follow()
+        (group,) = (id_ for id_, label in panel.known[0] if label == "Group")
+        assert panel.asked[0] == group
+        assert 0 not in panel.asked, "an open menu is not renewed"
+        assert [label for _, label in panel.known[group]] == ["New", "More"]
+
+
 def test_each_change_is_signalled(host: SniHost) -> None:
     with running() as run:
         host.wait_item()

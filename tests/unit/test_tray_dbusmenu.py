@@ -37,23 +37,26 @@ class Host:
         self.show(items)
         self.fetch()
 
-    def show(self, items: tuple[Item, ...]) -> Signal | None:
-        signal = self.menu.update(menu_of(items, self.clicked.append, dbusmenu_label))
-        if signal is None:
-            return None
-        if signal.name == "LayoutUpdated":
-            self.fetch()
-            assert signal.body == (self.revision, ROOT)
-        else:
+    def show(self, items: tuple[Item, ...]) -> list[Signal]:
+        signals = self.menu.update(menu_of(items, self.clicked.append, dbusmenu_label))
+        for signal in signals:
+            if signal.name == "LayoutUpdated":
+                revision, parent = signal.body
+                self.fetch(parent)
+                assert revision == self.revision
+                continue
             changed, removed = signal.body
             assert not removed
             for id_, properties in changed:
                 self.find(id_)[1].update(properties)
-        return signal
+        return signals
 
-    def fetch(self) -> None:
-        self.revision, self.layout = self.menu.invoke("GetLayout", (ROOT, -1, []))
-        self.layout = copied(self.layout)
+    def fetch(self, parent: int = ROOT) -> None:
+        self.revision, layout = self.menu.invoke("GetLayout", (parent, -1, []))
+        if parent == ROOT:
+            self.layout = copied(layout)
+        else:
+            self.find(parent)[2][:] = copied(layout)[2]
 
     def find(self, id_: int) -> Layout:
         return next(node for node in walk(self.layout) if node[0] == id_)
@@ -177,16 +180,16 @@ def test_nothing_needs_an_update_when_it_is_about_to_show() -> None:
 
 
 def test_the_same_again_is_no_news() -> None:
-    assert Host(ITEMS).show(ITEMS) is None
+    assert Host(ITEMS).show(ITEMS) == []
 
 
 def test_a_changed_text_keeps_ids_and_sends_only_itself() -> None:
     host = Host(ITEMS)
     before = host.ids()
-    signal = host.show((replace(ITEMS[0], text="GPU_box: connected", checked=True), *ITEMS[1:]))
+    signals = host.show((replace(ITEMS[0], text="GPU_box: connected", checked=True), *ITEMS[1:]))
     id_ = host.id_of("GPU__box: connected")
     news = {"label": ("s", "GPU__box: connected"), "toggle-state": ("i", 1)}
-    assert signal == Signal("ItemsPropertiesUpdated", ([(id_, news)], []))
+    assert signals == [Signal("ItemsPropertiesUpdated", ([(id_, news)], []))]
     assert host.ids() == before
 
 
@@ -194,7 +197,7 @@ def test_an_action_may_change_under_an_id() -> None:
     host = Host(ITEMS)
     id_ = host.id_of("Quit")
     other = Action(Verb.DISCONNECT_ALL)
-    assert host.show((*ITEMS[:-1], replace(ITEMS[-1], action=other))) is None
+    assert host.show((*ITEMS[:-1], replace(ITEMS[-1], action=other))) == []
     host.click(id_)
     assert host.clicked == [other]
 
@@ -208,18 +211,46 @@ def test_an_action_may_change_under_an_id() -> None:
         (replace(ITEMS[0], key="other"), *ITEMS[1:]),
         (replace(ITEMS[0], checked=None), *ITEMS[1:]),
         (*ITEMS[:3], replace(ITEMS[3], children=()), ITEMS[4]),
-        (*ITEMS[:3], replace(ITEMS[3], children=ITEMS[:1]), ITEMS[4]),
         (),
     ],
-    ids=["one less", "one more", "swapped", "a key", "no check mark", "a leaf", "below", "none"],
+    ids=["one less", "one more", "swapped", "a key", "no check mark", "a leaf", "none"],
 )
 def test_another_shape_has_new_ids_throughout(items: tuple[Item, ...]) -> None:
     host = Host(ITEMS)
     before = set(host.ids()) - {ROOT}
     revision = host.revision
-    signal = host.show(items)
-    assert signal == Signal("LayoutUpdated", (revision + 1, ROOT))
+    assert host.show(items) == [Signal("LayoutUpdated", (revision + 1, ROOT))]
     assert before.isdisjoint(host.ids())
+
+
+def test_a_change_within_a_submenu_renews_only_that_one() -> None:
+    below = Item("kernels", "Kernels", children=(Item("k1", "one"),))
+    other = Item("other", "Other", children=(Item("x", "an x"),))
+    lab = replace(ITEMS[3], children=(ITEMS[3].children[0], below))
+    host = Host((*ITEMS[:3], lab, other))
+    kept = {label: host.id_of(label) for label in ("Lab", "Open", "Kernels", "Other", "an x")}
+    one, revision = host.id_of("one"), host.revision
+
+    more = replace(below, children=(Item("k1", "one"), Item("k2", "two")))
+    changed = replace(lab, text="Lab!", children=(lab.children[0], more))
+    assert host.show((*ITEMS[:3], changed, other)) == [
+        Signal("ItemsPropertiesUpdated", ([(kept["Lab"], {"label": ("s", "Lab!")})], [])),
+        Signal("LayoutUpdated", (revision + 1, kept["Kernels"])),
+    ]
+    assert host.id_of("Open") == kept["Open"]
+    assert host.id_of("an x") == kept["an x"]
+    assert host.id_of("one") != one, "all of the renewed menu is new"
+
+
+def test_a_host_that_asks_for_one_level_is_told_of_the_next() -> None:
+    inner = replace(ITEMS[3], text="Inner")
+    host = Host((*ITEMS, Item("group", "Group", children=(inner,))))
+    assert host.menu.late(ROOT) == [
+        Signal("LayoutUpdated", (host.revision, host.id_of(label))) for label in ("Lab", "Group")
+    ]
+    (told,) = host.menu.late(host.id_of("Group"))
+    assert told.body == (host.revision, host.id_of("Inner"))
+    assert host.menu.late(host.id_of("Inner")) == host.menu.late(4711) == []
 
 
 def test_a_late_click_hits_nothing() -> None:
@@ -234,8 +265,9 @@ def test_a_late_click_hits_nothing() -> None:
 def test_ids_stay_within_31_bits() -> None:
     host = Host(ITEMS)
     host.menu._last_id = 2**31 - 3
-    host.show(ITEMS[1:])
-    assert max(host.ids()) < 100
+    changed = replace(ITEMS[3], children=(*ITEMS[3].children, *ITEMS[:2], *ITEMS[4:]))
+    host.show((*ITEMS[:3], changed, ITEMS[4]))
+    assert max(host.ids()) == 2**31 - 1
     assert len(set(host.ids())) == len(host.ids())
 
 
@@ -268,10 +300,9 @@ def test_a_host_that_heeds_the_signals_shows_the_menu(views: list[tuple[Item, ..
     host = Host()
     gone: set[int] = set()
     for items in views:
-        before = set(host.ids()) - {ROOT}
-        signal = host.show(items)
-        if signal is not None and signal.name == "LayoutUpdated":
-            gone |= before
+        before = set(host.ids())
+        host.show(items)
+        gone |= before - set(host.ids())
         shown = host.layout, host.revision
         host.fetch()
         assert (host.layout, host.revision) == shown

@@ -2,10 +2,14 @@
 
 The rules that keep every host right (measured; see `update`):
 
-- A menu of the same shape keeps its ids, and only changed properties are sent: a menu that is open
-  stays open. The shape has the key of each item in it.
-- Another shape gets new ids throughout. GNOME's extension shows old and new ids in one layout out
-  of order; and a click that comes late finds an id that is gone, never another item.
+- Lines of the same shape keep their ids, and only changed properties are sent: a menu that is open
+  stays open. The shape has the key of each line in it.
+- Where the lines of one menu change their shape, that menu and all below it get new ids, and hosts
+  are told of that menu alone: LXQt and GNOME close an open one that is renewed. GNOME's extension
+  shows old and new ids beside one another out of order; and a click that comes late finds an id
+  that is gone, never another item.
+- A host that asks for one level (KDE's and LXQt's) learns of the next ones only when a submenu pops
+  up, too late to know its size: KDE opened it off the screen. `late` tells such a host at once.
 
 No I/O: signals to send are returned. One thread at a time.
 """
@@ -62,34 +66,55 @@ class DBusMenu:
         self._root = Node(ROOT, None, {"children-display": ("s", "submenu")})
         self._nodes = {ROOT: self._root}
 
-    def update(self, menu: Menu) -> Signal | None:
-        """Take over a menu; the signal tells the hosts, None that nothing changed for them."""
-        old = list(self._root.walk())
+    def update(self, menu: Menu) -> list[Signal]:
+        """Take over a menu; the signals tell the hosts what changed for them, in this order."""
         root = replace(self._root, children=_nodes(menu))
-        same = _shape(self._root.children) == _shape(root.children)
-        if same:
-            ids: Iterator[int] = iter([node.id for node in old])
-        else:
-            ids = self._new_ids(sum(1 for _ in root.walk()))
-            self._revision = self._revision % 0xFFFFFFFF + 1
-        self._root = _numbered(root, ids)
+        changed: list[tuple[int, dict[str, Variant]]] = []
+        renewed: list[int] = []
+        self._root = self._merged(self._root, root, changed, renewed)
         self._nodes = {node.id: node for node in self._root.walk()}
-        if not same:
-            return Signal("LayoutUpdated", (self._revision, ROOT))
-        changed = [
-            (node.id, news)
-            for before, node in zip(old, self._root.walk(), strict=True)
-            if (news := dict(node.properties.items() - before.properties.items()))
-        ]
-        return Signal("ItemsPropertiesUpdated", (changed, [])) if changed else None
+        signals = [Signal("ItemsPropertiesUpdated", (changed, []))] if changed else []
+        if renewed:
+            self._revision = self._revision % 0xFFFFFFFF + 1
+        return signals + [Signal("LayoutUpdated", (self._revision, id_)) for id_ in renewed]
 
-    def _new_ids(self, count: int) -> Iterator[int]:
-        """The root's, then `count - 1` that no host has seen (until 2^31 are used up)."""
-        first = self._last_id + 1
-        if first + count > _LAST_ID:
-            first = 1
-        self._last_id = first + count - 2
-        return iter([ROOT, *range(first, first + count - 1)])
+    def late(self, parent: int) -> list[Signal]:
+        """For a host that was given that item and its children, and nothing below: it asks for each
+        submenu that it is told of now, before one is opened."""
+        node = self._nodes.get(parent)
+        children = () if node is None else node.children
+        return [
+            Signal("LayoutUpdated", (self._revision, child.id))
+            for child in children
+            if child.children
+        ]
+
+    def _merged(
+        self,
+        old: Node,
+        new: Node,
+        changed: list[tuple[int, dict[str, Variant]]],
+        renewed: list[int],
+    ) -> Node:
+        """The new node with the id of the old one, which it may have. Notes changed properties,
+        and the ids whose children are others now."""
+        if news := dict(new.properties.items() - old.properties.items()):
+            changed.append((old.id, news))
+        if _shape(old) == _shape(new):
+            pairs = zip(old.children, new.children, strict=True)
+            children = tuple(self._merged(a, b, changed, renewed) for a, b in pairs)
+        else:
+            ids = self._new_ids()
+            children = tuple(_with_ids(child, ids) for child in new.children)
+            renewed.append(old.id)
+        return replace(new, id=old.id, children=children)
+
+    def _new_ids(self) -> Iterator[int]:
+        """Such as no host has seen, until 2^31 are used up."""
+        while True:
+            self._last_id = self._last_id % _LAST_ID + 1
+            if self._last_id not in self._nodes:
+                yield self._last_id
 
     # --- as an object on the bus ------------------------------------------------------------
 
@@ -162,17 +187,18 @@ def _properties(item: MenuItem) -> dict[str, Variant]:
     return properties
 
 
-def _shape(nodes: tuple[Node, ...]) -> list[Any]:
-    """What may not change under an id: the key, which properties there are, and the children."""
+def _shape(node: Node) -> list[Any]:
+    """What may not change in one menu under its ids: the key of each line, which properties it has,
+    and whether it opens a submenu."""
     return [
-        (getattr(node.item, "key", None), node.properties.keys(), _shape(node.children))
-        for node in nodes
+        (getattr(child.item, "key", None), child.properties.keys(), bool(child.children))
+        for child in node.children
     ]
 
 
-def _numbered(node: Node, ids: Iterator[int]) -> Node:
+def _with_ids(node: Node, ids: Iterator[int]) -> Node:
     id_ = next(ids)
-    return replace(node, id=id_, children=tuple(_numbered(child, ids) for child in node.children))
+    return replace(node, id=id_, children=tuple(_with_ids(child, ids) for child in node.children))
 
 
 def _layout(node: Node, depth: int, names: list[str]) -> tuple[int, dict[str, Variant], list[Any]]:

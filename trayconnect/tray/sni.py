@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from jeepney import DBusAddress, HeaderFields, Message, MessageType, new_method_call
@@ -23,7 +23,7 @@ from PIL import Image
 
 from trayconnect.dbus.link import Link
 from trayconnect.tray import dbus_objects, pystray_base
-from trayconnect.tray.dbusmenu import DBusMenu
+from trayconnect.tray.dbusmenu import DBusMenu, Signal
 from trayconnect.tray.icon import Glyph
 from trayconnect.tray.sni_interfaces import (
     HOST_REGISTERED,
@@ -120,8 +120,10 @@ class Icon(pystray_base.Icon):  # type: ignore[misc]  # pystray is not annotated
         self._emit("NewToolTip")
 
     def _update_menu(self) -> None:
-        signal = self._exported.update(self.menu or ())
-        if signal is not None:
+        self._tell(self._exported.update(self.menu or ()))
+
+    def _tell(self, signals: list[Signal]) -> None:
+        for signal in signals:
             signature = "".join(MENU.signals[signal.name])
             self._link.emit(MENU_PATH, MENU.name, signal.name, signature, signal.body)
 
@@ -150,7 +152,16 @@ class Icon(pystray_base.Icon):  # type: ignore[misc]  # pystray is not annotated
                 self._ask_for_host()
 
     def called(self, message: Message) -> Message:
-        return dbus_objects.answer(self._objects, message)
+        answer = dbus_objects.answer(self._objects, message)
+        method = message.header.fields[HeaderFields.member]
+        given = answer.header.message_type is MessageType.method_return
+        if given and method == "GetLayout" and message.body[1] == 1:
+            # After the answer: before it, the host does not know these items.
+            self._link.post(partial(self._tell_late, message.body[0]))
+        return answer
+
+    def _tell_late(self, parent: int) -> None:
+        self._tell(self._exported.late(parent))
 
     # --- the watcher --------------------------------------------------------------------------
 
