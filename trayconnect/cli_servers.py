@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from trayconnect.config.openssh.hosts import SshConfig
     from trayconnect.config.openssh.interpret import HostConfig
 
-SSH_PORT = 22
-
+_again = click.option(
+    "--again", is_flag=True, help="Add it even if the file has an entry for it already."
+)
 _dry_run = click.option("--dry-run", is_flag=True, help="Print what would be written, and stop.")
 
 
@@ -39,44 +40,60 @@ class _AddCommand(click.Command):
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
 )
 @click.option("--name", help="The name in the menu. Default: the host.")
+@_again
 @_dry_run
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 @click.pass_context
 def add_command(
-    context: click.Context, name: str | None, dry_run: bool, command: tuple[str, ...]
+    context: click.Context, name: str | None, again: bool, dry_run: bool, command: tuple[str, ...]
 ) -> None:
-    """Make an entry from the ssh COMMAND that you have in your notes.
+    """Make an entry from an ssh command that you have in your notes.
 
     Give it as one word in quotes, or as it is:
 
         trayconnect add "ssh -L 8888:localhost:8888 ada@gpu -J gate"
     """
+    from trayconnect.config.model import Config
     from trayconnect.config.new_entry import from_command
-    from trayconnect.config.places import config_file
-    from trayconnect.config.ssh_command import CommandError, parse_command
+    from trayconnect.config.openssh.aliases import aliases
+    from trayconnect.config.openssh.files import DiskFiles, usual_places
+    from trayconnect.config.openssh.hosts import SshConfig, this_user
+    from trayconnect.config.pasted_command import parse_command
+    from trayconnect.config.places import config_file, ssh_config_file
+    from trayconnect.config.shell_words import CommandError
     from trayconnect.new_servers import present
 
     path = config_file(context.obj["config"])
+    named, user = ssh_config_file(), this_user()
     try:
-        parsed = parse_command(command)
+        known = aliases(DiskFiles(), usual_places(user.home, named))
+        parsed = parse_command(command, user.user, known)
     except CommandError as error:
-        raise click.UsageError(f"This is no command line of ssh: {error}") from error
-    _write(path, [from_command(parsed, present(path), name)], dry_run)
+        raise click.UsageError(f"Nothing was added: {error}") from error
+    config, ssh_config = present(path), SshConfig(named)
+    if parsed.inherits_user and parsed.user is None and parsed.jumps:
+        login = _look_up(ssh_config, parsed.jumps[-1].host).user
+        parsed.user = login if login != user.user else None
+    wanted = from_command(parsed, Config(), name)
+    if again or not _is_present(wanted, config, ssh_config, path):
+        _write(path, [from_command(parsed, config, name)], dry_run)
 
 
 @click.command("import")
 @click.option("--all", "everything", is_flag=True, help="Import every host.")
+@_again
 @_dry_run
 @click.argument("names", nargs=-1, metavar="[HOST]...")
 @click.pass_context
 def import_command(
-    context: click.Context, everything: bool, dry_run: bool, names: tuple[str, ...]
+    context: click.Context, everything: bool, again: bool, dry_run: bool, names: tuple[str, ...]
 ) -> None:
     """Make entries from the hosts of ~/.ssh/config.
 
     Without a HOST, list them, and on a terminal ask which. What ~/.ssh/config says of a host goes
     on to hold: its entry only names it.
     """
+    from trayconnect.config.model import Config
     from trayconnect.config.new_entry import from_aliases
     from trayconnect.config.openssh.aliases import aliases
     from trayconnect.config.openssh.files import DiskFiles, usual_places
@@ -98,16 +115,22 @@ def import_command(
         )
     there = {server.host for server in config.servers}
     if everything:
-        chosen = [host for host in known if host not in there]
+        chosen = [host for host in known if again or host not in there]
     elif names:
         chosen = [_known(host, known) for host in names]
     else:
         _list(known, there, ssh_config)
         chosen = _ask(known) if sys.stdin.isatty() else []
-    if chosen:
-        hosts = [(host, _look_up(ssh_config, host).forwards) for host in chosen]
+    hosts = [(host, _look_up(ssh_config, host).forwards) for host in dict.fromkeys(chosen)]
+    if not again:
+        hosts = [
+            host
+            for host in hosts
+            if not _is_present(from_aliases([host], Config())[0], config, ssh_config, path)
+        ]
+    if hosts:
         _write(path, from_aliases(hosts, config), dry_run)
-    elif everything:
+    elif everything and not chosen:
         click.echo(f"Every host of your SSH configuration is in {path} already.")
 
 
@@ -138,6 +161,21 @@ def check_ssh_config(config: Config) -> bool:
     return good
 
 
+def _is_present(wanted: NewEntry, config: Config, ssh_config: SshConfig, path: Path) -> bool:
+    """Whether the file leads there already, which is then said."""
+    from trayconnect.cancel import Cancel
+    from trayconnect.same_server import present_entry
+
+    found = present_entry(wanted, config, lambda query: ssh_config.host(query, Cancel()))
+    if found is None:
+        return False
+    click.echo(
+        f"{wanted.data['host']} is in {path} already, as “{found.name}”; nothing was added. "
+        "Use --again to add another entry."
+    )
+    return True
+
+
 def _look_up(ssh_config: SshConfig, host: str) -> HostConfig:
     from trayconnect.cancel import Cancel
     from trayconnect.config.openssh.said import Query
@@ -165,6 +203,8 @@ def _list(known: Sequence[str], there: Collection[str | None], ssh_config: SshCo
 
 
 def _description(host: HostConfig) -> str:
+    from trayconnect.config.ssh_command import SSH_PORT
+
     name = f"[{host.hostname}]" if ":" in host.hostname else host.hostname
     text = f"{host.user}@{name}" + (f":{host.port}" if host.port != SSH_PORT else "")
     if host.jumps:
@@ -213,6 +253,10 @@ def _write(path: Path, entries: Sequence[NewEntry], dry_run: bool) -> None:
     else:
         add(path, entries)
     for entry in entries:
+        auth = entry.data.get("auth")
+        key = str(auth["identity_file"]) if isinstance(auth, dict) else ""
+        if key and not Path(key).expanduser().exists():
+            click.echo(f"There is no file {key} on this machine: correct 'identity_file'", err=True)
         if not dry_run:
             click.echo(f"Added “{entry.name}” to {path}")
         for note in entry.notes:

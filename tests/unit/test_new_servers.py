@@ -117,8 +117,61 @@ def test_add(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_add_takes_separate_words(file: Path) -> None:
     assert cli.run(["add", "--name", "Box", "--", "ssh", "-p", "2222", "gpu"]) == 0
-    assert cli.run(["add", "ssh", "-p", "2222", "gpu", "--", "top"]) == 0
+    assert cli.run(["add", "ssh", "-p", "22", "gpu", "--", "top"]) == 0
     assert names(file) == ["old", "Box", "gpu"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "added"),
+    [
+        ("ssh ada@gpu.example.org", "ssh -l ada -p 22 gpu.example.org", False),
+        ("ssh ada@gpu.example.org", "ssh bob@gpu.example.org", True),
+        ("ssh ada@gpu.example.org", "ssh -p 23 ada@gpu.example.org", True),
+        ("ssh ada@gpu.example.org", "ssh -J gate ada@gpu.example.org", True),
+        ("ssh -p 2222 -J gate ada@gpu.example.org", "ssh gpu", False),
+        ("ssh gpu", "ssh ada@gpu -J gate", False),
+        ("ssh -L 8888:localhost:8888 x", "ssh x -L 8888:127.0.0.1:8888", False),
+        ("ssh -L 8888:localhost:8888 x", "ssh x", False),
+        ("ssh x", "ssh -L 8888:localhost:8888 x", True),
+        ("ssh -L 8888:localhost:8888 x", "ssh -L 9999:localhost:8888 x", True),
+        ("ssh -L 9999:localhost:8888 x", "ssh -L 9999:localhost:8888 x", False),
+        ("ssh -L 80:localhost:8888 x", "ssh -L 80:localhost:8888 x", False),
+        ("ssh -D 1080 -R 9000:a:1 x", "ssh -R 9000:a:1 -D 1080 x", False),
+        ("ssh -D 1080 x", "ssh -D 1081 x", True),
+        ("ssh -L 8888:localhost:1 a ssh -L 1:localhost:8888 b", "ssh -J a -L 8888:localhost:8888 b",
+         False),
+    ],
+)  # fmt: skip
+def test_add_of_what_is_there_already(
+    file: Path, first: str, second: str, added: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(["add", first]) == 0
+    before = file.read_text()
+    capsys.readouterr()
+    assert cli.run(["add", "--name", "Other", second]) == 0
+    assert (file.read_text() != before) is added
+    out = capsys.readouterr().out
+    if not added:
+        assert "already" in out
+        assert "--again" in out
+        assert cli.run(["add", "--name", "Other", "--again", second]) == 0
+    assert names(file)[-1] == "Other"
+    assert cli.run(["check"]) == 0
+
+
+def test_import_of_what_is_there_already(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["import", "gpu"]) == 0
+    assert cli.run(["import", "gpu", "gate"]) == 0
+    assert names(file) == ["old", "gpu", "gate"]
+    assert "gpu is in" in capsys.readouterr().out
+    assert cli.run(["import", "--again", "gpu"]) == 0
+    assert names(file) == ["old", "gpu", "gate", "gpu 2"]
+
+
+def test_what_is_refused_writes_nothing(home: Path) -> None:
+    for command in ("ssh gpu”", "ssh –L 8888:localhost:8888", "ssh <you>@gpu", "ssh gpu; ls"):
+        assert cli.run(["add", command]) == cli.USAGE
+    assert not (home / "servers.yaml").exists()
 
 
 FORWARDED = [
@@ -126,7 +179,7 @@ FORWARDED = [
     "ssh -D 1080 -D '*:1081' -D /tmp/s -R '[::1]:9000:[::1]:3000' -R 0:a:1 -R 0:a:2 -R 9 gpu",
     "ssh -L /tmp/a:/run/b -R /run/c:/tmp/d -L '/tmp/e f:h:80' -L '/tmp/g\\:h:h:80' gpu",
     "ssh -L 8888:localhost:8888 -D 8888 -L 8888:h:80 -R 9000:a:1 -R 9000:b:2 -D 80 gpu",
-    "ssh -L gate:5000:h:80 -L 5001:a@b:80 -L x/y:h:80 -D 5000 -D 5000 gpu",
+    "ssh -L gate:5000:h:80 -L 5001:h:81 -L x/y:h:80 -D 5000 -D 5000 gpu",
     f"ssh -L /tmp/{'x' * 50}/b:/run/a -L /tmp/{'y' * 20}{'x' * 50}/b:/run/a gpu",
 ]
 
@@ -134,7 +187,7 @@ FORWARDED = [
 @pytest.mark.parametrize("command", FORWARDED)
 def test_every_forward_that_is_kept_loads(file: Path, command: str) -> None:
     for number in range(2):
-        assert cli.run(["add", command]) == 0
+        assert cli.run(["add", "--again", command]) == 0
         server = load(file).servers[-1]
         assert server.name == ("gpu 2" if number else "gpu")
         assert server.forwards or number
@@ -172,7 +225,6 @@ def test_what_of_forwards_is_not_kept_is_said(
                 "-L gate:5000:h:80: bind_address must be an IP address, localhost, or '*' for "
                 "every address"
             ),
-            "-L 5001:a@b:80: host must not hold a user name: split it into username and host",
             "-L x/y:h:80: local_socket must be a whole path: begin it with '/' or '~/'",
         )
     ]
@@ -203,7 +255,7 @@ def test_add_may_only_show(
 
 def test_add_refuses_what_is_not_ssh(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["add", "curl x"]) == cli.USAGE
-    assert "no command line of ssh" in capsys.readouterr().err
+    assert "Nothing was added: it begins with 'curl'" in capsys.readouterr().err
     assert file.read_text() == TEXT
 
 

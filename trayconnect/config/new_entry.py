@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from trayconnect.config.forward_syntax import ForwardSpec, Kind, Place
 from trayconnect.config.forwards import NO_PROXY_THERE, as_forward, keys_of, name_of, spec_of
-from trayconnect.config.model import Config
+from trayconnect.config.model import SAME_HOST, Config
 from trayconnect.config.names import name_key
 from trayconnect.config.openssh.jumps import Jump
 from trayconnect.config.ssh_command import SshCommand
@@ -54,6 +54,8 @@ def from_command(command: SshCommand, config: Config, name: str | None = None) -
     page = jupyter_of(command.forwards)
     if page is not None:
         data |= _jupyter(page, ports, notes)
+    if command.start is not None:
+        data |= _start(command, data, notes)
     keepalive = {"interval": command.alive_interval, "count_max": command.alive_count_max}
     wanted = {key: value for key, value in keepalive.items() if value}
     if wanted:
@@ -188,6 +190,22 @@ def _jupyter(page: ForwardSpec, ports: _Ports, notes: list[str]) -> dict[str, ob
             "bind_address would let others in"
         )
     return {"jupyter": _page(page.target), **ports.local(page.listen.port)}
+
+
+def _start(command: SshCommand, data: dict[str, object], notes: list[str]) -> dict[str, object]:
+    """How Jupyter is started, and the port that the command gave to it."""
+    found = data.get("jupyter")
+    jupyter = found if isinstance(found, dict) else {}
+    if jupyter.get("host", "localhost") not in SAME_HOST:
+        notes.append("the command of Jupyter: it is started only on the server itself")
+        return {}
+    if command.start_port is not None:
+        if not jupyter:
+            jupyter = {"port": command.start_port}
+        elif jupyter["port"] != command.start_port:
+            notes.append(f"--port={command.start_port}: the forward leads to {jupyter['port']}")
+    said = {"jupyter": jupyter} if jupyter else {}
+    return {**said, "start": command.start or True}
 
 
 def _page(target: Place) -> dict[str, object]:

@@ -1,21 +1,28 @@
-"""The command line of ssh(1), as people keep it in their notes."""
+"""The command line of ssh(1), as people keep it in their notes.
+
+What decides where the command leads is read, or the command is refused with the word that hinders;
+what only concerns a terminal or a taste is noted.
+"""
 
 from __future__ import annotations
 
+import os
 import re
-import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from trayconnect.config import forward_syntax
+from trayconnect.config import forward_syntax, values
 from trayconnect.config.forward_syntax import ForwardSpec, Kind, parse_words
 from trayconnect.config.openssh import jumps, scalars
 from trayconnect.config.openssh.jumps import Jump
-from trayconnect.config.openssh.keywords import FORWARDS
+from trayconnect.config.openssh.keywords import ALIASES, FORWARDS, KEYWORDS
 from trayconnect.config.openssh.words import split_line, split_words
+from trayconnect.config.placeholders import is_example_path, stands_for_another
+from trayconnect.config.shell_words import CommandError, commands_of, dashed, placeholder
 
-_PROGRAMS = ("ssh", "autossh", "ssh.exe")
-_LAUNCHERS = ("nohup", "exec", "command", "$", "%", ">")
+SSH_PORT = 22
+PROGRAMS = ("ssh", "autossh", "ssh.exe")
+_LAUNCHERS = ("nohup", "exec", "command", "$", "%", ">", "#")
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=.*", re.DOTALL)
 _WITH_VALUE = frozenset("bceilmopBDEFIJLOPQRSwW")
 _PLAIN = frozenset("1246afgkqnstvxACGKMNTVXYy")
@@ -26,20 +33,39 @@ _LOST = {
     "Y": "-Y: a tunnel shows no windows",
     "4": "-4: write AddressFamily inet into ~/.ssh/config",
     "6": "-6: write AddressFamily inet6 into ~/.ssh/config",
+    "g": "-g: only this machine gets in; bind_address would let others in",
     "b": "-b: write BindAddress into ~/.ssh/config",
     "B": "-B: write BindAddress into ~/.ssh/config",
     "c": "-c: write Ciphers into ~/.ssh/config",
     "m": "-m: write MACs into ~/.ssh/config",
-    "F": "-F: the usual files of ssh are read, or the one that TRAYCONNECT_SSH_CONFIG names",
     "I": "-I: load the token's keys into the SSH agent",
-    "P": "-P: write what its tag says into ~/.ssh/config",
     "w": "-w: no network interface is made",
-    "W": "-W: add a forward to there",
 }
-
-
-class CommandError(ValueError):
-    """It is no command line of ssh; the message says what is wrong."""
+_REFUSED = {
+    "F": "an entry cannot name a file of ssh: name it in the variable TRAYCONNECT_SSH_CONFIG, and "
+    "leave -F out",
+    "P": "write what its tag says into ~/.ssh/config, and leave -P out",
+}
+_QUIET_KEYWORDS = """
+    exitonforwardfailure tcpkeepalive loglevel requesttty batchmode sessiontype compression
+    forkafterauthentication stdinnull escapechar visualhostkey connectionattempts
+    permitlocalcommand numberofpasswordprompts ignoreunknown
+"""
+_QUIET = frozenset(_QUIET_KEYWORDS.split())
+_KEPT_OTHERWISE = {
+    "stricthostkeychecking": "trayconnect always checks the host key",
+    "userknownhostsfile": "trayconnect always checks the host key",
+    "globalknownhostsfile": "trayconnect always checks the host key",
+    "checkhostip": "trayconnect always checks the host key",
+    "forwardagent": "the agent stays here",
+    "gatewayports": "only this machine gets in; bind_address would let others in",
+    "controlmaster": "trayconnect has its own connection",
+    "controlpath": "trayconnect has its own connection",
+    "controlpersist": "trayconnect has its own connection",
+}
+_HOST_AND_PORT = re.compile(r"([^:]+):([0-9]+)")
+_NETCAT = re.compile(r"(?:exec )?(?:\S*/)?(?:nc|netcat|ncat)(?: -[A-Za-z]+(?: ?[0-9]+)?)* %h %p")
+_LONGEST_SECONDS, _MOST_UNANSWERED = 86_400, 100
 
 
 @dataclass(slots=True)
@@ -55,144 +81,308 @@ class SshCommand:
     connect_timeout: int | None = None
     alive_interval: int | None = None
     alive_count_max: int | None = None
+    start: dict[str, object] | None = None
+    """How Jupyter is started, where the command ends with that."""
+    start_port: int | None = None
     notes: list[str] = field(default_factory=list)
+    remote: list[str] = field(default_factory=list)
+    """The words behind the host."""
+    joins: str | None = None
+    """What -W says, in a ProxyCommand."""
+    clears_forwards: bool = False
+    inherits_user: bool = False
+    """The account is that of the last jump host."""
 
 
-def parse_command(words: Sequence[str]) -> SshCommand:
-    """A command line, as one text or in words. Raises `CommandError`."""
-    if len(words) == 1:
-        try:
-            words = shlex.split(words[0])
-        except ValueError as error:
-            raise CommandError("a quote in it is not closed") from error
-    rest, is_autossh = _arguments(list(words))
-    command = SshCommand()
-    _read(command, rest, is_autossh)
-    if not command.host:
-        raise CommandError("it names no host")
-    return command
+def program_of(words: Sequence[str]) -> str:
+    """The program that a command runs, without its folder: `ssh` for `/usr/bin/ssh`."""
+    return re.split(r"[/\\]", words[0])[-1].lower() if words else ""
 
 
-def _arguments(words: list[str]) -> tuple[list[str], bool]:
+def unlaunched(words: Sequence[str]) -> list[str]:
+    """A command without what only starts it: `nohup`, `NAME=value`."""
+    rest = list(words)
+    while rest and (_ASSIGNMENT.fullmatch(rest[0]) or rest[0] in _LAUNCHERS):
+        rest = rest[1:]
+    return rest
+
+
+def arguments_of(words: Sequence[str]) -> tuple[list[str], bool]:
     """What follows the program's name; the name itself may be left out."""
-    while words and (_ASSIGNMENT.fullmatch(words[0]) or words[0] in _LAUNCHERS):
-        words = words[1:]
+    words = unlaunched(words)
     if words and words[-1] == "&":
         words = words[:-1]
     if not words:
         raise CommandError("it is empty")
-    program = re.split(r"[/\\]", words[0])[-1].lower()
-    if program in _PROGRAMS:
+    program = program_of(words)
+    if program in PROGRAMS:
         return words[1:], program == "autossh"
-    if words[0].startswith("-") or "@" in words[0] or words[0].startswith("ssh://"):
+    first = dashed(words[0])
+    if first.startswith(("-", "ssh://")) or "@" in first:
         return words, False
-    raise CommandError(f"it begins with {words[0]!r}, not with ssh")
+    advice = {
+        "sudo": ": leave sudo out, trayconnect connects as you",
+        "sshpass": ": leave it and the password out, trayconnect asks for the password",
+        "plink": ": it takes other options, write the ssh command",
+        "plink.exe": ": it takes other options, write the ssh command",
+        "putty.exe": ": it takes other options, write the ssh command",
+        "mosh": ": it has no forwards, write the ssh command",
+    }.get(program, "")
+    raise CommandError(f"it begins with {words[0]!r}, not with ssh{advice}")
 
 
-def _read(command: SshCommand, words: list[str], is_autossh: bool) -> None:
-    rest = iter(words)
-    for word in rest:
-        if word == "--":
-            _rest_of_line(command, rest)
-        elif word.startswith("-") and len(word) > 1:
-            _cluster(command, word[1:], rest, is_autossh)
-        elif not command.host:
-            _destination(command, word)
-        else:
-            _remote_command(command, [word, *rest])
+class _Reader:
+    """Options and destination, in the order of ssh.c: what is said first holds."""
 
+    def __init__(self, command: SshCommand, aliases: frozenset[str], *, is_autossh: bool) -> None:
+        self._command = command
+        self._aliases = aliases
+        self._is_autossh = is_autossh
+        self._proxy: str | None = None
+        self._has_jump_option = False
 
-def _rest_of_line(command: SshCommand, rest: Iterable[str]) -> None:
-    words = list(rest)
-    if words and not command.host:
-        _destination(command, words.pop(0))
-    _remote_command(command, words)
+    def read(self, words: list[str]) -> None:
+        """Raises `CommandError`."""
+        command = self._command
+        rest = iter(words)
+        for raw in rest:
+            word = dashed(raw)
+            if word == "--":
+                remaining = list(rest)
+                if remaining and not command.host:
+                    self._destination(remaining.pop(0))
+                command.remote = remaining
+                break
+            if word.startswith("-") and len(word) > 1:
+                self._cluster(word[1:], rest)
+            elif not command.host:
+                self._destination(raw)
+            else:
+                command.remote = [raw, *rest]
+                break
+        if not command.host:
+            raise CommandError("it names no host")
+        if self._proxy is not None:
+            self._through_proxy(self._proxy)
+        if command.jumps:
+            last = command.jumps[-1]
+            if (last.host, last.port or SSH_PORT) == (command.host, command.port or SSH_PORT):
+                raise CommandError(f"the jump host {last.host} is the host itself: leave it out")
+        if command.clears_forwards:
+            command.forwards.clear()
+        for target in (forward.target for forward in command.forwards):
+            if target is not None and target.path is None and target.host:
+                self._check_host(target.host, f"the host {target.host}")
 
+    def _destination(self, word: str) -> None:
+        command = self._command
+        if word not in self._aliases and stands_for_another(word):
+            raise placeholder(word)
+        try:
+            if word.startswith("ssh://"):
+                found = jumps.parse_destination(word)
+            else:
+                # Without a port, unlike a jump host: so an IPv6 address needs no brackets.
+                user, at, host = word.rpartition("@")
+                if at and not user:
+                    raise ValueError("the user's name before '@' is missing")
+                bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+                found = Jump(bare if ":" in bare else host, user or None)
+        except ValueError as error:
+            raise CommandError(f"the host {word!r}: {error}") from error
+        if match := _HOST_AND_PORT.fullmatch(found.host):
+            user = f"{found.user}@" if found.user else ""
+            raise CommandError(f"the host {word!r}: write -p {match[2]} {user}{match[1]}")
+        self._check(found, word)
+        command.host = found.host
+        command.user = command.user or found.user
+        command.port = command.port or found.port
 
-def _remote_command(command: SshCommand, words: list[str]) -> None:
-    if words:
-        command.notes.append(f"the command {shlex.join(words)!r}: a tunnel runs none")
+    def _check(self, place: Jump, word: str) -> None:
+        self._check_host(place.host, f"the host {word!r}")
+        if place.user is not None:
+            self._check_user(place.user, word)
 
+    def _check_host(self, host: str, what: str) -> None:
+        if host not in self._aliases and stands_for_another(host):
+            raise placeholder(host)
+        try:
+            values.host_name(host)
+        except ValueError as error:
+            raise CommandError(f"{what} {error}") from error
 
-def _destination(command: SshCommand, word: str) -> None:
-    try:
-        if word.startswith("ssh://"):
-            found = jumps.parse_destination(word)
-        else:
-            # Without a port, unlike a jump host: so an IPv6 address needs no brackets.
-            user, at, host = word.rpartition("@")
-            if at and not user:
-                raise ValueError("the user's name before '@' is missing")
-            found = Jump(host.removeprefix("[").removesuffix("]"), user or None)
-    except ValueError as error:
-        raise CommandError(f"the host {word!r}: {error}") from error
-    command.host = found.host
-    command.user = command.user or found.user
-    command.port = command.port or found.port
+    def _check_user(self, user: str, word: str) -> None:
+        if stands_for_another(user):
+            raise placeholder(user)
+        try:
+            values.user_name(user)
+        except ValueError as error:
+            raise CommandError(f"the user in {word!r} {error}") from error
 
+    def _cluster(self, letters: str, rest: Iterator[str]) -> None:
+        """`-fNL 8888:localhost:8888`: flags in one word, the last of which may take a value."""
+        for at, letter in enumerate(letters):
+            if letter in _WITH_VALUE or (letter == "M" and self._is_autossh):
+                value = letters[at + 1 :] or next(rest, None)
+                if value is None:
+                    raise CommandError(f"-{letter} needs a value")
+                if letter != "M":
+                    self._option(letter, value)
+                return
+            if letter not in _PLAIN:
+                raise CommandError(f"ssh knows no option -{letter}")
+            if letter in _LOST:
+                self._command.notes.append(_LOST[letter])
 
-def _cluster(command: SshCommand, letters: str, rest: Iterator[str], is_autossh: bool) -> None:
-    """`-fNL 8888:localhost:8888`: flags in one word, the last of which may take a value."""
-    for at, letter in enumerate(letters):
-        takes_value = letter in _WITH_VALUE or (letter == "M" and is_autossh)
-        if takes_value:
-            value = letters[at + 1 :] or next(rest, None)
-            if value is None:
-                raise CommandError(f"-{letter} needs a value")
-            if letter != "M":
-                _option(command, letter, value)
+    def _option(self, letter: str, value: str) -> None:
+        command = self._command
+        try:
+            match letter:
+                case "p":
+                    command.port = command.port or scalars.port_number(value)
+                case "l":
+                    self._check_user(value, f"-l {value}")
+                    command.user = command.user or value
+                case "i":
+                    self._identity(value)
+                case "J":
+                    if self._has_jump_option or self._proxy is not None:
+                        raise ValueError("name all jump hosts in one -J, with commas")
+                    self._has_jump_option = True
+                    self._jumps(value)
+                case "L" | "R" | "D":
+                    command.forwards.append(forward_syntax.parse(_FORWARDS[letter], value.strip()))
+                case "W":
+                    command.joins = value
+                case "o":
+                    self._keyword(value)
+                case _ if letter in _REFUSED:
+                    raise ValueError(_REFUSED[letter])
+                case _ if letter in _LOST:
+                    command.notes.append(_LOST[letter])
+        except CommandError:
+            raise
+        except ValueError as error:
+            raise CommandError(f"-{letter} {value}: {error}") from error
+
+    def _identity(self, path: str) -> None:
+        if is_example_path(path):
+            raise placeholder(path)
+        if path.lower() == "none":
             return
-        if letter not in _PLAIN:
-            raise CommandError(f"ssh knows no option -{letter}")
-        if letter in _LOST:
-            command.notes.append(_LOST[letter])
+        if os.name != "nt" and "\\" in path:
+            if not path.startswith("~"):
+                raise CommandError(
+                    f"-i {path}: that is a path of Windows; write where the key is on this machine"
+                )
+            path = path.replace("\\", "/")
+        try:
+            values.user_path(path)
+        except ValueError as error:
+            raise CommandError(f"-i {path[:60]!r} {error}") from error
+        if "%" in path:
+            raise CommandError(f"-i {path}: write the whole path, without %")
+        self._command.identity_files.append(path)
+
+    def _jumps(self, value: str) -> None:
+        found = jumps.parse(value)
+        for jump in found:
+            self._check(jump, value)
+        if self._command.jumps is None:
+            self._command.jumps = found
+
+    def _keyword(self, text: str) -> None:
+        """`-o Keyword=value`. Raises ValueError."""
+        command = self._command
+        line = split_line(text)
+        words = split_words(line.rest) if line else ()
+        if line is None or not words:
+            raise ValueError("a value is missing")
+        match ALIASES.get(line.keyword, line.keyword):
+            case "port":
+                command.port = command.port or scalars.port_number(words[0])
+            case "user":
+                self._check_user(words[0], text)
+                command.user = command.user or words[0]
+            case "identityfile":
+                self._identity(words[0])
+            case "proxyjump":
+                if self._proxy is None:
+                    self._jumps(line.rest)
+            case "proxycommand":
+                if self._has_jump_option:
+                    raise ValueError("it stands beside -J: leave one of them out")
+                if command.jumps is None and self._proxy is None:
+                    self._proxy = line.rest
+            case "hostname":
+                raise ValueError(f"write {words[0]} as the host of the command, and leave this out")
+            case "connecttimeout":
+                command.connect_timeout = command.connect_timeout or self._number(
+                    text, scalars.seconds(words[0]), _LONGEST_SECONDS
+                )
+            case "serveraliveinterval":
+                command.alive_interval = command.alive_interval or self._number(
+                    text, scalars.seconds(words[0]), _LONGEST_SECONDS
+                )
+            case "serveralivecountmax":
+                command.alive_count_max = command.alive_count_max or self._number(
+                    text, scalars.whole_number(words[0]), _MOST_UNANSWERED
+                )
+            case "clearallforwardings":
+                command.clears_forwards = scalars.flag(words[0])
+            case "localforward" | "remoteforward" | "dynamicforward":
+                command.forwards.append(parse_words(FORWARDS[line.keyword], words))
+            case "tag":
+                raise ValueError(_REFUSED["P"].replace("-P", "this"))
+            case quiet if quiet in _QUIET:
+                pass
+            case other if other in KEYWORDS:
+                otherwise = _KEPT_OTHERWISE.get(other, "write it into ~/.ssh/config")
+                command.notes.append(f"-o {text}: {otherwise}")
+            case _:
+                raise ValueError(f"ssh knows no {line.keyword!r}")
+
+    def _number(self, text: str, value: int | None, most: int) -> int | None:
+        if value is not None and value > most:
+            self._command.notes.append(f"-o {text}: at most {most}")
+            return None
+        return value if value is not None and value > 0 else None
+
+    def _through_proxy(self, text: str) -> None:
+        """`ProxyCommand=ssh -W %h:%p gate` says what `-J gate` says. Raises `CommandError`."""
+        command = self._command
+        if text.lower() == "none":
+            command.jumps = ()
+            return
+        gate = _gate_of(text, self._aliases)
+        if gate is None or not set(gate.identity_files) <= set(command.identity_files):
+            raise CommandError(
+                f"ProxyCommand={text}: an entry cannot hold it. Write it into ~/.ssh/config below "
+                f"'Host {command.host}', and leave it out here"
+            )
+        command.notes += gate.notes
+        command.jumps = (*(gate.jumps or ()), Jump(gate.host, gate.user, gate.port))
 
 
-def _option(command: SshCommand, letter: str, value: str) -> None:
+def read_options(
+    words: Sequence[str], is_autossh: bool = False, *, aliases: frozenset[str]
+) -> SshCommand:
+    """One command of ssh, the program left out; what runs at the host stays in words."""
+    command = SshCommand()
+    _Reader(command, aliases, is_autossh=is_autossh).read(list(words))
+    return command
+
+
+def _gate_of(proxy: str, aliases: frozenset[str]) -> SshCommand | None:
+    """The jump host of a ProxyCommand: `ssh -W %h:%p gate` or `ssh gate nc %h %p`; None for any
+    other command. Raises `CommandError`."""
     try:
-        match letter:
-            case "p":
-                command.port = command.port or scalars.port_number(value)
-            case "l":
-                command.user = command.user or value
-            case "i":
-                command.identity_files.append(value)
-            case "J":
-                command.jumps = jumps.parse(value)
-            case "L" | "R" | "D":
-                command.forwards.append(forward_syntax.parse(_FORWARDS[letter], value.lstrip()))
-            case "o":
-                _keyword(command, value)
-            case _ if letter in _LOST:
-                command.notes.append(_LOST[letter])
-    except ValueError as error:
-        raise CommandError(f"-{letter} {value}: {error}") from error
-
-
-def _keyword(command: SshCommand, text: str) -> None:
-    """`-o Keyword=value`. Raises ValueError."""
-    line = split_line(text)
-    words = split_words(line.rest) if line else ()
-    if line is None or not words:
-        raise ValueError("a value is missing")
-    match line.keyword:
-        case "port":
-            command.port = command.port or scalars.port_number(words[0])
-        case "user":
-            command.user = command.user or words[0]
-        case "identityfile":
-            command.identity_files.append(words[0])
-        case "proxyjump":
-            command.jumps = jumps.parse(line.rest) if command.jumps is None else command.jumps
-        case "connecttimeout":
-            command.connect_timeout = scalars.seconds(words[0])
-        case "serveraliveinterval":
-            command.alive_interval = scalars.seconds(words[0])
-        case "serveralivecountmax":
-            command.alive_count_max = scalars.whole_number(words[0])
-        case "localforward" | "remoteforward" | "dynamicforward":
-            command.forwards.append(parse_words(FORWARDS[line.keyword], words))
-        case "exitonforwardfailure" | "tcpkeepalive" | "loglevel" | "requesttty" | "batchmode":
-            pass
-        case _:
-            command.notes.append(f"-o {text}: write it into ~/.ssh/config")
+        found = commands_of(proxy.removeprefix("exec "), lambda _name: None)
+        if len(found) != 1 or program_of(found[0]) not in PROGRAMS:
+            return None
+        gate = read_options(found[0][1:], aliases=aliases)
+    except CommandError:
+        return None
+    joined = gate.joins in ("%h:%p", "[%h]:%p") and not gate.remote
+    netcat = gate.joins is None and _NETCAT.fullmatch(" ".join(gate.remote)) is not None
+    return gate if (joined or netcat) and not gate.forwards else None

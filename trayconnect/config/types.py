@@ -17,7 +17,11 @@ Flag = Annotated[bool, Strict()]
 Seconds = Annotated[float, Strict(), Field(gt=0, le=86_400)]
 UserPath = Annotated[Path, BeforeValidator(values.user_path)]
 Name = Annotated[str, Field(min_length=1, max_length=80), AfterValidator(values.printable)]
-UserName = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(values.printable)]
+UserName = Annotated[
+    str,
+    Field(min_length=1, max_length=255, json_schema_extra={"pattern": values.USER_PATTERN}),
+    AfterValidator(values.user_name),
+]
 HostName = Annotated[
     str,
     Field(min_length=1, max_length=255, json_schema_extra={"pattern": values.HOST_PATTERN}),

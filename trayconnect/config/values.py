@@ -12,9 +12,11 @@ import re
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
+from trayconnect.config.host_syntax import host_fault, user_fault
 from trayconnect.config.secret_keys import names_secret
 
-HOST_PATTERN = r"^[^\s/@\[\]-][^\s/@\[\]]*$"
+HOST_PATTERN = r"^[^\s/@\[\]'`\"$\\;&<>|(){},*?!#^-][^\s/@\[\]'`\"$\\;&<>|(){},*?!#^]*$"
+USER_PATTERN = r"^[^'`\";&<>|(){}-][^'`\";&<>|(){}]*$"
 PATH_PATTERN = r"^/\S*$"
 URL_PATTERN = r"^[Hh][Tt][Tt][Pp][Ss]?://[^\s/@?#]+([/?#]\S*)?$"
 JUMP_HOST_PATTERN = r"^([^\s:]+@)?(\[[0-9A-Fa-f:.%]+\](:[0-9]+)?|[^\s/@\[\],]+)$"
@@ -57,10 +59,19 @@ def host_name(value: str) -> str:
     # OpenSSH reads such a word as an option (CVE-2017-1000117 and its kin).
     if value.startswith("-"):
         raise ValueError("must not begin with '-'")
+    if fault := host_fault(value):
+        raise ValueError(fault)
     if ":" in value and not _is_ipv6(value):
         if _HOST_AND_PORT.fullmatch(value):
             raise ValueError("must not hold the port: split it into host and port")
         raise ValueError("is not an IPv6 address, and no other host holds a ':'")
+    return value
+
+
+def user_name(value: str) -> str:
+    """An account on a server; that of a directory service may hold a domain: `LAB\\ada`."""
+    if fault := user_fault(printable(value)):
+        raise ValueError(fault)
     return value
 
 

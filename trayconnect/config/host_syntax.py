@@ -1,0 +1,71 @@
+"""Which characters a host and a user may have, in the file and in a pasted command.
+
+As OpenSSH's `valid_hostname` and `valid_ruser` in ssh.c, and without the typographic characters
+that a text processor or a web page puts in the place of those that were typed.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_SHELL = "'`\"$\\;&<>|(){},"
+"""What OpenSSH refuses in the name of a host."""
+_SHELL_IN_USER = "'`\";&<>|(){}"
+_NEVER_IN_HOST = _SHELL + "*?!#^"
+_VARIABLE = re.compile(r"\$[A-Za-z_{]|%[A-Za-z_]{2,}%")
+_LETTER_LIKE = frozenset("·\N{KATAKANA MIDDLE DOT}\N{HEBREW PUNCTUATION GERESH}")
+"""Punctuation that an internationalised domain name may hold."""
+
+DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d"
+DOUBLE_QUOTES = "\u201c\u201d\u201e\u201f\u2033\uff02"
+SINGLE_QUOTES = "\u2018\u2019\u201a\u201b\u2032\uff07"
+
+
+def host_fault(value: str) -> str:
+    """Words that follow "host" where `value` is no host; "" where it is one. Colons, brackets and
+    slashes are for the caller."""
+    for character in value:
+        if character in _NEVER_IN_HOST:
+            return f"must not hold {character}"
+        if not character.isascii() and not _may_be_in_host(character):
+            return typed_instead(character)
+    if "%" in value and ":" not in value:  # with a colon, it is the zone of an IPv6 address
+        return "must not hold %"
+    return ""
+
+
+def user_fault(value: str) -> str:
+    """Words that follow "username" where `value` is no account; "" where it is one."""
+    for character in value:
+        if character in _SHELL_IN_USER:
+            return f"must not hold {character}"
+        if not character.isascii() and unicodedata.category(character)[0] in "PZC":
+            return typed_instead(character)
+    if value.startswith("-") or " -" in value:
+        return "must not begin with '-'"
+    if value.endswith("\\"):
+        return "must not end with \\"
+    if _VARIABLE.search(value):
+        return "must not hold a variable: write the name of the account"
+    return ""
+
+
+def typed_instead(character: str) -> str:
+    """Words for a character that looks like one of the keyboard's, and is not."""
+    if character in DASHES:
+        plain = "a plain '-'"
+    elif character in DOUBLE_QUOTES or character in SINGLE_QUOTES:
+        plain = "a plain quote, or none"
+    else:
+        plain = "what the keyboard gives, or nothing"
+    name = unicodedata.name(character, "").lower() or f"U+{ord(character):04X}"
+    shown = (
+        f"{character} ({name})" if character.isprintable() else f"an invisible character ({name})"
+    )
+    return f"must not hold {shown}: write {plain}"
+
+
+def _may_be_in_host(character: str) -> bool:
+    category = unicodedata.category(character)
+    return category[0] in "LMN" or category == "So" or character in _LETTER_LIKE

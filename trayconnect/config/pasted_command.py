@@ -1,0 +1,165 @@
+"""A pasted command of ssh, and the command that it runs at the server: another ssh, or Jupyter."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from trayconnect.config.forward_syntax import ForwardSpec, Kind, Place
+from trayconnect.config.openssh.jumps import Jump
+from trayconnect.config.remote_jupyter import jupyter_start
+from trayconnect.config.shell_words import (
+    CommandError,
+    clean,
+    commands_of,
+    user_variables,
+    without_prompt,
+)
+from trayconnect.config.ssh_command import (
+    PROGRAMS,
+    SshCommand,
+    arguments_of,
+    program_of,
+    read_options,
+    unlaunched,
+)
+
+LOOPBACK = (None, "", "localhost", "127.0.0.1", "::1")
+_SHELLS = ("sh", "bash", "zsh", "dash", "ksh", "fish")
+_OWN_NAME = re.compile(r"\$(?:USER|LOGNAME|\{USER\}|\{LOGNAME\})@")
+_MISPLACED = re.compile(r"(?:^|\s)(?P<option>-[LR] ?[^\s:]*:\S+|-D ?[0-9]\S*)")
+_RUNS = re.compile(r"-[il]*c")
+
+
+def parse_command(
+    words: Sequence[str], user: str | None = None, aliases: Sequence[str] = ()
+) -> SshCommand:
+    """A command line, as one text or in words. `user` is the account on this machine, `aliases` are
+    the hosts that ~/.ssh/config names. Raises `CommandError`."""
+    if len(words) == 1:
+        found = commands_of(words[0], user_variables(user))
+    else:
+        found = [without_prompt([re.sub(r"\\\n\s*", "", word) for word in map(_typed, words)])]
+    return _parse(found, frozenset(aliases))
+
+
+def _typed(word: str) -> str:
+    """A word that a shell has split already. Raises `CommandError`."""
+    cleaned = clean(word)
+    if any(cleaned.count(quote) > word.count(quote) for quote in "\"'"):
+        raise CommandError(f"{word!r} holds a curly quote: write a plain one, or none")
+    return cleaned
+
+
+def _parse(found: Sequence[Sequence[str]], aliases: frozenset[str]) -> SshCommand:
+    if not found:
+        raise CommandError("it is empty")
+    if len(found) > 1:
+        raise CommandError(
+            f"{' '.join(found[1])[:60]!r} is another command: give one ssh command at a time"
+        )
+    command = read_options(*arguments_of(found[0]), aliases=aliases)
+    if command.joins is not None:
+        raise CommandError(
+            f"-W {command.joins}: it joins a terminal to a port; write -L PORT:HOST:PORT for a "
+            "forward, or -J for a jump host"
+        )
+    return _with_remote(command, aliases) if command.remote else command
+
+
+def _with_remote(command: SshCommand, aliases: frozenset[str]) -> SshCommand:
+    """With what runs at the server, which its shell reads as one line."""
+    line = " ".join(command.remote)
+    if command.user is None:  # there, the variable is the account's own name
+        line = _OWN_NAME.sub("", line)
+    try:
+        there = _unwrapped(line, command.user)
+    except CommandError:
+        there = []
+        if re.search(r"\bssh\s", line):
+            raise
+    hops = [at for at, one in enumerate(there) if program_of(unlaunched(one)) in PROGRAMS]
+    if hops:
+        if len(there) > 1:
+            raise CommandError(
+                f"{line[:60]!r}: ssh is one of several commands there; leave the others out"
+            )
+        return _through(command, _parse(there, aliases))
+    if misplaced := _MISPLACED.search(line):
+        raise CommandError(
+            f"{misplaced['option']} stands behind the command {command.remote[0][:60]!r}, which "
+            "would get it: write it before the host"
+        )
+    if (start := jupyter_start(there)) is not None:
+        command.start, command.start_port = start.data, start.port
+        command.notes += start.notes
+    else:
+        command.notes.append(f"the command {line!r}: trayconnect runs no remote command")
+    return command
+
+
+def _unwrapped(line: str, user: str | None) -> list[list[str]]:
+    """The commands of a line, and of one that it gives to a shell: `bash -lc '…'`."""
+    found = commands_of(line, user_variables(user))
+    if len(found) == 1:
+        words = unlaunched(found[0])
+        if len(words) >= 3 and program_of(words) in _SHELLS and _RUNS.fullmatch(words[1]):
+            return commands_of(words[2], user_variables(user))
+    return found
+
+
+def _through(outer: SshCommand, inner: SshCommand) -> SshCommand:
+    """The inner ssh's host, to which the outer one is a jump host.
+
+    A forward of the outer one leads to the outer host: it is this entry's where a forward of the
+    inner one takes it on from there. Raises `CommandError`."""
+    inner.notes = [*outer.notes, *inner.notes]
+    inner.notes += [f"-i {path}: that key is on {outer.host}" for path in inner.identity_files]
+    taken: set[int] = set()
+    forwards = [_joined(forward, outer, inner, taken) for forward in outer.forwards]
+    inner.notes += [
+        f"{forward.option}: it ends on {outer.host}, and no forward leads there from here"
+        for at, forward in enumerate(inner.forwards)
+        if at not in taken
+    ]
+    gate = Jump(outer.host, outer.user, outer.port)
+    inner.forwards = forwards
+    inner.jumps = (*(outer.jumps or ()), gate, *(inner.jumps or ()))
+    inner.identity_files = outer.identity_files
+    inner.inherits_user = inner.user is None
+    inner.user = inner.user or outer.user
+    inner.connect_timeout = outer.connect_timeout
+    inner.alive_interval, inner.alive_count_max = outer.alive_interval, outer.alive_count_max
+    return inner
+
+
+def _joined(
+    forward: ForwardSpec, outer: SshCommand, inner: SshCommand, taken: set[int]
+) -> ForwardSpec:
+    if forward.kind is Kind.LOCAL and forward.target is not None:
+        for at, further in enumerate(inner.forwards):
+            if further.kind is not Kind.REMOTE and _meet(forward.target, further.listen):
+                taken.add(at)
+                return ForwardSpec(further.kind, forward.listen, further.target)
+        if forward.target.host == inner.host:
+            return forward
+    user = f"{outer.user}@" if outer.user else ""
+    raise CommandError(
+        f"{forward.option} leads to {outer.host}, and no forward of the ssh behind it takes it on "
+        f"to {inner.host}: write ssh -J {user}{outer.host} {forward.option} {inner.host}"
+    )
+
+
+def _meet(target: Place, listen: Place) -> bool:
+    if target.path is not None or listen.path is not None:
+        return target.path == listen.path
+    return (
+        target.port == listen.port
+        and target.host in LOOPBACK
+        and listen.host
+        in (
+            *LOOPBACK,
+            "0.0.0.0",
+            "::",
+        )
+    )
