@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile(
@@ -16,3 +17,14 @@ settings.load_profile("patient")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 if hasattr(signal, "SIGHUP"):
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+_LONGEST_ID = 40
+
+
+def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
+    """Keep what is long or made by chance, such as a key, out of a test's name: every worker must
+    collect the same names."""
+    if isinstance(val, int | str | bytes) and len(str(val)) > _LONGEST_ID:
+        return argname
+    return None

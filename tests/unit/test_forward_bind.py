@@ -199,7 +199,11 @@ def test_any_output_of_the_tools_is_survived(text: str) -> None:
         (Owner(4242), "a program (PID 4242)"),
         (Owner(None, "", "bob"), "a program of the user bob"),
         (Owner(), "another program"),
-        (Owner(os.getpid(), "python3", "ada"), f"trayconnect itself (PID {os.getpid()})"),
+        pytest.param(
+            Owner(os.getpid(), "python3", "ada"),
+            f"trayconnect itself (PID {os.getpid()})",
+            id="trayconnect itself",
+        ),
     ],
 )
 def test_an_owner_in_words(owner: Owner, words: str) -> None:
