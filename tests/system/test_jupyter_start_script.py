@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +20,9 @@ from trayconnect.jupyter.start import Started, parse, script
 
 SHELLS = ["sh", "dash", "bash", "bash --posix", "busybox sh"]
 LIMIT = 60.0
+
+ALONE: Mapping[str, object] = {"socket": "never"}
+"""On a machine that others use, a start of any other kind would take a socket."""
 
 STAND_IN = """\
 #!/bin/sh
@@ -45,11 +48,16 @@ class Account:
         return folder
 
     def start(
-        self, start: object = True, *, shell: str = "sh", limit: int = 30, **environment: str
+        self,
+        start: Mapping[str, object] = ALONE,
+        *,
+        shell: str = "sh",
+        limit: int = 30,
+        **environment: str,
     ) -> Started:
         done = subprocess.run(
             shell.split(),
-            input=script(make_server(start=start), limit).encode(),
+            input=script(make_server(start={**ALONE, **start}), limit).encode(),
             env={
                 "HOME": str(self.home),
                 "PATH": f"{self.home}/plain",
@@ -210,7 +218,7 @@ def test_a_start_up_file_that_hangs_is_left_to_itself(account: Account, shell: s
     login = account.home / "login"
     login.write_text("#!/bin/sh\nexec sleep 600\n")
     login.chmod(0o755)
-    text = script(make_server(start=True), 30).replace("limited 8 ", "limited 0.5 ")
+    text = script(make_server(start=ALONE), 30).replace("limited 8 ", "limited 0.5 ")
     done = subprocess.run(
         shell.split(),
         input=text.encode(),
