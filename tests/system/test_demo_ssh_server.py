@@ -66,7 +66,7 @@ def test_a_killed_command_has_a_shells_status(box: Box) -> None:
 def test_a_command_ends_with_its_channel(box: Box, tmp_path: Path) -> None:
     note = tmp_path / "pid"
     with box.kit.tunnel(box.server) as tunnel, pytest.raises(ProblemError, match="did not end"):
-        tunnel.execute(f"echo $$ > {note}; sleep 600 & wait", b"", 2.0)
+        tunnel.execute(f"echo $$ > {note}; sleep 600 & wait", b"", 5.0)
     pid = int(note.read_text())
     deadline = time.monotonic() + 30
     while Path(f"/proc/{pid}").exists():

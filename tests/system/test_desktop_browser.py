@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from tests.support.chromium import Chromium
-from tests.support.xvfb import XServer
+from tests.support.xvfb import XServer, wait_for
 from trayconnect.desktop.browser import SystemBrowser
 from trayconnect.desktop.editor import open_in_editor
 from trayconnect.errors import ProblemError
@@ -126,10 +126,11 @@ def test_a_page_without_a_token_is_opened_as_it_is(
     tmp_path: Path, runtime: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told = tmp_path / "told"
-    program = fake_browser(tmp_path, f'printf "%s|" "$@" >"{told}"')
+    program = fake_browser(tmp_path, f'printf "%s|" "$@" >"{told}.new"; mv "{told}.new" "{told}"')
     monkeypatch.setenv("BROWSER", str(program))
     browser = SystemBrowser()
     browser.open(Page("http://127.0.0.1:1/lab?a=1&b"))
+    wait_for(told.exists, "the browser's arguments")
     browser.close()
     assert told.read_text() == "http://127.0.0.1:1/lab?a=1&b|"
 
@@ -170,7 +171,8 @@ def test_the_page_of_a_snap_lies_where_it_can_read(
     tools = tmp_path / "tools"
     tools.mkdir()
     program = fake_browser(
-        tmp_path, f'cp "${{1#file://}}" "{told}"; printf "%s" "$1" >"{told}.uri"'
+        tmp_path,
+        f'printf "%s" "$1" >"{told}.uri"; cp "${{1#file://}}" "{told}.new"; mv "{told}.new" "{told}"',
     )
     (tools / "xdg-settings").write_text("#!/bin/sh\necho firefox_firefox.desktop\n")
     (tools / "xdg-settings").chmod(0o755)
@@ -180,6 +182,7 @@ def test_the_page_of_a_snap_lies_where_it_can_read(
     common.mkdir(parents=True)
     browser = SystemBrowser()
     browser.open(Page("http://127.0.0.1:1/lab", "s3cret"))
+    wait_for(told.exists, "the page to be read")
     browser.close()
     assert "token=s3cret" in told.read_text()
     assert (tmp_path / "told.uri").read_text().startswith((common / "trayconnect").as_uri())
@@ -197,10 +200,12 @@ def test_an_editor_is_opened_by_the_desktop(
     tmp_path: Path, runtime: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told = tmp_path / "told"
-    opener = fake_browser(tmp_path, f'printf "%s|" "$@" >"{told}"').rename(tmp_path / "xdg-open")
+    script = f'printf "%s|" "$@" >"{told}.new"; mv "{told}.new" "{told}"'
+    opener = fake_browser(tmp_path, script).rename(tmp_path / "xdg-open")
     monkeypatch.setenv("PATH", f"{opener.parent}:/usr/bin:/bin")
     file = tmp_path / "a b.yaml"
     open_in_editor(file, {"DISPLAY": ":0"})
+    wait_for(told.exists, "the editor's arguments")
     assert told.read_text() == f"{file}|"
     opener.write_text("#!/bin/sh\nexit 3\n")
     (tmp_path / "gio").write_text("#!/bin/sh\nexit 3\n")

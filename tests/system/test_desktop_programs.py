@@ -26,7 +26,7 @@ def test_a_failure_quotes_what_the_program_said() -> None:
 def test_a_program_that_hangs_is_killed(tmp_path: Path) -> None:
     pid = tmp_path / "pid"
     with pytest.raises(ProgramError, match="did not finish"):
-        programs.run(["sh", "-c", f"echo $$ >{pid}; exec sleep 60"], timeout=1)
+        programs.run(["sh", "-c", f"echo $$ >{pid}; exec sleep 60"], timeout=5)
     assert not Path(f"/proc/{pid.read_text().strip()}").exists()
 
 

@@ -178,8 +178,10 @@ class PeerJupyterOfAnyPort(PeerJupyter):
         self.port = 0
 
     def _is_ready(self) -> bool:
-        if "is running at" not in self.log.read_text():
+        try:
+            info = json.loads(self.runtime_file.read_text())
+        except (OSError, ValueError):  # not there yet, or half written
             return False
-        self.token = json.loads(self.runtime_file.read_text())["token"]
-        assert json.loads(self.runtime_file.read_text())["port"] == 0
-        return True
+        self.token = info["token"]
+        assert info["port"] == 0
+        return "is running at" in self.log.read_text()

@@ -250,7 +250,7 @@ def test_how_it_ended(account: Account, text: str, status: int, log: str) -> Non
 
 def test_one_that_does_not_get_ready_is_given_up(account: Account) -> None:
     account.install(account.home / ".venv/bin", "#!/bin/sh\necho loading jupyter\nexec sleep 600\n")
-    started = account.start(limit=1)
+    started = account.start(limit=4)
     assert started.timed_out
     assert "loading" in started.log
     (state,) = (account.home / ".local/state/trayconnect").iterdir()
