@@ -18,7 +18,7 @@ demo: $(VENV)/.demo
 	$(BIN)/trayconnect demo $(ARGS)
 
 test: system-packages $(VENV)/.dev python-peers lint types imports
-	$(BIN)/python -m pytest $(ARGS)
+	@PYTHON=$(BIN)/python .ci/all-tests $(ARGS)
 
 check: $(VENV)/.dev lint types imports unit
 

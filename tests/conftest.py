@@ -10,10 +10,12 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-settings.register_profile(
-    "patient", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=100
-)
-settings.load_profile("patient")
+# `pytest --hypothesis-profile=thorough` looks longer.
+for name, examples in (("quick", 25), ("thorough", 500)):
+    settings.register_profile(
+        name, deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=examples
+    )
+settings.load_profile("quick")
 
 # Started in the background or by nohup, the tests would ignore these, and so would the programs
 # that they start and signal.

@@ -170,10 +170,8 @@ def test_the_page_of_a_snap_lies_where_it_can_read(
     told = tmp_path / "told"
     tools = tmp_path / "tools"
     tools.mkdir()
-    program = fake_browser(
-        tmp_path,
-        f'printf "%s" "$1" >"{told}.uri"; cp "${{1#file://}}" "{told}.new"; mv "{told}.new" "{told}"',
-    )
+    copy = f'cp "${{1#file://}}" "{told}.new"; mv "{told}.new" "{told}"'
+    program = fake_browser(tmp_path, f'printf "%s" "$1" >"{told}.uri"; {copy}')
     (tools / "xdg-settings").write_text("#!/bin/sh\necho firefox_firefox.desktop\n")
     (tools / "xdg-settings").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tools}:/usr/bin:/bin")
