@@ -169,6 +169,28 @@ def open_command(name: str) -> None:
 @click.option(
     "--wait",
     type=click.FloatRange(min=0, min_open=True, max=86_400),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Fail if no page answers within so many seconds.",
+)
+def link(name: str, wait: float) -> None:
+    """Print the link to the Jupyter of the server NAME, with its token: for VS Code, PyCharm, jlab.
+
+    Connects the server first where needed. The link is a secret: it logs in."""
+    from trayconnect.control.protocol import Command, Request
+
+    data: Any = _call(Request(Command.LINK, name, wait)).data
+    click.echo(data["link"])
+    if data["why"]:
+        click.echo(data["why"], err=True)
+
+
+@cli.command()
+@click.argument("name")
+@click.option(
+    "--wait",
+    type=click.FloatRange(min=0, min_open=True, max=86_400),
     default=180.0,
     show_default=True,
     metavar="SECONDS",

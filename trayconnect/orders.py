@@ -18,6 +18,8 @@ from trayconnect.session.state import State
 
 SETTLE_LIMIT = 10.0
 """Seconds that the manager may take to read what it was sent."""
+PROOF_LIMIT = 8.0
+"""Seconds that a page may take to prove that it answers, when somebody wants it."""
 IN_PROGRESS = (State.CONNECTING, State.WAITING, State.UP, State.CLOSING)
 
 
@@ -48,8 +50,11 @@ class Orders:
         self.manager.connect(server.name)
         return self.settled(server)
 
-    def connect_and_wait(self, name: str, seconds: float, cancel: Cancel) -> Snapshot:
-        """Begin, and block until a page answers; raises what hindered it."""
+    def connect_and_wait(
+        self, name: str, seconds: float, cancel: Cancel, *, quietly: bool = False
+    ) -> Snapshot:
+        """Begin, and block until a page answers; raises what hindered it. `quietly`: no page opens
+        for it in the browser."""
         server = self.find(name)
         before = self._snapshot(server)
         if before.is_ready:
@@ -62,7 +67,10 @@ class Orders:
             return not (now.asking or now.state in IN_PROGRESS)
 
         with cancel.releasing(self.manager.recheck):
-            self.manager.connect(server.name)
+            if not quietly:
+                self.manager.connect(server.name)
+            elif before.state not in (State.CONNECTING, State.UP) and not before.asking:
+                self.manager.reconnect(server.name)
             self.settled(server)
             self.manager.wait_until(ended, seconds)
         now = self.manager.snapshot(server.name)
@@ -96,17 +104,54 @@ class Orders:
         return [server for server in self.config().servers if server.group == group]
 
     def open(self, name: str, forward: str = "") -> Snapshot:
-        """Open the page; connects first where there is none yet, and the page then follows."""
+        """Open the page as soon as a look has found that it answers, and takes the token; connects
+        first where needed. Returns at once."""
         server = self.find(name)
-        now = self._snapshot(server)
         if forward:
-            self.browser.open(Page(_forward_url(self.settled(server), forward)))
-        elif now.page is not None:
-            self.browser.open(now.page)
-        else:
-            self.manager.connect(server.name, show=True)
             now = self.settled(server)
-        return now
+            self.browser.open(Page(_forward_url(now, forward)))
+            return now
+        self._snapshot(server)
+        self.manager.connect(server.name, show=True)
+        return self.settled(server)
+
+    def open_and_tell(self, name: str, cancel: Cancel) -> Snapshot:
+        """The same; where there is a page already, block until it was opened, and raise what
+        hindered it."""
+        server = self.find(name)
+        if self.settled(server).page is None:
+            return self.open(name)
+        self.browser.open(self.proven_page(name, cancel))
+        return self.settled(server)
+
+    def proven_page(self, name: str, cancel: Cancel, seconds: float = PROOF_LIMIT) -> Page:
+        """The page of a server, and the token that it takes now: what was found a minute ago may
+        be that of a Jupyter that has ended. Raises `ProblemError` where no page answers."""
+        server = self.find(name)
+        before = self.settled(server)
+
+        def looked(all_: Mapping[str, Snapshot]) -> bool:
+            now = all_.get(server.name)
+            return cancel.is_set() or now is None or now.looks > before.looks or not now.is_ready
+
+        with cancel.releasing(self.manager.recheck):
+            self.manager.look(server.name)
+            in_time = self.manager.wait_until(looked, seconds)
+        now = self.settled(server)
+        if now.page is not None and in_time:
+            return now.page
+        if now.page is None and now.state is not State.UP:
+            raise ProblemError(Problem(f"{now.name} has no page yet", "Connect it first"))
+        raise ProblemError(now.problem or _not_yet(now, seconds))
+
+    def link(self, name: str, seconds: float, cancel: Cancel) -> Page:
+        """The page whose link logs in; connects first where needed, and blocks until it answers.
+        The browser does not open for it."""
+        if self.snapshot(name).is_ready:
+            return self.proven_page(name, cancel)
+        page = self.connect_and_wait(name, seconds, cancel, quietly=True).page
+        assert page is not None
+        return page
 
     def choose_jupyter(self, name: str, words: str) -> FoundJupyter:
         """Let its local port lead to another of its Jupyter servers, by that one's port, socket or
@@ -137,10 +182,7 @@ class Orders:
     def copy_link(self, name: str) -> None:
         """Put the page's address on the clipboard, with the token that logs in: it is for a
         browser of the user's choice."""
-        now = self._snapshot(self.find(name))
-        if now.page is None:
-            raise ProblemError(Problem(f"{name} has no page yet", "Connect it first"))
-        self.copy(now.page.link)
+        self.copy(self.proven_page(name, Cancel()).link)
 
     def copy_forward(self, name: str, forward: str) -> None:
         """Put on the clipboard what a program needs to use that forward: an address, or a path."""

@@ -36,6 +36,7 @@ class Requests:
             Command.CONNECT: self._connect,
             Command.DISCONNECT: self._disconnect,
             Command.OPEN: self._open,
+            Command.LINK: self._link,
             Command.START: self._start,
             Command.BUSY: self._busy,
             Command.STOP: self._stop,
@@ -61,8 +62,15 @@ class Requests:
     def _disconnect(self, request: Request, _cancel: Cancel) -> Reply:
         return _server(self.orders.disconnect(_name(request)))
 
-    def _open(self, request: Request, _cancel: Cancel) -> Reply:
-        return _server(self.orders.open(_name(request)))
+    def _open(self, request: Request, cancel: Cancel) -> Reply:
+        return _server(self.orders.open_and_tell(_name(request), cancel))
+
+    def _link(self, request: Request, cancel: Cancel) -> Reply:
+        name = _name(request)
+        page = self.orders.link(name, request.wait or 0.0, cancel)
+        problem = None if page.token else self.orders.snapshot(name).problem
+        why = _NO_TOKEN if problem is None else str(problem)
+        return Reply(ok=True, data={"link": page.link, "why": "" if page.token else why})
 
     def _start(self, request: Request, cancel: Cancel) -> Reply:
         name = _name(request)
@@ -100,6 +108,9 @@ class Requests:
     def _quit(self, _request: Request, _cancel: Cancel) -> Reply:
         self.quit()
         return Reply(ok=True)
+
+
+_NO_TOKEN = "It has no token: that Jupyter wants none, or none was found for it."
 
 
 def _name(request: Request) -> str:

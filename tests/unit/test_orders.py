@@ -223,6 +223,37 @@ def test_a_copied_link_logs_in(desk: Desk) -> None:
     assert desk.copied == ["http://127.0.0.1:18888/lab?token=a%2Bb"]
 
 
+def test_a_link_is_that_of_now_and_opens_nothing(desk: Desk) -> None:
+    world = desk.run.world
+    world.health = Health(Reached.LOGGED_IN, Page("http://127.0.0.1:18888/lab", "old"))
+    reply = desk.ask(Command.LINK, "GPU box", wait=LIMIT)  # connects
+    assert reply.data == {"link": "http://127.0.0.1:18888/lab?token=old", "why": ""}
+    assert world.pages == []
+    world.health = Health(Reached.LOGGED_IN, Page("http://127.0.0.1:18888/lab", "new"))
+    reply = desk.ask(Command.LINK, "GPU box", wait=LIMIT)
+    assert reply.data == {"link": "http://127.0.0.1:18888/lab?token=new", "why": ""}
+    world.health = Health(Reached.JUPYTER, Page("http://127.0.0.1:18888/lab"), DOWN)
+    reply = desk.ask(Command.LINK, "GPU box", wait=LIMIT)
+    assert reply.data == {"link": "http://127.0.0.1:18888/lab", "why": str(DOWN)}
+    world.health = Health(Reached.SSH, Page(""), DOWN)
+    assert desk.ask(Command.LINK, "GPU box", wait=0.5).problem == DOWN
+
+
+@pytest.mark.parametrize("by_command", [True, False])
+def test_open_uses_the_token_of_now(desk: Desk, by_command: bool) -> None:
+    world = desk.run.world
+    world.health = Health(Reached.LOGGED_IN, Page("http://127.0.0.1:18888/lab", "old"))
+    desk.ask(Command.CONNECT, "GPU box", wait=LIMIT)
+    world.health = Health(Reached.LOGGED_IN, Page("http://127.0.0.1:18888/lab", "new"))
+    if by_command:
+        assert desk.ask(Command.OPEN, "GPU box").ok
+    else:
+        desk.orders.open("GPU box")
+    desk.ask(Command.DISCONNECT, "GPU box")  # the page opens before that
+    desk.run.until_state(State.OFF)
+    assert world.pages[-1].token == "new"
+
+
 def test_disconnect_ends_it(desk: Desk) -> None:
     desk.ask(Command.CONNECT, "GPU box", wait=LIMIT)
     assert desk.ask(Command.DISCONNECT, "GPU box").ok

@@ -22,6 +22,7 @@ from trayconnect.session.effects import (
     Forget,
     Launch,
     LeaveStopped,
+    Look,
     Open,
     OpenBrowser,
     RetryAfter,
@@ -62,6 +63,7 @@ CHANGED = Problem("The host key changed", "Ask the administrator", Remedy.FIX)
 SILENT = Problem("Nothing listens on localhost:8888", "Start Jupyter there")
 QUESTION = Question(QuestionKind.PASSWORD, "GPU box", "Password", "ada@gpu's password")
 READY = Health(Reached.JUPYTER, PAGE)
+MOVED = Health(Reached.LOGGED_IN, Page(PAGE.url, "new"))
 AMBER = Health(Reached.SSH, PAGE, SILENT)
 NOW = Moment(now=1000.0, chance=0.0)
 
@@ -243,7 +245,14 @@ def test_a_page_that_is_asked_for_opens_whatever_the_file_says() -> None:
     assert effects == [OpenBrowser(PAGE)]
     _, effects = run(Start(), session=session)
     assert effects == []
-    _, effects = run(Start(show=True), session=session)
+    # What is known may be a minute old: a look proves that the page is there, and its token good.
+    asked, effects = run(Start(show=True), session=session)
+    assert effects == [Look()]
+    _, effects = run(HealthChanged(1, MOVED), session=asked)
+    assert effects == [OpenBrowser(MOVED.page)]
+    gone, effects = run(HealthChanged(1, AMBER), session=asked)
+    assert effects == []
+    _, effects = run(HealthChanged(1, READY), session=gone)
     assert effects == [OpenBrowser(PAGE)]
     _, effects = run(Lost(1, DOWN), RetryDue(2), *ready(2), session=session)
     assert effects == []

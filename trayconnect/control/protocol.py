@@ -50,6 +50,8 @@ class Command(enum.StrEnum):
     CONNECT = "connect"
     DISCONNECT = "disconnect"
     OPEN = "open"
+    LINK = "link"
+    """The address of a server's page, with the token that logs in."""
     START = "start"
     """Start Jupyter on a server."""
     BUSY = "busy"

@@ -175,8 +175,10 @@ def _expects_ours(server: Server, seen: Look) -> bool:
 def _is_worth_a_search(known: _Known, target: Target, seen: Look) -> bool:
     if known.under_way is not None:
         return seen.reached >= Reached.JUPYTER
-    if seen.reached < Reached.JUPYTER or seen.token_refused:
-        # Jupyter may have been started again, elsewhere or with another token.
+    # Jupyter may have been started again, elsewhere or with another token.
+    if seen.token_refused:
+        return time.monotonic() >= min(known.next_search, known.searched + FRESH)
+    if seen.reached < Reached.JUPYTER:
         return time.monotonic() >= known.next_search
     # Something has just begun to answer, later than the last search could know of it.
     is_new = known.picked.running is None and not known.answered

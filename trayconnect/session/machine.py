@@ -153,7 +153,10 @@ def _start_while_up(session: Session, event: Start, _moment: Moment) -> Outcome:
     health = session.health
     if health is None or health.reached < Reached.JUPYTER:
         return _owe(session, event), (Check(),)
-    return session, (OpenBrowser(health.page),) if event.show else ()
+    if not event.show:
+        return session, ()
+    # What is known of its page may be a minute old, and the token dead.
+    return replace(session, shows=True), (Look(),)
 
 
 def _listening(session: Session, event: Listening, _moment: Moment) -> Outcome:
@@ -235,10 +238,10 @@ def _examined(session: Session, event: HealthChanged, moment: Moment) -> Outcome
     health = event.health
     examined, effects = _watched(session, health, moment)
     problem = None if session.starting else health.problem
-    examined = replace(examined, health=health, problem=problem)
+    examined = replace(examined, health=health, problem=problem, looks=session.looks + 1)
     if health.reached >= Reached.JUPYTER:
         examined = replace(examined, owes_browser=False, shows=False)
-        if session.owes_browser and (session.server.open_browser or session.shows):
+        if session.shows or (session.owes_browser and session.server.open_browser):
             effects = (OpenBrowser(health.page), *effects)
     return examined, effects
 

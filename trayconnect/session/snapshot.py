@@ -44,6 +44,8 @@ class Snapshot:
     """The Jupyter servers that run there, while UP."""
     kernels: Activity | None = None
     """What Jupyter's kernels do, while UP and where it tells."""
+    looks: int = 0
+    """How often it was looked what answers behind the tunnel."""
     looked: bool = True
     """Whether it is known what runs there."""
 
@@ -102,5 +104,6 @@ def snapshot(session: Session, latency: float | None = None) -> Snapshot:
         banner=session.banner,
         jupyters=health.jupyters if health and session.state is State.UP else (),
         kernels=kernels,
+        looks=session.looks,
         looked=session.state is not State.UP or (health is not None and health.looked),
     )

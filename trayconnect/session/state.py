@@ -67,7 +67,9 @@ class Session:
     owes_browser: bool = False
     """The user's Start has not led to a page yet."""
     shows: bool = False
-    """Whether the page that is owed opens even where `open_browser` is off."""
+    """The user asked for the page: it opens once it answers, even where `open_browser` is off."""
+    looks: int = 0
+    """How often it was looked what answers behind the tunnel."""
     owes_jupyter: bool = False
     """The user's order to start Jupyter waits for the tunnel."""
     starting: bool = False
