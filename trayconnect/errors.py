@@ -5,6 +5,8 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+from trayconnect import sanitize
+
 
 class Remedy(enum.Enum):
     """What can make a problem go away; decides where a session goes after it."""
@@ -29,6 +31,12 @@ class Problem:
     advice: str
     remedy: Remedy = Remedy.FIX
     detail: str = ""
+
+    def __post_init__(self) -> None:
+        # What a server says is cleaned where it comes in; this is the last line of defence.
+        object.__setattr__(self, "title", sanitize.unarmed(self.title).replace("\n", " "))
+        object.__setattr__(self, "advice", sanitize.unarmed(self.advice))
+        object.__setattr__(self, "detail", sanitize.unarmed(self.detail))
 
     def __str__(self) -> str:
         return f"{self.title}. {self.advice}" if self.advice else self.title

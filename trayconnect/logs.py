@@ -15,6 +15,8 @@ from typing import TextIO
 
 import platformdirs
 
+from trayconnect import sanitize
+
 SIZE = 1_000_000
 """Bytes of one file."""
 KEPT = 2
@@ -78,6 +80,14 @@ def quiet() -> Iterator[None]:
         yield
 
 
+class _Formatter(logging.Formatter):
+    """Whatever is in a record, it neither commands the terminal that shows it nor passes for
+    another record."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return sanitize.escaped(super().format(record)).replace("\n", "\n  ")
+
+
 class _PrivateFile(logging.handlers.RotatingFileHandler):
     """Readable by its user alone."""
 
@@ -90,7 +100,7 @@ def set_up(*, to_stderr: bool, verbose: bool = False) -> None:
     """Start logging. A log file that can't be written is said on stderr and done without."""
     logger.setLevel(logging.DEBUG if verbose else logging.INFO)
     logger.propagate = False
-    formatter = logging.Formatter(FORMAT)
+    formatter = _Formatter(FORMAT)
     handlers: list[logging.Handler] = []
     try:
         file = log_file()

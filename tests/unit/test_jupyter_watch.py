@@ -129,7 +129,7 @@ def test_memory(said: object, memory: Memory | None) -> None:
         ({"execution_state": 7}, Kernel("k1", "python3", KernelState.OTHER, WHEN)),
         ({"last_activity": "yesterday"}, Kernel("k1", "python3", KernelState.BUSY)),
         ({"last_activity": "2026-11-25T22:56:58"}, Kernel("k1", "python3", KernelState.BUSY)),
-        ({"name": "a\nb"}, Kernel("k1", "", KernelState.BUSY, WHEN)),
+        ({"name": "a\nb"}, Kernel("k1", "a b", KernelState.BUSY, WHEN)),
     ],
 )
 def test_odd_kernels(change: dict[str, object], expected: Kernel) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from trayconnect import sanitize
 from trayconnect.ports import Field, Question, QuestionKind
 
 LONGEST_LINE = 300
@@ -33,8 +34,7 @@ def harmless(question: Question) -> Question:
 
 def printable(text: str) -> str:
     """Without control and format characters, except the end of a line."""
-    text = text.replace("\r\n", "\n")
-    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return sanitize.text(text, LONGEST_MESSAGE + 1)
 
 
 def clip(text: str, longest: int, lines: int | None = None) -> str:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from trayconnect import sanitize
 from trayconnect.cancel import Cancel
 from trayconnect.errors import Cancelled
 
@@ -39,6 +40,8 @@ class ProbeError(Exception):
     """There is no HTTP answer."""
 
     def __init__(self, failure: Failure, detail: str) -> None:
+        # The words of an exception quote what the server sent.
+        detail = sanitize.line(detail)
         super().__init__(f"{failure.value}: {detail}")
         self.failure = failure
         self.detail = detail

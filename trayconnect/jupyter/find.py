@@ -9,6 +9,7 @@ from importlib.resources import files
 from itertools import takewhile
 from typing import Protocol
 
+from trayconnect import sanitize
 from trayconnect.errors import ProblemError
 from trayconnect.jupyter.address import host_port
 from trayconnect.jupyter.listens import Listens
@@ -18,6 +19,8 @@ from trayconnect.ports import Completed, NotEndedError
 LIMIT = 60.0
 """Seconds for the whole search. It takes 0.1, but the account's login shell runs first, and its
 start-up files (conda, modules) may take much longer."""
+
+VERSION_LENGTH = 40
 
 _BEGIN = "@@trayconnect find 2"
 _PID = re.compile(r"[0-9]{1,18}")
@@ -140,7 +143,7 @@ def _ports(text: str) -> frozenset[int]:
 def _line(text: str, key: str) -> str:
     """The rest of the last line that begins with that key."""
     lines = [rest for line in text.split("\n") if (rest := _rest(line, key)) is not None]
-    return lines[-1] if lines and lines[-1].isprintable() else ""
+    return sanitize.exact(lines[-1]) if lines else ""
 
 
 def _word(text: str, key: str) -> str:
@@ -181,10 +184,10 @@ def _server(block: str, little_endian: bool) -> RunningServer | None:
         port=port,
         token=str(token) if proven else "",
         base_url=_slashed(_text(info, "base_url")),
-        root_dir=_text(info, "root_dir") or _text(info, "notebook_dir"),
+        root_dir=_folder(info.get("root_dir")) or _folder(info.get("notebook_dir")),
         secure=info.get("secure") is True,
         pid=pid,
-        version=_text(info, "version"),
+        version=sanitize.line(_text(info, "version"), VERSION_LENGTH),
         socket=socket,
         kernels=int(kernels) if _COUNT.fullmatch(kernels) else None,
         is_classic="notebook_dir" in info,
@@ -223,8 +226,12 @@ def _port(info: dict[object, object], listens: Listens) -> tuple[str, int, str] 
 
 
 def _text(info: dict[object, object], key: str) -> str:
-    value = info.get(key)
-    return value if isinstance(value, str) and value.isprintable() else ""
+    return sanitize.exact(info.get(key))
+
+
+def _folder(value: object) -> str:
+    """As it is where that can be shown: what is chosen is found again by it."""
+    return sanitize.exact(value) or (sanitize.line(value) if isinstance(value, str) else "")
 
 
 def _slashed(path: str) -> str:

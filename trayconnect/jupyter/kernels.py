@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
+from trayconnect import sanitize
 from trayconnect.ports import Kernel, KernelState, Memory
 
 NAME_LENGTH = 80
@@ -44,7 +45,7 @@ def notebooks(answer: bytes) -> dict[str, str]:
         path = _text(entry, "path") or _text(_mapping(entry.get("notebook")), "path")
         name = _text(entry, "name") or posixpath.basename(path)
         if kernel and name:
-            names[kernel] = name[:NAME_LENGTH]
+            names[kernel] = sanitize.line(name, NAME_LENGTH)
     return names
 
 
@@ -62,11 +63,11 @@ def memory(answer: bytes) -> Memory | None:
 def _kernels(said: list[Any], names: Mapping[str, str]) -> Iterator[Kernel]:
     for item in said:
         entry = _mapping(item)
-        name = _text(entry, "id")
+        name = sanitize.exact(entry.get("id"))
         if name:
             yield Kernel(
                 id=name,
-                name=names.get(name) or _text(entry, "name")[:NAME_LENGTH],
+                name=names.get(name) or sanitize.line(_text(entry, "name"), NAME_LENGTH),
                 state=_STATES.get(_text(entry, "execution_state"), KernelState.OTHER),
                 last_activity=_time(_text(entry, "last_activity")),
             )
@@ -88,7 +89,7 @@ def _mapping(value: object) -> dict[str, Any]:
 
 def _text(entry: dict[str, Any], key: str) -> str:
     value = entry.get(key)
-    return value if isinstance(value, str) and value.isprintable() else ""
+    return value if isinstance(value, str) else ""
 
 
 def _size(value: object) -> int | None:

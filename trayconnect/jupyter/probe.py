@@ -12,11 +12,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from urllib.parse import quote, urlsplit
 
+from trayconnect import sanitize
 from trayconnect.cancel import Cancel
 from trayconnect.jupyter.dial import Failure, ProbeError, dialled, remaining
 from trayconnect.ports import ByteStream
 
 BODY_LIMIT = 64 * 1024
+_HEADER_LIMIT, _REASON_LIMIT = 4096, 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +89,12 @@ def _exchange(
     try:
         connection.request(method, target, headers=headers)
         with connection.getresponse() as answer:
-            headers = {name.lower(): value for name, value in answer.getheaders()}
-            return Response(answer.status, answer.reason, _read(answer), headers)
+            headers = {
+                name.lower(): sanitize.line(value, _HEADER_LIMIT)
+                for name, value in answer.getheaders()
+            }
+            reason = sanitize.line(answer.reason, _REASON_LIMIT)
+            return Response(answer.status, reason, _read(answer), headers)
     except TimeoutError as error:
         raise ProbeError(Failure.SILENT, str(error)) from error
     except http.client.RemoteDisconnected as error:

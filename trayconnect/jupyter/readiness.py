@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
+from trayconnect import sanitize
 from trayconnect.cancel import Cancel
 from trayconnect.config.endpoints import Endpoint, TcpEndpoint, UnixEndpoint
 from trayconnect.errors import Problem, ProblemError, Remedy
@@ -14,6 +15,7 @@ from trayconnect.jupyter import hub, problems
 from trayconnect.jupyter.abandon import abandonable
 from trayconnect.jupyter.address import host_port
 from trayconnect.jupyter.dial import Failure, ProbeError
+from trayconnect.jupyter.find import VERSION_LENGTH
 from trayconnect.jupyter.probe import Response, get
 from trayconnect.ports import OpenChannel, Reached
 
@@ -124,7 +126,7 @@ def jupyter_version(answer: Response) -> str | None:
     except (ValueError, RecursionError):
         return None
     version = said.get("version") if isinstance(said, dict) else None
-    return version if isinstance(version, str) else None
+    return sanitize.line(version, VERSION_LENGTH) if isinstance(version, str) else None
 
 
 @dataclass(frozen=True, slots=True)

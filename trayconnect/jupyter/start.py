@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
+from trayconnect import sanitize
 from trayconnect.config.model import Server
 from trayconnect.config.names import name_key
 from trayconnect.config.start import Start
@@ -20,6 +21,7 @@ SEARCH_LIMIT = 45.0
 
 _BEGIN = "@@trayconnect start 1"
 _NAME_LENGTH = 24
+_LOG_LENGTH = 20_000
 _TOKEN = re.compile(r"(token=)[^\s&\"'<>]+")
 
 
@@ -111,16 +113,17 @@ def parse(output: str) -> Started:
         return Started()
     head, _, rest = report.partition("\n@@log\n") if "@@log\n" in report else (report, "", "")
     said = dict(line[2:].partition(" ")[::2] for line in head.split("\n") if line[:2] == "@@")
-    log = _TOKEN.sub(r"\1…", rest.rpartition("\n@@end")[0])
+    looked = said.get("looked", "").split(":")
+    log = _TOKEN.sub(r"\1…", sanitize.end_of(rest.rpartition("\n@@end")[0], _LOG_LENGTH))
     return Started(
         answered=True,
         pid=_number(said.get("ready")),
         was_running="running" in said or "following" in said,
-        way=said.get("way", ""),
-        socket=said.get("sock", ""),
+        way=sanitize.exact(said.get("way")),
+        socket=sanitize.exact(said.get("sock")),
         status=_number(said.get("failed")),
         timed_out="timeout" in said,
-        looked=tuple(dict.fromkeys(part for part in said.get("looked", "").split(":") if part)),
+        looked=tuple(dict.fromkeys(filter(None, map(sanitize.line, looked)))),
         log="\n".join(line.rstrip() for line in log.split("\n") if line.strip()),
     )
 

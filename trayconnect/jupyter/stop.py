@@ -7,9 +7,11 @@ import time
 from http import HTTPStatus
 from typing import Any
 
+from trayconnect import sanitize
 from trayconnect.cancel import Cancel
 from trayconnect.errors import Problem, ProblemError, Remedy
 from trayconnect.jupyter.dial import ProbeError
+from trayconnect.jupyter.kernels import NAME_LENGTH
 from trayconnect.jupyter.probe import Response, request
 from trayconnect.ports import Page
 
@@ -113,6 +115,6 @@ def _kernel_of(session: dict[str, Any]) -> object:
 def _name(session: dict[str, Any]) -> str:
     for key in ("path", "name"):
         value = session.get(key)
-        if isinstance(value, str) and value and value.isprintable():
-            return value
+        if isinstance(value, str) and (name := sanitize.line(value, NAME_LENGTH)):
+            return name
     return ""

@@ -19,7 +19,7 @@ from typing import Protocol, Self
 
 from paramiko import Message
 
-from trayconnect.tunnel import readable
+from trayconnect import sanitize
 
 log = logging.getLogger(__name__)
 
@@ -169,7 +169,7 @@ class Agent:
         answer = self._ask(request, _IDENTITIES_ANSWER, LIST_SECONDS)
         count = min(answer.get_int(), _MAX_KEYS)
         pairs = [(answer.get_binary(), answer.get_binary()) for _ in range(count)]
-        keys = [AgentKey(self, blob, readable.line(text)) for blob, text in pairs]
+        keys = [AgentKey(self, blob, sanitize.line(text)) for blob, text in pairs]
         return [key for key in keys if key.get_name()]
 
     def _ask(self, request: Message, expected: int, timeout: float) -> Message:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from trayconnect import sanitize
 from trayconnect.config.ssh_algorithms import (
     CIPHERS,
     HOST_KEYS,
@@ -19,7 +20,6 @@ from trayconnect.config.ssh_algorithms import (
     plain,
 )
 from trayconnect.config.ssh_options import SshOptions
-from trayconnect.tunnel import readable
 
 _RSA_SIGNATURES = ("rsa-sha2-512", "rsa-sha2-256")
 
@@ -118,7 +118,7 @@ class Lack:
     """Whether it has what we would agree to, but for ssh_config(5)."""
 
     def __str__(self) -> str:
-        offered = readable.line(", ".join(self.theirs)) or "nothing"
+        offered = sanitize.line(", ".join(self.theirs)) or "nothing"
         return f"{self.kind}: it offers only {offered}"
 
 

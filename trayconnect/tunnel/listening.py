@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from paramiko import Message
 
+from trayconnect import sanitize
 from trayconnect.config.endpoints import Endpoint, TcpEndpoint, UnixEndpoint
 from trayconnect.ports import Incoming
 from trayconnect.tunnel.channels import ChannelStream
@@ -26,6 +27,9 @@ log = logging.getLogger(__name__)
 
 # RFC 4254 section 5.1
 _PROHIBITED, _CONNECT_FAILED, _RESOURCE_SHORTAGE = 1, 2, 4
+
+
+_ORIGIN_LENGTH = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,19 +94,21 @@ class Listening:
     def arrived(self, message: Message) -> None:
         """The server opens a channel: the rest of its MSG_CHANNEL_OPEN. On the transport's
         thread."""
-        kind = message.get_text()
+        kind = _text(message)
         number, window, max_packet = (message.get_int() for _ in range(3))
         taker: Callable[[Incoming], None] | None = None
         origin = ""
         if kind == "forwarded-tcpip":
-            taker = self._taker(TcpEndpoint(message.get_text(), message.get_int()))
-            origin = str(TcpEndpoint(message.get_text(), message.get_int()))
+            taker = self._taker(TcpEndpoint(_text(message), message.get_int()))
+            host = sanitize.line(message.get_binary(), _ORIGIN_LENGTH)
+            origin = str(TcpEndpoint(host, message.get_int()))
         elif kind == "forwarded-streamlocal@openssh.com":
-            taker = self._taker(UnixEndpoint(message.get_text()))
+            taker = self._taker(UnixEndpoint(_text(message)))
         if taker is None:
             level = logging.DEBUG if self._refused else logging.WARNING  # one is enough to know
             self._refused = True
-            log.log(level, "%s: refused a %r of the server", self._transport.name, kind[:60])
+            shown = sanitize.line(kind, _ORIGIN_LENGTH)
+            log.log(level, "%s: refused a %r of the server", self._transport.name, shown)
             self._transport.turn_away(number, _PROHIBITED, "nobody asked for it")
         else:
             taker(Arrival(self._transport, number, window, max_packet, origin))
@@ -118,6 +124,11 @@ class Listening:
                 if isinstance(bound, TcpEndpoint) and bound.port == where.port
             ]
             return alike[0] if len(alike) == 1 else None
+
+
+def _text(message: Message) -> str:
+    """To be compared; what is no UTF-8 is like nothing that was asked for."""
+    return message.get_binary().decode("utf-8", "replace")
 
 
 def _request(where: Endpoint) -> tuple[str, tuple[str | int, ...]]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from paramiko import Message, SSHException
 from paramiko.packet import Packetizer
 
-from trayconnect.tunnel import readable
+from trayconnect import sanitize
 
 MAX_PACKET_BYTES = 256 << 10
 """As OpenSSH. paramiko would read, and keep, whatever length a server claims, up to 4 GiB."""
@@ -59,7 +59,7 @@ class Packets(_Base):
             line = super().readline(threading.TIMEOUT_MAX)
         except (UnicodeDecodeError, _EndlessLineError):
             line = "\N{REPLACEMENT CHARACTER}"
-        self.greeting.append(readable.line(line))
+        self.greeting.append(sanitize.line(line))
         self.is_ssh = line.startswith("SSH-")
         # Any other line may precede the SSH one.
         if line.startswith(_TELLING):

@@ -13,9 +13,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import IO
 
+from trayconnect import sanitize
 from trayconnect.errors import ProblemError
 from trayconnect.processes import clean_environment, end_group, has_exited, no_console
-from trayconnect.tunnel import problems, readable
+from trayconnect.tunnel import problems
 from trayconnect.tunnel.target import Target
 
 LAST_LINES = 5
@@ -132,9 +133,9 @@ class ProxyCommand:
         with contextlib.suppress(OSError, ValueError):
             while data := receive(_READ):
                 *lines, rest = (rest + data).split(b"\n")
-                self._words.extend(filter(None, map(readable.line, lines)))
-                rest = rest[-readable.MAX_LINE :]
-        if word := readable.line(rest):
+                self._words.extend(filter(None, map(sanitize.line, lines)))
+                rest = rest[-sanitize.MAX_LINE :]
+        if word := sanitize.line(rest):
             self._words.append(word)
 
     def _feed(self) -> None:

@@ -28,7 +28,8 @@ from paramiko.common import (
 )
 from paramiko.transport import ChannelMap
 
-from trayconnect.tunnel import logs, readable
+from trayconnect import sanitize
+from trayconnect.tunnel import logs
 from trayconnect.tunnel.algorithms import Offer
 from trayconnect.tunnel.channels import SshChannel
 from trayconnect.tunnel.listening import Listening
@@ -209,7 +210,7 @@ class SshTransport(_Base):
         if self.peer_goodbye:
             return f"the server said: {self.peer_goodbye}"
         error = self.saved_exception
-        return readable.line(repr(error)) if error is not None else "end of stream"
+        return sanitize.line(repr(error)) if error is not None else "end of stream"
 
     # --- logging in -------------------------------------------------------------------------------
 
@@ -336,7 +337,7 @@ class SshTransport(_Base):
         self.outbox.post(message)
 
     def _refused(self, m: Message) -> None:
-        number, code, text = m.get_int(), m.get_int(), readable.line(m.get_binary())
+        number, code, text = m.get_int(), m.get_int(), sanitize.line(m.get_binary())
         with self.lock:
             opening = self._openings.pop(number, None)
         if opening is not None:
@@ -368,7 +369,7 @@ class SshTransport(_Base):
         self.server_extensions = {name.decode("ascii", "replace"): value for name, value in pairs}
 
     def _parse_disconnect(self, m: Message) -> None:
-        code, text = m.get_int(), readable.line(m.get_binary())
+        code, text = m.get_int(), sanitize.line(m.get_binary())
         self.peer_goodbye = f"{text} (code {code})"
 
 

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
+from trayconnect import sanitize
 from trayconnect.errors import Problem, ProblemError, Remedy
-from trayconnect.tunnel import readable
 from trayconnect.tunnel.certificate import Certificate
 from trayconnect.tunnel.host_certificates import Flaw
 from trayconnect.tunnel.known_hosts import Entry, HostKey
@@ -113,7 +113,7 @@ def certificate_refused(
 ) -> ProblemError:
     """It is by an authority that is trusted for the host, and proves nothing all the same."""
     title = f"The host certificate of {target.address} is not valid: {flaw.value}"
-    names = readable.line(", ".join(certificate.principals))
+    names = sanitize.line(", ".join(certificate.principals))
     advice = {
         Flaw.NOT_YET: f"It begins at {_time(certificate.valid_after)}; here it is {_time(now)}. "
         "Check the clock of this machine; if it is right, ask the server's administrator.",
@@ -123,7 +123,7 @@ def certificate_refused(
         "or ask the server's administrator for a certificate with yours "
         f"({target.certified_name}).",
     }.get(flaw, "Ask the server's administrator for a new one.")
-    detail = f"certificate “{readable.line(certificate.key_id)}”, serial {certificate.serial}"
+    detail = f"certificate “{sanitize.line(certificate.key_id)}”, serial {certificate.serial}"
     return ProblemError(Problem(title, advice, _FIX, detail))
 
 

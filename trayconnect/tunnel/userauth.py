@@ -24,7 +24,7 @@ from paramiko.common import (
     cMSG_USERAUTH_REQUEST,
 )
 
-from trayconnect.tunnel import readable
+from trayconnect import sanitize
 from trayconnect.tunnel.transport import SshTransport
 from trayconnect.tunnel.wire import Reader
 
@@ -161,7 +161,7 @@ class UserAuth:
         self._send(message)
         answer = self._receive(PATIENCE_SECONDS)
         if answer[0] == _MSG_60:
-            raise PasswordExpiredError(readable.text(answer[1].get_binary()))
+            raise PasswordExpiredError(sanitize.text(answer[1].get_binary()))
         return self._result(answer)
 
     def interactive(self, respond: Callable[[Prompt], tuple[str, ...]]) -> Result:
@@ -199,7 +199,7 @@ class UserAuth:
         self._answers.put((number, message))
 
     def _bannered(self, message: Message) -> None:
-        text = readable.text(message.get_binary())
+        text = sanitize.text(message.get_binary())
         self._banner = "\n".join(filter(None, (self._banner, text)))[:MAX_BANNER]
 
     def _request(self, method: str) -> Message:
@@ -237,7 +237,7 @@ class UserAuth:
         if number == MSG_USERAUTH_SUCCESS:
             return Result(success=True)
         if number == MSG_USERAUTH_FAILURE:
-            names = readable.line(message.get_binary()).split(",")
+            names = sanitize.line(message.get_binary()).split(",")
             allowed = tuple(name for name in names if name)
             return Result(success=False, partial=message.get_boolean(), allowed=allowed)
         raise AuthLostError(f"unexpected message {number}")
@@ -246,11 +246,11 @@ class UserAuth:
 def _parse_prompt(message: Message) -> Prompt:
     reader = Reader(message.get_remainder())
     try:
-        name, instructions, _language = (readable.text(reader.string()) for _ in range(3))
+        name, instructions, _language = (sanitize.text(reader.string()) for _ in range(3))
         count = reader.uint32()
         if count > _MAX_PROMPTS:
             raise AuthLostError(f"the server asks {count} things at once")
-        prompts = tuple((readable.text(reader.string()), reader.boolean()) for _ in range(count))
+        prompts = tuple((sanitize.text(reader.string()), reader.boolean()) for _ in range(count))
     except ValueError as error:
         raise AuthLostError(f"the server's question is {error}") from error
     return Prompt(name, instructions, prompts)
