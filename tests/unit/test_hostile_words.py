@@ -18,12 +18,12 @@ from tests.support.servers import make_server
 from trayconnect.cancel import Cancel
 from trayconnect.config.endpoints import TcpEndpoint
 from trayconnect.control.status import to_json, to_jupyter_lines
-from trayconnect.errors import ProblemError
+from trayconnect.errors import Problem, ProblemError
 from trayconnect.jupyter import choose, find, kernels, start, start_words, stop
 from trayconnect.jupyter.direct import DirectConnector, look_direct
 from trayconnect.jupyter.probe import Response, get
 from trayconnect.jupyter.readiness import jupyter_version
-from trayconnect.ports import Answer, Incoming, NoSecrets, Page, Question
+from trayconnect.ports import Answer, Completed, Incoming, NoSecrets, NotEndedError, Page, Question
 from trayconnect.tunnel import problems
 from trayconnect.tunnel.algorithms import Offer, missing
 from trayconnect.tunnel.packets import Packets
@@ -132,6 +132,19 @@ def test_what_the_search_prints(field: str) -> None:
     rows = [dataclasses.asdict(one) for one in jupyters]
     harmless(to_jupyter_lines({"servers": [{"jupyters": rows}]}))
     harmless(to_json([]))
+
+
+@pytest.mark.parametrize("slow", [True, False])
+def test_what_a_login_shell_says(slow: bool) -> None:
+    def execute(command: str, stdin: bytes, timeout: float) -> Completed:
+        completed = Completed(1, SSH, SSH)
+        if slow:
+            raise NotEndedError(Problem("x", "y"), completed)
+        return completed
+
+    with pytest.raises(ProblemError) as raised:
+        find.find(execute, "gpu")
+    harmless(raised.value.problem)
 
 
 @pytest.mark.parametrize(

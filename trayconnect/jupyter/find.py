@@ -102,7 +102,7 @@ def find(execute: Execute, host: str) -> Findings:
     output = completed.stdout.decode("utf-8", "replace")
     if has_ended(output):
         return parse(output)
-    said = completed.stderr.decode("utf-8", "replace").strip() or output
+    said = sanitize.end_of(completed.stderr) or sanitize.end_of(output)
     raise ProblemError(shell_is_slow(host, LIMIT, said) if slow else shell_ran_nothing(host, said))
 
 
