@@ -13,10 +13,14 @@ class Remedy(enum.Enum):
 
     WAIT = "wait"
     """Trying again later may help: a server that is down, a lost network."""
+    NETWORK = "network"
+    """Another network may help: what answered was not proven to be the server, and no login was
+    sent. Tried again when the network changes, after sleep, and slowly in between."""
     USER = "user"
     """Only the user can go on: a login was refused, a host key must be judged. Never retried."""
     FIX = "fix"
-    """Something must be changed first: the file, the server, a port. Never retried."""
+    """Something must be changed first: the file, the server, a port. Tried again when the network
+    changes and after sleep, and never by the clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,8 @@ class Problem:
     advice: str
     remedy: Remedy = Remedy.FIX
     detail: str = ""
+    wait: float = 0.0
+    """Seconds: an earlier retry cannot help."""
 
     def __post_init__(self) -> None:
         # What a server says is cleaned where it comes in; this is the last line of defence.

@@ -57,6 +57,10 @@ class FaultyProxy:
         for thread in self._threads:
             thread.join(10)
 
+    def lead_to(self, port: int) -> None:
+        """Pass connections on to that port from now on."""
+        self._upstream = (self._upstream[0], port)
+
     # --- faults -----------------------------------------------------------------------------------
 
     def stall(self) -> None:
@@ -135,3 +139,37 @@ class FaultyProxy:
                     sink.sendall(data)
                 if drip:
                     time.sleep(drip[1])
+
+
+class Peer:
+    """A listener that does what it is told with each connection."""
+
+    def __init__(self, act: Callable[[socket.socket], None]) -> None:
+        self._act = act
+        self._open: list[socket.socket] = []
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self.listener.getsockname()[1]
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+
+    def __enter__(self) -> Peer:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        for sock in self._open:
+            sock.close()
+        self._thread.join(10)
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                sock, _ = self.listener.accept()
+            except OSError:
+                return
+            self._open.append(sock)
+            try:
+                self._act(sock)
+            except OSError:
+                continue

@@ -76,7 +76,7 @@ def test_old_algorithms_only_where_the_entry_names_them(
     with nothing_left():
         problem = kit.problem(entry(sshd.port, identity_file=key))
     assert "too old" in problem.title
-    assert problem.remedy is Remedy.FIX
+    assert problem.remedy is Remedy.NETWORK
     line = problem.advice.splitlines()[-1].strip()
     assert line == f"legacy: [{', '.join(legacy)}]"
     with kit.tunnel(entry(sshd.port, identity_file=key, legacy=legacy)) as tunnel:

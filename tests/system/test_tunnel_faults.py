@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.keys import make_key
-from tests.support.proxy import FaultyProxy
+from tests.support.proxy import FaultyProxy, Peer
 from tests.support.sshd import Sshd
 from tests.support.tunnel_kit import (
     WAIT,
@@ -27,40 +27,6 @@ from trayconnect.cancel import Cancel
 from trayconnect.config.model import Server
 from trayconnect.errors import Cancelled, Remedy
 from trayconnect.ports import Answer, Question
-
-
-class Peer:
-    """A listener that does what it is told with each connection."""
-
-    def __init__(self, act: Callable[[socket.socket], None], listen: bool = True) -> None:
-        self._act = act
-        self._open: list[socket.socket] = []
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self.listener.getsockname()[1]
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-
-    def __enter__(self) -> Peer:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
-        for sock in self._open:
-            sock.close()
-        self._thread.join(10)
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                sock, _ = self.listener.accept()
-            except OSError:
-                return
-            self._open.append(sock)
-            try:
-                self._act(sock)
-            except OSError:
-                continue
 
 
 def _http(sock: socket.socket) -> None:
@@ -97,6 +63,11 @@ def _full(sock: socket.socket) -> None:
     sock.close()
 
 
+def _penalty(sock: socket.socket) -> None:
+    sock.sendall(b"Not allowed at this time\r\n")
+    sock.close()
+
+
 def _banner_then_gone(sock: socket.socket) -> None:
     sock.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
     sock.recv(1)
@@ -123,17 +94,18 @@ def _ssh1(sock: socket.socket) -> None:
     ("act", "title", "remedy"),
     [
         (_silent, "no SSH answer", Remedy.WAIT),
-        (_http, "is not an SSH server", Remedy.FIX),
-        (_quick_http, "is not an SSH server", Remedy.FIX),
-        (_smtp, "is not an SSH server", Remedy.FIX),
-        (_binary, "is not an SSH server", Remedy.FIX),
+        (_http, "is not an SSH server", Remedy.NETWORK),
+        (_quick_http, "is not an SSH server", Remedy.NETWORK),
+        (_smtp, "is not an SSH server", Remedy.NETWORK),
+        (_binary, "is not an SSH server", Remedy.NETWORK),
         (_hang_up, "closed the connection without an SSH answer", Remedy.WAIT),
         (_full, "too busy", Remedy.WAIT),
+        (_penalty, "too busy", Remedy.WAIT),
         (_banner_then_gone, "too busy", Remedy.WAIT),
-        (_ssh1, "too old", Remedy.FIX),
-        (_escapes, "too old", Remedy.FIX),
-        (_endless_line, "is not an SSH server", Remedy.FIX),
-        (_endless_packet, "protocol error", Remedy.FIX),
+        (_ssh1, "too old", Remedy.NETWORK),
+        (_escapes, "too old", Remedy.NETWORK),
+        (_endless_line, "is not an SSH server", Remedy.NETWORK),
+        (_endless_packet, "protocol error", Remedy.NETWORK),
     ],
 )
 def test_no_proper_ssh(
@@ -144,6 +116,7 @@ def test_no_proper_ssh(
     assert title in problem.title
     assert "127.0.0.1" in problem.title
     assert problem.remedy is remedy
+    assert problem.wait == (15 if act in (_full, _penalty) else 0)
     assert str(peer.port) in problem.title + problem.advice
     assert f"{problem} {problem.detail}".replace("\n", "").isprintable()
 
@@ -178,7 +151,7 @@ def test_too_old(kit: Kit) -> None:
         problem = kit.problem(entry(sshd.port))
     assert "too old" in problem.title
     assert "diffie-hellman-group14-sha1" in problem.advice
-    assert problem.remedy is Remedy.FIX
+    assert problem.remedy is Remedy.NETWORK
 
 
 @pytest.mark.parametrize(

@@ -248,7 +248,7 @@ def test_a_killed_proxy_command_is_noticed(setup: Setup, sshd: Sshd, tmp_path: P
     ("command", "title", "words", "remedy"),
     [
         ("sh -c 'echo no route >&2; exit 3'", "ended with status 3", "no route", Remedy.WAIT),
-        ("no-such-program-here", "ended with status 127", "not found", Remedy.FIX),
+        ("no-such-program-here", "ended with status 127", "not found", Remedy.NETWORK),
         ("true", "ended with status 0", "It said nothing", Remedy.WAIT),
     ],
 )

@@ -57,7 +57,7 @@ def test_changed_key_is_refused_with_the_way_to_mend_it(
     with nothing_left():
         problem = kit.problem(server, user)
     assert user.questions == []
-    assert problem.remedy is Remedy.FIX
+    assert problem.remedy is Remedy.NETWORK
     assert "has changed" in problem.title
     for part in (old, sshd.fingerprints()[0], f"{kit.user_file}, line 2"):
         assert part in problem.advice
@@ -74,7 +74,7 @@ def test_revoked_key(sshd: Sshd, server: Server, tmp_path: Path) -> None:
     line = sshd.known_hosts_lines()[0]
     kit.trust([line, f"@revoked * {line.split(maxsplit=1)[1]}"])
     problem = kit.problem(server)
-    assert problem.remedy is Remedy.FIX
+    assert problem.remedy is Remedy.NETWORK
     assert "revoked" in problem.title
     assert f"{kit.user_file}, line 2" in problem.advice
 

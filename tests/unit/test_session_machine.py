@@ -53,6 +53,7 @@ from trayconnect.session.events import (
     Woke,
 )
 from trayconnect.session.machine import TABLE, IllegalEvent, Moment, step
+from trayconnect.session.snapshot import snapshot
 from trayconnect.session.state import Session, State
 
 SERVER = make_server()
@@ -60,6 +61,7 @@ PAGE = Page("http://127.0.0.1:18888/lab")
 DOWN = Problem("gpu refused", "Is it on?", Remedy.WAIT)
 REFUSED = Problem("Login refused", "Check the key", Remedy.USER)
 CHANGED = Problem("The host key changed", "Ask the administrator", Remedy.FIX)
+ELSEWHERE = Problem("gpu port 22 is not an SSH server", "Check it", Remedy.NETWORK)
 SILENT = Problem("Nothing listens on localhost:8888", "Start Jupyter there")
 QUESTION = Question(QuestionKind.PASSWORD, "GPU box", "Password", "ada@gpu's password")
 READY = Health(Reached.JUPYTER, PAGE)
@@ -146,6 +148,56 @@ def test_a_failure_goes_where_its_remedy_says(
     assert isinstance(effects[0], Drop)
     retries = [effect for effect in effects if isinstance(effect, RetryAfter)]
     assert bool(retries) is (state is State.WAITING)
+
+
+@pytest.mark.parametrize("event", [Woke(), NetworkChanged()])
+@pytest.mark.parametrize("problem", [ELSEWHERE, CHANGED])
+def test_what_failed_is_tried_again_when_the_world_changed(problem: Problem, event: Event) -> None:
+    failed, _ = run(Start(), ConnectFailed(1, problem))
+    session, effects = run(event, session=failed)
+    assert effects == [Open(3, SERVER)]
+    assert run(RetryDue(2), session=session) == (session, [])
+    assert snapshot(session).state is State.FAILED  # until more is known
+    assert snapshot(session).problem == failed.problem
+    again, effects = run(ConnectFailed(3, problem), session=session)
+    assert (again.state, again.problem) == (State.FAILED, failed.problem)
+    _, effects = run(*ready(3), session=session)
+    assert effects == [OpenBrowser(PAGE)]
+
+
+def test_what_another_network_may_mend_is_tried_again_slowly() -> None:
+    session, effects = run(Start(), ConnectFailed(1, ELSEWHERE))
+    assert effects == [Drop(), RetryAfter(2, backoff.SLOW)]
+    assert session.retry_at == NOW.now + backoff.SLOW
+    assert session.problem is not None
+    assert session.problem.title == ELSEWHERE.title
+    session, effects = run(RetryDue(2), session=session)
+    assert effects == [Open(2, SERVER)]
+    assert snapshot(session).state is State.FAILED
+    clicked, effects = run(Start(), session=session)
+    assert (snapshot(clicked).state, effects) == (State.CONNECTING, [])
+
+
+@pytest.mark.parametrize("order", [Start(), Restart(), Stop()])
+def test_an_order_leaves_the_timer_of_a_failure_behind(order: Event) -> None:
+    session, _ = run(Start(), ConnectFailed(1, ELSEWHERE), order)
+    assert run(RetryDue(2), session=session) == (session, [])
+
+
+def test_a_failure_after_a_typed_login_waits_for_the_user() -> None:
+    asked = (Start(), Asked(1, QUESTION), Answered(1, Answer(("x",))))
+    session, effects = run(*asked, ConnectFailed(1, ELSEWHERE))
+    assert (session.state, session.retry_at, effects) == (State.FAILED, None, [Drop()])
+    for event in (Woke(), NetworkChanged()):
+        assert run(event, session=session) == (session, [])
+
+
+def test_a_wait_that_the_problem_asks_for() -> None:
+    penalty = replace(DOWN, wait=15.0)
+    session, effects = run(Start(), ConnectFailed(1, penalty))
+    assert (session.state, effects) == (State.WAITING, [Drop(), RetryAfter(2, 15.0)])
+    assert backoff.delay(1, 0.99, 15.0) > 15.0
+    assert backoff.delay(20, 0.0, 15.0) == backoff.delay(20, 0.0)
 
 
 def test_a_typed_login_is_never_repeated_by_itself() -> None:
@@ -437,6 +489,7 @@ EVERY_EVENT: list[Callable[[int], Event]] = [
     lambda n: ConnectFailed(n, DOWN),
     lambda n: ConnectFailed(n, REFUSED),
     lambda n: ConnectFailed(n, CHANGED),
+    lambda n: ConnectFailed(n, ELSEWHERE),
     lambda n: Lost(n, DOWN),
     lambda n: Asked(n, QUESTION),
     lambda n: Answered(n, Answer(("x",))),
@@ -497,7 +550,8 @@ def test_whatever_happens_the_orders_make_sense(
     moves: list[tuple[Callable[[int], Event], int, float]],
 ) -> None:
     """Attempts are opened once each, in order; what is opened is dropped or closed before the
-    next; a retry is due exactly while WAITING; after OFF nothing is open."""
+    next; a retry is due exactly while WAITING, and while FAILED where another network may help,
+    but for a login that was typed; after OFF nothing is open."""
     session = Session(SERVER)
     opened: list[int] = []
     is_open = False
@@ -521,10 +575,16 @@ def test_whatever_happens_the_orders_make_sense(
                     is_open = False
                 case RetryAfter(attempt, seconds):
                     assert attempt == session.attempt
-                    assert backoff.FIRST <= seconds <= backoff.LONGEST
+                    slow = session.state is State.FAILED
+                    longest = backoff.SLOW if slow else backoff.LONGEST
+                    assert backoff.FIRST <= seconds <= longest
+                    assert not session.typed_login
                 case _:
                     pass
-        assert (session.retry_at is not None) == (session.state is State.WAITING)
+        retried = session.problem is not None and session.problem.remedy is Remedy.NETWORK
+        slowly = session.state is State.FAILED and retried and not session.typed_login
+        assert (session.retry_at is not None) == (session.state is State.WAITING or slowly)
+        assert not session.quiet or session.state is State.CONNECTING
         assert session.question is None or session.state is State.NEEDS_YOU
         assert session.health is None or session.state is State.UP
         if session.state in (State.CONNECTING, State.UP):

@@ -64,6 +64,18 @@ _TYPED_LOGINS = frozenset(
     {QuestionKind.PASSWORD, QuestionKind.ONE_TIME_CODE, QuestionKind.KEYBOARD_INTERACTIVE}
 )
 
+# Where an attempt that came to nothing leaves its session.
+_LEAVES_FOR: Mapping[Remedy, State] = {
+    Remedy.WAIT: State.WAITING,
+    Remedy.NETWORK: State.FAILED,
+    Remedy.USER: State.NEEDS_YOU,
+    Remedy.FIX: State.FAILED,
+}
+_TRIED_AGAIN = (
+    "Trying again when the network changes, and every "
+    f"{backoff.SLOW / 60:g} minutes until you disconnect."
+)
+
 _NO_WISHES: dict[str, Any] = {"owes_browser": False, "shows": False, "owes_jupyter": False}
 
 
@@ -110,6 +122,7 @@ def _enter(session: Session, state: State, moment: Moment, **changes: Any) -> Se
         "remote": (),
         "answering": frozenset(),
         "starting": False,
+        "quiet": False,
         "runs_in": "",
     }
     return replace(session, state=state, since=moment.now, **(cleared | changes))
@@ -141,12 +154,22 @@ def _retry_now(session: Session, _event: Event, moment: Moment) -> Outcome:
     return _open(session, moment, attempt=session.attempt + 1)
 
 
+def _retry_failed(session: Session, _event: RetryDue, moment: Moment) -> Outcome:
+    return _open(session, moment, quiet=True)
+
+
+def _retry_failed_now(session: Session, _event: Event, moment: Moment) -> Outcome:
+    if session.typed_login:
+        return session, ()
+    return _open(session, moment, attempt=session.attempt + 1, quiet=True)
+
+
 def _begin_now(session: Session, event: Start, moment: Moment) -> Outcome:
     return _begin(replace(session, attempt=session.attempt + 1), event, moment)
 
 
 def _owe_browser(session: Session, event: Start, _moment: Moment) -> Outcome:
-    return _owe(session, event), ()
+    return replace(_owe(session, event), quiet=False), ()
 
 
 def _start_while_up(session: Session, event: Start, _moment: Moment) -> Outcome:
@@ -182,29 +205,29 @@ def _lost(session: Session, event: Lost, moment: Moment) -> Outcome:
 
 def _give_way(session: Session, problem: Problem, failures: int, moment: Moment) -> Outcome:
     """Leave an attempt that came to nothing, by what can help."""
-    attempt = session.attempt + 1
     if session.typed_login and problem.remedy is Remedy.WAIT:
-        problem = Problem(
-            problem.title,
-            "You typed the login, so it is not repeated by itself: click to connect again",
-            Remedy.USER,
-            problem.detail,
+        problem = replace(
+            problem,
+            advice="You typed the login, so it is not repeated by itself: click to connect again",
+            remedy=Remedy.USER,
         )
+    seconds = None
     if problem.remedy is Remedy.WAIT:
-        seconds = backoff.delay(failures, moment.chance)
-        waiting = _enter(
-            session,
-            State.WAITING,
-            moment,
-            attempt=attempt,
-            failures=failures,
-            problem=problem,
-            retry_at=moment.now + seconds,
-        )
-        return waiting, (Drop(), RetryAfter(attempt, seconds))
-    state = State.NEEDS_YOU if problem.remedy is Remedy.USER else State.FAILED
-    left = _enter(session, state, moment, attempt=attempt, failures=failures, problem=problem)
-    return left, (Drop(),)
+        seconds = backoff.delay(failures, moment.chance, problem.wait)
+    elif problem.remedy is Remedy.NETWORK and not session.typed_login:
+        seconds = backoff.SLOW
+        problem = replace(problem, advice=f"{problem.advice}\n{_TRIED_AGAIN}")
+    attempt = session.attempt + 1
+    left = _enter(
+        session,
+        _LEAVES_FOR[problem.remedy],
+        moment,
+        attempt=attempt,
+        failures=failures,
+        problem=problem,
+        retry_at=None if seconds is None else moment.now + seconds,
+    )
+    return left, (Drop(),) if seconds is None else (Drop(), RetryAfter(attempt, seconds))
 
 
 def _asked(session: Session, event: Asked, moment: Moment) -> Outcome:
@@ -439,13 +462,14 @@ TABLE: Mapping[tuple[State, type[Event]], Transition] = {
     (State.CLOSING, NetworkChanged): _stay,
     (State.CLOSING, LookAgain): _stay,
     (State.CLOSING, ConfigChanged): _change_successor,
-    (State.FAILED, Start): _begin,
+    (State.FAILED, Start): _begin_now,
     (State.FAILED, Stop): _stop,
     (State.FAILED, Restart): _restart,
     (State.FAILED, StartJupyter): _connect_for_jupyter,
     (State.FAILED, JupyterStopped): _stay,
-    (State.FAILED, Woke): _stay,
-    (State.FAILED, NetworkChanged): _stay,
+    (State.FAILED, RetryDue): _retry_failed,
+    (State.FAILED, Woke): _retry_failed_now,
+    (State.FAILED, NetworkChanged): _retry_failed_now,
     (State.FAILED, LookAgain): _stay,
     (State.FAILED, ConfigChanged): _change_server,
 }

@@ -120,6 +120,8 @@ def tell(story: Story, tag: str, now: float) -> Story:
 def _news(story: Story, before: Session) -> News | None:
     """What holds of a session that is neither off nor about to be."""
     now = story.session
+    if now.quiet:
+        return News.FAILED
     match now.state:
         case State.FAILED:
             return News.FAILED

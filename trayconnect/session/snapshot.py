@@ -87,7 +87,7 @@ def snapshot(session: Session, latency: float | None = None) -> Snapshot:
     forwards = forward_states(session)
     return Snapshot(
         server=session.server,
-        state=session.state,
+        state=State.FAILED if session.quiet else session.state,
         since=session.since,
         attempt=session.attempt,
         reached=reached,

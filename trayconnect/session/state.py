@@ -22,7 +22,8 @@ class State(enum.Enum):
     """A login or a trust decision that only the user can make."""
     CLOSING = "closing"
     FAILED = "failed"
-    """Retrying cannot help."""
+    """Retrying soon cannot help. A network change and the end of sleep try again, and where the
+    remedy is another network, the clock too, slowly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Session:
     failures: int = 0
     """Failed attempts in a row; sets the length of the next wait."""
     retry_at: float | None = None
-    """When the retry is due, while WAITING."""
+    """When the retry is due, while WAITING, and while FAILED where one is."""
     health: Health | None = None
     """What answers behind the tunnel, while UP and after the first look."""
     problem: Problem | None = None
@@ -61,6 +62,9 @@ class Session:
     """When the kernels were last looked at."""
     question: Question | None = None
     """What the attempt under way waits for, while NEEDS_YOU."""
+    quiet: bool = False
+    """Whether the attempt under way, while CONNECTING, repeats one that FAILED, without the user:
+    until more is known it counts as failed."""
     typed_login: bool = False
     """Whether a human typed, for the present attempt, what a retry could not reuse; then its end
     waits for a click."""

@@ -20,6 +20,11 @@ from trayconnect.tunnel.transport import SshTransport
 
 JOIN_SECONDS = 5.0
 _NUDGE_SECONDS = 1.0
+_BUSY = ("MaxStartups", "Not allowed at this time")
+"""What OpenSSH says before its version when it takes no more logins; the second, since 9.8, to
+addresses with penalties (PerSourcePenalties)."""
+_BUSY_SECONDS = 15.0
+"""The shortest of those penalties."""
 _LOST = (EOFError, ConnectionError, BrokenPipeError)
 
 
@@ -98,8 +103,8 @@ def _misunderstood(transport: SshTransport, target: Target, timeout: float) -> P
     detail = transport.reason()
     lines = [line for line in transport.packetizer.greeting if line.strip()]
     if not transport.packetizer.is_ssh:
-        if any("MaxStartups" in line for line in lines):
-            return problems.busy(target, lines[-1])
+        if any(words in line for line in lines for words in _BUSY):
+            return problems.busy(target, lines[-1], wait=_BUSY_SECONDS)
         if lines:
             return problems.not_ssh(target, lines[0])
         if transport.ended.is_set():

@@ -127,18 +127,24 @@ def _add_hop(
     store = store.under(target.options)
     entries = store.entries()
     offer = what_to_offer(target, entries)
-    transport = _shake_hands(way, target, offer, cancel, steps)
-    way.hops.append((target, transport))
-    update = HostKeyUpdate(transport, target, store)
-    way.updates.append(update)
-    with cancel.releasing(way.abort):
-        assert transport.shown is not None
-        with steps.step(f"check the host key of {target.address}") as found:
+    stream = _reach(way, target, cancel, steps)
+    try:
+        transport = _shake_hands(way, stream, target, offer, cancel, steps)
+        way.hops.append((target, transport))
+        update = HostKeyUpdate(transport, target, store)
+        way.updates.append(update)
+        with (
+            cancel.releasing(way.abort),
+            steps.step(f"check the host key of {target.address}") as found,
+        ):
+            assert transport.shown is not None
             certified = judge(target, transport.shown, entries, store, ask)
             found += [str(transport.shown.key), *(["by its certificate"] if certified else [])]
-        with steps.step(f"log in to {target.account}") as found:
-            welcome = log_in(transport, target, server, means, ask, cancel)
-            found.append(welcome.by)
+    except ProblemError as error:
+        raise problems.unproven(error) from error
+    with cancel.releasing(way.abort), steps.step(f"log in to {target.account}") as found:
+        welcome = log_in(transport, target, server, means, ask, cancel)
+        found.append(welcome.by)
     way.typed |= welcome.typed
     if welcome.banner:
         way.banners.append((target, welcome.banner))
@@ -147,11 +153,19 @@ def _add_hop(
     log.info("logged in to %s: %s", target.address, transport.agreement())
 
 
-def _shake_hands(
-    way: Way, target: Target, offer: Offer, cancel: Cancel, steps: Steps
-) -> SshTransport:
+def _reach(way: Way, target: Target, cancel: Cancel, steps: Steps) -> socket.socket | SshChannel:
     with steps.step(f"reach {target.address}"):
-        stream = _stream(way, target, cancel)
+        return _stream(way, target, cancel)
+
+
+def _shake_hands(
+    way: Way,
+    stream: socket.socket | SshChannel,
+    target: Target,
+    offer: Offer,
+    cancel: Cancel,
+    steps: Steps,
+) -> SshTransport:
     try:
         with steps.step(f"agree on keys with {target.address}") as found:
             transport = shake_hands(

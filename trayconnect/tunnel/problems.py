@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from trayconnect.config.endpoints import Endpoint, TcpEndpoint
 from trayconnect.errors import Problem, ProblemError, Remedy
@@ -96,6 +96,14 @@ def unreachable_through(hop: Target, target: Target, code: int, detail: str) -> 
 # --- speaking SSH with it -------------------------------------------------------------------------
 
 
+def unproven(error: ProblemError) -> ProblemError:
+    """The same, met before anything proved what answered to be the server; no login was sent. On
+    another network another machine may have its address, or a captive portal may answer for it."""
+    if error.problem.remedy is not _FIX:
+        return error
+    return ProblemError(replace(error.problem, remedy=Remedy.NETWORK))
+
+
 def silent(target: Target, timeout: float) -> ProblemError:
     title = f"Connected to {target.address}, but no SSH answer within {seconds(timeout)}"
     advice = f"Check that port {target.port} is the SSH port; if it is, the server is hung or busy."
@@ -110,10 +118,11 @@ def not_ssh(target: Target, line: str) -> ProblemError:
     return ProblemError(Problem(title, advice, _FIX, f"it said: {line[:120]!r}"))
 
 
-def busy(target: Target, detail: str) -> ProblemError:
+def busy(target: Target, detail: str, *, wait: float = 0.0) -> ProblemError:
+    """`wait`: seconds that it takes at least, where the server says so."""
     title = f"{target.address} is too busy for another login, and closed the connection"
     advice = "Wait a little; if it goes on, the server may be blocking your address."
-    return ProblemError(Problem(title, advice, _WAIT, detail))
+    return ProblemError(Problem(title, advice, _WAIT, detail, wait))
 
 
 def hung_up(target: Target, detail: str) -> ProblemError:
