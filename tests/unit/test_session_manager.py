@@ -338,7 +338,7 @@ def test_a_click_leads_to_a_page_and_another_ends_everything(run: Run) -> None:
     world = run.world
     assert [page.url for page in world.pages] == ["http://127.0.0.1:18888/lab"]
     assert world.tunnels[0].closed
-    assert world.log == ["attach", "close"]
+    assert world.log == ["attach", "detach", "close"]
     assert world.forgotten == ["GPU box"]
     assert off.page is None
     assert not [t for t in threading.enumerate() if t.name.startswith("tc-session")]
@@ -416,7 +416,7 @@ def test_a_declined_question_ends_in_off(run: Run) -> None:
     wait_for(run.world.asked)
     run.world.may_answer.set()
     run.until_state(State.OFF)
-    assert run.world.log == ["close"]
+    assert run.world.log == ["detach", "close"]
 
 
 def test_disconnecting_withdraws_a_question(run: Run) -> None:

@@ -77,6 +77,10 @@ listener of a session that was lost may hold the port until the server notices."
 ASK_AGAIN_TIMES = 10
 TIDY_SECONDS = 3.0
 """For removing the file of a UNIX socket that the server listened on for us."""
+TIDY_AT_END = 0.3
+TIDY_ROUND_TRIPS = 5
+"""The same when the user disconnects: so many seconds, and so many round trips more. A server that
+hangs holds up nobody for longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,11 +292,15 @@ class Runner:
 
         tunnel.listen(where, lambda incoming: forwarding.take(incoming, target), answered)
 
-    def _tidy(self, tunnel: Tunnel, *paths: str) -> None:
+    def _tidy_at_end(self, tunnel: Tunnel) -> None:
+        seconds = TIDY_AT_END + TIDY_ROUND_TRIPS * (tunnel.latency or 0.0)
+        self._tidy(tunnel, *self._sockets_there, seconds=min(seconds, TIDY_SECONDS))
+
+    def _tidy(self, tunnel: Tunnel, *paths: str, seconds: float = TIDY_SECONDS) -> None:
         names = [shlex.quote(path) for path in paths]
         command = "; ".join(f"test -S {name} && rm -f {name}" for name in names)
         try:
-            tunnel.execute(command, b"", TIDY_SECONDS)
+            tunnel.execute(command, b"", seconds)
         except ProblemError as error:
             logger.debug("%s: %s left on the server: %s", self._name, paths, error.problem)
         else:
@@ -404,12 +412,16 @@ class Runner:
             live.tunnel.close()
 
     def _close(self, live: Live | None, attempt: int) -> None:
+        """The tunnel ends before the forwarding, whose threads may be waiting for it: a server that
+        hangs answers nobody."""
         forwarding, self._forwarding = self._forwarding, None
         with ExitStack() as stack:  # one that fails keeps none of the others from being done
             stack.callback(self._report, Closed(attempt))
+            if forwarding:
+                stack.callback(forwarding.close)
             if live and live.tunnel:
                 stack.callback(live.tunnel.close)
                 if self._sockets_there:
-                    stack.callback(self._tidy, live.tunnel, *self._sockets_there)
+                    stack.callback(self._tidy_at_end, live.tunnel)
             if forwarding:
-                stack.callback(forwarding.close)
+                stack.callback(forwarding.detach)

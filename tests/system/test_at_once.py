@@ -1,0 +1,66 @@
+"""Orders are carried out at once, also where the server hangs and a connection to it is just being
+opened."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.forwarding import free_port, no_leaks, our_threads
+from tests.support.keys import make_key
+from tests.support.sshd import Sshd
+from tests.support.tunnel_kit import until
+from tests.support.whole import LIMIT, Whole, entry
+from trayconnect.config.model import Config
+from trayconnect.session.state import State
+
+
+@pytest.fixture(scope="module")
+def key(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_key(tmp_path_factory.mktemp("key"))
+
+
+@pytest.fixture
+def sshd(key: Path) -> Iterator[Sshd]:
+    with Sshd() as server:
+        server.authorize(key)
+        yield server
+        server.thaw()
+
+
+@pytest.mark.parametrize("order", ["disconnect", "reconnect", "quit", "change"])
+def test_a_frozen_server_holds_up_no_order(
+    sshd: Sshd, key: Path, tmp_path: Path, order: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = str(tmp_path / "hook")
+    hook = {"name": "hook", "kind": "remote", "remote_socket": path, "port": free_port()}
+    server = entry(sshd, key, jupyter={"port": free_port()}, forwards=[hook])
+    with no_leaks(), Whole(server, known_hosts=sshd.known_hosts_lines()) as whole:
+        whole.connect()
+        up = whole.until(lambda s: s.state is State.UP and s.forwards[0].is_up)
+        sshd.freeze()
+        before = our_threads().count("tc-forward GPU box")
+        with socket.create_connection(("127.0.0.1", server.local_port), LIMIT) as client:
+            client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            # It waits for the server to open its channel.
+            assert until(lambda: our_threads().count("tc-forward GPU box") > before)
+            began = time.monotonic()
+            match order:
+                case "disconnect":
+                    whole.manager.disconnect("GPU box")
+                case "reconnect":
+                    whole.manager.reconnect("GPU box")
+                case "quit":
+                    assert whole.manager.close(LIMIT)
+                case "change":
+                    changed = server.model_copy(update={"connect_timeout": 60.0})
+                    whole.manager.apply(Config(servers=(changed,)))
+            whole.until(lambda s: s.attempt > up.attempt and s.state is not State.CLOSING)
+            # It would wait 5 s for the channel, and 3 s for the command that removes the socket.
+            assert time.monotonic() - began < 2.5
+        whole.manager.disconnect("GPU box")
+    assert "still being opened" not in caplog.text
