@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
 import pytest
 
-from tests.support.tunnel_kit import nothing_left
+from tests.support.ssh_opinions import ssh
+from tests.support.tunnel_kit import entry, nothing_left
 from trayconnect.cancel import Cancel
 from trayconnect.config.openssh import ask_ssh
 from trayconnect.config.openssh.files import MAX_BYTES, DiskFiles, usual_places
 from trayconnect.config.openssh.hosts import SshConfig, this_user
+from trayconnect.config.openssh.interpret import HostConfig
 from trayconnect.config.openssh.said import Query, SshConfigError
+from trayconnect.config.openssh.way import way
 from trayconnect.errors import Cancelled, ProblemError, Remedy
 
 
@@ -48,13 +53,49 @@ def test_each_host_is_asked_once(fake: Path, tmp_path: Path) -> None:
 
 
 def test_what_it_is_asked(fake: Path, tmp_path: Path) -> None:
-    script(fake, f'echo "$@" >> {tmp_path}/asked; echo "hostname h"')
+    script(fake, f'echo "$@" >> {tmp_path}/asked; echo "hostname h\nport 7"')
     ask_ssh.usual(str(fake), Cancel())
     ask_ssh.ask(str(fake), Query("h", "ada", 7, direct=True), tmp_path / "f", {}, Cancel())
     assert (tmp_path / "asked").read_text().splitlines() == [
         "-G -F none -- host",
         f"-G -F {tmp_path}/f -l ada -p 7 -o ProxyCommand=none -- h",
     ]
+
+
+def test_a_cut_answer_is_none(fake: Path, tmp_path: Path) -> None:
+    """On a full disk ssh ends with status 0. What is lost may be the port, or ProxyCommand."""
+    named = tmp_path / "config"
+    named.write_text("Port 2222\nProxyCommand nc %h %p\n")
+    usual = ask_ssh.usual(ssh(), Cancel())
+    whole = subprocess.run(
+        [ssh(), "-G", "-F", str(named), "h"], capture_output=True, check=True, text=True
+    ).stdout
+    lines = whole.splitlines(keepends=True)
+    cuts = {0, 1, 20, len(lines[0]), len(whole) - 1, len("".join(lines[:-2])), len(whole) // 2}
+    for cut in (*cuts, len(whole)):
+        script(fake, f"cat <<'END' | head -c {cut}\n{whole}END")
+        if cut == len(whole):
+            said = ask_ssh.ask(str(fake), Query("h"), named, usual, Cancel())
+            assert said.first("proxycommand") is not None
+            continue
+        with pytest.raises(ProblemError, match="complete") as caught:
+            ask_ssh.ask(str(fake), Query("h"), named, usual, Cancel())
+        assert caught.value.problem.remedy is Remedy.WAIT
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/dev/full")
+def test_a_full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ask_ssh, "_scratch", lambda: open("/dev/full", "w+b", buffering=0))  # noqa: PTH123, SIM115
+    with pytest.raises(ProblemError, match="full") as caught:
+        ask_ssh.usual(ssh(), Cancel())
+    assert caught.value.problem.remedy is Remedy.WAIT
+
+
+def test_what_the_entry_says_holds_whatever_ssh_says() -> None:
+    server = entry(2222, username="ada")
+    other = HostConfig("127.0.0.1", 22, "root")
+    (hop,) = way(server, lambda _: other)
+    assert (hop.config.port, hop.config.user) == (2222, "ada")
 
 
 def test_an_ssh_that_hangs_is_given_up(fake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,7 +108,7 @@ def test_an_ssh_that_hangs_is_given_up(fake: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_what_a_command_leaves_running_is_not_waited_for(fake: Path) -> None:
-    script(fake, '(sleep 3 &)\necho "hostname h"')
+    script(fake, '(sleep 3 &)\necho "hostname h"; echo "port 22"')
     said = ask_ssh.ask(str(fake), Query("h"), None, {}, Cancel())
     assert said.values["hostname"] == ("h",)
 

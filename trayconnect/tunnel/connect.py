@@ -14,7 +14,12 @@ from trayconnect.errors import ProblemError
 from trayconnect.tunnel import algorithms, problems
 from trayconnect.tunnel.algorithms import NothingLeftError, Offer
 from trayconnect.tunnel.channels import SshChannel
-from trayconnect.tunnel.known_hosts import Entry, find_authority, known_types
+from trayconnect.tunnel.known_hosts import (
+    Entry,
+    find_authority,
+    find_revocation,
+    known_types,
+)
 from trayconnect.tunnel.target import Target
 from trayconnect.tunnel.transport import SshTransport
 
@@ -33,12 +38,14 @@ def what_to_offer(target: Target, entries: Sequence[Entry]) -> Offer:
 
     Raises `ProblemError`."""
     names = target.known_hosts_names
+    # A certificate by an authority that is revoked counts against the plain key, too.
+    revocations = target.options.revoked_host_keys or find_revocation(entries, names)
     try:
         return algorithms.choose(
             target.options,
             legacy=target.legacy,
             known_types=known_types(entries, names),
-            certificates=find_authority(entries, names) is not None,
+            certificates=bool(revocations or find_authority(entries, names)),
         )
     except NothingLeftError as error:
         raise problems.nothing_left(target, error.keyword, error.wanted) from error

@@ -155,6 +155,14 @@ def find_authority(entries: Iterable[Entry], names: Sequence[str]) -> Entry | No
     return None
 
 
+def find_revocation(entries: Iterable[Entry], names: Sequence[str]) -> Entry | None:
+    """A line that revokes a key of a host, be it an authority's, if there is one."""
+    for entry in entries:
+        if entry.marker == REVOKED and any(matches(entry.hosts, name) for name in names):
+            return entry
+    return None
+
+
 def _first(names: Sequence[str], judge: Callable[[str], Lookup]) -> Lookup:
     found = judge(names[0])
     for name in names[1:]:

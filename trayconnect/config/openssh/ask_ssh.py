@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +23,8 @@ from trayconnect.processes import clean_environment, end_group, no_console
 LIMIT = 15.0
 """Seconds: a `Match exec` of the user's may ask the network."""
 _MAX_BYTES = 1 << 20
+_ROOM = 64 << 10
+_SHORTAGES = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 
 # In the configuration that it prints, these have their tokens expanded.
 _EXPANDED = frozenset(("hostname", "identityagent", "userknownhostsfile", "localforward"))
@@ -34,6 +39,8 @@ _ALGORITHMS = (
 _FILES = ("userknownhostsfile", "globalknownhostsfile")
 _ALWAYS = ("hostname", "user", "port", "updatehostkeys")
 """The defaults of these depend on what else is said."""
+_OPTIONAL = frozenset((*_FILES, "identityfile", "certificatefile", "sendenv", "setenv"))
+"""Keywords with a default that `ssh` may print nothing for."""
 # Paths of a list are printed with nothing but spaces between them.
 _NEXT_PATH = re.compile(r" (?=[/~]|[A-Za-z]:[\\/]|__PROGRAMDATA__)")
 _PLACE = re.compile(r"(?P<file>.+?):? line (?P<line>[0-9]+): (?P<message>.*)")
@@ -53,8 +60,10 @@ def ask(ssh: str, query: Query, named: Path | None, defaults: Settings, cancel: 
     settings, which are not taken for said.
 
     Raises `SshConfigError`, `ProblemError` when it does not answer, and `Cancelled`."""
-    found = _run(ssh, query, None if named is None else str(named), cancel)
-    return parse(_settings(found), defaults)
+    found = _settings(_run(ssh, query, None if named is None else str(named), cancel))
+    if lost := defaults.keys() - found.keys() - _OPTIONAL:
+        raise _incomplete(query, f"without {', '.join(sorted(lost))}")
+    return parse(found, defaults)
 
 
 def parse(found: Settings, defaults: Settings) -> Said:
@@ -131,12 +140,43 @@ def _run(ssh: str, query: Query, named: str | None, cancel: Cancel) -> str:
     if query.direct:
         command += ["-o", "ProxyCommand=none"]
     # Files rather than pipes: what a Match exec leaves running could hold a pipe open for ever.
-    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
-        status = _finish([*command, "--", query.host], output, errors, cancel)
-        printed, complaints = _text(output), _text(errors)
+    try:
+        with _scratch() as output, _scratch() as errors:
+            status = _finish([*command, "--", query.host], output, errors, cancel)
+            printed, complaints = _text(output), _text(errors)
+            _check_room(output)
+    except OSError as error:
+        # On a full disk ssh ends with status 0, whatever of its answer is lost.
+        raise _incomplete(query, str(error)) from error
     if status != 0:
         raise _refused(complaints, query.host)
+    if not printed.endswith("\n") or not _settings(printed).keys() >= {"hostname", "port"}:
+        raise _incomplete(query, f"{len(printed)} characters of it")
     return printed
+
+
+if sys.platform == "linux":
+
+    def _scratch() -> IO[bytes]:
+        # In memory: no disk has to have room for it.
+        return os.fdopen(os.memfd_create("trayconnect-ssh"), "w+b")
+else:
+
+    def _scratch() -> IO[bytes]:
+        return tempfile.TemporaryFile()
+
+
+def _check_room(file: IO[bytes]) -> None:
+    """Raise OSError if the file cannot grow: it may have been too short for what was written."""
+    file.seek(0, os.SEEK_END)
+    file.write(bytes(_ROOM))
+    file.flush()
+
+
+def _incomplete(query: Query, detail: str) -> ProblemError:
+    title = f"ssh gave no complete answer on what your SSH configuration says of {query.host}"
+    advice = "Check that the disk with your temporary folder is not full; trying again later."
+    return ProblemError(Problem(title, advice, Remedy.WAIT, detail))
 
 
 def _finish(command: list[str], output: IO[bytes], errors: IO[bytes], cancel: Cancel) -> int:
@@ -154,7 +194,8 @@ def _finish(command: list[str], output: IO[bytes], errors: IO[bytes], cancel: Ca
     except OSError as error:
         advice = "Check OpenSSH's installation: trayconnect asks it what your ~/.ssh/config says."
         title = f"The program {command[0]} cannot be started"
-        raise ProblemError(Problem(title, advice, Remedy.FIX, str(error))) from error
+        remedy = Remedy.WAIT if error.errno in _SHORTAGES else Remedy.FIX
+        raise ProblemError(Problem(title, advice, remedy, str(error))) from error
     try:
         with cancel.releasing(lambda: end_group(process, at_once=True)):
             return process.wait(LIMIT)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from trayconnect.config.model import JumpHost, Server
 from trayconnect.config.openssh.interpret import HostConfig
@@ -71,6 +71,10 @@ def _hops(
         )
     query = Query(destination.host, destination.user, destination.port, direct=jumps is not None)
     config = look_up(query)
+    # What the entry says holds, whatever the answer was.
+    config = replace(
+        config, port=destination.port or config.port, user=destination.user or config.user
+    )
     through = config.jumps if jumps is None else tuple(jumps)
     before: list[Hop] = []
     if through:
