@@ -56,6 +56,7 @@ from trayconnect.session.manager import Manager
 from trayconnect.session.runner import Peers
 from trayconnect.session.snapshot import Snapshot
 from trayconnect.status_view import decode, icons, status_page
+from trayconnect.terminals import open_terminal_on
 from trayconnect.tray.backend import make_tray
 from trayconnect.tray.icon import icons_folder
 from trayconnect.tray.menu import Facts, build_view
@@ -217,6 +218,7 @@ class App:
             self._refresher.ask,
             self._show_status,
             lambda: self.stop("Quit in the menu"),
+            open_terminal=lambda server: open_terminal_on(server, ssh_config),
         )
         if options.tray:
             self._window = StatusWindow(lambda order: self._act(decode(order)), icons, app_icon)

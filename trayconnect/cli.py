@@ -15,6 +15,7 @@ import click
 from trayconnect import __version__
 from trayconnect.cli_doctor import doctor_command
 from trayconnect.cli_servers import add_command, check_ssh_config, import_command
+from trayconnect.cli_terminal import terminal_command
 from trayconnect.errors import Problem, ProblemError
 
 # What a command needs is imported where it is needed: `trayconnect status` must not wait for SSH.
@@ -314,6 +315,7 @@ def check(context: click.Context, file: Path | None, schema: bool) -> int:
 cli.add_command(add_command)
 cli.add_command(import_command)
 cli.add_command(doctor_command)
+cli.add_command(terminal_command)
 
 
 def _counted(count: int, noun: str) -> str:

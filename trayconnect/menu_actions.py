@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from trayconnect import diagnostics, logs
+from trayconnect.config.model import Server
 from trayconnect.desktop.editor import open_in_editor
 from trayconnect.desktop.text_view import TextViews
 from trayconnect.errors import Problem, ProblemError, unforeseen
@@ -43,6 +44,7 @@ class MenuActions:
     refresh: Callable[[], None]
     show_status: Callable[[], None]
     quit: Callable[[], None]
+    open_terminal: Callable[[Server], None] = lambda _server: None
 
     def __call__(self, action: Action) -> None:
         verbs: Mapping[Verb, Callable[[Action], object]] = {
@@ -52,6 +54,7 @@ class MenuActions:
             Verb.CHOOSE_JUPYTER: lambda a: self.orders.choose_jupyter(a.server, a.jupyter),
             Verb.COPY_LINK: lambda a: self.orders.copy_link(a.server),
             Verb.COPY_FORWARD: lambda a: self.orders.copy_forward(a.server, a.forward),
+            Verb.OPEN_TERMINAL: lambda a: self.open_terminal(self.orders.find(a.server)),
             Verb.RECONNECT: lambda a: self.orders.reconnect(a.server),
             Verb.START_JUPYTER: lambda a: JupyterOrders(self.orders).start(a.server),
             Verb.STOP_JUPYTER: lambda a: self.stops.begin(a.server),

@@ -5,7 +5,12 @@ from __future__ import annotations
 import pytest
 
 from trayconnect.desktop.clipboard import clipboard_command
-from trayconnect.desktop.openers import browser_words, file_commands, page_commands
+from trayconnect.desktop.openers import (
+    browser_words,
+    file_commands,
+    page_commands,
+    terminal_commands,
+)
 
 URL = "http://127.0.0.1:18888/lab?a=1&b=2"
 X11 = {"DISPLAY": ":0"}
@@ -81,3 +86,30 @@ def test_clipboard_programs(
 ) -> None:
     command = clipboard_command(platform, environ, have(*programs).get)
     assert (command[0] if command else None) == expected
+
+
+@pytest.mark.parametrize(
+    ("platform", "environ", "programs", "expected"),
+    [
+        ("linux", X11, ("xterm",), [["xterm", "-e", "S"]]),
+        (
+            "linux",
+            {**WAYLAND, "XDG_CURRENT_DESKTOP": "ubuntu:GNOME"},
+            ("xterm", "konsole", "gnome-terminal", "x-terminal-emulator"),
+            [
+                ["x-terminal-emulator", "-e", "S"],
+                ["gnome-terminal", "--", "S"],
+                ["konsole", "-e", "S"],
+                ["xterm", "-e", "S"],
+            ],
+        ),
+        ("linux", {**X11, "TERMINAL": "foot"}, ("foot", "kitty"), [["foot", "S"], ["kitty", "S"]]),
+        ("linux", {**X11, "TERMINAL": "mine"}, ("mine",), [["mine", "-e", "S"]]),
+        ("linux", {}, ("xterm",), []),
+        ("darwin", {}, (), [["/usr/bin/open", "S"]]),
+    ],
+)
+def test_terminals(
+    platform: str, environ: dict[str, str], programs: tuple[str, ...], expected: list[list[str]]
+) -> None:
+    assert terminal_commands("S", platform, environ, have(*programs).get) == expected

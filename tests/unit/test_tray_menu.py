@@ -353,6 +353,7 @@ def test_a_servers_submenu_offers_what_can_be_done_now(
 ) -> None:
     shown = submenu(snapshot)
     assert shown.keys() >= {"open", "copy", "reconnect", "problem", "diagnostics", "log"}
+    assert shown.pop("terminal").action == Action(Verb.OPEN_TERMINAL, "GPU box")  # always
     usable = {key for key, item in shown.items() if item.enabled and not item.separator}
     assert usable == enabled
     assert all(item.action.server == "GPU box" for item in shown.values() if item.action)
@@ -393,6 +394,7 @@ def test_those_that_are_off_have_their_submenu_in_one_place() -> None:
     assert off.text == "GPU box"
     assert [(item.key, item.action) for item in off.children] == [
         ("open", Action(Verb.OPEN, "GPU box")),
+        ("terminal", Action(Verb.OPEN_TERMINAL, "GPU box")),
         ("diagnostics", Action(Verb.COPY_DIAGNOSTICS, "GPU box")),
         ("log", Action(Verb.SHOW_LOG, "GPU box")),
     ]

@@ -57,6 +57,60 @@ def file_commands(
     return commands
 
 
+_TERMINALS: Mapping[str, tuple[str, ...]] = {
+    "xdg-terminal-exec": (),
+    "x-terminal-emulator": ("-e",),
+    "gnome-terminal": ("--",),
+    "ptyxis": ("--",),
+    "kgx": ("--",),
+    "konsole": ("-e",),
+    "xfce4-terminal": ("-x",),
+    "mate-terminal": ("-x",),
+    "qterminal": ("-e",),
+    "lxterminal": ("-e",),
+    "tilix": ("-e",),
+    "terminator": ("-x",),
+    "kitty": (),
+    "alacritty": ("-e",),
+    "foot": (),
+    "wezterm": ("start", "--"),
+    "ghostty": ("-e",),
+    "urxvt": ("-e",),
+    "st": ("-e",),
+    "xterm": ("-e",),
+}
+"""Terminal programs, and what stands between their name and the command to run in them."""
+_OF_DESKTOPS = (
+    ("GNOME", ("gnome-terminal", "ptyxis", "kgx")),
+    ("KDE", ("konsole",)),
+    ("XFCE", ("xfce4-terminal",)),
+    ("MATE", ("mate-terminal",)),
+    ("LXQt", ("qterminal",)),
+    ("LXDE", ("lxterminal",)),
+)
+
+
+def terminal_commands(
+    script: str, platform: str, environ: Mapping[str, str], which: Which
+) -> list[list[str]]:
+    """Commands that open a terminal in which a script of sh runs; only programs that exist.
+
+    The script's path is the only argument: some terminals join several to a line for a shell."""
+    if platform == "darwin":
+        return [["/usr/bin/open", script]]  # a .command opens in Terminal, or what replaces it
+    if not has_screen(environ):
+        return []
+    wanted = environ.get("TERMINAL", "")
+    desktop = environ.get("XDG_CURRENT_DESKTOP", "").split(":")
+    own = [name for key, names in _OF_DESKTOPS if key in desktop for name in names]
+    names = dict.fromkeys([wanted, "xdg-terminal-exec", "x-terminal-emulator", *own, *_TERMINALS])
+    return [
+        [name, *_TERMINALS.get(name.rpartition("/")[2], ("-e",)), script]
+        for name in names
+        if name and which(name)
+    ]
+
+
 def browser_words(entry: str) -> list[str]:
     """One entry of `$BROWSER` as words; none when it cannot be read."""
     try:

@@ -98,6 +98,8 @@ def server_submenu(snapshot: Snapshot) -> Iterator[Item]:
     else:
         # With hundreds of servers nearly all are off, and every line costs a panel time.
         yield Item("open", "Connect and open", Action(Verb.OPEN, name))
+    if not snapshot.server.is_direct:
+        yield Item("terminal", "Open a terminal", Action(Verb.OPEN_TERMINAL, name))
     yield Item("diagnostics", "Copy diagnostics", Action(Verb.COPY_DIAGNOSTICS, name))
     yield Item("log", "Show log", Action(Verb.SHOW_LOG, name))
 

@@ -26,6 +26,7 @@ class Verb(enum.Enum):
     COPY_LINK = "copy-link"
     COPY_FORWARD = "copy-forward"
     RECONNECT = "reconnect"
+    OPEN_TERMINAL = "open-terminal"
     START_JUPYTER = "start-jupyter"
     STOP_JUPYTER = "stop-jupyter"
     ANSWER = "answer"

@@ -1,0 +1,109 @@
+"""A window of the system's terminal program, with a command in it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from trayconnect.desktop import openers, programs
+from trayconnect.errors import Problem, ProblemError
+
+_PREFIX = "trayconnect-terminal-"
+_STALE = 3600.0
+"""Seconds after which a script that no terminal ran is removed."""
+_GRACE = 1.0
+_SSH_FAILED = 255
+
+
+def open_terminal(command: Sequence[str], environ: Mapping[str, str] = os.environ) -> None:
+    """Open a terminal in which `command` runs; no shell sees its words but as words.
+
+    Returns when the opener has ended, or after a second. Raises `ProblemError`."""
+    if sys.platform == "win32":
+        _open_console(command)
+    else:
+        _open_window(command, environ)
+
+
+def script_of(command: Sequence[str]) -> str:
+    """What a terminal runs: it removes itself, and keeps the window open for the words of a
+    failure."""
+    return (
+        "#!/bin/sh\n"
+        'rm -f -- "$0"; rmdir -- "${0%/*}"\n'
+        f"{shlex.join(command)}\n"
+        "status=$?\n"
+        f"[ $status -eq {_SSH_FAILED} ] || exit $status\n"
+        "printf '\\nPress Enter to close this window. '\n"
+        "read -r _\n"
+    )
+
+
+def _open_window(command: Sequence[str], environ: Mapping[str, str]) -> None:
+    failures = []
+    base = Path(environ.get("XDG_RUNTIME_DIR", "")) if environ.get("XDG_RUNTIME_DIR") else None
+    _remove_stale(base)
+    for number, name in enumerate(_candidates(environ)):
+        try:
+            script = _write(command, base)
+            programs.launch([*name, str(script)], grace=_GRACE)
+        except (programs.ProgramError, OSError) as error:
+            failures.append(f"{number + 1}: {error}")
+        else:
+            return
+    raise _none(command, "; ".join(failures) or "no terminal program was found")
+
+
+def _candidates(environ: Mapping[str, str]) -> list[list[str]]:
+    found = openers.terminal_commands("", sys.platform, environ, shutil.which)
+    return [words[:-1] for words in found]
+
+
+def _write(command: Sequence[str], base: Path | None) -> Path:
+    """A folder of its own, which nobody else may enter. Raises OSError."""
+    where = base if base is not None and base.is_dir() else None
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=where))
+    script = folder / "ssh.command"
+    script.touch(0o700)
+    script.write_text(script_of(command))
+    return script
+
+
+def _remove_stale(base: Path | None) -> None:
+    for place in filter(None, (base, Path(tempfile.gettempdir()))):
+        for folder in place.glob(f"{_PREFIX}*"):
+            try:
+                if time.time() - folder.lstat().st_mtime > _STALE and not folder.is_symlink():
+                    shutil.rmtree(folder, ignore_errors=True)
+            except OSError:
+                continue
+
+
+def _open_console(command: Sequence[str]) -> None:
+    """Windows opens the terminal that the user has chosen for console programs."""
+    if sys.platform == "win32":
+        try:
+            subprocess.Popen(
+                list(command),
+                env=programs.clean_environment(),
+                creationflags=subprocess.CREATE_NEW_CONSOLE,
+            )
+        except OSError as error:
+            raise _none(command, str(error)) from error
+
+
+def _none(command: Sequence[str], detail: str) -> ProblemError:
+    return ProblemError(
+        Problem(
+            "No terminal could be opened",
+            f"In a terminal of yours, this does the same:\n{shlex.join(command)}",
+            detail=detail,
+        )
+    )
