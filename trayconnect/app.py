@@ -45,7 +45,7 @@ from trayconnect.jupyter.launch import Launcher
 from trayconnect.jupyter.pages import look_at_pages
 from trayconnect.jupyter_orders import JupyterOrders
 from trayconnect.jupyter_stops import JupyterStops
-from trayconnect.key_warnings import key_warnings
+from trayconnect.key_warnings import exposed, key_warnings
 from trayconnect.menu_actions import MenuActions
 from trayconnect.orders import Orders
 from trayconnect.ports import Browser, Connector, NoBrowser, Notice, NoticeAction
@@ -356,6 +356,7 @@ class App:
     def _warn_of_keys(self, *, saved: bool = False) -> None:
         """In the log; and what is new on the screen too, if the user saved the file just now.
         Whoever connects such a server is told then."""
+        self._warn_of_writers()
         try:
             warnings = key_warnings(self._file.config, self._file.path)
         except ConfigError:
@@ -368,6 +369,19 @@ class App:
             lines = "\n".join(warning.message for warning in fresh[:SHOWN])
             title = "A key cannot log in as it is"
             self._notifier.notify(Notice("keys", title, lines, actions=(NoticeAction.EDIT,)))
+
+    def _warn_of_writers(self) -> None:
+        """Other users who can change the server file."""
+        warnings = exposed(self._file.path)
+        for warning in warnings:
+            logger.warning("%s", warning)
+            self._options.say(warning.message)
+        if warnings:
+            lines = "\n".join(warning.message for warning in warnings[:SHOWN])
+            title = "Other users can change your server file"
+            self._notifier.notify(Notice("exposed", title, lines, actions=(NoticeAction.EDIT,)))
+        else:
+            self._notifier.withdraw("exposed")
 
     def _tell_file_problem(self) -> None:
         problem = self._file.problem

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from dataclasses import replace
 from functools import partial
@@ -33,9 +34,13 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """Run one command line; its exit code."""
     from trayconnect.desktop import helpers
+    from trayconnect.desktop.redirect_page import remove_left
+    from trayconnect.privacy import no_core_dumps
 
     if arguments[:1] == [helpers.HELPER_ARGUMENT]:
         return helpers.main(arguments[1:])
+    no_core_dumps()
+    remove_left(os.environ, Path.home())
     try:
         code = cli.main(arguments, prog_name="trayconnect", standalone_mode=False)
     except click.ClickException as error:
@@ -292,7 +297,7 @@ def check(context: click.Context, file: Path | None, schema: bool) -> int:
     from trayconnect.config.places import config_file
     from trayconnect.config.schema import json_schema
     from trayconnect.config.yaml_file import ConfigError, load
-    from trayconnect.key_warnings import key_warnings
+    from trayconnect.key_warnings import exposed, key_warnings
 
     if schema:
         click.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
@@ -304,7 +309,7 @@ def check(context: click.Context, file: Path | None, schema: bool) -> int:
         for problem in error.problems:
             click.echo(str(problem), err=True)
         return MENDABLE
-    warnings = key_warnings(config, path)
+    warnings = (*exposed(path), *key_warnings(config, path))
     for warning in warnings:
         click.echo(str(replace(warning, message=f"warning: {warning.message}")), err=True)
     told = _counted(len(warnings), "warning") if warnings else "no problems"

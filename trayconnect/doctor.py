@@ -24,6 +24,7 @@ from trayconnect.desktop.autostart import autostart
 from trayconnect.desktop.prompt import look_around, order
 from trayconnect.desktop.secrets import KeyringSecrets
 from trayconnect.errors import ProblemError
+from trayconnect.privacy import writers
 from trayconnect.tray.chain import Report, Way
 from trayconnect.tray.look import tray_report
 from trayconnect.tunnel.agent import Agent
@@ -97,9 +98,9 @@ def _server_file(path: Path) -> Iterator[Finding]:
         yield Finding(Mark.PROBLEM, subject, f"{path} cannot be used", advice)
         return
     yield Finding(Mark.OK, subject, f"{path}: {count} server{'' if count == 1 else 's'}")
-    if sys.platform != "win32" and path.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        text = f"{path} can be written by others, who could send you anywhere"
-        yield Finding(Mark.PROBLEM, subject, text, f"chmod go-w {path}")
+    for place, advice in writers(path):
+        text = f"other users can write to {place}, and send you anywhere"
+        yield Finding(Mark.PROBLEM, subject, text, advice)
 
 
 def _app(control: ControlClient) -> Iterator[Finding]:

@@ -16,6 +16,7 @@ from trayconnect.config.model import Config, Server
 from trayconnect.config.problems import FileProblem
 from trayconnect.config.yaml_file import read_text
 from trayconnect.errors import ProblemError
+from trayconnect.privacy import writers
 from trayconnect.tunnel import agent
 from trayconnect.tunnel.agent import Agent, AgentKey
 from trayconnect.tunnel.identities import verify
@@ -34,6 +35,16 @@ def key_warnings(config: Config, path: Path) -> tuple[FileProblem, ...]:
             mark = mark_of(read_text(path), index, "auth", "identity_file")
             found[FileProblem(path, *mark, str(error.problem))] = None
     return tuple(sorted(found, key=lambda warning: (warning.line, warning.column)))
+
+
+def exposed(path: Path) -> tuple[FileProblem, ...]:
+    """Who else can change the server file, and so send the user's logins to a host of theirs."""
+    return tuple(
+        FileProblem(
+            path, 0, 0, f"other users can write to {place}, and send you anywhere: {advice}"
+        )
+        for place, advice in writers(path)
+    )
 
 
 def _held_for(server: Server) -> Sequence[AgentKey]:

@@ -16,6 +16,7 @@ from typing import TextIO
 import platformdirs
 
 from trayconnect import sanitize
+from trayconnect.privacy import make_folder
 
 SIZE = 1_000_000
 """Bytes of one file."""
@@ -93,6 +94,8 @@ class _PrivateFile(logging.handlers.RotatingFileHandler):
 
     def _open(self) -> io.TextIOWrapper:
         descriptor = os.open(self.baseFilename, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        if sys.platform != "win32":
+            os.fchmod(descriptor, 0o600)  # one from before may be open to others
         return os.fdopen(descriptor, "a", encoding="utf-8")
 
 
@@ -104,7 +107,7 @@ def set_up(*, to_stderr: bool, verbose: bool = False) -> None:
     handlers: list[logging.Handler] = []
     try:
         file = log_file()
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(file.parent)
         handlers.append(_PrivateFile(file, maxBytes=SIZE, backupCount=KEPT, encoding="utf-8"))
     except OSError as error:
         print(f"No log file: {error}", file=sys.stderr)

@@ -84,7 +84,7 @@ def test_without_a_server_file_and_with_one_that_others_can_write() -> None:
         app.file.chmod(0o666)
         code, found = told(app)
         assert code == 1
-        assert "can be written by others" in found["server file"][1]
+        assert "other users can write to" in found["server file"][1]
         assert found["tray"] == ["note the app runs without an icon, as it was told to"]
         app.file.unlink()
         assert told(app)[1]["server file"][0].startswith("note ")

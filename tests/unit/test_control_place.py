@@ -71,6 +71,18 @@ class TestLinux:
             folder = runtime_folder({"XDG_RUNTIME_DIR": str(base)})
             assert folder == Path(f"/tmp/trayconnect-{other}")
 
+    def test_a_squatter_in_tmp_only_makes_it_choose_the_home_folder(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with short_folder() as base:
+            monkeypatch.setattr("trayconnect.control.place._is_ours", lambda _folder, _uid: False)
+            monkeypatch.setattr("trayconnect.control.place._is_anothers", lambda _f, _uid: True)
+            monkeypatch.setenv("HOME", str(base))
+            folder = runtime_folder({})
+            assert folder == base / ".cache/trayconnect/run"
+            assert mode(folder) == mode(folder.parent) == 0o700
+            assert runtime_folder({}) == folder
+
 
 def test_a_path_too_long_for_a_socket_becomes_a_short_one(tmp_path: Path) -> None:
     places = [tmp_path / ("long" * 25) / name for name in ("one", "two")]
@@ -128,8 +140,10 @@ def test_a_folder_of_another_user_is_refused(
     folder = private_folder(tmp_path / "run")
     other = os.geteuid() + 1
     monkeypatch.setattr("os.geteuid", lambda: other)
-    with pytest.raises(ProblemError, match="not private"):
+    with pytest.raises(ProblemError, match="not private") as caught:
         private_folder(folder)
+    assert f"export {OVERRIDE}=" in caught.value.problem.advice
+    assert "emove" not in caught.value.problem.advice  # it cannot be
 
 
 def test_a_place_that_cannot_be_made_is_a_problem(tmp_path: Path) -> None:

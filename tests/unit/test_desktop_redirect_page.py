@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 import threading
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
-from trayconnect.desktop import redirect_page
 from trayconnect.desktop.browser import SystemBrowser
 from trayconnect.desktop.redirect_page import (
     RedirectPages,
-    make_private,
     page_folder,
     page_html,
+    remove_left,
     remove_stale,
     snap_of,
 )
 from trayconnect.errors import ProblemError
 from trayconnect.ports import Page
+from trayconnect.privacy import make_private
 
 URL = 'http://127.0.0.1:18888/lab?x=1&y="<2>"&token=s3cret'
 
@@ -83,6 +85,23 @@ def test_pages_of_a_crashed_run_are_deleted(tmp_path: Path) -> None:
     assert new.exists()
     assert other.exists()
     remove_stale(tmp_path / "missing", age=0)
+
+
+def test_pages_of_a_killed_run_are_deleted_at_once(tmp_path: Path) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    folders = [
+        page_folder({"XDG_RUNTIME_DIR": str(tmp_path)}, tmp_path, None),
+        tmp_path / "snap/firefox/common/trayconnect",
+    ]
+    left = [folder / f"open-{ended.pid}-x.html" for folder in folders]
+    running = folders[0] / f"open-{os.getpid()}-x.html"
+    for page in (*left, running):
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.touch()
+    remove_left({"XDG_RUNTIME_DIR": str(tmp_path)}, tmp_path)
+    assert not any(page.exists() for page in left)
+    assert running.exists()
 
 
 def test_a_folder_that_is_a_link_is_refused(tmp_path: Path) -> None:
@@ -149,6 +168,6 @@ def test_without_a_browser_the_advice_holds_the_address_and_no_token(tmp_path: P
 def test_no_folder_on_the_way_to_the_pages_is_open_to_others(tmp_path: Path) -> None:
     """The runtime folder is one of them, and the control socket refuses one that is not private."""
     folder = tmp_path / "runtime" / "trayconnect" / "pages"
-    redirect_page.make_private(folder)
+    make_private(folder)
     for each in (folder, folder.parent, folder.parent.parent):
         assert each.stat().st_mode & 0o077 == 0

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from trayconnect.errors import Problem, ProblemError
+from trayconnect.privacy import make_folder
 
 SAMPLE = """\
 # The servers of trayconnect. Save this file, and the menu follows by itself.
@@ -83,7 +84,7 @@ def write_sample(path: Path) -> bool:
     """Write the sample for the user alone (0600) where there is no file yet, with the folders
     above it (0700); false if there is one. Raises `ProblemError`."""
     try:
-        _make_folder(path.parent)
+        make_folder(path.parent)
         return _write(path)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         raise ProblemError(
@@ -94,14 +95,6 @@ def write_sample(path: Path) -> bool:
                 detail=str(error),
             )
         ) from error
-
-
-def _make_folder(folder: Path) -> None:
-    # Path.mkdir(parents=True) gives its mode to the last folder only.
-    if folder.is_dir():
-        return
-    _make_folder(folder.parent)
-    folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def _write(path: Path) -> bool:

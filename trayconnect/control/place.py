@@ -13,10 +13,12 @@ from pathlib import Path
 import platformdirs
 
 from trayconnect.errors import Problem, ProblemError
+from trayconnect.privacy import make_folder
 
 OVERRIDE = "TRAYCONNECT_RUNTIME_DIR"
 """Environment variable naming another folder, to run a second app beside the first."""
 
+_NAME_ANOTHER = f'export {OVERRIDE}="$HOME/.trayconnect-run"'
 SOCKET_NAME = "control.sock"
 SOCKET_PATH_MAX = 103
 """Bytes: the least `sun_path` of the systems served, macOS's 104, less its NUL (Linux has 108)."""
@@ -52,7 +54,7 @@ def private_folder(folder: Path) -> Path:
     found, which could already hold somebody else's socket.
     """
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(folder.parent)
         with suppress(FileExistsError):
             folder.mkdir(mode=0o700)
         found = folder.lstat()
@@ -60,31 +62,31 @@ def private_folder(folder: Path) -> Path:
         raise ProblemError(
             Problem(
                 f"The folder {folder} cannot be made",
-                f"Make room for it, or name another one in {OVERRIDE}.",
+                f"Name a folder that you can make: {_NAME_ANOTHER}",
                 detail=str(error),
             )
         ) from error
-    fault = _fault(found)
-    if fault:
-        raise ProblemError(
-            Problem(
-                f"The folder {folder} is not private",
-                f"Remove it and start again, or name another one in {OVERRIDE}.",
-                detail=f"{folder}: {fault}",
-            )
-        )
+    problem = _problem(folder, found)
+    if problem is not None:
+        raise ProblemError(problem)
     return folder
 
 
-def _fault(found: os.stat_result) -> str:
+def _problem(folder: Path, found: os.stat_result) -> Problem | None:
+    """What is wrong with a folder that was there already, and what this user can do about it."""
+    title = f"The folder {folder} is not private"
+    if sys.platform != "win32" and found.st_uid != os.geteuid():
+        owner = f"owned by user {found.st_uid}"
+        advice = f"It belongs to another user. Name a folder of your own: {_NAME_ANOTHER}"
+        return Problem(title, advice, detail=f"{folder}: {owner}")
     if not stat.S_ISDIR(found.st_mode):
-        return "not a folder"
-    if sys.platform != "win32":  # there, the profile's access list keeps others out
-        if found.st_uid != os.geteuid():
-            return f"owned by user {found.st_uid}"
-        if stat.S_IMODE(found.st_mode) != 0o700:
-            return f"mode {stat.S_IMODE(found.st_mode):04o} instead of 0700"
-    return ""
+        advice = f"Remove it: rm {folder} (or name another one: {_NAME_ANOTHER})"
+        return Problem(title, advice, detail=f"{folder}: not a folder")
+    mode = stat.S_IMODE(found.st_mode)
+    if sys.platform != "win32" and mode != 0o700:  # there, the profile's access list decides
+        advice = f"Remove it: rm -r {folder} (or name another one: {_NAME_ANOTHER})"
+        return Problem(title, advice, detail=f"{folder}: mode {mode:04o} instead of 0700")
+    return None
 
 
 def _linux_folder(environ: Mapping[str, str], uid: int) -> Path:
@@ -96,7 +98,16 @@ def _linux_folder(environ: Mapping[str, str], uid: int) -> Path:
     for parent in (environ.get("XDG_RUNTIME_DIR"), f"/run/user/{uid}"):
         if parent and Path(parent).is_absolute() and _is_ours(Path(parent), uid):
             return Path(parent, "trayconnect")
-    return Path(f"/tmp/trayconnect-{uid}")  # noqa: S108 - checked by `private_folder`
+    usual = Path(f"/tmp/trayconnect-{uid}")  # noqa: S108 - checked by `private_folder`
+    # Anyone can be first in /tmp; nobody else can in the home folder.
+    return Path.home() / ".cache/trayconnect/run" if _is_anothers(usual, uid) else usual
+
+
+def _is_anothers(folder: Path, uid: int) -> bool:
+    try:
+        return folder.lstat().st_uid != uid
+    except OSError:
+        return False
 
 
 def _is_ours(folder: Path, uid: int) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from trayconnect.desktop import openers, programs
-from trayconnect.desktop.redirect_page import RedirectPages, page_folder, remove_stale, snap_of
+from trayconnect.desktop.redirect_page import RedirectPages, page_folder, remove_left, snap_of
 from trayconnect.errors import Problem, ProblemError
 from trayconnect.ports import Page
 
@@ -25,7 +25,7 @@ class SystemBrowser:
         self._home = Path.home()
         self._pages = RedirectPages()
         # One app runs at a time, so whatever lies there is stale.
-        remove_stale(page_folder(environ, self._home, None), age=0)
+        remove_left(environ, self._home)
 
     def open(self, page: Page) -> None:
         """Returns when the opener has ended, or after a few seconds. Raises `ProblemError`."""

@@ -9,6 +9,7 @@ import time
 import tkinter
 
 from trayconnect.desktop import helpers
+from trayconnect.privacy import no_core_dumps
 
 LIMIT = 600.0
 """Seconds after which the text is no longer offered: it may be a link with a token."""
@@ -18,6 +19,7 @@ _CHECK_MS = 1000
 
 def main() -> int:
     """Serve one text, and return the exit code."""
+    no_core_dumps()
     parent = os.getppid()
     text = helpers.read_stdin().decode(errors="replace")
     try:

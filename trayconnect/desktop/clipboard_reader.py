@@ -6,10 +6,12 @@ import sys
 import tkinter
 
 from trayconnect.desktop import helpers
+from trayconnect.privacy import no_core_dumps
 
 
 def main() -> int:
     """Read it, and return the exit code: 1 if there is no text."""
+    no_core_dumps()
     try:
         root = tkinter.Tk(className="trayconnect")
         root.withdraw()

@@ -7,12 +7,13 @@ import tempfile
 from pathlib import Path
 
 from trayconnect.errors import Problem, ProblemError
+from trayconnect.privacy import make_folder
 
 
 def write_atomically(path: Path, content: bytes, mode: int = 0o644) -> None:
     """Replace `path`, making its folder if need be. Raises `ProblemError`."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         temporary = Path(name)
         try:

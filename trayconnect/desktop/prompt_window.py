@@ -16,6 +16,7 @@ from trayconnect.desktop.prompt_fields import Box, TextBox, make_box
 from trayconnect.desktop.prompt_guard import KeyGuard
 from trayconnect.desktop.tk_parent import close_with_parent
 from trayconnect.ports import Answer, Question
+from trayconnect.privacy import no_core_dumps
 
 _WIDTH = 460
 _ICON_SIZE = 40
@@ -331,6 +332,7 @@ def _read_icon(root: tkinter.Tk, path: str) -> tkinter.PhotoImage | None:
 
 def main() -> int:
     """Ask one question, and return the exit code."""
+    no_core_dumps()
     parent = os.getppid()
     question, icon_path, guard = prompt_wire.decode_question(helpers.read_stdin())
     tk_scale.prepare_process()

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import os
 import re
-import stat
+import sys
 import tempfile
 import threading
 import time
@@ -25,6 +25,8 @@ from html import escape
 from pathlib import Path
 
 import platformdirs
+
+from trayconnect.privacy import make_private
 
 LIFETIME = 60.0
 """Seconds until a page is deleted; a browser that starts cold on a busy machine needs some."""
@@ -77,7 +79,8 @@ class RedirectPages:
         """Make a page that is deleted after `lifetime` seconds. Raises OSError."""
         make_private(folder)
         remove_stale(folder, self._lifetime)
-        descriptor, name = tempfile.mkstemp(prefix=_PREFIX, suffix=_SUFFIX, dir=folder)  # 0600
+        prefix = f"{_PREFIX}{os.getpid()}-"
+        descriptor, name = tempfile.mkstemp(prefix=prefix, suffix=_SUFFIX, dir=folder)  # 0600
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(page_html(url))
         page = Path(name)
@@ -105,30 +108,47 @@ class RedirectPages:
             self._timers.pop(page, None)
 
 
-def make_private(folder: Path) -> None:
-    """Make sure that `folder` is a folder of the user's own, closed to others. Raises OSError."""
-    # One by one: `parents=True` would leave those on the way open to others, and the runtime
-    # folder, which the control socket wants for itself alone, is one of them.
-    for missing in reversed([each for each in folder.parents if not each.exists()]):
-        missing.mkdir(mode=0o700, exist_ok=True)
-    folder.mkdir(mode=0o700, exist_ok=True)
-    found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode):
-        raise NotADirectoryError(f"{folder} is not a folder")
-    if hasattr(os, "getuid") and found.st_uid != os.getuid():
-        raise PermissionError(f"{folder} belongs to another user")
-    folder.chmod(0o700)
+def remove_left(environ: Mapping[str, str], home: Path) -> None:
+    """Delete the pages of runs that have ended, wherever they lie: a killed run leaves its own."""
+    folders = {page_folder(environ, home, None), page_folder({}, home, None)}
+    if sys.platform == "linux":
+        folders.update(home.glob("snap/*/common/trayconnect"))
+    for folder in folders:
+        remove_stale(folder, LIFETIME)
 
 
 def remove_stale(folder: Path, age: float) -> None:
-    """Delete pages older than `age` seconds, which a run that crashed left behind."""
+    """Delete pages older than `age` seconds, and those of runs that have ended."""
     now = time.time()
     for page in folder.glob(f"{_PREFIX}*{_SUFFIX}"):
         try:
-            if now - page.lstat().st_mtime > age:
+            if now - page.lstat().st_mtime > age or _has_ended(page):
                 page.unlink()
         except OSError:
             continue  # another run deleted it
+
+
+if sys.platform == "win32":
+
+    def _has_ended(page: Path) -> bool:
+        """There, a process cannot be looked at without a handle: its page's age decides."""
+        del page
+        return False
+
+else:
+
+    def _has_ended(page: Path) -> bool:
+        """Whether the run that wrote a page, whose number is in its name, is gone."""
+        number = page.name.removeprefix(_PREFIX).partition("-")[0]
+        if not number.isdecimal():
+            return False
+        try:
+            os.kill(int(number), 0)
+        except (ProcessLookupError, OverflowError):
+            return True
+        except OSError:
+            return False  # another user's, since
+        return False
 
 
 def _unlink(page: Path) -> None:

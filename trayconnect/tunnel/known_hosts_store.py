@@ -17,6 +17,7 @@ from pathlib import Path
 import platformdirs
 
 from trayconnect.config.ssh_options import SshOptions
+from trayconnect.privacy import make_folder
 from trayconnect.tunnel import known_hosts
 from trayconnect.tunnel.known_hosts import Entry, HostKey
 
@@ -74,7 +75,7 @@ class KnownHosts:
             return
         if not known_hosts.is_plain(name):
             raise OSError(f"{name!r} cannot be written as the name of one host")
-        self.own.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(self.own.parent)
         with _in_process, _open_locked(self.own) as file:
             present = file.read()
             entries = tuple(known_hosts.parse(present, self.own, warn=False))

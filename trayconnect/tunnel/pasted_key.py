@@ -17,6 +17,7 @@ from urllib.parse import quote
 import platformdirs
 
 from trayconnect.errors import Problem, ProblemError
+from trayconnect.privacy import make_private
 from trayconnect.tunnel import key_kinds
 from trayconnect.tunnel.keyfile import KeyFile, PassphraseNeededError, key_in
 from trayconnect.tunnel.known_hosts import HostKey
@@ -91,9 +92,7 @@ def store(folder: Path, server: str, key: PastedKey) -> Path:
     overwritten. Raises `ProblemError`."""
     path = place(folder, server)
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if os.name != "nt":
-            folder.chmod(0o700)
+        make_private(folder)
         descriptor, name = tempfile.mkstemp(prefix=".key-", dir=folder)  # with mode 0600
         try:
             with os.fdopen(descriptor, "wb") as file:

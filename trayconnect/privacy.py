@@ -1,0 +1,81 @@
+"""What keeps other users of this machine out: folders for this user alone, no core dumps, and who
+else may write a file that we trust."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import stat
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+_PR_SET_DUMPABLE = 4
+"""prctl(2) of Linux."""
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+
+
+def make_folder(folder: Path) -> None:
+    """Make `folder` and what is missing above it, each for this user alone whatever the umask
+    says. Raises OSError."""
+    # Path.mkdir(parents=True) gives its mode to the last folder only.
+    for missing in reversed([each for each in folder.parents if not each.exists()]):
+        missing.mkdir(mode=0o700, exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
+
+
+def make_private(folder: Path) -> None:
+    """Make sure that `folder` is a folder of the user's own, closed to others. Raises OSError."""
+    make_folder(folder)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode):
+        raise NotADirectoryError(f"{folder} is not a folder")
+    if sys.platform != "win32" and found.st_uid != os.getuid():
+        raise PermissionError(f"{folder} belongs to another user")
+    folder.chmod(0o700)
+
+
+def no_core_dumps() -> None:
+    """Leave no copy of this process's memory, which holds passwords and tokens, when it crashes;
+    on Linux, other processes of the user cannot read it either."""
+    if sys.platform != "win32":
+        import resource
+
+        with suppress(OSError, ValueError):
+            _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+            resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
+    if sys.platform == "linux":
+        # The limit does not hold where core(5) has a pipe.
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+if sys.platform == "win32":
+
+    def writers(path: Path) -> list[tuple[Path, str]]:
+        """There, the access list of the profile keeps others out."""
+        del path
+        return []
+
+else:
+
+    def writers(path: Path) -> list[tuple[Path, str]]:
+        """Where users other than this one and root can change the file `path`, or put another one
+        in its place: a file or a folder, and what to do about it."""
+        found: dict[Path, str] = {}
+        for place in (path, path.resolve()):
+            for each in (place, *place.parents):
+                with suppress(OSError):
+                    if advice := _advice(each):
+                        found[each] = advice
+        return list(found.items())
+
+    def _advice(path: Path) -> str:
+        about = path.lstat()
+        if stat.S_ISLNK(about.st_mode):
+            return ""
+        if about.st_uid not in (0, os.getuid()):
+            return f"make it yours: sudo chown {os.getuid()} {path}"
+        # Where the sticky bit is set, nobody can replace what is another user's.
+        is_guarded = stat.S_ISDIR(about.st_mode) and about.st_mode & stat.S_ISVTX
+        return f"chmod go-w {path}" if about.st_mode & _OTHERS_WRITE and not is_guarded else ""
