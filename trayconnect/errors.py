@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import enum
+import errno
+import socket
 from dataclasses import dataclass
 
 from trayconnect import sanitize
@@ -48,8 +50,66 @@ class Problem:
         return f"{self.title}. {self.advice}" if self.advice else self.title
 
 
+_SHORT_OF = {
+    "EMFILE": "open files",
+    "ENFILE": "open files",
+    "WSAEMFILE": "open files",
+    "EAGAIN": "processes",
+    "ENOMEM": "memory",
+    "ENOBUFS": "memory",
+    "WSAENOBUFS": "memory",
+    "ENOSPC": "disk space",
+    "EDQUOT": "disk space",
+}
+_SHORTAGES = {
+    number: what for name, what in _SHORT_OF.items() if (number := getattr(errno, name, None))
+}
+_WINDOWS_SHORTAGES = {4: "open files", 8: "memory", 1450: "memory", 1455: "memory"}
+"""By Windows' own numbers: ERROR_TOO_MANY_OPEN_FILES, ERROR_NOT_ENOUGH_MEMORY,
+ERROR_NO_SYSTEM_RESOURCES, ERROR_COMMITMENT_LIMIT."""
+
+
+def shortage(error: BaseException | None) -> Problem | None:
+    """What this computer lacked, if an error or one that caused it says so; it passes."""
+    while error is not None:
+        what = _lacked(error)
+        if what is not None:
+            return Problem(
+                f"This computer has no {what} left for trayconnect",
+                "Close programs or tunnels that you do not need, or raise the limit. "
+                "Trying again automatically.",
+                Remedy.WAIT,
+                f"{type(error).__name__}: {error}",
+            )
+        error = error.__cause__
+    return None
+
+
+def _lacked(error: BaseException) -> str | None:
+    if isinstance(error, MemoryError):
+        return "memory"
+    if isinstance(error, RuntimeError):
+        return "threads" if "can't start new thread" in str(error) else None
+    # A resolver's numbers are others.
+    if not isinstance(error, OSError) or isinstance(error, socket.gaierror):
+        return None
+    what = _WINDOWS_SHORTAGES.get(getattr(error, "winerror", None) or 0)
+    return what or _SHORTAGES.get(error.errno or 0)
+
+
+def problem_of(error: Exception) -> Problem:
+    """What to tell of an error: a shortage, its own problem, or that it is our defect."""
+    short = shortage(error)
+    if short is not None:
+        return short
+    return error.problem if isinstance(error, ProblemError) else unforeseen(error)
+
+
 def unforeseen(error: Exception) -> Problem:
     """A defect of ours, told to people; the log is to have the traceback."""
+    short = shortage(error)
+    if short is not None:
+        return short
     return Problem(
         "Something unforeseen went wrong",
         "This is a defect of trayconnect; its log tells more",

@@ -11,7 +11,7 @@ from trayconnect.config.model import Config
 from trayconnect.config.problems import ConfigError, FileProblem
 from trayconnect.config.sample import write_sample
 from trayconnect.config.yaml_file import load
-from trayconnect.errors import Problem
+from trayconnect.errors import Problem, ProblemError, shortage
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +71,8 @@ class ServerFile:
         return write_sample(self.path)
 
     def read(self) -> bool:
-        """Read it anew; whether it is good, and so in force."""
+        """Read it anew; whether it is good, and so in force. Raises `ProblemError`, and changes
+        nothing, where the system is short of what reading takes."""
         with self._lock:
             try:
                 config = load(self.path)
@@ -80,6 +81,9 @@ class ServerFile:
                 self._config, self._problems = config, ()
                 self._in_force = True
             except ConfigError as error:
+                short = shortage(error)
+                if short is not None:
+                    raise ProblemError(short) from error
                 self._problems = error.problems
                 for problem in error.problems:
                     logger.warning("%s", problem)

@@ -13,6 +13,8 @@ from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 
+from trayconnect.errors import shortage
+
 _logger = logging.getLogger(__name__)
 
 QUIET_SECONDS = 0.2
@@ -44,6 +46,8 @@ class FileWatcher:
         self._stopping = False
         self._folder_gone = False
         self._polling = False
+        self._again = False
+        """Whether the last change could not be taken in, for a shortage that passes."""
         self._thread = threading.Thread(target=self._run, name="tc-config-watch", daemon=True)
         self._observer: BaseObserver | None = None
         self._watched: set[Path] = set()
@@ -68,13 +72,13 @@ class FileWatcher:
         while self._wait():
             self._observe()
             state = _state(self._path)
-            if state != self._state:
+            if state != self._state or self._again:
                 self._state = state
                 self._call()
 
     def _wait(self) -> bool:
         """Sleep until a burst of events is over; false when it is time to end."""
-        self._wake.wait(POLL_SECONDS if self._observer is None else None)
+        self._wake.wait(POLL_SECONDS if self._observer is None or self._again else None)
         limit = time.monotonic() + BURST_SECONDS
         while not self._stopping and time.monotonic() < limit:
             self._wake.clear()
@@ -83,10 +87,16 @@ class FileWatcher:
         return not self._stopping
 
     def _call(self) -> None:
+        self._again = False
         try:
             self._on_change()
-        except Exception:
+        except Exception as error:
             # One bad turn must not end the watch.
+            short = shortage(error)
+            if short is not None:
+                self._again = True
+                _logger.warning("%s is not read yet: %s", self._path, short)
+                return
             _logger.exception("Could not take in the change of %s", self._path)
 
     def _observe(self) -> None:

@@ -93,6 +93,7 @@ class Link:
         self._jobs: deque[Callable[[], None]] = deque()
         self._wake: socket.socket | None = None
         self._stopping = False
+        self._stopped = threading.Event()
         # The loop's own:
         self._selector: selectors.BaseSelector
         self._socket: socket.socket | None = None
@@ -120,6 +121,7 @@ class Link:
         """Let `run` close the connection and return, after the jobs that were posted."""
         with self._lock:
             self._stopping = True
+            self._stopped.set()
             self._nudge()
 
     def _nudge(self) -> None:
@@ -131,8 +133,20 @@ class Link:
 
     def run(self) -> None:
         """Connect, serve, connect again, until `stop`."""
-        woken, waking = socket.socketpair()
-        with woken, waking, selectors.DefaultSelector() as self._selector:
+        while not self._stopping:
+            try:
+                woken, waking = socket.socketpair()
+                self._selector = selectors.DefaultSelector()
+            except OSError as error:  # out of descriptors or memory
+                self._client.disconnected(error)
+                self._stopped.wait(self._retry)
+                self._retry = min(LAST_RETRY, self._retry * 2)
+            else:
+                self._serve(woken, waking)
+                return
+
+    def _serve(self, woken: socket.socket, waking: socket.socket) -> None:
+        with woken, waking, self._selector:
             woken.setblocking(False)
             waking.setblocking(False)
             self._selector.register(woken, selectors.EVENT_READ)
@@ -202,15 +216,19 @@ class Link:
         attempt = self._attempt
         reason: Exception = ConnectionError("no address of a session bus that can be used")
         for address in session_bus_sockets(self._environ):
-            bus = socket.socket(_FAMILY)
+            try:
+                bus = socket.socket(_FAMILY)
+            except OSError as error:
+                reason = error
+                continue
             try:
                 bus.settimeout(STEP_LIMIT)
                 bus.connect(address)
+                self._selector.register(bus, selectors.EVENT_READ)
             except (OSError, ValueError) as error:
                 bus.close()
                 reason = error
                 continue
-            self._selector.register(bus, selectors.EVENT_READ)
             self._socket, self._parser = bus, Parser()
             self._authenticator = Authenticator()
             self._connected_at = time.monotonic()

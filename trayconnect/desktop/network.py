@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import select
@@ -9,7 +10,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from trayconnect.desktop import netlink
 from trayconnect.desktop.waker import Waker
@@ -46,12 +47,14 @@ class NetlinkWatcher:
         with self._lock:
             if self._thread is not None:
                 return
-            try:
-                opened = netlink.open_socket()
-            except OSError as error:
-                logger.warning("changes of the network are not noticed: %s", error)
-                return
-            self._waker = Waker()
+            with contextlib.ExitStack() as stack:
+                try:
+                    opened = stack.enter_context(netlink.open_socket())
+                    self._waker = Waker()
+                except OSError as error:
+                    logger.warning("changes of the network are not noticed: %s", error)
+                    return
+                stack.pop_all()
             self._thread = threading.Thread(
                 target=self._watch, args=[opened, self._waker], name="tc-network", daemon=True
             )
@@ -75,7 +78,7 @@ class NetlinkWatcher:
                     last = time.monotonic() + LONGEST_BURST
                     while self._next_change(opened, waker, state, last):
                         pass
-                    if _is_ready(waker.fileno(), 0):
+                    if _ready([waker.fileno()], 0):
                         return
                     logger.info("the network changed")
                     self._on_change()
@@ -91,7 +94,7 @@ class NetlinkWatcher:
         calm = time.monotonic() + self._quiet
         while True:
             timeout = None if last is None else max(0.0, min(calm, last) - time.monotonic())
-            ready, _, _ = select.select(watched, [], [], timeout)
+            ready = _ready(watched, timeout)
             if not ready or waker.fileno() in ready:
                 return False
             if _receive(opened, state):
@@ -102,14 +105,23 @@ def _receive(opened: socket.socket, state: netlink.LinkState) -> bool:
     try:
         return state.feed(opened.recv(1 << 16))
     except OSError as error:
-        # The kernel had to drop messages: something changed.
-        if error.errno == errno.ENOBUFS:
+        # The kernel had to drop messages, or has no memory for this one: something changed.
+        if error.errno in (errno.ENOBUFS, errno.ENOMEM):
             return True
         raise
 
 
-def _is_ready(descriptor: int, timeout: float) -> bool:
-    return bool(select.select((descriptor,), [], [], timeout)[0])
+if sys.platform == "linux":
+
+    def _ready(descriptors: Sequence[int], timeout: float | None) -> set[int]:
+        poll = select.poll()  # select() fails for descriptors above 1023
+        for descriptor in descriptors:
+            poll.register(descriptor, select.POLLIN)
+        return {each for each, _ in poll.poll(None if timeout is None else timeout * 1000)}
+else:
+
+    def _ready(descriptors: Sequence[int], timeout: float | None) -> set[int]:
+        return set(select.select(descriptors, [], [], timeout)[0])
 
 
 class RouteWatcher:

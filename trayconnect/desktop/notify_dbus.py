@@ -3,6 +3,7 @@ something to say, and again when the bus was lost."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
@@ -46,7 +47,12 @@ class DBusNotifier:
                 self._talk = talk = Talk(
                     self._act, self._over, self._complaints, icon=self._icon, environ=self._environ
                 )
-                self._start(talk.run, "tc-notify")
+                try:
+                    self._start(talk.run, "tc-notify")
+                except RuntimeError as error:  # no more threads
+                    self._talk = None
+                    self._complaints.report(str(error))
+                    return
             self._talk.notify(notice)
 
     def withdraw(self, tag: str) -> None:
@@ -70,8 +76,8 @@ class DBusNotifier:
         """With the lock held."""
         self._threads = [thread for thread in self._threads if thread.is_alive()]
         thread = threading.Thread(target=work, name=name, daemon=True)
-        self._threads.append(thread)
         thread.start()
+        self._threads.append(thread)
 
     # --- on the talk's thread ---
 
@@ -89,4 +95,5 @@ class DBusNotifier:
 
         with self._lock:
             if not self._closed:
-                self._start(carry_out, "tc-notify-action")
+                with contextlib.suppress(RuntimeError):  # no more threads
+                    self._start(carry_out, "tc-notify-action")

@@ -20,7 +20,7 @@ from trayconnect.desktop.prompt_process import NotShownError
 from trayconnect.desktop.prompt_terminal import TerminalWay, has_terminal
 from trayconnect.desktop.prompt_text import harmless, tidy
 from trayconnect.desktop.turns import Turns
-from trayconnect.errors import Cancelled, Problem, ProblemError, Remedy
+from trayconnect.errors import Cancelled, Problem, ProblemError, Remedy, shortage
 from trayconnect.ports import Answer, Prompter, Question
 
 logger = logging.getLogger(__name__)
@@ -105,6 +105,7 @@ class ChainPrompter:
 
     def _ask(self, question: Question, cancel: Cancel) -> Answer | None:
         failures = []
+        short: NotShownError | None = None
         for way in self._ways():
             self._asking = way
             try:
@@ -112,9 +113,10 @@ class ChainPrompter:
             except NotShownError as error:
                 logger.warning("a question could not be shown by %s: %s", way.name, error)
                 failures.append(f"{way.name}: {error}")
+                short = error if shortage(error) else short
             finally:
                 self._asking = None
-        raise no_way(question, "; ".join(failures))
+        raise no_way(question, "; ".join(failures)) from short
 
 
 def no_way(question: Question, detail: str) -> ProblemError:

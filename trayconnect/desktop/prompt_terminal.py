@@ -10,7 +10,7 @@ from typing import Protocol
 from trayconnect.cancel import Cancel
 from trayconnect.desktop.prompt_process import ANSWER_LIMIT, NotShownError, unanswered
 from trayconnect.desktop.prompt_text import as_prompt, is_complete, is_last_line_of_key
-from trayconnect.errors import Cancelled, Problem, ProblemError, Remedy
+from trayconnect.errors import Cancelled, Problem, ProblemError, Remedy, shortage
 from trayconnect.ports import Answer, Field, Question, QuestionKind
 
 
@@ -48,8 +48,8 @@ def has_terminal() -> bool:
     """Whether there is one to ask on."""
     try:
         open_terminal().close()
-    except OSError:
-        return False
+    except OSError as error:
+        return shortage(error) is not None
     return True
 
 

@@ -16,7 +16,7 @@ from dataclasses import replace
 from trayconnect.config.endpoints import Endpoint, TcpEndpoint, UnixEndpoint
 from trayconnect.config.forward_syntax import Kind
 from trayconnect.config.model import Forward, Server
-from trayconnect.errors import Problem, ProblemError, Remedy
+from trayconnect.errors import Problem, ProblemError, Remedy, shortage
 from trayconnect.forward.bind import Bound, bind, is_local
 from trayconnect.forward.client import Client
 from trayconnect.forward.holding import Holding
@@ -28,6 +28,10 @@ from trayconnect.ports import Incoming, OpenChannel
 _log = logging.getLogger(__name__)
 
 _JOIN_LIMIT = 5.0
+
+_IDENTIFY_TIMES = 20
+_IDENTIFY_PAUSE = 0.05
+"""Seconds."""
 
 _NO_ADDRESS = ("127.0.0.1", 0)
 """For the client of a UNIX socket, which has none."""
@@ -108,6 +112,19 @@ def _exhausted(name: str, error: Exception) -> Problem:
         Remedy.WAIT,
         str(error),
     )
+
+
+def _identify(client: Client) -> Visitor:
+    """Who it is; asks again for a while where the system is short of what that takes. Raises
+    OSError."""
+    for _ in range(_IDENTIFY_TIMES):
+        try:
+            return client.visitor()
+        except OSError as error:
+            if shortage(error) is None:
+                raise
+            time.sleep(_IDENTIFY_PAUSE)
+    return client.visitor()
 
 
 class LocalForwarding:
@@ -196,7 +213,7 @@ class LocalForwarding:
             deadline = time.monotonic() + self._hold_seconds
             uid = self._uids[forward]
             client = Client(accepted, (origin[0], origin[1]), forward, deadline, uid)
-            visitor = client.visitor()
+            visitor = _identify(client)
         except OSError as error:  # gone again, or nothing left to find out who it is
             _log.debug("%s: dropped a connection: %s", self._name, error)
             accepted.close()

@@ -30,6 +30,7 @@ if sys.platform == "win32":
             """After the last `sendall`; the socket itself is the caller's."""
 
 else:
+    _LOOK_MILLISECONDS = 100
 
     class Sender:
         """Does `sendall` on one thread until `interrupt` is called on another."""
@@ -70,11 +71,13 @@ else:
 
         def _wait(self) -> None:
             if self._waker is None:  # few clients are slower than their tunnel
-                self._waker = socket.socketpair()
+                with contextlib.suppress(OSError):  # out of descriptors: looks again and again
+                    self._waker = socket.socketpair()
             if not self._interrupted:  # looked at once `interrupt` can see the waker
                 poll = select.poll()
                 poll.register(self._sock, select.POLLOUT)
-                poll.register(self._waker[0], select.POLLIN)
-                poll.poll()
+                if self._waker is not None:
+                    poll.register(self._waker[0], select.POLLIN)
+                poll.poll(None if self._waker is not None else _LOOK_MILLISECONDS)
             if self._interrupted:
                 raise ConnectionAbortedError("interrupted")

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from trayconnect.config.model import Config
+from trayconnect.errors import unforeseen
 from trayconnect.ports import Clock
 from trayconnect.session.activity_words import idle_again
 from trayconnect.session.effects import (
@@ -30,7 +31,9 @@ from trayconnect.session.effects import (
     Update,
 )
 from trayconnect.session.events import (
+    Closed,
     ConfigChanged,
+    ConnectFailed,
     Event,
     JupyterStopped,
     LookAgain,
@@ -299,9 +302,15 @@ class Manager:
         if isinstance(effect, TellIdle):
             self._peers.notifier.notify(idle_again(name, effect.runs))
             return
-        if managed.runner is None:
-            managed.runner = Runner(name, self._peers, self._reporter(name))
-        runner = managed.runner
+        try:
+            runner = managed.runner or Runner(name, self._peers, self._reporter(name))
+        except RuntimeError as error:  # no more threads; only an attempt begins without a runner
+            if isinstance(effect, Open):
+                self._reporter(name)(ConnectFailed(effect.attempt, unforeseen(error)))
+            elif isinstance(effect, Close):
+                self._reporter(name)(Closed(effect.attempt))
+            return
+        managed.runner = runner
         match effect:
             case Open(attempt, server):
                 runner.open(attempt, server)

@@ -22,7 +22,14 @@ from trayconnect.config.endpoints import UnixEndpoint
 from trayconnect.config.forward_syntax import Kind
 from trayconnect.config.model import Forward, Server
 from trayconnect.config.openssh.additions import NOTHING, Additions
-from trayconnect.errors import Cancelled, Problem, ProblemError, unforeseen
+from trayconnect.errors import (
+    Cancelled,
+    Problem,
+    ProblemError,
+    problem_of,
+    shortage,
+    unforeseen,
+)
 from trayconnect.ports import (
     Answer,
     Browser,
@@ -245,12 +252,11 @@ class Runner:
             )
         except Cancelled:
             return
-        except ProblemError as error:
-            self._report(ConnectFailed(attempt, error.problem))
-            return
         except Exception as error:
-            logger.exception("%s: connecting failed in a way nobody foresaw", self._name)
-            self._report(ConnectFailed(attempt, unforeseen(error)))
+            problem = problem_of(error)
+            if not (isinstance(error, ProblemError) or shortage(error)):
+                logger.exception("%s: connecting failed in a way nobody foresaw", self._name)
+            self._report(ConnectFailed(attempt, problem))
             return
         live.tunnel = tunnel
         self._report(Connected(attempt, tunnel.typed_login, tunnel.banner))
@@ -356,7 +362,8 @@ class Runner:
         except Cancelled:
             return
         except Exception as error:
-            logger.exception("%s: looking failed in a way nobody foresaw", self._name)
+            if not shortage(error):
+                logger.exception("%s: looking failed in a way nobody foresaw", self._name)
             health = Health(Reached.SSH, Page(""), unforeseen(error))
         health = self._launching.told(health)
         live.looked(health.reached)

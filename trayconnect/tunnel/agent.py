@@ -20,6 +20,7 @@ from typing import Protocol, Self
 from paramiko import Message
 
 from trayconnect import sanitize
+from trayconnect.errors import shortage
 
 log = logging.getLogger(__name__)
 
@@ -148,6 +149,8 @@ class Agent:
             try:
                 self._connection = _connect(place)
             except OSError as error:
+                if shortage(error):
+                    raise
                 self._note(error.strerror or str(error))
 
     def _note(self, fault: str) -> None:

@@ -6,7 +6,7 @@ import codecs
 import re
 from pathlib import Path
 
-from trayconnect.errors import ProblemError
+from trayconnect.errors import ProblemError, shortage
 from trayconnect.tunnel import problems
 from trayconnect.tunnel.ppk import MAGIC as PPK_MAGIC
 
@@ -38,7 +38,9 @@ def public_part(path: Path) -> bytes | None:
     """The line of a public key, if the file at `path` is one (or a certificate)."""
     try:
         line = path.read_bytes()[: 1 << 18].strip() if path.is_file() else b""
-    except OSError:
+    except OSError as error:
+        if shortage(error):
+            raise
         return None
     return line if _PUBLIC.match(line) else None
 

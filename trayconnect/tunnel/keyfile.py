@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from paramiko import ECDSAKey, Ed25519Key, PKey, RSAKey, SSHException
 
+from trayconnect.errors import shortage
 from trayconnect.tunnel import key_kinds, ppk, problems
 from trayconnect.tunnel.known_hosts import HostKey, decode_key
 from trayconnect.tunnel.wire import Reader
@@ -120,6 +121,8 @@ def _read(path: Path) -> bytes:
         with path.open("rb") as file:
             return file.read(MAX_BYTES)
     except OSError as error:
+        if shortage(error):
+            raise
         advice = f"Make it readable for you: check its owner, then chmod 600 {path}"
         raise problems.key_file(str(path), "cannot be read", advice, str(error)) from error
 

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from trayconnect.config.openssh import patterns
 from trayconnect.config.ssh_algorithms import HOST_KEYS
+from trayconnect.errors import shortage
 from trayconnect.tunnel.algorithms import key_type
 from trayconnect.tunnel.wire import strings
 
@@ -263,11 +264,14 @@ def read_files(paths: Sequence[Path], *, warn: bool = True) -> tuple[Entry, ...]
 
 
 def read_file(path: Path, *, warn: bool = True) -> tuple[Entry, ...]:
-    """See `read_files`."""
+    """See `read_files`. Raises OSError where the system is short of something: what is not read
+    then would make a known host a new one."""
     try:
         # A pipe or a device in its place could block for ever.
         data = path.read_bytes() if path.is_file() else b""
     except OSError as error:
+        if shortage(error):
+            raise
         log.log(_level(warn), "cannot read %s: %s", path, error.strerror)
         return ()
     return tuple(parse(data, path, warn=warn))

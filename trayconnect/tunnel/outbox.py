@@ -132,8 +132,12 @@ class Outbox:
         with self._wake:
             if self._helper is None:
                 name = self._transport.name.replace("tc-transport", "tc-outbox", 1)
-                self._helper = threading.Thread(target=self._help, name=name, daemon=True)
-                self._helper.start()
+                helper = threading.Thread(target=self._help, name=name, daemon=True)
+                try:
+                    helper.start()
+                except RuntimeError:  # no more threads: the next message takes these along
+                    return
+                self._helper = helper
             self._wake.notify_all()
 
     def _help(self) -> None:

@@ -8,6 +8,7 @@ ever appended to. Nothing that a server says here can make it trusted under anot
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections.abc import Sequence
@@ -77,8 +78,12 @@ class HostKeyUpdate:
     def _go(self) -> None:
         if self._started and self._announced is not None and self._thread is None:
             name = f"tc-hostkeys {self._target.server}"
-            self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._run, name=name, daemon=True)
+            with contextlib.suppress(
+                RuntimeError
+            ):  # no more threads: the next login hears it again
+                thread.start()
+                self._thread = thread
 
     def _run(self) -> None:
         shown, announced = self._transport.shown, self._announced

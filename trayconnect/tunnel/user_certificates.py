@@ -11,6 +11,7 @@ from pathlib import Path
 from paramiko import Message
 
 from trayconnect.config.ssh_algorithms import plain
+from trayconnect.errors import shortage
 from trayconnect.tunnel.certificate import FOREVER, USER, Certificate, parse
 from trayconnect.tunnel.known_hosts import HostKey
 from trayconnect.tunnel.userauth import SigningKey
@@ -35,7 +36,9 @@ def read(path: Path) -> Certificate | None:
         with path.open("rb") as file:
             kind, text = file.read(_MAX_BYTES).split(maxsplit=2)[:2]
         found = of(base64.b64decode(text))
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        if shortage(error):
+            raise
         return None
     return found if found is not None and found.public.type.encode() == kind else None
 

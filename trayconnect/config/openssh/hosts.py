@@ -91,5 +91,7 @@ else:
         try:
             entry = pwd.getpwuid(os.getuid())
         except KeyError:
+            # Or no descriptor was left to read the accounts with: then this raises OSError.
+            os.close(os.open(os.devnull, os.O_RDONLY))
             return Here(Path.home(), getpass.getuser())
         return Here(Path(entry.pw_dir), entry.pw_name)
