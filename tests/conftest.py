@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import signal
 import threading
-import time
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.support.threads import wait_for_threads
 
 # `pytest --hypothesis-profile=thorough` looks longer.
 for name, examples in (("quick", 25), ("thorough", 500)):
@@ -23,26 +24,13 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 if hasattr(signal, "SIGHUP"):
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
-_THREAD_LIMIT = 15.0
-"""Seconds that a test's threads may take to end on a busy machine."""
-
-_UNSTOPPABLE = ("tc-resolve", "tc-agent", "tc-keyring")
-"""Threads inside a call of the system that nothing can interrupt: they end when it returns."""
-
 
 @pytest.fixture(autouse=True)
 def ends_its_threads() -> Iterator[None]:
     """Fail the very test that leaves a thread of ours running, and name the thread."""
     before = set(threading.enumerate())
     yield
-    deadline = time.monotonic() + _THREAD_LIMIT
-    while left := [
-        thread.name
-        for thread in set(threading.enumerate()) - before
-        if thread.name.startswith("tc-") and not thread.name.startswith(_UNSTOPPABLE)
-    ]:
-        assert time.monotonic() < deadline, f"threads that are still running: {left}"
-        time.sleep(0.005)
+    wait_for_threads(before)
 
 
 _LONGEST_ID = 40

@@ -7,7 +7,7 @@ from jeepney.io.blocking import Proxy, open_dbus_connection
 
 from tests.support.xvfb import wait_for
 
-LIMIT = 60.0
+LIMIT = 120.0
 
 
 def wait_name(address: str, name: str) -> None:

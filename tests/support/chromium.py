@@ -9,7 +9,7 @@ import signal
 import urllib.request
 from pathlib import Path
 
-LIMIT = 10.0
+LIMIT = 120.0
 
 
 class Chromium:

@@ -27,7 +27,7 @@ from trayconnect.tray import svg
 from trayconnect.tray.icon import icons_folder
 from trayconnect.tray.view import IconState, Item
 
-LIMIT = 60.0
+LIMIT = 120.0
 """Seconds to wait for anything: a machine may be very busy."""
 PANEL_HEIGHT = 40
 Point = tuple[int, int]

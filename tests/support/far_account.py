@@ -20,7 +20,7 @@ from tests.support.sshd import Options, Sshd
 from tests.support.whole import Whole, entry
 from trayconnect.config.model import Server
 
-LIMIT = 60.0
+LIMIT = 120.0
 JUPYTER = Path(sys.executable).parent
 """The folder in which the test's own Jupyter is installed."""
 WAYS = ("tmux", "screen", "systemd-run", "setsid", "nohup")

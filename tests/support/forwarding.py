@@ -12,12 +12,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from tests.support.threads import wait_for_threads
 from trayconnect.config.endpoints import Endpoint
 from trayconnect.config.model import Server
 from trayconnect.errors import Problem, ProblemError, Remedy
 from trayconnect.forward.forwarding import LocalForwarding, listen
 
-LIMIT = 30.0
+LIMIT = 90.0
 """Seconds that anything may take on a busy machine before a test gives up."""
 
 T = TypeVar("T")
@@ -178,10 +179,6 @@ def refuse(target: Endpoint, origin: tuple[str, int]) -> TcpStream:
     raise ProblemError(Problem(title, "Start it.", Remedy.WAIT))
 
 
-def our_threads() -> list[str]:
-    return sorted(each.name for each in threading.enumerate() if each.name.startswith("tc-"))
-
-
 def descriptors() -> int:
     """How many this process has open; 0 where there is no /proc."""
     folder = Path("/proc/self/fd")
@@ -190,10 +187,10 @@ def descriptors() -> int:
 
 @contextlib.contextmanager
 def no_leaks() -> Iterator[None]:
-    """What is started inside is ended inside: threads at once, descriptors of peers soon."""
-    before = descriptors()
+    """What is started inside is ended inside."""
+    before, threads = descriptors(), set(threading.enumerate())
     yield
-    assert our_threads() == []
+    wait_for_threads(threads)
     eventually(lambda: descriptors() <= before, f"{descriptors() - before} descriptors to close")
 
 

@@ -19,7 +19,7 @@ from jeepney.bus_messages import message_bus
 from jeepney.io.blocking import open_dbus_connection
 from jeepney.low_level import HeaderFields, Message
 
-LIMIT = 60.0
+LIMIT = 120.0
 NAME = "org.freedesktop.Notifications"
 _PATH = "/org/freedesktop/Notifications"
 

@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from tests.support.xvfb import wait_for
 
-LIMIT = 60.0
+LIMIT = 120.0
 PROGRAM = (sys.executable, "-m", "trayconnect")
 
 

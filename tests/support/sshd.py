@@ -21,7 +21,7 @@ from typing import Self
 
 from tests.support.keys import fingerprint, make_key, public_line
 
-START_TIMEOUT = 30.0
+START_TIMEOUT = 90.0
 
 Options = Mapping[str, str | Sequence[str]]
 

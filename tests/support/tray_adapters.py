@@ -17,7 +17,7 @@ from trayconnect.tray.view import Action, IconState, Item, Verb, View
 
 Untyped = Any
 """pystray's icons, and Cocoa's objects."""
-LIMIT = 20.0
+LIMIT = 90.0
 GLYPH = Glyph(IconState.OFF)
 OPEN = Action(Verb.OPEN, "GPU box")
 COPY = Action(Verb.COPY_LINK, "GPU box")

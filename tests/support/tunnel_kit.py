@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.threads import our_threads
 from trayconnect.cancel import Cancel
 from trayconnect.config.model import Server
 from trayconnect.config.openssh.hosts import SshConfig
@@ -181,10 +182,6 @@ def until(condition: Callable[[], bool], timeout: float = WAIT) -> bool:
             return False
         time.sleep(0.01)
     return True
-
-
-def our_threads() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("tc-")]
 
 
 def open_descriptors() -> dict[str, str]:

@@ -30,7 +30,7 @@ from trayconnect.session.state import State
 from trayconnect.tunnel.connector import SshConnector
 from trayconnect.tunnel.known_hosts_store import KnownHosts
 
-LIMIT = 60.0
+LIMIT = 120.0
 """Seconds to wait for what must happen; a busy machine takes its time."""
 
 

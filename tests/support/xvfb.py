@@ -23,7 +23,7 @@ from Xlib.xobject.drawable import Window
 
 T = TypeVar("T")
 
-START_LIMIT = 30.0
+START_LIMIT = 90.0
 _KEYSYMS = {
     " ": "space",
     "-": "minus",
@@ -34,7 +34,7 @@ _KEYSYMS = {
 }
 
 
-def wait_for(condition: Callable[[], T], what: str, limit: float = 30.0) -> T:
+def wait_for(condition: Callable[[], T], what: str, limit: float = 90.0) -> T:
     """The first true value of `condition`; fails the test after `limit` seconds."""
     deadline = time.monotonic() + limit
     while True:

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.forwarding import free_port, no_leaks, our_threads
+from tests.support.forwarding import free_port, no_leaks
 from tests.support.keys import make_key
 from tests.support.sshd import Sshd
+from tests.support.threads import our_threads
 from tests.support.tunnel_kit import until
 from tests.support.whole import LIMIT, Whole, entry
 from trayconnect.config.model import Config

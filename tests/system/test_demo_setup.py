@@ -24,7 +24,7 @@ from trayconnect.demo.setup import NAME, Demo
 from trayconnect.errors import ProblemError
 from trayconnect.jupyter.find import RunningServer, find
 
-LIMIT = 60.0
+LIMIT = 120.0
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from trayconnect.desktop.editor import open_in_editor
 from trayconnect.errors import ProblemError
 from trayconnect.ports import Page
 
-LIMIT = 60.0
+LIMIT = 120.0
 TOKEN = "s3cret/+&=%"
 
 

@@ -19,7 +19,7 @@ from trayconnect.desktop.prompt_process import NotShownError
 from trayconnect.desktop.prompt_text import window_title
 from trayconnect.ports import Answer, Field, Question, QuestionKind
 
-LIMIT = 60.0
+LIMIT = 120.0
 PASSWORD = Question(
     QuestionKind.PASSWORD,
     "GPU box",

@@ -22,7 +22,7 @@ from trayconnect.desktop import notify_talk
 from trayconnect.desktop.notify_dbus import DBusNotifier
 from trayconnect.ports import Notice, NoticeAction
 
-LIMIT = 60.0
+LIMIT = 120.0
 ALL = ["body", "body-markup", "actions", "persistence"]
 LOST = Notice(
     "server GPU box",

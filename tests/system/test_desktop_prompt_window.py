@@ -25,7 +25,7 @@ from trayconnect.desktop.prompt_text import LONGEST_VALUE, window_title
 from trayconnect.errors import Cancelled, ProblemError, Remedy
 from trayconnect.ports import Answer, Field, Prompter, Question, QuestionKind
 
-LIMIT = 60.0
+LIMIT = 120.0
 """Seconds to wait for anything; also for an answer, so that a broken test ends."""
 FINGERPRINT = "SHA256:uNiVztksCsDhcc0u9e8BrFRx9xyEpLN8vvpLjU5qRrE"
 PASSWORD = Question(

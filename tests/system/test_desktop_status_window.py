@@ -22,7 +22,7 @@ from trayconnect.status_view import icons
 from trayconnect.tray.icon import icons_folder, picture
 from trayconnect.tray.view import IconState
 
-LIMIT = 60.0
+LIMIT = 120.0
 TITLE = "trayconnect"
 PAGE = StatusPage(
     rows=(

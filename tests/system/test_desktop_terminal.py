@@ -23,7 +23,7 @@ from trayconnect.desktop.terminal_posix import PosixTerminal
 from trayconnect.errors import ProblemError
 from trayconnect.ports import Answer, Field, Question, QuestionKind
 
-LIMIT = 60.0
+LIMIT = 120.0
 PASSWORD = Question(QuestionKind.PASSWORD, "GPU box", "Password for ada", "", (Field("Password"),))
 HOST_KEY = Question(QuestionKind.HOST_KEY, "GPU box", "Unknown key", "SHA256:abc")
 

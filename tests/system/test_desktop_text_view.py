@@ -12,7 +12,7 @@ from tests.support.xvfb import XServer, wait_for
 from trayconnect.desktop.text_view import TextViews
 from trayconnect.errors import ProblemError
 
-LIMIT = 60.0
+LIMIT = 120.0
 TITLE = "GPU box: log"
 TEXT = "\n".join(f"2026-01-01 10:00:{n:02} INFO line {n}" for n in range(60))
 

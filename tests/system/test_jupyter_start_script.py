@@ -19,7 +19,7 @@ from tests.support.servers import make_server
 from trayconnect.jupyter.start import Started, parse, script
 
 SHELLS = ["sh", "dash", "bash", "bash --posix", "busybox sh"]
-LIMIT = 60.0
+LIMIT = 120.0
 
 ALONE: Mapping[str, object] = {"socket": "never"}
 """On a machine that others use, a start of any other kind would take a socket."""

@@ -16,7 +16,7 @@ from trayconnect.desktop.prompt_gui import WindowWay
 from trayconnect.errors import Cancelled
 from trayconnect.ports import Answer, Question
 
-LIMIT = 60.0
+LIMIT = 120.0
 
 
 class Window:

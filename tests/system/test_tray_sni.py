@@ -31,7 +31,7 @@ from trayconnect.tray.text import dbusmenu_label
 from trayconnect.tray.tray_icon import TrayIcon
 from trayconnect.tray.view import Action, IconState, Item, Verb, View
 
-LIMIT = 30.0
+LIMIT = 90.0
 CONNECT = Action(Verb.CONNECT, "GPU box")
 ITEMS = (
     Item("gpu", "GPU box: off", CONNECT, checked=False),

@@ -13,6 +13,7 @@ import pytest
 from tests.support.keys import make_key
 from tests.support.proxy import FaultyProxy, Peer
 from tests.support.sshd import Sshd
+from tests.support.threads import our_threads
 from tests.support.tunnel_kit import (
     WAIT,
     YES,
@@ -20,7 +21,6 @@ from tests.support.tunnel_kit import (
     User,
     entry,
     nothing_left,
-    our_threads,
     until,
 )
 from trayconnect.cancel import Cancel

@@ -13,6 +13,7 @@ from tests.support.asyncssh_server import AsyncsshServer
 from tests.support.certificates import authority_line, certify
 from tests.support.keys import make_key
 from tests.support.sshd import Sshd
+from tests.support.threads import our_threads
 from tests.support.tunnel_kit import (
     YES,
     Kit,
@@ -20,7 +21,6 @@ from tests.support.tunnel_kit import (
     entry,
     give_options,
     nothing_left,
-    our_threads,
     says,
     until,
 )

@@ -16,13 +16,14 @@ from typing import Any
 import pytest
 import websocket
 
-from tests.support.forwarding import free_port, no_leaks, our_threads
+from tests.support.forwarding import free_port, no_leaks
 from tests.support.jupyter import JupyterServer
 from tests.support.keys import SshAgent, make_key
 from tests.support.proxy import FaultyProxy
 from tests.support.servers import make_server
 from tests.support.sshd import Sshd, password_server
 from tests.support.staged_jupyter import StagedJupyter
+from tests.support.threads import our_threads
 from tests.support.whole import LIMIT, Whole, entry
 from tests.support.xvfb import wait_for
 from trayconnect.errors import Remedy
@@ -159,7 +160,7 @@ def test_a_key_leads_to_the_page(
         assert page.token == jupyter.token
         assert b"JupyterLab" in fetch(page.link)
         whole.off()
-        assert our_threads() == ["tc-manager"]
+        wait_for(lambda: our_threads() == ["tc-manager"], "the session's threads to end")
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", ready.server.local_port), LIMIT)
 
@@ -405,5 +406,5 @@ def test_disconnecting_from_a_frozen_server_is_bounded(sshd: Sshd, key: Path) ->
         whole.until_ready()
         sshd.freeze()
         whole.off()
-        assert our_threads() == ["tc-manager"]
+        wait_for(lambda: our_threads() == ["tc-manager"], "the session's threads to end")
         sshd.thaw()

@@ -23,11 +23,11 @@ from tests.support.forwarding import (
     free_port,
     listening,
     no_leaks,
-    our_threads,
     read_all,
     refuse,
     was_reset,
 )
+from tests.support.threads import our_threads
 from trayconnect.config.endpoints import Endpoint, TcpEndpoint
 from trayconnect.config.forward_syntax import Kind
 from trayconnect.config.model import Forward, Server

@@ -4,7 +4,8 @@ import threading
 
 import pytest
 
-from tests.support.forwarding import LIMIT, eventually, our_threads
+from tests.support.forwarding import LIMIT, eventually
+from tests.support.threads import our_threads
 from trayconnect.forward.workers import _IDLE_LIMIT, Workers
 
 

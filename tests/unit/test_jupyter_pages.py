@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from tests.support.forwarding import our_threads
 from tests.support.jupyter_peers import (
     LoopbackTunnel,
     Peer,
@@ -20,6 +19,7 @@ from tests.support.jupyter_peers import (
     web,
 )
 from tests.support.servers import make_server
+from tests.support.threads import our_threads
 from trayconnect.cancel import Cancel
 from trayconnect.config.model import Server
 from trayconnect.errors import Cancelled, Problem

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.forwarding import our_threads
 from tests.support.jupyter_peers import Peer
+from tests.support.threads import our_threads
 from trayconnect.cancel import Cancel
 from trayconnect.errors import Cancelled, Problem, ProblemError
 from trayconnect.jupyter import stop
