@@ -140,7 +140,9 @@ def check_ssh_config(config: Config) -> bool:
     from trayconnect.cancel import Cancel
     from trayconnect.config.openssh.additions import additions
     from trayconnect.config.openssh.hosts import SshConfig
+    from trayconnect.config.openssh.way import way
     from trayconnect.config.places import ssh_config_file
+    from trayconnect.tunnel.identities import missing
 
     ssh_config = SshConfig(ssh_config_file())
     good = True
@@ -158,6 +160,9 @@ def check_ssh_config(config: Config) -> bool:
             for words in found.notes:
                 whose = f"{server.name}: "  # the host may be called the same
                 click.echo(words if words.startswith(whose) else whose + words)
+            for hop in way(server, lambda query: ssh_config.host(query, Cancel())):
+                for path in missing(hop.config.options.identity_files):
+                    click.echo(f"{server.name}: {hop.name}: IdentityFile {path} does not exist")
     return good
 
 

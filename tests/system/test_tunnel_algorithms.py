@@ -84,6 +84,29 @@ def test_old_algorithms_only_where_the_entry_names_them(
         assert {transport.local_cipher, transport.local_mac} >= set(legacy)
 
 
+@pytest.mark.parametrize(
+    ("options", "name", "keyword"),
+    [
+        ({"Ciphers": "chacha20-poly1305@openssh.com"}, "chacha20-poly1305", "Ciphers"),
+        ({"KexAlgorithms": "sntrup761x25519-sha512@openssh.com"}, "sntrup761", "KexAlgorithms"),
+        (
+            {"Ciphers": "aes128-ctr", "MACs": "umac-128-etm@openssh.com,hmac-sha1"},
+            "umac-128-etm",
+            "MACs",
+        ),
+    ],
+)
+def test_what_we_lack_is_no_fault_of_the_server(
+    tmp_path: Path, key: Path, options: dict[str, str], name: str, keyword: str
+) -> None:
+    with Sshd(options=options) as sshd:
+        problem = Kit(tmp_path).problem(entry(sshd.port, identity_file=key))
+    assert problem.title.startswith("trayconnect lacks")
+    assert "too old" not in str(problem)
+    assert name in problem.advice
+    assert f"to {keyword} in its sshd_config" in problem.advice
+
+
 def test_what_is_allowed_is_not_preferred(tmp_path: Path, sshd: Sshd, key: Path) -> None:
     kit = Kit(tmp_path)
     kit.trust(sshd.known_hosts_lines())

@@ -12,7 +12,15 @@ import pytest
 from tests.support.asyncssh_server import AsyncsshServer
 from tests.support.keys import SshAgent, make_key, to_ppk
 from tests.support.sshd import PasswordAccount, Sshd, password_server
-from tests.support.tunnel_kit import Kit, MemorySecrets, User, entry, nothing_left, says
+from tests.support.tunnel_kit import (
+    Kit,
+    MemorySecrets,
+    User,
+    entry,
+    give_options,
+    nothing_left,
+    says,
+)
 from trayconnect.errors import Cancelled, Remedy
 from trayconnect.ports import QuestionKind
 
@@ -266,9 +274,22 @@ def test_password_wrong_then_right(tmp_path: Path, account: PasswordAccount) -> 
         assert tunnel.typed_login
     assert user.kinds == [QuestionKind.PASSWORD] * 2
     assert account.username in user.questions[0].title
-    assert "refused" not in user.questions[0].message
-    assert "refused" in user.questions[1].message
+    assert "accepted" not in user.questions[0].message
+    assert "That password was not accepted. Try again." in user.questions[1].message
     assert not user.questions[0].can_remember
+
+
+def test_nothing_is_refused_before_something_was_typed(tmp_path: Path) -> None:
+    """Without PAM, sshd's keyboard-interactive asks nothing, and fails."""
+    with password_server({"KbdInteractiveAuthentication": "yes", "UsePAM": "no"}) as account:
+        kit = _password_kit(tmp_path, account, MemorySecrets())
+        user = User(says("wrong"), says(account.password))
+        with kit.tunnel(entry(account.port, username=account.username), user):
+            pass
+    first, second = (question.message for question in user.questions)
+    assert "accepted" not in first
+    assert "refused" not in first
+    assert "That password was not accepted. Try again." in second
 
 
 def test_password_refused(tmp_path: Path, account: PasswordAccount) -> None:
@@ -316,6 +337,29 @@ def test_broken_keyring_falls_back_to_asking(tmp_path: Path, account: PasswordAc
         assert tunnel.typed_login
     assert "keyring is locked" in user.questions[0].message
     assert not user.questions[0].can_remember
+
+
+def test_a_missing_identity_file_of_ssh_config_is_named(
+    kit: Kit, sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there, missing = make_key(tmp_path), tmp_path / "id_missing"
+    give_options(monkeypatch, identity_files=(missing, there))
+    problem = kit.problem(entry(sshd.port))
+    assert f"the key {missing}, which your ssh configuration names, does not exist" in str(problem)
+    assert str(there) in problem.advice
+    default = tmp_path / "id_default"
+    kit = Kit(tmp_path, identity_files=(default, there))
+    give_options(monkeypatch, identity_files=())
+    assert str(default) not in str(kit.problem(entry(sshd.port)))
+
+
+def test_only_kerberos(tmp_path: Path) -> None:
+    options = {"GSSAPIAuthentication": "yes", "PubkeyAuthentication": "no"}
+    with Sshd(options=options) as sshd:
+        kit = Kit(tmp_path)
+        kit.trust(sshd.known_hosts_lines())
+        problem = kit.problem(entry(sshd.port))
+    assert "takes only Kerberos logins" in problem.title
 
 
 def test_no_password_is_asked_where_only_keys_are_allowed(

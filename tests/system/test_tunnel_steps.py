@@ -325,6 +325,17 @@ def problem_of(use: Callable[[], object]) -> Problem:
     return caught.value.problem
 
 
+def test_an_expired_password_that_one_method_does_not_tell_of(tmp_path: Path) -> None:
+    """keyboard-interactive refuses it without a word; `password` would say why."""
+    with AsyncsshServer(expired=True, rounds=[[("Password: ", False, "never right")]]) as server:
+        kit = Kit(tmp_path)
+        kit.trust([server.known_hosts_line])
+        user = User(*[says(server.password)] * 9)
+        problem = kit.problem(entry(server.port, username=server.username), user)
+    assert_expired(problem, "ada")
+    assert len(user.questions) == 2
+
+
 def assert_expired(problem: Problem, username: str) -> None:
     assert problem.title.startswith(f"The password of {username}@127.0.0.1")
     assert problem.title.endswith("has expired")

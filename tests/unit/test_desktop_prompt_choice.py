@@ -151,6 +151,12 @@ def test_no_way_to_ask_says_what_to_do(ways: tuple[Fake, ...]) -> None:
     assert problem.detail == ("one: no display" if ways else "")
 
 
+def test_no_way_to_ask_about_a_host_key_shows_its_fingerprint() -> None:
+    asked = Question(QuestionKind.HOST_KEY, "GPU box", "Is this gpu?", "ssh-ed25519  SHA256:abc")
+    with pytest.raises(ProblemError, match="SHA256:abc"):
+        chain().ask(asked, Cancel())
+
+
 def test_the_ways_are_looked_for_at_each_question() -> None:
     rounds: list[Callable[[], list[Fake]]] = [
         list,

@@ -24,7 +24,7 @@ from trayconnect.jupyter.direct import DirectConnector, look_direct
 from trayconnect.jupyter.probe import Response, get
 from trayconnect.jupyter.readiness import jupyter_version
 from trayconnect.ports import Answer, Completed, Incoming, NoSecrets, NotEndedError, Page, Question
-from trayconnect.tunnel import problems
+from trayconnect.tunnel import handshake_problems, problems
 from trayconnect.tunnel.algorithms import Offer, missing
 from trayconnect.tunnel.packets import Packets
 from trayconnect.tunnel.passwords import Passwords
@@ -172,13 +172,13 @@ def test_the_lines_before_ssh() -> None:
             packets.readline(30)
         (line,) = packets.greeting
         harmless(line)
-        for problem in (problems.not_ssh, problems.busy, problems.old_protocol):
+        for problem in (problems.not_ssh, problems.busy, handshake_problems.old_protocol):
             harmless(problem(TARGET, line).problem)
 
 
 def test_the_list_of_its_algorithms() -> None:
     theirs = {"kex_algo_list": [EVIL], "server_key_algo_list": [EVIL] * 1000}
-    harmless(problems.nothing_in_common(TARGET, missing(theirs, Offer())).problem)
+    harmless(handshake_problems.nothing_in_common(TARGET, missing(theirs, Offer())).problem)
 
 
 def test_its_goodbye_and_its_refusals(transport: SshTransport) -> None:

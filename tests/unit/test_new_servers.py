@@ -337,6 +337,18 @@ def test_check_tells_what_is_not_honoured(file: Path, capsys: pytest.CaptureFixt
     assert "old: a: ForwardAgent is not supported" in capsys.readouterr().out
 
 
+def test_check_names_identity_files_that_are_missing(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = "Host a\n  IdentityFile /nowhere/id_a\n  IdentityFile /nowhere/id_b\n"
+    (file.parent / "ssh_config").write_text(text)
+    assert cli.run(["check"]) == 0
+    said = capsys.readouterr().out
+    for name in ("id_a", "id_b"):
+        assert f"old: a: IdentityFile /nowhere/{name} does not exist" in said
+    assert said.count("does not exist") == 2
+
+
 def test_check_tells_what_ssh_refuses(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (file.parent / "ssh_config").write_text("Host a\n  Prot 1\n")
     assert cli.run(["check"]) == cli.MENDABLE

@@ -11,7 +11,7 @@ from paramiko.packet import Packetizer
 
 from trayconnect.config import ssh_algorithms
 from trayconnect.config.ssh_options import SshOptions
-from trayconnect.tunnel import algorithms, problems
+from trayconnect.tunnel import algorithms, handshake_problems
 from trayconnect.tunnel.algorithms import Offer
 from trayconnect.tunnel.target import Target
 from trayconnect.tunnel.transport import SshTransport
@@ -152,7 +152,8 @@ def test_legacy_comes_last() -> None:
 def test_ssh_config_that_leaves_nothing(options: SshOptions, keyword: str) -> None:
     with pytest.raises(algorithms.NothingLeftError, match=keyword) as found:
         algorithms.choose(options)
-    text = str(problems.nothing_left(TARGET, found.value.keyword, found.value.wanted).problem)
+    error = handshake_problems.nothing_left(TARGET, found.value.keyword, found.value.wanted)
+    text = str(error.problem)
     for name in (keyword, *found.value.wanted):
         assert name in text
 
@@ -184,7 +185,7 @@ TARGET = Target("GPU box", "gpu", 22, "ada")
 
 def text_of(offer: dict[str, list[str]], ours: Offer = Offer(), target: Target = TARGET) -> str:  # noqa: B008
     lacks = algorithms.missing(OFFER | offer, ours)
-    problem = problems.nothing_in_common(target, lacks).problem
+    problem = handshake_problems.nothing_in_common(target, lacks).problem
     return f"{problem.title}\n{problem.advice}"
 
 

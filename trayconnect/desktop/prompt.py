@@ -21,7 +21,7 @@ from trayconnect.desktop.prompt_terminal import TerminalWay, has_terminal
 from trayconnect.desktop.prompt_text import harmless, tidy
 from trayconnect.desktop.turns import Turns
 from trayconnect.errors import Cancelled, Problem, ProblemError, Remedy, shortage
-from trayconnect.ports import Answer, Prompter, Question
+from trayconnect.ports import Answer, Prompter, Question, QuestionKind
 
 logger = logging.getLogger(__name__)
 
@@ -121,13 +121,14 @@ class ChainPrompter:
 
 def no_way(question: Question, detail: str) -> ProblemError:
     """Nothing could show the question."""
+    shown = f"\n\n{question.message}" if question.kind is QuestionKind.HOST_KEY else ""
     install = " Install python3-tk or zenity to be asked in a window."
     return ProblemError(
         Problem(
             f"{question.server}: there is no way to ask you",
             f"{question.title.rstrip('.?')}: to be asked, run `trayconnect run --no-tray` in a "
             "terminal; or log in with a key or an agent, so that nothing needs to be asked."
-            f"{install if sys.platform == 'linux' else ''}",
+            f"{install if sys.platform == 'linux' else ''}{shown}",
             Remedy.USER,
             detail=detail,
         )

@@ -4,6 +4,7 @@ Which algorithms there are to choose from says `config.ssh_algorithms`."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -114,8 +115,16 @@ class Lack:
     theirs: tuple[str, ...]
     legacy: str | None = None
     """What a server's entry could allow to mend it."""
+    wanted: tuple[str, ...] = ()
+    """What we would agree to."""
     ruled_out: bool = False
     """Whether it has what we would agree to, but for ssh_config(5)."""
+
+    @property
+    def not_here(self) -> tuple[str, ...]:
+        """Those of theirs that are safe by their names: it is we who do not have them."""
+        names = (sanitize.line(name, 80) for name in self.theirs if not _WEAK.search(name))
+        return tuple(filter(None, names))[:8]
 
     def __str__(self) -> str:
         offered = sanitize.line(", ".join(self.theirs)) or "nothing"
@@ -129,6 +138,12 @@ _LISTS = (
     ("cipher", "server_encrypt_algo_list"),
     ("MAC", "client_mac_algo_list"),
     ("MAC", "server_mac_algo_list"),
+)
+# Algorithms that a server of today would not be left with: SHA-1 and MD5, CBC, DSA, RC4 and other
+# ciphers of old, groups of 1024 bits.
+_WEAK = re.compile(
+    r"sha1\b|md5|cbc|arcfour|blowfish|cast128|3des|\bdes\b|ripemd|^ssh-rsa|ssh-dss|group1-|^none$|"
+    r"^hmac-sha1|x509v3-sign"
 )
 _LEGACY = {"cipher": LEGACY_CIPHERS, "MAC": LEGACY_MACS}
 _NO_ALGORITHMS = ("ext-info-", "kex-strict-")
@@ -147,7 +162,7 @@ def missing(theirs: Mapping[str, object], ours: Offer) -> list[Lack]:
             shown = tuple(name for name in names if not name.startswith(_NO_ALGORITHMS))
             legacy = next((name for name in _LEGACY.get(kind, ()) if name in names), None)
             ruled_out = bool(set(names) & set(usual[kind]))
-            found.setdefault(kind, Lack(kind, shown, legacy, ruled_out))
+            found.setdefault(kind, Lack(kind, shown, legacy, wanted[kind], ruled_out))
     return list(found.values())
 
 

@@ -150,6 +150,8 @@ class _Login:
         """Whether a password went out on which there is no verdict yet."""
         self._banner_shown = False
         self._accepted: list[str] = []
+        self._last = ""
+        """The method of the last password that was refused."""
 
     @property
     def typed(self) -> bool:
@@ -317,9 +319,16 @@ class _Login:
     # --- passwords --------------------------------------------------------------------------------
 
     def _may_ask(self, method: str, allowed: set[str]) -> bool:
-        if method == _PASSWORD and self._passwords.asked_for_account:
-            return False  # it was this very password that was refused
+        # It was this very password that was refused. A server that is not OpenSSH may ask for a new
+        # one by `password` alone, and say nothing in the other method: there the two take turns.
+        over = _PASSWORD if self._is_openssh else self._last
+        if self._passwords.asked_for_account and _PASSWORD in allowed and method == over:
+            return False
         return method in allowed and self._left[method] > 0 and self._failures < MAX_FAILURES
+
+    @property
+    def _is_openssh(self) -> bool:
+        return "OpenSSH" in self._transport.remote_version
 
     def _interactive(self) -> Result:
         self._left[_INTERACTIVE] -= 1
@@ -351,6 +360,7 @@ class _Login:
             self._accepted.append(method)
             return result
         self._passwords.refused()
+        self._last = method
         return self._failed(method, result)
 
     def _failed(self, label: str, result: Result) -> Result:
@@ -377,6 +387,7 @@ def _wanted(target: Target, server: Server, means: Means) -> Wanted:
         own=own,
         files=named,
         certificates=options.certificate_files,
+        missing=identities.missing(options.identity_files),
         only=options.identities_only,
     )
 

@@ -11,7 +11,7 @@ from paramiko.ssh_exception import IncompatiblePeer
 
 from trayconnect.cancel import Cancel
 from trayconnect.errors import ProblemError
-from trayconnect.tunnel import algorithms, problems
+from trayconnect.tunnel import algorithms, handshake_problems, problems
 from trayconnect.tunnel.algorithms import NothingLeftError, Offer
 from trayconnect.tunnel.channels import SshChannel
 from trayconnect.tunnel.known_hosts import (
@@ -48,7 +48,7 @@ def what_to_offer(target: Target, entries: Sequence[Entry]) -> Offer:
             certificates=bool(revocations or find_authority(entries, names)),
         )
     except NothingLeftError as error:
-        raise problems.nothing_left(target, error.keyword, error.wanted) from error
+        raise handshake_problems.nothing_left(target, error.keyword, error.wanted) from error
 
 
 def shake_hands(
@@ -120,12 +120,12 @@ def _misunderstood(transport: SshTransport, target: Target, timeout: float) -> P
     if isinstance(error, IncompatiblePeer):
         lacks = algorithms.missing(transport.peer_offer, transport.offer)
         if not lacks:
-            return problems.old_protocol(target, transport.packetizer.greeting[-1])
-        return problems.nothing_in_common(target, lacks)
+            return handshake_problems.old_protocol(target, transport.packetizer.greeting[-1])
+        return handshake_problems.nothing_in_common(target, lacks)
     if error is None or isinstance(error, _LOST):
         if transport.peer_offer:
             return problems.handshake_lost(target, detail)
         return problems.busy(target, detail)
     if isinstance(error, OSError):
         return problems.handshake_lost(target, detail)
-    return problems.handshake_broken(target, detail)
+    return handshake_problems.broken(target, detail)

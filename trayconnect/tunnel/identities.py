@@ -76,6 +76,8 @@ class Wanted:
     own: Path | None = None
     files: tuple[Path, ...] = ()
     certificates: tuple[Path, ...] = ()
+    missing: tuple[Path, ...] = ()
+    """Those of `files` that ssh_config(5) names and that are not there."""
     only: bool = False
     """IdentitiesOnly: of the agent's keys, those alone that are named here."""
 
@@ -129,6 +131,8 @@ class Candidates:
             yield from self._certified(identity)
             yield self._plain(identity)
         named = [identity for path in wanted.files if (identity := _Identity(path)).exists]
+        for path in wanted.missing:
+            self._skip(f"the key {path}, which your ssh configuration names, does not exist")
         for identity in named:
             yield from self._certified(identity)
         yield from self._certified_through_agent()
@@ -263,6 +267,11 @@ class _Identity:
     def certificate_paths(self) -> tuple[Path, ...]:
         base = str(self.path).removesuffix(".pub")
         return (Path(f"{base}-cert.pub"),)
+
+
+def missing(files: Sequence[Path]) -> tuple[Path, ...]:
+    """Which of the files of keys are not there, not even with their public half."""
+    return tuple(path for path in files if not _Identity(path).exists)
 
 
 def _public_of(path: Path) -> HostKey | None:

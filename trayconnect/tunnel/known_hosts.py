@@ -288,7 +288,22 @@ def parse(data: bytes, path: Path, *, warn: bool = True) -> Iterable[Entry]:
         try:
             yield _parse_line(text, path, number)
         except ValueError as error:
-            log.log(_level(warn), "%s, line %d: skipped: %s", path, number, error)
+            fresh = warn and _is_new(path, number, text)
+            log.log(_level(fresh), "%s, line %d: skipped: %s", path, number, error)
+
+
+_MOST_TOLD = 1000
+_told: set[tuple[Path, int, bytes]] = set()
+
+
+def _is_new(path: Path, number: int, text: bytes) -> bool:
+    """Whether a bad line was not warned of before: a retry reads the same ones again."""
+    line = (path, number, hashlib.sha256(text).digest())
+    if line in _told:
+        return False
+    if len(_told) < _MOST_TOLD:
+        _told.add(line)
+    return True
 
 
 def _level(warn: bool) -> int:

@@ -128,15 +128,21 @@ class Passwords:
     def refused(self) -> None:
         """The server refused the last answers: a kept password is dropped, unless another answer
         may have been the wrong one."""
-        self._note = "The server refused that. Try again."
+        self._note = "That was not accepted. Try again." if self._given_any else ""
+        if self._given is not None and not self._others:
+            self._note = "That password was not accepted. Try again."
         if self._stored is not None and self._others:
             self._doubted = self._stored
         elif self._stored is not None:
-            self._note = "The server refused the password from the keyring."
+            self._note = "The password from the keyring was not accepted."
             self._kept.drop()
         if self.heard:
-            self._note = f"{self._note}\nIt says: {self.heard}"
+            self._note = f"{self._note}\nThe server says: {self.heard}".lstrip()
         self._begin()
+
+    @property
+    def _given_any(self) -> bool:
+        return self._given is not None or self._others
 
     def _begin(self) -> None:
         self._stored = self._given = None

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from trayconnect.config.endpoints import Endpoint, TcpEndpoint
 from trayconnect.errors import Problem, ProblemError, Remedy
 from trayconnect.ports import Completed, NotEndedError, NotOpenedError, Refusal
-from trayconnect.tunnel.algorithms import Lack
 from trayconnect.tunnel.target import DEFAULT_PORT, Target
 
 _WAIT, _USER, _FIX = Remedy.WAIT, Remedy.USER, Remedy.FIX
@@ -18,6 +17,9 @@ _WAIT, _USER, _FIX = Remedy.WAIT, Remedy.USER, Remedy.FIX
 OPEN_ADMINISTRATIVELY_PROHIBITED = 1
 OPEN_CONNECT_FAILED = 2
 OPEN_UNKNOWN_CHANNEL_TYPE = 3
+
+_DAMAGE = ("Mismatched MAC", "InvalidTag", "Invalid packet", "orrupted MAC", "acket corrupt")
+"""Signs of a damaged packet: paramiko's words, and those of a server that received one."""
 
 _NO_PROGRAM = (126, 127)
 """A shell's status for a program that it cannot run, or find."""
@@ -147,48 +149,6 @@ def handshake_slow(target: Target, timeout: float) -> ProblemError:
     return ProblemError(Problem(title, advice, _WAIT))
 
 
-def handshake_broken(target: Target, detail: str) -> ProblemError:
-    """It breaks the protocol: not something that time mends."""
-    title = f"{target.address} broke off the key exchange with a protocol error"
-    advice = "Something between you and the server may be changing the data; do not log in."
-    return ProblemError(Problem(title, advice, _FIX, detail))
-
-
-def old_protocol(target: Target, version: str) -> ProblemError:
-    title = f"The SSH server on {target.address} is too old to connect to safely"
-    advice = f"Ask its administrator to update it: it speaks {version}."
-    return ProblemError(Problem(title, advice, _FIX, version))
-
-
-def nothing_in_common(target: Target, lacks: Sequence[Lack]) -> ProblemError:
-    """No algorithm in common, in one or more of their lists."""
-    what = "; ".join(map(str, lacks))
-    if any(lack.ruled_out for lack in lacks):
-        title = f"Your ssh configuration rules out what {target.address} can do"
-        advice = f"Correct its lists of algorithms for this host. No common {what}."
-        return ProblemError(Problem(title, advice, _FIX, what))
-    title = f"The SSH server on {target.address} is too old to connect to safely"
-    advice = f"Ask its administrator to update it. No common {what}."
-    names = [lack.legacy for lack in lacks if lack.legacy]
-    if len(names) == len(lacks) and not target.is_jump_host:
-        advice += (
-            "\nUntil then, if you trust the network between, this line in its entry of "
-            "servers.yaml allows it old algorithms that are known to be weak:\n"
-            f"  legacy: [{', '.join(dict.fromkeys((*target.legacy, *names)))}]"
-        )
-    return ProblemError(Problem(title, advice, _FIX, what))
-
-
-def nothing_left(target: Target, keyword: str, wanted: Sequence[str]) -> ProblemError:
-    """ssh_config(5) names none of the algorithms that are agreed to."""
-    title = f"{keyword} in your ssh configuration leaves nothing to use with {target.address}"
-    advice = (
-        f"It names {', '.join(wanted)}: none of these is known here and safe. "
-        "Name a newer one too, or remove the line for this host."
-    )
-    return ProblemError(Problem(title, advice, _FIX, f"{keyword} {','.join(wanted)}"))
-
-
 # --- logging in -----------------------------------------------------------------------------------
 
 
@@ -218,6 +178,7 @@ class Tried:
         return "\n".join(lines)
 
 
+_KERBEROS = frozenset(("gssapi-with-mic", "gssapi-keyex", "gssapi"))
 _NOTHING = "There was nothing to log in with."
 _LISTED = 8
 
@@ -233,6 +194,9 @@ def login_refused(target: Target, account: Tried, allowed: Sequence[str]) -> Pro
     takes = f"The server takes: {', '.join(allowed) or 'nothing that it names'}."
     if account.untried:
         hint = ""
+    elif allowed and set(allowed) <= _KERBEROS:
+        title = f"{target.host} takes only Kerberos logins, which trayconnect does not have"
+        hint = "Ask its administrator to allow keys or passwords as well."
     elif not set(allowed) & {"password", "keyboard-interactive"} and "publickey" in allowed:
         hint = (
             "Add your public key to its authorized_keys; or name the right key as identity_file, "
@@ -294,6 +258,12 @@ def lost(target: Target, detail: str) -> ProblemError:
     """It was up."""
     title = f"The connection to {target.address} was lost"
     advice = "The server or a network between ended it."
+    if any(sign in detail for sign in _DAMAGE):
+        title = f"The connection to {target.address} was cut: a packet arrived damaged"
+        advice = (
+            "A faulty network device (router, VPN, cable, memory) changed it, or somebody on the "
+            "way. If it happens again, try another network."
+        )
     return ProblemError(Problem(title, advice, _WAIT, detail))
 
 
