@@ -179,6 +179,7 @@ class App:
             examine=examine,
             launch=Launcher(examine.search_anew),
             look_at_pages=look_at_pages,
+            search_soon=examine.search_soon,
             prompter=asking,
             notifier=self._notifier,
             browser=browser,

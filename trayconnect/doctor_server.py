@@ -90,7 +90,7 @@ def _through_ssh(
         trial = server.model_copy(update={"local_port": _free_port(), "forwards": ()})
         forwarding = listen(trial)
         stack.callback(forwarding.close)
-        forwarding.attach(tunnel.open_channel)
+        forwarding.attach(tunnel.open_channel, tunnel.open_own_channel)
         with steps.step("look at its page through the tunnel") as found:
             health = Examiner(StoredChoices(choices_file()), patience=None)(
                 trial, tunnel, forwarding.set_target, cancel

@@ -10,7 +10,7 @@ from trayconnect.config.model import Config, Server
 from trayconnect.config.names import find_server
 from trayconnect.errors import Problem, ProblemError, Remedy
 from trayconnect.jupyter.choose import matching
-from trayconnect.ports import Browser, Choice, Choices, FoundJupyter, Page
+from trayconnect.ports import Browser, Choice, Choices, FoundJupyter, Page, PageState
 from trayconnect.session.forwards import ForwardState
 from trayconnect.session.manager import Manager
 from trayconnect.session.snapshot import Snapshot
@@ -232,6 +232,10 @@ def _forward_url(now: Snapshot, name: str) -> str:
     if forward.url is None:
         advice = "Say 'open: true' in its entry if it leads to a web page"
         raise ProblemError(Problem(f"The forward “{name}” has no page to open", advice))
+    if forward.is_up and forward.page is PageState.OTHERS:
+        title = f"What listens at the server for {name} belongs to another user"
+        advice = "Start your own there, or correct the port in the file"
+        raise ProblemError(Problem(title, advice, Remedy.WAIT))
     if forward.is_up and forward.answers is False:
         advice = "Start it on the server; that is noticed by itself, within 15 seconds"
         raise ProblemError(Problem(f"{name} does not answer yet", advice, Remedy.WAIT))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import quote
@@ -153,6 +153,48 @@ class OpenChannel(Protocol):
     def __call__(self, target: Endpoint, origin: tuple[str, int]) -> ByteStream: ...
 
 
+class Owner(enum.Enum):
+    """Whose a listener at the server is, seen from the account that is logged in there."""
+
+    OURS = "ours"
+    SYSTEM = "system"
+    """Of root or of a system account: a service for all, or a way to somebody's."""
+    UNKNOWN = "unknown"
+    OTHERS = "others"
+    NOBODY = "nobody"
+    """Nothing listens there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """Where a forward leads, if the listener there is the account's own."""
+
+    endpoint: Endpoint
+    named: bool = True
+    """Whether the file names it: then one whose owner cannot be known is taken, too, as long as no
+    listener there has been proven to be the account's own."""
+
+
+class NotOursError(ProblemError):
+    """There is a listener, but a connection to it may lead to a stranger."""
+
+    def __init__(self, problem: Problem, owner: Owner) -> None:
+        super().__init__(problem)
+        self.owner = owner
+
+
+class OpenOwnChannel(Protocol):
+    """Opens a stream, as `OpenChannel` does, and proves whose the listener is before a byte goes
+    either way. `named`: see `Own`.
+
+    Returns the owner too: OURS, or, if `named`, SYSTEM or UNKNOWN. Raises `ProblemError` as
+    `OpenChannel` does, and `NotOursError`."""
+
+    def __call__(
+        self, target: Endpoint, origin: tuple[str, int], *, named: bool
+    ) -> tuple[ByteStream, Owner]: ...
+
+
 class Incoming(Protocol):
     """A connection that the server took in for a remote forward, and that waits for an answer:
     one of these is called, once, from any thread."""
@@ -203,6 +245,17 @@ class Tunnel(Protocol):
 
     def open_channel(self, target: Endpoint, origin: tuple[str, int]) -> ByteStream:
         """See `OpenChannel`."""
+        ...
+
+    def open_own_channel(
+        self, target: Endpoint, origin: tuple[str, int], *, named: bool
+    ) -> tuple[ByteStream, Owner]:
+        """See `OpenOwnChannel`."""
+        ...
+
+    def owner(self, target: Endpoint) -> Owner:
+        """Whose the listener at `target` is now; bounded in time. Raises `ProblemError` when the
+        tunnel is gone."""
         ...
 
     def listen(
@@ -272,13 +325,16 @@ class Forwarding(Protocol):
         """Which of the forwards that need not be had could not be, by their names, and why."""
         ...
 
-    def set_target(self, target: Endpoint) -> None:
-        """Where Jupyter listens, as seen from the server. Until it is first said, connections to
-        Jupyter's local port are held; may be said again when Jupyter moved."""
+    def set_target(self, target: Own | Problem) -> None:
+        """Where Jupyter listens, as seen from the server, or why connections to its local port
+        lead nowhere. Until it is first said, they are held; may be said again."""
         ...
 
-    def attach(self, open_channel: OpenChannel) -> None:
-        """From now on, serve connections, the held ones first."""
+    def attach(
+        self, open_channel: OpenChannel, open_own_channel: OpenOwnChannel | None = None
+    ) -> None:
+        """From now on, serve connections, the held ones first. Without `open_own_channel`, no
+        owner can be known."""
         ...
 
     def take(self, incoming: Incoming, target: Endpoint) -> None:
@@ -409,6 +465,12 @@ class Health:
     """Whether it could be looked which Jupyters run there."""
     kernels: Kernels | None = None
     """What runs there, where it tells."""
+    unproven: bool = False
+    """Whether the local port leads to a listener whose owner is not known."""
+
+
+SetTarget = Callable[[Own | Problem], None]
+"""See `Forwarding.set_target`."""
 
 
 class Examine(Protocol):
@@ -418,19 +480,32 @@ class Examine(Protocol):
     `Cancelled`."""
 
     def __call__(
-        self,
-        server: Server,
-        tunnel: Tunnel,
-        set_target: Callable[[Endpoint], None],
-        cancel: Cancel,
+        self, server: Server, tunnel: Tunnel, set_target: SetTarget, cancel: Cancel
     ) -> Health: ...
 
 
-class LookAtPages(Protocol):
-    """Asks the pages of forwards whether they are ready; bounded in time. Raises `Cancelled`."""
+class PageState(enum.Enum):
+    """What the page of a forward does."""
 
-    def __call__(self, server: Server, tunnel: Tunnel, cancel: Cancel) -> frozenset[str]:
-        """The names of the forwards whose pages answer."""
+    SILENT = "silent"
+    ANSWERS = "answers"
+    UNPROVEN = "unproven"
+    """It answers, and nothing tells whose it is."""
+    OTHERS = "others"
+    """What listens there belongs to another user; it is not asked."""
+
+
+ANSWERING = (PageState.ANSWERS, PageState.UNPROVEN)
+"""The states of a page that can be opened."""
+
+
+class LookAtPages(Protocol):
+    """Asks the pages of forwards whether they are ready, and whose they are; bounded in time.
+    Raises `Cancelled`."""
+
+    def __call__(self, server: Server, tunnel: Tunnel, cancel: Cancel) -> Mapping[str, PageState]:
+        """By the names of the forwards that have one. One for which the file gives no `ready` is
+        not asked, and counts as answering unless it belongs to another user."""
         ...
 
 

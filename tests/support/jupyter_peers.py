@@ -9,7 +9,7 @@ import json
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from trayconnect.config.endpoints import Endpoint, TcpEndpoint
 from trayconnect.errors import Problem, ProblemError, Remedy
-from trayconnect.ports import Completed, Incoming
+from trayconnect.ports import Completed, Incoming, NotOursError, Owner
 
 Talk = Callable[[socket.socket, threading.Event], None]
 """Serves one connection, until the event at the latest."""
@@ -231,6 +231,7 @@ class LoopbackTunnel:
         self._run = run
         self.runs = 0
         self.forbidden: Problem | None = None
+        self.whose = Owner.OURS
 
     def open_channel(self, target: Endpoint, origin: tuple[str, int]) -> _Stream:
         if self.forbidden:
@@ -241,6 +242,18 @@ class LoopbackTunnel:
         except OSError as error:
             problem = Problem("Connect failed", "Start it", Remedy.WAIT, str(error))
             raise ProblemError(problem) from error
+
+    def open_own_channel(
+        self, target: Endpoint, origin: tuple[str, int], *, named: bool
+    ) -> tuple[_Stream, Owner]:
+        stream = self.open_channel(target, origin)
+        if self.whose is Owner.OURS or (named and self.whose in (Owner.SYSTEM, Owner.UNKNOWN)):
+            return stream, self.whose
+        stream.close()
+        raise NotOursError(Problem(f"It is {self.whose.value}", "", Remedy.WAIT), self.whose)
+
+    def owner(self, target: Endpoint) -> Owner:
+        return self.whose
 
     def listen(
         self,
@@ -264,8 +277,8 @@ class LoopbackTunnel:
         pass
 
 
-def find_output(*servers: Mapping[str, object], strangers: Iterable[int] = ()) -> bytes:
-    """What `find.sh` prints for servers on 127.0.0.1, newest first, and the ports of other people;
+def find_output(*servers: Mapping[str, object]) -> bytes:
+    """What `find.sh` prints for servers on 127.0.0.1, newest first;
     `server["pid"]` and `server["port"]` must be there."""
     lines = ["Welcome to the cluster!", "", "@@trayconnect find 2", "@@order 1", "@@home /home/ada"]
     for server in servers:
@@ -278,5 +291,4 @@ def find_output(*servers: Mapping[str, object], strangers: Iterable[int] = ()) -
             "",
             "@@end",
         ]
-    ports = " ".join(f"{port:04X}" for port in strangers)
-    return "\n".join([*lines, f"@@strangers {ports}", "@@done", ""]).encode()
+    return "\n".join([*lines, "@@done", ""]).encode()

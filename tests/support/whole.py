@@ -75,6 +75,7 @@ class Whole:
             examine=examine,
             launch=Launcher(examine.search_anew),
             look_at_pages=look_at_pages,
+            search_soon=examine.search_soon,
             prompter=self,
             notifier=self,
             browser=self,

@@ -57,7 +57,7 @@ def live(sshd: Sshd, folder: Path, **jupyter: object) -> Iterator[Live]:
     with nothing_left(), kit.tunnel(server) as tunnel:
         forwarding = listen(server)
         try:
-            forwarding.attach(tunnel.open_channel)
+            forwarding.attach(tunnel.open_channel, tunnel.open_own_channel)
             yield Live(server, tunnel, forwarding)
         finally:
             forwarding.close()

@@ -141,8 +141,7 @@ def test_found_all_the_same(jupyter: JupyterServer, tmp_path: Path, rc: str) -> 
 
 def test_a_slow_login_shell_is_waited_for(jupyter: JupyterServer, tmp_path: Path) -> None:
     with sshd_for(jupyter) as sshd, live(sshd, tmp_path, port=jupyter.port) as box:
-        os.mkfifo(sshd.home / "conda")
-        (sshd.home / ".bashrc").write_text("cat ~/conda >/dev/null\n")
+        (sshd.home / ".bashrc").write_text("until [ -e ~/conda ]; do sleep 0.1; done\n")
         health = box.examine()
         assert (health.reached, health.page.url, health.looked) == (Reached.SSH, "", False)
         assert health.problem is not None

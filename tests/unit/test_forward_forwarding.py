@@ -35,6 +35,7 @@ from trayconnect.errors import Problem, ProblemError
 from trayconnect.forward.client import Client, set_reset_on_close
 from trayconnect.forward.forwarding import LocalForwarding, listen
 from trayconnect.forward.serving import Serving, Target, Traffic
+from trayconnect.ports import Own
 
 
 @pytest.fixture(autouse=True)
@@ -100,7 +101,7 @@ def test_a_direct_connection_has_no_ports() -> None:
     server = a_server(host=None, url="http://127.0.0.1:1/")
     with listening(server) as forwarding:
         forwarding.attach(refuse)
-        forwarding.set_target(TcpEndpoint("far", 1))
+        forwarding.set_target(Own(TcpEndpoint("far", 1)))
         forwarding.detach()
         assert forwarding.traffic() == Traffic(0, 0, 0, 0)
         with pytest.raises(ConnectionRefusedError):
@@ -230,10 +231,10 @@ def test_an_unknown_jupyter_port_holds_until_it_is_found(service: Service) -> No
         with dial(server) as client, dial(server, server.forwards[0].local_port) as other:
             held(forwarding, 1)
             assert answers(other)
-            forwarding.set_target(TcpEndpoint("inner", 8890))
+            forwarding.set_target(Own(TcpEndpoint("inner", 8890)))
             assert answers(client)
             assert service.asked == [TcpEndpoint("localhost", 6006), TcpEndpoint("inner", 8890)]
-            forwarding.set_target(TcpEndpoint("inner", 8891))
+            forwarding.set_target(Own(TcpEndpoint("inner", 8891)))
             with dial(server) as later:
                 assert answers(later)
             assert service.asked[-1] == TcpEndpoint("inner", 8891)

@@ -27,7 +27,7 @@ from trayconnect.errors import Cancelled, Problem, ProblemError, Remedy
 from trayconnect.jupyter import examine
 from trayconnect.jupyter.examine import Examiner
 from trayconnect.jupyter.readiness import Look
-from trayconnect.ports import BriefChoices, Choice, Health, Page, Reached
+from trayconnect.ports import BriefChoices, Choice, Health, Own, Owner, Page, Reached
 
 TOKEN = "t0ken"
 
@@ -41,7 +41,8 @@ class Box:
         self.running: list[dict[str, object]] = []
         self.fault: Problem | None = None
         self.targets: list[Endpoint] = []
-        self.strangers: list[int] = []
+        self.blocked: list[str] = []
+        self.strict: set[bool] = set()
         self.choices = BriefChoices()
         self.tunnel = LoopbackTunnel(self._find)
         self.server = make_server(local_port=peer.port, jupyter=jupyter)
@@ -50,11 +51,15 @@ class Box:
     def _find(self) -> bytes:
         if self.fault:
             raise ProblemError(self.fault)
-        return find_output(*self.running, strangers=self.strangers)
+        return find_output(*self.running)
 
     def examine(self, cancel: Cancel | None = None) -> Health:
-        def set_target(target: Endpoint) -> None:
-            self.targets.append(target)
+        def set_target(target: Own | Problem) -> None:
+            if isinstance(target, Problem):
+                self.blocked.append(target.title)
+            else:
+                self.targets.append(target.endpoint)
+                self.strict.add(not target.named)
 
         return self._examiner(self.server, self.tunnel, set_target, cancel or Cancel())
 
@@ -129,14 +134,31 @@ def test_one_search_a_tunnel(jupyter: Peer) -> None:
     assert box.tunnel.runs == 2
 
 
-def test_none_found_means_8888(jupyter: Peer) -> None:
+NONE = "No Jupyter of yours runs on the server"
+
+
+def test_none_found_leads_nowhere(jupyter: Peer) -> None:
+    """Whatever answers on the usual port may be anybody's, and is not asked."""
     box = Box(jupyter)
     for _ in range(3):
         health = box.examine()
-        assert health == Health(Reached.JUPYTER, Page(f"http://127.0.0.1:{jupyter.port}/lab"))
-    assert set(box.targets) == {TcpEndpoint("localhost", 8888)}
-    # Once at first, and once because something began to answer: it may have been late.
-    assert box.tunnel.runs == 2
+        assert (health.reached, health.page.token, title(health)) == (Reached.SSH, "", NONE)
+        assert health.problem is not None
+        assert "jupyter.port" not in health.problem.advice
+    assert (box.targets, set(box.blocked)) == ([], {NONE})
+    assert not jupyter.connected.is_set()
+
+
+def test_one_that_comes_is_led_to(jupyter: Peer) -> None:
+    box = Box(jupyter)
+    assert box.examine().reached is Reached.SSH
+    box.running = [info(38001)]
+    runs = box.tunnel.runs
+    assert box.examine().reached is Reached.SSH
+    assert box.tunnel.runs == runs  # it is not the time yet
+    box._examiner.search_soon(box.tunnel)
+    assert box.examine().reached is Reached.LOGGED_IN
+    assert box.strict == {True}
 
 
 def test_a_fixed_port_gets_its_token_too(jupyter: Peer) -> None:
@@ -155,12 +177,33 @@ def test_a_fixed_port_stays(jupyter: Peer) -> None:
     box.running = [info(38001)]
     assert box.examine().reached is Reached.JUPYTER
     assert set(box.targets) == {TcpEndpoint("localhost", 9000)}
+    assert box.strict == {False}
+
+
+@pytest.mark.parametrize("whose", [Owner.SYSTEM, Owner.UNKNOWN])
+def test_of_a_port_of_the_file_it_is_told_that_nothing_proves_whose_it_is(
+    jupyter: Peer, whose: Owner
+) -> None:
+    box = Box(jupyter, port=9000)
+    assert not box.examine().unproven
+    box.tunnel.whose = whose
+    health = box.examine()
+    assert (health.reached, health.unproven, health.page.token) == (Reached.JUPYTER, True, "")
 
 
 def test_another_host_is_not_searched(jupyter: Peer) -> None:
-    box = Box(jupyter, host="node7")
+    box = Box(jupyter, host="node7", port=8888)
     assert box.examine().reached is Reached.JUPYTER
     assert (box.targets, box.tunnel.runs) == ([TcpEndpoint("node7", 8888)], 0)
+    box = Box(jupyter, host="node7")
+    health = box.examine()
+    assert (health.reached, title(health)) == (
+        Reached.SSH,
+        "trayconnect cannot look for Jupyter on node7",
+    )
+    assert health.problem is not None
+    assert "jupyter.port" in health.problem.advice
+    assert (box.targets, box.tunnel.runs) == ([], 0)
 
 
 def test_the_base_of_the_path_is_asked() -> None:
@@ -173,6 +216,11 @@ def test_the_base_of_the_path_is_asked() -> None:
 
 def test_a_server_that_forbids_commands(jupyter: Peer) -> None:
     box = Box(jupyter)
+    box.fault = Problem("The server runs no commands", "")
+    health = box.examine()
+    assert (health.problem, health.reached, box.targets) == (box.fault, Reached.SSH, [])
+    assert set(box.blocked) == {"trayconnect cannot look for Jupyter on the server"}
+    box = Box(jupyter, port=8888)
     box.fault = Problem("The server runs no commands", "")
     assert box.examine().reached is Reached.JUPYTER
     assert set(box.targets) == {TcpEndpoint("localhost", 8888)}
@@ -196,7 +244,7 @@ def test_jupyter_starts_later(nothing: Peer) -> None:
 
 def test_late_runtime_file(jupyter: Peer) -> None:
     """It begins to answer after a search that could not know of it: the token is not missed."""
-    box = Box(jupyter)
+    box = Box(jupyter, port=38001)
     outputs = iter([[], [info(38001)]])
     box.tunnel = LoopbackTunnel(lambda: find_output(*next(outputs)))
     assert box.examine().page.token == TOKEN
@@ -286,21 +334,6 @@ def test_a_newer_one_does_not_take_the_place_of_the_one_in_use(jupyter: Peer) ->
 # --- is it ours? --------------------------------------------------------------------------------
 
 
-def test_a_port_of_another_user_is_not_gone_to(jupyter: Peer) -> None:
-    box = Box(jupyter)
-    box.strangers = [8888]
-    health = box.examine()
-    assert health.reached is Reached.PORT
-    assert title(health) == "What listens on localhost:8888 at the server belongs to another user"
-
-
-def test_the_address_of_ours_is_ours_whoever_else_has_that_port(jupyter: Peer) -> None:
-    box = Box(jupyter)
-    box.strangers = [38001]
-    box.running = [THESIS]
-    assert box.examine().reached is Reached.LOGGED_IN
-
-
 @pytest.mark.usefixtures("always_search")
 def test_another_version_than_that_found(jupyter: Peer) -> None:
     box = Box(jupyter)
@@ -319,10 +352,10 @@ def test_no_token_without_another_proof_that_the_port_is_ours(jupyter: Peer) -> 
     health = box.examine()
     assert (health.reached, health.page.token) == (Reached.JUPYTER, "")
     box.fault = None
-    box.running, box.strangers = [], [8888]
+    box.running = []
     box.later()
     health = box.examine()
-    assert (health.reached, health.page.token) == (Reached.PORT, "")
+    assert (health.reached, health.page.token) == (Reached.SSH, "")
     box.running = [THESIS]
     box.later()
     assert box.examine().reached is Reached.LOGGED_IN
@@ -441,7 +474,7 @@ def test_what_hinders_a_search_is_told_and_nothing_called_missing(nothing: Peer)
     box.later()
     health = box.examine()
     assert (health.looked, health.missing) == (True, True)
-    assert "nothing listens" in title(health)
+    assert title(health) == NONE
 
 
 def test_a_page_without_its_token_says_why(jupyter: Peer) -> None:
@@ -485,13 +518,8 @@ def _in_the_end(box: Box, done: Callable[[Health], bool]) -> Health:
 # --- whether one is missing -----------------------------------------------------------------------
 
 
-def test_what_answers_on_no_port_of_the_file_is_not_ours_where_one_is_to_be_started(
-    jupyter: Peer,
-) -> None:
-    """As one of another account on 8888, of which nothing tells."""
+def test_none_found_is_missing(jupyter: Peer) -> None:
     box = Box(jupyter)
-    assert not box.examine().missing
-    box.server = box.server.model_copy(update={"start": Start()})
     assert box.examine().missing
     box.running = [info(38001)]
     box._examiner.search_anew(box.tunnel)

@@ -35,12 +35,11 @@ def output(
     *about_it: str,
     order: str = "1",
     pid: object = 77,
-    strangers: str = "",
 ) -> str:
     text = info if isinstance(info, str) else json.dumps(info, indent=2)
     head = f"\n@@trayconnect find 2\n@@order {order}\n@@home /home/ada\n"
     about = "\n".join([f"@@server {pid}", f"@@listens {listens}", *about_it, "@@file"])
-    return f"{head}{about}\n{text}\n@@end\n@@strangers {strangers}\n@@done\n"
+    return f"{head}{about}\n{text}\n@@end\n@@done\n"
 
 
 def with_(**changes: Any) -> dict[str, Any]:
@@ -179,20 +178,6 @@ def test_kernels(about: str, kernels: int | None) -> None:
 )
 def test_of_a_hub(about: tuple[str, ...], hub: str | None) -> None:
     assert only(output("proc 0100007F:22B8", INFO, *about)).hub == hub
-
-
-@pytest.mark.parametrize(
-    ("text", "ports"),
-    [
-        (output("proc", strangers="22B8 1F90 "), {8888, 8080}),
-        (output("proc", strangers="22B8 22B8x 1F90"), {8888}),
-        (output("proc"), set()),
-        (output("proc", strangers="22B8")[: -len("@@done\n")], set()),
-        (output("proc", "@@strangers 22B8"), set()),
-    ],
-)
-def test_the_ports_of_strangers(text: str, ports: set[int]) -> None:
-    assert parse(text).strangers == ports
 
 
 def test_the_home_folder() -> None:

@@ -24,6 +24,7 @@ from trayconnect.cancel import Cancel
 from trayconnect.config.model import Server
 from trayconnect.errors import Cancelled, Problem
 from trayconnect.jupyter.pages import look_at_pages
+from trayconnect.ports import Owner, PageState
 
 asked: list[tuple[str, str]] = []
 
@@ -67,7 +68,28 @@ def entry(**ports: int) -> Server:
 def test_what_counts_as_ready(talk: Talk, ready: bool) -> None:
     with Peer(talk) as peer:
         found = look_at_pages(entry(tool=peer.port), LoopbackTunnel(), Cancel())
-    assert found == ({"tool"} if ready else set())
+    assert found == {"tool": PageState.ANSWERS if ready else PageState.SILENT}
+
+
+@pytest.mark.parametrize("ready", ["/health", None])
+@pytest.mark.parametrize(
+    ("whose", "state"),
+    [
+        (Owner.OURS, PageState.ANSWERS),
+        (Owner.SYSTEM, PageState.UNPROVEN),
+        (Owner.UNKNOWN, PageState.UNPROVEN),
+        (Owner.OTHERS, PageState.OTHERS),
+    ],
+)
+def test_whose_it_is(whose: Owner, state: PageState, ready: str | None) -> None:
+    """What another user has there is not asked; without a path to ask for, only this is found."""
+    tunnel = LoopbackTunnel()
+    tunnel.whose = whose
+    with Peer(answer(200)) as peer:
+        tool = {"name": "tool", "local_port": 20_000, "port": peer.port, "open": True}
+        server = make_server(forwards=[tool | ({"ready": ready} if ready else {})])
+        assert look_at_pages(server, tunnel, Cancel()) == {"tool": state}
+    assert bool(asked) == (ready is not None and whose is not Owner.OTHERS)
 
 
 def test_it_is_asked_as_a_browser_would() -> None:
@@ -80,18 +102,21 @@ def test_it_is_asked_as_a_browser_would() -> None:
 def test_one_that_never_answers_costs_the_others_nothing(talk: Talk) -> None:
     with Peer(talk) as slow, Peer(answer(200)) as quick:
         server = entry(slow=slow.port, quick=quick.port)
-        assert look_at_pages(server, LoopbackTunnel(), Cancel(), timeout=0.3) == {"quick"}
+        assert look_at_pages(server, LoopbackTunnel(), Cancel(), timeout=0.3) == {
+            "slow": PageState.SILENT,
+            "quick": PageState.ANSWERS,
+        }
 
 
 def test_nothing_listens_or_the_tunnel_is_gone() -> None:
     tunnel = LoopbackTunnel()
-    assert look_at_pages(entry(tool=1), tunnel, Cancel()) == set()
+    assert look_at_pages(entry(tool=1), tunnel, Cancel()) == {"tool": PageState.SILENT}
     tunnel.forbidden = Problem("Forbidden", "")
-    assert look_at_pages(entry(tool=1), tunnel, Cancel()) == set()
+    assert look_at_pages(entry(tool=1), tunnel, Cancel()) == {"tool": PageState.SILENT}
 
 
 def test_nothing_to_ask() -> None:
-    assert look_at_pages(entry(), LoopbackTunnel(), Cancel()) == set()
+    assert look_at_pages(entry(), LoopbackTunnel(), Cancel()) == {}
 
 
 def test_cancel_does_not_wait_for_an_answer() -> None:

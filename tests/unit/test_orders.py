@@ -323,6 +323,7 @@ def test_the_status_has_the_promised_keys_and_no_token(desk: Desk) -> None:
     assert list(gpu) == [
         "name", "state", "reached", "url", "local_port", "since", "problem", "attempt",
         "latency_ms", "starting", "runs_in", "kernels", "forwards", "notes", "jupyters",
+        "unproven",
     ]  # fmt: skip
     assert (gpu["reached"], gpu["url"], gpu["latency_ms"]) == (
         "logged_in",
@@ -339,6 +340,7 @@ def test_the_status_has_the_promised_keys_and_no_token(desk: Desk) -> None:
             "url": "http://127.0.0.1:6006/",
             "up": True,
             "answers": None,
+            "page": None,
             "problem": None,
         }
     ]

@@ -26,10 +26,15 @@ from trayconnect.ports import (
     Incoming,
     Notice,
     OpenChannel,
+    OpenOwnChannel,
+    Own,
+    Owner,
     Page,
+    PageState,
     Question,
     QuestionKind,
     Reached,
+    SetTarget,
     Tunnel,
 )
 from trayconnect.session.manager import Manager
@@ -80,6 +85,14 @@ class FakeTunnel:
     def open_channel(self, target: Endpoint, origin: tuple[str, int]) -> ByteStream:
         raise ProblemError(DOWN)
 
+    def open_own_channel(
+        self, target: Endpoint, origin: tuple[str, int], *, named: bool
+    ) -> tuple[ByteStream, Owner]:
+        raise ProblemError(DOWN)
+
+    def owner(self, target: Endpoint) -> Owner:
+        return Owner.UNKNOWN
+
     def listen(
         self,
         where: Endpoint,
@@ -111,10 +124,12 @@ class FakeForwarding:
     log: list[str]
     left_out: tuple[tuple[str, Problem], ...] = ()
 
-    def set_target(self, target: Endpoint) -> None:
+    def set_target(self, target: Own | Problem) -> None:
         self.log.append(f"target {target}")
 
-    def attach(self, open_channel: OpenChannel) -> None:
+    def attach(
+        self, open_channel: OpenChannel, open_own_channel: OpenOwnChannel | None = None
+    ) -> None:
         self.log.append("attach")
 
     def take(self, incoming: Incoming, target: Endpoint) -> None:
@@ -163,7 +178,7 @@ class World:
     reads: int = 0
     """How often it was read."""
     page_looks: int = 0
-    answering: frozenset[str] = frozenset()
+    seen_pages: dict[str, PageState] = field(default_factory=dict)
     refuse: Callable[[Problem], None] = lambda _: None
     """Tells the session that a connection could not be carried through."""
 
@@ -235,16 +250,16 @@ class World:
         self,
         server: Server,
         tunnel: Tunnel,
-        set_target: Callable[[Endpoint], None],
+        set_target: SetTarget,
         cancel: Cancel,
     ) -> Health:
         self.looks += 1
         assert self.may_examine.wait(LIMIT)
         return self.health
 
-    def look_at_pages(self, server: Server, tunnel: Tunnel, cancel: Cancel) -> frozenset[str]:
+    def look_at_pages(self, server: Server, tunnel: Tunnel, cancel: Cancel) -> dict[str, PageState]:
         self.page_looks += 1
-        return self.answering
+        return self.seen_pages
 
     def bring_to_front(self) -> None:
         pass
@@ -613,7 +628,7 @@ def test_pages_are_looked_at_until_they_answer(run: Run, monkeypatch: pytest.Mon
     run.manager.connect("GPU box")
     silent = run.until("GPU box", lambda s: s.is_ready and s.forwards[0].answers is False)
     assert silent.forwards[0].is_up
-    run.world.answering = frozenset({"Dask"})
+    run.world.seen_pages = {"Dask": PageState.ANSWERS}
     run.until("GPU box", lambda s: s.forwards[0].answers is True)
     run.manager.disconnect("GPU box")
     off = run.until_state(State.OFF)

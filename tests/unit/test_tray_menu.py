@@ -11,7 +11,7 @@ import pytest
 from tests.support.servers import make_server
 from trayconnect.config.model import Server
 from trayconnect.errors import Problem
-from trayconnect.ports import FoundJupyter, Page, Reached
+from trayconnect.ports import FoundJupyter, Page, PageState, Reached
 from trayconnect.session.activity import Activity
 from trayconnect.session.forwards import forward_states
 from trayconnect.session.snapshot import Snapshot
@@ -236,12 +236,27 @@ def test_notes_are_told_of(notes: tuple[str, ...], banner: str, text: str) -> No
 
 def test_a_tool_is_offered_when_it_answers() -> None:
     tool = {"name": "Dask", "local_port": 8787, "port": 8787, "open": True, "ready": "/health"}
-    silent, ready = (
-        submenu(forwarding(READY, tool, answering=names))["forward Dask"]
-        for names in (frozenset[str](), frozenset({"Dask"}))
+    silent, ready, others, unproven = (
+        submenu(forwarding(READY, tool, pages=(("Dask", state),)))["forward Dask"]
+        for state in (PageState.SILENT, PageState.ANSWERS, PageState.OTHERS, PageState.UNPROVEN)
     )
     assert (silent.text, silent.enabled) == ("Open Dask (no answer yet)", False)
     assert (ready.text, ready.enabled) == ("Open Dask: localhost:8787", True)
+    assert (others.text, others.enabled) == ("Dask: belongs to another user", False)
+    assert others.action is None
+    assert (unproven.text, unproven.enabled) == (
+        "Open Dask: localhost:8787 (owner not proven)",
+        True,
+    )
+
+
+def test_that_nothing_tells_whose_the_jupyter_is() -> None:
+    line = items(replace(READY, unproven=True))["unproven GPU box"]
+    assert (line.text.strip(), line.enabled) == (
+        "Whose Jupyter this is could not be proven",
+        False,
+    )
+    assert "unproven GPU box" not in items(READY)
 
 
 def test_the_last_problem_is_readable() -> None:

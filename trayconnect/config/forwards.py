@@ -109,6 +109,11 @@ class Forward(Frozen):
         return TcpEndpoint(_WILDCARDS.get(address, address), self.local_port)
 
     @property
+    def has_page(self) -> bool:
+        """Whether it leads to a page for the browser."""
+        return self.kind is Kind.LOCAL and (self.open or self.ready is not None)
+
+    @property
     def leads_to(self) -> Endpoint | None:
         """Where connections are carried: as seen from the server, or, for a remote forward, from
         here. None: their clients say, each for itself."""

@@ -103,8 +103,7 @@ class Jupyter(Frozen):
     host: HostName = Field("localhost", description="As seen from the server.")
     port: Port | Literal["auto"] = Field(
         "auto",
-        description="The port Jupyter listens on; auto: find the running one, or 8888 if none is "
-        "found.",
+        description="The port Jupyter listens on; auto: find the running one that is yours.",
     )
     socket: RemoteSocket | None = Field(
         None, description="The path of the UNIX socket it listens on, instead of host and port."

@@ -29,7 +29,7 @@ servers:
 #     legacy: []                          # such as [aes256-cbc], if the server has nothing better
 #     jupyter:
 #       host: localhost                   # as seen from the server
-#       port: auto                        # a number, or auto: the one that runs, else 8888
+#       port: auto                        # a number, or auto: yours that runs
 #       path: /lab
 #     start:                              # start Jupyter where none runs; or just: start: true
 #       folder: ~/thesis                  # on the server; default: the home folder

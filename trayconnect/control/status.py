@@ -6,11 +6,17 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from trayconnect.errors import Problem
-from trayconnect.ports import FoundJupyter, Memory
+from trayconnect.ports import FoundJupyter, Memory, PageState
 from trayconnect.session.activity import Activity
 from trayconnect.session.activity_words import activity_words
 from trayconnect.session.forwards import ForwardState
 from trayconnect.session.snapshot import Snapshot
+
+UNPROVEN = "Whose Jupyter this is could not be proven"
+PAGE_WORDS = {
+    PageState.OTHERS.value: " (belongs to another user)",
+    PageState.UNPROVEN.value: " (owner not proven)",
+}
 
 
 def to_json(snapshots: Iterable[Snapshot]) -> dict[str, Any]:
@@ -36,6 +42,7 @@ def _server(snapshot: Snapshot) -> dict[str, Any]:
         "forwards": [_forward(forward) for forward in snapshot.forwards],
         "notes": list(snapshot.notes),
         "jupyters": [_jupyter(jupyter) for jupyter in snapshot.jupyters],
+        "unproven": snapshot.unproven,
     }
 
 
@@ -90,6 +97,7 @@ def _forward(forward: ForwardState) -> dict[str, Any]:
         "url": forward.url,
         "up": forward.is_up,
         "answers": forward.answers,
+        "page": forward.page.value if forward.page else None,
         "problem": _problem(forward.problem),
     }
 
@@ -114,6 +122,8 @@ def to_lines(status: dict[str, Any]) -> list[str]:
             lines.append("    Jupyter is being started")
         elif where := server.get("runs_in"):
             lines.append(f"    Jupyter runs {where}")
+        if server.get("unproven"):
+            lines.append(f"    {UNPROVEN}")
         if kernels := server.get("kernels"):
             lines += [f"    {words}"] if (words := _kernel_words(kernels)) else []
         forwards = server.get("forwards", ()) if server["state"] != "off" else ()
@@ -157,5 +167,6 @@ def _arrow(forward: dict[str, Any]) -> str:
     # A name of its own; any other was made of the two ends.
     is_named = not any(sign in forward["name"] for sign in ("→", "←", "SOCKS "))
     name = f"{forward['name']}: " if is_named else ""
-    silent = " (no answer yet)" if forward.get("answers") is False else ""
-    return f"{name}{forward['listens']}{leads}" + (silent if forward["up"] else " (not up)")
+    note = " (no answer yet)" if forward.get("answers") is False else ""
+    note = PAGE_WORDS.get(forward.get("page") or "", note)
+    return f"{name}{forward['listens']}{leads}" + (note if forward["up"] else " (not up)")

@@ -23,7 +23,7 @@ from trayconnect.forward.holding import Holding
 from trayconnect.forward.listener import Listener
 from trayconnect.forward.peer_uid import Visitor
 from trayconnect.forward.serving import Dynamic, Serving, Target, Traffic
-from trayconnect.ports import Incoming, OpenChannel
+from trayconnect.ports import Incoming, OpenChannel, OpenOwnChannel, Own
 
 _log = logging.getLogger(__name__)
 
@@ -77,11 +77,11 @@ def listen(
             open_door(TcpEndpoint(server.bind_address, server.local_port))
         for forward in filter(_listens_here, server.forwards):
             open_door(forward.listens(server.bind_address))
-            targets.append(forward.leads_to or Dynamic())
+            targets.append(_target(forward))
         for forward in filter(_listens_here, also):
             try:
                 open_door(forward.listens(server.bind_address))
-                targets.append(forward.leads_to or Dynamic())
+                targets.append(_target(forward))
             except ProblemError as error:
                 left_out.append((forward.name, replace(error.problem, advice=_LEFT_OUT)))
         try:
@@ -100,8 +100,16 @@ def _jupyter_target(server: Server) -> Target | None:
     """None: it has to be found first."""
     jupyter = server.jupyter
     if jupyter.socket is not None:
-        return UnixEndpoint(jupyter.socket)
-    return None if jupyter.port == "auto" else TcpEndpoint(jupyter.host, jupyter.port)
+        return Own(UnixEndpoint(jupyter.socket))
+    return None if jupyter.port == "auto" else Own(TcpEndpoint(jupyter.host, jupyter.port))
+
+
+def _target(forward: Forward) -> Target:
+    """A page is opened in the browser, which sends what it has for the local address: to the
+    account's own alone. Any other forward leads where it says, as in ssh."""
+    if forward.leads_to is None:
+        return Dynamic()
+    return Own(forward.leads_to) if forward.has_page else forward.leads_to
 
 
 def _exhausted(name: str, error: Exception) -> Problem:
@@ -158,13 +166,16 @@ class LocalForwarding:
 
     # --- the session's side -------------------------------------------------------------------
 
-    def attach(self, open_channel: OpenChannel) -> None:
+    def attach(
+        self, open_channel: OpenChannel, open_own_channel: OpenOwnChannel | None = None
+    ) -> None:
         """From now on, serve connections, the held ones first, in the order of their arrival."""
-        self._serving.begin(open_channel)
+        self._serving.begin(open_channel, open_own_channel)
         self._serve_held()
 
-    def set_target(self, target: Endpoint) -> None:
-        """Where Jupyter listens, as seen from the server, for every connection from now on.
+    def set_target(self, target: Own | Problem) -> None:
+        """Where Jupyter listens, as seen from the server, or why connections to its local port lead
+        nowhere, for every connection from now on.
 
         Where the file says `port: auto`, those to Jupyter are held until the first call; later
         tunnels go on with the last target."""

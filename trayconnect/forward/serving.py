@@ -16,8 +16,19 @@ from trayconnect.forward.dial import dial
 from trayconnect.forward.pump import Pump
 from trayconnect.forward.request import Fixed, Request
 from trayconnect.forward.socks import SocksError, negotiate
+from trayconnect.forward.turned_away import turn_away
 from trayconnect.forward.workers import Workers
-from trayconnect.ports import ByteStream, Incoming, NotOpenedError, OpenChannel, Refusal
+from trayconnect.ports import (
+    ByteStream,
+    Incoming,
+    NotOpenedError,
+    NotOursError,
+    OpenChannel,
+    OpenOwnChannel,
+    Own,
+    Owner,
+    Refusal,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -31,8 +42,8 @@ class Dynamic:
     """The client says where it wants to go, by SOCKS."""
 
 
-Target = Endpoint | Dynamic
-"""Where a forward leads, as seen from the server."""
+Target = Endpoint | Own | Dynamic | Problem
+"""Where a forward leads, as seen from the server, or why it leads nowhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +65,7 @@ class _Tunnel:
     """One tunnel's time; compared by identity, so that its late threads notice that it is over."""
 
     open_channel: OpenChannel
+    open_own_channel: OpenOwnChannel
 
 
 class Serving:
@@ -78,7 +90,9 @@ class Serving:
         self._tunnel: _Tunnel | None = None
         self._pumps: set[Pump] = set()
         self._asked: set[socket.socket] = set()
-        """Those of clients who are saying where they want to go."""
+        """Those of clients who are saying what they want."""
+        self._proven: set[int] = set()
+        """The forwards behind which a listener of the account's own was: nothing less will do."""
         self._incoming = 0
         self._closed = False
         self._workers = Workers(name)
@@ -90,11 +104,13 @@ class Serving:
     def has_tunnel(self) -> bool:
         return self._tunnel is not None
 
-    def begin(self, open_channel: OpenChannel) -> None:
+    def begin(
+        self, open_channel: OpenChannel, open_own_channel: OpenOwnChannel | None = None
+    ) -> None:
         """Serve through this tunnel from now on."""
         self.end()
         with self._lock:
-            self._tunnel = _Tunnel(open_channel)
+            self._tunnel = _Tunnel(open_channel, open_own_channel or _unknown(open_channel))
             self._told = ""
 
     def end(self) -> None:
@@ -158,15 +174,19 @@ class Serving:
     # --- on a thread of their own -------------------------------------------------------------
 
     def _run(self, client: Client, target: Target, tunnel: _Tunnel) -> None:
+        if isinstance(target, Problem):
+            self._turn_away(client, target)
+            return
         try:
             request = client.request or self._request(client, target)
         except SocksError as error:
             _log.info("%s: %s", self._name, error)
             client.socket.close()
             return
-        client = replace(client, request=request)
+        if not request.is_fixed:
+            client = replace(client, request=request)  # it is not said again
         try:
-            stream = tunnel.open_channel(request.target, client.origin)
+            stream = self._open(client, request, target, tunnel)
         except ProblemError as error:
             self._refuse(client, request, tunnel, error)
             return
@@ -177,19 +197,53 @@ class Serving:
             stream.close()
             self._give_back(client)
 
-    def _request(self, client: Client, target: Target) -> Request:
+    def _open(
+        self, client: Client, request: Request, target: Target, tunnel: _Tunnel
+    ) -> ByteStream:
+        """Raises `ProblemError`."""
+        if not isinstance(target, Own):
+            return tunnel.open_channel(request.target, client.origin)
+        named = target.named and client.forward not in self._proven
+        stream, owner = tunnel.open_own_channel(target.endpoint, client.origin, named=named)
+        if owner is Owner.OURS:
+            self._proven.add(client.forward)
+        return stream
+
+    def _request(self, client: Client, target: Endpoint | Own | Dynamic) -> Request:
         """Raises `SocksError`."""
         if not isinstance(target, Dynamic):
-            return Fixed(target)
-        with self._lock:
-            if self._closed:
-                raise SocksError("the forward is closing")
-            self._asked.add(client.socket)
+            return Fixed(target.endpoint if isinstance(target, Own) else target)
+        if not self._begin_asking(client):
+            raise SocksError("the forward is closing")
         try:
             return negotiate(client.socket)
         finally:
-            with self._lock:
-                self._asked.discard(client.socket)
+            self._end_asking(client)
+
+    def _turn_away(self, client: Client, problem: Problem) -> None:
+        """Say why there is nothing, and take it for a sign that somebody waits for it."""
+        self._tell_once(problem)
+        if not self._begin_asking(client):
+            client.reset()
+            return
+        if self._on_refused is not None:
+            self._on_refused(problem)
+        try:
+            turn_away(client.socket, problem)
+        finally:
+            self._end_asking(client)
+            client.socket.close()
+
+    def _begin_asking(self, client: Client) -> bool:
+        """Whether there is time to listen to it; `close` wakes who does."""
+        with self._lock:
+            if not self._closed:
+                self._asked.add(client.socket)
+            return not self._closed
+
+    def _end_asking(self, client: Client) -> None:
+        with self._lock:
+            self._asked.discard(client.socket)
 
     def _refuse(
         self, client: Client, request: Request, tunnel: _Tunnel, error: ProblemError
@@ -197,11 +251,10 @@ class Serving:
         if tunnel is not self._tunnel:
             self._give_back(client)
             return
-        title = error.problem.title
-        _log.log(
-            logging.DEBUG if title == self._told else logging.INFO, "%s: %s", self._name, title
-        )
-        self._told = title
+        if isinstance(error, NotOursError):
+            self._turn_away(client, error.problem)
+            return
+        self._tell_once(error.problem)
         refusal = error.refusal if isinstance(error, NotOpenedError) else Refusal.OTHER
         if request.denied(client.socket, refusal):
             client.socket.close()
@@ -210,6 +263,13 @@ class Serving:
         # A proxy's client may well ask for what there is not.
         if request.is_fixed and self._on_refused is not None:
             self._on_refused(error.problem)
+
+    def _tell_once(self, problem: Problem) -> None:
+        title = problem.title
+        _log.log(
+            logging.DEBUG if title == self._told else logging.INFO, "%s: %s", self._name, title
+        )
+        self._told = title
 
     def _receive(self, incoming: Incoming, target: Endpoint, tunnel: _Tunnel) -> None:
         try:
@@ -260,6 +320,20 @@ class Serving:
                 self._sent += pump.sent
                 self._received += pump.received
         return True
+
+
+def _unknown(open_channel: OpenChannel) -> OpenOwnChannel:
+    """For a tunnel that cannot tell whose a listener is."""
+
+    def open_own_channel(
+        target: Endpoint, origin: tuple[str, int], *, named: bool
+    ) -> tuple[ByteStream, Owner]:
+        if named:
+            return open_channel(target, origin), Owner.UNKNOWN
+        title = f"What listens on {target} at the server is not proven to be yours"
+        raise NotOursError(Problem(title, "Nothing is sent there."), Owner.UNKNOWN)
+
+    return open_own_channel
 
 
 def _wake(sock: socket.socket) -> None:

@@ -14,7 +14,17 @@ from trayconnect.jupyter.dial import Failure, ProbeError
 from trayconnect.jupyter.probe import Response, get
 from trayconnect.jupyter.problems import gateway_error
 from trayconnect.jupyter.readiness import GATEWAY_ERRORS, TIMEOUT
-from trayconnect.ports import Ask, ByteStream, Completed, Health, Incoming, Page, Reached, Tunnel
+from trayconnect.ports import (
+    Ask,
+    ByteStream,
+    Completed,
+    Health,
+    Incoming,
+    Owner,
+    Page,
+    Reached,
+    Tunnel,
+)
 
 
 class DirectConnector:
@@ -56,6 +66,20 @@ class DirectTunnel:
     def open_channel(self, target: Endpoint, origin: tuple[str, int]) -> ByteStream:  # noqa: ARG002
         """Raises `ProblemError`."""
         raise self._no_ssh()
+
+    def open_own_channel(
+        self,
+        target: Endpoint,  # noqa: ARG002
+        origin: tuple[str, int],  # noqa: ARG002
+        *,
+        named: bool,  # noqa: ARG002
+    ) -> tuple[ByteStream, Owner]:
+        """Raises `ProblemError`."""
+        raise self._no_ssh()
+
+    def owner(self, target: Endpoint) -> Owner:  # noqa: ARG002
+        """Nothing tells."""
+        return Owner.UNKNOWN
 
     def listen(
         self,

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 from weakref import WeakKeyDictionary
 
 from trayconnect.cancel import Cancel
-from trayconnect.config.endpoints import Endpoint
+from trayconnect.config.endpoints import Endpoint, TcpEndpoint
 from trayconnect.config.model import SAME_HOST, Server
 from trayconnect.errors import Problem, ProblemError, Remedy
-from trayconnect.jupyter.abandon import Background
+from trayconnect.jupyter.abandon import Background, abandonable
 from trayconnect.jupyter.address import base_of, local_authority, page_url
 from trayconnect.jupyter.choose import Picked, candidates, listing, pick, short_folder
 from trayconnect.jupyter.direct import look_direct
@@ -22,17 +22,35 @@ from trayconnect.jupyter.problems import (
     a_strangers,
     another_jupyter,
     chosen_is_gone,
+    none_found,
+    not_looked_for,
     shell_awaited,
     token_unknown,
 )
 from trayconnect.jupyter.readiness import Look, Target, get_logged_in, look
 from trayconnect.jupyter.watch import KernelWatch
-from trayconnect.ports import BriefChoices, Choices, Health, Kernels, Page, Reached, Tunnel
+from trayconnect.ports import (
+    BriefChoices,
+    ByteStream,
+    Choices,
+    Health,
+    Kernels,
+    NotOursError,
+    OpenChannel,
+    Own,
+    Owner,
+    Page,
+    Reached,
+    SetTarget,
+    Tunnel,
+)
 
 logger = logging.getLogger(__name__)
 
 DEFAULT_PORT = 8888
 """Where Jupyter listens unless told otherwise."""
+
+_UNPROVEN = (Owner.SYSTEM, Owner.UNKNOWN)
 
 SEARCH_SHARE = 0.05
 """Of all time, at most this part is spent searching a server on which nothing answers."""
@@ -76,6 +94,10 @@ class _Known:
     """When the last search began."""
     next_search: float = -math.inf
     """When the next one may begin where nothing answers."""
+    may_forward: bool | None = None
+    """Whether the server forwards at all; None: not asked."""
+    forbidden: Problem | None = None
+    """Why it does not."""
     watch: KernelWatch = field(default_factory=KernelWatch)
 
     @property
@@ -102,7 +124,7 @@ class Examiner:
         self,
         server: Server,
         tunnel: Tunnel,
-        set_target: Callable[[Endpoint], None],
+        set_target: SetTarget,
         cancel: Cancel,
     ) -> Health:
         """See `trayconnect.ports.Examine`."""
@@ -130,21 +152,40 @@ class Examiner:
             target = _target(server, known.picked.running)
             if not known.is_proven:
                 target = replace(target, token="")
-            set_target(target.endpoint)
+            blocked = _blocked(server, known, lambda: _may_forward(known, server, tunnel, cancel))
+            if blocked is not None:
+                set_target(blocked)
+                return target, Look(Reached.SSH, target.secure, blocked)
+            own = Own(target.endpoint, named=not _must_be_ours(server, known.picked.running))
+            set_target(own)
             authority = local_authority(server.bind_address, server.local_port)
-            return target, look(authority, target, tunnel.open_channel, cancel)
+            return target, look(authority, target, _opener(own, tunnel, target.where), cancel)
 
         target, seen = look_once()
-        before = known.servers
+        before = known.servers, known.hindered
         if _is_worth_a_search(known, target, seen):
             patience = self._patience if seen.reached < Reached.JUPYTER else None
             _search(known, server, tunnel, cancel, patience)
-            if known.servers != before or _withholds_token(known, target):
+            if (known.servers, known.hindered) != before or _withholds_token(known, target):
                 target, seen = look_once()
         seen = _judged(known, target, seen)
         known.answered = seen.reached >= Reached.JUPYTER
         kernels = _kernels(known, server, target, seen, cancel)
-        return replace(_health(server, known, target, seen), kernels=kernels)
+        unproven = (
+            seen.reached >= Reached.PORT
+            and known.picked.running is None
+            and abandonable(
+                lambda: tunnel.owner(target.endpoint), f"tc-owner {server.name}", cancel
+            )
+            in _UNPROVEN
+        )
+        return replace(_health(server, known, target, seen), kernels=kernels, unproven=unproven)
+
+    def search_soon(self, tunnel: Tunnel) -> None:
+        """Somebody waits for a Jupyter there: the next look searches. From any thread."""
+        known = self._known.get(tunnel)
+        if known is not None and not known.answered:
+            known.next_search = -math.inf
 
     def search_anew(self, tunnel: Tunnel) -> None:
         """Jupyter was started or stopped there: the next look searches. On the thread that
@@ -163,12 +204,62 @@ def _kernels(
     )
 
 
-def _expects_ours(server: Server, seen: Look) -> bool:
+def _must_be_ours(server: Server, running: RunningServer | None) -> bool:
+    """Whether only a listener that is proven to be ours will do: the file does not name it, or it
+    is given a token."""
+    names = server.jupyter.socket is not None or server.jupyter.port != "auto"
+    return not names or (running is not None and bool(running.token))
+
+
+def _blocked(server: Server, known: _Known, may_forward: Callable[[], bool]) -> Problem | None:
+    """Why there is nothing to lead to: what listens on a port that the file does not name is
+    nobody's business of ours."""
+    jupyter = server.jupyter
+    if known.picked.running is not None or jupyter.socket or jupyter.port != "auto":
+        return None
+    if jupyter.host not in SAME_HOST:
+        return not_looked_for(jupyter.host)
+    if known.hindered is not None:
+        return not_looked_for("the server", known.hindered)
+    return none_found(_START) if may_forward() else known.forbidden
+
+
+def _may_forward(known: _Known, server: Server, tunnel: Tunnel, cancel: Cancel) -> bool:
+    """Whether it is any use to start a Jupyter; asked once, of a port that nobody can have."""
+    if known.may_forward is None:
+        known.may_forward = True
+
+        def ask() -> None:
+            tunnel.open_channel(TcpEndpoint("localhost", 0), ("127.0.0.1", 0)).close()
+
+        try:
+            abandonable(ask, f"tc-look {server.name}", cancel)
+        except ProblemError as error:
+            if error.problem.remedy is not Remedy.WAIT:
+                known.may_forward = False
+                known.forbidden = replace(
+                    error.problem, title="The server forbids forwarding to Jupyter's port"
+                )
+    return known.may_forward
+
+
+def _opener(own: Own, tunnel: Tunnel, where: str) -> OpenChannel:
+    """What tells why a connection to the target does not come about."""
+
+    def open_channel(target: Endpoint, origin: tuple[str, int]) -> ByteStream:
+        try:
+            return tunnel.open_own_channel(target, origin, named=own.named)[0]
+        except NotOursError as error:
+            if error.owner is Owner.OTHERS:
+                raise NotOursError(a_strangers(where), error.owner) from error
+            raise
+
+    return open_channel
+
+
+def _expects_ours(seen: Look) -> bool:
     """Whether a Jupyter that the search would have found is what the entry means. What answers on
-    a port that the file names is taken for it, and so it is where nothing is to be started: in a
-    container, it may run under another account."""
-    if seen.reached >= Reached.JUPYTER and seen.problem is None:
-        return server.jupyter.port == "auto" and server.start is not None
+    a port that the file names is taken for it: in a container, it may run under another account."""
     return seen.problem is not None and seen.problem.remedy is Remedy.WAIT
 
 
@@ -230,9 +321,6 @@ def _judged(known: _Known, target: Target, seen: Look) -> Look:
     """What was seen, in the light of who listens there."""
     if seen.reached < Reached.JUPYTER:
         return seen
-    is_found = known.picked.running is not None or target.socket
-    if not is_found and target.port in known.findings.strangers:
-        return Look(Reached.PORT, seen.secure, a_strangers(target.where))
     if seen.token_refused and not known.is_proven:
         # What refuses it may be another program by now.
         problem = another_jupyter(target.where, "it refuses the token")
@@ -250,7 +338,7 @@ def _health(server: Server, known: _Known, target: Target, seen: Look) -> Health
         problem = chosen_is_gone(folder, f"{used.folder} ({used.where})")
     if known.hindered is not None and not target.token:
         problem = _hindered(known.hindered, problem, seen)
-    missing = known.succeeded and picked.running is None and _expects_ours(server, seen)
+    missing = known.succeeded and picked.running is None and _expects_ours(seen)
     page = _page(server, picked.running, target, seen)
     looked = known.hindered is None
     return Health(seen.reached, page, problem, jupyters, missing, looked=looked)
@@ -283,9 +371,8 @@ def _target(server: Server, running: RunningServer | None) -> Target:
     if jupyter.socket is not None:
         hint = _START_ON.format(jupyter.socket)
         return Target("localhost", DEFAULT_PORT, base_url, start_hint=hint, socket=jupyter.socket)
-    if jupyter.port == "auto":
-        return Target(jupyter.host, DEFAULT_PORT, base_url, start_hint=_START)
-    return Target(jupyter.host, jupyter.port, base_url, start_hint=_START_AT.format(jupyter.port))
+    port = DEFAULT_PORT if jupyter.port == "auto" else jupyter.port
+    return Target(jupyter.host, port, base_url, start_hint=_START_AT.format(port))
 
 
 _NOTICED = "; it is noticed by itself."

@@ -6,7 +6,6 @@ import json
 import re
 from dataclasses import dataclass, field
 from importlib.resources import files
-from itertools import takewhile
 from typing import Protocol
 
 from trayconnect import sanitize
@@ -25,7 +24,6 @@ VERSION_LENGTH = 40
 _BEGIN = "@@trayconnect find 2"
 _PID = re.compile(r"[0-9]{1,18}")
 _COUNT = re.compile(r"[0-9]{1,6}")
-_PORT = re.compile(r"[0-9A-F]{4}")
 _WORD = re.compile(r"[\w:.+-]{1,100}", re.ASCII)
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 
@@ -83,8 +81,6 @@ class Findings:
     servers: tuple[RunningServer, ...] = ()
     """First those in the folder that the login's environment names (`JUPYTER_RUNTIME_DIR`), then
     the others; the newest first."""
-    strangers: frozenset[int] = frozenset()
-    """The ports on which other people listen, as far as that can be told."""
     home: str = ""
     """The account's home folder."""
 
@@ -130,14 +126,7 @@ def parse(output: str) -> Findings:
         if server is not None:
             # The same folder may have two names.
             found.setdefault(server.pid, server)
-    tail = report.rpartition("\n@@strangers ")[2] if report.endswith("@@done\n") else ""
-    return Findings(tuple(found.values()), _ports(tail), _line(head, "home"))
-
-
-def _ports(text: str) -> frozenset[int]:
-    """Numbers of base 16, until something else comes."""
-    words = takewhile(_PORT.fullmatch, text.split())
-    return frozenset(int(word, 16) for word in words)
+    return Findings(tuple(found.values()), _line(head, "home"))
 
 
 def _line(text: str, key: str) -> str:

@@ -153,10 +153,6 @@ main() {
     begun=" $(begun)"
     named | runtime_files | report
     others | awk 'length && !seen[$0]++' | runtime_files | report
-    # The ports, in base 16, on which other people listen: no accounts of the system.
-    [ -n "$have_proc" ] && printf '@@strangers %s\n' "$(cat /proc/net/tcp /proc/net/tcp6 |
-        awk -v uid="$uid" '$4 == "0A" && $8 != uid && $8 >= 1000 {
-            sub(/.*:/, "", $2); if (!seen[$2]++) printf "%s ", $2 }')"
     printf '@@done\n'
 }
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 
-_IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+from trayconnect.proc_net import IPAddress, named_address, proc_address
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +12,7 @@ class Listens:
     """The TCP addresses that a process listens on; `known` is false where nothing tells."""
 
     known: bool
-    addresses: tuple[tuple[_IPAddress, int], ...] = ()
+    addresses: tuple[tuple[IPAddress, int], ...] = ()
 
     @classmethod
     def read(cls, words: list[str], *, little_endian: bool) -> Listens:
@@ -38,27 +37,15 @@ class Listens:
         return str(best)
 
 
-def _proc_address(word: str, little_endian: bool) -> tuple[_IPAddress, int] | None:
-    """A `local_address` of /proc/net/tcp: proc(5) has it as 32-bit numbers in host byte order."""
+def _proc_address(word: str, little_endian: bool) -> tuple[IPAddress, int] | None:
     try:
-        address, port = (bytes.fromhex(part) for part in word.split(":"))
-        if little_endian:
-            address = b"".join(address[i : i + 4][::-1] for i in range(0, len(address), 4))
-        return _plain(ipaddress.ip_address(address)), int.from_bytes(port)
+        return proc_address(word, little_endian=little_endian)
     except ValueError:
         return None
 
 
-def _lsof_address(word: str) -> tuple[_IPAddress, int] | None:
-    """A name as `lsof -n -P -F n` prints it: `127.0.0.1:80`, `[::1]:80`, `*:80`."""
-    address, _, port = word.rpartition(":")
-    text = "0.0.0.0" if address == "*" else address.strip("[]")
+def _lsof_address(word: str) -> tuple[IPAddress, int] | None:
     try:
-        return _plain(ipaddress.ip_address(text)), int(port)
+        return named_address(word)
     except ValueError:
         return None
-
-
-def _plain(address: _IPAddress) -> _IPAddress:
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return mapped or address

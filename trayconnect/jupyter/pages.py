@@ -1,4 +1,4 @@
-"""Whether the web tools behind a server's forwards answer."""
+"""Whether the web tools behind a server's forwards answer, and whose they are."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from trayconnect.errors import Cancelled, ProblemError
 from trayconnect.jupyter.address import local_authority
 from trayconnect.jupyter.dial import ProbeError
 from trayconnect.jupyter.probe import get_through
-from trayconnect.ports import OpenChannel, Tunnel
+from trayconnect.ports import ByteStream, NotOursError, Owner, PageState, Tunnel
 
 logger = logging.getLogger(__name__)
 
@@ -27,53 +27,69 @@ _LOGIN = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
 def look_at_pages(
     server: Server, tunnel: Tunnel, cancel: Cancel, timeout: float = TIMEOUT
-) -> frozenset[str]:
+) -> dict[str, PageState]:
     """See `trayconnect.ports.LookAtPages`.
 
     Asks over channels of its own, all at once: through the local ports, each question to a tool
     that is not running would be a refused connection, which is a reason to look at Jupyter."""
-    answers: queue.SimpleQueue[tuple[str, bool] | None] = queue.SimpleQueue()
+    answers: queue.SimpleQueue[tuple[str, PageState] | None] = queue.SimpleQueue()
 
     def ask(forward: Forward) -> None:
-        answering = False
+        state = PageState.SILENT
         try:
-            answering = _answers(server, forward, tunnel.open_channel, timeout)
+            state = _state(server, forward, tunnel, timeout)
         except Exception:
             logger.exception("%s: asking %s failed unforeseen", server.name, forward.name)
         finally:
-            answers.put((forward.name, answering))
+            answers.put((forward.name, state))
 
     threads = [
         threading.Thread(target=ask, args=(forward,), name=f"tc-page {forward.name}", daemon=True)
         for forward in server.forwards
-        if forward.ready is not None
+        if forward.has_page
     ]
     for thread in threads:
         thread.start()
-    found = set()
+    found = {}
     with cancel.releasing(lambda: answers.put(None)):
         for _ in threads:
             answer = answers.get()
             if answer is None:
                 # They end with the tunnel, which is about to be closed.
                 raise Cancelled
-            if answer[1]:
-                found.add(answer[0])
+            found[answer[0]] = answer[1]
     for thread in threads:
         thread.join()
-    return frozenset(found)
+    return found
 
 
-def _answers(server: Server, forward: Forward, open_channel: OpenChannel, timeout: float) -> bool:
-    target, where = forward.leads_to, forward.listens(server.bind_address)
+def _state(server: Server, forward: Forward, tunnel: Tunnel, timeout: float) -> PageState:
+    target = forward.leads_to
     assert target is not None
-    assert forward.ready is not None
-    assert isinstance(where, TcpEndpoint)
+    if forward.ready is None:
+        return _STATES.get(tunnel.owner(target), PageState.ANSWERS)
     try:
-        stream = open_channel(target, ("127.0.0.1", 0))
+        stream, owner = tunnel.open_own_channel(target, ("127.0.0.1", 0), named=True)
     except ProblemError as error:
         logger.debug("%s: %s: %s", server.name, forward.name, error.problem)
-        return False
+        is_others = isinstance(error, NotOursError) and error.owner is Owner.OTHERS
+        return PageState.OTHERS if is_others else PageState.SILENT
+    if not _answers(server, forward, stream, timeout):
+        return PageState.SILENT
+    return _STATES.get(owner, PageState.ANSWERS)
+
+
+_STATES = {
+    Owner.SYSTEM: PageState.UNPROVEN,
+    Owner.UNKNOWN: PageState.UNPROVEN,
+    Owner.OTHERS: PageState.OTHERS,
+}
+
+
+def _answers(server: Server, forward: Forward, stream: ByteStream, timeout: float) -> bool:
+    where = forward.listens(server.bind_address)
+    assert forward.ready is not None
+    assert isinstance(where, TcpEndpoint)
     expired = threading.Event()
 
     def expire() -> None:

@@ -136,9 +136,24 @@ def another_jupyter(where: str, detail: str) -> Problem:
 def a_strangers(where: str) -> Problem:
     return Problem(
         f"What listens on {where} at the server belongs to another user",
-        "Start a Jupyter of your own there; it is noticed by itself. If you do want theirs, give "
-        "it an entry of forwards: with open: true.",
+        "Nothing is sent there. Start a Jupyter of your own; trayconnect will notice. If you do "
+        f"want theirs, add a plain forward to the file: -L 9999:{where}",
         Remedy.WAIT,
+    )
+
+
+def none_found(hint: str) -> Problem:
+    return Problem("No Jupyter of yours runs on the server", hint, Remedy.WAIT)
+
+
+def not_looked_for(where: str, cause: Problem | None = None) -> Problem:
+    """Whatever listens on Jupyter's usual port may be anybody's."""
+    reason = f"{cause.title}. " if cause is not None else ""
+    return Problem(
+        f"trayconnect cannot look for Jupyter on {where}",
+        f"{reason}Write the port it listens on as jupyter.port in the file.",
+        Remedy.WAIT,
+        cause.detail if cause is not None else "",
     )
 
 

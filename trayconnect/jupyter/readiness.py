@@ -17,7 +17,7 @@ from trayconnect.jupyter.address import host_port
 from trayconnect.jupyter.dial import Failure, ProbeError
 from trayconnect.jupyter.find import VERSION_LENGTH
 from trayconnect.jupyter.probe import Response, get
-from trayconnect.ports import OpenChannel, Reached
+from trayconnect.ports import NotOursError, OpenChannel, Reached
 
 TIMEOUT = 5.0
 """Seconds for one HTTP answer."""
@@ -28,6 +28,9 @@ GATEWAY_ERRORS = (
     HTTPStatus.GATEWAY_TIMEOUT,
 )
 """What a proxy answers when the server behind it does not."""
+
+MARK = "x-trayconnect"
+"""A field of what our own listener answers when it leads nowhere; the tunnel knows why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,11 @@ def look(
         return Look(error.reached, target.secure, error.problem)
     if target.hub is not None or hub.is_hub(answer):
         return _at_hub(question, secure)
+    if answer.status == HTTPStatus.SERVICE_UNAVAILABLE and MARK in answer.headers:
+        refusal = _refusal(question, open_channel)
+        if refusal is not None:
+            reached, problem = refusal
+            return Look(reached, secure, problem)
     if answer.status in GATEWAY_ERRORS:
         problem = problems.gateway_error(target.where, answer.status, answer.reason)
         return Look(Reached.PORT, secure, problem)
@@ -184,13 +192,13 @@ def _give_up(question: _Question, error: ProbeError, open_channel: OpenChannel) 
         raise _NoAnswer(Reached.SSH, problem) from error
     refusal = _refusal(question, open_channel)
     if refusal is not None:
-        raise _NoAnswer(Reached.SSH, refusal) from error
+        raise _NoAnswer(*refusal) from error
     if error.failure is Failure.SILENT:
         raise _NoAnswer(Reached.PORT, problems.silent(where, question.timeout)) from error
 
 
-def _refusal(question: _Question, open_channel: OpenChannel) -> Problem | None:
-    """Why the server opens no channel to the target; None if it does."""
+def _refusal(question: _Question, open_channel: OpenChannel) -> tuple[Reached, Problem] | None:
+    """Why there is no channel to the target, and how far one gets; None if there is."""
     target = question.target
 
     def open_and_close() -> None:
@@ -198,11 +206,14 @@ def _refusal(question: _Question, open_channel: OpenChannel) -> Problem | None:
 
     try:
         abandonable(open_and_close, f"tc-look {target.where}", question.cancel)
+    except NotOursError as error:
+        return Reached.PORT, error.problem
     except ProblemError as error:
-        if error.problem.remedy is Remedy.WAIT:
-            return problems.nothing_listens(target.where, target.start_hint, error.problem)
+        problem = error.problem
+        if problem.remedy is Remedy.WAIT:
+            problem = problems.nothing_listens(target.where, target.start_hint, problem)
         # What has to be changed first, as a server that forbids forwarding, is its own story.
-        return error.problem
+        return Reached.SSH, problem
     return None
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from trayconnect.config.model import Server
 from trayconnect.config.openssh.additions import Additions
 from trayconnect.errors import Problem
-from trayconnect.ports import Answer, Health, Question
+from trayconnect.ports import Answer, Health, PageState, Question
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +139,8 @@ class JupyterStarted(Report):
 class PagesSeen(Report):
     """What a look at the forwards' pages found."""
 
-    answering: frozenset[str]
-    """Names of forwards."""
+    pages: tuple[tuple[str, PageState], ...]
+    """By the names of the forwards."""
 
 
 @dataclass(frozen=True, slots=True)

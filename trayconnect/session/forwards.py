@@ -8,6 +8,7 @@ from trayconnect.config.endpoints import Endpoint, TcpEndpoint
 from trayconnect.config.forward_syntax import Kind
 from trayconnect.config.model import Forward, Server
 from trayconnect.errors import Problem
+from trayconnect.ports import ANSWERING, PageState
 from trayconnect.session.state import Session, State
 
 _LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}
@@ -40,6 +41,8 @@ class ForwardState:
     """Whether only ssh_config(5) names it: ssh would just warn where it fails."""
     answers: bool | None = None
     """Whether its page does; None where the file does not say what to ask for."""
+    page: PageState | None = None
+    """What its page does, once that is known."""
 
 
 def forward_states(session: Session) -> tuple[ForwardState, ...]:
@@ -63,6 +66,7 @@ def _state(forward: Forward, session: Session) -> ForwardState:
 
 def _local(forward: Forward, session: Session, *, is_up: bool) -> ForwardState:
     where = forward.listens(session.server.bind_address)
+    page = dict(session.pages).get(forward.name)
     near, address = str(where), str(where)
     if isinstance(where, TcpEndpoint):
         address = str(TcpEndpoint(_LOOPBACK.get(where.host, where.host), where.port))
@@ -80,7 +84,8 @@ def _local(forward: Forward, session: Session, *, is_up: bool) -> ForwardState:
         address=url or address,
         url=url,
         is_up=is_up,
-        answers=None if forward.ready is None else forward.name in session.answering,
+        answers=None if forward.ready is None else page in ANSWERING,
+        page=page,
     )
 
 

@@ -120,7 +120,7 @@ def _enter(session: Session, state: State, moment: Moment, **changes: Any) -> Se
         "question": None,
         "health": None,
         "remote": (),
-        "answering": frozenset(),
+        "pages": (),
         "starting": False,
         "quiet": False,
         "runs_in": "",
@@ -313,7 +313,7 @@ def _jupyter_stopped(session: Session, event: JupyterStopped, _moment: Moment) -
 
 
 def _pages_seen(session: Session, event: PagesSeen, _moment: Moment) -> Outcome:
-    return replace(session, answering=event.answering), ()
+    return replace(session, pages=event.pages), ()
 
 
 def _check(session: Session, _event: Event, _moment: Moment) -> Outcome:

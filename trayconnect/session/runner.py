@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from trayconnect.cancel import Cancel
 from trayconnect.config.endpoints import UnixEndpoint
@@ -31,6 +31,7 @@ from trayconnect.errors import (
     unforeseen,
 )
 from trayconnect.ports import (
+    ANSWERING,
     Answer,
     Browser,
     Connector,
@@ -64,15 +65,9 @@ from trayconnect.session.events import (
     Report,
 )
 from trayconnect.session.launching import Launching
+from trayconnect.session.live import Live
 
 logger = logging.getLogger(__name__)
-
-LOOK_SOON = 1.0
-LOOK_LATER = 5.0
-LOOK_READY = 60.0
-EAGER_LOOKS = 30
-"""Seconds between two looks at what answers: the first so many while it does not, later, and
-when it does."""
 
 PAGES_SILENT = 15.0
 PAGES_READY = 60.0
@@ -102,37 +97,11 @@ class Peers:
     prompter: Prompter
     notifier: Notifier
     browser: Browser
+    search_soon: Callable[[Tunnel], None] = lambda _tunnel: None
+    """Somebody waits for a Jupyter there: the next look is to search. From any thread."""
     additions: Callable[[Server, Cancel], Additions] = lambda _server, _cancel: NOTHING
     """What ssh_config(5) adds to an entry. May take its time; raises `ProblemError`, and
     `Cancelled`."""
-
-
-@dataclass(slots=True)
-class Live:
-    """One attempt, and what came of it."""
-
-    attempt: int
-    server: Server
-    cancel: Cancel
-    tunnel: Tunnel | None = None
-    looks: int = 0
-    ready: bool = False
-    next_look: float = 0.0
-    """On the monotonic clock."""
-    next_pages: float = 0.0
-    """The same, for a look at the forwards' pages."""
-    refused: dict[str, Forward] = field(default_factory=dict)
-    """The remote forwards that the server refused, by their names."""
-    asked_again: int = 0
-    next_ask: float = 0.0
-    """On the monotonic clock."""
-
-    def looked(self, reached: Reached) -> None:
-        """Note what a look found, and set the time of the next one."""
-        self.ready = reached >= Reached.JUPYTER
-        self.looks = 0 if self.ready else self.looks + 1
-        wait = LOOK_READY if self.ready else LOOK_SOON if self.looks < EAGER_LOOKS else LOOK_LATER
-        self.next_look = time.monotonic() + wait
 
 
 Job = Callable[[], None]
@@ -196,7 +165,7 @@ class Runner:
 
     def look(self) -> None:
         """Examine what answers now rather than when the time comes."""
-        self._jobs.put(self._look)
+        self._jobs.put(self._look_anew)
 
     def launch(self) -> None:
         """Start Jupyter there because the user says so."""
@@ -260,7 +229,7 @@ class Runner:
             return
         live.tunnel = tunnel
         self._report(Connected(attempt, tunnel.typed_login, tunnel.banner))
-        self._forwarding.attach(tunnel.open_channel)
+        self._forwarding.attach(tunnel.open_channel, tunnel.open_own_channel)
         for forward in (*live.server.forwards, *self._added):
             if forward.kind is Kind.REMOTE:
                 self._listen_remote(live, tunnel, self._forwarding, forward)
@@ -324,9 +293,27 @@ class Runner:
     def _refused(self, problem: Problem) -> None:
         logger.debug("%s: a connection was refused: %s", self._name, problem)
         live = self._live
-        if live and live.ready:
+        if live is None:
+            return
+        if live.ready:
             live.ready = False  # a page that fails has many of these, and one look tells
             self.look()
+        elif live.asked_look < live.next_look:
+            live.next_look = live.asked_look  # the next look sets both anew
+            self._jobs.put(self._look_anew_where_due)
+
+    def _look_anew(self) -> None:
+        """Look, and search too."""
+        live = self._live
+        if live and live.tunnel:
+            self._peers.search_soon(live.tunnel)
+        self._look()
+
+    def _look_anew_where_due(self) -> None:
+        live = self._live
+        if live and live.tunnel:
+            self._peers.search_soon(live.tunnel)
+        self._look_where_due()
 
     def _look_where_due(self) -> None:
         live = self._live
@@ -336,24 +323,25 @@ class Runner:
             self._look_at_pages(live)
 
     def _look_at_pages(self, live: Live) -> None:
-        asked = {f.name for f in live.server.forwards if f.ready is not None}
+        asked = [forward.name for forward in live.server.forwards if forward.has_page]
         if live.tunnel is None or not asked:
             live.next_pages = math.inf
             return
         live.next_pages = time.monotonic() + PAGES_SILENT
         try:
-            answering = self._peers.look_at_pages(live.server, live.tunnel, live.cancel)
+            seen = self._peers.look_at_pages(live.server, live.tunnel, live.cancel)
             live.cancel.check()
         except Cancelled:
             return
-        wait = PAGES_READY if asked <= answering else PAGES_SILENT
-        live.next_pages = time.monotonic() + wait
-        self._report(PagesSeen(live.attempt, answering))
+        answering = all(seen.get(name) in ANSWERING for name in asked)
+        live.next_pages = time.monotonic() + (PAGES_READY if answering else PAGES_SILENT)
+        self._report(PagesSeen(live.attempt, tuple(seen.items())))
 
     def _look(self) -> None:
         live, forwarding = self._live, self._forwarding
         if live is None or live.tunnel is None or forwarding is None:
             return
+        begin = time.monotonic()
         try:
             health = self._examine(live, live.tunnel, forwarding)
             if self._launching.is_due(live.attempt, live.server, health):
@@ -366,7 +354,7 @@ class Runner:
                 logger.exception("%s: looking failed in a way nobody foresaw", self._name)
             health = Health(Reached.SSH, Page(""), unforeseen(error))
         health = self._launching.told(health)
-        live.looked(health.reached)
+        live.looked(health.reached, time.monotonic() - begin)
         self._report(HealthChanged(live.attempt, health))
         self._ask_again(live, live.tunnel, forwarding)
 

@@ -48,6 +48,8 @@ class Snapshot:
     """How often it was looked what answers behind the tunnel."""
     looked: bool = True
     """Whether it is known what runs there."""
+    unproven: bool = False
+    """Whether nothing tells whose the Jupyter is that the local port leads to, while UP."""
 
     @property
     def name(self) -> str:
@@ -106,4 +108,5 @@ def snapshot(session: Session, latency: float | None = None) -> Snapshot:
         kernels=kernels,
         looks=session.looks,
         looked=session.state is not State.UP or (health is not None and health.looked),
+        unproven=session.state is State.UP and health is not None and health.unproven,
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from trayconnect.config.model import Server
 from trayconnect.config.openssh.additions import NOTHING, Additions
 from trayconnect.errors import Problem
-from trayconnect.ports import Health, Question
+from trayconnect.ports import Health, PageState, Question
 from trayconnect.session.activity import Run
 
 
@@ -53,8 +53,8 @@ class Session:
     """Those of its forwards that could not be bound, by their names, and why."""
     banner: str = ""
     """What the servers gave to be read at the last login."""
-    answering: frozenset[str] = frozenset()
-    """The forwards whose pages answered when they were last asked, while UP."""
+    pages: tuple[tuple[str, PageState], ...] = ()
+    """What the forwards' pages did when they were last asked, by their names, while UP."""
     runs: tuple[Run, ...] = ()
     """The kernels that were busy when they were last looked at; kept over a reconnect, during
     which a cell may end."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from trayconnect.ports import PageState
 from trayconnect.session.activity_words import activity_words
 from trayconnect.session.forwards import ForwardState
 from trayconnect.session.snapshot import Snapshot
@@ -16,6 +17,7 @@ from trayconnect.session.state import State
 from trayconnect.tray.view import Action, Item, Verb
 from trayconnect.tray.words import INDENT, clip, jupyter_words, state_words, wrap
 
+UNPROVEN = "Whose Jupyter this is could not be proven"
 _NAME_WIDTH, _PLACE_WIDTH, _LINE_WIDTH = 32, 40, 80
 
 
@@ -70,6 +72,8 @@ def _first_lines(snapshot: Snapshot, *, advise: bool = True) -> Iterator[Item]:
     kernels = kernel_words(snapshot)
     if kernels:
         yield Item(f"kernels {name}", f"{INDENT}{kernels}", enabled=False)
+    if snapshot.unproven:
+        yield Item(f"unproven {name}", f"{INDENT}{UNPROVEN}", enabled=False)
     if snapshot.page is not None:
         yield Item(f"open {name}", f"{INDENT}Open", Action(Verb.OPEN, name))
     if snapshot.state is State.WAITING:
@@ -132,7 +136,11 @@ def _forward_line(server: str, forward: ForwardState) -> Item:
     if forward.problem is not None:
         text = clip(f"⚠ {name}: {forward.problem.title}")
         return Item(key, text, Action(Verb.SHOW_PROBLEM, server, forward.name))
+    if forward.is_up and forward.page is PageState.OTHERS:
+        return Item(key, f"{name}: belongs to another user", enabled=False)
     where = clip(forward.listens, _PLACE_WIDTH)
+    if forward.is_up and forward.page is PageState.UNPROVEN:
+        where = f"{where} (owner not proven)"
     if forward.url is not None:
         action = Action(Verb.OPEN, server, forward.name)
         if forward.is_up and forward.answers is False:

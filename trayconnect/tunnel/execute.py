@@ -32,6 +32,21 @@ def execute(
     Raises `ProblemError`, and `NotEndedError` after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     try:
+        channel = start(transport, target, command, timeout)
+        try:
+            return _run(channel, target, stdin, deadline, timeout)
+        finally:
+            with contextlib.suppress(OSError, EOFError):
+                channel.close()
+    except TimeoutError as error:
+        raise problems.command_slow(target, timeout) from error
+
+
+def start(transport: SshTransport, target: Target, command: str, timeout: float) -> SshChannel:
+    """Start `command` through the account's shell; its input and output are the channel's. Raises
+    `ProblemError`, and TimeoutError once a channel is open."""
+    deadline = time.monotonic() + timeout
+    try:
         channel = transport.open("session", timeout)
     except TimeoutError as error:
         raise problems.channel_slow(target, "a session", timeout) from error
@@ -40,16 +55,15 @@ def execute(
     except ConnectionError as error:
         raise problems.lost(target, str(error)) from error
     try:
-        if not channel.start_command(command, max(0.0, deadline - time.monotonic())):
-            if transport.ended.is_set():
-                raise problems.lost(target, transport.reason())
-            raise problems.command_refused(target)
-        return _run(channel, target, stdin, deadline, timeout)
-    except TimeoutError as error:
-        raise problems.command_slow(target, timeout) from error
-    finally:
+        if channel.start_command(command, max(0.0, deadline - time.monotonic())):
+            return channel
+        if transport.ended.is_set():
+            raise problems.lost(target, transport.reason())
+        raise problems.command_refused(target)
+    except BaseException:
         with contextlib.suppress(OSError, EOFError):
             channel.close()
+        raise
 
 
 def _run(

@@ -334,10 +334,14 @@ def channel_slow(target: Target, what: str, timeout: float) -> ProblemError:
     return ProblemError(Problem(title, advice, _WAIT))
 
 
-def command_refused(target: Target) -> ProblemError:
+class NoCommandsError(ProblemError):
+    """The server runs no command, or no further one at the same time (MaxSessions)."""
+
+
+def command_refused(target: Target) -> NoCommandsError:
     title = f"{target.host} does not run commands for {target.username}"
     advice = "Set jupyter.port to a number in servers.yaml, so that none is needed."
-    return ProblemError(Problem(title, advice, _FIX))
+    return NoCommandsError(Problem(title, advice, _FIX))
 
 
 def command_slow(target: Target, timeout: float, so_far: Completed | None = None) -> NotEndedError:

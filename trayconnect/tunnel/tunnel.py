@@ -8,12 +8,13 @@ from collections.abc import Callable
 from trayconnect.config.endpoints import Endpoint, TcpEndpoint
 from trayconnect.config.model import Keepalive
 from trayconnect.errors import Problem, ProblemError
-from trayconnect.ports import ByteStream, Completed, Incoming
+from trayconnect.ports import ByteStream, Completed, Incoming, Owner
 from trayconnect.tunnel import expired, problems
 from trayconnect.tunnel.channels import ChannelStream
-from trayconnect.tunnel.execute import execute
+from trayconnect.tunnel.commands import Commands
 from trayconnect.tunnel.heartbeat import Heartbeat
 from trayconnect.tunnel.hops import Way
+from trayconnect.tunnel.own_channels import OwnChannels
 from trayconnect.tunnel.transport import ChannelRefusedError
 
 OPEN_SECONDS = 10.0
@@ -31,6 +32,8 @@ class SshTunnel:
         self._over = False
         self._expired: bool | None = None
         """Whether the password has; None: not looked."""
+        self._commands = Commands(way.end, self._target)
+        self._own_channels = OwnChannels(self.open_channel, self._commands.ownership)
         self._heartbeat = Heartbeat(way.end, keepalive, self._target.server, self._silent)
 
     def start(self) -> None:
@@ -70,6 +73,14 @@ class SshTunnel:
             raise problems.lost(self._target, str(error)) from error
         return ChannelStream(channel)
 
+    def open_own_channel(
+        self, target: Endpoint, origin: tuple[str, int], *, named: bool
+    ) -> tuple[ByteStream, Owner]:
+        return self._own_channels.open(target, origin, named=named)
+
+    def owner(self, target: Endpoint) -> Owner:
+        return self._own_channels.owner(target)
+
     def listen(
         self,
         where: Endpoint,
@@ -85,7 +96,7 @@ class SshTunnel:
         self._way.end.listening.unlisten(where)
 
     def execute(self, command: str, stdin: bytes, timeout: float) -> Completed:
-        completed = execute(self._way.end, self._target, command, stdin, timeout)
+        completed = self._commands.execute(command, stdin, timeout)
         if expired.said(completed):
             raise problems.password_expired(self._target)
         return completed
@@ -96,6 +107,7 @@ class SshTunnel:
     def close(self) -> None:
         with self._lock:
             self._over = True
+        self._commands.close()
         self._heartbeat.stop(_JOIN_SECONDS)
         self._way.close()
 

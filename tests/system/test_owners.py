@@ -1,0 +1,539 @@
+"""A local port never leads to a stranger: a second account of the server, and a real sshd."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import pwd
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import pytest
+
+from tests.support.forwarding import LIMIT, eventually, free_port, listening, no_leaks
+from tests.support.keys import make_key
+from tests.support.sshd import Sshd, system_user
+from tests.support.tunnel_kit import Kit
+from tests.support.tunnel_kit import entry as tunnel_entry
+from tests.support.whole import Whole, entry
+from trayconnect.config.endpoints import Endpoint, TcpEndpoint, UnixEndpoint
+from trayconnect.config.model import Server
+from trayconnect.ports import NotOursError, Own, Owner, PageState, Reached, Tunnel
+
+pytestmark = pytest.mark.skipif(
+    sys.platform == "win32" or os.geteuid() != 0, reason="only root can make another user"
+)
+
+SECRET = b"s3cr3t-of-the-browser"
+
+_LISTENER = """
+import os, socket, sys
+uid, where, text, grab = int(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4]
+os.setgroups([]); os.setgid(uid); os.setuid(uid)
+def bind():
+    if where.startswith("/"):
+        sock = socket.socket(socket.AF_UNIX)
+        sock.bind(where)
+    else:
+        host, _, port = where.rpartition(":")
+        sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if ":" in host:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind((host, int(port)))
+    sock.listen(64)
+    return sock
+def serve(sock):
+    held = []
+    while True:
+        peer, _ = sock.accept()
+        os.write(1, b"+")
+        peer.settimeout(5)
+        try:
+            while data := peer.recv(65536):
+                os.write(1, data)
+                if b"\\r\\n\\r\\n" in data:
+                    body = text.encode()
+                    peer.sendall(b"HTTP/1.0 200 OK\\r\\nContent-Length: %d\\r\\n\\r\\n%s"
+                                 % (len(body), body))
+                    break
+        except OSError:
+            pass
+        peer.close()
+if grab == "grab":  # as fast as it can
+    os.write(1, b"!")
+    while True:
+        try:
+            sock = bind()
+            break
+        except OSError:
+            pass
+else:
+    sock = bind()
+os.write(1, b"!")
+serve(sock)
+"""
+
+
+class Listener:
+    """A process of user `uid` that listens at `where`, says `text` to each HTTP request, and notes
+    what it is sent. `grab`: it takes the port as soon as it can."""
+
+    def __init__(self, uid: int, where: str, text: str = "theirs", *, grab: bool = False) -> None:
+        self.heard = b""
+        self.connections = 0
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _LISTENER, str(uid), where, text, "grab" if grab else ""],
+            stdout=subprocess.PIPE,
+        )
+        assert self._process.stdout is not None
+        self._out = self._process.stdout
+        begun = os.read(self._out.fileno(), 1)
+        assert begun == b"!", begun
+        self._thread = threading.Thread(target=self._listen, name="stranger")
+        self._thread.start()
+
+    def _listen(self) -> None:
+        while data := os.read(self._out.fileno(), 65536):
+            self.connections += data.count(b"+")
+            self.heard += data.strip(b"+!")
+
+    def end(self) -> bytes:
+        """End at once; what it was sent."""
+        self._process.kill()
+        self._process.wait(LIMIT)
+        self._thread.join(LIMIT)
+        self._out.close()
+        return self.heard
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._process.poll() is None:
+            self.end()
+
+
+@contextlib.contextmanager
+def person() -> Iterator[int]:
+    with system_user() as (name, _):
+        yield pwd.getpwnam(name).pw_uid
+
+
+@pytest.fixture(scope="module")
+def ada() -> Iterator[tuple[str, int]]:
+    """The user: its name and number."""
+    with system_user() as (name, _):
+        yield name, pwd.getpwnam(name).pw_uid
+
+
+@pytest.fixture(scope="module")
+def eve() -> Iterator[int]:
+    """Another user's number."""
+    with person() as uid:
+        yield uid
+
+
+@pytest.fixture
+def sshd() -> Iterator[Sshd]:
+    with Sshd() as server:
+        server.folder.chmod(0o711)
+        server.authorized_keys.chmod(0o644)
+        yield server
+
+
+def let_in(sshd: Sshd, folder: Path) -> Path:
+    key = make_key(folder)
+    sshd.authorize(key)
+    sshd.authorized_keys.chmod(0o644)
+    return key
+
+
+@contextlib.contextmanager
+def tunnel_of(sshd: Sshd, name: str, folder: Path) -> Iterator[Tunnel]:
+    key = let_in(sshd, folder)
+    kit = Kit(folder)
+    kit.trust(sshd.known_hosts_lines())
+    with kit.tunnel(tunnel_entry(sshd.port, identity_file=key, username=name)) as tunnel:
+        yield tunnel
+
+
+@pytest.fixture
+def tunnel(sshd: Sshd, ada: tuple[str, int], tmp_path: Path) -> Iterator[Tunnel]:
+    with no_leaks(), tunnel_of(sshd, ada[0], tmp_path) as opened:
+        yield opened
+
+
+def ask(port: int, *, path: str = "/lab?token=abc") -> tuple[int, str]:
+    """What a browser gets that sends its secret."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=LIMIT)
+    try:
+        headers = {"Authorization": f"token {SECRET.decode()}", "Cookie": SECRET.decode()}
+        connection.request("GET", path, headers=headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    finally:
+        connection.close()
+
+
+def opened(tunnel: Tunnel, target: Endpoint, *, named: bool = True) -> Owner:
+    """Whose it was; `NotOursError` if nothing may be sent there."""
+    stream, owner = tunnel.open_own_channel(target, ("127.0.0.1", 0), named=named)
+    stream.close()
+    return owner
+
+
+def refused(tunnel: Tunnel, target: Endpoint, *, named: bool = True) -> Owner:
+    with pytest.raises(NotOursError) as error:
+        opened(tunnel, target, named=named)
+    return error.value.owner
+
+
+# --- whose a listener is ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "::1", "127.0.0.5"])
+def test_whose_a_port_is(tunnel: Tunnel, ada: tuple[str, int], eve: int, host: str) -> None:
+    port = free_port()
+    said = {"0.0.0.0": "localhost", "127.0.0.5": "127.0.0.5"}.get(host, "localhost")
+    target = TcpEndpoint(said, port)
+    assert tunnel.owner(target) is Owner.NOBODY
+    with Listener(ada[1], f"{host}:{port}"):
+        assert tunnel.owner(target) is Owner.OURS
+        assert opened(tunnel, target, named=False) is Owner.OURS
+    with Listener(eve, f"{host}:{port}") as theirs:
+        assert tunnel.owner(target) is Owner.OTHERS
+        assert refused(tunnel, target) is Owner.OTHERS
+        assert theirs.end() == b""
+    with Listener(0, f"{host}:{port}"):
+        assert opened(tunnel, target) is Owner.SYSTEM
+        assert refused(tunnel, target, named=False) is Owner.SYSTEM
+
+
+def test_of_localhost_the_address_of_ours_is_taken(
+    tunnel: Tunnel, ada: tuple[str, int], eve: int
+) -> None:
+    """OpenSSH tries [::1] first where the host's own file names it."""
+    port = free_port()
+    target = TcpEndpoint("localhost", port)
+    for ours, theirs in (("127.0.0.1", "::1"), ("::1", "127.0.0.1")):
+        with Listener(ada[1], f"{ours}:{port}"), Listener(eve, f"{theirs}:{port}") as other:
+            for _ in range(3):
+                assert opened(tunnel, target, named=False) is Owner.OURS
+            assert other.end() == b""
+
+
+@pytest.mark.parametrize("folder_mode", [0o755, 0o1777, 0o777])
+def test_whose_a_unix_socket_is(
+    tunnel: Tunnel, ada: tuple[str, int], eve: int, sshd: Sshd, folder_mode: int
+) -> None:
+    folder = sshd.folder / "sockets {0}"
+    folder.mkdir()
+    folder.chmod(folder_mode)
+    os.chown(folder, ada[1] if folder_mode == 0o755 else 0, -1)
+    target = UnixEndpoint(str(folder / "one.sock"))
+    assert tunnel.owner(target) is Owner.NOBODY
+    with Listener(ada[1], target.path):
+        # Where anybody may rename it, another may be in its place for a moment.
+        expected = Owner.UNKNOWN if folder_mode == 0o777 else Owner.OURS
+        assert opened(tunnel, target) is expected
+        if expected is Owner.UNKNOWN:
+            assert refused(tunnel, target, named=False) is Owner.UNKNOWN
+    Path(target.path).unlink()
+    if folder_mode != 0o755:
+        with Listener(eve, target.path) as theirs:
+            Path(target.path).chmod(0o777)
+            assert refused(tunnel, target) is Owner.OTHERS
+            assert (theirs.end(), theirs.connections) == (b"", 0)
+
+
+# --- through the local port ---------------------------------------------------------------------
+
+
+def test_what_another_user_has_is_not_led_to(
+    tunnel: Tunnel, ada: tuple[str, int], eve: int
+) -> None:
+    """Refused with a page that says why, or hung up on; as before once it is ours again."""
+    port = free_port()
+    tool = {"name": "tool", "local_port": free_port(), "port": port, "open": True}
+    raw = {"name": "raw", "local_port": free_port(), "port": port}
+    jupyter = {"host": "localhost", "port": port}
+    server = Server.model_validate(
+        {
+            "name": "box",
+            "host": "h",
+            "local_port": free_port(),
+            "jupyter": jupyter,
+            "forwards": [tool, raw],
+        }
+    )
+    guarded = [server.local_port, server.forwards[0].local_port or 0]
+    with listening(server) as forwarding:
+        forwarding.attach(tunnel.open_channel, tunnel.open_own_channel)
+        with Listener(ada[1], f"127.0.0.1:{port}", "mine"):
+            assert [ask(local) for local in guarded] == [(200, "mine")] * 2
+        with Listener(eve, f"127.0.0.1:{port}") as theirs:
+            for local in guarded:
+                status, page = ask(local)
+                assert (status, "belongs to another user" in page) == (503, True)
+                with socket.create_connection(("127.0.0.1", local), LIMIT) as client:
+                    client.sendall(b"\x16\x03\x01" + SECRET)
+                    assert client.recv(1) == b""
+            # Said as in ssh, it leads where it says.
+            assert ask(server.forwards[1].local_port or 0) == (200, "theirs")
+            heard = theirs.end()
+            assert heard.count(SECRET) == 2, "that of the plain forward, in two fields"
+        with Listener(0, f"127.0.0.1:{port}", "system's"):
+            # It was ours once, so that nothing less will do.
+            assert [ask(local)[0] for local in guarded] == [503, 503]
+        with Listener(ada[1], f"127.0.0.1:{port}", "mine"):
+            assert [ask(local) for local in guarded] == [(200, "mine")] * 2
+
+
+def test_the_race_for_a_port_that_gets_free(tunnel: Tunnel, ada: tuple[str, int], eve: int) -> None:
+    """The stranger takes it the moment that the user's program ends, while clients reconnect as
+    fast as they can, with their secret; then the user's own comes back in the same way."""
+    heard, connections = b"", 0
+    for _ in range(6):
+        theirs = _race(tunnel, ada[1], eve)
+        heard += theirs.heard
+        connections += theirs.connections
+    assert (heard, connections > 10) == (b"", True)
+
+
+def _race(tunnel: Tunnel, ada: int, eve: int) -> Listener:
+    """The stranger of one race, ended."""
+    port = free_port()
+    server = Server.model_validate({"name": "box", "host": "h", "local_port": free_port()})
+    stop = threading.Event()
+    told: list[str] = []
+
+    def hammer() -> None:
+        while not stop.is_set():
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                told.append(ask(server.local_port)[1])
+
+    with listening(server) as forwarding, contextlib.ExitStack() as stack:
+        forwarding.attach(tunnel.open_channel, tunnel.open_own_channel)
+        forwarding.set_target(Own(TcpEndpoint("127.0.0.1", port), named=False))
+        ours = stack.enter_context(Listener(ada, f"127.0.0.1:{port}", "mine"))
+        clients = [threading.Thread(target=hammer) for _ in range(3)]
+        for client in clients:
+            client.start()
+        try:
+            eventually(lambda: told.count("mine") > 2, "answers")
+            theirs = stack.enter_context(Listener(eve, f"127.0.0.1:{port}", grab=True))
+            ours.end()
+            eventually(lambda: theirs.connections > 2, "connections to the stranger")
+            stack.enter_context(Listener(ada, f"127.0.0.1:{port}", "back", grab=True))
+            theirs.end()
+            eventually(lambda: told.count("back") > 2, "answers of the new one")
+        finally:
+            stop.set()
+            for client in clients:
+                client.join(LIMIT)
+    assert "theirs" not in told
+    return theirs
+
+
+def test_who_accepts_and_leaves_the_port_to_ours_keeps_nothing(
+    tunnel: Tunnel, ada: tuple[str, int], eve: int, sshd: Sshd
+) -> None:
+    """The connection is in a stranger's hands, while the listener is ours again."""
+    port = free_port()
+    target = TcpEndpoint("127.0.0.1", port)
+    script = (
+        "import os, socket, sys\n"
+        "uid, port = int(sys.argv[1]), int(sys.argv[2])\n"
+        "os.setgroups([]); os.setgid(uid); os.setuid(uid)\n"
+        "s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)\n"
+        "s.bind(('127.0.0.1', port)); s.listen(8); os.write(1, b'!')\n"
+        "peer, _ = s.accept(); s.close(); os.write(1, b'+')\n"
+        "peer.recv(1)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(eve), str(port)], stdout=subprocess.PIPE
+    ) as theirs:
+        assert theirs.stdout is not None
+        assert os.read(theirs.stdout.fileno(), 1) == b"!"
+        raw = tunnel.open_channel(target, ("127.0.0.1", 0))
+        assert os.read(theirs.stdout.fileno(), 1) == b"+"
+        with Listener(ada[1], f"127.0.0.1:{port}"):
+            # Another connection of ours to there is enough to be careful.
+            assert tunnel.owner(target) is Owner.OURS
+            assert refused(tunnel, target) is Owner.OTHERS
+            raw.close()
+            theirs.wait(LIMIT)
+            assert opened(tunnel, target, named=False) is Owner.OURS
+
+
+# --- where it cannot be known -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", [{"MaxSessions": "0"}, {"ForceCommand": "exit 1"}])
+def test_where_no_command_can_be_run(
+    ada: tuple[str, int], eve: int, tmp_path: Path, options: dict[str, str]
+) -> None:
+    with Sshd(options=options) as sshd:
+        sshd.folder.chmod(0o711)
+        sshd.authorized_keys.chmod(0o644)
+        with tunnel_of(sshd, ada[0], tmp_path) as tunnel, Listener(eve, "127.0.0.1:0"):
+            port = free_port()
+            with Listener(eve, f"127.0.0.1:{port}"):
+                target = TcpEndpoint("localhost", port)
+                assert opened(tunnel, target) is Owner.UNKNOWN
+                assert refused(tunnel, target, named=False) is Owner.UNKNOWN
+
+
+def test_one_command_at_a_time(ada: tuple[str, int], tmp_path: Path) -> None:
+    """The shell that tells makes room for the others, and comes back."""
+    with Sshd(options={"MaxSessions": "1"}) as sshd:
+        sshd.folder.chmod(0o711)
+        sshd.authorized_keys.chmod(0o644)
+        port = free_port()
+        target = TcpEndpoint("localhost", port)
+        with tunnel_of(sshd, ada[0], tmp_path) as tunnel, Listener(ada[1], f"127.0.0.1:{port}"):
+            for number in range(3):
+                assert opened(tunnel, target, named=False) is Owner.OURS
+                done = tunnel.execute("exec sh", b"echo %d\n" % number, LIMIT)
+                assert done.stdout == b"%d\n" % number
+            running = threading.Thread(target=tunnel.execute, args=("exec sleep 1", b"", LIMIT))
+            running.start()
+            assert opened(tunnel, target, named=False) is Owner.OURS
+            running.join(LIMIT)
+
+
+def test_another_host_is_nobodys_here(tunnel: Tunnel, eve: int) -> None:
+    """Of a name nothing is proven, but that it leads to a stranger of this very host."""
+    port = free_port()
+    name = TcpEndpoint("127.1", port)
+    with Listener(0, f"127.0.0.1:{port}"):
+        assert opened(tunnel, name) is Owner.UNKNOWN
+    with Listener(eve, f"127.0.0.1:{port}"):
+        assert refused(tunnel, name) is Owner.OTHERS
+
+
+# --- login shells -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shell", ["bash", "dash", "zsh", "fish", "tcsh", "busybox"])
+def test_under_every_login_shell(eve: int, tmp_path: Path, shell: str) -> None:
+    from tests.system.test_jupyter_logins import noisy, shell_program
+
+    folder = tmp_path / "shells"
+    for each in (*reversed(tmp_path.parents), tmp_path):
+        if each.stat().st_uid == os.geteuid() and each != Path("/"):
+            each.chmod(each.stat().st_mode | 0o711)
+    folder.mkdir(mode=0o755)
+    with system_user(str(shell_program(shell, folder))) as (name, _), Sshd() as sshd:
+        uid = pwd.getpwnam(name).pw_uid
+        sshd.folder.chmod(0o711)
+        noisy(sshd.home)
+        port = free_port()
+        target = TcpEndpoint("localhost", port)
+        with tunnel_of(sshd, name, tmp_path) as tunnel:
+            with Listener(uid, f"127.0.0.1:{port}"):
+                assert opened(tunnel, target, named=False) is Owner.OURS
+            with Listener(eve, f"127.0.0.1:{port}"):
+                assert refused(tunnel, target) is Owner.OTHERS
+
+
+def test_a_shell_that_dies_is_started_again(
+    tunnel: Tunnel, ada: tuple[str, int], sshd: Sshd
+) -> None:
+    port = free_port()
+    target = TcpEndpoint("localhost", port)
+    with Listener(ada[1], f"127.0.0.1:{port}"):
+        assert opened(tunnel, target, named=False) is Owner.OURS
+        (shell,) = [pid for pid in sshd.session_pids() if _command(pid) == "sh"]
+        os.kill(shell, signal.SIGKILL)
+        assert opened(tunnel, target, named=False) is Owner.OURS
+
+
+def _command(pid: int) -> str:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    return ""
+
+
+def test_a_burst_costs_few_checks(
+    tunnel: Tunnel, ada: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from trayconnect.tunnel.ownership import _Shell
+
+    asked: list[str] = []
+    ask_ = _Shell.ask
+
+    def counted(shell: _Shell, question: str) -> list[str]:
+        asked.append(question)
+        time.sleep(0.05)
+        return ask_(shell, question)
+
+    monkeypatch.setattr(_Shell, "ask", counted)
+    port = free_port()
+    target = TcpEndpoint("127.0.0.1", port)
+    with Listener(ada[1], f"127.0.0.1:{port}"):
+        assert opened(tunnel, target, named=False) is Owner.OURS
+        del asked[:]
+        threads = [threading.Thread(target=opened, args=(tunnel, target)) for _ in range(20)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(LIMIT)
+        assert len(asked) < 10
+
+
+# --- the whole way ------------------------------------------------------------------------------
+
+
+def test_the_fallback_port_of_auto_is_never_led_to(
+    ada: tuple[str, int], eve: int, sshd: Sshd, tmp_path: Path
+) -> None:
+    server = entry(sshd, let_in(sshd, tmp_path), username=ada[0])
+    try:
+        theirs = Listener(eve, "127.0.0.1:8888")
+    except AssertionError:
+        pytest.skip("somebody has port 8888 of this computer")
+    with theirs, no_leaks(), Whole(server, known_hosts=sshd.known_hosts_lines()) as whole:
+        whole.connect()
+        now = whole.until(lambda s: s.reached is Reached.SSH and s.problem is not None)
+        assert now.problem is not None
+        assert now.problem.title == "No Jupyter of yours runs on the server"
+        assert "jupyter.port" not in now.problem.advice
+        status, page = ask(server.local_port)
+        assert (status, "No Jupyter of yours" in page) == (503, True)
+        whole.off()
+        assert (theirs.end(), theirs.connections) == (b"", 0)
+
+
+def test_a_tool_of_another_user_is_not_offered(
+    ada: tuple[str, int], eve: int, sshd: Sshd, tmp_path: Path
+) -> None:
+    port = free_port()
+    ready, plain = (
+        {"name": name, "local_port": free_port(), "port": port, "open": True, **more}
+        for name, more in (("ready", {"ready": "/health"}), ("plain", {}))
+    )
+    key = let_in(sshd, tmp_path)
+    server = entry(sshd, key, username=ada[0], forwards=[ready, plain])
+    with Listener(eve, f"127.0.0.1:{port}") as theirs:
+        with no_leaks(), Whole(server, known_hosts=sshd.known_hosts_lines()) as whole:
+            whole.connect()
+            now = whole.until(lambda s: all(f.page is PageState.OTHERS for f in s.forwards))
+            assert now.forwards[0].answers is False
+            whole.off()
+        assert theirs.end() == b""

@@ -1,0 +1,82 @@
+# Answers, until its input ends, who holds a TCP port or a UNIX socket of this host. Changes nothing.
+# POSIX sh. Whoever reads this output must skip what a start-up file printed before it.
+
+# A question is a line "KIND NUMBER VALUE"; the answer lies between "@@begin NUMBER" and
+# "@@end NUMBER", and is whole only with "whole" as its last line.
+
+# All sockets at a port: local and remote address, state, user, inode, as in proc(5).
+proc() {
+    # shellcheck disable=SC2086
+    awk -v p=":$1" 'substr($2, length($2) - 4) == p || substr($3, length($3) - 4) == p {
+        print "socket", $2, $3, $4, $8, $10 } END { if (NR) print "whole" }' $tables
+}
+
+# The listeners at a port: user and address; of all users.
+with_sockstat() {
+    sockstat -46ln -P tcp -p "$2" | awk '
+        $5 ~ /^tcp(6|46)/ { sub(/^[*]/, "::", $6) }
+        NR > 1 { print "listener", $1, $6 }
+        END { if (NR) print "whole" }'
+}
+
+# The same; of this user's processes alone, unless it is root.
+with_lsof() {
+    lsof -nP -a -u "$uid" -iTCP:"$2" -sTCP:LISTEN -Fn | sed -n "s/^n/listener $uid /p"
+    printf 'whole\n'
+}
+
+# Inode, mode, user and group of each folder on the way to a socket, and of the socket itself.
+unix() {
+    case $1 in /*) ;; *) return ;; esac
+    folder=$(cd -P -- "${1%/*}/" && pwd -P) || { printf 'whole\n'; return; }
+    path=${folder%/}/${1##*/}
+    if [ -L "$path" ]; then printf 'link\nwhole\n'; return; fi
+    if [ ! -S "$path" ]; then printf 'whole\n'; return; fi
+    set -- "$path"
+    while [ -n "$folder" ] && [ "$folder" != / ]; do
+        set -- "$folder" "$@"
+        folder=${folder%/*}
+    done
+    # Sorted, which is from the root on.
+    ls -ldin -- / "$@" | awk '{ print "place", $1, $2, $4, $5 } END { print "whole" }'
+}
+
+main() {
+    LC_ALL=C
+    export LC_ALL
+    uid=$(id -u)
+    # The group that is this user's alone.
+    own_group=-
+    [ "$(id -gn)" = "$(id -un)" ] && own_group=$(id -g)
+    first=$(awk '$1 == "UID_MIN" { print $2; exit }' /etc/login.defs)
+    tables=
+    for table in /proc/net/tcp /proc/net/tcp6; do
+        [ -r $table ] && tables="$tables $table"
+    done
+    if [ -n "$tables" ]; then
+        source=proc
+    elif command -v sockstat >/dev/null; then
+        source=with_sockstat
+    elif command -v lsof >/dev/null; then
+        source=with_lsof
+    else
+        source=-
+    fi
+    printf '\n@@trayconnect owners 1 %s %s %s %s %s\n' "$uid" "$own_group" "${first:--}" "$source" \
+        "$(printf '\001\000' | od -An -tu2 | tr -d ' ')"
+    while IFS= read -r question; do
+        kind=${question%% *}
+        question=${question#* }
+        number=${question%% *}
+        printf '@@begin %s\n' "$number"
+        case $kind in
+            # The port in base 16, and in base 10.
+            tcp) question=${question#* } && $source "${question% *}" "${question#* }" ;;
+            unix) unix "${question#* }" ;;
+        esac </dev/null
+        printf '@@end %s\n' "$number"
+    done
+}
+
+# Read whole before it runs, so that the questions are not taken for the rest of the script.
+main 2>/dev/null
