@@ -161,6 +161,9 @@ def check_ssh_config(config: Config) -> bool:
                 whose = f"{server.name}: "  # the host may be called the same
                 click.echo(words if words.startswith(whose) else whose + words)
             for hop in way(server, lambda query: ssh_config.host(query, Cancel())):
+                if ignored := hop.config.options.ignored:
+                    words = f"without effect here, and harmless: {', '.join(ignored)}"
+                    click.echo(f"{server.name}: {hop.name}: {words}")
                 for path in missing(hop.config.options.identity_files):
                     click.echo(f"{server.name}: {hop.name}: IdentityFile {path} does not exist")
     return good

@@ -13,6 +13,7 @@ from tests.support.asyncssh_server import AsyncsshServer
 from tests.support.keys import SshAgent, make_key, to_ppk
 from tests.support.sshd import PasswordAccount, Sshd, password_server
 from tests.support.tunnel_kit import (
+    YES,
     Kit,
     MemorySecrets,
     User,
@@ -351,6 +352,42 @@ def test_a_missing_identity_file_of_ssh_config_is_named(
     kit = Kit(tmp_path, identity_files=(default, there))
     give_options(monkeypatch, identity_files=())
     assert str(default) not in str(kit.problem(entry(sshd.port)))
+
+
+def test_what_ssh_config_rules_out_is_not_tried(
+    tmp_path: Path, account: PasswordAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kit = _password_kit(tmp_path, account, MemorySecrets())
+    ruled_out = ("publickey", "keyboard-interactive", "password")
+    give_options(monkeypatch, ruled_out_methods=ruled_out)
+    user = User(says(account.password))
+    problem = kit.problem(entry(account.port, username=account.username), user)
+    assert user.questions == []
+    assert "Your ssh configuration rules out" in problem.advice
+
+
+def test_batch_mode_asks_nothing(
+    sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    give_options(monkeypatch, batch_mode=True)
+    user = User(YES, YES)
+    problem = Kit(tmp_path).problem(entry(sshd.port, identity_file=make_key(tmp_path)), user)
+    assert "BatchMode forbids questions" in problem.title
+    assert user.questions == []
+
+
+@pytest.mark.parametrize("size", [2048, 4096])
+def test_an_rsa_key_that_is_too_short(
+    kit: Kit, sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    key = make_key(tmp_path, "rsa", bits="2048")
+    sshd.authorize(key)
+    give_options(monkeypatch, required_rsa_size=size)
+    server = entry(sshd.port, identity_file=key)
+    if size == 2048:
+        kit.connect(server).close()
+    else:
+        assert "shorter than RequiredRSASize" in kit.problem(server).advice
 
 
 def test_only_kerberos(tmp_path: Path) -> None:

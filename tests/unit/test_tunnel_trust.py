@@ -59,9 +59,10 @@ class Case:
     def authority(self, hosts: str = "*", name: str = "ca") -> str:
         return authority_line(hosts, self.folder / name)
 
-    def judge(self) -> bool:
+    def judge(self, address: str = "") -> bool:
         entries = self.store.entries()
-        return judge(self.target, self.shown, entries, self.store, self.user, self.now)
+        store, user = self.store, self.user
+        return judge(self.target, self.shown, entries, store, user, self.now, address=address)
 
     def problem(self) -> Problem:
         with pytest.raises(ProblemError) as caught:
@@ -378,3 +379,57 @@ def test_times_beyond_all_calendars(case: Case) -> None:
     case.certify(names=["gpu"], validity="+1h:forever")
     case.trust(case.authority())
     assert "not valid yet" in case.problem().title
+
+
+# --- CheckHostIP --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("address", "line", "refused"),
+    [
+        ("10.0.0.7", "[10.0.0.7]:2222 other", True),
+        ("10.0.0.7", "[10.0.0.*]:2222 other", True),
+        ("10.0.0.7", "@revoked [10.0.0.7]:2222 host", True),
+        ("10.0.0.7", "[10.0.0.7]:2222 host", False),
+        ("10.0.0.7", "[10.0.0.8]:2222 other", False),
+        ("10.0.0.7", "10.0.0.7 other", False),
+        ("", "[10.0.0.7]:2222 other", False),
+        ("127.0.0.5", "[127.0.0.5]:2222 other", False),
+        ("::1", "[::1]:2222 other", False),
+    ],
+)
+@pytest.mark.parametrize("check", [True, False])
+@pytest.mark.parametrize("strict", ["yes", "ask", "accept-new", "no"])
+@pytest.mark.parametrize("is_known", [True, False])
+def test_another_key_for_the_address(
+    tmp_path: Path,
+    address: str,
+    line: str,
+    refused: bool,
+    check: bool,
+    strict: Any,  # noqa: ANN401 - a literal
+    is_known: bool,
+) -> None:
+    case = Case(tmp_path, user=User(YES))
+    case.options(check_host_ip=check, strict_host_key_checking=strict)
+    *words, name = line.split()
+    marker, hosts = words if len(words) == 2 else ("", *words)
+    case.trust(*[case.line("[gpu]:2222")] * is_known, case.line(hosts, name, marker))
+    if refused and check:
+        with pytest.raises(ProblemError, match=r"known for its address 10\.0\.0\.7") as caught:
+            case.judge(address)
+        assert caught.value.problem.remedy is Remedy.FIX
+        assert case.user.questions == []
+    elif is_known or strict != "yes":
+        assert not case.judge(address)
+
+
+def test_a_short_rsa_key(tmp_path: Path) -> None:
+    case = Case(tmp_path)
+    make_key(tmp_path, "rsa", name="short", bits="1024")
+    case.trust(case.line("[gpu]:2222", "short"))
+    case.shown = shown("rsa-sha2-512", blob(tmp_path / "short.pub"))
+    case.options(required_rsa_size=2048)
+    assert "too short" in case.problem().title
+    case.options(required_rsa_size=1024)
+    assert not case.judge()

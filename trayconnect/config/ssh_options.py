@@ -40,6 +40,10 @@ class SshOptions:
     """The path of the agent's socket; "none" for no agent; None: SSH_AUTH_SOCK."""
     number_of_password_prompts: int | None = None
     pubkey_accepted_algorithms: tuple[str, ...] = ()
+    ruled_out_methods: tuple[str, ...] = ()
+    """Ways to log in that are not to be tried, by their names in SSH."""
+    batch_mode: bool = False
+    """Nothing is to be asked."""
     required_rsa_size: int = MIN_RSA_BITS
     """Bits that an RSA key must have, a host key as well as one to log in with."""
 
@@ -50,6 +54,8 @@ class SshOptions:
     global_known_hosts_files: tuple[Path, ...] | None = None
     revoked_host_keys: Path | None = None
     strict_host_key_checking: StrictHostKeyChecking = "ask"
+    check_host_ip: bool = False
+    """Whether another key on file for the address counts against a host that has a name."""
     update_host_keys: bool = True
     """False for `no`, and for `ask`."""
 
@@ -63,3 +69,5 @@ class SshOptions:
 
     unsupported: tuple[str, ...] = ()
     """What is said there and not honoured here, each in a line for people."""
+    ignored: tuple[str, ...] = ()
+    """Keywords that are not honoured and that nobody would miss."""

@@ -170,7 +170,7 @@ class _Login:
         ask for everything that a password can, and for one-time codes and new passwords too."""
         result = self._auth.begin()
         while not result.success:
-            allowed = set(result.allowed)
+            allowed = set(result.allowed) - set(self._target.options.ruled_out_methods)
             if _PUBLICKEY in allowed and (candidate := self._next_key(allowed)) is not None:
                 result = self._key(candidate, result)
             elif self._may_ask(_INTERACTIVE, allowed):

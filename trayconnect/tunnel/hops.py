@@ -10,7 +10,7 @@ from trayconnect.cancel import Cancel
 from trayconnect.config.model import Server
 from trayconnect.config.openssh.hosts import SshConfig
 from trayconnect.errors import ProblemError
-from trayconnect.ports import Ask
+from trayconnect.ports import Answer, Ask, Question
 from trayconnect.steps import NO_STEPS, Steps
 from trayconnect.tunnel import problems
 from trayconnect.tunnel.algorithms import Offer
@@ -26,6 +26,8 @@ from trayconnect.tunnel.transport import ChannelRefusedError, SshTransport
 from trayconnect.tunnel.trust import judge
 
 log = logging.getLogger(__name__)
+
+_INTERNET = (socket.AF_INET, socket.AF_INET6)
 
 
 @dataclass(slots=True)
@@ -124,6 +126,8 @@ def _add_hop(
 ) -> None:
     for words in target.options.unsupported:
         log.warning("%s: %s", target.address, words)
+    if target.options.batch_mode:
+        ask = _nobody(target)
     store = store.under(target.options)
     entries = store.entries()
     offer = what_to_offer(target, entries)
@@ -138,7 +142,8 @@ def _add_hop(
             steps.step(f"check the host key of {target.address}") as found,
         ):
             assert transport.shown is not None
-            certified = judge(target, transport.shown, entries, store, ask)
+            address = _address(transport)
+            certified = judge(target, transport.shown, entries, store, ask, address=address)
             found += [str(transport.shown.key), *(["by its certificate"] if certified else [])]
     except ProblemError as error:
         raise problems.unproven(error) from error
@@ -151,6 +156,24 @@ def _add_hop(
     if target.options.update_host_keys and not certified:
         update.start()
     log.info("logged in to %s: %s", target.address, transport.agreement())
+
+
+def _nobody(target: Target) -> Ask:
+    def ask(question: Question) -> Answer:
+        raise problems.not_to_be_asked(target, question.title)
+
+    return ask
+
+
+def _address(transport: SshTransport) -> str:
+    """The server's address where it was connected to directly; else ""."""
+    sock = transport.sock
+    if not isinstance(sock, socket.socket) or sock.family not in _INTERNET:
+        return ""
+    try:
+        return str(sock.getpeername()[0])
+    except OSError:
+        return ""
 
 
 def _reach(way: Way, target: Target, cancel: Cancel, steps: Steps) -> socket.socket | SshChannel:

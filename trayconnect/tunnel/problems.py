@@ -191,7 +191,11 @@ def _listed(names: Sequence[str], joint: str = ", ") -> str:
 def login_refused(target: Target, account: Tried, allowed: Sequence[str]) -> ProblemError:
     """Every way that we have was refused. `allowed`: the server's names of methods."""
     title = f"{target.host} refused the login of {target.username}"
+    ruled_out = [name for name in target.options.ruled_out_methods if name in allowed]
+    allowed = [name for name in allowed if name not in ruled_out]
     takes = f"The server takes: {', '.join(allowed) or 'nothing that it names'}."
+    if ruled_out:
+        takes += f" Your ssh configuration rules out {', '.join(ruled_out)} for it."
     if account.untried:
         hint = ""
     elif allowed and set(allowed) <= _KERBEROS:
@@ -221,6 +225,17 @@ def password_expired(target: Target, prompt: str = "") -> ProblemError:
         f"Log in once in a terminal, and set a new one: ssh {port}{target.username}@{target.host}"
     )
     return ProblemError(Problem(title, advice, _USER, prompt))
+
+
+def not_to_be_asked(target: Target, title: str) -> ProblemError:
+    """A question that BatchMode forbids; `title` is that of the question."""
+    return ProblemError(
+        Problem(
+            f"{target.address} needs an answer, and BatchMode forbids questions",
+            f"{title.rstrip('.?')}: to be asked, set BatchMode no for it in your ssh "
+            "configuration; or log in with a key or an agent.",
+        )
+    )
 
 
 def login_slow(target: Target, timeout: float, *, asked: bool) -> ProblemError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -16,6 +17,7 @@ from trayconnect.tunnel.known_hosts import (
     HostKey,
     Verdict,
     find_authority,
+    host_name,
     lookup,
     lookup_authority,
 )
@@ -26,6 +28,14 @@ from trayconnect.tunnel.target import Target
 log = logging.getLogger(__name__)
 
 
+def is_loopback(address: str) -> bool:
+    """Whether it is this machine's own, for which OpenSSH does not check it."""
+    try:
+        return ipaddress.ip_address(address.partition("%")[0]).is_loopback
+    except ValueError:
+        return False
+
+
 def judge(
     target: Target,
     shown: Shown,
@@ -33,6 +43,8 @@ def judge(
     store: KnownHosts,
     ask: Ask,
     now: Callable[[], float] = time.time,
+    *,
+    address: str = "",
 ) -> bool:
     """Return if what the server shows is to be trusted; a key that the user accepts is added to
     our own file. True: for a certificate's sake, false: for the plain key's.
@@ -43,6 +55,9 @@ def judge(
 
     `StrictHostKeyChecking no` means accept-new: a key that has changed is refused even so, where
     OpenSSH would connect without passwords.
+
+    `address` is what the host's name led to, if known: with `CheckHostIP`, another key that is on
+    file for it counts as well, as with OpenSSH.
 
     Raises `ProblemError` for a key that is changed, revoked, or not known and not to be asked
     for; `Cancelled` if the user declines."""
@@ -65,6 +80,8 @@ def judge(
     found = lookup(entries, target.known_hosts_names, shown.key)
     if found.verdict is Verdict.REVOKED:
         raise trust_problems.key_revoked(target, shown.key, found.entries[0].place)
+    if found.verdict is not Verdict.CHANGED:
+        _check_address(target, shown.key, entries, address)
     if found.verdict is Verdict.MATCH:
         return False
     if certificate is not None and flaw is not None:
@@ -103,6 +120,14 @@ def _is_vouched_for(target: Target, certificate: Certificate, entries: Sequence[
             raise trust_problems.authority_revoked(target, authority, line)
         raise trust_problems.key_revoked(target, certificate.key, line.place)
     return found.verdict is Verdict.MATCH
+
+
+def _check_address(target: Target, key: HostKey, entries: Sequence[Entry], address: str) -> None:
+    if not target.options.check_host_ip or not address or is_loopback(address):
+        return
+    found = lookup(entries, (host_name(address, target.port),), key)
+    if found.verdict in (Verdict.CHANGED, Verdict.REVOKED):
+        raise trust_problems.address_differs(target, address, key, found.entries)
 
 
 def _remember(target: Target, key: HostKey, store: KnownHosts) -> None:

@@ -62,6 +62,22 @@ def key_changed(target: Target, key: HostKey, stored: Sequence[Entry]) -> Proble
     return ProblemError(Problem(title, advice, _FIX, str(key)))
 
 
+def address_differs(
+    target: Target, address: str, key: HostKey, stored: Sequence[Entry]
+) -> ProblemError:
+    """CheckHostIP: the name's key is not that of its address."""
+    title = f"The host key of {target.address} is not the one known for its address {address}"
+    on_file = "\n".join(f"  known for {address}: {e.key} ({e.place})" for e in stored)
+    advice = (
+        "CheckHostIP in your ssh configuration has the address checked, too. Either the name leads "
+        "to another machine, or the address has passed to this one; ask its administrator.\n"
+        f"{on_file}\n"
+        f"  shown now: {key}\n"
+        "Only if that is right, remove the line for the address, and connect again."
+    )
+    return ProblemError(Problem(title, advice, _FIX, str(key)))
+
+
 def _removal(target: Target, stored: Sequence[Entry]) -> str:
     """How to remove lines: by a command, but for those that speak of other hosts as well."""
     name = target.known_hosts_names[0]

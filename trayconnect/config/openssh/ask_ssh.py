@@ -37,8 +37,8 @@ _ALGORITHMS = (
     "pubkeyacceptedalgorithms",
 )
 _FILES = ("userknownhostsfile", "globalknownhostsfile")
-_ALWAYS = ("hostname", "user", "port", "updatehostkeys")
-"""The defaults of these depend on what else is said."""
+_ALWAYS = ("hostname", "user", "port", "updatehostkeys", "checkhostip", "requiredrsasize")
+"""The defaults of these depend on what else is said, or on the version."""
 _OPTIONAL = frozenset((*_FILES, "identityfile", "certificatefile", "sendenv", "setenv"))
 """Keywords with a default that `ssh` may print nothing for."""
 # Paths of a list are printed with nothing but spaces between them.

@@ -11,10 +11,18 @@ from typing import cast
 from trayconnect.config.forward_syntax import ForwardSpec, Kind, Place
 from trayconnect.config.openssh import expand, jumps, scalars
 from trayconnect.config.openssh.expand import Tokens
+from trayconnect.config.openssh.honoured import (
+    HARMLESS,
+    METHODS,
+    QUIET,
+    REFUSED,
+    SWITCHES,
+    TOLD,
+)
 from trayconnect.config.openssh.jumps import Jump
-from trayconnect.config.openssh.keywords import HARMLESS, NOT_HONOURED
-from trayconnect.config.openssh.said import Query, Said, broken
+from trayconnect.config.openssh.said import Query, Said, SshConfigError, broken
 from trayconnect.config.ssh_options import MIN_RSA_BITS, AddressFamily, SshOptions
+from trayconnect.errors import Problem
 
 DEFAULT_PORT = 22
 _NONE = "none"
@@ -50,6 +58,7 @@ def _interpret(
     name = said.first("hostname")
     if name is not None and "hostname" not in said.expanded:
         name = expand.hostname(name, query.host)
+    _refuse(said, query)
     hostname = _folded(name or query.host)
     alias = said.first("hostkeyalias")
     jump = said.first("proxyjump") or _NONE
@@ -104,12 +113,15 @@ def _options(said: Said, tokens: Tokens, alias: str | None) -> SshOptions:
         identity_agent=_agent(said, tokens),
         number_of_password_prompts=_number(said, "numberofpasswordprompts", _USUAL_PROMPTS),
         pubkey_accepted_algorithms=said.algorithms.get("pubkeyacceptedalgorithms", ()),
+        batch_mode=scalars.flag(said.first("batchmode") or "no"),
+        ruled_out_methods=_ruled_out_methods(said),
         required_rsa_size=scalars.whole_number(said.first("requiredrsasize") or str(MIN_RSA_BITS)),
         host_key_alias=alias,
         user_known_hosts_files=_known_hosts(said, "userknownhostsfile", tokens),
         global_known_hosts_files=_known_hosts(said, "globalknownhostsfile", None),
         revoked_host_keys=next(iter(_paths(said, "revokedhostkeys", tokens)), None),
         strict_host_key_checking=scalars.strictness(strictness),
+        check_host_ip=scalars.flag(said.first("checkhostip") or "no"),
         update_host_keys=_updates_host_keys(said),
         host_key_algorithms=said.algorithms.get("hostkeyalgorithms", ()),
         ca_signature_algorithms=said.algorithms.get("casignaturealgorithms", ()),
@@ -117,6 +129,7 @@ def _options(said: Said, tokens: Tokens, alias: str | None) -> SshOptions:
         ciphers=said.algorithms.get("ciphers", ()),
         macs=said.algorithms.get("macs", ()),
         unsupported=(*said.notes, *_unsupported(said)),
+        ignored=tuple(name for keyword, name in QUIET.items() if _matters(said, keyword)),
     )
 
 
@@ -193,11 +206,45 @@ def _expanded(place: Place, tokens: Tokens) -> Place:
     return place if place.path is None else Place(path=tokens.percent(place.path))
 
 
+def _matters(said: Said, keyword: str) -> bool:
+    value = said.first(keyword)
+    return value is not None and value.lower() not in HARMLESS.get(keyword, ())
+
+
+def _refuse(said: Said, query: Query) -> None:
+    """Raise `SshConfigError` for what must not be passed over."""
+    for keyword, (name, advice) in REFUSED.items():
+        is_used = keyword != "proxyusefdpass" or said.first("proxycommand") is not None
+        if is_used and _matters(said, keyword):
+            title = f"{name} of your ssh configuration for {query.host} is not supported"
+            raise SshConfigError(Problem(title, advice, detail=said.first(keyword) or ""))
+
+
+def _ruled_out_methods(said: Said) -> tuple[str, ...]:
+    off = {
+        method
+        for keyword, method in SWITCHES.items()
+        if (said.first(keyword) or "yes").lower() in ("no", "false")
+    }
+    preferred = said.first("preferredauthentications")
+    if preferred is not None:
+        off |= set(METHODS) - set(preferred.lower().split(","))
+    if scalars.flag(said.first("batchmode") or "no"):
+        off |= {"keyboard-interactive", "password"}
+    return tuple(method for method in METHODS if method in off)
+
+
 def _unsupported(said: Said) -> list[str]:
-    return [
+    notes = [
         f"{name} is not supported: {instead}"
-        for keyword, (name, instead) in NOT_HONOURED.items()
-        if (value := said.first(keyword)) is not None
-        and value.lower() not in HARMLESS.get(keyword, ())
-        and (keyword != "exitonforwardfailure" or said.forwards)
+        for keyword, (name, instead) in TOLD.items()
+        if _matters(said, keyword) and (keyword != "exitonforwardfailure" or said.forwards)
     ]
+    preferred = (said.first("preferredauthentications") or "").lower().split(",")
+    ours = [method for method in preferred if method in METHODS]
+    if ours != [method for method in METHODS if method in ours]:
+        notes.append(
+            "the order of PreferredAuthentications is not supported: keys come first, then "
+            "keyboard-interactive, then passwords"
+        )
+    return notes

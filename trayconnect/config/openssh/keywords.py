@@ -1,4 +1,4 @@
-"""The keywords of ssh_config(5): what each takes, and what is said of those not honoured here."""
+"""The keywords of ssh_config(5), and what each takes."""
 
 from __future__ import annotations
 
@@ -88,42 +88,3 @@ ALIASES: Mapping[str, str] = {
     "hostbasedkeytypes": "hostbasedacceptedalgorithms",
     "pubkeyacceptedkeytypes": "pubkeyacceptedalgorithms",
 }
-
-NOT_HONOURED: Mapping[str, tuple[str, str]] = {
-    "bindinterface": ("BindInterface", "use BindAddress"),
-    "exitonforwardfailure": ("ExitOnForwardFailure", "a forward that fails costs only itself"),
-    "forwardagent": ("ForwardAgent", "the agent stays here"),
-    "forwardx11": ("ForwardX11", "a tunnel shows no windows"),
-    "hostbasedauthentication": ("HostbasedAuthentication", "this way to log in is not known here"),
-    "kbdinteractiveauthentication": ("KbdInteractiveAuthentication", "the server's ways are used"),
-    "knownhostscommand": ("KnownHostsCommand", "the files of known hosts decide"),
-    "passwordauthentication": ("PasswordAuthentication", "the server's ways are used"),
-    "permitlocalcommand": ("PermitLocalCommand", "no command is run on this machine"),
-    "pkcs11provider": ("PKCS11Provider", "load the token's keys into the SSH agent"),
-    "preferredauthentications": ("PreferredAuthentications", "keys come first, then passwords"),
-    "pubkeyauthentication": ("PubkeyAuthentication", "the server's ways are used"),
-    "remotecommand": ("RemoteCommand", "a tunnel runs none"),
-    "setenv": ("SetEnv", "no variable is sent"),
-    "tunnel": ("Tunnel", "no network interface is made"),
-    "verifyhostkeydns": ("VerifyHostKeyDNS", "the files of known hosts decide"),
-}
-"""The keywords whose absence a user would notice, as they are written, and what holds instead.
-
-Left out: what only concerns a terminal, or what changes nothing that one would miss."""
-
-HARMLESS: Mapping[str, frozenset[str]] = {
-    "exitonforwardfailure": frozenset(("no", "false")),
-    "forwardagent": frozenset(("no", "false")),
-    "forwardx11": frozenset(("no", "false")),
-    "hostbasedauthentication": frozenset(("no", "false")),
-    "kbdinteractiveauthentication": frozenset(("yes", "true")),
-    "knownhostscommand": frozenset(("none",)),
-    "passwordauthentication": frozenset(("yes", "true")),
-    "permitlocalcommand": frozenset(("no", "false")),
-    "pkcs11provider": frozenset(("none",)),
-    "pubkeyauthentication": frozenset(("yes", "true")),
-    "remotecommand": frozenset(("none",)),
-    "tunnel": frozenset(("no", "false")),
-    "verifyhostkeydns": frozenset(("no", "false")),
-}
-"""Values of those that change nothing."""

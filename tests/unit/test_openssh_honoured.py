@@ -1,0 +1,109 @@
+"""What becomes of the keywords of ssh_config(5): each is in one table, and none by which `ssh`
+would refuse is passed over."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+
+from tests.support.ssh_opinions import ssh
+from tests.unit.test_openssh_reader import host
+from trayconnect.config.openssh.honoured import HARMLESS, HONOURED, QUIET, REFUSED, TOLD
+from trayconnect.config.openssh.keywords import KEYWORDS
+from trayconnect.config.openssh.said import SshConfigError
+
+# Those of ssh_config(5), OpenSSH 9.2 to 10.2.
+MANUAL = """
+AddKeysToAgent AddressFamily BatchMode BindAddress BindInterface CASignatureAlgorithms
+CanonicalDomains CanonicalizeFallbackLocal CanonicalizeHostname CanonicalizeMaxDots
+CanonicalizePermittedCNAMEs CertificateFile ChannelTimeout CheckHostIP Ciphers ClearAllForwardings
+Compression ConnectTimeout ConnectionAttempts ControlMaster ControlPath ControlPersist
+DynamicForward EnableEscapeCommandline EnableSSHKeysign EscapeChar ExitOnForwardFailure
+FingerprintHash ForkAfterAuthentication ForwardAgent ForwardX11 ForwardX11Timeout
+ForwardX11Trusted GSSAPIAuthentication GSSAPIClientIdentity GSSAPIDelegateCredentials
+GSSAPIKexAlgorithms GSSAPIKeyExchange GSSAPIRenewalForcesRekey GSSAPIServerIdentity
+GSSAPITrustDns GatewayPorts GlobalKnownHostsFile HashKnownHosts Host HostKeyAlgorithms
+HostKeyAlias HostbasedAcceptedAlgorithms HostbasedAuthentication Hostname IPQoS IdentitiesOnly
+IdentityAgent IdentityFile IgnoreUnknown Include KbdInteractiveAuthentication
+KbdInteractiveDevices KexAlgorithms KnownHostsCommand LocalCommand LocalForward LogLevel
+LogVerbose MACs Match NoHostAuthenticationForLocalhost NumberOfPasswordPrompts
+ObscureKeystrokeTiming PKCS11Provider PasswordAuthentication PermitLocalCommand PermitRemoteOpen
+Port PreferredAuthentications ProxyCommand ProxyJump ProxyUseFdpass PubkeyAcceptedAlgorithms
+PubkeyAuthentication RefuseConnection RekeyLimit RemoteCommand RemoteForward RequestTTY
+RequiredRSASize RevokedHostKeys SecurityKeyProvider SendEnv ServerAliveCountMax
+ServerAliveInterval SessionType SetEnv StdinNull StreamLocalBindMask StreamLocalBindUnlink
+StrictHostKeyChecking SyslogFacility TCPKeepAlive Tag Tunnel TunnelDevice UpdateHostKeys User
+UserKnownHostsFile VerifyHostKeyDNS VersionAddendum VisualHostKey WarnWeakCrypto XAuthLocation
+"""
+TABLES = (HONOURED, frozenset(REFUSED), frozenset(TOLD), frozenset(QUIET))
+
+
+def printed() -> set[str]:
+    done = subprocess.run([ssh(), "-G", "-F", "none", "h"], capture_output=True, check=True)
+    return {line.split()[0].lower() for line in done.stdout.decode().splitlines()}
+
+
+def test_each_keyword_is_in_one_table() -> None:
+    wanted = {name.lower() for name in MANUAL.split()} | printed() | KEYWORDS.keys()
+    for keyword in wanted:
+        assert sum(keyword in table for table in TABLES) == 1, keyword
+    assert HARMLESS.keys() <= REFUSED.keys() | TOLD.keys() | QUIET.keys()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["BindInterface tun0", "ProxyUseFdpass yes\nProxyCommand nc %h %p", "RefuseConnection no way"],
+)
+def test_what_is_refused(text: str) -> None:
+    with pytest.raises(SshConfigError, match=text.split()[0]) as caught:
+        host("gpu", config=text + "\n")
+    assert "is not supported" in caught.value.problem.title
+    assert caught.value.problem.advice
+
+
+@pytest.mark.parametrize("text", ["BindInterface none", "ProxyUseFdpass no", "ProxyUseFdpass yes"])
+def test_what_need_not_be_refused(text: str) -> None:
+    assert host("gpu", config=text + "\n").options.unsupported == ()
+
+
+def test_what_is_told() -> None:
+    text = "ControlMaster auto\nControlPath ~/x\nGSSAPIAuthentication yes\nSendEnv LANG\n"
+    options = host("gpu", config=text).options
+    assert [words.split()[0] for words in options.unsupported] == ["ControlMaster", "ControlPath"]
+    assert options.ignored == ("GSSAPIAuthentication", "SendEnv")
+    assert host("gpu", config="ControlMaster no\nGSSAPIAuthentication no\n").options.ignored == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", ()),
+        ("PasswordAuthentication no", ("password",)),
+        ("KbdInteractiveAuthentication no", ("keyboard-interactive",)),
+        ("PubkeyAuthentication no", ("publickey",)),
+        ("PubkeyAuthentication unbound", ()),
+        ("PreferredAuthentications publickey", ("keyboard-interactive", "password")),
+        (
+            "PreferredAuthentications gssapi-with-mic",
+            (
+                "publickey",
+                "keyboard-interactive",
+                "password",
+            ),
+        ),
+        ("BatchMode yes", ("keyboard-interactive", "password")),
+    ],
+)
+def test_ways_to_log_in(text: str, expected: tuple[str, ...]) -> None:
+    options = host("gpu", config=text + "\n").options
+    assert options.ruled_out_methods == expected
+    assert options.batch_mode is (text == "BatchMode yes")
+    assert options.unsupported == ()
+
+
+def test_the_order_of_the_ways_is_told() -> None:
+    (note,) = host(
+        "gpu", config="PreferredAuthentications password,publickey\n"
+    ).options.unsupported
+    assert "order" in note

@@ -1,0 +1,112 @@
+"""What becomes of each keyword of ssh_config(5): it is honoured, or the connection is refused, or
+the user is told what holds instead. None by which `ssh` would refuse to connect is passed over.
+
+Up to OpenSSH 10.2, with the keywords that Debian, Fedora and macOS add."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+_HONOURED = (
+    "host match include ignoreunknown tag "
+    "hostname port user addressfamily bindaddress connecttimeout proxycommand proxyjump "
+    "canonicaldomains canonicalizefallbacklocal canonicalizehostname canonicalizemaxdots "
+    "canonicalizepermittedcnames "
+    "serveraliveinterval serveralivecountmax "
+    "identityfile certificatefile identitiesonly identityagent numberofpasswordprompts "
+    "pubkeyacceptedalgorithms requiredrsasize batchmode preferredauthentications "
+    "passwordauthentication kbdinteractiveauthentication pubkeyauthentication "
+    "hostkeyalias userknownhostsfile globalknownhostsfile revokedhostkeys checkhostip "
+    "stricthostkeychecking updatehostkeys "
+    "hostkeyalgorithms casignaturealgorithms kexalgorithms ciphers macs "
+    "localforward remoteforward dynamicforward clearallforwardings gatewayports"
+)
+HONOURED = frozenset(_HONOURED.split())
+
+REFUSED: Mapping[str, tuple[str, str]] = {
+    "bindinterface": ("BindInterface", "Name the interface's address with BindAddress instead."),
+    "proxyusefdpass": (
+        "ProxyUseFdpass",
+        "Set it to no, and give ProxyCommand a command that carries the data itself.",
+    ),
+    "refuseconnection": ("RefuseConnection", "It says that ssh must not connect there."),
+}
+"""Those without which the connection would be another one, and what to do."""
+
+TOLD: Mapping[str, tuple[str, str]] = {
+    "channeltimeout": ("ChannelTimeout", "connections stay open however long they are idle"),
+    "controlmaster": ("ControlMaster", "trayconnect makes a connection of its own"),
+    "controlpath": ("ControlPath", "trayconnect makes a connection of its own"),
+    "exitonforwardfailure": ("ExitOnForwardFailure", "a forward that fails costs only itself"),
+    "forwardagent": ("ForwardAgent", "the agent stays here"),
+    "forwardx11": ("ForwardX11", "a tunnel shows no windows"),
+    "hostbasedauthentication": ("HostbasedAuthentication", "this way to log in is not known here"),
+    "knownhostscommand": ("KnownHostsCommand", "the files of known hosts decide"),
+    "nohostauthenticationforlocalhost": (
+        "NoHostAuthenticationForLocalhost",
+        "the host key of this machine is checked, too",
+    ),
+    "permitlocalcommand": ("PermitLocalCommand", "no command is run on this machine"),
+    "permitremoteopen": ("PermitRemoteOpen", "remote forwards without a target are not opened"),
+    "pkcs11provider": ("PKCS11Provider", "load the token's keys into the SSH agent"),
+    "rekeylimit": ("RekeyLimit", "keys are renewed after the usual amount of data"),
+    "remotecommand": ("RemoteCommand", "a tunnel runs none"),
+    "setenv": ("SetEnv", "no variable is sent"),
+    "streamlocalbindmask": ("StreamLocalBindMask", "local sockets are for their owner alone"),
+    "tunnel": ("Tunnel", "no network interface is made"),
+    "verifyhostkeydns": ("VerifyHostKeyDNS", "the files of known hosts decide"),
+}
+"""Harmless ones whose absence a user would notice, as they are written, and what holds instead."""
+
+_QUIET = (
+    "AddKeysToAgent CompressionLevel Compression ConnectionAttempts ControlPersist "
+    "DebianBanner EnableEscapeCommandline EnableSSHKeysign EscapeChar FingerprintHash "
+    "ForkAfterAuthentication ForwardX11Timeout ForwardX11Trusted GSSAPIAuthentication "
+    "GSSAPIClientIdentity GSSAPIDelegateCredentials GSSAPIKexAlgorithms GSSAPIKeyExchange "
+    "GSSAPIRenewalForcesRekey GSSAPIServerIdentity GSSAPITrustDns HashKnownHosts "
+    "HostbasedAcceptedAlgorithms IPQoS KbdInteractiveDevices LocalCommand LogLevel LogVerbose "
+    "ObscureKeystrokeTiming RequestTTY SecurityKeyProvider SendEnv SessionType StdinNull "
+    "StreamLocalBindUnlink SyslogFacility TCPKeepAlive TunnelDevice UseKeychain "
+    "VersionAddendum VisualHostKey WarnWeakCrypto XAuthLocation "
+    # Without effect in OpenSSH of today.
+    "Protocol Cipher FallBackToRsh GlobalKnownHostsFile2 RhostsAuthentication "
+    "UserKnownHostsFile2 UseRoaming UseRsh UsePrivilegedPort AFSTokenPassing "
+    "KerberosAuthentication KerberosTgtPassing RSAAuthentication RhostsRSAAuthentication"
+)
+QUIET: Mapping[str, str] = {name.lower(): name for name in _QUIET.split()}
+"""Harmless ones that nobody would miss, or that systems set for all hosts: `check` tells."""
+
+HARMLESS: Mapping[str, frozenset[str]] = {
+    "bindinterface": frozenset(("none",)),
+    "channeltimeout": frozenset(("none",)),
+    "controlmaster": frozenset(("no", "false")),
+    "controlpath": frozenset(("none",)),
+    "exitonforwardfailure": frozenset(("no", "false")),
+    "forwardagent": frozenset(("no", "false")),
+    "forwardx11": frozenset(("no", "false")),
+    "gssapiauthentication": frozenset(("no", "false")),
+    "hostbasedauthentication": frozenset(("no", "false")),
+    "knownhostscommand": frozenset(("none",)),
+    "nohostauthenticationforlocalhost": frozenset(("no", "false")),
+    "permitlocalcommand": frozenset(("no", "false")),
+    "permitremoteopen": frozenset(("any",)),
+    "pkcs11provider": frozenset(("none",)),
+    "proxyusefdpass": frozenset(("no", "false")),
+    "refuseconnection": frozenset(("none",)),
+    "rekeylimit": frozenset(("0 0", "default none", "default")),
+    "remotecommand": frozenset(("none",)),
+    "streamlocalbindmask": frozenset(("0177",)),
+    "tunnel": frozenset(("no", "false")),
+    "verifyhostkeydns": frozenset(("no", "false")),
+}
+"""Values of those that change nothing."""
+
+METHODS = ("publickey", "keyboard-interactive", "password")
+"""The ways to log in that are known here, in their order."""
+
+SWITCHES: Mapping[str, str] = {
+    "pubkeyauthentication": "publickey",
+    "kbdinteractiveauthentication": "keyboard-interactive",
+    "passwordauthentication": "password",
+}
+"""The keywords that turn one of them off."""
