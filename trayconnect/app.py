@@ -173,11 +173,13 @@ class App:
         app_icon = icons_folder() / "trayconnect.png"
         asking = prompter(not options.tray, app_icon, logs.quiet)
         examine = Examiner(choices)
+        launcher = Launcher(examine.search_anew)
         peers = Peers(
             connector=connector,
             listen=listen,
             examine=examine,
-            launch=Launcher(examine.search_anew),
+            launch=launcher,
+            how_it_ended=launcher.ended,
             look_at_pages=look_at_pages,
             search_soon=examine.search_soon,
             prompter=asking,

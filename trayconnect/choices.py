@@ -10,6 +10,7 @@ from pathlib import Path
 import platformdirs
 
 from trayconnect.desktop.files import write_atomically
+from trayconnect.errors import ProblemError
 from trayconnect.ports import Choice
 
 logger = logging.getLogger(__name__)
@@ -43,12 +44,24 @@ class StoredChoices:
             if choices.get(server) == choice:
                 return
             choices[server] = choice
-            rows = {
-                name: {"root_dir": one.root_dir, "where": one.where}
-                for name, one in choices.items()
-            }
-            text = json.dumps(rows, indent=2, sort_keys=True) + "\n"
-            write_atomically(self._path, text.encode("ascii"), 0o600)
+            self._write(choices)
+
+    def forget(self, server: str) -> None:
+        with self._lock:
+            choices = self._loaded()
+            if choices.pop(server, None) is None:
+                return
+            try:
+                self._write(choices)
+            except ProblemError as error:
+                logger.warning("%s", error.problem)
+
+    def _write(self, choices: dict[str, Choice]) -> None:
+        rows = {
+            name: {"root_dir": one.root_dir, "where": one.where} for name, one in choices.items()
+        }
+        text = json.dumps(rows, indent=2, sort_keys=True) + "\n"
+        write_atomically(self._path, text.encode("ascii"), 0o600)
 
     def _loaded(self) -> dict[str, Choice]:
         if self._choices is None:

@@ -192,9 +192,7 @@ def link(name: str, wait: float) -> None:
         click.echo(data["why"], err=True)
 
 
-@cli.command()
-@click.argument("name")
-@click.option(
+_start_wait = click.option(
     "--wait",
     type=click.FloatRange(min=0, min_open=True, max=86_400),
     default=180.0,
@@ -202,6 +200,11 @@ def link(name: str, wait: float) -> None:
     metavar="SECONDS",
     help="Fail if its page does not answer within so many seconds.",
 )
+
+
+@cli.command()
+@click.argument("name")
+@_start_wait
 def start(name: str, wait: float) -> None:
     """Start Jupyter on the server NAME, as its entry says; connects it first where needed.
 
@@ -220,30 +223,58 @@ def servers(name: str) -> None:
     _print_jupyters(_call(Request(Command.STATUS, name)))
 
 
+_force = click.option("--force", is_flag=True, help="Do not ask, whatever runs there.")
+
+
 @cli.command()
 @click.argument("name")
-@click.option("--force", is_flag=True, help="Do not ask, even where kernels are busy.")
+@_force
 def stop(name: str, force: bool) -> None:
     """Stop the Jupyter of the connected server NAME, with its kernels; the tunnel stays."""
     from trayconnect.control.protocol import Command, Request
 
-    if not force:
-        data: Any = _call(Request(Command.BUSY, name)).data
-        _confirm_stop(data["busy"])
-    _call(Request(Command.STOP, name))
+    identity = None if force else _confirmed("Stop", name)
+    _call(Request(Command.STOP, name, choice=identity))
 
 
-def _confirm_stop(busy: list[str]) -> None:
-    """Raises `ProblemError` unless it may be stopped."""
-    from trayconnect.jupyter_stops import busy_words
+@cli.command()
+@click.argument("name")
+@_force
+@_start_wait
+def restart(name: str, force: bool, wait: float) -> None:
+    """Stop the Jupyter of the connected server NAME, and start one as its entry says."""
+    from trayconnect.control.protocol import Command, Request
 
-    if not busy:
-        return
+    identity = None if force else _confirmed("Restart", name)
+    _print_servers(_call(Request(Command.RESTART, name, wait, identity)))
+
+
+def _confirmed(verb: str, name: str) -> str:
+    """The identity of the Jupyter in use. Raises `ProblemError` unless it may be stopped."""
+    from trayconnect.control.protocol import Command, Request
+
+    running: Any = _call(Request(Command.LOSSES, name)).data
+    losses, identity = running["losses"], str(running["identity"])
+    if not losses:
+        return identity
     if not sys.stdin.isatty():
-        raise ProblemError(Problem(busy_words(busy), "Say --force to stop it all the same."))
-    click.echo(busy_words(busy), err=True)
-    if not click.confirm("Stop Jupyter, and lose what they compute?", default=False, err=True):
+        raise ProblemError(Problem(losses.splitlines()[0], "Use --force to stop it anyway."))
+    if running["label"]:
+        click.echo(f"Jupyter runs in {running['label']}.", err=True)
+    click.echo(losses, err=True)
+    if not click.confirm(f"{verb} Jupyter on {name}?", default=False, err=True):
         raise ProblemError(Problem("Jupyter was not stopped", "It goes on as before."))
+    return identity
+
+
+@cli.command("log")
+@click.argument("name")
+def log_command(name: str) -> None:
+    """Print the log of the Jupyter that trayconnect started on the connected server NAME."""
+    from trayconnect.control.protocol import Command, Request
+
+    data: Any = _call(Request(Command.JUPYTER_LOG, name)).data
+    click.echo(data["log"], nl=False)
 
 
 @cli.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -9,10 +10,26 @@ from trayconnect.cancel import Cancel
 from trayconnect.config.model import Server
 from trayconnect.errors import Problem, ProblemError, Remedy
 from trayconnect.jupyter import stop
+from trayconnect.jupyter.find import Execute
+from trayconnect.jupyter.log import read_log
 from trayconnect.orders import IN_PROGRESS, Orders
-from trayconnect.ports import Page
+from trayconnect.ports import FoundJupyter, Page
 from trayconnect.session.snapshot import Snapshot
 from trayconnect.session.state import State
+
+_PROCESS = re.compile(r"[0-9]{1,18} [\w:.+-]{1,100}", re.ASCII)
+"""The identity of a Jupyter whose process is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A Jupyter that somebody may want to stop."""
+
+    identity: str
+    """See `stop.identity`."""
+    losses: stop.Losses
+    label: str
+    """Its folder and where it listens; empty if unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +65,66 @@ class JupyterOrders:
             return now
         raise ProblemError(now.problem or _not_yet(now, seconds))
 
-    def busy_kernels(self, name: str, cancel: Cancel) -> tuple[str, ...]:
-        """What would be lost by stopping it now."""
-        return stop.busy_kernels(self._page(name), cancel)
-
-    def stop(self, name: str, cancel: Cancel) -> None:
-        """Stop it, with all its kernels; returns when it has ended. The tunnel stays."""
+    def running(self, name: str, cancel: Cancel) -> Running:
+        """The Jupyter in use, and what would be lost by stopping it now."""
         server = self.orders.find(name)
-        page = self._page(name)
+        now = self.orders.settled(server)
+        page, used = self._page(now), now.in_use
+        losses = stop.losses(page, cancel)
+        identity = stop.identity(page, used, cancel)
+        if _process(self.orders.settled(server).in_use) != _process(used):
+            raise ProblemError(
+                Problem(
+                    f"The Jupyter in use on {now.name} has just changed",
+                    "Look at the new one, and try again.",
+                    Remedy.WAIT,
+                )
+            )
+        label = f"{used.folder}, {used.where}" if used is not None else ""
+        return Running(identity, losses, label)
+
+    def stop(self, name: str, cancel: Cancel, identity: str = "") -> None:
+        """Stop the Jupyter of that identity, or the one in use, with all its kernels; returns when
+        its process has ended. The tunnel stays."""
+        server = self.orders.find(name)
+        now = self.orders.settled(server)
+        current = _process(now.in_use)
+        identity = identity or current
+        by_process = bool(_PROCESS.fullmatch(identity))
+        if by_process and identity != current:
+            # Another one is in use by now, and stays so.
+            stop.end(self._execute(server), identity, server.name, cancel)
+            self.orders.manager.look(server.name)
+            return
+        page = self._page(now)
         # Before it ends: a look that finds it gone must not start another one.
         self.orders.manager.jupyter_stopped(server.name, done=False)
         self.orders.settled(server)
-        stop.shut_down(page, cancel)
+        if by_process:
+            stop.end(self._execute(server), identity, server.name, cancel)
+        else:
+            stop.shut_down(page, cancel, identity)
         self.orders.manager.jupyter_stopped(server.name)
+
+    def restart(self, name: str, cancel: Cancel, identity: str = "") -> None:
+        """Stop it, and start one as the entry says; returns when the new one is being started."""
+        server = self._startable(name)
+        self.stop(name, cancel, identity)
+        self.orders.manager.start_jupyter(server.name)
+
+    def log(self, name: str, cancel: Cancel) -> str:
+        """The end of the log of the Jupyter that trayconnect started there."""
+        server = self._startable(name)
+        used = self.orders.settled(server).in_use
+        return read_log(self._execute(server), server, used, cancel)
+
+    def _execute(self, server: Server) -> Execute:
+        tunnel = self.orders.manager.tunnel(server.name)
+        if tunnel is None:
+            raise ProblemError(
+                Problem(f"{server.name} is not connected", "Connect it first", Remedy.WAIT)
+            )
+        return tunnel.execute
 
     def _startable(self, name: str) -> Server:
         server = self.orders.find(name)
@@ -73,13 +137,16 @@ class JupyterOrders:
             )
         return server
 
-    def _page(self, name: str) -> Page:
-        now = self.orders.settled(self.orders.find(name))
+    def _page(self, now: Snapshot) -> Page:
         if now.page is None:
             raise ProblemError(
                 Problem(f"No Jupyter answers on {now.name}", "Connect it first", Remedy.WAIT)
             )
         return now.page
+
+
+def _process(used: FoundJupyter | None) -> str:
+    return f"{used.pid} {used.born}" if used is not None and used.pid and used.born else ""
 
 
 def _not_yet(now: Snapshot, seconds: float) -> Problem:

@@ -1,22 +1,21 @@
-"""Stopping a Jupyter from the menu: a question first where something would be lost."""
+"""What the menu orders of a Jupyter and may take long: stopping and restarting it, with a question
+first where something would be lost, and reading its log."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from trayconnect.cancel import Cancel
 from trayconnect.errors import Cancelled, ProblemError, unforeseen
-from trayconnect.jupyter_orders import JupyterOrders
+from trayconnect.jupyter_orders import JupyterOrders, Running
 from trayconnect.ports import Notice, Notifier, Prompter, Question, QuestionKind
 
 logger = logging.getLogger(__name__)
 
 JOIN_LIMIT = 5.0
-NAMED = 5
-"""Notebooks that the question names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +35,31 @@ class JupyterStops:
         self._lock = threading.Lock()
         self._under_way: dict[str, _Stop] = {}
 
-    def begin(self, name: str) -> None:
+    def begin(self, name: str, *, restart: bool = False) -> None:
         """Returns at once. While one is under way, its question comes to the front."""
-        cancel = Cancel()
+        if not self._spawn(name, lambda cancel: self._stop(name, restart, cancel)):
+            self._prompter.bring_to_front()
+
+    def read_log(self, name: str, show: Callable[[str], None]) -> None:
+        """Returns at once; `show` is called with the log, on another thread."""
+        self._spawn(f"{name}\nlog", lambda cancel: show(self._orders.log(name, cancel)))
+
+    def _spawn(self, name: str, job: Callable[[Cancel], None]) -> bool:
+        """False if one of that name is under way."""
+        cancel, server = Cancel(), name.partition("\n")[0]
         thread = threading.Thread(
-            target=self._run, args=(name, cancel), name=f"tc-stop-jupyter {name}", daemon=True
+            target=self._run,
+            args=(server, job, cancel),
+            name=f"tc-stop-jupyter {server}",
+            daemon=True,
         )
         with self._lock:
             before = self._under_way.get(name)
-            asking = before is not None and before.thread.is_alive()
-            if not asking:
-                self._under_way[name] = _Stop(thread, cancel)
-                thread.start()
-        if asking:
-            self._prompter.bring_to_front()
+            if before is not None and before.thread.is_alive():
+                return False
+            self._under_way[name] = _Stop(thread, cancel)
+            thread.start()
+        return True
 
     def close(self) -> None:
         """Withdraw what is under way, and join the threads."""
@@ -61,41 +71,42 @@ class JupyterStops:
         for stop in stops:
             stop.thread.join(JOIN_LIMIT)
 
-    def _run(self, name: str, cancel: Cancel) -> None:
+    def _run(self, name: str, job: Callable[[Cancel], None], cancel: Cancel) -> None:
         try:
-            busy = self._orders.busy_kernels(name, cancel)
-            if busy and self._prompter.ask(question(name, busy), cancel) is None:
-                return
-            self._orders.stop(name, cancel)
+            job(cancel)
         except Cancelled:
             return
         except ProblemError as error:
             problem = error.problem
             logger.warning("%s: %s (%s)", name, problem, problem.detail)
             self._notifier.notify(Notice.of(f"stop {name}", problem, asked=True))
-            return
         except Exception as error:
-            logger.exception("%s: stopping Jupyter failed in a way nobody foresaw", name)
+            logger.exception("%s: an order for Jupyter failed in a way nobody foresaw", name)
             self._notifier.notify(Notice.of(f"stop {name}", unforeseen(error), asked=True))
-            return
-        done = Notice(f"stop {name}", f"Jupyter on {name} was stopped", passing=True, asked=True)
+
+    def _stop(self, name: str, restart: bool, cancel: Cancel) -> None:
+        running = self._orders.running(name, cancel)
+        if running.losses:
+            asked = question(name, running, restart=restart)
+            if self._prompter.ask(asked, cancel) is None:
+                return
+        if restart:
+            self._orders.restart(name, cancel, running.identity)
+        else:
+            self._orders.stop(name, cancel, running.identity)
+        came = "was stopped, and is being started again" if restart else "was stopped"
+        done = Notice(f"stop {name}", f"Jupyter on {name} {came}", passing=True, asked=True)
         self._notifier.notify(done)
 
 
-def question(name: str, busy: Sequence[str]) -> Question:
-    """Whether to stop it all the same; the safe answer is no."""
+def question(name: str, running: Running, *, restart: bool = False) -> Question:
+    """Whether to stop it anyway; the safe answer is no."""
+    verb = "Restart" if restart else "Stop"
+    label = f"It runs in {running.label}.\n" if running.label else ""
     return Question(
         kind=QuestionKind.CONFIRM,
         server=name,
-        title=f"Stop Jupyter on {name}?",
-        message=f"{busy_words(busy)}\nWhat they compute will be lost.",
-        confirm="Stop Jupyter",
+        title=f"{verb} Jupyter on {name}?",
+        message=f"{label}{running.losses.words}",
+        confirm=f"{verb} Jupyter",
     )
-
-
-def busy_words(busy: Sequence[str]) -> str:
-    """What is busy, in a sentence."""
-    named = ", ".join(busy[:NAMED])
-    more = f" and {len(busy) - NAMED} more" if len(busy) > NAMED else ""
-    count = "A kernel is" if len(busy) == 1 else f"{len(busy)} kernels are"
-    return f"{count} busy: {named}{more}."

@@ -58,6 +58,8 @@ class MenuActions:
             Verb.RECONNECT: lambda a: self.orders.reconnect(a.server),
             Verb.START_JUPYTER: lambda a: JupyterOrders(self.orders).start(a.server),
             Verb.STOP_JUPYTER: lambda a: self.stops.begin(a.server),
+            Verb.RESTART_JUPYTER: lambda a: self.stops.begin(a.server, restart=True),
+            Verb.SHOW_JUPYTER_LOG: self._show_jupyter_log,
             Verb.ANSWER: lambda _: self.prompter.bring_to_front(),
             Verb.SHOW_PROBLEM: self._show_problem,
             Verb.SHOW_NOTES: self._show_notes,
@@ -142,6 +144,13 @@ class MenuActions:
             )
         except ProblemError:
             open_in_editor(logs.log_file())
+
+    def _show_jupyter_log(self, action: Action) -> None:
+        title = f"{action.server}: Jupyter's log"
+        self.stops.read_log(
+            action.server,
+            lambda text: self.views.show(title, diagnostics.scrub(text), at_end=True),
+        )
 
     def _edit_servers(self, _action: Action) -> None:
         self.file.create()

@@ -448,6 +448,12 @@ class FoundJupyter:
     """Whether the local port leads to it."""
     of_hub: bool = False
     """Whether a JupyterHub started it, so that only its Hub logs in."""
+    is_own: bool = True
+    """Whether it is what the entry would start: in that folder, from that environment."""
+    pid: int = 0
+    """Its process on the server."""
+    born: str = ""
+    """When that process began: tells it from a later one of the same number. Empty if unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -518,6 +524,17 @@ class Launch(Protocol):
     def __call__(self, server: Server, tunnel: Tunnel, cancel: Cancel) -> str: ...
 
 
+class HowItEnded(Protocol):
+    """Asks how a Jupyter that was in use has ended; bounded in time. Raises `Cancelled`."""
+
+    def __call__(
+        self, server: Server, tunnel: Tunnel, used: FoundJupyter, cancel: Cancel
+    ) -> bool | None:
+        """Whether it crashed, or went with its host: it had no proper end. False, too, where
+        nothing tells; None as long as it has not ended."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """The Jupyter that the user chose among those of one server."""
@@ -535,6 +552,10 @@ class Choices(Protocol):
     def put(self, server: str, choice: Choice) -> None:
         """Raises `ProblemError` where it cannot be kept for the next run; it then holds for this
         one."""
+        ...
+
+    def forget(self, server: str) -> None:
+        """Nothing is chosen any more. Never raises."""
         ...
 
 
@@ -669,6 +690,9 @@ class BriefChoices:
 
     def put(self, server: str, choice: Choice) -> None:
         self._choices[server] = choice
+
+    def forget(self, server: str) -> None:
+        self._choices.pop(server, None)
 
 
 class NoSecrets:

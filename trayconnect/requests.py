@@ -14,6 +14,9 @@ from trayconnect.orders import Orders
 from trayconnect.session.snapshot import Snapshot
 from trayconnect.tray.chain import Report
 
+START_WAIT = 180.0
+"""Seconds that a Jupyter may take to start where the request says nothing of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Requests:
@@ -38,8 +41,10 @@ class Requests:
             Command.OPEN: self._open,
             Command.LINK: self._link,
             Command.START: self._start,
-            Command.BUSY: self._busy,
+            Command.LOSSES: self._losses,
             Command.STOP: self._stop,
+            Command.RESTART: self._restart,
+            Command.JUPYTER_LOG: self._jupyter_log,
             Command.CHOOSE: self._choose,
             Command.RELOAD: lambda _request, _cancel: self.reload(),
             Command.QUIT: self._quit,
@@ -78,12 +83,22 @@ class Requests:
             return _server(self.jupyter.start(name))
         return _server(self.jupyter.start_and_wait(name, request.wait, cancel))
 
-    def _busy(self, request: Request, cancel: Cancel) -> Reply:
-        return Reply(ok=True, data={"busy": self.jupyter.busy_kernels(_name(request), cancel)})
+    def _losses(self, request: Request, cancel: Cancel) -> Reply:
+        running = self.jupyter.running(_name(request), cancel)
+        told = {"label": running.label, "losses": running.losses.words}
+        return Reply(ok=True, data={"identity": running.identity, **told})
 
     def _stop(self, request: Request, cancel: Cancel) -> Reply:
-        self.jupyter.stop(_name(request), cancel)
+        self.jupyter.stop(_name(request), cancel, request.choice or "")
         return Reply(ok=True)
+
+    def _restart(self, request: Request, cancel: Cancel) -> Reply:
+        name = _name(request)
+        self.jupyter.restart(name, cancel, request.choice or "")
+        return _server(self.jupyter.start_and_wait(name, request.wait or START_WAIT, cancel))
+
+    def _jupyter_log(self, request: Request, cancel: Cancel) -> Reply:
+        return Reply(ok=True, data={"log": self.jupyter.log(_name(request), cancel)})
 
     def _choose(self, request: Request, _cancel: Cancel) -> Reply:
         return _server(self.orders.choose_and_wait(_name(request), request.choice or ""))

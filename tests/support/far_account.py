@@ -19,6 +19,7 @@ from tests.support.keys import make_key
 from tests.support.sshd import Options, Sshd
 from tests.support.whole import Whole, entry
 from trayconnect.config.model import Server
+from trayconnect.ports import Completed
 
 LIMIT = 120.0
 JUPYTER = Path(sys.executable).parent
@@ -117,6 +118,18 @@ class FarAccount:
             timeout=LIMIT,
         )
 
+    def execute(self, command: str, stdin: bytes, timeout: float) -> Completed:
+        """As a tunnel does."""
+        done = subprocess.run(
+            ["sh", "-c", command],
+            input=stdin,
+            env=self.environment,
+            capture_output=True,
+            check=False,
+            timeout=timeout,
+        )
+        return Completed(done.returncode, done.stdout, done.stderr)
+
     def state(self) -> Path:
         """The folder of the one start that there was."""
         (folder,) = (self.home / ".local/state/trayconnect").iterdir()
@@ -125,7 +138,7 @@ class FarAccount:
     def end(self) -> None:
         """End what was started there."""
         folder = self.home / ".local/state/trayconnect"
-        pids = [int(text) for f in folder.glob("*/pid") if (text := f.read_text().strip())]
+        pids = [int(text[0]) for f in folder.glob("*/pid") if (text := f.read_text().split())]
         pids += [info["pid"] for info in self.runtime_files()]
         for pid in set(pids):
             with contextlib.suppress(ProcessLookupError):

@@ -22,7 +22,7 @@ from trayconnect.jupyter.direct import DirectConnector
 from trayconnect.jupyter.examine import Examiner
 from trayconnect.jupyter.launch import Launcher
 from trayconnect.jupyter.pages import look_at_pages
-from trayconnect.ports import Answer, Connector, NoSecrets, Notice, Page, Question
+from trayconnect.ports import Answer, BriefChoices, Connector, NoSecrets, Notice, Page, Question
 from trayconnect.session.manager import Manager
 from trayconnect.session.runner import Peers
 from trayconnect.session.snapshot import Snapshot
@@ -68,12 +68,15 @@ class Whole:
         def connector(server: Server) -> Connector:
             return direct if server.is_direct else ssh
 
-        examine = Examiner()
+        self.choices = BriefChoices()
+        examine = Examiner(self.choices)
+        launcher = Launcher(examine.search_anew)
         peers = Peers(
             connector=connector,
             listen=listen,
             examine=examine,
-            launch=Launcher(examine.search_anew),
+            launch=launcher,
+            how_it_ended=launcher.ended,
             look_at_pages=look_at_pages,
             search_soon=examine.search_soon,
             prompter=self,

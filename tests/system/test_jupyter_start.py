@@ -4,6 +4,8 @@ shells that people have; found again, from elsewhere too; and stopped."""
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
 import stat
 import urllib.request
@@ -19,13 +21,14 @@ from tests.support.running import RunningApp
 from tests.support.whole import LIMIT, Whole
 from tests.support.xvfb import wait_for
 from trayconnect.cancel import Cancel
-from trayconnect.config.model import Config, Server
+from trayconnect.config.model import Config, Server, Start
 from trayconnect.errors import ProblemError
 from trayconnect.jupyter import launch
+from trayconnect.jupyter.start import start
 from trayconnect.jupyter_orders import JupyterOrders
 from trayconnect.jupyter_stops import JupyterStops
 from trayconnect.orders import Orders
-from trayconnect.ports import Answer, BriefChoices, Page, QuestionKind, Reached
+from trayconnect.ports import Answer, Page, QuestionKind, Reached
 from trayconnect.session.snapshot import Snapshot
 from trayconnect.session.state import State
 
@@ -34,7 +37,7 @@ TCP = {"socket": "never"}
 
 def orders(whole: Whole, *servers: Server) -> JupyterOrders:
     config = Config(servers=servers)
-    return JupyterOrders(Orders(whole.manager, whole, print, lambda: config, BriefChoices()))
+    return JupyterOrders(Orders(whole.manager, whole, print, lambda: config, whole.choices))
 
 
 def logged_in(whole: Whole) -> Snapshot:
@@ -204,21 +207,22 @@ def test_an_option_that_it_does_not_know_is_said(tmp_path: Path) -> None:
 # --- stopping it ----------------------------------------------------------------------------------
 
 
+def post(page: Page, path: str, body: object) -> dict[str, Any]:
+    request = urllib.request.Request(
+        f"{page.root}{path}",
+        data=json.dumps(body).encode(),
+        method="POST",
+        headers={"Authorization": f"token {page.token}"},
+    )
+    with urllib.request.urlopen(request, timeout=LIMIT) as answer:
+        decoded: dict[str, Any] = json.loads(answer.read() or b"{}")
+    return decoded
+
+
 def busy_kernel(page: Page) -> websocket.WebSocket:
     """A notebook whose kernel computes, until its channels are closed."""
-
-    def post(path: str, body: object) -> dict[str, Any]:
-        request = urllib.request.Request(
-            f"{page.root}{path}",
-            data=json.dumps(body).encode(),
-            method="POST",
-            headers={"Authorization": f"token {page.token}"},
-        )
-        with urllib.request.urlopen(request, timeout=LIMIT) as answer:
-            decoded: dict[str, Any] = json.load(answer)
-        return decoded
-
     session = post(
+        page,
         "api/sessions",
         {
             "path": "thesis.ipynb",
@@ -250,7 +254,7 @@ def busy_kernel(page: Page) -> websocket.WebSocket:
     return channels
 
 
-def test_a_busy_kernel_is_asked_about(tmp_path: Path) -> None:
+def test_a_busy_kernel_and_a_terminal_are_asked_about(tmp_path: Path) -> None:
     with FarAccount(tmp_path) as far, no_leaks():
         server = entry(far)
         with far.client(server, answers=(None, Answer())) as whole:
@@ -259,27 +263,141 @@ def test_a_busy_kernel_is_asked_about(tmp_path: Path) -> None:
             assert page is not None
             (info,) = far.runtime_files()
             channels = busy_kernel(page)
+            post(page, "api/terminals", {})
             stopping = orders(whole, server)
-            assert stopping.busy_kernels("GPU box", Cancel()) == ("thesis.ipynb",)
+            losses = stopping.running("GPU box", Cancel()).losses
+            assert losses.kernels == ("thesis.ipynb (busy)",)
+            assert len(losses.terminals) == 1
             stops = JupyterStops(stopping, whole, whole)
             stops.begin("GPU box")
             wait_for(lambda: whole.questions, "the question")
             (question,) = whole.questions
             assert question.kind is QuestionKind.CONFIRM
-            assert "A kernel is busy: thesis.ipynb." in question.message
+            assert "1 kernel: thesis.ipynb (busy)." in question.message
+            assert "1 terminal: 1." in question.message
             stops.close()
             assert is_alive(info["pid"])  # declined
             stops = JupyterStops(stopping, whole, whole)
             stops.begin("GPU box")
-            wait_for(lambda: not is_alive(info["pid"]), "its end")
             wait_for(lambda: "Jupyter on GPU box was stopped" in [n.title for n in whole.notices],
                      "the notice")  # fmt: skip
+            assert not is_alive(info["pid"])
             stops.close()
             channels.close()
             far.drop_connections()
             wait_for(lambda: whole.manager.snapshot("GPU box"), "a reconnect")
             whole.until(lambda s: s.attempt > 1 and s.problem is not None and s.state is State.UP)
             assert far.runtime_files() == []  # stopped it stays
+
+
+def test_yes_ends_the_one_that_was_asked_about(tmp_path: Path) -> None:
+    """Another one is chosen while the question is open."""
+    with FarAccount(tmp_path) as far, no_leaks():
+        server = far.entry(start={"folder": "~/work", **TCP})
+        for folder in ("work", "data"):
+            (far.home / folder).mkdir()
+        other = server.model_copy(
+            update={
+                "name": "Other",
+                "local_port": free_port(),
+                "start": Start(folder="~/data", socket="never"),
+            }
+        )
+        with far.client(server, other) as whole:
+            both = orders(whole, server, other)
+            both.start_and_wait("Other", LIMIT, Cancel())
+            both.start_and_wait("GPU box", LIMIT, Cancel())
+            two, one = sorted(far.runtime_files(), key=lambda info: str(info["root_dir"]))
+            assert one["root_dir"] == str(far.home / "work")
+            assert two["root_dir"] == str(far.home / "data")
+            asked = both.running("GPU box", Cancel())
+            both.orders.choose_and_wait("GPU box", "~/data")
+            both.stop("GPU box", Cancel(), asked.identity)
+            assert (is_alive(one["pid"]), is_alive(two["pid"])) == (False, True)
+            with pytest.raises(ProblemError, match="has ended already"):
+                both.stop("GPU box", Cancel(), asked.identity)
+            assert is_alive(two["pid"])
+
+
+def test_one_is_started_as_soon_as_the_last_has_ended(tmp_path: Path) -> None:
+    with FarAccount(tmp_path) as far, no_leaks():
+        server = entry(far)
+        with far.client(server) as whole:
+            whole.connect()
+            logged_in(whole)
+            seen = []
+            for _ in range(3):
+                (info,) = far.runtime_files()
+                seen.append(info["pid"])
+                stopping = orders(whole, server)
+                stopping.stop("GPU box", Cancel())
+                assert not is_alive(info["pid"])
+                ready = stopping.start_and_wait("GPU box", LIMIT, Cancel())
+                assert ready.reached is Reached.LOGGED_IN
+            assert len(set(seen)) == 3
+
+
+def test_a_start_waits_for_one_that_is_ending(tmp_path: Path) -> None:
+    """File > Shut Down, and at once Start Jupyter: it has kernels to end first."""
+    with FarAccount(tmp_path) as far, no_leaks():
+        server = entry(far, when="menu")
+        with far.client(server) as whole:
+            ordering = orders(whole, server)
+            page = ordering.start_and_wait("GPU box", LIMIT, Cancel()).page
+            assert page is not None
+            channels = busy_kernel(page)
+            (info,) = far.runtime_files()
+            post(page, "api/shutdown", {})
+            started = start(far.execute, server)
+            assert started.pid is not None
+            assert started.pid != info["pid"]
+            channels.close()
+
+
+def test_one_that_was_shut_down_stays_ended_and_one_that_crashed_comes_back(
+    tmp_path: Path,
+) -> None:
+    with FarAccount(tmp_path) as far, no_leaks():
+        server = entry(far)
+        with far.client(server) as whole:
+            whole.connect()
+            page = logged_in(whole).page
+            assert page is not None
+            (info,) = far.runtime_files()
+            os.kill(info["pid"], signal.SIGKILL)
+            ended = info["pid"]
+            wait_for(lambda: [i for i in far.runtime_files() if i["pid"] != ended], "a new one")
+            page = logged_in(whole).page
+            assert page is not None
+            post(page, "api/shutdown", {})
+            whole.until(lambda s: s.problem is not None)
+            far.drop_connections()
+            whole.until(lambda s: s.attempt > 1 and s.problem is not None and s.state is State.UP)
+            assert far.runtime_files() == []
+            whole.off()
+            whole.connect()
+            logged_in(whole)
+
+
+def test_an_open_server_can_be_stopped_and_its_log_read(tmp_path: Path) -> None:
+    with FarAccount(tmp_path) as far, no_leaks():
+        server = entry(far, options=["--debug"])
+        config = far.home / ".jupyter/jupyter_server_config.py"
+        config.parent.mkdir(exist_ok=True)
+        config.write_text("c.IdentityProvider.token = ''\nc.ServerApp.password = ''\n")
+        with far.client(server) as whole:
+            whole.connect()
+            whole.until(lambda s: s.can_stop)
+            (info,) = far.runtime_files()
+            assert info["token"] == ""
+            log = orders(whole, server).log("GPU box", Cancel())
+            assert log.startswith(str(far.state()))
+            assert "Serving notebooks" in log
+            assert "\x1b" not in log
+            orders(whole, server).stop("GPU box", Cancel())
+            assert not is_alive(info["pid"])
+            with pytest.raises(ProblemError, match="No Jupyter answers"):
+                orders(whole, server).stop("GPU box", Cancel())
 
 
 def test_the_commands(tmp_path: Path) -> None:
@@ -307,13 +425,21 @@ servers:
             (info,) = far.runtime_files()
             page = Page(status["url"], info["token"], f"http://127.0.0.1:{server.local_port}/")
             channels = busy_kernel(page)
-            refused = app.run("stop", "GPU box")
-            assert refused.returncode == 1
-            assert "A kernel is busy: thesis.ipynb." in refused.stderr
-            assert "--force" in refused.stderr
+            for order in ("stop", "restart"):
+                refused = app.run(order, "GPU box")
+                assert refused.returncode == 1
+                assert "1 kernel: thesis.ipynb (busy)." in refused.stderr
+                assert "--force" in refused.stderr
             assert is_alive(info["pid"])
-            stopped = app.run("stop", "--force", "GPU box")
-            assert stopped.returncode == 0, stopped.stderr
-            wait_for(lambda: not is_alive(info["pid"]), "its end")
+            log = app.run("log", "GPU box")
+            assert "Serving notebooks" in log.stdout
+            assert info["token"] not in log.stdout
+            restarted = app.run("restart", "--force", "GPU box")
+            assert restarted.returncode == 0, restarted.stderr
+            assert not is_alive(info["pid"])
+            (again,) = far.runtime_files()
             channels.close()
+            stopped = app.run("stop", "GPU box")  # nothing runs: no question
+            assert stopped.returncode == 0, stopped.stderr
+            assert not is_alive(again["pid"])
             assert info["token"] not in app.output

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from trayconnect.config.model import Jupyter
+from tests.support.servers import make_server
+from trayconnect.config.model import Jupyter, Start
 from trayconnect.errors import ProblemError
 from trayconnect.jupyter.choose import (
     Picked,
     candidates,
+    is_own,
     listing,
     matching,
     pick,
     short_folder,
 )
 from trayconnect.jupyter.find import Findings, RunningServer
+from trayconnect.jupyter.start import digest
 from trayconnect.ports import Choice, FoundJupyter
 
 
@@ -83,10 +87,12 @@ def test_what_the_user_is_shown() -> None:
     on_v6 = replace(TWIN, host="::1")
     shown = listing((THESIS, ON_SOCKET, on_v6, OF_HUB), THESIS, "/home/ada")
     assert shown == (
-        FoundJupyter("8889", "/home/ada/thesis", "~/thesis", "2.21.1", 2, in_use=True),
-        FoundJupyter("/run/tc/lab.sock", "/data", "/data", "2.21.1", 4, in_use=False),
-        FoundJupyter("[::1]:8888", "/home/ada/thesis", "~/thesis", "2.21.1", 1, in_use=False),
-        FoundJupyter("40001", "/home/ada", "~", "2.21.1", 5, in_use=False, of_hub=True),
+        FoundJupyter("8889", "/home/ada/thesis", "~/thesis", "2.21.1", 2, in_use=True, pid=2),
+        FoundJupyter("/run/tc/lab.sock", "/data", "/data", "2.21.1", 4, in_use=False, pid=4),
+        FoundJupyter(
+            "[::1]:8888", "/home/ada/thesis", "~/thesis", "2.21.1", 1, in_use=False, pid=1
+        ),
+        FoundJupyter("40001", "/home/ada", "~", "2.21.1", 5, in_use=False, of_hub=True, pid=5),
     )
     assert "t0ken" not in repr(shown)
 
@@ -107,13 +113,60 @@ def test_a_short_folder(folder: str, home: str, expected: str) -> None:
     assert short_folder(folder, home) == expected
 
 
-SHOWN = listing((*ALL, ON_SOCKET), NEW, "/home/ada")
+FOLDER: dict[str, Any] = {"folder": "~/thesis"}
+
+
+@pytest.mark.parametrize(
+    ("start", "facts", "expected"),
+    [
+        (None, {"root_dir": "/data", "started_as": "other"}, True),
+        (True, {}, True),
+        (True, {"root_dir": "/data"}, True),
+        (True, {"started_as": digest(Start())}, True),
+        (True, {"started_as": digest(Start(folder="~/new"))}, False),
+        (FOLDER, {}, True),
+        ({"folder": "thesis/"}, {}, True),
+        ({"folder": "/home/ada/thesis"}, {}, True),
+        (FOLDER, {"root_dir": "/data"}, False),
+        (FOLDER, {"root_dir": ""}, True),
+        (FOLDER, {"root_dir": "/data", "started_as": digest(Start(**FOLDER))}, True),
+        ({"folder": "thesis"}, {"started_as": digest(Start(**FOLDER))}, True),
+        ({"environment": {"venv": "~/v"}}, {"python": "/home/ada/v/bin/python3"}, True),
+        ({"environment": {"venv": "~/v"}}, {"python": "/home/ada/w/bin/python3"}, False),
+        ({"environment": {"venv": "~/v"}}, {"python": ""}, True),
+        ({"environment": {"conda": "ml"}}, {"python": "/opt/conda/envs/ml/bin/python"}, True),
+        ({"environment": {"conda": "ml"}}, {"python": "/opt/conda/bin/python"}, False),
+        ({"environment": {"conda": "~/c/ml"}}, {"python": "/home/ada/c/ml/bin/python"}, True),
+        ({"environment": {"conda": "base"}}, {"python": "/opt/conda/bin/python"}, True),
+        ({"environment": {"conda": "base"}}, {"python": "/opt/conda/envs/ml/bin/python"}, False),
+        ({"environment": {"conda": "base"}}, {"python": "/usr/bin/python3"}, False),
+        ({"environment": {"module": ["jupyter"]}}, {"python": "/opt/x/bin/python"}, True),
+    ],
+)
+def test_an_entrys_own(start: object, facts: dict[str, Any], expected: bool) -> None:
+    server = make_server(start=start)
+    assert is_own(replace(THESIS, **facts), server, "/home/ada") is expected
+    at_a_port = make_server(start=start, jupyter={"port": 8889})
+    assert is_own(replace(THESIS, **facts), at_a_port, "/home/ada")
+
+
+def test_only_the_entrys_own_is_used_unless_another_is_chosen() -> None:
+    assert pick(ALL, None, NEW, lambda one: one == TWIN) == Picked(TWIN)
+    assert pick(ALL, None, NEW, lambda _: False) == Picked()
+    assert pick(ALL, CHOSEN, NEW, lambda _: False) == Picked(TWIN)
+
+
+ELSEWHERE = replace(running(6, "/scratch", 46261), host="127.0.0.5")
+SHOWN = listing((*ALL, ON_SOCKET, ELSEWHERE), NEW, "/home/ada")
 
 
 @pytest.mark.parametrize(
     ("words", "where"),
     [
         ("8888", "8888"),
+        ("localhost:8888", "8888"),
+        ("127.0.0.5:46261", "127.0.0.5:46261"),
+        ("46261", "127.0.0.5:46261"),
         ("/run/tc/lab.sock", "/run/tc/lab.sock"),
         ("/home/ada/new", "8890"),
         ("/home/ada/new/", "8890"),

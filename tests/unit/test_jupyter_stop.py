@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from tests.support.jupyter_peers import Peer
 from tests.support.threads import our_threads
+from tests.support.xvfb import wait_for
 from trayconnect.cancel import Cancel
 from trayconnect.errors import Cancelled, Problem, ProblemError
 from trayconnect.jupyter import stop
-from trayconnect.jupyter_stops import JupyterStops, busy_words, question
-from trayconnect.ports import Answer, Notice, Page, Question, QuestionKind
+from trayconnect.jupyter.find import script
+from trayconnect.jupyter_orders import Running
+from trayconnect.jupyter_stops import JupyterStops, question
+from trayconnect.ports import Answer, Completed, Notice, Page, Question, QuestionKind
 
 TOKEN = "t0ken"
 
@@ -57,27 +62,75 @@ def session(kernel: str, **names: str) -> dict[str, object]:
 
 
 @pytest.mark.parametrize(
-    ("kernels", "sessions", "busy"),
+    ("answers", "words"),
     [
-        ([], [], ()),
-        ([kernel("a", "idle"), kernel("b", "starting")], [], ()),
+        ({"kernels": [], "terminals": []}, ""),
         (
-            [kernel("a", "busy"), kernel("b", "idle")],
-            [session("b", path="x.ipynb"), session("a", path="work/thesis.ipynb", name="t")],
-            ("work/thesis.ipynb",),
+            {
+                "kernels": [kernel("a", "idle"), kernel("b", "starting"), kernel("c", "busy")],
+                "sessions": [
+                    session("c", path="work/thesis.ipynb", name="t"),
+                    session("a", path="", name="Console 1"),
+                    {"kernel": 5},
+                    7,
+                ],
+                "terminals": [],
+            },
+            (
+                "3 kernels: Console 1 (idle), a kernel without a notebook (starting), "
+                "work/thesis.ipynb (busy)."
+            ),
         ),
-        ([kernel("a", "busy")], [session("a", path="", name="Console 1")], ("Console 1",)),
-        ([kernel("a", "busy")], [], ("a kernel without a notebook",)),
-        ([kernel("a", "busy")], {"odd": 1}, ("a kernel without a notebook",)),
-        ([kernel("a", "busy")], [{"kernel": 5}, 7], ("a kernel without a notebook",)),
-        ({"message": "odd"}, [], ()),
+        (
+            {"kernels": [{"id": "a", "execution_state": "\x1b]0;x"}], "sessions": []},
+            "1 kernel: a kernel without a notebook (state unknown).",
+        ),
+        ({"kernels": [], "terminals": [{"name": "1"}, {"name": "2"}]}, "2 terminals: 1, 2."),
+        (
+            {"kernels": [kernel(str(n), "idle") for n in range(10)], "sessions": []},
+            "10 kernels: " + ", ".join(["a kernel without a notebook (idle)"] * 8) + " and 2 more.",
+        ),
+        ({"kernels": {"message": "odd"}}, "could not be looked at: its answer cannot be read."),
     ],
 )
-def test_what_is_busy(kernels: object, sessions: object, busy: tuple[str, ...]) -> None:
-    jupyter = Staged(kernels=kernels, sessions=sessions)
+def test_what_would_be_lost(answers: dict[str, Any], words: str) -> None:
+    jupyter = Staged(**{"terminals": [], **answers})
     with staged(jupyter) as page:
-        assert stop.busy_kernels(page, Cancel()) == busy
+        losses = stop.losses(page, Cancel())
+    assert bool(losses) == bool(words)
+    assert words in losses.words
+    assert ("would be lost" in losses.words) == bool(words)
     assert jupyter.asked[0] == "GET /base/api/kernels?no_track_activity=1"
+
+
+@pytest.mark.parametrize(
+    ("token", "status", "why"),
+    [("", 200, "it asks for a login"), ("other", 200, "it asks for a login"), (TOKEN, 500, "500")],
+)
+def test_what_cannot_be_listed_is_asked_about_too(token: str, status: int, why: str) -> None:
+    jupyter = Staged()
+    jupyter.status = status
+    with staged(jupyter, token) as page:
+        losses = stop.losses(page, Cancel())
+    assert losses
+    assert why in losses.words
+
+
+def test_one_that_does_not_answer_is_asked_about_too() -> None:
+    with staged(Staged()) as page:
+        pass
+    assert "could not be looked at: it does not answer" in stop.losses(page, Cancel()).words
+
+
+def test_no_terminals_where_the_server_has_none() -> None:
+    class WithoutTerminals(Staged):
+        def __call__(self, sock: socket.socket, ending: threading.Event) -> None:
+            head = sock.recv(65536, socket.MSG_PEEK)
+            self.status = 404 if b"terminals" in head else 200
+            super().__call__(sock, ending)
+
+    with staged(WithoutTerminals(kernels=[])) as page:
+        assert not stop.losses(page, Cancel())
 
 
 def test_it_is_told_to_stop_and_its_end_is_awaited(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,13 +147,24 @@ def test_it_is_told_to_stop_and_its_end_is_awaited(monkeypatch: pytest.MonkeyPat
         stop.shut_down(page, stopped)
 
 
+def test_only_the_one_that_was_asked_about_is_stopped() -> None:
+    jupyter = Staged(status={"started": "2026-11-30T01:02:03Z"})
+    with staged(jupyter) as page:
+        asked = stop.identity(page, None, Cancel())
+        assert asked == "since 2026-11-30T01:02:03Z"
+        jupyter.answers["status"] = {"started": "2026-11-30T02:02:03Z"}
+        with pytest.raises(ProblemError, match="Another Jupyter"):
+            stop.shut_down(page, Cancel(), asked)
+    assert not any(line.startswith("POST") for line in jupyter.asked)
+
+
 @pytest.mark.parametrize(
     ("token", "status", "words"),
     [
         ("", 200, "lets only people stop it who are logged in"),
         ("other", 200, "lets only people stop it who are logged in"),
         (TOKEN, 500, "does not answer, so it was not told to stop"),
-        (TOKEN, 302, "does not answer, so it was not told to stop"),
+        (TOKEN, 302, "lets only people stop it who are logged in"),
     ],
 )
 def test_whom_it_does_not_obey_is_told(token: str, status: int, words: str) -> None:
@@ -117,23 +181,59 @@ def test_one_that_is_gone_is_not_stopped() -> None:
         stop.shut_down(page, Cancel())
 
 
-def test_an_answer_that_is_no_json_is_no_list() -> None:
-    with (
-        Peer(lambda sock, _: sock.sendall(b"HTTP/1.1 200 OK\r\n\r\nx")) as peer,
-        pytest.raises(ProblemError, match="does not answer"),
-    ):
-        stop.busy_kernels(Page("", TOKEN, f"http://{peer.authority}/"), Cancel())
+# --- by its process -------------------------------------------------------------------------------
+
+
+def execute(command: str, stdin: bytes, timeout: float) -> Completed:
+    done = subprocess.run(command.split()[1:], input=stdin, capture_output=True, timeout=60)
+    return Completed(done.returncode, done.stdout, done.stderr)
+
+
+def born(pid: int) -> str:
+    text = f"{script('process.sh')}\nborn {pid}\n"
+    return subprocess.run(["sh", "-c", text], capture_output=True, text=True).stdout.strip()
+
+
+def test_a_process_is_ended_and_its_end_awaited() -> None:
+    text = "trap 'sleep 0.3; exit' TERM; echo; while :; do sleep 0.1; done"
+    with subprocess.Popen(["sh", "-c", text], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        stop.end(execute, f"{process.pid} {born(process.pid)}", "GPU box", Cancel())
+        assert process.wait(0) == 0  # it has ended already
+
+
+def test_a_process_of_the_same_number_lives_on() -> None:
+    with subprocess.Popen(["sleep", "60"]) as process:
+        with pytest.raises(ProblemError, match="has ended already"):
+            stop.end(execute, f"{process.pid} {born(1)}", "GPU box", Cancel())
+        assert process.poll() is None
+        process.terminate()
+
+
+def test_one_that_does_not_end_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stop, "END_LIMIT", 0)
+    with subprocess.Popen(
+        ["sh", "-c", "trap '' TERM; echo; exec sleep 60"], stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        with pytest.raises(ProblemError, match="still runs"):
+            stop.end(execute, f"{process.pid} {born(process.pid)}", "GPU box", Cancel())
+        process.kill()
 
 
 # --- the question ---------------------------------------------------------------------------------
 
 
-def test_the_question_names_what_is_busy() -> None:
-    asked = question("GPU box", ("thesis.ipynb", "x.ipynb"))
+def test_the_question_names_what_would_be_lost() -> None:
+    running = Running("7 x", stop.Losses(("thesis.ipynb (idle)",), ("1",)), "~/thesis, 8888")
+    asked = question("GPU box", running)
     assert (asked.kind, asked.fields) == (QuestionKind.CONFIRM, ())
-    assert "2 kernels are busy: thesis.ipynb, x.ipynb." in asked.message
-    assert busy_words(["a"]) == "A kernel is busy: a."
-    assert busy_words(list("abcdefg")) == "7 kernels are busy: a, b, c, d, e and 2 more."
+    assert asked.title == "Stop Jupyter on GPU box?"
+    for words in ("~/thesis, 8888", "1 kernel: thesis.ipynb (idle).", "1 terminal: 1."):
+        assert words in asked.message
+    assert question("GPU box", running, restart=True).confirm == "Restart Jupyter"
 
 
 class Desk:
@@ -147,16 +247,24 @@ class Desk:
         self.may_answer = threading.Event()
         self.asking = threading.Event()
         self.told = threading.Event()
-        orders: Any = self
+        orders: Any = SimpleNamespace(
+            running=self.running, stop=self.stop, restart=self.restart, log=self.read
+        )
         self.stops = JupyterStops(orders, self, self)
 
-    def busy_kernels(self, name: str, cancel: Cancel) -> tuple[str, ...]:
+    def running(self, name: str, cancel: Cancel) -> Running:
         if self.problem is not None:
             raise ProblemError(self.problem)
-        return self.busy
+        return Running("7 x", stop.Losses(self.busy), "")
 
-    def stop(self, name: str, cancel: Cancel) -> None:
-        self.log.append(f"stop {name}")
+    def stop(self, name: str, cancel: Cancel, identity: str) -> None:
+        self.log.append(f"stop {name} {identity}")
+
+    def restart(self, name: str, cancel: Cancel, identity: str) -> None:
+        self.log.append(f"restart {name} {identity}")
+
+    def read(self, name: str, cancel: Cancel) -> str:
+        return f"the log of {name}"
 
     def ask(self, question: Question, cancel: Cancel) -> Answer | None:
         self.asking.set()
@@ -183,10 +291,27 @@ class Desk:
         return self.log
 
 
-def test_without_a_busy_kernel_it_is_stopped_at_once() -> None:
+def test_where_nothing_runs_it_is_stopped_at_once() -> None:
     desk = Desk()
     desk.stops.begin("GPU box")
-    assert desk.finish() == ["stop GPU box", "Jupyter on GPU box was stopped"]
+    assert desk.finish() == ["stop GPU box 7 x", "Jupyter on GPU box was stopped"]
+
+
+def test_a_restart_is_one_of_the_very_same() -> None:
+    desk = Desk()
+    desk.stops.begin("GPU box", restart=True)
+    said = "Jupyter on GPU box was stopped, and is being started again"
+    assert desk.finish() == ["restart GPU box 7 x", said]
+
+
+def test_a_log_is_read_beside_an_open_question() -> None:
+    desk = Desk(("thesis.ipynb",))
+    desk.stops.begin("GPU box")
+    assert desk.asking.wait(30)
+    desk.stops.read_log("GPU box", desk.log.append)
+    wait_for(lambda: desk.log == ["the log of GPU box"], "the log")
+    desk.may_answer.set()
+    desk.finish()
 
 
 @pytest.mark.parametrize(("answer", "stops"), [(None, 0), (Answer(), 1)])
@@ -197,7 +322,7 @@ def test_with_one_the_user_decides(answer: Answer | None, stops: int) -> None:
     desk.stops.begin("GPU box")  # again: the question is still there
     assert desk.log == ["front"]
     desk.may_answer.set()
-    assert desk.finish().count("stop GPU box") == stops
+    assert desk.finish().count("stop GPU box 7 x") == stops
 
 
 def test_the_end_of_the_program_withdraws_the_question() -> None:

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from tests.support.servers import make_server
 from trayconnect.config.openssh.additions import Additions
 from trayconnect.errors import Problem, Remedy
-from trayconnect.ports import Answer, Health, Page, Question, QuestionKind, Reached
+from trayconnect.ports import Answer, FoundJupyter, Health, Page, Question, QuestionKind, Reached
 from trayconnect.session import backoff
 from trayconnect.session.effects import (
+    AllowStart,
     Check,
     Close,
     Drop,
@@ -653,6 +654,49 @@ def test_where_one_runs_no_other_is_started() -> None:
     assert run(*UP, HealthChanged(1, strangers), StartJupyter())[1] == [Launch()]
 
 
+def test_where_another_one_was_chosen_the_entrys_own_is_started() -> None:
+    other = FoundJupyter("8889", "/data", "/data", "2.0", 0, in_use=True, is_own=False)
+    chosen = replace(READY, jupyters=(other,))
+    assert run(*UP, HealthChanged(1, chosen), StartJupyter())[1] == [Launch()]
+
+
+STARTS = make_server(start=True)
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        (Start(), ConnectFailed(1, DOWN)),
+        (Start(), ConnectFailed(1, REFUSED)),
+        (Start(), ConnectFailed(1, CHANGED)),
+        (Start(), Connected(1), HealthChanged(1, AMBER)),
+    ],
+)
+def test_a_users_connect_allows_a_start_again(before: tuple[Event, ...]) -> None:
+    session, _ = run(*before, session=Session(STARTS))
+    session, effects = run(Start(), session=session)
+    assert effects[0] == AllowStart()
+    assert session.is_fresh
+
+
+@pytest.mark.parametrize("is_fresh", [False, True])
+def test_a_change_of_the_file_neither_allows_a_start_nor_forbids_it(is_fresh: bool) -> None:
+    came = () if is_fresh else (HealthChanged(1, READY),)
+    session, _ = run(Start(), Connected(1), *came, session=Session(STARTS))
+    changed = make_server(start=True, host="elsewhere")
+    session, _ = run(ConfigChanged(changed), session=session)
+    _, effects = run(Closed(session.attempt), session=session)
+    forbidden = [] if is_fresh else [LeaveStopped()]
+    assert effects == [*forbidden, Open(session.attempt, changed)]
+
+
+def test_the_users_reconnect_is_a_connect() -> None:
+    session, _ = run(Start(), Connected(1), HealthChanged(1, READY), session=Session(STARTS))
+    session, _ = run(Restart(), session=session)
+    _, effects = run(Closed(session.attempt), session=session)
+    assert effects == [Open(session.attempt, STARTS)]
+
+
 def test_a_disconnect_forgets_the_wish_for_a_jupyter() -> None:
     session, _ = run(Start(), StartJupyter(), Stop(), Closed(2), Start())
     _, effects = run(Connected(session.attempt), session=session)
@@ -669,7 +713,7 @@ def test_one_that_is_about_to_be_stopped_is_not_started_again() -> None:
     """The look that finds it gone may come before the word that it is."""
     before, _ = run(*READY_UP, JupyterStarted(1, "in tmux"))
     session, effects = run(JupyterStopped(done=False), session=before)
-    assert (session, effects) == (before, [LeaveStopped()])
+    assert (session, effects) == (replace(before, is_fresh=False), [LeaveStopped()])
 
 
 def test_one_that_the_user_stopped_is_not_missed() -> None:

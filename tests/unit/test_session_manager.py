@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -22,6 +22,7 @@ from trayconnect.ports import (
     Ask,
     ByteStream,
     Completed,
+    FoundJupyter,
     Health,
     Incoming,
     Notice,
@@ -48,6 +49,8 @@ TAKEN = 7777
 """A local port that somebody else has."""
 DOWN = Problem("refused", "Is it on?", Remedy.WAIT)
 READY = Health(Reached.JUPYTER, Page("http://127.0.0.1:18888/lab"))
+USED = FoundJupyter("8888", "/", "/", "2.0", 0, in_use=True, pid=7, born="x")
+IN_USE = replace(READY, jupyters=(USED,))
 LOST = Problem("The server went silent", "", Remedy.WAIT)
 QUESTION = Question(QuestionKind.PASSWORD, "GPU box", "Password", "for ada")
 
@@ -169,6 +172,8 @@ class World:
     """Whether tunnels close, or hang."""
     may_examine: threading.Event = field(default_factory=threading.Event)
     launches: int = 0
+    crashed: bool | None = False
+    """How the Jupyter in use has ended."""
     may_launch: threading.Event = field(default_factory=threading.Event)
     not_started: Problem | None = None
     """Why Jupyter cannot be started."""
@@ -243,8 +248,14 @@ class World:
             cancel.check()
         if self.not_started is not None:
             raise ProblemError(self.not_started)
-        self.health = READY
+        self.health = IN_USE
         return "in the tmux session x"
+
+    def how_it_ended(
+        self, server: Server, tunnel: Tunnel, used: FoundJupyter, cancel: Cancel
+    ) -> bool | None:
+        assert used == USED
+        return self.crashed
 
     def examine(
         self,
@@ -297,6 +308,7 @@ class Run:
             listen=world.listen,
             examine=world.examine,
             launch=world.launch,
+            how_it_ended=world.how_it_ended,
             look_at_pages=world.look_at_pages,
             prompter=world,
             notifier=world,
@@ -835,17 +847,65 @@ def test_a_corrected_entry_is_tried_at_once(run: Run) -> None:
     assert (run.world.launches, len(run.world.tunnels)) == (2, 1)
 
 
-def test_it_is_started_once_an_attempt(run: Run) -> None:
+def ends(run: Run, crashed: bool | None, *, reconnects: bool) -> None:
+    """The Jupyter that was started ends, and the next look finds none."""
     starting(run)
     run.until_ready()
-    run.world.health = MISSING  # it ended
-    run.world.refuse(DOWN)
-    run.until("GPU box", lambda s: s.problem is DOWN)
-    assert run.world.launches == 1
-    run.world.tunnels[-1].on_lost(LOST)  # and its host was started anew
-    run.until_state(State.WAITING)
-    run.manager.woke()
+    run.world.crashed = crashed
+    run.world.health = MISSING
+    if reconnects:
+        run.world.tunnels[-1].on_lost(LOST)
+        run.until_state(State.WAITING)
+        run.manager.woke()
+    else:
+        run.world.refuse(DOWN)
+
+
+@pytest.mark.parametrize("reconnects", [False, True])
+def test_one_that_crashed_is_started_again(run: Run, reconnects: bool) -> None:
+    ends(run, True, reconnects=reconnects)
+    eventually(lambda: run.world.launches == 2, "a start")
     run.until_ready()
+
+
+@pytest.mark.parametrize("reconnects", [False, True])
+@pytest.mark.parametrize("crashed", [False, None])
+def test_one_that_was_shut_down_or_is_ending_is_not(
+    run: Run, crashed: bool | None, reconnects: bool
+) -> None:
+    ends(run, crashed, reconnects=reconnects)
+    run.until("GPU box", lambda s: s.problem is DOWN)
+    looks = run.world.looks
+    run.manager.look("GPU box")
+    eventually(lambda: run.world.looks > looks, "a look")
+    assert run.world.launches == 1
+
+
+def test_after_a_shutdown_the_users_next_connect_starts_one(run: Run) -> None:
+    ends(run, False, reconnects=False)
+    run.until("GPU box", lambda s: s.problem is DOWN)
+    run.manager.connect("GPU box")
+    run.until_ready()
+    assert run.world.launches == 2
+
+
+def test_a_change_of_the_file_is_no_connect_by_the_user(run: Run) -> None:
+    ends(run, False, reconnects=False)
+    run.until("GPU box", lambda s: s.problem is DOWN)
+    run.manager.apply(Config(servers=(make_server(start=True, hold_seconds=5),)))
+    run.until("GPU box", lambda s: s.problem is DOWN and len(run.world.tunnels) == 2)
+    assert run.world.launches == 1
+
+
+def test_one_that_crashes_again_soon_is_not_started_for_ever(run: Run) -> None:
+    ends(run, True, reconnects=False)
+    eventually(lambda: run.world.launches == 2, "a start")
+    run.until_ready()
+    run.world.health = MISSING
+    run.world.refuse(DOWN)
+    found = run.until("GPU box", lambda s: s.problem is not None)
+    assert found.problem is not None
+    assert "crashed" in found.problem.title
     assert run.world.launches == 2
 
 

@@ -344,17 +344,21 @@ def test_the_tooltip_names_what_is_on_and_stays_short() -> None:
     assert title.splitlines()[-1] == "and 4 more"
 
 
+ON = ("stop-jupyter", "restart-jupyter", "jupyter-log")
+
+
 @pytest.mark.parametrize(
     ("snapshot", "enabled"),
     [
-        (READY, {"open", "copy", "reconnect", "stop-jupyter", "diagnostics", "log"}),
-        (replace(READY, page=Page(PAGE.url)), {"open", "copy", "reconnect", "diagnostics", "log"}),
-        (replace(READY, problem=SILENT), {"open", "copy", "reconnect", "stop-jupyter", "problem",
+        (READY, {"open", "copy", "reconnect", *ON, "diagnostics", "log"}),
+        (replace(READY, page=Page(PAGE.url)),
+         {"open", "copy", "reconnect", "jupyter-log", "diagnostics", "log"}),
+        (replace(READY, problem=SILENT), {"open", "copy", "reconnect", *ON, "problem",
                                           "diagnostics", "log"}),
         (snap(state=State.UP, reached=Reached.SSH),
-         {"reconnect", "start-jupyter", "diagnostics", "log"}),
+         {"reconnect", "start-jupyter", "jupyter-log", "diagnostics", "log"}),
         (snap(state=State.UP, reached=Reached.SSH, starting=True),
-         {"reconnect", "diagnostics", "log"}),
+         {"reconnect", "jupyter-log", "diagnostics", "log"}),
         (snap(state=State.CONNECTING), {"reconnect", "diagnostics", "log"}),
         (snap(state=State.WAITING, retry_at=1.0, problem=SILENT),
          {"reconnect", "problem", "diagnostics", "log"}),

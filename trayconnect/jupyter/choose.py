@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from posixpath import normpath
+from posixpath import basename, dirname, normpath
 
-from trayconnect.config.model import Jupyter
+from trayconnect.config.model import Jupyter, Server
 from trayconnect.errors import Problem, ProblemError
 from trayconnect.jupyter.find import Findings, RunningServer
+from trayconnect.jupyter.start import digest
 from trayconnect.ports import Choice, FoundJupyter
 
 
@@ -35,16 +36,50 @@ def _fits(one: RunningServer, jupyter: Jupyter) -> bool:
     return jupyter.port in ("auto", one.port)
 
 
+def is_own(one: RunningServer, server: Server, home: str) -> bool:
+    """Whether it is what the entry would start. One that was started by hand is, unless it shows
+    another folder, or runs from another environment, than the entry names."""
+    start, jupyter = server.start, server.jupyter
+    if start is None or jupyter.port != "auto" or jupyter.socket is not None:
+        return True
+    if one.started_as:
+        return one.started_as == digest(start)
+    folder = expanded(start.folder, home)
+    if one.root_dir and folder not in (expanded("~", home), normpath(one.root_dir)):
+        return False
+    prefix = dirname(dirname(one.python))
+    said = start.environment.said if start.environment and len(prefix) > 1 else {}
+    match said:
+        case {"venv": str(name)}:
+            return expanded(name, home) == prefix
+        case {"conda": "base"}:
+            return "/envs/" not in prefix and prefix not in ("/usr", "/usr/local")
+        case {"conda": str(name)}:
+            return (expanded(name, home) if "/" in name else name) in (prefix, basename(prefix))
+        case _:
+            return True
+
+
+def expanded(path: str, home: str) -> str:
+    """A path of the server as start.sh understands it."""
+    inside = path[1:].lstrip("/") if path == "~" or path.startswith("~/") else path
+    return normpath(inside if inside.startswith("/") else f"{home}/{inside}")
+
+
 def pick(
-    servers: Sequence[RunningServer], choice: Choice | None, current: RunningServer | None
+    servers: Sequence[RunningServer],
+    choice: Choice | None,
+    current: RunningServer | None,
+    own: Callable[[RunningServer], bool] = lambda _: True,
 ) -> Picked:
-    """The user's choice wherever it listens by now, else the one in use as long as it runs, else
-    the first."""
+    """The user's choice wherever it listens by now, else of the entry's own the one in use as long
+    as it runs, else the first."""
     if choice is not None:
         in_folder = [one for one in servers if one.root_dir == choice.root_dir]
         there = [one for one in in_folder if one.where == choice.where]
         if in_folder:
             return Picked((there or _same(in_folder, current) or in_folder)[0])
+    servers = [one for one in servers if own(one)]
     if not servers:
         return Picked()
     return Picked((_same(servers, current) or servers)[0], missing=choice)
@@ -55,7 +90,10 @@ def _same(servers: Sequence[RunningServer], current: RunningServer | None) -> li
 
 
 def listing(
-    servers: Sequence[RunningServer], in_use: RunningServer | None, home: str
+    servers: Sequence[RunningServer],
+    in_use: RunningServer | None,
+    home: str,
+    own: Callable[[RunningServer], bool] = lambda _: True,
 ) -> tuple[FoundJupyter, ...]:
     """What the user is shown of them."""
     return tuple(
@@ -67,6 +105,9 @@ def listing(
             kernels=one.kernels,
             in_use=one == in_use,
             of_hub=one.hub is not None,
+            is_own=own(one),
+            pid=one.pid,
+            born=one.born,
         )
         for one in servers
     )
@@ -86,8 +127,10 @@ def matching(jupyters: Sequence[FoundJupyter], words: str) -> FoundJupyter:
     Raises `ProblemError` if that is none of them, or several.
     """
     wanted = words if words == "/" else words.rstrip("/")
-    ways = (
+    ways: tuple[Callable[[FoundJupyter], bool], ...] = (
         lambda one: one.where == wanted,
+        lambda one: wanted.isdecimal() and one.where.rpartition(":")[2] == wanted,
+        lambda one: one.where.isdecimal() and wanted in _usual(one.where),
         lambda one: wanted in (one.root_dir, one.folder),
         lambda one: PurePosixPath(one.root_dir).name == wanted,
     )
@@ -96,7 +139,9 @@ def matching(jupyters: Sequence[FoundJupyter], words: str) -> FoundJupyter:
         if len(found) == 1:
             return found[0]
         if found:
-            title = f"Several Jupyter servers run in {found[0].folder}"
+            one_folder = all(one.folder == found[0].folder for one in found)
+            shared = f"run in {found[0].folder}" if one_folder else f"are known by “{words}”"
+            title = f"Several Jupyter servers {shared}"
             ports = ", ".join(one.where for one in found)
             raise ProblemError(Problem(title, f"Choose one of them by its port: {ports}"))
     there = "\n".join(f"{one.where}  {one.folder}" for one in jupyters)
@@ -106,3 +151,7 @@ def matching(jupyters: Sequence[FoundJupyter], words: str) -> FoundJupyter:
             f"These run:\n{there}" if there else "None is known to run; connect it first",
         )
     )
+
+
+def _usual(port: str) -> tuple[str, ...]:
+    return tuple(f"{host}:{port}" for host in ("localhost", "127.0.0.1"))

@@ -15,7 +15,7 @@ from trayconnect.config.model import SAME_HOST, Server
 from trayconnect.errors import Problem, ProblemError, Remedy
 from trayconnect.jupyter.abandon import Background, abandonable
 from trayconnect.jupyter.address import base_of, local_authority, page_url
-from trayconnect.jupyter.choose import Picked, candidates, listing, pick, short_folder
+from trayconnect.jupyter.choose import Picked, candidates, is_own, listing, pick, short_folder
 from trayconnect.jupyter.direct import look_direct
 from trayconnect.jupyter.find import Findings, RunningServer, find
 from trayconnect.jupyter.problems import (
@@ -146,7 +146,8 @@ class Examiner:
 
         def look_once() -> tuple[Target, Look]:
             current = known.picked.running
-            known.picked = pick(known.servers, self._choices.get(server.name), current)
+            chosen = self._choices.get(server.name)
+            known.picked = pick(known.servers, chosen, current, _owning(server, known))
             if (found := known.picked.running) and current and found.pid != current.pid:
                 known.watch = KernelWatch()
             target = _target(server, known.picked.running)
@@ -187,10 +188,17 @@ class Examiner:
         if known is not None and not known.answered:
             known.next_search = -math.inf
 
-    def search_anew(self, tunnel: Tunnel) -> None:
-        """Jupyter was started or stopped there: the next look searches. On the thread that
-        looks."""
+    def search_anew(self, tunnel: Tunnel, started_for: str = "") -> None:
+        """The next look searches. A Jupyter that was started for an entry is the one to use there,
+        whatever was chosen before. On the thread that looks."""
         self._known.pop(tunnel, None)
+        if started_for:
+            self._choices.forget(started_for)
+
+
+def _owning(server: Server, known: _Known) -> Callable[[RunningServer], bool]:
+    home = known.findings.home
+    return lambda one: is_own(one, server, home)
 
 
 def _kernels(
@@ -330,7 +338,8 @@ def _judged(known: _Known, target: Target, seen: Look) -> Look:
 
 def _health(server: Server, known: _Known, target: Target, seen: Look) -> Health:
     picked = known.picked
-    jupyters = listing(known.servers, picked.running, known.findings.home)
+    own = _owning(server, known)
+    jupyters = listing(known.servers, picked.running, known.findings.home, own)
     problem = seen.problem
     if problem is None and picked.missing is not None:
         (used,) = (one for one in jupyters if one.in_use)

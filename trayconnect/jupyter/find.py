@@ -61,6 +61,8 @@ class RunningServer:
     """Whether it is Notebook 6 or older, which has no JupyterLab."""
     born: str = field(default="", compare=False)
     """When its process began: tells it from a later one of the same number. Empty if unknown."""
+    python: str = field(default="", compare=False)
+    """The program that it runs, as it was called; empty if unknown."""
     started_as: str = ""
     """What `start.digest` says of the entry that it was started for; empty if it was started in
     another way."""
@@ -182,6 +184,7 @@ def _server(block: str, little_endian: bool) -> RunningServer | None:
         is_classic="notebook_dir" in info,
         hub=_line(about, "hub") if "@@hub" in about.split() else None,
         born=_word(about, "born"),
+        python=_line(about, "python"),
         started_as=_word(about, "started"),
     )
 

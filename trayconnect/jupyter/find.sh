@@ -73,13 +73,16 @@ kernels_of() {
     esac
 }
 
-# Whether process $1 is the server that a JupyterHub started for one user, and where that Hub is.
-hub_of() {
+# The program of process $1; and whether it is the server that a JupyterHub started for one user, and
+# where that Hub is.
+program_of() {
     if [ -n "$have_proc" ]; then
         command=$(tr '\0' ' ' <"/proc/$1/cmdline")
     else
         command=$(ps -ww -o args= -p "$1")
     fi
+    python=${command%% *}
+    [ -x "$python" ] && printf '@@python %s\n' "$python"
     case $command in
         *jupyterhub-singleuser* | *jupyterhub.singleuser* | *jupyter-labhub*) ;;
         *) return ;;
@@ -92,7 +95,7 @@ hub_of() {
 # The processes that start.sh began for this account here, each as PID:what.
 begun() {
     for state in "${XDG_STATE_HOME:-$HOME/.local/state}"/trayconnect/*"@$(uname -n)"; do
-        [ -O "$state/pid" ] && read -r pid <"$state/pid" && read -r what <"$state/what" &&
+        [ -O "$state/pid" ] && read -r pid _ <"$state/pid" && read -r what <"$state/what" &&
             printf '%s:%s ' "$pid" "$what"
     done
 }
@@ -125,7 +128,7 @@ report() {
             [ -S "$path" ] && [ -O "$path" ] && printf '@@socket %s\n' "$path"
         done
         kernels_of "$pid"
-        hub_of "$pid"
+        program_of "$pid"
         printf '@@file\n'
         head -c 16384 <"$file"
         printf '\n@@end\n'

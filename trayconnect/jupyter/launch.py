@@ -10,12 +10,21 @@ from trayconnect.config.endpoints import UnixEndpoint
 from trayconnect.config.model import Server
 from trayconnect.errors import ProblemError, Remedy
 from trayconnect.jupyter.abandon import abandonable
-from trayconnect.jupyter.start import LIMIT, session_name, start
+from trayconnect.jupyter.find import find
+from trayconnect.jupyter.find import script as text_of
+from trayconnect.jupyter.start import LIMIT, assignments, session_name, start
 from trayconnect.jupyter.start_words import failure, unreachable, way_words
-from trayconnect.ports import Tunnel
+from trayconnect.ports import FoundJupyter, Tunnel
+
+_ENDED = "@@trayconnect ended 1\n"
 
 logger = logging.getLogger(__name__)
 
+TIMEOUT = 20.0
+"""Seconds for asking how one ended."""
+ANEW_TIMES = 40
+ANEW_EVERY = 0.5
+"""Seconds between two tries to start in the place of one that is ending."""
 REACH_TIMES = 20
 REACH_EVERY = 0.25
 """Seconds between two tries to reach the socket of a Jupyter that has just begun."""
@@ -24,16 +33,24 @@ REACH_EVERY = 0.25
 class Launcher:
     """Starts one Jupyter after another; the next look finds the new one."""
 
-    def __init__(self, search_anew: Callable[[Tunnel], None], limit: int = LIMIT) -> None:
+    def __init__(self, search_anew: Callable[[Tunnel, str], None], limit: int = LIMIT) -> None:
+        """`search_anew` is given the entry's name once a Jupyter of it runs there."""
         self._search_anew = search_anew
         self._limit = limit
 
     def __call__(self, server: Server, tunnel: Tunnel, cancel: Cancel) -> str:
         """See `trayconnect.ports.Launch`."""
-        started = abandonable(
-            lambda: start(tunnel.execute, server, self._limit), f"tc-start {server.name}", cancel
-        )
-        self._search_anew(tunnel)
+        for _ in range(ANEW_TIMES):
+            started = abandonable(
+                lambda: start(tunnel.execute, server, self._limit),
+                f"tc-start {server.name}",
+                cancel,
+            )
+            if started.pid is None or not started.was_running:
+                break
+            if _listens(started.pid, server, tunnel, cancel) or cancel.wait(ANEW_EVERY):
+                break
+        self._search_anew(tunnel, "" if started.pid is None else server.name)
         if started.pid is None:
             raise ProblemError(failure(started, server, self._limit))
         if started.socket:
@@ -42,6 +59,41 @@ class Launcher:
         begun = "was started before" if started.was_running else "was started"
         logger.info("%s: Jupyter %s %s, PID %d", server.name, begun, words, started.pid)
         return words
+
+    def ended(
+        self, server: Server, tunnel: Tunnel, used: FoundJupyter, cancel: Cancel
+    ) -> bool | None:
+        """See `trayconnect.ports.HowItEnded`."""
+        values = {"pid": str(used.pid), "when": used.born}
+        text = text_of("process.sh") + assignments(values) + text_of("ended.sh")
+        try:
+            done = abandonable(
+                lambda: tunnel.execute("exec sh", text.encode(), TIMEOUT),
+                f"tc-ended {server.name}",
+                cancel,
+            )
+        except ProblemError:
+            return None
+        _, _, report = done.stdout.decode("utf-8", "replace").partition(_ENDED)
+        match report.split():
+            case ["@@lives"]:
+                return None
+            case ["@@status", status]:
+                return status != "0"
+            case ["@@killed"] | ["@@rebooted"]:
+                return True
+            case _:
+                return False
+
+
+def _listens(pid: int, server: Server, tunnel: Tunnel, cancel: Cancel) -> bool:
+    """Whether one that is said to run is not just ending."""
+    host = server.host or server.name
+    try:
+        found = abandonable(lambda: find(tunnel.execute, host), f"tc-find {server.name}", cancel)
+    except ProblemError:
+        return True
+    return any(one.pid == pid for one in found.servers)
 
 
 def _reach(tunnel: Tunnel, path: str, server: Server, cancel: Cancel) -> None:

@@ -1,11 +1,12 @@
 # Becomes Jupyter, in the session that start.sh made for it. POSIX sh; bash where there is one, for
-# lines that people wrote for it. Before this text stand assignments that say what to run, and the
-# function `become`, which knows the options; start.sh has left what it found out in the file env.
+# lines that people wrote for it. Before this text stand process.sh, assignments that say what to
+# run, and the function `become`, which knows the options; start.sh has left what it found out in the
+# file env.
 
 state=${0%/*}
 
 # A way to start that was slow and was given up for another one must not start a second Jupyter.
-(set -C && echo $$ >"$state/pid") 2>/dev/null || exit 75
+(set -C && printf '%s %s\n' $$ "$(born $$)" >"$state/pid") 2>/dev/null || exit 75
 
 fail() {
     printf 'trayconnect: %s\n' "$2"

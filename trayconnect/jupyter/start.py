@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import posixpath
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 
 from trayconnect import sanitize
 from trayconnect.config.model import Server
 from trayconnect.config.names import name_key
 from trayconnect.config.start import Start
 from trayconnect.jupyter.find import Execute
+from trayconnect.jupyter.find import script as text_of
 
 LIMIT = 120
 """Seconds that Jupyter may take until it is ready; from a busy file server, Python takes long."""
@@ -42,6 +44,8 @@ class Started:
     status: int | None = None
     """What the process, or the attempt to begin it, ended with."""
     timed_out: bool = False
+    ending: bool = False
+    """Whether the one before it did not end in all that time."""
     looked: tuple[str, ...] = ()
     """Folders in which it was searched in vain."""
     log: str = ""
@@ -57,11 +61,23 @@ def start(execute: Execute, server: Server, limit: int = LIMIT) -> Started:
 
 def session_name(server: Server) -> str:
     """Of the tmux or screen session, and of the folder of its state: the same on every machine
-    that has the entry."""
-    key = name_key(server.name)
-    digest = hashlib.sha256(key.encode()).hexdigest()[:8]
+    that has the entry; another one once the entry says something else of what to start."""
+    key, what = name_key(server.name), digest(server.start)
+    meant = key if what == digest(None) else f"{key}\n{what}"
+    told = hashlib.sha256(meant.encode()).hexdigest()[:8]
     plain = re.sub(r"[^a-z0-9]+", "-", key).strip("-")[:_NAME_LENGTH].strip("-")
-    return "-".join(part for part in ("trayconnect", plain, digest) if part)
+    return "-".join(part for part in ("trayconnect", plain, told) if part)
+
+
+def digest(start: Start | None) -> str:
+    """The same for entries that mean the same Jupyter: of one folder and one environment."""
+    start = start or Start()
+    folder = start.folder
+    if not folder.startswith(("/", "~")):
+        folder = f"~/{folder}"
+    said = start.environment.said if start.environment else {}
+    meant = json.dumps([posixpath.normpath(folder), said])
+    return hashlib.sha256(meant.encode()).hexdigest()[:16]
 
 
 def script(server: Server, limit: int) -> str:
@@ -77,15 +93,16 @@ def script(server: Server, limit: int) -> str:
         "where": where if isinstance(where, str) else " ".join(where),
         "port": "0" if port == "auto" else str(port),
     }
-    program = assignments(what) + become(how.options) + _text("run.sh")
+    program = text_of("process.sh") + assignments(what) + become(how.options) + text_of("run.sh")
     around = {
         "name": session_name(server),
+        "what": digest(server.start),
         "sock": server.jupyter.socket or "",
         "sharing": how.socket,
         "limit": str(limit),
         "program": program,
     }
-    return assignments(what | around) + _text("start.sh")
+    return text_of("process.sh") + assignments(what | around) + text_of("start.sh")
 
 
 def assignments(values: Mapping[str, str]) -> str:
@@ -123,6 +140,7 @@ def parse(output: str) -> Started:
         socket=sanitize.exact(said.get("sock")),
         status=_number(said.get("failed")),
         timed_out="timeout" in said,
+        ending="ending" in said,
         looked=tuple(dict.fromkeys(filter(None, map(sanitize.line, looked)))),
         log="\n".join(line.rstrip() for line in log.split("\n") if line.strip()),
     )
@@ -130,8 +148,3 @@ def parse(output: str) -> Started:
 
 def _number(text: str | None) -> int | None:
     return int(text) if text and re.fullmatch(r"[0-9]{1,18}", text) else None
-
-
-def _text(name: str) -> str:
-    data = files("trayconnect.jupyter").joinpath(name).read_bytes()
-    return data.replace(b"\r\n", b"\n").decode()

@@ -1,10 +1,8 @@
 # Starts a Jupyter that outlives the login, or finds the one that an earlier start left running.
-# POSIX sh. Before this text stand assignments that say what to start: name, app, folder, kind and
+# POSIX sh, behind process.sh and assignments that say what to start: name, what, app, folder, kind and
 # where (the environment), port, sock, sharing, limit (seconds to wait), and program, the text of
 # run.sh. All that is kept is in one folder of the account's state, which others cannot enter.
 # Whoever reads this output must skip what a start-up file printed before it.
-
-say() { printf '@@%s\n' "$*"; }
 
 # $1 as one word of sh.
 quoted() { printf '%s\n' "$1" | sed "s/'/'\\\\''/g; 1s/^/'/; \$s/\$/'/"; }
@@ -41,27 +39,12 @@ tell_log() {
 
 # --- what runs already ----------------------------------------------------------------------------
 
-command_of() {
-    if [ -r "/proc/$1/cmdline" ]; then
-        tr '\0' ' ' <"/proc/$1/cmdline"
-    else
-        ps -o args= -p "$1"
-    fi
-}
-
-# Whether the process of the last start lives: its number may belong to another one by now.
-lives() {
-    pid=$(cat "$state/pid") || return 1
-    [ -n "$pid" ] && kill -0 "$pid" || return 1
-    case $(command_of "$pid") in
-    *jupyter* | *"$state/run.sh"*) return 0 ;;
-    *) return 1 ;;
-    esac
-}
+# Whether the process of the last start lives.
+lives() { read -r pid when <"$state/pid" && is_same "$pid" "$when"; }
 
 # Whether it has written its runtime file, and made its socket.
 is_ready() {
-    pid=$(cat "$state/pid") && runtime=$(cat "$state/runtime") || return 1
+    runtime=$(cat "$state/runtime") || return 1
     for file in "$runtime/jpserver-$pid.json" "$runtime/nbserver-$pid.json" \
         "$HOME/Library/Jupyter/runtime/jpserver-$pid.json"; do
         [ -s "$file" ] || continue
@@ -286,39 +269,74 @@ launch() {
 # --- all of it ------------------------------------------------------------------------------------
 
 take_lock() {
-    (set -C && echo $$ >"$state/lock") && return
-    holder=$(cat "$state/lock")
-    if [ -n "$holder" ] && kill -0 "$holder"; then
-        return 1
-    fi
-    rm -f "$state/lock"
-    (set -C && echo $$ >"$state/lock")
+    mine="$$ $(born $$)"
+    printf '%s\n' "$mine" >"$state/lock.$$"
+    # A link is made as a whole; where there are no links, the file is made by one alone.
+    ln "$state/lock.$$" "$state/lock" || [ -e "$state/lock" ] ||
+        (set -C && printf '%s\n' "$mine" >"$state/lock")
+    rm -f "$state/lock.$$"
+    read -r holder when <"$state/lock"
+    [ "$holder $when" != "$mine" ] || return 0
+    # The lock of one that has ended, for the next turn.
+    is_same "$holder" "$when" || rm -f "$state/lock"
+    return 1
 }
 
+# Puts a text, from standard input, in the place of a file that a shell may be reading still.
+replace() { cat >"$1.new" && mv -f "$1.new" "$1"; }
+
 begin() {
-    rm -f "$state/pid" "$state/rc" "$state/runtime" "$state/looked" "$state/way" "$state/sock"
+    rm -f "$state/pid" "$state/rc" "$state/runtime" "$state/looked" "$state/way" "$state/sock" \
+        "$state/ready"
+    printf '%s\n' "$mine" >"$state/run"
+    printf '%s\n' "$what" >"$state/what"
     : >"$state/log"
     locate
     choose_socket
     printf '%s' "$sock" >"$state/sock"
     keep_environment >"$state/env"
-    printf '%s\n' "$program" >"$state/run.sh"
+    printf '%s\n' "$program" | replace "$state/run.sh"
     shell=$(command -v bash || command -v sh)
+    # The end of an earlier one, told late, is none of this one's.
     printf '%s\n' 'state=${0%/*}' \
         'printf "Jupyter, started by trayconnect. Its log: %s\n" "$state/log"' \
         "$(quoted "$shell") \"\$state/run.sh\" >>\"\$state/log\" 2>&1 </dev/null" \
-        'status=$?' '[ $status = 75 ] || echo $status >"$state/rc"' >"$state/wrap.sh"
+        'status=$?' 'read -r run <"$state/run"' \
+        "[ \$status = 75 ] || [ \"\$run\" != $(quoted "$mine") ] || echo \$status >\"\$state/rc\"" |
+        replace "$state/wrap.sh"
     launch
 }
 
-await() {
-    count=0
-    while [ $count -lt $((limit * ticks)) ]; do
-        is_ready && return
-        [ -s "$state/rc" ] && failed
-        count=$((count + 1))
+# Waits for one that is ready; begins one where none lives, and none is being started. One that was
+# ready, and lives without a runtime file, is ending.
+bring_up() {
+    begun= following= turns=0 lost=0
+    while [ $turns -lt $((limit * ticks)) ]; do
+        if lives; then
+            is_ready && return
+            [ -n "$begun$following" ] || [ -e "$state/ready" ] || {
+                following=yes
+                say following
+            }
+        elif [ -n "$begun$following" ] && [ -s "$state/rc" ]; then
+            failed
+        elif [ -n "$begun" ]; then
+            # It was killed together with what would have told how it ended.
+            lost=$((lost + 1))
+            [ $lost -le $((2 * ticks)) ] || fail 137 'It ended without a word.'
+        elif take_lock; then
+            trap 'rm -f "$state/lock"' EXIT
+            trap 'exit 1' HUP INT TERM
+            begin
+            begun=yes
+        elif [ -z "$following" ] && [ -e "$state/lock" ]; then
+            following=yes
+            say following
+        fi
+        turns=$((turns + 1))
         sleep $tick
     done
+    [ -e "$state/ready" ] && say ending
     say timeout
     tell_log
     exit 1
@@ -339,22 +357,13 @@ main() {
         exit 1
     }
     chmod 700 "$state"
-    tick=1 ticks=1
-    sleep 0.1 && tick=0.1 ticks=10
-    if lives; then
-        say running
-    elif take_lock; then
-        trap 'rm -f "$state/lock"' EXIT
-        trap 'exit 1' HUP INT TERM
-        begin
-    else
-        say following
-        sleep 1
-    fi
-    await
+    learn_ticks
+    lives && is_ready && say running
+    bring_up
+    : >"$state/ready"
     say "way $(cat "$state/way")"
     [ ! -s "$state/sock" ] || say "sock $(cat "$state/sock")"
-    say "ready $(cat "$state/pid")"
+    say "ready $pid"
     say end
 }
 

@@ -44,6 +44,14 @@ def failure(started: Started, server: Server, limit: float) -> Problem:
             f"Jupyter cannot be started on {server.host}",
             "The account's login runs no commands of a POSIX shell: start Jupyter there by hand.",
         )
+    if started.ending:
+        return Problem(
+            f"The last Jupyter on {server.host} has not ended within {limit:g} s",
+            "Its kernels may take long to end. Try again in a while, or end it on the server."
+            + _end_of(started),
+            Remedy.FIX,
+            started.log,
+        )
     if started.timed_out:
         return Problem(
             f"Jupyter did not get ready within {limit:g} s",

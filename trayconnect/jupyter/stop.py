@@ -1,45 +1,142 @@
-"""Stopping a Jupyter by its own API, and what would be lost by that."""
+"""Stopping a Jupyter, and what would be lost by that."""
 
 from __future__ import annotations
 
 import json
+import re
 import time
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
 from trayconnect import sanitize
 from trayconnect.cancel import Cancel
 from trayconnect.errors import Problem, ProblemError, Remedy
+from trayconnect.jupyter.abandon import abandonable
 from trayconnect.jupyter.dial import ProbeError
+from trayconnect.jupyter.find import Execute
+from trayconnect.jupyter.find import script as text_of
 from trayconnect.jupyter.kernels import NAME_LENGTH
 from trayconnect.jupyter.probe import Response, request
-from trayconnect.ports import Page
+from trayconnect.jupyter.start import assignments
+from trayconnect.ports import FoundJupyter, Page
 
 TIMEOUT = 10.0
 """Seconds for one answer."""
-END_LIMIT = 20.0
+END_LIMIT = 30
 """Seconds that it may take to end its kernels and itself."""
 LOOK_EVERY = 0.2
+NAMED = 8
+"""Kernels, and terminals, that are named."""
+
+_BEGIN = "@@trayconnect stop 1"
+_STATE = re.compile(r"[a-z_]{1,20}")
 
 
-def busy_kernels(page: Page, cancel: Cancel) -> tuple[str, ...]:
-    """What the kernels that compute now belong to, as the notebooks' paths. Asking keeps no idle
-    server from being culled. Raises `ProblemError` and `Cancelled`."""
-    # Without the parameter, Jupyter takes the question for activity.
-    kernels = _list(_ask("GET", page, "api/kernels?no_track_activity=1", cancel))
-    busy = [kernel.get("id") for kernel in kernels if kernel.get("execution_state") == "busy"]
-    if not busy:
-        return ()
-    sessions = _list(_ask("GET", page, "api/sessions?no_track_activity=1", cancel))
-    names = {_kernel_of(session): _name(session) for session in sessions}
-    return tuple(names.get(kernel) or "a kernel without a notebook" for kernel in busy)
+@dataclass(frozen=True, slots=True)
+class Losses:
+    """What would be lost by stopping a Jupyter now."""
+
+    kernels: tuple[str, ...] = ()
+    """Each with its name and its state."""
+    terminals: tuple[str, ...] = ()
+    """Names."""
+    unknown: str = ""
+    """Why it could not be looked at."""
+
+    def __bool__(self) -> bool:
+        return bool(self.kernels or self.terminals or self.unknown)
+
+    @property
+    def words(self) -> str:
+        """In lines for people."""
+        lines = []
+        if self.kernels:
+            lines.append(_counted("kernel", self.kernels))
+        if self.terminals:
+            lines.append(_counted("terminal", self.terminals))
+        if self.unknown:
+            lines.append(f"What runs there could not be looked at: {self.unknown}.")
+        if lines:
+            lines.append("Variables, running cells and programs in terminals would be lost.")
+        return "\n".join(lines)
 
 
-def shut_down(page: Page, cancel: Cancel) -> None:
-    """Let it end its kernels and itself, and wait until nothing answers there any more.
+def losses(page: Page, cancel: Cancel) -> Losses:
+    """What runs there. Asking keeps no idle server from being culled. Raises `Cancelled`."""
+    try:
+        # Without the parameter, Jupyter takes the question for activity.
+        running = _list(_ask("GET", page, "api/kernels?no_track_activity=1", cancel))
+        names = {}
+        if running:
+            sessions = _list(_ask("GET", page, "api/sessions?no_track_activity=1", cancel))
+            names = {_kernel_of(session): _name(session, "path", "name") for session in sessions}
+        terminals = _terminals(page, cancel)
+    except _Unanswered as error:
+        return Losses(unknown=error.why)
+    kernels = [
+        f"{names.get(one.get('id')) or 'a kernel without a notebook'} ({_state(one)})"
+        for one in running
+    ]
+    return Losses(tuple(kernels), tuple(_name(one, "name") or "a terminal" for one in terminals))
 
-    Raises `ProblemError`: nothing is killed where it does not take the order. And `Cancelled`."""
-    _ask("POST", page, "api/shutdown", cancel)
+
+def identity(page: Page, used: FoundJupyter | None, cancel: Cancel) -> str:
+    """What the Jupyter in use is known by, whatever is in use later: its process, or when it says
+    that it was started; empty where nothing tells. Raises `Cancelled`."""
+    if used is not None and used.pid and used.born:
+        return f"{used.pid} {used.born}"
+    try:
+        said = json.loads(_ask("GET", page, "api/status?no_track_activity=1", cancel).body)
+    except (_Unanswered, ValueError, RecursionError):
+        return ""
+    started = said.get("started") if isinstance(said, dict) else None
+    return f"since {started}" if isinstance(started, str) else ""
+
+
+def end(execute: Execute, asked: str, name: str, cancel: Cancel) -> None:
+    """End the process of that identity, and wait for its end. Raises `ProblemError`, and
+    `Cancelled`: then the process may end nonetheless."""
+    pid, _, when = asked.partition(" ")
+    text = text_of("process.sh")
+    text += assignments({"pid": pid, "when": when, "limit": str(END_LIMIT)}) + text_of("stop.sh")
+    done = abandonable(
+        lambda: execute("exec sh", text.encode(), END_LIMIT + TIMEOUT), f"tc-stop {name}", cancel
+    )
+    _, _, report = done.stdout.decode("utf-8", "replace").replace("\r", "").partition(_BEGIN)
+    match report.split():
+        case ["@@ended"]:
+            return
+        case ["@@gone"]:
+            problem = Problem("That Jupyter has ended already", "Nothing else was stopped.")
+        case ["@@lives"]:
+            problem = Problem(
+                f"Jupyter took the order to stop, but still runs after {END_LIMIT} s",
+                "Its kernels may take long to end. Look at its log.",
+                Remedy.WAIT,
+            )
+        case ["@@denied"]:
+            problem = Problem("Jupyter may not be stopped by this account", "")
+        case _:
+            problem = Problem("The server did not take the order to stop Jupyter", "Try again.")
+    raise ProblemError(problem)
+
+
+def shut_down(page: Page, cancel: Cancel, asked: str = "") -> None:
+    """Let one end whose process is not known, by its own API: only the one that was started then,
+    if `asked` says when. Returns when nothing answers there any more.
+
+    Raises `ProblemError`, and `Cancelled`."""
+    try:
+        if not page.token:
+            raise _Unanswered("its token is not known here", let_in=False)
+        if asked and identity(page, None, cancel) != asked:
+            raise ProblemError(
+                Problem("Another Jupyter answers there by now", "Nothing was stopped.")
+            )
+        _ask("POST", page, "api/shutdown", cancel)
+    except _Unanswered as error:
+        raise ProblemError(_not_stopped(error)) from error
     deadline = time.monotonic() + END_LIMIT
     while time.monotonic() < deadline:
         try:
@@ -58,21 +155,28 @@ def shut_down(page: Page, cancel: Cancel) -> None:
     )
 
 
+class _Unanswered(Exception):  # noqa: N818 - carries a result rather than an error
+    def __init__(self, why: str, *, let_in: bool = True) -> None:
+        super().__init__(why)
+        self.why = why
+        self.let_in = let_in
+
+
 def _ask(method: str, page: Page, path: str, cancel: Cancel) -> Response:
-    """Its answer to somebody who is logged in. Raises `ProblemError`."""
-    if not page.token:
-        raise ProblemError(_not_let_in("its token is not known here"))
+    """What it answers. Raises `_Unanswered`."""
     try:
         answer = _send(method, page, path, cancel)
     except ProbeError as error:
-        raise ProblemError(_no_answer(str(error))) from error
-    match answer.status:
-        case HTTPStatus.OK | HTTPStatus.NO_CONTENT:
-            return answer
-        case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
-            raise ProblemError(_not_let_in(f"it answers {answer.status} {answer.reason}"))
-        case _:
-            raise ProblemError(_no_answer(f"it answers {answer.status} {answer.reason}"))
+        raise _Unanswered("it does not answer") from error
+    if answer.status in (HTTPStatus.OK, HTTPStatus.NO_CONTENT):
+        return answer
+    let_in = answer.status not in (
+        HTTPStatus.FOUND,
+        HTTPStatus.UNAUTHORIZED,
+        HTTPStatus.FORBIDDEN,
+    )
+    why = f"it answers {answer.status}" if let_in else "it asks for a login"
+    raise _Unanswered(why, let_in=let_in)
 
 
 def _send(method: str, page: Page, path: str, cancel: Cancel) -> Response:
@@ -81,30 +185,39 @@ def _send(method: str, page: Page, path: str, cancel: Cancel) -> Response:
     return request(method, url, timeout=TIMEOUT, cancel=cancel, token=page.token, verify=False)
 
 
-def _no_answer(detail: str) -> Problem:
-    return Problem(
-        "Jupyter does not answer, so it was not told to stop",
-        "Try again, or end it on the server; nothing is killed from here.",
-        Remedy.WAIT,
-        detail,
-    )
-
-
-def _not_let_in(detail: str) -> Problem:
+def _not_stopped(error: _Unanswered) -> Problem:
+    if error.let_in:
+        return Problem(
+            "Jupyter does not answer, so it was not told to stop",
+            "Try again, or end it on the server; nothing is killed from here.",
+            Remedy.WAIT,
+            error.why,
+        )
     return Problem(
         "Jupyter lets only people stop it who are logged in",
         "Choose Shut Down in the File menu of its page.",
         Remedy.FIX,
-        detail,
+        error.why,
     )
+
+
+def _terminals(page: Page, cancel: Cancel) -> list[dict[str, Any]]:
+    """None where there are no terminals at all."""
+    try:
+        answer = _send("GET", page, "api/terminals?no_track_activity=1", cancel)
+    except ProbeError as error:
+        raise _Unanswered("it does not answer") from error
+    return _list(answer) if answer.status == HTTPStatus.OK else []
 
 
 def _list(answer: Response) -> list[dict[str, Any]]:
     try:
         said = json.loads(answer.body)
     except (ValueError, RecursionError) as error:
-        raise ProblemError(_no_answer("its answer is no JSON")) from error
-    return [one for one in said if isinstance(one, dict)] if isinstance(said, list) else []
+        raise _Unanswered("its answer cannot be read") from error
+    if not isinstance(said, list):
+        raise _Unanswered("its answer cannot be read")
+    return [one for one in said if isinstance(one, dict)]
 
 
 def _kernel_of(session: dict[str, Any]) -> object:
@@ -112,9 +225,21 @@ def _kernel_of(session: dict[str, Any]) -> object:
     return kernel.get("id") if isinstance(kernel, dict) else None
 
 
-def _name(session: dict[str, Any]) -> str:
-    for key in ("path", "name"):
-        value = session.get(key)
+def _name(entry: dict[str, Any], *keys: str) -> str:
+    for key in keys:
+        value = entry.get(key)
         if isinstance(value, str) and (name := sanitize.line(value, NAME_LENGTH)):
             return name
     return ""
+
+
+def _state(kernel: dict[str, Any]) -> str:
+    state = kernel.get("execution_state")
+    known = isinstance(state, str) and _STATE.fullmatch(state)
+    return str(state) if known else "state unknown"
+
+
+def _counted(noun: str, names: tuple[str, ...]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    plural = "" if len(names) == 1 else "s"
+    return f"{len(names)} {noun}{plural}: {', '.join(names[:NAMED])}{more}."

@@ -63,7 +63,12 @@ class Launch:
 
 @dataclass(frozen=True, slots=True)
 class LeaveStopped:
-    """Start no Jupyter unless told to."""
+    """Start no Jupyter until the user asks again."""
+
+
+@dataclass(frozen=True, slots=True)
+class AllowStart:
+    """The user has connected again: an entry that wants a Jupyter started gets one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +100,7 @@ Effect = (
     | Look
     | Launch
     | LeaveStopped
+    | AllowStart
     | OpenBrowser
     | TellIdle
 )

@@ -16,6 +16,7 @@ from trayconnect.ports import Health, QuestionKind, Reached
 from trayconnect.session import backoff
 from trayconnect.session.activity import follow
 from trayconnect.session.effects import (
+    AllowStart,
     Check,
     Close,
     Drop,
@@ -76,7 +77,12 @@ _TRIED_AGAIN = (
     f"{backoff.SLOW / 60:g} minutes until you disconnect."
 )
 
-_NO_WISHES: dict[str, Any] = {"owes_browser": False, "shows": False, "owes_jupyter": False}
+_NO_WISHES: dict[str, Any] = {
+    "owes_browser": False,
+    "shows": False,
+    "owes_jupyter": False,
+    "is_fresh": False,
+}
 
 
 class IllegalEvent(Exception):  # noqa: N818 - named for what it is
@@ -138,11 +144,19 @@ def _open(session: Session, moment: Moment, **changes: Any) -> Outcome:
 
 
 def _owe(session: Session, event: Start) -> Session:
-    return replace(session, owes_browser=True, shows=session.shows or event.show)
+    return replace(session, owes_browser=True, shows=session.shows or event.show, is_fresh=True)
+
+
+def _allowing(session: Session) -> tuple[Effect, ...]:
+    """What a runner that has been at work before is told on the user's connect."""
+    return (AllowStart(),) if session.server.start is not None else ()
 
 
 def _begin(session: Session, event: Start, moment: Moment) -> Outcome:
-    return _open(_owe(session, event), moment, failures=0, problem=None)
+    opened, effects = _open(_owe(session, event), moment, failures=0, problem=None)
+    if session.state is State.OFF:  # its runner is a new one
+        return opened, effects
+    return opened, (*_allowing(session), *effects)
 
 
 def _retry(session: Session, _event: RetryDue, moment: Moment) -> Outcome:
@@ -175,7 +189,7 @@ def _owe_browser(session: Session, event: Start, _moment: Moment) -> Outcome:
 def _start_while_up(session: Session, event: Start, _moment: Moment) -> Outcome:
     health = session.health
     if health is None or health.reached < Reached.JUPYTER:
-        return _owe(session, event), (Check(),)
+        return _owe(session, event), (*_allowing(session), Check())
     if not event.show:
         return session, ()
     # What is known of its page may be a minute old, and the token dead.
@@ -263,7 +277,7 @@ def _examined(session: Session, event: HealthChanged, moment: Moment) -> Outcome
     problem = None if session.starting else health.problem
     examined = replace(examined, health=health, problem=problem, looks=session.looks + 1)
     if health.reached >= Reached.JUPYTER:
-        examined = replace(examined, owes_browser=False, shows=False)
+        examined = replace(examined, owes_browser=False, shows=False, is_fresh=False)
         if session.shows or (session.owes_browser and session.server.open_browser):
             effects = (OpenBrowser(health.page), *effects)
     return examined, effects
@@ -287,6 +301,8 @@ def _remote_answered(session: Session, event: RemoteAnswered, _moment: Moment) -
 def _start_jupyter(session: Session, _event: StartJupyter, _moment: Moment) -> Outcome:
     health = session.health
     runs = health is not None and health.reached >= Reached.JUPYTER and not health.missing
+    if health is not None and any(one.in_use and not one.is_own for one in health.jupyters):
+        runs = False  # the user chose another one than the entry would start
     if runs or session.starting or session.server.is_direct:
         return session, ()
     return replace(session, starting=True, owes_browser=True, problem=None), (Launch(),)
@@ -303,12 +319,12 @@ def _starting(session: Session, _event: JupyterStarting, _moment: Moment) -> Out
 
 
 def _started(session: Session, event: JupyterStarted, _moment: Moment) -> Outcome:
-    return replace(session, starting=False, runs_in=event.words), ()
+    return replace(session, starting=False, runs_in=event.words, is_fresh=False), ()
 
 
 def _jupyter_stopped(session: Session, event: JupyterStopped, _moment: Moment) -> Outcome:
     if not event.done:
-        return session, (LeaveStopped(),)
+        return replace(session, is_fresh=False), (LeaveStopped(),)
     return replace(session, health=None, runs_in="", **_NO_WISHES), (LeaveStopped(), Check())
 
 
@@ -337,17 +353,21 @@ def _close(session: Session, moment: Moment) -> Outcome:
 def _restart(session: Session, _event: Restart, moment: Moment) -> Outcome:
     closing, effects = _close(session, moment)
     restarting = replace(
-        closing, restart=True, owes_browser=session.owes_browser, shows=session.shows
+        closing,
+        restart=True,
+        owes_browser=session.owes_browser,
+        shows=session.shows,
+        is_fresh=True,
     )
     return restarting, effects
 
 
 def _begin_quietly(session: Session, _event: Restart, moment: Moment) -> Outcome:
-    return _open(session, moment, failures=0, problem=None)
+    return _open(session, moment, failures=0, problem=None, is_fresh=True)
 
 
 def _want_restart_quietly(session: Session, _event: Restart, _moment: Moment) -> Outcome:
-    return replace(session, restart=True), ()
+    return replace(session, restart=True, is_fresh=True), ()
 
 
 def _want_restart(session: Session, event: Start, _moment: Moment) -> Outcome:
@@ -371,7 +391,10 @@ def _closed(session: Session, _event: Closed, moment: Moment) -> Outcome:
         banner="",
     )
     if session.restart:
-        return _open(settled, moment)
+        opened, effects = _open(settled, moment)
+        # A change of the file is no connect by the user.
+        stays = settled.server.start is not None and not session.is_fresh
+        return opened, (LeaveStopped(), *effects) if stays else effects
     return _enter(settled, State.OFF, moment), (Forget(session.server),)
 
 
@@ -384,7 +407,7 @@ def _change_server(session: Session, event: ConfigChanged, moment: Moment) -> Ou
     if session.server.same_tunnel(event.server):
         return replace(session, server=event.server), (Update(event.server),)
     closing, effects = _restart(session, Restart(), moment)
-    return replace(closing, successor=event.server), effects
+    return replace(closing, successor=event.server, is_fresh=session.is_fresh), effects
 
 
 def _change_successor(session: Session, event: ConfigChanged, _moment: Moment) -> Outcome:

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 
 from trayconnect.config.model import Config
 from trayconnect.errors import unforeseen
-from trayconnect.ports import Clock
+from trayconnect.ports import Clock, Tunnel
 from trayconnect.session.activity_words import idle_again
 from trayconnect.session.effects import (
+    AllowStart,
     Check,
     Close,
     Drop,
@@ -195,6 +196,12 @@ class Manager:
         """The session of that name, or None."""
         return _by_name(self.snapshots()).get(name)
 
+    def tunnel(self, name: str) -> Tunnel | None:
+        """The live tunnel of that name, for commands; None where there is none."""
+        managed = self._managed.get(name)
+        runner = managed.runner if managed else None
+        return runner.tunnel if runner else None
+
     def settle(self, timeout: float) -> bool:
         """Block until the snapshots show what came at once of all orders so far; false after
         `timeout` seconds, or once `close` has ended it."""
@@ -324,6 +331,8 @@ class Manager:
                 runner.check()
             case Launch():
                 runner.launch()
+            case AllowStart():
+                runner.allow_start()
             case LeaveStopped():
                 runner.leave_stopped()
             case Look():

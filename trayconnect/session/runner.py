@@ -38,6 +38,7 @@ from trayconnect.ports import (
     Examine,
     Forwarding,
     Health,
+    HowItEnded,
     Launch,
     Listen,
     LookAtPages,
@@ -99,6 +100,7 @@ class Peers:
     browser: Browser
     search_soon: Callable[[Tunnel], None] = lambda _tunnel: None
     """Somebody waits for a Jupyter there: the next look is to search. From any thread."""
+    how_it_ended: HowItEnded = lambda _server, _tunnel, _used, _cancel: False
     additions: Callable[[Server, Cancel], Additions] = lambda _server, _cancel: NOTHING
     """What ssh_config(5) adds to an entry. May take its time; raises `ProblemError`, and
     `Cancelled`."""
@@ -120,12 +122,18 @@ class Runner:
         self._forwarding: Forwarding | None = None
         self._added: tuple[Forward, ...] = ()
         """The forwards of ssh_config(5), once the listeners are bound."""
-        self._launching = Launching(peers.launch, report)
+        self._launching = Launching(peers.launch, peers.how_it_ended, report)
         self._sockets_there: set[str] = set()
         """The paths that a server listened on for us: OpenSSH leaves their files behind, and then
         refuses to listen there again."""
         self._thread = threading.Thread(target=self._run, name=f"tc-session {name}", daemon=True)
         self._thread.start()
+
+    @property
+    def tunnel(self) -> Tunnel | None:
+        """The live tunnel, if there is one. From any thread."""
+        live = self._live
+        return live.tunnel if live else None
 
     @property
     def latency(self) -> float | None:
@@ -171,9 +179,13 @@ class Runner:
         """Start Jupyter there because the user says so."""
         self._jobs.put(self._launch_now)
 
+    def allow_start(self) -> None:
+        """The user has connected again: an entry that wants a Jupyter gets one."""
+        self._jobs.put(self._launching.allow)
+
     def leave_stopped(self) -> None:
-        """Start none by itself."""
-        self._jobs.put(self._launching.leave_stopped)
+        """Start no Jupyter until the user asks again."""
+        self._jobs.put(self._launching.forbid)
 
     def join(self, timeout: float) -> bool:
         """Wait for the thread to end, after `close`; false if it has not."""
@@ -344,7 +356,7 @@ class Runner:
         begin = time.monotonic()
         try:
             health = self._examine(live, live.tunnel, forwarding)
-            if self._launching.is_due(live.attempt, live.server, health):
+            if self._launching.is_due(live.server, live.tunnel, health, live.cancel):
                 self._launching.start(live.attempt, live.server, live.tunnel, live.cancel)
                 health = self._examine(live, live.tunnel, forwarding)
         except Cancelled:

@@ -61,6 +61,18 @@ class Snapshot:
         return self.state not in (State.OFF, State.CLOSING)
 
     @property
+    def in_use(self) -> FoundJupyter | None:
+        """The Jupyter that the local port leads to, if it was found."""
+        return next((one for one in self.jupyters if one.in_use), None)
+
+    @property
+    def can_stop(self) -> bool:
+        """Whether the Jupyter in use can be told to stop."""
+        used = self.in_use
+        by_process = used is not None and bool(used.pid and used.born)
+        return self.page is not None and (by_process or bool(self.page.token))
+
+    @property
     def is_ready(self) -> bool:
         """Whether something answers at the far end: the only green there is."""
         return self.reached is not None and self.reached >= Reached.JUPYTER

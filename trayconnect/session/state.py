@@ -74,6 +74,8 @@ class Session:
     """The user asked for the page: it opens once it answers, even where `open_browser` is off."""
     looks: int = 0
     """How often it was looked what answers behind the tunnel."""
+    is_fresh: bool = False
+    """Whether the user has connected, and no Jupyter has answered or been started since."""
     owes_jupyter: bool = False
     """The user's order to start Jupyter waits for the tunnel."""
     starting: bool = False

@@ -121,7 +121,7 @@ def _use_lines(snapshot: Snapshot) -> Iterator[Item]:
     active = snapshot.is_active
     yield Item("reconnect", "Reconnect", Action(Verb.RECONNECT, name), enabled=active)
     if not snapshot.server.is_direct:
-        yield _start_or_stop(snapshot)
+        yield from _jupyter_orders(snapshot)
     yield Item("separator-help", separator=True)
     has_problem = snapshot.problem is not None
     yield Item("problem", "Show problem", Action(Verb.SHOW_PROBLEM, name), enabled=has_problem)
@@ -158,14 +158,18 @@ def _notes_words(count: int) -> str:
     return f"{what} not honoured"
 
 
-def _start_or_stop(snapshot: Snapshot) -> Item:
+def _jupyter_orders(snapshot: Snapshot) -> Iterator[Item]:
     name = snapshot.name
     if snapshot.is_ready:
-        allowed = snapshot.page is not None and bool(snapshot.page.token)
-        stop = Action(Verb.STOP_JUPYTER, name)
-        return Item("stop-jupyter", "Stop Jupyter…", stop, enabled=allowed)
-    start = Action(Verb.START_JUPYTER, name)
-    return Item("start-jupyter", "Start Jupyter", start, enabled=snapshot.can_start)
+        allowed = snapshot.can_stop
+        stop, restart = Action(Verb.STOP_JUPYTER, name), Action(Verb.RESTART_JUPYTER, name)
+        yield Item("stop-jupyter", "Stop Jupyter…", stop, enabled=allowed)
+        yield Item("restart-jupyter", "Restart Jupyter…", restart, enabled=allowed)
+    else:
+        start = Action(Verb.START_JUPYTER, name)
+        yield Item("start-jupyter", "Start Jupyter", start, enabled=snapshot.can_start)
+    if snapshot.state is State.UP:
+        yield Item("jupyter-log", "Show Jupyter's log", Action(Verb.SHOW_JUPYTER_LOG, name))
 
 
 def _jupyter_lines(snapshot: Snapshot) -> Iterator[Item]:

@@ -29,6 +29,8 @@ class Verb(enum.Enum):
     OPEN_TERMINAL = "open-terminal"
     START_JUPYTER = "start-jupyter"
     STOP_JUPYTER = "stop-jupyter"
+    RESTART_JUPYTER = "restart-jupyter"
+    SHOW_JUPYTER_LOG = "show-jupyter-log"
     ANSWER = "answer"
     """Bring the question that waits to the front."""
     SHOW_PROBLEM = "show-problem"
