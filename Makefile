@@ -6,10 +6,12 @@ VENV ?= .venv
 ARGS ?=
 
 BIN := $(VENV)/bin
-CONSTRAINTS := .ci/constraints.txt
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --constraint $(CONSTRAINTS)
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
+# Exact versions with their hashes, then trayconnect itself, for which there is no hash.
+INSTALL = $(PIP) --require-hashes --requirement $< && \
+	$(PIP) --no-deps --no-build-isolation --editable .
 
-.PHONY: demo test check lint types imports unit system-packages python-peers bench clean help
+.PHONY: demo test check lint types imports unit lock system-packages python-peers bench clean help
 
 help:
 	@sed -n '1,2s/^# //p' Makefile
@@ -38,18 +40,21 @@ unit: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python -m tests.bench $(ARGS)
 
+lock:
+	@.ci/lock $(ARGS)
+
 system-packages:
 	@.ci/system-packages
 
 python-peers: | $(VENV)/.made
 	@PYTHON=$(BIN)/python .ci/python-peers
 
-$(VENV)/.demo: pyproject.toml $(CONSTRAINTS) | $(VENV)/.made
-	$(PIP) --editable '.[demo]'
+$(VENV)/.demo: .ci/constraints-demo.txt pyproject.toml | $(VENV)/.made
+	$(INSTALL)
 	@touch $@
 
-$(VENV)/.dev: pyproject.toml $(CONSTRAINTS) | $(VENV)/.made
-	$(PIP) --editable '.[demo,dev]'
+$(VENV)/.dev: .ci/constraints.txt pyproject.toml | $(VENV)/.made
+	$(INSTALL)
 	@touch $@ $(VENV)/.demo
 
 $(VENV)/.made:
