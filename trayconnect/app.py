@@ -204,6 +204,7 @@ class App:
             self._show,
             lambda: None if self._tray is None else self._tray.report(),
             lambda: self.stop("asked by a command"),
+            lambda: self._file.problem,
         )
         control = ControlServer(lock, requests.answer)
 
@@ -267,7 +268,7 @@ class App:
         try:
             return make_tray(act, self._no_host, TkPopupMenu())
         except ProblemError as error:
-            logger.warning("no tray: %s (%s)", error.problem, error.problem.detail)
+            logger.warning("no tray: %s", error.problem.logged)
             self._options.say(f"{error.problem.title}; going on without one. Ctrl+C ends it.")
             return None
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from trayconnect.control.protocol import Reply, Request
 
 MENDABLE, USAGE, BUG = 1, 2, 3
+_WHOLE = 1000
+"""Characters: no first sentence of a command's help is longer."""
 
 
 def main() -> None:
@@ -83,7 +85,26 @@ config_option = click.option(
 )
 
 
-@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+class _Commands(click.Group):
+    """Its help shows the first sentence of each command whole, on as many lines as it needs."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        commands = [(name, self.commands[name]) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [
+                    (name, command.get_short_help_str(limit=_WHOLE))
+                    for name, command in commands
+                    if not command.hidden
+                ]
+            )
+
+
+@click.group(
+    cls=_Commands,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="trayconnect")
 @config_option
 @click.option("--verbose", is_flag=True, help="Log everything, to stderr too.")
@@ -110,10 +131,18 @@ def run_command(
     from trayconnect import logs
     from trayconnect.app import App, Options
 
+    config = config or context.obj["config"]
+    if config is not None and not config.exists():
+        raise ProblemError(
+            Problem(
+                f"There is no file {config}",
+                f"Correct the path after --config; to begin a new file there: touch {config}",
+            )
+        )
     logs.set_up(to_stderr=no_tray, verbose=context.obj["verbose"])
     try:
         options = Options(
-            config=config or context.obj["config"],
+            config=config,
             tray=not no_tray,
             connect=connect,
             say=lambda line: click.echo(line, err=True),

@@ -256,6 +256,7 @@ def choice(answer: str, known: Sequence[str]) -> list[str]:
 def _write(path: Path, entries: Sequence[NewEntry], dry_run: bool) -> None:
     from trayconnect.new_servers import add, as_text
 
+    new = "" if path.exists() else ", a new file"
     if dry_run:
         click.echo(as_text(entries))
     else:
@@ -266,6 +267,6 @@ def _write(path: Path, entries: Sequence[NewEntry], dry_run: bool) -> None:
         if key and not Path(key).expanduser().exists():
             click.echo(f"There is no file {key} on this machine: correct 'identity_file'", err=True)
         if not dry_run:
-            click.echo(f"Added “{entry.name}” to {path}")
+            click.echo(f"Added “{entry.name}” to {path}{new}")
         for note in entry.notes:
             click.echo(f"Not kept: {note}", err=True)

@@ -12,7 +12,7 @@ from trayconnect.demo.setup import NAME, Demo
 from trayconnect.errors import Problem, ProblemError
 from trayconnect.session.snapshot import Snapshot
 from trayconnect.session.state import State
-from trayconnect.tray.words import state_words
+from trayconnect.session.state_words import state_words
 
 ONCE_LIMIT = 90.0
 """Seconds that `--once` waits for the page."""

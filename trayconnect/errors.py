@@ -49,6 +49,11 @@ class Problem:
     def __str__(self) -> str:
         return f"{self.title}. {self.advice}" if self.advice else self.title
 
+    @property
+    def logged(self) -> str:
+        """As a line of the log: with the detail, where there is one."""
+        return f"{self} ({self.detail})" if self.detail else str(self)
+
 
 _SHORT_OF = {
     "EMFILE": "open files",

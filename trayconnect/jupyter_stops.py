@@ -78,7 +78,7 @@ class JupyterStops:
             return
         except ProblemError as error:
             problem = error.problem
-            logger.warning("%s: %s (%s)", name, problem, problem.detail)
+            logger.warning("%s: %s", name, problem.logged)
             self._notifier.notify(Notice.of(f"stop {name}", problem, asked=True))
         except Exception as error:
             logger.exception("%s: an order for Jupyter failed in a way nobody foresaw", name)

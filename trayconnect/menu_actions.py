@@ -78,7 +78,7 @@ class MenuActions:
             verbs[action.verb](action)
         except ProblemError as error:
             problem = error.problem
-            logger.warning("%s: %s (%s)", action.verb.value, problem, problem.detail)
+            logger.warning("%s: %s", action.verb.value, problem.logged)
             self.notifier.notify(Notice.of("order", problem, asked=True))
         except Exception as error:
             logger.exception("%s failed in a way nobody foresaw", action.verb.value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -430,6 +431,15 @@ class Kernels:
 
     running: tuple[Kernel, ...] = ()
     memory: Memory | None = None
+
+
+_OUR_SOCKET = re.compile(r"/tc-[0-9]+[^/]*/[^/]+\.sock$")
+
+
+def is_our_socket(path: str) -> bool:
+    """Whether a path on a server is that of a socket which the start script made: nobody chose it,
+    so nobody is told of it."""
+    return _OUR_SOCKET.search(path) is not None
 
 
 @dataclass(frozen=True, slots=True)

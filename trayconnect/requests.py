@@ -28,6 +28,8 @@ class Requests:
     tray: Callable[[], Report | None]
     """How the icon is shown; None without one."""
     quit: Callable[[], None]
+    file_problem: Callable[[], Problem | None] = lambda: None
+    """What is wrong with the server file."""
 
     @property
     def jupyter(self) -> JupyterOrders:
@@ -107,7 +109,7 @@ class Requests:
         """Of one server, if it is named."""
         if request.name:
             return _server(self.orders.snapshot(request.name))
-        return Reply(ok=True, data=to_json(self.orders.manager.snapshots()))
+        return Reply(ok=True, data=to_json(self.orders.manager.snapshots(), self.file_problem()))
 
     def _tray(self, _request: Request, _cancel: Cancel) -> Reply:
         report = self.tray()

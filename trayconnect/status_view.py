@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from trayconnect.desktop.status_wire import Button, Icons, Row, StatusPage
 from trayconnect.session.snapshot import Snapshot
+from trayconnect.session.state_words import state_words
 from trayconnect.tray.icon import picture
 from trayconnect.tray.menu import Facts, build_view
 from trayconnect.tray.menu_server import (
@@ -17,7 +18,6 @@ from trayconnect.tray.menu_server import (
     server_submenu,
 )
 from trayconnect.tray.view import Action, IconState, Item, Verb
-from trayconnect.tray.words import state_words
 
 ICON_SIZES = (24, 30, 36, 42, 48, 60, 72, 96)
 """Pixels, for screens of 100 % to 400 %."""

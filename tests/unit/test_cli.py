@@ -198,3 +198,19 @@ def test_autostart_goes_on_and_off(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["--version"]) == 0
     assert __version__ in capsys.readouterr().out
+
+
+def test_no_sentence_of_the_help_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["--help"]) == 0
+    _, commands = capsys.readouterr().out.split("Commands:")
+    assert "..." not in commands
+    assert "…" not in commands
+
+
+def test_a_wrong_path_after_config_makes_no_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = tmp_path / "folder" / "server.yaml"
+    assert cli.run(["--config", str(wrong), "run", "--no-tray"]) == cli.MENDABLE
+    assert f"There is no file {wrong}" in capsys.readouterr().err
+    assert not wrong.parent.exists()

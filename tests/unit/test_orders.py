@@ -20,6 +20,7 @@ from trayconnect.ports import Answer, BriefChoices, Choice, FoundJupyter, Health
 from trayconnect.requests import Requests
 from trayconnect.session.state import State
 from trayconnect.tray.chain import Report, Way
+from trayconnect.tray.words import jupyter_words
 
 TENSORBOARD = {"name": "TensorBoard", "local_port": 6006, "port": 6006, "open": True}
 GPU = make_server(forwards=[TENSORBOARD])
@@ -326,7 +327,7 @@ def test_the_status_has_the_promised_keys_and_no_token(desk: Desk) -> None:
     status = to_json(desk.run.manager.snapshots())
     gpu, lab = status["servers"]
     assert list(gpu) == [
-        "name", "state", "reached", "url", "local_port", "since", "problem", "attempt",
+        "name", "state", "words", "reached", "url", "local_port", "since", "problem", "attempt",
         "latency_ms", "starting", "runs_in", "kernels", "forwards", "notes", "jupyters",
         "unproven",
     ]  # fmt: skip
@@ -354,10 +355,11 @@ def test_the_status_has_the_promised_keys_and_no_token(desk: Desk) -> None:
 
 
 def test_the_status_reads_as_a_table() -> None:
-    server = {"name": "GPU box", "state": "up", "reached": "ssh", "url": None}
+    words = "connected, but Jupyter does not answer"
+    server = {"name": "GPU box", "state": "up", "words": words, "reached": "ssh", "url": None}
     problem = {"title": "Jupyter is silent", "advice": "Start it"}
     lines = to_lines({"servers": [server | {"problem": problem}]})
-    assert lines == ["GPU box  up (ssh)", "           Jupyter is silent. Start it"]
+    assert lines == [f"GPU box  {words}", "           Jupyter is silent. Start it"]
     forward = {"name": "Hook", "listens": "gate:9000", "leads_to": "localhost:3000", "up": True}
     refused = forward | {"up": False, "problem": {"title": "Refused", "advice": "Ask"}}
     forwards = [forward | {"problem": None}, refused]
@@ -380,6 +382,24 @@ def test_the_status_reads_as_a_table() -> None:
     lines = to_lines({"servers": [server | {"problem": None, "kernels": kernels}]})
     assert lines[1:] == ["    2 kernels, idle, 1.0 GB"]
     assert to_lines({"servers": []})[0].startswith("No servers yet")
+
+
+def test_the_status_tells_of_a_broken_file() -> None:
+    status = to_json([], Problem("servers.yaml has a problem", "line 3: …"))
+    assert to_lines(status) == ["servers.yaml has a problem", "    line 3: …"]
+
+
+def test_a_socket_that_we_made_is_no_name_of_a_jupyter() -> None:
+    ours = FoundJupyter("/tmp/tc-1000/a.sock", "/home/a/thesis", "~/thesis", "2.0", 1, in_use=True)
+    own = replace(ours, where="/run/lab.sock")
+    row = {"in_use": True, "version": "2", "kernels": 1, "of_hub": False, "folder": "~/thesis"}
+    lines = to_jupyter_lines(
+        {"servers": [{"jupyters": [{**row, "where": one.where} for one in (ours, own)]}]}
+    )
+    assert not any("/tmp/tc-" in text for text in [*lines, jupyter_words(ours)])
+    assert "/run/lab.sock" in lines[1]
+    assert jupyter_words(ours) == "~/thesis, 1 kernel"
+    assert jupyter_words(own) == "~/thesis, socket /run/lab.sock, 1 kernel"
 
 
 def test_a_forward_opens_where_it_listens(desk: Desk) -> None:

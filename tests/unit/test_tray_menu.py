@@ -16,11 +16,12 @@ from trayconnect.session.activity import Activity
 from trayconnect.session.forwards import forward_states
 from trayconnect.session.snapshot import Snapshot
 from trayconnect.session.state import Session, State
+from trayconnect.session.state_words import state_words
 from trayconnect.tray.menu import Facts, build_view
 from trayconnect.tray.menu_levels import LEVEL_LIMIT, LINES
 from trayconnect.tray.menu_server import server_submenu
 from trayconnect.tray.view import Action, IconState, Item, Verb
-from trayconnect.tray.words import WIDTH, state_words
+from trayconnect.tray.words import WIDTH
 
 PAGE = Page("http://127.0.0.1:18888/lab", "s3cr3t")
 SILENT = Problem("Nothing listens on localhost:8888 at the server", "Start Jupyter there")
@@ -113,7 +114,7 @@ def items(*snapshots: Snapshot, facts: Facts = NOTHING) -> dict[str, Item]:
         ),
         (
             snap(state=State.UP, reached=Reached.SSH, problem=SILENT),
-            "connected, Jupyter is silent",
+            "connected, but Jupyter does not answer",
             IconState.SILENT,
             True,
             Verb.DISCONNECT,
@@ -127,7 +128,7 @@ def items(*snapshots: Snapshot, facts: Facts = NOTHING) -> dict[str, Item]:
         ),
         (
             snap(state=State.NEEDS_YOU, asking=True),
-            "waits for your answer",
+            "waiting for your answer",
             IconState.NEEDS_YOU,
             True,
             Verb.DISCONNECT,

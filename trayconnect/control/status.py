@@ -6,11 +6,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from trayconnect.errors import Problem
-from trayconnect.ports import FoundJupyter, Memory, PageState
+from trayconnect.ports import FoundJupyter, Memory, PageState, is_our_socket
 from trayconnect.session.activity import Activity
 from trayconnect.session.activity_words import activity_words
 from trayconnect.session.forwards import ForwardState
 from trayconnect.session.snapshot import Snapshot
+from trayconnect.session.state_words import state_words
 
 UNPROVEN = "Whose Jupyter this is could not be proven"
 PAGE_WORDS = {
@@ -19,16 +20,18 @@ PAGE_WORDS = {
 }
 
 
-def to_json(snapshots: Iterable[Snapshot]) -> dict[str, Any]:
+def to_json(snapshots: Iterable[Snapshot], file_problem: Problem | None = None) -> dict[str, Any]:
     """The whole status. States and layers are in lower case; `since` is seconds since the epoch;
-    no token shows."""
-    return {"servers": [_server(snapshot) for snapshot in snapshots]}
+    no token shows. `file_problem` is what is wrong with the server file."""
+    servers = [_server(snapshot) for snapshot in snapshots]
+    return {"servers": servers, "file_problem": _problem(file_problem)}
 
 
 def _server(snapshot: Snapshot) -> dict[str, Any]:
     return {
         "name": snapshot.name,
         "state": snapshot.state.value,
+        "words": state_words(snapshot),
         "reached": snapshot.reached.name.lower() if snapshot.reached else None,
         "url": snapshot.page.url if snapshot.page else None,
         "local_port": None if snapshot.server.is_direct else snapshot.server.local_port,
@@ -109,15 +112,16 @@ def _problem(problem: Problem | None) -> dict[str, str] | None:
 def to_lines(status: dict[str, Any]) -> list[str]:
     """A table of what `to_json` gave, for a terminal."""
     servers: Sequence[dict[str, Any]] = status["servers"]
-    if not servers:
-        return ["No servers yet. `trayconnect check` names the file to write them in."]
-    width = max(len(server["name"]) for server in servers)
     lines = []
+    if problem := status.get("file_problem"):
+        lines = [problem["title"], *(f"    {line}" for line in problem["advice"].splitlines())]
+    if not servers:
+        return lines or ["No servers yet. `trayconnect check` names the file to write them in."]
+    width = max(len(server["name"]) for server in servers)
     for server in servers:
-        layer = f" ({server['reached']})" if server["reached"] else ""
-        state = f"{server['state']}{layer}"
+        state = server["words"]
         link = server["url"] or ""
-        lines.append(f"{server['name']:<{width}}  {state:<20} {link}".rstrip())
+        lines.append(f"{server['name']:<{width}}  {state:<24} {link}".rstrip())
         if server.get("starting"):
             lines.append("    Jupyter is being started")
         elif where := server.get("runs_in"):
@@ -145,7 +149,7 @@ def to_jupyter_lines(status: dict[str, Any]) -> list[str]:
     rows = [
         (
             "*" if one["in_use"] else " ",
-            one["where"],
+            "socket" if is_our_socket(one["where"]) else one["where"],
             one["folder"],
             "" if one["kernels"] is None else f"kernels: {one['kernels']}",
             "of a JupyterHub" if one["of_hub"] else one["version"],

@@ -11,7 +11,7 @@ from trayconnect.config.model import Jupyter, Server
 from trayconnect.errors import Problem, ProblemError
 from trayconnect.jupyter.find import Findings, RunningServer
 from trayconnect.jupyter.start import digest
-from trayconnect.ports import Choice, FoundJupyter
+from trayconnect.ports import Choice, FoundJupyter, is_our_socket
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,8 @@ def matching(jupyters: Sequence[FoundJupyter], words: str) -> FoundJupyter:
             title = f"Several Jupyter servers {shared}"
             ports = ", ".join(one.where for one in found)
             raise ProblemError(Problem(title, f"Choose one of them by its port: {ports}"))
-    there = "\n".join(f"{one.where}  {one.folder}" for one in jupyters)
+    places = ["socket" if is_our_socket(one.where) else one.where for one in jupyters]
+    there = "\n".join(f"{place}  {one.folder}" for place, one in zip(places, jupyters, strict=True))
     raise ProblemError(
         Problem(
             f"No Jupyter server is known there by “{words}”",

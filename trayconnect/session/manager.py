@@ -400,8 +400,7 @@ def _log(before: Session, after: Session) -> None:
     if after.state is not before.state:
         logger.info("%s: %s -> %s", name, before.state.value, after.state.value)
     if after.problem is not None and after.problem != before.problem:
-        detail = f" ({after.problem.detail})" if after.problem.detail else ""
-        logger.warning("%s: %s%s", name, after.problem, detail)
+        logger.warning("%s: %s", name, after.problem.logged)
     was, now = snapshot(before), snapshot(after)
     if now.page is not None and was.page is None:
         logger.info("%s: %s answers", name, now.page.url)

@@ -254,7 +254,7 @@ class Runner:
         )
         self._added = additions.forwards
         for name, problem in forwarding.left_out:
-            logger.warning("%s: %s: %s (%s)", self._name, name, problem, problem.detail)
+            logger.warning("%s: %s: %s", self._name, name, problem.logged)
         self._report(Listening(live.attempt, additions, forwarding.left_out))
         return forwarding
 
@@ -399,7 +399,7 @@ class Runner:
             self._peers.browser.open(page)
         except ProblemError as error:
             problem = error.problem
-            logger.warning("%s: %s (%s)", self._name, problem, problem.detail)
+            logger.warning("%s: %s", self._name, problem.logged)
             self._peers.notifier.notify(
                 Notice(
                     tag=f"page {self._name}",

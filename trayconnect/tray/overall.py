@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from trayconnect.session.snapshot import Snapshot
 from trayconnect.session.state import State
+from trayconnect.session.state_words import state_words
 from trayconnect.tray.view import IconState
-from trayconnect.tray.words import clip, state_words
+from trayconnect.tray.words import clip
 
 
 def icon(snapshots: Sequence[Snapshot]) -> IconState:
