@@ -359,6 +359,32 @@ def test_forbidden_forwarding_is_said(sshd: Sshd, key: Path) -> None:
         amber = whole.until(lambda s: s.problem is not None)
         assert amber.problem is not None
         assert "forbid" in f"{amber.problem.title} {amber.problem.advice}"
+        assert not amber.can_start
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("ForceCommand", "internal-sftp"),
+        ("ForceCommand", "/usr/sbin/nologin"),
+        ("MaxSessions", "0"),
+    ],
+)
+@pytest.mark.parametrize("port", ["auto", 8888])
+def test_an_account_that_runs_no_commands_is_told_as_that(
+    sshd: Sshd, key: Path, option: str, value: str, port: object
+) -> None:
+    sshd.set_option(option, value)
+    sshd.restart()
+    server = entry(sshd, key, jupyter={"port": port})
+    with no_leaks(), Whole(server, known_hosts=sshd.known_hosts_lines()) as whole:
+        whole.connect()
+        amber = whole.until(lambda s: s.problem is not None)
+    assert amber.problem is not None
+    text = str(amber.problem)
+    assert "Start Jupyter" not in text
+    assert not amber.can_start
+    assert "commands" in text or "did not run the search" in text
 
 
 def test_a_taken_port_names_who_has_it_and_is_never_left(sshd: Sshd, key: Path) -> None:

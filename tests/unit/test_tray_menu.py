@@ -384,6 +384,7 @@ def test_what_is_missing_is_started_by_one_click() -> None:
     assert items(silent)["start GPU box"].action == Action(Verb.START_JUPYTER, "GPU box")
     assert "start GPU box" not in items(replace(silent, starting=True, problem=None))
     assert "start GPU box" not in items(READY)
+    assert "start GPU box" not in items(replace(silent, hindered=True))
     unknown = items(replace(silent, looked=False))
     assert "start GPU box" not in unknown
     assert unknown["server GPU box"].text == "GPU box: logged in, looking for Jupyter…"

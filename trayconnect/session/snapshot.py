@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from trayconnect.config.model import SAME_HOST, Server
-from trayconnect.errors import Problem
+from trayconnect.errors import Problem, Remedy
 from trayconnect.ports import FoundJupyter, Page, Reached
 from trayconnect.session.activity import Activity, activity
 from trayconnect.session.forwards import ForwardState, forward_states
@@ -48,6 +48,9 @@ class Snapshot:
     """How often it was looked what answers behind the tunnel."""
     looked: bool = True
     """Whether it is known what runs there."""
+    hindered: bool = False
+    """Whether something must be changed first, such as a server that forbids forwarding, before a
+    Jupyter there could be reached."""
     unproven: bool = False
     """Whether nothing tells whose the Jupyter is that the local port leads to, while UP."""
 
@@ -83,7 +86,7 @@ class Snapshot:
         run on this very host."""
         up = self.state is State.UP and not self.is_ready and not self.starting
         is_here = not self.server.is_direct and self.server.jupyter.host in SAME_HOST
-        return up and is_here and self.looked
+        return up and is_here and self.looked and not self.hindered
 
 
 def snapshot(session: Session, latency: float | None = None) -> Snapshot:
@@ -120,5 +123,11 @@ def snapshot(session: Session, latency: float | None = None) -> Snapshot:
         kernels=kernels,
         looks=session.looks,
         looked=session.state is not State.UP or (health is not None and health.looked),
+        hindered=_is_hindered(session),
         unproven=session.state is State.UP and health is not None and health.unproven,
     )
+
+
+def _is_hindered(session: Session) -> bool:
+    problem = session.health.problem if session.health else None
+    return session.state is State.UP and problem is not None and problem.remedy is Remedy.FIX
