@@ -352,11 +352,12 @@ def status(as_json: bool) -> None:
 def check(context: click.Context, file: Path | None, schema: bool) -> int:
     """Read the server file and print every problem as FILE:LINE:COLUMN.
 
-    A key that could not log in is a warning: the file is in force all the same, and the exit code
-    is 0."""
+    A key that could not log in and a port that other computers can connect to are warnings: the
+    file is in force all the same, and the exit code is 0."""
+    from trayconnect.config.open_ports import open_port_warnings
     from trayconnect.config.places import config_file
     from trayconnect.config.schema import json_schema
-    from trayconnect.config.yaml_file import ConfigError, load
+    from trayconnect.config.yaml_file import ConfigError, parse, read_text
     from trayconnect.key_warnings import exposed, key_warnings
 
     if schema:
@@ -364,12 +365,14 @@ def check(context: click.Context, file: Path | None, schema: bool) -> int:
         return 0
     path = config_file(file or context.obj["config"])
     try:
-        config = load(path)
+        text = read_text(path)
+        config = parse(text, path)
     except ConfigError as error:
         for problem in error.problems:
             click.echo(str(problem), err=True)
         return MENDABLE
-    warnings = (*exposed(path), *key_warnings(config, path))
+    found = open_port_warnings(config, text, path)
+    warnings = (*exposed(path), *key_warnings(config, path), *found)
     for warning in warnings:
         click.echo(str(replace(warning, message=f"warning: {warning.message}")), err=True)
     told = _counted(len(warnings), "warning") if warnings else "no problems"

@@ -394,8 +394,12 @@ class Page:
         """The address with the token in it: a secret, for the user's own eyes and clipboard."""
         if not self.token:
             return self.url
-        joint = "&" if "?" in self.url else "?"
-        return f"{self.url}{joint}token={quote(self.token, safe='')}"
+        before, is_fragment, fragment = self.url.partition("#")
+        joint = "&" if "?" in before else "?"
+        if before.endswith(("?", "&")):
+            joint = ""
+        token = quote(self.token, safe="")
+        return f"{before}{joint}token={token}{is_fragment}{fragment}"
 
 
 class KernelState(enum.Enum):

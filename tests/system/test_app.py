@@ -16,6 +16,7 @@ from tests.support.keys import make_key
 from tests.support.running import LIMIT, RunningApp
 from tests.support.sshd import Sshd
 from tests.support.xvfb import wait_for
+from trayconnect.config.local_addresses import own_address
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +84,7 @@ def test_connect_waits_for_the_page_and_disconnect_leaves_nothing(
     status = app.status()
     port = status["local_port"]
     assert (status["state"], status["reached"], status["problem"]) == ("up", "logged_in", None)
-    assert status["url"] == f"http://127.0.0.1:{port}/lab"
+    assert status["url"] == f"http://{own_address(port)}:{port}/lab"
     assert status["url"] in done.stdout
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/api", timeout=LIMIT) as answer:
         assert "version" in json.load(answer)

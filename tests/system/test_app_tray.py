@@ -19,6 +19,7 @@ from tests.support.running import LIMIT, RunningApp
 from tests.support.servers import make_server
 from tests.support.sshd import Sshd
 from tests.support.xvfb import wait_for
+from trayconnect.config.local_addresses import own_address
 from trayconnect.config.model import Server
 from trayconnect.desktop.prompt_guard import GUARD
 from trayconnect.errors import Problem
@@ -133,7 +134,7 @@ def click_through(
         "JupyterLab in Chromium",
         LIMIT,
     )
-    assert url.startswith(f"http://127.0.0.1:{port}/lab")
+    assert url.startswith(f"http://{own_address(port)}:{port}/lab")
     wait_for(
         lambda: all("token" not in url for _, url in chromium.pages()), "a clean address", LIMIT
     )
@@ -143,7 +144,7 @@ def click_through(
     desktop.open_menu(IconState.UP)
     desktop.choose(shown(State.UP, State.OFF), "more GPU box", "copy")
     link = wait_for(lambda: desktop.screen.selection("CLIPBOARD"), "the link", LIMIT)
-    assert link == f"http://127.0.0.1:{port}/lab?token={jupyter.token}"
+    assert link == f"http://{own_address(port)}:{port}/lab?token={jupyter.token}"
 
     desktop.open_menu(IconState.UP)
     desktop.choose(shown(State.UP, State.OFF), "more GPU box", "diagnostics")

@@ -5,15 +5,18 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from tests.support.chromium import Chromium
 from tests.support.devtools import LIMIT, Tab
+from tests.support.forwarding import free_port
 from tests.support.jupyter import JupyterServer
+from tests.support.jupyter_peers import Peer, web
 from tests.support.keys import make_key
 from tests.support.sshd import Sshd
 from tests.support.whole import Whole, entry
@@ -52,6 +55,12 @@ def notebook(folder: Path, name: str) -> None:
 @pytest.fixture(scope="module")
 def jupyter() -> Iterator[JupyterServer]:
     with JupyterServer("--ServerApp.jpserver_extensions=notebook=True") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def other() -> Iterator[JupyterServer]:
+    with JupyterServer() as server:
         yield server
 
 
@@ -161,11 +170,90 @@ def test_a_cut_of_ten_seconds_loses_no_output_in_lab_and_notebook(
             assert tab.evaluate("window.tcSame")  # nobody loaded it again
 
 
+TERMINAL_AND_UPLOAD = """
+(async () => {
+  const xsrf = document.cookie.match(/_xsrf=([^;]+)/)[1];
+  const headers = {"X-XSRFToken": xsrf, "Content-Type": "application/json"};
+  const made = await (await fetch("/api/terminals", {method: "POST", headers})).json();
+  const socket = new WebSocket(`ws://${location.host}/terminals/websocket/${made.name}`);
+  window.tcShown = "";
+  socket.onmessage = message => {
+    const [kind, text] = JSON.parse(message.data);
+    if (kind === "setup") socket.send(JSON.stringify(["stdin", "echo $((6 * 7))jar\\r"]));
+    if (kind === "stdout") window.tcShown += text;
+  };
+  const body = {type: "file", format: "base64", content: btoa("x".repeat(3000000))};
+  const put = {method: "PUT", headers, body: JSON.stringify(body)};
+  window.tcUploaded = (await fetch("/api/contents/upload.bin", put)).ok;
+})()
+"""
+LARGE_COOKIES = "for (let n = 0; n < 60; n++) document.cookie = `large${n}=${'x'.repeat(4000)}`"
+
+
+def test_no_page_receives_the_cookies_of_another(
+    jupyter: JupyterServer, other: JupyterServer, key: Path, desk: Desk
+) -> None:
+    received: list[str] = []
+
+    def tool(_path: str, headers: Mapping[str, str]) -> tuple[int, str]:
+        received.append(headers.get("cookie", ""))
+        return 200, "<title>tool</title>"
+
+    notebook(jupyter.notebooks, "jar.ipynb")
+    with (
+        Peer(web(tool)) as peer,
+        sshd_to(jupyter, key) as one,
+        sshd_to(other, key) as two,
+        contextlib.ExitStack() as tabs,
+    ):
+        plain = {"name": "tool", "port": peer.port, "open": True}
+        forwards = [
+            plain | {"local_port": free_port()},
+            plain | {"local_port": free_port(), "name": "choosy", "open_as": "localhost"},
+        ]
+        path = {"path": "/lab/tree/jar.ipynb"}
+        servers = entry(one, key, forwards=forwards, jupyter=path), entry(two, key, "Lab")
+        known = [*one.known_hosts_lines(), *two.known_hosts_lines()]
+        whole = tabs.enter_context(Whole(*servers, known_hosts=known))
+        labs = [page(whole, server.name) for server in servers]
+        up = whole.until(lambda now: all(forward.is_up for forward in now.forwards))
+        tools = [Page(forward.url) for forward in up.forwards if forward.url]
+        hosts = [urlsplit(each.url).hostname for each in (*labs, *tools)]
+        assert len(set(hosts)) == 4
+        assert hosts[3] == "localhost"
+
+        lab_tabs = [tabs.enter_context(desk.open(each)) for each in labs]
+        tool_tabs = [tabs.enter_context(desk.open(each)) for each in tools]
+        for tab in tool_tabs:
+            tab.show()
+            tab.until("document.title === 'tool'")
+            tab.evaluate(LARGE_COOKIES)
+            tab.until("document.cookie.length > 200000")
+        for tab in lab_tabs:
+            tab.show()
+            tab.until(LAB)
+            tab.reload()  # after the others have set theirs
+            tab.until(LAB)
+        for tab in tool_tabs:  # after those of the Jupyters are there
+            tab.evaluate("fetch('/')")
+        wait_for(lambda: sum(each.count("large59=") for each in received) == 2, "the tools")
+        assert not [each for each in received if "username-" in each or "_xsrf" in each]
+        for tab, host in zip((*lab_tabs, *tool_tabs), hosts, strict=True):
+            cookies = tab.call("Network.getCookies")["cookies"]
+            assert {cookie["domain"] for cookie in cookies} == {host}
+            names = {cookie["name"].partition("-")[0] for cookie in cookies}
+            assert ("username" in names) is (tab in lab_tabs)
+
+        begin_to_count(lab_tabs[0], jupyter, "jar.ipynb")
+        lab_tabs[1].evaluate(TERMINAL_AND_UPLOAD)
+        lab_tabs[1].until("window.tcUploaded && window.tcShown.includes('42jar')")
+        assert (other.notebooks / "upload.bin").stat().st_size == 3_000_000
+
+
 def test_two_servers_stay_logged_in_and_old_tabs_survive_a_restart(
-    jupyter: JupyterServer, key: Path, desk: Desk
+    jupyter: JupyterServer, other: JupyterServer, key: Path, desk: Desk
 ) -> None:
     with (
-        JupyterServer() as other,
         sshd_to(jupyter, key) as one,
         sshd_to(other, key) as two,
         contextlib.ExitStack() as tabs,

@@ -26,6 +26,7 @@ from tests.support.sshd import Sshd
 from tests.support.unix_service import unix_dial, unix_echo
 from tests.support.whole import Whole, entry
 from trayconnect.config.forward_syntax import Kind
+from trayconnect.config.local_addresses import own_address
 from trayconnect.ports import Reached
 from trayconnect.session.forwards import ForwardState
 from trayconnect.session.snapshot import Snapshot
@@ -121,12 +122,12 @@ def test_what_is_said_of_each(sshd: Sshd, tmp_path: Path) -> None:
     ]
     with session(sshd, tmp_path, *forwards) as whole:
         said = whole.until(lambda _: True).forwards
-    page = "http://127.0.0.1:6006/"
+    page, url = "http://127.0.0.1:6006/", f"http://{own_address(6006)}:6006/"
     local, remote, dynamic = Kind.LOCAL, Kind.REMOTE, Kind.DYNAMIC
     at_server, chosen = "localhost:9000 at the server", "a port of the server's choice"
     proxy = "socks5h://127.0.0.1:1080"
     assert said == (
-        ForwardState("page", local, "localhost:6006", "localhost:6007", page, page, False),
+        ForwardState("page", local, "localhost:6006", "localhost:6007", page, url, False),
         ForwardState("db", local, "0.0.0.0:5432", "db:5432", "127.0.0.1:5432", None, False),
         ForwardState("socket", local, "/run/x", "/run/y", "/run/x", None, False),
         ForwardState("proxy", dynamic, "localhost:1080 (SOCKS)", "", proxy, None, False),

@@ -20,6 +20,7 @@ from tests.support.tunnel_kit import Kit, entry, nothing_left, until
 from trayconnect.cancel import Cancel
 from trayconnect.config.model import Server
 from trayconnect.forward.forwarding import LocalForwarding, listen
+from trayconnect.jupyter.address import jupyter_authority
 from trayconnect.jupyter.examine import Examiner
 from trayconnect.ports import BriefChoices, Health, Kernels, Page, Reached
 from trayconnect.tunnel.tunnel import SshTunnel
@@ -83,7 +84,7 @@ def fetch(page: Page) -> bytes:
 def test_found_logged_in_and_the_page_is_there(jupyter: JupyterServer, tmp_path: Path) -> None:
     with sshd_for(jupyter) as sshd, live(sshd, tmp_path) as box:
         health = box.examine()
-        url = f"http://127.0.0.1:{box.server.local_port}/lab"
+        url = f"http://{jupyter_authority(box.server)}/lab"
         assert (health.reached, health.problem) == (Reached.LOGGED_IN, None)
         assert (health.page, health.kernels) == (Page(url, jupyter.token), Kernels())
         assert [one.where for one in health.jupyters if one.in_use] == [str(jupyter.port)]
@@ -183,4 +184,4 @@ def test_https_found_by_itself(tmp_path: Path) -> None:
     ):
         health = box.examine()
         assert health.reached is Reached.LOGGED_IN
-        assert health.page.url == f"https://127.0.0.1:{box.server.local_port}/lab"
+        assert health.page.url == f"https://{jupyter_authority(box.server)}/lab"

@@ -13,6 +13,7 @@ from tests.support.jupyter_kinds import KINDS, LAB4, NOTEBOOK6, Kind, PeerJupyte
 from tests.support.sshd import Sshd
 from tests.support.tunnel_kit import until
 from tests.system.test_jupyter_examine import fetch, live, sshd_for
+from trayconnect.jupyter.address import jupyter_authority
 from trayconnect.ports import Choice, Health, Page, Reached
 
 LOGIN = b'type="password"'
@@ -32,7 +33,7 @@ def test_found_logged_in_and_its_page_is_there(jupyter: PeerJupyter, tmp_path: P
     with sshd_for(jupyter) as sshd, live(sshd, tmp_path, path=page) as box:
         health = box.examine()
         assert (health.reached, health.problem) == (Reached.LOGGED_IN, None)
-        assert health.page.url == f"http://127.0.0.1:{box.server.local_port}{page}"
+        assert health.page.url == f"http://{jupyter_authority(box.server)}{page}"
         assert LOGIN not in fetch(health.page)
         assert LOGIN in fetch(Page(health.page.url, "wrong"))
         (ours,) = (one for one in health.jupyters if one.in_use)

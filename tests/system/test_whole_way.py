@@ -27,6 +27,7 @@ from tests.support.threads import our_threads
 from tests.support.whole import LIMIT, Whole, entry
 from tests.support.xvfb import wait_for
 from trayconnect.errors import Remedy
+from trayconnect.jupyter.address import jupyter_authority
 from trayconnect.ports import Answer, QuestionKind, Reached
 from trayconnect.session.state import State
 
@@ -156,7 +157,7 @@ def test_a_key_leads_to_the_page(
         ready = whole.until_ready()
         assert ready.reached is Reached.LOGGED_IN  # found by itself, token and all
         (page,) = wait_for(lambda: whole.pages, "the browser")
-        assert page.url == f"http://127.0.0.1:{ready.server.local_port}/lab"
+        assert page.url == f"http://{jupyter_authority(ready.server)}/lab"
         assert page.token == jupyter.token
         assert b"JupyterLab" in fetch(page.link)
         whole.off()

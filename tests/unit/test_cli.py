@@ -85,6 +85,35 @@ def test_check_warns_of_keys_that_could_not_log_in(
     assert captured.out == f"{file}: 3 servers, 2 warnings\n"
 
 
+def test_check_warns_of_ports_that_other_computers_can_connect_to(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = home / "servers.yaml"
+    file.write_text(
+        "servers:\n"
+        "  - name: One\n"
+        "    host: one.example.org\n"
+        "    bind_address: 0.0.0.0\n"
+        "  - name: Two\n"
+        "    host: two.example.org\n"
+        "    forwards:\n"
+        "      - {name: fine, bind_address: '::1', port: 1}\n"
+        "      - {name: open, bind_address: '*', port: 2}\n"
+        "      - -D 192.168.1.2:1080\n"
+        "      - -R *:9000:localhost:3000\n"
+        "  - {name: Three, url: 'http://192.168.1.20/'}\n"
+    )
+    assert cli.run(["check", str(file)]) == 0
+    captured = capsys.readouterr()
+    one, two, three = captured.err.splitlines()
+    assert one.startswith(
+        f"{file}:4:19: warning: bind_address 0.0.0.0: other computers can connect"
+    )
+    assert two.startswith(f"{file}:9:36: warning: bind_address *: other computers can connect to")
+    assert three.startswith(f"{file}:10:9: warning: bind_address 192.168.1.2: other computers can")
+    assert captured.out == f"{file}: 3 servers, 3 warnings\n"
+
+
 def test_check_prints_the_schema(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["check", "--schema"]) == 0
     assert json.loads(capsys.readouterr().out)["$schema"].startswith("https://json-schema.org/")

@@ -105,7 +105,7 @@ WRONG_TYPES = [
     ),
     ("jupyter: {port: atuo}", "4:21: port must be a whole number or auto, not 'atuo'"),
     ("jupyter: {port: 70000}", "4:21: port must be at most 65535, not '70000'"),
-    ("jupyter: {path: lab}", "4:21: path must begin with '/' and hold no spaces"),
+    ("jupyter: {path: lab}", "4:21: path must begin with '/' and hold no control characters"),
     (
         "jupyter: {path: '/lab?token=abc'}",
         "4:21: path must not hold a token: remove it, the page asks for it",
@@ -175,11 +175,8 @@ WRONG_TYPES = [
         f"4:16: {NO_PORT}",
     ),
     (
-        "bind_address: localhost",
-        (
-            "4:19: bind_address must be an IP address: 127.0.0.1 for this machine only, 0.0.0.0"
-            " for everyone"
-        ),
+        "bind_address: gate",
+        "4:19: bind_address must be an IP address, localhost, or '*' for every address",
     ),
     (
         "local_port: 80",

@@ -36,12 +36,28 @@ def test_a_tool_is_enough(name: str) -> None:
     assert (forward.name, forward.leads_to) == (tool.name, TcpEndpoint("localhost", tool.port))
     assert (forward.open, forward.path, forward.ready) == (True, tool.path, tool.ready)
     assert forward.local_port is not None
+    assert (forward.open_as == "localhost") is tool.only_localhost
 
 
 def test_its_local_port_is_stable() -> None:
     (alone,) = forwards("[{tool: dask}]")
     *_, later = forwards("[{tool: marimo}, -D 1080, {tool: dask}]")
     assert alone.local_port == later.local_port
+
+
+def test_one_that_compares_ports_gets_its_own_here_unless_it_is_taken() -> None:
+    for name in ("bokeh", "panel"):
+        (forward,) = forwards(f"[{{tool: {name}}}]")
+        assert (forward.local_port, forward.port) == (5006, 5006)
+        (forward,) = forwards(f"[{{tool: {name}, port: 5100}}]")
+        assert (forward.local_port, forward.port) == (5100, 5100)
+    bokeh, panel = forwards("[{tool: panel}, {tool: bokeh}]")[::-1]
+    assert (bokeh.local_port, bokeh.port) == (5006, 5006)
+    assert (panel.local_port != 5006, panel.port) == (True, 5006)
+    *_, bokeh = forwards("[-D 5006, {tool: bokeh}]")
+    assert bokeh.local_port != 5006
+    (forward,) = forwards("[{tool: bokeh, port: 80}]")
+    assert forward.local_port != 80
 
 
 def test_what_is_said_comes_first() -> None:
@@ -61,7 +77,7 @@ def test_a_tool_on_a_socket() -> None:
     assert forward.ready == "/healthz"
 
 
-KNOWN = "tensorboard, marimo, streamlit, dask, mlflow, code-server or rstudio"
+KNOWN = "tensorboard, marimo, streamlit, dask, bokeh, panel, mlflow, code-server or rstudio"
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def test_the_example_of_the_design() -> None:
     assert box.auth.password == "ask"
     assert box.jump_hosts == (JumpHost(host="gate.example.org", port=2222, username="ada"),)
     assert (box.jupyter.host, box.jupyter.port, box.jupyter.path) == ("localhost", "auto", "/lab")
-    assert (box.local_port, box.bind_address) == (18888, "127.0.0.1")
+    assert (box.local_port, box.bind_address) == (18888, "localhost")
     assert (box.keepalive.interval, box.keepalive.count_max) == (15, 3)
     (board,) = box.forwards
     assert (board.name, board.local_port, board.port, board.open) == (

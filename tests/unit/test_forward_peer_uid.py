@@ -10,6 +10,16 @@ import pytest
 from tests.support.forwarding import eventually
 from trayconnect.forward.peer_uid import Visitor, identify, judge
 
+
+class Far:
+    """An accepted socket whose client has another address."""
+
+    def __init__(self, sock: socket.socket, peer: tuple[str, int]) -> None:
+        self.family = sock.family
+        self.getsockname = sock.getsockname
+        self.getpeername = lambda: peer
+
+
 ESTABLISHED, LISTEN, TIME_WAIT = 1, 10, 6
 
 
@@ -33,13 +43,23 @@ def test_what_the_kernels_answer_means(
 
 if sys.platform == "linux":
 
-    @pytest.fixture(params=[socket.AF_INET, socket.AF_INET6], ids=["IPv4", "IPv6"])
+    @pytest.fixture(
+        params=[
+            ("127.0.0.1", "127.0.0.1"),
+            ("::1", "::1"),
+            ("127.155.66.8", "127.155.66.8"),
+            ("0.0.0.0", "127.0.0.1"),
+            ("::", "::1"),
+        ],
+        ids=lambda param: param[0],
+    )
     def ends(request: pytest.FixtureRequest) -> Iterator[tuple[socket.socket, socket.socket]]:
-        """The accepted socket of a loopback connection, and the client's."""
-        address = "127.0.0.1" if request.param == socket.AF_INET else "::1"
+        """The accepted socket of a connection from this computer, and the client's."""
+        address, near = request.param
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
         with (
-            socket.create_server((address, 0), family=request.param) as listening,
-            socket.create_connection(listening.getsockname()[:2]) as theirs,
+            socket.create_server((address, 0), family=family) as listening,
+            socket.create_connection((near, listening.getsockname()[1])) as theirs,
         ):
             ours, _ = listening.accept()
             with ours:
@@ -63,6 +83,18 @@ if sys.platform == "linux":
         ends[1].sendall(b"GET")
         ends[1].close()
         eventually(lambda: identify(ends[0], os.geteuid()) is Visitor.GONE, "the FIN")
+
+    def test_who_comes_from_another_computer_is_not_known() -> None:
+        with (
+            socket.create_server(("0.0.0.0", 0)) as everywhere,
+            socket.create_connection(everywhere.getsockname()) as theirs,
+        ):
+            ours, _ = everywhere.accept()
+            # As if it had come from there; a port of ours on every address may have that number.
+            for port in (theirs.getsockname()[1], everywhere.getsockname()[1]):
+                far = Far(ours, ("192.0.2.7", port))
+                assert identify(far, os.geteuid()) is Visitor.UNKNOWN  # type: ignore[arg-type]
+            ours.close()
 
     def test_a_reset_client_is_gone(ends: Ends) -> None:
         ends[0].sendall(b"unread")

@@ -22,7 +22,8 @@ from tests.support.jupyter_peers import (
 from tests.support.servers import make_server
 from trayconnect.cancel import Cancel
 from trayconnect.config.endpoints import Endpoint, TcpEndpoint
-from trayconnect.config.model import Start
+from trayconnect.config.local_addresses import own_address
+from trayconnect.config.model import Server, Start
 from trayconnect.errors import Cancelled, Problem, ProblemError, Remedy
 from trayconnect.jupyter import examine
 from trayconnect.jupyter.examine import Examiner
@@ -30,6 +31,12 @@ from trayconnect.jupyter.readiness import Look
 from trayconnect.ports import BriefChoices, Choice, Health, Own, Owner, Page, Reached
 
 TOKEN = "t0ken"
+
+
+def entry(peer: Peer, **changes: Any) -> Server:
+    """One whose local port is the peer's."""
+    fields: dict[str, Any] = {"bind_address": "127.0.0.1", "local_port": peer.port}
+    return make_server(**fields | changes)
 
 
 class Box:
@@ -45,7 +52,7 @@ class Box:
         self.strict: set[bool] = set()
         self.choices = BriefChoices()
         self.tunnel = LoopbackTunnel(self._find)
-        self.server = make_server(local_port=peer.port, jupyter=jupyter)
+        self.server = entry(peer, jupyter=jupyter)
         self._examiner = Examiner(self.choices)
 
     def _find(self) -> bytes:
@@ -165,7 +172,7 @@ def test_a_fixed_port_gets_its_token_too(jupyter: Peer) -> None:
     box = Box(jupyter, port=9000, path="/tree")
     box.running = [info(38001, token="other"), info(9000, pid=8, base_url="/jup/")]
     with Peer(web(jupyter_pages(TOKEN, "/jup/"))) as peer:
-        box.server = make_server(local_port=peer.port, jupyter={"port": 9000, "path": "/tree"})
+        box.server = entry(peer, jupyter={"port": 9000, "path": "/tree"})
         health = box.examine()
     page = Page(f"http://127.0.0.1:{peer.port}/jup/tree", TOKEN)
     assert seen(health) == (Reached.LOGGED_IN, page, None)
@@ -235,7 +242,7 @@ def test_jupyter_starts_later(nothing: Peer) -> None:
     assert "nothing listens on localhost:" in health.problem.title
     assert "jupyter lab" in health.problem.advice
     with Peer(web(jupyter_pages(TOKEN))) as peer:
-        box.server = make_server(local_port=peer.port)
+        box.server = entry(peer)
         box.running = [info(38001)]
         health = box.examine()
     page = Page(f"http://127.0.0.1:{peer.port}/lab", TOKEN)
@@ -361,10 +368,14 @@ def test_no_token_without_another_proof_that_the_port_is_ours(jupyter: Peer) -> 
     assert box.examine().reached is Reached.LOGGED_IN
 
 
-def test_the_bind_address_is_the_page(jupyter: Peer) -> None:
+def test_it_is_asked_at_the_address_that_the_browser_opens(jupyter: Peer) -> None:
     box = Box(jupyter)
-    box.server = make_server(local_port=jupyter.port, bind_address="0.0.0.0")
-    assert box.examine().page.url == f"http://127.0.0.1:{jupyter.port}/lab"
+    box.server = entry(jupyter, bind_address="localhost", jupyter={"port": 9000})
+    health = box.examine()
+    authority = f"{own_address(jupyter.port)}:{jupyter.port}"
+    assert health.page.url == f"http://{authority}/lab"
+    assert health.problem is not None
+    assert authority in health.problem.title  # where nobody listens in this test
 
 
 def test_cancel_leaves_a_search_that_hangs(jupyter: Peer) -> None:

@@ -21,6 +21,7 @@ from tests.support.jupyter_peers import (
 from tests.support.servers import make_server
 from tests.support.threads import our_threads
 from trayconnect.cancel import Cancel
+from trayconnect.config.local_addresses import own_address
 from trayconnect.config.model import Server
 from trayconnect.errors import Cancelled, Problem
 from trayconnect.jupyter.pages import look_at_pages
@@ -95,7 +96,7 @@ def test_whose_it_is(whose: Owner, state: PageState, ready: str | None) -> None:
 def test_it_is_asked_as_a_browser_would() -> None:
     with Peer(answer(200)) as peer:
         look_at_pages(entry(tool=peer.port), LoopbackTunnel(), Cancel())
-    assert asked == [("/health?a=b", "127.0.0.1:20000")]
+    assert asked == [("/health?a=b", f"{own_address(20000)}:20000")]
 
 
 @pytest.mark.parametrize("talk", [silent, drip()])

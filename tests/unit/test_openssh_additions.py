@@ -39,18 +39,18 @@ def add(*specs: tuple[Kind, str], server: Server = SERVER) -> Additions:
 @pytest.mark.parametrize(
     ("kind", "text", "name", "listens", "leads"),
     [
-        (L, "5432:db:5432", "LocalForward 5432", "127.0.0.1:5432", "db:5432"),
-        (L, "*:5432:db:5432", "LocalForward *:5432", "0.0.0.0:5432", "db:5432"),
+        (L, "5432:db:5432", "LocalForward 5432", "localhost:5432", "db:5432"),
+        (L, "*:5432:db:5432", "LocalForward *:5432", "*:5432", "db:5432"),
         (L, "[::1]:5432:db:5432", "LocalForward [::1]:5432", "[::1]:5432", "db:5432"),
-        (L, "80:db:81", "LocalForward 80", "127.0.0.1:80", "db:81"),
-        (L, "81:db:81", "LocalForward 81 2", "127.0.0.1:81", "db:81"),
+        (L, "80:db:81", "LocalForward 80", "localhost:80", "db:81"),
+        (L, "81:db:81", "LocalForward 81 2", "localhost:81", "db:81"),
         (L, "/run/x:/run/y", "LocalForward /run/x", "/run/x", "/run/y"),
-        (D, "1081", "DynamicForward 1081", "127.0.0.1:1081", "None"),
+        (D, "1081", "DynamicForward 1081", "localhost:1081", "None"),
         (R, "9001:localhost:80", "RemoteForward 9001", "localhost:9001", "localhost:80"),
         (R, "0:localhost:80", "RemoteForward any port", "localhost:0", "localhost:80"),
         (R, "*:9001:localhost:80", "RemoteForward *:9001", ":9001", "localhost:80"),
         (R, "7000:localhost:80", "RemoteForward 7000", "localhost:7000", "localhost:80"),
-        (L, "7002:localhost:80", "LocalForward 7002", "127.0.0.1:7002", "localhost:80"),
+        (L, "7002:localhost:80", "LocalForward 7002", "localhost:7002", "localhost:80"),
     ],
 )
 def test_what_is_added(kind: Kind, text: str, name: str, listens: str, leads: str) -> None:
@@ -120,6 +120,17 @@ def test_two_lines_that_listen_alike() -> None:
     assert found.notes == (
         "LocalForward 5000 b:1 is not opened: another line of your SSH configuration listens there",
     )
+
+
+def test_two_lines_with_one_port_and_an_address_each() -> None:
+    found = add(
+        (L, "127.0.0.1:5000:a:1"), (L, "[::1]:5000:b:1"), (D, "127.0.0.1:5000"), (D, "5000")
+    )
+    assert [str(one.listens("localhost")) for one in found.forwards] == [
+        "127.0.0.1:5000",
+        "[::1]:5000",
+    ]
+    assert len(found.notes) == 2
 
 
 def test_of_a_jump_host_only_the_notes_count() -> None:

@@ -11,6 +11,7 @@ import pytest
 from tests.support.servers import make_server
 from tests.unit.test_session_manager import DOWN, LIMIT, Run, World
 from trayconnect.cancel import Cancel
+from trayconnect.config.local_addresses import own_address
 from trayconnect.config.model import Config
 from trayconnect.control.protocol import Command, Reply, Request
 from trayconnect.control.status import to_json, to_jupyter_lines, to_lines
@@ -209,7 +210,7 @@ def test_open_opens_the_page_or_connects_first(desk: Desk) -> None:
     desk.orders.open("GPU box", "TensorBoard")
     assert {page.url for page in desk.run.world.pages} == {
         "http://127.0.0.1:18888/lab",
-        "http://127.0.0.1:6006/",
+        f"http://{own_address(6006)}:6006/",
     }
     with pytest.raises(ProblemError, match="no forward"):
         desk.orders.open("GPU box", "nothing")
@@ -343,7 +344,7 @@ def test_the_status_has_the_promised_keys_and_no_token(desk: Desk) -> None:
             "listens": "localhost:6006",
             "leads_to": "localhost:6006",
             "address": "http://127.0.0.1:6006/",
-            "url": "http://127.0.0.1:6006/",
+            "url": f"http://{own_address(6006)}:6006/",
             "up": True,
             "answers": None,
             "page": None,

@@ -14,7 +14,7 @@ from trayconnect.errors import Problem
 from trayconnect.ports import FoundJupyter, Page, PageState, Reached
 from trayconnect.session.activity import Activity
 from trayconnect.session.forwards import forward_states
-from trayconnect.session.snapshot import Snapshot
+from trayconnect.session.snapshot import Snapshot, snapshot
 from trayconnect.session.state import Session, State
 from trayconnect.session.state_words import state_words
 from trayconnect.tray.menu import Facts, build_view
@@ -211,6 +211,22 @@ def test_what_a_click_does_with_a_forward(name: str, text: str, verb: Verb) -> N
     up = forwarding(READY, *FORWARDS, remote=(("hook", 9000), ("any", refused)))
     line = submenu(up)[f"forward {name}"]
     assert line == Item(f"forward {name}", text, Action(verb, "GPU box", name))
+
+
+def test_ports_that_other_computers_can_connect_to_are_said() -> None:
+    def line(*ports: int) -> str:
+        return submenu(replace(READY, open_ports=ports))["open-ports"].text
+
+    assert line(6006) == "⚠ Other computers can connect to local port 6006"
+    assert line(1080, 6006) == "⚠ Other computers can connect to local ports 1080 and 6006"
+    assert "open-ports" not in submenu(READY)
+    forwards = [
+        {"name": "a", "local_port": 6006, "port": 1},
+        {"name": "b", "local_port": 6007, "port": 1, "bind_address": "localhost"},
+        {"name": "c", "kind": "remote", "remote_port": 1, "port": 1, "bind_address": "*"},
+    ]
+    server = make_server(bind_address="*", forwards=forwards)
+    assert snapshot(Session(server)).open_ports == (18888, 6006)
 
 
 def test_forwards_are_of_use_while_up() -> None:

@@ -17,7 +17,7 @@ from trayconnect.config.yaml_tree import BROKEN, Entry, Mapping, Node, Scalar, S
 _OPTION = re.compile(r"(?:-(?P<letter>[LRD])\s*|(?P<word>\w+)(?:\s+|\s*=\s*))(?P<text>\S.*)")
 _LETTERS = {"l": Kind.LOCAL, "r": Kind.REMOTE, "d": Kind.DYNAMIC}
 _KINDS = _LETTERS | {f"{kind}forward": kind for kind in Kind}
-_BESIDE = ("name", "open")
+_BESIDE = ("name", "open", "open_as")
 """What may be said beside OpenSSH's words."""
 
 OPTION_PATTERN = (
@@ -70,7 +70,7 @@ def _words(item: Mapping, kinds: list[Kind], report: Report) -> Node:
             item.entries[other].mark,
             f"a forward is of one kind: remove '{other}', or '{kind}'",
         )
-    allowed = {"name", kind.value, *kinds} | ({"open"} if kind is Kind.LOCAL else set())
+    allowed = {"name", kind.value, *kinds} | ({"open", "open_as"} if kind is Kind.LOCAL else set())
     beside: dict[str, Entry] = {}
     for key, entry in item.entries.items():
         if key not in allowed:

@@ -23,7 +23,7 @@ SHAPES: dict[str, Shape] = {
         "a local forward",
         ("local_port", "local_socket"),
         ("port", "remote_socket"),
-        ("open", "path", "ready", "tool"),
+        ("open", "open_as", "path", "ready", "tool"),
     ),
     Kind.REMOTE: Shape(
         "a remote forward", ("remote_port", "remote_socket"), ("port", "local_socket")
@@ -38,7 +38,7 @@ COMMON = ("name", "kind")
 
 # What has a meaning only beside a port.
 _OF_PORT = {
-    "local_port": ("bind_address", "open", "path", "ready", "tool"),
+    "local_port": ("bind_address", "open", "open_as", "path", "ready", "tool"),
     "remote_port": ("bind_address",),
 }
 _OF_PORT["port"] = ("host",)

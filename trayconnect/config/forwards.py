@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationError, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
@@ -10,10 +10,11 @@ from pydantic_core import PydanticCustomError
 from trayconnect.config.endpoints import Endpoint, TcpEndpoint, UnixEndpoint
 from trayconnect.config.forward_shape import DERIVED, faults
 from trayconnect.config.forward_syntax import FORMS, ForwardSpec, Kind, Place, parse
+from trayconnect.config.local_addresses import addresses, near_host, tool_host
 from trayconnect.config.tools import ToolName
 from trayconnect.config.types import (
+    BindAddress,
     Flag,
-    ForwardBindAddress,
     Frozen,
     HostName,
     LocalPort,
@@ -32,7 +33,6 @@ NO_PROXY_THERE = "no SOCKS proxy is offered on the server's side"
 
 _LONGEST_END = 36
 _UNPRIVILEGED = 1024
-_WILDCARDS = {"*": "0.0.0.0", "localhost": "127.0.0.1"}
 
 
 class Forward(Frozen):
@@ -45,7 +45,7 @@ class Forward(Frozen):
         "the server listens, for one place that this computer reaches. dynamic: this computer "
         "listens as a SOCKS proxy, for every place that the server reaches.",
     )
-    bind_address: ForwardBindAddress | None = Field(
+    bind_address: BindAddress | None = Field(
         None,
         description="The address to listen on: an IP address, localhost, or * for every one. "
         "Default: the server's bind_address, for a remote forward localhost.",
@@ -73,6 +73,12 @@ class Forward(Frozen):
         "listens on.",
     )
     open: Flag = Field(False, description="Whether the menu offers to open it in the browser.")
+    open_as: Literal["address", "localhost"] = Field(
+        "address",
+        description="The host in the page's link. address: one of the page's own, such as "
+        "127.155.66.8, so that no other page receives its cookies. localhost: for a tool that "
+        "takes only this name.",
+    )
     path: PagePath = Field("/", description="The page to open.")
     ready: PagePath | None = Field(
         None,
@@ -95,8 +101,8 @@ class Forward(Frozen):
         return self
 
     def listens(self, bind_address: str) -> Endpoint:
-        """What is listened on: here, or, for a remote forward, at the server, where "" stands for
-        every address. `bind_address` is the server entry's."""
+        """What is listened on, in the file's words: here, where "*" stands for every address, or,
+        for a remote forward, at the server, where "" does. `bind_address` is the server entry's."""
         if self.kind is Kind.REMOTE:
             if self.remote_socket is not None:
                 return UnixEndpoint(self.remote_socket)
@@ -104,9 +110,33 @@ class Forward(Frozen):
             return TcpEndpoint("" if address == "*" else address, self.remote_port or 0)
         if self.local_socket is not None:
             return UnixEndpoint(self.local_socket)
-        address = self.bind_address or bind_address
         assert self.local_port is not None
-        return TcpEndpoint(_WILDCARDS.get(address, address), self.local_port)
+        return TcpEndpoint(self.bind_address or bind_address, self.local_port)
+
+    def binds(self, bind_address: str) -> tuple[Endpoint, ...]:
+        """All that a forward which listens here binds; see `local_addresses.addresses`."""
+        where = self.listens(bind_address)
+        if not isinstance(where, TcpEndpoint):
+            return (where,)
+        own = self.open and self.open_as == "address"
+        return tuple(
+            TcpEndpoint(address, where.port)
+            for address in addresses(where.host, where.port, own=own)
+        )
+
+    def near(self, bind_address: str) -> Endpoint:
+        """Where a program on this computer reaches a forward which listens here."""
+        where = self.listens(bind_address)
+        if not isinstance(where, TcpEndpoint):
+            return where
+        return TcpEndpoint(near_host(where.host), where.port)
+
+    def authority(self, bind_address: str) -> str:
+        """The host and port in the page's address."""
+        where = self.listens(bind_address)
+        assert isinstance(where, TcpEndpoint)
+        host = tool_host(where.host, where.port, only_localhost=self.open_as == "localhost")
+        return str(TcpEndpoint(host, where.port))
 
     @property
     def has_page(self) -> bool:

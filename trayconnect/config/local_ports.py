@@ -13,6 +13,7 @@ from typing import Any
 
 from trayconnect.config.forward_syntax import Kind
 from trayconnect.config.names import name_key
+from trayconnect.config.tools import TOOLS
 
 FIRST, LAST = 20_000, 29_999
 """Below the ephemeral ports of Linux (from 32768) and of macOS and Windows (from 49152), and below
@@ -84,10 +85,27 @@ def fill(servers: Iterable[Any]) -> None:
     for _, entry in wanted:
         if isinstance(entry.get("local_port"), int):
             taken.add(entry["local_port"])
-    missing = [(key, entry) for key, entry in wanted if "local_port" not in entry]
+    missing = sorted(
+        ((key, entry) for key, entry in wanted if "local_port" not in entry),
+        key=lambda pair: pair[0],
+    )
+    for _, entry in missing:
+        port = _port_of_tool(entry)
+        if port is not None and port not in taken:
+            taken.add(port)
+            entry["local_port"] = port
+    missing = [(key, entry) for key, entry in missing if "local_port" not in entry]
     ports = derive((key for key, _ in missing), taken)
     for key, entry in missing:
         entry["local_port"] = ports[key]
+
+
+def _port_of_tool(forward: dict[str, Any]) -> int | None:
+    """The port here that its tool needs, which compares it with its own."""
+    name, port = forward.get("tool"), forward.get("port")
+    tool = TOOLS.get(name) if isinstance(name, str) else None
+    wants = tool is not None and tool.same_port and type(port) is int and 1024 <= port <= 65535
+    return port if wants else None
 
 
 def _listens_on_a_port_here(forward: dict[str, Any]) -> bool:

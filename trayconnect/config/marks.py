@@ -8,15 +8,16 @@ from trayconnect.config.problems import WHOLE_FILE, Mark, Report
 from trayconnect.config.yaml_tree import Mapping, Node, Sequence, compose
 
 
-def mark_of(text: str, server: int, *keys: str) -> Mark:
+def mark_of(text: str, server: int, *keys: str | int) -> Mark:
     """The place of a value of the server with that index: in its entry, or in the defaults.
+    A number is the index of an item of a list.
 
     `text` is one that `yaml_file.parse` takes. WHOLE_FILE if the value is nowhere."""
     root = compose(text.removeprefix("\ufeff"), Report(Path()))
     for start in (_item(_child(root, "servers"), server), _child(root, "defaults")):
         node = start
         for key in keys:
-            node = _child(node, key)
+            node = _item(node, key) if isinstance(key, int) else _child(node, key)
         if node is not None:
             return node.mark
     return WHOLE_FILE

@@ -5,13 +5,16 @@ The descriptions are what editors show; see `schema`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, Strict, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from trayconnect.config import values
+from trayconnect.config.forward_syntax import Kind
 from trayconnect.config.forwards import Forward
+from trayconnect.config.local_addresses import is_loopback
 from trayconnect.config.ssh_algorithms import LEGACY, legacy_name
 from trayconnect.config.start import Start, start_value
 from trayconnect.config.types import (
@@ -164,9 +167,10 @@ class Server(Frozen):
         "name, and stable."
     )
     bind_address: BindAddress = Field(
-        "127.0.0.1",
-        description="The address on this machine to listen on. Anything but 127.0.0.1 lets others "
-        "in.",
+        "localhost",
+        description="The address on this machine to listen on: localhost (127.0.0.1, [::1] and an "
+        "address of its own for each page), another IP address, or * for every one, which lets "
+        "other computers in.",
     )
     hold_seconds: Seconds = Field(
         20, description="How long a new local connection waits while the tunnel reconnects."
@@ -199,6 +203,16 @@ class Server(Frozen):
     def is_direct(self) -> bool:
         """Whether it is reached without SSH."""
         return self.url is not None
+
+    def open_ports(self, also: Iterable[Forward] = ()) -> tuple[int, ...]:
+        """The local ports of the entry, and of `also`, that other computers can connect to."""
+        bound = [] if self.is_direct else [(self.bind_address, self.local_port)]
+        bound += [
+            (forward.bind_address or self.bind_address, forward.local_port)
+            for forward in (*self.forwards, *also)
+            if forward.kind is not Kind.REMOTE and forward.local_port is not None
+        ]
+        return tuple(port for address, port in bound if not is_loopback(address))
 
     def __eq__(self, other: object) -> bool:
         """Whether all is the same, and the same of it written: ssh_config(5) decides the rest."""

@@ -39,7 +39,7 @@ servers:
 #       when: missing                     # missing: on connecting; menu: when told to
 #       socket: auto                      # a UNIX socket where others use the server; always, never
 #     local_port: 18888                   # default: derived from the name, and stable
-#     bind_address: 127.0.0.1             # anything else lets other machines in
+#     bind_address: localhost             # or an IP address; '*' lets other machines in
 #     hold_seconds: 20                    # a new browser connection waits while reconnecting
 #     connect_timeout: 15                 # seconds, for each step
 #     keepalive: {interval: 15, count_max: 3}
@@ -52,6 +52,7 @@ servers:
 #         host: localhost
 #         port: 6006
 #         open: true                      # offer it in the menu
+#         open_as: address                # or localhost, for a tool that takes only this name
 #         path: /                         # the page to open
 #         ready: /data/environment        # offer it when this answers; default: always
 #       - tool: dask                      # all of that at once; or marimo, streamlit, mlflow, …

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from trayconnect.config import scalars
 from trayconnect.config.forward_syntax import Kind
+from trayconnect.config.local_addresses import LOCALHOST
 from trayconnect.config.problems import Report
 from trayconnect.config.scalars import shown
 from trayconnect.config.tools import TOOL_NAMES, TOOLS
@@ -36,6 +37,8 @@ def with_tool(forward: Mapping, report: Report) -> Node:
         "path": (tool.path, scalars.TEXT),
         "ready": (tool.ready, scalars.TEXT),
     }
+    if tool.only_localhost:
+        filled["open_as"] = (LOCALHOST, scalars.TEXT)
     entries = {
         key: Entry(node.mark, Scalar(node.mark, text, tag))
         for key, (text, tag) in filled.items()

@@ -51,7 +51,6 @@ RemoteSocket = Annotated[
     Field(json_schema_extra={"pattern": values.REMOTE_SOCKET_PATTERN}),
     AfterValidator(values.remote_socket),
 ]
-ForwardBindAddress = Annotated[str, AfterValidator(values.forward_bind_address)]
 
 
 class Frozen(BaseModel):

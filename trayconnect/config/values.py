@@ -10,14 +10,16 @@ import ipaddress
 import os
 import re
 from pathlib import Path
+from unicodedata import category
 from urllib.parse import parse_qsl, urlsplit
 
 from trayconnect.config.host_syntax import host_fault, user_fault
+from trayconnect.config.local_addresses import EVERYWHERE, LOCALHOST
 from trayconnect.config.secret_keys import names_secret
 
 HOST_PATTERN = r"^[^\s/@\[\]'`\"$\\;&<>|(){},*?!#^-][^\s/@\[\]'`\"$\\;&<>|(){},*?!#^]*$"
 USER_PATTERN = r"^[^'`\";&<>|(){}-][^'`\";&<>|(){}]*$"
-PATH_PATTERN = r"^/\S*$"
+PATH_PATTERN = r"^/.*$"
 URL_PATTERN = r"^[Hh][Tt][Tt][Pp][Ss]?://[^\s/@?#]+([/?#]\S*)?$"
 JUMP_HOST_PATTERN = r"^([^\s:]+@)?(\[[0-9A-Fa-f:.%]+\](:[0-9]+)?|[^\s/@\[\],]+)$"
 LOCAL_SOCKET_PATTERN = r"^(/|~)"
@@ -26,6 +28,8 @@ SOCKET_PATH_BYTES = 107
 """Bytes in the path of a UNIX socket: `sun_path` of unix(7) has 108, and one ends it."""
 JUMP_HOST_FORM = "must be [user@]host[:port], with an IPv6 address in brackets"
 
+_UNSEEN = ("Cc", "Cs", "Zl", "Zp")
+"""Unicode's categories of control characters, surrogates and line separators."""
 _HOST_AND_PORT = re.compile(r"[^:]+:[0-9]+")
 _JUMP_HOST = re.compile(
     r"(?:(?P<username>.+)@)?(?:\[(?P<address>[^\[\]]+)\]|(?P<host>[^@:\[\]]+))(?::(?P<port>[0-9]+))?"
@@ -76,19 +80,8 @@ def user_name(value: str) -> str:
 
 
 def bind_address(value: str) -> str:
-    """An address of this machine to listen on."""
-    try:
-        ipaddress.ip_address(value)
-    except ValueError:
-        raise ValueError(
-            "must be an IP address: 127.0.0.1 for this machine only, 0.0.0.0 for everyone"
-        ) from None
-    return value
-
-
-def forward_bind_address(value: str) -> str:
     """An address to listen on, here or on the server."""
-    if value in ("localhost", "*"):
+    if value in (LOCALHOST, EVERYWHERE):
         return value
     try:
         ipaddress.ip_address(value)
@@ -164,9 +157,9 @@ def server_path(value: str) -> str:
 
 
 def page_path(value: str) -> str:
-    """The path of a page, with its query."""
-    if not re.fullmatch(PATH_PATTERN, value) or not value.isprintable():
-        raise ValueError("must begin with '/' and hold no spaces")
+    """The path of a page, with its query and fragment; see `page_paths.url_path`."""
+    if not value.startswith("/") or any(category(one) in _UNSEEN for one in value):
+        raise ValueError("must begin with '/' and hold no control characters")
     _no_token(value)
     return value
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import errno
-import ipaddress
 import os
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +17,10 @@ from trayconnect.forward.bind_unix import bind_unix
 from trayconnect.forward.port_owner import port_owner
 
 _BACKLOG = 1024
+
+
+class NoSuchAddressError(ProblemError):
+    """This computer does not have the address."""
 
 
 class Bound(NamedTuple):
@@ -35,12 +39,33 @@ def bind(where: Endpoint, owner: str) -> Bound:
     return Bound(*bind_unix(Path(where.path), owner))
 
 
+def bind_all(places: Sequence[Endpoint], owner: str) -> list[Bound]:
+    """Listen on all of them, or on nothing. Those after the first are left out where this computer
+    has no such address: one without IPv6 has no [::1].
+
+    Raises `ProblemError`."""
+    with ExitStack() as unbind:
+        all_bound: list[Bound] = []
+        for number, where in enumerate(places):
+            try:
+                bound = bind(where, owner)
+            except NoSuchAddressError:
+                if not number:
+                    raise
+                continue
+            unbind.enter_context(bound.socket)
+            unbind.callback(bound.remove)
+            all_bound.append(bound)
+        unbind.pop_all()
+    return all_bound
+
+
 def bind_tcp(address: str, port: int, owner: str) -> socket.socket:
     """The socket of `bind` for a TCP port. Raises `ProblemError`."""
     try:
         family, numeric = _resolve(address)
     except (OSError, UnicodeError) as error:
-        raise ProblemError(_no_such_address(address, owner, str(error))) from error
+        raise NoSuchAddressError(_no_such_address(address, owner, str(error))) from error
     try:
         listening = socket.socket(family, socket.SOCK_STREAM)
         try:
@@ -59,16 +84,11 @@ def bind_tcp(address: str, port: int, owner: str) -> socket.socket:
             listening.close()
             raise
     except OSError as error:
+        if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+            problem = _no_such_address(address, owner, f"bind {address}:{port}: {error}")
+            raise NoSuchAddressError(problem) from error
         raise ProblemError(_problem(error, address, numeric, port, owner)) from error
     return listening
-
-
-def is_local(listening: socket.socket) -> bool:
-    """Whether only this computer can reach the bound socket."""
-    if listening.family not in (socket.AF_INET, socket.AF_INET6):
-        return True
-    address: str = listening.getsockname()[0]
-    return ipaddress.ip_address(address.partition("%")[0]).is_loopback
 
 
 def _resolve(address: str) -> tuple[int, str]:
@@ -82,8 +102,9 @@ def _problem(error: OSError, address: str, numeric: str, port: int, owner: str) 
     detail = f"bind {address}:{port}: {error}"
     if error.errno == errno.EADDRINUSE:
         holder = port_owner(numeric, port)
+        where = "" if address == "127.0.0.1" else f" on {_shown(address)}"
         return Problem(
-            f"Local port {port} of {owner} is taken by {holder}",
+            f"Local port {port} of {owner} is taken by {holder}{where}",
             "Stop that program, or choose another local_port in the servers file.",
             detail=detail,
         )
@@ -91,14 +112,16 @@ def _problem(error: OSError, address: str, numeric: str, port: int, owner: str) 
         return Problem(
             f"Local port {port} of {owner} is not allowed", _not_allowed(port), detail=detail
         )
-    if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
-        return _no_such_address(address, owner, detail)
     reason = os.strerror(error.errno) if error.errno else str(error)
     return Problem(
         f"Local port {port} of {owner} cannot be opened",
         f"The system says: {reason}. Mend that, or choose another local_port in the servers file.",
         detail=detail,
     )
+
+
+def _shown(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
 
 
 def _not_allowed(port: int) -> str:
@@ -115,6 +138,6 @@ def _not_allowed(port: int) -> str:
 def _no_such_address(address: str, owner: str, detail: str) -> Problem:
     return Problem(
         f"The bind_address {address} of {owner} is not an address of this computer",
-        "Set it to 127.0.0.1, or to an address that this computer has, in the servers file.",
+        "Set it to localhost, or to an address that this computer has, in the servers file.",
         detail=detail,
     )

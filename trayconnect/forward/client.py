@@ -25,7 +25,7 @@ class Client:
     deadline: float
     """On the monotonic clock."""
     uid: int | None
-    """The user whose connections are taken; None: anyone's, or the system has no such thing."""
+    """The user whose connections are taken; None: the system has no such thing."""
     request: Request | None = None
     """What it asked for, if it was read already."""
 

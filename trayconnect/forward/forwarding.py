@@ -15,9 +15,10 @@ from dataclasses import replace
 
 from trayconnect.config.endpoints import Endpoint, TcpEndpoint, UnixEndpoint
 from trayconnect.config.forward_syntax import Kind
+from trayconnect.config.local_addresses import addresses, ports_words
 from trayconnect.config.model import Forward, Server
 from trayconnect.errors import Problem, ProblemError, Remedy, shortage
-from trayconnect.forward.bind import Bound, bind, is_local
+from trayconnect.forward.bind import Bound, bind_all
 from trayconnect.forward.client import Client
 from trayconnect.forward.holding import Holding
 from trayconnect.forward.listener import Listener
@@ -57,30 +58,30 @@ def listen(
 
     `on_refused` is called, on any thread, when the tunnel is there and the far end of a forward
     cannot be reached: a reason to look at its health. `uid` is the user whose connections are
-    taken on loopback addresses and sockets, where the system tells (and root's); the default is
-    this process's. Raises `ProblemError`.
+    taken, where the system tells (and root's, and those of other computers); the default is this
+    process's. Raises `ProblemError`.
     """
     if uid is None and sys.platform != "win32":
         uid = os.geteuid()
     targets: list[Target | None] = [_jupyter_target(server)]
     left_out: list[tuple[str, Problem]] = []
     with ExitStack() as unbind:
-        all_bound: list[Bound] = []
+        all_bound: list[tuple[int, Bound]] = []
 
-        def open_door(where: Endpoint) -> None:
-            bound = bind(where, server.name)
-            unbind.enter_context(bound.socket)
-            unbind.callback(bound.remove)
-            all_bound.append(bound)
+        def open_doors(number: int, places: Sequence[Endpoint]) -> None:
+            for bound in bind_all(places, server.name):
+                unbind.enter_context(bound.socket)
+                unbind.callback(bound.remove)
+                all_bound.append((number, bound))
 
         if not server.is_direct:
-            open_door(TcpEndpoint(server.bind_address, server.local_port))
+            open_doors(_JUPYTER, _jupyter_places(server))
         for forward in filter(_listens_here, server.forwards):
-            open_door(forward.listens(server.bind_address))
+            open_doors(len(targets), forward.binds(server.bind_address))
             targets.append(_target(forward))
         for forward in filter(_listens_here, also):
             try:
-                open_door(forward.listens(server.bind_address))
+                open_doors(len(targets), forward.binds(server.bind_address))
                 targets.append(_target(forward))
             except ProblemError as error:
                 left_out.append((forward.name, replace(error.problem, advice=_LEFT_OUT)))
@@ -89,11 +90,18 @@ def listen(
         except (OSError, RuntimeError) as error:
             raise ProblemError(_exhausted(server.name, error)) from error
         unbind.pop_all()
+    if ports := server.open_ports(also):
+        _log.warning("%s: other computers can connect to %s", server.name, ports_words(ports))
     return forwarding
 
 
 def _listens_here(forward: Forward) -> bool:
     return forward.kind is not Kind.REMOTE
+
+
+def _jupyter_places(server: Server) -> list[Endpoint]:
+    port = server.local_port
+    return [TcpEndpoint(each, port) for each in addresses(server.bind_address, port, own=True)]
 
 
 def _jupyter_target(server: Server) -> Target | None:
@@ -141,18 +149,17 @@ class LocalForwarding:
     def __init__(
         self,
         server: Server,
-        all_bound: list[Bound],
+        all_bound: Sequence[tuple[int, Bound]],
         targets: list[Target | None],
         left_out: Sequence[tuple[str, Problem]],
         uid: int | None,
         on_refused: Callable[[Problem], None] | None,
     ) -> None:
-        sockets = [bound.socket for bound in all_bound]
-        self._removals = [bound.remove for bound in all_bound]
+        sockets = [(number, bound.socket) for number, bound in all_bound]
+        self._removals = [bound.remove for _, bound in all_bound]
         self._name = server.name
         self._hold_seconds = server.hold_seconds
-        # What listens for other computers cannot be asked who comes.
-        self._uids = [uid if is_local(each) else None for each in sockets]
+        self._uid = uid
         self._targets = targets
         self.left_out = tuple(left_out)
         self._lock = threading.Lock()
@@ -222,8 +229,7 @@ class LocalForwarding:
             is_tcp = accepted.family in (socket.AF_INET, socket.AF_INET6)
             origin = accepted.getpeername() if is_tcp else _NO_ADDRESS
             deadline = time.monotonic() + self._hold_seconds
-            uid = self._uids[forward]
-            client = Client(accepted, (origin[0], origin[1]), forward, deadline, uid)
+            client = Client(accepted, (origin[0], origin[1]), forward, deadline, self._uid)
             visitor = _identify(client)
         except OSError as error:  # gone again, or nothing left to find out who it is
             _log.debug("%s: dropped a connection: %s", self._name, error)

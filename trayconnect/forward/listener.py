@@ -17,7 +17,7 @@ _PAUSE = 0.25
 _JOIN_LIMIT = 5.0
 
 Accepted = Callable[[int, socket.socket], None]
-"""Gets the number of the listening socket and the new one. On the listener's thread: must be
+"""Gets the number of the forward and the new socket. On the listener's thread: must be
 quick, and must not raise."""
 
 Tick = Callable[[], float | None]
@@ -25,15 +25,18 @@ Tick = Callable[[], float | None]
 
 
 class Listener:
-    """Owns the listening sockets until `close`.
+    """Owns the listening sockets, each with the number of its forward, until `close`.
 
     Raises OSError or RuntimeError, and owns nothing, when the system has no descriptors or
     threads left for it."""
 
     def __init__(
-        self, name: str, sockets: Sequence[socket.socket], accepted: Accepted, tick: Tick
+        self,
+        name: str,
+        sockets: Sequence[tuple[int, socket.socket]],
+        accepted: Accepted,
+        tick: Tick,
     ) -> None:
-        self._sockets = sockets
         self._accepted = accepted
         self._tick = tick
         self._closing = threading.Event()
@@ -45,10 +48,10 @@ class Listener:
             for end in (self._wake_receiver, self._wake_sender):
                 resources.enter_context(end).setblocking(False)
             self._selector.register(self._wake_receiver, selectors.EVENT_READ)
-            for number, listening in enumerate(sockets):
-                self._selector.register(listening, selectors.EVENT_READ, number)
+            for number, listening in sockets:
+                self._selector.register(listening, selectors.EVENT_READ, (number, listening))
             self._thread.start()
-            for listening in sockets:
+            for _, listening in sockets:
                 resources.enter_context(listening)
             self._resources = resources.pop_all()
 
@@ -70,11 +73,11 @@ class Listener:
                 if key.data is None:
                     self._wake_receiver.recv(4096)
                 else:
-                    self._accept(key.data)
+                    self._accept(*key.data)
 
-    def _accept(self, number: int) -> None:
+    def _accept(self, number: int, listening: socket.socket) -> None:
         try:
-            client, _ = self._sockets[number].accept()
+            client, _ = listening.accept()
         except (BlockingIOError, InterruptedError, ConnectionError):
             return  # the client went away before its turn
         except OSError as error:

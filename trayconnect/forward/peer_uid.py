@@ -1,4 +1,4 @@
-"""Whose process is at the other end of a loopback TCP connection, or of a UNIX socket.
+"""Whose process of this computer is at the other end of a TCP connection, or of a UNIX socket.
 
 Linux alone tells: a netlink SOCK_DIAG query for exactly one socket needs no privilege and takes
 about 0.01 ms, however many sockets there are. Layout: linux/inet_diag.h, linux/netlink.h,
@@ -10,6 +10,7 @@ from __future__ import annotations
 import enum
 import errno
 import functools
+import ipaddress
 import logging
 import select
 import socket
@@ -37,6 +38,8 @@ _UCRED = struct.Struct("=iII")  # pid, uid, gid
 _TIMEOUT = 1.0
 """Seconds; the kernel answers within the call, so this only guards against the unthinkable."""
 
+_Address = tuple[str, int] | tuple[str, int, int, int]
+"""As `socket.getpeername` gives it."""
 _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
@@ -49,7 +52,7 @@ class Visitor(enum.Enum):
     GONE = "gone"
     """Its socket is closed, so that nobody can say any more whose it was."""
     UNKNOWN = "unknown"
-    """This system does not tell."""
+    """This system does not tell, or it is a process of another computer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,9 @@ def _ask_kernel(client: socket.socket, uid: int) -> Visitor:
         return Visitor.GONE
     try:
         owner = _query(client.family, there, here)
+        # One that listens on every address seems to be the other end of a far connection, too.
+        if (owner is None or owner.state == _TCP_LISTEN) and not _is_loopback(there[0]):
+            return Visitor.UNKNOWN
         # A kernel without inet_diag says "no such socket" about every one: ask about our own end.
         blind = owner is None and _query(client.family, here, there) is None
     except OSError as error:
@@ -134,16 +140,20 @@ def _is_connected(client: socket.socket) -> bool:
     return True
 
 
-def _query(
-    family: int, source: tuple[str, int], destination: tuple[str, int]
-) -> _Owner | None:  # the addresses of AF_INET6 have two more fields, which do not matter here
+def _is_loopback(address: str) -> bool:
+    return ipaddress.ip_address(address.partition("%")[0]).is_loopback
+
+
+def _query(family: int, source: _Address, destination: _Address) -> _Owner | None:
     """The owner of the TCP socket bound to `source` and connected to `destination`, if any."""
+    # A link-local address is one of an interface.
+    interface = int(source[3]) if len(source) > 3 else 0
     socket_id = _SOCKET_ID.pack(
         source[1],
         destination[1],
-        socket.inet_pton(family, source[0]),
-        socket.inet_pton(family, destination[0]),
-    ) + _SOCKET_ID_TAIL.pack(0, *_NO_COOKIE)
+        socket.inet_pton(family, source[0].partition("%")[0]),
+        socket.inet_pton(family, destination[0].partition("%")[0]),
+    ) + _SOCKET_ID_TAIL.pack(interface, *_NO_COOKIE)
     request = _REQUEST.pack(family, socket.IPPROTO_TCP, 0, _ALL_STATES) + socket_id
     header = _HEADER.pack(_HEADER.size + len(request), _SOCK_DIAG_BY_FAMILY, _NLM_F_REQUEST, 1, 0)
     with socket.socket(_AF_NETLINK, socket.SOCK_DGRAM, _NETLINK_SOCK_DIAG) as netlink:

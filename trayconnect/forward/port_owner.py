@@ -22,6 +22,7 @@ _LIMIT = 3.0
 """Seconds after which the search is given up: a message without the name is worth more."""
 _LISTEN = "0A"
 _PROC = Path("/proc")
+_WILDCARDS = frozenset(("0.0.0.0", "::", "*"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +50,10 @@ def port_owner(address: str, port: int) -> Owner:
         if sys.platform == "linux":
             owner = _ask_linux(address, port)
         elif sys.platform == "win32":
-            owner = _ask_windows(port)
+            owner = _ask_windows(address, port)
         else:
-            owner = parse_lsof(_output(["lsof", "-nP", f"-iTCP:{port}", "-sTCP:LISTEN", "-FpcL"]))
+            command = ["lsof", "-nP", f"-iTCP:{port}", "-sTCP:LISTEN", "-FpcLn"]
+            owner = parse_lsof(_output(command), address)
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         _log.debug("cannot find out who holds port %s: %s", port, error)
         return Owner()
@@ -87,14 +89,19 @@ def parse_proc_net(text: str) -> Iterator[Row]:
 
 def find_holder(rows: list[Row], address: str, port: int) -> Row | None:
     """The socket that keeps `port` of `address` from being bound: a listening one if there is."""
-    wildcards = {"0.0.0.0", "::"}
-    found = [
-        row
-        for row in rows
-        if row.port == port
-        and (row.address == address or row.address in wildcards or address in wildcards)
-    ]
-    return min(found, key=lambda row: not row.listening, default=None)
+    found = [row for row in rows if row.port == port and _meets(row.address, address)]
+    return min(found, key=lambda row: (not row.listening, row.address != address), default=None)
+
+
+def _meets(held: str, address: str) -> bool:
+    """Whether a socket bound to `held` keeps `address` from being bound: it is the same, or one of
+    the two is every address of a family. `::` may be every address of IPv4 as well."""
+    held = held.removeprefix("::ffff:")
+    if held == address:
+        return True
+    if (":" in held) == (":" in address):
+        return not _WILDCARDS.isdisjoint((held, address))
+    return held == "::"
 
 
 def _ask_linux(address: str, port: int) -> Owner:
@@ -143,25 +150,36 @@ def _user_name(uid: int) -> str:
 # --- macOS and Windows ------------------------------------------------------------------------
 
 
-def parse_lsof(text: str) -> Owner:
-    """The first process in the output of `lsof -FpcL` (lsof(8), "OUTPUT FOR OTHER PROGRAMS")."""
+def parse_lsof(text: str, address: str) -> Owner:
+    """The process that keeps `address` from being bound, in the output of `lsof -FpcLn` about the
+    listeners of one port (lsof(8), "OUTPUT FOR OTHER PROGRAMS")."""
     fields: dict[str, str] = {}
+    found: list[tuple[bool, Owner]] = []
     for line in text.splitlines():
-        fields.setdefault(line[:1], line[1:])
-    return Owner(
-        int(fields["p"]) if "p" in fields else None, fields.get("c", ""), fields.get("L", "")
-    )
+        if line.startswith("p"):
+            fields = {}
+        fields[line[:1]] = line[1:]
+        held = line[1:].rpartition(":")[0].strip("[]")
+        if line.startswith("n") and _meets(held, address):
+            pid = int(fields["p"]) if "p" in fields else None
+            owner = Owner(pid, fields.get("c", ""), fields.get("L", ""))
+            found.append((held != address, owner))
+    return min(found, key=lambda each: each[0], default=(False, Owner()))[1]
 
 
-def parse_netstat(text: str, port: int) -> int | None:
-    """The PID that listens on `port` in the output of Windows' `netstat -ano`.
+def parse_netstat(text: str, address: str, port: int) -> int | None:
+    """The PID that keeps `port` of `address` from being bound, in the output of Windows'
+    `netstat -ano`.
 
     The words for a state are translated there; a foreign port of 0 is what marks a listener."""
-    listener = re.compile(rf"\s*TCP\s+\S+:{port}\s+\S+:0\s+.*?(\d+)\s*")
-    for line in text.splitlines():
-        if match := listener.fullmatch(line):
-            return int(match[1])
-    return None
+    listener = re.compile(rf"\s*TCP\s+(\S+):{port}\s+\S+:0\s+.*?(\d+)\s*")
+    found = [
+        (held != address, int(match[2]))
+        for line in text.splitlines()
+        if (match := listener.fullmatch(line))
+        and _meets(held := match[1].strip("[]").partition("%")[0], address)
+    ]
+    return min(found, key=lambda each: each[0], default=(False, None))[1]
 
 
 def parse_tasklist(text: str) -> str:
@@ -172,8 +190,8 @@ def parse_tasklist(text: str) -> str:
     return ""
 
 
-def _ask_windows(port: int) -> Owner:
-    pid = parse_netstat(_output(["netstat", "-ano"]), port)
+def _ask_windows(address: str, port: int) -> Owner:
+    pid = parse_netstat(_output(["netstat", "-ano"]), address, port)
     if pid is None:
         return Owner()
     return Owner(

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit, urlunsplit
 from trayconnect.cancel import Cancel
 from trayconnect.config.endpoints import Endpoint
 from trayconnect.config.model import Server
+from trayconnect.config.page_paths import url_path
 from trayconnect.errors import Problem, ProblemError, Remedy
 from trayconnect.jupyter.dial import Failure, ProbeError
 from trayconnect.jupyter.probe import Response, get
@@ -114,7 +115,7 @@ class DirectTunnel:
 
 def look_direct(url: str, cancel: Cancel, timeout: float = TIMEOUT) -> Health:
     """One look at a direct server: any HTTP answer will do. Raises `Cancelled`."""
-    page = Page(url)
+    page = Page(_encoded(url))
     try:
         answer = _probe(url, timeout, cancel)
     except ProblemError as error:
@@ -123,6 +124,12 @@ def look_direct(url: str, cancel: Cancel, timeout: float = TIMEOUT) -> Health:
         problem = gateway_error(_where(url), answer.status, answer.reason)
         return Health(Reached.PORT, page, problem)
     return Health(Reached.JUPYTER, page)
+
+
+def _encoded(url: str) -> str:
+    parts = urlsplit(url)
+    origin = f"{parts.scheme}://{parts.netloc}"
+    return f"{origin}{url_path(url[len(origin) :])}"
 
 
 def _probe(url: str, timeout: float, cancel: Cancel) -> Response:

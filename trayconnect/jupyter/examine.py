@@ -14,7 +14,7 @@ from trayconnect.config.endpoints import Endpoint, TcpEndpoint
 from trayconnect.config.model import SAME_HOST, Server
 from trayconnect.errors import Problem, ProblemError, Remedy
 from trayconnect.jupyter.abandon import Background, abandonable
-from trayconnect.jupyter.address import base_of, local_authority, page_url
+from trayconnect.jupyter.address import base_of, jupyter_authority, page_url
 from trayconnect.jupyter.choose import Picked, candidates, is_own, listing, pick, short_folder
 from trayconnect.jupyter.direct import look_direct
 from trayconnect.jupyter.find import Findings, RunningServer, find
@@ -159,7 +159,7 @@ class Examiner:
                 return target, Look(Reached.SSH, target.secure, blocked)
             own = Own(target.endpoint, named=not _must_be_ours(server, known.picked.running))
             set_target(own)
-            authority = local_authority(server.bind_address, server.local_port)
+            authority = jupyter_authority(server)
             return target, look(authority, target, _opener(own, tunnel, target.where), cancel)
 
         target, seen = look_once()
@@ -206,7 +206,7 @@ def _kernels(
 ) -> Kernels | None:
     if seen.reached is not Reached.LOGGED_IN:
         return None
-    authority = local_authority(server.bind_address, server.local_port)
+    authority = jupyter_authority(server)
     return known.watch.look(
         lambda path: get_logged_in(authority, target, seen, path, cancel), seen.status
     )
@@ -400,7 +400,7 @@ _START_AT = (
 
 def _page(server: Server, running: RunningServer | None, target: Target, seen: Look) -> Page:
     def address(path: str) -> str:
-        authority = local_authority(server.bind_address, server.local_port)
+        authority = jupyter_authority(server)
         return page_url("https" if seen.secure else "http", authority, target.base_url, path)
 
     path = server.jupyter.path

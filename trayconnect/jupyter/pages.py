@@ -8,10 +8,8 @@ import threading
 from http import HTTPStatus
 
 from trayconnect.cancel import Cancel
-from trayconnect.config.endpoints import TcpEndpoint
 from trayconnect.config.model import Forward, Server
 from trayconnect.errors import Cancelled, ProblemError
-from trayconnect.jupyter.address import local_authority
 from trayconnect.jupyter.dial import ProbeError
 from trayconnect.jupyter.probe import get_through
 from trayconnect.ports import ByteStream, NotOursError, Owner, PageState, Tunnel
@@ -87,9 +85,7 @@ _STATES = {
 
 
 def _answers(server: Server, forward: Forward, stream: ByteStream, timeout: float) -> bool:
-    where = forward.listens(server.bind_address)
     assert forward.ready is not None
-    assert isinstance(where, TcpEndpoint)
     expired = threading.Event()
 
     def expire() -> None:
@@ -101,7 +97,7 @@ def _answers(server: Server, forward: Forward, stream: ByteStream, timeout: floa
     limit.daemon = True
     limit.start()
     try:
-        authority = local_authority(where.host, where.port)
+        authority = forward.authority(server.bind_address)
         status = get_through(stream, authority, forward.ready).status
     except ProbeError as error:
         logger.debug("%s: %s: %s", server.name, forward.name, error)

@@ -7,12 +7,10 @@ from dataclasses import dataclass, replace
 from trayconnect.config.endpoints import Endpoint, TcpEndpoint
 from trayconnect.config.forward_syntax import Kind
 from trayconnect.config.model import Forward, Server
+from trayconnect.config.page_paths import url_path
 from trayconnect.errors import Problem
 from trayconnect.ports import ANSWERING, PageState
 from trayconnect.session.state import Session, State
-
-_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}
-"""What a program on this machine uses for a listener on every address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +29,8 @@ class ForwardState:
     to open, "socks5h://127.0.0.1:1080", "127.0.0.1:5432", or a path. That of a remote forward is
     for programs on the server, and empty until the server has chosen its port."""
     url: str | None
-    """The page to open in the browser, where the file says that there is one."""
+    """The page to open in the browser, where the file says that there is one: at a host of its
+    own, for the sake of its cookies."""
     is_up: bool
     """Whether it carries connections now. What listens here does so, and holds them, while the
     tunnel reconnects."""
@@ -65,23 +64,25 @@ def _state(forward: Forward, session: Session) -> ForwardState:
 
 
 def _local(forward: Forward, session: Session, *, is_up: bool) -> ForwardState:
-    where = forward.listens(session.server.bind_address)
+    bind_address = session.server.bind_address
+    where = forward.listens(bind_address)
+    listens, address = str(where), str(forward.near(bind_address))
+    url = None
     page = dict(session.pages).get(forward.name)
-    near, address = str(where), str(where)
-    if isinstance(where, TcpEndpoint):
-        address = str(TcpEndpoint(_LOOPBACK.get(where.host, where.host), where.port))
-        near = f"localhost:{where.port}" if where.host == "127.0.0.1" else near
-    url = f"http://{address}{forward.path}" if forward.open else None
     if forward.kind is Kind.DYNAMIC:
-        near = f"{near} (SOCKS)"
+        listens = f"{listens} (SOCKS)"
         if isinstance(where, TcpEndpoint):
             address = f"socks5h://{address}"
+    elif forward.open:
+        path = url_path(forward.path)
+        address = f"http://{address}{path}"
+        url = f"http://{forward.authority(bind_address)}{path}"
     return ForwardState(
         name=forward.name,
         kind=forward.kind,
-        listens=near,
+        listens=listens,
         leads_to=_words(forward.leads_to),
-        address=url or address,
+        address=address,
         url=url,
         is_up=is_up,
         answers=None if forward.ready is None else page in ANSWERING,

@@ -36,6 +36,8 @@ class Snapshot:
     """What the Jupyter that was started there runs in: "in the tmux session …"."""
     forwards: tuple[ForwardState, ...] = ()
     """Those beside the one to Jupyter: in the file's order, then those of ssh_config(5)."""
+    open_ports: tuple[int, ...] = ()
+    """The local ports that other computers can connect to."""
     notes: tuple[str, ...] = ()
     """What ssh_config(5) says of its servers and does not hold here, in lines for people."""
     banner: str = ""
@@ -117,6 +119,7 @@ def snapshot(session: Session, latency: float | None = None) -> Snapshot:
         starting=session.starting,
         runs_in=session.runs_in,
         forwards=forwards,
+        open_ports=session.server.open_ports(session.additions.forwards),
         notes=session.additions.notes,
         banner=session.banner,
         jupyters=health.jupyters if health and session.state is State.UP else (),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from trayconnect.config.local_addresses import ports_words
 from trayconnect.ports import PageState
 from trayconnect.session.activity_words import activity_words
 from trayconnect.session.forwards import ForwardState
@@ -115,6 +116,9 @@ def _use_lines(snapshot: Snapshot) -> Iterator[Item]:
     yield Item("open", "Open", Action(Verb.OPEN, name), enabled=has_page)
     for forward in snapshot.forwards:
         yield _forward_line(name, forward)
+    if snapshot.open_ports:
+        text = f"⚠ Other computers can connect to {ports_words(snapshot.open_ports)}"
+        yield Item("open-ports", clip(text), enabled=False)
     if snapshot.jupyters:
         lines = tuple(_jupyter_lines(snapshot))
         yield Item("jupyters", "Jupyter servers", children=lines)

@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from trayconnect.config.endpoints import Endpoint, TcpEndpoint, UnixEndpoint
 from trayconnect.config.forward_syntax import KEYWORDS, ForwardSpec, Kind
 from trayconnect.config.forwards import NO_PROXY_THERE, Forward, as_forward, end_words
+from trayconnect.config.local_addresses import EVERYWHERE, LOCALHOST
 from trayconnect.config.model import Server
 from trayconnect.config.names import name_key
 from trayconnect.config.openssh.way import LookUp, way
-
-_LOOPBACK = "127.0.0.1"
-"""Where OpenSSH listens unless told otherwise; the entry's bind_address is not for these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +72,19 @@ def _forward(spec: ForwardSpec, names: set[str]) -> Forward:
         name = f"{wanted} {number}"
     forward = as_forward(spec, name)
     if forward.bind_address is None and forward.local_port is not None:
-        return forward.model_copy(update={"bind_address": _LOOPBACK})
+        # Where OpenSSH listens unless told otherwise; the entry's bind_address is not for these.
+        return forward.model_copy(update={"bind_address": LOCALHOST})
     return forward
 
 
 @dataclass(frozen=True, slots=True)
 class _User:
-    """Who listens somewhere. `leads_to` None: its clients say."""
+    """Who listens somewhere. `leads_to` None: its clients say. `address`: an IP address of this
+    computer, if it listens on no other."""
 
     words: str
     leads_to: Endpoint | None
+    address: str = ""
 
 
 _Key = tuple[bool, int | str]
@@ -94,28 +95,48 @@ class _Taken:
     """What is listened on already."""
 
     def __init__(self, server: Server, others: Iterable[Server]) -> None:
-        self._users: dict[_Key, _User] = {}
-        self._users[False, server.local_port] = _User("local_port of the entry", _jupyter(server))
+        self._users: dict[_Key, list[_User]] = {}
+        self._add((False, server.local_port), _User("local_port of the entry", _jupyter(server)))
         for forward in server.forwards:
-            self.add(forward, f"the forward “{forward.name}” of the entry")
+            words = f"the forward “{forward.name}” of the entry"
+            self._add(_key(forward), _User(words, forward.leads_to))
         for other in others:
             if other.name == server.name or other.is_direct:
                 continue
-            words = f"the entry “{other.name}”"
-            self._users.setdefault((False, other.local_port), _User(words, _NOWHERE))
+            user = _User(f"the entry “{other.name}”", _NOWHERE)
+            self._add((False, other.local_port), user)
             for forward in other.forwards:
                 if forward.kind is not Kind.REMOTE:
-                    self._users.setdefault(_key(forward), _User(words, _NOWHERE))
+                    self._add(_key(forward), user)
 
     def by(self, forward: Forward) -> _User | None:
-        return self._users.get(_key(forward)) if forward.remote_port != 0 else None
+        if forward.remote_port == 0:
+            return None
+        address = _address(forward)
+        users = self._users.get(_key(forward), ())
+        # Two lines may say one port, if each says an IP address of its own.
+        beside = (
+            user for user in users if not (address and user.address) or user.address == address
+        )
+        return next(beside, None)
 
     def add(self, forward: Forward, words: str) -> None:
-        self._users.setdefault(_key(forward), _User(words, forward.leads_to))
+        self._add(_key(forward), _User(words, forward.leads_to, _address(forward)))
+
+    def _add(self, key: _Key, user: _User) -> None:
+        self._users.setdefault(key, []).append(user)
 
 
 _NOWHERE = UnixEndpoint("")
 """What another server's leads to is another place."""
+
+
+def _address(forward: Forward) -> str:
+    """The one address of this computer that it listens on, or nothing."""
+    address = forward.bind_address or ""
+    if forward.kind is Kind.REMOTE or address in (LOCALHOST, EVERYWHERE, "0.0.0.0", "::"):
+        return ""
+    return address
 
 
 def _key(forward: Forward) -> _Key:

@@ -1,0 +1,94 @@
+"""The addresses of this computer that a server's forwards listen on, and that its pages open at.
+
+Cookies ignore ports: a page at 127.0.0.1 receives those of every other page at 127.0.0.1. So each
+page that opens in the browser has a loopback address of its own, where the system has more than
+one: Linux and Windows have all of 127.0.0.0/8, macOS only 127.0.0.1.
+"""
+
+from __future__ import annotations
+
+import errno
+import functools
+import ipaddress
+import os
+import socket
+import sys
+from collections.abc import Sequence
+
+LOCALHOST = "localhost"
+EVERYWHERE = "*"
+
+_BOUND = {LOCALHOST: ("127.0.0.1", "::1"), EVERYWHERE: ("0.0.0.0", "::")}
+"""As OpenSSH binds them (`channel_setup_fwd_listener_tcpip` in its channels.c)."""
+_NEAR = {LOCALHOST: "127.0.0.1", EVERYWHERE: "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
+_REACHES_OWN = (LOCALHOST, EVERYWHERE, "0.0.0.0")
+
+
+def own_address(port: int) -> str:
+    """The loopback address of the page on that local port: no two ports have the same.
+
+    Local ports are stable and distinct in a file, and so are these. The range, from 127.130.0.1 to
+    127.195.53.6, has none that other programs use (127.0.0.0/16 has 127.0.0.53 and 127.0.1.1; the
+    clock drivers of ntpd are at 127.127.0.0/16), and none that ends with .0 or .255."""
+    return f"127.{130 + port // 1000}.{port // 10 % 100}.{1 + port % 10}"
+
+
+@functools.cache
+def has_address(address: str) -> bool:
+    """Whether this computer has that IPv4 address of loopback, and its browsers reach it there;
+    asked once. Of what listens in WSL, those of Windows reach 127.0.0.1 and localhost alone."""
+    if sys.platform == "linux" and "microsoft" in os.uname().release.lower():
+        return address == "127.0.0.1"
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+            asking.bind((address, 0))
+    except OSError as error:
+        return error.errno != errno.EADDRNOTAVAIL and sys.platform != "darwin"
+    return True
+
+
+def addresses(bind_address: str, port: int, *, own: bool) -> tuple[str, ...]:
+    """All to listen on. Those after the first may be missing on this computer.
+
+    `own`: also on the page's own address."""
+    bound = _BOUND.get(bind_address, (bind_address,))
+    if own and bind_address == LOCALHOST and (found := _own(bind_address, port)):
+        return (*bound, found)
+    return bound
+
+
+def near_host(bind_address: str) -> str:
+    """What a program on this computer uses for a listener bound there."""
+    return _NEAR.get(bind_address, bind_address)
+
+
+def jupyter_host(bind_address: str, port: int) -> str:
+    """The host in the address of a server's Jupyter."""
+    return _own(bind_address, port) or near_host(bind_address)
+
+
+def tool_host(bind_address: str, port: int, *, only_localhost: bool) -> str:
+    """The host in the address of another page: one whose cookies no Jupyter receives, unless the
+    file gives the two the same address."""
+    if bind_address in (LOCALHOST, EVERYWHERE):
+        return (not only_localhost and _own(bind_address, port)) or LOCALHOST
+    return _own(bind_address, port) or near_host(bind_address)
+
+
+def is_loopback(bind_address: str) -> bool:
+    """Whether only this computer can reach what is bound there."""
+    if bind_address in _BOUND:
+        return bind_address == LOCALHOST
+    return ipaddress.ip_address(bind_address).is_loopback
+
+
+def ports_words(ports: Sequence[int]) -> str:
+    """For a sentence: "local port 8888", "local ports 5432 and 8888"."""
+    *most, last = map(str, ports)
+    return f"local ports {', '.join(most)} and {last}" if most else f"local port {last}"
+
+
+def _own(bind_address: str, port: int) -> str:
+    """The page's own address, if this computer has it and a listener bound there reaches it."""
+    address = own_address(port)
+    return address if bind_address in _REACHES_OWN and has_address(address) else ""

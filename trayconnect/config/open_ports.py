@@ -1,0 +1,39 @@
+"""Local ports that other computers can connect to: allowed, and worth a warning."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from trayconnect.config.forward_syntax import Kind
+from trayconnect.config.local_addresses import is_loopback
+from trayconnect.config.marks import mark_of
+from trayconnect.config.model import Config
+from trayconnect.config.problems import WHOLE_FILE, FileProblem
+
+
+def open_port_warnings(config: Config, text: str, path: Path) -> tuple[FileProblem, ...]:
+    """One for each `bind_address` of `config` that lets other computers in; `text` is what was
+    read from `path`."""
+    found = []
+    for index, server in enumerate(config.servers):
+        if not server.is_direct and not is_loopback(server.bind_address):
+            mark = mark_of(text, index, "bind_address")
+            message = _message(server.bind_address, f"the local ports of “{server.name}”")
+            found.append(FileProblem(path, *mark, message))
+        for number, forward in enumerate(server.forwards):
+            address = forward.bind_address
+            if forward.kind is Kind.REMOTE or address is None or is_loopback(address):
+                continue
+            mark = mark_of(text, index, "forwards", number, "bind_address")
+            if mark == WHOLE_FILE:  # in the words of OpenSSH
+                mark = mark_of(text, index, "forwards", number)
+            message = _message(address, f"“{forward.name}” of “{server.name}”")
+            found.append(FileProblem(path, *mark, message))
+    return tuple(found)
+
+
+def _message(address: str, what: str) -> str:
+    return (
+        f"bind_address {address}: other computers can connect to {what}. Only this computer can "
+        "with: localhost"
+    )
