@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from trayconnect.cancel import Cancel
-from trayconnect.config.model import Server
+from trayconnect.config.model import SAME_HOST, Server
 from trayconnect.errors import Problem, ProblemError, Remedy
 from trayconnect.jupyter import stop
 from trayconnect.jupyter.find import Execute
@@ -133,6 +133,13 @@ class JupyterOrders:
                 Problem(
                     f"There is no way to start Jupyter on {server.name}",
                     "It is a direct connection: give its entry a host, to be reached by SSH.",
+                )
+            )
+        if server.jupyter.host not in SAME_HOST:
+            raise ProblemError(
+                Problem(
+                    f"Jupyter of {server.name} runs on {server.jupyter.host}",
+                    f"Start it there: trayconnect would start it on {server.host}.",
                 )
             )
         return server

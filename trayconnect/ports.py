@@ -132,7 +132,8 @@ class Refusal(enum.Enum):
 
     FORBIDDEN = "forbidden"
     REFUSED = "refused"  # the host is there, and nothing listens
-    UNREACHABLE = "unreachable"  # there is no such host, or no answer from it
+    UNREACHABLE = "unreachable"  # no answer from that host, or no way to it
+    UNRESOLVED = "unresolved"  # the server does not know a host of that name
     OTHER = "other"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +40,40 @@ NOTEBOOK7 = Kind(
 )
 NOTEBOOK6 = Kind("notebook6", "notebook", "/tree", "--port-retries=0", "--notebook-dir", "nbserver")
 KINDS = (LAB4, NOTEBOOK7, NOTEBOOK6)
+
+
+class BareJupyter(JupyterServer):
+    """jupyter_server without any page of an extension's."""
+
+    def __init__(self, *options: str) -> None:
+        super().__init__(*options)
+        config = self._folder / "config"
+        config.mkdir()
+        pages = ("jupyterlab", "jupyter_lsp", "notebook", "notebook_shim")
+        extensions = dict.fromkeys(pages, False)
+        settings = {"ServerApp": {"jpserver_extensions": extensions}}
+        (config / "jupyter_server_config.json").write_text(json.dumps(settings))
+
+    def _command(self) -> list[str]:
+        return [
+            sys.executable,
+            *("-m", "jupyter_server", "--no-browser", "--ip=127.0.0.1", f"--port={self.port}"),
+            "--ServerApp.port_retries=0",
+            f"--ServerApp.root_dir={self.notebooks}",
+        ]
+
+
+class NodeJupyter(JupyterServer):
+    """JupyterLab on another host with the same home: here another address of loopback."""
+
+    address = "127.0.0.12"
+
+    def _command(self) -> list[str]:
+        return [word.replace("127.0.0.1", self.address) for word in super()._command()]
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.address}:{self.port}/"
 
 
 class PeerJupyter(JupyterServer):

@@ -151,7 +151,7 @@ def jupyter_pages(token: str = "", base_url: str = "/") -> Page:
         if path == f"{base_url}api/status":
             allowed = not token or headers.get("authorization") == f"token {token}"
             return (200, "{}") if allowed else (403, '{"message": "Forbidden"}')
-        return 404, "not found"
+        return (200, "Lab") if path == f"{base_url}lab" else (404, "not found")
 
     return page
 

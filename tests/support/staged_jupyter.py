@@ -18,14 +18,16 @@ from typing import Self
 
 
 class StagedJupyter:
-    """Listens on 127.0.0.1, under the account `uid` if told so, which needs root; then its
+    """Listens on `host`, under the account `uid` if told so, which needs root; then its
     descriptors cannot be read by that account either.
 
     Says that it is of that version, to anybody; accepts any token, and notes it."""
 
-    def __init__(self, *, uid: int = -1, port: int = 0, version: str = "2.99.0") -> None:
+    def __init__(
+        self, *, uid: int = -1, port: int = 0, version: str = "2.99.0", host: str = "127.0.0.1"
+    ) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, __file__, str(uid), str(port), version],
+            [sys.executable, __file__, str(uid), str(port), version, host],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -94,7 +96,7 @@ def _main() -> None:
     uid, port, _Handler.version = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
     os.setresuid(uid, uid, uid)
     # HTTPServer looks up its name, for which it loads what the other account may not read.
-    server = _Server(("127.0.0.1", port), _Handler)
+    server = _Server((sys.argv[4], port), _Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(server.server_address[1], flush=True)
     sys.stdin.read()

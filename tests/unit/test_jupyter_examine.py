@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,7 +24,7 @@ from tests.support.servers import make_server
 from trayconnect.cancel import Cancel
 from trayconnect.config.endpoints import Endpoint, TcpEndpoint
 from trayconnect.config.local_addresses import own_address
-from trayconnect.config.model import Server, Start
+from trayconnect.config.model import Jupyter, Server, Start
 from trayconnect.errors import Cancelled, Problem, ProblemError, Remedy
 from trayconnect.jupyter import examine
 from trayconnect.jupyter.examine import Examiner
@@ -198,19 +199,27 @@ def test_of_a_port_of_the_file_it_is_told_that_nothing_proves_whose_it_is(
     assert (health.reached, health.unproven, health.page.token) == (Reached.JUPYTER, True, "")
 
 
-def test_another_host_is_not_searched(jupyter: Peer) -> None:
-    box = Box(jupyter, host="node7", port=8888)
-    assert box.examine().reached is Reached.JUPYTER
-    assert (box.targets, box.tunnel.runs) == ([TcpEndpoint("node7", 8888)], 0)
+def test_the_runtime_file_of_another_host_with_the_same_home(jupyter: Peer) -> None:
     box = Box(jupyter, host="node7")
+    file = info(8888, hostname="node7.cluster.local", version="2.99")
+    head = "\n@@trayconnect node 1\n@@home /home/ada\n@@file /rt/jpserver-7.json\n"
+    report = f"{head}{json.dumps(file)}\n@@end\n@@done\n"
+    box.tunnel = LoopbackTunnel(report.encode)
     health = box.examine()
-    assert (health.reached, title(health)) == (
-        Reached.SSH,
-        "trayconnect cannot look for Jupyter on node7",
-    )
+    assert (health.reached, health.page.token) == (Reached.LOGGED_IN, TOKEN)
+    assert set(box.targets) == {TcpEndpoint("node7", 8888)}
+    box.tunnel = LoopbackTunnel(report.replace('"2.99"', '"2.98"').encode)
+    health = box.examine()
+    assert (health.reached, health.page.token) == (Reached.PORT, "")
+    box.tunnel = LoopbackTunnel(report.replace("node7", "node8").encode)
+    health = box.examine()
+    assert (health.reached, health.missing) == (Reached.SSH, False)
+    assert title(health) == "No Jupyter of yours is known on node7"
     assert health.problem is not None
-    assert "jupyter.port" in health.problem.advice
-    assert (box.targets, box.tunnel.runs) == ([], 0)
+    assert "Start Jupyter on node7" in health.problem.advice
+    box.server = box.server.model_copy(update={"jupyter": Jupyter(host="node7", port=8888)})
+    health = box.examine()
+    assert (health.reached, health.page.token, health.missing) == (Reached.JUPYTER, "", False)
 
 
 def test_the_base_of_the_path_is_asked() -> None:

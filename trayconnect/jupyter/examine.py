@@ -14,20 +14,24 @@ from trayconnect.config.endpoints import Endpoint, TcpEndpoint
 from trayconnect.config.model import SAME_HOST, Server
 from trayconnect.errors import Problem, ProblemError, Remedy
 from trayconnect.jupyter.abandon import Background, abandonable
-from trayconnect.jupyter.address import base_of, jupyter_authority, page_url
+from trayconnect.jupyter.address import jupyter_authority
 from trayconnect.jupyter.choose import Picked, candidates, is_own, listing, pick, short_folder
 from trayconnect.jupyter.direct import look_direct
 from trayconnect.jupyter.find import Findings, RunningServer, find
+from trayconnect.jupyter.front_page import front_page
+from trayconnect.jupyter.node import find_at_node
 from trayconnect.jupyter.problems import (
     a_strangers,
     another_jupyter,
     chosen_is_gone,
+    none_at_node,
     none_found,
     not_looked_for,
     shell_awaited,
     token_unknown,
 )
 from trayconnect.jupyter.readiness import Look, Target, get_logged_in, look
+from trayconnect.jupyter.targets import DEFAULT_PORT, START, at_node, page_of, target_of
 from trayconnect.jupyter.watch import KernelWatch
 from trayconnect.ports import (
     BriefChoices,
@@ -35,20 +39,19 @@ from trayconnect.ports import (
     Choices,
     Health,
     Kernels,
+    NotOpenedError,
     NotOursError,
     OpenChannel,
     Own,
     Owner,
     Page,
     Reached,
+    Refusal,
     SetTarget,
     Tunnel,
 )
 
 logger = logging.getLogger(__name__)
-
-DEFAULT_PORT = 8888
-"""Where Jupyter listens unless told otherwise."""
 
 _UNPROVEN = (Owner.SYSTEM, Owner.UNKNOWN)
 
@@ -98,7 +101,11 @@ class _Known:
     """Whether the server forwards at all; None: not asked."""
     forbidden: Problem | None = None
     """Why it does not."""
+    ended: set[RunningServer] = field(default_factory=set)
+    """Those of another host whose ports were found closed; their runtime files may stay."""
     watch: KernelWatch = field(default_factory=KernelWatch)
+    front: str | None = None
+    """The page that is there, where the file names none; None: not known."""
 
     @property
     def is_fresh(self) -> bool:
@@ -150,7 +157,7 @@ class Examiner:
             known.picked = pick(known.servers, chosen, current, _owning(server, known))
             if (found := known.picked.running) and current and found.pid != current.pid:
                 known.watch = KernelWatch()
-            target = _target(server, known.picked.running)
+            target = target_of(server, known.picked.running)
             if not known.is_proven:
                 target = replace(target, token="")
             blocked = _blocked(server, known, lambda: _may_forward(known, server, tunnel, cancel))
@@ -160,7 +167,8 @@ class Examiner:
             own = Own(target.endpoint, named=not _must_be_ours(server, known.picked.running))
             set_target(own)
             authority = jupyter_authority(server)
-            return target, look(authority, target, _opener(own, tunnel, target.where), cancel)
+            opener = _noting(known, _opener(own, tunnel, target.where))
+            return target, look(authority, target, opener, cancel)
 
         target, seen = look_once()
         before = known.servers, known.hindered
@@ -171,10 +179,11 @@ class Examiner:
                 target, seen = look_once()
         seen = _judged(known, target, seen)
         known.answered = seen.reached >= Reached.JUPYTER
+        _note_front(known, server, target, seen, cancel)
         kernels = _kernels(known, server, target, seen, cancel)
         unproven = (
             seen.reached >= Reached.PORT
-            and known.picked.running is None
+            and (known.picked.running is None or known.picked.running.is_elsewhere)
             and abandonable(
                 lambda: tunnel.owner(target.endpoint), f"tc-owner {server.name}", cancel
             )
@@ -215,6 +224,8 @@ def _kernels(
 def _must_be_ours(server: Server, running: RunningServer | None) -> bool:
     """Whether only a listener that is proven to be ours will do: the file does not name it, or it
     is given a token."""
+    if server.jupyter.host not in SAME_HOST:
+        return False  # that is never proven: see `node`
     names = server.jupyter.socket is not None or server.jupyter.port != "auto"
     return not names or (running is not None and bool(running.token))
 
@@ -225,11 +236,12 @@ def _blocked(server: Server, known: _Known, may_forward: Callable[[], bool]) -> 
     jupyter = server.jupyter
     if known.picked.running is not None or jupyter.socket or jupyter.port != "auto":
         return None
-    if jupyter.host not in SAME_HOST:
-        return not_looked_for(jupyter.host)
+    is_here = jupyter.host in SAME_HOST
     if known.hindered is not None:
-        return not_looked_for("the server", known.hindered)
-    return none_found(_START) if may_forward() else known.forbidden
+        return not_looked_for("the server" if is_here else jupyter.host, known.hindered)
+    if not is_here:
+        return none_at_node(jupyter.host, at_node(jupyter.host, DEFAULT_PORT))
+    return none_found(START) if may_forward() else known.forbidden
 
 
 def _may_forward(known: _Known, server: Server, tunnel: Tunnel, cancel: Cancel) -> bool:
@@ -294,13 +306,9 @@ def _search(
 ) -> None:
     """Note what runs there; where there is no way to search, what is known stays. After `patience`
     seconds it goes on in the background, and the next call waits for it again."""
-    if server.jupyter.host not in SAME_HOST:
-        known.next_search = math.inf
-        return
     if known.under_way is None:
-        host = server.host or server.name
         known.began = time.monotonic()
-        known.under_way = Background(lambda: find(tunnel.execute, host), f"tc-find {server.name}")
+        known.under_way = Background(lambda: _find(server, tunnel), f"tc-find {server.name}")
     known.succeeded = False
     try:
         found = known.under_way.result(cancel, patience)
@@ -316,13 +324,36 @@ def _search(
         known.hindered = None
         known.failures = 0
         known.findings = found
-        known.servers = candidates(found, server.jupyter)
+        fitting = candidates(found, server.jupyter)
+        known.servers = tuple(one for one in fitting if one not in known.ended)
         logger.debug("%s: %d running: %s", server.name, len(found.servers), known.servers)
         took = time.monotonic() - known.began
         pause = min(LONGEST_PAUSE, took * (1 / SEARCH_SHARE - 1))
     known.under_way = None
     known.searched = time.monotonic()
     known.next_search = known.searched + pause
+
+
+def _find(server: Server, tunnel: Tunnel) -> Findings:
+    host, node, run = server.host or server.name, server.jupyter.host, tunnel.execute
+    return find(run, host) if node in SAME_HOST else find_at_node(run, host, node)
+
+
+def _noting(known: _Known, open_channel: OpenChannel) -> OpenChannel:
+    """The same; a Jupyter of another host whose port is closed has ended, and its runtime file
+    proves nothing any more: see `node`."""
+
+    def noted(target: Endpoint, origin: tuple[str, int]) -> ByteStream:
+        try:
+            return open_channel(target, origin)
+        except NotOpenedError as error:
+            running = known.picked.running
+            if error.refusal is Refusal.REFUSED and running is not None and running.is_elsewhere:
+                known.ended.add(running)
+                known.servers = tuple(one for one in known.servers if one != running)
+            raise
+
+    return noted
 
 
 def _judged(known: _Known, target: Target, seen: Look) -> Look:
@@ -347,8 +378,9 @@ def _health(server: Server, known: _Known, target: Target, seen: Look) -> Health
         problem = chosen_is_gone(folder, f"{used.folder} ({used.where})")
     if known.hindered is not None and not target.token:
         problem = _hindered(known.hindered, problem, seen)
-    missing = known.succeeded and picked.running is None and _expects_ours(seen)
-    page = _page(server, picked.running, target, seen)
+    is_here = server.jupyter.host in SAME_HOST
+    missing = is_here and known.succeeded and picked.running is None and _expects_ours(seen)
+    page = page_of(server, picked.running, known.front, target, seen)
     looked = known.hindered is None
     return Health(seen.reached, page, problem, jupyters, missing, looked=looked)
 
@@ -362,50 +394,14 @@ def _hindered(cause: Problem, problem: Problem | None, seen: Look) -> Problem:
     return cause
 
 
-def _target(server: Server, running: RunningServer | None) -> Target:
-    jupyter = server.jupyter
-    if running is not None:
-        return Target(
-            running.host,
-            running.port,
-            running.base_url,
-            running.secure,
-            running.token,
-            _RESTART,
-            socket=running.socket,
-            version=running.version,
-            hub=running.hub,
-        )
-    base_url = base_of(jupyter.path)
-    if jupyter.socket is not None:
-        hint = _START_ON.format(jupyter.socket)
-        return Target("localhost", DEFAULT_PORT, base_url, start_hint=hint, socket=jupyter.socket)
-    port = DEFAULT_PORT if jupyter.port == "auto" else jupyter.port
-    return Target(jupyter.host, port, base_url, start_hint=_START_AT.format(port))
-
-
-_NOTICED = "; it is noticed by itself."
-_CHOOSE = "Choose Start Jupyter in the menu, or start it there"
-_RESTART = f"Jupyter has just gone from there. {_CHOOSE}{_NOTICED}"
-_START = f"{_CHOOSE}, for example with: jupyter lab --no-browser{_NOTICED}"
-_START_ON = (
-    f"{_CHOOSE}, for example with: jupyter lab --no-browser --sock={{}}{_NOTICED} "
-    "Or correct jupyter.socket in the file."
-)
-_START_AT = (
-    f"{_CHOOSE}, for example with: jupyter lab --no-browser --port={{}}{_NOTICED} "
-    "Or correct jupyter.port in the file."
-)
-
-
-def _page(server: Server, running: RunningServer | None, target: Target, seen: Look) -> Page:
-    def address(path: str) -> str:
+def _note_front(known: _Known, server: Server, target: Target, seen: Look, cancel: Cancel) -> None:
+    """Find out once which page a Jupyter has, if the file does not say."""
+    if seen.reached < Reached.JUPYTER:
+        known.front = None  # the next one may be another kind
+        return
+    says = "path" in server.jupyter.model_fields_set
+    if known.front is None and not says and target.hub is None:
         authority = jupyter_authority(server)
-        return page_url("https" if seen.secure else "http", authority, target.base_url, path)
-
-    path = server.jupyter.path
-    is_notebook = server.start is not None and server.start.app == "notebook"
-    if running is not None and (running.is_classic or is_notebook) and path == "/lab":
-        path = "/tree"
-    token = target.token if seen.reached is Reached.LOGGED_IN else ""
-    return Page(address(path), token, address("/"))
+        known.front = front_page(
+            lambda path: get_logged_in(authority, target, seen, path, cancel), target.base_url
+        )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -13,6 +12,7 @@ from trayconnect.errors import ProblemError
 from trayconnect.jupyter.address import host_port
 from trayconnect.jupyter.listens import Listens
 from trayconnect.jupyter.problems import shell_is_slow, shell_ran_nothing
+from trayconnect.jupyter.runtime_file import TOKEN, decoded, line_of, slashed, text
 from trayconnect.ports import Completed, NotEndedError
 
 LIMIT = 60.0
@@ -25,7 +25,6 @@ _BEGIN = "@@trayconnect find 2"
 _PID = re.compile(r"[0-9]{1,18}")
 _COUNT = re.compile(r"[0-9]{1,6}")
 _WORD = re.compile(r"[\w:.+-]{1,100}", re.ASCII)
-_TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
 class Execute(Protocol):
@@ -55,6 +54,8 @@ class RunningServer:
     """The path of the UNIX socket it listens on, in place of a port."""
     kernels: int | None = None
     """How many it runs; None where nothing tells."""
+    is_elsewhere: bool = False
+    """Whether it runs on another host than the server, one with the same home."""
     hub: str | None = None
     """The address of the JupyterHub that started it, empty if unknown; None for any other."""
     is_classic: bool = False
@@ -92,21 +93,27 @@ def find(execute: Execute, host: str) -> Findings:
 
     Raises `ProblemError` as `execute` does, and where the login shell did not run the search: that
     is not the same as finding none."""
+    return parse(run(execute, host, script("process.sh", "find.sh"), _BEGIN))
+
+
+def run(execute: Execute, host: str, script: str, begin: str) -> str:
+    """What a script printed that ran to its end. `begin` is its first line; its last is `@@done`.
+    Raises as `find` does."""
     slow = False
     try:
-        completed = execute("exec sh", script("process.sh", "find.sh").encode(), LIMIT)
+        completed = execute("exec sh", script.encode(), LIMIT)
     except NotEndedError as error:
         slow, completed = True, error.so_far
     output = completed.stdout.decode("utf-8", "replace")
-    if has_ended(output):
-        return parse(output)
+    if has_ended(output, begin):
+        return output
     said = sanitize.end_of(completed.stderr) or sanitize.end_of(output)
     raise ProblemError(shell_is_slow(host, LIMIT, said) if slow else shell_ran_nothing(host, said))
 
 
-def has_ended(output: str) -> bool:
-    """Whether `find.sh` ran, and to its end."""
-    report = output.replace("\r", "").rpartition(f"\n{_BEGIN}\n")[2]
+def has_ended(output: str, begin: str) -> bool:
+    """Whether a script ran, and to its end."""
+    report = output.replace("\r", "").rpartition(f"\n{begin}\n")[2]
     return report != output and "\n@@done\n" in report
 
 
@@ -128,23 +135,12 @@ def parse(output: str) -> Findings:
         if server is not None:
             # The same folder may have two names.
             found.setdefault(server.pid, server)
-    return Findings(tuple(found.values()), _line(head, "home"))
-
-
-def _line(text: str, key: str) -> str:
-    """The rest of the last line that begins with that key."""
-    lines = [rest for line in text.split("\n") if (rest := _rest(line, key)) is not None]
-    return sanitize.exact(lines[-1]) if lines else ""
+    return Findings(tuple(found.values()), line_of(head, "home"))
 
 
 def _word(text: str, key: str) -> str:
-    line = _line(text, key)
+    line = line_of(text, key)
     return line if _WORD.fullmatch(line) else ""
-
-
-def _rest(line: str, key: str) -> str | None:
-    word, _, rest = line.partition(" ")
-    return rest if word == f"@@{key}" else None
 
 
 def _server(block: str, little_endian: bool) -> RunningServer | None:
@@ -154,53 +150,45 @@ def _server(block: str, little_endian: bool) -> RunningServer | None:
     may belong to a stranger, who would be given the token.
     """
     head, begins, rest = block.partition("\n@@file\n")
-    text, ends, _ = rest.partition("\n@@end")
+    said, ends, _ = rest.partition("\n@@end")
     number, _, about = head.partition("\n")
     if not begins or not ends or not _PID.fullmatch(number):
         return None
     pid = int(number)
-    info = _decoded(text)
+    info = decoded(said)
     if info is None or info.get("pid", pid) != pid:
         return None
-    listens = Listens.read(_line(about, "listens").split(), little_endian=little_endian)
+    listens = Listens.read(line_of(about, "listens").split(), little_endian=little_endian)
     place = _socket(info, about) if info.get("sock") else _port(info, listens)
     if place is None:
         return None
     host, port, socket = place
     token = info.get("token")
-    proven = (socket or listens.known) and isinstance(token, str) and _TOKEN.fullmatch(token)
-    kernels = _line(about, "kernels")
+    proven = (socket or listens.known) and isinstance(token, str) and TOKEN.fullmatch(token)
+    kernels = line_of(about, "kernels")
     return RunningServer(
         host=host,
         port=port,
         token=str(token) if proven else "",
-        base_url=_slashed(_text(info, "base_url")),
+        base_url=slashed(text(info, "base_url")),
         root_dir=_folder(info.get("root_dir")) or _folder(info.get("notebook_dir")),
         secure=info.get("secure") is True,
         pid=pid,
-        version=sanitize.line(_text(info, "version"), VERSION_LENGTH),
+        version=sanitize.line(text(info, "version"), VERSION_LENGTH),
         socket=socket,
         kernels=int(kernels) if _COUNT.fullmatch(kernels) else None,
         is_classic="notebook_dir" in info,
-        hub=_line(about, "hub") if "@@hub" in about.split() else None,
+        hub=line_of(about, "hub") if "@@hub" in about.split() else None,
         born=_word(about, "born"),
-        python=_line(about, "python"),
+        python=line_of(about, "python"),
         started_as=_word(about, "started"),
     )
-
-
-def _decoded(text: str) -> dict[object, object] | None:
-    try:
-        info = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return info if isinstance(info, dict) else None
 
 
 def _socket(info: dict[object, object], about: str) -> tuple[str, int, str] | None:
     """The socket's path as the runtime file has it, if the process listens there and the path is
     still its own."""
-    path = _text(info, "sock")
+    path = text(info, "sock")
     is_own = path.startswith("/") and f"@@socket {path}" in about.split("\n")
     return ("", 0, path) if is_own else None
 
@@ -217,15 +205,6 @@ def _port(info: dict[object, object], listens: Listens) -> tuple[str, int, str] 
     return None if host is None else (host, port, "")
 
 
-def _text(info: dict[object, object], key: str) -> str:
-    return sanitize.exact(info.get(key))
-
-
 def _folder(value: object) -> str:
     """As it is where that can be shown: what is chosen is found again by it."""
     return sanitize.exact(value) or (sanitize.line(value) if isinstance(value, str) else "")
-
-
-def _slashed(path: str) -> str:
-    inner = path.strip("/")
-    return f"/{inner}/" if inner else "/"

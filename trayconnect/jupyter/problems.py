@@ -80,6 +80,16 @@ def _said(text: str) -> str:
     return words if len(words) <= _SAID else f"…{words[-_SAID:]}"
 
 
+def node_is_silent(where: str, hint: str, cause: Problem) -> Problem:
+    """No answer from another host than the server, and no refusal."""
+    return Problem(
+        f"SSH is up, but the server does not reach {where}",
+        f"That host may be off, or not to be reached from there. {hint}",
+        Remedy.WAIT,
+        cause.detail or cause.title,
+    )
+
+
 def no_local_port(authority: str, detail: str) -> Problem:
     return Problem(
         f"{authority} on this machine takes no connections",
@@ -144,6 +154,14 @@ def a_strangers(where: str) -> Problem:
 
 def none_found(hint: str) -> Problem:
     return Problem("No Jupyter of yours runs on the server", hint, Remedy.WAIT)
+
+
+def none_at_node(host: str, hint: str) -> Problem:
+    return Problem(
+        f"No Jupyter of yours is known on {host}",
+        f"{hint}\nIf that host has another home than the server, write the port as jupyter.port.",
+        Remedy.WAIT,
+    )
 
 
 def not_looked_for(where: str, cause: Problem | None = None) -> Problem:

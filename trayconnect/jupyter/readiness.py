@@ -10,6 +10,7 @@ from http import HTTPStatus
 from trayconnect import sanitize
 from trayconnect.cancel import Cancel
 from trayconnect.config.endpoints import Endpoint, TcpEndpoint, UnixEndpoint
+from trayconnect.config.model import SAME_HOST
 from trayconnect.errors import Problem, ProblemError, Remedy
 from trayconnect.jupyter import hub, problems
 from trayconnect.jupyter.abandon import abandonable
@@ -17,7 +18,7 @@ from trayconnect.jupyter.address import host_port
 from trayconnect.jupyter.dial import Failure, ProbeError
 from trayconnect.jupyter.find import VERSION_LENGTH
 from trayconnect.jupyter.probe import Response, get
-from trayconnect.ports import NotOursError, OpenChannel, Reached
+from trayconnect.ports import NotOpenedError, NotOursError, OpenChannel, Reached, Refusal
 
 TIMEOUT = 5.0
 """Seconds for one HTTP answer."""
@@ -210,7 +211,10 @@ def _refusal(question: _Question, open_channel: OpenChannel) -> tuple[Reached, P
         return Reached.PORT, error.problem
     except ProblemError as error:
         problem = error.problem
-        if problem.remedy is Remedy.WAIT:
+        refusal = error.refusal if isinstance(error, NotOpenedError) else None
+        if refusal is Refusal.UNREACHABLE and not target.socket and target.host not in SAME_HOST:
+            problem = problems.node_is_silent(target.where, target.start_hint, problem)
+        elif problem.remedy is Remedy.WAIT and refusal is not Refusal.UNRESOLVED:
             problem = problems.nothing_listens(target.where, target.start_hint, problem)
         # What has to be changed first, as a server that forbids forwarding, is its own story.
         return Reached.SSH, problem

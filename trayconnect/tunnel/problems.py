@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -11,6 +12,11 @@ from trayconnect.errors import Problem, ProblemError, Remedy
 from trayconnect.ports import Completed, NotEndedError, NotOpenedError, Refusal
 from trayconnect.tunnel.target import DEFAULT_PORT, Target
 
+# What the resolvers of OpenSSH's systems say, dropbear, and Go.
+_UNRESOLVED = re.compile(
+    "not known|name resolution|nodename nor servname|no address associated|no such host|resolv",
+    re.IGNORECASE,
+)
 _WAIT, _USER, _FIX = Remedy.WAIT, Remedy.USER, Remedy.FIX
 
 # RFC 4254 section 5.1
@@ -310,6 +316,8 @@ def not_forwarded(target: Target, where: Endpoint, code: int, detail: str) -> No
                 "SSH is up; start the service there, or correct its path in servers.yaml; or the "
                 "server's sshd_config forbids it (AllowStreamLocalForwarding)."
             )
+        if isinstance(where, TcpEndpoint) and _UNRESOLVED.search(detail):
+            return NotOpenedError(_unknown_name(target, where), Refusal.UNRESOLVED)
         refusal = Refusal.REFUSED if "refused" in detail else Refusal.UNREACHABLE
         return NotOpenedError(Problem(title, advice, _WAIT, detail), refusal)
     if code == OPEN_UNKNOWN_CHANNEL_TYPE and not is_tcp:
@@ -318,6 +326,15 @@ def not_forwarded(target: Target, where: Endpoint, code: int, detail: str) -> No
         return NotOpenedError(Problem(title, advice, _FIX, detail), Refusal.OTHER)
     title = f"{target.host} could not open a channel to {where}"
     return NotOpenedError(Problem(title, "Try again in a moment.", _WAIT, detail), Refusal.OTHER)
+
+
+def _unknown_name(target: Target, where: TcpEndpoint) -> Problem:
+    return Problem(
+        f"{target.host} does not know a host named {where.host}",
+        "Correct the name in servers.yaml, or write the full one, or the address. Some compute "
+        "nodes are known only while their job runs.",
+        _WAIT,
+    )
 
 
 def not_listening(target: Target, where: Endpoint) -> Problem:
