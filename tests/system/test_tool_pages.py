@@ -31,7 +31,11 @@ def only(ready: str) -> Peer:
 
 def forwards(ports: Mapping[str, int]) -> list[dict[str, Any]]:
     """What the file makes of a forward to each of these tools."""
-    lines = ", ".join(f"{{tool: {name}, port: {port}}}" for name, port in ports.items())
+    lines = ", ".join(
+        # Here, the port of the tool itself is taken.
+        f"{{tool: {name}, port: {port}, local_port: {free_port()}}}"
+        for name, port in ports.items()
+    )
     text = f"servers: [{{name: a, host: h, forwards: [{lines}]}}]"
     (server,) = parse(text, Path("servers.yaml")).servers
     return [forward.model_dump(exclude_unset=True) for forward in server.forwards]
