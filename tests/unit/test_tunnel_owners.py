@@ -1,0 +1,225 @@
+"""Whose a listener and a connection is, by the kernel's table and by folders. Pure."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trayconnect.ports import Owner
+from trayconnect.tunnel.owners import (
+    Account,
+    Address,
+    Path,
+    Socket,
+    connection,
+    connection_to_name,
+    listener,
+    path,
+    sockets,
+)
+
+ADA, EVE, ROOT = 1001, 1002, 0
+ACCOUNT = Account(ADA, ADA, 1000, "proc", little_endian=True)
+PORT = 8888
+OURS, OTHERS, SYSTEM, UNKNOWN, NOBODY = (
+    Owner.OURS,
+    Owner.OTHERS,
+    Owner.SYSTEM,
+    Owner.UNKNOWN,
+    Owner.NOBODY,
+)
+
+
+def at(host: str = "127.0.0.1", port: int = PORT) -> Address:
+    return ip_address(host), port
+
+
+def listens(uid: int, host: str = "127.0.0.1") -> Socket:
+    return Socket(at(host), at("0.0.0.0", 0), listens=True, uid=uid, inode=7)
+
+
+def pair(
+    far: int, *, near: int = ADA, accepted: bool = True, near_port: int = 40000
+) -> list[Socket]:
+    """A connection from the SSH server to the port, whose far end user `far` has."""
+    return [
+        Socket(at(port=near_port), at(), listens=False, uid=near, inode=8),
+        Socket(at(), at(port=near_port), listens=False, uid=far, inode=9 if accepted else 0),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("table", "host", "owner"),
+    [
+        ([], "127.0.0.1", NOBODY),
+        ([listens(ADA)], "127.0.0.1", OURS),
+        ([listens(EVE)], "127.0.0.1", OTHERS),
+        ([listens(ROOT)], "127.0.0.1", SYSTEM),
+        ([listens(65534)], "127.0.0.1", OTHERS),
+        # The most specific one gets it.
+        ([listens(ADA), listens(EVE, "0.0.0.0")], "127.0.0.1", OURS),
+        ([listens(EVE), listens(ADA, "0.0.0.0")], "127.0.0.1", OTHERS),
+        ([listens(ADA, "0.0.0.0"), listens(EVE, "::")], "127.0.0.1", OURS),
+        ([listens(EVE, "::")], "127.0.0.1", OTHERS),
+        ([listens(ADA, "::")], "127.0.0.1", OURS),
+        ([listens(ADA, "::")], "::1", OURS),
+        ([listens(ADA, "0.0.0.0")], "::1", NOBODY),
+        ([listens(EVE, "127.0.0.2")], "127.0.0.1", NOBODY),
+        # Of equals, all count.
+        ([listens(ADA), listens(EVE)], "127.0.0.1", OTHERS),
+        ([listens(ADA), listens(ROOT)], "127.0.0.1", SYSTEM),
+    ],
+)
+def test_who_gets_a_connection(table: list[Socket], host: str, owner: Owner) -> None:
+    assert listener(table, ACCOUNT, at(host)) is owner
+
+
+@pytest.mark.parametrize(
+    ("table", "owner"),
+    [
+        ([listens(ADA), *pair(ADA)], OURS),
+        ([listens(ADA), *pair(ROOT, accepted=False)], OURS),
+        ([listens(ADA), *pair(ADA, accepted=False)], OURS),
+        # An SSH server that stays root.
+        ([listens(ADA), *pair(ADA, near=ROOT)], OURS),
+        # Accepted by a stranger, who left the port to ours.
+        ([listens(ADA), *pair(EVE)], OTHERS),
+        ([listens(ADA), *pair(EVE, accepted=False)], OTHERS),
+        ([listens(ADA), *pair(ROOT)], SYSTEM),
+        ([listens(ADA), *pair(ADA), *pair(EVE, near_port=40001)], OTHERS),
+        # A stranger's talk to himself is nobody's business, and no proof.
+        ([listens(ADA), *pair(ADA), *pair(EVE, near=EVE, near_port=40001)], OURS),
+        ([listens(ADA), *pair(ADA, near=EVE)], UNKNOWN),
+        # Nothing is seen of it: another network's.
+        ([listens(ADA)], UNKNOWN),
+        ([], UNKNOWN),
+        ([listens(EVE)], OTHERS),
+        # Gone meanwhile.
+        (pair(EVE)[:1], NOBODY),
+        (pair(EVE), OTHERS),
+        ([listens(ROOT), *pair(ROOT)], SYSTEM),
+        ([listens(ROOT), *pair(EVE)], OTHERS),
+    ],
+)
+def test_whose_a_connection_is(table: list[Socket], owner: Owner) -> None:
+    assert connection(table, ACCOUNT, at()) is owner
+
+
+def test_an_address_that_may_be_another_hosts() -> None:
+    """The same port of this host says nothing of it, until the connection is seen here."""
+    place = at("10.0.0.5")
+    near = Socket(at("10.0.0.9", 40000), place, listens=False, uid=ADA, inode=8)
+    far = Socket(place, at("10.0.0.9", 40000), listens=False, uid=EVE, inode=9)
+    assert connection([listens(EVE, "0.0.0.0"), near], ACCOUNT, place) is UNKNOWN
+    assert connection([listens(EVE, "0.0.0.0"), near, far], ACCOUNT, place) is OTHERS
+    assert connection_to_name([near], ACCOUNT, PORT) is UNKNOWN
+    assert connection_to_name([near, far], ACCOUNT, PORT) is OTHERS
+    assert connection_to_name(pair(ADA), ACCOUNT, PORT) is UNKNOWN
+
+
+_UIDS = st.sampled_from([ROOT, 33, ADA, EVE, 65534])
+_HOSTS = st.sampled_from(["127.0.0.1", "0.0.0.0", "::", "::1", "127.0.0.9"])
+
+
+@given(
+    st.lists(st.builds(listens, _UIDS, _HOSTS), max_size=4),
+    st.lists(
+        st.builds(
+            pair,
+            _UIDS,
+            near=_UIDS,
+            accepted=st.booleans(),
+            near_port=st.integers(40000, 40009),
+        ),
+        max_size=4,
+    ),
+)
+def test_ours_is_only_what_no_stranger_has(
+    listeners: list[Socket], pairs: list[list[Socket]]
+) -> None:
+    table = [*listeners, *(one for two in pairs for one in two)]
+    if connection(table, ACCOUNT, at()) is OURS:
+        assert any(one.uid == ADA for one in listeners)
+        for near, far in pairs:
+            if near.uid in (ADA, ROOT, 33):
+                assert far.uid == ADA or (far.uid, far.inode) == (ROOT, 0)
+
+
+@pytest.mark.parametrize(
+    ("words", "first"),
+    [
+        ("1001 - 1000 proc 1", 1000),
+        ("1001 - - proc 1", 1000),
+        ("1001 - 500 proc 1", 500),
+        ("1001 - 60000 proc 1", 1000),
+        ("501 20 - with_lsof 1", 500),
+        ("0 0 1000 proc 256", 1000),
+    ],
+)
+def test_where_people_begin(words: str, first: int) -> None:
+    account = Account.read(words.split())
+    assert account is not None
+    assert account.first_person == first
+
+
+@pytest.mark.parametrize("words", ["", "x - 1000 proc 1", "1 2 3", "1 2 3 4 5 6"])
+def test_an_account_that_cannot_be_read(words: str) -> None:
+    assert Account.read(words.split()) is None
+
+
+def test_the_lines_of_the_script() -> None:
+    line = "socket 0100007F:22B8 00000000:0000 0A 1001 7"
+    assert sockets([line], ACCOUNT) == (listens(ADA),)
+    mapped = "socket 0000000000000000FFFF00000100007F:22B8 " + "0" * 32 + ":0000 0A 1001 7"
+    assert sockets([mapped], ACCOUNT) == (
+        Socket(at(), (ip_address("::"), 0), listens=True, uid=ADA, inode=7),
+    )
+    for broken in ("socket", "x", "socket 01:22B8 00000000:0000 0A 1001 7"):
+        assert sockets([line, broken], ACCOUNT) is None
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "*", "[::]"])
+def test_what_lsof_shows_is_ours_alone(host: str) -> None:
+    account = Account(501, None, 500, "with_lsof", little_endian=True)
+    table = sockets([f"listener 501 {host}:8888"], account)
+    assert table is not None
+    assert connection(table, account, at()) is OURS
+    assert connection((), account, at()) is UNKNOWN
+    assert connection(table, account, at("10.0.0.5")) is UNKNOWN
+
+
+def test_what_sockstat_shows_is_everybodys() -> None:
+    account = Account(1001, None, 1000, "with_sockstat", little_endian=True)
+    for uid, owner in ((1001, OURS), (1002, OTHERS), (0, SYSTEM)):
+        table = sockets([f"listener {uid} 127.0.0.1:8888", "listener 1002 ::1:8888"], account)
+        assert table is not None
+        assert connection(table, account, at()) is owner
+
+
+# --- UNIX sockets -------------------------------------------------------------------------------
+
+ROOTS = "place 2 drwxr-xr-x 0 0"
+
+
+@pytest.mark.parametrize(
+    ("lines", "found"),
+    [
+        ([], Path(NOBODY)),
+        ([ROOTS, "place 5 srwxr-xr-x 1001 1001"], Path(OURS, 5)),
+        ([ROOTS, "place 3 drwxrwxrwt 0 0", "place 5 srwxr-xr-x 1001 1001"], Path(OURS, 5)),
+        ([ROOTS, "place 3 drwxrwxrwx 0 0", "place 5 srwxr-xr-x 1001 1001"], Path(UNKNOWN, 5)),
+        ([ROOTS, "place 3 drwxrwxr-x 1001 1001", "place 5 srwxr-xr-x 1001 1"], Path(OURS, 5)),
+        ([ROOTS, "place 3 drwxrwxr-x 1001 100", "place 5 srwxr-xr-x 1001 1"], Path(UNKNOWN, 5)),
+        ([ROOTS, "place 3 drwxr-xr-x 1002 1002", "place 5 srwxr-xr-x 1001 1"], Path(UNKNOWN, 5)),
+        ([ROOTS, "place 5 srwxr-xr-x 1002 1002"], Path(OTHERS, 5)),
+        ([ROOTS, "place 5 srwxr-xr-x 0 0"], Path(SYSTEM, 5)),
+        ([ROOTS, "place 5 -rwxr-xr-x 1001 1001"], Path(UNKNOWN, 5)),
+        (["link"], Path(UNKNOWN)),
+        ([ROOTS, "place 5"], Path(UNKNOWN)),
+    ],
+)
+def test_whose_a_path_is(lines: list[str], found: Path) -> None:
+    assert path(lines, ACCOUNT) == found
