@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -282,3 +283,35 @@ def test_two_servers_stay_logged_in_and_old_tabs_survive_a_restart(
             opened[0].call("Page.navigate", url="about:blank")
             pasted = tabs.enter_context(desk.open(Page(pages[0].url)))
             pasted.until(LAB)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="another user")
+def test_an_open_tab_sends_nothing_to_who_takes_the_port(key: Path, desk: Desk) -> None:
+    """It goes on asking, with its cookies and its token, whoever listens."""
+    from tests.support.strangers import Listener, person
+
+    with JupyterServer() as mine, sshd_to(mine, key) as sshd, person() as eve:
+        server = entry(sshd, key)
+        with (
+            Whole(server, known_hosts=sshd.known_hosts_lines()) as whole,
+            desk.open(page(whole)) as tab,
+        ):
+            tab.show()
+            tab.until(LAB)
+            with (
+                Listener(eve, f"127.0.0.1:{mine.port}", grab=True) as there,
+                Listener(eve, "127.0.0.1:8888", grab=True) as usual,
+            ):
+                mine.stop()
+                tab.until(
+                    "(fetch('/api/status').then(r => { window.tcSaid = r.status }),"
+                    " window.tcSaid === 503)"
+                )
+                tab.reload()
+                tab.until("document.body.innerText.includes('No Jupyter of yours runs')")
+                assert there.end() == b""
+                assert (usual.end(), usual.connections) == (b"", 0)
+            mine.start()
+            # By itself: nobody loads the page, or says to look.
+            tab.until(LAB)
+            whole.until_ready()
