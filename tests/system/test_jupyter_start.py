@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import stat
+import subprocess
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,12 @@ import websocket
 from tests.support.far_account import WAYS, FarAccount, is_alive
 from tests.support.forwarding import free_port, no_leaks
 from tests.support.running import RunningApp
+from tests.support.sshd import Options
 from tests.support.whole import LIMIT, Whole
 from tests.support.xvfb import wait_for
 from trayconnect.cancel import Cancel
 from trayconnect.config.model import Config, Server, Start
 from trayconnect.errors import ProblemError
-from trayconnect.jupyter import launch
 from trayconnect.jupyter.start import start
 from trayconnect.jupyter_orders import JupyterOrders
 from trayconnect.jupyter_stops import JupyterStops
@@ -138,6 +139,53 @@ def test_the_user_may_start_what_the_file_leaves_alone(tmp_path: Path) -> None:
             assert ready.reached is Reached.LOGGED_IN
 
 
+CONFIGURATIONS = {
+    "jupyter_server_config.py": """
+c.ServerApp.port = 9999
+c.ServerApp.port_retries = 0
+c.ServerApp.ip = "0.0.0.0"
+c.ServerApp.sock = "/nowhere/own.sock"
+c.ServerApp.open_browser = True
+c.ServerApp.file_to_run = "x.ipynb"
+c.ServerApp.base_url = "/of ada/".replace(" ", "-")
+c.ServerApp.allow_remote_access = True
+c.ServerApp.root_dir = "/tmp"
+""",
+    "jupyter_server_config.json": json.dumps(
+        {"ServerApp": {"port": 9998, "sock": "/nowhere/own.sock", "password": "argon2:x"}}
+    ),
+    "jupyter_lab_config.py": "c.ServerApp.port = 9997\nc.LabApp.open_browser = True\n",
+    "jupyter_notebook_config.py": (
+        "c.NotebookApp.port = 9996\nc.NotebookApp.ip = '*'\nc.NotebookApp.open_browser = True\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+@pytest.mark.parametrize("socket", ["never", "always"])
+def test_it_starts_under_any_configuration_of_the_account(
+    tmp_path: Path, name: str, socket: str
+) -> None:
+    with FarAccount(tmp_path, BROWSER=f"{tmp_path}/browser") as far, no_leaks():
+        file = far.home / ".jupyter" / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(CONFIGURATIONS[name])
+        (far.home / "work").mkdir()
+        server = far.entry(start={"folder": "~/work", "socket": socket})
+        with far.client(server) as whole:
+            ready = orders(whole, server).start_and_wait("GPU box", LIMIT, Cancel())
+            (info,) = far.runtime_files()
+            assert bool(info["sock"]) == (socket == "always")
+            assert info["root_dir"] == str(far.home / "work")
+            asks = name.endswith("json")  # for its password
+            assert ready.reached is (Reached.JUPYTER if asks else Reached.LOGGED_IN)
+            assert orders(whole, server).running("GPU box", Cancel()).losses.unknown == (
+                "it asks for a login" if asks else ""
+            )
+            orders(whole, server).stop("GPU box", Cancel())
+            assert not is_alive(info["pid"])
+
+
 # --- what may go wrong ----------------------------------------------------------------------------
 
 
@@ -161,19 +209,42 @@ def test_no_jupyter_is_said_with_where_it_was_looked_for(tmp_path: Path) -> None
         assert "Looked in /usr/bin, /bin." in text
 
 
-def test_a_server_that_leads_to_no_sockets_is_said(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(launch, "REACH_TIMES", 2)
-    options = {"AllowStreamLocalForwarding": "no"}
+def test_where_no_sockets_are_led_to_a_port_is_used(tmp_path: Path) -> None:
+    with FarAccount(tmp_path, options={"AllowStreamLocalForwarding": "no"}) as far, no_leaks():
+        shared = far.entry(start={"app": "server", "folder": "~/work"})
+        always = shared.model_copy(update={"start": Start(app="server", socket="always")})
+        at_a_socket = far.entry(jupyter={"socket": f"{far.home}/lab.sock"}, start={"app": "server"})
+        (far.home / "work").mkdir()
+        for server in (always, at_a_socket):
+            text = failed(far, server)
+            assert "leads to no UNIX sockets" in text
+            assert far.runtime_files() == []
+        other = subprocess.Popen(["sleep", "600"], user=65533)  # others use this host
+        try:
+            with far.client(shared) as whole:
+                ready = orders(whole, shared).start_and_wait("GPU box", LIMIT, Cancel())
+                assert ready.reached is Reached.LOGGED_IN
+                (info,) = far.runtime_files()
+                assert (info["port"] > 0, info["sock"]) == (True, "")
+                orders(whole, shared).stop("GPU box", Cancel())
+        finally:
+            other.terminate()
+            other.wait()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"DisableForwarding": "yes"},
+        {"AllowTcpForwarding": "no"},
+        {"PermitOpen": "localhost:9999"},
+    ],
+)
+def test_where_nothing_is_led_to_none_is_started(tmp_path: Path, options: Options) -> None:
     with FarAccount(tmp_path, options=options) as far, no_leaks():
-        server = far.entry(jupyter={"socket": f"{far.home}/lab.sock"}, start={"app": "server"})
-        with far.client(server) as whole:
-            orders(whole, server).start("GPU box")
-            forbidden = whole.until(lambda s: s.problem is not None and not s.starting)
-            assert forbidden.problem is not None
-            assert "its UNIX socket cannot be reached" in forbidden.problem.title
-            assert "socket: never" in forbidden.problem.advice
+        for start in ({"app": "server"}, {"app": "server", "socket": "never"}):
+            assert "so no Jupyter was started" in failed(far, far.entry(start=start))
+            assert far.runtime_files() == []
 
 
 def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
@@ -365,11 +436,15 @@ def test_one_that_was_shut_down_stays_ended_and_one_that_crashed_comes_back(
             assert page is not None
             (info,) = far.runtime_files()
             os.kill(info["pid"], signal.SIGKILL)
-            ended = info["pid"]
-            wait_for(lambda: [i for i in far.runtime_files() if i["pid"] != ended], "a new one")
+            whole.manager.look("GPU box")
+            again = whole.until(lambda s: s.in_use is not None and s.in_use.pid != info["pid"])
             page = logged_in(whole).page
             assert page is not None
+            assert again.in_use is not None
+            second = again.in_use.pid
             post(page, "api/shutdown", {})
+            wait_for(lambda: not is_alive(second), "its end")
+            whole.manager.look("GPU box")
             whole.until(lambda s: s.problem is not None)
             far.drop_connections()
             whole.until(lambda s: s.attempt > 1 and s.problem is not None and s.state is State.UP)

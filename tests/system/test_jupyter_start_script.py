@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -27,6 +28,7 @@ ALONE: Mapping[str, object] = {"socket": "never"}
 STAND_IN = """\
 #!/bin/sh
 printf '%s\\n' "$PWD" "$*" "${CONDA_PREFIX-}" "${VIRTUAL_ENV-}" "$(umask)" "${TOOL-}" >"$HOME/begun"
+env >"$HOME/environment"
 runtime=${JUPYTER_RUNTIME_DIR:-$HOME/.local/share/jupyter/runtime}
 mkdir -p "$runtime"
 echo '{}' >"$runtime/jpserver-$$.json"
@@ -109,7 +111,8 @@ def test_it_begins_in_the_home_folder_with_the_users_mask(account: Account, shel
     folder, arguments, *_, mask, _ = account.begun
     root = "--allow-root " if os.geteuid() == 0 else ""
     assert folder == str(account.home)
-    assert arguments == f"--no-browser {root}--ip=127.0.0.1 --port=0"
+    own = "--LabApp.open_browser=False --ServerApp.sock="
+    assert arguments == f"--no-browser {root}{own} --ip=127.0.0.1 --port=0"
     assert int(mask, 8) == int(subprocess.check_output(["sh", "-c", "umask"]), 8)
 
 
@@ -143,6 +146,111 @@ def test_a_conda_environment(account: Account, name: str) -> None:
     expected = {"base": base, "elsewhere": other}.get(name, base / "envs/ml")
     assert account.begun[2] == str(expected)
     assert account.begun[5] == expected.name
+
+
+def test_base_is_the_base_and_nothing_else(account: Account) -> None:
+    """environments.txt names environments that lie anywhere, too."""
+    other, base = account.home / "project/env", account.home / "micromamba"
+    for prefix in (other, base):
+        account.install(prefix / "bin")
+        (prefix / "conda-meta").mkdir()
+    (account.home / ".conda").mkdir()
+    (account.home / ".conda/environments.txt").write_text(f"{other}\n{base}\n")
+    account.start({"environment": {"conda": "base"}})
+    assert account.begun[2] == str(base)
+
+
+@pytest.mark.parametrize("name", ["ml", "base"])
+def test_the_root_that_a_start_up_file_names(account: Account, name: str) -> None:
+    root = account.home / "deep/inside/mamba"
+    prefix = root / "envs/ml" if name == "ml" else root
+    (root / "conda-meta").mkdir(parents=True)
+    account.install(prefix / "bin")
+    (account.home / ".bash_profile").write_text(f"export MAMBA_ROOT_PREFIX={root}\n")
+    account.start({"environment": {"conda": name}}, SHELL="/bin/bash")
+    assert account.begun[2] == str(prefix)
+
+
+@pytest.mark.parametrize("inside", [".venv", "venv", ".pixi/envs/default"])
+def test_the_folders_own_environment(account: Account, inside: str) -> None:
+    folder = account.home / "my thesis"
+    prefix = folder / inside
+    account.install(prefix / "bin")
+    if "pixi" in inside:
+        (prefix / "conda-meta").mkdir()
+    else:
+        (prefix / "bin/activate").write_text(f"export VIRTUAL_ENV='{prefix}'\n")
+    account.install(account.home / "bin")
+    account.start({"folder": "~/my thesis"}, PATH=f"{account.home}/bin:{account.home}/plain")
+    assert account.begun[0] == str(folder)
+    assert str(prefix) in account.begun[2:4]
+
+
+def test_a_folder_whose_environment_has_no_jupyter(account: Account) -> None:
+    (account.home / "thesis/.venv/bin").mkdir(parents=True)
+    account.install(account.home / "bin")
+    account.start({"folder": "thesis"}, PATH=f"{account.home}/bin:{account.home}/plain")
+    assert account.begun[0] == str(account.home / "thesis")
+
+
+EXPORTS = {
+    "sh": (".profile", "export {}='{}'\n"),
+    "bash": (".bash_profile", "export {}='{}'\n"),
+    "zsh": (".zshrc", "export {}='{}'\n"),
+    "fish": (".config/fish/config.fish", "set -gx {} '{}'\n"),
+    "tcsh": (".cshrc", "setenv {} '{}'\n"),
+}
+
+
+@pytest.mark.parametrize("shell", EXPORTS)
+def test_what_start_up_files_export_reaches_the_kernels(account: Account, shell: str) -> None:
+    """And nothing of it is left to be read: it may be a secret."""
+    account.install(account.home / ".venv/bin")
+    program = shutil.which(shell)
+    assert program is not None
+    name, line = EXPORTS[shell]
+    file = account.home / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    values = {"OMP_NUM_THREADS": "4", "HF_KEY": "s3cr3t $HOME `x`", "name": "mine"}
+    file.write_text("".join(line.format(key, value) for key, value in values.items()))
+    account.start(SHELL=program)
+    lines = (account.home / "environment").read_text().splitlines()
+    for key, value in values.items():
+        assert f"{key}={value}" in lines
+    state = account.home / ".local/state/trayconnect"
+    assert not [f for f in state.rglob("*") if f.is_file() and b"s3cr3t" in f.read_bytes()]
+
+
+def test_several_lines_of_one_variable_and_what_belongs_to_the_login_alone(
+    account: Account,
+) -> None:
+    account.install(account.home / ".venv/bin")
+    (account.home / ".bash_profile").write_text(
+        "export POEM='one\ntwo'\nexport TMUX=x DISPLAY=:7 JUPYTER_TOKEN=fixed\nexport app=mine\n"
+        "readonly FIXED=1; export FIXED\n"
+    )
+    account.start(SHELL="/bin/bash")
+    text = (account.home / "environment").read_text()
+    assert "POEM=one\ntwo\n" in text
+    assert "FIXED=1\n" in text
+    for name in ("TMUX=", "DISPLAY=", "JUPYTER_TOKEN="):
+        assert f"\n{name}" not in text
+
+
+def test_a_personal_module_use(account: Account) -> None:
+    account.install(account.home / "opt/bin")
+    init = account.home / "modules/init"
+    init.mkdir(parents=True)
+    for shell in ("sh", "bash"):
+        (init / shell).write_text(
+            "MODULEPATH=${MODULEPATH:-/site}; export MODULEPATH\n"
+            'module() { TOOL="$MODULEPATH $2"; export TOOL; PATH="$HOME/opt/bin:$PATH"; }\n'
+        )
+    (account.home / ".bash_profile").write_text(
+        f"export MODULESHOME={account.home}/modules MODULEPATH=/mine:/site\n"
+    )
+    account.start({"environment": {"module": "jupyter"}}, SHELL="/bin/bash")
+    assert account.begun[5] == "/mine:/site jupyter"
 
 
 def test_an_unknown_conda_environment_is_told_with_the_known(account: Account) -> None:
@@ -218,7 +326,7 @@ def test_a_start_up_file_that_hangs_is_left_to_itself(account: Account, shell: s
     login = account.home / "login"
     login.write_text("#!/bin/sh\nexec sleep 600\n")
     login.chmod(0o755)
-    text = script(make_server(start=ALONE), 30).replace("limited 8 ", "limited 0.5 ")
+    text = script(make_server(start=ALONE), 30).replace("limited 20 ", "limited 0.5 ")
     done = subprocess.run(
         shell.split(),
         input=text.encode(),

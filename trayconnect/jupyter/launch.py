@@ -12,8 +12,10 @@ from trayconnect.errors import ProblemError, Remedy
 from trayconnect.jupyter.abandon import abandonable
 from trayconnect.jupyter.find import find
 from trayconnect.jupyter.find import script as text_of
-from trayconnect.jupyter.start import LIMIT, assignments, session_name, start
+from trayconnect.jupyter.reach import reachable
+from trayconnect.jupyter.start import LIMIT, Started, assignments, session_name, start
 from trayconnect.jupyter.start_words import failure, unreachable, way_words
+from trayconnect.jupyter.stop import end
 from trayconnect.ports import FoundJupyter, Tunnel
 
 _ENDED = "@@trayconnect ended 1\n"
@@ -40,9 +42,10 @@ class Launcher:
 
     def __call__(self, server: Server, tunnel: Tunnel, cancel: Cancel) -> str:
         """See `trayconnect.ports.Launch`."""
+        reached = reachable(server, tunnel, cancel)
         for _ in range(ANEW_TIMES):
             started = abandonable(
-                lambda: start(tunnel.execute, server, self._limit),
+                lambda: start(tunnel.execute, reached, self._limit),
                 f"tc-start {server.name}",
                 cancel,
             )
@@ -54,7 +57,7 @@ class Launcher:
         if started.pid is None:
             raise ProblemError(failure(started, server, self._limit))
         if started.socket:
-            _reach(tunnel, started.socket, server, cancel)
+            _reach(tunnel, started, server, cancel)
         words = way_words(started, session_name(server))
         begun = "was started before" if started.was_running else "was started"
         logger.info("%s: Jupyter %s %s, PID %d", server.name, begun, words, started.pid)
@@ -96,9 +99,10 @@ def _listens(pid: int, server: Server, tunnel: Tunnel, cancel: Cancel) -> bool:
     return any(one.pid == pid for one in found.servers)
 
 
-def _reach(tunnel: Tunnel, path: str, server: Server, cancel: Cancel) -> None:
+def _reach(tunnel: Tunnel, started: Started, server: Server, cancel: Cancel) -> None:
     """Wait until its socket can be reached: it is made a little before it listens. Raises
-    `ProblemError` where the server leads to no sockets."""
+    `ProblemError` where it cannot; one that was just started is ended then."""
+    path = started.socket
 
     def once() -> None:
         tunnel.open_channel(UnixEndpoint(path), ("127.0.0.1", 0)).close()
@@ -113,4 +117,6 @@ def _reach(tunnel: Tunnel, path: str, server: Server, cancel: Cancel) -> None:
         else:
             return
     cancel.check()
-    raise ProblemError(unreachable(path, server, problem))
+    if not started.was_running and started.born:
+        end(tunnel.execute, f"{started.pid} {started.born}", server.name, cancel)
+    raise ProblemError(unreachable(started, server, problem))

@@ -26,6 +26,7 @@ activate_conda() {
 # Makes the function `module` known, which only start-up files of interactive shells do.
 learn_modules() {
     command -v module >/dev/null && return
+    kept=$MODULEPATH
     shell=sh
     [ -n "${BASH_VERSION-}" ] && shell=bash
     for script in "${MODULESHOME:-/nowhere}/init/$shell" "${LMOD_PKG:-/nowhere}/init/$shell" \
@@ -33,12 +34,17 @@ learn_modules() {
         /usr/share/modules/init/$shell /usr/share/lmod/lmod/init/$shell; do
         [ -r "$script" ] || continue
         . "$script"
-        command -v module >/dev/null && return
+        command -v module >/dev/null || continue
+        # What people have said with `module use`.
+        case $MODULEPATH in *"$kept"*) ;; *) MODULEPATH=$kept:$MODULEPATH ;; esac
+        return 0
     done
     return 1
 }
 
 . "$state/env"
+# They may hold what nobody else may read.
+rm -f "$state/env" "$state/plain.env" "$state/login.env"
 unset DISPLAY BROWSER XDG_RUNTIME_DIR TMUX TMUX_PANE STY WINDOW
 
 cd "$HOME" || fail 71 'the home folder cannot be entered'
@@ -73,13 +79,20 @@ command -v "jupyter-$app" >/dev/null || {
 }
 data=${JUPYTER_DATA_DIR:-${XDG_DATA_HOME:-$HOME/.local/share}/jupyter}
 printf '%s\n' "${JUPYTER_RUNTIME_DIR:-$data/runtime}" >"$state/runtime"
+# What the account's own configuration may say of these gives way: Jupyter refuses a socket beside a
+# port other than its usual one, or beside a file to open.
 if [ -n "$sock" ]; then
-    set -- "--sock=$sock"
+    set -- "--sock=$sock" --port=8888 --ServerApp.file_to_run=
 elif [ "$port" = 0 ]; then
-    set -- --ip=127.0.0.1 --port=0
+    set -- --ServerApp.sock= --ip=127.0.0.1 --port=0
 else
-    set -- --ip=127.0.0.1 "--port=$port" --port-retries=0
+    set -- --ServerApp.sock= --ip=127.0.0.1 "--port=$port" --port-retries=0
 fi
+[ -z "$shown" ] || set -- "--ServerApp.root_dir=$PWD" "$@"
+case $app in
+lab) set -- --LabApp.open_browser=False "$@" ;;
+notebook) set -- --JupyterNotebookApp.open_browser=False "$@" ;;
+esac
 [ "$uid" = 0 ] && set -- --allow-root "$@"
 umask "$mask"
 become --no-browser "$@"

@@ -26,6 +26,14 @@ _NAME_LENGTH = 24
 _LOG_LENGTH = 20_000
 _TOKEN = re.compile(r"(token=)[^\s&\"'<>]+")
 
+_LEARN = """
+for one in plain login; do
+    state=${0%/*}
+    [ ! -s "$state/$one.env" ] || . "$state/$one.env"
+done
+"""
+"""The account's environment comes before our own names, which it may use too."""
+
 
 @dataclass(frozen=True, slots=True)
 class Started:
@@ -50,6 +58,8 @@ class Started:
     """Folders in which it was searched in vain."""
     log: str = ""
     """The end of its log, without its token."""
+    born: str = ""
+    """When the process that is ready began; empty if unknown."""
 
 
 def start(execute: Execute, server: Server, limit: int = LIMIT) -> Started:
@@ -89,11 +99,14 @@ def script(server: Server, limit: int) -> str:
     what = {
         "app": how.app,
         "folder": how.folder,
+        # Where the entry says nothing, the account's own configuration may name a folder.
+        "shown": "yes" if "folder" in how.model_fields_set else "",
         "kind": kind,
         "where": where if isinstance(where, str) else " ".join(where),
         "port": "0" if port == "auto" else str(port),
     }
-    program = text_of("process.sh") + assignments(what) + become(how.options) + text_of("run.sh")
+    program = text_of("process.sh") + _LEARN + assignments(what)
+    program += become(how.options) + text_of("run.sh")
     around = {
         "name": session_name(server),
         "what": digest(server.start),
@@ -102,7 +115,7 @@ def script(server: Server, limit: int) -> str:
         "limit": str(limit),
         "program": program,
     }
-    return text_of("process.sh") + assignments(what | around) + text_of("start.sh")
+    return text_of("process.sh", "sockets.sh") + assignments(what | around) + text_of("start.sh")
 
 
 def assignments(values: Mapping[str, str]) -> str:
@@ -135,6 +148,7 @@ def parse(output: str) -> Started:
     return Started(
         answered=True,
         pid=_number(said.get("ready")),
+        born=sanitize.exact(said.get("born")),
         was_running="running" in said or "following" in said,
         way=sanitize.exact(said.get("way")),
         socket=sanitize.exact(said.get("sock")),

@@ -1,5 +1,5 @@
 # Starts a Jupyter that outlives the login, or finds the one that an earlier start left running.
-# POSIX sh, behind process.sh and assignments that say what to start: name, what, app, folder, kind and
+# POSIX sh, behind process.sh, sockets.sh and assignments that say what to start: name, what, app, folder, kind and
 # where (the environment), port, sock, sharing, limit (seconds to wait), and program, the text of
 # run.sh. All that is kept is in one folder of the account's state, which others cannot enter.
 # Whoever reads this output must skip what a start-up file printed before it.
@@ -73,11 +73,12 @@ limited() {
     kill "$watcher"
 }
 
-# The PATH of an interactive login, where people write what makes their programs known.
-learn_login_path() {
-    [ -z "$learnt" ] || return
-    learnt=yes
-    ask='echo @@PATH; env'
+# What an interactive login exports, in the file login.env: there people write what makes their
+# programs known, and what their kernels need. Of that, this script takes what it looks for.
+learn_login() {
+    rm -f "$state/login.env"
+    login_path=
+    ask="exec sh -c 'unset $(echo $of_a_login); echo @@ENV; export -p; echo @@END'"
     case ${SHELL##*/} in
     '') return ;;
     # These take themselves for interactive only where they read the commands.
@@ -86,20 +87,39 @@ learn_login_path() {
     esac
     printf '%s\n' "$ask" >"$state/ask"
     # A start-up file that begins a tmux begins none inside one.
-    TERM=dumb TMUX=none limited 8 "$SHELL" "$@" >"$state/login"
-    path=$(sed -n '/@@PATH/,$s/^PATH=//p' "$state/login" | head -n 1)
+    TERM=dumb TMUX=none limited 20 "$SHELL" "$@" >"$state/login"
+    sed -n '/@@ENV$/,/^@@END$/p' "$state/login" |
+        sed -e 1d -e '$d' -e '/^export SHELLOPTS=/d' -e '/^export BASHOPTS=/d' \
+            -e '/^export E*UID=/d' -e '/^export PPID=/d' >"$state/login.env"
     rm -f "$state/login" "$state/ask"
-    if [ -n "$path" ]; then
-        PATH=$path:$PATH
-    fi
+    [ -s "$state/login.env" ] && (. "$state/login.env") || { rm -f "$state/login.env"; return; }
+    login_path=$(login_says PATH)
+    for one in MAMBA_ROOT_PREFIX MAMBA_EXE CONDA_EXE MODULEPATH MODULESHOME LMOD_PKG; do
+        eval "$one=\$(login_says $one)"
+    done
 }
+
+# What belongs to that one login alone; and a token, which Jupyter is to make itself.
+of_a_login='SHLVL PWD OLDPWD TERM TMUX TMUX_PANE STY WINDOW COLUMNS LINES DISPLAY WAYLAND_DISPLAY
+BROWSER SSH_CONNECTION SSH_CLIENT SSH_TTY SSH_AUTH_SOCK XDG_RUNTIME_DIR XDG_SESSION_ID
+XDG_SESSION_TYPE XDG_SESSION_CLASS DBUS_SESSION_BUS_ADDRESS JUPYTER_TOKEN JUPYTER_PASSWORD'
+
+# Programs that the login knows, where those of a plain command are not enough.
+use_login_path() {
+    PATH=${login_path:+$login_path:}$PATH
+    login_path=
+}
+
+login_says() { (unset "$1"; . "$state/login.env"; eval "printf '%s' \"\${$1-}\""); }
 
 # Folders in which conda and its kin are usually installed.
 bases() {
-    for command in conda mamba; do
+    for command in "$CONDA_EXE" "$MAMBA_EXE" conda mamba; do
         found=$(command -v "$command") && printf '%s\n' "${found%/*/*}"
     done
-    printf '%s\n' "${MAMBA_ROOT_PREFIX:-$HOME/micromamba}"
+    for root in "$MAMBA_ROOT_PREFIX" "$HOME/micromamba" "$HOME/.local/share/mamba"; do
+        [ -z "$root" ] || printf '%s\n' "$root"
+    done
     for base in miniforge3 miniconda3 anaconda3 mambaforge conda miniforge miniconda anaconda; do
         printf '%s\n' "$HOME/$base" "/opt/$base"
     done
@@ -122,12 +142,32 @@ conda_prefix() {
         [ -d "$prefix/bin" ]
         return ;;
     esac
-    prefix=$(prefixes | while IFS= read -r one; do
+    prefix=$({ [ "$where" = base ] && bases || prefixes; } | while IFS= read -r one; do
         [ -d "$one/bin" ] || continue
-        case $one in */envs/*) known=${one##*/} ;; *) known=base ;; esac
-        [ "$known" = "$where" ] && printf '%s\n' "$one" && break
+        if [ "$where" = base ]; then
+            [ -d "$one/conda-meta" ] || continue
+        else
+            [ "${one##*/}" = "$where" ] || continue
+        fi
+        printf '%s\n' "$one"
+        break
     done)
     [ -n "$prefix" ]
+}
+
+# Takes the environment that lies in the folder to start in, as uv, poetry and pixi make it, if
+# Jupyter is installed there. The home folder's is one among the others.
+of_the_folder() {
+    inside=$(expand "$folder")
+    [ "${inside%/}" != "$HOME" ] || return
+    for one in .venv venv .pixi/envs/default; do
+        [ -x "$inside/$one/bin/jupyter-$app" ] || continue
+        prefix=$inside/$one
+        kind=venv
+        [ ! -d "$prefix/conda-meta" ] || kind=conda
+        return 0
+    done
+    return 1
 }
 
 usual_folders() {
@@ -144,7 +184,7 @@ locate() {
     prefix=
     case $kind in
     conda)
-        conda_prefix || { learn_login_path; conda_prefix; } && return
+        conda_prefix || { use_login_path; conda_prefix; } && return
         prefixes | awk 'length && !seen[$0]++' | tr '\n' ':' >"$state/looked"
         fail 72 "there is no conda environment $where" ;;
     venv)
@@ -153,10 +193,11 @@ locate() {
     module)
         ;;
     run)
-        learn_login_path ;;
+        use_login_path ;;
     *)
+        of_the_folder && return
         command -v "jupyter-$app" >/dev/null && return
-        learn_login_path
+        use_login_path
         command -v "jupyter-$app" >/dev/null && return
         usual_folders | awk 'length && !seen[$0]++' | while IFS= read -r one; do
             [ -d "$one" ] && printf '%s\n' "$one"
@@ -173,24 +214,8 @@ locate() {
 
 # --- a UNIX socket where others use the host ------------------------------------------------------
 
-# Whether processes of other people run here. Accounts of programs have small numbers, or those
-# that systemd gives for a while; nobody is 65534.
-is_shared() {
-    { ls -ldn /proc/[0-9]* | awk '{ print $3 }'; ps -axo uid=; } |
-        awk -v uid="$uid" '$1 >= 1000 && $1 != uid && ($1 < 61184 || $1 > 65534) { found = 1 } END { exit !found }'
-}
-
-# A folder for sockets that only we can enter; the path of a socket must be short.
-make_socket_folder() {
-    sockets=/tmp/tc-$uid
-    mkdir -m 700 "$sockets"
-    [ -d "$sockets" ] && [ ! -h "$sockets" ] && [ -O "$sockets" ] || return 1
-    case $(ls -ld "$sockets") in drwx------*) return 0 ;; *) return 1 ;; esac
-}
-
 choose_socket() {
-    [ -z "$sock" ] && [ "$port" = 0 ] && [ "$sharing" != never ] || return
-    [ "$sharing" = always ] || is_shared || return
+    [ -z "$sock" ] && wants_socket || return
     if make_socket_folder; then
         sock=$sockets/$name.sock
     elif [ "$sharing" = always ]; then
@@ -200,17 +225,23 @@ choose_socket() {
 
 # --- a process that outlives the login ------------------------------------------------------------
 
-# What a terminal multiplexer or a service manager would not hand on.
+# What a terminal multiplexer or a service manager would not hand on: what the environment of this
+# command says, where the login says nothing else.
 keep_environment() {
     names=$(env | sed -n 's/^\(JUPYTER_[A-Z_]*\)=.*/\1/p; s/^\([a-z]*_proxy\)=.*/\1/p' |
         grep -v -e TOKEN -e PASSWORD)
-    for one in PATH HOME USER LOGNAME SHELL LANG LC_ALL LC_CTYPE TMPDIR IPYTHONDIR MODULEPATH \
+    for one in HOME USER LOGNAME SHELL LANG LC_ALL LC_CTYPE TMPDIR IPYTHONDIR MODULEPATH \
         MODULESHOME LMOD_PKG LD_LIBRARY_PATH CUDA_VISIBLE_DEVICES MAMBA_ROOT_PREFIX \
         XDG_DATA_HOME XDG_CONFIG_HOME XDG_CACHE_HOME XDG_STATE_HOME $names; do
         eval "value=\${$one-}"
         [ -z "$value" ] || printf 'export %s; %s=%s\n' "$one" "$one" "$(quoted "$value")"
     done
-    for one in prefix sock mask uid; do
+}
+
+# What was found out.
+keep_findings() {
+    printf 'export PATH; PATH=%s\n' "$(quoted "${login_path:+$login_path:}$PATH")"
+    for one in kind prefix sock mask uid; do
         eval "value=\$$one"
         printf '%s=%s\n' "$one" "$(quoted "$value")"
     done
@@ -291,10 +322,12 @@ begin() {
     printf '%s\n' "$mine" >"$state/run"
     printf '%s\n' "$what" >"$state/what"
     : >"$state/log"
+    keep_environment >"$state/plain.env"
+    learn_login
     locate
     choose_socket
     printf '%s' "$sock" >"$state/sock"
-    keep_environment >"$state/env"
+    keep_findings >"$state/env"
     printf '%s\n' "$program" | replace "$state/run.sh"
     shell=$(command -v bash || command -v sh)
     # The end of an earlier one, told late, is none of this one's.
@@ -346,7 +379,6 @@ main() {
     printf '\n@@trayconnect start 1\n'
     uid=$(id -u)
     mask=$(umask)
-    learnt=
     umask 077
     state=${XDG_STATE_HOME:-$HOME/.local/state}/trayconnect/$name@$(uname -n)
     why=$(mkdir -p "$state" 2>&1) && why=$(: 2>&1 >"$state/written") && [ -O "$state" ] || {
@@ -364,6 +396,7 @@ main() {
     say "way $(cat "$state/way")"
     [ ! -s "$state/sock" ] || say "sock $(cat "$state/sock")"
     say "ready $pid"
+    say "born $when"
     say end
 }
 

@@ -64,12 +64,16 @@ def failure(started: Started, server: Server, limit: float) -> Problem:
     return Problem(title, advice, Remedy.FIX, _detail(started))
 
 
-def unreachable(path: str, server: Server, why: Problem) -> Problem:
-    """Of one that runs, on a socket to which the server opens no way."""
+def unreachable(started: Started, server: Server, why: Problem) -> Problem:
+    """Of one on a socket to which the server opens no way."""
+    ended = (
+        f"End the Jupyter that runs there (kill {started.pid})"
+        if started.was_running
+        else "It was ended again. Look at its log"
+    )
     return Problem(
-        f"Jupyter runs on {server.host}, but its UNIX socket cannot be reached",
-        "The server may forbid it (AllowStreamLocalForwarding). Say 'socket: never' under 'start', "
-        f"end the Jupyter that listens on {path}, and start it again.",
+        f"A Jupyter on {server.host} listens on a UNIX socket that cannot be reached",
+        f"{ended}, and say 'socket: never' under 'start'. The socket is {started.socket}",
         Remedy.FIX,
         why.detail or why.title,
     )
