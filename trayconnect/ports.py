@@ -419,7 +419,7 @@ class Kernel:
     """The notebook or console that it runs for, else what kind of kernel it is."""
     state: KernelState
     last_activity: float | None = None
-    """Seconds since the epoch, by the server's clock."""
+    """Seconds since the epoch, by our clock."""
 
 
 @dataclass(frozen=True, slots=True)

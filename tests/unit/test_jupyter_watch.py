@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
+from datetime import UTC, datetime
+from email.utils import formatdate
 from typing import Any
 
 import pytest
@@ -12,7 +15,7 @@ from hypothesis import strategies as st
 from trayconnect.jupyter import kernels
 from trayconnect.jupyter.dial import Failure, ProbeError
 from trayconnect.jupyter.probe import Response
-from trayconnect.jupyter.watch import KernelWatch
+from trayconnect.jupyter.watch import KernelWatch, clock_ahead
 from trayconnect.ports import Kernel, Kernels, KernelState, Memory
 
 BUSY = {
@@ -155,3 +158,34 @@ def test_whatever_is_said_is_read_or_skipped(said: object) -> None:
 def test_what_is_no_json_is_skipped(text: bytes) -> None:
     assert kernels.kernels(b"\xff" + text, {}) is None
     assert kernels.notebooks(b"\xff" + text) == {}
+
+
+@pytest.mark.parametrize(
+    ("date", "ahead"),
+    [
+        ("Thu, 01 Jan 1970 00:16:40 GMT", 0.0),
+        ("Thu, 01 Jan 1970 00:16:37 GMT", 0.0),
+        ("Thu, 01 Jan 1970 01:16:40 GMT", 3600.0),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", -1000.0),
+        ("yesterday", 0.0),
+        ("", 0.0),
+    ],
+)
+def test_how_far_the_servers_clock_is_ahead(date: str, ahead: float) -> None:
+    assert clock_ahead(Response(200, "OK", b"", {"date": date}), 1000.0) == ahead
+
+
+def test_times_are_by_our_clock_whatever_the_servers_says() -> None:
+    """It is an hour slow: a cell that began just now does not count as long."""
+    now = time.time()
+
+    def get(path: str) -> Response:
+        last = datetime.fromtimestamp(now - 3600, UTC).isoformat()
+        running = {"id": "a", "execution_state": "busy", "last_activity": last}
+        headers = {"date": formatdate(now - 3600, usegmt=True)}
+        return Response(200, "OK", json.dumps([running]).encode(), headers)
+
+    watched = KernelWatch().look(get, b'{"kernels": 1}')
+    assert watched is not None
+    (kernel,) = watched.running
+    assert kernel.last_activity == pytest.approx(now, abs=5)

@@ -25,13 +25,15 @@ def kernel_count(status: bytes) -> int | None:
     return count if isinstance(count, int) else None
 
 
-def kernels(answer: bytes, names: Mapping[str, str]) -> tuple[Kernel, ...] | None:
-    """`GET /api/kernels`; `names` are those of notebooks, by
-    the kernel's id. None for what is no list of kernels."""
+def kernels(
+    answer: bytes, names: Mapping[str, str], ahead: float = 0.0
+) -> tuple[Kernel, ...] | None:
+    """`GET /api/kernels`; `names` are those of notebooks, by the kernel's id; `ahead` is how many
+    seconds the server's clock is ahead of ours. None for what is no list of kernels."""
     said = _decoded(answer)
     if not isinstance(said, list):
         return None
-    return tuple(_kernels(said, names))
+    return tuple(_kernels(said, names, ahead))
 
 
 def notebooks(answer: bytes) -> dict[str, str]:
@@ -60,16 +62,17 @@ def memory(answer: bytes) -> Memory | None:
     return Memory(used, _size(limits.get("pss")) or _size(limits.get("rss")))
 
 
-def _kernels(said: list[Any], names: Mapping[str, str]) -> Iterator[Kernel]:
+def _kernels(said: list[Any], names: Mapping[str, str], ahead: float) -> Iterator[Kernel]:
     for item in said:
         entry = _mapping(item)
         name = sanitize.exact(entry.get("id"))
         if name:
+            active = _time(_text(entry, "last_activity"))
             yield Kernel(
                 id=name,
                 name=names.get(name) or sanitize.line(_text(entry, "name"), NAME_LENGTH),
                 state=_STATES.get(_text(entry, "execution_state"), KernelState.OTHER),
-                last_activity=_time(_text(entry, "last_activity")),
+                last_activity=None if active is None else active - ahead,
             )
 
 

@@ -6,13 +6,18 @@ Nothing that is asked counts as activity there, so that an idle server still shu
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
 from trayconnect.jupyter import kernels
 from trayconnect.jupyter.dial import ProbeError
 from trayconnect.jupyter.probe import Response
 from trayconnect.ports import Kernels, Memory
+
+CLOCK_NOISE = 10.0
+"""Seconds: an answer may take as long on its way, and its Date has no fractions."""
 
 Get = Callable[[str], Response]
 """GETs a path below the base URL, logged in. Raises `ProbeError` and `Cancelled`."""
@@ -37,15 +42,18 @@ class KernelWatch:
         if kernels.kernel_count(status) == 0:
             self._names = {}
             return Kernels()
-        answer = _body(get, f"api/kernels{_UNTRACKED}")
-        running = None if answer is None else kernels.kernels(answer, self._names)
-        if answer is None or running is None:
+        answer = _answer(get, f"api/kernels{_UNTRACKED}")
+        if answer is None:
+            return None
+        ahead = clock_ahead(answer, time.time())
+        running = kernels.kernels(answer.body, self._names, ahead)
+        if running is None:
             return None
         ids = frozenset(kernel.id for kernel in running)
         if ids - self._names.keys() - self._nameless:
-            sessions = _body(get, f"api/sessions{_UNTRACKED}")
-            self._names = {} if sessions is None else kernels.notebooks(sessions)
-            running = kernels.kernels(answer, self._names) or ()
+            sessions = _answer(get, f"api/sessions{_UNTRACKED}")
+            self._names = {} if sessions is None else kernels.notebooks(sessions.body)
+            running = kernels.kernels(answer.body, self._names, ahead) or ()
             self._nameless = ids - self._names.keys()
         return Kernels(running, self._memory(get))
 
@@ -61,9 +69,19 @@ class KernelWatch:
         return kernels.memory(answer.body) if answer.status == HTTPStatus.OK else None
 
 
-def _body(get: Get, path: str) -> bytes | None:
+def clock_ahead(answer: Response, now: float) -> float:
+    """Seconds that the server's clock is ahead of ours, by the Date of its answer (RFC 9110, whole
+    seconds); 0 where they agree as far as that tells."""
+    try:
+        ahead = parsedate_to_datetime(answer.headers.get("date", "")).timestamp() - now
+    except (ValueError, OverflowError):
+        return 0.0
+    return ahead if abs(ahead) > CLOCK_NOISE else 0.0
+
+
+def _answer(get: Get, path: str) -> Response | None:
     try:
         answer = get(path)
     except ProbeError:
         return None
-    return answer.body if answer.status == HTTPStatus.OK else None
+    return answer if answer.status == HTTPStatus.OK else None

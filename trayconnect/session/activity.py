@@ -46,7 +46,7 @@ class Activity:
     busy_since: float | None = None
     """When the one that has been busy for the longest became so."""
     last_activity: float | None = None
-    """Of any kernel, by the server's clock."""
+    """Of any kernel, by our clock."""
     memory: Memory | None = None
     """What the server and its kernels use, where it tells."""
 
