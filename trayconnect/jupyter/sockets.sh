@@ -8,12 +8,19 @@ is_shared() {
         awk -v uid="$uid" '$1 >= 1000 && $1 != uid && ($1 < 61184 || $1 > 65534) { found = 1 } END { exit !found }'
 }
 
-# A folder for sockets that only we can enter; the path of a socket must be short.
+# A folder for sockets that only we can enter; the path of a socket must be short. Another account
+# may have been first with the usual name: then one that nobody can know before.
 make_socket_folder() {
-    sockets=/tmp/tc-$uid
-    mkdir -m 700 "$sockets"
-    [ -d "$sockets" ] && [ ! -h "$sockets" ] && [ -O "$sockets" ] || return 1
-    case $(ls -ld "$sockets") in drwx------*) return 0 ;; *) return 1 ;; esac
+    mkdir -m 700 "/tmp/tc-$uid"
+    for sockets in "/tmp/tc-$uid" "/tmp/tc-$uid".*; do
+        ! is_only_ours "$sockets" || return 0
+    done
+    sockets=$(mktemp -d "/tmp/tc-$uid.XXXXXX") && is_only_ours "$sockets"
+}
+
+is_only_ours() {
+    [ -d "$1" ] && [ ! -h "$1" ] && [ -O "$1" ] || return 1
+    case $(ls -ld "$1") in drwx------*) return 0 ;; *) return 1 ;; esac
 }
 
 wants_socket() {
