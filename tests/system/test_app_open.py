@@ -85,4 +85,4 @@ def test_a_link_that_there_is_not_says_why(app: RunningApp, jupyter: JupyterServ
     jupyter.stop()
     done = app.run("link", "GPU box", "--wait", "2")
     assert (done.returncode, done.stdout) == (1, "")
-    assert "localhost:8888" in done.stderr
+    assert "No Jupyter of yours runs on the server" in done.stderr
