@@ -146,6 +146,7 @@ def check_ssh_config(config: Config) -> bool:
 
     ssh_config = SshConfig(ssh_config_file())
     good = True
+    ignored: set[str] = set()
     for server in config.servers:
         if server.is_direct:
             continue
@@ -161,11 +162,12 @@ def check_ssh_config(config: Config) -> bool:
                 whose = f"{server.name}: "  # the host may be called the same
                 click.echo(words if words.startswith(whose) else whose + words)
             for hop in way(server, lambda query: ssh_config.host(query, Cancel())):
-                if ignored := hop.config.options.ignored:
-                    words = f"without effect here, and harmless: {', '.join(ignored)}"
-                    click.echo(f"{server.name}: {hop.name}: {words}")
+                ignored.update(hop.config.options.ignored)
                 for path in missing(hop.config.options.identity_files):
                     click.echo(f"{server.name}: {hop.name}: IdentityFile {path} does not exist")
+    if ignored:
+        names = ", ".join(sorted(ignored))
+        click.echo(f"Without effect here, and harmless: {names} (ssh configuration)", err=True)
     return good
 
 

@@ -23,6 +23,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.delenv(variable)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("TRAYCONNECT_RUNTIME_DIR", str(tmp_path / "run"))
+    monkeypatch.setenv("TRAYCONNECT_SSH_CONFIG", "none")
     return tmp_path
 
 
