@@ -17,6 +17,7 @@ import pytest
 
 from tests.support.far_account import is_alive
 from tests.support.servers import make_server
+from tests.support.xvfb import wait_for
 from trayconnect.jupyter.start import Started, parse, script
 
 SHELLS = ["sh", "dash", "bash", "bash --posix", "busybox sh"]
@@ -376,3 +377,35 @@ def test_the_state_is_closed_to_others(account: Account) -> None:
     (state,) = (account.home / ".local/state/trayconnect").iterdir()
     modes = {path.name: path.stat().st_mode & 0o077 for path in [state, *state.iterdir()]}
     assert not any(modes.values()), modes
+
+
+# --- process numbers are given again --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("file", ["lock", "pid"])
+@pytest.mark.parametrize("when", ["", "another-boot:1"])
+def test_a_number_that_another_process_has_by_now_misleads_nobody(
+    account: Account, file: str, when: str
+) -> None:
+    """A kernel, say: its command line names Jupyter, too."""
+    account.install(account.home / ".venv/bin")
+    first = account.start()
+    assert first.pid is not None
+    os.kill(first.pid, signal.SIGTERM)
+    (state,) = (account.home / ".local/state/trayconnect").iterdir()
+    wait_for(lambda: not is_alive(first.pid or 0), "its end")
+    kernel = subprocess.Popen(["sh", "-c", "sleep 600; : /jupyter/runtime/kernel-1.json"])
+    try:
+        (state / file).write_text(f"{kernel.pid} {when}\n")
+        second = account.start()
+        assert second.pid not in (None, first.pid, kernel.pid)
+        assert not second.was_running
+    finally:
+        kernel.kill()
+        kernel.wait()
+
+
+def test_one_that_is_killed_with_all_around_it_is_noticed(account: Account) -> None:
+    account.install(account.home / ".venv/bin", "#!/bin/sh\nkill -9 $PPID\nkill -9 $$\n")
+    started = account.start(limit=50)
+    assert (started.pid, started.status, started.timed_out) == (None, 137, False)
