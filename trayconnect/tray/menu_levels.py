@@ -20,8 +20,9 @@ from trayconnect.tray.menu_server import can_connect, server_line, server_lines,
 from trayconnect.tray.view import Action, IconState, Item, Verb
 from trayconnect.tray.words import clip
 
-LINES = 22
-"""Lines of one level, separators included: GNOME draws 36 pixels a line and cannot scroll."""
+LINES = 21
+"""Lines of one level, separators included. GNOME cannot scroll a menu: so many fit a screen that is
+768 pixels high."""
 LEVEL_LIMIT = 20
 """Servers in a submenu, which has a line or two beside them."""
 TROUBLES = 2
@@ -186,8 +187,9 @@ def _group(name: str, members: Sequence[Snapshot]) -> Item:
 def _summary(members: Sequence[Snapshot]) -> str:
     """What goes on behind a line, most pressing first."""
     counts = Counter(overall.icon_of(s) for s in members)
+    needing = counts[IconState.NEEDS_YOU]
     words = {
-        IconState.NEEDS_YOU: "needs you",
+        IconState.NEEDS_YOU: "needs you" if needing == 1 else "need you",
         IconState.FAILED: "failed",
         IconState.CONNECTING: "connecting",
         IconState.SILENT: "silent",
