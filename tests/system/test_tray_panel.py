@@ -13,7 +13,7 @@ from tests.support.tray_run import enter, running
 from tests.support.xvfb import wait_for
 from trayconnect.tray.chain import Way
 from trayconnect.tray.icon import FRAMES
-from trayconnect.tray.view import Action, IconState, Verb, View
+from trayconnect.tray.view import Action, IconState, Item, Verb, View
 
 
 @pytest.fixture
@@ -59,6 +59,26 @@ def test_a_panel_that_keeps_the_menu_for_the_right_button(desktop: Desktop) -> N
         report = tray.report()
         assert (report.way, report.host, report.shown) == (Way.SNI, "lxqt-panel", True)
     desktop.wait_no_icon(IconState.FAILED)
+
+
+@pytest.mark.parametrize("panel", ["xfce4-panel", "lxqt-panel"])
+def test_a_change_inside_a_submenu_leaves_the_open_menu(desktop: Desktop, panel: str) -> None:
+    if panel == "lxqt-panel":
+        desktop.start_lxqt_panel()
+    else:
+        desktop.start_panel()
+    lab = ITEMS[3]
+    more = replace(lab, children=(Item("new", "New", Action(Verb.COPY_LINK, "x")), *lab.children))
+    changed = (*ITEMS[:3], more, ITEMS[4])
+    with running() as (tray, actions):
+        desktop.open_menu(IconState.UP)
+        places = desktop.menus()
+        tray.show(replace(VIEW, icon=IconState.FAILED, items=changed))
+        desktop.wait_icon(IconState.FAILED)
+        desktop.settle()
+        assert desktop.menus() == places
+        desktop.choose(changed, "lab", "new")
+        assert actions.get(timeout=LIMIT) == Action(Verb.COPY_LINK, "x")
 
 
 def test_an_open_menu_changes_before_the_eyes(desktop: Desktop) -> None:
