@@ -34,11 +34,12 @@ from trayconnect.desktop.notify import DesktopNotifier, make_notifier
 from trayconnect.desktop.popup import TkPopupMenu
 from trayconnect.desktop.prompt import prompter
 from trayconnect.desktop.secrets import KeyringSecrets
-from trayconnect.desktop.status import StatusWindow
+from trayconnect.desktop.status import StatusWindow, can_show
 from trayconnect.desktop.text_view import TextViews
 from trayconnect.desktop.wake import WakeWatcher
 from trayconnect.errors import ProblemError
 from trayconnect.forward.forwarding import listen
+from trayconnect.icon_place import COMMANDS, IconPlace
 from trayconnect.jupyter.direct import DirectConnector
 from trayconnect.jupyter.examine import Examiner
 from trayconnect.jupyter.launch import Launcher
@@ -89,6 +90,8 @@ class Options:
     runtime: Path | None = None
     """The folder of the lock and the control socket."""
     tray: bool = True
+    at_login: bool = False
+    """Whether the desktop starts it, and may start its panel later."""
     browser: bool = True
     """Whether pages are opened."""
     connect: tuple[str, ...] = ()
@@ -201,7 +204,7 @@ class App:
         requests = Requests(
             self._orders,
             self._reload_reply,
-            self._show,
+            lambda: self._place.asked(self._tray),
             lambda: None if self._tray is None else self._tray.report(),
             lambda: self.stop("asked by a command"),
             lambda: self._file.problem,
@@ -224,6 +227,7 @@ class App:
             lambda: self.stop("Quit in the menu"),
             open_terminal=lambda server: open_terminal_on(server, ssh_config),
         )
+        self._place = IconPlace(self._show_status, self._notifier, options.say)
         if options.tray:
             self._window = StatusWindow(lambda order: self._act(decode(order)), icons, app_icon)
             self._tray = self._make_tray(self._act)
@@ -266,11 +270,20 @@ class App:
 
     def _make_tray(self, act: MenuActions) -> Tray | None:
         try:
-            return make_tray(act, self._no_host, TkPopupMenu())
+            tray = make_tray(
+                act,
+                self._place.missing,
+                TkPopupMenu(),
+                by_hand=not self._options.at_login,
+                on_host=self._place.shown,
+            )
         except ProblemError as error:
             logger.warning("no tray: %s", error.problem.logged)
-            self._options.say(f"{error.problem.title}; going on without one. Ctrl+C ends it.")
+            self._options.say(f"{error.problem.title}. {COMMANDS}. Ctrl+C ends trayconnect.")
             return None
+        if sys.platform in ("darwin", "win32"):
+            self._place.shown()
+        return tray
 
     def _serve(self) -> None:
         if self._tray is None:
@@ -345,6 +358,7 @@ class App:
             autostart=self._autostart.is_on(),
             file_problems=self._file.problems,
             file_in_force=self._file.in_force,
+            window=can_show(),
         )
 
     def _reload(self) -> None:
@@ -392,8 +406,8 @@ class App:
         if problem is not None:
             lines = "\n".join(self._file.problems[:SHOWN])  # without the path: room is scarce
             title = problem.title.partition(";")[0]  # bubbles cut the rest
-            notice = replace(Notice.of(FILE_NOTICE, problem), title=title, body=lines)
-            self._notifier.notify(replace(notice, actions=(NoticeAction.EDIT,)))
+            notice = Notice.of(FILE_NOTICE, problem, actions=(NoticeAction.EDIT,))
+            self._notifier.notify(replace(notice, title=title, body=lines))
 
     # --- what the commands ask ---
 
@@ -403,37 +417,6 @@ class App:
         if problem is not None:
             return Reply(ok=False, problem=problem)
         return Reply(ok=True, data={"servers": len(self._file.config.servers)})
-
-    def _show(self) -> None:
-        """It was started again: say where it is."""
-        if self._tray is None:
-            place = "It has no icon: use its commands"
-        elif self._tray.is_shown:
-            place = "Its icon is in the panel"
-        else:
-            try:
-                self._show_status()
-            except ProblemError as error:
-                place = str(error.problem)
-            else:
-                return
-        self._notifier.notify(Notice("running", "trayconnect is running", place, asked=True))
-
-    def _no_host(self) -> None:
-        """No panel took the icon; it is still on offer."""
-        try:
-            self._show_status()
-            meanwhile = "Until then, a window has what its menu would have."
-        except ProblemError as error:
-            meanwhile = str(error.problem)
-        self._notifier.notify(
-            Notice(
-                "no icon",
-                "There is no place for the icon",
-                "Your panel has no status area; on GNOME, install the AppIndicator extension. "
-                + meanwhile,
-            )
-        )
 
     def _show_status(self) -> None:
         """Open the window that shows what the menu shows. Raises `ProblemError`."""

@@ -120,11 +120,13 @@ def cli(context: click.Context, config: Path | None, verbose: bool) -> None:
 @config_option
 @click.option("--no-tray", is_flag=True, help="Run without an icon, and log to stderr.")
 @click.option("--connect", multiple=True, metavar="NAME", help="Connect this server at once.")
+@click.option("--at-login", is_flag=True, help="Wait for the panel, which may start later.")
 @click.pass_context
 def run_command(
     context: click.Context,
     config: Path | None = None,
     no_tray: bool = False,
+    at_login: bool = False,
     connect: tuple[str, ...] = (),
 ) -> int:
     """Run the tray app in the foreground; a second one hands over to the first."""
@@ -144,6 +146,7 @@ def run_command(
         options = Options(
             config=config,
             tray=not no_tray,
+            at_login=at_login,
             connect=connect,
             say=lambda line: click.echo(line, err=True),
         )

@@ -22,7 +22,9 @@ from trayconnect.control.protocol import Command, Request
 from trayconnect.desktop import helpers, programs
 from trayconnect.desktop.autostart import autostart
 from trayconnect.desktop.prompt import look_around, order
+from trayconnect.desktop.prompt_terminal import TerminalWay
 from trayconnect.desktop.secrets import KeyringSecrets
+from trayconnect.desktop.status import can_show
 from trayconnect.errors import ProblemError
 from trayconnect.privacy import writers
 from trayconnect.tray.chain import Report, Way
@@ -129,7 +131,8 @@ def _tray(control: ControlClient) -> Iterator[Finding]:
     good = found.way is not Way.NONE and found.shown is not False
     shown = {True: ", and shows the icon", False: ", but nobody shows the icon", None: ""}
     text = f"{found.way.value}: {found.reason}{shown[found.shown]}"
-    advice = "" if good else "A status window and the commands work without it"
+    window = "A status window and the commands work" if can_show() else "The commands work"
+    advice = "" if good else f"{window} without it"
     yield Finding(Mark.OK if good else Mark.NOTE, "tray", text, advice)
 
 
@@ -143,13 +146,21 @@ def _asked(control: ControlClient, command: Command) -> Any:  # noqa: ANN401 - J
 def _questions() -> Iterator[Finding]:
     here = look_around(lives_in_terminal=False)
     ways = order(here)
+    install = helpers.window_programs()
     if not ways:
+        lack = "no program for its windows" if helpers.has_screen() else "no screen"
+        advice = "Log in with a key or an agent; or run `trayconnect run --no-tray` in a terminal"
         yield Finding(
             Mark.PROBLEM,
             "questions",
-            "there is no way to ask for a password: no screen, no terminal",
-            "Log in with a key or an agent; or run `trayconnect run --no-tray` in a terminal",
+            f"there is no way to ask for a password: {lack}, no terminal",
+            f"Install {install}. {advice}" if install else advice,
         )
+        return
+    if ways == (TerminalWay.name,):
+        advice = f"Install {install}, or it cannot ask when it was not started here"
+        text = "are asked in the terminal that it was started from"
+        yield Finding(Mark.NOTE, "questions", text, advice if install else "")
         return
     first, *others = ways
     then = f", else by {', '.join(others)}" if others else ""

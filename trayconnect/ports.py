@@ -612,9 +612,18 @@ class Notice:
     """The most useful one first."""
 
     @classmethod
-    def of(cls, tag: str, problem: Problem, *, asked: bool = False) -> Notice:
-        """What went wrong, to be read now."""
-        return cls(tag, problem.title, problem.advice, Urgency.CRITICAL, asked=asked)
+    def of(
+        cls,
+        tag: str,
+        problem: Problem,
+        *,
+        asked: bool = False,
+        actions: tuple[NoticeAction, ...] = (),
+    ) -> Notice:
+        """What went wrong. Desktops keep a critical notice until it is closed: only one with a
+        button is worth that."""
+        urgency = Urgency.CRITICAL if actions else Urgency.NORMAL
+        return cls(tag, problem.title, problem.advice, urgency, asked=asked, actions=actions)
 
 
 class Notifier(Protocol):

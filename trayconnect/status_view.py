@@ -6,11 +6,12 @@ import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
 
-from trayconnect.desktop.status_wire import Button, Icons, Row, StatusPage
+from trayconnect.desktop.status_wire import Button, Group, Icons, Row, StatusPage
 from trayconnect.session.snapshot import Snapshot
 from trayconnect.session.state_words import state_words
 from trayconnect.tray.icon import picture
 from trayconnect.tray.menu import Facts, build_view
+from trayconnect.tray.menu_levels import group_lines
 from trayconnect.tray.menu_server import (
     kernel_words,
     needs_you_line,
@@ -30,13 +31,26 @@ def status_page(snapshots: Sequence[Snapshot], facts: Facts) -> StatusPage:
     """The same choices as the menu's, by the same actions."""
     common = [item for item in build_view(snapshots, facts).items if item.action is not None]
     more = [item for item in common if _of(item).verb in _COMMON]
+    names = dict.fromkeys(snapshot.server.group for snapshot in snapshots)
+    order = [name for name in names if name is None] + [name for name in names if name]
     return StatusPage(
-        rows=tuple(_row(snapshot) for snapshot in snapshots),
+        rows=tuple(_row(s) for name in order for s in snapshots if s.server.group == name),
+        groups=tuple(
+            Group(
+                name, tuple(_button(item) for item in group_lines(name, _members(snapshots, name)))
+            )
+            for name in order
+            if name
+        ),
         notice=_notice(facts),
         edit=Button("Edit servers…", encode(Action(Verb.EDIT_SERVERS))),
         more=tuple(_button(item) for item in more),
         quit=Button("Quit", encode(Action(Verb.QUIT))),
     )
+
+
+def _members(snapshots: Sequence[Snapshot], group: str) -> list[Snapshot]:
+    return [snapshot for snapshot in snapshots if snapshot.server.group == group]
 
 
 def encode(action: Action) -> str:
@@ -88,6 +102,7 @@ def _row(snapshot: Snapshot) -> Row:
         more=tuple(_button(item) for item in more.values()),
         problem="" if problem is None else problem.title,
         advice="" if problem is None else problem.advice,
+        group=snapshot.server.group or "",
     )
 
 
@@ -103,8 +118,7 @@ def _of(item: Item) -> Action:
 
 
 def _button(item: Item) -> Button:
-    mark = "" if item.checked is None else ("✓ " if item.checked else "    ")
-    return Button(mark + item.text.strip(), encode(_of(item)), item.enabled)
+    return Button(item.text.strip(), encode(_of(item)), item.enabled, item.checked)
 
 
 def _notice(facts: Facts) -> str:

@@ -255,6 +255,10 @@ def test_without_a_panel_a_window_has_what_the_menu_has(bare_desktop: Desktop) -
                 assert app.run("run").returncode == 0
             window = screen.wait_window("trayconnect", LIMIT)
             screen.wait_focus(window, LIMIT)
+            if not again:
+                assert "A window shows your servers" in app.output, (
+                    "the terminal says where to look"
+                )
             screen.close_window("trayconnect")
             screen.wait_gone(window, LIMIT)
             assert app.status()["state"] == "off", "closing it ends nothing"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import queue
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ import pytest
 from tests.support.xvfb import XServer, wait_for
 from trayconnect.desktop import helpers
 from trayconnect.desktop.status import StatusWindow
-from trayconnect.desktop.status_wire import Button, Row, StatusPage
+from trayconnect.desktop.status_wire import Button, Group, Row, StatusPage
 from trayconnect.errors import ProblemError
 from trayconnect.status_view import icons
 from trayconnect.tray.icon import icons_folder, picture
@@ -132,6 +133,54 @@ def test_a_menu_that_is_open_stays_while_things_change(opened: Opened) -> None:
     wait_for(lambda: red not in colours(opened), "the change to be caught up with", LIMIT)
 
 
+CUT = """
+import json, sys, tkinter
+from trayconnect.desktop import status_wire
+from trayconnect.desktop.status_window import StatusView
+
+def walk(widget):
+    yield widget
+    for child in widget.winfo_children():
+        yield from walk(child)
+
+root = tkinter.Tk()
+view = StatusView(root, print)
+for narrow in (False, True):
+    for page in json.loads(sys.stdin.readline()):
+        view.show(status_wire.decode_page(page))
+        root.update()
+        for widget in walk(root):
+            if widget.winfo_ismapped() and widget.winfo_width() < widget.winfo_reqwidth():
+                sys.exit(f"{widget} is cut: {widget.winfo_width()} of {widget.winfo_reqwidth()}")
+        if narrow:
+            root.geometry(f"200x{root.winfo_height()}")
+            root.update()
+"""
+
+
+def test_nothing_is_cut_when_a_server_gets_more_buttons(screen: XServer) -> None:
+    """Also after the user made the window narrow, and with a group's heading."""
+    del screen  # DISPLAY names it
+    long = replace(PAGE.rows[0], name="A server with a long name", words="connected\n2 kernels")
+    off = replace(long, main=None, more=(), toggle=Button("Connect", "on"))
+    full = replace(long, more=(Button("Try now", "x"),), toggle=Button("Disconnect", "off"))
+    wordy = replace(full, name="W" * 60, problem="It refused " * 20, advice="Ask " * 100)
+    group = Group("Lab " * 20, (Button("Connect all of these", "all"),))
+    pages = [
+        StatusPage(rows=(off,)),
+        StatusPage(rows=(full,), edit=PAGE.edit, more=PAGE.rows[1].more, quit=PAGE.quit),
+        StatusPage(rows=(full, replace(off, name="B", group=group.name)), groups=(group,)),
+        StatusPage(rows=tuple(replace(wordy, name=f"{n}{wordy.name}") for n in range(30))),
+        StatusPage(rows=(off,)),
+    ]
+    line = json.dumps([asdict(page) for page in pages])
+    done = subprocess.run(
+        [sys.executable, "-c", CUT], input=f"{line}\n{line}\n", text=True, timeout=LIMIT,
+        capture_output=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_servers_come_and_go(opened: Opened) -> None:
     opened.show()
     before = opened.pixels()
@@ -218,6 +267,7 @@ def test_what_is_missing_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DISPLAY", raising=False)
     with pytest.raises(ProblemError, match="X11 screen"):
         StatusWindow(print).show()
+    monkeypatch.setenv("DISPLAY", ":4711")
     monkeypatch.setattr(helpers, "has_tkinter", lambda: False)
     with pytest.raises(ProblemError, match="python3-tk"):
         StatusWindow(print).show()

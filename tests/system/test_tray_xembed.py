@@ -42,6 +42,8 @@ def impatient(
     on_no_host: Callable[[], object],
     popup: PopupMenu,
     host_patience: float = 600.0,
+    by_hand: bool = False,
+    on_host: Callable[[], object] = lambda: None,
 ) -> Tray:
     """Not waiting for a StatusNotifierItem host that will not come."""
     return LinuxTray(
@@ -52,6 +54,8 @@ def impatient(
         screen=True,
         fallback_patience=0.1,
         host_patience=host_patience,
+        by_hand=by_hand,
+        on_host=on_host,
     )
 
 
@@ -238,6 +242,28 @@ def test_no_place_at_all_is_told_once(desktop: Desktop) -> None:
         desktop.start_xembed_tray()
         desktop.wait_icon(IconState.UP)
     assert not told.acquire(blocking=False)
+
+
+def test_who_starts_it_by_hand_is_told_without_a_wait(desktop: Desktop) -> None:
+    missing, shown = threading.Semaphore(0), threading.Semaphore(0)
+    make = partial(impatient, by_hand=True, on_host=shown.release)
+    with running(TkPopupMenu(), missing.release, make) as (tray, _):
+        assert missing.acquire(timeout=LIMIT)
+        panel = desktop.start_lxqt_panel()
+        assert shown.acquire(timeout=LIMIT)
+        desktop.end(panel)
+        wait_for(lambda: not tray.is_shown, "the panel to go", LIMIT)
+    assert not missing.acquire(blocking=False), "told once"
+
+
+def test_who_starts_it_by_hand_is_told_where_it_is(desktop: Desktop) -> None:
+    missing, shown = threading.Semaphore(0), threading.Semaphore(0)
+    desktop.start_xembed_tray()
+    make = partial(impatient, by_hand=True, on_host=shown.release)
+    with running(TkPopupMenu(), missing.release, make) as (_, _):
+        assert shown.acquire(timeout=LIMIT)
+        desktop.wait_icon(IconState.UP)
+    assert not missing.acquire(blocking=False)
 
 
 def test_a_place_is_not_told_as_missing(desktop: Desktop) -> None:

@@ -15,6 +15,7 @@ if sys.platform != "linux":
 from jeepney import DBusAddress, new_method_call
 
 from trayconnect.desktop.notify_talk import Server, arguments
+from trayconnect.errors import Problem
 from trayconnect.ports import Notice, NoticeAction, Urgency
 
 OPEN, RETRY, DISCONNECT, EDIT = NoticeAction
@@ -61,6 +62,8 @@ def test_only_what_the_server_can(capabilities: set[str], body: str, actions: li
     ("notice", "hints"),
     [
         (Notice("a", "t", urgency=Urgency.CRITICAL), {"urgency": ("y", 2)}),
+        (Notice.of("a", Problem("t", "")), {"urgency": ("y", 1)}),
+        (Notice.of("a", Problem("t", ""), actions=(NoticeAction.EDIT,)), {"urgency": ("y", 2)}),
         (Notice("a", "t", passing=True), {"urgency": ("y", 1), "transient": ("b", True)}),
     ],
 )

@@ -140,7 +140,10 @@ def test_a_withdrawn_question_is_not_asked_elsewhere() -> None:
 
 
 @pytest.mark.parametrize("ways", [(), (Fake("one", NotShownError("no display")),)])
-def test_no_way_to_ask_says_what_to_do(ways: tuple[Fake, ...]) -> None:
+def test_no_way_to_ask_says_what_to_do(
+    ways: tuple[Fake, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DISPLAY", ":0")
     with pytest.raises(ProblemError) as caught:
         chain(*ways).ask(PASSWORD, Cancel())
     problem = caught.value.problem
@@ -155,6 +158,25 @@ def test_no_way_to_ask_about_a_host_key_shows_its_fingerprint() -> None:
     asked = Question(QuestionKind.HOST_KEY, "GPU box", "Is this gpu?", "ssh-ed25519  SHA256:abc")
     with pytest.raises(ProblemError, match="SHA256:abc"):
         chain().ask(asked, Cancel())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the screens of Linux")
+@pytest.mark.parametrize(
+    ("screen", "installed"),
+    [("DISPLAY", "Install python3-tk or zenity"), ("WAYLAND_DISPLAY", "Install zenity"), ("", "")],
+)
+def test_only_what_works_on_this_screen_is_advised(
+    screen: str, installed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    if screen:
+        monkeypatch.setenv(screen, "0")
+    with pytest.raises(ProblemError) as caught:
+        chain().ask(PASSWORD, Cancel())
+    advice = caught.value.problem.advice
+    assert installed in advice
+    assert ("Install" in advice) is bool(installed)
 
 
 def test_the_ways_are_looked_for_at_each_question() -> None:

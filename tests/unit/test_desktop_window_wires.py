@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trayconnect.desktop import popup_wire, status_wire
-from trayconnect.desktop.status_wire import Button, Row, StatusPage
+from trayconnect.desktop.status_wire import Button, Group, Row, StatusPage
 from trayconnect.popup_menu import MenuLine
 
 texts = st.text(max_size=20)
@@ -30,7 +30,8 @@ lines = st.recursive(
     ),
     max_leaves=8,
 )
-buttons = st.builds(Button, texts, texts, st.booleans())
+buttons = st.builds(Button, texts, texts, st.booleans(), st.none() | st.booleans())
+more = st.lists(buttons, max_size=3).map(tuple)
 rows = st.builds(
     Row,
     texts,
@@ -38,16 +39,18 @@ rows = st.builds(
     texts,
     buttons,
     st.none() | buttons,
-    st.lists(buttons, max_size=3).map(tuple),
+    more,
+    texts,
     texts,
     texts,
 )
 pages = st.builds(
     StatusPage,
     st.lists(rows, max_size=3).map(tuple),
+    st.lists(st.builds(Group, texts, more), max_size=3).map(tuple),
     texts,
     st.none() | buttons,
-    st.lists(buttons, max_size=3).map(tuple),
+    more,
     st.none() | buttons,
 )
 

@@ -61,9 +61,10 @@ def test_it_offers_what_the_menu_offers(autostart: bool | None) -> None:
     ready = forwarding(replace(READY, server=make_server("A")), *FORWARDS, remote=refused)
     ready = replace(ready, notes=("x",), jupyters=JUPYTERS)
     facts = Facts(autostart=autostart, file_problems=("x",))
-    snapshots = [ready, WAITING, replace(NEEDY, server=make_server("C"))]
+    snapshots = [ready, WAITING, replace(NEEDY, server=make_server("C", group="Lab"))]
     page = status_page(snapshots, facts)
     offered = [page.edit, page.quit, *page.more]
+    offered += [button for group in page.groups for button in group.more]
     for row in page.rows:
         offered += [row.toggle, row.main, *row.more]
     orders = {decode(button.order) for button in offered if button is not None}
@@ -74,6 +75,26 @@ def test_it_offers_what_the_menu_offers(autostart: bool | None) -> None:
         if a.verb is Verb.SHOW_STATUS or (a.verb is Verb.SHOW_PROBLEM and not a.forward)
     }
     assert orders == of_menu - told
+
+
+def test_groups_are_headings_below_the_servers_without_one() -> None:
+    names = [("a", "Lab"), ("b", None), ("c", "Field"), ("d", "Lab")]
+    page = status_page([snap(server=make_server(n, group=g)) for n, g in names], Facts())
+    assert [(row.name, row.group) for row in page.rows] == [
+        ("b", ""),
+        ("a", "Lab"),
+        ("d", "Lab"),
+        ("c", "Field"),
+    ]
+    assert [group.name for group in page.groups] == ["Lab", "Field"]
+    connect, disconnect = page.groups[0].more
+    assert decode(connect.order) == Action(Verb.CONNECT_GROUP, group="Lab")
+    assert (connect.enabled, disconnect.enabled) == (True, False)
+
+
+def test_a_mark_is_not_part_of_the_text() -> None:
+    (line,) = (b for b in status_page([], Facts(autostart=True)).more if "login" in b.text)
+    assert (line.text, line.checked) == ("Start at login", True)
 
 
 def test_a_broken_file_is_told() -> None:

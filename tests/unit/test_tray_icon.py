@@ -86,6 +86,14 @@ def test_every_plate_shows_on_light_and_dark_panels(state: IconState) -> None:
     assert contrast(plate, DARK) >= 3
 
 
+@pytest.mark.parametrize("grey", range(0, 256, 5))
+def test_off_shows_on_a_panel_of_any_grey(grey: int) -> None:
+    """The only one without a colour."""
+    shapes = svg.load(icons_folder() / "off.svg").shapes
+    panel = f"#{grey:02x}{grey:02x}{grey:02x}"
+    assert max(contrast(shape.colour, panel) for shape in shapes) >= 3
+
+
 @pytest.mark.parametrize("state", IconState)
 @pytest.mark.parametrize("size", SIZES)
 def test_edges_are_crisp(state: IconState, size: int) -> None:

@@ -550,6 +550,13 @@ def test_a_left_click_alone_does_the_most_useful_thing(
     assert build_view(snapshots, facts).primary == expected
 
 
+def test_no_window_is_offered_on_a_screen_that_cannot_have_one() -> None:
+    view = build_view([READY, B], Facts(window=False))
+    assert view.primary is None
+    assert "window" in items(READY, B)
+    assert "window" not in {item.key for item in view.items}
+
+
 @pytest.mark.parametrize(
     ("snapshots", "since"),
     [

@@ -16,6 +16,8 @@ from trayconnect.ports import Autostart
 
 logger = logging.getLogger(__name__)
 
+AT_LOGIN = ("run", "--at-login")
+"""On Linux: the desktop may start its panel after us."""
 Command = Callable[[], tuple[str, ...]]
 """Gives the command to register; raises `ProblemError` when there is none."""
 
@@ -35,7 +37,7 @@ def autostart(command: Command = launch_command) -> RefreshingAutostart:
         "darwin": lambda: LaunchAgent(command),
         "win32": lambda: RunKey(command, system_registry()),
     }
-    return kinds.get(sys.platform, lambda: DesktopEntry(command))()
+    return kinds.get(sys.platform, lambda: DesktopEntry(lambda: (*command(), *AT_LOGIN)))()
 
 
 def refresh_quietly(entry: RefreshingAutostart) -> None:

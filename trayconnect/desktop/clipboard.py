@@ -36,6 +36,11 @@ def clipboard_command(platform: str, environ: Mapping[str, str], which: Which) -
     return None
 
 
+def programs_to_install(environ: Mapping[str, str] = os.environ) -> str:
+    """What copies on the screen that there is."""
+    return "wl-clipboard" if environ.get("WAYLAND_DISPLAY") else "xclip"
+
+
 class Clipboard:
     """Copies text; without a program for it, a helper of ours owns the selection for a while."""
 
@@ -116,7 +121,7 @@ def _cannot_copy(detail: str) -> ProblemError:
     return ProblemError(
         Problem(
             "The text could not be copied",
-            "Install xclip (X11) or wl-clipboard (Wayland)."
+            f"Install {programs_to_install()}."
             if sys.platform == "linux"
             else "Another program may be holding the clipboard; try again.",
             detail=detail,

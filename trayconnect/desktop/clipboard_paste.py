@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Mapping
 
 from trayconnect.desktop import helpers, programs
+from trayconnect.desktop.clipboard import programs_to_install
 from trayconnect.errors import Problem, ProblemError
 
 _LIMIT = 10.0
@@ -49,7 +50,7 @@ def _cannot_paste(detail: str) -> ProblemError:
     return ProblemError(
         Problem(
             "The clipboard could not be read",
-            "Copy the text again; or install xclip (X11) or wl-clipboard (Wayland)."
+            f"Copy the text again; or install {programs_to_install()}."
             if sys.platform == "linux"
             else "Copy the text again.",
             detail=detail,

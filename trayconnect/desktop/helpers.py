@@ -97,6 +97,15 @@ def has_screen() -> bool:
     return has_display() or bool(os.environ.get("WAYLAND_DISPLAY"))
 
 
+def window_programs() -> str:
+    """What to install to be asked in a window on the screen that there is: Tk draws on X11 alone.
+    Empty where nothing would help."""
+    if sys.platform in ("win32", "darwin") or not has_screen():
+        return ""
+    else:  # noqa: RET505 - mypy calls code after a platform's return unreachable
+        return "python3-tk or zenity" if has_display() else "zenity"
+
+
 def read_stdin() -> bytes:
     """All of stdin. `sys.stdin` is None in a windowed executable, so go below it."""
     with open(0, "rb", closefd=False) as stdin:

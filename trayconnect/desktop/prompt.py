@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import shutil
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -122,13 +121,14 @@ class ChainPrompter:
 def no_way(question: Question, detail: str) -> ProblemError:
     """Nothing could show the question."""
     shown = f"\n\n{question.message}" if question.kind is QuestionKind.HOST_KEY else ""
-    install = " Install python3-tk or zenity to be asked in a window."
+    programs = helpers.window_programs()
+    install = f" Install {programs} to be asked in a window." if programs else ""
     return ProblemError(
         Problem(
             f"{question.server}: there is no way to ask you",
             f"{question.title.rstrip('.?')}: to be asked, run `trayconnect run --no-tray` in a "
             "terminal; or log in with a key or an agent, so that nothing needs to be asked."
-            f"{install if sys.platform == 'linux' else ''}{shown}",
+            f"{install}{shown}",
             Remedy.USER,
             detail=detail,
         )

@@ -18,6 +18,11 @@ log = logging.getLogger(__name__)
 JOIN_LIMIT = 10.0
 
 
+def can_show() -> bool:
+    """Whether this screen can have the window."""
+    return helpers.has_display() and helpers.has_tkinter()
+
+
 class StatusWindow:
     """The window, in a process of its own: closed and shown again as often as wanted.
 
@@ -73,10 +78,10 @@ class StatusWindow:
                 window.end()
 
     def _start(self) -> _Shown:
-        if not helpers.has_tkinter():
-            raise ProblemError(_no_tk())
         if not helpers.has_display():
             raise ProblemError(_no_display())
+        if not helpers.has_tkinter():
+            raise ProblemError(_no_tk())
         try:
             process = subprocess.Popen(
                 self._command,

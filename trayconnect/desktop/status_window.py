@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import tkinter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from tkinter import ttk
 from typing import Any
@@ -22,6 +22,7 @@ _SHARE = 0.6
 """How much of the screen's height the servers may take; the rest of them scrolls."""
 
 Order = Callable[[str], None]
+MakeMore = Callable[[tkinter.Misc, tuple[Button, ...], Order], ttk.Menubutton]
 
 
 class StatusView:
@@ -35,6 +36,7 @@ class StatusView:
         self._menu_look = tk_scale.menu_look(root, self._scale)
         self._icons: dict[str, tkinter.PhotoImage] = {}
         self._rows: list[_RowView] = []
+        self._headings: list[_Heading] = []
         self._page = StatusPage()
         self._was_placed = False
         root.title(TITLE)
@@ -52,7 +54,6 @@ class StatusView:
         self._list = ttk.Frame(self._canvas, padding=(self._px(16), self._px(8)))
         self._list.columnconfigure(0, weight=1)
         self._inside = self._canvas.create_window(0, 0, anchor="nw", window=self._list)
-        self._list.bind("<Configure>", lambda _: self._fit())
         self._canvas.bind("<Configure>", lambda event: self._widen(event.width))
         for wheel, step in (("<Button-4>", -1), ("<Button-5>", 1)):
             root.bind(wheel, lambda _, step=step: self._scroll(step))  # type: ignore[misc]
@@ -80,11 +81,15 @@ class StatusView:
             self._notice.grid(row=0, column=0, columnspan=2, sticky="we")
         else:
             self._notice.grid_remove()
-        if [row.name for row in page.rows] != [view.row.name for view in self._rows]:
+        if _order_of(page.rows) != _order_of(view.row for view in self._rows):
             self._rebuild(page)
+        for heading in self._headings:
+            heading.show({group.name: group.more for group in page.groups})
         for view, row in zip(self._rows, page.rows, strict=True):
             view.show(row)
         self._show_foot(page)
+        self._root.update_idletasks()
+        self._fit()
 
     def to_front(self) -> None:
         root = self._root
@@ -110,13 +115,19 @@ class StatusView:
     def _rebuild(self, page: StatusPage) -> None:
         for child in self._list.winfo_children():
             child.destroy()
-        self._rows = []
+        self._rows, self._headings = [], []
+        make_more = partial(_more, look=self._menu_look, closed=self._catch_up)
         if not page.rows:
             empty = ttk.Label(self._list, text="No servers yet", style="Server.TLabel")
             empty.grid(sticky="w", pady=self._px(12))
+        group = ""
         for number, row in enumerate(page.rows):
             if number:
                 ttk.Separator(self._list).grid(sticky="we", pady=self._px(8))
+            if row.group != group:
+                group = row.group
+                heading = _Heading(self._list, group, self._order, self._px, make_more)
+                self._headings.append(heading)
             frame = ttk.Frame(self._list)
             frame.grid(sticky="we", pady=self._px(2))
             self._rows.append(
@@ -126,7 +137,7 @@ class StatusView:
                     self._icons,
                     self._order,
                     self._px,
-                    partial(_more, look=self._menu_look, closed=self._catch_up),
+                    make_more,
                 )
             )
 
@@ -148,14 +159,18 @@ class StatusView:
             _button(self._foot, page.quit, self._order).grid(row=0, column=2, sticky="e")
 
     def _fit(self) -> None:
-        """As high as its rows, and no higher than fits; then it scrolls."""
-        height = self._list.winfo_reqheight()
+        """As wide as its rows ask for, also after the user made it narrower; as high, and no higher
+        than fits: then it scrolls."""
+        height, wanted = self._list.winfo_reqheight(), self._list.winfo_reqwidth()
         room = round(self._root.winfo_screenheight() * _SHARE)
+        width = min(max(self._px(_WIDTH), wanted), self._root.winfo_screenwidth())
         self._canvas.configure(
-            width=max(self._px(_WIDTH), self._list.winfo_reqwidth()),
+            width=width,
             height=min(height, room),
             scrollregion=(0, 0, 1, height),
         )
+        bar = self._bar.winfo_reqwidth() if height > room else 0
+        self._root.minsize(width + bar, 1)
         if height > room:
             self._bar.grid(row=1, column=1, sticky="ns")
         else:
@@ -169,6 +184,39 @@ class StatusView:
             self._canvas.yview_scroll(step * 2, "units")
 
 
+class _Heading:
+    """The name of a group, and what can be done with all of it."""
+
+    def __init__(
+        self,
+        parent: tkinter.Misc,
+        name: str,
+        order: Order,
+        px: Callable[[int], int],
+        make_more: MakeMore,
+    ) -> None:
+        self._name = name
+        self._order = order
+        self._make_more = make_more
+        self._shown: tuple[Button, ...] = ()
+        self._more: ttk.Menubutton | None = None
+        self._frame = ttk.Frame(parent)
+        self._frame.grid(sticky="we", pady=px(2))
+        self._frame.columnconfigure(0, weight=1)
+        label = ttk.Label(self._frame, text=name, style="Group.TLabel", wraplength=px(_WIDTH - 100))
+        label.grid(row=0, column=0, sticky="w")
+
+    def show(self, groups: dict[str, tuple[Button, ...]]) -> None:
+        buttons = groups.get(self._name, ())
+        if buttons == self._shown or _is_open(self._more):
+            return
+        self._shown = buttons
+        if self._more is not None:
+            self._more.destroy()
+        self._more = self._make_more(self._frame, buttons, self._order)
+        self._more.grid(row=0, column=1)
+
+
 class _RowView:
     """A server: its state, its buttons, and what is wrong."""
 
@@ -179,7 +227,7 @@ class _RowView:
         icons: dict[str, tkinter.PhotoImage],
         order: Order,
         px: Callable[[int], int],
-        make_more: Callable[[tkinter.Misc, tuple[Button, ...], Order], ttk.Menubutton],
+        make_more: MakeMore,
     ) -> None:
         self.row = row
         self._shown: Row | None = None
@@ -248,15 +296,27 @@ def _more(
     """`closed` is called when its menu was left, after the order of a chosen line."""
     made = ttk.Menubutton(parent, text="More", width=5)
     menu = tkinter.Menu(made, tearoff=False, **look)
+    menu.marks = []  # type: ignore[attr-defined]  # a mark is lost with its variable
     for button in buttons:
-        menu.add_command(
+        add = menu.add_command
+        mark: dict[str, Any] = {}
+        if button.checked is not None:  # Tk gives all labels room for a mark, and aligns them
+            add = menu.add_checkbutton
+            mark["variable"] = tkinter.BooleanVar(menu, value=button.checked)
+            menu.marks.append(mark["variable"])  # type: ignore[attr-defined]
+        add(
             label=button.text,
             state="normal" if button.enabled else "disabled",
             command=partial(order, button.order),
+            **mark,
         )
     menu.bind("<Unmap>", lambda _: parent.winfo_toplevel().after_idle(closed))
     made.configure(menu=menu)
     return made
+
+
+def _order_of(rows: Iterable[Row]) -> list[tuple[str, str]]:
+    return [(row.name, row.group) for row in rows]
 
 
 def _is_open(more: ttk.Menubutton | None) -> bool:

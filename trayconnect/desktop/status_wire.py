@@ -19,6 +19,16 @@ class Button:
     text: str
     order: str
     enabled: bool = True
+    checked: bool | None = None
+    """None where there is no check mark."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The heading of servers that belong together."""
+
+    name: str
+    more: tuple[Button, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +46,15 @@ class Row:
     more: tuple[Button, ...] = ()
     problem: str = ""
     advice: str = ""
+    group: str = ""
+    """The heading that it stands below."""
 
 
 @dataclass(frozen=True, slots=True)
 class StatusPage:
     rows: tuple[Row, ...] = ()
+    groups: tuple[Group, ...] = ()
+    """The headings. The rows of one follow one another."""
     notice: str = ""
     """What concerns all of it, such as a mistake in the file."""
     edit: Button | None = None
@@ -79,6 +93,9 @@ def decode_page(read: Any) -> StatusPage:  # noqa: ANN401 - JSON
     try:
         return StatusPage(
             rows=tuple(_row(row) for row in read["rows"]),
+            groups=tuple(
+                Group(str(group["name"]), _buttons(group["more"])) for group in read["groups"]
+            ),
             notice=str(read["notice"]),
             edit=_button(read["edit"]),
             more=_buttons(read["more"]),
@@ -101,6 +118,7 @@ def _row(read: Any) -> Row:  # noqa: ANN401 - JSON
         more=_buttons(read["more"]),
         problem=str(read["problem"]),
         advice=str(read["advice"]),
+        group=str(read["group"]),
     )
 
 
@@ -111,7 +129,13 @@ def _buttons(read: Any) -> tuple[Button, ...]:  # noqa: ANN401 - JSON
 def _button(read: Any) -> Button | None:  # noqa: ANN401 - JSON
     if read is None:
         return None
-    return Button(str(read["text"]), str(read["order"]), bool(read["enabled"]))
+    checked = read["checked"]
+    return Button(
+        str(read["text"]),
+        str(read["order"]),
+        bool(read["enabled"]),
+        None if checked is None else bool(checked),
+    )
 
 
 def _line(value: object) -> bytes:

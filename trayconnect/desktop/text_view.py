@@ -89,6 +89,8 @@ def _end(window: subprocess.Popen[bytes]) -> None:
 def _no_window(detail: str) -> Problem:
     return Problem(
         "No window can be shown",
-        "Install python3-tk, or use the commands: trayconnect --help",
+        "Install python3-tk, or use the commands: trayconnect --help"
+        if helpers.has_display()
+        else "A window needs an X11 screen. Use the commands: trayconnect --help",
         detail=detail,
     )

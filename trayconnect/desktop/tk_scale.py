@@ -27,6 +27,7 @@ class Look:
 
     title_font: tkfont.Font
     text_font: tkfont.Font
+    group_font: tkfont.Font
     fixed_font: tkfont.Font
     background: str
     foreground: str
@@ -70,6 +71,7 @@ def apply_look(root: tkinter.Tk, factor: float) -> Look:
 
     text = sized("TkDefaultFont", 13)
     title = sized("TkDefaultFont", 16, "bold")
+    group = sized("TkDefaultFont", 13, "bold")
     fixed = sized("TkFixedFont", 12)
     for name in ("TkDefaultFont", "TkTextFont"):
         tkfont.nametofont(name, root).configure(size=text.cget("size"))
@@ -78,12 +80,13 @@ def apply_look(root: tkinter.Tk, factor: float) -> Look:
     if root.tk.call("tk", "windowingsystem") == "x11":
         _apply_colours(root, style, factor)
     style.configure("Title.TLabel", font=title)
+    style.configure("Group.TLabel", font=group, foreground=_FAINT)
     style.configure("Server.TLabel", font=text, foreground=_FAINT)
     background = style.lookup("TFrame", "background") or root.cget("background")
     foreground = style.lookup("TLabel", "foreground") or "black"
     style.configure("Warning.TLabel", font=text, foreground=_WARNING)
     field = style.lookup("TEntry", "fieldbackground") or "white"
-    return Look(title, text, fixed, background, foreground, field, _BORDER, _ACCENT)
+    return Look(title, text, group, fixed, background, foreground, field, _BORDER, _ACCENT)
 
 
 def menu_look(root: tkinter.Tk, factor: float) -> dict[str, Any]:

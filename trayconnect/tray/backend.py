@@ -26,17 +26,21 @@ def make_tray(
     on_action: OnAction,
     on_no_host: Callable[[], object] = lambda: None,
     popup: PopupMenu | None = None,
+    *,
+    by_hand: bool = False,
+    on_host: Callable[[], object] = lambda: None,
 ) -> Tray:
     """The tray of this platform; to be made on the thread that will call its `run`.
 
     The rest is for Linux: `on_no_host` is called once, on the tray's thread (so be quick), when no
-    panel has taken the icon within 30 s; one that starts later still gets it. `popup` draws the
-    menu for a panel that draws none. Raises `ProblemError` when there is no way to show an
-    icon."""
+    panel has taken the icon within 30 s, or, if the program was started `by_hand`, when none is
+    there; one that starts later still gets it. `on_host` is called there each time a panel has it.
+    `popup` draws the menu for a panel that draws none. Raises `ProblemError` when there is no way
+    to show an icon."""
     make = {"darwin": _darwin, "win32": _win32}.get(sys.platform)
     try:
         if make is None:
-            return _linux(on_action, on_no_host, popup or NoPopupMenu())
+            return _linux(on_action, on_no_host, popup or NoPopupMenu(), by_hand, on_host)
         return make(on_action)
     except (ImportError, NotImplementedError) as error:
         raise ProblemError(
@@ -49,7 +53,13 @@ def make_tray(
         ) from error
 
 
-def _linux(on_action: OnAction, on_no_host: Callable[[], object], popup: PopupMenu) -> Tray:
+def _linux(
+    on_action: OnAction,
+    on_no_host: Callable[[], object],
+    popup: PopupMenu,
+    by_hand: bool,
+    on_host: Callable[[], object],
+) -> Tray:
     from trayconnect.tray import linux, watcher
 
     x11 = bool(os.environ.get("DISPLAY"))
@@ -57,7 +67,9 @@ def _linux(on_action: OnAction, on_no_host: Callable[[], object], popup: PopupMe
         problem = _problem(watcher.look(), wayland=bool(os.environ.get("WAYLAND_DISPLAY")))
         if problem is not None:
             raise ProblemError(problem)
-    return linux.LinuxTray(NAME, on_action, on_no_host, popup, screen=x11)
+    return linux.LinuxTray(
+        NAME, on_action, on_no_host, popup, screen=x11, by_hand=by_hand, on_host=on_host
+    )
 
 
 def _problem(bus: watcher.Bus, *, wayland: bool) -> Problem | None:

@@ -27,13 +27,15 @@ log = logging.getLogger(__name__)
 FALLBACK_PATIENCE = 3.0
 """Seconds without a StatusNotifierWatcher after which an XEmbed tray will do."""
 HOST_PATIENCE = 30.0
-"""Seconds without any place for the icon after which the user is told: panels may start after
-us."""
+"""Seconds without any place for the icon after which the user is told: at login, panels may start
+after us."""
+HAND_PATIENCE = 0.5
+"""Seconds between two looks whether a place has taken the icon, for somebody who waits for it."""
 
 
 class LinuxTray:
-    """`tray_icon.Tray`. `on_no_host` is called once, on a thread of the tray, if no panel has taken
-    the icon in time."""
+    """`tray_icon.Tray`. On its thread, `on_no_host` is called once if no panel has taken the icon
+    in time, and `on_host` each time one has it."""
 
     def __init__(
         self,
@@ -43,13 +45,19 @@ class LinuxTray:
         popup: PopupMenu,
         *,
         screen: bool,
+        by_hand: bool = False,
+        on_host: Callable[[], object] = lambda: None,
         fallback_patience: float = FALLBACK_PATIENCE,
         host_patience: float = HOST_PATIENCE,
     ) -> None:
-        """`screen`: whether there is an X11 screen, where an XEmbed tray may be."""
+        """`screen`: whether there is an X11 screen, where an XEmbed tray may be. `by_hand`: the
+        desktop has started, so a place that is not there now is not waited for."""
         self._on_no_host = on_no_host
+        self._on_host = on_host
+        self._told = False
         self._screen = screen
-        self._fallback_patience = fallback_patience
+        self._by_hand = by_hand
+        self._fallback_patience = HAND_PATIENCE if by_hand else fallback_patience
         self._host_patience = host_patience
         self._item = sni.Icon(name, Glyph(IconState.OFF), name, on_registered=self._on_registered)
         self._tray = TrayIcon(self._item, on_action, label=dbusmenu_label)
@@ -63,6 +71,8 @@ class LinuxTray:
 
     def run(self) -> None:
         self._item.post(lambda: self._item.later(self._host_patience, self._check_host))
+        if self._by_hand:
+            self._item.post(self._look_for_place)
         try:
             self._tray.run()
         finally:
@@ -100,6 +110,8 @@ class LinuxTray:
 
     def _on_registered(self, registered: bool) -> None:
         if registered:
+            self._told = True
+            self._on_host()
             self._fallback.end()
         elif self._screen:
             self._item.later(self._fallback_patience, self._fall_back)
@@ -108,7 +120,22 @@ class LinuxTray:
         if not self._item.registered and not self._stopping.is_set():
             self._fallback.begin()
 
+    def _look_for_place(self) -> None:
+        if self._told or self._stopping.is_set():
+            return
+        if self.is_shown:
+            self._told = True
+            self._on_host()
+        elif decide(look()).way is Way.NONE:
+            self._tell_no_host()
+        else:  # it is there, but has not taken the icon yet
+            self._item.later(HAND_PATIENCE, self._look_for_place)
+
     def _check_host(self) -> None:
-        if not self.is_shown:
-            log.warning("no panel has shown the icon within %g s", self._host_patience)
-            self._on_no_host()
+        if not self._told and not self.is_shown:
+            self._tell_no_host()
+
+    def _tell_no_host(self) -> None:
+        self._told = True
+        log.warning("no panel shows the icon")
+        self._on_no_host()

@@ -36,6 +36,8 @@ class Facts:
     """What is wrong with the file as it is saved."""
     file_in_force: bool = True
     """Whether a reading of the file is in force: this one, or an older one that was good."""
+    window: bool = True
+    """Whether this screen can have the status window."""
 
 
 def build_view(snapshots: Sequence[Snapshot], facts: Facts) -> View:
@@ -45,7 +47,8 @@ def build_view(snapshots: Sequence[Snapshot], facts: Facts) -> View:
     room = LINES - len(head) - len(foot)
     servers = top_level(snapshots, room) if snapshots else [NO_SERVERS]
     items = [*head, *servers, *foot]
-    click = primary(snapshots, file_is_broken=bool(facts.file_problems))
+    broken = bool(facts.file_problems)
+    click = primary(snapshots, file_is_broken=broken, window=facts.window)
     return View(
         icon=overall.icon(snapshots),
         title=overall.title(snapshots),
@@ -98,7 +101,8 @@ def _common_lines(snapshots: Sequence[Snapshot], facts: Facts) -> Iterator[Item]
         yield Item("connect-all", "Connect all", connect, enabled=connectable)
         yield Item("disconnect-all", "Disconnect all", disconnect, enabled=active)
         yield Item("separator-app", separator=True)
-        yield Item("window", "Show in a window", Action(Verb.SHOW_STATUS))
+        if facts.window:
+            yield Item("window", "Show in a window", Action(Verb.SHOW_STATUS))
     yield Item("edit", "Edit servers…", Action(Verb.EDIT_SERVERS))
     if facts.autostart is not None:
         autostart = Action(Verb.TOGGLE_AUTOSTART)

@@ -170,16 +170,20 @@ def _parts_of(count: int) -> int:
     return -(-count // LEVEL_LIMIT)
 
 
-def _group(name: str, members: Sequence[Snapshot]) -> Item:
+def group_lines(name: str, members: Sequence[Snapshot]) -> tuple[Item, ...]:
+    """What can be done with a group as a whole."""
     connectable = any(can_connect(s) for s in members)
     active = any(s.is_active for s in members)
     connect = Action(Verb.CONNECT_GROUP, group=name)
     disconnect = Action(Verb.DISCONNECT_GROUP, group=name)
-    common = (
-        Item("separator-group", separator=True),
+    return (
         Item("connect-group", "Connect all of these", connect, enabled=connectable),
         Item("disconnect-group", "Disconnect all of these", disconnect, enabled=active),
     )
+
+
+def _group(name: str, members: Sequence[Snapshot]) -> Item:
+    common = (Item("separator-group", separator=True), *group_lines(name, members))
     children = (*_submenu(members, LINES - len(common)), *common)
     return Item(f"group {name}", f"{clip(name)}{_summary(members)}", children=children)
 
