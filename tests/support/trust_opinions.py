@@ -260,7 +260,9 @@ class Stage:
         except Cancelled:
             return "asks" if QuestionKind.HOST_KEY in user.kinds else "yes"
         except ProblemError as error:
-            return "yes" if "refused the login" in error.problem.title else str(error)
+            # What comes after the host key: a login, or the question for a key.
+            logs_in = "refused the login" in str(error) or "Private key for" in str(error)
+            return "yes" if logs_in else str(error)
         return "yes"
 
 
