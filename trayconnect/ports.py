@@ -27,6 +27,9 @@ class QuestionKind(enum.Enum):
     PRIVATE_KEY = "private-key"
     """A key file's text, to be pasted."""
     HOST_KEY = "host-key"
+    VISIT = "visit"
+    """What a login waits for elsewhere: a page to visit, a telephone. The attempt goes on when
+    that is done, be the question answered or not."""
     CONFIRM = "confirm"
     """Whether to do what the user asked for, though it costs something."""
 
@@ -57,6 +60,8 @@ class Question:
     """The word on the button that answers; the other one says Cancel."""
     can_remember: bool = False
     """Offer to keep the answer in the system keyring."""
+    url: str = ""
+    """The page that a yes opens."""
 
     @property
     def may_be_empty(self) -> bool:
@@ -80,6 +85,17 @@ class Ask(Protocol):
     """
 
     def __call__(self, question: Question) -> Answer: ...
+
+
+class Tell:
+    """How an attempt tells what it waits for, and goes on meanwhile. This one tells nobody."""
+
+    def say(self, text: str) -> None:
+        """What the way to the server says: a line for people, in the place of the last one."""
+
+    def show(self, question: Question) -> Callable[[], None]:  # noqa: ARG002
+        """Show a question of kind VISIT. What is returned takes it away, and waits for that."""
+        return lambda: None
 
 
 class Prompter(Protocol):
@@ -301,7 +317,13 @@ class Connector(Protocol):
     """Opens tunnels."""
 
     def connect(
-        self, server: Server, *, ask: Ask, cancel: Cancel, on_lost: Callable[[Problem], None]
+        self,
+        server: Server,
+        *,
+        ask: Ask,
+        cancel: Cancel,
+        on_lost: Callable[[Problem], None],
+        tell: Tell = Tell(),  # noqa: B008 - it has no state
     ) -> Tunnel:
         """Connect and log in, every wait bounded.
 

@@ -18,13 +18,14 @@ Carry = Callable[[asyncssh.SSHReader[bytes], asyncssh.SSHWriter[bytes]], Corouti
 class AsyncsshServer:
     """Lets one user in, by password, or by keyboard-interactive `rounds`.
 
-    A round is a list of (prompt, echo, right answer). `banner` is shown before; the password has
-    `expired`; a server that `drops` closes the connection over a wrong one; `thinks` is how many
-    seconds each answer is judged. `carry` gets each channel that the client opens to a port or a
-    socket; without it, nothing is forwarded. Like servers written in Go, it ends a channel with a
-    CLOSE and no EOF. `listens`: remote forwards are granted, and nothing listens. `run` has it do
-    what no good server does, on one of its `connections`. `more_host_keys` are announced as well;
-    `options` go to asyncssh's own listener; `on_connection` is called, on its thread, with each
+    A round is a list of (prompt, echo, right answer). `banner` is shown before; the password
+    has `expired`; a server that `drops` closes the connection over a wrong one; `thinks` is how
+    many seconds each answer is judged; one that `holds` lets everyone in once that is set.
+    `carry` gets each channel that the client opens to a port or a socket; without it, nothing
+    is forwarded. Like servers written in Go, it ends a channel with a CLOSE and no EOF.
+    `listens`: remote forwards are granted, and nothing listens. `run` has it do what no good
+    server does, on one of its `connections`. `more_host_keys` are announced as well; `options`
+    go to asyncssh's own listener; `on_connection` is called, on its thread, with each
     connection before the key exchange. Runs in a thread for the time of a `with`."""
 
     host = "127.0.0.1"
@@ -37,6 +38,7 @@ class AsyncsshServer:
         expired: bool = False,
         drops: bool = False,
         thinks: float = 0.0,
+        holds: threading.Event | None = None,
         carry: Carry | None = None,
         listens: bool = False,
         more_host_keys: Sequence[asyncssh.SSHKey] = (),
@@ -47,6 +49,7 @@ class AsyncsshServer:
         self.expired = expired
         self.drops = drops
         self.thinks = thinks
+        self.holds = holds
         self.carry = carry
         self.listens = listens
         self.username = "ada"
@@ -131,11 +134,15 @@ class _Gate(asyncssh.SSHServer):
         self._settings.connections.append(conn)
         self._settings.on_connection(conn)
 
-    def begin_auth(self, username: str) -> bool:
+    async def begin_auth(self, username: str) -> bool:
         if self._settings.banner:
             assert self._connection is not None
             self._connection.send_auth_banner(self._settings.banner)
-        return True
+        if self._settings.holds is None:
+            return True
+        while not self._settings.holds.is_set():
+            await asyncio.sleep(0.02)
+        return False
 
     def connection_requested(self, *_where: object) -> Carry | bool:
         return self._settings.carry or False

@@ -48,6 +48,7 @@ from trayconnect.session.events import (
     RemoteAnswered,
     Restart,
     RetryDue,
+    Said,
     Start,
     StartJupyter,
     Stop,
@@ -65,6 +66,9 @@ CHANGED = Problem("The host key changed", "Ask the administrator", Remedy.FIX)
 ELSEWHERE = Problem("gpu port 22 is not an SSH server", "Check it", Remedy.NETWORK)
 SILENT = Problem("Nothing listens on localhost:8888", "Start Jupyter there")
 QUESTION = Question(QuestionKind.PASSWORD, "GPU box", "Password", "ada@gpu's password")
+VISIT = Question(
+    QuestionKind.VISIT, "GPU box", "It waits for you", "Visit https://h/", url="https://h/"
+)
 READY = Health(Reached.JUPYTER, PAGE)
 MOVED = Health(Reached.LOGGED_IN, Page(PAGE.url, "new"))
 AMBER = Health(Reached.SSH, PAGE, SILENT)
@@ -199,6 +203,18 @@ def test_a_wait_that_the_problem_asks_for() -> None:
     assert (session.state, effects) == (State.WAITING, [Drop(), RetryAfter(2, 15.0)])
     assert backoff.delay(1, 0.99, 15.0) > 15.0
     assert backoff.delay(20, 0.0, 15.0) == backoff.delay(20, 0.0)
+
+
+def test_what_a_login_waits_for_stays_readable_until_it_goes_on() -> None:
+    session, _ = run(Start(), Said(1, "opening a browser"))
+    assert snapshot(session).waits_for == "opening a browser"
+    session, _ = run(Asked(1, VISIT), session=session)
+    assert (session.state, snapshot(session).waits_for) == (State.NEEDS_YOU, VISIT.title)
+    session, _ = run(Answered(1, Answer()), session=session)
+    assert (session.state, snapshot(session).waits_for) == (State.CONNECTING, VISIT.title)
+    assert not session.typed_login
+    session, _ = run(Connected(1), Said(1, "late"), session=session)
+    assert snapshot(session).waits_for == ""
 
 
 def test_a_typed_login_is_never_repeated_by_itself() -> None:
@@ -495,6 +511,8 @@ EVERY_EVENT: list[Callable[[int], Event]] = [
     lambda n: Asked(n, QUESTION),
     lambda n: Answered(n, Answer(("x",))),
     lambda n: Answered(n, None),
+    lambda n: Asked(n, VISIT),
+    lambda n: Said(n, "opening a browser"),
     lambda n: HealthChanged(n, READY),
     lambda n: HealthChanged(n, AMBER),
     JupyterStarting,
@@ -586,6 +604,7 @@ def test_whatever_happens_the_orders_make_sense(
         slowly = session.state is State.FAILED and retried and not session.typed_login
         assert (session.retry_at is not None) == (session.state is State.WAITING or slowly)
         assert not session.quiet or session.state is State.CONNECTING
+        assert not session.says or session.state is State.CONNECTING
         assert session.question is None or session.state is State.NEEDS_YOU
         assert session.health is None or session.state is State.UP
         if session.state in (State.CONNECTING, State.UP):

@@ -36,6 +36,7 @@ from trayconnect.ports import (
     QuestionKind,
     Reached,
     SetTarget,
+    Tell,
     Tunnel,
 )
 from trayconnect.session.manager import Manager
@@ -193,7 +194,13 @@ class World:
         self.may_launch.set()
 
     def connect(
-        self, server: Server, *, ask: Ask, cancel: Cancel, on_lost: Callable[[Problem], None]
+        self,
+        server: Server,
+        *,
+        ask: Ask,
+        cancel: Cancel,
+        on_lost: Callable[[Problem], None],
+        tell: Tell | None = None,
     ) -> Tunnel:
         outcome = self.outcomes.pop(0) if self.outcomes else "connect"
         if isinstance(outcome, Problem):

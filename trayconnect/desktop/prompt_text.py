@@ -65,6 +65,7 @@ _WORDS = {
     QuestionKind.KEYBOARD_INTERACTIVE: "login",
     QuestionKind.PRIVATE_KEY: "private key",
     QuestionKind.HOST_KEY: "host key",
+    QuestionKind.VISIT: "login elsewhere",
     QuestionKind.CONFIRM: "question",
 }
 

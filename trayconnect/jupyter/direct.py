@@ -24,6 +24,7 @@ from trayconnect.ports import (
     Owner,
     Page,
     Reached,
+    Tell,
     Tunnel,
 )
 
@@ -38,6 +39,7 @@ class DirectConnector:
         ask: Ask,  # noqa: ARG002 - nobody logs in
         cancel: Cancel,
         on_lost: Callable[[Problem], None],  # noqa: ARG002 - nothing stays open
+        tell: Tell | None = None,  # noqa: ARG002 - nothing is waited for elsewhere
     ) -> Tunnel:
         """See `trayconnect.ports.Connector`."""
         assert server.url is not None

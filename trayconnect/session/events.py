@@ -111,6 +111,13 @@ class Asked(Report):
 
 
 @dataclass(frozen=True, slots=True)
+class Said(Report):
+    """What the way to the server says while the attempt waits for it."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Answered(Report):
     """None: the user declined."""
 

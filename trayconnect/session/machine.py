@@ -52,6 +52,7 @@ from trayconnect.session.events import (
     Report,
     Restart,
     RetryDue,
+    Said,
     Start,
     StartJupyter,
     Stop,
@@ -129,6 +130,7 @@ def _enter(session: Session, state: State, moment: Moment, **changes: Any) -> Se
         "pages": (),
         "starting": False,
         "quiet": False,
+        "says": "",
         "runs_in": "",
     }
     return replace(session, state=state, since=moment.now, **(cleared | changes))
@@ -248,6 +250,10 @@ def _asked(session: Session, event: Asked, moment: Moment) -> Outcome:
     return _enter(session, State.NEEDS_YOU, moment, question=event.question), ()
 
 
+def _said(session: Session, event: Said, _moment: Moment) -> Outcome:
+    return replace(session, says=event.text), ()
+
+
 def _answered(session: Session, event: Answered, moment: Moment) -> Outcome:
     if session.question is None:
         raise IllegalEvent("Answered without a question")
@@ -255,7 +261,9 @@ def _answered(session: Session, event: Answered, moment: Moment) -> Outcome:
         return _close(session, moment)
     typed = session.question.kind in _TYPED_LOGINS and not event.answer.remember
     typed_login = session.typed_login or typed
-    return _enter(session, State.CONNECTING, moment, typed_login=typed_login), ()
+    waits = session.question.kind is QuestionKind.VISIT  # go on saying so
+    says = session.question.title if waits else ""
+    return _enter(session, State.CONNECTING, moment, typed_login=typed_login, says=says), ()
 
 
 def _failed_while_asking(session: Session, event: ConnectFailed, moment: Moment) -> Outcome:
@@ -435,6 +443,7 @@ TABLE: Mapping[tuple[State, type[Event]], Transition] = {
     (State.CONNECTING, ConnectFailed): _failed,
     (State.CONNECTING, Lost): _failed,
     (State.CONNECTING, Asked): _asked,
+    (State.CONNECTING, Said): _said,
     (State.CONNECTING, Woke): _stay,
     (State.CONNECTING, NetworkChanged): _stay,
     (State.CONNECTING, LookAgain): _stay,
@@ -444,6 +453,7 @@ TABLE: Mapping[tuple[State, type[Event]], Transition] = {
     (State.UP, Restart): _restart,
     (State.UP, StartJupyter): _start_jupyter,
     (State.UP, JupyterStopped): _jupyter_stopped,
+    (State.UP, Said): _stay,
     (State.UP, Lost): _lost,
     (State.UP, HealthChanged): _examined,
     (State.UP, JupyterStarting): _starting,
@@ -470,6 +480,7 @@ TABLE: Mapping[tuple[State, type[Event]], Transition] = {
     (State.NEEDS_YOU, StartJupyter): _connect_for_jupyter,
     (State.NEEDS_YOU, JupyterStopped): _stay,
     (State.NEEDS_YOU, Answered): _answered,
+    (State.NEEDS_YOU, Said): _stay,
     (State.NEEDS_YOU, ConnectFailed): _failed_while_asking,
     (State.NEEDS_YOU, Woke): _stay,
     (State.NEEDS_YOU, NetworkChanged): _stay,

@@ -11,7 +11,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from trayconnect.ports import Reached
+from trayconnect.ports import QuestionKind, Reached
 from trayconnect.session.events import Event, JupyterStopped, Start, StartJupyter, Woke
 from trayconnect.session.state import Session, State
 
@@ -146,6 +146,9 @@ def _turn(story: Story, news: News | None, now: float) -> Story:
     if news is None:
         return replace(story, news=None, told=False, tag="")
     wait, known = WAITS[news], news in story.said
+    question = story.session.question
+    if question is not None and question.kind is QuestionKind.VISIT:
+        wait = SETTLE  # it may be that only the notice is seen
     stays = not known and wait <= SETTLE
     if news is News.LOST:
         known = story.missed

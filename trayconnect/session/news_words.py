@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from trayconnect.ports import Notice, NoticeAction, Urgency
+from trayconnect.ports import Notice, NoticeAction, QuestionKind, Urgency
 from trayconnect.session.news import News
 from trayconnect.session.state import Session, State
 
@@ -102,7 +102,9 @@ def notice(news: News, sessions: Sequence[Session]) -> Notice:
 
 def _lines(news: News, session: Session) -> list[str]:
     if session.question is not None:
-        return [session.question.title]
+        question = session.question
+        more = _short(question.message) if question.kind is QuestionKind.VISIT else []
+        return [question.title, *more]
     problem = session.problem
     if news in (News.UP, News.BACK):
         page = [session.health.page.url] if session.health is not None else []

@@ -67,6 +67,7 @@ from trayconnect.session.events import (
 )
 from trayconnect.session.launching import Launching
 from trayconnect.session.live import Live
+from trayconnect.session.telling import Telling
 
 logger = logging.getLogger(__name__)
 
@@ -230,6 +231,9 @@ class Runner:
                 ask=lambda question: self._ask(live, question),
                 cancel=live.cancel,
                 on_lost=lambda problem: self._report(Lost(attempt, problem)),
+                tell=Telling(
+                    attempt, live.cancel, self._peers.prompter, self._peers.browser, self._report
+                ),
             )
         except Cancelled:
             return

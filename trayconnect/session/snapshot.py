@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from trayconnect.config.model import SAME_HOST, Server
 from trayconnect.errors import Problem, Remedy
-from trayconnect.ports import FoundJupyter, Page, Reached
+from trayconnect.ports import FoundJupyter, Page, QuestionKind, Reached
 from trayconnect.session.activity import Activity, activity
 from trayconnect.session.forwards import ForwardState, forward_states
 from trayconnect.session.state import Session, State
@@ -30,6 +30,8 @@ class Snapshot:
     """Whether a question to the user is open."""
     latency: float | None
     """Seconds of the last heartbeat's round trip, while UP."""
+    waits_for: str = ""
+    """What its login waits for elsewhere, in a line; or what the way to it says meanwhile."""
     starting: bool = False
     """Whether Jupyter is being started there."""
     runs_in: str = ""
@@ -116,6 +118,7 @@ def snapshot(session: Session, latency: float | None = None) -> Snapshot:
         retry_at=session.retry_at,
         asking=session.question is not None,
         latency=latency if session.state is State.UP else None,
+        waits_for=_waits_for(session),
         starting=session.starting,
         runs_in=session.runs_in,
         forwards=forwards,
@@ -134,3 +137,10 @@ def snapshot(session: Session, latency: float | None = None) -> Snapshot:
 def _is_hindered(session: Session) -> bool:
     problem = session.health.problem if session.health else None
     return session.state is State.UP and problem is not None and problem.remedy is Remedy.FIX
+
+
+def _waits_for(session: Session) -> str:
+    question = session.question
+    if question is not None and question.kind is QuestionKind.VISIT:
+        return question.title
+    return session.says

@@ -65,6 +65,8 @@ class Session:
     quiet: bool = False
     """Whether the attempt under way, while CONNECTING, repeats one that FAILED, without the user:
     until more is known it counts as failed."""
+    says: str = ""
+    """What the way to the server said last, while CONNECTING."""
     typed_login: bool = False
     """Whether a human typed, for the present attempt, what a retry could not reuse; then its end
     waits for a click."""

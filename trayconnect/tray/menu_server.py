@@ -78,6 +78,10 @@ def _first_lines(snapshot: Snapshot, *, advise: bool = True) -> Iterator[Item]:
         yield Item(f"unproven {name}", f"{INDENT}{UNPROVEN}", enabled=False)
     if snapshot.page is not None:
         yield Item(f"open {name}", f"{INDENT}Open", Action(Verb.OPEN, name))
+    if snapshot.waits_for:
+        said = Action(Verb.ANSWER, name) if snapshot.asking else None
+        text = f"{INDENT}⚠ {clip(snapshot.waits_for)}"
+        yield Item(f"waits {name}", text, said, enabled=snapshot.asking)
     if snapshot.state is State.WAITING:
         yield Item(f"retry {name}", f"{INDENT}Try now", Action(Verb.CONNECT, name))
     if snapshot.problem is not None and snapshot.can_start:
@@ -190,7 +194,7 @@ def needs_you_line(snapshot: Snapshot) -> Item:
     """For the top of the menu: what waits for the user, and a click that goes on with it."""
     name = snapshot.name
     if snapshot.asking:
-        what, verb = "waits for your answer", Verb.ANSWER
+        what, verb = snapshot.waits_for or "waits for your answer", Verb.ANSWER
     else:
         what, verb = "needs you", Verb.CONNECT
         if snapshot.problem is not None:

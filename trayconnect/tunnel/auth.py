@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from trayconnect.cancel import Cancel
 from trayconnect.config.model import Server
 from trayconnect.config.ssh_algorithms import certified, is_certified, plain
 from trayconnect.errors import ProblemError
-from trayconnect.ports import Answer, Ask, Question, Secrets
+from trayconnect.ports import Answer, Ask, Question, Secrets, Tell
 from trayconnect.tunnel import (
     agent,
     algorithms,
@@ -19,6 +20,7 @@ from trayconnect.tunnel import (
     pasted_key,
     problems,
     user_certificates,
+    visit,
 )
 from trayconnect.tunnel.agent import Agent, AgentError
 from trayconnect.tunnel.identities import Candidate, Candidates, UnlockedKeys, Wanted
@@ -84,13 +86,14 @@ def log_in(
     means: Means,
     ask: Ask,
     cancel: Cancel,
+    tell: Tell,
 ) -> Welcome:
     """Log in to `target`. Raises `ProblemError` and `Cancelled`."""
     with (
         Agent(agent_place(target, server, means)) as ssh_agent,
         cancel.releasing(ssh_agent.close),
     ):
-        login = _Login(transport, target, server, means, ask, ssh_agent)
+        login = _Login(transport, target, server, means, ask, tell, ssh_agent)
         try:
             login.run()
         except AuthTimeoutError:
@@ -122,6 +125,7 @@ class _Login:
         server: Server,
         means: Means,
         ask: Ask,
+        tell: Tell,
         ssh_agent: Agent,
     ) -> None:
         self._transport = transport
@@ -129,7 +133,10 @@ class _Login:
         self._timeout = target.connect_timeout
         self._ask = ask
         self._agent = ssh_agent
-        self._auth = UserAuth(transport, target.username, target.connect_timeout)
+        self._tell = tell
+        self._auth = UserAuth(
+            transport, target.username, target.connect_timeout, self._wait_elsewhere
+        )
         self._passwords = Passwords(target, server.auth, means.secrets, self._put)
         self._unlocker = Unlocker(target, server.auth, means.secrets, means.unlocked, self._put)
         self._candidates = Candidates(
@@ -155,7 +162,7 @@ class _Login:
 
     @property
     def typed(self) -> bool:
-        return self._passwords.typed or self._lost_key
+        return self._passwords.typed or self._lost_key or self._auth.waited_for_human
 
     @property
     def banner(self) -> str:
@@ -217,6 +224,11 @@ class _Login:
             message = f"{question.message}\n\nThe server says:\n{self._auth.banner}"
             question = replace(question, message=message)
         return self._ask(question)
+
+    def _wait_elsewhere(self, words: str) -> Callable[[], None]:
+        """The server waits for what its `words` ask for."""
+        self._asked = True
+        return self._tell.show(visit.question(self._target, f"{self._target.host} says", words))
 
     # --- keys -------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from trayconnect.config.model import Server
 from trayconnect.config.openssh.additions import NOTHING, Additions, additions
 from trayconnect.config.openssh.hosts import SshConfig
 from trayconnect.errors import Problem
-from trayconnect.ports import Ask, Secrets
+from trayconnect.ports import Ask, Secrets, Tell
 from trayconnect.steps import NO_STEPS, Steps
 from trayconnect.tunnel import pasted_key
 from trayconnect.tunnel.auth import Means
@@ -66,6 +66,7 @@ class SshConnector:
         ask: Ask,
         cancel: Cancel,
         on_lost: Callable[[Problem], None],
+        tell: Tell = Tell(),  # noqa: B008 - it has no state
         steps: Steps = NO_STEPS,
     ) -> SshTunnel:
         """See `ports.Connector`. `on_lost` may be called before this returns; `steps` are told."""
@@ -89,6 +90,7 @@ class SshConnector:
             means=means,
             ask=ask,
             cancel=cancel,
+            tell=tell,
             steps=steps,
         )
         tunnel = SshTunnel(way, keepalive(server, way.target.options), on_lost)

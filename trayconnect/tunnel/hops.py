@@ -10,7 +10,7 @@ from trayconnect.cancel import Cancel
 from trayconnect.config.model import Server
 from trayconnect.config.openssh.hosts import SshConfig
 from trayconnect.errors import ProblemError
-from trayconnect.ports import Answer, Ask, Question
+from trayconnect.ports import Answer, Ask, Question, Tell
 from trayconnect.steps import NO_STEPS, Steps
 from trayconnect.tunnel import problems
 from trayconnect.tunnel.algorithms import Offer
@@ -94,6 +94,7 @@ def travel(
     means: Means,
     ask: Ask,
     cancel: Cancel,
+    tell: Tell,
     steps: Steps = NO_STEPS,
 ) -> Way:
     """Connect and log in all the way. Raises `ProblemError` and `Cancelled`; then all is closed."""
@@ -106,7 +107,7 @@ def travel(
             for target in hops:
                 verify_identity(target, server, means)
         for target in hops:
-            _add_hop(way, target, server, known_hosts, means, ask, cancel, steps)
+            _add_hop(way, target, server, known_hosts, means, ask, cancel, tell, steps)
     except BaseException:
         way.close()
         cancel.check()
@@ -122,6 +123,7 @@ def _add_hop(
     means: Means,
     ask: Ask,
     cancel: Cancel,
+    tell: Tell,
     steps: Steps,
 ) -> None:
     for words in target.options.unsupported:
@@ -148,7 +150,7 @@ def _add_hop(
     except ProblemError as error:
         raise problems.unproven(error) from error
     with cancel.releasing(way.abort), steps.step(f"log in to {target.account}") as found:
-        welcome = log_in(transport, target, server, means, ask, cancel)
+        welcome = log_in(transport, target, server, means, ask, cancel, tell)
         found.append(welcome.by)
     way.typed |= welcome.typed
     if welcome.banner:

@@ -8,7 +8,9 @@ thread, where a user's thinking time would stop everything.
 from __future__ import annotations
 
 import queue
+import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -25,6 +27,7 @@ from paramiko.common import (
 )
 
 from trayconnect import sanitize
+from trayconnect.tunnel import visit
 from trayconnect.tunnel.transport import SshTransport
 from trayconnect.tunnel.wire import Reader
 
@@ -36,12 +39,21 @@ OpenSSH's servers end a login after as long (LoginGraceTime)."""
 MAX_BANNER = 4000
 """Characters; RFC 4252 section 5.4 sets no limit."""
 
+SHOW_SECONDS = 1.0
+"""A server that only greets goes on sooner."""
+NOBODY_SECONDS = 5.0
+"""Nobody visits a page sooner."""
+
 _MAX_PROMPTS = 100
 _MAX_AHEAD = 16
 """Answers that wait for a question; a server has one for each."""
 
 # Number 60 means another thing for each method: PK_OK, PASSWD_CHANGEREQ, INFO_REQUEST.
 _MSG_60 = MSG_USERAUTH_INFO_REQUEST
+
+
+class _Words:
+    """Wakes whoever waits for an answer: there is something to tell."""
 
 
 class AuthLostError(Exception):
@@ -88,11 +100,24 @@ class Prompt:
 class UserAuth:
     """The login of one transport; `timeout` seconds are for each answer of the server."""
 
-    def __init__(self, transport: SshTransport, username: str, timeout: float) -> None:
+    def __init__(
+        self,
+        transport: SshTransport,
+        username: str,
+        timeout: float,
+        on_wait: Callable[[str], Callable[[], None]] = lambda _: lambda: None,
+    ) -> None:
+        """`on_wait` is called, on the caller's thread, with the server's words when it waits for
+        someone elsewhere; and what that returns, when it goes on."""
+        self._on_wait = on_wait
+        self._elsewhere = ""
+        """What the server said that asks for something elsewhere, since its last answer."""
+        self.waited_for_human = False
+        """Whether it waited so long for that that someone must have done it."""
         self._transport = transport
         self._username = username
         self._timeout = timeout
-        self._answers: queue.SimpleQueue[tuple[int, Message] | None] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[tuple[int, Message] | _Words | None] = queue.SimpleQueue()
         self._authenticated = False
         self._banner = ""
         # Seen by paramiko's transport, which passes messages on by this table.
@@ -177,7 +202,10 @@ class UserAuth:
             if number != _MSG_60:
                 return self._result((number, answer))
             response = Message()
-            values = respond(_parse_prompt(answer))
+            prompt = _parse_prompt(answer)
+            values = respond(prompt)
+            if not prompt.prompts:
+                self._elsewhere = "\n".join(filter(None, (prompt.name, prompt.instructions)))
             response.add_byte(cMSG_USERAUTH_INFO_RESPONSE)
             response.add_int(len(values))
             for value in values:
@@ -201,6 +229,10 @@ class UserAuth:
     def _bannered(self, message: Message) -> None:
         text = sanitize.text(message.get_binary())
         self._banner = "\n".join(filter(None, (self._banner, text)))[:MAX_BANNER]
+        if visit.address(text):
+            said, self._elsewhere = self._elsewhere, self._banner
+            if not said:  # once an answer: there is no end to what it may say
+                self._answers.put(_Words())
 
     def _request(self, method: str) -> Message:
         message = Message()
@@ -224,13 +256,34 @@ class UserAuth:
         """The next answer, within the timeout, or `patience` seconds where that is longer."""
         if self._transport.ended.is_set() and self._answers.empty():
             raise AuthLostError(self._transport.reason())
-        try:
-            answer = self._answers.get(timeout=max(self._timeout, patience))
-        except queue.Empty:
-            raise AuthTimeoutError from None
+        with ExitStack() as shown:
+            answer = self._wait(max(self._timeout, patience), shown)
+        self._elsewhere = ""
         if answer is None:
             raise AuthLostError(self._transport.reason())
         return answer
+
+    def _wait(self, limit: float, shown: ExitStack) -> tuple[int, Message] | None:
+        """The same, telling of what the server waits for; the end of that is left to `shown`."""
+        began = time.monotonic()
+        is_shown = False
+        while True:
+            waited = time.monotonic() - began
+            if self._elsewhere:
+                limit = max(limit, visit.HUMAN_SECONDS)
+                if not is_shown and waited >= SHOW_SECONDS:
+                    is_shown = True
+                    shown.callback(self._on_wait(self._elsewhere))
+            if waited >= limit:
+                raise AuthTimeoutError
+            until = SHOW_SECONDS if self._elsewhere and not is_shown else limit
+            try:
+                answer = self._answers.get(timeout=max(0.0, until - waited))
+            except queue.Empty:
+                continue
+            if not isinstance(answer, _Words):
+                self.waited_for_human |= is_shown and time.monotonic() - began >= NOBODY_SECONDS
+                return answer
 
     def _result(self, answer: tuple[int, Message]) -> Result:
         number, message = answer
