@@ -76,7 +76,9 @@ ERROR_NO_SYSTEM_RESOURCES, ERROR_COMMITMENT_LIMIT."""
 
 def shortage(error: BaseException | None) -> Problem | None:
     """What this computer lacked, if an error or one that caused it says so; it passes."""
-    while error is not None:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
         what = _lacked(error)
         if what is not None:
             return Problem(

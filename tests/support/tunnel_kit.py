@@ -16,7 +16,7 @@ from tests.support.threads import our_threads
 from trayconnect.cancel import Cancel
 from trayconnect.config.model import Server
 from trayconnect.config.openssh.hosts import SshConfig
-from trayconnect.errors import Cancelled, Problem, ProblemError
+from trayconnect.errors import Cancelled, Problem, ProblemError, problem_of
 from trayconnect.ports import Answer, NoSecrets, Question, QuestionKind, Secrets
 from trayconnect.tunnel.connector import SshConnector
 from trayconnect.tunnel.known_hosts_store import KnownHosts
@@ -146,11 +146,11 @@ class Kit:
             tunnel.close()
 
     def problem(self, server: Server, user: User | None = None) -> Problem:
-        """The problem that connecting ends with."""
+        """The problem that connecting ends with, as a session sees it."""
         try:
             tunnel = self.connect(server, user)
         except ProblemError as error:
-            return error.problem
+            return problem_of(error)
         tunnel.close()
         raise AssertionError("it connected")
 

@@ -148,7 +148,10 @@ def _add_hop(
             certified = judge(target, transport.shown, entries, store, ask, address=address)
             found += [str(transport.shown.key), *(["by its certificate"] if certified else [])]
     except ProblemError as error:
-        raise problems.unproven(error) from error
+        unproven = problems.unproven(error.problem)
+        if unproven == error.problem:
+            raise
+        raise ProblemError(unproven) from error
     with cancel.releasing(way.abort), steps.step(f"log in to {target.account}") as found:
         welcome = log_in(transport, target, server, means, ask, cancel, tell)
         found.append(welcome.by)

@@ -104,12 +104,10 @@ def unreachable_through(hop: Target, target: Target, code: int, detail: str) -> 
 # --- speaking SSH with it -------------------------------------------------------------------------
 
 
-def unproven(error: ProblemError) -> ProblemError:
+def unproven(problem: Problem) -> Problem:
     """The same, met before anything proved what answered to be the server; no login was sent. On
     another network another machine may have its address, or a captive portal may answer for it."""
-    if error.problem.remedy is not _FIX:
-        return error
-    return ProblemError(replace(error.problem, remedy=Remedy.NETWORK))
+    return replace(problem, remedy=Remedy.NETWORK) if problem.remedy is _FIX else problem
 
 
 def silent(target: Target, timeout: float) -> ProblemError:
