@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from trayconnect.control.protocol import Reply, Request
 
 MENDABLE, USAGE, BUG = 1, 2, 3
+_AT_SERVER = 120.0
+"""Seconds for an answer that takes a command on the server: its login shell alone may need 60, and
+a Jupyter that is stopped 30 more."""
 _WHOLE = 1000
 """Characters: no first sentence of a command's help is longer."""
 
@@ -266,7 +269,7 @@ def stop(name: str, force: bool) -> None:
     from trayconnect.control.protocol import Command, Request
 
     identity = None if force else _confirmed("Stop", name)
-    _call(Request(Command.STOP, name, choice=identity))
+    _call(Request(Command.STOP, name, choice=identity), _AT_SERVER)
 
 
 @cli.command()
@@ -278,14 +281,14 @@ def restart(name: str, force: bool, wait: float) -> None:
     from trayconnect.control.protocol import Command, Request
 
     identity = None if force else _confirmed("Restart", name)
-    _print_servers(_call(Request(Command.RESTART, name, wait, identity)))
+    _print_servers(_call(Request(Command.RESTART, name, wait, identity), _AT_SERVER))
 
 
 def _confirmed(verb: str, name: str) -> str:
     """The identity of the Jupyter in use. Raises `ProblemError` unless it may be stopped."""
     from trayconnect.control.protocol import Command, Request
 
-    running: Any = _call(Request(Command.LOSSES, name)).data
+    running: Any = _call(Request(Command.LOSSES, name), _AT_SERVER).data
     losses, identity = running["losses"], str(running["identity"])
     if not losses:
         return identity
@@ -305,7 +308,7 @@ def log_command(name: str) -> None:
     """Print the log of the Jupyter that trayconnect started on the connected server NAME."""
     from trayconnect.control.protocol import Command, Request
 
-    data: Any = _call(Request(Command.JUPYTER_LOG, name)).data
+    data: Any = _call(Request(Command.JUPYTER_LOG, name), _AT_SERVER).data
     click.echo(data["log"], nl=False)
 
 
@@ -469,12 +472,13 @@ def demo(context: click.Context, once: bool, no_tray: bool) -> int:
 # --- speaking to the running app ---
 
 
-def _call(request: Request) -> Reply:
-    """The running app's answer. Raises `ProblemError`, also for one that is not ok."""
+def _call(request: Request, patience: float = 10.0) -> Reply:
+    """The running app's answer, within `patience` seconds and those that the request asks to wait.
+    Raises `ProblemError`, also for one that is not ok."""
     from trayconnect.control.client import ControlClient
     from trayconnect.control.place import runtime_folder
 
-    return _expect_ok(ControlClient(runtime_folder()).call(request))
+    return _expect_ok(ControlClient(runtime_folder()).call(request, patience))
 
 
 def _expect_ok(reply: Reply) -> Reply:

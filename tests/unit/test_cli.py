@@ -12,6 +12,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from trayconnect import __version__, cli
+from trayconnect.control.client import ControlClient
+from trayconnect.control.protocol import Reply, Request
 from trayconnect.tunnel import pasted_key
 from trayconnect.tunnel.keyfile import read_key_file
 
@@ -244,3 +246,27 @@ def test_a_wrong_path_after_config_makes_no_file(
     assert cli.run(["--config", str(wrong), "run", "--no-tray"]) == cli.MENDABLE
     assert f"There is no file {wrong}" in capsys.readouterr().err
     assert not wrong.parent.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shell_and_end"),
+    [
+        (["stop", "--force", "gpu"], 90),
+        (["stop", "gpu"], 90),
+        (["log", "gpu"], 60),
+        (["restart", "--force", "--wait", "1", "gpu"], 90),
+    ],
+)
+def test_what_takes_a_command_on_the_server_is_waited_for(
+    arguments: list[str], shell_and_end: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    allowed = []
+
+    def call(_client: ControlClient, _request: Request, timeout: float = 10) -> Reply:
+        allowed.append(timeout)
+        data = {"losses": "", "identity": "", "label": "", "log": "", "servers": []}
+        return Reply(ok=True, data=data)
+
+    monkeypatch.setattr(ControlClient, "call", call)
+    assert cli.run(arguments) == 0
+    assert min(allowed) > shell_and_end

@@ -10,6 +10,7 @@ from trayconnect.config.endpoints import UnixEndpoint
 from trayconnect.config.model import Server
 from trayconnect.errors import ProblemError, Remedy
 from trayconnect.jupyter.abandon import abandonable
+from trayconnect.jupyter.find import LIMIT as SHELL_LIMIT
 from trayconnect.jupyter.find import find
 from trayconnect.jupyter.find import script as text_of
 from trayconnect.jupyter.reach import reachable
@@ -22,8 +23,6 @@ _ENDED = "@@trayconnect ended 1\n"
 
 logger = logging.getLogger(__name__)
 
-TIMEOUT = 20.0
-"""Seconds for asking how one ended."""
 ANEW_TIMES = 40
 ANEW_EVERY = 0.5
 """Seconds between two tries to start in the place of one that is ending."""
@@ -71,7 +70,7 @@ class Launcher:
         text = text_of("process.sh") + assignments(values) + text_of("ended.sh")
         try:
             done = abandonable(
-                lambda: tunnel.execute("exec sh", text.encode(), TIMEOUT),
+                lambda: tunnel.execute("exec sh", text.encode(), SHELL_LIMIT),
                 f"tc-ended {server.name}",
                 cancel,
             )

@@ -9,12 +9,10 @@ from trayconnect.cancel import Cancel
 from trayconnect.config.model import Server
 from trayconnect.errors import Problem, ProblemError
 from trayconnect.jupyter.abandon import abandonable
-from trayconnect.jupyter.find import Execute
+from trayconnect.jupyter.find import LIMIT, Execute
 from trayconnect.jupyter.find import script as text_of
 from trayconnect.jupyter.start import assignments, session_name
 from trayconnect.ports import FoundJupyter
-
-TIMEOUT = 20.0
 
 _BEGIN = "@@trayconnect log 1\n"
 _LINE_LENGTH = 4000
@@ -35,7 +33,7 @@ def read_log(execute: Execute, server: Server, used: FoundJupyter | None, cancel
     text = text_of("process.sh")
     text += assignments({"name": session_name(server), **process}) + text_of("log.sh")
     done = abandonable(
-        lambda: execute("exec sh", text.encode(), TIMEOUT), f"tc-log {server.name}", cancel
+        lambda: execute("exec sh", text.encode(), LIMIT), f"tc-log {server.name}", cancel
     )
     output = done.stdout.decode("utf-8", "replace").replace("\r\n", "\n")
     _, begins, report = output.partition(f"\n{_BEGIN}")

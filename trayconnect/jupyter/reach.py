@@ -11,13 +11,13 @@ from trayconnect.config.model import Server
 from trayconnect.config.start import Start
 from trayconnect.errors import Problem, ProblemError, Remedy
 from trayconnect.jupyter.abandon import abandonable
+from trayconnect.jupyter.find import LIMIT
 from trayconnect.jupyter.find import script as text_of
 from trayconnect.jupyter.start import assignments
 from trayconnect.ports import NotOpenedError, Refusal, Tunnel
 
 logger = logging.getLogger(__name__)
 
-TIMEOUT = 30.0
 UNUSED_PORT = 1
 """A port on which nothing listens: whether forwarding is allowed shows all the same."""
 
@@ -57,7 +57,7 @@ def _place(server: Server, sharing: str, tunnel: Tunnel, cancel: Cancel) -> str:
     }
     text = text_of("process.sh") + assignments(values) + text_of("sockets.sh", "reach.sh")
     done = abandonable(
-        lambda: tunnel.execute("exec sh", text.encode(), TIMEOUT), f"tc-reach {server.name}", cancel
+        lambda: tunnel.execute("exec sh", text.encode(), LIMIT), f"tc-reach {server.name}", cancel
     )
     _, _, report = done.stdout.decode("utf-8", "replace").replace("\r", "").partition(_BEGIN)
     match report.split():

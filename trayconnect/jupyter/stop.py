@@ -14,7 +14,7 @@ from trayconnect.cancel import Cancel
 from trayconnect.errors import Problem, ProblemError, Remedy
 from trayconnect.jupyter.abandon import abandonable
 from trayconnect.jupyter.dial import ProbeError
-from trayconnect.jupyter.find import Execute
+from trayconnect.jupyter.find import LIMIT, Execute
 from trayconnect.jupyter.find import script as text_of
 from trayconnect.jupyter.kernels import NAME_LENGTH
 from trayconnect.jupyter.probe import Response, request
@@ -101,7 +101,7 @@ def end(execute: Execute, asked: str, name: str, cancel: Cancel) -> None:
     text = text_of("process.sh")
     text += assignments({"pid": pid, "when": when, "limit": str(END_LIMIT)}) + text_of("stop.sh")
     done = abandonable(
-        lambda: execute("exec sh", text.encode(), END_LIMIT + TIMEOUT), f"tc-stop {name}", cancel
+        lambda: execute("exec sh", text.encode(), END_LIMIT + LIMIT), f"tc-stop {name}", cancel
     )
     _, _, report = done.stdout.decode("utf-8", "replace").replace("\r", "").partition(_BEGIN)
     match report.split():

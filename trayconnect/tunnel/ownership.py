@@ -20,7 +20,7 @@ from trayconnect.tunnel.owners import Account, Path, Socket
 log = logging.getLogger(__name__)
 
 COMMAND = "exec sh"
-START_SECONDS = 30.0
+START_SECONDS = 60.0
 """For the login shell's start-up files; conda's and the modules' of clusters take their time."""
 ANSWER_SECONDS = 5.0
 TRY_AGAIN = 60.0
