@@ -58,6 +58,8 @@ if sys.platform == "win32":
         return []
 
 else:
+    import grp
+    import pwd
 
     def writers(path: Path) -> list[tuple[Path, str]]:
         """Where users other than this one and root can change the file `path`, or put another one
@@ -78,4 +80,15 @@ else:
             return f"make it yours: sudo chown {os.getuid()} {path}"
         # Where the sticky bit is set, nobody can replace what is another user's.
         is_guarded = stat.S_ISDIR(about.st_mode) and about.st_mode & stat.S_ISVTX
-        return f"chmod go-w {path}" if about.st_mode & _OTHERS_WRITE and not is_guarded else ""
+        others = stat.S_IWOTH if _is_own_group(about.st_gid) else _OTHERS_WRITE
+        return f"chmod go-w {path}" if about.st_mode & others and not is_guarded else ""
+
+    def _is_own_group(group: int) -> bool:
+        """Whether it is the group of this user alone: many systems make one for each user, with a
+        umask that lets it write."""
+        try:
+            user, found = pwd.getpwuid(os.getuid()), grp.getgrgid(group)
+        except KeyError:
+            return False
+        is_primary = (found.gr_gid, found.gr_name) == (user.pw_gid, user.pw_name)
+        return is_primary and set(found.gr_mem) <= {user.pw_name}

@@ -12,6 +12,12 @@ import pytest
 
 from trayconnect.privacy import make_folder, no_core_dumps, writers
 
+if sys.platform != "win32":
+    import grp
+    import pwd
+
+    GROUP = grp.struct_group
+
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="modes are of POSIX")
 
 
@@ -26,6 +32,13 @@ def test_folders_are_private_under_any_umask(umask: int, tmp_path: Path) -> None
         assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o700
 
 
+@pytest.fixture
+def shared_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every group has another member."""
+    monkeypatch.setattr("grp.getgrgid", lambda gid: GROUP(("staff", "x", gid, ["eve"])))
+
+
+@pytest.mark.usefixtures("shared_group")
 @pytest.mark.parametrize(
     ("file", "folder", "told"),
     [
@@ -49,6 +62,28 @@ def test_who_else_can_write(file: int, folder: int, told: list[str], tmp_path: P
     assert [(each.name, advice) for each, advice in writers(path)] == [
         (name, f"chmod go-w {path if name == 'file' else place}") for name in told
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "members", "told"),
+    [
+        ("ada", [], False),
+        ("ada", ["ada"], False),
+        ("ada", ["ada", "eve"], True),
+        ("users", [], True),
+    ],
+)
+def test_a_group_of_the_user_alone_may_write(
+    name: str, members: list[str], told: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file"
+    path.touch()
+    path.chmod(0o664)
+    gid = path.stat().st_gid
+    user = pwd.struct_passwd(("ada", "x", os.getuid(), gid, "", "/home/ada", "/bin/sh"))
+    monkeypatch.setattr("pwd.getpwuid", lambda _uid: user)
+    monkeypatch.setattr("grp.getgrgid", lambda gid: GROUP((name, "x", gid, members)))
+    assert bool([each for each, _ in writers(path) if each == path]) is told
 
 
 def test_the_folder_that_a_link_leads_to_counts(tmp_path: Path) -> None:
