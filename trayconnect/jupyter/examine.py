@@ -142,9 +142,6 @@ class Examiner:
         known = self._known.get(tunnel)
         if known is None:
             known = self._known[tunnel] = _Known()
-            # The shell that tells starts beside the search: start-up files may take long.
-            where = TcpEndpoint("localhost", DEFAULT_PORT)
-            Background(lambda: tunnel.owner(where), f"tc-owner {server.name}")
             _search(known, server, tunnel, cancel, self._patience)
         elif known.answered and (known.under_way is not None or not known.is_fresh):
             _search(known, server, tunnel, cancel)
