@@ -26,7 +26,19 @@ from tests.support.tunnel_kit import entry as tunnel_entry
 from tests.support.whole import Whole, entry
 from trayconnect.config.endpoints import Endpoint, TcpEndpoint, UnixEndpoint
 from trayconnect.config.model import Server
-from trayconnect.ports import NotOursError, Own, Owner, PageState, Reached, Tunnel
+from trayconnect.ports import (
+    ByteStream,
+    NotOursError,
+    OpenChannel,
+    Own,
+    Owner,
+    PageState,
+    Reached,
+    Tunnel,
+)
+from trayconnect.tunnel import ownership
+from trayconnect.tunnel.own_channels import OwnChannels
+from trayconnect.tunnel.tunnel import SshTunnel
 
 pytestmark = pytest.mark.skipif(
     sys.platform == "win32" or os.geteuid() != 0, reason="only root can make another user"
@@ -160,6 +172,49 @@ def test_whose_a_unix_socket_is(
             Path(target.path).chmod(0o777)
             assert refused(tunnel, target) is Owner.OTHERS
             assert (theirs.end(), theirs.connections) == (b"", 0)
+
+
+def test_a_link_on_the_way_to_a_socket_cannot_be_turned(
+    tunnel: Tunnel, ada: tuple[str, int], eve: int, sshd: Sshd
+) -> None:
+    """The channel goes to where the link led when it was judged."""
+    ours, theirs, shared = (sshd.folder / name for name in ("ours", "theirs", "shared"))
+    for folder, uid in ((ours, ada[1]), (theirs, eve), (shared, 0)):
+        folder.mkdir()
+        os.chown(folder, uid, -1)
+    shared.chmod(0o777)
+    links = {shared / "folder": "", shared / "socket": "s", shared / "relative": "s"}
+
+    def turn(link: Path, folder: Path) -> None:
+        link.unlink(missing_ok=True)
+        start = Path("..", folder.name) if link.name == "relative" else folder
+        link.symlink_to(start / links[link])
+        os.chown(link, eve, -1, follow_symlinks=False)
+
+    def turning(link: Path) -> OpenChannel:
+        def open_channel(target: Endpoint, origin: tuple[str, int]) -> ByteStream:
+            turn(link, theirs)
+            try:
+                return tunnel.open_channel(target, origin)
+            finally:
+                turn(link, ours)
+
+        return open_channel
+
+    assert isinstance(tunnel, SshTunnel)
+    with Listener(ada[1], str(ours / "s")), Listener(eve, str(theirs / "s")) as stranger:
+        (theirs / "s").chmod(0o777)
+        for link, name in links.items():
+            target = UnixEndpoint(str(link if name else link / "s"))
+            turn(link, theirs)
+            assert refused(tunnel, target) is Owner.OTHERS
+            turn(link, ours)
+            channels = OwnChannels(turning(link), tunnel._commands.ownership)
+            stream, owner = channels.open(target, ("127.0.0.1", 0), named=False)
+            stream.sendall(SECRET)
+            stream.close()
+            assert owner is Owner.OURS
+        assert (stranger.end(), stranger.connections) == (b"", 0)
 
 
 # --- through the local port ---------------------------------------------------------------------
@@ -298,6 +353,43 @@ def test_where_no_command_can_be_run(
                 target = TcpEndpoint("localhost", port)
                 assert opened(tunnel, target) is Owner.UNKNOWN
                 assert refused(tunnel, target, named=False) is Owner.UNKNOWN
+
+
+def test_a_shell_that_takes_too_long_proves_nothing(
+    sshd: Sshd, ada: tuple[str, int], eve: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another user can slow the server down; one that never answers cannot tell at all."""
+    monkeypatch.setattr(ownership, "START_SECONDS", 0.5)
+    sshd.set_option("ForceCommand", "exec sleep 60")
+    sshd.restart()
+    port = free_port()
+    target = TcpEndpoint("localhost", port)
+    with tunnel_of(sshd, ada[0], tmp_path) as tunnel, Listener(eve, f"127.0.0.1:{port}") as theirs:
+        assert [refused(tunnel, target) for _ in range(2)] == [Owner.UNKNOWN] * 2
+        assert theirs.end() == b""
+    monkeypatch.setattr(ownership, "PATIENCE", 0.0)
+    again = tmp_path / "again"
+    again.mkdir()
+    with tunnel_of(sshd, ada[0], again) as tunnel, Listener(eve, f"127.0.0.1:{port}"):
+        assert opened(tunnel, target) is Owner.UNKNOWN
+
+
+def test_a_server_that_told_once_is_asked_until_it_tells_again(
+    sshd: Sshd, ada: tuple[str, int], eve: int, tmp_path: Path
+) -> None:
+    """Over tunnels: another user can keep it from starting a shell."""
+    kit, key = Kit(tmp_path), let_in(sshd, tmp_path)
+    kit.trust(sshd.known_hosts_lines())
+    server = tunnel_entry(sshd.port, identity_file=key, username=ada[0])
+    port = free_port()
+    target = TcpEndpoint("localhost", port)
+    with kit.tunnel(server) as tunnel, Listener(ada[1], f"127.0.0.1:{port}"):
+        assert opened(tunnel, target) is Owner.OURS
+    sshd.set_option("ForceCommand", "exit 1")
+    sshd.restart()
+    with kit.tunnel(server) as tunnel, Listener(eve, f"127.0.0.1:{port}") as theirs:
+        assert refused(tunnel, target) is Owner.UNKNOWN
+        assert theirs.end() == b""
 
 
 def test_one_command_at_a_time(ada: tuple[str, int], tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
@@ -118,6 +119,11 @@ def test_an_address_that_may_be_another_hosts() -> None:
     assert connection_to_name([near], ACCOUNT, PORT) is UNKNOWN
     assert connection_to_name([near, far], ACCOUNT, PORT) is OTHERS
     assert connection_to_name(pair(ADA), ACCOUNT, PORT) is UNKNOWN
+    # Not accepted yet: older kernels name no user.
+    waits = [near, replace(far, uid=ROOT, inode=0)]
+    assert connection_to_name([listens(EVE, "0.0.0.0"), *waits], ACCOUNT, PORT) is OTHERS
+    assert connection_to_name([listens(ADA, "0.0.0.0"), *waits], ACCOUNT, PORT) is UNKNOWN
+    assert connection_to_name([listens(EVE, "127.0.0.9"), *waits], ACCOUNT, PORT) is UNKNOWN
 
 
 _UIDS = st.sampled_from([ROOT, 33, ADA, EVE, 65534])
@@ -201,6 +207,7 @@ def test_what_sockstat_shows_is_everybodys() -> None:
 
 # --- UNIX sockets -------------------------------------------------------------------------------
 
+AT = "at /run/é/s"
 ROOTS = "place 2 drwxr-xr-x 0 0"
 
 
@@ -208,17 +215,29 @@ ROOTS = "place 2 drwxr-xr-x 0 0"
     ("lines", "found"),
     [
         ([], Path(NOBODY)),
-        ([ROOTS, "place 5 srwxr-xr-x 1001 1001"], Path(OURS, 5)),
-        ([ROOTS, "place 3 drwxrwxrwt 0 0", "place 5 srwxr-xr-x 1001 1001"], Path(OURS, 5)),
-        ([ROOTS, "place 3 drwxrwxrwx 0 0", "place 5 srwxr-xr-x 1001 1001"], Path(UNKNOWN, 5)),
-        ([ROOTS, "place 3 drwxrwxr-x 1001 1001", "place 5 srwxr-xr-x 1001 1"], Path(OURS, 5)),
-        ([ROOTS, "place 3 drwxrwxr-x 1001 100", "place 5 srwxr-xr-x 1001 1"], Path(UNKNOWN, 5)),
-        ([ROOTS, "place 3 drwxr-xr-x 1002 1002", "place 5 srwxr-xr-x 1001 1"], Path(UNKNOWN, 5)),
-        ([ROOTS, "place 5 srwxr-xr-x 1002 1002"], Path(OTHERS, 5)),
-        ([ROOTS, "place 5 srwxr-xr-x 0 0"], Path(SYSTEM, 5)),
-        ([ROOTS, "place 5 -rwxr-xr-x 1001 1001"], Path(UNKNOWN, 5)),
+        ([AT, ROOTS, "place 5 srwxr-xr-x 1001 1001"], Path(OURS, 5, "/run/é/s")),
+        (
+            [AT, ROOTS, "place 3 drwxrwxrwt 0 0", "place 5 srwxr-xr-x 1001 1001"],
+            Path(OURS, 5, "/run/é/s"),
+        ),
+        ([AT, ROOTS, "place 3 drwxrwxrwx 0 0", "place 5 srwxr-xr-x 1001 1001"], Path(UNKNOWN, 5)),
+        (
+            [AT, ROOTS, "place 3 drwxrwxr-x 1001 1001", "place 5 srwxr-xr-x 1001 1"],
+            Path(OURS, 5, "/run/é/s"),
+        ),
+        ([AT, ROOTS, "place 3 drwxrwxr-x 1001 100", "place 5 srwxr-xr-x 1001 1"], Path(UNKNOWN, 5)),
+        (
+            [AT, ROOTS, "place 3 drwxr-xr-x 1002 1002", "place 5 srwxr-xr-x 1001 1"],
+            Path(UNKNOWN, 5),
+        ),
+        ([AT, ROOTS, "place 5 srwxr-xr-x 1002 1002"], Path(OTHERS, 5)),
+        ([AT, ROOTS, "place 5 srwxr-xr-x 0 0"], Path(SYSTEM, 5)),
+        ([AT, ROOTS, "place 5 -rwxr-xr-x 1001 1001"], Path(UNKNOWN, 5)),
         (["link"], Path(UNKNOWN)),
-        ([ROOTS, "place 5"], Path(UNKNOWN)),
+        (["at /a", "b", ROOTS, "place 5 srwxr-xr-x 1001 1001"], Path(UNKNOWN)),
+        (["at /\ufffd", ROOTS, "place 5 srwxr-xr-x 1001 1001"], Path(UNKNOWN, 5)),
+        ([f"at /{'é' * 52}", ROOTS, "place 5 srwxr-xr-x 1001 1001"], Path(UNKNOWN, 5)),
+        ([AT, ROOTS, "place 5"], Path(UNKNOWN)),
     ],
 )
 def test_whose_a_path_is(lines: list[str], found: Path) -> None:

@@ -32,7 +32,7 @@ T = TypeVar("T")
 class Commands:
     """From any thread."""
 
-    def __init__(self, transport: SshTransport, target: Target) -> None:
+    def __init__(self, transport: SshTransport, target: Target, tellers: set[str]) -> None:
         self._transport = transport
         self._target = target
         self._lock = threading.Lock()
@@ -41,7 +41,7 @@ class Commands:
         self._ended = -math.inf
         """When the last one had, on the monotonic clock."""
         self._shell: SshChannel | None = None
-        self.ownership = Ownership(target.server, self._start_shell)
+        self.ownership = Ownership(target.server, self._start_shell, target.account, tellers)
 
     def execute(self, command: str, stdin: bytes, timeout: float) -> Completed:
         """See `ports.Tunnel.execute`."""

@@ -46,6 +46,8 @@ class SshConnector:
         self._pasted_keys = pasted_keys or pasted_key.default_folder()
         self._ssh_config = ssh_config
         self._unlocked = UnlockedKeys()
+        self._tellers: set[str] = set()
+        """The accounts whose servers told whose their listeners are: see `Ownership`."""
         self._read: dict[str, SshConfig] = {}
         """What was read of ssh_config(5) just before an attempt to connect, by the entry's name."""
 
@@ -93,7 +95,7 @@ class SshConnector:
             tell=tell,
             steps=steps,
         )
-        tunnel = SshTunnel(way, keepalive(server, way.target.options), on_lost)
+        tunnel = SshTunnel(way, keepalive(server, way.target.options), on_lost, self._tellers)
         try:
             tunnel.start()
             cancel.check()

@@ -152,7 +152,9 @@ class OwnChannels:
             before = self._ownership.path(target.path)
             if before is not None and before.owner is Owner.OTHERS:
                 raise NotOursError(not_ours(target, before.owner), before.owner)
-            stream = self._open_channel(target, origin)
+            is_ours = before is not None and before.owner is Owner.OURS
+            really = UnixEndpoint(before.place) if before is not None and is_ours else target
+            stream = self._open_channel(really, origin)
             try:
                 after = self._ownership.path(target.path)
             except BaseException:

@@ -149,8 +149,14 @@ def connection_to_name(table: Sequence[Socket], account: Account, port: int) -> 
     """The same where the address is not known: of a name, that may be another host's, too. Never
     OURS."""
     places = {one.local for one in table if not one.listens and one.local[1] == port}
-    owners = [owner for place in places for owner in _held(table, account, place)[0]]
-    return worst([Owner.UNKNOWN, *owners])
+    found: list[Owner] = []
+    for place in places:
+        held, is_seen, _ = _held(table, account, place)
+        found += held
+        # Who is not accepted yet is in the listener's hands.
+        if is_seen and (owner := listener(table, account, place)) is not Owner.NOBODY:
+            found.append(owner)
+    return worst([Owner.UNKNOWN, *found])
 
 
 def _held(
@@ -178,6 +184,10 @@ def _any(address: IPAddress) -> IPAddress:
 # --- UNIX sockets ---------------------------------------------------------------------------------
 
 
+_LONGEST_PATH = 103
+"""Bytes: the least `sun_path` of the systems served, less its NUL."""
+
+
 @dataclass(frozen=True, slots=True)
 class Path:
     """A socket in the file system: the same `inode` before and after a connection is made tells
@@ -185,6 +195,9 @@ class Path:
 
     owner: Owner
     inode: int = 0
+    place: str = ""
+    """Where it really is, for one of OURS: a link on the way to it could be turned elsewhere while
+    the connection is made."""
 
 
 def path(lines: Sequence[str], account: Account) -> Path:
@@ -192,14 +205,25 @@ def path(lines: Sequence[str], account: Account) -> Path:
     if not lines:
         return Path(Owner.NOBODY)
     try:
-        *folders, last = [_place(line.split()) for line in lines]
+        at, *rest = lines
+        *folders, last = [_place(line.split()) for line in rest]
     except ValueError:
         return Path(Owner.UNKNOWN)
     inode, mode, uid, _ = last
     owner = account.of(uid)
-    if owner is Owner.OURS and not all(_is_safe(folder, account) for folder in folders):
+    if not mode.startswith("s"):
         owner = Owner.UNKNOWN
-    return Path(owner if mode.startswith("s") else Owner.UNKNOWN, inode)
+    if owner is not Owner.OURS:
+        return Path(owner, inode)
+    place = at.removeprefix("at ")
+    can_be_named = (
+        place.isprintable()
+        and "\N{REPLACEMENT CHARACTER}" not in place
+        and len(place.encode()) <= _LONGEST_PATH
+    )
+    if can_be_named and all(_is_safe(folder, account) for folder in folders):
+        return Path(owner, inode, place)
+    return Path(Owner.UNKNOWN, inode)
 
 
 _Place = tuple[int, str, int, int]

@@ -25,13 +25,23 @@ with_lsof() {
     printf 'whole\n'
 }
 
-# Inode, mode, user and group of each folder on the way to a socket, and of the socket itself.
+# Where a socket really is, links followed; and inode, mode, user and group of each folder on the
+# way to it, and of the socket itself.
 unix() {
-    case $1 in /*) ;; *) return ;; esac
-    folder=$(cd -P -- "${1%/*}/" && pwd -P) || { printf 'whole\n'; return; }
-    path=${folder%/}/${1##*/}
-    if [ -L "$path" ]; then printf 'link\nwhole\n'; return; fi
+    path=$1
+    links=0
+    while :; do
+        case $path in /*) ;; *) return ;; esac
+        folder=$(cd -P -- "${path%/*}/" && pwd -P) || { printf 'whole\n'; return; }
+        path=${folder%/}/${path##*/}
+        [ -L "$path" ] || break
+        links=$((links + 1))
+        [ $links -le 40 ] || { printf 'whole\n'; return; }
+        to=$(readlink "$path") || { printf 'link\nwhole\n'; return; }
+        case $to in /*) path=$to ;; *) path=${folder%/}/$to ;; esac
+    done
     if [ ! -S "$path" ]; then printf 'whole\n'; return; fi
+    printf 'at %s\n' "$path"
     set -- "$path"
     while [ -n "$folder" ] && [ "$folder" != / ]; do
         set -- "$folder" "$@"

@@ -23,6 +23,9 @@ COMMAND = "exec sh"
 START_SECONDS = 60.0
 """For the login shell's start-up files; conda's and the modules' of clusters take their time."""
 ANSWER_SECONDS = 5.0
+PATIENCE = 90.0
+"""Seconds from the first question on, in which a shell that takes too long proves nothing: another
+user may slow the server down. After that, the server counts as one that cannot tell."""
 TRY_AGAIN = 60.0
 """Seconds until a shell is tried again that could not be had; twice as many after each failure."""
 _LONGEST_TRY_AGAIN = 3600.0
@@ -58,19 +61,24 @@ class _Waiter:
 class Ownership:
     """Callers that come while a check runs share the next one. From any thread."""
 
-    def __init__(self, name: str, open_session: OpenSession) -> None:
+    def __init__(
+        self, name: str, open_session: OpenSession, account: str, tellers: set[str]
+    ) -> None:
+        """`tellers`: the accounts whose servers told, in this or an earlier tunnel; `account` is
+        this one's."""
         self._name = name
+        self._account = account
+        self._tellers = tellers
         self._open_session = open_session
         self._lock = threading.Lock()
         self._waiting: list[_Waiter] = []
         self._busy = False
         self._shell: _Shell | None = None
-        self._could_tell = False
-        """Whether the server did once."""
         self._rests = 0
         self._failures = 0
         self._next_try = 0.0
-        """On the monotonic clock."""
+        """On the monotonic clock, as is the next."""
+        self._first_try: float | None = None
         self._closed = threading.Event()
 
     def table(self, port: int) -> tuple[Account, tuple[Socket, ...]] | None:
@@ -168,21 +176,33 @@ class Ownership:
                 if is_new and not made_room:
                     break  # an old one may just have died
             else:
-                self._could_tell, self._failures = True, 0
+                self._failures = 0
+                if shell.account.source != "-":
+                    self._tellers.add(self._account)
                 return {
                     question: (shell.account, answer)
                     for question, answer in zip(questions, answers, strict=True)
                 }
         raise NotAnsweredError(reason)
 
+    @property
+    def _could_tell(self) -> bool:
+        """Whether the server did once."""
+        return self._account in self._tellers
+
     def _start(self) -> _Shell | None:
-        """None: the server runs none. Raises OSError where it did once."""
-        if not self._could_tell and time.monotonic() < self._next_try:
+        """None: the server runs none. Raises OSError where it did once, or may yet."""
+        now = time.monotonic()
+        if self._first_try is None:
+            self._first_try = now
+        if not self._could_tell and now < self._next_try:
             return None
         try:
             return _Shell(self._open_session)
         except (ProblemError, OSError, EOFError) as error:
-            if self._could_tell or self._closed.is_set():
+            is_slow = TimeoutError in (type(error), type(error.__cause__))
+            may_yet = is_slow and time.monotonic() < self._first_try + PATIENCE
+            if self._could_tell or may_yet or self._closed.is_set():
                 raise ConnectionError(str(error)) from error
             self._failures += 1
             wait = min(TRY_AGAIN * 2 ** (self._failures - 1), _LONGEST_TRY_AGAIN)

@@ -24,7 +24,14 @@ _JOIN_SECONDS = 5.0
 class SshTunnel:
     """`ports.Tunnel` over a way that is logged in."""
 
-    def __init__(self, way: Way, keepalive: Keepalive, on_lost: Callable[[Problem], None]) -> None:
+    def __init__(
+        self,
+        way: Way,
+        keepalive: Keepalive,
+        on_lost: Callable[[Problem], None],
+        tellers: set[str],
+    ) -> None:
+        """`tellers`: see `Ownership`."""
         self._way = way
         self._target = way.target
         self._on_lost = on_lost
@@ -32,7 +39,7 @@ class SshTunnel:
         self._over = False
         self._expired: bool | None = None
         """Whether the password has; None: not looked."""
-        self._commands = Commands(way.end, self._target)
+        self._commands = Commands(way.end, self._target, tellers)
         self._own_channels = OwnChannels(self.open_channel, self._commands.ownership)
         self._heartbeat = Heartbeat(way.end, keepalive, self._target.server, self._silent)
 
