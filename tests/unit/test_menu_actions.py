@@ -33,7 +33,7 @@ class Notices(NoNotifier):
     ("error", "title"),
     [
         (ProblemError(ASLEEP), ASLEEP.title),
-        (RuntimeError("can't start new thread"), "Something unforeseen went wrong"),
+        (RuntimeError("no such luck"), "Something unforeseen went wrong"),
     ],
 )
 def test_whatever_fails_is_told_and_not_raised(error: Exception, title: str) -> None:

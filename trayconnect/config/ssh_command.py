@@ -246,7 +246,7 @@ class _Reader:
                 case "i":
                     self._identity(value)
                 case "J":
-                    if self._has_jump_option or self._proxy is not None:
+                    if command.jumps is not None or self._proxy is not None:
                         raise ValueError("name all jump hosts in one -J, with commas")
                     self._has_jump_option = True
                     self._jumps(value)

@@ -36,8 +36,10 @@ class Commands:
         self._transport = transport
         self._target = target
         self._lock = threading.Lock()
+        self._trying = 0
+        """The commands that the server is being asked to start, or that run."""
         self._running = 0
-        """The commands that run, or are being started."""
+        """Those that it has started."""
         self._ended = -math.inf
         """When the last one had, on the monotonic clock."""
         self._shell: SshChannel | None = None
@@ -47,7 +49,9 @@ class Commands:
         """See `ports.Tunnel.execute`."""
 
         return self._in_turn(
-            lambda: execute(self._transport, self._target, command, stdin, timeout),
+            lambda: execute(
+                self._transport, self._target, command, stdin, timeout, self._as_running
+            ),
             self._end_shell,
             timeout,
         )
@@ -78,22 +82,34 @@ class Commands:
         begin = time.monotonic()
         while True:
             try:
-                with self._counted():
+                with self._as_tried():
                     done = once()
+                    self._ended = time.monotonic()
             except NoCommandsError:
                 now = time.monotonic()
                 if make_room():
                     self._ended = now
-                if now > min(self._ended + _NOTICED_SECONDS, begin + limit):
+                # Another one that is being asked for may have been started: wait for that to show.
+                others = begin if self._trying else -math.inf
+                if now > min(max(self._ended, others) + _NOTICED_SECONDS, begin + limit):
                     raise
             else:
-                self._ended = time.monotonic()
                 return done
             if self._transport.ended.wait(_EVERY):
                 raise problems.lost(self._target, self._transport.reason())
 
     @contextmanager
-    def _counted(self) -> Iterator[None]:
+    def _as_tried(self) -> Iterator[None]:
+        with self._lock:
+            self._trying += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._trying -= 1
+
+    @contextmanager
+    def _as_running(self) -> Iterator[None]:
         with self._lock:
             self._running += 1
         try:

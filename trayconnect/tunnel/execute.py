@@ -6,6 +6,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 from trayconnect.ports import Completed
 from trayconnect.tunnel import problems
@@ -22,9 +23,15 @@ _QUIET_READS = 3
 
 
 def execute(
-    transport: SshTransport, target: Target, command: str, stdin: bytes, timeout: float
+    transport: SshTransport,
+    target: Target,
+    command: str,
+    stdin: bytes,
+    timeout: float,
+    running: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
 ) -> Completed:
-    """Run `command` through the account's shell, feed it `stdin`, and wait for its end.
+    """Run `command` through the account's shell, feed it `stdin`, and wait for its end; within
+    `running` from when the server has started it.
 
     The last 1 MiB of each output is kept. The status is -1 when the server gives none, as for a
     command that a signal ended. An output that something else still holds open when the command
@@ -34,7 +41,8 @@ def execute(
     try:
         channel = start(transport, target, command, timeout)
         try:
-            return _run(channel, target, stdin, deadline, timeout)
+            with running():
+                return _run(channel, target, stdin, deadline, timeout)
         finally:
             with contextlib.suppress(OSError, EOFError):
                 channel.close()
