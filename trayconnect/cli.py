@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -45,7 +46,8 @@ def run(arguments: list[str]) -> int:
     if arguments[:1] == [helpers.HELPER_ARGUMENT]:
         return helpers.main(arguments[1:])
     no_core_dumps()
-    remove_left(os.environ, Path.home())
+    with suppress(RuntimeError):  # the system knows no home folder of this user
+        remove_left(os.environ, Path.home())
     try:
         code = cli.main(arguments, prog_name="trayconnect", standalone_mode=False)
     except click.ClickException as error:

@@ -104,6 +104,18 @@ def test_pages_of_a_killed_run_are_deleted_at_once(tmp_path: Path) -> None:
     assert running.exists()
 
 
+def test_a_folder_of_another_user_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after su(1), which keeps XDG_RUNTIME_DIR."""
+
+    def closed(*_: object, **__: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "stat", closed)
+    remove_stale(tmp_path, age=0)
+
+
 def test_a_folder_that_is_a_link_is_refused(tmp_path: Path) -> None:
     (tmp_path / "target").mkdir()
     (tmp_path / "pages").symlink_to(tmp_path / "target")

@@ -118,9 +118,13 @@ def remove_left(environ: Mapping[str, str], home: Path) -> None:
 
 
 def remove_stale(folder: Path, age: float) -> None:
-    """Delete pages older than `age` seconds, and those of runs that have ended."""
+    """Delete pages older than `age` seconds, and those of runs that have ended. Never raises."""
     now = time.time()
-    for page in folder.glob(f"{_PREFIX}*{_SUFFIX}"):
+    try:
+        pages = list(folder.glob(f"{_PREFIX}*{_SUFFIX}"))
+    except OSError:  # after su(1), XDG_RUNTIME_DIR may be another user's
+        return
+    for page in pages:
         try:
             if now - page.lstat().st_mtime > age or _has_ended(page):
                 page.unlink()

@@ -18,6 +18,7 @@ expand() {
 
 # Ends a start that came to nothing before there was a process: a status, and why.
 fail() {
+    rm -f "$state/plain.env" "$state/login.env"
     printf '%s\n' "$2" >>"$state/log"
     printf '%s\n' "$1" >"$state/rc"
     failed
