@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import threading
@@ -26,7 +27,7 @@ from trayconnect.config.endpoints import Endpoint, TcpEndpoint
 from trayconnect.config.local_addresses import own_address
 from trayconnect.config.model import Jupyter, Server, Start
 from trayconnect.errors import Cancelled, Problem, ProblemError, Remedy
-from trayconnect.jupyter import examine
+from trayconnect.jupyter import examine, known
 from trayconnect.jupyter.examine import Examiner
 from trayconnect.jupyter.readiness import Look
 from trayconnect.ports import BriefChoices, Choice, Health, Own, Owner, Page, Reached
@@ -47,7 +48,7 @@ class Box:
 
     def __init__(self, peer: Peer, **jupyter: Any) -> None:
         self.running: list[dict[str, object]] = []
-        self.fault: Problem | None = None
+        self.fault: Problem | Exception | None = None
         self.targets: list[Endpoint] = []
         self.blocked: list[str] = []
         self.strict: set[bool] = set()
@@ -58,7 +59,7 @@ class Box:
 
     def _find(self) -> bytes:
         if self.fault:
-            raise ProblemError(self.fault)
+            raise ProblemError(self.fault) if isinstance(self.fault, Problem) else self.fault
         return find_output(*self.running)
 
     def examine(self, cancel: Cancel | None = None) -> Health:
@@ -73,8 +74,8 @@ class Box:
 
     def later(self) -> None:
         """What the last search found counts no more."""
-        known = self._examiner._known[self.tunnel]
-        known.searched = known.next_search = 0.0
+        last = self._examiner._known[self.tunnel]
+        last.searched = last.next_search = 0.0
 
     def reconnect(self) -> None:
         runs = self.tunnel.runs
@@ -97,13 +98,13 @@ def nothing() -> Iterator[Peer]:
 
 @pytest.fixture
 def always_search(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(examine, "SEARCH_SHARE", 1.0)
+    monkeypatch.setattr(known, "SEARCH_SHARE", 1.0)
 
 
 @pytest.fixture(autouse=True)
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """A search counts for long, whatever else the machine is busy with."""
-    monkeypatch.setattr(examine, "FRESH", 600.0)
+    monkeypatch.setattr(known, "FRESH", 600.0)
 
 
 def info(port: int, **changes: object) -> dict[str, object]:
@@ -579,3 +580,14 @@ def test_what_is_started_as_a_notebook_opens_as_one(jupyter: Peer) -> None:
     box.server = box.server.model_copy(update={"start": Start(app="notebook")})
     box.running = [info(38001)]
     assert box.examine().page.url.endswith("/tree")
+
+
+@pytest.mark.parametrize("error", [RuntimeError("can't start new thread"), TimeoutError("late")])
+def test_a_search_that_fails_unforeseen_is_made_again(jupyter: Peer, error: Exception) -> None:
+    box = Box(jupyter)
+    box.running = [info(38001)]
+    box.fault = error
+    with contextlib.suppress(RuntimeError):
+        box.examine()
+    box.fault = None
+    assert box.examine().page.token == TOKEN

@@ -38,6 +38,11 @@ class Background(Generic[T]):
             raise outcome
         return outcome[0]
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the call has returned or raised."""
+        return self._outcome is not None
+
     def _run(self) -> None:
         try:
             self._outcome = (self._call(),)

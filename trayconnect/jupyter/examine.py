@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import logging
 import math
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from weakref import WeakKeyDictionary
 
 from trayconnect.cancel import Cancel
 from trayconnect.config.endpoints import Endpoint, TcpEndpoint
 from trayconnect.config.model import SAME_HOST, Server
 from trayconnect.errors import Problem, ProblemError, Remedy
-from trayconnect.jupyter.abandon import Background, abandonable
+from trayconnect.jupyter.abandon import abandonable
 from trayconnect.jupyter.address import jupyter_authority
-from trayconnect.jupyter.choose import Picked, candidates, is_own, listing, pick, short_folder
+from trayconnect.jupyter.choose import is_own, listing, pick, short_folder
 from trayconnect.jupyter.direct import look_direct
-from trayconnect.jupyter.find import Findings, RunningServer, find
+from trayconnect.jupyter.find import RunningServer
 from trayconnect.jupyter.front_page import front_page
-from trayconnect.jupyter.node import find_at_node
+from trayconnect.jupyter.known import Known
 from trayconnect.jupyter.problems import (
     a_strangers,
     another_jupyter,
@@ -55,67 +54,8 @@ logger = logging.getLogger(__name__)
 
 _UNPROVEN = (Owner.SYSTEM, Owner.UNKNOWN)
 
-SEARCH_SHARE = 0.05
-"""Of all time, at most this part is spent searching a server on which nothing answers."""
-
-LONGEST_PAUSE = 60.0
-"""Seconds between two searches where nothing answers, at most: a login shell that takes long is no
-burden."""
-
-AGAIN = (5.0, 10.0, 20.0, 40.0, 60.0, 120.0)
-"""Seconds from a search that failed to the next one: after the first failure, the second, …"""
-
 PATIENCE = 3.0
 """Seconds that a look waits for a search where nothing answers: then it says what it knows."""
-
-FRESH = 2.0
-"""Seconds for which a search proves whose a port is, at least: no token goes to a port after
-that without another."""
-
-
-@dataclass(slots=True)
-class _Known:
-    """What is known of one tunnel's far end. Times are on the monotonic clock."""
-
-    findings: Findings = field(default_factory=Findings)
-    servers: tuple[RunningServer, ...] = ()
-    """Those that the entry may use."""
-    picked: Picked = field(default_factory=Picked)
-    answered: bool = False
-    """Whether something answered the last time."""
-    searched: float = -math.inf
-    """When the last search ended."""
-    succeeded: bool = False
-    """Whether it could be made."""
-    hindered: Problem | None = None
-    """Why it could not."""
-    failures: int = 0
-    """Searches in a row that could not be made."""
-    under_way: Background[Findings] | None = None
-    """A search that goes on."""
-    began: float = 0.0
-    """When the last search began."""
-    next_search: float = -math.inf
-    """When the next one may begin where nothing answers."""
-    may_forward: bool | None = None
-    """Whether the server forwards at all; None: not asked."""
-    forbidden: Problem | None = None
-    """Why it does not."""
-    ended: set[RunningServer] = field(default_factory=set)
-    """Those of another host whose ports were found closed; their runtime files may stay."""
-    watch: KernelWatch = field(default_factory=KernelWatch)
-    front: str | None = None
-    """The page that is there, where the file names none; None: not known."""
-
-    @property
-    def is_fresh(self) -> bool:
-        """Whether what the last search found still counts."""
-        return time.monotonic() < max(self.searched + FRESH, self.next_search)
-
-    @property
-    def is_proven(self) -> bool:
-        """Whether the ports found belong to whom they did."""
-        return self.succeeded and self.is_fresh
 
 
 class Examiner:
@@ -125,7 +65,7 @@ class Examiner:
         """`patience`: see `PATIENCE`; None waits to the end of the search."""
         self._choices = choices or BriefChoices()
         self._patience = patience
-        self._known: WeakKeyDictionary[Tunnel, _Known] = WeakKeyDictionary()
+        self._known: WeakKeyDictionary[Tunnel, Known] = WeakKeyDictionary()
 
     def __call__(
         self,
@@ -141,12 +81,12 @@ class Examiner:
 
         known = self._known.get(tunnel)
         if known is None:
-            known = self._known[tunnel] = _Known()
-            _search(known, server, tunnel, cancel, self._patience)
+            known = self._known[tunnel] = Known()
+            known.search(server, tunnel, cancel, self._patience)
         elif known.answered and (known.under_way is not None or not known.is_fresh):
-            _search(known, server, tunnel, cancel)
+            known.search(server, tunnel, cancel)
         elif known.under_way is not None:
-            _search(known, server, tunnel, cancel, self._patience)
+            known.search(server, tunnel, cancel, self._patience)
         if known.searched == -math.inf and known.under_way is not None:
             waits = shell_awaited(server.host or server.name)
             return Health(Reached.SSH, Page(""), waits, looked=False)
@@ -172,10 +112,10 @@ class Examiner:
 
         target, seen = look_once()
         before = known.servers, known.hindered
-        if _is_worth_a_search(known, target, seen):
+        if known.is_worth_a_search(target, seen):
             patience = self._patience if seen.reached < Reached.JUPYTER else None
-            _search(known, server, tunnel, cancel, patience)
-            if (known.servers, known.hindered) != before or _withholds_token(known, target):
+            known.search(server, tunnel, cancel, patience)
+            if (known.servers, known.hindered) != before or known.withholds_token(target):
                 target, seen = look_once()
         seen = _judged(known, target, seen)
         known.answered = seen.reached >= Reached.JUPYTER
@@ -205,13 +145,13 @@ class Examiner:
             self._choices.forget(started_for)
 
 
-def _owning(server: Server, known: _Known) -> Callable[[RunningServer], bool]:
+def _owning(server: Server, known: Known) -> Callable[[RunningServer], bool]:
     home = known.findings.home
     return lambda one: is_own(one, server, home)
 
 
 def _kernels(
-    known: _Known, server: Server, target: Target, seen: Look, cancel: Cancel
+    known: Known, server: Server, target: Target, seen: Look, cancel: Cancel
 ) -> Kernels | None:
     if seen.reached is not Reached.LOGGED_IN:
         return None
@@ -230,7 +170,7 @@ def _must_be_ours(server: Server, running: RunningServer | None) -> bool:
     return not names or (running is not None and bool(running.token))
 
 
-def _blocked(server: Server, known: _Known, may_forward: Callable[[], bool]) -> Problem | None:
+def _blocked(server: Server, known: Known, may_forward: Callable[[], bool]) -> Problem | None:
     """Why there is nothing to lead to: what listens on a port that the file does not name is
     nobody's business of ours."""
     jupyter = server.jupyter
@@ -244,7 +184,7 @@ def _blocked(server: Server, known: _Known, may_forward: Callable[[], bool]) -> 
     return none_found(START) if may_forward() else known.forbidden
 
 
-def _may_forward(known: _Known, server: Server, tunnel: Tunnel, cancel: Cancel) -> bool:
+def _may_forward(known: Known, server: Server, tunnel: Tunnel, cancel: Cancel) -> bool:
     """Whether it is any use to start a Jupyter; asked once, of a port that nobody can have."""
     if known.may_forward is None:
         known.may_forward = True
@@ -283,63 +223,7 @@ def _expects_ours(seen: Look) -> bool:
     return seen.problem is not None and seen.problem.remedy is Remedy.WAIT
 
 
-def _is_worth_a_search(known: _Known, target: Target, seen: Look) -> bool:
-    if known.under_way is not None:
-        return seen.reached >= Reached.JUPYTER
-    # Jupyter may have been started again, elsewhere or with another token.
-    if seen.token_refused:
-        return time.monotonic() >= min(known.next_search, known.searched + FRESH)
-    if seen.reached < Reached.JUPYTER:
-        return time.monotonic() >= known.next_search
-    # Something has just begun to answer, later than the last search could know of it.
-    is_new = known.picked.running is None and not known.answered
-    return is_new or (_withholds_token(known, target) and not known.is_fresh)
-
-
-def _withholds_token(known: _Known, target: Target) -> bool:
-    running = known.picked.running
-    return running is not None and target.token != running.token
-
-
-def _search(
-    known: _Known, server: Server, tunnel: Tunnel, cancel: Cancel, patience: float | None = None
-) -> None:
-    """Note what runs there; where there is no way to search, what is known stays. After `patience`
-    seconds it goes on in the background, and the next call waits for it again."""
-    if known.under_way is None:
-        known.began = time.monotonic()
-        known.under_way = Background(lambda: _find(server, tunnel), f"tc-find {server.name}")
-    known.succeeded = False
-    try:
-        found = known.under_way.result(cancel, patience)
-    except TimeoutError:
-        return
-    except ProblemError as error:
-        logger.info("%s: no search for Jupyter: %s", server.name, error.problem)
-        known.hindered = error.problem
-        known.failures += 1
-        pause = AGAIN[min(known.failures, len(AGAIN)) - 1]
-    else:
-        known.succeeded = True
-        known.hindered = None
-        known.failures = 0
-        known.findings = found
-        fitting = candidates(found, server.jupyter)
-        known.servers = tuple(one for one in fitting if one not in known.ended)
-        logger.debug("%s: %d running: %s", server.name, len(found.servers), known.servers)
-        took = time.monotonic() - known.began
-        pause = min(LONGEST_PAUSE, took * (1 / SEARCH_SHARE - 1))
-    known.under_way = None
-    known.searched = time.monotonic()
-    known.next_search = known.searched + pause
-
-
-def _find(server: Server, tunnel: Tunnel) -> Findings:
-    host, node, run = server.host or server.name, server.jupyter.host, tunnel.execute
-    return find(run, host) if node in SAME_HOST else find_at_node(run, host, node)
-
-
-def _noting(known: _Known, open_channel: OpenChannel) -> OpenChannel:
+def _noting(known: Known, open_channel: OpenChannel) -> OpenChannel:
     """The same; a Jupyter of another host whose port is closed has ended, and its runtime file
     proves nothing any more: see `node`."""
 
@@ -356,7 +240,7 @@ def _noting(known: _Known, open_channel: OpenChannel) -> OpenChannel:
     return noted
 
 
-def _judged(known: _Known, target: Target, seen: Look) -> Look:
+def _judged(known: Known, target: Target, seen: Look) -> Look:
     """What was seen, in the light of who listens there."""
     if seen.reached < Reached.JUPYTER:
         return seen
@@ -367,7 +251,7 @@ def _judged(known: _Known, target: Target, seen: Look) -> Look:
     return seen
 
 
-def _health(server: Server, known: _Known, target: Target, seen: Look) -> Health:
+def _health(server: Server, known: Known, target: Target, seen: Look) -> Health:
     picked = known.picked
     own = _owning(server, known)
     jupyters = listing(known.servers, picked.running, known.findings.home, own)
@@ -394,7 +278,7 @@ def _hindered(cause: Problem, problem: Problem | None, seen: Look) -> Problem:
     return cause
 
 
-def _note_front(known: _Known, server: Server, target: Target, seen: Look, cancel: Cancel) -> None:
+def _note_front(known: Known, server: Server, target: Target, seen: Look, cancel: Cancel) -> None:
     """Find out once which page a Jupyter has, if the file does not say."""
     if seen.reached < Reached.JUPYTER:
         known.front = None  # the next one may be another kind
