@@ -11,9 +11,8 @@ from trayconnect.session.activity import Activity
 from trayconnect.session.activity_words import activity_words
 from trayconnect.session.forwards import ForwardState
 from trayconnect.session.snapshot import Snapshot
-from trayconnect.session.state_words import state_words
+from trayconnect.session.state_words import UNPROVEN, state_words
 
-UNPROVEN = "Whose Jupyter this is could not be proven"
 PAGE_WORDS = {
     PageState.OTHERS.value: " (belongs to another user)",
     PageState.UNPROVEN.value: " (owner not proven)",

@@ -8,6 +8,8 @@ from trayconnect.ports import Reached
 from trayconnect.session.snapshot import Snapshot
 from trayconnect.session.state import State
 
+UNPROVEN = "Whose Jupyter this is could not be proven"
+
 
 def state_words(snapshot: Snapshot) -> str:
     """A session's state, as people say it."""

@@ -15,11 +15,10 @@ from trayconnect.session.activity_words import activity_words
 from trayconnect.session.forwards import ForwardState
 from trayconnect.session.snapshot import Snapshot
 from trayconnect.session.state import State
-from trayconnect.session.state_words import state_words
+from trayconnect.session.state_words import UNPROVEN, state_words
 from trayconnect.tray.view import Action, Item, Verb
 from trayconnect.tray.words import INDENT, clip, jupyter_words, wrap
 
-UNPROVEN = "Whose Jupyter this is could not be proven"
 _NAME_WIDTH, _PLACE_WIDTH, _LINE_WIDTH = 32, 40, 80
 
 
