@@ -41,11 +41,14 @@ def run(arguments: list[str]) -> int:
     """Run one command line; its exit code."""
     from trayconnect.desktop import helpers
     from trayconnect.desktop.redirect_page import remove_left
-    from trayconnect.privacy import no_core_dumps
+    from trayconnect.privacy import close_to_others, no_core_dumps, own_folders
 
     if arguments[:1] == [helpers.HELPER_ARGUMENT]:
         return helpers.main(arguments[1:])
     no_core_dumps()
+    for folder in close_to_others(own_folders()):
+        click.echo(f"Other users could write to {folder}.", err=True)
+        click.echo("  It is closed to them now. Check that what is in it is yours.", err=True)
     with suppress(RuntimeError):  # the system knows no home folder of this user
         remove_left(os.environ, Path.home())
     try:

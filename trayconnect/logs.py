@@ -93,7 +93,9 @@ class _PrivateFile(logging.handlers.RotatingFileHandler):
     """Readable by its user alone."""
 
     def _open(self) -> io.TextIOWrapper:
-        descriptor = os.open(self.baseFilename, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        # A link may be another user's, who could write to the folder once.
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+        descriptor = os.open(self.baseFilename, flags, 0o600)
         if sys.platform != "win32":
             os.fchmod(descriptor, 0o600)  # one from before may be open to others
         return os.fdopen(descriptor, "a", encoding="utf-8")

@@ -7,6 +7,7 @@ import ctypes
 import os
 import stat
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -33,6 +34,37 @@ def make_private(folder: Path) -> None:
     if sys.platform != "win32" and found.st_uid != os.getuid():
         raise PermissionError(f"{folder} belongs to another user")
     folder.chmod(0o700)
+
+
+def own_folders() -> list[Path]:
+    """Where this program keeps its files, apart from the server file; the outer ones first."""
+    import platformdirs
+
+    return [
+        place("trayconnect", appauthor=False)
+        for place in (
+            platformdirs.user_state_path,
+            platformdirs.user_data_path,
+            platformdirs.user_cache_path,
+            platformdirs.user_log_path,
+        )
+    ]
+
+
+def close_to_others(folders: Iterable[Path]) -> list[Path]:
+    """Close those folders of the user's that others can write to, as an earlier version made them
+    under an open umask; which they were."""
+    closed: list[Path] = []
+    if sys.platform == "win32":
+        return closed
+    for folder in folders:
+        with suppress(OSError):
+            found = folder.lstat()
+            is_ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
+            if is_ours and found.st_mode & _OTHERS_WRITE:
+                folder.chmod(0o700)
+                closed.append(folder)
+    return closed
 
 
 def no_core_dumps() -> None:

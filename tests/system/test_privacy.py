@@ -51,6 +51,27 @@ def test_every_file_is_private_under_an_open_umask() -> None:
         os.umask(before)
 
 
+@pytest.mark.skipif("sys.platform == 'darwin'", reason="other folders")
+def test_folders_from_before_are_closed_and_no_link_in_them_is_followed(tmp_path: Path) -> None:
+    app = RunningApp(SERVERS)
+    folders = [app.home / ".local/share/trayconnect", app.home / ".local/state/trayconnect"]
+    folders.append(folders[1] / "log")
+    for folder in folders:
+        folder.mkdir(parents=True)
+        folder.chmod(0o777)
+    other = tmp_path / "other"
+    other.write_text("kept")
+    other.chmod(0o644)
+    (folders[-1] / "trayconnect.log").symlink_to(other)
+    with app:
+        for folder in folders:
+            assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+            assert f"Other users could write to {folder}.\n" in app.output
+        assert "No log file" in app.output
+        assert (other.read_text(), stat.S_IMODE(other.stat().st_mode)) == ("kept", 0o644)
+        assert b"Other users" not in command(app, "check").stderr
+
+
 @pytest.mark.skipif("sys.platform != 'linux'", reason="/proc")
 def test_no_core_is_dumped_and_a_killed_run_leaves_no_page() -> None:
     with RunningApp(SERVERS) as app:
