@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from trayconnect.config.model import Keepalive
 from trayconnect.tunnel.transport import SshTransport
@@ -18,6 +18,29 @@ CHECK_SECONDS = 5.0
 _NEVER = float("inf")
 
 
+class _Pulse:
+    """The questions to one server, and how late its answers are."""
+
+    def __init__(self, transport: SshTransport) -> None:
+        self.transport = transport
+        self._asked: deque[float] = deque()
+        self.answered_at = -_NEVER
+        """When the last question was put that was answered."""
+        self.latency: float | None = None
+
+    def ask(self) -> float:
+        now = time.monotonic()
+        self._asked.append(now)
+        self.transport.ask(REQUEST, self._answered)
+        return now
+
+    def _answered(self, _reply: object) -> None:
+        """A refusal, too, is a sign of life."""
+        if self._asked:
+            self.answered_at = self._asked.popleft()
+            self.latency = time.monotonic() - self.answered_at
+
+
 class Heartbeat:
     """Asks the server again and again whether it is there, on a thread of its own.
 
@@ -25,7 +48,8 @@ class Heartbeat:
     questions have gone unanswered, and `on_dead` is called with that time, once. They are spaced
     evenly so that the last has as long for its answer as the others; so each follows the one
     before after a little less than `interval`. Any packet is a sign of life. It never blocks in
-    sending, whatever the state of the connection."""
+    sending, whatever the state of the connection. The jump hosts `before` it on the way are asked
+    along with it, to know which of them all is silent."""
 
     def __init__(
         self,
@@ -33,6 +57,7 @@ class Heartbeat:
         keepalive: Keepalive,
         name: str,
         on_dead: Callable[[float], None],
+        before: Sequence[SshTransport] = (),
     ) -> None:
         self._transport = transport
         self._count_max = keepalive.count_max
@@ -42,15 +67,22 @@ class Heartbeat:
         self._wake = threading.Condition()
         self._stopped = False
         self._check = False
-        self._asked: deque[float] = deque()
-        self._answered_at = -_NEVER
-        self._latency: float | None = None
+        self._pulse = _Pulse(transport)
+        self._before = [_Pulse(one) for one in before]
         self._thread = threading.Thread(target=self._run, name=f"tc-heartbeat {name}", daemon=True)
 
     @property
     def latency(self) -> float | None:
         """Seconds that the last answer took."""
-        return self._latency
+        return self._pulse.latency
+
+    def silent(self) -> SshTransport:
+        """Once it is dead: the first on the way that has not answered since."""
+        heard_at = self._transport.packetizer.last_received
+        for pulse in self._before:
+            if pulse.answered_at <= heard_at:
+                return pulse.transport
+        return self._transport
 
     def start(self) -> None:
         """Begin, with a first question at once."""
@@ -74,17 +106,10 @@ class Heartbeat:
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join(timeout)
 
-    def _answered(self, _reply: object) -> None:
-        """A refusal, too, is a sign of life."""
-        if self._asked:
-            self._answered_at = self._asked.popleft()
-            self._latency = time.monotonic() - self._answered_at
-
     def _ask(self) -> float:
-        now = time.monotonic()
-        self._asked.append(now)
-        self._transport.ask(REQUEST, self._answered)
-        return now
+        for pulse in self._before:
+            pulse.ask()
+        return self._pulse.ask()
 
     def _run(self) -> None:
         unanswered = 0
@@ -93,7 +118,7 @@ class Heartbeat:
         while True:
             now = time.monotonic()
             heard_at = self._transport.packetizer.last_received
-            if self._answered_at >= checked_at:
+            if self._pulse.answered_at >= checked_at:
                 check_by = _NEVER
             if now >= check_by:
                 if heard_at < (checked_at + check_by) / 2:

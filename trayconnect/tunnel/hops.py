@@ -15,6 +15,7 @@ from trayconnect.steps import NO_STEPS, Steps
 from trayconnect.tunnel import problems
 from trayconnect.tunnel.algorithms import Offer
 from trayconnect.tunnel.auth import Means, log_in, verify_identity
+from trayconnect.tunnel.blame import blaming
 from trayconnect.tunnel.channels import SshChannel
 from trayconnect.tunnel.connect import JOIN_SECONDS, dispose, shake_hands, what_to_offer
 from trayconnect.tunnel.dial import dial
@@ -152,7 +153,11 @@ def _add_hop(
         if unproven == error.problem:
             raise
         raise ProblemError(unproven) from error
-    with cancel.releasing(way.abort), steps.step(f"log in to {target.account}") as found:
+    with (
+        cancel.releasing(way.abort),
+        steps.step(f"log in to {target.account}") as found,
+        blaming(way.hops[:-1], way.loss, cancel),
+    ):
         welcome = log_in(transport, target, server, means, ask, cancel, tell)
         found.append(welcome.by)
     way.typed |= welcome.typed
@@ -182,7 +187,7 @@ def _address(transport: SshTransport) -> str:
 
 
 def _reach(way: Way, target: Target, cancel: Cancel, steps: Steps) -> socket.socket | SshChannel:
-    with steps.step(f"reach {target.address}"):
+    with steps.step(f"reach {target.address}"), blaming(way.hops, way.loss, cancel):
         return _stream(way, target, cancel)
 
 
@@ -195,7 +200,10 @@ def _shake_hands(
     steps: Steps,
 ) -> SshTransport:
     try:
-        with steps.step(f"agree on keys with {target.address}") as found:
+        with (
+            steps.step(f"agree on keys with {target.address}") as found,
+            blaming(way.hops, way.loss, cancel),
+        ):
             transport = shake_hands(
                 stream, target, timeout=target.connect_timeout, cancel=cancel, offer=offer
             )
@@ -222,6 +230,6 @@ def _stream(way: Way, target: Target, cancel: Cancel) -> socket.socket | SshChan
     except ChannelRefusedError as error:
         raise problems.unreachable_through(hop, target, error.code, str(error)) from error
     except TimeoutError as error:
-        raise problems.unreachable_through(hop, target, 0, str(error)) from error
+        raise problems.unanswered_through(hop, target, str(error)) from error
     except ConnectionError as error:
-        raise problems.lost(hop, str(error)) from error
+        raise way.loss() from error

@@ -42,6 +42,15 @@ def seconds(value: float) -> str:
     return f"{value:g} s"
 
 
+class CutShortError(ProblemError):
+    """The answer did not come in time, or the connection ended amid it. What is between us and the
+    server may be the reason."""
+
+
+class SilentError(CutShortError):
+    """Nothing at all came."""
+
+
 # --- reaching it --------------------------------------------------------------------------------
 
 
@@ -96,9 +105,18 @@ def unreachable_through(hop: Target, target: Target, code: int, detail: str) -> 
         title = f"The jump host {hop.address} does not let connections through"
         advice = f"Ask its administrator to allow TCP forwarding to {target.address}."
         return ProblemError(Problem(title, advice, _FIX, detail))
+    return ProblemError(_unreachable(hop, target, detail))
+
+
+def unanswered_through(hop: Target, target: Target, detail: str) -> CutShortError:
+    """A jump host did not say in time whether it opens the next hop."""
+    return CutShortError(_unreachable(hop, target, detail))
+
+
+def _unreachable(hop: Target, target: Target, detail: str) -> Problem:
     title = f"The jump host {hop.address} cannot reach {target.address}"
     advice = "Check that address, as seen from the jump host, and that the server is up."
-    return ProblemError(Problem(title, advice, _WAIT, detail))
+    return Problem(title, advice, _WAIT, detail)
 
 
 # --- speaking SSH with it -------------------------------------------------------------------------
@@ -110,10 +128,10 @@ def unproven(problem: Problem) -> Problem:
     return replace(problem, remedy=Remedy.NETWORK) if problem.remedy is _FIX else problem
 
 
-def silent(target: Target, timeout: float) -> ProblemError:
+def silent(target: Target, timeout: float) -> CutShortError:
     title = f"Connected to {target.address}, but no SSH answer within {seconds(timeout)}"
     advice = f"Check that port {target.port} is the SSH port; if it is, the server is hung or busy."
-    return ProblemError(Problem(title, advice, _WAIT))
+    return SilentError(Problem(title, advice, _WAIT))
 
 
 def not_ssh(target: Target, line: str) -> ProblemError:
@@ -124,33 +142,33 @@ def not_ssh(target: Target, line: str) -> ProblemError:
     return ProblemError(Problem(title, advice, _FIX, f"it said: {line[:120]!r}"))
 
 
-def busy(target: Target, detail: str, *, wait: float = 0.0) -> ProblemError:
+def busy(target: Target, detail: str, *, wait: float = 0.0) -> CutShortError:
     """`wait`: seconds that it takes at least, where the server says so."""
     title = f"{target.address} is too busy for another login, and closed the connection"
     advice = "Wait a little; if it goes on, the server may be blocking your address."
-    return ProblemError(Problem(title, advice, _WAIT, detail, wait))
+    return CutShortError(Problem(title, advice, _WAIT, detail, wait))
 
 
-def hung_up(target: Target, detail: str) -> ProblemError:
+def hung_up(target: Target, detail: str) -> CutShortError:
     """It closed the connection before it said a word."""
     title = f"{target.address} closed the connection without an SSH answer"
     advice = (
         f"It may be busy, or blocking your address, or no SSH server on port {target.port}. "
         "Check the port, and wait a little."
     )
-    return ProblemError(Problem(title, advice, _WAIT, detail))
+    return CutShortError(Problem(title, advice, _WAIT, detail))
 
 
-def handshake_lost(target: Target, detail: str) -> ProblemError:
+def handshake_lost(target: Target, detail: str) -> CutShortError:
     title = f"{target.address} closed the connection during the key exchange"
     advice = "Wait a little; if it goes on, look into the server's log."
-    return ProblemError(Problem(title, advice, _WAIT, detail))
+    return CutShortError(Problem(title, advice, _WAIT, detail))
 
 
-def handshake_slow(target: Target, timeout: float) -> ProblemError:
+def handshake_slow(target: Target, timeout: float) -> CutShortError:
     title = f"{target.address} did not finish the key exchange within {seconds(timeout)}"
     advice = "The server or the network is very slow; connect_timeout in servers.yaml allows more."
-    return ProblemError(Problem(title, advice, _WAIT))
+    return CutShortError(Problem(title, advice, _WAIT))
 
 
 # --- logging in -----------------------------------------------------------------------------------
@@ -242,7 +260,7 @@ def not_to_be_asked(target: Target, title: str) -> ProblemError:
     )
 
 
-def login_slow(target: Target, timeout: float, *, asked: bool) -> ProblemError:
+def login_slow(target: Target, timeout: float, *, asked: bool) -> CutShortError:
     """`asked`: the user had to answer something meanwhile."""
     title = f"{target.address} did not answer the login in time"
     advice = (
@@ -251,10 +269,10 @@ def login_slow(target: Target, timeout: float, *, asked: bool) -> ProblemError:
     )
     if asked:
         advice = "If it waited for a confirmation, such as on your telephone, connect again."
-    return ProblemError(Problem(title, advice, _USER if asked else _WAIT))
+    return CutShortError(Problem(title, advice, _USER if asked else _WAIT))
 
 
-def login_lost(target: Target, detail: str, *, asked: bool, at_stake: bool) -> ProblemError:
+def login_lost(target: Target, detail: str, *, asked: bool, at_stake: bool) -> CutShortError:
     """The server went away amid the login; `asked`: the user had to answer something meanwhile;
     `at_stake`: it did so over a password, perhaps a wrong one, be it from the keyring."""
     title = f"{target.address} closed the connection during the login"
@@ -267,7 +285,7 @@ def login_lost(target: Target, detail: str, *, asked: bool, at_stake: bool) -> P
         )
     else:
         advice = "Look into the server's log if it goes on."
-    return ProblemError(Problem(title, advice, _USER if asked or at_stake else _WAIT, detail))
+    return CutShortError(Problem(title, advice, _USER if asked or at_stake else _WAIT, detail))
 
 
 # --- using it -------------------------------------------------------------------------------------
@@ -288,7 +306,8 @@ def lost(target: Target, detail: str) -> ProblemError:
 
 def unresponsive(target: Target, silence: float) -> ProblemError:
     """It was up, and the heartbeat went unanswered; `silence` is measured, in seconds."""
-    title = f"{target.address} stopped answering"
+    kind = "The jump host " if target.is_jump_host else ""
+    title = f"{kind}{target.address} stopped answering"
     advice = (
         f"Nothing came for {seconds(round(silence, 1))}: the server hangs, or the network is down."
     )

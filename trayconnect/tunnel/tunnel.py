@@ -41,7 +41,13 @@ class SshTunnel:
         """Whether the password has; None: not looked."""
         self._commands = Commands(way.end, self._target, tellers)
         self._own_channels = OwnChannels(self.open_channel, self._commands.ownership)
-        self._heartbeat = Heartbeat(way.end, keepalive, self._target.server, self._silent)
+        self._heartbeat = Heartbeat(
+            way.end,
+            keepalive,
+            self._target.server,
+            self._silent,
+            before=[transport for _, transport in way.hops[:-1]],
+        )
 
     def start(self) -> None:
         """Begin the heartbeat, and report a loss from now on. Raises `ProblemError` if lost."""
@@ -139,9 +145,11 @@ class SshTunnel:
         """On the heartbeat's thread."""
         with self._lock:
             already, self._over = self._over, True
+        silent = self._heartbeat.silent()
+        target = next(target for target, transport in self._way.hops if transport is silent)
         self._way.abort()
         if not already:
-            self._on_lost(problems.unresponsive(self._target, seconds).problem)
+            self._on_lost(problems.unresponsive(target, seconds).problem)
 
 
 def _channel(target: Endpoint, origin: tuple[str, int]) -> tuple[str, tuple[str | int, ...]]:
