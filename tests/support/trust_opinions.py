@@ -84,6 +84,9 @@ PATTERNS = (
     "10.0.0.*",
     "\\*",
 )
+CERTIFICATE = "certificate"
+"""In place of a key's name: the certificate that is shown, or the key where there is none."""
+OTHERS = (*CERTIFIED, *AUTHORITIES, "dsa", "other", CERTIFICATE)
 MARKERS = ("", "", "@cert-authority", "@cert-authority", "@revoked", "@other")
 SETTINGS = (
     (),
@@ -96,6 +99,21 @@ SETTINGS = (
     ("HostKeyAlgorithms -*-cert-v01@openssh.com",),
     ("HostKeyAlgorithms ssh-ed25519-cert-v01@openssh.com,ssh-ed25519",),
 )
+# What KnownHostsCommand does; it gets %I, %H, %t and %K. PRINT prints lines made as the files' are.
+COMMANDS = {
+    "prints": "PRINT",
+    "prints for the name": '[ "$1" != HOSTNAME ] || PRINT',
+    "prints before": '[ "$1" != ORDER ] || PRINT',
+    "prints amid garbage": "echo nonsense; printf '\\377 @\\n'; PRINT",
+    "knows all": 'echo "$2 $3 $4"',
+    "revokes all": 'PRINT; echo "@revoked $2 $3 $4"',
+    "talks": "echo words >&2; PRINT",
+    "fails": "PRINT; exit 1",
+    "fails for the name": 'PRINT; [ "$1" = ORDER ]',
+    "is missing": "",
+    "is relative": "PRINT",
+    "is not executable": "PRINT",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +129,8 @@ class Case:
     hashed: bool
     settings: tuple[str, ...]
     revoked: str | None
+    command: str | None = None
+    printed: tuple[tuple[str, str, str], ...] = ()
 
 
 def case(number: int) -> Case:
@@ -129,26 +149,43 @@ def case(number: int) -> Case:
             "options": r.choice(CERT_OPTIONS),
             "signature": r.choice(("", "ssh-rsa", "rsa-sha2-256")) if "rsa" in ca else "",
         }
-    lines = []
-    for _ in range(r.choice((1, 1, 1, 2, 2, 3))):
-        marker = r.choice(MARKERS)
-        fitting = certificate["ca"] if certificate and marker == "@cert-authority" else key
-        name = fitting if r.random() < 0.7 else r.choice((*CERTIFIED, *AUTHORITIES, "dsa", "other"))
-        lines.append((marker, r.choice(PATTERNS), str(name)))
+    lines = _lines(r, key, certificate)
     settings = r.choice(SETTINGS)
     if r.random() < 0.1:
         settings = (*settings, f"RequiredRSASize {r.choice((1024, 2048, 3072))}")
+    command: str | None = None
+    printed: tuple[tuple[str, str, str], ...] = ()
+    other = random.Random(f"KnownHostsCommand {number}")
+    if other.random() < 0.5:
+        command = other.choice(("prints", "prints", *COMMANDS))
+        printed = _lines(other, key, certificate)
+        lines = lines if other.random() < 0.5 else ()
     return Case(
         host=r.choice(HOSTS),
         alias=r.choice(ALIASES),
         port=r.choice(PORTS),
         key=key,
         certificate=certificate,
-        lines=tuple(lines),
+        lines=lines,
         hashed=r.random() < 0.2,
         settings=settings,
         revoked=r.choice((key, "ca", "other")) if r.random() < 0.1 else None,
+        command=command,
+        printed=printed,
     )
+
+
+def _lines(
+    r: random.Random, key: str, certificate: dict[str, object] | None
+) -> tuple[tuple[str, str, str], ...]:
+    """Some lines of known_hosts: a marker, a pattern, and the name of a key."""
+    lines = []
+    for _ in range(r.choice((1, 1, 1, 2, 2, 3))):
+        marker = r.choice(MARKERS)
+        fitting = certificate["ca"] if certificate and marker == "@cert-authority" else key
+        name = fitting if r.random() < 0.7 else r.choice(OTHERS)
+        lines.append((marker, r.choice(PATTERNS), str(name)))
+    return tuple(lines)
 
 
 @dataclass
@@ -173,6 +210,7 @@ class Stage:
         }
         for name, (kind, bits) in kinds.items():
             self.keys[name] = make_key(self.folder, kind, name=name, bits=bits)
+        self._shown: Path | None = None
         self._certificate = functools.cache(self._certify)
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
 
@@ -201,22 +239,28 @@ class Stage:
         def filled(text: str) -> str:
             return text.replace("NAME", name).replace("HOST", known)
 
-        text = ""
-        for marker, pattern, key in one.lines:
-            words = [marker, filled(pattern), *public_line(self.keys[key]).split()[:2]]
-            text += " ".join(words).strip() + "\n"
-        file = self.folder / "known_hosts"
-        file.write_text(text)
-        if one.hashed and text:
-            command = ["ssh-keygen", "-q", "-H", "-f", str(file)]
-            subprocess.run(command, check=False, capture_output=True)
+        def written(lines: tuple[tuple[str, str, str], ...]) -> str:
+            text = ""
+            for marker, pattern, key in lines:
+                words = [marker, filled(pattern), *self._public(one, key)]
+                text += " ".join(words).strip() + "\n"
+            return text
+
+        self._shown = None
         server = [f"HostKey {self.keys[one.key]}", "StrictModes no", "UsePAM no"]
         server += ["PasswordAuthentication no", "KbdInteractiveAuthentication no"]
         server += ["RequiredRSASize 1024"]
         if one.certificate is not None:
             how = dict(one.certificate) | {"names": filled(str(one.certificate["names"]))}
             order = ("ca", "host", "names", "validity", "options", "signature")
-            server.append(f"HostCertificate {self._certificate(one.key, *map(how.get, order))}")
+            self._shown = self._certificate(one.key, *map(how.get, order))
+            server.append(f"HostCertificate {self._shown}")
+        text = written(one.lines)
+        file = self.folder / "known_hosts"
+        file.write_text(text)
+        if one.hashed and text:
+            command = ["ssh-keygen", "-q", "-H", "-f", str(file)]
+            subprocess.run(command, check=False, capture_output=True)
         (self.folder / "sshd_config").write_text("\n".join(server) + "\n")
         command_line = shlex.join([_find_sshd(), "-i", "-f", str(self.folder / "sshd_config")])
         client = [
@@ -236,7 +280,27 @@ class Stage:
             revoked = self.folder / "revoked"
             revoked.write_text(public_line(self.keys[one.revoked]) + "\n")
             client.append(f"RevokedHostKeys {revoked}")
+        if one.command:
+            self._write_command(one.command, written(one.printed))
+            program = "/nowhere/x" if one.command == "is missing" else self.folder / "command"
+            program = "command" if one.command == "is relative" else program
+            client.append(f'KnownHostsCommand {program} %I "%H" %t %K')
         self.config.write_text("\n".join(client) + "\n")
+
+    def _public(self, one: Case, key: str) -> list[str]:
+        if key == CERTIFICATE:
+            shown = self._shown
+            text = public_line(self.keys[one.key]) if shown is None else shown.read_text()
+        else:
+            text = public_line(self.keys[key])
+        return text.split()[:2]
+
+    def _write_command(self, what: str, printed: str) -> None:
+        lines = self.folder / "printed"
+        lines.write_text(printed)
+        program = self.folder / "command"
+        program.write_text(f"#!/bin/sh\n{COMMANDS[what].replace('PRINT', f'cat {lines}')}\n")
+        program.chmod(0o644 if what == "is not executable" else 0o755)
 
     @property
     def config(self) -> Path:
@@ -249,7 +313,7 @@ class Stage:
         )
         words = done.stderr.decode(errors="replace").strip()
         # What comes after the host key: no key of ours is let in.
-        return "yes" if "Permission denied" in words else words
+        return "yes" if "Permission denied (" in words else words
 
     def _ours(self, one: Case) -> str:
         kit = Kit(self.folder / "kit", ssh_config=lambda: SshConfig(self.config))

@@ -85,7 +85,7 @@ def test_a_cut_answer_is_none(fake: Path, tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/dev/full")
 def test_a_full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ask_ssh, "_scratch", lambda: open("/dev/full", "w+b", buffering=0))  # noqa: PTH123, SIM115
+    monkeypatch.setattr(ask_ssh, "scratch", lambda: open("/dev/full", "w+b", buffering=0))  # noqa: PTH123, SIM115
     with pytest.raises(ProblemError, match="full") as caught:
         ask_ssh.usual(ssh(), Cancel())
     assert caught.value.problem.remedy is Remedy.WAIT

@@ -52,6 +52,9 @@ class SshOptions:
     user_known_hosts_files: tuple[Path, ...] | None = None
     """None: the usual ones. Empty: none at all."""
     global_known_hosts_files: tuple[Path, ...] | None = None
+    known_hosts_command: tuple[str, ...] = ()
+    """A program that prints more lines, with its arguments; a zero byte and one of the letters
+    H, I, K, f and t stand for what only the connection brings."""
     revoked_host_keys: Path | None = None
     strict_host_key_checking: StrictHostKeyChecking = "ask"
     check_host_ip: bool = False

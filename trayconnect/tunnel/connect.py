@@ -45,7 +45,12 @@ def what_to_offer(target: Target, entries: Sequence[Entry]) -> Offer:
             target.options,
             legacy=target.legacy,
             known_types=known_types(entries, names),
-            certificates=bool(revocations or find_authority(entries, names)),
+            certificates=bool(
+                revocations
+                or find_authority(entries, names)
+                # It may know an authority, or revoke one, once it is asked about the key.
+                or target.options.known_hosts_command
+            ),
         )
     except NothingLeftError as error:
         raise handshake_problems.nothing_left(target, error.keyword, error.wanted) from error

@@ -19,6 +19,8 @@ from trayconnect.tunnel.blame import blaming
 from trayconnect.tunnel.channels import SshChannel
 from trayconnect.tunnel.connect import JOIN_SECONDS, dispose, shake_hands, what_to_offer
 from trayconnect.tunnel.dial import dial
+from trayconnect.tunnel.known_hosts import Entry
+from trayconnect.tunnel.known_hosts_command import printed_for
 from trayconnect.tunnel.known_hosts_store import KnownHosts
 from trayconnect.tunnel.proxy_command import ProxyCommand
 from trayconnect.tunnel.rotation import HostKeyUpdate
@@ -133,7 +135,8 @@ def _add_hop(
         ask = _nobody(target)
     store = store.under(target.options)
     entries = store.entries()
-    offer = what_to_offer(target, entries)
+    # As with ssh, these choose what to ask for and trust nothing: the question was another one.
+    offer = what_to_offer(target, (*entries, *_printed(target, cancel, steps)))
     stream = _reach(way, target, cancel, steps)
     try:
         transport = _shake_hands(way, stream, target, offer, cancel, steps)
@@ -146,6 +149,7 @@ def _add_hop(
         ):
             assert transport.shown is not None
             address = _address(transport)
+            entries = (*entries, *printed_for(target, transport.shown, address, cancel))
             certified = judge(target, transport.shown, entries, store, ask, address=address)
             found += [str(transport.shown.key), *(["by its certificate"] if certified else [])]
     except ProblemError as error:
@@ -166,6 +170,14 @@ def _add_hop(
     if target.options.update_host_keys and not certified:
         update.start()
     log.info("logged in to %s: %s", target.address, transport.agreement())
+
+
+def _printed(target: Target, cancel: Cancel, steps: Steps) -> tuple[Entry, ...]:
+    """What KnownHostsCommand says of the host before anything is asked of it."""
+    if not target.options.known_hosts_command:
+        return ()
+    with steps.step("ask KnownHostsCommand of your ssh configuration"):
+        return printed_for(target, None, "", cancel)
 
 
 def _nobody(target: Target) -> Ask:

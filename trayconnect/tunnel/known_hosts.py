@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from trayconnect.config.openssh import patterns
-from trayconnect.config.ssh_algorithms import HOST_KEYS
+from trayconnect.config.ssh_algorithms import HOST_KEYS, is_certified, plain
 from trayconnect.errors import shortage
 from trayconnect.tunnel.algorithms import key_type
 from trayconnect.tunnel.wire import strings
@@ -63,9 +63,13 @@ class HostKey:
         return f"{self.type} {self.fingerprint}"
 
 
+COMMAND = Path("KnownHostsCommand")
+"""In place of a file, for lines that the command printed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of a file."""
+    """One line of a file, or of what KnownHostsCommand printed."""
 
     path: Path
     line: int
@@ -75,6 +79,8 @@ class Entry:
 
     @property
     def place(self) -> str:
+        if self.path == COMMAND:
+            return f"what {COMMAND} of your ssh configuration prints, line {self.line}"
         return f"{self.path}, line {self.line}"
 
     @property
@@ -188,7 +194,7 @@ def _judge(entries: Iterable[Entry], name: str, key: HostKey) -> Lookup:
             continue
         elif entry.key == key:
             match = match or entry
-        elif entry.key.type in _TYPES:
+        elif plain(entry.key.type) in _TYPES:
             # Of another type, too: somebody between would show just such a key.
             others.append(entry)
     if match:
@@ -322,17 +328,13 @@ def _parse_line(text: bytes, path: Path, number: int) -> Entry:
     hosts, kind, encoded = fields[:3]
     if hosts.startswith(b"|") and hosts.count(b"|") != 3:
         raise ValueError("a hashed host that is cut short")
-    return Entry(path, number, marker, hosts, decode_key(kind.decode("ascii", "replace"), encoded))
+    decode = decode_revoked if marker == REVOKED else _decode_known
+    return Entry(path, number, marker, hosts, decode(kind.decode("ascii", "replace"), encoded))
 
 
 def decode_key(kind: str, encoded: bytes) -> HostKey:
     """A key from its type and its base64. Raises ValueError."""
-    try:
-        blob = base64.b64decode(encoded, validate=True)
-    except binascii.Error:
-        raise ValueError("the key is not valid base64") from None
-    if base64.b64encode(blob) != encoded:
-        raise ValueError("the key is not valid base64")
+    blob = _blob(encoded)
     try:
         parts = strings(blob)
     except ValueError:
@@ -340,3 +342,31 @@ def decode_key(kind: str, encoded: bytes) -> HostKey:
     if len(parts) < 2 or parts[0] != kind.encode("ascii", "replace"):
         raise ValueError(f"the key is cut short, or not of the type {kind!r}")
     return HostKey(kind, blob)
+
+
+def decode_revoked(kind: str, encoded: bytes) -> HostKey:
+    """The same, or the plain key in a certificate, which OpenSSH revokes then. Raises ValueError."""
+    from trayconnect.tunnel.certificate import parse  # it needs HostKey
+
+    if not is_certified(kind):
+        return decode_key(kind, encoded)
+    found = parse(_blob(encoded))
+    if found.public.type != kind:
+        raise ValueError(f"the certificate is not of the type {kind!r}")
+    return found.key
+
+
+def _decode_known(kind: str, encoded: bytes) -> HostKey:
+    # A certificate fits no key, but it is another one on file.
+    is_good = is_certified(kind) and decode_revoked(kind, encoded)
+    return HostKey(kind, _blob(encoded)) if is_good else decode_key(kind, encoded)
+
+
+def _blob(encoded: bytes) -> bytes:
+    try:
+        blob = base64.b64decode(encoded, validate=True)
+    except binascii.Error:
+        raise ValueError("the key is not valid base64") from None
+    if base64.b64encode(blob) != encoded:
+        raise ValueError("the key is not valid base64")
+    return blob

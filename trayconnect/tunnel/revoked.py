@@ -12,7 +12,7 @@ from pathlib import Path
 
 from trayconnect.processes import clean_environment, no_console
 from trayconnect.tunnel.host_certificates import Shown
-from trayconnect.tunnel.known_hosts import HostKey, decode_key
+from trayconnect.tunnel.known_hosts import HostKey, decode_revoked
 
 MAX_BYTES = 16 << 20
 SECONDS = 15.0
@@ -50,7 +50,7 @@ def _listed(data: bytes) -> set[HostKey]:
             continue
         try:
             kind, encoded = words[:2]
-            found.add(decode_key(kind.decode("ascii", "replace"), encoded))
+            found.add(decode_revoked(kind.decode("ascii", "replace"), encoded))
         except ValueError as error:
             # OpenSSH would pass over it; but a key that somebody meant to revoke stands here.
             raise UnreadableError(f"line {number} is no public key") from error

@@ -36,6 +36,13 @@ def is_loopback(address: str) -> bool:
         return False
 
 
+def address_to_check(target: Target, address: str) -> str:
+    """The name under which the address is looked up as well, with `CheckHostIP`; else ""."""
+    if not target.options.check_host_ip or not address or is_loopback(address):
+        return ""
+    return host_name(address, target.port)
+
+
 def judge(
     target: Target,
     shown: Shown,
@@ -123,9 +130,10 @@ def _is_vouched_for(target: Target, certificate: Certificate, entries: Sequence[
 
 
 def _check_address(target: Target, key: HostKey, entries: Sequence[Entry], address: str) -> None:
-    if not target.options.check_host_ip or not address or is_loopback(address):
+    name = address_to_check(target, address)
+    if not name:
         return
-    found = lookup(entries, (host_name(address, target.port),), key)
+    found = lookup(entries, (name,), key)
     if found.verdict in (Verdict.CHANGED, Verdict.REVOKED):
         raise trust_problems.address_differs(target, address, key, found.entries)
 

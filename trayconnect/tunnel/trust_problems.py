@@ -15,7 +15,7 @@ from trayconnect import sanitize
 from trayconnect.errors import Problem, ProblemError, Remedy
 from trayconnect.tunnel.certificate import Certificate
 from trayconnect.tunnel.host_certificates import Flaw
-from trayconnect.tunnel.known_hosts import Entry, HostKey
+from trayconnect.tunnel.known_hosts import COMMAND, Entry, HostKey
 from trayconnect.tunnel.target import Target
 
 _FIX = Remedy.FIX
@@ -81,7 +81,8 @@ def address_differs(
 def _removal(target: Target, stored: Sequence[Entry]) -> str:
     """How to remove lines: by a command, but for those that speak of other hosts as well."""
     name = target.known_hosts_names[0]
-    alone = [entry for entry in stored if not entry.is_pattern]
+    printed = [entry for entry in stored if entry.path == COMMAND]
+    alone = [entry for entry in stored if not entry.is_pattern and entry not in printed]
     steps = [
         f"  {_shell(['ssh-keygen', '-f', str(path), '-R', name])}"
         for path in dict.fromkeys(entry.path for entry in alone)
@@ -91,6 +92,7 @@ def _removal(target: Target, stored: Sequence[Entry]) -> str:
         for entry in stored
         if entry.is_pattern
     ]
+    steps += [f"  have {entry.place}, corrected by its administrator" for entry in printed]
     return "\n".join(steps)
 
 

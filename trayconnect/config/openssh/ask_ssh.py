@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import errno
-import os
 import re
 import subprocess
-import sys
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
@@ -19,11 +16,11 @@ from trayconnect.config.openssh.keywords import FORWARDS
 from trayconnect.config.openssh.said import Query, Said, broken
 from trayconnect.errors import Problem, ProblemError, Remedy
 from trayconnect.processes import clean_environment, end_group, no_console
+from trayconnect.scratch import check_room, scratch
 
 LIMIT = 15.0
 """Seconds: a `Match exec` of the user's may ask the network."""
 _MAX_BYTES = 1 << 20
-_ROOM = 64 << 10
 _SHORTAGES = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 
 # In the configuration that it prints, these have their tokens expanded.
@@ -139,12 +136,11 @@ def _run(ssh: str, query: Query, named: str | None, cancel: Cancel) -> str:
         command += ["-p", str(query.port)]
     if query.direct:
         command += ["-o", "ProxyCommand=none"]
-    # Files rather than pipes: what a Match exec leaves running could hold a pipe open for ever.
     try:
-        with _scratch() as output, _scratch() as errors:
+        with scratch() as output, scratch() as errors:
             status = _finish([*command, "--", query.host], output, errors, cancel)
             printed, complaints = _text(output), _text(errors)
-            _check_room(output)
+            check_room(output)
     except OSError as error:
         # On a full disk ssh ends with status 0, whatever of its answer is lost.
         raise _incomplete(query, str(error)) from error
@@ -153,24 +149,6 @@ def _run(ssh: str, query: Query, named: str | None, cancel: Cancel) -> str:
     if not printed.endswith("\n") or not _settings(printed).keys() >= {"hostname", "port"}:
         raise _incomplete(query, f"{len(printed)} characters of it")
     return printed
-
-
-if sys.platform == "linux":
-
-    def _scratch() -> IO[bytes]:
-        # In memory: no disk has to have room for it.
-        return os.fdopen(os.memfd_create("trayconnect-ssh"), "w+b")
-else:
-
-    def _scratch() -> IO[bytes]:
-        return tempfile.TemporaryFile()
-
-
-def _check_room(file: IO[bytes]) -> None:
-    """Raise OSError if the file cannot grow: it may have been too short for what was written."""
-    file.seek(0, os.SEEK_END)
-    file.write(bytes(_ROOM))
-    file.flush()
 
 
 def _incomplete(query: Query, detail: str) -> ProblemError:

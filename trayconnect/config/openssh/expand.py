@@ -76,17 +76,21 @@ class Tokens:
         """A file's name: `~`, tokens and variables expanded. Raises `ExpansionError`."""
         return self.text(tilde(text, self.home))
 
-    def text(self, text: str) -> str:
-        """Tokens and variables expanded. Raises `ExpansionError`."""
+    def text(self, text: str, later: str = "") -> str:
+        """Tokens and variables expanded; those of `later`, whose values only the connection
+        brings, are left as a zero byte and their letter. Raises `ExpansionError`."""
         parts = []
         position = 0
         # Side by side, so that what a variable holds is not expanded again.
         for match in re.finditer(r"%.?|\$\{[^}]*\}?", text, re.DOTALL):
             parts.append(text[position : match.start()])
             piece = match[0]
-            parts.append(
-                self.percent(piece) if piece[0] == "%" else variables(piece, self.environment)
-            )
+            if piece[0] == "%" and piece[1:] and piece[1:] in later:
+                parts.append(f"\0{piece[1:]}")
+            elif piece[0] == "%":
+                parts.append(self.percent(piece))
+            else:
+                parts.append(variables(piece, self.environment))
             position = match.end()
         return "".join((*parts, text[position:]))
 

@@ -17,7 +17,7 @@ _HONOURED = (
     "pubkeyacceptedalgorithms requiredrsasize batchmode preferredauthentications "
     "passwordauthentication kbdinteractiveauthentication pubkeyauthentication "
     "hostkeyalias userknownhostsfile globalknownhostsfile revokedhostkeys checkhostip "
-    "stricthostkeychecking updatehostkeys "
+    "knownhostscommand stricthostkeychecking updatehostkeys "
     "hostkeyalgorithms casignaturealgorithms kexalgorithms ciphers macs "
     "localforward remoteforward dynamicforward clearallforwardings gatewayports"
 )
@@ -41,7 +41,6 @@ TOLD: Mapping[str, tuple[str, str]] = {
     "forwardagent": ("ForwardAgent", "the agent stays here"),
     "forwardx11": ("ForwardX11", "a tunnel shows no windows"),
     "hostbasedauthentication": ("HostbasedAuthentication", "this way to log in is not known here"),
-    "knownhostscommand": ("KnownHostsCommand", "the files of known hosts decide"),
     "nohostauthenticationforlocalhost": (
         "NoHostAuthenticationForLocalhost",
         "the host key of this machine is checked, too",
@@ -86,7 +85,6 @@ HARMLESS: Mapping[str, frozenset[str]] = {
     "forwardx11": frozenset(("no", "false")),
     "gssapiauthentication": frozenset(("no", "false")),
     "hostbasedauthentication": frozenset(("no", "false")),
-    "knownhostscommand": frozenset(("none",)),
     "nohostauthenticationforlocalhost": frozenset(("no", "false")),
     "permitlocalcommand": frozenset(("no", "false")),
     "permitremoteopen": frozenset(("any",)),

@@ -21,6 +21,7 @@ from trayconnect.config.openssh.honoured import (
 )
 from trayconnect.config.openssh.jumps import Jump
 from trayconnect.config.openssh.said import Query, Said, SshConfigError, broken
+from trayconnect.config.openssh.words import split_words
 from trayconnect.config.ssh_options import MIN_RSA_BITS, AddressFamily, SshOptions
 from trayconnect.errors import Problem
 
@@ -119,6 +120,7 @@ def _options(said: Said, tokens: Tokens, alias: str | None) -> SshOptions:
         host_key_alias=alias,
         user_known_hosts_files=_known_hosts(said, "userknownhostsfile", tokens),
         global_known_hosts_files=_known_hosts(said, "globalknownhostsfile", None),
+        known_hosts_command=_known_hosts_command(said, tokens),
         revoked_host_keys=next(iter(_paths(said, "revokedhostkeys", tokens)), None),
         strict_host_key_checking=scalars.strictness(strictness),
         check_host_ip=scalars.flag(said.first("checkhostip") or "no"),
@@ -162,6 +164,15 @@ def _known_hosts(said: Said, keyword: str, tokens: Tokens | None) -> tuple[Path,
     if tokens is None:
         return tuple(Path(text) for text in texts if text.lower() != _NONE)
     return _paths(said, keyword, tokens)
+
+
+def _known_hosts_command(said: Said, tokens: Tokens) -> tuple[str, ...]:
+    text = said.first("knownhostscommand") or _NONE
+    program, *arguments = split_words(text, comments=False) or (_NONE,)
+    if text.lower() == _NONE or not program:
+        return ()
+    # Tokens are for arguments: the program's path is taken as it stands.
+    return (program, *(tokens.text(one, later="HIKft") for one in arguments))
 
 
 def _updates_host_keys(said: Said) -> bool:

@@ -30,7 +30,7 @@ def split_line(text: str) -> Line | None:
     return Line(keyword.lower(), text[equals.end() :])
 
 
-def split_words(text: str) -> tuple[str, ...]:
+def split_words(text: str, *, comments: bool = True) -> tuple[str, ...]:
     """Words apart, quotes and escapes removed, up to a comment; as argv_split() of misc.c.
 
     Raises ValueError where a quote is not closed."""
@@ -40,7 +40,7 @@ def split_words(text: str) -> tuple[str, ...]:
         if text[position] in " \t":
             position += 1
             continue
-        if text[position] == "#":
+        if comments and text[position] == "#":
             break
         word, position = _word(text, position)
         words.append(word)
