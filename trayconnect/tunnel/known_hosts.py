@@ -345,7 +345,7 @@ def decode_key(kind: str, encoded: bytes) -> HostKey:
 
 
 def decode_revoked(kind: str, encoded: bytes) -> HostKey:
-    """The same, or the plain key in a certificate, which OpenSSH revokes then. Raises ValueError."""
+    """The same, or the key in a certificate, which OpenSSH revokes, too. Raises ValueError."""
     from trayconnect.tunnel.certificate import parse  # it needs HostKey
 
     if not is_certified(kind):

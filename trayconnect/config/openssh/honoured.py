@@ -78,6 +78,7 @@ QUIET: Mapping[str, str] = {name.lower(): name for name in _QUIET.split()}
 HARMLESS: Mapping[str, frozenset[str]] = {
     "bindinterface": frozenset(("none",)),
     "channeltimeout": frozenset(("none",)),
+    "compression": frozenset(("no", "false")),
     "controlmaster": frozenset(("no", "false")),
     "controlpath": frozenset(("none",)),
     "exitonforwardfailure": frozenset(("no", "false")),
@@ -85,6 +86,7 @@ HARMLESS: Mapping[str, frozenset[str]] = {
     "forwardx11": frozenset(("no", "false")),
     "gssapiauthentication": frozenset(("no", "false")),
     "hostbasedauthentication": frozenset(("no", "false")),
+    "loglevel": frozenset(("info",)),
     "nohostauthenticationforlocalhost": frozenset(("no", "false")),
     "permitlocalcommand": frozenset(("no", "false")),
     "permitremoteopen": frozenset(("any",)),
