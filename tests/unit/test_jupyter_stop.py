@@ -122,15 +122,16 @@ def test_one_that_does_not_answer_is_asked_about_too() -> None:
     assert "could not be looked at: it does not answer" in stop.losses(page, Cancel()).words
 
 
-def test_no_terminals_where_the_server_has_none() -> None:
+@pytest.mark.parametrize(("status", "is_told"), [(404, False), (500, True), (503, True)])
+def test_only_a_server_without_terminals_has_none(status: int, is_told: bool) -> None:
     class WithoutTerminals(Staged):
         def __call__(self, sock: socket.socket, ending: threading.Event) -> None:
             head = sock.recv(65536, socket.MSG_PEEK)
-            self.status = 404 if b"terminals" in head else 200
+            self.status = status if b"terminals" in head else 200
             super().__call__(sock, ending)
 
     with staged(WithoutTerminals(kernels=[])) as page:
-        assert not stop.losses(page, Cancel())
+        assert bool(stop.losses(page, Cancel())) is is_told
 
 
 def test_it_is_told_to_stop_and_its_end_is_awaited(monkeypatch: pytest.MonkeyPatch) -> None:

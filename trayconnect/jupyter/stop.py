@@ -156,10 +156,12 @@ def shut_down(page: Page, cancel: Cancel, asked: str = "") -> None:
 
 
 class _Unanswered(Exception):  # noqa: N818 - carries a result rather than an error
-    def __init__(self, why: str, *, let_in: bool = True) -> None:
+    def __init__(self, why: str, *, let_in: bool = True, status: int = 0) -> None:
         super().__init__(why)
         self.why = why
         self.let_in = let_in
+        self.status = status
+        """Of the answer, if there was one."""
 
 
 def _ask(method: str, page: Page, path: str, cancel: Cancel) -> Response:
@@ -176,7 +178,7 @@ def _ask(method: str, page: Page, path: str, cancel: Cancel) -> Response:
         HTTPStatus.FORBIDDEN,
     )
     why = f"it answers {answer.status}" if let_in else "it asks for a login"
-    raise _Unanswered(why, let_in=let_in)
+    raise _Unanswered(why, let_in=let_in, status=answer.status)
 
 
 def _send(method: str, page: Page, path: str, cancel: Cancel) -> Response:
@@ -202,12 +204,13 @@ def _not_stopped(error: _Unanswered) -> Problem:
 
 
 def _terminals(page: Page, cancel: Cancel) -> list[dict[str, Any]]:
-    """None where there are no terminals at all."""
+    """Empty, too, where the server has no terminals at all."""
     try:
-        answer = _send("GET", page, "api/terminals?no_track_activity=1", cancel)
-    except ProbeError as error:
-        raise _Unanswered("it does not answer") from error
-    return _list(answer) if answer.status == HTTPStatus.OK else []
+        return _list(_ask("GET", page, "api/terminals?no_track_activity=1", cancel))
+    except _Unanswered as error:
+        if error.status == HTTPStatus.NOT_FOUND:
+            return []
+        raise
 
 
 def _list(answer: Response) -> list[dict[str, Any]]:

@@ -211,8 +211,11 @@ class Runner:
                 return
             try:
                 job()
-            except Exception:
-                logger.exception("%s: something nobody foresaw", self._name)
+            except Exception as error:
+                if (short := shortage(error)) is not None:
+                    logger.warning("%s: %s", self._name, short.logged)
+                else:
+                    logger.exception("%s: something nobody foresaw", self._name)
 
     def _until_next_look(self) -> float | None:
         live = self._live
