@@ -26,6 +26,9 @@ TOKEN = "0123456789abcdef" * 3
         (f"Authorization: token {TOKEN}", "Authorization: token …"),
         (f"a bare {TOKEN} here", "a bare … here"),
         ("GET /?next=%2F&code=s3cr3t 200", "GET /?next=%2F&code=… 200"),
+        ("Kernel died, exit code: 137", "Kernel died, exit code: 137"),
+        ("Authorization: Bearer abcdefghij", "Authorization: Bearer …"),
+        ("pip uses http://ada:pw@proxy:3128/", "pip uses http://ada:…@proxy:3128/"),
         ("a\u202eb\x00c\x07d", "abcd"),
     ],
 )
@@ -54,6 +57,11 @@ def test_it_begins_with_where_it_lies() -> None:
     ],
 )
 def test_where_there_is_none_it_is_said(used: FoundJupyter | None, title: str) -> None:
-    for output in (b"", b"\n@@trayconnect log 1\n"):
-        with pytest.raises(ProblemError, match=title):
-            log(output, used)
+    with pytest.raises(ProblemError, match=title):
+        log(b"\n@@trayconnect log 1\n", used)
+
+
+def test_a_shell_that_did_not_look_is_told_as_that() -> None:
+    with pytest.raises(ProblemError) as caught:
+        log(b"This account is for file transfers only.\n", BY_HAND)
+    assert "not started" not in caught.value.problem.title

@@ -11,14 +11,17 @@ from trayconnect.errors import Problem, ProblemError
 from trayconnect.jupyter.abandon import abandonable
 from trayconnect.jupyter.find import LIMIT, Execute
 from trayconnect.jupyter.find import script as text_of
+from trayconnect.jupyter.problems import shell_ran_nothing
 from trayconnect.jupyter.start import assignments, session_name
 from trayconnect.ports import FoundJupyter
 
 _BEGIN = "@@trayconnect log 1\n"
 _LINE_LENGTH = 4000
 _SECRET = re.compile(
-    r"(?i)((?:token|password|passphrase|secret|_xsrf|code|api_?key)\w*(?:=|%3d|: ?))[^\s&\"'<>]+"
-    r"|(\btoken )[^\s&\"'<>]{8,}"
+    r"(?i)((?:token|password|passphrase|secret|_xsrf|api_?key)\w*(?:=|%3d|: ?)|\bcode(?:=|%3d))"
+    r"[^\s&\"'<>]+"
+    r"|(\b(?:token|bearer) )[^\s&\"'<>]{8,}"
+    r"|(://[^\s/@:]*:)[^\s/@]+(?=@)"
 )
 _OF_JUPYTER = re.compile(r"(?<![0-9a-f])[0-9a-f]{48}(?![0-9a-f])")
 """A token as Jupyter makes it."""
@@ -28,7 +31,7 @@ def read_log(execute: Execute, server: Server, used: FoundJupyter | None, cancel
     """The end of the log of the Jupyter in use, or of the last one that was started for the entry
     where none is in use; its first line says where it lies.
 
-    Raises `ProblemError` where trayconnect started none, and `Cancelled`."""
+    Raises `ProblemError` where trayconnect started none or nothing can be read, and `Cancelled`."""
     process = {"pid": str(used.pid), "when": used.born} if used else {"pid": "0", "when": ""}
     text = text_of("process.sh")
     text += assignments({"name": session_name(server), **process}) + text_of("log.sh")
@@ -38,7 +41,10 @@ def read_log(execute: Execute, server: Server, used: FoundJupyter | None, cancel
     output = done.stdout.decode("utf-8", "replace").replace("\r\n", "\n")
     _, begins, report = output.partition(f"\n{_BEGIN}")
     path, found, rest = report.removeprefix("@@log ").partition("\n")
-    if begins and found and report.startswith("@@log "):
+    if not begins:
+        host = server.host or server.name
+        raise ProblemError(shell_ran_nothing(host, sanitize.end_of(done.stderr)))
+    if found and report.startswith("@@log "):
         lines = rest.rpartition("\n@@end")[0]
         return f"{clean(path)}\n\n{clean(lines)}\n"
     if used is not None:
@@ -65,4 +71,4 @@ def _clean_line(line: str) -> str:
     # A progress bar writes over itself.
     line = line.rstrip("\r")[:_LINE_LENGTH].rpartition("\r")[2]
     line = sanitize.unarmed(line.expandtabs())
-    return _OF_JUPYTER.sub("…", _SECRET.sub(lambda found: f"{found[1] or found[2]}…", line))
+    return _OF_JUPYTER.sub("…", _SECRET.sub(lambda found: f"{found[found.lastindex or 0]}…", line))
