@@ -63,7 +63,8 @@ def close_to_others(folders: Iterable[Path]) -> list[Path]:
             is_ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
             if is_ours and found.st_mode & _OTHERS_WRITE:
                 folder.chmod(0o700)
-                closed.append(folder)
+                if found.st_mode & _written_by_others(found.st_gid):
+                    closed.append(folder)
     return closed
 
 
@@ -112,15 +113,16 @@ else:
             return f"make it yours: sudo chown {os.getuid()} {path}"
         # Where the sticky bit is set, nobody can replace what is another user's.
         is_guarded = stat.S_ISDIR(about.st_mode) and about.st_mode & stat.S_ISVTX
-        others = stat.S_IWOTH if _is_own_group(about.st_gid) else _OTHERS_WRITE
-        return f"chmod go-w {path}" if about.st_mode & others and not is_guarded else ""
+        is_open = about.st_mode & _written_by_others(about.st_gid)
+        return f"chmod go-w {path}" if is_open and not is_guarded else ""
 
-    def _is_own_group(group: int) -> bool:
-        """Whether it is the group of this user alone: many systems make one for each user, with a
-        umask that lets it write."""
+    def _written_by_others(group: int) -> int:
+        """The bits of a mode that let others write to what belongs to that group. The group of this
+        user alone does not: many systems make one for each user, with a umask that lets it write.
+        """
         try:
             user, found = pwd.getpwuid(os.getuid()), grp.getgrgid(group)
         except KeyError:
-            return False
+            return _OTHERS_WRITE
         is_primary = (found.gr_gid, found.gr_name) == (user.pw_gid, user.pw_name)
-        return is_primary and set(found.gr_mem) <= {user.pw_name}
+        return stat.S_IWOTH if is_primary and set(found.gr_mem) <= {user.pw_name} else _OTHERS_WRITE

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from trayconnect.privacy import make_folder, no_core_dumps, writers
+from trayconnect.privacy import close_to_others, make_folder, no_core_dumps, writers
 
 if sys.platform != "win32":
     import grp
@@ -84,6 +84,11 @@ def test_a_group_of_the_user_alone_may_write(
     monkeypatch.setattr("pwd.getpwuid", lambda _uid: user)
     monkeypatch.setattr("grp.getgrgid", lambda gid: GROUP((name, "x", gid, members)))
     assert bool([each for each, _ in writers(path) if each == path]) is told
+    folder = tmp_path / "state"
+    folder.mkdir()
+    folder.chmod(0o775)
+    assert bool(close_to_others([folder])) is told
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
 def test_the_folder_that_a_link_leads_to_counts(tmp_path: Path) -> None:

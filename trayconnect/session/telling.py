@@ -53,7 +53,8 @@ class Telling(Tell):
         try:
             self._browser.open(Page(url))
         except ProblemError as error:
-            logger.warning("%s (%s)", error.problem, error.problem.detail)
+            logger.warning("%s", error.problem.logged)
+            self.say(f"Open {url} in a browser: the login waits for it")
 
 
 class _Shown:
