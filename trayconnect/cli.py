@@ -81,7 +81,7 @@ def _bug() -> int:
         logs.set_up(to_stderr=False)
     logging.getLogger(__name__).exception("trayconnect %s met a defect of its own", __version__)
     logs.shut_down()
-    click.echo("This is a defect of trayconnect, not of yours.", err=True)
+    click.echo("This is a bug in trayconnect.", err=True)
     click.echo(f"  The end of this log tells where: {logs.log_file()}", err=True)
     return BUG
 

@@ -119,7 +119,7 @@ def unforeseen(error: Exception) -> Problem:
         return short
     return Problem(
         "Something unforeseen went wrong",
-        "This is a defect of trayconnect; its log tells more",
+        "This is a bug in trayconnect; its log tells more",
         Remedy.FIX,
         f"{type(error).__name__}: {error}",
     )

@@ -237,7 +237,7 @@ def _forward_url(now: Snapshot, name: str) -> str:
         advice = "Start your own there, or correct the port in the file"
         raise ProblemError(Problem(title, advice, Remedy.WAIT))
     if forward.is_up and forward.answers is False:
-        advice = "Start it on the server; that is noticed by itself, within 15 seconds"
+        advice = "Start it on the server; trayconnect will notice within 15 seconds"
         raise ProblemError(Problem(f"{name} does not answer yet", advice, Remedy.WAIT))
     return forward.url
 

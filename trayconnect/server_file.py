@@ -54,7 +54,7 @@ class ServerFile:
         if not problems:
             return None
         count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
-        then = "; the last good one stays in force" if self._in_force else ""
+        then = "; still using the last working version" if self._in_force else ""
         advice = "\n".join(str(problem) for problem in problems[:SHOWN])
         return Problem(f"{self.path.name} has {count}{then}", advice)
 

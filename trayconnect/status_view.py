@@ -125,7 +125,7 @@ def _notice(facts: Facts) -> str:
     if not facts.file_problems:
         return ""
     what = (
-        "The server file cannot be used; the last good one is in force:"
+        "The server file cannot be used; still using the last working version:"
         if facts.file_in_force
         else "The server file cannot be used:"
     )

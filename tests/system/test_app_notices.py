@@ -41,7 +41,7 @@ def test_lost_then_back_then_disconnected_by_its_button(tmp_path: Path) -> None:
             connected = bubbles.look()
 
             sshd.stop()
-            assert "It is tried again by itself" in ear.wait_for(LOST).body
+            assert "Trying again automatically" in ear.wait_for(LOST).body
             lost = bubbles.wait_other(connected)
 
             sshd.start()

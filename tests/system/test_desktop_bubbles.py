@@ -16,7 +16,7 @@ from trayconnect.tray.icon import icons_folder
 LOST = Notice(
     "server GPU box",
     "GPU box no longer answers",
-    "<b>The server</b> went silent & is gone\nIt is tried again by itself",
+    "<b>The server</b> went silent & is gone\nTrying again automatically",
     server="GPU box",
     actions=(NoticeAction.RETRY, NoticeAction.DISCONNECT),
 )

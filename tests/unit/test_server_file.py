@@ -27,7 +27,7 @@ def test_a_broken_file_keeps_the_last_good_one_in_force(path: Path) -> None:
     assert not file.read()
     assert file.config is good
     assert file.problem is not None
-    assert "the last good one stays in force" in file.problem.title
+    assert "still using the last working version" in file.problem.title
     assert f"{path}:2:5: " in file.problem.advice
     assert any(problem.startswith("line 2: ") for problem in file.problems)
     path.write_text(GOOD)

@@ -208,7 +208,7 @@ def test_why_it_is_so_stands_below(room: Newsroom) -> None:
     room.happen(Stop(), Closed, Start(), asked)
     room.wait(ANSWER_TIME)
     assert [notice.body for notice in room.told] == [
-        "gpu refused\nIs it on?\nIt is tried again by itself",
+        "gpu refused\nIs it on?\nTrying again automatically",
         "http://127.0.0.1:18888/lab",
         "Log in to gpu",
     ]

@@ -99,7 +99,7 @@ def test_a_mark_is_not_part_of_the_text() -> None:
 
 def test_a_broken_file_is_told() -> None:
     page = status_page([], Facts(file_problems=("1:1: a", "2:2: b", "3:3: c", "4:4: d")))
-    assert "last good" in page.notice
+    assert "last working version" in page.notice
     assert page.notice.splitlines()[-1] == "and 1 more"
     assert (
         "last good" not in status_page([], Facts(file_problems=("a",), file_in_force=False)).notice

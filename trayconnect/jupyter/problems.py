@@ -137,7 +137,7 @@ def another_jupyter(where: str, detail: str) -> Problem:
     return Problem(
         f"The Jupyter that answers on {where} at the server is not the one found there",
         "It was not given the token. Perhaps yours has ended and another took its port: start "
-        "yours again; it is noticed by itself.",
+        "yours again; trayconnect will notice.",
         Remedy.WAIT,
         detail,
     )

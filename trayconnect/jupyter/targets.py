@@ -65,7 +65,7 @@ def at_node(host: str, port: int) -> str:
     )
 
 
-_NOTICED = "; it is noticed by itself."
+_NOTICED = "; trayconnect will notice."
 _CHOOSE = "Choose Start Jupyter in the menu, or start it there"
 _RESTART = f"Jupyter has just gone from there. {_CHOOSE}{_NOTICED}"
 START = f"{_CHOOSE}, for example with: jupyter lab --no-browser{_NOTICED}"

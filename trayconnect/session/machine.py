@@ -224,7 +224,7 @@ def _give_way(session: Session, problem: Problem, failures: int, moment: Moment)
     if session.typed_login and problem.remedy is Remedy.WAIT:
         problem = replace(
             problem,
-            advice="You typed the login, so it is not repeated by itself: click to connect again",
+            advice="You typed the login, so it is not repeated automatically. Click to reconnect.",
             remedy=Remedy.USER,
         )
     seconds = None

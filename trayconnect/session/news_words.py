@@ -11,7 +11,7 @@ from trayconnect.session.state import Session, State
 
 LINES = 5
 """Servers that a notice names; notices are short."""
-_RETRIED = "It is tried again by itself"
+_RETRIED = "Trying again automatically"
 
 
 @dataclass(frozen=True, slots=True)

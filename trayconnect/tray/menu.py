@@ -70,7 +70,7 @@ def _file_lines(facts: Facts) -> Iterator[Item]:
     count = len(facts.file_problems)
     what = "a problem" if count == 1 else f"{count} problems"
     edit = Action(Verb.EDIT_SERVERS)
-    then = "the last good one is in force" if facts.file_in_force else "click to mend it"
+    then = "still using the last working version" if facts.file_in_force else "click to fix it"
     yield Item("file", f"⚠ The server file has {what}; {then}", edit)
     lines = [line for problem in facts.file_problems for line in wrap(problem)]
     if len(lines) > FILE_LINES:
