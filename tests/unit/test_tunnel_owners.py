@@ -1,8 +1,13 @@
-"""Whose a listener and a connection is, by the kernel's table and by folders. Pure."""
+"""Whose a listener and a connection is, by the kernel's table and by folders."""
 
 from __future__ import annotations
 
+import pathlib
+import shutil
+import subprocess
+import sys
 from dataclasses import replace
+from importlib.resources import files
 from ipaddress import ip_address
 
 import pytest
@@ -242,3 +247,25 @@ ROOTS = "place 2 drwxr-xr-x 0 0"
 )
 def test_whose_a_path_is(lines: list[str], found: Path) -> None:
     assert path(lines, ACCOUNT) == found
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a script of sh")
+def test_a_host_without_awk_cannot_tell(tmp_path: pathlib.Path) -> None:
+    for program in ("id", "od", "tr", "ls"):
+        found = shutil.which(program)
+        assert found is not None
+        (tmp_path / program).symlink_to(found)
+    script = files("trayconnect.tunnel").joinpath("owners.sh").read_text()
+    done = subprocess.run(
+        ["/bin/sh", "-c", script],
+        stdin=subprocess.DEVNULL,
+        env={"PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    first = done.stdout.partition("@@trayconnect owners 1 ")[2].splitlines()[0]
+    account = Account.read(first.split())
+    assert account is not None
+    assert account.source == "-"

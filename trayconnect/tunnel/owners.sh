@@ -63,7 +63,7 @@ main() {
     for table in /proc/net/tcp /proc/net/tcp6; do
         [ -r $table ] && tables="$tables $table"
     done
-    if [ -n "$tables" ]; then
+    if [ -n "$tables" ] && command -v awk >/dev/null; then
         source=proc
     elif command -v sockstat >/dev/null; then
         source=with_sockstat
