@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -168,6 +169,20 @@ def test_one_that_comes_is_led_to(jupyter: Peer) -> None:
     box._examiner.search_soon(box.tunnel)
     assert box.examine().reached is Reached.LOGGED_IN
     assert box.strict == {True}
+
+
+@pytest.mark.parametrize(("took", "searches"), [(0.5, 1), (600.0, 0)])
+def test_who_waits_does_not_have_a_slow_shell_started_without_pause(
+    nothing: Peer, took: float, searches: int
+) -> None:
+    box = Box(nothing)
+    box.examine()
+    last = box._examiner._known[box.tunnel]
+    last.began, last.next_search = last.searched - took, math.inf
+    runs = box.tunnel.runs
+    box._examiner.search_soon(box.tunnel)
+    box.examine()
+    assert box.tunnel.runs == runs + searches
 
 
 def test_a_fixed_port_gets_its_token_too(jupyter: Peer) -> None:

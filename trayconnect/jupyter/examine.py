@@ -135,7 +135,7 @@ class Examiner:
         """Somebody waits for a Jupyter there: the next look searches. From any thread."""
         known = self._known.get(tunnel)
         if known is not None and not known.answered:
-            known.next_search = -math.inf
+            known.search_soon()
 
     def search_anew(self, tunnel: Tunnel, started_for: str = "") -> None:
         """The next look searches. A Jupyter that was started for an entry is the one to use there,

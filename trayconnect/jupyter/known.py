@@ -30,6 +30,9 @@ burden."""
 AGAIN = (5.0, 10.0, 20.0, 40.0, 60.0, 120.0)
 """Seconds from a search that failed to the next one: after the first failure, the second, …"""
 
+QUICK = 2.0
+"""Seconds that a search may take and be no burden."""
+
 FRESH = 2.0
 """Seconds for which a search proves whose a port is, at least: no token goes to a port after
 that without another."""
@@ -112,6 +115,13 @@ class Known:
                 self.under_way = None
         self.searched = time.monotonic()
         self.next_search = self.searched + pause
+
+    def search_soon(self) -> None:
+        """Search at the next look; where a search takes long, after a pause as long: an open tab of
+        a browser asks every few seconds."""
+        took = self.searched - self.began
+        soon = self.searched + took if took > QUICK else -math.inf
+        self.next_search = min(self.next_search, soon)
 
     def is_worth_a_search(self, target: Target, seen: Look) -> bool:
         """Whether to search at once, after a look with what was known."""
