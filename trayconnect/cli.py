@@ -298,7 +298,8 @@ def _confirmed(verb: str, name: str) -> str:
     if not losses:
         return identity
     if not sys.stdin.isatty():
-        raise ProblemError(Problem(losses.splitlines()[0], "Use --force to stop it anyway."))
+        advice = f"{losses}\nUse --force to stop it anyway."
+        raise ProblemError(Problem(f"Jupyter on {name} was not stopped", advice))
     if running["label"]:
         click.echo(f"Jupyter runs in {running['label']}.", err=True)
     click.echo(losses, err=True)

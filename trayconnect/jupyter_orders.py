@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from trayconnect.cancel import Cancel
 from trayconnect.config.model import SAME_HOST, Server
@@ -16,6 +16,7 @@ from trayconnect.orders import IN_PROGRESS, Orders
 from trayconnect.ports import FoundJupyter, Page
 from trayconnect.session.snapshot import Snapshot
 from trayconnect.session.state import State
+from trayconnect.tray.words import jupyter_words
 
 _PROCESS = re.compile(r"[0-9]{1,18} [\w:.+-]{1,100}", re.ASCII)
 """The identity of a Jupyter whose process is known."""
@@ -80,7 +81,7 @@ class JupyterOrders:
                     Remedy.WAIT,
                 )
             )
-        label = f"{used.folder}, {used.where}" if used is not None else ""
+        label = "" if used is None else jupyter_words(replace(used, kernels=None))
         return Running(identity, losses, label)
 
     def stop(self, name: str, cancel: Cancel, identity: str = "") -> None:
@@ -146,9 +147,10 @@ class JupyterOrders:
 
     def _page(self, now: Snapshot) -> Page:
         if now.page is None:
-            raise ProblemError(
-                Problem(f"No Jupyter answers on {now.name}", "Connect it first", Remedy.WAIT)
-            )
+            advice = "Connect it first"
+            if now.state is State.UP:
+                advice = now.problem.advice if now.problem else "Try again in a moment"
+            raise ProblemError(Problem(f"No Jupyter answers on {now.name}", advice, Remedy.WAIT))
         return now.page
 
 

@@ -504,6 +504,8 @@ servers:
                 refused = app.run(order, "GPU box")
                 assert refused.returncode == 1
                 assert "1 kernel: thesis.ipynb (busy)." in refused.stderr
+                assert refused.stderr.startswith("Jupyter on GPU box was not stopped")
+                assert "would be lost" in refused.stderr
                 assert "--force" in refused.stderr
             assert is_alive(info["pid"])
             log = app.run("log", "GPU box")

@@ -297,6 +297,16 @@ def test_a_jupyter_that_is_not_there_cannot_be_chosen(desk: Desk) -> None:
     assert desk.choices.get("GPU box") is None
 
 
+def test_the_advice_for_one_that_is_connected_is_not_to_connect_it(desk: Desk) -> None:
+    silent = Problem("No Jupyter of yours runs on the server", "Choose Start Jupyter")
+    desk.run.world.health = Health(Reached.SSH, CHOICE.page, silent)
+    desk.ask(Command.CONNECT, "GPU box", wait=LIMIT)
+    reply = desk.ask(Command.STOP, "GPU box")
+    assert reply.problem is not None
+    assert reply.problem.title == "No Jupyter answers on GPU box"
+    assert reply.problem.advice == silent.advice
+
+
 @pytest.mark.parametrize("command", list(Command))
 def test_every_command_is_answered(desk: Desk, command: Command) -> None:
     if command is Command.JUPYTER_LOG:

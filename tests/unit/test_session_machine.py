@@ -735,6 +735,27 @@ def test_one_that_is_about_to_be_stopped_is_not_started_again() -> None:
     assert (session, effects) == (replace(before, is_fresh=False), [LeaveStopped()])
 
 
+def used_health(pid: int) -> Health:
+    found = FoundJupyter("8888", "/a", "/a", "2.0", 0, in_use=True, pid=pid, born="1")
+    return replace(READY, jupyters=(found,))
+
+
+@pytest.mark.parametrize(
+    ("health", "runs_in"),
+    [
+        (used_health(7), "in tmux"),
+        (replace(AMBER, missing=True), ""),  # File > Shut Down
+        (used_health(8), ""),  # somebody started another, or chose it
+        (AMBER, "in tmux"),  # it may be busy
+    ],
+)
+def test_what_jupyter_runs_in_is_told_while_it_runs(health: Health, runs_in: str) -> None:
+    other = HealthChanged(1, used_health(6))  # in use until ours was started
+    started = (JupyterStarted(1, "in tmux"), HealthChanged(1, used_health(7)))
+    session, _ = run(*UP, other, StartJupyter(), *started, HealthChanged(1, health))
+    assert session.runs_in == runs_in
+
+
 def test_one_that_the_user_stopped_is_not_missed() -> None:
     session, effects = run(*READY_UP, JupyterStarted(1, "in tmux"), JupyterStopped())
     assert effects == [LeaveStopped(), Check()]

@@ -460,14 +460,24 @@ def test_a_group_is_a_submenu_at_the_place_of_its_first_member() -> None:
     members = [make_server("b", group="Lab"), make_server("d", group="Lab")]
     alone = [make_server("a"), make_server("c")]
     order = [alone[0], members[0], alone[1], members[1]]
-    states = {"b": READY, "d": snap(state=State.FAILED, problem=SILENT)}
+    members.append(make_server("e", group="Lab"))
+    states = {
+        "b": READY,
+        "d": snap(state=State.FAILED, problem=SILENT),
+        "e": snap(state=State.WAITING, problem=SILENT),
+    }
+    order.append(members[2])
     view = build_view([replace(states.get(s.name, BASE), server=s) for s in order], Facts())
     keys = [item.key for item in view.items if item.key.startswith(("server ", "group "))]
     assert keys == ["server a", "group Lab", "server c"]
     group = next(item for item in view.items if item.key == "group Lab")
-    assert group.text == "Lab: 1 failed, 1 connected"
+    assert group.text == "Lab: 1 failed, 1 retrying, 1 connected"
     inside = {item.key: item for item in group.children}
-    assert [key for key in inside if key.startswith("server ")] == ["server b", "server d"]
+    assert [key for key in inside if key.startswith("server ")] == [
+        "server b",
+        "server d",
+        "server e",
+    ]
     assert inside["connect-group"].action == Action(Verb.CONNECT_GROUP, group="Lab")
     assert inside["disconnect-group"].enabled
 

@@ -283,12 +283,27 @@ def _examined(session: Session, event: HealthChanged, moment: Moment) -> Outcome
     health = event.health
     examined, effects = _watched(session, health, moment)
     problem = None if session.starting else health.problem
-    examined = replace(examined, health=health, problem=problem, looks=session.looks + 1)
+    examined = replace(
+        examined,
+        health=health,
+        problem=problem,
+        looks=session.looks + 1,
+        runs_in="" if _is_gone(session, health) else session.runs_in,
+    )
     if health.reached >= Reached.JUPYTER:
         examined = replace(examined, owes_browser=False, shows=False, is_fresh=False)
         if session.shows or (session.owes_browser and session.server.open_browser):
             effects = (OpenBrowser(health.page), *effects)
     return examined, effects
+
+
+def _is_gone(session: Session, health: Health) -> bool:
+    """Whether the Jupyter that was started ended, or another one took its place."""
+    before = session.health
+    if health.missing or before is None or session.looks <= session.looks_at_start:
+        return health.missing
+    was, now = ({(j.pid, j.born) for j in h.jupyters if j.in_use} for h in (before, health))
+    return bool(was and now) and was != now
 
 
 def _watched(session: Session, health: Health, moment: Moment) -> Outcome:
@@ -327,7 +342,8 @@ def _starting(session: Session, _event: JupyterStarting, _moment: Moment) -> Out
 
 
 def _started(session: Session, event: JupyterStarted, _moment: Moment) -> Outcome:
-    return replace(session, starting=False, runs_in=event.words, is_fresh=False), ()
+    started = replace(session, starting=False, runs_in=event.words, is_fresh=False)
+    return replace(started, looks_at_start=session.looks), ()
 
 
 def _jupyter_stopped(session: Session, event: JupyterStopped, _moment: Moment) -> Outcome:

@@ -84,6 +84,8 @@ class Session:
     """Whether Jupyter is being started there, while UP."""
     runs_in: str = ""
     """What the Jupyter that was started there runs in, in words, while UP."""
+    looks_at_start: int = 0
+    """`looks` when it had been started."""
     restart: bool = False
     """Whether to connect again once CLOSING is over."""
     successor: Server | None = None

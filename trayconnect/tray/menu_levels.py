@@ -190,7 +190,8 @@ def _group(name: str, members: Sequence[Snapshot]) -> Item:
 
 def _summary(members: Sequence[Snapshot]) -> str:
     """What goes on behind a line, most pressing first."""
-    counts = Counter(overall.icon_of(s) for s in members)
+    retrying = sum(s.state is State.WAITING for s in members)
+    counts = Counter(overall.icon_of(s) for s in members if s.state is not State.WAITING)
     needing = counts[IconState.NEEDS_YOU]
     words = {
         IconState.NEEDS_YOU: "needs you" if needing == 1 else "need you",
@@ -199,5 +200,10 @@ def _summary(members: Sequence[Snapshot]) -> str:
         IconState.SILENT: "silent",
         IconState.UP: "connected",
     }
-    parts = [f"{counts[state]} {text}" for state, text in words.items() if counts[state]]
+    parts = []
+    for state, text in words.items():
+        if counts[state]:
+            parts.append(f"{counts[state]} {text}")
+        if retrying and state is IconState.FAILED:
+            parts.append(f"{retrying} retrying")
     return f": {', '.join(parts)}" if parts else ""
