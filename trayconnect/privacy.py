@@ -51,21 +51,28 @@ def own_folders() -> list[Path]:
     ]
 
 
-def close_to_others(folders: Iterable[Path]) -> list[Path]:
-    """Close those folders of the user's that others can write to, as an earlier version made them
-    under an open umask; which they were."""
-    closed: list[Path] = []
-    if sys.platform == "win32":
+if sys.platform == "win32":
+
+    def close_to_others(folders: Iterable[Path]) -> list[Path]:
+        """There, the access list of the profile keeps others out."""
+        del folders
+        return []
+
+else:
+
+    def close_to_others(folders: Iterable[Path]) -> list[Path]:
+        """Close those folders of the user's that others can write to, as an earlier version made
+        them under an open umask; which they were."""
+        closed = []
+        for folder in folders:
+            with suppress(OSError):
+                found = folder.lstat()
+                is_ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
+                if is_ours and found.st_mode & _OTHERS_WRITE:
+                    folder.chmod(0o700)
+                    if found.st_mode & _written_by_others(found.st_gid):
+                        closed.append(folder)
         return closed
-    for folder in folders:
-        with suppress(OSError):
-            found = folder.lstat()
-            is_ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
-            if is_ours and found.st_mode & _OTHERS_WRITE:
-                folder.chmod(0o700)
-                if found.st_mode & _written_by_others(found.st_gid):
-                    closed.append(folder)
-    return closed
 
 
 def no_core_dumps() -> None:
