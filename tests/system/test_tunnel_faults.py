@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -27,6 +29,7 @@ from trayconnect.cancel import Cancel
 from trayconnect.config.model import Server
 from trayconnect.errors import Cancelled, Remedy
 from trayconnect.ports import Answer, Question
+from trayconnect.tunnel.wire import string
 
 
 def _http(sock: socket.socket) -> None:
@@ -90,9 +93,25 @@ def _ssh1(sock: socket.socket) -> None:
     sock.sendall(b"SSH-1.5-old\r\n")
 
 
+def _latin_http(sock: socket.socket) -> None:
+    sock.sendall(b"HTTP/1.1 302 Trouv\xe9\r\n\r\n")
+    sock.close()
+
+
+def _sends_away(sock: socket.socket) -> None:
+    payload = b"\x01" + struct.pack(">I", 2) + string(b"Closed \x1b[2Jfor repair") + string(b"")
+    padding = 16 - (len(payload) + 5) % 8
+    packet = struct.pack(">IB", 1 + len(payload) + padding, padding) + payload + bytes(padding)
+    sock.sendall(b"SSH-2.0-x\r\n" + packet)
+    while sock.recv(4096):
+        pass  # until it has read that
+
+
 @pytest.mark.parametrize(
     ("act", "title", "remedy"),
     [
+        (_latin_http, "is not an SSH server", Remedy.NETWORK),
+        (_sends_away, "closed the connection during the key exchange", Remedy.WAIT),
         (_silent, "no SSH answer", Remedy.WAIT),
         (_http, "is not an SSH server", Remedy.NETWORK),
         (_quick_http, "is not an SSH server", Remedy.NETWORK),
@@ -119,6 +138,35 @@ def test_no_proper_ssh(
     assert problem.wait == (15 if act in (_full, _penalty) else 0)
     assert str(peer.port) in problem.title + problem.advice
     assert f"{problem} {problem.detail}".replace("\n", "").isprintable()
+    assert ("web server" in problem.advice) is (act in (_http, _quick_http, _latin_http))
+    assert ("The server said: Closed for repair" in problem.advice) is (act is _sends_away)
+
+
+def test_lines_in_latin_1_before_the_version(tmp_path: Path, key: Path) -> None:
+    """OpenSSH passes over them."""
+    with Sshd() as sshd:
+        sshd.authorize(key)
+        greeting = b"Universit\xe9\r\n\xc9cole\r\n"
+
+        def act(sock: socket.socket) -> None:
+            sock.sendall(greeting)
+            with socket.create_connection((sshd.host, sshd.port)) as far:
+                threading.Thread(target=copy, args=(far, sock), daemon=True).start()
+                copy(sock, far)
+
+        with Peer(act) as peer:
+            kit = Kit(tmp_path)
+            lines = sshd.known_hosts_lines()
+            kit.trust([one.replace(f":{sshd.port} ", f":{peer.port} ") for one in lines])
+            with kit.tunnel(entry(peer.port, identity_file=key)) as tunnel:
+                assert tunnel.execute("true", b"", 30).status == 0
+
+
+def copy(source: socket.socket, target: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
 
 
 def test_refused(kit: Kit) -> None:

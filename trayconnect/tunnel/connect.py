@@ -128,7 +128,7 @@ def _misunderstood(transport: SshTransport, target: Target, timeout: float) -> P
             return handshake_problems.old_protocol(target, transport.packetizer.greeting[-1])
         return handshake_problems.nothing_in_common(target, lacks)
     if error is None or isinstance(error, _LOST):
-        if transport.peer_offer:
+        if transport.peer_offer or transport.peer_goodbye:
             return problems.handshake_lost(target, detail)
         return problems.busy(target, detail)
     if isinstance(error, OSError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 import time
@@ -18,6 +19,7 @@ MAX_PACKET_BYTES = 256 << 10
 MAX_GREETING_BYTES = 8 << 10
 """For one of the lines before SSH's packets, as OpenSSH; its own may have 255 (RFC 4253 section
 4.2)."""
+_BINARY = re.compile(r"[\0-\x08\x0e-\x1a\x1c-\x1f]")
 _TELLING = ("SSH-", "HTTP/", "<", "\N{REPLACEMENT CHARACTER}")
 
 
@@ -57,7 +59,12 @@ class Packets(_Base):
         self._line_bytes = 0
         try:
             line = super().readline(threading.TIMEOUT_MAX)
-        except (UnicodeDecodeError, _EndlessLineError):
+        except UnicodeDecodeError as error:
+            # A line in Latin-1 may precede the SSH one, or be a web server's.
+            line = error.object.decode("latin-1")
+            if line.startswith("SSH-") or _BINARY.search(line):
+                line = f"\N{REPLACEMENT CHARACTER}{line}"
+        except _EndlessLineError:
             line = "\N{REPLACEMENT CHARACTER}"
         self.greeting.append(sanitize.line(line))
         self.is_ssh = line.startswith("SSH-")

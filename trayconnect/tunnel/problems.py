@@ -27,6 +27,9 @@ OPEN_UNKNOWN_CHANNEL_TYPE = 3
 _DAMAGE = ("Mismatched MAC", "InvalidTag", "Invalid packet", "orrupted MAC", "acket corrupt")
 """Signs of a damaged packet: paramiko's words, and those of a server that received one."""
 
+SAID = "the server said: "
+"""Before its words, where it gave any when it ended the connection."""
+
 _NO_PROGRAM = (126, 127)
 """A shell's status for a program that it cannot run, or find."""
 
@@ -119,6 +122,13 @@ def _unreachable(hop: Target, target: Target, detail: str) -> Problem:
     return Problem(title, advice, _WAIT, detail)
 
 
+def _with_words(advice: str, detail: str) -> str:
+    """Its last words are told: they may be the reason."""
+    return (
+        f"{advice}\nThe server said: {detail[len(SAID) :]}" if detail.startswith(SAID) else advice
+    )
+
+
 # --- speaking SSH with it -------------------------------------------------------------------------
 
 
@@ -162,7 +172,7 @@ def hung_up(target: Target, detail: str) -> CutShortError:
 def handshake_lost(target: Target, detail: str) -> CutShortError:
     title = f"{target.address} closed the connection during the key exchange"
     advice = "Wait a little; if it goes on, look into the server's log."
-    return CutShortError(Problem(title, advice, _WAIT, detail))
+    return CutShortError(Problem(title, _with_words(advice, detail), _WAIT, detail))
 
 
 def handshake_slow(target: Target, timeout: float) -> CutShortError:
@@ -285,7 +295,9 @@ def login_lost(target: Target, detail: str, *, asked: bool, at_stake: bool) -> C
         )
     else:
         advice = "Look into the server's log if it goes on."
-    return CutShortError(Problem(title, advice, _USER if asked or at_stake else _WAIT, detail))
+    return CutShortError(
+        Problem(title, _with_words(advice, detail), _USER if asked or at_stake else _WAIT, detail)
+    )
 
 
 # --- using it -------------------------------------------------------------------------------------
@@ -301,7 +313,7 @@ def lost(target: Target, detail: str) -> ProblemError:
             "A faulty network device (router, VPN, cable, memory) changed it, or somebody on the "
             "way. If it happens again, try another network."
         )
-    return ProblemError(Problem(title, advice, _WAIT, detail))
+    return ProblemError(Problem(title, _with_words(advice, detail), _WAIT, detail))
 
 
 def unresponsive(target: Target, silence: float) -> ProblemError:

@@ -36,6 +36,7 @@ from trayconnect.tunnel.listening import Listening
 from trayconnect.tunnel.negotiation import Negotiation
 from trayconnect.tunnel.outbox import ChannelOutlet, Outbox, is_writable
 from trayconnect.tunnel.packets import Packets
+from trayconnect.tunnel.problems import SAID
 from trayconnect.tunnel.wire import Reader
 
 log = logging.getLogger(__name__)
@@ -208,7 +209,7 @@ class SshTransport(_Base):
     def reason(self) -> str:
         """Why it ended, as technical text."""
         if self.peer_goodbye:
-            return f"the server said: {self.peer_goodbye}"
+            return f"{SAID}{self.peer_goodbye}"
         error = self.saved_exception
         return sanitize.line(repr(error)) if error is not None else "end of stream"
 
@@ -370,7 +371,7 @@ class SshTransport(_Base):
 
     def _parse_disconnect(self, m: Message) -> None:
         code, text = m.get_int(), sanitize.line(m.get_binary())
-        self.peer_goodbye = f"{text} (code {code})"
+        self.peer_goodbye = f"{text} (code {code})" if text else f"code {code}"
 
 
 def _add(message: Message, fields: Sequence[str | bytes | int]) -> None:
