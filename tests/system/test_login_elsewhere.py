@@ -17,7 +17,7 @@ from trayconnect.ports import Answer, Question, QuestionKind
 from trayconnect.session.snapshot import Snapshot
 from trayconnect.session.state import State
 from trayconnect.tray.menu_server import needs_you_line, server_lines
-from trayconnect.tunnel import userauth, visit
+from trayconnect.tunnel import visit
 
 PAGE = "https://login.tailscale.com/a/1f2e3d"
 BANNER = f"# Tailscale SSH requires an additional check.\r\n# To authenticate, visit: {PAGE}\r\n"
@@ -25,8 +25,8 @@ BANNER = f"# Tailscale SSH requires an additional check.\r\n# To authenticate, v
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(userauth, "SHOW_SECONDS", 0.2)
-    monkeypatch.setattr(userauth, "NOBODY_SECONDS", 0.4)
+    monkeypatch.setattr(visit, "SHOW_SECONDS", 0.2)
+    monkeypatch.setattr(visit, "NOBODY_SECONDS", 0.4)
 
 
 class Patient(Whole):

@@ -51,8 +51,8 @@ def test_its_end_is_an_end_of_the_stream(pipes: bool) -> None:
         assert proxy.sock.recv(10) == b""
         problem = proxy.ended()
         assert problem is not None
-        assert problem.problem.title == "The ProxyCommand for gpu ended with status 3"
-        assert problem.problem.advice == "It said:\n  one\n  two\n  [1mthree"
+        assert problem.problem.title == "The ProxyCommand for gpu (sh) ended with status 3"
+        assert problem.problem.advice == "It said:\n  one\n  two\n  three"
         assert problem.problem.remedy is Remedy.WAIT
     finally:
         proxy.close()

@@ -79,7 +79,8 @@ def _first_lines(snapshot: Snapshot, *, advise: bool = True) -> Iterator[Item]:
         yield Item(f"open {name}", f"{INDENT}Open", Action(Verb.OPEN, name))
     if snapshot.waits_for:
         said = Action(Verb.ANSWER, name) if snapshot.asking else None
-        text = f"{INDENT}⚠ {clip(snapshot.waits_for)}"
+        mark = "⚠ " if snapshot.asking else ""
+        text = f"{INDENT}{mark}{clip(snapshot.waits_for)}"
         yield Item(f"waits {name}", text, said, enabled=snapshot.asking)
     if snapshot.state is State.WAITING:
         yield Item(f"retry {name}", f"{INDENT}Try now", Action(Verb.CONNECT, name))

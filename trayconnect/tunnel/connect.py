@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from paramiko.ssh_exception import IncompatiblePeer
 
@@ -22,6 +22,9 @@ from trayconnect.tunnel.known_hosts import (
 )
 from trayconnect.tunnel.target import Target
 from trayconnect.tunnel.transport import SshTransport
+
+Hear = Callable[[threading.Event, float], bool]
+"""Waits for an event for so many seconds, or for longer; whether it came."""
 
 JOIN_SECONDS = 5.0
 _NUDGE_SECONDS = 1.0
@@ -63,15 +66,17 @@ def shake_hands(
     timeout: float,
     cancel: Cancel,
     offer: Offer,
+    hear: Hear = threading.Event.wait,
 ) -> SshTransport:
     """Exchange versions and keys over `sock`, which it owns from now on.
 
     `timeout` seconds are for the server's version, and as many for the key exchange; `offer` is
-    what to ask for in that. Raises `ProblemError` and `Cancelled`; then everything is closed."""
+    what to ask for in that, `hear` the wait for the version. Raises `ProblemError` and `Cancelled`;
+    then everything is closed."""
     transport = SshTransport(sock, name=f"{target.server} {target.address}", offer=offer)
     try:
         with cancel.releasing(transport.abort):
-            _shake_hands(transport, target, timeout)
+            _shake_hands(transport, target, timeout, hear)
     except BaseException:
         dispose(transport)
         cancel.check()
@@ -87,10 +92,10 @@ def dispose(transport: SshTransport) -> None:
     transport.outbox.close(JOIN_SECONDS)
 
 
-def _shake_hands(transport: SshTransport, target: Target, timeout: float) -> None:
+def _shake_hands(transport: SshTransport, target: Target, timeout: float, hear: Hear) -> None:
     done = threading.Event()
     transport.start_client(event=done)
-    if not transport.greeted.wait(max(timeout - _NUDGE_SECONDS, timeout * 0.75)):
+    if not hear(transport.greeted, max(timeout - _NUDGE_SECONDS, timeout * 0.75)):
         _nudge(transport)
         if not transport.greeted.wait(min(_NUDGE_SECONDS, timeout * 0.25)):
             raise _misunderstood(transport, target, timeout)

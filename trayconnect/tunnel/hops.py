@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import socket
+import threading
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 from trayconnect.cancel import Cancel
@@ -23,6 +25,7 @@ from trayconnect.tunnel.known_hosts import Entry
 from trayconnect.tunnel.known_hosts_command import printed_for
 from trayconnect.tunnel.known_hosts_store import KnownHosts
 from trayconnect.tunnel.proxy_command import ProxyCommand
+from trayconnect.tunnel.proxy_wait import ProxyWait
 from trayconnect.tunnel.rotation import HostKeyUpdate
 from trayconnect.tunnel.target import Target, targets
 from trayconnect.tunnel.transport import ChannelRefusedError, SshTransport
@@ -139,7 +142,7 @@ def _add_hop(
     offer = what_to_offer(target, (*entries, *_printed(target, cancel, steps)))
     stream = _reach(way, target, cancel, steps)
     try:
-        transport = _shake_hands(way, stream, target, offer, cancel, steps)
+        transport = _shake_hands(way, stream, target, offer, cancel, tell, steps)
         way.hops.append((target, transport))
         update = HostKeyUpdate(transport, target, store)
         way.updates.append(update)
@@ -209,22 +212,26 @@ def _shake_hands(
     target: Target,
     offer: Offer,
     cancel: Cancel,
+    tell: Tell,
     steps: Steps,
 ) -> SshTransport:
-    try:
-        with (
-            steps.step(f"agree on keys with {target.address}") as found,
-            blaming(way.hops, way.loss, cancel),
-        ):
-            transport = shake_hands(
-                stream, target, timeout=target.connect_timeout, cancel=cancel, offer=offer
-            )
-            found.append(transport.agreement())
-    except ProblemError as error:
-        ended = way.proxy.ended() if way.proxy is not None and not way.hops else None
-        if ended is not None:
-            raise ended from error
-        raise
+    wait = ProxyWait(target, way.proxy, tell) if way.proxy is not None and not way.hops else None
+    hear = threading.Event.wait if wait is None else wait.hear
+    with (
+        steps.step(f"agree on keys with {target.address}") as found,
+        blaming(way.hops, way.loss, cancel),
+        nullcontext() if wait is None else wait.explaining(),
+    ):
+        transport = shake_hands(
+            stream,
+            target,
+            timeout=target.connect_timeout,
+            cancel=cancel,
+            offer=offer,
+            hear=hear,
+        )
+        found.append(transport.agreement())
+    way.typed |= wait is not None and wait.waited_for_human
     return transport
 
 

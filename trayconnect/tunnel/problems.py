@@ -30,9 +30,6 @@ _DAMAGE = ("Mismatched MAC", "InvalidTag", "Invalid packet", "orrupted MAC", "ac
 SAID = "the server said: "
 """Before its words, where it gave any when it ended the connection."""
 
-_NO_PROGRAM = (126, 127)
-"""A shell's status for a program that it cannot run, or find."""
-
 _UNREACHABLE = {
     number
     for name in ("ENETUNREACH", "EHOSTUNREACH", "ENETDOWN", "EHOSTDOWN", "EADDRNOTAVAIL")
@@ -82,24 +79,6 @@ def unconnected(target: Target, timeout: float, error: OSError) -> ProblemError:
         title = f"Cannot connect to {target.host} on {where}: {error.strerror or error}"
         advice = "Check the address in servers.yaml, and your network."
     return ProblemError(Problem(title, advice, _WAIT, repr(error)))
-
-
-def proxy_command_unstartable(target: Target, detail: str) -> ProblemError:
-    title = f"The ProxyCommand for {target.host} could not be started"
-    advice = "Check the shell that SHELL names, and the limit of processes."
-    return ProblemError(Problem(title, advice, _FIX, detail))
-
-
-def proxy_command_ended(target: Target, status: int, words: Sequence[str]) -> ProblemError:
-    """The command of ssh_config(5) that leads to it is over; `words` are its last on stderr."""
-    how = f"ended with status {status}" if status >= 0 else f"was ended by signal {-status}"
-    title = f"The ProxyCommand for {target.host} {how}"
-    said = "\n".join(f"  {word}" for word in words)
-    advice = f"It said:\n{said}" if words else "It said nothing."
-    if status in _NO_PROGRAM:
-        advice += "\nCheck ProxyCommand in your SSH configuration."
-        return ProblemError(Problem(title, advice, _FIX))
-    return ProblemError(Problem(title, advice, _WAIT))
 
 
 def unreachable_through(hop: Target, target: Target, code: int, detail: str) -> ProblemError:

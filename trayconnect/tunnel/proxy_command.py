@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import socket
 import subprocess
 import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import IO
 
 from trayconnect import sanitize
 from trayconnect.errors import ProblemError
 from trayconnect.processes import clean_environment, end_group, has_exited, no_console
-from trayconnect.tunnel import problems
+from trayconnect.tunnel import proxy_problems, visit
 from trayconnect.tunnel.target import Target
 
 LAST_LINES = 5
 """So much of its stderr is remembered."""
+_MAX_LINE = 2000
+"""Characters: the address of a login can be long."""
+_MAX_REQUEST = 8
+"""Lines, of a request to visit a page."""
+_LINE_ENDS = re.compile(rb"[\r\n]+")
 _READ = 32 << 10
 _LINGER_SECONDS = 1.0
 """How long it may take to end by itself once it has hung up; only then is its status its own."""
@@ -40,7 +46,12 @@ class ProxyCommand:
         """Start it. `pipes`: its stdin and stdout must be pipes, as on Windows; elsewhere a socket
         does, and needs no threads. Raises `ProblemError`."""
         self._target = target
+        self.name = proxy_problems.name(command)
+        """The program, for people."""
         self._words: deque[str] = deque(maxlen=LAST_LINES)
+        self._unfinished = ""
+        """What it said since its last line, such as a prompt."""
+        self._request: list[str] = []
         self._lock = threading.Lock()
         self._reaped = False
         self.sock, self._inner = socket.socketpair()
@@ -54,7 +65,7 @@ class ProxyCommand:
         except OSError as error:
             for sock in (self.sock, self._inner, self._errors):
                 sock.close()
-            raise problems.proxy_command_unstartable(target, str(error)) from error
+            raise proxy_problems.unstartable(target, str(error)) from error
         finally:
             errors.close()
         if pipes:
@@ -72,14 +83,29 @@ class ProxyCommand:
             if not self._reaped:
                 end_group(self._process, at_once=False)
 
-    def ended(self) -> ProblemError | None:
-        """What to say of it once the stream has ended; None where the command runs on."""
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The last lines that it said."""
+        with self._lock:
+            return (*self._words, *filter(None, (self._unfinished,)))[-LAST_LINES:]
+
+    @property
+    def request(self) -> str:
+        """What it said to have someone visit a page; empty if it did not."""
+        with self._lock:
+            return "\n".join(self._request)
+
+    def ended(self, *, connecting: bool = False) -> ProblemError | None:
+        """What to say of it once the stream has ended; None where the command runs on.
+        `connecting`: no server answered yet."""
         if not self._exits_within(_LINGER_SECONDS):
             return None
         self._reap()
         self._listener.join(_LINGER_SECONDS)
-        words = tuple(self._words)
-        return problems.proxy_command_ended(self._target, self._process.returncode, words)
+        status = self._process.returncode
+        return proxy_problems.ended(
+            self._target, self.name, status, self.words, connecting=connecting
+        )
 
     def close(self) -> None:
         """End it and what it started, and join the threads."""
@@ -132,11 +158,22 @@ class ProxyCommand:
         rest = b""
         with contextlib.suppress(OSError, ValueError):
             while data := receive(_READ):
-                *lines, rest = (rest + data).split(b"\n")
-                self._words.extend(filter(None, map(sanitize.line, lines)))
-                rest = rest[-sanitize.MAX_LINE :]
-        if word := sanitize.line(rest):
-            self._words.append(word)
+                *lines, rest = _LINE_ENDS.split(rest + data)
+                rest = rest[-_MAX_LINE:]
+                self._heard(lines, rest)
+        self._heard([rest], b"")
+
+    def _heard(self, lines: Sequence[bytes], rest: bytes) -> None:
+        words = list(filter(None, (sanitize.line(line, _MAX_LINE) for line in lines)))
+        unfinished = sanitize.line(rest, _MAX_LINE)
+        with self._lock:
+            self._unfinished = unfinished
+            for word in words:
+                self._words.append(word)
+                if self._request:
+                    self._request += [word] if len(self._request) < _MAX_REQUEST else []
+                elif any("://" in one for one in self._words):
+                    self._request += visit.request(list(self._words))
 
     def _feed(self) -> None:
         stdin = self._process.stdin

@@ -39,11 +39,6 @@ OpenSSH's servers end a login after as long (LoginGraceTime)."""
 MAX_BANNER = 4000
 """Characters; RFC 4252 section 5.4 sets no limit."""
 
-SHOW_SECONDS = 1.0
-"""A server that only greets goes on sooner."""
-NOBODY_SECONDS = 5.0
-"""Nobody visits a page sooner."""
-
 _MAX_PROMPTS = 100
 _MAX_AHEAD = 16
 """Answers that wait for a question; a server has one for each."""
@@ -271,18 +266,20 @@ class UserAuth:
             waited = time.monotonic() - began
             if self._elsewhere:
                 limit = max(limit, visit.HUMAN_SECONDS)
-                if not is_shown and waited >= SHOW_SECONDS:
+                if not is_shown and waited >= visit.SHOW_SECONDS:
                     is_shown = True
                     shown.callback(self._on_wait(self._elsewhere))
             if waited >= limit:
                 raise AuthTimeoutError
-            until = SHOW_SECONDS if self._elsewhere and not is_shown else limit
+            until = visit.SHOW_SECONDS if self._elsewhere and not is_shown else limit
             try:
                 answer = self._answers.get(timeout=max(0.0, until - waited))
             except queue.Empty:
                 continue
             if not isinstance(answer, _Words):
-                self.waited_for_human |= is_shown and time.monotonic() - began >= NOBODY_SECONDS
+                self.waited_for_human |= (
+                    is_shown and time.monotonic() - began >= visit.NOBODY_SECONDS
+                )
                 return answer
 
     def _result(self, answer: tuple[int, Message]) -> Result:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from trayconnect.ports import Question, QuestionKind
@@ -10,10 +11,19 @@ from trayconnect.tunnel.target import Target
 
 HUMAN_SECONDS = 300.0
 """For what someone does elsewhere."""
+SHOW_SECONDS = 1.0
+"""Who only greets goes on sooner."""
+NOBODY_SECONDS = 5.0
+"""Nobody visits a page sooner."""
 
 _ADDRESS = re.compile(r"https?://[^\s<>\"'`]+", re.IGNORECASE)
 _AFTER = ".,;:!?)]}*"
 """What ends a sentence, and not an address."""
+_REQUEST = re.compile(
+    r"\b(?:browser|visit|open(?:ed|ing)?|go to|log(?:ging)?[ -]?[io]n|sign[ -]?in|links?|urls?"
+    r"|authenticat\w+|authori[sz]\w+|approve|verify)\b",
+    re.IGNORECASE,
+)
 _HOST = re.compile(r"[a-z0-9.-]+")
 _PLAIN = re.compile(r"[A-Za-z0-9._~:/?#@!$&()*+,;=%-]+")  # RFC 3986, but for brackets
 
@@ -22,6 +32,17 @@ def address(words: str) -> str:
     """The first address of a web page in a text; empty without one."""
     found = _ADDRESS.search(words)
     return found.group().rstrip(_AFTER) if found else ""
+
+
+def request(lines: Sequence[str]) -> tuple[str, ...]:
+    """Of the lines of a program, those that ask for a visit to a page: with its address, and words
+    for that beside it. Programs give addresses of their manuals, too."""
+    for number, line in enumerate(lines):
+        if url := address(line):
+            beside = lines[max(0, number - 2) : number + 2]
+            if line.strip() == url or _REQUEST.search(_ADDRESS.sub(" ", " ".join(beside))):
+                return tuple(beside)
+    return ()
 
 
 def link(words: str) -> str:
