@@ -225,7 +225,24 @@ ROOTS = "place 2 drwxr-xr-x 0 0"
             [AT, ROOTS, "place 3 drwxrwxrwt 0 0", "place 5 srwxr-xr-x 1001 1001"],
             Path(OURS, 5, "/run/é/s"),
         ),
-        ([AT, ROOTS, "place 3 drwxrwxrwx 0 0", "place 5 srwxr-xr-x 1001 1001"], Path(UNKNOWN, 5)),
+        (
+            [AT, ROOTS, "place 3 drwxrwxrwx 0 0", "place 5 srwxr-xr-x 1001 1001"],
+            Path(UNKNOWN, 5, is_open=True),
+        ),
+        (
+            [
+                AT,
+                ROOTS,
+                "place 3 drwxr-x--- 1001 1001",
+                "place 4 drwxrwxrwx 1001 1001",
+                "place 5 srwxr-xr-x 1001 1001",
+            ],
+            Path(UNKNOWN, 5),
+        ),
+        (
+            [AT, ROOTS, "place 3 drwxrwxrwx 0 0", "place 5 srwxr-xr-x 0 0"],
+            Path(SYSTEM, 5, is_open=True),
+        ),
         (
             [AT, ROOTS, "place 3 drwxrwxr-x 1001 1001", "place 5 srwxr-xr-x 1001 1"],
             Path(OURS, 5, "/run/é/s"),

@@ -152,6 +152,8 @@ class OwnChannels:
             before = self._ownership.path(target.path)
             if before is not None and before.owner is Owner.OTHERS:
                 raise NotOursError(not_ours(target, before.owner), before.owner)
+            if before is not None and before.is_open:
+                raise NotOursError(replaceable(target), before.owner)
             is_ours = before is not None and before.owner is Owner.OURS
             really = UnixEndpoint(before.place) if before is not None and is_ours else target
             stream = self._open_channel(really, origin)
@@ -226,6 +228,16 @@ def not_ours(target: Endpoint, owner: Owner) -> Problem:
         "port in the file, then disconnect and connect again.",
         Remedy.WAIT,
         f"owner: {owner.value}",
+    )
+
+
+def replaceable(target: UnixEndpoint) -> Problem:
+    """Why a connection was not carried through to a socket in a folder that is open to all."""
+    return Problem(
+        f"Any user of the server can put a socket in the place of {target.path}",
+        "Nothing is sent there. Close its folder to others on the server, and each above it: "
+        "chmod o-w FOLDER",
+        Remedy.WAIT,
     )
 
 

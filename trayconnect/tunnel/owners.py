@@ -198,6 +198,8 @@ class Path:
     place: str = ""
     """Where it really is, for one of OURS: a link on the way to it could be turned elsewhere while
     the connection is made."""
+    is_open: bool = False
+    """Whether anybody can put another in its place, if only for a moment."""
 
 
 def path(lines: Sequence[str], account: Account) -> Path:
@@ -210,11 +212,12 @@ def path(lines: Sequence[str], account: Account) -> Path:
     except ValueError:
         return Path(Owner.UNKNOWN)
     inode, mode, uid, _ = last
+    is_open = _is_open([folder[1] for folder in folders])
     owner = account.of(uid)
     if not mode.startswith("s"):
         owner = Owner.UNKNOWN
     if owner is not Owner.OURS:
-        return Path(owner, inode)
+        return Path(owner, inode, is_open=is_open)
     place = at.removeprefix("at ")
     can_be_named = (
         place.isprintable()
@@ -223,7 +226,7 @@ def path(lines: Sequence[str], account: Account) -> Path:
     )
     if can_be_named and all(_is_safe(folder, account) for folder in folders):
         return Path(owner, inode, place)
-    return Path(Owner.UNKNOWN, inode)
+    return Path(Owner.UNKNOWN, inode, is_open=is_open)
 
 
 _Place = tuple[int, str, int, int]
@@ -234,6 +237,17 @@ def _place(words: list[str]) -> _Place:
         case ["place", inode, mode, uid, group] if len(mode) >= 10:
             return int(inode), mode, int(uid), int(group)
     raise ValueError(f"no place: {words}")
+
+
+def _is_open(modes: Iterable[str]) -> bool:
+    """Whether anybody can get to one of these folders, each in the one before, and rename what is
+    another's there."""
+    for mode in modes:
+        if mode[8] == "w" and mode[9] == "x":
+            return True
+        if mode[9] not in "xt":
+            return False
+    return False
 
 
 def _is_safe(folder: _Place, account: Account) -> bool:
