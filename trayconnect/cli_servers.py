@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -70,6 +71,7 @@ def add_command(
         parsed = parse_command(command, user.user, known)
     except CommandError as error:
         raise click.UsageError(f"Nothing was added: {error}") from error
+    parsed.identity_files = [_whole_path(file) for file in parsed.identity_files]
     config, ssh_config = present(path), SshConfig(named)
     if parsed.inherits_user and parsed.user is None and parsed.jumps:
         login = _look_up(ssh_config, parsed.jumps[-1].host).user
@@ -253,6 +255,18 @@ def choice(answer: str, known: Sequence[str]) -> list[str]:
         else:
             raise ValueError(f"{word}: neither a number nor a host of the list")
     return list(chosen)
+
+
+def _whole_path(file: str) -> str:
+    """A key file's path that means the same in every folder: ssh takes it from the current one, and
+    people often paste a command that they once gave in their home."""
+    if file.startswith("~") or Path(file).is_absolute():
+        return file
+    places = (Path(os.path.normpath(Path.cwd() / file)), Path.home() / file)
+    whole = next((place for place in places if place.exists()), places[0])
+    if whole.is_relative_to(Path.home()):
+        return f"~/{whole.relative_to(Path.home()).as_posix()}"
+    return str(whole)
 
 
 def _write(path: Path, entries: Sequence[NewEntry], dry_run: bool) -> None:

@@ -115,6 +115,28 @@ def test_add(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert server.jupyter.port == 8888
 
 
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("here.pem", "~/downloads/here.pem"),  # as ssh takes it
+        (".ssh/mine", "~/.ssh/mine"),  # as it was once typed in the home
+        ("gone.pem", "~/downloads/gone.pem"),
+        ("../outside.pem", "~/outside.pem"),
+        ("~/x/y", "~/x/y"),
+        ("/etc/key", "/etc/key"),
+    ],
+)
+def test_add_keeps_a_key_that_means_the_same_in_every_folder(
+    file: Path, home: Path, monkeypatch: pytest.MonkeyPatch, given: str, kept: str
+) -> None:
+    for name in ("downloads/here.pem", ".ssh/mine", "outside.pem"):
+        (home / name).parent.mkdir(exist_ok=True)
+        (home / name).touch()
+    monkeypatch.chdir(home / "downloads")
+    assert cli.run(["add", f"ssh -i {given} ubuntu@aws"]) == 0
+    assert f"identity_file: {kept}}}" in file.read_text()
+
+
 def test_add_takes_separate_words(file: Path) -> None:
     assert cli.run(["add", "--name", "Box", "--", "ssh", "-p", "2222", "gpu"]) == 0
     assert cli.run(["add", "ssh", "-p", "22", "gpu", "--", "top"]) == 0
