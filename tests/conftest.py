@@ -33,6 +33,33 @@ def ends_its_threads() -> Iterator[None]:
     wait_for_threads(before)
 
 
+_LONGEST_FIRST = (
+    "test_jupyter_start",
+    "test_browser_jupyter",
+    "test_jupyter_start_script",
+    "test_doctor",
+    "test_app_tray",
+    "test_app",
+    "test_whole_way",
+    "test_owners",
+    "test_jupyter_kinds",
+    "test_app_jupyters",
+    "test_app_open",
+    "test_jupyter_logins",
+    "test_jupyter_examine",
+    "test_tray_xembed",
+    "test_demo_setup",
+)
+"""The files that take minutes: where workers share the suite, none of them should begin last."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the order, which is a random one, but for those files."""
+    order = {name: place for place, name in enumerate(_LONGEST_FIRST)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(order)))
+
+
 _LONGEST_ID = 40
 
 
