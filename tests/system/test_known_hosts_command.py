@@ -99,6 +99,16 @@ def test_no_other_key_is_trusted(stage: Stage, tmp_path: Path) -> None:
     assert "ssh-keygen" not in advice
 
 
+@pytest.mark.parametrize("more", ["", "HostKeyAlias farm\n"])
+def test_what_it_prints_before_the_key_exchange_trusts_nothing(
+    stage: Stage, tmp_path: Path, more: str
+) -> None:
+    config = stage.config(tmp_path, f'[ "$1" != ORDER ] || echo "* {stage.key}"', more=more)
+    assert stage.ssh(config, "localhost").returncode != 0
+    with pytest.raises(ProblemError, match="not known"):
+        stage.connect(config, "localhost")
+
+
 @pytest.mark.parametrize(
     ("script", "words"),
     [
