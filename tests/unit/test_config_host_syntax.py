@@ -18,7 +18,7 @@ def read(**keys: object) -> None:
 @pytest.mark.parametrize(
     "host",
     ["gpu", "gpu_1", "GPU.example.org", "müller.example", "例え.jp", "भारत.example", "10.0.0.5",
-     "fe80::1%eth0", "2001:db8::1", "box+1", "a~b", "c=d", "xn--mller-kva.example"],
+     "fe80::1%eth0", "2001:db8::1", "box+1", "a~b", "c=d", "1.2.3.300.io", "xn--mller-kva.example"],
 )  # fmt: skip
 def test_hosts(host: str) -> None:
     read(host=host)
@@ -28,7 +28,8 @@ def test_hosts(host: str) -> None:
     "host",
     ["–L", "gpu”", "“gpu”", "gpu–1", "<host>", "$HOST", "%h", "%HOST%", "gpu;x", "a|b",
      "a&b", "`x`", "a*", "a?", "!a", "#a", "a,b", "a(b)", "{host}", "a\\b", "a'b", "gpu\u200b",
-     "\ufeffgpu", "a\u00a0b", "a＠b", "a…", "-a", "a^b"],
+     "\ufeffgpu", "a\u00a0b", "a＠b", "a…", "-a", "a^b",
+     "192.168.1.300", "256.1.1.1"],
 )  # fmt: skip
 def test_no_hosts(host: str) -> None:
     with pytest.raises(ConfigError):

@@ -14,6 +14,7 @@ _SHELL = "'`\"$\\;&<>|(){},"
 _SHELL_IN_USER = "'`\";&<>|(){}"
 _NEVER_IN_HOST = _SHELL + "*?!#^"
 _VARIABLE = re.compile(r"\$[A-Za-z_{]|%[A-Za-z_]{2,}%")
+_FOUR_NUMBERS = re.compile(r"(?:[0-9]{1,9}\.){3}[0-9]{1,9}")
 _LETTER_LIKE = frozenset("·\N{KATAKANA MIDDLE DOT}\N{HEBREW PUNCTUATION GERESH}")
 """Punctuation that an internationalised domain name may hold."""
 
@@ -32,6 +33,8 @@ def host_fault(value: str) -> str:
             return typed_instead(character)
     if "%" in value and ":" not in value:  # with a colon, it is the zone of an IPv6 address
         return "must not hold %"
+    if _FOUR_NUMBERS.fullmatch(value) and any(int(number) > 255 for number in value.split(".")):
+        return "must be an address whose numbers are at most 255, or a name"
     return ""
 
 
