@@ -62,7 +62,7 @@ def _server(path: Path, name: str) -> bool:
     from trayconnect.config.yaml_file import load
     from trayconnect.desktop.prompt import prompter
     from trayconnect.desktop.secrets import KeyringSecrets
-    from trayconnect.doctor_server import asking, examine_server, line_of
+    from trayconnect.doctor_server import TellLines, asking, examine_server, line_of
     from trayconnect.steps import Steps
     from trayconnect.tunnel.connector import SshConnector
 
@@ -75,7 +75,7 @@ def _server(path: Path, name: str) -> bool:
     def tell(step: Step) -> None:
         _echo(line_of(step))
 
-    problem = examine_server(server, ssh, ask, Steps(tell))
+    problem = examine_server(server, ssh, ask, Steps(tell), TellLines(_echo))
     if problem is None:
         _echo("A page answers at its end")
         return False

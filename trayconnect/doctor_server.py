@@ -5,7 +5,7 @@ A trial of its own, on a local port of its own, beside whatever the app does. No
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 from trayconnect.cancel import Cancel
@@ -16,7 +16,7 @@ from trayconnect.forward.forwarding import listen
 from trayconnect.jupyter.direct import DirectConnector, look_direct
 from trayconnect.jupyter.examine import Examiner
 from trayconnect.jupyter.find import LIMIT, RunningServer, find
-from trayconnect.ports import Answer, Ask, Health, Prompter, Question, Reached
+from trayconnect.ports import Answer, Ask, Health, Prompter, Question, Reached, Tell
 from trayconnect.steps import Step, Steps
 from trayconnect.tunnel.connector import SshConnector
 
@@ -28,15 +28,38 @@ def line_of(step: Step) -> str:
     return f"{mark:<8} {step.seconds * 1000:8.0f} ms  {step.name}{found}"
 
 
-def examine_server(server: Server, ssh: SshConnector, ask: Ask, steps: Steps) -> Problem | None:
-    """Go all the way, telling `steps`; returns why it went no further, or None if a page answers.
+class TellLines(Tell):
+    """Tells what the way waits for in lines of a terminal."""
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        self._write = write
+
+    def say(self, text: str) -> None:
+        if text:
+            self._write(f"waits    {text}")
+
+    def show(self, question: Question) -> Callable[[], None]:
+        for line in (question.title, *filter(None, question.message.splitlines())):
+            self.say(line)
+        return lambda: None
+
+
+def examine_server(
+    server: Server,
+    ssh: SshConnector,
+    ask: Ask,
+    steps: Steps,
+    tell: Tell = Tell(),  # noqa: B008 - it has no state
+) -> Problem | None:
+    """Go all the way, telling `steps`, and `tell` of what is waited for; returns why it went no
+    further, or None if a page answers.
 
     Every step is bounded in time, but for the user's answers."""
     cancel = Cancel()
     try:
         if server.url is not None:
             return _direct(server, server.url, ask, cancel, steps)
-        return _through_ssh(server, ssh, ask, cancel, steps)
+        return _through_ssh(server, ssh, ask, cancel, steps, tell)
     except ProblemError as error:
         return error.problem
     except Cancelled:
@@ -73,10 +96,12 @@ def _direct(server: Server, url: str, ask: Ask, cancel: Cancel, steps: Steps) ->
 
 
 def _through_ssh(
-    server: Server, ssh: SshConnector, ask: Ask, cancel: Cancel, steps: Steps
+    server: Server, ssh: SshConnector, ask: Ask, cancel: Cancel, steps: Steps, tell: Tell
 ) -> Problem | None:
     with ExitStack() as stack:
-        tunnel = ssh.connect(server, ask=ask, cancel=cancel, on_lost=_ignore, steps=steps)
+        tunnel = ssh.connect(
+            server, ask=ask, cancel=cancel, on_lost=_ignore, tell=tell, steps=steps
+        )
         stack.callback(tunnel.close)
         try:
             with steps.step("run a command"):

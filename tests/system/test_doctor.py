@@ -15,6 +15,7 @@ from tests.support.keys import SshAgent, make_key
 from tests.support.running import LIMIT, RunningApp
 from tests.support.sshd import Sshd
 from tests.support.xvfb import wait_for
+from trayconnect.config.places import SSH_VARIABLE
 from trayconnect.tray.view import IconState
 
 SERVERS = "servers:\n  - {name: GPU box, host: gpu.example.org}\n"
@@ -169,3 +170,18 @@ def test_the_way_ends_where_it_ends(tmp_path: Path) -> None:
             assert any(line.startswith("ok ") and "run a command" in line for line in lines)
             assert any("nothing listens on localhost" in line for line in lines)
             assert app.run("doctor", "nobody").returncode == 1
+
+
+def test_what_a_proxy_command_says_meanwhile() -> None:
+    servers = "servers: [{name: GPU box, host: gpu, connect_timeout: 2, auth: {agent: none}}]\n"
+    with RunningApp(servers) as app:
+        config = app.home / "ssh_config"
+        config.write_text(
+            "Host gpu\n  ProxyCommand sh -c 'echo Starting it >&2; exec sleep 1000'\n"
+        )
+        config.chmod(0o600)
+        app.env[SSH_VARIABLE] = str(config)
+        code, lines = way_to(app, "GPU box")
+    assert code == 1
+    assert "waits    sh: Starting it" in lines
+    assert any("(sh) gave no SSH answer within 2 s" in line for line in lines)
