@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.support.threads import wait_for_threads
+# Failed assertions of the helpers tell the values, too; so none is imported before this.
+pytest.register_assert_rewrite("tests.support")
 
 # `pytest --hypothesis-profile=thorough` looks longer.
 for name, examples in (("quick", 25), ("thorough", 500)):
@@ -28,6 +29,8 @@ if hasattr(signal, "SIGHUP"):
 @pytest.fixture(autouse=True)
 def ends_its_threads() -> Iterator[None]:
     """Fail the very test that leaves a thread of ours running, and name the thread."""
+    from tests.support.threads import wait_for_threads
+
     before = set(threading.enumerate())
     yield
     wait_for_threads(before)

@@ -291,7 +291,8 @@ def test_an_open_tab_sends_nothing_to_who_takes_the_port(key: Path, desk: Desk) 
     from tests.support.strangers import Listener, person
 
     with JupyterServer() as mine, sshd_to(mine, key) as sshd, person() as eve:
-        server = entry(sshd, key)
+        # Those of other tests run, too, elsewhere.
+        server = entry(sshd, key, start={"folder": str(mine.notebooks), "when": "menu"})
         with (
             Whole(server, known_hosts=sshd.known_hosts_lines()) as whole,
             desk.open(page(whole)) as tab,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import http.server
+import os
+import subprocess
 import threading
 from collections.abc import Iterator
 from email.message import Message
@@ -189,9 +191,14 @@ def test_the_page_of_a_snap_lies_where_it_can_read(
 
 def test_pages_of_a_crashed_run_go_at_the_start(runtime: Path, pages: Path) -> None:
     pages.mkdir(parents=True, mode=0o700)
-    (pages / "open-old.html").touch()
+    with subprocess.Popen(["true"]) as crashed:
+        crashed.wait()
+    left = pages / f"open-{crashed.pid}-old.html"
+    ours = pages / f"open-{os.getpid()}-new.html"
+    left.touch()
+    ours.touch()
     SystemBrowser().close()
-    assert list(pages.iterdir()) == []
+    assert list(pages.iterdir()) == [ours]
 
 
 def test_an_editor_is_opened_by_the_desktop(

@@ -56,7 +56,9 @@ class Opened:
     def press(self, tabs: int) -> str:
         """Press the button that so many steps of the keyboard lead to; its order."""
         for _ in range(tabs):
+            before = self.pixels()
             self.screen.key("Tab")
+            wait_for(lambda before=before: self.pixels() != before, "the ring to move", LIMIT)  # type: ignore[misc]
         self.screen.key("space")
         return self.orders.get(timeout=LIMIT)
 

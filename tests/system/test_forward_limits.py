@@ -65,13 +65,12 @@ def test_a_stranger_is_not_held_either() -> None:
         assert forwarding.traffic().held == 0
 
 
-def test_an_open_bind_address_serves_everyone() -> None:
-    # Where other computers may connect, a user id means nothing.
+def test_an_open_bind_address_serves_no_stranger_of_this_computer() -> None:
     server = a_server(bind_address="0.0.0.0")
     uid, prefix = stranger()
     with Service(echo) as service, listening(server, uid=uid) as forwarding:
         forwarding.attach(service.open_channel)
-        assert ask_from_another_process(server.local_port, *prefix)
+        assert not ask_from_another_process(server.local_port, *prefix)
 
 
 STARVED = """

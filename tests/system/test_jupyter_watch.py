@@ -19,7 +19,7 @@ from tests.support.whole import Whole, entry
 from tests.support.xvfb import wait_for
 from trayconnect.config.model import Server
 from trayconnect.ports import NoticeAction
-from trayconnect.session import activity, runner
+from trayconnect.session import activity, live
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def sshd(jupyter: JupyterServer) -> Iterator[Sshd]:
 @pytest.fixture(autouse=True)
 def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     """Looks twice a second, for which a second is a long time."""
-    monkeypatch.setattr(runner, "LOOK_READY", 0.5)
+    monkeypatch.setattr(live, "LOOK_READY", 0.5)
     monkeypatch.setattr(activity, "LONG", 0.9)
 
 
