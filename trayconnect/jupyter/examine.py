@@ -273,7 +273,9 @@ def _hindered(cause: Problem, problem: Problem | None, seen: Look) -> Problem:
     """What to tell where nothing could be searched."""
     if seen.reached >= Reached.JUPYTER:
         return problem or token_unknown(cause)
-    if problem is not None and problem.remedy is not Remedy.WAIT:
+    # What answers there, such as a JupyterHub's server, says more than that nothing was found.
+    answers = seen.reached >= Reached.PORT
+    if problem is not None and (answers or problem.remedy is not Remedy.WAIT):
         return problem
     return cause
 
