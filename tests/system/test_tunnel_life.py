@@ -561,3 +561,13 @@ def test_jump_host_that_forbids_forwarding(kit: Kit, server: Server, gates: list
         problem = kit.problem(_through(server, gates[:1]))
     assert "does not let connections through" in problem.title
     assert problem.remedy is Remedy.FIX
+
+
+def test_a_command_on_a_channel_that_ended_meanwhile_is_not_waited_for(
+    kit: Kit, server: Server
+) -> None:
+    """Between the opening of its channel and the question, the tunnel may be closed."""
+    with kit.tunnel(server) as tunnel:
+        channel = tunnel._commands._transport.open("session", 30.0)
+        channel.cut()
+        assert not channel.start_command("true", 30.0)

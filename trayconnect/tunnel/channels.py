@@ -86,6 +86,8 @@ class SshChannel(paramiko.Channel):
         message.add_boolean(True)
         message.add_string(command)
         self._event_pending()
+        if self.closed:  # before that: nothing sets the event any more
+            return False
         self.outlet.send(message)
         if not self.event.wait(timeout):
             raise TimeoutError
