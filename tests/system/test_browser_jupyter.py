@@ -166,7 +166,7 @@ def test_a_cut_of_ten_seconds_loses_no_output_in_lab_and_notebook(
         whole.until_ready()
         for tab in (lab, classic):
             tab.show()
-            tab.until(f"({OUTPUT}).includes('{COUNT - 1}') && {DONE}", 90)
+            tab.until(f"({OUTPUT}).includes('{COUNT - 1}') && {DONE}", 240)
             assert tab.evaluate(OUTPUT).strip() == everything
             assert tab.evaluate("window.tcSame")  # nobody loaded it again
 

@@ -237,7 +237,7 @@ def test_a_password_is_asked_and_never_sent_again_by_itself(jupyter: JupyterServ
 def test_a_kernel_answers_and_is_found_again_after_the_session_was_killed(
     sshd: Sshd, jupyter: JupyterServer, key: Path
 ) -> None:
-    server = entry(sshd, key)
+    server = entry(sshd, key, hold_seconds=LIMIT)  # on a busy machine
     with no_leaks(), Whole(server, known_hosts=sshd.known_hosts_lines()) as whole:
         whole.connect()
         first = whole.until_ready()
