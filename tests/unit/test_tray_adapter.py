@@ -137,7 +137,9 @@ def test_an_attempt_moves_the_icon_until_it_is_over() -> None:
         assert toolkit.moved.wait(LIMIT)
         tray.show(View(IconState.CONNECTING))
         done(toolkit)
-        assert toolkit.frames[:FRAMES] == [*range(FRAMES)]
+        first = toolkit.frames[0]  # a busy machine draws the first picture late
+        expected = [(first + step) % FRAMES for step in range(FRAMES)]
+        assert toolkit.frames[:FRAMES] == expected
         assert toolkit.frames[-1] == 0
         assert not [t for t in threading.enumerate() if t.name == "tc-tray-animation"]
         toolkit.calls.clear()
