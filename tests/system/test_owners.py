@@ -490,6 +490,33 @@ def test_a_burst_costs_few_checks(
         assert len(asked) < 10
 
 
+def test_nobody_waits_for_ever_for_the_check_before_theirs(
+    tunnel: Tunnel, ada: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began, release = threading.Event(), threading.Event()
+    ask_ = ownership._Shell.ask
+
+    def held(shell: ownership._Shell, question: str) -> list[str]:
+        began.set()
+        assert release.wait(LIMIT)
+        return ask_(shell, question)
+
+    monkeypatch.setattr(ownership._Shell, "ask", held)
+    monkeypatch.setattr(ownership, "_LONGEST_WAIT", 0.1)
+    port = free_port()
+    target = TcpEndpoint("127.0.0.1", port)
+    with Listener(ada[1], f"127.0.0.1:{port}"):
+        owners: list[Owner] = []
+        first = threading.Thread(target=lambda: owners.append(tunnel.owner(target)))
+        first.start()
+        assert began.wait(LIMIT)
+        assert tunnel.owner(target) is Owner.UNKNOWN
+        release.set()
+        first.join(LIMIT)
+        assert owners == [Owner.OURS]
+        assert tunnel.owner(target) is Owner.OURS
+
+
 # --- the whole way ------------------------------------------------------------------------------
 
 

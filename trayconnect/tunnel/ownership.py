@@ -32,6 +32,8 @@ _LONGEST_TRY_AGAIN = 3600.0
 
 _BEGIN = b"\n@@trayconnect owners 1 "
 _READ = 32 << 10
+_LONGEST_WAIT = START_SECONDS + 3 * ANSWER_SECONDS
+"""Seconds that a question waits for the check before it; that one may have to start the shell."""
 _TIMES = 5
 """How often a shell that made room for another command is started again for one check."""
 _MOST = 4 << 20
@@ -120,13 +122,22 @@ class Ownership:
             self._waiting.append(waiter)
             if not self._busy:
                 self._busy = waiter.leads = True
-        if not waiter.leads:
-            waiter.done.wait()
+        if not waiter.leads and not waiter.done.wait(_LONGEST_WAIT):
+            self._give_up(waiter)
         if waiter.leads:
             self._lead()
         if waiter.error is not None:
             raise waiter.error
         return waiter.answer
+
+    def _give_up(self, waiter: _Waiter) -> None:
+        """Unless it has just been told to lead. Raises `NotAnsweredError`."""
+        with self._lock:
+            if waiter.leads:
+                return
+            if waiter in self._waiting:
+                self._waiting.remove(waiter)
+        raise NotAnsweredError("the check before this one has not ended")
 
     def _lead(self) -> None:
         """Ask for all that wait now, then let the first that came meanwhile do the same."""
@@ -155,8 +166,9 @@ class Ownership:
     def _check(self, questions: Sequence[str]) -> dict[str, tuple[Account, list[str]]]:
         """Empty where the server cannot tell. Raises `NotAnsweredError`."""
         reason = "the tunnel is closed"
+        deadline = time.monotonic() + START_SECONDS
         for _ in range(_TIMES):
-            if self._closed.is_set():
+            if self._closed.is_set() or time.monotonic() > deadline:
                 break
             rests, shell, is_new = self._rests, self._shell, self._shell is None
             try:
