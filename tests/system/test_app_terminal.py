@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from tests.support.keys import make_key
 from tests.support.running import LIMIT, RunningApp
 from tests.support.sshd import Sshd
 from tests.support.xvfb import wait_for
+from trayconnect.desktop.terminal import open_terminal
 
 TERMINAL = """#!/bin/sh
 # As a terminal program: what follows -e runs in it.
@@ -62,6 +65,34 @@ def test_it_logs_in_as_trayconnect_does(tmp_path: Path, jumps: int) -> None:
         wait_for(lambda: not list(tmp_path.glob("trayconnect-terminal-*")), "it to tidy up", LIMIT)
         assert not [path for path in (tmp_path, app.home, Path.cwd()) if (path / "PWNED").exists()]
         app.end()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="XDG_RUNTIME_DIR is Linux's")
+def test_a_folder_that_runs_no_programs_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs, runtime, said = (tmp_path / name for name in ("programs", "runtime", "said"))
+    for folder in (programs, runtime):
+        folder.mkdir()
+    (programs / "x-terminal-emulator").write_text(TERMINAL)
+    (programs / "x-terminal-emulator").chmod(0o755)
+    mounted = os.statvfs
+    monkeypatch.setattr(
+        "trayconnect.desktop.terminal.os.statvfs",
+        lambda path: _Mounted(mounted(path).f_flag | os.ST_NOEXEC),
+    )
+    path = f"{programs}:{os.environ['PATH']}"
+    monkeypatch.setenv("PATH", path)
+    monkeypatch.setenv("TC_SAID", str(said))
+    environ = {"PATH": path, "DISPLAY": ":99", "XDG_RUNTIME_DIR": str(runtime)}
+    open_terminal(["sh", "-c", "echo it ran"], environ)
+    wait_for(lambda: said.exists() and "it ran" in said.read_text(), "the command", LIMIT)
+    assert not list(runtime.iterdir())
+
+
+@dataclass(frozen=True)
+class _Mounted:
+    f_flag: int
 
 
 def test_no_terminal_to_be_had_says_what_to_type(tmp_path: Path) -> None:

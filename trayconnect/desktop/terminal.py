@@ -68,12 +68,19 @@ def _candidates(environ: Mapping[str, str]) -> list[list[str]]:
 
 def _write(command: Sequence[str], base: Path | None) -> Path:
     """A folder of its own, which nobody else may enter. Raises OSError."""
-    where = base if base is not None and base.is_dir() else None
+    where = base if base is not None and _may_run_programs(base) else None
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=where))
     script = folder / "ssh.command"
     script.touch(0o700)
     script.write_text(script_of(command))
     return script
+
+
+def _may_run_programs(folder: Path) -> bool:
+    """Some systems mount XDG_RUNTIME_DIR noexec."""
+    return folder.is_dir() and not (
+        sys.platform == "linux" and os.statvfs(folder).f_flag & os.ST_NOEXEC
+    )
 
 
 def _remove_stale(base: Path | None) -> None:
