@@ -46,7 +46,8 @@ main() {
     learn_ticks
     wants_socket || { say port; return; }
     make_socket_folder || { say unknown; return; }
-    rm -f "$sockets"/reach-*
+    # Another start's may be in use; each listens for 20 seconds.
+    find "$sockets" -name 'reach-*' -mmin +1 -exec rm -f {} +
     place=$sockets/reach-$$
     for way in python agent tmux; do
         # It outlives this command, and holds none of its output.
