@@ -17,6 +17,7 @@ from jeepney.io.blocking import open_dbus_connection
 from tests.support.bus_names import wait_name
 from tests.support.desktop import SessionBus
 from tests.support.notifications import NAME, NotificationServer
+from tests.support.threads import our_threads
 from tests.support.xvfb import wait_for
 from trayconnect.desktop import notify_talk
 from trayconnect.desktop.notify_dbus import DBusNotifier
@@ -35,10 +36,6 @@ BACK = Notice("server GPU box", "GPU box is back", server="GPU box", actions=(No
 LAB = Notice("server Lab", "Lab needs you", server="Lab", actions=(NoticeAction.RETRY,))
 
 Clicks = queue.SimpleQueue[tuple[NoticeAction, str]]
-
-
-def our_threads() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("tc-")]
 
 
 def descriptors() -> int:

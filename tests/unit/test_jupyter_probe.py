@@ -24,6 +24,7 @@ from tests.support.jupyter_peers import (
     silent,
     web,
 )
+from tests.support.threads import our_threads
 from trayconnect.cancel import Cancel
 from trayconnect.errors import Cancelled
 from trayconnect.jupyter import dial
@@ -38,10 +39,6 @@ def failure(url: str, timeout: float = LONG) -> Failure:
     with pytest.raises(ProbeError) as raised:
         get(url, timeout=timeout, cancel=Cancel())
     return raised.value.failure
-
-
-def our_threads() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("tc-")]
 
 
 def test_an_answer_with_status_and_body() -> None:
