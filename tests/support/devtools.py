@@ -18,6 +18,7 @@ from tests.support.xvfb import wait_for
 
 LIMIT = 120.0
 """Seconds for what a page does; a busy machine takes its time."""
+_ANOTHER_PAGE = ("Inspected target navigated or closed", "Execution context was destroyed.")
 _SHIFT = 8
 _RETURN = 13
 
@@ -52,20 +53,28 @@ class Tab:
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         """A command of the protocol, and its result."""
+        answer = self._answer(method, parameters)
+        assert "error" not in answer, answer
+        result: dict[str, Any] = answer["result"]
+        return result
+
+    def _answer(self, method: str, parameters: dict[str, Any]) -> dict[str, Any]:
         number = next(self._numbers)
         message = {"id": number, "method": method, "params": parameters}
         self._socket.send(json.dumps(message))
         while True:
-            answer = json.loads(self._socket.recv())
+            answer: dict[str, Any] = json.loads(self._socket.recv())
             if answer.get("id") == number:
-                assert "error" not in answer, answer
-                result: dict[str, Any] = answer["result"]
-                return result
+                return answer
 
     def evaluate(self, expression: str) -> Any:  # noqa: ANN401
-        """A value of the page's JavaScript; None while it has none."""
-        answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
-        return answer["result"].get("value")
+        """A value of the page's JavaScript; None while it has none, or while another page loads."""
+        parameters = {"expression": expression, "returnByValue": True}
+        answer = self._answer("Runtime.evaluate", parameters)
+        if answer.get("error", {}).get("message") in _ANOTHER_PAGE:
+            return None
+        assert "error" not in answer, answer
+        return answer["result"]["result"].get("value")
 
     def until(self, expression: str, limit: float = LIMIT) -> Any:  # noqa: ANN401
         """Wait for a true value; it is told, with the page's text, if none comes."""
