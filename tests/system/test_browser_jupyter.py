@@ -236,7 +236,7 @@ def test_no_page_receives_the_cookies_of_another(
             tab.evaluate(LARGE_COOKIES)
             tab.until("document.cookie.length > 200000")
         lab_tabs[0].show()
-        # Loaded again before, it may leave a kernel behind that stays "starting".
+        # Loaded again before, its kernel may be counted as one without connections from then on.
         wait_for(lambda: has_kernel(jupyter, "jar.ipynb"), "the kernel of jar.ipynb", LIMIT)
         for tab in lab_tabs:
             tab.show()
