@@ -28,8 +28,11 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+# Each system has a cache of its own: mypy would empty a shared one.
 types: $(VENV)/.dev
 	$(BIN)/mypy
+	$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32 trayconnect
+	$(BIN)/mypy --platform darwin --cache-dir .mypy_cache/darwin trayconnect
 
 imports: $(VENV)/.dev
 	$(BIN)/lint-imports

@@ -15,6 +15,8 @@ PLACE = {
 }.get(sys.platform, "Its icon is in the panel")
 COMMANDS = "Use its commands: trayconnect --help"
 WINDOW = "A window shows your servers meanwhile"
+HIDES = sys.platform in ("darwin", "win32")
+"""Whether a system that has taken the icon may not show it: behind an arrow, or a notch."""
 NO_PLACE = "no icon"
 """The tag of the notice."""
 
@@ -51,12 +53,12 @@ class IconPlace:
 
     def asked(self, tray: Tray | None) -> None:
         """The program was started a second time."""
-        if tray is not None and not tray.is_shown:
-            place = self._window()
-            if place == WINDOW:
+        place = PLACE if tray is not None else f"It has no icon. {COMMANDS}"
+        if tray is not None and (HIDES or not tray.is_shown):
+            shown = self._window()
+            if shown == WINDOW:
                 return
-        else:
-            place = PLACE if tray is not None else f"It has no icon. {COMMANDS}"
+            place = PLACE if tray.is_shown else shown
         self._notifier.notify(
             Notice("running", "trayconnect is running", place, passing=True, asked=True)
         )

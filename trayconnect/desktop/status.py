@@ -1,4 +1,4 @@
-"""A small window that shows what the menu shows, where there is no place for an icon (Linux)."""
+"""A small window that shows what the menu shows: for who asks for it, and where no icon is seen."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from trayconnect.desktop import helpers, status_wire
+from trayconnect.desktop import helpers, programs, status_wire
 from trayconnect.desktop.status_wire import Icons, StatusPage
 from trayconnect.errors import Problem, ProblemError
 
 log = logging.getLogger(__name__)
 
 JOIN_LIMIT = 10.0
+END_LIMIT = 3.0
+"""Seconds for a process to end after its window was closed."""
 
 
 def can_show() -> bool:
@@ -88,6 +90,7 @@ class StatusWindow:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 env=helpers.helper_environment(),
+                creationflags=programs.no_console(),
             )
         except OSError as error:
             raise ProblemError(_cannot_start(error)) from error
@@ -147,10 +150,12 @@ class _Shown:
             if thread is not threading.current_thread():
                 thread.join(JOIN_LIMIT)
 
-    def _leave(self) -> None:
+    def _leave(self) -> bool:
+        """Take nothing more; whether that was said before."""
         with self._changed:
-            self._ended = True
+            before, self._ended = self._ended, True
             self._changed.notify()
+            return before
 
     def _write(self) -> None:
         assert self._process.stdin is not None
@@ -177,10 +182,13 @@ class _Shown:
                     log.warning("the status window sent nonsense: %s", error)
                 except Exception:  # a click that fails must not end the next ones
                     log.exception("an order of the status window failed")
-        self._leave()
-        self._process.kill()  # it has closed its window, or is about to
-        status = self._process.wait()
-        if status not in (0, -9):
+        was_asked = self._leave()
+        try:
+            status = self._process.wait(END_LIMIT)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            status = self._process.wait()
+        if status != 0 and not was_asked:
             log.warning("the status window ended with status %d", status)
 
 

@@ -4,7 +4,6 @@ stdout, see `status_wire`). It goes when stdin ends; closing it ends nothing els
 from __future__ import annotations
 
 import json
-import os
 import sys
 import tkinter
 from collections.abc import Callable, Iterable
@@ -12,7 +11,7 @@ from functools import partial
 from tkinter import ttk
 from typing import Any
 
-from trayconnect.desktop import helpers, status_wire, tk_scale
+from trayconnect.desktop import helpers, lifeline, status_wire, tk_scale
 from trayconnect.desktop.status_wire import Button, Row, StatusPage
 
 TITLE = "trayconnect"
@@ -57,6 +56,8 @@ class StatusView:
         self._canvas.bind("<Configure>", lambda event: self._widen(event.width))
         for wheel, step in (("<Button-4>", -1), ("<Button-5>", 1)):
             root.bind(wheel, lambda _, step=step: self._scroll(step))  # type: ignore[misc]
+        # What Windows and macOS send, and X11 never.
+        root.bind("<MouseWheel>", lambda event: self._scroll(-1 if event.delta > 0 else 1))
         ttk.Separator(root).grid(row=2, column=0, columnspan=2, sticky="we")
         self._foot = ttk.Frame(root, padding=(self._px(16), self._px(10)))
         self._foot.grid(row=3, column=0, columnspan=2, sticky="we")
@@ -323,32 +324,15 @@ def _is_open(more: ttk.Menubutton | None) -> bool:
     return more is not None and any(menu.winfo_ismapped() for menu in more.winfo_children())
 
 
-class _Messages:
-    """What the app sends, line by line as it comes."""
-
-    def __init__(self, root: tkinter.Tk, view: StatusView) -> None:
-        self._root = root
-        self._view = view
-        self._buffer = b""
-        root.tk.createfilehandler(0, tkinter.READABLE, self._readable)
-
-    def _readable(self, _file: Any, _mask: int) -> None:  # noqa: ANN401 - of tkinter
-        data = os.read(0, 65536)
-        if not data:  # the app is gone, or wants the window gone
-            self._root.tk.deletefilehandler(0)
-            self._root.destroy()
-            return
-        *lines, self._buffer = (self._buffer + data).split(b"\n")
-        for line in lines:
-            self._take(json.loads(line))
-
-    def _take(self, message: dict[str, Any]) -> None:
-        if "icons" in message:
-            self._view.take_icons(message["icons"], message["window"])
-        if "page" in message:
-            self._view.show(status_wire.decode_page(message["page"]))
-            if message["front"]:
-                self._view.to_front()
+def take(view: StatusView, line: bytes) -> None:
+    """What the app sends."""
+    message: dict[str, Any] = json.loads(line)
+    if "icons" in message:
+        view.take_icons(message["icons"], message["window"])
+    if "page" in message:
+        view.show(status_wire.decode_page(message["page"]))
+        if message["front"]:
+            view.to_front()
 
 
 def main() -> int:
@@ -364,7 +348,8 @@ def main() -> int:
     def order(text: str) -> None:
         helpers.write_stdout(status_wire.encode_order(text))
 
-    _Messages(root, StatusView(root, order))
+    view = StatusView(root, order)
+    lifeline.follow(root, lifeline.Lines(), partial(take, view))
     root.mainloop()
     return 0
 

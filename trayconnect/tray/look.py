@@ -1,4 +1,4 @@
-"""Looks once at what this Linux desktop offers to show an icon with."""
+"""Looks once at what this desktop offers to show an icon with."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 
-from trayconnect.tray import watcher
 from trayconnect.tray.chain import Findings, Report, Way, decide
 
 
@@ -16,6 +15,8 @@ def look(environ: Mapping[str, str] = os.environ) -> Findings:
     """Ask the session bus and the X server; milliseconds, a few seconds where one hangs.
 
     The X server only where there is no better way, and GTK only where it could be used."""
+    from trayconnect.tray import watcher
+
     bus = watcher.look(environ)
     x11 = bool(environ.get("DISPLAY"))
     wayland = bool(environ.get("WAYLAND_DISPLAY"))
@@ -58,8 +59,15 @@ def has_appindicator() -> bool:
     return False
 
 
-def tray_report(environ: Mapping[str, str] = os.environ) -> Report:
-    """How an icon would be shown on this desktop now. Shows none."""
-    if sys.platform in ("darwin", "win32"):
+if sys.platform in ("darwin", "win32"):
+
+    def tray_report(environ: Mapping[str, str] = os.environ) -> Report:
+        """How an icon would be shown on this desktop now. Shows none."""
+        del environ
         return Report(Way.NATIVE, "The system has a place for icons of its own")
-    return decide(look(environ))
+
+else:
+
+    def tray_report(environ: Mapping[str, str] = os.environ) -> Report:
+        """How an icon would be shown on this desktop now. Shows none."""
+        return decide(look(environ))

@@ -157,4 +157,5 @@ def _shell(command: Sequence[str]) -> str:
     """To be pasted into a terminal."""
     if sys.platform == "win32":
         return subprocess.list2cmdline(command)
-    return shlex.join(command)
+    else:  # noqa: RET505 - mypy calls code after a platform's return unreachable
+        return shlex.join(command)

@@ -1,0 +1,70 @@
+"""What belongs to one system is imported on that system alone, and every command runs without it.
+
+Here the other systems are pretended (see `tests.support.other_system`): macOS well enough to run
+the commands, Windows only to import; the suite in tests/windows runs them there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.other_system import SYSTEMS
+
+ROOT = Path(__file__).resolve().parents[2]
+LIMIT = 120.0
+MAY_LACK = {"trayconnect.tray.appindicator"}
+"""Needs PyGObject, which few environments have."""
+
+
+def on_system(system: str, *arguments: str, **environment: str) -> Any:  # noqa: ANN401 - JSON
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.support.other_system", system, *arguments],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8", **environment},
+        stdout=subprocess.PIPE,
+        timeout=LIMIT,
+        check=True,
+    )
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_every_module_is_imported_without_what_other_systems_have(system: str) -> None:
+    if sys.platform == "win32" and system != "win32":
+        pytest.skip("Windows lacks what POSIX has, which cannot be pretended")
+    failed = on_system(system, "import")
+    assert {name: why for name, why in failed.items() if name not in MAY_LACK} == {}
+
+
+@pytest.mark.parametrize("system", sorted({"darwin", sys.platform} - {"win32"}) or ["win32"])
+def test_the_commands_run_without_what_other_systems_have(system: str, tmp_path: Path) -> None:
+    file = tmp_path / "servers.yaml"
+    file.write_text("servers:\n  - {name: GPU box, host: gpu.invalid, username: ada}\n")
+    config = ["--config", str(file)]
+    commands = (
+        ("1 server", [*config, "check"]),
+        ("server", [*config, "doctor"]),
+        ("not running", ["status", "--json"]),
+        ("off", ["autostart", "status"]),
+        ("", ["import"]),
+        ("lab.invalid", ["add", "ssh -L 8888:localhost:8888 ada@lab.invalid", "--dry-run"]),
+        ('"servers"', ["check", "--schema"]),
+        ("Commands:", ["--help"]),
+        ("version", ["--version"]),
+    )
+    places = {"HOME": str(tmp_path), "USERPROFILE": str(tmp_path), "LOCALAPPDATA": str(tmp_path),
+              "APPDATA": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path), "SSH_AUTH_SOCK": "",
+              "XDG_CONFIG_HOME": "", "XDG_STATE_HOME": "", "PYTHON_KEYRING_BACKEND":
+              "keyring.backends.null.Keyring"}  # fmt: skip
+    told = on_system(system, "run", json.dumps([command for _, command in commands]), **places)
+    for (words, command), (code, output) in zip(commands, told, strict=True):
+        assert words in output, command
+        assert "could not be looked at" not in output
+        assert code in (0, 1), output
