@@ -2,9 +2,9 @@
 
     python3 installers/freeze.py      # dist/trayconnect, on macOS also dist/trayconnect.app
 
-PyInstaller runs in an environment of its own with exactly the packages of
-`.ci/constraints-installers.txt`, each checked by its hash: whatever else is installed could end up in
-the folder. The environment lies in build/freeze and is kept until that list changes.
+PyInstaller runs in an environment of its own with the packages of
+`.ci/constraints-installers.txt`, each checked by its hash, and no others, which could end up in the
+folder. The environment lies in build/freeze-SYSTEM and is kept until that list changes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-WORK = ROOT / "build" / "freeze"
+WORK = ROOT / "build" / f"freeze-{sys.platform}"
 PACKAGES = ROOT / ".ci" / "constraints-installers.txt"
 SPEC = ROOT / "installers" / "pyinstaller" / "trayconnect.spec"
 EARLIEST = "315532800"
