@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 INSTALL = $(PIP) --require-hashes --requirement $< && \
 	$(PIP) --no-deps --no-build-isolation --editable .
 
-.PHONY: demo test check lint types imports unit lock system-packages python-peers bench clean help
+.PHONY: demo test test-windows check lint types imports unit lock system-packages python-peers bench clean help
 
 help:
 	@sed -n '1,2s/^# //p' Makefile
@@ -39,6 +39,11 @@ imports: $(VENV)/.dev
 
 unit: $(VENV)/.dev
 	$(BIN)/python -m pytest --quiet tests/unit
+
+test-windows: $(VENV)/.dev
+	@.ci/system-packages windows
+	@$(BIN)/python -m tests.windows.build
+	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile tests/windows $(ARGS)
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m tests.bench $(ARGS)
