@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sys
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trayconnect import __version__
+from trayconnect import __version__, streams
 from trayconnect.cli_doctor import doctor_command
 from trayconnect.cli_servers import add_command, check_ssh_config, import_command
 from trayconnect.cli_terminal import terminal_command
@@ -43,6 +42,7 @@ def run(arguments: list[str]) -> int:
     from trayconnect.desktop.redirect_page import remove_left
     from trayconnect.privacy import close_to_others, no_core_dumps, own_folders
 
+    streams.prepare()
     if arguments[:1] == [helpers.HELPER_ARGUMENT]:
         return helpers.main(arguments[1:])
     no_core_dumps()
@@ -62,8 +62,8 @@ def run(arguments: list[str]) -> int:
     except ProblemError as error:
         show_problem(error.problem)
         return MENDABLE
-    except Exception:  # noqa: BLE001 - the last resort: a person gets a log to paste
-        return _bug()
+    except Exception as error:  # noqa: BLE001 - the last resort: a person gets a log to paste
+        return MENDABLE if streams.is_gone(error) else _bug()
     return code if isinstance(code, int) else 0
 
 
@@ -352,7 +352,7 @@ def status(as_json: bool) -> None:
 
     data = _call(Request(Command.STATUS)).data
     if as_json:
-        click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+        click.echo(streams.as_json(data))
     else:
         _print_status(data)
 
@@ -373,7 +373,7 @@ def check(context: click.Context, file: Path | None, schema: bool) -> int:
     from trayconnect.key_warnings import exposed, key_warnings
 
     if schema:
-        click.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+        click.echo(streams.as_json(json_schema()))
         return 0
     path = config_file(file or context.obj["config"])
     try:

@@ -138,7 +138,8 @@ class Lab:
     def _is_ready(self) -> bool:
         assert self._process is not None
         try:
-            info = json.loads((self.runtime_dir / f"jpserver-{self._process.pid}.json").read_text())
+            file = self.runtime_dir / f"jpserver-{self._process.pid}.json"
+            info = json.loads(file.read_text("utf-8"))
         except (OSError, ValueError):
             return False
         self.port, self.token = info["port"], info["token"]

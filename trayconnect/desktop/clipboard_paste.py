@@ -12,6 +12,8 @@ from trayconnect.desktop.clipboard import programs_to_install
 from trayconnect.errors import Problem, ProblemError
 
 _LIMIT = 10.0
+_POWERSHELL = "[Console]::OutputEncoding = New-Object Text.UTF8Encoding $false; Get-Clipboard -Raw"
+"""It writes in the console's encoding unless told."""
 
 Which = Callable[[str], str | None]
 
@@ -21,7 +23,7 @@ def paste_command(platform: str, environ: Mapping[str, str], which: Which) -> li
     if platform == "darwin":
         return ["/usr/bin/pbpaste"]
     if platform == "win32":
-        return ["powershell.exe", "-NoProfile", "-NonInteractive", "-Command", "Get-Clipboard -Raw"]
+        return ["powershell.exe", "-NoProfile", "-NonInteractive", "-Command", _POWERSHELL]
     if environ.get("WAYLAND_DISPLAY") and which("wl-paste"):
         return ["wl-paste", "--no-newline", "--type", "text/plain"]
     if environ.get("DISPLAY"):
@@ -41,7 +43,7 @@ def pasted(environ: Mapping[str, str] = os.environ, which: Which = shutil.which)
     if command is None:
         raise _cannot_paste("no program for it was found")
     try:
-        return programs.run(command, timeout=_LIMIT).decode("utf-8", "replace")
+        return programs.run(command, timeout=_LIMIT).decode("utf-8-sig", "replace")
     except programs.ProgramError as error:
         raise _cannot_paste(str(error)) from error
 

@@ -4,16 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
+import sys
 import threading
 from collections.abc import Sequence
 
 from trayconnect.processes import clean_environment, no_console
 
-__all__ = ["ProgramError", "clean_environment", "launch", "no_console", "reap", "run"]
+__all__ = [
+    "ProgramError", "clean_environment", "launch", "no_console", "reap", "run", "text_environment",
+]  # fmt: skip
 
 
 class ProgramError(Exception):
     """A program could not be started, failed, or took too long; the text says which."""
+
+
+def text_environment() -> dict[str, str]:
+    """The environment for a program that we exchange text with. Those of macOS (pbcopy, pbpaste,
+    osascript) take the encoding from the locale, which nothing sets for an app that starts at
+    login."""
+    environment = clean_environment()
+    if sys.platform == "darwin":
+        environment["LC_ALL"] = "en_US.UTF-8"
+    return environment
 
 
 def version(argv: Sequence[str], *, timeout: float) -> str:
@@ -35,7 +48,7 @@ def _run(argv: Sequence[str], stdin: bytes, timeout: float, *, merged: bool) -> 
             input=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT if merged else subprocess.PIPE,
-            env=clean_environment(),
+            env=text_environment(),
             timeout=timeout,
             creationflags=no_console(),
             check=True,
@@ -71,7 +84,7 @@ def launch(argv: Sequence[str], *, stdin: bytes = b"", grace: float = 3.0) -> No
             stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            env=clean_environment(),
+            env=text_environment() if stdin else clean_environment(),
             start_new_session=True,
             creationflags=no_console(),
         )

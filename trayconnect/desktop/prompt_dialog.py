@@ -80,7 +80,7 @@ class DialogWay:
 
     def _run(self, argv: list[str], question: Question, cancel: Cancel) -> str | None:
         began = time.monotonic()
-        environment = programs.clean_environment()
+        environment = programs.text_environment()
         result = converse(argv, environment, b"", question, cancel, self._limit)
         if result.status == 0:
             return result.output.decode(errors="replace").removesuffix("\n")

@@ -115,7 +115,7 @@ def _ask_linux(address: str, port: int) -> Owner:
     if holder is None:
         return Owner()
     pid = _process_with(holder.inode)
-    program = (_PROC / str(pid) / "comm").read_text().strip() if pid else ""
+    program = (_PROC / str(pid) / "comm").read_text("utf-8", "replace").strip() if pid else ""
     return Owner(pid, program, _user_name(holder.uid))
 
 
@@ -200,16 +200,17 @@ def _ask_windows(address: str, port: int) -> Owner:
 
 
 def _output(command: list[str]) -> str:
-    flags = 0
+    flags, encoding = 0, "utf-8"
     if sys.platform == "win32":
         flags = subprocess.CREATE_NO_WINDOW  # else one would flash up for each of them
+        encoding = "oem"
     completed = subprocess.run(
         command,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         timeout=_LIMIT,
         check=False,
-        text=True,
+        encoding=encoding,
         errors="replace",
         creationflags=flags,
     )

@@ -75,6 +75,6 @@ class _Look:
 def _program(pid: int) -> str:
     """The name of a process; a panel in a container has none that we could read."""
     try:
-        return Path(f"/proc/{pid}/comm").read_text(errors="replace").strip()
+        return Path(f"/proc/{pid}/comm").read_text("utf-8", "replace").strip()
     except OSError:
         return f"process {pid}"

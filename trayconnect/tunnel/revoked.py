@@ -64,7 +64,7 @@ def _krl_finds(file: Path, shown: Shown) -> bool:
     key = shown.certificate.public if shown.certificate is not None else shown.key
     with tempfile.TemporaryDirectory(prefix="trayconnect-") as folder:
         public = Path(folder, "host.pub")
-        public.write_text(f"{key.line}\n")
+        public.write_text(f"{key.line}\n", "utf-8")
         try:
             done = subprocess.run(
                 [program, "-Q", "-f", str(file), str(public)],

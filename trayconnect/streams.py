@@ -1,0 +1,64 @@
+"""The standard streams, made to take whatever is written to them.
+
+A Windows console may know the 256 characters of 1983, a pipe there those of its region, and a
+program without a console (pythonw) has no streams at all.
+"""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import io
+import json
+import os
+import sys
+
+_ERRORS = "trayconnect.plain"
+_PLAIN = {
+    "→": "->", "←": "<-", "…": "...", "“": '"', "”": '"', "„": '"', "‘": "'", "’": "'",
+    "–": "-", "—": "-", "•": "*", "·": "-", "⚠": "!", "»": ">>", "«": "<<", "›": ">",
+    "\N{NO-BREAK SPACE}": " ",
+}  # fmt: skip
+"""What stands for a character where an encoding has none for it."""
+
+
+def prepare() -> None:
+    """To be called before anything is written. What an encoding has no character for is written as
+    one or more that it has, else as a question mark; where there is no stream, it goes nowhere."""
+    codecs.register_error(_ERRORS, _plainly)
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        stream = getattr(sys, name)
+        if stream is None:
+            nowhere = open(os.devnull, mode, encoding="utf-8")  # noqa: SIM115, PTH123 - stays open
+            setattr(sys, name, nowhere)
+        elif mode == "w" and isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=_ERRORS)
+
+
+def as_json(data: object) -> str:
+    """For stdout, whatever its encoding: what reads it back gets the same in UTF-8 and in any
+    encoding of Windows."""
+    encoding = getattr(sys.stdout, "encoding", None) or "ascii"
+    is_utf8 = encoding.lower().replace("-", "").replace("_", "") == "utf8"
+    return json.dumps(data, indent=2, ensure_ascii=not is_utf8)
+
+
+def is_gone(error: Exception) -> bool:
+    """Whether `error` says that nobody reads our output any more: Windows says EINVAL, as it does
+    of much else."""
+    if not isinstance(error, OSError):
+        return False
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        with contextlib.suppress(OSError):  # else the interpreter complains of it at its end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False
+
+
+def _plainly(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    characters = error.object[error.start : error.end]
+    return "".join(_PLAIN.get(each, "?") for each in characters), error.end
