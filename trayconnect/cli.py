@@ -17,6 +17,7 @@ from trayconnect import __version__, streams
 from trayconnect.cli_doctor import doctor_command
 from trayconnect.cli_servers import add_command, check_ssh_config, import_command
 from trayconnect.cli_terminal import terminal_command
+from trayconnect.desktop.windowed import is_without_streams, show_message
 from trayconnect.errors import Problem, ProblemError
 
 # What a command needs is imported where it is needed: `trayconnect status` must not wait for SSH.
@@ -54,6 +55,8 @@ def run(arguments: list[str]) -> int:
     try:
         code = cli.main(arguments, prog_name="trayconnect", standalone_mode=False)
     except click.ClickException as error:
+        if is_without_streams():
+            show_message("Wrong usage", error.format_message())
         error.show()
         return USAGE
     except (click.Abort, KeyboardInterrupt):
@@ -68,7 +71,9 @@ def run(arguments: list[str]) -> int:
 
 
 def show_problem(problem: Problem) -> None:
-    """A title, then what to do, on stderr."""
+    """A title, then what to do, on stderr; in a window where there is none."""
+    if is_without_streams():
+        show_message(problem.title, problem.advice)
     click.echo(problem.title, err=True)
     for line in problem.advice.splitlines():
         click.echo(f"  {line}", err=True)
@@ -81,8 +86,8 @@ def _bug() -> int:
         logs.set_up(to_stderr=False)
     logging.getLogger(__name__).exception("trayconnect %s met a defect of its own", __version__)
     logs.shut_down()
-    click.echo("This is a bug in trayconnect.", err=True)
-    click.echo(f"  The end of this log tells where: {logs.log_file()}", err=True)
+    advice = f"The end of this log tells where: {logs.log_file()}"
+    show_problem(Problem("This is a bug in trayconnect.", advice))
     return BUG
 
 
@@ -140,6 +145,7 @@ def run_command(
     """Run the tray app in the foreground; a second one hands over to the first."""
     from trayconnect import logs
     from trayconnect.app import App, Options
+    from trayconnect.desktop.windowed import windowed_program
 
     config = config or context.obj["config"]
     if config is not None and not config.exists():
@@ -149,6 +155,9 @@ def run_command(
                 f"Correct the path after --config; to begin a new file there: touch {config}",
             )
         )
+    program = None if no_tray or context.obj["verbose"] else windowed_program()
+    if program is not None:
+        return _run_windowed(program, config, connect, at_login=at_login)
     logs.set_up(to_stderr=no_tray, verbose=context.obj["verbose"])
     try:
         options = Options(
@@ -163,6 +172,51 @@ def run_command(
         logs.shut_down()
     if reply is None:
         return 0
+    return _handed_over(reply, connect)
+
+
+def _run_windowed(
+    program: Path, config: Path | None, connect: tuple[str, ...], *, at_login: bool
+) -> int:
+    """Run the app in `program`, which has no console that could end it. Raises `ProblemError`."""
+    from trayconnect.control.protocol import Command, Request
+    from trayconnect.desktop import windowed
+    from trayconnect.icon_place import PLACE
+
+    reply = _reply(Request(Command.SHOW))
+    if reply is not None:
+        return _handed_over(reply, connect)
+    options = (
+        *(("--config", str(config)) if config is not None else ()),
+        *(("--at-login",) if at_login else ()),
+        *(word for name in connect for word in ("--connect", name)),
+    )
+    code = windowed.start(
+        [str(program), "run", *options], lambda: _reply(Request(Command.STATUS)) is not None
+    )
+    if code:
+        raise ProblemError(Problem("trayconnect did not start", "A window said why."))
+    click.echo(f"trayconnect runs. {PLACE}.")
+    return 0
+
+
+def _reply(request: Request) -> Reply | None:
+    """The running app's answer; None where there is none, or it is starting or quitting."""
+    from trayconnect.control.client import ControlClient, NotRunningError
+    from trayconnect.control.place import runtime_folder
+    from trayconnect.errors import Remedy
+
+    try:
+        return ControlClient(runtime_folder()).call(request)
+    except NotRunningError:
+        return None
+    except ProblemError as error:
+        if error.problem.remedy is not Remedy.WAIT:
+            raise
+        return None
+
+
+def _handed_over(reply: Reply, connect: tuple[str, ...]) -> int:
     _expect_ok(reply)
     click.echo("trayconnect is running already.")
     return _connect_there(connect)

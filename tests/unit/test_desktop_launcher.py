@@ -79,6 +79,16 @@ def test_frozen(here: Installation) -> None:
     assert launch_command(frozen) == ("/opt/tc/trayconnect",)
 
 
+def test_frozen_for_windows_the_one_without_a_console(here: Installation, tmp_path: Path) -> None:
+    console = make_file(tmp_path / "trayconnect.exe")
+    frozen = dataclasses.replace(here, frozen=True, windows=True, executable=console)
+    assert launch_command(frozen) == (str(console),)
+    windowed = make_file(tmp_path / "trayconnectw.exe")
+    assert launch_command(frozen) == (str(windowed),)
+    itself = dataclasses.replace(frozen, executable=windowed)
+    assert launch_command(itself) == (str(windowed),)
+
+
 def test_frozen_in_an_appimage(here: Installation, tmp_path: Path) -> None:
     image = make_file(tmp_path / "trayconnect.AppImage")
     frozen = dataclasses.replace(here, frozen=True, environ={"APPIMAGE": str(image)})

@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from trayconnect.desktop.windowed import CONSOLE, WINDOWED, beside
 from trayconnect.errors import Problem, ProblemError
 
-PROGRAM = "trayconnect"
+PROGRAM = CONSOLE
 
 
 def _is_installed() -> bool:
@@ -40,7 +41,8 @@ def launch_command(
 ) -> tuple[str, ...]:
     """The program and its arguments, by absolute path.
 
-    - Frozen (PyInstaller): the executable itself, or the AppImage around it.
+    - Frozen (PyInstaller): the executable itself, or the AppImage around it; on Windows the one
+      without a console.
     - Otherwise the script beside the interpreter. A link to it in a folder for programs is
       preferred, because it survives an upgrade that moves the environment (pipx, uv).
       `shutil.which` would not do: it may find another installation.
@@ -51,7 +53,10 @@ def launch_command(
     here = installation or Installation()
     if here.frozen:
         appimage = here.environ.get("APPIMAGE", "")
-        return (appimage if appimage and is_file(Path(appimage)) else str(here.executable),)
+        if appimage and is_file(Path(appimage)):
+            return (appimage,)
+        windowed = beside(here.executable, is_file) if here.windows else None
+        return (str(windowed or here.executable),)
     if here.windows:
         return _windows_command(here, is_file)
     script = here.scripts / PROGRAM
@@ -63,7 +68,7 @@ def launch_command(
 
 
 def _windows_command(here: Installation, is_file: Callable[[Path], bool]) -> tuple[str, ...]:
-    windowed_script = here.scripts / f"{PROGRAM}w.exe"
+    windowed_script = here.scripts / f"{WINDOWED}.exe"
     if is_file(windowed_script):
         return (str(windowed_script),)
     windowed_python = here.executable.with_name("pythonw.exe")

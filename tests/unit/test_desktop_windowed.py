@@ -1,0 +1,111 @@
+"""The two programs of Windows, with a console and without."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from trayconnect import cli
+from trayconnect.control.protocol import Reply
+from trayconnect.desktop import windowed
+from trayconnect.desktop.programs import ProgramError
+from trayconnect.errors import Problem
+
+
+@pytest.mark.parametrize(
+    ("started", "is_console"),
+    [
+        ("trayconnect.exe", True),
+        ("TRAYCONNECT.EXE", True),
+        ("trayconnect", True),  # a script of pip's
+        ("trayconnectw.exe", False),
+        ("trayconnectw", False),
+        ("__main__.py", False),  # python -m trayconnect
+        ("python.exe", False),
+    ],
+)
+def test_only_the_program_with_a_console_has_one_without(
+    tmp_path: Path, started: str, is_console: bool
+) -> None:
+    assert windowed.beside(tmp_path / started) is None
+    other = tmp_path / "trayconnectw.exe"
+    other.touch()
+    assert windowed.beside(tmp_path / started) == (other if is_console else None)
+
+
+def test_a_program_that_ends_at_once_gives_its_exit_code() -> None:
+    assert windowed.start([sys.executable, "-c", "raise SystemExit(3)"], lambda: False) == 3
+
+
+def test_a_program_that_is_up_is_left_alone(tmp_path: Path) -> None:
+    up, end = tmp_path / "up", tmp_path / "end"
+    code = (
+        "import pathlib, sys, time\n"
+        "up, end = map(pathlib.Path, sys.argv[1:])\n"
+        "up.touch()\n"
+        "while not end.exists(): time.sleep(0.05)\n"
+    )
+    try:
+        assert windowed.start([sys.executable, "-c", code, str(up), str(end)], up.exists) is None
+    finally:
+        end.touch()
+
+
+def test_a_program_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ProgramError, match="could not be started"):
+        windowed.start([str(tmp_path / "gone")], lambda: False)
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[list[str]]:
+    """What the console program starts, of which none runs yet."""
+    calls: list[list[str]] = []
+    monkeypatch.setenv("TRAYCONNECT_RUNTIME_DIR", str(tmp_path / "run"))
+    monkeypatch.setattr(windowed, "windowed_program", lambda: Path("C:/tc/trayconnectw.exe"))
+    monkeypatch.setattr(windowed, "start", lambda command, _: calls.append(list(command)))
+    return calls
+
+
+def test_the_app_runs_in_the_program_without_a_console(
+    started: list[list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "servers.yaml"
+    file.write_text("servers: []\n")
+    program = str(Path("C:/tc/trayconnectw.exe"))
+    assert cli.run([]) == 0
+    assert cli.run(["run", "--config", str(file), "--connect", "a", "--connect", "b"]) == 0
+    assert started == [
+        [program, "run"],
+        [program, "run", "--config", str(file), "--connect", "a", "--connect", "b"],
+    ]
+    assert "trayconnect runs." in capsys.readouterr().out
+
+
+def test_one_that_runs_is_shown_and_none_started(
+    started: list[list[str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli, "_reply", lambda _: Reply(ok=True))
+    assert cli.run([]) == 0
+    assert started == []
+    assert "running already" in capsys.readouterr().out
+
+
+def test_one_that_does_not_start_is_a_problem(
+    started: list[list[str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(windowed, "start", lambda *_: cli.MENDABLE)
+    assert cli.run([]) == cli.MENDABLE
+    assert "did not start" in capsys.readouterr().err
+
+
+def test_where_nobody_sees_what_is_printed_a_window_tells_the_problem(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shown: list[tuple[str, str]] = []
+    monkeypatch.setattr(cli, "is_without_streams", lambda: True)
+    monkeypatch.setattr(cli, "show_message", lambda title, advice: shown.append((title, advice)))
+    cli.show_problem(Problem("It does not work", "Do this."))
+    assert cli.run(["no-such-command"]) == cli.USAGE
+    assert [title for title, _ in shown] == ["It does not work", "Wrong usage"]

@@ -1,0 +1,75 @@
+"""A program of Windows has a console, whose end is its own, or has none and cannot print.
+
+So there are two of ours: `trayconnect` for the commands, `trayconnectw` for the icon. Nothing else
+differs.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from trayconnect.desktop.programs import ProgramError, clean_environment
+
+CONSOLE, WINDOWED = "trayconnect", "trayconnectw"
+START_LIMIT = 30.0
+"""Seconds: the first start after an installation waits for the virus scanner."""
+_LOOK_PAUSE = 0.2
+
+
+def windowed_program() -> Path | None:
+    """The one to run the icon in, where this process is the one with a console."""
+    if sys.platform == "win32":
+        return beside(Path(sys.executable if getattr(sys, "frozen", False) else sys.argv[0]))
+    else:  # noqa: RET505 - mypy calls code after a platform's return unreachable
+        return None
+
+
+def beside(started: Path, is_file: Callable[[Path], bool] = Path.is_file) -> Path | None:
+    """The program without a console that belongs to `started`, the one with a console."""
+    windowed = started.with_name(f"{WINDOWED}.exe")
+    is_console = started.name.lower() in (CONSOLE, f"{CONSOLE}.exe")  # pip's launcher cuts .exe off
+    return windowed if is_console and is_file(windowed) else None
+
+
+def start(command: Sequence[str], is_up: Callable[[], bool]) -> int | None:
+    """Start a program that outlives this console. Returns its exit code if it ended at once, or
+    None as soon as it `is_up`, or after `START_LIMIT`. Raises `ProgramError`."""
+    try:
+        # Without standard streams: those of a console would be gone with it.
+        process = subprocess.Popen(command, env=clean_environment(), creationflags=_detached())
+    except OSError as error:
+        raise ProgramError(f"{command[0]} could not be started: {error.strerror}") from error
+    deadline = time.monotonic() + START_LIMIT
+    while time.monotonic() < deadline:
+        try:
+            return process.wait(_LOOK_PAUSE)
+        except subprocess.TimeoutExpired:
+            if is_up():
+                break
+    return None
+
+
+def _detached() -> int:
+    if sys.platform == "win32":
+        return subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP
+    else:  # noqa: RET505 - mypy calls code after a platform's return unreachable
+        return 0
+
+
+def is_without_streams() -> bool:
+    """Whether nobody would see what is printed: then `show_message` is the way to say it."""
+    stderr: object = sys.stderr
+    return sys.platform == "win32" and stderr is None
+
+
+def show_message(title: str, advice: str) -> None:
+    """Show a problem in a window of the system, until the user closes it."""
+    if sys.platform == "win32":
+        error_sign, in_front = 0x10, 0x10000
+        text = f"{title}\n\n{advice}" if advice else title
+        ctypes.windll.user32.MessageBoxW(None, text, "trayconnect", error_sign | in_front)
