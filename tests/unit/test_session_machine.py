@@ -183,6 +183,12 @@ def test_what_another_network_may_mend_is_tried_again_slowly() -> None:
     assert (snapshot(clicked).state, effects) == (State.CONNECTING, [])
 
 
+@pytest.mark.parametrize("failed", [DOWN, ELSEWHERE])
+def test_a_question_ends_what_failed_before(failed: Problem) -> None:
+    session, _ = run(Start(), ConnectFailed(1, failed), RetryDue(2), Asked(2, QUESTION))
+    assert (session.state, session.problem) == (State.NEEDS_YOU, None)
+
+
 @pytest.mark.parametrize("order", [Start(), Restart(), Stop()])
 def test_an_order_leaves_the_timer_of_a_failure_behind(order: Event) -> None:
     session, _ = run(Start(), ConnectFailed(1, ELSEWHERE), order)

@@ -55,6 +55,11 @@ READY = Health(Reached.JUPYTER, PAGE)
 DOWN = Problem("gpu refused", "Is it on?", Remedy.WAIT)
 REFUSED = Problem("Login refused", "Check the key", Remedy.USER)
 CHANGED = Problem("The host key changed", "Ask the administrator", Remedy.FIX)
+ELSEWHERE = Problem(
+    "The host key changed",
+    "Someone may be listening in.\n  known: SHA256:x\n  shown now: SHA256:y\nIf so:\n  ssh-keygen",
+    Remedy.NETWORK,
+)
 SILENT = Problem("Nothing listens on localhost:8888", "Start Jupyter there")
 AMBER = Health(Reached.SSH, PAGE, SILENT)
 QUESTION = Question(QuestionKind.PASSWORD, "GPU box", "Log in to gpu", "ada's password")
@@ -132,6 +137,10 @@ def refused(attempt: int) -> Event:
 
 def changed(attempt: int) -> Event:
     return ConnectFailed(attempt, CHANGED)
+
+
+def elsewhere(attempt: int) -> Event:
+    return ConnectFailed(attempt, ELSEWHERE)
 
 
 def asked(attempt: int) -> Event:
@@ -239,6 +248,33 @@ def test_lost_then_back_in_its_place(room: Newsroom) -> None:
     assert room.shown == ["GPU box is back"]
     assert room.told[-1].passing
     assert room.told[-1].tag == room.told[-2].tag
+
+
+def test_failed_for_a_while_then_back_in_its_place(room: Newsroom) -> None:
+    room.happen(*UP)
+    room.wait(60)
+    for _ in range(2):
+        room.happen(lost, RetryDue, elsewhere)
+        assert room.wait(60) == ["GPU box could not be connected"]
+        room.happen(NetworkChanged(), elsewhere)
+        assert room.wait(60) == []
+        room.happen(NetworkChanged(), unreachable)
+        assert room.wait(60) == ["GPU box no longer answers"]
+        room.happen(RetryDue, elsewhere, RetryDue, unreachable)
+        assert room.wait(60) == []
+        room.happen(*RETURN)
+        assert room.wait(RESTLESS) == ["GPU box is back"]
+
+
+def test_a_failure_that_is_retried_says_so_and_shows_no_fingerprints(room: Newsroom) -> None:
+    room.happen(Start(), elsewhere)
+    room.wait(SETTLE)
+    assert room.told[0].body.splitlines() == [
+        "The host key changed",
+        "Someone may be listening in.",
+        "…",
+        "Trying again automatically",
+    ]
 
 
 def test_a_return_that_does_not_last_is_no_news(room: Newsroom) -> None:
@@ -458,6 +494,7 @@ MOVES: list[Callable[[int], Event]] = [
     unreachable,
     refused,
     changed,
+    elsewhere,
     lost,
     asked,
     answered,
@@ -488,8 +525,8 @@ def play(room: Newsroom, moves: Iterable[tuple[Callable[[int], Event], float]]) 
     )
 )
 def test_whatever_happens(moves: list[tuple[Callable[[int], Event], float]]) -> None:
-    """Back only after lost; one notice of a server at most; never the same twice without an
-    order of the user's or other news in between; nothing on the screen of what is off."""
+    """Back only after lost or failed; one notice of a server at most; never the same twice without
+    an order of the user's or other news in between; nothing on the screen of what is off."""
     room = Newsroom()
     missed = False
     previous = ""
@@ -509,7 +546,8 @@ def test_whatever_happens(moves: list[tuple[Callable[[int], Event], float]]) -> 
             if "is back" in notice.title:
                 assert missed
                 missed = False
-            missed = missed or "no longer answers" in notice.title
+            told = ("no longer answers", "could not be connected")
+            missed = missed or any(words in notice.title for words in told)
         assert len(room.screen) <= 1
         if state in (State.OFF, State.CLOSING):
             assert room.screen == {}

@@ -170,6 +170,14 @@ def test_a_wait_names_the_time_of_the_next_try() -> None:
     assert build_view([waiting], Facts()).icon is IconState.CONNECTING
 
 
+def test_a_failure_that_is_retried_names_the_time_and_can_be_disconnected() -> None:
+    failed = snap(state=State.FAILED, retry_at=1_000_000.0, problem=SILENT)
+    assert state_words(failed).startswith("failed, retrying at ")
+    assert state_words(failed).endswith(":40")
+    off = items(failed)["off GPU box"]
+    assert (off.text.strip(), off.action) == ("Disconnect", Action(Verb.DISCONNECT, "GPU box"))
+
+
 def test_a_page_can_be_opened_and_its_link_copied_only_when_there_is_one() -> None:
     shown, more = items(READY), submenu(READY)
     assert shown["open GPU box"].action == Action(Verb.OPEN, "GPU box")

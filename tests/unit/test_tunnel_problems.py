@@ -23,3 +23,20 @@ TARGET = Target("GPU box", "gpu", 22, "ada")
 def test_a_damaged_packet_is_told_as_that(detail: str) -> None:
     assert "damaged" in problems.lost(TARGET, detail).problem.title
     assert "damaged" not in problems.lost(TARGET, "EOFError()").problem.title
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("HTTP/1.1 302 Found", "this network wants a login in your browser"),
+        ("<html>", "this network wants a login in your browser"),
+        ("220 mail.example.org ESMTP", "Another machine may have this address"),
+    ],
+)
+def test_what_answers_on_another_network_is_told_before_the_port_is_blamed(
+    line: str, reason: str
+) -> None:
+    problem = problems.not_ssh(TARGET, line).problem
+    assert "is not an SSH server" in problem.title
+    assert reason in problem.advice
+    assert "check the port in servers.yaml" in problem.advice

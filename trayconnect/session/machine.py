@@ -247,7 +247,8 @@ def _give_way(session: Session, problem: Problem, failures: int, moment: Moment)
 
 
 def _asked(session: Session, event: Asked, moment: Moment) -> Outcome:
-    return _enter(session, State.NEEDS_YOU, moment, question=event.question), ()
+    # What it waits for now is the answer, whatever failed before.
+    return _enter(session, State.NEEDS_YOU, moment, question=event.question, problem=None), ()
 
 
 def _said(session: Session, event: Said, _moment: Moment) -> Outcome:

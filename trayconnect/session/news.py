@@ -26,7 +26,7 @@ class News(enum.Enum):
     LOST = "lost"
     """Its page answered, and does no longer."""
     BACK = "back"
-    """It was told as lost, and its page answers again."""
+    """It was told as lost, or failed later, and its page answers again."""
     ASKING = "asking"
     """A question to the user is open, and was perhaps not seen."""
     NEEDS_YOU = "needs-you"
@@ -74,7 +74,7 @@ class Story:
     answered: bool = False
     """Whether its page has answered since the user's order."""
     missed: bool = False
-    """Told as lost, and not yet as back."""
+    """Told as lost, or as failed after its page had answered, and not yet as back."""
     back_at: float | None = None
     """When it was last told as back."""
     said: frozenset[News] = frozenset()
@@ -110,6 +110,8 @@ def tell(story: Story, tag: str, now: float) -> Story:
     told = replace(story, told=True, told_at=now, tag=tag, said=story.said | {story.news})
     match story.news:
         case News.LOST:
+            return replace(told, missed=True)
+        case News.FAILED if story.answered:  # it may come back by itself as well
             return replace(told, missed=True)
         case News.BACK:
             return replace(told, missed=False, back_at=now)
@@ -151,7 +153,8 @@ def _turn(story: Story, news: News | None, now: float) -> Story:
         wait = SETTLE  # it may be that only the notice is seen
     stays = not known and wait <= SETTLE
     if news is News.LOST:
-        known = story.missed
+        # That it failed before was other news than that it is tried again.
+        known = known or (story.missed and News.FAILED not in story.said)
         stays = known and story.news is News.BACK
         if story.back_at is not None and now - story.back_at < RESTLESS:
             wait = LONG_GRACE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -110,7 +111,9 @@ def _lines(news: News, session: Session) -> list[str]:
         page = [session.health.page.url] if session.health is not None else []
         return [*page, problem.title] if problem is not None else page
     lines = [problem.title, *_short(problem.advice)] if problem is not None else []
-    if session.state in (State.WAITING, State.CONNECTING):
+    if session.state in (State.WAITING, State.CONNECTING) or (
+        session.retry_at is not None and "…" in lines
+    ):
         lines.append(_RETRIED)
     return [line for line in lines if line]
 
@@ -118,7 +121,10 @@ def _lines(news: News, session: Session) -> list[str]:
 def _short(advice: str) -> list[str]:
     """Its beginning: fingerprints and commands are in the menu's Show problem, to be copied."""
     lines = [line for line in advice.splitlines() if line.strip()]
-    return lines if len(lines) <= ADVICE_LINES else [*lines[: ADVICE_LINES - 1], "…"]
+    if len(lines) <= ADVICE_LINES:
+        return lines
+    first = list(itertools.takewhile(lambda line: not line.startswith(" "), lines))
+    return [*first[: ADVICE_LINES - 1], "…"]
 
 
 def _several(sessions: Sequence[Session]) -> str:

@@ -41,6 +41,8 @@ def state_words(snapshot: Snapshot) -> str:
             return "needs you"
         case State.CLOSING:
             return "disconnecting…"
+        case State.FAILED if snapshot.retry_at is not None:
+            return f"failed, retrying at {clock(snapshot.retry_at)}"
         case State.FAILED:
             return "failed"
 

@@ -92,7 +92,7 @@ def _first_lines(snapshot: Snapshot, *, advise: bool = True) -> Iterator[Item]:
         for number, line in enumerate(wrap(snapshot.problem.advice) if advise else ()):
             yield Item(f"advice {number} {name}", f"{INDENT}{INDENT}{line}", enabled=False)
     if snapshot.is_active and not on:
-        yield Item(f"off {name}", f"{INDENT}Dismiss", Action(Verb.DISCONNECT, name))
+        yield Item(f"off {name}", f"{INDENT}Disconnect", Action(Verb.DISCONNECT, name))
 
 
 def kernel_words(snapshot: Snapshot) -> str:

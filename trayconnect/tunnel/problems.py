@@ -125,9 +125,12 @@ def silent(target: Target, timeout: float) -> CutShortError:
 
 def not_ssh(target: Target, line: str) -> ProblemError:
     """The peer's first line is not SSH's."""
-    what = "a web server" if line.startswith(("HTTP/", "<")) else "something else"
     title = f"{target.host} port {target.port} is not an SSH server"
-    advice = f"It is {what}; check the port in servers.yaml (SSH is usually on 22)."
+    if line.startswith(("HTTP/", "<")):
+        what = "A web server answers: perhaps this network wants a login in your browser first."
+    else:
+        what = "Another machine may have this address on this network."
+    advice = f"{what} If not, check the port in servers.yaml (SSH is usually on 22)."
     return ProblemError(Problem(title, advice, _FIX, f"it said: {line[:120]!r}"))
 
 
