@@ -55,12 +55,16 @@ class Opened:
 
     def press(self, tabs: int) -> str:
         """Press the button that so many steps of the keyboard lead to; its order."""
+        self.step(tabs)
+        self.screen.key("space")
+        return self.orders.get(timeout=LIMIT)
+
+    def step(self, tabs: int) -> None:
+        """So many steps of the keyboard; each is seen before the next."""
         for _ in range(tabs):
             before = self.pixels()
             self.screen.key("Tab")
             wait_for(lambda before=before: self.pixels() != before, "the ring to move", LIMIT)  # type: ignore[misc]
-        self.screen.key("space")
-        return self.orders.get(timeout=LIMIT)
 
     def pixels(self) -> bytes:
         return self.screen.screenshot().tobytes()
@@ -116,8 +120,7 @@ def colours(opened: Opened) -> set[object]:
 def test_a_menu_that_is_open_stays_while_things_change(opened: Opened) -> None:
     """Or a click on it would hit what lies below."""
     opened.show()
-    for _ in range(4):
-        opened.screen.key("Tab")
+    opened.step(4)
     opened.screen.key("space")
     wait_for(opened.screen.menus, "the menu", LIMIT)
     failed = picture(IconState.FAILED, 24).convert("RGB").getcolors()
