@@ -36,6 +36,15 @@ def no_console() -> int:
         return 0
 
 
+def let_come_forward() -> None:
+    """Hand on the right to come before other windows, which Windows gives to the program that the
+    user is using; nothing elsewhere."""
+    if sys.platform == "win32":
+        import ctypes
+
+        ctypes.windll.user32.AllowSetForegroundWindow(ctypes.c_ulong(0xFFFFFFFF))  # ASFW_ANY
+
+
 if sys.platform == "win32":
 
     def end_group(process: subprocess.Popen[bytes], *, at_once: bool) -> None:  # noqa: ARG001

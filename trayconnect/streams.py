@@ -22,6 +22,14 @@ _PLAIN = {
 """What stands for a character where an encoding has none for it."""
 
 
+_lacking: set[str] = set()
+
+
+def lacks(name: str) -> bool:
+    """Whether there was no such stream (stdin, stdout, stderr) when `prepare` was called."""
+    return name in _lacking
+
+
 def prepare() -> None:
     """To be called before anything is written. What an encoding has no character for is written as
     one or more that it has, else as a question mark; where there is no stream, it goes nowhere."""
@@ -29,6 +37,7 @@ def prepare() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         stream = getattr(sys, name)
         if stream is None:
+            _lacking.add(name)
             nowhere = open(os.devnull, mode, encoding="utf-8")  # noqa: SIM115, PTH123 - stays open
             setattr(sys, name, nowhere)
         elif mode == "w" and isinstance(stream, io.TextIOWrapper):

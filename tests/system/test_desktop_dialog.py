@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -214,3 +216,37 @@ def test_a_broken_window_gives_way_to_a_dialog(user: User) -> None:
             assert answer.result(LIMIT) == Answer()
         finally:
             user.cancel.set()
+
+
+_ASKS = """
+from trayconnect.cancel import Cancel
+from trayconnect.desktop.dialog_commands import Kdialog, Zenity
+from trayconnect.desktop.prompt_dialog import DialogWay
+from trayconnect.desktop.prompt_gui import WindowWay
+from trayconnect.desktop.text_view import TextViews
+from trayconnect.ports import Question, QuestionKind
+import time
+
+def text(*_):
+    TextViews().show("Orphan", "text")
+    time.sleep(300)
+
+ask = {"zenity": DialogWay(Zenity()).ask, "kdialog": DialogWay(Kdialog()).ask,
+       "window": WindowWay().ask, "text": text}[WAY]
+ask(Question(QuestionKind.HOST_KEY, "Orphan", "Orphan", "really?"), Cancel())
+"""
+
+
+@pytest.mark.parametrize("way", ["zenity", "kdialog", "window", "text"])
+def test_a_window_goes_with_an_app_that_is_killed(screen: XServer, way: str) -> None:
+    app = subprocess.Popen([sys.executable, "-c", _ASKS.replace("WAY", repr(way))])
+    try:
+        wait_for(lambda: _orphans(screen), "the window", LIMIT)
+    finally:
+        app.kill()
+        app.wait()
+    wait_for(lambda: not _orphans(screen), "the window to go", LIMIT)
+
+
+def _orphans(screen: XServer) -> list[str]:
+    return [title for _, title in screen.windows() if "Orphan" in title]

@@ -9,10 +9,8 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
-import signal
-import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from trayconnect.desktop import programs
@@ -20,9 +18,6 @@ from trayconnect.desktop import programs
 HELPER_ARGUMENT = "--desktop-helper"
 """`trayconnect --desktop-helper NAME` runs a helper: where we are frozen (PyInstaller) there is no
 other way to reach a module in a process of its own."""
-
-FORWARD: signal.Signals | None = getattr(signal, "SIGWINCH", None)
-"""Says "come to the front". A process that does not listen yet ignores it, as by default."""
 
 PROMPT = "prompt"
 CLIPBOARD = "clipboard"
@@ -67,18 +62,6 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     status: int = importlib.import_module(_MODULES[arguments[0]]).main()
     return status
-
-
-def call_forward(process: subprocess.Popen[bytes]) -> None:
-    """Ask a helper's window to come to the front; nothing happens where it ended, or on Windows."""
-    if FORWARD is not None:
-        process.send_signal(FORWARD)
-
-
-def on_call_forward(react: Callable[[], object]) -> None:
-    """In a helper: call `react` when the app wants its window in front."""
-    if FORWARD is not None:
-        signal.signal(FORWARD, lambda _number, _frame: react())
 
 
 def has_tkinter() -> bool:

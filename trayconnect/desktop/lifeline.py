@@ -1,68 +1,43 @@
 """What joins a helper's window to the app: its stdin, which ends with the app on every system.
 
 The first line is what the helper is to show; the lines after it tell it what to do. When the app
-is gone, however it went, the system closes the pipe, and the window with it.
+is gone, however it went, the system closes the pipe, and the helper goes (see `tk_lifeline`).
 """
 
 from __future__ import annotations
 
-import os
-import queue
+import contextlib
+import subprocess
 import threading
-import tkinter
-from collections.abc import Callable
 
-FRONT = b"front\n"
-"""To a helper: come before the other windows."""
-_EVENT = "<<Lifeline>>"
+from trayconnect.processes import let_come_forward
 
-
-class Lines:
-    """The lines on stdin, one by one. `sys.stdin` is None in a windowed executable, so it is read
-    below that."""
-
-    def __init__(self, descriptor: int = 0) -> None:
-        self._descriptor = descriptor
-        self._buffer = b""
-
-    def next(self) -> bytes | None:
-        """Wait for the next one, without its end; None: the app is gone, or wants us gone."""
-        while b"\n" not in self._buffer:
-            try:
-                data = os.read(self._descriptor, 1 << 16)
-            except OSError:  # Windows says so of a pipe whose other end was killed
-                return None
-            if not data:
-                return None
-            self._buffer += data
-        line, _, self._buffer = self._buffer.partition(b"\n")
-        return line
+FRONT = b"front"
+"""To a window: come before the others."""
 
 
-def follow(root: tkinter.Tk, lines: Lines, take: Callable[[bytes], object]) -> None:
-    """From the main loop on, call `take` with each line as it comes, on Tk's thread; close `root`
-    when they end. (Tk watches no files on Windows.)"""
-    taken: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+class Lifeline:
+    """Our end, to be kept open for as long as the helper is to live. From any thread.
 
-    def read() -> None:
-        while True:
-            line = lines.next()
-            taken.put(line)
-            try:
-                root.event_generate(_EVENT, when="tail")
-            except (tkinter.TclError, RuntimeError):  # the window was closed meanwhile
-                return
-            if line is None:
-                return
+    Takes `process.stdin`, which must be a pipe, so that `communicate` leaves it alone."""
 
-    def on_event(_event: object) -> None:
-        while not taken.empty():
-            line = taken.get()
-            if line is None:
-                root.destroy()
-                return
-            take(line)
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdin is not None
+        self._pipe, process.stdin = process.stdin, None
+        self._lock = threading.Lock()
 
-    root.bind(_EVENT, on_event)
-    thread = threading.Thread(target=read, name="tc-lifeline", daemon=True)
-    root.after_idle(thread.start)
+    def send(self, line: bytes) -> None:
+        """Waits until there is room in the pipe; nothing happens when the helper has ended."""
+        with self._lock, contextlib.suppress(OSError, ValueError):
+            self._pipe.write(line + b"\n")
+            self._pipe.flush()
+
+    def call_forward(self) -> None:
+        let_come_forward()
+        self.send(FRONT)
+
+    def close(self) -> None:
+        """Let the helper go. May be called twice, but not while another thread sends to a helper
+        that does not read."""
+        with self._lock, contextlib.suppress(OSError):
+            self._pipe.close()

@@ -6,8 +6,10 @@ import logging
 import subprocess
 import threading
 from collections.abc import Callable
+from contextlib import closing
 
 from trayconnect.desktop import helpers, popup_wire
+from trayconnect.desktop.lifeline import Lifeline
 from trayconnect.popup_menu import MenuLine
 
 log = logging.getLogger(__name__)
@@ -74,9 +76,11 @@ class TkPopupMenu:
         menu: bytes,
         chosen: Callable[[tuple[str, ...]], None],
     ) -> None:
-        with process:
+        line = Lifeline(process)
+        with process, closing(line):
             try:
-                output, complaint = process.communicate(menu, timeout=self._limit)
+                line.send(menu)  # it fits into the pipe, or the helper reads it
+                output, complaint = process.communicate(timeout=self._limit)
             except subprocess.TimeoutExpired:
                 log.warning("the menu was open for %g s, and is taken away", self._limit)
                 return

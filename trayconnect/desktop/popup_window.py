@@ -3,14 +3,12 @@ JSON on stdin, the choice on stdout, see `popup_wire`)."""
 
 from __future__ import annotations
 
-import os
 import sys
 import tkinter
 from functools import partial
 from typing import Literal
 
-from trayconnect.desktop import helpers, popup_wire, tk_scale
-from trayconnect.desktop.tk_parent import close_with_parent
+from trayconnect.desktop import helpers, popup_wire, tk_lifeline, tk_scale
 from trayconnect.popup_menu import MenuLine
 
 GRAB_TRIES = 40
@@ -96,8 +94,8 @@ class Popup:
 
 def main() -> int:
     """Show one menu, and return the exit code."""
-    parent = os.getppid()
-    lines, at = popup_wire.decode_menu(helpers.read_stdin())
+    told = tk_lifeline.Lines()
+    lines, at = popup_wire.decode_menu(told.next() or b"")
     tk_scale.prepare_process()
     try:
         root = tkinter.Tk(className="trayconnect")
@@ -107,7 +105,7 @@ def main() -> int:
     except tkinter.TclError as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    close_with_parent(root, parent)
+    tk_lifeline.follow(root, told, lambda _: None)
     root.mainloop()
     helpers.write_stdout(popup_wire.encode_choice(popup.choice))
     return 0

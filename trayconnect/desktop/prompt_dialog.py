@@ -18,6 +18,14 @@ from trayconnect.desktop.prompt_process import (
 from trayconnect.desktop.prompt_text import is_complete
 from trayconnect.ports import Answer, Field, Question
 
+_UNTIL_STDIN_ENDS = """exec 3<&0
+"$@" </dev/null 3<&- & dialog=$!
+(read -r _ <&3; kill -9 "$dialog") >/dev/null 2>&1 & watcher=$!
+wait "$dialog"; status=$?
+kill "$watcher" 2>/dev/null; exit "$status"
+"""
+"""A shell around a program that minds no pipe: the dialog ends when stdin ends, as it does with
+us."""
 EARLY = 2.0
 """Seconds within which a program that breaks has shown nothing: an unknown option, a missing
 library, a dead display."""
@@ -81,7 +89,8 @@ class DialogWay:
     def _run(self, argv: list[str], question: Question, cancel: Cancel) -> str | None:
         began = time.monotonic()
         environment = programs.text_environment()
-        result = converse(argv, environment, b"", question, cancel, self._limit)
+        command = ["/bin/sh", "-c", _UNTIL_STDIN_ENDS, "trayconnect", *argv]
+        result = converse(command, environment, None, question, cancel, self._limit)
         if result.status == 0:
             return result.output.decode(errors="replace").removesuffix("\n")
         if self._program.declined(result.status, result.complaint):

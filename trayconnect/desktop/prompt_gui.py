@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 from trayconnect.cancel import Cancel
 from trayconnect.desktop import helpers, prompt_wire
+from trayconnect.desktop.lifeline import Lifeline
 from trayconnect.desktop.prompt_guard import GUARD
 from trayconnect.desktop.prompt_process import ANSWER_LIMIT, NotShownError, broke, converse
 from trayconnect.ports import Answer, Question
@@ -37,16 +37,15 @@ class WindowWay:
         self._limit = limit
         self._guard = guard
         self._show_limit = show_limit
-        self._process: subprocess.Popen[bytes] | None = None
+        self._line: Lifeline | None = None
 
     def bring_to_front(self) -> None:
-        """Ask the window to come forward; on Windows, the taskbar has a button for it."""
-        process = self._process
-        if process is not None:
-            helpers.call_forward(process)
+        line = self._line
+        if line is not None:
+            line.call_forward()
 
-    def _note(self, process: subprocess.Popen[bytes]) -> None:
-        self._process = process
+    def _note(self, line: Lifeline) -> None:
+        self._line = line
 
     def ask(self, question: Question, cancel: Cancel) -> Answer | None:
         result = converse(

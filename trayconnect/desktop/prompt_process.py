@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from trayconnect.cancel import Cancel
 from trayconnect.desktop import programs
+from trayconnect.desktop.lifeline import Lifeline
 from trayconnect.errors import Problem, ProblemError, Remedy
 from trayconnect.ports import Question
 
@@ -32,19 +34,20 @@ class Result:
 def converse(
     argv: Sequence[str],
     environment: dict[str, str],
-    stdin: bytes,
+    told: bytes | None,
     question: Question,
     cancel: Cancel,
     limit: float = ANSWER_LIMIT,
     first_output_limit: float | None = None,
-    started: Callable[[subprocess.Popen[bytes]], object] = lambda _: None,
+    started: Callable[[Lifeline], object] = lambda _: None,
 ) -> Result:
-    """Run the process to its end. It is killed and reaped when `cancel` is set, which raises
-    `Cancelled`, and after `limit` seconds, which raises `ProblemError`.
+    """Run the process to its end. It is ended when `cancel` is set, which raises `Cancelled`, and
+    after `limit` seconds, which raises `ProblemError`; and with us, if it minds its lifeline.
 
+    `told`: the first line for it; None for one that ends when its stdin does.
     `first_output_limit`: seconds within which it must have written something (not looked at on
-    Windows). Raises `NotShownError` if it has not, or cannot be started. `started` is given the
-    process, which is reaped when this returns."""
+    Windows). Raises `NotShownError` if it has not, or cannot be started. `started` is given its
+    lifeline, which is closed when this returns."""
     try:
         process = subprocess.Popen(
             argv,
@@ -56,30 +59,39 @@ def converse(
         )
     except (OSError, ValueError) as error:  # ValueError: a NUL in an argument
         raise NotShownError(f"{argv[0]}: {error}") from error
+    line = Lifeline(process)
+    end = line.close if told is None else process.kill
+    # It may be slow to read; ending it ends the writing.
+    writer = threading.Thread(target=line.send, args=[told or b""], name="tc-question", daemon=True)
     with process:
-        started(process)
+        if told is not None:
+            writer.start()
+        started(line)
         try:
-            with cancel.releasing(process.kill):
-                output, complaint = _communicate(process, stdin, limit, first_output_limit)
+            with cancel.releasing(end):
+                output, complaint = _communicate(process, limit, first_output_limit)
         except subprocess.TimeoutExpired as error:
             raise unanswered(question, limit) from error
         finally:
-            process.kill()
+            end()
+            if told is not None:
+                writer.join()
+            line.close()
     return Result(process.returncode, output, complaint.decode(errors="replace").strip()[-2000:])
 
 
 def _communicate(
-    process: subprocess.Popen[bytes], stdin: bytes, limit: float, first_output_limit: float | None
+    process: subprocess.Popen[bytes], limit: float, first_output_limit: float | None
 ) -> tuple[bytes, bytes]:
     # On Windows, communicate does not tell what it has read when it runs out of time.
     if first_output_limit is not None and first_output_limit < limit and sys.platform != "win32":
         try:
-            return process.communicate(stdin, timeout=first_output_limit)
+            return process.communicate(timeout=first_output_limit)
         except subprocess.TimeoutExpired as error:
             if not error.output:
                 raise NotShownError(f"not shown within {first_output_limit:g} s") from error
         return process.communicate(timeout=limit - first_output_limit)  # it goes on
-    return process.communicate(stdin, timeout=limit)
+    return process.communicate(timeout=limit)
 
 
 def unanswered(question: Question, limit: float) -> ProblemError:

@@ -3,7 +3,6 @@ stdin and stdout, see `prompt_wire`). Closing it declines."""
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 import time
@@ -11,10 +10,9 @@ import tkinter
 from collections.abc import Callable
 from tkinter import ttk
 
-from trayconnect.desktop import helpers, prompt_text, prompt_wire, tk_scale
+from trayconnect.desktop import helpers, prompt_text, prompt_wire, tk_front, tk_lifeline, tk_scale
 from trayconnect.desktop.prompt_fields import Box, TextBox, make_box
 from trayconnect.desktop.prompt_guard import KeyGuard
-from trayconnect.desktop.tk_parent import close_with_parent
 from trayconnect.ports import Answer, Question
 from trayconnect.privacy import no_core_dumps
 
@@ -102,8 +100,7 @@ class PromptWindow:
 
     def come_forward(self) -> None:
         """The user asked for it, so keys are meant for it."""
-        self._root.deiconify()  # it may be iconified
-        self._root.lift()
+        tk_front.bring(self._root)
         (self._root.focus_lastfor() or self._root).focus_force()
 
     def _px(self, size: int) -> int:
@@ -333,8 +330,8 @@ def _read_icon(root: tkinter.Tk, path: str) -> tkinter.PhotoImage | None:
 def main() -> int:
     """Ask one question, and return the exit code."""
     no_core_dumps()
-    parent = os.getppid()
-    question, icon_path, guard = prompt_wire.decode_question(helpers.read_stdin())
+    lines = tk_lifeline.Lines()
+    question, icon_path, guard = prompt_wire.decode_question(lines.next() or b"")
     tk_scale.prepare_process()
     try:
         root = tkinter.Tk(className="trayconnect")
@@ -345,8 +342,7 @@ def main() -> int:
     icon = _read_icon(root, icon_path) if icon_path else None
     window = PromptWindow(root, question, KeyGuard(guard), icon)
     window.show(lambda: helpers.write_stdout(prompt_wire.SHOWN))
-    helpers.on_call_forward(window.come_forward)
-    close_with_parent(root, parent)  # its timer also lets Python see a signal
+    tk_lifeline.follow(root, lines, lambda _: window.come_forward())
     root.mainloop()
     helpers.write_stdout(prompt_wire.encode_answer(window.answer))
     return 0

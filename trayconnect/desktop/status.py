@@ -12,6 +12,7 @@ from pathlib import Path
 from trayconnect.desktop import helpers, programs, status_wire
 from trayconnect.desktop.status_wire import Icons, StatusPage
 from trayconnect.errors import Problem, ProblemError
+from trayconnect.processes import let_come_forward
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +57,7 @@ class StatusWindow:
                 self._shown = self._start()
                 self._over = [one for one in (*self._over, before) if one and one.is_busy]
             assert self._shown is not None
+            let_come_forward()
             self._shown.send(self._page, front=True)
 
     def update(self, page: StatusPage) -> None:

@@ -11,7 +11,7 @@ from functools import partial
 from tkinter import ttk
 from typing import Any
 
-from trayconnect.desktop import helpers, lifeline, status_wire, tk_scale
+from trayconnect.desktop import helpers, status_wire, tk_front, tk_lifeline, tk_scale
 from trayconnect.desktop.status_wire import Button, Row, StatusPage
 
 TITLE = "trayconnect"
@@ -100,8 +100,7 @@ class StatusView:
             x = max(0, (root.winfo_screenwidth() - root.winfo_reqwidth()) // 2)
             y = max(0, (root.winfo_screenheight() - root.winfo_reqheight()) // 3)
             root.geometry(f"+{x}+{y}")
-        root.deiconify()
-        root.lift()
+        tk_front.bring(root)
         root.focus_force()
 
     # --- within -------------------------------------------------------------------------------
@@ -349,7 +348,7 @@ def main() -> int:
         helpers.write_stdout(status_wire.encode_order(text))
 
     view = StatusView(root, order)
-    lifeline.follow(root, lifeline.Lines(), partial(take, view))
+    tk_lifeline.follow(root, tk_lifeline.Lines(), partial(take, view))
     root.mainloop()
     return 0
 

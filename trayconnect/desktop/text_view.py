@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import subprocess
@@ -36,9 +37,12 @@ class TextViews:
         if not (helpers.has_display() and helpers.has_tkinter()):
             raise ProblemError(_no_window("tkinter or a display is missing"))
         told = {"title": title, "text": text, "at_end": at_end, "icon": self._icon}
-        data = json.dumps(told).encode()
+        data = json.dumps(told).encode() + b"\n"
         with self._lock:
-            self._open = [window for window in self._open if window.poll() is None]
+            over = [window for window in self._open if window.poll() is not None]
+            self._open = [window for window in self._open if window not in over]
+            for window in over:
+                _end(window)
             if self._closed:
                 return
             if len(self._open) >= _OPEN_AT_MOST:
@@ -61,8 +65,8 @@ class TextViews:
         guard.start()
         assert window.stdin is not None
         try:
-            with window.stdin as pipe:
-                pipe.write(data)
+            window.stdin.write(data)  # it stays open: the window goes when it ends, as with us
+            window.stdin.flush()
         except OSError as error:
             logger.warning("a window with a text ended at once: %s", error)
         finally:
@@ -80,6 +84,9 @@ class TextViews:
 
 def _end(window: subprocess.Popen[bytes]) -> None:
     window.kill()
+    assert window.stdin is not None
+    with contextlib.suppress(OSError):
+        window.stdin.close()
     try:
         window.wait(_END_LIMIT)
     except subprocess.TimeoutExpired:

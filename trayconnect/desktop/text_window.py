@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import tkinter
 from tkinter import ttk
 from typing import Any
 
-from trayconnect.desktop import helpers, tk_scale
-from trayconnect.desktop.tk_parent import close_with_parent
+from trayconnect.desktop import tk_front, tk_lifeline, tk_scale
 
 _COLUMNS = 92
 _MOST_LINES, _FEWEST_LINES = 32, 6
@@ -82,8 +80,8 @@ class TextWindow:
 
 def main() -> int:
     """Show one text until it is closed; the exit code."""
-    parent = os.getppid()
-    told: dict[str, Any] = json.loads(helpers.read_stdin())
+    lines = tk_lifeline.Lines()
+    told: dict[str, Any] = json.loads(lines.next() or b"{}")
     tk_scale.prepare_process()
     try:
         root = tkinter.Tk(className="trayconnect")
@@ -96,8 +94,8 @@ def main() -> int:
         except tkinter.TclError as error:
             sys.stderr.write(f"the icon is left out: {error}\n")
     TextWindow(root, told["title"], told["text"], at_end=told["at_end"])
-    root.lift()
-    close_with_parent(root, parent)
+    tk_front.bring(root)
+    tk_lifeline.follow(root, lines, lambda _: None)
     root.mainloop()
     return 0
 
