@@ -41,3 +41,10 @@ def test_the_entry_is_valid_and_starts_the_program(tmp_path: Path, folder: str) 
     subprocess.run(command, env={"PATH": "/usr/bin:/bin", **environ}, timeout=60, check=True)
     wait_for(told.exists, "the program to be started")
     assert tuple(told.read_text().removesuffix("\n").split("\n")) == arguments
+
+    program.unlink()  # as when the package is removed
+    gone = subprocess.run(
+        command, env={"PATH": "/usr/bin:/bin", **environ}, timeout=60, check=False,
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert "constructor returned NULL" in gone.stderr

@@ -13,7 +13,7 @@ from trayconnect.desktop.autostart_xdg import (
     entry_text,
     exec_value,
     is_enabled,
-    with_exec,
+    with_command,
 )
 from trayconnect.errors import Problem, ProblemError
 
@@ -92,9 +92,12 @@ def test_an_empty_file_is_off() -> None:
     assert not is_enabled("")
 
 
-def test_another_exec_leaves_the_rest_as_it_was() -> None:
-    text = "# mine\n[Desktop Entry]\nExec = /old\nX-Delay=3\n[Desktop Action a]\nExec=/other\n"
-    assert with_exec(text, "/new") == text.replace("Exec = /old", "Exec=/new")
+@pytest.mark.parametrize("before", ["", "TryExec=/gone\n"])
+def test_another_command_leaves_the_rest_as_it_was(before: str) -> None:
+    """Entries of earlier versions have no TryExec."""
+    text = "# mine\n[Desktop Entry]\n{}X-Delay=3\n[Desktop Action a]\nExec=/other\n"
+    changed = with_command(text.format(f"Exec = /old\n{before}"), ("/new", "run"))
+    assert changed == text.format("Exec=/new run\nTryExec=/new\n")
 
 
 @pytest.fixture

@@ -79,6 +79,18 @@ def test_frozen(here: Installation) -> None:
     assert launch_command(frozen) == ("/opt/tc/trayconnect",)
 
 
+def test_frozen_in_a_package_the_link_among_the_programs(
+    here: Installation, tmp_path: Path
+) -> None:
+    program = make_file(tmp_path / "lib/trayconnect/trayconnect")
+    link = tmp_path / "bin/trayconnect"
+    link.parent.mkdir()
+    link.symlink_to("../lib/trayconnect/trayconnect")
+    path = {"PATH": str(link.parent)}
+    packaged = dataclasses.replace(here, frozen=True, executable=program, environ=path)
+    assert launch_command(packaged) == (str(link),)
+
+
 def test_frozen_for_windows_the_one_without_a_console(here: Installation, tmp_path: Path) -> None:
     console = make_file(tmp_path / "trayconnect.exe")
     frozen = dataclasses.replace(here, frozen=True, windows=True, executable=console)

@@ -1,7 +1,8 @@
 """Start at login on Linux and BSD: a desktop entry in `~/.config/autostart`.
 
 Sources: Desktop Application Autostart Specification 0.5; Desktop Entry Specification 1.5,
-"The Exec key". `X-GNOME-Autostart-enabled` is GNOME's own way of switching an entry off.
+"The Exec key". `X-GNOME-Autostart-enabled` is GNOME's own way of switching an entry off. `TryExec`
+keeps desktops from starting an entry whose program was removed.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ class DesktopEntry:
         text = _read(self._path)
         if text is None or not is_enabled(text):
             return False
-        updated = with_exec(text, exec_value(self._command()))
+        updated = with_command(text, self._command())
         if updated == text:
             return False
         files.write_atomically(self._path, updated.encode())
@@ -73,6 +74,7 @@ def entry_text(command: Sequence[str]) -> str:
         "Name=trayconnect\n"
         "Comment=SSH tunnels to Jupyter servers\n"
         f"Exec={exec_value(command)}\n"
+        f"TryExec={_escaped(command[0])}\n"
         "Icon=trayconnect\n"
         "Terminal=false\n"
         "StartupNotify=false\n"
@@ -92,7 +94,7 @@ def exec_value(command: Sequence[str]) -> str:
             raise _cannot_hold(word)
     if "=" in command[0]:  # the specification forbids it in the name of the program
         raise _cannot_hold(command[0])
-    return " ".join(map(_quoted, command)).replace("\\", "\\\\")
+    return _escaped(" ".join(map(_quoted, command)))
 
 
 def is_enabled(text: str) -> bool:
@@ -105,15 +107,20 @@ def is_enabled(text: str) -> bool:
     )
 
 
-def with_exec(text: str, value: str) -> str:
-    """The entry with another `Exec`; all else as it was (the user may have added keys)."""
+def with_command(text: str, command: Sequence[str]) -> str:
+    """The entry with another `Exec` and `TryExec`; all else as it was (the user may have added
+    keys). Raises `ProblemError`."""
+    ours = [f"Exec={exec_value(command)}", f"TryExec={_escaped(command[0])}"]
     lines = []
     group = ""
     for line in text.splitlines():
         if line.startswith("["):
             group = line.strip()
-        is_exec = group == _GROUP and line.partition("=")[0].strip() == "Exec"
-        lines.append(f"Exec={value}" if is_exec else line)
+        key = line.partition("=")[0].strip() if group == _GROUP else ""
+        if key == "Exec":
+            lines += ours
+        elif key != "TryExec":
+            lines.append(line)
     return "\n".join(lines) + "\n"
 
 
@@ -134,6 +141,11 @@ def _quoted(word: str) -> str:
         return word
     escaped = re.sub(r'(["`$\\])', r"\\\1", word)
     return f'"{escaped}"'
+
+
+def _escaped(text: str) -> str:
+    """As the value of a key of the kind string."""
+    return text.replace("\\", "\\\\")
 
 
 def _read(path: Path) -> str | None:

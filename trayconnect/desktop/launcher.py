@@ -43,8 +43,9 @@ def launch_command(
 
     - Frozen (PyInstaller): the executable itself, or the AppImage around it; on Windows the one
       without a console.
-    - Otherwise the script beside the interpreter. A link to it in a folder for programs is
-      preferred, because it survives an upgrade that moves the environment (pipx, uv).
+    - Otherwise the script beside the interpreter.
+    - A link to the executable or the script in a folder for programs is preferred, because it
+      survives an upgrade that moves the rest (pipx, uv, a package of the system).
       `shutil.which` would not do: it may find another installation.
     - Windows: a way that opens no console window.
 
@@ -55,8 +56,9 @@ def launch_command(
         appimage = here.environ.get("APPIMAGE", "")
         if appimage and is_file(Path(appimage)):
             return (appimage,)
-        windowed = beside(here.executable, is_file) if here.windows else None
-        return (str(windowed or here.executable),)
+        if here.windows:
+            return (str(beside(here.executable, is_file) or here.executable),)
+        return (str(_stable_link(here.executable, _folders(here)) or here.executable),)
     if here.windows:
         return _windows_command(here, is_file)
     script = here.scripts / PROGRAM
