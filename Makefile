@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 INSTALL = $(PIP) --require-hashes --requirement $< && \
 	$(PIP) --no-deps --no-build-isolation --editable .
 
-.PHONY: demo test test-windows deb dmg test-deb check lint types imports unit lock system-packages python-peers bench clean help
+.PHONY: demo test test-windows deb setup-exe dmg test-deb test-setup-exe check lint types imports unit lock system-packages python-peers bench clean help
 
 help:
 	@sed -n '1,2s/^# //p' Makefile
@@ -45,9 +45,13 @@ test-windows: $(VENV)/.dev
 	@$(BIN)/python -m tests.windows.build
 	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile tests/windows $(ARGS)
 
-# The package for Debian and Ubuntu, and the image for a Mac, in dist/.
+# The package for Debian and Ubuntu, the installer for Windows and the image for a Mac, in dist/.
 deb:
 	@PYTHON=$(PYTHON) installers/linux/make-deb
+
+setup-exe: $(VENV)/.dev
+	@.ci/system-packages setup-exe
+	@$(BIN)/python -m installers.windows.build $(ARGS)
 
 dmg:
 	@PYTHON=$(PYTHON) installers/macos/make-dmg
@@ -55,6 +59,9 @@ dmg:
 test-deb: $(VENV)/.dev
 	@.ci/system-packages deb
 	@PYTHON=$(PYTHON) $(BIN)/python -m pytest --numprocesses 0 -p no:randomly tests/deb $(ARGS)
+
+test-setup-exe: setup-exe
+	@$(BIN)/python -m pytest --numprocesses 0 tests/setup_exe
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m tests.bench $(ARGS)

@@ -1,6 +1,8 @@
 """Make one folder with trayconnect and its own Python, for the system that this runs on.
 
-    python3 installers/freeze.py      # dist/trayconnect, on macOS also dist/trayconnect.app
+    python3 installers/freeze.py [FOLDER]
+
+It is FOLDER/trayconnect, on macOS also FOLDER/trayconnect.app; FOLDER is dist by default.
 
 PyInstaller runs in an environment of its own with the packages of
 `.ci/constraints-installers.txt`, each checked by its hash, and no others, which could end up in the
@@ -26,12 +28,13 @@ SOURCE_DATE_EPOCH says another one."""
 
 
 def main() -> None:
+    target = Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else ROOT / "dist"
     python = _environment()
-    shutil.rmtree(ROOT / "dist" / "trayconnect", ignore_errors=True)
+    shutil.rmtree(target / "trayconnect", ignore_errors=True)
     # The same commit gives the same folder: the order of sets and the dates are fixed.
     environment = {"SOURCE_DATE_EPOCH": EARLIEST, **os.environ, "PYTHONHASHSEED": "0"}
-    arguments = ("--noconfirm", "--clean", "--log-level", "WARN")
-    folders = ("--distpath", str(ROOT / "dist"), "--workpath", str(WORK / "work"))
+    arguments = ("--noconfirm", "--log-level", "ERROR")
+    folders = ("--distpath", str(target), "--workpath", str(WORK / "work"))
     _run([python, "-m", "PyInstaller", *arguments, *folders, str(SPEC)], environment)
 
 

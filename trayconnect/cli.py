@@ -17,7 +17,7 @@ from trayconnect import __version__, streams
 from trayconnect.cli_doctor import doctor_command
 from trayconnect.cli_servers import add_command, check_ssh_config, import_command
 from trayconnect.cli_terminal import terminal_command
-from trayconnect.desktop.windowed import is_without_streams, show_message
+from trayconnect.desktop.windowed import show_message
 from trayconnect.errors import Problem, ProblemError
 
 # What a command needs is imported where it is needed: `trayconnect status` must not wait for SSH.
@@ -55,7 +55,7 @@ def run(arguments: list[str]) -> int:
     try:
         code = cli.main(arguments, prog_name="trayconnect", standalone_mode=False)
     except click.ClickException as error:
-        if is_without_streams():
+        if streams.lacks("stderr"):
             show_message("Wrong usage", error.format_message())
         error.show()
         return USAGE
@@ -72,7 +72,7 @@ def run(arguments: list[str]) -> int:
 
 def show_problem(problem: Problem) -> None:
     """A title, then what to do, on stderr; in a window where there is none."""
-    if is_without_streams():
+    if streams.lacks("stderr"):
         show_message(problem.title, problem.advice)
     click.echo(problem.title, err=True)
     for line in problem.advice.splitlines():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from trayconnect import cli
+from trayconnect import cli, streams
 from trayconnect.control.protocol import Reply
 from trayconnect.desktop import windowed
 from trayconnect.desktop.programs import ProgramError
@@ -104,7 +104,7 @@ def test_where_nobody_sees_what_is_printed_a_window_tells_the_problem(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     shown: list[tuple[str, str]] = []
-    monkeypatch.setattr(cli, "is_without_streams", lambda: True)
+    monkeypatch.setattr(streams, "lacks", lambda name: name == "stderr")
     monkeypatch.setattr(cli, "show_message", lambda title, advice: shown.append((title, advice)))
     cli.show_problem(Problem("It does not work", "Do this."))
     assert cli.run(["no-such-command"]) == cli.USAGE

@@ -100,8 +100,8 @@ def _unpack_python(scratch: Path) -> None:
     source.write_text(blocks[0] + "\n")
     builder.write_text("setuptools" + blocks[1])
     # pip runs the package's setup.py for its name and version: with the setuptools that we name.
-    _pip("install", "--require-hashes", "--target", scratch / "builder", "-r", builder)
-    _pip(
+    pip("install", "--require-hashes", "--target", scratch / "builder", "-r", builder)
+    pip(
         "download", "--no-deps", "--no-binary", ":all:", "--no-build-isolation",
         "--require-hashes", "--dest", scratch, "-r", source,
         more={"PYTHONPATH": str(scratch / "builder")},
@@ -126,14 +126,14 @@ def _is_wanted(name: str) -> bool:
 
 
 def _install_packages(folder: Path) -> None:
-    _pip(
+    pip(
         "install", "--no-deps", "--no-compile", "--only-binary", ":all:", "--require-hashes",
         "--platform", "win_amd64", "--implementation", "cp", "--python-version", VERSION,
         "--target", folder, "--requirement", PACKAGE_PINS,
     )  # fmt: skip
 
 
-def _pip(*arguments: str | Path, more: dict[str, str] | None = None) -> None:
+def pip(*arguments: str | Path, more: dict[str, str] | None = None) -> None:
     quiet = ["--disable-pip-version-check", "--quiet", "--no-input"]
     command, *rest = arguments
     subprocess.run(

@@ -61,14 +61,8 @@ def _detached() -> int:
         return 0
 
 
-def is_without_streams() -> bool:
-    """Whether nobody would see what is printed: then `show_message` is the way to say it."""
-    stderr: object = sys.stderr
-    return sys.platform == "win32" and stderr is None
-
-
 def show_message(title: str, advice: str) -> None:
-    """Show a problem in a window of the system, until the user closes it."""
+    """Windows: show a problem in a window of the system, until the user closes it."""
     if sys.platform == "win32":
         error_sign, in_front = 0x10, 0x10000
         text = f"{title}\n\n{advice}" if advice else title
