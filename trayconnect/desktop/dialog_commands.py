@@ -157,15 +157,21 @@ class Kdialog:
 
 
 _SCRIPT = """on run argv
-  set {heading, body, yes, no} to {item 1 of argv, item 2 of argv, item 3 of argv, item 4 of argv}
+  set ourTitle to item 1 of argv
+  set ourText to item 2 of argv
+  set ourYes to item 3 of argv
+  set ourNo to item 4 of argv
   activate
   %s
 end run"""
-_YES_NO = """display dialog body with title heading buttons {no, yes} \
+"""In AppleScript, our names begin with `our`: any other word may be one of its own, or of a
+scripting addition, as `yes` and `no` are. The rest is of the language guide ("Handler Reference",
+"Commands Reference: display dialog")."""
+_YES_NO = """display dialog ourText with title ourTitle buttons {ourNo, ourYes} \
 default button 1 cancel button 1 with icon caution"""
-_ENTER = """set reply to display dialog body with title heading default answer %s \
-buttons {no, yes} default button 2 cancel button 1%s
-  return text returned of reply"""
+_ENTER = """set ourReply to display dialog ourText with title ourTitle default answer %s \
+buttons {ourNo, ourYes} default button 2 cancel button 1%s
+  return text returned of ourReply"""
 
 
 class Osascript:
@@ -185,7 +191,7 @@ class Osascript:
 
     def enter(self, question: Question, fields: Sequence[Field], place: str) -> list[str]:
         (field,) = fields
-        default = "linefeed & linefeed & linefeed & linefeed" if field.multiline else '""'
+        default = "(linefeed & linefeed & linefeed & linefeed)" if field.multiline else '""'
         hidden = " with hidden answer" if field.secret and not field.multiline else ""
         text = _text(question, field, place)
         return self._run(question, _ENTER % (default, hidden), text, question.confirm, "Cancel")
