@@ -41,7 +41,7 @@ def run(arguments: list[str], limit: float = LIMIT) -> int:
             "PYTHONPATH": windows_path(ROOT),
             "PYTHONDONTWRITEBYTECODE": "1",
         }
-        command = [loader, PYTHON, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
+        command = [loader, str(PYTHON), "-m", "pytest", "-p", "no:cacheprovider", *arguments]
         try:
             with subprocess.Popen(
                 command,
