@@ -27,6 +27,7 @@ check: $(VENV)/.dev lint types imports unit
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/zizmor --quiet --offline --persona pedantic .github/workflows
 
 # Each system has a cache of its own: mypy would empty a shared one.
 types: $(VENV)/.dev

@@ -48,7 +48,8 @@ def main() -> None:
         _describe(stage, build, owned)
         _same_each_time(stage, seconds)
         package = output / build.file_name
-        options = ("--root-owner-group", "-Zxz", "-z6", "--threads-max=1")
+        options = ("--root-owner-group", "-Zxz", "-z6")
+        os.environ["DPKG_DEB_THREADS_MAX"] = "1"  # more would leave their number in the file
         _said("dpkg-deb", *options, "--build", str(stage), str(package))
     print(f"{package}: {package.stat().st_size / 1e6:.1f} MB")
 
