@@ -69,6 +69,8 @@ logger = logging.getLogger(__name__)
 
 SIGNAL_PAUSE = 0.5 if sys.platform == "win32" else threading.TIMEOUT_MAX
 """Seconds between two looks for a signal: on Windows, Ctrl+C does not end a wait by itself."""
+SESSION_END_LIMIT = 4.0
+"""Seconds to disconnect in while Windows ends the user's session: it waits for 5."""
 STOP_LIMIT = 5.0
 """Seconds to wait for the thread that takes the icon away."""
 REST_PER_LINE = 0.0005
@@ -276,6 +278,7 @@ class App:
                 TkPopupMenu(),
                 by_hand=not self._options.at_login,
                 on_host=self._place.shown,
+                on_session_end=self._end_now,
             )
         except ProblemError as error:
             logger.warning("no tray: %s", error.problem.logged)
@@ -284,6 +287,11 @@ class App:
         if sys.platform in ("darwin", "win32"):
             self._place.shown()
         return tray
+
+    def _end_now(self) -> None:
+        """Windows ends the user's session, and this process when this returns."""
+        logger.info("stopping: the user's session ends")
+        self._manager.close(SESSION_END_LIMIT)
 
     def _serve(self) -> None:
         if self._tray is None:

@@ -189,7 +189,10 @@ def _agent() -> Iterator[Finding]:
         return
     with Agent(path) as agent:
         if not agent.is_there:
-            yield Finding(Mark.PROBLEM, "agent", f"nothing answers on {path or 'its pipe'}")
+            if path:
+                yield Finding(Mark.PROBLEM, "agent", f"nothing answers on {path}")
+            else:
+                yield Finding(Mark.NOTE, "agent", "none: neither that of OpenSSH nor Pageant runs")
             return
         keys = agent.keys()
     names = ", ".join(f"{key.get_name()} {key.comment}".strip() for key in keys)

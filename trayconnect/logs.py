@@ -89,16 +89,50 @@ class _Formatter(logging.Formatter):
         return sanitize.escaped(super().format(record)).replace("\n", "\n  ")
 
 
+if sys.platform == "win32":
+    import _winapi
+    import msvcrt
+
+    def _open_to_append(path: str) -> int:
+        """Others may rename it meanwhile, as they may on POSIX: the app and a command both have
+        the log open, and either turns it over."""
+        append, share_all, open_always, normal = 0x120114, 7, 4, 0x80  # winnt.h, fileapi.h
+        handle = _winapi.CreateFile(path, append, share_all, 0, open_always, normal, 0)
+        return msvcrt.open_osfhandle(handle, os.O_APPEND)
+
+else:
+
+    def _open_to_append(path: str) -> int:
+        # A link may be another user's, who could write to the folder once.
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        os.fchmod(descriptor, 0o600)  # one from before may be open to others
+        return descriptor
+
+
 class _PrivateFile(logging.handlers.RotatingFileHandler):
-    """Readable by its user alone."""
+    """Readable by its user alone. While another program keeps it from being renamed, it grows."""
+
+    _kept_from = 0
+    """How large it was then."""
 
     def _open(self) -> io.TextIOWrapper:
-        # A link may be another user's, who could write to the folder once.
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
-        descriptor = os.open(self.baseFilename, flags, 0o600)
-        if sys.platform != "win32":
-            os.fchmod(descriptor, 0o600)  # one from before may be open to others
-        return os.fdopen(descriptor, "a", encoding="utf-8")
+        return os.fdopen(_open_to_append(self.baseFilename), "a", encoding="utf-8")
+
+    def shouldRollover(self, record: logging.LogRecord) -> bool:  # noqa: N802 - of logging
+        if self._kept_from and self.stream is not None:
+            self.stream.seek(0, os.SEEK_END)
+            if self.stream.tell() < self._kept_from + self.maxBytes // 10:
+                return False
+        return bool(super().shouldRollover(record))
+
+    def doRollover(self) -> None:  # noqa: N802 - of logging
+        self._kept_from = 0
+        try:
+            super().doRollover()
+        except OSError:
+            self.stream = self.stream or self._open()
+            self.stream.seek(0, os.SEEK_END)
+            self._kept_from = self.stream.tell()
 
 
 def set_up(*, to_stderr: bool, verbose: bool = False) -> None:

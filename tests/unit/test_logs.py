@@ -59,3 +59,57 @@ def test_it_does_not_keep_lines_without_end(console: Console) -> None:
             log.info("line %d.", number)
     assert ("line 0." in console.getvalue()) is not console.isatty()
     assert f"line {logs.HELD + 9}." in console.getvalue()
+
+
+@pytest.fixture
+def log_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """Small files, in it."""
+    monkeypatch.setattr(logs, "log_file", lambda: tmp_path / "trayconnect.log")
+    monkeypatch.setattr(logs, "SIZE", 2000)
+    monkeypatch.setattr(logging, "raiseExceptions", True)
+    level = logs.logger.level
+    yield tmp_path
+    logs.shut_down()
+    logs.logger.setLevel(level)
+
+
+def lines(folder: Path) -> list[str]:
+    return [
+        line
+        for file in sorted(folder.glob("trayconnect.log*"), reverse=True)
+        for line in file.read_text("utf-8").splitlines()
+    ]
+
+
+def test_two_processes_turn_the_log_over_and_lose_nothing(
+    log_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs.set_up(to_stderr=False)
+    logs.set_up(to_stderr=False)  # as a command does beside the app
+    for number in range(15):
+        logging.getLogger("trayconnect.test").info("line %d.", number)
+    assert len(list(log_folder.glob("trayconnect.log*"))) > 1
+    assert all(sum(f"line {n}." in line for line in lines(log_folder)) == 2 for n in range(15))
+    assert capsys.readouterr().err == ""
+
+
+def test_a_log_that_cannot_be_renamed_goes_on(
+    log_folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On Windows, any program that has it open may forbid that."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "The process cannot access the file")
+
+    logs.set_up(to_stderr=False)
+    log = logging.getLogger("trayconnect.test")
+    with monkeypatch.context() as patch:
+        patch.setattr("os.rename", refuse)
+        for number in range(60):
+            log.info("line %d.", number)
+    assert [f"line {n}." in line for n, line in enumerate(lines(log_folder))] == [True] * 60
+    for number in range(60, 70):
+        log.info("line %d.", number)
+    assert "line 69." in lines(log_folder)[-1]
+    assert len(list(log_folder.glob("trayconnect.log*"))) == 2
+    assert capsys.readouterr().err == ""

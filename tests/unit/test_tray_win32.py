@@ -233,6 +233,21 @@ def test_windows_ends_with_the_session_or_when_asked(
         assert not icon._thread.is_alive()
 
 
+def test_the_message_that_the_session_ends_is_answered_when_all_is_done(win32: Win32) -> None:
+    done: list[str] = []
+    with win32.running() as (_, icon):
+        window = win32.windows.window
+        icon._on_session_end = lambda: done.append("sessions closed")
+
+        def end() -> None:
+            win32.windows.dispatch(window, 0x0016, 1, 0)
+            done.append("answered")
+
+        icon.post(end)
+        icon._thread.join(LIMIT)
+    assert done == ["sessions closed", "answered"]
+
+
 def test_a_windows_notification(win32: Win32) -> None:
     with win32.running() as (tray, icon):
         tray.notify("the text", "the title")

@@ -29,19 +29,25 @@ def make_tray(
     *,
     by_hand: bool = False,
     on_host: Callable[[], object] = lambda: None,
+    on_session_end: Callable[[], object] = lambda: None,
 ) -> Tray:
     """The tray of this platform; to be made on the thread that will call its `run`.
+
+    `on_session_end` is for Windows: it is called there, on the tray's thread, when the user logs
+    out; what it has not done when it returns remains undone.
 
     The rest is for Linux: `on_no_host` is called once, on the tray's thread (so be quick), when no
     panel has taken the icon within 30 s, or, if the program was started `by_hand`, when none is
     there; one that starts later still gets it. `on_host` is called there each time a panel has it.
     `popup` draws the menu for a panel that draws none. Raises `ProblemError` when there is no way
     to show an icon."""
-    make = {"darwin": _darwin, "win32": _win32}.get(sys.platform)
     try:
-        if make is None:
+        if sys.platform == "darwin":
+            return _darwin(on_action)
+        elif sys.platform == "win32":  # noqa: RET505 - mypy calls code after it unreachable
+            return _win32(on_action, on_session_end)
+        else:
             return _linux(on_action, on_no_host, popup or NoPopupMenu(), by_hand, on_host)
-        return make(on_action)
     except (ImportError, NotImplementedError) as error:
         raise ProblemError(
             Problem(
@@ -91,8 +97,8 @@ def _darwin(on_action: OnAction) -> Tray:
     return TrayIcon(icon, on_action, label=one_line, mono=True)
 
 
-def _win32(on_action: OnAction) -> Tray:
+def _win32(on_action: OnAction, on_session_end: Callable[[], object]) -> Tray:
     from trayconnect.tray import win32
 
-    icon = win32.Icon(NAME, Glyph(IconState.OFF), NAME)
+    icon = win32.Icon(NAME, Glyph(IconState.OFF), NAME, on_session_end)
     return TrayIcon(icon, on_action, label=windows_label)

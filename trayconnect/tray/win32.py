@@ -37,9 +37,18 @@ ADD_TIMES = 30
 
 
 class Icon(pystray_base.Icon):  # type: ignore[misc]  # pystray is not annotated
-    """A left click opens the menu like a right click."""
+    """A left click opens the menu like a right click. `on_session_end` is called when the user logs
+    out or the computer is shut down: Windows ends the process as soon as it has returned, or after
+    some seconds."""
 
-    def __init__(self, name: str, icon: Glyph, title: str) -> None:
+    def __init__(
+        self,
+        name: str,
+        icon: Glyph,
+        title: str,
+        on_session_end: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._on_session_end = on_session_end
         self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._menu_open = False
         self._icon_handle: Any = None
@@ -112,7 +121,10 @@ class Icon(pystray_base.Icon):  # type: ignore[misc]  # pystray is not annotated
 
     def _on_end_session(self, ends: int, _lparam: int) -> None:
         if ends:
-            self._stop()
+            try:
+                self._on_session_end()
+            finally:
+                self._stop()
 
     # --- the taskbar --------------------------------------------------------------------------
 

@@ -95,7 +95,8 @@ class Agent:
     def __init__(self, path: str | None) -> None:
         self.fault = ""
         self._places = list(_places(path))
-        self._named = path
+        self._place = ""
+        """The one that was asked last."""
         self._connection: _Connection | None = None
         self._pipe_answers: queue.SimpleQueue[bytes | OSError] = queue.SimpleQueue()
         self._closed = False
@@ -145,16 +146,16 @@ class Agent:
 
     def _connect_next(self) -> None:
         while self._places and self._connection is None and not self._closed:
-            place = self._places.pop(0)
+            self._place = self._places.pop(0)
             try:
-                self._connection = _connect(place)
+                self._connection = _connect(self._place)
             except OSError as error:
                 if shortage(error):
                     raise
                 self._note(error.strerror or str(error))
 
     def _note(self, fault: str) -> None:
-        log.info("the ssh-agent %s: %s", self._named or "", fault)
+        log.info("the ssh-agent at %s: %s", self._place, fault)
         self.fault = fault
 
     def _disconnect(self) -> None:
