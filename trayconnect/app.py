@@ -25,6 +25,7 @@ from trayconnect.control.lock import InstanceLock
 from trayconnect.control.place import runtime_folder
 from trayconnect.control.protocol import Reply
 from trayconnect.control.server import ControlServer
+from trayconnect.desktop.activity import make_activity
 from trayconnect.desktop.autostart import autostart, refresh_quietly
 from trayconnect.desktop.browser import SystemBrowser
 from trayconnect.desktop.clipboard import Clipboard
@@ -200,6 +201,7 @@ class App:
         )
         for name in options.connect:
             self._orders.find(name)  # a misspelt one ends it before anything begins
+        self._activity = make_activity()
         self._wake = WakeWatcher(self._manager.woke)
         stack.callback(self._wake.stop)
         network = NetworkWatcher(self._manager.network_changed)
@@ -343,7 +345,9 @@ class App:
     # --- what changed ---
 
     def _changed(self, snapshots: tuple[Snapshot, ...]) -> None:
-        if any(snapshot.is_active for snapshot in snapshots):
+        is_active = any(snapshot.is_active for snapshot in snapshots)
+        self._activity.hold(is_active)
+        if is_active:
             self._wake.start()
         else:
             self._wake.stop()

@@ -30,7 +30,6 @@ class Mac:
         self.jobs: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
         self.app = NSApplication()
         self.bar = NSStatusBar()
-        self.signals: dict[int, Callable[[int], object]] = {}
         self.thickness = 24.0
         self.appeared = threading.Event()
 
@@ -180,7 +179,11 @@ class NSData(NSObject):
 class NSMenu(NSObject):
     def initWithTitle_(self, _title: str) -> NSMenu:
         self._items: list[NSMenuItem] = []
+        self._is_tracked = True
         return self
+
+    def cancelTracking(self) -> None:
+        self._is_tracked = False
 
     def setAutoenablesItems_(self, automatic: bool) -> None:
         assert not automatic
@@ -248,13 +251,12 @@ def install(monkeypatch: pytest.MonkeyPatch) -> tuple[Mac, ModuleType]:
     )
     vars(foundation).update(NSObject=NSObject, NSData=NSData)
     vars(objc).update(namedSelector=lambda _selector: lambda function: function)
-    tools, helper, signals = (
+    tools, helper, signals = (  # pystray imports the last one, which we do without
         ModuleType(f"PyObjCTools{n}") for n in ("", ".AppHelper", ".MachSignals")
     )
     mac = Minded.mac = Mac()
     NSImage._made = 0
     vars(helper).update(callAfter=mac.jobs.put)
-    vars(signals).update(signal=mac.signals.__setitem__)
     vars(tools).update(AppHelper=helper, MachSignals=signals)
     for module in (appkit, foundation, objc, tools, helper, signals):
         monkeypatch.setitem(sys.modules, module.__name__, module)

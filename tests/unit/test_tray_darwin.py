@@ -4,8 +4,11 @@ minds the thread of every call."""
 from __future__ import annotations
 
 import io
+import os
 import queue
 import signal
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -174,18 +177,32 @@ def test_a_thin_menu_bar(darwin: Darwin) -> None:
     darwin.run(user)
 
 
-def test_macos_calls_the_handlers_of_signals(
-    darwin: Darwin, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[int] = []
-    monkeypatch.setattr(signal, "getsignal", lambda _number: lambda n, _frame: seen.append(n))
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are of POSIX")
+def test_macos_hears_signals_while_appkit_waits(darwin: Darwin) -> None:
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    heard: queue.SimpleQueue[tuple[int, str]] = queue.SimpleQueue()
+
+    def handler(number: int, _frame: object) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            heard.put((number, threading.current_thread().name))
 
     def user(_tray: TrayIcon) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            darwin.mac.signals[number](number)
+        for number in numbers:
+            os.kill(os.getpid(), number)
+            assert heard.get(timeout=LIMIT) == (number, "tc-signals")
 
-    darwin.run(user)
-    assert seen == [signal.SIGINT, signal.SIGTERM]
+    before = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        darwin.run(user)
+    finally:
+        for number, was in before.items():
+            signal.signal(number, was)
+
+
+def test_macos_closes_an_open_menu_to_end(darwin: Darwin) -> None:
+    menus: list[Untyped] = []
+    darwin.run(lambda _: menus.append(darwin.icon._menu_handle[0]))
+    assert not menus[0]._is_tracked
 
 
 def test_macos_lines_of_an_older_menu_still_do_what_they_said() -> None:

@@ -11,7 +11,7 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
-from trayconnect.tray import pystray_base
+from trayconnect.tray import pystray_base, signals
 from trayconnect.tray.icon import Glyph
 
 ACCESSORY = 1
@@ -19,6 +19,9 @@ ACCESSORY = 1
 POINTS = 18
 """The side of a menu bar picture, by Apple's guidelines; it has two pixels a point."""
 REMEMBERED = 4096
+_ENDING = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+]
 
 
 class Icon(pystray_base.Icon):  # type: ignore[misc]  # pystray is not annotated
@@ -39,22 +42,24 @@ class Icon(pystray_base.Icon):  # type: ignore[misc]  # pystray is not annotated
 
     def _run(self) -> None:
         """pystray's own ends the process at once on SIGINT, and no other signal is seen while
-        AppKit waits; here Python's handlers are called for both."""
-        from PyObjCTools import MachSignals
-
+        AppKit waits; here Python's handlers are called for each."""
         self._mark_ready()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            handler = signal.getsignal(number)
-            if callable(handler):
-                MachSignals.signal(number, lambda number, handler=handler: handler(number, None))
         try:
-            self._app.run()
+            with signals.heard(*_ENDING):
+                self._app.run()
         finally:
             self.visible = False  # pystray hides it else when it is collected, on any thread
             self._status_bar.removeStatusItem_(self._status_item)
 
     def _stop(self) -> None:
-        self.post(super()._stop)
+        self.post(self._leave)
+
+    def _leave(self) -> None:
+        """An open menu runs a loop of its own, which would go on until the user closes it."""
+        menu, _ = getattr(self, "_menu_handle", (None, None))  # it is set with the first menu
+        if menu is not None:
+            menu.cancelTracking()
+        super()._stop()
 
     def _update_menu(self) -> None:
         menu = self._create_menu(self.menu, self._lines)
