@@ -16,7 +16,7 @@ from tests.support.jupyter import JupyterServer
 from tests.support.keys import make_key
 from tests.support.running import LIMIT, RunningApp
 from tests.support.sshd import Sshd
-from tests.support.xvfb import wait_for
+from tests.support.waiting import wait_for
 from trayconnect.tray.view import IconState
 
 SERVERS = """\

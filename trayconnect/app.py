@@ -327,14 +327,13 @@ class App:
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        """SIGINT, SIGTERM and, where there is one, SIGHUP end the program in good order."""
+        """End the program in good order on those of them that the system has."""
 
         def on_signal(number: int, _frame: object) -> None:
             self.stop(f"signal {number}")
 
-        numbers = [signal.SIGINT, signal.SIGTERM]
-        if hasattr(signal, "SIGHUP"):
-            numbers.append(signal.SIGHUP)
+        names = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+        numbers = [signal.Signals[name] for name in names if hasattr(signal, name)]
         before = {number: signal.signal(number, on_signal) for number in numbers}
         try:
             yield

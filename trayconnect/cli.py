@@ -19,6 +19,7 @@ from trayconnect.cli_servers import add_command, check_ssh_config, import_comman
 from trayconnect.cli_terminal import terminal_command
 from trayconnect.desktop.windowed import show_message
 from trayconnect.errors import Problem, ProblemError
+from trayconnect.processes import path_for_others
 
 # What a command needs is imported where it is needed: `trayconnect status` must not wait for SSH.
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def _bug() -> int:
         logs.set_up(to_stderr=False)
     logging.getLogger(__name__).exception("trayconnect %s met a defect of its own", __version__)
     logs.shut_down()
-    advice = f"The end of this log tells where: {logs.log_file()}"
+    advice = f"The end of this log tells where: {path_for_others(logs.log_file())}"
     show_problem(Problem("This is a bug in trayconnect.", advice))
     return BUG
 
@@ -478,7 +479,7 @@ def add_key(context: click.Context, name: str, clipboard: bool) -> None:
     key = pasted_key.accept(_key_text(clipboard=clipboard))
     path = pasted_key.store(pasted_key.default_folder(), server.name, key)
     click.echo(f"Kept for “{server.name}”: {key.description}")
-    click.echo(f"  It is tried at each login from now on, and lies in {path}")
+    click.echo(f"  It is tried at each login from now on, and lies in {path_for_others(path)}")
     if key.public is not None:
         click.echo("  Its public key, for the server's ~/.ssh/authorized_keys:")
         click.echo(f"  {key.public.line}")

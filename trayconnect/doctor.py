@@ -20,13 +20,14 @@ from trayconnect.config.yaml_file import load
 from trayconnect.control.client import ControlClient, NotRunningError
 from trayconnect.control.protocol import Command, Request
 from trayconnect.desktop import helpers, programs
-from trayconnect.desktop.autostart import autostart
+from trayconnect.desktop.autostart import autostart, hindrance
 from trayconnect.desktop.prompt import look_around, order
 from trayconnect.desktop.prompt_terminal import TerminalWay
 from trayconnect.desktop.secrets import KeyringSecrets
 from trayconnect.desktop.status import can_show
 from trayconnect.errors import ProblemError
 from trayconnect.privacy import writers
+from trayconnect.processes import path_for_others
 from trayconnect.tray.chain import Report, Way
 from trayconnect.tray.look import tray_report
 from trayconnect.tunnel.agent import Agent
@@ -250,13 +251,17 @@ def _known_hosts() -> Iterator[Finding]:
 
 
 def _at_login() -> Iterator[Finding]:
+    problem = hindrance()
+    if problem is not None:
+        yield Finding(Mark.NOTE, "login", problem.title, problem.advice)
+        return
     on = autostart().is_on()
     text = "trayconnect starts" if on else "trayconnect does not start by itself"
     yield Finding(Mark.OK if on else Mark.NOTE, "login", text)
 
 
 def _log() -> Iterator[Finding]:
-    path = logs.log_file()
+    path = path_for_others(logs.log_file())
     if not path.exists():
         yield Finding(Mark.NOTE, "log", f"{path} is not there yet")
         return

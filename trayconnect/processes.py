@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 _FROZEN_PATHS = ("LD_LIBRARY_PATH", "LIBPATH", "DYLD_LIBRARY_PATH")
 
@@ -26,6 +27,15 @@ def clean_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]
             if original is not None:
                 result[name] = original
     return result
+
+
+def path_for_others(path: Path) -> Path:
+    """A path of ours as other programs find it: what Python from the Microsoft Store writes below
+    AppData lies elsewhere, and only it is shown the place that it named."""
+    if sys.platform == "win32":
+        return Path(os.path.realpath(path))
+    else:  # noqa: RET505 - mypy calls code after a platform's return unreachable
+        return path
 
 
 def no_console() -> int:

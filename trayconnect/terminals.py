@@ -10,6 +10,7 @@ from trayconnect.config.model import Server
 from trayconnect.config.openssh.command_line import Means, ssh_command
 from trayconnect.desktop.terminal import open_terminal
 from trayconnect.errors import Problem, ProblemError
+from trayconnect.processes import path_for_others
 from trayconnect.tunnel import pasted_key
 from trayconnect.tunnel.known_hosts_store import KnownHosts
 
@@ -27,9 +28,11 @@ def terminal_command(server: Server, ssh_config: Path | None) -> list[str]:
     known_hosts = KnownHosts.default().own
     means = Means(
         ssh=ssh,
-        config=ssh_config,
-        keys=(kept,) if kept.is_file() else (),
-        known_hosts=known_hosts if known_hosts is not None and known_hosts.is_file() else None,
+        config=path_for_others(ssh_config) if ssh_config is not None else None,
+        keys=(path_for_others(kept),) if kept.is_file() else (),
+        known_hosts=path_for_others(known_hosts)
+        if known_hosts is not None and known_hosts.is_file()
+        else None,
         nests=sys.platform != "win32",
     )
     return ssh_command(server, means)

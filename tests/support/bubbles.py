@@ -13,7 +13,7 @@ from Xlib.error import XError
 from tests.support.bus_names import wait_name
 from tests.support.desktop import LIMIT, Desktop, Point
 from tests.support.notifications import NAME
-from tests.support.xvfb import wait_for
+from tests.support.waiting import wait_for
 
 Box = tuple[int, int, int, int]
 _BUTTONS_ABOVE_BOTTOM = 31

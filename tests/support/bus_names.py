@@ -5,7 +5,7 @@ from __future__ import annotations
 from jeepney.bus_messages import message_bus
 from jeepney.io.blocking import Proxy, open_dbus_connection
 
-from tests.support.xvfb import wait_for
+from tests.support.waiting import wait_for
 
 LIMIT = 120.0
 

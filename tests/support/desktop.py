@@ -22,7 +22,8 @@ from typing import Self
 
 from PIL import Image, ImageColor
 
-from tests.support.xvfb import XServer, wait_for
+from tests.support.waiting import wait_for
+from tests.support.xvfb import XServer
 from trayconnect.tray import svg
 from trayconnect.tray.icon import icons_folder
 from trayconnect.tray.view import IconState, Item

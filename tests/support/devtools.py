@@ -14,7 +14,7 @@ from typing import Any, Self
 import websocket
 
 from tests.support.chromium import Chromium
-from tests.support.xvfb import wait_for
+from tests.support.waiting import wait_for
 
 LIMIT = 120.0
 """Seconds for what a page does; a busy machine takes its time."""

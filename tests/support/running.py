@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from tests.support.xvfb import wait_for
+from tests.support.waiting import wait_for
 
 LIMIT = 120.0
 PROGRAM = (sys.executable, "-m", "trayconnect")

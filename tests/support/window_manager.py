@@ -10,7 +10,8 @@ from pathlib import Path
 
 from Xlib import X
 
-from tests.support.xvfb import XServer, wait_for
+from tests.support.waiting import wait_for
+from tests.support.xvfb import XServer
 
 
 @contextmanager

@@ -8,10 +8,10 @@ import select
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self
 
 from PIL import Image, ImageGrab
 from Xlib import XK, X, Xatom
@@ -21,7 +21,7 @@ from Xlib.ext import xtest
 from Xlib.protocol.event import ClientMessage, SelectionNotify
 from Xlib.xobject.drawable import Window
 
-T = TypeVar("T")
+from tests.support.waiting import wait_for
 
 START_LIMIT = 90.0
 _KEYSYMS = {
@@ -32,18 +32,6 @@ _KEYSYMS = {
     ":": "colon",
     "_": "underscore",
 }
-
-
-def wait_for(condition: Callable[[], T], what: str, limit: float = 90.0) -> T:
-    """The first true value of `condition`; fails the test after `limit` seconds."""
-    deadline = time.monotonic() + limit
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > deadline:
-            raise AssertionError(f"waited {limit:g} s in vain for {what}")
-        time.sleep(0.02)
 
 
 class XServer:

@@ -16,7 +16,8 @@ import pytest
 from tests.support.keys import make_key, to_ppk
 from tests.support.sshd import Sshd
 from tests.support.tunnel_kit import Kit, User, entry, says
-from tests.support.xvfb import XServer, wait_for
+from tests.support.waiting import wait_for
+from tests.support.xvfb import XServer
 from trayconnect.desktop.clipboard import Clipboard
 from trayconnect.desktop.clipboard_paste import paste_command, pasted
 from trayconnect.errors import ProblemError

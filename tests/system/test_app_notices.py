@@ -13,7 +13,7 @@ from tests.support.keys import make_key
 from tests.support.notifications import NotificationEar
 from tests.support.running import LIMIT, RunningApp
 from tests.support.sshd import Sshd
-from tests.support.xvfb import wait_for
+from tests.support.waiting import wait_for
 
 CONNECTED, LOST, BACK = "GPU box is connected", "GPU box no longer answers", "GPU box is back"
 

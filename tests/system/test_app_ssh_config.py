@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.support.keys import make_key
 from tests.support.running import LIMIT, RunningApp
 from tests.support.sshd import Sshd
-from tests.support.xvfb import wait_for
+from tests.support.waiting import wait_for
 
 
 def test_an_imported_host_behind_a_jump_host(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from tests.support.keys import make_key
 from tests.support.running import LIMIT, RunningApp
 from tests.support.servers import make_server
 from tests.support.sshd import Sshd
-from tests.support.xvfb import wait_for
+from tests.support.waiting import wait_for
 from trayconnect.config.forward_syntax import Kind
 from trayconnect.errors import Problem
 from trayconnect.ports import FoundJupyter, Page, Reached

@@ -13,7 +13,7 @@ import pytest
 from tests.support.keys import make_key
 from tests.support.running import LIMIT, RunningApp
 from tests.support.sshd import Sshd
-from tests.support.xvfb import wait_for
+from tests.support.waiting import wait_for
 from trayconnect.desktop.terminal import open_terminal
 
 TERMINAL = """#!/bin/sh

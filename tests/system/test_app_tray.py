@@ -18,7 +18,7 @@ from tests.support.keys import make_key
 from tests.support.running import LIMIT, RunningApp
 from tests.support.servers import make_server
 from tests.support.sshd import Sshd
-from tests.support.xvfb import wait_for
+from tests.support.waiting import wait_for
 from trayconnect.config.local_addresses import own_address
 from trayconnect.config.model import Server
 from trayconnect.desktop.prompt_guard import GUARD

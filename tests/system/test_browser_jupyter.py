@@ -20,8 +20,9 @@ from tests.support.jupyter import JupyterServer
 from tests.support.jupyter_peers import Peer, web
 from tests.support.keys import make_key
 from tests.support.sshd import Sshd
+from tests.support.waiting import wait_for
 from tests.support.whole import Whole, entry
-from tests.support.xvfb import XServer, wait_for
+from tests.support.xvfb import XServer
 from trayconnect.desktop.browser import SystemBrowser
 from trayconnect.ports import Page
 from trayconnect.session.state import State

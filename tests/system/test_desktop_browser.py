@@ -14,7 +14,8 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from tests.support.chromium import Chromium
-from tests.support.xvfb import XServer, wait_for
+from tests.support.waiting import wait_for
+from tests.support.xvfb import XServer
 from trayconnect.desktop.browser import SystemBrowser
 from trayconnect.desktop.editor import open_in_editor
 from trayconnect.errors import ProblemError

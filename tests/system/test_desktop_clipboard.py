@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.xvfb import XServer, wait_for
+from tests.support.waiting import wait_for
+from tests.support.xvfb import XServer
 from trayconnect.desktop.clipboard import Clipboard
 from trayconnect.errors import ProblemError
 

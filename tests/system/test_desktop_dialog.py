@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from Xlib.xobject.drawable import Window
 
-from tests.support.xvfb import XServer, wait_for
+from tests.support.waiting import wait_for
+from tests.support.xvfb import XServer
 from trayconnect.cancel import Cancel
 from trayconnect.desktop.dialog_commands import DialogProgram, Kdialog, Zenity
 from trayconnect.desktop.prompt import ChainPrompter, Way

@@ -18,7 +18,7 @@ from tests.support.bus_names import wait_name
 from tests.support.desktop import SessionBus
 from tests.support.notifications import NAME, NotificationServer
 from tests.support.threads import our_threads
-from tests.support.xvfb import wait_for
+from tests.support.waiting import wait_for
 from trayconnect.desktop import notify_talk
 from trayconnect.desktop.notify_dbus import DBusNotifier
 from trayconnect.ports import Notice, NoticeAction

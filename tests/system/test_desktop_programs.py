@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.xvfb import wait_for
+from tests.support.waiting import wait_for
 from trayconnect.desktop import programs
 from trayconnect.desktop.programs import ProgramError
 

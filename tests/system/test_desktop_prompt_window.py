@@ -15,8 +15,9 @@ import pytest
 from PIL import Image
 from Xlib import X
 
+from tests.support.waiting import wait_for
 from tests.support.window_manager import window_manager
-from tests.support.xvfb import XServer, wait_for
+from tests.support.xvfb import XServer
 from trayconnect.cancel import Cancel
 from trayconnect.desktop.prompt import ChainPrompter
 from trayconnect.desktop.prompt_gui import WindowWay

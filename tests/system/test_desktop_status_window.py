@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.xvfb import XServer, wait_for
+from tests.support.waiting import wait_for
+from tests.support.xvfb import XServer
 from trayconnect.desktop import helpers
 from trayconnect.desktop.status import StatusWindow
 from trayconnect.desktop.status_wire import Button, Group, Row, StatusPage

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.xvfb import wait_for
+from tests.support.waiting import wait_for
 from trayconnect.cancel import Cancel
 from trayconnect.desktop.prompt import ChainPrompter
 from trayconnect.desktop.prompt_terminal import TerminalWay

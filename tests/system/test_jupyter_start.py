@@ -20,8 +20,8 @@ from tests.support.far_account import WAYS, FarAccount, is_alive
 from tests.support.forwarding import free_port, no_leaks
 from tests.support.running import RunningApp
 from tests.support.sshd import Options
+from tests.support.waiting import wait_for
 from tests.support.whole import LIMIT, Whole
-from tests.support.xvfb import wait_for
 from trayconnect.cancel import Cancel
 from trayconnect.config.model import Config, Server, Start
 from trayconnect.errors import ProblemError

@@ -15,8 +15,8 @@ from tests.support.forwarding import no_leaks
 from tests.support.jupyter import JupyterServer
 from tests.support.keys import make_key
 from tests.support.sshd import Sshd
+from tests.support.waiting import wait_for
 from tests.support.whole import Whole, entry
-from tests.support.xvfb import wait_for
 from trayconnect.config.model import Server
 from trayconnect.ports import NoticeAction
 from trayconnect.session import activity, live

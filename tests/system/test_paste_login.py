@@ -8,7 +8,8 @@ from pathlib import Path
 from tests.support.keys import make_key
 from tests.support.sshd import Sshd
 from tests.support.tunnel_kit import Kit, entry
-from tests.support.xvfb import XServer, wait_for
+from tests.support.waiting import wait_for
+from tests.support.xvfb import XServer
 from trayconnect.cancel import Cancel
 from trayconnect.desktop.clipboard import Clipboard
 from trayconnect.desktop.prompt import ChainPrompter

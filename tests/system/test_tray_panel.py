@@ -10,7 +10,7 @@ import pytest
 from tests.support.desktop import LIMIT, Desktop
 from tests.support.tray_lines import DISCONNECT, ITEMS, OPEN, PRIMARY, VIEW
 from tests.support.tray_run import enter, running
-from tests.support.xvfb import wait_for
+from tests.support.waiting import wait_for
 from trayconnect.tray.chain import Way
 from trayconnect.tray.icon import FRAMES
 from trayconnect.tray.view import Action, IconState, Item, Verb, View

@@ -21,7 +21,7 @@ from jeepney import MessageType
 
 from tests.support.desktop import SessionBus
 from tests.support.sni_host import ITEM, MENU, SniHost
-from tests.support.xvfb import wait_for
+from tests.support.waiting import wait_for
 from trayconnect.dbus import link as dbus_link
 from trayconnect.errors import ProblemError
 from trayconnect.tray import sni, watcher

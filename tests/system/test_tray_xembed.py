@@ -17,7 +17,7 @@ from Xlib import X
 from tests.support.desktop import LIMIT, Desktop
 from tests.support.tray_lines import DISCONNECT, ITEMS, OPEN, VIEW
 from tests.support.tray_run import Actions, enter, running
-from tests.support.xvfb import wait_for
+from tests.support.waiting import wait_for
 from trayconnect.desktop.popup import TkPopupMenu
 from trayconnect.popup_menu import PopupMenu
 from trayconnect.tray import look, xembed

@@ -24,8 +24,8 @@ from tests.support.servers import make_server
 from tests.support.sshd import Sshd, password_server
 from tests.support.staged_jupyter import StagedJupyter
 from tests.support.threads import our_threads
+from tests.support.waiting import wait_for
 from tests.support.whole import LIMIT, Whole, entry
-from tests.support.xvfb import wait_for
 from trayconnect.errors import Remedy
 from trayconnect.jupyter.address import jupyter_authority
 from trayconnect.ports import Answer, QuestionKind, Reached

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.systems import move_home
 from trayconnect.app import App, Options
 from trayconnect.control.client import ControlClient
 from trayconnect.control.protocol import Command, Request
@@ -72,7 +73,7 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     for variable in ("DISPLAY", "WAYLAND_DISPLAY", "DBUS_SESSION_BUS_ADDRESS", "SSH_AUTH_SOCK"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "no-session"))
-    monkeypatch.setenv("HOME", str(tmp_path))
+    move_home(monkeypatch, tmp_path)
     (tmp_path / "run").mkdir(mode=0o700)
     before = threading.enumerate()
     handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
@@ -131,15 +132,18 @@ def test_an_entry_to_start_at_login_follows_unless_told_otherwise(
     assert len(refreshed) == follows
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_ends_it(stage: Stage, number: int) -> None:
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"])
+def test_a_signal_ends_it(stage: Stage, name: str) -> None:
+    if not hasattr(signal, name):
+        pytest.skip(f"this system has no {name}")
+    number = signal.Signals[name]
     stage.save(GOOD)
     sent: list[int] = []
 
     def send(_: tuple[Snapshot, ...]) -> None:
         if not sent:
             sent.append(number)
-            os.kill(os.getpid(), number)
+            signal.raise_signal(number)
 
     stage.on_change = send
     assert stage.app().run() is None

@@ -11,6 +11,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
+from tests.support.systems import move_home
 from trayconnect import __version__, cli
 from trayconnect.control.client import ControlClient
 from trayconnect.control.protocol import Reply, Request
@@ -23,7 +24,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A user that has nothing yet."""
     for variable in [name for name in os.environ if name.startswith(("XDG_", "TRAYCONNECT_"))]:
         monkeypatch.delenv(variable)
-    monkeypatch.setenv("HOME", str(tmp_path))
+    move_home(monkeypatch, tmp_path)
     monkeypatch.setenv("TRAYCONNECT_RUNTIME_DIR", str(tmp_path / "run"))
     monkeypatch.setenv("TRAYCONNECT_SSH_CONFIG", "none")
     return tmp_path

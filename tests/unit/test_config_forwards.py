@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from tests.support.systems import move_home
 from trayconnect.config.endpoints import Endpoint, TcpEndpoint, UnixEndpoint
 from trayconnect.config.forward_syntax import Kind
 from trayconnect.config.forwards import Forward, keys_of, name_of, spec_of
@@ -78,7 +79,7 @@ def test_where_it_listens_and_leads(
 def test_a_home_folder_is_that_of_this_machine(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
+    move_home(monkeypatch, tmp_path)
     (forward,) = forwards("[{name: x, local_socket: ~/l, remote_socket: /r}]")
     assert forward.local_socket == f"{tmp_path}/l"
 

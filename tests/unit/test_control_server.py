@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -26,17 +27,18 @@ from trayconnect.control.protocol import (
     encode_request,
 )
 from trayconnect.control.server import ControlServer
-from trayconnect.control.transport import Link, Transport
+from trayconnect.control.transport import Link, Transport, default_transport
 from trayconnect.control.transport_pipe import PipeTransport
-from trayconnect.control.transport_unix import UnixTransport
 from trayconnect.errors import Cancelled, Problem, ProblemError, Remedy
 
 PING = Request(Command.PING)
 
 
-@pytest.fixture(params=["unix", "pipe"])
+@pytest.fixture(params=["of this system", "pipe"])
 def transport(request: pytest.FixtureRequest) -> Transport:
-    return UnixTransport() if request.param == "unix" else PipeTransport("AF_UNIX")
+    if request.param == "pipe" and sys.platform != "win32":
+        return PipeTransport("AF_UNIX")
+    return default_transport()
 
 
 @pytest.fixture

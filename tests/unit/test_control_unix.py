@@ -9,6 +9,7 @@ import os
 import select
 import socket
 import stat
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -29,8 +30,12 @@ from trayconnect.control.protocol import (
     decode_reply,
     encode_request,
 )
-from trayconnect.control.transport_unix import UnixTransport, getpeereid, peer_uid
 from trayconnect.errors import ProblemError
+
+if sys.platform == "win32":
+    pytest.skip("Python on Windows has no UNIX sockets", allow_module_level=True)
+
+from trayconnect.control.transport_unix import UnixTransport, getpeereid, peer_uid
 
 PING = Request(Command.PING)
 PING_LINE = encode_request(PING)

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from trayconnect.desktop.autostart_windows import APPROVED, RUN, VALUE, RunKey
-from trayconnect.errors import ProblemError
+from trayconnect.desktop.autostart_windows import APPROVED, RUN, VALUE, RunKey, is_of_the_store
+from trayconnect.errors import Problem, ProblemError
 
 COMMAND = (r"C:\Users\Ada L\trayconnectw.exe",)
 
@@ -126,4 +126,36 @@ def test_a_forbidden_registry_is_a_problem(registry: FakeWinreg) -> None:
 def test_a_path_that_is_too_long_is_a_problem(registry: FakeWinreg) -> None:
     with pytest.raises(ProblemError, match="too long"):
         RunKey(lambda: ("C:\\" + "a" * 260,), registry).turn_on()
+    assert registry.keys[RUN] == {}
+
+
+@pytest.mark.parametrize(
+    ("prefix", "is_so"),
+    [
+        (
+            r"C:\Program Files\WindowsApps\PythonSoftwareFoundation.Python.3.12_3.12.2_x64__qbz5",
+            True,
+        ),
+        (
+            r"C:\Users\ada\AppData\Local\Microsoft\WindowsApps\PythonSoftwareFoundation.Python.3.11_q",
+            True,
+        ),
+        ("c:/program files/windowsapps/pythonsoftwarefoundation.python.3.13_x", True),
+        (r"C:\Users\ada\AppData\Local\Programs\Python\Python312", False),
+        (r"C:\WindowsApps\Python", False),
+    ],
+)
+def test_python_of_the_microsoft_store(prefix: str, is_so: bool) -> None:
+    assert is_of_the_store(prefix) is is_so
+
+
+def test_what_windows_would_not_see_is_refused(registry: FakeWinreg) -> None:
+    entry = RunKey(lambda: COMMAND, registry, lambda: Problem("It does not work", "Install"))
+    registry.keys[RUN][VALUE] = "old"
+    assert not entry.is_on()
+    assert not entry.refresh()
+    with pytest.raises(ProblemError, match="does not work"):
+        entry.turn_on()
+    assert registry.keys[RUN][VALUE] == "old"
+    entry.turn_off()
     assert registry.keys[RUN] == {}

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from tests.support.other_system import SYSTEMS
+from tests.support.systems import home_variables
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT = 120.0
@@ -59,10 +60,11 @@ def test_the_commands_run_without_what_other_systems_have(system: str, tmp_path:
         ("Commands:", ["--help"]),
         ("version", ["--version"]),
     )
-    places = {"HOME": str(tmp_path), "USERPROFILE": str(tmp_path), "LOCALAPPDATA": str(tmp_path),
-              "APPDATA": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path), "SSH_AUTH_SOCK": "",
-              "XDG_CONFIG_HOME": "", "XDG_STATE_HOME": "", "PYTHON_KEYRING_BACKEND":
-              "keyring.backends.null.Keyring"}  # fmt: skip
+    places = home_variables(tmp_path) | {
+        **dict.fromkeys(("SSH_AUTH_SOCK", "XDG_CONFIG_HOME", "XDG_STATE_HOME"), ""),
+        "XDG_RUNTIME_DIR": str(tmp_path),
+        "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring",
+    }
     told = on_system(system, "run", json.dumps([command for _, command in commands]), **places)
     for (words, command), (code, output) in zip(commands, told, strict=True):
         assert words in output, command

@@ -15,7 +15,7 @@ import pytest
 
 from tests.support.jupyter_peers import Peer
 from tests.support.threads import our_threads
-from tests.support.xvfb import wait_for
+from tests.support.waiting import wait_for
 from trayconnect.cancel import Cancel
 from trayconnect.errors import Cancelled, Problem, ProblemError
 from trayconnect.jupyter import stop

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pty
 import stat
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.systems import has_terminals, move_home
 from trayconnect import cli
 from trayconnect.cli_servers import choice
 from trayconnect.config.new_entry import NewEntry
@@ -26,7 +26,7 @@ TEXT = "servers:\n  - name: old  # mine\n    host: a\n"
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for variable in [name for name in os.environ if name.startswith(("XDG_", "TRAYCONNECT_"))]:
         monkeypatch.delenv(variable)
-    monkeypatch.setenv("HOME", str(tmp_path))
+    move_home(monkeypatch, tmp_path)
     monkeypatch.setenv("TRAYCONNECT_SSH_CONFIG", str(tmp_path / "ssh_config"))
     monkeypatch.setenv("TRAYCONNECT_CONFIG", str(tmp_path / "servers.yaml"))
     (tmp_path / "ssh_config").write_text(
@@ -320,7 +320,10 @@ def test_import_without_hosts(home: Path, capsys: pytest.CaptureFixture[str]) ->
     assert "names no host" in capsys.readouterr().err
 
 
+@has_terminals
 def test_import_asks_on_a_terminal(file: Path) -> None:
+    import pty
+
     master, slave = pty.openpty()
     program = (sys.executable, "-m", "trayconnect", "import")
     with subprocess.Popen(program, stdin=slave, stdout=subprocess.PIPE, text=True) as process:

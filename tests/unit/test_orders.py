@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from tests.support.servers import make_server
-from tests.support.xvfb import wait_for
+from tests.support.waiting import wait_for
 from tests.unit.test_session_manager import DOWN, LIMIT, Run, World
 from trayconnect.cancel import Cancel
 from trayconnect.config.local_addresses import own_address

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.systems import home_variables
 from trayconnect import streams
 from trayconnect.desktop import programs
 
@@ -68,7 +69,7 @@ def test_commands_run_under_any_locale(variables: dict[str, str], tmp_path: Path
     file.write_text("servers:\n  - {name: Gerät → 東京, host: gpu.invalid, 漢: 1}\n", "utf-8")
     done = subprocess.run(
         [sys.executable, "-X", "utf8=0", "-m", "trayconnect", "check", str(file)],
-        env={**os.environ, "HOME": str(tmp_path), "USERPROFILE": str(tmp_path), **variables},
+        env={**os.environ, **home_variables(tmp_path), **variables},
         capture_output=True,
         timeout=LIMIT,
         check=False,
@@ -83,8 +84,7 @@ def test_a_program_without_streams_goes_on(tmp_path: Path) -> None:
         "import sys; sys.stdin = sys.stdout = sys.stderr = None; from trayconnect.cli import run; "
         "sys.exit(run(sys.argv[1].split()))"
     )
-    home = {**os.environ, "HOME": str(tmp_path), "USERPROFILE": str(tmp_path),
-            "TRAYCONNECT_RUNTIME_DIR": str(tmp_path)}  # fmt: skip
+    home = {**os.environ, **home_variables(tmp_path), "TRAYCONNECT_RUNTIME_DIR": str(tmp_path)}
     for command, code in (("--help", 0), ("status", 1), ("nonsense", 2), ("stop x", 1),
                           ("import", 0), ("--desktop-helper x", 2)):  # fmt: skip
         done = subprocess.run(

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+
+if sys.platform != "linux":
+    pytest.skip("jeepney is installed on Linux only", allow_module_level=True)
+
 from jeepney import DBusAddress, HeaderFields, Message, MessageType, new_method_call
 
 from trayconnect.tray.dbus_objects import Interface, Method, Refused, answer, introspection

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, TypeAlias
@@ -9,6 +10,9 @@ from typing import Any, TypeAlias
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+if sys.platform != "linux":
+    pytest.skip("jeepney is installed on Linux only", allow_module_level=True)
 
 from trayconnect.tray.dbus_objects import Refused
 from trayconnect.tray.dbusmenu import ROOT, DBusMenu, Signal, Variant

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from typing import Protocol
 
 from trayconnect.desktop.autostart_macos import LaunchAgent
-from trayconnect.desktop.autostart_windows import RunKey, system_registry
+from trayconnect.desktop.autostart_windows import RunKey, hindrance_here, system_registry
 from trayconnect.desktop.autostart_xdg import DesktopEntry
 from trayconnect.desktop.launcher import launch_command
-from trayconnect.errors import ProblemError
+from trayconnect.errors import Problem, ProblemError
 from trayconnect.ports import Autostart
 
 logger = logging.getLogger(__name__)
@@ -38,6 +38,11 @@ def autostart(command: Command = launch_command) -> RefreshingAutostart:
         "win32": lambda: RunKey(command, system_registry()),
     }
     return kinds.get(sys.platform, lambda: DesktopEntry(lambda: (*command(), *AT_LOGIN)))()
+
+
+def hindrance() -> Problem | None:
+    """Why it cannot be turned on here; None if it can, as far as is known."""
+    return hindrance_here() if sys.platform == "win32" else None
 
 
 def refresh_quietly(entry: RefreshingAutostart) -> None:

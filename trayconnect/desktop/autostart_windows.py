@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, cast
@@ -53,15 +54,38 @@ def system_registry() -> Winreg:
     return cast("Winreg", importlib.import_module("winreg"))
 
 
+def is_of_the_store(prefix: str) -> bool:
+    """Whether a Python that lies there, or has its environment from there, is the Store's."""
+    return r"\windowsapps\pythonsoftwarefoundation." in prefix.lower().replace("/", "\\")
+
+
+def hindrance_here() -> Problem | None:
+    """Why nothing that this Python enters would be started at login; None if it would."""
+    if not is_of_the_store(sys.base_prefix):
+        return None
+    return Problem(
+        "Start at login does not work with Python from the Microsoft Store",
+        "Windows does not see what that Python enters. Install trayconnect by its setup program, "
+        "or with Python from python.org.",
+    )
+
+
 class RunKey:
     """`ports.Autostart`."""
 
-    def __init__(self, command: Callable[[], tuple[str, ...]], winreg: Winreg) -> None:
+    def __init__(
+        self,
+        command: Callable[[], tuple[str, ...]],
+        winreg: Winreg,
+        hindrance: Callable[[], Problem | None] = hindrance_here,
+    ) -> None:
+        self._hindrance = hindrance
         self._command = command
         self._winreg = winreg
 
     def is_on(self) -> bool:
-        return isinstance(self._value(RUN), str) and not self.is_disabled_by_user()
+        is_entered = isinstance(self._value(RUN), str) and not self.is_disabled_by_user()
+        return is_entered and self._hindrance() is None
 
     def is_disabled_by_user(self) -> bool:
         """Whether the entry is there, but switched off in Task Manager or Settings."""
@@ -70,6 +94,9 @@ class RunKey:
 
     def turn_on(self) -> None:
         """Write the entry, and lift the switch of Task Manager. Raises `ProblemError`."""
+        hindrance = self._hindrance()
+        if hindrance is not None:
+            raise ProblemError(hindrance)
         self._write(self._line())
         self._delete(APPROVED)
 
@@ -79,7 +106,7 @@ class RunKey:
 
     def refresh(self) -> bool:
         present = self._value(RUN)
-        if not isinstance(present, str) or self.is_disabled_by_user():
+        if not isinstance(present, str) or not self.is_on():
             return False
         line = self._line()
         if present == line:

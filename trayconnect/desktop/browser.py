@@ -13,6 +13,7 @@ from trayconnect.desktop import openers, programs
 from trayconnect.desktop.redirect_page import RedirectPages, page_folder, remove_left, snap_of
 from trayconnect.errors import Problem, ProblemError
 from trayconnect.ports import Page
+from trayconnect.processes import path_for_others
 
 _SETTINGS_LIMIT = 3.0
 
@@ -57,7 +58,7 @@ class SystemBrowser:
 
     def _redirect(self, page: Page) -> str:
         folder = page_folder(self._environ, self._home, self._default_snap())
-        return self._pages.write(folder, page.link).as_uri()
+        return path_for_others(self._pages.write(folder, page.link)).as_uri()
 
     def _default_snap(self) -> str | None:
         """The name of the default browser's snap, if it is one."""

@@ -10,12 +10,13 @@ from pathlib import Path
 
 from trayconnect.desktop import openers, programs
 from trayconnect.errors import Problem, ProblemError
+from trayconnect.processes import path_for_others
 
 
 def open_in_editor(path: Path, environ: Mapping[str, str] = os.environ) -> None:
     """Open `path` in the program that the desktop has for it. Returns when the opener has ended,
     or after a few seconds. Raises `ProblemError`."""
-    target = str(path.absolute())
+    target = str(path_for_others(path.absolute()))
     if sys.platform == "win32":
         _start_file(target)
     else:

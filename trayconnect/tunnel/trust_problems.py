@@ -13,6 +13,7 @@ from pathlib import Path
 
 from trayconnect import sanitize
 from trayconnect.errors import Problem, ProblemError, Remedy
+from trayconnect.processes import path_for_others
 from trayconnect.tunnel.certificate import Certificate
 from trayconnect.tunnel.host_certificates import Flaw
 from trayconnect.tunnel.known_hosts import COMMAND, Entry, HostKey
@@ -84,7 +85,7 @@ def _removal(target: Target, stored: Sequence[Entry]) -> str:
     printed = [entry for entry in stored if entry.path == COMMAND]
     alone = [entry for entry in stored if not entry.is_pattern and entry not in printed]
     steps = [
-        f"  {_shell(['ssh-keygen', '-f', str(path), '-R', name])}"
+        f"  {_shell(['ssh-keygen', '-f', str(path_for_others(path)), '-R', name])}"
         for path in dict.fromkeys(entry.path for entry in alone)
     ]
     steps += [

@@ -1,0 +1,48 @@
+"""What a test needs of the system, for `skipif`; each says what is missing."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def _without(reason: str, *, windows: bool = True) -> pytest.MarkDecorator:
+    return pytest.mark.skipif(windows and sys.platform == "win32", reason=reason)
+
+
+has_modes = _without("Windows has no modes of files: the profile's access list keeps others out")
+has_links = _without("on Windows, only administrators make links")
+has_posix_paths = _without("the paths are of POSIX")
+has_unix_sockets = _without("Python on Windows has no UNIX sockets")
+has_accounts = _without("Windows has no account database like passwd")
+has_shell = _without("Windows has no sh")
+has_signals = _without("Windows has no signals to send")
+has_terminals = _without("Windows has no pseudoterminals like POSIX")
+
+
+def _is_wine() -> bool:
+    if sys.platform == "win32":
+        import ctypes
+
+        return hasattr(ctypes.windll.ntdll, "wine_get_version")
+    else:  # noqa: RET505 - mypy calls code after a platform's return unreachable
+        return False
+
+
+def unless_wine(reason: str) -> pytest.MarkDecorator:
+    """For what Windows can do and wine cannot."""
+    return pytest.mark.skipif(_is_wine(), reason=f"wine: {reason}")
+
+
+def home_variables(folder: Path) -> dict[str, str]:
+    """What makes `folder` the user's home, where all programs keep their files, on each system."""
+    names = ("HOME", "USERPROFILE", "WIN_PD_OVERRIDE_APPDATA", "WIN_PD_OVERRIDE_LOCAL_APPDATA")
+    return dict.fromkeys(names, str(folder))
+
+
+def move_home(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """For the time of a test."""
+    for name, value in home_variables(folder).items():
+        monkeypatch.setenv(name, value)
