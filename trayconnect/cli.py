@@ -56,31 +56,35 @@ def run(arguments: list[str]) -> int:
     try:
         code = cli.main(arguments, prog_name="trayconnect", standalone_mode=False)
     except click.ClickException as error:
-        if streams.lacks("stderr"):
-            show_message("Wrong usage", error.format_message())
         error.show()
         return USAGE
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted", err=True)
         return 130
     except ProblemError as error:
-        show_problem(error.problem)
+        show_problem(error.problem, in_window=_begins_app(arguments))
         return MENDABLE
     except Exception as error:  # noqa: BLE001 - the last resort: a person gets a log to paste
-        return MENDABLE if streams.is_gone(error) else _bug()
+        return MENDABLE if streams.is_gone(error) else _bug(in_window=_begins_app(arguments))
     return code if isinstance(code, int) else 0
 
 
-def show_problem(problem: Problem) -> None:
-    """A title, then what to do, on stderr; in a window where there is none."""
-    if streams.lacks("stderr"):
+def _begins_app(arguments: list[str]) -> bool:
+    """Whether these begin the app: a person waits for its icon. A command that has no stderr may
+    be one of a script, which would wait for ever for an answer to a window."""
+    return "run" in arguments or not any(word in cli.commands for word in arguments)
+
+
+def show_problem(problem: Problem, *, in_window: bool = False) -> None:
+    """A title, then what to do, on stderr; where there is none, in a window if asked to."""
+    if in_window and streams.lacks("stderr"):
         show_message(problem.title, problem.advice)
     click.echo(problem.title, err=True)
     for line in problem.advice.splitlines():
         click.echo(f"  {line}", err=True)
 
 
-def _bug() -> int:
+def _bug(*, in_window: bool) -> int:
     from trayconnect import logs
 
     if not logs.logger.handlers:
@@ -88,7 +92,7 @@ def _bug() -> int:
     logging.getLogger(__name__).exception("trayconnect %s met a defect of its own", __version__)
     logs.shut_down()
     advice = f"The end of this log tells where: {path_for_others(logs.log_file())}"
-    show_problem(Problem("This is a bug in trayconnect.", advice))
+    show_problem(Problem("This is a bug in trayconnect.", advice), in_window=in_window)
     return BUG
 
 
@@ -166,7 +170,7 @@ def run_command(
             tray=not no_tray,
             at_login=at_login,
             connect=connect,
-            say=lambda line: click.echo(line, err=True),
+            say=streams.tell,
         )
         reply = App(options).run()
     finally:

@@ -12,6 +12,7 @@ import io
 import json
 import os
 import sys
+from typing import TextIO
 
 _ERRORS = "trayconnect.plain"
 _PLAIN = {
@@ -60,10 +61,23 @@ def is_gone(error: Exception) -> bool:
     try:
         sys.stdout.flush()
     except (OSError, ValueError):
-        with contextlib.suppress(OSError):  # else the interpreter complains of it at its end
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _send_nowhere(sys.stdout)
         return True
     return False
+
+
+def tell(line: str) -> None:
+    """Write a line to stderr. The app does not end because nobody reads it: the console, or the
+    program that started it, may be gone."""
+    try:
+        print(line, file=sys.stderr, flush=True)
+    except (OSError, ValueError):
+        _send_nowhere(sys.stderr)
+
+
+def _send_nowhere(stream: TextIO) -> None:
+    with contextlib.suppress(OSError, ValueError):  # else the interpreter complains at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _plainly(error: UnicodeError) -> tuple[str, int]:

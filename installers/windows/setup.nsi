@@ -53,35 +53,30 @@ Var WasRunning
 ; Ends the app that runs from this folder. Sets WasRunning; leaves the installer if it does not end.
 !macro EndApp un
 Function ${un}EndApp
-  StrCpy $WasRunning 0
-  ${IfNot} ${FileExists} "${CONSOLE}"
-    Return
-  ${EndIf}
-  DetailPrint "Ending ${NAME}"
-  nsExec::ExecToStack /TIMEOUT=20000 '"${CONSOLE}" quit'
-  Pop $0
-  Pop $1
-  ${If} $0 == 0
-    StrCpy $WasRunning 1
-  ${EndIf}
-  again:
   Push "${WINDOWED}"
+  Call ${un}IsUsed
+  Pop $WasRunning
+  DetailPrint "Ending ${NAME}"
+  again:
+  StrCpy $2 1 ; the first time, only look
+  ${For} $1 1 6 ; it does not answer while it starts
+    Push $2
+    Call ${un}WaitUnused
+    Pop $0
+    ${If} $0 == 1
+      Return
+    ${EndIf}
+    nsExec::ExecToStack /TIMEOUT=10000 '"${CONSOLE}" quit'
+    Pop $0
+    Pop $0
+    StrCpy $2 50
+  ${Next}
+  ; It does not answer: the tunnels of one that hangs are of no use to anybody.
+  nsExec::Exec /TIMEOUT=10000 'taskkill.exe /F /IM trayconnectw.exe'
+  Pop $0
+  Push 50
   Call ${un}WaitUnused
   Pop $0
-  ${If} $0 == 0
-    ; It does not answer: the tunnels of one that hangs are of no use to anybody.
-    nsExec::Exec /TIMEOUT=10000 'taskkill.exe /F /IM trayconnectw.exe'
-    Pop $0
-    StrCpy $WasRunning 1
-    Push "${WINDOWED}"
-    Call ${un}WaitUnused
-    Pop $0
-  ${EndIf}
-  ${If} $0 == 1 ; a command may run, too: it waits for nothing once the app is gone
-    Push "${CONSOLE}"
-    Call ${un}WaitUnused
-    Pop $0
-  ${EndIf}
   ${If} $0 == 0
     MessageBox MB_RETRYCANCEL|MB_ICONEXCLAMATION \
       "${NAME} is still running. Quit it in its menu, close the consoles in which a command of it runs, and try again." \
@@ -91,29 +86,49 @@ Function ${un}EndApp
   ${EndIf}
 FunctionEnd
 
-; Waits up to 15 s until no process runs the program on the stack; leaves 1 there, or 0 if one does.
+; Waits until none of our programs runs: so many tenths of a second as the stack says, where it
+; leaves 1, or 0 if one still runs.
 Function ${un}WaitUnused
   Exch $0
   Push $1
   Push $2
-  ${For} $2 1 150
-    ${IfNot} ${FileExists} "$0"
-      ${ExitFor}
+  StrCpy $2 $0
+  ${For} $1 1 $2
+    Push "${WINDOWED}"
+    Call ${un}IsUsed
+    Pop $0
+    ${If} $0 == 0
+      Push "${CONSOLE}"
+      Call ${un}IsUsed
+      Pop $0
     ${EndIf}
-    ClearErrors
-    FileOpen $1 "$0" a ; refused while it runs
-    ${IfNot} ${Errors}
-      FileClose $1
+    ${If} $0 == 0
       ${ExitFor}
     ${EndIf}
     Sleep 100
   ${Next}
-  ${If} $2 > 150
-    StrCpy $0 0
-  ${Else}
-    StrCpy $0 1
-  ${EndIf}
+  IntOp $0 1 - $0
   Pop $2
+  Pop $1
+  Exch $0
+FunctionEnd
+
+; Whether the program whose path is on the stack runs: 1 or 0 in its place.
+Function ${un}IsUsed
+  Exch $0
+  Push $1
+  StrCpy $1 0
+  ${If} ${FileExists} "$0"
+    ClearErrors
+    FileOpen $1 "$0" a ; refused while it runs
+    ${If} ${Errors}
+      StrCpy $1 1
+    ${Else}
+      FileClose $1
+      StrCpy $1 0
+    ${EndIf}
+  ${EndIf}
+  StrCpy $0 $1
   Pop $1
   Exch $0
 FunctionEnd

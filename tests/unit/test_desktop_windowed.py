@@ -11,7 +11,7 @@ from trayconnect import cli, streams
 from trayconnect.control.protocol import Reply
 from trayconnect.desktop import windowed
 from trayconnect.desktop.programs import ProgramError
-from trayconnect.errors import Problem
+from trayconnect.errors import Problem, ProblemError
 
 
 @pytest.mark.parametrize(
@@ -100,12 +100,27 @@ def test_one_that_does_not_start_is_a_problem(
     assert "did not start" in capsys.readouterr().err
 
 
-def test_where_nobody_sees_what_is_printed_a_window_tells_the_problem(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(
+    ("arguments", "shown"),
+    [
+        ([], True),
+        (["run"], True),
+        (["--verbose", "run", "--connect", "status"], True),
+        (["status"], False),  # of a script, maybe, which cannot answer a window
+        (["--config", "servers.yaml", "check"], False),
+        (["--nonsense"], False),
+    ],
+)
+def test_where_nothing_is_seen_the_app_tells_its_problem_in_a_window(
+    arguments: list[str], shown: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shown: list[tuple[str, str]] = []
+    def fails(*_: object, **__: object) -> None:
+        raise ProblemError(Problem("It does not work", "Do this."))
+
+    seen: list[tuple[str, str]] = []
     monkeypatch.setattr(streams, "lacks", lambda name: name == "stderr")
-    monkeypatch.setattr(cli, "show_message", lambda title, advice: shown.append((title, advice)))
-    cli.show_problem(Problem("It does not work", "Do this."))
-    assert cli.run(["no-such-command"]) == cli.USAGE
-    assert [title for title, _ in shown] == ["It does not work", "Wrong usage"]
+    monkeypatch.setattr(cli, "show_message", lambda title, advice: seen.append((title, advice)))
+    for command in cli.cli.commands.values():
+        monkeypatch.setattr(command, "callback", fails)
+    assert cli.run(arguments) == (cli.USAGE if arguments == ["--nonsense"] else cli.MENDABLE)
+    assert seen == ([("It does not work", "Do this.")] if shown else [])

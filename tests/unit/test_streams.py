@@ -99,3 +99,19 @@ def test_text_goes_to_programs_of_macos_in_utf8(monkeypatch: pytest.MonkeyPatch)
     assert programs.text_environment()["LC_ALL"] == "en_US.UTF-8"
     monkeypatch.setattr(sys, "platform", "linux")
     assert programs.text_environment()["LC_ALL"] == "C"
+
+
+def test_what_nobody_reads_ends_no_program() -> None:
+    script = (
+        "import os, sys; from trayconnect import streams; streams.prepare(); "
+        "sys.stdin.read(); [streams.tell(line) for line in 'ab']; print('goes on')"
+    )
+    reading, writing = os.pipe()
+    with subprocess.Popen(
+        [sys.executable, "-c", script],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=writing, text=True,
+    ) as process:  # fmt: skip
+        os.close(writing)
+        os.close(reading)
+        said, _ = process.communicate("", timeout=LIMIT)
+    assert (process.returncode, said) == (0, "goes on\n")
