@@ -168,6 +168,25 @@ class XServer:
         """Until keys go to `window`; a key pressed before would be lost."""
         wait_for(lambda: self.has_focus(window), "the window to have the keyboard", limit)
 
+    def wait_still(self, limit: float = 30.0) -> None:
+        """Until nothing has changed for half a second. A window that has just come up may yet take
+        the keyboard from the part of it that has it."""
+        deadline = time.monotonic() + limit
+        before, since = b"", time.monotonic()
+        while time.monotonic() < since + 0.5:
+            assert time.monotonic() < deadline, "the screen never stood still"
+            now = self.screenshot().tobytes()
+            if now != before:
+                before, since = now, time.monotonic()
+            time.sleep(0.05)
+
+    def step(self, key: str, modifier: str | None = None, limit: float = 30.0) -> None:
+        """Move the keyboard's ring, and see it move."""
+        self.wait_still(limit)
+        before = self.screenshot().tobytes()
+        self.key(key, *([modifier] if modifier else []))
+        wait_for(lambda: self.screenshot().tobytes() != before, "the ring to move", limit)
+
     def wait_gone(self, window: Window, limit: float = 30.0) -> None:
         """Until that very window is no longer shown."""
 

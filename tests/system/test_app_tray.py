@@ -118,7 +118,7 @@ def click_through(
     desktop.wait_icon(IconState.NEEDS_YOU)
     question = desktop.screen.wait_window(HOST_KEY, LIMIT)
     read(desktop, question)
-    desktop.screen.key("Tab", "Shift_L")
+    desktop.screen.step("Tab", "Shift_L", limit=LIMIT)
     desktop.screen.key("space")
     desktop.screen.wait_gone(question, LIMIT)
 
@@ -265,12 +265,12 @@ def test_without_a_panel_a_window_has_what_the_menu_has(bare_desktop: Desktop) -
         app.run("run")
         window = screen.wait_window("trayconnect", LIMIT)
         screen.wait_focus(window, LIMIT)
-        screen.key("Tab")
+        screen.step("Tab", limit=LIMIT)
         screen.key("space")
         wait_for(lambda: app.status()["state"] == "waiting", "the attempt to fail", LIMIT)
         screen.key("space")
         wait_for(lambda: app.status()["state"] == "off", "off", LIMIT)
-        screen.key("Tab", "Shift_L")  # backwards to the last button
+        screen.step("Tab", "Shift_L", limit=LIMIT)  # backwards to the last button
         screen.key("space")
         assert app.wait() == 0
         screen.wait_no_window("trayconnect", LIMIT)

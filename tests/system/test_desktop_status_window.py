@@ -63,9 +63,7 @@ class Opened:
     def step(self, tabs: int) -> None:
         """So many steps of the keyboard; each is seen before the next."""
         for _ in range(tabs):
-            before = self.pixels()
-            self.screen.key("Tab")
-            wait_for(lambda before=before: self.pixels() != before, "the ring to move", LIMIT)  # type: ignore[misc]
+            self.screen.step("Tab", limit=LIMIT)
 
     def pixels(self) -> bytes:
         return self.screen.screenshot().tobytes()
@@ -225,7 +223,7 @@ def test_it_is_shown_again_while_an_order_is_carried_out(screen: XServer) -> Non
     window.update(PAGE)
     window.show()
     screen.wait_focus(screen.wait_window(TITLE, LIMIT), LIMIT)
-    screen.key("Tab")
+    screen.step("Tab", limit=LIMIT)
     screen.key("space")
     assert begun.wait(LIMIT)
     try:
