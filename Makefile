@@ -44,7 +44,7 @@ unit: $(VENV)/.dev
 test-windows: $(VENV)/.dev
 	@.ci/system-packages windows
 	@$(BIN)/python -m tests.windows.build
-	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile tests/windows $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses 3 --dist load tests/windows $(ARGS)
 
 # The package for Debian and Ubuntu, the installer for Windows and the image for a Mac, in dist/.
 deb:

@@ -69,6 +69,12 @@ def _once(name: str, inputs: Iterable[Path], make: Callable[[Path], None]) -> No
 
 def _make_prefix(scratch: Path) -> None:
     run_wine(["wineboot", "--init"], PREFIX, scratch, limit=300)
+    run_wine(["winecfg", "-v", "win10"], PREFIX, scratch, limit=120)
+    # wine links the user's folders to those of this system where they exist: to none of ours.
+    for link in (PREFIX / "drive_c" / "users").glob("*/*"):
+        if link.is_symlink():
+            link.unlink()
+            link.mkdir()
     library = PREFIX / "drive_c" / "windows" / "system32" / "bcryptprimitives.dll"
     subprocess.run(
         [COMPILER, "-shared", "-O2", "-Wall", "-Werror", "-o", library, SHIM, "-ladvapi32"],

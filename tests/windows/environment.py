@@ -68,8 +68,18 @@ def copy_prefix(target: Path) -> None:
 
 
 def _copy(source: Path, folder: Path, *, linked: bool = False) -> None:
-    how = ["--link"] if linked else ["--reflink=auto"]
-    subprocess.run(["cp", "--archive", *how, "--", source, folder], check=True, timeout=120)
+    if linked and source.stat().st_dev == folder.stat().st_dev:
+        done = subprocess.run(
+            ["cp", "--archive", "--link", "--", source, folder],
+            capture_output=True,
+            timeout=120,
+            check=False,
+        )
+        if done.returncode == 0:
+            return
+        shutil.rmtree(folder / source.name, ignore_errors=True)  # another mount of the same disk
+    command = ["cp", "--archive", "--reflink=auto", "--", str(source), str(folder)]
+    subprocess.run(command, check=True, timeout=120)
 
 
 def run_wine(

@@ -1,0 +1,392 @@
+"""A Windows desktop of a test's own: a prefix, a screen with a taskbar, and the program in it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from PIL import Image, ImageColor
+from Xlib import X
+from Xlib.error import XError
+from Xlib.xobject.drawable import Window
+
+from tests.support.waiting import wait_for
+from tests.support.window_manager import window_manager
+from tests.support.xvfb import XServer
+from tests.windows.environment import (
+    PREPARED,
+    PYTHON,
+    ROOT,
+    copy_prefix,
+    end_wine,
+    windows_path,
+    wine,
+    wine_environment,
+)
+from trayconnect.tray import svg
+from trayconnect.tray.icon import icons_folder
+from trayconnect.tray.view import IconState, Item, Verb, View
+
+LIMIT = 120.0
+WIDTH, HEIGHT = 1200, 800
+TASKBAR = 20
+BORDER, LINE, SEPARATOR = 3, 17, 9
+"""Pixels of a menu."""
+DESKTOP = "shell - Wine desktop"
+crashes: list[str] = []
+"""What wine itself said as it crashed, in the cases so far."""
+Point = tuple[int, int]
+Box = tuple[int, int, int, int]
+
+
+class Windows:
+    """One prefix with a home; commands run in it. With `start`, the program and its icon, too.
+
+    Leaving it ends every process of the prefix, and fails if one is left after that."""
+
+    programs_of = ("python",)
+    """How the names of the program's executables begin."""
+
+    def __init__(self, servers: str | None = None, env: Mapping[str, str] | None = None) -> None:
+        # Beside the prepared prefix, of which it has links.
+        self._temporary = tempfile.TemporaryDirectory(prefix="case-", dir=PREPARED.resolve())
+        self.folder = Path(self._temporary.name)
+        self.prefix = self.folder / "prefix"
+        self.file = self.folder / "servers.yaml"
+        if servers is not None:
+            self.file.write_text(servers)
+        self._opened = self.folder / "opened"
+        self._log = self.folder / "output"
+        self._env = {
+            "PYTHONPATH": windows_path(ROOT),
+            "TRAYCONNECT_CONFIG": windows_path(self.file),
+            "TRAYCONNECT_SSH_CONFIG": "none",
+            "OPENED": windows_path(self._opened),
+            **(env or {}),
+        }
+        self._stack = contextlib.ExitStack()
+        self.screen: XServer
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._temporary.cleanup)
+            copy_prefix(self.prefix)
+            self._register_browser()
+            self.screen = stack.enter_context(XServer(f"{WIDTH}x{HEIGHT}x24"))
+            # Without one, wine's windows never get the keyboard.
+            stack.enter_context(window_manager(self.screen, self.folder))
+            stack.enter_context(self._awake())
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    # --- files ------------------------------------------------------------------------------------
+
+    @property
+    def home(self) -> Path:
+        """The folder of the user within Windows."""
+        (found,) = (
+            folder
+            for folder in (self.prefix / "drive_c" / "users").iterdir()
+            if folder.name != "Public"
+        )
+        return found
+
+    @property
+    def output(self) -> str:
+        """All that the program has printed."""
+        return self._log.read_text(errors="replace") if self._log.exists() else ""
+
+    @property
+    def data(self) -> Path:
+        """%LOCALAPPDATA%\\trayconnect."""
+        return self.home / "AppData" / "Local" / "trayconnect"
+
+    @property
+    def known_hosts(self) -> Path:
+        """Those that the program has learned."""
+        return self.data / "known_hosts"
+
+    @property
+    def log(self) -> str:
+        file = self.data / "Logs" / "trayconnect.log"
+        return file.read_text(errors="replace") if file.exists() else ""
+
+    @property
+    def opened(self) -> list[str]:
+        """What the browser was given."""
+        return self._opened.read_text().splitlines() if self._opened.exists() else []
+
+    # --- processes --------------------------------------------------------------------------------
+
+    @property
+    def env(self) -> dict[str, str]:
+        return {
+            **wine_environment(self.prefix, self.folder),
+            **self._env,
+            "DISPLAY": self.screen.display,
+        }
+
+    def run(self, *arguments: str | Path) -> subprocess.CompletedProcess[bytes]:
+        """A program of Windows, to its end; its output comes by pipes."""
+        loader = wine()
+        assert loader is not None
+        return subprocess.run(
+            [loader, *arguments], env=self.env, stdin=subprocess.DEVNULL, capture_output=True,
+            timeout=LIMIT, check=False,
+        )  # fmt: skip
+
+    def python(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+        return self.run(windows_path(PYTHON), *arguments)
+
+    def command(self, *arguments: str, code: int = 0) -> str:
+        """What a command of trayconnect prints, in the encoding of Windows, lines ended as here."""
+        done = self.python("-m", "trayconnect", *arguments)
+        assert done.returncode == code, (done.stdout, done.stderr, self.output)
+        return (done.stdout + done.stderr).decode("cp1252").replace("\r\n", "\n")
+
+    def status(self, name: str = "GPU box") -> dict[str, Any]:
+        """What `status --json` says of a server."""
+        servers: list[dict[str, Any]] = json.loads(self.command("status", "--json"))["servers"]
+        return next((server for server in servers if server["name"] == name), {})
+
+    def start(self, *arguments: str, icon: IconState = IconState.OFF) -> None:
+        """Start the program on a desktop with a taskbar, and wait for its icon."""
+        loader = wine()
+        assert loader is not None
+        command = (
+            loader, "explorer", f"/desktop=shell,{WIDTH}x{HEIGHT}",
+            windows_path(PYTHON), "-m", "trayconnect", "--verbose", "run", *arguments,
+        )  # fmt: skip
+        with self._log.open("wb") as log:
+            # Windows' Python takes no file for a stream.
+            self._process = subprocess.Popen(
+                ["/bin/sh", "-c", '"$@" 2>&1 | cat', "sh", *command],
+                env=self.env, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                start_new_session=True,
+            )  # fmt: skip
+        self.wait_icon(icon)
+
+    def wait_end(self) -> None:
+        """Until the program has ended by itself."""
+        assert self._process is not None
+        self._process.wait(LIMIT)
+        self._process = None
+        wait_for(lambda: not self.programs(), "the program's processes to end", LIMIT)
+
+    def programs(self) -> list[str]:
+        """The command lines of the program's processes."""
+        return [
+            line
+            for line in self._processes().values()
+            if any(name in line for name in self.programs_of)
+        ]
+
+    def _processes(self) -> dict[int, str]:
+        mark = f"WINEPREFIX={self.prefix}".encode()
+        found = {}
+        for folder in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if mark in (folder / "environ").read_bytes().split(b"\0"):
+                    line = (folder / "cmdline").read_bytes().replace(b"\0", b" ")
+                    found[int(folder.name)] = line.decode(errors="replace")
+        return found
+
+    @contextlib.contextmanager
+    def _awake(self) -> Iterator[None]:
+        """A shell that waits for its end. Without any program Windows shuts down, and the next
+        command has to wait for its start."""
+        loader = wine()
+        assert loader is not None
+        with (
+            tempfile.TemporaryFile() as words,
+            subprocess.Popen(
+                [loader, "cmd"], env=self.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                stderr=words, start_new_session=True,
+            ) as shell,
+        ):  # fmt: skip
+            try:
+                assert shell.stdout is not None
+                ready, _, _ = select.select([shell.stdout], [], [], LIMIT)
+                assert ready, "wine does not start"
+                yield
+            finally:
+                self._end_all()
+                shell.kill()
+                words.seek(0)
+                said = words.read().decode(errors="replace")
+                if "Assertion" in said:
+                    crashes.append(said)
+
+    def _end_all(self) -> None:
+        with contextlib.suppress(subprocess.SubprocessError):
+            end_wine(self.prefix, self.folder)
+        left = self._processes()  # without their server, they may be stuck
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        if self._process is not None:
+            self._process.wait(LIMIT)
+        wait_for(lambda: not self._processes(), f"the end of {left}", LIMIT)
+
+    def _register_browser(self) -> None:
+        python, script = PYTHON.with_name("pythonw.exe"), Path(__file__).with_name("opened.py")
+        command = f'\\"{windows_path(python)}\\" \\"{windows_path(script)}\\" \\"%1\\"'
+        command = command.replace("\\", "\\\\").replace('\\\\"', '\\"')
+        lines = [r"[Software\\Classes\\.html]", '@="tc-page"', ""]
+        for kind in ("http", "https", "tc-page"):
+            lines += [
+                rf"[Software\\Classes\\{kind}\\shell\\open\\command]",
+                f'@="{command}"',
+                "",
+            ]
+        with (self.prefix / "system.reg").open("a") as file:
+            file.write("\n" + "\n".join(lines))
+
+    # --- looking ----------------------------------------------------------------------------------
+
+    def find_icon(self, state: IconState) -> Point | None:
+        """The middle of the icon of that state in the taskbar, by the colour of its plate."""
+        plate = svg.load(icons_folder() / f"{state.value}.svg").shapes[0].colour
+        wanted = ImageColor.getrgb(plate)[:3]
+        left, top = WIDTH // 2, HEIGHT - TASKBAR
+        strip = self.screen.screenshot().crop((left, top, WIDTH, HEIGHT))
+        colours = strip.getcolors(strip.width * strip.height) or []
+        near = {colour for _, colour in colours if _close(colour, wanted)}
+        if sum(count for count, colour in colours if colour in near) < 20:
+            return None
+        pixels = strip.load()
+        assert pixels is not None
+        places = [
+            (x, y) for x in range(strip.width) for y in range(TASKBAR) if pixels[x, y] in near
+        ]
+        xs, ys = zip(*places, strict=True)
+        return left + sum(xs) // len(xs), top + sum(ys) // len(ys)
+
+    def wait_icon(self, state: IconState) -> Point:
+        def look() -> Point | None:
+            assert self._process is None or self._process.poll() is None, self.output
+            return self.find_icon(state)
+
+        try:
+            place = wait_for(look, f"the icon {state.value}", LIMIT)
+        except AssertionError as error:
+            self.picture(f"no-{state.value}")
+            error.add_note(self.output)
+            raise
+        assert place is not None
+        return place
+
+    def windows(self) -> Iterator[tuple[Window, str]]:
+        """The windows of the program on the desktop, and their titles."""
+        desktop = self.screen.find_window(DESKTOP)
+        for window in desktop.query_tree().children if desktop else ():
+            with contextlib.suppress(XError):  # it went away while we looked
+                kind = window.get_wm_class()
+                visible = window.get_attributes().map_state == X.IsViewable
+                if visible and kind and kind[0].startswith(self.programs_of):
+                    yield window, self.screen.title(window)
+
+    def menus(self) -> list[Box]:
+        """Left, top, right, bottom of the open menus; they have no title."""
+        places = [window.get_geometry() for window, title in self.windows() if not title]
+        return [(one.x, one.y, one.x + one.width, one.y + one.height) for one in places]
+
+    def find_window(self, title: str) -> Box | None:
+        for window, found in self.windows():
+            if found == title:
+                place = window.get_geometry()
+                return place.x, place.y, place.x + place.width, place.y + place.height
+        return None
+
+    def wait_window(self, title: str) -> Box:
+        found = wait_for(lambda: self.find_window(title), f"a window titled {title!r}", LIMIT)
+        assert found is not None
+        return found
+
+    def wait_no_window(self, title: str) -> None:
+        wait_for(lambda: self.find_window(title) is None, f"{title!r} to close", LIMIT)
+
+    def has_focus(self, title: str) -> bool:
+        """Whether keys go to the window of that title."""
+        return any(
+            found == title and self.screen.has_focus(window) for window, found in self.windows()
+        )
+
+    # --- acting -----------------------------------------------------------------------------------
+
+    def click(self, x: int, y: int, button: int = 1) -> None:
+        """A click as a hand does it: the pointer arrives before the button goes down."""
+        self.screen.move(x - 2, y)
+        self.screen.click(x, y, button=button)
+
+    def open_menu(self, state: IconState, button: int = 3) -> Box:
+        self.click(*self.wait_icon(state), button)
+        return wait_for(self.menus, "the menu", LIMIT)[0]
+
+    def choose(self, view: View, verb: Verb, server: str = "") -> None:
+        """Open the menu of `view` and click the line that does this, through submenus."""
+        self.open_menu(view.icon)
+        items = view.items
+        for depth, item in enumerate(_path(items, verb, server), start=1):
+            box = wait_for(lambda: self._menu(depth), f"menu {depth}", LIMIT)  # noqa: B023
+            assert box is not None
+            left, top, right, bottom = box
+            assert bottom - top == _height(items), (self.picture("other-menu"), box, items)
+            self.picture(f"menu-{verb.value}-{depth}")
+            self.click((left + right) // 2, top + _line(items, item))
+            items = item.children
+        wait_for(lambda: not self.menus(), "the menu to close", LIMIT)
+
+    def _menu(self, depth: int) -> Box | None:
+        """The one that opened last, when so many are open."""
+        found = self.menus()
+        return found[-1] if len(found) == depth else None
+
+    def picture(self, name: str) -> Image.Image:
+        """A screenshot; kept in the folder of the variable PICTURES, where that is set."""
+        folder = os.environ.get("PICTURES")
+        return self.screen.screenshot(Path(folder) / f"{name}.png" if folder else None)
+
+
+def _height(items: Sequence[Item]) -> int:
+    """Of a menu of wine with these lines."""
+    return 2 * BORDER + sum(SEPARATOR if item.separator else LINE for item in items)
+
+
+def _line(items: Sequence[Item], item: Item) -> int:
+    """The middle of a line, from the top of the menu."""
+    before = items[: next(place for place, one in enumerate(items) if one is item)]
+    return _height(before) - BORDER + LINE // 2
+
+
+def _path(items: Sequence[Item], verb: Verb, server: str) -> list[Item]:
+    """The lines to click, from the top of the menu down to the one that does this."""
+    for item in items:
+        if item.action is not None and (item.action.verb, item.action.server) == (verb, server):
+            return [item]
+        if found := _path(item.children, verb, server):
+            return [item, *found]
+    return []
+
+
+def _close(pixel: object, wanted: tuple[int, ...]) -> bool:
+    assert isinstance(pixel, tuple)
+    return all(abs(a - b) <= 6 for a, b in zip(pixel, wanted, strict=True))
