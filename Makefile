@@ -57,9 +57,12 @@ setup-exe: $(VENV)/.dev
 dmg:
 	@PYTHON=$(PYTHON) installers/macos/make-dmg
 
+# In namespaces of its own, with which every mount and process of the test goes.
 test-deb: $(VENV)/.dev
+	@[ "$$(id -u)" = 0 ] || { echo "make test-deb needs root: it installs packages in Debians of its own"; exit 1; }
 	@.ci/system-packages deb
-	@PYTHON=$(PYTHON) $(BIN)/python -m pytest --numprocesses 0 -p no:randomly tests/deb $(ARGS)
+	@PYTHON=$(PYTHON) unshare --mount --pid --fork --mount-proc --kill-child \
+		$(BIN)/python -m pytest --numprocesses 0 -p no:randomly tests/deb $(ARGS)
 
 test-setup-exe: setup-exe
 	@$(BIN)/python -m pytest --numprocesses 0 tests/setup_exe

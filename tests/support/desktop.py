@@ -195,7 +195,7 @@ class Desktop(SessionBus):
         """Start xfce4-panel, with nothing but a tray in it, along the top; wait until it shows."""
         folder = self.home / ".config/xfce4/xfconf/xfce-perchannel-xml"
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "xfce4-panel.xml").write_text(_PANEL.format(height=PANEL_HEIGHT))
+        (folder / "xfce4-panel.xml").write_text(panel_settings())
         self._panel = self.spawn("xfce4-panel", "--disable-wm-check")
         wait_for(self._panel_shows, "the panel", LIMIT)
 
@@ -235,20 +235,7 @@ class Desktop(SessionBus):
 
     def find_icon(self, state: IconState, height: int = PANEL_HEIGHT) -> Point | None:
         """The middle of the icon of that state in the panel, by the colour of its plate."""
-        plate = svg.load(icons_folder() / f"{state.value}.svg").shapes[0].colour
-        wanted = ImageColor.getrgb(plate)[:3]
-        strip = self.screenshot().crop((0, 0, 1024, height))
-        found = [
-            (index % strip.width, index // strip.width)
-            for index, pixel in enumerate(_pixels(strip.tobytes()))
-            if all(abs(a - b) <= 6 for a, b in zip(pixel, wanted, strict=True))
-        ]
-        if len(found) < 20:
-            return None
-        return (
-            sum(x for x, _ in found) // len(found),
-            sum(y for _, y in found) // len(found),
-        )
+        return find_icon(self.screenshot(), state, height)
 
     def wait_icon(self, state: IconState, height: int = PANEL_HEIGHT) -> Point:
         place = wait_for(lambda: self.find_icon(state, height), f"the icon {state.value}", LIMIT)
@@ -321,6 +308,29 @@ class Desktop(SessionBus):
                 self.settle()
                 return
         raise AssertionError(f"the menu does not take {key}")
+
+
+def find_icon(screen: Image.Image, state: IconState, height: int = PANEL_HEIGHT) -> Point | None:
+    """The middle of the icon of that state in a panel along the top of the screen."""
+    plate = svg.load(icons_folder() / f"{state.value}.svg").shapes[0].colour
+    wanted = ImageColor.getrgb(plate)[:3]
+    strip = screen.crop((0, 0, 1024, height))
+    found = [
+        (index % strip.width, index // strip.width)
+        for index, pixel in enumerate(_pixels(strip.tobytes()))
+        if all(abs(a - b) <= 6 for a, b in zip(pixel, wanted, strict=True))
+    ]
+    if len(found) < 20:
+        return None
+    return (
+        sum(x for x, _ in found) // len(found),
+        sum(y for _, y in found) // len(found),
+    )
+
+
+def panel_settings(height: int = PANEL_HEIGHT) -> str:
+    """The file xfce4-panel.xml of a panel with nothing but a tray, along the top."""
+    return _PANEL.format(height=height)
 
 
 def _steps(items: tuple[Item, ...], key: str) -> int:
