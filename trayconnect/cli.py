@@ -157,7 +157,7 @@ def run_command(
         raise ProblemError(
             Problem(
                 f"There is no file {config}",
-                f"Correct the path after --config; to begin a new file there: touch {config}",
+                "Correct the path after --config, or save an empty file there to begin a new one.",
             )
         )
     program = None if no_tray or context.obj["verbose"] else windowed_program()

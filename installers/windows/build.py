@@ -93,6 +93,7 @@ def pack(bundle: Path) -> None:
         "ICONS": ROOT / "icons",
         "OUTPUT": output,
     }
+    output.parent.mkdir(exist_ok=True)
     options = [f"-D{name}={value}" for name, value in defined.items()]
     script = Path(__file__).with_name("setup.nsi")
     subprocess.run(["makensis", "-V2", "-WX", *options, script], check=True, timeout=600)
