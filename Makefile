@@ -32,8 +32,8 @@ lint: $(VENV)/.dev
 # Each system has a cache of its own: mypy would empty a shared one.
 types: $(VENV)/.dev
 	$(BIN)/mypy
-	$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32 trayconnect
-	$(BIN)/mypy --platform darwin --cache-dir .mypy_cache/darwin trayconnect
+	$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32 trayconnect tests/unit
+	$(BIN)/mypy --platform darwin --cache-dir .mypy_cache/darwin trayconnect tests/unit
 
 imports: $(VENV)/.dev
 	$(BIN)/lint-imports

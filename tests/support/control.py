@@ -14,6 +14,7 @@ from trayconnect.control.exchange import Handler, Limits
 from trayconnect.control.lock import InstanceLock
 from trayconnect.control.server import ControlServer
 from trayconnect.control.transport import Transport
+from trayconnect.control.transport_pipe import PipeTransport
 
 PATIENCE = 30.0
 """Seconds after which something that should have happened did not."""
@@ -25,6 +26,11 @@ def short_folder() -> Iterator[Path]:
     where = None if sys.platform == "win32" else "/tmp"
     with tempfile.TemporaryDirectory(prefix="tc-", dir=where) as name:
         yield Path(name)
+
+
+def pipe_transport() -> PipeTransport:
+    """Windows' own; elsewhere the same code over a socket."""
+    return PipeTransport("AF_PIPE" if sys.platform == "win32" else "AF_UNIX")
 
 
 @contextmanager

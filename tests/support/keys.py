@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import tempfile
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+import pytest
 
 _BITS = {"rsa": "2048", "ecdsa": "256"}
 
@@ -28,6 +31,8 @@ def make_key(
 
     `pem` asks for the older PEM format, which ed25519 does not have; `form` and `cipher` are
     ssh-keygen's -m and -Z."""
+    if shutil.which("ssh-keygen") is None:
+        pytest.skip("ssh-keygen is not installed")
     path = folder / (name or f"id_{kind}")
     command = ["ssh-keygen", "-q", "-t", kind, "-f", str(path), "-N", passphrase, "-C", path.name]
     if bits or kind in _BITS:

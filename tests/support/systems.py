@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import sys
 from pathlib import Path
 
@@ -16,10 +17,8 @@ has_modes = _without("Windows has no modes of files: the profile's access list k
 has_links = _without("on Windows, only administrators make links")
 has_posix_paths = _without("the paths are of POSIX")
 has_unix_sockets = _without("Python on Windows has no UNIX sockets")
-has_accounts = _without("Windows has no account database like passwd")
 has_shell = _without("Windows has no sh")
-has_signals = _without("Windows has no signals to send")
-has_terminals = _without("Windows has no pseudoterminals like POSIX")
+has_no_tray = pytest.mark.skipif(sys.platform != "linux", reason="an icon would be shown")
 
 
 def _is_wine() -> bool:
@@ -36,6 +35,11 @@ def unless_wine(reason: str) -> pytest.MarkDecorator:
     return pytest.mark.skipif(_is_wine(), reason=f"wine: {reason}")
 
 
+def has_mode(path: Path, wanted: int) -> bool:
+    """Whether a file has that mode; always so on Windows, which has none."""
+    return sys.platform == "win32" or stat.S_IMODE(path.lstat().st_mode) == wanted
+
+
 def home_variables(folder: Path) -> dict[str, str]:
     """What makes `folder` the user's home, where all programs keep their files, on each system."""
     names = ("HOME", "USERPROFILE", "WIN_PD_OVERRIDE_APPDATA", "WIN_PD_OVERRIDE_LOCAL_APPDATA")
@@ -46,3 +50,7 @@ def move_home(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     """For the time of a test."""
     for name, value in home_variables(folder).items():
         monkeypatch.setenv(name, value)
+
+
+has_netstat = unless_wine("it has no netstat -ano")
+resets_sockets = unless_wine("a reset of a connection is seen late or never")

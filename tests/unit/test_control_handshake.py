@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.control import PATIENCE, nothing_left, serving, short_folder
+from tests.support.control import PATIENCE, nothing_left, pipe_transport, serving, short_folder
+from tests.support.systems import has_mode, unless_wine
 from trayconnect.cancel import Cancel
 from trayconnect.control.client import ControlClient, NotRunningError
 from trayconnect.control.handshake import APP, CHALLENGE_SIZE, COMMAND, KEY_SIZE, is_proof, proof
@@ -42,9 +43,9 @@ def test_a_proof_is_of_one_key_side_and_exchange() -> None:
 def test_the_key_is_the_users_alone_and_new_each_time(folder: Path) -> None:
     keys = []
     for _ in range(2):
-        with serving(folder, pong, transport=PipeTransport("AF_UNIX")):
+        with serving(folder, pong, transport=pipe_transport()):
             file = folder / "control.key"
-            assert file.stat().st_mode & 0o777 == 0o600
+            assert has_mode(file, 0o600)
             keys.append(file.read_bytes())
         assert not file.exists()
     assert len(keys[0]) == KEY_SIZE
@@ -52,18 +53,18 @@ def test_the_key_is_the_users_alone_and_new_each_time(folder: Path) -> None:
 
 
 def test_a_key_left_by_a_dead_app_is_no_app(folder: Path) -> None:
-    client = ControlClient(folder, transport=PipeTransport("AF_UNIX"))
+    client = ControlClient(folder, transport=pipe_transport())
     for content in (secrets.token_bytes(KEY_SIZE), b"", b"half"):
         (folder / "control.key").write_bytes(content)
         with pytest.raises(NotRunningError):
             client.call(PING)
-    with serving(folder, pong, transport=PipeTransport("AF_UNIX")):
+    with serving(folder, pong, transport=pipe_transport()):
         assert client.call(PING, PATIENCE).ok
 
 
 @pytest.mark.parametrize("wrong", ["key", "size", "silence", "echo"])
 def test_a_command_without_the_key_is_refused(folder: Path, wrong: str) -> None:
-    transport = PipeTransport("AF_UNIX")
+    transport = pipe_transport()
     with serving(folder, pong, transport=transport):
         link = transport.connect(folder, PATIENCE)
         try:
@@ -81,9 +82,16 @@ def test_a_command_without_the_key_is_refused(folder: Path, wrong: str) -> None:
         assert ControlClient(folder, transport=transport).call(PING, PATIENCE).ok
 
 
-@pytest.mark.parametrize("answer", [b"x" * 32, b"", b"x" * 500], ids=["wrong", "none", "long"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(b"x" * 32, id="wrong"),
+        pytest.param(b"", id="none", marks=unless_wine("an empty message in a pipe is lost")),
+        pytest.param(b"x" * 500, id="long"),
+    ],
+)
 def test_an_app_without_the_key_is_not_spoken_to(folder: Path, answer: bytes) -> None:
-    transport = PipeTransport("AF_UNIX")
+    transport = pipe_transport()
     listener = transport.listen(folder)
     link = transport.connect(folder, PATIENCE)
     impostor = listener.accept()
@@ -106,7 +114,7 @@ def test_the_wrong_key_is_told_as_another_user(folder: Path) -> None:
             link = super().connect(folder, timeout)
             return PipeLink(link._pipe, OTHER, is_app=True)
 
-    transport = PipeTransport("AF_UNIX")
+    transport = pipe_transport()
     with (
         serving(folder, pong, transport=transport),
         pytest.raises(ProblemError, match="another user"),

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import stat
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.support.control import short_folder
+from tests.support.systems import has_mode, has_modes, has_unix_sockets
 from trayconnect.control.place import (
     OVERRIDE,
     SOCKET_NAME,
@@ -17,16 +18,17 @@ from trayconnect.control.place import (
 )
 from trayconnect.errors import ProblemError
 
-
-def mode(path: Path) -> int:
-    return stat.S_IMODE(path.lstat().st_mode)
+if sys.platform == "win32":
+    USER = 0
+else:
+    USER = os.geteuid()
 
 
 def test_the_override_is_the_folder_itself(tmp_path: Path) -> None:
     with short_folder() as base:
         wanted = base / "deep" / "own"
         assert runtime_folder({OVERRIDE: str(wanted), "XDG_RUNTIME_DIR": str(base)}) == wanted
-        assert mode(wanted) == 0o700
+        assert has_mode(wanted, 0o700)
 
 
 def test_the_second_call_finds_what_the_first_made() -> None:
@@ -41,7 +43,7 @@ class TestLinux:
         with short_folder() as base:
             folder = runtime_folder({"XDG_RUNTIME_DIR": str(base)})
             assert folder == base / "trayconnect"
-            assert mode(folder) == 0o700
+            assert has_mode(folder, 0o700)
 
     @pytest.mark.parametrize("fault", ["missing", "writable", "relative", "a file", "unset"])
     def test_a_directory_that_is_not_safe_is_passed_over(
@@ -59,14 +61,14 @@ class TestLinux:
             value = os.path.relpath(directory) if fault == "relative" else str(directory)
             folder = runtime_folder({} if fault == "unset" else {"XDG_RUNTIME_DIR": value})
             assert folder in {
-                Path(f"/run/user/{os.geteuid()}/trayconnect"),
-                Path(f"/tmp/trayconnect-{os.geteuid()}"),
+                Path(f"/run/user/{USER}/trayconnect"),
+                Path(f"/tmp/trayconnect-{USER}"),
             }
 
     def test_one_of_another_user_is_passed_over(self, monkeypatch: pytest.MonkeyPatch) -> None:
         with short_folder() as base:
             monkeypatch.setattr("trayconnect.control.place.private_folder", lambda folder: folder)
-            other = os.geteuid() + 1
+            other = USER + 1
             monkeypatch.setattr("os.geteuid", lambda: other)
             folder = runtime_folder({"XDG_RUNTIME_DIR": str(base)})
             assert folder == Path(f"/tmp/trayconnect-{other}")
@@ -80,10 +82,12 @@ class TestLinux:
             monkeypatch.setenv("HOME", str(base))
             folder = runtime_folder({})
             assert folder == base / ".cache/trayconnect/run"
-            assert mode(folder) == mode(folder.parent) == 0o700
+            assert has_mode(folder, 0o700)
+            assert has_mode(folder.parent, 0o700)
             assert runtime_folder({}) == folder
 
 
+@has_unix_sockets
 def test_a_path_too_long_for_a_socket_becomes_a_short_one(tmp_path: Path) -> None:
     places = [tmp_path / ("long" * 25) / name for name in ("one", "two")]
     folders = [runtime_folder({OVERRIDE: str(place)}) for place in places]
@@ -93,12 +97,13 @@ def test_a_path_too_long_for_a_socket_becomes_a_short_one(tmp_path: Path) -> Non
         assert len(set(folders)) == 2
         for folder in folders:
             assert len(os.fsencode(folder / SOCKET_NAME)) <= SOCKET_PATH_MAX
-            assert mode(folder) == 0o700
+            assert has_mode(folder, 0o700)
     finally:
         for folder in folders:
             shutil.rmtree(folder)
 
 
+@has_unix_sockets
 @pytest.mark.parametrize("length", [SOCKET_PATH_MAX, SOCKET_PATH_MAX + 1])
 def test_the_limit_is_met_to_the_byte(length: int) -> None:
     with short_folder() as base:
@@ -111,6 +116,7 @@ def test_the_limit_is_met_to_the_byte(length: int) -> None:
             folder.rmdir()
 
 
+@has_modes
 @pytest.mark.parametrize("fault", ["link", "dangling link", "file", "open", "closed"])
 def test_what_is_not_private_is_refused_and_left_alone(fault: str, tmp_path: Path) -> None:
     folder = tmp_path / "run"
@@ -134,11 +140,12 @@ def test_what_is_not_private_is_refused_and_left_alone(fault: str, tmp_path: Pat
     assert not list(elsewhere.iterdir()) if fault == "link" else not elsewhere.exists()
 
 
+@has_modes
 def test_a_folder_of_another_user_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = private_folder(tmp_path / "run")
-    other = os.geteuid() + 1
+    other = USER + 1
     monkeypatch.setattr("os.geteuid", lambda: other)
     with pytest.raises(ProblemError, match="not private") as caught:
         private_folder(folder)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.control import PATIENCE, nothing_left, serving, short_folder
+from tests.support.control import PATIENCE, nothing_left, pipe_transport, serving, short_folder
 from trayconnect.cancel import Cancel
 from trayconnect.control.client import ControlClient, NotRunningError
 from trayconnect.control.exchange import BROKEN, STOPPING, Limits
@@ -28,7 +27,6 @@ from trayconnect.control.protocol import (
 )
 from trayconnect.control.server import ControlServer
 from trayconnect.control.transport import Link, Transport, default_transport
-from trayconnect.control.transport_pipe import PipeTransport
 from trayconnect.errors import Cancelled, Problem, ProblemError, Remedy
 
 PING = Request(Command.PING)
@@ -36,9 +34,7 @@ PING = Request(Command.PING)
 
 @pytest.fixture(params=["of this system", "pipe"])
 def transport(request: pytest.FixtureRequest) -> Transport:
-    if request.param == "pipe" and sys.platform != "win32":
-        return PipeTransport("AF_UNIX")
-    return default_transport()
+    return pipe_transport() if request.param == "pipe" else default_transport()
 
 
 @pytest.fixture

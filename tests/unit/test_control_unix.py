@@ -34,8 +34,9 @@ from trayconnect.errors import ProblemError
 
 if sys.platform == "win32":
     pytest.skip("Python on Windows has no UNIX sockets", allow_module_level=True)
+assert sys.platform != "win32"  # for mypy
 
-from trayconnect.control.transport_unix import UnixTransport, getpeereid, peer_uid
+from trayconnect.control.transport_unix import UnixTransport, getpeereid, peer_uid  # noqa: E402
 
 PING = Request(Command.PING)
 PING_LINE = encode_request(PING)

@@ -6,7 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.systems import has_unix_sockets
 from trayconnect.dbus.address import session_bus_sockets
+
+pytestmark = has_unix_sockets
 
 PARTS = st.sampled_from(["unix:", "path=", "abstract=", "runtime=yes", ",", ";"]) | st.text(
     max_size=9

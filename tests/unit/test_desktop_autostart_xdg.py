@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.systems import has_posix_paths
 from trayconnect.desktop.autostart_xdg import (
     DesktopEntry,
     entry_text,
@@ -16,6 +17,8 @@ from trayconnect.desktop.autostart_xdg import (
     with_command,
 )
 from trayconnect.errors import Problem, ProblemError
+
+pytestmark = has_posix_paths
 
 COMMAND = ("/opt/a b/trayconnect",)
 

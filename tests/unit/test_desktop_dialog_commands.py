@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.support.systems import has_shell
 from trayconnect.cancel import Cancel
 from trayconnect.desktop.dialog_commands import DialogProgram, Kdialog, Osascript, Zenity
 from trayconnect.desktop.prompt_dialog import DialogWay
@@ -136,29 +137,34 @@ def ask(question: Question, *scripts: str, early: float = 60.0) -> Answer | None
 NO = "raise SystemExit(1)"
 
 
+@has_shell
 def test_values_with_anything_in_them_come_apart_where_they_should() -> None:
     both = replace(TRICKY, fields=(PLAIN, SECRET))
     assert ask(both, r"print('a|b,c\\' + '\x1f' + ' d e ')") == Answer(("a|b,c\\", " d e "))
 
 
+@has_shell
 def test_a_form_that_prints_something_else_is_a_problem() -> None:
     with pytest.raises(ProblemError) as caught:
         ask(replace(TRICKY, fields=(PLAIN, SECRET)), "print('s3cret')")
     assert "s3cret" not in caught.value.problem.detail
 
 
+@has_shell
 @pytest.mark.parametrize(("script", "remember"), [("pass", True), (NO, False), ("1/0", False)])
 def test_whether_to_remember_is_asked_after(script: str, remember: bool) -> None:
     keepable = replace(TRICKY, can_remember=True)
     assert ask(keepable, "print('x')", script) == Answer(("x",), remember)
 
 
+@has_shell
 def test_no_ends_it() -> None:
     assert ask(replace(TRICKY, can_remember=True), NO) is None
     assert ask(HOST_KEY, NO) is None
     assert ask(HOST_KEY, "pass") == Answer()
 
 
+@has_shell
 def test_one_that_breaks_at_once_was_not_shown_and_later_it_is_a_problem() -> None:
     with pytest.raises(NotShownError, match="status 3"):
         ask(TRICKY, "raise SystemExit(3)")
@@ -166,12 +172,14 @@ def test_one_that_breaks_at_once_was_not_shown_and_later_it_is_a_problem() -> No
         ask(TRICKY, "raise SystemExit(3)", early=0.0)
 
 
+@has_shell
 def test_one_that_breaks_after_another_is_a_problem() -> None:
     apart = replace(TRICKY, fields=(PLAIN, KEY))
     with pytest.raises(ProblemError, match="crashed"):
         ask(apart, "print('ada')", "raise SystemExit(3)")
 
 
+@has_shell
 def test_a_withdrawn_question_is_told_from_a_no() -> None:
     cancel = Cancel()
     cancel.set()
@@ -179,6 +187,7 @@ def test_a_withdrawn_question_is_told_from_a_no() -> None:
         DialogWay(Scripted("pass")).ask(TRICKY, cancel)
 
 
+@has_shell
 def test_a_program_that_is_gone_was_not_shown() -> None:
     class Gone(Zenity):
         def confirm(self, question: Question) -> list[str]:

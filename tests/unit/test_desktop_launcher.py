@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.systems import has_links, has_posix_paths
 from trayconnect.desktop.launcher import Installation, launch_command
 from trayconnect.errors import ProblemError
 
@@ -37,6 +38,7 @@ def test_the_script_beside_the_interpreter(here: Installation) -> None:
     assert launch_command(here) == (str(script),)
 
 
+@has_links
 def test_a_link_to_that_script_is_preferred(here: Installation) -> None:
     script = make_file(here.scripts / "trayconnect")
     link = here.home / ".local" / "bin" / "trayconnect"
@@ -45,6 +47,7 @@ def test_a_link_to_that_script_is_preferred(here: Installation) -> None:
     assert launch_command(here) == (str(link),)
 
 
+@has_links
 def test_a_link_on_the_path_is_found(here: Installation, tmp_path: Path) -> None:
     script = make_file(here.scripts / "trayconnect")
     link = tmp_path / "tools" / "trayconnect"
@@ -54,6 +57,7 @@ def test_a_link_on_the_path_is_found(here: Installation, tmp_path: Path) -> None
     assert launch_command(there) == (str(link),)
 
 
+@has_links
 def test_another_installation_on_the_path_is_left_alone(here: Installation, tmp_path: Path) -> None:
     script = make_file(here.scripts / "trayconnect")
     other = make_file(tmp_path / "other" / "trayconnect")
@@ -73,12 +77,14 @@ def test_a_folder_of_sources_cannot_be_started_at_login(here: Installation) -> N
         launch_command(dataclasses.replace(here, installed=False))
 
 
+@has_posix_paths
 def test_frozen(here: Installation) -> None:
     make_file(here.scripts / "trayconnect")
     frozen = dataclasses.replace(here, frozen=True, executable=Path("/opt/tc/trayconnect"))
     assert launch_command(frozen) == ("/opt/tc/trayconnect",)
 
 
+@has_links
 def test_frozen_in_a_package_the_link_among_the_programs(
     here: Installation, tmp_path: Path
 ) -> None:

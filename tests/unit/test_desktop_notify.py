@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.systems import has_shell
 from trayconnect.desktop.notify_plain import (
     CallableDelivery,
     DeliveryError,
@@ -173,6 +174,7 @@ def test_an_error_of_the_tray_is_a_failed_delivery() -> None:
         CallableDelivery(fail).send(say("t"))
 
 
+@has_shell
 def test_osascript_gets_texts_as_arguments_and_the_script_on_stdin(tmp_path: Path) -> None:
     program = tmp_path / "osascript"
     program.write_text(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support.systems import has_posix_paths
 from trayconnect.desktop.clipboard import clipboard_command
 from trayconnect.desktop.openers import (
     browser_words,
@@ -11,6 +12,8 @@ from trayconnect.desktop.openers import (
     page_commands,
     terminal_commands,
 )
+
+pytestmark = has_posix_paths
 
 URL = "http://127.0.0.1:18888/lab?a=1&b=2"
 X11 = {"DISPLAY": ":0"}

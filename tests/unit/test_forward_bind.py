@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.forwarding import free_port
+from tests.support.systems import has_netstat
 from trayconnect.config.endpoints import TcpEndpoint
 from trayconnect.errors import Problem, ProblemError, Remedy
 from trayconnect.forward import bind as module
@@ -56,6 +57,7 @@ def test_an_address_that_this_computer_lacks_is_left_out() -> None:
         bind_all(places("192.0.2.1", "127.0.0.1"), "box")
 
 
+@has_netstat
 @pytest.mark.parametrize("address", ["::1", "127.9.9.9"])
 def test_all_or_nothing_and_where_it_is_taken_is_said(address: str) -> None:
     where = places("127.0.0.1", "::1", "127.9.9.9")
@@ -92,6 +94,7 @@ def problem_of(address: str, port: int) -> Problem:
     return caught.value.problem
 
 
+@has_netstat
 def test_a_port_taken_names_who_has_it() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
@@ -101,6 +104,7 @@ def test_a_port_taken_names_who_has_it() -> None:
     assert "local_port" in problem.advice
 
 
+@has_netstat
 def test_one_that_listens_on_every_address_has_it_too() -> None:
     with socket.create_server(("0.0.0.0", 0)) as other:
         problem = problem_of("127.0.0.1", other.getsockname()[1])

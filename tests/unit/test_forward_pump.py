@@ -18,6 +18,7 @@ from tests.support.forwarding import (
     read_all,
     was_reset,
 )
+from tests.support.systems import resets_sockets
 from trayconnect.forward.client import set_reset_on_close
 from trayconnect.forward.pump import Pump
 
@@ -110,6 +111,7 @@ def test_a_reset_by_the_client_ends_the_far_side(line: Line) -> None:
     assert read_all(line.service) == b""
 
 
+@resets_sockets
 def test_a_reset_by_the_service_resets_the_client(line: Line) -> None:
     line.client.sendall(b"x")
     assert line.service.recv(1) == b"x"
@@ -159,6 +161,7 @@ class RefusingStream(TcpStream):
         return super().recv(size)
 
 
+@resets_sockets
 def test_what_was_said_before_a_refusal_is_delivered() -> None:
     with no_leaks():
         client, accepted = tcp_pair()

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.forwarding import LIMIT
+from tests.support.systems import resets_sockets
 from trayconnect.config.endpoints import TcpEndpoint
 from trayconnect.forward.socks import SocksError, SocksRequest, negotiate
 from trayconnect.ports import Refusal
@@ -108,6 +109,7 @@ def test_why_there_is_no_channel(refusal: Refusal, code: int) -> None:
             assert read_all(client, server) == said
 
 
+@resets_sockets
 def test_a_client_that_is_gone_cannot_be_told() -> None:
     with a_pair() as (client, server):
         client.close()

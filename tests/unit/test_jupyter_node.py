@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.systems import has_shell
 from trayconnect.errors import Problem, ProblemError
 from trayconnect.jupyter.find import RunningServer
 from trayconnect.jupyter.node import find_at_node, is_same, parse
@@ -116,6 +117,7 @@ def search(home: Path, node: str) -> tuple[RunningServer, ...]:
     return find_at_node(execute, "login", node).servers
 
 
+@has_shell
 def test_the_script_finds_the_newest_among_thousands(tmp_path: Path) -> None:
     runtime = tmp_path / ".local/share/jupyter/runtime"
     runtime.mkdir(parents=True)

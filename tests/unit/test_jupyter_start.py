@@ -12,6 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.support.servers import make_server
+from tests.support.systems import has_shell
 from trayconnect.errors import Remedy
 from trayconnect.jupyter.start import (
     Started,
@@ -32,6 +33,7 @@ words = st.text(
 ) | st.text("'\"\\$`!*~#&;|<>(){}[] \n\t-=", max_size=30)
 
 
+@has_shell
 @pytest.mark.parametrize("shell", SHELLS)
 @given(values=st.lists(words, min_size=1, max_size=12))
 def test_every_value_arrives_as_it_is(shell: str, values: list[str]) -> None:
@@ -60,6 +62,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@has_shell
 @pytest.mark.parametrize("shell", SHELLS)
 @given(options=st.lists(words, max_size=6))
 @example(options=["=0", "~", "{a,b}"])

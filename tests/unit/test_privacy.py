@@ -12,13 +12,14 @@ import pytest
 
 from trayconnect.privacy import close_to_others, make_folder, no_core_dumps, writers
 
-if sys.platform != "win32":
-    import grp
-    import pwd
+if sys.platform == "win32":
+    pytest.skip("modes are of POSIX", allow_module_level=True)
+assert sys.platform != "win32"  # for mypy
 
-    GROUP = grp.struct_group
+import grp  # noqa: E402
+import pwd  # noqa: E402
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="modes are of POSIX")
+GROUP = grp.struct_group
 
 
 @pytest.mark.parametrize("umask", [0, 0o002, 0o022, 0o077])

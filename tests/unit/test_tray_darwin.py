@@ -177,8 +177,9 @@ def test_a_thin_menu_bar(darwin: Darwin) -> None:
     darwin.run(user)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="signals are of POSIX")
 def test_macos_hears_signals_while_appkit_waits(darwin: Darwin) -> None:
+    if sys.platform == "win32":
+        pytest.skip("signals are of POSIX")
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     heard: queue.SimpleQueue[tuple[int, str]] = queue.SimpleQueue()
 

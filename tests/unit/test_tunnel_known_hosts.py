@@ -363,8 +363,9 @@ def test_files_that_ssh_config_names(tmp_path: Path) -> None:
     assert found == {b"other", b"own"}
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 def test_a_file_that_is_replaced_meanwhile(tmp_path: Path) -> None:
+    if sys.platform != "linux":
+        pytest.skip("looks into /proc")
     import fcntl
 
     store = KnownHosts((), tmp_path / "known_hosts")

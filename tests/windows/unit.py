@@ -28,9 +28,9 @@ from tests.windows.environment import (
     wine_environment,
 )
 
-GROUPS = 6
+GROUPS = 10
 AT_ONCE = 2
-LIMIT = 240.0
+LIMIT = 300.0
 """Seconds for a group."""
 _FAILED, _NOTHING = 1, 5
 """Exit codes of pytest: some tests failed; none was there, or all of a file are skipped."""
@@ -65,7 +65,16 @@ def _pytest(files: list[Path]) -> tuple[int, str]:
         copy_prefix(prefix)
         home.mkdir()
         names = [str(file.relative_to(ROOT)) for file in files]
-        options = ["-q", "-n0", "-p", "no:cacheprovider", "-p", "no:randomly", "--tb=short"]
+        options = [
+            "-v",
+            "--timeout=60",
+            "-n0",
+            "-p",
+            "no:cacheprovider",
+            "-p",
+            "no:randomly",
+            "--tb=short",
+        ]
         process = subprocess.Popen(
             [loader, str(PYTHON), "-m", "pytest", *options, *names],
             cwd=ROOT,

@@ -95,7 +95,7 @@ def local_socket(value: object) -> object:
     if not isinstance(value, str):
         return value
     path = os.path.expanduser(value)  # noqa: PTH111 - text stays text
-    if not path.startswith("/"):
+    if not (path.startswith("/") or os.path.isabs(path)):  # noqa: PTH117
         raise ValueError("must be a whole path: begin it with '/' or '~/'")
     return _socket_path(path)
 

@@ -39,6 +39,8 @@ else:
 
 
 _TAKEN = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK}
+if sys.platform == "win32":
+    _TAKEN.add(0)  # what the C library of wine says
 
 
 def owner_pid(folder: Path) -> int | None:
