@@ -9,7 +9,7 @@ import select
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -22,6 +22,7 @@ from Xlib.xobject.drawable import Window
 from tests.support.waiting import wait_for
 from tests.support.window_manager import window_manager
 from tests.support.xvfb import XServer
+from tests.windows import menu_lines
 from tests.windows.environment import (
     PREPARED,
     PYTHON,
@@ -34,13 +35,11 @@ from tests.windows.environment import (
 )
 from trayconnect.tray import svg
 from trayconnect.tray.icon import icons_folder
-from trayconnect.tray.view import IconState, Item, Verb, View
+from trayconnect.tray.view import IconState, Verb, View
 
 LIMIT = 120.0
 WIDTH, HEIGHT = 1200, 800
 TASKBAR = 20
-BORDER, LINE, SEPARATOR = 3, 17, 9
-"""Pixels of a menu."""
 DESKTOP = "shell - Wine desktop"
 crashes: list[str] = []
 """What wine itself said as it crashed, in the cases so far."""
@@ -191,6 +190,12 @@ class Windows:
         self._process = None
         wait_for(lambda: not self.programs(), "the program's processes to end", LIMIT)
 
+    def kill(self) -> None:
+        """End the program, not what it started, as a crash would."""
+        for pid, line in self._processes().items():
+            if " --verbose run" in line and "explorer" not in line:
+                os.kill(pid, signal.SIGKILL)
+
     def programs(self) -> list[str]:
         """The command lines of the program's processes."""
         return [
@@ -267,7 +272,10 @@ class Windows:
         plate = svg.load(icons_folder() / f"{state.value}.svg").shapes[0].colour
         wanted = ImageColor.getrgb(plate)[:3]
         left, top = WIDTH // 2, HEIGHT - TASKBAR
-        strip = self.screen.screenshot().crop((left, top, WIDTH, HEIGHT))
+        # No more than that of the screen: this is asked all the time.
+        root = self.screen.client.screen().root
+        taken = root.get_image(left, top, WIDTH - left, TASKBAR, X.ZPixmap, 0xFFFFFFFF)
+        strip = Image.frombytes("RGB", (WIDTH - left, TASKBAR), taken.data, "raw", "BGRX")
         colours = strip.getcolors(strip.width * strip.height) or []
         near = {colour for _, colour in colours if _close(colour, wanted)}
         if sum(count for count, colour in colours if colour in near) < 20:
@@ -321,6 +329,17 @@ class Windows:
         assert found is not None
         return found
 
+    def wait_drawn(self, title: str) -> None:
+        """Until the window of that title is there, with something in it."""
+        box = self.wait_window(title)
+
+        def has_content() -> bool:
+            inside = (box[0] + 10, box[1] + 30, box[2] - 10, box[3] - 10)
+            picture = self.screen.screenshot().crop(inside)
+            return len(picture.getcolors(picture.width * picture.height) or ()) > 10
+
+        wait_for(has_content, f"the content of {title!r}", LIMIT)
+
     def wait_no_window(self, title: str) -> None:
         wait_for(lambda: self.find_window(title) is None, f"{title!r} to close", LIMIT)
 
@@ -345,13 +364,17 @@ class Windows:
         """Open the menu of `view` and click the line that does this, through submenus."""
         self.open_menu(view.icon)
         items = view.items
-        for depth, item in enumerate(_path(items, verb, server), start=1):
+        for depth, item in enumerate(menu_lines.path(items, verb, server), start=1):
             box = wait_for(lambda: self._menu(depth), f"menu {depth}", LIMIT)  # noqa: B023
             assert box is not None
             left, top, right, bottom = box
-            assert bottom - top == _height(items), (self.picture("other-menu"), box, items)
             self.picture(f"menu-{verb.value}-{depth}")
-            self.click((left + right) // 2, top + _line(items, item))
+            assert bottom - top == menu_lines.height(items), (
+                self.picture("other-menu"),
+                box,
+                items,
+            )
+            self.click((left + right) // 2, top + menu_lines.line(items, item))
             items = item.children
         wait_for(lambda: not self.menus(), "the menu to close", LIMIT)
 
@@ -364,27 +387,6 @@ class Windows:
         """A screenshot; kept in the folder of the variable PICTURES, where that is set."""
         folder = os.environ.get("PICTURES")
         return self.screen.screenshot(Path(folder) / f"{name}.png" if folder else None)
-
-
-def _height(items: Sequence[Item]) -> int:
-    """Of a menu of wine with these lines."""
-    return 2 * BORDER + sum(SEPARATOR if item.separator else LINE for item in items)
-
-
-def _line(items: Sequence[Item], item: Item) -> int:
-    """The middle of a line, from the top of the menu."""
-    before = items[: next(place for place, one in enumerate(items) if one is item)]
-    return _height(before) - BORDER + LINE // 2
-
-
-def _path(items: Sequence[Item], verb: Verb, server: str) -> list[Item]:
-    """The lines to click, from the top of the menu down to the one that does this."""
-    for item in items:
-        if item.action is not None and (item.action.verb, item.action.server) == (verb, server):
-            return [item]
-        if found := _path(item.children, verb, server):
-            return [item, *found]
-    return []
 
 
 def _close(pixel: object, wanted: tuple[int, ...]) -> bool:

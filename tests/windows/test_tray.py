@@ -65,11 +65,36 @@ def test_escape_trusts_no_host_key(tmp_path: Path) -> None:
         assert not desk.known_hosts.exists()
 
 
-def test_the_log_of_a_server_is_a_window() -> None:
+def test_a_question_ends_with_the_program_that_was_killed(tmp_path: Path) -> None:
+    key = make_key(tmp_path)
+    with Sshd() as sshd, Windows(entry(sshd, key)) as desk:
+        desk.start("--connect", NAME, icon=IconState.NEEDS_YOU)
+        desk.wait_window(f"{NAME}: host key – trayconnect")
+        desk.kill()
+        wait_for(lambda: not desk.programs(), "the question to end", LIMIT)
+
+
+def test_it_opens_its_windows_and_the_editor() -> None:
     with Windows(SERVERS) as desk:
         desk.start()
         desk.choose(view(State.OFF), Verb.SHOW_LOG, NAME)
-        desk.wait_window(f"{NAME}: log")
+        desk.wait_drawn(f"{NAME}: log")
         desk.picture("log")
         desk.screen.key("Escape")
         desk.wait_no_window(f"{NAME}: log")
+
+        desk.choose(view(State.OFF), Verb.SHOW_STATUS)
+        desk.wait_drawn("trayconnect")
+        desk.picture("window")
+        desk.screen.close_window("trayconnect")
+        desk.wait_no_window("trayconnect")
+        assert desk.find_icon(IconState.OFF)
+
+        desk.choose(view(State.OFF), Verb.EDIT_SERVERS)
+        wait_for(
+            lambda: any("servers.yaml" in title for _, title in desk.screen.windows()),
+            "an editor with the server file",
+            LIMIT,
+        )
+        desk.picture("editor")
+        assert "Traceback" not in desk.output + desk.log
