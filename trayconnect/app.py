@@ -30,6 +30,7 @@ from trayconnect.desktop.autostart import autostart, refresh_quietly
 from trayconnect.desktop.browser import SystemBrowser
 from trayconnect.desktop.clipboard import Clipboard
 from trayconnect.desktop.clock import SystemClock
+from trayconnect.desktop.console_end import before_console_ends
 from trayconnect.desktop.network import NetworkWatcher
 from trayconnect.desktop.notify import DesktopNotifier, make_notifier
 from trayconnect.desktop.popup import TkPopupMenu
@@ -144,6 +145,7 @@ class App:
             stack.enter_context(self._stoppable())
             stack.enter_context(self._signals())
             self._build(stack, lock)
+            stack.enter_context(before_console_ends(self._end_now))
             self._serve()
         return None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from tests.support.threads import wait_for_threads
+from tests.support.waiting import end_accept
 from trayconnect.config.endpoints import Endpoint
 from trayconnect.config.model import Server
 from trayconnect.errors import Problem, ProblemError, Remedy
@@ -127,6 +129,7 @@ class Service:
         self._open: list[socket.socket] = []
         self.asked: list[Endpoint] = []
         self.origins: list[tuple[str, int]] = []
+        self._ending = threading.Event()
         self._acceptor = threading.Thread(target=self._accept, name="service")
         self._acceptor.start()
 
@@ -144,7 +147,8 @@ class Service:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._listening.shutdown(socket.SHUT_RDWR)
+        self._ending.set()
+        end_accept(self._listening)
         self._acceptor.join(LIMIT)
         self._listening.close()
         for sock in self._open:
@@ -158,6 +162,9 @@ class Service:
         with contextlib.suppress(OSError):
             while True:
                 sock, _ = self._listening.accept()
+                if self._ending.is_set():
+                    sock.close()
+                    return
                 self._open.append(sock)
                 thread = threading.Thread(target=self._serve, args=(sock,), name="service talk")
                 self._threads.append(thread)
@@ -182,7 +189,7 @@ def refuse(target: Endpoint, origin: tuple[str, int]) -> TcpStream:
 def descriptors() -> int:
     """How many this process has open; 0 where there is no /proc."""
     folder = Path("/proc/self/fd")
-    return len(list(folder.iterdir())) if folder.exists() else 0
+    return len(list(folder.iterdir())) if sys.platform == "linux" else 0
 
 
 @contextlib.contextmanager

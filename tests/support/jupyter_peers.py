@@ -18,6 +18,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from tests.support.waiting import end_accept
 from trayconnect.config.endpoints import Endpoint, TcpEndpoint
 from trayconnect.errors import Problem, ProblemError, Remedy
 from trayconnect.ports import Completed, Incoming, NotOursError, Owner
@@ -53,7 +54,7 @@ class Peer:
         trace: TracebackType | None,
     ) -> None:
         self._ending.set()
-        self._listener.shutdown(socket.SHUT_RDWR)
+        end_accept(self._listener)
         self._threads[0].join(JOIN_SECONDS)
         self._listener.close()
         for sock in self._open:
@@ -67,6 +68,9 @@ class Peer:
         with contextlib.suppress(OSError):
             while True:
                 sock, _ = self._listener.accept()
+                if self._ending.is_set():
+                    sock.close()
+                    return
                 self._open.append(sock)
                 thread = threading.Thread(target=self._serve, args=(sock,), name="peer talk")
                 self._threads.append(thread)

@@ -1,7 +1,10 @@
-"""Waiting for what happens soon."""
+"""Waiting for what happens soon, and ending what waits."""
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import sys
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -19,3 +22,12 @@ def wait_for(condition: Callable[[], T], what: str, limit: float = 90.0) -> T:
         if time.monotonic() > deadline:
             raise AssertionError(f"waited {limit:g} s in vain for {what}")
         time.sleep(0.02)
+
+
+def end_accept(listening: socket.socket) -> None:
+    """Wake the thread that waits in `accept`: it gets an error, or on Windows a connection."""
+    with contextlib.suppress(OSError):  # Windows: a listener is not connected
+        listening.shutdown(socket.SHUT_RDWR)
+    if sys.platform == "win32":
+        with contextlib.suppress(OSError):
+            socket.create_connection(listening.getsockname(), 10.0).close()

@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
-from tests.support.systems import move_home
+from tests.support.systems import has_mode, move_home
 from trayconnect import __version__, cli
 from trayconnect.control.client import ControlClient
 from trayconnect.control.protocol import Reply, Request
@@ -219,7 +219,7 @@ def test_a_defect_leaves_a_log_and_no_traceback(
     log = Path(errors.rsplit(": ", 1)[1].strip())
     assert log.is_relative_to(home)
     assert "ZeroDivisionError: a defect" in log.read_text()
-    assert log.stat().st_mode & 0o077 == 0
+    assert has_mode(log, 0o600)
 
 
 def test_autostart_goes_on_and_off(capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.systems import has_links, has_mode, has_modes
 from trayconnect.desktop.browser import SystemBrowser
 from trayconnect.desktop.redirect_page import (
     RedirectPages,
@@ -54,8 +55,8 @@ def test_the_page_leads_to_the_link_and_names_no_referrer() -> None:
 def test_only_the_user_can_read_it(tmp_path: Path) -> None:
     pages = RedirectPages()
     page = pages.write(tmp_path / "a" / "pages", URL)
-    assert stat.S_IMODE(page.stat().st_mode) == 0o600
-    assert stat.S_IMODE(page.parent.stat().st_mode) == 0o700
+    assert has_mode(page, 0o600)
+    assert has_mode(page.parent, 0o700)
     assert Links(page.read_text()).targets == [URL]
     pages.close()
     pages.close()
@@ -87,6 +88,7 @@ def test_pages_of_a_crashed_run_are_deleted(tmp_path: Path) -> None:
     remove_stale(tmp_path / "missing", age=0)
 
 
+@has_modes
 def test_pages_of_a_killed_run_are_deleted_at_once(tmp_path: Path) -> None:
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
@@ -116,6 +118,7 @@ def test_a_folder_of_another_user_is_passed_over(
     remove_stale(tmp_path, age=0)
 
 
+@has_links
 def test_a_folder_that_is_a_link_is_refused(tmp_path: Path) -> None:
     (tmp_path / "target").mkdir()
     (tmp_path / "pages").symlink_to(tmp_path / "target")
@@ -123,6 +126,7 @@ def test_a_folder_that_is_a_link_is_refused(tmp_path: Path) -> None:
         make_private(tmp_path / "pages")
 
 
+@has_modes
 def test_an_open_folder_is_closed(tmp_path: Path) -> None:
     folder = tmp_path / "pages"
     folder.mkdir(mode=0o777)
@@ -177,6 +181,7 @@ def test_without_a_browser_the_advice_holds_the_address_and_no_token(tmp_path: P
     assert list((tmp_path / "trayconnect" / "pages").iterdir()) == []
 
 
+@has_modes
 def test_no_folder_on_the_way_to_the_pages_is_open_to_others(tmp_path: Path) -> None:
     """The runtime folder is one of them, and the control socket refuses one that is not private."""
     folder = tmp_path / "runtime" / "trayconnect" / "pages"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,7 @@ def says(server: Server, means: Means) -> dict[str, str]:
     return dict(line.split(" ", 1) for line in lines if " " in line)
 
 
+@pytest.mark.skipif(shutil.which("ssh") is None, reason="ssh is not installed")
 def test_as_ssh_reads_it(tmp_path: Path) -> None:
     key = tmp_path / "a key; 100% $(touch x) 'mine'"
     auth = {"identity_file": str(key), "agent": str(tmp_path / "my agent.sock")}
