@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import subprocess
@@ -13,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.servers import make_server
+from tests.support.systems import has_posix_paths
 from trayconnect.config.model import Server
 from trayconnect.config.openssh.command_line import Means, ssh_command
-from trayconnect.desktop.terminal import script_of
+from trayconnect.desktop.terminal import _write, script_of
 
 CLEAR = ["-o", "ClearAllForwardings=yes"]
 NO_CONFIG = Means(config=Path("none"))
@@ -67,6 +69,13 @@ def test_as_ssh_reads_it(tmp_path: Path) -> None:
     assert (said["hostname"], said["port"], said["user"]) == ("gpu", "2222", "ada")
     assert said["identityfile"] == str(key).replace("%", "%%")  # expanded when it is used
     assert said["identityagent"] == auth["agent"]
+
+
+@has_posix_paths
+def test_the_script_holds_the_bytes_of_a_path_that_is_no_text(tmp_path: Path) -> None:
+    path = os.fsdecode(b"/keys/\xff")
+    script = _write(["ssh", "-i", path], tmp_path)
+    assert os.fsencode(path) in script.read_bytes()
 
 
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=30))

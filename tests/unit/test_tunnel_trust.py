@@ -16,6 +16,7 @@ from tests.support.keys import fingerprint, make_key, public_line
 from tests.support.tunnel_kit import YES, User
 from trayconnect.config.ssh_options import SshOptions
 from trayconnect.errors import Cancelled, Problem, ProblemError, Remedy
+from trayconnect.tunnel import revoked
 from trayconnect.tunnel.host_certificates import Shown, shown
 from trayconnect.tunnel.known_hosts_store import KnownHosts
 from trayconnect.tunnel.target import Target
@@ -252,6 +253,20 @@ def test_a_revocation_list_may_revoke_one_certificate(case: Case) -> None:
             assert case.judge() is True
         else:
             assert "is revoked" in case.problem().title
+
+
+def test_another_program_reads_what_was_redirected(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Python from the Microsoft Store does with temporary files."""
+
+    def redirected(path: Path) -> Path:
+        return path.rename(path.with_name(f"real {path.name}"))
+
+    monkeypatch.setattr(revoked, "path_for_others", redirected)
+    case.options(revoked_host_keys=revocation_list(case, "other", "host"))
+    case.trust(case.line("[gpu]:2222"))
+    assert "is revoked" in case.problem().title
 
 
 @pytest.mark.parametrize("content", [None, b"nonsense\n", b"SSHKRL\n\0" + bytes(50)])

@@ -57,7 +57,7 @@ class Lab:
             folder.mkdir(parents=True, exist_ok=True)
         welcome = files("trayconnect.demo").joinpath("welcome.ipynb").read_bytes()
         (notebooks / "welcome.ipynb").write_bytes(welcome)
-        (labconfig / "default_setting_overrides.json").write_text(json.dumps(_SETTINGS))
+        (labconfig / "default_setting_overrides.json").write_text(json.dumps(_SETTINGS), "utf-8")
         # A signal's handler may raise anywhere on the main thread, also between a process and the
         # variable that is to hold it; so the process is made on another one.
         self._starter = Future()

@@ -91,7 +91,7 @@ class Demo:
         environment = os.environ | {"JUPYTER_RUNTIME_DIR": str(lab.runtime_dir)}
         ssh = starting.enter_context(SshServer(self.folder, environment))
         self.known_hosts = self.folder / "known_hosts"
-        self.known_hosts.write_text(ssh.known_hosts_line)
+        self.known_hosts.write_text(ssh.known_hosts_line, "utf-8")
         lab.wait_until_ready()
         self.config_file = self.folder / "servers.yaml"
         self.config_file.touch(0o600)

@@ -72,7 +72,7 @@ def _write(command: Sequence[str], base: Path | None) -> Path:
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=where))
     script = folder / "ssh.command"
     script.touch(0o700)
-    script.write_text(script_of(command))
+    script.write_bytes(os.fsencode(script_of(command)))
     return script
 
 

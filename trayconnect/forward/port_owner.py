@@ -109,7 +109,7 @@ def _ask_linux(address: str, port: int) -> Owner:
         row
         for table in ("tcp", "tcp6")
         if (path := _PROC / "net" / table).exists()
-        for row in parse_proc_net(path.read_text())
+        for row in parse_proc_net(path.read_text("ascii"))
     ]
     holder = find_holder(rows, address, port)
     if holder is None:

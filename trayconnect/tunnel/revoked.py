@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from trayconnect.processes import clean_environment, no_console
+from trayconnect.processes import clean_environment, no_console, path_for_others
 from trayconnect.tunnel.host_certificates import Shown
 from trayconnect.tunnel.known_hosts import HostKey, decode_revoked
 
@@ -67,7 +67,7 @@ def _krl_finds(file: Path, shown: Shown) -> bool:
         public.write_text(f"{key.line}\n", "utf-8")
         try:
             done = subprocess.run(
-                [program, "-Q", "-f", str(file), str(public)],
+                [program, "-Q", "-f", *(str(path_for_others(path)) for path in (file, public))],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
