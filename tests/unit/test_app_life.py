@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -186,6 +187,43 @@ def test_the_status_window_goes_before_the_manager_that_its_clicks_wait_for(
     stage.save(GOOD)
     assert run(stage.app(tray=True))
     assert managed == [True]
+
+
+def test_the_system_is_told_while_a_server_is_on(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[bool] = []
+    is_on = threading.Event()
+
+    class Activity:
+        def hold(self, wanted: bool) -> None:
+            held.append(wanted)
+            if wanted:
+                is_on.set()
+
+    monkeypatch.setattr("trayconnect.app.make_activity", Activity)
+    stage.save("servers:\n  - {name: GPU box, host: 127.0.0.1, port: 1}\n")
+    assert run(stage.app("GPU box"), is_on)
+    assert held[-1] is False
+
+
+def test_the_end_of_the_users_session_waits_for_the_servers(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    managed: list[bool] = []
+
+    def make_tray(*_: object, on_session_end: Callable[[], object], **__: object) -> Mock:
+        def on_message() -> None:
+            for _ in range(2):
+                managed.append("tc-manager" in [thread.name for thread in threading.enumerate()])
+                on_session_end()
+
+        return Mock(is_shown=True, run=on_message)
+
+    monkeypatch.setattr("trayconnect.app.make_tray", make_tray)
+    stage.save(GOOD)
+    assert stage.app(tray=True).run() is None
+    assert managed == [True, False]
 
 
 def test_a_misspelt_name_ends_it_before_anything_begins(stage: Stage) -> None:

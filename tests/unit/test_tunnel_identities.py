@@ -259,3 +259,15 @@ def test_names_with_and_without_a_certificate(plain: str, certified: str) -> Non
     assert ssh_algorithms.certified(plain) == certified
     assert ssh_algorithms.plain(certified) == plain
     assert ssh_algorithms.plain(plain) == plain
+
+
+def test_the_log_names_each_agent_that_does_not_answer(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    places = (str(tmp_path / "one"), str(tmp_path / "two"))
+    monkeypatch.setattr("trayconnect.tunnel.agent._places", lambda _: places)
+    caplog.set_level("INFO", "trayconnect.tunnel.agent")
+    with Agent(None) as agent:
+        assert not agent.is_there
+    named = [message.partition(": ")[0] for message in caplog.messages]
+    assert named == [f"the ssh-agent at {place}" for place in places]
