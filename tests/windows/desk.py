@@ -75,6 +75,7 @@ class Windows:
         self._stack = contextlib.ExitStack()
         self.screen: XServer
         self._process: subprocess.Popen[bytes] | None = None
+        self._desktop: Window | None = None
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
@@ -168,10 +169,8 @@ class Windows:
 
     def start(self, *arguments: str, icon: IconState = IconState.OFF) -> None:
         """Start the program on a desktop with a taskbar, and wait for its icon."""
-        loader = wine()
-        assert loader is not None
         command = (
-            loader, "explorer", f"/desktop=shell,{WIDTH}x{HEIGHT}",
+            str(wine()), "explorer", f"/desktop=shell,{WIDTH}x{HEIGHT}",
             windows_path(PYTHON), "-m", "trayconnect", "--verbose", "run", *arguments,
         )  # fmt: skip
         with self._log.open("wb") as log:
@@ -218,12 +217,10 @@ class Windows:
     def _awake(self) -> Iterator[None]:
         """A shell that waits for its end. Without any program Windows shuts down, and the next
         command has to wait for its start."""
-        loader = wine()
-        assert loader is not None
         with (
             tempfile.TemporaryFile() as words,
             subprocess.Popen(
-                [loader, "cmd"], env=self.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                [str(wine()), "cmd"], env=self.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                 stderr=words, start_new_session=True,
             ) as shell,
         ):  # fmt: skip
@@ -277,7 +274,12 @@ class Windows:
         taken = root.get_image(left, top, WIDTH - left, TASKBAR, X.ZPixmap, 0xFFFFFFFF)
         strip = Image.frombytes("RGB", (WIDTH - left, TASKBAR), taken.data, "raw", "BGRX")
         colours = strip.getcolors(strip.width * strip.height) or []
-        near = {colour for _, colour in colours if _close(colour, wanted)}
+        near = {
+            colour
+            for _, colour in colours
+            if isinstance(colour, tuple)
+            and all(abs(a - b) <= 6 for a, b in zip(colour, wanted, strict=True))
+        }
         if sum(count for count, colour in colours if colour in near) < 20:
             return None
         pixels = strip.load()
@@ -304,8 +306,14 @@ class Windows:
 
     def windows(self) -> Iterator[tuple[Window, str]]:
         """The windows of the program on the desktop, and their titles."""
-        desktop = self.screen.find_window(DESKTOP)
-        for window in desktop.query_tree().children if desktop else ():
+        try:  # looking for the desktop among all windows takes long
+            children = self._desktop.query_tree().children if self._desktop else []
+        except XError:
+            children = []
+        if not children:
+            self._desktop = self.screen.find_window(DESKTOP)
+            children = self._desktop.query_tree().children if self._desktop else []
+        for window in children:
             with contextlib.suppress(XError):  # it went away while we looked
                 kind = window.get_wm_class()
                 visible = window.get_attributes().map_state == X.IsViewable
@@ -387,8 +395,3 @@ class Windows:
         """A screenshot; kept in the folder of the variable PICTURES, where that is set."""
         folder = os.environ.get("PICTURES")
         return self.screen.screenshot(Path(folder) / f"{name}.png" if folder else None)
-
-
-def _close(pixel: object, wanted: tuple[int, ...]) -> bool:
-    assert isinstance(pixel, tuple)
-    return all(abs(a - b) <= 6 for a, b in zip(pixel, wanted, strict=True))

@@ -88,6 +88,10 @@ def test_it_opens_its_windows_and_the_editor() -> None:
         desk.picture("window")
         desk.screen.close_window("trayconnect")
         desk.wait_no_window("trayconnect")
+        desk.command()  # started again, it hands over to the first one
+        desk.wait_drawn("trayconnect")
+        desk.screen.close_window("trayconnect")
+        desk.wait_no_window("trayconnect")
         assert desk.find_icon(IconState.OFF)
 
         desk.choose(view(State.OFF), Verb.EDIT_SERVERS)
