@@ -119,4 +119,4 @@ def test_the_wrong_key_is_told_as_another_user(folder: Path) -> None:
         serving(folder, pong, transport=transport),
         pytest.raises(ProblemError, match="another user"),
     ):
-        ControlClient(folder, transport=Stranger("AF_UNIX")).call(PING, PATIENCE)
+        ControlClient(folder, transport=Stranger(transport._family)).call(PING, PATIENCE)

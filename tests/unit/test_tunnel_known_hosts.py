@@ -17,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.support.systems import has_modes
 from tests.support.tunnel_kit import open_descriptors, until
 from trayconnect.config.ssh_options import SshOptions
 from trayconnect.tunnel import known_hosts
@@ -312,6 +313,7 @@ def test_what_ssh_keygen_removes_is_unknown_then(
 # --- adding -----------------------------------------------------------------------------------
 
 
+@has_modes
 def test_add_creates_a_private_file(tmp_path: Path) -> None:
     store = KnownHosts((), tmp_path / "a" / "b" / "known_hosts")
     store.add("gpu", [A])

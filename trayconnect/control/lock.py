@@ -15,18 +15,23 @@ _log = logging.getLogger(__name__)
 _NAME = "instance.lock"
 
 if sys.platform == "win32":
+    import ctypes
     import msvcrt
 
+    # Not `msvcrt.locking`: the C library of wine leaves errno as it was.
+    _kernel32 = ctypes.WinDLL("kernel32", use_last_error=True)
     # The lock of a byte shuts out readers too: one far behind the text leaves that readable.
     _LOCKED_BYTE = 1 << 20
 
     def _try_lock(descriptor: int) -> None:
-        os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
-        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        handle = ctypes.c_void_p(msvcrt.get_osfhandle(descriptor))
+        if not _kernel32.LockFile(handle, _LOCKED_BYTE, 0, 1, 0):
+            raise ctypes.WinError(ctypes.get_last_error())
 
     def _unlock(descriptor: int) -> None:
-        os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
-        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
+        handle = ctypes.c_void_p(msvcrt.get_osfhandle(descriptor))
+        if not _kernel32.UnlockFile(handle, _LOCKED_BYTE, 0, 1, 0):
+            raise ctypes.WinError(ctypes.get_last_error())
 
 else:
     import fcntl
@@ -39,8 +44,6 @@ else:
 
 
 _TAKEN = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK}
-if sys.platform == "win32":
-    _TAKEN.add(0)  # what the C library of wine says
 
 
 def owner_pid(folder: Path) -> int | None:
