@@ -79,7 +79,7 @@ class TkPopupMenu:
         line = Lifeline(process)
         with process, closing(line):
             try:
-                line.send(menu)  # it fits into the pipe, or the helper reads it
+                self._send(line, menu, process)
                 output, complaint = process.communicate(timeout=self._limit)
             except subprocess.TimeoutExpired:
                 log.warning("the menu was open for %g s, and is taken away", self._limit)
@@ -98,3 +98,19 @@ class TkPopupMenu:
             return
         if keys:
             chosen(keys)
+
+    def _send(self, line: Lifeline, menu: bytes, process: subprocess.Popen[bytes]) -> None:
+        """A helper that hangs reads nothing: it is ended, and the writing with it."""
+
+        def end() -> None:
+            log.warning("the menu's helper read nothing for %g s, and is ended", self._limit)
+            process.kill()
+
+        guard = threading.Timer(self._limit, end)
+        guard.name = "tc-popup-guard"
+        guard.start()
+        try:
+            line.send(menu)
+        finally:
+            guard.cancel()
+            guard.join()
