@@ -17,12 +17,14 @@ import tomllib
 from pathlib import Path
 
 from packaging.markers import Marker
+from PIL import Image
 
 from tests.windows import build as windows
 from tests.windows.environment import PYTHON, copy_prefix, run_wine, windows_path
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ROOT / ".ci" / "constraints-installers.txt"
+ICONS = ROOT / "icons"
 BUNDLE = ROOT / "dist" / "windows" / "trayconnect"
 FREEZE_LIMIT = 1800.0
 """Seconds; it takes about 250 on two cores that are free."""
@@ -85,19 +87,32 @@ def pack(bundle: Path) -> None:
         version = tomllib.load(file)["project"]["version"]
     output = ROOT / "dist" / f"trayconnect-{version}-setup.exe"
     size = sum(path.stat().st_size for path in bundle.rglob("*") if path.is_file())
-    defined = {
-        "VERSION": version,
-        "NUMBERS": f"{version}.0",
-        "BUNDLE": bundle,
-        "SIZE": size // 1024,
-        "ICONS": ROOT / "icons",
-        "OUTPUT": output,
-    }
     output.parent.mkdir(exist_ok=True)
-    options = [f"-D{name}={value}" for name, value in defined.items()]
-    script = Path(__file__).with_name("setup.nsi")
-    subprocess.run(["makensis", "-V2", "-WX", *options, script], check=True, timeout=600)
+    with tempfile.TemporaryDirectory(prefix="tc-pack-") as folder:
+        side = Path(folder) / "side.bmp"
+        side_picture().save(side)
+        defined = {
+            "VERSION": version,
+            "NUMBERS": f"{version}.0",
+            "BUNDLE": bundle,
+            "SIZE": size // 1024,
+            "ICONS": ICONS,
+            "SIDE": side,
+            "OUTPUT": output,
+        }
+        options = [f"-D{name}={value}" for name, value in defined.items()]
+        script = Path(__file__).with_name("setup.nsi")
+        subprocess.run(["makensis", "-V2", "-WX", *options, script], check=True, timeout=600)
     print(f"{output.relative_to(ROOT)}: {output.stat().st_size / 1e6:.0f} MB")
+
+
+def side_picture() -> Image.Image:
+    """Our icon, in the size that NSIS wants beside the text."""
+    side = Image.new("RGB", (164, 314), "#e8f1f8")
+    with Image.open(ICONS / "trayconnect.png") as icon:
+        small = icon.convert("RGBA").resize((112, 112), Image.Resampling.LANCZOS)
+    side.paste(small, (26, 64), small)
+    return side
 
 
 if __name__ == "__main__":

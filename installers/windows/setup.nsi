@@ -38,6 +38,8 @@ VIAddVersionKey LegalCopyright "MIT licence"
 
 !define MUI_ICON "${ICONS}/trayconnect.ico"
 !define MUI_UNICON "${ICONS}/trayconnect.ico"
+!define MUI_WELCOMEFINISHPAGE_BITMAP "${SIDE}"
+!define MUI_WELCOMEPAGE_TEXT "An icon in the taskbar that opens SSH tunnels to your Jupyter servers.$\r$\n$\r$\nIt is installed for you alone, without an administrator. One that runs is ended first, with its tunnels; your servers stay."
 !define MUI_FINISHPAGE_RUN "${WINDOWED}"
 !define MUI_FINISHPAGE_RUN_TEXT "Start ${NAME}"
 !insertmacro MUI_PAGE_WELCOME
