@@ -17,6 +17,7 @@ from trayconnect import __version__, streams
 from trayconnect.cli_doctor import doctor_command
 from trayconnect.cli_servers import add_command, check_ssh_config, import_command
 from trayconnect.cli_terminal import terminal_command
+from trayconnect.cli_windowed import run_windowed
 from trayconnect.desktop.windowed import show_message
 from trayconnect.errors import Problem, ProblemError
 from trayconnect.processes import path_for_others
@@ -162,7 +163,8 @@ def run_command(
         )
     program = None if no_tray or context.obj["verbose"] else windowed_program()
     if program is not None:
-        return _run_windowed(program, config, connect, at_login=at_login)
+        found = run_windowed(program, config, connect, at_login=at_login)
+        return 0 if found is None else _handed_over(found, connect)
     logs.set_up(to_stderr=no_tray, verbose=context.obj["verbose"])
     try:
         options = Options(
@@ -178,47 +180,6 @@ def run_command(
     if reply is None:
         return 0
     return _handed_over(reply, connect)
-
-
-def _run_windowed(
-    program: Path, config: Path | None, connect: tuple[str, ...], *, at_login: bool
-) -> int:
-    """Run the app in `program`, which has no console that could end it. Raises `ProblemError`."""
-    from trayconnect.control.protocol import Command, Request
-    from trayconnect.desktop import windowed
-    from trayconnect.icon_place import PLACE
-
-    reply = _reply(Request(Command.SHOW))
-    if reply is not None:
-        return _handed_over(reply, connect)
-    options = (
-        *(("--config", str(config)) if config is not None else ()),
-        *(("--at-login",) if at_login else ()),
-        *(word for name in connect for word in ("--connect", name)),
-    )
-    code = windowed.start(
-        [str(program), "run", *options], lambda: _reply(Request(Command.STATUS)) is not None
-    )
-    if code:
-        raise ProblemError(Problem("trayconnect did not start", "A window said why."))
-    click.echo(f"trayconnect runs. {PLACE}.")
-    return 0
-
-
-def _reply(request: Request) -> Reply | None:
-    """The running app's answer; None where there is none, or it is starting or quitting."""
-    from trayconnect.control.client import ControlClient, NotRunningError
-    from trayconnect.control.place import runtime_folder
-    from trayconnect.errors import Remedy
-
-    try:
-        return ControlClient(runtime_folder()).call(request)
-    except NotRunningError:
-        return None
-    except ProblemError as error:
-        if error.problem.remedy is not Remedy.WAIT:
-            raise
-        return None
 
 
 def _handed_over(reply: Reply, connect: tuple[str, ...]) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from trayconnect import cli, streams
+from trayconnect import cli, cli_windowed, streams
 from trayconnect.control.protocol import Reply
 from trayconnect.desktop import windowed
 from trayconnect.desktop.programs import ProgramError
@@ -39,16 +39,27 @@ def test_a_program_that_ends_at_once_gives_its_exit_code() -> None:
     assert windowed.start([sys.executable, "-c", "raise SystemExit(3)"], lambda: False) == 3
 
 
-def test_a_program_that_is_up_is_left_alone(tmp_path: Path) -> None:
+WAITS = """
+import pathlib, sys, time
+up, end = map(pathlib.Path, sys.argv[1:])
+up.touch()
+while not end.exists(): time.sleep(0.05)
+"""
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_program_that_goes_on_is_left_alone(
+    tmp_path: Path, answers: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     up, end = tmp_path / "up", tmp_path / "end"
-    code = (
-        "import pathlib, sys, time\n"
-        "up, end = map(pathlib.Path, sys.argv[1:])\n"
-        "up.touch()\n"
-        "while not end.exists(): time.sleep(0.05)\n"
-    )
+    command = [sys.executable, "-c", WAITS, str(up), str(end)]
     try:
-        assert windowed.start([sys.executable, "-c", code, str(up), str(end)], up.exists) is None
+        if answers:
+            assert windowed.start(command, up.exists) is None
+        else:
+            monkeypatch.setattr(windowed, "START_LIMIT", 0.3)
+            with pytest.raises(ProgramError, match="does not answer"):
+                windowed.start(command, lambda: False)
     finally:
         end.touch()
 
@@ -86,7 +97,7 @@ def test_the_app_runs_in_the_program_without_a_console(
 def test_one_that_runs_is_shown_and_none_started(
     started: list[list[str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(cli, "_reply", lambda _: Reply(ok=True))
+    monkeypatch.setattr(cli_windowed, "_reply", lambda _: Reply(ok=True))
     assert cli.run([]) == 0
     assert started == []
     assert "running already" in capsys.readouterr().out
@@ -98,6 +109,17 @@ def test_one_that_does_not_start_is_a_problem(
     monkeypatch.setattr(windowed, "start", lambda *_: cli.MENDABLE)
     assert cli.run([]) == cli.MENDABLE
     assert "did not start" in capsys.readouterr().err
+
+
+def test_one_that_cannot_be_started_is_a_problem(
+    started: list[list[str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(*_: object) -> None:
+        raise ProgramError("C:/tc/trayconnectw.exe could not be started: Access is denied")
+
+    monkeypatch.setattr(windowed, "start", refused)
+    assert cli.run([]) == cli.MENDABLE
+    assert "Access is denied" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

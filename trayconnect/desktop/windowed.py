@@ -38,7 +38,8 @@ def beside(started: Path, is_file: Callable[[Path], bool] = Path.is_file) -> Pat
 
 def start(command: Sequence[str], is_up: Callable[[], bool]) -> int | None:
     """Start a program that outlives this console. Returns its exit code if it ended at once, or
-    None as soon as it `is_up`, or after `START_LIMIT`. Raises `ProgramError`."""
+    None as soon as it `is_up`. Raises `ProgramError` if it cannot be started, and after
+    `START_LIMIT`, when it may go on."""
     try:
         # Without standard streams: those of a console would be gone with it.
         process = subprocess.Popen(command, env=clean_environment(), creationflags=_detached())
@@ -50,8 +51,8 @@ def start(command: Sequence[str], is_up: Callable[[], bool]) -> int | None:
             return process.wait(_LOOK_PAUSE)
         except subprocess.TimeoutExpired:
             if is_up():
-                break
-    return None
+                return None
+    raise ProgramError(f"{command[0]} does not answer after {START_LIMIT:g} s")
 
 
 def _detached() -> int:
