@@ -17,6 +17,7 @@ import tomllib
 from pathlib import Path
 
 from packaging.markers import Marker
+from packaging.version import Version
 from PIL import Image
 
 from tests.windows import build as windows
@@ -93,7 +94,7 @@ def pack(bundle: Path) -> None:
         side_picture().save(side)
         defined = {
             "VERSION": version,
-            "NUMBERS": f"{version}.0",
+            "NUMBERS": ".".join(map(str, numbers(version))),
             "BUNDLE": bundle,
             "SIZE": size // 1024,
             "ICONS": ICONS,
@@ -104,6 +105,11 @@ def pack(bundle: Path) -> None:
         script = Path(__file__).with_name("setup.nsi")
         subprocess.run(["makensis", "-V2", "-WX", *options, script], check=True, timeout=600)
     print(f"{output.relative_to(ROOT)}: {output.stat().st_size / 1e6:.0f} MB")
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    """The four that Windows has for a version; a candidate has those of its release."""
+    return (*Version(version).release, 0, 0, 0)[:4]
 
 
 def side_picture() -> Image.Image:

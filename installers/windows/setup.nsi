@@ -73,8 +73,9 @@ Function ${un}EndApp
     Pop $0
     StrCpy $2 50
   ${Next}
-  ; It does not answer: the tunnels of one that hangs are of no use to anybody.
-  nsExec::Exec /TIMEOUT=10000 'taskkill.exe /F /IM trayconnectw.exe'
+  ; It does not answer: the tunnels of one that hangs are of no use to anybody. The whole path, as
+  ; a program of that name may lie beside the installer.
+  nsExec::Exec /TIMEOUT=10000 '"$SYSDIR\taskkill.exe" /F /IM trayconnectw.exe'
   Pop $0
   Push 50
   Call ${un}WaitUnused
