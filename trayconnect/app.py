@@ -49,6 +49,7 @@ from trayconnect.jupyter.pages import look_at_pages
 from trayconnect.jupyter_orders import JupyterOrders
 from trayconnect.jupyter_stops import JupyterStops
 from trayconnect.key_warnings import exposed, key_warnings
+from trayconnect.late_imports import import_early
 from trayconnect.menu_actions import MenuActions
 from trayconnect.orders import Orders
 from trayconnect.ports import Browser, Connector, NoBrowser, Notice, NoticeAction
@@ -252,6 +253,7 @@ class App:
             self._tell_file_problem()
         if options.tray and options.refresh_autostart:
             refresh_quietly(self._autostart)
+        import_early()
         for server in self._file.config.servers:
             if server.connect_on_start:
                 self._manager.connect(server.name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from tests.support.xvfb import XServer
 from trayconnect import __version__
 from trayconnect.tray.view import IconState
 
+COPY = "/opt/copy"
 PROGRAM = "/usr/lib/trayconnect/trayconnect"
 FILE = HOME / ".config/trayconnect/servers.yaml"
 ENTRY = HOME / ".config/autostart/trayconnect.desktop"
@@ -74,6 +76,19 @@ def sshd(root: Root) -> Iterator[Sshd]:
         yield sshd
 
 
+@contextmanager
+def other_python(root: Root) -> Iterator[None]:
+    """Take the installed Python's modules away; a copy of the program is at `COPY`."""
+    library = str(Path(PROGRAM).parent)
+    root.run("cp", "--archive", library, COPY)
+    modules = ("base_library.zip", "python3.*")
+    root.run("sh", "-c", f"cd {library}/_internal && mkdir /gone && mv {' '.join(modules)} /gone")
+    try:
+        yield
+    finally:
+        root.run("sh", "-c", f"mv /gone/* {library}/_internal && rmdir /gone && rm -r {COPY}")
+
+
 def test_from_install_to_removal(packages: Packages, root: Root, sshd: Sshd) -> None:
     with XServer() as screen:
         root.install(packages.old)
@@ -90,10 +105,11 @@ def test_from_install_to_removal(packages: Packages, root: Root, sshd: Sshd) -> 
             said = root.install(packages.new)
             assert "goes on in its old version" in said
             assert session.command("--version") == f"trayconnect, version {__version__}\n"
-            # What runs is the old one, and can still do what it had not done before.
-            session.command("connect", "GPU box")
-            wait_for(lambda: session.running() == "up", "the old version to connect")
-            session.wait_icon(IconState.SILENT)
+            # What runs is the old one, and can still do what it had not done before, even where
+            # the new one brings another Python.
+            with other_python(root):
+                root.run(f"{COPY}/trayconnect", "connect", "GPU box", user=USER, env=session.env)
+                session.wait_icon(IconState.SILENT)
             session.command("quit")
             wait_for(lambda: not processes(root, PROGRAM), "the old version to end")
             assert root.inside(ENTRY).read_text() == entry
