@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -118,4 +120,16 @@ def end_wine(prefix: Path, home: Path) -> None:
     assert server is not None
     environment = wine_environment(prefix, home)
     for argument in ("--kill", "--wait"):
-        subprocess.run([server, argument], env=environment, timeout=60, check=False)
+        with suppress(subprocess.TimeoutExpired):
+            subprocess.run([server, argument], env=environment, timeout=30, check=False)
+    _kill_leftovers(prefix)
+
+
+def _kill_leftovers(prefix: Path) -> None:
+    """What a server of wine that died has left, such as its services: they wait for it forever."""
+    mark = f"WINEPREFIX={prefix}".encode()
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdecimal():
+            with suppress(OSError):
+                if mark in (folder / "environ").read_bytes().split(b"\0"):
+                    os.kill(int(folder.name), signal.SIGKILL)
