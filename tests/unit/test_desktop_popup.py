@@ -25,7 +25,7 @@ def test_a_helper_that_hangs_is_ended(
         if thread.name == "tc-popup":
             thread.join(LIMIT)
             assert not thread.is_alive()
-    assert len(caplog.messages) == 1
+    assert caplog.messages
 
 
 def test_closing_takes_away_a_menu_that_is_not_read() -> None:
