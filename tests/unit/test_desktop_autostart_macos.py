@@ -8,8 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from trayconnect.desktop.autostart_macos import LABEL, LaunchAgent, agent_plist, is_disabled
+from trayconnect.desktop.autostart_macos import (
+    LABEL,
+    LaunchAgent,
+    agent_plist,
+    is_disabled,
+    is_passing,
+)
 from trayconnect.desktop.programs import ProgramError
+from trayconnect.errors import Problem, ProblemError
 
 COMMAND = ("/Users/ada/a b/trayconnect", "--x", '"&<')
 
@@ -105,3 +112,28 @@ def test_refresh_follows_a_moved_installation(tmp_path: Path) -> None:
     assert agent.refresh()
     assert (tmp_path / f"{LABEL}.plist").read_bytes() == agent_plist(COMMAND)
     assert not agent.refresh()
+
+
+@pytest.mark.parametrize(
+    ("executable", "expected"),
+    [
+        ("/private/var/folders/x/T/AppTranslocation/1-2/d/trayconnect.app/Contents/MacOS/t", True),
+        ("/Volumes/trayconnect/trayconnect.app/Contents/MacOS/trayconnect", True),
+        ("/Volumes/trayconnect 1/trayconnect.app/Contents/MacOS/trayconnect", True),
+        ("/Volumes/Data/Applications/trayconnect.app/Contents/MacOS/trayconnect", False),
+        ("/Applications/trayconnect.app/Contents/MacOS/trayconnect", False),
+    ],
+)
+def test_a_place_that_will_be_gone_at_the_next_login(executable: str, expected: bool) -> None:
+    assert is_passing(executable) is expected
+
+
+def test_no_entry_names_a_place_that_will_be_gone(tmp_path: Path) -> None:
+    LaunchAgent(lambda: ("/Applications/t",), tmp_path, Launchctl()).turn_on()
+    problem = Problem("It does not work from here", "Move it")
+    agent = LaunchAgent(lambda: COMMAND, tmp_path, Launchctl(), lambda: problem)
+    with pytest.raises(ProblemError, match="does not work"):
+        agent.turn_on()
+    assert not agent.refresh()
+    assert agent.is_on()
+    assert (tmp_path / f"{LABEL}.plist").read_bytes() == agent_plist(("/Applications/t",))

@@ -7,8 +7,9 @@ import sys
 from collections.abc import Callable
 from typing import Protocol
 
+from trayconnect.desktop import autostart_macos, autostart_windows
 from trayconnect.desktop.autostart_macos import LaunchAgent
-from trayconnect.desktop.autostart_windows import RunKey, hindrance_here, system_registry
+from trayconnect.desktop.autostart_windows import RunKey, system_registry
 from trayconnect.desktop.autostart_xdg import DesktopEntry
 from trayconnect.desktop.launcher import launch_command
 from trayconnect.errors import Problem, ProblemError
@@ -42,7 +43,8 @@ def autostart(command: Command = launch_command) -> RefreshingAutostart:
 
 def hindrance() -> Problem | None:
     """Why it cannot be turned on here; None if it can, as far as is known."""
-    return hindrance_here() if sys.platform == "win32" else None
+    kinds = {"darwin": autostart_macos.hindrance_here, "win32": autostart_windows.hindrance_here}
+    return kinds.get(sys.platform, lambda: None)()
 
 
 def refresh_quietly(entry: RefreshingAutostart) -> None:

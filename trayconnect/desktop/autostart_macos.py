@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import plistlib
 import re
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from xml.parsers.expat import ExpatError
 
 from trayconnect.desktop import files, programs
+from trayconnect.errors import Problem, ProblemError
 
 LABEL = "io.github.trayconnect"
 
@@ -24,6 +26,22 @@ def run_launchctl(arguments: Sequence[str]) -> str:
     return output.decode(errors="replace")
 
 
+def is_passing(executable: str) -> bool:
+    """Whether a program is where it will not be at the next login: in the disk image, or in the
+    place that macOS runs a downloaded application from until it is moved."""
+    return re.search(r"/AppTranslocation/|^/Volumes/trayconnect\b", executable) is not None
+
+
+def hindrance_here() -> Problem | None:
+    """Why this program would not be found at the next login; None if it would."""
+    if not is_passing(sys.executable):
+        return None
+    return Problem(
+        "Start at login does not work from the disk image",
+        "Drag trayconnect to Applications, quit this one, and start it there.",
+    )
+
+
 class LaunchAgent:
     """`ports.Autostart`. The agent is read at the next login; it is never loaded or unloaded
     here, which would start a second app or end this one."""
@@ -33,7 +51,9 @@ class LaunchAgent:
         command: Callable[[], tuple[str, ...]],
         folder: Path | None = None,
         launchctl: Launchctl = run_launchctl,
+        hindrance: Callable[[], Problem | None] = hindrance_here,
     ) -> None:
+        self._hindrance = hindrance
         self._command = command
         self._path = (folder or Path.home() / "Library" / "LaunchAgents") / f"{LABEL}.plist"
         self._launchctl = launchctl
@@ -45,6 +65,9 @@ class LaunchAgent:
 
     def turn_on(self) -> None:
         """Write the agent, and lift a `launchctl disable`. Raises `ProblemError`."""
+        hindrance = self._hindrance()
+        if hindrance is not None:
+            raise ProblemError(hindrance)
         files.write_atomically(self._path, agent_plist(self._command()))
         try:
             self._launchctl(["enable", f"{self._domain}/{LABEL}"])
@@ -56,7 +79,7 @@ class LaunchAgent:
 
     def refresh(self) -> bool:
         agent = self._read()
-        if agent is None or agent.get("Disabled", False):
+        if agent is None or agent.get("Disabled", False) or self._hindrance() is not None:
             return False
         command = list(self._command())
         if agent.get("ProgramArguments") == command:
