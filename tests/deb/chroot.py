@@ -60,7 +60,8 @@ class Root:
         try:
             self._mount(self.path, "-t", "overlay", "-o", layers, "overlay")
             self._mount(self.path / "proc", "-t", "proc", "proc")
-            self._mount(self.path / "dev", "--rbind", "/dev")
+            # A slave: taking it away must take nothing from the /dev of this machine.
+            self._mount(self.path / "dev", "--make-rslave", "--rbind", "/dev")
         except BaseException:
             self.close()
             raise
