@@ -60,7 +60,8 @@ def test_our_own_helper_ends_when_something_else_is_copied(screen: XServer) -> N
 def test_xclip_serves_the_text_and_no_token_is_on_a_command_line(screen: XServer) -> None:
     clipboard = Clipboard({"DISPLAY": screen.display}, which=shutil.which)
     clipboard.copy(LINK)
-    assert screen.selection("CLIPBOARD") == LINK
+    # The process that we started ends before its child has told the X server.
+    wait_for(lambda: screen.selection("CLIPBOARD") == LINK, "xclip to own the selection")
     assert "s3cret-ünï" not in command_lines()
     clipboard.close()
 
