@@ -95,4 +95,4 @@ $(VENV)/.made:
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .venv-peers .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	rm -rf $(VENV) .venv-peers .windows .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

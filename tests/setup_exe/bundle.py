@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.support.waiting import wait_for
 from tests.windows.desk import HEIGHT, LIMIT, WIDTH, Windows
-from tests.windows.environment import ROOT, windows_path, wine
+from tests.windows.environment import ROOT, processes, windows_path, wine
 
 BUNDLE = ROOT / "dist" / "windows" / "trayconnect"
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
@@ -105,14 +105,14 @@ class BundleDesk(Windows):
     def programs(self) -> list[str]:
         """The command lines of ours that run in this prefix."""
         names = ("trayconnect.exe", "trayconnectw.exe")
-        lines = self._processes().values()
+        lines = processes(self.prefix).values()
         return [line for line in lines if any(name in line for name in names)]
 
     def apps(self) -> list[int]:
         """The processes of the app itself."""
         return [
             number
-            for number, line in self._processes().items()
+            for number, line in processes(self.prefix).items()
             if "trayconnectw.exe" in line and "--desktop-helper" not in line
         ]
 

@@ -29,6 +29,7 @@ from tests.windows.environment import (
     ROOT,
     copy_prefix,
     end_wine,
+    processes,
     windows_path,
     wine,
     wine_environment,
@@ -191,7 +192,7 @@ class Windows:
 
     def kill(self) -> None:
         """End the program, not what it started, as a crash would."""
-        for pid, line in self._processes().items():
+        for pid, line in processes(self.prefix).items():
             if " --verbose run" in line and "explorer" not in line:
                 os.kill(pid, signal.SIGKILL)
 
@@ -199,19 +200,9 @@ class Windows:
         """The command lines of the program's processes."""
         return [
             line
-            for line in self._processes().values()
+            for line in processes(self.prefix).values()
             if any(name in line for name in self.programs_of)
         ]
-
-    def _processes(self) -> dict[int, str]:
-        mark = f"WINEPREFIX={self.prefix}".encode()
-        found = {}
-        for folder in Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(OSError):
-                if mark in (folder / "environ").read_bytes().split(b"\0"):
-                    line = (folder / "cmdline").read_bytes().replace(b"\0", b" ")
-                    found[int(folder.name)] = line.decode(errors="replace")
-        return found
 
     @contextlib.contextmanager
     def _awake(self) -> Iterator[None]:
@@ -238,15 +229,10 @@ class Windows:
                     crashes.append(said)
 
     def _end_all(self) -> None:
-        with contextlib.suppress(subprocess.SubprocessError):
-            end_wine(self.prefix, self.folder)
-        left = self._processes()  # without their server, they may be stuck
-        for pid in left:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        end_wine(self.prefix, self.folder)
         if self._process is not None:
             self._process.wait(LIMIT)
-        wait_for(lambda: not self._processes(), f"the end of {left}", LIMIT)
+        wait_for(lambda: not processes(self.prefix), "the end of all processes", LIMIT)
 
     def _register_browser(self) -> None:
         python, script = PYTHON.with_name("pythonw.exe"), Path(__file__).with_name("opened.py")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
 import subprocess
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -114,22 +114,26 @@ def run_wine(
     return words
 
 
+def processes(prefix: Path) -> dict[int, str]:
+    """The processes of that prefix, and their command lines."""
+    mark = f"WINEPREFIX={prefix}".encode()
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if mark in (folder / "environ").read_bytes().split(b"\0"):
+                line = (folder / "cmdline").read_bytes().replace(b"\0", b" ")
+                found[int(folder.name)] = line.decode(errors="replace")
+    return found
+
+
 def end_wine(prefix: Path, home: Path) -> None:
-    """End every program of that prefix, and wait until they are gone."""
+    """End every process of that prefix, and wait until they are gone."""
     server = wineserver()
     assert server is not None
     environment = wine_environment(prefix, home)
     for argument in ("--kill", "--wait"):
-        with suppress(subprocess.TimeoutExpired):
+        with contextlib.suppress(subprocess.TimeoutExpired):
             subprocess.run([server, argument], env=environment, timeout=30, check=False)
-    _kill_leftovers(prefix)
-
-
-def _kill_leftovers(prefix: Path) -> None:
-    """What a server of wine that died has left, such as its services: they wait for it forever."""
-    mark = f"WINEPREFIX={prefix}".encode()
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdecimal():
-            with suppress(OSError):
-                if mark in (folder / "environ").read_bytes().split(b"\0"):
-                    os.kill(int(folder.name), signal.SIGKILL)
+    for pid in processes(prefix):  # they outlive a server that crashed
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
