@@ -90,17 +90,17 @@ def examine_machine(config: Path, control: ControlClient) -> Iterator[Finding]:
 
 
 def _server_file(path: Path) -> Iterator[Finding]:
-    subject = "server file"
+    subject, shown = "server file", path_for_others(path)
     if not path.exists():
-        yield Finding(Mark.NOTE, subject, f"{path} is not there yet; the app begins it")
+        yield Finding(Mark.NOTE, subject, f"{shown} is not there yet; the app begins it")
         return
     try:
         count = len(load(path).servers)
     except ConfigError as error:
         advice = "\n".join(str(problem) for problem in error.problems)
-        yield Finding(Mark.PROBLEM, subject, f"{path} cannot be used", advice)
+        yield Finding(Mark.PROBLEM, subject, f"{shown} cannot be used", advice)
         return
-    yield Finding(Mark.OK, subject, f"{path}: {count} server{'' if count == 1 else 's'}")
+    yield Finding(Mark.OK, subject, f"{shown}: {count} server{'' if count == 1 else 's'}")
     for place, advice in writers(path):
         text = f"other users can write to {place}, and send you anywhere"
         yield Finding(Mark.PROBLEM, subject, text, advice)
