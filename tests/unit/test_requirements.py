@@ -69,13 +69,15 @@ WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=[path.name for path in WORKFLOWS])
 def test_a_workflow_gives_others_nothing(path: Path) -> None:
-    """Actions by commit, no kept credentials, rights for each job; zizmor looks for more."""
+    """Actions by commit, no kept credentials, rights and a limit for each job; zizmor looks for
+    more."""
     text = path.read_text()
     workflow = yaml.safe_load(text)
     assert workflow["permissions"] in ({}, {"contents": "read"})
     for use in re.findall(r"uses: (.+)", text):
         assert re.fullmatch(r"actions/[\w-]+@[0-9a-f]{40} # v[\d.]+", use), use
     for job in workflow["jobs"].values():
+        assert job["timeout-minutes"] <= 60
         for step in job["steps"]:
             if step.get("uses", "").startswith("actions/checkout@"):
                 assert step["with"]["persist-credentials"] is False
