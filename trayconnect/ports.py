@@ -161,12 +161,16 @@ class NotOpenedError(ProblemError):
         self.refusal = refusal
 
 
+class LostError(ProblemError):
+    """The tunnel has ended, whether or not `on_lost` was called yet."""
+
+
 class OpenChannel(Protocol):
     """Opens a stream to `target` as seen from the server, on behalf of the local `origin`, an
     address and a port.
 
     Blocks for a bounded time. Raises `ProblemError`: a `NotOpenedError` when the server
-    refuses."""
+    refuses, a `LostError` when the tunnel has ended."""
 
     def __call__(self, target: Endpoint, origin: tuple[str, int]) -> ByteStream: ...
 

@@ -35,7 +35,7 @@ from trayconnect.errors import Problem, ProblemError
 from trayconnect.forward.client import Client, set_reset_on_close
 from trayconnect.forward.forwarding import LocalForwarding, listen
 from trayconnect.forward.serving import Serving, Target, Traffic
-from trayconnect.ports import Own
+from trayconnect.ports import LostError, Own
 
 
 @pytest.fixture(autouse=True)
@@ -301,6 +301,25 @@ def test_one_whose_tunnel_went_before_its_channel_came_waits_for_the_next(
         held(forwarding, 1)
         forwarding.attach(service.open_channel)
         assert client.recv(100) == b"hello"
+    assert refusals == []
+
+
+def test_one_that_comes_between_a_loss_and_the_word_of_it_waits_for_the_next_tunnel(
+    service: Service,
+) -> None:
+    refusals: list[Problem] = []
+    server = a_server()
+
+    def lost(target: Endpoint, origin: tuple[str, int]) -> TcpStream:
+        raise LostError(Problem("The connection to far was lost", ""))
+
+    with listening(server, on_refused=refusals.append) as forwarding:
+        forwarding.attach(lost)
+        with dial(server) as client:
+            held(forwarding, 1)
+            forwarding.detach()
+            forwarding.attach(service.open_channel)
+            assert answers(client)
     assert refusals == []
 
 

@@ -21,6 +21,7 @@ from trayconnect.forward.workers import Workers
 from trayconnect.ports import (
     ByteStream,
     Incoming,
+    LostError,
     NotOpenedError,
     NotOursError,
     OpenChannel,
@@ -248,6 +249,8 @@ class Serving:
     def _refuse(
         self, client: Client, request: Request, tunnel: _Tunnel, error: ProblemError
     ) -> None:
+        if isinstance(error, LostError):
+            self._forget(tunnel)
         if tunnel is not self._tunnel:
             self._give_back(client)
             return
@@ -263,6 +266,12 @@ class Serving:
         # A proxy's client may well ask for what there is not.
         if request.is_fixed and self._on_refused is not None:
             self._on_refused(error.problem)
+
+    def _forget(self, tunnel: _Tunnel) -> None:
+        """Serve nobody through it any more: a client may notice its end before `end` is called."""
+        with self._lock:
+            if tunnel is self._tunnel:
+                self._tunnel = None
 
     def _tell_once(self, problem: Problem) -> None:
         title = problem.title

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from trayconnect.config.endpoints import Endpoint, TcpEndpoint
 from trayconnect.config.model import Keepalive
 from trayconnect.errors import Problem, ProblemError
-from trayconnect.ports import ByteStream, Completed, Incoming, Owner
+from trayconnect.ports import ByteStream, Completed, Incoming, LostError, Owner
 from trayconnect.tunnel import expired, problems
 from trayconnect.tunnel.channels import ChannelStream
 from trayconnect.tunnel.commands import Commands
@@ -83,13 +83,18 @@ class SshTunnel:
             what = f"a channel to {target}"
             raise problems.channel_slow(self._target, what, OPEN_SECONDS) from error
         except ConnectionError as error:
-            raise problems.lost(self._target, str(error)) from error
+            raise LostError(problems.lost(self._target, str(error)).problem) from error
         return ChannelStream(channel)
 
     def open_own_channel(
         self, target: Endpoint, origin: tuple[str, int], *, named: bool
     ) -> tuple[ByteStream, Owner]:
-        return self._own_channels.open(target, origin, named=named)
+        try:
+            return self._own_channels.open(target, origin, named=named)
+        except ProblemError as error:
+            if self._way.end.ended.is_set():  # no answer of a server that is gone says anything
+                raise LostError(error.problem) from error
+            raise
 
     def owner(self, target: Endpoint) -> Owner:
         return self._own_channels.owner(target)
