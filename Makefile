@@ -62,7 +62,7 @@ test-deb: $(VENV)/.dev
 	@[ "$$(id -u)" = 0 ] || { echo "make test-deb needs root: it installs packages in Debians of its own"; exit 1; }
 	@.ci/system-packages deb
 	@PYTHON=$(PYTHON) unshare --mount --pid --fork --mount-proc --kill-child \
-		$(BIN)/python -m pytest --numprocesses 0 -p no:randomly tests/deb $(ARGS)
+		$(BIN)/python -m pytest --numprocesses 0 --timeout 3600 -p no:randomly tests/deb $(ARGS)
 
 test-setup-exe: setup-exe
 	@$(BIN)/python -m pytest --numprocesses 0 tests/setup_exe
