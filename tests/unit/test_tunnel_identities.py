@@ -86,7 +86,7 @@ def keys(tmp_path: Path) -> Keys:
 def order(keys: Keys, wanted: Wanted, agent: list[AgentKey]) -> list[str]:
     """The labels of what is tried, without the folder."""
     candidates = Candidates(wanted, agent, UnlockedKeys())
-    return [candidate.label.replace(f"{keys.folder}/", "") for candidate in candidates]
+    return [candidate.label.replace(f"{keys.folder}{os.sep}", "") for candidate in candidates]
 
 
 def test_the_order(keys: Keys) -> None:
