@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 INSTALL = $(PIP) --require-hashes --requirement $< && \
 	$(PIP) --no-deps --no-build-isolation --editable .
 
-.PHONY: demo test test-windows deb setup-exe dmg test-deb test-setup-exe check lint types imports unit lock system-packages python-peers bench clean help
+.PHONY: demo test test-windows test-windows-unit deb setup-exe dmg test-deb test-setup-exe check lint types imports unit lock system-packages python-peers bench clean help
 
 help:
 	@sed -n '1,2s/^# //p' Makefile
@@ -45,6 +45,12 @@ test-windows: $(VENV)/.dev
 	@.ci/system-packages windows
 	@$(BIN)/python -m tests.windows.build
 	@$(BIN)/python -m pytest --numprocesses 3 --dist load tests/windows $(ARGS)
+
+# Takes 3 to 10 minutes more.
+test-windows-unit: $(VENV)/.dev
+	@.ci/system-packages windows
+	@$(BIN)/python -m tests.windows.build
+	@$(BIN)/python -m tests.windows.unit $(ARGS)
 
 # The package for Debian and Ubuntu, the installer for Windows and the image for a Mac, in dist/.
 deb:
