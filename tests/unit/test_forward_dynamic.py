@@ -21,6 +21,7 @@ from tests.support.forwarding import (
     read_all,
     was_reset,
 )
+from tests.support.systems import resets_sockets
 from trayconnect.config.endpoints import Endpoint, TcpEndpoint
 from trayconnect.config.model import Server
 from trayconnect.errors import Problem
@@ -144,6 +145,7 @@ def test_closing_does_not_wait_for_a_silent_client(service: Service, server: Ser
             assert client.recv(1) == b""
 
 
+@resets_sockets
 def test_the_end_of_the_tunnel_resets_what_it_carries(service: Service, server: Server) -> None:
     with listening(server) as forwarding:
         forwarding.attach(service.open_channel)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.systems import move_home
+from tests.support.systems import has_links, has_modes, has_posix_paths, move_home
 from trayconnect import cli
 from trayconnect.cli_servers import choice
 from trayconnect.config.new_entry import NewEntry
@@ -47,6 +47,7 @@ def names(path: Path) -> list[str]:
     return [server.name for server in load(path).servers]
 
 
+@has_modes
 def test_it_is_written_behind_the_others(file: Path) -> None:
     file.chmod(0o640)
     add(file, [ENTRY])
@@ -56,6 +57,7 @@ def test_it_is_written_behind_the_others(file: Path) -> None:
     assert not list(file.parent.glob(".servers*"))
 
 
+@has_links
 def test_a_link_stays_one(file: Path, home: Path) -> None:
     link = home / "link.yaml"
     link.symlink_to(file)
@@ -123,7 +125,7 @@ def test_add(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
         ("gone.pem", "~/downloads/gone.pem"),
         ("../outside.pem", "~/outside.pem"),
         ("~/x/y", "~/x/y"),
-        ("/etc/key", "/etc/key"),
+        pytest.param("/etc/key", "/etc/key", marks=has_posix_paths),
     ],
 )
 def test_add_keeps_a_key_that_means_the_same_in_every_folder(
@@ -363,6 +365,7 @@ def test_check_tells_what_is_not_honoured(file: Path, capsys: pytest.CaptureFixt
     assert "old: a: ForwardAgent is not supported" in capsys.readouterr().out
 
 
+@has_posix_paths
 def test_check_names_identity_files_that_are_missing(
     file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
