@@ -53,4 +53,4 @@ def move_home(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
 
 
 has_netstat = unless_wine("it has no netstat -ano")
-resets_sockets = unless_wine("a reset of a connection is seen late or never")
+resets_sockets = unless_wine("a reset or shutdown of a socket wakes its reader late or never")

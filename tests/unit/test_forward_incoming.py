@@ -23,6 +23,7 @@ from tests.support.forwarding import (
     refuse,
     was_reset,
 )
+from tests.support.systems import resets_sockets
 from trayconnect.config.endpoints import TcpEndpoint, UnixEndpoint
 from trayconnect.forward import serving
 from trayconnect.forward.forwarding import LocalForwarding
@@ -146,6 +147,7 @@ def test_a_tunnel_that_is_gone_leaves_nothing(forwarding: LocalForwarding) -> No
     gone.close()
 
 
+@resets_sockets
 def test_a_server_cannot_open_them_without_end(
     forwarding: LocalForwarding, monkeypatch: pytest.MonkeyPatch
 ) -> None:
