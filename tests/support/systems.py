@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import stat
 import sys
 from pathlib import Path
@@ -54,3 +55,5 @@ def move_home(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
 
 has_netstat = unless_wine("it has no netstat -ano")
 resets_sockets = unless_wine("a reset or shutdown of a socket wakes its reader late or never")
+has_ssh = pytest.mark.skipif(shutil.which("ssh") is None, reason="ssh is not installed")
+checks_addresses = unless_wine("it binds addresses that are none of this machine")

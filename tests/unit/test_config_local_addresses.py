@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.servers import make_server
+from tests.support.systems import checks_addresses
 from trayconnect.config import local_addresses as module
 from trayconnect.config.local_addresses import (
     addresses,
@@ -90,6 +91,7 @@ def test_where_there_is_only_one_address_tools_open_as_localhost(
     assert jupyter_host("0.0.0.0", 18888) == "127.0.0.1"
 
 
+@checks_addresses
 def test_what_the_system_says_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     assert has_address("127.0.0.1")
     assert not has_address("192.0.2.1")

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.systems import has_posix_paths, has_ssh
 from trayconnect.config.forward_syntax import Kind
 from trayconnect.config.forward_syntax import parse as parse_forward
 from trayconnect.config.model import Config
@@ -99,6 +100,7 @@ def test_what_is_not_kept_is_said(command: str, words: str) -> None:
     assert words in notes[0]
 
 
+@has_posix_paths
 @pytest.mark.parametrize(
     ("command", "words"),
     [
@@ -226,6 +228,7 @@ def test_words_that_a_shell_split_already() -> None:
         parse_command(["ssh", "ada@gpu”"])
 
 
+@has_posix_paths
 @pytest.mark.parametrize(
     ("text", "user", "key"),
     [
@@ -328,6 +331,7 @@ _OPTIONS = st.one_of(
 )
 
 
+@has_ssh
 @settings(max_examples=60, deadline=None)
 @given(
     before=st.lists(_OPTIONS, max_size=4),
@@ -389,6 +393,7 @@ def _bracketed(place: str) -> str:
     return f"[{host}]:{port}"
 
 
+@has_ssh
 def test_every_option_of_ssh_is_known() -> None:
     usage = subprocess.run(["ssh"], capture_output=True, text=True, check=False).stderr
     flags, *_ = usage.split("[-", 1)[1].split("]")
