@@ -58,7 +58,8 @@ class Place:
             return _escaped(self.path)
         if self.host is None:
             return str(self.port)
-        host = f"[{self.host}]" if ":" in self.host else _escaped(self.host)
+        bracketed = ":" in self.host and "]" not in self.host
+        host = f"[{self.host}]" if bracketed else _escaped(self.host)
         return f"{host or '*'}:{self.port}"
 
 
