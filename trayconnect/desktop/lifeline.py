@@ -32,9 +32,15 @@ class Lifeline:
             self._pipe.write(line + b"\n")
             self._pipe.flush()
 
+    def is_sending(self) -> bool:
+        """Whether a line is being written; it may be waiting for room in the pipe."""
+        return self._lock.locked()
+
     def call_forward(self) -> None:
-        let_come_forward()
-        self.send(FRONT)
+        """Nothing happens while the helper is still being told what to show: it has no window."""
+        if not self.is_sending():
+            let_come_forward()
+            self.send(FRONT)
 
     def close(self) -> None:
         """Let the helper go. May be called twice, but not while another thread sends to a helper
