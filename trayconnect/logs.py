@@ -155,7 +155,8 @@ def set_up(*, to_stderr: bool, verbose: bool = False) -> None:
 
 
 def shut_down() -> None:
-    """Flush and close what `set_up` opened."""
+    """Undo `set_up`: flush and close what it opened."""
     for handler in list(logger.handlers):
         logger.removeHandler(handler)
         handler.close()
+    logger.propagate = True

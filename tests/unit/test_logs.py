@@ -88,6 +88,8 @@ def test_two_processes_turn_the_log_over_and_lose_nothing(
     logs.set_up(to_stderr=False)  # as a command does beside the app
     for number in range(15):
         logging.getLogger("trayconnect.test").info("line %d.", number)
+    logs.shut_down()
+    assert logs.logger.propagate  # else whoever listens next thinks that a log is kept
     assert len(list(log_folder.glob("trayconnect.log*"))) > 1
     assert all(sum(f"line {n}." in line for line in lines(log_folder)) == 2 for n in range(15))
     assert capsys.readouterr().err == ""

@@ -69,6 +69,7 @@ class PromptWindow:
         self._caps_lock.grid(sticky="w", pady=(self._px(3), 0))
         self._add_options(frame)
         self._confirm, self._cancel = self._add_buttons(frame)
+        self._first = self._boxes[0].widget if self._boxes else self._cancel
         self._caps_lock.grid_remove()  # not before: the next part would get its row
         self._bind_keys()
         self._update()
@@ -96,7 +97,7 @@ class PromptWindow:
         # to cover it.
         root.attributes("-topmost", True)
         # Tk defers this until that very part is on the screen; of two calls it keeps the last.
-        (self._boxes[0].widget if self._boxes else self._cancel).focus_force()
+        self._first.focus_force()
 
     def come_forward(self) -> None:
         """The user asked for it, so keys are meant for it."""
@@ -225,6 +226,10 @@ class PromptWindow:
     def _focused(self) -> None:
         self._guard.focused(time.monotonic())
         self._root.attributes("-topmost", False)
+        if self._root.focus_get() is self._root:
+            # Tk waits until the part is visible, and loses the keys that come before that.
+            self._root.update_idletasks()  # maps it
+            self._first.focus_set()
 
     def _set_pasting(self, pasting: bool) -> None:
         self._pasting = pasting
