@@ -1,6 +1,6 @@
 """`python -m trayconnect`."""
 
-from trayconnect.cli import main
+from trayconnect.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -12,12 +12,17 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from trayconnect import logs
-from trayconnect.choices import StoredChoices, choices_file
+from trayconnect.actions.control_handlers import Requests
+from trayconnect.actions.jupyter_commands import JupyterOrders
+from trayconnect.actions.jupyter_stop import JupyterStops
+from trayconnect.actions.menu_actions import MenuActions
+from trayconnect.actions.server_commands import Orders
+from trayconnect.actions.terminals import open_terminal_on
+from trayconnect.alerts.delivery import NoticeAlerts
 from trayconnect.config.model import Server
-from trayconnect.config.openssh.hosts import SshConfig
 from trayconnect.config.places import config_file, ssh_config_file
 from trayconnect.config.problems import ConfigError
+from trayconnect.config.server_file import SHOWN, ServerFile
 from trayconnect.config.watch import FileWatcher
 from trayconnect.control.client import ControlClient
 from trayconnect.control.handover import claim
@@ -25,48 +30,46 @@ from trayconnect.control.lock import InstanceLock
 from trayconnect.control.place import runtime_folder
 from trayconnect.control.protocol import Reply
 from trayconnect.control.server import ControlServer
-from trayconnect.desktop.activity import make_activity
-from trayconnect.desktop.autostart import autostart, refresh_quietly
+from trayconnect.core import logs
+from trayconnect.core.clock import SystemClock
+from trayconnect.core.coalescer import Coalescer
+from trayconnect.core.errors import ProblemError
+from trayconnect.core.late_imports import import_early
+from trayconnect.core.notices import Notice, NoticeAction
+from trayconnect.core.page import Browser, NoBrowser
+from trayconnect.desktop.autostart.entry import autostart, refresh_quietly
 from trayconnect.desktop.browser import SystemBrowser
 from trayconnect.desktop.clipboard import Clipboard
-from trayconnect.desktop.clock import SystemClock
 from trayconnect.desktop.console_end import before_console_ends
-from trayconnect.desktop.network import NetworkWatcher
-from trayconnect.desktop.notify import DesktopNotifier, make_notifier
-from trayconnect.desktop.popup import TkPopupMenu
-from trayconnect.desktop.prompt import prompter
+from trayconnect.desktop.events.activity import make_activity
+from trayconnect.desktop.events.network import NetworkWatcher
+from trayconnect.desktop.events.wake import WakeWatcher
+from trayconnect.desktop.notifications.notifier import DesktopNotifier, make_notifier
+from trayconnect.desktop.popup.menu import TkPopupMenu
+from trayconnect.desktop.prompts.prompter import prompter
 from trayconnect.desktop.secrets import KeyringSecrets
-from trayconnect.desktop.status import StatusWindow, can_show
-from trayconnect.desktop.text_view import TextViews
-from trayconnect.desktop.wake import WakeWatcher
-from trayconnect.errors import ProblemError
-from trayconnect.forward.forwarding import listen
-from trayconnect.icon_place import COMMANDS, IconPlace
-from trayconnect.jupyter.direct import DirectConnector
-from trayconnect.jupyter.examine import Examiner
-from trayconnect.jupyter.launch import Launcher
-from trayconnect.jupyter.pages import look_at_pages
-from trayconnect.jupyter_orders import JupyterOrders
-from trayconnect.jupyter_stops import JupyterStops
-from trayconnect.key_warnings import exposed, key_warnings
-from trayconnect.late_imports import import_early
-from trayconnect.menu_actions import MenuActions
-from trayconnect.orders import Orders
-from trayconnect.ports import Browser, Connector, NoBrowser, Notice, NoticeAction
-from trayconnect.refresher import Refresher
-from trayconnect.requests import Requests
-from trayconnect.server_file import SHOWN, ServerFile
-from trayconnect.session.manager import Manager
-from trayconnect.session.runner import Peers
-from trayconnect.session.snapshot import Snapshot
-from trayconnect.status_view import decode, icons, status_page
-from trayconnect.terminals import open_terminal_on
-from trayconnect.tray.backend import make_tray
+from trayconnect.desktop.windows.status import StatusWindow, can_show
+from trayconnect.desktop.windows.text_view import TextViews
+from trayconnect.diagnostics.key_check import exposed, key_warnings
+from trayconnect.forwarding.forwarding import listen
+from trayconnect.services.jupyter.health import HealthChecker
+from trayconnect.services.jupyter.launch import JupyterLauncher
+from trayconnect.services.jupyter.selection_store import StoredChoices, choices_file
+from trayconnect.services.webpage.direct import DirectConnector
+from trayconnect.services.webpage.pages import look_at_pages
+from trayconnect.sessions.dependencies import Connector
+from trayconnect.sessions.manager import Manager
+from trayconnect.sessions.snapshot import Snapshot
+from trayconnect.sessions.worker import Dependencies
+from trayconnect.ssh.config.ssh_config import SshConfig
+from trayconnect.ssh.connector import SshConnector
+from trayconnect.ssh.hostkeys.known_hosts_store import KnownHosts
+from trayconnect.tray.backends.backend import make_tray
 from trayconnect.tray.icon import icons_folder
-from trayconnect.tray.menu import Facts, build_view
+from trayconnect.tray.icon_place import COMMANDS, IconPlace
+from trayconnect.tray.menu import MenuFacts, build_view
+from trayconnect.tray.status_view import decode, icons, status_page
 from trayconnect.tray.tray_icon import Tray
-from trayconnect.tunnel.connector import SshConnector
-from trayconnect.tunnel.known_hosts_store import KnownHosts
 
 logger = logging.getLogger(__name__)
 
@@ -118,7 +121,7 @@ class App:
         self._autostart = autostart()
         self._stops: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._stopping = threading.Event()
-        self._refresher = Refresher(self._redraw)
+        self._refresher = Coalescer(self._redraw)
         self._tray: Tray | None = None
         self._window: StatusWindow | None = None
         self._key_warnings: set[str] = set()
@@ -181,9 +184,9 @@ class App:
 
         app_icon = icons_folder() / "trayconnect.png"
         asking = prompter(not options.tray, app_icon, logs.quiet)
-        examine = Examiner(choices)
-        launcher = Launcher(examine.search_anew)
-        peers = Peers(
+        examine = HealthChecker(choices)
+        launcher = JupyterLauncher(examine.search_anew)
+        peers = Dependencies(
             connector=connector,
             listen=listen,
             examine=examine,
@@ -198,7 +201,9 @@ class App:
                 server, self._file.config.servers, cancel
             ),
         )
-        self._manager = Manager(peers, SystemClock(), on_change=self._changed)
+        self._manager = Manager(
+            peers, SystemClock(), NoticeAlerts(peers.notifier), on_change=self._changed
+        )
         self._orders = Orders(
             self._manager, browser, clipboard.copy, lambda: self._file.config, choices
         )
@@ -368,8 +373,8 @@ class App:
             self._window.update(status_page(snapshots, facts))
         return REST_PER_LINE * view.lines
 
-    def _facts(self) -> Facts:
-        return Facts(
+    def _facts(self) -> MenuFacts:
+        return MenuFacts(
             autostart=self._autostart.is_on(),
             file_problems=self._file.problems,
             file_in_force=self._file.in_force,

@@ -22,7 +22,7 @@ from pathlib import Path
 from installers.linux import control, licences
 from installers.linux.man_page import man_page
 from trayconnect import __version__
-from trayconnect.cli import cli
+from trayconnect.cli.main import cli
 from trayconnect.tray import svg
 
 HERE = Path(__file__).resolve().parent

@@ -8,14 +8,15 @@ import sys
 import threading
 from pathlib import Path
 
-from trayconnect.cancel import Cancel
+from tests.support.nulls import NoSecrets
 from trayconnect.config.model import Server
-from trayconnect.config.openssh.hosts import SshConfig
-from trayconnect.errors import Problem
-from trayconnect.forward.forwarding import listen
-from trayconnect.ports import Answer, NoSecrets, Question
-from trayconnect.tunnel.connector import SshConnector
-from trayconnect.tunnel.known_hosts_store import KnownHosts
+from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.errors import Problem
+from trayconnect.core.questions import Answer, Question
+from trayconnect.forwarding.forwarding import listen
+from trayconnect.ssh.config.ssh_config import SshConfig
+from trayconnect.ssh.connector import SshConnector
+from trayconnect.ssh.hostkeys.known_hosts_store import KnownHosts
 
 
 def never_ask(question: Question) -> Answer:
@@ -45,7 +46,7 @@ def main(host: str, port: str, user: str, key: str, known: str, local: str, remo
         identity_files=(),
         ssh_config=lambda: SshConfig(Path("none")),
     )
-    tunnel = connector.connect(server, ask=never_ask, cancel=Cancel(), on_lost=lost)
+    tunnel = connector.connect(server, ask=never_ask, cancel=CancelToken(), on_lost=lost)
     forwarding = listen(server)
     forwarding.attach(tunnel.open_channel)
     print("ready", flush=True)

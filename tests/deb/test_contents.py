@@ -11,7 +11,7 @@ import pytest
 
 from tests.deb.conftest import Packages
 from trayconnect import __version__
-from trayconnect.cli import cli
+from trayconnect.cli.main import cli
 
 MOST = 45_000_000
 """Bytes."""

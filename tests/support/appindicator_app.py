@@ -7,7 +7,7 @@ import sys
 import threading
 
 from tests.support.tray_lines import ITEMS, VIEW
-from trayconnect.tray.linux import LinuxTray
+from trayconnect.tray.backends.linux import LinuxTray
 from trayconnect.tray.view import Action, IconState, Verb, View
 
 

@@ -12,15 +12,15 @@ import os
 import sys
 from pathlib import Path
 
-from trayconnect.cancel import Cancel
 from trayconnect.control.client import ControlClient
 from trayconnect.control.handover import claim
 from trayconnect.control.lock import InstanceLock
 from trayconnect.control.protocol import Command, Reply, Request
 from trayconnect.control.server import ControlServer
+from trayconnect.core.cancellation import CancelToken
 
 
-def handle(request: Request, cancel: Cancel) -> Reply:
+def handle(request: Request, cancel: CancelToken) -> Reply:
     if request.command is Command.CONNECT and request.wait:
         print("waiting", flush=True)
         print("cancelled" if cancel.wait(request.wait) else "waited", flush=True)

@@ -19,7 +19,7 @@ from tests.support.keys import make_key
 from tests.support.sshd import Options, Sshd
 from tests.support.whole import Whole, entry
 from trayconnect.config.model import Server
-from trayconnect.ports import Completed
+from trayconnect.core.link import Completed
 
 LIMIT = 120.0
 JUPYTER = Path(sys.executable).parent

@@ -15,10 +15,10 @@ from typing import Any, Self, TypeVar
 
 from tests.support.threads import wait_for_threads
 from tests.support.waiting import end_accept
-from trayconnect.config.endpoints import Endpoint
 from trayconnect.config.model import Server
-from trayconnect.errors import Problem, ProblemError, Remedy
-from trayconnect.forward.forwarding import LocalForwarding, listen
+from trayconnect.core.endpoints import Endpoint
+from trayconnect.core.errors import Problem, ProblemError, Remedy
+from trayconnect.forwarding.forwarding import LocalForwarding, listen
 
 LIMIT = 90.0
 """Seconds that anything may take on a busy machine before a test gives up."""

@@ -19,9 +19,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.support.waiting import end_accept
-from trayconnect.config.endpoints import Endpoint, TcpEndpoint
-from trayconnect.errors import Problem, ProblemError, Remedy
-from trayconnect.ports import Completed, Incoming, NotOursError, Owner
+from trayconnect.core.endpoints import Endpoint, TcpEndpoint
+from trayconnect.core.errors import Problem, ProblemError, Remedy
+from trayconnect.core.link import Completed, Incoming, NotOursError, Owner
 
 Talk = Callable[[socket.socket, threading.Event], None]
 """Serves one connection, until the event at the latest."""

@@ -34,14 +34,16 @@ _PYTHONS_POSIX = ("termios", "tty", "pty", "pwd", "grp", "fcntl", "resource", "c
 _PYTHONS_WINDOWS = ("msvcrt", "winreg", "winsound", "nt", "_winapi", "_winreg")
 
 ONLY_ON: dict[str, str] = {
-    "linux": """jeepney Xlib gi trayconnect.dbus trayconnect.desktop.notify_dbus
-        trayconnect.desktop.notify_talk trayconnect.tray.appindicator
-        trayconnect.tray.dbus_objects trayconnect.tray.dbusmenu trayconnect.tray.fallback
-        trayconnect.tray.linux trayconnect.tray.sni trayconnect.tray.sni_interfaces
-        trayconnect.tray.watcher trayconnect.tray.xembed trayconnect.tray.xembed_window""",
-    "darwin": "AppKit Foundation Quartz objc PyObjCTools trayconnect.tray.darwin",
-    "win32": """trayconnect.control.transport_pipe trayconnect.tray.win32
-        trayconnect.tray.win32_system""",
+    "linux": """jeepney Xlib gi trayconnect.desktop.dbus
+        trayconnect.desktop.notifications.dbus trayconnect.desktop.notifications.freedesktop
+        trayconnect.tray.backends.appindicator trayconnect.tray.backends.dbus_objects
+        trayconnect.tray.backends.dbusmenu trayconnect.tray.backends.fallback
+        trayconnect.tray.backends.linux trayconnect.tray.backends.sni
+        trayconnect.tray.backends.sni_interfaces trayconnect.tray.backends.watcher
+        trayconnect.tray.backends.xembed trayconnect.tray.backends.xembed_window""",
+    "darwin": "AppKit Foundation Quartz objc PyObjCTools trayconnect.tray.backends.darwin",
+    "win32": """trayconnect.control.transport_pipe trayconnect.tray.backends.win32
+        trayconnect.tray.backends.win32_system""",
     "posix": "trayconnect.control.transport_unix",
 }
 """What belongs to one system, or to the two of POSIX; every other module is imported on all."""
@@ -161,7 +163,7 @@ def import_everything(forbid: Forbid) -> dict[str, str]:
 
 
 def run_commands(commands: list[list[str]]) -> list[tuple[int, str]]:
-    from trayconnect import cli
+    from trayconnect.cli import main as cli
 
     results = []
     for command in commands:

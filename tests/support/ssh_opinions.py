@@ -8,13 +8,13 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
-from trayconnect.cancel import Cancel
-from trayconnect.config.openssh import ask_ssh, reader
-from trayconnect.config.openssh.algorithm_lists import KNOWN, Known
-from trayconnect.config.openssh.files import DiskFiles, Places
-from trayconnect.config.openssh.hosts import this_user
-from trayconnect.config.openssh.interpret import HostConfig, interpret
-from trayconnect.config.openssh.said import Query, Said
+from trayconnect.core.cancellation import CancelToken
+from trayconnect.ssh.config import reader, ssh_g
+from trayconnect.ssh.config.algorithm_lists import KNOWN, SupportedAlgorithms
+from trayconnect.ssh.config.files import DiskFiles, Places
+from trayconnect.ssh.config.interpret import HostConfig, interpret
+from trayconnect.ssh.config.raw_options import Query, RawOptions
+from trayconnect.ssh.config.ssh_config import this_user
 
 _OF_KIND = {
     "kexalgorithms": "kex",
@@ -33,10 +33,10 @@ def ssh() -> str:
 
 
 @functools.cache
-def algorithms() -> dict[str, Known]:
+def algorithms() -> dict[str, SupportedAlgorithms]:
     """What this machine's `ssh` knows."""
     return {
-        keyword: Known(
+        keyword: SupportedAlgorithms(
             tuple(_usual()[keyword][0].split(",")),
             tuple(
                 subprocess.run(
@@ -50,12 +50,12 @@ def algorithms() -> dict[str, Known]:
 
 def by_ssh(query: Query, file: Path) -> HostConfig:
     """What `ssh -G` says. Raises `SshConfigError`."""
-    return _interpret(ask_ssh.ask(ssh(), query, file, _usual(), Cancel()), query)
+    return _interpret(ssh_g.ask(ssh(), query, file, _usual(), CancelToken()), query)
 
 
 @functools.cache
-def _usual() -> ask_ssh.Settings:
-    return ask_ssh.usual(ssh(), Cancel())
+def _usual() -> ssh_g.Settings:
+    return ssh_g.usual(ssh(), CancelToken())
 
 
 def by_reader(query: Query, file: Path) -> HostConfig:
@@ -72,7 +72,7 @@ def by_reader(query: Query, file: Path) -> HostConfig:
     return _interpret(said, query)
 
 
-def _interpret(said: Said, query: Query) -> HostConfig:
+def _interpret(said: RawOptions, query: Query) -> HostConfig:
     here = this_user()
     found = interpret(
         said, query, home=here.home, local_user=here.user, environment=here.environment

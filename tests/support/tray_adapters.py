@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from trayconnect.tray import pystray_base
-from trayconnect.tray.animation import ThreadTimer
+from trayconnect.tray.backends import pystray_base
+from trayconnect.tray.backends.animation import ThreadTimer
 from trayconnect.tray.icon import Glyph
 from trayconnect.tray.view import Action, IconState, Item, Verb, View
 
@@ -42,7 +42,7 @@ class SoonTimer(ThreadTimer):
 def adapter(name: str, base: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Untyped:
     """The adapter module, over what pystray has for that system."""
     monkeypatch.setattr(pystray_base, "Icon", base.Icon)
-    spec = importlib.util.find_spec(f"trayconnect.tray.{name}")
+    spec = importlib.util.find_spec(f"trayconnect.tray.backends.{name}")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

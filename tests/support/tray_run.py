@@ -11,8 +11,8 @@ import pytest
 
 from tests.support.desktop import LIMIT, Desktop
 from tests.support.tray_lines import VIEW
-from trayconnect.popup_menu import PopupMenu
-from trayconnect.tray.backend import make_tray
+from trayconnect.desktop.popup.model import PopupMenu
+from trayconnect.tray.backends.backend import make_tray
 from trayconnect.tray.tray_icon import Tray
 from trayconnect.tray.view import Action
 

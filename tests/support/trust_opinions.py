@@ -20,9 +20,9 @@ from tests.support.certificates import certify
 from tests.support.keys import make_key, public_line
 from tests.support.sshd import _find_sshd
 from tests.support.tunnel_kit import Kit, User, entry
-from trayconnect.config.openssh.hosts import SshConfig
-from trayconnect.errors import Cancelled, ProblemError
-from trayconnect.ports import QuestionKind
+from trayconnect.core.errors import Cancelled, ProblemError
+from trayconnect.core.questions import QuestionKind
+from trayconnect.ssh.config.ssh_config import SshConfig
 
 HOSTS = ("gpu.lab", "GPU.lab", "10.0.0.7", "fe80::7")
 ALIASES = (None, None, None, "farm", "FARM")

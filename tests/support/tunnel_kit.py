@@ -12,16 +12,18 @@ from typing import Any
 
 import pytest
 
+from tests.support.nulls import NoSecrets
 from tests.support.threads import our_threads
-from trayconnect.cancel import Cancel
 from trayconnect.config.model import Server
-from trayconnect.config.openssh.hosts import SshConfig
-from trayconnect.errors import Cancelled, Problem, ProblemError, problem_of
-from trayconnect.ports import Answer, NoSecrets, Question, QuestionKind, Secrets
-from trayconnect.tunnel.connector import SshConnector
-from trayconnect.tunnel.known_hosts_store import KnownHosts
-from trayconnect.tunnel.target import Target, targets
-from trayconnect.tunnel.tunnel import SshTunnel
+from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.errors import Cancelled, Problem, ProblemError, problem_of
+from trayconnect.core.keyring import Secrets
+from trayconnect.core.questions import Answer, Question, QuestionKind
+from trayconnect.ssh.config.ssh_config import SshConfig
+from trayconnect.ssh.connector import SshConnector
+from trayconnect.ssh.hostkeys.known_hosts_store import KnownHosts
+from trayconnect.ssh.link import SshLink
+from trayconnect.ssh.target import LoginTarget, targets
 
 WAIT = 30.0
 """Seconds that a thing may take which should happen soon; only a failing test waits as long."""
@@ -59,7 +61,7 @@ YES = Answer()
 
 
 class MemorySecrets:
-    """`ports.Secrets` for a test; `broken` makes every call fail."""
+    """`keyring.Secrets` for a test; `broken` makes every call fail."""
 
     def __init__(self) -> None:
         self.kept: dict[tuple[str, str], str] = {}
@@ -125,20 +127,20 @@ class Kit:
         server: Server,
         user: User | None = None,
         *,
-        cancel: Cancel | None = None,
+        cancel: CancelToken | None = None,
         losses: Losses | None = None,
-    ) -> SshTunnel:
+    ) -> SshLink:
         return self.connector.connect(
             server,
             ask=user or User(),
-            cancel=cancel or Cancel(),
+            cancel=cancel or CancelToken(),
             on_lost=losses or Losses(),
         )
 
     @contextlib.contextmanager
     def tunnel(
         self, server: Server, user: User | None = None, losses: Losses | None = None
-    ) -> Iterator[SshTunnel]:
+    ) -> Iterator[SshLink]:
         tunnel = self.connect(server, user, losses=losses)
         try:
             yield tunnel
@@ -167,11 +169,11 @@ def entry(port: int, *, identity_file: Path | None = None, **options: Any) -> Se
 def give_options(monkeypatch: pytest.MonkeyPatch, **options: Any) -> None:
     """Have every SSH server reached with these options of ssh_config(5)."""
 
-    def given(*arguments: Any) -> tuple[Target, ...]:
+    def given(*arguments: Any) -> tuple[LoginTarget, ...]:
         found = targets(*arguments)
         return tuple(replace(t, options=replace(t.options, **options)) for t in found)
 
-    monkeypatch.setattr("trayconnect.tunnel.hops.targets", given)
+    monkeypatch.setattr("trayconnect.ssh.route.targets", given)
 
 
 def until(condition: Callable[[], bool], timeout: float = WAIT) -> bool:

@@ -11,24 +11,30 @@ from types import TracebackType
 from typing import Any, Self
 
 from tests.support.forwarding import free_port
+from tests.support.nulls import NoSecrets
 from tests.support.sshd import Sshd
 from tests.support.tunnel_kit import no_ssh_config
-from trayconnect.cancel import Cancel
+from trayconnect.alerts.delivery import NoticeAlerts
 from trayconnect.config.model import Config, Server
-from trayconnect.config.openssh.hosts import SshConfig
-from trayconnect.desktop.clock import SystemClock
-from trayconnect.forward.forwarding import listen
-from trayconnect.jupyter.direct import DirectConnector
-from trayconnect.jupyter.examine import Examiner
-from trayconnect.jupyter.launch import Launcher
-from trayconnect.jupyter.pages import look_at_pages
-from trayconnect.ports import Answer, BriefChoices, Connector, NoSecrets, Notice, Page, Question
-from trayconnect.session.manager import Manager
-from trayconnect.session.runner import Peers
-from trayconnect.session.snapshot import Snapshot
-from trayconnect.session.state import State
-from trayconnect.tunnel.connector import SshConnector
-from trayconnect.tunnel.known_hosts_store import KnownHosts
+from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.clock import SystemClock
+from trayconnect.core.notices import Notice
+from trayconnect.core.page import Page
+from trayconnect.core.questions import Answer, Question
+from trayconnect.forwarding.forwarding import listen
+from trayconnect.services.jupyter.health import HealthChecker
+from trayconnect.services.jupyter.launch import JupyterLauncher
+from trayconnect.services.model import BriefChoices
+from trayconnect.services.webpage.direct import DirectConnector
+from trayconnect.services.webpage.pages import look_at_pages
+from trayconnect.sessions.dependencies import Connector
+from trayconnect.sessions.manager import Manager
+from trayconnect.sessions.snapshot import Snapshot
+from trayconnect.sessions.state import State
+from trayconnect.sessions.worker import Dependencies
+from trayconnect.ssh.config.ssh_config import SshConfig
+from trayconnect.ssh.connector import SshConnector
+from trayconnect.ssh.hostkeys.known_hosts_store import KnownHosts
 
 LIMIT = 120.0
 """Seconds to wait for what must happen; a busy machine takes its time."""
@@ -69,9 +75,9 @@ class Whole:
             return direct if server.is_direct else ssh
 
         self.choices = BriefChoices()
-        examine = Examiner(self.choices)
-        launcher = Launcher(examine.search_anew)
-        peers = Peers(
+        examine = HealthChecker(self.choices)
+        launcher = JupyterLauncher(examine.search_anew)
+        peers = Dependencies(
             connector=connector,
             listen=listen,
             examine=examine,
@@ -84,7 +90,7 @@ class Whole:
             browser=self,
             additions=lambda server, cancel: ssh.additions(server, servers, cancel),
         )
-        self.manager = Manager(peers, SystemClock())
+        self.manager = Manager(peers, SystemClock(), NoticeAlerts(peers.notifier))
         self.manager.start()
         self.manager.apply(Config(servers=servers))
 
@@ -106,7 +112,7 @@ class Whole:
     def bring_to_front(self) -> None:
         pass
 
-    def ask(self, question: Question, cancel: Cancel) -> Answer | None:
+    def ask(self, question: Question, cancel: CancelToken) -> Answer | None:
         self.questions.append(question)
         return next(self._answers, None)
 

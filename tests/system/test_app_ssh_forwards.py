@@ -18,12 +18,13 @@ from tests.support.servers import make_server
 from tests.support.sshd import Sshd
 from tests.support.waiting import wait_for
 from trayconnect.config.forward_syntax import Kind
-from trayconnect.errors import Problem
-from trayconnect.ports import FoundJupyter, Page, Reached
-from trayconnect.session.forwards import ForwardState
-from trayconnect.session.snapshot import Snapshot
-from trayconnect.session.state import State
-from trayconnect.tray.menu import Facts, build_view
+from trayconnect.core.errors import Problem
+from trayconnect.core.page import Page
+from trayconnect.services.model import FoundJupyter, Reached
+from trayconnect.sessions.forwards import ForwardState
+from trayconnect.sessions.snapshot import Snapshot
+from trayconnect.sessions.state import State
+from trayconnect.tray.menu import MenuFacts, build_view
 from trayconnect.tray.view import IconState, Item
 
 NOTES = "gpu: notes"
@@ -77,7 +78,7 @@ def items(app: RunningApp) -> tuple[Item, ...]:
         )
         for one in told["forwards"]
     )
-    return build_view([replace(snapshot, forwards=forwards)], Facts(autostart=False)).items
+    return build_view([replace(snapshot, forwards=forwards)], MenuFacts(autostart=False)).items
 
 
 def test_they_are_in_the_menu_and_in_the_status(desktop: Desktop, tmp_path: Path) -> None:

@@ -21,12 +21,13 @@ from tests.support.sshd import Sshd
 from tests.support.waiting import wait_for
 from trayconnect.config.local_addresses import own_address
 from trayconnect.config.model import Server
-from trayconnect.desktop.prompt_guard import GUARD
-from trayconnect.errors import Problem
-from trayconnect.ports import FoundJupyter, Page, Reached
-from trayconnect.session.snapshot import Snapshot
-from trayconnect.session.state import State
-from trayconnect.tray.menu import Facts, build_view
+from trayconnect.core.errors import Problem
+from trayconnect.core.page import Page
+from trayconnect.desktop.prompts.guard import GUARD
+from trayconnect.services.model import FoundJupyter, Reached
+from trayconnect.sessions.snapshot import Snapshot
+from trayconnect.sessions.state import State
+from trayconnect.tray.menu import MenuFacts, build_view
 from trayconnect.tray.view import IconState, Item
 
 HOST_KEY = "GPU box: host key – trayconnect"
@@ -67,7 +68,7 @@ def shown(*states: State) -> tuple[Item, ...]:
         )
         for number, state in enumerate(states)
     ]
-    return build_view(snapshots, Facts(autostart=False)).items
+    return build_view(snapshots, MenuFacts(autostart=False)).items
 
 
 def test_a_click_asks_logs_in_and_shows_jupyter_in_chromium_and_another_ends_it(
@@ -215,12 +216,12 @@ def lines(app: RunningApp, server: Server) -> tuple[Item, ...]:
         asking=False,
         latency=None,
     )
-    return build_view([snapshot], Facts(autostart=False)).items
+    return build_view([snapshot], MenuFacts(autostart=False)).items
 
 
 def test_start_at_login_is_a_tick_that_the_system_remembers(desktop: Desktop) -> None:
     with RunningApp("servers: []\n", tray=True, env=desktop.env) as app:
-        items = build_view([], Facts(autostart=False)).items
+        items = build_view([], MenuFacts(autostart=False)).items
         entry = Path(app.env["XDG_CONFIG_HOME"]) / "autostart" / "trayconnect.desktop"
         for expected in (True, False):
             desktop.open_menu(IconState.OFF)
@@ -280,6 +281,6 @@ def test_a_panel_with_an_xembed_tray_only(bare_desktop: Desktop) -> None:
     bare_desktop.start_xembed_tray()
     with RunningApp("servers: []\n", tray=True, env=bare_desktop.env) as app:
         bare_desktop.open_menu(IconState.OFF)
-        bare_desktop.choose(build_view([], Facts(autostart=False)).items, "quit")
+        bare_desktop.choose(build_view([], MenuFacts(autostart=False)).items, "quit")
         assert app.wait() == 0
         bare_desktop.wait_no_icon(IconState.OFF)

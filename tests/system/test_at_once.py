@@ -17,7 +17,7 @@ from tests.support.threads import our_threads
 from tests.support.tunnel_kit import until
 from tests.support.whole import LIMIT, Whole, entry
 from trayconnect.config.model import Config
-from trayconnect.session.state import State
+from trayconnect.sessions.state import State
 
 
 @pytest.fixture(scope="module")

@@ -23,9 +23,9 @@ from tests.support.sshd import Sshd
 from tests.support.waiting import wait_for
 from tests.support.whole import Whole, entry
 from tests.support.xvfb import XServer
+from trayconnect.core.page import Page
 from trayconnect.desktop.browser import SystemBrowser
-from trayconnect.ports import Page
-from trayconnect.session.state import State
+from trayconnect.sessions.state import State
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -16,13 +16,13 @@ from pathlib import Path
 import pytest
 
 from tests.support.control import PATIENCE, serving, short_folder
-from trayconnect.cancel import Cancel
 from trayconnect.control.client import ControlClient, NotRunningError
 from trayconnect.control.lock import owner_pid
 from trayconnect.control.place import OVERRIDE, runtime_folder
 from trayconnect.control.protocol import Command, Reply, Request
 from trayconnect.control.transport_unix import UnixTransport
-from trayconnect.errors import ProblemError
+from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.errors import ProblemError
 
 ROOT = Path(__file__).parents[2]
 PING = Request(Command.PING)
@@ -187,7 +187,7 @@ def test_another_user_is_refused_even_when_the_folder_lets_him_in(
     """As root, the other user is a real one; else the server takes us for him."""
     served = threading.Event()
 
-    def handler(request: Request, cancel: Cancel) -> Reply:
+    def handler(request: Request, cancel: CancelToken) -> Reply:
         served.set()
         return Reply(ok=True)
 
@@ -200,7 +200,7 @@ def test_another_user_is_refused_even_when_the_folder_lets_him_in(
         from trayconnect.control.client import ControlClient
         from trayconnect.control.protocol import Command, Request, encode_request
         from trayconnect.control.transport_unix import UnixTransport
-        from trayconnect.errors import ProblemError
+        from trayconnect.core.errors import ProblemError
 
         if {is_root}:  # after the imports: he may not be let to where they are
             os.setgroups([])

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from trayconnect.core.errors import ProblemError
 from trayconnect.demo.lab import Lab
-from trayconnect.errors import ProblemError
 
 
 def test_one_that_ends_at_once_shows_its_last_words(tmp_path: Path) -> None:

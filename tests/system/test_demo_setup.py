@@ -18,11 +18,11 @@ import pytest
 import yaml
 
 from tests.support.tunnel_kit import Kit, until
-from trayconnect.config.endpoints import TcpEndpoint
 from trayconnect.config.model import Server
+from trayconnect.core.endpoints import TcpEndpoint
+from trayconnect.core.errors import ProblemError
 from trayconnect.demo.setup import NAME, Demo
-from trayconnect.errors import ProblemError
-from trayconnect.jupyter.find import RunningServer, find
+from trayconnect.services.jupyter.discovery import RunningServer, find
 
 LIMIT = 120.0
 

@@ -16,11 +16,11 @@ import pytest
 from tests.support.forwarding import Service, echo
 from tests.support.keys import make_key
 from tests.support.tunnel_kit import Kit, User, entry, nothing_left, says
-from trayconnect.config.endpoints import TcpEndpoint
 from trayconnect.config.model import Server
+from trayconnect.core.endpoints import TcpEndpoint
+from trayconnect.core.errors import ProblemError, Remedy
+from trayconnect.core.questions import QuestionKind
 from trayconnect.demo.ssh_server import HOST, USERNAME, SshServer
-from trayconnect.errors import ProblemError, Remedy
-from trayconnect.ports import QuestionKind
 
 
 @dataclass

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.waiting import wait_for
-from trayconnect.desktop.autostart_xdg import DesktopEntry
+from trayconnect.desktop.autostart.xdg import DesktopEntry
 
 # Debian's python3-gi lives with Debian's interpreter.
 LAUNCH = """

@@ -16,10 +16,10 @@ import pytest
 from tests.support.chromium import Chromium
 from tests.support.waiting import wait_for
 from tests.support.xvfb import XServer
+from trayconnect.core.errors import ProblemError
+from trayconnect.core.page import Page
 from trayconnect.desktop.browser import SystemBrowser
 from trayconnect.desktop.editor import open_in_editor
-from trayconnect.errors import ProblemError
-from trayconnect.ports import Page
 
 LIMIT = 120.0
 TOKEN = "s3cret/+&=%"

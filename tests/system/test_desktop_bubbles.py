@@ -9,8 +9,8 @@ import pytest
 
 from tests.support.bubbles import Bubbles, Kind, dunst, xfce
 from tests.support.desktop import LIMIT, Desktop
-from trayconnect.desktop.notify_dbus import DBusNotifier
-from trayconnect.ports import Notice, NoticeAction
+from trayconnect.core.notices import Notice, NoticeAction
+from trayconnect.desktop.notifications.dbus import DBusNotifier
 from trayconnect.tray.icon import icons_folder
 
 LOST = Notice(

@@ -10,8 +10,8 @@ import pytest
 
 from tests.support.waiting import wait_for
 from tests.support.xvfb import XServer
+from trayconnect.core.errors import ProblemError
 from trayconnect.desktop.clipboard import Clipboard
-from trayconnect.errors import ProblemError
 
 LINK = "http://127.0.0.1:18888/lab?token=s3cret-ünï"
 

@@ -13,14 +13,14 @@ from Xlib.xobject.drawable import Window
 
 from tests.support.waiting import wait_for
 from tests.support.xvfb import XServer
-from trayconnect.cancel import Cancel
-from trayconnect.desktop.dialog_commands import DialogProgram, Kdialog, Zenity
-from trayconnect.desktop.prompt import ChainPrompter, Way
-from trayconnect.desktop.prompt_dialog import DialogWay
-from trayconnect.desktop.prompt_gui import WindowWay
-from trayconnect.desktop.prompt_process import NotShownError
-from trayconnect.desktop.prompt_text import window_title
-from trayconnect.ports import Answer, Field, Question, QuestionKind
+from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.questions import Answer, Field, Question, QuestionKind
+from trayconnect.desktop.prompts.dialog_commands import DialogProgram, Kdialog, Zenity
+from trayconnect.desktop.prompts.dialog_prompter import DialogPrompter
+from trayconnect.desktop.prompts.process import NotShownError
+from trayconnect.desktop.prompts.prompter import ChainPrompter, QuestionBackend
+from trayconnect.desktop.prompts.text import window_title
+from trayconnect.desktop.prompts.window_prompter import WindowPrompter
 
 LIMIT = 120.0
 PASSWORD = Question(
@@ -63,13 +63,13 @@ class User:
     """Answers dialogs, one after the other."""
 
     def __init__(self, screen: XServer, pool: ThreadPoolExecutor) -> None:
-        self.cancel = Cancel()
+        self.cancel = CancelToken()
         self.screen = screen
         self._pool = pool
         self._last: Window | None = None
 
     def asked(self, program: DialogProgram, question: Question) -> Future[Answer | None]:
-        way = DialogWay(program, limit=LIMIT)
+        way = DialogPrompter(program, limit=LIMIT)
         return self._pool.submit(ChainPrompter(lambda: [way]).ask, question, self.cancel)
 
     def wait_dialog(self) -> None:
@@ -202,12 +202,12 @@ def test_on_a_dead_display_nothing_is_shown(
     monkeypatch.setenv("DISPLAY", ":4711")
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     with pytest.raises(NotShownError, match="display"):
-        DialogWay(program, early=LIMIT).ask(HOST_KEY, Cancel())
+        DialogPrompter(program, early=LIMIT).ask(HOST_KEY, CancelToken())
 
 
 def test_a_broken_window_gives_way_to_a_dialog(user: User) -> None:
-    broken = WindowWay(command=["/bin/false"])
-    ways: list[Way] = [broken, DialogWay(Zenity(), limit=LIMIT)]
+    broken = WindowPrompter(command=["/bin/false"])
+    ways: list[QuestionBackend] = [broken, DialogPrompter(Zenity(), limit=LIMIT)]
     with ThreadPoolExecutor() as pool:
         answer = pool.submit(ChainPrompter(lambda: ways).ask, HOST_KEY, user.cancel)
         try:
@@ -220,12 +220,12 @@ def test_a_broken_window_gives_way_to_a_dialog(user: User) -> None:
 
 
 _ASKS = """
-from trayconnect.cancel import Cancel
-from trayconnect.desktop.dialog_commands import Kdialog, Zenity
-from trayconnect.desktop.prompt_dialog import DialogWay
-from trayconnect.desktop.prompt_gui import WindowWay
-from trayconnect.desktop.text_view import TextViews
-from trayconnect.ports import Question, QuestionKind
+from trayconnect.core.cancellation import Cancel
+from trayconnect.desktop.prompts.dialog_commands import Kdialog, Zenity
+from trayconnect.desktop.prompts.dialog_prompter import DialogWay
+from trayconnect.desktop.prompts.window_prompter import WindowWay
+from trayconnect.desktop.windows.text_view import TextViews
+from trayconnect.core.questions import Question, QuestionKind
 import time
 
 def text(*_):

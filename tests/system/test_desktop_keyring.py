@@ -22,12 +22,12 @@ from pathlib import Path
 import secretstorage
 from trayconnect.config.model import Auth
 from trayconnect.desktop.secrets import KeyringSecrets
-from trayconnect.errors import Cancelled, ProblemError
-from trayconnect.ports import Answer
-from trayconnect.tunnel.identities import UnlockedKeys
-from trayconnect.tunnel.keyfile import read_key_file
-from trayconnect.tunnel.target import Target
-from trayconnect.tunnel.unlock import Unlocker
+from trayconnect.core.errors import Cancelled, ProblemError
+from trayconnect.core.questions import Answer
+from trayconnect.ssh.auth.identities import UnlockedKeys
+from trayconnect.ssh.auth.keyfile import read_key_file
+from trayconnect.ssh.target import Target
+from trayconnect.ssh.auth.key_passphrase import Unlocker
 
 secrets = KeyringSecrets(time_limit=float(sys.argv[1]))
 

@@ -10,7 +10,7 @@ from pathlib import Path
 # Runs within the namespace; each line printed is one call of the watcher.
 WATCH = """
 import sys, threading
-from trayconnect.desktop.network import NetlinkWatcher
+from trayconnect.desktop.events.network import NetlinkWatcher
 changed = threading.Semaphore(0)
 watcher = NetlinkWatcher(changed.release, quiet=0.05)
 import subprocess
@@ -45,7 +45,7 @@ print("done")
 # The watcher stopped from its own callback, and in the middle of a burst.
 STOP = """
 import subprocess, threading
-from trayconnect.desktop.network import NetlinkWatcher
+from trayconnect.desktop.events.network import NetlinkWatcher
 stopped = threading.Event()
 def on_change():
     watcher.stop()

@@ -19,9 +19,9 @@ from tests.support.desktop import SessionBus
 from tests.support.notifications import NAME, NotificationServer
 from tests.support.threads import our_threads
 from tests.support.waiting import wait_for
-from trayconnect.desktop import notify_talk
-from trayconnect.desktop.notify_dbus import DBusNotifier
-from trayconnect.ports import Notice, NoticeAction
+from trayconnect.core.notices import Notice, NoticeAction
+from trayconnect.desktop.notifications import freedesktop
+from trayconnect.desktop.notifications.dbus import DBusNotifier
 
 LIMIT = 120.0
 ALL = ["body", "body-markup", "actions", "persistence"]
@@ -259,7 +259,7 @@ def test_a_silent_server_is_given_up_and_does_not_delay_the_end(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(notify_talk, "LIMIT", 0.2)
+    monkeypatch.setattr(freedesktop, "LIMIT", 0.2)
     with (
         NotificationServer(address, [], silent=True) as server,
         caplog.at_level(logging.WARNING),

@@ -18,13 +18,13 @@ from Xlib import X
 from tests.support.waiting import wait_for
 from tests.support.window_manager import window_manager
 from tests.support.xvfb import XServer
-from trayconnect.cancel import Cancel
-from trayconnect.desktop.prompt import ChainPrompter
-from trayconnect.desktop.prompt_gui import WindowWay
-from trayconnect.desktop.prompt_process import NotShownError
-from trayconnect.desktop.prompt_text import LONGEST_VALUE, window_title
-from trayconnect.errors import Cancelled, ProblemError, Remedy
-from trayconnect.ports import Answer, Field, Prompter, Question, QuestionKind
+from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.errors import Cancelled, ProblemError, Remedy
+from trayconnect.core.questions import Answer, Field, Prompter, Question, QuestionKind
+from trayconnect.desktop.prompts.process import NotShownError
+from trayconnect.desktop.prompts.prompter import ChainPrompter
+from trayconnect.desktop.prompts.text import LONGEST_VALUE, window_title
+from trayconnect.desktop.prompts.window_prompter import WindowPrompter
 
 LIMIT = 120.0
 """Seconds to wait for anything; also for an answer, so that a broken test ends."""
@@ -72,7 +72,7 @@ def prompter(
     icon: Path | None = None, guard: float = 0.0, show_limit: float = LIMIT
 ) -> ChainPrompter:
     """By our window alone, with no guard unless one is given: the tests type at once."""
-    way = WindowWay(icon, limit=LIMIT, guard=guard, show_limit=show_limit)
+    way = WindowPrompter(icon, limit=LIMIT, guard=guard, show_limit=show_limit)
     return ChainPrompter(lambda: [way])
 
 
@@ -101,7 +101,7 @@ class Asked:
         screen: XServer,
         question: Question,
         answer: Future[Answer | None],
-        cancel: Cancel,
+        cancel: CancelToken,
     ) -> None:
         self.title = window_title(question)
         self.answer = answer
@@ -139,7 +139,7 @@ def asker(screen: XServer) -> Iterator[Ask]:
     with ThreadPoolExecutor() as pool, ExitStack() as stack:
 
         def ask(question: Question, by: Prompter | None = None, on: XServer | None = None) -> Asked:
-            cancel = Cancel()
+            cancel = CancelToken()
             stack.callback(cancel.set)
             answer = pool.submit((by or prompter()).ask, question, cancel)
             return Asked(on or screen, question, answer, cancel)
@@ -451,10 +451,10 @@ def test_with_an_icon(screen: XServer, asker: Ask, tmp_path: Path) -> None:
 SHOWN = "import os, sys; os.write(1, b'shown\\n'); "
 
 
-def way(script: str, limit: float = LIMIT, show_limit: float = LIMIT) -> WindowWay:
+def way(script: str, limit: float = LIMIT, show_limit: float = LIMIT) -> WindowPrompter:
     """A helper that is this Python script."""
     command = [sys.executable, "-c", script]
-    return WindowWay(command=command, limit=limit, show_limit=show_limit)
+    return WindowPrompter(command=command, limit=limit, show_limit=show_limit)
 
 
 @pytest.mark.parametrize(
@@ -470,7 +470,7 @@ def way(script: str, limit: float = LIMIT, show_limit: float = LIMIT) -> WindowW
 def test_a_window_that_breaks_before_it_is_seen_was_not_shown(script: str) -> None:
     before = children()
     with pytest.raises(NotShownError):
-        way(script, show_limit=0.5).ask(PASSWORD, Cancel())
+        way(script, show_limit=0.5).ask(PASSWORD, CancelToken())
     assert children() <= before
 
 
@@ -487,7 +487,7 @@ def test_a_window_that_breaks_before_it_is_seen_was_not_shown(script: str) -> No
 def test_a_window_that_breaks_after_it_was_seen_is_a_problem(script: str) -> None:
     before = children()
     with pytest.raises(ProblemError, match="crashed") as caught:
-        way(SHOWN + script).ask(PASSWORD, Cancel())
+        way(SHOWN + script).ask(PASSWORD, CancelToken())
     assert caught.value.problem.remedy is Remedy.USER
     assert "GPU box" in caught.value.problem.title
     assert children() <= before
@@ -495,13 +495,13 @@ def test_a_window_that_breaks_after_it_was_seen_is_a_problem(script: str) -> Non
 
 def test_a_window_that_cannot_start_was_not_shown() -> None:
     with pytest.raises(NotShownError, match="/nowhere/python"):
-        WindowWay(command=["/nowhere/python"]).ask(PASSWORD, Cancel())
+        WindowPrompter(command=["/nowhere/python"]).ask(PASSWORD, CancelToken())
 
 
 def test_on_a_dead_display_nothing_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DISPLAY", ":4711")
     with pytest.raises(NotShownError, match="display"):
-        WindowWay().ask(PASSWORD, Cancel())
+        WindowPrompter().ask(PASSWORD, CancelToken())
 
 
 def test_a_window_that_shows_is_told_before_it_is_answered(screen: XServer, asker: Ask) -> None:
@@ -517,17 +517,17 @@ def test_a_window_that_shows_is_told_before_it_is_answered(screen: XServer, aske
 def test_a_question_that_nobody_answers_is_withdrawn() -> None:
     before = children()
     with pytest.raises(ProblemError, match="nobody answered") as caught:
-        way(SHOWN + "import time; time.sleep(60)", limit=1.0).ask(PASSWORD, Cancel())
+        way(SHOWN + "import time; time.sleep(60)", limit=1.0).ask(PASSWORD, CancelToken())
     assert "Connect again" in caught.value.problem.advice
     assert children() <= before
 
 
 def test_a_cancelled_question_is_never_shown(screen: XServer) -> None:
-    cancel = Cancel()
+    cancel = CancelToken()
     cancel.set()
     before = children()
     with pytest.raises(Cancelled):
-        WindowWay().ask(PASSWORD, cancel)
+        WindowPrompter().ask(PASSWORD, cancel)
     assert children() <= before
     assert screen.find_window(TITLE) is None
 

@@ -16,12 +16,12 @@ import pytest
 
 from tests.support.waiting import wait_for
 from tests.support.xvfb import XServer
-from trayconnect.desktop import helpers
-from trayconnect.desktop.status import StatusWindow
-from trayconnect.desktop.status_wire import Button, Group, Row, StatusPage
-from trayconnect.errors import ProblemError
-from trayconnect.status_view import icons
+from trayconnect.core.errors import ProblemError
+from trayconnect.desktop import helper_process
+from trayconnect.desktop.windows.status import StatusWindow
+from trayconnect.desktop.windows.status_wire import Button, Group, Row, StatusPage
 from trayconnect.tray.icon import icons_folder, picture
+from trayconnect.tray.status_view import icons
 from trayconnect.tray.view import IconState
 
 LIMIT = 120.0
@@ -139,8 +139,8 @@ def test_a_menu_that_is_open_stays_while_things_change(opened: Opened) -> None:
 
 CUT = """
 import json, sys, tkinter
-from trayconnect.desktop import status_wire
-from trayconnect.desktop.status_window import StatusView
+from trayconnect.desktop.windows import status_wire
+from trayconnect.desktop.windows.status_window import StatusView
 
 def walk(widget):
     yield widget
@@ -272,7 +272,7 @@ def test_what_is_missing_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ProblemError, match="X11 screen"):
         StatusWindow(print).show()
     monkeypatch.setenv("DISPLAY", ":4711")
-    monkeypatch.setattr(helpers, "has_tkinter", lambda: False)
+    monkeypatch.setattr(helper_process, "has_tkinter", lambda: False)
     with pytest.raises(ProblemError, match="python3-tk"):
         StatusWindow(print).show()
     monkeypatch.undo()
@@ -285,7 +285,7 @@ def test_it_goes_with_the_app(screen: XServer, tmp_path: Path) -> None:
     """Also with one that had no time to say so."""
     code = (
         "import os, sys\n"
-        "from trayconnect.desktop.status import StatusWindow\n"
+        "from trayconnect.desktop.windows.status import StatusWindow\n"
         "window = StatusWindow(print)\n"
         "window.show()\n"
         "sys.stdin.readline()\n"

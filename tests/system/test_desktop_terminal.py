@@ -16,12 +16,12 @@ from pathlib import Path
 import pytest
 
 from tests.support.waiting import wait_for
-from trayconnect.cancel import Cancel
-from trayconnect.desktop.prompt import ChainPrompter
-from trayconnect.desktop.prompt_terminal import TerminalWay
+from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.errors import ProblemError
+from trayconnect.core.questions import Answer, Field, Question, QuestionKind
+from trayconnect.desktop.prompts.prompter import ChainPrompter
+from trayconnect.desktop.prompts.terminal_prompter import TerminalPrompter
 from trayconnect.desktop.terminal_posix import PosixTerminal
-from trayconnect.errors import ProblemError
-from trayconnect.ports import Answer, Field, Question, QuestionKind
 
 LIMIT = 120.0
 PASSWORD = Question(QuestionKind.PASSWORD, "GPU box", "Password for ada", "", (Field("Password"),))
@@ -36,10 +36,10 @@ class User:
         os.set_blocking(self.master, False)
         self.path = os.ttyname(self._slave)
         self.seen = ""
-        self.cancel = Cancel()
+        self.cancel = CancelToken()
 
     def ask(self, question: Question, limit: float = LIMIT) -> Answer | None:
-        way = TerminalWay(lambda: PosixTerminal(self.path), limit)
+        way = TerminalPrompter(lambda: PosixTerminal(self.path), limit)
         return ChainPrompter(lambda: [way]).ask(question, self.cancel)
 
     def has_seen(self, text: str) -> bool:
@@ -203,9 +203,9 @@ BACKGROUND = textwrap.dedent("""
         if child == 0:
             os.setpgid(0, 0)  # out of the foreground
             from tests.system.test_desktop_terminal import PASSWORD
-            from trayconnect.cancel import Cancel
-            from trayconnect.desktop.prompt_process import NotShownError
-            from trayconnect.desktop.prompt_terminal import TerminalWay
+            from trayconnect.core.cancellation import Cancel
+            from trayconnect.desktop.prompts.process import NotShownError
+            from trayconnect.desktop.prompts.terminal_prompter import TerminalWay
             try:
                 TerminalWay(limit=10).ask(PASSWORD, Cancel())
             except NotShownError as error:

@@ -10,8 +10,8 @@ import pytest
 
 from tests.support.waiting import wait_for
 from tests.support.xvfb import XServer
-from trayconnect.desktop.text_view import TextViews
-from trayconnect.errors import ProblemError
+from trayconnect.core.errors import ProblemError
+from trayconnect.desktop.windows.text_view import TextViews
 
 LIMIT = 120.0
 TITLE = "GPU box: log"

@@ -25,14 +25,14 @@ from tests.support.forwarding import (
 from tests.support.keys import make_key
 from tests.support.sshd import Sshd
 from tests.support.whole import Whole, entry
-from trayconnect.config.endpoints import TcpEndpoint
 from trayconnect.config.forward_syntax import Kind
 from trayconnect.config.forwards import keys_of, spec_of
 from trayconnect.config.local_addresses import own_address
 from trayconnect.config.model import Forward, Server
-from trayconnect.errors import ProblemError
-from trayconnect.forward.forwarding import listen
-from trayconnect.forward.port_owner import parse_proc_net
+from trayconnect.core.endpoints import TcpEndpoint
+from trayconnect.core.errors import ProblemError
+from trayconnect.forwarding.forwarding import listen
+from trayconnect.forwarding.port_owner import parse_proc_net
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/net/tcp")
 

@@ -27,10 +27,10 @@ from tests.support.unix_service import unix_dial, unix_echo
 from tests.support.whole import Whole, entry
 from trayconnect.config.forward_syntax import Kind
 from trayconnect.config.local_addresses import own_address
-from trayconnect.ports import Reached
-from trayconnect.session.forwards import ForwardState
-from trayconnect.session.snapshot import Snapshot
-from trayconnect.session.state import State
+from trayconnect.services.model import Reached
+from trayconnect.sessions.forwards import ForwardState
+from trayconnect.sessions.snapshot import Snapshot
+from trayconnect.sessions.state import State
 
 
 @pytest.fixture(autouse=True)

@@ -14,8 +14,8 @@ from tests.support.forwarding import LIMIT, a_server, free_port, listening, no_l
 from tests.support.keys import make_key
 from tests.support.sshd import Sshd
 from tests.support.tunnel_kit import Kit
-from trayconnect.config.endpoints import Endpoint, TcpEndpoint
-from trayconnect.ports import ByteStream
+from trayconnect.core.endpoints import Endpoint, TcpEndpoint
+from trayconnect.core.link import ByteStream
 
 ONLY_THERE = "intranet.test"
 PAGE = "<title>far away</title><p>seen through the tunnel"

@@ -25,8 +25,8 @@ from tests.support.forwarding import (
 from tests.support.sshd import Sshd
 from tests.support.tunnel_kit import Kit, Losses
 from trayconnect.config.model import Server
-from trayconnect.errors import Problem
-from trayconnect.forward.client import set_reset_on_close
+from trayconnect.core.errors import Problem
+from trayconnect.forwarding.peer_owner import set_reset_on_close
 
 
 @pytest.fixture

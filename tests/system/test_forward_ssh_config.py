@@ -26,9 +26,9 @@ from tests.support.unix_service import unix_dial, unix_echo
 from tests.support.whole import Whole
 from trayconnect.config.forward_syntax import Kind
 from trayconnect.config.model import Server
-from trayconnect.config.openssh.hosts import SshConfig
-from trayconnect.session.snapshot import Snapshot
-from trayconnect.session.state import State
+from trayconnect.sessions.snapshot import Snapshot
+from trayconnect.sessions.state import State
+from trayconnect.ssh.config.ssh_config import SshConfig
 
 
 @pytest.fixture(autouse=True)

@@ -11,9 +11,10 @@ from tests.support.keys import make_key
 from tests.support.sshd import Sshd
 from tests.support.tunnel_kit import Kit, Losses, entry, nothing_left
 from trayconnect.config.model import Server
-from trayconnect.errors import Problem, Remedy
-from trayconnect.tunnel import auth, connect, hops
-from trayconnect.tunnel.transport import SshTransport
+from trayconnect.core.errors import Problem, Remedy
+from trayconnect.ssh import connect, route
+from trayconnect.ssh.auth import login
+from trayconnect.ssh.transport.transport import SshTransport
 
 
 @pytest.fixture(scope="module")
@@ -82,16 +83,16 @@ def problem_when(
                 act()
             return shake(stream, target, **options)  # type: ignore[arg-type]
 
-        monkeypatch.setattr(hops, "shake_hands", shaking)
+        monkeypatch.setattr(route, "shake_hands", shaking)
     else:
-        log_in = auth.log_in
+        log_in = login.log_in
 
         def logging_in(transport: object, target: object, *arguments: object) -> object:
             if not getattr(target, "is_jump_host"):  # noqa: B009
                 act()
             return log_in(transport, target, *arguments)  # type: ignore[arg-type]
 
-        monkeypatch.setattr(hops, "log_in", logging_in)
+        monkeypatch.setattr(route, "log_in", logging_in)
     with nothing_left():
         return kit.problem(entry_)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from installers.linux.man_page import man_page
 from trayconnect import __version__
-from trayconnect.cli import cli
+from trayconnect.cli.main import cli
 
 INSTALLERS = Path(__file__).resolve().parents[2] / "installers"
 FOLDER = INSTALLERS / "linux"

@@ -17,13 +17,14 @@ from tests.support.jupyter_peers import self_signed
 from tests.support.keys import make_key
 from tests.support.sshd import Sshd
 from tests.support.tunnel_kit import Kit, entry, nothing_left, until
-from trayconnect.cancel import Cancel
 from trayconnect.config.model import Server
-from trayconnect.forward.forwarding import LocalForwarding, listen
-from trayconnect.jupyter.address import jupyter_authority
-from trayconnect.jupyter.examine import Examiner
-from trayconnect.ports import BriefChoices, Health, Kernels, Page, Reached
-from trayconnect.tunnel.tunnel import SshTunnel
+from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.page import Page
+from trayconnect.forwarding.forwarding import LocalForwarding, listen
+from trayconnect.services.jupyter.address import jupyter_authority
+from trayconnect.services.jupyter.health import HealthChecker
+from trayconnect.services.model import BriefChoices, Health, Kernels, Reached
+from trayconnect.ssh.link import SshLink
 
 
 @dataclass
@@ -31,13 +32,13 @@ class Live:
     """A server of the file with its tunnel and its local port."""
 
     server: Server
-    tunnel: SshTunnel
+    tunnel: SshLink
     forwarding: LocalForwarding
     choices: BriefChoices = field(default_factory=BriefChoices)
-    examiner: Examiner = field(init=False)
+    examiner: HealthChecker = field(init=False)
 
     def __post_init__(self) -> None:
-        self.examiner = Examiner(self.choices)
+        self.examiner = HealthChecker(self.choices)
 
     def later(self) -> None:
         """What the last search found counts no more."""
@@ -45,7 +46,7 @@ class Live:
         known.searched = known.next_search = 0.0
 
     def examine(self) -> Health:
-        return self.examiner(self.server, self.tunnel, self.forwarding.set_target, Cancel())
+        return self.examiner(self.server, self.tunnel, self.forwarding.set_target, CancelToken())
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.jupyter import JupyterServer
-from trayconnect.jupyter.find import RunningServer, parse, script
+from trayconnect.services.jupyter.discovery import RunningServer, parse, script
 
 SHELLS = ["sh", "dash", "bash", "bash --posix", "busybox sh"]
 SCRIPT = script("process.sh", "find.sh")

@@ -10,7 +10,7 @@ import pytest
 from tests.support.jupyter_kinds import LAB4, PeerJupyter, peer_python
 from tests.support.jupyter_peers import Answer, Peer, web
 from tests.system.test_jupyter_examine import live, sshd_for
-from trayconnect.ports import Health, Reached
+from trayconnect.services.model import Health, Reached
 
 HUB = "X-JupyterHub-Version: 5.5.4\r\n"
 ADDRESS = "https://hub.example.org/user/ada/"

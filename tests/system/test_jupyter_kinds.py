@@ -13,8 +13,9 @@ from tests.support.jupyter_kinds import KINDS, LAB4, NOTEBOOK6, BareJupyter, Kin
 from tests.support.sshd import Sshd
 from tests.support.tunnel_kit import until
 from tests.system.test_jupyter_examine import fetch, live, sshd_for
-from trayconnect.jupyter.address import jupyter_authority
-from trayconnect.ports import Choice, Health, Page, Reached
+from trayconnect.core.page import Page
+from trayconnect.services.jupyter.address import jupyter_authority
+from trayconnect.services.model import Choice, Health, Reached
 
 LOGIN = b'type="password"'
 """What only the page that asks for a token has."""

@@ -20,8 +20,8 @@ from tests.support.sshd import Sshd, system_user
 from tests.support.staged_jupyter import StagedJupyter
 from tests.support.tunnel_kit import Kit, entry, until
 from tests.system.test_jupyter_examine import live, sshd_for
-from trayconnect.jupyter.find import Findings, find
-from trayconnect.ports import Reached
+from trayconnect.services.jupyter.discovery import Discovery, find
+from trayconnect.services.model import Reached
 
 SHELLS = ("bash", "dash", "zsh", "fish", "tcsh", "busybox")
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make another user")
@@ -84,7 +84,7 @@ def account(shell: Path) -> Iterator[tuple[Sshd, str, int]]:
         yield sshd, name, pwd.getpwnam(name).pw_uid
 
 
-def search_as(sshd: Sshd, name: str, folder: Path) -> Findings:
+def search_as(sshd: Sshd, name: str, folder: Path) -> Discovery:
     key = make_key(folder)
     sshd.authorize(key)
     sshd.authorized_keys.chmod(0o644)

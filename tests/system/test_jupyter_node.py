@@ -14,7 +14,7 @@ from tests.support.sshd import Sshd
 from tests.support.staged_jupyter import StagedJupyter
 from tests.support.tunnel_kit import until
 from tests.system.test_jupyter_examine import fetch, live, sshd_for
-from trayconnect.ports import Health, Reached
+from trayconnect.services.model import Health, Reached
 
 NODE = NodeJupyter.address
 

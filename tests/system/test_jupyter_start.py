@@ -22,16 +22,19 @@ from tests.support.running import RunningApp
 from tests.support.sshd import Options
 from tests.support.waiting import wait_for
 from tests.support.whole import LIMIT, Whole
-from trayconnect.cancel import Cancel
-from trayconnect.config.model import Config, Server, Start
-from trayconnect.errors import ProblemError
-from trayconnect.jupyter.start import start
-from trayconnect.jupyter_orders import JupyterOrders
-from trayconnect.jupyter_stops import JupyterStops
-from trayconnect.orders import Orders
-from trayconnect.ports import Answer, Page, QuestionKind, Reached
-from trayconnect.session.snapshot import Snapshot
-from trayconnect.session.state import State
+from trayconnect.actions.jupyter_commands import JupyterOrders
+from trayconnect.actions.jupyter_stop import JupyterStops
+from trayconnect.actions.server_commands import Orders
+from trayconnect.config.model import Config, Server
+from trayconnect.config.start import StartOptions
+from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.errors import ProblemError
+from trayconnect.core.page import Page
+from trayconnect.core.questions import Answer, QuestionKind
+from trayconnect.services.jupyter.start import start
+from trayconnect.services.model import Reached
+from trayconnect.sessions.snapshot import Snapshot
+from trayconnect.sessions.state import State
 
 TCP = {"socket": "never"}
 
@@ -81,7 +84,7 @@ def test_it_outlives_the_tunnel_and_is_found_again_from_elsewhere(
             found = logged_in(whole)
             assert found.runs_in == ""  # nothing had to be started
             assert far.runtime_files() == [info]
-            orders(whole, elsewhere).stop("GPU box", Cancel())
+            orders(whole, elsewhere).stop("GPU box", CancelToken())
             wait_for(lambda: not is_alive(info["pid"]), "its end")
             stopped = whole.until(lambda s: s.problem is not None)
             assert stopped.state is State.UP
@@ -97,7 +100,7 @@ def test_login_shells_and_their_noise(tmp_path: Path, shell: str) -> None:
         with far.client(server) as whole:
             whole.connect()
             assert "tmux" in logged_in(whole).runs_in
-            orders(whole, server).stop("GPU box", Cancel())
+            orders(whole, server).stop("GPU box", CancelToken())
 
 
 def test_two_starts_at_once_make_one_jupyter(tmp_path: Path) -> None:
@@ -125,7 +128,7 @@ def test_a_unix_socket_and_the_folder(tmp_path: Path) -> None:
             path = Path(info["sock"])
             assert path.parent.stat().st_mode & 0o777 == 0o700
             assert path.is_socket()
-            orders(whole, server).stop("GPU box", Cancel())
+            orders(whole, server).stop("GPU box", CancelToken())
 
 
 def test_the_user_may_start_what_the_file_leaves_alone(tmp_path: Path) -> None:
@@ -135,7 +138,7 @@ def test_the_user_may_start_what_the_file_leaves_alone(tmp_path: Path) -> None:
             whole.connect()
             whole.until(lambda s: s.problem is not None)
             assert far.runtime_files() == []
-            ready = orders(whole, server).start_and_wait("GPU box", LIMIT, Cancel())
+            ready = orders(whole, server).start_and_wait("GPU box", LIMIT, CancelToken())
             assert ready.reached is Reached.LOGGED_IN
 
 
@@ -173,16 +176,16 @@ def test_it_starts_under_any_configuration_of_the_account(
         (far.home / "work").mkdir()
         server = far.entry(start={"folder": "~/work", "socket": socket})
         with far.client(server) as whole:
-            ready = orders(whole, server).start_and_wait("GPU box", LIMIT, Cancel())
+            ready = orders(whole, server).start_and_wait("GPU box", LIMIT, CancelToken())
             (info,) = far.runtime_files()
             assert bool(info["sock"]) == (socket == "always")
             assert info["root_dir"] == str(far.home / "work")
             asks = name.endswith("json")  # for its password
             assert ready.reached is (Reached.JUPYTER if asks else Reached.LOGGED_IN)
-            assert orders(whole, server).running("GPU box", Cancel()).losses.unknown == (
+            assert orders(whole, server).running("GPU box", CancelToken()).losses.unknown == (
                 "it asks for a login" if asks else ""
             )
-            orders(whole, server).stop("GPU box", Cancel())
+            orders(whole, server).stop("GPU box", CancelToken())
             assert not is_alive(info["pid"])
 
 
@@ -193,7 +196,7 @@ def failed(far: FarAccount, server: Server) -> str:
     """Why it did not start; the tunnel stays."""
     with far.client(server) as whole:
         with pytest.raises(ProblemError) as caught:
-            orders(whole, server).start_and_wait("GPU box", LIMIT, Cancel())
+            orders(whole, server).start_and_wait("GPU box", LIMIT, CancelToken())
         now = whole.manager.snapshot("GPU box")
         assert now is not None
         assert (now.state, now.problem) == (State.UP, caught.value.problem)
@@ -212,7 +215,7 @@ def test_no_jupyter_is_said_with_where_it_was_looked_for(tmp_path: Path) -> None
 def test_where_no_sockets_are_led_to_a_port_is_used(tmp_path: Path) -> None:
     with FarAccount(tmp_path, options={"AllowStreamLocalForwarding": "no"}) as far, no_leaks():
         shared = far.entry(start={"app": "server", "folder": "~/work"})
-        always = shared.model_copy(update={"start": Start(app="server", socket="always")})
+        always = shared.model_copy(update={"start": StartOptions(app="server", socket="always")})
         at_a_socket = far.entry(jupyter={"socket": f"{far.home}/lab.sock"}, start={"app": "server"})
         (far.home / "work").mkdir()
         for server in (always, at_a_socket):
@@ -222,11 +225,11 @@ def test_where_no_sockets_are_led_to_a_port_is_used(tmp_path: Path) -> None:
         other = subprocess.Popen(["sleep", "600"], user=65533)  # others use this host
         try:
             with far.client(shared) as whole:
-                ready = orders(whole, shared).start_and_wait("GPU box", LIMIT, Cancel())
+                ready = orders(whole, shared).start_and_wait("GPU box", LIMIT, CancelToken())
                 assert ready.reached is Reached.LOGGED_IN
                 (info,) = far.runtime_files()
                 assert (info["port"] > 0, info["sock"]) == (True, "")
-                orders(whole, shared).stop("GPU box", Cancel())
+                orders(whole, shared).stop("GPU box", CancelToken())
         finally:
             other.terminate()
             other.wait()
@@ -336,7 +339,7 @@ def test_a_busy_kernel_and_a_terminal_are_asked_about(tmp_path: Path) -> None:
             channels = busy_kernel(page)
             post(page, "api/terminals", {})
             stopping = orders(whole, server)
-            losses = stopping.running("GPU box", Cancel()).losses
+            losses = stopping.running("GPU box", CancelToken()).losses
             assert losses.kernels == ("thesis.ipynb (busy)",)
             assert len(losses.terminals) == 1
             stops = JupyterStops(stopping, whole, whole)
@@ -371,22 +374,22 @@ def test_yes_ends_the_one_that_was_asked_about(tmp_path: Path) -> None:
             update={
                 "name": "Other",
                 "local_port": free_port(),
-                "start": Start(folder="~/data", socket="never"),
+                "start": StartOptions(folder="~/data", socket="never"),
             }
         )
         with far.client(server, other) as whole:
             both = orders(whole, server, other)
-            both.start_and_wait("Other", LIMIT, Cancel())
-            both.start_and_wait("GPU box", LIMIT, Cancel())
+            both.start_and_wait("Other", LIMIT, CancelToken())
+            both.start_and_wait("GPU box", LIMIT, CancelToken())
             two, one = sorted(far.runtime_files(), key=lambda info: str(info["root_dir"]))
             assert one["root_dir"] == str(far.home / "work")
             assert two["root_dir"] == str(far.home / "data")
-            asked = both.running("GPU box", Cancel())
+            asked = both.running("GPU box", CancelToken())
             both.orders.choose_and_wait("GPU box", "~/data")
-            both.stop("GPU box", Cancel(), asked.identity)
+            both.stop("GPU box", CancelToken(), asked.identity)
             assert (is_alive(one["pid"]), is_alive(two["pid"])) == (False, True)
             with pytest.raises(ProblemError, match="has ended already"):
-                both.stop("GPU box", Cancel(), asked.identity)
+                both.stop("GPU box", CancelToken(), asked.identity)
             assert is_alive(two["pid"])
 
 
@@ -401,9 +404,9 @@ def test_one_is_started_as_soon_as_the_last_has_ended(tmp_path: Path) -> None:
                 (info,) = far.runtime_files()
                 seen.append(info["pid"])
                 stopping = orders(whole, server)
-                stopping.stop("GPU box", Cancel())
+                stopping.stop("GPU box", CancelToken())
                 assert not is_alive(info["pid"])
-                ready = stopping.start_and_wait("GPU box", LIMIT, Cancel())
+                ready = stopping.start_and_wait("GPU box", LIMIT, CancelToken())
                 assert ready.reached is Reached.LOGGED_IN
             assert len(set(seen)) == 3
 
@@ -414,7 +417,7 @@ def test_a_start_waits_for_one_that_is_ending(tmp_path: Path) -> None:
         server = entry(far, when="menu")
         with far.client(server) as whole:
             ordering = orders(whole, server)
-            page = ordering.start_and_wait("GPU box", LIMIT, Cancel()).page
+            page = ordering.start_and_wait("GPU box", LIMIT, CancelToken()).page
             assert page is not None
             channels = busy_kernel(page)
             (info,) = far.runtime_files()
@@ -465,14 +468,14 @@ def test_an_open_server_can_be_stopped_and_its_log_read(tmp_path: Path) -> None:
             whole.until(lambda s: s.can_stop)
             (info,) = far.runtime_files()
             assert info["token"] == ""
-            log = orders(whole, server).log("GPU box", Cancel())
+            log = orders(whole, server).log("GPU box", CancelToken())
             assert log.startswith(str(far.state()))
             assert "Serving notebooks" in log
             assert "\x1b" not in log
-            orders(whole, server).stop("GPU box", Cancel())
+            orders(whole, server).stop("GPU box", CancelToken())
             assert not is_alive(info["pid"])
             with pytest.raises(ProblemError, match="No Jupyter answers"):
-                orders(whole, server).stop("GPU box", Cancel())
+                orders(whole, server).stop("GPU box", CancelToken())
 
 
 def test_the_commands(tmp_path: Path) -> None:

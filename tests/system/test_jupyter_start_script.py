@@ -18,7 +18,7 @@ import pytest
 from tests.support.far_account import is_alive
 from tests.support.servers import make_server
 from tests.support.waiting import wait_for
-from trayconnect.jupyter.start import Started, parse, script
+from trayconnect.services.jupyter.start import Started, parse, script
 
 SHELLS = ["sh", "dash", "bash", "bash --posix", "busybox sh"]
 LIMIT = 120.0

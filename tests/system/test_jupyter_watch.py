@@ -18,8 +18,8 @@ from tests.support.sshd import Sshd
 from tests.support.waiting import wait_for
 from tests.support.whole import Whole, entry
 from trayconnect.config.model import Server
-from trayconnect.ports import NoticeAction
-from trayconnect.session import activity, live
+from trayconnect.core.notices import NoticeAction
+from trayconnect.sessions import attempt, kernel_activity
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +37,8 @@ def sshd(jupyter: JupyterServer) -> Iterator[Sshd]:
 @pytest.fixture(autouse=True)
 def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     """Looks twice a second, for which a second is a long time."""
-    monkeypatch.setattr(live, "LOOK_READY", 0.5)
-    monkeypatch.setattr(activity, "LONG", 0.9)
+    monkeypatch.setattr(attempt, "LOOK_READY", 0.5)
+    monkeypatch.setattr(kernel_activity, "LONG", 0.9)
 
 
 class Notebook:

@@ -16,10 +16,10 @@ from tests.support.far_account import is_alive
 from tests.support.keys import make_key, public_line
 from tests.support.sshd import Sshd
 from tests.support.tunnel_kit import Kit, entry, nothing_left, until
-from trayconnect.cancel import Cancel
-from trayconnect.config.openssh.hosts import SshConfig
-from trayconnect.errors import Cancelled, ProblemError, Remedy
-from trayconnect.tunnel import known_hosts_command
+from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.errors import Cancelled, ProblemError, Remedy
+from trayconnect.ssh.config.ssh_config import SshConfig
+from trayconnect.ssh.hostkeys import known_hosts_command
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="shell scripts")
 
@@ -50,7 +50,7 @@ class Stage:
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
         )
 
-    def connect(self, config: Path, host: str, cancel: Cancel | None = None) -> None:
+    def connect(self, config: Path, host: str, cancel: CancelToken | None = None) -> None:
         kit = Kit(config.parent / "kit", ssh_config=lambda: SshConfig(config))
         server = entry(self.sshd.port, host=host, identity_file=self.identity)
         kit.connect(server, cancel=cancel).close()
@@ -142,7 +142,7 @@ def test_cancelling_ends_it(stage: Stage, tmp_path: Path) -> None:
     started = tmp_path / "started"
     os.mkfifo(started)
     config = stage.config(tmp_path, f"echo > {started}; sleep 1000")
-    cancel, ends = Cancel(), []
+    cancel, ends = CancelToken(), []
 
     def connect() -> None:
         with pytest.raises(Cancelled):

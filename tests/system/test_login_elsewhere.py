@@ -11,13 +11,13 @@ from tests.support.asyncssh_server import AsyncsshServer
 from tests.support.forwarding import free_port, no_leaks
 from tests.support.tunnel_kit import until
 from tests.support.whole import Whole
-from trayconnect.cancel import Cancel
 from trayconnect.config.model import Server
-from trayconnect.ports import Answer, Question, QuestionKind
-from trayconnect.session.snapshot import Snapshot
-from trayconnect.session.state import State
+from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.questions import Answer, Question, QuestionKind
+from trayconnect.sessions.snapshot import Snapshot
+from trayconnect.sessions.state import State
+from trayconnect.ssh import visit
 from trayconnect.tray.menu_server import needs_you_line, server_lines
-from trayconnect.tunnel import visit
 
 PAGE = "https://login.tailscale.com/a/1f2e3d"
 BANNER = f"# Tailscale SSH requires an additional check.\r\n# To authenticate, visit: {PAGE}\r\n"
@@ -34,7 +34,7 @@ class Patient(Whole):
 
     answer: Answer | None = None
 
-    def ask(self, question: Question, cancel: Cancel) -> Answer | None:
+    def ask(self, question: Question, cancel: CancelToken) -> Answer | None:
         self.questions.append(question)
         while self.answer is None:
             if cancel.wait(0.01):

@@ -12,14 +12,14 @@ import pytest
 
 from tests.support.ssh_opinions import ssh
 from tests.support.tunnel_kit import entry, nothing_left
-from trayconnect.cancel import Cancel
-from trayconnect.config.openssh import ask_ssh
-from trayconnect.config.openssh.files import MAX_BYTES, DiskFiles, usual_places
-from trayconnect.config.openssh.hosts import SshConfig, this_user
-from trayconnect.config.openssh.interpret import HostConfig
-from trayconnect.config.openssh.said import Query, SshConfigError
-from trayconnect.config.openssh.way import way
-from trayconnect.errors import Cancelled, ProblemError, Remedy
+from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.errors import Cancelled, ProblemError, Remedy
+from trayconnect.ssh.config import ssh_g
+from trayconnect.ssh.config.files import MAX_BYTES, DiskFiles, usual_places
+from trayconnect.ssh.config.interpret import HostConfig
+from trayconnect.ssh.config.jump_chain import way
+from trayconnect.ssh.config.raw_options import Query, SshConfigError
+from trayconnect.ssh.config.ssh_config import SshConfig, this_user
 
 
 @pytest.fixture
@@ -45,17 +45,17 @@ def test_the_user_is_that_of_the_system(monkeypatch: pytest.MonkeyPatch) -> None
 def test_each_host_is_asked_once(fake: Path, tmp_path: Path) -> None:
     script(fake, f'echo x >> {tmp_path}/asked\necho "hostname h"\necho "user u"\necho "port 7"')
     config = SshConfig(Path("none"), find_ssh=lambda: str(fake))
-    first = config.host(Query("a"), Cancel())
+    first = config.host(Query("a"), CancelToken())
     assert (first.hostname, first.user, first.port) == ("h", "u", 7)
-    assert config.host(Query("a"), Cancel()) is first
-    config.host(Query("b"), Cancel())
+    assert config.host(Query("a"), CancelToken()) is first
+    config.host(Query("b"), CancelToken())
     assert (tmp_path / "asked").read_text().count("x") == 3  # and once without the files
 
 
 def test_what_it_is_asked(fake: Path, tmp_path: Path) -> None:
     script(fake, f'echo "$@" >> {tmp_path}/asked; echo "hostname h\nport 7"')
-    ask_ssh.usual(str(fake), Cancel())
-    ask_ssh.ask(str(fake), Query("h", "ada", 7, direct=True), tmp_path / "f", {}, Cancel())
+    ssh_g.usual(str(fake), CancelToken())
+    ssh_g.ask(str(fake), Query("h", "ada", 7, direct=True), tmp_path / "f", {}, CancelToken())
     assert (tmp_path / "asked").read_text().splitlines() == [
         "-G -F none -- host",
         f"-G -F {tmp_path}/f -l ada -p 7 -o ProxyCommand=none -- h",
@@ -66,7 +66,7 @@ def test_a_cut_answer_is_none(fake: Path, tmp_path: Path) -> None:
     """On a full disk ssh ends with status 0. What is lost may be the port, or ProxyCommand."""
     named = tmp_path / "config"
     named.write_text("Port 2222\nProxyCommand nc %h %p\n")
-    usual = ask_ssh.usual(ssh(), Cancel())
+    usual = ssh_g.usual(ssh(), CancelToken())
     whole = subprocess.run(
         [ssh(), "-G", "-F", str(named), "h"], capture_output=True, check=True, text=True
     ).stdout
@@ -75,19 +75,19 @@ def test_a_cut_answer_is_none(fake: Path, tmp_path: Path) -> None:
     for cut in (*cuts, len(whole)):
         script(fake, f"cat <<'END' | head -c {cut}\n{whole}END")
         if cut == len(whole):
-            said = ask_ssh.ask(str(fake), Query("h"), named, usual, Cancel())
+            said = ssh_g.ask(str(fake), Query("h"), named, usual, CancelToken())
             assert said.first("proxycommand") is not None
             continue
         with pytest.raises(ProblemError, match="complete") as caught:
-            ask_ssh.ask(str(fake), Query("h"), named, usual, Cancel())
+            ssh_g.ask(str(fake), Query("h"), named, usual, CancelToken())
         assert caught.value.problem.remedy is Remedy.WAIT
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/dev/full")
 def test_a_full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ask_ssh, "scratch", lambda: open("/dev/full", "w+b", buffering=0))  # noqa: PTH123, SIM115
+    monkeypatch.setattr(ssh_g, "scratch", lambda: open("/dev/full", "w+b", buffering=0))  # noqa: PTH123, SIM115
     with pytest.raises(ProblemError, match="full") as caught:
-        ask_ssh.usual(ssh(), Cancel())
+        ssh_g.usual(ssh(), CancelToken())
     assert caught.value.problem.remedy is Remedy.WAIT
 
 
@@ -99,30 +99,30 @@ def test_what_the_entry_says_holds_whatever_ssh_says() -> None:
 
 
 def test_an_ssh_that_hangs_is_given_up(fake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ask_ssh, "LIMIT", 0.3)
+    monkeypatch.setattr(ssh_g, "LIMIT", 0.3)
     script(fake, "sleep 1000")
     with nothing_left(), pytest.raises(ProblemError) as caught:
-        ask_ssh.ask(str(fake), Query("h"), None, {}, Cancel())
+        ssh_g.ask(str(fake), Query("h"), None, {}, CancelToken())
     assert "did not say within 0.3 s" in caught.value.problem.title
     assert caught.value.problem.remedy is Remedy.WAIT
 
 
 def test_what_a_command_leaves_running_is_not_waited_for(fake: Path) -> None:
     script(fake, '(sleep 3 &)\necho "hostname h"; echo "port 22"')
-    said = ask_ssh.ask(str(fake), Query("h"), None, {}, Cancel())
+    said = ssh_g.ask(str(fake), Query("h"), None, {}, CancelToken())
     assert said.values["hostname"] == ("h",)
 
 
 def test_cancelling(fake: Path) -> None:
     script(fake, "sleep 1000")
-    cancel = Cancel()
+    cancel = CancelToken()
     timer = threading.Timer(0.2, cancel.set)
     timer.start()
     with nothing_left(), pytest.raises(Cancelled):
-        ask_ssh.ask(str(fake), Query("h"), None, {}, cancel)
+        ssh_g.ask(str(fake), Query("h"), None, {}, cancel)
     timer.join()
     with pytest.raises(Cancelled):
-        ask_ssh.ask(str(fake), Query("h"), None, {}, cancel)
+        ssh_g.ask(str(fake), Query("h"), None, {}, cancel)
 
 
 @pytest.mark.parametrize(
@@ -138,14 +138,14 @@ def test_cancelling(fake: Path) -> None:
 def test_what_it_refuses_is_told(fake: Path, text: str, title: str) -> None:
     script(fake, text)
     with pytest.raises(SshConfigError) as caught:
-        ask_ssh.ask(str(fake), Query("h"), None, {}, Cancel())
+        ssh_g.ask(str(fake), Query("h"), None, {}, CancelToken())
     assert title in caught.value.problem.title
     assert caught.value.problem.remedy is Remedy.FIX
 
 
 def test_an_ssh_that_cannot_be_started(tmp_path: Path) -> None:
     with pytest.raises(ProblemError, match="cannot be started"):
-        ask_ssh.ask(str(tmp_path / "none"), Query("h"), None, {}, Cancel())
+        ssh_g.ask(str(tmp_path / "none"), Query("h"), None, {}, CancelToken())
 
 
 # --- the files of our own reader ------------------------------------------------------------------
@@ -184,7 +184,7 @@ def test_odd_files(tmp_path: Path) -> None:
 def test_the_named_file_must_be_there(tmp_path: Path) -> None:
     config = SshConfig(tmp_path / "none", find_ssh=lambda: None)
     with pytest.raises(SshConfigError, match="no such file"):
-        config.host(Query("h"), Cancel())
+        config.host(Query("h"), CancelToken())
 
 
 def test_the_usual_files_of_a_user_who_has_none(tmp_path: Path) -> None:

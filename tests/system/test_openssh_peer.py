@@ -11,7 +11,7 @@ from hypothesis import given, note
 from hypothesis import strategies as st
 
 from tests.support.ssh_opinions import by_reader, by_ssh
-from trayconnect.config.openssh.said import Query, SshConfigError
+from trayconnect.ssh.config.raw_options import Query, SshConfigError
 
 HOSTS = ("gpu", "gate", "box.example.org", "GPU2", "10.0.0.7")
 USERS = ("ada", "bob")

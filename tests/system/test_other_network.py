@@ -17,9 +17,9 @@ from tests.support.proxy import FaultyProxy, Peer
 from tests.support.sshd import Sshd
 from tests.support.whole import LIMIT, Whole, entry
 from trayconnect.config.model import Server
-from trayconnect.ports import Reached
-from trayconnect.session import backoff
-from trayconnect.session.state import State
+from trayconnect.services.model import Reached
+from trayconnect.sessions import backoff
+from trayconnect.sessions.state import State
 
 
 @pytest.fixture(scope="module")

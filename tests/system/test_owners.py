@@ -24,21 +24,13 @@ from tests.support.strangers import Listener, person
 from tests.support.tunnel_kit import Kit
 from tests.support.tunnel_kit import entry as tunnel_entry
 from tests.support.whole import Whole, entry
-from trayconnect.config.endpoints import Endpoint, TcpEndpoint, UnixEndpoint
 from trayconnect.config.model import Server
-from trayconnect.ports import (
-    ByteStream,
-    NotOursError,
-    OpenChannel,
-    Own,
-    Owner,
-    PageState,
-    Reached,
-    Tunnel,
-)
-from trayconnect.tunnel import ownership
-from trayconnect.tunnel.own_channels import OwnChannels
-from trayconnect.tunnel.tunnel import SshTunnel
+from trayconnect.core.endpoints import Endpoint, TcpEndpoint, UnixEndpoint
+from trayconnect.core.link import ByteStream, Link, NotOursError, OpenChannel, Own, Owner
+from trayconnect.services.model import PageState, Reached
+from trayconnect.ssh import ownership
+from trayconnect.ssh.link import SshLink
+from trayconnect.ssh.own_channels import OwnChannels
 
 pytestmark = pytest.mark.skipif(
     sys.platform == "win32" or os.geteuid() != 0, reason="only root can make another user"
@@ -77,7 +69,7 @@ def let_in(sshd: Sshd, folder: Path) -> Path:
 
 
 @contextlib.contextmanager
-def tunnel_of(sshd: Sshd, name: str, folder: Path) -> Iterator[Tunnel]:
+def tunnel_of(sshd: Sshd, name: str, folder: Path) -> Iterator[Link]:
     key = let_in(sshd, folder)
     kit = Kit(folder)
     kit.trust(sshd.known_hosts_lines())
@@ -86,7 +78,7 @@ def tunnel_of(sshd: Sshd, name: str, folder: Path) -> Iterator[Tunnel]:
 
 
 @pytest.fixture
-def tunnel(sshd: Sshd, ada: tuple[str, int], tmp_path: Path) -> Iterator[Tunnel]:
+def tunnel(sshd: Sshd, ada: tuple[str, int], tmp_path: Path) -> Iterator[Link]:
     with no_leaks(), tunnel_of(sshd, ada[0], tmp_path) as opened:
         yield opened
 
@@ -103,14 +95,14 @@ def ask(port: int, *, path: str = "/lab?token=abc") -> tuple[int, str]:
         connection.close()
 
 
-def opened(tunnel: Tunnel, target: Endpoint, *, named: bool = True) -> Owner:
+def opened(tunnel: Link, target: Endpoint, *, named: bool = True) -> Owner:
     """Whose it was; `NotOursError` if nothing may be sent there."""
     stream, owner = tunnel.open_own_channel(target, ("127.0.0.1", 0), named=named)
     stream.close()
     return owner
 
 
-def refused(tunnel: Tunnel, target: Endpoint, *, named: bool = True) -> Owner:
+def refused(tunnel: Link, target: Endpoint, *, named: bool = True) -> Owner:
     with pytest.raises(NotOursError) as error:
         opened(tunnel, target, named=named)
     return error.value.owner
@@ -120,7 +112,7 @@ def refused(tunnel: Tunnel, target: Endpoint, *, named: bool = True) -> Owner:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "::1", "127.0.0.5"])
-def test_whose_a_port_is(tunnel: Tunnel, ada: tuple[str, int], eve: int, host: str) -> None:
+def test_whose_a_port_is(tunnel: Link, ada: tuple[str, int], eve: int, host: str) -> None:
     port = free_port()
     said = {"0.0.0.0": "localhost", "127.0.0.5": "127.0.0.5"}.get(host, "localhost")
     target = TcpEndpoint(said, port)
@@ -138,7 +130,7 @@ def test_whose_a_port_is(tunnel: Tunnel, ada: tuple[str, int], eve: int, host: s
 
 
 def test_of_localhost_the_address_of_ours_is_taken(
-    tunnel: Tunnel, ada: tuple[str, int], eve: int
+    tunnel: Link, ada: tuple[str, int], eve: int
 ) -> None:
     """OpenSSH tries [::1] first where the host's own file names it."""
     port = free_port()
@@ -152,7 +144,7 @@ def test_of_localhost_the_address_of_ours_is_taken(
 
 @pytest.mark.parametrize("folder_mode", [0o755, 0o1777, 0o777])
 def test_whose_a_unix_socket_is(
-    tunnel: Tunnel, ada: tuple[str, int], eve: int, sshd: Sshd, folder_mode: int
+    tunnel: Link, ada: tuple[str, int], eve: int, sshd: Sshd, folder_mode: int
 ) -> None:
     folder = sshd.folder / "sockets {0}"
     folder.mkdir()
@@ -175,7 +167,7 @@ def test_whose_a_unix_socket_is(
 
 
 def test_a_link_on_the_way_to_a_socket_cannot_be_turned(
-    tunnel: Tunnel, ada: tuple[str, int], eve: int, sshd: Sshd
+    tunnel: Link, ada: tuple[str, int], eve: int, sshd: Sshd
 ) -> None:
     """The channel goes to where the link led when it was judged."""
     ours, theirs, shared = (sshd.folder / name for name in ("ours", "theirs", "shared"))
@@ -201,7 +193,7 @@ def test_a_link_on_the_way_to_a_socket_cannot_be_turned(
 
         return open_channel
 
-    assert isinstance(tunnel, SshTunnel)
+    assert isinstance(tunnel, SshLink)
     with Listener(ada[1], str(ours / "s")), Listener(eve, str(theirs / "s")) as stranger:
         (theirs / "s").chmod(0o777)
         for link, name in links.items():
@@ -220,9 +212,7 @@ def test_a_link_on_the_way_to_a_socket_cannot_be_turned(
 # --- through the local port ---------------------------------------------------------------------
 
 
-def test_what_another_user_has_is_not_led_to(
-    tunnel: Tunnel, ada: tuple[str, int], eve: int
-) -> None:
+def test_what_another_user_has_is_not_led_to(tunnel: Link, ada: tuple[str, int], eve: int) -> None:
     """Refused with a page that says why, or hung up on; as before once it is ours again."""
     port = free_port()
     tool = {"name": "tool", "local_port": free_port(), "port": port, "open": True}
@@ -260,7 +250,7 @@ def test_what_another_user_has_is_not_led_to(
             assert [ask(local) for local in guarded] == [(200, "mine")] * 2
 
 
-def test_the_race_for_a_port_that_gets_free(tunnel: Tunnel, ada: tuple[str, int], eve: int) -> None:
+def test_the_race_for_a_port_that_gets_free(tunnel: Link, ada: tuple[str, int], eve: int) -> None:
     """The stranger takes it the moment that the user's program ends, while clients reconnect as
     fast as they can, with their secret; then the user's own comes back in the same way."""
     heard, connections = b"", 0
@@ -271,7 +261,7 @@ def test_the_race_for_a_port_that_gets_free(tunnel: Tunnel, ada: tuple[str, int]
     assert (heard, connections > 10) == (b"", True)
 
 
-def _race(tunnel: Tunnel, ada: int, eve: int) -> Listener:
+def _race(tunnel: Link, ada: int, eve: int) -> Listener:
     """The stranger of one race, ended."""
     port = free_port()
     server = Server.model_validate({"name": "box", "host": "h", "local_port": free_port()})
@@ -307,7 +297,7 @@ def _race(tunnel: Tunnel, ada: int, eve: int) -> Listener:
 
 
 def test_who_accepts_and_leaves_the_port_to_ours_keeps_nothing(
-    tunnel: Tunnel, ada: tuple[str, int], eve: int, sshd: Sshd
+    tunnel: Link, ada: tuple[str, int], eve: int, sshd: Sshd
 ) -> None:
     """The connection is in a stranger's hands, while the listener is ours again."""
     port = free_port()
@@ -410,7 +400,7 @@ def test_one_command_at_a_time(ada: tuple[str, int], tmp_path: Path) -> None:
             running.join(LIMIT)
 
 
-def test_another_host_is_nobodys_here(tunnel: Tunnel, eve: int) -> None:
+def test_another_host_is_nobodys_here(tunnel: Link, eve: int) -> None:
     """Of a name nothing is proven, but that it leads to a stranger of this very host."""
     port = free_port()
     name = TcpEndpoint("127.1", port)
@@ -445,9 +435,7 @@ def test_under_every_login_shell(eve: int, tmp_path: Path, shell: str) -> None:
                 assert refused(tunnel, target) is Owner.OTHERS
 
 
-def test_a_shell_that_dies_is_started_again(
-    tunnel: Tunnel, ada: tuple[str, int], sshd: Sshd
-) -> None:
+def test_a_shell_that_dies_is_started_again(tunnel: Link, ada: tuple[str, int], sshd: Sshd) -> None:
     port = free_port()
     target = TcpEndpoint("localhost", port)
     with Listener(ada[1], f"127.0.0.1:{port}"):
@@ -464,9 +452,9 @@ def _command(pid: int) -> str:
 
 
 def test_a_burst_costs_few_checks(
-    tunnel: Tunnel, ada: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+    tunnel: Link, ada: tuple[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from trayconnect.tunnel.ownership import _Shell
+    from trayconnect.ssh.ownership import _Shell
 
     asked: list[str] = []
     ask_ = _Shell.ask
@@ -491,7 +479,7 @@ def test_a_burst_costs_few_checks(
 
 
 def test_nobody_waits_for_ever_for_the_check_before_theirs(
-    tunnel: Tunnel, ada: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+    tunnel: Link, ada: tuple[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     began, release = threading.Event(), threading.Event()
     ask_ = ownership._Shell.ask

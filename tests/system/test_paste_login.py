@@ -10,12 +10,12 @@ from tests.support.sshd import Sshd
 from tests.support.tunnel_kit import Kit, entry
 from tests.support.waiting import wait_for
 from tests.support.xvfb import XServer
-from trayconnect.cancel import Cancel
+from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.errors import Cancelled
+from trayconnect.core.questions import Answer, Question
 from trayconnect.desktop.clipboard import Clipboard
-from trayconnect.desktop.prompt import ChainPrompter
-from trayconnect.desktop.prompt_gui import WindowWay
-from trayconnect.errors import Cancelled
-from trayconnect.ports import Answer, Question
+from trayconnect.desktop.prompts.prompter import ChainPrompter
+from trayconnect.desktop.prompts.window_prompter import WindowPrompter
 
 LIMIT = 120.0
 
@@ -24,11 +24,11 @@ class Window:
     """Asks in our own window, as the app does."""
 
     def __init__(self) -> None:
-        way = WindowWay(None, limit=LIMIT, guard=0.0, show_limit=LIMIT)
+        way = WindowPrompter(None, limit=LIMIT, guard=0.0, show_limit=LIMIT)
         self._prompter = ChainPrompter(lambda: [way])
 
     def __call__(self, question: Question) -> Answer:
-        answer = self._prompter.ask(question, Cancel())
+        answer = self._prompter.ask(question, CancelToken())
         if answer is None:
             raise Cancelled
         return answer
@@ -46,7 +46,7 @@ def test_a_key_is_pasted_into_the_window(screen: XServer, tmp_path: Path) -> Non
 
         def connect() -> bool:
             tunnel = kit.connector.connect(
-                entry(sshd.port), ask=Window(), cancel=Cancel(), on_lost=lambda _: None
+                entry(sshd.port), ask=Window(), cancel=CancelToken(), on_lost=lambda _: None
             )
             typed = tunnel.typed_login
             tunnel.close()

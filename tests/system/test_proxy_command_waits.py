@@ -15,17 +15,17 @@ from tests.support.keys import make_key
 from tests.support.sshd import Sshd, password_server
 from tests.support.tunnel_kit import Kit, nothing_left, until
 from tests.support.whole import Whole
-from trayconnect.cancel import Cancel
 from trayconnect.config.model import Server
-from trayconnect.config.openssh.hosts import SshConfig
-from trayconnect.errors import Remedy
-from trayconnect.ports import Answer, Question, QuestionKind, Tell
-from trayconnect.session.state import State
+from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.errors import Remedy
+from trayconnect.core.questions import Answer, ProgressDisplay, Question, QuestionKind
+from trayconnect.sessions.state import State
+from trayconnect.ssh import visit
+from trayconnect.ssh.config.ssh_config import SshConfig
+from trayconnect.ssh.proxy_command import ProxyCommand
+from trayconnect.ssh.proxy_wait import ProxyWait
+from trayconnect.ssh.target import LoginTarget
 from trayconnect.tray.menu_server import server_lines
-from trayconnect.tunnel import visit
-from trayconnect.tunnel.proxy_command import ProxyCommand
-from trayconnect.tunnel.proxy_wait import ProxyWait
-from trayconnect.tunnel.target import Target
 
 PAGE = "https://team.cloudflareaccess.com/cdn-cgi/access/cli?token=" + "x" * 700
 CLOUDFLARED = f"""\
@@ -95,7 +95,7 @@ class Patient(Whole):
 
     answer: Answer | None = None
 
-    def ask(self, question: Question, cancel: Cancel) -> Answer | None:
+    def ask(self, question: Question, cancel: CancelToken) -> Answer | None:
         self.questions.append(question)
         while self.answer is None:
             if cancel.wait(0.01):
@@ -174,7 +174,7 @@ def test_that_wait_ends_at_once(setup: Setup, monkeypatch: pytest.MonkeyPatch, h
     ended = threading.Event()
     if how == "no":
 
-        def ask(_self: Patient, _question: Question, _cancel: Cancel) -> None:
+        def ask(_self: Patient, _question: Question, _cancel: CancelToken) -> None:
             ended.set()
 
         monkeypatch.setattr(Patient, "ask", ask)
@@ -255,11 +255,11 @@ def test_a_prompt_that_nobody_sees(setup: Setup, tmp_path: Path) -> None:
 def test_a_flood_is_bounded(pipes: bool, line: str) -> None:
     said: list[str] = []
 
-    class Heard(Tell):
+    class Heard(ProgressDisplay):
         def say(self, text: str) -> None:
             said.append(text)
 
-    target = Target("GPU box", "gpu", 22, "ada")
+    target = LoginTarget("GPU box", "gpu", 22, "ada")
     with nothing_left():
         proxy = ProxyCommand(target, f'sh -c "({line}) >&2"', pipes=pipes)
         try:

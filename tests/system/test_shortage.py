@@ -20,9 +20,9 @@ from tests.support.sshd import Sshd
 from tests.support.tunnel_kit import YES, Kit, User, nothing_left, until
 from tests.support.whole import LIMIT, Whole, entry
 from trayconnect.config.watch import FileWatcher
-from trayconnect.dbus.link import Link, refusal
-from trayconnect.errors import Problem, ProblemError, Remedy, problem_of, shortage
-from trayconnect.session.state import State
+from trayconnect.core.errors import Problem, ProblemError, Remedy, problem_of, shortage
+from trayconnect.desktop.dbus.link import BusConnection, refusal
+from trayconnect.sessions.state import State
 
 STAGES = 40
 """More descriptors than an attempt needs at once."""
@@ -158,7 +158,7 @@ def test_the_link_to_the_session_bus_outlives_it(count: int) -> None:
     )
     assert daemon.stdout is not None
     client = Client()
-    link = Link(client, {"DBUS_SESSION_BUS_ADDRESS": daemon.stdout.readline().strip()})
+    link = BusConnection(client, {"DBUS_SESSION_BUS_ADDRESS": daemon.stdout.readline().strip()})
     thread = threading.Thread(target=link.run, name="tc-link")
     try:
         with descriptors_left(count):

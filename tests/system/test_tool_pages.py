@@ -16,8 +16,8 @@ from tests.support.sshd import Sshd
 from tests.support.whole import Whole, entry
 from trayconnect.config.tools import TOOLS
 from trayconnect.config.yaml_file import parse
-from trayconnect.session import runner
-from trayconnect.session.snapshot import Snapshot
+from trayconnect.sessions import worker
+from trayconnect.sessions.snapshot import Snapshot
 
 
 def only(ready: str) -> Peer:
@@ -48,8 +48,8 @@ def answering(snapshot: Snapshot) -> set[str]:
 def test_tools_are_offered_while_they_answer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner, "PAGES_SILENT", 0.2)
-    monkeypatch.setattr(runner, "PAGES_READY", 0.2)
+    monkeypatch.setattr(worker, "PAGES_SILENT", 0.2)
+    monkeypatch.setattr(worker, "PAGES_READY", 0.2)
     every = {tool.name for tool in TOOLS.values()}
     key = make_key(tmp_path)
     with Sshd() as sshd, contextlib.ExitStack() as tools:

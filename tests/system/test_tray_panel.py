@@ -11,7 +11,7 @@ from tests.support.desktop import LIMIT, Desktop
 from tests.support.tray_lines import DISCONNECT, ITEMS, OPEN, PRIMARY, VIEW
 from tests.support.tray_run import enter, running
 from tests.support.waiting import wait_for
-from trayconnect.tray.chain import Way
+from trayconnect.tray.backends.choice import BackendKind
 from trayconnect.tray.icon import FRAMES
 from trayconnect.tray.view import Action, IconState, Item, Verb, View
 
@@ -35,7 +35,7 @@ def test_a_click_on_a_line_is_its_action(desktop: Desktop) -> None:
         desktop.choose(ITEMS, "lab", "open")
         assert actions.get(timeout=LIMIT) == OPEN
         report = tray.report()
-        assert (report.way, report.host, report.shown) == (Way.SNI, "panel-1-systray", True)
+        assert (report.way, report.host, report.shown) == (BackendKind.SNI, "panel-1-systray", True)
     desktop.wait_no_icon(IconState.UP)
 
 
@@ -57,7 +57,7 @@ def test_a_panel_that_keeps_the_menu_for_the_right_button(desktop: Desktop) -> N
         desktop.choose(ITEMS[3:], "quit")
         assert actions.get(timeout=LIMIT) == Action(Verb.QUIT)
         report = tray.report()
-        assert (report.way, report.host, report.shown) == (Way.SNI, "lxqt-panel", True)
+        assert (report.way, report.host, report.shown) == (BackendKind.SNI, "lxqt-panel", True)
     desktop.wait_no_icon(IconState.FAILED)
 
 

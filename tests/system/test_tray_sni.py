@@ -22,10 +22,10 @@ from jeepney import MessageType
 from tests.support.desktop import SessionBus
 from tests.support.sni_host import ITEM, MENU, SniHost
 from tests.support.waiting import wait_for
-from trayconnect.dbus import link as dbus_link
-from trayconnect.errors import ProblemError
-from trayconnect.tray import sni, watcher
-from trayconnect.tray.backend import make_tray
+from trayconnect.core.errors import ProblemError
+from trayconnect.desktop.dbus import link as dbus_link
+from trayconnect.tray.backends import sni, watcher
+from trayconnect.tray.backends.backend import make_tray
 from trayconnect.tray.icon import FRAMES, Glyph, picture
 from trayconnect.tray.text import dbusmenu_label
 from trayconnect.tray.tray_icon import TrayIcon
@@ -69,7 +69,7 @@ class Running:
     def __init__(self) -> None:
         self.actions: queue.SimpleQueue[Action] = queue.SimpleQueue()
         self.registered: queue.SimpleQueue[bool] = queue.SimpleQueue()
-        self.icon = sni.Icon(
+        self.icon = sni.SniIcon(
             "trayconnect", Glyph(IconState.OFF), "", on_registered=self.registered.put
         )
         self.tray = TrayIcon(self.icon, self.actions.put, label=dbusmenu_label)
@@ -123,7 +123,7 @@ def _nothing(_icon: object) -> None: ...
 
 
 def test_it_does_not_register_before_it_can_be_seen(host: SniHost) -> None:
-    icon = sni.Icon("trayconnect", Glyph(IconState.OFF), "")
+    icon = sni.SniIcon("trayconnect", Glyph(IconState.OFF), "")
     thread = threading.Thread(target=icon.run, args=(_nothing,), name="tc-test-tray")
     thread.start()
     try:
@@ -514,7 +514,7 @@ def test_it_is_made_without_x_or_gtk(bus: SessionBus) -> None:
     """Where pystray's own import would open a display, or fail for want of one."""
     code = (
         "import os, sys\n"
-        "from trayconnect.tray.backend import make_tray\n"
+        "from trayconnect.tray.backends.backend import make_tray\n"
         "make_tray(print)\n"
         "assert not {'Xlib', 'gi'} & set(sys.modules), 'a toolkit was loaded'\n"
         "assert 'PYSTRAY_BACKEND' not in os.environ\n"

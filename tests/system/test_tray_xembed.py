@@ -18,12 +18,12 @@ from tests.support.desktop import LIMIT, Desktop
 from tests.support.tray_lines import DISCONNECT, ITEMS, OPEN, VIEW
 from tests.support.tray_run import Actions, enter, running
 from tests.support.waiting import wait_for
-from trayconnect.desktop.popup import TkPopupMenu
-from trayconnect.popup_menu import PopupMenu
-from trayconnect.tray import look, xembed
-from trayconnect.tray.chain import Way
+from trayconnect.desktop.popup.menu import TkPopupMenu
+from trayconnect.desktop.popup.model import PopupMenu
+from trayconnect.tray.backends import probe, xembed
+from trayconnect.tray.backends.choice import BackendKind
+from trayconnect.tray.backends.linux import LinuxTray
 from trayconnect.tray.icon import Glyph
-from trayconnect.tray.linux import LinuxTray
 from trayconnect.tray.text import one_line
 from trayconnect.tray.tray_icon import Tray, TrayIcon
 from trayconnect.tray.view import Action, IconState, Item, Verb, View
@@ -31,7 +31,7 @@ from trayconnect.tray.view import Action, IconState, Item, Verb, View
 
 @pytest.fixture
 def desktop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Desktop]:
-    monkeypatch.setattr(look, "has_appindicator", lambda: False)
+    monkeypatch.setattr(probe, "has_appindicator", lambda: False)
     with Desktop() as desktop:
         enter(desktop, monkeypatch)
         yield desktop
@@ -83,7 +83,7 @@ def test_a_click_on_a_line_is_its_action(desktop: Desktop) -> None:
         assert choose(desktop, actions, IconState.UP, "lab", "open") == OPEN
         assert choose(desktop, actions, IconState.UP, "quit") == Action(Verb.QUIT)
         report = tray.report()
-        assert (report.way, report.host, report.shown) == (Way.XEMBED, "trayer", True)
+        assert (report.way, report.host, report.shown) == (BackendKind.XEMBED, "trayer", True)
     desktop.wait_no_icon(IconState.UP)
     assert open_descriptors() <= descriptors
 
@@ -130,7 +130,7 @@ def test_the_tray_starts_late_and_restarts(desktop: Desktop) -> None:
     with run_tray() as (tray, actions):
         wait_for(lambda: thread("tc-tray-xembed"), "the wait for a tray", LIMIT)
         assert not tray.is_shown
-        assert tray.report().way is Way.NONE
+        assert tray.report().way is BackendKind.NONE
         desktop.start_xembed_tray()
         desktop.wait_icon(IconState.UP)
         desktop.stop_panel()
@@ -217,7 +217,7 @@ def test_a_tray_with_an_alpha_channel(desktop: Desktop) -> None:
 def xembed_only(
     on_action: Callable[[Action], object], _on_no_host: Callable[[], object], popup: PopupMenu
 ) -> Tray:
-    icon = xembed.Icon("trayconnect", Glyph(IconState.OFF), "", popup=popup)
+    icon = xembed.XEmbedIcon("trayconnect", Glyph(IconState.OFF), "", popup=popup)
     return TrayIcon(icon, on_action, label=one_line)
 
 
@@ -225,12 +225,12 @@ def test_a_better_panel_takes_over_and_gives_back(desktop: Desktop) -> None:
     """Never two icons for long: one tray is on the left, the other on the right."""
     desktop.start_xembed_tray()
     with run_tray() as (tray, actions):
-        wait_for(lambda: tray.report().way is Way.XEMBED, "the XEmbed tray", LIMIT)
+        wait_for(lambda: tray.report().way is BackendKind.XEMBED, "the XEmbed tray", LIMIT)
         panel = desktop.start_lxqt_panel(bottom=True)
-        wait_for(lambda: tray.report().way is Way.SNI, "the panel", LIMIT)
+        wait_for(lambda: tray.report().way is BackendKind.SNI, "the panel", LIMIT)
         desktop.wait_no_icon(IconState.UP)
         desktop.end(panel)
-        wait_for(lambda: tray.report().way is Way.XEMBED, "the XEmbed tray again", LIMIT)
+        wait_for(lambda: tray.report().way is BackendKind.XEMBED, "the XEmbed tray again", LIMIT)
         assert choose(desktop, actions, IconState.UP, "gpu") == DISCONNECT
 
 

@@ -15,10 +15,10 @@ from tests.support.keys import SshAgent, make_key
 from tests.support.sshd import PasswordAccount, Sshd, password_server
 from tests.support.staged_agent import SecurityKey, StagedAgent
 from tests.support.tunnel_kit import Kit, User, entry, give_options, nothing_left, says
-from trayconnect.cancel import Cancel
-from trayconnect.errors import Cancelled
-from trayconnect.ports import QuestionKind
-from trayconnect.tunnel.agent import Agent
+from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.errors import Cancelled
+from trayconnect.core.questions import QuestionKind
+from trayconnect.ssh.auth.agent import Agent
 
 
 @pytest.fixture(scope="module")
@@ -230,7 +230,7 @@ def test_one_that_waits_for_ever_for_a_touch_gives_way_to_the_password(
 ) -> None:
     if account.sshd is None:
         pytest.skip("only root can make an account with a known password")
-    monkeypatch.setattr("trayconnect.tunnel.agent.SIGN_SECONDS", 0.3)
+    monkeypatch.setattr("trayconnect.ssh.auth.agent.SIGN_SECONDS", 0.3)
     device = SecurityKey("ed25519")
     account.sshd.authorize(device.public_line)
     kit = Kit(tmp_path)
@@ -247,7 +247,7 @@ def test_one_that_waits_for_ever_for_a_touch_gives_way_to_the_password(
 def test_disconnecting_does_not_wait_for_a_touch(kit: Kit, sshd: Sshd) -> None:
     device = SecurityKey("ed25519")
     sshd.authorize(device.public_line)
-    cancel = Cancel()
+    cancel = CancelToken()
     with nothing_left(), StagedAgent(device, hangs=True) as agent:
 
         def disconnect() -> None:
@@ -270,7 +270,7 @@ def test_a_file_that_is_no_socket_is_passed_over(kit: Kit, sshd: Sshd, tmp_path:
 
 
 def test_an_agent_whose_answer_never_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trayconnect.tunnel.agent.LIST_SECONDS", 0.5)
+    monkeypatch.setattr("trayconnect.ssh.auth.agent.LIST_SECONDS", 0.5)
     devices = [SecurityKey("ed25519") for _ in range(9)]
     with (
         nothing_left(),

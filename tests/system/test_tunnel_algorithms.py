@@ -10,13 +10,13 @@ import pytest
 from tests.support.asyncssh_server import AsyncsshServer
 from tests.support.sshd import Options, Sshd
 from tests.support.tunnel_kit import Kit, User, entry, give_options, nothing_left, says
-from trayconnect.config import ssh_algorithms
-from trayconnect.errors import Remedy
-from trayconnect.tunnel.transport import SshTransport
-from trayconnect.tunnel.tunnel import SshTunnel
+from trayconnect.config import algorithms
+from trayconnect.core.errors import Remedy
+from trayconnect.ssh.link import SshLink
+from trayconnect.ssh.transport.transport import SshTransport
 
 
-def agreed(tunnel: SshTunnel) -> SshTransport:
+def agreed(tunnel: SshLink) -> SshTransport:
     """The transport, after it has carried something."""
     assert tunnel.execute("echo there", b"", 20).stdout == b"there\n"
     return tunnel._way.end
@@ -34,7 +34,7 @@ def test_the_best_that_sshd_has(tmp_path: Path, sshd: Sshd, key: Path) -> None:
     with kit.tunnel(entry(sshd.port, identity_file=key)) as tunnel:
         transport = agreed(tunnel)
         offered = transport.peer_offer["kex_algo_list"]
-        assert transport.kex == next(name for name in ssh_algorithms.KEX if name in offered)
+        assert transport.kex == next(name for name in algorithms.KEX if name in offered)
         assert transport.agreed_on_strict_kex
         assert transport.local_cipher == transport.remote_cipher == "aes128-gcm@openssh.com"
 
@@ -50,7 +50,7 @@ def test_post_quantum_and_strict_with_asyncssh(tmp_path: Path) -> None:
             assert transport.agreed_on_strict_kex
 
 
-@pytest.mark.parametrize("kex", [n for n in ssh_algorithms.KEX if not n.startswith("mlkem")])
+@pytest.mark.parametrize("kex", [n for n in algorithms.KEX if not n.startswith("mlkem")])
 def test_each_key_exchange(tmp_path: Path, sshd: Sshd, key: Path, kex: str) -> None:
     kit = Kit(tmp_path)
     kit.trust(sshd.known_hosts_lines())
@@ -60,9 +60,9 @@ def test_each_key_exchange(tmp_path: Path, sshd: Sshd, key: Path, kex: str) -> N
 
 
 OLD: list[tuple[dict[str, str], list[str]]] = [
-    ({"Ciphers": cipher}, [cipher]) for cipher in ssh_algorithms.LEGACY_CIPHERS
+    ({"Ciphers": cipher}, [cipher]) for cipher in algorithms.LEGACY_CIPHERS
 ]
-OLD += [({"Ciphers": "aes128-ctr", "MACs": mac}, [mac]) for mac in ssh_algorithms.LEGACY_MACS]
+OLD += [({"Ciphers": "aes128-ctr", "MACs": mac}, [mac]) for mac in algorithms.LEGACY_MACS]
 OLD += [({"Ciphers": "3des-cbc", "MACs": "hmac-md5"}, ["3des-cbc", "hmac-md5"])]
 
 
@@ -111,7 +111,7 @@ def test_what_is_allowed_is_not_preferred(tmp_path: Path, sshd: Sshd, key: Path)
     kit = Kit(tmp_path)
     kit.trust(sshd.known_hosts_lines())
     with_options(sshd, {"Ciphers": "3des-cbc,aes128-ctr", "MACs": "hmac-md5,hmac-sha2-256"})
-    legacy = list(ssh_algorithms.LEGACY)
+    legacy = list(algorithms.LEGACY)
     with kit.tunnel(entry(sshd.port, identity_file=key, legacy=legacy)) as tunnel:
         transport = agreed(tunnel)
         assert (transport.local_cipher, transport.local_mac) == ("aes128-ctr", "hmac-sha2-256")

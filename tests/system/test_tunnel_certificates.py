@@ -12,7 +12,7 @@ from tests.support.certificates import certify
 from tests.support.keys import SshAgent, make_key
 from tests.support.sshd import Sshd
 from tests.support.tunnel_kit import Kit, User, entry, give_options, nothing_left, says
-from trayconnect.ports import QuestionKind
+from trayconnect.core.questions import QuestionKind
 
 ME = getpass.getuser()
 

@@ -17,12 +17,12 @@ import pytest
 from tests.support.asyncssh_server import AsyncsshServer
 from tests.support.forwarding import LIMIT, a_server, dial, eventually, listening, was_reset
 from tests.support.tunnel_kit import Kit, User, entry, nothing_left, says
-from trayconnect.config.endpoints import TcpEndpoint
 from trayconnect.config.model import Server
-from trayconnect.errors import ProblemError
-from trayconnect.forward import pump
-from trayconnect.forward.forwarding import LocalForwarding
-from trayconnect.tunnel.tunnel import SshTunnel
+from trayconnect.core.endpoints import TcpEndpoint
+from trayconnect.core.errors import ProblemError
+from trayconnect.forwarding import pump
+from trayconnect.forwarding.forwarding import LocalForwarding
+from trayconnect.ssh.link import SshLink
 
 SIZE = 2_000_000
 """Fits into the window of a channel, so that the CLOSE comes before anything is read."""
@@ -80,7 +80,7 @@ def server(far: Far) -> Iterator[AsyncsshServer]:
 
 
 @pytest.fixture
-def tunnel(server: AsyncsshServer, tmp_path: Path) -> Iterator[SshTunnel]:
+def tunnel(server: AsyncsshServer, tmp_path: Path) -> Iterator[SshLink]:
     kit = Kit(tmp_path)
     kit.trust([server.known_hosts_line])
     box = entry(server.port, username=server.username)
@@ -103,7 +103,7 @@ class Local:
 
 
 @pytest.fixture(params=["port", "socket"])
-def local(request: pytest.FixtureRequest, tunnel: SshTunnel) -> Iterator[Local]:
+def local(request: pytest.FixtureRequest, tunnel: SshLink) -> Iterator[Local]:
     there = {"port": 8888} if request.param == "port" else {"socket": "/run/jupyter.sock"}
     box = a_server(jupyter=there)
     with listening(box) as forwarding:
@@ -170,7 +170,7 @@ async def drop(connection: asyncssh.SSHServerConnection) -> None:
 
 
 @pytest.mark.parametrize(("order", "status"), [("status 0", 0), ("status 3", 3), ("none", -1)])
-def test_a_command_has_run(tunnel: SshTunnel, order: str, status: int) -> None:
+def test_a_command_has_run(tunnel: SshLink, order: str, status: int) -> None:
     for _ in range(5):
         completed = tunnel.execute(order, b"", LIMIT)
         assert completed.status == status
@@ -178,12 +178,12 @@ def test_a_command_has_run(tunnel: SshTunnel, order: str, status: int) -> None:
         assert completed.stderr == (b"" if order == "none" else DATA[:100_000])
 
 
-def test_a_command_whose_transport_ends_is_lost(tunnel: SshTunnel) -> None:
+def test_a_command_whose_transport_ends_is_lost(tunnel: SshLink) -> None:
     with pytest.raises(ProblemError, match="was lost"):
         tunnel.execute("cut", b"", LIMIT)
 
 
-def test_a_remote_forward_gets_all(tunnel: SshTunnel, server: AsyncsshServer) -> None:
+def test_a_remote_forward_gets_all(tunnel: SshLink, server: AsyncsshServer) -> None:
     with (
         socket.create_server(("127.0.0.1", 0)) as service,
         listening(a_server()) as forwarding,

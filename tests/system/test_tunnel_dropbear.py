@@ -13,9 +13,9 @@ import pytest
 from tests.support.dropbear import Account, Dropbear, account
 from tests.support.keys import make_key
 from tests.support.tunnel_kit import YES, Kit, User, entry, nothing_left, says
-from trayconnect.config.endpoints import TcpEndpoint
-from trayconnect.errors import Cancelled
-from trayconnect.ports import QuestionKind
+from trayconnect.core.endpoints import TcpEndpoint
+from trayconnect.core.errors import Cancelled
+from trayconnect.core.questions import QuestionKind
 
 
 @pytest.fixture

@@ -25,11 +25,11 @@ from tests.support.tunnel_kit import (
     nothing_left,
     until,
 )
-from trayconnect.cancel import Cancel
 from trayconnect.config.model import Server
-from trayconnect.errors import Cancelled, Remedy
-from trayconnect.ports import Answer, Question
-from trayconnect.tunnel.wire import string
+from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.errors import Cancelled, Remedy
+from trayconnect.core.questions import Answer, Question
+from trayconnect.ssh.auth.wire import string
 
 
 def _http(sock: socket.socket) -> None:
@@ -332,7 +332,7 @@ def blackholes() -> Iterator[int]:
 
 def _cancel_promptly(kit: Kit, server: Server, user: User | None = None) -> None:
     """Cancelling ends the attempt long before its limits do."""
-    cancel = Cancel()
+    cancel = CancelToken()
     timer = threading.Timer(0.3, cancel.set)
     timer.start()
     started = time.monotonic()
@@ -379,7 +379,7 @@ def test_cancel_during_the_login(kit: Kit, key: Path) -> None:
 
 
 def test_cancelled_before_it_began(kit: Kit) -> None:
-    cancel = Cancel()
+    cancel = CancelToken()
     cancel.set()
     with nothing_left(), pytest.raises(Cancelled):
         kit.connect(entry(1), cancel=cancel)

@@ -8,12 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.keys import make_key, public_line, to_ppk
-from trayconnect.errors import ProblemError
-from trayconnect.tunnel.keyfile import (
-    PassphraseNeededError,
-    WrongPassphraseError,
-    read_key_file,
-)
+from trayconnect.core.errors import ProblemError
+from trayconnect.ssh.auth.keyfile import PassphraseNeededError, WrongPassphraseError, read_key_file
 
 PASSPHRASE = "sesame öffne dich"
 KINDS = [("ed25519", None), ("ecdsa", "256"), ("ecdsa", "384"), ("ecdsa", "521"), ("rsa", None)]

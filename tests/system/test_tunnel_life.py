@@ -19,11 +19,11 @@ from tests.support.keys import make_key
 from tests.support.proxy import FaultyProxy
 from tests.support.sshd import Sshd
 from tests.support.tunnel_kit import YES, Kit, Losses, User, entry, nothing_left, until
-from trayconnect.config.endpoints import TcpEndpoint
 from trayconnect.config.model import JumpHost, Keepalive, Server
-from trayconnect.errors import ProblemError, Remedy
-from trayconnect.ports import ByteStream
-from trayconnect.tunnel.tunnel import SshTunnel
+from trayconnect.core.endpoints import TcpEndpoint
+from trayconnect.core.errors import ProblemError, Remedy
+from trayconnect.core.link import ByteStream
+from trayconnect.ssh.link import SshLink
 
 ORIGIN = ("127.0.0.1", 50000)
 
@@ -213,7 +213,7 @@ def test_resets_over_and_over_leave_the_tunnel_alive(kit: Kit, server: Server, s
     losses = Losses()
     rounds = 60
 
-    def hammer(tunnel: SshTunnel, port: int) -> None:
+    def hammer(tunnel: SshLink, port: int) -> None:
         for _ in range(rounds):
             with contextlib.suppress(ProblemError):
                 stream = tunnel.open_channel(TcpEndpoint("127.0.0.1", port), ORIGIN)
@@ -239,7 +239,7 @@ def test_rekeying_under_load(kit: Kit, server: Server, monkeypatch: pytest.Monke
     losses = Losses()
     failures: list[BaseException] = []
 
-    def exchange(tunnel: SshTunnel, port: int) -> None:
+    def exchange(tunnel: SshLink, port: int) -> None:
         try:
             for number in range(6):
                 payload = bytes([number]) * 200_000
@@ -360,7 +360,7 @@ def test_frozen_server_is_noticed_in_time(
 def test_check_notices_a_frozen_server_early(
     kit: Kit, server: Server, sshd: Sshd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trayconnect.tunnel.heartbeat.CHECK_SECONDS", 0.3)
+    monkeypatch.setattr("trayconnect.ssh.transport.heartbeat.CHECK_SECONDS", 0.3)
     losses = Losses()
     with kit.tunnel(_quick(server, 3600), losses=losses) as tunnel:
         tunnel.check()
@@ -475,7 +475,7 @@ def test_close_of_a_frozen_tunnel_with_blocked_writers(
 
 def test_close_from_on_lost(kit: Kit, server: Server, sshd: Sshd) -> None:
     done = threading.Event()
-    tunnels: list[SshTunnel] = []
+    tunnels: list[SshLink] = []
 
     class Closing(Losses):
         def __call__(self, problem: object) -> None:

@@ -17,11 +17,11 @@ from tests.support.keys import make_key
 from tests.support.sshd import Sshd, system_user
 from tests.support.tunnel_kit import WAIT, Kit, Losses, User, entry, nothing_left, says, until
 from tests.support.unix_service import unix_dial, unix_echo
-from trayconnect.config.endpoints import Endpoint, TcpEndpoint, UnixEndpoint
 from trayconnect.config.model import Server
-from trayconnect.errors import Problem
-from trayconnect.ports import ByteStream, Incoming, NotOpenedError, Refusal
-from trayconnect.tunnel.tunnel import SshTunnel
+from trayconnect.core.endpoints import Endpoint, TcpEndpoint, UnixEndpoint
+from trayconnect.core.errors import Problem
+from trayconnect.core.link import ByteStream, Incoming, NotOpenedError, Refusal
+from trayconnect.ssh.link import SshLink
 
 ORIGIN = ("127.0.0.1", 50000)
 LOCALHOST = "localhost"
@@ -42,7 +42,7 @@ def server(sshd: Sshd, kit: Kit, tmp_path: Path) -> Server:
 class Taker:
     """Asks a tunnel to listen, notes the answer, and accepts what comes."""
 
-    def __init__(self, tunnel: SshTunnel, where: Endpoint) -> None:
+    def __init__(self, tunnel: SshLink, where: Endpoint) -> None:
         self.origins: list[str] = []
         self.streams: list[ByteStream] = []
         self.answers: list[int | Problem] = []

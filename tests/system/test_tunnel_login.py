@@ -22,8 +22,8 @@ from tests.support.tunnel_kit import (
     nothing_left,
     says,
 )
-from trayconnect.errors import Cancelled, Remedy
-from trayconnect.ports import QuestionKind
+from trayconnect.core.errors import Cancelled, Remedy
+from trayconnect.core.questions import QuestionKind
 
 
 @pytest.fixture(scope="module")
@@ -247,7 +247,7 @@ def test_agent_with_many_keys_stays_below_the_limit(sshd: Sshd, tmp_path: Path) 
 def test_frozen_agent_is_passed_over(
     sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trayconnect.tunnel.agent.LIST_SECONDS", 0.3)
+    monkeypatch.setattr("trayconnect.ssh.auth.agent.LIST_SECONDS", 0.3)
     key = make_key(tmp_path)
     sshd.authorize(key)
     with SshAgent() as agent:

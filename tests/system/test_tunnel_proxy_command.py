@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from tests.support.tunnel_kit import nothing_left, until
-from trayconnect.errors import ProblemError, Remedy
-from trayconnect.tunnel.proxy_command import ProxyCommand
-from trayconnect.tunnel.target import Target
+from trayconnect.core.errors import ProblemError, Remedy
+from trayconnect.ssh.proxy_command import ProxyCommand
+from trayconnect.ssh.target import LoginTarget
 
-TARGET = Target("GPU box", "gpu", 22, "ada")
+TARGET = LoginTarget("GPU box", "gpu", 22, "ada")
 
 
 @pytest.fixture(params=[False, True], ids=["socket", "pipes"])

@@ -25,7 +25,7 @@ from tests.support.tunnel_kit import (
     until,
 )
 from trayconnect.config.model import Server
-from trayconnect.tunnel.tunnel import SshTunnel
+from trayconnect.ssh.link import SshLink
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def sshd(key: Path) -> Iterator[Sshd]:
         yield running
 
 
-def announced(tunnel: SshTunnel) -> None:
+def announced(tunnel: SshLink) -> None:
     """Wait until what the tunnel's end announces is dealt with."""
     (update,) = tunnel._way.updates
 
@@ -46,7 +46,7 @@ def announced(tunnel: SshTunnel) -> None:
     assert until(is_done)
 
 
-def not_believed(tunnel: SshTunnel) -> None:
+def not_believed(tunnel: SshLink) -> None:
     """Wait for what the tunnel's end announces, which is not even looked at."""
     (update,) = tunnel._way.updates
     assert until(lambda: update._announced is not None)

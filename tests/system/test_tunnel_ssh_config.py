@@ -15,11 +15,11 @@ from tests.support.keys import make_key
 from tests.support.ssh_opinions import ssh
 from tests.support.sshd import Sshd
 from tests.support.tunnel_kit import YES, Kit, Losses, User, entry, nothing_left, until
-from trayconnect.cancel import Cancel
 from trayconnect.config.model import Server
-from trayconnect.config.openssh.hosts import SshConfig
-from trayconnect.errors import Cancelled, Remedy
-from trayconnect.tunnel.target import Target, targets
+from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.errors import Cancelled, Remedy
+from trayconnect.ssh.config.ssh_config import SshConfig
+from trayconnect.ssh.target import LoginTarget, targets
 
 RELAY = """\
 import socket, sys, threading
@@ -109,14 +109,14 @@ def test_an_alias(setup: Setup, sshd: Sshd, tmp_path: Path) -> None:
     with nothing_left(), setup.kit.tunnel(alias()) as tunnel:
         assert tunnel.execute("echo hi", b"", 20).stdout == b"hi\n"
         assert not tunnel.typed_login
-    added = setup.kit.connector.additions(alias(), (), Cancel())
+    added = setup.kit.connector.additions(alias(), (), CancelToken())
     assert [(one.name, one.local_port) for one in added.forwards] == [("LocalForward 6006", 6006)]
     assert added.notes == ("gpu: ForwardAgent is not supported: the agent stays here",)
 
 
-def _targets(setup: Setup, server: Server) -> tuple[Target, ...]:
+def _targets(setup: Setup, server: Server) -> tuple[LoginTarget, ...]:
     config = setup.ssh_config()
-    return targets(server, lambda query: config.host(query, Cancel()))
+    return targets(server, lambda query: config.host(query, CancelToken()))
 
 
 def test_what_the_entry_says_wins(setup: Setup, sshd: Sshd, tmp_path: Path) -> None:
@@ -276,7 +276,7 @@ def test_a_silent_proxy_command_is_given_up(setup: Setup) -> None:
 
 def test_cancelling_ends_a_proxy_command(setup: Setup) -> None:
     setup.write("Host gpu", "  ProxyCommand sh -c 'trap : TERM; while :; do sleep 0.1; done'")
-    cancel = Cancel()
+    cancel = CancelToken()
     with nothing_left():
         timer = threading.Timer(0.5, cancel.set)
         timer.start()
@@ -317,7 +317,7 @@ def test_match_exec(tmp_path: Path, sshd: Sshd) -> None:
     with nothing_left(), with_ssh.kit.tunnel(alias()) as tunnel:
         assert tunnel.execute("true", b"", 20).status == 0
     without = Setup(tmp_path, lambda: None)
-    (end,) = targets(alias(), lambda query: without.ssh_config().host(query, Cancel()))
+    (end,) = targets(alias(), lambda query: without.ssh_config().host(query, CancelToken()))
     assert end.host == "gpu"
     assert end.options.unsupported == (
         "Match exec is not run without OpenSSH's ssh: its lines are passed over",
@@ -327,7 +327,7 @@ def test_match_exec(tmp_path: Path, sshd: Sshd) -> None:
 def test_a_match_exec_that_hangs_is_ended_on_cancel(tmp_path: Path) -> None:
     setup = Setup(tmp_path, ssh)
     setup.write('Match exec "sleep 1000.5"', "  Port 1")
-    cancel = Cancel()
+    cancel = CancelToken()
     with nothing_left():
         timer = threading.Timer(0.5, cancel.set)
         timer.start()

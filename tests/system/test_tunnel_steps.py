@@ -24,10 +24,10 @@ from tests.support.tunnel_kit import (
     nothing_left,
     says,
 )
-from trayconnect.config.endpoints import TcpEndpoint
 from trayconnect.config.model import Server
-from trayconnect.errors import Problem, ProblemError, Remedy
-from trayconnect.ports import QuestionKind
+from trayconnect.core.endpoints import TcpEndpoint
+from trayconnect.core.errors import Problem, ProblemError, Remedy
+from trayconnect.core.questions import QuestionKind
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make accounts")
 
@@ -182,7 +182,7 @@ def test_a_server_may_take_its_time_to_judge_what_was_typed(tmp_path: Path) -> N
 
 
 def test_too_long_is_not_retried_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trayconnect.tunnel.userauth.PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr("trayconnect.ssh.auth.userauth.PATIENCE_SECONDS", 0.0)
     with AsyncsshServer([[("Push: ", True, "yes")]], thinks=30.0) as server:
         kit = kit_for(tmp_path, server)
         with nothing_left():

@@ -12,8 +12,8 @@ from tests.support.keys import make_key
 from tests.support.sshd import Sshd
 from tests.support.tunnel_kit import YES, Kit, User, entry, give_options, nothing_left
 from trayconnect.config.model import Server
-from trayconnect.errors import Cancelled, Remedy
-from trayconnect.ports import QuestionKind
+from trayconnect.core.errors import Cancelled, Remedy
+from trayconnect.core.questions import QuestionKind
 
 
 def test_unknown_key_is_asked_for_once(sshd: Sshd, server: Server, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from tests.support.keys import make_key, public_line
 from tests.support.openssh import ssh_connects
 from tests.support.sshd import Sshd
 from tests.support.tunnel_kit import Kit, entry, give_options
-from trayconnect.errors import ProblemError
+from trayconnect.core.errors import ProblemError
 
 
 class Stage:

@@ -26,10 +26,11 @@ from tests.support.staged_jupyter import StagedJupyter
 from tests.support.threads import our_threads
 from tests.support.waiting import wait_for
 from tests.support.whole import LIMIT, Whole, entry
-from trayconnect.errors import Remedy
-from trayconnect.jupyter.address import jupyter_authority
-from trayconnect.ports import Answer, QuestionKind, Reached
-from trayconnect.session.state import State
+from trayconnect.core.errors import Remedy
+from trayconnect.core.questions import Answer, QuestionKind
+from trayconnect.services.jupyter.address import jupyter_authority
+from trayconnect.services.model import Reached
+from trayconnect.sessions.state import State
 
 QUICK = {"interval": 0.5, "count_max": 2}
 

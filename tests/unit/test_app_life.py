@@ -14,14 +14,14 @@ from unittest.mock import Mock
 import pytest
 
 from tests.support.systems import has_no_tray, move_home
+from trayconnect.actions.menu_actions import BUTTONS
 from trayconnect.app import App, Options
 from trayconnect.control.client import ControlClient
 from trayconnect.control.protocol import Command, Request
-from trayconnect.desktop.status import StatusWindow
-from trayconnect.errors import ProblemError
-from trayconnect.menu_actions import BUTTONS
-from trayconnect.ports import NoticeAction
-from trayconnect.session.snapshot import Snapshot
+from trayconnect.core.errors import ProblemError
+from trayconnect.core.notices import NoticeAction
+from trayconnect.desktop.windows.status import StatusWindow
+from trayconnect.sessions.snapshot import Snapshot
 from trayconnect.tray.view import Verb
 
 LIMIT = 20.0

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 import trayconnect
-from trayconnect.desktop.dialog_commands import Osascript
-from trayconnect.desktop.notify_plain import OsascriptDelivery
-from trayconnect.ports import Field, Question, QuestionKind
+from trayconnect.core.questions import Field, Question, QuestionKind
+from trayconnect.desktop.notifications.plain import OsascriptDelivery
+from trayconnect.desktop.prompts.dialog_commands import Osascript
 
 QUESTION = Question(QuestionKind.PASSWORD, "GPU box", "Log in", "words", (Field("Password"),), "Go")
 SCRIPTS = {
@@ -84,4 +84,4 @@ def test_each_handler_ends_and_each_bracket_closes(name: str) -> None:
 def test_these_are_all_of_the_scripts() -> None:
     folder = Path(trayconnect.__file__).parent
     found = {path.name for path in folder.rglob("*.py") if "on run argv" in path.read_text("utf-8")}
-    assert found == {"dialog_commands.py", "notify_plain.py"}
+    assert found == {"dialog_commands.py", "plain.py"}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from trayconnect.cancel import Cancel
-from trayconnect.errors import Cancelled
+from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.errors import Cancelled
 
 
 def fail() -> None:
@@ -13,7 +13,7 @@ def fail() -> None:
 
 
 def test_it_releases_the_newest_first_and_once() -> None:
-    cancel = Cancel()
+    cancel = CancelToken()
     released: list[str] = []
     with (
         pytest.raises(Cancelled),
@@ -28,7 +28,7 @@ def test_it_releases_the_newest_first_and_once() -> None:
 def test_a_release_that_fails_keeps_no_other_from_running(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    cancel = Cancel()
+    cancel = CancelToken()
     released: list[str] = []
     with (
         pytest.raises(Cancelled),
@@ -41,7 +41,7 @@ def test_a_release_that_fails_keeps_no_other_from_running(
 
 
 def test_once_set_nothing_begins() -> None:
-    cancel = Cancel()
+    cancel = CancelToken()
     cancel.set()
     released: list[str] = []
     with pytest.raises(Cancelled), cancel.releasing(lambda: released.append("late")):
@@ -51,7 +51,7 @@ def test_once_set_nothing_begins() -> None:
 
 
 def test_what_is_over_is_not_released() -> None:
-    cancel = Cancel()
+    cancel = CancelToken()
     released: list[str] = []
     with cancel.releasing(lambda: released.append("over")):
         pass

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from trayconnect.choices import StoredChoices, choices_file
-from trayconnect.errors import ProblemError
-from trayconnect.ports import Choice
+from trayconnect.core.errors import ProblemError
+from trayconnect.services.jupyter.selection_store import StoredChoices, choices_file
+from trayconnect.services.model import Choice
 
 THESIS = Choice("/home/ada/thesis", "8888")
 DATA = Choice("/data/“x”", "/run/tc/lab.sock")

@@ -12,11 +12,12 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from tests.support.systems import has_mode, move_home
-from trayconnect import __version__, cli
+from trayconnect import __version__
+from trayconnect.cli import main
 from trayconnect.control.client import ControlClient
 from trayconnect.control.protocol import Reply, Request
-from trayconnect.tunnel import pasted_key
-from trayconnect.tunnel.keyfile import read_key_file
+from trayconnect.ssh.auth import pasted_key
+from trayconnect.ssh.auth.keyfile import read_key_file
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +39,7 @@ def good(folder: Path) -> Path:
 
 def test_check_counts_what_is_good(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = good(home)
-    assert cli.run(["check", str(file)]) == 0
+    assert main.run(["check", str(file)]) == 0
     assert capsys.readouterr().out.splitlines()[0] == f"{file}: 1 server, no problems"
 
 
@@ -47,7 +48,7 @@ def test_check_prints_every_problem_with_its_place(
 ) -> None:
     file = home / "servers.yaml"
     file.write_text("servers:\n  - nam: GPU box\n    host: gpu\n    port: 99999\n")
-    assert cli.run(["check", str(file)]) == cli.MENDABLE
+    assert main.run(["check", str(file)]) == main.MENDABLE
     errors = capsys.readouterr().err.splitlines()
     assert any(line.startswith(f"{file}:2:5: ") and "name" in line for line in errors)
     assert any(line.startswith(f"{file}:4:11: ") for line in errors)
@@ -58,9 +59,9 @@ def test_check_reads_the_file_that_the_environment_or_an_option_names(
 ) -> None:
     file = good(home)
     monkeypatch.setenv("TRAYCONNECT_CONFIG", str(file))
-    assert cli.run(["check"]) == 0
+    assert main.run(["check"]) == 0
     monkeypatch.delenv("TRAYCONNECT_CONFIG")
-    assert cli.run(["--config", str(file), "check"]) == 0
+    assert main.run(["--config", str(file), "check"]) == 0
     assert capsys.readouterr().out.count("1 server") == 2
 
 
@@ -81,7 +82,7 @@ def test_check_warns_of_keys_that_could_not_log_in(
         "defaults:\n"
         "  auth: {identity_file: ~/missing, agent: none}\n"
     )
-    assert cli.run(["check", str(file)]) == 0
+    assert main.run(["check", str(file)]) == 0
     captured = capsys.readouterr()
     one, two = captured.err.splitlines()
     assert one.startswith(f"{file}:5:22: warning: The key file {public} is a public key. ")
@@ -107,7 +108,7 @@ def test_check_warns_of_ports_that_other_computers_can_connect_to(
         "      - -R *:9000:localhost:3000\n"
         "  - {name: Three, url: 'http://192.168.1.20/'}\n"
     )
-    assert cli.run(["check", str(file)]) == 0
+    assert main.run(["check", str(file)]) == 0
     captured = capsys.readouterr()
     one, two, three = captured.err.splitlines()
     assert one.startswith(
@@ -119,7 +120,7 @@ def test_check_warns_of_ports_that_other_computers_can_connect_to(
 
 
 def test_check_prints_the_schema(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.run(["check", "--schema"]) == 0
+    assert main.run(["check", "--schema"]) == 0
     assert json.loads(capsys.readouterr().out)["$schema"].startswith("https://json-schema.org/")
 
 
@@ -139,7 +140,7 @@ def test_check_prints_the_schema(capsys: pytest.CaptureFixture[str]) -> None:
 def test_without_a_running_app_a_command_says_so(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.run(arguments) == cli.MENDABLE
+    assert main.run(arguments) == main.MENDABLE
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err == "trayconnect is not running\n  Start it with: trayconnect\n"
@@ -167,7 +168,7 @@ def test_a_key_that_is_piped_in_is_kept_for_its_server(
 ) -> None:
     file = good(home)
     monkeypatch.setattr("sys.stdin", Piped(KEY))
-    assert cli.run(["--config", str(file), "add-key", "gpu BOX"]) == 0
+    assert main.run(["--config", str(file), "add-key", "gpu BOX"]) == 0
     out = capsys.readouterr().out
     assert out.startswith("Kept for “GPU box”: ssh-ed25519 SHA256:")
     assert "PRIVATE KEY" not in out
@@ -176,7 +177,7 @@ def test_a_key_that_is_piped_in_is_kept_for_its_server(
     assert str(path) in out
     assert read_key_file(path).decrypt().get_name() == "ssh-ed25519"
     monkeypatch.setattr("sys.stdin", Piped(KEY))
-    assert cli.run(["--config", str(file), "add-key", "GPU box"]) == cli.MENDABLE
+    assert main.run(["--config", str(file), "add-key", "GPU box"]) == main.MENDABLE
     assert "already" in capsys.readouterr().err
 
 
@@ -185,16 +186,16 @@ def test_a_key_from_the_clipboard(
 ) -> None:
     file = good(home)
     monkeypatch.setattr("trayconnect.desktop.clipboard_paste.pasted", lambda: "hello")
-    assert cli.run(["--config", str(file), "add-key", "GPU box", "--clipboard"]) == cli.MENDABLE
+    assert main.run(["--config", str(file), "add-key", "GPU box", "--clipboard"]) == main.MENDABLE
     assert "The pasted text is not a private key" in capsys.readouterr().err
 
 
 def test_a_key_for_nobody(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = good(home)
-    assert cli.run(["--config", str(file), "add-key", "GPU bx"]) == cli.MENDABLE
+    assert main.run(["--config", str(file), "add-key", "GPU bx"]) == main.MENDABLE
     assert "Did you mean “GPU box”?" in capsys.readouterr().err
     file.write_text("servers:\n  - {name: Lab, url: 'http://lab.example.org/'}\n")
-    assert cli.run(["--config", str(file), "add-key", "Lab"]) == cli.MENDABLE
+    assert main.run(["--config", str(file), "add-key", "Lab"]) == main.MENDABLE
     assert "is a direct connection" in capsys.readouterr().err
 
 
@@ -203,7 +204,7 @@ def test_a_key_for_nobody(home: Path, capsys: pytest.CaptureFixture[str]) -> Non
     [["nonsense"], ["connect"], ["connect", "a", "--wait", "0"], ["autostart", "maybe"]],
 )
 def test_wrong_usage_is_exit_code_2(arguments: list[str]) -> None:
-    assert cli.run(arguments) == cli.USAGE
+    assert main.run(arguments) == main.USAGE
 
 
 def test_a_defect_leaves_a_log_and_no_traceback(
@@ -213,7 +214,7 @@ def test_a_defect_leaves_a_log_and_no_traceback(
         raise ZeroDivisionError("a defect")
 
     monkeypatch.setattr("trayconnect.config.places.config_file", explode)
-    assert cli.run(["check"]) == cli.BUG
+    assert main.run(["check"]) == main.BUG
     errors = capsys.readouterr().err
     assert "Traceback" not in errors
     log = Path(errors.rsplit(": ", 1)[1].strip())
@@ -224,17 +225,17 @@ def test_a_defect_leaves_a_log_and_no_traceback(
 
 def test_autostart_goes_on_and_off(capsys: pytest.CaptureFixture[str]) -> None:
     for what, answer in [("status", "off"), ("on", "on"), ("status", "on"), ("off", "off")]:
-        assert cli.run(["autostart", what]) == 0
+        assert main.run(["autostart", what]) == 0
         assert capsys.readouterr().out == f"{answer}\n"
 
 
 def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.run(["--version"]) == 0
+    assert main.run(["--version"]) == 0
     assert __version__ in capsys.readouterr().out
 
 
 def test_no_sentence_of_the_help_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.run(["--help"]) == 0
+    assert main.run(["--help"]) == 0
     _, commands = capsys.readouterr().out.split("Commands:")
     assert "..." not in commands
     assert "…" not in commands
@@ -244,7 +245,7 @@ def test_a_wrong_path_after_config_makes_no_file(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     wrong = tmp_path / "folder" / "server.yaml"
-    assert cli.run(["--config", str(wrong), "run", "--no-tray"]) == cli.MENDABLE
+    assert main.run(["--config", str(wrong), "run", "--no-tray"]) == main.MENDABLE
     assert f"There is no file {wrong}" in capsys.readouterr().err
     assert not wrong.parent.exists()
 
@@ -269,5 +270,5 @@ def test_what_takes_a_command_on_the_server_is_waited_for(
         return Reply(ok=True, data=data)
 
     monkeypatch.setattr(ControlClient, "call", call)
-    assert cli.run(arguments) == 0
+    assert main.run(arguments) == 0
     assert min(allowed) > shell_and_end

@@ -22,8 +22,8 @@ from trayconnect.config.local_addresses import (
     own_address,
     tool_host,
 )
-from trayconnect.session.forwards import forward_states
-from trayconnect.session.state import Session
+from trayconnect.sessions.forwards import forward_states
+from trayconnect.sessions.state import Session
 
 OWN = own_address(18888)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from trayconnect.config.page_paths import url_path
 from trayconnect.config.values import page_path
-from trayconnect.ports import Page
+from trayconnect.core.page import Page
 
 ORIGIN = "http://127.155.66.8:25667"
 

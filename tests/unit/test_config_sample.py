@@ -9,9 +9,9 @@ import pytest
 from tests.support.systems import has_links, has_mode
 from trayconnect.config.model import Auth, Config, Forward, Frozen, Jupyter, Keepalive, Server
 from trayconnect.config.sample import SAMPLE, write_sample
-from trayconnect.config.start import Environment, Start
+from trayconnect.config.start import Environment, StartOptions
 from trayconnect.config.yaml_file import load, parse
-from trayconnect.errors import ProblemError
+from trayconnect.core.errors import ProblemError
 
 HERE = Path("servers.yaml")
 
@@ -42,7 +42,9 @@ def test_uncommented_it_is_a_valid_file() -> None:
     assert desktop.url == "http://192.168.1.20:8888/"
 
 
-@pytest.mark.parametrize("model", [Server, Auth, Jupyter, Start, Environment, Keepalive, Forward])
+@pytest.mark.parametrize(
+    "model", [Server, Auth, Jupyter, StartOptions, Environment, Keepalive, Forward]
+)
 def test_it_shows_every_key(model: type[Frozen]) -> None:
     shown = set(re.findall(r"(\w+):", uncommented()))
     assert set(model.model_fields) <= shown

@@ -14,7 +14,7 @@ from trayconnect.config.forward_syntax import Kind
 from trayconnect.config.model import Auth, Forward, Frozen, Jupyter, Keepalive, Server
 from trayconnect.config.sample import SAMPLE
 from trayconnect.config.schema import json_schema
-from trayconnect.config.start import Environment, Start
+from trayconnect.config.start import Environment, StartOptions
 from trayconnect.config.yaml_file import ConfigError, parse
 
 HERE = Path("servers.yaml")
@@ -144,7 +144,9 @@ def test_both_refuse_it(text: str, validator: Draft202012Validator) -> None:
     assert not validator.is_valid(yaml.safe_load(text))
 
 
-@pytest.mark.parametrize("model", [Server, Auth, Jupyter, Start, Environment, Keepalive, Forward])
+@pytest.mark.parametrize(
+    "model", [Server, Auth, Jupyter, StartOptions, Environment, Keepalive, Forward]
+)
 def test_every_key_is_described(model: type[Frozen]) -> None:
     definitions = json_schema()["$defs"]
     assert isinstance(definitions, dict)

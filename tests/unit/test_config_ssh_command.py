@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.systems import has_posix_paths, has_ssh
+from trayconnect.config.edit import as_text
 from trayconnect.config.forward_syntax import Kind
 from trayconnect.config.forward_syntax import parse as parse_forward
 from trayconnect.config.model import Config
@@ -20,7 +21,6 @@ from trayconnect.config.new_entry import NewEntry, from_aliases, from_command, u
 from trayconnect.config.pasted_command import parse_command
 from trayconnect.config.shell_words import CommandError
 from trayconnect.config.yaml_file import parse
-from trayconnect.new_servers import as_text
 
 PAGE = {"jupyter": {"port": 8888}, "local_port": 8888}
 FILE = """\

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from trayconnect.config.model import Server
-from trayconnect.config.start import Environment, Start
+from trayconnect.config.start import Environment, StartOptions
 from trayconnect.config.yaml_file import ConfigError, parse
 
 
@@ -28,20 +28,20 @@ def fault(text: str) -> str:
     [
         ("port: 22", None),
         ("start: false", None),
-        ("start: true", Start()),
-        ("start: {}", Start()),
-        ("start: {folder: ~/x}", Start(folder="~/x")),
+        ("start: true", StartOptions()),
+        ("start: {}", StartOptions()),
+        ("start: {folder: ~/x}", StartOptions(folder="~/x")),
         (
             "start: {environment: conda activate ml}",
-            Start(environment=Environment(run="conda activate ml")),
+            StartOptions(environment=Environment(run="conda activate ml")),
         ),
         (
             "start: {environment: {module: jupyter}}",
-            Start(environment=Environment(module=("jupyter",))),
+            StartOptions(environment=Environment(module=("jupyter",))),
         ),
     ],
 )
-def test_what_is_said(text: str, start: Start | None) -> None:
+def test_what_is_said(text: str, start: StartOptions | None) -> None:
     assert entry(text).start == start
 
 
@@ -87,8 +87,8 @@ def test_true_stands_for_the_defaults_and_an_environment_is_not_merged() -> None
         "- {name: three, host: h, start: false}\n",
         Path("servers.yaml"),
     ).servers
-    assert one.start == Start(folder="~/x", environment=Environment(conda="ml"))
-    assert two.start == Start(folder="~/x", environment=Environment(venv="~/v"))
+    assert one.start == StartOptions(folder="~/x", environment=Environment(conda="ml"))
+    assert two.start == StartOptions(folder="~/x", environment=Environment(venv="~/v"))
     assert three.start is None
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from trayconnect.config.endpoints import TcpEndpoint, UnixEndpoint
 from trayconnect.config.forwards import Forward
 from trayconnect.config.tools import TOOL_NAMES, TOOLS
 from trayconnect.config.yaml_file import ConfigError, parse
+from trayconnect.core.endpoints import TcpEndpoint, UnixEndpoint
 
 HERE = Path("servers.yaml")
 

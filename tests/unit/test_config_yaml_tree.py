@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trayconnect.config.problems import ConfigError, Report
+from trayconnect.config.problems import ConfigError, FileReport
 from trayconnect.config.yaml_tree import MAX_DEPTH, Mapping, Node, Sequence, compose
 
 LOADERS = [yaml.SafeLoader, yaml.CSafeLoader]
@@ -25,7 +25,7 @@ def outline(node: Node | None) -> object:
 
 
 def problems(text: str, loader: type[Any]) -> list[str]:
-    report = Report(Path("f"))
+    report = FileReport(Path("f"))
     compose(text, report, loader)
     with pytest.raises(ConfigError) as caught:
         report.raise_if_any()
@@ -48,7 +48,7 @@ def places(node: Node | None) -> list[tuple[int, int, str]]:
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_places_are_counted_in_characters(loader: type[Any], end: str) -> None:
     text = end.join(["# ☃", "a:", "  - é: 'x'  # 😀", "    😀: [b, c]", "d: |", "  e", "f: g", ""])
-    tree = compose(text, Report(Path("f")), loader)
+    tree = compose(text, FileReport(Path("f")), loader)
     assert places(tree) == [
         (2, 1, "a"),
         (3, 5, "é"),
@@ -65,7 +65,7 @@ def test_places_are_counted_in_characters(loader: type[Any], end: str) -> None:
 
 @pytest.mark.parametrize("loader", LOADERS)
 def test_the_size_counts_what_aliases_repeat(loader: type[Any]) -> None:
-    tree = compose("[&a [x, y], *a, {k: *a}]", Report(Path("f")), loader)
+    tree = compose("[&a [x, y], *a, {k: *a}]", FileReport(Path("f")), loader)
     assert tree is not None
     assert tree.size == 1 + 3 + 3 + (1 + 1 + 3)
 
@@ -149,7 +149,7 @@ def test_deep_nesting(text: str, loader: type[Any]) -> None:
 
 @pytest.mark.parametrize("loader", LOADERS)
 def test_the_deepest_that_is_taken(loader: type[Any]) -> None:
-    report = Report(Path("f"))
+    report = FileReport(Path("f"))
     assert compose("[" * MAX_DEPTH + "]" * MAX_DEPTH, report, loader) is not None
     report.raise_if_any()
 
@@ -169,7 +169,7 @@ def test_aliases_that_multiply(form: str, loader: type[Any]) -> None:
 def test_libyaml_and_pyyaml_agree_on_what_is_there(text: str) -> None:
     found = []
     for loader in LOADERS:
-        report = Report(Path("f"))
+        report = FileReport(Path("f"))
         tree = compose(text, report, loader)
         try:
             report.raise_if_any()

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from tests.support.control import PATIENCE, nothing_left, serving, short_folder
-from trayconnect.cancel import Cancel
 from trayconnect.control.client import ControlClient
 from trayconnect.control.exchange import STOPPING
 from trayconnect.control.handover import claim
 from trayconnect.control.lock import InstanceLock
 from trayconnect.control.protocol import Command, Reply, Request
 from trayconnect.control.server import ControlServer
-from trayconnect.errors import Problem, ProblemError
+from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.errors import Problem, ProblemError
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def folder() -> Iterator[Path]:
         yield path
 
 
-def echo(request: Request, cancel: Cancel) -> Reply:
+def echo(request: Request, cancel: CancelToken) -> Reply:
     return Reply(ok=True, data=[request.command, request.name])
 
 

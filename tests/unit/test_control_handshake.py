@@ -8,19 +8,19 @@ import pytest
 
 from tests.support.control import PATIENCE, nothing_left, pipe_transport, serving, short_folder
 from tests.support.systems import has_mode, unless_wine
-from trayconnect.cancel import Cancel
 from trayconnect.control.client import ControlClient, NotRunningError
 from trayconnect.control.handshake import APP, CHALLENGE_SIZE, COMMAND, KEY_SIZE, is_proof, proof
 from trayconnect.control.protocol import Command, Reply, Request
-from trayconnect.control.transport import StrangerError
+from trayconnect.control.transport import OtherUserError
 from trayconnect.control.transport_pipe import PipeLink, PipeTransport
-from trayconnect.errors import ProblemError
+from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.errors import ProblemError
 
 KEY, ONE, OTHER = (secrets.token_bytes(CHALLENGE_SIZE) for _ in range(3))
 PING = Request(Command.PING)
 
 
-def pong(request: Request, cancel: Cancel) -> Reply:
+def pong(request: Request, cancel: CancelToken) -> Reply:
     return Reply(ok=True, data="pong")
 
 
@@ -99,7 +99,7 @@ def test_an_app_without_the_key_is_not_spoken_to(folder: Path, answer: bytes) ->
     try:
         impostor.send(secrets.token_bytes(CHALLENGE_SIZE), PATIENCE)
         impostor.send(answer, PATIENCE)
-        with pytest.raises(StrangerError):
+        with pytest.raises(OtherUserError):
             link.authenticate(PATIENCE)
     finally:
         impostor.close()

@@ -8,7 +8,7 @@ import pytest
 from tests.support.control import nothing_left
 from tests.support.systems import has_links, has_mode
 from trayconnect.control.lock import InstanceLock, owner_pid
-from trayconnect.errors import ProblemError
+from trayconnect.core.errors import ProblemError
 
 
 def test_one_holds_it_at_a_time(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from trayconnect.control.place import (
     private_folder,
     runtime_folder,
 )
-from trayconnect.errors import ProblemError
+from trayconnect.core.errors import ProblemError
 
 if sys.platform == "win32":
     USER = 0

@@ -26,7 +26,7 @@ from trayconnect.control.protocol import (
     encode_reply,
     encode_request,
 )
-from trayconnect.errors import Problem, Remedy
+from trayconnect.core.errors import Problem, Remedy
 
 relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """For a busy machine."""

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from tests.support.control import PATIENCE, nothing_left, pipe_transport, serving, short_folder
-from trayconnect.cancel import Cancel
 from trayconnect.control.client import ControlClient, NotRunningError
 from trayconnect.control.exchange import BROKEN, STOPPING, Limits
 from trayconnect.control.lock import InstanceLock
@@ -26,8 +25,9 @@ from trayconnect.control.protocol import (
     encode_request,
 )
 from trayconnect.control.server import ControlServer
-from trayconnect.control.transport import Link, Transport, default_transport
-from trayconnect.errors import Cancelled, Problem, ProblemError, Remedy
+from trayconnect.control.transport import ControlConnection, Transport, default_transport
+from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.errors import Cancelled, Problem, ProblemError, Remedy
 
 PING = Request(Command.PING)
 
@@ -48,7 +48,7 @@ def client(folder: Path, transport: Transport) -> ControlClient:
     return ControlClient(folder, transport=transport)
 
 
-def echo(request: Request, cancel: Cancel) -> Reply:
+def echo(request: Request, cancel: CancelToken) -> Reply:
     return Reply(ok=True, data=[request.command, request.name, request.wait])
 
 
@@ -59,7 +59,7 @@ class Waiting:
         self.entered = threading.Semaphore(0)
         self.cancelled = threading.Semaphore(0)
 
-    def __call__(self, request: Request, cancel: Cancel) -> Reply:
+    def __call__(self, request: Request, cancel: CancelToken) -> Reply:
         if request.command is Command.PING:
             return Reply(ok=True)
         self.entered.release()
@@ -82,7 +82,7 @@ def test_large_messages_come_whole(
 ) -> None:
     text = "x" * 3_000_000
 
-    def handler(request: Request, cancel: Cancel) -> Reply:
+    def handler(request: Request, cancel: CancelToken) -> Reply:
         return Reply(ok=True, data=[request.name, text])
 
     with serving(folder, handler, transport=transport):
@@ -95,7 +95,7 @@ def test_fifty_at_once_are_all_served(
 ) -> None:
     everyone = threading.Barrier(50)
 
-    def handler(request: Request, cancel: Cancel) -> Reply:
+    def handler(request: Request, cancel: CancelToken) -> Reply:
         everyone.wait(PATIENCE)
         return Reply(ok=True, data=request.name)
 
@@ -110,7 +110,7 @@ def test_a_problem_of_the_handler_is_the_reply(
 ) -> None:
     problem = Problem("No server is called x", "See: trayconnect status", Remedy.USER, "detail")
 
-    def handler(request: Request, cancel: Cancel) -> Reply:
+    def handler(request: Request, cancel: CancelToken) -> Reply:
         raise ProblemError(problem)
 
     with serving(folder, handler, transport=transport):
@@ -127,7 +127,7 @@ def test_a_broken_handler_is_logged_and_answered(
 ) -> None:
     values: dict[str, Any] = {"not JSON": object(), "too much": "x" * 5_000_000}
 
-    def handler(request: Request, cancel: Cancel) -> Reply:
+    def handler(request: Request, cancel: CancelToken) -> Reply:
         return Reply(ok=True, data=values[fault])
 
     with serving(folder, handler, transport=transport):
@@ -179,7 +179,7 @@ def test_stop_has_those_who_wait_answered(
 def test_the_one_who_says_quit_still_gets_the_reply(
     folder: Path, transport: Transport, client: ControlClient
 ) -> None:
-    def handler(request: Request, cancel: Cancel) -> Reply:
+    def handler(request: Request, cancel: CancelToken) -> Reply:
         stopper.start()
         assert cancel.wait(PATIENCE)
         return Reply(ok=True, data="bye")
@@ -208,7 +208,7 @@ def test_a_silent_client_is_dropped(folder: Path, transport: Transport) -> None:
         link.close()
 
 
-def hangs_up(link: Link) -> bool:
+def hangs_up(link: ControlConnection) -> bool:
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         try:
@@ -239,7 +239,7 @@ def test_one_too_many_is_hung_up_on_until_another_leaves(
 ) -> None:
     entered, leave = threading.Event(), threading.Event()
 
-    def handler(request: Request, cancel: Cancel) -> Reply:
+    def handler(request: Request, cancel: CancelToken) -> Reply:
         entered.set()
         assert leave.wait(PATIENCE)
         return Reply(ok=True)
@@ -310,7 +310,7 @@ def test_it_starts_once_and_stops_once(folder: Path, transport: Transport) -> No
 def test_a_handler_cannot_stop_the_server_it_is_called_by(
     folder: Path, transport: Transport, client: ControlClient
 ) -> None:
-    def handler(request: Request, cancel: Cancel) -> Reply:
+    def handler(request: Request, cancel: CancelToken) -> Reply:
         with pytest.raises(RuntimeError, match="another thread"):
             server.stop()
         return Reply(ok=True)
@@ -336,7 +336,7 @@ def test_a_handler_that_does_not_heed_its_cancel_does_not_hold_up_stop(
 ) -> None:
     entered, released = threading.Event(), threading.Event()
 
-    def handler(request: Request, cancel: Cancel) -> Reply:
+    def handler(request: Request, cancel: CancelToken) -> Reply:
         entered.set()
         released.wait(PATIENCE)
         return Reply(ok=True)

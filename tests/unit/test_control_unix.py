@@ -19,7 +19,6 @@ from pathlib import Path
 import pytest
 
 from tests.support.control import PATIENCE, nothing_left, serving, short_folder
-from trayconnect.cancel import Cancel
 from trayconnect.control.client import ControlClient, NotRunningError
 from trayconnect.control.exchange import Limits
 from trayconnect.control.protocol import (
@@ -30,7 +29,8 @@ from trayconnect.control.protocol import (
     decode_reply,
     encode_request,
 )
-from trayconnect.errors import ProblemError
+from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.errors import ProblemError
 
 if sys.platform == "win32":
     pytest.skip("Python on Windows has no UNIX sockets", allow_module_level=True)
@@ -49,7 +49,7 @@ def folder() -> Iterator[Path]:
         yield path
 
 
-def pong(request: Request, cancel: Cancel) -> Reply:
+def pong(request: Request, cancel: CancelToken) -> Reply:
     return Reply(ok=True, data="pong")
 
 
@@ -141,7 +141,7 @@ def test_one_that_leaves_in_the_middle_is_forgotten(folder: Path) -> None:
 def test_a_handler_hears_when_its_client(folder: Path, sign: str) -> None:
     entered, cancelled = threading.Event(), threading.Event()
 
-    def handler(request: Request, cancel: Cancel) -> Reply:
+    def handler(request: Request, cancel: CancelToken) -> Reply:
         entered.set()
         if cancel.wait(PATIENCE):
             cancelled.set()
@@ -161,7 +161,7 @@ def test_a_handler_hears_when_its_client(folder: Path, sign: str) -> None:
 
 
 def test_one_that_does_not_read_its_reply_is_dropped(folder: Path) -> None:
-    def handler(request: Request, cancel: Cancel) -> Reply:
+    def handler(request: Request, cancel: CancelToken) -> Reply:
         return Reply(ok=True, data="x" * 3_000_000)
 
     with serving(folder, handler, limits=Limits(reply_seconds=0.2)), dial(folder) as sock:
@@ -171,7 +171,7 @@ def test_one_that_does_not_read_its_reply_is_dropped(folder: Path) -> None:
 
 
 def test_one_that_does_not_read_its_reply_does_not_delay_stop(folder: Path) -> None:
-    def handler(request: Request, cancel: Cancel) -> Reply:
+    def handler(request: Request, cancel: CancelToken) -> Reply:
         return Reply(ok=True, data="x" * 3_000_000)
 
     limits = Limits(reply_seconds=10 * PATIENCE, stop_seconds=0.1)
@@ -193,7 +193,7 @@ def wait_for_hangup(sock: socket.socket) -> None:
 def test_another_user_is_refused(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     called = threading.Event()
 
-    def handler(request: Request, cancel: Cancel) -> Reply:
+    def handler(request: Request, cancel: CancelToken) -> Reply:
         called.set()
         return Reply(ok=True)
 
@@ -208,7 +208,7 @@ def test_another_user_is_refused(folder: Path, caplog: pytest.LogCaptureFixture)
 def test_an_app_of_another_user_is_not_spoken_to(folder: Path) -> None:
     called = threading.Event()
 
-    def handler(request: Request, cancel: Cancel) -> Reply:
+    def handler(request: Request, cancel: CancelToken) -> Reply:
         called.set()
         return Reply(ok=True)
 

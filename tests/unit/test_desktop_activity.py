@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from trayconnect.desktop.activity import USER_INITIATED_ALLOWING_IDLE_SYSTEM_SLEEP, Activity
+from trayconnect.desktop.events.activity import (
+    USER_INITIATED_ALLOWING_IDLE_SYSTEM_SLEEP,
+    SystemActivity,
+)
 
 
 class Foundation:
@@ -26,7 +29,7 @@ class Foundation:
 
 def test_one_activity_is_held_while_it_is_wanted() -> None:
     foundation = Foundation()
-    activity = Activity(foundation)
+    activity = SystemActivity(foundation)
     for wanted in (False, True, True, False, False, True):
         activity.hold(wanted)
     begin = ("begin", USER_INITIATED_ALLOWING_IDLE_SYSTEM_SLEEP)
@@ -34,4 +37,4 @@ def test_one_activity_is_held_while_it_is_wanted() -> None:
 
 
 def test_elsewhere_nothing_is_asked() -> None:
-    Activity().hold(True)
+    SystemActivity().hold(True)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from trayconnect.desktop.autostart_macos import (
+from trayconnect.core.errors import Problem, ProblemError
+from trayconnect.desktop.autostart.macos import (
     LABEL,
     LaunchAgent,
     agent_plist,
@@ -16,7 +17,6 @@ from trayconnect.desktop.autostart_macos import (
     is_passing,
 )
 from trayconnect.desktop.programs import ProgramError
-from trayconnect.errors import Problem, ProblemError
 
 COMMAND = ("/Users/ada/a b/trayconnect", "--x", '"&<')
 

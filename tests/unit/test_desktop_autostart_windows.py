@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from trayconnect.desktop.autostart_windows import APPROVED, RUN, VALUE, RunKey, is_of_the_store
-from trayconnect.errors import Problem, ProblemError
+from trayconnect.core.errors import Problem, ProblemError
+from trayconnect.desktop.autostart.windows import APPROVED, RUN, VALUE, RunKey, is_of_the_store
 
 COMMAND = (r"C:\Users\Ada L\trayconnectw.exe",)
 

@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.systems import has_posix_paths
-from trayconnect.desktop.autostart_xdg import (
+from trayconnect.core.errors import Problem, ProblemError
+from trayconnect.desktop.autostart.xdg import (
     DesktopEntry,
     entry_text,
     exec_value,
     is_enabled,
     with_command,
 )
-from trayconnect.errors import Problem, ProblemError
 
 pytestmark = has_posix_paths
 

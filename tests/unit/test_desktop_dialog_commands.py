@@ -9,12 +9,12 @@ from dataclasses import replace
 import pytest
 
 from tests.support.systems import has_shell
-from trayconnect.cancel import Cancel
-from trayconnect.desktop.dialog_commands import DialogProgram, Kdialog, Osascript, Zenity
-from trayconnect.desktop.prompt_dialog import DialogWay
-from trayconnect.desktop.prompt_process import NotShownError
-from trayconnect.errors import Cancelled, ProblemError
-from trayconnect.ports import Answer, Field, Question, QuestionKind
+from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.errors import Cancelled, ProblemError
+from trayconnect.core.questions import Answer, Field, Question, QuestionKind
+from trayconnect.desktop.prompts.dialog_commands import DialogProgram, Kdialog, Osascript, Zenity
+from trayconnect.desktop.prompts.dialog_prompter import DialogPrompter
+from trayconnect.desktop.prompts.process import NotShownError
 
 SECRET, PLAIN = Field("Password"), Field("User", secret=False)
 KEY = Field("Private key", multiline=True)
@@ -129,7 +129,7 @@ class Scripted(Zenity):
 
 def ask(question: Question, *scripts: str, early: float = 60.0) -> Answer | None:
     program = Scripted(*scripts)
-    answer = DialogWay(program, early=early).ask(question, Cancel())
+    answer = DialogPrompter(program, early=early).ask(question, CancelToken())
     assert program.scripts == []
     return answer
 
@@ -181,10 +181,10 @@ def test_one_that_breaks_after_another_is_a_problem() -> None:
 
 @has_shell
 def test_a_withdrawn_question_is_told_from_a_no() -> None:
-    cancel = Cancel()
+    cancel = CancelToken()
     cancel.set()
     with pytest.raises(Cancelled):
-        DialogWay(Scripted("pass")).ask(TRICKY, cancel)
+        DialogPrompter(Scripted("pass")).ask(TRICKY, cancel)
 
 
 @has_shell
@@ -194,4 +194,4 @@ def test_a_program_that_is_gone_was_not_shown() -> None:
             return ["/nowhere/zenity"]
 
     with pytest.raises(NotShownError, match="/nowhere/zenity"):
-        DialogWay(Gone()).ask(HOST_KEY, Cancel())
+        DialogPrompter(Gone()).ask(HOST_KEY, CancelToken())

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.systems import has_links, has_posix_paths
-from trayconnect.desktop.launcher import Installation, launch_command
-from trayconnect.errors import ProblemError
+from trayconnect.core.errors import ProblemError
+from trayconnect.desktop.self_command import Installation, launch_command
 
 
 @pytest.fixture

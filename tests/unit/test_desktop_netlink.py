@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trayconnect.desktop import netlink
-from trayconnect.desktop.network import RouteWatcher, source_addresses
+from trayconnect.desktop.events import netlink
+from trayconnect.desktop.events.network import RouteWatcher, source_addresses
 
 LIMIT = 20.0
 UP = netlink.IFF_UP | netlink.IFF_RUNNING | netlink.IFF_LOWER_UP

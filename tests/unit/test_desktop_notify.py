@@ -12,14 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.systems import has_shell
-from trayconnect.desktop.notify_plain import (
+from trayconnect.core.notices import Notice
+from trayconnect.desktop.notifications.plain import (
     CallableDelivery,
     DeliveryError,
     OsascriptDelivery,
     PlainNotifier,
     clip,
 )
-from trayconnect.ports import Notice
 
 LIMIT = 20.0
 

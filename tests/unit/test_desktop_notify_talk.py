@@ -14,9 +14,9 @@ if sys.platform != "linux":
 
 from jeepney import DBusAddress, new_method_call
 
-from trayconnect.desktop.notify_talk import Server, arguments
-from trayconnect.errors import Problem
-from trayconnect.ports import Notice, NoticeAction, Urgency
+from trayconnect.core.errors import Problem
+from trayconnect.core.notices import Notice, NoticeAction, Urgency
+from trayconnect.desktop.notifications.freedesktop import NotificationServer, arguments
 
 OPEN, RETRY, DISCONNECT, EDIT = NoticeAction
 NOTICE = Notice(
@@ -28,8 +28,8 @@ NOTICE = Notice(
 )
 
 
-def server(*capabilities: str, shows_default: bool = False) -> Server:
-    return Server(":1.7", frozenset(capabilities), shows_default)
+def server(*capabilities: str, shows_default: bool = False) -> NotificationServer:
+    return NotificationServer(":1.7", frozenset(capabilities), shows_default)
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trayconnect.cancel import Cancel
-from trayconnect.desktop import helpers, prompt
-from trayconnect.desktop.prompt import ChainPrompter, Surroundings, order
-from trayconnect.desktop.prompt_process import NotShownError
-from trayconnect.errors import Cancelled, Problem, ProblemError
-from trayconnect.ports import Answer, Field, Question, QuestionKind
+from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.errors import Cancelled, Problem, ProblemError
+from trayconnect.core.questions import Answer, Field, Question, QuestionKind
+from trayconnect.desktop import helper_process
+from trayconnect.desktop.prompts import prompter
+from trayconnect.desktop.prompts.process import NotShownError
+from trayconnect.desktop.prompts.prompter import ChainPrompter, Surroundings, order
 
 PASSWORD = Question(
     QuestionKind.PASSWORD, "GPU box", "Log in to \x1bgpu", "As ada", (Field("Password"),), "Log in"
@@ -76,15 +77,15 @@ def test_what_a_screen_can_show(
     programs: set[str],
 ) -> None:
     monkeypatch.setattr(sys, "platform", "linux")
-    monkeypatch.setattr(helpers, "has_tkinter", lambda: True)
-    monkeypatch.setattr(prompt, "has_terminal", lambda: False)
+    monkeypatch.setattr(helper_process, "has_tkinter", lambda: True)
+    monkeypatch.setattr(prompter, "has_terminal", lambda: False)
     monkeypatch.setattr(shutil, "which", lambda name: name if name == "zenity" else None)
     for name, value in (("DISPLAY", display), ("WAYLAND_DISPLAY", wayland)):
         if value is None:
             monkeypatch.delenv(name, raising=False)
         else:
             monkeypatch.setenv(name, value)
-    here = prompt.look_around(lives_in_terminal=False)
+    here = prompter.look_around(lives_in_terminal=False)
     assert here == Surroundings(False, False, tkinter, frozenset(programs))
 
 
@@ -99,7 +100,7 @@ class Fake:
     def bring_to_front(self) -> None:
         pass
 
-    def ask(self, question: Question, cancel: Cancel) -> Answer | None:
+    def ask(self, question: Question, cancel: CancelToken) -> Answer | None:
         self.asked.append(question)
         if isinstance(self._outcome, Exception):
             raise self._outcome
@@ -114,7 +115,7 @@ def test_the_first_that_shows_it_answers() -> None:
     broken = Fake("one", NotShownError("no display"))
     good = Fake("two", Answer(("x\n",)))
     never = Fake("three", Answer(("y",)))
-    assert chain(broken, good, never).ask(PASSWORD, Cancel()) == Answer(("x",))
+    assert chain(broken, good, never).ask(PASSWORD, CancelToken()) == Answer(("x",))
     assert never.asked == []
     (asked,) = good.asked
     assert asked.title == "Log in to gpu"
@@ -122,20 +123,20 @@ def test_the_first_that_shows_it_answers() -> None:
 
 def test_a_no_is_not_asked_again_elsewhere() -> None:
     never = Fake("two", Answer(("y",)))
-    assert chain(Fake("one", None), never).ask(PASSWORD, Cancel()) is None
+    assert chain(Fake("one", None), never).ask(PASSWORD, CancelToken()) is None
     assert never.asked == []
 
 
 def test_what_broke_after_it_was_seen_is_not_asked_again_elsewhere() -> None:
     never = Fake("two", Answer(("y",)))
     with pytest.raises(ProblemError, match="crashed"):
-        chain(Fake("one", ProblemError(Problem("crashed", ""))), never).ask(PASSWORD, Cancel())
+        chain(Fake("one", ProblemError(Problem("crashed", ""))), never).ask(PASSWORD, CancelToken())
     assert never.asked == []
 
 
 def test_a_withdrawn_question_is_not_asked_elsewhere() -> None:
     never = Fake("two", Answer(("y",)))
-    assert chain(Fake("one", Cancelled()), never).ask(PASSWORD, Cancel()) is None
+    assert chain(Fake("one", Cancelled()), never).ask(PASSWORD, CancelToken()) is None
     assert never.asked == []
 
 
@@ -145,7 +146,7 @@ def test_no_way_to_ask_says_what_to_do(
 ) -> None:
     monkeypatch.setenv("DISPLAY", ":0")
     with pytest.raises(ProblemError) as caught:
-        chain(*ways).ask(PASSWORD, Cancel())
+        chain(*ways).ask(PASSWORD, CancelToken())
     problem = caught.value.problem
     assert "GPU box" in problem.title
     assert "Log in to" in problem.advice
@@ -157,7 +158,7 @@ def test_no_way_to_ask_says_what_to_do(
 def test_no_way_to_ask_about_a_host_key_shows_its_fingerprint() -> None:
     asked = Question(QuestionKind.HOST_KEY, "GPU box", "Is this gpu?", "ssh-ed25519  SHA256:abc")
     with pytest.raises(ProblemError, match="SHA256:abc"):
-        chain().ask(asked, Cancel())
+        chain().ask(asked, CancelToken())
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the screens of Linux")
@@ -173,7 +174,7 @@ def test_only_what_works_on_this_screen_is_advised(
     if screen:
         monkeypatch.setenv(screen, "0")
     with pytest.raises(ProblemError) as caught:
-        chain().ask(PASSWORD, Cancel())
+        chain().ask(PASSWORD, CancelToken())
     advice = caught.value.problem.advice
     assert installed in advice
     assert ("Install" in advice) is bool(installed)
@@ -186,22 +187,22 @@ def test_the_ways_are_looked_for_at_each_question() -> None:
     ]
     asking = ChainPrompter(lambda: rounds.pop(0)())
     with pytest.raises(ProblemError):
-        asking.ask(PASSWORD, Cancel())
-    assert asking.ask(PASSWORD, Cancel()) == Answer(("x",))
+        asking.ask(PASSWORD, CancelToken())
+    assert asking.ask(PASSWORD, CancelToken()) == Answer(("x",))
 
 
 def test_a_helper_runs_from_this_very_package() -> None:
-    command = helpers.helper_command(helpers.PROMPT)
-    assert command == [sys.executable, "-P", "-m", "trayconnect.desktop.prompt_window"]
-    first = helpers.helper_environment()["PYTHONPATH"].split(":")[0]
-    assert helpers.__file__.startswith(first)
+    command = helper_process.helper_command(helper_process.PROMPT)
+    assert command == [sys.executable, "-P", "-m", "trayconnect.desktop.prompts.window"]
+    first = helper_process.helper_environment()["PYTHONPATH"].split(":")[0]
+    assert helper_process.__file__.startswith(first)
 
 
 def test_a_helper_of_a_frozen_app_is_the_app(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "frozen", True, raising=False)
-    assert helpers.helper_command(helpers.CLIPBOARD) == [
+    assert helper_process.helper_command(helper_process.CLIPBOARD) == [
         sys.executable,
-        helpers.HELPER_ARGUMENT,
+        helper_process.HELPER_ARGUMENT,
         "clipboard",
     ]
 
@@ -210,5 +211,5 @@ def test_a_helper_of_a_frozen_app_is_the_app(monkeypatch: pytest.MonkeyPatch) ->
 def test_an_unknown_helper_is_wrong_usage(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert helpers.main(arguments) == 2
-    assert helpers.HELPER_ARGUMENT in capsys.readouterr().err
+    assert helper_process.main(arguments) == 2
+    assert helper_process.HELPER_ARGUMENT in capsys.readouterr().err

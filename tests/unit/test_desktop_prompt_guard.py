@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trayconnect.desktop.prompt_guard import KeyGuard
+from trayconnect.desktop.prompts.guard import KeyGuard
 
 GUARD = 0.5
 

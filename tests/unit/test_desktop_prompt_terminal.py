@@ -7,12 +7,12 @@ from contextlib import contextmanager
 
 import pytest
 
-from trayconnect.cancel import Cancel
-from trayconnect.desktop.prompt import ChainPrompter
-from trayconnect.desktop.prompt_process import NotShownError
-from trayconnect.desktop.prompt_terminal import TerminalWay
-from trayconnect.errors import Cancelled, ProblemError, Remedy
-from trayconnect.ports import Answer, Field, Question, QuestionKind
+from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.errors import Cancelled, ProblemError, Remedy
+from trayconnect.core.questions import Answer, Field, Question, QuestionKind
+from trayconnect.desktop.prompts.process import NotShownError
+from trayconnect.desktop.prompts.prompter import ChainPrompter
+from trayconnect.desktop.prompts.terminal_prompter import TerminalPrompter
 
 HOST_KEY = Question(
     QuestionKind.HOST_KEY,
@@ -47,7 +47,7 @@ class Script:
         self.shown += text
 
     def read_lines(
-        self, is_last: Callable[[str], bool], *, echo: bool, cancel: Cancel, limit: float
+        self, is_last: Callable[[str], bool], *, echo: bool, cancel: CancelToken, limit: float
     ) -> list[str] | None:
         self.echoes.append(echo)
         read: list[str] = []
@@ -65,7 +65,7 @@ class Script:
 
 
 def ask(script: Script, question: Question) -> Answer | None:
-    answer = ChainPrompter(lambda: [TerminalWay(lambda: script)]).ask(question, Cancel())
+    answer = ChainPrompter(lambda: [TerminalPrompter(lambda: script)]).ask(question, CancelToken())
     assert script.closed
     assert script.lines == []
     return answer
@@ -138,7 +138,7 @@ def test_without_a_terminal_nothing_is_shown() -> None:
         raise FileNotFoundError(2, "no /dev/tty")
 
     with pytest.raises(NotShownError, match="no /dev/tty"):
-        TerminalWay(missing).ask(password(), Cancel())
+        TerminalPrompter(missing).ask(password(), CancelToken())
 
 
 def test_others_are_quiet_while_a_question_stands() -> None:
@@ -151,7 +151,7 @@ def test_others_are_quiet_while_a_question_stands() -> None:
         told.append(script.shown)
 
     script = Script("s3cret")
-    assert TerminalWay(lambda: script, quiet=quiet).ask(password(), Cancel())
+    assert TerminalPrompter(lambda: script, quiet=quiet).ask(password(), CancelToken())
     assert told[0] == ""
     assert "Password: " in told[1]
 

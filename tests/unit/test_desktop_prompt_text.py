@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trayconnect.desktop import prompt_text
-from trayconnect.desktop.prompt_text import (
+from trayconnect.core.questions import Field, Question, QuestionKind
+from trayconnect.desktop.prompts import text as prompt_text
+from trayconnect.desktop.prompts.text import (
     LONGEST_VALUE,
     as_prompt,
     clip,
@@ -19,7 +20,6 @@ from trayconnect.desktop.prompt_text import (
     next_to_fill,
     tidy,
 )
-from trayconnect.ports import Field, Question, QuestionKind
 
 LINE, TEXT = Field("Password"), Field("Key", multiline=True)
 

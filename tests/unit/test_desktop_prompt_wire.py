@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trayconnect.desktop.prompt_text import LONGEST_VALUE
-from trayconnect.desktop.prompt_wire import (
+from trayconnect.core.questions import Answer, Field, Question, QuestionKind
+from trayconnect.desktop.prompts.text import LONGEST_VALUE
+from trayconnect.desktop.prompts.wire import (
     decode_answer,
     decode_question,
     encode_answer,
     encode_question,
 )
-from trayconnect.ports import Answer, Field, Question, QuestionKind
 
 QUESTION = Question(
     QuestionKind.PASSWORD, "GPU box", "Password", "", (Field("Password"),), can_remember=True

@@ -13,6 +13,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.systems import has_links, has_mode, has_modes
+from trayconnect.core.errors import ProblemError
+from trayconnect.core.page import Page
+from trayconnect.core.privacy import make_private
 from trayconnect.desktop.browser import SystemBrowser
 from trayconnect.desktop.redirect_page import (
     RedirectPages,
@@ -22,9 +25,6 @@ from trayconnect.desktop.redirect_page import (
     remove_stale,
     snap_of,
 )
-from trayconnect.errors import ProblemError
-from trayconnect.ports import Page
-from trayconnect.privacy import make_private
 
 URL = 'http://127.0.0.1:18888/lab?x=1&y="<2>"&token=s3cret'
 

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from keyring.backend import KeyringBackend
 
+from trayconnect.core.errors import ProblemError, Remedy
 from trayconnect.desktop.secrets import KeyringSecrets, entry_name, is_safe
-from trayconnect.errors import ProblemError, Remedy
 
 LIMIT = 20.0
 

@@ -6,23 +6,23 @@ import threading
 
 import pytest
 
-from trayconnect.cancel import Cancel
-from trayconnect.desktop.turns import Turns
-from trayconnect.errors import Cancelled
+from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.errors import Cancelled
+from trayconnect.core.fair_lock import FairLock
 
 LIMIT = 20.0
 
 
 def test_one_at_a_time_in_the_order_of_arrival() -> None:
-    turns = Turns()
+    turns = FairLock()
     order: list[int] = []
     threads = []
 
     def work(number: int) -> None:
-        with turns.turn(Cancel()):
+        with turns.turn(CancelToken()):
             order.append(number)
 
-    with turns.turn(Cancel()):
+    with turns.turn(CancelToken()):
         for number in range(5):
             thread = threading.Thread(target=work, args=[number])
             thread.start()
@@ -36,8 +36,8 @@ def test_one_at_a_time_in_the_order_of_arrival() -> None:
 
 
 def test_a_waiter_can_be_cancelled_while_another_holds_the_turn() -> None:
-    turns = Turns()
-    cancel = Cancel()
+    turns = FairLock()
+    cancel = CancelToken()
     outcome: list[str] = []
 
     def work() -> None:
@@ -47,29 +47,29 @@ def test_a_waiter_can_be_cancelled_while_another_holds_the_turn() -> None:
         except Cancelled:
             outcome.append("cancelled")
 
-    with turns.turn(Cancel()):
+    with turns.turn(CancelToken()):
         thread = threading.Thread(target=work)
         thread.start()
         cancel.set()
         thread.join(LIMIT)
         assert outcome == ["cancelled"]
-    with turns.turn(Cancel()):
+    with turns.turn(CancelToken()):
         pass
 
 
 def test_a_turn_is_given_up_when_its_holder_fails() -> None:
-    turns = Turns()
-    with pytest.raises(ZeroDivisionError), turns.turn(Cancel()):
+    turns = FairLock()
+    with pytest.raises(ZeroDivisionError), turns.turn(CancelToken()):
         raise ZeroDivisionError
-    with turns.turn(Cancel()):
+    with turns.turn(CancelToken()):
         pass
 
 
 def test_a_cancelled_question_does_not_even_queue() -> None:
-    turns = Turns()
-    cancel = Cancel()
+    turns = FairLock()
+    cancel = CancelToken()
     cancel.set()
     with pytest.raises(Cancelled), turns.turn(cancel):
         raise AssertionError
-    with turns.turn(Cancel()):
+    with turns.turn(CancelToken()):
         pass

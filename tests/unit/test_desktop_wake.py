@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trayconnect.desktop.wake import Moment, WakeWatcher, read_clocks, slept
+from trayconnect.desktop.events.wake import ClockReading, WakeWatcher, read_clocks, slept
 
 LIMIT = 20.0
-START = Moment(1000.0, 50.0)
+START = ClockReading(1000.0, 50.0)
 
 
 @pytest.mark.parametrize(
@@ -28,22 +28,22 @@ START = Moment(1000.0, 50.0)
     ],
 )
 def test_decision(real: float, awake: float, expected: bool) -> None:
-    assert slept(START, Moment(START.real + real, START.awake + awake)) is expected
+    assert slept(START, ClockReading(START.real + real, START.awake + awake)) is expected
 
 
 @given(st.floats(0, 1e9), st.floats(0, 1e9), st.floats(5, 19))
 def test_an_ordinary_tick_is_no_sleep(real: float, awake: float, elapsed: float) -> None:
-    assert not slept(Moment(real, awake), Moment(real + elapsed, awake + elapsed))
+    assert not slept(ClockReading(real, awake), ClockReading(real + elapsed, awake + elapsed))
 
 
 def test_the_watcher_reports_each_sleep_and_stops() -> None:
-    moments: queue.SimpleQueue[Moment] = queue.SimpleQueue()
+    moments: queue.SimpleQueue[ClockReading] = queue.SimpleQueue()
     for real in (0, 5, 600, 605, 9000):
-        moments.put(Moment(float(real), 0.0))
+        moments.put(ClockReading(float(real), 0.0))
     woken = threading.Semaphore(0)
-    last = Moment(9000.0, 0.0)
+    last = ClockReading(9000.0, 0.0)
 
-    def clocks() -> Moment:
+    def clocks() -> ClockReading:
         return last if moments.empty() else moments.get()
 
     watcher = WakeWatcher(lambda: woken.release(), tick=0.001, clocks=clocks)
@@ -64,7 +64,7 @@ def test_it_can_be_started_again_and_stopped_from_its_own_callback() -> None:
         watcher.stop()
         stopped.set()
 
-    watcher = WakeWatcher(on_wake, tick=0.001, clocks=lambda: Moment(float(next(real)), 0.0))
+    watcher = WakeWatcher(on_wake, tick=0.001, clocks=lambda: ClockReading(float(next(real)), 0.0))
     for _ in range(2):
         stopped.clear()
         watcher.start()

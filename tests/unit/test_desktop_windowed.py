@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from trayconnect import cli, cli_windowed, streams
+from trayconnect.cli import main, streams
+from trayconnect.cli import windowed as cli_windowed
 from trayconnect.control.protocol import Reply
+from trayconnect.core.errors import Problem, ProblemError
 from trayconnect.desktop import windowed
 from trayconnect.desktop.programs import ProgramError
-from trayconnect.errors import Problem, ProblemError
 
 
 @pytest.mark.parametrize(
@@ -85,8 +86,8 @@ def test_the_app_runs_in_the_program_without_a_console(
     file = tmp_path / "servers.yaml"
     file.write_text("servers: []\n")
     program = str(Path("C:/tc/trayconnectw.exe"))
-    assert cli.run([]) == 0
-    assert cli.run(["run", "--config", str(file), "--connect", "a", "--connect", "b"]) == 0
+    assert main.run([]) == 0
+    assert main.run(["run", "--config", str(file), "--connect", "a", "--connect", "b"]) == 0
     assert started == [
         [program, "run"],
         [program, "run", "--config", str(file), "--connect", "a", "--connect", "b"],
@@ -98,7 +99,7 @@ def test_one_that_runs_is_shown_and_none_started(
     started: list[list[str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(cli_windowed, "_reply", lambda _: Reply(ok=True))
-    assert cli.run([]) == 0
+    assert main.run([]) == 0
     assert started == []
     assert "running already" in capsys.readouterr().out
 
@@ -106,8 +107,8 @@ def test_one_that_runs_is_shown_and_none_started(
 def test_one_that_does_not_start_is_a_problem(
     started: list[list[str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(windowed, "start", lambda *_: cli.MENDABLE)
-    assert cli.run([]) == cli.MENDABLE
+    monkeypatch.setattr(windowed, "start", lambda *_: main.MENDABLE)
+    assert main.run([]) == main.MENDABLE
     assert "did not start" in capsys.readouterr().err
 
 
@@ -118,7 +119,7 @@ def test_one_that_cannot_be_started_is_a_problem(
         raise ProgramError("C:/tc/trayconnectw.exe could not be started: Access is denied")
 
     monkeypatch.setattr(windowed, "start", refused)
-    assert cli.run([]) == cli.MENDABLE
+    assert main.run([]) == main.MENDABLE
     assert "Access is denied" in capsys.readouterr().err
 
 
@@ -141,8 +142,8 @@ def test_where_nothing_is_seen_the_app_tells_its_problem_in_a_window(
 
     seen: list[tuple[str, str]] = []
     monkeypatch.setattr(streams, "lacks", lambda name: name == "stderr")
-    monkeypatch.setattr(cli, "show_message", lambda title, advice: seen.append((title, advice)))
-    for command in cli.cli.commands.values():
+    monkeypatch.setattr(main, "show_message", lambda title, advice: seen.append((title, advice)))
+    for command in main.cli.commands.values():
         monkeypatch.setattr(command, "callback", fails)
-    assert cli.run(arguments) == (cli.USAGE if arguments == ["--nonsense"] else cli.MENDABLE)
+    assert main.run(arguments) == (main.USAGE if arguments == ["--nonsense"] else main.MENDABLE)
     assert seen == ([("It does not work", "Do this.")] if shown else [])

@@ -6,13 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from tests.support.servers import make_server
-from trayconnect import diagnostics
 from trayconnect.config.model import Forward, Server
-from trayconnect.config.openssh.additions import Additions
-from trayconnect.errors import Problem
-from trayconnect.ports import Page, Reached
-from trayconnect.session.snapshot import Snapshot, snapshot
-from trayconnect.session.state import Session, State
+from trayconnect.core.errors import Problem
+from trayconnect.core.page import Page
+from trayconnect.diagnostics import report as diagnostics
+from trayconnect.services.model import Reached
+from trayconnect.sessions.snapshot import Snapshot, snapshot
+from trayconnect.sessions.state import Session, State
+from trayconnect.ssh.config.configured_forwards import ConfiguredForwards
 
 SNAPSHOT = Snapshot(
     server=make_server(jump_hosts=["eve@gate.example.org:2222"]),
@@ -73,7 +74,9 @@ def test_a_report_says_what_is_known_and_no_secret() -> None:
 
 def test_forwards_and_notes_are_in_it() -> None:
     server = make_server(forwards=[{"name": "proxy", "kind": "dynamic", "local_port": 1080}])
-    added = Additions((Forward(name="LocalForward 80", local_port=8080, port=80),), ("gpu: x",))
+    added = ConfiguredForwards(
+        (Forward(name="LocalForward 80", local_port=8080, port=80),), ("gpu: x",)
+    )
     taken = (("LocalForward 80", Problem("It is taken", "", detail="bind: in use")),)
     session = Session(server, state=State.UP, additions=added, left_out=taken, banner="Hello\nyou")
     report = diagnostics.server_report(snapshot(session), "", [])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from trayconnect import doctor
+from trayconnect.diagnostics import doctor
 
 REAL = "/real/servers.yaml"
 

@@ -20,7 +20,7 @@ from tests.support.systems import home_variables
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT = 120.0
-MAY_LACK = {"trayconnect.tray.appindicator"}
+MAY_LACK = {"trayconnect.tray.backends.appindicator"}
 """Needs PyGObject, which few environments have."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 
-from trayconnect.errors import Problem, ProblemError, problem_of, shortage
+from trayconnect.core.errors import Problem, ProblemError, problem_of, shortage
 
 
 def test_a_shortage_is_found_behind_other_errors() -> None:

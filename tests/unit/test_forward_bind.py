@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from tests.support.forwarding import free_port
 from tests.support.systems import has_netstat
-from trayconnect.config.endpoints import TcpEndpoint
-from trayconnect.errors import Problem, ProblemError, Remedy
-from trayconnect.forward import bind as module
-from trayconnect.forward.bind import bind_all, bind_tcp
-from trayconnect.forward.port_owner import (
-    Owner,
-    Row,
+from trayconnect.core.endpoints import TcpEndpoint
+from trayconnect.core.errors import Problem, ProblemError, Remedy
+from trayconnect.forwarding import bind as module
+from trayconnect.forwarding.bind import bind_all, bind_tcp
+from trayconnect.forwarding.port_owner import (
+    PortOwner,
+    SocketRow,
     find_holder,
     parse_lsof,
     parse_netstat,
@@ -148,14 +148,16 @@ PROC_NET_TCP6 = """\
 
 def test_proc_net_tcp_is_read() -> None:
     assert list(parse_proc_net(PROC_NET_TCP)) == [
-        Row("127.0.0.1", 8888, listening=True, uid=1000, inode=4711),
-        Row("0.0.0.0", 22, listening=True, uid=0, inode=99),
+        SocketRow("127.0.0.1", 8888, listening=True, uid=1000, inode=4711),
+        SocketRow("0.0.0.0", 22, listening=True, uid=0, inode=99),
     ]
-    assert list(parse_proc_net(PROC_NET_TCP6)) == [Row("::1", 80, listening=True, uid=3, inode=5)]
+    assert list(parse_proc_net(PROC_NET_TCP6)) == [
+        SocketRow("::1", 80, listening=True, uid=3, inode=5)
+    ]
 
 
-def row(address: str, port: int = 80, listening: bool = True, inode: int = 1) -> Row:
-    return Row(address, port, listening, 0, inode)
+def row(address: str, port: int = 80, listening: bool = True, inode: int = 1) -> SocketRow:
+    return SocketRow(address, port, listening, 0, inode)
 
 
 @pytest.mark.parametrize(
@@ -183,7 +185,7 @@ def row(address: str, port: int = 80, listening: bool = True, inode: int = 1) ->
     ],
 )
 def test_who_keeps_an_address_from_being_bound(
-    rows: list[Row], address: str, expected: Row | None
+    rows: list[SocketRow], address: str, expected: SocketRow | None
 ) -> None:
     assert find_holder(rows, address, 80) == expected
 
@@ -232,19 +234,19 @@ def test_tasklist_is_read(text: str, program: str) -> None:
 @pytest.mark.parametrize(
     ("address", "owner"),
     [
-        ("127.0.0.1", Owner(4242, "python3.1", "ada")),
-        ("127.0.0.2", Owner(4243, "other", "bob")),
-        ("::1", Owner(4244, "third", "eve")),
+        ("127.0.0.1", PortOwner(4242, "python3.1", "ada")),
+        ("127.0.0.2", PortOwner(4243, "other", "bob")),
+        ("::1", PortOwner(4244, "third", "eve")),
     ],
 )
-def test_lsof_is_read(address: str, owner: Owner) -> None:
+def test_lsof_is_read(address: str, owner: PortOwner) -> None:
     text = (
         "p4243\ncother\nLbob\nf7\nn*:8888\n"
         "p4242\ncpython3.1\nLada\nf12\nn127.0.0.1:8888\n"
         "p4244\ncthird\nLeve\nf3\nn[::1]:8888\n"
     )
     assert parse_lsof(text, address) == owner
-    assert parse_lsof("", address) == Owner()
+    assert parse_lsof("", address) == PortOwner()
 
 
 @given(st.text())
@@ -257,16 +259,16 @@ def test_any_output_of_the_tools_is_survived(text: str) -> None:
 @pytest.mark.parametrize(
     ("owner", "words"),
     [
-        (Owner(4242, "jupyter-lab", "ada"), "jupyter-lab (PID 4242)"),
-        (Owner(4242), "a program (PID 4242)"),
-        (Owner(None, "", "bob"), "a program of the user bob"),
-        (Owner(), "another program"),
+        (PortOwner(4242, "jupyter-lab", "ada"), "jupyter-lab (PID 4242)"),
+        (PortOwner(4242), "a program (PID 4242)"),
+        (PortOwner(None, "", "bob"), "a program of the user bob"),
+        (PortOwner(), "another program"),
         pytest.param(
-            Owner(os.getpid(), "python3", "ada"),
+            PortOwner(os.getpid(), "python3", "ada"),
             f"trayconnect itself (PID {os.getpid()})",
             id="trayconnect itself",
         ),
     ],
 )
-def test_an_owner_in_words(owner: Owner, words: str) -> None:
+def test_an_owner_in_words(owner: PortOwner, words: str) -> None:
     assert str(owner) == words

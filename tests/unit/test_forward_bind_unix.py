@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from trayconnect.errors import ProblemError
-from trayconnect.forward.bind_unix import bind_unix
-from trayconnect.forward.peer_uid import Visitor, identify
+from trayconnect.core.errors import ProblemError
+from trayconnect.forwarding.bind_unix import bind_unix
+from trayconnect.forwarding.peer_uid import PeerOwner, identify
 
 if sys.platform == "win32":
     pytest.skip("there are no UNIX sockets", allow_module_level=True)
@@ -102,10 +102,10 @@ def test_who_is_at_the_other_end(tmp_path: Path) -> None:
     with listening, connect(tmp_path / "s") as client:
         accepted, _ = listening.accept()
         with accepted:
-            assert identify(accepted, me) is Visitor.OURS
-            assert me == 0 or identify(accepted, me + 1) is Visitor.STRANGER
+            assert identify(accepted, me) is PeerOwner.OURS
+            assert me == 0 or identify(accepted, me + 1) is PeerOwner.STRANGER
             client.shutdown(socket.SHUT_WR)
-            assert identify(accepted, me) is Visitor.OURS
+            assert identify(accepted, me) is PeerOwner.OURS
             client.close()
-            assert identify(accepted, me) is Visitor.GONE
+            assert identify(accepted, me) is PeerOwner.GONE
         remove()

@@ -22,11 +22,11 @@ from tests.support.forwarding import (
     was_reset,
 )
 from tests.support.systems import resets_sockets
-from trayconnect.config.endpoints import Endpoint, TcpEndpoint
 from trayconnect.config.model import Server
-from trayconnect.errors import Problem
-from trayconnect.forward.forwarding import LocalForwarding
-from trayconnect.ports import NotOpenedError, Refusal
+from trayconnect.core.endpoints import Endpoint, TcpEndpoint
+from trayconnect.core.errors import Problem
+from trayconnect.core.link import NotOpenedError, Refusal
+from trayconnect.forwarding.forwarding import LocalForwarding
 
 HELLO = b"\5\1\0"
 CONNECT = b"\5\1\0\3\1h\0P"

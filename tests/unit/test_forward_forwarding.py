@@ -28,14 +28,14 @@ from tests.support.forwarding import (
     was_reset,
 )
 from tests.support.threads import our_threads
-from trayconnect.config.endpoints import Endpoint, TcpEndpoint
 from trayconnect.config.forward_syntax import Kind
 from trayconnect.config.model import Forward, Server
-from trayconnect.errors import Problem, ProblemError
-from trayconnect.forward.client import Client, set_reset_on_close
-from trayconnect.forward.forwarding import LocalForwarding, listen
-from trayconnect.forward.serving import Serving, Target, Traffic
-from trayconnect.ports import LostError, Own
+from trayconnect.core.endpoints import Endpoint, TcpEndpoint
+from trayconnect.core.errors import Problem, ProblemError
+from trayconnect.core.link import LostError, Own
+from trayconnect.forwarding.connections import Connections, Target, Traffic
+from trayconnect.forwarding.forwarding import LocalForwarding, listen
+from trayconnect.forwarding.peer_owner import LocalClient, set_reset_on_close
 
 
 @pytest.fixture(autouse=True)
@@ -166,13 +166,13 @@ def test_held_ones_are_served_in_the_order_of_their_arrival(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     served: list[tuple[str, int]] = []
-    serve = Serving.serve
+    serve = Connections.serve
 
-    def noting_the_order(self: Serving, client: Client, target: Target) -> bool:
+    def noting_the_order(self: Connections, client: LocalClient, target: Target) -> bool:
         served.append(client.origin)
         return serve(self, client, target)
 
-    monkeypatch.setattr(Serving, "serve", noting_the_order)
+    monkeypatch.setattr(Connections, "serve", noting_the_order)
     server = a_server()
     clients: list[socket.socket] = []
     with listening(server) as forwarding:
@@ -352,7 +352,7 @@ def test_a_refused_channel_resets_the_client_and_tells_why() -> None:
 
 
 def test_the_same_refusal_is_told_once_a_tunnel(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "trayconnect.forward.serving")
+    caplog.set_level(logging.INFO, "trayconnect.forwarding.connections")
     refusals: list[Problem] = []
     server = a_server()
     with listening(server, on_refused=refusals.append) as forwarding:

@@ -7,15 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trayconnect.forward.client import Client
-from trayconnect.forward.holding import Holding
+from trayconnect.forwarding.peer_owner import LocalClient
+from trayconnect.forwarding.pending_connections import PendingConnections
 
 _NOT_LOOKED_AT = socket.socket()
 _NOT_LOOKED_AT.close()
 
 
-def client(deadline: float = 1.0, forward: int = 0, sock: socket.socket = _NOT_LOOKED_AT) -> Client:
-    return Client(sock, ("127.0.0.1", 1), forward, deadline, None)
+def client(
+    deadline: float = 1.0, forward: int = 0, sock: socket.socket = _NOT_LOOKED_AT
+) -> LocalClient:
+    return LocalClient(sock, ("127.0.0.1", 1), forward, deadline, None)
 
 
 @pytest.fixture
@@ -30,7 +32,7 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
 def test_everyone_leaves_once_and_in_the_order_of_arrival(
     arrivals: list[tuple[int, int]], forwards: set[int]
 ) -> None:
-    holding = Holding()
+    holding = PendingConnections()
     clients = [client(deadline, forward) for deadline, forward in arrivals]
     for each in clients:
         assert holding.add(each) == []
@@ -45,7 +47,7 @@ def test_everyone_leaves_once_and_in_the_order_of_arrival(
 
 
 def test_one_that_comes_back_is_before_those_that_came_later() -> None:
-    holding = Holding()
+    holding = PendingConnections()
     first, second = client(1.0), client(2.0)
     holding.add(first)
     holding.add(second)
@@ -57,7 +59,7 @@ def test_one_that_comes_back_is_before_those_that_came_later() -> None:
 
 def test_the_number_is_bounded(pair: tuple[socket.socket, socket.socket]) -> None:
     here, _ = pair
-    holding = Holding(limit=1)
+    holding = PendingConnections(limit=1)
     held, late = client(1.0, sock=here), client(2.0)
     assert holding.add(held) == []
     assert holding.add(late) == [late]
@@ -66,7 +68,7 @@ def test_the_number_is_bounded(pair: tuple[socket.socket, socket.socket]) -> Non
 
 def test_those_that_hung_up_make_room(pair: tuple[socket.socket, socket.socket]) -> None:
     here, there = pair
-    holding = Holding(limit=1)
+    holding = PendingConnections(limit=1)
     gone, late = client(1.0, sock=here), client(2.0)
     holding.add(gone)
     there.close()

@@ -24,10 +24,10 @@ from tests.support.forwarding import (
     was_reset,
 )
 from tests.support.systems import resets_sockets
-from trayconnect.config.endpoints import TcpEndpoint, UnixEndpoint
-from trayconnect.forward import serving
-from trayconnect.forward.forwarding import LocalForwarding
-from trayconnect.forward.serving import Traffic
+from trayconnect.core.endpoints import TcpEndpoint, UnixEndpoint
+from trayconnect.forwarding import connections
+from trayconnect.forwarding.connections import Traffic
+from trayconnect.forwarding.forwarding import LocalForwarding
 
 
 @pytest.fixture(autouse=True)
@@ -151,7 +151,7 @@ def test_a_tunnel_that_is_gone_leaves_nothing(forwarding: LocalForwarding) -> No
 def test_a_server_cannot_open_them_without_end(
     forwarding: LocalForwarding, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(serving, "INCOMING_LIMIT", 3)
+    monkeypatch.setattr(connections, "INCOMING_LIMIT", 3)
     with Service(echo) as service:
         target = TcpEndpoint(*service.address)
         arrivals = [Arrival() for _ in range(5)]

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.forwarding import eventually
-from trayconnect.forward.peer_uid import Visitor, identify, judge
+from trayconnect.forwarding.peer_uid import PeerOwner, identify, judge
 
 
 class Far:
@@ -26,17 +26,17 @@ ESTABLISHED, LISTEN, TIME_WAIT = 1, 10, 6
 @pytest.mark.parametrize(
     ("owner", "inode", "state", "expected"),
     [
-        (1000, 77, ESTABLISHED, Visitor.OURS),
-        (0, 77, ESTABLISHED, Visitor.OURS),
-        (1001, 77, ESTABLISHED, Visitor.STRANGER),
-        (65534, 77, ESTABLISHED, Visitor.STRANGER),
-        (0, 0, TIME_WAIT, Visitor.GONE),
-        (1000, 0, ESTABLISHED, Visitor.GONE),
-        (1000, 77, LISTEN, Visitor.GONE),
+        (1000, 77, ESTABLISHED, PeerOwner.OURS),
+        (0, 77, ESTABLISHED, PeerOwner.OURS),
+        (1001, 77, ESTABLISHED, PeerOwner.STRANGER),
+        (65534, 77, ESTABLISHED, PeerOwner.STRANGER),
+        (0, 0, TIME_WAIT, PeerOwner.GONE),
+        (1000, 0, ESTABLISHED, PeerOwner.GONE),
+        (1000, 77, LISTEN, PeerOwner.GONE),
     ],
 )
 def test_what_the_kernels_answer_means(
-    owner: int, inode: int, state: int, expected: Visitor
+    owner: int, inode: int, state: int, expected: PeerOwner
 ) -> None:
     assert judge(owner, inode, state, uid=1000) is expected
 
@@ -68,21 +68,21 @@ if sys.platform == "linux":
     Ends = tuple[socket.socket, socket.socket]
 
     def test_our_own_process_is_ours(ends: Ends) -> None:
-        assert identify(ends[0], os.geteuid()) is Visitor.OURS
+        assert identify(ends[0], os.geteuid()) is PeerOwner.OURS
 
     def test_everybody_but_root_is_a_stranger_to_another_user(ends: Ends) -> None:
-        expected = Visitor.OURS if os.geteuid() == 0 else Visitor.STRANGER
+        expected = PeerOwner.OURS if os.geteuid() == 0 else PeerOwner.STRANGER
         assert identify(ends[0], os.geteuid() + 1) is expected
 
     def test_a_client_that_only_finished_sending_is_still_there(ends: Ends) -> None:
         ends[1].sendall(b"GET")
         ends[1].shutdown(socket.SHUT_WR)
-        assert identify(ends[0], os.geteuid()) is Visitor.OURS
+        assert identify(ends[0], os.geteuid()) is PeerOwner.OURS
 
     def test_a_closed_client_is_gone_and_not_root(ends: Ends) -> None:
         ends[1].sendall(b"GET")
         ends[1].close()
-        eventually(lambda: identify(ends[0], os.geteuid()) is Visitor.GONE, "the FIN")
+        eventually(lambda: identify(ends[0], os.geteuid()) is PeerOwner.GONE, "the FIN")
 
     def test_who_comes_from_another_computer_is_not_known() -> None:
         with (
@@ -93,10 +93,10 @@ if sys.platform == "linux":
             # As if it had come from there; a port of ours on every address may have that number.
             for port in (theirs.getsockname()[1], everywhere.getsockname()[1]):
                 far = Far(ours, ("192.0.2.7", port))
-                assert identify(far, os.geteuid()) is Visitor.UNKNOWN  # type: ignore[arg-type]
+                assert identify(far, os.geteuid()) is PeerOwner.UNKNOWN  # type: ignore[arg-type]
             ours.close()
 
     def test_a_reset_client_is_gone(ends: Ends) -> None:
         ends[0].sendall(b"unread")
         ends[1].close()
-        eventually(lambda: identify(ends[0], os.geteuid()) is Visitor.GONE, "the reset")
+        eventually(lambda: identify(ends[0], os.geteuid()) is PeerOwner.GONE, "the reset")

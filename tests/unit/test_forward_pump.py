@@ -19,8 +19,8 @@ from tests.support.forwarding import (
     was_reset,
 )
 from tests.support.systems import resets_sockets
-from trayconnect.forward.client import set_reset_on_close
-from trayconnect.forward.pump import Pump
+from trayconnect.forwarding.peer_owner import set_reset_on_close
+from trayconnect.forwarding.pump import Pump
 
 
 def start(job: Callable[[], None]) -> None:

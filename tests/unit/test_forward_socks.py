@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from tests.support.forwarding import LIMIT
 from tests.support.systems import resets_sockets
-from trayconnect.config.endpoints import TcpEndpoint
-from trayconnect.forward.socks import SocksError, SocksRequest, negotiate
-from trayconnect.ports import Refusal
+from trayconnect.core.endpoints import TcpEndpoint
+from trayconnect.core.link import Refusal
+from trayconnect.forwarding.socks import SocksError, SocksRequest, negotiate
 
 
 @contextlib.contextmanager

@@ -9,10 +9,10 @@ import threading
 import pytest
 
 from tests.support.forwarding import LIMIT, a_server, dial, listening, no_leaks, read_all, refuse
-from trayconnect.config.endpoints import TcpEndpoint
-from trayconnect.errors import Problem, Remedy
-from trayconnect.forward import turned_away
-from trayconnect.ports import Own
+from trayconnect.core.endpoints import TcpEndpoint
+from trayconnect.core.errors import Problem, Remedy
+from trayconnect.core.link import Own
+from trayconnect.forwarding import turned_away
 
 PROBLEM = Problem("No <Jupyter> runs", "Start one.\nThen wait.", Remedy.WAIT)
 GET = b"GET /lab?token=abc HTTP/1.1\r\nHost: x\r\nAuthorization: token abc\r\n\r\n"

@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.forwarding import LIMIT, eventually
 from tests.support.threads import our_threads
-from trayconnect.forward.workers import _IDLE_LIMIT, Workers
+from trayconnect.forwarding.workers import _IDLE_LIMIT, Workers
 
 
 def meet(everyone: threading.Barrier) -> None:

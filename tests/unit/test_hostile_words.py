@@ -14,29 +14,32 @@ from paramiko import Message
 from paramiko.common import MSG_USERAUTH_FAILURE, MSG_USERAUTH_INFO_REQUEST
 
 from tests.support.jupyter_peers import Peer, say
+from tests.support.nulls import NoSecrets
 from tests.support.servers import make_server
-from trayconnect.cancel import Cancel
-from trayconnect.config.endpoints import TcpEndpoint
 from trayconnect.control.status import to_json, to_jupyter_lines
-from trayconnect.errors import Problem, ProblemError
-from trayconnect.jupyter import choose, find, kernels, start, start_words, stop
-from trayconnect.jupyter.direct import DirectConnector, look_direct
-from trayconnect.jupyter.probe import Response, get
-from trayconnect.jupyter.readiness import jupyter_version
-from trayconnect.ports import Answer, Completed, Incoming, NoSecrets, NotEndedError, Page, Question
-from trayconnect.tunnel import handshake_problems, problems
-from trayconnect.tunnel.algorithms import Offer, missing
-from trayconnect.tunnel.packets import Packets
-from trayconnect.tunnel.passwords import Passwords
-from trayconnect.tunnel.target import Target
-from trayconnect.tunnel.transport import SshTransport, _Opening
-from trayconnect.tunnel.userauth import Prompt, UserAuth
-from trayconnect.tunnel.wire import string
+from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.endpoints import TcpEndpoint
+from trayconnect.core.errors import Problem, ProblemError
+from trayconnect.core.link import Completed, Incoming, NotEndedError
+from trayconnect.core.page import Page
+from trayconnect.core.questions import Answer, Question
+from trayconnect.services.jupyter import discovery, kernels, selection, start, start_errors, stop
+from trayconnect.services.jupyter.probe import Response, get
+from trayconnect.services.jupyter.readiness import jupyter_version
+from trayconnect.services.webpage.direct import DirectConnector, look_direct
+from trayconnect.ssh import handshake_problems, problems
+from trayconnect.ssh.auth.passwords import Passwords
+from trayconnect.ssh.auth.userauth import Prompt, UserAuth
+from trayconnect.ssh.auth.wire import string
+from trayconnect.ssh.target import LoginTarget
+from trayconnect.ssh.transport.algorithms import Offer, missing
+from trayconnect.ssh.transport.packetizer import BoundedPacketizer
+from trayconnect.ssh.transport.transport import SshTransport, _Opening
 
 EVIL = "\x1b]52;c;ZXZpbA==\x07\x9b2J\u202e\u2066\u2028\u200b\x7f\x00\x08OK  up\r\n * forged"
 LATIN = "\x1b]52;c;ZXZpbA==\x07\x9b2J\x85\x7f\x08OK"  # what fits into HTTP's first line
 SSH = EVIL.encode()
-TARGET = Target("GPU box", "gpu", 22, "ada")
+TARGET = LoginTarget("GPU box", "gpu", 22, "ada")
 
 
 def harmless(value: object, *, lines: bool = False) -> None:
@@ -77,14 +80,14 @@ def test_an_http_answer(status: int) -> None:
     head = f"HTTP/1.1 {status} {LATIN}\r\nX-Odd: {LATIN}\r\nLocation: {LATIN}\r\n\r\n"
     with Peer(say(head.encode("latin-1") + SSH)) as peer:
         url = f"http://{peer.authority}/"
-        answer = get(url, timeout=30, cancel=Cancel())
+        answer = get(url, timeout=30, cancel=CancelToken())
         harmless(answer.reason)
         harmless(dict(answer.headers))
-        harmless(look_direct(url, Cancel()))
-        harmless(stop.losses(Page(url, "t0ken", url), Cancel()))
+        harmless(look_direct(url, CancelToken()))
+        harmless(stop.losses(Page(url, "t0ken", url), CancelToken()))
         if status != 200:
             with pytest.raises(ProblemError) as raised:
-                stop.shut_down(Page(url, "t0ken", url), Cancel())
+                stop.shut_down(Page(url, "t0ken", url), CancelToken())
             harmless(raised.value.problem)
 
 
@@ -95,7 +98,7 @@ def test_what_is_no_http(answer: str) -> None:
     with Peer(say(answer.encode("latin-1"))) as peer:
         server = make_server(host=None, url=f"http://{peer.authority}/")
         with pytest.raises(ProblemError) as raised:
-            DirectConnector().connect(server, ask=_answered, cancel=Cancel(), on_lost=print)
+            DirectConnector().connect(server, ask=_answered, cancel=CancelToken(), on_lost=print)
         harmless(raised.value.problem)
         harmless(str(raised.value.__cause__))
 
@@ -104,7 +107,7 @@ def test_what_jupyter_says_of_itself() -> None:
     body = json.dumps({"version": EVIL * 100}).encode()
     version = jupyter_version(Response(200, "OK", body))
     harmless(version)
-    assert len(version or "") <= find.VERSION_LENGTH
+    assert len(version or "") <= discovery.VERSION_LENGTH
     session = {"kernel": {"id": "k"}, "path": EVIL, "name": EVIL, "type": EVIL}
     names = kernels.notebooks(json.dumps([session]).encode())
     harmless(names)
@@ -125,9 +128,9 @@ def test_what_the_search_prints(field: str) -> None:
         f"{EVIL}\n@@trayconnect find 2\n@@order 1\n@@home {EVIL}\n"
         f"@@server 7\n{about}\n@@file\n{text}\n@@end\n@@strangers {EVIL}\n@@done\n"
     )
-    found = find.parse(output)
+    found = discovery.parse(output)
     harmless(found)
-    jupyters = choose.listing(found.servers, None, found.home)
+    jupyters = selection.listing(found.servers, None, found.home)
     harmless(jupyters)
     rows = [dataclasses.asdict(one) for one in jupyters]
     harmless(to_jupyter_lines({"servers": [{"jupyters": rows}]}))
@@ -143,7 +146,7 @@ def test_what_a_login_shell_says(slow: bool) -> None:
         return completed
 
     with pytest.raises(ProblemError) as raised:
-        find.find(execute, "gpu")
+        discovery.find(execute, "gpu")
     harmless(raised.value.problem)
 
 
@@ -156,8 +159,8 @@ def test_what_the_start_prints(end: str) -> None:
     started = start.parse(f"{output}@@log\n{log}\n@@end\n".replace("\r", ""))
     harmless(started)
     assert started.answered
-    harmless(start_words.failure(started, make_server(), 1.0))
-    harmless(start_words.way_words(started, "x"))
+    harmless(start_errors.failure(started, make_server(), 1.0))
+    harmless(start_errors.way_words(started, "x"))
 
 
 # --- SSH --------------------------------------------------------------------------------------
@@ -168,7 +171,7 @@ def test_the_lines_before_ssh() -> None:
         ours, theirs = socket.socketpair()
         with ours, theirs:
             theirs.sendall(first)
-            packets = Packets(ours)
+            packets = BoundedPacketizer(ours)
             packets.readline(30)
         (line,) = packets.greeting
         harmless(line)

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from trayconnect import icon_place
-from trayconnect.errors import Problem, ProblemError
-from trayconnect.icon_place import PLACE, IconPlace
-from trayconnect.ports import Notice
-from trayconnect.tray.chain import Report, Way
+from trayconnect.core.errors import Problem, ProblemError
+from trayconnect.core.notices import Notice
+from trayconnect.tray import icon_place
+from trayconnect.tray.backends.choice import BackendKind, TrayReport
+from trayconnect.tray.icon_place import PLACE, IconPlace
 from trayconnect.tray.view import View
 
 
@@ -22,8 +22,8 @@ class FakeTray:
     def run(self) -> None: ...
     def notify(self, message: str, title: str) -> None: ...
     def stop(self) -> None: ...
-    def report(self) -> Report:
-        return Report(Way.NATIVE, "")
+    def report(self) -> TrayReport:
+        return TrayReport(BackendKind.NATIVE, "")
 
 
 @dataclass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from trayconnect.jupyter.address import base_of, host_port, page_url
+from trayconnect.services.jupyter.address import base_of, host_port, page_url
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from tests.support.servers import make_server
-from trayconnect.config.model import Jupyter, Start
-from trayconnect.errors import ProblemError
-from trayconnect.jupyter.choose import (
+from trayconnect.config.model import Jupyter
+from trayconnect.config.start import StartOptions
+from trayconnect.core.errors import ProblemError
+from trayconnect.services.jupyter.discovery import Discovery, RunningServer
+from trayconnect.services.jupyter.selection import (
     Picked,
     candidates,
     is_own,
@@ -19,9 +21,8 @@ from trayconnect.jupyter.choose import (
     pick,
     short_folder,
 )
-from trayconnect.jupyter.find import Findings, RunningServer
-from trayconnect.jupyter.start import digest
-from trayconnect.ports import Choice, FoundJupyter
+from trayconnect.services.jupyter.start import digest
+from trayconnect.services.model import Choice, FoundJupyter
 
 
 def running(pid: int, folder: str, port: int = 0, socket: str = "") -> RunningServer:
@@ -80,7 +81,7 @@ def test_which_one(
     ],
 )
 def test_which_ones_an_entry_may_use(jupyter: Jupyter, expected: tuple[RunningServer, ...]) -> None:
-    assert candidates(Findings((OF_HUB, NEW, ON_SOCKET)), jupyter) == expected
+    assert candidates(Discovery((OF_HUB, NEW, ON_SOCKET)), jupyter) == expected
 
 
 def test_what_the_user_is_shown() -> None:
@@ -122,15 +123,15 @@ FOLDER: dict[str, Any] = {"folder": "~/thesis"}
         (None, {"root_dir": "/data", "started_as": "other"}, True),
         (True, {}, True),
         (True, {"root_dir": "/data"}, True),
-        (True, {"started_as": digest(Start())}, True),
-        (True, {"started_as": digest(Start(folder="~/new"))}, False),
+        (True, {"started_as": digest(StartOptions())}, True),
+        (True, {"started_as": digest(StartOptions(folder="~/new"))}, False),
         (FOLDER, {}, True),
         ({"folder": "thesis/"}, {}, True),
         ({"folder": "/home/ada/thesis"}, {}, True),
         (FOLDER, {"root_dir": "/data"}, False),
         (FOLDER, {"root_dir": ""}, True),
-        (FOLDER, {"root_dir": "/data", "started_as": digest(Start(**FOLDER))}, True),
-        ({"folder": "thesis"}, {"started_as": digest(Start(**FOLDER))}, True),
+        (FOLDER, {"root_dir": "/data", "started_as": digest(StartOptions(**FOLDER))}, True),
+        ({"folder": "thesis"}, {"started_as": digest(StartOptions(**FOLDER))}, True),
         ({"environment": {"venv": "~/v"}}, {"python": "/home/ada/v/bin/python3"}, True),
         ({"environment": {"venv": "~/v"}}, {"python": "/home/ada/w/bin/python3"}, False),
         ({"environment": {"venv": "~/v"}}, {"python": ""}, True),

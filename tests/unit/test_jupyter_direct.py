@@ -9,14 +9,17 @@ import pytest
 
 from tests.support.jupyter_peers import Peer, Talk, hang_up, say, self_signed, silent, web
 from tests.support.servers import make_server
-from trayconnect.cancel import Cancel
-from trayconnect.config.endpoints import TcpEndpoint
-from trayconnect.errors import Cancelled, Problem, ProblemError, Remedy
-from trayconnect.jupyter.direct import DirectConnector, look_direct
-from trayconnect.ports import Answer, Connector, Question, Reached, Tunnel
+from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.endpoints import TcpEndpoint
+from trayconnect.core.errors import Cancelled, Problem, ProblemError, Remedy
+from trayconnect.core.link import Link
+from trayconnect.core.questions import Answer, Question
+from trayconnect.services.model import Reached
+from trayconnect.services.webpage.direct import DirectConnector, look_direct
+from trayconnect.sessions.dependencies import Connector
 
 
-def connect(url: str, timeout: float = 60.0, cancel: Cancel | None = None) -> Tunnel:
+def connect(url: str, timeout: float = 60.0, cancel: CancelToken | None = None) -> Link:
     def ask(question: Question) -> Answer:
         raise AssertionError(question)
 
@@ -25,7 +28,7 @@ def connect(url: str, timeout: float = 60.0, cancel: Cancel | None = None) -> Tu
 
     connector: Connector = DirectConnector()
     server = make_server(host=None, url=url, connect_timeout=timeout)
-    return connector.connect(server, ask=ask, cancel=cancel or Cancel(), on_lost=on_lost)
+    return connector.connect(server, ask=ask, cancel=cancel or CancelToken(), on_lost=on_lost)
 
 
 def problem_of(url: str, timeout: float = 60.0) -> Problem:
@@ -100,14 +103,14 @@ def test_a_certificate_that_is_trusted(tmp_path: Path, monkeypatch: pytest.Monke
 def test_secrets_of_the_url_do_not_show() -> None:
     with Peer(hang_up) as peer:
         dead = peer.authority
-    problem = look_direct(f"http://{dead}/lab?key=s3cret#s3cret", Cancel()).problem
+    problem = look_direct(f"http://{dead}/lab?key=s3cret#s3cret", CancelToken()).problem
     assert problem is not None
     assert problem.title == f"http://{dead}/lab refuses connections"
     assert "s3cret" not in repr(problem)
 
 
 def test_cancel() -> None:
-    cancel = Cancel()
+    cancel = CancelToken()
     with Peer(silent) as peer:
 
         def stop() -> None:
@@ -123,7 +126,7 @@ def test_cancel() -> None:
 
 def test_a_look_at_a_proxy_with_nothing_behind_it() -> None:
     with Peer(web(lambda *_: (502, "sorry"))) as peer:
-        health = look_direct(f"http://{peer.authority}/", Cancel())
+        health = look_direct(f"http://{peer.authority}/", CancelToken())
     assert health.reached is Reached.PORT
     assert health.problem is not None
     assert health.problem.title == f"http://{peer.authority}/ answers 502 Staged"

@@ -23,15 +23,19 @@ from tests.support.jupyter_peers import (
     web,
 )
 from tests.support.servers import make_server
-from trayconnect.cancel import Cancel
-from trayconnect.config.endpoints import Endpoint, TcpEndpoint
 from trayconnect.config.local_addresses import own_address
-from trayconnect.config.model import Jupyter, Server, Start
-from trayconnect.errors import Cancelled, Problem, ProblemError, Remedy
-from trayconnect.jupyter import examine, known
-from trayconnect.jupyter.examine import Examiner
-from trayconnect.jupyter.readiness import Look
-from trayconnect.ports import BriefChoices, Choice, Health, Own, Owner, Page, Reached
+from trayconnect.config.model import Jupyter, Server
+from trayconnect.config.start import StartOptions
+from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.endpoints import Endpoint, TcpEndpoint
+from trayconnect.core.errors import Cancelled, Problem, ProblemError, Remedy
+from trayconnect.core.link import Own, Owner
+from trayconnect.core.page import Page
+from trayconnect.services.jupyter import health as examine
+from trayconnect.services.jupyter import known
+from trayconnect.services.jupyter.health import HealthChecker
+from trayconnect.services.jupyter.readiness import HealthCheck
+from trayconnect.services.model import BriefChoices, Choice, Health, Reached
 
 TOKEN = "t0ken"
 
@@ -56,14 +60,14 @@ class Box:
         self.choices = BriefChoices()
         self.tunnel = LoopbackTunnel(self._find)
         self.server = entry(peer, jupyter=jupyter)
-        self._examiner = Examiner(self.choices)
+        self._examiner = HealthChecker(self.choices)
 
     def _find(self) -> bytes:
         if self.fault:
             raise ProblemError(self.fault) if isinstance(self.fault, Problem) else self.fault
         return find_output(*self.running)
 
-    def examine(self, cancel: Cancel | None = None) -> Health:
+    def examine(self, cancel: CancelToken | None = None) -> Health:
         def set_target(target: Own | Problem) -> None:
             if isinstance(target, Problem):
                 self.blocked.append(target.title)
@@ -71,7 +75,7 @@ class Box:
                 self.targets.append(target.endpoint)
                 self.strict.add(not target.named)
 
-        return self._examiner(self.server, self.tunnel, set_target, cancel or Cancel())
+        return self._examiner(self.server, self.tunnel, set_target, cancel or CancelToken())
 
     def later(self) -> None:
         """What the last search found counts no more."""
@@ -306,7 +310,7 @@ def test_searching_takes_a_small_share_of_the_time(
         return find_output()
 
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    monkeypatch.setattr(examine, "look", lambda *_: Look(Reached.SSH, secure=False))
+    monkeypatch.setattr(examine, "look", lambda *_: HealthCheck(Reached.SSH, secure=False))
     box = Box(nothing)
     box.tunnel = LoopbackTunnel(search)
     for _ in range(200):
@@ -404,7 +408,7 @@ def test_it_is_asked_at_the_address_that_the_browser_opens(jupyter: Peer) -> Non
 
 
 def test_cancel_leaves_a_search_that_hangs(jupyter: Peer) -> None:
-    cancel, release = Cancel(), threading.Event()
+    cancel, release = CancelToken(), threading.Event()
 
     def hang() -> bytes:
         cancel.set()
@@ -419,7 +423,7 @@ def test_cancel_leaves_a_search_that_hangs(jupyter: Peer) -> None:
 
 
 def test_cancelled_before(jupyter: Peer) -> None:
-    cancel = Cancel()
+    cancel = CancelToken()
     cancel.set()
     box = Box(jupyter)
     with pytest.raises(Cancelled):
@@ -440,7 +444,7 @@ def test_a_direct_server() -> None:
 
 
 def test_two_at_once_do_not_wait_for_one_another(jupyter: Peer) -> None:
-    examiner, cancel = Examiner(), Cancel()
+    examiner, cancel = HealthChecker(), CancelToken()
     with Peer(silent) as stuck:
         slow = Box(stuck)
         slow.running = [info(38001)]
@@ -454,7 +458,7 @@ def test_two_at_once_do_not_wait_for_one_another(jupyter: Peer) -> None:
         assert stuck.connected.wait(60)
         fast = Box(jupyter)
         fast.running = [info(38002)]
-        health = examiner(fast.server, fast.tunnel, lambda *_: None, Cancel())
+        health = examiner(fast.server, fast.tunnel, lambda *_: None, CancelToken())
         assert thread.is_alive()
         cancel.set()
         thread.join(60)
@@ -486,7 +490,7 @@ class SlowShell:
 @pytest.mark.parametrize("port", ["auto", 38001])
 def test_a_slow_login_shell_is_waited_for_and_told(jupyter: Peer, port: object) -> None:
     box = Box(jupyter, port=port)
-    box._examiner = Examiner(box.choices, patience=0.0)
+    box._examiner = HealthChecker(box.choices, patience=0.0)
     box.running = [info(38001)]
     shell = SlowShell(box)
     for _ in range(3):
@@ -528,9 +532,9 @@ def test_a_search_that_failed_is_made_again_soon_and_then_less_often(
 ) -> None:
     now = 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    monkeypatch.setattr(examine, "look", lambda *_: Look(Reached.SSH, secure=False))
+    monkeypatch.setattr(examine, "look", lambda *_: HealthCheck(Reached.SSH, secure=False))
     box = Box(nothing)
-    box._examiner = Examiner(box.choices, patience=None)
+    box._examiner = HealthChecker(box.choices, patience=None)
     box.fault = Problem("The server runs no commands", "")
     made = []
     for _ in range(400):
@@ -564,7 +568,7 @@ def test_none_found_is_missing(jupyter: Peer) -> None:
 
 def test_what_answers_on_the_port_of_the_file_is_taken_for_ours(jupyter: Peer) -> None:
     box = Box(jupyter, port=38001)
-    box.server = box.server.model_copy(update={"start": Start()})
+    box.server = box.server.model_copy(update={"start": StartOptions()})
     assert not box.examine().missing
 
 
@@ -592,7 +596,7 @@ def test_the_address_of_the_api_is_below_the_base(jupyter: Peer) -> None:
 
 def test_what_is_started_as_a_notebook_opens_as_one(jupyter: Peer) -> None:
     box = Box(jupyter)
-    box.server = box.server.model_copy(update={"start": Start(app="notebook")})
+    box.server = box.server.model_copy(update={"start": StartOptions(app="notebook")})
     box.running = [info(38001)]
     assert box.examine().page.url.endswith("/tree")
 

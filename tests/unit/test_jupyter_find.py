@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.jupyter_peers import find_output
-from trayconnect.errors import Problem, ProblemError
-from trayconnect.jupyter.find import RunningServer, find, parse, script
-from trayconnect.ports import Completed, NotEndedError
+from trayconnect.core.errors import Problem, ProblemError
+from trayconnect.core.link import Completed, NotEndedError
+from trayconnect.services.jupyter.discovery import RunningServer, find, parse, script
 
 INFO: dict[str, Any] = {
     "base_url": "/",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from trayconnect.jupyter.dial import Failure, ProbeError
-from trayconnect.jupyter.front_page import front_page
-from trayconnect.jupyter.probe import Response
+from trayconnect.services.jupyter.dial import Failure, ProbeError
+from trayconnect.services.jupyter.front_page import front_page
+from trayconnect.services.jupyter.probe import Response
 
 
 @pytest.mark.parametrize(

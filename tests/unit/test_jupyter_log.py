@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from tests.support.servers import make_server
-from trayconnect.cancel import Cancel
-from trayconnect.errors import ProblemError
-from trayconnect.jupyter.log import clean, read_log
-from trayconnect.ports import Completed, FoundJupyter
+from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.errors import ProblemError
+from trayconnect.core.link import Completed
+from trayconnect.services.jupyter.log import clean, read_log
+from trayconnect.services.model import FoundJupyter
 
 BY_HAND = FoundJupyter("8888", "/", "/", "2", 0, in_use=True, pid=7, born="x")
 TOKEN = "0123456789abcdef" * 3
@@ -38,7 +39,7 @@ def test_what_is_left_out(line: str, expected: str) -> None:
 
 
 def log(output: bytes, used: FoundJupyter | None = None) -> str:
-    return read_log(lambda *_: Completed(0, output, b""), make_server(), used, Cancel())
+    return read_log(lambda *_: Completed(0, output, b""), make_server(), used, CancelToken())
 
 
 def test_it_begins_with_where_it_lies() -> None:

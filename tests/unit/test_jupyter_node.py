@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.systems import has_shell
-from trayconnect.errors import Problem, ProblemError
-from trayconnect.jupyter.find import RunningServer
-from trayconnect.jupyter.node import find_at_node, is_same, parse
-from trayconnect.ports import Completed, NotEndedError
+from trayconnect.core.errors import Problem, ProblemError
+from trayconnect.core.link import Completed, NotEndedError
+from trayconnect.services.jupyter.discovery import RunningServer
+from trayconnect.services.jupyter.node import find_at_node, is_same, parse
 
 INFO: dict[str, Any] = {
     "base_url": "/",

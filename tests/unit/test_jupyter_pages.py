@@ -20,12 +20,13 @@ from tests.support.jupyter_peers import (
 )
 from tests.support.servers import make_server
 from tests.support.threads import our_threads
-from trayconnect.cancel import Cancel
 from trayconnect.config.local_addresses import own_address
 from trayconnect.config.model import Server
-from trayconnect.errors import Cancelled, Problem
-from trayconnect.jupyter.pages import look_at_pages
-from trayconnect.ports import Owner, PageState
+from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.errors import Cancelled, Problem
+from trayconnect.core.link import Owner
+from trayconnect.services.model import PageState
+from trayconnect.services.webpage.pages import look_at_pages
 
 asked: list[tuple[str, str]] = []
 
@@ -68,7 +69,7 @@ def entry(**ports: int) -> Server:
 )
 def test_what_counts_as_ready(talk: Talk, ready: bool) -> None:
     with Peer(talk) as peer:
-        found = look_at_pages(entry(tool=peer.port), LoopbackTunnel(), Cancel())
+        found = look_at_pages(entry(tool=peer.port), LoopbackTunnel(), CancelToken())
     assert found == {"tool": PageState.ANSWERS if ready else PageState.SILENT}
 
 
@@ -89,13 +90,13 @@ def test_whose_it_is(whose: Owner, state: PageState, ready: str | None) -> None:
     with Peer(answer(200)) as peer:
         tool = {"name": "tool", "local_port": 20_000, "port": peer.port, "open": True}
         server = make_server(forwards=[tool | ({"ready": ready} if ready else {})])
-        assert look_at_pages(server, tunnel, Cancel()) == {"tool": state}
+        assert look_at_pages(server, tunnel, CancelToken()) == {"tool": state}
     assert bool(asked) == (ready is not None and whose is not Owner.OTHERS)
 
 
 def test_it_is_asked_as_a_browser_would() -> None:
     with Peer(answer(200)) as peer:
-        look_at_pages(entry(tool=peer.port), LoopbackTunnel(), Cancel())
+        look_at_pages(entry(tool=peer.port), LoopbackTunnel(), CancelToken())
     assert asked == [("/health?a=b", f"{own_address(20000)}:20000")]
 
 
@@ -103,7 +104,7 @@ def test_it_is_asked_as_a_browser_would() -> None:
 def test_one_that_never_answers_costs_the_others_nothing(talk: Talk) -> None:
     with Peer(talk) as slow, Peer(answer(200)) as quick:
         server = entry(slow=slow.port, quick=quick.port)
-        assert look_at_pages(server, LoopbackTunnel(), Cancel(), timeout=0.3) == {
+        assert look_at_pages(server, LoopbackTunnel(), CancelToken(), timeout=0.3) == {
             "slow": PageState.SILENT,
             "quick": PageState.ANSWERS,
         }
@@ -111,17 +112,17 @@ def test_one_that_never_answers_costs_the_others_nothing(talk: Talk) -> None:
 
 def test_nothing_listens_or_the_tunnel_is_gone() -> None:
     tunnel = LoopbackTunnel()
-    assert look_at_pages(entry(tool=1), tunnel, Cancel()) == {"tool": PageState.SILENT}
+    assert look_at_pages(entry(tool=1), tunnel, CancelToken()) == {"tool": PageState.SILENT}
     tunnel.forbidden = Problem("Forbidden", "")
-    assert look_at_pages(entry(tool=1), tunnel, Cancel()) == {"tool": PageState.SILENT}
+    assert look_at_pages(entry(tool=1), tunnel, CancelToken()) == {"tool": PageState.SILENT}
 
 
 def test_nothing_to_ask() -> None:
-    assert look_at_pages(entry(), LoopbackTunnel(), Cancel()) == {}
+    assert look_at_pages(entry(), LoopbackTunnel(), CancelToken()) == {}
 
 
 def test_cancel_does_not_wait_for_an_answer() -> None:
-    cancel = Cancel()
+    cancel = CancelToken()
     with Peer(silent) as peer:
 
         def decline() -> None:

@@ -25,11 +25,11 @@ from tests.support.jupyter_peers import (
     web,
 )
 from tests.support.threads import our_threads
-from trayconnect.cancel import Cancel
-from trayconnect.errors import Cancelled
-from trayconnect.jupyter import dial
-from trayconnect.jupyter.dial import Failure, ProbeError
-from trayconnect.jupyter.probe import BODY_LIMIT, get
+from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.errors import Cancelled
+from trayconnect.services.jupyter import dial
+from trayconnect.services.jupyter.dial import Failure, ProbeError
+from trayconnect.services.jupyter.probe import BODY_LIMIT, get
 
 LONG = 60.0
 SHORT = 0.2
@@ -37,33 +37,35 @@ SHORT = 0.2
 
 def failure(url: str, timeout: float = LONG) -> Failure:
     with pytest.raises(ProbeError) as raised:
-        get(url, timeout=timeout, cancel=Cancel())
+        get(url, timeout=timeout, cancel=CancelToken())
     return raised.value.failure
 
 
 def test_an_answer_with_status_and_body() -> None:
     with Peer(web(lambda path, _: (404, f"no {path}"))) as peer:
-        answer = get(f"http://{peer.authority}/a%20b?c=d e", timeout=LONG, cancel=Cancel())
+        answer = get(f"http://{peer.authority}/a%20b?c=d e", timeout=LONG, cancel=CancelToken())
     assert (answer.status, answer.reason, answer.body) == (404, "Staged", b"no /a%20b?c=d%20e")
 
 
 def test_the_token_goes_into_the_header_only() -> None:
     with Peer(web(jupyter_pages("s3cret"))) as peer:
         url = f"http://{peer.authority}/api/status"
-        assert get(url, timeout=LONG, cancel=Cancel()).status == 403
-        assert get(url, token="s3cret", timeout=LONG, cancel=Cancel()).status == 200
+        assert get(url, timeout=LONG, cancel=CancelToken()).status == 403
+        assert get(url, token="s3cret", timeout=LONG, cancel=CancelToken()).status == 200
 
 
 def test_no_proxy_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     with Peer(web(lambda *_: (200, "straight"))) as peer:
-        assert get(f"http://{peer.authority}", timeout=LONG, cancel=Cancel()).body == b"straight"
+        assert (
+            get(f"http://{peer.authority}", timeout=LONG, cancel=CancelToken()).body == b"straight"
+        )
 
 
 def test_redirects_are_answers() -> None:
     with Peer(say(b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\n\r\n")) as peer:
-        assert get(f"http://{peer.authority}/", timeout=LONG, cancel=Cancel()).status == 302
+        assert get(f"http://{peer.authority}/", timeout=LONG, cancel=CancelToken()).status == 302
 
 
 @pytest.mark.parametrize(
@@ -98,14 +100,14 @@ def test_what_is_no_answer(talk: Talk, expected: Failure) -> None:
 )
 def test_a_body_that_goes_wrong_is_still_an_answer(talk: Talk) -> None:
     with Peer(talk) as peer:
-        answer = get(f"http://{peer.authority}/", timeout=SHORT, cancel=Cancel())
+        answer = get(f"http://{peer.authority}/", timeout=SHORT, cancel=CancelToken())
     assert answer.status == 200
     assert answer.body.startswith(b"hello")
 
 
 def test_a_huge_body_is_cut() -> None:
     with Peer(web(lambda *_: (200, "x" * (BODY_LIMIT + 1)))) as peer:
-        answer = get(f"http://{peer.authority}/", timeout=LONG, cancel=Cancel())
+        answer = get(f"http://{peer.authority}/", timeout=LONG, cancel=CancelToken())
     assert len(answer.body) == BODY_LIMIT
 
 
@@ -143,13 +145,13 @@ def test_the_second_address_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     with Peer(web(lambda *_: (200, "second"))) as peer:
         rows = [(socket.AF_INET, dead), (socket.AF_INET, ("127.0.0.1", peer.port))]
         monkeypatch.setattr(dial, "_rows", lambda *_, **__: rows)
-        assert get("http://two.example/", timeout=LONG, cancel=Cancel()).body == b"second"
+        assert get("http://two.example/", timeout=LONG, cancel=CancelToken()).body == b"second"
 
 
 @pytest.mark.parametrize("url", ["ftp://host/", "host:8888", "http:///lab", "http://host:x/", ""])
 def test_what_is_no_web_address(url: str) -> None:
     with pytest.raises(ValueError):
-        get(url, timeout=LONG, cancel=Cancel())
+        get(url, timeout=LONG, cancel=CancelToken())
 
 
 # --- TLS ---
@@ -159,7 +161,7 @@ def test_a_certificate_nobody_trusts(tmp_path: Path) -> None:
     with Peer(web(lambda *_: (200, "safe")), self_signed(tmp_path)) as peer:
         url = f"https://{peer.authority}/"
         assert failure(url) is Failure.CERTIFICATE
-        answer = get(url, timeout=LONG, cancel=Cancel(), verify=False)
+        answer = get(url, timeout=LONG, cancel=CancelToken(), verify=False)
     assert answer.body == b"safe"
 
 
@@ -168,7 +170,7 @@ def test_a_certificate_the_system_trusts(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate.pem"))
     with Peer(web(lambda *_: (200, "safe")), tls) as peer:
         url = f"https://{peer.authority}/"
-        assert get(url, timeout=LONG, cancel=Cancel()).body == b"safe"
+        assert get(url, timeout=LONG, cancel=CancelToken()).body == b"safe"
 
 
 @pytest.mark.parametrize(
@@ -188,7 +190,7 @@ def test_https_where_there_is_none(talk: Talk, expected: Failure) -> None:
 # --- cancelling ---
 
 
-def cancelled_while(peer: Peer, cancel: Cancel, look: Callable[[], object]) -> None:
+def cancelled_while(peer: Peer, cancel: CancelToken, look: Callable[[], object]) -> None:
     """Cancel from another thread once the peer has been reached; it must not take long, which
     the test's own time limit sees to."""
 
@@ -208,7 +210,7 @@ def cancelled_while(peer: Peer, cancel: Cancel, look: Callable[[], object]) -> N
 @pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize("talk", [silent, drip(), drip(b"HTTP/1.1 200 OK\r\n\r\n")])
 def test_cancel_wakes_a_blocked_look(scheme: str, talk: Talk, tmp_path: Path) -> None:
-    cancel = Cancel()
+    cancel = CancelToken()
     with Peer(talk, self_signed(tmp_path) if scheme == "https" else None) as peer:
         url = f"{scheme}://{peer.authority}/"
         cancelled_while(
@@ -217,7 +219,7 @@ def test_cancel_wakes_a_blocked_look(scheme: str, talk: Talk, tmp_path: Path) ->
 
 
 def test_cancel_during_the_handshake() -> None:
-    cancel = Cancel()
+    cancel = CancelToken()
     with Peer(silent) as peer:
         url = f"https://{peer.authority}/"
         cancelled_while(peer, cancel, lambda: get(url, timeout=2 * LONG, cancel=cancel))
@@ -225,7 +227,7 @@ def test_cancel_during_the_handshake() -> None:
 
 def test_cancel_during_the_name_lookup(monkeypatch: pytest.MonkeyPatch) -> None:
     release = threading.Event()
-    cancel = Cancel()
+    cancel = CancelToken()
 
     def stuck(host: str, port: int, flags: int = 0) -> list[object]:
         if not flags:
@@ -240,7 +242,7 @@ def test_cancel_during_the_name_lookup(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_cancelled_look_does_not_begin() -> None:
-    cancel = Cancel()
+    cancel = CancelToken()
     cancel.set()
     with Peer(silent) as peer, pytest.raises(Cancelled):
         get(f"http://{peer.authority}/", timeout=LONG, cancel=cancel)
@@ -251,7 +253,7 @@ def test_a_cancelled_look_does_not_begin() -> None:
 @given(st.binary(max_size=200), st.sampled_from([b"", b"HTTP/1.1 200 OK\r\n"]))
 def test_any_bytes_are_an_answer_or_a_probe_error(data: bytes, head: bytes) -> None:
     with Peer(say(head + data)) as peer, contextlib.suppress(ProbeError):
-        get(f"http://{peer.authority}/", timeout=LONG, cancel=Cancel())
+        get(f"http://{peer.authority}/", timeout=LONG, cancel=CancelToken())
 
 
 def test_a_hang_up_that_is_faster_than_the_connection_is_no_refusal(
@@ -264,5 +266,5 @@ def test_a_hang_up_that_is_faster_than_the_connection_is_no_refusal(
 
     monkeypatch.setattr("socket.socket.connect", reset)
     with pytest.raises(ProbeError) as caught:
-        get("http://127.0.0.1:9/", timeout=30.0, cancel=Cancel())
+        get("http://127.0.0.1:9/", timeout=30.0, cancel=CancelToken())
     assert caught.value.failure is Failure.CLOSED

@@ -23,24 +23,25 @@ from tests.support.jupyter_peers import (
     silent,
     web,
 )
-from trayconnect.cancel import Cancel
-from trayconnect.config.endpoints import Endpoint
-from trayconnect.errors import Cancelled, Problem, Remedy
-from trayconnect.jupyter.probe import Response
-from trayconnect.jupyter.readiness import Look, Target, jupyter_version, look
-from trayconnect.ports import ByteStream, Reached
+from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.endpoints import Endpoint
+from trayconnect.core.errors import Cancelled, Problem, Remedy
+from trayconnect.core.link import ByteStream
+from trayconnect.services.jupyter.probe import Response
+from trayconnect.services.jupyter.readiness import HealthCheck, ProbeTarget, jupyter_version, look
+from trayconnect.services.model import Reached
 
 LONG = 60.0
 SHORT = 0.2
 
 
-def look_at(peer: Peer, *, timeout: float = LONG, **target: object) -> Look:
+def look_at(peer: Peer, *, timeout: float = LONG, **target: object) -> HealthCheck:
     """Look at a peer whose port stands for the local port as well as for the remote one."""
-    aim = Target("127.0.0.1", peer.port, **target)  # type: ignore[arg-type]
-    return look(peer.authority, aim, LoopbackTunnel().open_channel, Cancel(), timeout)
+    aim = ProbeTarget("127.0.0.1", peer.port, **target)  # type: ignore[arg-type]
+    return look(peer.authority, aim, LoopbackTunnel().open_channel, CancelToken(), timeout)
 
 
-def title(seen: Look) -> str:
+def title(seen: HealthCheck) -> str:
     assert seen.problem is not None
     assert not seen.problem.title.endswith(".")
     return seen.problem.title
@@ -48,13 +49,13 @@ def title(seen: Look) -> str:
 
 def test_jupyter_without_a_token() -> None:
     with Peer(web(jupyter_pages("t0ken"))) as peer:
-        assert look_at(peer) == Look(Reached.JUPYTER, secure=False)
+        assert look_at(peer) == HealthCheck(Reached.JUPYTER, secure=False)
 
 
 def test_logged_in() -> None:
     with Peer(web(jupyter_pages("t0ken", "/user/ada/"))) as peer:
         seen = look_at(peer, token="t0ken", base_url="/user/ada/")
-    assert seen == Look(Reached.LOGGED_IN, secure=False, status=b"{}")
+    assert seen == HealthCheck(Reached.LOGGED_IN, secure=False, status=b"{}")
 
 
 def test_a_token_that_is_not_accepted() -> None:
@@ -74,7 +75,7 @@ def test_a_login_that_gets_no_answer_is_no_refusal() -> None:
 
     with Peer(talk) as peer:
         # Long enough for the answer that does come, on a busy machine.
-        assert look_at(peer, token="t", timeout=2.0) == Look(Reached.JUPYTER, secure=False)
+        assert look_at(peer, token="t", timeout=2.0) == HealthCheck(Reached.JUPYTER, secure=False)
 
 
 def test_a_jupyter_of_another_version_gets_no_token() -> None:
@@ -132,7 +133,7 @@ def test_one_that_does_not_say_so_itself() -> None:
 )
 def test_a_hub_behind_the_tunnel_logs_in_itself(base_url: str, pages: dict[str, Answer]) -> None:
     with Peer(hub(pages)) as peer:
-        assert look_at(peer, base_url=base_url) == Look(Reached.JUPYTER, secure=False)
+        assert look_at(peer, base_url=base_url) == HealthCheck(Reached.JUPYTER, secure=False)
 
 
 def test_another_web_page() -> None:
@@ -177,9 +178,9 @@ def free_port() -> int:
 
 
 def test_nothing_listens(free_port: int) -> None:
-    target = Target("127.0.0.1", free_port, start_hint="Start Jupyter there")
+    target = ProbeTarget("127.0.0.1", free_port, start_hint="Start Jupyter there")
     with Peer(hang_up) as peer:
-        seen = look(peer.authority, target, LoopbackTunnel().open_channel, Cancel())
+        seen = look(peer.authority, target, LoopbackTunnel().open_channel, CancelToken())
     assert seen.reached is Reached.SSH
     where = f"localhost:{free_port}"
     assert title(seen) == f"SSH is up, but nothing listens on {where} at the server"
@@ -191,15 +192,15 @@ def test_forwarding_forbidden() -> None:
     tunnel = LoopbackTunnel()
     tunnel.forbidden = Problem("The administrator forbids forwarding", "Ask", Remedy.FIX)
     with Peer(hang_up) as peer:
-        aim = Target("127.0.0.1", peer.port)
-        seen = look(peer.authority, aim, tunnel.open_channel, Cancel())
+        aim = ProbeTarget("127.0.0.1", peer.port)
+        seen = look(peer.authority, aim, tunnel.open_channel, CancelToken())
     assert (seen.reached, seen.problem) == (Reached.SSH, tunnel.forbidden)
 
 
 def test_no_listener_of_our_own(free_port: int) -> None:
-    aim = Target("127.0.0.1", free_port)
+    aim = ProbeTarget("127.0.0.1", free_port)
     authority = f"127.0.0.1:{free_port}"
-    seen = look(authority, aim, LoopbackTunnel().open_channel, Cancel())
+    seen = look(authority, aim, LoopbackTunnel().open_channel, CancelToken())
     assert seen.reached is Reached.SSH
     assert title(seen) == f"{authority} on this machine takes no connections"
 
@@ -214,9 +215,9 @@ def test_it_begins_to_listen_during_the_look() -> None:
 
     # The tunnel's channel goes elsewhere, so that it does not count as a request.
     with Peer(talk) as peer, Peer(silent) as far:
-        aim = Target("127.0.0.1", far.port)
-        seen = look(peer.authority, aim, LoopbackTunnel().open_channel, Cancel(), LONG)
-    assert seen == Look(Reached.JUPYTER, secure=False)
+        aim = ProbeTarget("127.0.0.1", far.port)
+        seen = look(peer.authority, aim, LoopbackTunnel().open_channel, CancelToken(), LONG)
+    assert seen == HealthCheck(Reached.JUPYTER, secure=False)
 
 
 # --- https ---
@@ -225,12 +226,12 @@ def test_it_begins_to_listen_during_the_look() -> None:
 def test_https_as_expected(tmp_path: Path) -> None:
     with Peer(web(jupyter_pages("t0ken")), self_signed(tmp_path)) as peer:
         seen = look_at(peer, secure=True, token="t0ken")
-    assert seen == Look(Reached.LOGGED_IN, secure=True, status=b"{}")
+    assert seen == HealthCheck(Reached.LOGGED_IN, secure=True, status=b"{}")
 
 
 def test_https_unexpectedly(tmp_path: Path) -> None:
     with Peer(web(jupyter_pages()), self_signed(tmp_path)) as peer:
-        assert look_at(peer) == Look(Reached.JUPYTER, secure=True)
+        assert look_at(peer) == HealthCheck(Reached.JUPYTER, secure=True)
 
 
 def test_http_where_https_was_expected() -> None:
@@ -239,7 +240,7 @@ def test_http_where_https_was_expected() -> None:
         (say(b"HTTP/1.1 400 Bad Request\r\n\r\n") if tls else web(jupyter_pages()))(sock, ending)
 
     with Peer(talk) as peer:
-        assert look_at(peer, secure=True) == Look(Reached.JUPYTER, secure=False)
+        assert look_at(peer, secure=True) == HealthCheck(Reached.JUPYTER, secure=False)
 
 
 def test_https_behind_a_polite_web_server(tmp_path: Path) -> None:
@@ -255,14 +256,14 @@ def test_https_behind_a_polite_web_server(tmp_path: Path) -> None:
             complaint(sock, ending)
 
     with Peer(talk) as peer:
-        assert look_at(peer) == Look(Reached.JUPYTER, secure=True)
+        assert look_at(peer) == HealthCheck(Reached.JUPYTER, secure=True)
 
 
 # --- cancelling ---
 
 
 def test_cancel_leaves_a_channel_that_does_not_open() -> None:
-    cancel, release = Cancel(), threading.Event()
+    cancel, release = CancelToken(), threading.Event()
 
     def stuck(target: Endpoint, origin: tuple[str, int]) -> ByteStream:
         cancel.set()
@@ -270,7 +271,7 @@ def test_cancel_leaves_a_channel_that_does_not_open() -> None:
         return LoopbackTunnel().open_channel(target, origin)
 
     with Peer(hang_up) as peer:
-        aim = Target("127.0.0.1", peer.port)
+        aim = ProbeTarget("127.0.0.1", peer.port)
         with pytest.raises(Cancelled):
             look(peer.authority, aim, stuck, cancel)
         release.set()

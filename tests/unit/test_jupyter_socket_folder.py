@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from trayconnect import jupyter
+from trayconnect.services import jupyter
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the server's side")
 

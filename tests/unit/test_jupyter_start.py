@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from tests.support.servers import make_server
 from tests.support.systems import has_shell
-from trayconnect.errors import Remedy
-from trayconnect.jupyter.start import (
+from trayconnect.core.errors import Remedy
+from trayconnect.core.link import Completed
+from trayconnect.services.jupyter.start import (
     Started,
     assignments,
     become,
@@ -23,8 +24,7 @@ from trayconnect.jupyter.start import (
     session_name,
     start,
 )
-from trayconnect.jupyter.start_words import failure, way_words
-from trayconnect.ports import Completed
+from trayconnect.services.jupyter.start_errors import failure, way_words
 
 SHELLS = ["sh", "dash", "bash", "busybox sh", "zsh"]
 

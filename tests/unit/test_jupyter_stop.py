@@ -16,13 +16,16 @@ import pytest
 from tests.support.jupyter_peers import Peer
 from tests.support.threads import our_threads
 from tests.support.waiting import wait_for
-from trayconnect.cancel import Cancel
-from trayconnect.errors import Cancelled, Problem, ProblemError
-from trayconnect.jupyter import stop
-from trayconnect.jupyter.find import script
-from trayconnect.jupyter_orders import Running
-from trayconnect.jupyter_stops import JupyterStops, question
-from trayconnect.ports import Answer, Completed, Notice, Page, Question, QuestionKind
+from trayconnect.actions.jupyter_commands import Running
+from trayconnect.actions.jupyter_stop import JupyterStops, question
+from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.errors import Cancelled, Problem, ProblemError
+from trayconnect.core.link import Completed
+from trayconnect.core.notices import Notice
+from trayconnect.core.page import Page
+from trayconnect.core.questions import Answer, Question, QuestionKind
+from trayconnect.services.jupyter import stop
+from trayconnect.services.jupyter.discovery import script
 
 TOKEN = "t0ken"
 
@@ -96,7 +99,7 @@ def session(kernel: str, **names: str) -> dict[str, object]:
 def test_what_would_be_lost(answers: dict[str, Any], words: str) -> None:
     jupyter = Staged(**{"terminals": [], **answers})
     with staged(jupyter) as page:
-        losses = stop.losses(page, Cancel())
+        losses = stop.losses(page, CancelToken())
     assert bool(losses) == bool(words)
     assert words in losses.words
     assert ("would be lost" in losses.words) == bool(words)
@@ -111,7 +114,7 @@ def test_what_cannot_be_listed_is_asked_about_too(token: str, status: int, why: 
     jupyter = Staged()
     jupyter.status = status
     with staged(jupyter, token) as page:
-        losses = stop.losses(page, Cancel())
+        losses = stop.losses(page, CancelToken())
     assert losses
     assert why in losses.words
 
@@ -119,7 +122,7 @@ def test_what_cannot_be_listed_is_asked_about_too(token: str, status: int, why: 
 def test_one_that_does_not_answer_is_asked_about_too() -> None:
     with staged(Staged()) as page:
         pass
-    assert "could not be looked at: it does not answer" in stop.losses(page, Cancel()).words
+    assert "could not be looked at: it does not answer" in stop.losses(page, CancelToken()).words
 
 
 @pytest.mark.parametrize(("status", "is_told"), [(404, False), (500, True), (503, True)])
@@ -131,7 +134,7 @@ def test_only_a_server_without_terminals_has_none(status: int, is_told: bool) ->
             super().__call__(sock, ending)
 
     with staged(WithoutTerminals(kernels=[])) as page:
-        assert bool(stop.losses(page, Cancel())) is is_told
+        assert bool(stop.losses(page, CancelToken())) is is_told
 
 
 def test_it_is_told_to_stop_and_its_end_is_awaited(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,10 +142,10 @@ def test_it_is_told_to_stop_and_its_end_is_awaited(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(stop, "LOOK_EVERY", 0.1)
     jupyter = Staged()
     with staged(jupyter) as page, pytest.raises(ProblemError, match="still answers"):
-        stop.shut_down(page, Cancel())
+        stop.shut_down(page, CancelToken())
     assert jupyter.asked[0] == "POST /base/api/shutdown"
     assert set(jupyter.asked[1:]) == {"GET /base/api"}
-    stopped = Cancel()
+    stopped = CancelToken()
     stopped.set()
     with staged(jupyter) as page, pytest.raises(Cancelled):
         stop.shut_down(page, stopped)
@@ -151,11 +154,11 @@ def test_it_is_told_to_stop_and_its_end_is_awaited(monkeypatch: pytest.MonkeyPat
 def test_only_the_one_that_was_asked_about_is_stopped() -> None:
     jupyter = Staged(status={"started": "2026-11-30T01:02:03Z"})
     with staged(jupyter) as page:
-        asked = stop.identity(page, None, Cancel())
+        asked = stop.identity(page, None, CancelToken())
         assert asked == "since 2026-11-30T01:02:03Z"
         jupyter.answers["status"] = {"started": "2026-11-30T02:02:03Z"}
         with pytest.raises(ProblemError, match="Another Jupyter"):
-            stop.shut_down(page, Cancel(), asked)
+            stop.shut_down(page, CancelToken(), asked)
     assert not any(line.startswith("POST") for line in jupyter.asked)
 
 
@@ -172,14 +175,14 @@ def test_whom_it_does_not_obey_is_told(token: str, status: int, words: str) -> N
     jupyter = Staged()
     jupyter.status = status
     with staged(jupyter, token) as page, pytest.raises(ProblemError, match=words):
-        stop.shut_down(page, Cancel())
+        stop.shut_down(page, CancelToken())
 
 
 def test_one_that_is_gone_is_not_stopped() -> None:
     with staged(Staged()) as page:
         pass
     with pytest.raises(ProblemError, match="nothing is killed"):
-        stop.shut_down(page, Cancel())
+        stop.shut_down(page, CancelToken())
 
 
 # --- by its process -------------------------------------------------------------------------------
@@ -200,14 +203,14 @@ def test_a_process_is_ended_and_its_end_awaited() -> None:
     with subprocess.Popen(["sh", "-c", text], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.readline()
-        stop.end(execute, f"{process.pid} {born(process.pid)}", "GPU box", Cancel())
+        stop.end(execute, f"{process.pid} {born(process.pid)}", "GPU box", CancelToken())
         assert process.wait(0) == 0  # it has ended already
 
 
 def test_a_process_of_the_same_number_lives_on() -> None:
     with subprocess.Popen(["sleep", "60"]) as process:
         with pytest.raises(ProblemError, match="has ended already"):
-            stop.end(execute, f"{process.pid} {born(1)}", "GPU box", Cancel())
+            stop.end(execute, f"{process.pid} {born(1)}", "GPU box", CancelToken())
         assert process.poll() is None
         process.terminate()
 
@@ -220,7 +223,7 @@ def test_one_that_does_not_end_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         assert process.stdout is not None
         process.stdout.readline()
         with pytest.raises(ProblemError, match="still runs"):
-            stop.end(execute, f"{process.pid} {born(process.pid)}", "GPU box", Cancel())
+            stop.end(execute, f"{process.pid} {born(process.pid)}", "GPU box", CancelToken())
         process.kill()
 
 
@@ -253,21 +256,21 @@ class Desk:
         )
         self.stops = JupyterStops(orders, self, self)
 
-    def running(self, name: str, cancel: Cancel) -> Running:
+    def running(self, name: str, cancel: CancelToken) -> Running:
         if self.problem is not None:
             raise ProblemError(self.problem)
         return Running("7 x", stop.Losses(self.busy), "")
 
-    def stop(self, name: str, cancel: Cancel, identity: str) -> None:
+    def stop(self, name: str, cancel: CancelToken, identity: str) -> None:
         self.log.append(f"stop {name} {identity}")
 
-    def restart(self, name: str, cancel: Cancel, identity: str) -> None:
+    def restart(self, name: str, cancel: CancelToken, identity: str) -> None:
         self.log.append(f"restart {name} {identity}")
 
-    def read(self, name: str, cancel: Cancel) -> str:
+    def read(self, name: str, cancel: CancelToken) -> str:
         return f"the log of {name}"
 
-    def ask(self, question: Question, cancel: Cancel) -> Answer | None:
+    def ask(self, question: Question, cancel: CancelToken) -> Answer | None:
         self.asking.set()
         with cancel.releasing(self.may_answer.set):
             assert self.may_answer.wait(30)

@@ -11,7 +11,7 @@ SCRIPT = """
 import sys
 sys.frozen = {frozen}
 sys.platform = {platform!r}
-from trayconnect.late_imports import LATE, import_early
+from trayconnect.core.late_imports import LATE, import_early
 before = set(sys.modules)
 import_early()
 print(*(name for name in LATE if name in sys.modules and name not in before))

@@ -12,7 +12,7 @@ import pytest
 
 from installers.linux import control, licences
 from installers.linux.man_page import man_page
-from trayconnect.cli import cli
+from trayconnect.cli.main import cli
 
 BUILD = control.Build("0.1.0", "amd64", 1_796_000_000)
 

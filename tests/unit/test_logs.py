@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from trayconnect import logs
+from trayconnect.core import logs
 
 
 class Console(io.StringIO):

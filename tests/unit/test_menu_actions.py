@@ -6,16 +6,17 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.nulls import NoNotifier, NoPrompter
 from tests.unit.test_orders import Desk
 from tests.unit.test_session_manager import Run, World
-from trayconnect.desktop.autostart import autostart
-from trayconnect.desktop.text_view import TextViews
-from trayconnect.errors import Problem, ProblemError
-from trayconnect.jupyter_orders import JupyterOrders
-from trayconnect.jupyter_stops import JupyterStops
-from trayconnect.menu_actions import MenuActions
-from trayconnect.ports import NoNotifier, NoPrompter, Notice
-from trayconnect.server_file import ServerFile
+from trayconnect.actions.jupyter_commands import JupyterOrders
+from trayconnect.actions.jupyter_stop import JupyterStops
+from trayconnect.actions.menu_actions import MenuActions
+from trayconnect.config.server_file import ServerFile
+from trayconnect.core.errors import Problem, ProblemError
+from trayconnect.core.notices import Notice
+from trayconnect.desktop.autostart.entry import autostart
+from trayconnect.desktop.windows.text_view import TextViews
 from trayconnect.tray.view import Action, Verb
 
 ASLEEP = Problem("The panel is asleep", "Wake it")

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from tests.support.systems import has_links, has_modes, has_posix_paths, move_home
-from trayconnect import cli
-from trayconnect.cli_servers import choice
+from trayconnect.cli import main
+from trayconnect.cli.servers import choice
+from trayconnect.config.edit import add
 from trayconnect.config.new_entry import NewEntry
 from trayconnect.config.yaml_file import load
-from trayconnect.errors import ProblemError
-from trayconnect.new_servers import add
+from trayconnect.core.errors import ProblemError
 
 ENTRY = NewEntry({"name": "new", "host": "b"})
 TEXT = "servers:\n  - name: old  # mine\n    host: a\n"
@@ -107,7 +107,7 @@ def test_not_utf_8(file: Path) -> None:
 
 def test_add(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = "ssh -L 8888:localhost:8888 ada@gpu -J gate -A"
-    assert cli.run(["add", command]) == 0
+    assert main.run(["add", command]) == 0
     out, err = capsys.readouterr()
     assert out == f"Added “gpu” to {file}\n"
     assert err == "Not kept: -A: the agent stays here\n"
@@ -135,13 +135,13 @@ def test_add_keeps_a_key_that_means_the_same_in_every_folder(
         (home / name).parent.mkdir(exist_ok=True)
         (home / name).touch()
     monkeypatch.chdir(home / "downloads")
-    assert cli.run(["add", f"ssh -i {given} ubuntu@aws"]) == 0
+    assert main.run(["add", f"ssh -i {given} ubuntu@aws"]) == 0
     assert f"identity_file: {kept}}}" in file.read_text()
 
 
 def test_add_takes_separate_words(file: Path) -> None:
-    assert cli.run(["add", "--name", "Box", "--", "ssh", "-p", "2222", "gpu"]) == 0
-    assert cli.run(["add", "ssh", "-p", "22", "gpu", "--", "top"]) == 0
+    assert main.run(["add", "--name", "Box", "--", "ssh", "-p", "2222", "gpu"]) == 0
+    assert main.run(["add", "ssh", "-p", "22", "gpu", "--", "top"]) == 0
     assert names(file) == ["old", "Box", "gpu"]
 
 
@@ -169,32 +169,32 @@ def test_add_takes_separate_words(file: Path) -> None:
 def test_add_of_what_is_there_already(
     file: Path, first: str, second: str, added: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.run(["add", first]) == 0
+    assert main.run(["add", first]) == 0
     before = file.read_text()
     capsys.readouterr()
-    assert cli.run(["add", "--name", "Other", second]) == 0
+    assert main.run(["add", "--name", "Other", second]) == 0
     assert (file.read_text() != before) is added
     out = capsys.readouterr().out
     if not added:
         assert "already" in out
         assert "--again" in out
-        assert cli.run(["add", "--name", "Other", "--again", second]) == 0
+        assert main.run(["add", "--name", "Other", "--again", second]) == 0
     assert names(file)[-1] == "Other"
-    assert cli.run(["check"]) == 0
+    assert main.run(["check"]) == 0
 
 
 def test_import_of_what_is_there_already(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.run(["import", "gpu"]) == 0
-    assert cli.run(["import", "gpu", "gate"]) == 0
+    assert main.run(["import", "gpu"]) == 0
+    assert main.run(["import", "gpu", "gate"]) == 0
     assert names(file) == ["old", "gpu", "gate"]
     assert "gpu is in" in capsys.readouterr().out
-    assert cli.run(["import", "--again", "gpu"]) == 0
+    assert main.run(["import", "--again", "gpu"]) == 0
     assert names(file) == ["old", "gpu", "gate", "gpu 2"]
 
 
 def test_what_is_refused_writes_nothing(home: Path) -> None:
     for command in ("ssh gpu”", "ssh –L 8888:localhost:8888", "ssh <you>@gpu", "ssh gpu; ls"):
-        assert cli.run(["add", command]) == cli.USAGE
+        assert main.run(["add", command]) == main.USAGE
     assert not (home / "servers.yaml").exists()
 
 
@@ -211,17 +211,17 @@ FORWARDED = [
 @pytest.mark.parametrize("command", FORWARDED)
 def test_every_forward_that_is_kept_loads(file: Path, command: str) -> None:
     for number in range(2):
-        assert cli.run(["add", "--again", command]) == 0
+        assert main.run(["add", "--again", command]) == 0
         server = load(file).servers[-1]
         assert server.name == ("gpu 2" if number else "gpu")
         assert server.forwards or number
-    assert cli.run(["check"]) == 0
+    assert main.run(["check"]) == 0
 
 
 def test_forwards_that_are_added_are_those_of_the_command(
     file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.run(["add", FORWARDED[0]]) == 0
+    assert main.run(["add", FORWARDED[0]]) == 0
     assert capsys.readouterr().err == ""
     server = load(file).servers[-1]
     assert (server.local_port, server.jupyter.port) == (8888, 8888)
@@ -229,7 +229,7 @@ def test_forwards_that_are_added_are_those_of_the_command(
         ("127.0.0.1:1080", "None"),
         ("localhost:9000", "localhost:3000"),
     ]
-    assert cli.run(["check"]) == 0
+    assert main.run(["check"]) == 0
     assert capsys.readouterr().out == f"{file}: 2 servers, no problems\n"
 
 
@@ -237,7 +237,7 @@ def test_what_of_forwards_is_not_kept_is_said(
     file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for command in FORWARDED[3:5]:
-        assert cli.run(["add", command]) == 0
+        assert main.run(["add", command]) == 0
     assert capsys.readouterr().err.splitlines() == [
         f"Not kept: {words}"
         for words in (
@@ -258,7 +258,7 @@ def test_add_to_a_broken_file_shows_what_to_add(
     file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file.write_text("servers:\n  - nam: x\n")
-    assert cli.run(["add", "ssh gpu"]) == cli.MENDABLE
+    assert main.run(["add", "ssh gpu"]) == main.MENDABLE
     err = capsys.readouterr().err
     assert f"{file}:2:5" in err
     assert "- name: gpu\n    host: gpu\n" in err
@@ -272,13 +272,13 @@ def test_add_to_a_broken_file_shows_what_to_add(
 def test_add_may_only_show(
     file: Path, words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.run(["add", *words]) == 0
+    assert main.run(["add", *words]) == 0
     assert capsys.readouterr().out == "- name: gpu\n  host: gpu\n"
     assert file.read_text() == TEXT
 
 
 def test_add_refuses_what_is_not_ssh(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.run(["add", "curl x"]) == cli.USAGE
+    assert main.run(["add", "curl x"]) == main.USAGE
     assert "Nothing was added: it begins with 'curl'" in capsys.readouterr().err
     assert file.read_text() == TEXT
 
@@ -286,7 +286,7 @@ def test_add_refuses_what_is_not_ssh(file: Path, capsys: pytest.CaptureFixture[s
 def test_import_lists(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     add(file, [NewEntry({"name": "x", "host": "gate"})])
     before = file.read_text()
-    assert cli.run(["import"]) == 0
+    assert main.run(["import"]) == 0
     gpu, gate = capsys.readouterr().out.splitlines()
     assert gpu == "  1  gpu   ada@gpu.example.org:2222 through gate"
     assert gate.startswith("  2  gate  ")
@@ -295,30 +295,30 @@ def test_import_lists(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_import_by_name(file: Path) -> None:
-    assert cli.run(["import", "gate"]) == 0
+    assert main.run(["import", "gate"]) == 0
     assert file.read_text() == TEXT + (
         "  - name: gate\n    host: gate\n    jupyter: {port: 8890}\n"
     )
 
 
 def test_import_all_takes_what_is_missing(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.run(["import", "gpu"]) == 0
-    assert cli.run(["import", "--all"]) == 0
+    assert main.run(["import", "gpu"]) == 0
+    assert main.run(["import", "--all"]) == 0
     assert names(file) == ["old", "gpu", "gate"]
     capsys.readouterr()
-    assert cli.run(["import", "--all"]) == 0
+    assert main.run(["import", "--all"]) == 0
     assert "already" in capsys.readouterr().out
 
 
 def test_import_of_an_unknown_host(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.run(["import", "gpu1"]) == cli.MENDABLE
+    assert main.run(["import", "gpu1"]) == main.MENDABLE
     assert "Did you mean gpu?" in capsys.readouterr().err
     assert file.read_text() == TEXT
 
 
 def test_import_without_hosts(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (home / "ssh_config").write_text("Host *\n")
-    assert cli.run(["import"]) == cli.MENDABLE
+    assert main.run(["import"]) == main.MENDABLE
     assert "names no host" in capsys.readouterr().err
 
 
@@ -361,7 +361,7 @@ def test_no_choice(answer: str) -> None:
 
 def test_check_tells_what_is_not_honoured(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (file.parent / "ssh_config").write_text("Host a\n  ForwardAgent yes\n")
-    assert cli.run(["check"]) == 0
+    assert main.run(["check"]) == 0
     assert "old: a: ForwardAgent is not supported" in capsys.readouterr().out
 
 
@@ -371,7 +371,7 @@ def test_check_names_identity_files_that_are_missing(
 ) -> None:
     text = "Host a\n  IdentityFile /nowhere/id_a\n  IdentityFile /nowhere/id_b\n"
     (file.parent / "ssh_config").write_text(text)
-    assert cli.run(["check"]) == 0
+    assert main.run(["check"]) == 0
     said = capsys.readouterr().out
     for name in ("id_a", "id_b"):
         assert f"old: a: IdentityFile /nowhere/{name} does not exist" in said
@@ -380,7 +380,7 @@ def test_check_names_identity_files_that_are_missing(
 
 def test_check_tells_what_ssh_refuses(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (file.parent / "ssh_config").write_text("Host a\n  Prot 1\n")
-    assert cli.run(["check"]) == cli.MENDABLE
+    assert main.run(["check"]) == main.MENDABLE
     assert "ssh_config line 2" in capsys.readouterr().err
 
 
@@ -391,7 +391,7 @@ def test_check_tells_of_forwards_that_are_not_opened(
     (file.parent / "ssh_config").write_text(
         "Host a\n  LocalForward 5000 b:80\n  RemoteForward 9\n  LocalForward 5001 b:80\n"
     )
-    assert cli.run(["check"]) == 0
+    assert main.run(["check"]) == 0
     told = capsys.readouterr().out
     assert "old: a: LocalForward 5000 b:80 is not opened: local_port of the entry listens" in told
     assert "old: a: RemoteForward 9 is not opened: no SOCKS proxy" in told

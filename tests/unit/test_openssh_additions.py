@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from tests.support.servers import make_server
 from trayconnect.config.forward_syntax import Kind, parse
 from trayconnect.config.model import Server
-from trayconnect.config.openssh.additions import Additions, additions, merged
-from trayconnect.config.openssh.interpret import HostConfig
-from trayconnect.config.openssh.said import Query
-from trayconnect.config.ssh_options import SshOptions
+from trayconnect.ssh.config.configured_forwards import ConfiguredForwards, additions, merged
+from trayconnect.ssh.config.interpret import HostConfig
+from trayconnect.ssh.config.raw_options import Query
+from trayconnect.ssh.config.ssh_options import SshOptions
 
 L, R, D = Kind.LOCAL, Kind.REMOTE, Kind.DYNAMIC
 OTHER = make_server("Lab", local_port=7000, forwards=[
@@ -32,7 +32,7 @@ FORWARDS: list[dict[str, Any]] = [
 SERVER = make_server(forwards=FORWARDS, jupyter={"port": 8888})
 
 
-def add(*specs: tuple[Kind, str], server: Server = SERVER) -> Additions:
+def add(*specs: tuple[Kind, str], server: Server = SERVER) -> ConfiguredForwards:
     return merged(server, (server, OTHER), [parse(kind, text) for kind, text in specs])
 
 
@@ -74,7 +74,7 @@ def test_what_is_added(kind: Kind, text: str, name: str, listens: str, leads: st
     ],
 )
 def test_what_the_file_says_too_is_left_to_it(kind: Kind, text: str) -> None:
-    assert add((kind, text)) == Additions()
+    assert add((kind, text)) == ConfiguredForwards()
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_what_cannot_be_is_said(kind: Kind, text: str, note: str) -> None:
 
 def test_a_jupyter_that_is_to_be_found_may_be_on_any_port() -> None:
     auto = make_server()
-    assert add((L, "18888:localhost:8899"), server=auto) == Additions()
+    assert add((L, "18888:localhost:8899"), server=auto) == ConfiguredForwards()
     assert "local_port" in add((L, "18888:node7:8888"), server=auto).notes[0]
 
 

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from tests.support.servers import make_server
 from tests.support.systems import has_posix_paths
 from trayconnect.config.model import Server
-from trayconnect.config.openssh.command_line import Means, ssh_command
 from trayconnect.desktop.terminal import _write, script_of
+from trayconnect.ssh.config.command_line import SshClient, ssh_command
 
 CLEAR = ["-o", "ClearAllForwardings=yes"]
-NO_CONFIG = Means(config=Path("none"))
+NO_CONFIG = SshClient(config=Path("none"))
 
 
 @pytest.mark.parametrize(
@@ -47,10 +47,10 @@ NO_CONFIG = Means(config=Path("none"))
     ],
 )  # fmt: skip
 def test_the_words(entry: dict[str, Any], words: list[str]) -> None:
-    assert ssh_command(make_server(**entry), Means()) == ["ssh", *words]
+    assert ssh_command(make_server(**entry), SshClient()) == ["ssh", *words]
 
 
-def says(server: Server, means: Means) -> dict[str, str]:
+def says(server: Server, means: SshClient) -> dict[str, str]:
     """What `ssh -G` makes of it."""
     program, *words = ssh_command(server, means)
     done = subprocess.run(
@@ -87,7 +87,7 @@ def test_a_word_stays_a_word_through_shells_and_tokens(text: str) -> None:
     server = server.model_copy(
         update={"auth": server.auth.model_copy(update={"identity_file": key})}
     )
-    command = ssh_command(server, Means())
+    command = ssh_command(server, SshClient())
     script = script_of(command)
     line = script.split("\n", 2)[2].removesuffix(script_of([""]).split("\n", 3)[3]).rstrip("\n")
     assert shlex.split(line) == command

@@ -9,9 +9,9 @@ import pytest
 
 from tests.support.ssh_opinions import ssh
 from tests.unit.test_openssh_reader import host
-from trayconnect.config.openssh.honoured import HARMLESS, HONOURED, QUIET, REFUSED, TOLD
-from trayconnect.config.openssh.keywords import KEYWORDS
-from trayconnect.config.openssh.said import SshConfigError
+from trayconnect.config.openssh_keywords import KEYWORDS
+from trayconnect.ssh.config.honoured import HARMLESS, HONOURED, QUIET, REFUSED, TOLD
+from trayconnect.ssh.config.raw_options import SshConfigError
 
 # Those of ssh_config(5), OpenSSH 9.2 to 10.2.
 MANUAL = """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trayconnect.config.openssh.patterns import matches, matches_hostname_list
+from trayconnect.ssh.config.patterns import matches, matches_hostname_list
 
 ALPHABET = st.sampled_from("ab*?")
 

@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trayconnect.config.forward_syntax import ForwardSpec, Kind, Place
-from trayconnect.config.openssh import reader
-from trayconnect.config.openssh.aliases import aliases
-from trayconnect.config.openssh.files import Places
-from trayconnect.config.openssh.interpret import HostConfig, interpret
-from trayconnect.config.openssh.jumps import Jump
-from trayconnect.config.openssh.said import Query, SshConfigError
-from trayconnect.config.openssh.words import split_criteria, split_line, split_words
+from trayconnect.config.jump_hosts import Jump
+from trayconnect.config.openssh_tokenizer import split_criteria, split_line, split_words
+from trayconnect.ssh.config import reader
+from trayconnect.ssh.config.aliases import aliases
+from trayconnect.ssh.config.files import Places
+from trayconnect.ssh.config.interpret import HostConfig, interpret
+from trayconnect.ssh.config.raw_options import Query, SshConfigError
 
 HOME = Path("/home/ada")
 USER = HOME / ".ssh" / "config"

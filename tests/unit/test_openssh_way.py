@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
+from trayconnect.config.jump_hosts import Jump, parse
 from trayconnect.config.model import Server
-from trayconnect.config.openssh.interpret import HostConfig
-from trayconnect.config.openssh.jumps import Jump, parse
-from trayconnect.config.openssh.said import Query
-from trayconnect.config.openssh.way import MAX_HOPS, way
-from trayconnect.config.ssh_options import SshOptions
-from trayconnect.errors import ProblemError
-from trayconnect.tunnel.target import Target, keepalive, targets
+from trayconnect.core.errors import ProblemError
+from trayconnect.ssh.config.interpret import HostConfig
+from trayconnect.ssh.config.jump_chain import MAX_HOPS, way
+from trayconnect.ssh.config.raw_options import Query
+from trayconnect.ssh.config.ssh_options import SshOptions
+from trayconnect.ssh.target import LoginTarget, keepalive, targets
 
 
 class World:
@@ -100,7 +100,7 @@ def test_too_many() -> None:
         way(server(jump_hosts=[*hops, "one-more"]), World())
 
 
-def ends(entry: Server, **options: Any) -> tuple[Target, ...]:
+def ends(entry: Server, **options: Any) -> tuple[LoginTarget, ...]:
     return targets(entry, World({"gpu": "gate"}, **options))
 
 

@@ -11,18 +11,20 @@ import pytest
 from tests.support.servers import make_server
 from tests.support.waiting import wait_for
 from tests.unit.test_session_manager import DOWN, LIMIT, Run, World
-from trayconnect.cancel import Cancel
+from trayconnect.actions.control_handlers import Requests
+from trayconnect.actions.server_commands import Orders
 from trayconnect.config.local_addresses import own_address
 from trayconnect.config.model import Config
 from trayconnect.control.protocol import Command, Reply, Request
 from trayconnect.control.status import to_json, to_jupyter_lines, to_lines
-from trayconnect.errors import Cancelled, Problem, ProblemError, Remedy
-from trayconnect.orders import Orders
-from trayconnect.ports import Answer, BriefChoices, Choice, FoundJupyter, Health, Page, Reached
-from trayconnect.requests import Requests
-from trayconnect.session.state import State
-from trayconnect.tray.chain import Report, Way
-from trayconnect.tray.words import jupyter_words
+from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.errors import Cancelled, Problem, ProblemError, Remedy
+from trayconnect.core.page import Page
+from trayconnect.core.questions import Answer
+from trayconnect.services.model import BriefChoices, Choice, FoundJupyter, Health, Reached
+from trayconnect.sessions.state import State
+from trayconnect.tray.backends.choice import BackendKind, TrayReport
+from trayconnect.tray.labels import jupyter_words
 
 TENSORBOARD = {"name": "TensorBoard", "local_port": 6006, "port": 6006, "open": True}
 GPU = make_server(forwards=[TENSORBOARD])
@@ -52,7 +54,7 @@ class Desk:
             self.orders,
             reload=lambda: Reply(ok=True, data={"servers": 2}),
             show=lambda: None,
-            tray=lambda: Report(Way.SNI, "a panel takes it", "xfce4-panel", shown=True),
+            tray=lambda: TrayReport(BackendKind.SNI, "a panel takes it", "xfce4-panel", shown=True),
             quit=self._quit,
         )
         self.run.manager.apply(self.config)
@@ -67,7 +69,7 @@ class Desk:
         wait: float | None = None,
         choice: str | None = None,
     ) -> Reply:
-        return self.requests.answer(Request(command, name, wait, choice), Cancel())
+        return self.requests.answer(Request(command, name, wait, choice), CancelToken())
 
 
 def states(reply: Reply) -> list[str]:
@@ -148,7 +150,7 @@ def test_connect_waits_while_a_question_is_open(desk: Desk) -> None:
 
 def test_a_client_that_hangs_up_ends_its_wait(desk: Desk) -> None:
     desk.run.world.outcomes = ["hang"]
-    cancel = Cancel()
+    cancel = CancelToken()
     ended = threading.Event()
 
     def wait() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from trayconnect.privacy import close_to_others, make_folder, no_core_dumps, writers
+from trayconnect.core.privacy import close_to_others, make_folder, no_core_dumps, writers
 
 if sys.platform == "win32":
     pytest.skip("modes are of POSIX", allow_module_level=True)
@@ -105,7 +105,7 @@ def test_the_folder_that_a_link_leads_to_counts(tmp_path: Path) -> None:
 def test_no_core_is_dumped() -> None:
     program = f"""
 import resource
-from trayconnect.privacy import no_core_dumps
+from trayconnect.core.privacy import no_core_dumps
 {no_core_dumps.__name__}()
 print(resource.getrlimit(resource.RLIMIT_CORE)[0])
 if {sys.platform == "linux"}:

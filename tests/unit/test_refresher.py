@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from trayconnect.refresher import Refresher
+from trayconnect.core.coalescer import Coalescer
 
 LIMIT = 30.0
 
@@ -28,7 +28,7 @@ class Work:
 
 def test_many_asks_during_one_call_are_one_more() -> None:
     work = Work()
-    refresher = Refresher(work)
+    refresher = Coalescer(work)
     refresher.ask()
     refresher.start()
     assert work.begun.acquire(timeout=LIMIT)
@@ -53,7 +53,7 @@ def test_a_failure_does_not_end_the_next(caplog: pytest.LogCaptureFixture) -> No
         done.set()
         return 0.0
 
-    refresher = Refresher(work)
+    refresher = Coalescer(work)
     refresher.start()
     refresher.ask()
     assert done.wait(LIMIT)
@@ -62,7 +62,7 @@ def test_a_failure_does_not_end_the_next(caplog: pytest.LogCaptureFixture) -> No
 
 
 def test_it_ends_without_having_been_asked() -> None:
-    refresher = Refresher(lambda: 0.0)
+    refresher = Coalescer(lambda: 0.0)
     refresher.start()
     refresher.stop()
     assert "tc-refresh" not in {thread.name for thread in threading.enumerate()}
@@ -70,7 +70,7 @@ def test_it_ends_without_having_been_asked() -> None:
 
 def test_it_rests_as_long_as_the_work_says_and_ends_all_the_same() -> None:
     work = Work()
-    rested = Refresher(lambda: work() + 3600.0)
+    rested = Coalescer(lambda: work() + 3600.0)
     rested.ask()
     rested.start()
     assert work.begun.acquire(timeout=LIMIT)

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trayconnect import logs, sanitize
-from trayconnect.errors import Problem
+from trayconnect.core import logs, sanitize
+from trayconnect.core.errors import Problem
 
 TITLE = "\x1b]0;title\x07"
 CLIPBOARD = "\x1b]52;c;ZXZpbA==\x07"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from trayconnect.server_file import ServerFile
+from trayconnect.config.server_file import ServerFile
 
 GOOD = "servers:\n  - {name: GPU box, host: gpu.example.org}\n"
 BROKEN = "servers:\n  - nam: GPU box\n    host: gpu\n    port: 99999\n"

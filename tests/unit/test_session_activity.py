@@ -10,16 +10,26 @@ import pytest
 
 from tests.support.servers import make_server
 from trayconnect.config.model import Server
-from trayconnect.errors import Problem, Remedy
-from trayconnect.ports import Health, Kernel, Kernels, KernelState, Memory, NoticeAction, Page
-from trayconnect.ports import Reached as R
-from trayconnect.session.activity import Activity, Run, activity
-from trayconnect.session.activity_words import activity_words, duration, idle_again, size
-from trayconnect.session.effects import Effect, OpenBrowser, TellIdle
-from trayconnect.session.events import Connected, Event, HealthChanged, Lost, RetryDue, Start, Stop
-from trayconnect.session.machine import Moment, step
-from trayconnect.session.snapshot import snapshot
-from trayconnect.session.state import Session
+from trayconnect.core.errors import Problem, Remedy
+from trayconnect.core.notices import NoticeAction
+from trayconnect.core.page import Page
+from trayconnect.services.model import Health, Kernel, Kernels, KernelState, Memory
+from trayconnect.services.model import Reached as R
+from trayconnect.sessions.effects import Effect, NotifyIdle, OpenBrowser
+from trayconnect.sessions.events import (
+    Connect,
+    Connected,
+    DisconnectRequested,
+    Event,
+    HealthChanged,
+    Lost,
+    RetryDue,
+)
+from trayconnect.sessions.kernel_activity import Activity, Run, activity
+from trayconnect.sessions.kernel_activity_text import activity_words, duration, idle_again, size
+from trayconnect.sessions.machine import Now, step
+from trayconnect.sessions.snapshot import snapshot
+from trayconnect.sessions.state import Session
 
 PAGE = Page("http://127.0.0.1:18888/lab")
 NOON = 1_795_608_000.0
@@ -36,12 +46,12 @@ class Watched:
     def __init__(self, server: Server | None = None) -> None:
         self.session = Session(server or make_server())
         self.now = NOON
-        self.feed(Start())
+        self.feed(Connect())
         self.feed(Connected(1))
         self.feed(HealthChanged(1, Health(R.JUPYTER, PAGE)))
 
     def feed(self, event: Event) -> list[Effect]:
-        self.session, effects = step(self.session, event, Moment(self.now, 0.0))
+        self.session, effects = step(self.session, event, Now(self.now, 0.0))
         return list(effects)
 
     def look(self, *kernels: Kernel, after: float = 60.0) -> list[Effect]:
@@ -60,7 +70,7 @@ def test_a_long_cell_that_ended_is_told_once() -> None:
     assert watched.look(kernel()) == []
     (told,) = watched.look(kernel("idle"))
     run = Run("id of train.ipynb", "train.ipynb", NOON + 60, NOON + 120)
-    assert told == TellIdle(watched.session.server, (run,))
+    assert told == NotifyIdle(watched.session.server, (run,))
     assert watched.look(kernel("idle")) == []
 
 
@@ -77,7 +87,7 @@ def test_a_cell_that_ran_before_we_came() -> None:
     assert watched.activity is not None
     assert watched.activity.busy_since == NOON - 3600
     (told,) = watched.look(kernel("idle", last_activity=NOON + 61))
-    assert isinstance(told, TellIdle)
+    assert isinstance(told, NotifyIdle)
 
 
 def test_a_clock_ahead_of_ours_is_not_believed() -> None:
@@ -112,14 +122,14 @@ def test_an_end_during_a_reconnect_is_told_after_it() -> None:
     watched.feed(RetryDue(2))
     watched.feed(Connected(2))
     assert watched.activity is None
-    assert [type(effect) for effect in watched.look(kernel("idle"))] == [TellIdle]
+    assert [type(effect) for effect in watched.look(kernel("idle"))] == [NotifyIdle]
 
 
 def test_a_disconnect_forgets() -> None:
     watched = Watched()
     watched.look(kernel())
     watched.look(kernel())
-    watched.feed(Stop())
+    watched.feed(DisconnectRequested())
     assert watched.session.runs == ()
 
 
@@ -129,7 +139,7 @@ def test_a_look_that_told_nothing_changes_nothing() -> None:
     watched.look(kernel())
     watched.feed(HealthChanged(1, Health(R.JUPYTER, PAGE)))
     assert watched.activity is None
-    assert [type(effect) for effect in watched.look(kernel("idle"))] == [TellIdle]
+    assert [type(effect) for effect in watched.look(kernel("idle"))] == [NotifyIdle]
 
 
 def test_the_page_opens_before_anything_is_told() -> None:
@@ -137,10 +147,10 @@ def test_the_page_opens_before_anything_is_told() -> None:
     watched.look(kernel())
     watched.look(kernel())
     watched.feed(Lost(1, DOWN))
-    watched.feed(Start())
+    watched.feed(Connect())
     attempt = watched.session.attempt
     watched.feed(Connected(attempt))
-    assert [type(e) for e in watched.look(kernel("idle"))] == [OpenBrowser, TellIdle]
+    assert [type(e) for e in watched.look(kernel("idle"))] == [OpenBrowser, NotifyIdle]
 
 
 def test_another_tunnel_is_not_needed_to_switch_it() -> None:

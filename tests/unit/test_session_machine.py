@@ -10,53 +10,55 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.servers import make_server
-from trayconnect.config.openssh.additions import Additions
-from trayconnect.errors import Problem, Remedy
-from trayconnect.ports import Answer, FoundJupyter, Health, Page, Question, QuestionKind, Reached
-from trayconnect.session import backoff
-from trayconnect.session.effects import (
+from trayconnect.core.errors import Problem, Remedy
+from trayconnect.core.page import Page
+from trayconnect.core.questions import Answer, Question, QuestionKind
+from trayconnect.services.model import FoundJupyter, Health, Reached
+from trayconnect.sessions import backoff
+from trayconnect.sessions.effects import (
     AllowStart,
-    Check,
+    CheckHealth,
     Close,
-    Drop,
+    Disconnect,
     Effect,
     Forget,
-    Launch,
-    LeaveStopped,
-    Look,
     Open,
     OpenBrowser,
+    Ping,
     RetryAfter,
+    StartServer,
+    SuppressAutostart,
     Update,
 )
-from trayconnect.session.events import (
+from trayconnect.sessions.events import (
     Answered,
     Asked,
     Closed,
     ConfigChanged,
+    Connect,
     Connected,
     ConnectFailed,
+    DisconnectRequested,
     Event,
+    ForwardsBound,
     HealthChanged,
     JupyterStarted,
     JupyterStarting,
     JupyterStopped,
-    Listening,
     LookAgain,
     Lost,
     NetworkChanged,
+    ProgressChanged,
     RemoteAnswered,
     Restart,
     RetryDue,
-    Said,
-    Start,
     StartJupyter,
-    Stop,
     Woke,
 )
-from trayconnect.session.machine import TABLE, IllegalEvent, Moment, step
-from trayconnect.session.snapshot import snapshot
-from trayconnect.session.state import Session, State
+from trayconnect.sessions.machine import TABLE, IllegalEvent, Now, step
+from trayconnect.sessions.snapshot import snapshot
+from trayconnect.sessions.state import Session, State
+from trayconnect.ssh.config.configured_forwards import ConfiguredForwards
 
 SERVER = make_server()
 PAGE = Page("http://127.0.0.1:18888/lab")
@@ -72,11 +74,11 @@ VISIT = Question(
 READY = Health(Reached.JUPYTER, PAGE)
 MOVED = Health(Reached.LOGGED_IN, Page(PAGE.url, "new"))
 AMBER = Health(Reached.SSH, PAGE, SILENT)
-NOW = Moment(now=1000.0, chance=0.0)
+NOW = Now(now=1000.0, chance=0.0)
 
 
 def run(
-    *events: Event, session: Session | None = None, moment: Moment = NOW
+    *events: Event, session: Session | None = None, moment: Now = NOW
 ) -> tuple[Session, list[Effect]]:
     """Feed events one by one; the effects of the last."""
     current = session or Session(SERVER)
@@ -86,7 +88,7 @@ def run(
     return current, list(effects)
 
 
-UP = (Start(), Connected(1))
+UP = (Connect(), Connected(1))
 READY_UP = (*UP, HealthChanged(1, READY))
 
 
@@ -95,7 +97,7 @@ def ready(attempt: int) -> tuple[Event, ...]:
 
 
 def test_start_opens_the_first_attempt() -> None:
-    session, effects = run(Start())
+    session, effects = run(Connect())
     assert session.state is State.CONNECTING
     assert session.since == 1000.0
     assert effects == [Open(1, SERVER)]
@@ -118,7 +120,7 @@ def test_the_browser_does_not_open_on_a_reconnect() -> None:
 
 def test_the_browser_still_opens_when_the_first_attempts_failed() -> None:
     _, effects = run(
-        Start(), ConnectFailed(1, DOWN), RetryDue(2), Connected(2), HealthChanged(2, READY)
+        Connect(), ConnectFailed(1, DOWN), RetryDue(2), Connected(2), HealthChanged(2, READY)
     )
     assert effects == [OpenBrowser(PAGE)]
 
@@ -146,11 +148,11 @@ def test_a_silent_jupyter_is_known_and_the_browser_opens_when_it_starts() -> Non
 def test_a_failure_goes_where_its_remedy_says(
     problem: Problem, state: State, report: Callable[[int, Problem], Event]
 ) -> None:
-    session, effects = run(Start(), report(1, problem))
+    session, effects = run(Connect(), report(1, problem))
     assert session.state is state
     assert session.problem == problem
     assert session.attempt == 2
-    assert isinstance(effects[0], Drop)
+    assert isinstance(effects[0], Disconnect)
     retries = [effect for effect in effects if isinstance(effect, RetryAfter)]
     assert bool(retries) is (state is State.WAITING)
 
@@ -158,7 +160,7 @@ def test_a_failure_goes_where_its_remedy_says(
 @pytest.mark.parametrize("event", [Woke(), NetworkChanged()])
 @pytest.mark.parametrize("problem", [ELSEWHERE, CHANGED])
 def test_what_failed_is_tried_again_when_the_world_changed(problem: Problem, event: Event) -> None:
-    failed, _ = run(Start(), ConnectFailed(1, problem))
+    failed, _ = run(Connect(), ConnectFailed(1, problem))
     session, effects = run(event, session=failed)
     assert effects == [Open(3, SERVER)]
     assert run(RetryDue(2), session=session) == (session, [])
@@ -171,72 +173,72 @@ def test_what_failed_is_tried_again_when_the_world_changed(problem: Problem, eve
 
 
 def test_what_another_network_may_mend_is_tried_again_slowly() -> None:
-    session, effects = run(Start(), ConnectFailed(1, ELSEWHERE))
-    assert effects == [Drop(), RetryAfter(2, backoff.SLOW)]
+    session, effects = run(Connect(), ConnectFailed(1, ELSEWHERE))
+    assert effects == [Disconnect(), RetryAfter(2, backoff.SLOW)]
     assert session.retry_at == NOW.now + backoff.SLOW
     assert session.problem is not None
     assert session.problem.title == ELSEWHERE.title
     session, effects = run(RetryDue(2), session=session)
     assert effects == [Open(2, SERVER)]
     assert snapshot(session).state is State.FAILED
-    clicked, effects = run(Start(), session=session)
+    clicked, effects = run(Connect(), session=session)
     assert (snapshot(clicked).state, effects) == (State.CONNECTING, [])
 
 
 @pytest.mark.parametrize("failed", [DOWN, ELSEWHERE])
 def test_a_question_ends_what_failed_before(failed: Problem) -> None:
-    session, _ = run(Start(), ConnectFailed(1, failed), RetryDue(2), Asked(2, QUESTION))
+    session, _ = run(Connect(), ConnectFailed(1, failed), RetryDue(2), Asked(2, QUESTION))
     assert (session.state, session.problem) == (State.NEEDS_YOU, None)
 
 
-@pytest.mark.parametrize("order", [Start(), Restart(), Stop()])
+@pytest.mark.parametrize("order", [Connect(), Restart(), DisconnectRequested()])
 def test_an_order_leaves_the_timer_of_a_failure_behind(order: Event) -> None:
-    session, _ = run(Start(), ConnectFailed(1, ELSEWHERE), order)
+    session, _ = run(Connect(), ConnectFailed(1, ELSEWHERE), order)
     assert run(RetryDue(2), session=session) == (session, [])
 
 
 def test_a_failure_after_a_typed_login_waits_for_the_user() -> None:
-    asked = (Start(), Asked(1, QUESTION), Answered(1, Answer(("x",))))
+    asked = (Connect(), Asked(1, QUESTION), Answered(1, Answer(("x",))))
     session, effects = run(*asked, ConnectFailed(1, ELSEWHERE))
-    assert (session.state, session.retry_at, effects) == (State.FAILED, None, [Drop()])
+    assert (session.state, session.retry_at, effects) == (State.FAILED, None, [Disconnect()])
     for event in (Woke(), NetworkChanged()):
         assert run(event, session=session) == (session, [])
 
 
 def test_a_wait_that_the_problem_asks_for() -> None:
     penalty = replace(DOWN, wait=15.0)
-    session, effects = run(Start(), ConnectFailed(1, penalty))
-    assert (session.state, effects) == (State.WAITING, [Drop(), RetryAfter(2, 15.0)])
+    session, effects = run(Connect(), ConnectFailed(1, penalty))
+    assert (session.state, effects) == (State.WAITING, [Disconnect(), RetryAfter(2, 15.0)])
     assert backoff.delay(1, 0.99, 15.0) > 15.0
     assert backoff.delay(20, 0.0, 15.0) == backoff.delay(20, 0.0)
 
 
 def test_what_a_login_waits_for_stays_readable_until_it_goes_on() -> None:
-    session, _ = run(Start(), Said(1, "opening a browser"))
+    session, _ = run(Connect(), ProgressChanged(1, "opening a browser"))
     assert snapshot(session).waits_for == "opening a browser"
     session, _ = run(Asked(1, VISIT), session=session)
     assert (session.state, snapshot(session).waits_for) == (State.NEEDS_YOU, VISIT.title)
     session, _ = run(Answered(1, Answer()), session=session)
     assert (session.state, snapshot(session).waits_for) == (State.CONNECTING, VISIT.title)
     assert not session.typed_login
-    session, _ = run(Connected(1), Said(1, "late"), session=session)
+    session, _ = run(Connected(1), ProgressChanged(1, "late"), session=session)
     assert snapshot(session).waits_for == ""
 
 
 def test_a_typed_login_is_never_repeated_by_itself() -> None:
-    session, effects = run(Start(), Connected(1, typed_login=True), Lost(1, DOWN))
+    session, effects = run(Connect(), Connected(1, typed_login=True), Lost(1, DOWN))
     assert session.state is State.NEEDS_YOU
     assert session.problem is not None
     assert session.problem.remedy is Remedy.USER
     assert session.problem.title == DOWN.title
     assert not any(isinstance(effect, RetryAfter) for effect in effects)
-    session, effects = run(Start(), session=session)
+    session, effects = run(Connect(), session=session)
     assert effects == [Open(2, SERVER)]
     assert not session.typed_login
 
 
 def test_waits_grow_and_a_stable_tunnel_resets_them() -> None:
-    session, _ = run(Start())
+    session, _ = run(Connect())
     seconds = []
     for attempt in range(1, 9):
         session, effects = run(ConnectFailed(attempt, DOWN), session=session)
@@ -244,8 +246,8 @@ def test_waits_grow_and_a_stable_tunnel_resets_them() -> None:
         session, _ = run(RetryDue(attempt + 1), session=session)
     assert seconds == [1, 1, 2, 4, 8, 16, 30, 30]  # the lower half of 1, 2, 4 … 60
     session, _ = run(Connected(9), session=session)
-    soon = Moment(now=1000.0 + backoff.STABLE - 1, chance=0.0)
-    late = Moment(now=1000.0 + backoff.STABLE, chance=0.0)
+    soon = Now(now=1000.0 + backoff.STABLE - 1, chance=0.0)
+    late = Now(now=1000.0 + backoff.STABLE, chance=0.0)
     lost_soon, _ = step(session, Lost(9, DOWN), soon)
     lost_late, _ = step(session, Lost(9, DOWN), late)
     assert lost_soon.failures == 9
@@ -253,9 +255,9 @@ def test_waits_grow_and_a_stable_tunnel_resets_them() -> None:
     assert lost_late.retry_at == late.now + 1
 
 
-@pytest.mark.parametrize("event", [Woke(), NetworkChanged(), Start()])
+@pytest.mark.parametrize("event", [Woke(), NetworkChanged(), Connect()])
 def test_a_due_retry_comes_early_and_its_timer_then_comes_too_late(event: Event) -> None:
-    session, effects = run(Start(), ConnectFailed(1, DOWN), event)
+    session, effects = run(Connect(), ConnectFailed(1, DOWN), event)
     assert session.state is State.CONNECTING
     assert effects == [Open(3, SERVER)]
     assert run(RetryDue(2), session=session) == (session, [])
@@ -265,15 +267,15 @@ def test_a_due_retry_comes_early_and_its_timer_then_comes_too_late(event: Event)
 def test_a_live_tunnel_is_checked_when_the_world_changed(event: Event) -> None:
     session, effects = run(*READY_UP, event)
     assert session.state is State.UP
-    assert effects == [Check()]
+    assert effects == [Ping()]
 
 
 def test_a_login_that_fails_after_it_was_typed_is_not_asked_again_by_itself() -> None:
-    asked = (Start(), Asked(1, QUESTION))
+    asked = (Connect(), Asked(1, QUESTION))
     session, effects = run(*asked, Answered(1, Answer(("x",))), ConnectFailed(1, DOWN))
     assert session.state is State.NEEDS_YOU
     assert not any(isinstance(effect, RetryAfter) for effect in effects)
-    session, _ = run(Start(), ConnectFailed(2, DOWN), session=session)
+    session, _ = run(Connect(), ConnectFailed(2, DOWN), session=session)
     assert session.state is State.WAITING
 
 
@@ -282,7 +284,7 @@ def test_a_login_that_fails_after_it_was_typed_is_not_asked_again_by_itself() ->
     [QuestionKind.PASSWORD, QuestionKind.ONE_TIME_CODE, QuestionKind.KEYBOARD_INTERACTIVE],
 )
 def test_what_a_human_typed_for_this_login_alone_is_never_repeated(kind: QuestionKind) -> None:
-    asked = (Start(), Asked(1, replace(QUESTION, kind=kind)))
+    asked = (Connect(), Asked(1, replace(QUESTION, kind=kind)))
     session, _ = run(*asked, Answered(1, Answer(("x",))), ConnectFailed(1, DOWN))
     assert session.state is State.NEEDS_YOU
 
@@ -298,7 +300,7 @@ def test_what_a_human_typed_for_this_login_alone_is_never_repeated(kind: Questio
     ],
 )
 def test_an_answer_that_is_kept_can_be_retried(kind: QuestionKind, answer: Answer) -> None:
-    asked = (Start(), Asked(1, replace(QUESTION, kind=kind)))
+    asked = (Connect(), Asked(1, replace(QUESTION, kind=kind)))
     session, _ = run(*asked, Answered(1, answer), ConnectFailed(1, DOWN))
     assert session.state is State.WAITING
 
@@ -308,21 +310,21 @@ def test_a_click_while_no_page_answers_is_owed_a_page(health: Health | None) -> 
     session, _ = run(*READY_UP, Lost(1, DOWN), RetryDue(2), Connected(2))
     if health is not None:
         session, _ = run(HealthChanged(2, health), session=session)
-    session, effects = run(Start(), session=session)
-    assert (session.state, effects) == (State.UP, [Check()])
+    session, effects = run(Connect(), session=session)
+    assert (session.state, effects) == (State.UP, [Ping()])
     _, effects = run(HealthChanged(2, READY), session=session)
     assert effects == [OpenBrowser(PAGE)]
 
 
 def test_a_page_that_is_asked_for_opens_whatever_the_file_says() -> None:
     quiet = Session(make_server(open_browser=False))
-    session, effects = run(Start(show=True), *READY_UP[1:], session=quiet)
+    session, effects = run(Connect(show=True), *READY_UP[1:], session=quiet)
     assert effects == [OpenBrowser(PAGE)]
-    _, effects = run(Start(), session=session)
+    _, effects = run(Connect(), session=session)
     assert effects == []
     # What is known may be a minute old: a look proves that the page is there, and its token good.
-    asked, effects = run(Start(show=True), session=session)
-    assert effects == [Look()]
+    asked, effects = run(Connect(show=True), session=session)
+    assert effects == [CheckHealth()]
     _, effects = run(HealthChanged(1, MOVED), session=asked)
     assert effects == [OpenBrowser(MOVED.page)]
     gone, effects = run(HealthChanged(1, AMBER), session=asked)
@@ -336,17 +338,17 @@ def test_a_page_that_is_asked_for_opens_whatever_the_file_says() -> None:
 @pytest.mark.parametrize(
     "before",
     [
-        (Start(),),
+        (Connect(),),
         UP,
-        (Start(), ConnectFailed(1, DOWN)),
-        (Start(), ConnectFailed(1, REFUSED)),
-        (Start(), ConnectFailed(1, CHANGED)),
-        (*UP, Stop()),
+        (Connect(), ConnectFailed(1, DOWN)),
+        (Connect(), ConnectFailed(1, REFUSED)),
+        (Connect(), ConnectFailed(1, CHANGED)),
+        (*UP, DisconnectRequested()),
     ],
 )
 def test_a_page_may_be_asked_for_at_any_time(before: tuple[Event, ...]) -> None:
     quiet = Session(make_server(open_browser=False))
-    session, _ = run(*before, Start(show=True), session=quiet)
+    session, _ = run(*before, Connect(show=True), session=quiet)
     if session.state is State.CLOSING:
         session, _ = run(Closed(session.attempt), session=session)
     if session.state is State.CONNECTING:
@@ -357,34 +359,34 @@ def test_a_page_may_be_asked_for_at_any_time(before: tuple[Event, ...]) -> None:
 
 def test_a_page_that_was_asked_for_is_forgotten_with_a_disconnect() -> None:
     quiet = Session(make_server(open_browser=False))
-    session, _ = run(Start(show=True), Stop(), Closed(2), session=quiet)
-    _, effects = run(Start(), *ready(2), session=session)
+    session, _ = run(Connect(show=True), DisconnectRequested(), Closed(2), session=quiet)
+    _, effects = run(Connect(), *ready(2), session=session)
     assert effects == []
 
 
 def test_a_question_waits_and_its_answer_goes_on() -> None:
-    session, effects = run(Start(), Asked(1, QUESTION))
+    session, effects = run(Connect(), Asked(1, QUESTION))
     assert (session.state, session.question, effects) == (State.NEEDS_YOU, QUESTION, [])
-    clicked, effects = run(Start(), session=session)
+    clicked, effects = run(Connect(), session=session)
     assert (clicked.state, effects) == (State.NEEDS_YOU, [])
     session, effects = run(Answered(1, Answer(("x",))), session=session)
     assert (session.state, session.question, effects) == (State.CONNECTING, None, [])
 
 
 def test_a_declined_question_turns_it_off() -> None:
-    session, effects = run(Start(), Asked(1, QUESTION), Answered(1, None))
+    session, effects = run(Connect(), Asked(1, QUESTION), Answered(1, None))
     assert (session.state, effects) == (State.CLOSING, [Close(2)])
     session, effects = run(Closed(2), session=session)
     assert (session.state, session.problem, effects) == (State.OFF, None, [Forget(SERVER)])
 
 
 def test_an_attempt_may_fail_while_it_asks() -> None:
-    session, _ = run(Start(), Asked(1, QUESTION), ConnectFailed(1, DOWN))
+    session, _ = run(Connect(), Asked(1, QUESTION), ConnectFailed(1, DOWN))
     assert session.state is State.WAITING
 
 
 def test_an_answer_without_a_question_is_illegal() -> None:
-    session, _ = run(Start(), ConnectFailed(1, REFUSED))
+    session, _ = run(Connect(), ConnectFailed(1, REFUSED))
     with pytest.raises(IllegalEvent):
         run(Answered(2, Answer()), session=session)
 
@@ -392,13 +394,13 @@ def test_an_answer_without_a_question_is_illegal() -> None:
 @pytest.mark.parametrize(
     "events",
     [
-        (Start(),),
+        (Connect(),),
         UP,
         READY_UP,
-        (Start(), ConnectFailed(1, DOWN)),
-        (Start(), ConnectFailed(1, REFUSED)),
-        (Start(), ConnectFailed(1, CHANGED)),
-        (Start(), Asked(1, QUESTION)),
+        (Connect(), ConnectFailed(1, DOWN)),
+        (Connect(), ConnectFailed(1, REFUSED)),
+        (Connect(), ConnectFailed(1, CHANGED)),
+        (Connect(), Asked(1, QUESTION)),
     ],
 )
 def test_stop_closes_from_everywhere_and_late_reports_change_nothing(
@@ -406,7 +408,7 @@ def test_stop_closes_from_everywhere_and_late_reports_change_nothing(
 ) -> None:
     session, _ = run(*events)
     attempt = session.attempt
-    session, effects = run(Stop(), session=session)
+    session, effects = run(DisconnectRequested(), session=session)
     assert session.state is State.CLOSING
     assert effects == [Close(attempt + 1)]
     for late in (Connected(attempt), Lost(attempt, DOWN), HealthChanged(attempt, READY)):
@@ -417,14 +419,14 @@ def test_stop_closes_from_everywhere_and_late_reports_change_nothing(
 
 
 def test_start_while_closing_connects_again_afterwards() -> None:
-    session, effects = run(*UP, Stop(), Start())
+    session, effects = run(*UP, DisconnectRequested(), Connect())
     assert (session.state, effects) == (State.CLOSING, [])
     session, effects = run(Closed(2), session=session)
     assert (session.state, effects) == (State.CONNECTING, [Open(2, SERVER)])
 
 
 def test_start_then_stop_while_closing_stays_off() -> None:
-    session, _ = run(*UP, Stop(), Start(), Stop(), Closed(2))
+    session, _ = run(*UP, DisconnectRequested(), Connect(), DisconnectRequested(), Closed(2))
     assert session.state is State.OFF
 
 
@@ -446,7 +448,9 @@ def test_a_changed_host_makes_a_new_tunnel_without_a_click() -> None:
     assert not session.owes_browser
 
 
-@pytest.mark.parametrize("before", [UP, READY_UP, (Start(),), (Start(), ConnectFailed(1, DOWN))])
+@pytest.mark.parametrize(
+    "before", [UP, READY_UP, (Connect(),), (Connect(), ConnectFailed(1, DOWN))]
+)
 def test_a_restart_closes_and_opens_again(before: tuple[Event, ...]) -> None:
     """A page that is still owed opens then; one that was shown does not open again."""
     session, _ = run(*before)
@@ -463,7 +467,7 @@ def test_only_a_disconnect_forgets_what_logs_in_again() -> None:
     session, _ = run(*UP, Restart())
     _, effects = run(Closed(session.attempt), session=session)
     assert not any(isinstance(effect, Forget) for effect in effects)
-    session, _ = run(*UP, Restart(), Stop())
+    session, _ = run(*UP, Restart(), DisconnectRequested())
     _, effects = run(Closed(session.attempt), session=session)
     assert effects == [Forget(SERVER)]
 
@@ -476,7 +480,7 @@ def test_a_restart_of_one_that_is_off_begins_without_a_page() -> None:
 
 
 def test_a_restart_while_closing_opens_again() -> None:
-    session, _ = run(*UP, Stop(), Restart())
+    session, _ = run(*UP, DisconnectRequested(), Restart())
     _, effects = run(Closed(session.attempt), session=session)
     assert effects == [Open(session.attempt, SERVER)]
 
@@ -495,9 +499,9 @@ def test_the_last_change_while_closing_wins() -> None:
 
 
 EVERY_EVENT: list[Callable[[int], Event]] = [
-    lambda _: Start(),
-    lambda _: Start(show=True),
-    lambda _: Stop(),
+    lambda _: Connect(),
+    lambda _: Connect(show=True),
+    lambda _: DisconnectRequested(),
     lambda _: Restart(),
     lambda _: StartJupyter(),
     lambda _: JupyterStopped(),
@@ -508,7 +512,7 @@ EVERY_EVENT: list[Callable[[int], Event]] = [
     lambda _: ConfigChanged(make_server(open_browser=False)),
     Connected,
     lambda n: Connected(n, typed_login=True),
-    lambda n: Listening(n, Additions(notes=("x",))),
+    lambda n: ForwardsBound(n, ConfiguredForwards(notes=("x",))),
     lambda n: ConnectFailed(n, DOWN),
     lambda n: ConnectFailed(n, REFUSED),
     lambda n: ConnectFailed(n, CHANGED),
@@ -518,7 +522,7 @@ EVERY_EVENT: list[Callable[[int], Event]] = [
     lambda n: Answered(n, Answer(("x",))),
     lambda n: Answered(n, None),
     lambda n: Asked(n, VISIT),
-    lambda n: Said(n, "opening a browser"),
+    lambda n: ProgressChanged(n, "opening a browser"),
     lambda n: HealthChanged(n, READY),
     lambda n: HealthChanged(n, AMBER),
     JupyterStarting,
@@ -529,15 +533,15 @@ EVERY_EVENT: list[Callable[[int], Event]] = [
 
 
 def test_what_ssh_config_adds_is_kept_until_it_is_off() -> None:
-    added = Additions(notes=("gpu: SetEnv is not supported",))
-    listening = Listening(1, added, (("LocalForward 80", DOWN),))
-    session, effects = run(Start(), listening, Connected(1, banner="Hello"), Lost(1, DOWN))
+    added = ConfiguredForwards(notes=("gpu: SetEnv is not supported",))
+    listening = ForwardsBound(1, added, (("LocalForward 80", DOWN),))
+    session, effects = run(Connect(), listening, Connected(1, banner="Hello"), Lost(1, DOWN))
     assert (session.state, session.additions, session.banner) == (State.WAITING, added, "Hello")
     assert session.left_out == (("LocalForward 80", DOWN),)
     assert effects != []
-    for last in (Stop(), Restart()):
+    for last in (DisconnectRequested(), Restart()):
         ended, _ = run(last, Closed(session.attempt + 1), session=session)
-        assert (ended.additions, ended.left_out, ended.banner) == (Additions(), (), "")
+        assert (ended.additions, ended.left_out, ended.banner) == (ConfiguredForwards(), (), "")
 
 
 def test_an_illegal_event_raises_and_changes_nothing() -> None:
@@ -559,7 +563,15 @@ def test_an_illegal_event_raises_and_changes_nothing() -> None:
 def test_what_the_user_and_the_machine_do_is_legal_everywhere() -> None:
     for state in State:
         for event in (
-            *(Start, Stop, Restart, Woke, NetworkChanged, LookAgain, ConfigChanged),
+            *(
+                Connect,
+                DisconnectRequested,
+                Restart,
+                Woke,
+                NetworkChanged,
+                LookAgain,
+                ConfigChanged,
+            ),
             *(StartJupyter, JupyterStopped),
         ):
             assert (state, event) in TABLE
@@ -583,7 +595,7 @@ def test_whatever_happens_the_orders_make_sense(
     for number, (make, lag, chance) in enumerate(moves):
         event = make(session.attempt + lag)
         try:
-            session, effects = step(session, event, Moment(float(number), chance))
+            session, effects = step(session, event, Now(float(number), chance))
         except IllegalEvent:
             continue
         for effect in effects:
@@ -593,7 +605,7 @@ def test_whatever_happens_the_orders_make_sense(
                     assert not opened or attempt > opened[-1]
                     opened.append(attempt)
                     is_open = True
-                case Drop():
+                case Disconnect():
                     is_open = False
                 case Close(attempt):
                     assert attempt == session.attempt
@@ -641,7 +653,7 @@ def test_what_the_server_says_to_remote_forwards_is_kept_while_up() -> None:
 
 def test_jupyter_is_started_where_a_tunnel_is_up() -> None:
     session, effects = run(*UP, HealthChanged(1, AMBER), StartJupyter())
-    assert (session.starting, session.problem, effects) == (True, None, [Launch()])
+    assert (session.starting, session.problem, effects) == (True, None, [StartServer()])
     _, again = run(StartJupyter(), session=session)
     assert again == []
     session, effects = run(JupyterStarted(1, "in tmux"), HealthChanged(1, READY), session=session)
@@ -653,11 +665,11 @@ def test_jupyter_is_started_where_a_tunnel_is_up() -> None:
     "before",
     [
         (),
-        (Start(),),
-        (Start(), ConnectFailed(1, DOWN)),
-        (Start(), ConnectFailed(1, REFUSED)),
-        (Start(), ConnectFailed(1, CHANGED)),
-        (Start(), Stop()),
+        (Connect(),),
+        (Connect(), ConnectFailed(1, DOWN)),
+        (Connect(), ConnectFailed(1, REFUSED)),
+        (Connect(), ConnectFailed(1, CHANGED)),
+        (Connect(), DisconnectRequested()),
     ],
 )
 def test_it_connects_first_and_is_started_then(before: tuple[Event, ...]) -> None:
@@ -666,7 +678,7 @@ def test_it_connects_first_and_is_started_then(before: tuple[Event, ...]) -> Non
         session, _ = run(Closed(session.attempt), session=session)
     assert session.state is State.CONNECTING
     session, effects = run(Connected(session.attempt), session=session)
-    assert effects == [Launch()]
+    assert effects == [StartServer()]
     assert session.starting
     session, _ = run(Lost(session.attempt, DOWN), session=session)
     _, effects = run(RetryDue(session.attempt), Connected(session.attempt), session=session)
@@ -676,13 +688,13 @@ def test_it_connects_first_and_is_started_then(before: tuple[Event, ...]) -> Non
 def test_where_one_runs_no_other_is_started() -> None:
     assert run(*READY_UP, StartJupyter())[1] == []
     strangers = replace(READY, missing=True)
-    assert run(*UP, HealthChanged(1, strangers), StartJupyter())[1] == [Launch()]
+    assert run(*UP, HealthChanged(1, strangers), StartJupyter())[1] == [StartServer()]
 
 
 def test_where_another_one_was_chosen_the_entrys_own_is_started() -> None:
     other = FoundJupyter("8889", "/data", "/data", "2.0", 0, in_use=True, is_own=False)
     chosen = replace(READY, jupyters=(other,))
-    assert run(*UP, HealthChanged(1, chosen), StartJupyter())[1] == [Launch()]
+    assert run(*UP, HealthChanged(1, chosen), StartJupyter())[1] == [StartServer()]
 
 
 STARTS = make_server(start=True)
@@ -691,15 +703,15 @@ STARTS = make_server(start=True)
 @pytest.mark.parametrize(
     "before",
     [
-        (Start(), ConnectFailed(1, DOWN)),
-        (Start(), ConnectFailed(1, REFUSED)),
-        (Start(), ConnectFailed(1, CHANGED)),
-        (Start(), Connected(1), HealthChanged(1, AMBER)),
+        (Connect(), ConnectFailed(1, DOWN)),
+        (Connect(), ConnectFailed(1, REFUSED)),
+        (Connect(), ConnectFailed(1, CHANGED)),
+        (Connect(), Connected(1), HealthChanged(1, AMBER)),
     ],
 )
 def test_a_users_connect_allows_a_start_again(before: tuple[Event, ...]) -> None:
     session, _ = run(*before, session=Session(STARTS))
-    session, effects = run(Start(), session=session)
+    session, effects = run(Connect(), session=session)
     assert effects[0] == AllowStart()
     assert session.is_fresh
 
@@ -707,23 +719,23 @@ def test_a_users_connect_allows_a_start_again(before: tuple[Event, ...]) -> None
 @pytest.mark.parametrize("is_fresh", [False, True])
 def test_a_change_of_the_file_neither_allows_a_start_nor_forbids_it(is_fresh: bool) -> None:
     came = () if is_fresh else (HealthChanged(1, READY),)
-    session, _ = run(Start(), Connected(1), *came, session=Session(STARTS))
+    session, _ = run(Connect(), Connected(1), *came, session=Session(STARTS))
     changed = make_server(start=True, host="elsewhere")
     session, _ = run(ConfigChanged(changed), session=session)
     _, effects = run(Closed(session.attempt), session=session)
-    forbidden = [] if is_fresh else [LeaveStopped()]
+    forbidden = [] if is_fresh else [SuppressAutostart()]
     assert effects == [*forbidden, Open(session.attempt, changed)]
 
 
 def test_the_users_reconnect_is_a_connect() -> None:
-    session, _ = run(Start(), Connected(1), HealthChanged(1, READY), session=Session(STARTS))
+    session, _ = run(Connect(), Connected(1), HealthChanged(1, READY), session=Session(STARTS))
     session, _ = run(Restart(), session=session)
     _, effects = run(Closed(session.attempt), session=session)
     assert effects == [Open(session.attempt, STARTS)]
 
 
 def test_a_disconnect_forgets_the_wish_for_a_jupyter() -> None:
-    session, _ = run(Start(), StartJupyter(), Stop(), Closed(2), Start())
+    session, _ = run(Connect(), StartJupyter(), DisconnectRequested(), Closed(2), Connect())
     _, effects = run(Connected(session.attempt), session=session)
     assert effects == []
 
@@ -738,7 +750,7 @@ def test_one_that_is_about_to_be_stopped_is_not_started_again() -> None:
     """The look that finds it gone may come before the word that it is."""
     before, _ = run(*READY_UP, JupyterStarted(1, "in tmux"))
     session, effects = run(JupyterStopped(done=False), session=before)
-    assert (session, effects) == (replace(before, is_fresh=False), [LeaveStopped()])
+    assert (session, effects) == (replace(before, is_fresh=False), [SuppressAutostart()])
 
 
 def used_health(pid: int) -> Health:
@@ -764,7 +776,7 @@ def test_what_jupyter_runs_in_is_told_while_it_runs(health: Health, runs_in: str
 
 def test_one_that_the_user_stopped_is_not_missed() -> None:
     session, effects = run(*READY_UP, JupyterStarted(1, "in tmux"), JupyterStopped())
-    assert effects == [LeaveStopped(), Check()]
+    assert effects == [SuppressAutostart(), Ping()]
     assert (session.health, session.runs_in) == (None, "")
     session, _ = run(HealthChanged(1, AMBER), session=session)
     _, effects = run(HealthChanged(1, READY), session=session)

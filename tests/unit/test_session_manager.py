@@ -11,39 +11,32 @@ import pytest
 
 from tests.support.forwarding import eventually
 from tests.support.servers import make_server
-from trayconnect.cancel import Cancel
-from trayconnect.config.endpoints import Endpoint, TcpEndpoint
+from trayconnect.alerts.delivery import NoticeAlerts
+from trayconnect.alerts.policy import SETTLE, WAITS, Alert
 from trayconnect.config.forward_syntax import Kind
 from trayconnect.config.model import Config, Forward, Server
-from trayconnect.config.openssh.additions import NOTHING, Additions
-from trayconnect.errors import Cancelled, Problem, ProblemError, Remedy
-from trayconnect.ports import (
-    Answer,
-    Ask,
+from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.endpoints import Endpoint, TcpEndpoint
+from trayconnect.core.errors import Cancelled, Problem, ProblemError, Remedy
+from trayconnect.core.link import (
     ByteStream,
     Completed,
-    FoundJupyter,
-    Health,
     Incoming,
-    Notice,
+    Link,
     OpenChannel,
     OpenOwnChannel,
     Own,
     Owner,
-    Page,
-    PageState,
-    Question,
-    QuestionKind,
-    Reached,
-    SetTarget,
-    Tell,
-    Tunnel,
 )
-from trayconnect.session.manager import Manager
-from trayconnect.session.news import SETTLE, WAITS, News
-from trayconnect.session.runner import Peers
-from trayconnect.session.snapshot import Snapshot
-from trayconnect.session.state import State
+from trayconnect.core.notices import Notice
+from trayconnect.core.page import Page
+from trayconnect.core.questions import Answer, Ask, ProgressDisplay, Question, QuestionKind
+from trayconnect.services.model import FoundJupyter, Health, PageState, Reached, SetTarget
+from trayconnect.sessions.manager import Manager
+from trayconnect.sessions.snapshot import Snapshot
+from trayconnect.sessions.state import State
+from trayconnect.sessions.worker import Dependencies
+from trayconnect.ssh.config.configured_forwards import NOTHING, ConfiguredForwards
 
 LIMIT = 20.0
 TAKEN = 7777
@@ -179,7 +172,7 @@ class World:
     not_started: Problem | None = None
     """Why Jupyter cannot be started."""
     looks: int = 0
-    added: Additions | Problem | str = NOTHING
+    added: ConfiguredForwards | Problem | str = NOTHING
     """What ssh_config(5) adds; "hang" until it is cancelled."""
     reads: int = 0
     """How often it was read."""
@@ -198,10 +191,10 @@ class World:
         server: Server,
         *,
         ask: Ask,
-        cancel: Cancel,
+        cancel: CancelToken,
         on_lost: Callable[[Problem], None],
-        tell: Tell | None = None,
-    ) -> Tunnel:
+        tell: ProgressDisplay | None = None,
+    ) -> Link:
         outcome = self.outcomes.pop(0) if self.outcomes else "connect"
         if isinstance(outcome, Problem):
             raise ProblemError(outcome)
@@ -238,7 +231,7 @@ class World:
         self.forwardings.append(forwarding)
         return forwarding
 
-    def additions(self, server: Server, cancel: Cancel) -> Additions:
+    def additions(self, server: Server, cancel: CancelToken) -> ConfiguredForwards:
         self.reads += 1
         if self.added == "hang":
             self.hanging.set()
@@ -246,10 +239,10 @@ class World:
             raise Cancelled
         if isinstance(self.added, Problem):
             raise ProblemError(self.added)
-        assert isinstance(self.added, Additions)
+        assert isinstance(self.added, ConfiguredForwards)
         return self.added
 
-    def launch(self, server: Server, tunnel: Tunnel, cancel: Cancel) -> str:
+    def launch(self, server: Server, tunnel: Link, cancel: CancelToken) -> str:
         self.launches += 1
         while not self.may_launch.wait(0.01):
             cancel.check()
@@ -259,7 +252,7 @@ class World:
         return "in the tmux session x"
 
     def how_it_ended(
-        self, server: Server, tunnel: Tunnel, used: FoundJupyter, cancel: Cancel
+        self, server: Server, tunnel: Link, used: FoundJupyter, cancel: CancelToken
     ) -> bool | None:
         assert used == USED
         return self.crashed
@@ -267,22 +260,24 @@ class World:
     def examine(
         self,
         server: Server,
-        tunnel: Tunnel,
+        tunnel: Link,
         set_target: SetTarget,
-        cancel: Cancel,
+        cancel: CancelToken,
     ) -> Health:
         self.looks += 1
         assert self.may_examine.wait(LIMIT)
         return self.health
 
-    def look_at_pages(self, server: Server, tunnel: Tunnel, cancel: Cancel) -> dict[str, PageState]:
+    def look_at_pages(
+        self, server: Server, tunnel: Link, cancel: CancelToken
+    ) -> dict[str, PageState]:
         self.page_looks += 1
         return self.seen_pages
 
     def bring_to_front(self) -> None:
         pass
 
-    def ask(self, question: Question, cancel: Cancel) -> Answer | None:
+    def ask(self, question: Question, cancel: CancelToken) -> Answer | None:
         self.asked.set()
         with cancel.releasing(self.may_answer.set):
             assert self.may_answer.wait(LIMIT)
@@ -310,7 +305,7 @@ class Run:
     ) -> None:
         self.world = world
         self.seen: list[tuple[Snapshot, ...]] = []
-        peers = Peers(
+        peers = Dependencies(
             connector=lambda _: world,
             listen=world.listen,
             examine=world.examine,
@@ -323,7 +318,11 @@ class Run:
             additions=world.additions,
         )
         self.manager = Manager(
-            peers, world.clock, on_change=on_change or self.seen.append, chance=lambda: 0.0
+            peers,
+            world.clock,
+            NoticeAlerts(world),
+            on_change=on_change or self.seen.append,
+            chance=lambda: 0.0,
         )
         self.manager.start()
 
@@ -398,7 +397,7 @@ def test_a_lost_tunnel_keeps_its_listener_and_comes_back(run: Run) -> None:
 def test_a_loss_is_told_when_its_time_has_come_without_any_mail(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for news in (News.UP, News.LOST, News.BACK):
+    for news in (Alert.UP, Alert.LOST, Alert.BACK):
         monkeypatch.setitem(WAITS, news, 0.05)
     run.world.clock.runs = True
     run.manager.connect("GPU box")
@@ -642,7 +641,7 @@ TOOL_ENTRY = {"name": "Dask", "local_port": 8787, "port": 8787, "open": True, "r
 
 
 def test_pages_are_looked_at_until_they_answer(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trayconnect.session.runner.PAGES_SILENT", 0.01)
+    monkeypatch.setattr("trayconnect.sessions.worker.PAGES_SILENT", 0.01)
     run.manager.apply(Config(servers=(make_server(forwards=[TOOL_ENTRY]),)))
     run.manager.connect("GPU box")
     silent = run.until("GPU box", lambda s: s.is_ready and s.forwards[0].answers is False)
@@ -740,7 +739,7 @@ def test_the_socket_that_a_server_leaves_is_tidied_up(run: Run) -> None:
 
 # --- what ssh_config adds -----------------------------------------------------------------------
 
-ADDED = Additions(
+ADDED = ConfiguredForwards(
     (
         Forward(name="LocalForward 7777", local_port=TAKEN, port=1),
         Forward(name="DynamicForward 1080", kind=Kind.DYNAMIC, local_port=1080),

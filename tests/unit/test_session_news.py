@@ -10,45 +10,31 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.servers import make_server
-from trayconnect.errors import Problem, Remedy
-from trayconnect.ports import (
-    Answer,
-    Health,
-    Notice,
-    NoticeAction,
-    Page,
-    Question,
-    QuestionKind,
-    Reached,
-    Urgency,
-)
-from trayconnect.session.events import (
+from trayconnect.alerts.policy import ANSWER_TIME, GRACE, LONG_GRACE, RESTLESS, SETTLE, WAITS
+from trayconnect.alerts.scheduler import GATHER, AlertScheduler, Show
+from trayconnect.core.errors import Problem, Remedy
+from trayconnect.core.notices import Notice, NoticeAction, Urgency
+from trayconnect.core.page import Page
+from trayconnect.core.questions import Answer, Question, QuestionKind
+from trayconnect.services.model import Health, Reached
+from trayconnect.sessions.events import (
     Answered,
     Asked,
     Closed,
     ConfigChanged,
+    Connect,
     Connected,
     ConnectFailed,
+    DisconnectRequested,
     Event,
     HealthChanged,
     Lost,
     NetworkChanged,
     RetryDue,
-    Start,
-    Stop,
     Woke,
 )
-from trayconnect.session.machine import IllegalEvent, Moment, step
-from trayconnect.session.news import (
-    ANSWER_TIME,
-    GRACE,
-    LONG_GRACE,
-    RESTLESS,
-    SETTLE,
-    WAITS,
-)
-from trayconnect.session.news_desk import GATHER, NewsDesk, Tell
-from trayconnect.session.state import Session, State
+from trayconnect.sessions.machine import IllegalEvent, Now, step
+from trayconnect.sessions.state import Session, State
 
 PAGE = Page("http://127.0.0.1:18888/lab", "secret")
 READY = Health(Reached.JUPYTER, PAGE)
@@ -79,7 +65,7 @@ class Newsroom:
     screen: dict[str, Notice] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.desk = NewsDesk()
+        self.desk = AlertScheduler()
         self.sessions = {name: Session(make_server(name)) for name in self.names}
 
     def happen(self, *makes: Event | Callable[[int], Event], name: str = "") -> None:
@@ -88,7 +74,7 @@ class Newsroom:
             for each in [name] if name else self.names:
                 before = self.sessions[each]
                 event = make(before.attempt) if callable(make) else make
-                after, _ = step(before, event, Moment(self.now, 0.0))
+                after, _ = step(before, event, Now(self.now, 0.0))
                 self.sessions[each] = after
                 self.desk.follow(before, after, event, self.now)
         self.release()
@@ -104,7 +90,7 @@ class Newsroom:
 
     def release(self) -> None:
         for word in self.desk.release(self.now):
-            if isinstance(word, Tell):
+            if isinstance(word, Show):
                 self.told.append(word.notice)
                 self.screen[word.notice.tag] = word.notice
             else:
@@ -151,7 +137,7 @@ def answered(attempt: int) -> Event:
     return Answered(attempt, Answer(("x",), remember=True))
 
 
-UP = (Start(), Connected, healthy)
+UP = (Connect(), Connected, healthy)
 RETURN = (RetryDue, Connected, healthy)
 
 
@@ -175,14 +161,14 @@ def lab() -> Newsroom:
     ("events", "title", "actions", "urgency", "wait"),
     [
         (UP, "is connected", (NoticeAction.OPEN, NoticeAction.DISCONNECT), None, SETTLE),
-        ((Start(), unreachable), "cannot be reached yet", ADVANCE, None, GRACE),
-        ((Start(), Connected, silent), "has no page yet", ADVANCE, None, GRACE),
+        ((Connect(), unreachable), "cannot be reached yet", ADVANCE, None, GRACE),
+        ((Connect(), Connected, silent), "has no page yet", ADVANCE, None, GRACE),
         ((*UP, lost), "no longer answers", ADVANCE, None, GRACE),
         ((*UP, silent), "no longer answers", ADVANCE, None, GRACE),
-        ((Start(), asked), "waits for your answer", ADVANCE[1:], None, ANSWER_TIME),
-        ((Start(), refused), "needs you", ADVANCE, Urgency.CRITICAL, SETTLE),
+        ((Connect(), asked), "waits for your answer", ADVANCE[1:], None, ANSWER_TIME),
+        ((Connect(), refused), "needs you", ADVANCE, Urgency.CRITICAL, SETTLE),
         (
-            (Start(), changed),
+            (Connect(), changed),
             "could not be connected",
             (NoticeAction.RETRY, NoticeAction.EDIT),
             Urgency.CRITICAL,
@@ -210,11 +196,11 @@ def test_what_is_told_and_when(
 
 
 def test_why_it_is_so_stands_below(room: Newsroom) -> None:
-    room.happen(Start(), unreachable)
+    room.happen(Connect(), unreachable)
     room.wait(GRACE)
-    room.happen(Stop(), Closed, *UP)
+    room.happen(DisconnectRequested(), Closed, *UP)
     room.wait(SETTLE)
-    room.happen(Stop(), Closed, Start(), asked)
+    room.happen(DisconnectRequested(), Closed, Connect(), asked)
     room.wait(ANSWER_TIME)
     assert [notice.body for notice in room.told] == [
         "gpu refused\nIs it on?\nTrying again automatically",
@@ -267,7 +253,7 @@ def test_failed_for_a_while_then_back_in_its_place(room: Newsroom) -> None:
 
 
 def test_a_failure_that_is_retried_says_so_and_shows_no_fingerprints(room: Newsroom) -> None:
-    room.happen(Start(), elsewhere)
+    room.happen(Connect(), elsewhere)
     room.wait(SETTLE)
     assert room.told[0].body.splitlines() == [
         "The host key changed",
@@ -309,29 +295,29 @@ def test_a_server_that_comes_and_goes_is_not_told_each_time(room: Newsroom) -> N
 
 
 def test_a_login_that_was_typed_needs_the_user_after_a_loss(room: Newsroom) -> None:
-    room.happen(Start(), lambda n: Connected(n, typed_login=True), healthy)
+    room.happen(Connect(), lambda n: Connected(n, typed_login=True), healthy)
     room.wait(60)
     room.happen(lost)
     assert room.wait(SETTLE) == ["GPU box needs you"]
-    room.happen(Start())
+    room.happen(Connect())
     assert room.shown == []
 
 
 def test_what_is_over_leaves_the_screen(room: Newsroom) -> None:
-    room.happen(Start(), asked)
+    room.happen(Connect(), asked)
     room.wait(ANSWER_TIME)
     room.happen(answered)
     assert room.shown == []
     room.happen(unreachable)
     room.wait(GRACE)
     assert room.shown == ["GPU box cannot be reached yet"]
-    room.happen(Stop())
+    room.happen(DisconnectRequested())
     assert room.shown == []
     assert room.wait(60) == []
 
 
 def test_a_notice_does_not_outlive_what_it_says_for_slower_news(room: Newsroom) -> None:
-    room.happen(Start(), Connected, silent)
+    room.happen(Connect(), Connected, silent)
     room.wait(GRACE)
     assert room.shown == ["GPU box has no page yet"]
     room.happen(lost)
@@ -357,7 +343,7 @@ def test_an_answered_question_leaves_the_screen_though_the_server_is_still_lost(
 
 
 def test_an_answer_in_time_needs_no_notice(room: Newsroom) -> None:
-    room.happen(Start(), asked)
+    room.happen(Connect(), asked)
     room.wait(ANSWER_TIME - 1)
     room.happen(answered)
     room.wait(1)
@@ -365,21 +351,21 @@ def test_an_answer_in_time_needs_no_notice(room: Newsroom) -> None:
 
 
 def test_a_second_question_of_one_login_is_not_told_again(room: Newsroom) -> None:
-    room.happen(Start(), asked)
+    room.happen(Connect(), asked)
     room.wait(ANSWER_TIME)
     room.happen(answered, asked)
     assert room.wait(60) == []
 
 
 def test_the_outcome_of_a_click_is_told_even_if_it_is_the_same(room: Newsroom) -> None:
-    room.happen(Start(), changed)
+    room.happen(Connect(), changed)
     assert room.wait(SETTLE) == ["GPU box could not be connected"]
-    room.happen(Start(), changed)
+    room.happen(Connect(), changed)
     assert room.wait(SETTLE) == ["GPU box could not be connected"]
 
 
 def test_retries_that_fail_say_it_once(room: Newsroom) -> None:
-    room.happen(Start(), unreachable)
+    room.happen(Connect(), unreachable)
     for _ in range(20):
         room.wait(60)
         room.happen(RetryDue, unreachable)
@@ -467,7 +453,7 @@ def test_a_notice_of_several_is_not_taken_for_an_older_one(lab: Newsroom) -> Non
 
 
 def test_a_server_that_is_gone_from_the_file_takes_its_notice_along(room: Newsroom) -> None:
-    room.happen(Start(), changed)
+    room.happen(Connect(), changed)
     room.wait(SETTLE)
     room.desk.forget("GPU box")
     room.release()
@@ -484,8 +470,8 @@ def test_many_are_not_all_named() -> None:
 
 
 MOVES: list[Callable[[int], Event]] = [
-    lambda _: Start(),
-    lambda _: Stop(),
+    lambda _: Connect(),
+    lambda _: DisconnectRequested(),
     lambda _: Woke(),
     lambda _: NetworkChanged(),
     lambda _: ConfigChanged(make_server(open_browser=False)),
@@ -538,7 +524,10 @@ def test_whatever_happens(moves: list[tuple[Callable[[int], Event], float]]) -> 
             continue
         room.wait(seconds)
         state = room.sessions["GPU box"].state
-        if isinstance(make(0), Start | Stop) or state in (State.OFF, State.CLOSING):
+        if isinstance(make(0), Connect | DisconnectRequested) or state in (
+            State.OFF,
+            State.CLOSING,
+        ):
             missed, previous = False, ""
         for notice in room.told[count:]:
             assert notice.title != previous

@@ -8,12 +8,12 @@ import pytest
 
 from tests.support.servers import make_server
 from tests.unit.test_tray_menu import FORWARDS, JUPYTERS, READY, SILENT, forwarding, snap
-from trayconnect.errors import Problem
-from trayconnect.session.activity import Activity
-from trayconnect.session.snapshot import Snapshot
-from trayconnect.session.state import State
-from trayconnect.status_view import ICON_SIZES, decode, encode, icons, status_page
-from trayconnect.tray.menu import Facts, build_view
+from trayconnect.core.errors import Problem
+from trayconnect.sessions.kernel_activity import Activity
+from trayconnect.sessions.snapshot import Snapshot
+from trayconnect.sessions.state import State
+from trayconnect.tray.menu import MenuFacts, build_view
+from trayconnect.tray.status_view import ICON_SIZES, decode, encode, icons, status_page
 from trayconnect.tray.view import Action, IconState, Item, Verb
 
 WAITING = snap(state=State.WAITING, retry_at=1.0, problem=SILENT)
@@ -36,7 +36,7 @@ NEEDY = snap(state=State.NEEDS_YOU, problem=SILENT)
 def test_a_server_has_its_icon_and_its_toggle(
     snapshot: Snapshot, icon: IconState, toggle: str, verb: Verb
 ) -> None:
-    (row,) = status_page([snapshot], Facts()).rows
+    (row,) = status_page([snapshot], MenuFacts()).rows
     assert (row.name, row.icon, row.toggle.text) == ("GPU box", icon.value, toggle)
     assert decode(row.toggle.order) == Action(verb, "GPU box")
     assert row.words
@@ -44,7 +44,7 @@ def test_a_server_has_its_icon_and_its_toggle(
 
 
 def test_a_page_is_opened_by_the_main_button() -> None:
-    open_, none = status_page([READY, snap(server=make_server("B"))], Facts()).rows
+    open_, none = status_page([READY, snap(server=make_server("B"))], MenuFacts()).rows
     assert open_.main is not None
     assert (open_.main.text, decode(open_.main.order)) == ("Open", Action(Verb.OPEN, "GPU box"))
     assert none.main is None
@@ -60,7 +60,7 @@ def test_it_offers_what_the_menu_offers(autostart: bool | None) -> None:
     refused = (("any", Problem("It refused", "")),)
     ready = forwarding(replace(READY, server=make_server("A")), *FORWARDS, remote=refused)
     ready = replace(ready, notes=("x",), jupyters=JUPYTERS)
-    facts = Facts(autostart=autostart, file_problems=("x",))
+    facts = MenuFacts(autostart=autostart, file_problems=("x",))
     snapshots = [ready, WAITING, replace(NEEDY, server=make_server("C", group="Lab"))]
     page = status_page(snapshots, facts)
     offered = [page.edit, page.quit, *page.more]
@@ -79,7 +79,7 @@ def test_it_offers_what_the_menu_offers(autostart: bool | None) -> None:
 
 def test_groups_are_headings_below_the_servers_without_one() -> None:
     names = [("a", "Lab"), ("b", None), ("c", "Field"), ("d", "Lab")]
-    page = status_page([snap(server=make_server(n, group=g)) for n, g in names], Facts())
+    page = status_page([snap(server=make_server(n, group=g)) for n, g in names], MenuFacts())
     assert [(row.name, row.group) for row in page.rows] == [
         ("b", ""),
         ("a", "Lab"),
@@ -93,18 +93,19 @@ def test_groups_are_headings_below_the_servers_without_one() -> None:
 
 
 def test_a_mark_is_not_part_of_the_text() -> None:
-    (line,) = (b for b in status_page([], Facts(autostart=True)).more if "login" in b.text)
+    (line,) = (b for b in status_page([], MenuFacts(autostart=True)).more if "login" in b.text)
     assert (line.text, line.checked) == ("Start at login", True)
 
 
 def test_a_broken_file_is_told() -> None:
-    page = status_page([], Facts(file_problems=("1:1: a", "2:2: b", "3:3: c", "4:4: d")))
+    page = status_page([], MenuFacts(file_problems=("1:1: a", "2:2: b", "3:3: c", "4:4: d")))
     assert "last working version" in page.notice
     assert page.notice.splitlines()[-1] == "and 1 more"
     assert (
-        "last good" not in status_page([], Facts(file_problems=("a",), file_in_force=False)).notice
+        "last good"
+        not in status_page([], MenuFacts(file_problems=("a",), file_in_force=False)).notice
     )
-    assert status_page([], Facts()).notice == ""
+    assert status_page([], MenuFacts()).notice == ""
 
 
 @pytest.mark.parametrize("verb", Verb)
@@ -127,10 +128,10 @@ def test_every_state_has_its_pictures() -> None:
 
 
 def test_no_token_passes() -> None:
-    assert "s3cr3t" not in repr(status_page([READY], Facts()))
+    assert "s3cr3t" not in repr(status_page([READY], MenuFacts()))
 
 
 def test_kernels_stand_below_the_state() -> None:
     busy = replace(READY, kernels=Activity(0.0, busy=1, idle=1))
-    (row,) = status_page([busy], Facts()).rows
+    (row,) = status_page([busy], MenuFacts()).rows
     assert row.words == "connected\n2 kernels, 1 busy"

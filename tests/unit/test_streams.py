@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.systems import home_variables
-from trayconnect import streams
+from trayconnect.cli import streams
 from trayconnect.desktop import programs
 
 LIMIT = 60.0
@@ -21,7 +21,7 @@ ARROWS = "← “Gerät” → … ⚠ 東京 \udcff"
 PRINT = f"""
 import io, json, sys
 sys.stdout = io.TextIOWrapper(sys.stdout.buffer, encoding=sys.argv[1], newline="")
-from trayconnect import streams
+from trayconnect.cli import streams
 streams.prepare()
 import click
 data = {{"name": {ARROWS!r}}}
@@ -81,7 +81,8 @@ def test_commands_run_under_any_locale(variables: dict[str, str], tmp_path: Path
 
 def test_a_program_without_streams_goes_on(tmp_path: Path) -> None:
     script = (
-        "import sys; sys.stdin = sys.stdout = sys.stderr = None; from trayconnect.cli import run; "
+        "import sys; sys.stdin = sys.stdout = sys.stderr = None; "
+        "from trayconnect.cli.main import run; "
         "sys.exit(run(sys.argv[1].split()))"
     )
     home = {**os.environ, **home_variables(tmp_path), "TRAYCONNECT_RUNTIME_DIR": str(tmp_path)}
@@ -103,7 +104,7 @@ def test_text_goes_to_programs_of_macos_in_utf8(monkeypatch: pytest.MonkeyPatch)
 
 def test_what_nobody_reads_ends_no_program() -> None:
     script = (
-        "import os, sys; from trayconnect import streams; streams.prepare(); "
+        "import os, sys; from trayconnect.cli import streams; streams.prepare(); "
         "sys.stdin.read(); [streams.tell(line) for line in 'ab']; print('goes on')"
     )
     reading, writing = os.pipe()

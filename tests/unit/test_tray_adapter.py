@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from tests.support.tray_adapters import SoonTimer
-from trayconnect.tray import pystray_base
+from trayconnect.tray.backends import pystray_base
+from trayconnect.tray.backends.pystray_menu import menu_of
 from trayconnect.tray.icon import FRAMES, Glyph
-from trayconnect.tray.pystray_menu import menu_of
 from trayconnect.tray.text import one_line
 from trayconnect.tray.tray_icon import TrayIcon
 from trayconnect.tray.view import Action, IconState, Item, Verb, View

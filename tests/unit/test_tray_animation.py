@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from trayconnect.tray.animation import INTERVAL, STEPS, Animation, ThreadTimer
+from trayconnect.tray.backends.animation import INTERVAL, STEPS, Animation, ThreadTimer
 from trayconnect.tray.icon import FRAMES
 
 LIMIT = 20.0

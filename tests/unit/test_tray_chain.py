@@ -6,58 +6,63 @@ import itertools
 
 import pytest
 
-from trayconnect.tray.chain import Findings, Report, Way, decide
+from trayconnect.tray.backends.choice import BackendKind, ProbeResult, TrayReport, decide
 
 
 @pytest.mark.parametrize(
     ("found", "way", "host", "words"),
     [
         (
-            Findings(bus=True, watcher="plasmashell", sni_host=True),
-            Way.SNI,
+            ProbeResult(bus=True, watcher="plasmashell", sni_host=True),
+            BackendKind.SNI,
             "plasmashell",
             "plasmashell is",
         ),
         (
-            Findings(
+            ProbeResult(
                 bus=True, watcher="lxqt-panel", sni_host=True, x11=True, xembed="trayer", tk=True
             ),
-            Way.SNI,
+            BackendKind.SNI,
             "lxqt-panel",
             "lxqt-panel is",
         ),
         (
-            Findings(bus=True, x11=True, xembed="trayer", appindicator=True, tk=True),
-            Way.APPINDICATOR,
+            ProbeResult(bus=True, x11=True, xembed="trayer", appindicator=True, tk=True),
+            BackendKind.APPINDICATOR,
             "trayer",
             "libappindicator is installed",
         ),
         (
-            Findings(bus=True, x11=True, xembed="trayer", tk=True),
-            Way.XEMBED,
+            ProbeResult(bus=True, x11=True, xembed="trayer", tk=True),
+            BackendKind.XEMBED,
             "trayer",
             "trayer has an XEmbed tray",
         ),
         (
-            Findings(x11=True, xembed="trayer", appindicator=True, tk=True),
-            Way.XEMBED,
+            ProbeResult(x11=True, xembed="trayer", appindicator=True, tk=True),
+            BackendKind.XEMBED,
             "trayer",
             "no session bus",
         ),
         (
-            Findings(bus=True, watcher="kded5", x11=True, xembed="trayer", tk=True),
-            Way.XEMBED,
+            ProbeResult(bus=True, watcher="kded5", x11=True, xembed="trayer", tk=True),
+            BackendKind.XEMBED,
             "trayer",
             "kded5 watches for StatusNotifierItems, but no panel shows them",
         ),
-        (Findings(bus=True, x11=True, xembed="trayer"), Way.NONE, "trayer", "needs Tk"),
-        (Findings(bus=True, x11=True, tk=True), Way.NONE, "", "no program has an XEmbed tray"),
-        (Findings(bus=True, wayland=True, tk=True), Way.NONE, "", "no X11 screen"),
-        (Findings(bus=True), Way.NONE, "", "neither DISPLAY nor WAYLAND_DISPLAY"),
-        (Findings(), Way.NONE, "", "no session bus"),
+        (ProbeResult(bus=True, x11=True, xembed="trayer"), BackendKind.NONE, "trayer", "needs Tk"),
+        (
+            ProbeResult(bus=True, x11=True, tk=True),
+            BackendKind.NONE,
+            "",
+            "no program has an XEmbed tray",
+        ),
+        (ProbeResult(bus=True, wayland=True, tk=True), BackendKind.NONE, "", "no X11 screen"),
+        (ProbeResult(bus=True), BackendKind.NONE, "", "neither DISPLAY nor WAYLAND_DISPLAY"),
+        (ProbeResult(), BackendKind.NONE, "", "no session bus"),
     ],
 )
-def test_the_best_way_there_is(found: Findings, way: Way, host: str, words: str) -> None:
+def test_the_best_way_there_is(found: ProbeResult, way: BackendKind, host: str, words: str) -> None:
     report = decide(found)
     assert (report.way, report.host, report.shown) == (way, host, None)
     assert words in report.reason
@@ -69,8 +74,8 @@ def test_every_finding_has_a_way_and_a_sentence() -> None:
     for bus, watcher, host, x11, wayland, xembed, gtk, tk in itertools.product(
         yes_no, programs, yes_no, yes_no, yes_no, programs, yes_no, yes_no
     ):
-        report = decide(Findings(bus, watcher, host, x11, wayland, xembed, gtk, tk))
-        assert (report.way is Way.SNI) == (host and watcher is not None)
+        report = decide(ProbeResult(bus, watcher, host, x11, wayland, xembed, gtk, tk))
+        assert (report.way is BackendKind.SNI) == (host and watcher is not None)
         assert report.reason[0].isupper() or report.reason.startswith("panel ")
         assert not report.reason.endswith(".")
 
@@ -78,14 +83,17 @@ def test_every_finding_has_a_way_and_a_sentence() -> None:
 @pytest.mark.parametrize(
     ("report", "words"),
     [
-        (Report(Way.XEMBED, "Why", "trayer"), "Icon by XEmbed: Why"),
-        (Report(Way.SNI, "Why", "x", shown=True), "Icon by StatusNotifierItem: Why; it is shown"),
+        (TrayReport(BackendKind.XEMBED, "Why", "trayer"), "Icon by XEmbed: Why"),
         (
-            Report(Way.SNI, "Why", shown=False),
+            TrayReport(BackendKind.SNI, "Why", "x", shown=True),
+            "Icon by StatusNotifierItem: Why; it is shown",
+        ),
+        (
+            TrayReport(BackendKind.SNI, "Why", shown=False),
             "Icon by StatusNotifierItem: Why; it is not shown yet",
         ),
-        (Report(Way.NONE, "Why", shown=False), "No icon: Why"),
+        (TrayReport(BackendKind.NONE, "Why", shown=False), "No icon: Why"),
     ],
 )
-def test_a_report_is_a_line(report: Report, words: str) -> None:
+def test_a_report_is_a_line(report: TrayReport, words: str) -> None:
     assert str(report) == words

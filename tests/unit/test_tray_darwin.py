@@ -32,7 +32,7 @@ from tests.support.tray_adapters import (
     adapter,
     drawn,
 )
-from trayconnect.tray.darwin import REMEMBERED, Lines, png
+from trayconnect.tray.backends.darwin import REMEMBERED, NoticeLines, png
 from trayconnect.tray.icon import FRAMES, Glyph
 from trayconnect.tray.text import one_line
 from trayconnect.tray.tray_icon import TrayIcon
@@ -87,7 +87,7 @@ def darwin(monkeypatch: pytest.MonkeyPatch) -> Iterator[Darwin]:
     """The icon, made on the thread of the test, which is "the main thread"."""
     mac, base = fake_appkit.install(monkeypatch)
     module = adapter("darwin", base, monkeypatch)
-    yield Darwin(mac, module.Icon("test", Glyph(IconState.OFF, mono=True), ""))
+    yield Darwin(mac, module.MacIcon("test", Glyph(IconState.OFF, mono=True), ""))
     assert mac.wrong == []
 
 
@@ -207,7 +207,7 @@ def test_macos_closes_an_open_menu_to_end(darwin: Darwin) -> None:
 
 
 def test_macos_lines_of_an_older_menu_still_do_what_they_said() -> None:
-    lines, calls = Lines(), list[str]()
+    lines, calls = NoticeLines(), list[str]()
     tags = []
     for name in ("old a", "old b", "new a"):
         tags.append(len(lines))
@@ -218,7 +218,7 @@ def test_macos_lines_of_an_older_menu_still_do_what_they_said() -> None:
 
 
 def test_macos_forgets_lines_of_long_ago() -> None:
-    lines = Lines()
+    lines = NoticeLines()
     for _ in range(3 * REMEMBERED):
         lines.append(lambda: pytest.fail("long gone"))
     assert len(lines._callbacks) == REMEMBERED

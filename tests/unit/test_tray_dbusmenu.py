@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 if sys.platform != "linux":
     pytest.skip("jeepney is installed on Linux only", allow_module_level=True)
 
-from trayconnect.tray.dbus_objects import Refused
-from trayconnect.tray.dbusmenu import ROOT, DBusMenu, Signal, Variant
-from trayconnect.tray.pystray_menu import menu_of
+from trayconnect.tray.backends.dbus_objects import Refused
+from trayconnect.tray.backends.dbusmenu import ROOT, DBusMenu, Signal, Variant
+from trayconnect.tray.backends.pystray_menu import menu_of
 from trayconnect.tray.text import dbusmenu_label
 from trayconnect.tray.view import Action, Item, Verb
 

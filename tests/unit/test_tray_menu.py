@@ -10,22 +10,23 @@ import pytest
 
 from tests.support.servers import make_server
 from trayconnect.config.model import Server
-from trayconnect.errors import Problem
-from trayconnect.ports import FoundJupyter, Page, PageState, Reached
-from trayconnect.session.activity import Activity
-from trayconnect.session.forwards import forward_states
-from trayconnect.session.snapshot import Snapshot, snapshot
-from trayconnect.session.state import Session, State
-from trayconnect.session.state_words import state_words
-from trayconnect.tray.menu import Facts, build_view
+from trayconnect.core.errors import Problem
+from trayconnect.core.page import Page
+from trayconnect.services.model import FoundJupyter, PageState, Reached
+from trayconnect.sessions.forwards import forward_states
+from trayconnect.sessions.kernel_activity import Activity
+from trayconnect.sessions.snapshot import Snapshot, snapshot
+from trayconnect.sessions.state import Session, State
+from trayconnect.sessions.state_text import state_words
+from trayconnect.tray.labels import WIDTH
+from trayconnect.tray.menu import MenuFacts, build_view
 from trayconnect.tray.menu_levels import LEVEL_LIMIT, LINES
 from trayconnect.tray.menu_server import server_submenu
 from trayconnect.tray.view import Action, IconState, Item, Verb
-from trayconnect.tray.words import WIDTH
 
 PAGE = Page("http://127.0.0.1:18888/lab", "s3cr3t")
 SILENT = Problem("Nothing listens on localhost:8888 at the server", "Start Jupyter there")
-NOTHING = Facts()
+NOTHING = MenuFacts()
 BASE = Snapshot(
     server=make_server(),
     state=State.OFF,
@@ -82,7 +83,7 @@ def every(tree: tuple[Item, ...]) -> Iterator[Item]:
         yield from every(item.children)
 
 
-def items(*snapshots: Snapshot, facts: Facts = NOTHING) -> dict[str, Item]:
+def items(*snapshots: Snapshot, facts: MenuFacts = NOTHING) -> dict[str, Item]:
     return {item.key: item for item in build_view(snapshots, facts).items}
 
 
@@ -153,7 +154,7 @@ def items(*snapshots: Snapshot, facts: Facts = NOTHING) -> dict[str, Item]:
 def test_each_state_has_its_words_icon_and_toggle(
     snapshot: Snapshot, words: str, icon: IconState, checked: bool, verb: Verb
 ) -> None:
-    view = build_view([snapshot], Facts())
+    view = build_view([snapshot], MenuFacts())
     line = next(item for item in view.items if item.key == "server GPU box")
     assert line.text == f"GPU box: {words}"
     assert line.checked is checked
@@ -167,7 +168,7 @@ def test_a_wait_names_the_time_of_the_next_try() -> None:
     assert words.startswith("retrying at ")
     assert words.endswith(":40")  # whatever the time zone
     assert items(waiting)["retry GPU box"].action == Action(Verb.CONNECT, "GPU box")
-    assert build_view([waiting], Facts()).icon is IconState.CONNECTING
+    assert build_view([waiting], MenuFacts()).icon is IconState.CONNECTING
 
 
 def test_a_failure_that_is_retried_names_the_time_and_can_be_disconnected() -> None:
@@ -306,7 +307,7 @@ def test_the_last_problem_is_readable() -> None:
 )
 def test_the_icon_shows_the_most_pressing_state(states: list[State], icon: IconState) -> None:
     snapshots = [snap(server=make_server(f"s{n}"), state=s) for n, s in enumerate(states)]
-    assert build_view(snapshots, Facts()).icon is icon
+    assert build_view(snapshots, MenuFacts()).icon is icon
 
 
 def test_connect_all_and_disconnect_all_are_offered_where_they_do_something() -> None:
@@ -318,19 +319,19 @@ def test_connect_all_and_disconnect_all_are_offered_where_they_do_something() ->
 
 @pytest.mark.parametrize("autostart", [True, False])
 def test_start_at_login_shows_what_the_system_says(autostart: bool) -> None:
-    assert items(facts=Facts(autostart=autostart))["autostart"].checked is autostart
-    assert "autostart" not in items(facts=Facts(autostart=None))
+    assert items(facts=MenuFacts(autostart=autostart))["autostart"].checked is autostart
+    assert "autostart" not in items(facts=MenuFacts(autostart=None))
 
 
 def test_a_broken_file_is_said_at_the_top() -> None:
-    view = build_view([snap()], Facts(file_problems=("a.yaml:1:2: one", "a.yaml:3:4: two")))
+    view = build_view([snap()], MenuFacts(file_problems=("a.yaml:1:2: one", "a.yaml:3:4: two")))
     assert "2 problems" in view.items[0].text
     assert view.items[0].action == Action(Verb.EDIT_SERVERS)
     assert "a.yaml:1:2" in view.items[1].text
 
 
 def test_a_broken_file_without_an_older_reading_does_not_claim_one() -> None:
-    facts = Facts(file_problems=("one",), file_in_force=False)
+    facts = MenuFacts(file_problems=("one",), file_in_force=False)
     assert "last good" not in build_view([], facts).items[0].text
 
 
@@ -350,21 +351,21 @@ def test_names_that_end_like_a_line_below_another_keep_their_own_keys() -> None:
         replace(snap(state=State.WAITING, problem=SILENT), server=make_server(f"w{name}"))
         for name in names
     ]
-    keys = [item.key for item in build_view(snapshots, Facts(file_problems=("x",))).items]
+    keys = [item.key for item in build_view(snapshots, MenuFacts(file_problems=("x",))).items]
     assert len(keys) == len(set(keys))
 
 
 def test_keys_are_unique_and_no_token_shows() -> None:
-    view = build_view([READY, replace(READY, server=make_server("b"))], Facts(autostart=True))
+    view = build_view([READY, replace(READY, server=make_server("b"))], MenuFacts(autostart=True))
     keys = [item.key for item in view.items]
     assert len(keys) == len(set(keys))
     assert "s3cr3t" not in repr(view)
 
 
 def test_the_tooltip_names_what_is_on_and_stays_short() -> None:
-    assert build_view([snap()], Facts()).title == "trayconnect: not connected"
+    assert build_view([snap()], MenuFacts()).title == "trayconnect: not connected"
     many = [replace(READY, server=make_server(f"s{n}")) for n in range(9)]
-    title = build_view(many, Facts()).title
+    title = build_view(many, MenuFacts()).title
     assert title.splitlines()[0] == "s0: connected"
     assert title.splitlines()[-1] == "and 4 more"
 
@@ -422,7 +423,7 @@ def test_what_is_missing_is_started_by_one_click() -> None:
 def test_a_start_is_shown() -> None:
     starting = snap(state=State.UP, reached=Reached.SSH, starting=True)
     assert state_words(starting) == "starting Jupyter…"
-    assert build_view([starting], Facts()).icon is IconState.CONNECTING
+    assert build_view([starting], MenuFacts()).icon is IconState.CONNECTING
 
 
 def test_what_stands_below_a_line_is_not_repeated_in_its_submenu() -> None:
@@ -454,14 +455,14 @@ def test_what_needs_the_user_stands_at_the_top() -> None:
             snap(server=grouped, state=State.NEEDS_YOU, asking=True),
             snap(server=make_server("c"), state=State.NEEDS_YOU, problem=SILENT),
         ],
-        Facts(),
+        MenuFacts(),
     )
     assert [(item.text, item.action) for item in view.items[:2]] == [
         ("⚠ hidden waits for your answer", Action(Verb.ANSWER, "hidden")),
         (f"⚠ c needs you: {SILENT.title}", Action(Verb.CONNECT, "c")),
     ]
     assert view.items[2].separator
-    assert not any(item.key.startswith("needs ") for item in build_view([READY], Facts()).items)
+    assert not any(item.key.startswith("needs ") for item in build_view([READY], MenuFacts()).items)
 
 
 def test_a_group_is_a_submenu_at_the_place_of_its_first_member() -> None:
@@ -475,7 +476,7 @@ def test_a_group_is_a_submenu_at_the_place_of_its_first_member() -> None:
         "e": snap(state=State.WAITING, problem=SILENT),
     }
     order.append(members[2])
-    view = build_view([replace(states.get(s.name, BASE), server=s) for s in order], Facts())
+    view = build_view([replace(states.get(s.name, BASE), server=s) for s in order], MenuFacts())
     keys = [item.key for item in view.items if item.key.startswith(("server ", "group "))]
     assert keys == ["server a", "group Lab", "server c"]
     group = next(item for item in view.items if item.key == "group Lab")
@@ -500,7 +501,7 @@ def test_a_group_that_is_off_says_nothing_more() -> None:
 @pytest.mark.parametrize("count", [LEVEL_LIMIT, LEVEL_LIMIT + 1, 300, 1000])
 def test_hundreds_of_servers_are_divided_among_submenus(count: int, group: str | None) -> None:
     many = [replace(s, server=s.server.model_copy(update={"group": group})) for s in servers(count)]
-    view = build_view(many, Facts(autostart=True))
+    view = build_view(many, MenuFacts(autostart=True))
     toggles = [item.text for item in every(view.items) if item.checked is False]
     assert toggles == [f"{s.name}: off" for s in many], "in file order"
 
@@ -516,19 +517,19 @@ def test_hundreds_of_servers_are_divided_among_submenus(count: int, group: str |
 def test_groups_stay_in_sight_where_servers_are_divided() -> None:
     grouped = [snap(server=make_server(f"g{n}", group=f"Group {n}")) for n in range(3)]
     many = servers(28)
-    view = build_view([*many[:10], *grouped, *many[10:]], Facts())
+    view = build_view([*many[:10], *grouped, *many[10:]], MenuFacts())
     lines = [item.text for item in view.items if not item.separator]
     assert lines[:4] == ["Group 0", "Group 1", "Group 2", "s000: off"]
     assert lines[11:14] == ["s008: off", "Disconnected servers", "s009 … s027"]
     crowd = [snap(server=make_server(f"g{n}", group=f"Group {n}")) for n in range(30)]
-    keys = [item.key for item in build_view([*crowd, *servers(30)], Facts()).items]
+    keys = [item.key for item in build_view([*crowd, *servers(30)], MenuFacts()).items]
     assert len(keys) == len(set(keys))
 
 
 def test_those_in_use_come_first_where_servers_are_divided() -> None:
     many = servers(100)
     many[70] = replace(many[70], state=State.UP, reached=Reached.JUPYTER, page=PAGE)
-    view = build_view(many, Facts())
+    view = build_view(many, MenuFacts())
     first, second = view.items[:2]
     assert (first.text, first.checked) == ("s070: connected", True)
     assert second.action == Action(Verb.OPEN, "s070")
@@ -538,7 +539,7 @@ def test_those_in_use_come_first_where_servers_are_divided() -> None:
 
 
 B = replace(READY, server=make_server("B"))
-A_PROBLEM = Facts(file_problems=("servers.yaml:1:1: no",))
+A_PROBLEM = MenuFacts(file_problems=("servers.yaml:1:1: no",))
 
 
 @pytest.mark.parametrize(
@@ -563,13 +564,13 @@ A_PROBLEM = Facts(file_problems=("servers.yaml:1:1: no",))
     ],
 )
 def test_a_left_click_alone_does_the_most_useful_thing(
-    snapshots: list[Snapshot], facts: Facts, expected: Action
+    snapshots: list[Snapshot], facts: MenuFacts, expected: Action
 ) -> None:
     assert build_view(snapshots, facts).primary == expected
 
 
 def test_no_window_is_offered_on_a_screen_that_cannot_have_one() -> None:
-    view = build_view([READY, B], Facts(window=False))
+    view = build_view([READY, B], MenuFacts(window=False))
     assert view.primary is None
     assert "window" in items(READY, B)
     assert "window" not in {item.key for item in view.items}

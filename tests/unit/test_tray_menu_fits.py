@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from tests.support.servers import make_server
 from tests.unit.test_tray_menu import FORWARDS, JUPYTERS, PAGE, READY, forwarding, servers, snap
-from trayconnect.errors import Problem
-from trayconnect.ports import Reached
-from trayconnect.session.snapshot import Snapshot
-from trayconnect.session.state import State
-from trayconnect.tray.menu import Facts, build_view
+from trayconnect.core.errors import Problem
+from trayconnect.services.model import Reached
+from trayconnect.sessions.snapshot import Snapshot
+from trayconnect.sessions.state import State
+from trayconnect.tray.menu import MenuFacts, build_view
 from trayconnect.tray.menu_levels import LINES
 from trayconnect.tray.menu_server import needs_you_line, server_lines, server_submenu
 from trayconnect.tray.view import Action, Item, Verb
@@ -68,7 +68,7 @@ def snapshots(draw: st.DrawFn) -> list[Snapshot]:
 
 
 FACTS = st.builds(
-    Facts,
+    MenuFacts,
     autostart=st.none() | st.booleans(),
     file_problems=st.lists(st.sampled_from(["servers.yaml:1:1: no", "x " * 200]), max_size=9).map(
         tuple
@@ -98,7 +98,7 @@ def actions_of(snapshot: Snapshot) -> set[Action]:
 
 @settings(max_examples=60, deadline=None)
 @given(snapshots(), FACTS)
-def test_every_menu_fits_and_lacks_nothing(found: list[Snapshot], facts: Facts) -> None:
+def test_every_menu_fits_and_lacks_nothing(found: list[Snapshot], facts: MenuFacts) -> None:
     items = build_view(found, facts).items
     assert max(len(level) for level in levels(items)) <= LINES
     for level in levels(items):
@@ -121,7 +121,7 @@ def test_every_menu_fits_and_lacks_nothing(found: list[Snapshot], facts: Facts) 
 @settings(max_examples=20, deadline=None)
 @given(snapshots())
 def test_the_lines_of_a_submenu_read_differently(found: list[Snapshot]) -> None:
-    for level in levels(build_view(found, Facts()).items):
+    for level in levels(build_view(found, MenuFacts()).items):
         if level and level[-1].key != "quit":
             texts = [item.text.strip() for item in level if item.enabled and not item.separator]
             assert len(texts) == len(set(texts))
@@ -129,7 +129,7 @@ def test_the_lines_of_a_submenu_read_differently(found: list[Snapshot]) -> None:
 
 def test_a_server_in_trouble_of_many_has_one_line_and_its_advice_below() -> None:
     trouble = servers(3, state=State.FAILED, problem=LOST)
-    items = build_view(trouble, Facts()).items
+    items = build_view(trouble, MenuFacts()).items
     assert [item.text for item in items[:3]] == [
         f"⚠ s00{number}: failed: {LOST.title}" for number in range(3)
     ]
@@ -141,7 +141,7 @@ def test_a_server_in_trouble_of_many_has_one_line_and_its_advice_below() -> None
 
 def test_two_servers_with_the_same_trouble_are_advised_once() -> None:
     problem = Problem("No route to lab.example.org", "Check the network")
-    items = build_view(servers(2, state=State.FAILED, problem=problem), Facts()).items
+    items = build_view(servers(2, state=State.FAILED, problem=problem), MenuFacts()).items
     assert [item.text.strip() for item in items].count("Check the network") == 1
     assert [item.key for item in items if item.checked is not None] == [
         "server s000",
@@ -152,14 +152,14 @@ def test_two_servers_with_the_same_trouble_are_advised_once() -> None:
 @pytest.mark.parametrize("count", [2, 14, 20])
 def test_one_of_many_that_is_connected_hides_nothing(count: int) -> None:
     many = [READY, *servers(count - 1)]
-    items = build_view(many, Facts(autostart=True)).items
+    items = build_view(many, MenuFacts(autostart=True)).items
     assert items[0].text == "GPU box: connected"
     assert Action(Verb.OPEN, "GPU box") in {item.action for item in every(items)}
     assert [item.key for item in items[-3:]] == ["edit", "autostart", "quit"]
 
 
 def test_a_long_list_that_waits_for_the_user_is_bounded() -> None:
-    items = build_view(servers(9, state=State.NEEDS_YOU, asking=True), Facts()).items
+    items = build_view(servers(9, state=State.NEEDS_YOU, asking=True), MenuFacts()).items
     first = [item for item in items if item.key.startswith("needs")]
     assert [item.text for item in first[2:]] == [
         "⚠ s002 waits for your answer",

@@ -36,7 +36,7 @@ from tests.support.tray_adapters import (
     adapter,
     drawn,
 )
-from trayconnect.tray import win32_system
+from trayconnect.tray.backends import win32_system
 from trayconnect.tray.icon import FRAMES, Glyph
 from trayconnect.tray.text import windows_label
 from trayconnect.tray.tray_icon import TrayIcon
@@ -78,7 +78,7 @@ class Win32:
 def win32(monkeypatch: pytest.MonkeyPatch) -> Iterator[Win32]:
     windows, base = fake_win32.install(monkeypatch)
     module = adapter("win32", base, monkeypatch)
-    yield Win32(windows, lambda: module.Icon("test", GLYPH, ""))
+    yield Win32(windows, lambda: module.WindowsIcon("test", GLYPH, ""))
     assert windows.wrong == []
 
 

@@ -9,12 +9,13 @@ from paramiko import Channel, Transport
 from paramiko.kex_gex import KexGexSHA256
 from paramiko.packet import Packetizer
 
-from trayconnect.config import ssh_algorithms
-from trayconnect.config.ssh_options import SshOptions
-from trayconnect.tunnel import algorithms, handshake_problems
-from trayconnect.tunnel.algorithms import Offer
-from trayconnect.tunnel.target import Target
-from trayconnect.tunnel.transport import SshTransport
+from trayconnect.config import algorithms as ssh_algorithms
+from trayconnect.ssh import handshake_problems
+from trayconnect.ssh.config.ssh_options import SshOptions
+from trayconnect.ssh.target import LoginTarget
+from trayconnect.ssh.transport import algorithms
+from trayconnect.ssh.transport.algorithms import Offer
+from trayconnect.ssh.transport.transport import SshTransport
 
 
 @pytest.mark.parametrize(
@@ -180,10 +181,14 @@ OFFER = {
     "client_mac_algo_list": list(ssh_algorithms.MACS),
     "server_mac_algo_list": list(ssh_algorithms.MACS),
 }
-TARGET = Target("GPU box", "gpu", 22, "ada")
+TARGET = LoginTarget("GPU box", "gpu", 22, "ada")
 
 
-def text_of(offer: dict[str, list[str]], ours: Offer = Offer(), target: Target = TARGET) -> str:  # noqa: B008
+def text_of(
+    offer: dict[str, list[str]],
+    ours: Offer = Offer(),  # noqa: B008
+    target: LoginTarget = TARGET,
+) -> str:
     lacks = algorithms.missing(OFFER | offer, ours)
     problem = handshake_problems.nothing_in_common(target, lacks).problem
     return f"{problem.title}\n{problem.advice}"

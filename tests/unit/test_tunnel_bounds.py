@@ -19,12 +19,16 @@ from paramiko.common import (
     MSG_USERAUTH_SUCCESS,
 )
 
-from trayconnect import sanitize
-from trayconnect.tunnel import outbox
-from trayconnect.tunnel.packets import MAX_GREETING_BYTES, MAX_PACKET_BYTES, Packets
-from trayconnect.tunnel.transport import MAX_PACKET, WINDOW, SshTransport
-from trayconnect.tunnel.userauth import AuthLostError, Prompt, UserAuth
-from trayconnect.tunnel.wire import string
+from trayconnect.core import sanitize
+from trayconnect.ssh.auth.userauth import AuthLostError, Prompt, UserAuth
+from trayconnect.ssh.auth.wire import string
+from trayconnect.ssh.transport import send_queue
+from trayconnect.ssh.transport.packetizer import (
+    MAX_GREETING_BYTES,
+    MAX_PACKET_BYTES,
+    BoundedPacketizer,
+)
+from trayconnect.ssh.transport.transport import MAX_PACKET, WINDOW, SshTransport
 
 
 @pytest.fixture
@@ -49,14 +53,14 @@ def test_a_packet_of_any_size_is_not_waited_for(claimed: int) -> None:
         ours.settimeout(30)
         theirs.sendall(uint32(claimed) + bytes(4))
         with pytest.raises(SSHException, match="a packet of"):
-            Packets(ours).read_message()
+            BoundedPacketizer(ours).read_message()
 
 
 def test_a_line_without_an_end() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         ours.settimeout(30)
-        packets = Packets(ours)
+        packets = BoundedPacketizer(ours)
         theirs.sendall(b"SSH-2.0-" + bytes(MAX_GREETING_BYTES))
         assert not packets.readline(30).startswith("SSH-")
         assert packets.greeting == ["\N{REPLACEMENT CHARACTER}"]
@@ -67,7 +71,7 @@ def test_a_greeting_is_fit_to_be_shown() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         ours.settimeout(30)
-        packets = Packets(ours)
+        packets = BoundedPacketizer(ours)
         theirs.sendall(b"SSH-2.0-\x1b[2J" + b"x" * 1000 + b"\r\n")
         assert packets.readline(30) == "SSH-2.0-\x1b[2J" + "x" * 1000  # it is signed as it came
         (shown,) = packets.greeting
@@ -121,7 +125,7 @@ def test_answers_pile_up_only_so_far(
 ) -> None:
     transport.clear_to_send.clear()  # as amid a key exchange
     message = Message(bytes([MSG_CHANNEL_EOF]))
-    for _ in range(outbox.MAX_POSTED + 1):
+    for _ in range(send_queue.MAX_POSTED + 1):
         transport.outbox.post(message)  # what we ourselves want is never refused
     monkeypatch.setattr(threading, "current_thread", lambda: transport)
     with pytest.raises(SSHException, match="does not read"):

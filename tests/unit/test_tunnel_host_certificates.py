@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from tests.support.certificates import blob, certify
 from tests.support.keys import make_key
-from trayconnect.tunnel.certificate import FOREVER, parse
-from trayconnect.tunnel.host_certificates import Flaw, flaw, shown
-from trayconnect.tunnel.known_hosts import HostKey
-from trayconnect.tunnel.wire import Reader, string, strings
+from trayconnect.ssh.auth.certificate import FOREVER, parse
+from trayconnect.ssh.auth.wire import Reader, string, strings
+from trayconnect.ssh.hostkeys.host_certificates import Flaw, flaw, shown
+from trayconnect.ssh.hostkeys.known_hosts import HostKey
 
 NOW = time.time()
 KINDS = ["ed25519", "ecdsa", "rsa"]

@@ -12,12 +12,12 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trayconnect.config import ssh_algorithms
-from trayconnect.errors import ProblemError
-from trayconnect.tunnel import user_certificates
-from trayconnect.tunnel.agent import NONE, OPENSSH_PIPE, PAGEANT, Agent, AgentKey, chosen
-from trayconnect.tunnel.agent import windows_places as places
-from trayconnect.tunnel.identities import Candidates, UnlockedKeys, Wanted, verify
+from trayconnect.config import algorithms
+from trayconnect.core.errors import ProblemError
+from trayconnect.ssh.auth import user_certificates
+from trayconnect.ssh.auth.agent import NONE, OPENSSH_PIPE, PAGEANT, Agent, AgentKey, chosen
+from trayconnect.ssh.auth.agent import windows_places as places
+from trayconnect.ssh.auth.identities import Candidates, UnlockedKeys, Wanted, verify
 
 _NO_AGENT = Agent(NONE)
 
@@ -256,17 +256,17 @@ def test_where_there_is_no_certificate(keys: Keys) -> None:
     ],
 )
 def test_names_with_and_without_a_certificate(plain: str, certified: str) -> None:
-    assert ssh_algorithms.certified(plain) == certified
-    assert ssh_algorithms.plain(certified) == plain
-    assert ssh_algorithms.plain(plain) == plain
+    assert algorithms.certified(plain) == certified
+    assert algorithms.plain(certified) == plain
+    assert algorithms.plain(plain) == plain
 
 
 def test_the_log_names_each_agent_that_does_not_answer(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     places = (str(tmp_path / "one"), str(tmp_path / "two"))
-    monkeypatch.setattr("trayconnect.tunnel.agent._places", lambda _: places)
-    caplog.set_level("INFO", "trayconnect.tunnel.agent")
+    monkeypatch.setattr("trayconnect.ssh.auth.agent._places", lambda _: places)
+    caplog.set_level("INFO", "trayconnect.ssh.auth.agent")
     with Agent(None) as agent:
         assert not agent.is_there
     named = [message.partition(": ")[0] for message in caplog.messages]

@@ -6,12 +6,12 @@ import pytest
 
 from tests.support.tunnel_kit import MemorySecrets, User, says
 from trayconnect.config.model import Auth
-from trayconnect.ports import QuestionKind
-from trayconnect.tunnel.passwords import Passwords
-from trayconnect.tunnel.target import Target
-from trayconnect.tunnel.userauth import Prompt
+from trayconnect.core.questions import QuestionKind
+from trayconnect.ssh.auth.passwords import Passwords
+from trayconnect.ssh.auth.userauth import Prompt
+from trayconnect.ssh.target import LoginTarget
 
-TARGET = Target("GPU box", "gpu.example.org", 22, "ada")
+TARGET = LoginTarget("GPU box", "gpu.example.org", 22, "ada")
 WHERE = ("GPU box", "ada@gpu.example.org")
 
 

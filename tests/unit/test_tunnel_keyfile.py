@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from trayconnect.errors import ProblemError, Remedy
-from trayconnect.tunnel.keyfile import (
+from trayconnect.core.errors import ProblemError, Remedy
+from trayconnect.ssh.auth.keyfile import (
     PassphraseNeededError,
     WrongPassphraseError,
     key_in,

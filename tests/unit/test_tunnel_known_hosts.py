@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 
 from tests.support.systems import has_modes
 from tests.support.tunnel_kit import open_descriptors, until
-from trayconnect.config.ssh_options import SshOptions
-from trayconnect.tunnel import known_hosts
-from trayconnect.tunnel.known_hosts import (
-    Entry,
+from trayconnect.ssh.config.ssh_options import SshOptions
+from trayconnect.ssh.hostkeys import known_hosts
+from trayconnect.ssh.hostkeys.known_hosts import (
     HostKey,
+    KnownHostsEntry,
     Verdict,
     find_authority,
     host_name,
@@ -35,7 +35,7 @@ from trayconnect.tunnel.known_hosts import (
     parse,
     read_file,
 )
-from trayconnect.tunnel.known_hosts_store import KnownHosts
+from trayconnect.ssh.hostkeys.known_hosts_store import KnownHosts
 
 FILE = Path("known_hosts")
 
@@ -189,7 +189,7 @@ def test_names(host: str, port: int, alias: str | None, expected: tuple[str, ...
     ],
 )
 def test_what_is_a_pattern(hosts: bytes, *, expected: bool) -> None:
-    assert Entry(FILE, 1, "", hosts, A).is_pattern is expected
+    assert KnownHostsEntry(FILE, 1, "", hosts, A).is_pattern is expected
 
 
 @given(st.binary(max_size=200))

@@ -7,14 +7,14 @@ from typing import cast
 import pytest
 from paramiko import Message
 
-from trayconnect.config.endpoints import Endpoint, TcpEndpoint, UnixEndpoint
-from trayconnect.ports import Incoming
-from trayconnect.tunnel.listening import Listening
-from trayconnect.tunnel.transport import OnReply, SshTransport
+from trayconnect.core.endpoints import Endpoint, TcpEndpoint, UnixEndpoint
+from trayconnect.core.link import Incoming
+from trayconnect.ssh.transport.listening import RemoteListening
+from trayconnect.ssh.transport.transport import OnReply, SshTransport
 
 
 class Stub:
-    """What `Listening` needs of a transport; the server grants each request that it answers."""
+    """What `RemoteListening` needs of a transport; the server grants all that it answers."""
 
     name = "tc-transport test"
 
@@ -22,7 +22,7 @@ class Stub:
         self.asked: list[tuple[str, tuple[str | int, ...]]] = []
         self.replies: list[OnReply] = []
         self.turned_away: list[tuple[int, int]] = []
-        self.listening = Listening(cast(SshTransport, self))
+        self.listening = RemoteListening(cast(SshTransport, self))
         self.taken: list[str] = []
 
     def ask(self, request: str, on_reply: OnReply, *fields: str | int) -> None:

@@ -13,8 +13,8 @@ from paramiko.common import (
     MSG_CHANNEL_WINDOW_ADJUST,
 )
 
-from trayconnect.tunnel.outbox import ChannelOutlet, Outbox
-from trayconnect.tunnel.transport import SshTransport
+from trayconnect.ssh.transport.send_queue import ChannelOutlet, SendQueue
+from trayconnect.ssh.transport.transport import SshTransport
 
 
 class Stub:
@@ -30,7 +30,7 @@ class Stub:
         self.clear_to_send_lock = threading.Lock()
         self.written: list[int] = []
         self.wrote = threading.Event()
-        self.outbox = Outbox(cast(SshTransport, self))
+        self.outbox = SendQueue(cast(SshTransport, self))
 
     def can_write(self) -> bool:
         return self.writable

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trayconnect.ports import Owner
-from trayconnect.tunnel.owners import (
+from trayconnect.core.link import Owner
+from trayconnect.ssh.owners import (
     Account,
     Address,
     Path,
@@ -272,7 +272,7 @@ def test_a_host_without_awk_cannot_tell(tmp_path: pathlib.Path) -> None:
         found = shutil.which(program)
         assert found is not None
         (tmp_path / program).symlink_to(found)
-    script = files("trayconnect.tunnel").joinpath("owners.sh").read_text()
+    script = files("trayconnect.ssh").joinpath("owners.sh").read_text()
     done = subprocess.run(
         ["/bin/sh", "-c", script],
         stdin=subprocess.DEVNULL,

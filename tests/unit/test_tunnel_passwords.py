@@ -6,12 +6,12 @@ import pytest
 
 from tests.support.tunnel_kit import MemorySecrets
 from trayconnect.config.model import Auth
-from trayconnect.ports import Answer, Question, QuestionKind
-from trayconnect.tunnel.passwords import Passwords, kind_of
-from trayconnect.tunnel.target import Target
-from trayconnect.tunnel.userauth import Prompt
+from trayconnect.core.questions import Answer, Question, QuestionKind
+from trayconnect.ssh.auth.passwords import Passwords, kind_of
+from trayconnect.ssh.auth.userauth import Prompt
+from trayconnect.ssh.target import LoginTarget
 
-TARGET = Target("GPU box", "gpu.example.org", 22, "ada")
+TARGET = LoginTarget("GPU box", "gpu.example.org", 22, "ada")
 PASSWORD, CODE, OTHER = (
     QuestionKind.PASSWORD,
     QuestionKind.ONE_TIME_CODE,

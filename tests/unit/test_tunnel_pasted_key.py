@@ -15,15 +15,9 @@ from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trayconnect.errors import ProblemError
-from trayconnect.tunnel.keyfile import read_key_file
-from trayconnect.tunnel.pasted_key import (
-    MAX_CHARACTERS,
-    accept,
-    is_last_line,
-    place,
-    store,
-)
+from trayconnect.core.errors import ProblemError
+from trayconnect.ssh.auth.keyfile import read_key_file
+from trayconnect.ssh.auth.pasted_key import MAX_CHARACTERS, accept, is_last_line, place, store
 
 _ED = ed25519.Ed25519PrivateKey.generate()
 _RSA = rsa.generate_private_key(65537, 2048)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from trayconnect.tunnel import problems
-from trayconnect.tunnel.target import Target
+from trayconnect.ssh import problems
+from trayconnect.ssh.target import LoginTarget
 
-TARGET = Target("GPU box", "gpu", 22, "ada")
+TARGET = LoginTarget("GPU box", "gpu", 22, "ada")
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from trayconnect.errors import Remedy
-from trayconnect.tunnel import proxy_problems, visit
-from trayconnect.tunnel.target import Target
+from trayconnect.core.errors import Remedy
+from trayconnect.ssh import proxy_problems, visit
+from trayconnect.ssh.target import LoginTarget
 
-TARGET = Target("GPU box", "gpu", 22, "ada")
+TARGET = LoginTarget("GPU box", "gpu", 22, "ada")
 PAGE = "https://team.cloudflareaccess.com/cdn-cgi/access/cli?token=" + "x" * 600
 
 

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from paramiko import ECDSAKey, Ed25519Key, PKey, RSAKey
 
 from tests.support.keys import make_key
-from trayconnect.tunnel.known_hosts import HostKey
-from trayconnect.tunnel.known_hosts_store import KnownHosts
-from trayconnect.tunnel.rotation import MAX_KEYS, PROVE, check_proofs, fresh
-from trayconnect.tunnel.wire import string
+from trayconnect.ssh.auth.wire import string
+from trayconnect.ssh.hostkeys.known_hosts import HostKey
+from trayconnect.ssh.hostkeys.known_hosts_store import KnownHosts
+from trayconnect.ssh.hostkeys.update import MAX_KEYS, PROVE, check_proofs, fresh
 
 NAMES = ("[gpu]:2222", "gpu")
 SESSION = b"session"

@@ -14,13 +14,13 @@ import pytest
 from tests.support.certificates import authority_line, blob, certify
 from tests.support.keys import fingerprint, make_key, public_line
 from tests.support.tunnel_kit import YES, User
-from trayconnect.config.ssh_options import SshOptions
-from trayconnect.errors import Cancelled, Problem, ProblemError, Remedy
-from trayconnect.tunnel import revoked
-from trayconnect.tunnel.host_certificates import Shown, shown
-from trayconnect.tunnel.known_hosts_store import KnownHosts
-from trayconnect.tunnel.target import Target
-from trayconnect.tunnel.trust import judge
+from trayconnect.core.errors import Cancelled, Problem, ProblemError, Remedy
+from trayconnect.ssh.config.ssh_options import SshOptions
+from trayconnect.ssh.hostkeys import revoked
+from trayconnect.ssh.hostkeys.host_certificates import Shown, shown
+from trayconnect.ssh.hostkeys.known_hosts_store import KnownHosts
+from trayconnect.ssh.hostkeys.verification import verify
+from trayconnect.ssh.target import LoginTarget
 
 PLAIN = "ssh-ed25519"
 CERTIFIED = "ssh-ed25519-cert-v01@openssh.com"
@@ -31,7 +31,7 @@ class Case:
     """A server that shows the key `host`, and a user with files."""
 
     folder: Path
-    target: Target = field(default_factory=lambda: Target("GPU box", "gpu", 2222, "ada"))
+    target: LoginTarget = field(default_factory=lambda: LoginTarget("GPU box", "gpu", 2222, "ada"))
     user: User = field(default_factory=User)
     now: Callable[[], float] = time.time
 
@@ -43,7 +43,7 @@ class Case:
         self.shown = shown(PLAIN, blob(self.folder / "host.pub"))
 
     def options(self, **options: Any) -> None:
-        self.target = Target("GPU box", "gpu", 2222, "ada", options=SshOptions(**options))
+        self.target = LoginTarget("GPU box", "gpu", 2222, "ada", options=SshOptions(**options))
 
     def certify(self, *, ca: str = "ca", **how: Any) -> Shown:
         file = certify(self.folder / ca, self.folder / "host", **how)
@@ -63,7 +63,7 @@ class Case:
     def judge(self, address: str = "") -> bool:
         entries = self.store.entries()
         store, user = self.store, self.user
-        return judge(self.target, self.shown, entries, store, user, self.now, address=address)
+        return verify(self.target, self.shown, entries, store, user, self.now, address=address)
 
     def problem(self) -> Problem:
         with pytest.raises(ProblemError) as caught:

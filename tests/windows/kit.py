@@ -17,11 +17,12 @@ from tests.support.sshd import Sshd
 from tests.support.waiting import wait_for
 from tests.windows.desk import LIMIT, Windows
 from tests.windows.environment import windows_path
-from trayconnect.desktop.prompt_guard import GUARD
-from trayconnect.ports import FoundJupyter, Page, Reached
-from trayconnect.session.snapshot import Snapshot
-from trayconnect.session.state import State
-from trayconnect.tray.menu import Facts, build_view
+from trayconnect.core.page import Page
+from trayconnect.desktop.prompts.guard import GUARD
+from trayconnect.services.model import FoundJupyter, Reached
+from trayconnect.sessions.snapshot import Snapshot
+from trayconnect.sessions.state import State
+from trayconnect.tray.menu import MenuFacts, build_view
 from trayconnect.tray.view import View
 
 NAME = "GPU box"
@@ -64,7 +65,7 @@ def view(state: State) -> View:
         latency=None,
         jupyters=(jupyter,) if up else (),
     )
-    return build_view([snapshot], Facts(autostart=False))
+    return build_view([snapshot], MenuFacts(autostart=False))
 
 
 def answer(desk: Windows, title: str, *keys: tuple[str, ...], text: str = "") -> None:

@@ -10,7 +10,7 @@ from tests.support.sshd import Sshd
 from tests.support.waiting import wait_for
 from tests.windows.desk import LIMIT, Windows
 from tests.windows.kit import NAME, answer, entry, view
-from trayconnect.session.state import State
+from trayconnect.sessions.state import State
 from trayconnect.tray.view import IconState, Verb
 
 SERVERS = f"servers:\n  - {{name: {NAME}, host: gpu.example.org}}\n"

@@ -1,1 +1,1 @@
-"""The file of servers: its types, its reader, its schema."""
+"""The YAML file of servers: reading, checking, editing and watching it."""

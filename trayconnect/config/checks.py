@@ -10,7 +10,7 @@ from trayconnect.config.forward_shape import SHAPES, faults
 from trayconnect.config.forward_syntax import Kind
 from trayconnect.config.model import SAME_HOST, Server
 from trayconnect.config.names import name_key
-from trayconnect.config.problems import Mark, Report
+from trayconnect.config.problems import FileReport, Location
 from trayconnect.config.scalars import TEXT, shown
 from trayconnect.config.yaml_tree import Mapping, Scalar, Sequence
 
@@ -22,11 +22,11 @@ class _Use(NamedTuple):
 
     key: str
     value: int | str
-    mark: Mark
+    mark: Location
     owner: str
 
 
-def check_servers(servers: Iterable[Mapping], report: Report) -> None:
+def check_servers(servers: Iterable[Mapping], report: FileReport) -> None:
     """Report what is used twice, and entries that are neither or both of the two kinds."""
     known = list(servers)
     for server in known:
@@ -38,7 +38,7 @@ def check_servers(servers: Iterable[Mapping], report: Report) -> None:
     _check_uses(_uses_here(known), report)
 
 
-def check_forwards(server: Mapping, report: Report) -> None:
+def check_forwards(server: Mapping, report: FileReport) -> None:
     """Report what is wrong with the forwards of one server, or of the defaults."""
     forwards = _forwards(server)
     _check_names(forwards, report)
@@ -50,7 +50,7 @@ def check_forwards(server: Mapping, report: Report) -> None:
     _check_uses(_uses_there(forwards), report)
 
 
-def _check_jupyter(server: Mapping, report: Report) -> None:
+def _check_jupyter(server: Mapping, report: FileReport) -> None:
     jupyter = server.get("jupyter")
     if isinstance(jupyter, Mapping) and "socket" in jupyter.entries:
         for key in ("host", "port"):
@@ -61,7 +61,7 @@ def _check_jupyter(server: Mapping, report: Report) -> None:
                 )
 
 
-def _check_start(server: Mapping, report: Report) -> None:
+def _check_start(server: Mapping, report: FileReport) -> None:
     start, jupyter = server.get("start"), server.get("jupyter")
     if start is None or not isinstance(jupyter, Mapping):
         return
@@ -86,7 +86,7 @@ def _check_start(server: Mapping, report: Report) -> None:
             report.add(said.mark, f"'socket: {word}' contradicts the {beside} of 'jupyter'")
 
 
-def _check_kind(server: Mapping, report: Report) -> None:
+def _check_kind(server: Mapping, report: FileReport) -> None:
     host, url = server.entries.get("host"), server.entries.get("url")
     if host and url:
         report.add(
@@ -107,7 +107,7 @@ def _check_kind(server: Mapping, report: Report) -> None:
         )
 
 
-def _check_names(entries: Iterable[Mapping], report: Report) -> None:
+def _check_names(entries: Iterable[Mapping], report: FileReport) -> None:
     first: dict[str, Scalar] = {}
     for entry in entries:
         name = entry.get("name")
@@ -129,7 +129,7 @@ def _used_twice(name: Scalar, earlier: Scalar) -> str:
     )
 
 
-def _check_uses(uses: Iterable[_Use], report: Report) -> None:
+def _check_uses(uses: Iterable[_Use], report: FileReport) -> None:
     first: dict[tuple[str, int | str], _Use] = {}
     for use in uses:
         earlier = first.setdefault((use.key, use.value), use)

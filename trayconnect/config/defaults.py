@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trayconnect.config.problems import Report
+from trayconnect.config.problems import FileReport
 from trayconnect.config.yaml_tree import Mapping, Node, Scalar, mapping
 
 DIRECT_KEYS = frozenset(("name", "group", "url", "open_browser", "connect_on_start"))
@@ -17,7 +17,7 @@ _WHOLE = ("environment",)
 """Mappings whose keys exclude one another: a server's own takes the place of the defaults'."""
 
 
-def usable_defaults(defaults: Mapping, report: Report) -> Mapping:
+def usable_defaults(defaults: Mapping, report: FileReport) -> Mapping:
     """Without what cannot be shared, which is reported."""
     for key in OWN_KEYS:
         if key in defaults.entries:

@@ -10,9 +10,9 @@ import re
 from trayconnect.config import scalars
 from trayconnect.config.forward_syntax import Kind
 from trayconnect.config.forwards import keys_of, name_of, spec_of
-from trayconnect.config.problems import Mark, Report
+from trayconnect.config.problems import FileReport, Location
 from trayconnect.config.tool_entries import with_tool
-from trayconnect.config.yaml_tree import BROKEN, Entry, Mapping, Node, Scalar, Sequence, mapping
+from trayconnect.config.yaml_tree import BROKEN, KeyValue, Mapping, Node, Scalar, Sequence, mapping
 
 _OPTION = re.compile(r"(?:-(?P<letter>[LRD])\s*|(?P<word>\w+)(?:\s+|\s*=\s*))(?P<text>\S.*)")
 _LETTERS = {"l": Kind.LOCAL, "r": Kind.REMOTE, "d": Kind.DYNAMIC}
@@ -26,18 +26,18 @@ OPTION_PATTERN = (
 """For the schema: an entry that is one word, in the usual spellings."""
 
 
-def with_forwards(server: Mapping, report: Report) -> Mapping:
+def with_forwards(server: Mapping, report: FileReport) -> Mapping:
     """The server with its forwards as mappings of the keys of a forward."""
     entry = server.entries.get("forwards")
     if entry is None or not isinstance(entry.value, Sequence):
         return server
     items = tuple(_item(item, report) for item in entry.value.items)
     size = 1 + sum(item.size for item in items)
-    forwards = Entry(entry.mark, Sequence(entry.value.mark, items, size))
+    forwards = KeyValue(entry.mark, Sequence(entry.value.mark, items, size))
     return mapping(server.mark, {**server.entries, "forwards": forwards})
 
 
-def _item(item: Node, report: Report) -> Node:
+def _item(item: Node, report: FileReport) -> Node:
     if isinstance(item, Scalar) and item.tag == scalars.TEXT:
         return _option(item, report)
     if isinstance(item, Mapping):
@@ -48,7 +48,7 @@ def _item(item: Node, report: Report) -> Node:
     return item
 
 
-def _option(item: Scalar, report: Report) -> Node:
+def _option(item: Scalar, report: FileReport) -> Node:
     """An entry that is one text: "-L 8888:localhost:8888", "LocalForward 8888 localhost:8888"."""
     match = _OPTION.fullmatch(item.text.strip())
     if match is None:
@@ -61,7 +61,7 @@ def _option(item: Scalar, report: Report) -> Node:
     return whole or _broken(item.mark)
 
 
-def _words(item: Mapping, kinds: list[Kind], report: Report) -> Node:
+def _words(item: Mapping, kinds: list[Kind], report: FileReport) -> Node:
     """A mapping with a key `local`, `remote` or `dynamic`."""
     kind, *more = kinds
     fine = not more
@@ -71,7 +71,7 @@ def _words(item: Mapping, kinds: list[Kind], report: Report) -> Node:
             f"a forward is of one kind: remove '{other}', or '{kind}'",
         )
     allowed = {"name", kind.value, *kinds} | ({"open", "open_as"} if kind is Kind.LOCAL else set())
-    beside: dict[str, Entry] = {}
+    beside: dict[str, KeyValue] = {}
     for key, entry in item.entries.items():
         if key not in allowed:
             fine = False
@@ -89,7 +89,12 @@ def _words(item: Mapping, kinds: list[Kind], report: Report) -> Node:
 
 
 def _taken_apart(
-    kind: Kind, text: str, mark: Mark, label: str, beside: dict[str, Entry], report: Report
+    kind: Kind,
+    text: str,
+    mark: Location,
+    label: str,
+    beside: dict[str, KeyValue],
+    report: FileReport,
 ) -> Mapping | None:
     try:
         spec = spec_of(kind, text)
@@ -101,7 +106,7 @@ def _taken_apart(
         **keys_of(spec),
     }
     entries = {
-        key: Entry(mark, Scalar(mark, str(value), _tag(value))) for key, value in keys.items()
+        key: KeyValue(mark, Scalar(mark, str(value), _tag(value))) for key, value in keys.items()
     }
     return mapping(mark, {**entries, **beside})
 
@@ -110,5 +115,5 @@ def _tag(value: str | int) -> str:
     return scalars.INT if isinstance(value, int) else scalars.TEXT
 
 
-def _broken(mark: Mark) -> Scalar:
+def _broken(mark: Location) -> Scalar:
     return Scalar(mark, "", BROKEN)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from trayconnect.config.forward_syntax import Kind
 
 
-class Shape(NamedTuple):
+class ForwardShape(NamedTuple):
     """The keys of one kind. Of `listens` and of `leads`, either the port or the socket is said;
     `leads` is empty where the client of a connection says where it leads."""
 
@@ -18,17 +18,17 @@ class Shape(NamedTuple):
     others: tuple[str, ...] = ()
 
 
-SHAPES: dict[str, Shape] = {
-    Kind.LOCAL: Shape(
+SHAPES: dict[str, ForwardShape] = {
+    Kind.LOCAL: ForwardShape(
         "a local forward",
         ("local_port", "local_socket"),
         ("port", "remote_socket"),
         ("open", "open_as", "path", "ready", "tool"),
     ),
-    Kind.REMOTE: Shape(
+    Kind.REMOTE: ForwardShape(
         "a remote forward", ("remote_port", "remote_socket"), ("port", "local_socket")
     ),
-    Kind.DYNAMIC: Shape("a dynamic forward", ("local_port", "local_socket"), ()),
+    Kind.DYNAMIC: ForwardShape("a dynamic forward", ("local_port", "local_socket"), ()),
 }
 
 DERIVED = "local_port"
@@ -51,13 +51,13 @@ class Fault(NamedTuple):
     message: str
 
 
-def keys_of(shape: Shape) -> tuple[str, ...]:
+def keys_of(shape: ForwardShape) -> tuple[str, ...]:
     """All keys that this kind takes."""
     host = ("host",) if shape.leads else ()
     return (*COMMON, "bind_address", *shape.listens, *host, *shape.leads, *shape.others)
 
 
-def excluded(shape: Shape) -> Iterator[tuple[str, str]]:
+def excluded(shape: ForwardShape) -> Iterator[tuple[str, str]]:
     """Pairs of keys of this kind that cannot stand together; the second is the one to remove."""
     for port, socket in filter(None, (shape.listens, shape.leads)):
         yield port, socket
@@ -66,7 +66,7 @@ def excluded(shape: Shape) -> Iterator[tuple[str, str]]:
                 yield socket, key
 
 
-def needed(shape: Shape) -> Iterator[tuple[str, str]]:
+def needed(shape: ForwardShape) -> Iterator[tuple[str, str]]:
     """Pairs of keys of which one must be there."""
     if shape.listens[0] != DERIVED:
         yield shape.listens

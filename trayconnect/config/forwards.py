@@ -7,7 +7,6 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, ValidationError, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
-from trayconnect.config.endpoints import Endpoint, TcpEndpoint, UnixEndpoint
 from trayconnect.config.forward_shape import DERIVED, faults
 from trayconnect.config.forward_syntax import FORMS, ForwardSpec, Kind, Place, parse
 from trayconnect.config.local_addresses import addresses, near_host, tool_host
@@ -25,6 +24,7 @@ from trayconnect.config.types import (
     RemotePort,
     RemoteSocket,
 )
+from trayconnect.core.endpoints import Endpoint, TcpEndpoint, UnixEndpoint
 
 SHAPE_FAULT = "forward_shape"
 """The type of the error about keys that do not go together."""

@@ -12,11 +12,11 @@ from pydantic import AfterValidator, BeforeValidator, Field, Strict, WithJsonSch
 from pydantic_core import PydanticCustomError
 
 from trayconnect.config import values
+from trayconnect.config.algorithms import LEGACY, legacy_name
 from trayconnect.config.forward_syntax import Kind
 from trayconnect.config.forwards import Forward
 from trayconnect.config.local_addresses import is_loopback
-from trayconnect.config.ssh_algorithms import LEGACY, legacy_name
-from trayconnect.config.start import Start, start_value
+from trayconnect.config.start import StartOptions, start_value
 from trayconnect.config.types import (
     BindAddress,
     Flag,
@@ -45,7 +45,6 @@ __all__ = [
     "Jupyter",
     "Keepalive",
     "Server",
-    "Start",
 ]
 
 
@@ -157,7 +156,7 @@ class Server(Frozen):
     jupyter: Jupyter = Field(
         Jupyter(), description="Where Jupyter listens, as seen from the server."
     )
-    start: Annotated[Start | None, BeforeValidator(start_value)] = Field(
+    start: Annotated[StartOptions | None, BeforeValidator(start_value)] = Field(
         None,
         description="Start Jupyter on the server where none runs: true, or how. Disconnecting "
         "never stops it.",

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from trayconnect.errors import Problem, ProblemError
+from trayconnect.core.errors import Problem, ProblemError
 
 if TYPE_CHECKING:
     from trayconnect.config.model import Server

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from trayconnect.config.forward_syntax import ForwardSpec, Kind, Place
 from trayconnect.config.forwards import NO_PROXY_THERE, as_forward, keys_of, name_of, spec_of
+from trayconnect.config.jump_hosts import Jump
 from trayconnect.config.model import SAME_HOST, Config
 from trayconnect.config.names import name_key
-from trayconnect.config.openssh.jumps import Jump
 from trayconnect.config.ssh_command import SshCommand
 
 _JUPYTER_PORTS = range(8888, 8900)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from trayconnect.config.forward_syntax import Kind
 from trayconnect.config.local_addresses import is_loopback
-from trayconnect.config.marks import mark_of
+from trayconnect.config.locations import mark_of
 from trayconnect.config.model import Config
 from trayconnect.config.problems import WHOLE_FILE, FileProblem
 

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from trayconnect.errors import Problem, ProblemError
+from trayconnect.core.errors import Problem, ProblemError
 
 
-class Mark(NamedTuple):
+class Location(NamedTuple):
     """A place in a text; line and column begin at 1."""
 
     line: int
     column: int
 
 
-WHOLE_FILE = Mark(0, 0)
+WHOLE_FILE = Location(0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +54,14 @@ class ConfigError(ProblemError):
         )
 
 
-class Report:
+class FileReport:
     """Collects what is wrong with one file, each thing once."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._found: set[tuple[Mark, str]] = set()
+        self._found: set[tuple[Location, str]] = set()
 
-    def add(self, mark: Mark, message: str) -> None:
+    def add(self, mark: Location, message: str) -> None:
         self._found.add((mark, message))
 
     def raise_if_any(self) -> None:

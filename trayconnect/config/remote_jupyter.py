@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pydantic import ValidationError
 
 from trayconnect.config.shell_words import dashed
-from trayconnect.config.start import Start
+from trayconnect.config.start import StartOptions
 
 _APPS = {"lab": "lab", "notebook": "notebook", "server": "server", "nbclassic": "notebook",
          "jupyterlab": "lab", "jupyter_server": "server"}  # fmt: skip
@@ -151,7 +151,7 @@ def _legal(found: JupyterStart) -> JupyterStart | None:
         elif key:
             continue
         try:
-            Start.model_validate(found.data)
+            StartOptions.model_validate(found.data)
         except ValidationError:
             continue
         return found

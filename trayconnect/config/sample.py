@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from trayconnect.errors import Problem, ProblemError
-from trayconnect.privacy import make_folder
+from trayconnect.core.errors import Problem, ProblemError
+from trayconnect.core.privacy import make_folder
 
 SAMPLE = """\
 # The servers of trayconnect. Save this file, and the menu follows by itself.

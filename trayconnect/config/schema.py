@@ -29,12 +29,12 @@ def json_schema() -> dict[str, object]:
         {"type": "string", "pattern": OPTION_PATTERN}, {"$ref": "#/$defs/Forward"}
     )
     server["properties"]["start"] = {
-        "anyOf": [{"type": "boolean"}, {"$ref": "#/$defs/Start"}],
+        "anyOf": [{"type": "boolean"}, {"$ref": "#/$defs/StartOptions"}],
         "description": server["properties"]["start"]["description"],
     }
     environment = definitions["Environment"]
     environment |= {"minProperties": 1, "maxProperties": 1}
-    started = definitions["Start"]["properties"]
+    started = definitions["StartOptions"]["properties"]
     started["environment"] = {
         "anyOf": [{"type": "string", "minLength": 1}, {"$ref": "#/$defs/Environment"}],
         "description": started["environment"]["description"],

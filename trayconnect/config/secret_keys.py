@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable
 from itertools import zip_longest
 
-from trayconnect.config.problems import Report
+from trayconnect.config.problems import FileReport
 from trayconnect.config.scalars import NULL, shown
-from trayconnect.config.yaml_tree import BROKEN, Entry, Mapping, Node, Scalar, Sequence, mapping
+from trayconnect.config.yaml_tree import BROKEN, KeyValue, Mapping, Node, Scalar, Sequence, mapping
 
 _GO = (
     "remove it; trayconnect asks for secrets when they are needed, and keeps them in the system "
@@ -30,21 +30,21 @@ def names_secret(key: str) -> bool:
     return word in _WORDS or word.endswith(_ENDINGS)
 
 
-def without_secrets(node: Node, report: Report) -> Node:
+def without_secrets(node: Node, report: FileReport) -> Node:
     """The tree without what is, or may be, a secret; each is reported, and its value is not."""
     if isinstance(node, Sequence):
         items = tuple(without_secrets(item, report) for item in node.items)
         return node if _same(items, node.items) else Sequence(node.mark, items, node.size)
     if not isinstance(node, Mapping):
         return node
-    entries: dict[str, Entry] = {}
+    entries: dict[str, KeyValue] = {}
     for key, (mark, value) in node.entries.items():
         if key == "password" and not _allowed(value):
             report.add(mark, f"password takes 'ask' or 'keyring', never the password itself: {_GO}")
         elif key != "password" and names_secret(key):
             report.add(mark, f"{shown(key)} has no place in this file: {_GO}")
         else:
-            entries[key] = Entry(mark, without_secrets(value, report))
+            entries[key] = KeyValue(mark, without_secrets(value, report))
     kept = [entry.value for entry in entries.values()]
     before = [entry.value for entry in node.entries.values()]
     return node if _same(kept, before) else mapping(node.mark, entries)

@@ -11,12 +11,12 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from trayconnect.config import forward_syntax, values
+from trayconnect.config import forward_syntax, openssh_scalars, values
+from trayconnect.config import jump_hosts as jumps
 from trayconnect.config.forward_syntax import ForwardSpec, Kind, parse_words
-from trayconnect.config.openssh import jumps, scalars
-from trayconnect.config.openssh.jumps import Jump
-from trayconnect.config.openssh.keywords import ALIASES, FORWARDS, KEYWORDS
-from trayconnect.config.openssh.words import split_line, split_words
+from trayconnect.config.jump_hosts import Jump
+from trayconnect.config.openssh_keywords import ALIASES, FORWARDS, KEYWORDS
+from trayconnect.config.openssh_tokenizer import split_line, split_words
 from trayconnect.config.placeholders import is_example_path, stands_for_another
 from trayconnect.config.shell_words import CommandError, commands_of, dashed, placeholder
 
@@ -239,7 +239,7 @@ class _Reader:
         try:
             match letter:
                 case "p":
-                    command.port = command.port or scalars.port_number(value)
+                    command.port = command.port or openssh_scalars.port_number(value)
                 case "l":
                     self._check_user(value, f"-l {value}")
                     command.user = command.user or value
@@ -300,7 +300,7 @@ class _Reader:
             raise ValueError("a value is missing")
         match ALIASES.get(line.keyword, line.keyword):
             case "port":
-                command.port = command.port or scalars.port_number(words[0])
+                command.port = command.port or openssh_scalars.port_number(words[0])
             case "user":
                 self._check_user(words[0], text)
                 command.user = command.user or words[0]
@@ -318,18 +318,18 @@ class _Reader:
                 raise ValueError(f"write {words[0]} as the host of the command, and leave this out")
             case "connecttimeout":
                 command.connect_timeout = command.connect_timeout or self._number(
-                    text, scalars.seconds(words[0]), _LONGEST_SECONDS
+                    text, openssh_scalars.seconds(words[0]), _LONGEST_SECONDS
                 )
             case "serveraliveinterval":
                 command.alive_interval = command.alive_interval or self._number(
-                    text, scalars.seconds(words[0]), _LONGEST_SECONDS
+                    text, openssh_scalars.seconds(words[0]), _LONGEST_SECONDS
                 )
             case "serveralivecountmax":
                 command.alive_count_max = command.alive_count_max or self._number(
-                    text, scalars.whole_number(words[0]), _MOST_UNANSWERED
+                    text, openssh_scalars.whole_number(words[0]), _MOST_UNANSWERED
                 )
             case "clearallforwardings":
-                command.clears_forwards = scalars.flag(words[0])
+                command.clears_forwards = openssh_scalars.flag(words[0])
             case "localforward" | "remoteforward" | "dynamicforward":
                 command.forwards.append(parse_words(FORWARDS[line.keyword], words))
             case "tag":

@@ -119,7 +119,7 @@ class Environment(Frozen):
         }[kind]
 
 
-class Start(Frozen):
+class StartOptions(Frozen):
     """How Jupyter is started on the server, where none of this account's runs."""
 
     folder: ServerPath = Field(

@@ -8,16 +8,16 @@ from __future__ import annotations
 from trayconnect.config import scalars
 from trayconnect.config.forward_syntax import Kind
 from trayconnect.config.local_addresses import LOCALHOST
-from trayconnect.config.problems import Report
+from trayconnect.config.problems import FileReport
 from trayconnect.config.scalars import shown
 from trayconnect.config.tools import TOOL_NAMES, TOOLS
-from trayconnect.config.yaml_tree import BROKEN, Entry, Mapping, Node, Scalar, mapping
+from trayconnect.config.yaml_tree import BROKEN, KeyValue, Mapping, Node, Scalar, mapping
 
 # What is said in the place of a key.
 _INSTEAD = {"port": "remote_socket"}
 
 
-def with_tool(forward: Mapping, report: Report) -> Node:
+def with_tool(forward: Mapping, report: FileReport) -> Node:
     """The forward as if the file said what the tool stands for; what it says itself comes first."""
     node = forward.get("tool")
     if node is None or (isinstance(node, Scalar) and node.tag == BROKEN):
@@ -40,7 +40,7 @@ def with_tool(forward: Mapping, report: Report) -> Node:
     if tool.only_localhost:
         filled["open_as"] = (LOCALHOST, scalars.TEXT)
     entries = {
-        key: Entry(node.mark, Scalar(node.mark, text, tag))
+        key: KeyValue(node.mark, Scalar(node.mark, text, tag))
         for key, (text, tag) in filled.items()
         if _INSTEAD.get(key) not in forward.entries
     }

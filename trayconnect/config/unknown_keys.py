@@ -7,7 +7,7 @@ import difflib
 from trayconnect.config.forward_syntax import Kind
 from trayconnect.config.model import Auth, Forward, Jupyter, Keepalive, Server
 from trayconnect.config.scalars import shown
-from trayconnect.config.start import Environment, Start
+from trayconnect.config.start import Environment, StartOptions
 
 TOP = ""
 """The section of the file's own keys."""
@@ -18,7 +18,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "defaults": tuple(Server.model_fields),
     "auth": tuple(Auth.model_fields),
     "jupyter": tuple(Jupyter.model_fields),
-    "start": tuple(Start.model_fields),
+    "start": tuple(StartOptions.model_fields),
     "environment": tuple(Environment.model_fields),
     "keepalive": tuple(Keepalive.model_fields),
     "forwards": (*Forward.model_fields, *Kind),

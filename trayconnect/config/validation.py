@@ -7,10 +7,10 @@ from typing import NamedTuple, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from trayconnect.config import unknown_keys, words
+from trayconnect.config import unknown_keys, validation_messages
 from trayconnect.config.forwards import SHAPE_FAULT
 from trayconnect.config.model import JumpHost
-from trayconnect.config.problems import Mark, Report
+from trayconnect.config.problems import FileReport, Location
 from trayconnect.config.unknown_keys import SECTIONS
 from trayconnect.config.yaml_tree import BROKEN, Mapping, Node, Scalar, Sequence
 
@@ -21,7 +21,7 @@ class _Spot(NamedTuple):
     """Where an error's location leads in the tree, as far as the tree goes."""
 
     node: Node
-    key_mark: Mark
+    key_mark: Location
     label: str
     section: str
 
@@ -31,7 +31,7 @@ def validate(
     data: object,
     tree: Node,
     section: str,
-    report: Report,
+    report: FileReport,
 ) -> Model | None:
     """The model, or None if it does not fit; `data` is that of `tree`, with additions."""
     try:
@@ -41,8 +41,8 @@ def validate(
         return None
 
 
-def _explain(error: ValidationError, tree: Node, section: str, report: Report) -> None:
-    values: dict[tuple[Mark, str], tuple[_Spot, list[ErrorDetails]]] = {}
+def _explain(error: ValidationError, tree: Node, section: str, report: FileReport) -> None:
+    values: dict[tuple[Location, str], tuple[_Spot, list[ErrorDetails]]] = {}
     for details in error.errors(include_url=False, include_input=False):
         if details["type"] == SHAPE_FAULT:
             continue  # the checks tell of it, each fault at its own place
@@ -50,12 +50,16 @@ def _explain(error: ValidationError, tree: Node, section: str, report: Report) -
         if details["type"] == "extra_forbidden":
             report.add(spot.key_mark, unknown_keys.describe(str(details["loc"][-1]), spot.section))
         elif details["type"] == "missing":
-            report.add(spot.node.mark, words.missing(str(details["loc"][-1]), spot.section))
+            report.add(
+                spot.node.mark, validation_messages.missing(str(details["loc"][-1]), spot.section)
+            )
         elif not (isinstance(spot.node, Scalar) and spot.node.tag == BROKEN):
             _, found = values.setdefault((spot.node.mark, spot.label), (spot, []))
             found.append(details)
     for spot, found in values.values():
-        report.add(spot.node.mark, words.describe(spot.label, spot.node, spot.section, found))
+        report.add(
+            spot.node.mark, validation_messages.describe(spot.label, spot.node, spot.section, found)
+        )
 
 
 def _locate(tree: Node, location: tuple[int | str, ...], section: str) -> _Spot:

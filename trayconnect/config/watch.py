@@ -13,7 +13,7 @@ from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 
-from trayconnect.errors import shortage
+from trayconnect.core.errors import shortage
 
 _logger = logging.getLogger(__name__)
 

@@ -11,16 +11,16 @@ from trayconnect.config.checks import check_forwards, check_servers
 from trayconnect.config.defaults import usable_defaults, with_defaults
 from trayconnect.config.forward_entries import with_forwards
 from trayconnect.config.model import Config, Server
-from trayconnect.config.problems import WHOLE_FILE, ConfigError, FileProblem, Mark, Report
+from trayconnect.config.problems import WHOLE_FILE, ConfigError, FileProblem, FileReport, Location
 from trayconnect.config.scalars import NULL
 from trayconnect.config.secret_keys import without_secrets
-from trayconnect.config.syntax import mark_of_offset
 from trayconnect.config.unknown_keys import SECTIONS, TOP
 from trayconnect.config.validation import validate
+from trayconnect.config.yaml_messages import mark_of_offset
 from trayconnect.config.yaml_tree import (
     BROKEN,
     MAX_SIZE,
-    Entry,
+    KeyValue,
     Mapping,
     Node,
     Scalar,
@@ -44,13 +44,13 @@ def parse(text: str, path: Path) -> Config:
     """What a text says; `path` only names it. A text without servers is a valid one.
 
     Raises `ConfigError`."""
-    report = Report(path)
+    report = FileReport(path)
     config = _config(text.removeprefix("\ufeff"), report)
     report.raise_if_any()
     return config or Config()
 
 
-def _config(text: str, report: Report) -> Config | None:
+def _config(text: str, report: FileReport) -> Config | None:
     if len(text) > MAX_BYTES:
         report.add(WHOLE_FILE, f"larger than {MAX_BYTES // 1024} KiB, too much for servers")
         return None
@@ -69,7 +69,7 @@ def _config(text: str, report: Report) -> Config | None:
     return _servers(root, defaults, report)
 
 
-def _defaults(root: Mapping, report: Report) -> Mapping:
+def _defaults(root: Mapping, report: FileReport) -> Mapping:
     node = root.get("defaults")
     if node is None or _is_nothing(node):
         return mapping(root.mark, {})
@@ -85,7 +85,7 @@ def _defaults(root: Mapping, report: Report) -> Mapping:
     return shared
 
 
-def _servers(root: Mapping, defaults: Mapping, report: Report) -> Config | None:
+def _servers(root: Mapping, defaults: Mapping, report: FileReport) -> Config | None:
     node = root.get("servers")
     if node is None or _is_nothing(node):
         return None
@@ -104,14 +104,14 @@ def _servers(root: Mapping, defaults: Mapping, report: Report) -> Config | None:
     ]
     check_servers([server for server in merged if isinstance(server, Mapping)], report)
     servers = Sequence(node.mark, tuple(merged))
-    tree = mapping(root.mark, {"servers": Entry(root.entries["servers"].mark, servers)})
+    tree = mapping(root.mark, {"servers": KeyValue(root.entries["servers"].mark, servers)})
     data = tree.data()
     if not _fill_ports(data["servers"], node.mark, report):
         return None
     return validate(Config, data, tree, TOP, report)
 
 
-def _fill_ports(servers: list[object], mark: Mark, report: Report) -> bool:
+def _fill_ports(servers: list[object], mark: Location, report: FileReport) -> bool:
     try:
         local_ports.fill(servers)
     except ValueError:

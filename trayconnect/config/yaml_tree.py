@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from trayconnect.config import scalars, syntax
-from trayconnect.config.problems import Mark, Report
+from trayconnect.config import scalars, yaml_messages
+from trayconnect.config.problems import FileReport, Location
 from trayconnect.config.scalars import shown
 
 MAX_DEPTH = 32
@@ -27,7 +27,7 @@ _MAPPING_TAGS = (None, scalars.TAG + "map")
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    mark: Mark
+    mark: Location
     text: str
     tag: str
     quoted: bool = False
@@ -40,7 +40,7 @@ class Scalar:
 
 @dataclass(frozen=True, slots=True)
 class Sequence:
-    mark: Mark
+    mark: Location
     items: tuple[Node, ...]
     size: int = 1
 
@@ -48,17 +48,17 @@ class Sequence:
         return [item.data() for item in self.items]
 
 
-class Entry(NamedTuple):
+class KeyValue(NamedTuple):
     """A key's place, and its value."""
 
-    mark: Mark
+    mark: Location
     value: Node
 
 
 @dataclass(frozen=True, slots=True)
 class Mapping:
-    mark: Mark
-    entries: dict[str, Entry]
+    mark: Location
+    entries: dict[str, KeyValue]
     size: int = 1
 
     def data(self) -> dict[str, Any]:
@@ -75,20 +75,20 @@ BROKEN = "broken"
 """The tag of a scalar that stands for something already reported."""
 
 
-def mapping(mark: Mark, entries: dict[str, Entry]) -> Mapping:
+def mapping(mark: Location, entries: dict[str, KeyValue]) -> Mapping:
     return Mapping(mark, entries, 1 + sum(1 + entry.value.size for entry in entries.values()))
 
 
-def compose(text: str, report: Report, loader: type[Any] = _LOADER) -> Node | None:
+def compose(text: str, report: FileReport, loader: type[Any] = _LOADER) -> Node | None:
     """The tree of a document, or None if there is none to be had; problems go to `report`."""
-    forbidden = syntax.forbidden_character(text)
+    forbidden = yaml_messages.forbidden_character(text)
     if forbidden:
         report.add(*forbidden)
         return None
     try:
         return _Composer(yaml.parse(text, loader), report).document()
     except yaml.MarkedYAMLError as error:
-        report.add(*syntax.explain(error, text))
+        report.add(*yaml_messages.explain(error, text))
     except _GiveUpError as error:
         report.add(error.mark, error.message)
     return None
@@ -97,12 +97,12 @@ def compose(text: str, report: Report, loader: type[Any] = _LOADER) -> Node | No
 class _GiveUpError(Exception):
     def __init__(self, event: yaml.Event, message: str) -> None:
         super().__init__(message)
-        self.mark = syntax.mark(event.start_mark)
+        self.mark = yaml_messages.mark(event.start_mark)
         self.message = message
 
 
 class _Composer:
-    def __init__(self, events: Iterator[yaml.Event], report: Report) -> None:
+    def __init__(self, events: Iterator[yaml.Event], report: FileReport) -> None:
         self._events = events
         self._report = report
         self._anchors: dict[str, Node | None] = {}
@@ -162,7 +162,7 @@ class _Composer:
             tag = event.tag
         else:
             return self._broken(event, "'!' begins a tag, and none is known here")
-        return Scalar(syntax.mark(event.start_mark), event.value, tag, quoted)
+        return Scalar(yaml_messages.mark(event.start_mark), event.value, tag, quoted)
 
     def _sequence(self, event: yaml.SequenceStartEvent, depth: int) -> Node:
         items: list[Node] = []
@@ -175,24 +175,26 @@ class _Composer:
             self._limit(size, inner)
         if event.tag not in _SEQUENCE_TAGS:
             return self._broken(event, "'!' begins a tag, and none is known here")
-        return Sequence(syntax.mark(event.start_mark), tuple(items), size)
+        return Sequence(yaml_messages.mark(event.start_mark), tuple(items), size)
 
     def _mapping(self, event: yaml.MappingStartEvent, depth: int) -> Node:
-        entries: dict[str, Entry] = {}
+        entries: dict[str, KeyValue] = {}
         size = 1
         for inner in self._events:
             if isinstance(inner, yaml.MappingEndEvent):
                 break
             key = self._node(inner, depth + 1)
-            entry = Entry(syntax.mark(inner.start_mark), self._node(next(self._events), depth + 1))
+            entry = KeyValue(
+                yaml_messages.mark(inner.start_mark), self._node(next(self._events), depth + 1)
+            )
             size += 1 + entry.value.size
             self._limit(size, inner)
             self._enter(entries, key, entry)
         if event.tag not in _MAPPING_TAGS:
             return self._broken(event, "'!' begins a tag, and none is known here")
-        return Mapping(syntax.mark(event.start_mark), entries, size)
+        return Mapping(yaml_messages.mark(event.start_mark), entries, size)
 
-    def _enter(self, entries: dict[str, Entry], key: Node, entry: Entry) -> None:
+    def _enter(self, entries: dict[str, KeyValue], key: Node, entry: KeyValue) -> None:
         if not isinstance(key, Scalar):
             self._report.add(entry.mark, "a key must be a plain word")
         elif key.tag == scalars.TAG + "merge":
@@ -212,6 +214,6 @@ class _Composer:
             raise _GiveUpError(event, "too much for a file of servers")
 
     def _broken(self, event: yaml.Event, message: str) -> Scalar:
-        at = syntax.mark(event.start_mark)
+        at = yaml_messages.mark(event.start_mark)
         self._report.add(at, message)
         return Scalar(at, "", BROKEN)

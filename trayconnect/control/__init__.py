@@ -1,1 +1,1 @@
-"""The single instance, and the socket through which the commands speak to it."""
+"""How commands reach the running program: lock, socket, wire format."""

@@ -16,7 +16,7 @@ from trayconnect.control.protocol import (
     encode_request,
 )
 from trayconnect.control.transport import Transport, default_transport, seconds_left
-from trayconnect.errors import Problem, ProblemError, Remedy
+from trayconnect.core.errors import Problem, ProblemError, Remedy
 
 _RESTART = "Quit it from its menu, and start it again with: trayconnect"
 

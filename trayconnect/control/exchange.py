@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from trayconnect.cancel import Cancel
 from trayconnect.control.protocol import (
     REQUEST_MAX,
     ProtocolError,
@@ -17,13 +16,14 @@ from trayconnect.control.protocol import (
     decode_request,
     encode_reply,
 )
-from trayconnect.control.transport import Link, StrangerError
-from trayconnect.errors import Cancelled, Problem, ProblemError, Remedy
+from trayconnect.control.transport import ControlConnection, OtherUserError
+from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.errors import Cancelled, Problem, ProblemError, Remedy
 
 _log = logging.getLogger(__name__)
 
-Handler = Callable[[Request, Cancel], Reply]
-"""Answers a request, on a thread of its own. It may block; the `Cancel` is set when the client
+Handler = Callable[[Request, CancelToken], Reply]
+"""Answers a request, on a thread of its own. It may block; the `CancelToken` is set when the client
 hangs up (or closes its sending side) or the server stops, and it must then return soon. It may
 raise `ProblemError`, and `Cancelled`."""
 
@@ -56,11 +56,11 @@ class Limits:
 class Exchange:
     """Reads a request from `link`, has it answered, sends the reply, and hangs up."""
 
-    def __init__(self, link: Link, handler: Handler, limits: Limits) -> None:
+    def __init__(self, link: ControlConnection, handler: Handler, limits: Limits) -> None:
         self._link = link
         self._handler = handler
         self._limits = limits
-        self._cancel = Cancel()
+        self._cancel = CancelToken()
         self._guard = threading.Lock()
         self._is_over = False
 
@@ -69,7 +69,7 @@ class Exchange:
         try:
             self._link.authenticate(self._limits.request_seconds)
             self._serve()
-        except StrangerError as error:
+        except OtherUserError as error:
             _log.warning("Refused a client: %s", error)
         except (OSError, EOFError) as error:
             _log.debug("A client did not stay for its reply: %s", error)
@@ -120,7 +120,7 @@ class Exchange:
         self._link.send(line, self._limits.reply_seconds)
 
 
-def answer(handler: Handler, request: Request, cancel: Cancel) -> bytes:
+def answer(handler: Handler, request: Request, cancel: CancelToken) -> bytes:
     """The reply's line, whatever the handler does."""
     try:
         return encode_reply(_ask(handler, request, cancel))
@@ -129,7 +129,7 @@ def answer(handler: Handler, request: Request, cancel: Cancel) -> bytes:
         return encode_reply(BROKEN)
 
 
-def _ask(handler: Handler, request: Request, cancel: Cancel) -> Reply:
+def _ask(handler: Handler, request: Request, cancel: CancelToken) -> Reply:
     try:
         return handler(request, cancel)
     except ProblemError as error:

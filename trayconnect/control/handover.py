@@ -7,8 +7,8 @@ import time
 from trayconnect.control.client import ControlClient, NotRunningError
 from trayconnect.control.lock import InstanceLock, owner_pid
 from trayconnect.control.protocol import Command, Reply, Request
-from trayconnect.errors import Problem, ProblemError, Remedy
-from trayconnect.processes import let_come_forward
+from trayconnect.core.errors import Problem, ProblemError, Remedy
+from trayconnect.core.subprocesses import let_come_forward
 
 _PAUSE_SECONDS = 0.05
 

@@ -8,7 +8,7 @@ import os
 import sys
 from pathlib import Path
 
-from trayconnect.errors import Problem, ProblemError
+from trayconnect.core.errors import Problem, ProblemError
 
 _log = logging.getLogger(__name__)
 

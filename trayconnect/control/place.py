@@ -12,8 +12,8 @@ from pathlib import Path
 
 import platformdirs
 
-from trayconnect.errors import Problem, ProblemError
-from trayconnect.privacy import make_folder
+from trayconnect.core.errors import Problem, ProblemError
+from trayconnect.core.privacy import make_folder
 
 OVERRIDE = "TRAYCONNECT_RUNTIME_DIR"
 """Environment variable naming another folder, to run a second app beside the first."""

@@ -5,11 +5,10 @@ One JSON object each way, on one line, in ASCII, ended by a newline:
     {"version": 2, "command": "connect", "name": "GPU box", "wait": 30, "choice": null}
     {"version": 2, "ok": true, "problem": null, "data": null}
 
-A problem is `{"title", "advice", "remedy", "detail"}`, as in `trayconnect.errors.Problem`. Every
-key is always there; an unknown one is an error. `version` is looked at before anything else, and
-changes with any change of the rest, so that an app that was left running over an update and a
-newer command tell one another so instead of misunderstanding.
-"""
+A problem is `{"title", "advice", "remedy", "detail"}`, as in `trayconnect.core.errors.Problem`.
+Every key is always there; an unknown one is an error. `version` is looked at before anything
+else, and changes with any change of the rest, so that an app that was left running over an update
+and a newer command tell one another so instead of misunderstanding."""
 
 from __future__ import annotations
 
@@ -19,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeAlias
 
-from trayconnect.errors import Problem, Remedy
+from trayconnect.core.errors import Problem, Remedy
 
 VERSION = 2
 REQUEST_MAX = 64 * 1024

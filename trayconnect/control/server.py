@@ -8,8 +8,13 @@ import time
 
 from trayconnect.control.exchange import Exchange, Handler, Limits
 from trayconnect.control.lock import InstanceLock
-from trayconnect.control.transport import Link, Listener, Transport, default_transport
-from trayconnect.errors import Problem, ProblemError
+from trayconnect.control.transport import (
+    ControlConnection,
+    ControlListener,
+    Transport,
+    default_transport,
+)
+from trayconnect.core.errors import Problem, ProblemError
 
 _log = logging.getLogger(__name__)
 
@@ -36,7 +41,7 @@ class ControlServer:
         self._transport = transport or default_transport()
         self._limits = limits or Limits()
         self._stopping = threading.Event()
-        self._listener: Listener | None = None
+        self._listener: ControlListener | None = None
         self._acceptor: threading.Thread | None = None
         self._guard = threading.Lock()
         self._served: dict[threading.Thread, Exchange] = {}
@@ -89,7 +94,7 @@ class ControlServer:
             for thread in filter(threading.Thread.is_alive, self._served):
                 _log.error("%s goes on although its request was cancelled", thread.name)
 
-    def _accept(self, listener: Listener) -> None:
+    def _accept(self, listener: ControlListener) -> None:
         while True:
             try:
                 link = listener.accept()
@@ -102,7 +107,7 @@ class ControlServer:
                 return
             self._admit(link)
 
-    def _admit(self, link: Link) -> None:
+    def _admit(self, link: ControlConnection) -> None:
         exchange = Exchange(link, self._handler, self._limits)
         thread = threading.Thread(target=exchange.run, name="tc-control client", daemon=True)
         with self._guard:

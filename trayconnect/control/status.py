@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from trayconnect.errors import Problem
-from trayconnect.ports import FoundJupyter, Memory, PageState, is_our_socket
-from trayconnect.session.activity import Activity
-from trayconnect.session.activity_words import activity_words
-from trayconnect.session.forwards import ForwardState
-from trayconnect.session.snapshot import Snapshot
-from trayconnect.session.state_words import UNPROVEN, state_words
+from trayconnect.core.errors import Problem
+from trayconnect.services.model import FoundJupyter, Memory, PageState, is_our_socket
+from trayconnect.sessions.forwards import ForwardState
+from trayconnect.sessions.kernel_activity import Activity
+from trayconnect.sessions.kernel_activity_text import activity_words
+from trayconnect.sessions.snapshot import Snapshot
+from trayconnect.sessions.state_text import UNPROVEN, state_words
 
 PAGE_WORDS = {
     PageState.OTHERS.value: " (belongs to another user)",

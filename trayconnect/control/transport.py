@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import Protocol
 
 
-class StrangerError(PermissionError):
+class OtherUserError(PermissionError):
     """The other side is not the same user."""
 
 
-class Link(Protocol):
+class ControlConnection(Protocol):
     """One end of the way between a command and the running app; used by one thread, except where
     said otherwise.
 
     Apart from what is named, methods raise OSError when the other end has gone."""
 
     def authenticate(self, timeout: float) -> None:
-        """Make sure that the other end is the same user. Raises `StrangerError`, EOFError, and
+        """Make sure that the other end is the same user. Raises `OtherUserError`, EOFError, and
         TimeoutError after `timeout` seconds."""
         ...
 
@@ -53,10 +53,10 @@ class Link(Protocol):
         ...
 
 
-class Listener(Protocol):
+class ControlListener(Protocol):
     """The running app's end, before anyone is there."""
 
-    def accept(self) -> Link | None:
+    def accept(self) -> ControlConnection | None:
         """Block for the next one; None after `stop`. Raises OSError, after which it may be called
         again."""
         ...
@@ -73,12 +73,12 @@ class Listener(Protocol):
 class Transport(Protocol):
     """A kind of way. The folder is one of `place.runtime_folder`."""
 
-    def listen(self, folder: Path) -> Listener:
+    def listen(self, folder: Path) -> ControlListener:
         """Take the place, also over what a dead owner left; the instance lock must be held.
         Raises OSError."""
         ...
 
-    def connect(self, folder: Path, timeout: float) -> Link:
+    def connect(self, folder: Path, timeout: float) -> ControlConnection:
         """Reach the running app, not yet authenticated. Raises FileNotFoundError or
         ConnectionRefusedError when there is none, and other OSErrors."""
         ...

@@ -27,7 +27,7 @@ from trayconnect.control.handshake import (
     proof,
 )
 from trayconnect.control.protocol import ProtocolError
-from trayconnect.control.transport import StrangerError, seconds_left
+from trayconnect.control.transport import OtherUserError, seconds_left
 
 _KEY_NAME = "control.key"
 _BACKLOG = 128
@@ -180,13 +180,13 @@ class PipeLink:
         try:
             message = self._message(size, deadline)
         except ProtocolError as error:
-            raise StrangerError("the other end does not know the handshake") from error
+            raise OtherUserError("the other end does not know the handshake") from error
         self._check(len(message) == size)
         return message
 
     def _check(self, is_right: bool) -> None:
         if not is_right:
-            raise StrangerError("the other end does not know the key")
+            raise OtherUserError("the other end does not know the key")
 
     def _check_reading(self) -> None:
         if self._reading_stopped.is_set():

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from trayconnect.control.place import SOCKET_NAME
 from trayconnect.control.protocol import ProtocolError
-from trayconnect.control.transport import StrangerError, seconds_left
+from trayconnect.control.transport import OtherUserError, seconds_left
 
 assert sys.platform != "win32"  # for mypy: the rest is not there
 
@@ -122,7 +122,7 @@ class UnixLink:
     def authenticate(self, timeout: float) -> None:  # noqa: ARG002 - the kernel knows at once
         uid = peer_uid(self._socket)
         if uid != self._uid:
-            raise StrangerError(f"the other end is user {uid}, not {self._uid}")
+            raise OtherUserError(f"the other end is user {uid}, not {self._uid}")
 
     def receive(self, limit: int, timeout: float) -> bytes:
         deadline = time.monotonic() + timeout

@@ -1,1 +1,1 @@
-"""A whole setup on loopback to try the program on."""
+"""An SSH server and a JupyterLab on loopback, to try the program with."""

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from trayconnect.errors import Problem, ProblemError
+from trayconnect.core.errors import Problem, ProblemError
 
 START_SECONDS = 90.0
 STOP_SECONDS = 10.0

@@ -18,8 +18,8 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Self
 
+from trayconnect.core.errors import Problem, ProblemError
 from trayconnect.demo.lab import Lab
-from trayconnect.errors import Problem, ProblemError
 
 NAME = "Demo JupyterLab"
 

@@ -1,1 +1,1 @@
-"""What each desktop offers: prompts, notifications, browser, keyring, autostart."""
+"""The desktop: browser, clipboard, editor, keyring, terminals."""

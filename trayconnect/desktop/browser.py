@@ -9,17 +9,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from trayconnect.core.errors import Problem, ProblemError
+from trayconnect.core.page import Page
+from trayconnect.core.subprocesses import path_for_others
 from trayconnect.desktop import openers, programs
 from trayconnect.desktop.redirect_page import RedirectPages, page_folder, remove_left, snap_of
-from trayconnect.errors import Problem, ProblemError
-from trayconnect.ports import Page
-from trayconnect.processes import path_for_others
 
 _SETTINGS_LIMIT = 3.0
 
 
 class SystemBrowser:
-    """`ports.Browser`. A page with a token is opened by way of a file; see `redirect_page`."""
+    """`page.Browser`. A page with a token is opened by way of a file; see `redirect_page`."""
 
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
         self._environ = environ

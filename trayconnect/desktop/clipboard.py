@@ -9,8 +9,8 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 
-from trayconnect.desktop import helpers, programs
-from trayconnect.errors import Problem, ProblemError
+from trayconnect.core.errors import Problem, ProblemError
+from trayconnect.desktop import helper_process, programs
 
 _LIMIT = 5.0
 _OWNER_START = 15.0
@@ -59,7 +59,7 @@ class Clipboard:
             self._end_owner()
             if command is not None:
                 self._feed(command, text)
-            elif helpers.has_tkinter() and helpers.has_display():
+            elif helper_process.has_tkinter() and helper_process.has_display():
                 self._owner = _start_owner(text)
             else:
                 raise _cannot_copy("no program for it was found")
@@ -88,11 +88,11 @@ def _start_owner(text: str) -> subprocess.Popen[bytes]:
     """The helper, once it owns the selection."""
     try:
         owner = subprocess.Popen(
-            helpers.helper_command(helpers.CLIPBOARD),
+            helper_process.helper_command(helper_process.CLIPBOARD),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env=helpers.helper_environment(),
+            env=helper_process.helper_environment(),
         )
     except OSError as error:
         raise _cannot_copy(str(error)) from error

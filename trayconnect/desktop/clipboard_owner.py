@@ -8,8 +8,8 @@ import sys
 import time
 import tkinter
 
-from trayconnect.desktop import helpers
-from trayconnect.privacy import no_core_dumps
+from trayconnect.core.privacy import no_core_dumps
+from trayconnect.desktop import helper_process
 
 LIMIT = 600.0
 """Seconds after which the text is no longer offered: it may be a link with a token."""
@@ -21,7 +21,7 @@ def main() -> int:
     """Serve one text, and return the exit code."""
     no_core_dumps()
     parent = os.getppid()
-    text = helpers.read_stdin().decode(errors="replace")
+    text = helper_process.read_stdin().decode(errors="replace")
     try:
         root = tkinter.Tk(className="trayconnect")
     except tkinter.TclError as error:
@@ -46,7 +46,7 @@ def main() -> int:
             root.after(_CHECK_MS, check)
 
     check()
-    helpers.write_stdout(b"ready\n")
+    helper_process.write_stdout(b"ready\n")
     root.mainloop()
     return 0
 

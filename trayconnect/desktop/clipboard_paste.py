@@ -7,9 +7,9 @@ import shutil
 import sys
 from collections.abc import Callable, Mapping
 
-from trayconnect.desktop import helpers, programs
+from trayconnect.core.errors import Problem, ProblemError
+from trayconnect.desktop import helper_process, programs
 from trayconnect.desktop.clipboard import programs_to_install
-from trayconnect.errors import Problem, ProblemError
 
 _LIMIT = 10.0
 _POWERSHELL = "[Console]::OutputEncoding = New-Object Text.UTF8Encoding $false; Get-Clipboard -Raw"
@@ -38,8 +38,8 @@ def pasted(environ: Mapping[str, str] = os.environ, which: Which = shutil.which)
     """The text on the clipboard; where no program reads it, a helper of ours does. Raises
     `ProblemError`."""
     command = paste_command(sys.platform, environ, which)
-    if command is None and helpers.has_tkinter() and helpers.has_display():
-        command = helpers.helper_command(helpers.PASTE)
+    if command is None and helper_process.has_tkinter() and helper_process.has_display():
+        command = helper_process.helper_command(helper_process.PASTE)
     if command is None:
         raise _cannot_paste("no program for it was found")
     try:

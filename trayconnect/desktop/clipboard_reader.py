@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 import tkinter
 
-from trayconnect.desktop import helpers
-from trayconnect.privacy import no_core_dumps
+from trayconnect.core.privacy import no_core_dumps
+from trayconnect.desktop import helper_process
 
 
 def main() -> int:
@@ -20,7 +20,7 @@ def main() -> int:
     except tkinter.TclError as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    helpers.write_stdout(text.encode())
+    helper_process.write_stdout(text.encode())
     return 0
 
 

@@ -8,9 +8,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from trayconnect.core.errors import Problem, ProblemError
+from trayconnect.core.subprocesses import path_for_others
 from trayconnect.desktop import openers, programs
-from trayconnect.errors import Problem, ProblemError
-from trayconnect.processes import path_for_others
 
 
 def open_in_editor(path: Path, environ: Mapping[str, str] = os.environ) -> None:

@@ -1,7 +1,7 @@
 """What joins a helper's window to the app: its stdin, which ends with the app on every system.
 
 The first line is what the helper is to show; the lines after it tell it what to do. When the app
-is gone, however it went, the system closes the pipe, and the helper goes (see `tk_lifeline`).
+is gone, however it went, the system closes the pipe, and the helper ends (see `tk_lifeline`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import contextlib
 import subprocess
 import threading
 
-from trayconnect.processes import let_come_forward
+from trayconnect.core.subprocesses import let_come_forward
 
 FRONT = b"front"
 """To a window: come before the others."""

@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Sequence
 
-from trayconnect.processes import clean_environment, no_console
+from trayconnect.core.subprocesses import clean_environment, no_console
 
 __all__ = [
     "ProgramError", "clean_environment", "launch", "no_console", "reap", "run", "text_environment",

@@ -26,7 +26,7 @@ from pathlib import Path
 
 import platformdirs
 
-from trayconnect.privacy import make_private
+from trayconnect.core.privacy import make_private
 
 LIFETIME = 60.0
 """Seconds until a page is deleted; a browser that starts cold on a busy machine needs some."""

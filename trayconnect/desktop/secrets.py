@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from trayconnect.errors import Problem, ProblemError, Remedy
+from trayconnect.core.errors import Problem, ProblemError, Remedy
 
 if TYPE_CHECKING:
     from keyring.backend import KeyringBackend
@@ -68,7 +68,7 @@ class _Outcome:
 
 
 class KeyringSecrets:
-    """`ports.Secrets`. `find_backend` and `time_limit` (seconds) are for tests."""
+    """`keyring.Secrets`. `find_backend` and `time_limit` (seconds) are for tests."""
 
     def __init__(
         self,

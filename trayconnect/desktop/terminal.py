@@ -12,8 +12,8 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from trayconnect.core.errors import Problem, ProblemError
 from trayconnect.desktop import openers, programs
-from trayconnect.errors import Problem, ProblemError
 
 _PREFIX = "trayconnect-terminal-"
 _STALE = 3600.0

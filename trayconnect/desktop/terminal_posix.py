@@ -9,9 +9,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from trayconnect.cancel import Cancel
-from trayconnect.desktop.prompt_text import LONGEST_VALUE
-from trayconnect.desktop.waker import Waker
+from trayconnect.core.cancellation import CancelToken
+from trayconnect.desktop.events.waker import Waker
+from trayconnect.desktop.prompts.text import LONGEST_VALUE
 
 LONGEST_LINE = 4096
 LONGEST_TEXT = 2 * LONGEST_VALUE
@@ -37,7 +37,7 @@ if sys.platform != "win32":
                 data = data[os.write(self._tty, data) :]
 
         def read_lines(
-            self, is_last: Callable[[str], bool], *, echo: bool, cancel: Cancel, limit: float
+            self, is_last: Callable[[str], bool], *, echo: bool, cancel: CancelToken, limit: float
         ) -> list[str] | None:
             self._need_foreground()
             deadline = time.monotonic() + limit
@@ -59,7 +59,7 @@ if sys.platform != "win32":
         def close(self) -> None:
             os.close(self._tty)
 
-        def _read(self, waker: Waker, cancel: Cancel, deadline: float) -> str | None:
+        def _read(self, waker: Waker, cancel: CancelToken, deadline: float) -> str | None:
             line = b""
             watched = (self._tty, waker.fileno())
             while len(line) < LONGEST_LINE:

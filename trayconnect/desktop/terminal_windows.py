@@ -6,8 +6,8 @@ import sys
 import time
 from collections.abc import Callable
 
-from trayconnect.cancel import Cancel
-from trayconnect.desktop.prompt_text import LONGEST_VALUE
+from trayconnect.core.cancellation import CancelToken
+from trayconnect.desktop.prompts.text import LONGEST_VALUE
 
 _STEP = 0.05
 LONGEST_TEXT = 2 * LONGEST_VALUE
@@ -26,7 +26,7 @@ if sys.platform == "win32":
             self._screen.flush()
 
         def read_lines(
-            self, is_last: Callable[[str], bool], *, echo: bool, cancel: Cancel, limit: float
+            self, is_last: Callable[[str], bool], *, echo: bool, cancel: CancelToken, limit: float
         ) -> list[str] | None:
             while msvcrt.kbhit():
                 msvcrt.getwch()
@@ -41,7 +41,7 @@ if sys.platform == "win32":
                     raise OSError("the text is too long")
             return lines
 
-        def _read_line(self, cancel: Cancel, deadline: float, *, echo: bool) -> str | None:
+        def _read_line(self, cancel: CancelToken, deadline: float, *, echo: bool) -> str | None:
             line = ""
             while True:
                 if not msvcrt.kbhit():

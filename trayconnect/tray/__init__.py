@@ -1,1 +1,1 @@
-"""The icon and its menu."""
+"""The tray icon and its menu, as data."""

@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from trayconnect.session.snapshot import Snapshot
-from trayconnect.session.state import State
-from trayconnect.tray import overall
+from trayconnect.sessions.snapshot import Snapshot
+from trayconnect.sessions.state import State
+from trayconnect.tray import summary
+from trayconnect.tray.labels import INDENT, wrap
 from trayconnect.tray.menu_levels import LINES, folded, top_level
 from trayconnect.tray.menu_server import can_connect, needs_you_line
 from trayconnect.tray.primary import primary
 from trayconnect.tray.view import Action, Item, Verb, View
-from trayconnect.tray.words import INDENT, wrap
 
 NO_SERVERS = Item("none", "No servers yet", enabled=False)
 FILE_LINES = 3
@@ -27,7 +27,7 @@ WAITING = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class MenuFacts:
     """What the menu shows beside the sessions."""
 
     autostart: bool | None = None
@@ -40,7 +40,7 @@ class Facts:
     """Whether this screen can have the status window."""
 
 
-def build_view(snapshots: Sequence[Snapshot], facts: Facts) -> View:
+def build_view(snapshots: Sequence[Snapshot], facts: MenuFacts) -> View:
     """All that the tray shows for these sessions, in their order."""
     head = [*_file_lines(facts), *_needs_you_lines(snapshots)]
     foot = list(_common_lines(snapshots, facts))
@@ -50,21 +50,21 @@ def build_view(snapshots: Sequence[Snapshot], facts: Facts) -> View:
     broken = bool(facts.file_problems)
     click = primary(snapshots, file_is_broken=broken, window=facts.window)
     return View(
-        icon=overall.icon(snapshots),
-        title=overall.title(snapshots),
+        icon=summary.icon(snapshots),
+        title=summary.title(snapshots),
         items=tuple(
             replace(item, children=folded(item.children)) if item.children else item
             for item in items
         ),
         primary=click,
-        attempt_since=overall.attempt_since(snapshots),
+        attempt_since=summary.attempt_since(snapshots),
     )
 
 
 # --- the parts of the menu, from the top --------------------------------------------------------
 
 
-def _file_lines(facts: Facts) -> Iterator[Item]:
+def _file_lines(facts: MenuFacts) -> Iterator[Item]:
     if not facts.file_problems:
         return
     count = len(facts.file_problems)
@@ -92,7 +92,7 @@ def _needs_you_lines(snapshots: Sequence[Snapshot]) -> Iterator[Item]:
         yield Item("separator-needs", separator=True)
 
 
-def _common_lines(snapshots: Sequence[Snapshot], facts: Facts) -> Iterator[Item]:
+def _common_lines(snapshots: Sequence[Snapshot], facts: MenuFacts) -> Iterator[Item]:
     yield Item("separator-all", separator=True)
     if snapshots:
         connectable = any(can_connect(s) for s in snapshots)

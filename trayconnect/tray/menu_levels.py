@@ -13,12 +13,12 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from typing import TypeAlias
 
-from trayconnect.session.snapshot import Snapshot
-from trayconnect.session.state import State
-from trayconnect.tray import overall
+from trayconnect.sessions.snapshot import Snapshot
+from trayconnect.sessions.state import State
+from trayconnect.tray import summary
+from trayconnect.tray.labels import clip
 from trayconnect.tray.menu_server import can_connect, server_line, server_lines, server_submenu
 from trayconnect.tray.view import Action, IconState, Item, Verb
-from trayconnect.tray.words import clip
 
 LINES = 21
 """Lines of one level, separators included. GNOME cannot scroll a menu: so many fit a screen that is
@@ -191,7 +191,7 @@ def _group(name: str, members: Sequence[Snapshot]) -> Item:
 def _summary(members: Sequence[Snapshot]) -> str:
     """What goes on behind a line, most pressing first."""
     retrying = sum(s.state is State.WAITING for s in members)
-    counts = Counter(overall.icon_of(s) for s in members if s.state is not State.WAITING)
+    counts = Counter(summary.icon_of(s) for s in members if s.state is not State.WAITING)
     needing = counts[IconState.NEEDS_YOU]
     words = {
         IconState.NEEDS_YOU: "needs you" if needing == 1 else "need you",

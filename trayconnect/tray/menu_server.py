@@ -10,14 +10,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from trayconnect.config.local_addresses import ports_words
-from trayconnect.ports import PageState
-from trayconnect.session.activity_words import activity_words
-from trayconnect.session.forwards import ForwardState
-from trayconnect.session.snapshot import Snapshot
-from trayconnect.session.state import State
-from trayconnect.session.state_words import UNPROVEN, state_words
+from trayconnect.services.model import PageState
+from trayconnect.sessions.forwards import ForwardState
+from trayconnect.sessions.kernel_activity_text import activity_words
+from trayconnect.sessions.snapshot import Snapshot
+from trayconnect.sessions.state import State
+from trayconnect.sessions.state_text import UNPROVEN, state_words
+from trayconnect.tray.labels import INDENT, clip, jupyter_words, wrap
 from trayconnect.tray.view import Action, Item, Verb
-from trayconnect.tray.words import INDENT, clip, jupyter_words, wrap
 
 _NAME_WIDTH, _PLACE_WIDTH, _LINE_WIDTH = 32, 40, 80
 

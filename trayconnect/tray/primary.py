@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from trayconnect.session.snapshot import Snapshot
-from trayconnect.session.state import State
+from trayconnect.sessions.snapshot import Snapshot
+from trayconnect.sessions.state import State
 from trayconnect.tray.menu_server import can_connect
 from trayconnect.tray.view import Action, Verb
 

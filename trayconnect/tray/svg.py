@@ -33,7 +33,7 @@ _NAMESPACE = "{http://www.w3.org/2000/svg}"
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class SvgShape:
     """One element: its outlines in user units, and how it is painted."""
 
     outlines: tuple[tuple[str, ...], ...]
@@ -48,7 +48,7 @@ class Shape:
 class Drawing:
     side: float
     """Of the view box, in user units."""
-    shapes: tuple[Shape, ...]
+    shapes: tuple[SvgShape, ...]
 
 
 @lru_cache(maxsize=32)
@@ -82,7 +82,7 @@ def _tag(element: ElementTree.Element) -> str:
     return element.tag.removeprefix(_NAMESPACE)
 
 
-def _shape(element: ElementTree.Element) -> Shape:
+def _shape(element: ElementTree.Element) -> SvgShape:
     get = element.attrib.get
     stroked = "stroke" in element.attrib
     colour = get("stroke") if stroked else get("fill")
@@ -94,7 +94,7 @@ def _shape(element: ElementTree.Element) -> Shape:
         if stroked:
             raise ValueError("a stroked <circle> is not drawn here")
         width = 2 * float(element.attrib["r"])
-    return Shape(
+    return SvgShape(
         outlines=_outlines(element),
         colour=colour,
         sign=get("class") == "sign",
@@ -130,7 +130,7 @@ def _outlines(element: ElementTree.Element) -> tuple[tuple[str, ...], ...]:
 # --- drawing ----------------------------------------------------------------------------------
 
 
-def _mask(shape: Shape, size: int, scale: float) -> Image.Image:
+def _mask(shape: SvgShape, size: int, scale: float) -> Image.Image:
     """The coverage of a shape; its outlines combine by the even-odd rule."""
     samples = 8 if size <= _SMALL else 4
     side = size * samples

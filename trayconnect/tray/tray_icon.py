@@ -8,10 +8,10 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from trayconnect.tray.actions import ActionThread
-from trayconnect.tray.animation import Animation, MakeTimer, ThreadTimer
-from trayconnect.tray.chain import Report, Way
+from trayconnect.tray.backends.animation import Animation, MakeTimer, ThreadTimer
+from trayconnect.tray.backends.choice import BackendKind, TrayReport
+from trayconnect.tray.backends.pystray_menu import menu_of
 from trayconnect.tray.icon import Glyph
-from trayconnect.tray.pystray_menu import menu_of
 from trayconnect.tray.text import tooltip
 from trayconnect.tray.view import Action, View
 
@@ -62,7 +62,7 @@ class Tray(Protocol):
         """Whether there is a place where the icon can be seen, as far as can be told."""
         ...
 
-    def report(self) -> Report:
+    def report(self) -> TrayReport:
         """How the icon is shown now, and why so."""
         ...
 
@@ -119,8 +119,10 @@ class TrayIcon:
     def is_shown(self) -> bool:
         return True
 
-    def report(self) -> Report:
-        return Report(Way.NATIVE, "The system has a place for icons of its own", shown=True)
+    def report(self) -> TrayReport:
+        return TrayReport(
+            BackendKind.NATIVE, "The system has a place for icons of its own", shown=True
+        )
 
     def activate(self) -> None:
         """The icon was clicked where the panel opens no menu: do the view's primary action. On the

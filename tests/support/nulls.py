@@ -1,0 +1,38 @@
+"""Ports with nothing behind them."""
+
+from __future__ import annotations
+
+from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.notices import Notice
+from trayconnect.core.questions import Answer, Question
+
+
+class NoPrompter:
+    """Nobody to ask."""
+
+    def ask(self, question: Question, cancel: CancelToken) -> Answer | None:
+        return None
+
+    def bring_to_front(self) -> None:
+        pass
+
+
+class NoNotifier:
+    def notify(self, notice: Notice) -> None:
+        pass
+
+    def withdraw(self, tag: str) -> None:
+        pass
+
+
+class NoSecrets:
+    """Forgets everything."""
+
+    def get(self, server: str, account: str) -> str | None:
+        return None
+
+    def set(self, server: str, account: str, secret: str) -> None:
+        pass
+
+    def delete(self, server: str, account: str) -> None:
+        pass

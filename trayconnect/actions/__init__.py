@@ -1,0 +1,1 @@
+"""What a user can order, and its handlers."""

@@ -1,0 +1,43 @@
+"""A terminal on a server: the system's terminal program, with ssh in it."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+from trayconnect.config.model import Server
+from trayconnect.core.errors import Problem, ProblemError
+from trayconnect.core.subprocesses import path_for_others
+from trayconnect.desktop.terminal import open_terminal
+from trayconnect.ssh.auth import pasted_key
+from trayconnect.ssh.config.command_line import SshClient, ssh_command
+from trayconnect.ssh.hostkeys.known_hosts_store import KnownHosts
+
+
+def terminal_command(server: Server, ssh_config: Path | None) -> list[str]:
+    """The ssh command for a server; see `ssh_config_file` for the other. Raises `ProblemError`."""
+    if server.is_direct:
+        advice = "It has a url and no host, so there is no SSH server to log in to."
+        raise ProblemError(Problem(f"“{server.name}” is a direct connection", advice))
+    ssh = shutil.which("ssh")
+    if ssh is None:
+        advice = "Install OpenSSH's client (on Debian and Ubuntu: apt install openssh-client)."
+        raise ProblemError(Problem("The program ssh is not installed", advice))
+    kept = pasted_key.place(pasted_key.default_folder(), server.name)
+    known_hosts = KnownHosts.default().own
+    means = SshClient(
+        ssh=ssh,
+        config=path_for_others(ssh_config) if ssh_config is not None else None,
+        keys=(path_for_others(kept),) if kept.is_file() else (),
+        known_hosts=path_for_others(known_hosts)
+        if known_hosts is not None and known_hosts.is_file()
+        else None,
+        nests=sys.platform != "win32",
+    )
+    return ssh_command(server, means)
+
+
+def open_terminal_on(server: Server, ssh_config: Path | None) -> None:
+    """Open a window. Raises `ProblemError`."""
+    open_terminal(terminal_command(server, ssh_config))

@@ -1,0 +1,1 @@
+"""What to tell the user, when, and when it is over."""

@@ -1,0 +1,137 @@
+"""News in words: the notice of one server, or of several for which the same holds. Pure."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from trayconnect.alerts.policy import Alert
+from trayconnect.core.notices import Notice, NoticeAction, Urgency
+from trayconnect.core.questions import QuestionKind
+from trayconnect.sessions.state import Session, State
+
+LINES = 5
+"""Servers that a notice names; notices are short."""
+_RETRIED = "Trying again automatically"
+
+
+@dataclass(frozen=True, slots=True)
+class _Wording:
+    one: str
+    """What is said of one server, after its name."""
+    several: str
+    """The same of several, after their number."""
+    actions: tuple[NoticeAction, ...]
+    urgency: Urgency = Urgency.NORMAL
+    passing: bool = False
+
+
+_MANNERS: Mapping[Alert, _Wording] = {
+    Alert.UP: _Wording(
+        "is connected",
+        "servers are connected",
+        (NoticeAction.OPEN, NoticeAction.DISCONNECT),
+        passing=True,
+    ),
+    Alert.DELAYED: _Wording(
+        "cannot be reached yet",
+        "servers cannot be reached yet",
+        (NoticeAction.RETRY, NoticeAction.DISCONNECT),
+    ),
+    Alert.SILENT: _Wording(
+        "has no page yet",
+        "servers have no page yet",
+        (NoticeAction.RETRY, NoticeAction.DISCONNECT),
+    ),
+    Alert.LOST: _Wording(
+        "no longer answers",
+        "servers no longer answer",
+        (NoticeAction.RETRY, NoticeAction.DISCONNECT),
+    ),
+    Alert.BACK: _Wording(
+        "is back",
+        "servers are back",
+        (NoticeAction.OPEN, NoticeAction.DISCONNECT),
+        passing=True,
+    ),
+    Alert.ASKING: _Wording(
+        "waits for your answer",
+        "servers wait for your answer",
+        (NoticeAction.DISCONNECT,),
+    ),
+    Alert.NEEDS_YOU: _Wording(
+        "needs you",
+        "servers need you",
+        (NoticeAction.RETRY, NoticeAction.DISCONNECT),
+        Urgency.CRITICAL,
+    ),
+    Alert.FAILED: _Wording(
+        "could not be connected",
+        "servers could not be connected",
+        (NoticeAction.RETRY, NoticeAction.EDIT),
+        Urgency.CRITICAL,
+    ),
+}
+
+ADVICE_LINES = 4
+"""Lines of advice in a notice; more would cover half the screen."""
+
+
+def notice(news: Alert, sessions: Sequence[Session]) -> Notice:
+    """The notice that tells it of these sessions, at least one."""
+    manner = _MANNERS[news]
+    if len(sessions) > 1:
+        return Notice(
+            tag=f"servers {news.value}",
+            title=f"{len(sessions)} {manner.several}",
+            body=_several(sessions),
+            urgency=manner.urgency,
+            passing=manner.passing,
+        )
+    (session,) = sessions
+    name = session.server.name
+    return Notice(
+        tag=f"server {name}",
+        title=f"{name} {manner.one}",
+        body="\n".join(_lines(news, session)),
+        urgency=manner.urgency,
+        passing=manner.passing,
+        server=name,
+        actions=manner.actions,
+    )
+
+
+def _lines(news: Alert, session: Session) -> list[str]:
+    if session.question is not None:
+        question = session.question
+        more = _short(question.message) if question.kind is QuestionKind.VISIT else []
+        return [question.title, *more]
+    problem = session.problem
+    if news in (Alert.UP, Alert.BACK):
+        page = [session.health.page.url] if session.health is not None else []
+        return [*page, problem.title] if problem is not None else page
+    lines = [problem.title, *_short(problem.advice)] if problem is not None else []
+    if session.state in (State.WAITING, State.CONNECTING) or (
+        session.retry_at is not None and "…" in lines
+    ):
+        lines.append(_RETRIED)
+    return [line for line in lines if line]
+
+
+def _short(advice: str) -> list[str]:
+    """Its beginning: fingerprints and commands are in the menu's Show problem, to be copied."""
+    lines = [line for line in advice.splitlines() if line.strip()]
+    if len(lines) <= ADVICE_LINES:
+        return lines
+    first = list(itertools.takewhile(lambda line: not line.startswith(" "), lines))
+    return [*first[: ADVICE_LINES - 1], "…"]
+
+
+def _several(sessions: Sequence[Session]) -> str:
+    lines = []
+    for session in sessions[:LINES]:
+        why = f": {session.problem.title}" if session.problem is not None else ""
+        lines.append(f"{session.server.name}{why}")
+    more = len(sessions) - len(lines)
+    return "\n".join([*lines, f"and {more} more"] if more else lines)

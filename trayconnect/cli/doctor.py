@@ -1,0 +1,91 @@
+"""The command that looks things over: doctor."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+# What a command needs is imported where it is needed.
+if TYPE_CHECKING:
+    from trayconnect.core.progress import Step
+
+MENDABLE = 1
+
+
+@click.command("doctor")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The server file, in place of the default one.",
+)
+@click.argument("name", required=False)
+@click.pass_context
+def doctor_command(context: click.Context, config: Path | None, name: str | None) -> int:
+    """Look over this machine, and with NAME the way to that server, step by step.
+
+    For oneself, or to paste into an issue: there are no secrets in it."""
+    from trayconnect.config.places import config_file
+    from trayconnect.diagnostics import report
+
+    for line in report.system_lines():
+        click.echo(line)
+    path = config_file(config or context.obj["config"])
+    bad = _machine(path)
+    if name is not None:
+        click.echo("")
+        bad |= _server(path, name)
+    return MENDABLE if bad else 0
+
+
+def _machine(path: Path) -> bool:
+    """Print what is known of the machine; whether something is wrong."""
+    from trayconnect.control.client import ControlClient
+    from trayconnect.control.place import runtime_folder
+    from trayconnect.diagnostics.doctor import Grade, examine_machine
+
+    bad = False
+    for finding in examine_machine(path, ControlClient(runtime_folder())):
+        for line in finding.lines():
+            _echo(line)
+        bad |= finding.mark is Grade.PROBLEM
+    return bad
+
+
+def _server(path: Path, name: str) -> bool:
+    """Go the way to a server and print its steps; whether it does not lead to a page."""
+    from trayconnect.config.names import find_server
+    from trayconnect.config.places import ssh_config_file
+    from trayconnect.config.yaml_file import load
+    from trayconnect.core.progress import Progress
+    from trayconnect.desktop.prompts.prompter import prompter
+    from trayconnect.desktop.secrets import KeyringSecrets
+    from trayconnect.diagnostics.doctor_server import TellLines, asking, examine_server, line_of
+    from trayconnect.ssh.config.ssh_config import SshConfig
+    from trayconnect.ssh.connector import SshConnector
+
+    server = find_server(load(path).servers, name)
+    _echo(f"The way to “{server.name}”")
+    ssh_config = ssh_config_file(None)
+    ssh = SshConnector(KeyringSecrets(), ssh_config=lambda: SshConfig(ssh_config))
+    ask = asking(prompter(True) if sys.stdin.isatty() else None)
+
+    def tell(step: Step) -> None:
+        _echo(line_of(step))
+
+    problem = examine_server(server, ssh, ask, Progress(tell), TellLines(_echo))
+    if problem is None:
+        _echo("A page answers at its end")
+        return False
+    _echo(f"PROBLEM  {problem.title}")
+    for line in [*problem.advice.splitlines(), *problem.detail.splitlines()]:
+        _echo(f"           {line}")
+    return True
+
+
+def _echo(line: str) -> None:
+    from trayconnect.diagnostics.report import scrub
+
+    click.echo(scrub(line))

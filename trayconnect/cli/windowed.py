@@ -1,0 +1,62 @@
+"""Runs the app in the program without a console, where this one has a console (Windows)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from trayconnect.core.errors import Problem, ProblemError, Remedy
+
+if TYPE_CHECKING:
+    from trayconnect.control.protocol import Reply, Request
+
+
+def run_windowed(
+    program: Path, config: Path | None, connect: tuple[str, ...], *, at_login: bool
+) -> Reply | None:
+    """Start `program`, and return when it answers: None; or the answer of an app that runs
+    already. Raises `ProblemError`."""
+    from trayconnect.control.protocol import Command, Request
+    from trayconnect.core import logs
+    from trayconnect.core.subprocesses import path_for_others
+    from trayconnect.desktop import windowed
+    from trayconnect.desktop.programs import ProgramError
+    from trayconnect.tray.icon_place import PLACE
+
+    found = _reply(Request(Command.SHOW))
+    if found is not None:
+        return found
+    options = (
+        *(("--config", str(config)) if config is not None else ()),
+        *(("--at-login",) if at_login else ()),
+        *(word for name in connect for word in ("--connect", name)),
+    )
+    title = "trayconnect did not start"
+    try:
+        code = windowed.start(
+            [str(program), "run", *options], lambda: _reply(Request(Command.STATUS)) is not None
+        )
+    except ProgramError as error:
+        advice = f"{error}. The log may tell why: {path_for_others(logs.log_file())}"
+        raise ProblemError(Problem(title, advice)) from error
+    if code:
+        raise ProblemError(Problem(title, "A window said why."))
+    click.echo(f"trayconnect runs. {PLACE}.")
+    return None
+
+
+def _reply(request: Request) -> Reply | None:
+    """The running app's answer; None where there is none, or it is starting or quitting."""
+    from trayconnect.control.client import ControlClient, NotRunningError
+    from trayconnect.control.place import runtime_folder
+
+    try:
+        return ControlClient(runtime_folder()).call(request)
+    except NotRunningError:
+        return None
+    except ProblemError as error:
+        if error.problem.remedy is not Remedy.WAIT:
+            raise
+        return None

@@ -1,0 +1,1 @@
+"""Errors, cancellation, files and subprocesses: what every other folder may use."""

@@ -1,0 +1,59 @@
+"""Calls that nothing can interrupt."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from trayconnect.core.cancellation import CancelToken
+
+T = TypeVar("T")
+
+
+class Background(Generic[T]):
+    """Runs `call` in a thread of its own; its result can be waited for, several times.
+
+    For calls on a tunnel: they are bounded in time and end, with nobody listening, as soon as
+    the tunnel is closed."""
+
+    def __init__(self, call: Callable[[], T], name: str) -> None:
+        self._call = call
+        self._outcome: tuple[T] | Exception | None = None
+        self._woken = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def result(self, cancel: CancelToken, timeout: float | None = None) -> T:
+        """Wait for it, or leave it to its fate after `cancel.set`.
+
+        Raises TimeoutError after `timeout` seconds, `Cancelled`, and what the call raises."""
+        with cancel.releasing(self._woken.set):
+            self._woken.wait(timeout)
+        outcome = self._outcome
+        if outcome is None:
+            raise TimeoutError
+        self._thread.join()
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome[0]
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the call has returned or raised."""
+        return self._outcome is not None
+
+    def _run(self) -> None:
+        try:
+            self._outcome = (self._call(),)
+        except Exception as error:  # noqa: BLE001 - raised again on the thread that waits
+            self._outcome = error
+        finally:
+            self._woken.set()
+
+
+def abandonable(call: Callable[[], T], name: str, cancel: CancelToken) -> T:
+    """Run `call` in a thread and return its result, or leave it to its fate after `cancel.set`.
+
+    Raises `Cancelled`, and what `call` raises."""
+    return Background(call, name).result(cancel)

@@ -1,0 +1,137 @@
+"""What went wrong, in words for people: a title, then what to do."""
+
+from __future__ import annotations
+
+import enum
+import errno
+import socket
+from dataclasses import dataclass
+
+from trayconnect.core import sanitize
+
+
+class Remedy(enum.Enum):
+    """What can make a problem go away; decides where a session goes after it."""
+
+    WAIT = "wait"
+    """Trying again later may help: a server that is down, a lost network."""
+    NETWORK = "network"
+    """Another network may help: what answered was not proven to be the server, and no login was
+    sent. Tried again when the network changes, after sleep, and slowly in between."""
+    USER = "user"
+    """Only the user can go on: a login was refused, a host key must be judged. Never retried."""
+    FIX = "fix"
+    """Something must be changed first: the file, the server, a port. Tried again when the network
+    changes and after sleep, and never by the clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that went wrong.
+
+    `title` is a short sentence that names the thing (no final full stop), `advice` says what to
+    do about it, `detail` is the technical text for logs and diagnostics; none holds a secret.
+    """
+
+    title: str
+    advice: str
+    remedy: Remedy = Remedy.FIX
+    detail: str = ""
+    wait: float = 0.0
+    """Seconds: an earlier retry cannot help."""
+
+    def __post_init__(self) -> None:
+        # What a server says is cleaned where it comes in; this is the last line of defence.
+        object.__setattr__(self, "title", sanitize.unarmed(self.title).replace("\n", " "))
+        object.__setattr__(self, "advice", sanitize.unarmed(self.advice))
+        object.__setattr__(self, "detail", sanitize.unarmed(self.detail))
+
+    def __str__(self) -> str:
+        return f"{self.title}. {self.advice}" if self.advice else self.title
+
+    @property
+    def logged(self) -> str:
+        """As a line of the log: with the detail, where there is one."""
+        return f"{self} ({self.detail})" if self.detail else str(self)
+
+
+_SHORT_OF = {
+    "EMFILE": "open files",
+    "ENFILE": "open files",
+    "WSAEMFILE": "open files",
+    "EAGAIN": "processes",
+    "ENOMEM": "memory",
+    "ENOBUFS": "memory",
+    "WSAENOBUFS": "memory",
+    "ENOSPC": "disk space",
+    "EDQUOT": "disk space",
+}
+_SHORTAGES = {
+    number: what for name, what in _SHORT_OF.items() if (number := getattr(errno, name, None))
+}
+_WINDOWS_SHORTAGES = {4: "open files", 8: "memory", 1450: "memory", 1455: "memory"}
+"""By Windows' own numbers: ERROR_TOO_MANY_OPEN_FILES, ERROR_NOT_ENOUGH_MEMORY,
+ERROR_NO_SYSTEM_RESOURCES, ERROR_COMMITMENT_LIMIT."""
+
+
+def shortage(error: BaseException | None) -> Problem | None:
+    """What this computer lacked, if an error or one that caused it says so; it passes."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        what = _lacked(error)
+        if what is not None:
+            return Problem(
+                f"This computer has no {what} left for trayconnect",
+                "Close programs or tunnels that you do not need, or raise the limit. "
+                "Trying again automatically.",
+                Remedy.WAIT,
+                f"{type(error).__name__}: {error}",
+            )
+        error = error.__cause__
+    return None
+
+
+def _lacked(error: BaseException) -> str | None:
+    if isinstance(error, MemoryError):
+        return "memory"
+    if isinstance(error, RuntimeError):
+        return "threads" if "can't start new thread" in str(error) else None
+    # A resolver's numbers are others.
+    if not isinstance(error, OSError) or isinstance(error, socket.gaierror):
+        return None
+    what = _WINDOWS_SHORTAGES.get(getattr(error, "winerror", None) or 0)
+    return what or _SHORTAGES.get(error.errno or 0)
+
+
+def problem_of(error: Exception) -> Problem:
+    """What to tell of an error: a shortage, its own problem, or that it is our defect."""
+    short = shortage(error)
+    if short is not None:
+        return short
+    return error.problem if isinstance(error, ProblemError) else unforeseen(error)
+
+
+def unforeseen(error: Exception) -> Problem:
+    """A defect of ours, told to people; the log is to have the traceback."""
+    short = shortage(error)
+    if short is not None:
+        return short
+    return Problem(
+        "Something unforeseen went wrong",
+        "This is a bug in trayconnect; its log tells more",
+        Remedy.FIX,
+        f"{type(error).__name__}: {error}",
+    )
+
+
+class ProblemError(Exception):
+    """Carries a `Problem` up to whoever can show it. The cause, if any, is `__cause__`."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(str(problem))
+        self.problem = problem
+
+
+class Cancelled(Exception):  # noqa: N818 - a request of the user, not an error
+    """The user stopped what was going on; nothing is to be reported."""

@@ -1,0 +1,40 @@
+"""A page to open in a browser."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+from urllib.parse import quote
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What to open in a browser. `token` logs in, and must not show anywhere."""
+
+    url: str
+    token: str = field(default="", repr=False)
+    root: str = field(default="", compare=False)
+    """The address below which the server's own API is; ends with a slash."""
+
+    @property
+    def link(self) -> str:
+        """The address with the token in it: a secret, for the user's own eyes and clipboard."""
+        if not self.token:
+            return self.url
+        before, is_fragment, fragment = self.url.partition("#")
+        joint = "&" if "?" in before else "?"
+        if before.endswith(("?", "&")):
+            joint = ""
+        token = quote(self.token, safe="")
+        return f"{before}{joint}token={token}{is_fragment}{fragment}"
+
+
+class Browser(Protocol):
+    def open(self, page: Page) -> None:
+        """Open the default browser. Raises `ProblemError`."""
+        ...
+
+
+class NoBrowser:
+    def open(self, page: Page) -> None:
+        pass

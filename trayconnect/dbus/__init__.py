@@ -1,1 +1,0 @@
-"""The session bus, as the tray and the notifications on Linux use it."""

@@ -1,0 +1,1 @@
+"""A connection to a bus of D-Bus."""

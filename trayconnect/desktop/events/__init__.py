@@ -1,0 +1,1 @@
+"""Sleep, and changes of the network."""

@@ -1,0 +1,191 @@
+"""Noticing that the network changed: another Wi-Fi, a VPN, a cable."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import select
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from trayconnect.desktop.events import netlink
+from trayconnect.desktop.events.waker import Waker
+
+logger = logging.getLogger(__name__)
+
+QUIET = 1.0
+"""Seconds without another change before one is reported; they come in bursts."""
+LONGEST_BURST = 5.0
+POLL = 10.0
+"""Seconds between two looks, where the system has no messages."""
+
+_STOP_LIMIT = 5.0
+
+# Documentation addresses (RFC 5737, RFC 3849): connecting a UDP socket sends nothing, and only
+# makes the system choose a route and a source address.
+_PROBES = ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1"))
+
+
+class NetlinkWatcher:
+    """Linux: calls `on_change`, from a thread of its own, when the kernel tells of a change.
+
+    `quiet` (seconds) is for tests. `start` and `stop` may be called again and again.
+    """
+
+    def __init__(self, on_change: Callable[[], None], quiet: float = QUIET) -> None:
+        self._on_change = on_change
+        self._quiet = quiet
+        self._lock = threading.Lock()
+        self._waker: Waker | None = None
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        with self._lock:
+            if self._thread is not None:
+                return
+            with contextlib.ExitStack() as stack:
+                try:
+                    opened = stack.enter_context(netlink.open_socket())
+                    self._waker = Waker()
+                except OSError as error:
+                    logger.warning("changes of the network are not noticed: %s", error)
+                    return
+                stack.pop_all()
+            self._thread = threading.Thread(
+                target=self._watch, args=[opened, self._waker], name="tc-network", daemon=True
+            )
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Join the thread, unless it is the one that calls."""
+        with self._lock:
+            thread, self._thread = self._thread, None
+            waker, self._waker = self._waker, None
+        if waker is not None:
+            waker.wake()
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(_STOP_LIMIT)
+
+    def _watch(self, opened: socket.socket, waker: Waker) -> None:
+        state = netlink.LinkState()
+        with opened:
+            try:
+                while self._next_change(opened, waker, state, None):
+                    last = time.monotonic() + LONGEST_BURST
+                    while self._next_change(opened, waker, state, last):
+                        pass
+                    if _ready([waker.fileno()], 0):
+                        return
+                    logger.info("the network changed")
+                    self._on_change()
+            finally:
+                waker.close()
+
+    def _next_change(
+        self, opened: socket.socket, waker: Waker, state: netlink.LinkState, last: float | None
+    ) -> bool:
+        """Wait for a real change: without limit, or as part of a burst that ends at `last`.
+        False: stopped, or the burst is over."""
+        watched = (opened.fileno(), waker.fileno())
+        calm = time.monotonic() + self._quiet
+        while True:
+            timeout = None if last is None else max(0.0, min(calm, last) - time.monotonic())
+            ready = _ready(watched, timeout)
+            if not ready or waker.fileno() in ready:
+                return False
+            if _receive(opened, state):
+                return True
+
+
+def _receive(opened: socket.socket, state: netlink.LinkState) -> bool:
+    try:
+        return state.feed(opened.recv(1 << 16))
+    except OSError as error:
+        # The kernel had to drop messages, or has no memory for this one: something changed.
+        if error.errno in (errno.ENOBUFS, errno.ENOMEM):
+            return True
+        raise
+
+
+if sys.platform == "linux":
+
+    def _ready(descriptors: Sequence[int], timeout: float | None) -> set[int]:
+        poll = select.poll()  # select() fails for descriptors above 1023
+        for descriptor in descriptors:
+            poll.register(descriptor, select.POLLIN)
+        return {each for each, _ in poll.poll(None if timeout is None else timeout * 1000)}
+else:
+
+    def _ready(descriptors: Sequence[int], timeout: float | None) -> set[int]:
+        return set(select.select(descriptors, [], [], timeout)[0])
+
+
+class RouteWatcher:
+    """macOS, Windows: the same, by comparing what would be used to reach the internet.
+
+    `interval` (seconds) and `look` are for tests.
+    """
+
+    def __init__(
+        self,
+        on_change: Callable[[], None],
+        interval: float = POLL,
+        look: Callable[[], tuple[str, ...]] | None = None,
+    ) -> None:
+        self._on_change = on_change
+        self._interval = interval
+        self._look = look or source_addresses
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        with self._lock:
+            if self._thread is None:
+                self._stopped = threading.Event()
+                self._thread = threading.Thread(
+                    target=self._watch, args=[self._stopped], name="tc-network", daemon=True
+                )
+                self._thread.start()
+
+    def stop(self) -> None:
+        """Join the thread, unless it is the one that calls."""
+        with self._lock:
+            thread, self._thread = self._thread, None
+            self._stopped.set()
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(_STOP_LIMIT)
+
+    def _watch(self, stopped: threading.Event) -> None:
+        before = self._look()
+        while not stopped.wait(self._interval):
+            now = self._look()
+            if now != before:
+                before = now
+                logger.info("the network changed")
+                self._on_change()
+
+
+def source_addresses() -> tuple[str, ...]:
+    """The addresses from which the internet would be reached, of IPv4 and IPv6; empty without
+    a route. Sends nothing."""
+    return tuple(_source_address(family, target) for family, target in _PROBES)
+
+
+def _source_address(family: socket.AddressFamily, target: str) -> str:
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((target, 9))
+            return str(probe.getsockname()[0])
+    except OSError:
+        return ""
+
+
+if sys.platform == "linux":
+    NetworkWatcher = NetlinkWatcher
+else:
+    NetworkWatcher = RouteWatcher

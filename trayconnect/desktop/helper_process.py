@@ -1,0 +1,100 @@
+"""Our own helper processes: tkinter lives in these and never in the app.
+
+On macOS both Tk and the tray want the main thread, and a crash or a hang of Tk must not take the
+tunnels down. A helper gets its data over stdin, and answers over stdout: what passes is secret.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from trayconnect.desktop import programs
+
+HELPER_ARGUMENT = "--desktop-helper"
+"""`trayconnect --desktop-helper NAME` runs a helper: where we are frozen (PyInstaller) there is no
+other way to reach a module in a process of its own."""
+
+PROMPT = "prompt"
+CLIPBOARD = "clipboard"
+TEXT = "text"
+POPUP = "popup"
+STATUS = "status"
+PASTE = "paste"
+
+_MODULES = {
+    PROMPT: "trayconnect.desktop.prompts.window",
+    CLIPBOARD: "trayconnect.desktop.clipboard_owner",
+    TEXT: "trayconnect.desktop.windows.text_window",
+    POPUP: "trayconnect.desktop.popup.window",
+    STATUS: "trayconnect.desktop.windows.status_window",
+    PASTE: "trayconnect.desktop.clipboard_reader",
+}
+
+
+def helper_command(name: str) -> list[str]:
+    """The command line of a helper."""
+    if getattr(sys, "frozen", False):
+        return [sys.executable, HELPER_ARGUMENT, name]
+    # -P: a file of the current folder must not shadow a module.
+    return [sys.executable, "-P", "-m", _MODULES[name]]
+
+
+def helper_environment() -> dict[str, str]:
+    """The environment in which a helper finds this very package."""
+    if getattr(sys, "frozen", False):
+        return dict(os.environ)
+    environment = programs.clean_environment()
+    root = str(Path(__file__).resolve().parents[2])
+    others = environment.get("PYTHONPATH")
+    environment["PYTHONPATH"] = f"{root}{os.pathsep}{others}" if others else root
+    return environment
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the helper named in `arguments`, what follows `HELPER_ARGUMENT`; its exit code."""
+    if len(arguments) != 1 or arguments[0] not in _MODULES:
+        sys.stderr.write(f"usage: {HELPER_ARGUMENT} {'|'.join(_MODULES)}\n")
+        return 2
+    status: int = importlib.import_module(_MODULES[arguments[0]]).main()
+    return status
+
+
+def has_tkinter() -> bool:
+    """Whether tkinter is installed, without importing it."""
+    return all(importlib.util.find_spec(name) is not None for name in ("_tkinter", "tkinter"))
+
+
+def has_display() -> bool:
+    """Whether there is a screen for tkinter's windows, which on Linux and BSD need X11 (also
+    within Wayland)."""
+    return sys.platform in ("win32", "darwin") or bool(os.environ.get("DISPLAY"))
+
+
+def has_screen() -> bool:
+    """Whether there is a screen for native windows: X11 or Wayland."""
+    return has_display() or bool(os.environ.get("WAYLAND_DISPLAY"))
+
+
+def window_programs() -> str:
+    """What to install to be asked in a window on the screen that there is: Tk draws on X11 alone.
+    Empty where nothing would help."""
+    if sys.platform in ("win32", "darwin") or not has_screen():
+        return ""
+    else:  # noqa: RET505 - mypy calls code after a platform's return unreachable
+        return "python3-tk or zenity" if has_display() else "zenity"
+
+
+def read_stdin() -> bytes:
+    """All of stdin. `sys.stdin` is None in a windowed executable, so go below it."""
+    with open(0, "rb", closefd=False) as stdin:
+        return stdin.read()
+
+
+def write_stdout(data: bytes) -> None:
+    with open(1, "wb", closefd=False) as stdout:
+        stdout.write(data)

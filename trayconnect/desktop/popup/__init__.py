@@ -1,0 +1,1 @@
+"""A menu of our own, for a panel that draws none."""

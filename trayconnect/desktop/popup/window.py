@@ -1,0 +1,117 @@
+"""The menu of an icon in a panel that draws none: a program of its own, for `popup` (the menu as
+JSON on stdin, the choice on stdout, see `popup_wire`)."""
+
+from __future__ import annotations
+
+import sys
+import tkinter
+from functools import partial
+from typing import Literal
+
+from trayconnect.desktop import helper_process
+from trayconnect.desktop.popup import wire
+from trayconnect.desktop.popup.model import MenuLine
+from trayconnect.desktop.windows import tk_lifeline, tk_scale
+
+GRAB_TRIES = 40
+GRAB_PAUSE_MS = 50
+"""Between two tries: another program may hold the pointer, such as a panel over a click."""
+
+
+class Popup:
+    """Builds the menu in `root`, which stays hidden; `choice` is set when it ends."""
+
+    def __init__(self, root: tkinter.Tk, lines: tuple[MenuLine, ...]) -> None:
+        self.choice: tuple[str, ...] = ()
+        self._root = root
+        self._look = tk_scale.menu_look(root, tk_scale.scale(root))
+        self._marks: list[tkinter.BooleanVar] = []  # a mark is lost with its variable
+        self._menu = self._build(root, lines, ())
+
+    def show(self, at: tuple[int, int]) -> None:
+        """Open it by that point, within the screen."""
+        self._menu.bind("<Unmap>", lambda _: self._root.after_idle(self._end))
+        self._post(*at, GRAB_TRIES)
+
+    def _post(self, x: int, y: int, tries: int) -> None:
+        # Below the point, or above it when there is no room, as beside a panel at the bottom.
+        self._menu.update_idletasks()
+        width, height = self._menu.winfo_reqwidth(), self._menu.winfo_reqheight()
+        left = max(0, min(x, self._root.winfo_screenwidth() - width))
+        top = y if y + height <= self._root.winfo_screenheight() else max(0, y - height)
+        try:
+            self._menu.tk_popup(left, top)
+        except tkinter.TclError:
+            if tries:
+                self._root.after(GRAB_PAUSE_MS, self._post, x, y, tries - 1)
+            else:
+                self._root.destroy()  # without the pointer it could not be left
+        else:
+            self._menu.focus_force()  # the grab brings the keys, but Tk minds only a focused menu
+
+    def _build(
+        self, parent: tkinter.Misc, lines: tuple[MenuLine, ...], path: tuple[str, ...]
+    ) -> tkinter.Menu:
+        menu = tkinter.Menu(parent, tearoff=False, **self._look)
+        for line in lines:
+            keys = (*path, line.key)
+            state: Literal["normal", "disabled"] = "normal" if line.enabled else "disabled"
+            if line.separator:
+                menu.add_separator()
+            elif line.children:
+                below = self._build(menu, line.children, keys)
+                menu.add_cascade(label=line.text, menu=below, state=state)
+            elif line.checked is None:
+                menu.add_command(label=line.text, state=state, command=partial(self._choose, keys))
+            else:
+                mark = tkinter.BooleanVar(self._root, value=line.checked)
+                self._marks.append(mark)
+                menu.add_checkbutton(
+                    label=line.text,
+                    state=state,
+                    variable=mark,
+                    command=partial(self._choose, keys),
+                )
+        self._break(menu, len(lines))
+        return menu
+
+    def _break(self, menu: tkinter.Menu, count: int) -> None:
+        """Tk's menus do not scroll: a long one has columns."""
+        menu.update_idletasks()
+        height = menu.winfo_reqheight()
+        room = self._root.winfo_screenheight() - 2 * menu.yposition(0)
+        if height > room:
+            column = max(1, count * room // height - 1)
+            for index in range(column, count, column):
+                menu.entryconfigure(index, columnbreak=True)
+
+    def _choose(self, keys: tuple[str, ...]) -> None:
+        self.choice = keys
+        self._root.after_idle(self._root.destroy)  # not under the feet of Tk's own menu code
+
+    def _end(self) -> None:
+        """The menu was left. A choice is told before or after it, as the way of choosing is."""
+        self._root.after(100, self._root.destroy)
+
+
+def main() -> int:
+    """Show one menu, and return the exit code."""
+    told = tk_lifeline.StdinLines()
+    lines, at = wire.decode_menu(told.next() or b"")
+    tk_scale.prepare_process()
+    try:
+        root = tkinter.Tk(className="trayconnect")
+        root.withdraw()
+        popup = Popup(root, lines)
+        popup.show(at)
+    except tkinter.TclError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    tk_lifeline.follow(root, told, lambda _: None)
+    root.mainloop()
+    helper_process.write_stdout(wire.encode_choice(popup.choice))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,137 @@
+"""The parts of the prompt window that are filled in: a line, or a text of several lines."""
+
+from __future__ import annotations
+
+import tkinter
+from collections.abc import Callable
+from tkinter import ttk
+
+from trayconnect.core.questions import Field
+from trayconnect.desktop.prompts.text import LONGEST_VALUE
+from trayconnect.desktop.windows.tk_scale import Scaling
+
+_DOT = "\N{BULLET}"
+_TEXT_LINES = 7
+
+
+class LineBox:
+    """One line, in dots while it is hidden."""
+
+    def __init__(
+        self, frame: ttk.Frame, field: Field, look: Scaling, on_change: Callable[[], None]
+    ) -> None:
+        self._secret = field.secret
+        self.widget = ttk.Entry(frame, font=look.text_font)
+        self.widget.grid(sticky="we")
+        self.reveal(shown=False)
+        self.widget.bind("<KeyRelease>", lambda _: on_change())
+        self.widget.bind("<<Paste>>", lambda _: self.widget.after_idle(on_change))
+        self.widget.bind("<<PasteSelection>>", lambda _: self.widget.after_idle(on_change))
+
+    def value(self) -> str:
+        return self.widget.get()
+
+    def reveal(self, *, shown: bool) -> None:
+        """Show or hide the characters, if they are secret."""
+        self.widget.configure(show=_DOT if self._secret and not shown else "")
+
+    def select_all(self) -> None:
+        self.widget.selection_range(0, "end")
+        self.widget.icursor("end")
+
+
+class TextBox:
+    """Several lines. Tk cannot put dots in their place, so while they are hidden they are
+    covered with bars: letters and their background have one colour."""
+
+    def __init__(
+        self, frame: ttk.Frame, field: Field, look: Scaling, on_change: Callable[[], None]
+    ) -> None:
+        self._secret = field.secret
+        self._on_change = on_change
+        holder = ttk.Frame(frame)
+        holder.grid(sticky="we")
+        holder.columnconfigure(0, weight=1)
+        self.widget = tkinter.Text(
+            holder,
+            width=1,
+            height=_TEXT_LINES,
+            wrap="char",
+            font=look.fixed_font,
+            relief="flat",
+            highlightthickness=1,
+            highlightbackground=look.border,
+            highlightcolor=look.accent,
+            background=look.field,
+            foreground=look.foreground,
+            exportselection=not field.secret,
+            insertbackground=look.foreground,
+        )
+        bar = ttk.Scrollbar(holder, command=self.widget.yview, takefocus=False)
+        self.widget.configure(yscrollcommand=bar.set)
+        self.widget.grid(row=0, column=0, sticky="we")
+        bar.grid(row=0, column=1, sticky="ns")
+        self._caption = ttk.Label(frame, style="Server.TLabel")
+        self._caption.grid(sticky="w")
+        for event in ("<<Copy>>", "<<Cut>>"):
+            self.widget.bind(event, self._refuse_while_hidden)
+        self.widget.bind("<<Paste>>", self._replace_selection)
+        self.widget.bind("<Tab>", self._leave)
+        self.widget.bind("<<Modified>>", self._changed)
+        self.reveal(shown=False)
+
+    def value(self) -> str:
+        return self.widget.get("1.0", "end-1c")
+
+    def reveal(self, *, shown: bool) -> None:
+        """Show or hide the characters, if they are secret."""
+        self._hidden = self._secret and not shown
+        cover = self.widget.cget("highlightbackground") if self._hidden else ""
+        self.widget.tag_configure("hidden", foreground=cover, background=cover)
+        self._cover()
+
+    def select_all(self) -> None:
+        self.widget.tag_add("sel", "1.0", "end-1c")
+
+    def _cover(self) -> None:
+        self.widget.tag_add("hidden", "1.0", "end")
+        self.widget.tag_raise("hidden")  # above the selection's colours
+        lines = len(self.value().strip().splitlines())
+        size = len(self.value().encode(errors="replace"))
+        said = (
+            f"{lines} {'line' if lines == 1 else 'lines'}, {size} bytes"
+            if size
+            else "Paste it here"
+        )
+        if size > LONGEST_VALUE:
+            said = f"{said}: too long"
+        self._caption.configure(text=said)
+
+    def _changed(self, _event: object) -> None:
+        if self.widget.edit_modified():
+            self.widget.edit_modified(False)
+            self._cover()
+            self._on_change()
+
+    def _replace_selection(self, _event: object) -> None:
+        """On X11, Tk's own paste leaves a selected text where it is."""
+        if self.widget.tag_ranges("sel"):
+            self.widget.delete("sel.first", "sel.last")
+
+    def _refuse_while_hidden(self, _event: object) -> str | None:
+        return "break" if self._hidden else None
+
+    def _leave(self, _event: object) -> str:
+        """Tab goes on to the next part, as everywhere else in a dialog."""
+        following = self.widget.tk_focusNext()
+        if following is not None:
+            following.focus_set()
+        return "break"
+
+
+Box = LineBox | TextBox
+
+
+def make_box(frame: ttk.Frame, field: Field, look: Scaling, on_change: Callable[[], None]) -> Box:
+    """The part for a field, placed in the frame's next row."""
+    return (TextBox if field.multiline else LineBox)(frame, field, look, on_change)

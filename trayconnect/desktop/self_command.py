@@ -1,0 +1,106 @@
+"""The command that starts this installation, as written into the system's list of programs to
+start at login."""
+
+from __future__ import annotations
+
+import os
+import sys
+import sysconfig
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from trayconnect.core.errors import Problem, ProblemError
+from trayconnect.desktop.windowed import CONSOLE, WINDOWED, beside
+
+PROGRAM = CONSOLE
+
+
+def _is_installed() -> bool:
+    package = Path(__file__).resolve().parents[1]
+    libraries = (sysconfig.get_path("purelib"), sysconfig.get_path("platlib"))
+    return any(package.parent == Path(library).resolve() for library in libraries)
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """What the interpreter says of itself."""
+
+    executable: Path = field(default_factory=lambda: Path(sys.executable))
+    frozen: bool = field(default_factory=lambda: bool(getattr(sys, "frozen", False)))
+    scripts: Path = field(default_factory=lambda: Path(sysconfig.get_path("scripts")))
+    installed: bool = field(default_factory=_is_installed)
+    """Whether `python -m trayconnect` works from every folder."""
+    windows: bool = sys.platform == "win32"
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    home: Path = field(default_factory=Path.home)
+
+
+def launch_command(
+    installation: Installation | None = None, is_file: Callable[[Path], bool] = Path.is_file
+) -> tuple[str, ...]:
+    """The program and its arguments, by absolute path.
+
+    - Frozen (PyInstaller): the executable itself, or the AppImage around it; on Windows the one
+      without a console.
+    - Otherwise the script beside the interpreter.
+    - A link to the executable or the script in a folder for programs is preferred, because it
+      survives an upgrade that moves the rest (pipx, uv, a package of the system).
+      `shutil.which` would not do: it may find another installation.
+    - Windows: a way that opens no console window.
+
+    Raises `ProblemError` when this copy is not installed.
+    """
+    here = installation or Installation()
+    if here.frozen:
+        appimage = here.environ.get("APPIMAGE", "")
+        if appimage and is_file(Path(appimage)):
+            return (appimage,)
+        if here.windows:
+            return (str(beside(here.executable, is_file) or here.executable),)
+        return (str(_stable_link(here.executable, _folders(here)) or here.executable),)
+    if here.windows:
+        return _windows_command(here, is_file)
+    script = here.scripts / PROGRAM
+    if is_file(script):
+        return (str(_stable_link(script, _folders(here)) or script),)
+    if here.installed:
+        return (str(here.executable), "-m", PROGRAM)
+    raise _not_installed()
+
+
+def _windows_command(here: Installation, is_file: Callable[[Path], bool]) -> tuple[str, ...]:
+    windowed_script = here.scripts / f"{WINDOWED}.exe"
+    if is_file(windowed_script):
+        return (str(windowed_script),)
+    windowed_python = here.executable.with_name("pythonw.exe")
+    if here.installed and is_file(windowed_python):
+        return (str(windowed_python), "-m", PROGRAM)
+    script = here.scripts / f"{PROGRAM}.exe"
+    if is_file(script):
+        return (str(script),)
+    raise _not_installed()
+
+
+def _folders(here: Installation) -> Sequence[Path]:
+    path = here.environ.get("PATH", "").split(os.pathsep)
+    usual = [here.home / ".local" / "bin", Path("/usr/local/bin"), Path("/usr/bin")]
+    return [*usual, *(Path(folder) for folder in path if Path(folder).is_absolute())]
+
+
+def _stable_link(script: Path, folders: Sequence[Path]) -> Path | None:
+    target = script.resolve()
+    for folder in folders:
+        link = folder / PROGRAM
+        if link.is_symlink() and link.resolve() == target:
+            return link
+    return None
+
+
+def _not_installed() -> ProblemError:
+    return ProblemError(
+        Problem(
+            "This copy of trayconnect cannot be started at login",
+            "It runs from a folder of sources. Install it first: `pipx install .` in that folder.",
+        )
+    )

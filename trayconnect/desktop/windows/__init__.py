@@ -1,0 +1,1 @@
+"""Windows of our own, each in a process with Tk."""

@@ -1,0 +1,53 @@
+"""Identity files that could not log in as they are: told when the file of servers is read.
+
+No more than warnings: the file stays in force, since a key may lie on a stick that is not in, and
+an entry without its key does no harm until it is connected.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from trayconnect.config.locations import mark_of
+from trayconnect.config.model import Config, Server
+from trayconnect.config.problems import FileProblem
+from trayconnect.config.yaml_file import read_text
+from trayconnect.core.errors import ProblemError
+from trayconnect.core.privacy import writers
+from trayconnect.ssh.auth import agent
+from trayconnect.ssh.auth.agent import Agent, AgentKey
+from trayconnect.ssh.auth.identities import verify
+
+
+def key_warnings(config: Config, path: Path) -> tuple[FileProblem, ...]:
+    """What is wrong with the identity files of `config`, which was read from `path`, in file
+    order, each thing once. Nothing is decrypted, and no server is asked."""
+    found: dict[FileProblem, None] = {}
+    for index, server in enumerate(config.servers):
+        if server.auth.identity_file is None:
+            continue
+        try:
+            verify(server.auth.identity_file, partial(_held_for, server))
+        except ProblemError as error:
+            mark = mark_of(read_text(path), index, "auth", "identity_file")
+            found[FileProblem(path, *mark, str(error.problem))] = None
+    return tuple(sorted(found, key=lambda warning: (warning.line, warning.column)))
+
+
+def exposed(path: Path) -> tuple[FileProblem, ...]:
+    """Who else can change the server file, and so send the user's logins to a host of theirs."""
+    return tuple(
+        FileProblem(
+            path, 0, 0, f"other users can write to {place}, and send you anywhere: {advice}"
+        )
+        for place, advice in writers(path)
+    )
+
+
+def _held_for(server: Server) -> Sequence[AgentKey]:
+    place = agent.chosen(server.auth.agent, os.environ.get("SSH_AUTH_SOCK"))
+    with Agent(place) as ssh_agent:
+        return ssh_agent.keys()

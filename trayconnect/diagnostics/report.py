@@ -1,0 +1,151 @@
+"""What to send to somebody who shall help: the machine, a server's session, and its part of the
+log. Without secrets, fit to paste. Pure, but for `system_lines`."""
+
+from __future__ import annotations
+
+import getpass
+import importlib.metadata
+import platform
+import re
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import trayconnect
+from trayconnect.config.model import Server
+from trayconnect.sessions.forwards import ForwardState
+from trayconnect.sessions.snapshot import Snapshot
+
+LOG_RECORDS = 60
+"""Records of the log that diagnostics quote."""
+VIEW_RECORDS = 1000
+"""Records that are shown in a window."""
+
+_RECORD = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
+_SECRET = re.compile(r"(?i)\b(token|password|passphrase|_xsrf|code)=[^\s&\"']+")
+_LIBRARIES = ("paramiko", "cryptography", "pystray", "Pillow", "keyring", "jeepney", "PyYAML")
+
+
+def server_report(snapshot: Snapshot, log: str, system: Iterable[str]) -> str:
+    """All about one server, in lines; `log` is the whole log."""
+    lines = [
+        *system,
+        "",
+        f"Server “{snapshot.name}”",
+        *(f"  {line}" for line in _server_lines(snapshot.server)),
+        *(f"  {line}" for line in _session_lines(snapshot)),
+        "",
+        f"Log (the last {LOG_RECORDS} records of this server)",
+        *(f"  {line}" for line in log_of(log, snapshot.name, LOG_RECORDS).splitlines()),
+    ]
+    return scrub("\n".join(lines)) + "\n"
+
+
+def notes_text(snapshot: Snapshot) -> str:
+    """What of ssh_config does not hold here, and what the servers gave to be read."""
+    return scrub("\n".join(_notes_lines(snapshot)).strip()) + "\n"
+
+
+def system_lines() -> list[str]:
+    """This program, its libraries, and the system it runs on."""
+    versions = []
+    for name in _LIBRARIES:
+        try:
+            versions.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:  # on this platform, or in a bundle
+            continue
+    python = platform.python_version()
+    bundled = ", bundled" if getattr(sys, "frozen", False) else ""
+    return [
+        f"trayconnect {trayconnect.__version__}, Python {python}{bundled}, {platform.platform()}",
+        ", ".join(versions),
+    ]
+
+
+def log_of(log: str, name: str, limit: int) -> str:
+    """The last `limit` records that speak of a server, tracebacks included."""
+    records: list[list[str]] = []
+    for line in log.splitlines():
+        if _RECORD.match(line) or not records:
+            records.append([line])
+        else:
+            records[-1].append(line)
+    speaks = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)").search
+    wanted = [record for record in records if speaks(record[0])]
+    return "\n".join(line for record in wanted[-limit:] for line in record)
+
+
+def scrub(text: str) -> str:
+    """Without what might log in somewhere, and without the name of the user's home folder."""
+    text = _SECRET.sub(lambda match: f"{match[1]}=…", text)
+    home = str(Path("~").expanduser())
+    if len(home) > 1:
+        text = text.replace(home, "~")
+    return text
+
+
+def _server_lines(server: Server) -> Iterator[str]:
+    if server.url is not None:
+        yield f"direct: {server.url}"
+        return
+    user = server.username or getpass.getuser()
+    yield f"ssh: {user}@{server.host}, port {server.port}"
+    for hop in server.jump_hosts:
+        yield f"through: {hop.username or user}@{hop.host}, port {hop.port}"
+    jupyter = server.jupyter
+    yield (
+        f"forward: {server.bind_address}:{server.local_port} -> {jupyter.host}:{jupyter.port}"
+        f"{jupyter.path}"
+    )
+    if (start := server.start) is not None:
+        where = start.environment or "wherever Jupyter is found"
+        yield f"start: {start.app} in {start.folder}, {where}, when {start.when}"
+    key = server.auth.identity_file
+    yield f"login: {key or 'the usual keys'}, password: {server.auth.password}"
+    yield f"keepalive: {server.keepalive.interval:g} s, {server.keepalive.count_max} times"
+
+
+def _session_lines(snapshot: Snapshot) -> Iterator[str]:
+    since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(snapshot.since))
+    reached = f", reached {snapshot.reached.name.lower()}" if snapshot.reached else ""
+    yield f"state: {snapshot.state.value}{reached}, since {since}, attempt {snapshot.attempt}"
+    if snapshot.latency is not None:
+        yield f"latency: {snapshot.latency * 1000:.1f} ms"
+    if snapshot.page is not None:
+        yield f"page: {snapshot.page.url}"
+    if snapshot.asking:
+        yield "a question to the user is open"
+    problem = snapshot.problem
+    if problem is not None:
+        yield f"problem: {problem.title}"
+        for line in problem.advice.splitlines():
+            yield f"  {line}"
+        for line in problem.detail.splitlines():
+            yield f"  detail: {line}"
+    for forward in snapshot.forwards:
+        yield from _forward_lines(forward)
+    for line in _notes_lines(snapshot):
+        if line:
+            yield line
+
+
+def _forward_lines(forward: ForwardState) -> Iterator[str]:
+    leads = f" -> {forward.leads_to}" if forward.leads_to else ""
+    source = ", of ssh_config" if forward.is_of_ssh else ""
+    carries = "up" if forward.is_up else "not up"
+    yield f"{forward.kind} forward {forward.name}: {forward.listens}{leads}, {carries}{source}"
+    if forward.problem is not None:
+        yield f"  problem: {forward.problem.title}"
+        for line in forward.problem.detail.splitlines():
+            yield f"  detail: {line}"
+
+
+def _notes_lines(snapshot: Snapshot) -> Iterator[str]:
+    if snapshot.notes:
+        yield "Of your SSH configuration, this does not hold here:"
+        yield from (f"  {note}" for note in snapshot.notes)
+        yield ""
+    if snapshot.banner:
+        yield "What was given to be read at the login:"
+        yield from (f"  {line}".rstrip() for line in snapshot.banner.splitlines())

@@ -1,1 +1,0 @@
-"""Local listeners and the byte pump; knows no SSH."""

@@ -1,0 +1,1 @@
+"""Local listeners and the connections that they carry; SOCKS."""

@@ -1,0 +1,350 @@
+"""The connections that are being served, each on its own threads, while there is a tunnel."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from trayconnect.core.endpoints import Endpoint
+from trayconnect.core.errors import Problem, ProblemError
+from trayconnect.core.link import (
+    ByteStream,
+    Incoming,
+    LostError,
+    NotOpenedError,
+    NotOursError,
+    OpenChannel,
+    OpenOwnChannel,
+    Own,
+    Owner,
+    Refusal,
+)
+from trayconnect.forwarding.client_request import ClientRequest, Fixed
+from trayconnect.forwarding.dial import dial
+from trayconnect.forwarding.peer_owner import LocalClient
+from trayconnect.forwarding.pump import Pump
+from trayconnect.forwarding.socks import SocksError, negotiate
+from trayconnect.forwarding.turned_away import turn_away
+from trayconnect.forwarding.workers import Workers
+
+_log = logging.getLogger(__name__)
+
+INCOMING_LIMIT = 256
+"""How many connections of remote forwards are carried at once: the server decides how many it
+sends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dynamic:
+    """The client says where it wants to go, by SOCKS."""
+
+
+Target = Endpoint | Own | Dynamic | Problem
+"""Where a forward leads, as seen from the server, or why it leads nowhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What went through a session's forwards since they were bound."""
+
+    open: int
+    """Connections now."""
+    held: int
+    """Connections that wait for the tunnel."""
+    sent: int
+    """Bytes to the server."""
+    received: int
+    """Bytes from the server."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Tunnel:
+    """One tunnel's time; compared by identity, so that its late threads notice that it is over."""
+
+    open_channel: OpenChannel
+    open_own_channel: OpenOwnChannel
+
+
+class Connections:
+    """Starts, counts and aborts. `end` and `begin` may follow each other any time.
+
+    `give_back` gets a client whose tunnel ended before its channel was open: nothing was read
+    from it but its request, so that it can be served by the next one. `on_refused` gets the
+    reason when the tunnel is there and no channel can be opened to where the file says. Both are
+    called on the client's own thread.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        give_back: Callable[[LocalClient], None],
+        on_refused: Callable[[Problem], None] | None,
+    ) -> None:
+        self._name = name
+        self._give_back = give_back
+        self._on_refused = on_refused
+        self._lock = threading.Lock()
+        self._tunnel: _Tunnel | None = None
+        self._pumps: set[Pump] = set()
+        self._asked: set[socket.socket] = set()
+        """Those of clients who are saying what they want."""
+        self._proven: set[int] = set()
+        """The forwards behind which a listener of the account's own was: nothing less will do."""
+        self._incoming = 0
+        self._closed = False
+        self._workers = Workers(name)
+        self._sent = self._received = 0
+        self._told = ""
+        """The last refusal in the log: what looks for a page asks again each second."""
+
+    @property
+    def has_tunnel(self) -> bool:
+        return self._tunnel is not None
+
+    def begin(
+        self, open_channel: OpenChannel, open_own_channel: OpenOwnChannel | None = None
+    ) -> None:
+        """Serve through this tunnel from now on."""
+        self.end()
+        with self._lock:
+            self._tunnel = _Tunnel(open_channel, open_own_channel or _unknown(open_channel))
+            self._told = ""
+
+    def end(self) -> None:
+        """Abort every connection; does not wait for their threads."""
+        with self._lock:
+            self._tunnel = None
+            pumps = tuple(self._pumps)
+        for pump in pumps:
+            pump.abort()
+
+    def serve(self, client: LocalClient, target: Target) -> bool:
+        """Start to serve the client, whose socket is ours now. False: there is no tunnel, and it
+        is still the caller's."""
+        with self._lock:
+            tunnel = self._tunnel
+        if tunnel is None:
+            return False
+        try:
+            self._workers.start(lambda: self._run(client, target, tunnel))
+        except RuntimeError as error:
+            _log.warning("%s: dropped a connection: %s", self._name, error)
+            client.reset()
+        return True
+
+    def take(self, incoming: Incoming, target: Endpoint) -> None:
+        """Start to carry a connection of a remote forward to `target`, as seen from here."""
+        with self._lock:
+            tunnel = self._tunnel
+            fits = tunnel is not None and self._incoming < INCOMING_LIMIT
+            self._incoming += fits
+        if tunnel is None or not fits:
+            incoming.refuse("too many connections" if tunnel else "going away", busy=True)
+            return
+        try:
+            self._workers.start(lambda: self._receive(incoming, target, tunnel))
+        except RuntimeError as error:
+            _log.warning("%s: refused a connection: %s", self._name, error)
+            incoming.refuse("no more threads", busy=True)
+            self._received_one()
+
+    def close(self, limit: float) -> bool:
+        """`end`, and wait for the threads, at most `limit` seconds; whether all have ended."""
+        self.end()
+        with self._lock:
+            self._closed = True
+            asked = tuple(self._asked)
+        for client in asked:
+            _wake(client)
+        return self._workers.close(limit)
+
+    def traffic(self, held: int) -> Traffic:
+        """The counters; `held` is the caller's own."""
+        with self._lock:
+            return Traffic(
+                open=len(self._pumps),
+                held=held,
+                sent=self._sent + sum(pump.sent for pump in self._pumps),
+                received=self._received + sum(pump.received for pump in self._pumps),
+            )
+
+    # --- on a thread of their own -------------------------------------------------------------
+
+    def _run(self, client: LocalClient, target: Target, tunnel: _Tunnel) -> None:
+        if isinstance(target, Problem):
+            self._turn_away(client, target)
+            return
+        try:
+            request = client.request or self._request(client, target)
+        except SocksError as error:
+            _log.info("%s: %s", self._name, error)
+            client.socket.close()
+            return
+        if not request.is_fixed:
+            client = replace(client, request=request)  # it is not said again
+        try:
+            stream = self._open(client, request, target, tunnel)
+        except ProblemError as error:
+            self._refuse(client, request, tunnel, error)
+            return
+        except BaseException:
+            client.reset()
+            raise
+        if not self._carry(client.socket, stream, tunnel, request):
+            stream.close()
+            self._give_back(client)
+
+    def _open(
+        self, client: LocalClient, request: ClientRequest, target: Target, tunnel: _Tunnel
+    ) -> ByteStream:
+        """Raises `ProblemError`."""
+        if not isinstance(target, Own):
+            return tunnel.open_channel(request.target, client.origin)
+        named = target.named and client.forward not in self._proven
+        stream, owner = tunnel.open_own_channel(target.endpoint, client.origin, named=named)
+        if owner is Owner.OURS:
+            self._proven.add(client.forward)
+        return stream
+
+    def _request(self, client: LocalClient, target: Endpoint | Own | Dynamic) -> ClientRequest:
+        """Raises `SocksError`."""
+        if not isinstance(target, Dynamic):
+            return Fixed(target.endpoint if isinstance(target, Own) else target)
+        if not self._begin_asking(client):
+            raise SocksError("the forward is closing")
+        try:
+            return negotiate(client.socket)
+        finally:
+            self._end_asking(client)
+
+    def _turn_away(self, client: LocalClient, problem: Problem) -> None:
+        """Say why there is nothing, and take it for a sign that somebody waits for it."""
+        self._tell_once(problem)
+        if not self._begin_asking(client):
+            client.reset()
+            return
+        if self._on_refused is not None:
+            self._on_refused(problem)
+        try:
+            turn_away(client.socket, problem)
+        finally:
+            self._end_asking(client)
+            client.socket.close()
+
+    def _begin_asking(self, client: LocalClient) -> bool:
+        """Whether there is time to listen to it; `close` wakes who does."""
+        with self._lock:
+            if not self._closed:
+                self._asked.add(client.socket)
+            return not self._closed
+
+    def _end_asking(self, client: LocalClient) -> None:
+        with self._lock:
+            self._asked.discard(client.socket)
+
+    def _refuse(
+        self, client: LocalClient, request: ClientRequest, tunnel: _Tunnel, error: ProblemError
+    ) -> None:
+        if isinstance(error, LostError):
+            self._forget(tunnel)
+        if tunnel is not self._tunnel:
+            self._give_back(client)
+            return
+        if isinstance(error, NotOursError):
+            self._turn_away(client, error.problem)
+            return
+        self._tell_once(error.problem)
+        refusal = error.refusal if isinstance(error, NotOpenedError) else Refusal.OTHER
+        if request.denied(client.socket, refusal):
+            client.socket.close()
+        else:
+            client.reset()
+        # A proxy's client may well ask for what there is not.
+        if request.is_fixed and self._on_refused is not None:
+            self._on_refused(error.problem)
+
+    def _forget(self, tunnel: _Tunnel) -> None:
+        """Serve nobody through it any more: a client may notice its end before `end` is called."""
+        with self._lock:
+            if tunnel is self._tunnel:
+                self._tunnel = None
+
+    def _tell_once(self, problem: Problem) -> None:
+        title = problem.title
+        _log.log(
+            logging.DEBUG if title == self._told else logging.INFO, "%s: %s", self._name, title
+        )
+        self._told = title
+
+    def _receive(self, incoming: Incoming, target: Endpoint, tunnel: _Tunnel) -> None:
+        try:
+            try:
+                local = dial(target)
+            except (OSError, UnicodeError) as error:
+                _log.info("%s: nothing answers on %s here: %s", self._name, target, error)
+                incoming.refuse(f"connect failed: {error}")
+                return
+            try:
+                stream = incoming.accept()
+            except OSError:
+                local.close()
+                return
+            if not self._carry(local, stream, tunnel):
+                stream.close()
+                local.close()
+        finally:
+            self._received_one()
+
+    def _received_one(self) -> None:
+        with self._lock:
+            self._incoming -= 1
+
+    def _carry(
+        self,
+        sock: socket.socket,
+        stream: ByteStream,
+        tunnel: _Tunnel,
+        request: ClientRequest | None = None,
+    ) -> bool:
+        """Carry to the end; false, and nothing was done, if the tunnel is not the present one."""
+        pump = Pump(sock, stream, self._workers.start)
+        with self._lock:
+            if tunnel is not self._tunnel:
+                return False
+            self._pumps.add(pump)
+        try:
+            try:
+                if request is not None:
+                    request.granted(sock)
+            except OSError:  # the client is gone
+                pump.abort()
+            pump.run()
+        finally:
+            with self._lock:
+                self._pumps.discard(pump)
+                self._sent += pump.sent
+                self._received += pump.received
+        return True
+
+
+def _unknown(open_channel: OpenChannel) -> OpenOwnChannel:
+    """For a tunnel that cannot tell whose a listener is."""
+
+    def open_own_channel(
+        target: Endpoint, origin: tuple[str, int], *, named: bool
+    ) -> tuple[ByteStream, Owner]:
+        if named:
+            return open_channel(target, origin), Owner.UNKNOWN
+        title = f"What listens on {target} at the server is not proven to be yours"
+        raise NotOursError(Problem(title, "Nothing is sent there."), Owner.UNKNOWN)
+
+    return open_own_channel
+
+
+def _wake(sock: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)

@@ -1,0 +1,36 @@
+"""Connecting to what a remote forward leads to on this side."""
+
+from __future__ import annotations
+
+import socket
+import sys
+
+from trayconnect.core.endpoints import Endpoint, TcpEndpoint
+
+CONNECT_SECONDS = 4.0
+"""It is on this computer or near it; and closing a session waits for it."""
+
+
+def dial(target: Endpoint) -> socket.socket:
+    """Raises OSError, TimeoutError after `CONNECT_SECONDS` for each address."""
+    if isinstance(target, TcpEndpoint):
+        return socket.create_connection((target.host, target.port), CONNECT_SECONDS)
+    return _dial_unix(target.path)
+
+
+if sys.platform == "win32":
+
+    def _dial_unix(path: str) -> socket.socket:
+        raise OSError(f"Python has no UNIX sockets on Windows, such as {path}")
+
+else:
+
+    def _dial_unix(path: str) -> socket.socket:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            sock.settimeout(CONNECT_SECONDS)
+            sock.connect(path)
+        except BaseException:
+            sock.close()
+            raise
+        return sock

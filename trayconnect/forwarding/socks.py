@@ -1,0 +1,213 @@
+"""The server's side of SOCKS: version 5 (RFC 1928) without authentication, and version 4 with 4A
+(the protocols' memos of NEC, at openssh.com/txt), for CONNECT alone.
+
+Names are not looked up here, but at the far end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import socket
+import struct
+import time
+from dataclasses import dataclass
+
+from trayconnect.core.endpoints import TcpEndpoint
+from trayconnect.core.link import Refusal
+
+HANDSHAKE_SECONDS = 10.0
+"""For all that a client has to say before its bytes."""
+
+_LONGEST_WORD = 255
+_LONGEST_HEAD = 8192
+_CONNECT = 1
+
+# RFC 1928, section 6
+_SUCCEEDED, _FAILED, _NOT_ALLOWED, _HOST_UNREACHABLE, _REFUSED = 0, 1, 2, 4, 5
+_COMMAND_UNKNOWN, _ADDRESS_UNKNOWN = 7, 8
+_NO_METHOD = 0xFF
+_REPLIES = {
+    Refusal.FORBIDDEN: _NOT_ALLOWED,
+    Refusal.REFUSED: _REFUSED,
+    Refusal.UNREACHABLE: _HOST_UNREACHABLE,
+    Refusal.UNRESOLVED: _HOST_UNREACHABLE,
+    Refusal.OTHER: _FAILED,
+}
+# SOCKS 4
+_GRANTED_4, _REJECTED_4 = 90, 91
+
+_HTTP_ANSWER = """\
+This is a SOCKS proxy, not an HTTP one: it is a dynamic forward of trayconnect.
+Enter it as the SOCKS host in the settings of the browser, with SOCKS version 5 and with names
+resolved by the proxy. For curl: --socks5-hostname ADDRESS:PORT
+"""
+
+
+class SocksError(Exception):
+    """The client hung up, took too long, or asked for what there is not; it was told."""
+
+
+@dataclass(frozen=True, slots=True)
+class SocksRequest:
+    """A CONNECT. `version` is 4 or 5."""
+
+    target: TcpEndpoint
+    version: int
+    is_fixed = False
+
+    def granted(self, client: socket.socket) -> None:
+        """Raises OSError."""
+        client.settimeout(HANDSHAKE_SECONDS)
+        client.sendall(_reply5(_SUCCEEDED) if self.version == 5 else _reply4(_GRANTED_4))
+
+    def denied(self, client: socket.socket, refusal: Refusal) -> bool:
+        """Tell the client; whether that was possible."""
+        reply = _reply5(_REPLIES[refusal]) if self.version == 5 else _reply4(_REJECTED_4)
+        return _say(client, reply)
+
+
+def negotiate(client: socket.socket, limit: float = HANDSHAKE_SECONDS) -> SocksRequest:
+    """Read what the client wants, and not one byte more, in `limit` seconds.
+
+    Raises `SocksError`."""
+    talk = _Talk(client, time.monotonic() + limit)
+    try:
+        version = talk.byte()
+        if version == 5:
+            return _negotiate5(talk)
+        if version == 4:
+            return _negotiate4(talk)
+        if chr(version).isalpha():
+            _explain_to_http(talk)
+    except (OSError, EOFError) as error:
+        raise SocksError(f"no SOCKS request came: {error}") from error
+    raise SocksError(f"it does not speak SOCKS: its first byte is {version:#04x}")
+
+
+class _Talk:
+    """Exact reads from a client until a time of the monotonic clock."""
+
+    def __init__(self, client: socket.socket, deadline: float) -> None:
+        self.client = client
+        self._deadline = deadline
+
+    def read(self, size: int) -> bytes:
+        """Raises OSError and EOFError."""
+        data = b""
+        while len(data) < size:
+            self._set_timeout()
+            more = self.client.recv(size - len(data))
+            if not more:
+                raise EOFError("it hung up")
+            data += more
+        return data
+
+    def byte(self) -> int:
+        return self.read(1)[0]
+
+    def word(self) -> bytes:
+        """Up to a zero byte, which goes too."""
+        data = b""
+        while (character := self.read(1)) != b"\0":
+            data += character
+            if len(data) > _LONGEST_WORD:
+                raise EOFError("its words have no end")
+        return data
+
+    def send(self, data: bytes) -> None:
+        self._set_timeout()
+        self.client.sendall(data)
+
+    def _set_timeout(self) -> None:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("it took too long")
+        self.client.settimeout(left)
+
+
+def _negotiate5(talk: _Talk) -> SocksRequest:
+    methods = talk.read(talk.byte())
+    if 0 not in methods:
+        talk.send(bytes((5, _NO_METHOD)))
+        raise SocksError("it wants to log in, and this proxy knows no logins")
+    talk.send(b"\5\0")
+    version, command, _, kind = talk.read(4)
+    if version != 5:
+        raise _turn_down(talk, _reply5(_FAILED), "it changed its version")
+    host = _address5(talk, kind)
+    (port,) = struct.unpack("!H", talk.read(2))
+    if command != _CONNECT:
+        raise _turn_down(talk, _reply5(_COMMAND_UNKNOWN), f"command {command} is not CONNECT")
+    if not host:
+        raise _turn_down(talk, _reply5(_FAILED), "it names no host")
+    return SocksRequest(TcpEndpoint(host, port), 5)
+
+
+def _address5(talk: _Talk, kind: int) -> str:
+    """Empty if it is none."""
+    match kind:
+        case 1:
+            return str(ipaddress.IPv4Address(talk.read(4)))
+        case 3:
+            return _name(talk.read(talk.byte()))
+        case 4:
+            return str(ipaddress.IPv6Address(talk.read(16)))
+    raise _turn_down(talk, _reply5(_ADDRESS_UNKNOWN), f"address type {kind} is not known")
+
+
+def _negotiate4(talk: _Talk) -> SocksRequest:
+    command, port, packed = struct.unpack("!BH4s", talk.read(7))
+    talk.word()  # the user, whom nobody can check
+    host = str(ipaddress.IPv4Address(packed))
+    if packed[:3] == b"\0\0\0" and packed[3]:  # 4A: an address that cannot be
+        host = _name(talk.word())
+    if command != _CONNECT:
+        raise _turn_down(talk, _reply4(_REJECTED_4), f"command {command} is not CONNECT")
+    if not host:
+        raise _turn_down(talk, _reply4(_REJECTED_4), "it names no host")
+    return SocksRequest(TcpEndpoint(host, port), 4)
+
+
+def _name(data: bytes) -> str:
+    """A host's name as text; empty if it cannot be one."""
+    try:
+        name = data.decode()
+    except UnicodeDecodeError:
+        return ""
+    return name if name.isprintable() and " " not in name else ""
+
+
+def _reply5(code: int) -> bytes:
+    """Of the bound address, which nobody uses, nothing is said."""
+    return bytes((5, code, 0, 1)) + bytes(6)
+
+
+def _reply4(code: int) -> bytes:
+    return bytes((0, code)) + bytes(6)
+
+
+def _turn_down(talk: _Talk, reply: bytes, reason: str) -> SocksError:
+    _say(talk.client, reply)
+    return SocksError(reason)
+
+
+def _explain_to_http(talk: _Talk) -> None:
+    """To the browser of someone who took this for an HTTP proxy, or for a page."""
+    head = b""
+    while b"\r\n\r\n" not in head and len(head) < _LONGEST_HEAD:
+        head += talk.read(1)
+    answer = _HTTP_ANSWER.encode()
+    fields = f"Content-Type: text/plain; charset=utf-8\r\nContent-Length: {len(answer)}\r\n"
+    start = f"HTTP/1.1 501 This is a SOCKS proxy\r\n{fields}Connection: close\r\n\r\n"
+    talk.send(start.encode() + answer)
+
+
+def _say(client: socket.socket, reply: bytes) -> bool:
+    """A last word; what the client still sends is not waited for."""
+    with contextlib.suppress(OSError):
+        client.settimeout(1)
+        client.sendall(reply)
+        client.shutdown(socket.SHUT_WR)
+        return True
+    return False

@@ -1,0 +1,100 @@
+"""The answer to a client whose forward leads nowhere: a page of our own that says why. What is not
+HTTP is hung up on. Nothing that the client says goes anywhere."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import socket
+import time
+from html import escape
+
+from trayconnect.core.errors import Problem
+
+HEAD_SECONDS = 5.0
+_LONGEST_HEAD = 64 * 1024
+_LINGER_SECONDS = 1.0
+"""For what the client still sends: hanging up on it would take the answer from it."""
+RELOAD_SECONDS = 5
+MARK = "X-Trayconnect"
+"""A field by which our own probe knows the page."""
+
+_REQUEST = re.compile(rb"[A-Z]{3,16} \S+ HTTP/1\.[01]\r?\n")
+
+
+def turn_away(client: socket.socket, problem: Problem) -> None:
+    """Bounded in time; the caller closes. Never raises."""
+    with contextlib.suppress(OSError):
+        head = _head(client)
+        if not _REQUEST.match(head):
+            return
+        client.settimeout(HEAD_SECONDS)
+        client.sendall(answer(problem, with_body=not head.startswith(b"HEAD ")))
+        client.shutdown(socket.SHUT_WR)
+        _drain(client)
+
+
+def answer(problem: Problem, *, with_body: bool = True) -> bytes:
+    """503 (RFC 9110 section 15.6.4); the page asks again by itself."""
+    body = _PAGE.format(
+        title=escape(problem.title),
+        advice="<br>".join(map(escape, problem.advice.splitlines())),
+        seconds=RELOAD_SECONDS,
+    ).encode()
+    head = (
+        "HTTP/1.1 503 Service Unavailable\r\n"
+        "Content-Type: text/html; charset=utf-8\r\n"
+        f"Content-Length: {len(body)}\r\n"
+        "Cache-Control: no-store\r\n"
+        "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'\r\n"
+        "X-Content-Type-Options: nosniff\r\n"
+        f"Retry-After: {RELOAD_SECONDS}\r\n"
+        f"{MARK}: blocked\r\n"
+        "Connection: close\r\n\r\n"
+    )
+    return head.encode() + (body if with_body else b"")
+
+
+_PAGE = """\
+<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><meta http-equiv="refresh" content="{seconds}">
+<title>trayconnect</title>
+<style>body {{ font-family: sans-serif; max-width: 40em; margin: 4em auto; padding: 0 1em }}</style>
+</head><body><h1>{title}</h1>
+<p>{advice}</p>
+<p>This page is from trayconnect on your own computer, and loads again by itself.</p>
+</body></html>
+"""
+
+
+def _head(client: socket.socket) -> bytes:
+    """What the client says, up to the end of a request's head, or as far as it comes."""
+    deadline = time.monotonic() + HEAD_SECONDS
+    head = b""
+    while b"\r\n\r\n" not in head and b"\n\n" not in head and len(head) < _LONGEST_HEAD:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            break
+        client.settimeout(left)
+        try:
+            data = client.recv(_LONGEST_HEAD)
+        except TimeoutError:
+            break
+        if not data:
+            break
+        head += data
+        if not _may_be_request(head):
+            break
+    return head
+
+
+def _may_be_request(head: bytes) -> bool:
+    return re.match(rb"[A-Z]{1,16}( |$)", head) is not None
+
+
+def _drain(client: socket.socket) -> None:
+    deadline = time.monotonic() + _LINGER_SECONDS
+    while (left := deadline - time.monotonic()) > 0:
+        client.settimeout(left)
+        if not client.recv(_LONGEST_HEAD):
+            return

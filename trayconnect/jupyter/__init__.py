@@ -1,1 +1,0 @@
-"""Finding and probing the Jupyter behind a tunnel."""

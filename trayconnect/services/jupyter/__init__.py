@@ -1,0 +1,1 @@
+"""Jupyter: discovery, health, kernels, start and stop."""

@@ -1,0 +1,290 @@
+"""Looks at one server end to end: where its Jupyter listens, and how far one gets to it."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from weakref import WeakKeyDictionary
+
+from trayconnect.config.model import SAME_HOST, Server
+from trayconnect.core.abandonable import abandonable
+from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.endpoints import Endpoint, TcpEndpoint
+from trayconnect.core.errors import Problem, ProblemError, Remedy
+from trayconnect.core.link import (
+    ByteStream,
+    Link,
+    NotOpenedError,
+    NotOursError,
+    OpenChannel,
+    Own,
+    Owner,
+    Refusal,
+)
+from trayconnect.core.page import Page
+from trayconnect.services.jupyter.address import jupyter_authority
+from trayconnect.services.jupyter.discovery import RunningServer
+from trayconnect.services.jupyter.front_page import front_page
+from trayconnect.services.jupyter.known import KnownServer
+from trayconnect.services.jupyter.problems import (
+    a_strangers,
+    another_jupyter,
+    chosen_is_gone,
+    none_at_node,
+    none_found,
+    not_looked_for,
+    shell_awaited,
+    token_unknown,
+)
+from trayconnect.services.jupyter.readiness import HealthCheck, ProbeTarget, get_logged_in, look
+from trayconnect.services.jupyter.selection import is_own, listing, pick, short_folder
+from trayconnect.services.jupyter.targets import DEFAULT_PORT, START, at_node, page_of, target_of
+from trayconnect.services.jupyter.watch import KernelWatch
+from trayconnect.services.model import BriefChoices, Choices, Health, Kernels, Reached, SetTarget
+from trayconnect.services.webpage.direct import look_direct
+
+logger = logging.getLogger(__name__)
+
+_UNPROVEN = (Owner.SYSTEM, Owner.UNKNOWN)
+
+PATIENCE = 3.0
+"""Seconds that a look waits for a search where nothing answers: then it says what it knows."""
+
+
+class HealthChecker:
+    """The `Examine` port of one app. Each tunnel is looked at by one thread at a time."""
+
+    def __init__(self, choices: Choices | None = None, patience: float | None = PATIENCE) -> None:
+        """`patience`: see `PATIENCE`; None waits to the end of the search."""
+        self._choices = choices or BriefChoices()
+        self._patience = patience
+        self._known: WeakKeyDictionary[Link, KnownServer] = WeakKeyDictionary()
+
+    def __call__(
+        self,
+        server: Server,
+        tunnel: Link,
+        set_target: SetTarget,
+        cancel: CancelToken,
+    ) -> Health:
+        """See `dependencies.Examine`."""
+        cancel.check()
+        if server.url is not None:
+            return look_direct(server.url, cancel)
+
+        known = self._known.get(tunnel)
+        if known is None:
+            known = self._known[tunnel] = KnownServer()
+            known.search(server, tunnel, cancel, self._patience)
+        elif known.answered and (known.under_way is not None or not known.is_fresh):
+            known.search(server, tunnel, cancel)
+        elif known.under_way is not None:
+            known.search(server, tunnel, cancel, self._patience)
+        if known.searched == -math.inf and known.under_way is not None:
+            waits = shell_awaited(server.host or server.name)
+            return Health(Reached.SSH, Page(""), waits, looked=False)
+
+        def look_once() -> tuple[ProbeTarget, HealthCheck]:
+            current = known.picked.running
+            chosen = self._choices.get(server.name)
+            known.picked = pick(known.servers, chosen, current, _owning(server, known))
+            if (found := known.picked.running) and current and found.pid != current.pid:
+                known.watch = KernelWatch()
+            target = target_of(server, known.picked.running)
+            if not known.is_proven:
+                target = replace(target, token="")
+            blocked = _blocked(server, known, lambda: _may_forward(known, server, tunnel, cancel))
+            if blocked is not None:
+                set_target(blocked)
+                return target, HealthCheck(Reached.SSH, target.secure, blocked)
+            own = Own(target.endpoint, named=not _must_be_ours(server, known.picked.running))
+            set_target(own)
+            authority = jupyter_authority(server)
+            opener = _noting(known, _opener(own, tunnel, target.where))
+            return target, look(authority, target, opener, cancel)
+
+        target, seen = look_once()
+        before = known.servers, known.hindered
+        if known.is_worth_a_search(target, seen):
+            patience = self._patience if seen.reached < Reached.JUPYTER else None
+            known.search(server, tunnel, cancel, patience)
+            if (known.servers, known.hindered) != before or known.withholds_token(target):
+                target, seen = look_once()
+        seen = _judged(known, target, seen)
+        known.answered = seen.reached >= Reached.JUPYTER
+        _note_front(known, server, target, seen, cancel)
+        kernels = _kernels(known, server, target, seen, cancel)
+        unproven = (
+            seen.reached >= Reached.PORT
+            and (known.picked.running is None or known.picked.running.is_elsewhere)
+            and abandonable(
+                lambda: tunnel.owner(target.endpoint), f"tc-owner {server.name}", cancel
+            )
+            in _UNPROVEN
+        )
+        return replace(_health(server, known, target, seen), kernels=kernels, unproven=unproven)
+
+    def search_soon(self, tunnel: Link) -> None:
+        """Somebody waits for a Jupyter there: the next look searches. From any thread."""
+        known = self._known.get(tunnel)
+        if known is not None and not known.answered:
+            known.search_soon()
+
+    def search_anew(self, tunnel: Link, started_for: str = "") -> None:
+        """The next look searches. A Jupyter that was started for an entry is the one to use there,
+        whatever was chosen before. On the thread that looks."""
+        self._known.pop(tunnel, None)
+        if started_for:
+            self._choices.forget(started_for)
+
+
+def _owning(server: Server, known: KnownServer) -> Callable[[RunningServer], bool]:
+    home = known.findings.home
+    return lambda one: is_own(one, server, home)
+
+
+def _kernels(
+    known: KnownServer, server: Server, target: ProbeTarget, seen: HealthCheck, cancel: CancelToken
+) -> Kernels | None:
+    if seen.reached is not Reached.LOGGED_IN:
+        return None
+    authority = jupyter_authority(server)
+    return known.watch.look(
+        lambda path: get_logged_in(authority, target, seen, path, cancel), seen.status
+    )
+
+
+def _must_be_ours(server: Server, running: RunningServer | None) -> bool:
+    """Whether only a listener that is proven to be ours will do: the file does not name it, or it
+    is given a token."""
+    if server.jupyter.host not in SAME_HOST:
+        return False  # that is never proven: see `node`
+    names = server.jupyter.socket is not None or server.jupyter.port != "auto"
+    return not names or (running is not None and bool(running.token))
+
+
+def _blocked(server: Server, known: KnownServer, may_forward: Callable[[], bool]) -> Problem | None:
+    """Why there is nothing to lead to: what listens on a port that the file does not name is
+    nobody's business of ours."""
+    jupyter = server.jupyter
+    if known.picked.running is not None or jupyter.socket or jupyter.port != "auto":
+        return None
+    is_here = jupyter.host in SAME_HOST
+    if known.hindered is not None:
+        return not_looked_for("the server" if is_here else jupyter.host, known.hindered)
+    if not is_here:
+        return none_at_node(jupyter.host, at_node(jupyter.host, DEFAULT_PORT))
+    return none_found(START) if may_forward() else known.forbidden
+
+
+def _may_forward(known: KnownServer, server: Server, tunnel: Link, cancel: CancelToken) -> bool:
+    """Whether it is any use to start a Jupyter; asked once, of a port that nobody can have."""
+    if known.may_forward is None:
+        known.may_forward = True
+
+        def ask() -> None:
+            tunnel.open_channel(TcpEndpoint("localhost", 0), ("127.0.0.1", 0)).close()
+
+        try:
+            abandonable(ask, f"tc-look {server.name}", cancel)
+        except ProblemError as error:
+            if error.problem.remedy is not Remedy.WAIT:
+                known.may_forward = False
+                known.forbidden = replace(
+                    error.problem, title="The server forbids forwarding to Jupyter's port"
+                )
+    return known.may_forward
+
+
+def _opener(own: Own, tunnel: Link, where: str) -> OpenChannel:
+    """What tells why a connection to the target does not come about."""
+
+    def open_channel(target: Endpoint, origin: tuple[str, int]) -> ByteStream:
+        try:
+            return tunnel.open_own_channel(target, origin, named=own.named)[0]
+        except NotOursError as error:
+            if error.owner is Owner.OTHERS:
+                raise NotOursError(a_strangers(where), error.owner) from error
+            raise
+
+    return open_channel
+
+
+def _expects_ours(seen: HealthCheck) -> bool:
+    """Whether a Jupyter that the search would have found is what the entry means. What answers on
+    a port that the file names is taken for it: in a container, it may run under another account."""
+    return seen.problem is not None and seen.problem.remedy is Remedy.WAIT
+
+
+def _noting(known: KnownServer, open_channel: OpenChannel) -> OpenChannel:
+    """The same; a Jupyter of another host whose port is closed has ended, and its runtime file
+    proves nothing any more: see `node`."""
+
+    def noted(target: Endpoint, origin: tuple[str, int]) -> ByteStream:
+        try:
+            return open_channel(target, origin)
+        except NotOpenedError as error:
+            running = known.picked.running
+            if error.refusal is Refusal.REFUSED and running is not None and running.is_elsewhere:
+                known.ended.add(running)
+                known.servers = tuple(one for one in known.servers if one != running)
+            raise
+
+    return noted
+
+
+def _judged(known: KnownServer, target: ProbeTarget, seen: HealthCheck) -> HealthCheck:
+    """What was seen, in the light of who listens there."""
+    if seen.reached < Reached.JUPYTER:
+        return seen
+    if seen.token_refused and not known.is_proven:
+        # What refuses it may be another program by now.
+        problem = another_jupyter(target.where, "it refuses the token")
+        return HealthCheck(Reached.PORT, seen.secure, problem)
+    return seen
+
+
+def _health(server: Server, known: KnownServer, target: ProbeTarget, seen: HealthCheck) -> Health:
+    picked = known.picked
+    own = _owning(server, known)
+    jupyters = listing(known.servers, picked.running, known.findings.home, own)
+    problem = seen.problem
+    if problem is None and picked.missing is not None:
+        (used,) = (one for one in jupyters if one.in_use)
+        folder = short_folder(picked.missing.root_dir, known.findings.home)
+        problem = chosen_is_gone(folder, f"{used.folder} ({used.where})")
+    if known.hindered is not None and not target.token:
+        problem = _hindered(known.hindered, problem, seen)
+    is_here = server.jupyter.host in SAME_HOST
+    missing = is_here and known.succeeded and picked.running is None and _expects_ours(seen)
+    page = page_of(server, picked.running, known.front, target, seen)
+    looked = known.hindered is None
+    return Health(seen.reached, page, problem, jupyters, missing, looked=looked)
+
+
+def _hindered(cause: Problem, problem: Problem | None, seen: HealthCheck) -> Problem:
+    """What to tell where nothing could be searched."""
+    if seen.reached >= Reached.JUPYTER:
+        return problem or token_unknown(cause)
+    # What answers there, such as a JupyterHub's server, says more than that nothing was found.
+    answers = seen.reached >= Reached.PORT
+    if problem is not None and (answers or problem.remedy is not Remedy.WAIT):
+        return problem
+    return cause
+
+
+def _note_front(
+    known: KnownServer, server: Server, target: ProbeTarget, seen: HealthCheck, cancel: CancelToken
+) -> None:
+    """Find out once which page a Jupyter has, if the file does not say."""
+    if seen.reached < Reached.JUPYTER:
+        known.front = None  # the next one may be another kind
+        return
+    says = "path" in server.jupyter.model_fields_set
+    if known.front is None and not says and target.hub is None:
+        authority = jupyter_authority(server)
+        known.front = front_page(
+            lambda path: get_logged_in(authority, target, seen, path, cancel), target.base_url
+        )

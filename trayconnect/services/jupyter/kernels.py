@@ -1,0 +1,111 @@
+"""Reading what Jupyter says of its kernels. Pure; whatever is odd about an answer is skipped.
+
+The answers are those of jupyter_server's REST API, which notebook 6 has too, and of the extension
+jupyter-resource-usage.
+"""
+
+from __future__ import annotations
+
+import json
+import posixpath
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from trayconnect.core import sanitize
+from trayconnect.services.model import Kernel, KernelState, Memory
+
+NAME_LENGTH = 80
+"""Characters of a name, which a notebook's path may exceed by far."""
+
+
+def kernel_count(status: bytes) -> int | None:
+    """How many run, by `GET /api/status`; None where it does not tell."""
+    count = _mapping(_decoded(status)).get("kernels")
+    return count if isinstance(count, int) else None
+
+
+def kernels(
+    answer: bytes, names: Mapping[str, str], ahead: float = 0.0
+) -> tuple[Kernel, ...] | None:
+    """`GET /api/kernels`; `names` are those of notebooks, by the kernel's id; `ahead` is how many
+    seconds the server's clock is ahead of ours. None for what is no list of kernels."""
+    said = _decoded(answer)
+    if not isinstance(said, list):
+        return None
+    return tuple(_kernels(said, names, ahead))
+
+
+def notebooks(answer: bytes) -> dict[str, str]:
+    """The names of notebooks and consoles by their kernel's id: `GET /api/sessions`."""
+    said = _decoded(answer)
+    names = {}
+    for session in said if isinstance(said, list) else ():
+        entry = _mapping(session)
+        kernel = _text(_mapping(entry.get("kernel")), "id")
+        # A console has a path that means nothing, and a name; a notebook's name may be empty.
+        path = _text(entry, "path") or _text(_mapping(entry.get("notebook")), "path")
+        name = _text(entry, "name") or posixpath.basename(path)
+        if kernel and name:
+            names[kernel] = sanitize.line(name, NAME_LENGTH)
+    return names
+
+
+def memory(answer: bytes) -> Memory | None:
+    """What the server and its kernels use: `GET /api/metrics/v1`."""
+    said = _mapping(_decoded(answer))
+    # Shared pages count once in PSS, which is not to be had everywhere.
+    used = _size(said.get("pss")) or _size(said.get("rss"))
+    if used is None:
+        return None
+    limits = _mapping(_mapping(said.get("limits")).get("memory"))
+    return Memory(used, _size(limits.get("pss")) or _size(limits.get("rss")))
+
+
+def _kernels(said: list[Any], names: Mapping[str, str], ahead: float) -> Iterator[Kernel]:
+    for item in said:
+        entry = _mapping(item)
+        name = sanitize.exact(entry.get("id"))
+        if name:
+            active = _time(_text(entry, "last_activity"))
+            yield Kernel(
+                id=name,
+                name=names.get(name) or sanitize.line(_text(entry, "name"), NAME_LENGTH),
+                state=_STATES.get(_text(entry, "execution_state"), KernelState.OTHER),
+                last_activity=None if active is None else active - ahead,
+            )
+
+
+_STATES = {"busy": KernelState.BUSY, "idle": KernelState.IDLE}
+
+
+def _decoded(answer: bytes) -> object:
+    try:
+        return json.loads(answer)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _text(entry: dict[str, Any], key: str) -> str:
+    value = entry.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def _size(value: object) -> int | None:
+    """A whole number of bytes above 0."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 2**62:
+        return None
+    return int(value)
+
+
+def _time(text: str) -> float | None:
+    """Seconds since the epoch of an ISO 8601 time such as 2026-11-25T22:56:58.123456Z."""
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.timestamp() if moment.tzinfo else None
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,148 @@
+"""What is known of the Jupyters at one tunnel's far end, and when it is searched anew."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from dataclasses import dataclass, field
+
+from trayconnect.config.model import SAME_HOST, Server
+from trayconnect.core.abandonable import Background
+from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.errors import Problem, ProblemError
+from trayconnect.core.link import Link
+from trayconnect.services.jupyter.discovery import Discovery, RunningServer, find
+from trayconnect.services.jupyter.node import find_at_node
+from trayconnect.services.jupyter.readiness import HealthCheck, ProbeTarget
+from trayconnect.services.jupyter.selection import Picked, candidates
+from trayconnect.services.jupyter.watch import KernelWatch
+from trayconnect.services.model import Reached
+
+logger = logging.getLogger(__name__)
+
+SEARCH_SHARE = 0.05
+"""Of all time, at most this part is spent searching a server on which nothing answers."""
+
+LONGEST_PAUSE = 60.0
+"""Seconds between two searches where nothing answers, at most: a login shell that takes long is no
+burden."""
+
+AGAIN = (5.0, 10.0, 20.0, 40.0, 60.0, 120.0)
+"""Seconds from a search that failed to the next one: after the first failure, the second, …"""
+
+QUICK = 2.0
+"""Seconds that a search may take and be no burden."""
+
+FRESH = 2.0
+"""Seconds for which a search proves whose a port is, at least: no token goes to a port after
+that without another."""
+
+
+@dataclass(slots=True)
+class KnownServer:
+    """What is known of one tunnel's far end. Times are on the monotonic clock."""
+
+    findings: Discovery = field(default_factory=Discovery)
+    servers: tuple[RunningServer, ...] = ()
+    """Those that the entry may use."""
+    picked: Picked = field(default_factory=Picked)
+    answered: bool = False
+    """Whether something answered the last time."""
+    searched: float = -math.inf
+    """When the last search ended."""
+    succeeded: bool = False
+    """Whether it could be made."""
+    hindered: Problem | None = None
+    """Why it could not."""
+    failures: int = 0
+    """Searches in a row that could not be made."""
+    under_way: Background[Discovery] | None = None
+    """A search that goes on."""
+    began: float = 0.0
+    """When the last search began."""
+    next_search: float = -math.inf
+    """When the next one may begin where nothing answers."""
+    may_forward: bool | None = None
+    """Whether the server forwards at all; None: not asked."""
+    forbidden: Problem | None = None
+    """Why it does not."""
+    ended: set[RunningServer] = field(default_factory=set)
+    """Those of another host whose ports were found closed; their runtime files may stay."""
+    watch: KernelWatch = field(default_factory=KernelWatch)
+    front: str | None = None
+    """The page that is there, where the file names none; None: not known."""
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether what the last search found still counts."""
+        return time.monotonic() < max(self.searched + FRESH, self.next_search)
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether the ports found belong to whom they did."""
+        return self.succeeded and self.is_fresh
+
+    def search(
+        self, server: Server, tunnel: Link, cancel: CancelToken, patience: float | None = None
+    ) -> None:
+        """Note what runs there; where there is no way to search, what is known stays. After
+        `patience` seconds it goes on in the background, and the next call waits for it again."""
+        if self.under_way is None:
+            self.began = time.monotonic()
+            self.under_way = Background(lambda: _find(server, tunnel), f"tc-find {server.name}")
+        search, self.succeeded = self.under_way, False
+        try:
+            found = search.result(cancel, patience)
+        except TimeoutError:
+            return
+        except ProblemError as error:
+            logger.info("%s: no search for Jupyter: %s", server.name, error.problem)
+            self.hindered = error.problem
+            self.failures += 1
+            pause = AGAIN[min(self.failures, len(AGAIN)) - 1]
+        else:
+            self.succeeded = True
+            self.hindered = None
+            self.failures = 0
+            self.findings = found
+            fitting = candidates(found, server.jupyter)
+            self.servers = tuple(one for one in fitting if one not in self.ended)
+            logger.debug("%s: %d running: %s", server.name, len(found.servers), self.servers)
+            took = time.monotonic() - self.began
+            pause = min(LONGEST_PAUSE, took * (1 / SEARCH_SHARE - 1))
+        finally:
+            if search.is_over:  # whatever it ended with: the next one may fare better
+                self.under_way = None
+        self.searched = time.monotonic()
+        self.next_search = self.searched + pause
+
+    def search_soon(self) -> None:
+        """Search at the next look; where a search takes long, after a pause as long: an open tab of
+        a browser asks every few seconds."""
+        took = self.searched - self.began
+        soon = self.searched + took if took > QUICK else -math.inf
+        self.next_search = min(self.next_search, soon)
+
+    def is_worth_a_search(self, target: ProbeTarget, seen: HealthCheck) -> bool:
+        """Whether to search at once, after a look with what was known."""
+        if self.under_way is not None:
+            return seen.reached >= Reached.JUPYTER
+        # Jupyter may have been started again, elsewhere or with another token.
+        if seen.token_refused:
+            return time.monotonic() >= min(self.next_search, self.searched + FRESH)
+        if seen.reached < Reached.JUPYTER:
+            return time.monotonic() >= self.next_search
+        # Something has just begun to answer, later than the last search could know of it.
+        is_new = self.picked.running is None and not self.answered
+        return is_new or (self.withholds_token(target) and not self.is_fresh)
+
+    def withholds_token(self, target: ProbeTarget) -> bool:
+        """Whether the look went without the token, as nothing proved any more whose the port is."""
+        running = self.picked.running
+        return running is not None and target.token != running.token
+
+
+def _find(server: Server, tunnel: Link) -> Discovery:
+    host, node, run = server.host or server.name, server.jupyter.host, tunnel.execute
+    return find(run, host) if node in SAME_HOST else find_at_node(run, host, node)

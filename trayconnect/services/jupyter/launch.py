@@ -1,0 +1,122 @@
+"""The `Launch` port: starts the Jupyter of an entry, or says why not."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from trayconnect.config.model import Server
+from trayconnect.core.abandonable import abandonable
+from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.endpoints import UnixEndpoint
+from trayconnect.core.errors import ProblemError, Remedy
+from trayconnect.core.link import Link
+from trayconnect.services.jupyter.discovery import LIMIT as SHELL_LIMIT
+from trayconnect.services.jupyter.discovery import find
+from trayconnect.services.jupyter.discovery import script as text_of
+from trayconnect.services.jupyter.reach import reachable
+from trayconnect.services.jupyter.start import LIMIT, Started, assignments, session_name, start
+from trayconnect.services.jupyter.start_errors import failure, unreachable, way_words
+from trayconnect.services.jupyter.stop import end
+from trayconnect.services.model import FoundJupyter
+
+_ENDED = "@@trayconnect ended 1\n"
+
+logger = logging.getLogger(__name__)
+
+ANEW_TIMES = 40
+ANEW_EVERY = 0.5
+"""Seconds between two tries to start in the place of one that is ending."""
+REACH_TIMES = 20
+REACH_EVERY = 0.25
+"""Seconds between two tries to reach the socket of a Jupyter that has just begun."""
+
+
+class JupyterLauncher:
+    """Starts one Jupyter after another; the next look finds the new one."""
+
+    def __init__(self, search_anew: Callable[[Link, str], None], limit: int = LIMIT) -> None:
+        """`search_anew` is given the entry's name once a Jupyter of it runs there."""
+        self._search_anew = search_anew
+        self._limit = limit
+
+    def __call__(self, server: Server, tunnel: Link, cancel: CancelToken) -> str:
+        """See `dependencies.Launch`."""
+        reached = reachable(server, tunnel, cancel)
+        for _ in range(ANEW_TIMES):
+            started = abandonable(
+                lambda: start(tunnel.execute, reached, self._limit),
+                f"tc-start {server.name}",
+                cancel,
+            )
+            if started.pid is None or not started.was_running:
+                break
+            if _listens(started.pid, server, tunnel, cancel) or cancel.wait(ANEW_EVERY):
+                break
+        self._search_anew(tunnel, "" if started.pid is None else server.name)
+        if started.pid is None:
+            raise ProblemError(failure(started, server, self._limit))
+        if started.socket:
+            _reach(tunnel, started, server, cancel)
+        words = way_words(started, session_name(server))
+        begun = "was started before" if started.was_running else "was started"
+        logger.info("%s: Jupyter %s %s, PID %d", server.name, begun, words, started.pid)
+        return words
+
+    def ended(
+        self, server: Server, tunnel: Link, used: FoundJupyter, cancel: CancelToken
+    ) -> bool | None:
+        """See `dependencies.HowItEnded`."""
+        values = {"pid": str(used.pid), "when": used.born}
+        text = text_of("process.sh") + assignments(values) + text_of("ended.sh")
+        try:
+            done = abandonable(
+                lambda: tunnel.execute("exec sh", text.encode(), SHELL_LIMIT),
+                f"tc-ended {server.name}",
+                cancel,
+            )
+        except ProblemError:
+            return None
+        _, _, report = done.stdout.decode("utf-8", "replace").partition(_ENDED)
+        match report.split():
+            case ["@@lives"]:
+                return None
+            case ["@@status", status]:
+                return status != "0"
+            case ["@@killed"] | ["@@rebooted"]:
+                return True
+            case _:
+                return False
+
+
+def _listens(pid: int, server: Server, tunnel: Link, cancel: CancelToken) -> bool:
+    """Whether one that is said to run is not just ending."""
+    host = server.host or server.name
+    try:
+        found = abandonable(lambda: find(tunnel.execute, host), f"tc-find {server.name}", cancel)
+    except ProblemError:
+        return True
+    return any(one.pid == pid for one in found.servers)
+
+
+def _reach(tunnel: Link, started: Started, server: Server, cancel: CancelToken) -> None:
+    """Wait until its socket can be reached: it is made a little before it listens. Raises
+    `ProblemError` where it cannot; one that was just started is ended then."""
+    path = started.socket
+
+    def once() -> None:
+        tunnel.open_channel(UnixEndpoint(path), ("127.0.0.1", 0)).close()
+
+    for _ in range(REACH_TIMES):
+        try:
+            abandonable(once, f"tc-reach {server.name}", cancel)
+        except ProblemError as error:
+            problem = error.problem
+            if problem.remedy is not Remedy.WAIT or cancel.wait(REACH_EVERY):
+                break
+        else:
+            return
+    cancel.check()
+    if not started.was_running and started.born:
+        end(tunnel.execute, f"{started.pid} {started.born}", server.name, cancel)
+    raise ProblemError(unreachable(started, server, problem))

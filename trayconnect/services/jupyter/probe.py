@@ -1,0 +1,206 @@
+"""One HTTP request with a limit on everything: total time, size, and the user's patience."""
+
+from __future__ import annotations
+
+import http.client
+import io
+import math
+import socket
+import ssl
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from urllib.parse import quote, urlsplit
+
+from trayconnect.core import sanitize
+from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.link import ByteStream
+from trayconnect.services.jupyter.dial import Failure, ProbeError, dialled, remaining
+
+BODY_LIMIT = 64 * 1024
+_HEADER_LIMIT, _REASON_LIMIT = 4096, 120
+
+
+_LONGEST_READ = 0.5 if sys.platform == "win32" else math.inf
+"""Seconds: Windows need not wake a read when its socket is shut down; the next fails at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An HTTP answer; redirects are not followed."""
+
+    status: int
+    reason: str
+    body: bytes
+    """The first 64 KiB; less if it stopped short, or did not end in time."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """By their names in lower case."""
+
+
+def get(
+    url: str, *, timeout: float, cancel: CancelToken, token: str = "", verify: bool = True
+) -> Response:
+    """GET `url`: see `request`."""
+    return request("GET", url, timeout=timeout, cancel=cancel, token=token, verify=verify)
+
+
+def request(
+    method: str,
+    url: str,
+    *,
+    timeout: float,
+    cancel: CancelToken,
+    token: str = "",
+    verify: bool = True,
+) -> Response:
+    """Ask for `url`, without a body, within `timeout` seconds from the name lookup to the
+    last byte.
+
+    No proxy is used. `token` logs in to Jupyter. `verify` checks an https certificate against
+    the system's store. Without it any certificate will do, which is right behind a tunnel only:
+    there the URL says 127.0.0.1, which no certificate names, and SSH has authenticated the host.
+
+    Raises `ProbeError` when there is no HTTP answer, `Cancelled`, and ValueError for what is not
+    an http or https URL.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"not an http or https URL: {url!r}")
+    tls = _tls(verify) if parts.scheme == "https" else None
+    port = parts.port or (443 if tls else 80)
+    deadline = time.monotonic() + timeout
+    with dialled(parts.hostname, port, tls=tls, deadline=deadline, cancel=cancel) as sock:
+        connection = http.client.HTTPConnection(parts.hostname, port)
+        # http.client uses only sendall, makefile and close of its socket.
+        connection.sock = _Deadlined(sock, deadline)
+        return _exchange(connection, method, _target(parts.path, parts.query), token)
+
+
+def get_through(stream: ByteStream, authority: str, path: str) -> Response:
+    """GET a path over a connection to a web server that its browsers know as `authority`.
+
+    Takes as long as the stream does; closing it ends the call. Raises `ProbeError`."""
+    connection = http.client.HTTPConnection(authority)
+    connection.sock = _OverStream(stream)
+    return _exchange(connection, "GET", _target(*_path_and_query(path)), "")
+
+
+def _path_and_query(path: str) -> tuple[str, str]:
+    before, _, query = path.partition("#")[0].partition("?")
+    return before, query
+
+
+def _exchange(
+    connection: http.client.HTTPConnection, method: str, target: str, token: str
+) -> Response:
+    headers = {"Accept": "*/*", "User-Agent": "trayconnect", "Connection": "close"}
+    if token:
+        headers["Authorization"] = f"token {token}"
+    try:
+        connection.request(method, target, headers=headers)
+        with connection.getresponse() as answer:
+            headers = {
+                name.lower(): sanitize.line(value, _HEADER_LIMIT)
+                for name, value in answer.getheaders()
+            }
+            reason = sanitize.line(answer.reason, _REASON_LIMIT)
+            return Response(answer.status, reason, _read(answer), headers)
+    except TimeoutError as error:
+        raise ProbeError(Failure.SILENT, str(error)) from error
+    except http.client.RemoteDisconnected as error:
+        raise ProbeError(Failure.CLOSED, str(error)) from error
+    except (http.client.HTTPException, ValueError) as error:
+        raise ProbeError(Failure.NOT_HTTP, f"{type(error).__name__}: {error}") from error
+    except OSError as error:
+        raise ProbeError(Failure.CLOSED, str(error)) from error
+
+
+def _read(answer: http.client.HTTPResponse) -> bytes:
+    """The body up to the limit. What came before a failure counts: a page that never ends is an
+    answer too."""
+    body = bytearray()
+    with suppress(OSError, http.client.HTTPException, ValueError):
+        while len(body) < BODY_LIMIT and (data := answer.read1(BODY_LIMIT - len(body))):
+            body += data
+    return bytes(body)
+
+
+def _target(path: str, query: str) -> str:
+    """The request target, RFC 9112 section 3.2.1; what is quoted stays as it is."""
+    safe = "/%:@!$&'()*+,;=~?"
+    target = quote(path or "/", safe=safe)
+    return f"{target}?{quote(query, safe=safe)}" if query else target
+
+
+def _tls(verify: bool) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+class _Deadlined:
+    """The part of a socket that http.client uses, with one deadline over all its calls: a limit
+    on each would let a peer that drips single bytes go on for ever."""
+
+    def __init__(self, sock: socket.socket, deadline: float) -> None:
+        self._sock = sock
+        self._deadline = deadline
+
+    def sendall(self, data: bytes) -> None:
+        self._sock.settimeout(remaining(self._deadline))
+        self._sock.sendall(data)
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        return io.BufferedReader(_Reader(self._sock, self._deadline))
+
+    def close(self) -> None:
+        """The socket belongs to whoever dialled."""
+
+
+class _OverStream:
+    """The same part, over a stream that knows no deadline."""
+
+    def __init__(self, stream: ByteStream) -> None:
+        self._stream = stream
+
+    def sendall(self, data: bytes) -> None:
+        self._stream.sendall(data)
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        return io.BufferedReader(_StreamReader(self._stream))
+
+    def close(self) -> None:
+        """The stream belongs to whoever opened it."""
+
+
+class _StreamReader(io.RawIOBase):
+    def __init__(self, stream: ByteStream) -> None:
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        data = self._stream.recv(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+
+class _Reader(io.RawIOBase):
+    def __init__(self, sock: socket.socket, deadline: float) -> None:
+        self._sock = sock
+        self._deadline = deadline
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        while time.monotonic() < self._deadline:
+            self._sock.settimeout(min(_LONGEST_READ, remaining(self._deadline)))
+            with suppress(TimeoutError):
+                return self._sock.recv_into(buffer)
+        raise TimeoutError("timed out")

@@ -1,0 +1,202 @@
+"""What can be wrong with the Jupyter behind a tunnel, in words; `where` is its `host:port` as
+seen from the server. All of it may mend itself, so that a look goes on after each."""
+
+from __future__ import annotations
+
+import re
+
+from trayconnect.core.errors import Problem, Remedy
+
+
+def nothing_listens(where: str, hint: str, cause: Problem) -> Problem:
+    return Problem(
+        f"SSH is up, but nothing listens on {where} at the server",
+        hint,
+        Remedy.WAIT,
+        cause.detail or cause.title,
+    )
+
+
+_SAID = 160
+"""Characters of what a login shell said that a problem repeats: its end."""
+_NEEDS_TERMINAL = re.compile("not a (?:terminal|tty)|terminal failed|connected to a terminal|TERM ")
+_GUARD = "case $- in *i*) ;; *) return ;; esac"
+
+
+def shell_awaited(host: str) -> Problem:
+    return Problem(
+        f"Waiting for the login shell of {host}",
+        "Its start-up files (such as ~/.bashrc) take long. Jupyter is looked for as soon as they "
+        "are through.",
+        Remedy.WAIT,
+    )
+
+
+def shell_is_slow(host: str, limit: float, said: str) -> Problem:
+    """What it `said` until then may be a question."""
+    return Problem(
+        f"The login shell of {host} was not ready within {limit:g} s",
+        "Whether Jupyter runs there is not known; trayconnect looks again. The start-up files "
+        "there (such as ~/.bashrc) take too long, or wait for an answer. Shells that nobody types "
+        f"in skip the rest of ~/.bashrc after this line:\n{_GUARD}",
+        Remedy.WAIT,
+        _said(said),
+    )
+
+
+def shell_ran_nothing(host: str, said: str) -> Problem:
+    """It ended, and had not run the search."""
+    words = _said(said)
+    quoted = f" It said: {words}" if words else ""
+    if _NEEDS_TERMINAL.search(words):
+        why = "A start-up file there (such as ~/.bashrc) starts a program that needs a terminal."
+    else:
+        why = (
+            "The account runs no commands, or a start-up file there (such as ~/.bashrc) ends the "
+            "shell."
+        )
+    return Problem(
+        f"The login shell of {host} did not run the search for Jupyter",
+        f"{why}{quoted}\nShells that nobody types in skip the rest of ~/.bashrc after this "
+        f"line:\n{_GUARD}\nOr set jupyter.port in the file, and log in on Jupyter's page.",
+        Remedy.WAIT,
+        words,
+    )
+
+
+def token_unknown(cause: Problem) -> Problem:
+    """Something answers on the port of the file, and nothing could be searched."""
+    return Problem(
+        "Log in on Jupyter's page: its token could not be looked for",
+        f"{cause.title}. {cause.advice}",
+        Remedy.WAIT,
+        cause.detail,
+    )
+
+
+def _said(text: str) -> str:
+    """The end of it in one line, without control characters."""
+    words = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return words if len(words) <= _SAID else f"…{words[-_SAID:]}"
+
+
+def node_is_silent(where: str, hint: str, cause: Problem) -> Problem:
+    """No answer from another host than the server, and no refusal."""
+    return Problem(
+        f"SSH is up, but the server does not reach {where}",
+        f"That host may be off, or not to be reached from there. {hint}",
+        Remedy.WAIT,
+        cause.detail or cause.title,
+    )
+
+
+def no_local_port(authority: str, detail: str) -> Problem:
+    return Problem(
+        f"{authority} on this machine takes no connections",
+        "Disconnect and connect again.",
+        Remedy.WAIT,
+        detail,
+    )
+
+
+def silent(where: str, timeout: float) -> Problem:
+    return Problem(
+        f"Something listens on {where} at the server, but does not answer within {timeout:g} s",
+        "It may still be starting, or be very busy; if it stays so, restart it on the server.",
+        Remedy.WAIT,
+    )
+
+
+def not_http(where: str, detail: str) -> Problem:
+    return Problem(
+        f"Something listens on {where} at the server, but it does not speak HTTP",
+        "Check jupyter.port in the file: another program may use that port.",
+        Remedy.WAIT,
+        detail,
+    )
+
+
+def gateway_error(where: str, status: int, reason: str) -> Problem:
+    return Problem(
+        f"{where} answers {status} {reason}".rstrip(),
+        "A proxy listens there, but the server behind it does not answer: start that.",
+        Remedy.WAIT,
+    )
+
+
+def not_jupyter(where: str) -> Problem:
+    return Problem(
+        f"What answers on {where} at the server is not Jupyter",
+        "Correct jupyter.port in the file; another web page is reached by an entry of forwards: "
+        "with open: true.",
+        Remedy.WAIT,
+    )
+
+
+def another_jupyter(where: str, detail: str) -> Problem:
+    return Problem(
+        f"The Jupyter that answers on {where} at the server is not the one found there",
+        "It was not given the token. Perhaps yours has ended and another took its port: start "
+        "yours again; trayconnect will notice.",
+        Remedy.WAIT,
+        detail,
+    )
+
+
+def a_strangers(where: str) -> Problem:
+    return Problem(
+        f"What listens on {where} at the server belongs to another user",
+        "Nothing is sent there. Start a Jupyter of your own; trayconnect will notice. If you do "
+        f"want theirs, add a plain forward to the file: -L 9999:{where}",
+        Remedy.WAIT,
+    )
+
+
+def none_found(hint: str) -> Problem:
+    return Problem("No Jupyter of yours runs on the server", hint, Remedy.WAIT)
+
+
+def none_at_node(host: str, hint: str) -> Problem:
+    return Problem(
+        f"No Jupyter of yours is known on {host}",
+        f"{hint}\nIf that host has another home than the server, write the port as jupyter.port.",
+        Remedy.WAIT,
+    )
+
+
+def not_looked_for(where: str, cause: Problem | None = None) -> Problem:
+    """Whatever listens on Jupyter's usual port may be anybody's."""
+    reason = f"{cause.title}. " if cause is not None else ""
+    return Problem(
+        f"trayconnect cannot look for Jupyter on {where}",
+        f"{reason}Write the port it listens on as jupyter.port in the file.",
+        Remedy.WAIT,
+        cause.detail if cause is not None else "",
+    )
+
+
+def of_hub(where: str, hub: str, path: str) -> Problem:
+    """`hub`: its address as far as known; `path`: the server's own under that."""
+    open_it = f"Open it there: {hub}" if hub else f"Open your Hub's own address, there {path}."
+    return Problem(
+        f"The Jupyter on {where} at the server was started by a JupyterHub, which alone logs in",
+        f"{open_it}\nIf the Hub itself is to be reached through this tunnel, set jupyter.port to "
+        f"its port (often 8000) and jupyter.path to {path}.",
+        Remedy.WAIT,
+    )
+
+
+def chosen_is_gone(folder: str, used: str) -> Problem:
+    return Problem(
+        f"The Jupyter in {folder} that you chose does not run",
+        f"The newest is used instead: {used}. Start yours again, or choose another.",
+        Remedy.WAIT,
+    )
+
+
+def token_refused(where: str) -> Problem:
+    return Problem(
+        f"Jupyter on {where} at the server does not accept the token found for it",
+        "Log in on its page; restarting Jupyter on the server makes a new token.",
+        Remedy.WAIT,
+    )

@@ -1,0 +1,260 @@
+"""One look from the local port to the far end: which layer answers, and why none further does."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+from trayconnect.config.model import SAME_HOST
+from trayconnect.core import sanitize
+from trayconnect.core.abandonable import abandonable
+from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.endpoints import Endpoint, TcpEndpoint, UnixEndpoint
+from trayconnect.core.errors import Problem, ProblemError, Remedy
+from trayconnect.core.link import NotOpenedError, NotOursError, OpenChannel, Refusal
+from trayconnect.services.jupyter import hub, problems
+from trayconnect.services.jupyter.address import host_port
+from trayconnect.services.jupyter.dial import Failure, ProbeError
+from trayconnect.services.jupyter.discovery import VERSION_LENGTH
+from trayconnect.services.jupyter.probe import Response, get
+from trayconnect.services.model import Reached
+
+TIMEOUT = 5.0
+"""Seconds for one HTTP answer."""
+
+GATEWAY_ERRORS = (
+    HTTPStatus.BAD_GATEWAY,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    HTTPStatus.GATEWAY_TIMEOUT,
+)
+"""What a proxy answers when the server behind it does not."""
+
+MARK = "x-trayconnect"
+"""A field of what our own listener answers when it leads nowhere; the tunnel knows why."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeTarget:
+    """What is expected behind the local port."""
+
+    host: str
+    """As seen from the SSH server."""
+    port: int
+    base_url: str = "/"
+    secure: bool = False
+    token: str = field(default="", repr=False)
+    start_hint: str = ""
+    """What to do when nothing listens there."""
+    socket: str = ""
+    """The path of the UNIX socket that takes the place of host and port."""
+    version: str = ""
+    """What the server found there must say of itself; empty if none was found."""
+    hub: str | None = None
+    """The address of the JupyterHub that started it, empty if unknown; None for any other."""
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where to, as seen from the SSH server."""
+        return UnixEndpoint(self.socket) if self.socket else TcpEndpoint(self.host, self.port)
+
+    @property
+    def where(self) -> str:
+        """In the user's words, who wrote localhost or nothing."""
+        if self.socket:
+            return self.socket
+        loopback = self.host in ("127.0.0.1", "::1")
+        return host_port("localhost" if loopback else self.host, self.port)
+
+
+@dataclass(frozen=True, slots=True)
+class HealthCheck:
+    """How far one look came; `problem` says why not further."""
+
+    reached: Reached
+    secure: bool
+    """Whether what answers speaks https."""
+    problem: Problem | None = None
+    token_refused: bool = False
+    status: bytes = b""
+    """What `/api/status` said to the token, if it was accepted."""
+
+
+def look(
+    authority: str,
+    target: ProbeTarget,
+    open_channel: OpenChannel,
+    cancel: CancelToken,
+    timeout: float = TIMEOUT,
+) -> HealthCheck:
+    """Ask for Jupyter's version at `authority`, the `host:port` of our own listener.
+
+    `GET /api` needs no login and counts as no activity, so that asking never keeps an idle server
+    from being culled. An https server is recognised, whether the target says so or not. Takes a
+    few times `timeout` seconds at most. Raises `Cancelled`.
+    """
+    question = _Question(authority, target, cancel, timeout)
+    try:
+        secure, answer = _ask(question, open_channel)
+    except _NoAnswer as error:
+        return HealthCheck(error.reached, target.secure, error.problem)
+    if target.hub is not None or hub.is_hub(answer):
+        return _at_hub(question, secure)
+    if answer.status == HTTPStatus.SERVICE_UNAVAILABLE and MARK in answer.headers:
+        refusal = _refusal(question, open_channel)
+        if refusal is not None:
+            reached, problem = refusal
+            return HealthCheck(reached, secure, problem)
+    if answer.status in GATEWAY_ERRORS:
+        problem = problems.gateway_error(target.where, answer.status, answer.reason)
+        return HealthCheck(Reached.PORT, secure, problem)
+    version = jupyter_version(answer)
+    if version is None:
+        return HealthCheck(Reached.PORT, secure, problems.not_jupyter(target.where))
+    if target.version and version != target.version:
+        detail = f"version {version} instead of {target.version}"
+        return HealthCheck(Reached.PORT, secure, problems.another_jupyter(target.where, detail))
+    if not target.token:
+        return HealthCheck(Reached.JUPYTER, secure)
+    return _log_in(question, secure)
+
+
+def get_logged_in(
+    authority: str,
+    target: ProbeTarget,
+    seen: HealthCheck,
+    path: str,
+    cancel: CancelToken,
+    timeout: float = TIMEOUT,
+) -> Response:
+    """GET a path below the base URL of a Jupyter that took the token.
+
+    Raises `ProbeError` and `Cancelled`."""
+    return _Question(authority, target, cancel, timeout).get(seen.secure, path, target.token)
+
+
+def jupyter_version(answer: Response) -> str | None:
+    """What Jupyter says to `GET /api`; None for anything else."""
+    try:
+        said = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        return None
+    version = said.get("version") if isinstance(said, dict) else None
+    return sanitize.line(version, VERSION_LENGTH) if isinstance(version, str) else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    authority: str
+    target: ProbeTarget
+    cancel: CancelToken
+    timeout: float
+
+    def get(self, secure: bool, path: str, token: str = "") -> Response:
+        """`path` is below the base URL. Raises `ProbeError`."""
+        return self.get_absolute(secure, f"{self.target.base_url}{path}", token)
+
+    def get_absolute(self, secure: bool, path: str, token: str = "") -> Response:
+        """Raises `ProbeError`."""
+        url = f"{'https' if secure else 'http'}://{self.authority}{path}"
+        # Through the tunnel no certificate can match: see `probe.get`.
+        return get(url, token=token, timeout=self.timeout, cancel=self.cancel, verify=False)
+
+
+class _NoAnswer(Exception):  # noqa: N818 - carries a result rather than an error
+    def __init__(self, reached: Reached, problem: Problem) -> None:
+        super().__init__(problem.title)
+        self.reached = reached
+        self.problem = problem
+
+
+def _ask(question: _Question, open_channel: OpenChannel) -> tuple[bool, Response]:
+    """The answer to `GET /api`, and whether it came over TLS. Raises `_NoAnswer`."""
+    expected = question.target.secure
+    try:
+        answer = question.get(expected, "api")
+    except ProbeError as error:
+        _give_up(question, error, open_channel)
+        # It has only just begun to listen, or it speaks the other scheme.
+        for secure in (expected, not expected):
+            with suppress(ProbeError):
+                return secure, question.get(secure, "api")
+        problem = problems.not_http(question.target.where, str(error))
+        raise _NoAnswer(Reached.PORT, problem) from error
+    if not expected and _wants_tls(answer):
+        with suppress(ProbeError):
+            return True, question.get(True, "api")
+    return expected, answer
+
+
+def _give_up(question: _Question, error: ProbeError, open_channel: OpenChannel) -> None:
+    """Raise `_NoAnswer`, unless asking again may help.
+
+    The local port can only hang up when a channel is refused; the tunnel knows why.
+    """
+    where = question.target.where
+    if error.failure in (Failure.REFUSED, Failure.UNREACHABLE):
+        problem = problems.no_local_port(question.authority, str(error))
+        raise _NoAnswer(Reached.SSH, problem) from error
+    refusal = _refusal(question, open_channel)
+    if refusal is not None:
+        raise _NoAnswer(*refusal) from error
+    if error.failure is Failure.SILENT:
+        raise _NoAnswer(Reached.PORT, problems.silent(where, question.timeout)) from error
+
+
+def _refusal(question: _Question, open_channel: OpenChannel) -> tuple[Reached, Problem] | None:
+    """Why there is no channel to the target, and how far one gets; None if there is."""
+    target = question.target
+
+    def open_and_close() -> None:
+        open_channel(target.endpoint, ("127.0.0.1", 0)).close()
+
+    try:
+        abandonable(open_and_close, f"tc-look {target.where}", question.cancel)
+    except NotOursError as error:
+        return Reached.PORT, error.problem
+    except ProblemError as error:
+        problem = error.problem
+        refusal = error.refusal if isinstance(error, NotOpenedError) else None
+        if refusal is Refusal.UNREACHABLE and not target.socket and target.host not in SAME_HOST:
+            problem = problems.node_is_silent(target.where, target.start_hint, problem)
+        elif problem.remedy is Remedy.WAIT and refusal is not Refusal.UNRESOLVED:
+            problem = problems.nothing_listens(target.where, target.start_hint, problem)
+        # What has to be changed first, as a server that forbids forwarding, is its own story.
+        return Reached.SSH, problem
+    return None
+
+
+def _wants_tls(answer: Response) -> bool:
+    """Whether an https server says so in plain HTTP, as nginx, Apache and Go's do."""
+    words = (b"HTTPS", b"SSL", b"TLS")
+    return answer.status == HTTPStatus.BAD_REQUEST and any(word in answer.body for word in words)
+
+
+def _at_hub(question: _Question, secure: bool) -> HealthCheck:
+    """Part of a JupyterHub answers: all is well if the Hub itself is there too, which logs in."""
+    target = question.target
+    with suppress(ProbeError):
+        of_hub = question.get_absolute(secure, hub.api_path(target.base_url))
+        if jupyter_version(of_hub) is not None:
+            return HealthCheck(Reached.JUPYTER, secure)
+    problem = problems.of_hub(target.where, target.hub or "", target.base_url)
+    return HealthCheck(Reached.PORT, secure, problem)
+
+
+def _log_in(question: _Question, secure: bool) -> HealthCheck:
+    target = question.target
+    try:
+        answer = question.get(secure, "api/status", target.token)
+    except ProbeError:
+        return HealthCheck(Reached.JUPYTER, secure)
+    match answer.status:
+        case HTTPStatus.OK:
+            return HealthCheck(Reached.LOGGED_IN, secure, status=answer.body)
+        case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
+            problem = problems.token_refused(target.where)
+            return HealthCheck(Reached.JUPYTER, secure, problem, token_refused=True)
+        case _:
+            return HealthCheck(Reached.JUPYTER, secure)

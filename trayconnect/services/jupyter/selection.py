@@ -1,0 +1,158 @@
+"""Which of a host's Jupyter servers to use. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from posixpath import basename, dirname, normpath
+
+from trayconnect.config.model import Jupyter, Server
+from trayconnect.core.errors import Problem, ProblemError
+from trayconnect.services.jupyter.discovery import Discovery, RunningServer
+from trayconnect.services.jupyter.start import digest
+from trayconnect.services.model import Choice, FoundJupyter, is_our_socket
+
+
+@dataclass(frozen=True, slots=True)
+class Picked:
+    """The one to use, if there is any."""
+
+    running: RunningServer | None = None
+    missing: Choice | None = None
+    """What the user chose, where that does not run."""
+
+
+def candidates(findings: Discovery, jupyter: Jupyter) -> tuple[RunningServer, ...]:
+    """Those that an entry may use; one that belongs to a JupyterHub, whose page lets nobody in,
+    comes last."""
+    servers = [one for one in findings.servers if _fits(one, jupyter)]
+    return tuple(sorted(servers, key=lambda one: one.hub is not None))
+
+
+def _fits(one: RunningServer, jupyter: Jupyter) -> bool:
+    if jupyter.socket is not None:
+        return normpath(one.socket) == normpath(jupyter.socket)
+    return jupyter.port in ("auto", one.port)
+
+
+def is_own(one: RunningServer, server: Server, home: str) -> bool:
+    """Whether it is what the entry would start. One that was started by hand is, unless it shows
+    another folder, or runs from another environment, than the entry names."""
+    start, jupyter = server.start, server.jupyter
+    if start is None or jupyter.port != "auto" or jupyter.socket is not None:
+        return True
+    if one.started_as:
+        return one.started_as == digest(start)
+    folder = expanded(start.folder, home)
+    if one.root_dir and folder not in (expanded("~", home), normpath(one.root_dir)):
+        return False
+    prefix = dirname(dirname(one.python))
+    said = start.environment.said if start.environment and len(prefix) > 1 else {}
+    match said:
+        case {"venv": str(name)}:
+            return expanded(name, home) == prefix
+        case {"conda": "base"}:
+            return "/envs/" not in prefix and prefix not in ("/usr", "/usr/local")
+        case {"conda": str(name)}:
+            return (expanded(name, home) if "/" in name else name) in (prefix, basename(prefix))
+        case _:
+            return True
+
+
+def expanded(path: str, home: str) -> str:
+    """A path of the server as start.sh understands it."""
+    inside = path[1:].lstrip("/") if path == "~" or path.startswith("~/") else path
+    return normpath(inside if inside.startswith("/") else f"{home}/{inside}")
+
+
+def pick(
+    servers: Sequence[RunningServer],
+    choice: Choice | None,
+    current: RunningServer | None,
+    own: Callable[[RunningServer], bool] = lambda _: True,
+) -> Picked:
+    """The user's choice wherever it listens by now, else of the entry's own the one in use as long
+    as it runs, else the first."""
+    if choice is not None:
+        in_folder = [one for one in servers if one.root_dir == choice.root_dir]
+        there = [one for one in in_folder if one.where == choice.where]
+        if in_folder:
+            return Picked((there or _same(in_folder, current) or in_folder)[0])
+    servers = [one for one in servers if own(one)]
+    if not servers:
+        return Picked()
+    return Picked((_same(servers, current) or servers)[0], missing=choice)
+
+
+def _same(servers: Sequence[RunningServer], current: RunningServer | None) -> list[RunningServer]:
+    return [one for one in servers if current is not None and one.pid == current.pid]
+
+
+def listing(
+    servers: Sequence[RunningServer],
+    in_use: RunningServer | None,
+    home: str,
+    own: Callable[[RunningServer], bool] = lambda _: True,
+) -> tuple[FoundJupyter, ...]:
+    """What the user is shown of them."""
+    return tuple(
+        FoundJupyter(
+            where=one.where,
+            root_dir=one.root_dir,
+            folder=short_folder(one.root_dir, home),
+            version=one.version,
+            kernels=one.kernels,
+            in_use=one == in_use,
+            of_hub=one.hub is not None,
+            is_own=own(one),
+            pid=one.pid,
+            born=one.born,
+        )
+        for one in servers
+    )
+
+
+def short_folder(folder: str, home: str) -> str:
+    """With ~ for the home folder, as a shell's user writes it."""
+    base = home.rstrip("/")
+    if base and (folder == base or folder.startswith(f"{base}/")):
+        return f"~{folder[len(base) :]}"
+    return folder
+
+
+def matching(jupyters: Sequence[FoundJupyter], words: str) -> FoundJupyter:
+    """The one that the user means by its port, its socket, its folder, or the last part of that.
+
+    Raises `ProblemError` if that is none of them, or several.
+    """
+    wanted = words if words == "/" else words.rstrip("/")
+    ways: tuple[Callable[[FoundJupyter], bool], ...] = (
+        lambda one: one.where == wanted,
+        lambda one: wanted.isdecimal() and one.where.rpartition(":")[2] == wanted,
+        lambda one: one.where.isdecimal() and wanted in _usual(one.where),
+        lambda one: wanted in (one.root_dir, one.folder),
+        lambda one: PurePosixPath(one.root_dir).name == wanted,
+    )
+    for way in ways:
+        found = [one for one in jupyters if way(one)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            one_folder = all(one.folder == found[0].folder for one in found)
+            shared = f"run in {found[0].folder}" if one_folder else f"are known by “{words}”"
+            title = f"Several Jupyter servers {shared}"
+            ports = ", ".join(one.where for one in found)
+            raise ProblemError(Problem(title, f"Choose one of them by its port: {ports}"))
+    places = ["socket" if is_our_socket(one.where) else one.where for one in jupyters]
+    there = "\n".join(f"{place}  {one.folder}" for place, one in zip(places, jupyters, strict=True))
+    raise ProblemError(
+        Problem(
+            f"No Jupyter server is known there by “{words}”",
+            f"These run:\n{there}" if there else "None is known to run; connect it first",
+        )
+    )
+
+
+def _usual(port: str) -> tuple[str, ...]:
+    return tuple(f"{host}:{port}" for host in ("localhost", "127.0.0.1"))

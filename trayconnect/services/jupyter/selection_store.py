@@ -1,0 +1,88 @@
+"""Which Jupyter the user chose on each server, kept from one run to the next."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from pathlib import Path
+
+import platformdirs
+
+from trayconnect.core.errors import ProblemError
+from trayconnect.core.files import write_atomically
+from trayconnect.services.model import Choice
+
+logger = logging.getLogger(__name__)
+
+READ_LIMIT = 1024 * 1024
+"""Bytes; a file that is longer is none of ours."""
+
+
+def choices_file() -> Path:
+    """Its place; it need not exist."""
+    return Path(platformdirs.user_state_dir("trayconnect", appauthor=False)) / "jupyters.json"
+
+
+class StoredChoices:
+    """The `Choices` of one program. The file, which only the user may read, is read when it is
+    first needed; one that cannot be read counts as empty."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._choices: dict[str, Choice] | None = None
+
+    def get(self, server: str) -> Choice | None:
+        with self._lock:
+            return self._loaded().get(server)
+
+    def put(self, server: str, choice: Choice) -> None:
+        """Raises `ProblemError` where it cannot be written; it then holds for this run."""
+        with self._lock:
+            choices = self._loaded()
+            if choices.get(server) == choice:
+                return
+            choices[server] = choice
+            self._write(choices)
+
+    def forget(self, server: str) -> None:
+        with self._lock:
+            choices = self._loaded()
+            if choices.pop(server, None) is None:
+                return
+            try:
+                self._write(choices)
+            except ProblemError as error:
+                logger.warning("%s", error.problem)
+
+    def _write(self, choices: dict[str, Choice]) -> None:
+        rows = {
+            name: {"root_dir": one.root_dir, "where": one.where} for name, one in choices.items()
+        }
+        text = json.dumps(rows, indent=2, sort_keys=True) + "\n"
+        write_atomically(self._path, text.encode("ascii"), 0o600)
+
+    def _loaded(self) -> dict[str, Choice]:
+        if self._choices is None:
+            self._choices = _read(self._path)
+        return self._choices
+
+
+def _read(path: Path) -> dict[str, Choice]:
+    try:
+        with path.open("rb") as file:
+            rows = json.loads(file.read(READ_LIMIT))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, RecursionError) as error:
+        logger.warning("%s cannot be read: %s", path, error)
+        return {}
+    choices = {}
+    for name, row in rows.items() if isinstance(rows, dict) else ():
+        match row:
+            case {"root_dir": str(root_dir), "where": str(where)}:
+                choices[name] = Choice(root_dir, where)
+            case _:
+                logger.warning("%s: not a choice: %r", path, name)
+    return choices

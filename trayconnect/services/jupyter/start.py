@@ -1,0 +1,164 @@
+"""Starting a Jupyter that outlives the login, by one remote command."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import posixpath
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from trayconnect.config.model import Server
+from trayconnect.config.names import name_key
+from trayconnect.config.start import StartOptions
+from trayconnect.core import sanitize
+from trayconnect.services.jupyter.discovery import Execute
+from trayconnect.services.jupyter.discovery import script as text_of
+
+LIMIT = 120
+"""Seconds that Jupyter may take until it is ready; from a busy file server, Python takes long."""
+SEARCH_LIMIT = 45.0
+"""Seconds for all before that: a start-up file of the account, and five ways to start."""
+
+_BEGIN = "@@trayconnect start 1"
+_NAME_LENGTH = 24
+_LOG_LENGTH = 20_000
+_TOKEN = re.compile(r"(token=)[^\s&\"'<>]+")
+
+_LEARN = """
+for one in plain login; do
+    state=${0%/*}
+    [ ! -s "$state/$one.env" ] || . "$state/$one.env"
+done
+"""
+"""The account's environment comes before our own names, which it may use too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """What came of it, in the script's words."""
+
+    answered: bool = False
+    """Whether the script ran at all."""
+    pid: int | None = None
+    """Of the Jupyter that is ready."""
+    was_running: bool = False
+    """Whether an earlier start had left it, or another one was under way."""
+    way: str = ""
+    """What it runs in: tmux, screen, systemd, setsid or nohup."""
+    socket: str = ""
+    """The path of the UNIX socket it listens on, in place of a port."""
+    status: int | None = None
+    """What the process, or the attempt to begin it, ended with."""
+    timed_out: bool = False
+    ending: bool = False
+    """Whether the one before it did not end in all that time."""
+    looked: tuple[str, ...] = ()
+    """Folders in which it was searched in vain."""
+    log: str = ""
+    """The end of its log, without its token."""
+    born: str = ""
+    """When the process that is ready began; empty if unknown."""
+
+
+def start(execute: Execute, server: Server, limit: int = LIMIT) -> Started:
+    """Start it as the entry says, or find what an earlier start left running; returns when its
+    runtime file is there, or it failed. Raises `ProblemError` as `execute` does."""
+    completed = execute("exec sh", script(server, limit).encode(), limit + SEARCH_LIMIT)
+    return parse(completed.stdout.decode("utf-8", "replace"))
+
+
+def session_name(server: Server) -> str:
+    """Of the tmux or screen session, and of the folder of its state: the same on every machine
+    that has the entry; another one once the entry says something else of what to start."""
+    key, what = name_key(server.name), digest(server.start)
+    meant = key if what == digest(None) else f"{key}\n{what}"
+    told = hashlib.sha256(meant.encode()).hexdigest()[:8]
+    plain = re.sub(r"[^a-z0-9]+", "-", key).strip("-")[:_NAME_LENGTH].strip("-")
+    return "-".join(part for part in ("trayconnect", plain, told) if part)
+
+
+def digest(start: StartOptions | None) -> str:
+    """The same for entries that mean the same Jupyter: of one folder and one environment."""
+    start = start or StartOptions()
+    folder = start.folder
+    if not folder.startswith(("/", "~")):
+        folder = f"~/{folder}"
+    said = start.environment.said if start.environment else {}
+    meant = json.dumps([posixpath.normpath(folder), said])
+    return hashlib.sha256(meant.encode()).hexdigest()[:16]
+
+
+def script(server: Server, limit: int) -> str:
+    """The whole text for the standard input of sh: nothing of it is ever an argument."""
+    how = server.start or StartOptions()
+    said = how.environment.said if how.environment else {}
+    kind, where = next(iter(said.items()), ("", ""))
+    port = server.jupyter.port
+    what = {
+        "app": how.app,
+        "folder": how.folder,
+        # Where the entry says nothing, the account's own configuration may name a folder.
+        "shown": "yes" if "folder" in how.model_fields_set else "",
+        "kind": kind,
+        "where": where if isinstance(where, str) else " ".join(where),
+        "port": "0" if port == "auto" else str(port),
+    }
+    program = text_of("process.sh") + _LEARN + assignments(what)
+    program += become(how.options) + text_of("run.sh")
+    around = {
+        "name": session_name(server),
+        "what": digest(server.start),
+        "sock": server.jupyter.socket or "",
+        "sharing": how.socket,
+        "limit": str(limit),
+        "program": program,
+    }
+    return text_of("process.sh", "sockets.sh") + assignments(what | around) + text_of("start.sh")
+
+
+def assignments(values: Mapping[str, str]) -> str:
+    """Lines of sh that set variables to exactly these values."""
+    return "".join(f"{name}={quoted(value)}\n" for name, value in values.items())
+
+
+def become(options: Sequence[str]) -> str:
+    """A function of sh that becomes Jupyter with these options, after those that it is given."""
+    words = "".join(f" {quoted(option)}" for option in options)
+    return f'become() {{ exec "jupyter-$app" "$@"{words}; }}\n'
+
+
+def quoted(text: str) -> str:
+    """One word of any shell of POSIX's kin, zsh too, which expands a plain `=x`; a NUL, which no
+    shell can hold, is left out."""
+    inner = text.replace("\0", "").replace("'", "'\\''")
+    return f"'{inner}'"
+
+
+def parse(output: str) -> Started:
+    """Read what `start.sh` printed."""
+    _, begin, report = output.replace("\r", "").partition(f"\n{_BEGIN}\n")
+    if not begin:
+        return Started()
+    head, _, rest = report.partition("\n@@log\n") if "@@log\n" in report else (report, "", "")
+    said = dict(line[2:].partition(" ")[::2] for line in head.split("\n") if line[:2] == "@@")
+    looked = said.get("looked", "").split(":")
+    log = _TOKEN.sub(r"\1…", sanitize.end_of(rest.rpartition("\n@@end")[0], _LOG_LENGTH))
+    return Started(
+        answered=True,
+        pid=_number(said.get("ready")),
+        born=sanitize.exact(said.get("born")),
+        was_running="running" in said or "following" in said,
+        way=sanitize.exact(said.get("way")),
+        socket=sanitize.exact(said.get("sock")),
+        status=_number(said.get("failed")),
+        timed_out="timeout" in said,
+        ending="ending" in said,
+        looked=tuple(dict.fromkeys(filter(None, map(sanitize.line, looked)))),
+        log="\n".join(line.rstrip() for line in log.split("\n") if line.strip()),
+    )
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text and re.fullmatch(r"[0-9]{1,18}", text) else None

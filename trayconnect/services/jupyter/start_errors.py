@@ -1,0 +1,217 @@
+"""Why Jupyter did not start, in words for people. Pure."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import signal
+from collections.abc import Callable, Mapping
+
+from trayconnect.config.model import Server
+from trayconnect.config.start import StartOptions
+from trayconnect.core.errors import Problem, Remedy
+from trayconnect.services.jupyter.start import Started
+
+QUOTED_LINES = 3
+"""Of the log's end, in the advice; the detail has all of it."""
+QUOTED_FOLDERS = 8
+_LONGEST_LINE = 160
+
+_WAYS = {
+    "tmux": "in the tmux session {}",
+    "screen": "in the screen session {}",
+    "systemd": "as the user service {}",
+    "setsid": "in a session of its own",
+    "nohup": "in the background",
+}
+
+_MODULE = re.compile(r"(?:ModuleNotFoundError|ImportError): (.+)")
+_PORT = re.compile(r"port (\d+) is already in use", re.IGNORECASE)
+_FULL = re.compile(r"No space left on device|Disk quota exceeded")
+_OPTION = re.compile(r"unrecognized (?:arguments|flag)s?:? *(.*)|Bad config encountered")
+_DENIED = re.compile(r"(?:PermissionError|\[Errno 13\]).*")
+
+
+def way_words(started: Started, name: str) -> str:
+    """What it runs in; `name` is that of its session."""
+    return _WAYS.get(started.way, "").format(name)
+
+
+def failure(started: Started, server: Server, limit: float) -> Problem:
+    """What hindered it, and what to do."""
+    if not started.answered:
+        return Problem(
+            f"Jupyter cannot be started on {server.host}",
+            "The account's login runs no commands of a POSIX shell: start Jupyter there by hand.",
+        )
+    if started.ending:
+        return Problem(
+            f"The last Jupyter on {server.host} has not ended within {limit:g} s",
+            "Its kernels may take long to end. Try again in a while, or end it on the server."
+            + _end_of(started),
+            Remedy.FIX,
+            started.log,
+        )
+    if started.timed_out:
+        return Problem(
+            f"Jupyter did not get ready within {limit:g} s",
+            "It goes on starting, and is noticed once it answers." + _end_of(started),
+            Remedy.WAIT,
+            started.log,
+        )
+    explain = _BY_STATUS.get(started.status or 0, _by_log)
+    title, advice = explain(started, server)
+    return Problem(title, advice, Remedy.FIX, _detail(started))
+
+
+def unreachable(started: Started, server: Server, why: Problem) -> Problem:
+    """Of one on a socket to which the server opens no way."""
+    ended = (
+        f"End the Jupyter that runs there (kill {started.pid})"
+        if started.was_running
+        else "It was ended again. Look at its log"
+    )
+    return Problem(
+        f"A Jupyter on {server.host} listens on a UNIX socket that cannot be reached",
+        f"{ended}, and say 'socket: never' under 'start'. The socket is {started.socket}",
+        Remedy.FIX,
+        why.detail or why.title,
+    )
+
+
+def _detail(started: Started) -> str:
+    return f"exit status {started.status}\n{started.log}".rstrip()
+
+
+def _end_of(started: Started) -> str:
+    lines = [line.strip()[:_LONGEST_LINE] for line in started.log.split("\n") if line.strip()]
+    if not lines:
+        return ""
+    return "\n".join(["\nThe end of its log:", *lines[-QUOTED_LINES:]])
+
+
+def _command(server: Server) -> str:
+    return f"jupyter-{(server.start or StartOptions()).app}"
+
+
+def _not_found(started: Started, server: Server) -> tuple[str, str]:
+    start = server.start or StartOptions()
+    looked = _looked(started)
+    if start.environment is None:
+        advice = "Install it there, or say where it is with 'environment' under 'start'."
+        return f"{_command(server)} was not found on {server.host}", looked + advice
+    title = f"{_command(server)} was not found in {start.environment}"
+    return title, looked + "Install it there, or correct 'environment' under 'start'."
+
+
+def _looked(started: Started) -> str:
+    if not started.looked:
+        return ""
+    more = len(started.looked) - QUOTED_FOLDERS
+    folders = [*started.looked[:QUOTED_FOLDERS], *([f"and {more} more"] if more > 0 else [])]
+    return f"Looked in {', '.join(folders)}.\n"
+
+
+def _not_allowed(started: Started, server: Server) -> tuple[str, str]:
+    return (
+        f"{_command(server)} on {server.host} may not be run",
+        f"Check its permissions, and those of the Python that it names.{_end_of(started)}",
+    )
+
+
+def _no_folder(_started: Started, server: Server) -> tuple[str, str]:
+    folder = (server.start or StartOptions()).folder
+    return (
+        f"The folder {folder} on {server.host} cannot be entered",
+        "Make it there, or correct 'folder' under 'start'.",
+    )
+
+
+def _no_environment(started: Started, server: Server) -> tuple[str, str]:
+    start = server.start or StartOptions()
+    known = f" There are: {', '.join(started.looked)}." if started.looked else ""
+    return (
+        f"{start.environment or 'The environment'} cannot be used on {server.host}",
+        f"Correct 'environment' under 'start'.{known}{_end_of(started)}",
+    )
+
+
+def _no_state(started: Started, server: Server) -> tuple[str, str]:
+    return (
+        f"Nothing can be written into the home folder on {server.host}",
+        f"Look whether its disk or quota is full.{_end_of(started)}",
+    )
+
+
+def _no_socket(started: Started, server: Server) -> tuple[str, str]:
+    return (
+        f"There is no safe place for a UNIX socket on {server.host}",
+        f"Say 'socket: never' under 'start' to use a port.{_end_of(started)}",
+    )
+
+
+def _no_way(started: Started, server: Server) -> tuple[str, str]:
+    return (
+        f"No program can be left running on {server.host}",
+        f"Neither tmux, screen, systemd-run, setsid nor nohup could start it.{_end_of(started)}",
+    )
+
+
+def _killed(started: Started, server: Server) -> tuple[str, str]:
+    return (
+        f"Jupyter was killed on {server.host} while it started",
+        f"Most likely its memory ran out: free some, or ask for more.{_end_of(started)}",
+    )
+
+
+def _ended(started: Started, server: Server) -> tuple[str, str]:
+    title = f"Jupyter ended on {server.host} with exit status {started.status}"
+    number = (started.status or 0) - 128
+    if number > 0:
+        with contextlib.suppress(ValueError):
+            title = f"Jupyter was ended on {server.host} by {signal.Signals(number).name}"
+    elif not started.status:
+        title = f"Jupyter ended on {server.host} as soon as it began"
+    advice = _end_of(started) or "It said nothing; try the same command on the server."
+    return title, advice.lstrip("\n")
+
+
+def _by_log(started: Started, server: Server) -> tuple[str, str]:
+    """What its own last words say."""
+    log = started.log
+    if port := _PORT.search(log):
+        return (
+            f"Port {port[1]} on {server.host} is taken by another program",
+            "Say another 'port' under 'jupyter', or leave it out: then a free one is used.",
+        )
+    if _FULL.search(log):
+        return _no_state(started, server)
+    if modules := _MODULE.findall(log):
+        return (
+            f"Jupyter is broken on {server.host}: {modules[-1][:_LONGEST_LINE]}",
+            "Install what is missing there, or name another 'environment' under 'start'.",
+        )
+    if _OPTION.search(log):
+        return (
+            f"Jupyter on {server.host} does not take its options",
+            f"Correct 'options' under 'start'.{_end_of(started)}",
+        )
+    if denied := _DENIED.search(log):
+        return (
+            f"Jupyter on {server.host} may not do what it needs",
+            f"Mend the permissions there: {denied[0][:_LONGEST_LINE]}",
+        )
+    return _ended(started, server)
+
+
+_BY_STATUS: Mapping[int, Callable[[Started, Server], tuple[str, str]]] = {
+    70: _no_state,
+    71: _no_folder,
+    72: _no_environment,
+    73: _no_socket,
+    74: _no_way,
+    126: _not_allowed,
+    127: _not_found,
+    137: _killed,
+}
+"""What the scripts, a shell, and the kernel's end of a process (128 + SIGKILL) say."""

@@ -1,0 +1,200 @@
+"""Servers that are reached without SSH: an entry with a `url`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from urllib.parse import urlsplit, urlunsplit
+
+from trayconnect.config.model import Server
+from trayconnect.config.page_paths import url_path
+from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.endpoints import Endpoint
+from trayconnect.core.errors import Problem, ProblemError, Remedy
+from trayconnect.core.link import ByteStream, Completed, Incoming, Link, Owner
+from trayconnect.core.page import Page
+from trayconnect.core.questions import Ask, ProgressDisplay
+from trayconnect.services.jupyter.dial import Failure, ProbeError
+from trayconnect.services.jupyter.probe import Response, get
+from trayconnect.services.jupyter.problems import gateway_error
+from trayconnect.services.jupyter.readiness import GATEWAY_ERRORS, TIMEOUT
+from trayconnect.services.model import Health, Reached
+
+
+class DirectConnector:
+    """The `Connector` of direct servers: connecting is one HTTP answer."""
+
+    def connect(
+        self,
+        server: Server,
+        *,
+        ask: Ask,  # noqa: ARG002 - nobody logs in
+        cancel: CancelToken,
+        on_lost: Callable[[Problem], None],  # noqa: ARG002 - nothing stays open
+        tell: ProgressDisplay | None = None,  # noqa: ARG002 - nothing is waited for elsewhere
+    ) -> Link:
+        """See `dependencies.Connector`."""
+        assert server.url is not None
+        begin = time.monotonic()
+        _probe(server.url, server.connect_timeout, cancel)
+        return DirectLink(server, time.monotonic() - begin)
+
+    def forget(self, server: Server) -> None:
+        """There is nothing to forget."""
+
+
+class DirectLink:
+    """Stands where a tunnel would: there is nothing between the browser and the server."""
+
+    typed_login = False
+    banner = ""
+
+    def __init__(self, server: Server, latency: float) -> None:
+        self._server = server
+        self._latency = latency
+
+    @property
+    def latency(self) -> float | None:
+        """Seconds that the first answer took."""
+        return self._latency
+
+    def open_channel(self, target: Endpoint, origin: tuple[str, int]) -> ByteStream:  # noqa: ARG002
+        """Raises `ProblemError`."""
+        raise self._no_ssh()
+
+    def open_own_channel(
+        self,
+        target: Endpoint,  # noqa: ARG002
+        origin: tuple[str, int],  # noqa: ARG002
+        *,
+        named: bool,  # noqa: ARG002
+    ) -> tuple[ByteStream, Owner]:
+        """Raises `ProblemError`."""
+        raise self._no_ssh()
+
+    def owner(self, target: Endpoint) -> Owner:  # noqa: ARG002
+        """Nothing tells."""
+        return Owner.UNKNOWN
+
+    def listen(
+        self,
+        where: Endpoint,  # noqa: ARG002
+        on_incoming: Callable[[Incoming], None],  # noqa: ARG002
+        on_answer: Callable[[int | Problem], None],
+    ) -> None:
+        """Nobody listens."""
+        on_answer(self._no_ssh().problem)
+
+    def unlisten(self, where: Endpoint) -> None:
+        """There is nothing to take back."""
+
+    def execute(self, command: str, stdin: bytes, timeout: float) -> Completed:  # noqa: ARG002
+        """Raises `ProblemError`."""
+        raise self._no_ssh()
+
+    def check(self) -> None:
+        """The next look at the page tells."""
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+    def _no_ssh(self) -> ProblemError:
+        return ProblemError(
+            Problem(
+                f"{self._server.name} is reached without SSH",
+                "For forwards and commands, give it a host in place of its url.",
+            )
+        )
+
+
+def look_direct(url: str, cancel: CancelToken, timeout: float = TIMEOUT) -> Health:
+    """One look at a direct server: any HTTP answer will do. Raises `Cancelled`."""
+    page = Page(_encoded(url))
+    try:
+        answer = _probe(url, timeout, cancel)
+    except ProblemError as error:
+        return Health(Reached.SSH, page, error.problem)
+    if answer.status in GATEWAY_ERRORS:
+        problem = gateway_error(_where(url), answer.status, answer.reason)
+        return Health(Reached.PORT, page, problem)
+    return Health(Reached.JUPYTER, page)
+
+
+def _encoded(url: str) -> str:
+    parts = urlsplit(url)
+    origin = f"{parts.scheme}://{parts.netloc}"
+    return f"{origin}{url_path(url[len(origin) :])}"
+
+
+def _probe(url: str, timeout: float, cancel: CancelToken) -> Response:
+    """GET the page, certificates checked. Raises `ProblemError` and `Cancelled`."""
+    try:
+        return get(url, timeout=timeout, cancel=cancel)
+    except ProbeError as error:
+        raise ProblemError(_problem(url, error, timeout)) from error
+    except ValueError as error:
+        problem = Problem(
+            f"{_where(url)} is not the address of a web page",
+            "Write url: as http://host:port/ or https://host:port/ in the file.",
+            Remedy.FIX,
+        )
+        raise ProblemError(problem) from error
+
+
+def _problem(url: str, error: ProbeError, timeout: float) -> Problem:
+    title, advice, remedy = _PROBLEMS[error.failure]
+    said = title.format(where=_where(url), timeout=timeout, detail=error.detail)
+    return Problem(said, advice, remedy, str(error))
+
+
+_PROBLEMS = {
+    Failure.UNRESOLVABLE: (
+        "Cannot find the host of {where}",
+        "Check its name in the file, and your network or VPN.",
+        Remedy.WAIT,
+    ),
+    Failure.REFUSED: (
+        "{where} refuses connections",
+        "The server is not running, or listens on another port.",
+        Remedy.WAIT,
+    ),
+    Failure.UNREACHABLE: (
+        "{where} cannot be reached",
+        "Check that the machine is up, and your network, VPN and its firewall.",
+        Remedy.WAIT,
+    ),
+    Failure.SILENT: (
+        "{where} does not answer within {timeout:g} s",
+        "It may be starting, or very busy; if it stays so, check whether its url is http or https.",
+        Remedy.WAIT,
+    ),
+    Failure.CLOSED: (
+        "{where} hangs up without an answer",
+        "It may be starting; if it stays so, check whether its url is http or https.",
+        Remedy.WAIT,
+    ),
+    Failure.CERTIFICATE: (
+        "The certificate of {where} is not trusted: {detail}",
+        "Let your system trust it, use the name it was made for, or go through SSH.",
+        Remedy.FIX,
+    ),
+    Failure.NO_TLS: (
+        "{where} does not speak https",
+        "Write http:// in its url if the server has no TLS.",
+        Remedy.FIX,
+    ),
+    Failure.NOT_HTTP: (
+        "What answers at {where} does not speak HTTP",
+        "Check its url in the file.",
+        Remedy.FIX,
+    ),
+}
+
+
+def _where(url: str) -> str:
+    """The URL without what may be a secret."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "The url"
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))

@@ -1,0 +1,111 @@
+"""Whether the web tools behind a server's forwards answer, and whose they are."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from http import HTTPStatus
+
+from trayconnect.config.model import Forward, Server
+from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.errors import Cancelled, ProblemError
+from trayconnect.core.link import ByteStream, Link, NotOursError, Owner
+from trayconnect.services.jupyter.dial import ProbeError
+from trayconnect.services.jupyter.probe import get_through
+from trayconnect.services.model import PageState
+
+logger = logging.getLogger(__name__)
+
+TIMEOUT = 5.0
+"""Seconds for one answer, once a channel is open."""
+
+_LOGIN = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+"""What a page answers that wants a login first: it is there."""
+
+
+def look_at_pages(
+    server: Server, tunnel: Link, cancel: CancelToken, timeout: float = TIMEOUT
+) -> dict[str, PageState]:
+    """See `dependencies.LookAtPages`.
+
+    Asks over channels of its own, all at once: through the local ports, each question to a tool
+    that is not running would be a refused connection, which is a reason to look at Jupyter."""
+    answers: queue.SimpleQueue[tuple[str, PageState] | None] = queue.SimpleQueue()
+
+    def ask(forward: Forward) -> None:
+        state = PageState.SILENT
+        try:
+            state = _state(server, forward, tunnel, timeout)
+        except Exception:
+            logger.exception("%s: asking %s failed unforeseen", server.name, forward.name)
+        finally:
+            answers.put((forward.name, state))
+
+    threads = [
+        threading.Thread(target=ask, args=(forward,), name=f"tc-page {forward.name}", daemon=True)
+        for forward in server.forwards
+        if forward.has_page
+    ]
+    for thread in threads:
+        thread.start()
+    found = {}
+    with cancel.releasing(lambda: answers.put(None)):
+        for _ in threads:
+            answer = answers.get()
+            if answer is None:
+                # They end with the tunnel, which is about to be closed.
+                raise Cancelled
+            found[answer[0]] = answer[1]
+    for thread in threads:
+        thread.join()
+    return found
+
+
+def _state(server: Server, forward: Forward, tunnel: Link, timeout: float) -> PageState:
+    target = forward.leads_to
+    assert target is not None
+    if forward.ready is None:
+        return _STATES.get(tunnel.owner(target), PageState.ANSWERS)
+    try:
+        stream, owner = tunnel.open_own_channel(target, ("127.0.0.1", 0), named=True)
+    except ProblemError as error:
+        logger.debug("%s: %s: %s", server.name, forward.name, error.problem)
+        is_others = isinstance(error, NotOursError) and error.owner is Owner.OTHERS
+        return PageState.OTHERS if is_others else PageState.SILENT
+    if not _answers(server, forward, stream, timeout):
+        return PageState.SILENT
+    return _STATES.get(owner, PageState.ANSWERS)
+
+
+_STATES = {
+    Owner.SYSTEM: PageState.UNPROVEN,
+    Owner.UNKNOWN: PageState.UNPROVEN,
+    Owner.OTHERS: PageState.OTHERS,
+}
+
+
+def _answers(server: Server, forward: Forward, stream: ByteStream, timeout: float) -> bool:
+    assert forward.ready is not None
+    expired = threading.Event()
+
+    def expire() -> None:
+        expired.set()
+        stream.close()
+
+    limit = threading.Timer(timeout, expire)
+    limit.name = f"tc-page limit {forward.name}"
+    limit.daemon = True
+    limit.start()
+    try:
+        authority = forward.authority(server.bind_address)
+        status = get_through(stream, authority, forward.ready).status
+    except ProbeError as error:
+        logger.debug("%s: %s: %s", server.name, forward.name, error)
+        return False
+    finally:
+        limit.cancel()
+        limit.join()
+        stream.close()
+    # The head of an answer that was cut short reads like a whole one.
+    return not expired.is_set() and (status < HTTPStatus.BAD_REQUEST or status in _LOGIN)

@@ -1,1 +1,0 @@
-"""One session: the states, the table, and the manager that runs them."""

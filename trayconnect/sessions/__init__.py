@@ -1,0 +1,1 @@
+"""The life of a link: its state machine, worker, manager and snapshots."""

@@ -1,0 +1,408 @@
+"""All sessions: one queue of events, one thread that steps the machines and gives the orders."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import logging
+import queue
+import random
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from trayconnect.config.model import Config
+from trayconnect.core.errors import unforeseen
+from trayconnect.core.link import Link
+from trayconnect.sessions.dependencies import Alerts, Clock
+from trayconnect.sessions.effects import (
+    AllowStart,
+    CheckHealth,
+    Close,
+    Disconnect,
+    Effect,
+    Forget,
+    NotifyIdle,
+    Open,
+    OpenBrowser,
+    Ping,
+    RetryAfter,
+    StartServer,
+    SuppressAutostart,
+    Update,
+)
+from trayconnect.sessions.events import (
+    Closed,
+    ConfigChanged,
+    Connect,
+    ConnectFailed,
+    DisconnectRequested,
+    Event,
+    JupyterStopped,
+    LookAgain,
+    NetworkChanged,
+    Report,
+    Restart,
+    RetryDue,
+    StartJupyter,
+    Woke,
+)
+from trayconnect.sessions.machine import IllegalEvent, Now, step
+from trayconnect.sessions.snapshot import Snapshot, snapshot
+from trayconnect.sessions.state import Session, State
+from trayconnect.sessions.worker import Dependencies, Worker
+
+logger = logging.getLogger(__name__)
+
+JOIN_LIMIT = 5.0
+"""Seconds to wait for a runner's thread that has reported its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class _ToSession:
+    name: str
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class _ToAll:
+    event: Connect | DisconnectRequested | Woke | NetworkChanged
+
+
+@dataclass(frozen=True, slots=True)
+class _NewConfig:
+    config: Config
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """Set once all mail before it was read, and its outcome published."""
+
+    passed: threading.Event
+
+
+@dataclass(frozen=True, slots=True)
+class _Leave:
+    pass
+
+
+_Mail = _ToSession | _ToAll | _NewConfig | _Mark | _Leave
+
+
+class _Managed:
+    """A session, and who carries out its effects."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.runner: Worker | None = None
+        self.removed = False
+
+
+class Manager:
+    """Runs the sessions of a configuration.
+
+    Every method may be called from any thread and returns at once, but for `settle`, `wait_until`
+    and `close`. `on_change` is called on the manager's thread, after anything changed, with all
+    snapshots in the file's order.
+    """
+
+    def __init__(
+        self,
+        peers: Dependencies,
+        clock: Clock,
+        alerts: Alerts,
+        *,
+        on_change: Callable[[tuple[Snapshot, ...]], None] = lambda _: None,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._peers = peers
+        self._clock = clock
+        self._on_change = on_change
+        self._chance = chance
+        self._mail: queue.SimpleQueue[_Mail] = queue.SimpleQueue()
+        self._timers: list[tuple[float, int, str, RetryDue]] = []
+        self._serial = itertools.count()
+        self._managed: dict[str, _Managed] = {}
+        self._alerts = alerts
+        self._changed = threading.Condition()
+        self._snapshots: tuple[Snapshot, ...] = ()
+        self._leaving = False
+        self._ended = False
+        self._thread = threading.Thread(target=self._run, name="tc-manager", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self, timeout: float = 15.0) -> bool:
+        """Stop every session and end; false if something did not end within `timeout` seconds."""
+        self._mail.put(_Leave())
+        self._thread.join(timeout)
+        if not self._thread.is_alive():
+            return True
+        for one in self.snapshots():
+            if one.state is not State.OFF:
+                logger.error("%s did not end within %g s", one.name, timeout)
+        return False
+
+    # --- orders ---
+
+    def apply(self, config: Config) -> None:
+        """Go on with these servers; what did not change keeps its tunnel."""
+        self._mail.put(_NewConfig(config))
+
+    def connect(self, name: str, *, show: bool = False) -> None:
+        """`show`: and open its page, even where `open_browser` is off."""
+        self._mail.put(_ToSession(name, Connect(show)))
+
+    def disconnect(self, name: str) -> None:
+        self._mail.put(_ToSession(name, DisconnectRequested()))
+
+    def reconnect(self, name: str) -> None:
+        """A new tunnel in the place of the present one; no page opens for it."""
+        self._mail.put(_ToSession(name, Restart()))
+
+    def start_jupyter(self, name: str) -> None:
+        """Start Jupyter there; connects first where that is needed."""
+        self._mail.put(_ToSession(name, StartJupyter()))
+
+    def jupyter_stopped(self, name: str, *, done: bool = True) -> None:
+        """The user has it stopped: start none by itself, and when it is `done`, look anew."""
+        self._mail.put(_ToSession(name, JupyterStopped(done)))
+
+    def look(self, name: str) -> None:
+        """Look again at what answers behind the tunnel."""
+        self._mail.put(_ToSession(name, LookAgain()))
+
+    def connect_all(self) -> None:
+        self._mail.put(_ToAll(Connect()))
+
+    def disconnect_all(self) -> None:
+        self._mail.put(_ToAll(DisconnectRequested()))
+
+    def woke(self) -> None:
+        self._mail.put(_ToAll(Woke()))
+
+    def network_changed(self) -> None:
+        self._mail.put(_ToAll(NetworkChanged()))
+
+    # --- knowledge ---
+
+    def snapshots(self) -> tuple[Snapshot, ...]:
+        """All sessions as they are now."""
+        with self._changed:
+            return self._snapshots
+
+    def snapshot(self, name: str) -> Snapshot | None:
+        """The session of that name, or None."""
+        return _by_name(self.snapshots()).get(name)
+
+    def tunnel(self, name: str) -> Link | None:
+        """The live tunnel of that name, for commands; None where there is none."""
+        managed = self._managed.get(name)
+        runner = managed.runner if managed else None
+        return runner.tunnel if runner else None
+
+    def settle(self, timeout: float) -> bool:
+        """Block until the snapshots show what came at once of all orders so far; false after
+        `timeout` seconds, or once `close` has ended it."""
+        mark = _Mark(threading.Event())
+        self._mail.put(mark)
+        return not self._ended and mark.passed.wait(timeout) and not self._ended
+
+    def wait_until(self, done: Callable[[Mapping[str, Snapshot]], bool], timeout: float) -> bool:
+        """Block until `done` says so of the snapshots by name; false after `timeout` seconds."""
+        with self._changed:
+            return self._changed.wait_for(lambda: done(_by_name(self._snapshots)), timeout)
+
+    def recheck(self) -> None:
+        """Wake those who wait in `wait_until`, so that they look at what else they wait for."""
+        with self._changed:
+            self._changed.notify_all()
+
+    # --- on the manager's thread ---
+
+    def _run(self) -> None:
+        while not (self._leaving and self._all_off()):
+            try:
+                mail = self._mail.get(timeout=self._until_next_timer())
+            except queue.Empty:
+                mail = None
+            try:
+                self._fire_timers()
+                if mail is not None:
+                    self._read(mail)
+                self._publish()
+                self._alerts.deliver(self._clock.monotonic())
+            except Exception:
+                logger.exception("the manager met something nobody foresaw")
+        self._ended = True
+        while not self._mail.empty():  # let go of those who wait in `settle`
+            mail = self._mail.get()
+            if isinstance(mail, _Mark):
+                mail.passed.set()
+
+    def _read(self, mail: _Mail) -> None:
+        match mail:
+            case _ToSession(name, event):
+                self._feed(name, event)
+            case _ToAll(event):
+                for name in self._managed:
+                    self._feed(name, event)
+            case _NewConfig(config):
+                if not self._leaving:
+                    self._apply(config)
+            case _Mark(passed):
+                passed.set()
+            case _Leave():
+                self._leaving = True
+                for name in self._managed:
+                    self._feed(name, DisconnectRequested())
+        self._forget_removed()
+
+    def _all_off(self) -> bool:
+        return all(m.session.state is State.OFF for m in self._managed.values())
+
+    def _apply(self, config: Config) -> None:
+        kept: dict[str, _Managed] = {}
+        for server in config.servers:
+            managed = self._managed.pop(server.name, None)
+            if managed is None:
+                managed = _Managed(Session(server, since=self._clock.time()))
+            managed.removed = False
+            kept[server.name] = managed
+        gone, self._managed = self._managed, kept
+        for name, managed in gone.items():
+            managed.removed = True
+            kept[name] = managed
+            self._feed(name, DisconnectRequested())
+        for server in config.servers:
+            managed = kept[server.name]
+            if (managed.session.successor or managed.session.server) != server:
+                self._feed(server.name, ConfigChanged(server))
+
+    def _feed(self, name: str, event: Event) -> None:
+        managed = self._managed.get(name)
+        if managed is None:
+            logger.debug("no server %s for %s", name, type(event).__name__)
+            return
+        if isinstance(event, Connect | Restart | StartJupyter) and (
+            self._leaving or managed.removed
+        ):
+            return
+        before = managed.session
+        try:
+            managed.session, effects = step(before, event, Now(self._clock.time(), self._chance()))
+        except IllegalEvent:
+            logger.exception("%s: ignored", name)
+            return
+        _log(before, managed.session)
+        if before.state is State.CLOSING and managed.session.state is not State.CLOSING:
+            _retire(managed)
+        for effect in effects:
+            self._carry_out(name, managed, effect)
+        self._alerts.follow(before, managed.session, event, self._clock.monotonic())
+
+    def _carry_out(self, name: str, managed: _Managed, effect: Effect) -> None:
+        if isinstance(effect, Forget):  # its runner has ended
+            self._peers.connector(effect.server).forget(effect.server)
+            return
+        if isinstance(effect, NotifyIdle):
+            self._alerts.idle_again(name, effect.runs)
+            return
+        try:
+            runner = managed.runner or Worker(name, self._peers, self._reporter(name))
+        except RuntimeError as error:  # no more threads; only an attempt begins without a runner
+            if isinstance(effect, Open):
+                self._reporter(name)(ConnectFailed(effect.attempt, unforeseen(error)))
+            elif isinstance(effect, Close):
+                self._reporter(name)(Closed(effect.attempt))
+            return
+        managed.runner = runner
+        match effect:
+            case Open(attempt, server):
+                runner.open(attempt, server)
+            case Disconnect():
+                runner.drop()
+            case Close(attempt):
+                runner.close(attempt)
+            case Update(server):
+                runner.update(server)
+            case Ping():
+                runner.check()
+            case StartServer():
+                runner.launch()
+            case AllowStart():
+                runner.allow_start()
+            case SuppressAutostart():
+                runner.leave_stopped()
+            case CheckHealth():
+                runner.look()
+            case OpenBrowser(page):
+                runner.open_page(page)
+            case RetryAfter(attempt, seconds):
+                due = self._clock.monotonic() + seconds
+                heapq.heappush(self._timers, (due, next(self._serial), name, RetryDue(attempt)))
+
+    def _reporter(self, name: str) -> Callable[[Report], None]:
+        return lambda report: self._mail.put(_ToSession(name, report))
+
+    def _forget_removed(self) -> None:
+        gone = {
+            name
+            for name, managed in self._managed.items()
+            if managed.removed and managed.session.state is State.OFF
+        }
+        if not gone:
+            return
+        self._managed = {n: managed for n, managed in self._managed.items() if n not in gone}
+        # A later entry of that name counts its attempts from the start again.
+        self._timers = [timer for timer in self._timers if timer[2] not in gone]
+        heapq.heapify(self._timers)
+        for name in gone:
+            self._alerts.forget(name)
+
+    def _until_next_timer(self) -> float | None:
+        dues = [due for due, *_ in self._timers[:1]]
+        alert = self._alerts.due()
+        if alert is not None:
+            dues.append(alert)
+        return max(0.0, min(dues) - self._clock.monotonic()) if dues else None
+
+    def _fire_timers(self) -> None:
+        while self._timers and self._timers[0][0] <= self._clock.monotonic():
+            _, _, name, event = heapq.heappop(self._timers)
+            self._feed(name, event)
+
+    def _publish(self) -> None:
+        now = tuple(
+            snapshot(managed.session, managed.runner.latency if managed.runner else None)
+            for managed in self._managed.values()
+        )
+        with self._changed:
+            if now == self._snapshots:
+                return
+            self._snapshots = now
+            self._changed.notify_all()
+        self._on_change(now)
+
+
+def _log(before: Session, after: Session) -> None:
+    """Tell the log, which is all there is to look at without an icon, what came of an event."""
+    name = after.server.name
+    if after.state is not before.state:
+        logger.info("%s: %s -> %s", name, before.state.value, after.state.value)
+    if after.problem is not None and after.problem != before.problem:
+        logger.warning("%s: %s", name, after.problem.logged)
+    was, now = snapshot(before), snapshot(after)
+    if now.page is not None and was.page is None:
+        logger.info("%s: %s answers", name, now.page.url)
+
+
+def _retire(managed: _Managed) -> None:
+    runner, managed.runner = managed.runner, None
+    if runner is not None and not runner.join(JOIN_LIMIT):
+        logger.error("%s: its thread did not end", managed.session.server.name)
+
+
+def _by_name(snapshots: tuple[Snapshot, ...]) -> dict[str, Snapshot]:
+    return {snapshot.name: snapshot for snapshot in snapshots}

@@ -1,0 +1,435 @@
+"""Carries out the effects of one session, one after the other, on a thread of its own.
+
+The thread lives while the session is not OFF. Orders never wait for one another on the manager's
+thread: whatever blocks is released by the attempt's `CancelToken` the moment an order comes in that
+ends it.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import queue
+import shlex
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from trayconnect.config.forward_syntax import Kind
+from trayconnect.config.model import Forward, Server
+from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.endpoints import UnixEndpoint
+from trayconnect.core.errors import (
+    Cancelled,
+    Problem,
+    ProblemError,
+    problem_of,
+    shortage,
+    unforeseen,
+)
+from trayconnect.core.link import Link
+from trayconnect.core.notices import Notice, NoticeAction, Notifier, Urgency
+from trayconnect.core.page import Browser, Page
+from trayconnect.core.questions import Answer, Prompter, Question
+from trayconnect.services.model import ANSWERING, Health, Reached
+from trayconnect.sessions.attempt import Attempt
+from trayconnect.sessions.autostart_policy import AutostartPolicy
+from trayconnect.sessions.dependencies import (
+    Connector,
+    Examine,
+    Forwarding,
+    HowItEnded,
+    Launch,
+    Listen,
+    LookAtPages,
+)
+from trayconnect.sessions.events import (
+    Answered,
+    Asked,
+    Closed,
+    Connected,
+    ConnectFailed,
+    ForwardsBound,
+    HealthChanged,
+    Lost,
+    PagesSeen,
+    RemoteAnswered,
+    Report,
+)
+from trayconnect.sessions.telling import Telling
+from trayconnect.ssh.config.configured_forwards import NOTHING, ConfiguredForwards
+
+logger = logging.getLogger(__name__)
+
+PAGES_SILENT = 15.0
+PAGES_READY = 60.0
+"""Seconds between two looks at the forwards' pages: while one does not answer, and when all do."""
+
+ASK_AGAIN = 60.0
+"""Seconds, at least, before a server is asked again for a remote forward that it refused: the
+listener of a session that was lost may hold the port until the server notices."""
+ASK_AGAIN_TIMES = 10
+TIDY_SECONDS = 3.0
+"""For removing the file of a UNIX socket that the server listened on for us."""
+TIDY_AT_END = 0.3
+TIDY_ROUND_TRIPS = 5
+"""The same when the user disconnects: so many seconds, and so many round trips more. A server that
+hangs holds up nobody for longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dependencies:
+    """What a runner works with."""
+
+    connector: Callable[[Server], Connector]
+    listen: Listen
+    examine: Examine
+    launch: Launch
+    look_at_pages: LookAtPages
+    prompter: Prompter
+    notifier: Notifier
+    browser: Browser
+    search_soon: Callable[[Link], None] = lambda _tunnel: None
+    """Somebody waits for a Jupyter there: the next look is to search. From any thread."""
+    how_it_ended: HowItEnded = lambda _server, _tunnel, _used, _cancel: False
+    additions: Callable[[Server, CancelToken], ConfiguredForwards] = lambda _server, _cancel: (
+        NOTHING
+    )
+    """What ssh_config(5) adds to an entry. May take its time; raises `ProblemError`, and
+    `Cancelled`."""
+
+
+Job = Callable[[], None]
+
+
+class Worker:
+    """The worker of one session. Its methods are called on the manager's thread and return at
+    once; what happens is told through `report`."""
+
+    def __init__(self, name: str, peers: Dependencies, report: Callable[[Report], None]) -> None:
+        self._name = name
+        self._peers = peers
+        self._report = report
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._live: Attempt | None = None
+        self._forwarding: Forwarding | None = None
+        self._added: tuple[Forward, ...] = ()
+        """The forwards of ssh_config(5), once the listeners are bound."""
+        self._launching = AutostartPolicy(peers.launch, peers.how_it_ended, report)
+        self._sockets_there: set[str] = set()
+        """The paths that a server listened on for us: OpenSSH leaves their files behind, and then
+        refuses to listen there again."""
+        self._thread = threading.Thread(target=self._run, name=f"tc-session {name}", daemon=True)
+        self._thread.start()
+
+    @property
+    def tunnel(self) -> Link | None:
+        """The live tunnel, if there is one. From any thread."""
+        live = self._live
+        return live.tunnel if live else None
+
+    @property
+    def latency(self) -> float | None:
+        """Seconds of the last heartbeat's round trip, if there is a tunnel."""
+        live = self._live
+        return live.tunnel.latency if live and live.tunnel else None
+
+    # --- orders ---
+
+    def open(self, attempt: int, server: Server) -> None:
+        live = Attempt(attempt, server, CancelToken())
+        self._live = live
+        self._jobs.put(lambda: self._open(live))
+
+    def drop(self) -> None:
+        live = self._end_live()
+        self._jobs.put(lambda: self._drop(live))
+
+    def close(self, attempt: int) -> None:
+        live = self._end_live()
+        self._jobs.put(lambda: self._close(live, attempt))
+        self._jobs.put(None)
+
+    def update(self, server: Server) -> None:
+        if self._live:
+            self._live.server = server
+        self.look()
+
+    def check(self) -> None:
+        live = self._live
+        if live and live.tunnel:
+            live.tunnel.check()
+        self.look()
+
+    def open_page(self, page: Page) -> None:
+        self._jobs.put(lambda: self._open_page(page))
+
+    def look(self) -> None:
+        """Examine what answers now rather than when the time comes."""
+        self._jobs.put(self._look_anew)
+
+    def launch(self) -> None:
+        """Start Jupyter there because the user says so."""
+        self._jobs.put(self._launch_now)
+
+    def allow_start(self) -> None:
+        """The user has connected again: an entry that wants a Jupyter gets one."""
+        self._jobs.put(self._launching.allow)
+
+    def leave_stopped(self) -> None:
+        """Start no Jupyter until the user asks again."""
+        self._jobs.put(self._launching.forbid)
+
+    def join(self, timeout: float) -> bool:
+        """Wait for the thread to end, after `close`; false if it has not."""
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def _end_live(self) -> Attempt | None:
+        live, self._live = self._live, None
+        if live:
+            live.cancel.set()
+        return live
+
+    # --- on the runner's own thread ---
+
+    def _run(self) -> None:
+        while True:
+            try:
+                job = self._jobs.get(timeout=self._until_next_look())
+            except queue.Empty:
+                job = self._look_where_due
+            if job is None:
+                return
+            try:
+                job()
+            except Exception as error:
+                if (short := shortage(error)) is not None:
+                    logger.warning("%s: %s", self._name, short.logged)
+                else:
+                    logger.exception("%s: something nobody foresaw", self._name)
+
+    def _until_next_look(self) -> float | None:
+        live = self._live
+        if live is None or live.tunnel is None:
+            return None
+        return max(0.0, min(live.next_look, live.next_pages) - time.monotonic())
+
+    def _open(self, live: Attempt) -> None:
+        attempt = live.attempt
+        try:
+            live.cancel.check()
+            if self._forwarding is None:
+                self._forwarding = self._listen(live)
+            tunnel = self._peers.connector(live.server).connect(
+                live.server,
+                ask=lambda question: self._ask(live, question),
+                cancel=live.cancel,
+                on_lost=lambda problem: self._report(Lost(attempt, problem)),
+                tell=Telling(
+                    attempt, live.cancel, self._peers.prompter, self._peers.browser, self._report
+                ),
+            )
+        except Cancelled:
+            return
+        except Exception as error:
+            problem = problem_of(error)
+            if not (isinstance(error, ProblemError) or shortage(error)):
+                logger.exception("%s: connecting failed in a way nobody foresaw", self._name)
+            self._report(ConnectFailed(attempt, problem))
+            return
+        live.tunnel = tunnel
+        self._report(Connected(attempt, tunnel.typed_login, tunnel.banner))
+        self._forwarding.attach(tunnel.open_channel, tunnel.open_own_channel)
+        for forward in (*live.server.forwards, *self._added):
+            if forward.kind is Kind.REMOTE:
+                self._listen_remote(live, tunnel, self._forwarding, forward)
+
+    def _listen(self, live: Attempt) -> Forwarding:
+        additions = self._peers.additions(live.server, live.cancel)
+        live.cancel.check()
+        forwarding = self._peers.listen(
+            live.server, also=additions.forwards, on_refused=self._refused
+        )
+        self._added = additions.forwards
+        for name, problem in forwarding.left_out:
+            logger.warning("%s: %s: %s", self._name, name, problem.logged)
+        self._report(ForwardsBound(live.attempt, additions, forwarding.left_out))
+        return forwarding
+
+    def _listen_remote(
+        self, live: Attempt, tunnel: Link, forwarding: Forwarding, forward: Forward
+    ) -> None:
+        live.next_ask = time.monotonic() + ASK_AGAIN
+        target, where = forward.leads_to, forward.listens(live.server.bind_address)
+        assert target is not None
+        if isinstance(where, UnixEndpoint) and where.path in self._sockets_there:
+            self._tidy(tunnel, where.path)
+
+        def answered(answer: int | Problem) -> None:
+            if isinstance(answer, Problem):
+                live.refused[forward.name] = forward
+                logger.warning("%s: %s: %s", self._name, forward.name, answer)
+            else:
+                live.refused.pop(forward.name, None)
+                if isinstance(where, UnixEndpoint):
+                    self._sockets_there.add(where.path)
+            self._report(RemoteAnswered(live.attempt, forward.name, answer))
+
+        tunnel.listen(where, lambda incoming: forwarding.take(incoming, target), answered)
+
+    def _tidy_at_end(self, tunnel: Link) -> None:
+        seconds = TIDY_AT_END + TIDY_ROUND_TRIPS * (tunnel.latency or 0.0)
+        self._tidy(tunnel, *self._sockets_there, seconds=min(seconds, TIDY_SECONDS))
+
+    def _tidy(self, tunnel: Link, *paths: str, seconds: float = TIDY_SECONDS) -> None:
+        names = [shlex.quote(path) for path in paths]
+        command = "; ".join(f"test -S {name} && rm -f {name}" for name in names)
+        try:
+            tunnel.execute(command, b"", seconds)
+        except ProblemError as error:
+            logger.debug("%s: %s left on the server: %s", self._name, paths, error.problem)
+        else:
+            self._sockets_there.difference_update(paths)
+
+    def _ask(self, live: Attempt, question: Question) -> Answer:
+        self._report(Asked(live.attempt, question))
+        answer = self._peers.prompter.ask(question, live.cancel)
+        live.cancel.check()
+        self._report(Answered(live.attempt, answer))
+        if answer is None:
+            raise Cancelled
+        return answer
+
+    def _refused(self, problem: Problem) -> None:
+        logger.debug("%s: a connection was refused: %s", self._name, problem)
+        live = self._live
+        if live is None:
+            return
+        if live.ready:
+            live.ready = False  # a page that fails has many of these, and one look tells
+            self.look()
+        elif live.asked_look < live.next_look:
+            live.next_look = live.asked_look  # the next look sets both anew
+            self._jobs.put(self._look_anew_where_due)
+
+    def _look_anew(self) -> None:
+        """Look, and search too."""
+        live = self._live
+        if live and live.tunnel:
+            self._peers.search_soon(live.tunnel)
+        self._look()
+
+    def _look_anew_where_due(self) -> None:
+        live = self._live
+        if live and live.tunnel:
+            self._peers.search_soon(live.tunnel)
+        self._look_where_due()
+
+    def _look_where_due(self) -> None:
+        live = self._live
+        if live and live.next_look <= time.monotonic():
+            self._look()
+        if live and live.next_pages <= time.monotonic():
+            self._look_at_pages(live)
+
+    def _look_at_pages(self, live: Attempt) -> None:
+        asked = [forward.name for forward in live.server.forwards if forward.has_page]
+        if live.tunnel is None or not asked:
+            live.next_pages = math.inf
+            return
+        live.next_pages = time.monotonic() + PAGES_SILENT
+        try:
+            seen = self._peers.look_at_pages(live.server, live.tunnel, live.cancel)
+            live.cancel.check()
+        except Cancelled:
+            return
+        answering = all(seen.get(name) in ANSWERING for name in asked)
+        live.next_pages = time.monotonic() + (PAGES_READY if answering else PAGES_SILENT)
+        self._report(PagesSeen(live.attempt, tuple(seen.items())))
+
+    def _look(self) -> None:
+        live, forwarding = self._live, self._forwarding
+        if live is None or live.tunnel is None or forwarding is None:
+            return
+        begin = time.monotonic()
+        try:
+            health = self._examine(live, live.tunnel, forwarding)
+            if self._launching.is_due(live.server, live.tunnel, health, live.cancel):
+                self._launching.start(live.attempt, live.server, live.tunnel, live.cancel)
+                health = self._examine(live, live.tunnel, forwarding)
+        except Cancelled:
+            return
+        except Exception as error:
+            if not shortage(error):
+                logger.exception("%s: looking failed in a way nobody foresaw", self._name)
+            health = Health(Reached.SSH, Page(""), unforeseen(error))
+        health = self._launching.told(health)
+        live.looked(health.reached, time.monotonic() - begin)
+        self._report(HealthChanged(live.attempt, health))
+        self._ask_again(live, live.tunnel, forwarding)
+
+    def _examine(self, live: Attempt, tunnel: Link, forwarding: Forwarding) -> Health:
+        health = self._peers.examine(live.server, tunnel, forwarding.set_target, live.cancel)
+        live.cancel.check()
+        return health
+
+    def _launch_now(self) -> None:
+        live = self._live
+        if live is None or live.tunnel is None:
+            return
+        try:
+            self._launching.start(live.attempt, live.server, live.tunnel, live.cancel)
+        except Cancelled:
+            return
+        self._look()
+
+    def _ask_again(self, live: Attempt, tunnel: Link, forwarding: Forwarding) -> None:
+        """Now and then, and not for ever."""
+        refused = tuple(live.refused.values())
+        if not refused or live.asked_again >= ASK_AGAIN_TIMES or time.monotonic() < live.next_ask:
+            return
+        live.asked_again += 1
+        for forward in refused:
+            self._listen_remote(live, tunnel, forwarding, forward)
+
+    def _open_page(self, page: Page) -> None:
+        try:
+            self._peers.browser.open(page)
+        except ProblemError as error:
+            problem = error.problem
+            logger.warning("%s: %s", self._name, problem.logged)
+            self._peers.notifier.notify(
+                Notice(
+                    tag=f"page {self._name}",
+                    title=f"The page of {self._name} could not be opened",
+                    body=f"{problem.title}\n{problem.advice}",
+                    urgency=Urgency.CRITICAL,
+                    asked=True,
+                    server=self._name,
+                    actions=(NoticeAction.OPEN,),
+                )
+            )
+
+    def _drop(self, live: Attempt | None) -> None:
+        if self._forwarding:
+            self._forwarding.detach()
+        if live and live.tunnel:
+            live.tunnel.close()
+
+    def _close(self, live: Attempt | None, attempt: int) -> None:
+        """The tunnel ends before the forwarding, whose threads may be waiting for it: a server that
+        hangs answers nobody."""
+        forwarding, self._forwarding = self._forwarding, None
+        with ExitStack() as stack:  # one that fails keeps none of the others from being done
+            stack.callback(self._report, Closed(attempt))
+            if forwarding:
+                stack.callback(forwarding.close)
+            if live and live.tunnel:
+                stack.callback(live.tunnel.close)
+                if self._sockets_there:
+                    stack.callback(self._tidy_at_end, live.tunnel)
+            if forwarding:
+                stack.callback(forwarding.detach)

@@ -1,0 +1,1 @@
+"""From a server of the file to a live SSH link."""

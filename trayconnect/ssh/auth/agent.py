@@ -1,0 +1,302 @@
+"""The keys of a running ssh-agent, asked with limits of time.
+
+Any program that speaks the protocol (draft-ietf-sshm-ssh-agent) will do: OpenSSH's, gpg-agent's
+socket for SSH, 1Password, KeePassXC, Pageant. paramiko's client of it waits without limit, and on
+Windows asks Pageant before OpenSSH's agent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import queue
+import socket
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Protocol, Self
+
+from paramiko import Message
+
+from trayconnect.core import sanitize
+from trayconnect.core.errors import shortage
+
+log = logging.getLogger(__name__)
+
+LIST_SECONDS = 5.0
+SIGN_SECONDS = 60.0
+"""An agent may ask its user to confirm, or to touch a device."""
+
+NONE = "none"
+"""In place of a socket's path: no agent."""
+PAGEANT = "pageant"
+"""In place of a pipe's name, on Windows: PuTTY's agent."""
+OPENSSH_PIPE = r"\\.\pipe\openssh-ssh-agent"
+
+_REQUEST_IDENTITIES = 11
+_IDENTITIES_ANSWER = 12
+_SIGN_REQUEST = 13
+_SIGN_RESPONSE = 14
+_FLAGS = {"rsa-sha2-256": 2, "rsa-sha2-512": 4}
+_MAX_MESSAGE = 1 << 20
+_MAX_KEYS = 1000
+
+
+class AgentError(Exception):
+    """The agent is gone, does not answer, or refused."""
+
+
+class _Connection(Protocol):
+    def send(self, data: bytes, /) -> object: ...
+    def recv(self, size: int, /) -> bytes | str: ...
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class AgentKey:
+    """A key that an agent holds; it signs while the agent is connected."""
+
+    agent: Agent = field(repr=False)
+    blob: bytes = field(repr=False)
+    comment: str
+
+    def get_name(self) -> str:
+        return Message(self.blob).get_binary().decode("ascii", "replace")
+
+    def asbytes(self) -> bytes:
+        return self.blob
+
+    def sign_ssh_data(self, data: bytes, algorithm: str | None = None) -> bytes:
+        """A signature in SSH's format. Raises AgentError."""
+        return self.agent.sign(self.blob, data, _FLAGS.get(algorithm or "", 0))
+
+
+def chosen(*wishes: str | None) -> str | None:
+    """Which agent to ask: the first wish that there is. OpenSSH's word for what the environment
+    names is no wish."""
+    return next((wish for wish in wishes if wish not in (None, "SSH_AUTH_SOCK")), None)
+
+
+def windows_places(path: str | None) -> tuple[str, ...]:
+    """What to ask on Windows, in order, each until one has keys: OpenSSH's agent is part of the
+    system, so Pageant may be the one that was filled."""
+    if path == NONE:
+        return ()
+    return (path,) if path else (OPENSSH_PIPE, PAGEANT)
+
+
+class Agent:
+    """A connection to the agent at `path`, a socket (a pipe on Windows), for the time of a `with`.
+
+    None: the one of the platform, if it has a usual place. Where none answers, it has no keys, and
+    `fault` says why, if one was named."""
+
+    def __init__(self, path: str | None) -> None:
+        self.fault = ""
+        self._places = list(_places(path))
+        self._place = ""
+        """The one that was asked last."""
+        self._connection: _Connection | None = None
+        self._pipe_answers: queue.SimpleQueue[bytes | OSError] = queue.SimpleQueue()
+        self._closed = False
+        self._connect_next()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Disconnect, and wake who waits for an answer; from any thread."""
+        self._closed = True
+        self._disconnect()
+        self._pipe_answers.put(OSError("it is disconnected"))
+
+    @property
+    def is_there(self) -> bool:
+        """Whether one answered at that place."""
+        return self._connection is not None
+
+    def keys(self) -> list[AgentKey]:
+        """Its keys, certificates among them, in its order."""
+        while self._connection is not None:
+            try:
+                keys = self._list()
+            except AgentError as error:
+                self._note(str(error))
+                keys = []
+            if keys or not self._places:
+                return keys
+            self._disconnect()
+            self._connect_next()
+        return []
+
+    def sign(self, blob: bytes, data: bytes, flags: int) -> bytes:
+        """Sign with the key `blob`. Raises AgentError."""
+        request = Message()
+        request.add_byte(bytes([_SIGN_REQUEST]))
+        request.add_string(blob)
+        request.add_string(data)
+        request.add_int(flags)
+        return self._ask(request, _SIGN_RESPONSE, SIGN_SECONDS).get_binary()
+
+    # --- details ----------------------------------------------------------------------------------
+
+    def _connect_next(self) -> None:
+        while self._places and self._connection is None and not self._closed:
+            self._place = self._places.pop(0)
+            try:
+                self._connection = _connect(self._place)
+            except OSError as error:
+                if shortage(error):
+                    raise
+                self._note(error.strerror or str(error))
+
+    def _note(self, fault: str) -> None:
+        log.info("the ssh-agent at %s: %s", self._place, fault)
+        self.fault = fault
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if isinstance(connection, socket.socket):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        if connection is not None:
+            with contextlib.suppress(OSError):
+                connection.close()
+
+    def _list(self) -> list[AgentKey]:
+        request = Message()
+        request.add_byte(bytes([_REQUEST_IDENTITIES]))
+        answer = self._ask(request, _IDENTITIES_ANSWER, LIST_SECONDS)
+        count = min(answer.get_int(), _MAX_KEYS)
+        pairs = [(answer.get_binary(), answer.get_binary()) for _ in range(count)]
+        keys = [AgentKey(self, blob, sanitize.line(text)) for blob, text in pairs]
+        return [key for key in keys if key.get_name()]
+
+    def _ask(self, request: Message, expected: int, timeout: float) -> Message:
+        connection = self._connection
+        if connection is None:
+            raise AgentError("it is disconnected")
+        try:
+            if isinstance(connection, socket.socket):
+                answer = _exchange(connection, request.asbytes(), time.monotonic() + timeout)
+            else:
+                answer = self._exchange_within(connection, request.asbytes(), timeout)
+        except TimeoutError as error:
+            # A late answer would be taken for that to the next request.
+            self._disconnect()
+            raise AgentError(f"no answer within {timeout:g} s") from error
+        except OSError as error:
+            raise AgentError(str(error) or type(error).__name__) from error
+        if answer[:1] != bytes([expected]):
+            raise AgentError("it refused")
+        return Message(answer[1:])
+
+    def _exchange_within(self, connection: _Connection, request: bytes, timeout: float) -> bytes:
+        """The same for the pipes of Windows, which know no timeout."""
+        answers = self._pipe_answers
+
+        def work() -> None:
+            try:
+                answers.put(_exchange(connection, request))
+            except OSError as error:
+                answers.put(error)
+
+        threading.Thread(target=work, name="tc-agent", daemon=True).start()
+        try:
+            answer = answers.get(timeout=timeout)
+        except queue.Empty:
+            raise TimeoutError from None
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
+
+
+def _exchange(connection: _Connection, request: bytes, deadline: float | None = None) -> bytes:
+    """`deadline` (of the monotonic clock) is for a socket, and for the whole of the answer. Raises
+    TimeoutError."""
+    _limit(connection, deadline)
+    connection.send(len(request).to_bytes(4, "big") + request)
+    size = int.from_bytes(_receive(connection, 4, deadline), "big")
+    if size > _MAX_MESSAGE:
+        raise OSError("its answer is too long")
+    return _receive(connection, size, deadline)
+
+
+def _receive(connection: _Connection, size: int, deadline: float | None) -> bytes:
+    data = b""
+    while len(data) < size:
+        _limit(connection, deadline)
+        part = connection.recv(size - len(data))
+        if not part or isinstance(part, str):
+            raise OSError("it closed the connection")
+        data += part
+    return data
+
+
+def _limit(connection: _Connection, deadline: float | None) -> None:
+    if deadline is not None and isinstance(connection, socket.socket):
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        connection.settimeout(left)
+
+
+if sys.platform == "win32":
+    import errno
+    import os
+
+    from paramiko import win_pageant
+
+    _PIPE_TRIES = 20
+
+    class _Pipe:
+        """A named pipe, opened as a file."""
+
+        def __init__(self, name: str) -> None:
+            for _ in range(_PIPE_TRIES):
+                try:
+                    self._descriptor = os.open(name, os.O_RDWR | os.O_BINARY)
+                except OSError as error:
+                    # The agent has not taken leave of the one before yet.
+                    if error.errno != errno.EINVAL:
+                        raise
+                    time.sleep(0.1)
+                else:
+                    return
+            raise OSError("its pipe is busy")
+
+        def send(self, data: bytes) -> int:
+            return os.write(self._descriptor, data)
+
+        def recv(self, size: int) -> bytes:
+            return os.read(self._descriptor, size)
+
+        def close(self) -> None:
+            os.close(self._descriptor)
+
+    _places = windows_places
+
+    def _connect(place: str) -> _Connection:
+        if place != PAGEANT:
+            return _Pipe(place)
+        if not win_pageant.can_talk_to_agent():
+            raise OSError("Pageant does not run")
+        return win_pageant.PageantConnection()
+else:
+
+    def _places(path: str | None) -> tuple[str, ...]:
+        return (path,) if path and path != NONE else ()
+
+    def _connect(place: str) -> _Connection:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connection.settimeout(LIST_SECONDS)
+            connection.connect(place)
+        except OSError:
+            connection.close()
+            raise
+        return connection

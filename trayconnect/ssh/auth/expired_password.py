@@ -1,0 +1,28 @@
+"""An account whose password has expired, on a server that let its owner in all the same.
+
+sshd then forwards nothing, and runs nothing but the change of the password, for which it wants a
+terminal (OpenSSH's auth-pam.c and session.c)."""
+
+from __future__ import annotations
+
+from trayconnect.core.errors import ProblemError
+from trayconnect.core.link import Completed
+from trayconnect.ssh.execute import execute
+from trayconnect.ssh.target import LoginTarget
+from trayconnect.ssh.transport.transport import SshTransport
+
+_SIGN = b"Password change required"
+_SECONDS = 5.0
+
+
+def said(completed: Completed) -> bool:
+    """Whether a command was refused for it."""
+    return completed.status != 0 and _SIGN in completed.stderr
+
+
+def found(transport: SshTransport, target: LoginTarget) -> bool:
+    """Whether it is so; runs a command to find out."""
+    try:
+        return said(execute(transport, target, "exit 0", b"", _SECONDS))
+    except ProblemError:
+        return False

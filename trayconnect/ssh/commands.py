@@ -1,0 +1,119 @@
+"""The commands of one tunnel: those that run to their end, and the shell that stays and tells whose
+the server's listeners are.
+
+Some servers run one command at a time (MaxSessions 1). There the shell makes room, and the two take
+turns."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from trayconnect.core.link import Completed
+from trayconnect.ssh import problems
+from trayconnect.ssh.execute import execute, start
+from trayconnect.ssh.ownership import Ownership
+from trayconnect.ssh.problems import NoCommandsError
+from trayconnect.ssh.target import LoginTarget
+from trayconnect.ssh.transport.channels import SshChannel
+from trayconnect.ssh.transport.transport import SshTransport
+
+_NOTICED_SECONDS = 2.0
+"""Until the server has noticed that the other command has ended."""
+_EVERY = 0.05
+
+T = TypeVar("T")
+
+
+class Commands:
+    """From any thread."""
+
+    def __init__(self, transport: SshTransport, target: LoginTarget, tellers: set[str]) -> None:
+        self._transport = transport
+        self._target = target
+        self._lock = threading.Lock()
+        self._trying = 0
+        """The commands that the server is being asked to start, or that run."""
+        self._running = 0
+        """Those that it has started."""
+        self._ended = -math.inf
+        """When the last one had, on the monotonic clock."""
+        self._shell: SshChannel | None = None
+        self.ownership = Ownership(target.server, self._start_shell, target.account, tellers)
+
+    def execute(self, command: str, stdin: bytes, timeout: float) -> Completed:
+        """See `link.Tunnel.execute`."""
+
+        return self._in_turn(
+            lambda: execute(
+                self._transport, self._target, command, stdin, timeout, self._as_running
+            ),
+            self._end_shell,
+            timeout,
+        )
+
+    def close(self) -> None:
+        """Never raises; may be called twice."""
+        self.ownership.close()
+
+    def _start_shell(self, command: str, timeout: float) -> SshChannel:
+        def once() -> SshChannel:
+            self._shell = start(self._transport, self._target, command, timeout)
+            return self._shell
+
+        return self._in_turn(once, lambda: self._running > 0, timeout)
+
+    def _end_shell(self) -> bool:
+        """Whether it ran, or another command does."""
+        shell = self._shell
+        if shell is None or shell.closed:
+            return self._running > 0
+        self.ownership.rest()
+        shell.close()  # it may just have been started
+        return True
+
+    def _in_turn(self, once: Callable[[], T], make_room: Callable[[], bool], limit: float) -> T:
+        """Do it; where the server does not because another command runs, after that has ended.
+        `make_room` tells whether one does."""
+        begin = time.monotonic()
+        while True:
+            try:
+                with self._as_tried():
+                    done = once()
+                    self._ended = time.monotonic()
+            except NoCommandsError:
+                now = time.monotonic()
+                if make_room():
+                    self._ended = now
+                # Another one that is being asked for may have been started: wait for that to show.
+                others = begin if self._trying else -math.inf
+                if now > min(max(self._ended, others) + _NOTICED_SECONDS, begin + limit):
+                    raise
+            else:
+                return done
+            if self._transport.ended.wait(_EVERY):
+                raise problems.lost(self._target, self._transport.reason())
+
+    @contextmanager
+    def _as_tried(self) -> Iterator[None]:
+        with self._lock:
+            self._trying += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._trying -= 1
+
+    @contextmanager
+    def _as_running(self) -> Iterator[None]:
+        with self._lock:
+            self._running += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._running -= 1

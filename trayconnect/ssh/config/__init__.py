@@ -1,0 +1,1 @@
+"""OpenSSH's own configuration: `ssh -G`, its options, and the jump chain."""

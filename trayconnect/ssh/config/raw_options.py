@@ -1,0 +1,56 @@
+"""What a configuration says of one host, before it is interpreted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from trayconnect.config.forward_syntax import ForwardSpec
+from trayconnect.core.errors import Problem, ProblemError
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """The host asked for, as after `ssh -l USER -p PORT HOST`. `direct`: what is said of
+    ProxyJump and ProxyCommand is passed over."""
+
+    host: str
+    user: str | None = None
+    port: int | None = None
+    direct: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RawOptions:
+    """Values by keyword, in lower case; a keyword of which nothing was said is absent.
+
+    `expanded` are the keywords whose tokens are expanded already; `notes` are told to the user."""
+
+    values: Mapping[str, tuple[str, ...]]
+    forwards: tuple[ForwardSpec, ...] = ()
+    expanded: frozenset[str] = frozenset()
+    notes: tuple[str, ...] = ()
+    algorithms: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    """Final lists."""
+
+    def first(self, keyword: str) -> str | None:
+        """The one value, or None."""
+        values = self.values.get(keyword)
+        return values[0] if values else None
+
+
+class SshConfigError(ProblemError):
+    """A configuration of SSH that cannot be used; `ssh` itself would refuse."""
+
+
+def broken(place: str, message: str, detail: str = "") -> SshConfigError:
+    """`place` is a file, with the line where it is known."""
+    return SshConfigError(
+        Problem(
+            title=f"{place}: {message}",
+            advice="This is a file of SSH, and ssh itself refuses it as it is. Correct it, and "
+            "connect again.",
+            detail=detail,
+        )
+    )

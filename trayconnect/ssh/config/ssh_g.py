@@ -1,0 +1,208 @@
+"""`ssh -G`: OpenSSH itself says what it would do for a host."""
+
+from __future__ import annotations
+
+import errno
+import re
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO
+
+from trayconnect.config.forward_syntax import ForwardSpec, Kind, Place
+from trayconnect.config.forward_syntax import parse as parse_forward
+from trayconnect.config.openssh_keywords import FORWARDS
+from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.errors import Problem, ProblemError, Remedy
+from trayconnect.core.scratch import check_room, scratch
+from trayconnect.core.subprocesses import clean_environment, end_group, no_console
+from trayconnect.ssh.config.raw_options import Query, RawOptions, broken
+
+LIMIT = 15.0
+"""Seconds: a `Match exec` of the user's may ask the network."""
+_MAX_BYTES = 1 << 20
+_SHORTAGES = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+
+# In the configuration that it prints, these have their tokens expanded.
+_EXPANDED = frozenset(("hostname", "identityagent", "userknownhostsfile", "localforward"))
+_ALGORITHMS = (
+    "ciphers",
+    "macs",
+    "kexalgorithms",
+    "hostkeyalgorithms",
+    "casignaturealgorithms",
+    "pubkeyacceptedalgorithms",
+)
+_FILES = ("userknownhostsfile", "globalknownhostsfile")
+_ALWAYS = ("hostname", "user", "port", "updatehostkeys", "checkhostip", "requiredrsasize")
+"""The defaults of these depend on what else is said, or on the version."""
+_OPTIONAL = frozenset((*_FILES, "identityfile", "certificatefile", "sendenv", "setenv"))
+"""Keywords with a default that `ssh` may print nothing for."""
+# Paths of a list are printed with nothing but spaces between them.
+_NEXT_PATH = re.compile(r" (?=[/~]|[A-Za-z]:[\\/]|__PROGRAMDATA__)")
+_PLACE = re.compile(r"(?P<file>.+?):? line (?P<line>[0-9]+): (?P<message>.*)")
+_NOISE = ("Pseudo-terminal will not be allocated",)
+
+
+Settings = Mapping[str, tuple[str, ...]]
+
+
+def usual(ssh: str, cancel: CancelToken) -> Settings:
+    """What `ssh` prints where no file says anything. Raises as `ask`."""
+    return _settings(_run(ssh, Query("host"), "none", cancel))
+
+
+def ask(
+    ssh: str, query: Query, named: Path | None, defaults: Settings, cancel: CancelToken
+) -> RawOptions:
+    """What `ssh` would do for a host. `named` is the file after `-F`; `defaults` are the `usual`
+    settings, which are not taken for said.
+
+    Raises `SshConfigError`, `ProblemError` when it does not answer, and `Cancelled`."""
+    found = _settings(_run(ssh, query, None if named is None else str(named), cancel))
+    if lost := defaults.keys() - found.keys() - _OPTIONAL:
+        raise _incomplete(query, f"without {', '.join(sorted(lost))}")
+    return parse(found, defaults)
+
+
+def parse(found: Settings, defaults: Settings) -> RawOptions:
+    """What was said, given what is printed when nothing is."""
+    said = {
+        keyword: values
+        for keyword, values in found.items()
+        if keyword in _ALWAYS or values != defaults.get(keyword)
+    }
+    for keyword in defaults.keys() - found.keys():
+        if keyword in _FILES:  # some versions print nothing for `none`
+            said[keyword] = ("none",)
+    for keyword in _FILES:
+        if keyword in said:
+            said[keyword] = tuple(_NEXT_PATH.split(said[keyword][0]))
+    return RawOptions(
+        values=said,
+        forwards=tuple(dict.fromkeys(_forwards(found))),
+        expanded=_EXPANDED,
+        algorithms={
+            keyword: tuple(said[keyword][0].split(","))
+            for keyword in _ALGORITHMS
+            if keyword in said
+        },
+    )
+
+
+def _forwards(found: Settings) -> list[ForwardSpec]:
+    forwards = [
+        forward
+        for keyword, kind in FORWARDS.items()
+        for value in found.get(keyword, ())
+        if (forward := _forward(kind, value)) is not None
+    ]
+    # One that leads to a socket is printed a second time, as if it were dynamic.
+    to_sockets = {one.listen for one in forwards if one.target and one.target.path is not None}
+    return [one for one in forwards if one.kind is not Kind.DYNAMIC or one.listen not in to_sockets]
+
+
+def _forward(kind: Kind, value: str) -> ForwardSpec | None:
+    listen, _, target = value.partition(" ")
+    if kind is Kind.DYNAMIC and target:
+        return None
+    is_proxy = not target or target.startswith("[socks]")
+    try:
+        return ForwardSpec(kind, _place(listen), None if is_proxy else _place(target))
+    except ValueError:
+        return None  # an entry printed amiss
+
+
+def _place(text: str) -> Place:
+    if "/" in text and not text.startswith("["):
+        return Place(path=text)  # as it is, whatever signs it holds
+    return parse_forward(Kind.REMOTE, text).listen
+
+
+def _settings(text: str) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for line in text.splitlines():
+        keyword, _, value = line.partition(" ")
+        key = keyword.lower()
+        found[key] = (*found.get(key, ()), value)
+    return found
+
+
+def _run(ssh: str, query: Query, named: str | None, cancel: CancelToken) -> str:
+    command = [ssh, "-G"]
+    if named is not None:
+        command += ["-F", named]
+    if query.user:
+        command += ["-l", query.user]
+    if query.port:
+        command += ["-p", str(query.port)]
+    if query.direct:
+        command += ["-o", "ProxyCommand=none"]
+    try:
+        with scratch() as output, scratch() as errors:
+            status = _finish([*command, "--", query.host], output, errors, cancel)
+            printed, complaints = _text(output), _text(errors)
+            check_room(output)
+    except OSError as error:
+        # On a full disk ssh ends with status 0, whatever of its answer is lost.
+        raise _incomplete(query, str(error)) from error
+    if status != 0:
+        raise _refused(complaints, query.host)
+    if not printed.endswith("\n") or not _settings(printed).keys() >= {"hostname", "port"}:
+        raise _incomplete(query, f"{len(printed)} characters of it")
+    return printed
+
+
+def _incomplete(query: Query, detail: str) -> ProblemError:
+    title = f"ssh gave no complete answer on what your SSH configuration says of {query.host}"
+    advice = "Check that the disk with your temporary folder is not full; trying again later."
+    return ProblemError(Problem(title, advice, Remedy.WAIT, detail))
+
+
+def _finish(command: list[str], output: IO[bytes], errors: IO[bytes], cancel: CancelToken) -> int:
+    cancel.check()
+    try:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=errors,
+            env=clean_environment(),
+            start_new_session=True,  # so that it ends with all that it started
+            creationflags=no_console(),
+        )
+    except OSError as error:
+        advice = "Check OpenSSH's installation: trayconnect asks it what your ~/.ssh/config says."
+        title = f"The program {command[0]} cannot be started"
+        remedy = Remedy.WAIT if error.errno in _SHORTAGES else Remedy.FIX
+        raise ProblemError(Problem(title, advice, remedy, str(error))) from error
+    try:
+        with cancel.releasing(lambda: end_group(process, at_once=True)):
+            return process.wait(LIMIT)
+    except subprocess.TimeoutExpired as error:
+        title = f"ssh did not say within {LIMIT:g} s what your SSH configuration means"
+        advice = "A command after 'Match exec' may hang; try 'ssh -G' in a terminal."
+        raise ProblemError(Problem(title, advice, Remedy.WAIT, " ".join(command))) from error
+    finally:
+        if process.returncode is None:
+            end_group(process, at_once=True)
+            process.wait()
+
+
+def _text(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read(_MAX_BYTES).decode("utf-8", "surrogateescape")
+
+
+def _refused(complaints: str, host: str) -> ProblemError:
+    lines = [
+        line for line in complaints.splitlines() if line.strip() and not line.startswith(_NOISE)
+    ]
+    detail = "\n".join(lines)
+    for line in lines:
+        match = _PLACE.fullmatch(line)
+        if match is not None:
+            return broken(
+                f"{match['file']} line {match['line']}", match["message"].rstrip(" ."), detail
+            )
+    return broken(f"ssh_config of {host}", lines[0] if lines else "ssh refuses it", detail)

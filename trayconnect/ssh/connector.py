@@ -1,0 +1,113 @@
+"""The public face of this room: from an entry of the file to a live tunnel."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from trayconnect.config.model import Server
+from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.errors import Problem
+from trayconnect.core.keyring import Secrets
+from trayconnect.core.progress import NO_PROGRESS, Progress
+from trayconnect.core.questions import Ask, ProgressDisplay
+from trayconnect.ssh.auth import pasted_key
+from trayconnect.ssh.auth.identities import UnlockedKeys, default_identity_files
+from trayconnect.ssh.auth.login import Credentials
+from trayconnect.ssh.config.configured_forwards import NOTHING, ConfiguredForwards, additions
+from trayconnect.ssh.config.ssh_config import SshConfig
+from trayconnect.ssh.hostkeys.known_hosts_store import KnownHosts
+from trayconnect.ssh.link import SshLink
+from trayconnect.ssh.route import open_route
+from trayconnect.ssh.target import keepalive
+
+
+class SshConnector:
+    """`dependencies.Connector` over SSH.
+
+    `known_hosts` None: OpenSSH's files, and our own. `agent_socket` None: SSH_AUTH_SOCK of the
+    environment. `identity_files` None: OpenSSH's default ones. `pasted_keys`: the folder of keys
+    that were pasted. `ssh_config` makes what is read of ssh_config(5) for one attempt."""
+
+    def __init__(
+        self,
+        secrets: Secrets,
+        *,
+        known_hosts: KnownHosts | None = None,
+        agent_socket: str | None = None,
+        identity_files: tuple[Path, ...] | None = None,
+        pasted_keys: Path | None = None,
+        ssh_config: Callable[[], SshConfig] = SshConfig,
+    ) -> None:
+        self._secrets = secrets
+        self._known_hosts = known_hosts or KnownHosts.default()
+        self._agent_socket = agent_socket
+        self._identity_files = identity_files
+        self._pasted_keys = pasted_keys or pasted_key.default_folder()
+        self._ssh_config = ssh_config
+        self._unlocked = UnlockedKeys()
+        self._tellers: set[str] = set()
+        """The accounts whose servers told whose their listeners are: see `Ownership`."""
+        self._read: dict[str, SshConfig] = {}
+        """What was read of ssh_config(5) just before an attempt to connect, by the entry's name."""
+
+    def additions(
+        self, server: Server, others: Iterable[Server], cancel: CancelToken
+    ) -> ConfiguredForwards:
+        """What ssh_config(5) adds to `server`, beside which `others` stand in the file; what was
+        read of it also serves the next `connect`.
+
+        Raises `ProblemError`, and `Cancelled` after `cancel.set()`."""
+        if server.is_direct:
+            return NOTHING
+        ssh_config = self._read[server.name] = self._ssh_config()
+        return additions(server, others, lambda query: ssh_config.host(query, cancel))
+
+    def connect(
+        self,
+        server: Server,
+        *,
+        ask: Ask,
+        cancel: CancelToken,
+        on_lost: Callable[[Problem], None],
+        tell: ProgressDisplay = ProgressDisplay(),  # noqa: B008 - it has no state
+        steps: Progress = NO_PROGRESS,
+    ) -> SshLink:
+        """See `dependencies.Connector`. `on_lost` may be called before this returns; `steps`
+        are told."""
+        agent = self._agent_socket
+        means = Credentials(
+            secrets=self._secrets,
+            unlocked=self._unlocked,
+            agent_socket=os.environ.get("SSH_AUTH_SOCK") if agent is None else agent,
+            default_identity_files=(
+                default_identity_files() if self._identity_files is None else self._identity_files
+            ),
+            pasted_keys=self._pasted_keys,
+        )
+        ssh_config = self._read.pop(server.name, None)
+        if ssh_config is None:
+            ssh_config = self._ssh_config()
+        way = open_route(
+            server,
+            ssh_config=ssh_config,
+            known_hosts=self._known_hosts,
+            means=means,
+            ask=ask,
+            cancel=cancel,
+            tell=tell,
+            steps=steps,
+        )
+        tunnel = SshLink(way, keepalive(server, way.target.options), on_lost, self._tellers)
+        try:
+            tunnel.start()
+            cancel.check()
+        except BaseException:
+            tunnel.close()
+            raise
+        return tunnel
+
+    def forget(self, server: Server) -> None:
+        """See `dependencies.Connector`: drops decrypted keys."""
+        self._unlocked.forget(server.name)

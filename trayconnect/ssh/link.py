@@ -1,0 +1,166 @@
+"""A live tunnel: streams, commands, heartbeat, and one end."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from trayconnect.config.model import Keepalive
+from trayconnect.core.endpoints import Endpoint, TcpEndpoint
+from trayconnect.core.errors import Problem, ProblemError
+from trayconnect.core.link import ByteStream, Completed, Incoming, LostError, Owner
+from trayconnect.ssh import problems
+from trayconnect.ssh.auth import expired_password
+from trayconnect.ssh.commands import Commands
+from trayconnect.ssh.own_channels import OwnChannels
+from trayconnect.ssh.route import Route
+from trayconnect.ssh.transport.channels import ChannelStream
+from trayconnect.ssh.transport.heartbeat import Heartbeat
+from trayconnect.ssh.transport.transport import ChannelRefusedError
+
+OPEN_SECONDS = 10.0
+_JOIN_SECONDS = 5.0
+
+
+class SshLink:
+    """`link.Tunnel` over a way that is logged in."""
+
+    def __init__(
+        self,
+        way: Route,
+        keepalive: Keepalive,
+        on_lost: Callable[[Problem], None],
+        tellers: set[str],
+    ) -> None:
+        """`tellers`: see `Ownership`."""
+        self._way = way
+        self._target = way.target
+        self._on_lost = on_lost
+        self._lock = threading.Lock()
+        self._over = False
+        self._expired: bool | None = None
+        """Whether the password has; None: not looked."""
+        self._commands = Commands(way.end, self._target, tellers)
+        self._own_channels = OwnChannels(self.open_channel, self._commands.ownership)
+        self._heartbeat = Heartbeat(
+            way.end,
+            keepalive,
+            self._target.server,
+            self._silent,
+            before=[transport for _, transport in way.hops[:-1]],
+        )
+
+    def start(self) -> None:
+        """Begin the heartbeat, and report a loss from now on. Raises `ProblemError` if lost."""
+        self._way.end.on_end = self._ended
+        if self._way.end.ended.is_set():
+            with self._lock:
+                already, self._over = self._over, True
+            if not already:
+                raise self._way.loss()
+        self._heartbeat.start()
+
+    @property
+    def typed_login(self) -> bool:
+        return self._way.typed
+
+    @property
+    def banner(self) -> str:
+        """What the servers of the way gave to be read at the login, each below its address."""
+        texts = [f"{target.address}:\n{text}" for target, text in self._way.banners]
+        return "\n\n".join(texts)
+
+    @property
+    def latency(self) -> float | None:
+        return self._heartbeat.latency
+
+    def open_channel(self, target: Endpoint, origin: tuple[str, int]) -> ByteStream:
+        kind, fields = _channel(target, origin)
+        try:
+            channel = self._way.end.open(kind, OPEN_SECONDS, *fields)
+        except ChannelRefusedError as error:
+            raise self._not_forwarded(target, error) from error
+        except TimeoutError as error:
+            what = f"a channel to {target}"
+            raise problems.channel_slow(self._target, what, OPEN_SECONDS) from error
+        except ConnectionError as error:
+            raise LostError(problems.lost(self._target, str(error)).problem) from error
+        return ChannelStream(channel)
+
+    def open_own_channel(
+        self, target: Endpoint, origin: tuple[str, int], *, named: bool
+    ) -> tuple[ByteStream, Owner]:
+        try:
+            return self._own_channels.open(target, origin, named=named)
+        except ProblemError as error:
+            if self._way.end.ended.is_set():  # no answer of a server that is gone says anything
+                raise LostError(error.problem) from error
+            raise
+
+    def owner(self, target: Endpoint) -> Owner:
+        return self._own_channels.owner(target)
+
+    def listen(
+        self,
+        where: Endpoint,
+        on_incoming: Callable[[Incoming], None],
+        on_answer: Callable[[int | Problem], None],
+    ) -> None:
+        def answered(port: int | None) -> None:
+            on_answer(problems.not_listening(self._target, where) if port is None else port)
+
+        self._way.end.listening.listen(where, on_incoming, answered)
+
+    def unlisten(self, where: Endpoint) -> None:
+        self._way.end.listening.unlisten(where)
+
+    def execute(self, command: str, stdin: bytes, timeout: float) -> Completed:
+        completed = self._commands.execute(command, stdin, timeout)
+        if expired_password.said(completed):
+            raise problems.password_expired(self._target)
+        return completed
+
+    def check(self) -> None:
+        self._heartbeat.check()
+
+    def close(self) -> None:
+        with self._lock:
+            self._over = True
+        self._commands.close()
+        self._heartbeat.stop(_JOIN_SECONDS)
+        self._way.close()
+
+    def _not_forwarded(self, target: Endpoint, error: ChannelRefusedError) -> ProblemError:
+        if error.code == problems.OPEN_ADMINISTRATIVELY_PROHIBITED:
+            if self._expired is None:
+                self._expired = expired_password.found(self._way.end, self._target)
+            if self._expired:
+                return problems.password_expired(self._target)
+        return problems.not_forwarded(self._target, target, error.code, str(error))
+
+    # --- its end ----------------------------------------------------------------------------------
+
+    def _ended(self) -> None:
+        """On the transport's thread."""
+        with self._lock:
+            already, self._over = self._over, True
+        if not already:
+            self._on_lost(self._way.loss().problem)
+
+    def _silent(self, seconds: float) -> None:
+        """On the heartbeat's thread."""
+        with self._lock:
+            already, self._over = self._over, True
+        silent = self._heartbeat.silent()
+        target = next(target for target, transport in self._way.hops if transport is silent)
+        self._way.abort()
+        if not already:
+            self._on_lost(problems.unresponsive(target, seconds).problem)
+
+
+def _channel(target: Endpoint, origin: tuple[str, int]) -> tuple[str, tuple[str | int, ...]]:
+    """Kind and fields of a channel to `target`: RFC 4254 section 7.2, and OpenSSH's PROTOCOL,
+    section 2.4."""
+    if isinstance(target, TcpEndpoint):
+        return "direct-tcpip", (target.host, target.port, *origin)
+    return "direct-streamlocal@openssh.com", (target.path, "", 0)

@@ -1,0 +1,260 @@
+"""Channels to listeners that are proven to be the account's own.
+
+The proof comes after the channel is open and before a byte goes either way, and is about that
+connection: a stranger who takes the port the moment the user's program ends gets nothing."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+
+from trayconnect.core.endpoints import Endpoint, TcpEndpoint, UnixEndpoint
+from trayconnect.core.errors import Problem, Remedy
+from trayconnect.core.link import (
+    ByteStream,
+    NotOpenedError,
+    NotOursError,
+    OpenChannel,
+    Owner,
+    Refusal,
+)
+from trayconnect.core.proc_net import unmapped
+from trayconnect.ssh import owners
+from trayconnect.ssh.owners import Address
+from trayconnect.ssh.ownership import NotAnsweredError, Ownership
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """What to ask the server for, and where that may lead."""
+
+    endpoint: TcpEndpoint
+    places: tuple[Address, ...] = ()
+    """None: a name, which may be another host's."""
+
+
+class OwnChannels:
+    """`OpenOwnChannel` of one tunnel; from any thread."""
+
+    def __init__(self, open_channel: OpenChannel, ownership: Ownership) -> None:
+        self._open_channel = open_channel
+        self._ownership = ownership
+        self._proven: dict[int, Address] = {}
+        """Which of the addresses of localhost was the account's own last, by the port: so that one
+        check is enough the next time."""
+
+    def open(
+        self, target: Endpoint, origin: tuple[str, int], *, named: bool
+    ) -> tuple[ByteStream, Owner]:
+        """See `link.OpenOwnChannel`."""
+        if isinstance(target, UnixEndpoint):
+            stream, owner = self._open_path(target, origin)
+        else:
+            stream, owner = self._open_port(target, origin)
+        if owner is Owner.OURS or (named and owner in (Owner.SYSTEM, Owner.UNKNOWN)):
+            return stream, owner
+        stream.close()
+        raise NotOursError(not_ours(target, owner), owner)
+
+    def owner(self, target: Endpoint) -> Owner:
+        """See `link.Tunnel.owner`."""
+        try:
+            if isinstance(target, UnixEndpoint):
+                path = self._ownership.path(target.path)
+                return Owner.UNKNOWN if path is None else path.owner
+            places = _places(target)
+            told = self._ownership.table(target.port) if places else None
+        except NotAnsweredError:
+            return Owner.UNKNOWN
+        if told is None:
+            return Owner.UNKNOWN
+        account, table = told
+        if not places[0][0].is_loopback:
+            # Somebody else's host may have that address.
+            exact = [one for one in table if one.listens and one.local == places[0]]
+            return owners.listener(exact, account, places[0]) if exact else Owner.UNKNOWN
+        found = [owners.listener(table, account, place) for place in places]
+        return _best(found)
+
+    # --- TCP --------------------------------------------------------------------------------------
+
+    def _open_port(self, target: TcpEndpoint, origin: tuple[str, int]) -> tuple[ByteStream, Owner]:
+        if target.host.lower() != "localhost":
+            way = _Way(target, _places(target))
+            return self._open_way(way, origin, target)
+        last = self._proven.get(target.port)
+        if last is not None:
+            try:
+                stream, owner = self._open_way(_way_to(last), origin, target)
+            except NotOpenedError:
+                pass  # it listens no more, or on the other one
+            else:
+                if owner is Owner.OURS:
+                    return stream, owner
+                stream.close()
+            self._proven.pop(target.port, None)
+        place = self._choose(target)
+        if place is not None:
+            try:
+                stream, owner = self._open_way(_way_to(place), origin, target)
+            except NotOpenedError as error:
+                if error.refusal is not Refusal.FORBIDDEN:
+                    raise
+                # PermitOpen goes by the word.
+            else:
+                if owner is Owner.OURS:
+                    self._proven[target.port] = place
+                return stream, owner
+        return self._open_way(_Way(target, _places(target)), origin, target)
+
+    def _choose(self, target: TcpEndpoint) -> Address | None:
+        """Of localhost's addresses, the one with the best listener; None: none is known."""
+        told = self._table(target)
+        if told is None:
+            return None
+        account, table = told
+        places = _places(target)
+        found = {place: owners.listener(table, account, place) for place in places}
+        there = [place for place in places if found[place] is not Owner.NOBODY]
+        return min(there, key=lambda place: _RANK[found[place]], default=None)
+
+    def _open_way(
+        self, way: _Way, origin: tuple[str, int], target: TcpEndpoint
+    ) -> tuple[ByteStream, Owner]:
+        stream = self._open_channel(way.endpoint, origin)
+        try:
+            told = self._table(target)
+        except BaseException:
+            stream.close()
+            raise
+        if told is None:
+            return stream, Owner.UNKNOWN
+        account, table = told
+        if not way.places:
+            return stream, owners.connection_to_name(table, account, target.port)
+        found = [owners.connection(table, account, place) for place in way.places]
+        # Which of several the server took is not known: all that are there must do.
+        there = [owner for owner in found if owner is not Owner.NOBODY]
+        return stream, owners.worst(there)
+
+    def _table(
+        self, target: TcpEndpoint
+    ) -> tuple[owners.Account, tuple[owners.Socket, ...]] | None:
+        try:
+            return self._ownership.table(target.port)
+        except NotAnsweredError as error:
+            raise NotOursError(not_told(target, str(error)), Owner.UNKNOWN) from error
+
+    # --- UNIX sockets -----------------------------------------------------------------------------
+
+    def _open_path(self, target: UnixEndpoint, origin: tuple[str, int]) -> tuple[ByteStream, Owner]:
+        try:
+            before = self._ownership.path(target.path)
+            if before is not None and before.owner is Owner.OTHERS:
+                raise NotOursError(not_ours(target, before.owner), before.owner)
+            if before is not None and before.is_open:
+                raise NotOursError(replaceable(target), before.owner)
+            is_ours = before is not None and before.owner is Owner.OURS
+            really = UnixEndpoint(before.place) if before is not None and is_ours else target
+            stream = self._open_channel(really, origin)
+            try:
+                after = self._ownership.path(target.path)
+            except BaseException:
+                stream.close()
+                raise
+        except NotAnsweredError as error:
+            raise NotOursError(not_told(target, str(error)), Owner.UNKNOWN) from error
+        if before is None or after is None:
+            return stream, Owner.UNKNOWN
+        return stream, after.owner if before == after else Owner.NOBODY
+
+
+_RANK = {
+    owner: rank
+    for rank, owner in enumerate(
+        (Owner.OURS, Owner.SYSTEM, Owner.UNKNOWN, Owner.OTHERS, Owner.NOBODY)
+    )
+}
+
+
+def _best(found: list[Owner]) -> Owner:
+    return min(found, key=_RANK.__getitem__)
+
+
+def _places(target: TcpEndpoint) -> tuple[Address, ...]:
+    """The addresses that the target may mean, for the server itself; none for another name."""
+    host = target.host.lower()
+    try:
+        addresses = [ipaddress.ip_address(name) for name in _NAMES.get(host, (host,))]
+    except ValueError:
+        return ()
+    return tuple((unmapped(address), target.port) for address in addresses)
+
+
+_NAMES = {
+    "localhost": ("127.0.0.1", "::1"),
+    # Where a connection goes to the host itself.
+    "0.0.0.0": ("127.0.0.1",),
+    "::": ("::1",),
+}
+
+
+def _way_to(place: Address) -> _Way:
+    return _Way(TcpEndpoint(str(place[0]), place[1]), (place,))
+
+
+# --- what a refused client is told ----------------------------------------------------------------
+
+
+def not_ours(target: Endpoint, owner: Owner) -> Problem:
+    """Why a connection was not carried through to a listener of that owner."""
+    where = _where(target)
+    if owner is Owner.OTHERS:
+        return Problem(
+            f"What listens on {where} at the server belongs to another user",
+            "Nothing is sent there. Start your own; trayconnect will notice. If you do want "
+            f"theirs, add a plain forward to the file: -L {_example(target)}",
+            Remedy.WAIT,
+        )
+    if owner is Owner.NOBODY:
+        return Problem(
+            f"What listened on {where} at the server has just ended",
+            "Start it again; trayconnect will notice.",
+            Remedy.WAIT,
+        )
+    return Problem(
+        f"What listens on {where} at the server is not proven to be yours",
+        "Nothing is sent there. Start your own; trayconnect will notice. If it is meant, write its "
+        "port in the file, then disconnect and connect again.",
+        Remedy.WAIT,
+        f"owner: {owner.value}",
+    )
+
+
+def replaceable(target: UnixEndpoint) -> Problem:
+    """Why a connection was not carried through to a socket in a folder that is open to all."""
+    return Problem(
+        f"Any user of the server can put a socket in the place of {target.path}",
+        "Nothing is sent there. Close its folder to others on the server, and each above it: "
+        "chmod o-w FOLDER",
+        Remedy.WAIT,
+    )
+
+
+def not_told(target: Endpoint, detail: str) -> Problem:
+    return Problem(
+        f"The server did not say whose {_where(target)} is",
+        "Nothing is sent there until it does. Try again in a moment.",
+        Remedy.WAIT,
+        detail,
+    )
+
+
+def _where(target: Endpoint) -> str:
+    if isinstance(target, TcpEndpoint) and target.host in ("127.0.0.1", "::1"):
+        return f"localhost:{target.port}"
+    return str(target)
+
+
+def _example(target: Endpoint) -> str:
+    return f"9999:{target}" if isinstance(target, TcpEndpoint) else f"9999:{target.path}"

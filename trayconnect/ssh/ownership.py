@@ -1,0 +1,277 @@
+"""Asks the server whose its listeners are, through one shell that stays: an exec for each
+connection would cost a login shell each time."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+from typing import Protocol
+
+from trayconnect.core.errors import ProblemError
+from trayconnect.ssh import owners
+from trayconnect.ssh.owners import Account, Path, Socket
+from trayconnect.ssh.transport.channels import SshChannel
+
+log = logging.getLogger(__name__)
+
+COMMAND = "exec sh"
+START_SECONDS = 60.0
+"""For the login shell's start-up files; conda's and the modules' of clusters take their time."""
+ANSWER_SECONDS = 5.0
+PATIENCE = 90.0
+"""Seconds from the first question on, in which a shell that takes too long proves nothing: another
+user may slow the server down. After that, the server counts as one that cannot tell."""
+TRY_AGAIN = 60.0
+"""Seconds until a shell is tried again that could not be had; twice as many after each failure."""
+_LONGEST_TRY_AGAIN = 3600.0
+
+_BEGIN = b"\n@@trayconnect owners 1 "
+_READ = 32 << 10
+_LONGEST_WAIT = START_SECONDS + 3 * ANSWER_SECONDS
+"""Seconds that a question waits for the check before it; that one may have to start the shell."""
+_TIMES = 5
+"""How often a shell that made room for another command is started again for one check."""
+_MOST = 4 << 20
+"""Bytes of one answer, or of what start-up files print."""
+
+
+class NotAnsweredError(Exception):
+    """The server can tell whose a listener is, and did not this time."""
+
+
+class OpenSession(Protocol):
+    def __call__(self, command: str, timeout: float) -> SshChannel:
+        """Start a command. Raises `ProblemError` and TimeoutError."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class _Waiter:
+    question: str
+    done: threading.Event = field(default_factory=threading.Event)
+    leads: bool = False
+    """Whether it is to ask for all that wait."""
+    answer: tuple[Account, list[str]] | None = None
+    error: Exception | None = None
+
+
+class Ownership:
+    """Callers that come while a check runs share the next one. From any thread."""
+
+    def __init__(
+        self, name: str, open_session: OpenSession, account: str, tellers: set[str]
+    ) -> None:
+        """`tellers`: the accounts whose servers told, in this or an earlier tunnel; `account` is
+        this one's."""
+        self._name = name
+        self._account = account
+        self._tellers = tellers
+        self._open_session = open_session
+        self._lock = threading.Lock()
+        self._waiting: list[_Waiter] = []
+        self._busy = False
+        self._shell: _Shell | None = None
+        self._rests = 0
+        self._failures = 0
+        self._next_try = 0.0
+        """On the monotonic clock, as is the next."""
+        self._first_try: float | None = None
+        self._closed = threading.Event()
+
+    def table(self, port: int) -> tuple[Account, tuple[Socket, ...]] | None:
+        """All sockets at a port, of a check that begins after the call; None where the server
+        cannot tell. Bounded in time. Raises `NotAnsweredError`."""
+        answer = self._ask(f"tcp {{}} {port:04X} {port}")
+        if answer is None or answer[0].source == "-":
+            return None
+        account, lines = answer
+        table = owners.sockets(lines, account)
+        if table is None:
+            raise NotAnsweredError("a line that cannot be read")
+        return account, table
+
+    def path(self, path: str) -> Path | None:
+        """The same of a UNIX socket."""
+        if not path.startswith("/") or not path.isprintable():
+            return None
+        answer = self._ask(f"unix {{}} {path.replace('{', '{{').replace('}', '}}')}")
+        return None if answer is None else owners.path(answer[1], answer[0])
+
+    def rest(self) -> None:
+        """End the shell; the next question starts another, as does the one that is being asked."""
+        self._rests += 1
+        shell, self._shell = self._shell, None
+        if shell is not None:
+            shell.close()
+
+    def close(self) -> None:
+        """Never raises; may be called twice. A caller that waits is released."""
+        self._closed.set()
+        self.rest()
+
+    # --- one check for all who wait ---------------------------------------------------------------
+
+    def _ask(self, question: str) -> tuple[Account, list[str]] | None:
+        waiter = _Waiter(question)
+        with self._lock:
+            self._waiting.append(waiter)
+            if not self._busy:
+                self._busy = waiter.leads = True
+        if not waiter.leads and not waiter.done.wait(_LONGEST_WAIT):
+            self._give_up(waiter)
+        if waiter.leads:
+            self._lead()
+        if waiter.error is not None:
+            raise waiter.error
+        return waiter.answer
+
+    def _give_up(self, waiter: _Waiter) -> None:
+        """Unless it has just been told to lead. Raises `NotAnsweredError`."""
+        with self._lock:
+            if waiter.leads:
+                return
+            if waiter in self._waiting:
+                self._waiting.remove(waiter)
+        raise NotAnsweredError("the check before this one has not ended")
+
+    def _lead(self) -> None:
+        """Ask for all that wait now, then let the first that came meanwhile do the same."""
+        with self._lock:
+            batch, self._waiting = self._waiting, []
+        questions = sorted({waiter.question for waiter in batch})
+        answers: dict[str, tuple[Account, list[str]]] = {}
+        error: Exception | None = None
+        try:
+            answers = self._check(questions)
+        except NotAnsweredError as caught:
+            error = caught
+        except Exception as caught:
+            log.exception("%s: a check failed unforeseen", self._name)
+            error = NotAnsweredError(repr(caught))
+        for waiter in batch:
+            waiter.answer, waiter.error = answers.get(waiter.question), error
+            waiter.leads = False
+            waiter.done.set()
+        with self._lock:
+            self._busy = bool(self._waiting)
+            if self._waiting:
+                self._waiting[0].leads = True
+                self._waiting[0].done.set()
+
+    def _check(self, questions: Sequence[str]) -> dict[str, tuple[Account, list[str]]]:
+        """Empty where the server cannot tell. Raises `NotAnsweredError`."""
+        reason = "the tunnel is closed"
+        deadline = time.monotonic() + START_SECONDS
+        for _ in range(_TIMES):
+            if self._closed.is_set() or time.monotonic() > deadline:
+                break
+            rests, shell, is_new = self._rests, self._shell, self._shell is None
+            try:
+                if shell is None:
+                    shell = self._start()
+                    if shell is None:
+                        return {}
+                    self._shell = shell
+                    if self._closed.is_set():  # meanwhile
+                        self.rest()
+                answers = [shell.ask(question) for question in questions]
+            except (OSError, EOFError) as error:
+                reason = repr(error)
+                made_room = self._rests != rests
+                if not made_room:
+                    self.rest()
+                if is_new and not made_room:
+                    break  # an old one may just have died
+            else:
+                self._failures = 0
+                if shell.account.source != "-":
+                    self._tellers.add(self._account)
+                return {
+                    question: (shell.account, answer)
+                    for question, answer in zip(questions, answers, strict=True)
+                }
+        raise NotAnsweredError(reason)
+
+    @property
+    def _could_tell(self) -> bool:
+        """Whether the server did once."""
+        return self._account in self._tellers
+
+    def _start(self) -> _Shell | None:
+        """None: the server runs none. Raises OSError where it did once, or may yet."""
+        now = time.monotonic()
+        if self._first_try is None:
+            self._first_try = now
+        if not self._could_tell and now < self._next_try:
+            return None
+        try:
+            return _Shell(self._open_session)
+        except (ProblemError, OSError, EOFError) as error:
+            is_slow = TimeoutError in (type(error), type(error.__cause__))
+            may_yet = is_slow and time.monotonic() < self._first_try + PATIENCE
+            if self._could_tell or may_yet or self._closed.is_set():
+                raise ConnectionError(str(error)) from error
+            self._failures += 1
+            wait = min(TRY_AGAIN * 2 ** (self._failures - 1), _LONGEST_TRY_AGAIN)
+            self._next_try = time.monotonic() + wait
+            log.info("%s: nothing tells whose its listeners are: %s", self._name, error)
+            return None
+
+
+class _Shell:
+    """The script, running. Methods raise OSError (TimeoutError among them) and EOFError."""
+
+    def __init__(self, open_session: OpenSession) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        self._channel = open_session(COMMAND, START_SECONDS)
+        self._unread = b""
+        self._number = 0
+        try:
+            script = files("trayconnect.ssh").joinpath("owners.sh").read_bytes()
+            self._channel.send_all(script.replace(b"\r\n", b"\n"))
+            self._until(_BEGIN, deadline)
+            account = Account.read(self._line(deadline).split())
+            if account is None:
+                raise ConnectionError("what the script says of the account cannot be read")
+        except BaseException:
+            self.close()
+            raise
+        self.account = account
+
+    def ask(self, question: str) -> list[str]:
+        """The lines of the answer."""
+        deadline = time.monotonic() + ANSWER_SECONDS
+        self._number += 1
+        self._channel.send_all(f"{question.format(self._number)}\n".encode())
+        self._until(b"@@begin %d\n" % self._number, deadline)
+        lines = []
+        while (line := self._line(deadline)) != f"@@end {self._number}":
+            lines.append(line)
+        if self.account.source == "-" and not lines:
+            return lines
+        if not lines or lines.pop() != "whole":
+            raise ConnectionError("half an answer")
+        return lines
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError, EOFError):
+            self._channel.close()
+
+    def _line(self, deadline: float) -> str:
+        return self._until(b"\n", deadline).decode("utf-8", "replace").rstrip("\r")
+
+    def _until(self, end: bytes, deadline: float) -> bytes:
+        while end not in self._unread:
+            if len(self._unread) > _MOST:
+                raise ConnectionError("too much is said")
+            data = self._channel.recv_within(_READ, deadline)
+            if not data:
+                raise ConnectionError("the shell has ended")
+            self._unread += data
+        before, _, self._unread = self._unread.partition(end)
+        return before

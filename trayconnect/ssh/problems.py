@@ -1,0 +1,419 @@
+"""What can go wrong on the way to a server, as problems for people; the one place for it."""
+
+from __future__ import annotations
+
+import errno
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from trayconnect.core.endpoints import Endpoint, TcpEndpoint
+from trayconnect.core.errors import Problem, ProblemError, Remedy
+from trayconnect.core.link import Completed, NotEndedError, NotOpenedError, Refusal
+from trayconnect.ssh.target import DEFAULT_PORT, LoginTarget
+
+# What the resolvers of OpenSSH's systems say, dropbear, and Go.
+_UNRESOLVED = re.compile(
+    "not known|name resolution|nodename nor servname|no address associated|no such host|resolv",
+    re.IGNORECASE,
+)
+_WAIT, _USER, _FIX = Remedy.WAIT, Remedy.USER, Remedy.FIX
+
+# RFC 4254 section 5.1
+OPEN_ADMINISTRATIVELY_PROHIBITED = 1
+OPEN_CONNECT_FAILED = 2
+OPEN_UNKNOWN_CHANNEL_TYPE = 3
+
+_DAMAGE = ("Mismatched MAC", "InvalidTag", "Invalid packet", "orrupted MAC", "acket corrupt")
+"""Signs of a damaged packet: paramiko's words, and those of a server that received one."""
+
+SAID = "the server said: "
+"""Before its words, where it gave any when it ended the connection."""
+
+_UNREACHABLE = {
+    number
+    for name in ("ENETUNREACH", "EHOSTUNREACH", "ENETDOWN", "EHOSTDOWN", "EADDRNOTAVAIL")
+    if (number := getattr(errno, name, None)) is not None
+}
+
+
+def seconds(value: float) -> str:
+    """`15 s`, `0.5 s`."""
+    return f"{value:g} s"
+
+
+class CutShortError(ProblemError):
+    """The answer did not come in time, or the connection ended amid it. What is between us and the
+    server may be the reason."""
+
+
+class SilentError(CutShortError):
+    """Nothing at all came."""
+
+
+# --- reaching it --------------------------------------------------------------------------------
+
+
+def unresolvable(host: str, detail: str) -> ProblemError:
+    """The name has no address."""
+    advice = "Check the name in servers.yaml; if it is right, check your network or VPN."
+    return ProblemError(Problem(f"Cannot find host {host}", advice, _WAIT, detail))
+
+
+def unconnected(target: LoginTarget, timeout: float, error: OSError) -> ProblemError:
+    """TCP failed on every address; `error` is the most telling one."""
+    where = f"port {target.port}"
+    if isinstance(error, ConnectionRefusedError):
+        title = f"{target.host} refused the connection on {where}"
+        advice = "Check that the server is up, and that its SSH service listens on that port."
+    elif isinstance(error, TimeoutError) or error.errno == errno.ETIMEDOUT:
+        title = f"{target.host} did not answer on {where} within {seconds(timeout)}"
+        advice = "Check that the server is on, and that no firewall or missing VPN is between."
+    elif error.errno == errno.EADDRNOTAVAIL and target.options.bind_address:
+        title = f"This machine does not have the address {target.options.bind_address}"
+        advice = f"BindAddress of your SSH configuration names it for {target.host}: is a VPN down?"
+    elif error.errno in _UNREACHABLE:
+        title = f"There is no way to {target.host} from here"
+        advice = "Check your network or VPN."
+    else:
+        title = f"Cannot connect to {target.host} on {where}: {error.strerror or error}"
+        advice = "Check the address in servers.yaml, and your network."
+    return ProblemError(Problem(title, advice, _WAIT, repr(error)))
+
+
+def unreachable_through(
+    hop: LoginTarget, target: LoginTarget, code: int, detail: str
+) -> ProblemError:
+    """A jump host could not, or would not, open the next hop."""
+    if code == OPEN_ADMINISTRATIVELY_PROHIBITED:
+        title = f"The jump host {hop.address} does not let connections through"
+        advice = f"Ask its administrator to allow TCP forwarding to {target.address}."
+        return ProblemError(Problem(title, advice, _FIX, detail))
+    return ProblemError(_unreachable(hop, target, detail))
+
+
+def unanswered_through(hop: LoginTarget, target: LoginTarget, detail: str) -> CutShortError:
+    """A jump host did not say in time whether it opens the next hop."""
+    return CutShortError(_unreachable(hop, target, detail))
+
+
+def _unreachable(hop: LoginTarget, target: LoginTarget, detail: str) -> Problem:
+    title = f"The jump host {hop.address} cannot reach {target.address}"
+    advice = "Check that address, as seen from the jump host, and that the server is up."
+    return Problem(title, advice, _WAIT, detail)
+
+
+def _with_words(advice: str, detail: str) -> str:
+    """Its last words are told: they may be the reason."""
+    return (
+        f"{advice}\nThe server said: {detail[len(SAID) :]}" if detail.startswith(SAID) else advice
+    )
+
+
+# --- speaking SSH with it -------------------------------------------------------------------------
+
+
+def unproven(problem: Problem) -> Problem:
+    """The same, met before anything proved what answered to be the server; no login was sent. On
+    another network another machine may have its address, or a captive portal may answer for it."""
+    return replace(problem, remedy=Remedy.NETWORK) if problem.remedy is _FIX else problem
+
+
+def silent(target: LoginTarget, timeout: float) -> CutShortError:
+    title = f"Connected to {target.address}, but no SSH answer within {seconds(timeout)}"
+    advice = f"Check that port {target.port} is the SSH port; if it is, the server is hung or busy."
+    return SilentError(Problem(title, advice, _WAIT))
+
+
+def not_ssh(target: LoginTarget, line: str) -> ProblemError:
+    """The peer's first line is not SSH's."""
+    title = f"{target.host} port {target.port} is not an SSH server"
+    if line.startswith(("HTTP/", "<")):
+        what = "A web server answers: perhaps this network wants a login in your browser first."
+    else:
+        what = "Another machine may have this address on this network."
+    advice = f"{what} If not, check the port in servers.yaml (SSH is usually on 22)."
+    return ProblemError(Problem(title, advice, _FIX, f"it said: {line[:120]!r}"))
+
+
+def busy(target: LoginTarget, detail: str, *, wait: float = 0.0) -> CutShortError:
+    """`wait`: seconds that it takes at least, where the server says so."""
+    title = f"{target.address} is too busy for another login, and closed the connection"
+    advice = "Wait a little; if it goes on, the server may be blocking your address."
+    return CutShortError(Problem(title, advice, _WAIT, detail, wait))
+
+
+def hung_up(target: LoginTarget, detail: str) -> CutShortError:
+    """It closed the connection before it said a word."""
+    title = f"{target.address} closed the connection without an SSH answer"
+    advice = (
+        f"It may be busy, or blocking your address, or no SSH server on port {target.port}. "
+        "Check the port, and wait a little."
+    )
+    return CutShortError(Problem(title, advice, _WAIT, detail))
+
+
+def handshake_lost(target: LoginTarget, detail: str) -> CutShortError:
+    title = f"{target.address} closed the connection during the key exchange"
+    advice = "Wait a little; if it goes on, look into the server's log."
+    return CutShortError(Problem(title, _with_words(advice, detail), _WAIT, detail))
+
+
+def handshake_slow(target: LoginTarget, timeout: float) -> CutShortError:
+    title = f"{target.address} did not finish the key exchange within {seconds(timeout)}"
+    advice = "The server or the network is very slow; connect_timeout in servers.yaml allows more."
+    return CutShortError(Problem(title, advice, _WAIT))
+
+
+# --- logging in -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What a login came to, each thing in words that follow "Tried: ".
+
+    `untried` are keys that were left, because servers end a login after a number of tries;
+    `skipped` those that could not be used, and why; `says` are the server's own words."""
+
+    tried: tuple[str, ...] = ()
+    untried: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+    says: str = ""
+
+    def __str__(self) -> str:
+        lines = [f"Tried: {_listed(self.tried)}." if self.tried else _NOTHING]
+        if self.untried:
+            lines.append(
+                f"Not tried: {_listed(self.untried)}; servers end a login after too many. Name "
+                "the right one as auth.identity_file in servers.yaml."
+            )
+        if self.skipped:
+            lines.append(f"Passed over: {_listed(self.skipped, '; ')}.")
+        if self.says:
+            lines.append(f"The server says: {' '.join(self.says.split())[:300]}")
+        return "\n".join(lines)
+
+
+_KERBEROS = frozenset(("gssapi-with-mic", "gssapi-keyex", "gssapi"))
+_NOTHING = "There was nothing to log in with."
+_LISTED = 8
+
+
+def _listed(names: Sequence[str], joint: str = ", ") -> str:
+    more = f"{joint}and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return joint.join(names[:_LISTED]) + more
+
+
+def login_refused(target: LoginTarget, account: Tried, allowed: Sequence[str]) -> ProblemError:
+    """Every way that we have was refused. `allowed`: the server's names of methods."""
+    title = f"{target.host} refused the login of {target.username}"
+    ruled_out = [name for name in target.options.ruled_out_methods if name in allowed]
+    allowed = [name for name in allowed if name not in ruled_out]
+    takes = f"The server takes: {', '.join(allowed) or 'nothing that it names'}."
+    if ruled_out:
+        takes += f" Your ssh configuration rules out {', '.join(ruled_out)} for it."
+    if account.untried:
+        hint = ""
+    elif allowed and set(allowed) <= _KERBEROS:
+        title = f"{target.host} takes only Kerberos logins, which trayconnect does not have"
+        hint = "Ask its administrator to allow keys or passwords as well."
+    elif not set(allowed) & {"password", "keyboard-interactive"} and "publickey" in allowed:
+        hint = (
+            "Add your public key to its authorized_keys; or name the right key as identity_file, "
+            f"or paste it: trayconnect add-key “{target.server}”"
+        )
+    else:
+        hint = "Check the username, and the key or password."
+    return ProblemError(Problem(title, f"{account}\n{takes} {hint}".rstrip(), _USER))
+
+
+def too_many_tries(target: LoginTarget, account: Tried) -> ProblemError:
+    title = f"{target.host} ended the login of {target.username} after too many tries"
+    hint = "" if account.untried else "Name the right key as auth.identity_file in servers.yaml."
+    return ProblemError(Problem(title, f"{account}\n{hint}".rstrip(), _USER))
+
+
+def password_expired(target: LoginTarget, prompt: str = "") -> ProblemError:
+    """`prompt`: the server's words."""
+    title = f"The password of {target.account} has expired"
+    port = "" if target.port == DEFAULT_PORT else f"-p {target.port} "
+    advice = (
+        f"Log in once in a terminal, and set a new one: ssh {port}{target.username}@{target.host}"
+    )
+    return ProblemError(Problem(title, advice, _USER, prompt))
+
+
+def not_to_be_asked(target: LoginTarget, title: str) -> ProblemError:
+    """A question that BatchMode forbids; `title` is that of the question."""
+    return ProblemError(
+        Problem(
+            f"{target.address} needs an answer, and BatchMode forbids questions",
+            f"{title.rstrip('.?')}: to be asked, set BatchMode no for it in your ssh "
+            "configuration; or log in with a key or an agent.",
+        )
+    )
+
+
+def login_slow(target: LoginTarget, timeout: float, *, asked: bool) -> CutShortError:
+    """`asked`: the user had to answer something meanwhile."""
+    title = f"{target.address} did not answer the login in time"
+    advice = (
+        f"The server is hung or very slow; connect_timeout in servers.yaml allows more than "
+        f"{seconds(timeout)}."
+    )
+    if asked:
+        advice = "If it waited for a confirmation, such as on your telephone, connect again."
+    return CutShortError(Problem(title, advice, _USER if asked else _WAIT))
+
+
+def login_lost(target: LoginTarget, detail: str, *, asked: bool, at_stake: bool) -> CutShortError:
+    """The server went away amid the login; `asked`: the user had to answer something meanwhile;
+    `at_stake`: it did so over a password, perhaps a wrong one, be it from the keyring."""
+    title = f"{target.address} closed the connection during the login"
+    if asked:
+        advice = "Connect again; servers give about two minutes to log in."
+    elif at_stake:
+        advice = (
+            "It had been given the password from the keyring, and did not say whether that is "
+            "right. Connect again; by itself that could lock the account."
+        )
+    else:
+        advice = "Look into the server's log if it goes on."
+    return CutShortError(
+        Problem(title, _with_words(advice, detail), _USER if asked or at_stake else _WAIT, detail)
+    )
+
+
+# --- using it -------------------------------------------------------------------------------------
+
+
+def lost(target: LoginTarget, detail: str) -> ProblemError:
+    """It was up."""
+    title = f"The connection to {target.address} was lost"
+    advice = "The server or a network between ended it."
+    if any(sign in detail for sign in _DAMAGE):
+        title = f"The connection to {target.address} was cut: a packet arrived damaged"
+        advice = (
+            "A faulty network device (router, VPN, cable, memory) changed it, or somebody on the "
+            "way. If it happens again, try another network."
+        )
+    return ProblemError(Problem(title, _with_words(advice, detail), _WAIT, detail))
+
+
+def unresponsive(target: LoginTarget, silence: float) -> ProblemError:
+    """It was up, and the heartbeat went unanswered; `silence` is measured, in seconds."""
+    kind = "The jump host " if target.is_jump_host else ""
+    title = f"{kind}{target.address} stopped answering"
+    advice = (
+        f"Nothing came for {seconds(round(silence, 1))}: the server hangs, or the network is down."
+    )
+    return ProblemError(Problem(title, advice, _WAIT))
+
+
+def not_forwarded(target: LoginTarget, where: Endpoint, code: int, detail: str) -> NotOpenedError:
+    """The server did not open the channel to `where`; `code` as in RFC 4254 section 5.1."""
+    is_tcp = isinstance(where, TcpEndpoint)
+    if code == OPEN_ADMINISTRATIVELY_PROHIBITED:
+        title = f"The administrator of {target.host} forbids forwarding to {where}"
+        option = "AllowTcpForwarding (and PermitOpen)" if is_tcp else "AllowStreamLocalForwarding"
+        advice = f"Ask for {option} in the server's sshd_config."
+        return NotOpenedError(Problem(title, advice, _FIX, detail), Refusal.FORBIDDEN)
+    if code == OPEN_CONNECT_FAILED:
+        title = f"Nothing answers on {where} at {target.host}"
+        if is_tcp:
+            advice = (
+                "SSH is up; start the service there, or correct its host and port in servers.yaml."
+            )
+        else:  # sshd says the same when it may not
+            advice = (
+                "SSH is up; start the service there, or correct its path in servers.yaml; or the "
+                "server's sshd_config forbids it (AllowStreamLocalForwarding)."
+            )
+        if isinstance(where, TcpEndpoint) and _UNRESOLVED.search(detail):
+            return NotOpenedError(_unknown_name(target, where), Refusal.UNRESOLVED)
+        refusal = Refusal.REFUSED if "refused" in detail else Refusal.UNREACHABLE
+        return NotOpenedError(Problem(title, advice, _WAIT, detail), refusal)
+    if code == OPEN_UNKNOWN_CHANNEL_TYPE and not is_tcp:
+        title = f"The SSH server on {target.address} cannot forward to UNIX sockets"
+        advice = "That takes OpenSSH 6.7 or newer there; or let the service listen on a port."
+        return NotOpenedError(Problem(title, advice, _FIX, detail), Refusal.OTHER)
+    title = f"{target.host} could not open a channel to {where}"
+    return NotOpenedError(Problem(title, "Try again in a moment.", _WAIT, detail), Refusal.OTHER)
+
+
+def _unknown_name(target: LoginTarget, where: TcpEndpoint) -> Problem:
+    return Problem(
+        f"{target.host} does not know a host named {where.host}",
+        "Correct the name in servers.yaml, or write the full one, or the address. Some compute "
+        "nodes are known only while their job runs.",
+        _WAIT,
+    )
+
+
+def not_listening(target: LoginTarget, where: Endpoint) -> Problem:
+    """The server refused a remote forward; the protocol has no words for why."""
+    if not isinstance(where, TcpEndpoint):
+        return Problem(
+            f"{target.host} refused to listen on {where}",
+            "The file may be there already, from an earlier connection too (StreamLocalBindUnlink "
+            "in its sshd_config removes it), its folder may not be yours, or "
+            "AllowStreamLocalForwarding forbids it.",
+        )
+    place = str(where.port) if where.host == "localhost" else str(where)
+    reasons = ["another program, or an earlier connection that has not ended there, may hold it"]
+    if 0 < where.port < 1024:
+        reasons = ["ports below 1024 are the administrator's"]
+    if where.host != "localhost":
+        reasons.append("an address of its own takes GatewayPorts")
+    reasons.append("AllowTcpForwarding or PermitListen in its sshd_config may forbid it")
+    advice = "; ".join(reasons)
+    return Problem(
+        f"{target.host} refused to listen on port {place.lstrip(':')}",
+        f"{advice[0].upper()}{advice[1:]}.",
+    )
+
+
+def channel_slow(target: LoginTarget, what: str, timeout: float) -> ProblemError:
+    title = f"{target.host} did not open {what} within {seconds(timeout)}"
+    advice = "The address may be unreachable from the server, or the server hangs."
+    return ProblemError(Problem(title, advice, _WAIT))
+
+
+class NoCommandsError(ProblemError):
+    """The server runs no command, or no further one at the same time (MaxSessions)."""
+
+
+def command_refused(target: LoginTarget) -> NoCommandsError:
+    title = f"{target.host} does not run commands for {target.username}"
+    advice = "Set jupyter.port to a number in servers.yaml, so that none is needed."
+    return NoCommandsError(Problem(title, advice, _FIX))
+
+
+def command_slow(
+    target: LoginTarget, timeout: float, so_far: Completed | None = None
+) -> NotEndedError:
+    title = f"A command on {target.host} did not end within {seconds(timeout)}"
+    problem = Problem(title, "The server is very slow, or hangs.", _WAIT)
+    return NotEndedError(problem, so_far or Completed(-1, b"", b""))
+
+
+# --- key files ------------------------------------------------------------------------------------
+
+
+def key_file(path: str, what: str, advice: str, detail: str = "") -> ProblemError:
+    """An identity file that cannot be used; `what` continues "The key file PATH"."""
+    return ProblemError(Problem(f"The key file {path} {what}", advice, _FIX, detail))
+
+
+def wrong_passphrase(path: str) -> ProblemError:
+    title = f"The passphrase for the key file {path} was wrong each time"
+    return ProblemError(Problem(title, "Connect again to try another one.", _USER))
+
+
+def telling(errors: Sequence[OSError]) -> OSError:
+    """Of the failures of several addresses, the one to report: refusal says most."""
+    for kind in (ConnectionRefusedError, TimeoutError):
+        for error in errors:
+            if isinstance(error, kind):
+                return error
+    return errors[-1] if errors else TimeoutError()

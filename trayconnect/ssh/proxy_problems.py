@@ -1,0 +1,97 @@
+"""What can go wrong with a ProxyCommand, as problems for people. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from trayconnect.core import sanitize
+from trayconnect.core.errors import Problem, ProblemError, Remedy
+from trayconnect.ssh.problems import seconds
+from trayconnect.ssh.target import LoginTarget
+
+_NO_PROGRAM = (126, 127)
+"""A shell's status for a program that it cannot run, or find."""
+_MAX_NAME = 40
+_BEFORE = re.compile(
+    r"(?:(?:exec|env|command|nohup|sudo)\s+|\w+=(?:\"[^\"]*\"|'[^']*'|[^\s\"'$`()])*\s+)*"
+)
+"""What may precede a program's name; the values of variables may be secrets."""
+_PROGRAM = re.compile(
+    r"(?:\"([^\"]+)\"|'([^']+)'|([^-\s\"'`;|&<>()$=][^\s\"'`;|&<>()$=]*))(?![^\s;|&])"
+)
+_REFUSED = re.compile(
+    r"permission denied(?:,| \()|host key verification failed|too many authentication failures"
+    r"|read_passphrase|askpass|/dev/tty|(?:not|no) a? ?(?:tty|terminal)\b",
+    re.IGNORECASE,
+)
+"""Words of ssh, and of others, where they cannot ask."""
+_PROMPT = re.compile(
+    r"(?:pass(?:word|phrase|code)|verification code|one-time|otp|\bpin|login as|user ?name)"
+    r"[^:?]{0,80}[:?]$|\(?y(?:es)?/no?\b[^?]{0,60}[?:]$",
+    re.IGNORECASE,
+)
+_HINT = (
+    "It wants an answer, and cannot ask here. If it leads through an SSH server, name that as "
+    "jump_hosts in servers.yaml, in place of the ProxyCommand: then trayconnect asks."
+)
+
+
+def name(command: str) -> str:
+    """The program of a command, without its arguments: they may hold secrets."""
+    command = sanitize.line(command, len(command))
+    before = _BEFORE.match(command)
+    found = _PROGRAM.match(command, before.end() if before else 0)
+    if found is None:
+        return "ProxyCommand"
+    program = re.split(r"[/\\]", next(filter(None, found.groups())))[-1]
+    return sanitize.line(program, _MAX_NAME) or "ProxyCommand"
+
+
+def asks(words: Sequence[str]) -> bool:
+    """Whether it wanted to be told something, such as a password; `words` are its last lines."""
+    return any(_REFUSED.search(word) or _PROMPT.search(word) for word in words)
+
+
+def unstartable(target: LoginTarget, detail: str) -> ProblemError:
+    title = f"The ProxyCommand for {target.host} could not be started"
+    advice = "Check the shell that SHELL names, and the limit of processes."
+    return ProblemError(Problem(title, advice, Remedy.FIX, detail))
+
+
+def ended(
+    target: LoginTarget, program: str, status: int, words: Sequence[str], *, connecting: bool
+) -> ProblemError:
+    """It is over; `words` are its last lines on stderr. `connecting`: no server answered yet."""
+    how = f"ended with status {status}" if status >= 0 else f"was ended by signal {-status}"
+    title = f"The ProxyCommand for {target.host} ({program}) {how}"
+    advice = _said(words) or "It said nothing."
+    if status in _NO_PROGRAM:
+        advice += "\nCheck ProxyCommand in your SSH configuration."
+        return ProblemError(Problem(title, advice, Remedy.FIX))
+    if connecting and asks(words):
+        return ProblemError(Problem(title, f"{advice}\n{_HINT}", Remedy.FIX))
+    return ProblemError(Problem(title, advice, Remedy.WAIT))
+
+
+def silent(
+    target: LoginTarget, program: str, timeout: float, words: Sequence[str], *, asked: bool
+) -> ProblemError:
+    """It runs, and nothing came through it. `asked`: it waited for someone to visit a page."""
+    title = f"The ProxyCommand for {target.host} ({program}) gave no SSH answer within "
+    title += seconds(timeout)
+    remedy = Remedy.WAIT
+    if asked:
+        hint = "Connect again, and do at the page what it asks for."
+        remedy = Remedy.USER
+    elif asks(words):
+        hint = _HINT
+        remedy = Remedy.FIX
+    else:
+        hint = "If it takes longer, set connect_timeout in servers.yaml to more seconds."
+    return ProblemError(Problem(title, f"{_said(words)}\n{hint}".lstrip(), remedy))
+
+
+def _said(words: Sequence[str]) -> str:
+    said = "\n".join(f"  {word[: sanitize.MAX_LINE]}" for word in words)
+    return f"It said:\n{said}" if words else ""

@@ -1,0 +1,92 @@
+"""Waiting for the server behind a ProxyCommand, and showing what the command says meanwhile."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from trayconnect.core.errors import ProblemError, Remedy
+from trayconnect.core.questions import ProgressDisplay
+from trayconnect.ssh import problems, proxy_problems, visit
+from trayconnect.ssh.proxy_command import ProxyCommand
+from trayconnect.ssh.target import LoginTarget
+
+_LOOK_SECONDS = 0.25
+"""Between two looks at what it says: so often at most are people told."""
+
+
+class ProxyWait:
+    """The wait for the first words of the server, on the thread of the attempt."""
+
+    def __init__(self, target: LoginTarget, proxy: ProxyCommand, tell: ProgressDisplay) -> None:
+        self._target = target
+        self._proxy = proxy
+        self._tell = tell
+        self._limit = target.connect_timeout
+        self._said = ""
+        self.waited_for_human = False
+        """Whether it waited so long for someone's visit to a page that it must have come."""
+
+    def hear(self, greeted: threading.Event, timeout: float) -> bool:
+        """As `greeted.wait(timeout)`, or for longer where a page is to be visited."""
+        began = now = time.monotonic()
+        asked_at: float | None = None
+        shown: Callable[[], None] | None = None
+        try:
+            while not greeted.wait(min(_LOOK_SECONDS, max(0.0, began + timeout - now))):
+                now = time.monotonic()
+                if now >= began + timeout:
+                    return False
+                self._say()
+                request = self._proxy.request
+                if request and asked_at is None:
+                    asked_at = now
+                    self._limit = timeout = max(timeout, visit.HUMAN_SECONDS)
+                if asked_at is not None and shown is None and now >= asked_at + visit.SHOW_SECONDS:
+                    source = f"The ProxyCommand ({self._proxy.name}) says"
+                    request = self._proxy.request
+                    shown = self._tell.show(visit.question(self._target, source, request))
+            return True
+        finally:
+            if shown is not None and asked_at is not None:
+                waited = time.monotonic() - asked_at
+                self.waited_for_human = waited >= visit.SHOW_SECONDS + visit.NOBODY_SECONDS
+                shown()
+            if self._said:
+                self._tell.say("")
+
+    @contextmanager
+    def explaining(self) -> Iterator[None]:
+        """Say what is wrong with the command in place of an error behind it, if something is."""
+        try:
+            yield
+        except ProblemError as error:
+            explained = self._explain(error)
+            if explained is None:
+                raise
+            raise explained from error
+
+    def _explain(self, error: ProblemError) -> ProblemError | None:
+        ended = self._proxy.ended(connecting=True)
+        if ended is not None:
+            # It may open the page each time.
+            remedy = Remedy.USER if self.waited_for_human else ended.problem.remedy
+            return ProblemError(replace(ended.problem, remedy=remedy))
+        if not isinstance(error, problems.SilentError):
+            return None
+        return proxy_problems.silent(
+            self._target,
+            self._proxy.name,
+            self._limit,
+            self._proxy.words,
+            asked=bool(self._proxy.request),
+        )
+
+    def _say(self) -> None:
+        words = self._proxy.words
+        if words and words[-1] != self._said:
+            self._said = words[-1]
+            self._tell.say(f"{self._proxy.name}: {self._said}")

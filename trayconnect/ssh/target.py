@@ -1,0 +1,99 @@
+"""The SSH servers of one way: the jump hosts of an entry, then its host."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from trayconnect.config.model import Keepalive, Server
+from trayconnect.ssh.config.interpret import HostConfig
+from trayconnect.ssh.config.jump_chain import Hop, way
+from trayconnect.ssh.config.raw_options import Query
+from trayconnect.ssh.config.ssh_options import SshOptions
+from trayconnect.ssh.hostkeys import known_hosts
+
+DEFAULT_PORT = 22
+DEFAULT_TIMEOUT = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class LoginTarget:
+    """One SSH server to log in to.
+
+    `server` is the name of the entry; `is_jump_host` tells a hop from its end; `options` are those
+    of ssh_config(5) for it; `legacy` names old algorithms to allow. `connect_timeout` seconds are
+    for each step of connecting to it."""
+
+    server: str
+    host: str
+    port: int
+    username: str
+    is_jump_host: bool = False
+    options: SshOptions = field(default_factory=SshOptions)
+    legacy: tuple[str, ...] = ()
+    connect_timeout: float = DEFAULT_TIMEOUT
+
+    @property
+    def address(self) -> str:
+        """`host`, or `host:port` where the port is not the usual one."""
+        if self.port == DEFAULT_PORT:
+            return self.host
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+    @property
+    def known_hosts_names(self) -> tuple[str, ...]:
+        """Under which names its key is looked up, the first being the one to write."""
+        return known_hosts.names(self.host, self.port, self.options.host_key_alias)
+
+    @property
+    def certified_name(self) -> str:
+        """The name that a host certificate must hold."""
+        return (self.options.host_key_alias or self.host).lower()
+
+    @property
+    def account(self) -> str:
+        """`user@address`."""
+        return f"{self.username}@{self.address}"
+
+    @property
+    def description(self) -> str:
+        """What it is to the user, to stand in a sentence."""
+        kind = "the jump host of" if self.is_jump_host else "the server of"
+        return f"{self.address}, {kind} “{self.server}”"
+
+
+def targets(server: Server, look_up: Callable[[Query], HostConfig]) -> tuple[LoginTarget, ...]:
+    """Where to log in, in order; the last is the server itself. What the entry says wins over
+    ssh_config(5), which `look_up` knows. Raises `ProblemError`."""
+    hops = way(server, look_up)
+    return tuple(_target(server, hop, is_end=hop is hops[-1]) for hop in hops)
+
+
+def keepalive(server: Server, options: SshOptions) -> Keepalive:
+    """When a silent server counts as dead: what the entry says, then ssh_config(5)."""
+    said = server.keepalive.model_fields_set
+    asked = {
+        "interval": options.server_alive_interval,
+        "count_max": options.server_alive_count_max,
+    }
+    update = {key: value for key, value in asked.items() if key not in said and value and value > 0}
+    return server.keepalive.model_copy(update=update)
+
+
+def _target(server: Server, hop: Hop, *, is_end: bool) -> LoginTarget:
+    config, options = hop.config, hop.config.options
+    named = server.auth.identity_file
+    if named is not None and (is_end or not options.identity_files):
+        options = replace(options, identity_files=(named,), no_identity_files=False)
+    timeout = None if "connect_timeout" in server.model_fields_set else options.connect_timeout
+    return LoginTarget(
+        server=server.name,
+        host=config.hostname,
+        port=config.port,
+        username=config.user,
+        is_jump_host=not is_end,
+        options=options,
+        legacy=server.legacy if is_end else (),
+        connect_timeout=server.connect_timeout if timeout is None else timeout,
+    )

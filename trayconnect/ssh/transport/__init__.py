@@ -1,0 +1,1 @@
+"""The SSH transport: the only folder that touches paramiko's private names."""

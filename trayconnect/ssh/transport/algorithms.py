@@ -1,0 +1,175 @@
+"""What to ask a server for, and what stands between us when nothing is common.
+
+Which algorithms there are to choose from says `config.ssh_algorithms`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from trayconnect.config.algorithms import (
+    CIPHERS,
+    HOST_KEYS,
+    KEX,
+    LEGACY_CIPHERS,
+    LEGACY_MACS,
+    MACS,
+    certified,
+    is_certified,
+    plain,
+)
+from trayconnect.core import sanitize
+from trayconnect.ssh.config.ssh_options import SshOptions
+
+_RSA_SIGNATURES = ("rsa-sha2-512", "rsa-sha2-256")
+
+
+def signatures(key_type: str) -> tuple[str, ...]:
+    """The signature algorithms of a key type, best first (RFC 8332 for RSA)."""
+    return _RSA_SIGNATURES if key_type == "ssh-rsa" else (key_type,)
+
+
+def key_type(algorithm: str) -> str:
+    """The type of the plain keys behind a host key algorithm, of certificates too."""
+    signature = plain(algorithm)
+    return "ssh-rsa" if signature in _RSA_SIGNATURES else signature
+
+
+def signature_for(key_type: str, accepted: Sequence[str]) -> str | None:
+    """How to sign with a key of `key_type` for a server that accepts the algorithms `accepted`
+    (its `server-sig-algs`, RFC 8308; empty: it did not say). None: it takes no such key."""
+    candidates = signatures(key_type)
+    if not accepted:
+        return candidates[0]
+    return next((name for name in candidates if name in accepted), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What to ask for, best first: the lists of SSH_MSG_KEXINIT (RFC 4253 section 7.1)."""
+
+    kex: tuple[str, ...] = KEX
+    host_keys: tuple[str, ...] = HOST_KEYS
+    ciphers: tuple[str, ...] = CIPHERS
+    macs: tuple[str, ...] = MACS
+
+
+class NothingLeftError(Exception):
+    """ssh_config(5) names no algorithm of `keyword` that is agreed to; `wanted` are those named."""
+
+    def __init__(self, keyword: str, wanted: Sequence[str]) -> None:
+        super().__init__(f"{keyword} {','.join(wanted)}")
+        self.keyword = keyword
+        self.wanted = tuple(wanted)
+
+
+def choose(
+    options: SshOptions,
+    *,
+    legacy: Collection[str] = (),
+    known_types: Iterable[str] = (),
+    certificates: bool = False,
+) -> Offer:
+    """What to ask one server for. Raises `NothingLeftError`.
+
+    Lists in `options` take the place of ours, in their order, as far as they are agreed to.
+    `legacy` names more to allow, last. Host keys of `known_types`, those on file for the host,
+    come first even so: a server with several keys then shows the known one, and no false alarm
+    is raised. `certificates`: whether an authority is on file for the host, whose word comes
+    before all."""
+    ciphers = CIPHERS + tuple(name for name in LEGACY_CIPHERS if name in legacy)
+    macs = MACS + tuple(name for name in LEGACY_MACS if name in legacy)
+    signed = tuple(map(certified, HOST_KEYS)) if certificates else ()
+    host_keys = _agreed("HostKeyAlgorithms", options.host_key_algorithms, signed + HOST_KEYS)
+    known = set(known_types)
+    return Offer(
+        kex=_agreed("KexAlgorithms", options.kex_algorithms, KEX),
+        host_keys=tuple(sorted(host_keys, key=lambda name: _rank(name, known))),
+        ciphers=_agreed("Ciphers", options.ciphers, ciphers),
+        macs=_agreed("MACs", options.macs, macs),
+    )
+
+
+def _agreed(keyword: str, wanted: Sequence[str], allowed: Sequence[str]) -> tuple[str, ...]:
+    if not wanted:
+        return tuple(allowed)
+    found = tuple(dict.fromkeys(name for name in wanted if name in allowed))
+    if not found:
+        raise NothingLeftError(keyword, wanted)
+    return found
+
+
+def _rank(algorithm: str, known: Collection[str]) -> int:
+    if is_certified(algorithm):
+        return 0
+    return 1 if key_type(algorithm) in known else 2
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """A list in which a server and we have nothing in common."""
+
+    kind: str
+    """"key exchange", "host key", "cipher" or "MAC"."""
+    theirs: tuple[str, ...]
+    legacy: str | None = None
+    """What a server's entry could allow to mend it."""
+    wanted: tuple[str, ...] = ()
+    """What we would agree to."""
+    ruled_out: bool = False
+    """Whether it has what we would agree to, but for ssh_config(5)."""
+
+    @property
+    def not_here(self) -> tuple[str, ...]:
+        """Those of theirs that are safe by their names: it is we who do not have them."""
+        names = (sanitize.line(name, 80) for name in self.theirs if not _WEAK.search(name))
+        return tuple(filter(None, names))[:8]
+
+    def __str__(self) -> str:
+        offered = sanitize.line(", ".join(self.theirs)) or "nothing"
+        return f"{self.kind}: it offers only {offered}"
+
+
+_LISTS = (
+    ("key exchange", "kex_algo_list"),
+    ("host key", "server_key_algo_list"),
+    ("cipher", "client_encrypt_algo_list"),
+    ("cipher", "server_encrypt_algo_list"),
+    ("MAC", "client_mac_algo_list"),
+    ("MAC", "server_mac_algo_list"),
+)
+# Algorithms that a server of today would not be left with: SHA-1 and MD5, CBC, DSA, RC4 and other
+# ciphers of old, groups of 1024 bits.
+_WEAK = re.compile(
+    r"sha1\b|md5|cbc|arcfour|blowfish|cast128|3des|\bdes\b|ripemd|^ssh-rsa|ssh-dss|group1-|^none$|"
+    r"^hmac-sha1|x509v3-sign"
+)
+_LEGACY = {"cipher": LEGACY_CIPHERS, "MAC": LEGACY_MACS}
+_NO_ALGORITHMS = ("ext-info-", "kex-strict-")
+
+
+def missing(theirs: Mapping[str, object], ours: Offer) -> list[Mismatch]:
+    """What stands between us and a server.
+
+    `theirs` is its SSH_MSG_KEXINIT (RFC 4253 section 7.1) as paramiko parses it."""
+    wanted, usual = _by_kind(ours), _by_kind(Offer())
+    found: dict[str, Mismatch] = {}
+    for kind, field in _LISTS:
+        value = theirs.get(field)
+        names = tuple(map(str, value)) if isinstance(value, list) else ()
+        if not set(names) & set(wanted[kind]):
+            shown = tuple(name for name in names if not name.startswith(_NO_ALGORITHMS))
+            legacy = next((name for name in _LEGACY.get(kind, ()) if name in names), None)
+            ruled_out = bool(set(names) & set(usual[kind]))
+            found.setdefault(kind, Mismatch(kind, shown, legacy, wanted[kind], ruled_out))
+    return list(found.values())
+
+
+def _by_kind(offer: Offer) -> dict[str, tuple[str, ...]]:
+    return {
+        "key exchange": offer.kex,
+        "host key": offer.host_keys,
+        "cipher": offer.ciphers,
+        "MAC": offer.macs,
+    }

@@ -1,0 +1,144 @@
+"""paramiko's channels, and the byte streams made of them."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import TYPE_CHECKING
+
+import paramiko
+from paramiko import Message
+from paramiko.buffered_pipe import BufferedPipe
+from paramiko.common import cMSG_CHANNEL_REQUEST
+
+from trayconnect.ssh.transport.send_queue import ChannelOutlet
+
+_SLACK_PACKETS = 10  # as OpenSSH: there have been servers that count a little wrongly
+_CHUNK = 32 << 10  # what one packet takes; paramiko copies all that it is given each time
+
+
+class SshChannel(paramiko.Channel):
+    """A channel; also what a further hop's transport uses as its socket."""
+
+    if TYPE_CHECKING:
+        # What is used of paramiko's internals; a unit test checks that it is there.
+        def _set_transport(self, transport: ChannelOutlet) -> None: ...
+        def _set_window(self, window_size: int, max_packet_size: int) -> None: ...
+        def _set_remote_channel(
+            self, chanid: int, window_size: int, max_packet_size: int
+        ) -> None: ...
+        def _feed(self, m: Message) -> None: ...
+        def _feed_extended(self, m: Message) -> None: ...
+        def _event_pending(self) -> None: ...
+
+        in_buffer: BufferedPipe[bytes]
+        in_stderr_buffer: BufferedPipe[bytes]
+
+    def __init__(self, number: int, outlet: ChannelOutlet, window: int, max_packet: int) -> None:
+        super().__init__(number)
+        self.outlet = outlet
+        self._set_transport(outlet)
+        self._set_window(window, max_packet)
+        self._most_unread = window + _SLACK_PACKETS * max_packet
+        self.cut_off = False
+        """Whether its transport ended before the channel was closed. A server may close a channel
+        without an EOF (RFC 4254 section 5.3), as those written in Go do: that cuts nothing off."""
+
+    def opened(self, number: int, window: int, max_packet: int) -> None:
+        """The server opened it, as `number` of its own."""
+        self._set_remote_channel(number, window, max_packet)
+
+    def cut(self) -> None:
+        """Its transport is gone: wake everyone in it."""
+        if not self.closed:
+            self.cut_off = True
+        super()._unlink()  # type: ignore[misc]  # paramiko's
+
+    _unlink = cut  # paramiko's name for it
+
+    def feed(self, message: Message) -> None:
+        """Data came (RFC 4254 section 5.2). Raises SSHException for more than the window allows,
+        which paramiko would keep without end."""
+        self._feed(message)
+        self._check_unread()
+
+    def feed_extended(self, message: Message) -> None:
+        """The same for stderr."""
+        self._feed_extended(message)
+        self._check_unread()
+
+    def _check_unread(self) -> None:
+        if len(self.in_buffer) + len(self.in_stderr_buffer) > self._most_unread:
+            raise paramiko.SSHException("it ignores the window of a channel")
+
+    def can_write(self) -> bool:
+        """Whether a small message would leave without waiting, through all hops."""
+        return self.closed or (self.out_window_size > 0 and bool(self.outlet.can_write()))
+
+    def start_command(self, command: str, timeout: float) -> bool:
+        """Ask for a command to be run (RFC 4254 section 6.5); whether the server does.
+
+        Raises TimeoutError after `timeout` seconds."""
+        message = Message()
+        message.add_byte(cMSG_CHANNEL_REQUEST)
+        message.add_int(self.remote_chanid)
+        message.add_string("exec")
+        message.add_boolean(True)
+        message.add_string(command)
+        self._event_pending()
+        if self.closed:  # before that: nothing sets the event any more
+            return False
+        self.outlet.send(message)
+        if not self.event.wait(timeout):
+            raise TimeoutError
+        return self.event_ready
+
+    def send_all(self, data: bytes | memoryview) -> None:
+        """Send it all; waits as long as the server gives no window. Raises OSError."""
+        view = memoryview(data)
+        while view:
+            try:
+                sent = self.send(bytes(view[:_CHUNK]))
+            except EOFError:
+                sent = 0
+            if not sent:
+                raise BrokenPipeError("the SSH channel is closed")
+            view = view[sent:]
+
+    def recv_within(self, size: int, deadline: float) -> bytes:
+        """`recv` until the time `deadline` of the monotonic clock. Raises TimeoutError."""
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self.settimeout(left)
+        return self.recv(size)
+
+
+class ChannelStream:
+    """`link.ByteStream` over a channel."""
+
+    def __init__(self, channel: SshChannel) -> None:
+        self._channel = channel
+        self._closed = False
+
+    def recv(self, size: int) -> bytes:
+        data = self._channel.recv(size)
+        if not data and not self._closed and self._channel.cut_off:
+            raise ConnectionResetError("the SSH connection ended")
+        return data
+
+    @property
+    def is_over(self) -> bool:
+        return self._channel.closed
+
+    def sendall(self, data: bytes | memoryview) -> None:
+        self._channel.send_all(data)
+
+    def shutdown_write(self) -> None:
+        with contextlib.suppress(OSError, EOFError):
+            self._channel.shutdown_write()
+
+    def close(self) -> None:
+        self._closed = True
+        with contextlib.suppress(OSError, EOFError):
+            self._channel.close()

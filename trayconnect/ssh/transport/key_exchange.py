@@ -1,0 +1,124 @@
+"""The key exchange of a transport: what is agreed on, and whether the server holds its host key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import paramiko
+from paramiko import Message
+from paramiko.kex_gex import KexGexSHA256
+
+from trayconnect.config.algorithms import plain
+from trayconnect.ssh.auth.signatures import verifies
+from trayconnect.ssh.hostkeys import host_certificates
+from trayconnect.ssh.hostkeys.host_certificates import Shown
+from trayconnect.ssh.transport.algorithms import Offer
+
+if TYPE_CHECKING:
+    import socket
+
+    from trayconnect.ssh.transport.channels import SshChannel
+
+    class _Base(paramiko.Transport):
+        """paramiko's, with those of its internals that are used; a unit test looks for them."""
+
+        host_key_type: str
+        H: bytes
+        agreed_on_strict_kex: bool
+        remote_cipher: str
+        remote_mac: str
+        _kex_info: Mapping[str, object]
+        _key_info: Mapping[str, object]
+
+        def _really_parse_kex_init(self, m: Message) -> Mapping[str, Any]: ...
+        def _parse_kex_init(self, m: Message) -> None: ...
+        def _verify_key(self, host_key: bytes, sig: bytes) -> None: ...
+
+    class _KexGex(KexGexSHA256):
+        def _parse_kexdh_gex_group(self, m: Message) -> None: ...
+else:
+    _Base = paramiko.Transport
+    _KexGex = KexGexSHA256
+
+
+class GroupExchange(_KexGex):
+    """RFC 4419, with a group of the size that was asked for.
+
+    paramiko takes one of 1024 bits all the same, and never ends with a negative number."""
+
+    def _parse_kexdh_gex_group(self, m: Message) -> None:
+        prime = Message(m.asbytes()).get_mpint()
+        if prime < 0 or prime.bit_length() < self.min_bits:
+            raise paramiko.SSHException("the server's group is too small to be safe")
+        super()._parse_kexdh_gex_group(m)
+
+
+def _key_exchanges(known: Mapping[str, object]) -> Mapping[str, object]:
+    """paramiko's, with curve25519 by the name of RFC 8731: some servers have no other."""
+    found = {**known, GroupExchange.name: GroupExchange}
+    first = known.get("curve25519-sha256@libssh.org")  # None where OpenSSL lacks it
+    return {**found, "curve25519-sha256": first} if first else found
+
+
+class KeyExchangeTransport(_Base):
+    """A transport that asks for what `offer` says, and notes what came of it."""
+
+    _kex_info = _key_exchanges(_Base._kex_info)  # noqa: SLF001
+
+    def __init__(self, sock: socket.socket | SshChannel, offer: Offer, **options: Any) -> None:
+        super().__init__(sock, **options)
+        self.offer = offer
+        self.peer_offer: Mapping[str, Any] = {}
+        """The server's algorithms, once they came."""
+        self.kex = ""
+        """The key exchange that was agreed on."""
+        self.shown: Shown | None = None
+        """The host key that the server proved to hold."""
+
+    @property
+    def preferred_kex(self) -> Sequence[str]:
+        """Key exchanges; some need a newer OpenSSL than others."""
+        return tuple(name for name in self.offer.kex if name in self._kex_info)
+
+    @property
+    def preferred_ciphers(self) -> Sequence[str]:
+        """Ciphers, the fastest first."""
+        return self.offer.ciphers
+
+    @property
+    def preferred_macs(self) -> Sequence[str]:
+        """MACs for the ciphers that need one."""
+        return self.offer.macs
+
+    @property
+    def preferred_keys(self) -> Sequence[str]:
+        """Host key algorithms; paramiko would add those of certificates each time."""
+        return self.offer.host_keys
+
+    def agreement(self) -> str:
+        """What is in use, for logs."""
+        found = [self.kex, self.host_key_type]
+        for cipher, mac in (
+            (self.local_cipher, self.local_mac),
+            (self.remote_cipher, self.remote_mac),
+        ):
+            found += [str(cipher)] if "gcm" in str(cipher) else [str(cipher), str(mac)]
+        strict = "strict " if self.agreed_on_strict_kex else ""
+        return strict + ", ".join(dict.fromkeys(found))
+
+    def _parse_kex_init(self, m: Message) -> None:
+        self.peer_offer = self._really_parse_kex_init(Message(m.asbytes()))
+        super()._parse_kex_init(m)
+        theirs = self.peer_offer["kex_algo_list"]
+        self.kex = next(name for name in self.preferred_kex if name in theirs)
+
+    def _verify_key(self, host_key: bytes, sig: bytes) -> None:
+        # paramiko would take a key of another type than agreed, a certificate for its bare key,
+        # and a second key in a re-exchange, which nobody would judge.
+        shown = host_certificates.shown(self.host_key_type, host_key)
+        if not verifies(shown.key, self.H, sig, (plain(self.host_key_type),)):
+            raise paramiko.SSHException("the server does not hold the host key that it shows")
+        if self.shown not in (None, shown):
+            raise paramiko.SSHException("another host key than before in a key re-exchange")
+        self.shown = shown

@@ -1,0 +1,383 @@
+"""paramiko's Transport, with its waits bounded, its end announced and its faults worked round."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from paramiko import Message
+from paramiko.common import (
+    MSG_CHANNEL_DATA,
+    MSG_CHANNEL_EXTENDED_DATA,
+    MSG_CHANNEL_OPEN,
+    MSG_CHANNEL_OPEN_FAILURE,
+    MSG_CHANNEL_OPEN_SUCCESS,
+    MSG_REQUEST_FAILURE,
+    MSG_REQUEST_SUCCESS,
+    cMSG_CHANNEL_CLOSE,
+    cMSG_CHANNEL_OPEN,
+    cMSG_CHANNEL_OPEN_FAILURE,
+    cMSG_CHANNEL_OPEN_SUCCESS,
+    cMSG_DISCONNECT,
+    cMSG_GLOBAL_REQUEST,
+    cMSG_REQUEST_FAILURE,
+)
+from paramiko.transport import ChannelMap
+
+from trayconnect.core import sanitize
+from trayconnect.ssh.auth.wire import Reader
+from trayconnect.ssh.problems import SAID
+from trayconnect.ssh.transport import logs
+from trayconnect.ssh.transport.algorithms import Offer
+from trayconnect.ssh.transport.channels import SshChannel
+from trayconnect.ssh.transport.key_exchange import KeyExchangeTransport
+from trayconnect.ssh.transport.listening import RemoteListening
+from trayconnect.ssh.transport.packetizer import BoundedPacketizer
+from trayconnect.ssh.transport.send_queue import ChannelOutlet, SendQueue, is_writable
+
+log = logging.getLogger(__name__)
+
+WINDOW = 2 << 20
+MAX_PACKET = 32 << 10
+HOST_KEYS_ANNOUNCED = "hostkeys-00@openssh.com"
+_DISCONNECT_BY_APPLICATION = 11  # RFC 4253 section 11.1
+
+
+class ChannelRefusedError(Exception):
+    """The server did not open a channel; `code` as in RFC 4254 section 5.1."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(f"{text} (code {code})")
+        self.code = code
+
+
+OnReply = Callable[[Message | None], None]
+"""Gets what a server says to a global request, after the message's number; None: it refuses."""
+
+
+class _Opening:
+    """A channel that was asked for."""
+
+    def __init__(self, channel: SshChannel) -> None:
+        self.channel = channel
+        self.done = threading.Event()
+        self.refusal: ChannelRefusedError | None = None
+
+
+class Login(Protocol):
+    """What takes the place of paramiko's authentication handler."""
+
+    def is_authenticated(self) -> bool: ...
+
+    def abort(self) -> None:
+        """The transport has ended."""
+        ...
+
+
+if TYPE_CHECKING:
+
+    class _Base(KeyExchangeTransport):
+        """paramiko's, with those of its internals that are used; a unit test looks for them."""
+
+        sock: socket.socket | SshChannel
+        auth_handler: Login | None  # type: ignore[assignment]  # ours in place of paramiko's
+        server_extensions: Mapping[str, bytes]
+        _channels: ChannelMap
+        _handler_table: dict[int, Callable[[Message], None]]
+        _channel_handler_table: dict[int, Callable[[Any, Message], object]]
+
+        def _send_message(self, data: Message) -> None: ...
+        def _send_user_message(self, data: Message) -> None: ...
+        def _next_channel(self) -> int: ...
+        def _auth_trigger(self) -> None: ...
+        def _parse_newkeys(self, m: Message) -> None: ...
+        def _parse_disconnect(self, m: Message) -> None: ...
+        def _parse_ext_info(self, msg: Message) -> None: ...
+        def _parse_global_request(self, m: Message) -> None: ...
+else:
+    _Base = KeyExchangeTransport
+
+
+class SshTransport(_Base):
+    """One SSH connection over `sock`, as a client.
+
+    `name` goes into thread names; `offer` is what to ask for."""
+
+    packetizer: BoundedPacketizer
+
+    _channel_handler_table = {  # noqa: RUF012 - paramiko's
+        **_Base._channel_handler_table,  # noqa: SLF001
+        MSG_CHANNEL_DATA: SshChannel.feed,
+        MSG_CHANNEL_EXTENDED_DATA: SshChannel.feed_extended,
+    }
+
+    # Socket waits end when the socket is shut down, and need no frequent look at a flag.
+    _active_check_timeout = 10.0
+
+    def __init__(
+        self,
+        sock: socket.socket | SshChannel,
+        *,
+        name: str,
+        offer: Offer = Offer(),  # noqa: B008 - frozen
+    ) -> None:
+        super().__init__(
+            sock,
+            offer,
+            default_window_size=WINDOW,
+            default_max_packet_size=MAX_PACKET,
+            packetizer_class=BoundedPacketizer,
+        )
+        self.name = f"tc-transport {name}"
+        self.greeted = threading.Event()
+        """Set when it is clear whether the server speaks SSH, or when it ended."""
+        self.packetizer.on_greeting = self.greeted.set
+        self.ended = threading.Event()
+        """Set when its thread ends, and the SSH connection with it."""
+        self.on_end: Callable[[], None] = lambda: None
+        """Called on its thread after `ended` is set."""
+        self.peer_goodbye = ""
+        """The server's reason for a disconnection, if it gave one."""
+        self.on_host_keys: Callable[[bytes], None] = lambda _: None
+        """Called on its thread with the body of a `hostkeys-00@openssh.com`."""
+        self._openings: dict[int, _Opening] = {}
+        self._asking = threading.Lock()
+        self._asked: deque[OnReply] = deque()
+        """Global requests without an answer; answers come in their order."""
+        self.outbox = SendQueue(self)
+        self.listening = RemoteListening(self)
+        logs.quieten()
+        self.set_log_channel(logs.CHANNEL)
+        self._handler_table[MSG_CHANNEL_OPEN_SUCCESS] = self._opened
+        self._handler_table[MSG_CHANNEL_OPEN_FAILURE] = self._refused
+        self._handler_table[MSG_CHANNEL_OPEN] = self.listening.arrived
+        self._handler_table[MSG_REQUEST_SUCCESS] = self._replied
+        self._handler_table[MSG_REQUEST_FAILURE] = lambda _: self._replied(None)
+
+    # --- its end ----------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        try:
+            super().run()
+        finally:
+            self.active = False
+            self.ended.set()
+            self.greeted.set()
+            self.outbox.close(0)
+            self._cut_channels()  # those let in while it ended
+            with self.lock:
+                openings = list(self._openings.values())
+            for opening in openings:
+                opening.done.set()
+            if self.auth_handler is not None:
+                self.auth_handler.abort()
+            if self.completion_event is not None:
+                self.completion_event.set()
+            self.on_end()
+
+    def abort(self) -> None:
+        """Drop the connection without a word and wake everyone in it; from any thread, at once."""
+        self.active = False
+        if isinstance(self.sock, socket.socket):
+            try:
+                # Closing alone would leave its reader asleep.
+                self.sock.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                log.debug("%s: already disconnected", self.name)
+        self.stop_thread()
+        self._cut_channels()
+        self.sock.close()
+
+    def _cut_channels(self) -> None:
+        for channel in self._channels.values():
+            if isinstance(channel, SshChannel):
+                channel.cut()
+
+    def say_goodbye(self) -> None:
+        """Tell the server that we go, if that is possible without waiting."""
+        message = Message()
+        message.add_byte(cMSG_DISCONNECT)
+        message.add_int(_DISCONNECT_BY_APPLICATION)
+        message.add_string("disconnected by user")
+        message.add_string("")
+        self.outbox.post(message)
+
+    def reason(self) -> str:
+        """Why it ended, as technical text."""
+        if self.peer_goodbye:
+            return f"{SAID}{self.peer_goodbye}"
+        error = self.saved_exception
+        return sanitize.line(repr(error)) if error is not None else "end of stream"
+
+    # --- logging in -------------------------------------------------------------------------------
+
+    def take_login(self, login: Login) -> None:
+        """Pass the messages of user authentication on to `login`."""
+        self.auth_handler = login
+
+    def logged_in(self) -> None:
+        """The server has let us in."""
+        self._auth_trigger()
+
+    @property
+    def signature_algorithms(self) -> tuple[str, ...]:
+        """Those that the server takes from us (RFC 8308 section 3.1); empty: it did not say."""
+        value = self.server_extensions.get("server-sig-algs", b"")
+        return tuple(value.decode("ascii", "replace").split(",")) if value else ()
+
+    # --- sending ----------------------------------------------------------------------------------
+
+    def write(self, message: Message) -> None:
+        """Encrypt and send at once; the caller holds `clear_to_send_lock`. Raises EOFError."""
+        self._send_message(message)
+
+    def can_write(self) -> bool:
+        """Whether a small message would leave without waiting."""
+        sock = self.sock
+        return is_writable(sock) if isinstance(sock, socket.socket) else sock.can_write()
+
+    def _send_user_message(self, data: Message) -> None:
+        self.outbox.post(data)
+
+    # --- channels and requests --------------------------------------------------------------------
+
+    def open(self, kind: str, timeout: float, *fields: str | int) -> SshChannel:
+        """Open a channel; `fields` follow the common ones of RFC 4254 section 5.1.
+
+        Raises `ChannelRefusedError`, TimeoutError after `timeout` seconds, and ConnectionError
+        when the transport ends. paramiko's own shares one error among all that wait, and forgets
+        a channel that is opened too late."""
+        with self.lock:
+            number, channel = self._new_channel()
+            self._openings[number] = opening = _Opening(channel)
+        message = Message()
+        message.add_byte(cMSG_CHANNEL_OPEN)
+        message.add_string(kind)
+        message.add_int(number)
+        message.add_int(WINDOW)
+        message.add_int(MAX_PACKET)
+        _add(message, fields)
+        self.outbox.post(message)
+        if not self.ended.is_set():
+            opening.done.wait(timeout)
+        with self.lock:
+            unanswered = self._openings.pop(number, None) is not None
+        if unanswered or opening.refusal is not None:
+            self._channels.delete(number)
+        if opening.refusal is not None:
+            raise opening.refusal
+        if self.ended.is_set():
+            raise ConnectionResetError(self.reason())
+        if unanswered:
+            raise TimeoutError(f"no answer within {timeout:g} s")
+        return channel
+
+    def admit(self, theirs: int, window: int, max_packet: int) -> SshChannel:
+        """Confirm the channel that the server opens as its number `theirs`.
+
+        Raises ConnectionError when the transport has ended."""
+        with self.lock:
+            number, channel = self._new_channel()
+        channel.opened(theirs, window, max_packet)
+        if self.ended.is_set():
+            self._channels.delete(number)
+            raise ConnectionResetError(self.reason())
+        message = Message()
+        message.add_byte(cMSG_CHANNEL_OPEN_SUCCESS)
+        _add(message, (theirs, number, WINDOW, MAX_PACKET))
+        self.outbox.post(message)
+        return channel
+
+    def turn_away(self, theirs: int, code: int, text: str) -> None:
+        """Refuse the channel that the server opens as its number `theirs`; never waits. `code` as
+        in RFC 4254 section 5.1."""
+        message = Message()
+        message.add_byte(cMSG_CHANNEL_OPEN_FAILURE)
+        _add(message, (theirs, code, text, ""))
+        self.outbox.post(message)
+
+    def ask(self, request: str, on_reply: OnReply, *fields: str | bytes | int) -> None:
+        """Send a global request (RFC 4254 section 4); never waits. `on_reply` is called on the
+        transport's thread."""
+        message = Message()
+        message.add_byte(cMSG_GLOBAL_REQUEST)
+        message.add_string(request)
+        message.add_boolean(True)
+        _add(message, fields)
+        with self._asking:  # only to keep the two in one order: sending may take its time
+            self._asked.append(on_reply)
+            self.outbox.queue(message)
+        self.outbox.flush()
+
+    def _new_channel(self) -> tuple[int, SshChannel]:
+        """The caller holds `lock`."""
+        number = self._next_channel()
+        channel = SshChannel(number, ChannelOutlet(self), WINDOW, MAX_PACKET)
+        self._channels.put(number, channel)
+        self.channels_seen[number] = True
+        return number, channel
+
+    # --- from its thread --------------------------------------------------------------------------
+
+    def _opened(self, m: Message) -> None:
+        number, theirs, window, max_packet = (m.get_int() for _ in range(4))
+        with self.lock:
+            opening = self._openings.pop(number, None)
+            if opening is not None:
+                opening.channel.opened(theirs, window, max_packet)
+                opening.done.set()
+                return
+        # Its opener gave up: without an answer the server would keep it for ever.
+        message = Message()
+        message.add_byte(cMSG_CHANNEL_CLOSE)
+        message.add_int(theirs)
+        self.outbox.post(message)
+
+    def _refused(self, m: Message) -> None:
+        number, code, text = m.get_int(), m.get_int(), sanitize.line(m.get_binary())
+        with self.lock:
+            opening = self._openings.pop(number, None)
+        if opening is not None:
+            opening.refusal = ChannelRefusedError(code, text)
+            opening.done.set()
+
+    def _replied(self, m: Message | None) -> None:
+        if self._asked:
+            self._asked.popleft()(m)
+
+    def _parse_newkeys(self, m: Message) -> None:
+        super()._parse_newkeys(m)
+        self.outbox.flush()
+
+    def _parse_global_request(self, m: Message) -> None:
+        kind = m.get_text()
+        if m.get_boolean():
+            # paramiko would answer at once, which is forbidden amid a key exchange.
+            answer = Message()
+            answer.add_byte(cMSG_REQUEST_FAILURE)
+            self.outbox.post(answer)
+        elif kind == HOST_KEYS_ANNOUNCED:
+            self.on_host_keys(m.get_remainder())
+
+    def _parse_ext_info(self, msg: Message) -> None:
+        # paramiko counts to what the server says there is, and finds nothing, for hours.
+        reader = Reader(msg.get_remainder())
+        pairs = [(reader.string(), reader.string()) for _ in range(reader.uint32())]
+        self.server_extensions = {name.decode("ascii", "replace"): value for name, value in pairs}
+
+    def _parse_disconnect(self, m: Message) -> None:
+        code, text = m.get_int(), sanitize.line(m.get_binary())
+        self.peer_goodbye = f"{text} (code {code})" if text else f"code {code}"
+
+
+def _add(message: Message, fields: Sequence[str | bytes | int]) -> None:
+    """Numbers as uint32, texts as strings (RFC 4251 section 5)."""
+    for value in fields:
+        if isinstance(value, int):
+            message.add_int(value)
+        else:
+            message.add_string(value)

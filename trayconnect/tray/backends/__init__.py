@@ -1,0 +1,1 @@
+"""Drawing the icon and its menu on each system."""

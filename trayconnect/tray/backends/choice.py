@@ -1,0 +1,89 @@
+"""Which kind of tray to use on Linux, and why, from what was found. Pure."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+
+class BackendKind(enum.Enum):
+    """How the icon is shown."""
+
+    NATIVE = "the system's own tray"
+    """What macOS and Windows have."""
+    SNI = "StatusNotifierItem"
+    APPINDICATOR = "libappindicator"
+    XEMBED = "XEmbed"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeResult:
+    bus: bool = False
+    """Whether there is a session bus."""
+    watcher: str | None = None
+    """The program that is the StatusNotifierWatcher, if there is one."""
+    sni_host: bool = False
+    """Whether a panel has told the watcher that it shows items."""
+    x11: bool = False
+    """Whether DISPLAY names a screen."""
+    wayland: bool = False
+    xembed: str | None = None
+    """The program that has the XEmbed tray of that screen, if there is one."""
+    appindicator: bool = False
+    """Whether PyGObject and libappindicator are installed."""
+    tk: bool = False
+    """Whether there is tkinter, which draws the menu of an XEmbed icon."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrayReport:
+    """How the icon is shown, for people and for `trayconnect doctor`."""
+
+    way: BackendKind
+    reason: str
+    """Why this way and no better one: a sentence."""
+    host: str = ""
+    """The program that shows the icon, or would."""
+    shown: bool | None = None
+    """Whether a panel has taken the icon; None: nobody has asked one."""
+
+    def __str__(self) -> str:
+        name = "No icon" if self.way is BackendKind.NONE else f"Icon by {self.way.value}"
+        shown = {True: "; it is shown", False: "; it is not shown yet", None: ""}[self.shown]
+        return f"{name}: {self.reason}{'' if self.way is BackendKind.NONE else shown}"
+
+
+def decide(found: ProbeResult) -> TrayReport:
+    """The best way there is now. A better one that appears later is taken then."""
+    if found.watcher is not None and found.sni_host:
+        reason = f"{found.watcher} is the StatusNotifierWatcher on the session bus"
+        return TrayReport(BackendKind.SNI, reason, found.watcher)
+    lack = _no_sni(found)
+    if found.xembed is None:
+        return TrayReport(BackendKind.NONE, f"{lack}, and {_no_xembed(found)}")
+    tray = f"{found.xembed} has an XEmbed tray"
+    if found.appindicator and found.bus:  # it does nothing without one
+        reason = f"{lack}; {tray}, and libappindicator is installed, which draws there"
+        return TrayReport(BackendKind.APPINDICATOR, reason, found.xembed)
+    if found.tk:
+        reason = f"{lack}; {tray}"
+        return TrayReport(BackendKind.XEMBED, reason, found.xembed)
+    reason = f"{lack}; {tray}, but its menu needs Tk (on Debian: python3-tk)"
+    return TrayReport(BackendKind.NONE, reason, found.xembed)
+
+
+def _no_sni(found: ProbeResult) -> str:
+    if not found.bus:
+        return "There is no session bus to offer a StatusNotifierItem on"
+    if found.watcher is None:
+        return "No panel on the session bus takes StatusNotifierItems"
+    return f"{found.watcher} watches for StatusNotifierItems, but no panel shows them"
+
+
+def _no_xembed(found: ProbeResult) -> str:
+    if found.x11:
+        return "no program has an XEmbed tray on this screen"
+    if found.wayland:
+        return "there is no X11 screen, where an XEmbed tray could be"
+    return "there is no screen: neither DISPLAY nor WAYLAND_DISPLAY is set"

@@ -1,0 +1,143 @@
+"""The Linux tray: a StatusNotifierItem, and an XEmbed icon for as long as nobody takes that.
+
+The item stays on offer throughout: a panel that starts late, or again, gets it within moments,
+and the XEmbed icon goes. So a login may start us and the panel in any order, and no panel shows
+two icons for long.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+
+from trayconnect.desktop.popup.model import PopupMenu
+from trayconnect.tray.backends import sni
+from trayconnect.tray.backends.choice import BackendKind, TrayReport, decide
+from trayconnect.tray.backends.fallback import Fallback
+from trayconnect.tray.backends.probe import look
+from trayconnect.tray.icon import Glyph
+from trayconnect.tray.text import dbusmenu_label
+from trayconnect.tray.tray_icon import TrayIcon
+from trayconnect.tray.view import Action, IconState, View
+
+log = logging.getLogger(__name__)
+
+FALLBACK_PATIENCE = 3.0
+"""Seconds without a StatusNotifierWatcher after which an XEmbed tray will do."""
+HOST_PATIENCE = 30.0
+"""Seconds without any place for the icon after which the user is told: at login, panels may start
+after us."""
+HAND_PATIENCE = 0.5
+"""Seconds between two looks whether a place has taken the icon, for somebody who waits for it."""
+
+
+class LinuxTray:
+    """`tray_icon.Tray`. On its thread, `on_no_host` is called once if no panel has taken the icon
+    in time, and `on_host` each time one has it."""
+
+    def __init__(
+        self,
+        name: str,
+        on_action: Callable[[Action], object],
+        on_no_host: Callable[[], object],
+        popup: PopupMenu,
+        *,
+        screen: bool,
+        by_hand: bool = False,
+        on_host: Callable[[], object] = lambda: None,
+        fallback_patience: float = FALLBACK_PATIENCE,
+        host_patience: float = HOST_PATIENCE,
+    ) -> None:
+        """`screen`: whether there is an X11 screen, where an XEmbed tray may be. `by_hand`: the
+        desktop has started, so a place that is not there now is not waited for."""
+        self._on_no_host = on_no_host
+        self._on_host = on_host
+        self._told = False
+        self._screen = screen
+        self._by_hand = by_hand
+        self._fallback_patience = HAND_PATIENCE if by_hand else fallback_patience
+        self._host_patience = host_patience
+        self._item = sni.SniIcon(
+            name, Glyph(IconState.OFF), name, on_registered=self._on_registered
+        )
+        self._tray = TrayIcon(self._item, on_action, label=dbusmenu_label)
+        self._item.on_activate = self._tray.activate
+        self._fallback = Fallback(name, on_action, popup)
+        self._stopping = threading.Event()
+
+    def show(self, view: View) -> None:
+        self._tray.show(view)
+        self._fallback.show(view)
+
+    def run(self) -> None:
+        self._item.post(lambda: self._item.later(self._host_patience, self._check_host))
+        if self._by_hand:
+            self._item.post(self._look_for_place)
+        try:
+            self._tray.run()
+        finally:
+            self._fallback.stop()
+
+    def notify(self, message: str, title: str) -> None:
+        self._tray.notify(message, title)
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._fallback.end()
+        self._tray.stop()
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether a panel has taken the icon."""
+        return self._item.registered or self._fallback.host is not None
+
+    def report(self) -> TrayReport:
+        """Asks the desktop, so it takes a moment, at most some seconds."""
+        found = look()
+        if self._item.registered:
+            found = replace(found, watcher=found.watcher or "a panel", sni_host=True)
+            return replace(decide(found), shown=True)
+        cold = decide(found)
+        if cold.way is BackendKind.SNI:  # it is there, but has not taken the item yet
+            return replace(cold, shown=False)
+        way, host = self._fallback.way, self._fallback.host
+        if host is None or way is None or found.xembed is None:
+            return replace(cold, shown=False)
+        drawn = replace(found, appindicator=way is BackendKind.APPINDICATOR, tk=True)
+        return replace(decide(drawn), host=host, shown=True)
+
+    # --- on the tray's thread -----------------------------------------------------------------
+
+    def _on_registered(self, registered: bool) -> None:
+        if registered:
+            self._told = True
+            self._on_host()
+            self._fallback.end()
+        elif self._screen:
+            self._item.later(self._fallback_patience, self._fall_back)
+
+    def _fall_back(self) -> None:
+        if not self._item.registered and not self._stopping.is_set():
+            self._fallback.begin()
+
+    def _look_for_place(self) -> None:
+        if self._told or self._stopping.is_set():
+            return
+        if self.is_shown:
+            self._told = True
+            self._on_host()
+        elif decide(look()).way is BackendKind.NONE:
+            self._tell_no_host()
+        else:  # it is there, but has not taken the icon yet
+            self._item.later(HAND_PATIENCE, self._look_for_place)
+
+    def _check_host(self) -> None:
+        if not self._told and not self.is_shown:
+            self._tell_no_host()
+
+    def _tell_no_host(self) -> None:
+        self._told = True
+        log.warning("no panel shows the icon")
+        self._on_no_host()

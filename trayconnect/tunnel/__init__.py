@@ -1,1 +1,0 @@
-"""SSH, over paramiko, which is imported nowhere else."""
