@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import os
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -20,7 +17,7 @@ from tests.support.tray_run import Actions, enter, running
 from tests.support.waiting import wait_for
 from trayconnect.desktop.popup.menu import TkPopupMenu
 from trayconnect.desktop.popup.model import PopupMenu
-from trayconnect.tray.backends import probe, xembed
+from trayconnect.tray.backends import xembed
 from trayconnect.tray.backends.choice import BackendKind
 from trayconnect.tray.backends.linux import LinuxTray
 from trayconnect.tray.icon import Glyph
@@ -31,7 +28,6 @@ from trayconnect.tray.view import Action, IconState, Item, Verb, View
 
 @pytest.fixture
 def desktop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Desktop]:
-    monkeypatch.setattr(probe, "has_appindicator", lambda: False)
     with Desktop() as desktop:
         enter(desktop, monkeypatch)
         yield desktop
@@ -295,44 +291,3 @@ def test_the_end_of_the_screen_ends_nothing_else(desktop: Desktop) -> None:
         desktop.screen.close()
         wait_for(lambda: not tray.is_shown, "the loss to be noticed", LIMIT)
         tray.show(View(IconState.OFF))
-
-
-def test_libappindicator_where_it_is_installed(desktop: Desktop, tmp_path: Path) -> None:
-    """Debian's Python has PyGObject; ours, in a virtual environment, has not. It may be of another
-    version, so what is compiled (Pillow) is Debian's too."""
-    desktop.start_xembed_tray()
-    driver = Path(__file__).parent.parent / "support" / "appindicator_app.py"
-    for name in ("jeepney", "pystray", "six", "Xlib"):
-        file = Path(str(importlib.import_module(name).__file__))
-        source = file.parent if file.name == "__init__.py" else file
-        (tmp_path / source.name).symlink_to(source)
-    paths = [str(driver.parents[2]), str(tmp_path)]
-    app = subprocess.Popen(
-        ["/usr/bin/python3", str(driver)],
-        env=desktop.env | {"PYTHONPATH": os.pathsep.join(paths)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert app.stdin is not None
-    assert app.stdout is not None
-    try:
-        desktop.open_menu(IconState.UP)
-        desktop.choose(ITEMS, "lab", "open")
-        assert app.stdout.readline() == "open Lab\n"
-        desktop.open_menu(IconState.UP)
-        app.stdin.write("off\n")
-        app.stdin.flush()
-        desktop.wait_icon(IconState.OFF)
-        desktop.close_menu()
-        desktop.open_menu(IconState.OFF)
-        desktop.choose(ITEMS[3:], "quit")
-        assert app.stdout.readline() == "quit \n"
-        assert app.stdout.readline() == "libappindicator trayer True\n"
-        assert app.wait(LIMIT) == 0
-    finally:
-        app.kill()
-        app.communicate()
-    desktop.wait_no_icon(IconState.OFF)
-    left = [path for path in desktop.home.rglob("*.png") if "icons" not in path.parts]
-    assert left == []

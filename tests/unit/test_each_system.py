@@ -20,8 +20,6 @@ from tests.support.systems import home_variables
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT = 120.0
-MAY_LACK = {"trayconnect.tray.backends.appindicator"}
-"""Needs PyGObject, which few environments have."""
 
 
 def on_system(system: str, *arguments: str, **environment: str) -> Any:  # noqa: ANN401 - JSON
@@ -41,7 +39,7 @@ def test_every_module_is_imported_without_what_other_systems_have(system: str) -
     if sys.platform == "win32" and system != "win32":
         pytest.skip("Windows lacks what POSIX has, which cannot be pretended")
     failed = on_system(system, "import")
-    assert {name: why for name, why in failed.items() if name not in MAY_LACK} == {}
+    assert failed == {}
 
 
 HERE = ["win32"] if sys.platform == "win32" else sorted({"darwin", sys.platform})

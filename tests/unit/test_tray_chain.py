@@ -27,19 +27,13 @@ from trayconnect.tray.backends.choice import BackendKind, ProbeResult, TrayRepor
             "lxqt-panel is",
         ),
         (
-            ProbeResult(bus=True, x11=True, xembed="trayer", appindicator=True, tk=True),
-            BackendKind.APPINDICATOR,
-            "trayer",
-            "libappindicator is installed",
-        ),
-        (
             ProbeResult(bus=True, x11=True, xembed="trayer", tk=True),
             BackendKind.XEMBED,
             "trayer",
             "trayer has an XEmbed tray",
         ),
         (
-            ProbeResult(x11=True, xembed="trayer", appindicator=True, tk=True),
+            ProbeResult(x11=True, xembed="trayer", tk=True),
             BackendKind.XEMBED,
             "trayer",
             "no session bus",
@@ -71,10 +65,10 @@ def test_the_best_way_there_is(found: ProbeResult, way: BackendKind, host: str, 
 def test_every_finding_has_a_way_and_a_sentence() -> None:
     programs = (None, "panel")
     yes_no = (False, True)
-    for bus, watcher, host, x11, wayland, xembed, gtk, tk in itertools.product(
-        yes_no, programs, yes_no, yes_no, yes_no, programs, yes_no, yes_no
+    for bus, watcher, host, x11, wayland, xembed, tk in itertools.product(
+        yes_no, programs, yes_no, yes_no, yes_no, programs, yes_no
     ):
-        report = decide(ProbeResult(bus, watcher, host, x11, wayland, xembed, gtk, tk))
+        report = decide(ProbeResult(bus, watcher, host, x11, wayland, xembed, tk))
         assert (report.way is BackendKind.SNI) == (host and watcher is not None)
         assert report.reason[0].isupper() or report.reason.startswith("panel ")
         assert not report.reason.endswith(".")

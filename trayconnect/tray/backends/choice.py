@@ -12,7 +12,6 @@ class BackendKind(enum.Enum):
     NATIVE = "the system's own tray"
     """What macOS and Windows have."""
     SNI = "StatusNotifierItem"
-    APPINDICATOR = "libappindicator"
     XEMBED = "XEmbed"
     NONE = "none"
 
@@ -30,8 +29,6 @@ class ProbeResult:
     wayland: bool = False
     xembed: str | None = None
     """The program that has the XEmbed tray of that screen, if there is one."""
-    appindicator: bool = False
-    """Whether PyGObject and libappindicator are installed."""
     tk: bool = False
     """Whether there is tkinter, which draws the menu of an XEmbed icon."""
 
@@ -63,9 +60,6 @@ def decide(found: ProbeResult) -> TrayReport:
     if found.xembed is None:
         return TrayReport(BackendKind.NONE, f"{lack}, and {_no_xembed(found)}")
     tray = f"{found.xembed} has an XEmbed tray"
-    if found.appindicator and found.bus:  # it does nothing without one
-        reason = f"{lack}; {tray}, and libappindicator is installed, which draws there"
-        return TrayReport(BackendKind.APPINDICATOR, reason, found.xembed)
     if found.tk:
         reason = f"{lack}; {tray}"
         return TrayReport(BackendKind.XEMBED, reason, found.xembed)

@@ -6,9 +6,8 @@ import logging
 import threading
 from collections.abc import Callable
 
+from trayconnect.desktop.helper_process import has_tkinter
 from trayconnect.desktop.popup.model import PopupMenu
-from trayconnect.tray.backends.choice import BackendKind, decide
-from trayconnect.tray.backends.probe import has_tk, look
 from trayconnect.tray.icon import Glyph
 from trayconnect.tray.text import one_line
 from trayconnect.tray.tray_icon import TrayIcon
@@ -31,12 +30,6 @@ class Fallback:
         self._view = View()
         self._turn: _Turn | None = None
         self._last: threading.Thread | None = None
-
-    @property
-    def way(self) -> BackendKind | None:
-        """What it draws with; None while it is not in use, or has not decided."""
-        turn = self._turn
-        return None if turn is None else turn.way
 
     @property
     def host(self) -> str | None:
@@ -84,7 +77,6 @@ class _Turn:
     def __init__(
         self, name: str, on_action: Callable[[Action], object], popup: PopupMenu, view: View
     ) -> None:
-        self.way: BackendKind | None = None
         self.host: str | None = None
         self._name = name
         self._on_action = on_action
@@ -124,26 +116,16 @@ class _Turn:
             tray.stop()
 
     def _make(self) -> TrayIcon | None:
-        found = look()
-        glyph = Glyph(IconState.OFF)
-        chosen = decide(found)
-        if chosen.way is BackendKind.APPINDICATOR:
-            try:
-                from trayconnect.tray.backends import appindicator
-            except (ImportError, ValueError) as error:
-                log.warning("libappindicator is installed, but cannot be used: %r", error)
-            else:
-                self.way = BackendKind.APPINDICATOR
-                self.host = chosen.host  # it tells nobody whether the icon was taken
-                icon = appindicator.AppIndicatorIcon(self._name, glyph, self._name)
-                return TrayIcon(icon, self._on_action, label=one_line)
-        if not has_tk():
+        if not has_tkinter():
             return None
         from trayconnect.tray.backends import xembed
 
-        self.way = BackendKind.XEMBED
         docking = xembed.XEmbedIcon(
-            self._name, glyph, self._name, popup=self._popup, on_docked=self._on_docked
+            self._name,
+            Glyph(IconState.OFF),
+            self._name,
+            popup=self._popup,
+            on_docked=self._on_docked,
         )
         return TrayIcon(docking, self._on_action, label=one_line)
 

@@ -102,11 +102,10 @@ class LinuxTray:
         cold = decide(found)
         if cold.way is BackendKind.SNI:  # it is there, but has not taken the item yet
             return replace(cold, shown=False)
-        way, host = self._fallback.way, self._fallback.host
-        if host is None or way is None or found.xembed is None:
+        host = self._fallback.host
+        if host is None or found.xembed is None:
             return replace(cold, shown=False)
-        drawn = replace(found, appindicator=way is BackendKind.APPINDICATOR, tk=True)
-        return replace(decide(drawn), host=host, shown=True)
+        return replace(decide(replace(found, tk=True)), host=host, shown=True)
 
     # --- on the tray's thread -----------------------------------------------------------------
 

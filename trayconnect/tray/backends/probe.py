@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
 
+from trayconnect.desktop.helper_process import has_tkinter
 from trayconnect.tray.backends.choice import BackendKind, ProbeResult, TrayReport, decide
 
 
 def look(environ: Mapping[str, str] = os.environ) -> ProbeResult:
     """Ask the session bus and the X server; milliseconds, a few seconds where one hangs.
 
-    The X server only where there is no better way, and GTK only where it could be used."""
+    The X server only where there is no better way."""
     from trayconnect.tray.backends import watcher
 
     bus = watcher.look(environ)
@@ -25,38 +25,7 @@ def look(environ: Mapping[str, str] = os.environ) -> ProbeResult:
         return found
     from trayconnect.tray.backends import xembed
 
-    manager = xembed.manager_name(environ)
-    return replace(
-        found,
-        xembed=manager,
-        appindicator=manager is not None and has_appindicator(),
-        tk=has_tk(),
-    )
-
-
-def has_tk() -> bool:
-    """Whether tkinter is installed, without importing it."""
-    return all(importlib.util.find_spec(name) is not None for name in ("_tkinter", "tkinter"))
-
-
-def has_appindicator() -> bool:
-    """Whether PyGObject and the typelibs of GTK 3 and libappindicator are there; loads the first
-    only."""
-    if importlib.util.find_spec("gi") is None:
-        return False
-    try:
-        import gi
-
-        gi.require_version("Gtk", "3.0")
-    except (ImportError, ValueError):
-        return False
-    for name in ("AyatanaAppIndicator3", "AppIndicator3"):
-        try:
-            gi.require_version(name, "0.1")
-        except ValueError:
-            continue
-        return True
-    return False
+    return replace(found, xembed=xembed.manager_name(environ), tk=has_tkinter())
 
 
 if sys.platform in ("darwin", "win32"):
