@@ -19,11 +19,11 @@ from trayconnect.actions.menu_actions import MenuActions
 from trayconnect.actions.server_commands import Orders
 from trayconnect.actions.terminals import open_terminal_on
 from trayconnect.alerts.delivery import NoticeAlerts
+from trayconnect.config.file_problems import ConfigError
+from trayconnect.config.file_watcher import FileWatcher
 from trayconnect.config.model import Server
 from trayconnect.config.places import config_file, ssh_config_file
-from trayconnect.config.problems import ConfigError
 from trayconnect.config.server_file import SHOWN, ServerFile
-from trayconnect.config.watch import FileWatcher
 from trayconnect.control.client import ControlClient
 from trayconnect.control.handover import claim
 from trayconnect.control.lock import InstanceLock
@@ -45,7 +45,7 @@ from trayconnect.desktop.events.activity import make_activity
 from trayconnect.desktop.events.network import NetworkWatcher
 from trayconnect.desktop.events.wake import WakeWatcher
 from trayconnect.desktop.notifications.notifier import DesktopNotifier, make_notifier
-from trayconnect.desktop.popup.menu import TkPopupMenu
+from trayconnect.desktop.popup.popup_menu import TkPopupMenu
 from trayconnect.desktop.prompts.prompter import prompter
 from trayconnect.desktop.secrets import KeyringSecrets
 from trayconnect.desktop.windows.status import StatusWindow, can_show

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.desktop import LIMIT, Desktop
 from tests.support.tray_lines import VIEW
-from trayconnect.desktop.popup.model import PopupMenu
+from trayconnect.desktop.popup.popup_model import PopupMenu
 from trayconnect.tray.backends.backend import make_tray
 from trayconnect.tray.tray_icon import Tray
 from trayconnect.tray.view import Action

@@ -22,7 +22,7 @@ from trayconnect.core.questions import Answer, Question, QuestionKind
 from trayconnect.ssh.config.ssh_config import SshConfig
 from trayconnect.ssh.connector import SshConnector
 from trayconnect.ssh.hostkeys.known_hosts_store import KnownHosts
-from trayconnect.ssh.link import SshLink
+from trayconnect.ssh.ssh_link import SshLink
 from trayconnect.ssh.target import LoginTarget, targets
 
 WAIT = 30.0

@@ -14,7 +14,7 @@ from tests.support.keys import make_key
 from tests.support.running import LIMIT, RunningApp
 from tests.support.sshd import Sshd
 from tests.support.waiting import wait_for
-from trayconnect.desktop.terminal import open_terminal
+from trayconnect.desktop.terminal_launcher import open_terminal
 
 TERMINAL = """#!/bin/sh
 # As a terminal program: what follows -e runs in it.
@@ -78,7 +78,7 @@ def test_a_folder_that_runs_no_programs_is_not_used(
     (programs / "x-terminal-emulator").chmod(0o755)
     mounted = os.statvfs
     monkeypatch.setattr(
-        "trayconnect.desktop.terminal.os.statvfs",
+        "trayconnect.desktop.terminal_launcher.os.statvfs",
         lambda path: _Mounted(mounted(path).f_flag | os.ST_NOEXEC),
     )
     path = f"{programs}:{os.environ['PATH']}"

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from trayconnect.config import watch
-from trayconnect.config.watch import FileWatcher
+from trayconnect.config import file_watcher
+from trayconnect.config.file_watcher import FileWatcher
 
 SOON = 20.0
 """Seconds that a change may take to be told of, beside a busy processor."""
-SETTLED = watch.QUIET_SECONDS * 2.5
+SETTLED = file_watcher.QUIET_SECONDS * 2.5
 """Seconds after which a call that had to come has come, or did not have to."""
 
 
@@ -240,8 +240,10 @@ class TestWhatIsNot:
     def test_a_burst_is_told_once(
         self, file: Path, watching: Watching, calls: Calls, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(watch, "QUIET_SECONDS", 1.5)  # longer than a busy machine dawdles
-        monkeypatch.setattr(watch, "BURST_SECONDS", SOON)
+        monkeypatch.setattr(
+            file_watcher, "QUIET_SECONDS", 1.5
+        )  # longer than a busy machine dawdles
+        monkeypatch.setattr(file_watcher, "BURST_SECONDS", SOON)
         watching(file)
 
         def burst() -> None:
@@ -255,7 +257,9 @@ class TestWhatIsNot:
     def test_a_folder_that_is_never_quiet(
         self, file: Path, watching: Watching, calls: Calls, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(watch, "QUIET_SECONDS", 1.5)  # longer than a busy machine dawdles
+        monkeypatch.setattr(
+            file_watcher, "QUIET_SECONDS", 1.5
+        )  # longer than a busy machine dawdles
         watching(file)
         quiet = threading.Event()
 
@@ -368,8 +372,8 @@ class TestWithoutInotify:
             raise OSError(errno.EMFILE, "inotify instance limit reached")
 
         # The limit is that of the user, and so cannot be used up here without harm to others.
-        monkeypatch.setattr(watch, "Observer", exhausted)
-        monkeypatch.setattr(watch, "POLL_SECONDS", 0.3)
+        monkeypatch.setattr(file_watcher, "Observer", exhausted)
+        monkeypatch.setattr(file_watcher, "POLL_SECONDS", 0.3)
         with caplog.at_level(logging.WARNING):
             watching(file)
             for text in ("two", "three"):
@@ -381,7 +385,7 @@ class TestWithoutInotify:
     def test_it_returns_to_inotify(
         self, file: Path, calls: Calls, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(watch, "POLL_SECONDS", 0.3)
+        monkeypatch.setattr(file_watcher, "POLL_SECONDS", 0.3)
         before = open_descriptors()
         watcher = FileWatcher(file, calls)
         limits = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -18,8 +18,8 @@ from trayconnect.core.questions import Answer, Field, Question, QuestionKind
 from trayconnect.desktop.prompts.dialog_commands import DialogProgram, Kdialog, Zenity
 from trayconnect.desktop.prompts.dialog_prompter import DialogPrompter
 from trayconnect.desktop.prompts.process import NotShownError
+from trayconnect.desktop.prompts.prompt_text import window_title
 from trayconnect.desktop.prompts.prompter import ChainPrompter, QuestionBackend
-from trayconnect.desktop.prompts.text import window_title
 from trayconnect.desktop.prompts.window_prompter import WindowPrompter
 
 LIMIT = 120.0

@@ -22,8 +22,8 @@ from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import Cancelled, ProblemError, Remedy
 from trayconnect.core.questions import Answer, Field, Prompter, Question, QuestionKind
 from trayconnect.desktop.prompts.process import NotShownError
+from trayconnect.desktop.prompts.prompt_text import LONGEST_VALUE, window_title
 from trayconnect.desktop.prompts.prompter import ChainPrompter
-from trayconnect.desktop.prompts.text import LONGEST_VALUE, window_title
 from trayconnect.desktop.prompts.window_prompter import WindowPrompter
 
 LIMIT = 120.0

@@ -25,8 +25,8 @@ from tests.support.forwarding import (
 from tests.support.keys import make_key
 from tests.support.sshd import Sshd
 from tests.support.whole import Whole, entry
+from trayconnect.config.forward_model import keys_of, spec_of
 from trayconnect.config.forward_syntax import Kind
-from trayconnect.config.forwards import keys_of, spec_of
 from trayconnect.config.local_addresses import own_address
 from trayconnect.config.model import Forward, Server
 from trayconnect.core.endpoints import TcpEndpoint

@@ -14,7 +14,7 @@ from trayconnect.config.model import Server
 from trayconnect.core.errors import Problem, Remedy
 from trayconnect.ssh import connect, route
 from trayconnect.ssh.auth import login
-from trayconnect.ssh.transport.transport import SshTransport
+from trayconnect.ssh.transport.ssh_transport import SshTransport
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ from trayconnect.forwarding.forwarding import LocalForwarding, listen
 from trayconnect.services.jupyter.address import jupyter_authority
 from trayconnect.services.jupyter.health import HealthChecker
 from trayconnect.services.model import BriefChoices, Health, Kernels, Reached
-from trayconnect.ssh.link import SshLink
+from trayconnect.ssh.ssh_link import SshLink
 
 
 @dataclass

@@ -26,7 +26,7 @@ from trayconnect.actions.jupyter_commands import JupyterOrders
 from trayconnect.actions.jupyter_stop import JupyterStops
 from trayconnect.actions.server_commands import Orders
 from trayconnect.config.model import Config, Server
-from trayconnect.config.start import StartOptions
+from trayconnect.config.start_options import StartOptions
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import ProblemError
 from trayconnect.core.page import Page

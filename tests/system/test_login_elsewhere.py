@@ -16,7 +16,7 @@ from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.questions import Answer, Question, QuestionKind
 from trayconnect.sessions.snapshot import Snapshot
 from trayconnect.sessions.state import State
-from trayconnect.ssh import visit
+from trayconnect.ssh import out_of_band
 from trayconnect.tray.menu_server import needs_you_line, server_lines
 
 PAGE = "https://login.tailscale.com/a/1f2e3d"
@@ -25,8 +25,8 @@ BANNER = f"# Tailscale SSH requires an additional check.\r\n# To authenticate, v
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(visit, "SHOW_SECONDS", 0.2)
-    monkeypatch.setattr(visit, "NOBODY_SECONDS", 0.4)
+    monkeypatch.setattr(out_of_band, "SHOW_SECONDS", 0.2)
+    monkeypatch.setattr(out_of_band, "NOBODY_SECONDS", 0.4)
 
 
 class Patient(Whole):
@@ -138,7 +138,7 @@ def test_a_disconnect_ends_it_at_once(whole: Patient) -> None:
 
 
 def test_nobody_comes(whole: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(visit, "HUMAN_SECONDS", 1.0)
+    monkeypatch.setattr(out_of_band, "HUMAN_SECONDS", 1.0)
     whole.connect()
     failed = whole.until(lambda s: s.state is State.NEEDS_YOU and not s.asking)
     assert failed.problem is not None
@@ -196,4 +196,4 @@ def test_an_address_in_a_greeting_asks_nobody() -> None:
     ],
 )
 def test_only_a_plain_https_address_can_be_clicked(words: str, link: str) -> None:
-    assert visit.link(words) == link
+    assert out_of_band.link(words) == link

@@ -29,8 +29,8 @@ from trayconnect.core.endpoints import Endpoint, TcpEndpoint, UnixEndpoint
 from trayconnect.core.link import ByteStream, Link, NotOursError, OpenChannel, Own, Owner
 from trayconnect.services.model import PageState, Reached
 from trayconnect.ssh import ownership
-from trayconnect.ssh.link import SshLink
 from trayconnect.ssh.own_channels import OwnChannels
+from trayconnect.ssh.ssh_link import SshLink
 
 pytestmark = pytest.mark.skipif(
     sys.platform == "win32" or os.geteuid() != 0, reason="only root can make another user"

@@ -20,7 +20,7 @@ from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import Remedy
 from trayconnect.core.questions import Answer, ProgressDisplay, Question, QuestionKind
 from trayconnect.sessions.state import State
-from trayconnect.ssh import visit
+from trayconnect.ssh import out_of_band
 from trayconnect.ssh.config.ssh_config import SshConfig
 from trayconnect.ssh.proxy_command import ProxyCommand
 from trayconnect.ssh.proxy_wait import ProxyWait
@@ -194,14 +194,14 @@ def test_nobody_visits_it(
     setup: Setup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends: bool
 ) -> None:
     """Then it is not repeated automatically: the command may open the page each time."""
-    monkeypatch.setattr(visit, "SHOW_SECONDS", 0.2)
-    monkeypatch.setattr(visit, "NOBODY_SECONDS", 0.4)
+    monkeypatch.setattr(out_of_band, "SHOW_SECONDS", 0.2)
+    monkeypatch.setattr(out_of_band, "NOBODY_SECONDS", 0.4)
     if ends:
         said = tmp_path / "page"
         said.write_text(CLOUDFLARED)
         config = setup.through(f"sh -c 'cat {said} >&2; sleep 2; exit 1'")
     else:
-        monkeypatch.setattr(visit, "HUMAN_SECONDS", 3.0)
+        monkeypatch.setattr(out_of_band, "HUMAN_SECONDS", 3.0)
         config = setup.saying(CLOUDFLARED)
     with no_leaks(), setup.whole(config) as whole:
         whole.connect()

@@ -19,9 +19,9 @@ from tests.support.keys import make_key
 from tests.support.sshd import Sshd
 from tests.support.tunnel_kit import YES, Kit, User, nothing_left, until
 from tests.support.whole import LIMIT, Whole, entry
-from trayconnect.config.watch import FileWatcher
+from trayconnect.config.file_watcher import FileWatcher
 from trayconnect.core.errors import Problem, ProblemError, Remedy, problem_of, shortage
-from trayconnect.desktop.dbus.link import BusConnection, refusal
+from trayconnect.desktop.dbus.bus_connection import BusConnection, refusal
 from trayconnect.sessions.state import State
 
 STAGES = 40
@@ -178,7 +178,7 @@ def test_the_link_to_the_session_bus_outlives_it(count: int) -> None:
 def test_a_change_of_the_file_is_taken_in_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trayconnect.config.watch.POLL_SECONDS", 0.1)
+    monkeypatch.setattr("trayconnect.config.file_watcher.POLL_SECONDS", 0.1)
     file = tmp_path / "servers.yaml"
     file.write_text("servers: []")
     calls: list[str] = []

@@ -23,7 +23,7 @@ from tests.support.desktop import SessionBus
 from tests.support.sni_host import ITEM, MENU, SniHost
 from tests.support.waiting import wait_for
 from trayconnect.core.errors import ProblemError
-from trayconnect.desktop.dbus import link as dbus_link
+from trayconnect.desktop.dbus import bus_connection as dbus_link
 from trayconnect.tray.backends import sni, watcher
 from trayconnect.tray.backends.backend import make_tray
 from trayconnect.tray.icon import FRAMES, Glyph, picture

@@ -15,8 +15,8 @@ from tests.support.desktop import LIMIT, Desktop
 from tests.support.tray_lines import DISCONNECT, ITEMS, OPEN, VIEW
 from tests.support.tray_run import Actions, enter, running
 from tests.support.waiting import wait_for
-from trayconnect.desktop.popup.menu import TkPopupMenu
-from trayconnect.desktop.popup.model import PopupMenu
+from trayconnect.desktop.popup.popup_menu import TkPopupMenu
+from trayconnect.desktop.popup.popup_model import PopupMenu
 from trayconnect.tray.backends import xembed
 from trayconnect.tray.backends.choice import BackendKind
 from trayconnect.tray.backends.linux import LinuxTray

@@ -12,8 +12,8 @@ from tests.support.sshd import Options, Sshd
 from tests.support.tunnel_kit import Kit, User, entry, give_options, nothing_left, says
 from trayconnect.config import algorithms
 from trayconnect.core.errors import Remedy
-from trayconnect.ssh.link import SshLink
-from trayconnect.ssh.transport.transport import SshTransport
+from trayconnect.ssh.ssh_link import SshLink
+from trayconnect.ssh.transport.ssh_transport import SshTransport
 
 
 def agreed(tunnel: SshLink) -> SshTransport:

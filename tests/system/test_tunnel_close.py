@@ -22,7 +22,7 @@ from trayconnect.core.endpoints import TcpEndpoint
 from trayconnect.core.errors import ProblemError
 from trayconnect.forwarding import pump
 from trayconnect.forwarding.forwarding import LocalForwarding
-from trayconnect.ssh.link import SshLink
+from trayconnect.ssh.ssh_link import SshLink
 
 SIZE = 2_000_000
 """Fits into the window of a channel, so that the CLOSE comes before anything is read."""

@@ -29,7 +29,7 @@ from trayconnect.config.model import Server
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import Cancelled, Remedy
 from trayconnect.core.questions import Answer, Question
-from trayconnect.ssh.auth.wire import string
+from trayconnect.ssh.auth.data_types import string
 
 
 def _http(sock: socket.socket) -> None:

@@ -23,7 +23,7 @@ from trayconnect.config.model import JumpHost, Keepalive, Server
 from trayconnect.core.endpoints import TcpEndpoint
 from trayconnect.core.errors import ProblemError, Remedy
 from trayconnect.core.link import ByteStream
-from trayconnect.ssh.link import SshLink
+from trayconnect.ssh.ssh_link import SshLink
 
 ORIGIN = ("127.0.0.1", 50000)
 

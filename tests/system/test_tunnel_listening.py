@@ -21,7 +21,7 @@ from trayconnect.config.model import Server
 from trayconnect.core.endpoints import Endpoint, TcpEndpoint, UnixEndpoint
 from trayconnect.core.errors import Problem
 from trayconnect.core.link import ByteStream, Incoming, NotOpenedError, Refusal
-from trayconnect.ssh.link import SshLink
+from trayconnect.ssh.ssh_link import SshLink
 
 ORIGIN = ("127.0.0.1", 50000)
 LOCALHOST = "localhost"

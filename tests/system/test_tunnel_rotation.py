@@ -25,7 +25,7 @@ from tests.support.tunnel_kit import (
     until,
 )
 from trayconnect.config.model import Server
-from trayconnect.ssh.link import SshLink
+from trayconnect.ssh.ssh_link import SshLink
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.systems import has_links
+from trayconnect.config.file_problems import ConfigError, FileProblem
 from trayconnect.config.model import Config, Server
-from trayconnect.config.problems import ConfigError, FileProblem
 from trayconnect.config.yaml_file import MAX_BYTES, load, parse
 
 HERE = Path("servers.yaml")

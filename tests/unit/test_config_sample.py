@@ -9,7 +9,7 @@ import pytest
 from tests.support.systems import has_links, has_mode
 from trayconnect.config.model import Auth, Config, Forward, Frozen, Jupyter, Keepalive, Server
 from trayconnect.config.sample import SAMPLE, write_sample
-from trayconnect.config.start import Environment, StartOptions
+from trayconnect.config.start_options import Environment, StartOptions
 from trayconnect.config.yaml_file import load, parse
 from trayconnect.core.errors import ProblemError
 

@@ -14,7 +14,7 @@ from trayconnect.config.forward_syntax import Kind
 from trayconnect.config.model import Auth, Forward, Frozen, Jupyter, Keepalive, Server
 from trayconnect.config.sample import SAMPLE
 from trayconnect.config.schema import json_schema
-from trayconnect.config.start import Environment, StartOptions
+from trayconnect.config.start_options import Environment, StartOptions
 from trayconnect.config.yaml_file import ConfigError, parse
 
 HERE = Path("servers.yaml")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from trayconnect.config.model import Server
-from trayconnect.config.start import Environment, StartOptions
+from trayconnect.config.start_options import Environment, StartOptions
 from trayconnect.config.yaml_file import ConfigError, parse
 
 

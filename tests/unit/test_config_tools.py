@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from trayconnect.config.forwards import Forward
+from trayconnect.config.forward_model import Forward
 from trayconnect.config.tools import TOOL_NAMES, TOOLS
 from trayconnect.config.yaml_file import ConfigError, parse
 from trayconnect.core.endpoints import TcpEndpoint, UnixEndpoint

@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trayconnect.config.problems import ConfigError, FileReport
+from trayconnect.config.file_problems import ConfigError, FileReport
 from trayconnect.config.yaml_tree import MAX_DEPTH, Mapping, Node, Sequence, compose
 
 LOADERS = [yaml.SafeLoader, yaml.CSafeLoader]

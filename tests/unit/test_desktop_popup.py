@@ -7,8 +7,8 @@ import threading
 
 import pytest
 
-from trayconnect.desktop.popup.menu import TkPopupMenu
-from trayconnect.desktop.popup.model import MenuLine
+from trayconnect.desktop.popup.popup_menu import TkPopupMenu
+from trayconnect.desktop.popup.popup_model import MenuLine
 
 LIMIT = 60.0
 HANGS = [sys.executable, "-c", "import time; time.sleep(600)"]

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trayconnect.core.questions import Field, Question, QuestionKind
-from trayconnect.desktop.prompts import text as prompt_text
-from trayconnect.desktop.prompts.text import (
+from trayconnect.desktop.prompts import prompt_text
+from trayconnect.desktop.prompts.prompt_text import (
     LONGEST_VALUE,
     as_prompt,
     clip,

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trayconnect.desktop.popup import wire
-from trayconnect.desktop.popup.model import MenuLine
+from trayconnect.desktop.popup import popup_wire
+from trayconnect.desktop.popup.popup_model import MenuLine
 from trayconnect.desktop.windows import status_wire
 from trayconnect.desktop.windows.status_wire import Button, Group, Row, StatusPage
 
@@ -58,12 +58,12 @@ pages = st.builds(
 
 @given(lines, st.tuples(st.integers(0, 9999), st.integers(0, 9999)))
 def test_a_menu_arrives_as_it_is(menu: tuple[MenuLine, ...], at: tuple[int, int]) -> None:
-    assert wire.decode_menu(wire.encode_menu(menu, at)) == (menu, at)
+    assert popup_wire.decode_menu(popup_wire.encode_menu(menu, at)) == (menu, at)
 
 
 @given(st.lists(texts, max_size=4).map(tuple))
 def test_a_choice_arrives_as_it_is(keys: tuple[str, ...]) -> None:
-    assert wire.decode_choice(wire.encode_choice(keys)) == keys
+    assert popup_wire.decode_choice(popup_wire.encode_choice(keys)) == keys
 
 
 @given(pages, st.booleans())
@@ -85,14 +85,14 @@ def test_an_order_arrives_as_it_is_on_one_line(order: str) -> None:
 @pytest.mark.parametrize(
     "decode",
     [
-        wire.decode_menu,
-        wire.decode_choice,
+        popup_wire.decode_menu,
+        popup_wire.decode_choice,
         status_wire.decode_order,
         lambda data: status_wire.decode_page(json.loads(data)),
     ],
 )
 def test_nonsense_is_a_value_error(data: bytes, decode: Callable[[bytes], object]) -> None:
-    if data == b"[]" and decode is wire.decode_choice:
+    if data == b"[]" and decode is popup_wire.decode_choice:
         assert decode(data) == ()
         return
     with pytest.raises(ValueError, match=r"\w"):

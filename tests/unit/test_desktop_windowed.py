@@ -11,7 +11,7 @@ from trayconnect.cli import main, streams
 from trayconnect.cli import windowed as cli_windowed
 from trayconnect.control.protocol import Reply
 from trayconnect.core.errors import Problem, ProblemError
-from trayconnect.desktop import windowed
+from trayconnect.desktop import windowed_program
 from trayconnect.desktop.programs import ProgramError
 
 
@@ -30,14 +30,14 @@ from trayconnect.desktop.programs import ProgramError
 def test_only_the_program_with_a_console_has_one_without(
     tmp_path: Path, started: str, is_console: bool
 ) -> None:
-    assert windowed.beside(tmp_path / started) is None
+    assert windowed_program.beside(tmp_path / started) is None
     other = tmp_path / "trayconnectw.exe"
     other.touch()
-    assert windowed.beside(tmp_path / started) == (other if is_console else None)
+    assert windowed_program.beside(tmp_path / started) == (other if is_console else None)
 
 
 def test_a_program_that_ends_at_once_gives_its_exit_code() -> None:
-    assert windowed.start([sys.executable, "-c", "raise SystemExit(3)"], lambda: False) == 3
+    assert windowed_program.start([sys.executable, "-c", "raise SystemExit(3)"], lambda: False) == 3
 
 
 WAITS = """
@@ -56,18 +56,18 @@ def test_a_program_that_goes_on_is_left_alone(
     command = [sys.executable, "-c", WAITS, str(up), str(end)]
     try:
         if answers:
-            assert windowed.start(command, up.exists) is None
+            assert windowed_program.start(command, up.exists) is None
         else:
-            monkeypatch.setattr(windowed, "START_LIMIT", 0.3)
+            monkeypatch.setattr(windowed_program, "START_LIMIT", 0.3)
             with pytest.raises(ProgramError, match="does not answer"):
-                windowed.start(command, lambda: False)
+                windowed_program.start(command, lambda: False)
     finally:
         end.touch()
 
 
 def test_a_program_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ProgramError, match="could not be started"):
-        windowed.start([str(tmp_path / "gone")], lambda: False)
+        windowed_program.start([str(tmp_path / "gone")], lambda: False)
 
 
 @pytest.fixture
@@ -75,8 +75,10 @@ def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[list[str]]:
     """What the console program starts, of which none runs yet."""
     calls: list[list[str]] = []
     monkeypatch.setenv("TRAYCONNECT_RUNTIME_DIR", str(tmp_path / "run"))
-    monkeypatch.setattr(windowed, "windowed_program", lambda: Path("C:/tc/trayconnectw.exe"))
-    monkeypatch.setattr(windowed, "start", lambda command, _: calls.append(list(command)))
+    monkeypatch.setattr(
+        windowed_program, "windowed_program", lambda: Path("C:/tc/trayconnectw.exe")
+    )
+    monkeypatch.setattr(windowed_program, "start", lambda command, _: calls.append(list(command)))
     return calls
 
 
@@ -107,7 +109,7 @@ def test_one_that_runs_is_shown_and_none_started(
 def test_one_that_does_not_start_is_a_problem(
     started: list[list[str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(windowed, "start", lambda *_: main.MENDABLE)
+    monkeypatch.setattr(windowed_program, "start", lambda *_: main.MENDABLE)
     assert main.run([]) == main.MENDABLE
     assert "did not start" in capsys.readouterr().err
 
@@ -118,7 +120,7 @@ def test_one_that_cannot_be_started_is_a_problem(
     def refused(*_: object) -> None:
         raise ProgramError("C:/tc/trayconnectw.exe could not be started: Access is denied")
 
-    monkeypatch.setattr(windowed, "start", refused)
+    monkeypatch.setattr(windowed_program, "start", refused)
     assert main.run([]) == main.MENDABLE
     assert "Access is denied" in capsys.readouterr().err
 

@@ -12,7 +12,7 @@ from tests.support.forwarding import LIMIT, a_server, dial, listening, no_leaks,
 from trayconnect.core.endpoints import TcpEndpoint
 from trayconnect.core.errors import Problem, Remedy
 from trayconnect.core.link import Own
-from trayconnect.forwarding import turned_away
+from trayconnect.forwarding import refusal_page
 
 PROBLEM = Problem("No <Jupyter> runs", "Start one.\nThen wait.", Remedy.WAIT)
 GET = b"GET /lab?token=abc HTTP/1.1\r\nHost: x\r\nAuthorization: token abc\r\n\r\n"
@@ -25,7 +25,7 @@ def told(*sent: bytes) -> bytes:
         there.settimeout(LIMIT)
 
         def serve() -> None:
-            turned_away.turn_away(here, PROBLEM)
+            refusal_page.turn_away(here, PROBLEM)
             here.close()
 
         server = threading.Thread(target=serve)
@@ -67,8 +67,8 @@ def test_what_is_no_http_is_hung_up_on(sent: bytes) -> None:
 
 
 def test_one_that_says_nothing_or_never_ends_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turned_away, "HEAD_SECONDS", 0.05)
-    monkeypatch.setattr(turned_away, "_LINGER_SECONDS", 0.05)
+    monkeypatch.setattr(refusal_page, "HEAD_SECONDS", 0.05)
+    monkeypatch.setattr(refusal_page, "_LINGER_SECONDS", 0.05)
     assert told() == b""
     endless = b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 20_000
     assert told(endless).startswith(b"HTTP/1.1 503")

@@ -27,14 +27,14 @@ from trayconnect.services.jupyter import discovery, kernels, selection, start, s
 from trayconnect.services.jupyter.probe import Response, get
 from trayconnect.services.jupyter.readiness import jupyter_version
 from trayconnect.services.webpage.direct import DirectConnector, look_direct
-from trayconnect.ssh import handshake_problems, problems
+from trayconnect.ssh import connection_problems, handshake_problems
+from trayconnect.ssh.auth.data_types import string
 from trayconnect.ssh.auth.passwords import Passwords
 from trayconnect.ssh.auth.userauth import Prompt, UserAuth
-from trayconnect.ssh.auth.wire import string
 from trayconnect.ssh.target import LoginTarget
-from trayconnect.ssh.transport.algorithms import Offer, missing
+from trayconnect.ssh.transport.offered_algorithms import Offer, missing
 from trayconnect.ssh.transport.packetizer import BoundedPacketizer
-from trayconnect.ssh.transport.transport import SshTransport, _Opening
+from trayconnect.ssh.transport.ssh_transport import SshTransport, _Opening
 
 EVIL = "\x1b]52;c;ZXZpbA==\x07\x9b2J\u202e\u2066\u2028\u200b\x7f\x00\x08OK  up\r\n * forged"
 LATIN = "\x1b]52;c;ZXZpbA==\x07\x9b2J\x85\x7f\x08OK"  # what fits into HTTP's first line
@@ -175,7 +175,11 @@ def test_the_lines_before_ssh() -> None:
             packets.readline(30)
         (line,) = packets.greeting
         harmless(line)
-        for problem in (problems.not_ssh, problems.busy, handshake_problems.old_protocol):
+        for problem in (
+            connection_problems.not_ssh,
+            connection_problems.busy,
+            handshake_problems.old_protocol,
+        ):
             harmless(problem(TARGET, line).problem)
 
 
@@ -192,7 +196,9 @@ def test_its_goodbye_and_its_refusals(transport: SshTransport) -> None:
     transport._refused(Message(uint32(number, 1) + string(SSH)))
     harmless(str(opening.refusal))
     for code in range(6):
-        error = problems.not_forwarded(TARGET, TcpEndpoint("a", 1), code, str(opening.refusal))
+        error = connection_problems.not_forwarded(
+            TARGET, TcpEndpoint("a", 1), code, str(opening.refusal)
+        )
         harmless(error.problem)
 
 
@@ -230,9 +236,9 @@ def test_the_login(transport: SshTransport, ask: str) -> None:
     else:
         with pytest.raises(Exception, match="OK") as raised:
             auth.password("x")
-        harmless(problems.password_expired(TARGET, str(raised.value)).problem)
-    tried = problems.Tried(says=auth.banner)
-    harmless(problems.login_refused(TARGET, tried, ["x"]).problem)
+        harmless(connection_problems.password_expired(TARGET, str(raised.value)).problem)
+    tried = connection_problems.Tried(says=auth.banner)
+    harmless(connection_problems.login_refused(TARGET, tried, ["x"]).problem)
 
 
 def _answered(question: Question) -> Answer:

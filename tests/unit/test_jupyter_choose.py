@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.servers import make_server
 from trayconnect.config.model import Jupyter
-from trayconnect.config.start import StartOptions
+from trayconnect.config.start_options import StartOptions
 from trayconnect.core.errors import ProblemError
 from trayconnect.services.jupyter.discovery import Discovery, RunningServer
 from trayconnect.services.jupyter.selection import (

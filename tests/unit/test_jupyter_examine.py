@@ -25,7 +25,7 @@ from tests.support.jupyter_peers import (
 from tests.support.servers import make_server
 from trayconnect.config.local_addresses import own_address
 from trayconnect.config.model import Jupyter, Server
-from trayconnect.config.start import StartOptions
+from trayconnect.config.start_options import StartOptions
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.endpoints import Endpoint, TcpEndpoint
 from trayconnect.core.errors import Cancelled, Problem, ProblemError, Remedy

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.support.servers import make_server
 from tests.support.systems import has_posix_paths
 from trayconnect.config.model import Server
-from trayconnect.desktop.terminal import _write, script_of
+from trayconnect.desktop.terminal_launcher import _write, script_of
 from trayconnect.ssh.config.command_line import SshClient, ssh_command
 
 CLEAR = ["-o", "ClearAllForwardings=yes"]

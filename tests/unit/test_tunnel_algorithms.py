@@ -13,9 +13,9 @@ from trayconnect.config import algorithms as ssh_algorithms
 from trayconnect.ssh import handshake_problems
 from trayconnect.ssh.config.ssh_options import SshOptions
 from trayconnect.ssh.target import LoginTarget
-from trayconnect.ssh.transport import algorithms
-from trayconnect.ssh.transport.algorithms import Offer
-from trayconnect.ssh.transport.transport import SshTransport
+from trayconnect.ssh.transport import offered_algorithms
+from trayconnect.ssh.transport.offered_algorithms import Offer
+from trayconnect.ssh.transport.ssh_transport import SshTransport
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_every_algorithm_of_paramiko_is_judged(
 
 
 def test_certificates_of_every_host_key_can_be_asked_for() -> None:
-    offer = algorithms.choose(SshOptions(), certificates=True)
+    offer = offered_algorithms.choose(SshOptions(), certificates=True)
     assert set(offer.host_keys) == set(SshTransport._key_info)
 
 
@@ -102,13 +102,13 @@ def test_internals_of_the_packets_and_the_group_exchange() -> None:
 
 
 def test_known_types_are_asked_for_first() -> None:
-    offer = algorithms.choose(SshOptions(), known_types=["ssh-rsa", "sk-unheard-of"])
+    offer = offered_algorithms.choose(SshOptions(), known_types=["ssh-rsa", "sk-unheard-of"])
     assert offer.host_keys[:2] == ("rsa-sha2-512", "rsa-sha2-256")
     assert sorted(offer.host_keys) == sorted(ssh_algorithms.HOST_KEYS)
 
 
 def test_certificates_are_asked_for_before_all() -> None:
-    offer = algorithms.choose(SshOptions(), known_types=["ssh-rsa"], certificates=True)
+    offer = offered_algorithms.choose(SshOptions(), known_types=["ssh-rsa"], certificates=True)
     assert offer.host_keys[0] == "ssh-ed25519-cert-v01@openssh.com"
     assert offer.host_keys[6:8] == ("rsa-sha2-512", "rsa-sha2-256")
 
@@ -120,21 +120,23 @@ def test_ssh_config_is_followed_as_far_as_it_is_safe() -> None:
         ciphers=("chacha20-poly1305@openssh.com", "aes256-ctr", "aes128-cbc"),
         macs=("hmac-sha1", "hmac-sha2-512", "hmac-sha2-512"),
     )
-    assert algorithms.choose(options, known_types=["ssh-ed25519"], certificates=True) == Offer(
+    assert offered_algorithms.choose(
+        options, known_types=["ssh-ed25519"], certificates=True
+    ) == Offer(
         host_keys=("ssh-ed25519", "rsa-sha2-256"),
         kex=("ecdh-sha2-nistp256", "curve25519-sha256"),
         ciphers=("aes256-ctr",),
         macs=("hmac-sha2-512",),
     )
-    assert algorithms.choose(SshOptions()) == Offer()
+    assert offered_algorithms.choose(SshOptions()) == Offer()
 
 
 def test_legacy_comes_last() -> None:
-    offer = algorithms.choose(SshOptions(), legacy=["3des-cbc", "hmac-sha1", "aes128-cbc"])
+    offer = offered_algorithms.choose(SshOptions(), legacy=["3des-cbc", "hmac-sha1", "aes128-cbc"])
     assert offer.ciphers == (*ssh_algorithms.CIPHERS, "aes128-cbc", "3des-cbc")
     assert offer.macs == (*ssh_algorithms.MACS, "hmac-sha1")
     options = SshOptions(ciphers=("aes128-cbc", "aes128-ctr"))
-    assert algorithms.choose(options, legacy=["aes128-cbc"]).ciphers == options.ciphers
+    assert offered_algorithms.choose(options, legacy=["aes128-cbc"]).ciphers == options.ciphers
 
 
 @pytest.mark.parametrize(
@@ -151,8 +153,8 @@ def test_legacy_comes_last() -> None:
     ],
 )
 def test_ssh_config_that_leaves_nothing(options: SshOptions, keyword: str) -> None:
-    with pytest.raises(algorithms.NothingLeftError, match=keyword) as found:
-        algorithms.choose(options)
+    with pytest.raises(offered_algorithms.NothingLeftError, match=keyword) as found:
+        offered_algorithms.choose(options)
     error = handshake_problems.nothing_left(TARGET, found.value.keyword, found.value.wanted)
     text = str(error.problem)
     for name in (keyword, *found.value.wanted):
@@ -170,7 +172,7 @@ def test_ssh_config_that_leaves_nothing(options: SshOptions, keyword: str) -> No
     ],
 )
 def test_signature(key_type: str, accepted: tuple[str, ...], expected: str | None) -> None:
-    assert algorithms.signature_for(key_type, accepted) == expected
+    assert offered_algorithms.signature_for(key_type, accepted) == expected
 
 
 OFFER = {
@@ -189,13 +191,13 @@ def text_of(
     ours: Offer = Offer(),  # noqa: B008
     target: LoginTarget = TARGET,
 ) -> str:
-    lacks = algorithms.missing(OFFER | offer, ours)
+    lacks = offered_algorithms.missing(OFFER | offer, ours)
     problem = handshake_problems.nothing_in_common(target, lacks).problem
     return f"{problem.title}\n{problem.advice}"
 
 
 def test_missing_names_what_the_server_offers() -> None:
-    assert algorithms.missing(OFFER, Offer()) == []
+    assert offered_algorithms.missing(OFFER, Offer()) == []
     text = text_of(
         {
             "kex_algo_list": ["diffie-hellman-group1-sha1", "ext-info-s", "kex-strict-s-v00@x"],
@@ -221,7 +223,7 @@ def test_the_line_to_add_is_named_where_it_helps() -> None:
 
 
 def test_what_ssh_config_rules_out_is_no_fault_of_the_server() -> None:
-    ours = algorithms.choose(SshOptions(ciphers=("aes128-gcm@openssh.com",)))
+    ours = offered_algorithms.choose(SshOptions(ciphers=("aes128-gcm@openssh.com",)))
     text = text_of({"client_encrypt_algo_list": ["aes256-ctr"]}, ours)
     assert "Your ssh configuration rules out" in text
     assert "cipher: it offers only aes256-ctr" in text

@@ -20,15 +20,15 @@ from paramiko.common import (
 )
 
 from trayconnect.core import sanitize
+from trayconnect.ssh.auth.data_types import string
 from trayconnect.ssh.auth.userauth import AuthLostError, Prompt, UserAuth
-from trayconnect.ssh.auth.wire import string
 from trayconnect.ssh.transport import send_queue
 from trayconnect.ssh.transport.packetizer import (
     MAX_GREETING_BYTES,
     MAX_PACKET_BYTES,
     BoundedPacketizer,
 )
-from trayconnect.ssh.transport.transport import MAX_PACKET, WINDOW, SshTransport
+from trayconnect.ssh.transport.ssh_transport import MAX_PACKET, WINDOW, SshTransport
 
 
 @pytest.fixture

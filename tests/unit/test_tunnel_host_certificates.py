@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.support.certificates import blob, certify
 from tests.support.keys import make_key
 from trayconnect.ssh.auth.certificate import FOREVER, parse
-from trayconnect.ssh.auth.wire import Reader, string, strings
+from trayconnect.ssh.auth.data_types import Reader, string, strings
 from trayconnect.ssh.hostkeys.host_certificates import Flaw, flaw, shown
 from trayconnect.ssh.hostkeys.known_hosts import HostKey
 

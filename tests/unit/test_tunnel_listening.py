@@ -10,7 +10,7 @@ from paramiko import Message
 from trayconnect.core.endpoints import Endpoint, TcpEndpoint, UnixEndpoint
 from trayconnect.core.link import Incoming
 from trayconnect.ssh.transport.listening import RemoteListening
-from trayconnect.ssh.transport.transport import OnReply, SshTransport
+from trayconnect.ssh.transport.ssh_transport import OnReply, SshTransport
 
 
 class Stub:

@@ -14,7 +14,7 @@ from paramiko import Ed25519Key, Message, PKey, RSAKey, SSHException
 from tests.support.certificates import blob, certify
 from tests.support.keys import make_key
 from trayconnect.ssh.transport.key_exchange import GroupExchange
-from trayconnect.ssh.transport.transport import SshTransport
+from trayconnect.ssh.transport.ssh_transport import SshTransport
 
 KEX_GROUP = 31  # SSH_MSG_KEX_DH_GEX_GROUP
 HASH = hashlib.sha256(b"all that was said").digest()

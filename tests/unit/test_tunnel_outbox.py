@@ -14,7 +14,7 @@ from paramiko.common import (
 )
 
 from trayconnect.ssh.transport.send_queue import ChannelOutlet, SendQueue
-from trayconnect.ssh.transport.transport import SshTransport
+from trayconnect.ssh.transport.ssh_transport import SshTransport
 
 
 class Stub:

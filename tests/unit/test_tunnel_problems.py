@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from trayconnect.ssh import problems
+from trayconnect.ssh import connection_problems
 from trayconnect.ssh.target import LoginTarget
 
 TARGET = LoginTarget("GPU box", "gpu", 22, "ada")
@@ -21,8 +21,8 @@ TARGET = LoginTarget("GPU box", "gpu", 22, "ada")
     ],
 )
 def test_a_damaged_packet_is_told_as_that(detail: str) -> None:
-    assert "damaged" in problems.lost(TARGET, detail).problem.title
-    assert "damaged" not in problems.lost(TARGET, "EOFError()").problem.title
+    assert "damaged" in connection_problems.lost(TARGET, detail).problem.title
+    assert "damaged" not in connection_problems.lost(TARGET, "EOFError()").problem.title
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_a_damaged_packet_is_told_as_that(detail: str) -> None:
 def test_what_answers_on_another_network_is_told_before_the_port_is_blamed(
     line: str, reason: str
 ) -> None:
-    problem = problems.not_ssh(TARGET, line).problem
+    problem = connection_problems.not_ssh(TARGET, line).problem
     assert "is not an SSH server" in problem.title
     assert reason in problem.advice
     assert "check the port in servers.yaml" in problem.advice

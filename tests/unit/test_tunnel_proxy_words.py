@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from trayconnect.core.errors import Remedy
-from trayconnect.ssh import proxy_problems, visit
+from trayconnect.ssh import out_of_band, proxy_problems
 from trayconnect.ssh.target import LoginTarget
 
 TARGET = LoginTarget("GPU box", "gpu", 22, "ada")
@@ -87,10 +87,10 @@ def test_what_it_cannot_ask(line: str, asks: bool) -> None:
     ],
 )  # fmt: skip
 def test_a_page_to_visit(lines: list[str], wanted: bool) -> None:
-    found = visit.request(lines)
+    found = out_of_band.request(lines)
     assert bool(found) is wanted
     if wanted:
-        assert visit.address("\n".join(found)) == visit.address("\n".join(lines))
+        assert out_of_band.address("\n".join(found)) == out_of_band.address("\n".join(lines))
 
 
 def test_problems_say_what_to_do() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from paramiko import ECDSAKey, Ed25519Key, PKey, RSAKey
 
 from tests.support.keys import make_key
-from trayconnect.ssh.auth.wire import string
+from trayconnect.ssh.auth.data_types import string
 from trayconnect.ssh.hostkeys.known_hosts import HostKey
 from trayconnect.ssh.hostkeys.known_hosts_store import KnownHosts
 from trayconnect.ssh.hostkeys.update import MAX_KEYS, PROVE, check_proofs, fresh

@@ -9,7 +9,7 @@ from pathlib import Path
 from trayconnect.config.model import Server
 from trayconnect.core.errors import Problem, ProblemError
 from trayconnect.core.subprocesses import path_for_others
-from trayconnect.desktop.terminal import open_terminal
+from trayconnect.desktop.terminal_launcher import open_terminal
 from trayconnect.ssh.auth import pasted_key
 from trayconnect.ssh.config.command_line import SshClient, ssh_command
 from trayconnect.ssh.hostkeys.known_hosts_store import KnownHosts

@@ -21,7 +21,7 @@ from trayconnect.cli.terminal import terminal_command
 from trayconnect.cli.windowed import run_windowed
 from trayconnect.core.errors import Problem, ProblemError
 from trayconnect.core.subprocesses import path_for_others
-from trayconnect.desktop.windowed import show_message
+from trayconnect.desktop.windowed_program import show_message
 
 # What a command needs is imported where it is needed: `trayconnect status` must not wait for SSH.
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def run_command(
     """Run the tray app in the foreground; a second one hands over to the first."""
     from trayconnect.app import App, Options
     from trayconnect.core import logs
-    from trayconnect.desktop.windowed import windowed_program
+    from trayconnect.desktop.windowed_program import windowed_program
 
     config = config or context.obj["config"]
     if config is not None and not config.exists():

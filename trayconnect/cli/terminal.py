@@ -21,7 +21,7 @@ def terminal_command(context: click.Context, name: str) -> int:
     from trayconnect.config.yaml_file import load
     from trayconnect.core.subprocesses import clean_environment
     from trayconnect.desktop.openers import has_screen
-    from trayconnect.desktop.terminal import open_terminal
+    from trayconnect.desktop.terminal_launcher import open_terminal
 
     server = find_server(load(config_file(context.obj["config"])).servers, name)
     command = terminals.terminal_command(server, ssh_config_file())

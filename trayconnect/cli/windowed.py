@@ -21,7 +21,7 @@ def run_windowed(
     from trayconnect.control.protocol import Command, Request
     from trayconnect.core import logs
     from trayconnect.core.subprocesses import path_for_others
-    from trayconnect.desktop import windowed
+    from trayconnect.desktop import windowed_program
     from trayconnect.desktop.programs import ProgramError
     from trayconnect.tray.icon_place import PLACE
 
@@ -35,7 +35,7 @@ def run_windowed(
     )
     title = "trayconnect did not start"
     try:
-        code = windowed.start(
+        code = windowed_program.start(
             [str(program), "run", *options], lambda: _reply(Request(Command.STATUS)) is not None
         )
     except ProgramError as error:

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from trayconnect.config.defaults import DIRECT_KEYS
+from trayconnect.config.file_problems import FileReport, Location
 from trayconnect.config.forward_shape import SHAPES, faults
 from trayconnect.config.forward_syntax import Kind
 from trayconnect.config.model import SAME_HOST, Server
 from trayconnect.config.names import name_key
-from trayconnect.config.problems import FileReport, Location
 from trayconnect.config.scalars import TEXT, shown
 from trayconnect.config.yaml_tree import Mapping, Scalar, Sequence
 

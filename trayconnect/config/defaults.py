@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trayconnect.config.problems import FileReport
+from trayconnect.config.file_problems import FileReport
 from trayconnect.config.yaml_tree import Mapping, Node, Scalar, mapping
 
 DIRECT_KEYS = frozenset(("name", "group", "url", "open_browser", "connect_on_start"))

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from trayconnect.config.entry_text import block_lines
+from trayconnect.config.file_problems import ConfigError, FileReport
 from trayconnect.config.insert import CannotInsertError, append_servers
 from trayconnect.config.model import Config
 from trayconnect.config.new_entry import NewEntry
-from trayconnect.config.problems import ConfigError, FileReport
 from trayconnect.config.sample import write_sample
 from trayconnect.config.yaml_file import load, parse
 from trayconnect.config.yaml_tree import Mapping, compose

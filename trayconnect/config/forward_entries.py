@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 
 from trayconnect.config import scalars
+from trayconnect.config.file_problems import FileReport, Location
+from trayconnect.config.forward_model import keys_of, name_of, spec_of
 from trayconnect.config.forward_syntax import Kind
-from trayconnect.config.forwards import keys_of, name_of, spec_of
-from trayconnect.config.problems import FileReport, Location
 from trayconnect.config.tool_entries import with_tool
 from trayconnect.config.yaml_tree import BROKEN, KeyValue, Mapping, Node, Scalar, Sequence, mapping
 

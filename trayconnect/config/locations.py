@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from trayconnect.config.problems import WHOLE_FILE, FileReport, Location
+from trayconnect.config.file_problems import WHOLE_FILE, FileReport, Location
 from trayconnect.config.yaml_tree import Mapping, Node, Sequence, compose
 
 

@@ -13,10 +13,10 @@ from pydantic_core import PydanticCustomError
 
 from trayconnect.config import values
 from trayconnect.config.algorithms import LEGACY, legacy_name
+from trayconnect.config.forward_model import Forward
 from trayconnect.config.forward_syntax import Kind
-from trayconnect.config.forwards import Forward
 from trayconnect.config.local_addresses import is_loopback
-from trayconnect.config.start import StartOptions, start_value
+from trayconnect.config.start_options import StartOptions, start_value
 from trayconnect.config.types import (
     BindAddress,
     Flag,

@@ -6,8 +6,8 @@ import ipaddress
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
+from trayconnect.config.forward_model import NO_PROXY_THERE, as_forward, keys_of, name_of, spec_of
 from trayconnect.config.forward_syntax import ForwardSpec, Kind, Place
-from trayconnect.config.forwards import NO_PROXY_THERE, as_forward, keys_of, name_of, spec_of
 from trayconnect.config.jump_hosts import Jump
 from trayconnect.config.model import SAME_HOST, Config
 from trayconnect.config.names import name_key

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from trayconnect.config.file_problems import WHOLE_FILE, FileProblem
 from trayconnect.config.forward_syntax import Kind
 from trayconnect.config.local_addresses import is_loopback
 from trayconnect.config.locations import mark_of
 from trayconnect.config.model import Config
-from trayconnect.config.problems import WHOLE_FILE, FileProblem
 
 
 def open_port_warnings(config: Config, text: str, path: Path) -> tuple[FileProblem, ...]:

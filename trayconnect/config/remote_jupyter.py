@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pydantic import ValidationError
 
 from trayconnect.config.shell_words import dashed
-from trayconnect.config.start import StartOptions
+from trayconnect.config.start_options import StartOptions
 
 _APPS = {"lab": "lab", "notebook": "notebook", "server": "server", "nbclassic": "notebook",
          "jupyterlab": "lab", "jupyter_server": "server"}  # fmt: skip

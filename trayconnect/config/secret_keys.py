@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from itertools import zip_longest
 
-from trayconnect.config.problems import FileReport
+from trayconnect.config.file_problems import FileReport
 from trayconnect.config.scalars import NULL, shown
 from trayconnect.config.yaml_tree import BROKEN, KeyValue, Mapping, Node, Scalar, Sequence, mapping
 

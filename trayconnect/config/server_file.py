@@ -7,8 +7,8 @@ import logging
 import threading
 from pathlib import Path
 
+from trayconnect.config.file_problems import ConfigError, FileProblem
 from trayconnect.config.model import Config
-from trayconnect.config.problems import ConfigError, FileProblem
 from trayconnect.config.sample import write_sample
 from trayconnect.config.yaml_file import load
 from trayconnect.core.errors import Problem, ProblemError, shortage

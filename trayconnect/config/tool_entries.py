@@ -6,9 +6,9 @@ Each of those stands at the place of the tool's name, so that what is wrong with
 from __future__ import annotations
 
 from trayconnect.config import scalars
+from trayconnect.config.file_problems import FileReport
 from trayconnect.config.forward_syntax import Kind
 from trayconnect.config.local_addresses import LOCALHOST
-from trayconnect.config.problems import FileReport
 from trayconnect.config.scalars import shown
 from trayconnect.config.tools import TOOL_NAMES, TOOLS
 from trayconnect.config.yaml_tree import BROKEN, KeyValue, Mapping, Node, Scalar, mapping

@@ -7,7 +7,7 @@ import difflib
 from trayconnect.config.forward_syntax import Kind
 from trayconnect.config.model import Auth, Forward, Jupyter, Keepalive, Server
 from trayconnect.config.scalars import shown
-from trayconnect.config.start import Environment, StartOptions
+from trayconnect.config.start_options import Environment, StartOptions
 
 TOP = ""
 """The section of the file's own keys."""

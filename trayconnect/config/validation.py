@@ -8,9 +8,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from trayconnect.config import unknown_keys, validation_messages
-from trayconnect.config.forwards import SHAPE_FAULT
+from trayconnect.config.file_problems import FileReport, Location
+from trayconnect.config.forward_model import SHAPE_FAULT
 from trayconnect.config.model import JumpHost
-from trayconnect.config.problems import FileReport, Location
 from trayconnect.config.unknown_keys import SECTIONS
 from trayconnect.config.yaml_tree import BROKEN, Mapping, Node, Scalar, Sequence
 

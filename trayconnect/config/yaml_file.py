@@ -9,9 +9,15 @@ from pathlib import Path
 from trayconnect.config import local_ports, unknown_keys
 from trayconnect.config.checks import check_forwards, check_servers
 from trayconnect.config.defaults import usable_defaults, with_defaults
+from trayconnect.config.file_problems import (
+    WHOLE_FILE,
+    ConfigError,
+    FileProblem,
+    FileReport,
+    Location,
+)
 from trayconnect.config.forward_entries import with_forwards
 from trayconnect.config.model import Config, Server
-from trayconnect.config.problems import WHOLE_FILE, ConfigError, FileProblem, FileReport, Location
 from trayconnect.config.scalars import NULL
 from trayconnect.config.secret_keys import without_secrets
 from trayconnect.config.unknown_keys import SECTIONS, TOP

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import yaml
 
-from trayconnect.config.problems import Location
+from trayconnect.config.file_problems import Location
 
 _NOT_PRINTABLE = re.compile(
     "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ufeff\ue000-\ufffd\U00010000-\U0010ffff]"

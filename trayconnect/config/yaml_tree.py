@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from trayconnect.config import scalars, yaml_messages
-from trayconnect.config.problems import FileReport, Location
+from trayconnect.config.file_problems import FileReport, Location
 from trayconnect.config.scalars import shown
 
 MAX_DEPTH = 32

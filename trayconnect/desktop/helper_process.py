@@ -27,10 +27,10 @@ STATUS = "status"
 PASTE = "paste"
 
 _MODULES = {
-    PROMPT: "trayconnect.desktop.prompts.window",
+    PROMPT: "trayconnect.desktop.prompts.prompt_window",
     CLIPBOARD: "trayconnect.desktop.clipboard_owner",
     TEXT: "trayconnect.desktop.windows.text_window",
-    POPUP: "trayconnect.desktop.popup.window",
+    POPUP: "trayconnect.desktop.popup.popup_window",
     STATUS: "trayconnect.desktop.windows.status_window",
     PASTE: "trayconnect.desktop.clipboard_reader",
 }

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.desktop.events.waker import Waker
-from trayconnect.desktop.prompts.text import LONGEST_VALUE
+from trayconnect.desktop.prompts.prompt_text import LONGEST_VALUE
 
 LONGEST_LINE = 4096
 LONGEST_TEXT = 2 * LONGEST_VALUE

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from trayconnect.core.cancellation import CancelToken
-from trayconnect.desktop.prompts.text import LONGEST_VALUE
+from trayconnect.desktop.prompts.prompt_text import LONGEST_VALUE
 
 _STEP = 0.05
 LONGEST_TEXT = 2 * LONGEST_VALUE

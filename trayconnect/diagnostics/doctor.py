@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trayconnect.config.problems import ConfigError
+from trayconnect.config.file_problems import ConfigError
 from trayconnect.config.yaml_file import load
 from trayconnect.control.client import ControlClient, NotRunningError
 from trayconnect.control.protocol import Command, Request

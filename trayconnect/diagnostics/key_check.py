@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from trayconnect.config.file_problems import FileProblem
 from trayconnect.config.locations import mark_of
 from trayconnect.config.model import Config, Server
-from trayconnect.config.problems import FileProblem
 from trayconnect.config.yaml_file import read_text
 from trayconnect.core.errors import ProblemError
 from trayconnect.core.privacy import writers

@@ -24,11 +24,11 @@ from trayconnect.core.link import (
     Refusal,
 )
 from trayconnect.forwarding.client_request import ClientRequest, Fixed
-from trayconnect.forwarding.dial import dial
 from trayconnect.forwarding.peer_owner import LocalClient
 from trayconnect.forwarding.pump import Pump
+from trayconnect.forwarding.refusal_page import turn_away
 from trayconnect.forwarding.socks import SocksError, negotiate
-from trayconnect.forwarding.turned_away import turn_away
+from trayconnect.forwarding.target_dial import dial
 from trayconnect.forwarding.workers import Workers
 
 _log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from trayconnect.config.model import Server
-from trayconnect.config.start import StartOptions
+from trayconnect.config.start_options import StartOptions
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import Problem, ProblemError
 from trayconnect.core.link import Link

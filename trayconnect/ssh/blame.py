@@ -10,10 +10,10 @@ from dataclasses import replace
 
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import ProblemError, Remedy
-from trayconnect.ssh import problems
+from trayconnect.ssh import connection_problems
 from trayconnect.ssh.target import LoginTarget
 from trayconnect.ssh.transport.heartbeat import CHECK_SECONDS, REQUEST
-from trayconnect.ssh.transport.transport import SshTransport
+from trayconnect.ssh.transport.ssh_transport import SshTransport
 
 Hops = Sequence[tuple[LoginTarget, SshTransport]]
 
@@ -26,7 +26,7 @@ def blaming(hops: Hops, lost: Callable[[], ProblemError], cancel: CancelToken) -
     gone. `lost`: what to say where one has ended."""
     try:
         yield
-    except problems.CutShortError as error:
+    except connection_problems.CutShortError as error:
         culprit = _culprit(hops, lost, cancel)
         if culprit is None:
             raise
@@ -52,7 +52,7 @@ def _culprit(
             if cancel.is_set():
                 return None
             if time.monotonic() - began > limit:
-                return problems.unresponsive(
+                return connection_problems.unresponsive(
                     target, time.monotonic() - transport.packetizer.last_received
                 )
     return None

@@ -14,13 +14,13 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from trayconnect.core.link import Completed
-from trayconnect.ssh import problems
+from trayconnect.ssh import connection_problems
+from trayconnect.ssh.connection_problems import NoCommandsError
 from trayconnect.ssh.execute import execute, start
 from trayconnect.ssh.ownership import Ownership
-from trayconnect.ssh.problems import NoCommandsError
 from trayconnect.ssh.target import LoginTarget
 from trayconnect.ssh.transport.channels import SshChannel
-from trayconnect.ssh.transport.transport import SshTransport
+from trayconnect.ssh.transport.ssh_transport import SshTransport
 
 _NOTICED_SECONDS = 2.0
 """Until the server has noticed that the other command has ended."""
@@ -96,7 +96,7 @@ class Commands:
             else:
                 return done
             if self._transport.ended.wait(_EVERY):
-                raise problems.lost(self._target, self._transport.reason())
+                raise connection_problems.lost(self._target, self._transport.reason())
 
     @contextmanager
     def _as_tried(self) -> Iterator[None]:

@@ -11,7 +11,7 @@ from paramiko.ssh_exception import IncompatiblePeer
 
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import ProblemError
-from trayconnect.ssh import handshake_problems, problems
+from trayconnect.ssh import connection_problems, handshake_problems
 from trayconnect.ssh.hostkeys.known_hosts import (
     KnownHostsEntry,
     find_authority,
@@ -19,10 +19,10 @@ from trayconnect.ssh.hostkeys.known_hosts import (
     known_types,
 )
 from trayconnect.ssh.target import LoginTarget
-from trayconnect.ssh.transport import algorithms
-from trayconnect.ssh.transport.algorithms import NothingLeftError, Offer
+from trayconnect.ssh.transport import offered_algorithms
 from trayconnect.ssh.transport.channels import SshChannel
-from trayconnect.ssh.transport.transport import SshTransport
+from trayconnect.ssh.transport.offered_algorithms import NothingLeftError, Offer
+from trayconnect.ssh.transport.ssh_transport import SshTransport
 
 Hear = Callable[[threading.Event, float], bool]
 """Waits for an event for so many seconds, or for longer; whether it came."""
@@ -45,7 +45,7 @@ def what_to_offer(target: LoginTarget, entries: Sequence[KnownHostsEntry]) -> Of
     # A certificate by an authority that is revoked counts against the plain key, too.
     revocations = target.options.revoked_host_keys or find_revocation(entries, names)
     try:
-        return algorithms.choose(
+        return offered_algorithms.choose(
             target.options,
             legacy=target.legacy,
             known_types=known_types(entries, names),
@@ -103,7 +103,7 @@ def _shake_hands(transport: SshTransport, target: LoginTarget, timeout: float, h
     if not transport.packetizer.is_ssh:
         raise _misunderstood(transport, target, timeout)
     if not done.wait(timeout):
-        raise problems.handshake_slow(target, timeout)
+        raise connection_problems.handshake_slow(target, timeout)
     if transport.ended.is_set():
         raise _misunderstood(transport, target, timeout)
 
@@ -122,21 +122,21 @@ def _misunderstood(transport: SshTransport, target: LoginTarget, timeout: float)
     lines = [line for line in transport.packetizer.greeting if line.strip()]
     if not transport.packetizer.is_ssh:
         if any(words in line for line in lines for words in _BUSY):
-            return problems.busy(target, lines[-1], wait=_BUSY_SECONDS)
+            return connection_problems.busy(target, lines[-1], wait=_BUSY_SECONDS)
         if lines:
-            return problems.not_ssh(target, lines[0])
+            return connection_problems.not_ssh(target, lines[0])
         if transport.ended.is_set():
-            return problems.hung_up(target, detail)
-        return problems.silent(target, timeout)
+            return connection_problems.hung_up(target, detail)
+        return connection_problems.silent(target, timeout)
     if isinstance(error, IncompatiblePeer):
-        lacks = algorithms.missing(transport.peer_offer, transport.offer)
+        lacks = offered_algorithms.missing(transport.peer_offer, transport.offer)
         if not lacks:
             return handshake_problems.old_protocol(target, transport.packetizer.greeting[-1])
         return handshake_problems.nothing_in_common(target, lacks)
     if error is None or isinstance(error, _LOST):
         if transport.peer_offer or transport.peer_goodbye:
-            return problems.handshake_lost(target, detail)
-        return problems.busy(target, detail)
+            return connection_problems.handshake_lost(target, detail)
+        return connection_problems.busy(target, detail)
     if isinstance(error, OSError):
-        return problems.handshake_lost(target, detail)
+        return connection_problems.handshake_lost(target, detail)
     return handshake_problems.broken(target, detail)

@@ -18,8 +18,8 @@ from trayconnect.ssh.auth.login import Credentials
 from trayconnect.ssh.config.configured_forwards import NOTHING, ConfiguredForwards, additions
 from trayconnect.ssh.config.ssh_config import SshConfig
 from trayconnect.ssh.hostkeys.known_hosts_store import KnownHosts
-from trayconnect.ssh.link import SshLink
 from trayconnect.ssh.route import open_route
+from trayconnect.ssh.ssh_link import SshLink
 from trayconnect.ssh.target import keepalive
 
 

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from trayconnect.core.link import Completed
-from trayconnect.ssh import problems
+from trayconnect.ssh import connection_problems
 from trayconnect.ssh.target import LoginTarget
 from trayconnect.ssh.transport.channels import SshChannel
-from trayconnect.ssh.transport.transport import ChannelRefusedError, SshTransport
+from trayconnect.ssh.transport.ssh_transport import ChannelRefusedError, SshTransport
 
 MAX_OUTPUT = 1 << 20
 _READ = 32 << 10
@@ -47,7 +47,7 @@ def execute(
             with contextlib.suppress(OSError, EOFError):
                 channel.close()
     except TimeoutError as error:
-        raise problems.command_slow(target, timeout) from error
+        raise connection_problems.command_slow(target, timeout) from error
 
 
 def start(transport: SshTransport, target: LoginTarget, command: str, timeout: float) -> SshChannel:
@@ -57,17 +57,17 @@ def start(transport: SshTransport, target: LoginTarget, command: str, timeout: f
     try:
         channel = transport.open("session", timeout)
     except TimeoutError as error:
-        raise problems.channel_slow(target, "a session", timeout) from error
+        raise connection_problems.channel_slow(target, "a session", timeout) from error
     except ChannelRefusedError as error:
-        raise problems.command_refused(target) from error
+        raise connection_problems.command_refused(target) from error
     except ConnectionError as error:
-        raise problems.lost(target, str(error)) from error
+        raise connection_problems.lost(target, str(error)) from error
     try:
         if channel.start_command(command, max(0.0, deadline - time.monotonic())):
             return channel
         if transport.ended.is_set():
-            raise problems.lost(target, transport.reason())
-        raise problems.command_refused(target)
+            raise connection_problems.lost(target, transport.reason())
+        raise connection_problems.command_refused(target)
     except BaseException:
         with contextlib.suppress(OSError, EOFError):
             channel.close()
@@ -90,12 +90,12 @@ def _run(
     try:
         if not _ended(channel, stdout, deadline):
             so_far = Completed(-1, _last(stdout), _last(stderr))
-            raise problems.command_slow(target, timeout, so_far)
+            raise connection_problems.command_slow(target, timeout, so_far)
         if not channel.closed and not channel.eof_received:
             return Completed(channel.exit_status, _last(stdout), _last(stderr))
         helpers[1].join(max(0.0, deadline - time.monotonic()))
         if channel.cut_off:
-            raise problems.lost(target, channel.outlet.reason())
+            raise connection_problems.lost(target, channel.outlet.reason())
         return Completed(channel.exit_status, _last(stdout), _last(stderr))
     finally:
         # Wakes the helpers.

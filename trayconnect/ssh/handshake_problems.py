@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from trayconnect.core.errors import Problem, ProblemError, Remedy
 from trayconnect.ssh.target import LoginTarget
-from trayconnect.ssh.transport.algorithms import Mismatch
+from trayconnect.ssh.transport.offered_algorithms import Mismatch
 
 _FIX = Remedy.FIX
 

@@ -17,7 +17,7 @@ from typing import IO
 from trayconnect.core import sanitize
 from trayconnect.core.errors import ProblemError
 from trayconnect.core.subprocesses import clean_environment, end_group, has_exited, no_console
-from trayconnect.ssh import proxy_problems, visit
+from trayconnect.ssh import out_of_band, proxy_problems
 from trayconnect.ssh.target import LoginTarget
 
 LAST_LINES = 5
@@ -173,7 +173,7 @@ class ProxyCommand:
                 if self._request:
                     self._request += [word] if len(self._request) < _MAX_REQUEST else []
                 elif any("://" in one for one in self._words):
-                    self._request += visit.request(list(self._words))
+                    self._request += out_of_band.request(list(self._words))
 
     def _feed(self) -> None:
         stdin = self._process.stdin

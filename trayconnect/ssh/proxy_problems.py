@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from trayconnect.core import sanitize
 from trayconnect.core.errors import Problem, ProblemError, Remedy
-from trayconnect.ssh.problems import seconds
+from trayconnect.ssh.connection_problems import seconds
 from trayconnect.ssh.target import LoginTarget
 
 _NO_PROGRAM = (126, 127)

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from trayconnect.core.errors import ProblemError, Remedy
 from trayconnect.core.questions import ProgressDisplay
-from trayconnect.ssh import problems, proxy_problems, visit
+from trayconnect.ssh import connection_problems, out_of_band, proxy_problems
 from trayconnect.ssh.proxy_command import ProxyCommand
 from trayconnect.ssh.target import LoginTarget
 
@@ -44,16 +44,22 @@ class ProxyWait:
                 request = self._proxy.request
                 if request and asked_at is None:
                     asked_at = now
-                    self._limit = timeout = max(timeout, visit.HUMAN_SECONDS)
-                if asked_at is not None and shown is None and now >= asked_at + visit.SHOW_SECONDS:
+                    self._limit = timeout = max(timeout, out_of_band.HUMAN_SECONDS)
+                if (
+                    asked_at is not None
+                    and shown is None
+                    and now >= asked_at + out_of_band.SHOW_SECONDS
+                ):
                     source = f"The ProxyCommand ({self._proxy.name}) says"
                     request = self._proxy.request
-                    shown = self._tell.show(visit.question(self._target, source, request))
+                    shown = self._tell.show(out_of_band.question(self._target, source, request))
             return True
         finally:
             if shown is not None and asked_at is not None:
                 waited = time.monotonic() - asked_at
-                self.waited_for_human = waited >= visit.SHOW_SECONDS + visit.NOBODY_SECONDS
+                self.waited_for_human = (
+                    waited >= out_of_band.SHOW_SECONDS + out_of_band.NOBODY_SECONDS
+                )
                 shown()
             if self._said:
                 self._tell.say("")
@@ -75,7 +81,7 @@ class ProxyWait:
             # It may open the page each time.
             remedy = Remedy.USER if self.waited_for_human else ended.problem.remedy
             return ProblemError(replace(ended.problem, remedy=remedy))
-        if not isinstance(error, problems.SilentError):
+        if not isinstance(error, connection_problems.SilentError):
             return None
         return proxy_problems.silent(
             self._target,

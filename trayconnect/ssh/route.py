@@ -13,12 +13,11 @@ from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import ProblemError
 from trayconnect.core.progress import NO_PROGRESS, Progress
 from trayconnect.core.questions import Answer, Ask, ProgressDisplay, Question
-from trayconnect.ssh import problems
+from trayconnect.ssh import connection_problems
 from trayconnect.ssh.auth.login import Credentials, log_in, verify_identity
 from trayconnect.ssh.blame import blaming
 from trayconnect.ssh.config.ssh_config import SshConfig
 from trayconnect.ssh.connect import JOIN_SECONDS, dispose, shake_hands, what_to_offer
-from trayconnect.ssh.dial import dial
 from trayconnect.ssh.hostkeys.known_hosts import KnownHostsEntry
 from trayconnect.ssh.hostkeys.known_hosts_command import printed_for
 from trayconnect.ssh.hostkeys.known_hosts_store import KnownHosts
@@ -27,9 +26,10 @@ from trayconnect.ssh.hostkeys.verification import verify
 from trayconnect.ssh.proxy_command import ProxyCommand
 from trayconnect.ssh.proxy_wait import ProxyWait
 from trayconnect.ssh.target import LoginTarget, targets
-from trayconnect.ssh.transport.algorithms import Offer
+from trayconnect.ssh.tcp_dial import dial
 from trayconnect.ssh.transport.channels import SshChannel
-from trayconnect.ssh.transport.transport import ChannelRefusedError, SshTransport
+from trayconnect.ssh.transport.offered_algorithms import Offer
+from trayconnect.ssh.transport.ssh_transport import ChannelRefusedError, SshTransport
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ class Route:
         """Why it broke; waits a moment for the last words of a ProxyCommand."""
         proxy, (_, first) = self.proxy, self.hops[0]
         ended = proxy.ended() if proxy is not None and first.ended.is_set() else None
-        return ended or problems.lost(*self.broken())
+        return ended or connection_problems.lost(*self.broken())
 
     def broken(self) -> tuple[LoginTarget, str]:
         """Where it broke, and the technical reason: the first hop that has ended."""
@@ -156,7 +156,7 @@ def _add_hop(
             certified = verify(target, transport.shown, entries, store, ask, address=address)
             found += [str(transport.shown.key), *(["by its certificate"] if certified else [])]
     except ProblemError as error:
-        unproven = problems.unproven(error.problem)
+        unproven = connection_problems.unproven(error.problem)
         if unproven == error.problem:
             raise
         raise ProblemError(unproven) from error
@@ -187,7 +187,7 @@ def _printed(
 
 def _nobody(target: LoginTarget) -> Ask:
     def ask(question: Question) -> Answer:
-        raise problems.not_to_be_asked(target, question.title)
+        raise connection_problems.not_to_be_asked(target, question.title)
 
     return ask
 
@@ -251,8 +251,10 @@ def _stream(way: Route, target: LoginTarget, cancel: CancelToken) -> socket.sock
         with cancel.releasing(way.abort):
             return transport.open("direct-tcpip", timeout, target.host, target.port, "127.0.0.1", 0)
     except ChannelRefusedError as error:
-        raise problems.unreachable_through(hop, target, error.code, str(error)) from error
+        raise connection_problems.unreachable_through(
+            hop, target, error.code, str(error)
+        ) from error
     except TimeoutError as error:
-        raise problems.unanswered_through(hop, target, str(error)) from error
+        raise connection_problems.unanswered_through(hop, target, str(error)) from error
     except ConnectionError as error:
         raise way.loss() from error

@@ -26,7 +26,7 @@ from jeepney.bus_messages import message_bus
 
 from trayconnect.core.log_once import LogOnce
 from trayconnect.core.notices import Notice, NoticeAction, Urgency
-from trayconnect.desktop.dbus.link import BusConnection, refusal
+from trayconnect.desktop.dbus.bus_connection import BusConnection, refusal
 
 logger = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from html import escape
 from typing import Protocol
 
 from trayconnect.core.questions import Field, Question
-from trayconnect.desktop.prompts.text import as_prompt, clip, window_title
+from trayconnect.desktop.prompts.prompt_text import as_prompt, clip, window_title
 
 _SEPARATOR = "\x1f"
 """Between the values of a form: the unit separator of ASCII, which no key types."""

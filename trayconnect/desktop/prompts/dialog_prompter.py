@@ -16,7 +16,7 @@ from trayconnect.desktop.prompts.process import (
     broke,
     converse,
 )
-from trayconnect.desktop.prompts.text import is_complete
+from trayconnect.desktop.prompts.prompt_text import is_complete
 
 _UNTIL_STDIN_ENDS = """exec 3<&0
 "$@" </dev/null 3<&- & dialog=$!

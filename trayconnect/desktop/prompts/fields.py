@@ -7,7 +7,7 @@ from collections.abc import Callable
 from tkinter import ttk
 
 from trayconnect.core.questions import Field
-from trayconnect.desktop.prompts.text import LONGEST_VALUE
+from trayconnect.desktop.prompts.prompt_text import LONGEST_VALUE
 from trayconnect.desktop.windows.tk_scale import Scaling
 
 _DOT = "\N{BULLET}"

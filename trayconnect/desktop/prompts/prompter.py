@@ -18,8 +18,8 @@ from trayconnect.desktop import helper_process
 from trayconnect.desktop.prompts.dialog_commands import Kdialog, Osascript, Zenity
 from trayconnect.desktop.prompts.dialog_prompter import DialogPrompter
 from trayconnect.desktop.prompts.process import NotShownError
+from trayconnect.desktop.prompts.prompt_text import harmless, tidy
 from trayconnect.desktop.prompts.terminal_prompter import TerminalPrompter, has_terminal
-from trayconnect.desktop.prompts.text import harmless, tidy
 from trayconnect.desktop.prompts.window_prompter import WindowPrompter
 
 logger = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import Cancelled, Problem, ProblemError, Remedy, shortage
 from trayconnect.core.questions import Answer, Field, Question, QuestionKind
 from trayconnect.desktop.prompts.process import ANSWER_LIMIT, NotShownError, unanswered
-from trayconnect.desktop.prompts.text import as_prompt, is_complete, is_last_line_of_key
+from trayconnect.desktop.prompts.prompt_text import as_prompt, is_complete, is_last_line_of_key
 
 
 class Terminal(Protocol):

@@ -8,7 +8,7 @@ from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.questions import Answer, Question
 from trayconnect.desktop import helper_process
 from trayconnect.desktop.lifeline import Lifeline
-from trayconnect.desktop.prompts import wire
+from trayconnect.desktop.prompts import prompt_wire
 from trayconnect.desktop.prompts.guard import GUARD
 from trayconnect.desktop.prompts.process import ANSWER_LIMIT, NotShownError, broke, converse
 
@@ -52,19 +52,19 @@ class WindowPrompter:
         result = converse(
             self._command,
             helper_process.helper_environment(),
-            wire.encode_question(question, self._icon, self._guard),
+            prompt_wire.encode_question(question, self._icon, self._guard),
             question,
             cancel,
             self._limit,
             self._show_limit,
             self._note,
         )
-        said = result.output.removeprefix(wire.SHOWN)
+        said = result.output.removeprefix(prompt_wire.SHOWN)
         if len(said) == len(result.output):
             raise NotShownError(f"status {result.status}: {result.complaint}")
         if result.status != 0:
             raise broke(question, f"status {result.status}: {result.complaint}")
         try:
-            return wire.decode_answer(said, question)
+            return prompt_wire.decode_answer(said, question)
         except ValueError as error:
             raise broke(question, str(error)) from error

@@ -6,7 +6,7 @@ from __future__ import annotations
 import logging
 
 from trayconnect.config.model import Server
-from trayconnect.config.start import StartOptions
+from trayconnect.config.start_options import StartOptions
 from trayconnect.core.abandonable import abandonable
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.endpoints import Endpoint, TcpEndpoint, UnixEndpoint

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from trayconnect.config.model import Server
 from trayconnect.config.names import name_key
-from trayconnect.config.start import StartOptions
+from trayconnect.config.start_options import StartOptions
 from trayconnect.core import sanitize
 from trayconnect.services.jupyter.discovery import Execute
 from trayconnect.services.jupyter.discovery import script as text_of

@@ -8,7 +8,7 @@ import signal
 from collections.abc import Callable, Mapping
 
 from trayconnect.config.model import Server
-from trayconnect.config.start import StartOptions
+from trayconnect.config.start_options import StartOptions
 from trayconnect.core.errors import Problem, Remedy
 from trayconnect.services.jupyter.start import Started
 

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, field
 
 from trayconnect.config.algorithms import is_certified, plain
-from trayconnect.ssh.auth.wire import Reader, string, strings
+from trayconnect.ssh.auth.data_types import Reader, string, strings
 from trayconnect.ssh.hostkeys.known_hosts import HostKey
 
 USER, HOST = 1, 2

@@ -9,7 +9,7 @@ from trayconnect.core.errors import ProblemError
 from trayconnect.core.link import Completed
 from trayconnect.ssh.execute import execute
 from trayconnect.ssh.target import LoginTarget
-from trayconnect.ssh.transport.transport import SshTransport
+from trayconnect.ssh.transport.ssh_transport import SshTransport
 
 _SIGN = b"Password change required"
 _SECONDS = 5.0

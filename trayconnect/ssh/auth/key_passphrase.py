@@ -5,7 +5,7 @@ from __future__ import annotations
 from trayconnect.config.model import Auth
 from trayconnect.core.keyring import Secrets
 from trayconnect.core.questions import Ask, Field, Question, QuestionKind
-from trayconnect.ssh import problems
+from trayconnect.ssh import connection_problems
 from trayconnect.ssh.auth.identities import UnlockedKeys
 from trayconnect.ssh.auth.keyfile import KeyFile, PassphraseNeededError, WrongPassphraseError
 from trayconnect.ssh.auth.keyring_secret import KeyringSecret
@@ -51,7 +51,7 @@ class Unlocker:
                     kept.put(passphrase)
                 return key
             note = "Wrong passphrase, try again."
-        raise problems.wrong_passphrase(str(file.path))
+        raise connection_problems.wrong_passphrase(str(file.path))
 
     def _try(self, file: KeyFile, passphrase: str) -> SigningKey | None:
         try:

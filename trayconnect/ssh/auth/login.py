@@ -13,7 +13,7 @@ from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import ProblemError
 from trayconnect.core.keyring import Secrets
 from trayconnect.core.questions import Answer, Ask, ProgressDisplay, Question
-from trayconnect.ssh import problems, visit
+from trayconnect.ssh import connection_problems, out_of_band
 from trayconnect.ssh.auth import agent, identities, paste, pasted_key, user_certificates
 from trayconnect.ssh.auth.agent import Agent, AgentError
 from trayconnect.ssh.auth.identities import Candidate, Candidates, UnlockedKeys, Wanted
@@ -32,11 +32,11 @@ from trayconnect.ssh.auth.userauth import (
     SigningKey,
     UserAuth,
 )
+from trayconnect.ssh.connection_problems import Tried
 from trayconnect.ssh.hostkeys.known_hosts import HostKey
-from trayconnect.ssh.problems import Tried
 from trayconnect.ssh.target import LoginTarget
-from trayconnect.ssh.transport import algorithms
-from trayconnect.ssh.transport.transport import SshTransport
+from trayconnect.ssh.transport import offered_algorithms
+from trayconnect.ssh.transport.ssh_transport import SshTransport
 
 log = logging.getLogger(__name__)
 
@@ -181,18 +181,22 @@ class _Login:
             elif _PUBLICKEY in allowed and self._has_nothing():
                 result = self._pasted(result)
             else:
-                raise problems.login_refused(self._target, self._account(), result.allowed)
+                raise connection_problems.login_refused(
+                    self._target, self._account(), result.allowed
+                )
 
     def lost(self, detail: str) -> ProblemError:
         """The server ended it: for the number of tries, if it says so."""
         if "too many" in detail.lower():
-            return problems.too_many_tries(self._target, self._account())
-        return problems.login_lost(self._target, detail, asked=self._asked, at_stake=self._at_stake)
+            return connection_problems.too_many_tries(self._target, self._account())
+        return connection_problems.login_lost(
+            self._target, detail, asked=self._asked, at_stake=self._at_stake
+        )
 
     def slow(self) -> ProblemError:
         """It did not answer."""
         asked = self._asked or self._at_stake
-        return problems.login_slow(self._target, self._timeout, asked=asked)
+        return connection_problems.login_slow(self._target, self._timeout, asked=asked)
 
     def _account(self) -> Tried:
         """What was tried, and what was not."""
@@ -222,7 +226,9 @@ class _Login:
     def _wait_elsewhere(self, words: str) -> Callable[[], None]:
         """The server waits for what its `words` ask for."""
         self._asked = True
-        return self._tell.show(visit.question(self._target, f"{self._target.host} says", words))
+        return self._tell.show(
+            out_of_band.question(self._target, f"{self._target.host} says", words)
+        )
 
     # --- keys -------------------------------------------------------------------------------------
 
@@ -312,14 +318,14 @@ class _Login:
             return certified(name) if is_certified(key_type) else name
 
         kind = plain(key_type)
-        accepted = algorithms.signatures(kind)
+        accepted = offered_algorithms.signatures(kind)
         # Only for RSA is there a choice; what a server says of others may be incomplete.
         if kind == "ssh-rsa" and self._transport.signature_algorithms:
             accepted = self._transport.signature_algorithms
         wanted = self._target.options.pubkey_accepted_algorithms
         if wanted:
             accepted = tuple(name for name in accepted if shown(name) in wanted)
-        found = algorithms.signature_for(kind, accepted) if accepted else None
+        found = offered_algorithms.signature_for(kind, accepted) if accepted else None
         return shown(found) if found else None
 
     # --- passwords --------------------------------------------------------------------------------
@@ -356,7 +362,7 @@ class _Login:
         try:
             result = self._auth.password(password)
         except PasswordExpiredError as error:
-            raise problems.password_expired(self._target, str(error)) from None
+            raise connection_problems.password_expired(self._target, str(error)) from None
         return self._judged(_PASSWORD, result)
 
     def _judged(self, method: str, result: AuthResult) -> AuthResult:

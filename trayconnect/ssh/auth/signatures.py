@@ -6,7 +6,7 @@ from collections.abc import Container
 
 from paramiko import ECDSAKey, Ed25519Key, Message, PKey, RSAKey, SSHException
 
-from trayconnect.ssh.auth.wire import strings
+from trayconnect.ssh.auth.data_types import strings
 from trayconnect.ssh.config.ssh_options import MIN_RSA_BITS
 from trayconnect.ssh.hostkeys.known_hosts import HostKey
 

@@ -27,9 +27,9 @@ from paramiko.common import (
 )
 
 from trayconnect.core import sanitize
-from trayconnect.ssh import visit
-from trayconnect.ssh.auth.wire import Reader
-from trayconnect.ssh.transport.transport import SshTransport
+from trayconnect.ssh import out_of_band
+from trayconnect.ssh.auth.data_types import Reader
+from trayconnect.ssh.transport.ssh_transport import SshTransport
 
 MAX_ROUNDS = 20
 """Of keyboard-interactive; a server that asks for ever is refused."""
@@ -224,7 +224,7 @@ class UserAuth:
     def _bannered(self, message: Message) -> None:
         text = sanitize.text(message.get_binary())
         self._banner = "\n".join(filter(None, (self._banner, text)))[:MAX_BANNER]
-        if visit.address(text):
+        if out_of_band.address(text):
             said, self._elsewhere = self._elsewhere, self._banner
             if not said:  # once an answer: there is no end to what it may say
                 self._answers.put(_Words())
@@ -265,20 +265,20 @@ class UserAuth:
         while True:
             waited = time.monotonic() - began
             if self._elsewhere:
-                limit = max(limit, visit.HUMAN_SECONDS)
-                if not is_shown and waited >= visit.SHOW_SECONDS:
+                limit = max(limit, out_of_band.HUMAN_SECONDS)
+                if not is_shown and waited >= out_of_band.SHOW_SECONDS:
                     is_shown = True
                     shown.callback(self._on_wait(self._elsewhere))
             if waited >= limit:
                 raise AuthTimeoutError
-            until = visit.SHOW_SECONDS if self._elsewhere and not is_shown else limit
+            until = out_of_band.SHOW_SECONDS if self._elsewhere and not is_shown else limit
             try:
                 answer = self._answers.get(timeout=max(0.0, until - waited))
             except queue.Empty:
                 continue
             if not isinstance(answer, _Words):
                 self.waited_for_human |= (
-                    is_shown and time.monotonic() - began >= visit.NOBODY_SECONDS
+                    is_shown and time.monotonic() - began >= out_of_band.NOBODY_SECONDS
                 )
                 return answer
 

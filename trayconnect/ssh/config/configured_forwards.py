@@ -6,8 +6,8 @@ import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from trayconnect.config.forward_model import NO_PROXY_THERE, Forward, as_forward, end_words
 from trayconnect.config.forward_syntax import KEYWORDS, ForwardSpec, Kind
-from trayconnect.config.forwards import NO_PROXY_THERE, Forward, as_forward, end_words
 from trayconnect.config.local_addresses import EVERYWHERE, LOCALHOST
 from trayconnect.config.model import Server
 from trayconnect.config.names import name_key

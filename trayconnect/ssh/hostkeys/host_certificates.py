@@ -10,7 +10,7 @@ from trayconnect.config.algorithms import HOST_KEYS, is_certified
 from trayconnect.ssh.auth.certificate import HOST, Certificate, parse, plain_key
 from trayconnect.ssh.auth.signatures import algorithm_of, verifies
 from trayconnect.ssh.hostkeys.known_hosts import HostKey
-from trayconnect.ssh.transport.algorithms import key_type
+from trayconnect.ssh.transport.offered_algorithms import key_type
 
 
 class Flaw(enum.Enum):

@@ -17,14 +17,14 @@ from paramiko import Message
 
 from trayconnect.config.algorithms import HOST_KEYS
 from trayconnect.ssh.auth.certificate import plain_key
+from trayconnect.ssh.auth.data_types import Reader, string, strings
 from trayconnect.ssh.auth.signatures import verifies
-from trayconnect.ssh.auth.wire import Reader, string, strings
 from trayconnect.ssh.hostkeys import known_hosts
 from trayconnect.ssh.hostkeys.known_hosts import REVOKED, HostKey, KnownHostsEntry
 from trayconnect.ssh.hostkeys.known_hosts_store import KnownHosts
 from trayconnect.ssh.target import LoginTarget
-from trayconnect.ssh.transport.algorithms import key_type, signatures
-from trayconnect.ssh.transport.transport import SshTransport
+from trayconnect.ssh.transport.offered_algorithms import key_type, signatures
+from trayconnect.ssh.transport.ssh_transport import SshTransport
 
 log = logging.getLogger(__name__)
 

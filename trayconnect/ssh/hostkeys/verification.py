@@ -11,7 +11,7 @@ from trayconnect.config.algorithms import HOST_KEYS
 from trayconnect.core.questions import Ask, Question, QuestionKind
 from trayconnect.ssh.auth.certificate import Certificate
 from trayconnect.ssh.auth.signatures import rsa_bits
-from trayconnect.ssh.hostkeys import host_certificates, problems, revoked
+from trayconnect.ssh.hostkeys import host_certificates, host_key_problems, revoked
 from trayconnect.ssh.hostkeys.host_certificates import Flaw, Shown
 from trayconnect.ssh.hostkeys.known_hosts import (
     HostKey,
@@ -70,7 +70,7 @@ def verify(
     for; `Cancelled` if the user declines."""
     bits = rsa_bits(shown.key)
     if bits is not None and bits < target.options.required_rsa_size:
-        raise problems.key_short(target, shown.key, bits)
+        raise host_key_problems.key_short(target, shown.key, bits)
     _refuse_revoked(target, shown)
     flaw: Flaw | None = None
     certificate = shown.certificate
@@ -86,17 +86,17 @@ def verify(
         log.warning("%s: the host certificate is ignored: %s", target.address, flaw.value)
     found = lookup(entries, target.known_hosts_names, shown.key)
     if found.verdict is Verdict.REVOKED:
-        raise problems.key_revoked(target, shown.key, found.entries[0].place)
+        raise host_key_problems.key_revoked(target, shown.key, found.entries[0].place)
     if found.verdict is not Verdict.CHANGED:
         _check_address(target, shown.key, entries, address)
     if found.verdict is Verdict.MATCH:
         return False
     if certificate is not None and flaw is not None:
-        raise problems.certificate_refused(target, certificate, flaw, now())
+        raise host_key_problems.certificate_refused(target, certificate, flaw, now())
     if found.verdict is Verdict.CHANGED:
-        raise problems.key_changed(target, shown.key, found.entries)
+        raise host_key_problems.key_changed(target, shown.key, found.entries)
     if target.options.strict_host_key_checking == "yes":
-        raise problems.key_unknown(target, shown.key)
+        raise host_key_problems.key_unknown(target, shown.key)
     if target.options.strict_host_key_checking == "ask":
         authority = find_authority(entries, target.known_hosts_names)
         ask(_question(target, shown.key, authority))
@@ -112,8 +112,8 @@ def _refuse_revoked(target: LoginTarget, shown: Shown) -> None:
         if not revoked.finds(file, shown):
             return
     except revoked.UnreadableError as error:
-        raise problems.revocations_unreadable(target, file, str(error)) from error
-    raise problems.key_revoked(target, shown.key, str(file))
+        raise host_key_problems.revocations_unreadable(target, file, str(error)) from error
+    raise host_key_problems.key_revoked(target, shown.key, str(file))
 
 
 def _is_vouched_for(
@@ -126,8 +126,8 @@ def _is_vouched_for(
     if found.verdict is Verdict.REVOKED:
         line = found.entries[0]
         if line.key == authority:
-            raise problems.authority_revoked(target, authority, line)
-        raise problems.key_revoked(target, certificate.key, line.place)
+            raise host_key_problems.authority_revoked(target, authority, line)
+        raise host_key_problems.key_revoked(target, certificate.key, line.place)
     return found.verdict is Verdict.MATCH
 
 
@@ -139,7 +139,7 @@ def _check_address(
         return
     found = lookup(entries, (name,), key)
     if found.verdict in (Verdict.CHANGED, Verdict.REVOKED):
-        raise problems.address_differs(target, address, key, found.entries)
+        raise host_key_problems.address_differs(target, address, key, found.entries)
 
 
 def _remember(target: LoginTarget, key: HostKey, store: KnownHosts) -> None:

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from trayconnect.config.model import Keepalive
-from trayconnect.ssh.transport.transport import SshTransport
+from trayconnect.ssh.transport.ssh_transport import SshTransport
 
 REQUEST = "keepalive@openssh.com"
 """Any server answers a global request that it does not know with a failure, which is as good

@@ -13,7 +13,7 @@ from trayconnect.config.algorithms import plain
 from trayconnect.ssh.auth.signatures import verifies
 from trayconnect.ssh.hostkeys import host_certificates
 from trayconnect.ssh.hostkeys.host_certificates import Shown
-from trayconnect.ssh.transport.algorithms import Offer
+from trayconnect.ssh.transport.offered_algorithms import Offer
 
 if TYPE_CHECKING:
     import socket

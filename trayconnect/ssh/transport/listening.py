@@ -21,7 +21,7 @@ from trayconnect.core.link import Incoming
 from trayconnect.ssh.transport.channels import ChannelStream
 
 if TYPE_CHECKING:
-    from trayconnect.ssh.transport.transport import SshTransport
+    from trayconnect.ssh.transport.ssh_transport import SshTransport
 
 log = logging.getLogger(__name__)
 

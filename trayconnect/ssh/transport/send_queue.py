@@ -25,7 +25,7 @@ from paramiko import Message, SSHException
 from paramiko.common import MSG_CHANNEL_CLOSE, MSG_CHANNEL_DATA, MSG_CHANNEL_EXTENDED_DATA
 
 if TYPE_CHECKING:
-    from trayconnect.ssh.transport.transport import SshTransport
+    from trayconnect.ssh.transport.ssh_transport import SshTransport
 
 MAX_POSTED = 1 << 14
 """More than ever waits for a server that reads what it asked for."""

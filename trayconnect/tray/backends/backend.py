@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from trayconnect.core.errors import Problem, ProblemError
-from trayconnect.desktop.popup.model import NoPopupMenu, PopupMenu
+from trayconnect.desktop.popup.popup_model import NoPopupMenu, PopupMenu
 from trayconnect.tray.icon import Glyph
 from trayconnect.tray.text import one_line, windows_label
 from trayconnect.tray.tray_icon import Tray, TrayIcon

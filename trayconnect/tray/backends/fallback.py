@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 
 from trayconnect.desktop.helper_process import has_tkinter
-from trayconnect.desktop.popup.model import PopupMenu
+from trayconnect.desktop.popup.popup_model import PopupMenu
 from trayconnect.tray.icon import Glyph
 from trayconnect.tray.text import one_line
 from trayconnect.tray.tray_icon import TrayIcon

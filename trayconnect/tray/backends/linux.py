@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 
-from trayconnect.desktop.popup.model import PopupMenu
+from trayconnect.desktop.popup.popup_model import PopupMenu
 from trayconnect.tray.backends import sni
 from trayconnect.tray.backends.choice import BackendKind, TrayReport, decide
 from trayconnect.tray.backends.fallback import Fallback

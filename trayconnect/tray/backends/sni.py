@@ -21,7 +21,7 @@ from jeepney import DBusAddress, HeaderFields, Message, MessageType, new_method_
 from jeepney.bus_messages import message_bus
 from PIL import Image
 
-from trayconnect.desktop.dbus.link import BusConnection
+from trayconnect.desktop.dbus.bus_connection import BusConnection
 from trayconnect.tray.backends import dbus_objects, pystray_base
 from trayconnect.tray.backends.dbusmenu import DBusMenu, Signal
 from trayconnect.tray.backends.sni_interfaces import (

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 
 from trayconnect.core.questions import Answer, Field, Question, QuestionKind
-from trayconnect.desktop.prompts.text import LONGEST_VALUE
+from trayconnect.desktop.prompts.prompt_text import LONGEST_VALUE
 
 SHOWN = b"shown\n"
 

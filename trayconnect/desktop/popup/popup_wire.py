@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from trayconnect.desktop.popup.model import MenuLine
+from trayconnect.desktop.popup.popup_model import MenuLine
 
 
 def encode_menu(lines: tuple[MenuLine, ...], at: tuple[int, int]) -> bytes:

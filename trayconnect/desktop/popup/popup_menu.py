@@ -10,8 +10,8 @@ from contextlib import closing
 
 from trayconnect.desktop import helper_process
 from trayconnect.desktop.lifeline import Lifeline
-from trayconnect.desktop.popup import wire
-from trayconnect.desktop.popup.model import MenuLine
+from trayconnect.desktop.popup import popup_wire
+from trayconnect.desktop.popup.popup_model import MenuLine
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class TkPopupMenu:
             except OSError as error:
                 log.warning("the menu cannot be shown: %s", error)
                 return
-            arguments = (process, wire.encode_menu(lines, at), chosen)
+            arguments = (process, popup_wire.encode_menu(lines, at), chosen)
             self._process = process
             self._thread = threading.Thread(
                 target=self._converse, args=arguments, name="tc-popup", daemon=True
@@ -93,7 +93,7 @@ class TkPopupMenu:
             log.warning("the menu failed: %s", complaint.decode(errors="replace").strip()[-2000:])
             return
         try:
-            keys = wire.decode_choice(output)
+            keys = popup_wire.decode_choice(output)
         except ValueError as error:
             log.warning("the menu answered nonsense: %s", error)
             return

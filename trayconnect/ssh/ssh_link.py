@@ -9,14 +9,14 @@ from trayconnect.config.model import Keepalive
 from trayconnect.core.endpoints import Endpoint, TcpEndpoint
 from trayconnect.core.errors import Problem, ProblemError
 from trayconnect.core.link import ByteStream, Completed, Incoming, LostError, Owner
-from trayconnect.ssh import problems
+from trayconnect.ssh import connection_problems
 from trayconnect.ssh.auth import expired_password
 from trayconnect.ssh.commands import Commands
 from trayconnect.ssh.own_channels import OwnChannels
 from trayconnect.ssh.route import Route
 from trayconnect.ssh.transport.channels import ChannelStream
 from trayconnect.ssh.transport.heartbeat import Heartbeat
-from trayconnect.ssh.transport.transport import ChannelRefusedError
+from trayconnect.ssh.transport.ssh_transport import ChannelRefusedError
 
 OPEN_SECONDS = 10.0
 _JOIN_SECONDS = 5.0
@@ -82,9 +82,9 @@ class SshLink:
             raise self._not_forwarded(target, error) from error
         except TimeoutError as error:
             what = f"a channel to {target}"
-            raise problems.channel_slow(self._target, what, OPEN_SECONDS) from error
+            raise connection_problems.channel_slow(self._target, what, OPEN_SECONDS) from error
         except ConnectionError as error:
-            raise LostError(problems.lost(self._target, str(error)).problem) from error
+            raise LostError(connection_problems.lost(self._target, str(error)).problem) from error
         return ChannelStream(channel)
 
     def open_own_channel(
@@ -107,7 +107,9 @@ class SshLink:
         on_answer: Callable[[int | Problem], None],
     ) -> None:
         def answered(port: int | None) -> None:
-            on_answer(problems.not_listening(self._target, where) if port is None else port)
+            on_answer(
+                connection_problems.not_listening(self._target, where) if port is None else port
+            )
 
         self._way.end.listening.listen(where, on_incoming, answered)
 
@@ -117,7 +119,7 @@ class SshLink:
     def execute(self, command: str, stdin: bytes, timeout: float) -> Completed:
         completed = self._commands.execute(command, stdin, timeout)
         if expired_password.said(completed):
-            raise problems.password_expired(self._target)
+            raise connection_problems.password_expired(self._target)
         return completed
 
     def check(self) -> None:
@@ -131,12 +133,12 @@ class SshLink:
         self._way.close()
 
     def _not_forwarded(self, target: Endpoint, error: ChannelRefusedError) -> ProblemError:
-        if error.code == problems.OPEN_ADMINISTRATIVELY_PROHIBITED:
+        if error.code == connection_problems.OPEN_ADMINISTRATIVELY_PROHIBITED:
             if self._expired is None:
                 self._expired = expired_password.found(self._way.end, self._target)
             if self._expired:
-                return problems.password_expired(self._target)
-        return problems.not_forwarded(self._target, target, error.code, str(error))
+                return connection_problems.password_expired(self._target)
+        return connection_problems.not_forwarded(self._target, target, error.code, str(error))
 
     # --- its end ----------------------------------------------------------------------------------
 
@@ -155,7 +157,7 @@ class SshLink:
         target = next(target for target, transport in self._way.hops if transport is silent)
         self._way.abort()
         if not already:
-            self._on_lost(problems.unresponsive(target, seconds).problem)
+            self._on_lost(connection_problems.unresponsive(target, seconds).problem)
 
 
 def _channel(target: Endpoint, origin: tuple[str, int]) -> tuple[str, tuple[str | int, ...]]:

@@ -36,7 +36,7 @@ from jeepney import (
 from jeepney.auth import BEGIN, AuthenticationError, Authenticator
 from jeepney.bus_messages import message_bus
 
-from trayconnect.desktop.dbus.address import session_bus_sockets
+from trayconnect.desktop.dbus.bus_address import session_bus_sockets
 
 log = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ from functools import partial
 from typing import Literal
 
 from trayconnect.desktop import helper_process
-from trayconnect.desktop.popup import wire
-from trayconnect.desktop.popup.model import MenuLine
+from trayconnect.desktop.popup import popup_wire
+from trayconnect.desktop.popup.popup_model import MenuLine
 from trayconnect.desktop.windows import tk_lifeline, tk_scale
 
 GRAB_TRIES = 40
@@ -97,7 +97,7 @@ class Popup:
 def main() -> int:
     """Show one menu, and return the exit code."""
     told = tk_lifeline.StdinLines()
-    lines, at = wire.decode_menu(told.next() or b"")
+    lines, at = popup_wire.decode_menu(told.next() or b"")
     tk_scale.prepare_process()
     try:
         root = tkinter.Tk(className="trayconnect")
@@ -109,7 +109,7 @@ def main() -> int:
         return 1
     tk_lifeline.follow(root, told, lambda _: None)
     root.mainloop()
-    helper_process.write_stdout(wire.encode_choice(popup.choice))
+    helper_process.write_stdout(popup_wire.encode_choice(popup.choice))
     return 0
 
 

@@ -29,13 +29,13 @@ from paramiko.common import (
 from paramiko.transport import ChannelMap
 
 from trayconnect.core import sanitize
-from trayconnect.ssh.auth.wire import Reader
-from trayconnect.ssh.problems import SAID
-from trayconnect.ssh.transport import logs
-from trayconnect.ssh.transport.algorithms import Offer
+from trayconnect.ssh.auth.data_types import Reader
+from trayconnect.ssh.connection_problems import SAID
+from trayconnect.ssh.transport import paramiko_log
 from trayconnect.ssh.transport.channels import SshChannel
 from trayconnect.ssh.transport.key_exchange import KeyExchangeTransport
 from trayconnect.ssh.transport.listening import RemoteListening
+from trayconnect.ssh.transport.offered_algorithms import Offer
 from trayconnect.ssh.transport.packetizer import BoundedPacketizer
 from trayconnect.ssh.transport.send_queue import ChannelOutlet, SendQueue, is_writable
 
@@ -150,8 +150,8 @@ class SshTransport(_Base):
         """Global requests without an answer; answers come in their order."""
         self.outbox = SendQueue(self)
         self.listening = RemoteListening(self)
-        logs.quieten()
-        self.set_log_channel(logs.CHANNEL)
+        paramiko_log.quieten()
+        self.set_log_channel(paramiko_log.CHANNEL)
         self._handler_table[MSG_CHANNEL_OPEN_SUCCESS] = self._opened
         self._handler_table[MSG_CHANNEL_OPEN_FAILURE] = self._refused
         self._handler_table[MSG_CHANNEL_OPEN] = self.listening.arrived

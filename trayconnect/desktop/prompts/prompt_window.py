@@ -13,8 +13,7 @@ from tkinter import ttk
 from trayconnect.core.privacy import no_core_dumps
 from trayconnect.core.questions import Answer, Question
 from trayconnect.desktop import helper_process
-from trayconnect.desktop.prompts import text as prompt_text
-from trayconnect.desktop.prompts import wire
+from trayconnect.desktop.prompts import prompt_text, prompt_wire
 from trayconnect.desktop.prompts.fields import Box, TextBox, make_box
 from trayconnect.desktop.prompts.guard import KeyGuard
 from trayconnect.desktop.windows import tk_front, tk_lifeline, tk_scale
@@ -339,7 +338,7 @@ def main() -> int:
     """Ask one question, and return the exit code."""
     no_core_dumps()
     lines = tk_lifeline.StdinLines()
-    question, icon_path, guard = wire.decode_question(lines.next() or b"")
+    question, icon_path, guard = prompt_wire.decode_question(lines.next() or b"")
     tk_scale.prepare_process()
     try:
         root = tkinter.Tk(className="trayconnect")
@@ -349,10 +348,10 @@ def main() -> int:
     root.withdraw()
     icon = _read_icon(root, icon_path) if icon_path else None
     window = PromptWindow(root, question, KeyGuard(guard), icon)
-    window.show(lambda: helper_process.write_stdout(wire.SHOWN))
+    window.show(lambda: helper_process.write_stdout(prompt_wire.SHOWN))
     tk_lifeline.follow(root, lines, lambda _: window.come_forward())
     root.mainloop()
-    helper_process.write_stdout(wire.encode_answer(window.answer))
+    helper_process.write_stdout(prompt_wire.encode_answer(window.answer))
     return 0
 
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from trayconnect.core.cancellation import CancelToken
-from trayconnect.ssh import problems
+from trayconnect.ssh import connection_problems
 from trayconnect.ssh.target import LoginTarget
 
 STAGGER = 0.25
@@ -70,9 +70,9 @@ def _look_up(
         with cancel.releasing(lambda: results.put(None)):
             answer = results.get(timeout=timeout)
     except queue.Empty:
-        raise problems.unresolvable(host, f"no answer within {timeout:g} s") from None
+        raise connection_problems.unresolvable(host, f"no answer within {timeout:g} s") from None
     if isinstance(answer, OSError):
-        raise problems.unresolvable(host, str(answer)) from answer
+        raise connection_problems.unresolvable(host, str(answer)) from answer
     return answer or []
 
 
@@ -102,8 +102,8 @@ def _connect_any(
     finally:
         attempts.close()
     if winner is None:
-        error = problems.telling(attempts.errors)
-        raise problems.unconnected(target, timeout, error) from error
+        error = connection_problems.telling(attempts.errors)
+        raise connection_problems.unconnected(target, timeout, error) from error
     winner.setblocking(True)
     winner.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     winner.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
