@@ -1,15 +1,15 @@
 """Makes the pictures in this folder from the SVG sources beside it: `python icons/build.py`.
 
-The tray draws its own pictures from the sources while it runs; what is made here is the program's
-own icon for installers and desktops, and the contact sheet of the README.
+The pictures of the tray, the program's own icon for installers and desktops, and the contact
+sheet of the README.
 """
 
 from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
@@ -17,8 +17,8 @@ from PIL import Image, ImageDraw, ImageFont
 FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parent))
 
-from trayconnect.tray import svg  # noqa: E402
-from trayconnect.tray.icon import FRAMES, Glyph  # noqa: E402
+from icons import svg  # noqa: E402
+from trayconnect.tray.icon import FRAMES, SIZES, TEMPLATE_SIZES  # noqa: E402
 from trayconnect.tray.view import IconState  # noqa: E402
 
 PNG_SIZE = 256
@@ -32,21 +32,40 @@ SHEET_LEFT, SHEET_TOP = 104, 44
 """Pixels of the sheet that are for words: left of the pictures, and above them."""
 STYLES = ("colour", "grey", "template")
 LIGHT, DARK = "#f6f5f4", "#202326"
+NAMES = (
+    *(state.value for state in IconState),
+    *(f"{IconState.CONNECTING.value}-{frame}" for frame in range(1, FRAMES)),
+)
+"""Of the sources of the tray's pictures."""
 GLYPHS = {
-    "off": Glyph(IconState.OFF),
-    "connecting": Glyph(IconState.CONNECTING),
-    **{
-        f"… moving, {frame}": Glyph(IconState.CONNECTING, frame=frame) for frame in range(1, FRAMES)
-    },
-    "up": Glyph(IconState.UP),
-    "silent": Glyph(IconState.SILENT),
-    "needs you": Glyph(IconState.NEEDS_YOU),
-    "failed": Glyph(IconState.FAILED),
+    "off": "off",
+    "connecting": "connecting",
+    **{f"… moving, {frame}": f"connecting-{frame}" for frame in range(1, FRAMES)},
+    "up": "up",
+    "silent": "silent",
+    "needs you": "needs-you",
+    "failed": "failed",
 }
+"""The lines of the sheet, and their sources."""
+
+
+def glyph(name: str, size: int, *, mono: bool = False) -> Image.Image:
+    return svg.draw(svg.load(FOLDER / f"{name}.svg"), size, mono=mono)
+
+
+def row(name: str, *, mono: bool) -> bytes:
+    """The pictures of the tray at all their sizes, side by side."""
+    sizes = TEMPLATE_SIZES if mono else SIZES
+    pictures = Image.new("RGBA", (sum(sizes), max(sizes)))
+    left = 0
+    for size in sizes:
+        pictures.paste(glyph(name, size, mono=mono), (left, 0))
+        left += size
+    return _saved(pictures, "PNG", optimize=True)
 
 
 def app(size: int) -> Image.Image:
-    return svg.draw(svg.load(FOLDER / "app.svg"), size)
+    return glyph("app", size)
 
 
 def png() -> bytes:
@@ -100,9 +119,9 @@ def _columns() -> Iterator[tuple[int, int]]:
 
 def _block(size: tuple[int, int], row: int, ground: str, style: str) -> Image.Image:
     block = Image.new("RGBA", size, ground)
-    for line, glyph in enumerate(GLYPHS.values()):
+    for line, name in enumerate(GLYPHS.values()):
         for side, x in _columns():
-            icon = replace(glyph, mono=style == "template").at(side)
+            icon = glyph(name, side, mono=style == "template")
             if style == "template" and ground == DARK:
                 icon = _tinted(icon, "white")
             block.alpha_composite(icon, (x, SHEET_GAP + row * line + (row - side) // 2))
@@ -121,11 +140,13 @@ def _saved(image: Image.Image, kind: str, **options: object) -> bytes:
     return file.getvalue()
 
 
-PRODUCTS = {
+PRODUCTS: dict[str, Callable[[], bytes]] = {
     "trayconnect.png": png,
     "trayconnect.ico": ico,
     "trayconnect.icns": icns,
     "contact-sheet.png": contact_sheet,
+    **{f"tray/{name}.png": partial(row, name, mono=False) for name in NAMES},
+    **{f"tray/{name}-template.png": partial(row, name, mono=True) for name in NAMES},
 }
 
 

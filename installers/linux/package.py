@@ -19,11 +19,11 @@ import tomllib
 from collections.abc import Collection
 from pathlib import Path
 
+from icons import svg
 from installers.linux import control, licences
 from installers.linux.man_page import man_page
 from trayconnect import __version__
 from trayconnect.cli.main import cli
-from trayconnect.tray import svg
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]

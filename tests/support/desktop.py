@@ -20,12 +20,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from PIL import Image, ImageColor
+from PIL import Image
 
+from tests.support.tray_colours import plate_colour
 from tests.support.waiting import wait_for
 from tests.support.xvfb import XServer
-from trayconnect.tray import svg
-from trayconnect.tray.icon import icons_folder
 from trayconnect.tray.view import IconState, Item
 
 LIMIT = 120.0
@@ -312,8 +311,7 @@ class Desktop(SessionBus):
 
 def find_icon(screen: Image.Image, state: IconState, height: int = PANEL_HEIGHT) -> Point | None:
     """The middle of the icon of that state in a panel along the top of the screen."""
-    plate = svg.load(icons_folder() / f"{state.value}.svg").shapes[0].colour
-    wanted = ImageColor.getrgb(plate)[:3]
+    wanted = plate_colour(state)
     strip = screen.crop((0, 0, 1024, height))
     found = [
         (index % strip.width, index // strip.width)

@@ -14,11 +14,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from PIL import Image, ImageColor
+from PIL import Image
 from Xlib import X
 from Xlib.error import XError
 from Xlib.xobject.drawable import Window
 
+from tests.support.tray_colours import plate_colour
 from tests.support.waiting import wait_for
 from tests.support.window_manager import window_manager
 from tests.support.xvfb import XServer
@@ -34,8 +35,6 @@ from tests.windows.environment import (
     wine,
     wine_environment,
 )
-from trayconnect.tray import svg
-from trayconnect.tray.icon import icons_folder
 from trayconnect.tray.view import IconState, Verb, View
 
 LIMIT = 120.0
@@ -252,8 +251,7 @@ class Windows:
 
     def find_icon(self, state: IconState) -> Point | None:
         """The middle of the icon of that state in the taskbar, by the colour of its plate."""
-        plate = svg.load(icons_folder() / f"{state.value}.svg").shapes[0].colour
-        wanted = ImageColor.getrgb(plate)[:3]
+        wanted = plate_colour(state)
         left, top = WIDTH // 2, HEIGHT - TASKBAR
         # No more than that of the screen: this is asked all the time.
         root = self.screen.client.screen().root

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from trayconnect.tray import svg
+from icons import svg
 
 HEAD = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><title>t</title>'
 
