@@ -103,7 +103,7 @@ def test_who_is_at_the_other_end(tmp_path: Path) -> None:
         accepted, _ = listening.accept()
         with accepted:
             assert identify(accepted, me) is PeerOwner.OURS
-            assert me == 0 or identify(accepted, me + 1) is PeerOwner.STRANGER
+            assert me == 0 or identify(accepted, me + 1) is PeerOwner.OTHER_USER
             client.shutdown(socket.SHUT_WR)
             assert identify(accepted, me) is PeerOwner.OURS
             client.close()

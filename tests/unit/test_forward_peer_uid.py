@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.forwarding import eventually
-from trayconnect.forwarding.peer_uid import PeerOwner, identify, judge
+from trayconnect.forwarding.peer_uid import PeerOwner, classify, identify
 
 
 class Far:
@@ -28,8 +28,8 @@ ESTABLISHED, LISTEN, TIME_WAIT = 1, 10, 6
     [
         (1000, 77, ESTABLISHED, PeerOwner.OURS),
         (0, 77, ESTABLISHED, PeerOwner.OURS),
-        (1001, 77, ESTABLISHED, PeerOwner.STRANGER),
-        (65534, 77, ESTABLISHED, PeerOwner.STRANGER),
+        (1001, 77, ESTABLISHED, PeerOwner.OTHER_USER),
+        (65534, 77, ESTABLISHED, PeerOwner.OTHER_USER),
         (0, 0, TIME_WAIT, PeerOwner.GONE),
         (1000, 0, ESTABLISHED, PeerOwner.GONE),
         (1000, 77, LISTEN, PeerOwner.GONE),
@@ -38,7 +38,7 @@ ESTABLISHED, LISTEN, TIME_WAIT = 1, 10, 6
 def test_what_the_kernels_answer_means(
     owner: int, inode: int, state: int, expected: PeerOwner
 ) -> None:
-    assert judge(owner, inode, state, uid=1000) is expected
+    assert classify(owner, inode, state, uid=1000) is expected
 
 
 if sys.platform == "linux":
@@ -71,7 +71,7 @@ if sys.platform == "linux":
         assert identify(ends[0], os.geteuid()) is PeerOwner.OURS
 
     def test_everybody_but_root_is_a_stranger_to_another_user(ends: Ends) -> None:
-        expected = PeerOwner.OURS if os.geteuid() == 0 else PeerOwner.STRANGER
+        expected = PeerOwner.OURS if os.geteuid() == 0 else PeerOwner.OTHER_USER
         assert identify(ends[0], os.geteuid() + 1) is expected
 
     def test_a_client_that_only_finished_sending_is_still_there(ends: Ends) -> None:

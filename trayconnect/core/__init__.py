@@ -1,1 +1,1 @@
-"""Errors, cancellation, files and subprocesses: what every other folder may use."""
+"""Errors, cancellation, files and subprocesses, for every other folder."""

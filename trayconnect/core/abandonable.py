@@ -1,4 +1,4 @@
-"""Calls that nothing can interrupt."""
+"""Bounded waiting for calls that cannot be interrupted."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ T = TypeVar("T")
 
 
 class Background(Generic[T]):
-    """Runs `call` in a thread of its own; its result can be waited for, several times.
+    """Runs `call` in a thread of its own. Several callers may wait for the result.
 
-    For calls on a tunnel: they are bounded in time and end, with nobody listening, as soon as
-    the tunnel is closed."""
+    For calls on a link: they have time limits of their own, and they end as soon as the link is
+    closed, even if nobody waits any more."""
 
     def __init__(self, call: Callable[[], T], name: str) -> None:
         self._call = call
@@ -25,7 +25,7 @@ class Background(Generic[T]):
         self._thread.start()
 
     def result(self, cancel: CancelToken, timeout: float | None = None) -> T:
-        """Wait for it, or leave it to its fate after `cancel.set`.
+        """Wait for the result; give up waiting after `cancel.set`.
 
         Raises TimeoutError after `timeout` seconds, `Cancelled`, and what the call raises."""
         with cancel.releasing(self._woken.set):
@@ -53,7 +53,7 @@ class Background(Generic[T]):
 
 
 def abandonable(call: Callable[[], T], name: str, cancel: CancelToken) -> T:
-    """Run `call` in a thread and return its result, or leave it to its fate after `cancel.set`.
+    """Run `call` in a thread and return its result; give up waiting after `cancel.set`.
 
     Raises `Cancelled`, and what `call` raises."""
     return Background(call, name).result(cancel)

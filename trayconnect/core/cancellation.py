@@ -1,4 +1,4 @@
-"""Stopping work that blocks in another thread."""
+"""Cancellation of work that blocks in another thread."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class CancelToken:
         return self._event.is_set()
 
     def set(self) -> None:
-        """Cancel; the second call does nothing."""
+        """Cancel. A second call does nothing."""
         with self._lock:
             self._event.set()
             callbacks, self._callbacks = self._callbacks[::-1], []
@@ -42,18 +42,18 @@ class CancelToken:
             _call(callback)
 
     def wait(self, timeout: float) -> bool:
-        """Sleep up to `timeout` seconds; true as soon as it is cancelled."""
+        """Sleep up to `timeout` seconds. Returns true as soon as the token is cancelled."""
         return self._event.wait(timeout)
 
     def check(self) -> None:
-        """Raise `Cancelled` if it is set."""
+        """Raise `Cancelled` if the token is cancelled."""
         if self._event.is_set():
             raise Cancelled
 
     @contextmanager
     def releasing(self, callback: Callable[[], object]) -> Iterator[None]:
-        """While inside, `set` calls `callback`. Raises `Cancelled` on entry if already set,
-        and on a normal exit if it was set inside."""
+        """Within the block, `set` calls `callback`. Raises `Cancelled` on entry if the token is
+        cancelled already, and on a normal exit if it was cancelled inside."""
         with self._lock:
             already = self._event.is_set()
             if not already:

@@ -1,4 +1,4 @@
-"""Does the same work again whenever it is asked for, without holding up who asks."""
+"""Coalescing background refresh."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ logger = logging.getLogger(__name__)
 
 JOIN_LIMIT = 5.0
 AFTER_FAILURE = 0.1
-"""Seconds of rest after a call that raised."""
+"""Pause in seconds after a call that raised."""
 
 
 class Coalescer:
-    """Calls `work` on a thread of its own ("tc-refresh"), at least once after each `ask`; of many
-    that come meanwhile, one more call is for all. `work` returns how many seconds of rest what it
-    set going needs before the next call; one that is asked for after that comes at once."""
+    """Calls `work` on a thread of its own ("tc-refresh"), at least once after each `ask`. Requests
+    that arrive while it runs share one more call. `work` returns the pause in seconds before the
+    next call; a request that comes after the pause is served at once."""
 
     def __init__(self, work: Callable[[], float]) -> None:
         self._work = work
@@ -28,11 +28,11 @@ class Coalescer:
         self._thread.start()
 
     def ask(self) -> None:
-        """From any thread, also before `start`; returns at once."""
+        """Request a call. From any thread, also before `start`; returns at once."""
         self._asked.set()
 
     def stop(self) -> None:
-        """End and join the thread; what was asked for and not begun is dropped."""
+        """End and join the thread; drop a request that has not begun."""
         self._stopping.set()
         self._asked.set()
         self._thread.join(JOIN_LIMIT)
@@ -47,7 +47,7 @@ class Coalescer:
             self._asked.clear()
             try:
                 rest = self._work()
-            except Exception:  # our bug; the next one may succeed
+            except Exception:  # a bug of ours; the next call may succeed
                 logger.exception("a refresh failed")
                 rest = AFTER_FAILURE
             self._stopping.wait(rest)

@@ -19,7 +19,8 @@ class TcpEndpoint:
 
 @dataclass(frozen=True, slots=True)
 class UnixEndpoint:
-    """The path of a UNIX stream socket; that of a far computer follows that computer's rules."""
+    """The path of a UNIX stream socket. A path on another computer follows that computer's
+    rules."""
 
     path: str
 

@@ -1,4 +1,4 @@
-"""What went wrong, in words for people: a title, then what to do."""
+"""User-facing problems: a title, then what to do."""
 
 from __future__ import annotations
 
@@ -11,26 +11,27 @@ from trayconnect.core import sanitize
 
 
 class Remedy(enum.Enum):
-    """What can make a problem go away; decides where a session goes after it."""
+    """How a problem can be resolved. Decides the session's next state."""
 
     WAIT = "wait"
-    """Trying again later may help: a server that is down, a lost network."""
+    """A later attempt may succeed: the server is down, or the network is lost."""
     NETWORK = "network"
-    """Another network may help: what answered was not proven to be the server, and no login was
-    sent. Tried again when the network changes, after sleep, and slowly in between."""
+    """Another network may help: the peer was not proven to be the server, and no login was sent.
+    Retried when the network changes, after suspend, and every few minutes."""
     USER = "user"
-    """Only the user can go on: a login was refused, a host key must be judged. Never retried."""
+    """Only the user can continue: a login was refused, or a host key must be verified. Never
+    retried."""
     FIX = "fix"
-    """Something must be changed first: the file, the server, a port. Tried again when the network
-    changes and after sleep, and never by the clock."""
+    """Something must be changed first: the file, the server, a port. Retried when the network
+    changes and after suspend, never on a timer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One thing that went wrong.
 
-    `title` is a short sentence that names the thing (no final full stop), `advice` says what to
-    do about it, `detail` is the technical text for logs and diagnostics; none holds a secret.
+    `title` is a short sentence that names the thing (no final full stop), `advice` says what to do
+    about it, `detail` is the technical text for logs and diagnostics. None of them holds a secret.
     """
 
     title: str
@@ -38,10 +39,10 @@ class Problem:
     remedy: Remedy = Remedy.FIX
     detail: str = ""
     wait: float = 0.0
-    """Seconds: an earlier retry cannot help."""
+    """Seconds before which a retry cannot succeed."""
 
     def __post_init__(self) -> None:
-        # What a server says is cleaned where it comes in; this is the last line of defence.
+        # Text from a server is sanitized where it comes in; this is the last line of defence.
         object.__setattr__(self, "title", sanitize.unarmed(self.title).replace("\n", " "))
         object.__setattr__(self, "advice", sanitize.unarmed(self.advice))
         object.__setattr__(self, "detail", sanitize.unarmed(self.detail))
@@ -51,7 +52,7 @@ class Problem:
 
     @property
     def logged(self) -> str:
-        """As a line of the log: with the detail, where there is one."""
+        """As a line of the log, with the detail if there is one."""
         return f"{self} ({self.detail})" if self.detail else str(self)
 
 
@@ -70,12 +71,13 @@ _SHORTAGES = {
     number: what for name, what in _SHORT_OF.items() if (number := getattr(errno, name, None))
 }
 _WINDOWS_SHORTAGES = {4: "open files", 8: "memory", 1450: "memory", 1455: "memory"}
-"""By Windows' own numbers: ERROR_TOO_MANY_OPEN_FILES, ERROR_NOT_ENOUGH_MEMORY,
+"""Windows' error numbers: ERROR_TOO_MANY_OPEN_FILES, ERROR_NOT_ENOUGH_MEMORY,
 ERROR_NO_SYSTEM_RESOURCES, ERROR_COMMITMENT_LIMIT."""
 
 
 def shortage(error: BaseException | None) -> Problem | None:
-    """What this computer lacked, if an error or one that caused it says so; it passes."""
+    """The problem of a resource that ran out on this computer, if the error or one of its causes
+    says so; retrying helps."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
@@ -97,7 +99,7 @@ def _lacked(error: BaseException) -> str | None:
         return "memory"
     if isinstance(error, RuntimeError):
         return "threads" if "can't start new thread" in str(error) else None
-    # A resolver's numbers are others.
+    # The error numbers of getaddrinfo are a different set.
     if not isinstance(error, OSError) or isinstance(error, socket.gaierror):
         return None
     what = _WINDOWS_SHORTAGES.get(getattr(error, "winerror", None) or 0)
@@ -105,7 +107,8 @@ def _lacked(error: BaseException) -> str | None:
 
 
 def problem_of(error: Exception) -> Problem:
-    """What to tell of an error: a shortage, its own problem, or that it is our defect."""
+    """The problem to show for an error: a resource that ran out, the error's own problem, or a bug
+    of ours."""
     short = shortage(error)
     if short is not None:
         return short
@@ -113,7 +116,7 @@ def problem_of(error: Exception) -> Problem:
 
 
 def unforeseen(error: Exception) -> Problem:
-    """A defect of ours, told to people; the log is to have the traceback."""
+    """The problem to show for a bug of ours. The caller logs the traceback."""
     short = shortage(error)
     if short is not None:
         return short
@@ -126,7 +129,7 @@ def unforeseen(error: Exception) -> Problem:
 
 
 class ProblemError(Exception):
-    """Carries a `Problem` up to whoever can show it. The cause, if any, is `__cause__`."""
+    """Carries a `Problem` up to the code that can show it. The cause, if any, is `__cause__`."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(str(problem))
@@ -134,4 +137,4 @@ class ProblemError(Exception):
 
 
 class Cancelled(Exception):  # noqa: N818 - a request of the user, not an error
-    """The user stopped what was going on; nothing is to be reported."""
+    """The user cancelled the work; there is nothing to report."""

@@ -1,4 +1,4 @@
-"""One at a time, in the order of arrival."""
+"""A lock that serves its waiters in the order of arrival."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class FairLock:
 
     @contextmanager
     def turn(self, cancel: CancelToken) -> Iterator[None]:
-        """Wait for the turn, and hold it. Raises `Cancelled` while waiting."""
+        """Wait for the lock, and hold it within the block. Raises `Cancelled` while waiting."""
         ticket = object()
         with self._condition:
             self._queue.append(ticket)

@@ -1,4 +1,4 @@
-"""Writing files so that a crash leaves the old one or the new one, never half of one."""
+"""Atomic file writes: after a crash the file has its old content or its new one, never a part."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from trayconnect.core.privacy import make_folder
 
 
 def write_atomically(path: Path, content: bytes, mode: int = 0o644) -> None:
-    """Replace `path`, making its folder if need be. Raises `ProblemError`."""
+    """Replace `path`, and make its folder if it is missing. Raises `ProblemError`."""
     try:
         make_folder(path.parent)
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
@@ -31,7 +31,7 @@ def write_atomically(path: Path, content: bytes, mode: int = 0o644) -> None:
 
 
 def remove(path: Path) -> None:
-    """Delete `path` if it is there. Raises `ProblemError`."""
+    """Delete `path` if it exists. Raises `ProblemError`."""
     try:
         path.unlink(missing_ok=True)
     except OSError as error:

@@ -6,8 +6,8 @@ from typing import Protocol
 
 
 class Secrets(Protocol):
-    """The system keyring. Every call is bounded in time and raises `ProblemError` when it can't
-    be used."""
+    """The system keyring. Every call has a time limit, and raises `ProblemError` if the keyring
+    cannot be used."""
 
     def get(self, server: str, account: str) -> str | None: ...
 

@@ -1,9 +1,8 @@
-"""What the app imports only when it needs it, and where that may be too late.
+"""Modules that the app imports late, and imports early where late would fail.
 
 A bundle's files can be replaced while it runs: by an upgrade of the package, or of the application
-on a Mac. Then the program's archive is another one, and what is not imported yet cannot be.
-(Windows keeps the files of a running program.)
-"""
+on a Mac. The archive of modules is then a different one, and modules that are not imported yet
+cannot be. (Windows keeps the files of a running program.)"""
 
 from __future__ import annotations
 
@@ -12,8 +11,8 @@ import sys
 from contextlib import suppress
 
 LATE = (
-    "encodings.idna",  # by the first look-up of a host's name
-    "importlib.resources.readers",  # by the first script that is sent to a server
+    "encodings.idna",  # imported by the first name lookup
+    "importlib.resources.readers",  # imported by the first script sent to a server
     "keyring.backends",
     "keyring.backends.SecretService",
     "keyring.backends.kwallet",
@@ -24,8 +23,8 @@ LATE = (
 
 
 def import_early() -> None:
-    """Import it now, in a bundle whose files may be replaced."""
+    """Import these modules now, in a bundle whose files may be replaced."""
     if sys.platform != "win32" and getattr(sys, "frozen", False):
         for name in LATE:
-            with suppress(ImportError):  # of another system
+            with suppress(ImportError):  # a module of another system
                 importlib.import_module(name)

@@ -1,4 +1,4 @@
-"""The SSH link as protocols: streams, remote commands, and whose a listener is."""
+"""The SSH link as protocols: streams, remote commands, and the owners of remote listeners."""
 
 from __future__ import annotations
 
@@ -12,44 +12,43 @@ from trayconnect.core.errors import Problem, ProblemError
 
 
 class ByteStream(Protocol):
-    """One forwarded connection's far end. Reading and writing may go on in two threads at once."""
+    """The far end of one forwarded connection. One thread may read while another writes."""
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing can be sent any more, in either direction."""
+        """Whether the stream is closed for sending in both directions."""
         ...
 
     def recv(self, size: int) -> bytes:
-        """Block for up to `size` bytes; `b""` at the end of the stream. Raises OSError when it was
-        cut off before its end."""
+        """Block for up to `size` bytes; `b""` at the end of the stream. Raises OSError if the
+        stream was cut off before its end."""
         ...
 
     def sendall(self, data: bytes | memoryview) -> None:
-        """Block until all is taken. Raises OSError."""
+        """Block until all of it is sent. Raises OSError."""
         ...
 
     def shutdown_write(self) -> None:
-        """Tell the far end that no more will be sent (SSH_MSG_CHANNEL_EOF, RFC 4254 section 5.3).
-        Never raises."""
+        """Send the end of the data (SSH_MSG_CHANNEL_EOF, RFC 4254 section 5.3). Never raises."""
         ...
 
     def close(self) -> None:
-        """Drop both directions and wake blocked callers. Never raises; may be called twice."""
+        """Close both directions and wake blocked callers. Never raises; may be called twice."""
         ...
 
 
 class Refusal(enum.Enum):
-    """Why a server opened no stream."""
+    """Why a server opened no channel."""
 
     FORBIDDEN = "forbidden"
-    REFUSED = "refused"  # the host is there, and nothing listens
-    UNREACHABLE = "unreachable"  # no answer from that host, or no way to it
-    UNRESOLVED = "unresolved"  # the server does not know a host of that name
+    REFUSED = "refused"  # the host is up, and nothing listens on the port
+    UNREACHABLE = "unreachable"  # no answer from the host, or no route to it
+    UNRESOLVED = "unresolved"  # the server cannot resolve the host's name
     OTHER = "other"
 
 
 class NotOpenedError(ProblemError):
-    """The tunnel is there, and the server did not open a stream."""
+    """The link is up, and the server did not open a channel."""
 
     def __init__(self, problem: Problem, refusal: Refusal) -> None:
         super().__init__(problem)
@@ -57,25 +56,25 @@ class NotOpenedError(ProblemError):
 
 
 class LostError(ProblemError):
-    """The tunnel has ended, whether or not `on_lost` was called yet."""
+    """The link has ended, whether or not `on_lost` was called yet."""
 
 
 class OpenChannel(Protocol):
-    """Opens a stream to `target` as seen from the server, on behalf of the local `origin`, an
-    address and a port.
+    """Opens a stream to `target` as seen from the server, for the local `origin`, an address and a
+    port.
 
-    Blocks for a bounded time. Raises `ProblemError`: a `NotOpenedError` when the server
-    refuses, a `LostError` when the tunnel has ended."""
+    Blocks for a bounded time. Raises `ProblemError`: a `NotOpenedError` if the server refuses, a
+    `LostError` if the link has ended."""
 
     def __call__(self, target: Endpoint, origin: tuple[str, int]) -> ByteStream: ...
 
 
 class Owner(enum.Enum):
-    """Whose a listener at the server is, seen from the account that is logged in there."""
+    """Who owns a listener at the server, as seen from the account that is logged in there."""
 
     OURS = "ours"
     SYSTEM = "system"
-    """Of root or of a system account: a service for all, or a way to somebody's."""
+    """Root or a system account: a service for everybody, or a way to another user's service."""
     UNKNOWN = "unknown"
     OTHERS = "others"
     NOBODY = "nobody"
@@ -84,16 +83,16 @@ class Owner(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """Where a forward leads, if the listener there is the account's own."""
+    """The target of a forward, provided that the account owns the listener there."""
 
     endpoint: Endpoint
     named: bool = True
-    """Whether the file names it: then one whose owner cannot be known is taken, too, as long as no
-    listener there has been proven to be the account's own."""
+    """Whether the file names the target. A listener of an unknown owner is then accepted, unless
+    one there has been proven to be the account's own."""
 
 
 class NotOursError(ProblemError):
-    """There is a listener, but a connection to it may lead to a stranger."""
+    """There is a listener, but a connection to it may lead to another user."""
 
     def __init__(self, problem: Problem, owner: Owner) -> None:
         super().__init__(problem)
@@ -101,7 +100,7 @@ class NotOursError(ProblemError):
 
 
 class OpenOwnChannel(Protocol):
-    """Opens a stream, as `OpenChannel` does, and proves whose the listener is before a byte goes
+    """Opens a stream as `OpenChannel` does, and proves who owns the listener before a byte goes
     either way. `named`: see `Own`.
 
     Returns the owner too: OURS, or, if `named`, SYSTEM or UNKNOWN. Raises `ProblemError` as
@@ -113,20 +112,20 @@ class OpenOwnChannel(Protocol):
 
 
 class Incoming(Protocol):
-    """A connection that the server took in for a remote forward, and that waits for an answer:
-    one of these is called, once, from any thread."""
+    """A connection that the server accepted for a remote forward, and that waits for an answer:
+    `accept` or `refuse` is called once, from any thread."""
 
     @property
     def origin(self) -> str:
-        """Who connected, in the server's words."""
+        """The client's address, as the server gives it."""
         ...
 
     def accept(self) -> ByteStream:
-        """Raises OSError when the tunnel is gone."""
+        """Raises OSError if the link has ended."""
         ...
 
     def refuse(self, reason: str, *, busy: bool = False) -> None:
-        """Never raises. `busy`: there are too many."""
+        """Never raises. `busy`: there are too many connections."""
         ...
 
 
@@ -140,7 +139,7 @@ class Completed:
 
 
 class NotEndedError(ProblemError):
-    """A remote command did not end in time. `so_far` is what it said; its status is -1."""
+    """A remote command did not end in time. `so_far` is its output until then; its status is -1."""
 
     def __init__(self, problem: Problem, so_far: Completed) -> None:
         super().__init__(problem)
@@ -148,7 +147,7 @@ class NotEndedError(ProblemError):
 
 
 class Link(Protocol):
-    """A live, logged-in way to a server."""
+    """A live, authenticated SSH link to a server."""
 
     @property
     def typed_login(self) -> bool:
@@ -157,7 +156,7 @@ class Link(Protocol):
 
     @property
     def banner(self) -> str:
-        """What the servers on the way gave to be read at the login; "" for nothing."""
+        """The banners and messages of the day of the servers on the route; "" if there are none."""
         ...
 
     def open_channel(self, target: Endpoint, origin: tuple[str, int]) -> ByteStream:
@@ -171,8 +170,8 @@ class Link(Protocol):
         ...
 
     def owner(self, target: Endpoint) -> Owner:
-        """Whose the listener at `target` is now; bounded in time. Raises `ProblemError` when the
-        tunnel is gone."""
+        """Who owns the listener at `target` now; bounded in time. Raises `ProblemError` if the link
+        has ended."""
         ...
 
     def listen(
@@ -181,32 +180,32 @@ class Link(Protocol):
         on_incoming: Callable[[Incoming], None],
         on_answer: Callable[[int | Problem], None],
     ) -> None:
-        """Ask the server to listen until the tunnel ends; returns at once. A host of "" is every
-        address, a port of 0 is one that the server chooses.
+        """Ask the server to listen until the link ends; returns at once. A host of "" means every
+        address, a port of 0 means one that the server chooses.
 
-        `on_answer` gets the port (0 for a socket), or why not; at most once, and not after the
-        end. Both are called on the tunnel's own thread: they must be quick and not raise."""
+        `on_answer` gets the port (0 for a socket), or the problem; at most once, and not after the
+        end. Both callbacks run on the transport's thread: they must be quick and not raise."""
         ...
 
     def unlisten(self, where: Endpoint) -> None:
-        """Take that back, in the words of the `listen`; returns at once."""
+        """Cancel a `listen` with the same `where`; returns at once."""
         ...
 
     def execute(self, command: str, stdin: bytes, timeout: float) -> Completed:
-        """Run a command to its end; of each output, the last 1 MiB is kept. Raises `ProblemError`;
-        a `NotEndedError` when `timeout` seconds pass."""
+        """Run a command to its end and keep the last 1 MiB of each output. Raises `ProblemError`; a
+        `NotEndedError` after `timeout` seconds."""
         ...
 
     def check(self) -> None:
-        """Ask the server for a sign of life now rather than at the next interval; returns at
-        once. Silence is reported through `on_lost`."""
+        """Send a keepalive request now rather than at the next interval; returns at once. Silence
+        is reported through `on_lost`."""
         ...
 
     @property
     def latency(self) -> float | None:
-        """Seconds that the last answered heartbeat took."""
+        """Round-trip time in seconds of the last answered keepalive request."""
         ...
 
     def close(self) -> None:
-        """End it and join its threads, in bounded time. Never raises; may be called twice."""
+        """End the link and join its threads, in bounded time. Never raises; may be called twice."""
         ...

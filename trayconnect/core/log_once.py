@@ -1,4 +1,4 @@
-"""A failure that may go on and on, told to the log once."""
+"""Log a recurring failure once."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import threading
 
 
 class LogOnce:
-    """Warns of `what` with a reason, and then no more until something succeeded in between. From
-    any thread."""
+    """Logs a warning about `what` with a reason, then stays silent until a call succeeded. From any
+    thread."""
 
     def __init__(self, logger: logging.Logger, what: str) -> None:
         self._logger = logger
@@ -23,6 +23,6 @@ class LogOnce:
             self._logger.warning("%s: %s", self._what, reason)
 
     def settle(self) -> None:
-        """It works."""
+        """Record a success."""
         with self._lock:
             self._failing = False

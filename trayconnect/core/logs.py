@@ -1,4 +1,4 @@
-"""Where the log goes: a small rotating file of the user's own, and stderr where asked."""
+"""The log: a small rotating file of the user's own, and stderr on request."""
 
 from __future__ import annotations
 
@@ -19,24 +19,25 @@ from trayconnect.core import sanitize
 from trayconnect.core.privacy import make_folder
 
 SIZE = 1_000_000
-"""Bytes of one file."""
+"""Size limit of one file, in bytes."""
 KEPT = 2
-"""Older files beside it."""
+"""Number of older files."""
 HELD = 1000
-"""Records that are held while the terminal is asked on; older ones are in the file alone."""
+"""Number of records held back while the terminal asks a question; older ones are only in the file.
+"""
 FORMAT = "%(asctime)s %(levelname)s %(name)s [%(threadName)s]: %(message)s"
-"""The threads of a session carry its name, which tells whose a record is."""
+"""The names of a session's threads contain the session's name, and so attribute a record."""
 
 logger = logging.getLogger("trayconnect")
 
 
 def log_file() -> Path:
-    """The log's place; it need not exist."""
+    """The log's path; the file need not exist."""
     return Path(platformdirs.user_log_dir("trayconnect", appauthor=False)) / "trayconnect.log"
 
 
 def read() -> str:
-    """The present file's text; empty where there is none."""
+    """The current file's text; empty if there is no file."""
     try:
         return log_file().read_text("utf-8", errors="replace")
     except OSError:
@@ -44,7 +45,7 @@ def read() -> str:
 
 
 class _Console(logging.StreamHandler[TextIO]):
-    """stderr, which can pause where it is a terminal that is asked on."""
+    """stderr, which pauses while it is a terminal that asks a question."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -72,8 +73,8 @@ class _Console(logging.StreamHandler[TextIO]):
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Within, nothing is logged to a terminal; it is made up for afterwards. The file gets it at
-    once."""
+    """Log nothing to a terminal within the block, and catch up after it. The file gets every record
+    at once."""
     with ExitStack() as stack:
         for handler in logger.handlers:
             if isinstance(handler, _Console):
@@ -82,8 +83,7 @@ def quiet() -> Iterator[None]:
 
 
 class _Formatter(logging.Formatter):
-    """Whatever is in a record, it neither commands the terminal that shows it nor passes for
-    another record."""
+    """Sanitizes records: none can control the terminal that shows it, or imitate another record."""
 
     def format(self, record: logging.LogRecord) -> str:
         return sanitize.escaped(super().format(record)).replace("\n", "\n  ")
@@ -94,8 +94,8 @@ if sys.platform == "win32":
     import msvcrt
 
     def _open_to_append(path: str) -> int:
-        """Others may rename it meanwhile, as they may on POSIX: the app and a command both have
-        the log open, and either turns it over."""
+        """Open a file that other processes may rename meanwhile, as POSIX allows: the app and a
+        command both have the log open, and either rotates it."""
         append, share_all, open_always, normal = 0x120114, 7, 4, 0x80  # winnt.h, fileapi.h
         handle = _winapi.CreateFile(path, append, share_all, 0, open_always, normal, 0)
         return msvcrt.open_osfhandle(handle, os.O_APPEND)
@@ -103,17 +103,17 @@ if sys.platform == "win32":
 else:
 
     def _open_to_append(path: str) -> int:
-        # A link may be another user's, who could write to the folder once.
+        # The path may be a link of another user, who could once write to the folder.
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-        os.fchmod(descriptor, 0o600)  # one from before may be open to others
+        os.fchmod(descriptor, 0o600)  # an older file may be open to other users
         return descriptor
 
 
 class _PrivateFile(logging.handlers.RotatingFileHandler):
-    """Readable by its user alone. While another program keeps it from being renamed, it grows."""
+    """A file that only its user can read. It grows while another program prevents its rename."""
 
     _kept_from = 0
-    """How large it was then."""
+    """The file's size at the last failed rename."""
 
     def _open(self) -> io.TextIOWrapper:
         return os.fdopen(_open_to_append(self.baseFilename), "a", encoding="utf-8")
@@ -136,7 +136,7 @@ class _PrivateFile(logging.handlers.RotatingFileHandler):
 
 
 def set_up(*, to_stderr: bool, verbose: bool = False) -> None:
-    """Start logging. A log file that can't be written is said on stderr and done without."""
+    """Start logging. If the log file cannot be written, say so on stderr and log without it."""
     logger.setLevel(logging.DEBUG if verbose else logging.INFO)
     logger.propagate = False
     formatter = _Formatter(FORMAT)

@@ -16,7 +16,7 @@ class Urgency(enum.Enum):
 
 
 class NoticeAction(enum.Enum):
-    """What a button of a notice orders; the menu can do each of them too."""
+    """The command of a notice's button. The menu offers each of them too."""
 
     OPEN = "open"
     RETRY = "retry"
@@ -27,21 +27,21 @@ class NoticeAction(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something that the user must know now. Plain text; nothing in it is secret."""
+    """Something that the user must know now. Plain text without secrets."""
 
     tag: str
-    """What it is about: on the screen, a newer notice of the same tag takes its place."""
+    """The subject: on the screen, a newer notice with the same tag replaces this one."""
     title: str
     body: str = ""
     urgency: Urgency = Urgency.NORMAL
     passing: bool = False
-    """Whether it need not be kept for a user who was away."""
+    """Whether it may disappear unseen."""
     asked: bool = False
-    """Whether it answers what the user just did, who then wants to see it again."""
+    """Whether it answers what the user just did. The user then wants to see it again."""
     server: str = ""
-    """The entry's name that the actions are for."""
+    """Name of the entry that the actions are for."""
     actions: tuple[NoticeAction, ...] = ()
-    """The most useful one first."""
+    """The most useful action first."""
 
     @classmethod
     def of(
@@ -52,19 +52,21 @@ class Notice:
         asked: bool = False,
         actions: tuple[NoticeAction, ...] = (),
     ) -> Notice:
-        """What went wrong. Desktops keep a critical notice until it is closed: only one with a
-        button is worth that."""
+        """A notice of a problem. Desktops keep a critical notice until the user closes it, so only
+        one with a button is critical."""
         urgency = Urgency.CRITICAL if actions else Urgency.NORMAL
         return cls(tag, problem.title, problem.advice, urgency, asked=asked, actions=actions)
 
 
 class Notifier(Protocol):
-    """Shows notices, each once: what is still there is not shown again, unless `asked`."""
+    """Shows notices, each once: a notice that is still on the screen is not shown again, unless
+    `asked`."""
 
     def notify(self, notice: Notice) -> None:
-        """Show it, or drop it where that is impossible; returns at once. Never raises."""
+        """Show the notice, or drop it where notices cannot be shown; returns at once. Never
+        raises."""
         ...
 
     def withdraw(self, tag: str) -> None:
-        """It no longer holds: take it off the screen, where that can be done. As `notify`."""
+        """The notice no longer holds: remove it from the screen where possible. As `notify`."""
         ...

@@ -9,16 +9,16 @@ from urllib.parse import quote
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What to open in a browser. `token` logs in, and must not show anywhere."""
+    """A page for the browser. `token` logs in, and must not be shown."""
 
     url: str
     token: str = field(default="", repr=False)
     root: str = field(default="", compare=False)
-    """The address below which the server's own API is; ends with a slash."""
+    """Base URL of the Jupyter server's API; ends with a slash."""
 
     @property
     def link(self) -> str:
-        """The address with the token in it: a secret, for the user's own eyes and clipboard."""
+        """The URL with the token: a secret, for the user's eyes and clipboard only."""
         if not self.token:
             return self.url
         before, is_fragment, fragment = self.url.partition("#")

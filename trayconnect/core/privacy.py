@@ -1,5 +1,5 @@
-"""What keeps other users of this machine out: folders for this user alone, no core dumps, and who
-else may write a file that we trust."""
+"""Protection from other users of this machine: private folders, no core dumps, and a check for who
+else can write a trusted file."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 def make_folder(folder: Path) -> None:
-    """Make `folder` and what is missing above it, each for this user alone whatever the umask
-    says. Raises OSError."""
-    # Path.mkdir(parents=True) gives its mode to the last folder only.
+    """Make `folder` and its missing parents, each with mode 0700 whatever the umask is. Raises
+    OSError."""
+    # Path.mkdir(parents=True) applies the mode to the last folder only.
     for missing in reversed([each for each in folder.parents if not each.exists()]):
         missing.mkdir(mode=0o700, exist_ok=True)
     folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def make_private(folder: Path) -> None:
-    """Make sure that `folder` is a folder of the user's own, closed to others. Raises OSError."""
+    """Make sure that `folder` is the user's own folder, closed to others. Raises OSError."""
     make_folder(folder)
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode):
@@ -37,7 +37,7 @@ def make_private(folder: Path) -> None:
 
 
 def own_folders() -> list[Path]:
-    """Where this program keeps its files, apart from the server file; the outer ones first."""
+    """The folders of this program, apart from the server file's; outer ones first."""
     import platformdirs
 
     return [
@@ -54,15 +54,15 @@ def own_folders() -> list[Path]:
 if sys.platform == "win32":
 
     def close_to_others(folders: Iterable[Path]) -> list[Path]:
-        """There, the access list of the profile keeps others out."""
+        """On Windows, the access list of the profile keeps others out."""
         del folders
         return []
 
 else:
 
     def close_to_others(folders: Iterable[Path]) -> list[Path]:
-        """Close those folders of the user's that others can write to, as an earlier version made
-        them under an open umask; which they were."""
+        """Close those of the user's folders that others can write to, as an earlier version made
+        them under an open umask. Returns the closed ones."""
         closed = []
         for folder in folders:
             with suppress(OSError):
@@ -76,8 +76,8 @@ else:
 
 
 def no_core_dumps() -> None:
-    """Leave no copy of this process's memory, which holds passwords and tokens, when it crashes;
-    on Linux, other processes of the user cannot read it either."""
+    """Prevent a core dump of this process, whose memory holds passwords and tokens. On Linux, this
+    also keeps the user's other processes from reading it."""
     if sys.platform != "win32":
         import resource
 
@@ -85,7 +85,7 @@ def no_core_dumps() -> None:
             _, hard = resource.getrlimit(resource.RLIMIT_CORE)
             resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
     if sys.platform == "linux":
-        # The limit does not hold where core(5) has a pipe.
+        # The limit has no effect where core(5) names a pipe.
         with suppress(OSError, AttributeError):
             ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
@@ -93,7 +93,7 @@ def no_core_dumps() -> None:
 if sys.platform == "win32":
 
     def writers(path: Path) -> list[tuple[Path, str]]:
-        """There, the access list of the profile keeps others out."""
+        """On Windows, the access list of the profile keeps others out."""
         del path
         return []
 
@@ -102,8 +102,8 @@ else:
     import pwd
 
     def writers(path: Path) -> list[tuple[Path, str]]:
-        """Where users other than this one and root can change the file `path`, or put another one
-        in its place: a file or a folder, and what to do about it."""
+        """Where users other than this one and root can change the file `path`, or replace it: the
+        file or folder, and what to do about it."""
         found: dict[Path, str] = {}
         for place in (path, path.resolve()):
             for each in (place, *place.parents):
@@ -118,15 +118,15 @@ else:
             return ""
         if about.st_uid not in (0, os.getuid()):
             return f"make it yours: sudo chown {os.getuid()} {path}"
-        # Where the sticky bit is set, nobody can replace what is another user's.
+        # In a folder with the sticky bit, nobody can replace another user's file.
         is_guarded = stat.S_ISDIR(about.st_mode) and about.st_mode & stat.S_ISVTX
         is_open = about.st_mode & _written_by_others(about.st_gid)
         return f"chmod go-w {path}" if is_open and not is_guarded else ""
 
     def _written_by_others(group: int) -> int:
-        """The bits of a mode that let others write to what belongs to that group. The group of this
-        user alone does not: many systems make one for each user, with a umask that lets it write.
-        """
+        """The bits of a mode that let others write to the files of that group. A group with this
+        user as its only member does not count: many systems make one for each user, with a umask
+        that lets it write."""
         try:
             user, found = pwd.getpwuid(os.getuid()), grp.getgrgid(group)
         except KeyError:

@@ -1,4 +1,4 @@
-"""Addresses as /proc/net/tcp and /proc/net/tcp6 have them."""
+"""Parsing of addresses in /proc/net/tcp and /proc/net/tcp6."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def proc_address(word: str, *, little_endian: bool) -> tuple[IPAddress, int]:
-    """The address and port of a `local_address`: proc(5) has the address as 32-bit numbers in host
-    byte order. Raises ValueError."""
+    """The address and port of a `local_address`. proc(5) gives the address as 32-bit numbers in
+    host byte order. Raises ValueError."""
     address, port = (bytes.fromhex(part) for part in word.split(":"))
     if little_endian:
         address = b"".join(address[i : i + 4][::-1] for i in range(0, len(address), 4))
@@ -17,14 +17,14 @@ def proc_address(word: str, *, little_endian: bool) -> tuple[IPAddress, int]:
 
 
 def named_address(word: str) -> tuple[IPAddress, int]:
-    """The same of what `lsof -nP` and `sockstat` print: `127.0.0.1:80`, `[::1]:80`, `*:80`. Raises
-    ValueError."""
+    """The address and port in the form of `lsof -nP` and `sockstat`: `127.0.0.1:80`, `[::1]:80`,
+    `*:80`. Raises ValueError."""
     address, _, port = word.rpartition(":")
     text = "0.0.0.0" if address == "*" else address.strip("[]")
     return unmapped(ipaddress.ip_address(text)), int(port)
 
 
 def unmapped(address: IPAddress) -> IPAddress:
-    """The IPv4 address that an IPv6 one stands for, as in ::ffff:127.0.0.1."""
+    """The IPv4 address of an IPv4-mapped IPv6 one, such as ::ffff:127.0.0.1."""
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return mapped or address

@@ -1,4 +1,4 @@
-"""What an attempt does, step by step, for whoever wants to follow it."""
+"""The steps of an attempt, for a caller that follows them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step that was taken. `found` says what came of it; None: it failed."""
+    """One finished step. `found` is its result; None if it failed."""
 
     name: str
     seconds: float
@@ -18,7 +18,7 @@ class Step:
 
 
 class Progress:
-    """Tells `on_step` of each step when it ends. One thread at a time."""
+    """Calls `on_step` at the end of each step. One thread at a time."""
 
     def __init__(
         self,
@@ -30,7 +30,7 @@ class Progress:
 
     @contextmanager
     def step(self, name: str) -> Iterator[list[str]]:
-        """Take a step within; what is appended to the list is what it found."""
+        """Run one step within the block. The caller appends the results to the list."""
         begin = self._clock()
         found: list[str] = []
         try:
@@ -42,4 +42,4 @@ class Progress:
 
 
 NO_PROGRESS = Progress()
-"""Nobody follows."""
+"""Reports to nobody."""

@@ -14,22 +14,23 @@ class QuestionKind(enum.Enum):
     PASSWORD = "password"
     PASSPHRASE = "passphrase"
     ONE_TIME_CODE = "one-time-code"
-    """A code that works once: never kept, and of no use to a retry."""
+    """A code that works once: never kept, and useless for a retry."""
     KEYBOARD_INTERACTIVE = "keyboard-interactive"
-    """The server's own prompts, in its own words (RFC 4256)."""
+    """The server's own prompts (keyboard-interactive, RFC 4256)."""
     PRIVATE_KEY = "private-key"
-    """A key file's text, to be pasted."""
+    """The text of a private key file, to be pasted."""
     HOST_KEY = "host-key"
     VISIT = "visit"
-    """What a login waits for elsewhere: a page to visit, a telephone. The attempt goes on when
-    that is done, be the question answered or not."""
+    """An action outside of the program that a login waits for: a page to visit, a telephone to
+    confirm on. The attempt goes on as soon as the action is done, whether or not the question is
+    answered."""
     CONFIRM = "confirm"
-    """Whether to do what the user asked for, though it costs something."""
+    """A confirmation of a command that can lose something."""
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One value to fill in: a line, or a text of several."""
+    """One value to fill in: a line, or a text of several lines."""
 
     label: str
     secret: bool = True
@@ -38,56 +39,55 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Something only the user can say.
+    """A question that only the user can answer.
 
-    Without `fields` it is a yes-or-no question, and the safe answer, the default, is no.
-    """
+    Without `fields` it is a yes-or-no question, whose safe default is no."""
 
     kind: QuestionKind
     server: str
-    """The entry's name, as in the menu."""
+    """Name of the entry, as in the menu."""
     title: str
     message: str
     fields: tuple[Field, ...] = ()
     confirm: str = "OK"
-    """The word on the button that answers; the other one says Cancel."""
+    """Label of the button that answers; the other button is Cancel."""
     can_remember: bool = False
     """Offer to keep the answer in the system keyring."""
     url: str = ""
-    """The page that a yes opens."""
+    """The page that the yes button opens."""
 
     @property
     def may_be_empty(self) -> bool:
-        """Whether an empty value answers: to a server's own prompt it can mean something, such as
-        "send me a push"."""
+        """Whether an empty value is an answer: to a server's own prompt it can mean something, such
+        as "send me a push"."""
         return self.kind in (QuestionKind.ONE_TIME_CODE, QuestionKind.KEYBOARD_INTERACTIVE)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the user said: a value a field (none for a plain yes)."""
+    """The user's answer: one value for each field (none for a plain yes)."""
 
     values: tuple[str, ...] = field(default=(), repr=False)
     remember: bool = False
 
 
 class Ask(Protocol):
-    """How an attempt asks: blocks until the user answers.
+    """Asks the user on behalf of an attempt: blocks until the answer.
 
-    Raises `Cancelled` when the user declines, or disconnects.
-    """
+    Raises `Cancelled` if the user declines or disconnects."""
 
     def __call__(self, question: Question) -> Answer: ...
 
 
 class ProgressDisplay:
-    """How an attempt tells what it waits for, and goes on meanwhile. This one tells nobody."""
+    """Shows what an attempt waits for, while the attempt goes on. This one shows nothing."""
 
     def say(self, text: str) -> None:
-        """What the way to the server says: a line for people, in the place of the last one."""
+        """Show a line of progress, in place of the last one."""
 
     def show(self, question: Question) -> Callable[[], None]:  # noqa: ARG002
-        """Show a question of kind VISIT. What is returned takes it away, and waits for that."""
+        """Show a question of kind VISIT. The returned function closes it, and waits until it is
+        closed."""
         return lambda: None
 
 
@@ -95,12 +95,12 @@ class Prompter(Protocol):
     """Puts questions to the user, one at a time."""
 
     def ask(self, question: Question, cancel: CancelToken) -> Answer | None:
-        """Block until answered. None: declined, or `cancel` withdrew the question.
+        """Block until the answer. None: the user declined, or `cancel` withdrew the question.
 
-        Raises `ProblemError` when there is no way to ask."""
+        Raises `ProblemError` if nothing can ask the user."""
         ...
 
     def bring_to_front(self) -> None:
-        """Show the open question again to a user who lost sight of it, where that can be done; from
-        any thread. Never raises."""
+        """Show the open question again in front of other windows, where possible; from any thread.
+        Never raises."""
         ...

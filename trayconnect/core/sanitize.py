@@ -1,8 +1,8 @@
-"""Words of a server, or of another program, made fit to be shown to people.
+"""Sanitize text of a server, or of another program, before people see it.
 
-They go into terminals, windows, menus and logs, where a control character would act, a
-bidirectional one would reorder the line, and a long text would fill the screen. Whatever a server
-sends passes `text`, `line` or `exact` where it enters its room."""
+The text goes into terminals, windows, menus and logs. A control character would act there, a
+bidirectional one would reorder the line, and a long text would fill the screen. Everything that a
+server sends passes `text`, `line` or `exact` where it enters the program."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ import unicodedata
 MAX_TEXT = 4000
 MAX_LINE = 500
 
-# ECMA-48: what ESC begins, or its form in one character (C1). A whole one goes, not only its ESC:
-# OSC, DCS, SOS, PM and APC with their text; CSI with its parameters. Of two characters alone, the
-# second stays: it may be a letter of the text.
+# ECMA-48: an escape sequence after ESC, or in its one-character form (C1). The pattern removes the
+# whole sequence, not only its ESC: OSC, DCS, SOS, PM and APC with their text; CSI with its
+# parameters. Of a two-character sequence, the second character stays: it may be a letter of the
+# text.
 _SEQUENCES = re.compile(
     r"(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c\n]*(?:\x07|\x9c|\x1b\\)?"
     r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"
     r"|\x1b(?:[ -/]+[0-~])?"
 )
 _LINE_ENDS = re.compile(r"\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
-# Characters that show nothing though `str.isprintable` lets them pass: those that Unicode has
-# ignored by default, and the blank of Braille.
+# Invisible characters that `str.isprintable` accepts: Unicode's Default_Ignorable_Code_Point, and
+# the blank of Braille.
 _INVISIBLE = re.compile(
     r"[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0"
     r"\U000e0000-\U000e0fff]"
@@ -32,33 +33,33 @@ _REORDERING = re.compile(r"[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 def text(value: bytes | str, most: int = MAX_TEXT) -> str:
-    """At most that many characters, on several lines; what does not print is dropped, as RFC 4256
-    section 3.2 asks for."""
+    """At most `most` characters, on several lines, without unprintable ones (RFC 4256 section
+    3.2)."""
     lines = _LINE_ENDS.sub("\n", _visible(value, most)).split("\n")
     return "\n".join(_printable(one).rstrip() for one in lines).strip()[:most]
 
 
 def line(value: bytes | str, most: int = MAX_LINE) -> str:
-    """The same on one line."""
+    """As `text`, on one line."""
     return " ".join(_printable(_LINE_ENDS.sub(" ", _visible(value, most))).split())[:most]
 
 
 def end_of(value: bytes | str, most: int = MAX_TEXT) -> str:
-    """`text` of the end of something long, such as a log."""
+    """`text` of the end of a long value, such as a log."""
     return text(value[-most:], most)
 
 
 def exact(value: object, most: int = MAX_TEXT) -> str:
-    """The value itself where it can be shown as it is; "" for anything else. For what is compared
-    or used, such as a path: cleaned, it would be another one."""
+    """The value itself if it is printable as it is, else "". For values that are compared or used,
+    such as a path: a cleaned path would be another path."""
     if not isinstance(value, str) or len(value) > most or _LINE_ENDS.search(value):
         return ""
     return value if _printable(_SEQUENCES.sub("", value)) == value else ""
 
 
 def unarmed(value: str) -> str:
-    """Without what acts on a terminal or reorders a line, and otherwise as it is. The last line of
-    defence for our own texts, in which users' names with joined emoji may stand."""
+    """The value without characters that act on a terminal or reorder a line. The last line of
+    defence for our own texts, which may contain users' names with joined emoji."""
     if value.isprintable():
         return value
     kept = _REORDERING.sub("", _SEQUENCES.sub("", value))
@@ -66,14 +67,14 @@ def unarmed(value: str) -> str:
 
 
 def escaped(value: str) -> str:
-    """The same with each such character shown by its number, for a log."""
+    """As `unarmed`, but with each such character as its number, for a log."""
     if value.isprintable():
         return value
     return "".join(_number(c) if _acts(c) else c for c in value)
 
 
 def _visible(value: bytes | str, most: int) -> str:
-    # More than is kept, since sequences and blanks go; bounded even so.
+    # Twice the limit, since sequences and blanks are removed; bounded even so.
     part = value[: 4 * most]
     return _SEQUENCES.sub("", part.decode("utf-8", "replace") if isinstance(part, bytes) else part)
 

@@ -1,6 +1,7 @@
-"""Unnamed files for what another program prints.
+"""Temporary unnamed files for the output of another program.
 
-Files rather than pipes: what the program leaves running could hold a pipe open without end."""
+A child that the program leaves running could keep a pipe open without end; a file has no such end
+to wait for."""
 
 from __future__ import annotations
 

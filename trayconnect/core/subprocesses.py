@@ -1,4 +1,4 @@
-"""Processes that are not ours: how they are started and ended on each platform."""
+"""Starting and ending the processes of other programs on each platform."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def clean_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]
 
 
 def path_for_others(path: Path) -> Path:
-    """A path of ours as other programs find it: what Python from the Microsoft Store writes below
-    AppData lies elsewhere, and only it is shown the place that it named."""
+    """A path of ours as other programs find it. Python from the Microsoft Store redirects what it
+    writes below AppData, and only Python itself sees the file at the redirected path."""
     if sys.platform == "win32":
         return Path(os.path.realpath(path))
     else:  # noqa: RET505 - mypy calls code after a platform's return unreachable
@@ -47,8 +47,8 @@ def no_console() -> int:
 
 
 def let_come_forward() -> None:
-    """Hand on the right to come before other windows, which Windows gives to the program that the
-    user is using; nothing elsewhere."""
+    """Pass on the right to raise a window to the front, which Windows gives to the program that the
+    user is using. Does nothing elsewhere."""
     if sys.platform == "win32":
         import ctypes
 
@@ -58,25 +58,25 @@ def let_come_forward() -> None:
 if sys.platform == "win32":
 
     def end_group(process: subprocess.Popen[bytes], *, at_once: bool) -> None:  # noqa: ARG001
-        """End a process; Windows knows no gentle way, and no groups."""
+        """End a process. Windows has neither a gentle way nor process groups."""
         process.kill()
 
     def has_exited(process: subprocess.Popen[bytes]) -> bool:
-        """Whether a process is over."""
+        """Whether a process has ended."""
         return process.poll() is not None
 else:
 
     def end_group(process: subprocess.Popen[bytes], *, at_once: bool) -> None:
-        """End a process that leads a session of its own, and what it started there: by SIGTERM,
-        or SIGKILL. Nothing happens once it is reaped."""
+        """End the session that a process leads, by SIGTERM, or SIGKILL. Does nothing after the
+        process was reaped."""
         if process.returncode is not None:
             return
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL if at_once else signal.SIGTERM)
 
     def has_exited(process: subprocess.Popen[bytes]) -> bool:
-        """Whether a process is over; where the system can tell, without reaping it, so that its
-        number stays its own."""
+        """Whether a process has ended. Where the system supports it, the process is not reaped, so
+        that nothing else gets its PID."""
         if process.returncode is None and hasattr(os, "waitid"):  # macOS has it since Python 3.13
             try:
                 options = os.WEXITED | os.WNOHANG | os.WNOWAIT

@@ -1,4 +1,4 @@
-"""Binding a local port or socket, with what can go wrong said in words for people."""
+"""Binding of local ports and sockets, with user-facing errors."""
 
 from __future__ import annotations
 
@@ -24,24 +24,25 @@ class NoSuchAddressError(ProblemError):
 
 
 class Bound(NamedTuple):
-    """A listening socket, and what removes its file, if it has one, while it is open."""
+    """A listening socket, and the function that removes its file, if it has one, while the socket
+    is open."""
 
     socket: socket.socket
     remove: Callable[[], None]
 
 
 def bind(where: Endpoint, owner: str) -> Bound:
-    """Listen, non-blocking, on `where` and on nothing else.
+    """Listen, non-blocking, on `where` only.
 
-    `owner` is the name of the entry in the file that wants it. Raises `ProblemError`."""
+    `owner` is the name of the entry that wants it. Raises `ProblemError`."""
     if isinstance(where, TcpEndpoint):
         return Bound(bind_tcp(where.host, where.port, owner), lambda: None)
     return Bound(*bind_unix(Path(where.path), owner))
 
 
 def bind_all(places: Sequence[Endpoint], owner: str) -> list[Bound]:
-    """Listen on all of them, or on nothing. Those after the first are left out where this computer
-    has no such address: one without IPv6 has no [::1].
+    """Listen on all `places` or on none. A place after the first is skipped if this computer lacks
+    its address: a computer without IPv6 has no [::1].
 
     Raises `ProblemError`."""
     with ExitStack() as unbind:
@@ -70,10 +71,10 @@ def bind_tcp(address: str, port: int, owner: str) -> socket.socket:
         listening = socket.socket(family, socket.SOCK_STREAM)
         try:
             if sys.platform == "win32":
-                # Windows' SO_REUSEADDR would share the port with, or steal it from, a listener.
+                # Windows' SO_REUSEADDR would share the port with another listener, or steal it.
                 listening.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
             else:
-                # Connections of an earlier run in TIME_WAIT are no obstacle.
+                # Connections of an earlier run may be in TIME_WAIT; binding succeeds all the same.
                 listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if family == socket.AF_INET6:
                 listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
@@ -92,7 +93,8 @@ def bind_tcp(address: str, port: int, owner: str) -> socket.socket:
 
 
 def _resolve(address: str) -> tuple[int, str]:
-    """The family and the numeric form; IPv4 where a name has both, for that is what we open."""
+    """The family and the numeric form. IPv4 for a name that has both, because IPv4 is what we
+    open."""
     found = socket.getaddrinfo(address, None, type=socket.SOCK_STREAM)
     family, _, _, _, numeric = min(found, key=lambda info: info[0] != socket.AF_INET)
     return family, str(numeric[0])

@@ -1,4 +1,4 @@
-"""Listening on the path of a UNIX socket, for this user alone."""
+"""Listening on a UNIX socket, for this user alone."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ELSEWHERE = "Choose another local_socket in the servers file."
 if sys.platform == "win32":
 
     def bind_unix(path: Path, owner: str) -> tuple[socket.socket, Callable[[], None]]:
-        """Raises `ProblemError`: Python has no UNIX sockets there."""
+        """Raises `ProblemError`: Python has no UNIX sockets on Windows."""
         raise ProblemError(
             Problem(
                 f"Local socket {path} of {owner} cannot be had on Windows",
@@ -31,19 +31,19 @@ if sys.platform == "win32":
 else:
 
     def bind_unix(path: Path, owner: str) -> tuple[socket.socket, Callable[[], None]]:
-        """A listening socket, non-blocking, that this user alone can connect to (0600), and what
-        removes its file again while it is open. The folder is made (0700) if there is none.
+        """A listening socket, non-blocking, that only this user can connect to (0600), and a
+        function that removes its file while the socket is open. A missing folder is made (0700).
 
-        A socket file on which nobody answers is what a killed program left, and is replaced;
-        nothing else is. `owner` is the name of the entry in the file that wants it. Raises
-        `ProblemError`."""
+        A socket file with no listener is what a killed program left; it is replaced. Any other file
+        is kept. `owner` is the name of the entry that wants the socket. Raises `ProblemError`."""
         listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             with contextlib.suppress(FileExistsError):
                 path.parent.mkdir(mode=0o700)
             _make_room(path, owner)
             listening.bind(os.fspath(path))
-            # Nobody can connect before `listen`: no need of an umask, the whole process's.
+            # Nobody can connect before `listen`, so no umask is needed, which would be
+            # process-wide.
             path.chmod(0o600)
             identity = _identity(path)
             listening.listen(_BACKLOG)
@@ -56,7 +56,7 @@ else:
             raise
 
         def remove() -> None:
-            # Once the socket is closed, its inode may be another file's.
+            # After the socket is closed, its inode may belong to another file.
             with contextlib.suppress(OSError):
                 if _identity(path) == identity:
                     path.unlink()
@@ -83,7 +83,7 @@ else:
                 path.unlink()
                 return
             except (BlockingIOError, TimeoutError):
-                pass  # somebody listens, and is busy
+                pass  # there is a listener, and it is busy
         raise ProblemError(
             Problem(
                 f"Local socket {path} of {owner} is taken by another program",
@@ -101,7 +101,9 @@ else:
         elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             advice = f"You may not write to the folder {path.parent}. {_ELSEWHERE}"
         elif error.errno is None or error.errno == errno.ENAMETOOLONG:
-            advice = f"This system takes no path so long. {_ELSEWHERE}"  # Python says it itself
+            advice = (
+                f"This system takes no path so long. {_ELSEWHERE}"  # Python's own message says it
+            )
         else:
             reason = os.strerror(error.errno)
             advice = f"The system says: {reason}. Mend that, or choose another local_socket."

@@ -1,4 +1,4 @@
-"""Where one client of a forward wants to go, and how it learns what came of that."""
+"""The target that one client of a forward asks for, and the reply that it gets."""
 
 from __future__ import annotations
 
@@ -20,21 +20,22 @@ class ClientRequest(Protocol):
 
     @property
     def is_fixed(self) -> bool:
-        """Whether the file says where it goes, rather than the client."""
+        """Whether the file names the target, rather than the client."""
         ...
 
     def granted(self, client: socket.socket) -> None:
-        """The channel is open: bytes follow. Raises OSError."""
+        """Reply that the channel is open; bytes follow. Raises OSError."""
         ...
 
     def denied(self, client: socket.socket, refusal: Refusal) -> bool:
-        """There is no channel; whether the client could be told. Never raises."""
+        """Reply that there is no channel. Returns whether the client could receive it. Never
+        raises."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Fixed:
-    """The file says where it goes, and there are no words for an answer."""
+    """The file names the target, and the protocol has no reply."""
 
     target: Endpoint
     is_fixed = True

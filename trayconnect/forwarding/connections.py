@@ -1,4 +1,4 @@
-"""The connections that are being served, each on its own threads, while there is a tunnel."""
+"""The connections that are being served, each on its own threads, while there is a link."""
 
 from __future__ import annotations
 
@@ -34,17 +34,16 @@ from trayconnect.forwarding.workers import Workers
 _log = logging.getLogger(__name__)
 
 INCOMING_LIMIT = 256
-"""How many connections of remote forwards are carried at once: the server decides how many it
-sends."""
+"""Limit for the connections of remote forwards: the server decides how many it sends."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dynamic:
-    """The client says where it wants to go, by SOCKS."""
+    """The client names the target, by SOCKS."""
 
 
 Target = Endpoint | Own | Dynamic | Problem
-"""Where a forward leads, as seen from the server, or why it leads nowhere."""
+"""The target of a forward, as seen from the server, or why it has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +53,7 @@ class Traffic:
     open: int
     """Connections now."""
     held: int
-    """Connections that wait for the tunnel."""
+    """Connections that wait for the link."""
     sent: int
     """Bytes to the server."""
     received: int
@@ -62,21 +61,20 @@ class Traffic:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Tunnel:
-    """One tunnel's time; compared by identity, so that its late threads notice that it is over."""
+class _LinkPeriod:
+    """One link's period; compared by identity, so that its late threads notice that it is over."""
 
     open_channel: OpenChannel
     open_own_channel: OpenOwnChannel
 
 
 class Connections:
-    """Starts, counts and aborts. `end` and `begin` may follow each other any time.
+    """Starts, counts and aborts connections. `end` and `begin` may follow each other any time.
 
-    `give_back` gets a client whose tunnel ended before its channel was open: nothing was read
-    from it but its request, so that it can be served by the next one. `on_refused` gets the
-    reason when the tunnel is there and no channel can be opened to where the file says. Both are
-    called on the client's own thread.
-    """
+    `give_back` gets a client whose link ended before its channel was open: nothing was read from it
+    but its request, so the next link can serve it. `on_refused` gets the reason when the link is up
+    and the server opens no channel to a target of the file. Both are called on the client's own
+    thread."""
 
     def __init__(
         self,
@@ -88,49 +86,50 @@ class Connections:
         self._give_back = give_back
         self._on_refused = on_refused
         self._lock = threading.Lock()
-        self._tunnel: _Tunnel | None = None
+        self._link: _LinkPeriod | None = None
         self._pumps: set[Pump] = set()
-        self._asked: set[socket.socket] = set()
-        """Those of clients who are saying what they want."""
-        self._proven: set[int] = set()
-        """The forwards behind which a listener of the account's own was: nothing less will do."""
+        self._negotiating: set[socket.socket] = set()
+        """Sockets of clients that are sending their request."""
+        self._proven_forwards: set[int] = set()
+        """Forwards whose listener was once proven to be the account's own: from then on, only such
+        a listener is accepted."""
         self._incoming = 0
         self._closed = False
         self._workers = Workers(name)
         self._sent = self._received = 0
-        self._told = ""
-        """The last refusal in the log: what looks for a page asks again each second."""
+        self._last_refusal = ""
+        """The last logged refusal: a client that polls for a page asks again each second."""
 
     @property
-    def has_tunnel(self) -> bool:
-        return self._tunnel is not None
+    def has_link(self) -> bool:
+        return self._link is not None
 
     def begin(
         self, open_channel: OpenChannel, open_own_channel: OpenOwnChannel | None = None
     ) -> None:
-        """Serve through this tunnel from now on."""
+        """Serve through this link from now on."""
         self.end()
         with self._lock:
-            self._tunnel = _Tunnel(open_channel, open_own_channel or _unknown(open_channel))
-            self._told = ""
+            self._link = _LinkPeriod(open_channel, open_own_channel or _unknown(open_channel))
+            self._last_refusal = ""
 
     def end(self) -> None:
         """Abort every connection; does not wait for their threads."""
         with self._lock:
-            self._tunnel = None
+            self._link = None
             pumps = tuple(self._pumps)
         for pump in pumps:
             pump.abort()
 
     def serve(self, client: LocalClient, target: Target) -> bool:
-        """Start to serve the client, whose socket is ours now. False: there is no tunnel, and it
-        is still the caller's."""
+        """Start to serve the client and take ownership of its socket. False: there is no link, and
+        the caller keeps the socket."""
         with self._lock:
-            tunnel = self._tunnel
-        if tunnel is None:
+            link = self._link
+        if link is None:
             return False
         try:
-            self._workers.start(lambda: self._run(client, target, tunnel))
+            self._workers.start(lambda: self._run(client, target, link))
         except RuntimeError as error:
             _log.warning("%s: dropped a connection: %s", self._name, error)
             client.reset()
@@ -139,14 +138,14 @@ class Connections:
     def take(self, incoming: Incoming, target: Endpoint) -> None:
         """Start to carry a connection of a remote forward to `target`, as seen from here."""
         with self._lock:
-            tunnel = self._tunnel
-            fits = tunnel is not None and self._incoming < INCOMING_LIMIT
+            link = self._link
+            fits = link is not None and self._incoming < INCOMING_LIMIT
             self._incoming += fits
-        if tunnel is None or not fits:
-            incoming.refuse("too many connections" if tunnel else "going away", busy=True)
+        if link is None or not fits:
+            incoming.refuse("too many connections" if link else "going away", busy=True)
             return
         try:
-            self._workers.start(lambda: self._receive(incoming, target, tunnel))
+            self._workers.start(lambda: self._receive(incoming, target, link))
         except RuntimeError as error:
             _log.warning("%s: refused a connection: %s", self._name, error)
             incoming.refuse("no more threads", busy=True)
@@ -157,13 +156,13 @@ class Connections:
         self.end()
         with self._lock:
             self._closed = True
-            asked = tuple(self._asked)
+            asked = tuple(self._negotiating)
         for client in asked:
             _wake(client)
         return self._workers.close(limit)
 
     def traffic(self, held: int) -> Traffic:
-        """The counters; `held` is the caller's own."""
+        """The counters; `held` is the number of connections that the caller holds."""
         with self._lock:
             return Traffic(
                 open=len(self._pumps),
@@ -172,9 +171,9 @@ class Connections:
                 received=self._received + sum(pump.received for pump in self._pumps),
             )
 
-    # --- on a thread of their own -------------------------------------------------------------
+    # --- on a connection's own thread -----------------------------------------------------------
 
-    def _run(self, client: LocalClient, target: Target, tunnel: _Tunnel) -> None:
+    def _run(self, client: LocalClient, target: Target, link: _LinkPeriod) -> None:
         if isinstance(target, Problem):
             self._turn_away(client, target)
             return
@@ -185,29 +184,29 @@ class Connections:
             client.socket.close()
             return
         if not request.is_fixed:
-            client = replace(client, request=request)  # it is not said again
+            client = replace(client, request=request)  # logged already
         try:
-            stream = self._open(client, request, target, tunnel)
+            stream = self._open(client, request, target, link)
         except ProblemError as error:
-            self._refuse(client, request, tunnel, error)
+            self._refuse(client, request, link, error)
             return
         except BaseException:
             client.reset()
             raise
-        if not self._carry(client.socket, stream, tunnel, request):
+        if not self._carry(client.socket, stream, link, request):
             stream.close()
             self._give_back(client)
 
     def _open(
-        self, client: LocalClient, request: ClientRequest, target: Target, tunnel: _Tunnel
+        self, client: LocalClient, request: ClientRequest, target: Target, link: _LinkPeriod
     ) -> ByteStream:
         """Raises `ProblemError`."""
         if not isinstance(target, Own):
-            return tunnel.open_channel(request.target, client.origin)
-        named = target.named and client.forward not in self._proven
-        stream, owner = tunnel.open_own_channel(target.endpoint, client.origin, named=named)
+            return link.open_channel(request.target, client.origin)
+        named = target.named and client.forward not in self._proven_forwards
+        stream, owner = link.open_own_channel(target.endpoint, client.origin, named=named)
         if owner is Owner.OURS:
-            self._proven.add(client.forward)
+            self._proven_forwards.add(client.forward)
         return stream
 
     def _request(self, client: LocalClient, target: Endpoint | Own | Dynamic) -> ClientRequest:
@@ -222,7 +221,7 @@ class Connections:
             self._end_asking(client)
 
     def _turn_away(self, client: LocalClient, problem: Problem) -> None:
-        """Say why there is nothing, and take it for a sign that somebody waits for it."""
+        """Send the reason to the client, and report that somebody is waiting for an answer."""
         self._tell_once(problem)
         if not self._begin_asking(client):
             client.reset()
@@ -236,22 +235,22 @@ class Connections:
             client.socket.close()
 
     def _begin_asking(self, client: LocalClient) -> bool:
-        """Whether there is time to listen to it; `close` wakes who does."""
+        """Whether there is time to read the request; `close` interrupts the reading."""
         with self._lock:
             if not self._closed:
-                self._asked.add(client.socket)
+                self._negotiating.add(client.socket)
             return not self._closed
 
     def _end_asking(self, client: LocalClient) -> None:
         with self._lock:
-            self._asked.discard(client.socket)
+            self._negotiating.discard(client.socket)
 
     def _refuse(
-        self, client: LocalClient, request: ClientRequest, tunnel: _Tunnel, error: ProblemError
+        self, client: LocalClient, request: ClientRequest, link: _LinkPeriod, error: ProblemError
     ) -> None:
         if isinstance(error, LostError):
-            self._forget(tunnel)
-        if tunnel is not self._tunnel:
+            self._forget(link)
+        if link is not self._link:
             self._give_back(client)
             return
         if isinstance(error, NotOursError):
@@ -263,24 +262,28 @@ class Connections:
             client.socket.close()
         else:
             client.reset()
-        # A proxy's client may well ask for what there is not.
+        # The client of a proxy may ask for a host that does not exist.
         if request.is_fixed and self._on_refused is not None:
             self._on_refused(error.problem)
 
-    def _forget(self, tunnel: _Tunnel) -> None:
-        """Serve nobody through it any more: a client may notice its end before `end` is called."""
+    def _forget(self, link: _LinkPeriod) -> None:
+        """Serve nobody through it any more: a client may notice the link's end before `end` is
+        called."""
         with self._lock:
-            if tunnel is self._tunnel:
-                self._tunnel = None
+            if link is self._link:
+                self._link = None
 
     def _tell_once(self, problem: Problem) -> None:
         title = problem.title
         _log.log(
-            logging.DEBUG if title == self._told else logging.INFO, "%s: %s", self._name, title
+            logging.DEBUG if title == self._last_refusal else logging.INFO,
+            "%s: %s",
+            self._name,
+            title,
         )
-        self._told = title
+        self._last_refusal = title
 
-    def _receive(self, incoming: Incoming, target: Endpoint, tunnel: _Tunnel) -> None:
+    def _receive(self, incoming: Incoming, target: Endpoint, link: _LinkPeriod) -> None:
         try:
             try:
                 local = dial(target)
@@ -293,7 +296,7 @@ class Connections:
             except OSError:
                 local.close()
                 return
-            if not self._carry(local, stream, tunnel):
+            if not self._carry(local, stream, link):
                 stream.close()
                 local.close()
         finally:
@@ -307,20 +310,21 @@ class Connections:
         self,
         sock: socket.socket,
         stream: ByteStream,
-        tunnel: _Tunnel,
+        link: _LinkPeriod,
         request: ClientRequest | None = None,
     ) -> bool:
-        """Carry to the end; false, and nothing was done, if the tunnel is not the present one."""
+        """Carry to the end. Returns false, having done nothing, if the link is not the current
+        one."""
         pump = Pump(sock, stream, self._workers.start)
         with self._lock:
-            if tunnel is not self._tunnel:
+            if link is not self._link:
                 return False
             self._pumps.add(pump)
         try:
             try:
                 if request is not None:
                     request.granted(sock)
-            except OSError:  # the client is gone
+            except OSError:  # the client has hung up
                 pump.abort()
             pump.run()
         finally:
@@ -332,7 +336,7 @@ class Connections:
 
 
 def _unknown(open_channel: OpenChannel) -> OpenOwnChannel:
-    """For a tunnel that cannot tell whose a listener is."""
+    """For a link that cannot determine the owner of a listener."""
 
     def open_own_channel(
         target: Endpoint, origin: tuple[str, int], *, named: bool

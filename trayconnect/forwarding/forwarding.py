@@ -1,5 +1,5 @@
-"""The local forwards of one session: bound from the user's Start to the Stop, whatever becomes of
-the tunnels in between."""
+"""The local forwards of one session: bound from the user's connect to the user's disconnect, across
+all links in between."""
 
 from __future__ import annotations
 
@@ -53,14 +53,13 @@ def listen(
     on_refused: Callable[[Problem], None] | None = None,
     uid: int | None = None,
 ) -> LocalForwarding:
-    """Bind what `server` and `also` listen on here; see
-    `dependencies.Listen`. For a direct connection, nothing.
+    """Bind the local ports of `server` and of `also`; see `dependencies.Listen`. For a direct
+    connection, nothing.
 
-    `on_refused` is called, on any thread, when the tunnel is there and the far end of a forward
-    cannot be reached: a reason to look at its health. `uid` is the user whose connections are
-    taken, where the system tells (and root's, and those of other computers); the default is this
-    process's. Raises `ProblemError`.
-    """
+    `on_refused` is called, on any thread, when the link is up and a forward's target cannot be
+    reached: a reason for a health check. Connections of user `uid` (by default, this process's) are
+    accepted where the system identifies users, and those of root and of other computers. Raises
+    `ProblemError`."""
     if uid is None and sys.platform != "win32":
         uid = os.geteuid()
     targets: list[Target | None] = [_jupyter_target(server)]
@@ -105,7 +104,7 @@ def _jupyter_places(server: Server) -> list[Endpoint]:
 
 
 def _jupyter_target(server: Server) -> Target | None:
-    """None: it has to be found first."""
+    """None: Jupyter has to be discovered first."""
     jupyter = server.jupyter
     if jupyter.socket is not None:
         return Own(UnixEndpoint(jupyter.socket))
@@ -113,8 +112,8 @@ def _jupyter_target(server: Server) -> Target | None:
 
 
 def _target(forward: Forward) -> Target:
-    """A page is opened in the browser, which sends what it has for the local address: to the
-    account's own alone. Any other forward leads where it says, as in ssh."""
+    """The browser sends its cookies for the local address to a page, so a page's forward leads to
+    the account's own listeners only. Any other forward leads where the file says, as in ssh."""
     if forward.leads_to is None:
         return Dynamic()
     return Own(forward.leads_to) if forward.has_page else forward.leads_to
@@ -131,16 +130,16 @@ def _exhausted(name: str, error: Exception) -> Problem:
 
 
 def _identify(client: LocalClient) -> PeerOwner:
-    """Who it is; asks again for a while where the system is short of what that takes. Raises
+    """The owner of the client; retries for a while if the system is short of resources. Raises
     OSError."""
     for _ in range(_IDENTIFY_TIMES):
         try:
-            return client.visitor()
+            return client.owner()
         except OSError as error:
             if shortage(error) is None:
                 raise
             time.sleep(_IDENTIFY_PAUSE)
-    return client.visitor()
+    return client.owner()
 
 
 class LocalForwarding:
@@ -163,10 +162,10 @@ class LocalForwarding:
         self._targets = targets
         self.left_out = tuple(left_out)
         self._lock = threading.Lock()
-        self._holding = PendingConnections()
+        self._pending = PendingConnections()
         self._closed = False
-        self._stranger_seen = False
-        self._serving = Connections(server.name, self._take_back, on_refused)
+        self._other_user_seen = False
+        self._connections = Connections(server.name, self._take_back, on_refused)
         self._listener = (
             LocalListener(server.name, sockets, self._accepted, self._expire) if sockets else None
         )
@@ -176,34 +175,34 @@ class LocalForwarding:
     def attach(
         self, open_channel: OpenChannel, open_own_channel: OpenOwnChannel | None = None
     ) -> None:
-        """From now on, serve connections, the held ones first, in the order of their arrival."""
-        self._serving.begin(open_channel, open_own_channel)
+        """Serve connections from now on; the held ones first, in the order of their arrival."""
+        self._connections.begin(open_channel, open_own_channel)
         self._serve_held()
 
     def set_target(self, target: Own | Problem) -> None:
-        """Where Jupyter listens, as seen from the server, or why connections to its local port lead
-        nowhere, for every connection from now on.
+        """Set where Jupyter listens, as seen from the server, or why connections to its local port
+        have no target, for every connection from now on.
 
-        Where the file says `port: auto`, those to Jupyter are held until the first call; later
-        tunnels go on with the last target."""
+        With `port: auto`, connections to Jupyter are held until the first call. Later links keep
+        the last target."""
         with self._lock:
             self._targets[_JUPYTER] = target
         self._serve_held()
 
     def take(self, incoming: Incoming, target: Endpoint) -> None:
         """Carry a connection of a remote forward to `target`; see `dependencies.Forwarding`."""
-        self._serving.take(incoming, target)
+        self._connections.take(incoming, target)
 
     def detach(self) -> None:
-        """The tunnel is gone: end its connections, and hold new ones for a while. One whose
-        channel is not open yet is held too."""
-        self._serving.end()
+        """The link has ended: end its connections, and hold new ones for a while. A connection
+        whose channel is not open yet is held too."""
+        self._connections.end()
 
     def close(self) -> None:
         """Unbind, end every connection, join the threads. Never raises; may be called twice.
 
-        A channel that is just being opened makes it wait, for 5 seconds at most; closing the
-        tunnel first ends that."""
+        A channel that is being opened delays it by up to 5 seconds, unless the link is closed
+        first."""
         with self._lock:
             self._closed = True
         for remove in self._removals:
@@ -211,15 +210,15 @@ class LocalForwarding:
         if self._listener is not None:
             self._listener.close()
         with self._lock:
-            held = self._holding.clear()
+            held = self._pending.clear()
         for client in held:
             client.reset()
-        if not self._serving.close(_JOIN_LIMIT):
+        if not self._connections.close(_JOIN_LIMIT):
             _log.warning("%s: a channel is still being opened", self._name)
 
     def traffic(self) -> Traffic:
         """The counters; cheap."""
-        return self._serving.traffic(held=len(self._holding))
+        return self._connections.traffic(held=len(self._pending))
 
     # --- on the listener's thread -------------------------------------------------------------
 
@@ -230,32 +229,32 @@ class LocalForwarding:
             origin = accepted.getpeername() if is_tcp else _NO_ADDRESS
             deadline = time.monotonic() + self._hold_seconds
             client = LocalClient(accepted, (origin[0], origin[1]), forward, deadline, self._uid)
-            visitor = _identify(client)
-        except OSError as error:  # gone again, or nothing left to find out who it is
+            owner = _identify(client)
+        except OSError as error:  # hung up already, or no resources to identify the client
             _log.debug("%s: dropped a connection: %s", self._name, error)
             accepted.close()
             return
-        if visitor is PeerOwner.STRANGER:
-            self._report_stranger()
-        if visitor in (PeerOwner.STRANGER, PeerOwner.GONE):
+        if owner is PeerOwner.OTHER_USER:
+            self._report_other_user()
+        if owner in (PeerOwner.OTHER_USER, PeerOwner.GONE):
             client.reset()
         else:
             self._hold(client)
             self._serve_held()
 
-    def _report_stranger(self) -> None:
+    def _report_other_user(self) -> None:
         _log.log(
-            logging.DEBUG if self._stranger_seen else logging.WARNING,
+            logging.DEBUG if self._other_user_seen else logging.WARNING,
             "%s: refused a connection of another user of this computer",
             self._name,
         )
-        self._stranger_seen = True
+        self._other_user_seen = True
 
     def _expire(self) -> float | None:
         now = time.monotonic()
         with self._lock:
-            expired = self._holding.expire(now)
-            deadline = self._holding.next_deadline()
+            expired = self._pending.expire(now)
+            deadline = self._pending.next_deadline()
         for client in expired:
             client.reset()
         return None if deadline is None else max(0.0, deadline - now)
@@ -264,26 +263,26 @@ class LocalForwarding:
 
     def _hold(self, client: LocalClient) -> None:
         with self._lock:
-            dropped = [client] if self._closed else self._holding.add(client)
+            dropped = [client] if self._closed else self._pending.add(client)
         for each in dropped:
             each.reset()
 
     def _serve_held(self) -> None:
-        """Serve those who can be. Everyone passes through `_holding`, so that neither a tunnel
-        that comes nor one that goes meanwhile can lose a client."""
-        if not self._serving.has_tunnel:
+        """Serve the clients that the link can serve. Every client passes through `_pending`, so
+        that a link that begins or ends meanwhile loses none."""
+        if not self._connections.has_link:
             return
         with self._lock:
             targets = {number: to for number, to in enumerate(self._targets) if to is not None}
-            clients = self._holding.release(targets.keys())
+            clients = self._pending.release(targets.keys())
         for client in clients:
             if client.has_hung_up():
                 client.reset()
-            elif not self._serving.serve(client, targets[client.forward]):
+            elif not self._connections.serve(client, targets[client.forward]):
                 self._take_back(client)
 
     def _take_back(self, client: LocalClient) -> None:
-        """Hold a client again that a tunnel could not serve any more."""
+        """Hold a client again that the last link could not serve any more."""
         self._hold(client)
         if self._listener is not None:
             self._listener.wake()  # for the deadline

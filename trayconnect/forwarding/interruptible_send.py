@@ -1,8 +1,7 @@
-"""Sending to a client so that another thread can break it off.
+"""Sending to a client, interruptible from another thread.
 
-`shutdown` would wake a blocked `send` too, but it sends a FIN, and the client would take half a
-page for a whole one. `Sender.interrupt` leaves the connection as it is, for a reset.
-"""
+`shutdown` would also wake a blocked `send`, but it sends a FIN, and the client would take half a
+page for a whole one. `Sender.interrupt` keeps the connection, for a reset."""
 
 from __future__ import annotations
 
@@ -14,26 +13,27 @@ import sys
 if sys.platform == "win32":
 
     class Sender:
-        """Does `sendall` on one thread until `interrupt` is called on another."""
+        """Runs `sendall` on one thread until another thread calls `interrupt`."""
 
         def __init__(self, sock: socket.socket) -> None:
             self._sock = sock
 
         def sendall(self, data: bytes) -> None:
-            """Block until the system has taken all. Raises OSError, also when interrupted."""
+            """Block until the system has accepted all bytes. Raises OSError, also when
+            interrupted."""
             self._sock.sendall(data)
 
         def interrupt(self) -> None:
-            """Nothing: here the closing of the socket, which the caller does, ends a `sendall`."""
+            """Does nothing: here the caller's closing of the socket ends a `sendall`."""
 
         def close(self) -> None:
-            """After the last `sendall`; the socket itself is the caller's."""
+            """Call it after the last `sendall`. The caller owns the socket itself."""
 
 else:
     _LOOK_MILLISECONDS = 100
 
     class Sender:
-        """Does `sendall` on one thread until `interrupt` is called on another."""
+        """Runs `sendall` on one thread until another thread calls `interrupt`."""
 
         def __init__(self, sock: socket.socket) -> None:
             self._sock = sock
@@ -41,7 +41,8 @@ else:
             self._waker: tuple[socket.socket, socket.socket] | None = None
 
         def sendall(self, data: bytes) -> None:
-            """Block until the system has taken all. Raises OSError, also when interrupted."""
+            """Block until the system has accepted all bytes. Raises OSError, also when
+            interrupted."""
             sent = self._send(data)
             if sent < len(data):
                 rest = memoryview(data)[sent:]
@@ -50,30 +51,32 @@ else:
                     rest = rest[self._send(rest) :]
 
         def interrupt(self) -> None:
-            """End a `sendall` that blocks, now and in the future. Never raises."""
+            """End a blocked `sendall` and every later one. Never raises."""
             self._interrupted = True
             waker = self._waker
             if waker is not None:
-                with contextlib.suppress(OSError):  # closed: nobody waits any more
+                with contextlib.suppress(OSError):  # closed: no thread waits
                     waker[1].send(b"\0")
 
         def close(self) -> None:
-            """After the last `sendall`; the socket itself is the caller's."""
+            """Call it after the last `sendall`. The caller owns the socket itself."""
             for each in self._waker or ():
                 each.close()
 
         def _send(self, data: bytes | memoryview) -> int:
-            # Not a non-blocking socket: another thread blocks in its recv.
+            # The socket stays blocking: another thread blocks in its recv.
             try:
                 return self._sock.send(data, socket.MSG_DONTWAIT)
             except BlockingIOError:
                 return 0
 
         def _wait(self) -> None:
-            if self._waker is None:  # few clients are slower than their tunnel
-                with contextlib.suppress(OSError):  # out of descriptors: looks again and again
+            if self._waker is None:  # most clients are faster than their tunnel
+                with contextlib.suppress(OSError):  # out of descriptors: poll instead
                     self._waker = socket.socketpair()
-            if not self._interrupted:  # looked at once `interrupt` can see the waker
+            if (
+                not self._interrupted
+            ):  # `interrupt` can see the waker from here on, so check once more
                 poll = select.poll()
                 poll.register(self._sock, select.POLLOUT)
                 if self._waker is not None:

@@ -1,4 +1,4 @@
-"""Accepts connections on a session's local ports, in one thread that sleeps when none comes."""
+"""Accepts connections on a session's local ports, on one thread."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ from contextlib import ExitStack
 _log = logging.getLogger(__name__)
 
 _PAUSE = 0.25
-"""Seconds to leave new connections in the kernel's queue when there is no descriptor for them."""
+"""Seconds to leave new connections in the kernel's queue when descriptors run out."""
 _JOIN_LIMIT = 5.0
 
 Accepted = Callable[[int, socket.socket], None]
-"""Gets the number of the forward and the new socket. On the listener's thread: must be
-quick, and must not raise."""
+"""Gets the number of the forward and the new socket. Runs on the listener's thread: must be quick,
+and must not raise."""
 
 Tick = Callable[[], float | None]
-"""Does what is due and says in how many seconds to call it again; None: only after an event."""
+"""Does the work that is due, and returns the seconds until the next call; None: only after an
+event."""
 
 
 class LocalListener:
     """Owns the listening sockets, each with the number of its forward, until `close`.
 
-    Raises OSError or RuntimeError, and owns nothing, when the system has no descriptors or
-    threads left for it."""
+    Raises OSError or RuntimeError, and owns nothing, when the system has no descriptors or threads
+    left."""
 
     def __init__(
         self,
@@ -57,7 +58,7 @@ class LocalListener:
 
     def wake(self) -> None:
         """Have `tick` called soon. From any thread."""
-        with contextlib.suppress(OSError):  # full, so that it will wake; or closed
+        with contextlib.suppress(OSError):  # full, so the thread wakes anyway; or closed
             self._wake_sender.send(b"\0")
 
     def close(self) -> None:
@@ -79,7 +80,7 @@ class LocalListener:
         try:
             client, _ = listening.accept()
         except (BlockingIOError, InterruptedError, ConnectionError):
-            return  # the client went away before its turn
+            return  # the client hung up before it was accepted
         except OSError as error:
             # Out of descriptors or memory. The socket stays readable: without a pause this would
             # spin until something is freed.

@@ -16,7 +16,7 @@ _LINGER_NONE = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LocalClient:
-    """A connection to the forward number `forward`, that will be held until `deadline`."""
+    """A connection to the forward number `forward`, held until `deadline`."""
 
     socket: socket.socket
     """Non-blocking until it is served."""
@@ -25,31 +25,32 @@ class LocalClient:
     deadline: float
     """On the monotonic clock."""
     uid: int | None
-    """The user whose connections are taken; None: the system has no such thing."""
+    """The user whose connections are accepted; None where the system identifies no users."""
     request: ClientRequest | None = None
-    """What it asked for, if it was read already."""
+    """The target it asked for, if it was read already."""
 
-    def visitor(self) -> PeerOwner:
-        """Who it is. Raises OSError, see `identify`."""
+    def owner(self) -> PeerOwner:
+        """Who connected. Raises OSError, see `identify`."""
         return PeerOwner.UNKNOWN if self.uid is None else identify(self.socket, self.uid)
 
     def has_hung_up(self) -> bool:
-        """Whether nobody waits for an answer any more.
+        """Whether the client has closed the connection.
 
-        A client that only finished sending still waits; where the system does not tell the two
-        apart, one that sent nothing at all counts as gone."""
+        A client that only finished sending still waits. Where the system does not distinguish the
+        two, one that sent nothing counts as closed."""
         try:
-            visitor = self.visitor()
-            if visitor is PeerOwner.UNKNOWN:
+            owner = self.owner()
+            if owner is PeerOwner.UNKNOWN:
                 return not self.socket.recv(1, socket.MSG_PEEK)
         except BlockingIOError:
             return False
         except OSError:
             return True
-        return visitor is PeerOwner.GONE
+        return owner is PeerOwner.GONE
 
     def reset(self) -> None:
-        """End it with a TCP reset, so that it is not taken for an empty answer. Never raises."""
+        """Close with a TCP reset, which the client cannot mistake for an empty answer. Never
+        raises."""
         set_reset_on_close(self.socket)
         self.socket.close()
 

@@ -1,9 +1,8 @@
-"""Whose process of this computer is at the other end of a TCP connection, or of a UNIX socket.
+"""The user at the local end of a TCP connection or a UNIX socket.
 
-Linux alone tells: a netlink SOCK_DIAG query for exactly one socket needs no privilege and takes
+Only Linux tells: a netlink SOCK_DIAG query for exactly one socket needs no privilege and takes
 about 0.01 ms, however many sockets there are. Layout: linux/inet_diag.h, linux/netlink.h,
-sock_diag(7); for UNIX sockets SO_PEERCRED, see unix(7).
-"""
+sock_diag(7); for UNIX sockets SO_PEERCRED, see unix(7)."""
 
 from __future__ import annotations
 
@@ -20,7 +19,7 @@ from dataclasses import dataclass
 
 _log = logging.getLogger(__name__)
 
-_AF_NETLINK = 16  # Python has the name on Linux only
+_AF_NETLINK = 16  # Python defines it on Linux only
 _NETLINK_SOCK_DIAG = 4
 _NLMSG_ERROR = 2
 _NLM_F_REQUEST = 1
@@ -36,7 +35,7 @@ _ERROR = struct.Struct("=i")
 _ANSWER = struct.Struct("=BBBB48xIIIII")  # family, state, …, expires, queues, uid, inode
 _UCRED = struct.Struct("=iII")  # pid, uid, gid
 _TIMEOUT = 1.0
-"""Seconds; the kernel answers within the call, so this only guards against the unthinkable."""
+"""Seconds. The kernel answers within the call; the limit is a safeguard."""
 
 _Address = tuple[str, int] | tuple[str, int, int, int]
 """As `socket.getpeername` gives it."""
@@ -48,11 +47,11 @@ class PeerOwner(enum.Enum):
 
     OURS = "ours"
     """A process of this user, or of root."""
-    STRANGER = "stranger"
+    OTHER_USER = "stranger"
     GONE = "gone"
-    """Its socket is closed, so that nobody can say any more whose it was."""
+    """The socket is closed, so its owner cannot be determined any more."""
     UNKNOWN = "unknown"
-    """This system does not tell, or it is a process of another computer."""
+    """This system does not tell, or the process is on another computer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +62,10 @@ class _Owner:
 
 
 def identify(client: socket.socket, uid: int) -> PeerOwner:
-    """Who is at the other end of the accepted local connection `client`, seen by user `uid`.
+    """Who is at the other end of the accepted local connection `client`, as seen by user `uid`.
 
-    Raises OSError when the process is out of file descriptors or the kernel out of memory: who
-    it is could be known, but not now.
-    """
+    Raises OSError when the process is out of file descriptors or the kernel is out of memory: the
+    owner cannot be determined for now."""
     return _ask_system(client, uid)
 
 
@@ -85,9 +83,9 @@ if sys.platform == "linux":
         _, owner, _ = _UCRED.unpack(credentials)
         poll = select.poll()
         poll.register(client, 0)
-        if poll.poll(0):  # POLLHUP: both directions are over
+        if poll.poll(0):  # POLLHUP: both directions are closed
             return PeerOwner.GONE
-        return PeerOwner.OURS if owner in (uid, 0) else PeerOwner.STRANGER
+        return PeerOwner.OURS if owner in (uid, 0) else PeerOwner.OTHER_USER
 else:
 
     def _ask_system(client: socket.socket, uid: int) -> PeerOwner:  # noqa: ARG001
@@ -101,10 +99,10 @@ def _ask_kernel(client: socket.socket, uid: int) -> PeerOwner:
         return PeerOwner.GONE
     try:
         owner = _query(client.family, there, here)
-        # One that listens on every address seems to be the other end of a far connection, too.
+        # A socket that listens on every address also matches the other end of a remote connection.
         if (owner is None or owner.state == _TCP_LISTEN) and not _is_loopback(there[0]):
             return PeerOwner.UNKNOWN
-        # A kernel without inet_diag says "no such socket" about every one: ask about our own end.
+        # A kernel without inet_diag reports "no such socket" for every query: query our own end.
         blind = owner is None and _query(client.family, here, there) is None
     except OSError as error:
         if error.errno in _EXHAUSTED:
@@ -114,17 +112,17 @@ def _ask_kernel(client: socket.socket, uid: int) -> PeerOwner:
     if blind and _is_connected(client):
         _say_once("the kernel knows no TCP sockets")
         return PeerOwner.UNKNOWN
-    return judge(owner.uid, owner.inode, owner.state, uid) if owner else PeerOwner.GONE
+    return classify(owner.uid, owner.inode, owner.state, uid) if owner else PeerOwner.GONE
 
 
-def judge(owner: int, inode: int, state: int, uid: int) -> PeerOwner:
-    """What the kernel's answer about the other end means to user `uid`.
+def classify(owner: int, inode: int, state: int, uid: int) -> PeerOwner:
+    """Interpret the kernel's answer about the other end for user `uid`.
 
     A closed socket that TCP still winds down is reported with inode 0, and then with uid 0, which
-    is not root. A listening one only inherited the port."""
+    is not root. A listening one only reuses the port."""
     if inode == 0 or state == _TCP_LISTEN:
         return PeerOwner.GONE
-    return PeerOwner.OURS if owner in (uid, 0) else PeerOwner.STRANGER
+    return PeerOwner.OURS if owner in (uid, 0) else PeerOwner.OTHER_USER
 
 
 @functools.cache
@@ -146,7 +144,7 @@ def _is_loopback(address: str) -> bool:
 
 def _query(family: int, source: _Address, destination: _Address) -> _Owner | None:
     """The owner of the TCP socket bound to `source` and connected to `destination`, if any."""
-    # A link-local address is one of an interface.
+    # A link-local address belongs to one interface.
     interface = int(source[3]) if len(source) > 3 else 0
     socket_id = _SOCKET_ID.pack(
         source[1],

@@ -1,4 +1,4 @@
-"""The connections that wait for the tunnel to come back."""
+"""Connections that wait for the link to come back."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from operator import attrgetter
 from trayconnect.forwarding.peer_owner import LocalClient
 
 LIMIT = 512
-"""How many wait at most."""
+"""Limit for the number of waiting connections."""
 
 _deadline = attrgetter("deadline")
 
 
 class PendingConnections:
-    """Clients in the order of their arrival, which is that of their deadlines.
+    """Clients in the order of their arrival, which is also the order of their deadlines.
 
-    Not thread-safe: it lives under its owner's lock. Whoever gets a client out of it, closes it.
-    """
+    Not thread-safe: the owner's lock protects it. The caller closes every client that a method
+    returns."""
 
     def __init__(self, limit: int = LIMIT) -> None:
         self._limit = limit
@@ -28,8 +28,8 @@ class PendingConnections:
         return len(self._clients)
 
     def add(self, client: LocalClient) -> list[LocalClient]:
-        """Hold it; what is returned no longer is: those that hung up, when the place runs out,
-        and, if that was not enough, `client` itself."""
+        """Hold the client. Returns the clients that were dropped for it: those that hung up, when
+        there is no room, and, if that was not enough, `client` itself."""
         dropped = self._take(LocalClient.has_hung_up) if len(self) >= self._limit else []
         if len(self) >= self._limit:
             return [*dropped, client]
@@ -37,15 +37,15 @@ class PendingConnections:
         return dropped
 
     def release(self, forwards: Collection[int]) -> list[LocalClient]:
-        """Let go of those that wait for one of these forwards."""
+        """Drop and return the clients of these forwards."""
         return self._take(lambda client: client.forward in forwards)
 
     def clear(self) -> list[LocalClient]:
-        """Let go of all."""
+        """Drop and return all clients."""
         return self._take(lambda _: True)
 
     def expire(self, now: float) -> list[LocalClient]:
-        """Let go of those whose time is over."""
+        """Drop and return the clients whose deadline has passed."""
         return self._take(lambda client: client.deadline <= now)
 
     def next_deadline(self) -> float | None:

@@ -1,8 +1,7 @@
 """Carries bytes between one local connection and its stream, in two blocking threads.
 
-Half-close goes through in both directions: the end of one leaves the other open. Each direction
-waits only for its own receiver, so that a stalled connection holds up no other.
-"""
+Half-close passes in both directions: the end of one leaves the other open. Each direction waits
+only for its own receiver, so that a stalled connection delays no other."""
 
 from __future__ import annotations
 
@@ -18,18 +17,18 @@ from trayconnect.forwarding.interruptible_send import Sender
 from trayconnect.forwarding.peer_owner import set_reset_on_close
 
 READ_SIZE = 128 * 1024
-"""Bytes a read; smaller ones cost uploads 20 to 40 %."""
+"""Bytes per read; smaller reads make uploads 20 to 40 % slower."""
 LINGER = 5.0
-"""Seconds that a client has to close its side once the far end is over. A socket that is closed
-with unread bytes in it resets the connection, and the client would lose what it has not read."""
+"""Seconds that a client has to close its side after the far end has closed. Closing a socket with
+unread bytes resets the connection, and the client would lose what it has not read."""
 
 Start = Callable[[Callable[[], None]], None]
-"""Runs a job on another thread at once. Raises RuntimeError when there is none to be had."""
+"""Starts a job on another thread at once. Raises RuntimeError when no thread can be started."""
 
 
 class Pump:
-    """`run` once, on a thread of its own, and it gets a second one through `start`; `abort` from
-    any other."""
+    """Call `run` once, on a thread of its own; it gets a second thread through `start`. Call
+    `abort` from any other."""
 
     def __init__(self, client: socket.socket, stream: ByteStream, start: Start) -> None:
         self._client = client
@@ -40,22 +39,22 @@ class Pump:
         self._uploaded = threading.Event()
         self._aborted = False
         self._refusing = False
-        """The far end takes no more."""
+        """The far end accepts no more bytes."""
         self._finished = False
-        """The far end has nothing more to say."""
+        """The far end sends no more bytes."""
         self.sent = 0
         """Bytes from the client to the far end, so far."""
         self.received = 0
 
     def run(self) -> None:
-        """Carry until both directions ended, or the far end is over, or either side failed, or
-        `abort`; then both sides are closed. A failure of one side is a reset for the other."""
+        """Carry until both directions ended, or the far end closed, or either side failed, or
+        `abort`; then close both sides. A failure of one side is a reset for the other."""
         try:
             self._client.setblocking(True)
             if self._client.family in (socket.AF_INET, socket.AF_INET6):
                 self._client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._start(self._download)
-        except (OSError, RuntimeError):  # the client is gone; no more threads
+        except (OSError, RuntimeError):  # the client hung up, or no thread is left
             self.abort()
         else:
             self._upload()
@@ -72,7 +71,7 @@ class Pump:
         self._aborted = True
         if sys.platform == "win32":
             set_reset_on_close(self._client)
-            self._client.close()  # there, nothing less wakes a blocked call
+            self._client.close()  # on Windows, only this wakes a blocked call
         else:
             self._shut(socket.SHUT_RD)
             self._sender.interrupt()
@@ -97,8 +96,8 @@ class Pump:
                 return
 
     def _linger(self, buffer: memoryview) -> None:
-        """Drop what the client goes on sending until it closes, `LINGER` at most: what the far end
-        said before it refused ("413 Too Large") must still reach the client."""
+        """Discard what the client sends until it closes, for at most `LINGER`: the far end's last
+        answer ("413 Too Large") must still reach the client."""
         deadline = time.monotonic() + LINGER
         with contextlib.suppress(OSError):
             while (left := deadline - time.monotonic()) > 0:

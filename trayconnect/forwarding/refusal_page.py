@@ -1,5 +1,5 @@
-"""The answer to a client whose forward leads nowhere: a page of our own that says why. What is not
-HTTP is hung up on. Nothing that the client says goes anywhere."""
+"""The answer to a client whose forward has no target: an HTTP page of our own with the reason. The
+connection is closed if the request is not HTTP. The request's content is not used."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from trayconnect.core.errors import Problem
 HEAD_SECONDS = 5.0
 _LONGEST_HEAD = 64 * 1024
 _LINGER_SECONDS = 1.0
-"""For what the client still sends: hanging up on it would take the answer from it."""
+"""Seconds to read what the client still sends: closing at once would take the answer from it."""
 RELOAD_SECONDS = 5
 MARK = "X-Trayconnect"
-"""A field by which our own probe knows the page."""
+"""Header field by which our own probe recognizes the page."""
 
 _REQUEST = re.compile(rb"[A-Z]{3,16} \S+ HTTP/1\.[01]\r?\n")
 
@@ -35,7 +35,7 @@ def turn_away(client: socket.socket, problem: Problem) -> None:
 
 
 def answer(problem: Problem, *, with_body: bool = True) -> bytes:
-    """503 (RFC 9110 section 15.6.4); the page asks again by itself."""
+    """A 503 response (RFC 9110 section 15.6.4) whose page reloads automatically."""
     body = _PAGE.format(
         title=escape(problem.title),
         advice="<br>".join(map(escape, problem.advice.splitlines())),
@@ -68,7 +68,7 @@ _PAGE = """\
 
 
 def _head(client: socket.socket) -> bytes:
-    """What the client says, up to the end of a request's head, or as far as it comes."""
+    """What the client sends, up to the end of a request's head, or to the limit."""
     deadline = time.monotonic() + HEAD_SECONDS
     head = b""
     while b"\r\n\r\n" not in head and b"\n\n" not in head and len(head) < _LONGEST_HEAD:

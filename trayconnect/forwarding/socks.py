@@ -1,8 +1,7 @@
 """The server's side of SOCKS: version 5 (RFC 1928) without authentication, and version 4 with 4A
 (the protocols' memos of NEC, at openssh.com/txt), for CONNECT alone.
 
-Names are not looked up here, but at the far end.
-"""
+The far end resolves names, not this side."""
 
 from __future__ import annotations
 
@@ -17,9 +16,9 @@ from trayconnect.core.endpoints import TcpEndpoint
 from trayconnect.core.link import Refusal
 
 HANDSHAKE_SECONDS = 10.0
-"""For all that a client has to say before its bytes."""
+"""Time limit for the client's handshake."""
 
-_LONGEST_WORD = 255
+_LONGEST_TEXT = 255
 _LONGEST_HEAD = 8192
 _CONNECT = 1
 
@@ -45,7 +44,8 @@ resolved by the proxy. For curl: --socks5-hostname ADDRESS:PORT
 
 
 class SocksError(Exception):
-    """The client hung up, took too long, or asked for what there is not; it was told."""
+    """The client hung up, took too long, or asked for something unsupported; it has the reply
+    already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,31 +62,31 @@ class SocksRequest:
         client.sendall(_reply5(_SUCCEEDED) if self.version == 5 else _reply4(_GRANTED_4))
 
     def denied(self, client: socket.socket, refusal: Refusal) -> bool:
-        """Tell the client; whether that was possible."""
+        """Send the failure. Returns whether that was possible."""
         reply = _reply5(_REPLIES[refusal]) if self.version == 5 else _reply4(_REJECTED_4)
-        return _say(client, reply)
+        return _send_last(client, reply)
 
 
 def negotiate(client: socket.socket, limit: float = HANDSHAKE_SECONDS) -> SocksRequest:
-    """Read what the client wants, and not one byte more, in `limit` seconds.
+    """Read the client's request, and not one byte more, in `limit` seconds.
 
     Raises `SocksError`."""
-    talk = _Talk(client, time.monotonic() + limit)
+    reader = _HandshakeReader(client, time.monotonic() + limit)
     try:
-        version = talk.byte()
+        version = reader.byte()
         if version == 5:
-            return _negotiate5(talk)
+            return _negotiate5(reader)
         if version == 4:
-            return _negotiate4(talk)
+            return _negotiate4(reader)
         if chr(version).isalpha():
-            _explain_to_http(talk)
+            _explain_to_http(reader)
     except (OSError, EOFError) as error:
         raise SocksError(f"no SOCKS request came: {error}") from error
     raise SocksError(f"it does not speak SOCKS: its first byte is {version:#04x}")
 
 
-class _Talk:
-    """Exact reads from a client until a time of the monotonic clock."""
+class _HandshakeReader:
+    """Exact reads from a client until a deadline of the monotonic clock."""
 
     def __init__(self, client: socket.socket, deadline: float) -> None:
         self.client = client
@@ -106,13 +106,13 @@ class _Talk:
     def byte(self) -> int:
         return self.read(1)[0]
 
-    def word(self) -> bytes:
-        """Up to a zero byte, which goes too."""
+    def null_terminated(self) -> bytes:
+        """Read up to a zero byte, and consume it."""
         data = b""
         while (character := self.read(1)) != b"\0":
             data += character
-            if len(data) > _LONGEST_WORD:
-                raise EOFError("its words have no end")
+            if len(data) > _LONGEST_TEXT:
+                raise EOFError("its user or host name is too long")
         return data
 
     def send(self, data: bytes) -> None:
@@ -126,51 +126,51 @@ class _Talk:
         self.client.settimeout(left)
 
 
-def _negotiate5(talk: _Talk) -> SocksRequest:
-    methods = talk.read(talk.byte())
+def _negotiate5(reader: _HandshakeReader) -> SocksRequest:
+    methods = reader.read(reader.byte())
     if 0 not in methods:
-        talk.send(bytes((5, _NO_METHOD)))
+        reader.send(bytes((5, _NO_METHOD)))
         raise SocksError("it wants to log in, and this proxy knows no logins")
-    talk.send(b"\5\0")
-    version, command, _, kind = talk.read(4)
+    reader.send(b"\5\0")
+    version, command, _, kind = reader.read(4)
     if version != 5:
-        raise _turn_down(talk, _reply5(_FAILED), "it changed its version")
-    host = _address5(talk, kind)
-    (port,) = struct.unpack("!H", talk.read(2))
+        raise _turn_down(reader, _reply5(_FAILED), "it changed its version")
+    host = _address5(reader, kind)
+    (port,) = struct.unpack("!H", reader.read(2))
     if command != _CONNECT:
-        raise _turn_down(talk, _reply5(_COMMAND_UNKNOWN), f"command {command} is not CONNECT")
+        raise _turn_down(reader, _reply5(_COMMAND_UNKNOWN), f"command {command} is not CONNECT")
     if not host:
-        raise _turn_down(talk, _reply5(_FAILED), "it names no host")
+        raise _turn_down(reader, _reply5(_FAILED), "it names no host")
     return SocksRequest(TcpEndpoint(host, port), 5)
 
 
-def _address5(talk: _Talk, kind: int) -> str:
-    """Empty if it is none."""
+def _address5(reader: _HandshakeReader, kind: int) -> str:
+    """Empty if it is no address."""
     match kind:
         case 1:
-            return str(ipaddress.IPv4Address(talk.read(4)))
+            return str(ipaddress.IPv4Address(reader.read(4)))
         case 3:
-            return _name(talk.read(talk.byte()))
+            return _name(reader.read(reader.byte()))
         case 4:
-            return str(ipaddress.IPv6Address(talk.read(16)))
-    raise _turn_down(talk, _reply5(_ADDRESS_UNKNOWN), f"address type {kind} is not known")
+            return str(ipaddress.IPv6Address(reader.read(16)))
+    raise _turn_down(reader, _reply5(_ADDRESS_UNKNOWN), f"address type {kind} is not known")
 
 
-def _negotiate4(talk: _Talk) -> SocksRequest:
-    command, port, packed = struct.unpack("!BH4s", talk.read(7))
-    talk.word()  # the user, whom nobody can check
+def _negotiate4(reader: _HandshakeReader) -> SocksRequest:
+    command, port, packed = struct.unpack("!BH4s", reader.read(7))
+    reader.null_terminated()  # the user name, which cannot be verified
     host = str(ipaddress.IPv4Address(packed))
-    if packed[:3] == b"\0\0\0" and packed[3]:  # 4A: an address that cannot be
-        host = _name(talk.word())
+    if packed[:3] == b"\0\0\0" and packed[3]:  # 4A: an invalid address
+        host = _name(reader.null_terminated())
     if command != _CONNECT:
-        raise _turn_down(talk, _reply4(_REJECTED_4), f"command {command} is not CONNECT")
+        raise _turn_down(reader, _reply4(_REJECTED_4), f"command {command} is not CONNECT")
     if not host:
-        raise _turn_down(talk, _reply4(_REJECTED_4), "it names no host")
+        raise _turn_down(reader, _reply4(_REJECTED_4), "it names no host")
     return SocksRequest(TcpEndpoint(host, port), 4)
 
 
 def _name(data: bytes) -> str:
-    """A host's name as text; empty if it cannot be one."""
+    """A host name as text; empty if it is invalid."""
     try:
         name = data.decode()
     except UnicodeDecodeError:
@@ -179,7 +179,7 @@ def _name(data: bytes) -> str:
 
 
 def _reply5(code: int) -> bytes:
-    """Of the bound address, which nobody uses, nothing is said."""
+    """The bound address is left empty, because no client uses it."""
     return bytes((5, code, 0, 1)) + bytes(6)
 
 
@@ -187,24 +187,24 @@ def _reply4(code: int) -> bytes:
     return bytes((0, code)) + bytes(6)
 
 
-def _turn_down(talk: _Talk, reply: bytes, reason: str) -> SocksError:
-    _say(talk.client, reply)
+def _turn_down(reader: _HandshakeReader, reply: bytes, reason: str) -> SocksError:
+    _send_last(reader.client, reply)
     return SocksError(reason)
 
 
-def _explain_to_http(talk: _Talk) -> None:
-    """To the browser of someone who took this for an HTTP proxy, or for a page."""
+def _explain_to_http(reader: _HandshakeReader) -> None:
+    """Answer a browser whose user took this for an HTTP proxy, or for a page."""
     head = b""
     while b"\r\n\r\n" not in head and len(head) < _LONGEST_HEAD:
-        head += talk.read(1)
+        head += reader.read(1)
     answer = _HTTP_ANSWER.encode()
     fields = f"Content-Type: text/plain; charset=utf-8\r\nContent-Length: {len(answer)}\r\n"
     start = f"HTTP/1.1 501 This is a SOCKS proxy\r\n{fields}Connection: close\r\n\r\n"
-    talk.send(start.encode() + answer)
+    reader.send(start.encode() + answer)
 
 
-def _say(client: socket.socket, reply: bytes) -> bool:
-    """A last word; what the client still sends is not waited for."""
+def _send_last(client: socket.socket, reply: bytes) -> bool:
+    """Send a last reply without waiting for further input."""
     with contextlib.suppress(OSError):
         client.settimeout(1)
         client.sendall(reply)

@@ -1,4 +1,4 @@
-"""Connecting to what a remote forward leads to on this side."""
+"""TCP and UNIX connections to the target of a remote forward on this side."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from trayconnect.core.endpoints import Endpoint, TcpEndpoint
 
 CONNECT_SECONDS = 4.0
-"""It is on this computer or near it; and closing a session waits for it."""
+"""The target is on this computer or near it, and closing a session waits for the connect."""
 
 
 def dial(target: Endpoint) -> socket.socket:

@@ -1,8 +1,8 @@
 """Threads that stay for the next job.
 
-A browser opens many short connections, and two threads started for each cost more than all the
-rest of the forward. Over plain TCP, kept ones let through twice to three times as many connections
-a second; over SSH, which takes most of the time, about a quarter more when many come at once."""
+A browser opens many short connections, and starting two threads for each would cost more than the
+rest of the forward. Over plain TCP, reused threads carry two to three times as many connections a
+second; over SSH, which takes most of the time, about a quarter more when many arrive at once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import weakref
 from collections.abc import Callable
 
 _IDLE_LIMIT = 32
-"""How many stay without a job; they sleep."""
+"""Limit for the number of idle threads."""
 
 Job = Callable[[], None]
 
@@ -27,11 +27,11 @@ class Workers:
         self._idle = 0
         self._closed = False
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
-        # A thread leaves it when it has ended, for nobody else keeps it then.
+        # A thread removes itself at its end.
         self._threads: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
 
     def start(self, job: Job) -> None:
-        """Do the job now, on a thread that does nothing else meanwhile. Raises RuntimeError when
+        """Run the job now, on a thread that runs nothing else meanwhile. Raises RuntimeError when
         the system has no more threads."""
         with self._lock:
             if self._idle:
@@ -47,7 +47,8 @@ class Workers:
     def close(self, limit: float) -> bool:
         """End each thread after its job, and wait for them, at most `limit` seconds.
 
-        Whether all have ended, but for the one that calls. Jobs that still start others may."""
+        Returns whether all have ended, apart from the calling one. Running jobs may still start
+        others."""
         with self._lock:
             self._closed = True
             for _ in range(self._idle):
@@ -70,7 +71,7 @@ class Workers:
         job: Job | None = first
         while job is not None:
             job()
-            job = None  # what it held goes now, not with the next job
+            job = None  # free the job's memory now, not with the next job
             with self._lock:
                 if self._closed or self._idle >= _IDLE_LIMIT:
                     return
