@@ -17,7 +17,7 @@ from tests.support.threads import wait_for_threads
 from tests.support.waiting import end_accept
 from trayconnect.config.model import Server
 from trayconnect.core.endpoints import Endpoint
-from trayconnect.core.errors import Problem, ProblemError, Remedy
+from trayconnect.core.errors import Problem, ProblemError, Recovery
 from trayconnect.forwarding.forwarding import LocalForwarding, listen
 
 LIMIT = 90.0
@@ -183,7 +183,7 @@ def echo(sock: socket.socket) -> None:
 def refuse(target: Endpoint, origin: tuple[str, int]) -> TcpStream:
     """An `open_channel` behind which nothing listens."""
     title = f"Nothing answers on {target} at the server"
-    raise ProblemError(Problem(title, "Start it.", Remedy.WAIT))
+    raise ProblemError(Problem(title, "Start it.", Recovery.RETRY))
 
 
 def descriptors() -> int:

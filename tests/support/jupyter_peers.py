@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.support.waiting import end_accept
 from trayconnect.core.endpoints import Endpoint, TcpEndpoint
-from trayconnect.core.errors import Problem, ProblemError, Remedy
+from trayconnect.core.errors import Problem, ProblemError, Recovery
 from trayconnect.core.link import Completed, Incoming, NotOursError, Owner
 
 Talk = Callable[[socket.socket, threading.Event], None]
@@ -244,7 +244,7 @@ class LoopbackTunnel:
             assert isinstance(target, TcpEndpoint)
             return _Stream(socket.create_connection((target.host, target.port), timeout=10))
         except OSError as error:
-            problem = Problem("Connect failed", "Start it", Remedy.WAIT, str(error))
+            problem = Problem("Connect failed", "Start it", Recovery.RETRY, str(error))
             raise ProblemError(problem) from error
 
     def open_own_channel(
@@ -254,7 +254,7 @@ class LoopbackTunnel:
         if self.whose is Owner.OURS or (named and self.whose in (Owner.SYSTEM, Owner.UNKNOWN)):
             return stream, self.whose
         stream.close()
-        raise NotOursError(Problem(f"It is {self.whose.value}", "", Remedy.WAIT), self.whose)
+        raise NotOursError(Problem(f"It is {self.whose.value}", "", Recovery.RETRY), self.whose)
 
     def owner(self, target: Endpoint) -> Owner:
         return self.whose

@@ -18,7 +18,7 @@ from tests.support.keys import make_key
 from tests.support.tunnel_kit import Kit, User, entry, nothing_left, says
 from trayconnect.config.model import Server
 from trayconnect.core.endpoints import TcpEndpoint
-from trayconnect.core.errors import ProblemError, Remedy
+from trayconnect.core.errors import ProblemError, Recovery
 from trayconnect.core.questions import QuestionKind
 from trayconnect.demo.ssh_server import HOST, USERNAME, SshServer
 
@@ -97,13 +97,13 @@ def test_another_key_is_refused(box: Box, tmp_path: Path) -> None:
     server = entry(box.ssh.port, identity_file=other, username=USERNAME)
     user = User(says("demo"))
     problem = box.kit.problem(server, user)
-    assert problem.remedy is Remedy.USER
+    assert problem.recovery is Recovery.USER_ACTION
     assert QuestionKind.PASSWORD not in user.kinds
 
 
 def test_another_user_is_refused(box: Box) -> None:
     server = entry(box.ssh.port, identity_file=box.ssh.identity_file, username="root")
-    assert box.kit.problem(server).remedy is Remedy.USER
+    assert box.kit.problem(server).recovery is Recovery.USER_ACTION
 
 
 def test_no_shell_and_no_terminal(box: Box) -> None:

@@ -19,7 +19,7 @@ from tests.support.waiting import wait_for
 from tests.support.window_manager import window_manager
 from tests.support.xvfb import XServer
 from trayconnect.core.cancellation import CancelToken
-from trayconnect.core.errors import Cancelled, ProblemError, Remedy
+from trayconnect.core.errors import Cancelled, ProblemError, Recovery
 from trayconnect.core.questions import Answer, Field, Prompter, Question, QuestionKind
 from trayconnect.desktop.prompts.process import NotShownError
 from trayconnect.desktop.prompts.prompt_text import LONGEST_VALUE, window_title
@@ -488,7 +488,7 @@ def test_a_window_that_breaks_after_it_was_seen_is_a_problem(script: str) -> Non
     before = children()
     with pytest.raises(ProblemError, match="crashed") as caught:
         way(SHOWN + script).ask(PASSWORD, CancelToken())
-    assert caught.value.problem.remedy is Remedy.USER
+    assert caught.value.problem.recovery is Recovery.USER_ACTION
     assert "GPU box" in caught.value.problem.title
     assert children() <= before
 

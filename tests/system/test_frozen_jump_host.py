@@ -11,7 +11,7 @@ from tests.support.keys import make_key
 from tests.support.sshd import Sshd
 from tests.support.tunnel_kit import Kit, Losses, entry, nothing_left
 from trayconnect.config.model import Server
-from trayconnect.core.errors import Problem, Remedy
+from trayconnect.core.errors import Problem, Recovery
 from trayconnect.ssh import connect, route
 from trayconnect.ssh.auth import login
 from trayconnect.ssh.transport.ssh_transport import SshTransport
@@ -114,7 +114,7 @@ def test_the_frozen_one_is_named(
     assert f"127.0.0.1:{other.port}" not in problem.title
     if one is gate:
         assert problem.title == f"The jump host 127.0.0.1:{gate.port} stopped answering"
-    assert problem.remedy is Remedy.WAIT
+    assert problem.recovery is Recovery.RETRY
 
 
 @pytest.mark.parametrize("step", ["channel", "handshake", "login"])

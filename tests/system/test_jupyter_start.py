@@ -70,7 +70,7 @@ def test_it_outlives_the_tunnel_and_is_found_again_from_elsewhere(
         with far.client(here) as whole:
             whole.connect()
             started = logged_in(whole)
-            assert started.runs_in.startswith(words)
+            assert started.launcher.startswith(words)
             (page,) = wait_for(lambda: whole.pages, "the page")
             (info,) = far.runtime_files()
             assert page.token == info["token"]
@@ -82,7 +82,7 @@ def test_it_outlives_the_tunnel_and_is_found_again_from_elsewhere(
         with far.client(elsewhere) as whole:
             whole.connect()
             found = logged_in(whole)
-            assert found.runs_in == ""  # nothing had to be started
+            assert found.launcher == ""  # nothing had to be started
             assert far.runtime_files() == [info]
             orders(whole, elsewhere).stop("GPU box", CancelToken())
             wait_for(lambda: not is_alive(info["pid"]), "its end")
@@ -99,7 +99,7 @@ def test_login_shells_and_their_noise(tmp_path: Path, shell: str) -> None:
         server = entry(far)
         with far.client(server) as whole:
             whole.connect()
-            assert "tmux" in logged_in(whole).runs_in
+            assert "tmux" in logged_in(whole).launcher
             orders(whole, server).stop("GPU box", CancelToken())
 
 

@@ -17,7 +17,7 @@ from tests.support.keys import make_key, public_line
 from tests.support.sshd import Sshd
 from tests.support.tunnel_kit import Kit, entry, nothing_left, until
 from trayconnect.core.cancellation import CancelToken
-from trayconnect.core.errors import Cancelled, ProblemError, Remedy
+from trayconnect.core.errors import Cancelled, ProblemError, Recovery
 from trayconnect.ssh.config.ssh_config import SshConfig
 from trayconnect.ssh.hostkeys import known_hosts_command
 
@@ -133,7 +133,7 @@ def test_one_that_fails_is_tried_again(
         stage.connect(config, "localhost")
     if pid.exists():
         assert until(lambda: not is_alive(int(pid.read_text())))
-    assert caught.value.problem.remedy is Remedy.WAIT
+    assert caught.value.problem.recovery is Recovery.RETRY
     assert "\033" not in str(caught.value)
     assert ("no answer" in caught.value.problem.advice) is ("no " in script)
 

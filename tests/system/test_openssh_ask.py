@@ -13,7 +13,7 @@ import pytest
 from tests.support.ssh_opinions import ssh
 from tests.support.tunnel_kit import entry, nothing_left
 from trayconnect.core.cancellation import CancelToken
-from trayconnect.core.errors import Cancelled, ProblemError, Remedy
+from trayconnect.core.errors import Cancelled, ProblemError, Recovery
 from trayconnect.ssh.config import ssh_g
 from trayconnect.ssh.config.files import MAX_BYTES, DiskFiles, usual_places
 from trayconnect.ssh.config.interpret import HostConfig
@@ -80,7 +80,7 @@ def test_a_cut_answer_is_none(fake: Path, tmp_path: Path) -> None:
             continue
         with pytest.raises(ProblemError, match="complete") as caught:
             ssh_g.ask(str(fake), Query("h"), named, usual, CancelToken())
-        assert caught.value.problem.remedy is Remedy.WAIT
+        assert caught.value.problem.recovery is Recovery.RETRY
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/dev/full")
@@ -88,7 +88,7 @@ def test_a_full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ssh_g, "scratch", lambda: open("/dev/full", "w+b", buffering=0))  # noqa: PTH123, SIM115
     with pytest.raises(ProblemError, match="full") as caught:
         ssh_g.usual(ssh(), CancelToken())
-    assert caught.value.problem.remedy is Remedy.WAIT
+    assert caught.value.problem.recovery is Recovery.RETRY
 
 
 def test_what_the_entry_says_holds_whatever_ssh_says() -> None:
@@ -104,7 +104,7 @@ def test_an_ssh_that_hangs_is_given_up(fake: Path, monkeypatch: pytest.MonkeyPat
     with nothing_left(), pytest.raises(ProblemError) as caught:
         ssh_g.ask(str(fake), Query("h"), None, {}, CancelToken())
     assert "did not say within 0.3 s" in caught.value.problem.title
-    assert caught.value.problem.remedy is Remedy.WAIT
+    assert caught.value.problem.recovery is Recovery.RETRY
 
 
 def test_what_a_command_leaves_running_is_not_waited_for(fake: Path) -> None:
@@ -140,7 +140,7 @@ def test_what_it_refuses_is_told(fake: Path, text: str, title: str) -> None:
     with pytest.raises(SshConfigError) as caught:
         ssh_g.ask(str(fake), Query("h"), None, {}, CancelToken())
     assert title in caught.value.problem.title
-    assert caught.value.problem.remedy is Remedy.FIX
+    assert caught.value.problem.recovery is Recovery.FIX_FIRST
 
 
 def test_an_ssh_that_cannot_be_started(tmp_path: Path) -> None:

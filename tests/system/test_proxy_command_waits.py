@@ -17,7 +17,7 @@ from tests.support.tunnel_kit import Kit, nothing_left, until
 from tests.support.whole import Whole
 from trayconnect.config.model import Server
 from trayconnect.core.cancellation import CancelToken
-from trayconnect.core.errors import Remedy
+from trayconnect.core.errors import Recovery
 from trayconnect.core.questions import Answer, ProgressDisplay, Question, QuestionKind
 from trayconnect.sessions.state import State
 from trayconnect.ssh import out_of_band
@@ -146,7 +146,7 @@ def test_one_that_takes_too_long(setup: Setup, tmp_path: Path) -> None:
     assert "Starting the workspace" in problem.advice
     assert "connect_timeout" in problem.advice
     assert "SSH port" not in problem.advice
-    assert problem.remedy is Remedy.WAIT
+    assert problem.recovery is Recovery.RETRY
 
 
 def test_a_page_to_visit_is_shown_and_waited_for(setup: Setup) -> None:
@@ -235,7 +235,7 @@ def test_a_gate_that_wants_to_ask(
     assert problem.title == "The ProxyCommand for 127.0.0.1 (ssh) ended with status 255"
     assert ("Permission denied" if known else "Host key verification failed") in problem.advice
     assert "jump_hosts" in problem.advice
-    assert problem.remedy is Remedy.NETWORK
+    assert problem.recovery is Recovery.NETWORK
 
 
 def test_a_prompt_that_nobody_sees(setup: Setup, tmp_path: Path) -> None:

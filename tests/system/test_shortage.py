@@ -20,7 +20,7 @@ from tests.support.sshd import Sshd
 from tests.support.tunnel_kit import YES, Kit, User, nothing_left, until
 from tests.support.whole import LIMIT, Whole, entry
 from trayconnect.config.file_watcher import FileWatcher
-from trayconnect.core.errors import Problem, ProblemError, Remedy, problem_of, shortage
+from trayconnect.core.errors import Problem, ProblemError, Recovery, problem_of, shortage
 from trayconnect.desktop.dbus.bus_connection import BusConnection, refusal
 from trayconnect.sessions.state import State
 
@@ -127,7 +127,7 @@ def test_known_hosts_that_cannot_be_read_now_ask_nobody(
     with nothing_left(), pytest.raises(OSError) as caught:
         kit.connect(entry(sshd, key), user)
     assert user.questions == []
-    assert problem_of(caught.value).remedy is Remedy.WAIT
+    assert problem_of(caught.value).recovery is Recovery.RETRY
 
 
 class Client:

@@ -11,7 +11,7 @@ from tests.support.asyncssh_server import AsyncsshServer
 from tests.support.sshd import Options, Sshd
 from tests.support.tunnel_kit import Kit, User, entry, give_options, nothing_left, says
 from trayconnect.config import algorithms
-from trayconnect.core.errors import Remedy
+from trayconnect.core.errors import Recovery
 from trayconnect.ssh.ssh_link import SshLink
 from trayconnect.ssh.transport.ssh_transport import SshTransport
 
@@ -76,7 +76,7 @@ def test_old_algorithms_only_where_the_entry_names_them(
     with nothing_left():
         problem = kit.problem(entry(sshd.port, identity_file=key))
     assert "too old" in problem.title
-    assert problem.remedy is Remedy.NETWORK
+    assert problem.recovery is Recovery.NETWORK
     line = problem.advice.splitlines()[-1].strip()
     assert line == f"legacy: [{', '.join(legacy)}]"
     with kit.tunnel(entry(sshd.port, identity_file=key, legacy=legacy)) as tunnel:

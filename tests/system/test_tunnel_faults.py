@@ -27,7 +27,7 @@ from tests.support.tunnel_kit import (
 )
 from trayconnect.config.model import Server
 from trayconnect.core.cancellation import CancelToken
-from trayconnect.core.errors import Cancelled, Remedy
+from trayconnect.core.errors import Cancelled, Recovery
 from trayconnect.core.questions import Answer, Question
 from trayconnect.ssh.auth.data_types import string
 
@@ -108,33 +108,33 @@ def _sends_away(sock: socket.socket) -> None:
 
 
 @pytest.mark.parametrize(
-    ("act", "title", "remedy"),
+    ("act", "title", "recovery"),
     [
-        (_latin_http, "is not an SSH server", Remedy.NETWORK),
-        (_sends_away, "closed the connection during the key exchange", Remedy.WAIT),
-        (_silent, "no SSH answer", Remedy.WAIT),
-        (_http, "is not an SSH server", Remedy.NETWORK),
-        (_quick_http, "is not an SSH server", Remedy.NETWORK),
-        (_smtp, "is not an SSH server", Remedy.NETWORK),
-        (_binary, "is not an SSH server", Remedy.NETWORK),
-        (_hang_up, "closed the connection without an SSH answer", Remedy.WAIT),
-        (_full, "too busy", Remedy.WAIT),
-        (_penalty, "too busy", Remedy.WAIT),
-        (_banner_then_gone, "too busy", Remedy.WAIT),
-        (_ssh1, "too old", Remedy.NETWORK),
-        (_escapes, "too old", Remedy.NETWORK),
-        (_endless_line, "is not an SSH server", Remedy.NETWORK),
-        (_endless_packet, "protocol error", Remedy.NETWORK),
+        (_latin_http, "is not an SSH server", Recovery.NETWORK),
+        (_sends_away, "closed the connection during the key exchange", Recovery.RETRY),
+        (_silent, "no SSH answer", Recovery.RETRY),
+        (_http, "is not an SSH server", Recovery.NETWORK),
+        (_quick_http, "is not an SSH server", Recovery.NETWORK),
+        (_smtp, "is not an SSH server", Recovery.NETWORK),
+        (_binary, "is not an SSH server", Recovery.NETWORK),
+        (_hang_up, "closed the connection without an SSH answer", Recovery.RETRY),
+        (_full, "too busy", Recovery.RETRY),
+        (_penalty, "too busy", Recovery.RETRY),
+        (_banner_then_gone, "too busy", Recovery.RETRY),
+        (_ssh1, "too old", Recovery.NETWORK),
+        (_escapes, "too old", Recovery.NETWORK),
+        (_endless_line, "is not an SSH server", Recovery.NETWORK),
+        (_endless_packet, "protocol error", Recovery.NETWORK),
     ],
 )
 def test_no_proper_ssh(
-    kit: Kit, act: Callable[[socket.socket], None], title: str, remedy: Remedy
+    kit: Kit, act: Callable[[socket.socket], None], title: str, recovery: Recovery
 ) -> None:
     with nothing_left(), Peer(act) as peer:
         problem = kit.problem(entry(peer.port, connect_timeout=2.0))
     assert title in problem.title
     assert "127.0.0.1" in problem.title
-    assert problem.remedy is remedy
+    assert problem.recovery is recovery
     assert problem.wait == (15 if act in (_full, _penalty) else 0)
     assert str(peer.port) in problem.title + problem.advice
     assert f"{problem} {problem.detail}".replace("\n", "").isprintable()
@@ -175,14 +175,14 @@ def test_refused(kit: Kit) -> None:
         with nothing_left():
             problem = kit.problem(entry(taken.getsockname()[1]))
     assert "refused the connection" in problem.title
-    assert problem.remedy is Remedy.WAIT
+    assert problem.recovery is Recovery.RETRY
 
 
 def test_unresolvable(kit: Kit) -> None:
     with nothing_left():
         problem = kit.problem(entry(22, host="no-such-host.invalid"))
     assert problem.title == "Cannot find host no-such-host.invalid"
-    assert problem.remedy is Remedy.WAIT
+    assert problem.recovery is Recovery.RETRY
 
 
 def test_name_with_two_addresses_of_which_one_refuses(kit: Kit, key: Path) -> None:
@@ -199,7 +199,7 @@ def test_too_old(kit: Kit) -> None:
         problem = kit.problem(entry(sshd.port))
     assert "too old" in problem.title
     assert "diffie-hellman-group14-sha1" in problem.advice
-    assert problem.remedy is Remedy.NETWORK
+    assert problem.recovery is Recovery.NETWORK
 
 
 @pytest.mark.parametrize(
@@ -251,7 +251,7 @@ def test_max_startups(kit: Kit) -> None:
         with first:
             problem = kit.problem(entry(sshd.port))
         assert "too busy" in problem.title
-        assert problem.remedy is Remedy.WAIT
+        assert problem.recovery is Recovery.RETRY
 
 
 def test_server_that_allows_fewer_tries(kit: Kit, tmp_path: Path, key: Path) -> None:
@@ -262,7 +262,7 @@ def test_server_that_allows_fewer_tries(kit: Kit, tmp_path: Path, key: Path) -> 
         problem = kit.problem(entry(sshd.port))
     assert "too many tries" in problem.title
     assert "other0" in problem.advice
-    assert problem.remedy is Remedy.USER
+    assert problem.recovery is Recovery.USER_ACTION
 
 
 def test_frozen_server(kit: Kit, key: Path) -> None:
@@ -272,7 +272,7 @@ def test_frozen_server(kit: Kit, key: Path) -> None:
             problem = kit.problem(entry(sshd.port, connect_timeout=0.5))
         sshd.thaw()
     assert "no SSH answer" in problem.title
-    assert problem.remedy is Remedy.WAIT
+    assert problem.recovery is Recovery.RETRY
 
 
 @pytest.mark.parametrize("fault", ["blackhole", "stall"])
@@ -283,7 +283,7 @@ def test_silence_after_the_banner(kit: Kit, key: Path, fault: str) -> None:
     with nothing_left(), Peer(act) as peer:
         problem = kit.problem(entry(peer.port, connect_timeout=0.5))
     assert "key exchange within 0.5 s" in problem.title
-    assert problem.remedy is Remedy.WAIT
+    assert problem.recovery is Recovery.RETRY
 
 
 def test_cut_during_the_question(kit: Kit, key: Path) -> None:
@@ -297,7 +297,7 @@ def test_cut_during_the_question(kit: Kit, key: Path) -> None:
 
         problem = kit.problem(entry(proxy.port, identity_file=key), Slow(YES))
         assert "closed the connection during the login" in problem.title
-        assert problem.remedy is Remedy.WAIT
+        assert problem.recovery is Recovery.RETRY
         with kit.tunnel(entry(proxy.port, identity_file=key)):
             pass
 

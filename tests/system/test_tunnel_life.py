@@ -21,7 +21,7 @@ from tests.support.sshd import Sshd
 from tests.support.tunnel_kit import YES, Kit, Losses, User, entry, nothing_left, until
 from trayconnect.config.model import JumpHost, Keepalive, Server
 from trayconnect.core.endpoints import TcpEndpoint
-from trayconnect.core.errors import ProblemError, Remedy
+from trayconnect.core.errors import ProblemError, Recovery
 from trayconnect.core.link import ByteStream
 from trayconnect.ssh.ssh_link import SshLink
 
@@ -168,7 +168,7 @@ def test_nothing_listens_there(kit: Kit, server: Server) -> None:
         with kit.tunnel(server) as tunnel, pytest.raises(ProblemError) as caught:
             tunnel.open_channel(TcpEndpoint("127.0.0.1", port), ORIGIN)
     assert caught.value.problem.title == f"Nothing answers on 127.0.0.1:{port} at 127.0.0.1"
-    assert caught.value.problem.remedy is Remedy.WAIT
+    assert caught.value.problem.recovery is Recovery.RETRY
 
 
 def test_forwarding_forbidden(tmp_path: Path, key: Path) -> None:
@@ -181,7 +181,7 @@ def test_forwarding_forbidden(tmp_path: Path, key: Path) -> None:
             tunnel.open_channel(TcpEndpoint("127.0.0.1", 1), ORIGIN)
     assert "administrator" in caught.value.problem.title
     assert "forbids forwarding" in caught.value.problem.title
-    assert caught.value.problem.remedy is Remedy.FIX
+    assert caught.value.problem.recovery is Recovery.FIX_FIRST
 
 
 def test_refused_channels_at_once_each_get_their_own_answer(kit: Kit, server: Server) -> None:
@@ -307,7 +307,7 @@ def test_killed_session_is_noticed_at_once(kit: Kit, server: Server, sshd: Sshd)
         sshd.kill_sessions()
         problem = losses.wait()
     assert "was lost" in problem.title
-    assert problem.remedy is Remedy.WAIT
+    assert problem.recovery is Recovery.RETRY
     assert len(losses.problems) == 1
 
 
@@ -353,7 +353,7 @@ def test_frozen_server_is_noticed_in_time(
         sshd.thaw()
     assert "stopped answering" in problem.title
     assert re.match(r"Nothing came for \d+(\.\d)? s: ", problem.advice)
-    assert problem.remedy is Remedy.WAIT
+    assert problem.recovery is Recovery.RETRY
     assert len(losses.problems) == 1
 
 
@@ -385,7 +385,7 @@ def test_network_faults(tmp_path: Path, sshd: Sshd, key: Path, fault: str) -> No
             else:
                 getattr(proxy, fault)()
             problem = losses.wait()
-        assert problem.remedy is Remedy.WAIT
+        assert problem.recovery is Recovery.RETRY
 
 
 def test_a_healthy_tunnel_stays(kit: Kit, server: Server) -> None:
@@ -423,7 +423,7 @@ def test_using_a_lost_tunnel(kit: Kit, server: Server, sshd: Sshd) -> None:
         ):
             with pytest.raises(ProblemError) as caught:
                 use()
-            assert caught.value.problem.remedy is Remedy.WAIT
+            assert caught.value.problem.recovery is Recovery.RETRY
         tunnel.check()
 
 
@@ -535,7 +535,7 @@ def test_a_lost_jump_host(
     kit.trust([line for gate in gates for line in gate.known_hosts_lines()])
     with nothing_left(), kit.tunnel(_quick(_through(server, gates), 0.3), losses=losses):
         gates[which].kill_sessions() if fault == "kill" else gates[which].freeze()
-        assert losses.wait().remedy is Remedy.WAIT
+        assert losses.wait().recovery is Recovery.RETRY
         gates[which].thaw()
     assert len(losses.problems) == 1
 
@@ -550,7 +550,7 @@ def test_jump_host_that_cannot_reach_the_server(
     assert problem.title == (
         f"The jump host 127.0.0.1:{gates[0].port} cannot reach 127.0.0.1:{sshd.port}"
     )
-    assert problem.remedy is Remedy.WAIT
+    assert problem.recovery is Recovery.RETRY
 
 
 def test_jump_host_that_forbids_forwarding(kit: Kit, server: Server, gates: list[Sshd]) -> None:
@@ -560,7 +560,7 @@ def test_jump_host_that_forbids_forwarding(kit: Kit, server: Server, gates: list
     with nothing_left():
         problem = kit.problem(_through(server, gates[:1]))
     assert "does not let connections through" in problem.title
-    assert problem.remedy is Remedy.FIX
+    assert problem.recovery is Recovery.FIX_FIRST
 
 
 def test_a_command_on_a_channel_that_ended_meanwhile_is_not_waited_for(

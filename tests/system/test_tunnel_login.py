@@ -22,7 +22,7 @@ from tests.support.tunnel_kit import (
     nothing_left,
     says,
 )
-from trayconnect.core.errors import Cancelled, Remedy
+from trayconnect.core.errors import Cancelled, Recovery
 from trayconnect.core.questions import QuestionKind
 
 
@@ -145,7 +145,7 @@ def test_a_bad_identity_file_is_told_before_anything_is_dialled(tmp_path: Path) 
     with nothing_left():
         problem = kit.problem(entry(1, identity_file=bad))  # nothing listens there
     assert problem.title == f"The key file {bad} is not a private key"
-    assert problem.remedy is Remedy.FIX
+    assert problem.recovery is Recovery.FIX_FIRST
 
 
 def test_putty_key_with_passphrase(kit: Kit, sshd: Sshd, tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_passphrase_wrong_each_time(kit: Kit, sshd: Sshd, tmp_path: Path) -> Non
     sshd.authorize(key)
     problem = kit.problem(entry(sshd.port, identity_file=key), User(*[says("no")] * 3))
     assert "passphrase" in problem.title
-    assert problem.remedy is Remedy.USER
+    assert problem.recovery is Recovery.USER_ACTION
 
 
 @pytest.mark.parametrize("pem", [False, True])
@@ -174,7 +174,7 @@ def test_no_passphrase_is_asked_for_a_key_that_the_server_refuses(
     user = User(says("open sesame"))
     problem = kit.problem(entry(sshd.port, identity_file=key), user)
     assert user.questions == []
-    assert problem.remedy is Remedy.USER
+    assert problem.recovery is Recovery.USER_ACTION
 
 
 def test_default_identity_files(sshd: Sshd, tmp_path: Path) -> None:
@@ -194,7 +194,7 @@ def test_refused_key_names_what_was_tried(kit: Kit, sshd: Sshd, tmp_path: Path) 
     key = make_key(tmp_path)
     with nothing_left():
         problem = kit.problem(entry(sshd.port, identity_file=key))
-    assert problem.remedy is Remedy.USER
+    assert problem.recovery is Recovery.USER_ACTION
     assert "refused the login" in problem.title
     assert str(key) in problem.advice
     assert "publickey" in problem.advice
@@ -298,7 +298,7 @@ def test_password_refused(tmp_path: Path, account: PasswordAccount) -> None:
     user = User(*[says("wrong")] * 9)
     problem = kit.problem(entry(account.port, username=account.username), user)
     assert len(user.questions) == 3
-    assert problem.remedy is Remedy.USER
+    assert problem.recovery is Recovery.USER_ACTION
     assert "wrong" not in str(problem)
 
 
@@ -461,7 +461,7 @@ def test_a_pasted_key_that_the_server_refuses_is_not_kept(
 
 def test_no_key_is_pasted(kit: Kit, sshd: Sshd, tmp_path: Path) -> None:
     problem = kit.problem(entry(sshd.port), User(*[says("hello")] * 3))
-    assert problem.remedy is Remedy.USER
+    assert problem.recovery is Recovery.USER_ACTION
     with nothing_left(), pytest.raises(Cancelled):
         kit.connect(entry(sshd.port), User(None))
     assert not (tmp_path / "keys").exists()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.tunnel_kit import nothing_left, until
-from trayconnect.core.errors import ProblemError, Remedy
+from trayconnect.core.errors import ProblemError, Recovery
 from trayconnect.ssh.proxy_command import ProxyCommand
 from trayconnect.ssh.target import LoginTarget
 
@@ -53,7 +53,7 @@ def test_its_end_is_an_end_of_the_stream(pipes: bool) -> None:
         assert problem is not None
         assert problem.problem.title == "The ProxyCommand for gpu (sh) ended with status 3"
         assert problem.problem.advice == "It said:\n  one\n  two\n  three"
-        assert problem.problem.remedy is Remedy.WAIT
+        assert problem.problem.recovery is Recovery.RETRY
     finally:
         proxy.close()
 

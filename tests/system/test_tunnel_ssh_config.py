@@ -17,7 +17,7 @@ from tests.support.sshd import Sshd
 from tests.support.tunnel_kit import YES, Kit, Losses, User, entry, nothing_left, until
 from trayconnect.config.model import Server
 from trayconnect.core.cancellation import CancelToken
-from trayconnect.core.errors import Cancelled, Remedy
+from trayconnect.core.errors import Cancelled, Recovery
 from trayconnect.ssh.config.ssh_config import SshConfig
 from trayconnect.ssh.target import LoginTarget, targets
 
@@ -244,19 +244,19 @@ def test_a_killed_proxy_command_is_noticed(setup: Setup, sshd: Sshd, tmp_path: P
         problem.title
         == f"The ProxyCommand for 127.0.0.1 ({Path(sys.executable).name}) was ended by signal 9"
     )
-    assert problem.remedy is Remedy.WAIT
+    assert problem.recovery is Recovery.RETRY
 
 
 @pytest.mark.parametrize(
-    ("command", "title", "words", "remedy"),
+    ("command", "title", "words", "recovery"),
     [
-        ("sh -c 'echo no route >&2; exit 3'", "ended with status 3", "no route", Remedy.WAIT),
-        ("no-such-program-here", "ended with status 127", "not found", Remedy.NETWORK),
-        ("true", "ended with status 0", "It said nothing", Remedy.WAIT),
+        ("sh -c 'echo no route >&2; exit 3'", "ended with status 3", "no route", Recovery.RETRY),
+        ("no-such-program-here", "ended with status 127", "not found", Recovery.NETWORK),
+        ("true", "ended with status 0", "It said nothing", Recovery.RETRY),
     ],
 )
 def test_a_proxy_command_that_fails(
-    setup: Setup, command: str, title: str, words: str, remedy: Remedy
+    setup: Setup, command: str, title: str, words: str, recovery: Recovery
 ) -> None:
     setup.write("Host gpu", f"  ProxyCommand {command}")
     with nothing_left():
@@ -264,7 +264,7 @@ def test_a_proxy_command_that_fails(
     assert problem.title.startswith("The ProxyCommand for gpu (")
     assert problem.title.endswith(f") {title}")
     assert words in problem.advice
-    assert problem.remedy is remedy
+    assert problem.recovery is recovery
 
 
 def test_a_silent_proxy_command_is_given_up(setup: Setup) -> None:
@@ -290,7 +290,7 @@ def test_a_broken_configuration(setup: Setup) -> None:
     problem = setup.kit.problem(alias())
     assert problem.title.startswith(f"{setup.file} line 3: ")
     assert "prot" in problem.title
-    assert problem.remedy is Remedy.FIX
+    assert problem.recovery is Recovery.FIX_FIRST
 
 
 def test_a_circle_of_jump_hosts(setup: Setup) -> None:
@@ -351,7 +351,7 @@ def test_the_address_family(
         with setup.kit.tunnel(alias()) as tunnel:
             assert tunnel.execute("true", b"", 20).status == 0
     else:
-        assert setup.kit.problem(alias()).remedy is Remedy.WAIT
+        assert setup.kit.problem(alias()).recovery is Recovery.RETRY
 
 
 def test_the_bind_address(setup: Setup, sshd: Sshd, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from tests.support.tunnel_kit import (
 )
 from trayconnect.config.model import Server
 from trayconnect.core.endpoints import TcpEndpoint
-from trayconnect.core.errors import Problem, ProblemError, Remedy
+from trayconnect.core.errors import Problem, ProblemError, Recovery
 from trayconnect.core.questions import QuestionKind
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make accounts")
@@ -189,7 +189,7 @@ def test_too_long_is_not_retried_by_itself(tmp_path: Path, monkeypatch: pytest.M
             problem = kit.problem(
                 entry(server.port, username="ada", connect_timeout=2), User(says("yes"))
             )
-    assert problem.remedy is Remedy.USER
+    assert problem.recovery is Recovery.USER_ACTION
     assert "did not answer the login" in problem.title
 
 
@@ -209,7 +209,7 @@ def test_a_password_refused_by_prompts_is_not_tried_by_the_other_method(tmp_path
         user = User(*[says("wrong")] * 9)
         problem = kit.problem(entry(account.port, username=username), user)
         assert len(user.questions) == 3
-        assert problem.remedy is Remedy.USER
+        assert problem.recovery is Recovery.USER_ACTION
         assert "Tried: keyboard-interactive." in problem.advice
         assert "Failed password" not in sshd.log_text()
 
@@ -245,7 +245,7 @@ def test_a_kept_password_is_not_sent_again_and_again_to_a_server_that_hangs_up(
         problem = kit.problem(entry(server.port, username="ada", auth=keyring))
     assert "closed the connection during the login" in problem.title
     assert "lock the account" in problem.advice
-    assert problem.remedy is Remedy.USER
+    assert problem.recovery is Recovery.USER_ACTION
     assert secrets.kept, "it may be right: the line may have been cut"
 
 
@@ -259,7 +259,7 @@ def test_a_server_with_fewer_tries_ends_it_and_the_keys_are_named(tmp_path: Path
     assert "after too many tries" in problem.title
     assert "Tried: the agent's key key0, the agent's key key1" in problem.advice
     assert "auth.identity_file" in problem.advice
-    assert problem.remedy is Remedy.USER
+    assert problem.recovery is Recovery.USER_ACTION
 
 
 # --- expired passwords ----------------------------------------------------------------------------
@@ -340,7 +340,7 @@ def assert_expired(problem: Problem, username: str) -> None:
     assert problem.title.startswith(f"The password of {username}@127.0.0.1")
     assert problem.title.endswith("has expired")
     assert "ssh -p " in problem.advice
-    assert problem.remedy is Remedy.USER
+    assert problem.recovery is Recovery.USER_ACTION
 
 
 # --- what servers say -----------------------------------------------------------------------------

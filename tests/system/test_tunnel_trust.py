@@ -12,7 +12,7 @@ from tests.support.keys import make_key
 from tests.support.sshd import Sshd
 from tests.support.tunnel_kit import YES, Kit, User, entry, give_options, nothing_left
 from trayconnect.config.model import Server
-from trayconnect.core.errors import Cancelled, Remedy
+from trayconnect.core.errors import Cancelled, Recovery
 from trayconnect.core.questions import QuestionKind
 
 
@@ -57,7 +57,7 @@ def test_changed_key_is_refused_with_the_way_to_mend_it(
     with nothing_left():
         problem = kit.problem(server, user)
     assert user.questions == []
-    assert problem.remedy is Remedy.NETWORK
+    assert problem.recovery is Recovery.NETWORK
     assert "has changed" in problem.title
     for part in (old, sshd.fingerprints()[0], f"{kit.user_file}, line 2"):
         assert part in problem.advice
@@ -74,7 +74,7 @@ def test_revoked_key(sshd: Sshd, server: Server, tmp_path: Path) -> None:
     line = sshd.known_hosts_lines()[0]
     kit.trust([line, f"@revoked * {line.split(maxsplit=1)[1]}"])
     problem = kit.problem(server)
-    assert problem.remedy is Remedy.NETWORK
+    assert problem.recovery is Recovery.NETWORK
     assert "revoked" in problem.title
     assert f"{kit.user_file}, line 2" in problem.advice
 

@@ -26,7 +26,7 @@ from tests.support.staged_jupyter import StagedJupyter
 from tests.support.threads import our_threads
 from tests.support.waiting import wait_for
 from tests.support.whole import LIMIT, Whole, entry
-from trayconnect.core.errors import Remedy
+from trayconnect.core.errors import Recovery
 from trayconnect.core.questions import Answer, QuestionKind
 from trayconnect.services.jupyter.address import jupyter_authority
 from trayconnect.services.model import Reached
@@ -225,7 +225,7 @@ def test_a_password_is_asked_and_never_sent_again_by_itself(jupyter: JupyterServ
             proxy.cut()
             lost = whole.until_state(State.NEEDS_YOU)
             assert lost.problem is not None
-            assert lost.problem.remedy is Remedy.USER
+            assert lost.problem.recovery is Recovery.USER_ACTION
             assert len(whole.questions) == 1
             whole.connect()
             whole.until_ready()
@@ -335,7 +335,7 @@ def test_a_wrong_key_is_refused_and_not_retried(sshd: Sshd, tmp_path: Path) -> N
         whole.connect()
         refused = whole.until_state(State.NEEDS_YOU)
         assert refused.problem is not None
-        assert refused.problem.remedy is Remedy.USER
+        assert refused.problem.recovery is Recovery.USER_ACTION
         assert "refused" in refused.problem.title
         assert refused.retry_at is None
 

@@ -26,7 +26,7 @@ from trayconnect.control.protocol import (
     encode_reply,
     encode_request,
 )
-from trayconnect.core.errors import Problem, Remedy
+from trayconnect.core.errors import Problem, Recovery
 
 relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """For a busy machine."""
@@ -38,7 +38,7 @@ requests = st.builds(
     st.none() | st.floats(0, WAIT_MAX),
     st.none() | st.text(),
 )
-problems = st.builds(Problem, st.text(), st.text(), st.sampled_from(Remedy), st.text())
+problems = st.builds(Problem, st.text(), st.text(), st.sampled_from(Recovery), st.text())
 data: st.SearchStrategy[JSON] = st.recursive(
     st.none()
     | st.booleans()
@@ -118,7 +118,7 @@ def test_the_format_is_the_documented_one() -> None:
     assert decode_request(request_line()) == Request(Command.CONNECT, "GPU box", 30)
     problem = {"title": "T", "advice": "A", "remedy": "wait", "detail": "D"}
     assert decode_reply(reply_line(ok=False, problem=problem)) == Reply(
-        ok=False, problem=Problem("T", "A", Remedy.WAIT, "D")
+        ok=False, problem=Problem("T", "A", Recovery.RETRY, "D")
     )
 
 

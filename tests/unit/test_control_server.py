@@ -27,7 +27,7 @@ from trayconnect.control.protocol import (
 from trayconnect.control.server import ControlServer
 from trayconnect.control.transport import ControlConnection, Transport, default_transport
 from trayconnect.core.cancellation import CancelToken
-from trayconnect.core.errors import Cancelled, Problem, ProblemError, Remedy
+from trayconnect.core.errors import Cancelled, Problem, ProblemError, Recovery
 
 PING = Request(Command.PING)
 
@@ -108,7 +108,9 @@ def test_fifty_at_once_are_all_served(
 def test_a_problem_of_the_handler_is_the_reply(
     folder: Path, transport: Transport, client: ControlClient
 ) -> None:
-    problem = Problem("No server is called x", "See: trayconnect status", Remedy.USER, "detail")
+    problem = Problem(
+        "No server is called x", "See: trayconnect status", Recovery.USER_ACTION, "detail"
+    )
 
     def handler(request: Request, cancel: CancelToken) -> Reply:
         raise ProblemError(problem)
@@ -252,7 +254,7 @@ def test_one_too_many_is_hung_up_on_until_another_leaves(
         assert entered.wait(PATIENCE)
         with pytest.raises(ProblemError, match="hung up") as caught:
             client.call(PING, PATIENCE)
-        assert caught.value.problem.remedy is Remedy.WAIT
+        assert caught.value.problem.recovery is Recovery.RETRY
         leave.set()
         assert first.result(PATIENCE).ok
         deadline = time.monotonic() + PATIENCE

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from trayconnect.core.cancellation import CancelToken
-from trayconnect.core.errors import Cancelled, ProblemError, Remedy
+from trayconnect.core.errors import Cancelled, ProblemError, Recovery
 from trayconnect.core.questions import Answer, Field, Question, QuestionKind
 from trayconnect.desktop.prompts.process import NotShownError
 from trayconnect.desktop.prompts.prompter import ChainPrompter
@@ -129,7 +129,7 @@ def test_a_cancel_withdraws_the_question() -> None:
 def test_a_terminal_that_fails_is_a_problem(error: Exception, title: str) -> None:
     with pytest.raises(ProblemError, match=title) as caught:
         ask(Script(error), password())
-    assert caught.value.problem.remedy is Remedy.USER
+    assert caught.value.problem.recovery is Recovery.USER_ACTION
     assert "GPU box" in caught.value.problem.title
 
 

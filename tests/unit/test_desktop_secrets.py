@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from keyring.backend import KeyringBackend
 
-from trayconnect.core.errors import ProblemError, Remedy
+from trayconnect.core.errors import ProblemError, Recovery
 from trayconnect.desktop.secrets import KeyringSecrets, entry_name, is_safe
 
 LIMIT = 20.0
@@ -122,7 +122,7 @@ def test_errors_are_problems_and_quote_nothing(kind: type[Exception], title: str
     for call in calls:
         with pytest.raises(ProblemError, match=title) as caught:
             call()
-        assert caught.value.problem.remedy is Remedy.USER
+        assert caught.value.problem.recovery is Recovery.USER_ACTION
         assert "s3cret" not in str(caught.value.problem) + caught.value.problem.detail
 
 

@@ -78,7 +78,9 @@ def test_forwards_and_notes_are_in_it() -> None:
         (Forward(name="LocalForward 80", local_port=8080, port=80),), ("gpu: x",)
     )
     taken = (("LocalForward 80", Problem("It is taken", "", detail="bind: in use")),)
-    session = Session(server, state=State.UP, additions=added, left_out=taken, banner="Hello\nyou")
+    session = Session(
+        server, state=State.UP, additions=added, unbound_forwards=taken, banner="Hello\nyou"
+    )
     report = diagnostics.server_report(snapshot(session), "", [])
     for line in (
         "dynamic forward proxy: localhost:1080 (SOCKS), up",

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.support.forwarding import free_port
 from tests.support.systems import has_netstat
 from trayconnect.core.endpoints import TcpEndpoint
-from trayconnect.core.errors import Problem, ProblemError, Remedy
+from trayconnect.core.errors import Problem, ProblemError, Recovery
 from trayconnect.forwarding import bind as module
 from trayconnect.forwarding.bind import bind_all, bind_tcp
 from trayconnect.forwarding.port_owner import (
@@ -89,7 +89,7 @@ def test_a_port_in_time_wait_is_no_obstacle() -> None:
 def problem_of(address: str, port: int) -> Problem:
     with pytest.raises(ProblemError) as caught:
         bind_tcp(address, port, "GPU box")
-    assert caught.value.problem.remedy is Remedy.FIX
+    assert caught.value.problem.recovery is Recovery.FIX_FIRST
     assert isinstance(caught.value.__cause__, (OSError, UnicodeError))
     return caught.value.problem
 

@@ -130,8 +130,10 @@ def test_of_those_that_need_not_be_had_the_rest_leads_where_it_should(service: S
         ]
         forwarding = listen(server, also=also)
         forwarding.attach(service.open_channel)
-        assert [name for name, _ in forwarding.left_out] == ["taken", "nowhere"]
-        assert all("SSH configuration" in problem.advice for _, problem in forwarding.left_out)
+        assert [name for name, _ in forwarding.unbound_forwards] == ["taken", "nowhere"]
+        assert all(
+            "SSH configuration" in problem.advice for _, problem in forwarding.unbound_forwards
+        )
         with dial(server, also[3].local_port) as last:
             assert answers(last)
         assert service.asked == [TcpEndpoint("localhost", 5)]

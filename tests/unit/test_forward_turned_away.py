@@ -10,11 +10,11 @@ import pytest
 
 from tests.support.forwarding import LIMIT, a_server, dial, listening, no_leaks, read_all, refuse
 from trayconnect.core.endpoints import TcpEndpoint
-from trayconnect.core.errors import Problem, Remedy
+from trayconnect.core.errors import Problem, Recovery
 from trayconnect.core.link import Own
 from trayconnect.forwarding import refusal_page
 
-PROBLEM = Problem("No <Jupyter> runs", "Start one.\nThen wait.", Remedy.WAIT)
+PROBLEM = Problem("No <Jupyter> runs", "Start one.\nThen wait.", Recovery.RETRY)
 GET = b"GET /lab?token=abc HTTP/1.1\r\nHost: x\r\nAuthorization: token abc\r\n\r\n"
 
 

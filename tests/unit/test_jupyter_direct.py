@@ -11,7 +11,7 @@ from tests.support.jupyter_peers import Peer, Talk, hang_up, say, self_signed, s
 from tests.support.servers import make_server
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.endpoints import TcpEndpoint
-from trayconnect.core.errors import Cancelled, Problem, ProblemError, Remedy
+from trayconnect.core.errors import Cancelled, Problem, ProblemError, Recovery
 from trayconnect.core.link import Link
 from trayconnect.core.questions import Answer, Question
 from trayconnect.services.model import Reached
@@ -59,38 +59,38 @@ def test_refused() -> None:
     with Peer(hang_up) as peer:
         url = f"http://{peer.authority}/"
     problem = problem_of(url)
-    assert (problem.title, problem.remedy) == (f"{url} refuses connections", Remedy.WAIT)
+    assert (problem.title, problem.recovery) == (f"{url} refuses connections", Recovery.RETRY)
 
 
 def test_unknown_host() -> None:
     problem = problem_of("http://no-such-host.invalid:8888/")
     assert problem.title == "Cannot find the host of http://no-such-host.invalid:8888/"
-    assert problem.remedy is Remedy.WAIT
+    assert problem.recovery is Recovery.RETRY
 
 
 @pytest.mark.parametrize(
-    ("scheme", "talk", "words", "remedy"),
+    ("scheme", "talk", "words", "recovery"),
     [
-        ("http", silent, "does not answer within 0.2 s", Remedy.WAIT),
-        ("http", hang_up, "hangs up", Remedy.WAIT),
-        ("https", hang_up, "hangs up", Remedy.WAIT),
-        ("http", say(b"SSH-2.0-x\r\n"), "does not speak HTTP", Remedy.FIX),
-        ("https", say(b"HTTP/1.1 400 No\r\n\r\n"), "does not speak https", Remedy.FIX),
+        ("http", silent, "does not answer within 0.2 s", Recovery.RETRY),
+        ("http", hang_up, "hangs up", Recovery.RETRY),
+        ("https", hang_up, "hangs up", Recovery.RETRY),
+        ("http", say(b"SSH-2.0-x\r\n"), "does not speak HTTP", Recovery.FIX_FIRST),
+        ("https", say(b"HTTP/1.1 400 No\r\n\r\n"), "does not speak https", Recovery.FIX_FIRST),
     ],
 )
-def test_faults(scheme: str, talk: Talk, words: str, remedy: Remedy) -> None:
+def test_faults(scheme: str, talk: Talk, words: str, recovery: Recovery) -> None:
     with Peer(talk) as peer:
         bounded = 0.2 if talk is silent else 60.0
         problem = problem_of(f"{scheme}://{peer.authority}/", bounded)
     assert words in problem.title
-    assert problem.remedy is remedy
+    assert problem.recovery is recovery
 
 
 def test_a_certificate_nobody_trusts(tmp_path: Path) -> None:
     with Peer(web(lambda *_: (200, "")), self_signed(tmp_path)) as peer:
         problem = problem_of(f"https://{peer.authority}/")
     assert "certificate" in problem.title
-    assert problem.remedy is Remedy.FIX
+    assert problem.recovery is Recovery.FIX_FIRST
 
 
 def test_a_certificate_that_is_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,7 +28,7 @@ from trayconnect.config.model import Jupyter, Server
 from trayconnect.config.start_options import StartOptions
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.endpoints import Endpoint, TcpEndpoint
-from trayconnect.core.errors import Cancelled, Problem, ProblemError, Remedy
+from trayconnect.core.errors import Cancelled, Problem, ProblemError, Recovery
 from trayconnect.core.link import Own, Owner
 from trayconnect.core.page import Page
 from trayconnect.services.jupyter import health as examine
@@ -506,7 +506,7 @@ def test_a_slow_login_shell_is_waited_for_and_told(jupyter: Peer, port: object) 
 
 def test_what_hinders_a_search_is_told_and_nothing_called_missing(nothing: Peer) -> None:
     box = Box(nothing)
-    box.tunnel.forbidden = Problem("nobody listens", "", Remedy.WAIT)
+    box.tunnel.forbidden = Problem("nobody listens", "", Recovery.RETRY)
     box.fault = Problem("The login shell of gpu was not ready", "Mend it")
     health = box.examine()
     assert (health.problem, health.looked, health.missing) == (box.fault, False, False)
@@ -574,17 +574,17 @@ def test_what_answers_on_the_port_of_the_file_is_taken_for_ours(jupyter: Peer) -
 
 def test_one_that_cannot_be_searched_is_not_missing(nothing: Peer) -> None:
     box = Box(nothing)
-    box.tunnel.forbidden = Problem("nobody listens", "", Remedy.WAIT)
+    box.tunnel.forbidden = Problem("nobody listens", "", Recovery.RETRY)
     assert box.examine().missing
     box.fault = Problem("no commands", "")
     box.reconnect()
-    box.tunnel.forbidden = Problem("nobody listens", "", Remedy.WAIT)
+    box.tunnel.forbidden = Problem("nobody listens", "", Recovery.RETRY)
     assert not box.examine().missing
 
 
 def test_a_port_that_may_not_be_gone_to_is_no_reason_to_start(nothing: Peer) -> None:
     box = Box(nothing)
-    box.tunnel.forbidden = Problem("the server forbids forwarding", "", Remedy.FIX)
+    box.tunnel.forbidden = Problem("the server forbids forwarding", "", Recovery.FIX_FIRST)
     assert not box.examine().missing
 
 

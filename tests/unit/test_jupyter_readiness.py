@@ -25,7 +25,7 @@ from tests.support.jupyter_peers import (
 )
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.endpoints import Endpoint
-from trayconnect.core.errors import Cancelled, Problem, Remedy
+from trayconnect.core.errors import Cancelled, Problem, Recovery
 from trayconnect.core.link import ByteStream
 from trayconnect.services.jupyter.probe import Response
 from trayconnect.services.jupyter.readiness import HealthCheck, ProbeTarget, jupyter_version, look
@@ -185,12 +185,12 @@ def test_nothing_listens(free_port: int) -> None:
     where = f"localhost:{free_port}"
     assert title(seen) == f"SSH is up, but nothing listens on {where} at the server"
     assert seen.problem is not None
-    assert (seen.problem.advice, seen.problem.remedy) == ("Start Jupyter there", Remedy.WAIT)
+    assert (seen.problem.advice, seen.problem.recovery) == ("Start Jupyter there", Recovery.RETRY)
 
 
 def test_forwarding_forbidden() -> None:
     tunnel = LoopbackTunnel()
-    tunnel.forbidden = Problem("The administrator forbids forwarding", "Ask", Remedy.FIX)
+    tunnel.forbidden = Problem("The administrator forbids forwarding", "Ask", Recovery.FIX_FIRST)
     with Peer(hang_up) as peer:
         aim = ProbeTarget("127.0.0.1", peer.port)
         seen = look(peer.authority, aim, tunnel.open_channel, CancelToken())

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.support.servers import make_server
 from tests.support.systems import has_shell
-from trayconnect.core.errors import Remedy
+from trayconnect.core.errors import Recovery
 from trayconnect.core.link import Completed
 from trayconnect.services.jupyter.start import (
     Started,
@@ -167,7 +167,7 @@ def said(status: int, log: str = "", looked: tuple[str, ...] = (), **start: Any)
     started = Started(True, status=status, log=log, looked=looked)
     server = make_server(start=start or True)
     problem = failure(started, server, 120)
-    assert problem.remedy is Remedy.FIX
+    assert problem.recovery is Recovery.FIX_FIRST
     assert str(status) in problem.detail
     assert log in problem.detail
     return str(problem)
@@ -212,7 +212,7 @@ def test_a_failure_in_words(text: str, parts: list[str]) -> None:
 
 def test_a_slow_start_may_still_come_to_something() -> None:
     problem = failure(Started(True, timed_out=True, log="Loading"), make_server(start=True), 120)
-    assert problem.remedy is Remedy.WAIT
+    assert problem.recovery is Recovery.RETRY
     assert "within 120 s" in problem.title
     assert "Loading" in problem.advice
 

@@ -18,7 +18,7 @@ from trayconnect.config.model import Config
 from trayconnect.control.protocol import Command, Reply, Request
 from trayconnect.control.status import to_json, to_jupyter_lines, to_lines
 from trayconnect.core.cancellation import CancelToken
-from trayconnect.core.errors import Cancelled, Problem, ProblemError, Remedy
+from trayconnect.core.errors import Cancelled, Problem, ProblemError, Recovery
 from trayconnect.core.page import Page
 from trayconnect.core.questions import Answer
 from trayconnect.services.model import BriefChoices, Choice, FoundJupyter, Health, Reached
@@ -29,7 +29,7 @@ from trayconnect.tray.labels import jupyter_words
 TENSORBOARD = {"name": "TensorBoard", "local_port": 6006, "port": 6006, "open": True}
 GPU = make_server(forwards=[TENSORBOARD])
 LAB = make_server("Lab desktop", local_port=18889)
-REFUSED = Problem("gpu refused the login", "Check the key", Remedy.USER)
+REFUSED = Problem("gpu refused the login", "Check the key", Recovery.USER_ACTION)
 
 
 @dataclass

@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.servers import make_server
 from trayconnect.config.model import Server
-from trayconnect.core.errors import Problem, Remedy
+from trayconnect.core.errors import Problem, Recovery
 from trayconnect.core.notices import NoticeAction
 from trayconnect.core.page import Page
 from trayconnect.services.model import Health, Kernel, Kernels, KernelState, Memory
@@ -33,7 +33,7 @@ from trayconnect.sessions.state import Session
 
 PAGE = Page("http://127.0.0.1:18888/lab")
 NOON = 1_795_608_000.0
-DOWN = Problem("gone", "", Remedy.WAIT)
+DOWN = Problem("gone", "", Recovery.RETRY)
 
 
 def kernel(state: str = "busy", name: str = "train.ipynb", **changes: Any) -> Kernel:

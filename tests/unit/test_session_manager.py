@@ -17,7 +17,7 @@ from trayconnect.config.forward_syntax import Kind
 from trayconnect.config.model import Config, Forward, Server
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.endpoints import Endpoint, TcpEndpoint
-from trayconnect.core.errors import Cancelled, Problem, ProblemError, Remedy
+from trayconnect.core.errors import Cancelled, Problem, ProblemError, Recovery
 from trayconnect.core.link import (
     ByteStream,
     Completed,
@@ -41,11 +41,11 @@ from trayconnect.ssh.config.configured_forwards import NOTHING, ConfiguredForwar
 LIMIT = 20.0
 TAKEN = 7777
 """A local port that somebody else has."""
-DOWN = Problem("refused", "Is it on?", Remedy.WAIT)
+DOWN = Problem("refused", "Is it on?", Recovery.RETRY)
 READY = Health(Reached.JUPYTER, Page("http://127.0.0.1:18888/lab"))
 USED = FoundJupyter("8888", "/", "/", "2.0", 0, in_use=True, pid=7, born="x")
 IN_USE = replace(READY, jupyters=(USED,))
-LOST = Problem("The server went silent", "", Remedy.WAIT)
+LOST = Problem("The server went silent", "", Recovery.RETRY)
 QUESTION = Question(QuestionKind.PASSWORD, "GPU box", "Password", "for ada")
 
 
@@ -119,7 +119,7 @@ class FakeTunnel:
 class FakeForwarding:
     server: Server
     log: list[str]
-    left_out: tuple[tuple[str, Problem], ...] = ()
+    unbound_forwards: tuple[tuple[str, Problem], ...] = ()
 
     def set_target(self, target: Own | Problem) -> None:
         self.log.append(f"target {target}")
@@ -226,8 +226,8 @@ class World:
         if self.port_taken:
             raise ProblemError(self.port_taken)
         self.refuse = on_refused or self.refuse
-        left_out = tuple((one.name, DOWN) for one in also if one.local_port == TAKEN)
-        forwarding = FakeForwarding(server, self.log, left_out)
+        unbound_forwards = tuple((one.name, DOWN) for one in also if one.local_port == TAKEN)
+        forwarding = FakeForwarding(server, self.log, unbound_forwards)
         self.forwardings.append(forwarding)
         return forwarding
 
@@ -795,7 +795,7 @@ def test_a_stop_ends_a_reading_that_hangs(run: Run) -> None:
 # --- starting Jupyter -----------------------------------------------------------------------------
 
 MISSING = Health(Reached.SSH, Page(""), DOWN, missing=True)
-BROKEN = Problem("jupyter-lab was not found", "Install it", Remedy.FIX)
+BROKEN = Problem("jupyter-lab was not found", "Install it", Recovery.FIX_FIRST)
 
 
 def starting(run: Run, start: object = True) -> None:
@@ -810,7 +810,7 @@ def test_jupyter_is_started_where_none_runs_and_then_the_page_opens(run: Run) ->
     assert run.until("GPU box", lambda s: s.starting).problem is None
     run.world.may_launch.set()
     ready = run.until_ready()
-    assert (ready.starting, ready.runs_in) == (False, "in the tmux session x")
+    assert (ready.starting, ready.launcher) == (False, "in the tmux session x")
     eventually(lambda: run.world.pages, "the page")
     assert run.world.launches == 1
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.support.servers import make_server
 from trayconnect.alerts.policy import ANSWER_TIME, GRACE, LONG_GRACE, RESTLESS, SETTLE, WAITS
 from trayconnect.alerts.scheduler import GATHER, AlertScheduler, Show
-from trayconnect.core.errors import Problem, Remedy
+from trayconnect.core.errors import Problem, Recovery
 from trayconnect.core.notices import Notice, NoticeAction, Urgency
 from trayconnect.core.page import Page
 from trayconnect.core.questions import Answer, Question, QuestionKind
@@ -38,13 +38,13 @@ from trayconnect.sessions.state import Session, State
 
 PAGE = Page("http://127.0.0.1:18888/lab", "secret")
 READY = Health(Reached.JUPYTER, PAGE)
-DOWN = Problem("gpu refused", "Is it on?", Remedy.WAIT)
-REFUSED = Problem("Login refused", "Check the key", Remedy.USER)
-CHANGED = Problem("The host key changed", "Ask the administrator", Remedy.FIX)
+DOWN = Problem("gpu refused", "Is it on?", Recovery.RETRY)
+REFUSED = Problem("Login refused", "Check the key", Recovery.USER_ACTION)
+CHANGED = Problem("The host key changed", "Ask the administrator", Recovery.FIX_FIRST)
 ELSEWHERE = Problem(
     "The host key changed",
     "Someone may be listening in.\n  known: SHA256:x\n  shown now: SHA256:y\nIf so:\n  ssh-keygen",
-    Remedy.NETWORK,
+    Recovery.NETWORK,
 )
 SILENT = Problem("Nothing listens on localhost:8888", "Start Jupyter there")
 AMBER = Health(Reached.SSH, PAGE, SILENT)

@@ -263,7 +263,7 @@ def test_notes_are_told_of(notes: tuple[str, ...], banner: str, text: str) -> No
 def test_a_tool_is_offered_when_it_answers() -> None:
     tool = {"name": "Dask", "local_port": 8787, "port": 8787, "open": True, "ready": "/health"}
     silent, ready, others, unproven = (
-        submenu(forwarding(READY, tool, pages=(("Dask", state),)))["forward Dask"]
+        submenu(forwarding(READY, tool, ready_pages=(("Dask", state),)))["forward Dask"]
         for state in (PageState.SILENT, PageState.ANSWERS, PageState.OTHERS, PageState.UNPROVEN)
     )
     assert (silent.text, silent.enabled) == ("Open Dask (no answer yet)", False)

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from trayconnect.core.errors import ProblemError, Remedy
+from trayconnect.core.errors import ProblemError, Recovery
 from trayconnect.ssh.auth.keyfile import (
     PassphraseNeededError,
     WrongPassphraseError,
@@ -55,7 +55,7 @@ def problem_of(path: Path) -> tuple[str, str]:
     with pytest.raises(ProblemError) as caught:
         read_key_file(path).decrypt()
     problem = caught.value.problem
-    assert problem.remedy is Remedy.FIX
+    assert problem.recovery is Recovery.FIX_FIRST
     assert str(path) in problem.title
     return problem.title, problem.advice
 

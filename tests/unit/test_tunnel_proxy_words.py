@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from trayconnect.core.errors import Remedy
+from trayconnect.core.errors import Recovery
 from trayconnect.ssh import out_of_band, proxy_problems
 from trayconnect.ssh.target import LoginTarget
 
@@ -99,7 +99,7 @@ def test_problems_say_what_to_do() -> None:
     assert slow.advice.startswith("It said:\n  starting\n")
     assert "connect_timeout" in slow.advice
     assert "SSH port" not in slow.advice
-    assert slow.remedy is Remedy.WAIT
+    assert slow.recovery is Recovery.RETRY
     mute = proxy_problems.silent(TARGET, "coder", 15.0, (), asked=False).problem
     assert mute.advice.startswith("If it takes longer")
     asks = proxy_problems.silent(TARGET, "ssh", 15.0, ("Password:",), asked=False).problem
@@ -107,8 +107,8 @@ def test_problems_say_what_to_do() -> None:
     denied = ("ada@gate: Permission denied (publickey).",)
     over = proxy_problems.ended(TARGET, "ssh", 255, denied, connecting=True).problem
     assert "jump_hosts" in over.advice
-    assert over.remedy is Remedy.FIX
+    assert over.recovery is Recovery.FIX_FIRST
     # Hours later, it is not that which ended it.
     lost = proxy_problems.ended(TARGET, "ssh", 255, denied, connecting=False).problem
     assert "jump_hosts" not in lost.advice
-    assert lost.remedy is Remedy.WAIT
+    assert lost.recovery is Recovery.RETRY

@@ -14,7 +14,7 @@ import pytest
 from tests.support.certificates import authority_line, blob, certify
 from tests.support.keys import fingerprint, make_key, public_line
 from tests.support.tunnel_kit import YES, User
-from trayconnect.core.errors import Cancelled, Problem, ProblemError, Remedy
+from trayconnect.core.errors import Cancelled, Problem, ProblemError, Recovery
 from trayconnect.ssh.config.ssh_options import SshOptions
 from trayconnect.ssh.hostkeys import revoked
 from trayconnect.ssh.hostkeys.host_certificates import Shown, shown
@@ -69,7 +69,7 @@ class Case:
         with pytest.raises(ProblemError) as caught:
             self.judge()
         assert self.user.questions == []
-        assert caught.value.problem.remedy is Remedy.FIX
+        assert caught.value.problem.recovery is Recovery.FIX_FIRST
         return caught.value.problem
 
     def run(self, problem: Problem, program: str) -> None:
@@ -433,7 +433,7 @@ def test_another_key_for_the_address(
     if refused and check:
         with pytest.raises(ProblemError, match=r"known for its address 10\.0\.0\.7") as caught:
             case.judge(address)
-        assert caught.value.problem.remedy is Remedy.FIX
+        assert caught.value.problem.recovery is Recovery.FIX_FIRST
         assert case.user.questions == []
     elif is_known or strict != "yes":
         assert not case.judge(address)

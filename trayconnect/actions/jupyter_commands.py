@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from trayconnect.actions.server_commands import IN_PROGRESS, Orders
 from trayconnect.config.model import SAME_HOST, Server
 from trayconnect.core.cancellation import CancelToken
-from trayconnect.core.errors import Problem, ProblemError, Remedy
+from trayconnect.core.errors import Problem, ProblemError, Recovery
 from trayconnect.core.page import Page
 from trayconnect.services.jupyter import stop
 from trayconnect.services.jupyter.discovery import Execute
@@ -79,7 +79,7 @@ class JupyterOrders:
                 Problem(
                     f"The Jupyter in use on {now.name} has just changed",
                     "Look at the new one, and try again.",
-                    Remedy.WAIT,
+                    Recovery.RETRY,
                 )
             )
         label = "" if used is None else jupyter_words(replace(used, kernels=None))
@@ -124,7 +124,7 @@ class JupyterOrders:
         tunnel = self.orders.manager.tunnel(server.name)
         if tunnel is None:
             raise ProblemError(
-                Problem(f"{server.name} is not connected", "Connect it first", Remedy.WAIT)
+                Problem(f"{server.name} is not connected", "Connect it first", Recovery.RETRY)
             )
         return tunnel.execute
 
@@ -151,7 +151,7 @@ class JupyterOrders:
             advice = "Connect it first"
             if now.state is State.UP:
                 advice = now.problem.advice if now.problem else "Try again in a moment"
-            raise ProblemError(Problem(f"No Jupyter answers on {now.name}", advice, Remedy.WAIT))
+            raise ProblemError(Problem(f"No Jupyter answers on {now.name}", advice, Recovery.RETRY))
         return now.page
 
 
@@ -166,10 +166,10 @@ def _not_yet(now: Snapshot, seconds: float) -> Problem:
         return Problem(
             f"{now.name} waits for your answer",
             "Answer the question that trayconnect shows",
-            Remedy.USER,
+            Recovery.USER_ACTION,
         )
     return Problem(
         f"Jupyter did not answer on {now.name} within {seconds:g} s",
         "It goes on starting; trayconnect status tells how far it is",
-        Remedy.WAIT,
+        Recovery.RETRY,
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from trayconnect.config.model import Config, Server
 from trayconnect.config.names import find_server
 from trayconnect.core.cancellation import CancelToken
-from trayconnect.core.errors import Problem, ProblemError, Remedy
+from trayconnect.core.errors import Problem, ProblemError, Recovery
 from trayconnect.core.page import Browser, Page
 from trayconnect.services.jupyter.selection import matching
 from trayconnect.services.model import Choice, Choices, FoundJupyter, PageState
@@ -213,7 +213,7 @@ def _busy(server: Server) -> Problem:
     return Problem(
         f"trayconnect is too busy to begin with {server.name}",
         "Try again in a moment",
-        Remedy.WAIT,
+        Recovery.RETRY,
     )
 
 
@@ -236,10 +236,10 @@ def _forward_url(now: Snapshot, name: str) -> str:
     if forward.is_up and forward.page is PageState.OTHERS:
         title = f"What listens at the server for {name} belongs to another user"
         advice = "Start your own there, or correct the port in the file"
-        raise ProblemError(Problem(title, advice, Remedy.WAIT))
+        raise ProblemError(Problem(title, advice, Recovery.RETRY))
     if forward.is_up and forward.answers is False:
         advice = "Start it on the server; trayconnect will notice within 15 seconds"
-        raise ProblemError(Problem(f"{name} does not answer yet", advice, Remedy.WAIT))
+        raise ProblemError(Problem(f"{name} does not answer yet", advice, Recovery.RETRY))
     return forward.url
 
 
@@ -250,10 +250,10 @@ def _not_yet(now: Snapshot, seconds: float) -> Problem:
         return Problem(
             f"{now.name} waits for your answer",
             "Answer the question that trayconnect shows",
-            Remedy.USER,
+            Recovery.USER_ACTION,
         )
     return Problem(
         f"{now.name} did not answer within {seconds:g} s",
         "It goes on trying; trayconnect status tells how far it is",
-        Remedy.WAIT,
+        Recovery.RETRY,
     )

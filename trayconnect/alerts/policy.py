@@ -131,14 +131,14 @@ def _news(story: AlertState, before: Session) -> Alert | None:
         case State.NEEDS_YOU:
             return Alert.NEEDS_YOU if now.question is None else Alert.ASKING
     if _answers(now):
-        if before.owes_browser and not now.owes_browser:
+        if before.browser_pending and not now.browser_pending:
             return Alert.UP
         if story.missed:
             return Alert.BACK
         return story.news if story.news in (Alert.UP, Alert.BACK) else None
     if story.answered:
         return Alert.LOST
-    if now.problem is None or not now.owes_browser:
+    if now.problem is None or not now.browser_pending:
         return None
     return Alert.SILENT if now.state is State.UP else Alert.DELAYED
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from trayconnect.core.errors import Problem, ProblemError, Remedy
+from trayconnect.core.errors import Problem, ProblemError, Recovery
 
 if TYPE_CHECKING:
     from trayconnect.control.protocol import Reply, Request
@@ -57,6 +57,6 @@ def _reply(request: Request) -> Reply | None:
     except NotRunningError:
         return None
     except ProblemError as error:
-        if error.problem.remedy is not Remedy.WAIT:
+        if error.problem.recovery is not Recovery.RETRY:
             raise
         return None

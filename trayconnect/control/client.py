@@ -16,7 +16,7 @@ from trayconnect.control.protocol import (
     encode_request,
 )
 from trayconnect.control.transport import Transport, default_transport, seconds_left
-from trayconnect.core.errors import Problem, ProblemError, Remedy
+from trayconnect.core.errors import Problem, ProblemError, Recovery
 
 _RESTART = "Quit it from its menu, and start it again with: trayconnect"
 
@@ -70,7 +70,7 @@ class ControlClient:
                 "trayconnect hung up without an answer",
                 "It may be quitting, or busy: try again in a moment.",
                 error,
-                Remedy.WAIT,
+                Recovery.RETRY,
             ) from error
 
     def _exchange(self, line: bytes, deadline: float) -> Reply:
@@ -89,11 +89,11 @@ class ControlClient:
             "trayconnect is running but does not answer",
             f"Try again; if it stays so, end {process} and start it with: trayconnect",
             error,
-            Remedy.WAIT,
+            Recovery.RETRY,
         )
 
 
 def _problem(
-    title: str, advice: str, error: Exception, remedy: Remedy = Remedy.FIX
+    title: str, advice: str, error: Exception, recovery: Recovery = Recovery.FIX_FIRST
 ) -> ProblemError:
-    return ProblemError(Problem(title, advice, remedy, detail=str(error)))
+    return ProblemError(Problem(title, advice, recovery, detail=str(error)))

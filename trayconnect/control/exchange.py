@@ -18,7 +18,7 @@ from trayconnect.control.protocol import (
 )
 from trayconnect.control.transport import ControlConnection, OtherUserError
 from trayconnect.core.cancellation import CancelToken
-from trayconnect.core.errors import Cancelled, Problem, ProblemError, Remedy
+from trayconnect.core.errors import Cancelled, Problem, ProblemError, Recovery
 
 _log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ raise `ProblemError`, and `Cancelled`."""
 
 STOPPING = Reply(
     ok=False,
-    problem=Problem("trayconnect is quitting", "Start it again with: trayconnect", Remedy.WAIT),
+    problem=Problem("trayconnect is quitting", "Start it again with: trayconnect", Recovery.RETRY),
 )
 BROKEN = Reply(
     ok=False,

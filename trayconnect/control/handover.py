@@ -7,7 +7,7 @@ import time
 from trayconnect.control.client import ControlClient, NotRunningError
 from trayconnect.control.lock import InstanceLock, owner_pid
 from trayconnect.control.protocol import Command, Reply, Request
-from trayconnect.core.errors import Problem, ProblemError, Remedy
+from trayconnect.core.errors import Problem, ProblemError, Recovery
 from trayconnect.core.subprocesses import let_come_forward
 
 _PAUSE_SECONDS = 0.05
@@ -38,7 +38,7 @@ def claim(
             if is_late:
                 raise _stuck(lock) from error
         except ProblemError as error:
-            if is_late or error.problem.remedy is not Remedy.WAIT:
+            if is_late or error.problem.recovery is not Recovery.RETRY:
                 raise
         else:
             if is_late or not _is_quitting(reply):
@@ -47,7 +47,7 @@ def claim(
 
 
 def _is_quitting(reply: Reply) -> bool:
-    return reply.problem is not None and reply.problem.remedy is Remedy.WAIT
+    return reply.problem is not None and reply.problem.recovery is Recovery.RETRY
 
 
 def _stuck(lock: InstanceLock) -> ProblemError:

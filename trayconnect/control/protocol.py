@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeAlias
 
-from trayconnect.core.errors import Problem, Remedy
+from trayconnect.core.errors import Problem, Recovery
 
 VERSION = 2
 REQUEST_MAX = 64 * 1024
@@ -195,7 +195,7 @@ def _from_problem(problem: Problem | None) -> dict[str, str] | None:
     return {
         "title": problem.title,
         "advice": problem.advice,
-        "remedy": problem.remedy.value,
+        "remedy": problem.recovery.value,
         "detail": problem.detail,
     }
 
@@ -206,7 +206,7 @@ def _to_problem(value: object) -> Problem | None:
     if not isinstance(value, dict) or value.keys() != {"title", "advice", "remedy", "detail"}:
         raise ProtocolError("not a problem")
     try:
-        remedy = Remedy(_text(value["remedy"]))
+        recovery = Recovery(_text(value["remedy"]))
     except ValueError as error:
-        raise ProtocolError("unknown remedy") from error
-    return Problem(_text(value["title"]), _text(value["advice"]), remedy, _text(value["detail"]))
+        raise ProtocolError("unknown recovery") from error
+    return Problem(_text(value["title"]), _text(value["advice"]), recovery, _text(value["detail"]))

@@ -39,7 +39,7 @@ def _server(snapshot: Snapshot) -> dict[str, Any]:
         "attempt": snapshot.attempt,
         "latency_ms": None if snapshot.latency is None else round(snapshot.latency * 1000, 1),
         "starting": snapshot.starting,
-        "runs_in": snapshot.runs_in or None,
+        "runs_in": snapshot.launcher or None,
         "kernels": None if snapshot.kernels is None else _kernels(snapshot.kernels),
         "forwards": [_forward(forward) for forward in snapshot.forwards],
         "notes": list(snapshot.notes),

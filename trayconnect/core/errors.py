@@ -10,18 +10,18 @@ from dataclasses import dataclass
 from trayconnect.core import sanitize
 
 
-class Remedy(enum.Enum):
+class Recovery(enum.Enum):
     """How a problem can be resolved. Decides the session's next state."""
 
-    WAIT = "wait"
+    RETRY = "wait"
     """A later attempt may succeed: the server is down, or the network is lost."""
     NETWORK = "network"
     """Another network may help: the peer was not proven to be the server, and no login was sent.
     Retried when the network changes, after suspend, and every few minutes."""
-    USER = "user"
+    USER_ACTION = "user"
     """Only the user can continue: a login was refused, or a host key must be verified. Never
     retried."""
-    FIX = "fix"
+    FIX_FIRST = "fix"
     """Something must be changed first: the file, the server, a port. Retried when the network
     changes and after suspend, never on a timer."""
 
@@ -36,7 +36,7 @@ class Problem:
 
     title: str
     advice: str
-    remedy: Remedy = Remedy.FIX
+    recovery: Recovery = Recovery.FIX_FIRST
     detail: str = ""
     wait: float = 0.0
     """Seconds before which a retry cannot succeed."""
@@ -87,7 +87,7 @@ def shortage(error: BaseException | None) -> Problem | None:
                 f"This computer has no {what} left for trayconnect",
                 "Close programs or tunnels that you do not need, or raise the limit. "
                 "Trying again automatically.",
-                Remedy.WAIT,
+                Recovery.RETRY,
                 f"{type(error).__name__}: {error}",
             )
         error = error.__cause__
@@ -123,7 +123,7 @@ def unforeseen(error: Exception) -> Problem:
     return Problem(
         "Something unforeseen went wrong",
         "This is a bug in trayconnect; its log tells more",
-        Remedy.FIX,
+        Recovery.FIX_FIRST,
         f"{type(error).__name__}: {error}",
     )
 

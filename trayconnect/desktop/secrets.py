@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from trayconnect.core.errors import Problem, ProblemError, Remedy
+from trayconnect.core.errors import Problem, ProblemError, Recovery
 
 if TYPE_CHECKING:
     from keyring.backend import KeyringBackend
@@ -96,7 +96,7 @@ class KeyringSecrets:
                 Problem(
                     "The keyring did not keep the password",
                     "It stays in memory until trayconnect quits; look at the keyring's settings.",
-                    Remedy.USER,
+                    Recovery.USER_ACTION,
                 )
             )
 
@@ -140,7 +140,7 @@ def _hanging() -> ProblemError:
         Problem(
             "The system keyring does not answer",
             "It may be waiting for you to unlock it. Unlock it, then connect again.",
-            Remedy.USER,
+            Recovery.USER_ACTION,
         )
     )
 
@@ -160,4 +160,6 @@ def _unusable(error: Exception) -> ProblemError:
         title = "The system keyring failed"
         advice = "Passwords are kept in memory only, and asked for again after a restart."
     # Not the error's text: a plug-in could put a secret into it.
-    return ProblemError(Problem(title, advice, Remedy.USER, detail=type(error).__qualname__))
+    return ProblemError(
+        Problem(title, advice, Recovery.USER_ACTION, detail=type(error).__qualname__)
+    )

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 
 from trayconnect.config.model import Server
 from trayconnect.core.cancellation import CancelToken
-from trayconnect.core.errors import Cancelled, Problem, ProblemError, Remedy
+from trayconnect.core.errors import Cancelled, Problem, ProblemError, Recovery
 from trayconnect.core.progress import Progress, Step
 from trayconnect.core.questions import Answer, Ask, ProgressDisplay, Prompter, Question
 from trayconnect.forwarding.forwarding import listen
@@ -64,7 +64,7 @@ def examine_server(
     except ProblemError as error:
         return error.problem
     except Cancelled:
-        return Problem("You declined", "Run it again to go on", Remedy.USER)
+        return Problem("You declined", "Run it again to go on", Recovery.USER_ACTION)
 
 
 def asking(prompter: Prompter | None) -> Ask:
@@ -76,7 +76,7 @@ def asking(prompter: Prompter | None) -> Ask:
                 Problem(
                     f"It would ask: {question.title}",
                     "Run trayconnect doctor in a terminal to answer",
-                    Remedy.USER,
+                    Recovery.USER_ACTION,
                 )
             )
         answer = prompter.ask(question, CancelToken())
@@ -117,7 +117,7 @@ def _through_ssh(
             with steps.step("find Jupyter") as found:
                 found += list(_found(find(tunnel.execute, server.host or server.name).servers))
         except ProblemError as error:
-            if error.problem.remedy is Remedy.USER:
+            if error.problem.recovery is Recovery.USER_ACTION:
                 raise
             # Some servers allow forwards only; what follows tells whether that is enough.
         trial = server.model_copy(update={"local_port": _free_port(), "forwards": ()})
@@ -144,7 +144,7 @@ def _found(servers: tuple[RunningServer, ...]) -> Iterator[str]:
 
 
 def _silent(health: Health) -> Problem:
-    return health.problem or Problem("No page answers yet", "Try again in a moment", Remedy.WAIT)
+    return health.problem or Problem("No page answers yet", "Try again in a moment", Recovery.RETRY)
 
 
 def _free_port() -> int:

@@ -17,7 +17,7 @@ from trayconnect.config.forward_syntax import Kind
 from trayconnect.config.local_addresses import addresses, ports_words
 from trayconnect.config.model import Forward, Server
 from trayconnect.core.endpoints import Endpoint, TcpEndpoint, UnixEndpoint
-from trayconnect.core.errors import Problem, ProblemError, Remedy, shortage
+from trayconnect.core.errors import Problem, ProblemError, Recovery, shortage
 from trayconnect.core.link import Incoming, OpenChannel, OpenOwnChannel, Own
 from trayconnect.forwarding.bind import Bound, bind_all
 from trayconnect.forwarding.connections import Connections, Dynamic, Target, Traffic
@@ -63,7 +63,7 @@ def listen(
     if uid is None and sys.platform != "win32":
         uid = os.geteuid()
     targets: list[Target | None] = [_jupyter_target(server)]
-    left_out: list[tuple[str, Problem]] = []
+    unbound_forwards: list[tuple[str, Problem]] = []
     with ExitStack() as unbind:
         all_bound: list[tuple[int, Bound]] = []
 
@@ -83,9 +83,11 @@ def listen(
                 open_doors(len(targets), forward.binds(server.bind_address))
                 targets.append(_target(forward))
             except ProblemError as error:
-                left_out.append((forward.name, replace(error.problem, advice=_LEFT_OUT)))
+                unbound_forwards.append((forward.name, replace(error.problem, advice=_LEFT_OUT)))
         try:
-            forwarding = LocalForwarding(server, all_bound, targets, left_out, uid, on_refused)
+            forwarding = LocalForwarding(
+                server, all_bound, targets, unbound_forwards, uid, on_refused
+            )
         except (OSError, RuntimeError) as error:
             raise ProblemError(_exhausted(server.name, error)) from error
         unbind.pop_all()
@@ -124,7 +126,7 @@ def _exhausted(name: str, error: Exception) -> Problem:
         f"The local ports of {name} cannot be served",
         "This program has no file descriptors or threads left. Close other tunnels, or raise the"
         " limit (ulimit -n).",
-        Remedy.WAIT,
+        Recovery.RETRY,
         str(error),
     )
 
@@ -150,7 +152,7 @@ class LocalForwarding:
         server: Server,
         all_bound: Sequence[tuple[int, Bound]],
         targets: list[Target | None],
-        left_out: Sequence[tuple[str, Problem]],
+        unbound_forwards: Sequence[tuple[str, Problem]],
         uid: int | None,
         on_refused: Callable[[Problem], None] | None,
     ) -> None:
@@ -160,7 +162,7 @@ class LocalForwarding:
         self._hold_seconds = server.hold_seconds
         self._uid = uid
         self._targets = targets
-        self.left_out = tuple(left_out)
+        self.unbound_forwards = tuple(unbound_forwards)
         self._lock = threading.Lock()
         self._pending = PendingConnections()
         self._closed = False

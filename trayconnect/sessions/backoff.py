@@ -7,7 +7,7 @@ FIRST = 1.0
 LONGEST = 60.0
 """Seconds; no wait is longer, but for what a problem says."""
 SLOW = 300.0
-"""Seconds between the retries of what only another network can mend (`Remedy.NETWORK`)."""
+"""Seconds between the retries of what only another network can mend (`Recovery.NETWORK`)."""
 STABLE = 30.0
 """A tunnel that lived for so many seconds has earned a fresh start."""
 

@@ -46,7 +46,7 @@ class Forwarding(Protocol):
     its forwards."""
 
     @property
-    def left_out(self) -> tuple[tuple[str, Problem], ...]:
+    def unbound_forwards(self) -> tuple[tuple[str, Problem], ...]:
         """Which of the forwards that need not be had could not be, by their names, and why."""
         ...
 

@@ -77,10 +77,10 @@ class Report:
 @dataclass(frozen=True, slots=True)
 class ForwardsBound(Report):
     """The listeners are bound: once after each Start. `additions` are those of ssh_config(5);
-    `left_out` names those of their forwards that could not be bound, and says why."""
+    `unbound_forwards` names those of their forwards that could not be bound, and says why."""
 
     additions: ConfiguredForwards
-    left_out: tuple[tuple[str, Problem], ...] = ()
+    unbound_forwards: tuple[tuple[str, Problem], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +147,7 @@ class JupyterStarted(Report):
 class PagesSeen(Report):
     """What a look at the forwards' pages found."""
 
-    pages: tuple[tuple[str, PageState], ...]
+    ready_pages: tuple[tuple[str, PageState], ...]
     """By the names of the forwards."""
 
 

@@ -58,7 +58,7 @@ def forward_states(session: Session) -> tuple[ForwardState, ...]:
 def _state(forward: Forward, session: Session) -> ForwardState:
     if forward.kind is Kind.REMOTE:
         return _remote(forward, session.server, dict(session.remote).get(forward.name))
-    problem = dict(session.left_out).get(forward.name)
+    problem = dict(session.unbound_forwards).get(forward.name)
     is_up = session.state is State.UP and problem is None
     return replace(_local(forward, session, is_up=is_up), problem=problem)
 
@@ -68,7 +68,7 @@ def _local(forward: Forward, session: Session, *, is_up: bool) -> ForwardState:
     where = forward.listens(bind_address)
     listens, address = str(where), str(forward.near(bind_address))
     url = None
-    page = dict(session.pages).get(forward.name)
+    page = dict(session.ready_pages).get(forward.name)
     if forward.kind is Kind.DYNAMIC:
         listens = f"{listens} (SOCKS)"
         if isinstance(where, TcpEndpoint):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from trayconnect.core.errors import Problem, Remedy
+from trayconnect.core.errors import Problem, Recovery
 from trayconnect.core.questions import QuestionKind
 from trayconnect.services.model import Health, Reached
 from trayconnect.sessions import backoff
@@ -68,11 +68,11 @@ _TYPED_LOGINS = frozenset(
 )
 
 # Where an attempt that came to nothing leaves its session.
-_LEAVES_FOR: Mapping[Remedy, State] = {
-    Remedy.WAIT: State.WAITING,
-    Remedy.NETWORK: State.FAILED,
-    Remedy.USER: State.NEEDS_YOU,
-    Remedy.FIX: State.FAILED,
+_LEAVES_FOR: Mapping[Recovery, State] = {
+    Recovery.RETRY: State.WAITING,
+    Recovery.NETWORK: State.FAILED,
+    Recovery.USER_ACTION: State.NEEDS_YOU,
+    Recovery.FIX_FIRST: State.FAILED,
 }
 _TRIED_AGAIN = (
     "Trying again when the network changes, and every "
@@ -80,9 +80,9 @@ _TRIED_AGAIN = (
 )
 
 _NO_WISHES: dict[str, Any] = {
-    "owes_browser": False,
-    "shows": False,
-    "owes_jupyter": False,
+    "browser_pending": False,
+    "force_open": False,
+    "start_pending": False,
     "is_fresh": False,
 }
 
@@ -112,7 +112,10 @@ def step(session: Session, event: Event, moment: Now) -> Outcome:
     Raises `IllegalEvent`, and then nothing has changed."""
     if isinstance(event, Report) and event.attempt != session.attempt:
         return session, ()
-    transition = TABLE.get((session.state, type(event)))
+    pair = session.state, type(event)
+    if pair in IGNORED:
+        return session, ()
+    transition = TABLE.get(pair)
     if transition is None:
         raise IllegalEvent(f"{type(event).__name__} while {session.state.name}")
     return transition(session, event, moment)
@@ -128,17 +131,13 @@ def _enter(session: Session, state: State, moment: Now, **changes: Any) -> Sessi
         "question": None,
         "health": None,
         "remote": (),
-        "pages": (),
+        "ready_pages": (),
         "starting": False,
         "quiet": False,
         "says": "",
-        "runs_in": "",
+        "launcher": "",
     }
     return replace(session, state=state, since=moment.now, **(cleared | changes))
-
-
-def _stay(session: Session, _event: Event, _moment: Now) -> Outcome:
-    return session, ()
 
 
 def _open(session: Session, moment: Now, **changes: Any) -> Outcome:
@@ -147,7 +146,9 @@ def _open(session: Session, moment: Now, **changes: Any) -> Outcome:
 
 
 def _owe(session: Session, event: Connect) -> Session:
-    return replace(session, owes_browser=True, shows=session.shows or event.show, is_fresh=True)
+    return replace(
+        session, browser_pending=True, force_open=session.force_open or event.show, is_fresh=True
+    )
 
 
 def _allowing(session: Session) -> tuple[Effect, ...]:
@@ -196,19 +197,19 @@ def _start_while_up(session: Session, event: Connect, _moment: Now) -> Outcome:
     if not event.show:
         return session, ()
     # What is known of its page may be a minute old, and the token dead.
-    return replace(session, shows=True), (CheckHealth(),)
+    return replace(session, force_open=True), (CheckHealth(),)
 
 
 def _listening(session: Session, event: ForwardsBound, _moment: Now) -> Outcome:
-    return replace(session, additions=event.additions, left_out=event.left_out), ()
+    return replace(session, additions=event.additions, unbound_forwards=event.unbound_forwards), ()
 
 
 def _connected(session: Session, event: Connected, moment: Now) -> Outcome:
     changes = {"typed_login": event.typed_login, "banner": event.banner}
     up = _enter(session, State.UP, moment, problem=None, **changes)
-    if not up.owes_jupyter:
+    if not up.start_pending:
         return up, ()
-    return replace(up, owes_jupyter=False, starting=True), (StartServer(),)
+    return replace(up, start_pending=False, starting=True), (StartServer(),)
 
 
 def _failed(session: Session, event: ConnectFailed | Lost, moment: Now) -> Outcome:
@@ -222,22 +223,22 @@ def _lost(session: Session, event: Lost, moment: Now) -> Outcome:
 
 def _give_way(session: Session, problem: Problem, failures: int, moment: Now) -> Outcome:
     """Leave an attempt that came to nothing, by what can help."""
-    if session.typed_login and problem.remedy is Remedy.WAIT:
+    if session.typed_login and problem.recovery is Recovery.RETRY:
         problem = replace(
             problem,
             advice="You typed the login, so it is not repeated automatically. Click to reconnect.",
-            remedy=Remedy.USER,
+            recovery=Recovery.USER_ACTION,
         )
     seconds = None
-    if problem.remedy is Remedy.WAIT:
+    if problem.recovery is Recovery.RETRY:
         seconds = backoff.delay(failures, moment.chance, problem.wait)
-    elif problem.remedy is Remedy.NETWORK and not session.typed_login:
+    elif problem.recovery is Recovery.NETWORK and not session.typed_login:
         seconds = backoff.SLOW
         problem = replace(problem, advice=f"{problem.advice}\n{_TRIED_AGAIN}")
     attempt = session.attempt + 1
     left = _enter(
         session,
-        _LEAVES_FOR[problem.remedy],
+        _LEAVES_FOR[problem.recovery],
         moment,
         attempt=attempt,
         failures=failures,
@@ -293,11 +294,11 @@ def _examined(session: Session, event: HealthChanged, moment: Now) -> Outcome:
         health=health,
         problem=problem,
         looks=session.looks + 1,
-        runs_in="" if _is_gone(session, health) else session.runs_in,
+        launcher="" if _is_gone(session, health) else session.launcher,
     )
     if health.reached >= Reached.JUPYTER:
-        examined = replace(examined, owes_browser=False, shows=False, is_fresh=False)
-        if session.shows or (session.owes_browser and session.server.open_browser):
+        examined = replace(examined, browser_pending=False, force_open=False, is_fresh=False)
+        if session.force_open or (session.browser_pending and session.server.open_browser):
             effects = (OpenBrowser(health.page), *effects)
     return examined, effects
 
@@ -333,13 +334,13 @@ def _start_jupyter(session: Session, _event: StartJupyter, _moment: Now) -> Outc
         runs = False  # the user chose another one than the entry would start
     if runs or session.starting or session.server.is_direct:
         return session, ()
-    return replace(session, starting=True, owes_browser=True, problem=None), (StartServer(),)
+    return replace(session, starting=True, browser_pending=True, problem=None), (StartServer(),)
 
 
 def _connect_for_jupyter(session: Session, _event: StartJupyter, moment: Now) -> Outcome:
     begin = TABLE[session.state, Connect]
     begun, effects = begin(session, Connect(), moment)
-    return replace(begun, owes_jupyter=not session.server.is_direct), effects
+    return replace(begun, start_pending=not session.server.is_direct), effects
 
 
 def _starting(session: Session, _event: JupyterStarting, _moment: Now) -> Outcome:
@@ -347,18 +348,18 @@ def _starting(session: Session, _event: JupyterStarting, _moment: Now) -> Outcom
 
 
 def _started(session: Session, event: JupyterStarted, _moment: Now) -> Outcome:
-    started = replace(session, starting=False, runs_in=event.words, is_fresh=False)
+    started = replace(session, starting=False, launcher=event.words, is_fresh=False)
     return replace(started, looks_at_start=session.looks), ()
 
 
 def _jupyter_stopped(session: Session, event: JupyterStopped, _moment: Now) -> Outcome:
     if not event.done:
         return replace(session, is_fresh=False), (SuppressAutostart(),)
-    return replace(session, health=None, runs_in="", **_NO_WISHES), (SuppressAutostart(), Ping())
+    return replace(session, health=None, launcher="", **_NO_WISHES), (SuppressAutostart(), Ping())
 
 
 def _pages_seen(session: Session, event: PagesSeen, _moment: Now) -> Outcome:
-    return replace(session, pages=event.pages), ()
+    return replace(session, ready_pages=event.ready_pages), ()
 
 
 def _check(session: Session, _event: Event, _moment: Now) -> Outcome:
@@ -384,8 +385,8 @@ def _restart(session: Session, _event: Restart, moment: Now) -> Outcome:
     restarting = replace(
         closing,
         restart=True,
-        owes_browser=session.owes_browser,
-        shows=session.shows,
+        browser_pending=session.browser_pending,
+        force_open=session.force_open,
         is_fresh=True,
     )
     return restarting, effects
@@ -416,7 +417,7 @@ def _closed(session: Session, _event: Closed, moment: Now) -> Outcome:
         restart=False,
         failures=0,
         additions=NOTHING,
-        left_out=(),
+        unbound_forwards=(),
         banner="",
     )
     if session.restart:
@@ -443,38 +444,44 @@ def _change_successor(session: Session, event: ConfigChanged, _moment: Now) -> O
     return replace(session, successor=event.server), ()
 
 
-# Every transition there is. A pair that is missing is an illegal event.
+_WITHOUT_RETRY = (State.OFF, State.CONNECTING, State.NEEDS_YOU, State.CLOSING)
+"""The states in which nothing is gained by an attempt at once."""
+
+IGNORED: frozenset[tuple[State, type[Event]]] = frozenset(
+    {
+        *((state, LookAgain) for state in State if state is not State.UP),
+        *((state, JupyterStopped) for state in State if state is not State.UP),
+        *((state, Woke) for state in _WITHOUT_RETRY),
+        *((state, NetworkChanged) for state in _WITHOUT_RETRY),
+        (State.OFF, DisconnectRequested),
+        (State.UP, ProgressChanged),
+        (State.NEEDS_YOU, ProgressChanged),
+    }
+)
+"""Events that may come in these states, and change nothing."""
+
+# Every transition there is. A pair that is neither here nor IGNORED is an illegal event.
 TABLE: Mapping[tuple[State, type[Event]], Transition] = {
     (State.OFF, Connect): _begin,
-    (State.OFF, DisconnectRequested): _stay,
     (State.OFF, Restart): _begin_quietly,
     (State.OFF, StartJupyter): _connect_for_jupyter,
-    (State.OFF, JupyterStopped): _stay,
-    (State.OFF, Woke): _stay,
-    (State.OFF, NetworkChanged): _stay,
-    (State.OFF, LookAgain): _stay,
     (State.OFF, ConfigChanged): _replace_server,
     (State.CONNECTING, Connect): _owe_browser,
     (State.CONNECTING, DisconnectRequested): _stop,
     (State.CONNECTING, Restart): _restart,
     (State.CONNECTING, ForwardsBound): _listening,
     (State.CONNECTING, StartJupyter): _connect_for_jupyter,
-    (State.CONNECTING, JupyterStopped): _stay,
     (State.CONNECTING, Connected): _connected,
     (State.CONNECTING, ConnectFailed): _failed,
     (State.CONNECTING, Lost): _failed,
     (State.CONNECTING, Asked): _asked,
     (State.CONNECTING, ProgressChanged): _said,
-    (State.CONNECTING, Woke): _stay,
-    (State.CONNECTING, NetworkChanged): _stay,
-    (State.CONNECTING, LookAgain): _stay,
     (State.CONNECTING, ConfigChanged): _change_server,
     (State.UP, Connect): _start_while_up,
     (State.UP, DisconnectRequested): _stop,
     (State.UP, Restart): _restart,
     (State.UP, StartJupyter): _start_jupyter,
     (State.UP, JupyterStopped): _jupyter_stopped,
-    (State.UP, ProgressChanged): _stay,
     (State.UP, Lost): _lost,
     (State.UP, HealthChanged): _examined,
     (State.UP, JupyterStarting): _starting,
@@ -489,42 +496,29 @@ TABLE: Mapping[tuple[State, type[Event]], Transition] = {
     (State.WAITING, DisconnectRequested): _stop,
     (State.WAITING, Restart): _restart,
     (State.WAITING, StartJupyter): _connect_for_jupyter,
-    (State.WAITING, JupyterStopped): _stay,
     (State.WAITING, RetryDue): _retry,
     (State.WAITING, Woke): _retry_now,
     (State.WAITING, NetworkChanged): _retry_now,
-    (State.WAITING, LookAgain): _stay,
     (State.WAITING, ConfigChanged): _change_server,
     (State.NEEDS_YOU, Connect): _start_when_needed,
     (State.NEEDS_YOU, DisconnectRequested): _stop,
     (State.NEEDS_YOU, Restart): _restart,
     (State.NEEDS_YOU, StartJupyter): _connect_for_jupyter,
-    (State.NEEDS_YOU, JupyterStopped): _stay,
     (State.NEEDS_YOU, Answered): _answered,
-    (State.NEEDS_YOU, ProgressChanged): _stay,
     (State.NEEDS_YOU, ConnectFailed): _failed_while_asking,
-    (State.NEEDS_YOU, Woke): _stay,
-    (State.NEEDS_YOU, NetworkChanged): _stay,
-    (State.NEEDS_YOU, LookAgain): _stay,
     (State.NEEDS_YOU, ConfigChanged): _change_server,
     (State.CLOSING, Connect): _want_restart,
     (State.CLOSING, DisconnectRequested): _want_off,
     (State.CLOSING, Restart): _want_restart_quietly,
     (State.CLOSING, StartJupyter): _connect_for_jupyter,
-    (State.CLOSING, JupyterStopped): _stay,
     (State.CLOSING, Closed): _closed,
-    (State.CLOSING, Woke): _stay,
-    (State.CLOSING, NetworkChanged): _stay,
-    (State.CLOSING, LookAgain): _stay,
     (State.CLOSING, ConfigChanged): _change_successor,
     (State.FAILED, Connect): _begin_now,
     (State.FAILED, DisconnectRequested): _stop,
     (State.FAILED, Restart): _restart,
     (State.FAILED, StartJupyter): _connect_for_jupyter,
-    (State.FAILED, JupyterStopped): _stay,
     (State.FAILED, RetryDue): _retry_failed,
     (State.FAILED, Woke): _retry_failed_now,
     (State.FAILED, NetworkChanged): _retry_failed_now,
-    (State.FAILED, LookAgain): _stay,
     (State.FAILED, ConfigChanged): _change_server,
 }

@@ -96,6 +96,11 @@ class _Managed:
         self.session = session
         self.runner: Worker | None = None
         self.removed = False
+        self.snapshot = snapshot(session)
+
+    def refresh(self) -> None:
+        """Freeze anew what is known of it."""
+        self.snapshot = snapshot(self.session, self.runner.latency if self.runner else None)
 
 
 class Manager:
@@ -252,6 +257,9 @@ class Manager:
                 if not self._leaving:
                     self._apply(config)
             case _Mark(passed):
+                for managed in self._managed.values():
+                    managed.refresh()  # heartbeats send no mail
+                self._publish()
                 passed.set()
             case _Leave():
                 self._leaving = True
@@ -289,17 +297,18 @@ class Manager:
             self._leaving or managed.removed
         ):
             return
-        before = managed.session
+        before, shown = managed.session, managed.snapshot
         try:
             managed.session, effects = step(before, event, Now(self._clock.time(), self._chance()))
         except IllegalEvent:
             logger.exception("%s: ignored", name)
             return
-        _log(before, managed.session)
         if before.state is State.CLOSING and managed.session.state is not State.CLOSING:
             _retire(managed)
         for effect in effects:
             self._carry_out(name, managed, effect)
+        managed.refresh()
+        _log(shown, managed.snapshot)
         self._alerts.follow(before, managed.session, event, self._clock.monotonic())
 
     def _carry_out(self, name: str, managed: _Managed, effect: Effect) -> None:
@@ -374,10 +383,7 @@ class Manager:
             self._feed(name, event)
 
     def _publish(self) -> None:
-        now = tuple(
-            snapshot(managed.session, managed.runner.latency if managed.runner else None)
-            for managed in self._managed.values()
-        )
+        now = tuple(managed.snapshot for managed in self._managed.values())
         with self._changed:
             if now == self._snapshots:
                 return
@@ -386,16 +392,14 @@ class Manager:
         self._on_change(now)
 
 
-def _log(before: Session, after: Session) -> None:
+def _log(before: Snapshot, after: Snapshot) -> None:
     """Tell the log, which is all there is to look at without an icon, what came of an event."""
-    name = after.server.name
     if after.state is not before.state:
-        logger.info("%s: %s -> %s", name, before.state.value, after.state.value)
+        logger.info("%s: %s -> %s", after.name, before.state.value, after.state.value)
     if after.problem is not None and after.problem != before.problem:
-        logger.warning("%s: %s", name, after.problem.logged)
-    was, now = snapshot(before), snapshot(after)
-    if now.page is not None and was.page is None:
-        logger.info("%s: %s answers", name, now.page.url)
+        logger.warning("%s: %s", after.name, after.problem.logged)
+    if after.page is not None and before.page is None:
+        logger.info("%s: %s answers", after.name, after.page.url)
 
 
 def _retire(managed: _Managed) -> None:

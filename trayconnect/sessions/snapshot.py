@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from trayconnect.config.model import SAME_HOST, Server
-from trayconnect.core.errors import Problem, Remedy
+from trayconnect.core.errors import Problem, Recovery
 from trayconnect.core.page import Page
 from trayconnect.core.questions import QuestionKind
 from trayconnect.services.model import FoundJupyter, Reached
@@ -36,7 +36,7 @@ class Snapshot:
     """What its login waits for elsewhere, in a line; or what the way to it says meanwhile."""
     starting: bool = False
     """Whether Jupyter is being started there."""
-    runs_in: str = ""
+    launcher: str = ""
     """What the Jupyter that was started there runs in: "in the tmux session …"."""
     forwards: tuple[ForwardState, ...] = ()
     """Those beside the one to Jupyter: in the file's order, then those of ssh_config(5)."""
@@ -122,7 +122,7 @@ def snapshot(session: Session, latency: float | None = None) -> Snapshot:
         latency=latency if session.state is State.UP else None,
         waits_for=_waits_for(session),
         starting=session.starting,
-        runs_in=session.runs_in,
+        launcher=session.launcher,
         forwards=forwards,
         open_ports=session.server.open_ports(session.additions.forwards),
         notes=session.additions.notes,
@@ -138,7 +138,9 @@ def snapshot(session: Session, latency: float | None = None) -> Snapshot:
 
 def _is_hindered(session: Session) -> bool:
     problem = session.health.problem if session.health else None
-    return session.state is State.UP and problem is not None and problem.remedy is Remedy.FIX
+    return (
+        session.state is State.UP and problem is not None and problem.recovery is Recovery.FIX_FIRST
+    )
 
 
 def _waits_for(session: Session) -> str:

@@ -24,7 +24,7 @@ class State(enum.Enum):
     CLOSING = "closing"
     FAILED = "failed"
     """Retrying soon cannot help. A network change and the end of sleep try again, and where the
-    remedy is another network, the clock too, slowly."""
+    recovery is another network, the clock too, slowly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +50,11 @@ class Session:
     on, 0 for a socket; or why it does not."""
     additions: ConfiguredForwards = NOTHING
     """What ssh_config(5) adds to the entry, while it is not OFF."""
-    left_out: tuple[tuple[str, Problem], ...] = ()
+    unbound_forwards: tuple[tuple[str, Problem], ...] = ()
     """Those of its forwards that could not be bound, by their names, and why."""
     banner: str = ""
     """What the servers gave to be read at the last login."""
-    pages: tuple[tuple[str, PageState], ...] = ()
+    ready_pages: tuple[tuple[str, PageState], ...] = ()
     """What the forwards' pages did when they were last asked, by their names, while UP."""
     runs: tuple[Run, ...] = ()
     """The kernels that were busy when they were last looked at; kept over a reconnect, during
@@ -71,19 +71,19 @@ class Session:
     typed_login: bool = False
     """Whether a human typed, for the present attempt, what a retry could not reuse; then its end
     waits for a click."""
-    owes_browser: bool = False
+    browser_pending: bool = False
     """The user's Start has not led to a page yet."""
-    shows: bool = False
+    force_open: bool = False
     """The user asked for the page: it opens once it answers, even where `open_browser` is off."""
     looks: int = 0
     """How often it was looked what answers behind the tunnel."""
     is_fresh: bool = False
     """Whether the user has connected, and no Jupyter has answered or been started since."""
-    owes_jupyter: bool = False
+    start_pending: bool = False
     """The user's order to start Jupyter waits for the tunnel."""
     starting: bool = False
     """Whether Jupyter is being started there, while UP."""
-    runs_in: str = ""
+    launcher: str = ""
     """What the Jupyter that was started there runs in, in words, while UP."""
     looks_at_start: int = 0
     """`looks` when it had been started."""

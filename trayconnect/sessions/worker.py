@@ -254,9 +254,9 @@ class Worker:
             live.server, also=additions.forwards, on_refused=self._refused
         )
         self._added = additions.forwards
-        for name, problem in forwarding.left_out:
+        for name, problem in forwarding.unbound_forwards:
             logger.warning("%s: %s: %s", self._name, name, problem.logged)
-        self._report(ForwardsBound(live.attempt, additions, forwarding.left_out))
+        self._report(ForwardsBound(live.attempt, additions, forwarding.unbound_forwards))
         return forwarding
 
     def _listen_remote(

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from trayconnect.core.cancellation import CancelToken
-from trayconnect.core.errors import ProblemError, Remedy
+from trayconnect.core.errors import ProblemError, Recovery
 from trayconnect.ssh import connection_problems
 from trayconnect.ssh.target import LoginTarget
 from trayconnect.ssh.transport.heartbeat import CHECK_SECONDS, REQUEST
@@ -31,8 +31,12 @@ def blaming(hops: Hops, lost: Callable[[], ProblemError], cancel: CancelToken) -
         if culprit is None:
             raise
         # A login that must not be repeated automatically stays one.
-        needs_user = error.problem.remedy is Remedy.USER
-        problem = replace(culprit.problem, remedy=Remedy.USER) if needs_user else culprit.problem
+        needs_user = error.problem.recovery is Recovery.USER_ACTION
+        problem = (
+            replace(culprit.problem, recovery=Recovery.USER_ACTION)
+            if needs_user
+            else culprit.problem
+        )
         raise ProblemError(problem) from error
 
 

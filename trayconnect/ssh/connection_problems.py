@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from trayconnect.core.endpoints import Endpoint, TcpEndpoint
-from trayconnect.core.errors import Problem, ProblemError, Remedy
+from trayconnect.core.errors import Problem, ProblemError, Recovery
 from trayconnect.core.link import Completed, NotEndedError, NotOpenedError, Refusal
 from trayconnect.ssh.target import DEFAULT_PORT, LoginTarget
 
@@ -17,7 +17,7 @@ _UNRESOLVED = re.compile(
     "not known|name resolution|nodename nor servname|no address associated|no such host|resolv",
     re.IGNORECASE,
 )
-_WAIT, _USER, _FIX = Remedy.WAIT, Remedy.USER, Remedy.FIX
+_WAIT, _USER, _FIX = Recovery.RETRY, Recovery.USER_ACTION, Recovery.FIX_FIRST
 
 # RFC 4254 section 5.1
 OPEN_ADMINISTRATIVELY_PROHIBITED = 1
@@ -116,7 +116,7 @@ def _with_words(advice: str, detail: str) -> str:
 def unproven(problem: Problem) -> Problem:
     """The same, met before anything proved what answered to be the server; no login was sent. On
     another network another machine may have its address, or a captive portal may answer for it."""
-    return replace(problem, remedy=Remedy.NETWORK) if problem.remedy is _FIX else problem
+    return replace(problem, recovery=Recovery.NETWORK) if problem.recovery is _FIX else problem
 
 
 def silent(target: LoginTarget, timeout: float) -> CutShortError:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from trayconnect.core.errors import Problem, ProblemError, Remedy
+from trayconnect.core.errors import Problem, ProblemError, Recovery
 from trayconnect.ssh.target import LoginTarget
 from trayconnect.ssh.transport.offered_algorithms import Mismatch
 
-_FIX = Remedy.FIX
+_FIX = Recovery.FIX_FIRST
 
 
 def broken(target: LoginTarget, detail: str) -> ProblemError:

@@ -9,7 +9,7 @@ import ipaddress
 from dataclasses import dataclass
 
 from trayconnect.core.endpoints import Endpoint, TcpEndpoint, UnixEndpoint
-from trayconnect.core.errors import Problem, Remedy
+from trayconnect.core.errors import Problem, Recovery
 from trayconnect.core.link import (
     ByteStream,
     NotOpenedError,
@@ -214,19 +214,19 @@ def not_ours(target: Endpoint, owner: Owner) -> Problem:
             f"What listens on {where} at the server belongs to another user",
             "Nothing is sent there. Start your own; trayconnect will notice. If you do want "
             f"theirs, add a plain forward to the file: -L {_example(target)}",
-            Remedy.WAIT,
+            Recovery.RETRY,
         )
     if owner is Owner.NOBODY:
         return Problem(
             f"What listened on {where} at the server has just ended",
             "Start it again; trayconnect will notice.",
-            Remedy.WAIT,
+            Recovery.RETRY,
         )
     return Problem(
         f"What listens on {where} at the server is not proven to be yours",
         "Nothing is sent there. Start your own; trayconnect will notice. If it is meant, write its "
         "port in the file, then disconnect and connect again.",
-        Remedy.WAIT,
+        Recovery.RETRY,
         f"owner: {owner.value}",
     )
 
@@ -237,7 +237,7 @@ def replaceable(target: UnixEndpoint) -> Problem:
         f"Any user of the server can put a socket in the place of {target.path}",
         "Nothing is sent there. Close its folder to others on the server, and each above it: "
         "chmod o-w FOLDER",
-        Remedy.WAIT,
+        Recovery.RETRY,
     )
 
 
@@ -245,7 +245,7 @@ def not_told(target: Endpoint, detail: str) -> Problem:
     return Problem(
         f"The server did not say whose {_where(target)} is",
         "Nothing is sent there until it does. Try again in a moment.",
-        Remedy.WAIT,
+        Recovery.RETRY,
         detail,
     )
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from trayconnect.core import sanitize
-from trayconnect.core.errors import Problem, ProblemError, Remedy
+from trayconnect.core.errors import Problem, ProblemError, Recovery
 from trayconnect.ssh.connection_problems import seconds
 from trayconnect.ssh.target import LoginTarget
 
@@ -56,7 +56,7 @@ def asks(words: Sequence[str]) -> bool:
 def unstartable(target: LoginTarget, detail: str) -> ProblemError:
     title = f"The ProxyCommand for {target.host} could not be started"
     advice = "Check the shell that SHELL names, and the limit of processes."
-    return ProblemError(Problem(title, advice, Remedy.FIX, detail))
+    return ProblemError(Problem(title, advice, Recovery.FIX_FIRST, detail))
 
 
 def ended(
@@ -68,10 +68,10 @@ def ended(
     advice = _said(words) or "It said nothing."
     if status in _NO_PROGRAM:
         advice += "\nCheck ProxyCommand in your SSH configuration."
-        return ProblemError(Problem(title, advice, Remedy.FIX))
+        return ProblemError(Problem(title, advice, Recovery.FIX_FIRST))
     if connecting and asks(words):
-        return ProblemError(Problem(title, f"{advice}\n{_HINT}", Remedy.FIX))
-    return ProblemError(Problem(title, advice, Remedy.WAIT))
+        return ProblemError(Problem(title, f"{advice}\n{_HINT}", Recovery.FIX_FIRST))
+    return ProblemError(Problem(title, advice, Recovery.RETRY))
 
 
 def silent(
@@ -80,16 +80,16 @@ def silent(
     """It runs, and nothing came through it. `asked`: it waited for someone to visit a page."""
     title = f"The ProxyCommand for {target.host} ({program}) gave no SSH answer within "
     title += seconds(timeout)
-    remedy = Remedy.WAIT
+    recovery = Recovery.RETRY
     if asked:
         hint = "Connect again, and do at the page what it asks for."
-        remedy = Remedy.USER
+        recovery = Recovery.USER_ACTION
     elif asks(words):
         hint = _HINT
-        remedy = Remedy.FIX
+        recovery = Recovery.FIX_FIRST
     else:
         hint = "If it takes longer, set connect_timeout in servers.yaml to more seconds."
-    return ProblemError(Problem(title, f"{_said(words)}\n{hint}".lstrip(), remedy))
+    return ProblemError(Problem(title, f"{_said(words)}\n{hint}".lstrip(), recovery))
 
 
 def _said(words: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from trayconnect.core.errors import ProblemError, Remedy
+from trayconnect.core.errors import ProblemError, Recovery
 from trayconnect.core.questions import ProgressDisplay
 from trayconnect.ssh import connection_problems, out_of_band, proxy_problems
 from trayconnect.ssh.proxy_command import ProxyCommand
@@ -79,8 +79,8 @@ class ProxyWait:
         ended = self._proxy.ended(connecting=True)
         if ended is not None:
             # It may open the page each time.
-            remedy = Remedy.USER if self.waited_for_human else ended.problem.remedy
-            return ProblemError(replace(ended.problem, remedy=remedy))
+            recovery = Recovery.USER_ACTION if self.waited_for_human else ended.problem.recovery
+            return ProblemError(replace(ended.problem, recovery=recovery))
         if not isinstance(error, connection_problems.SilentError):
             return None
         return proxy_problems.silent(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from trayconnect.core.cancellation import CancelToken
-from trayconnect.core.errors import Problem, ProblemError, Remedy
+from trayconnect.core.errors import Problem, ProblemError, Recovery
 from trayconnect.core.questions import Question
 from trayconnect.desktop import programs
 from trayconnect.desktop.lifeline import Lifeline
@@ -103,7 +103,7 @@ def unanswered(question: Question, limit: float) -> ProblemError:
         Problem(
             f"{question.server}: nobody answered the question",
             f"It was open for {waited} and has been withdrawn. Connect again to be asked again.",
-            Remedy.USER,
+            Recovery.USER_ACTION,
             detail=question.title,
         )
     )
@@ -116,7 +116,7 @@ def broke(question: Question, detail: str) -> ProblemError:
             f"{question.server}: the window that asks has crashed",
             "Connect again to be asked again. If it keeps crashing, run "
             "`trayconnect run --no-tray` in a terminal and answer there.",
-            Remedy.USER,
+            Recovery.USER_ACTION,
             detail=detail,
         )
     )

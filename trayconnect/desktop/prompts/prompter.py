@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from trayconnect.core.cancellation import CancelToken
-from trayconnect.core.errors import Cancelled, Problem, ProblemError, Remedy, shortage
+from trayconnect.core.errors import Cancelled, Problem, ProblemError, Recovery, shortage
 from trayconnect.core.fair_lock import FairLock
 from trayconnect.core.questions import Answer, Prompter, Question, QuestionKind
 from trayconnect.desktop import helper_process
@@ -131,7 +131,7 @@ def no_way(question: Question, detail: str) -> ProblemError:
             f"{question.title.rstrip('.?')}: to be asked, run `trayconnect run --no-tray` in a "
             "terminal; or log in with a key or an agent, so that nothing needs to be asked."
             f"{install}{shown}",
-            Remedy.USER,
+            Recovery.USER_ACTION,
             detail=detail,
         )
     )

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, closing, nullcontext
 from typing import Protocol
 
 from trayconnect.core.cancellation import CancelToken
-from trayconnect.core.errors import Cancelled, Problem, ProblemError, Remedy, shortage
+from trayconnect.core.errors import Cancelled, Problem, ProblemError, Recovery, shortage
 from trayconnect.core.questions import Answer, Field, Question, QuestionKind
 from trayconnect.desktop.prompts.process import ANSWER_LIMIT, NotShownError, unanswered
 from trayconnect.desktop.prompts.prompt_text import as_prompt, is_complete, is_last_line_of_key
@@ -164,7 +164,7 @@ def _broke(question: Question, error: OSError) -> ProblemError:
             f"{question.server}: the terminal cannot be used to ask",
             "Run trayconnect in the foreground of a terminal, or log in with a key or "
             "an agent, so that nothing needs to be asked.",
-            Remedy.USER,
+            Recovery.USER_ACTION,
             detail=repr(error),
         )
     )

@@ -12,7 +12,7 @@ from trayconnect.config.model import SAME_HOST, Server
 from trayconnect.core.abandonable import abandonable
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.endpoints import Endpoint, TcpEndpoint
-from trayconnect.core.errors import Problem, ProblemError, Remedy
+from trayconnect.core.errors import Problem, ProblemError, Recovery
 from trayconnect.core.link import (
     ByteStream,
     Link,
@@ -190,7 +190,7 @@ def _may_forward(known: KnownServer, server: Server, tunnel: Link, cancel: Cance
         try:
             abandonable(ask, f"tc-look {server.name}", cancel)
         except ProblemError as error:
-            if error.problem.remedy is not Remedy.WAIT:
+            if error.problem.recovery is not Recovery.RETRY:
                 known.may_forward = False
                 known.forbidden = replace(
                     error.problem, title="The server forbids forwarding to Jupyter's port"
@@ -215,7 +215,7 @@ def _opener(own: Own, tunnel: Link, where: str) -> OpenChannel:
 def _expects_ours(seen: HealthCheck) -> bool:
     """Whether a Jupyter that the search would have found is what the entry means. What answers on
     a port that the file names is taken for it: in a container, it may run under another account."""
-    return seen.problem is not None and seen.problem.remedy is Remedy.WAIT
+    return seen.problem is not None and seen.problem.recovery is Recovery.RETRY
 
 
 def _noting(known: KnownServer, open_channel: OpenChannel) -> OpenChannel:
@@ -270,7 +270,7 @@ def _hindered(cause: Problem, problem: Problem | None, seen: HealthCheck) -> Pro
         return problem or token_unknown(cause)
     # What answers there, such as a JupyterHub's server, says more than that nothing was found.
     answers = seen.reached >= Reached.PORT
-    if problem is not None and (answers or problem.remedy is not Remedy.WAIT):
+    if problem is not None and (answers or problem.recovery is not Recovery.RETRY):
         return problem
     return cause
 

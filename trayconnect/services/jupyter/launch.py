@@ -9,7 +9,7 @@ from trayconnect.config.model import Server
 from trayconnect.core.abandonable import abandonable
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.endpoints import UnixEndpoint
-from trayconnect.core.errors import ProblemError, Remedy
+from trayconnect.core.errors import ProblemError, Recovery
 from trayconnect.core.link import Link
 from trayconnect.services.jupyter.discovery import LIMIT as SHELL_LIMIT
 from trayconnect.services.jupyter.discovery import find
@@ -112,7 +112,7 @@ def _reach(tunnel: Link, started: Started, server: Server, cancel: CancelToken) 
             abandonable(once, f"tc-reach {server.name}", cancel)
         except ProblemError as error:
             problem = error.problem
-            if problem.remedy is not Remedy.WAIT or cancel.wait(REACH_EVERY):
+            if problem.recovery is not Recovery.RETRY or cancel.wait(REACH_EVERY):
                 break
         else:
             return

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import re
 
-from trayconnect.core.errors import Problem, Remedy
+from trayconnect.core.errors import Problem, Recovery
 
 
 def nothing_listens(where: str, hint: str, cause: Problem) -> Problem:
     return Problem(
         f"SSH is up, but nothing listens on {where} at the server",
         hint,
-        Remedy.WAIT,
+        Recovery.RETRY,
         cause.detail or cause.title,
     )
 
@@ -28,7 +28,7 @@ def shell_awaited(host: str) -> Problem:
         f"Waiting for the login shell of {host}",
         "Its start-up files (such as ~/.bashrc) take long. Jupyter is looked for as soon as they "
         "are through.",
-        Remedy.WAIT,
+        Recovery.RETRY,
     )
 
 
@@ -39,7 +39,7 @@ def shell_is_slow(host: str, limit: float, said: str) -> Problem:
         "Whether Jupyter runs there is not known; trayconnect looks again. The start-up files "
         "there (such as ~/.bashrc) take too long, or wait for an answer. Shells that nobody types "
         f"in skip the rest of ~/.bashrc after this line:\n{_GUARD}",
-        Remedy.WAIT,
+        Recovery.RETRY,
         _said(said),
     )
 
@@ -59,7 +59,7 @@ def shell_ran_nothing(host: str, said: str) -> Problem:
         f"The login shell of {host} did not run the search for Jupyter",
         f"{why}{quoted}\nShells that nobody types in skip the rest of ~/.bashrc after this "
         f"line:\n{_GUARD}\nOr set jupyter.port in the file, and log in on Jupyter's page.",
-        Remedy.WAIT,
+        Recovery.RETRY,
         words,
     )
 
@@ -69,7 +69,7 @@ def token_unknown(cause: Problem) -> Problem:
     return Problem(
         "Log in on Jupyter's page: its token could not be looked for",
         f"{cause.title}. {cause.advice}",
-        Remedy.WAIT,
+        Recovery.RETRY,
         cause.detail,
     )
 
@@ -85,7 +85,7 @@ def node_is_silent(where: str, hint: str, cause: Problem) -> Problem:
     return Problem(
         f"SSH is up, but the server does not reach {where}",
         f"That host may be off, or not to be reached from there. {hint}",
-        Remedy.WAIT,
+        Recovery.RETRY,
         cause.detail or cause.title,
     )
 
@@ -94,7 +94,7 @@ def no_local_port(authority: str, detail: str) -> Problem:
     return Problem(
         f"{authority} on this machine takes no connections",
         "Disconnect and connect again.",
-        Remedy.WAIT,
+        Recovery.RETRY,
         detail,
     )
 
@@ -103,7 +103,7 @@ def silent(where: str, timeout: float) -> Problem:
     return Problem(
         f"Something listens on {where} at the server, but does not answer within {timeout:g} s",
         "It may still be starting, or be very busy; if it stays so, restart it on the server.",
-        Remedy.WAIT,
+        Recovery.RETRY,
     )
 
 
@@ -111,7 +111,7 @@ def not_http(where: str, detail: str) -> Problem:
     return Problem(
         f"Something listens on {where} at the server, but it does not speak HTTP",
         "Check jupyter.port in the file: another program may use that port.",
-        Remedy.WAIT,
+        Recovery.RETRY,
         detail,
     )
 
@@ -120,7 +120,7 @@ def gateway_error(where: str, status: int, reason: str) -> Problem:
     return Problem(
         f"{where} answers {status} {reason}".rstrip(),
         "A proxy listens there, but the server behind it does not answer: start that.",
-        Remedy.WAIT,
+        Recovery.RETRY,
     )
 
 
@@ -129,7 +129,7 @@ def not_jupyter(where: str) -> Problem:
         f"What answers on {where} at the server is not Jupyter",
         "Correct jupyter.port in the file; another web page is reached by an entry of forwards: "
         "with open: true.",
-        Remedy.WAIT,
+        Recovery.RETRY,
     )
 
 
@@ -138,7 +138,7 @@ def another_jupyter(where: str, detail: str) -> Problem:
         f"The Jupyter that answers on {where} at the server is not the one found there",
         "It was not given the token. Perhaps yours has ended and another took its port: start "
         "yours again; trayconnect will notice.",
-        Remedy.WAIT,
+        Recovery.RETRY,
         detail,
     )
 
@@ -148,19 +148,19 @@ def a_strangers(where: str) -> Problem:
         f"What listens on {where} at the server belongs to another user",
         "Nothing is sent there. Start a Jupyter of your own; trayconnect will notice. If you do "
         f"want theirs, add a plain forward to the file: -L 9999:{where}",
-        Remedy.WAIT,
+        Recovery.RETRY,
     )
 
 
 def none_found(hint: str) -> Problem:
-    return Problem("No Jupyter of yours runs on the server", hint, Remedy.WAIT)
+    return Problem("No Jupyter of yours runs on the server", hint, Recovery.RETRY)
 
 
 def none_at_node(host: str, hint: str) -> Problem:
     return Problem(
         f"No Jupyter of yours is known on {host}",
         f"{hint}\nIf that host has another home than the server, write the port as jupyter.port.",
-        Remedy.WAIT,
+        Recovery.RETRY,
     )
 
 
@@ -170,7 +170,7 @@ def not_looked_for(where: str, cause: Problem | None = None) -> Problem:
     return Problem(
         f"trayconnect cannot look for Jupyter on {where}",
         f"{reason}Write the port it listens on as jupyter.port in the file.",
-        Remedy.WAIT,
+        Recovery.RETRY,
         cause.detail if cause is not None else "",
     )
 
@@ -182,7 +182,7 @@ def of_hub(where: str, hub: str, path: str) -> Problem:
         f"The Jupyter on {where} at the server was started by a JupyterHub, which alone logs in",
         f"{open_it}\nIf the Hub itself is to be reached through this tunnel, set jupyter.port to "
         f"its port (often 8000) and jupyter.path to {path}.",
-        Remedy.WAIT,
+        Recovery.RETRY,
     )
 
 
@@ -190,7 +190,7 @@ def chosen_is_gone(folder: str, used: str) -> Problem:
     return Problem(
         f"The Jupyter in {folder} that you chose does not run",
         f"The newest is used instead: {used}. Start yours again, or choose another.",
-        Remedy.WAIT,
+        Recovery.RETRY,
     )
 
 
@@ -198,5 +198,5 @@ def token_refused(where: str) -> Problem:
     return Problem(
         f"Jupyter on {where} at the server does not accept the token found for it",
         "Log in on its page; restarting Jupyter on the server makes a new token.",
-        Remedy.WAIT,
+        Recovery.RETRY,
     )

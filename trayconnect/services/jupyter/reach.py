@@ -10,7 +10,7 @@ from trayconnect.config.start_options import StartOptions
 from trayconnect.core.abandonable import abandonable
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.endpoints import Endpoint, TcpEndpoint, UnixEndpoint
-from trayconnect.core.errors import Problem, ProblemError, Remedy
+from trayconnect.core.errors import Problem, ProblemError, Recovery
 from trayconnect.core.link import Link, NotOpenedError, Refusal
 from trayconnect.services.jupyter.discovery import LIMIT
 from trayconnect.services.jupyter.discovery import script as text_of
@@ -89,7 +89,7 @@ def _no_port(server: Server) -> Problem:
         "One that runs there could not be reached. Where it allows certain ports only (permitopen "
         "127.0.0.1:PORT), name one of them as 'port' under 'jupyter'; or ask its administrator for "
         "AllowTcpForwarding.",
-        Remedy.FIX,
+        Recovery.FIX_FIRST,
     )
 
 
@@ -102,5 +102,5 @@ def _no_socket(server: Server) -> Problem:
     return Problem(
         f"The SSH server of {server.host} leads to no UNIX sockets, so no Jupyter was started",
         f"It may forbid it (AllowStreamLocalForwarding). {hint}: then a port is used.",
-        Remedy.FIX,
+        Recovery.FIX_FIRST,
     )

@@ -12,7 +12,7 @@ from trayconnect.core import sanitize
 from trayconnect.core.abandonable import abandonable
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.endpoints import Endpoint, TcpEndpoint, UnixEndpoint
-from trayconnect.core.errors import Problem, ProblemError, Remedy
+from trayconnect.core.errors import Problem, ProblemError, Recovery
 from trayconnect.core.link import NotOpenedError, NotOursError, OpenChannel, Refusal
 from trayconnect.services.jupyter import hub, problems
 from trayconnect.services.jupyter.address import host_port
@@ -220,7 +220,7 @@ def _refusal(question: _Question, open_channel: OpenChannel) -> tuple[Reached, P
         refusal = error.refusal if isinstance(error, NotOpenedError) else None
         if refusal is Refusal.UNREACHABLE and not target.socket and target.host not in SAME_HOST:
             problem = problems.node_is_silent(target.where, target.start_hint, problem)
-        elif problem.remedy is Remedy.WAIT and refusal is not Refusal.UNRESOLVED:
+        elif problem.recovery is Recovery.RETRY and refusal is not Refusal.UNRESOLVED:
             problem = problems.nothing_listens(target.where, target.start_hint, problem)
         # What has to be changed first, as a server that forbids forwarding, is its own story.
         return Reached.SSH, problem

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 from trayconnect.config.model import Server
 from trayconnect.config.start_options import StartOptions
-from trayconnect.core.errors import Problem, Remedy
+from trayconnect.core.errors import Problem, Recovery
 from trayconnect.services.jupyter.start import Started
 
 QUOTED_LINES = 3
@@ -49,19 +49,19 @@ def failure(started: Started, server: Server, limit: float) -> Problem:
             f"The last Jupyter on {server.host} has not ended within {limit:g} s",
             "Its kernels may take long to end. Try again in a while, or end it on the server."
             + _end_of(started),
-            Remedy.FIX,
+            Recovery.FIX_FIRST,
             started.log,
         )
     if started.timed_out:
         return Problem(
             f"Jupyter did not get ready within {limit:g} s",
             "It goes on starting, and is noticed once it answers." + _end_of(started),
-            Remedy.WAIT,
+            Recovery.RETRY,
             started.log,
         )
     explain = _BY_STATUS.get(started.status or 0, _by_log)
     title, advice = explain(started, server)
-    return Problem(title, advice, Remedy.FIX, _detail(started))
+    return Problem(title, advice, Recovery.FIX_FIRST, _detail(started))
 
 
 def unreachable(started: Started, server: Server, why: Problem) -> Problem:
@@ -74,7 +74,7 @@ def unreachable(started: Started, server: Server, why: Problem) -> Problem:
     return Problem(
         f"A Jupyter on {server.host} listens on a UNIX socket that cannot be reached",
         f"{ended}, and say 'socket: never' under 'start'. The socket is {started.socket}",
-        Remedy.FIX,
+        Recovery.FIX_FIRST,
         why.detail or why.title,
     )
 

@@ -12,7 +12,7 @@ from typing import Any
 from trayconnect.core import sanitize
 from trayconnect.core.abandonable import abandonable
 from trayconnect.core.cancellation import CancelToken
-from trayconnect.core.errors import Problem, ProblemError, Remedy
+from trayconnect.core.errors import Problem, ProblemError, Recovery
 from trayconnect.core.page import Page
 from trayconnect.services.jupyter.dial import ProbeError
 from trayconnect.services.jupyter.discovery import LIMIT, Execute
@@ -114,7 +114,7 @@ def end(execute: Execute, asked: str, name: str, cancel: CancelToken) -> None:
             problem = Problem(
                 f"Jupyter took the order to stop, but still runs after {END_LIMIT} s",
                 "Its kernels may take long to end. Look at its log.",
-                Remedy.WAIT,
+                Recovery.RETRY,
             )
         case ["@@denied"]:
             problem = Problem("Jupyter may not be stopped by this account", "")
@@ -151,7 +151,7 @@ def shut_down(page: Page, cancel: CancelToken, asked: str = "") -> None:
         Problem(
             f"Jupyter took the order to stop, but still answers after {END_LIMIT:g} s",
             "Look at its log on the server.",
-            Remedy.WAIT,
+            Recovery.RETRY,
         )
     )
 
@@ -193,13 +193,13 @@ def _not_stopped(error: _Unanswered) -> Problem:
         return Problem(
             "Jupyter does not answer, so it was not told to stop",
             "Try again, or end it on the server; nothing is killed from here.",
-            Remedy.WAIT,
+            Recovery.RETRY,
             error.why,
         )
     return Problem(
         "Jupyter lets only people stop it who are logged in",
         "Choose Shut Down in the File menu of its page.",
-        Remedy.FIX,
+        Recovery.FIX_FIRST,
         error.why,
     )
 

@@ -10,7 +10,7 @@ from trayconnect.config.model import Server
 from trayconnect.config.page_paths import url_path
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.endpoints import Endpoint
-from trayconnect.core.errors import Problem, ProblemError, Remedy
+from trayconnect.core.errors import Problem, ProblemError, Recovery
 from trayconnect.core.link import ByteStream, Completed, Incoming, Link, Owner
 from trayconnect.core.page import Page
 from trayconnect.core.questions import Ask, ProgressDisplay
@@ -136,57 +136,57 @@ def _probe(url: str, timeout: float, cancel: CancelToken) -> Response:
         problem = Problem(
             f"{_where(url)} is not the address of a web page",
             "Write url: as http://host:port/ or https://host:port/ in the file.",
-            Remedy.FIX,
+            Recovery.FIX_FIRST,
         )
         raise ProblemError(problem) from error
 
 
 def _problem(url: str, error: ProbeError, timeout: float) -> Problem:
-    title, advice, remedy = _PROBLEMS[error.failure]
+    title, advice, recovery = _PROBLEMS[error.failure]
     said = title.format(where=_where(url), timeout=timeout, detail=error.detail)
-    return Problem(said, advice, remedy, str(error))
+    return Problem(said, advice, recovery, str(error))
 
 
 _PROBLEMS = {
     Failure.UNRESOLVABLE: (
         "Cannot find the host of {where}",
         "Check its name in the file, and your network or VPN.",
-        Remedy.WAIT,
+        Recovery.RETRY,
     ),
     Failure.REFUSED: (
         "{where} refuses connections",
         "The server is not running, or listens on another port.",
-        Remedy.WAIT,
+        Recovery.RETRY,
     ),
     Failure.UNREACHABLE: (
         "{where} cannot be reached",
         "Check that the machine is up, and your network, VPN and its firewall.",
-        Remedy.WAIT,
+        Recovery.RETRY,
     ),
     Failure.SILENT: (
         "{where} does not answer within {timeout:g} s",
         "It may be starting, or very busy; if it stays so, check whether its url is http or https.",
-        Remedy.WAIT,
+        Recovery.RETRY,
     ),
     Failure.CLOSED: (
         "{where} hangs up without an answer",
         "It may be starting; if it stays so, check whether its url is http or https.",
-        Remedy.WAIT,
+        Recovery.RETRY,
     ),
     Failure.CERTIFICATE: (
         "The certificate of {where} is not trusted: {detail}",
         "Let your system trust it, use the name it was made for, or go through SSH.",
-        Remedy.FIX,
+        Recovery.FIX_FIRST,
     ),
     Failure.NO_TLS: (
         "{where} does not speak https",
         "Write http:// in its url if the server has no TLS.",
-        Remedy.FIX,
+        Recovery.FIX_FIRST,
     ),
     Failure.NOT_HTTP: (
         "What answers at {where} does not speak HTTP",
         "Check its url in the file.",
-        Remedy.FIX,
+        Recovery.FIX_FIRST,
     ),
 }
 

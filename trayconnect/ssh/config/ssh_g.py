@@ -13,7 +13,7 @@ from trayconnect.config.forward_syntax import ForwardSpec, Kind, Place
 from trayconnect.config.forward_syntax import parse as parse_forward
 from trayconnect.config.openssh_keywords import FORWARDS
 from trayconnect.core.cancellation import CancelToken
-from trayconnect.core.errors import Problem, ProblemError, Remedy
+from trayconnect.core.errors import Problem, ProblemError, Recovery
 from trayconnect.core.scratch import check_room, scratch
 from trayconnect.core.subprocesses import clean_environment, end_group, no_console
 from trayconnect.ssh.config.raw_options import Query, RawOptions, broken
@@ -156,7 +156,7 @@ def _run(ssh: str, query: Query, named: str | None, cancel: CancelToken) -> str:
 def _incomplete(query: Query, detail: str) -> ProblemError:
     title = f"ssh gave no complete answer on what your SSH configuration says of {query.host}"
     advice = "Check that the disk with your temporary folder is not full; trying again later."
-    return ProblemError(Problem(title, advice, Remedy.WAIT, detail))
+    return ProblemError(Problem(title, advice, Recovery.RETRY, detail))
 
 
 def _finish(command: list[str], output: IO[bytes], errors: IO[bytes], cancel: CancelToken) -> int:
@@ -174,15 +174,15 @@ def _finish(command: list[str], output: IO[bytes], errors: IO[bytes], cancel: Ca
     except OSError as error:
         advice = "Check OpenSSH's installation: trayconnect asks it what your ~/.ssh/config says."
         title = f"The program {command[0]} cannot be started"
-        remedy = Remedy.WAIT if error.errno in _SHORTAGES else Remedy.FIX
-        raise ProblemError(Problem(title, advice, remedy, str(error))) from error
+        recovery = Recovery.RETRY if error.errno in _SHORTAGES else Recovery.FIX_FIRST
+        raise ProblemError(Problem(title, advice, recovery, str(error))) from error
     try:
         with cancel.releasing(lambda: end_group(process, at_once=True)):
             return process.wait(LIMIT)
     except subprocess.TimeoutExpired as error:
         title = f"ssh did not say within {LIMIT:g} s what your SSH configuration means"
         advice = "A command after 'Match exec' may hang; try 'ssh -G' in a terminal."
-        raise ProblemError(Problem(title, advice, Remedy.WAIT, " ".join(command))) from error
+        raise ProblemError(Problem(title, advice, Recovery.RETRY, " ".join(command))) from error
     finally:
         if process.returncode is None:
             end_group(process, at_once=True)

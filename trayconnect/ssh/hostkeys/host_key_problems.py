@@ -12,14 +12,14 @@ from datetime import datetime
 from pathlib import Path
 
 from trayconnect.core import sanitize
-from trayconnect.core.errors import Problem, ProblemError, Remedy
+from trayconnect.core.errors import Problem, ProblemError, Recovery
 from trayconnect.core.subprocesses import path_for_others
 from trayconnect.ssh.auth.certificate import Certificate
 from trayconnect.ssh.hostkeys.host_certificates import Flaw
 from trayconnect.ssh.hostkeys.known_hosts import COMMAND, HostKey, KnownHostsEntry
 from trayconnect.ssh.target import LoginTarget
 
-_FIX = Remedy.FIX
+_FIX = Recovery.FIX_FIRST
 
 
 def key_unknown(target: LoginTarget, key: HostKey) -> ProblemError:

@@ -19,7 +19,7 @@ from typing import IO
 
 from trayconnect.core import sanitize
 from trayconnect.core.cancellation import CancelToken
-from trayconnect.core.errors import Problem, ProblemError, Remedy, shortage
+from trayconnect.core.errors import Problem, ProblemError, Recovery, shortage
 from trayconnect.core.scratch import check_room, scratch
 from trayconnect.core.subprocesses import clean_environment, end_group, has_exited, no_console
 from trayconnect.ssh.hostkeys import known_hosts
@@ -176,4 +176,4 @@ def _failed(target: LoginTarget, what: str, detail: str = "") -> ProblemError:
     )
     if detail:
         advice += f"\nIt says: {detail}"
-    return ProblemError(Problem(title, advice, Remedy.WAIT, detail))
+    return ProblemError(Problem(title, advice, Recovery.RETRY, detail))
