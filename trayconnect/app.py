@@ -12,11 +12,11 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from trayconnect.actions.control_handlers import Requests
-from trayconnect.actions.jupyter_commands import JupyterOrders
+from trayconnect.actions.dispatcher import Dispatcher
+from trayconnect.actions.jupyter_commands import JupyterCommands
 from trayconnect.actions.jupyter_stop import JupyterStops
-from trayconnect.actions.menu_actions import MenuActions
-from trayconnect.actions.server_commands import Orders
+from trayconnect.actions.program_commands import ProgramCommands
+from trayconnect.actions.server_commands import ServerCommands
 from trayconnect.actions.terminals import open_terminal_on
 from trayconnect.alerts.delivery import NoticeAlerts
 from trayconnect.config.file_problems import ConfigError
@@ -33,9 +33,10 @@ from trayconnect.control.server import ControlServer
 from trayconnect.core import logs
 from trayconnect.core.clock import SystemClock
 from trayconnect.core.coalescer import Coalescer
+from trayconnect.core.command import Command
 from trayconnect.core.errors import ProblemError
 from trayconnect.core.late_imports import import_early
-from trayconnect.core.notices import Notice, NoticeAction
+from trayconnect.core.notices import EDIT, Notice
 from trayconnect.core.page import Browser, NoBrowser
 from trayconnect.desktop.autostart.entry import autostart, refresh_quietly
 from trayconnect.desktop.browser import SystemBrowser
@@ -68,7 +69,7 @@ from trayconnect.tray.backends.backend import make_tray
 from trayconnect.tray.icon import icons_folder
 from trayconnect.tray.icon_place import COMMANDS, IconPlace
 from trayconnect.tray.menu import MenuFacts, build_view
-from trayconnect.tray.status_view import decode, icons, status_page
+from trayconnect.tray.status_view import icons, status_page
 from trayconnect.tray.tray_icon import Tray
 
 logger = logging.getLogger(__name__)
@@ -127,7 +128,7 @@ class App:
         self._key_warnings: set[str] = set()
         """Those of the file as it is."""
 
-    def stop(self, reason: str = "asked to") -> None:
+    def stop(self, reason: str = "told to quit") -> None:
         """Disconnect everything and let `run` return; itself returns at once. `reason` is for the
         log."""
         # A signal's handler interrupts the main thread anywhere, maybe while it holds a lock that
@@ -204,45 +205,46 @@ class App:
         self._manager = Manager(
             peers, SystemClock(), NoticeAlerts(peers.notifier), on_change=self._changed
         )
-        self._orders = Orders(
-            self._manager, browser, clipboard.copy, lambda: self._file.config, choices
+        servers = ServerCommands(
+            self._manager,
+            browser,
+            clipboard.copy,
+            lambda: self._file.config,
+            choices,
+            lambda server: open_terminal_on(server, ssh_config),
         )
         for name in options.connect:
-            self._orders.find(name)  # a misspelt one ends it before anything begins
+            servers.find(name)  # a misspelt one ends it before anything begins
         self._activity = make_activity()
         self._wake = WakeWatcher(self._manager.woke)
         stack.callback(self._wake.stop)
         network = NetworkWatcher(self._manager.network_changed)
-        requests = Requests(
-            self._orders,
-            self._reload_reply,
-            lambda: self._place.asked(self._tray),
-            lambda: None if self._tray is None else self._tray.report(),
-            lambda: self.stop("asked by a command"),
-            lambda: self._file.problem,
-        )
-        control = ControlServer(lock, requests.answer)
-
+        self._place = IconPlace(self._show_status, self._notifier, options.say)
         views = stack.enter_context(closing(TextViews(str(app_icon))))
-        stops = JupyterStops(JupyterOrders(self._orders), asking, self._notifier)
-        stack.enter_context(closing(stops))
-        self._act = MenuActions(
-            self._orders,
+        jupyter = JupyterCommands(servers)
+        stops = stack.enter_context(closing(JupyterStops(jupyter, asking, self._notifier)))
+        program = ProgramCommands(
+            servers,
             stops,
             self._file,
             self._autostart,
             asking,
             self._notifier,
             views,
-            self._refresher.ask,
-            self._show_status,
-            lambda: self.stop("Quit in the menu"),
-            open_terminal=lambda server: open_terminal_on(server, ssh_config),
+            refresh=self._refresher.ask,
+            reload=self._reload,
+            show=lambda: self._place.asked(self._tray),
+            show_status=self._show_status,
+            tray=lambda: None if self._tray is None else self._tray.report(),
+            quit=self.stop,
         )
-        self._place = IconPlace(self._show_status, self._notifier, options.say)
+        self._dispatcher = Dispatcher(
+            self._notifier, servers.handlers, jupyter.handlers, stops.handlers, program.handlers
+        )
+        control = ControlServer(lock, self._dispatcher.answer)
         if options.tray:
-            self._window = StatusWindow(lambda order: self._act(decode(order)), icons, app_icon)
-            self._tray = self._make_tray(self._act)
+            self._window = StatusWindow(self._dispatcher.click, icons, app_icon)
+            self._tray = self._make_tray(self._dispatcher.click)
         self._manager.start()
         stack.callback(self._manager.close)
         if self._window is not None:  # before the manager: a click there would wait for it
@@ -263,11 +265,11 @@ class App:
             if server.connect_on_start:
                 self._manager.connect(server.name)
         for name in options.connect:
-            self._orders.connect(name)
+            self._manager.connect(servers.find(name).name)
 
     def _make_notifier(self) -> DesktopNotifier:
         return make_notifier(
-            lambda action, server: self._act.press(action, server),
+            lambda command: self._dispatcher.click(command),
             icons_folder() / "trayconnect.png",
             self._notify_by_icon if sys.platform == "win32" else None,
         )
@@ -281,10 +283,10 @@ class App:
             return stack.enter_context(closing(SystemBrowser()))
         return NoBrowser()
 
-    def _make_tray(self, act: MenuActions) -> Tray | None:
+    def _make_tray(self, click: Callable[[Command], None]) -> Tray | None:
         try:
             tray = make_tray(
-                act,
+                click,
                 self._place.missing,
                 TkPopupMenu(),
                 by_hand=not self._options.at_login,
@@ -406,7 +408,7 @@ class App:
         if fresh and saved:
             lines = "\n".join(warning.message for warning in fresh[:SHOWN])
             title = "A key cannot log in as it is"
-            self._notifier.notify(Notice("keys", title, lines, actions=(NoticeAction.EDIT,)))
+            self._notifier.notify(Notice("keys", title, lines, buttons=(EDIT,)))
 
     def _warn_of_writers(self) -> None:
         """Other users who can change the server file."""
@@ -417,7 +419,7 @@ class App:
         if warnings:
             lines = "\n".join(warning.message for warning in warnings[:SHOWN])
             title = "Other users can change your server file"
-            self._notifier.notify(Notice("exposed", title, lines, actions=(NoticeAction.EDIT,)))
+            self._notifier.notify(Notice("exposed", title, lines, buttons=(EDIT,)))
         else:
             self._notifier.withdraw("exposed")
 
@@ -426,17 +428,8 @@ class App:
         if problem is not None:
             lines = "\n".join(self._file.problems[:SHOWN])  # without the path: room is scarce
             title = problem.title.partition(";")[0]  # bubbles cut the rest
-            notice = Notice.of(FILE_NOTICE, problem, actions=(NoticeAction.EDIT,))
+            notice = Notice.of(FILE_NOTICE, problem, buttons=(EDIT,))
             self._notifier.notify(replace(notice, title=title, body=lines))
-
-    # --- what the commands ask ---
-
-    def _reload_reply(self) -> Reply:
-        self._reload()
-        problem = self._file.problem
-        if problem is not None:
-            return Reply(ok=False, problem=problem)
-        return Reply(ok=True, data={"servers": len(self._file.config.servers)})
 
     def _show_status(self) -> None:
         """Open the window that shows what the menu shows. Raises `ProblemError`."""

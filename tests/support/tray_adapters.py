@@ -10,18 +10,19 @@ from typing import Any
 
 import pytest
 
+from trayconnect.core.command import Command
 from trayconnect.tray.backends import pystray_base
 from trayconnect.tray.backends.animation import ThreadTimer
 from trayconnect.tray.icon import Glyph
-from trayconnect.tray.view import Action, IconState, Item, Verb, View
+from trayconnect.tray.view import IconState, Item, View
 
 Untyped = Any
 """pystray's icons, and Cocoa's objects."""
 LIMIT = 90.0
 GLYPH = Glyph(IconState.OFF)
-OPEN = Action(Verb.OPEN, "GPU box")
-COPY = Action(Verb.COPY_LINK, "GPU box")
-QUIT = Action(Verb.QUIT)
+OPEN = Command("open", "GPU box")
+COPY = Command("copy-link", "GPU box")
+QUIT = Command("quit")
 ITEMS = (
     Item("gpu", "R & D: connected", OPEN, checked=True),
     Item("advice", "    signed in", enabled=False),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from trayconnect.tray.view import Action, IconState, Item, Verb, View
+from trayconnect.core.command import Command
+from trayconnect.tray.view import IconState, Item, View
 
-DISCONNECT = Action(Verb.DISCONNECT, "GPU box")
-OPEN = Action(Verb.OPEN, "Lab")
-PRIMARY = Action(Verb.OPEN, "GPU box")
+DISCONNECT = Command("disconnect", "GPU box")
+OPEN = Command("open", "Lab")
+PRIMARY = Command("open", "GPU box")
 ITEMS = (
     Item("gpu", "GPU box: connected", DISCONNECT, checked=True),
     Item("gpu-words", "    signed in as ada_1", enabled=False),
@@ -15,11 +16,11 @@ ITEMS = (
         "lab",
         "Lab & friends",
         children=(
-            Item("copy", "Copy link", Action(Verb.COPY_LINK, "Lab")),
+            Item("copy", "Copy link", Command("copy-link", "Lab")),
             Item("dead", "Not now", enabled=False),
             Item("open", "Open", OPEN),
         ),
     ),
-    Item("quit", "Quit trayconnect", Action(Verb.QUIT)),
+    Item("quit", "Quit trayconnect", Command("quit")),
 )
 VIEW = View(IconState.UP, "GPU box is connected", ITEMS, primary=PRIMARY)

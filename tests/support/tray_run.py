@@ -11,12 +11,12 @@ import pytest
 
 from tests.support.desktop import LIMIT, Desktop
 from tests.support.tray_lines import VIEW
+from trayconnect.core.command import Command
 from trayconnect.desktop.popup.popup_model import PopupMenu
 from trayconnect.tray.backends.backend import make_tray
 from trayconnect.tray.tray_icon import Tray
-from trayconnect.tray.view import Action
 
-Actions = queue.SimpleQueue[Action]
+Actions = queue.SimpleQueue[Command]
 
 
 def enter(desktop: Desktop, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,13 +19,14 @@ from tests.support.control import PATIENCE, serving, short_folder
 from trayconnect.control.client import ControlClient, NotRunningError
 from trayconnect.control.lock import owner_pid
 from trayconnect.control.place import OVERRIDE, runtime_folder
-from trayconnect.control.protocol import Command, Reply, Request
+from trayconnect.control.protocol import Reply
 from trayconnect.control.transport_unix import UnixTransport
 from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.command import Command
 from trayconnect.core.errors import ProblemError
 
 ROOT = Path(__file__).parents[2]
-PING = Request(Command.PING)
+PING = Command("ping")
 LONG = 60.0
 """Seconds for what many starting interpreters do on a busy machine."""
 
@@ -157,9 +158,9 @@ def test_a_waiting_command_that_is_killed_cancels_its_request(folder: Path) -> N
     command = f"""
         from pathlib import Path
         from trayconnect.control.client import ControlClient
-        from trayconnect.control.protocol import Command, Request
+        from trayconnect.core.command import Command
 
-        ControlClient(Path({str(folder)!r})).call(Request(Command.CONNECT, "a", wait={LONG}))
+        ControlClient(Path({str(folder)!r})).call(Command("connect", "a", {{"wait": {LONG}}}))
     """
     with starts(folder) as [owner], ExitStack() as stack:
         assert owner.says() == "owner"
@@ -187,7 +188,7 @@ def test_another_user_is_refused_even_when_the_folder_lets_him_in(
     """As root, the other user is a real one; else the server takes us for him."""
     served = threading.Event()
 
-    def handler(request: Request, cancel: CancelToken) -> Reply:
+    def handler(command: Command, cancel: CancelToken) -> Reply:
         served.set()
         return Reply(ok=True)
 
@@ -198,7 +199,8 @@ def test_another_user_is_refused_even_when_the_folder_lets_him_in(
         import os, socket, sys
         from pathlib import Path
         from trayconnect.control.client import ControlClient
-        from trayconnect.control.protocol import Command, Request, encode_request
+        from trayconnect.core.command import Command
+        from trayconnect.control.protocol import encode_request
         from trayconnect.control.transport_unix import UnixTransport
         from trayconnect.core.errors import ProblemError
 
@@ -209,12 +211,12 @@ def test_another_user_is_refused_even_when_the_folder_lets_him_in(
             sock.settimeout({PATIENCE})
             sock.connect({str(folder / "control.sock")!r})
             try:
-                sock.sendall(encode_request(Request(Command.PING)))
+                sock.sendall(encode_request(Command("ping")))
                 print("reply", sock.recv(100))
             except ConnectionError:
                 print("reply", b"")
         try:
-            print(ControlClient(Path({str(folder)!r})).call(Request(Command.PING)))
+            print(ControlClient(Path({str(folder)!r})).call(Command("ping")))
         except ProblemError as error:
             print(error.problem.title)
     """

@@ -9,7 +9,8 @@ import pytest
 
 from tests.support.bubbles import Bubbles, Kind, dunst, xfce
 from tests.support.desktop import LIMIT, Desktop
-from trayconnect.core.notices import Notice, NoticeAction
+from trayconnect.core.command import Command
+from trayconnect.core.notices import Notice, disconnect, open_page, retry
 from trayconnect.desktop.notifications.dbus import DBusNotifier
 from trayconnect.tray.icon import icons_folder
 
@@ -17,19 +18,17 @@ LOST = Notice(
     "server GPU box",
     "GPU box no longer answers",
     "<b>The server</b> went silent & is gone\nTrying again automatically",
-    server="GPU box",
-    actions=(NoticeAction.RETRY, NoticeAction.DISCONNECT),
+    buttons=(retry("GPU box"), disconnect("GPU box")),
 )
 BACK = Notice(
     "server GPU box",
     "GPU box is back",
     "http://127.0.0.1:18888/lab",
     passing=True,
-    server="GPU box",
-    actions=(NoticeAction.OPEN, NoticeAction.DISCONNECT),
+    buttons=(open_page("GPU box"), disconnect("GPU box")),
 )
 
-Clicks = queue.SimpleQueue[tuple[NoticeAction, str]]
+Clicks = queue.SimpleQueue[Command]
 
 
 @pytest.fixture
@@ -46,7 +45,7 @@ def clicks() -> Clicks:
 @pytest.fixture
 def notifier(desktop: Desktop, clicks: Clicks) -> Iterator[DBusNotifier]:
     notifier = DBusNotifier(
-        lambda action, server: clicks.put((action, server)),
+        clicks.put,
         icon=(icons_folder() / "trayconnect.png").as_uri(),
         environ=desktop.env,
     )
@@ -64,7 +63,7 @@ def test_one_place_for_lost_and_back_a_click_and_what_is_over(
     notifier.notify(BACK)
     bubbles.wait_other(lost)
     bubbles.take_default()
-    assert clicks.get(timeout=LIMIT) == (NoticeAction.OPEN, "GPU box")
+    assert clicks.get(timeout=LIMIT) == Command("open", "GPU box")
     bubbles.wait_none()
     notifier.notify(LOST)
     bubbles.look()
@@ -73,16 +72,14 @@ def test_one_place_for_lost_and_back_a_click_and_what_is_over(
     assert clicks.empty()
 
 
-@pytest.mark.parametrize(
-    ("number", "action"), [(0, NoticeAction.RETRY), (1, NoticeAction.DISCONNECT)]
-)
+@pytest.mark.parametrize(("number", "name"), [(0, "connect"), (1, "disconnect")])
 def test_its_buttons_are_pressed(
-    desktop: Desktop, notifier: DBusNotifier, clicks: Clicks, number: int, action: NoticeAction
+    desktop: Desktop, notifier: DBusNotifier, clicks: Clicks, number: int, name: str
 ) -> None:
     bubbles = Bubbles(desktop, xfce())
     notifier.notify(LOST)
     bubbles.press(number)
-    assert clicks.get(timeout=LIMIT) == (action, "GPU box")
+    assert clicks.get(timeout=LIMIT) == Command(name, "GPU box")
     bubbles.wait_none()
     assert clicks.empty()
 
@@ -98,7 +95,7 @@ def test_a_server_that_restarts_shows_what_comes_next(
     bubbles.start()
     notifier.notify(LOST)
     bubbles.press(1)
-    assert clicks.get(timeout=LIMIT) == (NoticeAction.DISCONNECT, "GPU box")
+    assert clicks.get(timeout=LIMIT) == Command("disconnect", "GPU box")
 
 
 def test_nothing_stays_that_nobody_would_heed(desktop: Desktop, notifier: DBusNotifier) -> None:

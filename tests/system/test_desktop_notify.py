@@ -19,7 +19,8 @@ from tests.support.desktop import SessionBus
 from tests.support.notifications import NAME, NotificationServer
 from tests.support.threads import our_threads
 from tests.support.waiting import wait_for
-from trayconnect.core.notices import Notice, NoticeAction
+from trayconnect.core.command import Command
+from trayconnect.core.notices import Notice, disconnect, open_page, retry
 from trayconnect.desktop.notifications import freedesktop
 from trayconnect.desktop.notifications.dbus import DBusNotifier
 
@@ -29,13 +30,12 @@ LOST = Notice(
     "server GPU box",
     "GPU box no longer answers",
     "<b>refused</b> & gone",
-    server="GPU box",
-    actions=(NoticeAction.RETRY, NoticeAction.DISCONNECT),
+    buttons=(retry("GPU box"), disconnect("GPU box")),
 )
-BACK = Notice("server GPU box", "GPU box is back", server="GPU box", actions=(NoticeAction.OPEN,))
-LAB = Notice("server Lab", "Lab needs you", server="Lab", actions=(NoticeAction.RETRY,))
+BACK = Notice("server GPU box", "GPU box is back", buttons=(open_page("GPU box"),))
+LAB = Notice("server Lab", "Lab needs you", buttons=(retry("Lab"),))
 
-Clicks = queue.SimpleQueue[tuple[NoticeAction, str]]
+Clicks = queue.SimpleQueue[Command]
 
 
 def descriptors() -> int:
@@ -61,9 +61,7 @@ def clicks() -> Clicks:
 @pytest.fixture
 def notifier(bus: SessionBus, clicks: Clicks) -> Iterator[DBusNotifier]:
     before = descriptors()
-    notifier = DBusNotifier(
-        lambda action, server: clicks.put((action, server)), icon="file:///i.png", environ=bus.env
-    )
+    notifier = DBusNotifier(clicks.put, icon="file:///i.png", environ=bus.env)
     yield notifier
     notifier.close()
     notifier.close()
@@ -84,15 +82,15 @@ def test_a_click_arrives_with_its_server(
         assert first.icon == "file:///i.png"
         assert first.actions == [
             *("default", "Retry"),
-            *("retry", "Retry"),
+            *("connect", "Retry"),
             *("disconnect", "Disconnect"),
         ]
-        server.press(4711, "retry")  # another program's
+        server.press(4711, "connect")  # another program's
         server.press(numbers[LOST.title], "unheard-of")
         server.press(numbers[LAB.title], "default")
         server.press(numbers[LOST.title], "disconnect")
         got = {clicks.get(timeout=LIMIT), clicks.get(timeout=LIMIT)}
-    assert got == {(NoticeAction.RETRY, "Lab"), (NoticeAction.DISCONNECT, "GPU box")}
+    assert got == {Command("connect", "Lab"), Command("disconnect", "GPU box")}
     assert clicks.empty()
 
 
@@ -152,8 +150,8 @@ def test_a_late_click_on_what_is_gone_still_says_what_was_meant(
         number = server.wait_screen(LOST.title)[LOST.title]
         notifier.withdraw(LOST.tag)
         server.wait_screen()
-        server.press(number, "retry")
-        assert clicks.get(timeout=LIMIT) == (NoticeAction.RETRY, "GPU box")
+        server.press(number, "connect")
+        assert clicks.get(timeout=LIMIT) == Command("connect", "GPU box")
 
 
 def test_a_plain_server_gets_no_buttons(address: str, notifier: DBusNotifier) -> None:
@@ -177,9 +175,9 @@ def test_a_server_that_restarts_is_another_one(
 
         wait_for(arrives, "the notice", LIMIT)
         assert (server.shown()[0].replaces, server.shown()[0].actions) == (0, [])
-        server.press(7, "retry")  # never shown by this one
-        server.press(1, "retry")
-        assert clicks.get(timeout=LIMIT) == (NoticeAction.RETRY, "GPU box")
+        server.press(7, "connect")  # never shown by this one
+        server.press(1, "connect")
+        assert clicks.get(timeout=LIMIT) == Command("connect", "GPU box")
         assert clicks.empty()
 
 
@@ -194,15 +192,15 @@ def test_buttons_that_another_program_claims_are_pressed_do_nothing(
             stranger.press(number, "disconnect")
             stranger.press(number, "disconnect", to=notifier._talk._link.unique_name)
             wait_name(address, NAME)  # the bus has passed on what it got before
-            server.press(number, "retry")
-            assert clicks.get(timeout=LIMIT) == (NoticeAction.RETRY, "GPU box")
+            server.press(number, "connect")
+            assert clicks.get(timeout=LIMIT) == Command("connect", "GPU box")
     assert clicks.empty()
 
 
 def test_a_click_that_takes_its_time_holds_up_nothing(address: str, bus: SessionBus) -> None:
     gate, began = threading.Event(), threading.Semaphore(0)
 
-    def act(action: NoticeAction, server: str) -> None:
+    def act(_command: Command) -> None:
         began.release()
         assert gate.wait(LIMIT)
         raise ZeroDivisionError("a bug")
@@ -212,7 +210,7 @@ def test_a_click_that_takes_its_time_holds_up_nothing(address: str, bus: Session
         notifier.notify(LOST)
         number = server.wait_screen(LOST.title)[LOST.title]
         for _ in range(2):
-            server.press(number, "retry")
+            server.press(number, "connect")
             assert began.acquire(timeout=LIMIT)
         notifier.notify(LAB)
         server.wait_screen(LOST.title, LAB.title)

@@ -16,49 +16,56 @@ import pytest
 
 from tests.support.waiting import wait_for
 from tests.support.xvfb import XServer
+from trayconnect.core.command import Button, Command
 from trayconnect.core.errors import ProblemError
 from trayconnect.desktop import helper_process
 from trayconnect.desktop.windows.status import StatusWindow
-from trayconnect.desktop.windows.status_wire import Button, Group, Row, StatusPage
+from trayconnect.desktop.windows.status_wire import Group, Row, StatusPage
 from trayconnect.tray.icon import icons_folder, picture
 from trayconnect.tray.status_view import icons
 from trayconnect.tray.view import IconState
 
 LIMIT = 120.0
 TITLE = "trayconnect"
+
+
+def button(text: str, name: str) -> Button:
+    return Button(text, Command(name))
+
+
 PAGE = StatusPage(
     rows=(
-        Row("GPU box", "connected", "up", Button("Disconnect", "off 1"), Button("Open", "open 1")),
+        Row("GPU box", "connected", "up", button("Disconnect", "off 1"), button("Open", "open 1")),
         Row(
             "Lab",
             "retrying at 12:00:00",
             "failed",
-            Button("Disconnect", "off 2"),
-            more=(Button("Try now", "retry 2"),),
+            button("Disconnect", "off 2"),
+            more=(button("Try now", "retry 2"),),
             problem="Cannot find host lab.invalid",
             advice="Check the name in servers.yaml",
         ),
     ),
-    edit=Button("Edit servers…", "edit"),
-    quit=Button("Quit", "quit"),
+    edit=button("Edit servers…", "edit"),
+    quit=button("Quit", "quit"),
 )
 
 
 class Opened:
     def __init__(self, screen: XServer) -> None:
         self.screen = screen
-        self.orders: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self.window = StatusWindow(self.orders.put, icons, icons_folder() / "trayconnect.png")
+        self.clicks: queue.SimpleQueue[Command] = queue.SimpleQueue()
+        self.window = StatusWindow(self.clicks.put, icons, icons_folder() / "trayconnect.png")
 
     def show(self) -> None:
         self.window.show()
         self.screen.wait_focus(self.screen.wait_window(TITLE, LIMIT), LIMIT)
 
     def press(self, tabs: int) -> str:
-        """Press the button that so many steps of the keyboard lead to; its order."""
+        """Press the button that so many steps of the keyboard lead to; the name of its command."""
         self.step(tabs)
         self.screen.key("space")
-        return self.orders.get(timeout=LIMIT)
+        return self.clicks.get(timeout=LIMIT).name
 
     def step(self, tabs: int) -> None:
         """So many steps of the keyboard; each is seen before the next."""
@@ -79,7 +86,7 @@ def opened(screen: XServer) -> Iterator[Opened]:
     assert not [t.name for t in threading.enumerate() if t.name.startswith("tc-")]
 
 
-def test_buttons_give_their_orders(opened: Opened) -> None:
+def test_buttons_give_their_commands(opened: Opened) -> None:
     opened.show()
     assert opened.press(1) == "off 1", "the toggle comes first"
     assert opened.press(1) == "open 1"
@@ -98,17 +105,17 @@ def test_it_is_clicked_with_the_mouse_too(opened: Opened) -> None:
     opened.screen.move(x, y)
     wait_for(lambda: opened.pixels() != before, "the button to feel the pointer", LIMIT)
     opened.screen.click(x, y)
-    assert opened.orders.get(timeout=LIMIT) == "quit"
+    assert opened.clicks.get(timeout=LIMIT).name == "quit"
 
 
 def test_it_changes_before_the_eyes_and_keeps_the_keyboard(opened: Opened) -> None:
     opened.show()
     assert opened.press(1) == "off 1"
     before = opened.pixels()
-    first = replace(PAGE.rows[0], words="off", icon="off", toggle=Button("Connect", "on 1"))
+    first = replace(PAGE.rows[0], words="off", icon="off", toggle=button("Connect", "on 1"))
     opened.window.update(replace(PAGE, rows=(replace(first, main=None), PAGE.rows[1])))
     wait_for(lambda: opened.pixels() != before, "the change to be seen", LIMIT)
-    wait_for(lambda: opened.press(0) == "on 1", "the new order", LIMIT)
+    wait_for(lambda: opened.press(0) == "on 1", "the new command", LIMIT)
 
 
 def colours(opened: Opened) -> set[object]:
@@ -126,13 +133,13 @@ def test_a_menu_that_is_open_stays_while_things_change(opened: Opened) -> None:
     red = max((count, colour) for count, colour in failed or () if colour != (0, 0, 0))[1]
     assert red in colours(opened)
     gpu, lab = PAGE.rows
-    changed = replace(lab, words="off", icon="off", more=(Button("Open", "open 2"),))
+    changed = replace(lab, words="off", icon="off", more=(button("Open", "open 2"),))
     before = opened.pixels()
     opened.window.update(replace(PAGE, rows=(replace(gpu, words="off"), changed)))
     wait_for(lambda: opened.pixels() != before, "the other server's change to be seen", LIMIT)
     opened.screen.key("Down")
     opened.screen.key("Return")
-    assert opened.orders.get(timeout=LIMIT) == "retry 2", "what the menu said"
+    assert opened.clicks.get(timeout=LIMIT).name == "retry 2", "what the menu said"
     wait_for(lambda: not opened.screen.menus(), "the menu to close", LIMIT)
     wait_for(lambda: red not in colours(opened), "the change to be caught up with", LIMIT)
 
@@ -166,10 +173,10 @@ def test_nothing_is_cut_when_a_server_gets_more_buttons(screen: XServer) -> None
     """Also after the user made the window narrow, and with a group's heading."""
     del screen  # DISPLAY names it
     long = replace(PAGE.rows[0], name="A server with a long name", words="connected\n2 kernels")
-    off = replace(long, main=None, more=(), toggle=Button("Connect", "on"))
-    full = replace(long, more=(Button("Try now", "x"),), toggle=Button("Disconnect", "off"))
+    off = replace(long, main=None, more=(), toggle=button("Connect", "on"))
+    full = replace(long, more=(button("Try now", "x"),), toggle=button("Disconnect", "off"))
     wordy = replace(full, name="W" * 60, problem="It refused " * 20, advice="Ask " * 100)
-    group = Group("Lab " * 20, (Button("Connect all of these", "all"),))
+    group = Group("Lab " * 20, (button("Connect all of these", "all"),))
     pages = [
         StatusPage(rows=(off,)),
         StatusPage(rows=(full,), edit=PAGE.edit, more=PAGE.rows[1].more, quit=PAGE.quit),
@@ -183,6 +190,22 @@ def test_nothing_is_cut_when_a_server_gets_more_buttons(screen: XServer) -> None
         capture_output=True, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_an_app_of_another_version_is_named(screen: XServer) -> None:
+    """It was left running over an update, and sends what this window cannot read."""
+    del screen  # DISPLAY names it
+    code = (
+        "import tkinter\n"
+        "from trayconnect.desktop.windows.status_window import StatusView, take\n"
+        "view = StatusView(tkinter.Tk(), print)\n"
+        """take(view, b'{"page": {"rows": [{"name": "GPU box"}]}, "front": true}')\n"""
+        "print(view._notice.cget('text'))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], text=True, timeout=LIMIT, capture_output=True, check=True
+    )
+    assert "is of another version" in done.stdout
 
 
 def test_servers_come_and_go(opened: Opened) -> None:
@@ -212,10 +235,10 @@ def test_it_is_closed_and_shown_again(opened: Opened) -> None:
     assert opened.press(1) == "off 1"
 
 
-def test_it_is_shown_again_while_an_order_is_carried_out(screen: XServer) -> None:
+def test_it_is_shown_again_while_a_command_is_carried_out(screen: XServer) -> None:
     begun, go_on = threading.Event(), threading.Event()
 
-    def carry_out(_order: str) -> None:
+    def carry_out(_command: Command) -> None:
         begun.set()
         assert go_on.wait(2 * LIMIT)
 

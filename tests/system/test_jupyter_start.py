@@ -22,12 +22,14 @@ from tests.support.running import RunningApp
 from tests.support.sshd import Options
 from tests.support.waiting import wait_for
 from tests.support.whole import LIMIT, Whole
-from trayconnect.actions.jupyter_commands import JupyterOrders
+from trayconnect.actions.dispatcher import Outcome
+from trayconnect.actions.jupyter_commands import JupyterCommands
 from trayconnect.actions.jupyter_stop import JupyterStops
-from trayconnect.actions.server_commands import Orders
+from trayconnect.actions.server_commands import ServerCommands
 from trayconnect.config.model import Config, Server
 from trayconnect.config.start_options import StartOptions
 from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.command import Argument, Command
 from trayconnect.core.errors import ProblemError
 from trayconnect.core.page import Page
 from trayconnect.core.questions import Answer, QuestionKind
@@ -39,9 +41,22 @@ from trayconnect.sessions.state import State
 TCP = {"socket": "never"}
 
 
-def orders(whole: Whole, *servers: Server) -> JupyterOrders:
+def commands(whole: Whole, *servers: Server) -> JupyterCommands:
     config = Config(servers=servers)
-    return JupyterOrders(Orders(whole.manager, whole, print, lambda: config, whole.choices))
+    return JupyterCommands(
+        ServerCommands(whole.manager, whole, print, lambda: config, whole.choices)
+    )
+
+
+def do(commands: JupyterCommands, name: str, server: str, **arguments: Argument) -> Outcome:
+    handlers = {**commands.servers.handlers, **commands.handlers}
+    return handlers[name](Command(name, server, arguments), CancelToken())
+
+
+def start_and_wait(jupyter: JupyterCommands, server: str = "GPU box") -> Snapshot:
+    ready = do(jupyter, "start-jupyter", server, wait=LIMIT)
+    assert isinstance(ready, Snapshot)
+    return ready
 
 
 def logged_in(whole: Whole) -> Snapshot:
@@ -84,7 +99,7 @@ def test_it_outlives_the_tunnel_and_is_found_again_from_elsewhere(
             found = logged_in(whole)
             assert found.launcher == ""  # nothing had to be started
             assert far.runtime_files() == [info]
-            orders(whole, elsewhere).stop("GPU box", CancelToken())
+            commands(whole, elsewhere).stop("GPU box", CancelToken())
             wait_for(lambda: not is_alive(info["pid"]), "its end")
             stopped = whole.until(lambda s: s.problem is not None)
             assert stopped.state is State.UP
@@ -100,7 +115,7 @@ def test_login_shells_and_their_noise(tmp_path: Path, shell: str) -> None:
         with far.client(server) as whole:
             whole.connect()
             assert "tmux" in logged_in(whole).launcher
-            orders(whole, server).stop("GPU box", CancelToken())
+            commands(whole, server).stop("GPU box", CancelToken())
 
 
 def test_two_starts_at_once_make_one_jupyter(tmp_path: Path) -> None:
@@ -120,7 +135,7 @@ def test_a_unix_socket_and_the_folder(tmp_path: Path) -> None:
         (far.home / "my thesis").mkdir()
         server = far.entry(start={"socket": "always", "folder": "~/my thesis"})
         with far.client(server) as whole:
-            orders(whole, server).start("GPU box")
+            do(commands(whole, server), "start-jupyter", "GPU box")
             # Another Jupyter of the machine may have been found before.
             whole.until(lambda s: any(j.in_use and j.where[0] == "/" for j in s.jupyters))
             (info,) = far.runtime_files()
@@ -128,7 +143,7 @@ def test_a_unix_socket_and_the_folder(tmp_path: Path) -> None:
             path = Path(info["sock"])
             assert path.parent.stat().st_mode & 0o777 == 0o700
             assert path.is_socket()
-            orders(whole, server).stop("GPU box", CancelToken())
+            commands(whole, server).stop("GPU box", CancelToken())
 
 
 def test_the_user_may_start_what_the_file_leaves_alone(tmp_path: Path) -> None:
@@ -138,7 +153,7 @@ def test_the_user_may_start_what_the_file_leaves_alone(tmp_path: Path) -> None:
             whole.connect()
             whole.until(lambda s: s.problem is not None)
             assert far.runtime_files() == []
-            ready = orders(whole, server).start_and_wait("GPU box", LIMIT, CancelToken())
+            ready = start_and_wait(commands(whole, server))
             assert ready.reached is Reached.LOGGED_IN
 
 
@@ -176,16 +191,16 @@ def test_it_starts_under_any_configuration_of_the_account(
         (far.home / "work").mkdir()
         server = far.entry(start={"folder": "~/work", "socket": socket})
         with far.client(server) as whole:
-            ready = orders(whole, server).start_and_wait("GPU box", LIMIT, CancelToken())
+            ready = start_and_wait(commands(whole, server))
             (info,) = far.runtime_files()
             assert bool(info["sock"]) == (socket == "always")
             assert info["root_dir"] == str(far.home / "work")
             asks = name.endswith("json")  # for its password
             assert ready.reached is (Reached.JUPYTER if asks else Reached.LOGGED_IN)
-            assert orders(whole, server).running("GPU box", CancelToken()).losses.unknown == (
+            assert commands(whole, server).running("GPU box", CancelToken()).losses.unknown == (
                 "it asks for a login" if asks else ""
             )
-            orders(whole, server).stop("GPU box", CancelToken())
+            commands(whole, server).stop("GPU box", CancelToken())
             assert not is_alive(info["pid"])
 
 
@@ -196,7 +211,7 @@ def failed(far: FarAccount, server: Server) -> str:
     """Why it did not start; the tunnel stays."""
     with far.client(server) as whole:
         with pytest.raises(ProblemError) as caught:
-            orders(whole, server).start_and_wait("GPU box", LIMIT, CancelToken())
+            start_and_wait(commands(whole, server))
         now = whole.manager.snapshot("GPU box")
         assert now is not None
         assert (now.state, now.problem) == (State.UP, caught.value.problem)
@@ -225,11 +240,11 @@ def test_where_no_sockets_are_led_to_a_port_is_used(tmp_path: Path) -> None:
         other = subprocess.Popen(["sleep", "600"], user=65533)  # others use this host
         try:
             with far.client(shared) as whole:
-                ready = orders(whole, shared).start_and_wait("GPU box", LIMIT, CancelToken())
+                ready = start_and_wait(commands(whole, shared))
                 assert ready.reached is Reached.LOGGED_IN
                 (info,) = far.runtime_files()
                 assert (info["port"] > 0, info["sock"]) == (True, "")
-                orders(whole, shared).stop("GPU box", CancelToken())
+                commands(whole, shared).stop("GPU box", CancelToken())
         finally:
             other.terminate()
             other.wait()
@@ -265,7 +280,7 @@ def test_a_taken_port_is_said(tmp_path: Path) -> None:
         server = far.entry(jupyter={"port": port}, start={"when": "menu"})
         with far.client(server) as whole:
             whole.connect()
-            orders(whole, server).start("GPU box")
+            do(commands(whole, server), "start-jupyter", "GPU box")
             taken = whole.until(lambda s: s.problem is not None and "taken" in s.problem.title)
             assert taken.problem is not None
             assert f"Port {port} on 127.0.0.1 is taken" in taken.problem.title
@@ -338,7 +353,7 @@ def test_a_busy_kernel_and_a_terminal_are_asked_about(tmp_path: Path) -> None:
             (info,) = far.runtime_files()
             channels = busy_kernel(page)
             post(page, "api/terminals", {})
-            stopping = orders(whole, server)
+            stopping = commands(whole, server)
             losses = stopping.running("GPU box", CancelToken()).losses
             assert losses.kernels == ("thesis.ipynb (busy)",)
             assert len(losses.terminals) == 1
@@ -378,14 +393,14 @@ def test_yes_ends_the_one_that_was_asked_about(tmp_path: Path) -> None:
             }
         )
         with far.client(server, other) as whole:
-            both = orders(whole, server, other)
-            both.start_and_wait("Other", LIMIT, CancelToken())
-            both.start_and_wait("GPU box", LIMIT, CancelToken())
+            both = commands(whole, server, other)
+            start_and_wait(both, "Other")
+            start_and_wait(both)
             two, one = sorted(far.runtime_files(), key=lambda info: str(info["root_dir"]))
             assert one["root_dir"] == str(far.home / "work")
             assert two["root_dir"] == str(far.home / "data")
             asked = both.running("GPU box", CancelToken())
-            both.orders.choose_and_wait("GPU box", "~/data")
+            do(both, "choose-jupyter", "GPU box", jupyter="~/data", wait=LIMIT)
             both.stop("GPU box", CancelToken(), asked.identity)
             assert (is_alive(one["pid"]), is_alive(two["pid"])) == (False, True)
             with pytest.raises(ProblemError, match="has ended already"):
@@ -403,10 +418,10 @@ def test_one_is_started_as_soon_as_the_last_has_ended(tmp_path: Path) -> None:
             for _ in range(3):
                 (info,) = far.runtime_files()
                 seen.append(info["pid"])
-                stopping = orders(whole, server)
+                stopping = commands(whole, server)
                 stopping.stop("GPU box", CancelToken())
                 assert not is_alive(info["pid"])
-                ready = stopping.start_and_wait("GPU box", LIMIT, CancelToken())
+                ready = start_and_wait(stopping)
                 assert ready.reached is Reached.LOGGED_IN
             assert len(set(seen)) == 3
 
@@ -416,8 +431,8 @@ def test_a_start_waits_for_one_that_is_ending(tmp_path: Path) -> None:
     with FarAccount(tmp_path) as far, no_leaks():
         server = entry(far, when="menu")
         with far.client(server) as whole:
-            ordering = orders(whole, server)
-            page = ordering.start_and_wait("GPU box", LIMIT, CancelToken()).page
+            ordering = commands(whole, server)
+            page = start_and_wait(ordering).page
             assert page is not None
             channels = busy_kernel(page)
             (info,) = far.runtime_files()
@@ -468,14 +483,14 @@ def test_an_open_server_can_be_stopped_and_its_log_read(tmp_path: Path) -> None:
             whole.until(lambda s: s.can_stop)
             (info,) = far.runtime_files()
             assert info["token"] == ""
-            log = orders(whole, server).log("GPU box", CancelToken())
+            log = commands(whole, server).log("GPU box", CancelToken())
             assert log.startswith(str(far.state()))
             assert "Serving notebooks" in log
             assert "\x1b" not in log
-            orders(whole, server).stop("GPU box", CancelToken())
+            commands(whole, server).stop("GPU box", CancelToken())
             assert not is_alive(info["pid"])
             with pytest.raises(ProblemError, match="No Jupyter answers"):
-                orders(whole, server).stop("GPU box", CancelToken())
+                commands(whole, server).stop("GPU box", CancelToken())
 
 
 def test_the_commands(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from tests.support.sshd import Sshd
 from tests.support.waiting import wait_for
 from tests.support.whole import Whole, entry
 from trayconnect.config.model import Server
-from trayconnect.core.notices import NoticeAction
+from trayconnect.core.notices import open_page
 from trayconnect.sessions import attempt, kernel_activity
 
 
@@ -108,7 +108,7 @@ def test_a_long_cell_is_seen_and_its_end_is_told(
         stop.touch()
         told = wait_for(lambda: [n for n in whole.notices if "idle" in n.tag], "the notice")
         assert [n.title for n in told] == ["train.ipynb is idle again"]
-        assert told[0].actions == (NoticeAction.OPEN,)
+        assert told[0].buttons == (open_page("GPU box"),)
         idle = whole.until(lambda s: s.kernels is not None and s.kernels.busy == 0)
         assert idle.kernels is not None
         assert idle.kernels.idle == 1

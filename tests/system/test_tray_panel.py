@@ -11,9 +11,10 @@ from tests.support.desktop import LIMIT, Desktop
 from tests.support.tray_lines import DISCONNECT, ITEMS, OPEN, PRIMARY, VIEW
 from tests.support.tray_run import enter, running
 from tests.support.waiting import wait_for
+from trayconnect.core.command import Command
 from trayconnect.tray.backends.choice import BackendKind
 from trayconnect.tray.icon import FRAMES
-from trayconnect.tray.view import Action, IconState, Item, Verb, View
+from trayconnect.tray.view import IconState, Item, View
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ def test_a_panel_that_keeps_the_menu_for_the_right_button(desktop: Desktop) -> N
         tray.show(replace(VIEW, icon=IconState.FAILED, items=ITEMS[3:]))
         desktop.open_menu(IconState.FAILED)
         desktop.choose(ITEMS[3:], "quit")
-        assert actions.get(timeout=LIMIT) == Action(Verb.QUIT)
+        assert actions.get(timeout=LIMIT) == Command("quit")
         report = tray.report()
         assert (report.way, report.host, report.shown) == (BackendKind.SNI, "lxqt-panel", True)
     desktop.wait_no_icon(IconState.FAILED)
@@ -68,7 +69,7 @@ def test_a_change_inside_a_submenu_leaves_the_open_menu(desktop: Desktop, panel:
     else:
         desktop.start_panel()
     lab = ITEMS[3]
-    more = replace(lab, children=(Item("new", "New", Action(Verb.COPY_LINK, "x")), *lab.children))
+    more = replace(lab, children=(Item("new", "New", Command("copy-link", "x")), *lab.children))
     changed = (*ITEMS[:3], more, ITEMS[4])
     with running() as (tray, actions):
         desktop.open_menu(IconState.UP)
@@ -78,7 +79,7 @@ def test_a_change_inside_a_submenu_leaves_the_open_menu(desktop: Desktop, panel:
         desktop.settle()
         assert desktop.menus() == places
         desktop.choose(changed, "lab", "new")
-        assert actions.get(timeout=LIMIT) == Action(Verb.COPY_LINK, "x")
+        assert actions.get(timeout=LIMIT) == Command("copy-link", "x")
 
 
 def test_an_open_menu_changes_before_the_eyes(desktop: Desktop) -> None:
@@ -100,12 +101,12 @@ def test_an_open_menu_changes_before_the_eyes(desktop: Desktop) -> None:
         wait_for(lambda: desktop.look_at_menus() != before, "the lines to change", LIMIT)
         assert len(desktop.menus()) == len(places), "the menu stays open"
         desktop.choose(fewer, "quit")
-        assert actions.get(timeout=LIMIT) == Action(Verb.QUIT)
+        assert actions.get(timeout=LIMIT) == Command("quit")
 
         desktop.open_menu(IconState.OFF)
         assert desktop.menus() != places, "fewer lines are a smaller menu"
         desktop.choose(fewer, "quit")
-        assert actions.get(timeout=LIMIT) == Action(Verb.QUIT)
+        assert actions.get(timeout=LIMIT) == Command("quit")
 
 
 def test_the_panel_starts_late_and_restarts(desktop: Desktop) -> None:

@@ -22,6 +22,7 @@ from jeepney import MessageType
 from tests.support.desktop import SessionBus
 from tests.support.sni_host import ITEM, MENU, SniHost
 from tests.support.waiting import wait_for
+from trayconnect.core.command import Command
 from trayconnect.core.errors import ProblemError
 from trayconnect.desktop.dbus import bus_connection as dbus_link
 from trayconnect.tray.backends import sni, watcher
@@ -29,15 +30,15 @@ from trayconnect.tray.backends.backend import make_tray
 from trayconnect.tray.icon import FRAMES, Glyph, picture
 from trayconnect.tray.text import dbusmenu_label
 from trayconnect.tray.tray_icon import TrayIcon
-from trayconnect.tray.view import Action, IconState, Item, Verb, View
+from trayconnect.tray.view import IconState, Item, View
 
 LIMIT = 90.0
-CONNECT = Action(Verb.CONNECT, "GPU box")
+CONNECT = Command("connect", "GPU box")
 ITEMS = (
     Item("gpu", "GPU box: off", CONNECT, checked=False),
     Item("line", separator=True),
-    Item("lab", "Lab", children=(Item("open", "Open", Action(Verb.OPEN, "Lab")),)),
-    Item("quit", "Quit", Action(Verb.QUIT)),
+    Item("lab", "Lab", children=(Item("open", "Open", Command("open", "Lab")),)),
+    Item("quit", "Quit", Command("quit")),
 )
 VIEW = View(IconState.OFF, "nothing connected", ITEMS, primary=CONNECT)
 
@@ -67,7 +68,7 @@ class Running:
     """A tray on a thread, and the actions that came out of it."""
 
     def __init__(self) -> None:
-        self.actions: queue.SimpleQueue[Action] = queue.SimpleQueue()
+        self.actions: queue.SimpleQueue[Command] = queue.SimpleQueue()
         self.registered: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self.icon = sni.SniIcon(
             "trayconnect", Glyph(IconState.OFF), "", on_registered=self.registered.put
@@ -163,7 +164,7 @@ def test_clicks(host: SniHost) -> None:
         host.click(item, lines["GPU box: off"])
         assert run.actions.get(timeout=LIMIT) == CONNECT
         host.click(item, lines["Open"])
-        assert run.actions.get(timeout=LIMIT) == Action(Verb.OPEN, "Lab")
+        assert run.actions.get(timeout=LIMIT) == Command("open", "Lab")
 
 
 def test_activate_is_the_primary_action(host: SniHost) -> None:
@@ -175,7 +176,7 @@ def test_activate_is_the_primary_action(host: SniHost) -> None:
         run.drawn()
         host.call(item, ITEM, "Activate", "ii", (10, 20))
         host.click(item, host.lines(item)["Quit"])
-        assert run.actions.get(timeout=LIMIT) == Action(Verb.QUIT), "nothing came before"
+        assert run.actions.get(timeout=LIMIT) == Command("quit"), "nothing came before"
 
 
 def test_live_changes(host: SniHost) -> None:
@@ -201,7 +202,7 @@ def test_live_changes(host: SniHost) -> None:
         assert not set(host.lines(item).values()) & set(lines.values())
         host.click(item, id_)
         host.click(item, host.lines(item)["Quit"])
-        assert run.actions.get(timeout=LIMIT) == Action(Verb.QUIT), "the late click did nothing"
+        assert run.actions.get(timeout=LIMIT) == Command("quit"), "the late click did nothing"
 
 
 class OneLevelHost:

@@ -15,6 +15,7 @@ from tests.support.desktop import LIMIT, Desktop
 from tests.support.tray_lines import DISCONNECT, ITEMS, OPEN, VIEW
 from tests.support.tray_run import Actions, enter, running
 from tests.support.waiting import wait_for
+from trayconnect.core.command import Command
 from trayconnect.desktop.popup.popup_menu import TkPopupMenu
 from trayconnect.desktop.popup.popup_model import PopupMenu
 from trayconnect.tray.backends import xembed
@@ -23,7 +24,7 @@ from trayconnect.tray.backends.linux import LinuxTray
 from trayconnect.tray.icon import Glyph
 from trayconnect.tray.text import one_line
 from trayconnect.tray.tray_icon import Tray, TrayIcon
-from trayconnect.tray.view import Action, IconState, Item, Verb, View
+from trayconnect.tray.view import IconState, Item, View
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def desktop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Desktop]:
 
 
 def impatient(
-    on_action: Callable[[Action], object],
+    on_command: Callable[[Command], object],
     on_no_host: Callable[[], object],
     popup: PopupMenu,
     host_patience: float = 600.0,
@@ -44,7 +45,7 @@ def impatient(
     """Not waiting for a StatusNotifierItem host that will not come."""
     return LinuxTray(
         "trayconnect",
-        on_action,
+        on_command,
         on_no_host,
         popup,
         screen=True,
@@ -62,7 +63,7 @@ def open_descriptors() -> int:
     return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
-def choose(desktop: Desktop, actions: Actions, state: IconState, *keys: str) -> Action:
+def choose(desktop: Desktop, actions: Actions, state: IconState, *keys: str) -> Command:
     desktop.open_menu(state)
     desktop.choose(ITEMS, *keys)
     return actions.get(timeout=LIMIT)
@@ -77,7 +78,7 @@ def test_a_click_on_a_line_is_its_action(desktop: Desktop) -> None:
             desktop.choose(ITEMS, "gpu")
             assert actions.get(timeout=LIMIT) == DISCONNECT
         assert choose(desktop, actions, IconState.UP, "lab", "open") == OPEN
-        assert choose(desktop, actions, IconState.UP, "quit") == Action(Verb.QUIT)
+        assert choose(desktop, actions, IconState.UP, "quit") == Command("quit")
         report = tray.report()
         assert (report.way, report.host, report.shown) == (BackendKind.XEMBED, "trayer", True)
     desktop.wait_no_icon(IconState.UP)
@@ -108,12 +109,12 @@ def test_a_late_click_hits_by_key(desktop: Desktop) -> None:
         tray.show(View(IconState.FAILED, "", (*ITEMS[:1], *ITEMS[3:])))
         desktop.wait_icon(IconState.FAILED)
         desktop.choose(ITEMS[3:], "quit")  # elsewhere by now
-        assert actions.get(timeout=LIMIT) == Action(Verb.QUIT)
+        assert actions.get(timeout=LIMIT) == Command("quit")
 
 
 def test_a_late_click_means_what_its_line_said(desktop: Desktop) -> None:
     desktop.start_xembed_tray()
-    connect = replace(ITEMS[0], action=Action(Verb.CONNECT, "gpu"), checked=False)
+    connect = replace(ITEMS[0], command=Command("connect", "gpu"), checked=False)
     with run_tray() as (tray, actions):
         desktop.open_menu(IconState.UP)
         tray.show(View(IconState.OFF, "", (connect, *ITEMS[1:])))
@@ -158,14 +159,14 @@ def test_a_tray_that_does_not_hear_is_asked_again(
 
 def test_a_menu_that_is_longer_than_the_screen_has_columns(desktop: Desktop) -> None:
     desktop.start_xembed_tray()
-    items = tuple(Item(f"line {n}", f"Line {n}", Action(Verb.OPEN, f"{n}")) for n in range(60))
+    items = tuple(Item(f"line {n}", f"Line {n}", Command("open", f"{n}")) for n in range(60))
     with run_tray() as (tray, actions):
         tray.show(View(IconState.OFF, "", items))
         desktop.open_menu(IconState.OFF)
         _, top, _, bottom = desktop.menus()[0]
         assert 0 <= top < bottom <= 600
         desktop.choose(items, "line 3")
-        assert actions.get(timeout=LIMIT) == Action(Verb.OPEN, "3")
+        assert actions.get(timeout=LIMIT) == Command("open", "3")
 
 
 def thread(name: str) -> bool:
@@ -211,10 +212,10 @@ def test_a_tray_with_an_alpha_channel(desktop: Desktop) -> None:
 
 
 def xembed_only(
-    on_action: Callable[[Action], object], _on_no_host: Callable[[], object], popup: PopupMenu
+    on_command: Callable[[Command], object], _on_no_host: Callable[[], object], popup: PopupMenu
 ) -> Tray:
     icon = xembed.XEmbedIcon("trayconnect", Glyph(IconState.OFF), "", popup=popup)
-    return TrayIcon(icon, on_action, label=one_line)
+    return TrayIcon(icon, on_command, label=one_line)
 
 
 def test_a_better_panel_takes_over_and_gives_back(desktop: Desktop) -> None:

@@ -14,15 +14,12 @@ from unittest.mock import Mock
 import pytest
 
 from tests.support.systems import has_no_tray, move_home
-from trayconnect.actions.menu_actions import BUTTONS
 from trayconnect.app import App, Options
 from trayconnect.control.client import ControlClient
-from trayconnect.control.protocol import Command, Request
+from trayconnect.core.command import Command
 from trayconnect.core.errors import ProblemError
-from trayconnect.core.notices import NoticeAction
 from trayconnect.desktop.windows.status import StatusWindow
 from trayconnect.sessions.snapshot import Snapshot
-from trayconnect.tray.view import Verb
 
 LIMIT = 20.0
 GOOD = "servers:\n  - {name: GPU box, host: gpu.example.org}\n"
@@ -164,7 +161,7 @@ def test_a_command_ends_it(stage: Stage) -> None:
     def ask() -> None:
         while not answered.is_set():
             try:
-                assert stage.client.call(Request(Command.QUIT)).ok
+                assert stage.client.call(Command("quit")).ok
             except ProblemError:
                 continue  # it is just starting
             answered.set()
@@ -255,12 +252,6 @@ def test_a_broken_file_is_said_at_a_start_with_an_icon_and_a_mended_one_goes_on(
     stage.on_say = lambda line: stage.save(GOOD) if "2:5" in line else None
     stage.on_change = lambda snapshots: noticed.set() if snapshots else None
     assert run(stage.app(tray=True), noticed)
-
-
-def test_each_button_of_a_notice_is_an_order_of_the_menu_and_only_one_disconnects() -> None:
-    assert set(BUTTONS) == set(NoticeAction)
-    ends = [action for action, verb in BUTTONS.items() if verb is Verb.DISCONNECT]
-    assert ends == [NoticeAction.DISCONNECT]
 
 
 class Notices:

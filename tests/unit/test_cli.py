@@ -15,7 +15,8 @@ from tests.support.systems import has_mode, move_home
 from trayconnect import __version__
 from trayconnect.cli import main
 from trayconnect.control.client import ControlClient
-from trayconnect.control.protocol import Reply, Request
+from trayconnect.control.protocol import Reply
+from trayconnect.core.command import Command
 from trayconnect.ssh.auth import pasted_key
 from trayconnect.ssh.auth.keyfile import read_key_file
 
@@ -264,7 +265,7 @@ def test_what_takes_a_command_on_the_server_is_waited_for(
 ) -> None:
     allowed = []
 
-    def call(_client: ControlClient, _request: Request, timeout: float = 10) -> Reply:
+    def call(_client: ControlClient, _command: Command, timeout: float = 10) -> Reply:
         allowed.append(timeout)
         data = {"losses": "", "identity": "", "label": "", "log": "", "servers": []}
         return Reply(ok=True, data=data)

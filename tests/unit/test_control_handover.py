@@ -10,11 +10,12 @@ import pytest
 from tests.support.control import PATIENCE, nothing_left, serving, short_folder
 from trayconnect.control.client import ControlClient
 from trayconnect.control.exchange import STOPPING
-from trayconnect.control.handover import claim
+from trayconnect.control.handover import SHOW, claim
 from trayconnect.control.lock import InstanceLock
-from trayconnect.control.protocol import Command, Reply, Request
+from trayconnect.control.protocol import Reply
 from trayconnect.control.server import ControlServer
 from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.command import Command
 from trayconnect.core.errors import Problem, ProblemError
 
 
@@ -24,15 +25,15 @@ def folder() -> Iterator[Path]:
         yield path
 
 
-def echo(request: Request, cancel: CancelToken) -> Reply:
-    return Reply(ok=True, data=[request.command, request.name])
+def echo(command: Command, cancel: CancelToken) -> Reply:
+    return Reply(ok=True, data=[command.name, command.server])
 
 
-def start(folder: Path, request: Request | None = None, timeout: float = PATIENCE) -> Reply | None:
+def start(folder: Path, command: Command = SHOW, timeout: float = PATIENCE) -> Reply | None:
     """As a second start would: its reply, or None having taken (and given back) the lock."""
     lock = InstanceLock(folder)
     try:
-        return claim(lock, ControlClient(folder), request, timeout)
+        return claim(lock, ControlClient(folder), command, timeout)
     finally:
         lock.release()
 
@@ -46,9 +47,9 @@ def test_the_first_start_owns_the_place(folder: Path) -> None:
 
 def test_the_second_start_hands_over(folder: Path) -> None:
     with serving(folder, echo):
-        assert start(folder) == Reply(ok=True, data=["show", None])
-        request = Request(Command.CONNECT, "GPU box")
-        assert start(folder, request) == Reply(ok=True, data=["connect", "GPU box"])
+        assert start(folder) == Reply(ok=True, data=["show", ""])
+        command = Command("connect", "GPU box")
+        assert start(folder, command) == Reply(ok=True, data=["connect", "GPU box"])
 
 
 def test_a_refusal_of_the_first_is_the_answer(folder: Path) -> None:
@@ -83,7 +84,7 @@ def test_one_that_is_only_starting_is_waited_for(folder: Path) -> None:
     second = Starting(folder)
     server = ControlServer(lock, echo)
     server.start()
-    assert second.ended() == Reply(ok=True, data=["show", None])
+    assert second.ended() == Reply(ok=True, data=["show", ""])
     server.stop()
     lock.release()
 

@@ -15,29 +15,22 @@ from trayconnect.control.protocol import (
     REPLY_MAX,
     REQUEST_MAX,
     VERSION,
-    WAIT_MAX,
-    Command,
     ProtocolError,
     Reply,
-    Request,
     VersionError,
     decode_reply,
     decode_request,
     encode_reply,
     encode_request,
 )
+from trayconnect.core.command import WAIT_MAX, Command
 from trayconnect.core.errors import Problem, Recovery
 
 relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """For a busy machine."""
 
-requests = st.builds(
-    Request,
-    st.sampled_from(Command),
-    st.none() | st.text(),
-    st.none() | st.floats(0, WAIT_MAX),
-    st.none() | st.text(),
-)
+arguments = st.dictionaries(st.text(), st.text() | st.floats(0, WAIT_MAX))
+commands = st.builds(Command, st.text(), st.text(), arguments)
 problems = st.builds(Problem, st.text(), st.text(), st.sampled_from(Recovery), st.text())
 data: st.SearchStrategy[JSON] = st.recursive(
     st.none()
@@ -54,10 +47,10 @@ replies = st.builds(Reply, st.just(True), st.none() | problems, data) | st.build
 
 
 @relaxed
-@given(requests)
-def test_a_request_survives_the_way(request: Request) -> None:
-    line = encode_request(request)
-    assert decode_request(line) == request
+@given(commands)
+def test_a_request_survives_the_way(command: Command) -> None:
+    line = encode_request(command)
+    assert decode_request(line) == command
     assert line.index(b"\n") == len(line) - 1
     assert line.isascii()
 
@@ -78,8 +71,8 @@ json_values = st.recursive(
 near_misses = st.fixed_dictionaries(
     {"version": st.just(VERSION) | json_values},
     optional={
-        key: st.sampled_from([*Command, "x"]) | json_values
-        for key in ("command", "name", "wait", "choice", "ok", "problem", "data")
+        key: st.just("connect") | json_values
+        for key in ("name", "server", "arguments", "ok", "problem", "data")
     },
 ).map(lambda message: json.dumps(message).encode())
 
@@ -95,10 +88,9 @@ def test_any_bytes_are_read_or_refused(line: bytes) -> None:
 def request_line(**changes: Any) -> bytes:
     message = {
         "version": VERSION,
-        "command": "connect",
-        "name": "GPU box",
-        "wait": 30,
-        "choice": None,
+        "name": "connect",
+        "server": "GPU box",
+        "arguments": {"wait": 30},
     }
     return json.dumps({**message, **changes}).encode()
 
@@ -109,13 +101,13 @@ def reply_line(**changes: Any) -> bytes:
 
 
 def test_the_format_is_the_documented_one() -> None:
-    assert encode_request(Request(Command.CONNECT, "GPU box", 30)) == (
-        b'{"version":2,"command":"connect","name":"GPU box","wait":30,"choice":null}\n'
+    assert encode_request(Command("connect", "GPU box", {"wait": 30})) == (
+        b'{"version":3,"name":"connect","server":"GPU box","arguments":{"wait":30}}\n'
     )
     assert encode_reply(Reply(ok=True, data=[1])) == (
-        b'{"version":2,"ok":true,"problem":null,"data":[1]}\n'
+        b'{"version":3,"ok":true,"problem":null,"data":[1]}\n'
     )
-    assert decode_request(request_line()) == Request(Command.CONNECT, "GPU box", 30)
+    assert decode_request(request_line()) == Command("connect", "GPU box", {"wait": 30})
     problem = {"title": "T", "advice": "A", "remedy": "wait", "detail": "D"}
     assert decode_reply(reply_line(ok=False, problem=problem)) == Reply(
         ok=False, problem=Problem("T", "A", Recovery.RETRY, "D")
@@ -138,21 +130,23 @@ def test_the_format_is_the_documented_one() -> None:
         request_line(version="1"),
         request_line(version=True),
         request_line(version=None),
-        request_line(command="launch"),
-        request_line(command=None),
-        request_line(command=["connect"]),
-        request_line(name=7),
-        request_line(wait="30"),
-        request_line(wait=True),
-        request_line(wait=-1),
-        request_line(wait=86_401),
-        request_line(wait=10**400),
-        request_line(wait=float("nan")),
-        request_line(wait=float("inf")),
+        request_line(name=None),
+        request_line(name=["connect"]),
+        request_line(server=7),
+        request_line(arguments=None),
+        request_line(arguments=[]),
+        request_line(arguments={"wait": None}),
+        request_line(arguments={"wait": True}),
+        request_line(arguments={"jupyter": ["8888"]}),
+        request_line(arguments={"wait": -1}),
+        request_line(arguments={"wait": 86_401}),
+        request_line(arguments={"wait": 10**400}),
+        request_line(arguments={"wait": float("nan")}),
+        request_line(arguments={"wait": float("inf")}),
         request_line().replace(b"30", b"1e999"),
         request_line(more=1),
-        b'{"version": 1, "command": "ping"}',
-        request_line(name="x" * REQUEST_MAX),
+        b'{"version": 2, "command": "ping", "name": null, "wait": null, "choice": null}',
+        request_line(server="x" * REQUEST_MAX),
     ],
     ids=itertools.count(),
 )
@@ -193,7 +187,7 @@ def test_another_version_is_told_apart_whatever_else_it_says() -> None:
 @pytest.mark.parametrize("wait", [-1, 86_401, float("nan"), float("inf")])
 def test_no_request_is_made_that_would_be_refused(wait: float) -> None:
     with pytest.raises(ProtocolError):
-        encode_request(Request(Command.CONNECT, "a", wait))
+        encode_request(Command("connect", "a", {"wait": wait}))
 
 
 def circle() -> JSON:
@@ -218,12 +212,12 @@ def test_no_reply_is_made_that_would_be_refused(make: Callable[[], Any]) -> None
 
 
 def test_limits_are_met_to_the_byte() -> None:
-    empty = len(encode_request(Request(Command.OPEN, "")))
-    longest = Request(Command.OPEN, "x" * (REQUEST_MAX - empty))
+    empty = len(encode_request(Command("open", "")))
+    longest = Command("open", "x" * (REQUEST_MAX - empty))
     assert len(encode_request(longest)) == REQUEST_MAX
     assert decode_request(encode_request(longest)) == longest
     with pytest.raises(ProtocolError):
-        encode_request(Request(Command.OPEN, "x" * (REQUEST_MAX - empty + 1)))
+        encode_request(Command("open", "x" * (REQUEST_MAX - empty + 1)))
 
 
 def test_a_refusal_must_say_why() -> None:

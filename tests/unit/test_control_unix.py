@@ -21,15 +21,9 @@ import pytest
 from tests.support.control import PATIENCE, nothing_left, serving, short_folder
 from trayconnect.control.client import ControlClient, NotRunningError
 from trayconnect.control.exchange import Limits
-from trayconnect.control.protocol import (
-    REQUEST_MAX,
-    Command,
-    Reply,
-    Request,
-    decode_reply,
-    encode_request,
-)
+from trayconnect.control.protocol import REQUEST_MAX, Reply, decode_reply, encode_request
 from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.command import Command
 from trayconnect.core.errors import ProblemError
 
 if sys.platform == "win32":
@@ -38,7 +32,7 @@ assert sys.platform != "win32"  # for mypy
 
 from trayconnect.control.transport_unix import UnixTransport, getpeereid, peer_uid  # noqa: E402
 
-PING = Request(Command.PING)
+PING = Command("ping")
 PING_LINE = encode_request(PING)
 SOMEONE_ELSE = os.geteuid() + 1
 
@@ -49,7 +43,7 @@ def folder() -> Iterator[Path]:
         yield path
 
 
-def pong(request: Request, cancel: CancelToken) -> Reply:
+def pong(command: Command, cancel: CancelToken) -> Reply:
     return Reply(ok=True, data="pong")
 
 
@@ -80,7 +74,7 @@ def read_to_end(sock: socket.socket) -> bytes:
         b"x" * (REQUEST_MAX + 1),
         PING_LINE + PING_LINE,
         PING_LINE + b"x",
-        b'{"version":2,"command":"format-disk","name":null,"wait":null,"choice":null}\n',
+        b'{"version":3,"name":["connect"],"server":"","arguments":{}}\n',
     ],
     ids=["empty", "binary", "http", "long", "endless", "twice", "more", "unknown"],
 )
@@ -96,11 +90,11 @@ def test_what_is_no_request_is_told_so_and_harms_nobody(folder: Path, sent: byte
 
 def test_a_newer_command_learns_that_the_app_is_older(folder: Path) -> None:
     with serving(folder, pong), dial(folder) as sock:
-        sock.sendall(b'{"version":3,"what":"news"}\n')
+        sock.sendall(b'{"version":4,"what":"news"}\n')
         reply = decode_reply(read_to_end(sock))
     assert reply.problem
     assert "another version" in reply.problem.title
-    assert reply.problem.detail == "version 3 instead of 2"
+    assert reply.problem.detail == "version 4 instead of 3"
 
 
 def test_one_that_drips_is_dropped_at_the_deadline(folder: Path) -> None:
@@ -141,7 +135,7 @@ def test_one_that_leaves_in_the_middle_is_forgotten(folder: Path) -> None:
 def test_a_handler_hears_when_its_client(folder: Path, sign: str) -> None:
     entered, cancelled = threading.Event(), threading.Event()
 
-    def handler(request: Request, cancel: CancelToken) -> Reply:
+    def handler(command: Command, cancel: CancelToken) -> Reply:
         entered.set()
         if cancel.wait(PATIENCE):
             cancelled.set()
@@ -161,7 +155,7 @@ def test_a_handler_hears_when_its_client(folder: Path, sign: str) -> None:
 
 
 def test_one_that_does_not_read_its_reply_is_dropped(folder: Path) -> None:
-    def handler(request: Request, cancel: CancelToken) -> Reply:
+    def handler(command: Command, cancel: CancelToken) -> Reply:
         return Reply(ok=True, data="x" * 3_000_000)
 
     with serving(folder, handler, limits=Limits(reply_seconds=0.2)), dial(folder) as sock:
@@ -171,7 +165,7 @@ def test_one_that_does_not_read_its_reply_is_dropped(folder: Path) -> None:
 
 
 def test_one_that_does_not_read_its_reply_does_not_delay_stop(folder: Path) -> None:
-    def handler(request: Request, cancel: CancelToken) -> Reply:
+    def handler(command: Command, cancel: CancelToken) -> Reply:
         return Reply(ok=True, data="x" * 3_000_000)
 
     limits = Limits(reply_seconds=10 * PATIENCE, stop_seconds=0.1)
@@ -193,7 +187,7 @@ def wait_for_hangup(sock: socket.socket) -> None:
 def test_another_user_is_refused(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     called = threading.Event()
 
-    def handler(request: Request, cancel: CancelToken) -> Reply:
+    def handler(command: Command, cancel: CancelToken) -> Reply:
         called.set()
         return Reply(ok=True)
 
@@ -208,7 +202,7 @@ def test_another_user_is_refused(folder: Path, caplog: pytest.LogCaptureFixture)
 def test_an_app_of_another_user_is_not_spoken_to(folder: Path) -> None:
     called = threading.Event()
 
-    def handler(request: Request, cancel: CancelToken) -> Reply:
+    def handler(command: Command, cancel: CancelToken) -> Reply:
         called.set()
         return Reply(ok=True)
 

@@ -14,17 +14,17 @@ if sys.platform != "linux":
 
 from jeepney import DBusAddress, new_method_call
 
+from trayconnect.core.command import Button
 from trayconnect.core.errors import Problem
-from trayconnect.core.notices import Notice, NoticeAction, Urgency
+from trayconnect.core.notices import EDIT, Notice, Urgency, disconnect, open_page, retry
 from trayconnect.desktop.notifications.freedesktop import NotificationServer, arguments
 
-OPEN, RETRY, DISCONNECT, EDIT = NoticeAction
+OPEN, RETRY, DISCONNECT = (make("GPU box") for make in (open_page, retry, disconnect))
 NOTICE = Notice(
     "server GPU box",
     "GPU box <lost> & found",
     "<b>refused</b> & gone",
-    server="GPU box",
-    actions=(RETRY, DISCONNECT),
+    buttons=(RETRY, DISCONNECT),
 )
 
 
@@ -40,7 +40,7 @@ def server(*capabilities: str, shows_default: bool = False) -> NotificationServe
         (
             {"body", "actions"},
             "<b>refused</b> & gone",
-            ["default", "Retry", "retry", "Retry", "disconnect", "Disconnect"],
+            ["default", "Retry", "connect", "Retry", "disconnect", "Disconnect"],
         ),
     ],
 )
@@ -63,7 +63,7 @@ def test_only_what_the_server_can(capabilities: set[str], body: str, actions: li
     [
         (Notice("a", "t", urgency=Urgency.CRITICAL), {"urgency": ("y", 2)}),
         (Notice.of("a", Problem("t", "")), {"urgency": ("y", 1)}),
-        (Notice.of("a", Problem("t", ""), actions=(NoticeAction.EDIT,)), {"urgency": ("y", 2)}),
+        (Notice.of("a", Problem("t", ""), buttons=(EDIT,)), {"urgency": ("y", 2)}),
         (Notice("a", "t", passing=True), {"urgency": ("y", 1), "transient": ("b", True)}),
     ],
 )
@@ -72,18 +72,18 @@ def test_hints(notice: Notice, hints: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("actions", "keys"),
+    ("buttons", "keys"),
     [
         ((), []),
         ((OPEN, DISCONNECT), ["default", "open", "disconnect"]),
-        ((EDIT,), ["default", "edit"]),
+        ((EDIT,), ["default", "edit-servers"]),
         ((DISCONNECT,), ["disconnect"]),
     ],
 )
 def test_a_click_on_the_notice_never_disconnects(
-    actions: tuple[NoticeAction, ...], keys: list[str]
+    buttons: tuple[Button, ...], keys: list[str]
 ) -> None:
-    asked = arguments(Notice("a", "t", actions=actions), server("actions"))
+    asked = arguments(Notice("a", "t", buttons=buttons), server("actions"))
     assert asked[5][::2] == keys
 
 

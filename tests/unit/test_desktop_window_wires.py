@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trayconnect.core.command import Button, Command
 from trayconnect.desktop.popup import popup_wire
 from trayconnect.desktop.popup.popup_model import MenuLine
 from trayconnect.desktop.windows import status_wire
-from trayconnect.desktop.windows.status_wire import Button, Group, Row, StatusPage
+from trayconnect.desktop.windows.status_wire import Group, Row, StatusPage
 
 texts = st.text(max_size=20)
 leaves = st.builds(
@@ -31,7 +32,8 @@ lines = st.recursive(
     ),
     max_leaves=8,
 )
-buttons = st.builds(Button, texts, texts, st.booleans(), st.none() | st.booleans())
+commands = st.builds(Command, texts, texts, st.dictionaries(texts, texts | st.floats(0, 60)))
+buttons = st.builds(Button, texts, commands, st.booleans(), st.none() | st.booleans())
 more = st.lists(buttons, max_size=3).map(tuple)
 rows = st.builds(
     Row,
@@ -74,11 +76,11 @@ def test_a_page_arrives_as_it_is_on_one_line(page: StatusPage, front: bool) -> N
     assert (status_wire.decode_page(read["page"]), read["front"]) == (page, front)
 
 
-@given(texts)
-def test_an_order_arrives_as_it_is_on_one_line(order: str) -> None:
-    sent = status_wire.encode_order(order)
+@given(commands)
+def test_a_click_arrives_as_it_is_on_one_line(command: Command) -> None:
+    sent = status_wire.encode_click(command)
     assert sent.count(b"\n") == 1
-    assert status_wire.decode_order(sent) == order
+    assert status_wire.decode_click(sent) == command
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff", b"{", b"[]", b"{}", b"7", b"null", b'"x"', b"[7]"])
@@ -87,7 +89,7 @@ def test_an_order_arrives_as_it_is_on_one_line(order: str) -> None:
     [
         popup_wire.decode_menu,
         popup_wire.decode_choice,
-        status_wire.decode_order,
+        status_wire.decode_click,
         lambda data: status_wire.decode_page(json.loads(data)),
     ],
 )

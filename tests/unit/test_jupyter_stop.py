@@ -241,7 +241,7 @@ def test_the_question_names_what_would_be_lost() -> None:
 
 
 class Desk:
-    """Orders, prompter and notifier at once."""
+    """Commands, prompter and notifier at once."""
 
     def __init__(self, busy: tuple[str, ...] = (), answer: Answer | None = None) -> None:
         self.busy = busy
@@ -251,10 +251,10 @@ class Desk:
         self.may_answer = threading.Event()
         self.asking = threading.Event()
         self.told = threading.Event()
-        orders: Any = SimpleNamespace(
+        jupyter: Any = SimpleNamespace(
             running=self.running, stop=self.stop, restart=self.restart, log=self.read
         )
-        self.stops = JupyterStops(orders, self, self)
+        self.stops = JupyterStops(jupyter, self, self)
 
     def running(self, name: str, cancel: CancelToken) -> Running:
         if self.problem is not None:

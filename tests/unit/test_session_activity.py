@@ -11,7 +11,7 @@ import pytest
 from tests.support.servers import make_server
 from trayconnect.config.model import Server
 from trayconnect.core.errors import Problem, Recovery
-from trayconnect.core.notices import NoticeAction
+from trayconnect.core.notices import open_page
 from trayconnect.core.page import Page
 from trayconnect.services.model import Health, Kernel, Kernels, KernelState, Memory
 from trayconnect.services.model import Reached as R
@@ -225,7 +225,7 @@ def test_the_notice_names_the_notebook() -> None:
         "train.ipynb is idle again",
         "On GPU box, after 2 h 5 min",
     )
-    assert (notice.server, notice.actions) == ("GPU box", (NoticeAction.OPEN,))
+    assert notice.buttons == (open_page("GPU box"),)
 
 
 def test_one_notice_for_those_that_ended_together() -> None:

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from tests.support.servers import make_server
 from trayconnect.alerts.policy import ANSWER_TIME, GRACE, LONG_GRACE, RESTLESS, SETTLE, WAITS
 from trayconnect.alerts.scheduler import GATHER, AlertScheduler, Show
+from trayconnect.core.command import Button
 from trayconnect.core.errors import Problem, Recovery
-from trayconnect.core.notices import Notice, NoticeAction, Urgency
+from trayconnect.core.notices import EDIT, Notice, Urgency, disconnect, open_page, retry
 from trayconnect.core.page import Page
 from trayconnect.core.questions import Answer, Question, QuestionKind
 from trayconnect.services.model import Health, Reached
@@ -49,7 +50,8 @@ ELSEWHERE = Problem(
 SILENT = Problem("Nothing listens on localhost:8888", "Start Jupyter there")
 AMBER = Health(Reached.SSH, PAGE, SILENT)
 QUESTION = Question(QuestionKind.PASSWORD, "GPU box", "Log in to gpu", "ada's password")
-ADVANCE = (NoticeAction.RETRY, NoticeAction.DISCONNECT)
+OPEN, RETRY, DISCONNECT = (make("GPU box") for make in (open_page, retry, disconnect))
+ADVANCE = (RETRY, DISCONNECT)
 
 
 @dataclass
@@ -158,9 +160,9 @@ def lab() -> Newsroom:
 
 
 @pytest.mark.parametrize(
-    ("events", "title", "actions", "urgency", "wait"),
+    ("events", "title", "buttons", "urgency", "wait"),
     [
-        (UP, "is connected", (NoticeAction.OPEN, NoticeAction.DISCONNECT), None, SETTLE),
+        (UP, "is connected", (OPEN, DISCONNECT), None, SETTLE),
         ((Connect(), unreachable), "cannot be reached yet", ADVANCE, None, GRACE),
         ((Connect(), Connected, silent), "has no page yet", ADVANCE, None, GRACE),
         ((*UP, lost), "no longer answers", ADVANCE, None, GRACE),
@@ -170,7 +172,7 @@ def lab() -> Newsroom:
         (
             (Connect(), changed),
             "could not be connected",
-            (NoticeAction.RETRY, NoticeAction.EDIT),
+            (RETRY, EDIT),
             Urgency.CRITICAL,
             SETTLE,
         ),
@@ -180,7 +182,7 @@ def test_what_is_told_and_when(
     room: Newsroom,
     events: tuple[Event, ...],
     title: str,
-    actions: tuple[NoticeAction, ...],
+    buttons: tuple[Button, ...],
     urgency: Urgency | None,
     wait: float,
 ) -> None:
@@ -188,7 +190,7 @@ def test_what_is_told_and_when(
     assert room.wait(wait - 0.01) == []
     assert room.wait(0.01) == [f"GPU box {title}"]
     (notice,) = room.told
-    assert (notice.server, notice.actions) == ("GPU box", actions)
+    assert notice.buttons == buttons
     assert notice.urgency is (urgency or Urgency.NORMAL)
     assert "secret" not in str(notice)
     assert room.wait(3600) == []
@@ -408,7 +410,7 @@ def test_a_network_that_is_gone_is_one_notice_that_grows(lab: Newsroom) -> None:
     assert lab.shown == ["5 servers no longer answer"]
     (notice,) = lab.screen.values()
     assert notice.body.splitlines()[0] == "A: gpu refused"
-    assert notice.actions == ()
+    assert notice.buttons == ()
     lab.happen(healthy, name="E")
     for name in "ABCD":
         lab.happen(*RETURN, name=name)

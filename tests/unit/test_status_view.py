@@ -8,13 +8,14 @@ import pytest
 
 from tests.support.servers import make_server
 from tests.unit.test_tray_menu import FORWARDS, JUPYTERS, READY, SILENT, forwarding, snap
+from trayconnect.core.command import Command
 from trayconnect.core.errors import Problem
 from trayconnect.sessions.kernel_activity import Activity
 from trayconnect.sessions.snapshot import Snapshot
 from trayconnect.sessions.state import State
 from trayconnect.tray.menu import MenuFacts, build_view
-from trayconnect.tray.status_view import ICON_SIZES, decode, encode, icons, status_page
-from trayconnect.tray.view import Action, IconState, Item, Verb
+from trayconnect.tray.status_view import ICON_SIZES, icons, status_page
+from trayconnect.tray.view import IconState, Item
 
 WAITING = snap(state=State.WAITING, retry_at=1.0, problem=SILENT)
 ASKING = snap(state=State.NEEDS_YOU, asking=True)
@@ -24,21 +25,21 @@ NEEDY = snap(state=State.NEEDS_YOU, problem=SILENT)
 @pytest.mark.parametrize(
     ("snapshot", "icon", "toggle", "verb"),
     [
-        (snap(), IconState.OFF, "Connect", Verb.CONNECT),
-        (snap(state=State.CONNECTING), IconState.CONNECTING, "Disconnect", Verb.DISCONNECT),
-        (READY, IconState.UP, "Disconnect", Verb.DISCONNECT),
-        (WAITING, IconState.CONNECTING, "Disconnect", Verb.DISCONNECT),
-        (ASKING, IconState.NEEDS_YOU, "Disconnect", Verb.DISCONNECT),
-        (NEEDY, IconState.NEEDS_YOU, "Connect", Verb.CONNECT),
-        (snap(state=State.FAILED), IconState.FAILED, "Connect", Verb.CONNECT),
+        (snap(), IconState.OFF, "Connect", "connect"),
+        (snap(state=State.CONNECTING), IconState.CONNECTING, "Disconnect", "disconnect"),
+        (READY, IconState.UP, "Disconnect", "disconnect"),
+        (WAITING, IconState.CONNECTING, "Disconnect", "disconnect"),
+        (ASKING, IconState.NEEDS_YOU, "Disconnect", "disconnect"),
+        (NEEDY, IconState.NEEDS_YOU, "Connect", "connect"),
+        (snap(state=State.FAILED), IconState.FAILED, "Connect", "connect"),
     ],
 )
 def test_a_server_has_its_icon_and_its_toggle(
-    snapshot: Snapshot, icon: IconState, toggle: str, verb: Verb
+    snapshot: Snapshot, icon: IconState, toggle: str, verb: str
 ) -> None:
     (row,) = status_page([snapshot], MenuFacts()).rows
     assert (row.name, row.icon, row.toggle.text) == ("GPU box", icon.value, toggle)
-    assert decode(row.toggle.order) == Action(verb, "GPU box")
+    assert row.toggle.command == Command(verb, "GPU box")
     assert row.words
     assert row.problem == ("" if snapshot.problem is None else SILENT.title)
 
@@ -46,13 +47,13 @@ def test_a_server_has_its_icon_and_its_toggle(
 def test_a_page_is_opened_by_the_main_button() -> None:
     open_, none = status_page([READY, snap(server=make_server("B"))], MenuFacts()).rows
     assert open_.main is not None
-    assert (open_.main.text, decode(open_.main.order)) == ("Open", Action(Verb.OPEN, "GPU box"))
+    assert (open_.main.text, open_.main.command) == ("Open", Command("open", "GPU box"))
     assert none.main is None
 
 
-def actions(items: tuple[Item, ...]) -> set[Action]:
-    found = {item.action for item in items if item.action is not None}
-    return found.union(*(actions(item.children) for item in items))
+def commands(items: tuple[Item, ...]) -> set[Command]:
+    found = {item.command for item in items if item.command is not None}
+    return found.union(*(commands(item.children) for item in items))
 
 
 @pytest.mark.parametrize("autostart", [None, True, False])
@@ -67,14 +68,14 @@ def test_it_offers_what_the_menu_offers(autostart: bool | None) -> None:
     offered += [button for group in page.groups for button in group.more]
     for row in page.rows:
         offered += [row.toggle, row.main, *row.more]
-    orders = {decode(button.order) for button in offered if button is not None}
-    of_menu = actions(build_view(snapshots, facts).items)
+    offers = {button.command for button in offered if button is not None}
+    of_menu = commands(build_view(snapshots, facts).items)
     told = {
         a
         for a in of_menu
-        if a.verb is Verb.SHOW_STATUS or (a.verb is Verb.SHOW_PROBLEM and not a.forward)
+        if a.name == "show-status" or (a.name == "show-problem" and not a.text("forward"))
     }
-    assert orders == of_menu - told
+    assert offers == of_menu - told
 
 
 def test_groups_are_headings_below_the_servers_without_one() -> None:
@@ -88,7 +89,7 @@ def test_groups_are_headings_below_the_servers_without_one() -> None:
     ]
     assert [group.name for group in page.groups] == ["Lab", "Field"]
     connect, disconnect = page.groups[0].more
-    assert decode(connect.order) == Action(Verb.CONNECT_GROUP, group="Lab")
+    assert connect.command == Command("connect-group", arguments={"group": "Lab"})
     assert (connect.enabled, disconnect.enabled) == (True, False)
 
 
@@ -106,18 +107,6 @@ def test_a_broken_file_is_told() -> None:
         not in status_page([], MenuFacts(file_problems=("a",), file_in_force=False)).notice
     )
     assert status_page([], MenuFacts()).notice == ""
-
-
-@pytest.mark.parametrize("verb", Verb)
-def test_an_order_is_an_action(verb: Verb) -> None:
-    action = Action(verb, "GPU “box”\n", "TensorBoard", "group", "/run/jupyter.sock")
-    assert decode(encode(action)) == action
-
-
-@pytest.mark.parametrize("order", ["", "{}", "[]", "7", '["connect"]', '["fly", "a", "b"]'])
-def test_nonsense_is_a_value_error(order: str) -> None:
-    with pytest.raises(ValueError, match=r"\w"):
-        decode(order)
 
 
 def test_every_state_has_its_pictures() -> None:

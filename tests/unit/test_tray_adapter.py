@@ -12,15 +12,16 @@ from typing import Any
 import pytest
 
 from tests.support.tray_adapters import SoonTimer
+from trayconnect.core.command import Command
 from trayconnect.tray.backends import pystray_base
 from trayconnect.tray.backends.pystray_menu import menu_of
 from trayconnect.tray.icon import FRAMES, Glyph
 from trayconnect.tray.text import one_line
 from trayconnect.tray.tray_icon import TrayIcon
-from trayconnect.tray.view import Action, IconState, Item, Verb, View
+from trayconnect.tray.view import IconState, Item, View
 
 LIMIT = 20.0
-CONNECT = Action(Verb.CONNECT, "GPU box")
+CONNECT = Command("connect", "GPU box")
 ITEM = Item("gpu", "GPU box: off", CONNECT, checked=False)
 
 
@@ -174,7 +175,7 @@ def test_of_many_views_the_last_one_counts() -> None:
 
 def test_a_click_is_reported_on_a_thread_of_its_own() -> None:
     toolkit = Toolkit()
-    got: queue.SimpleQueue[tuple[Action, str]] = queue.SimpleQueue()
+    got: queue.SimpleQueue[tuple[Command, str]] = queue.SimpleQueue()
     tray = TrayIcon(
         toolkit, lambda a: got.put((a, threading.current_thread().name)), label=one_line
     )
@@ -182,19 +183,19 @@ def test_a_click_is_reported_on_a_thread_of_its_own() -> None:
     with running(tray):
         assert toolkit.shown.wait(LIMIT)
         toolkit.post(lambda: next(iter(toolkit.menu))(toolkit))
-        assert got.get(timeout=LIMIT) == (CONNECT, "tc-tray-actions")
+        assert got.get(timeout=LIMIT) == (CONNECT, "tc-tray-commands")
 
 
 def test_an_action_that_fails_does_not_end_the_next(caplog: pytest.LogCaptureFixture) -> None:
     toolkit = Toolkit()
-    got: queue.SimpleQueue[Action] = queue.SimpleQueue()
+    got: queue.SimpleQueue[Command] = queue.SimpleQueue()
 
-    def act(action: Action) -> None:
+    def act(action: Command) -> None:
         if action is CONNECT:
             raise ZeroDivisionError
         got.put(action)
 
-    quit_ = Action(Verb.QUIT)
+    quit_ = Command("quit")
     tray = TrayIcon(toolkit, act, label=one_line)
     tray.show(View(items=(ITEM, Item("quit", "Quit", quit_))))
     with running(tray):
@@ -208,7 +209,7 @@ def test_an_action_that_fails_does_not_end_the_next(caplog: pytest.LogCaptureFix
 def test_an_action_may_stop_the_tray() -> None:
     toolkit = Toolkit()
     tray = TrayIcon(toolkit, lambda _action: tray.stop(), label=one_line)
-    tray.show(View(items=(Item("quit", "Quit", Action(Verb.QUIT)),)))
+    tray.show(View(items=(Item("quit", "Quit", Command("quit")),)))
     with running(tray) as thread:
         assert toolkit.shown.wait(LIMIT)
         toolkit.post(lambda: next(iter(toolkit.menu))(toolkit))
@@ -236,7 +237,7 @@ def test_a_tray_that_cannot_run_leaves_no_thread() -> None:
     tray = TrayIcon(Broken(), print, label=one_line)
     with pytest.raises(ZeroDivisionError):
         tray.run()
-    assert not [t for t in threading.enumerate() if t.name == "tc-tray-actions"]
+    assert not [t for t in threading.enumerate() if t.name == "tc-tray-commands"]
 
 
 def test_the_menu_of_a_view() -> None:
@@ -249,7 +250,7 @@ def test_the_menu_of_a_view() -> None:
         Item("sub", "Sub", children=(Item("in", "Inside", CONNECT),)),
         Item("last", separator=True),
     )
-    clicked: list[Action] = []
+    clicked: list[Command] = []
     a, b, line, sub = menu_of(items, clicked.append, lambda text: text.replace("&", "&&"))
     assert (a.key, a.text, a.checked, a.enabled, a.submenu) == ("a", "A", True, True, None)
     assert (b.text, b.checked, b.enabled) == ("B && C", None, False)

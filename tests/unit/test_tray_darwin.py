@@ -32,11 +32,12 @@ from tests.support.tray_adapters import (
     adapter,
     drawn,
 )
+from trayconnect.core.command import Command
 from trayconnect.tray.backends.darwin import REMEMBERED, NoticeLines, png
 from trayconnect.tray.icon import FRAMES, Glyph
 from trayconnect.tray.text import one_line
 from trayconnect.tray.tray_icon import TrayIcon
-from trayconnect.tray.view import Action, IconState, Item, View
+from trayconnect.tray.view import IconState, Item, View
 
 
 @dataclass
@@ -45,10 +46,10 @@ class Darwin:
     icon: Untyped
 
     def run(
-        self, user: Callable[[TrayIcon], object], on_action: Callable[[Action], object] = print
+        self, user: Callable[[TrayIcon], object], on_command: Callable[[Command], object] = print
     ) -> None:
         """Run the tray here, on the main thread, while `user` acts on another."""
-        tray = TrayIcon(self.icon, on_action, label=one_line, mono=True, make_timer=SoonTimer)
+        tray = TrayIcon(self.icon, on_command, label=one_line, mono=True, make_timer=SoonTimer)
         tray.show(VIEW)
 
         def act() -> None:
@@ -126,7 +127,7 @@ def test_the_macos_menu(darwin: Darwin) -> None:
 
 
 def test_a_click_in_the_macos_menu(darwin: Darwin) -> None:
-    clicked: queue.SimpleQueue[Action] = queue.SimpleQueue()
+    clicked: queue.SimpleQueue[Command] = queue.SimpleQueue()
 
     def user(_tray: TrayIcon) -> None:
         submenu = darwin.lines()[3]._submenu
@@ -140,7 +141,7 @@ def test_a_click_in_the_macos_menu(darwin: Darwin) -> None:
 
 
 def test_a_macos_menu_that_stays_open_does_what_it_says(darwin: Darwin) -> None:
-    clicked: queue.SimpleQueue[Action] = queue.SimpleQueue()
+    clicked: queue.SimpleQueue[Command] = queue.SimpleQueue()
 
     def user(tray: TrayIcon) -> None:
         on_the_screen = darwin.lines()

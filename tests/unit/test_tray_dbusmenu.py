@@ -14,20 +14,21 @@ from hypothesis import strategies as st
 if sys.platform != "linux":
     pytest.skip("jeepney is installed on Linux only", allow_module_level=True)
 
+from trayconnect.core.command import Command
 from trayconnect.tray.backends.dbus_objects import Refused
 from trayconnect.tray.backends.dbusmenu import ROOT, DBusMenu, Signal, Variant
 from trayconnect.tray.backends.pystray_menu import menu_of
 from trayconnect.tray.text import dbusmenu_label
-from trayconnect.tray.view import Action, Item, Verb
+from trayconnect.tray.view import Item
 
-CONNECT = Action(Verb.CONNECT, "GPU box")
-QUIT = Action(Verb.QUIT)
+CONNECT = Command("connect", "GPU box")
+QUIT = Command("quit")
 Layout: TypeAlias = "tuple[int, dict[str, Variant], list[tuple[str, Layout]]]"
 ITEMS = (
     Item("gpu", "GPU_box: off", CONNECT, checked=False),
     Item("words", "no Jupyter", enabled=False),
     Item("line", separator=True),
-    Item("lab", "Lab", children=(Item("open", "Open", Action(Verb.OPEN, "Lab")),)),
+    Item("lab", "Lab", children=(Item("open", "Open", Command("open", "Lab")),)),
     Item("quit", "Quit", QUIT),
 )
 
@@ -36,7 +37,7 @@ class Host:
     """What a panel does: keeps a copy of the menu by the signals alone."""
 
     def __init__(self, items: tuple[Item, ...] = ()) -> None:
-        self.clicked: list[Action] = []
+        self.clicked: list[Command] = []
         self.menu = DBusMenu(lambda item: item(None))
         self.show(items)
         self.fetch()
@@ -152,7 +153,7 @@ def test_a_click_is_the_items_action() -> None:
     host = Host(ITEMS)
     host.click(host.id_of("GPU__box: off"))
     host.click(host.id_of("Open"))
-    assert host.clicked == [CONNECT, Action(Verb.OPEN, "Lab")]
+    assert host.clicked == [CONNECT, Command("open", "Lab")]
 
 
 @pytest.mark.parametrize("event", ["hovered", "opened", "closed", "x-other"])
@@ -200,8 +201,8 @@ def test_a_changed_text_keeps_ids_and_sends_only_itself() -> None:
 def test_an_action_may_change_under_an_id() -> None:
     host = Host(ITEMS)
     id_ = host.id_of("Quit")
-    other = Action(Verb.DISCONNECT_ALL)
-    assert host.show((*ITEMS[:-1], replace(ITEMS[-1], action=other))) == []
+    other = Command("disconnect-all")
+    assert host.show((*ITEMS[:-1], replace(ITEMS[-1], command=other))) == []
     host.click(id_)
     assert host.clicked == [other]
 
@@ -275,12 +276,14 @@ def test_ids_stay_within_31_bits() -> None:
     assert len(set(host.ids())) == len(host.ids())
 
 
-ACTIONS = st.none() | st.builds(Action, st.sampled_from(Verb), st.sampled_from(["a", "b"]))
+ACTIONS = st.none() | st.builds(
+    Command, st.sampled_from(["connect", "open", "quit"]), st.sampled_from(["a", "b"])
+)
 LEAVES = st.builds(
     Item,
     key=st.sampled_from("abcd"),
     text=st.sampled_from(["", "one", "t_w_o"]),
-    action=ACTIONS,
+    command=ACTIONS,
     enabled=st.booleans(),
     checked=st.none() | st.booleans(),
     separator=st.booleans(),
@@ -322,7 +325,7 @@ def test_every_click_is_its_own(items: tuple[Item, ...]) -> None:
     for id_ in host.ids():
         host.click(id_)
     assert host.clicked == [
-        item.action for item in leaves(items) if item.action is not None and item.enabled
+        item.command for item in leaves(items) if item.command is not None and item.enabled
     ]
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.servers import make_server
 from trayconnect.config.model import Server
+from trayconnect.core.command import Command
 from trayconnect.core.errors import Problem
 from trayconnect.core.page import Page
 from trayconnect.services.model import FoundJupyter, PageState, Reached
@@ -22,7 +23,7 @@ from trayconnect.tray.labels import WIDTH
 from trayconnect.tray.menu import MenuFacts, build_view
 from trayconnect.tray.menu_levels import LEVEL_LIMIT, LINES
 from trayconnect.tray.menu_server import server_submenu
-from trayconnect.tray.view import Action, IconState, Item, Verb
+from trayconnect.tray.view import IconState, Item
 
 PAGE = Page("http://127.0.0.1:18888/lab", "s3cr3t")
 SILENT = Problem("Nothing listens on localhost:8888 at the server", "Start Jupyter there")
@@ -69,7 +70,7 @@ def test_the_jupyters_of_a_server_can_be_chosen() -> None:
         (False, True),
         (False, True),
     ]
-    assert lines[1].action == Action(Verb.CHOOSE_JUPYTER, "GPU box", jupyter="/run/tc/lab.sock")
+    assert lines[1].command == Command("choose-jupyter", "GPU box", {"jupyter": "/run/tc/lab.sock"})
     assert "jupyters" not in submenu(READY)
 
 
@@ -90,75 +91,75 @@ def items(*snapshots: Snapshot, facts: MenuFacts = NOTHING) -> dict[str, Item]:
 @pytest.mark.parametrize(
     ("snapshot", "words", "icon", "checked", "verb"),
     [
-        (snap(), "off", IconState.OFF, False, Verb.CONNECT),
+        (snap(), "off", IconState.OFF, False, "connect"),
         (
             snap(state=State.CONNECTING),
             "connecting…",
             IconState.CONNECTING,
             True,
-            Verb.DISCONNECT,
+            "disconnect",
         ),
-        (READY, "connected", IconState.UP, True, Verb.DISCONNECT),
+        (READY, "connected", IconState.UP, True, "disconnect"),
         (
             replace(READY, reached=Reached.LOGGED_IN),
             "connected",
             IconState.UP,
             True,
-            Verb.DISCONNECT,
+            "disconnect",
         ),
         (
             snap(state=State.UP, reached=Reached.SSH),
             "logged in, looking for Jupyter…",
             IconState.CONNECTING,
             True,
-            Verb.DISCONNECT,
+            "disconnect",
         ),
         (
             snap(state=State.UP, reached=Reached.SSH, problem=SILENT),
             "connected, but Jupyter does not answer",
             IconState.SILENT,
             True,
-            Verb.DISCONNECT,
+            "disconnect",
         ),
         (
             snap(state=State.UP, reached=Reached.PORT, problem=SILENT),
             "connected, no Jupyter answers yet",
             IconState.SILENT,
             True,
-            Verb.DISCONNECT,
+            "disconnect",
         ),
         (
             snap(state=State.NEEDS_YOU, asking=True),
             "waiting for your answer",
             IconState.NEEDS_YOU,
             True,
-            Verb.DISCONNECT,
+            "disconnect",
         ),
         (
             snap(state=State.NEEDS_YOU, problem=SILENT),
             "needs you",
             IconState.NEEDS_YOU,
             False,
-            Verb.CONNECT,
+            "connect",
         ),
         (
             snap(state=State.FAILED, problem=SILENT),
             "failed",
             IconState.FAILED,
             False,
-            Verb.CONNECT,
+            "connect",
         ),
-        (snap(state=State.CLOSING), "disconnecting…", IconState.OFF, False, Verb.CONNECT),
+        (snap(state=State.CLOSING), "disconnecting…", IconState.OFF, False, "connect"),
     ],
 )
 def test_each_state_has_its_words_icon_and_toggle(
-    snapshot: Snapshot, words: str, icon: IconState, checked: bool, verb: Verb
+    snapshot: Snapshot, words: str, icon: IconState, checked: bool, verb: str
 ) -> None:
     view = build_view([snapshot], MenuFacts())
     line = next(item for item in view.items if item.key == "server GPU box")
     assert line.text == f"GPU box: {words}"
     assert line.checked is checked
-    assert line.action == Action(verb, "GPU box")
+    assert line.command == Command(verb, "GPU box")
     assert view.icon is icon
 
 
@@ -167,7 +168,7 @@ def test_a_wait_names_the_time_of_the_next_try() -> None:
     words = state_words(waiting)
     assert words.startswith("retrying at ")
     assert words.endswith(":40")  # whatever the time zone
-    assert items(waiting)["retry GPU box"].action == Action(Verb.CONNECT, "GPU box")
+    assert items(waiting)["retry GPU box"].command == Command("connect", "GPU box")
     assert build_view([waiting], MenuFacts()).icon is IconState.CONNECTING
 
 
@@ -176,13 +177,13 @@ def test_a_failure_that_is_retried_names_the_time_and_can_be_disconnected() -> N
     assert state_words(failed).startswith("failed, retrying at ")
     assert state_words(failed).endswith(":40")
     off = items(failed)["off GPU box"]
-    assert (off.text.strip(), off.action) == ("Disconnect", Action(Verb.DISCONNECT, "GPU box"))
+    assert (off.text.strip(), off.command) == ("Disconnect", Command("disconnect", "GPU box"))
 
 
 def test_a_page_can_be_opened_and_its_link_copied_only_when_there_is_one() -> None:
     shown, more = items(READY), submenu(READY)
-    assert shown["open GPU box"].action == Action(Verb.OPEN, "GPU box")
-    assert more["copy"].action == Action(Verb.COPY_LINK, "GPU box")
+    assert shown["open GPU box"].command == Command("open", "GPU box")
+    assert more["copy"].command == Command("copy-link", "GPU box")
     silent = snap(state=State.UP, reached=Reached.SSH, problem=SILENT)
     assert "open GPU box" not in items(silent)
     assert not submenu(silent)["open"].enabled
@@ -208,18 +209,18 @@ def forwarding(snapshot: Snapshot, *forwards: dict[str, Any], **known: Any) -> S
 @pytest.mark.parametrize(
     ("name", "text", "verb"),
     [
-        ("TensorBoard", "Open TensorBoard: localhost:6006", Verb.OPEN),
-        ("database", "Copy database: localhost:5432", Verb.COPY_FORWARD),
-        ("proxy", "Copy proxy: localhost:1080 (SOCKS)", Verb.COPY_FORWARD),
-        ("hook", "Copy hook: localhost:9000 at the server", Verb.COPY_FORWARD),
-        ("any", "⚠ any: It refused", Verb.SHOW_PROBLEM),
+        ("TensorBoard", "Open TensorBoard: localhost:6006", "open"),
+        ("database", "Copy database: localhost:5432", "copy-forward"),
+        ("proxy", "Copy proxy: localhost:1080 (SOCKS)", "copy-forward"),
+        ("hook", "Copy hook: localhost:9000 at the server", "copy-forward"),
+        ("any", "⚠ any: It refused", "show-problem"),
     ],
 )
-def test_what_a_click_does_with_a_forward(name: str, text: str, verb: Verb) -> None:
+def test_what_a_click_does_with_a_forward(name: str, text: str, verb: str) -> None:
     refused = Problem("It refused", "Ask its administrator")
     up = forwarding(READY, *FORWARDS, remote=(("hook", 9000), ("any", refused)))
     line = submenu(up)[f"forward {name}"]
-    assert line == Item(f"forward {name}", text, Action(verb, "GPU box", name))
+    assert line == Item(f"forward {name}", text, Command(verb, "GPU box", {"forward": name}))
 
 
 def test_ports_that_other_computers_can_connect_to_are_said() -> None:
@@ -256,7 +257,7 @@ def test_forwards_are_of_use_while_up() -> None:
 )
 def test_notes_are_told_of(notes: tuple[str, ...], banner: str, text: str) -> None:
     line = submenu(replace(READY, notes=notes, banner=banner))["notes"]
-    assert (line.text, line.action) == (text, Action(Verb.SHOW_NOTES, "GPU box"))
+    assert (line.text, line.command) == (text, Command("show-notes", "GPU box"))
     assert "notes" not in submenu(READY)
 
 
@@ -269,7 +270,7 @@ def test_a_tool_is_offered_when_it_answers() -> None:
     assert (silent.text, silent.enabled) == ("Open Dask (no answer yet)", False)
     assert (ready.text, ready.enabled) == ("Open Dask: localhost:8787", True)
     assert (others.text, others.enabled) == ("Dask: belongs to another user", False)
-    assert others.action is None
+    assert others.command is None
     assert (unproven.text, unproven.enabled) == (
         "Open Dask: localhost:8787 (owner not proven)",
         True,
@@ -292,7 +293,7 @@ def test_the_last_problem_is_readable() -> None:
     advice = [item for key, item in shown.items() if key.startswith("advice ")]
     assert 1 < len(advice) <= 8
     assert all(len(item.text) <= WIDTH + 8 and not item.enabled for item in advice)
-    assert shown["off GPU box"].action == Action(Verb.DISCONNECT, "GPU box")
+    assert shown["off GPU box"].command == Command("disconnect", "GPU box")
 
 
 @pytest.mark.parametrize(
@@ -326,7 +327,7 @@ def test_start_at_login_shows_what_the_system_says(autostart: bool) -> None:
 def test_a_broken_file_is_said_at_the_top() -> None:
     view = build_view([snap()], MenuFacts(file_problems=("a.yaml:1:2: one", "a.yaml:3:4: two")))
     assert "2 problems" in view.items[0].text
-    assert view.items[0].action == Action(Verb.EDIT_SERVERS)
+    assert view.items[0].command == Command("edit-servers")
     assert "a.yaml:1:2" in view.items[1].text
 
 
@@ -398,15 +399,15 @@ def test_a_servers_submenu_offers_what_can_be_done_now(
 ) -> None:
     shown = submenu(snapshot)
     assert shown.keys() >= {"open", "copy", "reconnect", "problem", "diagnostics", "log"}
-    assert shown.pop("terminal").action == Action(Verb.OPEN_TERMINAL, "GPU box")  # always
+    assert shown.pop("terminal").command == Command("open-terminal", "GPU box")  # always
     usable = {key for key, item in shown.items() if item.enabled and not item.separator}
     assert usable == enabled
-    assert all(item.action.server == "GPU box" for item in shown.values() if item.action)
+    assert all(item.command.server == "GPU box" for item in shown.values() if item.command)
 
 
 def test_what_is_missing_is_started_by_one_click() -> None:
     silent = snap(state=State.UP, reached=Reached.SSH, problem=SILENT)
-    assert items(silent)["start GPU box"].action == Action(Verb.START_JUPYTER, "GPU box")
+    assert items(silent)["start GPU box"].command == Command("start-jupyter", "GPU box")
     assert "start GPU box" not in items(replace(silent, starting=True, problem=None))
     assert "start GPU box" not in items(READY)
     assert "start GPU box" not in items(replace(silent, hindered=True))
@@ -438,11 +439,11 @@ def test_those_that_are_off_have_their_submenu_in_one_place() -> None:
     shown = items(snap(), replace(READY, server=make_server("on")))
     (off,) = shown["details"].children
     assert off.text == "GPU box"
-    assert [(item.key, item.action) for item in off.children] == [
-        ("open", Action(Verb.OPEN, "GPU box")),
-        ("terminal", Action(Verb.OPEN_TERMINAL, "GPU box")),
-        ("diagnostics", Action(Verb.COPY_DIAGNOSTICS, "GPU box")),
-        ("log", Action(Verb.SHOW_LOG, "GPU box")),
+    assert [(item.key, item.command) for item in off.children] == [
+        ("open", Command("open", "GPU box")),
+        ("terminal", Command("open-terminal", "GPU box")),
+        ("diagnostics", Command("copy-diagnostics", "GPU box")),
+        ("log", Command("show-log", "GPU box")),
     ]
     assert "details" not in items(READY)
 
@@ -457,9 +458,9 @@ def test_what_needs_the_user_stands_at_the_top() -> None:
         ],
         MenuFacts(),
     )
-    assert [(item.text, item.action) for item in view.items[:2]] == [
-        ("⚠ hidden waits for your answer", Action(Verb.ANSWER, "hidden")),
-        (f"⚠ c needs you: {SILENT.title}", Action(Verb.CONNECT, "c")),
+    assert [(item.text, item.command) for item in view.items[:2]] == [
+        ("⚠ hidden waits for your answer", Command("answer", "hidden")),
+        (f"⚠ c needs you: {SILENT.title}", Command("connect", "c")),
     ]
     assert view.items[2].separator
     assert not any(item.key.startswith("needs ") for item in build_view([READY], MenuFacts()).items)
@@ -487,7 +488,7 @@ def test_a_group_is_a_submenu_at_the_place_of_its_first_member() -> None:
         "server d",
         "server e",
     ]
-    assert inside["connect-group"].action == Action(Verb.CONNECT_GROUP, group="Lab")
+    assert inside["connect-group"].command == Command("connect-group", arguments={"group": "Lab"})
     assert inside["disconnect-group"].enabled
 
 
@@ -532,7 +533,7 @@ def test_those_in_use_come_first_where_servers_are_divided() -> None:
     view = build_view(many, MenuFacts())
     first, second = view.items[:2]
     assert (first.text, first.checked) == ("s070: connected", True)
-    assert second.action == Action(Verb.OPEN, "s070")
+    assert second.command == Command("open", "s070")
     parts = [item.text for item in view.items if item.key.startswith("part ")]
     assert parts[0] == "s000 … s019"
     assert len(parts) == 5
@@ -545,26 +546,26 @@ A_PROBLEM = MenuFacts(file_problems=("servers.yaml:1:1: no",))
 @pytest.mark.parametrize(
     ("snapshots", "facts", "expected"),
     [
-        ([], NOTHING, Action(Verb.EDIT_SERVERS)),
-        ([READY], A_PROBLEM, Action(Verb.EDIT_SERVERS)),
-        ([snap()], NOTHING, Action(Verb.CONNECT, "GPU box")),
-        ([snap(state=State.FAILED, problem=SILENT)], NOTHING, Action(Verb.CONNECT, "GPU box")),
-        ([snap(state=State.WAITING)], NOTHING, Action(Verb.CONNECT, "GPU box")),
-        ([snap(state=State.CONNECTING)], NOTHING, Action(Verb.SHOW_STATUS)),
-        ([READY], NOTHING, Action(Verb.OPEN, "GPU box")),
-        ([snap(), B], NOTHING, Action(Verb.OPEN, "B")),
-        ([READY, B], NOTHING, Action(Verb.SHOW_STATUS)),
-        ([snap(), replace(B, state=State.OFF, page=None)], NOTHING, Action(Verb.SHOW_STATUS)),
-        ([snap(state=State.NEEDS_YOU), B], NOTHING, Action(Verb.CONNECT, "GPU box")),
+        ([], NOTHING, Command("edit-servers")),
+        ([READY], A_PROBLEM, Command("edit-servers")),
+        ([snap()], NOTHING, Command("connect", "GPU box")),
+        ([snap(state=State.FAILED, problem=SILENT)], NOTHING, Command("connect", "GPU box")),
+        ([snap(state=State.WAITING)], NOTHING, Command("connect", "GPU box")),
+        ([snap(state=State.CONNECTING)], NOTHING, Command("show-status")),
+        ([READY], NOTHING, Command("open", "GPU box")),
+        ([snap(), B], NOTHING, Command("open", "B")),
+        ([READY, B], NOTHING, Command("show-status")),
+        ([snap(), replace(B, state=State.OFF, page=None)], NOTHING, Command("show-status")),
+        ([snap(state=State.NEEDS_YOU), B], NOTHING, Command("connect", "GPU box")),
         (
             [B, snap(state=State.NEEDS_YOU, asking=True)],
             NOTHING,
-            Action(Verb.ANSWER, "GPU box"),
+            Command("answer", "GPU box"),
         ),
     ],
 )
 def test_a_left_click_alone_does_the_most_useful_thing(
-    snapshots: list[Snapshot], facts: MenuFacts, expected: Action
+    snapshots: list[Snapshot], facts: MenuFacts, expected: Command
 ) -> None:
     assert build_view(snapshots, facts).primary == expected
 
@@ -608,6 +609,6 @@ def test_the_icon_moves_for_an_attempt_that_is_under_way(
 def test_kernels_stand_below_their_server() -> None:
     busy = replace(READY, kernels=Activity(0.0, busy=1, idle=1))
     line = items(busy)["kernels GPU box"]
-    assert (line.text.strip(), line.enabled, line.action) == ("2 kernels, 1 busy", False, None)
+    assert (line.text.strip(), line.enabled, line.command) == ("2 kernels, 1 busy", False, None)
     assert "kernels GPU box" not in items(replace(READY, kernels=Activity(0.0)))
     assert "kernels GPU box" not in items(READY)

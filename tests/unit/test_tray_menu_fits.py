@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tests.support.servers import make_server
 from tests.unit.test_tray_menu import FORWARDS, JUPYTERS, PAGE, READY, forwarding, servers, snap
+from trayconnect.core.command import Command
 from trayconnect.core.errors import Problem
 from trayconnect.services.model import Reached
 from trayconnect.sessions.snapshot import Snapshot
@@ -19,7 +20,7 @@ from trayconnect.sessions.state import State
 from trayconnect.tray.menu import MenuFacts, build_view
 from trayconnect.tray.menu_levels import LINES
 from trayconnect.tray.menu_server import needs_you_line, server_lines, server_submenu
-from trayconnect.tray.view import Action, Item, Verb
+from trayconnect.tray.view import Item
 
 LOST = Problem("No route to lab.example.org", "Check the network. " * 30)
 PROBLEMS = st.sampled_from(
@@ -89,11 +90,11 @@ def levels(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
             yield from levels(item.children)
 
 
-def actions_of(snapshot: Snapshot) -> set[Action]:
+def actions_of(snapshot: Snapshot) -> set[Command]:
     offered = [*server_lines(snapshot), *server_submenu(snapshot)]
     if snapshot.state is State.NEEDS_YOU:
         offered.append(needs_you_line(snapshot))
-    return {item.action for item in every(offered) if item.action is not None}
+    return {item.command for item in every(offered) if item.command is not None}
 
 
 @settings(max_examples=60, deadline=None)
@@ -105,12 +106,12 @@ def test_every_menu_fits_and_lacks_nothing(found: list[Snapshot], facts: MenuFac
         keys = [item.key for item in level]
         assert len(keys) == len(set(keys))
 
-    on_top = {item.action for item in items if item.enabled}
-    assert {Action(Verb.EDIT_SERVERS), Action(Verb.QUIT)} <= on_top
-    offered = [item.action for item in every(items) if item.action is not None]
+    on_top = {item.command for item in items if item.enabled}
+    assert {Command("edit-servers"), Command("quit")} <= on_top
+    offered = [item.command for item in every(items) if item.command is not None]
     for snapshot in found:
         assert actions_of(snapshot) <= set(offered), snapshot.name
-    toggles = Counter(a.server for a in offered if a.verb is Verb.COPY_DIAGNOSTICS)
+    toggles = Counter(a.server for a in offered if a.name == "copy-diagnostics")
     assert set(toggles.values()) <= {1}, "each server has one place"
 
     advice = {line for s in found if s.problem for line in s.problem.advice.splitlines()}
@@ -134,8 +135,8 @@ def test_a_server_in_trouble_of_many_has_one_line_and_its_advice_below() -> None
         f"⚠ s00{number}: failed: {LOST.title}" for number in range(3)
     ]
     toggle, problem, advice, *_ = items[0].children
-    assert (toggle.text, toggle.action) == ("Connect", Action(Verb.CONNECT, "s000"))
-    assert problem.action == Action(Verb.SHOW_PROBLEM, "s000")
+    assert (toggle.text, toggle.command) == ("Connect", Command("connect", "s000"))
+    assert problem.command == Command("show-problem", "s000")
     assert advice.text.strip().startswith("Check the network")
 
 
@@ -154,7 +155,7 @@ def test_one_of_many_that_is_connected_hides_nothing(count: int) -> None:
     many = [READY, *servers(count - 1)]
     items = build_view(many, MenuFacts(autostart=True)).items
     assert items[0].text == "GPU box: connected"
-    assert Action(Verb.OPEN, "GPU box") in {item.action for item in every(items)}
+    assert Command("open", "GPU box") in {item.command for item in every(items)}
     assert [item.key for item in items[-3:]] == ["edit", "autostart", "quit"]
 
 

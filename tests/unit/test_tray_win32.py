@@ -36,11 +36,12 @@ from tests.support.tray_adapters import (
     adapter,
     drawn,
 )
+from trayconnect.core.command import Command
 from trayconnect.tray.backends import win32_system
 from trayconnect.tray.icon import FRAMES, Glyph
 from trayconnect.tray.text import windows_label
 from trayconnect.tray.tray_icon import TrayIcon
-from trayconnect.tray.view import Action, IconState, Item, View
+from trayconnect.tray.view import IconState, Item, View
 
 
 @dataclass
@@ -50,10 +51,10 @@ class Win32:
 
     @contextmanager
     def running(
-        self, view: View = VIEW, on_action: Callable[[Action], object] = print
+        self, view: View = VIEW, on_command: Callable[[Command], object] = print
     ) -> Iterator[tuple[TrayIcon, Any]]:
         icon = self.make()
-        tray = TrayIcon(icon, on_action, label=windows_label, make_timer=SoonTimer)
+        tray = TrayIcon(icon, on_command, label=windows_label, make_timer=SoonTimer)
         tray.show(view)
         thread = threading.Thread(target=tray.run, name="tc-test-tray")
         thread.start()
@@ -110,8 +111,8 @@ def test_the_windows_menu(win32: Win32) -> None:
 
 
 def test_a_click_in_the_windows_menu(win32: Win32) -> None:
-    clicked: queue.SimpleQueue[Action] = queue.SimpleQueue()
-    with win32.running(on_action=clicked.put):
+    clicked: queue.SimpleQueue[Command] = queue.SimpleQueue()
+    with win32.running(on_command=clicked.put):
         lines = win32.windows.lines()
         (inside,) = win32.windows.menus[lines[3].hSubMenu]
         for line, action in ((lines[0], OPEN), (inside, COPY), (lines[4], QUIT)):
@@ -122,8 +123,8 @@ def test_a_click_in_the_windows_menu(win32: Win32) -> None:
 
 @pytest.mark.parametrize("click", [0x0202, 0x0205], ids=["left", "right"])
 def test_windows_leaves_an_open_menu_alone(win32: Win32, click: int) -> None:
-    clicked: queue.SimpleQueue[Action] = queue.SimpleQueue()
-    with win32.running(on_action=clicked.put) as (tray, icon):
+    clicked: queue.SimpleQueue[Command] = queue.SimpleQueue()
+    with win32.running(on_command=clicked.put) as (tray, icon):
         first = win32.windows.lines()[0].wID
         win32.windows.send(WM_NOTIFY, lparam=0x0200)  # the pointer moves: nothing
         win32.windows.send(WM_NOTIFY, lparam=click)

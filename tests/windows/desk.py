@@ -35,7 +35,7 @@ from tests.windows.environment import (
     wine,
     wine_environment,
 )
-from trayconnect.tray.view import IconState, Verb, View
+from trayconnect.tray.view import IconState, View
 
 LIMIT = 120.0
 WIDTH, HEIGHT = 1200, 800
@@ -352,7 +352,7 @@ class Windows:
         self.click(*self.wait_icon(state), button)
         return wait_for(self.menus, "the menu", LIMIT)[0]
 
-    def choose(self, view: View, verb: Verb, server: str = "") -> None:
+    def choose(self, view: View, verb: str, server: str = "") -> None:
         """Open the menu of `view` and click the line that does this, through submenus."""
         self.open_menu(view.icon)
         items = view.items
@@ -360,7 +360,7 @@ class Windows:
             box = wait_for(lambda: self._menu(depth), f"menu {depth}", LIMIT)  # noqa: B023
             assert box is not None
             left, top, right, bottom = box
-            self.picture(f"menu-{verb.value}-{depth}")
+            self.picture(f"menu-{verb}-{depth}")
             assert bottom - top == menu_lines.height(items), (
                 self.picture("other-menu"),
                 box,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from trayconnect.tray.view import Item, Verb
+from trayconnect.tray.view import Item
 
 BORDER, LINE, SEPARATOR = 3, 17, 9
 """Pixels."""
@@ -21,10 +21,10 @@ def line(items: Sequence[Item], item: Item) -> int:
     return height(before) - BORDER + LINE // 2
 
 
-def path(items: Sequence[Item], verb: Verb, server: str) -> list[Item]:
+def path(items: Sequence[Item], verb: str, server: str) -> list[Item]:
     """The lines to click, from the top of the menu down to the one that does this."""
     for item in items:
-        if item.action is not None and (item.action.verb, item.action.server) == (verb, server):
+        if item.command is not None and (item.command.name, item.command.server) == (verb, server):
             return [item]
         if found := path(item.children, verb, server):
             return [item, *found]

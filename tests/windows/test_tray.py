@@ -11,7 +11,7 @@ from tests.support.waiting import wait_for
 from tests.windows.desk import LIMIT, Windows
 from tests.windows.kit import NAME, answer, entry, view
 from trayconnect.sessions.state import State
-from trayconnect.tray.view import IconState, Verb
+from trayconnect.tray.view import IconState
 
 SERVERS = f"servers:\n  - {{name: {NAME}, host: gpu.example.org}}\n"
 
@@ -20,7 +20,7 @@ def test_it_shows_its_icon_and_quit_ends_it_and_all_its_processes() -> None:
     with Windows(SERVERS) as desk:
         desk.start()
         desk.picture("icon")
-        desk.choose(view(State.OFF), Verb.QUIT)
+        desk.choose(view(State.OFF), "quit")
         desk.wait_end()
         assert "Traceback" not in desk.output + desk.log
 
@@ -34,7 +34,7 @@ def test_a_click_asks_logs_in_and_opens_jupyter_and_another_ends_it(tmp_path: Pa
     ):
         sshd.authorize(key)
         desk.start()
-        desk.choose(view(State.OFF), Verb.CONNECT, NAME)
+        desk.choose(view(State.OFF), "connect", NAME)
         desk.wait_icon(IconState.NEEDS_YOU)
         # The safe answer has the keyboard.
         answer(desk, f"{NAME}: host key – trayconnect", ("Tab", "Shift_L"), ("space",))
@@ -49,9 +49,9 @@ def test_a_click_asks_logs_in_and_opens_jupyter_and_another_ends_it(tmp_path: Pa
         assert page.endswith(".html")
         assert f"token={jupyter.token}" in desk.command("link", NAME)
 
-        desk.choose(view(State.UP), Verb.OPEN, NAME)
+        desk.choose(view(State.UP), "open", NAME)
         wait_for(lambda: len(desk.opened) == 2, "the page again", LIMIT)
-        desk.choose(view(State.UP), Verb.DISCONNECT, NAME)
+        desk.choose(view(State.UP), "disconnect", NAME)
         desk.wait_icon(IconState.OFF)
 
 
@@ -77,13 +77,13 @@ def test_a_question_ends_with_the_program_that_was_killed(tmp_path: Path) -> Non
 def test_it_opens_its_windows_and_the_editor() -> None:
     with Windows(SERVERS) as desk:
         desk.start()
-        desk.choose(view(State.OFF), Verb.SHOW_LOG, NAME)
+        desk.choose(view(State.OFF), "show-log", NAME)
         desk.wait_drawn(f"{NAME}: log")
         desk.picture("log")
         desk.screen.key("Escape")
         desk.wait_no_window(f"{NAME}: log")
 
-        desk.choose(view(State.OFF), Verb.SHOW_STATUS)
+        desk.choose(view(State.OFF), "show-status")
         desk.wait_drawn("trayconnect")
         desk.picture("window")
         desk.screen.close_window("trayconnect")
@@ -94,7 +94,7 @@ def test_it_opens_its_windows_and_the_editor() -> None:
         desk.wait_no_window("trayconnect")
         assert desk.find_icon(IconState.OFF)
 
-        desk.choose(view(State.OFF), Verb.EDIT_SERVERS)
+        desk.choose(view(State.OFF), "edit-servers")
         wait_for(
             lambda: any("servers.yaml" in title for _, title in desk.screen.windows()),
             "an editor with the server file",

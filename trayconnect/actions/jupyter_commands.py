@@ -1,4 +1,4 @@
-"""What a user can order about the Jupyter on a server, by a click or by a command."""
+"""The commands that start, stop and examine the Jupyter of a server."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from trayconnect.actions.server_commands import IN_PROGRESS, Orders
+from trayconnect.actions.dispatcher import Handler
+from trayconnect.actions.server_commands import ServerCommands
 from trayconnect.config.model import SAME_HOST, Server
+from trayconnect.control.protocol import JSON
 from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.command import Command
 from trayconnect.core.errors import Problem, ProblemError, Recovery
 from trayconnect.core.page import Page
 from trayconnect.services.jupyter import stop
@@ -19,6 +22,8 @@ from trayconnect.sessions.snapshot import Snapshot
 from trayconnect.sessions.state import State
 from trayconnect.tray.labels import jupyter_words
 
+START_WAIT = 180.0
+"""Seconds that a Jupyter may take to start where the command says nothing of it."""
 _PROCESS = re.compile(r"[0-9]{1,18} [\w:.+-]{1,100}", re.ASCII)
 """The identity of a Jupyter whose process is known."""
 
@@ -35,46 +40,47 @@ class Running:
 
 
 @dataclass(frozen=True, slots=True)
-class JupyterOrders:
-    """Orders by name. Raises `ProblemError` where one cannot be carried out."""
+class JupyterCommands:
+    """Stopping and restarting without a question; `JupyterStops` asks first."""
 
-    orders: Orders
+    servers: ServerCommands
 
-    def start(self, name: str) -> Snapshot:
-        """Begin; connects first where that is needed."""
-        server = self._startable(name)
-        self.orders.manager.start_jupyter(server.name)
-        return self.orders.settled(server)
+    @property
+    def handlers(self) -> Mapping[str, Handler]:
+        return {
+            "start-jupyter": self._start,
+            "jupyter-losses": self._losses,
+            "jupyter-log": lambda command, cancel: {"log": self.log(command.server, cancel)},
+        }
 
-    def start_and_wait(self, name: str, seconds: float, cancel: CancelToken) -> Snapshot:
-        """Begin, and block until its page answers; raises what hindered it."""
-        server = self._startable(name)
-        manager = self.orders.manager
+    def _start(self, command: Command, cancel: CancelToken) -> Snapshot:
+        """Connects first where that is needed. With a `wait`, block until its page answers."""
+        server = self._startable(command.server)
+        if command.wait is not None:
+            return self.start_and_wait(server, command.wait, cancel)
+        self.servers.manager.start_jupyter(server.name)
+        return self.servers.settled(server)
 
-        def ended(all_: Mapping[str, Snapshot]) -> bool:
-            now = all_.get(server.name)
-            if now is None or cancel.is_set():
-                return True
-            if now.state is State.UP:
-                return not now.starting and (now.is_ready or now.problem is not None)
-            return not (now.asking or now.state in IN_PROGRESS)
+    def start_and_wait(self, server: Server, seconds: float, cancel: CancelToken) -> Snapshot:
+        def begin() -> None:
+            self.servers.manager.start_jupyter(server.name)
 
-        with cancel.releasing(manager.recheck):
-            now = self.start(server.name)
-            manager.wait_until(ended, seconds)
-        now = self.orders.settled(server)
-        if now.is_ready:
-            return now
-        raise ProblemError(now.problem or _not_yet(now, seconds))
+        return self.servers.reach(server, begin, seconds, cancel, starting=True)
+
+    def _losses(self, command: Command, cancel: CancelToken) -> Mapping[str, JSON]:
+        """What would be lost by stopping the Jupyter in use now."""
+        running = self.running(command.server, cancel)
+        told = {"label": running.label, "losses": running.losses.words}
+        return {"identity": running.identity, **told}
 
     def running(self, name: str, cancel: CancelToken) -> Running:
         """The Jupyter in use, and what would be lost by stopping it now."""
-        server = self.orders.find(name)
-        now = self.orders.settled(server)
+        server = self.servers.find(name)
+        now = self.servers.settled(server)
         page, used = self._page(now), now.in_use
         losses = stop.losses(page, cancel)
         identity = stop.identity(page, used, cancel)
-        if _process(self.orders.settled(server).in_use) != _process(used):
+        if _process(self.servers.settled(server).in_use) != _process(used):
             raise ProblemError(
                 Problem(
                     f"The Jupyter in use on {now.name} has just changed",
@@ -88,40 +94,41 @@ class JupyterOrders:
     def stop(self, name: str, cancel: CancelToken, identity: str = "") -> None:
         """Stop the Jupyter of that identity, or the one in use, with all its kernels; returns when
         its process has ended. The tunnel stays."""
-        server = self.orders.find(name)
-        now = self.orders.settled(server)
+        server = self.servers.find(name)
+        now = self.servers.settled(server)
         current = _process(now.in_use)
         identity = identity or current
         by_process = bool(_PROCESS.fullmatch(identity))
         if by_process and identity != current:
             # Another one is in use by now, and stays so.
             stop.end(self._execute(server), identity, server.name, cancel)
-            self.orders.manager.look(server.name)
+            self.servers.manager.look(server.name)
             return
         page = self._page(now)
         # Before it ends: a look that finds it gone must not start another one.
-        self.orders.manager.jupyter_stopped(server.name, done=False)
-        self.orders.settled(server)
+        self.servers.manager.jupyter_stopped(server.name, done=False)
+        self.servers.settled(server)
         if by_process:
             stop.end(self._execute(server), identity, server.name, cancel)
         else:
             stop.shut_down(page, cancel, identity)
-        self.orders.manager.jupyter_stopped(server.name)
+        self.servers.manager.jupyter_stopped(server.name)
 
-    def restart(self, name: str, cancel: CancelToken, identity: str = "") -> None:
+    def restart(self, name: str, cancel: CancelToken, identity: str = "") -> Server:
         """Stop it, and start one as the entry says; returns when the new one is being started."""
         server = self._startable(name)
         self.stop(name, cancel, identity)
-        self.orders.manager.start_jupyter(server.name)
+        self.servers.manager.start_jupyter(server.name)
+        return server
 
     def log(self, name: str, cancel: CancelToken) -> str:
         """The end of the log of the Jupyter that trayconnect started there."""
         server = self._startable(name)
-        used = self.orders.settled(server).in_use
+        used = self.servers.settled(server).in_use
         return read_log(self._execute(server), server, used, cancel)
 
     def _execute(self, server: Server) -> Execute:
-        tunnel = self.orders.manager.tunnel(server.name)
+        tunnel = self.servers.manager.tunnel(server.name)
         if tunnel is None:
             raise ProblemError(
                 Problem(f"{server.name} is not connected", "Connect it first", Recovery.RETRY)
@@ -129,7 +136,7 @@ class JupyterOrders:
         return tunnel.execute
 
     def _startable(self, name: str) -> Server:
-        server = self.orders.find(name)
+        server = self.servers.find(name)
         if server.is_direct:
             raise ProblemError(
                 Problem(
@@ -157,19 +164,3 @@ class JupyterOrders:
 
 def _process(used: FoundJupyter | None) -> str:
     return f"{used.pid} {used.born}" if used is not None and used.pid and used.born else ""
-
-
-def _not_yet(now: Snapshot, seconds: float) -> Problem:
-    if now.state is State.OFF:
-        return Problem(f"{now.name} was disconnected", "Start it again")
-    if now.asking:
-        return Problem(
-            f"{now.name} waits for your answer",
-            "Answer the question that trayconnect shows",
-            Recovery.USER_ACTION,
-        )
-    return Problem(
-        f"Jupyter did not answer on {now.name} within {seconds:g} s",
-        "It goes on starting; trayconnect status tells how far it is",
-        Recovery.RETRY,
-    )

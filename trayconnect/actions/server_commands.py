@@ -1,17 +1,20 @@
-"""What a user can order, by a click in the menu or by a command: the same orders for both."""
+"""The commands that concern a server's tunnel and page."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from trayconnect.actions.dispatcher import Handler
 from trayconnect.config.model import Config, Server
 from trayconnect.config.names import find_server
+from trayconnect.control.protocol import JSON
 from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.command import Command
 from trayconnect.core.errors import Problem, ProblemError, Recovery
 from trayconnect.core.page import Browser, Page
 from trayconnect.services.jupyter.selection import matching
-from trayconnect.services.model import Choice, Choices, FoundJupyter, PageState
+from trayconnect.services.model import Choice, Choices, PageState
 from trayconnect.sessions.forwards import ForwardState
 from trayconnect.sessions.manager import Manager
 from trayconnect.sessions.snapshot import Snapshot
@@ -21,13 +24,12 @@ SETTLE_LIMIT = 10.0
 """Seconds that the manager may take to read what it was sent."""
 PROOF_LIMIT = 8.0
 """Seconds that a page may take to prove that it answers, when somebody wants it."""
-IN_PROGRESS = (State.CONNECTING, State.WAITING, State.UP, State.CLOSING)
+_IN_PROGRESS = (State.CONNECTING, State.WAITING, State.UP, State.CLOSING)
+_NO_TOKEN = "It has no token: that Jupyter wants none, or none was found for it."
 
 
 @dataclass(frozen=True, slots=True)
-class Orders:
-    """Orders by name. Raises `ProblemError` where one cannot be carried out."""
-
+class ServerCommands:
     manager: Manager
     browser: Browser
     copy: Callable[[str], None]
@@ -35,95 +37,80 @@ class Orders:
     config: Callable[[], Config]
     """The configuration in force."""
     choices: Choices
+    open_terminal: Callable[[Server], None] = lambda _server: None
+
+    @property
+    def handlers(self) -> Mapping[str, Handler]:
+        return {
+            "connect": self._connect,
+            "disconnect": self._disconnect,
+            "reconnect": self._reconnect,
+            "connect-group": self._connect_group,
+            "disconnect-group": self._disconnect_group,
+            "connect-all": lambda _command, _cancel: self.manager.connect_all(),
+            "disconnect-all": lambda _command, _cancel: self.manager.disconnect_all(),
+            "open": self._open,
+            "link": self._link,
+            "copy-link": self._copy_link,
+            "copy-forward": self._copy_forward,
+            "choose-jupyter": self._choose_jupyter,
+            "open-terminal": lambda command, _cancel: self.open_terminal(self.find(command.server)),
+        }
+
+    # --- for the handlers, also those of other families ---
 
     def find(self, name: str) -> Server:
         """The entry of that name; letters of the other case will do."""
+        if not name:
+            raise ProblemError(Problem("No server was named", "Give a name from the server file"))
         return find_server(self.config().servers, name)
 
     def snapshot(self, name: str) -> Snapshot:
         """What is known of it now."""
-        return self._snapshot(self.find(name))
-
-    def connect(self, name: str) -> Snapshot:
-        """Begin; returns what came of it at once."""
         server = self.find(name)
-        self._snapshot(server)
-        self.manager.connect(server.name)
-        return self.settled(server)
+        now = self.manager.snapshot(server.name)
+        if now is None:
+            # The file was just read; the manager publishes it within a moment.
+            self.manager.wait_until(lambda all_: server.name in all_, SETTLE_LIMIT)
+            now = self.manager.snapshot(server.name)
+        if now is None:
+            raise ProblemError(_busy(server))
+        return now
 
-    def connect_and_wait(
-        self, name: str, seconds: float, cancel: CancelToken, *, quietly: bool = False
+    def settled(self, server: Server) -> Snapshot:
+        """The session after the commands so far."""
+        if not self.manager.settle(SETTLE_LIMIT):
+            raise ProblemError(_busy(server))
+        return self._present(server)
+
+    def reach(
+        self,
+        server: Server,
+        begin: Callable[[], object],
+        seconds: float,
+        cancel: CancelToken,
+        *,
+        starting: bool = False,
     ) -> Snapshot:
-        """Begin, and block until a page answers; raises what hindered it. `quietly`: no page opens
-        for it in the browser."""
-        server = self.find(name)
-        before = self._snapshot(server)
-        if before.is_ready:
-            return before
+        """Begin, and block until a page answers. Raises what hindered it. `starting`: Jupyter is
+        being started, so that a problem of its page ends the wait."""
 
         def ended(all_: Mapping[str, Snapshot]) -> bool:
             now = all_.get(server.name)
-            if now is None or cancel.is_set() or now.is_ready:
+            if now is None or cancel.is_set():
                 return True
-            return not (now.asking or now.state in IN_PROGRESS)
+            if starting and now.state is State.UP:
+                return not now.starting and (now.is_ready or now.problem is not None)
+            return now.is_ready or not (now.asking or now.state in _IN_PROGRESS)
 
         with cancel.releasing(self.manager.recheck):
-            if not quietly:
-                self.manager.connect(server.name)
-            elif before.state not in (State.CONNECTING, State.UP) and not before.asking:
-                self.manager.reconnect(server.name)
+            begin()
             self.settled(server)
             self.manager.wait_until(ended, seconds)
-        now = self.manager.snapshot(server.name)
-        if now is None:
-            raise ProblemError(_gone(server))
+        now = self._present(server)
         if now.is_ready:
             return now
-        raise ProblemError(now.problem or _not_yet(now, seconds))
-
-    def disconnect(self, name: str) -> Snapshot:
-        server = self.find(name)
-        self.manager.disconnect(server.name)
-        return self.settled(server)
-
-    def reconnect(self, name: str) -> Snapshot:
-        """A new tunnel in the place of the present one, on the same local port."""
-        server = self.find(name)
-        self.manager.reconnect(server.name)
-        return self.settled(server)
-
-    def connect_group(self, group: str) -> None:
-        """Begin with every server of a group."""
-        for server in self._members(group):
-            self.manager.connect(server.name)
-
-    def disconnect_group(self, group: str) -> None:
-        for server in self._members(group):
-            self.manager.disconnect(server.name)
-
-    def _members(self, group: str) -> list[Server]:
-        return [server for server in self.config().servers if server.group == group]
-
-    def open(self, name: str, forward: str = "") -> Snapshot:
-        """Open the page as soon as a look has found that it answers, and takes the token; connects
-        first where needed. Returns at once."""
-        server = self.find(name)
-        if forward:
-            now = self.settled(server)
-            self.browser.open(Page(_forward_url(now, forward)))
-            return now
-        self._snapshot(server)
-        self.manager.connect(server.name, show=True)
-        return self.settled(server)
-
-    def open_and_tell(self, name: str, cancel: CancelToken) -> Snapshot:
-        """The same; where there is a page already, block until it was opened, and raise what
-        hindered it."""
-        server = self.find(name)
-        if self.settled(server).page is None:
-            return self.open(name)
-        self.browser.open(self.proven_page(name, cancel))
-        return self.settled(server)
+        raise ProblemError(now.problem or _not_yet(now, seconds, starting=starting))
 
     def proven_page(self, name: str, cancel: CancelToken, seconds: float = PROOF_LIMIT) -> Page:
         """The page of a server, and the token that it takes now: what was found a minute ago may
@@ -145,68 +132,119 @@ class Orders:
             raise ProblemError(Problem(f"{now.name} has no page yet", "Connect it first"))
         raise ProblemError(now.problem or _not_yet(now, seconds))
 
-    def link(self, name: str, seconds: float, cancel: CancelToken) -> Page:
-        """The page whose link logs in; connects first where needed, and blocks until it answers.
-        The browser does not open for it."""
-        if self.snapshot(name).is_ready:
-            return self.proven_page(name, cancel)
-        page = self.connect_and_wait(name, seconds, cancel, quietly=True).page
-        assert page is not None
-        return page
+    def _present(self, server: Server) -> Snapshot:
+        now = self.manager.snapshot(server.name)
+        if now is None:
+            title = f"{server.name} is no longer in the server file"
+            raise ProblemError(Problem(title, "Add it there again"))
+        return now
 
-    def choose_jupyter(self, name: str, words: str) -> FoundJupyter:
-        """Let its local port lead to another of its Jupyter servers, by that one's port, socket or
-        folder; remembered for its folder, also when it listens elsewhere later."""
-        now = self._snapshot(self.find(name))
+    # --- the handlers ---
+
+    def _connect(self, command: Command, cancel: CancelToken) -> Snapshot:
+        """With a `wait`, block until a page answers."""
+        server, before = self.find(command.server), self.snapshot(command.server)
+        if command.wait is None:
+            self.manager.connect(server.name)
+            return self.settled(server)
+        if before.is_ready:
+            return before
+        return self.reach(
+            server,
+            lambda: self.manager.connect(server.name),
+            command.wait,
+            cancel,
+        )
+
+    def _disconnect(self, command: Command, _cancel: CancelToken) -> Snapshot:
+        server = self.find(command.server)
+        self.manager.disconnect(server.name)
+        return self.settled(server)
+
+    def _reconnect(self, command: Command, _cancel: CancelToken) -> Snapshot:
+        """A new tunnel in the place of the present one, on the same local port."""
+        server = self.find(command.server)
+        self.manager.reconnect(server.name)
+        return self.settled(server)
+
+    def _connect_group(self, command: Command, _cancel: CancelToken) -> None:
+        for server in self._members(command):
+            self.manager.connect(server.name)
+
+    def _disconnect_group(self, command: Command, _cancel: CancelToken) -> None:
+        for server in self._members(command):
+            self.manager.disconnect(server.name)
+
+    def _members(self, command: Command) -> list[Server]:
+        return [s for s in self.config().servers if s.group == command.text("group")]
+
+    def _open(self, command: Command, cancel: CancelToken) -> Snapshot:
+        """Open the page of the server, or of a forward, as soon as a look has found that it
+        answers, and takes the token; connect first where needed. With a `wait`, and where there is
+        a page already, block until it was opened."""
+        server = self.find(command.server)
+        now = self.settled(server)
+        if forward := command.text("forward"):
+            self.browser.open(Page(_forward_url(now, forward)))
+            return now
+        if command.wait is not None and now.page is not None:
+            self.browser.open(self.proven_page(server.name, cancel, command.wait))
+        else:
+            self.manager.connect(server.name, show=True)
+        return self.settled(server)
+
+    def _link(self, command: Command, cancel: CancelToken) -> Mapping[str, JSON]:
+        """The link that logs in, or why it does not; connects first where needed, and blocks until
+        a page answers. The browser does not open for it."""
+        server, before = self.find(command.server), self.snapshot(command.server)
+        if before.is_ready:
+            page = self.proven_page(server.name, cancel)
+        else:
+            goes_on = before.asking or before.state in (State.CONNECTING, State.UP)
+            found = self.reach(
+                server,
+                lambda: None if goes_on else self.manager.reconnect(server.name),
+                command.wait or 0.0,
+                cancel,
+            ).page
+            assert found is not None
+            page = found
+        problem = None if page.token else self.snapshot(server.name).problem
+        why = _NO_TOKEN if problem is None else str(problem)
+        return {"link": page.link, "why": "" if page.token else why}
+
+    def _copy_link(self, command: Command, cancel: CancelToken) -> None:
+        """Put the page's address on the clipboard, with the token that logs in: it is for a
+        browser of the user's choice."""
+        self.copy(self.proven_page(command.server, cancel).link)
+
+    def _copy_forward(self, command: Command, _cancel: CancelToken) -> None:
+        """Put on the clipboard what a program needs to use that forward: an address, or a path."""
+        now = self.settled(self.find(command.server))
+        self.copy(_forward(now, command.text("forward")).address)
+
+    def _choose_jupyter(self, command: Command, _cancel: CancelToken) -> Snapshot:
+        """Let the local port lead to another of the server's Jupyters, by that one's port, socket
+        or folder; remembered for its folder, also when it listens elsewhere later. With a `wait`,
+        block until the local port leads there."""
+        now = self.snapshot(command.server)
         if not now.jupyters:
             advice = "Its entry must leave jupyter.port to be found, and it must be connected"
             raise ProblemError(Problem(f"No Jupyter server was found on {now.name}", advice))
-        chosen = matching(now.jupyters, words)
+        chosen = matching(now.jupyters, command.text("jupyter"))
         try:
             self.choices.put(now.name, Choice(chosen.root_dir, chosen.where))
         finally:  # it holds for now even where it cannot be kept
             self.manager.look(now.name)
-        return chosen
-
-    def choose_and_wait(self, name: str, words: str) -> Snapshot:
-        """The same, and block until the local port leads there."""
-        server = self.find(name)
-        chosen = self.choose_jupyter(name, words)
 
         def moved(all_: Mapping[str, Snapshot]) -> bool:
-            jupyters = all_[server.name].jupyters if server.name in all_ else ()
+            jupyters = all_[now.name].jupyters if now.name in all_ else ()
             return not jupyters or any(j.in_use and j.where == chosen.where for j in jupyters)
 
-        self.manager.wait_until(moved, SETTLE_LIMIT)
-        return self.settled(server)
-
-    def copy_link(self, name: str) -> None:
-        """Put the page's address on the clipboard, with the token that logs in: it is for a
-        browser of the user's choice."""
-        self.copy(self.proven_page(name, CancelToken()).link)
-
-    def copy_forward(self, name: str, forward: str) -> None:
-        """Put on the clipboard what a program needs to use that forward: an address, or a path."""
-        self.copy(_forward(self.settled(self.find(name)), forward).address)
-
-    def settled(self, server: Server) -> Snapshot:
-        """The session after the orders so far."""
-        if not self.manager.settle(SETTLE_LIMIT):
-            raise ProblemError(_busy(server))
-        now = self.manager.snapshot(server.name)
-        if now is None:
-            raise ProblemError(_gone(server))
-        return now
-
-    def _snapshot(self, server: Server) -> Snapshot:
-        now = self.manager.snapshot(server.name)
-        if now is None:
-            # The file was just read; the manager publishes it within a moment.
-            self.manager.wait_until(lambda all_: server.name in all_, SETTLE_LIMIT)
-            now = self.manager.snapshot(server.name)
-        if now is None:
-            raise ProblemError(_busy(server))
-        return now
+        if command.wait is None:
+            return now
+        self.manager.wait_until(moved, command.wait)
+        return self.settled(now.server)
 
 
 def _busy(server: Server) -> Problem:
@@ -215,10 +253,6 @@ def _busy(server: Server) -> Problem:
         "Try again in a moment",
         Recovery.RETRY,
     )
-
-
-def _gone(server: Server) -> Problem:
-    return Problem(f"{server.name} is no longer in the server file", "Add it there again")
 
 
 def _forward(now: Snapshot, name: str) -> ForwardState:
@@ -243,17 +277,20 @@ def _forward_url(now: Snapshot, name: str) -> str:
     return forward.url
 
 
-def _not_yet(now: Snapshot, seconds: float) -> Problem:
+def _not_yet(now: Snapshot, seconds: float, *, starting: bool = False) -> Problem:
     if now.state is State.OFF:
-        return Problem(f"{now.name} was disconnected", "Connect it again")
+        advice = "Start it again" if starting else "Connect it again"
+        return Problem(f"{now.name} was disconnected", advice)
     if now.asking:
         return Problem(
             f"{now.name} waits for your answer",
             "Answer the question that trayconnect shows",
             Recovery.USER_ACTION,
         )
+    what = f"Jupyter did not answer on {now.name}" if starting else f"{now.name} did not answer"
+    doing = "starting" if starting else "trying"
     return Problem(
-        f"{now.name} did not answer within {seconds:g} s",
-        "It goes on trying; trayconnect status tells how far it is",
+        f"{what} within {seconds:g} s",
+        f"It goes on {doing}; trayconnect status tells how far it is",
         Recovery.RETRY,
     )

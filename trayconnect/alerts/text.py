@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from trayconnect.alerts.policy import Alert
-from trayconnect.core.notices import Notice, NoticeAction, Urgency
+from trayconnect.core.command import Button
+from trayconnect.core.notices import EDIT, Notice, Urgency, disconnect, open_page, retry
 from trayconnect.core.questions import QuestionKind
 from trayconnect.sessions.state import Session, State
 
@@ -22,7 +23,8 @@ class _Wording:
     """What is said of one server, after its name."""
     several: str
     """The same of several, after their number."""
-    actions: tuple[NoticeAction, ...]
+    buttons: tuple[Callable[[str], Button], ...]
+    """Each for the server of that name."""
     urgency: Urgency = Urgency.NORMAL
     passing: bool = False
 
@@ -31,45 +33,45 @@ _MANNERS: Mapping[Alert, _Wording] = {
     Alert.UP: _Wording(
         "is connected",
         "servers are connected",
-        (NoticeAction.OPEN, NoticeAction.DISCONNECT),
+        (open_page, disconnect),
         passing=True,
     ),
     Alert.DELAYED: _Wording(
         "cannot be reached yet",
         "servers cannot be reached yet",
-        (NoticeAction.RETRY, NoticeAction.DISCONNECT),
+        (retry, disconnect),
     ),
     Alert.SILENT: _Wording(
         "has no page yet",
         "servers have no page yet",
-        (NoticeAction.RETRY, NoticeAction.DISCONNECT),
+        (retry, disconnect),
     ),
     Alert.LOST: _Wording(
         "no longer answers",
         "servers no longer answer",
-        (NoticeAction.RETRY, NoticeAction.DISCONNECT),
+        (retry, disconnect),
     ),
     Alert.BACK: _Wording(
         "is back",
         "servers are back",
-        (NoticeAction.OPEN, NoticeAction.DISCONNECT),
+        (open_page, disconnect),
         passing=True,
     ),
     Alert.ASKING: _Wording(
         "waits for your answer",
         "servers wait for your answer",
-        (NoticeAction.DISCONNECT,),
+        (disconnect,),
     ),
     Alert.NEEDS_YOU: _Wording(
         "needs you",
         "servers need you",
-        (NoticeAction.RETRY, NoticeAction.DISCONNECT),
+        (retry, disconnect),
         Urgency.CRITICAL,
     ),
     Alert.FAILED: _Wording(
         "could not be connected",
         "servers could not be connected",
-        (NoticeAction.RETRY, NoticeAction.EDIT),
+        (retry, lambda _: EDIT),
         Urgency.CRITICAL,
     ),
 }
@@ -97,8 +99,7 @@ def notice(news: Alert, sessions: Sequence[Session]) -> Notice:
         body="\n".join(_lines(news, session)),
         urgency=manner.urgency,
         passing=manner.passing,
-        server=name,
-        actions=manner.actions,
+        buttons=tuple(button(name) for button in manner.buttons),
     )
 
 

@@ -19,18 +19,23 @@ from trayconnect.cli.doctor import doctor_command
 from trayconnect.cli.servers import add_command, check_ssh_config, import_command
 from trayconnect.cli.terminal import terminal_command
 from trayconnect.cli.windowed import run_windowed
+from trayconnect.core.command import Command
 from trayconnect.core.errors import Problem, ProblemError
 from trayconnect.core.subprocesses import path_for_others
 from trayconnect.desktop.windowed_program import show_message
 
 # What a command needs is imported where it is needed: `trayconnect status` must not wait for SSH.
 if TYPE_CHECKING:
-    from trayconnect.control.protocol import Reply, Request
+    from trayconnect.control.protocol import Reply
 
 MENDABLE, USAGE, BUG = 1, 2, 3
 _AT_SERVER = 120.0
 """Seconds for an answer that takes a command on the server: its login shell alone may need 60, and
 a Jupyter that is stopped 30 more."""
+_PROOF_LIMIT = 8.0
+"""Seconds for a page to prove that it answers, before it opens."""
+_MOVE_LIMIT = 10.0
+"""Seconds for the local port to lead to another Jupyter."""
 _WHOLE = 1000
 """Characters: no first sentence of a command's help is longer."""
 
@@ -191,10 +196,8 @@ def _handed_over(reply: Reply, connect: tuple[str, ...]) -> int:
 
 def _connect_there(names: tuple[str, ...]) -> int:
     """Ask the program that runs already to connect these."""
-    from trayconnect.control.protocol import Command, Request
-
     for name in names:
-        _print_servers(_call(Request(Command.CONNECT, name)))
+        _print_servers(_call(Command("connect", name)))
     return 0
 
 
@@ -208,27 +211,21 @@ def _connect_there(names: tuple[str, ...]) -> int:
 )
 def connect(name: str, wait: float | None) -> None:
     """Connect the server NAME of the running app."""
-    from trayconnect.control.protocol import Command, Request
-
-    _print_servers(_call(Request(Command.CONNECT, name, wait)))
+    _print_servers(_call(Command("connect", name, {} if wait is None else {"wait": wait})))
 
 
 @cli.command()
 @click.argument("name")
 def disconnect(name: str) -> None:
     """Disconnect the server NAME of the running app."""
-    from trayconnect.control.protocol import Command, Request
-
-    _call(Request(Command.DISCONNECT, name))
+    _call(Command("disconnect", name))
 
 
 @cli.command("open")
 @click.argument("name")
 def open_command(name: str) -> None:
     """Open the page of the server NAME; connects it first where needed."""
-    from trayconnect.control.protocol import Command, Request
-
-    _print_servers(_call(Request(Command.OPEN, name)))
+    _print_servers(_call(Command("open", name, {"wait": _PROOF_LIMIT})))
 
 
 @cli.command()
@@ -245,9 +242,7 @@ def link(name: str, wait: float) -> None:
     """Print the link to the Jupyter of the server NAME, with its token: for VS Code, PyCharm, jlab.
 
     Connects the server first where needed. The link is a secret: it logs in."""
-    from trayconnect.control.protocol import Command, Request
-
-    data: Any = _call(Request(Command.LINK, name, wait)).data
+    data: Any = _call(Command("link", name, {"wait": wait})).data
     click.echo(data["link"])
     if data["why"]:
         click.echo(data["why"], err=True)
@@ -270,18 +265,14 @@ def start(name: str, wait: float) -> None:
     """Start Jupyter on the server NAME, as its entry says; connects it first where needed.
 
     It outlives the tunnel. One that runs there already is found."""
-    from trayconnect.control.protocol import Command, Request
-
-    _print_servers(_call(Request(Command.START, name, wait)))
+    _print_servers(_call(Command("start-jupyter", name, {"wait": wait})))
 
 
 @cli.command()
 @click.argument("name")
 def servers(name: str) -> None:
     """Print the Jupyter servers that run on the connected server NAME; * marks the one in use."""
-    from trayconnect.control.protocol import Command, Request
-
-    _print_jupyters(_call(Request(Command.STATUS, name)))
+    _print_jupyters(_call(Command("status", name)))
 
 
 _force = click.option("--force", is_flag=True, help="Do not ask, whatever runs there.")
@@ -292,10 +283,8 @@ _force = click.option("--force", is_flag=True, help="Do not ask, whatever runs t
 @_force
 def stop(name: str, force: bool) -> None:
     """Stop the Jupyter of the connected server NAME, with its kernels; the tunnel stays."""
-    from trayconnect.control.protocol import Command, Request
-
-    identity = None if force else _confirmed("Stop", name)
-    _call(Request(Command.STOP, name, choice=identity), _AT_SERVER)
+    identity = "" if force else _confirmed("Stop", name)
+    _call(Command("stop-jupyter", name, {"identity": identity}), _AT_SERVER)
 
 
 @cli.command()
@@ -304,17 +293,15 @@ def stop(name: str, force: bool) -> None:
 @_start_wait
 def restart(name: str, force: bool, wait: float) -> None:
     """Stop the Jupyter of the connected server NAME, and start one as its entry says."""
-    from trayconnect.control.protocol import Command, Request
-
-    identity = None if force else _confirmed("Restart", name)
-    _print_servers(_call(Request(Command.RESTART, name, wait, identity), _AT_SERVER))
+    identity = "" if force else _confirmed("Restart", name)
+    _print_servers(
+        _call(Command("restart-jupyter", name, {"identity": identity, "wait": wait}), _AT_SERVER)
+    )
 
 
 def _confirmed(verb: str, name: str) -> str:
     """The identity of the Jupyter in use. Raises `ProblemError` unless it may be stopped."""
-    from trayconnect.control.protocol import Command, Request
-
-    running: Any = _call(Request(Command.LOSSES, name), _AT_SERVER).data
+    running: Any = _call(Command("jupyter-losses", name), _AT_SERVER).data
     losses, identity = running["losses"], str(running["identity"])
     if not losses:
         return identity
@@ -333,9 +320,7 @@ def _confirmed(verb: str, name: str) -> str:
 @click.argument("name")
 def log_command(name: str) -> None:
     """Print the log of the Jupyter that trayconnect started on the connected server NAME."""
-    from trayconnect.control.protocol import Command, Request
-
-    data: Any = _call(Request(Command.JUPYTER_LOG, name), _AT_SERVER).data
+    data: Any = _call(Command("jupyter-log", name), _AT_SERVER).data
     click.echo(data["log"], nl=False)
 
 
@@ -344,34 +329,26 @@ def log_command(name: str) -> None:
 @click.argument("which", metavar="PORT_OR_FOLDER")
 def choose(name: str, which: str) -> None:
     """Use another Jupyter of the server NAME: by its port, its socket or its folder."""
-    from trayconnect.control.protocol import Command, Request
-
-    _print_jupyters(_call(Request(Command.CHOOSE, name, choice=which)))
+    _print_jupyters(_call(Command("choose-jupyter", name, {"jupyter": which, "wait": _MOVE_LIMIT})))
 
 
 @cli.command()
 def reload() -> None:
     """Let the running app read its server file now."""
-    from trayconnect.control.protocol import Command, Request
-
-    _call(Request(Command.RELOAD))
+    _call(Command("reload"))
 
 
 @cli.command("quit")
 def quit_command() -> None:
     """Disconnect everything and end the running app."""
-    from trayconnect.control.protocol import Command, Request
-
-    _call(Request(Command.QUIT))
+    _call(Command("quit"))
 
 
 @cli.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 def status(as_json: bool) -> None:
     """Print what the running app knows of its servers."""
-    from trayconnect.control.protocol import Command, Request
-
-    data = _call(Request(Command.STATUS)).data
+    data = _call(Command("status")).data
     if as_json:
         click.echo(streams.as_json(data))
     else:
@@ -500,13 +477,13 @@ def demo(context: click.Context, once: bool, no_tray: bool) -> int:
 # --- speaking to the running app ---
 
 
-def _call(request: Request, patience: float = 10.0) -> Reply:
-    """The running app's answer, within `patience` seconds and those that the request asks to wait.
+def _call(command: Command, patience: float = 10.0) -> Reply:
+    """The running app's answer, within `patience` seconds and those that the command asks to wait.
     Raises `ProblemError`, also for one that is not ok."""
     from trayconnect.control.client import ControlClient
     from trayconnect.control.place import runtime_folder
 
-    return _expect_ok(ControlClient(runtime_folder()).call(request, patience))
+    return _expect_ok(ControlClient(runtime_folder()).call(command, patience))
 
 
 def _expect_ok(reply: Reply) -> Reply:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from trayconnect.core.command import Command
 from trayconnect.core.errors import Problem, ProblemError, Recovery
 
 if TYPE_CHECKING:
-    from trayconnect.control.protocol import Reply, Request
+    from trayconnect.control.protocol import Reply
 
 
 def run_windowed(
@@ -18,14 +19,14 @@ def run_windowed(
 ) -> Reply | None:
     """Start `program`, and return when it answers: None; or the answer of an app that runs
     already. Raises `ProblemError`."""
-    from trayconnect.control.protocol import Command, Request
+    from trayconnect.control.handover import SHOW
     from trayconnect.core import logs
     from trayconnect.core.subprocesses import path_for_others
     from trayconnect.desktop import windowed_program
     from trayconnect.desktop.programs import ProgramError
     from trayconnect.tray.icon_place import PLACE
 
-    found = _reply(Request(Command.SHOW))
+    found = _reply(SHOW)
     if found is not None:
         return found
     options = (
@@ -36,7 +37,7 @@ def run_windowed(
     title = "trayconnect did not start"
     try:
         code = windowed_program.start(
-            [str(program), "run", *options], lambda: _reply(Request(Command.STATUS)) is not None
+            [str(program), "run", *options], lambda: _reply(Command("status")) is not None
         )
     except ProgramError as error:
         advice = f"{error}. The log may tell why: {path_for_others(logs.log_file())}"
@@ -47,13 +48,13 @@ def run_windowed(
     return None
 
 
-def _reply(request: Request) -> Reply | None:
+def _reply(command: Command) -> Reply | None:
     """The running app's answer; None where there is none, or it is starting or quitting."""
     from trayconnect.control.client import ControlClient, NotRunningError
     from trayconnect.control.place import runtime_folder
 
     try:
-        return ControlClient(runtime_folder()).call(request)
+        return ControlClient(runtime_folder()).call(command)
     except NotRunningError:
         return None
     except ProblemError as error:

@@ -10,12 +10,12 @@ from trayconnect.control.protocol import (
     REPLY_MAX,
     ProtocolError,
     Reply,
-    Request,
     VersionError,
     decode_reply,
     encode_request,
 )
 from trayconnect.control.transport import Transport, default_transport, seconds_left
+from trayconnect.core.command import Command
 from trayconnect.core.errors import Problem, ProblemError, Recovery
 
 _RESTART = "Quit it from its menu, and start it again with: trayconnect"
@@ -32,14 +32,14 @@ class ControlClient:
         self._folder = folder
         self._transport = transport or default_transport()
 
-    def call(self, request: Request, timeout: float = 10) -> Reply:
+    def call(self, command: Command, timeout: float = 10) -> Reply:
         """The app's reply, which may well be a problem of its own.
 
-        `timeout` is in seconds, and comes on top of what the request itself asks to wait.
+        `timeout` is in seconds, and comes on top of what the command itself asks to wait.
         Raises `NotRunningError` when there is no app, and `ProblemError` for everything else."""
-        deadline = time.monotonic() + timeout + (request.wait or 0)
+        deadline = time.monotonic() + timeout + (command.wait or 0)
         try:
-            line = encode_request(request)
+            line = encode_request(command)
         except ProtocolError as error:
             raise _problem(
                 "The request cannot be sent", "Check the name and the seconds to wait.", error

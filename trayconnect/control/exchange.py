@@ -11,19 +11,19 @@ from trayconnect.control.protocol import (
     REQUEST_MAX,
     ProtocolError,
     Reply,
-    Request,
     VersionError,
     decode_request,
     encode_reply,
 )
 from trayconnect.control.transport import ControlConnection, OtherUserError
 from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.command import Command
 from trayconnect.core.errors import Cancelled, Problem, ProblemError, Recovery
 
 _log = logging.getLogger(__name__)
 
-Handler = Callable[[Request, CancelToken], Reply]
-"""Answers a request, on a thread of its own. It may block; the `CancelToken` is set when the client
+Handler = Callable[[Command, CancelToken], Reply]
+"""Answers a command, on a thread of its own. It may block; the `CancelToken` is set when the client
 hangs up (or closes its sending side) or the server stops, and it must then return soon. It may
 raise `ProblemError`, and `Cancelled`."""
 
@@ -97,7 +97,7 @@ class Exchange:
 
     def _serve(self) -> None:
         try:
-            request = decode_request(self._link.receive(REQUEST_MAX, self._limits.request_seconds))
+            command = decode_request(self._link.receive(REQUEST_MAX, self._limits.request_seconds))
         except ProtocolError as error:
             self._send(encode_reply(_refusal(error)))
             return
@@ -107,7 +107,7 @@ class Exchange:
         watcher = threading.Thread(target=self._watch, name="tc-control watch", daemon=True)
         watcher.start()
         try:
-            self._send(answer(self._handler, request, self._cancel))
+            self._send(answer(self._handler, command, self._cancel))
         finally:
             self._link.stop_reading()
             watcher.join()
@@ -120,18 +120,18 @@ class Exchange:
         self._link.send(line, self._limits.reply_seconds)
 
 
-def answer(handler: Handler, request: Request, cancel: CancelToken) -> bytes:
+def answer(handler: Handler, command: Command, cancel: CancelToken) -> bytes:
     """The reply's line, whatever the handler does."""
     try:
-        return encode_reply(_ask(handler, request, cancel))
+        return encode_reply(_ask(handler, command, cancel))
     except Exception:  # noqa: BLE001 - the app lives on, whatever its handlers do
-        _log.exception("The request %r failed", request.command.value)
+        _log.exception("The command %r failed", command.name)
         return encode_reply(BROKEN)
 
 
-def _ask(handler: Handler, request: Request, cancel: CancelToken) -> Reply:
+def _ask(handler: Handler, command: Command, cancel: CancelToken) -> Reply:
     try:
-        return handler(request, cancel)
+        return handler(command, cancel)
     except ProblemError as error:
         return Reply(ok=False, problem=error.problem)
     except Cancelled:

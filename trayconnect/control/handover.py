@@ -6,26 +6,28 @@ import time
 
 from trayconnect.control.client import ControlClient, NotRunningError
 from trayconnect.control.lock import InstanceLock, owner_pid
-from trayconnect.control.protocol import Command, Reply, Request
+from trayconnect.control.protocol import Reply
+from trayconnect.core.command import Command
 from trayconnect.core.errors import Problem, ProblemError, Recovery
 from trayconnect.core.subprocesses import let_come_forward
 
+SHOW = Command("show")
+"""A second start shows what the first one does."""
 _PAUSE_SECONDS = 0.05
 
 
 def claim(
     lock: InstanceLock,
     client: ControlClient,
-    request: Request | None = None,
+    command: Command = SHOW,
     timeout: float = 10,
 ) -> Reply | None:
     """None: `lock` is held now, and this process is the app. Else the reply of the app that runs
-    already to `request` (by default, SHOW).
+    already to `command`.
 
     An owner that has the lock but isn't listening is just starting, or quitting: it is waited for
     up to `timeout` seconds, and followed when it goes. Raises `ProblemError`.
     """
-    asked = request or Request(Command.SHOW)
     deadline = time.monotonic() + timeout
     while True:
         if lock.acquire():
@@ -33,7 +35,7 @@ def claim(
         is_late = time.monotonic() + _PAUSE_SECONDS >= deadline
         try:
             let_come_forward()  # it may show its window: the user started this program just now
-            reply = client.call(asked, max(_PAUSE_SECONDS, deadline - time.monotonic()))
+            reply = client.call(command, max(_PAUSE_SECONDS, deadline - time.monotonic()))
         except NotRunningError as error:
             if is_late:
                 raise _stuck(lock) from error

@@ -2,31 +2,30 @@
 
 One JSON object each way, on one line, in ASCII, ended by a newline:
 
-    {"version": 2, "command": "connect", "name": "GPU box", "wait": 30, "choice": null}
-    {"version": 2, "ok": true, "problem": null, "data": null}
+    {"version": 3, "name": "connect", "server": "GPU box", "arguments": {"wait": 30}}
+    {"version": 3, "ok": true, "problem": null, "data": null}
 
-A problem is `{"title", "advice", "remedy", "detail"}`, as in `trayconnect.core.errors.Problem`.
+A request is a `core.command.Command`. A problem is `{"title", "advice", "remedy", "detail"}`, as in
+`core.errors.Problem`.
 Every key is always there; an unknown one is an error. `version` is looked at before anything
 else, and changes with any change of the rest, so that an app that was left running over an update
 and a newer command tell one another so instead of misunderstanding."""
 
 from __future__ import annotations
 
-import enum
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeAlias
 
+from trayconnect.core.command import Command, from_json, to_json
 from trayconnect.core.errors import Problem, Recovery
 
-VERSION = 2
+VERSION = 3
 REQUEST_MAX = 64 * 1024
 """Bytes of a request, with its newline."""
 REPLY_MAX = 4 * 1024 * 1024
 """Bytes of a reply, with its newline: the status of some thousands of servers."""
-WAIT_MAX = 86_400.0
-"""Seconds that a request may ask to wait."""
 
 JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"
 
@@ -43,48 +42,6 @@ class VersionError(ProtocolError):
         self.theirs = theirs
 
 
-class Command(enum.StrEnum):
-    """What can be asked of the running app."""
-
-    CONNECT = "connect"
-    DISCONNECT = "disconnect"
-    OPEN = "open"
-    LINK = "link"
-    """The address of a server's page, with the token that logs in."""
-    START = "start"
-    """Start Jupyter on a server."""
-    LOSSES = "losses"
-    """What would be lost by stopping a server's Jupyter now."""
-    STOP = "stop"
-    """Stop a server's Jupyter, whatever runs there; `choice` is its identity."""
-    RESTART = "restart"
-    """The same, and start one again."""
-    JUPYTER_LOG = "jupyter-log"
-    """The log of the Jupyter that was started on a server."""
-    CHOOSE = "choose"
-    """Another of a server's Jupyters."""
-    RELOAD = "reload"
-    QUIT = "quit"
-    STATUS = "status"
-    TRAY = "tray"
-    """How the icon is shown, for `doctor`."""
-    SHOW = "show"
-    """A second start hands over to the first."""
-    PING = "ping"
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One thing asked: `name` is an entry of the file; `wait` is how many seconds the answer may
-    be held back for the outcome, None to be answered at once; `choice` is one of what the entry
-    has several of."""
-
-    command: Command
-    name: str | None = None
-    wait: float | None = None
-    choice: str | None = None
-
-
 @dataclass(frozen=True, slots=True)
 class Reply:
     """The answer. `problem` is never None when it is not `ok`. Raises ValueError if it is."""
@@ -98,29 +55,21 @@ class Reply:
             raise ValueError("a reply that is not ok must say why")
 
 
-def encode_request(request: Request) -> bytes:
-    """The line to send. Raises `ProtocolError` for values that no request may hold."""
-    _seconds(request.wait)
-    message = {
-        "command": request.command,
-        "name": request.name,
-        "wait": request.wait,
-        "choice": request.choice,
-    }
-    return _encode(message, REQUEST_MAX)
-
-
-def decode_request(line: bytes) -> Request:
-    """The request of a line, with its newline or without. Raises `ProtocolError`."""
-    message = _decode(line, REQUEST_MAX, {"command", "name", "wait", "choice"})
+def encode_request(command: Command) -> bytes:
+    """The line to send. Raises `ProtocolError` for arguments that no command may have."""
     try:
-        command = Command(_text(message["command"]))
+        return _encode(to_json(command), REQUEST_MAX)
     except ValueError as error:
-        raise ProtocolError("unknown command") from error
-    name, choice = (
-        None if message[key] is None else _text(message[key]) for key in ("name", "choice")
-    )
-    return Request(command, name, _seconds(message["wait"]), choice)
+        raise ProtocolError(str(error)) from error
+
+
+def decode_request(line: bytes) -> Command:
+    """The command of a line, with its newline or without. Raises `ProtocolError`."""
+    message = _decode(line, REQUEST_MAX, {"name", "server", "arguments"})
+    try:
+        return from_json(message)
+    except ValueError as error:
+        raise ProtocolError(str(error)) from error
 
 
 def encode_reply(reply: Reply) -> bytes:
@@ -179,14 +128,6 @@ def _text(value: object) -> str:
     if not isinstance(value, str):
         raise ProtocolError("a text was expected")
     return value
-
-
-def _seconds(value: object) -> float | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= WAIT_MAX:
-        raise ProtocolError(f"wait must be 0 to {WAIT_MAX:.0f} seconds")
-    return float(value)
 
 
 def _from_problem(problem: Problem | None) -> dict[str, str] | None:

@@ -6,6 +6,7 @@ import enum
 from dataclasses import dataclass
 from typing import Protocol
 
+from trayconnect.core.command import Button, Command
 from trayconnect.core.errors import Problem
 
 
@@ -13,16 +14,6 @@ class Urgency(enum.Enum):
     NORMAL = "normal"
     CRITICAL = "critical"
     """Stays until the user has seen it."""
-
-
-class NoticeAction(enum.Enum):
-    """The command of a notice's button. The menu offers each of them too."""
-
-    OPEN = "open"
-    RETRY = "retry"
-    DISCONNECT = "disconnect"
-    EDIT = "edit"
-    """Edit the server file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +29,8 @@ class Notice:
     """Whether it may disappear unseen."""
     asked: bool = False
     """Whether it answers what the user just did. The user then wants to see it again."""
-    server: str = ""
-    """Name of the entry that the actions are for."""
-    actions: tuple[NoticeAction, ...] = ()
-    """The most useful action first."""
+    buttons: tuple[Button, ...] = ()
+    """The most useful button first. Their commands have different names."""
 
     @classmethod
     def of(
@@ -50,12 +39,27 @@ class Notice:
         problem: Problem,
         *,
         asked: bool = False,
-        actions: tuple[NoticeAction, ...] = (),
+        buttons: tuple[Button, ...] = (),
     ) -> Notice:
         """A notice of a problem. Desktops keep a critical notice until the user closes it, so only
         one with a button is critical."""
-        urgency = Urgency.CRITICAL if actions else Urgency.NORMAL
-        return cls(tag, problem.title, problem.advice, urgency, asked=asked, actions=actions)
+        urgency = Urgency.CRITICAL if buttons else Urgency.NORMAL
+        return cls(tag, problem.title, problem.advice, urgency, asked=asked, buttons=buttons)
+
+
+EDIT = Button("Edit servers…", Command("edit-servers"))
+
+
+def open_page(server: str) -> Button:
+    return Button("Open", Command("open", server))
+
+
+def retry(server: str) -> Button:
+    return Button("Retry", Command("connect", server))
+
+
+def disconnect(server: str) -> Button:
+    return Button("Disconnect", Command("disconnect", server))
 
 
 class Notifier(Protocol):

@@ -17,8 +17,8 @@ from typing import Any
 from trayconnect.config.file_problems import ConfigError
 from trayconnect.config.yaml_file import load
 from trayconnect.control.client import ControlClient, NotRunningError
-from trayconnect.control.protocol import Command, Request
 from trayconnect.core import logs
+from trayconnect.core.command import Command
 from trayconnect.core.errors import ProblemError
 from trayconnect.core.privacy import writers
 from trayconnect.core.subprocesses import path_for_others
@@ -108,7 +108,7 @@ def _server_file(path: Path) -> Iterator[Finding]:
 
 def _app(control: ControlClient) -> Iterator[Finding]:
     try:
-        data = _asked(control, Command.STATUS)
+        data = _asked(control, Command("status"))
     except NotRunningError:
         yield Finding(Grade.NOTE, "app", "is not running")
         return
@@ -121,7 +121,7 @@ def _app(control: ControlClient) -> Iterator[Finding]:
 
 def _tray(control: ControlClient) -> Iterator[Finding]:
     try:
-        told = _asked(control, Command.TRAY)
+        told = _asked(control, Command("tray"))
     except ProblemError:
         found = tray_report()
     else:
@@ -138,7 +138,7 @@ def _tray(control: ControlClient) -> Iterator[Finding]:
 
 
 def _asked(control: ControlClient, command: Command) -> Any:  # noqa: ANN401 - JSON
-    reply = control.call(Request(command))
+    reply = control.call(command)
     if reply.problem is not None:
         raise ProblemError(reply.problem)
     return reply.data

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from trayconnect.core.notices import Notice, NoticeAction
+from trayconnect.core.notices import Notice, open_page
 from trayconnect.sessions.kernel_activity import Activity, Run
 
 LINES = 5
@@ -50,8 +50,7 @@ def idle_again(server: str, runs: Sequence[Run]) -> Notice:
         tag=f"idle {server} {' '.join(run.kernel for run in runs)}",
         title=title,
         body=body,
-        server=server,
-        actions=(NoticeAction.OPEN,),
+        buttons=(open_page(server),),
     )
 
 

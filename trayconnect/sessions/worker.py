@@ -30,7 +30,7 @@ from trayconnect.core.errors import (
     unforeseen,
 )
 from trayconnect.core.link import Link
-from trayconnect.core.notices import Notice, NoticeAction, Notifier, Urgency
+from trayconnect.core.notices import Notice, Notifier, Urgency, open_page
 from trayconnect.core.page import Browser, Page
 from trayconnect.core.questions import Answer, Prompter, Question
 from trayconnect.services.model import ANSWERING, Health, Reached
@@ -408,8 +408,7 @@ class Worker:
                     body=f"{problem.title}\n{problem.advice}",
                     urgency=Urgency.CRITICAL,
                     asked=True,
-                    server=self._name,
-                    actions=(NoticeAction.OPEN,),
+                    buttons=(open_page(self._name),),
                 )
             )
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from trayconnect.core.command import Command
 from trayconnect.sessions.snapshot import Snapshot
 from trayconnect.sessions.state import State
 from trayconnect.tray import summary
@@ -17,7 +18,7 @@ from trayconnect.tray.labels import INDENT, wrap
 from trayconnect.tray.menu_levels import LINES, folded, top_level
 from trayconnect.tray.menu_server import can_connect, needs_you_line
 from trayconnect.tray.primary import primary
-from trayconnect.tray.view import Action, Item, Verb, View
+from trayconnect.tray.view import Item, View
 
 NO_SERVERS = Item("none", "No servers yet", enabled=False)
 FILE_LINES = 3
@@ -69,7 +70,7 @@ def _file_lines(facts: MenuFacts) -> Iterator[Item]:
         return
     count = len(facts.file_problems)
     what = "a problem" if count == 1 else f"{count} problems"
-    edit = Action(Verb.EDIT_SERVERS)
+    edit = Command("edit-servers")
     then = "still using the last working version" if facts.file_in_force else "click to fix it"
     yield Item("file", f"⚠ The server file has {what}; {then}", edit)
     lines = [line for problem in facts.file_problems for line in wrap(problem)]
@@ -97,14 +98,14 @@ def _common_lines(snapshots: Sequence[Snapshot], facts: MenuFacts) -> Iterator[I
     if snapshots:
         connectable = any(can_connect(s) for s in snapshots)
         active = any(s.is_active for s in snapshots)
-        connect, disconnect = Action(Verb.CONNECT_ALL), Action(Verb.DISCONNECT_ALL)
+        connect, disconnect = Command("connect-all"), Command("disconnect-all")
         yield Item("connect-all", "Connect all", connect, enabled=connectable)
         yield Item("disconnect-all", "Disconnect all", disconnect, enabled=active)
         yield Item("separator-app", separator=True)
         if facts.window:
-            yield Item("window", "Show in a window", Action(Verb.SHOW_STATUS))
-    yield Item("edit", "Edit servers…", Action(Verb.EDIT_SERVERS))
+            yield Item("window", "Show in a window", Command("show-status"))
+    yield Item("edit", "Edit servers…", Command("edit-servers"))
     if facts.autostart is not None:
-        autostart = Action(Verb.TOGGLE_AUTOSTART)
+        autostart = Command("toggle-autostart")
         yield Item("autostart", "Start at login", autostart, checked=facts.autostart)
-    yield Item("quit", "Quit trayconnect", Action(Verb.QUIT))
+    yield Item("quit", "Quit trayconnect", Command("quit"))

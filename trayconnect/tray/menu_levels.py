@@ -13,12 +13,13 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from typing import TypeAlias
 
+from trayconnect.core.command import Command
 from trayconnect.sessions.snapshot import Snapshot
 from trayconnect.sessions.state import State
 from trayconnect.tray import summary
 from trayconnect.tray.labels import clip
 from trayconnect.tray.menu_server import can_connect, server_line, server_lines, server_submenu
-from trayconnect.tray.view import Action, IconState, Item, Verb
+from trayconnect.tray.view import IconState, Item
 
 LINES = 21
 """Lines of one level, separators included. GNOME cannot scroll a menu: so many fit a screen that is
@@ -174,8 +175,8 @@ def group_lines(name: str, members: Sequence[Snapshot]) -> tuple[Item, ...]:
     """What can be done with a group as a whole."""
     connectable = any(can_connect(s) for s in members)
     active = any(s.is_active for s in members)
-    connect = Action(Verb.CONNECT_GROUP, group=name)
-    disconnect = Action(Verb.DISCONNECT_GROUP, group=name)
+    connect = Command("connect-group", arguments={"group": name})
+    disconnect = Command("disconnect-group", arguments={"group": name})
     return (
         Item("connect-group", "Connect all of these", connect, enabled=connectable),
         Item("disconnect-group", "Disconnect all of these", disconnect, enabled=active),

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from trayconnect.config.local_addresses import ports_words
+from trayconnect.core.command import Command
 from trayconnect.services.model import PageState
 from trayconnect.sessions.forwards import ForwardState
 from trayconnect.sessions.kernel_activity_text import activity_words
@@ -17,7 +18,7 @@ from trayconnect.sessions.snapshot import Snapshot
 from trayconnect.sessions.state import State
 from trayconnect.sessions.state_text import UNPROVEN, state_words
 from trayconnect.tray.labels import INDENT, clip, jupyter_words, wrap
-from trayconnect.tray.view import Action, Item, Verb
+from trayconnect.tray.view import Item
 
 _NAME_WIDTH, _PLACE_WIDTH, _LINE_WIDTH = 32, 40, 80
 
@@ -56,18 +57,16 @@ def server_line(snapshot: Snapshot) -> Item:
 
 def _rest(snapshot: Snapshot, lines: Sequence[Item]) -> Iterator[Item]:
     """What is not said by those lines."""
-    said = {line.action for line in lines if line.action is not None}
-    return (item for item in server_submenu(snapshot) if item.action not in said)
+    said = {line.command for line in lines if line.command is not None}
+    return (item for item in server_submenu(snapshot) if item.command not in said)
 
 
 def _first_lines(snapshot: Snapshot, *, advise: bool = True) -> Iterator[Item]:
     name = snapshot.name
     # What a line is comes first in its key: at the end, it could be the end of another's name.
     on = snapshot.is_active and not can_connect(snapshot)
-    verb = Verb.DISCONNECT if on else Verb.CONNECT
-    yield Item(
-        f"server {name}", f"{clip(name)}: {state_words(snapshot)}", Action(verb, name), checked=on
-    )
+    toggle = Command("disconnect" if on else "connect", name)
+    yield Item(f"server {name}", f"{clip(name)}: {state_words(snapshot)}", toggle, checked=on)
     if snapshot.state is State.OFF:
         return
     kernels = kernel_words(snapshot)
@@ -76,23 +75,23 @@ def _first_lines(snapshot: Snapshot, *, advise: bool = True) -> Iterator[Item]:
     if snapshot.unproven:
         yield Item(f"unproven {name}", f"{INDENT}{UNPROVEN}", enabled=False)
     if snapshot.page is not None:
-        yield Item(f"open {name}", f"{INDENT}Open", Action(Verb.OPEN, name))
+        yield Item(f"open {name}", f"{INDENT}Open", Command("open", name))
     if snapshot.waits_for:
-        said = Action(Verb.ANSWER, name) if snapshot.asking else None
+        said = Command("answer", name) if snapshot.asking else None
         mark = "⚠ " if snapshot.asking else ""
         text = f"{INDENT}{mark}{clip(snapshot.waits_for)}"
         yield Item(f"waits {name}", text, said, enabled=snapshot.asking)
     if snapshot.state is State.WAITING:
-        yield Item(f"retry {name}", f"{INDENT}Try now", Action(Verb.CONNECT, name))
+        yield Item(f"retry {name}", f"{INDENT}Try now", Command("connect", name))
     if snapshot.problem is not None and snapshot.can_start:
-        yield Item(f"start {name}", f"{INDENT}Start Jupyter", Action(Verb.START_JUPYTER, name))
+        yield Item(f"start {name}", f"{INDENT}Start Jupyter", Command("start-jupyter", name))
     if snapshot.problem is not None:
         title = f"{INDENT}⚠ {clip(snapshot.problem.title)}"
-        yield Item(f"problem {name}", title, Action(Verb.SHOW_PROBLEM, name))
+        yield Item(f"problem {name}", title, Command("show-problem", name))
         for number, line in enumerate(wrap(snapshot.problem.advice) if advise else ()):
             yield Item(f"advice {number} {name}", f"{INDENT}{INDENT}{line}", enabled=False)
     if snapshot.is_active and not on:
-        yield Item(f"off {name}", f"{INDENT}Disconnect", Action(Verb.DISCONNECT, name))
+        yield Item(f"off {name}", f"{INDENT}Disconnect", Command("disconnect", name))
 
 
 def kernel_words(snapshot: Snapshot) -> str:
@@ -107,17 +106,17 @@ def server_submenu(snapshot: Snapshot) -> Iterator[Item]:
         yield from _use_lines(snapshot)
     else:
         # With hundreds of servers nearly all are off, and every line costs a panel time.
-        yield Item("open", "Connect and open", Action(Verb.OPEN, name))
+        yield Item("open", "Connect and open", Command("open", name))
     if not snapshot.server.is_direct:
-        yield Item("terminal", "Open a terminal", Action(Verb.OPEN_TERMINAL, name))
-    yield Item("diagnostics", "Copy diagnostics", Action(Verb.COPY_DIAGNOSTICS, name))
-    yield Item("log", "Show log", Action(Verb.SHOW_LOG, name))
+        yield Item("terminal", "Open a terminal", Command("open-terminal", name))
+    yield Item("diagnostics", "Copy diagnostics", Command("copy-diagnostics", name))
+    yield Item("log", "Show log", Command("show-log", name))
 
 
 def _use_lines(snapshot: Snapshot) -> Iterator[Item]:
     name = snapshot.name
     has_page = snapshot.page is not None
-    yield Item("open", "Open", Action(Verb.OPEN, name), enabled=has_page)
+    yield Item("open", "Open", Command("open", name), enabled=has_page)
     for forward in snapshot.forwards:
         yield _forward_line(name, forward)
     if snapshot.open_ports:
@@ -126,16 +125,16 @@ def _use_lines(snapshot: Snapshot) -> Iterator[Item]:
     if snapshot.jupyters:
         lines = tuple(_jupyter_lines(snapshot))
         yield Item("jupyters", "Jupyter servers", children=lines)
-    yield Item("copy", "Copy link", Action(Verb.COPY_LINK, name), enabled=has_page)
+    yield Item("copy", "Copy link", Command("copy-link", name), enabled=has_page)
     active = snapshot.is_active
-    yield Item("reconnect", "Reconnect", Action(Verb.RECONNECT, name), enabled=active)
+    yield Item("reconnect", "Reconnect", Command("reconnect", name), enabled=active)
     if not snapshot.server.is_direct:
         yield from _jupyter_orders(snapshot)
     yield Item("separator-help", separator=True)
     has_problem = snapshot.problem is not None
-    yield Item("problem", "Show problem", Action(Verb.SHOW_PROBLEM, name), enabled=has_problem)
+    yield Item("problem", "Show problem", Command("show-problem", name), enabled=has_problem)
     if snapshot.notes or snapshot.banner:
-        yield Item("notes", _notes_words(len(snapshot.notes)), Action(Verb.SHOW_NOTES, name))
+        yield Item("notes", _notes_words(len(snapshot.notes)), Command("show-notes", name))
 
 
 def _forward_line(server: str, forward: ForwardState) -> Item:
@@ -144,18 +143,18 @@ def _forward_line(server: str, forward: ForwardState) -> Item:
     name = clip(forward.name, _NAME_WIDTH)
     if forward.problem is not None:
         text = clip(f"⚠ {name}: {forward.problem.title}")
-        return Item(key, text, Action(Verb.SHOW_PROBLEM, server, forward.name))
+        return Item(key, text, Command("show-problem", server, {"forward": forward.name}))
     if forward.is_up and forward.page is PageState.OTHERS:
         return Item(key, f"{name}: belongs to another user", enabled=False)
     where = clip(forward.listens, _PLACE_WIDTH)
     if forward.is_up and forward.page is PageState.UNPROVEN:
         where = f"{where} (owner not proven)"
     if forward.url is not None:
-        action = Action(Verb.OPEN, server, forward.name)
+        action = Command("open", server, {"forward": forward.name})
         if forward.is_up and forward.answers is False:
             return Item(key, f"Open {name} (no answer yet)", action, enabled=False)
         return Item(key, f"Open {name}: {where}", action, enabled=forward.is_up)
-    action = Action(Verb.COPY_FORWARD, server, forward.name)
+    action = Command("copy-forward", server, {"forward": forward.name})
     enabled = forward.is_up and bool(forward.address)
     return Item(key, f"Copy {name}: {where}", action, enabled=enabled)
 
@@ -171,20 +170,20 @@ def _jupyter_orders(snapshot: Snapshot) -> Iterator[Item]:
     name = snapshot.name
     if snapshot.is_ready:
         allowed = snapshot.can_stop
-        stop, restart = Action(Verb.STOP_JUPYTER, name), Action(Verb.RESTART_JUPYTER, name)
+        stop, restart = Command("stop-jupyter", name), Command("restart-jupyter", name)
         yield Item("stop-jupyter", "Stop Jupyter…", stop, enabled=allowed)
         yield Item("restart-jupyter", "Restart Jupyter…", restart, enabled=allowed)
     else:
-        start = Action(Verb.START_JUPYTER, name)
+        start = Command("start-jupyter", name)
         yield Item("start-jupyter", "Start Jupyter", start, enabled=snapshot.can_start)
     if snapshot.state is State.UP:
-        yield Item("jupyter-log", "Show Jupyter's log", Action(Verb.SHOW_JUPYTER_LOG, name))
+        yield Item("jupyter-log", "Show Jupyter's log", Command("show-jupyter-log", name))
 
 
 def _jupyter_lines(snapshot: Snapshot) -> Iterator[Item]:
     """Those that run there; the one that the local port leads to is marked."""
     for jupyter in snapshot.jupyters:
-        action = Action(Verb.CHOOSE_JUPYTER, snapshot.name, jupyter=jupyter.where)
+        action = Command("choose-jupyter", snapshot.name, {"jupyter": jupyter.where})
         text = clip(jupyter_words(jupyter))
         key = f"jupyter {jupyter.where}"
         yield Item(key, text, action, checked=jupyter.in_use, radio=True)
@@ -193,10 +192,11 @@ def _jupyter_lines(snapshot: Snapshot) -> Iterator[Item]:
 def needs_you_line(snapshot: Snapshot) -> Item:
     """For the top of the menu: what waits for the user, and a click that goes on with it."""
     name = snapshot.name
+    command = Command("answer" if snapshot.asking else "connect", name)
     if snapshot.asking:
-        what, verb = snapshot.waits_for or "waits for your answer", Verb.ANSWER
+        what = snapshot.waits_for or "waits for your answer"
+    elif snapshot.problem is not None:
+        what = f"needs you: {snapshot.problem.title}"
     else:
-        what, verb = "needs you", Verb.CONNECT
-        if snapshot.problem is not None:
-            what = f"needs you: {snapshot.problem.title}"
-    return Item(f"needs {name}", f"⚠ {clip(f'{clip(name, 40)} {what}', 80)}", Action(verb, name))
+        what = "needs you"
+    return Item(f"needs {name}", f"⚠ {clip(f'{clip(name, 40)} {what}', 80)}", command)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Iterable, Iterator, Sequence
 
-from trayconnect.desktop.windows.status_wire import Button, Group, Icons, Row, StatusPage
+from trayconnect.core.command import Button, Command
+from trayconnect.desktop.windows.status_wire import Group, Icons, Row, StatusPage
 from trayconnect.sessions.snapshot import Snapshot
 from trayconnect.sessions.state_text import state_words
 from trayconnect.tray.icon import picture
@@ -18,19 +18,19 @@ from trayconnect.tray.menu_server import (
     server_lines,
     server_submenu,
 )
-from trayconnect.tray.view import Action, IconState, Item, Verb
+from trayconnect.tray.view import IconState, Item
 
 ICON_SIZES = (24, 30, 36, 42, 48, 60, 72, 96)
 """Pixels, for screens of 100 % to 400 %."""
-_COMMON = (Verb.CONNECT_ALL, Verb.DISCONNECT_ALL, Verb.TOGGLE_AUTOSTART)
+_COMMON = ("connect-all", "disconnect-all", "toggle-autostart")
 FILE_PROBLEMS = 3
 """So many are quoted; `trayconnect check` has them all."""
 
 
 def status_page(snapshots: Sequence[Snapshot], facts: MenuFacts) -> StatusPage:
-    """The same choices as the menu's, by the same actions."""
-    common = [item for item in build_view(snapshots, facts).items if item.action is not None]
-    more = [item for item in common if _of(item).verb in _COMMON]
+    """The same choices as the menu's, by the same commands."""
+    common = [item for item in build_view(snapshots, facts).items if item.command is not None]
+    more = [item for item in common if _of(item).name in _COMMON]
     names = dict.fromkeys(snapshot.server.group for snapshot in snapshots)
     order = [name for name in names if name is None] + [name for name in names if name]
     return StatusPage(
@@ -43,30 +43,14 @@ def status_page(snapshots: Sequence[Snapshot], facts: MenuFacts) -> StatusPage:
             if name
         ),
         notice=_notice(facts),
-        edit=Button("Edit servers…", encode(Action(Verb.EDIT_SERVERS))),
+        edit=Button("Edit servers…", Command("edit-servers")),
         more=tuple(_button(item) for item in more),
-        quit=Button("Quit", encode(Action(Verb.QUIT))),
+        quit=Button("Quit", Command("quit")),
     )
 
 
 def _members(snapshots: Sequence[Snapshot], group: str) -> list[Snapshot]:
     return [snapshot for snapshot in snapshots if snapshot.server.group == group]
-
-
-def encode(action: Action) -> str:
-    """An action as the order of a button."""
-    return json.dumps(
-        [action.verb.value, action.server, action.forward, action.group, action.jupyter]
-    )
-
-
-def decode(order: str) -> Action:
-    """Raises `ValueError` for anything that `encode` did not make."""
-    try:
-        verb, server, forward, group, jupyter = json.loads(order)
-        return Action(Verb(verb), str(server), str(forward), str(group), str(jupyter))
-    except TypeError as error:
-        raise ValueError(f"not an order: {order!r}") from error
 
 
 def icons() -> Icons:
@@ -84,21 +68,21 @@ def _row(snapshot: Snapshot) -> Row:
     toggle, *lines = server_lines(snapshot)
     waiting = [needs_you_line(snapshot)] if snapshot.asking else []
     items = [*waiting, *lines, *_flat(server_submenu(snapshot))]
-    page = Action(Verb.OPEN, snapshot.name)
-    shown = {Action(Verb.SHOW_PROBLEM, snapshot.name)}
+    page = Command("open", snapshot.name)
+    shown = {Command("show-problem", snapshot.name)}
     if snapshot.page is not None:
         shown.add(page)
-    more: dict[Action, Item] = {}  # what stands both below the line and in the submenu, once
+    more: dict[Command, Item] = {}  # what stands both below the line and in the submenu, once
     for item in items:
-        if item.action is not None and item.action not in shown:
-            more.setdefault(item.action, item)
+        if item.command is not None and item.command not in shown:
+            more.setdefault(item.command, item)
     problem = snapshot.problem
     return Row(
         name=snapshot.name,
         words="\n".join(filter(None, (state_words(snapshot), kernel_words(snapshot)))),
         icon=build_view((snapshot,), MenuFacts()).icon.value,
-        toggle=Button("Disconnect" if toggle.checked else "Connect", encode(_of(toggle))),
-        main=None if snapshot.page is None else Button("Open", encode(page)),
+        toggle=Button("Disconnect" if toggle.checked else "Connect", _of(toggle)),
+        main=None if snapshot.page is None else Button("Open", page),
         more=tuple(_button(item) for item in more.values()),
         problem="" if problem is None else problem.title,
         advice="" if problem is None else problem.advice,
@@ -112,13 +96,13 @@ def _flat(items: Iterable[Item]) -> Iterator[Item]:
         yield from _flat(item.children) if item.children else (item,)
 
 
-def _of(item: Item) -> Action:
-    assert item.action is not None
-    return item.action
+def _of(item: Item) -> Command:
+    assert item.command is not None
+    return item.command
 
 
 def _button(item: Item) -> Button:
-    return Button(item.text.strip(), encode(_of(item)), item.enabled, item.checked)
+    return Button(item.text.strip(), _of(item), item.enabled, item.checked)
 
 
 def _notice(facts: MenuFacts) -> str:

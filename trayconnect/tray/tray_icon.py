@@ -7,13 +7,14 @@ import threading
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from trayconnect.tray.actions import ActionThread
+from trayconnect.core.command import Command
 from trayconnect.tray.backends.animation import Animation, MakeTimer, ThreadTimer
 from trayconnect.tray.backends.choice import BackendKind, TrayReport
 from trayconnect.tray.backends.pystray_menu import menu_of
+from trayconnect.tray.command_thread import CommandThread
 from trayconnect.tray.icon import Glyph
 from trayconnect.tray.text import tooltip
-from trayconnect.tray.view import Action, View
+from trayconnect.tray.view import View
 
 log = logging.getLogger(__name__)
 
@@ -70,20 +71,20 @@ class Tray(Protocol):
 class TrayIcon:
     """`Tray` over one icon: shows views and reports clicks.
 
-    `on_action` is called on a thread of its own ("tc-tray-actions"), one click at a time. `run`
+    `on_command` is called on a thread of its own ("tc-tray-commands"), one click at a time. `run`
     may be called once."""
 
     def __init__(
         self,
         backend: Backend,
-        on_action: Callable[[Action], object],
+        on_command: Callable[[Command], object],
         *,
         label: Callable[[str], str],
         mono: bool = False,
         make_timer: MakeTimer = ThreadTimer,
     ) -> None:
         self._backend = backend
-        self._actions = ActionThread(on_action)
+        self._commands = CommandThread(on_command)
         self._label = label
         self._mono = mono
         self._animation = Animation(self._post, self._draw_icon, make_timer)
@@ -104,12 +105,12 @@ class TrayIcon:
 
     def run(self) -> None:
         """Own the calling thread (the main one, for macOS) until `stop`."""
-        self._actions.start()
+        self._commands.start()
         try:
             self._backend.run(self._set_up)
         finally:
             self._animation.stop()
-            self._actions.stop()
+            self._commands.stop()
 
     def notify(self, message: str, title: str) -> None:
         """Show a notification by the icon, where the toolkit can; soon, and from any thread."""
@@ -128,7 +129,7 @@ class TrayIcon:
         """The icon was clicked where the panel opens no menu: do the view's primary action. On the
         toolkit's thread."""
         if self._shown is not None and self._shown.primary is not None:
-            self._actions.submit(self._shown.primary)
+            self._commands.submit(self._shown.primary)
 
     def stop(self) -> None:
         """Remove the icon and let `run` return; from any thread, at any time."""
@@ -166,7 +167,7 @@ class TrayIcon:
         if shown is None or shown.title != view.title:
             self._backend.title = tooltip(view.title)
         if shown is None or shown.items != view.items:
-            self._backend.menu = menu_of(view.items, self._actions.submit, self._label)
+            self._backend.menu = menu_of(view.items, self._commands.submit, self._label)
 
     def _draw_icon(self) -> None:
         assert self._shown is not None

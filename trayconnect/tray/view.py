@@ -1,9 +1,11 @@
-"""What the tray shows, as data: an icon, a title, and a menu whose items carry actions."""
+"""What the tray shows, as data: an icon, a title, and a menu whose items carry commands."""
 
 from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+
+from trayconnect.core.command import Command
 
 
 class IconState(enum.Enum):
@@ -18,49 +20,6 @@ class IconState(enum.Enum):
     FAILED = "failed"
 
 
-class Verb(enum.Enum):
-    CONNECT = "connect"
-    DISCONNECT = "disconnect"
-    OPEN = "open"
-    CHOOSE_JUPYTER = "choose-jupyter"
-    COPY_LINK = "copy-link"
-    COPY_FORWARD = "copy-forward"
-    RECONNECT = "reconnect"
-    OPEN_TERMINAL = "open-terminal"
-    START_JUPYTER = "start-jupyter"
-    STOP_JUPYTER = "stop-jupyter"
-    RESTART_JUPYTER = "restart-jupyter"
-    SHOW_JUPYTER_LOG = "show-jupyter-log"
-    ANSWER = "answer"
-    """Bring the question that waits to the front."""
-    SHOW_PROBLEM = "show-problem"
-    """That of the forward, where one is named."""
-    SHOW_NOTES = "show-notes"
-    """What of ssh_config does not hold here, and what the servers gave to be read."""
-    COPY_DIAGNOSTICS = "copy-diagnostics"
-    SHOW_LOG = "show-log"
-    CONNECT_GROUP = "connect-group"
-    DISCONNECT_GROUP = "disconnect-group"
-    CONNECT_ALL = "connect-all"
-    DISCONNECT_ALL = "disconnect-all"
-    EDIT_SERVERS = "edit-servers"
-    TOGGLE_AUTOSTART = "toggle-autostart"
-    SHOW_STATUS = "show-status"
-    QUIT = "quit"
-
-
-@dataclass(frozen=True, slots=True)
-class Action:
-    """What a click means; `server`, `forward` and `group` are names from the file, `jupyter` is
-    where one of a server's Jupyters listens."""
-
-    verb: Verb
-    server: str = ""
-    forward: str = ""
-    group: str = ""
-    jupyter: str = ""
-
-
 @dataclass(frozen=True, slots=True)
 class Item:
     """A line of the menu.
@@ -71,7 +30,7 @@ class Item:
 
     key: str
     text: str = ""
-    action: Action | None = None
+    command: Command | None = None
     enabled: bool = True
     checked: bool | None = None
     children: tuple[Item, ...] = ()
@@ -91,7 +50,7 @@ class View:
     icon: IconState = IconState.OFF
     title: str = "trayconnect"
     items: tuple[Item, ...] = ()
-    primary: Action | None = None
+    primary: Command | None = None
     """What a left click does where a panel keeps the menu for the right one. Nothing is to be had
     by it alone."""
     attempt_since: float | None = None

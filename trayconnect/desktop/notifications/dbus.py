@@ -9,8 +9,9 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 
+from trayconnect.core.command import Command
 from trayconnect.core.log_once import LogOnce
-from trayconnect.core.notices import Notice, NoticeAction
+from trayconnect.core.notices import Notice
 from trayconnect.desktop.notifications.freedesktop import NotificationTalk
 
 logger = logging.getLogger(__name__)
@@ -25,12 +26,12 @@ class DBusNotifier:
 
     def __init__(
         self,
-        on_action: Callable[[NoticeAction, str], object],
+        on_command: Callable[[Command], object],
         *,
         icon: str = "",
         environ: Mapping[str, str] = os.environ,
     ) -> None:
-        self._on_action = on_action
+        self._on_command = on_command
         self._icon = icon
         self._environ = environ
         self._complaints = LogOnce(logger, "notifications are dropped")
@@ -45,7 +46,11 @@ class DBusNotifier:
                 return
             if self._talk is None:
                 self._talk = talk = NotificationTalk(
-                    self._act, self._over, self._complaints, icon=self._icon, environ=self._environ
+                    self._click,
+                    self._over,
+                    self._complaints,
+                    icon=self._icon,
+                    environ=self._environ,
                 )
                 try:
                     self._start(talk.run, "tc-notify")
@@ -86,14 +91,14 @@ class DBusNotifier:
             if self._talk is talk:
                 self._talk = None
 
-    def _act(self, action: NoticeAction, server: str) -> None:
+    def _click(self, command: Command) -> None:
         def carry_out() -> None:
             try:
-                self._on_action(action, server)
+                self._on_command(command)
             except Exception:
-                logger.exception("%s of %s failed", action.value, server)
+                logger.exception("%s of %s failed", command.name, command.server)
 
         with self._lock:
             if not self._closed:
                 with contextlib.suppress(RuntimeError):  # no more threads
-                    self._start(carry_out, "tc-notify-action")
+                    self._start(carry_out, "tc-notify-command")

@@ -24,8 +24,9 @@ from jeepney import (
 )
 from jeepney.bus_messages import message_bus
 
+from trayconnect.core.command import Button, Command
 from trayconnect.core.log_once import LogOnce
-from trayconnect.core.notices import Notice, NoticeAction, Urgency
+from trayconnect.core.notices import Notice, Urgency
 from trayconnect.desktop.dbus.bus_connection import BusConnection, refusal
 
 logger = logging.getLogger(__name__)
@@ -50,13 +51,8 @@ _OWNER.add_arg_condition(0, _NAME)
 _DEFAULT: Final = "default"
 """The key of what a click on the notice itself does."""
 _LEVELS = {Urgency.NORMAL: 1, Urgency.CRITICAL: 2}
-_LABELS = {
-    NoticeAction.OPEN: "Open",
-    NoticeAction.RETRY: "Retry",
-    NoticeAction.DISCONNECT: "Disconnect",
-    NoticeAction.EDIT: "Edit servers…",
-}
-_NOT_BY_DEFAULT = (NoticeAction.DISCONNECT,)
+_NOT_BY_DEFAULT = "disconnect"
+"""The command that takes its own button: a click on the notice itself may only mean to read it."""
 _SHOWS_DEFAULT = ("Xfce Notify Daemon", "lxqt-notificationd")
 """Servers that draw a button for the default, which the specification leaves open."""
 
@@ -75,18 +71,18 @@ class NotificationServer:
 class NotificationTalk:
     """`run` once, on a thread of its own; it ends with `stop`, or when the bus is lost.
 
-    `on_action` and `on_over` are called on that thread, and must return at once."""
+    `on_command` and `on_over` are called on that thread, and must return at once."""
 
     def __init__(
         self,
-        on_action: Callable[[NoticeAction, str], object],
+        on_command: Callable[[Command], object],
         on_over: Callable[[NotificationTalk], object],
         complaints: LogOnce,
         *,
         icon: str = "",
         environ: Mapping[str, str] = os.environ,
     ) -> None:
-        self._on_action = on_action
+        self._on_command = on_command
         self._on_over = on_over
         self._complaints = complaints
         self._icon = icon
@@ -160,9 +156,9 @@ class NotificationTalk:
         notice = self._notices.get(number)
         if notice is None:
             return  # another program's
-        for action in notice.actions:
-            if key in (action.value, _DEFAULT):
-                self._on_action(action, notice.server)
+        for button in notice.buttons:
+            if key in (button.command.name, _DEFAULT):
+                self._on_command(button.command)
                 return
 
     def _closed(self, number: int) -> None:
@@ -296,25 +292,21 @@ def arguments(
         icon,
         _clean(notice.title),
         escape(body, quote=False) if "body-markup" in server.capabilities else body,
-        _buttons(notice.actions, server),
+        _keys_and_labels(notice.buttons, server),
         hints,
         -1,  # the server decides how long
     )
 
 
-def _buttons(actions: tuple[NoticeAction, ...], server: NotificationServer) -> list[str]:
+def _keys_and_labels(buttons: tuple[Button, ...], server: NotificationServer) -> list[str]:
     """Keys and labels in turn."""
-    if not actions or "actions" not in server.capabilities:
+    if not buttons or "actions" not in server.capabilities:
         return []
-    keys = [action.value for action in actions]
-    labels = [_LABELS[action] for action in actions]
-    if actions[0] not in _NOT_BY_DEFAULT:
-        if server.shows_default:
-            keys[0] = _DEFAULT
-        else:
-            keys.insert(0, _DEFAULT)
-            labels.insert(0, labels[0])
-    return [text for pair in zip(keys, labels, strict=True) for text in pair]
+    pairs = [(button.command.name, button.text) for button in buttons]
+    first, label = pairs[0]
+    if first != _NOT_BY_DEFAULT:
+        pairs = [(_DEFAULT, label), *(pairs[1:] if server.shows_default else pairs)]
+    return [text for pair in pairs for text in pair]
 
 
 def _clean(text: str) -> str:

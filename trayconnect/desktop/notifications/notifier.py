@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from trayconnect.core.notices import NoticeAction, Notifier
+from trayconnect.core.command import Command
+from trayconnect.core.notices import Notifier
 from trayconnect.desktop.notifications.plain import (
     CallableDelivery,
     OsascriptDelivery,
@@ -23,13 +24,13 @@ class DesktopNotifier(Notifier, Protocol):
 
 
 def make_notifier(
-    on_action: Callable[[NoticeAction, str], object],
+    on_command: Callable[[Command], object],
     icon: Path,
     tray_notify: Callable[[str, str], object] | None = None,
 ) -> DesktopNotifier:
     """For this platform.
 
-    `on_action` gets the action of a button and its notice's server, on a thread of its own.
+    `on_command` gets the command of a clicked button, on a thread of its own.
     `icon` is a picture of the program. `tray_notify(message, title)` serves on Windows, where the
     tray icon shows notices."""
     if tray_notify is not None:
@@ -39,4 +40,4 @@ def make_notifier(
     else:  # noqa: RET505 - mypy calls code after a platform's return unreachable
         from trayconnect.desktop.notifications.dbus import DBusNotifier
 
-        return DBusNotifier(on_action, icon=icon.as_uri())
+        return DBusNotifier(on_command, icon=icon.as_uri())

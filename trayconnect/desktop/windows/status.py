@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from trayconnect.core.command import Command
 from trayconnect.core.errors import Problem, ProblemError
 from trayconnect.core.subprocesses import let_come_forward
 from trayconnect.desktop import helper_process, programs
@@ -30,17 +31,17 @@ def can_show() -> bool:
 class StatusWindow:
     """The window, in a process of its own: closed and shown again as often as wanted.
 
-    `on_order` is called with the order of a clicked button, on a thread of the window, which lets
-    the next click wait. `command`: the helper, for tests."""
+    `on_command` is called with the command of a clicked button, on a thread of the window, which
+    lets the next click wait. `command`: the helper, for tests."""
 
     def __init__(
         self,
-        on_order: Callable[[str], object],
+        on_command: Callable[[Command], object],
         icons: Callable[[], Icons] = dict,
         window_icon: Path | None = None,
         command: list[str] | None = None,
     ) -> None:
-        self._on_order = on_order
+        self._on_command = on_command
         self._icons = icons
         self._window_icon = str(window_icon) if window_icon else ""
         self._command = command or helper_process.helper_command(helper_process.STATUS)
@@ -48,7 +49,7 @@ class StatusWindow:
         self._page = StatusPage()
         self._shown: _Shown | None = None
         self._over: list[_Shown] = []
-        """Closed by the user, and perhaps with an order that is still carried out."""
+        """Closed by the user, and perhaps with a command that is still carried out."""
 
     def show(self) -> None:
         """Open it, or bring it to the front; returns at once. Raises `ProblemError`."""
@@ -78,7 +79,7 @@ class StatusWindow:
         with self._lock:
             windows = [*self._over, self._shown]
             self._over, self._shown = [], None
-        for window in windows:  # not under the lock: an order that is carried out may want it
+        for window in windows:  # not under the lock: a command that is carried out may want it
             if window is not None:
                 window.end()
 
@@ -97,7 +98,7 @@ class StatusWindow:
             )
         except OSError as error:
             raise ProblemError(_cannot_start(error)) from error
-        return _Shown(process, self._first, self._on_order)
+        return _Shown(process, self._first, self._on_command)
 
     def _first(self) -> bytes:
         """The first message. It takes a while to draw."""
@@ -111,11 +112,11 @@ class _Shown:
         self,
         process: subprocess.Popen[bytes],
         first: Callable[[], bytes],
-        on_order: Callable[[str], object],
+        on_command: Callable[[Command], object],
     ) -> None:
         self._process = process
         self._first = first
-        self._on_order = on_order
+        self._on_command = on_command
         self._changed = threading.Condition()
         self._next: StatusPage | None = None
         self._front = False
@@ -129,8 +130,8 @@ class _Shown:
 
     @property
     def is_alive(self) -> bool:
-        """Not once its process has ended: the reader hears of that late, if it carries out an
-        order."""
+        """Not once its process has ended: the reader hears of that late, if it carries out a
+        command."""
         with self._changed:
             return not self._ended and self._process.poll() is None
 
@@ -180,11 +181,11 @@ class _Shown:
         with self._process.stdout as pipe:
             for line in pipe:
                 try:
-                    self._on_order(status_wire.decode_order(line))
+                    self._on_command(status_wire.decode_click(line))
                 except ValueError as error:
                     log.warning("the status window sent nonsense: %s", error)
                 except Exception:  # a click that fails must not end the next ones
-                    log.exception("an order of the status window failed")
+                    log.exception("a command of the status window failed")
         was_asked = self._leave()
         try:
             status = self._process.wait(END_LIMIT)

@@ -1,5 +1,6 @@
-"""The status window: a program of its own, for `status` (pages come over stdin, orders go over
-stdout, see `status_wire`). It goes when stdin ends; closing it ends nothing else."""
+"""The status window: a program of its own, for `status` (pages come over stdin, the commands of
+clicked buttons go over stdout, see `status_wire`). It goes when stdin ends; closing it ends nothing
+else."""
 
 from __future__ import annotations
 
@@ -11,26 +12,32 @@ from functools import partial
 from tkinter import ttk
 from typing import Any
 
+from trayconnect.core.command import Button, Command
 from trayconnect.desktop import helper_process
 from trayconnect.desktop.windows import status_wire, tk_front, tk_lifeline, tk_scale
-from trayconnect.desktop.windows.status_wire import Button, Row, StatusPage
+from trayconnect.desktop.windows.status_wire import Row, StatusPage
 
 TITLE = "trayconnect"
 _WIDTH = 440
 _ICON = 24
+_OTHER_VERSION = StatusPage(
+    notice="The running trayconnect is of another version than this window.\n"
+    "Quit it from its menu, and start it again."
+)
+"""In place of a page that cannot be read: an app that was left running over an update sent it."""
 _SHARE = 0.6
 """How much of the screen's height the servers may take; the rest of them scrolls."""
 
-Order = Callable[[str], None]
-MakeMore = Callable[[tkinter.Misc, tuple[Button, ...], Order], ttk.Menubutton]
+OnClick = Callable[[Command], None]
+MakeMore = Callable[[tkinter.Misc, tuple[Button, ...], OnClick], ttk.Menubutton]
 
 
 class StatusView:
     """Builds the window in `root`, and keeps it like the page of now."""
 
-    def __init__(self, root: tkinter.Tk, order: Order) -> None:
+    def __init__(self, root: tkinter.Tk, click: OnClick) -> None:
         self._root = root
-        self._order = order
+        self._click = click
         self._scale = tk_scale.scale(root)
         self._look = tk_scale.apply_look(root, self._scale)
         self._menu_look = tk_scale.menu_look(root, self._scale)
@@ -83,7 +90,7 @@ class StatusView:
             self._notice.grid(row=0, column=0, columnspan=2, sticky="we")
         else:
             self._notice.grid_remove()
-        if _order_of(page.rows) != _order_of(view.row for view in self._rows):
+        if _places_of(page.rows) != _places_of(view.row for view in self._rows):
             self._rebuild(page)
         for heading in self._headings:
             heading.show({group.name: group.more for group in page.groups})
@@ -127,7 +134,7 @@ class StatusView:
                 ttk.Separator(self._list).grid(sticky="we", pady=self._px(8))
             if row.group != group:
                 group = row.group
-                heading = _Heading(self._list, group, self._order, self._px, make_more)
+                heading = _Heading(self._list, group, self._click, self._px, make_more)
                 self._headings.append(heading)
             frame = ttk.Frame(self._list)
             frame.grid(sticky="we", pady=self._px(2))
@@ -136,7 +143,7 @@ class StatusView:
                     frame,
                     row,
                     self._icons,
-                    self._order,
+                    self._click,
                     self._px,
                     make_more,
                 )
@@ -151,13 +158,13 @@ class StatusView:
             child.destroy()
         self._foot.columnconfigure(1, weight=1)
         if page.edit is not None:
-            _button(self._foot, page.edit, self._order).grid(row=0, column=0)
+            _button(self._foot, page.edit, self._click).grid(row=0, column=0)
         if page.more:
-            more = _more(self._foot, page.more, self._order, self._menu_look, self._catch_up)
+            more = _more(self._foot, page.more, self._click, self._menu_look, self._catch_up)
             self._foot_more = more
             more.grid(row=0, column=1, sticky="w", padx=self._px(8))
         if page.quit is not None:
-            _button(self._foot, page.quit, self._order).grid(row=0, column=2, sticky="e")
+            _button(self._foot, page.quit, self._click).grid(row=0, column=2, sticky="e")
 
     def _fit(self) -> None:
         """As wide as its rows ask for, also after the user made it narrower; as high, and no higher
@@ -192,12 +199,12 @@ class _Heading:
         self,
         parent: tkinter.Misc,
         name: str,
-        order: Order,
+        click: OnClick,
         px: Callable[[int], int],
         make_more: MakeMore,
     ) -> None:
         self._name = name
-        self._order = order
+        self._click = click
         self._make_more = make_more
         self._shown: tuple[Button, ...] = ()
         self._more: ttk.Menubutton | None = None
@@ -214,7 +221,7 @@ class _Heading:
         self._shown = buttons
         if self._more is not None:
             self._more.destroy()
-        self._more = self._make_more(self._frame, buttons, self._order)
+        self._more = self._make_more(self._frame, buttons, self._click)
         self._more.grid(row=0, column=1)
 
 
@@ -226,14 +233,14 @@ class _RowView:
         frame: ttk.Frame,
         row: Row,
         icons: dict[str, tkinter.PhotoImage],
-        order: Order,
+        click: OnClick,
         px: Callable[[int], int],
         make_more: MakeMore,
     ) -> None:
         self.row = row
         self._shown: Row | None = None
         self._icons = icons
-        self._order = order
+        self._click = click
         self._px = px
         self._make_more = make_more
         self._more: ttk.Menubutton | None = None
@@ -259,17 +266,19 @@ class _RowView:
         self.row = self._shown = row
         self._icon.configure(image=self._icons.get(row.icon, ""))
         self._words.configure(text=row.words)
-        self._toggle.configure(text=row.toggle.text, command=partial(self._order, row.toggle.order))
+        self._toggle.configure(
+            text=row.toggle.text, command=partial(self._click, row.toggle.command)
+        )
         for widget in self._others:
             widget.destroy()
         self._others, self._more = [], None
         if row.main is not None:
-            main = _button(self._buttons, row.main, self._order)
+            main = _button(self._buttons, row.main, self._click)
             main.configure(style="Primary.TButton")
             main.grid(row=0, column=0, padx=(0, self._px(8)))
             self._others.append(main)
         if row.more:
-            self._more = self._make_more(self._buttons, row.more, self._order)
+            self._more = self._make_more(self._buttons, row.more, self._click)
             self._more.grid(row=0, column=2, padx=(self._px(8), 0))
             self._others.append(self._more)
         lines = ((self._problem, row.problem, "⚠ "), (self._advice, row.advice, ""))
@@ -281,8 +290,8 @@ class _RowView:
                 label.grid_remove()
 
 
-def _button(parent: tkinter.Misc, button: Button, order: Order) -> ttk.Button:
-    made = ttk.Button(parent, text=button.text, command=partial(order, button.order))
+def _button(parent: tkinter.Misc, button: Button, click: OnClick) -> ttk.Button:
+    made = ttk.Button(parent, text=button.text, command=partial(click, button.command))
     made.state(["!disabled" if button.enabled else "disabled"])
     return made
 
@@ -290,11 +299,11 @@ def _button(parent: tkinter.Misc, button: Button, order: Order) -> ttk.Button:
 def _more(
     parent: tkinter.Misc,
     buttons: tuple[Button, ...],
-    order: Order,
+    click: OnClick,
     look: dict[str, Any],
     closed: Callable[[], object],
 ) -> ttk.Menubutton:
-    """`closed` is called when its menu was left, after the order of a chosen line."""
+    """`closed` is called when its menu was left, after the command of a chosen line."""
     made = ttk.Menubutton(parent, text="More", width=5)
     menu = tkinter.Menu(made, tearoff=False, **look)
     menu.marks = []  # type: ignore[attr-defined]  # a mark is lost with its variable
@@ -308,7 +317,7 @@ def _more(
         add(
             label=button.text,
             state="normal" if button.enabled else "disabled",
-            command=partial(order, button.order),
+            command=partial(click, button.command),
             **mark,
         )
     menu.bind("<Unmap>", lambda _: parent.winfo_toplevel().after_idle(closed))
@@ -316,7 +325,7 @@ def _more(
     return made
 
 
-def _order_of(rows: Iterable[Row]) -> list[tuple[str, str]]:
+def _places_of(rows: Iterable[Row]) -> list[tuple[str, str]]:
     return [(row.name, row.group) for row in rows]
 
 
@@ -330,7 +339,11 @@ def take(view: StatusView, line: bytes) -> None:
     if "icons" in message:
         view.take_icons(message["icons"], message["window"])
     if "page" in message:
-        view.show(status_wire.decode_page(message["page"]))
+        try:
+            page = status_wire.decode_page(message["page"])
+        except ValueError:
+            page = _OTHER_VERSION
+        view.show(page)
         if message["front"]:
             view.to_front()
 
@@ -345,10 +358,10 @@ def main() -> int:
         return 1
     root.withdraw()
 
-    def order(text: str) -> None:
-        helper_process.write_stdout(status_wire.encode_order(text))
+    def click(command: Command) -> None:
+        helper_process.write_stdout(status_wire.encode_click(command))
 
-    view = StatusView(root, order)
+    view = StatusView(root, click)
     tk_lifeline.follow(root, tk_lifeline.StdinLines(), partial(take, view))
     root.mainloop()
     return 0

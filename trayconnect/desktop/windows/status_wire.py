@@ -8,19 +8,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from trayconnect.core.command import Button, Command, from_json, to_json
+
 Icons = Mapping[str, Mapping[int, bytes]]
 """PNG pictures by the name of a state, and their size in pixels."""
-
-
-@dataclass(frozen=True, slots=True)
-class Button:
-    """Something to click. `order` comes back as it is when it is clicked."""
-
-    text: str
-    order: str
-    enabled: bool = True
-    checked: bool | None = None
-    """None where there is no check mark."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,16 +67,14 @@ def encode_page(page: StatusPage, *, front: bool) -> bytes:
     return _line({"page": asdict(page), "front": front})
 
 
-def encode_order(order: str) -> bytes:
-    return _line({"order": order})
+def encode_click(command: Command) -> bytes:
+    """The command of a clicked button."""
+    return _line(to_json(command))
 
 
-def decode_order(line: bytes) -> str:
-    """Raises `ValueError` for anything that `encode_order` did not make."""
-    try:
-        return str(json.loads(line)["order"])
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"not an order: {error!r}") from error
+def decode_click(line: bytes) -> Command:
+    """Raises `ValueError` for anything that `encode_click` did not make."""
+    return from_json(json.loads(line))
 
 
 def decode_page(read: Any) -> StatusPage:  # noqa: ANN401 - JSON
@@ -132,7 +121,7 @@ def _button(read: Any) -> Button | None:  # noqa: ANN401 - JSON
     checked = read["checked"]
     return Button(
         str(read["text"]),
-        str(read["order"]),
+        from_json(read["command"]),
         bool(read["enabled"]),
         None if checked is None else bool(checked),
     )

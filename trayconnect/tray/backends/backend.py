@@ -7,23 +7,24 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from trayconnect.core.command import Command
 from trayconnect.core.errors import Problem, ProblemError
 from trayconnect.desktop.popup.popup_model import NoPopupMenu, PopupMenu
 from trayconnect.tray.icon import Glyph
 from trayconnect.tray.text import one_line, windows_label
 from trayconnect.tray.tray_icon import Tray, TrayIcon
-from trayconnect.tray.view import Action, IconState
+from trayconnect.tray.view import IconState
 
 if TYPE_CHECKING:
     from trayconnect.tray.backends import watcher
 
 NAME = "trayconnect"
 
-OnAction = Callable[[Action], object]
+OnCommand = Callable[[Command], object]
 
 
 def make_tray(
-    on_action: OnAction,
+    on_command: OnCommand,
     on_no_host: Callable[[], object] = lambda: None,
     popup: PopupMenu | None = None,
     *,
@@ -43,11 +44,11 @@ def make_tray(
     to show an icon."""
     try:
         if sys.platform == "darwin":
-            return _darwin(on_action)
+            return _darwin(on_command)
         elif sys.platform == "win32":  # noqa: RET505 - mypy calls code after it unreachable
-            return _win32(on_action, on_session_end)
+            return _win32(on_command, on_session_end)
         else:
-            return _linux(on_action, on_no_host, popup or NoPopupMenu(), by_hand, on_host)
+            return _linux(on_command, on_no_host, popup or NoPopupMenu(), by_hand, on_host)
     except (ImportError, NotImplementedError) as error:
         raise ProblemError(
             Problem(
@@ -60,7 +61,7 @@ def make_tray(
 
 
 def _linux(
-    on_action: OnAction,
+    on_command: OnCommand,
     on_no_host: Callable[[], object],
     popup: PopupMenu,
     by_hand: bool,
@@ -74,7 +75,7 @@ def _linux(
         if problem is not None:
             raise ProblemError(problem)
     return linux.LinuxTray(
-        NAME, on_action, on_no_host, popup, screen=x11, by_hand=by_hand, on_host=on_host
+        NAME, on_command, on_no_host, popup, screen=x11, by_hand=by_hand, on_host=on_host
     )
 
 
@@ -90,15 +91,15 @@ def _problem(bus: watcher.Bus, *, wayland: bool) -> Problem | None:
     return None
 
 
-def _darwin(on_action: OnAction) -> Tray:
+def _darwin(on_command: OnCommand) -> Tray:
     from trayconnect.tray.backends import darwin
 
     icon = darwin.MacIcon(NAME, Glyph(IconState.OFF, mono=True), NAME)
-    return TrayIcon(icon, on_action, label=one_line, mono=True)
+    return TrayIcon(icon, on_command, label=one_line, mono=True)
 
 
-def _win32(on_action: OnAction, on_session_end: Callable[[], object]) -> Tray:
+def _win32(on_command: OnCommand, on_session_end: Callable[[], object]) -> Tray:
     from trayconnect.tray.backends import win32
 
     icon = win32.WindowsIcon(NAME, Glyph(IconState.OFF), NAME, on_session_end)
-    return TrayIcon(icon, on_action, label=windows_label)
+    return TrayIcon(icon, on_command, label=windows_label)

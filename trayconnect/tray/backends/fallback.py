@@ -6,12 +6,13 @@ import logging
 import threading
 from collections.abc import Callable
 
+from trayconnect.core.command import Command
 from trayconnect.desktop.helper_process import has_tkinter
 from trayconnect.desktop.popup.popup_model import PopupMenu
 from trayconnect.tray.icon import Glyph
 from trayconnect.tray.text import one_line
 from trayconnect.tray.tray_icon import TrayIcon
-from trayconnect.tray.view import Action, IconState, View
+from trayconnect.tray.view import IconState, View
 
 log = logging.getLogger(__name__)
 
@@ -22,9 +23,11 @@ class Fallback:
     """May be begun and ended again and again, from any thread; each time has a thread of its own
     ("tc-tray-xembed"), and the next waits for the end of the one before."""
 
-    def __init__(self, name: str, on_action: Callable[[Action], object], popup: PopupMenu) -> None:
+    def __init__(
+        self, name: str, on_command: Callable[[Command], object], popup: PopupMenu
+    ) -> None:
         self._name = name
-        self._on_action = on_action
+        self._on_command = on_command
         self._popup = popup
         self._lock = threading.Lock()
         self._view = View()
@@ -48,7 +51,7 @@ class Fallback:
         with self._lock:
             if self._turn is not None:
                 return
-            self._turn = turn = _Turn(self._name, self._on_action, self._popup, self._view)
+            self._turn = turn = _Turn(self._name, self._on_command, self._popup, self._view)
             before = self._last
             self._last = threading.Thread(
                 target=turn.run, args=(before,), name="tc-tray-xembed", daemon=True
@@ -75,11 +78,11 @@ class _Turn:
     """From a `begin` to its `end`."""
 
     def __init__(
-        self, name: str, on_action: Callable[[Action], object], popup: PopupMenu, view: View
+        self, name: str, on_command: Callable[[Command], object], popup: PopupMenu, view: View
     ) -> None:
         self.host: str | None = None
         self._name = name
-        self._on_action = on_action
+        self._on_command = on_command
         self._popup = popup
         self._lock = threading.Lock()
         self._view = view
@@ -127,7 +130,7 @@ class _Turn:
             popup=self._popup,
             on_docked=self._on_docked,
         )
-        return TrayIcon(docking, self._on_action, label=one_line)
+        return TrayIcon(docking, self._on_command, label=one_line)
 
     def _on_docked(self, host: str | None) -> None:
         self.host = host

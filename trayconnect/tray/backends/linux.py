@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 
+from trayconnect.core.command import Command
 from trayconnect.desktop.popup.popup_model import PopupMenu
 from trayconnect.tray.backends import sni
 from trayconnect.tray.backends.choice import BackendKind, TrayReport, decide
@@ -20,7 +21,7 @@ from trayconnect.tray.backends.probe import look
 from trayconnect.tray.icon import Glyph
 from trayconnect.tray.text import dbusmenu_label
 from trayconnect.tray.tray_icon import TrayIcon
-from trayconnect.tray.view import Action, IconState, View
+from trayconnect.tray.view import IconState, View
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ class LinuxTray:
     def __init__(
         self,
         name: str,
-        on_action: Callable[[Action], object],
+        on_command: Callable[[Command], object],
         on_no_host: Callable[[], object],
         popup: PopupMenu,
         *,
@@ -62,9 +63,9 @@ class LinuxTray:
         self._item = sni.SniIcon(
             name, Glyph(IconState.OFF), name, on_registered=self._on_registered
         )
-        self._tray = TrayIcon(self._item, on_action, label=dbusmenu_label)
+        self._tray = TrayIcon(self._item, on_command, label=dbusmenu_label)
         self._item.on_activate = self._tray.activate
-        self._fallback = Fallback(name, on_action, popup)
+        self._fallback = Fallback(name, on_command, popup)
         self._stopping = threading.Event()
 
     def show(self, view: View) -> None:

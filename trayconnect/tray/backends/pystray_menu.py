@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from trayconnect.core.command import Command
 from trayconnect.tray.backends.pystray_base import Menu, MenuItem
-from trayconnect.tray.view import Action, Item
+from trayconnect.tray.view import Item
 
 
 class PystrayLine(MenuItem):  # type: ignore[misc]  # pystray is not annotated
@@ -18,16 +19,17 @@ class PystrayLine(MenuItem):  # type: ignore[misc]  # pystray is not annotated
 
 
 def menu_of(
-    items: tuple[Item, ...], activate: Callable[[Action], None], label: Callable[[str], str]
+    items: tuple[Item, ...], activate: Callable[[Command], None], label: Callable[[str], str]
 ) -> Menu:
     """The menu; a click calls `activate` on the toolkit's thread. `label` escapes a text."""
     return Menu(*(_line(item, activate, label) for item in items))
 
 
-def _line(item: Item, activate: Callable[[Action], None], label: Callable[[str], str]) -> MenuItem:
+def _line(item: Item, activate: Callable[[Command], None], label: Callable[[str], str]) -> MenuItem:
     if item.separator:
         return Menu.SEPARATOR
     if item.children:
         return PystrayLine(item, label(item.text), menu_of(item.children, activate, label))
-    action = item.action
-    return PystrayLine(item, label(item.text), None if action is None else lambda: activate(action))
+    command = item.command
+    then = None if command is None else lambda: activate(command)
+    return PystrayLine(item, label(item.text), then)

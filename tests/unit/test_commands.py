@@ -1,24 +1,34 @@
-"""Orders and requests: names, waiting, and what is answered to the commands."""
+"""Commands and their handlers: names, waiting, and the replies."""
 
 from __future__ import annotations
 
+import ast
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
+import trayconnect
+from tests.support.nulls import NoPrompter
 from tests.support.servers import make_server
 from tests.support.waiting import wait_for
 from tests.unit.test_session_manager import DOWN, LIMIT, Run, World
-from trayconnect.actions.control_handlers import Requests
-from trayconnect.actions.server_commands import Orders
+from trayconnect.actions.dispatcher import Dispatcher
+from trayconnect.actions.jupyter_commands import JupyterCommands
+from trayconnect.actions.jupyter_stop import JupyterStops
+from trayconnect.actions.program_commands import ProgramCommands
+from trayconnect.actions.server_commands import ServerCommands
 from trayconnect.config.local_addresses import own_address
 from trayconnect.config.model import Config
-from trayconnect.control.protocol import Command, Reply, Request
+from trayconnect.control.protocol import Reply
 from trayconnect.control.status import to_json, to_jupyter_lines, to_lines
 from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.command import Argument, Command
 from trayconnect.core.errors import Cancelled, Problem, ProblemError, Recovery
+from trayconnect.core.notices import Notice
 from trayconnect.core.page import Page
 from trayconnect.core.questions import Answer
 from trayconnect.services.model import BriefChoices, Choice, FoundJupyter, Health, Reached
@@ -34,42 +44,66 @@ REFUSED = Problem("gpu refused the login", "Check the key", Recovery.USER_ACTION
 
 @dataclass
 class Desk:
-    """Orders over a staged world."""
+    """Every command, over a staged world."""
 
     run: Run
     config: Config = field(default_factory=lambda: Config(servers=(GPU, LAB)))
     copied: list[str] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
+    """The titles of notices."""
     quits: int = 0
+    show_status: Callable[[], None] = lambda: None
     choices: BriefChoices = field(default_factory=BriefChoices)
 
     def __post_init__(self) -> None:
-        self.orders = Orders(
+        servers = ServerCommands(
             self.run.manager,
             self.run.world,
             self.copied.append,
             lambda: self.config,
             self.choices,
         )
-        self.requests = Requests(
-            self.orders,
-            reload=lambda: Reply(ok=True, data={"servers": 2}),
+        jupyter = JupyterCommands(servers)
+        stops = JupyterStops(jupyter, NoPrompter(), self)
+        program = ProgramCommands(
+            servers,
+            stops,
+            Mock(problem=None, config=self.config),
+            Mock(),
+            NoPrompter(),
+            self,
+            Mock(),
+            refresh=lambda: None,
+            reload=lambda: None,
             show=lambda: None,
+            show_status=lambda: self.show_status(),
             tray=lambda: TrayReport(BackendKind.SNI, "a panel takes it", "xfce4-panel", shown=True),
             quit=self._quit,
+        )
+        self.dispatcher = Dispatcher(
+            self, servers.handlers, jupyter.handlers, stops.handlers, program.handlers
         )
         self.run.manager.apply(self.config)
 
     def _quit(self) -> None:
         self.quits += 1
 
-    def ask(
-        self,
-        command: Command,
-        name: str | None = None,
-        wait: float | None = None,
-        choice: str | None = None,
-    ) -> Reply:
-        return self.requests.answer(Request(command, name, wait, choice), CancelToken())
+    def notify(self, notice: Notice) -> None:
+        self.told.append(notice.title)
+
+    def withdraw(self, tag: str) -> None:
+        pass
+
+    def do(self, name: str, server: str = "", **arguments: Argument) -> Reply:
+        """The outcome of a command. Raises `ProblemError`."""
+        return self.dispatcher.answer(Command(name, server, arguments), CancelToken())
+
+    def ask(self, name: str, server: str = "", **arguments: Argument) -> Reply:
+        """The same, with its problem as the reply."""
+        try:
+            return self.do(name, server, **arguments)
+        except ProblemError as error:
+            return Reply(ok=False, problem=error.problem)
 
 
 def states(reply: Reply) -> list[str]:
@@ -85,7 +119,9 @@ def desk() -> Iterator[Desk]:
 
 
 def test_a_name_is_found_whatever_its_case(desk: Desk) -> None:
-    assert desk.orders.find("gpu BOX") == GPU
+    reply = desk.do("status", "gpu BOX")
+    assert isinstance(reply.data, dict)
+    assert [server["name"] for server in reply.data["servers"]] == ["GPU box"]
 
 
 @pytest.mark.parametrize(
@@ -95,7 +131,7 @@ def test_a_name_is_found_whatever_its_case(desk: Desk) -> None:
 def test_an_unknown_name_is_answered_with_the_known_ones(
     desk: Desk, name: str, advice: str
 ) -> None:
-    reply = desk.ask(Command.CONNECT, name)
+    reply = desk.ask("connect", name)
     assert reply.problem is not None
     assert reply.problem.title == f"There is no server “{name}”"
     assert reply.problem.advice == advice
@@ -104,32 +140,32 @@ def test_an_unknown_name_is_answered_with_the_known_ones(
 def test_an_empty_file_is_said(desk: Desk) -> None:
     desk.config = Config()
     with pytest.raises(ProblemError, match="none yet"):
-        desk.orders.find("GPU box")
+        desk.do("status", "GPU box")
 
 
 def test_connect_waits_for_the_page(desk: Desk) -> None:
-    reply = desk.ask(Command.CONNECT, "GPU box", wait=LIMIT)
+    reply = desk.ask("connect", "GPU box", wait=LIMIT)
     assert reply.ok
     assert isinstance(reply.data, dict)
     (server,) = reply.data["servers"]
     assert (server["state"], server["reached"]) == ("up", "jupyter")
-    assert desk.ask(Command.CONNECT, "GPU box", wait=LIMIT).ok  # at once, since it is there
+    assert desk.ask("connect", "GPU box", wait=LIMIT).ok  # at once, since it is there
 
 
 def test_connect_ends_its_wait_when_only_the_user_can_go_on(desk: Desk) -> None:
     desk.run.world.outcomes = [REFUSED, REFUSED]
     for _ in range(2):  # the second end is told from the first
-        reply = desk.ask(Command.CONNECT, "GPU box", wait=LIMIT)
+        reply = desk.ask("connect", "GPU box", wait=LIMIT)
         assert reply.problem == REFUSED
     assert desk.run.world.outcomes == []
 
 
 def test_connect_gives_up_waiting_in_time_and_names_what_hinders(desk: Desk) -> None:
     desk.run.world.health = Health(Reached.SSH, Page(""), DOWN)
-    reply = desk.ask(Command.CONNECT, "GPU box", wait=0.5)
+    reply = desk.ask("connect", "GPU box", wait=0.5)
     assert reply.problem == DOWN
     desk.run.world.outcomes = ["hang"]
-    reply = desk.ask(Command.CONNECT, "Lab desktop", wait=0.05)
+    reply = desk.ask("connect", "Lab desktop", wait=0.05)
     assert reply.problem is not None
     assert reply.problem.title == "Lab desktop did not answer within 0.05 s"
 
@@ -139,7 +175,7 @@ def test_connect_waits_while_a_question_is_open(desk: Desk) -> None:
     world.outcomes, world.answer = ["ask"], Answer(("x",))
     replies: list[Reply] = []
     asking = threading.Thread(
-        target=lambda: replies.append(desk.ask(Command.CONNECT, "GPU box", wait=LIMIT))
+        target=lambda: replies.append(desk.ask("connect", "GPU box", wait=LIMIT))
     )
     asking.start()
     assert world.asked.wait(LIMIT)
@@ -155,7 +191,7 @@ def test_a_client_that_hangs_up_ends_its_wait(desk: Desk) -> None:
 
     def wait() -> None:
         with pytest.raises(Cancelled):
-            desk.orders.connect_and_wait("GPU box", LIMIT, cancel)
+            desk.dispatcher.answer(Command("connect", "GPU box", {"wait": LIMIT}), cancel)
         ended.set()
 
     waiting = threading.Thread(target=wait)
@@ -168,14 +204,14 @@ def test_a_client_that_hangs_up_ends_its_wait(desk: Desk) -> None:
 
 def test_an_order_is_answered_with_what_came_of_it(desk: Desk) -> None:
     desk.run.world.outcomes = ["hang"]
-    assert states(desk.ask(Command.CONNECT, "GPU box")) == ["connecting"]
-    assert states(desk.ask(Command.DISCONNECT, "GPU box"))[0] in ("closing", "off")
-    assert states(desk.ask(Command.OPEN, "Lab desktop"))[0] in ("connecting", "up")
+    assert states(desk.ask("connect", "GPU box")) == ["connecting"]
+    assert states(desk.ask("disconnect", "GPU box"))[0] in ("closing", "off")
+    assert states(desk.ask("open", "Lab desktop"))[0] in ("connecting", "up")
 
 
 def test_connect_says_that_a_question_is_open(desk: Desk) -> None:
     desk.run.world.outcomes = ["ask"]
-    reply = desk.ask(Command.CONNECT, "GPU box", wait=0.2)
+    reply = desk.ask("connect", "GPU box", wait=0.2)
     assert reply.problem is not None
     assert reply.problem.title == "GPU box waits for your answer"
 
@@ -184,7 +220,7 @@ def test_connect_says_that_the_server_is_gone_from_the_file(desk: Desk) -> None:
     desk.run.world.outcomes = ["hang"]
     replies: list[Reply] = []
     asking = threading.Thread(
-        target=lambda: replies.append(desk.ask(Command.CONNECT, "GPU box", wait=LIMIT))
+        target=lambda: replies.append(desk.ask("connect", "GPU box", wait=LIMIT))
     )
     asking.start()
     assert desk.run.world.hanging.wait(LIMIT)
@@ -198,69 +234,66 @@ def test_connect_says_that_the_server_is_gone_from_the_file(desk: Desk) -> None:
 def test_open_shows_a_page_that_does_not_open_by_itself(desk: Desk) -> None:
     desk.config = Config(servers=(make_server(open_browser=False),))
     desk.run.manager.apply(desk.config)
-    desk.ask(Command.OPEN, "GPU box")
+    desk.ask("open", "GPU box")
     desk.run.until_ready()
-    desk.ask(Command.DISCONNECT, "GPU box")  # the page opens before that
+    desk.ask("disconnect", "GPU box")  # the page opens before that
     desk.run.until_state(State.OFF)
     assert len(desk.run.world.pages) == 1
 
 
 def test_open_opens_the_page_or_connects_first(desk: Desk) -> None:
     desk.run.world.health = Health(Reached.JUPYTER, Page("http://127.0.0.1:18888/lab", "t"))
-    assert desk.ask(Command.OPEN, "GPU box").ok
+    assert desk.ask("open", "GPU box").ok
     desk.run.until_ready()
-    desk.ask(Command.OPEN, "GPU box")
-    desk.orders.open("GPU box", "TensorBoard")
+    desk.ask("open", "GPU box")
+    desk.do("open", "GPU box", forward="TensorBoard")
     assert {page.url for page in desk.run.world.pages} == {
         "http://127.0.0.1:18888/lab",
         f"http://{own_address(6006)}:6006/",
     }
     with pytest.raises(ProblemError, match="no forward"):
-        desk.orders.open("GPU box", "nothing")
+        desk.do("open", "GPU box", forward="nothing")
 
 
 def test_a_copied_link_logs_in(desk: Desk) -> None:
     with pytest.raises(ProblemError, match="no page yet"):
-        desk.orders.copy_link("GPU box")
+        desk.do("copy-link", "GPU box")
     desk.run.world.health = Health(Reached.JUPYTER, Page("http://127.0.0.1:18888/lab", "a+b"))
-    desk.ask(Command.CONNECT, "GPU box", wait=LIMIT)
-    desk.orders.copy_link("GPU box")
+    desk.ask("connect", "GPU box", wait=LIMIT)
+    desk.do("copy-link", "GPU box")
     assert desk.copied == ["http://127.0.0.1:18888/lab?token=a%2Bb"]
 
 
 def test_a_link_is_that_of_now_and_opens_nothing(desk: Desk) -> None:
     world = desk.run.world
     world.health = Health(Reached.LOGGED_IN, Page("http://127.0.0.1:18888/lab", "old"))
-    reply = desk.ask(Command.LINK, "GPU box", wait=LIMIT)  # connects
+    reply = desk.ask("link", "GPU box", wait=LIMIT)  # connects
     assert reply.data == {"link": "http://127.0.0.1:18888/lab?token=old", "why": ""}
     assert world.pages == []
     world.health = Health(Reached.LOGGED_IN, Page("http://127.0.0.1:18888/lab", "new"))
-    reply = desk.ask(Command.LINK, "GPU box", wait=LIMIT)
+    reply = desk.ask("link", "GPU box", wait=LIMIT)
     assert reply.data == {"link": "http://127.0.0.1:18888/lab?token=new", "why": ""}
     world.health = Health(Reached.JUPYTER, Page("http://127.0.0.1:18888/lab"), DOWN)
-    reply = desk.ask(Command.LINK, "GPU box", wait=LIMIT)
+    reply = desk.ask("link", "GPU box", wait=LIMIT)
     assert reply.data == {"link": "http://127.0.0.1:18888/lab", "why": str(DOWN)}
     world.health = Health(Reached.SSH, Page(""), DOWN)
-    assert desk.ask(Command.LINK, "GPU box", wait=0.5).problem == DOWN
+    assert desk.ask("link", "GPU box", wait=0.5).problem == DOWN
 
 
-@pytest.mark.parametrize("by_command", [True, False])
-def test_open_uses_the_token_of_now(desk: Desk, by_command: bool) -> None:
+@pytest.mark.parametrize("waits", [True, False])
+def test_open_uses_the_token_of_now(desk: Desk, waits: bool) -> None:
     world = desk.run.world
     world.health = Health(Reached.LOGGED_IN, Page("http://127.0.0.1:18888/lab", "old"))
-    desk.ask(Command.CONNECT, "GPU box", wait=LIMIT)
+    desk.ask("connect", "GPU box", wait=LIMIT)
     world.health = Health(Reached.LOGGED_IN, Page("http://127.0.0.1:18888/lab", "new"))
-    if by_command:
-        assert desk.ask(Command.OPEN, "GPU box").ok
-    else:
-        desk.orders.open("GPU box")
+    assert desk.do("open", "GPU box", **({"wait": LIMIT} if waits else {})).ok
     wait_for(lambda: len(world.pages) > 1, "the page")  # a look comes first
     assert [page.token for page in world.pages] == ["old", "new"]
 
 
 def test_disconnect_ends_it(desk: Desk) -> None:
-    desk.ask(Command.CONNECT, "GPU box", wait=LIMIT)
-    assert desk.ask(Command.DISCONNECT, "GPU box").ok
+    desk.ask("connect", "GPU box", wait=LIMIT)
+    assert desk.ask("disconnect", "GPU box").ok
     desk.run.until_state(State.OFF)
 
 
@@ -273,8 +306,8 @@ CHOICE = Health(
 
 def test_another_jupyter_is_chosen_and_remembered(desk: Desk) -> None:
     desk.run.world.health = CHOICE
-    desk.ask(Command.CONNECT, "GPU box", wait=LIMIT)
-    reply = desk.ask(Command.STATUS, "gpu box")
+    desk.ask("connect", "GPU box", wait=LIMIT)
+    reply = desk.ask("status", "gpu box")
     assert isinstance(reply.data, dict)
     assert to_jupyter_lines(reply.data) == [
         "* 8888  ~/thesis  kernels: 2  2.21.1",
@@ -282,7 +315,7 @@ def test_another_jupyter_is_chosen_and_remembered(desk: Desk) -> None:
     ]
     moved = tuple(replace(one, in_use=not one.in_use) for one in (THESIS, DATA))
     desk.run.world.health = replace(CHOICE, jupyters=moved)
-    reply = desk.ask(Command.CHOOSE, "gpu box", choice="data")
+    reply = desk.ask("choose-jupyter", "gpu box", jupyter="data", wait=LIMIT)
     assert isinstance(reply.data, dict)
     assert to_jupyter_lines(reply.data)[1].startswith("* 8889")
     assert desk.choices.get("GPU box") == Choice("/data", "8889")
@@ -290,10 +323,10 @@ def test_another_jupyter_is_chosen_and_remembered(desk: Desk) -> None:
 
 def test_a_jupyter_that_is_not_there_cannot_be_chosen(desk: Desk) -> None:
     with pytest.raises(ProblemError, match="No Jupyter server was found on GPU box"):
-        desk.orders.choose_jupyter("GPU box", "8888")
+        desk.do("choose-jupyter", "GPU box", jupyter="8888")
     desk.run.world.health = CHOICE
-    desk.ask(Command.CONNECT, "GPU box", wait=LIMIT)
-    reply = desk.ask(Command.CHOOSE, "GPU box", choice="9999")
+    desk.ask("connect", "GPU box", wait=LIMIT)
+    reply = desk.ask("choose-jupyter", "GPU box", jupyter="9999")
     assert reply.problem is not None
     assert "8889  /data" in reply.problem.advice
     assert desk.choices.get("GPU box") is None
@@ -302,41 +335,83 @@ def test_a_jupyter_that_is_not_there_cannot_be_chosen(desk: Desk) -> None:
 def test_the_advice_for_one_that_is_connected_is_not_to_connect_it(desk: Desk) -> None:
     silent = Problem("No Jupyter of yours runs on the server", "Choose Start Jupyter")
     desk.run.world.health = Health(Reached.SSH, CHOICE.page, silent)
-    desk.ask(Command.CONNECT, "GPU box", wait=LIMIT)
-    reply = desk.ask(Command.STOP, "GPU box")
+    desk.ask("connect", "GPU box", wait=LIMIT)
+    reply = desk.ask("stop-jupyter", "GPU box", identity="")
     assert reply.problem is not None
     assert reply.problem.title == "No Jupyter answers on GPU box"
     assert reply.problem.advice == silent.advice
 
 
-@pytest.mark.parametrize("command", list(Command))
-def test_every_command_is_answered(desk: Desk, command: Command) -> None:
-    if command is Command.JUPYTER_LOG:
-        reply = desk.ask(command, "GPU box")
-        assert reply.problem is not None
-        assert reply.problem.title == "GPU box is not connected"
-        return
-    if command in (Command.LOSSES, Command.STOP, Command.RESTART):
-        reply = desk.ask(command, "GPU box")
-        assert reply.problem is not None
-        assert reply.problem.title == "No Jupyter answers on GPU box"
-        return
-    desk.run.world.health = CHOICE
-    desk.ask(Command.CONNECT, "GPU box", wait=LIMIT)
-    assert desk.ask(command, "GPU box", choice="8888").ok
-    assert desk.quits == (command is Command.QUIT)
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("jupyter-log", "GPU box is not connected"),
+        ("jupyter-losses", "No Jupyter answers on GPU box"),
+        ("stop-jupyter", "No Jupyter answers on GPU box"),
+        ("restart-jupyter", "No Jupyter answers on GPU box"),
+    ],
+)
+def test_what_needs_a_tunnel_says_so(desk: Desk, name: str, why: str) -> None:
+    reply = desk.ask(name, "GPU box", identity="")
+    assert reply.problem is not None
+    assert reply.problem.title == why
 
 
-@pytest.mark.parametrize("command", [Command.CONNECT, Command.DISCONNECT, Command.OPEN])
-def test_a_missing_name_is_said(desk: Desk, command: Command) -> None:
-    reply = desk.ask(command)
+def test_a_command_that_nobody_carries_out_is_said(desk: Desk) -> None:
+    reply = desk.ask("launch", "GPU box")
+    assert reply.problem is not None
+    assert reply.problem.title == "trayconnect has no command “launch”"
+
+
+def test_quit_and_ping_are_answered(desk: Desk) -> None:
+    assert desk.do("ping") == Reply(ok=True)
+    assert desk.do("quit") == Reply(ok=True)
+    assert desk.quits == 1
+    assert desk.do("reload").data == {"servers": 2}
+
+
+@pytest.mark.parametrize(
+    ("error", "title"),
+    [
+        (ProblemError(Problem("The panel is asleep", "Wake it")), "The panel is asleep"),
+        (RuntimeError("no such luck"), "Something unforeseen went wrong"),
+    ],
+)
+def test_what_hinders_a_click_is_told_and_not_raised(
+    desk: Desk, error: Exception, title: str
+) -> None:
+    def show_status() -> None:
+        raise error
+
+    desk.show_status = show_status
+    desk.dispatcher.click(Command("show-status"))
+    assert desk.told == [title]
+
+
+def test_every_command_of_the_program_has_a_handler_and_every_handler_a_command(
+    desk: Desk,
+) -> None:
+    """The menu, the window, the notices and the command line name their commands in the source."""
+    named = {"ping"}  # for a peer that wants to know whether anybody answers
+    for file in Path(trayconnect.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            match node:
+                case ast.Call(func=ast.Name("Command"), args=[first, *_]):
+                    texts = [n for n in ast.walk(first) if isinstance(n, ast.Constant)]
+                    named |= {str(text.value) for text in texts}
+    assert named == desk.dispatcher.handlers.keys()
+
+
+@pytest.mark.parametrize("name", ["connect", "disconnect", "open"])
+def test_a_missing_name_is_said(desk: Desk, name: str) -> None:
+    reply = desk.ask(name)
     assert reply.problem is not None
     assert reply.problem.title == "No server was named"
 
 
 def test_the_status_has_the_promised_keys_and_no_token(desk: Desk) -> None:
     desk.run.world.health = Health(Reached.LOGGED_IN, Page("http://127.0.0.1:18888/lab", "s3cr3t"))
-    desk.ask(Command.CONNECT, "GPU box", wait=LIMIT)
+    desk.ask("connect", "GPU box", wait=LIMIT)
     status = to_json(desk.run.manager.snapshots())
     gpu, lab = status["servers"]
     assert list(gpu) == [
@@ -419,13 +494,13 @@ def test_a_forward_opens_where_it_listens(desk: Desk) -> None:
     server = make_server(forwards=[TENSORBOARD], bind_address="127.0.0.2")
     desk.config = Config(servers=(server,))
     desk.run.manager.apply(desk.config)
-    desk.orders.open("GPU box", "TensorBoard")
+    desk.do("open", "GPU box", forward="TensorBoard")
     assert [page.url for page in desk.run.world.pages] == ["http://127.0.0.2:6006/"]
 
 
 def test_reconnect_makes_a_new_tunnel(desk: Desk) -> None:
-    desk.ask(Command.CONNECT, "GPU box", wait=LIMIT)
-    desk.orders.reconnect("gpu box")
+    desk.ask("connect", "GPU box", wait=LIMIT)
+    desk.do("reconnect", "gpu box")
     manager = desk.run.manager
     assert manager.wait_until(
         lambda all_: all_["GPU box"].is_ready and all_["GPU box"].attempt > 1, LIMIT
@@ -438,21 +513,21 @@ def test_a_group_is_connected_and_disconnected_as_a_whole(desk: Desk) -> None:
     desk.config = Config(servers=(*both, third))
     manager = desk.run.manager
     manager.apply(desk.config)
-    desk.orders.connect_group("Lab")
+    desk.do("connect-group", group="Lab")
     assert manager.wait_until(
         lambda all_: all(s.name in all_ and all_[s.name].is_ready for s in both), LIMIT
     )
     other = manager.snapshot("other")
     assert other is not None
     assert other.state is State.OFF
-    desk.orders.disconnect_group("Lab")
+    desk.do("disconnect-group", group="Lab")
     assert manager.wait_until(
         lambda all_: all(snapshot.state is State.OFF for snapshot in all_.values()), LIMIT
     )
 
 
 def test_how_the_icon_is_shown_is_told(desk: Desk) -> None:
-    assert desk.ask(Command.TRAY).data == {
+    assert desk.ask("tray").data == {
         "way": "StatusNotifierItem",
         "reason": "a panel takes it",
         "host": "xfce4-panel",
@@ -465,10 +540,10 @@ def test_a_forward_without_a_page_has_an_address_all_the_same(desk: Desk) -> Non
     desk.config = Config(servers=(server,))
     desk.run.manager.apply(desk.config)
     with pytest.raises(ProblemError, match="has no page to open"):
-        desk.orders.open("GPU box", "proxy")
+        desk.do("open", "GPU box", forward="proxy")
     with pytest.raises(ProblemError, match="has no forward “other”"):
-        desk.orders.copy_forward("GPU box", "other")
-    desk.orders.copy_forward("GPU box", "proxy")
+        desk.do("copy-forward", "GPU box", forward="other")
+    desk.do("copy-forward", "GPU box", forward="proxy")
     assert desk.copied == ["socks5h://127.0.0.1:1080"]
 
 
@@ -476,10 +551,10 @@ def test_a_forward_whose_page_does_not_answer_is_not_opened(desk: Desk) -> None:
     server = make_server(forwards=[TENSORBOARD | {"ready": "/data/environment"}])
     desk.config = Config(servers=(server,))
     desk.run.manager.apply(desk.config)
-    desk.orders.connect("GPU box")
+    desk.do("connect", "GPU box")
     desk.run.until_ready()
     with pytest.raises(ProblemError) as caught:
-        desk.orders.open("GPU box", "TensorBoard")
+        desk.do("open", "GPU box", forward="TensorBoard")
     assert caught.value.problem.title == "TensorBoard does not answer yet"
     desk.run.manager.disconnect("GPU box")
     desk.run.until_state(State.OFF)

@@ -1,0 +1,75 @@
+"""What a user orders, in one form: the menu, notices, the status window, the control socket and the
+command line all carry a `Command`, and one dispatcher carries it out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, TypeAlias
+
+Argument: TypeAlias = "str | float"
+"""A text, or seconds."""
+
+WAIT_MAX = 86_400.0
+"""The most seconds that an argument may be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """`name` is one of the dispatcher's, `server` an entry of the file. Commands that are equal
+    mean the same."""
+
+    name: str
+    server: str = ""
+    arguments: Mapping[str, Argument] = field(default_factory=dict, hash=False)
+
+    def text(self, key: str) -> str:
+        """That argument; empty without it."""
+        return str(self.arguments.get(key, ""))
+
+    @property
+    def wait(self) -> float | None:
+        """The seconds to wait for the outcome; None: do not wait."""
+        seconds = self.arguments.get("wait")
+        return float(seconds) if isinstance(seconds, int | float) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Button:
+    """Something to click."""
+
+    text: str
+    command: Command
+    enabled: bool = True
+    checked: bool | None = None
+    """None where there is no check mark."""
+
+
+def to_json(command: Command) -> dict[str, Any]:
+    """The command as JSON. Raises `ValueError` for an argument that no command may have."""
+    _check(command.arguments)
+    return asdict(command)
+
+
+def from_json(value: object) -> Command:
+    """The command of what `to_json` made. Raises `ValueError` for anything else."""
+    if not isinstance(value, dict) or value.keys() != {"name", "server", "arguments"}:
+        raise ValueError("a command has a name, a server and arguments")
+    name, server, arguments = value["name"], value["server"], value["arguments"]
+    is_text = isinstance(name, str) and isinstance(server, str)
+    if not is_text or not isinstance(arguments, dict):
+        raise ValueError("the name and the server are texts, the arguments an object")
+    _check(arguments)
+    return Command(name, server, arguments)
+
+
+def _check(arguments: Mapping[str, object]) -> None:
+    for key, value in arguments.items():
+        if not _is_argument(value):
+            raise ValueError(f"{key} must be a text, or 0 to {WAIT_MAX:.0f} seconds")
+
+
+def _is_argument(value: object) -> bool:
+    if isinstance(value, bool):
+        return False
+    return isinstance(value, str) or (isinstance(value, int | float) and 0 <= value <= WAIT_MAX)
