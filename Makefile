@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 INSTALL = $(PIP) --require-hashes --requirement $< && \
 	$(PIP) --no-deps --no-build-isolation --editable .
 
-.PHONY: demo test test-windows test-windows-unit deb setup-exe dmg test-deb test-setup-exe check lint types imports unit lock system-packages python-peers bench clean help
+.PHONY: demo test test-long test-windows test-windows-unit deb setup-exe dmg test-deb test-setup-exe check lint types imports unit lock system-packages python-peers bench clean help
 
 help:
 	@sed -n '1,2s/^# //p' Makefile
@@ -19,8 +19,12 @@ help:
 demo: $(VENV)/.demo
 	$(BIN)/trayconnect demo $(ARGS)
 
-test: system-packages $(VENV)/.dev python-peers lint types imports
+test: system-packages $(VENV)/.dev lint types imports
 	@PYTHON=$(BIN)/python .ci/all-tests $(ARGS)
+
+# Rare peers and tests of minutes; many examples of every property that hypothesis tests.
+test-long: system-packages $(VENV)/.dev python-peers
+	@PYTHON=$(BIN)/python .ci/all-tests -m 'long or hypothesis' --hypothesis-profile thorough $(ARGS)
 
 check: $(VENV)/.dev lint types imports unit
 
@@ -39,7 +43,7 @@ imports: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 unit: $(VENV)/.dev
-	$(BIN)/python -m pytest --quiet tests/unit
+	$(BIN)/python -m pytest --quiet --numprocesses auto --dist loadfile tests/unit
 
 test-windows: $(VENV)/.dev
 	@.ci/system-packages windows

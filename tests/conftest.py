@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -12,8 +14,14 @@ from hypothesis import HealthCheck, settings
 # Failed assertions of the helpers tell the values, too; so none is imported before this.
 pytest.register_assert_rewrite("tests.support")
 
-# The same examples in each run, so that a change fails for its own faults only;
-# `pytest --hypothesis-profile=thorough` looks longer, and elsewhere each time.
+# As where trayconnect is installed: without bytecode, every program that a test starts would
+# compile all its modules, and every worker all the tests.
+if sys.platform != "win32":  # under wine the files of Linux would be taken for its own
+    sys.dont_write_bytecode = False
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# The same examples in each run, so that a change fails for its own faults only; `make test-long`
+# takes the thorough profile, which tries more examples, and others each time.
 for name, examples in (("quick", 25), ("thorough", 500)):
     settings.register_profile(
         name,

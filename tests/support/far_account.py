@@ -25,6 +25,8 @@ LIMIT = 120.0
 JUPYTER = Path(sys.executable).parent
 """The folder in which the test's own Jupyter is installed."""
 WAYS = ("tmux", "screen", "systemd-run", "setsid", "nohup")
+NODE = ("node", "nodejs", "npm")
+"""What JupyterLab runs at each start where it is, for extensions and language servers."""
 
 
 class FarAccount:
@@ -158,7 +160,7 @@ class FarAccount:
     def _link_programs(self, ways: tuple[str, ...]) -> None:
         """The system's programs, without those that are hidden."""
         self._programs.mkdir()
-        hidden = set(WAYS) - set(ways)
+        hidden = set(WAYS) - set(ways) | set(NODE)
         for place in (Path("/usr/bin"), Path("/bin")):
             for program in place.iterdir():
                 link = self._programs / program.name

@@ -152,11 +152,23 @@ class JupyterServer:
         environment = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
         return environment | {
             "HOME": str(self.home),
+            "PATH": f"{self._without_node()}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
             "JUPYTER_RUNTIME_DIR": str(self.runtime_dir),
             "JUPYTER_DATA_DIR": str(self._folder / "data"),
             "JUPYTER_CONFIG_DIR": str(self._folder / "config"),
             "IPYTHONDIR": str(self._folder / "ipython"),
         }
+
+    def _without_node(self) -> Path:
+        """A folder for PATH in which Node fails at once. JupyterLab asks it at each start about
+        extensions and language servers, which takes a second that no test is about."""
+        folder = self._folder / "bin"
+        folder.mkdir(exist_ok=True)
+        for name in ("node", "npm"):
+            program = folder / name
+            program.write_text("#!/bin/sh\nexit 1\n")
+            program.chmod(0o755)
+        return folder
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + START_SECONDS

@@ -11,12 +11,12 @@ from tests.support.forwarding import free_port
 from tests.support.jupyter import JupyterServer
 
 PEERS = Path(__file__).parents[2] / ".venv-peers"
-"""Made by `.ci/python-peers`, which `make test` runs."""
+"""Made by `.ci/python-peers`, which `make test-long` runs."""
 
 
 def peer_python(name: str) -> str:
     """The interpreter of one of these environments."""
-    assert (PEERS / name / ".made").is_file(), "run .ci/python-peers first, or make test"
+    assert (PEERS / name / ".made").is_file(), "run .ci/python-peers first, or make test-long"
     return str(PEERS / name / "bin/python")
 
 

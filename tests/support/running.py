@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -14,6 +13,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from tests.support.waiting import wait_for
+from trayconnect.control.client import ControlClient, NotRunningError
+from trayconnect.core.command import Command
 
 LIMIT = 120.0
 PROGRAM = (sys.executable, "-m", "trayconnect")
@@ -127,16 +128,22 @@ class RunningApp:
         )
 
     def status(self, name: str = "GPU box") -> dict[str, Any]:
-        """What `status --json` says of a server."""
-        done = self.run("status", "--json")
-        assert done.returncode == 0, done.stderr
-        servers: list[dict[str, Any]] = json.loads(done.stdout)["servers"]
+        """What `status --json` prints of a server, without a process for each look."""
+        servers: list[dict[str, Any]] = self._ask()["servers"]
         return next((server for server in servers if server["name"] == name), {})
+
+    def _ask(self) -> dict[str, Any]:
+        data = ControlClient(self.home / "run").call(Command("status"), LIMIT).data
+        assert isinstance(data, dict)
+        return data
 
     def _answers(self) -> bool:
         assert self._process is not None
         assert self._process.poll() is None, self.output
-        return self.run("status").returncode == 0
+        try:
+            return bool(self._ask())
+        except NotRunningError:
+            return False
 
     def _wait(self, process: subprocess.Popen[bytes]) -> int:
         try:

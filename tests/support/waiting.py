@@ -13,15 +13,19 @@ T = TypeVar("T")
 
 
 def wait_for(condition: Callable[[], T], what: str, limit: float = 90.0) -> T:
-    """The first true value of `condition`; fails the test after `limit` seconds."""
+    """The first true value of `condition`; fails the test after `limit` seconds.
+
+    It waits as long as a look takes, so that looking leaves the processor to what is waited for."""
     deadline = time.monotonic() + limit
     while True:
+        began = time.monotonic()
         value = condition()
         if value:
             return value
-        if time.monotonic() > deadline:
+        now = time.monotonic()
+        if now > deadline:
             raise AssertionError(f"waited {limit:g} s in vain for {what}")
-        time.sleep(0.02)
+        time.sleep(min(max(0.02, now - began), 0.5))
 
 
 def end_accept(listening: socket.socket) -> None:

@@ -18,6 +18,9 @@ from tests.support.sshd import Sshd
 from tests.support.waiting import wait_for
 from trayconnect.config.local_addresses import own_address
 
+SETTLED = 20
+"""Looks that must be alike."""
+
 
 @pytest.fixture(scope="module")
 def jupyter() -> Iterator[JupyterServer]:
@@ -60,12 +63,22 @@ def children(pid: int) -> list[str]:
     return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
 
 
-def descriptors(pid: int) -> int:
-    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+def held(pid: int) -> tuple[int, int]:
+    """Its descriptors and threads, once two looks are alike: a thread may still be ending."""
 
+    def look() -> tuple[int, int]:
+        kinds = ("fd", "task")
+        files, threads = (len(list(Path(f"/proc/{pid}/{kind}").iterdir())) for kind in kinds)
+        return files, threads
 
-def threads(pid: int) -> int:
-    return len(list(Path(f"/proc/{pid}/task").iterdir()))
+    seen: list[tuple[int, int]] = []
+
+    def is_settled() -> bool:
+        seen.append(look())
+        return len(seen) > SETTLED and len(set(seen[-SETTLED:])) == 1
+
+    wait_for(is_settled, "descriptors and threads that stay", LIMIT)
+    return seen[-1]
 
 
 def test_connect_waits_for_the_page_and_disconnect_leaves_nothing(
@@ -77,7 +90,7 @@ def test_connect_waits_for_the_page_and_disconnect_leaves_nothing(
     app.run("connect", "GPU box", "--wait", str(LIMIT))
     app.run("disconnect", "GPU box")
     wait_for(lambda: app.status()["state"] == "off", "off", LIMIT)
-    before = descriptors(app.pid), threads(app.pid)
+    before = held(app.pid)
 
     done = app.run("connect", "gpu BOX", "--wait", str(LIMIT))
     assert done.returncode == 0, done.stderr
@@ -96,7 +109,7 @@ def test_connect_waits_for_the_page_and_disconnect_leaves_nothing(
     assert app.run("disconnect", "GPU box").returncode == 0
     wait_for(lambda: app.status()["state"] == "off", "off", LIMIT)
     wait_for(
-        lambda: (descriptors(app.pid), threads(app.pid)) == before and not children(app.pid),
+        lambda: held(app.pid) == before and not children(app.pid),
         f"{before} descriptors and threads again",
         LIMIT,
     )

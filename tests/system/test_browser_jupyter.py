@@ -144,6 +144,7 @@ def begin_to_count(tab: Tab, jupyter: JupyterServer, name: str) -> None:
     tab.evaluate("window.tcSame = true")
 
 
+@pytest.mark.long
 def test_a_cut_of_ten_seconds_loses_no_output_in_lab_and_notebook(
     jupyter: JupyterServer, key: Path, desk: Desk
 ) -> None:

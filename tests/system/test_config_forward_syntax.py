@@ -7,7 +7,7 @@ import subprocess
 from dataclasses import replace
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from trayconnect.config.forward_syntax import ForwardSpec, Kind, Place, parse, parse_words
@@ -60,7 +60,6 @@ text = st.lists(field, min_size=1, max_size=5).map(":".join) | st.text("0123:/[]
 
 
 @pytest.mark.parametrize("kind", list(Kind))
-@settings(max_examples=150, deadline=None)
 @given(text=text)
 @example("8888:localhost:8888")
 @example("[::1]:8888:[::2]:80")

@@ -13,6 +13,7 @@ import pytest
 
 from tests.support.forwarding import free_port
 from tests.support.jupyter import JupyterServer
+from tests.support.jupyter_kinds import BareJupyter
 from tests.support.jupyter_peers import self_signed
 from tests.support.keys import make_key
 from tests.support.sshd import Sshd
@@ -157,6 +158,13 @@ def test_a_base_url(tmp_path: Path) -> None:
         health = box.examine()
         assert health.reached is Reached.LOGGED_IN
         assert health.page.url.endswith(f":{box.server.local_port}/user/ada/tree")
+
+
+def test_a_server_without_lab_opens_the_page_that_is_there(tmp_path: Path) -> None:
+    with BareJupyter() as jupyter, sshd_for(jupyter) as sshd, live(sshd, tmp_path) as box:
+        page = box.examine().page
+        assert page.url.endswith(f":{box.server.local_port}/")
+        assert b"<title>Jupyter Server</title>" in fetch(page)
 
 
 def test_a_password_only_server(tmp_path: Path) -> None:

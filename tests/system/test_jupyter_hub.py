@@ -12,6 +12,8 @@ from tests.support.jupyter_peers import Answer, Peer, web
 from tests.system.test_jupyter_examine import live, sshd_for
 from trayconnect.services.model import Health, Reached
 
+pytestmark = pytest.mark.long
+
 HUB = "X-JupyterHub-Version: 5.5.4\r\n"
 ADDRESS = "https://hub.example.org/user/ada/"
 

@@ -9,13 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.jupyter_kinds import KINDS, LAB4, NOTEBOOK6, BareJupyter, Kind, PeerJupyter
+from tests.support.jupyter_kinds import KINDS, LAB4, NOTEBOOK6, Kind, PeerJupyter
 from tests.support.sshd import Sshd
 from tests.support.tunnel_kit import until
 from tests.system.test_jupyter_examine import fetch, live, sshd_for
 from trayconnect.core.page import Page
 from trayconnect.services.jupyter.address import jupyter_authority
 from trayconnect.services.model import Choice, Health, Reached
+
+pytestmark = pytest.mark.long
 
 LOGIN = b'type="password"'
 """What only the page that asks for a token has."""
@@ -187,10 +189,3 @@ class PeerJupyterOfAnyPort(PeerJupyter):
         self.token = info["token"]
         assert info["port"] == 0
         return "is running at" in self.log.read_text()
-
-
-def test_a_server_without_lab_opens_the_page_that_is_there(tmp_path: Path) -> None:
-    with BareJupyter() as jupyter, sshd_for(jupyter) as sshd, live(sshd, tmp_path) as box:
-        page = box.examine().page
-        assert page.url.endswith(f":{box.server.local_port}/")
-        assert b"<title>Jupyter Server</title>" in fetch(page)

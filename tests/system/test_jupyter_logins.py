@@ -23,7 +23,13 @@ from tests.system.test_jupyter_examine import live, sshd_for
 from trayconnect.services.jupyter.discovery import Discovery, find
 from trayconnect.services.model import Reached
 
-SHELLS = ("bash", "dash", "zsh", "fish", "tcsh", "busybox")
+SHELLS = (
+    "bash",
+    *(
+        pytest.param(name, marks=pytest.mark.long)
+        for name in ("dash", "zsh", "fish", "tcsh", "busybox")
+    ),
+)
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make another user")
 
 

@@ -107,7 +107,10 @@ def test_it_outlives_the_tunnel_and_is_found_again_from_elsewhere(
             assert "trayconnect" not in far.run("tmux", "ls").stdout
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish", "tcsh", "ash"])
+@pytest.mark.parametrize(
+    "shell",
+    ["bash", *(pytest.param(s, marks=pytest.mark.long) for s in ("zsh", "fish", "tcsh", "ash"))],
+)
 def test_login_shells_and_their_noise(tmp_path: Path, shell: str) -> None:
     """Jupyter is on the PATH of people alone, as conda puts it there."""
     with FarAccount(tmp_path, has_jupyter=False, shell=shell) as far, no_leaks():

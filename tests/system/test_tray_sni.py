@@ -449,6 +449,7 @@ def test_a_bus_that_talks_nonsense_is_given_up(
             wait_for(lambda: "no session bus" in caplog.text, "it to be given up")
 
 
+@pytest.mark.long
 def test_ten_thousand_updates_do_not_grow_it(host: SniHost) -> None:
     def resident() -> int:
         return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -81,6 +81,7 @@ def test_an_agent_that_is_not_there_is_named(kit: Kit, sshd: Sshd, tmp_path: Pat
     assert "the ssh-agent does not answer (No such file or directory)" in problem.advice
 
 
+@pytest.mark.long
 def test_gpg_agent(kit: Kit, sshd: Sshd, tmp_path: Path) -> None:
     """A key of ssh-keygen, added to gpg-agent, signs through its socket for SSH."""
     key = make_key(tmp_path)

@@ -17,6 +17,8 @@ from trayconnect.core.endpoints import TcpEndpoint
 from trayconnect.core.errors import Cancelled
 from trayconnect.core.questions import QuestionKind
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def dropbear() -> Iterator[Dropbear]:

@@ -215,6 +215,7 @@ def test_an_arrival_that_is_answered_too_late(kit: Kit, server: Server, sshd: Ss
 # --- Dropbear -------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.skipif(os.geteuid() != 0, reason="Dropbear knows the accounts of the system only")
 def test_dropbear_forwards_ports_and_says_that_it_knows_no_sockets(kit: Kit) -> None:
     with system_user() as (username, password), Dropbear() as dropbear:

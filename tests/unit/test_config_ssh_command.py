@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.systems import has_posix_paths, has_ssh
@@ -332,7 +332,6 @@ _OPTIONS = st.one_of(
 
 
 @has_ssh
-@settings(max_examples=60, deadline=None)
 @given(
     before=st.lists(_OPTIONS, max_size=4),
     after=st.lists(_OPTIONS, max_size=2),

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.jupyter_peers import (
@@ -249,7 +249,6 @@ def test_a_cancelled_look_does_not_begin() -> None:
     assert not peer.connected.is_set()
 
 
-@settings(max_examples=40, deadline=None)
 @given(st.binary(max_size=200), st.sampled_from([b"", b"HTTP/1.1 200 OK\r\n"]))
 def test_any_bytes_are_an_answer_or_a_probe_error(data: bytes, head: bytes) -> None:
     with Peer(say(head + data)) as peer, contextlib.suppress(ProbeError):

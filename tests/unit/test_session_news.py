@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.servers import make_server
@@ -502,7 +502,6 @@ def play(room: Newsroom, moves: Iterable[tuple[Callable[[int], Event], float]]) 
         room.wait(seconds)
 
 
-@settings(max_examples=300)
 @given(
     st.lists(
         st.tuples(

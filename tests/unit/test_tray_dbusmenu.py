@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, TypeAlias
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 if sys.platform != "linux":
@@ -301,7 +301,6 @@ TREES = st.recursive(
 VIEWS = st.lists(TREES, max_size=5).map(tuple)
 
 
-@settings(max_examples=40)
 @given(st.lists(VIEWS, min_size=1, max_size=5))
 def test_a_host_that_heeds_the_signals_shows_the_menu(views: list[tuple[Item, ...]]) -> None:
     host = Host()
@@ -318,7 +317,6 @@ def test_a_host_that_heeds_the_signals_shows_the_menu(views: list[tuple[Item, ..
         assert gone.isdisjoint(ids)
 
 
-@settings(max_examples=40)
 @given(VIEWS)
 def test_every_click_is_its_own(items: tuple[Item, ...]) -> None:
     host = Host(items)

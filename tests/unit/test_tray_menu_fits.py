@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.servers import make_server
@@ -97,7 +97,6 @@ def actions_of(snapshot: Snapshot) -> set[Command]:
     return {item.command for item in every(offered) if item.command is not None}
 
 
-@settings(max_examples=60, deadline=None)
 @given(snapshots(), FACTS)
 def test_every_menu_fits_and_lacks_nothing(found: list[Snapshot], facts: MenuFacts) -> None:
     items = build_view(found, facts).items
@@ -119,7 +118,6 @@ def test_every_menu_fits_and_lacks_nothing(found: list[Snapshot], facts: MenuFac
     assert set(seen.values()) <= {1}, "the same advice stands once"
 
 
-@settings(max_examples=20, deadline=None)
 @given(snapshots())
 def test_the_lines_of_a_submenu_read_differently(found: list[Snapshot]) -> None:
     for level in levels(build_view(found, MenuFacts()).items):

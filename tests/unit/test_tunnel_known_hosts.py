@@ -258,13 +258,11 @@ def we_find(path: Path, name: str) -> list[tuple[int, str]]:
 
 
 needs_keygen = pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="no ssh-keygen")
-as_oracle = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+as_oracle = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @needs_keygen
-@settings(as_oracle, max_examples=150)
+@as_oracle
 @given(files, asked)
 def test_files_as_ssh_keygen_reads_them(
     tmp_path: Path, content: bytes, asked: tuple[str, int]
