@@ -55,7 +55,7 @@ def by_ssh(query: Query, file: Path) -> HostConfig:
 
 @functools.cache
 def _usual() -> ssh_g.Settings:
-    return ssh_g.usual(ssh(), CancelToken())
+    return ssh_g.defaults_of(ssh(), CancelToken())
 
 
 def by_reader(query: Query, file: Path) -> HostConfig:

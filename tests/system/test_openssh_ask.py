@@ -17,7 +17,7 @@ from trayconnect.core.errors import Cancelled, ProblemError, Recovery
 from trayconnect.ssh.config import ssh_g
 from trayconnect.ssh.config.files import MAX_BYTES, DiskFiles, usual_places
 from trayconnect.ssh.config.interpret import HostConfig
-from trayconnect.ssh.config.jump_chain import way
+from trayconnect.ssh.config.jump_chain import resolve_hops
 from trayconnect.ssh.config.raw_options import Query, SshConfigError
 from trayconnect.ssh.config.ssh_config import SshConfig, this_user
 
@@ -54,7 +54,7 @@ def test_each_host_is_asked_once(fake: Path, tmp_path: Path) -> None:
 
 def test_what_it_is_asked(fake: Path, tmp_path: Path) -> None:
     script(fake, f'echo "$@" >> {tmp_path}/asked; echo "hostname h\nport 7"')
-    ssh_g.usual(str(fake), CancelToken())
+    ssh_g.defaults_of(str(fake), CancelToken())
     ssh_g.ask(str(fake), Query("h", "ada", 7, direct=True), tmp_path / "f", {}, CancelToken())
     assert (tmp_path / "asked").read_text().splitlines() == [
         "-G -F none -- host",
@@ -66,7 +66,7 @@ def test_a_cut_answer_is_none(fake: Path, tmp_path: Path) -> None:
     """On a full disk ssh ends with status 0. What is lost may be the port, or ProxyCommand."""
     named = tmp_path / "config"
     named.write_text("Port 2222\nProxyCommand nc %h %p\n")
-    usual = ssh_g.usual(ssh(), CancelToken())
+    defaults = ssh_g.defaults_of(ssh(), CancelToken())
     whole = subprocess.run(
         [ssh(), "-G", "-F", str(named), "h"], capture_output=True, check=True, text=True
     ).stdout
@@ -75,11 +75,11 @@ def test_a_cut_answer_is_none(fake: Path, tmp_path: Path) -> None:
     for cut in (*cuts, len(whole)):
         script(fake, f"cat <<'END' | head -c {cut}\n{whole}END")
         if cut == len(whole):
-            said = ssh_g.ask(str(fake), Query("h"), named, usual, CancelToken())
+            said = ssh_g.ask(str(fake), Query("h"), named, defaults, CancelToken())
             assert said.first("proxycommand") is not None
             continue
         with pytest.raises(ProblemError, match="complete") as caught:
-            ssh_g.ask(str(fake), Query("h"), named, usual, CancelToken())
+            ssh_g.ask(str(fake), Query("h"), named, defaults, CancelToken())
         assert caught.value.problem.recovery is Recovery.RETRY
 
 
@@ -87,14 +87,14 @@ def test_a_cut_answer_is_none(fake: Path, tmp_path: Path) -> None:
 def test_a_full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ssh_g, "scratch", lambda: open("/dev/full", "w+b", buffering=0))  # noqa: PTH123, SIM115
     with pytest.raises(ProblemError, match="full") as caught:
-        ssh_g.usual(ssh(), CancelToken())
+        ssh_g.defaults_of(ssh(), CancelToken())
     assert caught.value.problem.recovery is Recovery.RETRY
 
 
 def test_what_the_entry_says_holds_whatever_ssh_says() -> None:
     server = entry(2222, username="ada")
     other = HostConfig("127.0.0.1", 22, "root")
-    (hop,) = way(server, lambda _: other)
+    (hop,) = resolve_hops(server, lambda _: other)
     assert (hop.config.port, hop.config.user) == (2222, "ada")
 
 

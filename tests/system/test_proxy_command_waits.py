@@ -263,9 +263,9 @@ def test_a_flood_is_bounded(pipes: bool, line: str) -> None:
     with nothing_left():
         proxy = ProxyCommand(target, f'sh -c "({line}) >&2"', pipes=pipes)
         try:
-            assert not ProxyWait(target, proxy, Heard()).hear(threading.Event(), 1.5)
+            assert not ProxyWait(target, proxy, Heard()).wait_greeting(threading.Event(), 1.5)
             assert len(said) <= 8
             assert all(len(text) <= 2100 for text in said)
-            assert len(proxy.words) <= 5
+            assert len(proxy.last_lines) <= 5
         finally:
             proxy.close()

@@ -19,7 +19,7 @@ from trayconnect.ssh.transport.ssh_transport import SshTransport
 def agreed(tunnel: SshLink) -> SshTransport:
     """The transport, after it has carried something."""
     assert tunnel.execute("echo there", b"", 20).stdout == b"there\n"
-    return tunnel._way.end
+    return tunnel._route.end
 
 
 def with_options(sshd: Sshd, options: Options) -> None:
@@ -45,7 +45,7 @@ def test_post_quantum_and_strict_with_asyncssh(tmp_path: Path) -> None:
         kit.trust([server.known_hosts_line])
         box = entry(server.port, username=server.username)
         with kit.tunnel(box, User(says(server.password))) as tunnel:
-            transport = tunnel._way.end
+            transport = tunnel._route.end
             assert transport.kex == "mlkem768x25519-sha256"
             assert transport.agreed_on_strict_kex
 
@@ -178,4 +178,4 @@ def test_old_algorithms_of_asyncssh(tmp_path: Path) -> None:
         assert problem.advice.endswith("legacy: [aes256-cbc, hmac-sha1]")
         box = entry(server.port, username=server.username, legacy=["hmac-sha1", "aes256-cbc"])
         with kit.tunnel(box, User(says(server.password))) as tunnel:
-            assert tunnel._way.end.remote_cipher == "aes256-cbc"
+            assert tunnel._route.end.remote_cipher == "aes256-cbc"

@@ -62,7 +62,7 @@ def test_login_by_key(tmp_path: Path, dropbear: Dropbear, ada: Account) -> None:
     box = entry(dropbear.port, username=ada.username, identity_file=key)
     with nothing_left(), kit.tunnel(box) as tunnel:
         assert tunnel.execute("id -un", b"", 20).stdout.decode().strip() == ada.username
-        transport = tunnel._way.end
+        transport = tunnel._route.end
         assert transport.kex.startswith("curve25519-sha256")
         assert transport.agreed_on_strict_kex
 

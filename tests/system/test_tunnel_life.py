@@ -129,7 +129,7 @@ def test_close_wakes_a_reader_and_a_writer(kit: Kit, server: Server) -> None:
         for thread in threads:
             thread.start()
         # Both block: the writer once the window is used up.
-        channel = tunnel._way.end._channels.values()[0]
+        channel = tunnel._route.end._channels.values()[0]
         assert until(lambda: channel.out_window_size == 0)
         stream.close()
         for thread in threads:
@@ -393,7 +393,7 @@ def test_a_healthy_tunnel_stays(kit: Kit, server: Server) -> None:
     losses = Losses()
     with kit.tunnel(_quick(server, 0.05, 100), losses=losses) as tunnel:
         answered: list[float] = []
-        transport = tunnel._way.end
+        transport = tunnel._route.end
         count = transport._replied
 
         def replied(reply: Message | None) -> None:
@@ -462,7 +462,7 @@ def test_close_of_a_frozen_tunnel_with_blocked_writers(
         writers = [threading.Thread(target=_swallow, args=(stream,)) for stream in streams]
         for writer in writers:
             writer.start()
-        assert until(lambda: not tunnel._way.end.can_write())
+        assert until(lambda: not tunnel._route.end.can_write())
         started = time.monotonic()
         streams[0].close()
         streams[1].shutdown_write()

@@ -261,4 +261,4 @@ def test_a_server_opens_nothing_that_was_not_asked_for(kit: Kit) -> None:
                         evil.run(attempt())
                     assert caught.value.code == asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED
             assert refused.streams == []
-            assert tunnel._way.end._channels.values() == []
+            assert tunnel._route.end._channels.values() == []

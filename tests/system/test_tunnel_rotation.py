@@ -37,7 +37,7 @@ def sshd(key: Path) -> Iterator[Sshd]:
 
 def announced(tunnel: SshLink) -> None:
     """Wait until what the tunnel's end announces is dealt with."""
-    (update,) = tunnel._way.updates
+    (update,) = tunnel._route.updates
 
     def is_done() -> bool:
         with update._lock:
@@ -48,7 +48,7 @@ def announced(tunnel: SshLink) -> None:
 
 def not_believed(tunnel: SshLink) -> None:
     """Wait for what the tunnel's end announces, which is not even looked at."""
-    (update,) = tunnel._way.updates
+    (update,) = tunnel._route.updates
     assert until(lambda: update._announced is not None)
     assert update._thread is None
 

@@ -229,7 +229,7 @@ def test_certificates_of_each_kind_of_key(
         kit = Kit(tmp_path)
         kit.trust([authority_line("127.0.*", authority)])
         with kit.tunnel(entry(sshd.port, identity_file=identity)) as tunnel:
-            shown = tunnel._way.end.shown
+            shown = tunnel._route.end.presented
             assert shown is not None
             assert shown.certificate is not None
-            assert "-cert-v01@openssh.com" in tunnel._way.end.host_key_type
+            assert "-cert-v01@openssh.com" in tunnel._route.end.host_key_type

@@ -204,7 +204,7 @@ def test_its_goodbye_and_its_refusals(transport: SshTransport) -> None:
 
 def test_who_connects_to_a_remote_forward(transport: SshTransport) -> None:
     seen: list[Incoming] = []
-    transport.listening._takers[TcpEndpoint("", 8000)] = seen.append
+    transport.listening._callbacks[TcpEndpoint("", 8000)] = seen.append
     fields = string(b"") + uint32(8000) + string(SSH) + uint32(9)
     transport.listening.arrived(Message(string(b"forwarded-tcpip") + uint32(1, 2, 3) + fields))
     harmless(seen[0].origin)
@@ -237,7 +237,7 @@ def test_the_login(transport: SshTransport, ask: str) -> None:
         with pytest.raises(Exception, match="OK") as raised:
             auth.password("x")
         harmless(connection_problems.password_expired(TARGET, str(raised.value)).problem)
-    tried = connection_problems.Tried(says=auth.banner)
+    tried = connection_problems.Tried(server_message=auth.banner)
     harmless(connection_problems.login_refused(TARGET, tried, ["x"]).problem)
 
 

@@ -10,7 +10,7 @@ import pytest
 from tests.support.ssh_opinions import ssh
 from tests.unit.test_openssh_reader import host
 from trayconnect.config.openssh_keywords import KEYWORDS
-from trayconnect.ssh.config.honoured import HARMLESS, HONOURED, QUIET, REFUSED, TOLD
+from trayconnect.ssh.config.honoured import HARMLESS, HONOURED, QUIET, REFUSED, REPORTED
 from trayconnect.ssh.config.raw_options import SshConfigError
 
 # Those of ssh_config(5), OpenSSH 9.2 to 10.2.
@@ -36,7 +36,7 @@ ServerAliveInterval SessionType SetEnv StdinNull StreamLocalBindMask StreamLocal
 StrictHostKeyChecking SyslogFacility TCPKeepAlive Tag Tunnel TunnelDevice UpdateHostKeys User
 UserKnownHostsFile VerifyHostKeyDNS VersionAddendum VisualHostKey WarnWeakCrypto XAuthLocation
 """
-TABLES = (HONOURED, frozenset(REFUSED), frozenset(TOLD), frozenset(QUIET))
+TABLES = (HONOURED, frozenset(REFUSED), frozenset(REPORTED), frozenset(QUIET))
 
 
 def printed() -> set[str]:
@@ -48,7 +48,7 @@ def test_each_keyword_is_in_one_table() -> None:
     wanted = {name.lower() for name in MANUAL.split()} | printed() | KEYWORDS.keys()
     for keyword in wanted:
         assert sum(keyword in table for table in TABLES) == 1, keyword
-    assert HARMLESS.keys() <= REFUSED.keys() | TOLD.keys() | QUIET.keys()
+    assert HARMLESS.keys() <= REFUSED.keys() | REPORTED.keys() | QUIET.keys()
 
 
 @pytest.mark.parametrize(

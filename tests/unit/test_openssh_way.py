@@ -12,7 +12,7 @@ from trayconnect.config.jump_hosts import Jump, parse
 from trayconnect.config.model import Server
 from trayconnect.core.errors import ProblemError
 from trayconnect.ssh.config.interpret import HostConfig
-from trayconnect.ssh.config.jump_chain import MAX_HOPS, way
+from trayconnect.ssh.config.jump_chain import MAX_HOPS, resolve_hops
 from trayconnect.ssh.config.raw_options import Query
 from trayconnect.ssh.config.ssh_options import SshOptions
 from trayconnect.ssh.target import LoginTarget, keepalive, targets
@@ -38,7 +38,7 @@ def server(**keys: Any) -> Server:
 
 
 def hosts(entry: Server, world: World) -> list[str]:
-    return [hop.name for hop in way(entry, world)]
+    return [hop.name for hop in resolve_hops(entry, world)]
 
 
 def test_alone() -> None:
@@ -49,7 +49,7 @@ def test_alone() -> None:
 
 def test_only_what_is_written_is_asked_for() -> None:
     world = World()
-    way(server(port=22, username="ada"), world)
+    resolve_hops(server(port=22, username="ada"), world)
     assert world.asked == [Query("gpu", "ada", 22)]
 
 
@@ -81,7 +81,7 @@ def test_the_entry_may_lead_through_a_host_to_the_same() -> None:
     assert hosts(server(jump_hosts=["gpu"]), World({})) == ["gpu", "gpu"]
     assert hosts(server(jump_hosts=["gpu"]), World({"gpu": "gate"})) == ["gate", "gpu", "gpu"]
     with pytest.raises(ProblemError, match="circle"):
-        way(server(jump_hosts=["gpu"]), World({"gpu": "a", "a": "gpu"}))
+        resolve_hops(server(jump_hosts=["gpu"]), World({"gpu": "a", "a": "gpu"}))
 
 
 @pytest.mark.parametrize(
@@ -89,15 +89,15 @@ def test_the_entry_may_lead_through_a_host_to_the_same() -> None:
 )
 def test_a_circle(jumps: dict[str, str]) -> None:
     with pytest.raises(ProblemError) as caught:
-        way(server(), World(jumps))
+        resolve_hops(server(), World(jumps))
     assert caught.value.problem.title == "The jump hosts of gpu lead in a circle"
 
 
 def test_too_many() -> None:
     hops = [f"h{number}" for number in range(MAX_HOPS)]
-    assert len(way(server(jump_hosts=hops), World())) == MAX_HOPS + 1
+    assert len(resolve_hops(server(jump_hosts=hops), World())) == MAX_HOPS + 1
     with pytest.raises(ProblemError, match="more than 8 jump hosts"):
-        way(server(jump_hosts=[*hops, "one-more"]), World())
+        resolve_hops(server(jump_hosts=[*hops, "one-more"]), World())
 
 
 def ends(entry: Server, **options: Any) -> tuple[LoginTarget, ...]:

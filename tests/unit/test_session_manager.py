@@ -193,7 +193,7 @@ class World:
         ask: Ask,
         cancel: CancelToken,
         on_lost: Callable[[Problem], None],
-        tell: ProgressDisplay | None = None,
+        display: ProgressDisplay | None = None,
     ) -> Link:
         outcome = self.outcomes.pop(0) if self.outcomes else "connect"
         if isinstance(outcome, Problem):

@@ -155,9 +155,9 @@ def test_legacy_comes_last() -> None:
 def test_ssh_config_that_leaves_nothing(options: SshOptions, keyword: str) -> None:
     with pytest.raises(offered_algorithms.NothingLeftError, match=keyword) as found:
         offered_algorithms.choose(options)
-    error = handshake_problems.nothing_left(TARGET, found.value.keyword, found.value.wanted)
+    error = handshake_problems.nothing_left(TARGET, found.value.keyword, found.value.acceptable)
     text = str(error.problem)
-    for name in (keyword, *found.value.wanted):
+    for name in (keyword, *found.value.acceptable):
         assert name in text
 
 

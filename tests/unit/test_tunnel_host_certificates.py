@@ -14,7 +14,7 @@ from tests.support.certificates import blob, certify
 from tests.support.keys import make_key
 from trayconnect.ssh.auth.certificate import FOREVER, parse
 from trayconnect.ssh.auth.data_types import Reader, string, strings
-from trayconnect.ssh.hostkeys.host_certificates import Flaw, flaw, shown
+from trayconnect.ssh.hostkeys.host_certificates import Flaw, flaw, parse_presented
 from trayconnect.ssh.hostkeys.known_hosts import HostKey
 
 NOW = time.time()
@@ -165,17 +165,17 @@ def test_numbers() -> None:
 def test_what_is_shown(folder: Path, kind: str) -> None:
     plain, certificate = blob(folder / f"{kind}.pub"), made(folder, kind)
     algorithm = ALGORITHMS[kind]
-    found = shown(algorithm, certificate)
+    found = parse_presented(algorithm, certificate)
     assert found.key == HostKey(found.key.type, plain)
     assert found.certificate == parse(certificate)
     bare = algorithm.removesuffix("-cert-v01@openssh.com")
-    assert shown(bare, plain).key == found.key
-    assert shown(bare, plain).certificate is None
+    assert parse_presented(bare, plain).key == found.key
+    assert parse_presented(bare, plain).certificate is None
     for other in (set(ALGORITHMS.values()) | {bare}) - {algorithm}:
         with pytest.raises(ValueError):
-            shown(other, certificate)
+            parse_presented(other, certificate)
     for other in ALGORITHMS.values():
         with pytest.raises(ValueError):
-            shown(other, plain)
+            parse_presented(other, plain)
     with pytest.raises(ValueError):
-        shown(bare, plain + b"\0")
+        parse_presented(bare, plain + b"\0")

@@ -17,7 +17,7 @@ from trayconnect.core.errors import ProblemError
 from trayconnect.ssh.auth import user_certificates
 from trayconnect.ssh.auth.agent import NONE, OPENSSH_PIPE, PAGEANT, Agent, AgentKey, chosen
 from trayconnect.ssh.auth.agent import windows_places as places
-from trayconnect.ssh.auth.identities import Candidates, UnlockedKeys, Wanted, verify
+from trayconnect.ssh.auth.identities import Candidates, LoginKeys, UnlockedKeys, verify
 
 _NO_AGENT = Agent(NONE)
 
@@ -83,7 +83,7 @@ def keys(tmp_path: Path) -> Keys:
     return keys
 
 
-def order(keys: Keys, wanted: Wanted, agent: list[AgentKey]) -> list[str]:
+def order(keys: Keys, wanted: LoginKeys, agent: list[AgentKey]) -> list[str]:
     """The labels of what is tried, without the folder."""
     candidates = Candidates(wanted, agent, UnlockedKeys())
     return [candidate.label.replace(f"{keys.folder}{os.sep}", "") for candidate in candidates]
@@ -92,7 +92,7 @@ def order(keys: Keys, wanted: Wanted, agent: list[AgentKey]) -> list[str]:
 def test_the_order(keys: Keys) -> None:
     for name in ("own", "two", "three"):
         keys.certify(name)
-    wanted = Wanted(
+    wanted = LoginKeys(
         "GPU box",
         "ada",
         own=keys.folder / "own",
@@ -112,7 +112,7 @@ def test_the_order(keys: Keys) -> None:
 
 
 def test_identities_only(keys: Keys) -> None:
-    wanted = Wanted("GPU box", "ada", files=(keys.folder / "one",), only=True)
+    wanted = LoginKeys("GPU box", "ada", files=(keys.folder / "one",), only=True)
     agent = keys.held("stranger.pub", "one.pub")
     assert order(keys, wanted, agent) == ["the key one (through the agent)"]
 
@@ -121,7 +121,7 @@ def test_named_certificates_take_the_place_of_those_beside_the_keys(keys: Keys) 
     keys.certify("one")
     named = keys.certify("two").rename(keys.folder / "elsewhere")
     files = (keys.folder / "one", keys.folder / "two")
-    wanted = Wanted("GPU box", "ada", files=files, certificates=(named,))
+    wanted = LoginKeys("GPU box", "ada", files=files, certificates=(named,))
     assert order(keys, wanted, []) == ["the certificate elsewhere", "the key one", "the key two"]
 
 
@@ -134,7 +134,7 @@ def test_named_certificates_take_the_place_of_those_beside_the_keys(keys: Keys) 
 )
 def test_a_certificate_out_of_its_time(keys: Keys, times: dict[str, int], fault: str) -> None:
     keys.certify("one", **times)
-    wanted = Wanted("GPU box", "ada", files=(keys.folder / "one",))
+    wanted = LoginKeys("GPU box", "ada", files=(keys.folder / "one",))
     candidates = Candidates(wanted, [], UnlockedKeys())
     assert [candidate.label for candidate in candidates] == [f"the key {keys.folder / 'one'}"]
     (skipped,) = candidates.skipped
@@ -144,7 +144,7 @@ def test_a_certificate_out_of_its_time(keys: Keys, times: dict[str, int], fault:
 def test_the_certificate_of_an_encrypted_key_is_shown_before_the_passphrase(keys: Keys) -> None:
     keys.file("locked", b"sesame")
     keys.certify("locked")
-    wanted = Wanted("GPU box", "ada", own=keys.folder / "locked")
+    wanted = LoginKeys("GPU box", "ada", own=keys.folder / "locked")
     first, second = Candidates(wanted, [], UnlockedKeys())
     assert first.certificate is not None
     assert first.public == first.certificate.public
@@ -154,7 +154,7 @@ def test_the_certificate_of_an_encrypted_key_is_shown_before_the_passphrase(keys
 def test_files_that_cannot_be_used_are_passed_over_with_a_reason(keys: Keys) -> None:
     bad = keys.folder / "bad"
     bad.write_text("nonsense")
-    wanted = Wanted("GPU box", "ada", files=(bad, keys.folder / "missing", keys.folder / "one"))
+    wanted = LoginKeys("GPU box", "ada", files=(bad, keys.folder / "missing", keys.folder / "one"))
     candidates = Candidates(wanted, [], UnlockedKeys())
     assert [candidate.label for candidate in candidates] == [f"the key {keys.folder / 'one'}"]
     assert candidates.skipped == [f"The key file {bad} is not a private key"]
@@ -162,7 +162,7 @@ def test_files_that_cannot_be_used_are_passed_over_with_a_reason(keys: Keys) -> 
 
 def test_an_own_file_that_cannot_be_used_is_a_problem(keys: Keys) -> None:
     with pytest.raises(ProblemError, match="does not exist"):
-        list(Candidates(Wanted("GPU box", "ada", own=keys.folder / "no"), [], UnlockedKeys()))
+        list(Candidates(LoginKeys("GPU box", "ada", own=keys.folder / "no"), [], UnlockedKeys()))
 
 
 @pytest.mark.parametrize("named", ["one", "one.pub"])

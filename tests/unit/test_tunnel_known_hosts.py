@@ -116,7 +116,7 @@ BAD_LINES = [
 @pytest.mark.parametrize("bad", BAD_LINES)
 def test_a_bad_line_costs_only_itself(bad: bytes, caplog: pytest.LogCaptureFixture) -> None:
     content = b"# comment\n" + bad + b"\n" + line("gpu", A)
-    known_hosts._told.clear()
+    known_hosts._reported.clear()
     with caplog.at_level(logging.WARNING):
         assert verdict(content) is Verdict.MATCH
         assert "known_hosts, line 2: skipped" in caplog.text

@@ -50,17 +50,17 @@ def server(tmp_path: Path) -> Iterator[Server]:
 def test_a_plain_key(server: Server) -> None:
     key = server.keys["ed25519"].asbytes()
     server.show("ssh-ed25519", key, server.proof("ed25519"))
-    shown = server.transport.shown
-    assert shown is not None
-    assert (shown.key.blob, shown.certificate) == (key, None)
+    presented = server.transport.presented
+    assert presented is not None
+    assert (presented.key.blob, presented.certificate) == (key, None)
 
 
 def test_a_certificate(server: Server) -> None:
     server.show(CERTIFIED, server.certificate, server.proof("ed25519"))
-    shown = server.transport.shown
-    assert shown is not None
-    assert shown.certificate is not None
-    assert shown.key.blob == server.keys["ed25519"].asbytes()
+    presented = server.transport.presented
+    assert presented is not None
+    assert presented.certificate is not None
+    assert presented.key.blob == server.keys["ed25519"].asbytes()
 
 
 @pytest.mark.parametrize("algorithm", ["rsa-sha2-256", "rsa-sha2-512"])
@@ -104,7 +104,7 @@ def test_what_is_not_proven(server: Server) -> None:
         for algorithm, what in (("ssh-ed25519", key), (CERTIFIED, server.certificate)):
             with pytest.raises(SSHException, match="does not hold"):
                 server.show(algorithm, what, proof)
-    assert server.transport.shown is None
+    assert server.transport.presented is None
 
 
 def test_another_type_than_agreed(server: Server) -> None:
@@ -116,7 +116,7 @@ def test_another_type_than_agreed(server: Server) -> None:
     ):
         with pytest.raises(ValueError):
             server.show(algorithm, key, server.proof("ed25519"))
-    assert server.transport.shown is None
+    assert server.transport.presented is None
 
 
 def test_a_re_exchange_shows_the_same_key(server: Server) -> None:

@@ -17,7 +17,7 @@ from tests.support.tunnel_kit import YES, User
 from trayconnect.core.errors import Cancelled, Problem, ProblemError, Recovery
 from trayconnect.ssh.config.ssh_options import SshOptions
 from trayconnect.ssh.hostkeys import revoked
-from trayconnect.ssh.hostkeys.host_certificates import Shown, shown
+from trayconnect.ssh.hostkeys.host_certificates import PresentedKey, parse_presented
 from trayconnect.ssh.hostkeys.known_hosts_store import KnownHosts
 from trayconnect.ssh.hostkeys.verification import verify
 from trayconnect.ssh.target import LoginTarget
@@ -40,14 +40,14 @@ class Case:
             make_key(self.folder, name=name)
         self.file = self.folder / "user file"
         self.store = KnownHosts((self.file,), self.folder / "own" / "known_hosts")
-        self.shown = shown(PLAIN, blob(self.folder / "host.pub"))
+        self.shown = parse_presented(PLAIN, blob(self.folder / "host.pub"))
 
     def options(self, **options: Any) -> None:
         self.target = LoginTarget("GPU box", "gpu", 2222, "ada", options=SshOptions(**options))
 
-    def certify(self, *, ca: str = "ca", **how: Any) -> Shown:
+    def certify(self, *, ca: str = "ca", **how: Any) -> PresentedKey:
         file = certify(self.folder / ca, self.folder / "host", **how)
-        self.shown = shown(CERTIFIED, blob(file))
+        self.shown = parse_presented(CERTIFIED, blob(file))
         return self.shown
 
     def line(self, hosts: str, name: str = "host", marker: str = "") -> str:
@@ -443,7 +443,7 @@ def test_a_short_rsa_key(tmp_path: Path) -> None:
     case = Case(tmp_path)
     make_key(tmp_path, "rsa", name="short", bits="1024")
     case.trust(case.line("[gpu]:2222", "short"))
-    case.shown = shown("rsa-sha2-512", blob(tmp_path / "short.pub"))
+    case.shown = parse_presented("rsa-sha2-512", blob(tmp_path / "short.pub"))
     case.options(required_rsa_size=2048)
     assert "too short" in case.problem().title
     case.options(required_rsa_size=1024)

@@ -33,7 +33,7 @@ def terminal_command(server: Server, ssh_config: Path | None) -> list[str]:
         known_hosts=path_for_others(known_hosts)
         if known_hosts is not None and known_hosts.is_file()
         else None,
-        nests=sys.platform != "win32",
+        has_posix_shell=sys.platform != "win32",
     )
     return ssh_command(server, means)
 

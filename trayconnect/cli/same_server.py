@@ -13,7 +13,7 @@ from trayconnect.config.yaml_file import parse
 from trayconnect.core.endpoints import Endpoint, TcpEndpoint, UnixEndpoint
 from trayconnect.core.errors import ProblemError
 from trayconnect.ssh.config.interpret import HostConfig
-from trayconnect.ssh.config.jump_chain import way
+from trayconnect.ssh.config.jump_chain import resolve_hops
 from trayconnect.ssh.config.raw_options import Query
 
 LookUp = Callable[[Query], HostConfig]
@@ -49,7 +49,7 @@ def _same_destination(wanted: Server, server: Server, look_up: LookUp) -> bool:
     ):
         return True
     try:
-        mine, theirs = way(wanted, look_up), way(server, look_up)
+        mine, theirs = resolve_hops(wanted, look_up), resolve_hops(server, look_up)
     except ProblemError:
         return False
     if len(mine) != len(theirs):

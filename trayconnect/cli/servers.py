@@ -143,7 +143,7 @@ def check_ssh_config(config: Config) -> bool:
     from trayconnect.core.cancellation import CancelToken
     from trayconnect.ssh.auth.identities import missing
     from trayconnect.ssh.config.configured_forwards import additions
-    from trayconnect.ssh.config.jump_chain import way
+    from trayconnect.ssh.config.jump_chain import resolve_hops
     from trayconnect.ssh.config.ssh_config import SshConfig
 
     ssh_config = SshConfig(ssh_config_file())
@@ -163,7 +163,7 @@ def check_ssh_config(config: Config) -> bool:
             for words in found.notes:
                 whose = f"{server.name}: "  # the host may be called the same
                 click.echo(words if words.startswith(whose) else whose + words)
-            for hop in way(server, lambda query: ssh_config.host(query, CancelToken())):
+            for hop in resolve_hops(server, lambda query: ssh_config.host(query, CancelToken())):
                 ignored.update(hop.config.options.ignored)
                 for path in missing(hop.config.options.identity_files):
                     click.echo(f"{server.name}: {hop.name}: IdentityFile {path} does not exist")

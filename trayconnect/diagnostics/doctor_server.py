@@ -50,9 +50,9 @@ def examine_server(
     ssh: SshConnector,
     ask: Ask,
     steps: Progress,
-    tell: ProgressDisplay = ProgressDisplay(),  # noqa: B008 - it has no state
+    display: ProgressDisplay = ProgressDisplay(),  # noqa: B008 - it has no state
 ) -> Problem | None:
-    """Go all the way, telling `steps`, and `tell` of what is waited for; returns why it went no
+    """Go all the way, telling `steps`, and `display` of what is waited for; returns why it went no
     further, or None if a page answers.
 
     Every step is bounded in time, but for the user's answers."""
@@ -60,7 +60,7 @@ def examine_server(
     try:
         if server.url is not None:
             return _direct(server, server.url, ask, cancel, steps)
-        return _through_ssh(server, ssh, ask, cancel, steps, tell)
+        return _through_ssh(server, ssh, ask, cancel, steps, display)
     except ProblemError as error:
         return error.problem
     except Cancelled:
@@ -104,11 +104,11 @@ def _through_ssh(
     ask: Ask,
     cancel: CancelToken,
     steps: Progress,
-    tell: ProgressDisplay,
+    display: ProgressDisplay,
 ) -> Problem | None:
     with ExitStack() as stack:
         tunnel = ssh.connect(
-            server, ask=ask, cancel=cancel, on_lost=_ignore, tell=tell, steps=steps
+            server, ask=ask, cancel=cancel, on_lost=_ignore, display=display, steps=steps
         )
         stack.callback(tunnel.close)
         try:

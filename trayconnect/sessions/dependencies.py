@@ -27,7 +27,7 @@ class Connector(Protocol):
         ask: Ask,
         cancel: CancelToken,
         on_lost: Callable[[Problem], None],
-        tell: ProgressDisplay = ProgressDisplay(),  # noqa: B008 - it has no state
+        display: ProgressDisplay = ProgressDisplay(),  # noqa: B008 - it has no state
     ) -> Link:
         """Connect and log in, every wait bounded.
 

@@ -228,7 +228,7 @@ class Worker:
                 ask=lambda question: self._ask(live, question),
                 cancel=live.cancel,
                 on_lost=lambda problem: self._report(Lost(attempt, problem)),
-                tell=Telling(
+                display=Telling(
                     attempt, live.cancel, self._peers.prompter, self._peers.browser, self._report
                 ),
             )

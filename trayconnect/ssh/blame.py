@@ -1,4 +1,4 @@
-"""Which server of a way is at fault when the answer of the one behind it does not come."""
+"""Finds the hop of a route that is at fault when the answer of the next hop does not come."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ _POLL_SECONDS = 0.05
 
 @contextmanager
 def blaming(hops: Hops, lost: Callable[[], ProblemError], cancel: CancelToken) -> Iterator[None]:
-    """Of an answer that did not come through `hops`, blame the first of them that is silent or
-    gone. `lost`: what to say where one has ended."""
+    """When an answer did not come through `hops`, blame the first hop that is silent or has ended.
+    `lost` makes the problem of an ended hop."""
     try:
         yield
     except connection_problems.CutShortError as error:
         culprit = _culprit(hops, lost, cancel)
         if culprit is None:
             raise
-        # A login that must not be repeated automatically stays one.
+        # A login that must not be repeated automatically keeps its problem.
         needs_user = error.problem.recovery is Recovery.USER_ACTION
         problem = (
             replace(culprit.problem, recovery=Recovery.USER_ACTION)
@@ -43,7 +43,7 @@ def blaming(hops: Hops, lost: Callable[[], ProblemError], cancel: CancelToken) -
 def _culprit(
     hops: Hops, lost: Callable[[], ProblemError], cancel: CancelToken
 ) -> ProblemError | None:
-    """Ask each hop for a sign of life; all are asked at once."""
+    """Ask each hop for a sign of life, all at once."""
     began = time.monotonic()
     answered = [threading.Event() for _ in hops]
     for (_, transport), event in zip(hops, answered, strict=True):

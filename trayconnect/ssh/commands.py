@@ -1,8 +1,8 @@
-"""The commands of one tunnel: those that run to their end, and the shell that stays and tells whose
-the server's listeners are.
+"""The commands of one link: those that run to their end, and the long-running shell that reports
+the owners of listeners.
 
-Some servers run one command at a time (MaxSessions 1). There the shell makes room, and the two take
-turns."""
+Some servers run one command at a time (MaxSessions 1). There the shell is ended for another
+command, and the two alternate."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from trayconnect.ssh.transport.channels import SshChannel
 from trayconnect.ssh.transport.ssh_transport import SshTransport
 
 _NOTICED_SECONDS = 2.0
-"""Until the server has noticed that the other command has ended."""
+"""Seconds that the server needs to notice the end of the other command."""
 _EVERY = 0.05
 
 T = TypeVar("T")
@@ -32,23 +32,27 @@ T = TypeVar("T")
 class Commands:
     """From any thread."""
 
-    def __init__(self, transport: SshTransport, target: LoginTarget, tellers: set[str]) -> None:
+    def __init__(
+        self, transport: SshTransport, target: LoginTarget, reporting_accounts: set[str]
+    ) -> None:
         self._transport = transport
         self._target = target
         self._lock = threading.Lock()
         self._trying = 0
-        """The commands that the server is being asked to start, or that run."""
+        """Commands that are being started or that run."""
         self._running = 0
-        """Those that it has started."""
+        """Commands that have started."""
         self._ended = -math.inf
-        """When the last one had, on the monotonic clock."""
+        """The end of the last one, on the monotonic clock."""
         self._shell: SshChannel | None = None
-        self.ownership = Ownership(target.server, self._start_shell, target.account, tellers)
+        self.ownership = Ownership(
+            target.server, self._start_shell, target.account, reporting_accounts
+        )
 
     def execute(self, command: str, stdin: bytes, timeout: float) -> Completed:
         """See `link.Tunnel.execute`."""
 
-        return self._in_turn(
+        return self._when_free(
             lambda: execute(
                 self._transport, self._target, command, stdin, timeout, self._as_running
             ),
@@ -61,14 +65,14 @@ class Commands:
         self.ownership.close()
 
     def _start_shell(self, command: str, timeout: float) -> SshChannel:
-        def once() -> SshChannel:
+        def action() -> SshChannel:
             self._shell = start(self._transport, self._target, command, timeout)
             return self._shell
 
-        return self._in_turn(once, lambda: self._running > 0, timeout)
+        return self._when_free(action, lambda: self._running > 0, timeout)
 
     def _end_shell(self) -> bool:
-        """Whether it ran, or another command does."""
+        """Whether the shell ran, or another command runs."""
         shell = self._shell
         if shell is None or shell.closed:
             return self._running > 0
@@ -76,22 +80,22 @@ class Commands:
         shell.close()  # it may just have been started
         return True
 
-    def _in_turn(self, once: Callable[[], T], make_room: Callable[[], bool], limit: float) -> T:
-        """Do it; where the server does not because another command runs, after that has ended.
-        `make_room` tells whether one does."""
+    def _when_free(self, action: Callable[[], T], make_room: Callable[[], bool], limit: float) -> T:
+        """Run `action`. If the server refuses because another command runs, retry after the end of
+        that. `make_room` returns whether one runs."""
         begin = time.monotonic()
         while True:
             try:
                 with self._as_tried():
-                    done = once()
+                    done = action()
                     self._ended = time.monotonic()
             except NoCommandsError:
                 now = time.monotonic()
                 if make_room():
                     self._ended = now
-                # Another one that is being asked for may have been started: wait for that to show.
-                others = begin if self._trying else -math.inf
-                if now > min(max(self._ended, others) + _NOTICED_SECONDS, begin + limit):
+                # Another command may be starting: wait until that shows.
+                starting_since = begin if self._trying else -math.inf
+                if now > min(max(self._ended, starting_since) + _NOTICED_SECONDS, begin + limit):
                     raise
             else:
                 return done

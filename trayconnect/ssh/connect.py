@@ -1,4 +1,4 @@
-"""From a stream to an SSH transport with its keys exchanged, every wait bounded."""
+"""From a byte stream to an SSH transport with its keys exchanged, with time limits."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ from trayconnect.ssh.transport.channels import SshChannel
 from trayconnect.ssh.transport.offered_algorithms import NothingLeftError, Offer
 from trayconnect.ssh.transport.ssh_transport import SshTransport
 
-Hear = Callable[[threading.Event, float], bool]
-"""Waits for an event for so many seconds, or for longer; whether it came."""
+GreetingWait = Callable[[threading.Event, float], bool]
+"""Waits for an event for so many seconds, or longer. Returns whether it happened."""
 
 JOIN_SECONDS = 5.0
-_NUDGE_SECONDS = 1.0
+_EMPTY_LINE_SECONDS = 1.0
 _BUSY = ("MaxStartups", "Not allowed at this time")
-"""What OpenSSH says before its version when it takes no more logins; the second, since 9.8, to
-addresses with penalties (PerSourcePenalties)."""
+"""OpenSSH's message before its version when it accepts no more logins; the second one, since 9.8,
+for addresses with penalties (PerSourcePenalties)."""
 _BUSY_SECONDS = 15.0
-"""The shortest of those penalties."""
+"""The shortest of those penalties in seconds."""
 _LOST = (EOFError, ConnectionError, BrokenPipeError)
 
 
 def what_to_offer(target: LoginTarget, entries: Sequence[KnownHostsEntry]) -> Offer:
-    """What to ask a server for, when `entries` of known_hosts files may speak of it.
+    """The algorithms to offer a server, when `entries` are the known_hosts lines that may match it.
 
     Raises `ProblemError`."""
     names = target.known_hosts_names
-    # A certificate by an authority that is revoked counts against the plain key, too.
+    # A certificate by a revoked authority counts against the plain key, too.
     revocations = target.options.revoked_host_keys or find_revocation(entries, names)
     try:
         return offered_algorithms.choose(
@@ -52,12 +52,13 @@ def what_to_offer(target: LoginTarget, entries: Sequence[KnownHostsEntry]) -> Of
             certificates=bool(
                 revocations
                 or find_authority(entries, names)
-                # It may know an authority, or revoke one, once it is asked about the key.
+                # The command may know an authority, or a revocation, once it is asked about the
+                # key.
                 or target.options.known_hosts_command
             ),
         )
     except NothingLeftError as error:
-        raise handshake_problems.nothing_left(target, error.keyword, error.wanted) from error
+        raise handshake_problems.nothing_left(target, error.keyword, error.acceptable) from error
 
 
 def shake_hands(
@@ -67,17 +68,17 @@ def shake_hands(
     timeout: float,
     cancel: CancelToken,
     offer: Offer,
-    hear: Hear = threading.Event.wait,
+    wait_greeting: GreetingWait = threading.Event.wait,
 ) -> SshTransport:
-    """Exchange versions and keys over `sock`, which it owns from now on.
+    """Exchange versions and keys over `sock`, and take ownership of it.
 
-    `timeout` seconds are for the server's version, and as many for the key exchange; `offer` is
-    what to ask for in that, `hear` the wait for the version. Raises `ProblemError` and `Cancelled`;
-    then everything is closed."""
+    `timeout` seconds apply to the server's version, and again to the key exchange; `offer` lists
+    the algorithms, `wait_greeting` waits for the version. Raises `ProblemError` and `Cancelled`,
+    and closes everything then."""
     transport = SshTransport(sock, name=f"{target.server} {target.address}", offer=offer)
     try:
         with cancel.releasing(transport.abort):
-            _shake_hands(transport, target, timeout, hear)
+            _shake_hands(transport, target, timeout, wait_greeting)
     except BaseException:
         dispose(transport)
         cancel.check()
@@ -86,19 +87,21 @@ def shake_hands(
 
 
 def dispose(transport: SshTransport) -> None:
-    """Drop a transport, and join its threads."""
+    """Close a transport abruptly, and join its threads."""
     transport.abort()
     if transport.is_alive() and transport is not threading.current_thread():
         transport.join(JOIN_SECONDS)
     transport.outbox.close(JOIN_SECONDS)
 
 
-def _shake_hands(transport: SshTransport, target: LoginTarget, timeout: float, hear: Hear) -> None:
+def _shake_hands(
+    transport: SshTransport, target: LoginTarget, timeout: float, wait_greeting: GreetingWait
+) -> None:
     done = threading.Event()
     transport.start_client(event=done)
-    if not hear(transport.greeted, max(timeout - _NUDGE_SECONDS, timeout * 0.75)):
-        _nudge(transport)
-        if not transport.greeted.wait(min(_NUDGE_SECONDS, timeout * 0.25)):
+    if not wait_greeting(transport.greeted, max(timeout - _EMPTY_LINE_SECONDS, timeout * 0.75)):
+        _send_empty_line(transport)
+        if not transport.greeted.wait(min(_EMPTY_LINE_SECONDS, timeout * 0.25)):
             raise _misunderstood(transport, target, timeout)
     if not transport.packetizer.is_ssh:
         raise _misunderstood(transport, target, timeout)
@@ -108,9 +111,9 @@ def _shake_hands(transport: SshTransport, target: LoginTarget, timeout: float, h
         raise _misunderstood(transport, target, timeout)
 
 
-def _nudge(transport: SshTransport) -> None:
-    # To a web server our version is the first line of a request; an empty line ends it, and the
-    # answer tells what it is.
+def _send_empty_line(transport: SshTransport) -> None:
+    # To a web server our version is the first line of a request; an empty line ends the request,
+    # and the response identifies it.
     with contextlib.suppress(OSError, EOFError):
         transport.sock.send(b"\r\n\r\n")
 
@@ -121,7 +124,7 @@ def _misunderstood(transport: SshTransport, target: LoginTarget, timeout: float)
     detail = transport.reason()
     lines = [line for line in transport.packetizer.greeting if line.strip()]
     if not transport.packetizer.is_ssh:
-        if any(words in line for line in lines for words in _BUSY):
+        if any(message in line for line in lines for message in _BUSY):
             return connection_problems.busy(target, lines[-1], wait=_BUSY_SECONDS)
         if lines:
             return connection_problems.not_ssh(target, lines[0])
@@ -129,12 +132,12 @@ def _misunderstood(transport: SshTransport, target: LoginTarget, timeout: float)
             return connection_problems.hung_up(target, detail)
         return connection_problems.silent(target, timeout)
     if isinstance(error, IncompatiblePeer):
-        lacks = offered_algorithms.missing(transport.peer_offer, transport.offer)
-        if not lacks:
+        mismatches = offered_algorithms.missing(transport.peer_offer, transport.offer)
+        if not mismatches:
             return handshake_problems.old_protocol(target, transport.packetizer.greeting[-1])
-        return handshake_problems.nothing_in_common(target, lacks)
+        return handshake_problems.nothing_in_common(target, mismatches)
     if error is None or isinstance(error, _LOST):
-        if transport.peer_offer or transport.peer_goodbye:
+        if transport.peer_offer or transport.disconnect_reason:
             return connection_problems.handshake_lost(target, detail)
         return connection_problems.busy(target, detail)
     if isinstance(error, OSError):

@@ -1,4 +1,4 @@
-"""What can go wrong on the way to a server, as problems for people; the one place for it."""
+"""User-facing connection errors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from trayconnect.core.errors import Problem, ProblemError, Recovery
 from trayconnect.core.link import Completed, NotEndedError, NotOpenedError, Refusal
 from trayconnect.ssh.target import DEFAULT_PORT, LoginTarget
 
-# What the resolvers of OpenSSH's systems say, dropbear, and Go.
+# Messages of the resolvers of OpenSSH's systems, of dropbear, and of Go.
 _UNRESOLVED = re.compile(
     "not known|name resolution|nodename nor servname|no address associated|no such host|resolv",
     re.IGNORECASE,
@@ -25,10 +25,10 @@ OPEN_CONNECT_FAILED = 2
 OPEN_UNKNOWN_CHANNEL_TYPE = 3
 
 _DAMAGE = ("Mismatched MAC", "InvalidTag", "Invalid packet", "orrupted MAC", "acket corrupt")
-"""Signs of a damaged packet: paramiko's words, and those of a server that received one."""
+"""Messages about a damaged packet: paramiko's, and those of a server that received one."""
 
-SAID = "the server said: "
-"""Before its words, where it gave any when it ended the connection."""
+SERVER_REASON = "the server said: "
+"""Introduces the server's reason for a disconnection."""
 
 _UNREACHABLE = {
     number
@@ -43,12 +43,12 @@ def seconds(value: float) -> str:
 
 
 class CutShortError(ProblemError):
-    """The answer did not come in time, or the connection ended amid it. What is between us and the
-    server may be the reason."""
+    """The answer did not come in time, or the connection ended during it. A middlebox on the route
+    may be the cause."""
 
 
 class SilentError(CutShortError):
-    """Nothing at all came."""
+    """Nothing was received at all."""
 
 
 # --- reaching it --------------------------------------------------------------------------------
@@ -61,7 +61,7 @@ def unresolvable(host: str, detail: str) -> ProblemError:
 
 
 def unconnected(target: LoginTarget, timeout: float, error: OSError) -> ProblemError:
-    """TCP failed on every address; `error` is the most telling one."""
+    """TCP failed on every address; `error` is the most informative one."""
     where = f"port {target.port}"
     if isinstance(error, ConnectionRefusedError):
         title = f"{target.host} refused the connection on {where}"
@@ -84,7 +84,7 @@ def unconnected(target: LoginTarget, timeout: float, error: OSError) -> ProblemE
 def unreachable_through(
     hop: LoginTarget, target: LoginTarget, code: int, detail: str
 ) -> ProblemError:
-    """A jump host could not, or would not, open the next hop."""
+    """A jump host refused to open the next hop, or failed to."""
     if code == OPEN_ADMINISTRATIVELY_PROHIBITED:
         title = f"The jump host {hop.address} does not let connections through"
         advice = f"Ask its administrator to allow TCP forwarding to {target.address}."
@@ -93,7 +93,7 @@ def unreachable_through(
 
 
 def unanswered_through(hop: LoginTarget, target: LoginTarget, detail: str) -> CutShortError:
-    """A jump host did not say in time whether it opens the next hop."""
+    """A jump host did not answer in time whether it opens the next hop."""
     return CutShortError(_unreachable(hop, target, detail))
 
 
@@ -103,18 +103,20 @@ def _unreachable(hop: LoginTarget, target: LoginTarget, detail: str) -> Problem:
     return Problem(title, advice, _WAIT, detail)
 
 
-def _with_words(advice: str, detail: str) -> str:
-    """Its last words are told: they may be the reason."""
+def _with_server_message(advice: str, detail: str) -> str:
+    """Add the server's last message, which may be the reason."""
     return (
-        f"{advice}\nThe server said: {detail[len(SAID) :]}" if detail.startswith(SAID) else advice
+        f"{advice}\nThe server said: {detail[len(SERVER_REASON) :]}"
+        if detail.startswith(SERVER_REASON)
+        else advice
     )
 
 
-# --- speaking SSH with it -------------------------------------------------------------------------
+# --- the SSH handshake -------------------------------------------------------------------------
 
 
 def unproven(problem: Problem) -> Problem:
-    """The same, met before anything proved what answered to be the server; no login was sent. On
+    """The same problem, before anything proved the peer to be the server; no login was sent. On
     another network another machine may have its address, or a captive portal may answer for it."""
     return replace(problem, recovery=Recovery.NETWORK) if problem.recovery is _FIX else problem
 
@@ -137,14 +139,14 @@ def not_ssh(target: LoginTarget, line: str) -> ProblemError:
 
 
 def busy(target: LoginTarget, detail: str, *, wait: float = 0.0) -> CutShortError:
-    """`wait`: seconds that it takes at least, where the server says so."""
+    """`wait`: the server's penalty in seconds, if it names one."""
     title = f"{target.address} is too busy for another login, and closed the connection"
     advice = "Wait a little; if it goes on, the server may be blocking your address."
     return CutShortError(Problem(title, advice, _WAIT, detail, wait))
 
 
 def hung_up(target: LoginTarget, detail: str) -> CutShortError:
-    """It closed the connection before it said a word."""
+    """The peer closed the connection before it sent anything."""
     title = f"{target.address} closed the connection without an SSH answer"
     advice = (
         f"It may be busy, or blocking your address, or no SSH server on port {target.port}. "
@@ -156,7 +158,7 @@ def hung_up(target: LoginTarget, detail: str) -> CutShortError:
 def handshake_lost(target: LoginTarget, detail: str) -> CutShortError:
     title = f"{target.address} closed the connection during the key exchange"
     advice = "Wait a little; if it goes on, look into the server's log."
-    return CutShortError(Problem(title, _with_words(advice, detail), _WAIT, detail))
+    return CutShortError(Problem(title, _with_server_message(advice, detail), _WAIT, detail))
 
 
 def handshake_slow(target: LoginTarget, timeout: float) -> CutShortError:
@@ -165,20 +167,20 @@ def handshake_slow(target: LoginTarget, timeout: float) -> CutShortError:
     return CutShortError(Problem(title, advice, _WAIT))
 
 
-# --- logging in -----------------------------------------------------------------------------------
+# --- authentication ----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """What a login came to, each thing in words that follow "Tried: ".
+    """What a login tried, each item in words that follow "Tried: ".
 
-    `untried` are keys that were left, because servers end a login after a number of tries;
-    `skipped` those that could not be used, and why; `says` are the server's own words."""
+    `untried` are keys that were not offered, because servers limit the number of tries; `skipped`
+    those that could not be used, with the reason; `server_message` is the server's own message."""
 
     tried: tuple[str, ...] = ()
     untried: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
-    says: str = ""
+    server_message: str = ""
 
     def __str__(self) -> str:
         lines = [f"Tried: {_listed(self.tried)}." if self.tried else _NOTHING]
@@ -189,8 +191,8 @@ class Tried:
             )
         if self.skipped:
             lines.append(f"Passed over: {_listed(self.skipped, '; ')}.")
-        if self.says:
-            lines.append(f"The server says: {' '.join(self.says.split())[:300]}")
+        if self.server_message:
+            lines.append(f"The server says: {' '.join(self.server_message.split())[:300]}")
         return "\n".join(lines)
 
 
@@ -205,7 +207,7 @@ def _listed(names: Sequence[str], joint: str = ", ") -> str:
 
 
 def login_refused(target: LoginTarget, account: Tried, allowed: Sequence[str]) -> ProblemError:
-    """Every way that we have was refused. `allowed`: the server's names of methods."""
+    """Every available method was refused. `allowed`: the server's method names."""
     title = f"{target.host} refused the login of {target.username}"
     ruled_out = [name for name in target.options.ruled_out_methods if name in allowed]
     allowed = [name for name in allowed if name not in ruled_out]
@@ -234,7 +236,7 @@ def too_many_tries(target: LoginTarget, account: Tried) -> ProblemError:
 
 
 def password_expired(target: LoginTarget, prompt: str = "") -> ProblemError:
-    """`prompt`: the server's words."""
+    """`prompt`: the server's message."""
     title = f"The password of {target.account} has expired"
     port = "" if target.port == DEFAULT_PORT else f"-p {target.port} "
     advice = (
@@ -244,7 +246,7 @@ def password_expired(target: LoginTarget, prompt: str = "") -> ProblemError:
 
 
 def not_to_be_asked(target: LoginTarget, title: str) -> ProblemError:
-    """A question that BatchMode forbids; `title` is that of the question."""
+    """A question that BatchMode forbids; `title` is the question's title."""
     return ProblemError(
         Problem(
             f"{target.address} needs an answer, and BatchMode forbids questions",
@@ -255,7 +257,7 @@ def not_to_be_asked(target: LoginTarget, title: str) -> ProblemError:
 
 
 def login_slow(target: LoginTarget, timeout: float, *, asked: bool) -> CutShortError:
-    """`asked`: the user had to answer something meanwhile."""
+    """`asked`: the user answered a question meanwhile."""
     title = f"{target.address} did not answer the login in time"
     advice = (
         f"The server is hung or very slow; connect_timeout in servers.yaml allows more than "
@@ -266,13 +268,16 @@ def login_slow(target: LoginTarget, timeout: float, *, asked: bool) -> CutShortE
     return CutShortError(Problem(title, advice, _USER if asked else _WAIT))
 
 
-def login_lost(target: LoginTarget, detail: str, *, asked: bool, at_stake: bool) -> CutShortError:
-    """The server went away amid the login; `asked`: the user had to answer something meanwhile;
-    `at_stake`: it did so over a password, perhaps a wrong one, be it from the keyring."""
+def login_lost(
+    target: LoginTarget, detail: str, *, asked: bool, password_pending: bool
+) -> CutShortError:
+    """The server closed the connection during the login. `asked`: the user answered a question
+    meanwhile. `password_pending`: a password was sent and its result is open; it may be wrong, even
+    one from the keyring."""
     title = f"{target.address} closed the connection during the login"
     if asked:
         advice = "Connect again; servers give about two minutes to log in."
-    elif at_stake:
+    elif password_pending:
         advice = (
             "It had been given the password from the keyring, and did not say whether that is "
             "right. Connect again; by itself that could lock the account."
@@ -280,15 +285,20 @@ def login_lost(target: LoginTarget, detail: str, *, asked: bool, at_stake: bool)
     else:
         advice = "Look into the server's log if it goes on."
     return CutShortError(
-        Problem(title, _with_words(advice, detail), _USER if asked or at_stake else _WAIT, detail)
+        Problem(
+            title,
+            _with_server_message(advice, detail),
+            _USER if asked or password_pending else _WAIT,
+            detail,
+        )
     )
 
 
-# --- using it -------------------------------------------------------------------------------------
+# --- the established link ----------------------------------------------------------------------
 
 
 def lost(target: LoginTarget, detail: str) -> ProblemError:
-    """It was up."""
+    """The link was up."""
     title = f"The connection to {target.address} was lost"
     advice = "The server or a network between ended it."
     if any(sign in detail for sign in _DAMAGE):
@@ -297,11 +307,12 @@ def lost(target: LoginTarget, detail: str) -> ProblemError:
             "A faulty network device (router, VPN, cable, memory) changed it, or somebody on the "
             "way. If it happens again, try another network."
         )
-    return ProblemError(Problem(title, _with_words(advice, detail), _WAIT, detail))
+    return ProblemError(Problem(title, _with_server_message(advice, detail), _WAIT, detail))
 
 
 def unresponsive(target: LoginTarget, silence: float) -> ProblemError:
-    """It was up, and the heartbeat went unanswered; `silence` is measured, in seconds."""
+    """The link was up, and keepalive requests went unanswered; `silence` is measured, in
+    seconds."""
     kind = "The jump host " if target.is_jump_host else ""
     title = f"{kind}{target.address} stopped answering"
     advice = (
@@ -324,7 +335,7 @@ def not_forwarded(target: LoginTarget, where: Endpoint, code: int, detail: str) 
             advice = (
                 "SSH is up; start the service there, or correct its host and port in servers.yaml."
             )
-        else:  # sshd says the same when it may not
+        else:  # sshd gives the same message for a forbidden port
             advice = (
                 "SSH is up; start the service there, or correct its path in servers.yaml; or the "
                 "server's sshd_config forbids it (AllowStreamLocalForwarding)."
@@ -351,7 +362,7 @@ def _unknown_name(target: LoginTarget, where: TcpEndpoint) -> Problem:
 
 
 def not_listening(target: LoginTarget, where: Endpoint) -> Problem:
-    """The server refused a remote forward; the protocol has no words for why."""
+    """The server refused a remote forward; the protocol carries no reason."""
     if not isinstance(where, TcpEndpoint):
         return Problem(
             f"{target.host} refused to listen on {where}",
@@ -410,8 +421,8 @@ def wrong_passphrase(path: str) -> ProblemError:
     return ProblemError(Problem(title, "Connect again to try another one.", _USER))
 
 
-def telling(errors: Sequence[OSError]) -> OSError:
-    """Of the failures of several addresses, the one to report: refusal says most."""
+def most_informative(errors: Sequence[OSError]) -> OSError:
+    """The most informative of the failures of several addresses: a refusal says most."""
     for kind in (ConnectionRefusedError, TimeoutError):
         for error in errors:
             if isinstance(error, kind):

@@ -1,4 +1,4 @@
-"""The public face of this room: from an entry of the file to a live tunnel."""
+"""From an entry of the file to a live link: the public interface of this folder."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class SshConnector:
     """`dependencies.Connector` over SSH.
 
     `known_hosts` None: OpenSSH's files, and our own. `agent_socket` None: SSH_AUTH_SOCK of the
-    environment. `identity_files` None: OpenSSH's default ones. `pasted_keys`: the folder of keys
-    that were pasted. `ssh_config` makes what is read of ssh_config(5) for one attempt."""
+    environment. `identity_files` None: OpenSSH's default ones. `pasted_keys`: the folder of pasted
+    keys. `ssh_config` makes the reader of ssh_config(5) for one attempt."""
 
     def __init__(
         self,
@@ -47,8 +47,8 @@ class SshConnector:
         self._pasted_keys = pasted_keys or pasted_key.default_folder()
         self._ssh_config = ssh_config
         self._unlocked = UnlockedKeys()
-        self._tellers: set[str] = set()
-        """The accounts whose servers told whose their listeners are: see `Ownership`."""
+        self._reporting_accounts: set[str] = set()
+        """Accounts whose servers can report the owners of listeners: see `Ownership`."""
         self._read: dict[str, SshConfig] = {}
         """What was read of ssh_config(5) just before an attempt to connect, by the entry's name."""
 
@@ -71,13 +71,13 @@ class SshConnector:
         ask: Ask,
         cancel: CancelToken,
         on_lost: Callable[[Problem], None],
-        tell: ProgressDisplay = ProgressDisplay(),  # noqa: B008 - it has no state
+        display: ProgressDisplay = ProgressDisplay(),  # noqa: B008 - it has no state
         steps: Progress = NO_PROGRESS,
     ) -> SshLink:
         """See `dependencies.Connector`. `on_lost` may be called before this returns; `steps`
-        are told."""
+        receives the progress."""
         agent = self._agent_socket
-        means = Credentials(
+        credentials = Credentials(
             secrets=self._secrets,
             unlocked=self._unlocked,
             agent_socket=os.environ.get("SSH_AUTH_SOCK") if agent is None else agent,
@@ -89,17 +89,19 @@ class SshConnector:
         ssh_config = self._read.pop(server.name, None)
         if ssh_config is None:
             ssh_config = self._ssh_config()
-        way = open_route(
+        route = open_route(
             server,
             ssh_config=ssh_config,
             known_hosts=self._known_hosts,
-            means=means,
+            credentials=credentials,
             ask=ask,
             cancel=cancel,
-            tell=tell,
+            display=display,
             steps=steps,
         )
-        tunnel = SshLink(way, keepalive(server, way.target.options), on_lost, self._tellers)
+        tunnel = SshLink(
+            route, keepalive(server, route.target.options), on_lost, self._reporting_accounts
+        )
         try:
             tunnel.start()
             cancel.check()

@@ -1,4 +1,4 @@
-"""Running one command on the server, with limits of time and size."""
+"""Runs one command on the server, with limits of time and size."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _READ = 32 << 10
 _JOIN_SECONDS = 5.0
 _PAUSE = 0.5
 _QUIET_READS = 3
-"""A command that has ended and an output that is silent for so many pauses: that is all of it."""
+"""After the command's end, the output is complete when it was silent for so many polls."""
 
 
 def execute(
@@ -30,13 +30,13 @@ def execute(
     timeout: float,
     running: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
 ) -> Completed:
-    """Run `command` through the account's shell, feed it `stdin`, and wait for its end; within
-    `running` from when the server has started it.
+    """Run `command` through the account's shell, feed it `stdin`, and wait for its end; `running`
+    is entered while the command runs on the server.
 
-    The last 1 MiB of each output is kept. The status is -1 when the server gives none, as for a
-    command that a signal ended. An output that something else still holds open when the command
-    has ended, as what a start-up file left running in the background, is not waited for.
-    Raises `ProblemError`, and `NotEndedError` after `timeout` seconds."""
+    The last 1 MiB of each output is kept. The status is -1 if the server gives none, as for a
+    command that a signal ended. If another process keeps an output open after the command's end,
+    such as one that a start-up file left in the background, the output is not awaited. Raises
+    `ProblemError`, and `NotEndedError` after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     try:
         channel = start(transport, target, command, timeout)
@@ -51,7 +51,7 @@ def execute(
 
 
 def start(transport: SshTransport, target: LoginTarget, command: str, timeout: float) -> SshChannel:
-    """Start `command` through the account's shell; its input and output are the channel's. Raises
+    """Start `command` through the account's shell; the channel carries its input and output. Raises
     `ProblemError`, and TimeoutError once a channel is open."""
     deadline = time.monotonic() + timeout
     try:
@@ -98,7 +98,7 @@ def _run(
             raise connection_problems.lost(target, channel.outlet.reason())
         return Completed(channel.exit_status, _last(stdout), _last(stderr))
     finally:
-        # Wakes the helpers.
+        # Wakes the helper threads.
         with contextlib.suppress(OSError, EOFError):
             channel.close()
         for helper in helpers:
@@ -106,7 +106,8 @@ def _run(
 
 
 def _ended(channel: SshChannel, stdout: bytearray, deadline: float) -> bool:
-    """Read to the end of the output and of the command; false if there is none until `deadline`."""
+    """Read to the end of the output and of the command; false if that did not come until
+    `deadline`."""
     quiet = 0
     while quiet <= _QUIET_READS or not channel.status_event.is_set():
         now = time.monotonic()
@@ -125,7 +126,7 @@ def _ended(channel: SshChannel, stdout: bytearray, deadline: float) -> bool:
 
 
 def _feed(channel: SshChannel, stdin: bytes) -> None:
-    # A command may well end without reading all.
+    # A command may end without reading all of its input.
     with contextlib.suppress(OSError, EOFError):
         channel.send_all(stdin)
         channel.shutdown_write()

@@ -1,4 +1,4 @@
-"""Key exchanges that come to nothing, as problems for people."""
+"""User-facing errors of the key exchange."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _FIX = Recovery.FIX_FIRST
 
 
 def broken(target: LoginTarget, detail: str) -> ProblemError:
-    """It breaks the protocol: not something that time mends."""
+    """The server violates the protocol: retrying does not help."""
     title = f"{target.address} broke off the key exchange with a protocol error"
     advice = "Something between you and the server may be changing the data; do not log in."
     return ProblemError(Problem(title, advice, _FIX, detail))
@@ -24,35 +24,35 @@ def old_protocol(target: LoginTarget, version: str) -> ProblemError:
     return ProblemError(Problem(title, advice, _FIX, version))
 
 
-def nothing_in_common(target: LoginTarget, lacks: Sequence[Mismatch]) -> ProblemError:
-    """No algorithm in common, in one or more of their lists."""
-    what = "; ".join(map(str, lacks))
-    if any(lack.ruled_out for lack in lacks):
+def nothing_in_common(target: LoginTarget, mismatches: Sequence[Mismatch]) -> ProblemError:
+    """No algorithm in common, in one or more lists."""
+    mismatch_list = "; ".join(map(str, mismatches))
+    if any(mismatch.ruled_out for mismatch in mismatches):
         title = f"Your ssh configuration rules out what {target.address} can do"
-        advice = f"Correct its lists of algorithms for this host. No common {what}."
-        return ProblemError(Problem(title, advice, _FIX, what))
-    ours = [lack for lack in lacks if lack.not_here]
-    if ours:
+        advice = f"Correct its lists of algorithms for this host. No common {mismatch_list}."
+        return ProblemError(Problem(title, advice, _FIX, mismatch_list))
+    unsupported = [mismatch for mismatch in mismatches if mismatch.unsupported]
+    if unsupported:
         title = f"trayconnect lacks an algorithm that {target.address} insists on"
-        advice = " ".join(map(_lacking, ours))
+        advice = " ".join(map(_advice, unsupported))
     else:
         title = f"The SSH server on {target.address} is too old to connect to safely"
-        advice = f"Ask its administrator to update it. No common {what}."
-    names = [lack.legacy for lack in lacks if lack.legacy]
-    if len(names) == len(lacks) and not target.is_jump_host:
+        advice = f"Ask its administrator to update it. No common {mismatch_list}."
+    names = [mismatch.legacy for mismatch in mismatches if mismatch.legacy]
+    if len(names) == len(mismatches) and not target.is_jump_host:
         advice += (
             "\nUntil then, if you trust the network between, this line in its entry of "
             "servers.yaml allows it old algorithms that are known to be weak:\n"
             f"  legacy: [{', '.join(dict.fromkeys((*target.legacy, *names)))}]"
         )
-    return ProblemError(Problem(title, advice, _FIX, what))
+    return ProblemError(Problem(title, advice, _FIX, mismatch_list))
 
 
-def _lacking(lack: Mismatch) -> str:
+def _advice(mismatch: Mismatch) -> str:
     return (
-        f"Its only {lack.kind} algorithm that is safe is {', '.join(lack.not_here)}, and "
-        f"trayconnect does not have it. Ask its administrator to add {lack.wanted[0]} to "
-        f"{_KEYWORDS[lack.kind]} in its sshd_config."
+        f"Its only safe {mismatch.kind} algorithm is {', '.join(mismatch.unsupported)}, and "
+        f"trayconnect does not have it. Ask its administrator to add {mismatch.acceptable[0]} to "
+        f"{_KEYWORDS[mismatch.kind]} in its sshd_config."
     )
 
 
@@ -64,11 +64,11 @@ _KEYWORDS = {
 }
 
 
-def nothing_left(target: LoginTarget, keyword: str, wanted: Sequence[str]) -> ProblemError:
-    """ssh_config(5) names none of the algorithms that are agreed to."""
+def nothing_left(target: LoginTarget, keyword: str, acceptable: Sequence[str]) -> ProblemError:
+    """ssh_config(5) names no algorithm that is supported and allowed."""
     title = f"{keyword} in your ssh configuration leaves nothing to use with {target.address}"
     advice = (
-        f"It names {', '.join(wanted)}: none of these is known here and safe. "
+        f"It names {', '.join(acceptable)}: none of these is known here and safe. "
         "Name a newer one too, or remove the line for this host."
     )
-    return ProblemError(Problem(title, advice, _FIX, f"{keyword} {','.join(wanted)}"))
+    return ProblemError(Problem(title, advice, _FIX, f"{keyword} {','.join(acceptable)}"))

@@ -1,7 +1,7 @@
 """Channels to listeners that are proven to be the account's own.
 
-The proof comes after the channel is open and before a byte goes either way, and is about that
-connection: a stranger who takes the port the moment the user's program ends gets nothing."""
+The proof comes after the channel is open and before a byte goes either way, and it covers that
+connection: another user who takes the port the moment the user's program ends gets nothing."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ from trayconnect.ssh.ownership import NotAnsweredError, Ownership
 
 
 @dataclass(frozen=True, slots=True)
-class _Way:
-    """What to ask the server for, and where that may lead."""
+class _ChannelPlan:
+    """The channel to request, and the targets that it may have."""
 
     endpoint: TcpEndpoint
     places: tuple[Address, ...] = ()
-    """None: a name, which may be another host's."""
+    """None: a name, which may resolve to another host."""
 
 
 class OwnChannels:
-    """`OpenOwnChannel` of one tunnel; from any thread."""
+    """`OpenOwnChannel` of one link; from any thread."""
 
     def __init__(self, open_channel: OpenChannel, ownership: Ownership) -> None:
         self._open_channel = open_channel
         self._ownership = ownership
-        self._proven: dict[int, Address] = {}
-        """Which of the addresses of localhost was the account's own last, by the port: so that one
-        check is enough the next time."""
+        self._own_addresses: dict[int, Address] = {}
+        """By port, the address of localhost that was the account's own last, so that one check is
+        enough the next time."""
 
     def open(
         self, target: Endpoint, origin: tuple[str, int], *, named: bool
@@ -63,77 +63,77 @@ class OwnChannels:
                 path = self._ownership.path(target.path)
                 return Owner.UNKNOWN if path is None else path.owner
             places = _places(target)
-            told = self._ownership.table(target.port) if places else None
+            table_rows = self._ownership.table(target.port) if places else None
         except NotAnsweredError:
             return Owner.UNKNOWN
-        if told is None:
+        if table_rows is None:
             return Owner.UNKNOWN
-        account, table = told
+        account, table = table_rows
         if not places[0][0].is_loopback:
-            # Somebody else's host may have that address.
+            # Another user's host may have that address.
             exact = [one for one in table if one.listens and one.local == places[0]]
             return owners.listener(exact, account, places[0]) if exact else Owner.UNKNOWN
         found = [owners.listener(table, account, place) for place in places]
-        return _best(found)
+        return _most_trusted(found)
 
     # --- TCP --------------------------------------------------------------------------------------
 
     def _open_port(self, target: TcpEndpoint, origin: tuple[str, int]) -> tuple[ByteStream, Owner]:
         if target.host.lower() != "localhost":
-            way = _Way(target, _places(target))
-            return self._open_way(way, origin, target)
-        last = self._proven.get(target.port)
+            plan = _ChannelPlan(target, _places(target))
+            return self._open_planned(plan, origin, target)
+        last = self._own_addresses.get(target.port)
         if last is not None:
             try:
-                stream, owner = self._open_way(_way_to(last), origin, target)
+                stream, owner = self._open_planned(_plan_for(last), origin, target)
             except NotOpenedError:
-                pass  # it listens no more, or on the other one
+                pass  # it no longer listens, or listens on the other address
             else:
                 if owner is Owner.OURS:
                     return stream, owner
                 stream.close()
-            self._proven.pop(target.port, None)
+            self._own_addresses.pop(target.port, None)
         place = self._choose(target)
         if place is not None:
             try:
-                stream, owner = self._open_way(_way_to(place), origin, target)
+                stream, owner = self._open_planned(_plan_for(place), origin, target)
             except NotOpenedError as error:
                 if error.refusal is not Refusal.FORBIDDEN:
                     raise
-                # PermitOpen goes by the word.
+                # PermitOpen compares the host's text.
             else:
                 if owner is Owner.OURS:
-                    self._proven[target.port] = place
+                    self._own_addresses[target.port] = place
                 return stream, owner
-        return self._open_way(_Way(target, _places(target)), origin, target)
+        return self._open_planned(_ChannelPlan(target, _places(target)), origin, target)
 
     def _choose(self, target: TcpEndpoint) -> Address | None:
-        """Of localhost's addresses, the one with the best listener; None: none is known."""
-        told = self._table(target)
-        if told is None:
+        """The address of localhost with the best listener; None if none is known."""
+        table_rows = self._table(target)
+        if table_rows is None:
             return None
-        account, table = told
+        account, table = table_rows
         places = _places(target)
         found = {place: owners.listener(table, account, place) for place in places}
         there = [place for place in places if found[place] is not Owner.NOBODY]
         return min(there, key=lambda place: _RANK[found[place]], default=None)
 
-    def _open_way(
-        self, way: _Way, origin: tuple[str, int], target: TcpEndpoint
+    def _open_planned(
+        self, plan: _ChannelPlan, origin: tuple[str, int], target: TcpEndpoint
     ) -> tuple[ByteStream, Owner]:
-        stream = self._open_channel(way.endpoint, origin)
+        stream = self._open_channel(plan.endpoint, origin)
         try:
-            told = self._table(target)
+            table_rows = self._table(target)
         except BaseException:
             stream.close()
             raise
-        if told is None:
+        if table_rows is None:
             return stream, Owner.UNKNOWN
-        account, table = told
-        if not way.places:
+        account, table = table_rows
+        if not plan.places:
             return stream, owners.connection_to_name(table, account, target.port)
-        found = [owners.connection(table, account, place) for place in way.places]
-        # Which of several the server took is not known: all that are there must do.
+        found = [owners.connection(table, account, place) for place in plan.places]
+        # The server may have chosen any of the listeners, so all must be acceptable.
         there = [owner for owner in found if owner is not Owner.NOBODY]
         return stream, owners.worst(there)
 
@@ -177,12 +177,12 @@ _RANK = {
 }
 
 
-def _best(found: list[Owner]) -> Owner:
+def _most_trusted(found: list[Owner]) -> Owner:
     return min(found, key=_RANK.__getitem__)
 
 
 def _places(target: TcpEndpoint) -> tuple[Address, ...]:
-    """The addresses that the target may mean, for the server itself; none for another name."""
+    """The addresses of the server itself that the target may mean; none for another name."""
     host = target.host.lower()
     try:
         addresses = [ipaddress.ip_address(name) for name in _NAMES.get(host, (host,))]
@@ -193,21 +193,21 @@ def _places(target: TcpEndpoint) -> tuple[Address, ...]:
 
 _NAMES = {
     "localhost": ("127.0.0.1", "::1"),
-    # Where a connection goes to the host itself.
+    # The address of a connection to the host itself.
     "0.0.0.0": ("127.0.0.1",),
     "::": ("::1",),
 }
 
 
-def _way_to(place: Address) -> _Way:
-    return _Way(TcpEndpoint(str(place[0]), place[1]), (place,))
+def _plan_for(place: Address) -> _ChannelPlan:
+    return _ChannelPlan(TcpEndpoint(str(place[0]), place[1]), (place,))
 
 
-# --- what a refused client is told ----------------------------------------------------------------
+# --- problems shown to a refused client ---------------------------------------------------------
 
 
 def not_ours(target: Endpoint, owner: Owner) -> Problem:
-    """Why a connection was not carried through to a listener of that owner."""
+    """Why a connection to a listener of that owner was refused."""
     where = _where(target)
     if owner is Owner.OTHERS:
         return Problem(
@@ -232,7 +232,7 @@ def not_ours(target: Endpoint, owner: Owner) -> Problem:
 
 
 def replaceable(target: UnixEndpoint) -> Problem:
-    """Why a connection was not carried through to a socket in a folder that is open to all."""
+    """Why a connection to a socket in a world-writable folder was refused."""
     return Problem(
         f"Any user of the server can put a socket in the place of {target.path}",
         "Nothing is sent there. Close its folder to others on the server, and each above it: "

@@ -1,9 +1,10 @@
-"""Judges whose a listener is, and whose a connection to it, from what `owners.sh` tells. Pure.
+"""Determines the owner of a listener, and of a connection to it, from the output of `owners.sh`.
+Pure.
 
-A check of the listener alone, made after a connection is open, leaves one gap: who accepts, closes
-the listener at once, and leaves the port to the user's own, keeps the connection. So the table of
-the kernel is asked for the connection as well: none of ours may be in the hands of a stranger.
-"""
+A check of the listener alone, made after a connection is open, leaves one gap: a program that
+accepts, closes the listener at once, and leaves the port to the user's own program, keeps the
+connection. So the kernel's table is also searched for the connection: none of ours may belong to
+another user."""
 
 from __future__ import annotations
 
@@ -15,9 +16,9 @@ from trayconnect.core.link import Owner
 from trayconnect.core.proc_net import IPAddress, named_address, proc_address
 
 FIRST_PERSON = 1000
-"""The lowest number of a person's account, where the host says nothing else (UID_MIN)."""
+"""The lowest UID of a person's account, unless the host sets another one (UID_MIN)."""
 _LOWEST_FIRST = 500
-"""What UID_MIN was on older systems, where those live whose own number is below 1000."""
+"""UID_MIN of older systems, if the account's own UID is below 1000."""
 
 _LISTEN = 0x0A
 _WORST = (Owner.OURS, Owner.SYSTEM, Owner.UNKNOWN, Owner.NOBODY, Owner.OTHERS)
@@ -27,21 +28,21 @@ Address = tuple[IPAddress, int]
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The account that is logged in, and what its host tells."""
+    """The account that is logged in, and what its host reports."""
 
     uid: int
     own_group: int | None
-    """The group that is this user's alone."""
+    """The group that has only this user as a member."""
     first_person: int
     source: str
-    """What tells: "proc", "with_sockstat", "with_lsof"; "-" for nothing."""
+    """The source of the tables: "proc", "with_sockstat", "with_lsof"; "-" for none."""
     little_endian: bool
 
     @classmethod
-    def read(cls, words: Sequence[str]) -> Account | None:
-        """From the first line of the script; None if it is none."""
+    def read(cls, fields: Sequence[str]) -> Account | None:
+        """Parse the script's first line; None if it is malformed."""
         try:
-            uid, group, first, source, order = words
+            uid, group, first, source, order = fields
             number = int(uid)
             low = int(first) if first.isdigit() else FIRST_PERSON
             return cls(
@@ -55,15 +56,15 @@ class Account:
             return None
 
     def of(self, uid: int) -> Owner:
-        """Whose that is which belongs to user `uid`."""
+        """The owner that the UID `uid` stands for."""
         if uid == self.uid:
             return Owner.OURS
         return Owner.OTHERS if uid >= self.first_person else Owner.SYSTEM
 
 
-def _first_person(uid: int, said: int) -> int:
+def _first_person(uid: int, uid_min: int) -> int:
     highest = _LOWEST_FIRST if _LOWEST_FIRST <= uid < FIRST_PERSON else FIRST_PERSON
-    return max(1, min(said, highest))
+    return max(1, min(uid_min, highest))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +76,11 @@ class Socket:
     listens: bool
     uid: int
     inode: int
-    """0: no process has it, as before it is accepted."""
+    """0: no process has it, for example before it is accepted."""
 
 
 def worst(owners: Iterable[Owner]) -> Owner:
-    """The one that allows least; `NOBODY` for none."""
+    """The least trusted owner; `NOBODY` for none."""
     return max(owners, key=_WORST.index, default=Owner.NOBODY)
 
 
@@ -87,15 +88,15 @@ def worst(owners: Iterable[Owner]) -> Owner:
 
 
 def sockets(lines: Iterable[str], account: Account) -> tuple[Socket, ...] | None:
-    """What the script says of one port; None if a line of it cannot be read."""
+    """The script's sockets of one port; None if a line is malformed."""
     try:
         return tuple(_socket(line.split(), account) for line in lines)
     except ValueError:
         return None
 
 
-def _socket(words: list[str], account: Account) -> Socket:
-    match words:
+def _socket(fields: list[str], account: Account) -> Socket:
+    match fields:
         case ["socket", local, remote, state, uid, inode]:
             return Socket(
                 proc_address(local, little_endian=account.little_endian),
@@ -107,19 +108,20 @@ def _socket(words: list[str], account: Account) -> Socket:
         case ["listener", uid, local]:
             address = named_address(local)
             return Socket(address, (_any(address[0]), 0), listens=True, uid=int(uid), inode=1)
-    raise ValueError(f"no socket: {words}")
+    raise ValueError(f"no socket: {fields}")
 
 
 def listener(table: Iterable[Socket], account: Account, place: Address) -> Owner:
-    """Whose the listener is that gets the connections to an address of the host: the most specific
-    one; all that are equally specific count."""
+    """The owner of the listener that gets the connections to an address of the host: the most
+    specific one; all equally specific ones count."""
     address, port = place
     listening = [one for one in table if one.listens and one.local[1] == port]
     levels = [address, _any(address)]
     if address.version == 4:
-        levels.append(ipaddress.IPv6Address(0))  # also takes IPv4, unless it is told not to
+        levels.append(ipaddress.IPv6Address(0))  # also accepts IPv4, unless it is configured not to
     if account.source == "with_lsof":
-        # It shows nobody else's; the BSDs let nobody bind what overlaps with another user's.
+        # The source does not list other users' sockets; the BSDs let nobody bind an address that
+        # overlaps with another user's.
         ours = any(one.local[0] in levels and one.uid == account.uid for one in listening)
         return Owner.OURS if ours else Owner.UNKNOWN
     for level in levels:
@@ -130,49 +132,48 @@ def listener(table: Iterable[Socket], account: Account, place: Address) -> Owner
 
 
 def connection(table: Sequence[Socket], account: Account, place: Address) -> Owner:
-    """Whose the far end is of a connection of ours that was open, to an address of the host, before
-    the table was read."""
+    """The owner of the far end of a connection of ours to an address of the host, which was open
+    before the table was read."""
     owner = listener(table, account, place)
     if account.source != "proc":
         return owner if place[0].is_loopback else Owner.UNKNOWN
-    held, is_seen, is_made = _held(table, account, place)
-    # What is not seen is not of this network: the address is another host's, or commands run
-    # beside another network than the forwards, as in a container.
+    far_owners, is_seen, is_made = _far_owners(table, account, place)
+    # An invisible connection belongs to another network: the address is another host's, or commands
+    # run in another network than the forwards, as in a container.
     if not is_seen and (owner is Owner.OURS or not place[0].is_loopback):
         return Owner.UNKNOWN
     if not is_made and owner is Owner.NOBODY:
         return Owner.UNKNOWN
-    return worst([owner, *held])
+    return worst([owner, *far_owners])
 
 
 def connection_to_name(table: Sequence[Socket], account: Account, port: int) -> Owner:
-    """The same where the address is not known: of a name, that may be another host's, too. Never
-    OURS."""
+    """The same if the address is unknown: for a name, which may be another host's. Never OURS."""
     places = {one.local for one in table if not one.listens and one.local[1] == port}
     found: list[Owner] = []
     for place in places:
-        held, is_seen, _ = _held(table, account, place)
-        found += held
-        # Who is not accepted yet is in the listener's hands.
+        far_owners, is_seen, _ = _far_owners(table, account, place)
+        found += far_owners
+        # Before `accept`, a connection belongs to the listener.
         if is_seen and (owner := listener(table, account, place)) is not Owner.NOBODY:
             found.append(owner)
     return worst([Owner.UNKNOWN, *found])
 
 
-def _held(
+def _far_owners(
     table: Sequence[Socket], account: Account, place: Address
 ) -> tuple[list[Owner], bool, bool]:
-    """Whose the far ends are of the connections to `place` that the SSH server may have made;
+    """The owners of the far ends of the connections to `place` that the SSH server may have made;
     whether there is such a far end, and such a connection.
 
-    The SSH server connects as the account or, where it never gives up its rights, as root."""
+    The SSH server connects as the account or, if it keeps its rights, as root."""
     made = {
         one.local
         for one in table
         if one.remote == place and one.inode and account.of(one.uid) is not Owner.OTHERS
     }
     far = [one for one in table if one.local == place and one.remote in made]
-    # One that is not accepted yet has the listener's user or, on older kernels, none.
+    # A connection that is not accepted yet has the listener's user or, on older kernels, none.
     owners = [account.of(one.uid) for one in far if one.inode or one.uid]
     return owners, bool(far), bool(made)
 
@@ -185,25 +186,24 @@ def _any(address: IPAddress) -> IPAddress:
 
 
 _LONGEST_PATH = 103
-"""Bytes: the least `sun_path` of the systems served, less its NUL."""
+"""Bytes: the smallest `sun_path` of the supported systems, less its NUL."""
 
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """A socket in the file system: the same `inode` before and after a connection is made tells
-    that it was this one, where nobody else can take its place."""
+    """A socket in the file system. The same `inode` before and after connecting proves that the
+    connection went to this one, provided that nobody else can replace it."""
 
     owner: Owner
     inode: int = 0
     place: str = ""
-    """Where it really is, for one of OURS: a link on the way to it could be turned elsewhere while
-    the connection is made."""
+    """The real path of one of OURS: a link in the path could be changed while connecting."""
     is_open: bool = False
-    """Whether anybody can put another in its place, if only for a moment."""
+    """Whether another user can replace it, if only for a moment."""
 
 
 def path(lines: Sequence[str], account: Account) -> Path:
-    """Whose the socket is of which the script tells, and all folders on the way to it."""
+    """The owner of the socket in the script's output, and of all folders in its path."""
     if not lines:
         return Path(Owner.NOBODY)
     try:
@@ -232,16 +232,16 @@ def path(lines: Sequence[str], account: Account) -> Path:
 _Place = tuple[int, str, int, int]
 
 
-def _place(words: list[str]) -> _Place:
-    match words:
+def _place(fields: list[str]) -> _Place:
+    match fields:
         case ["place", inode, mode, uid, group] if len(mode) >= 10:
             return int(inode), mode, int(uid), int(group)
-    raise ValueError(f"no place: {words}")
+    raise ValueError(f"no place: {fields}")
 
 
 def _is_open(modes: Iterable[str]) -> bool:
-    """Whether anybody can get to one of these folders, each in the one before, and rename what is
-    another's there."""
+    """Whether another user can reach one of these folders, each inside the previous one, and rename
+    others' files there."""
     for mode in modes:
         if mode[8] == "w" and mode[9] == "x":
             return True
@@ -251,7 +251,7 @@ def _is_open(modes: Iterable[str]) -> bool:
 
 
 def _is_safe(folder: _Place, account: Account) -> bool:
-    """Whether nobody else can put another in the place of what this user has in it."""
+    """Whether no other user can replace this user's files in it."""
     _, mode, uid, group = folder
     if uid not in (0, account.uid):
         return False

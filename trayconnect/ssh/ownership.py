@@ -1,4 +1,4 @@
-"""Asks the server whose its listeners are, through one shell that stays: an exec for each
+"""Queries the owners of the server's listeners through one long-running shell: an exec for each
 connection would cost a login shell each time."""
 
 from __future__ import annotations
@@ -21,27 +21,28 @@ log = logging.getLogger(__name__)
 
 COMMAND = "exec sh"
 START_SECONDS = 60.0
-"""For the login shell's start-up files; conda's and the modules' of clusters take their time."""
+"""Seconds for the login shell's start-up files; conda's and the modules' of clusters take their
+time."""
 ANSWER_SECONDS = 5.0
 PATIENCE = 90.0
-"""Seconds from the first question on, in which a shell that takes too long proves nothing: another
-user may slow the server down. After that, the server counts as one that cannot tell."""
+"""Seconds from the first query on, in which a slow shell proves nothing: another user may slow the
+server down. After that, the server counts as one that cannot report owners."""
 TRY_AGAIN = 60.0
-"""Seconds until a shell is tried again that could not be had; twice as many after each failure."""
+"""Seconds until the shell is started again after a failure; doubled after each failure."""
 _LONGEST_TRY_AGAIN = 3600.0
 
-_BEGIN = b"\n@@trayconnect owners 1 "
+_ANSWER_START = b"\n@@trayconnect owners 1 "
 _READ = 32 << 10
 _LONGEST_WAIT = START_SECONDS + 3 * ANSWER_SECONDS
-"""Seconds that a question waits for the check before it; that one may have to start the shell."""
+"""Seconds that a query waits for the check before it, which may have to start the shell."""
 _TIMES = 5
-"""How often a shell that made room for another command is started again for one check."""
+"""How often one check restarts a shell that was ended for another command."""
 _MOST = 4 << 20
-"""Bytes of one answer, or of what start-up files print."""
+"""Limit in bytes for one answer, and for the output of start-up files."""
 
 
 class NotAnsweredError(Exception):
-    """The server can tell whose a listener is, and did not this time."""
+    """The server can report owners, and did not this time."""
 
 
 class OpenSession(Protocol):
@@ -55,22 +56,22 @@ class _Waiter:
     question: str
     done: threading.Event = field(default_factory=threading.Event)
     leads: bool = False
-    """Whether it is to ask for all that wait."""
+    """Whether this waiter must send the queries of all."""
     answer: tuple[Account, list[str]] | None = None
     error: Exception | None = None
 
 
 class Ownership:
-    """Callers that come while a check runs share the next one. From any thread."""
+    """Callers that arrive while a check runs share the next one. From any thread."""
 
     def __init__(
-        self, name: str, open_session: OpenSession, account: str, tellers: set[str]
+        self, name: str, open_session: OpenSession, account: str, reporting_accounts: set[str]
     ) -> None:
-        """`tellers`: the accounts whose servers told, in this or an earlier tunnel; `account` is
-        this one's."""
+        """`reporting_accounts`: the accounts whose servers reported owners, on this or an earlier
+        link; `account` is this link's."""
         self._name = name
         self._account = account
-        self._tellers = tellers
+        self._reporting_accounts = reporting_accounts
         self._open_session = open_session
         self._lock = threading.Lock()
         self._waiting: list[_Waiter] = []
@@ -79,13 +80,13 @@ class Ownership:
         self._rests = 0
         self._failures = 0
         self._next_try = 0.0
-        """On the monotonic clock, as is the next."""
+        """On the monotonic clock, as is `_first_try`."""
         self._first_try: float | None = None
         self._closed = threading.Event()
 
     def table(self, port: int) -> tuple[Account, tuple[Socket, ...]] | None:
-        """All sockets at a port, of a check that begins after the call; None where the server
-        cannot tell. Bounded in time. Raises `NotAnsweredError`."""
+        """All sockets at a port, from a check that begins after the call; None if the server cannot
+        report owners. Bounded in time. Raises `NotAnsweredError`."""
         answer = self._ask(f"tcp {{}} {port:04X} {port}")
         if answer is None or answer[0].source == "-":
             return None
@@ -96,25 +97,26 @@ class Ownership:
         return account, table
 
     def path(self, path: str) -> Path | None:
-        """The same of a UNIX socket."""
+        """The same for a UNIX socket."""
         if not path.startswith("/") or not path.isprintable():
             return None
         answer = self._ask(f"unix {{}} {path.replace('{', '{{').replace('}', '}}')}")
         return None if answer is None else owners.path(answer[1], answer[0])
 
     def rest(self) -> None:
-        """End the shell; the next question starts another, as does the one that is being asked."""
+        """End the shell. The next query starts another one, as does the current one."""
         self._rests += 1
         shell, self._shell = self._shell, None
         if shell is not None:
             shell.close()
 
     def close(self) -> None:
-        """Never raises; may be called twice. A caller that waits is released."""
+        """Never raises; may be called twice. A waiting caller is released."""
         self._closed.set()
         self.rest()
 
-    # --- one check for all who wait ---------------------------------------------------------------
+    # --- one check for all waiters
+    # -------------------------------------------------------------------
 
     def _ask(self, question: str) -> tuple[Account, list[str]] | None:
         waiter = _Waiter(question)
@@ -131,7 +133,7 @@ class Ownership:
         return waiter.answer
 
     def _give_up(self, waiter: _Waiter) -> None:
-        """Unless it has just been told to lead. Raises `NotAnsweredError`."""
+        """Give up, unless this waiter has just become the leader. Raises `NotAnsweredError`."""
         with self._lock:
             if waiter.leads:
                 return
@@ -140,7 +142,8 @@ class Ownership:
         raise NotAnsweredError("the check before this one has not ended")
 
     def _lead(self) -> None:
-        """Ask for all that wait now, then let the first that came meanwhile do the same."""
+        """Send the queries of all current waiters, then make the first of those that came meanwhile
+        the leader."""
         with self._lock:
             batch, self._waiting = self._waiting, []
         questions = sorted({waiter.question for waiter in batch})
@@ -164,7 +167,7 @@ class Ownership:
                 self._waiting[0].done.set()
 
     def _check(self, questions: Sequence[str]) -> dict[str, tuple[Account, list[str]]]:
-        """Empty where the server cannot tell. Raises `NotAnsweredError`."""
+        """Empty if the server cannot report owners. Raises `NotAnsweredError`."""
         reason = "the tunnel is closed"
         deadline = time.monotonic() + START_SECONDS
         for _ in range(_TIMES):
@@ -186,11 +189,11 @@ class Ownership:
                 if not made_room:
                     self.rest()
                 if is_new and not made_room:
-                    break  # an old one may just have died
+                    break  # the old shell may just have ended
             else:
                 self._failures = 0
                 if shell.account.source != "-":
-                    self._tellers.add(self._account)
+                    self._reporting_accounts.add(self._account)
                 return {
                     question: (shell.account, answer)
                     for question, answer in zip(questions, answers, strict=True)
@@ -198,23 +201,24 @@ class Ownership:
         raise NotAnsweredError(reason)
 
     @property
-    def _could_tell(self) -> bool:
-        """Whether the server did once."""
-        return self._account in self._tellers
+    def _ever_reported(self) -> bool:
+        """Whether the server ever reported owners."""
+        return self._account in self._reporting_accounts
 
     def _start(self) -> _Shell | None:
-        """None: the server runs none. Raises OSError where it did once, or may yet."""
+        """None: the server runs no commands. Raises OSError if it ran one before, or may still do
+        so."""
         now = time.monotonic()
         if self._first_try is None:
             self._first_try = now
-        if not self._could_tell and now < self._next_try:
+        if not self._ever_reported and now < self._next_try:
             return None
         try:
             return _Shell(self._open_session)
         except (ProblemError, OSError, EOFError) as error:
             is_slow = TimeoutError in (type(error), type(error.__cause__))
             may_yet = is_slow and time.monotonic() < self._first_try + PATIENCE
-            if self._could_tell or may_yet or self._closed.is_set():
+            if self._ever_reported or may_yet or self._closed.is_set():
                 raise ConnectionError(str(error)) from error
             self._failures += 1
             wait = min(TRY_AGAIN * 2 ** (self._failures - 1), _LONGEST_TRY_AGAIN)
@@ -224,7 +228,7 @@ class Ownership:
 
 
 class _Shell:
-    """The script, running. Methods raise OSError (TimeoutError among them) and EOFError."""
+    """The running script. Methods raise OSError (TimeoutError among them) and EOFError."""
 
     def __init__(self, open_session: OpenSession) -> None:
         deadline = time.monotonic() + START_SECONDS
@@ -234,7 +238,7 @@ class _Shell:
         try:
             script = files("trayconnect.ssh").joinpath("owners.sh").read_bytes()
             self._channel.send_all(script.replace(b"\r\n", b"\n"))
-            self._until(_BEGIN, deadline)
+            self._until(_ANSWER_START, deadline)
             account = Account.read(self._line(deadline).split())
             if account is None:
                 raise ConnectionError("what the script says of the account cannot be read")

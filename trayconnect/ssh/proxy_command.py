@@ -21,15 +21,16 @@ from trayconnect.ssh import out_of_band, proxy_problems
 from trayconnect.ssh.target import LoginTarget
 
 LAST_LINES = 5
-"""So much of its stderr is remembered."""
+"""Number of stderr lines that are kept."""
 _MAX_LINE = 2000
 """Characters: the address of a login can be long."""
 _MAX_REQUEST = 8
-"""Lines, of a request to visit a page."""
+"""Lines of a request to visit a page."""
 _LINE_ENDS = re.compile(rb"[\r\n]+")
 _READ = 32 << 10
 _LINGER_SECONDS = 1.0
-"""How long it may take to end by itself once it has hung up; only then is its status its own."""
+"""Seconds that the command may take to exit after it closed the stream; only then is its exit
+status genuine."""
 _TERM_SECONDS = 1.0
 _JOIN_SECONDS = 5.0
 _POLL_SECONDS = 0.01
@@ -38,19 +39,19 @@ _POLL_SECONDS = 0.01
 class ProxyCommand:
     """A running command; `sock` is the stream to the server.
 
-    What it says on stderr is remembered, and what it started ends with it."""
+    Keeps its stderr, and ends the processes that it started."""
 
     def __init__(
         self, target: LoginTarget, command: str, *, pipes: bool = sys.platform == "win32"
     ) -> None:
-        """Start it. `pipes`: its stdin and stdout must be pipes, as on Windows; elsewhere a socket
-        does, and needs no threads. Raises `ProblemError`."""
+        """Start it. `pipes`: connect its stdin and stdout by pipes, as Windows requires; elsewhere
+        a socket is enough, and needs no threads. Raises `ProblemError`."""
         self._target = target
         self.name = proxy_problems.name(command)
-        """The program, for people."""
-        self._words: deque[str] = deque(maxlen=LAST_LINES)
+        """The program's name, for people."""
+        self._lines: deque[str] = deque(maxlen=LAST_LINES)
         self._unfinished = ""
-        """What it said since its last line, such as a prompt."""
+        """Output after its last line end, such as a prompt."""
         self._request: list[str] = []
         self._lock = threading.Lock()
         self._reaped = False
@@ -78,25 +79,25 @@ class ProxyCommand:
             self._pumps = []
 
     def terminate(self) -> None:
-        """Ask it to end; from any thread, never waits."""
+        """Ask it to exit; from any thread, never waits."""
         with self._lock:
             if not self._reaped:
                 end_group(self._process, at_once=False)
 
     @property
-    def words(self) -> tuple[str, ...]:
-        """The last lines that it said."""
+    def last_lines(self) -> tuple[str, ...]:
+        """The last lines of its stderr."""
         with self._lock:
-            return (*self._words, *filter(None, (self._unfinished,)))[-LAST_LINES:]
+            return (*self._lines, *filter(None, (self._unfinished,)))[-LAST_LINES:]
 
     @property
     def request(self) -> str:
-        """What it said to have someone visit a page; empty if it did not."""
+        """Its request to visit a page; empty if it made none."""
         with self._lock:
             return "\n".join(self._request)
 
     def ended(self, *, connecting: bool = False) -> ProblemError | None:
-        """What to say of it once the stream has ended; None where the command runs on.
+        """The problem to report after the stream has ended; None while the command runs.
         `connecting`: no server answered yet."""
         if not self._exits_within(_LINGER_SECONDS):
             return None
@@ -104,17 +105,17 @@ class ProxyCommand:
         self._listener.join(_LINGER_SECONDS)
         status = self._process.returncode
         return proxy_problems.ended(
-            self._target, self.name, status, self.words, connecting=connecting
+            self._target, self.name, status, self.last_lines, connecting=connecting
         )
 
     def close(self) -> None:
-        """End it and what it started, and join the threads."""
+        """End it and the processes it started, and join the threads."""
         self.sock.close()
         self.terminate()
         self._exits_within(_TERM_SECONDS)
         self._reap()
         for sock in (self._errors, self._inner):
-            # Closing alone would leave a reader asleep.
+            # Closing alone does not wake a thread in recv.
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
         for thread in (self._listener, *self._pumps):
@@ -141,15 +142,15 @@ class ProxyCommand:
     def _reap(self) -> None:
         with self._lock:
             if not self._reaped:
-                # What it left behind, too: its number is nobody else's until it is reaped.
+                # Processes that it left behind, too: its PID is not reused until it is reaped.
                 end_group(self._process, at_once=True)
                 self._process.wait()
                 self._reaped = True
 
     # --- on threads -------------------------------------------------------------------------------
 
-    def _thread(self, what: str, work: Callable[..., None], *arguments: object) -> threading.Thread:
-        name = f"tc-proxy {what} {self._target.host}"
+    def _thread(self, name: str, work: Callable[..., None], *arguments: object) -> threading.Thread:
+        name = f"tc-proxy {name} {self._target.host}"
         thread = threading.Thread(target=work, args=arguments, name=name, daemon=True)
         thread.start()
         return thread
@@ -160,20 +161,20 @@ class ProxyCommand:
             while data := receive(_READ):
                 *lines, rest = _LINE_ENDS.split(rest + data)
                 rest = rest[-_MAX_LINE:]
-                self._heard(lines, rest)
-        self._heard([rest], b"")
+                self._add_lines(lines, rest)
+        self._add_lines([rest], b"")
 
-    def _heard(self, lines: Sequence[bytes], rest: bytes) -> None:
-        words = list(filter(None, (sanitize.line(line, _MAX_LINE) for line in lines)))
+    def _add_lines(self, lines: Sequence[bytes], rest: bytes) -> None:
+        clean = list(filter(None, (sanitize.line(line, _MAX_LINE) for line in lines)))
         unfinished = sanitize.line(rest, _MAX_LINE)
         with self._lock:
             self._unfinished = unfinished
-            for word in words:
-                self._words.append(word)
+            for line in clean:
+                self._lines.append(line)
                 if self._request:
-                    self._request += [word] if len(self._request) < _MAX_REQUEST else []
-                elif any("://" in one for one in self._words):
-                    self._request += out_of_band.request(list(self._words))
+                    self._request += [line] if len(self._request) < _MAX_REQUEST else []
+                elif any("://" in one for one in self._lines):
+                    self._request += out_of_band.request(list(self._lines))
 
     def _feed(self) -> None:
         stdin = self._process.stdin
@@ -197,12 +198,12 @@ class ProxyCommand:
 
 
 def _reading(pipe: IO[bytes]) -> Callable[[int], bytes]:
-    """What is there, without waiting for more."""
+    """The available bytes, without waiting for more."""
     return lambda size: os.read(pipe.fileno(), size)
 
 
 def _start(command: str, stream: int, errors: int) -> subprocess.Popen[bytes]:
-    """As OpenSSH: by the user's shell, which the command replaces."""
+    """As OpenSSH: through the user's shell, which the command replaces."""
     arguments: str | list[str]
     if sys.platform == "win32":
         arguments = f'{os.environ.get("COMSPEC", "cmd.exe")} /d /s /c "{command}"'

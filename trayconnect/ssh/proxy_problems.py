@@ -1,4 +1,4 @@
-"""What can go wrong with a ProxyCommand, as problems for people. Pure."""
+"""User-facing errors of ProxyCommand. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from trayconnect.ssh.connection_problems import seconds
 from trayconnect.ssh.target import LoginTarget
 
 _NO_PROGRAM = (126, 127)
-"""A shell's status for a program that it cannot run, or find."""
+"""A shell's exit status for a program that it cannot run, or find."""
 _MAX_NAME = 40
 _BEFORE = re.compile(
     r"(?:(?:exec|env|command|nohup|sudo)\s+|\w+=(?:\"[^\"]*\"|'[^']*'|[^\s\"'$`()])*\s+)*"
@@ -25,7 +25,7 @@ _REFUSED = re.compile(
     r"|read_passphrase|askpass|/dev/tty|(?:not|no) a? ?(?:tty|terminal)\b",
     re.IGNORECASE,
 )
-"""Words of ssh, and of others, where they cannot ask."""
+"""Messages of ssh, and of other programs, that cannot ask the user."""
 _PROMPT = re.compile(
     r"(?:pass(?:word|phrase|code)|verification code|one-time|otp|\bpin|login as|user ?name)"
     r"[^:?]{0,80}[:?]$|\(?y(?:es)?/no?\b[^?]{0,60}[?:]$",
@@ -48,9 +48,10 @@ def name(command: str) -> str:
     return sanitize.line(program, _MAX_NAME) or "ProxyCommand"
 
 
-def asks(words: Sequence[str]) -> bool:
-    """Whether it wanted to be told something, such as a password; `words` are its last lines."""
-    return any(_REFUSED.search(word) or _PROMPT.search(word) for word in words)
+def asks(lines: Sequence[str]) -> bool:
+    """Whether the command wanted to ask something, such as a password; `lines` are its last
+    lines."""
+    return any(_REFUSED.search(line) or _PROMPT.search(line) for line in lines)
 
 
 def unstartable(target: LoginTarget, detail: str) -> ProblemError:
@@ -60,38 +61,40 @@ def unstartable(target: LoginTarget, detail: str) -> ProblemError:
 
 
 def ended(
-    target: LoginTarget, program: str, status: int, words: Sequence[str], *, connecting: bool
+    target: LoginTarget, program: str, status: int, lines: Sequence[str], *, connecting: bool
 ) -> ProblemError:
-    """It is over; `words` are its last lines on stderr. `connecting`: no server answered yet."""
+    """The command has exited; `lines` are its last lines of stderr. `connecting`: no server
+    answered yet."""
     how = f"ended with status {status}" if status >= 0 else f"was ended by signal {-status}"
     title = f"The ProxyCommand for {target.host} ({program}) {how}"
-    advice = _said(words) or "It said nothing."
+    advice = _quote(lines) or "It said nothing."
     if status in _NO_PROGRAM:
         advice += "\nCheck ProxyCommand in your SSH configuration."
         return ProblemError(Problem(title, advice, Recovery.FIX_FIRST))
-    if connecting and asks(words):
+    if connecting and asks(lines):
         return ProblemError(Problem(title, f"{advice}\n{_HINT}", Recovery.FIX_FIRST))
     return ProblemError(Problem(title, advice, Recovery.RETRY))
 
 
 def silent(
-    target: LoginTarget, program: str, timeout: float, words: Sequence[str], *, asked: bool
+    target: LoginTarget, program: str, timeout: float, lines: Sequence[str], *, asked: bool
 ) -> ProblemError:
-    """It runs, and nothing came through it. `asked`: it waited for someone to visit a page."""
+    """The command runs, and no server answered through it. `asked`: it waited for a human to visit
+    a page."""
     title = f"The ProxyCommand for {target.host} ({program}) gave no SSH answer within "
     title += seconds(timeout)
     recovery = Recovery.RETRY
     if asked:
         hint = "Connect again, and do at the page what it asks for."
         recovery = Recovery.USER_ACTION
-    elif asks(words):
+    elif asks(lines):
         hint = _HINT
         recovery = Recovery.FIX_FIRST
     else:
         hint = "If it takes longer, set connect_timeout in servers.yaml to more seconds."
-    return ProblemError(Problem(title, f"{_said(words)}\n{hint}".lstrip(), recovery))
+    return ProblemError(Problem(title, f"{_quote(lines)}\n{hint}".lstrip(), recovery))
 
 
-def _said(words: Sequence[str]) -> str:
-    said = "\n".join(f"  {word[: sanitize.MAX_LINE]}" for word in words)
-    return f"It said:\n{said}" if words else ""
+def _quote(lines: Sequence[str]) -> str:
+    quoted = "\n".join(f"  {line[: sanitize.MAX_LINE]}" for line in lines)
+    return f"It said:\n{quoted}" if lines else ""

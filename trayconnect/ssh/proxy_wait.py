@@ -1,4 +1,4 @@
-"""Waiting for the server behind a ProxyCommand, and showing what the command says meanwhile."""
+"""Waits for the server behind a ProxyCommand, and shows the command's messages meanwhile."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from trayconnect.ssh.proxy_command import ProxyCommand
 from trayconnect.ssh.target import LoginTarget
 
 _LOOK_SECONDS = 0.25
-"""Between two looks at what it says: so often at most are people told."""
+"""Seconds between two updates of the message."""
 
 
 class ProxyWait:
-    """The wait for the first words of the server, on the thread of the attempt."""
+    """The wait for the server's identification, on the attempt's thread."""
 
-    def __init__(self, target: LoginTarget, proxy: ProxyCommand, tell: ProgressDisplay) -> None:
+    def __init__(self, target: LoginTarget, proxy: ProxyCommand, display: ProgressDisplay) -> None:
         self._target = target
         self._proxy = proxy
-        self._tell = tell
+        self._display = display
         self._limit = target.connect_timeout
-        self._said = ""
+        self._last_line = ""
         self.waited_for_human = False
-        """Whether it waited so long for someone's visit to a page that it must have come."""
+        """Whether it waited so long for a visit to a page that a human must have come."""
 
-    def hear(self, greeted: threading.Event, timeout: float) -> bool:
-        """As `greeted.wait(timeout)`, or for longer where a page is to be visited."""
+    def wait_greeting(self, greeted: threading.Event, timeout: float) -> bool:
+        """As `greeted.wait(timeout)`, or longer while a page must be visited."""
         began = now = time.monotonic()
         asked_at: float | None = None
         shown: Callable[[], None] | None = None
@@ -52,7 +52,7 @@ class ProxyWait:
                 ):
                     source = f"The ProxyCommand ({self._proxy.name}) says"
                     request = self._proxy.request
-                    shown = self._tell.show(out_of_band.question(self._target, source, request))
+                    shown = self._display.show(out_of_band.question(self._target, source, request))
             return True
         finally:
             if shown is not None and asked_at is not None:
@@ -61,12 +61,12 @@ class ProxyWait:
                     waited >= out_of_band.SHOW_SECONDS + out_of_band.NOBODY_SECONDS
                 )
                 shown()
-            if self._said:
-                self._tell.say("")
+            if self._last_line:
+                self._display.say("")
 
     @contextmanager
     def explaining(self) -> Iterator[None]:
-        """Say what is wrong with the command in place of an error behind it, if something is."""
+        """If the command failed, raise its problem instead of the error that it caused."""
         try:
             yield
         except ProblemError as error:
@@ -87,12 +87,12 @@ class ProxyWait:
             self._target,
             self._proxy.name,
             self._limit,
-            self._proxy.words,
+            self._proxy.last_lines,
             asked=bool(self._proxy.request),
         )
 
     def _say(self) -> None:
-        words = self._proxy.words
-        if words and words[-1] != self._said:
-            self._said = words[-1]
-            self._tell.say(f"{self._proxy.name}: {self._said}")
+        lines = self._proxy.last_lines
+        if lines and lines[-1] != self._last_line:
+            self._last_line = lines[-1]
+            self._display.say(f"{self._proxy.name}: {self._last_line}")

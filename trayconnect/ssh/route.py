@@ -1,4 +1,4 @@
-"""The whole way to a server: each jump host, then the server itself."""
+"""The whole route to a server: each jump host, then the server itself."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ _INTERNET = (socket.AF_INET, socket.AF_INET6)
 
 @dataclass(slots=True)
 class Route:
-    """Logged-in transports, each through the one before; the last is the server's."""
+    """Authenticated transports, each through the previous one; the last is the server's."""
 
     hops: list[tuple[LoginTarget, SshTransport]] = field(default_factory=list)
     updates: list[HostKeyUpdate] = field(default_factory=list)
     typed: bool = False
     """Whether a human typed something for it that a retry could not reuse."""
     banners: list[tuple[LoginTarget, str]] = field(default_factory=list)
-    """What servers gave to be read at the login."""
+    """The servers' banners at the login."""
     proxy: ProxyCommand | None = None
-    """The process through which the first hop is reached, if it is by one."""
+    """The process that leads to the first hop, if there is a ProxyCommand."""
 
     @property
     def end(self) -> SshTransport:
@@ -60,29 +60,29 @@ class Route:
         return self.hops[-1][0]
 
     def loss(self) -> ProblemError:
-        """Why it broke; waits a moment for the last words of a ProxyCommand."""
+        """Why the route ended; waits a moment for the last messages of a ProxyCommand."""
         proxy, (_, first) = self.proxy, self.hops[0]
         ended = proxy.ended() if proxy is not None and first.ended.is_set() else None
         return ended or connection_problems.lost(*self.broken())
 
     def broken(self) -> tuple[LoginTarget, str]:
-        """Where it broke, and the technical reason: the first hop that has ended."""
+        """The first hop that has ended, and the technical reason."""
         for target, transport in self.hops:
             if transport.ended.is_set() and transport.saved_exception is not None:
                 return target, transport.reason()
         return self.hops[-1][0], self.end.reason()
 
     def abort(self) -> None:
-        """Drop it without a word, the nearest hop first so that no farther one can block."""
+        """Close abruptly, the nearest hop first so that no farther one can block."""
         for _, transport in self.hops:
             transport.abort()
         if self.proxy is not None:
             self.proxy.terminate()
 
     def close(self) -> None:
-        """Take leave of each server, the farthest first, then drop all and join the threads."""
+        """Disconnect from each server, the farthest first, then close all and join the threads."""
         for _, transport in reversed(self.hops):
-            transport.say_goodbye()
+            transport.send_disconnect()
         self.abort()
         for update in self.updates:
             update.close(JOIN_SECONDS)
@@ -97,79 +97,81 @@ def open_route(
     *,
     ssh_config: SshConfig,
     known_hosts: KnownHosts,
-    means: Credentials,
+    credentials: Credentials,
     ask: Ask,
     cancel: CancelToken,
-    tell: ProgressDisplay,
+    display: ProgressDisplay,
     steps: Progress = NO_PROGRESS,
 ) -> Route:
-    """Connect and log in all the way. Raises `ProblemError` and `Cancelled`; then all is closed."""
-    way = Route()
+    """Connect and log in at every hop. Raises `ProblemError` and `Cancelled`, and closes everything
+    then."""
+    route = Route()
     try:
         with steps.step("read the SSH configuration") as found:
             hops = targets(server, lambda query: ssh_config.host(query, cancel))
             found += [target.account for target in hops]
         with steps.step("look at the keys"):
             for target in hops:
-                verify_identity(target, server, means)
+                verify_identity(target, server, credentials)
         for target in hops:
-            _add_hop(way, target, server, known_hosts, means, ask, cancel, tell, steps)
+            _add_hop(route, target, server, known_hosts, credentials, ask, cancel, display, steps)
     except BaseException:
-        way.close()
+        route.close()
         cancel.check()
         raise
-    return way
+    return route
 
 
 def _add_hop(
-    way: Route,
+    route: Route,
     target: LoginTarget,
     server: Server,
     store: KnownHosts,
-    means: Credentials,
+    credentials: Credentials,
     ask: Ask,
     cancel: CancelToken,
-    tell: ProgressDisplay,
+    display: ProgressDisplay,
     steps: Progress,
 ) -> None:
-    for words in target.options.unsupported:
-        log.warning("%s: %s", target.address, words)
+    for note in target.options.unsupported:
+        log.warning("%s: %s", target.address, note)
     if target.options.batch_mode:
-        ask = _nobody(target)
+        ask = _ask_nobody(target)
     store = store.under(target.options)
     entries = store.entries()
-    # As with ssh, these choose what to ask for and trust nothing: the question was another one.
+    # As with ssh, these lines only choose the algorithms to offer; they prove nothing, because they
+    # answer another query.
     offer = what_to_offer(target, (*entries, *_printed(target, cancel, steps)))
-    stream = _reach(way, target, cancel, steps)
+    stream = _reach(route, target, cancel, steps)
     try:
-        transport = _shake_hands(way, stream, target, offer, cancel, tell, steps)
-        way.hops.append((target, transport))
+        transport = _shake_hands(route, stream, target, offer, cancel, display, steps)
+        route.hops.append((target, transport))
         update = HostKeyUpdate(transport, target, store)
-        way.updates.append(update)
+        route.updates.append(update)
         with (
-            cancel.releasing(way.abort),
+            cancel.releasing(route.abort),
             steps.step(f"check the host key of {target.address}") as found,
         ):
-            assert transport.shown is not None
+            assert transport.presented is not None
             address = _address(transport)
-            entries = (*entries, *printed_for(target, transport.shown, address, cancel))
-            certified = verify(target, transport.shown, entries, store, ask, address=address)
-            found += [str(transport.shown.key), *(["by its certificate"] if certified else [])]
+            entries = (*entries, *printed_for(target, transport.presented, address, cancel))
+            certified = verify(target, transport.presented, entries, store, ask, address=address)
+            found += [str(transport.presented.key), *(["by its certificate"] if certified else [])]
     except ProblemError as error:
         unproven = connection_problems.unproven(error.problem)
         if unproven == error.problem:
             raise
         raise ProblemError(unproven) from error
     with (
-        cancel.releasing(way.abort),
+        cancel.releasing(route.abort),
         steps.step(f"log in to {target.account}") as found,
-        blaming(way.hops[:-1], way.loss, cancel),
+        blaming(route.hops[:-1], route.loss, cancel),
     ):
-        welcome = log_in(transport, target, server, means, ask, cancel, tell)
-        found.append(welcome.by)
-    way.typed |= welcome.typed
-    if welcome.banner:
-        way.banners.append((target, welcome.banner))
+        result = log_in(transport, target, server, credentials, ask, cancel, display)
+        found.append(result.by)
+    route.typed |= result.typed
+    if result.banner:
+        route.banners.append((target, result.banner))
     if target.options.update_host_keys and not certified:
         update.start()
     log.info("logged in to %s: %s", target.address, transport.agreement())
@@ -178,14 +180,14 @@ def _add_hop(
 def _printed(
     target: LoginTarget, cancel: CancelToken, steps: Progress
 ) -> tuple[KnownHostsEntry, ...]:
-    """What KnownHostsCommand says of the host before anything is asked of it."""
+    """The output of KnownHostsCommand before the key exchange."""
     if not target.options.known_hosts_command:
         return ()
     with steps.step("ask KnownHostsCommand of your ssh configuration"):
         return printed_for(target, None, "", cancel)
 
 
-def _nobody(target: LoginTarget) -> Ask:
+def _ask_nobody(target: LoginTarget) -> Ask:
     def ask(question: Question) -> Answer:
         raise connection_problems.not_to_be_asked(target, question.title)
 
@@ -193,7 +195,7 @@ def _nobody(target: LoginTarget) -> Ask:
 
 
 def _address(transport: SshTransport) -> str:
-    """The server's address where it was connected to directly; else ""."""
+    """The server's address if it was connected to directly; else ""."""
     sock = transport.sock
     if not isinstance(sock, socket.socket) or sock.family not in _INTERNET:
         return ""
@@ -204,26 +206,30 @@ def _address(transport: SshTransport) -> str:
 
 
 def _reach(
-    way: Route, target: LoginTarget, cancel: CancelToken, steps: Progress
+    route: Route, target: LoginTarget, cancel: CancelToken, steps: Progress
 ) -> socket.socket | SshChannel:
-    with steps.step(f"reach {target.address}"), blaming(way.hops, way.loss, cancel):
-        return _stream(way, target, cancel)
+    with steps.step(f"reach {target.address}"), blaming(route.hops, route.loss, cancel):
+        return _stream(route, target, cancel)
 
 
 def _shake_hands(
-    way: Route,
+    route: Route,
     stream: socket.socket | SshChannel,
     target: LoginTarget,
     offer: Offer,
     cancel: CancelToken,
-    tell: ProgressDisplay,
+    display: ProgressDisplay,
     steps: Progress,
 ) -> SshTransport:
-    wait = ProxyWait(target, way.proxy, tell) if way.proxy is not None and not way.hops else None
-    hear = threading.Event.wait if wait is None else wait.hear
+    wait = (
+        ProxyWait(target, route.proxy, display)
+        if route.proxy is not None and not route.hops
+        else None
+    )
+    wait_greeting = threading.Event.wait if wait is None else wait.wait_greeting
     with (
         steps.step(f"agree on keys with {target.address}") as found,
-        blaming(way.hops, way.loss, cancel),
+        blaming(route.hops, route.loss, cancel),
         nullcontext() if wait is None else wait.explaining(),
     ):
         transport = shake_hands(
@@ -232,23 +238,23 @@ def _shake_hands(
             timeout=target.connect_timeout,
             cancel=cancel,
             offer=offer,
-            hear=hear,
+            wait_greeting=wait_greeting,
         )
         found.append(transport.agreement())
-    way.typed |= wait is not None and wait.waited_for_human
+    route.typed |= wait is not None and wait.waited_for_human
     return transport
 
 
-def _stream(way: Route, target: LoginTarget, cancel: CancelToken) -> socket.socket | SshChannel:
+def _stream(route: Route, target: LoginTarget, cancel: CancelToken) -> socket.socket | SshChannel:
     timeout = target.connect_timeout
-    if not way.hops:
+    if not route.hops:
         if target.options.proxy_command is None:
             return dial(target, timeout, cancel)
-        way.proxy = ProxyCommand(target, target.options.proxy_command)
-        return way.proxy.sock
-    hop, transport = way.hops[-1]
+        route.proxy = ProxyCommand(target, target.options.proxy_command)
+        return route.proxy.sock
+    hop, transport = route.hops[-1]
     try:
-        with cancel.releasing(way.abort):
+        with cancel.releasing(route.abort):
             return transport.open("direct-tcpip", timeout, target.host, target.port, "127.0.0.1", 0)
     except ChannelRefusedError as error:
         raise connection_problems.unreachable_through(
@@ -257,4 +263,4 @@ def _stream(way: Route, target: LoginTarget, cancel: CancelToken) -> socket.sock
     except TimeoutError as error:
         raise connection_problems.unanswered_through(hop, target, str(error)) from error
     except ConnectionError as error:
-        raise way.loss() from error
+        raise route.loss() from error

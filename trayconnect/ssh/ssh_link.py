@@ -1,4 +1,4 @@
-"""A live tunnel: streams, commands, heartbeat, and one end."""
+"""A live SSH link: streams, commands, keepalive, and one end."""
 
 from __future__ import annotations
 
@@ -23,51 +23,52 @@ _JOIN_SECONDS = 5.0
 
 
 class SshLink:
-    """`link.Tunnel` over a way that is logged in."""
+    """`link.Link` over an authenticated route."""
 
     def __init__(
         self,
-        way: Route,
+        route: Route,
         keepalive: Keepalive,
         on_lost: Callable[[Problem], None],
-        tellers: set[str],
+        reporting_accounts: set[str],
     ) -> None:
-        """`tellers`: see `Ownership`."""
-        self._way = way
-        self._target = way.target
+        """`reporting_accounts`: see `Ownership`."""
+        self._route = route
+        self._target = route.target
         self._on_lost = on_lost
         self._lock = threading.Lock()
         self._over = False
         self._expired: bool | None = None
-        """Whether the password has; None: not looked."""
-        self._commands = Commands(way.end, self._target, tellers)
+        """Whether the account's password has expired; None: not checked."""
+        self._commands = Commands(route.end, self._target, reporting_accounts)
         self._own_channels = OwnChannels(self.open_channel, self._commands.ownership)
         self._heartbeat = Heartbeat(
-            way.end,
+            route.end,
             keepalive,
             self._target.server,
             self._silent,
-            before=[transport for _, transport in way.hops[:-1]],
+            before=[transport for _, transport in route.hops[:-1]],
         )
 
     def start(self) -> None:
-        """Begin the heartbeat, and report a loss from now on. Raises `ProblemError` if lost."""
-        self._way.end.on_end = self._ended
-        if self._way.end.ended.is_set():
+        """Begin the keepalive, and report a loss from now on. Raises `ProblemError` if it is lost
+        already."""
+        self._route.end.on_end = self._ended
+        if self._route.end.ended.is_set():
             with self._lock:
                 already, self._over = self._over, True
             if not already:
-                raise self._way.loss()
+                raise self._route.loss()
         self._heartbeat.start()
 
     @property
     def typed_login(self) -> bool:
-        return self._way.typed
+        return self._route.typed
 
     @property
     def banner(self) -> str:
-        """What the servers of the way gave to be read at the login, each below its address."""
-        texts = [f"{target.address}:\n{text}" for target, text in self._way.banners]
+        """The banners of the route's servers, each below its server's address."""
+        texts = [f"{target.address}:\n{text}" for target, text in self._route.banners]
         return "\n\n".join(texts)
 
     @property
@@ -77,12 +78,12 @@ class SshLink:
     def open_channel(self, target: Endpoint, origin: tuple[str, int]) -> ByteStream:
         kind, fields = _channel(target, origin)
         try:
-            channel = self._way.end.open(kind, OPEN_SECONDS, *fields)
+            channel = self._route.end.open(kind, OPEN_SECONDS, *fields)
         except ChannelRefusedError as error:
             raise self._not_forwarded(target, error) from error
         except TimeoutError as error:
-            what = f"a channel to {target}"
-            raise connection_problems.channel_slow(self._target, what, OPEN_SECONDS) from error
+            name = f"a channel to {target}"
+            raise connection_problems.channel_slow(self._target, name, OPEN_SECONDS) from error
         except ConnectionError as error:
             raise LostError(connection_problems.lost(self._target, str(error)).problem) from error
         return ChannelStream(channel)
@@ -93,7 +94,7 @@ class SshLink:
         try:
             return self._own_channels.open(target, origin, named=named)
         except ProblemError as error:
-            if self._way.end.ended.is_set():  # no answer of a server that is gone says anything
+            if self._route.end.ended.is_set():  # a server that is gone answers nothing
                 raise LostError(error.problem) from error
             raise
 
@@ -111,14 +112,14 @@ class SshLink:
                 connection_problems.not_listening(self._target, where) if port is None else port
             )
 
-        self._way.end.listening.listen(where, on_incoming, answered)
+        self._route.end.listening.listen(where, on_incoming, answered)
 
     def unlisten(self, where: Endpoint) -> None:
-        self._way.end.listening.unlisten(where)
+        self._route.end.listening.unlisten(where)
 
     def execute(self, command: str, stdin: bytes, timeout: float) -> Completed:
         completed = self._commands.execute(command, stdin, timeout)
-        if expired_password.said(completed):
+        if expired_password.is_reported(completed):
             raise connection_problems.password_expired(self._target)
         return completed
 
@@ -130,12 +131,12 @@ class SshLink:
             self._over = True
         self._commands.close()
         self._heartbeat.stop(_JOIN_SECONDS)
-        self._way.close()
+        self._route.close()
 
     def _not_forwarded(self, target: Endpoint, error: ChannelRefusedError) -> ProblemError:
         if error.code == connection_problems.OPEN_ADMINISTRATIVELY_PROHIBITED:
             if self._expired is None:
-                self._expired = expired_password.found(self._way.end, self._target)
+                self._expired = expired_password.found(self._route.end, self._target)
             if self._expired:
                 return connection_problems.password_expired(self._target)
         return connection_problems.not_forwarded(self._target, target, error.code, str(error))
@@ -143,19 +144,19 @@ class SshLink:
     # --- its end ----------------------------------------------------------------------------------
 
     def _ended(self) -> None:
-        """On the transport's thread."""
+        """Called on the transport's thread."""
         with self._lock:
             already, self._over = self._over, True
         if not already:
-            self._on_lost(self._way.loss().problem)
+            self._on_lost(self._route.loss().problem)
 
     def _silent(self, seconds: float) -> None:
-        """On the heartbeat's thread."""
+        """Called on the heartbeat's thread."""
         with self._lock:
             already, self._over = self._over, True
         silent = self._heartbeat.silent()
-        target = next(target for target, transport in self._way.hops if transport is silent)
-        self._way.abort()
+        target = next(target for target, transport in self._route.hops if transport is silent)
+        self._route.abort()
         if not already:
             self._on_lost(connection_problems.unresponsive(target, seconds).problem)
 

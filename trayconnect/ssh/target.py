@@ -1,4 +1,4 @@
-"""The SSH servers of one way: the jump hosts of an entry, then its host."""
+"""The SSH servers of one route: the jump hosts of an entry, then its host."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from trayconnect.config.model import Keepalive, Server
 from trayconnect.ssh.config.interpret import HostConfig
-from trayconnect.ssh.config.jump_chain import Hop, way
+from trayconnect.ssh.config.jump_chain import Hop, resolve_hops
 from trayconnect.ssh.config.raw_options import Query
 from trayconnect.ssh.config.ssh_options import SshOptions
 from trayconnect.ssh.hostkeys import known_hosts
@@ -20,9 +20,9 @@ DEFAULT_TIMEOUT = 15.0
 class LoginTarget:
     """One SSH server to log in to.
 
-    `server` is the name of the entry; `is_jump_host` tells a hop from its end; `options` are those
-    of ssh_config(5) for it; `legacy` names old algorithms to allow. `connect_timeout` seconds are
-    for each step of connecting to it."""
+    `server` is the name of the entry; `is_jump_host` distinguishes a jump host from the last
+    server; `options` are those of ssh_config(5) for it; `legacy` names old algorithms to allow.
+    `connect_timeout` seconds apply to each step of connecting to it."""
 
     server: str
     host: str
@@ -35,7 +35,7 @@ class LoginTarget:
 
     @property
     def address(self) -> str:
-        """`host`, or `host:port` where the port is not the usual one."""
+        """`host`, or `host:port` for a port other than 22."""
         if self.port == DEFAULT_PORT:
             return self.host
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -43,12 +43,12 @@ class LoginTarget:
 
     @property
     def known_hosts_names(self) -> tuple[str, ...]:
-        """Under which names its key is looked up, the first being the one to write."""
+        """The names under which its key is looked up; the first is the one to write."""
         return known_hosts.names(self.host, self.port, self.options.host_key_alias)
 
     @property
     def certified_name(self) -> str:
-        """The name that a host certificate must hold."""
+        """The name that a host certificate must contain."""
         return (self.options.host_key_alias or self.host).lower()
 
     @property
@@ -58,26 +58,28 @@ class LoginTarget:
 
     @property
     def description(self) -> str:
-        """What it is to the user, to stand in a sentence."""
+        """The role of the server, for the middle of a sentence."""
         kind = "the jump host of" if self.is_jump_host else "the server of"
         return f"{self.address}, {kind} “{self.server}”"
 
 
 def targets(server: Server, look_up: Callable[[Query], HostConfig]) -> tuple[LoginTarget, ...]:
-    """Where to log in, in order; the last is the server itself. What the entry says wins over
-    ssh_config(5), which `look_up` knows. Raises `ProblemError`."""
-    hops = way(server, look_up)
+    """The servers to log in to, in order; the last is the server itself. The entry takes precedence
+    over ssh_config(5), which `look_up` returns. Raises `ProblemError`."""
+    hops = resolve_hops(server, look_up)
     return tuple(_target(server, hop, is_end=hop is hops[-1]) for hop in hops)
 
 
 def keepalive(server: Server, options: SshOptions) -> Keepalive:
-    """When a silent server counts as dead: what the entry says, then ssh_config(5)."""
-    said = server.keepalive.model_fields_set
+    """The keepalive of the entry, or else of ssh_config(5)."""
+    is_set = server.keepalive.model_fields_set
     asked = {
         "interval": options.server_alive_interval,
         "count_max": options.server_alive_count_max,
     }
-    update = {key: value for key, value in asked.items() if key not in said and value and value > 0}
+    update = {
+        key: value for key, value in asked.items() if key not in is_set and value and value > 0
+    }
     return server.keepalive.model_copy(update=update)
 
 

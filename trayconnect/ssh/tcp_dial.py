@@ -18,7 +18,7 @@ from trayconnect.ssh import connection_problems
 from trayconnect.ssh.target import LoginTarget
 
 STAGGER = 0.25
-"""Seconds until the next address is tried beside those still silent (RFC 8305 section 5)."""
+"""Seconds until the next address is tried while earlier ones are pending (RFC 8305 section 5)."""
 
 _Address = tuple[socket.AddressFamily, tuple[Any, ...]]
 _FAMILIES = {"any": socket.AF_UNSPEC, "inet": socket.AF_INET, "inet6": socket.AF_INET6}
@@ -26,8 +26,8 @@ _UNDER_WAY = {0, errno.EINPROGRESS, errno.EWOULDBLOCK, getattr(errno, "WSAEWOULD
 
 
 def dial(target: LoginTarget, timeout: float, cancel: CancelToken) -> socket.socket:
-    """Connect to `target` within `timeout` seconds for the name and as much for TCP, as its
-    AddressFamily and BindAddress of ssh_config(5) say.
+    """Connect to `target`, within `timeout` seconds for the name and again for TCP, according to
+    AddressFamily and BindAddress of ssh_config(5).
 
     Returns a blocking socket with TCP_NODELAY. Raises `ProblemError` and `Cancelled`."""
     bind = target.options.bind_address
@@ -46,7 +46,7 @@ def resolve(target: LoginTarget, timeout: float, cancel: CancelToken) -> list[_A
 def _sources(
     target: LoginTarget, bind: str, timeout: float, cancel: CancelToken
 ) -> dict[socket.AddressFamily, tuple[Any, ...]]:
-    """Where to connect from, for each family that it has an address of."""
+    """The source address for each family."""
     return dict(reversed(_look_up(target, bind, 0, timeout, cancel)))
 
 
@@ -64,7 +64,8 @@ def _look_up(
         else:
             results.put([(family, address) for family, _, _, _, address in found])
 
-    # The system's resolver takes no timeout and cannot be stopped: it is left behind if need be.
+    # The system's resolver has no timeout and cannot be stopped: its thread is abandoned if
+    # necessary.
     threading.Thread(target=work, name=f"tc-resolve {host}", daemon=True).start()
     try:
         with cancel.releasing(lambda: results.put(None)):
@@ -77,7 +78,7 @@ def _look_up(
 
 
 def _alternate(addresses: Sequence[_Address]) -> list[_Address]:
-    """The families by turns, beginning with the system's first choice (RFC 8305 section 4)."""
+    """Alternate the families, beginning with the system's first choice (RFC 8305 section 4)."""
     if not addresses:
         return []
     first = deque(a for a in addresses if a[0] == addresses[0][0])
@@ -102,7 +103,7 @@ def _connect_any(
     finally:
         attempts.close()
     if winner is None:
-        error = connection_problems.telling(attempts.errors)
+        error = connection_problems.most_informative(attempts.errors)
         raise connection_problems.unconnected(target, timeout, error) from error
     winner.setblocking(True)
     winner.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -111,7 +112,7 @@ def _connect_any(
 
 
 class _Attempts:
-    """Connections under way, the first of which wins."""
+    """Pending connections, of which the first to succeed is used."""
 
     def __init__(self, sources: Mapping[socket.AddressFamily, tuple[Any, ...]]) -> None:
         self.errors: list[OSError] = []
@@ -152,7 +153,7 @@ class _Attempts:
         return None
 
     def close(self) -> None:
-        """Drop every attempt but the winner."""
+        """Close every attempt but the successful one."""
         for sock in self._pending:
             sock.close()
         self._selector.close()

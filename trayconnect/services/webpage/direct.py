@@ -31,7 +31,7 @@ class DirectConnector:
         ask: Ask,  # noqa: ARG002 - nobody logs in
         cancel: CancelToken,
         on_lost: Callable[[Problem], None],  # noqa: ARG002 - nothing stays open
-        tell: ProgressDisplay | None = None,  # noqa: ARG002 - nothing is waited for elsewhere
+        display: ProgressDisplay | None = None,  # noqa: ARG002 - nothing is waited for elsewhere
     ) -> Link:
         """See `dependencies.Connector`."""
         assert server.url is not None

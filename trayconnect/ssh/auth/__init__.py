@@ -1,1 +1,1 @@
-"""Logging in: keys, agent, certificates, passwords."""
+"""User authentication: keys, agent, certificates, passwords."""

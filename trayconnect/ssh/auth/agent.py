@@ -1,9 +1,8 @@
-"""The keys of a running ssh-agent, asked with limits of time.
+"""Client of a running ssh-agent, with time limits.
 
-Any program that speaks the protocol (draft-ietf-sshm-ssh-agent) will do: OpenSSH's, gpg-agent's
-socket for SSH, 1Password, KeePassXC, Pageant. paramiko's client of it waits without limit, and on
-Windows asks Pageant before OpenSSH's agent.
-"""
+Any program that speaks the protocol (draft-ietf-sshm-ssh-agent) works: OpenSSH's, gpg-agent's SSH
+socket, 1Password, KeePassXC, Pageant. paramiko's client waits without limit, and on Windows asks
+Pageant before OpenSSH's agent."""
 
 from __future__ import annotations
 
@@ -26,12 +25,12 @@ log = logging.getLogger(__name__)
 
 LIST_SECONDS = 5.0
 SIGN_SECONDS = 60.0
-"""An agent may ask its user to confirm, or to touch a device."""
+"""Seconds: an agent may ask its user to confirm, or to touch a device."""
 
 NONE = "none"
-"""In place of a socket's path: no agent."""
+"""Instead of a socket's path: no agent."""
 PAGEANT = "pageant"
-"""In place of a pipe's name, on Windows: PuTTY's agent."""
+"""Instead of a pipe's name, on Windows: PuTTY's agent."""
 OPENSSH_PIPE = r"\\.\pipe\openssh-ssh-agent"
 
 _REQUEST_IDENTITIES = 11
@@ -55,7 +54,7 @@ class _Connection(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AgentKey:
-    """A key that an agent holds; it signs while the agent is connected."""
+    """A key in an agent; it signs while the agent is connected."""
 
     agent: Agent = field(repr=False)
     blob: bytes = field(repr=False)
@@ -72,15 +71,15 @@ class AgentKey:
         return self.agent.sign(self.blob, data, _FLAGS.get(algorithm or "", 0))
 
 
-def chosen(*wishes: str | None) -> str | None:
-    """Which agent to ask: the first wish that there is. OpenSSH's word for what the environment
-    names is no wish."""
-    return next((wish for wish in wishes if wish not in (None, "SSH_AUTH_SOCK")), None)
+def chosen(*configured: str | None) -> str | None:
+    """Which agent to ask: the first configured one. OpenSSH's name for the agent of the environment
+    does not count as configured."""
+    return next((place for place in configured if place not in (None, "SSH_AUTH_SOCK")), None)
 
 
 def windows_places(path: str | None) -> tuple[str, ...]:
-    """What to ask on Windows, in order, each until one has keys: OpenSSH's agent is part of the
-    system, so Pageant may be the one that was filled."""
+    """The agents to ask on Windows, in order, until one has keys. OpenSSH's agent is part of the
+    system, so the user's keys may be in Pageant instead."""
     if path == NONE:
         return ()
     return (path,) if path else (OPENSSH_PIPE, PAGEANT)
@@ -89,14 +88,14 @@ def windows_places(path: str | None) -> tuple[str, ...]:
 class Agent:
     """A connection to the agent at `path`, a socket (a pipe on Windows), for the time of a `with`.
 
-    None: the one of the platform, if it has a usual place. Where none answers, it has no keys, and
-    `fault` says why, if one was named."""
+    None: the platform's default agent, if it has one. Without an answer there are no keys, and
+    `fault` gives the reason if a path was named."""
 
     def __init__(self, path: str | None) -> None:
         self.fault = ""
         self._places = list(_places(path))
         self._place = ""
-        """The one that was asked last."""
+        """The agent that was asked last."""
         self._connection: _Connection | None = None
         self._pipe_answers: queue.SimpleQueue[bytes | OSError] = queue.SimpleQueue()
         self._closed = False
@@ -109,18 +108,18 @@ class Agent:
         self.close()
 
     def close(self) -> None:
-        """Disconnect, and wake who waits for an answer; from any thread."""
+        """Disconnect, and wake a caller that waits for an answer; from any thread."""
         self._closed = True
         self._disconnect()
         self._pipe_answers.put(OSError("it is disconnected"))
 
     @property
     def is_there(self) -> bool:
-        """Whether one answered at that place."""
+        """Whether an agent answered."""
         return self._connection is not None
 
     def keys(self) -> list[AgentKey]:
-        """Its keys, certificates among them, in its order."""
+        """The agent's keys, including certificates, in its order."""
         while self._connection is not None:
             try:
                 keys = self._list()
@@ -186,7 +185,7 @@ class Agent:
             else:
                 answer = self._exchange_within(connection, request.asbytes(), timeout)
         except TimeoutError as error:
-            # A late answer would be taken for that to the next request.
+            # A late answer would be taken for the answer to the next request.
             self._disconnect()
             raise AgentError(f"no answer within {timeout:g} s") from error
         except OSError as error:
@@ -196,7 +195,7 @@ class Agent:
         return Message(answer[1:])
 
     def _exchange_within(self, connection: _Connection, request: bytes, timeout: float) -> bytes:
-        """The same for the pipes of Windows, which know no timeout."""
+        """As `_exchange`, for Windows' pipes, which have no timeout."""
         answers = self._pipe_answers
 
         def work() -> None:
@@ -216,7 +215,7 @@ class Agent:
 
 
 def _exchange(connection: _Connection, request: bytes, deadline: float | None = None) -> bytes:
-    """`deadline` (of the monotonic clock) is for a socket, and for the whole of the answer. Raises
+    """`deadline` (of the monotonic clock) applies to sockets, and to the whole answer. Raises
     TimeoutError."""
     _limit(connection, deadline)
     connection.send(len(request).to_bytes(4, "big") + request)
@@ -261,7 +260,7 @@ if sys.platform == "win32":
                 try:
                     self._descriptor = os.open(name, os.O_RDWR | os.O_BINARY)
                 except OSError as error:
-                    # The agent has not taken leave of the one before yet.
+                    # The agent has not released the previous connection yet.
                     if error.errno != errno.EINVAL:
                         raise
                     time.sleep(0.1)

@@ -1,6 +1,6 @@
-"""OpenSSH's certificates of users and of hosts (PROTOCOL.certkeys), and the keys in them.
+"""OpenSSH's user and host certificates (PROTOCOL.certkeys), and the keys in them.
 
-paramiko takes the key out of a certificate and looks at nothing else."""
+paramiko extracts the key of a certificate and reads nothing else of it."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from trayconnect.ssh.hostkeys.known_hosts import HostKey
 
 USER, HOST = 1, 2
 FOREVER = 2**64 - 1
-"""The end of validity of a certificate without one."""
+"""The end of validity of a certificate without an expiry time."""
 MAX_PRINCIPALS = 256
-"""As OpenSSH has it."""
+"""The same limit as OpenSSH's."""
 
 KEY_PARTS = {
     "ssh-ed25519": 1,
@@ -26,14 +26,14 @@ KEY_PARTS = {
     "sk-ssh-ed25519@openssh.com": 2,
     "sk-ecdsa-sha2-nistp256@openssh.com": 3,
 }
-"""How many strings make the public key of a type, after its name (or the nonce)."""
+"""Number of strings in the public key of a type, after its name (or the nonce)."""
 
 
 _AUTHORITIES = frozenset((*KEY_PARTS, "ssh-dss"))
 
 
 def plain_key(kind: str, blob: bytes) -> HostKey:
-    """The public key of that type in `blob`, from end to end. Raises ValueError."""
+    """The public key of that type in `blob`, which it must fill exactly. Raises ValueError."""
     parts = strings(blob)
     if parts[:1] != [kind.encode()] or len(parts) != 1 + KEY_PARTS.get(kind, 0):
         raise ValueError(f"a key that is not of the type {kind}")
@@ -42,18 +42,18 @@ def plain_key(kind: str, blob: bytes) -> HostKey:
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """What a certificate authority says of a key. Times are seconds since 1970."""
+    """A certificate authority's statement about a key. Times are seconds since 1970."""
 
     public: HostKey
-    """The certificate as it is shown to others."""
+    """The certificate as it is sent."""
     key: HostKey
-    """The certified key, plain."""
+    """The certified public key."""
     serial: int
     kind: int
     """`USER` or `HOST`."""
     key_id: str
     principals: tuple[str, ...]
-    """The users, or hosts, that it is for; empty: any."""
+    """The users or hosts that it is valid for; empty: any."""
     valid_after: int
     valid_before: int
     critical_options: tuple[str, ...]
@@ -63,7 +63,7 @@ class Certificate:
 
 
 def parse(blob: bytes) -> Certificate:
-    """Raises ValueError for anything but a certificate of a known type, from end to end."""
+    """Raises ValueError unless `blob` is exactly one certificate of a known type."""
     reader = Reader(blob)
     name = reader.string().decode("ascii", "replace")
     kind_of_key = plain(name)
@@ -76,12 +76,12 @@ def parse(blob: bytes) -> Certificate:
         raise ValueError(f"a certificate of the unknown kind {kind}")
     principals = strings(reader.string())
     if any(b"\0" in name[:-1] for name in (key_id, *principals)):
-        raise ValueError("a name with a zero byte")  # it would end there for OpenSSH
+        raise ValueError("a name with a zero byte")  # OpenSSH would end it there
     if len(principals) > MAX_PRINCIPALS:
         raise ValueError(f"it is for more than {MAX_PRINCIPALS} names")
     after, before = reader.uint64(), reader.uint64()
     options = strings(reader.string())
-    extensions = strings(reader.string())  # none of them means anything to a client
+    extensions = strings(reader.string())  # no option has a meaning for a client
     if len(options) % 2 or len(extensions) % 2:
         raise ValueError("options that are not pairs")
     reader.string()  # reserved
@@ -109,6 +109,6 @@ def parse(blob: bytes) -> Certificate:
 
 
 def _text(value: bytes) -> str:
-    """For people, and to compare; what does not print is replaced, for without it the rest could
-    be another name."""
+    """As text for people, and for comparisons. Unprintable characters are replaced: without them
+    the rest could be another name."""
     return re.sub(r"[^ -~]", "\N{REPLACEMENT CHARACTER}", value.decode("utf-8", "replace"))

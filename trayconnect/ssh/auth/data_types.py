@@ -1,13 +1,14 @@
-"""The data types of SSH (RFC 4251 section 5), read strictly.
+"""The data types of SSH (RFC 4251 section 5), parsed strictly.
 
-paramiko's reader makes up zeros past the end of a message, which is no way to read what is to be
-judged."""
+paramiko's parser supplies zeros past the end of a message, which is unsafe for data to be
+verified."""
 
 from __future__ import annotations
 
 
 class Reader:
-    """Takes one value after the other from `data`; each raises ValueError where none is left."""
+    """Reads one value after the other from `data`; each read raises ValueError at the end of the
+    data."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -15,7 +16,7 @@ class Reader:
 
     @property
     def done(self) -> bool:
-        """Whether everything is read."""
+        """Whether all data is read."""
         return self.offset == len(self._data)
 
     def boolean(self) -> bool:
@@ -50,5 +51,5 @@ def strings(data: bytes) -> list[bytes]:
 
 
 def string(value: bytes) -> bytes:
-    """As it is sent: its length, then itself."""
+    """The encoding of a string: its length, then its bytes."""
     return len(value).to_bytes(4, "big") + value

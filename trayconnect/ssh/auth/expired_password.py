@@ -1,4 +1,4 @@
-"""An account whose password has expired, on a server that let its owner in all the same.
+"""Detects an account with an expired password on a server that accepted the login all the same.
 
 sshd then forwards nothing, and runs nothing but the change of the password, for which it wants a
 terminal (OpenSSH's auth-pam.c and session.c)."""
@@ -15,14 +15,14 @@ _SIGN = b"Password change required"
 _SECONDS = 5.0
 
 
-def said(completed: Completed) -> bool:
-    """Whether a command was refused for it."""
+def is_reported(completed: Completed) -> bool:
+    """Whether a command was refused because the password has expired."""
     return completed.status != 0 and _SIGN in completed.stderr
 
 
 def found(transport: SshTransport, target: LoginTarget) -> bool:
-    """Whether it is so; runs a command to find out."""
+    """Whether the password has expired; runs a command to find out."""
     try:
-        return said(execute(transport, target, "exit 0", b"", _SECONDS))
+        return is_reported(execute(transport, target, "exit 0", b"", _SECONDS))
     except ProblemError:
         return False

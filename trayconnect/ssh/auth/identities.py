@@ -1,4 +1,4 @@
-"""Which keys to try, in which order, and what was decrypted for the time of a session."""
+"""The keys to try, their order, and the keys that were decrypted for a session."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 def default_identity_files() -> tuple[Path, ...]:
-    """OpenSSH's default identity files, of the types that can be used (`_sk`: by the agent)."""
+    """OpenSSH's default identity files, of the usable types (`_sk`: through the agent)."""
     folder = Path("~/.ssh").expanduser()
     names = ("id_rsa", "id_ecdsa", "id_ecdsa_sk", "id_ed25519", "id_ed25519_sk")
     return tuple(folder / name for name in names)
@@ -44,7 +44,7 @@ class UnlockedKeys:
         self._keys: dict[str, dict[bytes, PKey]] = {}
 
     def get(self, server: str, file: KeyFile) -> PKey | None:
-        """The key in this very content of the file."""
+        """The key that was decrypted from exactly this content."""
         with self._lock:
             return self._keys.get(server, {}).get(_digest(file))
 
@@ -54,7 +54,7 @@ class UnlockedKeys:
             self._keys.setdefault(server, {})[_digest(file)] = key
 
     def forget(self, server: str) -> None:
-        """Drop what was kept for a server."""
+        """Drop the keys of a server."""
         with self._lock:
             self._keys.pop(server, None)
 
@@ -64,12 +64,12 @@ def _digest(file: KeyFile) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which keys the login to a server may use.
+class LoginKeys:
+    """The keys that the login to a server may use.
 
-    `own` is the entry's identity file, which must be usable; of `files`, those of ssh_config(5) or
-    the default ones, any may be missing. `certificates` are those named there; where there are
-    none, the one beside each key is looked for."""
+    `own` is the entry's identity file, which must be usable; any of `files`, those of ssh_config(5)
+    or the default ones, may be missing. `certificates` are those named there; if none is named, the
+    one beside each key is used."""
 
     server: str
     username: str
@@ -77,16 +77,17 @@ class Wanted:
     files: tuple[Path, ...] = ()
     certificates: tuple[Path, ...] = ()
     missing: tuple[Path, ...] = ()
-    """Those of `files` that ssh_config(5) names and that are not there."""
+    """Those of `files` that ssh_config(5) names and that do not exist."""
     only: bool = False
-    """IdentitiesOnly: of the agent's keys, those alone that are named here."""
+    """IdentitiesOnly: of the agent's keys, use only those named here."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A key to try: `key` signs; where it is None, `file` must be decrypted first.
+    """A key to try: `key` signs; if it is None, `file` must be decrypted first.
 
-    `public` is what the server is shown; `certificate` if that is one, and not a plain key."""
+    `public` is what the server is shown; `certificate` is set if that is a certificate and not a
+    plain key."""
 
     label: str
     public: HostKey | None
@@ -96,20 +97,21 @@ class Candidate:
 
 
 class Candidates:
-    """The keys to try, in order; `skipped` says, in a line each, which were passed over."""
+    """The keys to try, in order; `skipped` lists the skipped ones, one line each."""
 
     def __init__(
-        self, wanted: Wanted, agent_keys: Sequence[AgentKey], unlocked: UnlockedKeys
+        self, keys: LoginKeys, agent_keys: Sequence[AgentKey], unlocked: UnlockedKeys
     ) -> None:
         self.skipped: list[str] = []
-        self._wanted = wanted
+        self._keys = keys
         self._unlocked = unlocked
         self._agent_keys = list(agent_keys)
         self._held = {key.asbytes(): key for key in agent_keys}
         self._iterator = self._each_once()
 
     def __iter__(self) -> Iterator[Candidate]:
-        """Goes on where it was left. Raises `ProblemError` for an own file that cannot be used."""
+        """Continues after the last key that was taken. Raises `ProblemError` if the entry's own
+        file cannot be used."""
         return self._iterator
 
     def _each_once(self) -> Iterator[Candidate]:
@@ -122,16 +124,16 @@ class Candidates:
             yield candidate
 
     def _ordered(self) -> Iterator[Candidate]:
-        """As OpenSSH's `pubkey_prepare`: certificates, the named keys that the agent holds, its
-        other keys, then files. The entry's own key comes before all: OpenSSH would try each key
-        of a full agent first, and meet the server's limit."""
-        wanted = self._wanted
-        own = [] if wanted.own is None else [_Identity(wanted.own)]
+        """The order of OpenSSH's `pubkey_prepare`: certificates, named keys in the agent, the
+        agent's other keys, then files. The entry's own key comes first: OpenSSH would try each key
+        of a full agent before it, and exceed the server's limit."""
+        keys = self._keys
+        own = [] if keys.own is None else [_Identity(keys.own)]
         for identity in own:
             yield from self._certified(identity)
             yield self._plain(identity)
-        named = [identity for path in wanted.files if (identity := _Identity(path)).exists]
-        for path in wanted.missing:
+        named = [identity for path in keys.files if (identity := _Identity(path)).exists]
+        for path in keys.missing:
             self._skip(f"the key {path}, which your ssh configuration names, does not exist")
         for identity in named:
             yield from self._certified(identity)
@@ -139,7 +141,7 @@ class Candidates:
         for identity in named:
             if self._agent_key(identity) is not None:
                 yield self._plain(identity)
-        if not wanted.only:
+        if not keys.only:
             for key in self._agent_keys:
                 yield from self._of_agent(key)
         for identity in named:
@@ -164,8 +166,8 @@ class Candidates:
         return Candidate(identity.label, public_, key, file)
 
     def _open(self, file: KeyFile) -> PKey | None:
-        """The key, if it needs no passphrase or had it given already. Raises `ProblemError`."""
-        key = self._unlocked.get(self._wanted.server, file)
+        """The key, if it needs no passphrase or was decrypted before. Raises `ProblemError`."""
+        key = self._unlocked.get(self._keys.server, file)
         if key is None:
             try:
                 key = file.decrypt()
@@ -190,8 +192,8 @@ class Candidates:
     # --- certificates -----------------------------------------------------------------------------
 
     def _certified(self, identity: _Identity) -> Iterator[Candidate]:
-        """The certificates for a key, if it is there to sign."""
-        for path in self._wanted.certificates or identity.certificate_paths:
+        """The certificates for a key, if the key is available for signing."""
+        for path in self._keys.certificates or identity.certificate_paths:
             found = user_certificates.read(path)
             if found is None:
                 if path.exists():
@@ -204,8 +206,8 @@ class Candidates:
                 yield from self._with_key(identity, found, label)
 
     def _certified_through_agent(self) -> Iterator[Candidate]:
-        """The named certificates for keys that no file but the agent has."""
-        for path in self._wanted.certificates:
+        """The named certificates whose keys only the agent has."""
+        for path in self._keys.certificates:
             found = user_certificates.read(path)
             held = self._held.get(found.key.blob) if found else None
             if found is None or held is None:
@@ -225,7 +227,7 @@ class Candidates:
             file = read_key_file(identity.path)
             opened = None if file.is_on_device else self._open(file)
         except ProblemError:
-            return  # told where the plain key is tried
+            return  # reported where the plain key is tried
         if opened is not None and opened.asbytes() == found.key.blob:
             certified = CertifiedKey(found.public, opened)
             yield Candidate(label, found.public, certified, file, found)
@@ -233,7 +235,7 @@ class Candidates:
             yield Candidate(label, found.public, None, file, found)
 
     def _label(self, path: Path, found: Certificate) -> str:
-        others = found.principals and self._wanted.username not in found.principals
+        others = found.principals and self._keys.username not in found.principals
         return f"the certificate {path}" + (
             f" (for {', '.join(found.principals[:3])})" if others else ""
         )
@@ -245,13 +247,13 @@ class Candidates:
         return fault is None
 
     def _skip(self, line: str) -> None:
-        log.warning("%s: skipped: %s", self._wanted.server, line)
+        log.warning("%s: skipped: %s", self._keys.server, line)
         if line not in self.skipped:
             self.skipped.append(line)
 
 
 class _Identity:
-    """An identity file that is named somewhere, not read yet."""
+    """A named identity file that has not been read yet."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -260,7 +262,7 @@ class _Identity:
 
     @property
     def exists(self) -> bool:
-        """Whether there is anything of it: its public half is enough for an agent."""
+        """Whether the file or its public half exists: the public half is enough for an agent."""
         return self.public is not None or self.path.exists()
 
     @property
@@ -270,12 +272,12 @@ class _Identity:
 
 
 def missing(files: Sequence[Path]) -> tuple[Path, ...]:
-    """Which of the files of keys are not there, not even with their public half."""
+    """The key files that do not exist, not even with their public half."""
     return tuple(path for path in files if not _Identity(path).exists)
 
 
 def _public_of(path: Path) -> HostKey | None:
-    """The public half, in whichever place it is readable without a passphrase."""
+    """The public half, from either place that is readable without a passphrase."""
     try:
         return read_key_file(path).public
     except ProblemError:
@@ -283,9 +285,9 @@ def _public_of(path: Path) -> HostKey | None:
 
 
 def verify(identity_file: Path, agent_keys: Callable[[], Sequence[AgentKey]]) -> None:
-    """Return if a login could use an identity file, be it through the agent.
+    """Return if a login could use an identity file, directly or through the agent.
 
-    Raises `ProblemError` that explains why it could not."""
+    Raises `ProblemError` with the reason otherwise."""
     try:
         read_key_file(identity_file).decrypt()
     except PassphraseNeededError:

@@ -1,4 +1,4 @@
-"""What a file is that was named as a private key and is none, and what to do about it."""
+"""Identifies a file that was named as a private key and is none, and advises what to do."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def plain_text(data: bytes) -> bytes:
-    """The content without what editors and Windows add: a byte order mark, carriage returns."""
+    """The content without a byte order mark and carriage returns, which editors and Windows add."""
     return data.removeprefix(codecs.BOM_UTF8).replace(b"\r\n", b"\n")
 
 
 def check(path: Path, data: bytes) -> None:
-    """Raise `ProblemError` for a content that is no private key; PuTTY's count as one."""
-    found = _what(path, data.lstrip())
+    """Raise `ProblemError` for a content that is no private key; PuTTY's format counts as one."""
+    found = _identify(path, data.lstrip())
     if found is not None:
         raise connection_problems.key_file(str(path), *found)
 
 
 def public_part(path: Path) -> bytes | None:
-    """The line of a public key, if the file at `path` is one (or a certificate)."""
+    """The line of the public key (or certificate) in the file at `path`, if it holds one."""
     try:
         line = path.read_bytes()[: 1 << 18].strip() if path.is_file() else b""
     except OSError as error:
@@ -51,7 +51,7 @@ def damaged(path: Path, detail: str) -> ProblemError:
 
 
 def unsupported(path: Path, detail: str) -> ProblemError:
-    """`detail` is what `cryptography` says of it."""
+    """`detail` is `cryptography`'s message."""
     if "cipher" in detail:
         advice = f"Encrypt it anew: ssh-keygen -p -Z aes256-ctr -f {path}"
         return connection_problems.key_file(
@@ -66,7 +66,7 @@ def unsupported(path: Path, detail: str) -> ProblemError:
 
 
 def costly(path: Path, rounds: int) -> ProblemError:
-    """Its passphrase takes that many rounds of bcrypt."""
+    """The passphrase of the key needs that many rounds of bcrypt."""
     advice = f"It asks for {rounds} rounds. Encrypt it anew: ssh-keygen -p -a 100 -f {path}"
     return connection_problems.key_file(str(path), "takes too long to decrypt", advice)
 
@@ -82,7 +82,7 @@ def unsupported_ppk(path: Path, detail: str) -> ProblemError:
 
 
 def on_device(path: Path) -> ProblemError:
-    """A key file of a security key, which holds no key but a handle of the device."""
+    """The key file of a security key: it holds a handle of the device, and no key."""
     advice = (
         f"The ssh-agent must use the device for it: start one, and add the key with ssh-add {path}"
     )
@@ -91,7 +91,7 @@ def on_device(path: Path) -> ProblemError:
     )
 
 
-def _what(path: Path, text: bytes) -> tuple[str, str] | None:
+def _identify(path: Path, text: bytes) -> tuple[str, str] | None:
     """What the file is instead, and the advice; None for a private key."""
     if not text:
         return "is empty", "Copy the private key again."

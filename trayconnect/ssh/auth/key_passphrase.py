@@ -1,4 +1,4 @@
-"""The passphrase of a key file: from the keyring, or from the user."""
+"""The passphrase of a key file, from the keyring or from the user."""
 
 from __future__ import annotations
 
@@ -28,27 +28,29 @@ class Unlocker:
         self._ask = ask
 
     def unlock(self, file: KeyFile) -> SigningKey:
-        """The private key, remembered while its server is connected. Raises `ProblemError`, and
+        """The private key, kept decrypted while its server is connected. Raises `ProblemError`, and
         `Cancelled` if the user declines."""
         account = f"key {file.path}"
-        kept = KeyringSecret(
-            self._secrets, self._target.server, account, wanted=self._wants_keyring
+        keyring_secret = KeyringSecret(
+            self._secrets, self._target.server, account, allowed=self._wants_keyring
         )
         note = ""
-        stored = kept.get()
+        stored = keyring_secret.get()
         if stored is not None:
             key = self._try(file, stored)
             if key is not None:
                 return key
-            kept.drop()
+            keyring_secret.drop()
             note = "The passphrase from the keyring is wrong."
         for _ in range(TRIES):
-            answer = self._ask(self._question(file, note or kept.fault, keepable=kept.wanted))
+            answer = self._ask(
+                self._question(file, note or keyring_secret.fault, keepable=keyring_secret.allowed)
+            )
             passphrase = answer.values[0] if answer.values else ""
             key = self._try(file, passphrase)
             if key is not None:
-                if answer.remember and kept.wanted:
-                    kept.put(passphrase)
+                if answer.remember and keyring_secret.allowed:
+                    keyring_secret.put(passphrase)
                 return key
             note = "Wrong passphrase, try again."
         raise connection_problems.wrong_passphrase(str(file.path))

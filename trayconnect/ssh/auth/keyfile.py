@@ -1,4 +1,4 @@
-"""Private keys in files: the OpenSSH format, PEM (PKCS#1, SEC 1, PKCS#8), and PuTTY's."""
+"""Private key files: the OpenSSH format, PEM (PKCS#1, SEC 1, PKCS#8), and PuTTY's."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ from trayconnect.ssh.hostkeys.known_hosts import HostKey, decode_key
 
 MAX_BYTES = 1 << 20
 MAX_ROUNDS = 10_000
-"""Of bcrypt, about a minute; ssh-keygen makes 24. A file from elsewhere could ask for years."""
+"""Limit for the rounds of bcrypt, about a minute; ssh-keygen uses 24. A file from elsewhere could
+ask for years."""
 _MAGIC = b"openssh-key-v1\0"
 
 
@@ -33,7 +34,7 @@ class PassphraseNeededError(Exception):
 
 
 class WrongPassphraseError(Exception):
-    """The passphrase does not open the key."""
+    """The passphrase does not decrypt the key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +44,11 @@ class KeyFile:
     path: Path
     data: bytes = field(repr=False)
     public: HostKey | None
-    """Its public half, where that is readable without the passphrase."""
+    """Its public half, if that is readable without the passphrase."""
 
     @property
     def is_on_device(self) -> bool:
-        """Whether the file holds only the handle of a key within a security key (FIDO)."""
+        """Whether the file holds only the handle of a key in a security key (FIDO)."""
         return self.public is not None and self.public.type.startswith("sk-")
 
     def decrypt(self, passphrase: str | None = None) -> PKey:
@@ -61,7 +62,7 @@ class KeyFile:
         except TypeError as error:
             if secret is None:
                 raise PassphraseNeededError from error
-            # It is not encrypted at all.
+            # The file is not encrypted at all.
             return self.decrypt(None)
         except UnsupportedAlgorithm as error:
             explain = key_kinds.unsupported_ppk if is_ppk else key_kinds.unsupported
@@ -72,7 +73,7 @@ class KeyFile:
             raise key_kinds.damaged(self.path, str(error)) from error
 
     def _load(self, secret: bytes | None, *, is_ppk: bool) -> object:
-        """As `cryptography` does: TypeError where a passphrase is missing, or not needed."""
+        """As `cryptography`: raises TypeError if a passphrase is missing, or not needed."""
         if is_ppk:
             return _load_ppk(self.data, secret)
         if key_kinds.OPENSSH in self.data:
@@ -81,7 +82,7 @@ class KeyFile:
 
 
 def read_key_file(path: Path) -> KeyFile:
-    """Read an identity file. Raises `ProblemError` for whatever cannot be a usable one."""
+    """Read an identity file. Raises `ProblemError` unless it can be a usable one."""
     data = key_kinds.plain_text(_read(path))
     key_kinds.check(path, data)
     _check_mode(path)
@@ -89,13 +90,14 @@ def read_key_file(path: Path) -> KeyFile:
 
 
 def key_in(path: Path, data: bytes) -> KeyFile:
-    """The key in the content `data` of `path`. Raises `ProblemError` for one of PuTTY's that
-    cannot be read, and for one that takes too long to decrypt."""
+    """The key in the content `data` of `path`. Raises `ProblemError` for an unreadable PuTTY key,
+    and for a key that would take too long to decrypt."""
     return KeyFile(path, data, _public_within(path, data) or public_beside(path))
 
 
 def public_beside(path: Path) -> HostKey | None:
-    """The public key in the `.pub` file beside `path`, or in `path` itself if it is one."""
+    """The public key in the `.pub` file beside `path`, or in `path` itself if it is a public
+    key."""
     for place in (path, Path(f"{path}.pub")):
         line = key_kinds.public_part(place)
         if line is not None:
@@ -107,7 +109,7 @@ def public_beside(path: Path) -> HostKey | None:
     return None
 
 
-# --- what is in the file ------------------------------------------------------------------------
+# --- the content of the file -------------------------------------------------------------------
 
 
 def _read(path: Path) -> bytes:
@@ -135,7 +137,7 @@ def _read(path: Path) -> bytes:
 
 
 def _check_mode(path: Path) -> None:
-    # As OpenSSH: a key of ours that others can read is not used (POSIX only).
+    # As OpenSSH: a private key that others can read is refused (POSIX only).
     if sys.platform != "win32":
         found = path.stat()
         if found.st_uid == os.getuid() and stat.S_IMODE(found.st_mode) & 0o077:
@@ -144,8 +146,7 @@ def _check_mode(path: Path) -> None:
 
 
 def _public_within(path: Path, data: bytes) -> HostKey | None:
-    """The public key in a file of OpenSSH (its PROTOCOL.key) or PuTTY, where it is not
-    encrypted."""
+    """The public key in an OpenSSH (PROTOCOL.key) or PuTTY file, where it is not encrypted."""
     if data.lstrip().startswith(ppk.MAGIC):
         try:
             parsed = ppk.parse(data)

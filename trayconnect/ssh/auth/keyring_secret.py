@@ -1,4 +1,4 @@
-"""One secret of a login in the system keyring, whose failures stop nothing."""
+"""One secret of a login in the system keyring. A keyring failure does not stop the login."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ log = logging.getLogger(__name__)
 
 
 class KeyringSecret:
-    """The entry `account` of a server in the keyring; `wanted` is whether the user lets us use it.
+    """The entry `account` of a server in the keyring; `allowed` is whether the user allows its use.
 
-    `fault` says, after a failure, why it cannot be kept; `wanted` is then False."""
+    After a failure, `fault` is the reason and `allowed` is False."""
 
-    def __init__(self, secrets: Secrets, server: str, account: str, *, wanted: bool) -> None:
-        self.wanted = wanted
+    def __init__(self, secrets: Secrets, server: str, account: str, *, allowed: bool) -> None:
+        self.allowed = allowed
         self.fault = ""
         self._secrets = secrets
         self._server = server
         self._account = account
 
     def get(self) -> str | None:
-        """What is kept, if anything."""
-        if not self.wanted:
+        """The stored secret, if any."""
+        if not self.allowed:
             return None
         try:
             return self._secrets.get(self._server, self._account)
         except ProblemError as error:
-            self.wanted = False
+            self.allowed = False
             self.fault = f"It cannot be kept: {error}"
             return None
 
     def put(self, secret: str) -> bool:
-        """Keep it; whether that worked."""
+        """Store the secret. Returns whether that succeeded."""
         try:
             self._secrets.set(self._server, self._account, secret)
         except ProblemError as error:
@@ -43,7 +43,7 @@ class KeyringSecret:
         return True
 
     def drop(self) -> None:
-        """Forget what is kept: it was refused."""
+        """Delete the stored secret: the server refused it."""
         try:
             self._secrets.delete(self._server, self._account)
         except ProblemError as error:

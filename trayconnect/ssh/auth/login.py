@@ -1,4 +1,4 @@
-"""Logging in: which ways are tried, in which order, and how often."""
+"""The login: which authentication methods are tried, in which order, and how often."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from trayconnect.core.questions import Answer, Ask, ProgressDisplay, Question
 from trayconnect.ssh import connection_problems, out_of_band
 from trayconnect.ssh.auth import agent, identities, paste, pasted_key, user_certificates
 from trayconnect.ssh.auth.agent import Agent, AgentError
-from trayconnect.ssh.auth.identities import Candidate, Candidates, UnlockedKeys, Wanted
+from trayconnect.ssh.auth.identities import Candidate, Candidates, LoginKeys, UnlockedKeys
 from trayconnect.ssh.auth.key_passphrase import Unlocker
 from trayconnect.ssh.auth.keyfile import KeyFile
 from trayconnect.ssh.auth.passwords import Passwords
@@ -51,7 +51,7 @@ _PUBLICKEY, _INTERACTIVE, _PASSWORD = "publickey", "keyboard-interactive", "pass
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What a login can draw on. `agent_socket` None: the platform's agent, if any."""
+    """The credentials that a login can use. `agent_socket` None: the platform's agent, if any."""
 
     secrets: Secrets
     unlocked: UnlockedKeys
@@ -63,31 +63,31 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class LoginResult:
-    """How a login went that succeeded."""
+    """The result of a successful login."""
 
     typed: bool
-    """Whether a human typed what a retry could not reuse."""
+    """Whether a human typed something that a retry could not reuse."""
     banner: str
-    """What the server gave to be read before it."""
+    """The server's banner before the login."""
     by: str
-    """What let us in, in words."""
+    """The method that succeeded, for people."""
 
 
 def log_in(
     transport: SshTransport,
     target: LoginTarget,
     server: Server,
-    means: Credentials,
+    credentials: Credentials,
     ask: Ask,
     cancel: CancelToken,
-    tell: ProgressDisplay,
+    display: ProgressDisplay,
 ) -> LoginResult:
     """Log in to `target`. Raises `ProblemError` and `Cancelled`."""
     with (
-        Agent(agent_place(target, server, means)) as ssh_agent,
+        Agent(agent_place(target, server, credentials)) as ssh_agent,
         cancel.releasing(ssh_agent.close),
     ):
-        login = _Login(transport, target, server, means, ask, tell, ssh_agent)
+        login = _Login(transport, target, server, credentials, ask, display, ssh_agent)
         try:
             login.run()
         except AuthTimeoutError:
@@ -98,16 +98,16 @@ def log_in(
         return LoginResult(login.typed, login.banner, login.by)
 
 
-def agent_place(target: LoginTarget, server: Server, means: Credentials) -> str | None:
+def agent_place(target: LoginTarget, server: Server, credentials: Credentials) -> str | None:
     """Which agent to ask: the entry's, that of ssh_config(5), that of the environment."""
-    return agent.chosen(server.auth.agent, target.options.identity_agent, means.agent_socket)
+    return agent.chosen(server.auth.agent, target.options.identity_agent, credentials.agent_socket)
 
 
-def verify_identity(target: LoginTarget, server: Server, means: Credentials) -> None:
-    """Raise `ProblemError` if the entry's identity file cannot be used; nothing is dialled."""
+def verify_identity(target: LoginTarget, server: Server, credentials: Credentials) -> None:
+    """Raise `ProblemError` if the entry's identity file cannot be used; makes no connection."""
     own = _own_file(target, server)
     if own is not None:
-        with Agent(agent_place(target, server, means)) as ssh_agent:
+        with Agent(agent_place(target, server, credentials)) as ssh_agent:
             identities.verify(own, ssh_agent.keys)
 
 
@@ -117,9 +117,9 @@ class _Login:
         transport: SshTransport,
         target: LoginTarget,
         server: Server,
-        means: Credentials,
+        credentials: Credentials,
         ask: Ask,
-        tell: ProgressDisplay,
+        display: ProgressDisplay,
         ssh_agent: Agent,
     ) -> None:
         self._transport = transport
@@ -127,32 +127,34 @@ class _Login:
         self._timeout = target.connect_timeout
         self._ask = ask
         self._agent = ssh_agent
-        self._tell = tell
+        self._display = display
         self._auth = UserAuth(
-            transport, target.username, target.connect_timeout, self._wait_elsewhere
+            transport, target.username, target.connect_timeout, self._wait_out_of_band
         )
-        self._passwords = Passwords(target, server.auth, means.secrets, self._put)
-        self._unlocker = Unlocker(target, server.auth, means.secrets, means.unlocked, self._put)
+        self._passwords = Passwords(target, server.auth, credentials.secrets, self._put)
+        self._unlocker = Unlocker(
+            target, server.auth, credentials.secrets, credentials.unlocked, self._put
+        )
         self._candidates = Candidates(
-            _wanted(target, server, means), ssh_agent.keys(), means.unlocked
+            _login_keys(target, server, credentials), ssh_agent.keys(), credentials.unlocked
         )
         self._tried: list[str] = []
         self._failures = 0
         prompts = target.options.number_of_password_prompts
-        self._left = dict.fromkeys(
+        self._tries_left = dict.fromkeys(
             (_INTERACTIVE, _PASSWORD),
             PASSWORD_TRIES if prompts is None else prompts,
         )
-        self._pasted_keys = means.pasted_keys
+        self._pasted_keys = credentials.pasted_keys
         self._lost_key = False
-        """Whether a pasted key could not be kept."""
+        """Whether a pasted key could not be stored."""
         self._asked = False
-        self._at_stake = False
-        """Whether a password went out on which there is no verdict yet."""
+        self._password_pending = False
+        """Whether a password was sent and its result is still open."""
         self._banner_shown = False
         self._accepted: list[str] = []
         self._last = ""
-        """The method of the last password that was refused."""
+        """The method that refused the last password."""
 
     @property
     def typed(self) -> bool:
@@ -167,8 +169,8 @@ class _Login:
         return " and ".join(self._accepted) or "nothing: it asks for no login"
 
     def run(self) -> None:
-        """The methods in OpenSSH's order: a key costs its owner nothing; keyboard-interactive can
-        ask for everything that a password can, and for one-time codes and new passwords too."""
+        """Try the methods in OpenSSH's order. A key costs the user nothing; keyboard-interactive
+        can ask for everything that a password can, and for one-time codes and new passwords too."""
         result = self._auth.begin()
         while not result.success:
             allowed = set(result.allowed) - set(self._target.options.ruled_out_methods)
@@ -178,7 +180,7 @@ class _Login:
                 result = self._interactive()
             elif self._may_ask(_PASSWORD, allowed):
                 result = self._password()
-            elif _PUBLICKEY in allowed and self._has_nothing():
+            elif _PUBLICKEY in allowed and self._has_no_key():
                 result = self._pasted(result)
             else:
                 raise connection_problems.login_refused(
@@ -186,16 +188,16 @@ class _Login:
                 )
 
     def lost(self, detail: str) -> ProblemError:
-        """The server ended it: for the number of tries, if it says so."""
+        """The server closed the connection, for too many tries if it says so."""
         if "too many" in detail.lower():
             return connection_problems.too_many_tries(self._target, self._account())
         return connection_problems.login_lost(
-            self._target, detail, asked=self._asked, at_stake=self._at_stake
+            self._target, detail, asked=self._asked, password_pending=self._password_pending
         )
 
     def slow(self) -> ProblemError:
-        """It did not answer."""
-        asked = self._asked or self._at_stake
+        """The server did not answer."""
+        asked = self._asked or self._password_pending
         return connection_problems.login_slow(self._target, self._timeout, asked=asked)
 
     def _account(self) -> Tried:
@@ -203,10 +205,10 @@ class _Login:
         skipped = list(self._candidates.skipped)
         if self._agent.fault:
             skipped.append(f"the ssh-agent does not answer ({self._agent.fault})")
-        # What is left is looked at only to be named: nothing is offered, nothing asked.
+        # The remaining keys are only listed for the message: none is offered, and nothing is asked.
         untried = [candidate.label for candidate in self._rest()]
-        says = self._passwords.heard or self._auth.banner
-        return Tried(tuple(self._tried), tuple(untried), tuple(skipped), says)
+        server_message = self._passwords.last_message or self._auth.banner
+        return Tried(tuple(self._tried), tuple(untried), tuple(skipped), server_message)
 
     def _rest(self) -> list[Candidate]:
         try:
@@ -215,7 +217,7 @@ class _Login:
             return []
 
     def _put(self, question: Question) -> Answer:
-        """Ask the user, once with what the server gave to be read."""
+        """Ask the user; the server's banner goes with the first question."""
         self._asked = True
         if self._auth.banner and not self._banner_shown:
             self._banner_shown = True
@@ -223,29 +225,29 @@ class _Login:
             question = replace(question, message=message)
         return self._ask(question)
 
-    def _wait_elsewhere(self, words: str) -> Callable[[], None]:
-        """The server waits for what its `words` ask for."""
+    def _wait_out_of_band(self, message: str) -> Callable[[], None]:
+        """The server waits for the action that its message asks for."""
         self._asked = True
-        return self._tell.show(
-            out_of_band.question(self._target, f"{self._target.host} says", words)
+        return self._display.show(
+            out_of_band.question(self._target, f"{self._target.host} says", message)
         )
 
     # --- keys -------------------------------------------------------------------------------------
 
     def _next_key(self, allowed: set[str]) -> Candidate | None:
-        # One try is kept for a password, where the server takes one.
+        # One try is reserved for a password, if the server accepts one.
         limit = MAX_FAILURES - bool({_INTERACTIVE, _PASSWORD} & allowed)
         return next(iter(self._candidates), None) if self._failures < limit else None
 
     def _key(self, candidate: Candidate, before: AuthResult) -> AuthResult:
-        """Try a key; `before` is the result to go on with if it cannot be tried."""
+        """Try a key; `before` is the result to continue with if it cannot be tried."""
         if candidate.public is not None:
             if self._too_short(candidate.public.type, candidate.public.blob):
                 return self._unfit(candidate, before, _SHORT)
             algorithm = self._algorithm(candidate.public.type)
             if algorithm is None:
                 return self._unfit(candidate, before)
-            # Asked first, so that nobody types a passphrase for nothing.
+            # Query the server first, so that nobody types a passphrase in vain.
             refusal = self._auth.offer(candidate.public.blob, algorithm)
             if refusal is not None:
                 return self._failed(candidate.label, refusal)
@@ -264,12 +266,12 @@ class _Login:
             self._accepted.append(candidate.label)
         return result if result.success else self._failed(candidate.label, result)
 
-    def _has_nothing(self) -> bool:
-        """Whether no key was to be found, be it a useless one, and none was pasted."""
+    def _has_no_key(self) -> bool:
+        """Whether no key was found, not even an unusable one, and none was pasted."""
         return not (self._tried or self._candidates.skipped or self._agent.fault)
 
     def _pasted(self, before: AuthResult) -> AuthResult:
-        """Try a key that the user pastes, and keep it if it is the one."""
+        """Try a key that the user pastes, and store it if the server accepts it."""
         label = "the pasted key"
         pasted = paste.ask_for_key(self._target, self._put)
         if pasted is None:
@@ -280,10 +282,10 @@ class _Login:
         key = None if pasted.encrypted else file.decrypt()
         result = self._key(Candidate(label, pasted.public, key, file), before)
         if result.success or result.partial:
-            self._keep(pasted)
+            self._store(pasted)
         return result
 
-    def _keep(self, pasted: PastedKey) -> None:
+    def _store(self, pasted: PastedKey) -> None:
         try:
             pasted_key.store(self._pasted_keys, self._target.server, pasted)
         except ProblemError as error:
@@ -312,61 +314,62 @@ class _Login:
         return CertifiedKey(candidate.certificate.public, key)
 
     def _algorithm(self, key_type: str) -> str | None:
-        """How to sign with a key of that type, with its certificate if it has one."""
+        """The signature algorithm for a key of that type, with its certificate if it has one."""
 
-        def shown(name: str) -> str:
+        def certified_name(name: str) -> str:
             return certified(name) if is_certified(key_type) else name
 
         kind = plain(key_type)
         accepted = offered_algorithms.signatures(kind)
-        # Only for RSA is there a choice; what a server says of others may be incomplete.
+        # Only RSA offers a choice; a server's list may be incomplete for other types.
         if kind == "ssh-rsa" and self._transport.signature_algorithms:
             accepted = self._transport.signature_algorithms
-        wanted = self._target.options.pubkey_accepted_algorithms
-        if wanted:
-            accepted = tuple(name for name in accepted if shown(name) in wanted)
+        acceptable = self._target.options.pubkey_accepted_algorithms
+        if acceptable:
+            accepted = tuple(name for name in accepted if certified_name(name) in acceptable)
         found = offered_algorithms.signature_for(kind, accepted) if accepted else None
-        return shown(found) if found else None
+        return certified_name(found) if found else None
 
     # --- passwords --------------------------------------------------------------------------------
 
     def _may_ask(self, method: str, allowed: set[str]) -> bool:
-        # It was this very password that was refused. A server that is not OpenSSH may ask for a new
-        # one by `password` alone, and say nothing in the other method: there the two take turns.
+        # The server refused this very password. A server that is not OpenSSH may announce an
+        # expired password with `password` alone, and say nothing with the other method: there the
+        # two alternate.
         over = _PASSWORD if self._is_openssh else self._last
         if self._passwords.asked_for_account and _PASSWORD in allowed and method == over:
             return False
-        return method in allowed and self._left[method] > 0 and self._failures < MAX_FAILURES
+        return method in allowed and self._tries_left[method] > 0 and self._failures < MAX_FAILURES
 
     @property
     def _is_openssh(self) -> bool:
         return "OpenSSH" in self._transport.remote_version
 
     def _interactive(self) -> AuthResult:
-        self._left[_INTERACTIVE] -= 1
+        self._tries_left[_INTERACTIVE] -= 1
         self._passwords.asked = False
         result = self._auth.interactive(self._respond)
         if not self._passwords.asked:
-            self._left[_INTERACTIVE] = 0  # it has nothing to ask
-        return self._judged(_INTERACTIVE, result)
+            self._tries_left[_INTERACTIVE] = 0  # the server has no prompts
+        return self._recorded(_INTERACTIVE, result)
 
     def _respond(self, prompt: Prompt) -> tuple[str, ...]:
         values = self._passwords.respond(prompt)
-        self._at_stake |= bool(values)
+        self._password_pending |= bool(values)
         return values
 
     def _password(self) -> AuthResult:
-        self._left[_PASSWORD] -= 1
+        self._tries_left[_PASSWORD] -= 1
         password = self._passwords.password()
-        self._at_stake = True
+        self._password_pending = True
         try:
             result = self._auth.password(password)
         except PasswordExpiredError as error:
             raise connection_problems.password_expired(self._target, str(error)) from None
-        return self._judged(_PASSWORD, result)
+        return self._recorded(_PASSWORD, result)
 
-    def _judged(self, method: str, result: AuthResult) -> AuthResult:
-        self._at_stake = False
+    def _recorded(self, method: str, result: AuthResult) -> AuthResult:
+        self._password_pending = False
         if result.success or result.partial:
             self._passwords.accepted()
             self._accepted.append(method)
@@ -383,17 +386,17 @@ class _Login:
         return result
 
 
-def _wanted(target: LoginTarget, server: Server, means: Credentials) -> Wanted:
-    """Which keys the entry, ssh_config(5) and the habits of OpenSSH come to."""
+def _login_keys(target: LoginTarget, server: Server, credentials: Credentials) -> LoginKeys:
+    """The keys that the entry, ssh_config(5) and OpenSSH's defaults name."""
     options = target.options
     own = _own_file(target, server)
     named = tuple(path for path in options.identity_files if path != own)
     if own is None and not named and not options.no_identity_files:
-        named = means.default_identity_files
-    pasted = pasted_key.place(means.pasted_keys, server.name)
+        named = credentials.default_identity_files
+    pasted = pasted_key.place(credentials.pasted_keys, server.name)
     if pasted.exists():
         own, named = (pasted, named) if own is None else (own, (pasted, *named))
-    return Wanted(
+    return LoginKeys(
         server=server.name,
         username=target.username,
         own=own,
@@ -405,8 +408,7 @@ def _wanted(target: LoginTarget, server: Server, means: Credentials) -> Wanted:
 
 
 def _own_file(target: LoginTarget, server: Server) -> Path | None:
-    """The entry's identity file, unless ssh_config(5) names others for this very target: a jump
-    host."""
+    """The entry's identity file, unless ssh_config(5) names others for this target: a jump host."""
     own = server.auth.identity_file
     named = target.options.identity_files
     return own if not named or own in named else None

@@ -1,4 +1,4 @@
-"""Passwords and other answers of a login: from the keyring, or from the user."""
+"""Passwords and other answers of a login, from the keyring or from the user."""
 
 from __future__ import annotations
 
@@ -12,22 +12,23 @@ from trayconnect.ssh.auth.userauth import Prompt
 from trayconnect.ssh.target import LoginTarget
 
 MOST_FIELDS = 6
-"""In one question: a window of more would not fit every screen."""
+"""Limit for one question: a window with more fields would not fit every screen."""
 
-# What one-time codes are called by the modules that ask for them: pam_google_authenticator,
-# pam_oath, pam_duo, pam_yubico, privacyIDEA, RSA SecurID, S/Key; and by others' translations.
+# Names of one-time codes in the modules that ask for them: pam_google_authenticator, pam_oath,
+# pam_duo, pam_yubico, privacyIDEA, RSA SecurID, S/Key; and in others' translations.
 _CODE = re.compile(
     r"code\b|codice|código|one[- ]time|einmal|otp|token|yubi|2fa|mfa\b|[2-9]-?factor|two[- ]factor"
     r"|second factor|authenticator|securid|s/key",
     re.IGNORECASE,
 )
-_ACCOUNT = re.compile(r"\S+@\S+")  # "ada@token.example.org's password" asks for no token
+_ACCOUNT = re.compile(r"\S+@\S+")  # "ada@token.example.org's password" does not ask for a token
 _PASSWORD = re.compile(r"password|passwort|kennwort|mot de passe|contraseña", re.IGNORECASE)
 _REPLACING = re.compile(
     r"\b(new|again|re-?type|re-?enter|confirm|repeat|neues|nouveau|nueva)\b",
     re.IGNORECASE,
 )
-"""With `_PASSWORD`: a step of the dialogue that replaces an expired one (pam_unix, pam_sss)."""
+"""Together with `_PASSWORD`: a prompt of the dialogue that replaces an expired one (pam_unix,
+pam_sss)."""
 
 _TITLES = {
     QuestionKind.PASSWORD: "Password for",
@@ -39,34 +40,34 @@ _TITLES = {
 class Passwords:
     """The answers of one login to one target.
 
-    `accepted` and `refused` tell how the last request fared. `typed` says whether the user gave an
-    answer that is not kept, so that a later login would have to ask again."""
+    `accepted` and `refused` report the result of the last request. `typed` is whether the user gave
+    an answer that is not stored, so that a later login would have to ask again."""
 
     def __init__(self, target: LoginTarget, auth: Auth, secrets: Secrets, ask: Ask) -> None:
         self.typed = False
         self.asked = False
-        """Whether the server's prompts had anything to answer."""
+        """Whether the server sent any prompt."""
         self.asked_for_account = False
-        """Whether one of them was for the account's password."""
-        self.heard = ""
-        """What the server said last without a prompt to answer."""
+        """Whether a prompt asked for the account's password."""
+        self.last_message = ""
+        """The server's last message without a prompt."""
         self._target = target
         self._ask = ask
-        self._kept = KeyringSecret(
-            secrets, target.server, target.account, wanted=auth.password == "keyring"
+        self._keyring = KeyringSecret(
+            secrets, target.server, target.account, allowed=auth.password == "keyring"
         )
         self._looked_up = False
         self._stored: str | None = None
-        """What came from the keyring into the present request."""
-        self._doubted: str | None = None
-        """What came from there and was refused together with other answers."""
-        self._given: str | None = None
-        """The account's password as the user typed it into the present request."""
+        """Answers from the keyring in the current request."""
+        self._suspect: str | None = None
+        """Answers from the keyring that were refused together with other answers."""
+        self._typed_password: str | None = None
+        """The account's password as the user typed it in the current request."""
         self._remember = False
-        self._others = False
-        """Whether the present request took other answers besides."""
+        self._has_other_answers = False
+        """Whether the current request had other answers too."""
         self._replaced = False
-        """Whether it set a new password."""
+        """Whether the current request set a new password."""
         self._note = ""
 
     def password(self) -> str:
@@ -79,21 +80,21 @@ class Passwords:
 
     def respond(self, prompt: Prompt) -> tuple[str, ...]:
         """Answer the server's own prompts (RFC 4256). Raises `Cancelled`."""
-        words = [text for text in (prompt.name, prompt.instructions) if text]
+        lines = [text for text in (prompt.name, prompt.instructions) if text]
         if not prompt.prompts:
-            # Shown with the next question: nothing waits for an answer now.
-            self.heard = "\n".join(words)
+            # Shown with the next question, because nothing waits for an answer now.
+            self.last_message = "\n".join(lines)
             return ()
         self.asked = True
-        if self.heard:
-            words.insert(0, self.heard)
-            self.heard = ""
+        if self.last_message:
+            lines.insert(0, self.last_message)
+            self.last_message = ""
         fields = []
         for text, echo in prompt.prompts:
             *above, label = text.splitlines() or ["Answer"]
-            words += above
+            lines += above
             fields.append(Field(label, secret=not echo))
-        message = "\n".join([f"{self._target.description} asks:", *words])
+        message = "\n".join([f"{self._target.description} asks:", *lines])
         kind = kind_of(prompt)
         if kind is QuestionKind.PASSWORD:
             self.asked_for_account = True
@@ -101,7 +102,7 @@ class Passwords:
             if stored is not None:
                 return (stored,)
             return (self._account_password(message, fields[0].label),)
-        self._others = True
+        self._has_other_answers = True
         self._replaced |= any(_replaces(field.label) for field in fields)
         self.typed = True
         parts = [
@@ -114,56 +115,60 @@ class Passwords:
         return values
 
     def accepted(self) -> None:
-        """The server took the last answers: keep the password, if the user wanted that."""
+        """The server accepted the last answers: store the password if the user wants it."""
         if self._replaced:
-            self._kept.drop()
+            self._keyring.drop()
             self._remember = False
-        if self._remember and self._given is not None and self._kept.put(self._given):
-            self._doubted = None
-        elif self._given is not None:
+        if (
+            self._remember
+            and self._typed_password is not None
+            and self._keyring.put(self._typed_password)
+        ):
+            self._suspect = None
+        elif self._typed_password is not None:
             self.typed = True
-        if self._doubted is not None and self._given not in (None, self._doubted):
-            self._kept.drop()
-        self._begin()
+        if self._suspect is not None and self._typed_password not in (None, self._suspect):
+            self._keyring.drop()
+        self._reset()
 
     def refused(self) -> None:
-        """The server refused the last answers: a kept password is dropped, unless another answer
-        may have been the wrong one."""
-        self._note = "That was not accepted. Try again." if self._given_any else ""
-        if self._given is not None and not self._others:
+        """The server refused the last answers: delete a stored password, unless another answer may
+        be the wrong one."""
+        self._note = "That was not accepted. Try again." if self._has_answers else ""
+        if self._typed_password is not None and not self._has_other_answers:
             self._note = "That password was not accepted. Try again."
-        if self._stored is not None and self._others:
-            self._doubted = self._stored
+        if self._stored is not None and self._has_other_answers:
+            self._suspect = self._stored
         elif self._stored is not None:
             self._note = "The password from the keyring was not accepted."
-            self._kept.drop()
-        if self.heard:
-            self._note = f"{self._note}\nThe server says: {self.heard}".lstrip()
-        self._begin()
+            self._keyring.drop()
+        if self.last_message:
+            self._note = f"{self._note}\nThe server says: {self.last_message}".lstrip()
+        self._reset()
 
     @property
-    def _given_any(self) -> bool:
-        return self._given is not None or self._others
+    def _has_answers(self) -> bool:
+        return self._typed_password is not None or self._has_other_answers
 
-    def _begin(self) -> None:
-        self._stored = self._given = None
-        self._remember = self._others = self._replaced = False
+    def _reset(self) -> None:
+        self._stored = self._typed_password = None
+        self._remember = self._has_other_answers = self._replaced = False
 
     def _from_keyring(self) -> str | None:
         if self._looked_up:
             return None
         self._looked_up = True
-        self._stored = self._kept.get()
-        self._note = self._note or self._kept.fault
+        self._stored = self._keyring.get()
+        self._note = self._note or self._keyring.fault
         return self._stored
 
     def _account_password(self, message: str, label: str) -> str:
-        keepable = self._kept.wanted
+        keepable = self._keyring.allowed
         answer = self._asked(QuestionKind.PASSWORD, message, (Field(label),), keepable=keepable)
-        self._given = answer.values[0]
+        self._typed_password = answer.values[0]
         self._remember = answer.remember and keepable
         self.typed |= not self._remember
-        return self._given
+        return self._typed_password
 
     def _asked(
         self,
@@ -173,7 +178,7 @@ class Passwords:
         *,
         keepable: bool = False,
     ) -> Answer:
-        """What the user says, a value for each field."""
+        """The user's answers, one value for each field."""
         question = Question(
             kind=kind,
             server=self._target.server,
@@ -190,11 +195,11 @@ class Passwords:
 
 
 def kind_of(prompt: Prompt) -> QuestionKind:
-    """What a round of the server's prompts asks for, by its words: a single prompt may want a
-    code, or, if what is typed stays hidden, the account's password as it is now."""
+    """What a round of prompts asks for, by its text: a single prompt may want a code, or, if the
+    input is hidden, the account's current password."""
     if len(prompt.prompts) == 1:
         text, echo = prompt.prompts[0]
-        if _CODE.search(_ACCOUNT.sub("", text)):  # first: "One-time password"
+        if _CODE.search(_ACCOUNT.sub("", text)):  # test this first: "One-time password"
             return QuestionKind.ONE_TIME_CODE
         if not echo and _PASSWORD.search(text) and not _replaces(text):
             return QuestionKind.PASSWORD
@@ -202,5 +207,5 @@ def kind_of(prompt: Prompt) -> QuestionKind:
 
 
 def _replaces(text: str) -> bool:
-    """Whether a prompt is one of those that set a new password."""
+    """Whether a prompt sets a new password."""
     return bool(_PASSWORD.search(text) and _REPLACING.search(text))

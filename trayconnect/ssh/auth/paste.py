@@ -1,4 +1,4 @@
-"""Asking for a private key to be pasted, where there is nothing to log in with."""
+"""Asks the user to paste a private key, when nothing else can log in."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TRIES = 3
 
 
 def ask_for_key(target: LoginTarget, ask: Ask) -> PastedKey | None:
-    """A key that the user pasted; None after some texts that were none. Raises `Cancelled`."""
+    """A key that the user pasted; None after several texts that were no key. Raises `Cancelled`."""
     note = ""
     for _ in range(TRIES):
         answer = ask(_question(target, note))

@@ -1,4 +1,4 @@
-"""Private keys that were pasted rather than kept in a file: judged, mended, stored."""
+"""Pasted private keys: verified, repaired, stored."""
 
 from __future__ import annotations
 
@@ -37,29 +37,29 @@ _OUR_ADVICE = "Copy the whole private key, from its line BEGIN to its line END."
 
 @dataclass(frozen=True, slots=True)
 class PastedKey:
-    """A private key that can be used, perhaps still encrypted."""
+    """A usable private key, perhaps still encrypted."""
 
     data: bytes = field(repr=False)
-    """As it belongs into a file."""
+    """The content of its file."""
     public: HostKey | None
-    """Its public half; None where a passphrase hides it."""
+    """The public half; None if a passphrase hides it."""
     encrypted: bool
 
     @property
     def description(self) -> str:
-        """In a line, to be recognized by."""
+        """A line to recognize the key by."""
         kind = f"{self.public.type} {self.public.fingerprint}" if self.public else "private key"
         return f"{kind}, with a passphrase" if self.encrypted else kind
 
 
 def default_folder() -> Path:
-    """Where pasted keys are kept."""
+    """The folder of pasted keys."""
     return platformdirs.user_data_path("trayconnect", appauthor=False) / "keys"
 
 
 def place(folder: Path, server: str) -> Path:
-    """Where the key of the server of that name is, or would be."""
-    # No two names share one, and none leaves the folder.
+    """The path of the key of the server `server`, whether or not it exists."""
+    # No two names share a path, and no path leaves the folder.
     name = quote(server, safe="")
     if len(name) > _LONGEST_NAME:
         name = hashlib.sha256(server.encode()).hexdigest()
@@ -67,10 +67,10 @@ def place(folder: Path, server: str) -> Path:
 
 
 def accept(text: str) -> PastedKey:
-    """The private key in a pasted text, mended where the way over the clipboard has bent it:
-    indentation, quotation marks, lines that were joined or wrapped anew, lost last newline.
+    """The private key in a pasted text, repaired after damage by the clipboard: indentation,
+    quotation marks, joined or rewrapped lines, a lost last newline.
 
-    Raises `ProblemError` for anything that is no usable key."""
+    Raises `ProblemError` if the text is no usable key."""
     if len(text) > MAX_CHARACTERS:
         raise _refused("The pasted text is too long for a private key", _OUR_ADVICE)
     data = _mended(text).encode("utf-8", "replace")
@@ -88,8 +88,8 @@ def accept(text: str) -> PastedKey:
 
 
 def store(folder: Path, server: str, key: PastedKey) -> Path:
-    """Keep a key for a server, readable for its owner alone; its path. An older one is never
-    overwritten. Raises `ProblemError`."""
+    """Store a key for a server, readable by its owner alone. Returns its path. An older key is
+    never overwritten. Raises `ProblemError`."""
     path = place(folder, server)
     try:
         make_private(folder)
@@ -123,19 +123,19 @@ def _move_if_absent(source: Path, target: Path) -> None:
     except FileExistsError:
         raise
     except OSError:
-        # A file system without hard links, such as FAT; Windows refuses to rename over a file.
+        # A file system without hard links, such as FAT; on Windows, rename never overwrites a file.
         if target.exists():
             raise FileExistsError(target) from None
         source.rename(target)
 
 
 def is_last_line(line: str) -> bool:
-    """Whether no more of a private key follows a line, in any of its formats."""
+    """Whether a line ends a private key, in any of its formats."""
     return bool(_LAST_LINE.match(line))
 
 
 def _opened(file: KeyFile) -> PastedKey:
-    """Raises `ProblemError` if it cannot be used."""
+    """Raises `ProblemError` if the key cannot be used."""
     try:
         key = file.decrypt()
     except PassphraseNeededError:
@@ -147,7 +147,8 @@ def _mended(text: str) -> str:
     lines = text.replace("\r\n", "\n").replace("\r", "\n").lstrip("\ufeff")
     found = _ARMOUR.search(lines)
     if found is None:
-        # PuTTY's lines are counted, and their headers matter to the last space: only dedented.
+        # PuTTY counts its lines, and its headers matter to the last space: remove the indentation
+        # only.
         return textwrap.dedent(lines).strip() + "\n"
     kind, body = found["kind"], found["body"]
     # The headers of an encrypted PEM (RFC 1421), and the empty line below them.
@@ -167,7 +168,7 @@ def _refused(title: str, advice: str) -> ProblemError:
 
 
 def _reworded(problem: Problem) -> ProblemError:
-    """What is said of a file, said of a pasted text."""
+    """The problem of a file, reworded for a pasted text."""
     title = problem.title.replace(f"The key file {_NAME}", "The pasted text")
     speaks_of_files = any(word in problem.advice for word in ("Name ", "opy ", str(_NAME)))
     advice = _OUR_ADVICE if speaks_of_files else problem.advice

@@ -27,16 +27,16 @@ _CURVES: dict[str, type[ec.EllipticCurve]] = {
 }
 _MAX_ARGON_KIB = 1 << 20
 _MAX_ARGON_WORK = 1 << 24
-"""KiB times passes; some seconds of a processor. A file from elsewhere could ask for hours."""
+"""KiB times passes; a few seconds of CPU time. A file from elsewhere could ask for hours."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ppk:
-    """A parsed file, still encrypted if it is."""
+    """A parsed file, not yet decrypted."""
 
     version: int
     kind: str
-    """The type of the key as in SSH, such as `ssh-ed25519`."""
+    """The key type's name in SSH, such as `ssh-ed25519`."""
     public: bytes
     """The public key, as in RFC 4253 section 6.6."""
     headers: dict[bytes, bytes] = field(repr=False)
@@ -50,8 +50,8 @@ class Ppk:
     def decrypt(self, passphrase: bytes = b"") -> PrivateKey | None:
         """The private key; None if the passphrase is wrong (or the file was changed).
 
-        Raises ValueError for a damaged file, UnsupportedAlgorithm for a type of key, or of key
-        derivation, that is not known here."""
+        Raises ValueError for a damaged file, UnsupportedAlgorithm for an unknown key type or key
+        derivation."""
         cipher_key, iv, mac_key = self._derive(passphrase)
         private = self.private
         if self.encrypted:
@@ -70,7 +70,7 @@ class Ppk:
         return _key(self.kind, Message(self.public), Message(private))
 
     def _derive(self, passphrase: bytes) -> tuple[bytes, bytes, bytes]:
-        """The key and the initial vector of the cipher, and the key of the MAC."""
+        """The cipher's key and initial vector, and the MAC's key."""
         if self.version == 2:
             stream = b"".join(_sha1(bytes([0, 0, 0, n]) + passphrase) for n in (0, 1))
             secret = passphrase if self.encrypted else b""
@@ -82,8 +82,8 @@ class Ppk:
 
 
 def parse(data: bytes) -> Ppk:
-    """Take a file apart. Raises ValueError for a damaged one, UnsupportedAlgorithm for a version
-    or a cipher that is not known here."""
+    """Parse a file. Raises ValueError for a damaged one, UnsupportedAlgorithm for an unknown
+    version or cipher."""
     headers: dict[bytes, bytes] = {}
     blobs: dict[bytes, bytes] = {}
     lines = iter(data.splitlines())
@@ -121,7 +121,7 @@ def _sha1(data: bytes) -> bytes:
 
 def _argon2(headers: dict[bytes, bytes], passphrase: bytes) -> bytes:
     flavour = headers.get(b"Key-Derivation", b"").decode("ascii", "replace")
-    # Before version 47 `cryptography` has but the usual one of the three.
+    # Before version 47, `cryptography` has only one of the three Argon2 variants.
     derivation = getattr(argon2, flavour, None) if flavour.startswith("Argon2") else None
     if derivation is None:
         raise UnsupportedAlgorithm(f"key derivation {flavour}")

@@ -1,4 +1,4 @@
-"""Checking what somebody signed with a public key."""
+"""Verification of signatures with public keys."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def rsa_bits(key: HostKey) -> int | None:
 
 
 def algorithm_of(signature: bytes) -> str:
-    """The algorithm that a signature names (RFC 4253 section 6.6); empty if it is none."""
+    """The algorithm that a signature names (RFC 4253 section 6.6); empty if it is malformed."""
     try:
         name, _ = strings(signature)
     except ValueError:
@@ -40,7 +40,7 @@ def algorithm_of(signature: bytes) -> str:
 
 
 def verifies(key: HostKey, data: bytes, signature: bytes, algorithms: Container[str]) -> bool:
-    """Whether `signature` is that of `data` by `key`, with one of `algorithms`."""
+    """Whether `signature` is a valid signature of `data` by `key`, with one of `algorithms`."""
     kind = _CLASSES.get(key.type)
     if kind is None or algorithm_of(signature) not in algorithms:
         return False
@@ -50,5 +50,5 @@ def verifies(key: HostKey, data: bytes, signature: bytes, algorithms: Container[
             return False
         return bool(public.verify_ssh_sig(data, Message(signature)))
     except (SSHException, ValueError, TypeError):
-        # Numbers that are no key or no signature: each library under paramiko has its own word.
+        # Malformed keys and signatures: each library under paramiko raises its own exception.
         return False

@@ -1,4 +1,4 @@
-"""User certificates: finding one in a file, and a key that shows it."""
+"""User certificates: reads one from a file, and presents it with a key."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MAX_BYTES = 1 << 18
 
 
 def of(blob: bytes) -> Certificate | None:
-    """The user certificate in the bytes of a public key; None if that is something else."""
+    """The user certificate in the bytes of a public key; None if they are something else."""
     try:
         found = parse(blob)
     except ValueError:
@@ -31,7 +31,7 @@ def of(blob: bytes) -> Certificate | None:
 def read(path: Path) -> Certificate | None:
     """The user certificate in a file as ssh-keygen writes it; None if there is none."""
     try:
-        if not path.is_file():  # a pipe in its place could block for ever
+        if not path.is_file():  # a pipe at that path could block without end
             return None
         with path.open("rb") as file:
             kind, text = file.read(_MAX_BYTES).split(maxsplit=2)[:2]
@@ -44,8 +44,8 @@ def read(path: Path) -> Certificate | None:
 
 
 def fault(certificate: Certificate, now: float | None = None) -> str | None:
-    """Why no server would take it at the time `now` (default: the present), in words that follow
-    its name; None: nothing is wrong."""
+    """Why no server would accept it at the time `now` (default: the present), in words that follow
+    its name; None if it is valid."""
     moment = time.time() if now is None else now
     if moment >= certificate.valid_before:
         return f"expired on {_date(certificate.valid_before)}"
@@ -56,7 +56,7 @@ def fault(certificate: Certificate, now: float | None = None) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class CertifiedKey:
-    """A private key that shows a certificate in place of its public half."""
+    """A private key that presents a certificate instead of its public half."""
 
     certificate: HostKey
     key: SigningKey = field(repr=False)
@@ -68,7 +68,7 @@ class CertifiedKey:
         return self.certificate.blob
 
     def sign_ssh_data(self, data: bytes, algorithm: str | None = None) -> Message | bytes:
-        """A signature by the key, which does not tell of the certificate."""
+        """A signature by the key. The signature does not contain the certificate."""
         return self.key.sign_ssh_data(data, plain(algorithm) if algorithm else None)
 
 

@@ -1,9 +1,8 @@
 """The client's side of SSH user authentication (RFC 4252, RFC 4256), one request at a time.
 
-It takes the place of paramiko's own, which does not tell which methods the server allows after a
-refusal, cannot ask whether a key would do before it signs, and answers prompts on the transport's
-thread, where a user's thinking time would stop everything.
-"""
+It replaces paramiko's implementation, which does not report the methods that the server allows
+after a refusal, cannot query a key before it signs, and answers prompts on the transport's thread,
+where a user's thinking time would block everything."""
 
 from __future__ import annotations
 
@@ -32,27 +31,27 @@ from trayconnect.ssh.auth.data_types import Reader
 from trayconnect.ssh.transport.ssh_transport import SshTransport
 
 MAX_ROUNDS = 20
-"""Of keyboard-interactive; a server that asks for ever is refused."""
+"""Limit for the rounds of keyboard-interactive; a server that exceeds it is refused."""
 PATIENCE_SECONDS = 120.0
-"""For the verdict on what a human typed: the server may wait for a telephone to be tapped (Duo).
-OpenSSH's servers end a login after as long (LoginGraceTime)."""
+"""Seconds for the result of what a human typed: the server may wait for a confirmation on a
+telephone (Duo). OpenSSH's servers end a login after the same time (LoginGraceTime)."""
 MAX_BANNER = 4000
 """Characters; RFC 4252 section 5.4 sets no limit."""
 
 _MAX_PROMPTS = 100
 _MAX_AHEAD = 16
-"""Answers that wait for a question; a server has one for each."""
+"""Limit for answers that arrive before their request; a server sends one for each."""
 
-# Number 60 means another thing for each method: PK_OK, PASSWD_CHANGEREQ, INFO_REQUEST.
+# Message number 60 differs by method: PK_OK, PASSWD_CHANGEREQ, INFO_REQUEST.
 _MSG_60 = MSG_USERAUTH_INFO_REQUEST
 
 
-class _Words:
-    """Wakes whoever waits for an answer: there is something to tell."""
+class _MessageArrived:
+    """Wakes a thread that waits for an answer: there is a message to show."""
 
 
 class AuthLostError(Exception):
-    """The transport ended amid a login."""
+    """The transport ended during a login."""
 
 
 class AuthTimeoutError(Exception):
@@ -73,10 +72,10 @@ class SigningKey(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AuthResult:
-    """The server's verdict on one request.
+    """The server's result of one request.
 
-    `allowed` are the methods that can continue. `partial`: this one was right, and more is
-    wanted."""
+    `allowed` are the methods that can continue. `partial`: this one succeeded, and more are
+    required."""
 
     success: bool
     partial: bool = False
@@ -85,7 +84,7 @@ class AuthResult:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """One round of keyboard-interactive: the server's words, and whether each answer may show."""
+    """One round of keyboard-interactive: the server's texts, and whether to echo each answer."""
 
     name: str
     instructions: str
@@ -93,7 +92,7 @@ class Prompt:
 
 
 class UserAuth:
-    """The login of one transport; `timeout` seconds are for each answer of the server."""
+    """The login on one transport; `timeout` seconds apply to each answer of the server."""
 
     def __init__(
         self,
@@ -102,38 +101,40 @@ class UserAuth:
         timeout: float,
         on_wait: Callable[[str], Callable[[], None]] = lambda _: lambda: None,
     ) -> None:
-        """`on_wait` is called, on the caller's thread, with the server's words when it waits for
-        someone elsewhere; and what that returns, when it goes on."""
+        """`on_wait` is called, on the caller's thread, with the server's message when the server
+        waits for an action elsewhere. What it returns is called when the server continues."""
         self._on_wait = on_wait
-        self._elsewhere = ""
-        """What the server said that asks for something elsewhere, since its last answer."""
+        self._pending_action = ""
+        """The server's messages since its last answer that ask for an action elsewhere."""
         self.waited_for_human = False
-        """Whether it waited so long for that that someone must have done it."""
+        """Whether it waited so long that a human must have acted."""
         self._transport = transport
         self._username = username
         self._timeout = timeout
-        self._answers: queue.SimpleQueue[tuple[int, Message] | _Words | None] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[tuple[int, Message] | _MessageArrived | None] = (
+            queue.SimpleQueue()
+        )
         self._authenticated = False
         self._banner = ""
-        # Seen by paramiko's transport, which passes messages on by this table.
+        # paramiko's transport dispatches messages by this table.
         self._handler_table: dict[int, Callable[[Message], None]] = {
-            MSG_SERVICE_ACCEPT: lambda m: self._came(MSG_SERVICE_ACCEPT, m),
+            MSG_SERVICE_ACCEPT: lambda m: self._received(MSG_SERVICE_ACCEPT, m),
             MSG_USERAUTH_SUCCESS: self._succeeded,
-            MSG_USERAUTH_FAILURE: lambda m: self._came(MSG_USERAUTH_FAILURE, m),
+            MSG_USERAUTH_FAILURE: lambda m: self._received(MSG_USERAUTH_FAILURE, m),
             MSG_USERAUTH_BANNER: self._bannered,
-            _MSG_60: lambda m: self._came(_MSG_60, m),
+            _MSG_60: lambda m: self._received(_MSG_60, m),
         }
-        transport.take_login(self)
+        transport.set_login(self)
 
     @property
     def banner(self) -> str:
-        """What the server has shown to be read before the login (RFC 4252 section 5.4)."""
+        """The server's banner before the login (RFC 4252 section 5.4)."""
         return self._banner
 
     # --- for paramiko's transport -----------------------------------------------------------------
 
     def is_authenticated(self) -> bool:
-        """Whether the server has let us in."""
+        """Whether the server has accepted the login."""
         return self._authenticated
 
     def abort(self) -> None:
@@ -155,7 +156,7 @@ class UserAuth:
         return self._result(self._receive())
 
     def offer(self, public: bytes, algorithm: str) -> AuthResult | None:
-        """Ask whether the server would take a signature by a key (RFC 4252 section 7).
+        """Query whether the server would accept a signature by a key (RFC 4252 section 7).
 
         None: it would."""
         message = self._key_request(public, algorithm, signed=False)
@@ -164,7 +165,7 @@ class UserAuth:
         return None if answer[0] == _MSG_60 else self._result(answer)
 
     def publickey(self, key: SigningKey, algorithm: str) -> AuthResult:
-        """Log in with a signature."""
+        """Authenticate with a signature."""
         message = self._key_request(key.asbytes(), algorithm, signed=True)
         data = Message()
         data.add_string(self._transport.session_id or b"")
@@ -174,7 +175,7 @@ class UserAuth:
         return self._result(self._receive())
 
     def password(self, password: str) -> AuthResult:
-        """Log in with a password. Raises PasswordExpiredError."""
+        """Authenticate with a password. Raises PasswordExpiredError."""
         message = self._request("password")
         message.add_boolean(False)
         message.add_string(password)
@@ -185,7 +186,7 @@ class UserAuth:
         return self._result(answer)
 
     def interactive(self, respond: Callable[[Prompt], tuple[str, ...]]) -> AuthResult:
-        """Log in by answering the server's prompts; `respond` runs on the caller's thread."""
+        """Authenticate by answering the server's prompts; `respond` runs on the caller's thread."""
         message = self._request("keyboard-interactive")
         message.add_string("")
         message.add_string("")
@@ -200,7 +201,7 @@ class UserAuth:
             prompt = _parse_prompt(answer)
             values = respond(prompt)
             if not prompt.prompts:
-                self._elsewhere = "\n".join(filter(None, (prompt.name, prompt.instructions)))
+                self._pending_action = "\n".join(filter(None, (prompt.name, prompt.instructions)))
             response.add_byte(cMSG_USERAUTH_INFO_RESPONSE)
             response.add_int(len(values))
             for value in values:
@@ -213,10 +214,10 @@ class UserAuth:
     def _succeeded(self, message: Message) -> None:
         self._authenticated = True
         self._transport.logged_in()
-        self._came(MSG_USERAUTH_SUCCESS, message)
+        self._received(MSG_USERAUTH_SUCCESS, message)
 
-    def _came(self, number: int, message: Message) -> None:
-        """On the transport's thread, which ends with the exception."""
+    def _received(self, number: int, message: Message) -> None:
+        """Called on the transport's thread, which the exception ends."""
         if self._answers.qsize() >= _MAX_AHEAD:
             raise SSHException("it answers what nobody asked")
         self._answers.put((number, message))
@@ -225,9 +226,9 @@ class UserAuth:
         text = sanitize.text(message.get_binary())
         self._banner = "\n".join(filter(None, (self._banner, text)))[:MAX_BANNER]
         if out_of_band.address(text):
-            said, self._elsewhere = self._elsewhere, self._banner
-            if not said:  # once an answer: there is no end to what it may say
-                self._answers.put(_Words())
+            message_text, self._pending_action = self._pending_action, self._banner
+            if not message_text:  # log once per answer: a server may send banners without end
+                self._answers.put(_MessageArrived())
 
     def _request(self, method: str) -> Message:
         message = Message()
@@ -248,37 +249,38 @@ class UserAuth:
         self._transport.outbox.post(message)
 
     def _receive(self, patience: float = 0.0) -> tuple[int, Message]:
-        """The next answer, within the timeout, or `patience` seconds where that is longer."""
+        """The next answer, within the timeout, or within `patience` seconds if that is longer."""
         if self._transport.ended.is_set() and self._answers.empty():
             raise AuthLostError(self._transport.reason())
-        with ExitStack() as shown:
-            answer = self._wait(max(self._timeout, patience), shown)
-        self._elsewhere = ""
+        with ExitStack() as display:
+            answer = self._wait(max(self._timeout, patience), display)
+        self._pending_action = ""
         if answer is None:
             raise AuthLostError(self._transport.reason())
         return answer
 
-    def _wait(self, limit: float, shown: ExitStack) -> tuple[int, Message] | None:
-        """The same, telling of what the server waits for; the end of that is left to `shown`."""
+    def _wait(self, limit: float, display: ExitStack) -> tuple[int, Message] | None:
+        """As `_receive`, while showing what the server waits for; `display` gets the end of
+        that."""
         began = time.monotonic()
-        is_shown = False
+        is_visible = False
         while True:
             waited = time.monotonic() - began
-            if self._elsewhere:
+            if self._pending_action:
                 limit = max(limit, out_of_band.HUMAN_SECONDS)
-                if not is_shown and waited >= out_of_band.SHOW_SECONDS:
-                    is_shown = True
-                    shown.callback(self._on_wait(self._elsewhere))
+                if not is_visible and waited >= out_of_band.SHOW_SECONDS:
+                    is_visible = True
+                    display.callback(self._on_wait(self._pending_action))
             if waited >= limit:
                 raise AuthTimeoutError
-            until = out_of_band.SHOW_SECONDS if self._elsewhere and not is_shown else limit
+            until = out_of_band.SHOW_SECONDS if self._pending_action and not is_visible else limit
             try:
                 answer = self._answers.get(timeout=max(0.0, until - waited))
             except queue.Empty:
                 continue
-            if not isinstance(answer, _Words):
+            if not isinstance(answer, _MessageArrived):
                 self.waited_for_human |= (
-                    is_shown and time.monotonic() - began >= out_of_band.NOBODY_SECONDS
+                    is_visible and time.monotonic() - began >= out_of_band.NOBODY_SECONDS
                 )
                 return answer
 

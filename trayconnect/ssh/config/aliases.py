@@ -1,4 +1,4 @@
-"""The hosts that a configuration of SSH names, as a list to choose from."""
+"""The host names of an SSH configuration, as a list to choose from."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _PATTERN = re.compile(r"[*?!]")
 
 
 def aliases(files: Files, places: Places) -> tuple[str, ...]:
-    """The names after `Host`, and after `Match host` and `originalhost`, that are no patterns, in
-    the order of the user's file. What cannot be read is passed over: connecting tells of it."""
+    """The names after `Host`, and after `Match host` and `originalhost`, without patterns, in the
+    order of the user's file. Unreadable files are skipped here: connecting reports them."""
     found: dict[str, None] = {}
     path = places.named or places.user
     if str(path) != "none":

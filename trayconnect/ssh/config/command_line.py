@@ -15,48 +15,54 @@ _SYSTEM_KNOWN_HOSTS = "/etc/ssh/ssh_known_hosts /etc/ssh/ssh_known_hosts2"
 
 @dataclass(frozen=True, slots=True)
 class SshClient:
-    """What ssh(1) is called with, beside what the entry says."""
+    """The arguments of ssh(1) that do not come from the entry."""
 
     ssh: str = "ssh"
     """The program."""
     config: Path | None = None
-    """What follows `-F`; None: the usual files."""
+    """The argument of `-F`; None: the default files."""
     keys: tuple[Path, ...] = ()
-    """Private keys that trayconnect keeps for the entry."""
+    """Private keys that trayconnect stores for the entry."""
     known_hosts: Path | None = None
-    """The host keys that trayconnect has learned."""
-    nests: bool = True
-    """Whether a ProxyCommand is run by a POSIX shell."""
+    """The known_hosts file of trayconnect."""
+    has_posix_shell: bool = True
+    """Whether a POSIX shell runs a ProxyCommand."""
 
 
-def ssh_command(server: Server, means: SshClient) -> list[str]:
-    """The program and its arguments. All that the entry does not say is left to ssh_config(5).
+def ssh_command(server: Server, client: SshClient) -> list[str]:
+    """The program and its arguments. Options that the entry does not set are left to ssh_config(5).
 
-    Forwards are left out: the listeners are trayconnect's. Raises ValueError for an entry without
-    an SSH server."""
+    Without forwards: trayconnect itself listens. Raises ValueError for an entry without an SSH
+    server."""
     if server.host is None:
         raise ValueError("a direct connection has no SSH server")
-    said = server.model_fields_set
-    command = [means.ssh, *_config(means), *_keys(server, means), "-o", "ClearAllForwardings=yes"]
-    for option in _options(server, means):
+    is_set = server.model_fields_set
+    command = [
+        client.ssh,
+        *_config(client),
+        *_keys(server, client),
+        "-o",
+        "ClearAllForwardings=yes",
+    ]
+    for option in _options(server, client):
         command += ["-o", option]
-    if "jump_hosts" in said:
-        command += _jumps(server, means)
+    if "jump_hosts" in is_set:
+        command += _jumps(server, client)
     return [*command, *_destination(server.host, server.username, _port(server))]
 
 
-def _config(means: SshClient) -> list[str]:
-    return [] if means.config is None else ["-F", str(means.config)]
+def _config(client: SshClient) -> list[str]:
+    return [] if client.config is None else ["-F", str(client.config)]
 
 
-def _keys(server: Server, means: SshClient) -> list[str]:
+def _keys(server: Server, client: SshClient) -> list[str]:
     named = (server.auth.identity_file,) if server.auth.identity_file is not None else ()
-    # -i would look for a file of that name before tokens are expanded.
-    files = [f"IdentityFile={_value(str(path))}" for path in (*named, *means.keys)]
-    return [word for file in files for word in ("-o", file)]
+    # -i would look for a file of that name before it expands tokens.
+    files = [f"IdentityFile={_value(str(path))}" for path in (*named, *client.keys)]
+    return [argument for file in files for argument in ("-o", file)]
 
 
-def _options(server: Server, means: SshClient) -> Iterator[str]:
+def _options(server: Server, client: SshClient) -> Iterator[str]:
     agent = server.auth.agent
     if agent is not None:
         yield "IdentityAgent=none" if agent == "none" else f"IdentityAgent={_value(str(agent))}"
@@ -66,42 +72,44 @@ def _options(server: Server, means: SshClient) -> Iterator[str]:
         yield f"Ciphers=+{','.join(ciphers)}"
     if macs:
         yield f"MACs=+{','.join(macs)}"
-    yield from _known_hosts(means)
+    yield from _known_hosts(client)
 
 
-def _known_hosts(means: SshClient) -> Iterator[str]:
-    if means.known_hosts is not None and '"' not in str(means.known_hosts):
-        yield f'GlobalKnownHostsFile={_SYSTEM_KNOWN_HOSTS} "{means.known_hosts}"'
+def _known_hosts(client: SshClient) -> Iterator[str]:
+    if client.known_hosts is not None and '"' not in str(client.known_hosts):
+        yield f'GlobalKnownHostsFile={_SYSTEM_KNOWN_HOSTS} "{client.known_hosts}"'
 
 
-def _jumps(server: Server, means: SshClient) -> list[str]:
+def _jumps(server: Server, client: SshClient) -> list[str]:
     if not server.jump_hosts:
         return ["-o", "ProxyJump=none", "-o", "ProxyCommand=none"]
-    options = _keys(server, means)
-    for option in _known_hosts(means):
+    options = _keys(server, client)
+    for option in _known_hosts(client):
         options += ["-o", option]
-    if not options or not means.nests:
+    if not options or not client.has_posix_shell:
         return ["-J", ",".join(map(_jump_text, server.jump_hosts))]
-    # What the command line says is not for the jump hosts of -J.
-    return ["-o", f"ProxyCommand={_proxy_command(server.jump_hosts, options, means)}"]
+    # ssh does not apply its command line's options to the jump hosts of -J.
+    return ["-o", f"ProxyCommand={_proxy_command(server.jump_hosts, options, client)}"]
 
 
-def _proxy_command(jumps: Sequence[JumpHost], options: Sequence[str], means: SshClient) -> str:
-    """Log in to the last of these through the others, and go on to where ssh wants to."""
+def _proxy_command(jumps: Sequence[JumpHost], options: Sequence[str], client: SshClient) -> str:
+    """Log in to the last of `jumps` through the others, and connect to the target of ssh."""
     *before, last = jumps
-    words = [means.ssh, *_config(means), *options]
+    arguments = [client.ssh, *_config(client), *options]
     if before:
-        words += ["-o", f"ProxyCommand={_proxy_command(before, options, means)}"]
+        arguments += ["-o", f"ProxyCommand={_proxy_command(before, options, client)}"]
     port = last.port if "port" in last.model_fields_set else None
-    words = [_percent(shlex.quote(word)) for word in words]
-    there = [_percent(shlex.quote(word)) for word in _destination(last.host, last.username, port)]
-    return " ".join([*words, "-W", "'[%h]:%p'", *there])
+    arguments = [_percent(shlex.quote(argument)) for argument in arguments]
+    destination = [
+        _percent(shlex.quote(argument)) for argument in _destination(last.host, last.username, port)
+    ]
+    return " ".join([*arguments, "-W", "'[%h]:%p'", *destination])
 
 
 def _destination(host: str, user: str | None, port: int | None) -> list[str]:
-    words = [] if user is None else ["-l", user]
-    words += [] if port is None else ["-p", str(port)]
-    return [*words, "--", host]
+    arguments = [] if user is None else ["-l", user]
+    arguments += [] if port is None else ["-p", str(port)]
+    return [*arguments, "--", host]
 
 
 def _port(server: Server) -> int | None:
@@ -115,11 +123,11 @@ def _jump_text(jump: JumpHost) -> str:
 
 
 def _percent(text: str) -> str:
-    """Where ssh expands tokens, a % stands for itself when it is doubled."""
+    """A % is doubled where ssh expands tokens."""
     return text.replace("%", "%%")
 
 
 def _value(text: str) -> str:
-    """As one word of ssh_config(5)."""
+    """As one argument in ssh_config(5)."""
     quoted = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{_percent(quoted)}"'

@@ -18,15 +18,15 @@ _NO_USER = re.compile(r"^-|\s-|[\x00-\x1f\x7f'`\";&<>|(){}]|\\$")
 
 
 class ExpansionError(ValueError):
-    """A token or variable that is not known."""
+    """An unknown token or variable."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """What stands for what. Names are those of the section TOKENS of ssh_config(5)."""
+    """The values of the tokens. Names are those of the section TOKENS of ssh_config(5)."""
 
     original: str
-    """%n, the host as it was named."""
+    """%n, the host name as given."""
     hostname: str
     """%h"""
     port: int
@@ -73,15 +73,15 @@ class Tokens:
         return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
 
     def path(self, text: str) -> str:
-        """A file's name: `~`, tokens and variables expanded. Raises `ExpansionError`."""
+        """A path with `~`, tokens and variables expanded. Raises `ExpansionError`."""
         return self.text(tilde(text, self.home))
 
     def text(self, text: str, later: str = "") -> str:
-        """Tokens and variables expanded; those of `later`, whose values only the connection
-        brings, are left as a zero byte and their letter. Raises `ExpansionError`."""
+        """Tokens and variables expanded. The tokens of `later`, whose values are known only after
+        connecting, become a zero byte and their letter. Raises `ExpansionError`."""
         parts = []
         position = 0
-        # Side by side, so that what a variable holds is not expanded again.
+        # In one pass, so that a variable's value is not expanded again.
         for match in re.finditer(r"%.?|\$\{[^}]*\}?", text, re.DOTALL):
             parts.append(text[position : match.start()])
             piece = match[0]
@@ -99,8 +99,8 @@ class Tokens:
         return self._percent(text, _ALL)
 
     def command(self, text: str) -> str:
-        """The tokens that ProxyCommand takes. Raises `ExpansionError`, also for a name that the
-        shell would take for more than a name (CVE-2023-51385), as OpenSSH 9.6 refuses it."""
+        """The tokens that ProxyCommand accepts. Raises `ExpansionError`, also for a name that
+        contains shell syntax (CVE-2023-51385), as OpenSSH 9.6 does."""
         for token in _TOKEN.findall(text):
             if token in "hkn" and token and _NO_HOST.search(self._value(token)):
                 raise ExpansionError("the host's name holds signs that a shell acts on")
@@ -121,7 +121,7 @@ class Tokens:
 
 
 def hostname(text: str, original: str) -> str:
-    """A HostName, which takes `%h` and `%%` only. Raises `ExpansionError`."""
+    """A HostName, which accepts only `%h` and `%%`. Raises `ExpansionError`."""
 
     def value(match: re.Match[str]) -> str:
         if match[1] not in ("%", "h"):
@@ -132,7 +132,7 @@ def hostname(text: str, original: str) -> str:
 
 
 def variables(text: str, environment: Mapping[str, str]) -> str:
-    """`${NAME}` replaced. Raises `ExpansionError` where there is no such variable."""
+    """Replace `${NAME}`. Raises `ExpansionError` for an undefined variable."""
 
     def value(match: re.Match[str]) -> str:
         name, closed = match[1], match[2]
@@ -146,7 +146,7 @@ def variables(text: str, environment: Mapping[str, str]) -> str:
 
 
 def tilde(text: str, home: Path) -> str:
-    """`~/x` and `~user/x` with the folder they stand for."""
+    """Replace `~` in `~/x` and `~user/x` by the home folder."""
     if text == "~" or text.startswith("~/"):
         return str(home) + text[1:]
     return os.path.expanduser(text)  # noqa: PTH111 - pathlib raises for an unknown user

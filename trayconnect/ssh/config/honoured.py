@@ -1,5 +1,6 @@
-"""What becomes of each keyword of ssh_config(5): it is honoured, or the connection is refused, or
-the user is told what holds instead. None by which `ssh` would refuse to connect is passed over.
+"""How each keyword of ssh_config(5) is treated: it is honoured, or the connection is refused, or
+the user is told what applies instead. No keyword is ignored for which `ssh` would refuse to
+connect.
 
 Up to OpenSSH 10.2, with the keywords that Debian, Fedora and macOS add."""
 
@@ -31,9 +32,9 @@ REFUSED: Mapping[str, tuple[str, str]] = {
     ),
     "refuseconnection": ("RefuseConnection", "It says that ssh must not connect there."),
 }
-"""Those without which the connection would be another one, and what to do."""
+"""Keywords without which the connection would be a different one, and what to do."""
 
-TOLD: Mapping[str, tuple[str, str]] = {
+REPORTED: Mapping[str, tuple[str, str]] = {
     "channeltimeout": ("ChannelTimeout", "connections stay open however long they are idle"),
     "controlmaster": ("ControlMaster", "trayconnect makes a connection of its own"),
     "controlpath": ("ControlPath", "trayconnect makes a connection of its own"),
@@ -55,7 +56,7 @@ TOLD: Mapping[str, tuple[str, str]] = {
     "tunnel": ("Tunnel", "no network interface is made"),
     "verifyhostkeydns": ("VerifyHostKeyDNS", "the files of known hosts decide"),
 }
-"""Harmless ones whose absence a user would notice, as they are written, and what holds instead."""
+"""Harmless keywords whose absence a user would notice, and what applies instead."""
 
 _QUIET = (
     "AddKeysToAgent CompressionLevel Compression ConnectionAttempts ControlPersist "
@@ -67,13 +68,14 @@ _QUIET = (
     "ObscureKeystrokeTiming RequestTTY SecurityKeyProvider SendEnv SessionType StdinNull "
     "StreamLocalBindUnlink SyslogFacility TCPKeepAlive TunnelDevice UseKeychain "
     "VersionAddendum VisualHostKey WarnWeakCrypto XAuthLocation "
-    # Without effect in OpenSSH of today.
+    # Without effect in current OpenSSH.
     "Protocol Cipher FallBackToRsh GlobalKnownHostsFile2 RhostsAuthentication "
     "UserKnownHostsFile2 UseRoaming UseRsh UsePrivilegedPort AFSTokenPassing "
     "KerberosAuthentication KerberosTgtPassing RSAAuthentication RhostsRSAAuthentication"
 )
 QUIET: Mapping[str, str] = {name.lower(): name for name in _QUIET.split()}
-"""Harmless ones that nobody would miss, or that systems set for all hosts: `check` tells."""
+"""Harmless keywords that nobody would miss, or that systems set for all hosts: only `check` reports
+them."""
 
 HARMLESS: Mapping[str, frozenset[str]] = {
     "bindinterface": frozenset(("none",)),
@@ -99,14 +101,14 @@ HARMLESS: Mapping[str, frozenset[str]] = {
     "tunnel": frozenset(("no", "false")),
     "verifyhostkeydns": frozenset(("no", "false")),
 }
-"""Values of those that change nothing."""
+"""Values of these keywords that change nothing."""
 
 METHODS = ("publickey", "keyboard-interactive", "password")
-"""The ways to log in that are known here, in their order."""
+"""The supported authentication methods, in their order."""
 
 SWITCHES: Mapping[str, str] = {
     "pubkeyauthentication": "publickey",
     "kbdinteractiveauthentication": "keyboard-interactive",
     "passwordauthentication": "password",
 }
-"""The keywords that turn one of them off."""
+"""The keywords that disable one of them."""

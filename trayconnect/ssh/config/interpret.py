@@ -1,4 +1,4 @@
-"""From what a configuration says of a host to what is done."""
+"""Interprets the options of a host."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from trayconnect.config.openssh_tokenizer import split_words
 from trayconnect.core.errors import Problem
 from trayconnect.ssh.config import expand
 from trayconnect.ssh.config.expand import Tokens
-from trayconnect.ssh.config.honoured import HARMLESS, METHODS, QUIET, REFUSED, SWITCHES, TOLD
+from trayconnect.ssh.config.honoured import HARMLESS, METHODS, QUIET, REFUSED, REPORTED, SWITCHES
 from trayconnect.ssh.config.raw_options import Query, RawOptions, SshConfigError, broken
 from trayconnect.ssh.config.ssh_options import MIN_RSA_BITS, AddressFamily, SshOptions
 
@@ -28,7 +28,8 @@ _USUAL_COUNT_MAX, _USUAL_PROMPTS = 3, 3
 
 @dataclass(frozen=True, slots=True)
 class HostConfig:
-    """One host, as `ssh` would take it. `jumps` are of ProxyJump, the nearest first."""
+    """One host, as `ssh` would connect to it. `jumps` are the hosts of ProxyJump, the nearest
+    first."""
 
     hostname: str
     port: int
@@ -39,31 +40,31 @@ class HostConfig:
 
 
 def interpret(
-    said: RawOptions, query: Query, *, home: Path, local_user: str, environment: Mapping[str, str]
+    raw: RawOptions, query: Query, *, home: Path, local_user: str, environment: Mapping[str, str]
 ) -> HostConfig:
-    """What is done for a host. Raises `SshConfigError`."""
+    """The settings for a host. Raises `SshConfigError`."""
     try:
-        return _interpret(said, query, home, local_user, environment)
+        return _interpret(raw, query, home, local_user, environment)
     except ValueError as error:
         raise broken(f"ssh_config of {query.host}", str(error)) from error
 
 
 def _interpret(
-    said: RawOptions, query: Query, home: Path, local_user: str, environment: Mapping[str, str]
+    raw: RawOptions, query: Query, home: Path, local_user: str, environment: Mapping[str, str]
 ) -> HostConfig:
-    name = said.first("hostname")
-    if name is not None and "hostname" not in said.expanded:
+    name = raw.first("hostname")
+    if name is not None and "hostname" not in raw.expanded:
         name = expand.hostname(name, query.host)
-    _refuse(said, query)
+    _refuse(raw, query)
     hostname = _folded(name or query.host)
-    alias = said.first("hostkeyalias")
-    jump = said.first("proxyjump") or _NONE
+    alias = raw.first("hostkeyalias")
+    jump = raw.first("proxyjump") or _NONE
     hops = jumps.parse(jump)
     tokens = Tokens(
         original=query.host,
         hostname=hostname,
-        port=openssh_scalars.port_number(said.first("port") or str(DEFAULT_PORT)),
-        user=said.first("user") or local_user,
+        port=openssh_scalars.port_number(raw.first("port") or str(DEFAULT_PORT)),
+        user=raw.first("user") or local_user,
         local_user=local_user,
         home=home,
         local_host=socket.gethostname(),
@@ -78,8 +79,8 @@ def _interpret(
         port=tokens.port,
         user=tokens.user,
         jumps=jumps.parse(tokens.command(jump)),
-        options=_options(said, tokens, alias.lower() if alias else None),
-        forwards=_forwards(said, tokens),
+        options=_options(raw, tokens, alias.lower() if alias else None),
+        forwards=_forwards(raw, tokens),
     )
 
 
@@ -88,119 +89,119 @@ def _leads_to_itself(jump: Jump, tokens: Tokens) -> bool:
     return there == (tokens.hostname, tokens.port, tokens.user)
 
 
-def _options(said: RawOptions, tokens: Tokens, alias: str | None) -> SshOptions:
-    family = (said.first("addressfamily") or "any").lower()
-    strictness = said.first("stricthostkeychecking") or "ask"
-    command = said.first("proxycommand")
-    identities = said.values.get("identityfile", ())
+def _options(raw: RawOptions, tokens: Tokens, alias: str | None) -> SshOptions:
+    family = (raw.first("addressfamily") or "any").lower()
+    strictness = raw.first("stricthostkeychecking") or "ask"
+    command = raw.first("proxycommand")
+    identities = raw.values.get("identityfile", ())
     return SshOptions(
         address_family=cast(AddressFamily, family),
-        bind_address=said.first("bindaddress"),
-        connect_timeout=openssh_scalars.seconds(said.first("connecttimeout") or _NONE) or None,
+        bind_address=raw.first("bindaddress"),
+        connect_timeout=openssh_scalars.seconds(raw.first("connecttimeout") or _NONE) or None,
         proxy_command=None
         if command is None or command.lower() == _NONE
         else tokens.command(command),
-        server_alive_interval=openssh_scalars.seconds(said.first("serveraliveinterval") or _NONE)
+        server_alive_interval=openssh_scalars.seconds(raw.first("serveraliveinterval") or _NONE)
         or None,
-        server_alive_count_max=_number(said, "serveralivecountmax", _USUAL_COUNT_MAX),
-        identity_files=_paths(said, "identityfile", tokens),
+        server_alive_count_max=_number(raw, "serveralivecountmax", _USUAL_COUNT_MAX),
+        identity_files=_paths(raw, "identityfile", tokens),
         no_identity_files=bool(identities) and all(one.lower() == _NONE for one in identities),
-        certificate_files=_paths(said, "certificatefile", tokens),
-        identities_only=openssh_scalars.flag(said.first("identitiesonly") or "no"),
-        identity_agent=_agent(said, tokens),
-        number_of_password_prompts=_number(said, "numberofpasswordprompts", _USUAL_PROMPTS),
-        pubkey_accepted_algorithms=said.algorithms.get("pubkeyacceptedalgorithms", ()),
-        batch_mode=openssh_scalars.flag(said.first("batchmode") or "no"),
-        ruled_out_methods=_ruled_out_methods(said),
+        certificate_files=_paths(raw, "certificatefile", tokens),
+        identities_only=openssh_scalars.flag(raw.first("identitiesonly") or "no"),
+        identity_agent=_agent(raw, tokens),
+        number_of_password_prompts=_number(raw, "numberofpasswordprompts", _USUAL_PROMPTS),
+        pubkey_accepted_algorithms=raw.algorithms.get("pubkeyacceptedalgorithms", ()),
+        batch_mode=openssh_scalars.flag(raw.first("batchmode") or "no"),
+        ruled_out_methods=_ruled_out_methods(raw),
         required_rsa_size=openssh_scalars.whole_number(
-            said.first("requiredrsasize") or str(MIN_RSA_BITS)
+            raw.first("requiredrsasize") or str(MIN_RSA_BITS)
         ),
         host_key_alias=alias,
-        user_known_hosts_files=_known_hosts(said, "userknownhostsfile", tokens),
-        global_known_hosts_files=_known_hosts(said, "globalknownhostsfile", None),
-        known_hosts_command=_known_hosts_command(said, tokens),
-        revoked_host_keys=next(iter(_paths(said, "revokedhostkeys", tokens)), None),
+        user_known_hosts_files=_known_hosts(raw, "userknownhostsfile", tokens),
+        global_known_hosts_files=_known_hosts(raw, "globalknownhostsfile", None),
+        known_hosts_command=_known_hosts_command(raw, tokens),
+        revoked_host_keys=next(iter(_paths(raw, "revokedhostkeys", tokens)), None),
         strict_host_key_checking=openssh_scalars.strictness(strictness),
-        check_host_ip=openssh_scalars.flag(said.first("checkhostip") or "no"),
-        update_host_keys=_updates_host_keys(said),
-        host_key_algorithms=said.algorithms.get("hostkeyalgorithms", ()),
-        ca_signature_algorithms=said.algorithms.get("casignaturealgorithms", ()),
-        kex_algorithms=said.algorithms.get("kexalgorithms", ()),
-        ciphers=said.algorithms.get("ciphers", ()),
-        macs=said.algorithms.get("macs", ()),
-        unsupported=(*said.notes, *_unsupported(said)),
-        ignored=tuple(name for keyword, name in QUIET.items() if _matters(said, keyword)),
+        check_host_ip=openssh_scalars.flag(raw.first("checkhostip") or "no"),
+        update_host_keys=_updates_host_keys(raw),
+        host_key_algorithms=raw.algorithms.get("hostkeyalgorithms", ()),
+        ca_signature_algorithms=raw.algorithms.get("casignaturealgorithms", ()),
+        kex_algorithms=raw.algorithms.get("kexalgorithms", ()),
+        ciphers=raw.algorithms.get("ciphers", ()),
+        macs=raw.algorithms.get("macs", ()),
+        unsupported=(*raw.notes, *_unsupported(raw)),
+        ignored=tuple(name for keyword, name in QUIET.items() if _matters(raw, keyword)),
     )
 
 
 def _folded(name: str) -> str:
-    """As OpenSSH folds a host's name; the zone of an address is left alone."""
+    """Lower case as OpenSSH does it for a host name; the zone of an address stays as it is."""
     return name if "%" in name else name.lower()
 
 
-def _number(said: RawOptions, keyword: str, usual: int) -> int | None:
-    value = openssh_scalars.whole_number(said.first(keyword) or str(usual))
+def _number(raw: RawOptions, keyword: str, usual: int) -> int | None:
+    value = openssh_scalars.whole_number(raw.first(keyword) or str(usual))
     return None if value == usual else value
 
 
-def _path(said: RawOptions, keyword: str, text: str, tokens: Tokens) -> str:
-    return text if keyword in said.expanded else tokens.path(text)
+def _path(raw: RawOptions, keyword: str, text: str, tokens: Tokens) -> str:
+    return text if keyword in raw.expanded else tokens.path(text)
 
 
-def _paths(said: RawOptions, keyword: str, tokens: Tokens) -> tuple[Path, ...]:
+def _paths(raw: RawOptions, keyword: str, tokens: Tokens) -> tuple[Path, ...]:
     return tuple(
-        Path(_path(said, keyword, text, tokens))
-        for text in said.values.get(keyword, ())
+        Path(_path(raw, keyword, text, tokens))
+        for text in raw.values.get(keyword, ())
         if text.lower() != _NONE
     )
 
 
-def _known_hosts(said: RawOptions, keyword: str, tokens: Tokens | None) -> tuple[Path, ...] | None:
-    texts = said.values.get(keyword)
+def _known_hosts(raw: RawOptions, keyword: str, tokens: Tokens | None) -> tuple[Path, ...] | None:
+    texts = raw.values.get(keyword)
     if texts is None:
         return None
     if tokens is None:
         return tuple(Path(text) for text in texts if text.lower() != _NONE)
-    return _paths(said, keyword, tokens)
+    return _paths(raw, keyword, tokens)
 
 
-def _known_hosts_command(said: RawOptions, tokens: Tokens) -> tuple[str, ...]:
-    text = said.first("knownhostscommand") or _NONE
+def _known_hosts_command(raw: RawOptions, tokens: Tokens) -> tuple[str, ...]:
+    text = raw.first("knownhostscommand") or _NONE
     program, *arguments = split_words(text, comments=False) or (_NONE,)
     if text.lower() == _NONE or not program:
         return ()
-    # Tokens are for arguments: the program's path is taken as it stands.
+    # Tokens are expanded in the arguments only, not in the program's path.
     return (program, *(tokens.text(one, later="HIKft") for one in arguments))
 
 
-def _updates_host_keys(said: RawOptions) -> bool:
-    value = said.first("updatehostkeys")
+def _updates_host_keys(raw: RawOptions) -> bool:
+    value = raw.first("updatehostkeys")
     if value is not None:
         return value.lower() in ("yes", "true")
-    by_dns = (said.first("verifyhostkeydns") or "no").lower() not in ("no", "false")
-    files = said.values.get("userknownhostsfile", _OWN_KNOWN_HOSTS)
+    by_dns = (raw.first("verifyhostkeydns") or "no").lower() not in ("no", "false")
+    files = raw.values.get("userknownhostsfile", _OWN_KNOWN_HOSTS)
     return not by_dns and files == _OWN_KNOWN_HOSTS
 
 
-def _agent(said: RawOptions, tokens: Tokens) -> str | None:
-    text = said.first("identityagent")
+def _agent(raw: RawOptions, tokens: Tokens) -> str | None:
+    text = raw.first("identityagent")
     if text is None or text == "SSH_AUTH_SOCK":
         return None
     if text.lower() == _NONE:
         return _NONE
     if text.startswith("$") and not text.startswith("${"):
-        # No such variable: OpenSSH then has no agent.
+        # An undefined variable: OpenSSH then uses no agent.
         return tokens.environment.get(text[1:]) or _NONE
-    return _path(said, "identityagent", text, tokens)
+    return _path(raw, "identityagent", text, tokens)
 
 
-def _forwards(said: RawOptions, tokens: Tokens) -> tuple[ForwardSpec, ...]:
-    if openssh_scalars.flag(said.first("clearallforwardings") or "no"):
+def _forwards(raw: RawOptions, tokens: Tokens) -> tuple[ForwardSpec, ...]:
+    if openssh_scalars.flag(raw.first("clearallforwardings") or "no"):
         return ()
-    for_others = openssh_scalars.flag(said.first("gatewayports") or "no")
-    is_expanded = "localforward" in said.expanded
+    for_others = openssh_scalars.flag(raw.first("gatewayports") or "no")
+    is_expanded = "localforward" in raw.expanded
     found = []
-    for forward in said.forwards:
+    for forward in raw.forwards:
         listen, target = forward.listen, forward.target
         if not is_expanded:
             listen = _expanded(listen, tokens)
@@ -215,41 +216,41 @@ def _expanded(place: Place, tokens: Tokens) -> Place:
     return place if place.path is None else Place(path=tokens.percent(place.path))
 
 
-def _matters(said: RawOptions, keyword: str) -> bool:
-    value = said.first(keyword)
+def _matters(raw: RawOptions, keyword: str) -> bool:
+    value = raw.first(keyword)
     return value is not None and value.lower() not in HARMLESS.get(keyword, ())
 
 
-def _refuse(said: RawOptions, query: Query) -> None:
-    """Raise `SshConfigError` for what must not be passed over."""
+def _refuse(raw: RawOptions, query: Query) -> None:
+    """Raise `SshConfigError` for options that must not be ignored."""
     for keyword, (name, advice) in REFUSED.items():
-        is_used = keyword != "proxyusefdpass" or said.first("proxycommand") is not None
-        if is_used and _matters(said, keyword):
+        is_used = keyword != "proxyusefdpass" or raw.first("proxycommand") is not None
+        if is_used and _matters(raw, keyword):
             title = f"{name} of your ssh configuration for {query.host} is not supported"
-            raise SshConfigError(Problem(title, advice, detail=said.first(keyword) or ""))
+            raise SshConfigError(Problem(title, advice, detail=raw.first(keyword) or ""))
 
 
-def _ruled_out_methods(said: RawOptions) -> tuple[str, ...]:
+def _ruled_out_methods(raw: RawOptions) -> tuple[str, ...]:
     off = {
         method
         for keyword, method in SWITCHES.items()
-        if (said.first(keyword) or "yes").lower() in ("no", "false")
+        if (raw.first(keyword) or "yes").lower() in ("no", "false")
     }
-    preferred = said.first("preferredauthentications")
+    preferred = raw.first("preferredauthentications")
     if preferred is not None:
         off |= set(METHODS) - set(preferred.lower().split(","))
-    if openssh_scalars.flag(said.first("batchmode") or "no"):
+    if openssh_scalars.flag(raw.first("batchmode") or "no"):
         off |= {"keyboard-interactive", "password"}
     return tuple(method for method in METHODS if method in off)
 
 
-def _unsupported(said: RawOptions) -> list[str]:
+def _unsupported(raw: RawOptions) -> list[str]:
     notes = [
         f"{name} is not supported: {instead}"
-        for keyword, (name, instead) in TOLD.items()
-        if _matters(said, keyword) and (keyword != "exitonforwardfailure" or said.forwards)
+        for keyword, (name, instead) in REPORTED.items()
+        if _matters(raw, keyword) and (keyword != "exitonforwardfailure" or raw.forwards)
     ]
-    preferred = (said.first("preferredauthentications") or "").lower().split(",")
+    preferred = (raw.first("preferredauthentications") or "").lower().split(",")
     ours = [method for method in preferred if method in METHODS]
     if ours != [method for method in METHODS if method in ours]:
         notes.append(

@@ -1,4 +1,5 @@
-"""Through which hosts a server is reached: the file's jump hosts, or else those of ProxyJump."""
+"""The hosts through which a server is reached: the file's jump hosts, or else those of
+ProxyJump."""
 
 from __future__ import annotations
 
@@ -18,23 +19,23 @@ LookUp = Callable[[Query], HostConfig]
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """One SSH server on the way; `name` is what the file or ProxyJump calls it."""
+    """One SSH server of the route; `name` is its name in the file or in ProxyJump."""
 
     name: str
     config: HostConfig
 
 
-def way(server: Server, look_up: LookUp) -> tuple[Hop, ...]:
+def resolve_hops(server: Server, look_up: LookUp) -> tuple[Hop, ...]:
     """The hosts to log in to, in order; the last is the server itself.
 
-    What the entry says wins; `jump_hosts: []` means none. Raises `ProblemError` for jump hosts
-    that lead in a circle, and what `look_up` raises."""
+    The entry takes precedence; `jump_hosts: []` means none. Raises `ProblemError` if the jump hosts
+    form a loop, and what `look_up` raises."""
     if server.host is None:
         raise ValueError("a direct connection has no SSH server")
-    said = server.model_fields_set
-    destination = Jump(server.host, server.username, server.port if "port" in said else None)
-    jumps = tuple(map(_jump, server.jump_hosts)) if "jump_hosts" in said else None
-    return tuple(_hops(destination, jumps, look_up, ()))
+    is_set = server.model_fields_set
+    destination = Jump(server.host, server.username, server.port if "port" in is_set else None)
+    jumps = tuple(map(_jump, server.jump_hosts)) if "jump_hosts" in is_set else None
+    return tuple(_resolve(destination, jumps, look_up, ()))
 
 
 def _jump(host: JumpHost) -> Jump:
@@ -42,7 +43,7 @@ def _jump(host: JumpHost) -> Jump:
     return Jump(host.host, host.username, port)
 
 
-def _hops(
+def _resolve(
     destination: Jump,
     jumps: Sequence[Jump] | None,
     look_up: LookUp,
@@ -50,8 +51,8 @@ def _hops(
     *,
     by_entry: bool = True,
 ) -> list[Hop]:
-    """`jumps` None: those of its own ProxyJump. `farther`: what is reached through it. `by_entry`:
-    the entry names it, which may lead through a host to the same."""
+    """`jumps` None: use the host's own ProxyJump. `farther`: the host reached through it.
+    `by_entry`: the entry names the host, and may name it twice."""
     seen = (destination, *farther)
     if not by_entry and jumps is None and destination in farther:
         circle = " → ".join(jump.host for jump in reversed(seen))
@@ -71,14 +72,14 @@ def _hops(
         )
     query = Query(destination.host, destination.user, destination.port, direct=jumps is not None)
     config = look_up(query)
-    # What the entry says holds, whatever the answer was.
+    # The entry takes precedence over the configuration's answer.
     config = replace(
         config, port=destination.port or config.port, user=destination.user or config.user
     )
     through = config.jumps if jumps is None else tuple(jumps)
     before: list[Hop] = []
     if through:
-        # As `ssh -J a,b HOST`: b is reached through a, and only a has a ProxyJump of its own.
+        # As `ssh -J a,b HOST`: b is reached through a, and only the ProxyJump of a applies.
         by_entry = by_entry and jumps is not None
-        before = _hops(through[-1], through[:-1] or None, look_up, seen, by_entry=by_entry)
+        before = _resolve(through[-1], through[:-1] or None, look_up, seen, by_entry=by_entry)
     return [*before, Hop(destination.host, config)]

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 
 def matches(text: str, pattern: str) -> bool:
-    """Whether one pattern, without `!`, fits the whole text.
+    """Whether one pattern, without `!`, matches the whole text.
 
-    Not by way of `re`, which can take for ever where there are many stars."""
+    Without `re`, which can take exponential time for many stars."""
     first, *rest = pattern.split("*")
     if not rest:
         return len(text) == len(pattern) and _at(text, 0, pattern)
@@ -16,7 +16,7 @@ def matches(text: str, pattern: str) -> bool:
     end = len(text) - len(last)
     if not _at(text, 0, first) or end < len(first) or not _at(text, end, last):
         return False
-    # What stands between two stars is best found as early as possible.
+    # Match the text between two stars as early as possible.
     place = len(first)
     for part in rest:
         places = range(place, end - len(part) + 1)
@@ -28,7 +28,7 @@ def matches(text: str, pattern: str) -> bool:
 
 
 def _at(text: str, place: int, part: str) -> bool:
-    """Whether `part`, with `?` for any, stands in `text` there."""
+    """Whether `part`, with `?` for any character, occurs in `text` at `place`."""
     piece = text[place : place + len(part)]
     return len(piece) == len(part) and all(
         wanted in ("?", found) for wanted, found in zip(part, piece, strict=True)
@@ -36,7 +36,7 @@ def _at(text: str, place: int, part: str) -> bool:
 
 
 def matches_host_line(host: str, patterns: Iterable[str]) -> bool:
-    """Whether a `Host` line applies: one fits, and none with `!` does."""
+    """Whether a `Host` line applies: one pattern matches, and none with `!` does."""
     found = False
     for pattern in patterns:
         if pattern.startswith("!"):
@@ -48,10 +48,10 @@ def matches_host_line(host: str, patterns: Iterable[str]) -> bool:
 
 
 def matches_list(text: str, patterns: str) -> bool:
-    """The same for a list with commas, as in `Match user` and lists of algorithms."""
+    """The same for a comma-separated list, as in `Match user` and lists of algorithms."""
     return matches_host_line(text, [part for part in patterns.split(",") if part not in ("", "!")])
 
 
 def matches_hostname_list(host: str, patterns: str) -> bool:
-    """The same, upper and lower case making no difference."""
+    """The same, ignoring case."""
     return matches_list(host.lower(), patterns.lower())

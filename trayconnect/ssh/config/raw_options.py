@@ -1,4 +1,4 @@
-"""What a configuration says of one host, before it is interpreted."""
+"""The options of one host, before they are interpreted."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from trayconnect.core.errors import Problem, ProblemError
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """The host asked for, as after `ssh -l USER -p PORT HOST`. `direct`: what is said of
-    ProxyJump and ProxyCommand is passed over."""
+    """The requested host, as after `ssh -l USER -p PORT HOST`. `direct`: ignore ProxyJump and
+    ProxyCommand."""
 
     host: str
     user: str | None = None
@@ -23,9 +23,9 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class RawOptions:
-    """Values by keyword, in lower case; a keyword of which nothing was said is absent.
+    """Values by keyword, in lower case; a keyword that was not set is absent.
 
-    `expanded` are the keywords whose tokens are expanded already; `notes` are told to the user."""
+    `expanded` are the keywords whose tokens are expanded already; `notes` are shown to the user."""
 
     values: Mapping[str, tuple[str, ...]]
     forwards: tuple[ForwardSpec, ...] = ()
@@ -41,11 +41,11 @@ class RawOptions:
 
 
 class SshConfigError(ProblemError):
-    """A configuration of SSH that cannot be used; `ssh` itself would refuse."""
+    """An unusable SSH configuration; `ssh` itself would refuse it."""
 
 
 def broken(place: str, message: str, detail: str = "") -> SshConfigError:
-    """`place` is a file, with the line where it is known."""
+    """`place` is a file, with the line number if it is known."""
     return SshConfigError(
         Problem(
             title=f"{place}: {message}",

@@ -1,4 +1,4 @@
-"""The user's configuration of SSH, asked host by host."""
+"""The user's SSH configuration, queried host by host."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from trayconnect.ssh.config.raw_options import Query
 
 
 @dataclass(frozen=True, slots=True)
-class Here:
-    """This machine's user, as OpenSSH knows him: by the system's list of users, not by HOME."""
+class LocalUser:
+    """The local user, as OpenSSH determines it: from the system's user database, not from HOME."""
 
     home: Path
     user: str
@@ -31,10 +31,10 @@ def _find_ssh() -> str | None:
 
 
 class SshConfig:
-    """What is said of each host, `ssh` itself being asked where it is installed.
+    """The options of each host, from `ssh -G` where `ssh` is installed.
 
-    Answers are kept: make one for each attempt. `named` is what follows `ssh -F`; None: the usual
-    files."""
+    Answers are cached: make one instance for each attempt. `named` is the argument of `ssh -F`;
+    None: the default files."""
 
     def __init__(
         self,
@@ -42,14 +42,14 @@ class SshConfig:
         *,
         find_ssh: Callable[[], str | None] = _find_ssh,
         files: Files | None = None,
-        here: Here | None = None,
+        user: LocalUser | None = None,
     ) -> None:
         self._named = named
         self._find_ssh = find_ssh
         self._files = files or DiskFiles()
-        self._here = here or this_user()
+        self._user = user or this_user()
         self._known: dict[Query, HostConfig] = {}
-        self._usual: ssh_g.Settings | None = None
+        self._defaults: ssh_g.Settings | None = None
 
     def host(self, query: Query, cancel: CancelToken) -> HostConfig:
         """Raises `SshConfigError`, `ProblemError` when `ssh` does not answer, and `Cancelled`."""
@@ -59,39 +59,39 @@ class SshConfig:
         return found
 
     def _look_up(self, query: Query, cancel: CancelToken) -> HostConfig:
-        here = self._here
+        user = self._user
         ssh = self._find_ssh()
         if ssh is not None:
-            if self._usual is None:
-                self._usual = ssh_g.usual(ssh, cancel)
-            said = ssh_g.ask(ssh, query, self._named, self._usual, cancel)
+            if self._defaults is None:
+                self._defaults = ssh_g.defaults_of(ssh, cancel)
+            raw = ssh_g.ask(ssh, query, self._named, self._defaults, cancel)
         else:
-            said = reader.read(
+            raw = reader.read(
                 query,
                 self._files,
-                usual_places(here.home, self._named),
-                local_user=here.user,
-                environment=here.environment,
+                usual_places(user.home, self._named),
+                local_user=user.user,
+                environment=user.environment,
             )
         return interpret(
-            said, query, home=here.home, local_user=here.user, environment=here.environment
+            raw, query, home=user.home, local_user=user.user, environment=user.environment
         )
 
 
 if sys.platform == "win32":
 
-    def this_user() -> Here:
-        """Whoever runs this program."""
-        return Here(Path.home(), getpass.getuser())
+    def this_user() -> LocalUser:
+        """The user who runs this program."""
+        return LocalUser(Path.home(), getpass.getuser())
 else:
     import pwd
 
-    def this_user() -> Here:
-        """Whoever runs this program."""
+    def this_user() -> LocalUser:
+        """The user who runs this program."""
         try:
             entry = pwd.getpwuid(os.getuid())
         except KeyError:
-            # Or no descriptor was left to read the accounts with: then this raises OSError.
+            # Without a free descriptor, the user database cannot be read: this raises OSError then.
             os.close(os.open(os.devnull, os.O_RDONLY))
-            return Here(Path.home(), getpass.getuser())
-        return Here(Path(entry.pw_dir), entry.pw_name)
+            return LocalUser(Path.home(), getpass.getuser())
+        return LocalUser(Path(entry.pw_dir), entry.pw_name)

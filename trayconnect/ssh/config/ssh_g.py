@@ -1,4 +1,4 @@
-"""`ssh -G`: OpenSSH itself says what it would do for a host."""
+"""Runs `ssh -G`, which prints OpenSSH's configuration for a host."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from trayconnect.core.subprocesses import clean_environment, end_group, no_conso
 from trayconnect.ssh.config.raw_options import Query, RawOptions, broken
 
 LIMIT = 15.0
-"""Seconds: a `Match exec` of the user's may ask the network."""
+"""Seconds: a `Match exec` in the user's file may query the network."""
 _MAX_BYTES = 1 << 20
 _SHORTAGES = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 
-# In the configuration that it prints, these have their tokens expanded.
+# `ssh -G` prints these with their tokens expanded.
 _EXPANDED = frozenset(("hostname", "identityagent", "userknownhostsfile", "localforward"))
 _ALGORITHMS = (
     "ciphers",
@@ -35,10 +35,10 @@ _ALGORITHMS = (
 )
 _FILES = ("userknownhostsfile", "globalknownhostsfile")
 _ALWAYS = ("hostname", "user", "port", "updatehostkeys", "checkhostip", "requiredrsasize")
-"""The defaults of these depend on what else is said, or on the version."""
+"""Keywords whose defaults depend on other options, or on the version."""
 _OPTIONAL = frozenset((*_FILES, "identityfile", "certificatefile", "sendenv", "setenv"))
-"""Keywords with a default that `ssh` may print nothing for."""
-# Paths of a list are printed with nothing but spaces between them.
+"""Keywords with a default for which `ssh` may print nothing."""
+# Lists of paths are printed with spaces between the paths and no quotes.
 _NEXT_PATH = re.compile(r" (?=[/~]|[A-Za-z]:[\\/]|__PROGRAMDATA__)")
 _PLACE = re.compile(r"(?P<file>.+?):? line (?P<line>[0-9]+): (?P<message>.*)")
 _NOISE = ("Pseudo-terminal will not be allocated",)
@@ -47,18 +47,18 @@ _NOISE = ("Pseudo-terminal will not be allocated",)
 Settings = Mapping[str, tuple[str, ...]]
 
 
-def usual(ssh: str, cancel: CancelToken) -> Settings:
-    """What `ssh` prints where no file says anything. Raises as `ask`."""
+def defaults_of(ssh: str, cancel: CancelToken) -> Settings:
+    """What `ssh` prints for an empty configuration. Raises as `ask`."""
     return _settings(_run(ssh, Query("host"), "none", cancel))
 
 
 def ask(
     ssh: str, query: Query, named: Path | None, defaults: Settings, cancel: CancelToken
 ) -> RawOptions:
-    """What `ssh` would do for a host. `named` is the file after `-F`; `defaults` are the `usual`
-    settings, which are not taken for said.
+    """The configuration for a host. `named` is the argument of `-F`; `defaults` are the
+    `defaults_of` settings, which count as not set.
 
-    Raises `SshConfigError`, `ProblemError` when it does not answer, and `Cancelled`."""
+    Raises `SshConfigError`, `ProblemError` if `ssh` does not answer, and `Cancelled`."""
     found = _settings(_run(ssh, query, None if named is None else str(named), cancel))
     if lost := defaults.keys() - found.keys() - _OPTIONAL:
         raise _incomplete(query, f"without {', '.join(sorted(lost))}")
@@ -66,26 +66,26 @@ def ask(
 
 
 def parse(found: Settings, defaults: Settings) -> RawOptions:
-    """What was said, given what is printed when nothing is."""
-    said = {
+    """The options that were set, given what is printed by default."""
+    options = {
         keyword: values
         for keyword, values in found.items()
         if keyword in _ALWAYS or values != defaults.get(keyword)
     }
     for keyword in defaults.keys() - found.keys():
         if keyword in _FILES:  # some versions print nothing for `none`
-            said[keyword] = ("none",)
+            options[keyword] = ("none",)
     for keyword in _FILES:
-        if keyword in said:
-            said[keyword] = tuple(_NEXT_PATH.split(said[keyword][0]))
+        if keyword in options:
+            options[keyword] = tuple(_NEXT_PATH.split(options[keyword][0]))
     return RawOptions(
-        values=said,
+        values=options,
         forwards=tuple(dict.fromkeys(_forwards(found))),
         expanded=_EXPANDED,
         algorithms={
-            keyword: tuple(said[keyword][0].split(","))
+            keyword: tuple(options[keyword][0].split(","))
             for keyword in _ALGORITHMS
-            if keyword in said
+            if keyword in options
         },
     )
 
@@ -97,7 +97,7 @@ def _forwards(found: Settings) -> list[ForwardSpec]:
         for value in found.get(keyword, ())
         if (forward := _forward(kind, value)) is not None
     ]
-    # One that leads to a socket is printed a second time, as if it were dynamic.
+    # A dynamic forward to a socket is printed twice, the second time as a dynamic one.
     to_sockets = {one.listen for one in forwards if one.target and one.target.path is not None}
     return [one for one in forwards if one.kind is not Kind.DYNAMIC or one.listen not in to_sockets]
 
@@ -115,7 +115,7 @@ def _forward(kind: Kind, value: str) -> ForwardSpec | None:
 
 def _place(text: str) -> Place:
     if "/" in text and not text.startswith("["):
-        return Place(path=text)  # as it is, whatever signs it holds
+        return Place(path=text)  # verbatim, whatever characters it holds
     return parse_forward(Kind.REMOTE, text).listen
 
 
@@ -144,7 +144,7 @@ def _run(ssh: str, query: Query, named: str | None, cancel: CancelToken) -> str:
             printed, complaints = _text(output), _text(errors)
             check_room(output)
     except OSError as error:
-        # On a full disk ssh ends with status 0, whatever of its answer is lost.
+        # On a full disk, ssh exits with status 0 although output is lost.
         raise _incomplete(query, str(error)) from error
     if status != 0:
         raise _refused(complaints, query.host)
@@ -168,7 +168,7 @@ def _finish(command: list[str], output: IO[bytes], errors: IO[bytes], cancel: Ca
             stdout=output,
             stderr=errors,
             env=clean_environment(),
-            start_new_session=True,  # so that it ends with all that it started
+            start_new_session=True,  # a group of its own, so that all that it started ends with it
             creationflags=no_console(),
         )
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Host certificates: what a server shows of itself, and the flaws of a certificate."""
+"""Host certificates: what a server presents, and the flaws of a certificate."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from trayconnect.ssh.transport.offered_algorithms import key_type
 
 
 class Flaw(enum.Enum):
-    """Why a certificate proves nothing; in the order in which it is looked at."""
+    """Why a certificate proves nothing, in the order of the checks."""
 
     WEAK = "it is signed with an algorithm that is not safe, not known here, or not allowed"
     UNSIGNED = "its signature is not that of the authority it names"
@@ -26,15 +26,15 @@ class Flaw(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    """What a server showed of itself."""
+class PresentedKey:
+    """The host key or certificate that a server presented."""
 
     key: HostKey
     certificate: Certificate | None = None
 
 
-def shown(algorithm: str, blob: bytes) -> Shown:
-    """The host key, or certificate, that came for a negotiated host key algorithm.
+def parse_presented(algorithm: str, blob: bytes) -> PresentedKey:
+    """Parse the host key or certificate that came for a negotiated host key algorithm.
 
     Raises ValueError if it is of another type, or damaged."""
     plain = key_type(algorithm)
@@ -42,22 +42,22 @@ def shown(algorithm: str, blob: bytes) -> Shown:
         certificate = parse(blob)
         if certificate.key.type != plain:
             raise ValueError(f"a certificate of a {certificate.key.type} key instead of {plain}")
-        # Like OpenSSH, which ends the connection even where the plain key is known.
+        # Like OpenSSH, which ends the connection even if the plain key is known.
         if algorithm_of(certificate.signature) in HOST_KEYS and not _is_signed(certificate):
             raise ValueError("a certificate that its authority did not sign")
-        return Shown(certificate.key, certificate)
-    return Shown(plain_key(plain, blob))
+        return PresentedKey(certificate.key, certificate)
+    return PresentedKey(plain_key(plain, blob))
 
 
 def flaw(
     certificate: Certificate, name: str, now: float, algorithms: Container[str] = HOST_KEYS
 ) -> Flaw | None:
-    """What is wrong with a certificate for the host `name` at the time `now`; None: nothing. It
-    must be signed with one of `algorithms`, and one that is safe.
+    """The flaw of a certificate for the host `name` at the time `now`; None if it is valid. Its
+    signature must use one of `algorithms`, and a safe one.
 
-    Whether its authority is trusted is not asked here. Like OpenSSH: a certificate without names
-    is for every host; a name is compared as it stands, so `*` is a name and no pattern, and upper
-    case never fits, because `ssh` compares with the host name in lower case."""
+    The caller decides whether the authority is trusted. Like OpenSSH: a certificate without names
+    is valid for every host; a name is compared literally, so `*` is no pattern, and an upper-case
+    name never matches, because `ssh` compares with the lower-case host name."""
     algorithm = algorithm_of(certificate.signature)
     if algorithm and not (algorithm in algorithms and algorithm in HOST_KEYS):
         return Flaw.WEAK

@@ -1,6 +1,7 @@
-"""Host keys and certificates that are not to be trusted, as problems for people.
+"""User-facing errors of host key verification.
 
-None offers a way past itself: each says how to check, and what to change where it checks out."""
+No error offers a bypass: each says how to verify the key, and what to change once it is
+verified."""
 
 from __future__ import annotations
 
@@ -23,7 +24,7 @@ _FIX = Recovery.FIX_FIRST
 
 
 def key_unknown(target: LoginTarget, key: HostKey) -> ProblemError:
-    """It would have to be asked for, and StrictHostKeyChecking forbids that."""
+    """The user would have to be asked, and StrictHostKeyChecking forbids that."""
     title = f"The host key of {target.address} is not known"
     command = ["ssh", "-o", "StrictHostKeyChecking=ask"]
     if target.options.host_key_alias:
@@ -68,7 +69,7 @@ def key_changed(
 def address_differs(
     target: LoginTarget, address: str, key: HostKey, stored: Sequence[KnownHostsEntry]
 ) -> ProblemError:
-    """CheckHostIP: the name's key is not that of its address."""
+    """CheckHostIP: the name's key differs from the key of its address."""
     title = f"The host key of {target.address} is not the one known for its address {address}"
     on_file = "\n".join(f"  known for {address}: {e.key} ({e.place})" for e in stored)
     advice = (
@@ -82,7 +83,7 @@ def address_differs(
 
 
 def _removal(target: LoginTarget, stored: Sequence[KnownHostsEntry]) -> str:
-    """How to remove lines: by a command, but for those that speak of other hosts as well."""
+    """How to remove lines: by a command, unless a line covers other hosts as well."""
     name = target.known_hosts_names[0]
     printed = [entry for entry in stored if entry.path == COMMAND]
     alone = [entry for entry in stored if not entry.is_pattern and entry not in printed]
@@ -100,7 +101,7 @@ def _removal(target: LoginTarget, stored: Sequence[KnownHostsEntry]) -> str:
 
 
 def key_revoked(target: LoginTarget, key: HostKey, place: str) -> ProblemError:
-    """`place`: where it says so."""
+    """`place`: the file and line of the revocation."""
     title = f"The host key of {target.address} is revoked"
     advice = (
         f"It is revoked by {place}: whoever holds it may not be the server. "
@@ -110,7 +111,7 @@ def key_revoked(target: LoginTarget, key: HostKey, place: str) -> ProblemError:
 
 
 def revocations_unreadable(target: LoginTarget, file: Path, detail: str) -> ProblemError:
-    """Then nobody knows whether its key is good."""
+    """Without the revocations, the key's validity is unknown."""
     title = f"The file of revoked host keys for {target.address} cannot be read"
     advice = (
         f"RevokedHostKeys of your ssh configuration names {file}: {detail}. Correct that; ssh "
@@ -122,7 +123,7 @@ def revocations_unreadable(target: LoginTarget, file: Path, detail: str) -> Prob
 def authority_revoked(
     target: LoginTarget, authority: HostKey, entry: KnownHostsEntry
 ) -> ProblemError:
-    """The certificate is by an authority that is revoked."""
+    """A revoked authority signed the certificate."""
     title = f"The authority behind the host certificate of {target.address} is revoked"
     advice = (
         f"Its key is marked @revoked in {entry.place}: whoever holds it can pass for the server. "
@@ -134,7 +135,7 @@ def authority_revoked(
 def certificate_refused(
     target: LoginTarget, certificate: Certificate, flaw: Flaw, now: float
 ) -> ProblemError:
-    """It is by an authority that is trusted for the host, and proves nothing all the same."""
+    """A trusted authority signed the certificate, and yet it proves nothing."""
     title = f"The host certificate of {target.address} is not valid: {flaw.value}"
     names = sanitize.line(", ".join(certificate.principals))
     advice = {
@@ -151,7 +152,7 @@ def certificate_refused(
 
 
 def _time(seconds: float) -> str:
-    """On the user's clock."""
+    """In the user's time zone."""
     try:
         return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M %Z")
     except (OverflowError, OSError, ValueError):
@@ -159,7 +160,7 @@ def _time(seconds: float) -> str:
 
 
 def _shell(command: Sequence[str]) -> str:
-    """To be pasted into a terminal."""
+    """A command line to paste into a terminal."""
     if sys.platform == "win32":
         return subprocess.list2cmdline(command)
     else:  # noqa: RET505 - mypy calls code after a platform's return unreachable

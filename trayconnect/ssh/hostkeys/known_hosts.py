@@ -1,8 +1,8 @@
-"""Reading, and adding to, known_hosts files (the format of sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT").
+"""Reads known_hosts files, and appends to them (the format of sshd(8), "SSH_KNOWN_HOSTS FILE
+FORMAT").
 
-paramiko's reader gives up on a whole file for one odd line, and its writer drops comments. Here a
-bad line costs that line, and a file is only ever appended to.
-"""
+paramiko's reader gives up on a whole file for one malformed line, and its writer drops comments.
+Here a malformed line costs only that line, and files are only appended to."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _TYPES = frozenset(map(key_type, HOST_KEYS)) | {
     "sk-ecdsa-sha2-nistp256@openssh.com",
 }
 _SALT_BYTES = 20
-_TOO_LONG = 1023  # for OpenSSH, which then takes the line for no match at all
+_TOO_LONG = 1023  # OpenSSH then takes the line for no match at all
 _PLAIN = re.compile(r"[^\s*?!,|#@]+")
 _BLANKS = re.compile(rb"[ \t]+")
 DEFAULT_PORT = 22
@@ -43,14 +43,14 @@ DEFAULT_PORT = 22
 
 @dataclass(frozen=True, slots=True)
 class HostKey:
-    """A public key: its type, and the bytes of RFC 4253 section 6.6."""
+    """A public key: its type, and its encoding of RFC 4253 section 6.6."""
 
     type: str
     blob: bytes = field(repr=False)
 
     @property
     def fingerprint(self) -> str:
-        """As OpenSSH shows it: SHA256, base64 without padding."""
+        """As OpenSSH prints it: SHA256, base64 without padding."""
         digest = hashlib.sha256(self.blob).digest()
         return "SHA256:" + base64.b64encode(digest).decode("ascii").rstrip("=")
 
@@ -64,12 +64,12 @@ class HostKey:
 
 
 COMMAND = Path("KnownHostsCommand")
-"""In place of a file, for lines that the command printed."""
+"""Instead of a file's path, for lines that the command printed."""
 
 
 @dataclass(frozen=True, slots=True)
 class KnownHostsEntry:
-    """One line of a file, or of what KnownHostsCommand printed."""
+    """One line of a file, or of the output of KnownHostsCommand."""
 
     path: Path
     line: int
@@ -85,7 +85,7 @@ class KnownHostsEntry:
 
     @property
     def is_pattern(self) -> bool:
-        """Whether it may cover more hosts than it names."""
+        """Whether the line may cover hosts beyond those it names."""
         return not self.hosts.startswith(b"|") and any(sign in self.hosts for sign in b"*?!")
 
 
@@ -98,54 +98,56 @@ class Verdict(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """What the files say of a host's key.
+    """The result of a lookup of a host's key.
 
-    `entries` are the lines that decide: those with another key when it changed, the line that
-    revokes it, the line that matches."""
+    `entries` are the deciding lines: those with another key if the key changed, the line that
+    revokes it, or the line that matches."""
 
     verdict: Verdict
     entries: tuple[KnownHostsEntry, ...] = ()
 
 
 def host_name(host: str, port: int) -> str:
-    """How a host is written in the files."""
+    """How the files write a host."""
     return host.lower() if port == DEFAULT_PORT else f"[{host.lower()}]:{port}"
 
 
 def is_plain(name: str) -> bool:
-    """Whether a line for `name` would be for that name alone, and whole."""
+    """Whether a line for `name` would cover exactly that name."""
     return _PLAIN.fullmatch(name) is not None and name.isprintable()
 
 
 def names(host: str, port: int, alias: str | None = None) -> tuple[str, ...]:
-    """Under which names a host is looked up, the first being the one to write. `alias` is
-    HostKeyAlias of ssh_config(5), which stands for host and port.
+    """The names under which a host is looked up; the first is the one to write. `alias` is
+    HostKeyAlias of ssh_config(5), which replaces host and port.
 
-    Like OpenSSH: what is known of a name alone is good on any port, but a different key there
-    says nothing about this port."""
+    Like OpenSSH: a key of the bare name is accepted on any port, but a different key there does not
+    count against this port."""
     if alias is not None:
         return (alias.lower(),)
     return tuple(dict.fromkeys((host_name(host, port), host_name(host, DEFAULT_PORT))))
 
 
 def lookup(entries: Iterable[KnownHostsEntry], names: Sequence[str], key: HostKey) -> Lookup:
-    """Judge the key that a host of these `names` showed, as OpenSSH does (hostfile.c)."""
+    """Look up the key that a host of these `names` presented, as OpenSSH does (hostfile.c)."""
     entries = tuple(entries)
-    return _first(names, lambda name: _judge(entries, name, key))
+    return _first(names, lambda name: _decide(entries, name, key))
 
 
 def lookup_authority(
     entries: Iterable[KnownHostsEntry], names: Sequence[str], key: HostKey, authority: HostKey
 ) -> Lookup:
-    """Judge whose word it is that `key` is a host's: MATCH if `authority` has a line for it.
+    """Look up an authority's certificate for the host key `key`: MATCH if `authority` has a line
+    for the host.
 
-    Revoked is either; never CHANGED, for a host may be vouched for by others as well."""
+    REVOKED if either is revoked; never CHANGED, because other authorities may certify the host as
+    well."""
     entries = tuple(entries)
-    return _first(names, lambda name: _judge_authority(entries, name, key, authority))
+    return _first(names, lambda name: _decide_authority(entries, name, key, authority))
 
 
 def known_types(entries: Iterable[KnownHostsEntry], names: Sequence[str]) -> tuple[str, ...]:
-    """The key types that are on file for a host."""
+    """The key types in the files for a host."""
     entries = tuple(entries)
     for name in names:
         kinds = [e.key.type for e in entries if not e.marker and matches(e.hosts, name)]
@@ -167,25 +169,25 @@ def find_authority(
 def find_revocation(
     entries: Iterable[KnownHostsEntry], names: Sequence[str]
 ) -> KnownHostsEntry | None:
-    """A line that revokes a key of a host, be it an authority's, if there is one."""
+    """A line that revokes a key of a host, including an authority's, if there is one."""
     for entry in entries:
         if entry.marker == REVOKED and any(matches(entry.hosts, name) for name in names):
             return entry
     return None
 
 
-def _first(names: Sequence[str], judge: Callable[[str], Lookup]) -> Lookup:
-    found = judge(names[0])
+def _first(names: Sequence[str], decide: Callable[[str], Lookup]) -> Lookup:
+    found = decide(names[0])
     for name in names[1:]:
         if found.verdict is not Verdict.UNKNOWN:
             break
-        other = judge(name)
+        other = decide(name)
         if other.verdict is not Verdict.CHANGED:
             found = other
     return found
 
 
-def _judge(entries: Iterable[KnownHostsEntry], name: str, key: HostKey) -> Lookup:
+def _decide(entries: Iterable[KnownHostsEntry], name: str, key: HostKey) -> Lookup:
     match: KnownHostsEntry | None = None
     others: list[KnownHostsEntry] = []
     for entry in entries:
@@ -199,7 +201,7 @@ def _judge(entries: Iterable[KnownHostsEntry], name: str, key: HostKey) -> Looku
         elif entry.key == key:
             match = match or entry
         elif plain(entry.key.type) in _TYPES:
-            # Of another type, too: somebody between would show just such a key.
+            # Of any type: a machine in the middle would present just such a key.
             others.append(entry)
     if match:
         return Lookup(Verdict.MATCH, (match,))
@@ -208,7 +210,7 @@ def _judge(entries: Iterable[KnownHostsEntry], name: str, key: HostKey) -> Looku
     return Lookup(Verdict.UNKNOWN)
 
 
-def _judge_authority(
+def _decide_authority(
     entries: Iterable[KnownHostsEntry], name: str, key: HostKey, authority: HostKey
 ) -> Lookup:
     match: KnownHostsEntry | None = None
@@ -227,29 +229,29 @@ def _judge_authority(
 
 def matches(hosts: bytes, name: str) -> bool:
     """Whether the first field of a line covers `name`: hashed, or patterns with `*`, `?`, `!`."""
-    wanted = name.lower().encode("utf-8", "surrogateescape")
+    target_name = name.lower().encode("utf-8", "surrogateescape")
     if hosts.startswith(b"|"):
-        return _matches_hashed(hosts, wanted)
+        return _matches_hashed(hosts, target_name)
     found = False
     for item in hosts.lower().split(b","):
         pattern = item.removeprefix(b"!")
         if len(pattern) >= _TOO_LONG:
             return False
-        if _fits(wanted, pattern):
+        if _fits(target_name, pattern):
             if item != pattern:
                 return False
             found = True
     return found
 
 
-def _fits(wanted: bytes, pattern: bytes) -> bool:
+def _fits(target_name: bytes, pattern: bytes) -> bool:
     if b"*" not in pattern and b"?" not in pattern:
-        return wanted == pattern
-    # Byte by byte, whatever they mean.
-    return patterns.matches(wanted.decode("latin-1"), pattern.decode("latin-1"))
+        return target_name == pattern
+    # Byte by byte, whatever the encoding.
+    return patterns.matches(target_name.decode("latin-1"), pattern.decode("latin-1"))
 
 
-def _matches_hashed(hosts: bytes, wanted: bytes) -> bool:
+def _matches_hashed(hosts: bytes, target_name: bytes) -> bool:
     # |1|base64 of the salt|base64 of HMAC-SHA1(salt, name)
     parts = hosts.split(b"|")
     if len(parts) != 4 or parts[1] != b"1":
@@ -260,7 +262,7 @@ def _matches_hashed(hosts: bytes, wanted: bytes) -> bool:
         return False
     if len(salt) != _SALT_BYTES:
         return False
-    digest = hmac.new(salt, wanted, hashlib.sha1).digest()
+    digest = hmac.new(salt, target_name, hashlib.sha1).digest()
     return hmac.compare_digest(digest, stored)
 
 
@@ -268,16 +270,16 @@ def _matches_hashed(hosts: bytes, wanted: bytes) -> bool:
 
 
 def read_files(paths: Sequence[Path], *, warn: bool = True) -> tuple[KnownHostsEntry, ...]:
-    """Every usable line of the files, in order; a file that is not there is empty. `warn`: say in
-    the log what is skipped."""
+    """Every usable line of the files, in order; a missing file counts as empty. `warn`: log the
+    skipped lines."""
     return tuple(entry for path in paths for entry in read_file(path, warn=warn))
 
 
 def read_file(path: Path, *, warn: bool = True) -> tuple[KnownHostsEntry, ...]:
-    """See `read_files`. Raises OSError where the system is short of something: what is not read
-    then would make a known host a new one."""
+    """See `read_files`. Raises OSError if the system lacks resources: a known host would otherwise
+    count as new."""
     try:
-        # A pipe or a device in its place could block for ever.
+        # A pipe or a device at that path could block without end.
         data = path.read_bytes() if path.is_file() else b""
     except OSError as error:
         if shortage(error):
@@ -288,9 +290,9 @@ def read_file(path: Path, *, warn: bool = True) -> tuple[KnownHostsEntry, ...]:
 
 
 def parse(data: bytes, path: Path, *, warn: bool = True) -> Iterable[KnownHostsEntry]:
-    """The usable lines of a file's content; a bad one is skipped with a warning."""
+    """The usable lines of a file's content; malformed ones are skipped with a warning."""
     for number, line in enumerate(data.split(b"\n"), start=1):
-        # Like OpenSSH, for which a line ends at a zero byte.
+        # Like OpenSSH, for which a zero byte ends a line.
         before, zero, _ = line.partition(b"\0")
         text = before.strip(b" \t\r")
         if (not text and not zero) or text.startswith(b"#"):
@@ -302,17 +304,17 @@ def parse(data: bytes, path: Path, *, warn: bool = True) -> Iterable[KnownHostsE
             log.log(_level(fresh), "%s, line %d: skipped: %s", path, number, error)
 
 
-_MOST_TOLD = 1000
-_told: set[tuple[Path, int, bytes]] = set()
+_MOST_REPORTED = 1000
+_reported: set[tuple[Path, int, bytes]] = set()
 
 
 def _is_new(path: Path, number: int, text: bytes) -> bool:
-    """Whether a bad line was not warned of before: a retry reads the same ones again."""
+    """Whether a malformed line was not reported before: a retry reads the same lines again."""
     line = (path, number, hashlib.sha256(text).digest())
-    if line in _told:
+    if line in _reported:
         return False
-    if len(_told) < _MOST_TOLD:
-        _told.add(line)
+    if len(_reported) < _MOST_REPORTED:
+        _reported.add(line)
     return True
 
 
@@ -363,7 +365,7 @@ def decode_revoked(kind: str, encoded: bytes) -> HostKey:
 
 
 def _decode_known(kind: str, encoded: bytes) -> HostKey:
-    # A certificate fits no key, but it is another one on file.
+    # A certificate matches no key, but it counts as a different one.
     is_good = is_certified(kind) and decode_revoked(kind, encoded)
     return HostKey(kind, _blob(encoded)) if is_good else decode_key(kind, encoded)
 

@@ -1,7 +1,7 @@
 """KnownHostsCommand of ssh_config(5): a program that prints lines of known_hosts.
 
-It is asked as `ssh` asks it (sshconnect.c): before the key exchange, then about the host's key,
-and about its address."""
+It is called as `ssh` calls it (sshconnect.c): before the key exchange, then for the host's key, and
+for its address."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from trayconnect.core.errors import Problem, ProblemError, Recovery, shortage
 from trayconnect.core.scratch import check_room, scratch
 from trayconnect.core.subprocesses import clean_environment, end_group, has_exited, no_console
 from trayconnect.ssh.hostkeys import known_hosts
-from trayconnect.ssh.hostkeys.host_certificates import Shown
+from trayconnect.ssh.hostkeys.host_certificates import PresentedKey
 from trayconnect.ssh.hostkeys.known_hosts import COMMAND, HostKey, KnownHostsEntry
 from trayconnect.ssh.hostkeys.verification import address_to_check
 from trayconnect.ssh.target import LoginTarget
@@ -31,7 +31,7 @@ from trayconnect.ssh.target import LoginTarget
 log = logging.getLogger(__name__)
 
 LIMIT = 30.0
-"""Seconds: it may ask the network."""
+"""Seconds: the command may query the network."""
 MAX_BYTES = 4 << 20
 _POLL_SECONDS = 0.01
 _LATER = re.compile(r"\0([HIKft])")
@@ -40,28 +40,28 @@ _NOTHING_SHOWN = {"t": "NONE", "K": "NONE", "f": "NONE"}
 
 
 def printed_for(
-    target: LoginTarget, shown: Shown | None, address: str, cancel: CancelToken
+    target: LoginTarget, presented: PresentedKey | None, address: str, cancel: CancelToken
 ) -> tuple[KnownHostsEntry, ...]:
-    """What it prints for the target, as lines for its names; none where there is no such command.
+    """The lines that the command prints for the target's names; none without a command.
 
-    `shown` None: the key exchange is still to come. `address` is where the host's name led to, if
-    known. Raises `ProblemError` where `ssh` would give up, too, and `Cancelled`."""
+    `presented` None: before the key exchange. `address` is the resolved address, if known. Raises
+    `ProblemError` where `ssh` would give up, too, and `Cancelled`."""
     if not target.options.known_hosts_command:
         return ()
     name = target.known_hosts_names[0]
-    if shown is None:
+    if presented is None:
         return _printed(target, "ORDER", target.host.lower(), name, _NOTHING_SHOWN, cancel)
-    key = shown.certificate.public if shown.certificate is not None else shown.key
-    about = _about(key, shown.key)
+    key = presented.certificate.public if presented.certificate is not None else presented.key
+    about = _about(key, presented.key)
     found = _printed(target, "HOSTNAME", name, name, about, cancel)
     other = address_to_check(target, address)
-    if other and other != name and shown.certificate is None:
+    if other and other != name and presented.certificate is None:
         found += _printed(target, "ADDRESS", other, other, about, cancel)
     return found
 
 
 def _about(key: HostKey, plain: HostKey) -> dict[str, str]:
-    """`key` is what was shown; `plain` the key in it, if it is a certificate."""
+    """`key` is what was presented; `plain` the key in it, if it is a certificate."""
     return {
         "t": key.type,
         "K": base64.b64encode(key.blob).decode("ascii"),
@@ -77,8 +77,8 @@ def _printed(
     about: Mapping[str, str],
     cancel: CancelToken,
 ) -> tuple[KnownHostsEntry, ...]:
-    """The lines that it prints for `host`, as lines for `name` alone: `ssh` looks up no other
-    name in them."""
+    """The printed lines for `host`, as lines for `name` alone: `ssh` looks up no other name in
+    them."""
     values = {"H": host, "I": occasion, **about}
     program, *rest = target.options.known_hosts_command
     arguments = [_LATER.sub(lambda token: values[token[1]], one) for one in rest]
@@ -92,8 +92,8 @@ def _printed(
 
 
 def _is_there(target: LoginTarget, program: str) -> bool:
-    """Whether it can be tried; `ssh` goes on without it otherwise. Raises OSError if the system is
-    short of something."""
+    """Whether the program can be run; otherwise `ssh` continues without it. Raises OSError if the
+    system lacks resources."""
     path = Path(program)
     problem = "" if path.is_absolute() else "its path is not absolute"
     if not problem:
@@ -109,20 +109,20 @@ def _is_there(target: LoginTarget, program: str) -> bool:
 
 
 def _run(target: LoginTarget, command: list[str], cancel: CancelToken) -> bytes:
-    """What it prints. Raises `ProblemError` and `Cancelled`."""
+    """The program's output. Raises `ProblemError` and `Cancelled`."""
     cancel.check()
     try:
         with scratch() as output, scratch() as errors:
             status = _finish(target, command, output, errors, cancel)
             errors.seek(0)
-            words = sanitize.line(errors.read(4 * sanitize.MAX_LINE))
+            message = sanitize.line(errors.read(4 * sanitize.MAX_LINE))
             if status != 0:
-                raise _failed(target, f"it ended with status {status}", words)
-            if words:
-                log.warning("%s: KnownHostsCommand says: %s", target.address, words)
+                raise _failed(target, f"it ended with status {status}", message)
+            if message:
+                log.warning("%s: KnownHostsCommand says: %s", target.address, message)
             output.seek(0)
             printed = output.read(MAX_BYTES)
-            # A line that is lost may be the one that revokes the key.
+            # A lost line may be the one that revokes the key.
             check_room(output)
     except OSError as error:
         if shortage(error):
@@ -144,7 +144,7 @@ def _finish(
         stdout=output,
         stderr=errors,
         env=clean_environment(),
-        start_new_session=True,  # so that it ends with all that it started
+        start_new_session=True,  # a group of its own, so that all that it started ends with it
         creationflags=no_console(),
     )
     deadline = time.monotonic() + LIMIT
@@ -167,9 +167,9 @@ def _check_size(target: LoginTarget, *files: IO[bytes]) -> None:
         raise _failed(target, f"it prints more than {MAX_BYTES >> 20} MiB")
 
 
-def _failed(target: LoginTarget, what: str, detail: str = "") -> ProblemError:
+def _failed(target: LoginTarget, reason: str, detail: str = "") -> ProblemError:
     program = target.options.known_hosts_command[0]
-    title = f"KnownHostsCommand for {target.address} failed: {what}"
+    title = f"KnownHostsCommand for {target.address} failed: {reason}"
     advice = (
         f"Your ssh configuration has {program} say which host keys are known; without its answer "
         "ssh does not connect either. Run the command in a terminal, or ask your administrator."

@@ -1,4 +1,4 @@
-"""The known_hosts files in use, and adding a key to our own one."""
+"""The known_hosts files in use, and appending a key to our own one."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ _in_process = threading.Lock()
 
 @dataclass(frozen=True, slots=True)
 class KnownHosts:
-    """Where host keys are looked up: OpenSSH's files of the `user` and of the `system`, and our
-    `own`, to which alone they are added. `own` None: nothing is kept."""
+    """The files for lookups: OpenSSH's files of the `user` and of the `system`, and our `own`, the
+    only one that is written. `own` None: nothing is stored."""
 
     user: tuple[Path, ...]
     own: Path | None
@@ -39,7 +39,7 @@ class KnownHosts:
 
     @classmethod
     def default(cls) -> KnownHosts:
-        """OpenSSH's usual files, and ours beside neither."""
+        """OpenSSH's default files, and ours."""
         own = platformdirs.user_data_path("trayconnect", appauthor=False) / "known_hosts"
         ssh = Path("~/.ssh").expanduser()
         return cls((ssh / "known_hosts", ssh / "known_hosts2"), own, _system_files())
@@ -47,8 +47,8 @@ class KnownHosts:
     def under(self, options: SshOptions) -> KnownHosts:
         """The files for a host with these `options`.
 
-        Without any file of the user (`UserKnownHostsFile none`, or /dev/null) nothing is to be
-        remembered, and our own file stands aside, too."""
+        Without a user file (`UserKnownHostsFile none`, or /dev/null) nothing must be remembered, so
+        our own file is left out, too."""
         user, system = options.user_known_hosts_files, options.global_known_hosts_files
         found = self
         if user is not None:
@@ -58,18 +58,18 @@ class KnownHosts:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """All of them, in the order in which they are read."""
+        """All files, in the order of reading."""
         own = (self.own,) if self.own is not None else ()
         return (*self.user, *own, *self.system)
 
     def entries(self, *, warn: bool = True) -> tuple[KnownHostsEntry, ...]:
-        """The lines of all files as they are now; `warn`: of those that cannot be read, too."""
+        """The current lines of all files; `warn`: log the unreadable lines, too."""
         return known_hosts.read_files(self.files, warn=warn)
 
     def add(self, name: str, keys: Sequence[HostKey]) -> None:
-        """Append keys of the host `name` to our own file, those that are not there.
+        """Append the keys of the host `name` that our own file lacks.
 
-        Names are written plainly, whatever HashKnownHosts says: they stand in servers.yaml, too.
+        Names are written in plain text, whatever HashKnownHosts says: servers.yaml has them, too.
         Raises OSError."""
         if self.own is None:
             return
@@ -83,7 +83,7 @@ class KnownHosts:
             lines = b"".join(_line(name, key) for key in fresh)
             if not lines:
                 return
-            # An editor may have left the last line open.
+            # An editor may have left the last line without a line end.
             open_end = present and not present.endswith(b"\n")
             file.write(b"\n" + lines if open_end else lines)
             os.fsync(file.fileno())
@@ -107,11 +107,11 @@ def _has(entries: Sequence[KnownHostsEntry], name: str, key: HostKey) -> bool:
 
 @contextmanager
 def _open_locked(path: Path) -> Iterator[FileIO]:
-    """Open for appending what stands at `path`, made if need be, and hold it against others."""
+    """Open the file at `path` for appending, make it if necessary, and lock it."""
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
     for _ in range(_REOPENINGS):
         with FileIO(os.open(path, flags, 0o600), "r+") as file, _locked(file.fileno()):
-            # ssh-keygen -R puts a new file in its place, perhaps while we waited for the old.
+            # ssh-keygen -R replaces the file, perhaps while we waited for the lock of the old one.
             if _is_at(path, file.fileno()):
                 yield file
                 return
@@ -127,7 +127,7 @@ def _is_at(path: Path, descriptor: int) -> bool:
 
 @contextmanager
 def _locked(descriptor: int) -> Iterator[None]:
-    """Hold the file against other processes; a lock that is never given up is passed over."""
+    """Lock the file against other processes; a lock that is never released is ignored."""
     deadline = time.monotonic() + LOCK_SECONDS
     while not _try_lock(descriptor):
         if time.monotonic() > deadline:
@@ -144,7 +144,7 @@ def _locked(descriptor: int) -> Iterator[None]:
 if sys.platform == "win32":
     import msvcrt
 
-    # Far behind any content: Windows locks keep others even from reading what they cover.
+    # Far behind any content: Windows locks also prevent reading of the locked range.
     _LOCKED_BYTE = 1 << 30
 
     def _try_lock(descriptor: int) -> bool:

@@ -1,7 +1,7 @@
-"""RevokedHostKeys of ssh_config(5): a file of keys that no server may show.
+"""RevokedHostKeys of ssh_config(5): a file of keys that no server may present.
 
-It is a list of public keys, or a revocation list of ssh-keygen(1), which reads its own format
-best. Like OpenSSH: a file that cannot be read lets nobody pass."""
+It is a list of public keys, or a key revocation list of ssh-keygen(1), which parses its own format
+best. Like OpenSSH: an unreadable file means that no key is accepted."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 from trayconnect.core.subprocesses import clean_environment, no_console, path_for_others
-from trayconnect.ssh.hostkeys.host_certificates import Shown
+from trayconnect.ssh.hostkeys.host_certificates import PresentedKey
 from trayconnect.ssh.hostkeys.known_hosts import HostKey, decode_revoked
 
 MAX_BYTES = 16 << 20
@@ -21,11 +21,11 @@ _REVOKED = 1  # the status of `ssh-keygen -Q`
 
 
 class UnreadableError(Exception):
-    """The file says nothing that can be relied on; the text says why."""
+    """The file is unreadable or malformed; the text says why."""
 
 
-def finds(file: Path, shown: Shown) -> bool:
-    """Whether the file revokes what a server shows. Raises `UnreadableError`."""
+def finds(file: Path, presented: PresentedKey) -> bool:
+    """Whether the file revokes the presented key. Raises `UnreadableError`."""
     try:
         if not file.is_file():
             raise UnreadableError("there is no such file")
@@ -36,10 +36,12 @@ def finds(file: Path, shown: Shown) -> bool:
     if len(data) > MAX_BYTES:
         raise UnreadableError(f"it is larger than {MAX_BYTES >> 20} MiB")
     if data.startswith(_KRL):
-        return _krl_finds(file, shown)
+        return _krl_finds(file, presented)
     revoked = _listed(data)
-    certificate = shown.certificate
-    return shown.key in revoked or (certificate is not None and certificate.authority in revoked)
+    certificate = presented.certificate
+    return presented.key in revoked or (
+        certificate is not None and certificate.authority in revoked
+    )
 
 
 def _listed(data: bytes) -> set[HostKey]:
@@ -52,16 +54,16 @@ def _listed(data: bytes) -> set[HostKey]:
             kind, encoded = words[:2]
             found.add(decode_revoked(kind.decode("ascii", "replace"), encoded))
         except ValueError as error:
-            # OpenSSH would pass over it; but a key that somebody meant to revoke stands here.
+            # OpenSSH would skip the line; but it holds a key that somebody meant to revoke.
             raise UnreadableError(f"line {number} is no public key") from error
     return found
 
 
-def _krl_finds(file: Path, shown: Shown) -> bool:
+def _krl_finds(file: Path, presented: PresentedKey) -> bool:
     program = shutil.which("ssh-keygen")
     if program is None:
         raise UnreadableError("its format takes ssh-keygen of OpenSSH, which is not installed")
-    key = shown.certificate.public if shown.certificate is not None else shown.key
+    key = presented.certificate.public if presented.certificate is not None else presented.key
     with tempfile.TemporaryDirectory(prefix="trayconnect-") as folder:
         public = Path(folder, "host.pub")
         public.write_text(f"{key.line}\n", "utf-8")

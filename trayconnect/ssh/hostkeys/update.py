@@ -1,10 +1,10 @@
-"""Learning the other host keys of a server that is trusted already, so that it can change them.
+"""Learns the other host keys of a trusted server, so that the server can rotate its keys.
 
-After the login a server announces its host keys (OpenSSH's PROTOCOL, section 2.5). Those that are
-new are asked to be proven, and added to our own file. The rules are those of UpdateHostKeys in
-ssh_config(5), but for one: keys that are announced no more stay on file, because files are only
-ever appended to. Nothing that a server says here can make it trusted under another name.
-"""
+After the login a server announces its host keys (OpenSSH's PROTOCOL, section 2.5). The client
+requests proofs for the new ones and appends them to our own file. The rules are those of
+UpdateHostKeys in ssh_config(5), with one exception: keys that are no longer announced stay in the
+file, because files are only appended to. An announcement can never make a server trusted under
+another name."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ _TYPES = frozenset(map(key_type, HOST_KEYS))
 
 
 class HostKeyUpdate:
-    """Learns the keys of one server, on a thread of its own that lives for a moment.
+    """Learns the keys of one server, on a short-lived thread.
 
-    Made before the login, because the announcement may follow it at once; nothing is believed
-    before `start`."""
+    Made before the login, because the announcement may follow it at once; nothing is trusted before
+    `start`."""
 
     def __init__(self, transport: SshTransport, target: LoginTarget, store: KnownHosts) -> None:
         self._transport = transport
@@ -51,16 +51,16 @@ class HostKeyUpdate:
         self._thread: threading.Thread | None = None
         self._done = threading.Event()
         self._proofs: bytes | None = None
-        transport.on_host_keys = self._hear
+        transport.on_host_keys = self._announced_by_server
 
     def start(self) -> None:
-        """The server is trusted for its plain key, and has let us in."""
+        """The server's plain key is trusted, and the login succeeded."""
         with self._lock:
             self._started = True
-            self._go()
+            self._start_thread()
 
     def close(self, timeout: float) -> None:
-        """Give up, and join the thread."""
+        """Stop, and join the thread."""
         with self._lock:
             self._started = False
             thread = self._thread
@@ -68,29 +68,29 @@ class HostKeyUpdate:
         if thread is not None:
             thread.join(timeout)
 
-    def _hear(self, body: bytes) -> None:
-        """On the transport's thread."""
+    def _announced_by_server(self, body: bytes) -> None:
+        """Called on the transport's thread."""
         with self._lock:
             if self._announced is None:
                 self._announced = body
-                self._go()
+                self._start_thread()
 
-    def _go(self) -> None:
+    def _start_thread(self) -> None:
         if self._started and self._announced is not None and self._thread is None:
             name = f"tc-hostkeys {self._target.server}"
             thread = threading.Thread(target=self._run, name=name, daemon=True)
             with contextlib.suppress(
                 RuntimeError
-            ):  # no more threads: the next login hears it again
+            ):  # no more threads: the next login announces it again
                 thread.start()
                 self._thread = thread
 
     def _run(self) -> None:
-        shown, announced = self._transport.shown, self._announced
-        assert shown is not None
+        presented, announced = self._transport.presented, self._announced
+        assert presented is not None
         assert announced is not None
         try:
-            keys = fresh(announced, shown.key, self._store, self._target.known_hosts_names)
+            keys = fresh(announced, presented.key, self._store, self._target.known_hosts_names)
             if not keys:
                 return
             check_proofs(keys, self._ask(keys), self._transport.session_id or b"")
@@ -103,7 +103,7 @@ class HostKeyUpdate:
             log.warning("cannot write %s: %s", self._store.own, error)
 
     def _ask(self, keys: Sequence[HostKey]) -> bytes:
-        """The proofs. Raises ValueError if none come."""
+        """Request the proofs. Raises ValueError if none come."""
         self._transport.ask(PROVE, self._answered, *(key.blob for key in keys))
         self._done.wait(PROVE_SECONDS)
         if self._proofs is None:
@@ -118,11 +118,11 @@ class HostKeyUpdate:
 def fresh(
     announced: bytes, key: HostKey, store: KnownHosts, names: Sequence[str]
 ) -> tuple[HostKey, ...]:
-    """Which announced keys are to be learned for the host `names`, whose `key` is trusted.
+    """The announced keys to learn for the host `names`, whose `key` is trusted.
 
-    None where the user's files do not hold that key for just this host, or speak of the host by
-    a pattern, an authority or a revocation: then they are kept by somebody with more of a plan.
-    Raises ValueError."""
+    None if the user's files do not hold that key for exactly this host, or cover the host by a
+    pattern, an authority or a revocation: an administrator maintains them then. Raises
+    ValueError."""
     entries = store.entries(warn=False)
     users = [entry for entry in entries if entry.path not in store.system]
     about = [entry for entry in users if known_hosts.matches(entry.hosts, names[0])]
@@ -137,7 +137,7 @@ def fresh(
 
 
 def check_proofs(keys: Sequence[HostKey], proofs: bytes, session_id: bytes) -> None:
-    """Return if `proofs` hold a signature by each of `keys`. Raises ValueError otherwise."""
+    """Return if `proofs` contain a signature by each of `keys`. Raises ValueError otherwise."""
     found = strings(proofs)
     if len(found) != len(keys):
         raise ValueError("it did not prove each of them")
@@ -148,7 +148,7 @@ def check_proofs(keys: Sequence[HostKey], proofs: bytes, session_id: bytes) -> N
 
 
 def _key(blob: bytes) -> HostKey | None:
-    """None for a type that is not known here, or a certificate. Raises ValueError."""
+    """None for an unknown type, or a certificate. Raises ValueError."""
     kind = Reader(blob).string().decode("ascii", "replace")
     return plain_key(kind, blob) if kind in _TYPES else None
 

@@ -1,4 +1,4 @@
-"""Is this host key the server's? The files answer, or a certificate, or else the user."""
+"""Host key verification: against the known_hosts files, or a certificate, or by the user."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from trayconnect.core.questions import Ask, Question, QuestionKind
 from trayconnect.ssh.auth.certificate import Certificate
 from trayconnect.ssh.auth.signatures import rsa_bits
 from trayconnect.ssh.hostkeys import host_certificates, host_key_problems, revoked
-from trayconnect.ssh.hostkeys.host_certificates import Flaw, Shown
+from trayconnect.ssh.hostkeys.host_certificates import Flaw, PresentedKey
 from trayconnect.ssh.hostkeys.known_hosts import (
     HostKey,
     KnownHostsEntry,
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 def is_loopback(address: str) -> bool:
-    """Whether it is this machine's own, for which OpenSSH does not check it."""
+    """Whether it is this machine's own address, which OpenSSH does not check."""
     try:
         return ipaddress.ip_address(address.partition("%")[0]).is_loopback
     except ValueError:
@@ -45,7 +45,7 @@ def address_to_check(target: LoginTarget, address: str) -> str:
 
 def verify(
     target: LoginTarget,
-    shown: Shown,
+    presented: PresentedKey,
     entries: Sequence[KnownHostsEntry],
     store: KnownHosts,
     ask: Ask,
@@ -53,28 +53,28 @@ def verify(
     *,
     address: str = "",
 ) -> bool:
-    """Return if what the server shows is to be trusted; a key that the user accepts is added to
-    our own file. True: for a certificate's sake, false: for the plain key's.
+    """Return if the presented key is trusted; a key that the user accepts is appended to our own
+    file. True: a certificate was decisive; false: the plain key.
 
-    A certificate by an authority that is on file for the host decides. One that is not valid, and
-    one by any other authority, leaves it to the plain key within, as with OpenSSH; but nobody is
-    asked to trust that key where a known authority does not vouch for it.
+    A certificate by an authority that is on file for the host decides. With an invalid one, or one
+    by any other authority, the plain key decides, as with OpenSSH; but the user is not asked to
+    trust that key if a known authority does not certify it.
 
-    `StrictHostKeyChecking no` means accept-new: a key that has changed is refused even so, where
-    OpenSSH would connect without passwords.
+    `StrictHostKeyChecking no` means accept-new: a changed key is refused even so, where OpenSSH
+    would connect without passwords.
 
-    `address` is what the host's name led to, if known: with `CheckHostIP`, another key that is on
-    file for it counts as well, as with OpenSSH.
+    `address` is the resolved address, if known: with `CheckHostIP`, a different stored key for it
+    counts as well, as with OpenSSH.
 
-    Raises `ProblemError` for a key that is changed, revoked, or not known and not to be asked
-    for; `Cancelled` if the user declines."""
-    bits = rsa_bits(shown.key)
+    Raises `ProblemError` for a changed or revoked key, or an unknown one that the user must not be
+    asked about; `Cancelled` if the user declines."""
+    bits = rsa_bits(presented.key)
     if bits is not None and bits < target.options.required_rsa_size:
-        raise host_key_problems.key_short(target, shown.key, bits)
-    _refuse_revoked(target, shown)
+        raise host_key_problems.key_short(target, presented.key, bits)
+    _refuse_revoked(target, presented)
     flaw: Flaw | None = None
-    certificate = shown.certificate
-    if certificate is not None and _is_vouched_for(target, certificate, entries):
+    certificate = presented.certificate
+    if certificate is not None and _is_certified(target, certificate, entries):
         flaw = host_certificates.flaw(
             certificate,
             target.certified_name,
@@ -84,43 +84,43 @@ def verify(
         if flaw is None:
             return True
         log.warning("%s: the host certificate is ignored: %s", target.address, flaw.value)
-    found = lookup(entries, target.known_hosts_names, shown.key)
+    found = lookup(entries, target.known_hosts_names, presented.key)
     if found.verdict is Verdict.REVOKED:
-        raise host_key_problems.key_revoked(target, shown.key, found.entries[0].place)
+        raise host_key_problems.key_revoked(target, presented.key, found.entries[0].place)
     if found.verdict is not Verdict.CHANGED:
-        _check_address(target, shown.key, entries, address)
+        _check_address(target, presented.key, entries, address)
     if found.verdict is Verdict.MATCH:
         return False
     if certificate is not None and flaw is not None:
         raise host_key_problems.certificate_refused(target, certificate, flaw, now())
     if found.verdict is Verdict.CHANGED:
-        raise host_key_problems.key_changed(target, shown.key, found.entries)
+        raise host_key_problems.key_changed(target, presented.key, found.entries)
     if target.options.strict_host_key_checking == "yes":
-        raise host_key_problems.key_unknown(target, shown.key)
+        raise host_key_problems.key_unknown(target, presented.key)
     if target.options.strict_host_key_checking == "ask":
         authority = find_authority(entries, target.known_hosts_names)
-        ask(_question(target, shown.key, authority))
-    _remember(target, shown.key, store)
+        ask(_question(target, presented.key, authority))
+    _remember(target, presented.key, store)
     return False
 
 
-def _refuse_revoked(target: LoginTarget, shown: Shown) -> None:
+def _refuse_revoked(target: LoginTarget, presented: PresentedKey) -> None:
     file = target.options.revoked_host_keys
     if file is None:
         return
     try:
-        if not revoked.finds(file, shown):
+        if not revoked.finds(file, presented):
             return
     except revoked.UnreadableError as error:
         raise host_key_problems.revocations_unreadable(target, file, str(error)) from error
-    raise host_key_problems.key_revoked(target, shown.key, str(file))
+    raise host_key_problems.key_revoked(target, presented.key, str(file))
 
 
-def _is_vouched_for(
+def _is_certified(
     target: LoginTarget, certificate: Certificate, entries: Sequence[KnownHostsEntry]
 ) -> bool:
-    """Whether the certificate's authority is known for the host. Raises `ProblemError` if that
-    is revoked, or the key."""
+    """Whether a known authority of the host signed the certificate. Raises `ProblemError` if the
+    authority or the key is revoked."""
     names, authority = target.known_hosts_names, certificate.authority
     found = lookup_authority(entries, names, certificate.key, authority)
     if found.verdict is Verdict.REVOKED:
@@ -149,7 +149,7 @@ def _remember(target: LoginTarget, key: HostKey, store: KnownHosts) -> None:
     try:
         store.add(name, [key])
     except OSError as error:
-        # It is trusted: that holds for this time, and is decided again the next.
+        # The decision is not stored, and is made again at the next login.
         log.warning("cannot write %s: %s", store.own, error)
     else:
         log.info("%s is known from now on: %s", name, key)

@@ -1,4 +1,4 @@
-"""paramiko's channels, and the byte streams made of them."""
+"""paramiko's channels, and byte streams over them."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from paramiko.common import cMSG_CHANNEL_REQUEST
 
 from trayconnect.ssh.transport.send_queue import ChannelOutlet
 
-_SLACK_PACKETS = 10  # as OpenSSH: there have been servers that count a little wrongly
-_CHUNK = 32 << 10  # what one packet takes; paramiko copies all that it is given each time
+_SLACK_PACKETS = 10  # as OpenSSH: some servers count slightly wrong
+_CHUNK = 32 << 10  # the content of one packet; paramiko copies the whole argument each time
 
 
 class SshChannel(paramiko.Channel):
-    """A channel; also what a further hop's transport uses as its socket."""
+    """A channel; also the socket of the next hop's transport."""
 
     if TYPE_CHECKING:
-        # What is used of paramiko's internals; a unit test checks that it is there.
+        # The internals of paramiko that are used; a unit test checks that they exist.
         def _set_transport(self, transport: ChannelOutlet) -> None: ...
         def _set_window(self, window_size: int, max_packet_size: int) -> None: ...
         def _set_remote_channel(
@@ -42,14 +42,15 @@ class SshChannel(paramiko.Channel):
         self._most_unread = window + _SLACK_PACKETS * max_packet
         self.cut_off = False
         """Whether its transport ended before the channel was closed. A server may close a channel
-        without an EOF (RFC 4254 section 5.3), as those written in Go do: that cuts nothing off."""
+        without an EOF (RFC 4254 section 5.3), as those written in Go do: such a stream is
+        complete."""
 
     def opened(self, number: int, window: int, max_packet: int) -> None:
-        """The server opened it, as `number` of its own."""
+        """The server opened the channel, with `number` on its side."""
         self._set_remote_channel(number, window, max_packet)
 
     def cut(self) -> None:
-        """Its transport is gone: wake everyone in it."""
+        """The transport has ended: wake every thread that waits for the channel."""
         if not self.closed:
             self.cut_off = True
         super()._unlink()  # type: ignore[misc]  # paramiko's
@@ -57,8 +58,8 @@ class SshChannel(paramiko.Channel):
     _unlink = cut  # paramiko's name for it
 
     def feed(self, message: Message) -> None:
-        """Data came (RFC 4254 section 5.2). Raises SSHException for more than the window allows,
-        which paramiko would keep without end."""
+        """Process received data (RFC 4254 section 5.2). Raises SSHException for more than the
+        window allows, which paramiko would buffer without limit."""
         self._feed(message)
         self._check_unread()
 
@@ -72,11 +73,11 @@ class SshChannel(paramiko.Channel):
             raise paramiko.SSHException("it ignores the window of a channel")
 
     def can_write(self) -> bool:
-        """Whether a small message would leave without waiting, through all hops."""
+        """Whether a small message would be sent without waiting, through all hops."""
         return self.closed or (self.out_window_size > 0 and bool(self.outlet.can_write()))
 
     def start_command(self, command: str, timeout: float) -> bool:
-        """Ask for a command to be run (RFC 4254 section 6.5); whether the server does.
+        """Request a command (RFC 4254 section 6.5). Returns whether the server runs it.
 
         Raises TimeoutError after `timeout` seconds."""
         message = Message()
@@ -86,7 +87,7 @@ class SshChannel(paramiko.Channel):
         message.add_boolean(True)
         message.add_string(command)
         self._event_pending()
-        if self.closed:  # before that: nothing sets the event any more
+        if self.closed:  # check this first: nothing sets the event after the end
             return False
         self.outlet.send(message)
         if not self.event.wait(timeout):
@@ -94,7 +95,7 @@ class SshChannel(paramiko.Channel):
         return self.event_ready
 
     def send_all(self, data: bytes | memoryview) -> None:
-        """Send it all; waits as long as the server gives no window. Raises OSError."""
+        """Send all data; blocks while the server grants no window. Raises OSError."""
         view = memoryview(data)
         while view:
             try:
@@ -106,7 +107,7 @@ class SshChannel(paramiko.Channel):
             view = view[sent:]
 
     def recv_within(self, size: int, deadline: float) -> bytes:
-        """`recv` until the time `deadline` of the monotonic clock. Raises TimeoutError."""
+        """`recv` until `deadline` of the monotonic clock. Raises TimeoutError."""
         left = deadline - time.monotonic()
         if left <= 0:
             raise TimeoutError

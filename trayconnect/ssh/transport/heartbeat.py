@@ -1,4 +1,4 @@
-"""Noticing a server that no longer answers."""
+"""Detects a server that no longer answers, by keepalive requests."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from trayconnect.config.model import Keepalive
 from trayconnect.ssh.transport.ssh_transport import SshTransport
 
 REQUEST = "keepalive@openssh.com"
-"""Any server answers a global request that it does not know with a failure, which is as good
-(RFC 4254 section 4); paramiko's own keepalive wants no answer, and so notices nothing."""
+"""Any server answers an unknown global request with a failure, which serves as well (RFC 4254
+section 4). paramiko's own keepalive requests no answer, and so detects nothing."""
 CHECK_SECONDS = 5.0
-"""How long `check` waits for a sign of life."""
+"""Seconds that `check` waits for a sign of life."""
 _NEVER = float("inf")
 
 
 class _Pulse:
-    """The questions to one server, and how late its answers are."""
+    """The keepalive requests to one server, and the delay of its answers."""
 
     def __init__(self, transport: SshTransport) -> None:
         self.transport = transport
         self._asked: deque[float] = deque()
         self.answered_at = -_NEVER
-        """When the last question was put that was answered."""
+        """When the last answered request was sent."""
         self.latency: float | None = None
 
     def ask(self) -> float:
@@ -35,21 +35,21 @@ class _Pulse:
         return now
 
     def _answered(self, _reply: object) -> None:
-        """A refusal, too, is a sign of life."""
+        """A failure message is a sign of life, too."""
         if self._asked:
             self.answered_at = self._asked.popleft()
             self.latency = time.monotonic() - self.answered_at
 
 
 class Heartbeat:
-    """Asks the server again and again whether it is there, on a thread of its own.
+    """Sends keepalive requests to the server periodically, on a thread of its own.
 
-    Within `interval * count_max` seconds after the last packet came from the server, `count_max`
-    questions have gone unanswered, and `on_dead` is called with that time, once. They are spaced
-    evenly so that the last has as long for its answer as the others; so each follows the one
-    before after a little less than `interval`. Any packet is a sign of life. It never blocks in
-    sending, whatever the state of the connection. The jump hosts `before` it on the way are asked
-    along with it, to know which of them all is silent."""
+    Within `interval * count_max` seconds after the server's last packet, `count_max` requests have
+    gone unanswered, and `on_dead` is called with that time, once. The requests are spaced evenly,
+    and the last has as long for its answer as the others; so the spacing is slightly less than
+    `interval`. Any packet is a sign of life. Sending never blocks, whatever the state of the
+    transport. The jump hosts `before` it are queried as well, to know which server of the route is
+    silent."""
 
     def __init__(
         self,
@@ -73,11 +73,11 @@ class Heartbeat:
 
     @property
     def latency(self) -> float | None:
-        """Seconds that the last answer took."""
+        """Round-trip time in seconds of the last answer."""
         return self._pulse.latency
 
     def silent(self) -> SshTransport:
-        """Once it is dead: the first on the way that has not answered since."""
+        """After a timeout: the first server of the route that has not answered since."""
         heard_at = self._transport.packetizer.last_received
         for pulse in self._before:
             if pulse.answered_at <= heard_at:
@@ -85,21 +85,22 @@ class Heartbeat:
         return self._transport
 
     def start(self) -> None:
-        """Begin, with a first question at once."""
+        """Begin, with a request at once."""
         self._thread.start()
 
     def check(self) -> None:
-        """Ask now. Without an answer within `CHECK_SECONDS`, or the usual limit, it is dead.
+        """Send a request now. Without an answer within `CHECK_SECONDS`, or the usual limit, the
+        server counts as dead.
 
-        Packets alone count only if they still come in the second half of that time: an answer may
-        be queued behind a download, but one that was under way before proves nothing (the kernel
-        of a frozen server still sends an answer that it held back for our acknowledgement)."""
+        Packets other than the answer count only in the second half of that time. The answer may be
+        queued behind a download, but a packet that was in flight before proves nothing (the kernel
+        of a frozen server still sends data that waited for our acknowledgement)."""
         with self._wake:
             self._check = True
             self._wake.notify_all()
 
     def stop(self, timeout: float) -> None:
-        """End the thread, and wait for that unless called on it."""
+        """Stop the thread, and join it unless called on it."""
         with self._wake:
             self._stopped = True
             self._wake.notify_all()

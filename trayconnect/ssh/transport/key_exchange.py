@@ -1,4 +1,5 @@
-"""The key exchange of a transport: what is agreed on, and whether the server holds its host key."""
+"""The key exchange of a transport: the negotiated algorithms, and the proof that the server holds
+its host key."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from paramiko.kex_gex import KexGexSHA256
 from trayconnect.config.algorithms import plain
 from trayconnect.ssh.auth.signatures import verifies
 from trayconnect.ssh.hostkeys import host_certificates
-from trayconnect.ssh.hostkeys.host_certificates import Shown
+from trayconnect.ssh.hostkeys.host_certificates import PresentedKey
 from trayconnect.ssh.transport.offered_algorithms import Offer
 
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from trayconnect.ssh.transport.channels import SshChannel
 
     class _Base(paramiko.Transport):
-        """paramiko's, with those of its internals that are used; a unit test looks for them."""
+        """paramiko's class, with the internals that are used here; a unit test checks that they
+        exist."""
 
         host_key_type: str
         H: bytes
@@ -43,9 +45,10 @@ else:
 
 
 class GroupExchange(_KexGex):
-    """RFC 4419, with a group of the size that was asked for.
+    """RFC 4419, with a group of the requested size.
 
-    paramiko takes one of 1024 bits all the same, and never ends with a negative number."""
+    paramiko accepts a group of 1024 bits all the same, and loops without end on a negative
+    number."""
 
     def _parse_kexdh_gex_group(self, m: Message) -> None:
         prime = Message(m.asbytes()).get_mpint()
@@ -55,14 +58,15 @@ class GroupExchange(_KexGex):
 
 
 def _key_exchanges(known: Mapping[str, object]) -> Mapping[str, object]:
-    """paramiko's, with curve25519 by the name of RFC 8731: some servers have no other."""
+    """paramiko's key exchanges, with curve25519 under the name of RFC 8731: some servers have no
+    other."""
     found = {**known, GroupExchange.name: GroupExchange}
     first = known.get("curve25519-sha256@libssh.org")  # None where OpenSSL lacks it
     return {**found, "curve25519-sha256": first} if first else found
 
 
 class KeyExchangeTransport(_Base):
-    """A transport that asks for what `offer` says, and notes what came of it."""
+    """A transport that offers the algorithms of `offer`, and records the result."""
 
     _kex_info = _key_exchanges(_Base._kex_info)  # noqa: SLF001
 
@@ -70,10 +74,10 @@ class KeyExchangeTransport(_Base):
         super().__init__(sock, **options)
         self.offer = offer
         self.peer_offer: Mapping[str, Any] = {}
-        """The server's algorithms, once they came."""
+        """The server's algorithms, after they were received."""
         self.kex = ""
-        """The key exchange that was agreed on."""
-        self.shown: Shown | None = None
+        """The negotiated key exchange."""
+        self.presented: PresentedKey | None = None
         """The host key that the server proved to hold."""
 
     @property
@@ -97,7 +101,7 @@ class KeyExchangeTransport(_Base):
         return self.offer.host_keys
 
     def agreement(self) -> str:
-        """What is in use, for logs."""
+        """The algorithms in use, for logs."""
         found = [self.kex, self.host_key_type]
         for cipher, mac in (
             (self.local_cipher, self.local_mac),
@@ -114,11 +118,11 @@ class KeyExchangeTransport(_Base):
         self.kex = next(name for name in self.preferred_kex if name in theirs)
 
     def _verify_key(self, host_key: bytes, sig: bytes) -> None:
-        # paramiko would take a key of another type than agreed, a certificate for its bare key,
-        # and a second key in a re-exchange, which nobody would judge.
-        shown = host_certificates.shown(self.host_key_type, host_key)
-        if not verifies(shown.key, self.H, sig, (plain(self.host_key_type),)):
+        # paramiko would accept a key of another type than negotiated, a certificate for its bare
+        # key, and a different key in a re-exchange, which would go unverified.
+        presented = host_certificates.parse_presented(self.host_key_type, host_key)
+        if not verifies(presented.key, self.H, sig, (plain(self.host_key_type),)):
             raise paramiko.SSHException("the server does not hold the host key that it shows")
-        if self.shown not in (None, shown):
+        if self.presented not in (None, presented):
             raise paramiko.SSHException("another host key than before in a key re-exchange")
-        self.shown = shown
+        self.presented = presented

@@ -1,9 +1,8 @@
-"""What the server listens on for us: remote forwards (RFC 4254 section 7, and for UNIX sockets
-OpenSSH's PROTOCOL, section 2.4).
+"""Remote forwards: listeners at the server (RFC 4254 section 7, and for UNIX sockets OpenSSH's
+PROTOCOL, section 2.4).
 
-Only connections to what was asked for are taken: a server that opens others would reach into this
-computer.
-"""
+Only connections to requested listeners are accepted: a server that opens others would reach into
+this computer."""
 
 from __future__ import annotations
 
@@ -34,7 +33,7 @@ _ORIGIN_LENGTH = 60
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A channel that the server wants to open: its number there, and what it takes."""
+    """A channel that the server wants to open: its number there, and its window."""
 
     transport: SshTransport
     number: int
@@ -58,7 +57,7 @@ class RemoteListening:
     def __init__(self, transport: SshTransport) -> None:
         self._transport = transport
         self._lock = threading.Lock()
-        self._takers: dict[Endpoint, Callable[[Incoming], None]] = {}
+        self._callbacks: dict[Endpoint, Callable[[Incoming], None]] = {}
         self._refused = False
 
     def listen(
@@ -67,8 +66,8 @@ class RemoteListening:
         on_incoming: Callable[[Incoming], None],
         on_answer: Callable[[int | None], None],
     ) -> None:
-        """Ask for one; returns at once. `on_answer` gets the port, 0 for a socket, or None for a
-        refusal; both are called on the transport's thread."""
+        """Request a listener; returns at once. `on_answer` gets the port, 0 for a socket, or None
+        for a refusal; both callbacks run on the transport's thread."""
 
         def answered(reply: Message | None) -> None:
             if reply is None:
@@ -78,56 +77,56 @@ class RemoteListening:
             if isinstance(where, TcpEndpoint) and not where.port:
                 bound = TcpEndpoint(where.host, reply.get_int())
             with self._lock:
-                self._takers[bound] = on_incoming
+                self._callbacks[bound] = on_incoming
             on_answer(bound.port if isinstance(bound, TcpEndpoint) else 0)
 
         request, fields = _request(where)
         self._transport.ask(request, answered, *fields)
 
     def unlisten(self, where: Endpoint) -> None:
-        """Take one back; returns at once. `where` has the port that was answered."""
+        """Cancel a listener; returns at once. `where` has the port of the answer."""
         with self._lock:
-            self._takers.pop(where, None)
+            self._callbacks.pop(where, None)
         request, fields = _request(where)
         self._transport.ask(f"cancel-{request}", lambda _: None, *fields)
 
     def arrived(self, message: Message) -> None:
-        """The server opens a channel: the rest of its MSG_CHANNEL_OPEN. On the transport's
+        """The server opens a channel: the rest of its MSG_CHANNEL_OPEN. Runs on the transport's
         thread."""
         kind = _text(message)
         number, window, max_packet = (message.get_int() for _ in range(3))
-        taker: Callable[[Incoming], None] | None = None
+        on_incoming_of: Callable[[Incoming], None] | None = None
         origin = ""
         if kind == "forwarded-tcpip":
-            taker = self._taker(TcpEndpoint(_text(message), message.get_int()))
+            on_incoming_of = self._callback(TcpEndpoint(_text(message), message.get_int()))
             host = sanitize.line(message.get_binary(), _ORIGIN_LENGTH)
             origin = str(TcpEndpoint(host, message.get_int()))
         elif kind == "forwarded-streamlocal@openssh.com":
-            taker = self._taker(UnixEndpoint(_text(message)))
-        if taker is None:
-            level = logging.DEBUG if self._refused else logging.WARNING  # one is enough to know
+            on_incoming_of = self._callback(UnixEndpoint(_text(message)))
+        if on_incoming_of is None:
+            level = logging.DEBUG if self._refused else logging.WARNING  # one log line is enough
             self._refused = True
             shown = sanitize.line(kind, _ORIGIN_LENGTH)
             log.log(level, "%s: refused a %r of the server", self._transport.name, shown)
             self._transport.turn_away(number, _PROHIBITED, "nobody asked for it")
         else:
-            taker(Arrival(self._transport, number, window, max_packet, origin))
+            on_incoming_of(Arrival(self._transport, number, window, max_packet, origin))
 
-    def _taker(self, where: Endpoint) -> Callable[[Incoming], None] | None:
+    def _callback(self, where: Endpoint) -> Callable[[Incoming], None] | None:
         with self._lock:
-            if where in self._takers or not isinstance(where, TcpEndpoint):
-                return self._takers.get(where)
-            # Servers differ in how they write the address; the port is what counts.
+            if where in self._callbacks or not isinstance(where, TcpEndpoint):
+                return self._callbacks.get(where)
+            # Servers write the address differently; compare the port only.
             alike = [
-                taker
-                for bound, taker in self._takers.items()
+                on_incoming_of
+                for bound, on_incoming_of in self._callbacks.items()
                 if isinstance(bound, TcpEndpoint) and bound.port == where.port
             ]
             return alike[0] if len(alike) == 1 else None
 
 
 def _text(message: Message) -> str:
-    """To be compared; what is no UTF-8 is like nothing that was asked for."""
+    """Text for a comparison; invalid UTF-8 equals nothing that was requested."""
     return message.get_binary().decode("utf-8", "replace")
 
 

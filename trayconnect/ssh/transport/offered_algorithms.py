@@ -1,6 +1,6 @@
-"""What to ask a server for, and what stands between us when nothing is common.
+"""The algorithms to offer to a server, and the mismatch if none is common.
 
-Which algorithms there are to choose from says `config.ssh_algorithms`."""
+`config.ssh_algorithms` lists the available algorithms."""
 
 from __future__ import annotations
 
@@ -37,8 +37,9 @@ def key_type(algorithm: str) -> str:
 
 
 def signature_for(key_type: str, accepted: Sequence[str]) -> str | None:
-    """How to sign with a key of `key_type` for a server that accepts the algorithms `accepted`
-    (its `server-sig-algs`, RFC 8308; empty: it did not say). None: it takes no such key."""
+    """The signature algorithm for a key of `key_type` and a server that accepts the algorithms
+    `accepted` (its `server-sig-algs`, RFC 8308; empty: not announced). None: the server accepts no
+    such key."""
     candidates = signatures(key_type)
     if not accepted:
         return candidates[0]
@@ -47,7 +48,7 @@ def signature_for(key_type: str, accepted: Sequence[str]) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What to ask for, best first: the lists of SSH_MSG_KEXINIT (RFC 4253 section 7.1)."""
+    """The offered algorithms, best first: the lists of SSH_MSG_KEXINIT (RFC 4253 section 7.1)."""
 
     kex: tuple[str, ...] = KEX
     host_keys: tuple[str, ...] = HOST_KEYS
@@ -56,12 +57,13 @@ class Offer:
 
 
 class NothingLeftError(Exception):
-    """ssh_config(5) names no algorithm of `keyword` that is agreed to; `wanted` are those named."""
+    """ssh_config(5) names no supported and allowed algorithm of `keyword`; `acceptable` are those
+    named."""
 
-    def __init__(self, keyword: str, wanted: Sequence[str]) -> None:
-        super().__init__(f"{keyword} {','.join(wanted)}")
+    def __init__(self, keyword: str, acceptable: Sequence[str]) -> None:
+        super().__init__(f"{keyword} {','.join(acceptable)}")
         self.keyword = keyword
-        self.wanted = tuple(wanted)
+        self.acceptable = tuple(acceptable)
 
 
 def choose(
@@ -71,12 +73,12 @@ def choose(
     known_types: Iterable[str] = (),
     certificates: bool = False,
 ) -> Offer:
-    """What to ask one server for. Raises `NothingLeftError`.
+    """The algorithms to offer to one server. Raises `NothingLeftError`.
 
-    Lists in `options` take the place of ours, in their order, as far as they are agreed to.
-    `legacy` names more to allow, last. Host keys of `known_types`, those on file for the host,
-    come first even so: a server with several keys then shows the known one, and no false alarm
-    is raised. `certificates`: whether an authority is on file for the host, whose word comes
+    Lists in `options` replace ours, in their order, without disallowed algorithms. `legacy` names
+    more to allow, last. Host key algorithms of `known_types`, those on file for the host, come
+    first even so: a server with several keys then presents the known one, without a false alarm.
+    `certificates`: whether an authority is on file for the host; certificate algorithms then come
     before all."""
     ciphers = CIPHERS + tuple(name for name in LEGACY_CIPHERS if name in legacy)
     macs = MACS + tuple(name for name in LEGACY_MACS if name in legacy)
@@ -91,12 +93,12 @@ def choose(
     )
 
 
-def _agreed(keyword: str, wanted: Sequence[str], allowed: Sequence[str]) -> tuple[str, ...]:
-    if not wanted:
+def _agreed(keyword: str, acceptable: Sequence[str], allowed: Sequence[str]) -> tuple[str, ...]:
+    if not acceptable:
         return tuple(allowed)
-    found = tuple(dict.fromkeys(name for name in wanted if name in allowed))
+    found = tuple(dict.fromkeys(name for name in acceptable if name in allowed))
     if not found:
-        raise NothingLeftError(keyword, wanted)
+        raise NothingLeftError(keyword, acceptable)
     return found
 
 
@@ -108,21 +110,22 @@ def _rank(algorithm: str, known: Collection[str]) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Mismatch:
-    """A list in which a server and we have nothing in common."""
+    """A list in which the server's algorithms and ours have none in common."""
 
     kind: str
     """"key exchange", "host key", "cipher" or "MAC"."""
     theirs: tuple[str, ...]
     legacy: str | None = None
-    """What a server's entry could allow to mend it."""
-    wanted: tuple[str, ...] = ()
-    """What we would agree to."""
+    """Algorithms that the server's entry could allow to resolve it."""
+    acceptable: tuple[str, ...] = ()
+    """The algorithms that we support and allow."""
     ruled_out: bool = False
-    """Whether it has what we would agree to, but for ssh_config(5)."""
+    """Whether the server has an allowed algorithm that ssh_config(5) excludes."""
 
     @property
-    def not_here(self) -> tuple[str, ...]:
-        """Those of theirs that are safe by their names: it is we who do not have them."""
+    def unsupported(self) -> tuple[str, ...]:
+        """Those of the server's that are safe by their names: this program does not support
+        them."""
         names = (sanitize.line(name, 80) for name in self.theirs if not _WEAK.search(name))
         return tuple(filter(None, names))[:8]
 
@@ -139,8 +142,8 @@ _LISTS = (
     ("MAC", "client_mac_algo_list"),
     ("MAC", "server_mac_algo_list"),
 )
-# Algorithms that a server of today would not be left with: SHA-1 and MD5, CBC, DSA, RC4 and other
-# ciphers of old, groups of 1024 bits.
+# Algorithms that no current server is limited to: SHA-1 and MD5, CBC, DSA, RC4 and other obsolete
+# ciphers, groups of 1024 bits.
 _WEAK = re.compile(
     r"sha1\b|md5|cbc|arcfour|blowfish|cast128|3des|\bdes\b|ripemd|^ssh-rsa|ssh-dss|group1-|^none$|"
     r"^hmac-sha1|x509v3-sign"
@@ -150,19 +153,19 @@ _NO_ALGORITHMS = ("ext-info-", "kex-strict-")
 
 
 def missing(theirs: Mapping[str, object], ours: Offer) -> list[Mismatch]:
-    """What stands between us and a server.
+    """The mismatches between a server's algorithms and ours.
 
-    `theirs` is its SSH_MSG_KEXINIT (RFC 4253 section 7.1) as paramiko parses it."""
-    wanted, usual = _by_kind(ours), _by_kind(Offer())
+    `theirs` is the server's SSH_MSG_KEXINIT (RFC 4253 section 7.1) as paramiko parses it."""
+    acceptable, usual = _by_kind(ours), _by_kind(Offer())
     found: dict[str, Mismatch] = {}
     for kind, field in _LISTS:
         value = theirs.get(field)
         names = tuple(map(str, value)) if isinstance(value, list) else ()
-        if not set(names) & set(wanted[kind]):
+        if not set(names) & set(acceptable[kind]):
             shown = tuple(name for name in names if not name.startswith(_NO_ALGORITHMS))
             legacy = next((name for name in _LEGACY.get(kind, ()) if name in names), None)
             ruled_out = bool(set(names) & set(usual[kind]))
-            found.setdefault(kind, Mismatch(kind, shown, legacy, wanted[kind], ruled_out))
+            found.setdefault(kind, Mismatch(kind, shown, legacy, acceptable[kind], ruled_out))
     return list(found.values())
 
 

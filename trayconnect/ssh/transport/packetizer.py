@@ -1,4 +1,5 @@
-"""paramiko's packet codec, watched: what came first, and when something came last."""
+"""paramiko's packet codec with limits, which records the first lines and the time of the last
+packet."""
 
 from __future__ import annotations
 
@@ -15,22 +16,23 @@ from paramiko.packet import Packetizer
 from trayconnect.core import sanitize
 
 MAX_PACKET_BYTES = 256 << 10
-"""As OpenSSH. paramiko would read, and keep, whatever length a server claims, up to 4 GiB."""
+"""As OpenSSH. paramiko would read and buffer any length that a server claims, up to 4 GiB."""
 MAX_GREETING_BYTES = 8 << 10
-"""For one of the lines before SSH's packets, as OpenSSH; its own may have 255 (RFC 4253 section
-4.2)."""
+"""Limit for one line before the SSH packets, as OpenSSH; the identification itself may have 255
+bytes (RFC 4253 section 4.2)."""
 _BINARY = re.compile(r"[\0-\x08\x0e-\x1a\x1c-\x1f]")
-_TELLING = ("SSH-", "HTTP/", "<", "\N{REPLACEMENT CHARACTER}")
+_RECOGNIZABLE = ("SSH-", "HTTP/", "<", "\N{REPLACEMENT CHARACTER}")
 
 
 class _EndlessLineError(Exception):
-    """A line before SSH's packets goes on and on."""
+    """A line before the SSH packets exceeds the limit."""
 
 
 if TYPE_CHECKING:
 
     class _Base(Packetizer):
-        """paramiko's, with an internal that is used; a unit test looks for it."""
+        """paramiko's class, with an internal that is used here; a unit test checks that it
+        exists."""
 
         def _read_timeout(self, timeout: float) -> bytes: ...
 else:
@@ -38,29 +40,29 @@ else:
 
 
 class BoundedPacketizer(_Base):
-    """paramiko's packet codec, which also notes what its callers cannot see."""
+    """paramiko's packet codec, which also records what its callers cannot see."""
 
     def __init__(self, sock: socket.socket) -> None:
         super().__init__(sock)
         self.last_received = time.monotonic()
-        """When the last whole packet came."""
+        """When the last complete packet was received."""
         self.greeting: list[str] = []
-        """The lines that came before SSH packets, for people; the last is the SSH identification,
-        if any."""
+        """The lines before the SSH packets, for people; the last is the SSH identification, if
+        any."""
         self.is_ssh = False
-        """Whether an SSH identification came (RFC 4253 section 4.2)."""
+        """Whether an SSH identification was received (RFC 4253 section 4.2)."""
         self._line_bytes = 0
         self.on_greeting: Callable[[], None] = lambda: None
 
     def start_handshake(self, timeout: float) -> None:
-        """Nothing: whoever waits for the handshake limits it; paramiko would leave a timer."""
+        """Does nothing: the caller limits the handshake; paramiko would leave a timer."""
 
     def readline(self, timeout: float) -> str:  # noqa: ARG002 - as above
         self._line_bytes = 0
         try:
             line = super().readline(threading.TIMEOUT_MAX)
         except UnicodeDecodeError as error:
-            # A line in Latin-1 may precede the SSH one, or be a web server's.
+            # A line in Latin-1 may precede the SSH identification, or be a web server's.
             line = error.object.decode("latin-1")
             if line.startswith("SSH-") or _BINARY.search(line):
                 line = f"\N{REPLACEMENT CHARACTER}{line}"
@@ -68,8 +70,8 @@ class BoundedPacketizer(_Base):
             line = "\N{REPLACEMENT CHARACTER}"
         self.greeting.append(sanitize.line(line))
         self.is_ssh = line.startswith("SSH-")
-        # Any other line may precede the SSH one.
-        if line.startswith(_TELLING):
+        # Any other line may precede the SSH identification.
+        if line.startswith(_RECOGNIZABLE):
             self.on_greeting()
         return line
 

@@ -1,15 +1,14 @@
-"""paramiko's log, taken down to debug level.
+"""Lowers paramiko's log records to debug level.
 
-Its transport thread logs a traceback at error level for every lost connection; what matters of
-that reaches the user as a problem.
-"""
+Its transport thread logs a traceback at error level for every lost connection; the user gets the
+relevant part as a problem."""
 
 from __future__ import annotations
 
 import logging
 
 CHANNEL = f"{__name__}.paramiko"
-"""The logger that our transports log to."""
+"""The logger of our transports."""
 
 
 class _Quiet(logging.Filter):
@@ -23,7 +22,7 @@ _QUIET = _Quiet()
 
 
 def quieten() -> None:
-    """Apply to our channel, and to the logger that paramiko itself starts with."""
+    """Apply the filter to our logger, and to the one that paramiko itself starts with."""
     for name in (CHANNEL, "paramiko.transport"):
         # The same filter object is added only once.
         logging.getLogger(name).addFilter(_QUIET)

@@ -1,16 +1,16 @@
-"""The way out of a transport: only bulk data waits for its turn, and nothing follows a CLOSE.
+"""The send queue of a transport: only bulk data waits for its turn, and nothing follows a CLOSE.
 
-Two faults of paramiko 5.1 are mended here.
+It works around two bugs of paramiko 5.1.
 
-A channel gives up its lock before it hands a message to the transport, so that a writer's data can
-follow the CLOSE with which the transport's thread answers the server. OpenSSH takes a message for
-a channel that is closed for a breach of protocol and disconnects: one service that reset its
-connections over and over ended the whole tunnel.
+A channel releases its lock before it passes a message to the transport, so a writer's data can
+follow the CLOSE with which the transport's thread answers the server. OpenSSH treats a message for
+a closed channel as a protocol error and disconnects: one service that reset its connections again
+and again ended the whole link.
 
 The transport's thread answers closed channels itself. If it waited there, for the end of a key
-re-exchange or for a blocked writer, nobody would read what is waited for. The same goes for every
-caller that must not hang on a frozen server: one that closes a stream, or asks for a heartbeat.
-"""
+re-exchange or for a blocked writer, no thread would read the awaited packet. The same holds for
+every caller that must not hang on a frozen server: one that closes a stream, or sends a keepalive
+request."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ if TYPE_CHECKING:
     from trayconnect.ssh.transport.ssh_transport import SshTransport
 
 MAX_POSTED = 1 << 14
-"""More than ever waits for a server that reads what it asked for."""
+"""More messages than ever wait for a server that reads the answers to its requests."""
 _BULK = (MSG_CHANNEL_DATA, MSG_CHANNEL_EXTENDED_DATA)
 
 
 class ChannelOutlet:
-    """What one paramiko channel sees as its transport."""
+    """The transport as one paramiko channel sees it."""
 
     def __init__(self, transport: SshTransport) -> None:
         self._transport = transport
         self._closed = False
 
     def send(self, message: Message) -> None:
-        """Data waits for its turn; all else is posted."""
+        """Data waits for its turn; every other message is posted."""
         outbox = self._transport.outbox
         (outbox.send if message.asbytes()[0] in _BULK else outbox.post)(message, self)
 
@@ -50,7 +50,7 @@ class ChannelOutlet:
         return getattr(self._transport, name)
 
     def admits(self, message: Message) -> bool:
-        """Whether a message may go out; the caller holds the transport's sending lock."""
+        """Whether a message may be sent; the caller holds the transport's sending lock."""
         if self._closed:
             return False
         self._closed = message.asbytes()[0] == MSG_CHANNEL_CLOSE
@@ -58,7 +58,7 @@ class ChannelOutlet:
 
 
 class SendQueue:
-    """Messages on their way into one transport."""
+    """Outgoing messages of one transport."""
 
     def __init__(self, transport: SshTransport) -> None:
         self._transport = transport
@@ -72,19 +72,19 @@ class SendQueue:
         self.flush()
 
     def queue(self, message: Message, outlet: ChannelOutlet | None = None) -> None:
-        """As `post`, but leave it to the next `flush`."""
+        """As `post`, but send it with the next `flush`."""
         if len(self._posted) >= MAX_POSTED and threading.current_thread() is self._transport:
-            # It asks on and on without reading the answers; this ends the transport.
+            # The server sends requests without reading the answers; this ends the transport.
             raise SSHException("it does not read our answers")
         self._posted.append((message, outlet))
 
     def send(self, message: Message, outlet: ChannelOutlet) -> None:
-        """Send once everything posted is out; waits as long as the peer does not read.
+        """Send after everything posted; blocks while the peer does not read.
 
         Raises EOFError when the transport ends meanwhile."""
         transport = self._transport
         while transport.active:
-            # Not set during a key exchange; the limit is for one that ends in between.
+            # Not set during a key exchange; the limit covers one that ends in between.
             transport.clear_to_send.wait(0.1)
             with transport.clear_to_send_lock:
                 if transport.clear_to_send.is_set():
@@ -95,7 +95,8 @@ class SendQueue:
         raise EOFError
 
     def flush(self) -> None:
-        """Send what is posted if nothing is in the way, and leave it to a helper otherwise."""
+        """Send the posted messages if nothing blocks, and leave them to a helper thread
+        otherwise."""
         transport = self._transport
         if not (self._posted and transport.active and transport.clear_to_send.is_set()):
             return  # the end of the key exchange flushes
@@ -105,14 +106,14 @@ class SendQueue:
                 while self._posted and transport.clear_to_send.is_set() and transport.can_write():
                     self._send_next()
             except (EOFError, OSError):
-                return  # the transport's reader notices, and ends it
+                return  # the transport's reader detects it, and ends the transport
             finally:
                 lock.release()
         if self._posted:
             self._wake_helper()
 
     def close(self, timeout: float) -> None:
-        """End the helper; the transport is not active any more."""
+        """End the helper thread; the transport is no longer active."""
         with self._wake:
             helper = self._helper
             self._wake.notify_all()
@@ -135,7 +136,7 @@ class SendQueue:
                 helper = threading.Thread(target=self._help, name=name, daemon=True)
                 try:
                     helper.start()
-                except RuntimeError:  # no more threads: the next message takes these along
+                except RuntimeError:  # no more threads: the next message sends these along
                     return
                 self._helper = helper
             self._wake.notify_all()
@@ -144,7 +145,7 @@ class SendQueue:
         transport = self._transport
         while True:
             with self._wake:
-                # Looked at with the lock held, under which `close` notifies after the end.
+                # Checked with the lock held, under which `close` notifies after the end.
                 while transport.active and not (self._posted and transport.clear_to_send.is_set()):
                     self._wake.wait(1 if self._posted else None)
             if not transport.active:

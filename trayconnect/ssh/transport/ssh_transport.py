@@ -1,4 +1,4 @@
-"""paramiko's Transport, with its waits bounded, its end announced and its faults worked round."""
+"""paramiko's Transport with bounded waits, a reported end, and workarounds for its bugs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from paramiko.transport import ChannelMap
 
 from trayconnect.core import sanitize
 from trayconnect.ssh.auth.data_types import Reader
-from trayconnect.ssh.connection_problems import SAID
+from trayconnect.ssh.connection_problems import SERVER_REASON
 from trayconnect.ssh.transport import paramiko_log
 from trayconnect.ssh.transport.channels import SshChannel
 from trayconnect.ssh.transport.key_exchange import KeyExchangeTransport
@@ -56,11 +56,11 @@ class ChannelRefusedError(Exception):
 
 
 OnReply = Callable[[Message | None], None]
-"""Gets what a server says to a global request, after the message's number; None: it refuses."""
+"""Gets the server's reply to a global request, after the message's number; None: a failure."""
 
 
 class _Opening:
-    """A channel that was asked for."""
+    """A requested channel."""
 
     def __init__(self, channel: SshChannel) -> None:
         self.channel = channel
@@ -69,7 +69,7 @@ class _Opening:
 
 
 class Login(Protocol):
-    """What takes the place of paramiko's authentication handler."""
+    """Replaces paramiko's authentication handler."""
 
     def is_authenticated(self) -> bool: ...
 
@@ -81,7 +81,8 @@ class Login(Protocol):
 if TYPE_CHECKING:
 
     class _Base(KeyExchangeTransport):
-        """paramiko's, with those of its internals that are used; a unit test looks for them."""
+        """paramiko's class, with the internals that are used here; a unit test checks that they
+        exist."""
 
         sock: socket.socket | SshChannel
         auth_handler: Login | None  # type: ignore[assignment]  # ours in place of paramiko's
@@ -105,7 +106,7 @@ else:
 class SshTransport(_Base):
     """One SSH connection over `sock`, as a client.
 
-    `name` goes into thread names; `offer` is what to ask for."""
+    `name` goes into thread names; `offer` lists the algorithms."""
 
     packetizer: BoundedPacketizer
 
@@ -115,7 +116,7 @@ class SshTransport(_Base):
         MSG_CHANNEL_EXTENDED_DATA: SshChannel.feed_extended,
     }
 
-    # Socket waits end when the socket is shut down, and need no frequent look at a flag.
+    # Socket waits end when the socket is shut down, so no polling of a flag is needed.
     _active_check_timeout = 10.0
 
     def __init__(
@@ -134,20 +135,20 @@ class SshTransport(_Base):
         )
         self.name = f"tc-transport {name}"
         self.greeted = threading.Event()
-        """Set when it is clear whether the server speaks SSH, or when it ended."""
+        """Set as soon as it is known whether the peer speaks SSH, or at the end."""
         self.packetizer.on_greeting = self.greeted.set
         self.ended = threading.Event()
         """Set when its thread ends, and the SSH connection with it."""
         self.on_end: Callable[[], None] = lambda: None
         """Called on its thread after `ended` is set."""
-        self.peer_goodbye = ""
-        """The server's reason for a disconnection, if it gave one."""
+        self.disconnect_reason = ""
+        """The server's reason for the disconnection, if it gave one."""
         self.on_host_keys: Callable[[bytes], None] = lambda _: None
         """Called on its thread with the body of a `hostkeys-00@openssh.com`."""
         self._openings: dict[int, _Opening] = {}
         self._asking = threading.Lock()
         self._asked: deque[OnReply] = deque()
-        """Global requests without an answer; answers come in their order."""
+        """Global requests without a reply; replies come in the order of the requests."""
         self.outbox = SendQueue(self)
         self.listening = RemoteListening(self)
         paramiko_log.quieten()
@@ -168,7 +169,7 @@ class SshTransport(_Base):
             self.ended.set()
             self.greeted.set()
             self.outbox.close(0)
-            self._cut_channels()  # those let in while it ended
+            self._cut_channels()  # channels that were admitted during the end
             with self.lock:
                 openings = list(self._openings.values())
             for opening in openings:
@@ -180,11 +181,12 @@ class SshTransport(_Base):
             self.on_end()
 
     def abort(self) -> None:
-        """Drop the connection without a word and wake everyone in it; from any thread, at once."""
+        """Close the connection abruptly and wake every thread that waits for it; from any thread,
+        at once."""
         self.active = False
         if isinstance(self.sock, socket.socket):
             try:
-                # Closing alone would leave its reader asleep.
+                # Closing alone does not wake its reader.
                 self.sock.shutdown(socket.SHUT_RDWR)
             except OSError:
                 log.debug("%s: already disconnected", self.name)
@@ -197,8 +199,8 @@ class SshTransport(_Base):
             if isinstance(channel, SshChannel):
                 channel.cut()
 
-    def say_goodbye(self) -> None:
-        """Tell the server that we go, if that is possible without waiting."""
+    def send_disconnect(self) -> None:
+        """Send SSH_MSG_DISCONNECT if the socket is writable."""
         message = Message()
         message.add_byte(cMSG_DISCONNECT)
         message.add_int(_DISCONNECT_BY_APPLICATION)
@@ -208,24 +210,25 @@ class SshTransport(_Base):
 
     def reason(self) -> str:
         """Why it ended, as technical text."""
-        if self.peer_goodbye:
-            return f"{SAID}{self.peer_goodbye}"
+        if self.disconnect_reason:
+            return f"{SERVER_REASON}{self.disconnect_reason}"
         error = self.saved_exception
         return sanitize.line(repr(error)) if error is not None else "end of stream"
 
     # --- logging in -------------------------------------------------------------------------------
 
-    def take_login(self, login: Login) -> None:
-        """Pass the messages of user authentication on to `login`."""
+    def set_login(self, login: Login) -> None:
+        """Pass the messages of user authentication to `login`."""
         self.auth_handler = login
 
     def logged_in(self) -> None:
-        """The server has let us in."""
+        """The login succeeded."""
         self._auth_trigger()
 
     @property
     def signature_algorithms(self) -> tuple[str, ...]:
-        """Those that the server takes from us (RFC 8308 section 3.1); empty: it did not say."""
+        """The signature algorithms that the server accepts (RFC 8308 section 3.1); empty: not
+        announced."""
         value = self.server_extensions.get("server-sig-algs", b"")
         return tuple(value.decode("ascii", "replace").split(",")) if value else ()
 
@@ -236,7 +239,7 @@ class SshTransport(_Base):
         self._send_message(message)
 
     def can_write(self) -> bool:
-        """Whether a small message would leave without waiting."""
+        """Whether a small message would be sent without waiting."""
         sock = self.sock
         return is_writable(sock) if isinstance(sock, socket.socket) else sock.can_write()
 
@@ -248,9 +251,9 @@ class SshTransport(_Base):
     def open(self, kind: str, timeout: float, *fields: str | int) -> SshChannel:
         """Open a channel; `fields` follow the common ones of RFC 4254 section 5.1.
 
-        Raises `ChannelRefusedError`, TimeoutError after `timeout` seconds, and ConnectionError
-        when the transport ends. paramiko's own shares one error among all that wait, and forgets
-        a channel that is opened too late."""
+        Raises `ChannelRefusedError`, TimeoutError after `timeout` seconds, and ConnectionError when
+        the transport ends. paramiko's own method shares one error among all waiters, and forgets a
+        channel that is opened too late."""
         with self.lock:
             number, channel = self._new_channel()
             self._openings[number] = opening = _Opening(channel)
@@ -276,28 +279,28 @@ class SshTransport(_Base):
             raise TimeoutError(f"no answer within {timeout:g} s")
         return channel
 
-    def admit(self, theirs: int, window: int, max_packet: int) -> SshChannel:
-        """Confirm the channel that the server opens as its number `theirs`.
+    def admit(self, peer_number: int, window: int, max_packet: int) -> SshChannel:
+        """Confirm the channel that the server opens as its number `peer_number`.
 
-        Raises ConnectionError when the transport has ended."""
+        Raises ConnectionError if the transport has ended."""
         with self.lock:
             number, channel = self._new_channel()
-        channel.opened(theirs, window, max_packet)
+        channel.opened(peer_number, window, max_packet)
         if self.ended.is_set():
             self._channels.delete(number)
             raise ConnectionResetError(self.reason())
         message = Message()
         message.add_byte(cMSG_CHANNEL_OPEN_SUCCESS)
-        _add(message, (theirs, number, WINDOW, MAX_PACKET))
+        _add(message, (peer_number, number, WINDOW, MAX_PACKET))
         self.outbox.post(message)
         return channel
 
-    def turn_away(self, theirs: int, code: int, text: str) -> None:
-        """Refuse the channel that the server opens as its number `theirs`; never waits. `code` as
-        in RFC 4254 section 5.1."""
+    def turn_away(self, peer_number: int, code: int, text: str) -> None:
+        """Refuse the channel that the server opens as its number `peer_number`; never waits. `code`
+        as in RFC 4254 section 5.1."""
         message = Message()
         message.add_byte(cMSG_CHANNEL_OPEN_FAILURE)
-        _add(message, (theirs, code, text, ""))
+        _add(message, (peer_number, code, text, ""))
         self.outbox.post(message)
 
     def ask(self, request: str, on_reply: OnReply, *fields: str | bytes | int) -> None:
@@ -308,7 +311,7 @@ class SshTransport(_Base):
         message.add_string(request)
         message.add_boolean(True)
         _add(message, fields)
-        with self._asking:  # only to keep the two in one order: sending may take its time
+        with self._asking:  # only to keep the order of both: sending may take time
             self._asked.append(on_reply)
             self.outbox.queue(message)
         self.outbox.flush()
@@ -321,20 +324,20 @@ class SshTransport(_Base):
         self.channels_seen[number] = True
         return number, channel
 
-    # --- from its thread --------------------------------------------------------------------------
+    # --- called on the transport's thread --------------------------------------------------------
 
     def _opened(self, m: Message) -> None:
-        number, theirs, window, max_packet = (m.get_int() for _ in range(4))
+        number, peer_number, window, max_packet = (m.get_int() for _ in range(4))
         with self.lock:
             opening = self._openings.pop(number, None)
             if opening is not None:
-                opening.channel.opened(theirs, window, max_packet)
+                opening.channel.opened(peer_number, window, max_packet)
                 opening.done.set()
                 return
-        # Its opener gave up: without an answer the server would keep it for ever.
+        # Its opener gave up: without this close the server would keep the channel open.
         message = Message()
         message.add_byte(cMSG_CHANNEL_CLOSE)
-        message.add_int(theirs)
+        message.add_int(peer_number)
         self.outbox.post(message)
 
     def _refused(self, m: Message) -> None:
@@ -356,7 +359,7 @@ class SshTransport(_Base):
     def _parse_global_request(self, m: Message) -> None:
         kind = m.get_text()
         if m.get_boolean():
-            # paramiko would answer at once, which is forbidden amid a key exchange.
+            # paramiko would answer at once, which is forbidden during a key exchange.
             answer = Message()
             answer.add_byte(cMSG_REQUEST_FAILURE)
             self.outbox.post(answer)
@@ -364,14 +367,14 @@ class SshTransport(_Base):
             self.on_host_keys(m.get_remainder())
 
     def _parse_ext_info(self, msg: Message) -> None:
-        # paramiko counts to what the server says there is, and finds nothing, for hours.
+        # paramiko loops over the number of attributes that the server claims, for hours if it lies.
         reader = Reader(msg.get_remainder())
         pairs = [(reader.string(), reader.string()) for _ in range(reader.uint32())]
         self.server_extensions = {name.decode("ascii", "replace"): value for name, value in pairs}
 
     def _parse_disconnect(self, m: Message) -> None:
         code, text = m.get_int(), sanitize.line(m.get_binary())
-        self.peer_goodbye = f"{text} (code {code})" if text else f"code {code}"
+        self.disconnect_reason = f"{text} (code {code})" if text else f"code {code}"
 
 
 def _add(message: Message, fields: Sequence[str | bytes | int]) -> None:
