@@ -12,6 +12,12 @@ from types import TracebackType
 from typing import Self
 
 import pytest
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    KeySerializationEncryption,
+    NoEncryption,
+    PrivateFormat,
+)
 
 _BITS = {"rsa": "2048", "ecdsa": "256"}
 
@@ -35,6 +41,8 @@ def make_key(
         pytest.skip("ssh-keygen is not installed")
     path = folder / (name or f"id_{kind}")
     command = ["ssh-keygen", "-q", "-t", kind, "-f", str(path), "-N", passphrase, "-C", path.name]
+    if passphrase:
+        command += ["-a", "1"]  # rounds of bcrypt, which takes long by design
     if bits or kind in _BITS:
         command += ["-b", bits or _BITS[kind]]
     if pem or form:
@@ -43,6 +51,18 @@ def make_key(
         command += ["-Z", cipher]
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL, timeout=60)
     return path
+
+
+def encryption(
+    passphrase: bytes | None, form: PrivateFormat = PrivateFormat.OpenSSH
+) -> KeySerializationEncryption:
+    """For the `private_bytes` of cryptography, with the fewest rounds: bcrypt takes long by
+    design."""
+    if not passphrase:
+        return NoEncryption()
+    if form is not PrivateFormat.OpenSSH:
+        return BestAvailableEncryption(passphrase)
+    return form.encryption_builder().kdf_rounds(1).build(passphrase)
 
 
 def to_ppk(key: Path, *, version: int = 3, passphrase: str = "", parameters: str = "") -> Path:

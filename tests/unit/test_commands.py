@@ -335,7 +335,8 @@ def test_a_jupyter_that_is_not_there_cannot_be_chosen(desk: Desk) -> None:
 def test_the_advice_for_one_that_is_connected_is_not_to_connect_it(desk: Desk) -> None:
     silent = Problem("No Jupyter of yours runs on the server", "Choose Start Jupyter")
     desk.run.world.health = Health(Reached.SSH, CHOICE.page, silent)
-    desk.ask("connect", "GPU box", wait=LIMIT)
+    desk.do("connect", "GPU box")
+    desk.run.until("GPU box", lambda snapshot: snapshot.problem == silent)
     reply = desk.ask("stop-jupyter", "GPU box", identity="")
     assert reply.problem is not None
     assert reply.problem.title == "No Jupyter answers on GPU box"

@@ -121,7 +121,10 @@ def test_a_reset_by_the_service_resets_the_client(line: Line) -> None:
     assert ends(line)
 
 
-def test_an_early_answer_reaches_a_client_that_is_still_sending(line: Line) -> None:
+def test_an_early_answer_reaches_a_client_that_is_still_sending(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trayconnect.forwarding.pump.LINGER", 0.5)
     line.service.sendall(b"413 Too large")
     line.service.shutdown(socket.SHUT_WR)
     line.service.shutdown(socket.SHUT_RD)
@@ -162,7 +165,8 @@ class RefusingStream(TcpStream):
 
 
 @resets_sockets
-def test_what_was_said_before_a_refusal_is_delivered() -> None:
+def test_what_was_said_before_a_refusal_is_delivered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trayconnect.forwarding.pump.LINGER", 0.5)
     with no_leaks():
         client, accepted = tcp_pair()
         outgoing, service = tcp_pair()

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.keys import encryption
 from trayconnect.config import algorithms
 from trayconnect.core.errors import ProblemError
 from trayconnect.ssh.auth import user_certificates
@@ -32,12 +33,11 @@ class Keys:
         """Make the private file and its public one."""
         key = ed25519.Ed25519PrivateKey.generate()
         path = self.folder / name
-        encryption: serialization.KeySerializationEncryption = serialization.NoEncryption()
-        if passphrase:
-            encryption = serialization.BestAvailableEncryption(passphrase)
         path.write_bytes(
             key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, encryption
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.OpenSSH,
+                encryption(passphrase),
             )
         )
         path.chmod(0o600)

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.support.keys import encryption
 from trayconnect.core.errors import ProblemError, Recovery
 from trayconnect.ssh.auth.keyfile import (
     PassphraseNeededError,
@@ -35,11 +36,8 @@ def text(
     passphrase: bytes | None = None,
     form: serialization.PrivateFormat = _OPENSSH,
 ) -> bytes:
-    encryption: serialization.KeySerializationEncryption = serialization.NoEncryption()
-    if passphrase:
-        encryption = serialization.BestAvailableEncryption(passphrase)
     assert hasattr(key, "private_bytes")
-    data = key.private_bytes(serialization.Encoding.PEM, form, encryption)
+    data = key.private_bytes(serialization.Encoding.PEM, form, encryption(passphrase, form))
     assert isinstance(data, bytes)
     return data
 

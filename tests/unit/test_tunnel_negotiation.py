@@ -21,14 +21,22 @@ HASH = hashlib.sha256(b"all that was said").digest()
 CERTIFIED = "ssh-ed25519-cert-v01@openssh.com"
 
 
-class Server:
-    """The keys of a server, and a transport that it talks to."""
+class Keys:
+    """Those of a server."""
 
-    def __init__(self, folder: Path, sock: socket.socket) -> None:
+    def __init__(self, folder: Path) -> None:
         kinds: dict[str, type[PKey]] = {"ed25519": Ed25519Key, "rsa": RSAKey}
         files = {kind: make_key(folder, kind) for kind in kinds}
         self.keys = {kind: kinds[kind].from_private_key_file(str(f)) for kind, f in files.items()}
         self.certificate = blob(certify(make_key(folder, name="ca"), files["ed25519"]))
+
+
+class Server:
+    """A server with those keys, and a transport that it talks to."""
+
+    def __init__(self, keys: Keys, sock: socket.socket) -> None:
+        self.keys = keys.keys
+        self.certificate = keys.certificate
         self.transport = SshTransport(sock, name="x")
         self.transport.H = HASH
 
@@ -40,11 +48,16 @@ class Server:
         self.transport._verify_key(key, proof)
 
 
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
+    return Keys(tmp_path_factory.mktemp("keys"))
+
+
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
+def server(keys: Keys) -> Iterator[Server]:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        yield Server(tmp_path, ours)
+        yield Server(keys, ours)
 
 
 def test_a_plain_key(server: Server) -> None:

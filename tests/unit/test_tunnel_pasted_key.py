@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.keys import encryption
 from trayconnect.core.errors import ProblemError
 from trayconnect.ssh.auth.keyfile import read_key_file
 from trayconnect.ssh.auth.pasted_key import MAX_CHARACTERS, accept, is_last_line, place, store
@@ -30,10 +31,8 @@ _FORMS = {
 
 def text(form: str, passphrase: bytes | None = None) -> str:
     key = _RSA if form == "pem" else _ED
-    encryption: serialization.KeySerializationEncryption = serialization.NoEncryption()
-    if passphrase:
-        encryption = serialization.BestAvailableEncryption(passphrase)
-    return key.private_bytes(serialization.Encoding.PEM, _FORMS[form], encryption).decode()
+    encrypted = encryption(passphrase, _FORMS[form])
+    return key.private_bytes(serialization.Encoding.PEM, _FORMS[form], encrypted).decode()
 
 
 PUBLIC = (
