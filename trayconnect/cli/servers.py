@@ -136,43 +136,6 @@ def import_command(
         click.echo(f"Every host of your SSH configuration is in {path} already.")
 
 
-def check_ssh_config(config: Config) -> bool:
-    """Print what is wrong with the SSH configuration of any server, and what of it is not
-    honoured; whether all of them can be connected."""
-    from trayconnect.config.places import ssh_config_file
-    from trayconnect.core.cancellation import CancelToken
-    from trayconnect.ssh.auth.identities import missing
-    from trayconnect.ssh.config.configured_forwards import additions
-    from trayconnect.ssh.config.jump_chain import resolve_hops
-    from trayconnect.ssh.config.ssh_config import SshConfig
-
-    ssh_config = SshConfig(ssh_config_file())
-    good = True
-    ignored: set[str] = set()
-    for server in config.servers:
-        if server.is_direct:
-            continue
-        try:
-            found = additions(
-                server, config.servers, lambda query: ssh_config.host(query, CancelToken())
-            )
-        except ProblemError as error:
-            click.echo(f"{server.name}: {error.problem}", err=True)
-            good = False
-        else:
-            for words in found.notes:
-                whose = f"{server.name}: "  # the host may be called the same
-                click.echo(words if words.startswith(whose) else whose + words)
-            for hop in resolve_hops(server, lambda query: ssh_config.host(query, CancelToken())):
-                ignored.update(hop.config.options.ignored)
-                for path in missing(hop.config.options.identity_files):
-                    click.echo(f"{server.name}: {hop.name}: IdentityFile {path} does not exist")
-    if ignored:
-        names = ", ".join(sorted(ignored))
-        click.echo(f"Without effect here, and harmless: {names} (ssh configuration)", err=True)
-    return good
-
-
 def _is_present(wanted: NewEntry, config: Config, ssh_config: SshConfig, path: Path) -> bool:
     """Whether the file leads there already, which is then said."""
     from trayconnect.cli.same_server import present_entry
