@@ -379,7 +379,7 @@ class App:
         return MenuFacts(
             autostart=self._autostart.is_on(),
             file_problems=self._file.problems,
-            file_in_force=self._file.in_force,
+            file_in_force=self._file.is_loaded,
             window=can_show(),
         )
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from trayconnect.config.forward_syntax import ForwardSpec, Kind, Place, parse, parse_words
+from trayconnect.config.forward_syntax import ForwardEnd, ForwardSpec, Kind, parse, parse_words
 
 _OPTIONS = {Kind.LOCAL: "-L", Kind.REMOTE: "-R", Kind.DYNAMIC: "-D"}
 _ENDS = re.compile(r"(?:\[(?P<host>.*)\]:)?(?P<port>\d+)|(?P<path>/.*|.*/.*)")
@@ -37,10 +37,10 @@ def read_by_ssh(*arguments: str, kind: Kind) -> ForwardSpec | None:
     return ForwardSpec(kind, listen, None if is_proxy else place(far[0]))
 
 
-def place(text: str) -> Place:
+def place(text: str) -> ForwardEnd:
     end = _ENDS.fullmatch(text)
     assert end is not None
-    return Place(end["host"], int(end["port"] or 0), end["path"])
+    return ForwardEnd(end["host"], int(end["port"] or 0), end["path"])
 
 
 def read_by_us(kind: Kind, text: str) -> ForwardSpec | None:

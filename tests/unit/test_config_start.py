@@ -71,11 +71,11 @@ def test_what_is_wrong_is_said(text: str, words: str) -> None:
 
 @pytest.mark.parametrize("text", ["start: false", "start: {folder: x}"])
 def test_another_host_goes_with_no_start_only(text: str) -> None:
-    said = f"{text}, jupyter: {{host: node}}"
+    given = f"{text}, jupyter: {{host: node}}"
     if "false" in text:
-        assert entry(said).start is None
+        assert entry(given).start is None
     else:
-        assert "is for the server itself" in fault(said)
+        assert "is for the server itself" in fault(given)
 
 
 def test_true_stands_for_the_defaults_and_an_environment_is_not_merged() -> None:
@@ -93,7 +93,7 @@ def test_true_stands_for_the_defaults_and_an_environment_is_not_merged() -> None
 
 
 def test_it_does_not_touch_the_tunnel() -> None:
-    assert entry("start: true").same_tunnel(entry("start: false"))
+    assert entry("start: true").same_link(entry("start: false"))
 
 
 @pytest.mark.parametrize(

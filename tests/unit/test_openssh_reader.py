@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trayconnect.config.forward_syntax import ForwardSpec, Kind, Place
+from trayconnect.config.forward_syntax import ForwardEnd, ForwardSpec, Kind
 from trayconnect.config.jump_hosts import Jump
 from trayconnect.config.openssh_tokenizer import split_criteria, split_line, split_words
 from trayconnect.ssh.config import reader
@@ -232,12 +232,12 @@ def test_forwards() -> None:
         "RemoteForward 0 a:1\nRemoteForward 9\nDynamicForward [::1]:1080\n"
     )
     assert host("gpu", config=text).forwards == (
-        ForwardSpec(Kind.LOCAL, Place(port=8888), Place("localhost", 8888)),
-        ForwardSpec(Kind.LOCAL, Place(path="/run/gpu"), Place("::1", 9)),
-        ForwardSpec(Kind.LOCAL, Place("", 5), Place(path="/run/y")),
-        ForwardSpec(Kind.REMOTE, Place(port=0), Place("a", 1)),
-        ForwardSpec(Kind.REMOTE, Place(port=9)),
-        ForwardSpec(Kind.DYNAMIC, Place("::1", 1080)),
+        ForwardSpec(Kind.LOCAL, ForwardEnd(port=8888), ForwardEnd("localhost", 8888)),
+        ForwardSpec(Kind.LOCAL, ForwardEnd(path="/run/gpu"), ForwardEnd("::1", 9)),
+        ForwardSpec(Kind.LOCAL, ForwardEnd("", 5), ForwardEnd(path="/run/y")),
+        ForwardSpec(Kind.REMOTE, ForwardEnd(port=0), ForwardEnd("a", 1)),
+        ForwardSpec(Kind.REMOTE, ForwardEnd(port=9)),
+        ForwardSpec(Kind.DYNAMIC, ForwardEnd("::1", 1080)),
     )
     assert host("gpu", config=text + "ClearAllForwardings yes\n").forwards == ()
 

@@ -157,7 +157,7 @@ def test_keepalive(written: dict[str, Any], interval: float, count: int) -> None
 )
 def test_to_write_a_default_is_a_change(written: dict[str, Any]) -> None:
     assert server() != server(**written)
-    assert not server().same_tunnel(server(**written))
+    assert not server().same_link(server(**written))
     assert server(**written) == server(**written)
     assert server() == server(open_browser=True)
 

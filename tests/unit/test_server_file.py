@@ -39,7 +39,7 @@ def test_a_file_that_is_broken_from_the_start_does_not_claim_a_good_one(path: Pa
     path.write_text(BROKEN)
     file = ServerFile(path)
     assert not file.read()
-    assert not file.in_force
+    assert not file.is_loaded
     assert file.problem is not None
     assert "last good" not in file.problem.title
 

@@ -154,7 +154,7 @@ def test_the_page_opens_before_anything_is_told() -> None:
 
 
 def test_another_tunnel_is_not_needed_to_switch_it() -> None:
-    assert make_server().same_tunnel(make_server(notify_idle=False))
+    assert make_server().same_link(make_server(notify_idle=False))
 
 
 def test_the_sum() -> None:

@@ -1,10 +1,10 @@
-"""The algorithms of SSH that are agreed to, best first, and those that one server may be allowed.
+"""The SSH algorithms that are offered, best first, and the legacy ones that one server may be
+allowed.
 
-Listed are those to allow rather than those to forbid, so that nothing a new paramiko adds comes
-in unjudged. What stands in neither list is never agreed to. paramiko 5 does not have it any more
-(signatures and key exchanges with SHA-1, group1, DSA, arcfour) or does not have it yet
-(chacha20-poly1305, umac).
-"""
+This is a list of allowed algorithms, not of forbidden ones, so that an algorithm that a new
+paramiko adds is not used before it was reviewed. An algorithm in neither list is never used.
+paramiko 5 has removed some (signatures and key exchanges with SHA-1, group1, DSA, arcfour), and
+lacks others (chacha20-poly1305, umac)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KEX = (
     "diffie-hellman-group14-sha256",
 )
 
-# AES-GCM first: one pass in C does what CTR needs a MAC written in Python for.
+# AES-GCM first: it needs one pass in C, where CTR needs a MAC computed in Python.
 CIPHERS = (
     "aes128-gcm@openssh.com",
     "aes256-gcm@openssh.com",
@@ -47,7 +47,7 @@ HOST_KEYS = (
     "rsa-sha2-256",
 )
 
-# Left out, and only for a server whose entry names them; the least bad first.
+# Off by default, and used only for a server whose entry names them; the least weak first.
 LEGACY_CIPHERS = ("aes256-cbc", "aes192-cbc", "aes128-cbc", "3des-cbc")
 LEGACY_MACS = ("hmac-sha1", "hmac-sha1-96", "hmac-md5", "hmac-md5-96")
 LEGACY = LEGACY_CIPHERS + LEGACY_MACS
@@ -58,7 +58,7 @@ _STRONG = frozenset(KEX + CIPHERS + MACS + HOST_KEYS)
 
 
 def legacy_name(value: str) -> str:
-    """An algorithm that a server may be allowed. Raises ValueError as `values` does."""
+    """An algorithm that `legacy` may name. Raises ValueError as `values` does."""
     if value in LEGACY:
         return value
     if value in _STRONG:
@@ -70,12 +70,12 @@ def legacy_name(value: str) -> str:
 
 
 def is_certified(name: str) -> bool:
-    """Whether `name`, of a type of key or of an algorithm, is one of a certificate."""
+    """Whether `name`, of a key type or an algorithm, is one of a certificate."""
     return name.endswith(_CERTIFICATE_SUFFIX)
 
 
 def plain(name: str) -> str:
-    """The same without the certificate; any other name stays as it is."""
+    """The name without the certificate; any other name stays as it is."""
     if not is_certified(name):
         return name
     base = name.removesuffix(_CERTIFICATE_SUFFIX)
@@ -83,5 +83,5 @@ def plain(name: str) -> str:
 
 
 def certified(name: str) -> str:
-    """The name with a certificate, of a type of key or of an algorithm."""
+    """The certificate variant of a key type's or an algorithm's name."""
     return name.removesuffix("@openssh.com") + _CERTIFICATE_SUFFIX

@@ -1,4 +1,4 @@
-"""What no type can tell: whether the entries of a file go together."""
+"""Checks across entries of a file, which no type can express."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _TUNNEL_KEYS = frozenset(Server.model_fields) - DIRECT_KEYS
 
 
 class _Use(NamedTuple):
-    """Of a port, or of a socket's path."""
+    """The use of a port, or of a socket's path."""
 
     key: str
     value: int | str
@@ -27,7 +27,8 @@ class _Use(NamedTuple):
 
 
 def check_servers(servers: Iterable[Mapping], report: FileReport) -> None:
-    """Report what is used twice, and entries that are neither or both of the two kinds."""
+    """Report what is used twice, and entries that are neither an SSH server nor a direct
+    connection, or both."""
     known = list(servers)
     for server in known:
         _check_kind(server, report)
@@ -39,7 +40,7 @@ def check_servers(servers: Iterable[Mapping], report: FileReport) -> None:
 
 
 def check_forwards(server: Mapping, report: FileReport) -> None:
-    """Report what is wrong with the forwards of one server, or of the defaults."""
+    """Report faults in the forwards of one server, or of the defaults."""
     forwards = _forwards(server)
     _check_names(forwards, report)
     for forward in forwards:
@@ -74,16 +75,16 @@ def _check_start(server: Mapping, report: FileReport) -> None:
             f"'start' is for the server itself, and Jupyter's host is {shown(host.text)}: remove "
             "one of them",
         )
-    said = start.get("socket") if isinstance(start, Mapping) else None
+    socket = start.get("socket") if isinstance(start, Mapping) else None
     port = jupyter.get("port")
-    if not isinstance(said, Scalar):
+    if not isinstance(socket, Scalar):
         return
     for word, beside in (
         ("always", isinstance(port, Scalar) and port.text != "auto" and "port"),
         ("never", "socket" in jupyter.entries and "socket"),
     ):
-        if beside and said.text == word:
-            report.add(said.mark, f"'socket: {word}' contradicts the {beside} of 'jupyter'")
+        if beside and socket.text == word:
+            report.add(socket.mark, f"'socket: {word}' contradicts the {beside} of 'jupyter'")
 
 
 def _check_kind(server: Mapping, report: FileReport) -> None:
@@ -136,10 +137,10 @@ def _check_uses(uses: Iterable[_Use], report: FileReport) -> None:
         if earlier is use:
             continue
         if earlier.mark == use.mark:
-            words = f"would be that of both {earlier.owner} and {use.owner}: leave it out here"
+            message = f"would be that of both {earlier.owner} and {use.owner}: leave it out here"
         else:
-            words = f"is that of {earlier.owner} already, in line {earlier.mark.line}"
-        report.add(use.mark, f"{use.key} {use.value} {words}")
+            message = f"is that of {earlier.owner} already, in line {earlier.mark.line}"
+        report.add(use.mark, f"{use.key} {use.value} {message}")
 
 
 def _uses_here(servers: Iterable[Mapping]) -> Iterator[_Use]:
@@ -168,7 +169,7 @@ def _use(entry: Mapping, key: str, owner: str) -> Iterator[_Use]:
 
 
 def _kind(forward: Mapping) -> Kind | None:
-    """None: what stands there is no kind, of which the type check tells."""
+    """None: the value is no kind; the type check reports it."""
     node = forward.get("kind")
     if node is None:
         return Kind.LOCAL

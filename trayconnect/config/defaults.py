@@ -1,4 +1,4 @@
-"""What `defaults` adds to every server."""
+"""Applies `defaults` to every server."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from trayconnect.config.file_problems import FileReport
 from trayconnect.config.yaml_tree import Mapping, Node, Scalar, mapping
 
 DIRECT_KEYS = frozenset(("name", "group", "url", "open_browser", "connect_on_start"))
-"""All that a direct connection takes."""
+"""All keys that a direct connection takes."""
 
 OWN_KEYS = ("name", "url", "local_port", "legacy")
-"""What no two servers share."""
+"""Keys whose values no two servers share."""
 
 _SWITCHES = ("start",)
-"""Where a server's own `true` means what the defaults say."""
+"""Keys whose `true` in a server means the value of the defaults."""
 _WHOLE = ("environment",)
-"""Mappings whose keys exclude one another: a server's own takes the place of the defaults'."""
+"""Mappings with mutually exclusive keys: a server's own mapping replaces that of the defaults."""
 
 
 def usable_defaults(defaults: Mapping, report: FileReport) -> Mapping:
-    """Without what cannot be shared, which is reported."""
+    """The defaults without the keys that cannot be shared, which are reported."""
     for key in OWN_KEYS:
         if key in defaults.entries:
             report.add(
@@ -30,9 +30,10 @@ def usable_defaults(defaults: Mapping, report: FileReport) -> Mapping:
 
 
 def with_defaults(server: Mapping, defaults: Mapping) -> Mapping:
-    """The server with what it leaves unsaid; mappings are merged key by key, lists are not.
+    """The server with the defaults for its missing keys; mappings are merged key by key, lists are
+    not.
 
-    Every value keeps its place, so that a fault of the defaults is found there."""
+    Every value keeps its location, so that a fault in the defaults is reported there."""
     if "url" in server.entries:
         direct = {key: entry for key, entry in defaults.entries.items() if key in DIRECT_KEYS}
         defaults = mapping(defaults.mark, direct)
@@ -42,15 +43,15 @@ def with_defaults(server: Mapping, defaults: Mapping) -> Mapping:
 def _merge(over: Mapping, under: Mapping) -> Mapping:
     entries = dict(over.entries)
     for key, entry in under.entries.items():
-        mine = entries.get(key)
-        if mine is None or (key in _SWITCHES and _is_true(mine.value)):
+        own = entries.get(key)
+        if own is None or (key in _SWITCHES and _is_true(own.value)):
             entries[key] = entry
         elif (
             key not in _WHOLE
-            and isinstance(mine.value, Mapping)
+            and isinstance(own.value, Mapping)
             and isinstance(entry.value, Mapping)
         ):
-            entries[key] = mine._replace(value=_merge(mine.value, entry.value))
+            entries[key] = own._replace(value=_merge(own.value, entry.value))
     return mapping(over.mark, entries)
 
 

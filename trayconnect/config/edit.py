@@ -1,4 +1,4 @@
-"""Adding servers to the file, while a running program reads it: all of them, or nothing."""
+"""Adds servers to the file, while a running program reads it: all of them, or none."""
 
 from __future__ import annotations
 
@@ -24,8 +24,7 @@ def as_text(entries: Sequence[NewEntry]) -> str:
 
 
 def present(path: Path) -> Config:
-    """What the file says now; nothing where there is none, or none that can be used: `add` tells
-    of that."""
+    """The file's current content; empty if it is missing or unusable, which `add` reports."""
     try:
         return load(path)
     except ConfigError:
@@ -33,26 +32,26 @@ def present(path: Path) -> Config:
 
 
 def add(path: Path, entries: Sequence[NewEntry]) -> None:
-    """Write the entries behind those of the file, which is made where there is none.
+    """Append the entries to the file, which is created if it is missing.
 
-    Whatever goes wrong, the file stays as it was, and the problem holds the lines to add by hand.
+    After any failure the file is unchanged, and the problem contains the lines to add by hand.
     Raises `ProblemError`."""
     write_sample(path)
-    # A link, as into a folder of dot-files, stays one.
+    # A symbolic link, as into a folder of dot-files, is kept.
     path = path.resolve()
     try:
         before = path.read_bytes()
-        old = before.decode("utf-8")
+        existing = before.decode("utf-8")
     except (OSError, ValueError) as error:
         raise _by_hand(path, entries, f"it cannot be read: {error}") from error
     try:
-        parse(old, path)
+        parse(existing, path)
     except ConfigError as error:
         words = f"it has a mistake to correct first: {error.problems[0]}"
         raise _by_hand(path, entries, words) from error
     data = [entry.data for entry in entries]
     try:
-        new = append_servers(old, data)
+        new = append_servers(existing, data)
     except CannotInsertError as error:
         raise _by_hand(path, entries, str(error)) from error
     try:
@@ -60,21 +59,21 @@ def add(path: Path, entries: Sequence[NewEntry]) -> None:
     except ConfigError as error:
         words = f"they do not go with it: {error.problems[0].message}"
         raise _by_hand(path, entries, words) from error
-    if _says(new, path) != _with(_says(old, path), data):
+    if _data(new, path) != _with(_data(existing, path), data):
         raise _by_hand(path, entries, "its list has an unusual shape")
     if path.read_bytes() != before:
         raise _by_hand(path, entries, "it was changed just now")
     write_atomically(path, new.encode("utf-8"), stat.S_IMODE(path.stat().st_mode))
 
 
-def _says(text: str, path: Path) -> dict[str, object]:
+def _data(text: str, path: Path) -> dict[str, object]:
     tree = compose(text.removeprefix("\ufeff"), FileReport(path))
     return tree.data() if isinstance(tree, Mapping) else {}
 
 
-def _with(old: dict[str, object], data: Sequence[dict[str, object]]) -> dict[str, object]:
-    servers = old.get("servers")
-    return {**old, "servers": [*(servers if isinstance(servers, list) else ()), *data]}
+def _with(existing: dict[str, object], data: Sequence[dict[str, object]]) -> dict[str, object]:
+    servers = existing.get("servers")
+    return {**existing, "servers": [*(servers if isinstance(servers, list) else ()), *data]}
 
 
 def _by_hand(path: Path, entries: Sequence[NewEntry], why: str) -> ProblemError:

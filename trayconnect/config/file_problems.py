@@ -1,4 +1,4 @@
-"""What is wrong with a file, and where."""
+"""The faults of a file, with their locations."""
 
 from __future__ import annotations
 
@@ -22,8 +22,7 @@ WHOLE_FILE = Location(0, 0)
 
 @dataclass(frozen=True, slots=True)
 class FileProblem:
-    """One thing to mend. Lines and columns begin at 1; both are 0 where the file as a whole is
-    meant."""
+    """One thing to correct. Lines and columns begin at 1; both are 0 for the file as a whole."""
 
     path: Path
     line: int
@@ -36,7 +35,7 @@ class FileProblem:
 
 
 class ConfigError(ProblemError):
-    """A file that cannot be used; `problems` holds all that is wrong with it, in file order."""
+    """An unusable file; `problems` contains every fault, in file order."""
 
     def __init__(
         self, problems: Sequence[FileProblem], advice: str = "Correct the file and save it."
@@ -55,7 +54,7 @@ class ConfigError(ProblemError):
 
 
 class FileReport:
-    """Collects what is wrong with one file, each thing once."""
+    """Collects the faults of one file, each once."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

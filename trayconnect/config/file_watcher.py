@@ -1,4 +1,4 @@
-"""Notices when a file changes, however an editor saves it, and costs nothing meanwhile."""
+"""Notices changes of a file, whichever way an editor saves it, without polling."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from trayconnect.core.errors import shortage
 _logger = logging.getLogger(__name__)
 
 QUIET_SECONDS = 0.2
-"""A burst is over when nothing happened for so long."""
+"""A burst of events ends after so much silence."""
 BURST_SECONDS = 2.0
-"""The longest a burst may put off the call, in a folder that is never quiet."""
+"""Longest delay by a burst, for a folder that is never quiet."""
 POLL_SECONDS = 10.0
-"""Between two looks at the file where the system cannot tell of changes."""
+"""Poll interval where the system cannot report changes."""
 _JOIN_SECONDS = 5.0
-_MAX_LINKS = 40  # as many as Linux follows
+_MAX_LINKS = 40  # Linux's limit for symbolic links
 _READS = ("opened", "closed_no_write")
 
 _State = tuple[tuple[str, ...], tuple[int, ...] | None]
@@ -32,12 +32,12 @@ _State = tuple[tuple[str, ...], tuple[int, ...] | None]
 
 class FileWatcher:
     """Calls `on_change` once for each burst of changes to a file: written, replaced, created or
-    deleted, at its path or at the end of the symbolic links that lead from there.
+    deleted, at its path or at the target of the symbolic links at that path.
 
-    The calls come from one thread, named "tc-config-watch". What counts is the state of the file
-    at the end of the burst, so that other files beside it, and readers, cause no call. Changes
-    count from the moment it is made: make it before reading the file, and none is missed.
-    """
+    The calls come from one thread, named "tc-config-watch". The file's state at the end of the
+    burst is compared with the earlier one, so that other files in the folder, and readers, cause no
+    call. Changes count from the construction on: construct it before reading the file, and no
+    change is missed."""
 
     def __init__(self, path: Path, on_change: Callable[[], None]) -> None:
         self._path = path.absolute()
@@ -47,7 +47,7 @@ class FileWatcher:
         self._folder_gone = False
         self._polling = False
         self._again = False
-        """Whether the last change could not be taken in, for a shortage that passes."""
+        """Whether the last change must be read again because the system was short of resources."""
         self._thread = threading.Thread(target=self._run, name="tc-config-watch", daemon=True)
         self._observer: BaseObserver | None = None
         self._watched: set[Path] = set()
@@ -56,12 +56,12 @@ class FileWatcher:
     def start(self) -> None:
         """Begin; may be called once."""
         self._observe()
-        self._wake.set()  # to see what changed before
+        self._wake.set()  # to detect earlier changes
         self._thread.start()
 
     def stop(self) -> None:
-        """No call begins after this returns, and no thread is left. May be called twice, and
-        from within `on_change`."""
+        """No call begins after this returns, and no thread remains. May be called twice, and from
+        within `on_change`."""
         self._stopping = True
         self._wake.set()
         if self._thread.ident is not None and self._thread is not threading.current_thread():
@@ -77,7 +77,7 @@ class FileWatcher:
                 self._call()
 
     def _wait(self) -> bool:
-        """Sleep until a burst of events is over; false when it is time to end."""
+        """Sleep until a burst of events is over; false when it is time to stop."""
         self._wake.wait(POLL_SECONDS if self._observer is None or self._again else None)
         limit = time.monotonic() + BURST_SECONDS
         while not self._stopping and time.monotonic() < limit:
@@ -91,7 +91,7 @@ class FileWatcher:
         try:
             self._on_change()
         except Exception as error:
-            # One bad turn must not end the watch.
+            # One failure must not end the watch.
             short = shortage(error)
             if short is not None:
                 self._again = True
@@ -100,7 +100,7 @@ class FileWatcher:
             _logger.exception("Could not take in the change of %s", self._path)
 
     def _observe(self) -> None:
-        """Watch the folders that matter now; where that fails, `_wait` looks by itself."""
+        """Watch the current folders; if that fails, `_wait` polls."""
         folders = _folders(self._path)
         if self._observer is not None and folders == self._watched and not self._folder_gone:
             return
@@ -142,7 +142,7 @@ class FileWatcher:
         if event.event_type in _READS:
             return
         if event.event_type == "deleted" and event.is_directory:
-            self._folder_gone = True  # a folder of the same name would need a new watch
+            self._folder_gone = True  # a new folder of the same name needs a new watch
         self._wake.set()
 
 
@@ -155,20 +155,20 @@ class _Handler(FileSystemEventHandler):
 
 
 def _links(path: Path) -> list[Path]:
-    """The path, and each further one that symbolic links lead to."""
+    """The path, and each target of the symbolic links from there."""
     paths = [path]
     while len(paths) <= _MAX_LINKS:
         try:
             target = paths[-1].readlink()
-        except OSError:  # no link, or nothing there
+        except OSError:  # no link, or no file
             break
         paths.append(Path(os.path.normpath(paths[-1].parent.resolve() / target)))
     return paths
 
 
 def _folders(path: Path) -> set[Path]:
-    """Where the entries live that decide what the path leads to. For a folder that is not there,
-    the nearest one above it that is."""
+    """The folders whose entries decide where the path leads. A missing folder is replaced by its
+    nearest existing parent."""
     folders = set()
     for link in _links(path):
         folder = link.parent
@@ -179,7 +179,7 @@ def _folders(path: Path) -> set[Path]:
 
 
 def _state(path: Path) -> _State:
-    """Differs whenever the file does."""
+    """A value that changes with the file."""
     links = tuple(map(str, _links(path)))
     try:
         found = path.stat()
@@ -189,7 +189,8 @@ def _state(path: Path) -> _State:
 
 
 def _name_threads() -> None:
-    """Ours by name in a thread dump, which watchdog has no way to say."""
+    """Rename watchdog's threads, which has no option for it, so that they are recognizable in a
+    thread dump."""
     for thread in threading.enumerate():
         if type(thread).__module__.startswith("watchdog."):
             thread.name = "tc-config-watch events"

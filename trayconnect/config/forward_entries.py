@@ -1,7 +1,6 @@
-"""Entries of `forwards` in OpenSSH's words, taken apart into the keys of a forward.
+"""Entries of `forwards` in OpenSSH's syntax, parsed into the keys of a forward.
 
-Every key stands at the place of the words that it comes from, so that what is wrong with it is
-told there."""
+Every key gets the location of the text that it comes from, so that a fault is reported there."""
 
 from __future__ import annotations
 
@@ -18,12 +17,12 @@ _OPTION = re.compile(r"(?:-(?P<letter>[LRD])\s*|(?P<word>\w+)(?:\s+|\s*=\s*))(?P
 _LETTERS = {"l": Kind.LOCAL, "r": Kind.REMOTE, "d": Kind.DYNAMIC}
 _KINDS = _LETTERS | {f"{kind}forward": kind for kind in Kind}
 _BESIDE = ("name", "open", "open_as")
-"""What may be said beside OpenSSH's words."""
+"""The keys that are allowed beside OpenSSH's syntax."""
 
 OPTION_PATTERN = (
     r"^(-[LRD]\s*|([LRD]|([Ll]ocal|[Rr]emote|[Dd]ynamic)[Ff]orward)[\s=]+)[^\s]+(\s+[^\s]+)?\s*$"
 )
-"""For the schema: an entry that is one word, in the usual spellings."""
+"""For the schema: an entry that is one string, in the usual spellings."""
 
 
 def with_forwards(server: Mapping, report: FileReport) -> Mapping:
@@ -43,13 +42,13 @@ def _item(item: Node, report: FileReport) -> Node:
     if isinstance(item, Mapping):
         kinds = [kind for kind in Kind if kind.value in item.entries]
         if kinds:
-            return _words(item, kinds, report)
+            return _from_keyword(item, kinds, report)
         return with_tool(item, report)
     return item
 
 
 def _option(item: Scalar, report: FileReport) -> Node:
-    """An entry that is one text: "-L 8888:localhost:8888", "LocalForward 8888 localhost:8888"."""
+    """An entry that is one string: "-L 8888:localhost:8888", "LocalForward 8888 localhost:8888"."""
     match = _OPTION.fullmatch(item.text.strip())
     if match is None:
         return item
@@ -57,14 +56,14 @@ def _option(item: Scalar, report: FileReport) -> Node:
     if kind is None:
         return item
     label = "an entry of forwards"
-    whole = _taken_apart(kind, match["text"], item.mark, label, {}, report)
+    whole = _parsed(kind, match["text"], item.mark, label, {}, report)
     return whole or _broken(item.mark)
 
 
-def _words(item: Mapping, kinds: list[Kind], report: FileReport) -> Node:
+def _from_keyword(item: Mapping, kinds: list[Kind], report: FileReport) -> Node:
     """A mapping with a key `local`, `remote` or `dynamic`."""
     kind, *more = kinds
-    fine = not more
+    is_valid = not more
     for other in more:
         report.add(
             item.entries[other].mark,
@@ -74,7 +73,7 @@ def _words(item: Mapping, kinds: list[Kind], report: FileReport) -> Node:
     beside: dict[str, KeyValue] = {}
     for key, entry in item.entries.items():
         if key not in allowed:
-            fine = False
+            is_valid = False
             report.add(entry.mark, f"'{key}' has no meaning beside '{kind}': remove it")
         elif key in _BESIDE:
             beside[key] = entry
@@ -84,11 +83,11 @@ def _words(item: Mapping, kinds: list[Kind], report: FileReport) -> Node:
         return _broken(item.mark)
     if value.tag == BROKEN:
         return _broken(item.mark)
-    whole = _taken_apart(kind, value.text, value.mark, kind.value, beside, report)
-    return whole if whole and fine else _broken(item.mark)
+    whole = _parsed(kind, value.text, value.mark, kind.value, beside, report)
+    return whole if whole and is_valid else _broken(item.mark)
 
 
-def _taken_apart(
+def _parsed(
     kind: Kind,
     text: str,
     mark: Location,

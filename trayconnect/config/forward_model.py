@@ -1,4 +1,4 @@
-"""A forward of the file, and the same from OpenSSH's words."""
+"""A forward of the file, and its form in OpenSSH's syntax."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import Field, ValidationError, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from trayconnect.config.forward_shape import DERIVED, faults
-from trayconnect.config.forward_syntax import FORMS, ForwardSpec, Kind, Place, parse
+from trayconnect.config.forward_syntax import FORMS, ForwardEnd, ForwardSpec, Kind, parse
 from trayconnect.config.local_addresses import addresses, near_host, tool_host
 from trayconnect.config.tools import ToolName
 from trayconnect.config.types import (
@@ -27,16 +27,16 @@ from trayconnect.config.types import (
 from trayconnect.core.endpoints import Endpoint, TcpEndpoint, UnixEndpoint
 
 SHAPE_FAULT = "forward_shape"
-"""The type of the error about keys that do not go together."""
+"""The error type for keys that exclude or require each other."""
 
-NO_PROXY_THERE = "no SOCKS proxy is offered on the server's side"
+NO_REMOTE_PROXY = "no SOCKS proxy is offered on the server's side"
 
 _LONGEST_END = 36
 _UNPRIVILEGED = 1024
 
 
 class Forward(Frozen):
-    """One more forward of a server, beside the one to Jupyter."""
+    """One more forward of a server, besides the one to Jupyter."""
 
     name: Name = Field(description="Shown in the menu; unique within the server.")
     kind: Annotated[Kind, WithJsonSchema({"enum": list(Kind)})] = Field(
@@ -93,15 +93,15 @@ class Forward(Frozen):
 
     @model_validator(mode="after")
     def _keys_go_together(self) -> Self:
-        said = {key for key in self.model_fields_set if getattr(self, key) is not None}
-        for fault in faults(self.kind, said):
+        given = {key for key in self.model_fields_set if getattr(self, key) is not None}
+        for fault in faults(self.kind, given):
             raise PydanticCustomError(SHAPE_FAULT, "{words}", {"words": fault.message})
         if self.kind is not Kind.REMOTE and self.local_port is None and self.local_socket is None:
             raise PydanticCustomError(SHAPE_FAULT, "no {key}", {"key": DERIVED})
         return self
 
     def listens(self, bind_address: str) -> Endpoint:
-        """What is listened on, in the file's words: here, where "*" stands for every address, or,
+        """The listener as the file gives it: on this computer, where "*" means every address, or,
         for a remote forward, at the server, where "" does. `bind_address` is the server entry's."""
         if self.kind is Kind.REMOTE:
             if self.remote_socket is not None:
@@ -114,29 +114,30 @@ class Forward(Frozen):
         return TcpEndpoint(self.bind_address or bind_address, self.local_port)
 
     def binds(self, bind_address: str) -> tuple[Endpoint, ...]:
-        """All that a forward which listens here binds; see `local_addresses.addresses`."""
-        where = self.listens(bind_address)
-        if not isinstance(where, TcpEndpoint):
-            return (where,)
+        """Every address that a forward with a local listener binds; see
+        `local_addresses.addresses`."""
+        listener = self.listens(bind_address)
+        if not isinstance(listener, TcpEndpoint):
+            return (listener,)
         own = self.open and self.open_as == "address"
         return tuple(
-            TcpEndpoint(address, where.port)
-            for address in addresses(where.host, where.port, own=own)
+            TcpEndpoint(address, listener.port)
+            for address in addresses(listener.host, listener.port, own=own)
         )
 
     def near(self, bind_address: str) -> Endpoint:
-        """Where a program on this computer reaches a forward which listens here."""
-        where = self.listens(bind_address)
-        if not isinstance(where, TcpEndpoint):
-            return where
-        return TcpEndpoint(near_host(where.host), where.port)
+        """The address at which a program on this computer reaches a local listener."""
+        listener = self.listens(bind_address)
+        if not isinstance(listener, TcpEndpoint):
+            return listener
+        return TcpEndpoint(near_host(listener.host), listener.port)
 
     def authority(self, bind_address: str) -> str:
         """The host and port in the page's address."""
-        where = self.listens(bind_address)
-        assert isinstance(where, TcpEndpoint)
-        host = tool_host(where.host, where.port, only_localhost=self.open_as == "localhost")
-        return str(TcpEndpoint(host, where.port))
+        listener = self.listens(bind_address)
+        assert isinstance(listener, TcpEndpoint)
+        host = tool_host(listener.host, listener.port, only_localhost=self.open_as == "localhost")
+        return str(TcpEndpoint(host, listener.port))
 
     @property
     def has_page(self) -> bool:
@@ -145,8 +146,8 @@ class Forward(Frozen):
 
     @property
     def leads_to(self) -> Endpoint | None:
-        """Where connections are carried: as seen from the server, or, for a remote forward, from
-        here. None: their clients say, each for itself."""
+        """The target of its connections: as seen from the server, or, for a remote forward, from
+        here. None: each client names its own."""
         path = self.local_socket if self.kind is Kind.REMOTE else self.remote_socket
         if path is not None:
             return UnixEndpoint(path)
@@ -154,19 +155,19 @@ class Forward(Frozen):
 
 
 def spec_of(kind: Kind, text: str) -> ForwardSpec:
-    """What the file says in OpenSSH's words, as after -L or, with a space between the ends, as in
+    """The forward in OpenSSH's syntax, as after -L or, with a space between the ends, as in
     ssh_config(5). Raises ValueError as `forward_syntax.parse`."""
     ends = text.split()
     if len(ends) > 2:
         raise ValueError(f"must be {FORMS[kind]}")
     spec = parse(kind, ":".join(ends))
     if kind is Kind.REMOTE and spec.target is None:
-        raise ValueError(f"must say where it leads: {NO_PROXY_THERE}")
+        raise ValueError(f"must say where it leads: {NO_REMOTE_PROXY}")
     return spec
 
 
 def as_forward(spec: ForwardSpec, name: str) -> Forward:
-    """A forward that was not said in the file, where alone the lowest ports are refused.
+    """A forward that does not come from the file. Only the file is refused privileged ports.
 
     Raises ValueError in words for people."""
     keys = keys_of(spec)
@@ -183,34 +184,34 @@ def as_forward(spec: ForwardSpec, name: str) -> Forward:
 
 
 def keys_of(spec: ForwardSpec) -> dict[str, str | int]:
-    """What a file would say instead."""
+    """The keys that say the same in the file."""
     listen, target = spec.listen, spec.target
-    ours, theirs = ("local_socket", "remote_socket")
+    local_key, remote_key = ("local_socket", "remote_socket")
     if spec.kind is Kind.REMOTE:
-        ours, theirs = theirs, ours
+        local_key, remote_key = remote_key, local_key
     port = "remote_port" if spec.kind is Kind.REMOTE else "local_port"
     keys: dict[str, str | int | None] = {
         "kind": spec.kind.value,
         "bind_address": "*" if listen.host == "" else listen.host,
-        **({ours: listen.path} if listen.path is not None else {port: listen.port}),
+        **({local_key: listen.path} if listen.path is not None else {port: listen.port}),
     }
     if target is not None:
         leads = {"host": target.host, "port": target.port}
-        keys |= {theirs: target.path} if target.path is not None else leads
+        keys |= {remote_key: target.path} if target.path is not None else leads
     return {key: value for key, value in keys.items() if value is not None}
 
 
 def name_of(spec: ForwardSpec) -> str:
-    """A name for the menu. This computer stands on the left, the server on the right."""
-    near = end_words(spec.listen)
+    """A name for the menu: this computer on the left, the server on the right."""
+    near = end_text(spec.listen)
     if spec.target is None:
         return f"SOCKS {near}"
-    far = end_words(spec.target)
+    far = end_text(spec.target)
     return f"{far} ← {near}" if spec.kind is Kind.REMOTE else f"{near} → {far}"
 
 
-def end_words(place: Place) -> str:
-    """One end, to stand in a name."""
+def end_text(place: ForwardEnd) -> str:
+    """One end, as part of a name."""
     if place.path is not None:
         text = place.path
     elif place.port == 0:

@@ -1,4 +1,4 @@
-"""Which keys of a forward go together, for each kind of forward."""
+"""The keys of each kind of forward, and which of them go together."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from trayconnect.config.forward_syntax import Kind
 
 
 class ForwardShape(NamedTuple):
-    """The keys of one kind. Of `listens` and of `leads`, either the port or the socket is said;
-    `leads` is empty where the client of a connection says where it leads."""
+    """The keys of one kind. Of `listens` and of `leads`, one key is given, the port or the socket;
+    `leads` is empty if each client names its target."""
 
     words: str
     listens: tuple[str, str]
@@ -32,11 +32,11 @@ SHAPES: dict[str, ForwardShape] = {
 }
 
 DERIVED = "local_port"
-"""It may be left out of the file."""
+"""It may be missing in the file."""
 
 COMMON = ("name", "kind")
 
-# What has a meaning only beside a port.
+# Keys that are meaningful only with a port.
 _OF_PORT = {
     "local_port": ("bind_address", "open", "open_as", "path", "ready", "tool"),
     "remote_port": ("bind_address",),
@@ -45,7 +45,7 @@ _OF_PORT["port"] = ("host",)
 
 
 class Fault(NamedTuple):
-    """`key`: the one to mend; empty when one is missing."""
+    """`key` is the one to correct; empty when one is missing."""
 
     key: str
     message: str
@@ -58,7 +58,7 @@ def keys_of(shape: ForwardShape) -> tuple[str, ...]:
 
 
 def excluded(shape: ForwardShape) -> Iterator[tuple[str, str]]:
-    """Pairs of keys of this kind that cannot stand together; the second is the one to remove."""
+    """Pairs of keys of this kind that exclude each other; the second is the one to remove."""
     for port, socket in filter(None, (shape.listens, shape.leads)):
         yield port, socket
         for key in _OF_PORT[port]:
@@ -67,7 +67,7 @@ def excluded(shape: ForwardShape) -> Iterator[tuple[str, str]]:
 
 
 def needed(shape: ForwardShape) -> Iterator[tuple[str, str]]:
-    """Pairs of keys of which one must be there."""
+    """Pairs of keys of which one is required."""
     if shape.listens[0] != DERIVED:
         yield shape.listens
     if shape.leads:
@@ -75,8 +75,7 @@ def needed(shape: ForwardShape) -> Iterator[tuple[str, str]]:
 
 
 def faults(kind: str, keys: Collection[str]) -> Iterator[Fault]:
-    """What is wrong with a forward of that kind that says these keys. Keys that no forward has
-    are not looked at."""
+    """The faults of a forward of that kind with these keys. Keys that no kind has are ignored."""
     shape = SHAPES[kind]
     known = {key for each in SHAPES.values() for key in keys_of(each)}
     for key in keys:

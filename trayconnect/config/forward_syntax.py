@@ -1,9 +1,8 @@
-"""OpenSSH's way to write a forward: the arguments of -L, -R and -D in ssh(1), or what follows
-LocalForward, RemoteForward and DynamicForward in ssh_config(5).
+"""OpenSSH's syntax of a forward: the arguments of -L, -R and -D in ssh(1), and of LocalForward,
+RemoteForward and DynamicForward in ssh_config(5).
 
-Read as `parse_forward` of OpenSSH's readconf.c reads it, but that variables (`${HOME}`) and tokens
-(`%h`) are not replaced.
-"""
+As `parse_forward` of OpenSSH's readconf.c, without the expansion of variables (`${HOME}`) and
+tokens (`%h`)."""
 
 from __future__ import annotations
 
@@ -15,18 +14,18 @@ from enum import StrEnum
 
 _LONGEST_HOST = 1024
 _ANYWHERE = ("", "*")
-"""How ssh(1) writes "on every address"."""
+""""Every address" in the syntax of ssh(1)."""
 
 
 class Kind(StrEnum):
-    """Who listens, and for what."""
+    """Which side listens, and the kind of target."""
 
     LOCAL = "local"
-    """This computer, for one place that the server reaches."""
+    """This computer listens, for one target that the server reaches."""
     REMOTE = "remote"
-    """The server, for one place that this computer reaches."""
+    """The server listens, for one target that this computer reaches."""
     DYNAMIC = "dynamic"
-    """This computer, as a SOCKS proxy, for every place that the server reaches."""
+    """This computer listens as a SOCKS proxy, for every target that the server reaches."""
 
 
 FORMS = {
@@ -43,17 +42,18 @@ KEYWORDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a forward listens, or leads to: a socket's `path`, or an address and a port.
+class ForwardEnd:
+    """The listener or the target of a forward: a socket's `path`, or an address and a port.
 
-    As a listener, `host` None is not said, "" every address; `port` 0 lets the server choose."""
+    In a listener, `host` None means unspecified, "" every address; `port` 0 lets the server
+    choose."""
 
     host: str | None = None
     port: int = 0
     path: str | None = None
 
     def __str__(self) -> str:
-        """As it is written behind -L."""
+        """As in the argument of -L."""
         if self.path is not None:
             return _escaped(self.path)
         if self.host is None:
@@ -65,12 +65,12 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class ForwardSpec:
-    """What one forward says. `target` None: the clients say, for this is a SOCKS proxy; a remote
+    """One forward. `target` None: it is a SOCKS proxy, whose clients name the targets; a remote
     forward may be one, too."""
 
     kind: Kind
-    listen: Place
-    target: Place | None = None
+    listen: ForwardEnd
+    target: ForwardEnd | None = None
 
     @property
     def option(self) -> str:
@@ -80,7 +80,7 @@ class ForwardSpec:
 
 
 def parse(kind: Kind, text: str) -> ForwardSpec:
-    """What stands behind -L, -R or -D.
+    """Parse the argument of -L, -R or -D.
 
     Raises ValueError with words that can follow a key's name; they never repeat the text."""
     fields = _fields(text, kind)
@@ -97,7 +97,8 @@ def parse(kind: Kind, text: str) -> ForwardSpec:
 
 
 def parse_words(kind: Kind, words: Sequence[str]) -> ForwardSpec:
-    """The words of a line of ssh_config(5), each end being one. Raises ValueError as `parse`."""
+    """Parse the arguments of a line of ssh_config(5), one for each end. Raises ValueError as
+    `parse`."""
     if not words or (kind is Kind.LOCAL and len(words) == 1):
         raise ValueError("must say where to listen, and where it leads")
     spec = parse(kind, ":".join(words[:2]))
@@ -122,7 +123,7 @@ def _fields(text: str, kind: Kind) -> list[_Field]:
 
 
 def _bracketed(text: str, kind: Kind) -> tuple[_Field, str]:
-    """A field in brackets is taken as it is."""
+    """A field in brackets, verbatim."""
     inside, closed, rest = text[1:].partition("]")
     if not closed or (rest and not rest.startswith(":")):
         raise ValueError(_wrong_form(kind))
@@ -130,7 +131,7 @@ def _bracketed(text: str, kind: Kind) -> tuple[_Field, str]:
 
 
 def _plain(text: str, kind: Kind) -> tuple[_Field, str]:
-    """A field up to the next colon; a backslash takes away what the next character means."""
+    """A field up to the next colon; a backslash escapes the next character."""
     taken: list[str] = []
     is_path = False
     characters = iter(enumerate(text))
@@ -150,33 +151,33 @@ def _plain(text: str, kind: Kind) -> tuple[_Field, str]:
 def _dynamic(kind: Kind, fields: list[_Field]) -> ForwardSpec | None:
     match fields:
         case [_Field(path, True)]:
-            return ForwardSpec(kind, Place(path=path))
+            return ForwardSpec(kind, ForwardEnd(path=path))
         case [_Field(port)]:
-            return ForwardSpec(kind, Place(port=_port(port)))
+            return ForwardSpec(kind, ForwardEnd(port=_port(port)))
         case [_Field(host), _Field(port, False)]:
-            return ForwardSpec(kind, Place(_bind(host), _port(port)))
+            return ForwardSpec(kind, ForwardEnd(_bind(host), _port(port)))
     return None
 
 
 def _static(kind: Kind, fields: list[_Field]) -> ForwardSpec | None:
     match fields:
         case [_Field(listen, True), _Field(path, True)]:
-            return ForwardSpec(kind, Place(path=listen), Place(path=path))
+            return ForwardSpec(kind, ForwardEnd(path=listen), ForwardEnd(path=path))
         case [_Field(listen), _Field(path, True)]:
-            return ForwardSpec(kind, Place(port=_port(listen)), Place(path=path))
+            return ForwardSpec(kind, ForwardEnd(port=_port(listen)), ForwardEnd(path=path))
         case [_Field(listen, True), host, port]:
-            return ForwardSpec(kind, Place(path=listen), _target(host, port))
+            return ForwardSpec(kind, ForwardEnd(path=listen), _target(host, port))
         case [_Field(bind), _Field(listen), _Field(path, True)]:
-            return ForwardSpec(kind, Place(_bind(bind), _port(listen)), Place(path=path))
+            return ForwardSpec(kind, ForwardEnd(_bind(bind), _port(listen)), ForwardEnd(path=path))
         case [_Field(listen), host, port]:
-            return ForwardSpec(kind, Place(port=_port(listen)), _target(host, port))
+            return ForwardSpec(kind, ForwardEnd(port=_port(listen)), _target(host, port))
         case [_Field(bind), _Field(listen), host, port]:
-            return ForwardSpec(kind, Place(_bind(bind), _port(listen)), _target(host, port))
+            return ForwardSpec(kind, ForwardEnd(_bind(bind), _port(listen)), _target(host, port))
     return None
 
 
-def _target(host: _Field, port: _Field) -> Place:
-    return Place(_host(host.text), _port(port.text))
+def _target(host: _Field, port: _Field) -> ForwardEnd:
+    return ForwardEnd(_host(host.text), _port(port.text))
 
 
 def _port(text: str) -> int:
@@ -187,7 +188,7 @@ def _port(text: str) -> int:
         except (OSError, ValueError):
             raise ValueError("names a port that is neither a number nor a service") from None
     digits = text.lstrip("0")
-    number = int(digits[:6] or "0")  # six digits are too many already
+    number = int(digits[:6] or "0")  # six digits are out of range
     if number > 65535:
         raise ValueError("names a port above 65535")
     return number

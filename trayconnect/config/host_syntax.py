@@ -1,8 +1,7 @@
-"""Which characters a host and a user may have, in the file and in a pasted command.
+"""The characters that a host and a user name may have, in the file and in a pasted command.
 
 As OpenSSH's `valid_hostname` and `valid_ruser` in ssh.c, and without the typographic characters
-that a text processor or a web page puts in the place of those that were typed.
-"""
+that a word processor or a web page substitutes for typed ones."""
 
 from __future__ import annotations
 
@@ -10,13 +9,13 @@ import re
 import unicodedata
 
 _SHELL = "'`\"$\\;&<>|(){},"
-"""What OpenSSH refuses in the name of a host."""
+"""Characters that OpenSSH refuses in a host name."""
 _SHELL_IN_USER = "'`\";&<>|(){}"
 _NEVER_IN_HOST = _SHELL + "*?!#^"
 _VARIABLE = re.compile(r"\$[A-Za-z_{]|%[A-Za-z_]{2,}%")
 _FOUR_NUMBERS = re.compile(r"(?:[0-9]{1,9}\.){3}[0-9]{1,9}")
 _LETTER_LIKE = frozenset("·\N{KATAKANA MIDDLE DOT}\N{HEBREW PUNCTUATION GERESH}")
-"""Punctuation that an internationalised domain name may hold."""
+"""Punctuation that an internationalised domain name may contain."""
 
 DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d"
 DOUBLE_QUOTES = "\u201c\u201d\u201e\u201f\u2033\uff02"
@@ -24,14 +23,14 @@ SINGLE_QUOTES = "\u2018\u2019\u201a\u201b\u2032\uff07"
 
 
 def host_fault(value: str) -> str:
-    """Words that follow "host" where `value` is no host; "" where it is one. Colons, brackets and
-    slashes are for the caller."""
+    """Words that follow "host" if `value` is no valid host; "" if it is one. The caller checks
+    colons, brackets and slashes."""
     for character in value:
         if character in _NEVER_IN_HOST:
             return f"must not hold {character}"
         if not character.isascii() and not _may_be_in_host(character):
             return typed_instead(character)
-    if "%" in value and ":" not in value:  # with a colon, it is the zone of an IPv6 address
+    if "%" in value and ":" not in value:  # after a colon, it is the zone of an IPv6 address
         return "must not hold %"
     if _FOUR_NUMBERS.fullmatch(value) and any(int(number) > 255 for number in value.split(".")):
         return "must be an address whose numbers are at most 255, or a name"
@@ -39,7 +38,7 @@ def host_fault(value: str) -> str:
 
 
 def user_fault(value: str) -> str:
-    """Words that follow "username" where `value` is no account; "" where it is one."""
+    """Words that follow "username" if `value` is no valid account; "" if it is one."""
     for character in value:
         if character in _SHELL_IN_USER:
             return f"must not hold {character}"
@@ -55,7 +54,7 @@ def user_fault(value: str) -> str:
 
 
 def typed_instead(character: str) -> str:
-    """Words for a character that looks like one of the keyboard's, and is not."""
+    """A hint about a character that resembles one of the keyboard's."""
     if character in DASHES:
         plain = "a plain '-'"
     elif character in DOUBLE_QUOTES or character in SINGLE_QUOTES:

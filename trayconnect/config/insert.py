@@ -1,4 +1,4 @@
-"""Adding entries to the text of a server file, of which not a sign is changed otherwise."""
+"""Adds entries to the text of a server file and leaves every other character unchanged."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ Entry = Mapping[str, object]
 
 
 class CannotInsertError(Exception):
-    """The text is of a shape that is left to its author; the message says which."""
+    """The text has a form that only its author can edit; the message says which."""
 
 
 def append_servers(text: str, entries: Sequence[Entry]) -> str:
     """The text with more servers at the end of its list, in the style of the list.
 
-    The text is a valid server file. Raises `CannotInsertError`; whoever writes the result looks
-    first whether it says what it should."""
+    The text is a valid server file. Raises `CannotInsertError`; the caller verifies the result
+    before writing it."""
     if not entries:
         return text
     layout = _layout(text)
@@ -50,7 +50,7 @@ def append_servers(text: str, entries: Sequence[Entry]) -> str:
     return _after_items(text, servers, blocks, newline)
 
 
-# --- where things are -----------------------------------------------------------------------------
+# --- locations ---------------------------------------------------------------------------------
 
 
 class _Mark(Protocol):
@@ -62,7 +62,7 @@ class _Mark(Protocol):
 
 @dataclass(slots=True)
 class _Servers:
-    """The value of `servers`: where it begins and ends, and its items."""
+    """The value of `servers`: its range, and its items."""
 
     kind: str
     """`nothing`, `brackets` or `dashes`."""
@@ -70,7 +70,7 @@ class _Servers:
     end: int
     column: int
     items: list[tuple[int, int]] = field(default_factory=list)
-    """Where each begins, and where the last sign of it is."""
+    """The first and the last character of each."""
 
 
 @dataclass(slots=True)
@@ -83,7 +83,7 @@ class _Layout:
 
 
 def _layout(text: str) -> _Layout | None:
-    """None for a text that holds nothing but comments."""
+    """None for a text that holds only comments."""
     events = list(yaml.parse(text, yaml.SafeLoader))
     for event in events:
         if isinstance(event, yaml.DocumentEndEvent) and event.explicit:
@@ -108,7 +108,7 @@ def _layout(text: str) -> _Layout | None:
 
 
 def _begin(event: yaml.Event) -> _Mark:
-    assert event.start_mark is not None  # as every event of a text has
+    assert event.start_mark is not None  # every event of a parsed text has one
     return event.start_mark
 
 
@@ -118,7 +118,7 @@ def _end(event: yaml.Event) -> _Mark:
 
 
 def _after(nodes: Sequence[yaml.Event], at: int) -> int:
-    """Behind the node that begins there."""
+    """The end of the node that begins at `at`."""
     depth = 0
     while True:
         if isinstance(nodes[at], yaml.CollectionStartEvent):
@@ -144,13 +144,14 @@ def _servers(text: str, nodes: Sequence[yaml.Event]) -> _Servers:
     while at < len(nodes) - 1:
         behind = _after(nodes, at)
         item = nodes[at:behind]
-        servers.items.append((_begin(item[0]).index, _last_sign(text, item)))
+        servers.items.append((_begin(item[0]).index, _last_character(text, item)))
         at = behind
     return servers
 
 
-def _last_sign(text: str, nodes: Sequence[yaml.Event]) -> int:
-    """Where a node ends in the text: the ends of block collections lie behind what follows them."""
+def _last_character(text: str, nodes: Sequence[yaml.Event]) -> int:
+    """The last character of a node: the library puts the end of a block collection behind the
+    following blank lines."""
     ends = [
         _end(event).index
         for event in nodes
@@ -160,7 +161,7 @@ def _last_sign(text: str, nodes: Sequence[yaml.Event]) -> int:
     return len(text[: max(ends)].rstrip())
 
 
-# --- changing the text ----------------------------------------------------------------------------
+# --- edits -------------------------------------------------------------------------------------
 
 
 def _indented(lines: Sequence[str], indent: int) -> list[str]:
@@ -173,7 +174,7 @@ def _at_end(text: str, lines: Sequence[str], newline: str) -> str:
 
 
 def _line_end(text: str, at: int) -> int:
-    """Where the line ends in which that place is, its break left out."""
+    """The end of the line of that position, without its line break."""
     match = _BREAK.search(text, at)
     return match.start() if match else len(text)
 
@@ -195,7 +196,7 @@ def _in_brackets(
     newline: str,
 ) -> str:
     if servers.items:
-        # Behind the last one, before its comma if there is one.
+        # After the last item, before its comma if there is one.
         at = servers.items[-1][1]
         added = "".join(f", {flow_text(entry)}" for entry in entries)
         return text[:at] + added + text[at:]
@@ -224,7 +225,7 @@ def _after_items(
 
 
 def _past_comments(text: str, end: int, column: int) -> int:
-    """Behind the comments that belong to the last item, by their indentation."""
+    """The position after the comments that belong to the last item, by their indentation."""
     while match := re.match(r"(?:\r\n|\n|\r)(?P<indent> *)#[^\r\n]*", text[end:]):
         if len(match["indent"]) <= column:
             break

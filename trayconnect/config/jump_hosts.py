@@ -1,4 +1,4 @@
-"""ProxyJump: hosts to go through, with commas between them."""
+"""ProxyJump: a comma-separated list of jump hosts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from trayconnect.config.openssh_scalars import port_number
 
 
 class Jump(NamedTuple):
-    """`[user@]host[:port]`; None: not said."""
+    """`[user@]host[:port]`; None: unspecified."""
 
     host: str
     user: str | None = None

@@ -1,9 +1,8 @@
-"""The local port of whatever names none: derived from its name, and so stable.
+"""The default local port of a server or forward: derived from its name, and so stable.
 
 A browser keeps its logins by host and port, so the port of a server should be the same after a
-restart, on another machine, and when other entries come, go, or change places. It depends on the
-names alone; only where two names meet at one port does the later in the alphabet go elsewhere.
-"""
+restart, on another machine, and when other entries are added, removed or moved. It depends on the
+names alone; if two names map to one port, the later one in the alphabet gets another."""
 
 from __future__ import annotations
 
@@ -20,7 +19,7 @@ FIRST, LAST = 20_000, 29_999
 the node ports of Kubernetes (from 30000)."""
 
 CAPACITY = 5_000
-"""How many ports can be derived and named in a file together."""
+"""Number of ports that a file can have, derived and named ones together."""
 
 WELL_KNOWN = frozenset(
     (
@@ -28,7 +27,7 @@ WELL_KNOWN = frozenset(
         20_048,  # NFS mountd
         *range(21_115, 21_120),  # RustDesk
         22_000,  # Syncthing
-        22_222,  # the usual second sshd
+        22_222,  # a common second port of sshd
         *(24_007, 24_008),  # GlusterFS
         24_224,  # Fluentd
         24_800,  # Synergy
@@ -44,7 +43,7 @@ WELL_KNOWN = frozenset(
 
 
 def derive(keys: Iterable[str], taken: Collection[int]) -> dict[str, int]:
-    """A port for each key, distinct and none of those taken.
+    """A port for each key: distinct ones, and not in `taken`.
 
     Raises ValueError beyond `CAPACITY`."""
     used = set(taken)
@@ -64,11 +63,10 @@ def derive(keys: Iterable[str], taken: Collection[int]) -> dict[str, int]:
 
 
 def fill(servers: Iterable[Any]) -> None:
-    """Give every server and forward of the raw entries that names no port one of its own.
+    """Give a port to every server and forward of the raw entries that names none.
 
-    Entries that are not even mappings are left for the type check. Raises ValueError beyond
-    `CAPACITY`."""
-    # A line break cannot stand in a name, so no two keys meet.
+    Entries that are no mappings are left to the type check. Raises ValueError beyond `CAPACITY`."""
+    # A name contains no line break, so keys are distinct.
     wanted: list[tuple[str, dict[str, Any]]] = []
     taken: set[int] = set()
     for server in servers:
@@ -101,7 +99,7 @@ def fill(servers: Iterable[Any]) -> None:
 
 
 def _port_of_tool(forward: dict[str, Any]) -> int | None:
-    """The port here that its tool needs, which compares it with its own."""
+    """The local port that its tool requires, because the tool compares it with its own."""
     name, port = forward.get("tool"), forward.get("port")
     tool = TOOLS.get(name) if isinstance(name, str) else None
     wants = tool is not None and tool.same_port and type(port) is int and 1024 <= port <= 65535

@@ -1,4 +1,4 @@
-"""Where in a text of the file a value stands."""
+"""Finds the location of a value in the file's text."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from trayconnect.config.yaml_tree import Mapping, Node, Sequence, compose
 
 
 def mark_of(text: str, server: int, *keys: str | int) -> Location:
-    """The place of a value of the server with that index: in its entry, or in the defaults.
-    A number is the index of an item of a list.
+    """The location of a value of the server with that index: in its entry, or in the defaults. A
+    number is the index of an item of a list.
 
-    `text` is one that `yaml_file.parse` takes. WHOLE_FILE if the value is nowhere."""
+    `text` is valid for `yaml_file.parse`. WHOLE_FILE if the value is nowhere."""
     root = compose(text.removeprefix("\ufeff"), FileReport(Path()))
     for start in (_item(_child(root, "servers"), server), _child(root, "defaults")):
         node = start

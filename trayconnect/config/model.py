@@ -1,7 +1,6 @@
-"""The frozen types that a `servers.yaml` becomes.
+"""The frozen types of a `servers.yaml`.
 
-The descriptions are what editors show; see `schema`.
-"""
+Editors show the descriptions; see `schema`."""
 
 from __future__ import annotations
 
@@ -53,7 +52,7 @@ SAME_HOST = frozenset(("localhost", "127.0.0.1", "::1"))
 
 
 class Auth(Frozen):
-    """How to log in."""
+    """The credentials."""
 
     identity_file: UserPath | None = Field(
         None,
@@ -73,7 +72,7 @@ class Auth(Frozen):
 
 
 class JumpHost(Frozen):
-    """An SSH server to go through, as `[user@]host[:port]` in the file."""
+    """A jump host, as `[user@]host[:port]` in the file."""
 
     host: HostName
     port: Port = 22
@@ -114,7 +113,8 @@ class Jupyter(Frozen):
 
 
 class Keepalive(Frozen):
-    """A question to the server every `interval` seconds; dead after `count_max` unanswered."""
+    """A keepalive request every `interval` seconds; the link counts as dead after `count_max`
+    unanswered ones."""
 
     interval: Seconds = Field(15, description="Seconds between two questions to the server.")
     count_max: Annotated[int, Strict(), Field(ge=1, le=100)] = Field(
@@ -123,7 +123,7 @@ class Keepalive(Frozen):
 
 
 _ALSO_OF_SSH = frozenset(("port", "jump_hosts", "connect_timeout", "interval", "count_max"))
-"""Keys that take what ssh_config(5) says where the file says nothing."""
+"""Keys that default to ssh_config(5)."""
 
 
 class Server(Frozen):
@@ -200,11 +200,11 @@ class Server(Frozen):
 
     @property
     def is_direct(self) -> bool:
-        """Whether it is reached without SSH."""
+        """Whether the server is reached without SSH."""
         return self.url is not None
 
     def open_ports(self, also: Iterable[Forward] = ()) -> tuple[int, ...]:
-        """The local ports of the entry, and of `also`, that other computers can connect to."""
+        """The local ports of the entry, and of `also`, that other computers can reach."""
         bound = [] if self.is_direct else [(self.bind_address, self.local_port)]
         bound += [
             (forward.bind_address or self.bind_address, forward.local_port)
@@ -214,20 +214,21 @@ class Server(Frozen):
         return tuple(port for address, port in bound if not is_loopback(address))
 
     def __eq__(self, other: object) -> bool:
-        """Whether all is the same, and the same of it written: ssh_config(5) decides the rest."""
+        """Whether all values are equal, and the same keys are set: ssh_config(5) supplies the
+        others."""
         return super().__eq__(other) and isinstance(other, Server) and self._wrote(other)
 
     def _wrote(self, other: Server) -> bool:
         pairs = [(self, other), (self.keepalive, other.keepalive)]
         pairs += zip(self.jump_hosts, other.jump_hosts, strict=True)
         return all(
-            mine.model_fields_set & _ALSO_OF_SSH == theirs.model_fields_set & _ALSO_OF_SSH
-            for mine, theirs in pairs
+            own.model_fields_set & _ALSO_OF_SSH == others.model_fields_set & _ALSO_OF_SSH
+            for own, others in pairs
         )
 
-    def same_tunnel(self, other: Server) -> bool:
-        """Whether a live tunnel for `self` also serves `other`: only its place in the menu differs,
-        or what the browser opens, and when, or what is told."""
+    def same_link(self, other: Server) -> bool:
+        """Whether a live link for `self` also serves `other`: they differ only in their place in
+        the menu, in the page and when it opens, or in notifications."""
         return self._tunnel_part() == other._tunnel_part()
 
     def _tunnel_part(self) -> Server:

@@ -1,4 +1,4 @@
-"""When two names of the file are the same, and which entry a name means."""
+"""Equality of names in the file, and the lookup of an entry by name."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 def name_key(name: str) -> str:
-    """Equal for names that differ only in case, or in how Unicode spells them (NFC, section
-    2.3.2 of UAX 15)."""
+    """Equal for names that differ only in case, or in their Unicode form (NFC, section 2.3.2 of UAX
+    15)."""
     return unicodedata.normalize("NFC", name).casefold()
 
 
 def find_server(servers: Sequence[Server], name: str) -> Server:
-    """The entry of that name; letters of the other case will do. Raises `ProblemError`."""
+    """The entry of that name, ignoring case. Raises `ProblemError`."""
     by_key = {name_key(server.name): server for server in servers}
     key = name_key(name)
     if key in by_key:

@@ -1,4 +1,4 @@
-"""The entry of a server file that a command line of ssh, or a Host alias, stands for."""
+"""Makes an entry of the server file from a command line of ssh, or a Host alias."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import ipaddress
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from trayconnect.config.forward_model import NO_PROXY_THERE, as_forward, keys_of, name_of, spec_of
-from trayconnect.config.forward_syntax import ForwardSpec, Kind, Place
+from trayconnect.config.forward_model import NO_REMOTE_PROXY, as_forward, keys_of, name_of, spec_of
+from trayconnect.config.forward_syntax import ForwardEnd, ForwardSpec, Kind
 from trayconnect.config.jump_hosts import Jump
 from trayconnect.config.model import SAME_HOST, Config
 from trayconnect.config.names import name_key
@@ -23,19 +23,19 @@ _KNOWN_PORTS = {3000: "Grafana", 4040: "Spark", 5000: "MLflow", 6006: "TensorBoa
 
 @dataclass(frozen=True, slots=True)
 class NewEntry:
-    """An entry as data; `notes` are what could not be kept, each in a line for people."""
+    """An entry as data; `notes` lists what was dropped, one line each, for people."""
 
     data: dict[str, object]
     notes: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
-        """What the menu will show."""
+        """The name in the menu."""
         return str(self.data["name"])
 
 
 def from_command(command: SshCommand, config: Config, name: str | None = None) -> NewEntry:
-    """The entry for a command line, in a file that says `config`."""
+    """The entry for a command line, to be added to the file `config`."""
     notes = list(command.notes)
     data: dict[str, object] = {
         "name": name or unique_name(command.host, _taken_names(config)),
@@ -57,22 +57,22 @@ def from_command(command: SshCommand, config: Config, name: str | None = None) -
     if command.start is not None:
         data |= _start(command, data, notes)
     keepalive = {"interval": command.alive_interval, "count_max": command.alive_count_max}
-    wanted = {key: value for key, value in keepalive.items() if value}
-    if wanted:
-        data["keepalive"] = wanted
+    base = {key: value for key, value in keepalive.items() if value}
+    if base:
+        data["keepalive"] = base
     if command.connect_timeout:
         data["connect_timeout"] = command.connect_timeout
     others = [forward for forward in command.forwards if forward is not page]
-    if kept := _forwards(others, ports, notes):
-        data["forwards"] = kept
+    if kept_forwards := _forwards(others, ports, notes):
+        data["forwards"] = kept_forwards
     return NewEntry(data, tuple(notes))
 
 
 def from_aliases(
     hosts: Iterable[tuple[str, Sequence[ForwardSpec]]], config: Config
 ) -> list[NewEntry]:
-    """The entries for Host aliases and their forwards. They name the hosts and no more: what is
-    said of these in ssh_config(5) goes on to be read there."""
+    """The entries for Host aliases and their forwards. They name the hosts only: ssh_config(5)
+    supplies the other options at each connection."""
     taken = _taken_names(config)
     entries = []
     for alias, forwards in hosts:
@@ -86,7 +86,7 @@ def from_aliases(
 
 
 def jupyter_of(forwards: Iterable[ForwardSpec]) -> ForwardSpec | None:
-    """The forward that leads to Jupyter: by its port, or because there is no other."""
+    """The forward to Jupyter: the one with Jupyter's port, or the only one."""
     local = [
         forward
         for forward in forwards
@@ -101,14 +101,14 @@ def jupyter_of(forwards: Iterable[ForwardSpec]) -> ForwardSpec | None:
     return local[0] if len(local) == 1 else None
 
 
-def unique_name(wanted: str, taken: Collection[str]) -> str:
-    """That name, or one with a number behind it."""
-    wanted = wanted[:_LONGEST_NAME]
-    name, number = wanted, 1
+def unique_name(base: str, taken: Collection[str]) -> str:
+    """That name, or the name with a number if it is taken."""
+    base = base[:_LONGEST_NAME]
+    name, number = base, 1
     while name_key(name) in taken:
         number += 1
         suffix = f" {number}"
-        name = wanted[: _LONGEST_NAME - len(suffix)] + suffix
+        name = base[: _LONGEST_NAME - len(suffix)] + suffix
     return name
 
 
@@ -127,50 +127,52 @@ def _jump_text(jump: Jump) -> str:
 
 
 class _Ports:
-    """What is listened on: what of it is free, and what is told of the rest."""
+    """The ports and sockets in use: whether one is free, and a note for each that is not."""
 
     def __init__(self, config: Config, notes: list[str]) -> None:
         self._notes = notes
         self._owners: dict[int | str | None, str] = {}
-        self._there: set[Place] = set()
+        self._at_server: set[ForwardEnd] = set()
         for server in config.servers:
             self._owners.setdefault(server.local_port, server.name)
             for forward in server.forwards:
                 if forward.kind is not Kind.REMOTE:
-                    where = forward.local_socket or forward.local_port
-                    self._owners.setdefault(where, server.name)
+                    place = forward.local_socket or forward.local_port
+                    self._owners.setdefault(place, server.name)
 
-    def take(self, where: int | str, otherwise: str) -> bool:
-        """Whether a local port, or a socket's path, is to be had; if not, that is told, and what
-        is done `otherwise`."""
-        what = f"the local port {where}" if isinstance(where, int) else f"the local socket {where}"
-        if where in self._owners:
-            owner = self._owners[where]
+    def reserve(self, place: int | str, otherwise: str) -> bool:
+        """Whether a local port, or a socket's path, is free. If not, note that and the alternative
+        `otherwise`."""
+        description = (
+            f"the local port {place}" if isinstance(place, int) else f"the local socket {place}"
+        )
+        if place in self._owners:
+            owner = self._owners[place]
             has = f"“{owner}” has it" if owner else "it is named before"
-            self._notes.append(f"{what}: {has}; {otherwise}")
-        elif isinstance(where, int) and where < _LOWEST_LOCAL:
-            self._notes.append(f"{what}: only root may listen there; {otherwise}")
+            self._notes.append(f"{description}: {has}; {otherwise}")
+        elif isinstance(place, int) and place < _LOWEST_LOCAL:
+            self._notes.append(f"{description}: only root may listen there; {otherwise}")
         else:
-            self._owners[where] = ""
+            self._owners[place] = ""
             return True
         return False
 
-    def take_for(self, forward: ForwardSpec) -> bool:
-        """Whether that forward can listen; if not, that is told."""
+    def reserve_for(self, forward: ForwardSpec) -> bool:
+        """Whether that forward can listen. If not, note that."""
         listen = forward.listen
         if forward.kind is not Kind.REMOTE:
-            return self.take(listen.path or listen.port, f"{forward.option} is left out")
-        there = Place(port=listen.port, path=listen.path)
-        if there in self._there:
+            return self.reserve(listen.path or listen.port, f"{forward.option} is left out")
+        there = ForwardEnd(port=listen.port, path=listen.path)
+        if there in self._at_server:
             self._notes.append(f"{forward.option}: another one listens there")
             return False
-        if there != Place():  # for which the server chooses a port
-            self._there.add(there)
+        if there != ForwardEnd():  # the server chooses the port
+            self._at_server.add(there)
         return True
 
     def local(self, port: int) -> dict[str, object]:
-        """`local_port`, or nothing, so that one is derived."""
-        return {"local_port": port} if self.take(port, "another is chosen") else {}
+        """`local_port`, or nothing to have one derived."""
+        return {"local_port": port} if self.reserve(port, "another is chosen") else {}
 
 
 def _is_loopback(host: str | None) -> bool:
@@ -193,7 +195,7 @@ def _jupyter(page: ForwardSpec, ports: _Ports, notes: list[str]) -> dict[str, ob
 
 
 def _start(command: SshCommand, data: dict[str, object], notes: list[str]) -> dict[str, object]:
-    """How Jupyter is started, and the port that the command gave to it."""
+    """The options to start Jupyter, and the port that the command names for it."""
     found = data.get("jupyter")
     jupyter = found if isinstance(found, dict) else {}
     if jupyter.get("host", "localhost") not in SAME_HOST:
@@ -204,11 +206,11 @@ def _start(command: SshCommand, data: dict[str, object], notes: list[str]) -> di
             jupyter = {"port": command.start_port}
         elif jupyter["port"] != command.start_port:
             notes.append(f"--port={command.start_port}: the forward leads to {jupyter['port']}")
-    said = {"jupyter": jupyter} if jupyter else {}
-    return {**said, "start": command.start or True}
+    jupyter_data = {"jupyter": jupyter} if jupyter else {}
+    return {**jupyter_data, "start": command.start or True}
 
 
-def _page(target: Place) -> dict[str, object]:
+def _page(target: ForwardEnd) -> dict[str, object]:
     if target.host in _LOOPBACK:
         return {"port": target.port}
     return {"host": target.host, "port": target.port}
@@ -226,7 +228,7 @@ def _forwards(forwards: Sequence[ForwardSpec], ports: _Ports, notes: list[str]) 
             host = {} if target.host in _LOOPBACK else {"host": target.host}
             local = ports.local(forward.listen.port)
             entries.append({"name": name, **local, **host, "port": target.port})
-        elif ports.take_for(forward):
+        elif ports.reserve_for(forward):
             entries.append(_entry(forward, names))
     return entries
 
@@ -234,7 +236,7 @@ def _forwards(forwards: Sequence[ForwardSpec], ports: _Ports, notes: list[str]) 
 def _fault(forward: ForwardSpec) -> str:
     """Why an entry cannot have it."""
     if forward.kind is Kind.REMOTE and forward.target is None:
-        return NO_PROXY_THERE
+        return NO_REMOTE_PROXY
     try:
         as_forward(forward, name_of(forward))
     except ValueError as error:
@@ -243,25 +245,25 @@ def _fault(forward: ForwardSpec) -> str:
 
 
 def _entry(forward: ForwardSpec, names: set[str]) -> object:
-    """It in OpenSSH's words, where these can stand in a file."""
-    wanted = name_of(forward)
-    name = _new_name(wanted, names)
+    """The forward in OpenSSH's syntax, if a file can hold that."""
+    base = name_of(forward)
+    name = _new_name(base, names)
     try:
-        if name == wanted and spec_of(forward.kind, forward.option[3:]) == forward:
+        if name == base and spec_of(forward.kind, forward.option[3:]) == forward:
             return forward.option
     except ValueError:  # a space in a path
         pass
     return {"name": name, **keys_of(forward)}
 
 
-def _new_name(wanted: str, names: set[str]) -> str:
-    name = unique_name(wanted, names)
+def _new_name(base: str, names: set[str]) -> str:
+    name = unique_name(base, names)
     names.add(name_key(name))
     return name
 
 
 def _is_plain(forward: ForwardSpec) -> bool:
-    """Whether it leads from a port that is this machine's alone to a port."""
+    """Whether it leads from a loopback port to a port."""
     target = forward.target
     return (
         forward.kind is Kind.LOCAL

@@ -1,4 +1,4 @@
-"""Local ports that other computers can connect to: allowed, and worth a warning."""
+"""Warnings about local ports that other computers can reach; they are allowed."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from trayconnect.config.model import Config
 
 
 def open_port_warnings(config: Config, text: str, path: Path) -> tuple[FileProblem, ...]:
-    """One for each `bind_address` of `config` that lets other computers in; `text` is what was
-    read from `path`."""
+    """A warning for each `bind_address` of `config` that admits other computers; `text` was read
+    from `path`."""
     found = []
     for index, server in enumerate(config.servers):
         if not server.is_direct and not is_loopback(server.bind_address):
@@ -25,7 +25,7 @@ def open_port_warnings(config: Config, text: str, path: Path) -> tuple[FileProbl
             if forward.kind is Kind.REMOTE or address is None or is_loopback(address):
                 continue
             mark = mark_of(text, index, "forwards", number, "bind_address")
-            if mark == WHOLE_FILE:  # in the words of OpenSSH
+            if mark == WHOLE_FILE:  # in OpenSSH's syntax
                 mark = mark_of(text, index, "forwards", number)
             message = _message(address, f"“{forward.name}” of “{server.name}”")
             found.append(FileProblem(path, *mark, message))

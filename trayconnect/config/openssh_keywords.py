@@ -1,4 +1,4 @@
-"""The keywords of ssh_config(5), and what each takes."""
+"""The keywords of ssh_config(5), and the syntax of their arguments."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from trayconnect.config.forward_syntax import Kind
 
 
 class Takes(enum.Enum):
-    """How the rest of a keyword's line is read."""
+    """How the rest of a keyword's line is parsed."""
 
     WORD = enum.auto()
     WORDS = enum.auto()
     LIST = enum.auto()
-    """One word, and a line more adds one more."""
+    """One argument; a further line adds one more."""
     COMMAND = enum.auto()
-    """All that follows, as it is."""
+    """The whole rest of the line, verbatim."""
     FLAG = enum.auto()
     NUMBER = enum.auto()
     TIME = enum.auto()

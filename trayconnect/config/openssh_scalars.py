@@ -1,4 +1,5 @@
-"""Single values of ssh_config(5); each function raises ValueError for what OpenSSH refuses."""
+"""Single values of ssh_config(5); each function raises ValueError for a value that OpenSSH
+refuses."""
 
 from __future__ import annotations
 
@@ -40,7 +41,7 @@ def seconds(text: str) -> int | None:
 
 
 def port_number(text: str, lowest: int = 1) -> int:
-    """A port, by its number or by its service's name."""
+    """A port, by its number or its service's name."""
     if text.isascii() and text.isdigit():
         port = int(text[:6])
     else:

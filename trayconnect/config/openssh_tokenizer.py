@@ -1,4 +1,4 @@
-"""The words of a line of ssh_config(5), split as OpenSSH splits them."""
+"""Splits a line of ssh_config(5) as OpenSSH does."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _EQUALS = re.compile(r"[ \t\r\n]*=?[ \t\r\n]*")
 
 
 class ConfigLine(NamedTuple):
-    """`rest` is all that follows the keyword, as some keywords take it: unsplit."""
+    """`rest` is the unsplit text after the keyword, for keywords that take it so."""
 
     keyword: str
     rest: str
@@ -21,7 +21,7 @@ def split_line(text: str) -> ConfigLine | None:
     """A line's keyword, in lower case, and the rest; None for an empty line or a comment."""
     text = text.rstrip(WHITESPACE + "\f")
     match = _KEYWORD.match(text)
-    assert match is not None  # it matches the empty text too
+    assert match is not None  # it matches the empty string too
     keyword = match["quoted"] if match["quoted"] is not None else match["plain"]
     if not keyword or keyword.startswith("#"):
         return None
@@ -31,9 +31,9 @@ def split_line(text: str) -> ConfigLine | None:
 
 
 def split_words(text: str, *, comments: bool = True) -> tuple[str, ...]:
-    """Words apart, quotes and escapes removed, up to a comment; as argv_split() of misc.c.
+    """The arguments, without quotes and escapes, up to a comment; as argv_split() of misc.c.
 
-    Raises ValueError where a quote is not closed."""
+    Raises ValueError for an unclosed quote."""
     words: list[str] = []
     position = 0
     while position < len(text):
@@ -70,9 +70,10 @@ def _word(text: str, position: int) -> tuple[str, int]:
 
 
 def split_criteria(text: str) -> tuple[str, ...]:
-    """The words of a Match line, as strdelim() of misc.c: `"…"` and one `=` between two words.
+    """The arguments of a Match line, as strdelim() of misc.c: with `"…"`, and one `=` between two
+    of them.
 
-    Raises ValueError where a quote is not closed."""
+    Raises ValueError for an unclosed quote."""
     words: list[str] = []
     text = text.strip(WHITESPACE)
     while text:

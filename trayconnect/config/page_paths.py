@@ -1,4 +1,4 @@
-"""The path of a page as people write it, and as it stands in a link."""
+"""The path of a page as people write it, and in the form of a URI."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _SAFE = "/%:@!$&'()*+,;=~"
 
 
 def url_path(path: str) -> str:
-    """Path, query and fragment as a URI has them (RFC 3986): blanks and letters that are not ASCII
-    percent-encoded, what is percent-encoded already left as it is. The first `#` begins the
-    fragment, and the first `?` before it the query."""
+    """Path, query and fragment in the form of a URI (RFC 3986): blanks and non-ASCII letters are
+    percent-encoded, existing percent-encoding stays. The first `#` begins the fragment, and the
+    first `?` before it the query."""
     path, is_query, query, is_fragment, fragment = parts(path)
     return f"{_quoted(path)}{is_query}{_quoted(query)}{is_fragment}{_quoted(fragment)}"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from trayconnect.config.forward_syntax import ForwardSpec, Kind, Place
+from trayconnect.config.forward_syntax import ForwardEnd, ForwardSpec, Kind
 from trayconnect.config.jump_hosts import Jump
 from trayconnect.config.remote_jupyter import jupyter_start
 from trayconnect.config.shell_words import (
@@ -34,8 +34,8 @@ _RUNS = re.compile(r"-[il]*c")
 def parse_command(
     words: Sequence[str], user: str | None = None, aliases: Sequence[str] = ()
 ) -> SshCommand:
-    """A command line, as one text or in words. `user` is the account on this machine, `aliases` are
-    the hosts that ~/.ssh/config names. Raises `CommandError`."""
+    """Parse a command line, given as one text or as arguments. `user` is the account on this
+    machine, `aliases` are the hosts in ~/.ssh/config. Raises `CommandError`."""
     if len(words) == 1:
         found = commands_of(words[0], user_variables(user))
     else:
@@ -44,7 +44,7 @@ def parse_command(
 
 
 def _typed(word: str) -> str:
-    """A word that a shell has split already. Raises `CommandError`."""
+    """An argument that a shell has already expanded. Raises `CommandError`."""
     cleaned = clean(word)
     if any(cleaned.count(quote) > word.count(quote) for quote in "\"'"):
         raise CommandError(f"{word!r} holds a curly quote: write a plain one, or none")
@@ -68,29 +68,29 @@ def _parse(found: Sequence[Sequence[str]], aliases: frozenset[str]) -> SshComman
 
 
 def _with_remote(command: SshCommand, aliases: frozenset[str]) -> SshCommand:
-    """With what runs at the server, which its shell reads as one line."""
+    """The command with its remote command, which the server's shell parses as one line."""
     line = " ".join(command.remote)
-    if command.user is None:  # there, the variable is the account's own name
+    if command.user is None:  # on the server, the variable is that account's own name
         line = _OWN_NAME.sub("", line)
     try:
-        there = _unwrapped(line, command.user)
+        remote_commands = _unwrapped(line, command.user)
     except CommandError:
-        there = []
+        remote_commands = []
         if re.search(r"\bssh\s", line):
             raise
-    hops = [at for at, one in enumerate(there) if program_of(unlaunched(one)) in PROGRAMS]
+    hops = [at for at, one in enumerate(remote_commands) if program_of(unlaunched(one)) in PROGRAMS]
     if hops:
-        if len(there) > 1:
+        if len(remote_commands) > 1:
             raise CommandError(
                 f"{line[:60]!r}: ssh is one of several commands there; leave the others out"
             )
-        return _through(command, _parse(there, aliases))
+        return _through(command, _parse(remote_commands, aliases))
     if misplaced := _MISPLACED.search(line):
         raise CommandError(
             f"{misplaced['option']} stands behind the command {command.remote[0][:60]!r}, which "
             "would get it: write it before the host"
         )
-    if (start := jupyter_start(there)) is not None:
+    if (start := jupyter_start(remote_commands)) is not None:
         command.start, command.start_port = start.data, start.port
         command.notes += start.notes
     else:
@@ -99,7 +99,7 @@ def _with_remote(command: SshCommand, aliases: frozenset[str]) -> SshCommand:
 
 
 def _unwrapped(line: str, user: str | None) -> list[list[str]]:
-    """The commands of a line, and of one that it gives to a shell: `bash -lc '…'`."""
+    """The commands of a line, and of the line in `bash -lc '…'`."""
     found = commands_of(line, user_variables(user))
     if len(found) == 1:
         words = unlaunched(found[0])
@@ -109,10 +109,10 @@ def _unwrapped(line: str, user: str | None) -> list[list[str]]:
 
 
 def _through(outer: SshCommand, inner: SshCommand) -> SshCommand:
-    """The inner ssh's host, to which the outer one is a jump host.
+    """The inner ssh's host, with the outer one as its jump host.
 
-    A forward of the outer one leads to the outer host: it is this entry's where a forward of the
-    inner one takes it on from there. Raises `CommandError`."""
+    A forward of the outer ssh leads to the outer host. It counts for this entry if a forward of the
+    inner ssh continues it. Raises `CommandError`."""
     inner.notes = [*outer.notes, *inner.notes]
     inner.notes += [f"-i {path}: that key is on {outer.host}" for path in inner.identity_files]
     taken: set[int] = set()
@@ -150,7 +150,7 @@ def _joined(
     )
 
 
-def _meet(target: Place, listen: Place) -> bool:
+def _meet(target: ForwardEnd, listen: ForwardEnd) -> bool:
     if target.path is not None or listen.path is not None:
         return target.path == listen.path
     return (

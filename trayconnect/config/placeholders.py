@@ -1,4 +1,4 @@
-"""Words of a manual that stand for something of the reader's own: `USER@HOST`, `your_username`."""
+"""Placeholders of manuals: `USER@HOST`, `your_username`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SHOUTED = frozenset(_SHOUTED_WORDS.split())
 _EXAMPLE_PATH = re.compile(r"(?:.*[/\\])?(?:path[/\\]to|path[/\\]of)[/\\].*", re.IGNORECASE)
 
 
-def stands_for_another(word: str) -> bool:
+def is_placeholder(word: str) -> bool:
     """Whether a user or a host is a placeholder."""
     return (
         _BRACKETS.search(word) is not None or word in _SHOUTED or _YOURS.fullmatch(word) is not None

@@ -1,4 +1,4 @@
-"""Where the files are that are read."""
+"""The paths of the configuration files."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ SSH_VARIABLE = "TRAYCONNECT_SSH_CONFIG"
 
 
 def config_file(option: Path | None = None) -> Path:
-    """The absolute path of the file, whether or not there is one: `option` (`--config`), else the
-    variable TRAYCONNECT_CONFIG, else `servers.yaml` in the user's configuration folder."""
+    """The absolute path of the server file, whether or not it exists: `option` (`--config`), else
+    the variable TRAYCONNECT_CONFIG, else `servers.yaml` in the user's configuration folder."""
     named = option or os.environ.get(VARIABLE)
     if named:
         path = Path(named)
-        with suppress(RuntimeError):  # "~nobody/x" is then a name like any other
+        with suppress(RuntimeError):  # an unknown user: "~nobody/x" is then a plain name
             path = path.expanduser()
         return path.absolute()
     return Path(user_config_dir("trayconnect", appauthor=False)) / "servers.yaml"
 
 
 def ssh_config_file(option: Path | None = None) -> Path | None:
-    """The file to read in place of OpenSSH's usual ones, as after `ssh -F`: `option`, else the
-    variable TRAYCONNECT_SSH_CONFIG; None for the usual ones, `none` for no file at all."""
+    """The file instead of OpenSSH's default ones, as after `ssh -F`: `option`, else the variable
+    TRAYCONNECT_SSH_CONFIG; None for the default files, `none` for no file."""
     named = option or os.environ.get(SSH_VARIABLE)
     if not named:
         return None

@@ -1,4 +1,4 @@
-"""A command that starts Jupyter at a server, as the `start` of an entry."""
+"""Parses a command that starts Jupyter at a server into the `start` of an entry."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FLAG_NAMES = """
 """
 _FLAGS = frozenset(_FLAG_NAMES.split())
 _FOLDERS = frozenset(("notebook-dir", "root-dir", "preferred-dir"))
-_GIVEN = {
+_SET_BY_US = {
     "ip": "Jupyter listens for the tunnel alone",
     "sock": "say 'socket' under 'jupyter' instead",
 }
@@ -38,7 +38,7 @@ class JupyterStart:
 
 
 def jupyter_start(commands: Sequence[Sequence[str]]) -> JupyterStart | None:
-    """What `cd x && conda activate ml && jupyter lab` asks for; None where it is anything else."""
+    """The meaning of `cd x && conda activate ml && jupyter lab`; None for any other command."""
     if not commands:
         return None
     found = JupyterStart({})
@@ -98,7 +98,7 @@ def _app(words: list[str], found: JupyterStart) -> tuple[str | None, list[str]]:
 
 
 def _prepares(words: list[str], found: JupyterStart, before: list[dict[str, object]]) -> bool:
-    """Whether a command before Jupyter's is one that an entry can say."""
+    """Whether an entry can express a command before Jupyter's."""
     match words:
         case ["cd", folder]:
             found.data["folder"] = folder
@@ -117,7 +117,7 @@ def _prepares(words: list[str], found: JupyterStart, before: list[dict[str, obje
 
 def _read_options(words: list[str], found: JupyterStart) -> None:
     rest = iter(words)
-    kept: list[str] = []
+    options: list[str] = []
     for raw in rest:
         word = dashed(raw, "--" if len(raw) > 3 else "-")
         if not word.startswith("-"):
@@ -133,18 +133,18 @@ def _read_options(words: list[str], found: JupyterStart) -> None:
             found.port = int(value)
         elif key in _FOLDERS and value:
             found.data["folder"] = value
-        elif key in _GIVEN:
-            found.notes.append(f"--{key}: {_GIVEN[key]}")
+        elif key in _SET_BY_US:
+            found.notes.append(f"--{key}: {_SET_BY_US[key]}")
         elif "token" in key or "password" in key:
             found.notes.append(f"--{key}: Jupyter makes its own token, which trayconnect finds")
         elif key not in ("y", "generate-config"):
-            kept.append(word if equals or key in _FLAGS else f"{name}={value}")
-    if kept:
-        found.data["options"] = kept
+            options.append(word if equals or key in _FLAGS else f"{name}={value}")
+    if options:
+        found.data["options"] = options
 
 
 def _legal(found: JupyterStart) -> JupyterStart | None:
-    """Without what an entry may not say; None if nothing is left that it may."""
+    """The options that an entry may have; None if none is left."""
     for key in ("", "options", "folder", "environment"):
         if key in found.data:
             found.notes.append(f"{found.data.pop(key)}: an entry cannot say it under '{key}'")

@@ -1,4 +1,4 @@
-"""The file that a new user begins with."""
+"""The initial file of a new user."""
 
 from __future__ import annotations
 
@@ -82,8 +82,8 @@ servers:
 
 
 def write_sample(path: Path) -> bool:
-    """Write the sample for the user alone (0600) where there is no file yet, with the folders
-    above it (0700); false if there is one. Raises `ProblemError`."""
+    """Write the sample for the user alone (0600) if there is no file, and make its folders (0700);
+    false if there is one. Raises `ProblemError`."""
     try:
         make_folder(path.parent)
         return _write(path)

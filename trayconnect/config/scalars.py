@@ -1,8 +1,7 @@
-"""What a word in a YAML file means, and how to say that it means something else than it seems.
+"""What a YAML scalar means, and an explanation if it means something other than it seems.
 
 PyYAML follows YAML 1.1 (https://yaml.org/type/), where `22:30` is 1350, `0123` is 83 and `no` is
-false. Here such a word is never turned into a value: it is an error that explains itself.
-"""
+false. Here such a scalar is never converted: it is an error with an explanation."""
 
 from __future__ import annotations
 
@@ -23,14 +22,14 @@ _MAX_SHOWN = 40
 
 
 class Unusable:
-    """Stands for a word whose value no key takes; every type check refuses it."""
+    """Stands for a scalar that no key accepts; every type check refuses it."""
 
 
 UNUSABLE = Unusable()
 
 
 def plain_tag(text: str) -> str:
-    """The YAML 1.1 tag of an unquoted, untagged word."""
+    """The YAML 1.1 tag of an unquoted, untagged scalar."""
     for tag, pattern in Resolver.yaml_implicit_resolvers.get(text[:1], ()):
         if pattern.match(text):
             return str(tag)
@@ -38,7 +37,7 @@ def plain_tag(text: str) -> str:
 
 
 def value(tag: str, text: str) -> object:
-    """The Python value, or `UNUSABLE`: also for null, which no key takes."""
+    """The Python value, or `UNUSABLE`; also for null, which no key accepts."""
     if tag == TEXT:
         return text
     if tag == BOOL:
@@ -51,7 +50,7 @@ def value(tag: str, text: str) -> object:
 
 
 def surprise(tag: str, text: str) -> str:
-    """What YAML makes of the word, where that is not what it looks like; else empty."""
+    """YAML's interpretation of the scalar, if that differs from its look; else empty."""
     if tag == BOOL:
         return f"YAML reads {shown(text)} as {'true' if _FLAGS.get(text.lower()) else 'false'}"
     if tag == INT and not _DECIMAL.fullmatch(text) and len(text) <= _MAX_SHOWN:
@@ -65,7 +64,7 @@ def surprise(tag: str, text: str) -> str:
 
 
 def shown(text: str) -> str:
-    """The word in quotes, on one line and not too long."""
+    """The scalar in quotes, on one line and shortened."""
     clean = "".join(character if character.isprintable() else "?" for character in text)
     return f"'{clean[:_MAX_SHOWN]}…'" if len(clean) > _MAX_SHOWN else f"'{clean}'"
 

@@ -1,8 +1,7 @@
-"""A JSON Schema (2020-12) of the file as users write it, for editors to complete and to check.
+"""A JSON Schema (2020-12) of the file as users write it, for completion and checks in editors.
 
-Generated from the types, which hold the file after `defaults` and derived ports were filled in;
-what differs before that is changed here.
-"""
+Generated from the types, which describe the file after `defaults` and derived ports are filled in;
+this module corrects the differences."""
 
 from __future__ import annotations
 
@@ -67,16 +66,16 @@ def json_schema() -> dict[str, object]:
 
 
 def _as_written(definition: dict[str, Any]) -> None:
-    """What pydantic says of the types, as it holds for the file."""
+    """Pydantic's schema of the types, corrected for the file."""
     for name, value in definition["properties"].items():
-        value.pop("title", None)  # the key again, with a capital
+        value.pop("title", None)  # the key's name again, capitalised
         if value.get("default") is None or isinstance(value["default"], dict):
-            value.pop("default", None)  # the parts of a mapping have their own
+            value.pop("default", None)  # the parts of a mapping have titles of their own
         branches = [branch for branch in value.get("anyOf", ()) if branch != {"type": "null"}]
         if len(branches) == 1:
             del value["anyOf"]
             definition["properties"][name] = value = branches[0] | value
-        value.pop("format", None)  # "path", which is pydantic's own
+        value.pop("format", None)  # "path", a format of pydantic's own
     if "required" in definition:
         definition["required"] = [
             key for key in definition["required"] if key != forward_shape.DERIVED
@@ -84,7 +83,7 @@ def _as_written(definition: dict[str, Any]) -> None:
 
 
 def _forward(definition: dict[str, Any]) -> dict[str, Any]:
-    """Each kind takes keys of its own; OpenSSH's words stand for nearly all of them."""
+    """Each kind has keys of its own; OpenSSH's syntax replaces most of them."""
     words = {
         kind.value: {
             "type": ["string", "integer"] if kind is Kind.DYNAMIC else "string",
@@ -93,19 +92,19 @@ def _forward(definition: dict[str, Any]) -> dict[str, Any]:
         for kind in Kind
     }
     kinds = [_of_kind(kind, set(definition["properties"])) for kind in Kind]
-    in_words = [_in_words(kind, set(definition["properties"])) for kind in Kind]
+    in_openssh_syntax = [_in_openssh_syntax(kind, set(definition["properties"])) for kind in Kind]
     del definition["required"]
     return definition | {
         "properties": definition["properties"] | words,
-        "oneOf": [*kinds, *in_words],
+        "oneOf": [*kinds, *in_openssh_syntax],
     }
 
 
 def _of_kind(kind: Kind, every: set[str]) -> dict[str, Any]:
     shape = forward_shape.SHAPES[kind]
     others = every - set(forward_shape.keys_of(shape)) | set(Kind)
-    said = {"properties": {"kind": {"const": kind.value}}}
-    # A tool says what its forward leaves unsaid.
+    constraints = {"properties": {"kind": {"const": kind.value}}}
+    # A tool supplies what its forward leaves out.
     tool = [{"required": ["tool"]}] if kind is Kind.LOCAL else []
     needed = [
         _either({"required": [port]}, {"required": [socket]}, *tool)
@@ -115,10 +114,13 @@ def _of_kind(kind: Kind, every: set[str]) -> dict[str, Any]:
     wrong += [_both(key, (other,)) for key, other in forward_shape.excluded(shape)]
     named = _either({"required": ["name"]}, *tool)
     required = [] if kind is Kind.LOCAL else ["kind"]
-    return said | {"required": required, "allOf": [named, *needed, {"not": {"anyOf": wrong}}]}
+    return constraints | {
+        "required": required,
+        "allOf": [named, *needed, {"not": {"anyOf": wrong}}],
+    }
 
 
-def _in_words(kind: Kind, every: set[str]) -> dict[str, Any]:
+def _in_openssh_syntax(kind: Kind, every: set[str]) -> dict[str, Any]:
     allowed = {"name", "open"} if kind is Kind.LOCAL else {"name"}
     others = (every | set(Kind)) - allowed - {kind.value}
     wrong = [{"required": [key]} for key in sorted(others)]

@@ -1,4 +1,4 @@
-"""Passwords and the like have no place in the file; this knows where one was written."""
+"""Detects passwords and other secrets, which do not belong in the file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from trayconnect.config.file_problems import FileReport
 from trayconnect.config.scalars import NULL, shown
 from trayconnect.config.yaml_tree import BROKEN, KeyValue, Mapping, Node, Scalar, Sequence, mapping
 
-_GO = (
+_INSTEAD = (
     "remove it; trayconnect asks for secrets when they are needed, and keeps them in the system "
     "keyring with 'password: keyring' under 'auth'"
 )
@@ -31,7 +31,7 @@ def names_secret(key: str) -> bool:
 
 
 def without_secrets(node: Node, report: FileReport) -> Node:
-    """The tree without what is, or may be, a secret; each is reported, and its value is not."""
+    """The tree without values that are, or may be, secrets; each is reported without its value."""
     if isinstance(node, Sequence):
         items = tuple(without_secrets(item, report) for item in node.items)
         return node if _same(items, node.items) else Sequence(node.mark, items, node.size)
@@ -40,18 +40,20 @@ def without_secrets(node: Node, report: FileReport) -> Node:
     entries: dict[str, KeyValue] = {}
     for key, (mark, value) in node.entries.items():
         if key == "password" and not _allowed(value):
-            report.add(mark, f"password takes 'ask' or 'keyring', never the password itself: {_GO}")
+            report.add(
+                mark, f"password takes 'ask' or 'keyring', never the password itself: {_INSTEAD}"
+            )
         elif key != "password" and names_secret(key):
-            report.add(mark, f"{shown(key)} has no place in this file: {_GO}")
+            report.add(mark, f"{shown(key)} has no place in this file: {_INSTEAD}")
         else:
             entries[key] = KeyValue(mark, without_secrets(value, report))
-    kept = [entry.value for entry in entries.values()]
+    remaining = [entry.value for entry in entries.values()]
     before = [entry.value for entry in node.entries.values()]
-    return node if _same(kept, before) else mapping(node.mark, entries)
+    return node if _same(remaining, before) else mapping(node.mark, entries)
 
 
 def _allowed(value: Node) -> bool:
-    """Whether it is one of the two words, or nothing at all (which is told of elsewhere)."""
+    """Whether it is one of the two allowed words, or empty (which is reported elsewhere)."""
     if not isinstance(value, Scalar):
         return False
     return value.tag in (NULL, BROKEN) or value.text in ("ask", "keyring")

@@ -1,5 +1,5 @@
-"""The server file while the program runs: the last good reading, and what is wrong with the
-present one."""
+"""The server file of the running program: the last working version, and the faults of the current
+one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from trayconnect.core.errors import Problem, ProblemError, shortage
 logger = logging.getLogger(__name__)
 
 SHOWN = 5
-"""Problems that are told in full; the menu and a notification take no more."""
+"""Number of problems that are shown in full; the menu and a notification have no room for more."""
 
 BLANK = "the file is empty; write 'servers: []' to have no servers"
 
@@ -28,58 +28,59 @@ class ServerFile:
         self.path = path
         self._lock = threading.Lock()
         self._config = Config()
-        self._in_force = False
+        self._is_loaded = False
         self._problems: tuple[FileProblem, ...] = ()
 
     @property
     def config(self) -> Config:
-        """The last good reading; empty before the first one."""
+        """The last working version; empty before the first one."""
         return self._config
 
     @property
-    def in_force(self) -> bool:
-        """Whether `config` was read, and is not just the empty one from before."""
-        return self._in_force
+    def is_loaded(self) -> bool:
+        """Whether `config` was read from the file."""
+        return self._is_loaded
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What is wrong with the file as it is saved, each thing in a line that leaves out the
-        path; empty when it is in force."""
+        """The faults of the file as it is saved, one line each without the path; empty if it is in
+        use."""
         return tuple(_short(problem) for problem in self._problems)
 
     @property
     def problem(self) -> Problem | None:
-        """All of that as one."""
+        """All faults as one problem."""
         problems = self._problems
         if not problems:
             return None
         count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
-        then = "; still using the last working version" if self._in_force else ""
+        then = "; still using the last working version" if self._is_loaded else ""
         advice = "\n".join(str(problem) for problem in problems[:SHOWN])
         return Problem(f"{self.path.name} has {count}{then}", advice)
 
     def _is_blank(self) -> bool:
-        """Some programs save by emptying a file first: that is no wish to lose every server."""
+        """Some programs save by emptying a file first; that does not mean to remove every
+        server."""
         try:
             return not self.path.read_bytes().strip()
         except OSError:
             return True
 
     def create(self) -> bool:
-        """Write the commented sample where there is no file; whether it did. Raises
+        """Write the commented sample if there is no file. Returns whether it did. Raises
         `ProblemError`."""
         return write_sample(self.path)
 
     def read(self) -> bool:
-        """Read it anew; whether it is good, and so in force. Raises `ProblemError`, and changes
-        nothing, where the system is short of what reading takes."""
+        """Read the file again. Returns whether it is valid, and so in use. Raises `ProblemError`,
+        and changes nothing, if the system lacks resources."""
         with self._lock:
             try:
                 config = load(self.path)
                 if self._config.servers and not config.servers and self._is_blank():
                     raise ConfigError([FileProblem(self.path, 0, 0, BLANK)])
                 self._config, self._problems = config, ()
-                self._in_force = True
+                self._is_loaded = True
             except ConfigError as error:
                 short = shortage(error)
                 if short is not None:

@@ -1,8 +1,7 @@
-"""What people paste, in the words of a shell: prompts, comments and line ends taken away.
+"""Splits pasted text as a shell does: removes prompts and comments, and joins lines.
 
-One reader for POSIX shells, cmd.exe and PowerShell, since a note does not say of which it is. What
-only a running shell could replace, such as `$(…)`, is refused.
-"""
+One parser for POSIX shells, cmd.exe and PowerShell, because a note does not say which one it is
+for. Text that only a running shell could expand, such as `$(…)`, is refused."""
 
 from __future__ import annotations
 
@@ -13,11 +12,12 @@ from collections.abc import Callable
 from trayconnect.config.host_syntax import DASHES, DOUBLE_QUOTES, SINGLE_QUOTES
 
 Variables = Callable[[str], str | None]
-"""The value of a shell's variable; None: it is not known here."""
+"""The value of a shell variable; None: unknown here."""
 
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
 _LINE_END = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
-# A line goes on behind \\ (POSIX), ^ (cmd.exe) or ` (PowerShell); > is the prompt of the next one.
+# A line continues after \\ (POSIX), ^ (cmd.exe) or ` (PowerShell); > is the prompt of the next
+# line.
 _CONTINUED = re.compile(r"(?:\\|(?<=\s)[\^`])[ \t]*\n(?:[ \t]*>{1,2}[ \t]+)?")
 _FENCE = re.compile(r"^[ \t]*(?:```|~~~)[\w-]*[ \t]*$", re.MULTILINE)
 _PROGRAM = r"(?:[^\s'\"]*[/\\])?(?:auto)?ssh(?:\.exe)?(?=\s|$)"
@@ -35,11 +35,11 @@ _ESCAPED = "\\'\"$`&;|<>()#*?[]{}~! \t"
 
 
 class CommandError(ValueError):
-    """It is no command that can be taken over; the message says why, and what to write."""
+    """The text is not a usable command; the message says why, and what to write."""
 
 
 def user_variables(user: str | None) -> Variables:
-    """The variables that are known of an account, of which only the name may be known."""
+    """The known variables of an account; perhaps only its name is known."""
 
     def value(name: str) -> str | None:
         name = name.upper()
@@ -60,20 +60,20 @@ def clean(text: str) -> str:
 
 
 def commands_of(text: str, variables: Variables) -> list[list[str]]:
-    """The commands of a pasted text, each in words. Raises `CommandError`."""
+    """The commands of a pasted text, each as a list of arguments. Raises `CommandError`."""
     text = _FENCE.sub("", clean(text)).strip()
     if text.startswith("`") and text.endswith("`") and text.count("`") % 2 == 0:
         text = text.strip("`").strip()
     text = _CONTINUED.sub("", text)
     lines = [line for raw in text.split("\n") if (line := raw.strip()) and line[0] not in "┌╭"]
-    if not all(line.startswith("#") for line in lines):  # a comment, rather than root's prompt
+    if not all(line.startswith("#") for line in lines):  # a comment, not root's prompt
         lines = [line for line in lines if not line.startswith("#")]
     text = "\n".join(_PROMPT.sub("", line) for line in lines)
     return _Lexer(text, variables).commands()
 
 
 def without_prompt(words: list[str]) -> list[str]:
-    """The words behind a prompt that was copied with them."""
+    """The arguments after a copied prompt."""
     for at in range(1, len(words)):
         if re.fullmatch(_PROGRAM, words[at]):
             line = " ".join(words[: at + 1])
@@ -85,7 +85,7 @@ def without_prompt(words: list[str]) -> list[str]:
 
 
 def dashed(word: str, dash: str = "-") -> str:
-    """An option whose dash a text processor made longer."""
+    """An option whose dash a word processor replaced by a longer one."""
     rest = word.lstrip(DASHES)
     if rest == word or not rest[:1].isascii() or not rest[:1].isalnum():
         return word
@@ -144,7 +144,8 @@ class _Lexer:
         self._at += length
 
     def _variable(self, sign: str) -> tuple[str, int]:
-        """What stands here for a text, a variable's value included, and the length replaced."""
+        """The expansion at this position, including a variable's value, and the length that it
+        replaces."""
         if sign == "%":
             match = _OF_CMD.match(self._text, self._at)
             if match is None:
@@ -175,7 +176,7 @@ class _Lexer:
             raise placeholder(match[0])
         if self._word is not None:
             if "".join(self._word).isdecimal():
-                self._word = None  # the number of the stream
+                self._word = None  # the file descriptor's number
             self._end_word()
         while self._text[self._at : self._at + 1] in ("<", ">", "&"):
             self._at += 1
@@ -209,7 +210,7 @@ class _Lexer:
         return at
 
     def _backslash(self) -> None:
-        """An escape of POSIX, or a part of a path or an account of Windows."""
+        """An escape of POSIX, or a part of a Windows path or account."""
         following = self._text[self._at + 1 : self._at + 2]
         is_share = following == "\\" and self._word is None
         if following and following in _ESCAPED and not is_share:
@@ -238,5 +239,5 @@ class _Lexer:
 
 
 def placeholder(word: str) -> CommandError:
-    """What to raise for a word that only shows where one's own belongs."""
+    """The error for a placeholder that the user must replace."""
     return CommandError(f"{word} stands for something of yours: write that in its place")

@@ -1,8 +1,7 @@
 """The command line of ssh(1), as people keep it in their notes.
 
-What decides where the command leads is read, or the command is refused with the word that hinders;
-what only concerns a terminal or a taste is noted.
-"""
+Options that decide where the command leads are parsed, or the command is refused with the argument
+at fault; options that only concern a terminal or a preference are noted."""
 
 from __future__ import annotations
 
@@ -17,7 +16,7 @@ from trayconnect.config.forward_syntax import ForwardSpec, Kind, parse_words
 from trayconnect.config.jump_hosts import Jump
 from trayconnect.config.openssh_keywords import ALIASES, FORWARDS, KEYWORDS
 from trayconnect.config.openssh_tokenizer import split_line, split_words
-from trayconnect.config.placeholders import is_example_path, stands_for_another
+from trayconnect.config.placeholders import is_example_path, is_placeholder
 from trayconnect.config.shell_words import CommandError, commands_of, dashed, placeholder
 
 SSH_PORT = 22
@@ -52,7 +51,7 @@ _QUIET_KEYWORDS = """
     permitlocalcommand numberofpasswordprompts ignoreunknown
 """
 _QUIET = frozenset(_QUIET_KEYWORDS.split())
-_KEPT_OTHERWISE = {
+_REPLACEMENTS = {
     "stricthostkeychecking": "trayconnect always checks the host key",
     "userknownhostsfile": "trayconnect always checks the host key",
     "globalknownhostsfile": "trayconnect always checks the host key",
@@ -65,12 +64,12 @@ _KEPT_OTHERWISE = {
 }
 _HOST_AND_PORT = re.compile(r"([^:]+):([0-9]+)")
 _NETCAT = re.compile(r"(?:exec )?(?:\S*/)?(?:nc|netcat|ncat)(?: -[A-Za-z]+(?: ?[0-9]+)?)* %h %p")
-_LONGEST_SECONDS, _MOST_UNANSWERED = 86_400, 100
+_LONGEST_SECONDS, _MAX_UNANSWERED = 86_400, 100
 
 
 @dataclass(slots=True)
 class SshCommand:
-    """What it says. `notes` are what cannot be kept, each in a line for people."""
+    """The parsed command. `notes` lists what was dropped, one line each, for people."""
 
     host: str = ""
     user: str | None = None
@@ -82,25 +81,25 @@ class SshCommand:
     alive_interval: int | None = None
     alive_count_max: int | None = None
     start: dict[str, object] | None = None
-    """How Jupyter is started, where the command ends with that."""
+    """The options to start Jupyter, if the command ends with that."""
     start_port: int | None = None
     notes: list[str] = field(default_factory=list)
     remote: list[str] = field(default_factory=list)
-    """The words behind the host."""
+    """The arguments after the host."""
     joins: str | None = None
-    """What -W says, in a ProxyCommand."""
+    """The argument of -W, in a ProxyCommand."""
     clears_forwards: bool = False
     inherits_user: bool = False
     """The account is that of the last jump host."""
 
 
 def program_of(words: Sequence[str]) -> str:
-    """The program that a command runs, without its folder: `ssh` for `/usr/bin/ssh`."""
+    """The name of the program that a command runs, without its folder: `ssh` for `/usr/bin/ssh`."""
     return re.split(r"[/\\]", words[0])[-1].lower() if words else ""
 
 
 def unlaunched(words: Sequence[str]) -> list[str]:
-    """A command without what only starts it: `nohup`, `NAME=value`."""
+    """The command without its launcher: `nohup`, `NAME=value`."""
     rest = list(words)
     while rest and (_ASSIGNMENT.fullmatch(rest[0]) or rest[0] in _LAUNCHERS):
         rest = rest[1:]
@@ -108,7 +107,7 @@ def unlaunched(words: Sequence[str]) -> list[str]:
 
 
 def arguments_of(words: Sequence[str]) -> tuple[list[str], bool]:
-    """What follows the program's name; the name itself may be left out."""
+    """The arguments after the program's name, which may be missing."""
     words = unlaunched(words)
     if words and words[-1] == "&":
         words = words[:-1]
@@ -132,7 +131,7 @@ def arguments_of(words: Sequence[str]) -> tuple[list[str], bool]:
 
 
 class _Reader:
-    """Options and destination, in the order of ssh.c: what is said first holds."""
+    """Parses options and destination in the order of ssh.c: the first value of an option counts."""
 
     def __init__(self, command: SshCommand, aliases: frozenset[str], *, is_autossh: bool) -> None:
         self._command = command
@@ -176,13 +175,13 @@ class _Reader:
 
     def _destination(self, word: str) -> None:
         command = self._command
-        if word not in self._aliases and stands_for_another(word):
+        if word not in self._aliases and is_placeholder(word):
             raise placeholder(word)
         try:
             if word.startswith("ssh://"):
                 found = jumps.parse_destination(word)
             else:
-                # Without a port, unlike a jump host: so an IPv6 address needs no brackets.
+                # It takes no port, unlike a jump host, so an IPv6 address needs no brackets.
                 user, at, host = word.rpartition("@")
                 if at and not user:
                     raise ValueError("the user's name before '@' is missing")
@@ -203,16 +202,16 @@ class _Reader:
         if place.user is not None:
             self._check_user(place.user, word)
 
-    def _check_host(self, host: str, what: str) -> None:
-        if host not in self._aliases and stands_for_another(host):
+    def _check_host(self, host: str, label: str) -> None:
+        if host not in self._aliases and is_placeholder(host):
             raise placeholder(host)
         try:
             values.host_name(host)
         except ValueError as error:
-            raise CommandError(f"{what} {error}") from error
+            raise CommandError(f"{label} {error}") from error
 
     def _check_user(self, user: str, word: str) -> None:
-        if stands_for_another(user):
+        if is_placeholder(user):
             raise placeholder(user)
         try:
             values.user_name(user)
@@ -220,7 +219,7 @@ class _Reader:
             raise CommandError(f"the user in {word!r} {error}") from error
 
     def _cluster(self, letters: str, rest: Iterator[str]) -> None:
-        """`-fNL 8888:localhost:8888`: flags in one word, the last of which may take a value."""
+        """`-fNL 8888:localhost:8888`: combined flags, the last of which may take a value."""
         for at, letter in enumerate(letters):
             if letter in _WITH_VALUE or (letter == "M" and self._is_autossh):
                 value = letters[at + 1 :] or next(rest, None)
@@ -326,7 +325,7 @@ class _Reader:
                 )
             case "serveralivecountmax":
                 command.alive_count_max = command.alive_count_max or self._number(
-                    text, openssh_scalars.whole_number(words[0]), _MOST_UNANSWERED
+                    text, openssh_scalars.whole_number(words[0]), _MAX_UNANSWERED
                 )
             case "clearallforwardings":
                 command.clears_forwards = openssh_scalars.flag(words[0])
@@ -337,19 +336,19 @@ class _Reader:
             case quiet if quiet in _QUIET:
                 pass
             case other if other in KEYWORDS:
-                otherwise = _KEPT_OTHERWISE.get(other, "write it into ~/.ssh/config")
+                otherwise = _REPLACEMENTS.get(other, "write it into ~/.ssh/config")
                 command.notes.append(f"-o {text}: {otherwise}")
             case _:
                 raise ValueError(f"ssh knows no {line.keyword!r}")
 
-    def _number(self, text: str, value: int | None, most: int) -> int | None:
-        if value is not None and value > most:
-            self._command.notes.append(f"-o {text}: at most {most}")
+    def _number(self, text: str, value: int | None, limit: int) -> int | None:
+        if value is not None and value > limit:
+            self._command.notes.append(f"-o {text}: at most {limit}")
             return None
         return value if value is not None and value > 0 else None
 
     def _through_proxy(self, text: str) -> None:
-        """`ProxyCommand=ssh -W %h:%p gate` says what `-J gate` says. Raises `CommandError`."""
+        """`ProxyCommand=ssh -W %h:%p gate` means the same as `-J gate`. Raises `CommandError`."""
         command = self._command
         if text.lower() == "none":
             command.jumps = ()
@@ -367,7 +366,7 @@ class _Reader:
 def read_options(
     words: Sequence[str], is_autossh: bool = False, *, aliases: frozenset[str]
 ) -> SshCommand:
-    """One command of ssh, the program left out; what runs at the host stays in words."""
+    """Parse one command of ssh, without the program's name; the remote command stays unparsed."""
     command = SshCommand()
     _Reader(command, aliases, is_autossh=is_autossh).read(list(words))
     return command

@@ -1,4 +1,4 @@
-"""How a Jupyter is started on the server: the entry's `start`."""
+"""The entry's `start`: how Jupyter is started on the server."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _OURS = {
     "sock": "say 'socket' under 'jupyter' instead",
     "no-browser": "that is always said",
 }
-"""Options that are given already; each as the end of `--ServerApp.port` and its kin."""
+"""Options that trayconnect sets itself, each as the end of `--ServerApp.port` and the like."""
 _ASSIGNED = re.compile(r"([A-Za-z_][\w-]*)=")
 _SECRET = "must not hold a {}: Jupyter makes its own, which is found by itself"
 
@@ -80,7 +80,7 @@ Words = Annotated[
 
 
 class Environment(Frozen):
-    """Where Jupyter is installed on the server: one of these."""
+    """Where Jupyter is installed on the server: exactly one key."""
 
     conda: ServerPath | None = Field(
         None, description="A conda environment, by its name or its folder."
@@ -95,13 +95,13 @@ class Environment(Frozen):
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        if len(self.said) != 1:
+        if len(self.given) != 1:
             raise ValueError(f"takes one of {', '.join(type(self).model_fields)}")
         return self
 
     @property
-    def said(self) -> dict[str, str | tuple[str, ...]]:
-        """What is said, by its key."""
+    def given(self) -> dict[str, str | tuple[str, ...]]:
+        """The given key and its value."""
         return {
             key: value
             for key in type(self).model_fields
@@ -109,18 +109,18 @@ class Environment(Frozen):
         }
 
     def __str__(self) -> str:
-        ((kind, value),) = self.said.items()
-        words = value if isinstance(value, str) else " ".join(value)
+        ((kind, value),) = self.given.items()
+        text = value if isinstance(value, str) else " ".join(value)
         return {
-            "conda": f"the conda environment {words}",
-            "venv": f"the virtual environment {words}",
-            "module": f"the module{'s' if ' ' in words else ''} {words}",
-            "run": f"“{words}”",
+            "conda": f"the conda environment {text}",
+            "venv": f"the virtual environment {text}",
+            "module": f"the module{'s' if ' ' in text else ''} {text}",
+            "run": f"“{text}”",
         }[kind]
 
 
 class StartOptions(Frozen):
-    """How Jupyter is started on the server, where none of this account's runs."""
+    """How Jupyter is started on the server if the account has none running."""
 
     folder: ServerPath = Field(
         "~", description="The folder on the server that Jupyter shows; ~ is the home folder there."
@@ -144,7 +144,7 @@ class StartOptions(Frozen):
 
 
 def start_value(value: object) -> object:
-    """`true` is the short form of a mapping that says nothing, and `false` of no mapping."""
+    """`true` stands for an empty mapping, and `false` for no mapping."""
     if value is True:
         return {}
     return None if value is False else value

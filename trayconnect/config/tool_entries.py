@@ -1,7 +1,6 @@
 """Entries of `forwards` that name a tool, with the keys that it stands for.
 
-Each of those stands at the place of the tool's name, so that what is wrong with it is told there.
-"""
+Each key gets the location of the tool's name, so that a fault is reported there."""
 
 from __future__ import annotations
 
@@ -13,23 +12,23 @@ from trayconnect.config.scalars import shown
 from trayconnect.config.tools import TOOL_NAMES, TOOLS
 from trayconnect.config.yaml_tree import BROKEN, KeyValue, Mapping, Node, Scalar, mapping
 
-# What is said in the place of a key.
+# The keys that replace a key.
 _INSTEAD = {"port": "remote_socket"}
 
 
 def with_tool(forward: Mapping, report: FileReport) -> Node:
-    """The forward as if the file said what the tool stands for; what it says itself comes first."""
+    """The forward with the keys that the tool stands for; its own keys take precedence."""
     node = forward.get("tool")
     if node is None or (isinstance(node, Scalar) and node.tag == BROKEN):
         return forward
     tool = TOOLS.get(node.text) if isinstance(node, Scalar) and node.tag == scalars.TEXT else None
     if tool is None:
-        said = f", not {shown(node.text)}" if isinstance(node, Scalar) else ""
+        instead_of = f", not {shown(node.text)}" if isinstance(node, Scalar) else ""
         known = f"{', '.join(TOOL_NAMES[:-1])} or {TOOL_NAMES[-1]}"
-        report.add(node.mark, f"tool must be {known}{said}")
+        report.add(node.mark, f"tool must be {known}{instead_of}")
         return Scalar(forward.mark, "", BROKEN)
     if not _is_local(forward) or "local_socket" in forward.entries:
-        return forward  # the checks tell that a tool has no meaning there
+        return forward  # the checks report a tool that has no meaning there
     filled = {
         "name": (tool.name, scalars.TEXT),
         "port": (str(tool.port), scalars.INT),

@@ -1,4 +1,5 @@
-"""Web tools that `tool` in a forward stands for: where they listen, and what answers there."""
+"""The web tools that `tool` in a forward can name: their ports, and the path that answers when they
+are ready."""
 
 from __future__ import annotations
 
@@ -22,25 +23,26 @@ TOOL_NAMES: tuple[str, ...] = get_args(ToolName)
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """What a forward to it says, unless the file says otherwise."""
+    """The keys of a forward to it, unless the file sets them."""
 
     name: str
     """For the menu."""
     port: int
-    """Where it listens unless told otherwise."""
+    """Its default port."""
     ready: str
-    """A path that answers without a login, once it serves."""
+    """A path that answers without a login as soon as the tool is ready."""
     path: str = "/"
     """The page to open."""
     only_localhost: bool = False
-    """Whether it takes no other name as Host or Origin, so that its page opens as `localhost`."""
+    """Whether it accepts only `localhost` as Host or Origin, so that its page opens at that
+    name."""
     same_port: bool = False
-    """Whether the port in the Origin has to be its own, too."""
+    """Whether the port in the Origin must equal its own port, too."""
 
 
-# Measured with MLflow 3.17, which answers 403 to any other Host, Bokeh 3.9 and Panel 1.9, which
-# with Tornado up to 6.5 refuse the WebSocket of any Origin but localhost:PORT. TensorBoard, marimo,
-# Streamlit and Dask take every loopback address.
+# Measured: MLflow 3.17 answers 403 to any other Host; Bokeh 3.9 and Panel 1.9 with Tornado up to
+# 6.5 refuse the WebSocket of any Origin but localhost:PORT. TensorBoard, marimo, Streamlit and Dask
+# accept every loopback address.
 
 TOOLS: Mapping[str, Tool] = {
     "tensorboard": Tool("TensorBoard", 6006, "/data/environment"),

@@ -1,4 +1,4 @@
-"""What was meant by a key that the file does not know."""
+"""Suggests the key that was meant by an unknown one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from trayconnect.config.scalars import shown
 from trayconnect.config.start_options import Environment, StartOptions
 
 TOP = ""
-"""The section of the file's own keys."""
+"""The section of the file's top-level keys."""
 
 SECTIONS: dict[str, tuple[str, ...]] = {
     TOP: ("servers", "defaults"),
@@ -24,8 +24,8 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "forwards": (*Forward.model_fields, *Kind),
 }
 
-# The words of ssh_config(5) and of other programs, as `_plain` spells them.
-_OTHER_WORDS = {
+# Keywords of ssh_config(5) and of other programs, in the spelling of `_plain`.
+_SYNONYMS = {
     "user": "username",
     "login": "username",
     "hostname": "host",
@@ -83,7 +83,9 @@ def _plain(key: str) -> str:
     return key.strip().lower().replace("_", "").replace("-", "")
 
 
-_MEANT = _OTHER_WORDS | {_plain(field): field for keys in SECTIONS.values() for field in keys}
+_KNOWN_SPELLINGS = _SYNONYMS | {
+    _plain(field): field for keys in SECTIONS.values() for field in keys
+}
 
 
 def describe(key: str, section: str) -> str:
@@ -93,20 +95,22 @@ def describe(key: str, section: str) -> str:
 
 def _hint(key: str, section: str) -> str:
     fields = SECTIONS.get(section, ())
-    meant = _MEANT.get(_plain(key), key)
-    if meant in fields:
-        return f": did you mean '{meant}'?"
-    elsewhere = _elsewhere(meant)
-    if elsewhere and _plain(meant) == _plain(key):  # well spelt, whatever resembles it here
-        return elsewhere
+    intended = _KNOWN_SPELLINGS.get(_plain(key), key)
+    if intended in fields:
+        return f": did you mean '{intended}'?"
+    section_hint = _other_section(intended)
+    if section_hint and _plain(intended) == _plain(
+        key
+    ):  # a correct spelling, whatever it resembles here
+        return section_hint
     near = difflib.get_close_matches(key, fields, n=1) if len(key) <= _LONGEST else []
     if near:
         return f": did you mean '{near[0]}'?"
-    return elsewhere or f"; known here: {', '.join(fields)}"
+    return section_hint or f"; known here: {', '.join(fields)}"
 
 
-def _elsewhere(key: str) -> str:
-    """Where a key belongs; empty for one that is unknown."""
+def _other_section(key: str) -> str:
+    """The section that a key belongs to; empty for an unknown one."""
     for other, place in _PLACES.items():
         if key in SECTIONS[other]:
             return f": '{key}' belongs {place}"

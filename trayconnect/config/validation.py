@@ -1,4 +1,4 @@
-"""Data to types, with every fault at the place of the file that it comes from."""
+"""From data to types, with the location in the file of every fault."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from trayconnect.config.yaml_tree import BROKEN, Mapping, Node, Scalar, Sequence
 Model = TypeVar("Model", bound=BaseModel)
 
 
-class _Spot(NamedTuple):
-    """Where an error's location leads in the tree, as far as the tree goes."""
+class _TreePosition(NamedTuple):
+    """The position of an error in the tree, as far as the tree goes."""
 
     node: Node
     key_mark: Location
@@ -33,7 +33,7 @@ def validate(
     section: str,
     report: FileReport,
 ) -> Model | None:
-    """The model, or None if it does not fit; `data` is that of `tree`, with additions."""
+    """The model, or None if the data is invalid; `data` is that of `tree`, with additions."""
     try:
         return model.model_validate(data)
     except ValidationError as error:
@@ -42,10 +42,10 @@ def validate(
 
 
 def _explain(error: ValidationError, tree: Node, section: str, report: FileReport) -> None:
-    values: dict[tuple[Location, str], tuple[_Spot, list[ErrorDetails]]] = {}
+    values: dict[tuple[Location, str], tuple[_TreePosition, list[ErrorDetails]]] = {}
     for details in error.errors(include_url=False, include_input=False):
         if details["type"] == SHAPE_FAULT:
-            continue  # the checks tell of it, each fault at its own place
+            continue  # the checks report it, each fault at its own location
         spot = _locate(tree, details["loc"], section)
         if details["type"] == "extra_forbidden":
             report.add(spot.key_mark, unknown_keys.describe(str(details["loc"][-1]), spot.section))
@@ -62,7 +62,7 @@ def _explain(error: ValidationError, tree: Node, section: str, report: FileRepor
         )
 
 
-def _locate(tree: Node, location: tuple[int | str, ...], section: str) -> _Spot:
+def _locate(tree: Node, location: tuple[int | str, ...], section: str) -> _TreePosition:
     node, key_mark, label = tree, tree.mark, section
     for step in location:
         if isinstance(node, Mapping) and step in node.entries:
@@ -73,8 +73,8 @@ def _locate(tree: Node, location: tuple[int | str, ...], section: str) -> _Spot:
             node = node.items[step]
             key_mark, label = node.mark, f"an entry of {label}"
         else:
-            # A part of a jump host, which is one word in the file; or a branch of a union.
+            # A part of a jump host, which is one scalar in the file; or a branch of a union.
             if step in JumpHost.model_fields and isinstance(node, Scalar):
                 label = f"the {step} in {label}"
             break
-    return _Spot(node, key_mark, label, section)
+    return _TreePosition(node, key_mark, label, section)

@@ -1,4 +1,4 @@
-"""What pydantic finds, in plain words."""
+"""Pydantic's errors in plain words."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from trayconnect.config.unknown_keys import SECTIONS
 from trayconnect.config.yaml_tree import Node, Scalar, Sequence
 
 _NUMBER = re.compile(r"[-+]?[0-9]+(\.[0-9]+)?")
-_WANTED = {
+_EXPECTED = {
     "int_type": "a whole number",
     "int_from_float": "a whole number",
     "float_type": "a number",
@@ -31,33 +31,34 @@ _LIMITS = {
 
 
 def describe(label: str, node: Node, section: str, errors: Many[ErrorDetails]) -> str:
-    """One message for all that pydantic says of one value: `label` names it, `section` is the
-    nearest mapping that the file's format has a word for."""
-    # Of a union every branch complains; the one that liked the type says more than the others.
+    """One message for all errors of one value: `label` names it, `section` is the nearest mapping
+    that has a name in the file's format."""
+    # Every branch of a union reports an error; the branch with the matching type is the most
+    # informative.
     for error in errors:
-        words = _fault(error, node)
-        if words:
-            return f"{label} {words}"
-    wanted = dict.fromkeys(_wanted(error, section) for error in errors)
-    return _mismatch(label, node, " or ".join(wanted))
+        message = _fault(error, node)
+        if message:
+            return f"{label} {message}"
+    expected = dict.fromkeys(_expected(error, section) for error in errors)
+    return _mismatch(label, node, " or ".join(expected))
 
 
 def missing(key: str, section: str) -> str:
-    """The message about a key that must be there."""
+    """The message about a required key."""
     owner = {"servers": "server", "forwards": "forward"}.get(section, "mapping")
     return f"this {owner} has no {key}: add '{key}: …'"
 
 
 def _fault(error: ErrorDetails, node: Node) -> str:
-    """What is wrong with a value of the right type; empty if the type is wrong."""
+    """The fault of a value of the right type; empty if the type is wrong."""
     kind, context = error["type"], error.get("ctx", {})
     if kind in _LIMITS:
-        words, limit = _LIMITS[kind]
-        wanted = f"must be {words} {context[limit]:g}"
-        # The port of a jump host is only a part of its word.
+        message, limit = _LIMITS[kind]
+        expected = f"must be {message} {context[limit]:g}"
+        # The port of a jump host is only a part of its scalar.
         if isinstance(node, Scalar) and node.tag != scalars.TEXT:
-            return f"{wanted}, not {shown(node.text)}"
-        return wanted
+            return f"{expected}, not {shown(node.text)}"
+        return expected
     if kind == "value_error":
         return str(context["error"])
     if kind == "string_too_short":
@@ -67,7 +68,7 @@ def _fault(error: ErrorDetails, node: Node) -> str:
     return ""
 
 
-def _wanted(error: ErrorDetails, section: str) -> str:
+def _expected(error: ErrorDetails, section: str) -> str:
     kind = error["type"]
     if kind == "literal_error":
         return str(error["ctx"]["expected"]).replace("'", "")
@@ -79,18 +80,22 @@ def _wanted(error: ErrorDetails, section: str) -> str:
         if section == "start":
             return f"true, false, or a mapping ({', '.join(SECTIONS[section])})"
         return f"a mapping with keys of its own ({', '.join(SECTIONS.get(section, ()))})"
-    return _WANTED.get(kind, "something else")
+    return _EXPECTED.get(kind, "something else")
 
 
-def _mismatch(label: str, node: Node, wanted: str) -> str:
+def _mismatch(label: str, node: Node, expected: str) -> str:
     if not isinstance(node, Scalar):
         kind = "a list" if isinstance(node, Sequence) else "a mapping"
-        return f"{label} must be {wanted}, not {kind}"
+        return f"{label} must be {expected}, not {kind}"
     if node.tag == scalars.NULL:
-        return f"{label} has no value: it must be {wanted}; or remove the line"
+        return f"{label} has no value: it must be {expected}; or remove the line"
     if node.quoted and (_NUMBER.fullmatch(node.text) or node.text in ("true", "false")):
-        return f"{label} must be {wanted}: remove the quotes"
-    odd = surprise(node.tag, node.text)
-    if wanted == "text" and node.tag != scalars.TEXT:
-        return f"{label} must be text{', and ' + odd if odd else ''}: put it in quotes"
-    return f"{label} must be {wanted}" + (f"; {odd}" if odd else f", not {shown(node.text)}")
+        return f"{label} must be {expected}: remove the quotes"
+    explanation = surprise(node.tag, node.text)
+    if expected == "text" and node.tag != scalars.TEXT:
+        return (
+            f"{label} must be text{', and ' + explanation if explanation else ''}: put it in quotes"
+        )
+    return f"{label} must be {expected}" + (
+        f"; {explanation}" if explanation else f", not {shown(node.text)}"
+    )

@@ -1,8 +1,7 @@
-"""What single values of the file must look like, beyond their type.
+"""Constraints of single values of the file, beyond their type.
 
-Each function takes the value and returns it, or raises ValueError with words that follow the
-key's name: "host" + "must not hold spaces". None of them repeats a value that may hold a secret.
-"""
+Each function takes the value and returns it, or raises ValueError with words that follow the key's
+name: "host" + "must not hold spaces". No message repeats a value that may hold a secret."""
 
 from __future__ import annotations
 
@@ -25,7 +24,7 @@ JUMP_HOST_PATTERN = r"^([^\s:]+@)?(\[[0-9A-Fa-f:.%]+\](:[0-9]+)?|[^\s/@\[\],]+)$
 LOCAL_SOCKET_PATTERN = r"^(/|~)"
 REMOTE_SOCKET_PATTERN = r"^/"
 SOCKET_PATH_BYTES = 107
-"""Bytes in the path of a UNIX socket: `sun_path` of unix(7) has 108, and one ends it."""
+"""Limit of a UNIX socket's path: `sun_path` of unix(7) has 108 bytes, including the final zero."""
 JUMP_HOST_FORM = "must be [user@]host[:port], with an IPv6 address in brackets"
 
 _UNSEEN = ("Cc", "Cs", "Zl", "Zp")
@@ -37,8 +36,8 @@ _JUMP_HOST = re.compile(
 
 
 def printable(value: str) -> str:
-    """No control characters, no space at the ends."""
-    # Emoji and some scripts are written with joiners, which Python does not count as printable.
+    """No control characters, and no space at the ends."""
+    # Emoji and some scripts use joiners, which Python does not count as printable.
     visible = value.replace("\u200c", "").replace("\u200d", "")
     if value != value.strip() or not visible.isprintable():
         raise ValueError("must not begin or end with a space, nor hold control characters")
@@ -46,7 +45,7 @@ def printable(value: str) -> str:
 
 
 def host_name(value: str) -> str:
-    """A name or an address; nothing around it."""
+    """A name or an address, and nothing else."""
     if "://" in value:
         raise ValueError("must be the bare name: split it into username, host and port")
     if "@" in value:
@@ -60,7 +59,7 @@ def host_name(value: str) -> str:
         raise ValueError("takes an address without brackets, and the port under 'port'")
     if "/" in value:
         raise ValueError("must not hold a slash: it is a name or an address, not a URL")
-    # OpenSSH reads such a word as an option (CVE-2017-1000117 and its kin).
+    # OpenSSH parses such a value as an option (CVE-2017-1000117 and similar).
     if value.startswith("-"):
         raise ValueError("must not begin with '-'")
     if fault := host_fault(value):
@@ -73,7 +72,7 @@ def host_name(value: str) -> str:
 
 
 def user_name(value: str) -> str:
-    """An account on a server; that of a directory service may hold a domain: `LAB\\ada`."""
+    r"""An account on a server; one of a directory service may contain a domain: `LAB\ada`."""
     if fault := user_fault(printable(value)):
         raise ValueError(fault)
     return value
@@ -91,7 +90,8 @@ def bind_address(value: str) -> str:
 
 
 def local_socket(value: object) -> object:
-    """The path of a UNIX socket here, with `~` expanded; what is no text is for the type check."""
+    """The path of a local UNIX socket, with `~` expanded; a value that is no text is left to the
+    type check."""
     if not isinstance(value, str):
         return value
     path = os.path.expanduser(value)  # noqa: PTH111 - text stays text
@@ -119,14 +119,14 @@ def _socket_path(path: str) -> str:
 
 
 def local_port(value: int) -> int:
-    """A port that needs no root."""
+    """A port that needs no privileges."""
     if value < 1024:
         raise ValueError("must be from 1024 to 65535: only root may listen on a port below 1024")
     return value
 
 
 def user_path(value: object) -> object:
-    """Text becomes a path, with `~` expanded; anything else is left for the type check."""
+    """A path, with `~` expanded; a value that is no text is left to the type check."""
     if not isinstance(value, str):
         return value
     if "PRIVATE KEY" in value or "\n" in value:
@@ -150,7 +150,7 @@ def agent_place(value: str) -> str:
 
 
 def server_path(value: str) -> str:
-    """The path of a file or folder on a server, whose `~` is expanded there."""
+    """The path of a file or folder on a server, where its `~` is expanded."""
     if not value.isprintable() or value != value.strip() or value.startswith("-"):
         raise ValueError("must be a path on the server, such as ~/thesis")
     return value
@@ -165,7 +165,7 @@ def page_path(value: str) -> str:
 
 
 def direct_url(value: str) -> str:
-    """An http or https address, without a login in it."""
+    """An http or https URL without credentials."""
     if not value.isprintable() or any(character.isspace() for character in value):
         raise ValueError("must not hold spaces")
     try:
@@ -187,7 +187,7 @@ def direct_url(value: str) -> str:
 
 
 def jump_host(value: str) -> dict[str, object]:
-    """`[user@]host[:port]`, as in OpenSSH's ProxyJump, taken apart; what is left out is absent."""
+    """`[user@]host[:port]`, as in OpenSSH's ProxyJump, split; missing parts are absent."""
     if "," in value:
         raise ValueError("must be one jump host: give each its own entry of the list")
     if _is_ipv6(value):

@@ -1,4 +1,4 @@
-"""A `servers.yaml` to its types, with everything that is wrong with it told at once."""
+"""From a `servers.yaml` to its types, with all faults reported at once."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ _TOO_MANY = f"more than {local_ports.CAPACITY} servers and forwards"
 
 
 def load(path: Path) -> Config:
-    """Read a file. Raises `ConfigError`, also when there is none."""
+    """Read a file. Raises `ConfigError`, also if it does not exist."""
     return parse(read_text(path), path)
 
 
 def parse(text: str, path: Path) -> Config:
-    """What a text says; `path` only names it. A text without servers is a valid one.
+    """Parse a text; `path` is only for messages. A text without servers is valid.
 
     Raises `ConfigError`."""
     report = FileReport(path)
@@ -61,7 +61,7 @@ def _config(text: str, report: FileReport) -> Config | None:
         report.add(WHOLE_FILE, f"larger than {MAX_BYTES // 1024} KiB, too much for servers")
         return None
     root = compose(text, report)
-    if root is None or _is_nothing(root):
+    if root is None or _is_empty(root):
         return None
     if not isinstance(root, Mapping):
         report.add(root.mark, "a file of servers begins with 'servers:', and a list below it")
@@ -77,14 +77,14 @@ def _config(text: str, report: FileReport) -> Config | None:
 
 def _defaults(root: Mapping, report: FileReport) -> Mapping:
     node = root.get("defaults")
-    if node is None or _is_nothing(node):
+    if node is None or _is_empty(node):
         return mapping(root.mark, {})
     if not isinstance(node, Mapping):
         report.add(node.mark, "defaults must be a mapping of what servers share, such as keepalive")
         return mapping(root.mark, {})
     shared = with_forwards(usable_defaults(node, report), report)
     check_forwards(shared, report)
-    # On their own too: a fault is told even when no server takes the value.
+    # Validated separately, too: a fault is reported even if no server uses the value.
     server = {"name": "defaults", "host": "defaults", **shared.data()}
     if _fill_ports([server], shared.mark, report):
         validate(Server, server, shared, "defaults", report)
@@ -93,7 +93,7 @@ def _defaults(root: Mapping, report: FileReport) -> Mapping:
 
 def _servers(root: Mapping, defaults: Mapping, report: FileReport) -> Config | None:
     node = root.get("servers")
-    if node is None or _is_nothing(node):
+    if node is None or _is_empty(node):
         return None
     if not isinstance(node, Sequence):
         report.add(node.mark, "servers must be a list: begin each entry with '- name: …'")
@@ -126,8 +126,9 @@ def _fill_ports(servers: list[object], mark: Location, report: FileReport) -> bo
     return True
 
 
-def _is_nothing(node: Node) -> bool:
-    """Whether it is an empty value, as when all below a key is a comment; or already reported."""
+def _is_empty(node: Node) -> bool:
+    """Whether it is an empty value, as when every line below a key is a comment; or already
+    reported."""
     return isinstance(node, Scalar) and node.tag in (NULL, BROKEN)
 
 
@@ -155,7 +156,7 @@ def read_text(path: Path) -> str:
 
 
 def _bytes(path: Path) -> bytes:
-    # Without O_NONBLOCK, opening a pipe that nobody writes to would wait for ever.
+    # Without O_NONBLOCK, opening a pipe without a writer would block.
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     descriptor = os.open(path, flags)
     try:
@@ -171,7 +172,7 @@ def _bytes(path: Path) -> bytes:
 
 
 def _read_all(descriptor: int) -> bytes:
-    """To the end, but not much further than `MAX_BYTES`."""
+    """Read to the end, but not much further than `MAX_BYTES`."""
     chunks: list[bytes] = []
     size = 0
     while size <= MAX_BYTES and (chunk := os.read(descriptor, MAX_BYTES + 1)):

@@ -1,7 +1,6 @@
-"""Plain words for what libyaml and PyYAML say about broken syntax.
+"""Plain messages for syntax errors of libyaml and PyYAML.
 
-Nothing of the file is repeated here but single signs: the text may hold a secret.
-"""
+They repeat single characters of the file at most: the text may hold a secret."""
 
 from __future__ import annotations
 
@@ -15,12 +14,12 @@ from trayconnect.config.file_problems import Location
 _NOT_PRINTABLE = re.compile(
     "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ufeff\ue000-\ufffd\U00010000-\U0010ffff]"
 )
-_LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")  # as YAML 1.1 counts lines
+_LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")  # lines as YAML 1.1 counts them
 _TAB = "a tab: YAML indents with spaces only"
 
-# The first pattern found in the library's message decides. "opening": the place to show is where
-# the construct begins rather than where its end was missed.
-_WORDS: tuple[tuple[str, str, str], ...] = (
+# The first pattern that matches the library's message decides. "opening": show the start of the
+# construct rather than the place where its end is missing.
+_MESSAGES: tuple[tuple[str, str, str], ...] = (
     ("unexpected end of stream", "opening", "this quote is never closed"),
     ("unexpected document", "opening", "this quote is not closed before a line of '---'"),
     ("expected ',' or '[]}]'", "opening", "this bracket is not closed, or a comma is missing"),
@@ -46,7 +45,7 @@ _WORDS: tuple[tuple[str, str, str], ...] = (
 
 
 def forbidden_character(text: str) -> tuple[Location, str] | None:
-    """The first character that YAML does not take, if any."""
+    """The first character that YAML forbids, if any."""
     match = _NOT_PRINTABLE.search(text)
     if match is None:
         return None
@@ -55,37 +54,37 @@ def forbidden_character(text: str) -> tuple[Location, str] | None:
 
 
 def explain(error: yaml.MarkedYAMLError, text: str) -> tuple[Location, str]:
-    """Where the syntax of `text` breaks, and what to do."""
+    """The location of a syntax error in `text`, and what to do."""
     found = mark(error.problem_mark)
     problem = error.problem or ""
     if "cannot start any token" in problem:
         line = _line(text, found.line)
-        sign = line[found.column - 1 : found.column]
-        if sign == "\t":
+        character = line[found.column - 1 : found.column]
+        if character == "\t":
             return found, _TAB
-        return found, f"text cannot begin with '{sign}': put it in quotes"
-    for pattern, place, words in _WORDS:
+        return found, f"text cannot begin with '{character}': put it in quotes"
+    for pattern, place, message in _MESSAGES:
         if re.search(pattern, problem):
             if place == "opening" and error.context_mark is not None:
                 found = mark(error.context_mark)
-            return found, words
+            return found, message
     return found, "this is not YAML: check the indentation and the quotes"
 
 
-class _Place(Protocol):
+class _LibraryMark(Protocol):
     @property
     def line(self) -> int: ...
     @property
     def column(self) -> int: ...
 
 
-def mark(at: _Place | None) -> Location:
+def mark(at: _LibraryMark | None) -> Location:
     """PyYAML counts from 0."""
     return Location(at.line + 1, at.column + 1) if at else Location(1, 1)
 
 
 def mark_of_offset(text: str, offset: int) -> Location:
-    """The place of a character."""
+    """The location of a character."""
     breaks = [match.end() for match in _LINE_BREAK.finditer(text, 0, offset)]
     return Location(len(breaks) + 1, offset - (breaks[-1] if breaks else 0) + 1)
 

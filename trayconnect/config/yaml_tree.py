@@ -1,8 +1,7 @@
-"""YAML text to a tree in which every key and value knows its place.
+"""From YAML text to a tree in which every key and value has its location.
 
 Built over PyYAML's events rather than its nodes: libyaml's composer overflows the C stack on deep
-nesting, keys given twice pass unnoticed in both composers, and aliases can expand without bound.
-"""
+nesting, both composers accept duplicate keys, and aliases can expand without limit."""
 
 from __future__ import annotations
 
@@ -18,7 +17,7 @@ from trayconnect.config.scalars import shown
 
 MAX_DEPTH = 32
 MAX_SIZE = 200_000
-"""Words, lists and mappings in all, with aliases expanded."""
+"""Limit for the number of scalars, lists and mappings, with aliases expanded."""
 
 _LOADER: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _SEQUENCE_TAGS = (None, scalars.TAG + "seq")
@@ -49,7 +48,7 @@ class Sequence:
 
 
 class KeyValue(NamedTuple):
-    """A key's place, and its value."""
+    """A key's location, and its value."""
 
     mark: Location
     value: Node
@@ -72,7 +71,7 @@ class Mapping:
 Node = Scalar | Sequence | Mapping
 
 BROKEN = "broken"
-"""The tag of a scalar that stands for something already reported."""
+"""The tag of a scalar that replaces an already reported one."""
 
 
 def mapping(mark: Location, entries: dict[str, KeyValue]) -> Mapping:
@@ -80,7 +79,7 @@ def mapping(mark: Location, entries: dict[str, KeyValue]) -> Mapping:
 
 
 def compose(text: str, report: FileReport, loader: type[Any] = _LOADER) -> Node | None:
-    """The tree of a document, or None if there is none to be had; problems go to `report`."""
+    """The tree of a document, or None if it has none; problems go to `report`."""
     forbidden = yaml_messages.forbidden_character(text)
     if forbidden:
         report.add(*forbidden)
@@ -106,7 +105,7 @@ class _Composer:
         self._events = events
         self._report = report
         self._anchors: dict[str, Node | None] = {}
-        """None while the node is being read: an alias to it then would have no end."""
+        """None while the node is being read: an alias to it would be recursive."""
 
     def document(self) -> Node | None:
         root: Node | None = None
@@ -155,7 +154,7 @@ class _Composer:
         )
 
     def _scalar(self, event: yaml.ScalarEvent) -> Scalar:
-        quoted = bool(event.style)  # None or "" for a plain word, by the loader
+        quoted = bool(event.style)  # None or "" for a plain scalar, depending on the loader
         if event.tag is None:
             tag = scalars.TEXT if quoted else scalars.plain_tag(event.value)
         elif event.tag in scalars.KNOWN_TAGS:

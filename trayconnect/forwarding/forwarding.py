@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 from trayconnect.config.forward_syntax import Kind
-from trayconnect.config.local_addresses import addresses, ports_words
+from trayconnect.config.local_addresses import addresses, ports_text
 from trayconnect.config.model import Forward, Server
 from trayconnect.core.endpoints import Endpoint, TcpEndpoint, UnixEndpoint
 from trayconnect.core.errors import Problem, ProblemError, Recovery, shortage
@@ -92,7 +92,7 @@ def listen(
             raise ProblemError(_exhausted(server.name, error)) from error
         unbind.pop_all()
     if ports := server.open_ports(also):
-        _log.warning("%s: other computers can connect to %s", server.name, ports_words(ports))
+        _log.warning("%s: other computers can connect to %s", server.name, ports_text(ports))
     return forwarding
 
 

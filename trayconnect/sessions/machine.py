@@ -434,7 +434,7 @@ def _replace_server(session: Session, event: ConfigChanged, _moment: Now) -> Out
 
 def _change_server(session: Session, event: ConfigChanged, moment: Now) -> Outcome:
     """What does not touch the tunnel is taken over as it is; anything else makes a new one."""
-    if session.server.same_tunnel(event.server):
+    if session.server.same_link(event.server):
         return replace(session, server=event.server), (Update(event.server),)
     closing, effects = _restart(session, Restart(), moment)
     return replace(closing, successor=event.server, is_fresh=session.is_fresh), effects

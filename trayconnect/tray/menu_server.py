@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from trayconnect.config.local_addresses import ports_words
+from trayconnect.config.local_addresses import ports_text
 from trayconnect.core.command import Command
 from trayconnect.services.model import PageState
 from trayconnect.sessions.forwards import ForwardState
@@ -120,7 +120,7 @@ def _use_lines(snapshot: Snapshot) -> Iterator[Item]:
     for forward in snapshot.forwards:
         yield _forward_line(name, forward)
     if snapshot.open_ports:
-        text = f"⚠ Other computers can connect to {ports_words(snapshot.open_ports)}"
+        text = f"⚠ Other computers can connect to {ports_text(snapshot.open_ports)}"
         yield Item("open-ports", clip(text), enabled=False)
     if snapshot.jupyters:
         lines = tuple(_jupyter_lines(snapshot))

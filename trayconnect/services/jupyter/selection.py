@@ -48,8 +48,8 @@ def is_own(one: RunningServer, server: Server, home: str) -> bool:
     if one.root_dir and folder not in (expanded("~", home), normpath(one.root_dir)):
         return False
     prefix = dirname(dirname(one.python))
-    said = start.environment.said if start.environment and len(prefix) > 1 else {}
-    match said:
+    given = start.environment.given if start.environment and len(prefix) > 1 else {}
+    match given:
         case {"venv": str(name)}:
             return expanded(name, home) == prefix
         case {"conda": "base"}:

@@ -85,16 +85,16 @@ def digest(start: StartOptions | None) -> str:
     folder = start.folder
     if not folder.startswith(("/", "~")):
         folder = f"~/{folder}"
-    said = start.environment.said if start.environment else {}
-    meant = json.dumps([posixpath.normpath(folder), said])
+    given = start.environment.given if start.environment else {}
+    meant = json.dumps([posixpath.normpath(folder), given])
     return hashlib.sha256(meant.encode()).hexdigest()[:16]
 
 
 def script(server: Server, limit: int) -> str:
     """The whole text for the standard input of sh: nothing of it is ever an argument."""
     how = server.start or StartOptions()
-    said = how.environment.said if how.environment else {}
-    kind, where = next(iter(said.items()), ("", ""))
+    given = how.environment.given if how.environment else {}
+    kind, where = next(iter(given.items()), ("", ""))
     port = server.jupyter.port
     what = {
         "app": how.app,
@@ -142,19 +142,19 @@ def parse(output: str) -> Started:
     if not begin:
         return Started()
     head, _, rest = report.partition("\n@@log\n") if "@@log\n" in report else (report, "", "")
-    said = dict(line[2:].partition(" ")[::2] for line in head.split("\n") if line[:2] == "@@")
-    looked = said.get("looked", "").split(":")
+    given = dict(line[2:].partition(" ")[::2] for line in head.split("\n") if line[:2] == "@@")
+    looked = given.get("looked", "").split(":")
     log = _TOKEN.sub(r"\1…", sanitize.end_of(rest.rpartition("\n@@end")[0], _LOG_LENGTH))
     return Started(
         answered=True,
-        pid=_number(said.get("ready")),
-        born=sanitize.exact(said.get("born")),
-        was_running="running" in said or "following" in said,
-        way=sanitize.exact(said.get("way")),
-        socket=sanitize.exact(said.get("sock")),
-        status=_number(said.get("failed")),
-        timed_out="timeout" in said,
-        ending="ending" in said,
+        pid=_number(given.get("ready")),
+        born=sanitize.exact(given.get("born")),
+        was_running="running" in given or "following" in given,
+        way=sanitize.exact(given.get("way")),
+        socket=sanitize.exact(given.get("sock")),
+        status=_number(given.get("failed")),
+        timed_out="timeout" in given,
+        ending="ending" in given,
         looked=tuple(dict.fromkeys(filter(None, map(sanitize.line, looked)))),
         log="\n".join(line.rstrip() for line in log.split("\n") if line.strip()),
     )

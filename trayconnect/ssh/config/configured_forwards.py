@@ -7,7 +7,7 @@ import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from trayconnect.config.forward_model import NO_PROXY_THERE, Forward, as_forward, end_words
+from trayconnect.config.forward_model import NO_REMOTE_PROXY, Forward, as_forward, end_text
 from trayconnect.config.forward_syntax import KEYWORDS, ForwardSpec, Kind
 from trayconnect.config.local_addresses import EVERYWHERE, LOCALHOST
 from trayconnect.config.model import Server
@@ -74,8 +74,8 @@ def merged(
 
 def _forward(spec: ForwardSpec, names: set[str]) -> Forward:
     if spec.kind is Kind.REMOTE and spec.target is None:
-        raise ValueError(NO_PROXY_THERE)
-    base = f"{KEYWORDS[spec.kind]} {end_words(spec.listen)}"
+        raise ValueError(NO_REMOTE_PROXY)
+    base = f"{KEYWORDS[spec.kind]} {end_text(spec.listen)}"
     name, number = base, 1
     while name_key(name) in names:
         number += 1

@@ -10,7 +10,7 @@ from typing import cast
 
 from trayconnect.config import jump_hosts as jumps
 from trayconnect.config import openssh_scalars
-from trayconnect.config.forward_syntax import ForwardSpec, Kind, Place
+from trayconnect.config.forward_syntax import ForwardEnd, ForwardSpec, Kind
 from trayconnect.config.jump_hosts import Jump
 from trayconnect.config.openssh_tokenizer import split_words
 from trayconnect.core.errors import Problem
@@ -212,8 +212,8 @@ def _forwards(raw: RawOptions, tokens: Tokens) -> tuple[ForwardSpec, ...]:
     return tuple(found)
 
 
-def _expanded(place: Place, tokens: Tokens) -> Place:
-    return place if place.path is None else Place(path=tokens.percent(place.path))
+def _expanded(place: ForwardEnd, tokens: Tokens) -> ForwardEnd:
+    return place if place.path is None else ForwardEnd(path=tokens.percent(place.path))
 
 
 def _matters(raw: RawOptions, keyword: str) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
-from trayconnect.config.forward_syntax import ForwardSpec, Kind, Place
+from trayconnect.config.forward_syntax import ForwardEnd, ForwardSpec, Kind
 from trayconnect.config.forward_syntax import parse as parse_forward
 from trayconnect.config.openssh_keywords import FORWARDS
 from trayconnect.core.cancellation import CancelToken
@@ -113,9 +113,9 @@ def _forward(kind: Kind, value: str) -> ForwardSpec | None:
         return None  # an entry printed amiss
 
 
-def _place(text: str) -> Place:
+def _place(text: str) -> ForwardEnd:
     if "/" in text and not text.startswith("["):
-        return Place(path=text)  # verbatim, whatever characters it holds
+        return ForwardEnd(path=text)  # verbatim, whatever characters it holds
     return parse_forward(Kind.REMOTE, text).listen
 
 
