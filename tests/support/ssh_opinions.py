@@ -1,29 +1,21 @@
-"""Two opinions on a configuration of SSH: OpenSSH's, and that of our own reader."""
+"""What OpenSSH's `ssh` says of a host, and what this program makes of it."""
 
 from __future__ import annotations
 
 import functools
+import os
 import shutil
-import subprocess
-from dataclasses import replace
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from trayconnect.core.cancellation import CancelToken
-from trayconnect.ssh.config import reader, ssh_g
-from trayconnect.ssh.config.algorithm_lists import KNOWN, SupportedAlgorithms
-from trayconnect.ssh.config.files import DiskFiles, Places
+from trayconnect.ssh.config import ssh_g
 from trayconnect.ssh.config.interpret import HostConfig, interpret
 from trayconnect.ssh.config.raw_options import Query, RawOptions
-from trayconnect.ssh.config.ssh_config import this_user
 
-_OF_KIND = {
-    "kexalgorithms": "kex",
-    "ciphers": "cipher",
-    "macs": "mac",
-    "hostkeyalgorithms": "HostKeyAlgorithms",
-    "casignaturealgorithms": "sig",
-    "pubkeyacceptedalgorithms": "PubkeyAcceptedAlgorithms",
-}
+HOME = Path("/home/ada")
+"""What `~` stands for where this program expands it."""
 
 
 def ssh() -> str:
@@ -32,50 +24,32 @@ def ssh() -> str:
     return path
 
 
-@functools.cache
-def algorithms() -> dict[str, SupportedAlgorithms]:
-    """What this machine's `ssh` knows."""
-    return {
-        keyword: SupportedAlgorithms(
-            tuple(_usual()[keyword][0].split(",")),
-            tuple(
-                subprocess.run(
-                    [ssh(), "-Q", _OF_KIND[keyword]], capture_output=True, text=True, check=True
-                ).stdout.split()
-            ),
-        )
-        for keyword in KNOWN
-    }
+def host(
+    query: Query | str, text: str = "", environment: Mapping[str, str] | None = None
+) -> HostConfig:
+    """By a configuration of that text alone. Raises `SshConfigError`."""
+    query = Query(query) if isinstance(query, str) else query
+    with tempfile.TemporaryDirectory(prefix="tc-sshcfg-") as folder:
+        file = Path(folder, "config")
+        file.touch(0o600)
+        file.write_text(text)
+        said = ssh_g.ask(ssh(), query, file, _usual(), CancelToken())
+    return _interpreted(said, query, environment)
 
 
-def by_ssh(query: Query, file: Path) -> HostConfig:
-    """What `ssh -G` says. Raises `SshConfigError`."""
-    return _interpret(ssh_g.ask(ssh(), query, file, _usual(), CancelToken()), query)
+def decided(query: Query, **said: str) -> HostConfig:
+    """By what an `ssh` of another version may say; by keyword. Raises `SshConfigError`."""
+    values = {"hostname": query.host, "user": query.user or "ada", **said}
+    return _interpreted(RawOptions({key: (value,) for key, value in values.items()}), query, None)
+
+
+def _interpreted(
+    said: RawOptions, query: Query, environment: Mapping[str, str] | None
+) -> HostConfig:
+    environment = os.environ if environment is None else environment
+    return interpret(said, query, home=HOME, local_user="ada", environment=environment)
 
 
 @functools.cache
 def _usual() -> ssh_g.Settings:
     return ssh_g.defaults_of(ssh(), CancelToken())
-
-
-def by_reader(query: Query, file: Path) -> HostConfig:
-    """What our own reader says. Raises `SshConfigError`."""
-    here = this_user()
-    said = reader.read(
-        query,
-        DiskFiles(),
-        Places(here.home, file),
-        local_user=here.user,
-        environment=here.environment,
-        known=algorithms(),
-    )
-    return _interpret(said, query)
-
-
-def _interpret(said: RawOptions, query: Query) -> HostConfig:
-    here = this_user()
-    found = interpret(
-        said, query, home=here.home, local_user=here.user, environment=here.environment
-    )
-    # `ssh -G` prints them kind by kind.
-    return replace(found, forwards=tuple(sorted(found.forwards, key=lambda one: one.kind)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,6 @@ from tests.support.forwarding import (
     tcp,
 )
 from tests.support.keys import make_key
-from tests.support.ssh_opinions import ssh
 from tests.support.sshd import Sshd
 from tests.support.tunnel_kit import nothing_left, until
 from tests.support.unix_service import unix_dial, unix_echo
@@ -35,11 +34,6 @@ from trayconnect.ssh.config.ssh_config import SshConfig
 def _nothing_left() -> Iterator[None]:
     with nothing_left():
         yield
-
-
-@pytest.fixture(params=["ssh -G", "our own reader"])
-def find_ssh(request: pytest.FixtureRequest) -> Callable[[], str | None]:
-    return ssh if request.param == "ssh -G" else lambda: None
 
 
 @pytest.fixture
@@ -62,9 +56,7 @@ class Alias:
             f"IdentityFile {folder / 'id_ed25519'}",
         )
 
-    def session(
-        self, *lines: str, find_ssh: Callable[[], str | None] = ssh, **changes: Any
-    ) -> Whole:
+    def session(self, *lines: str, **changes: Any) -> Whole:
         self.file.write_text("\n".join((*self._head, *lines)) + "\n")
         self.file.chmod(0o600)
         fields = {"name": "GPU box", "host": "gpu", "local_port": free_port()}
@@ -72,7 +64,7 @@ class Alias:
         return Whole(
             server,
             known_hosts=self._sshd.known_hosts_lines(),
-            ssh_config=lambda: SshConfig(self.file, find_ssh=find_ssh),
+            ssh_config=lambda: SshConfig(self.file),
         )
 
 
@@ -94,7 +86,7 @@ def refuses(port: int) -> bool:
 
 
 def test_each_kind_leads_there_and_does_so_again_after_a_loss(
-    tmp_path: Path, service: Service, find_ssh: Callable[[], str | None]
+    tmp_path: Path, service: Service
 ) -> None:
     host, port = service.address
     near, far = tmp_path / "near", tmp_path / "far"
@@ -110,7 +102,7 @@ def test_each_kind_leads_there_and_does_so_again_after_a_loss(
     by_file = {"name": "by file", "local_port": own, "host": host, "port": port}
     with Sshd() as sshd, unix_echo(far):
         sshd.authorize(make_key(tmp_path))
-        with Alias(sshd, tmp_path).session(*lines, find_ssh=find_ssh, forwards=[by_file]) as whole:
+        with Alias(sshd, tmp_path).session(*lines, forwards=[by_file]) as whole:
             assert [one.name for one in whole.until(lambda _: True).forwards] == ["by file"]
             whole.connect()
             now = whole.until(is_settled)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import threading
@@ -11,15 +10,15 @@ from pathlib import Path
 import pytest
 
 from tests.support.ssh_opinions import ssh
-from tests.support.tunnel_kit import entry, nothing_left
+from tests.support.tunnel_kit import Kit, entry, nothing_left
 from trayconnect.core.cancellation import CancelToken
-from trayconnect.core.errors import Cancelled, ProblemError, Recovery
+from trayconnect.core.errors import Cancelled, Problem, ProblemError, Recovery
 from trayconnect.ssh.config import ssh_g
-from trayconnect.ssh.config.files import MAX_BYTES, DiskFiles, usual_places
 from trayconnect.ssh.config.interpret import HostConfig
 from trayconnect.ssh.config.jump_chain import resolve_hops
 from trayconnect.ssh.config.raw_options import Query, SshConfigError
 from trayconnect.ssh.config.ssh_config import SshConfig, this_user
+from trayconnect.ssh.config.ssh_options import SshOptions
 
 
 @pytest.fixture
@@ -148,44 +147,46 @@ def test_an_ssh_that_cannot_be_started(tmp_path: Path) -> None:
         ssh_g.ask(str(tmp_path / "none"), Query("h"), None, {}, CancelToken())
 
 
-# --- the files of our own reader ------------------------------------------------------------------
-
-
-def test_a_file_that_others_may_write_is_refused(tmp_path: Path) -> None:
-    file = tmp_path / "config"
-    file.write_text("Port 1\n")
-    file.chmod(0o664)
-    assert DiskFiles().read(file, guarded=False) == "Port 1\n"
-    with pytest.raises(PermissionError):
-        DiskFiles().read(file, guarded=True)
-    file.chmod(0o600)
-    assert DiskFiles().read(file, guarded=True) == "Port 1\n"
-
-
-def test_odd_files(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        DiskFiles().read(tmp_path / "none", guarded=False)
-    with pytest.raises(IsADirectoryError):
-        DiskFiles().read(tmp_path, guarded=False)
-    os.mkfifo(tmp_path / "pipe")
-    assert DiskFiles().read(tmp_path / "pipe", guarded=False) == ""
-    (tmp_path / "latin").write_bytes(b"# \xe9\n")
-    assert DiskFiles().read(tmp_path / "latin", guarded=False) == "# \udce9\n"
-    (tmp_path / "big").write_bytes(b"#" * (MAX_BYTES + 1))
-    with pytest.raises(OSError, match="larger"):
-        DiskFiles().read(tmp_path / "big", guarded=False)
-    assert DiskFiles().glob(f"{tmp_path}/*i*") == [
-        tmp_path / "big",
-        tmp_path / "latin",
-        tmp_path / "pipe",
-    ]
-
-
 def test_the_named_file_must_be_there(tmp_path: Path) -> None:
-    config = SshConfig(tmp_path / "none", find_ssh=lambda: None)
-    with pytest.raises(SshConfigError, match="no such file"):
+    config = SshConfig(tmp_path / "none", find_ssh=ssh)
+    with pytest.raises(SshConfigError, match="No such file"):
         config.host(Query("h"), CancelToken())
 
 
-def test_the_usual_files_of_a_user_who_has_none(tmp_path: Path) -> None:
-    assert usual_places(tmp_path).user == tmp_path / ".ssh" / "config"
+# --- without OpenSSH ------------------------------------------------------------------------------
+
+
+def no_ssh() -> None:
+    return None
+
+
+def test_without_openssh_an_entry_is_what_it_says(tmp_path: Path) -> None:
+    config = SshConfig(tmp_path / "none", find_ssh=no_ssh)
+    found = config.host(Query("Gpu", "bob", 7), CancelToken())
+    assert (found.hostname, found.port, found.user) == ("gpu", 7, "bob")
+    assert found.options == SshOptions()
+    assert config.host(Query("h"), CancelToken()).user == this_user().user
+    problem = Problem("The server refused", "Try again.")
+    assert config.explained(problem) is problem
+
+
+def test_without_openssh_a_configuration_of_ssh_is_told_of(tmp_path: Path) -> None:
+    file = tmp_path / "config"
+    file.write_text("Host gpu\n  HostName gpu.example.org\n  ProxyJump gate\n")
+    config = SshConfig(file, find_ssh=no_ssh)
+    found = config.host(Query("gpu"), CancelToken())
+    assert (found.hostname, found.jumps) == ("gpu", ())
+    (note,) = found.options.unsupported
+    assert note.startswith(f"{file} is not used. Install OpenSSH's client to use it")
+    assert "entries work without" in note
+    advice = config.explained(Problem("The host gpu is unknown", "Check its name.")).advice
+    assert advice == f"Check its name. {note}."
+
+
+def test_without_openssh_a_failed_connection_says_why(tmp_path: Path) -> None:
+    file = tmp_path / "config"
+    file.write_text("Host gpu\n  HostName 127.0.0.1\n")
+    kit = Kit(tmp_path, ssh_config=lambda: SshConfig(file, find_ssh=no_ssh))
+    with nothing_left(), pytest.raises(ProblemError) as caught:
+        kit.connect(entry(1, host="gpu.invalid"))
+    assert "Install OpenSSH's client" in caught.value.problem.advice

@@ -72,7 +72,7 @@ class Setup:
             f"  ConnectTimeout {connect_timeout}\n  ProxyCommand {command}\n"
         )
         file.chmod(0o600)
-        return SshConfig(file, find_ssh=lambda: None)
+        return SshConfig(file)
 
     def saying(self, words: bytes | str, connect_timeout: float = 2) -> SshConfig:
         said = self.folder / "words"

@@ -36,15 +36,10 @@ while data := sys.stdin.buffer.raw.read(65536):
 """The simplest thing that ProxyCommand can be."""
 
 
-@pytest.fixture(params=["ssh -G", "our own reader"])
-def find_ssh(request: pytest.FixtureRequest) -> Callable[[], str | None]:
-    return ssh if request.param == "ssh -G" else lambda: None
-
-
 class Setup:
     """A configuration of SSH, and what is connected with it."""
 
-    def __init__(self, folder: Path, find_ssh: Callable[[], str | None]) -> None:
+    def __init__(self, folder: Path, find_ssh: Callable[[], str | None] = ssh) -> None:
         self.file = folder / "ssh_config"
         self.relay = folder / "relay.py"
         self.relay.write_text(RELAY)
@@ -64,8 +59,8 @@ class Setup:
 
 
 @pytest.fixture
-def setup(tmp_path: Path, find_ssh: Callable[[], str | None]) -> Setup:
-    return Setup(tmp_path, find_ssh)
+def setup(tmp_path: Path) -> Setup:
+    return Setup(tmp_path)
 
 
 @pytest.fixture
@@ -311,21 +306,15 @@ def test_match_exec(tmp_path: Path, sshd: Sshd) -> None:
         "Host gpu",
         f"  IdentityFile {key}",
     ]
-    with_ssh = Setup(tmp_path, ssh)
-    with_ssh.write(*lines)
-    with_ssh.kit.trust(sshd.known_hosts_lines())
-    with nothing_left(), with_ssh.kit.tunnel(alias()) as tunnel:
+    setup = Setup(tmp_path)
+    setup.write(*lines)
+    setup.kit.trust(sshd.known_hosts_lines())
+    with nothing_left(), setup.kit.tunnel(alias()) as tunnel:
         assert tunnel.execute("true", b"", 20).status == 0
-    without = Setup(tmp_path, lambda: None)
-    (end,) = targets(alias(), lambda query: without.ssh_config().host(query, CancelToken()))
-    assert end.host == "gpu"
-    assert end.options.unsupported == (
-        "Match exec is not run without OpenSSH's ssh: its lines are passed over",
-    )
 
 
 def test_a_match_exec_that_hangs_is_ended_on_cancel(tmp_path: Path) -> None:
-    setup = Setup(tmp_path, ssh)
+    setup = Setup(tmp_path)
     setup.write('Match exec "sleep 1000.5"', "  Port 1")
     cancel = CancelToken()
     with nothing_left():

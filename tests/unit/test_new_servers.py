@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.systems import has_links, has_modes, has_posix_paths, move_home
+from tests.support.systems import has_links, has_modes, has_posix_paths, has_ssh, move_home
 from trayconnect.cli import main
 from trayconnect.cli.servers import choice
 from trayconnect.config.edit import add
 from trayconnect.config.new_entry import NewEntry
 from trayconnect.config.yaml_file import load
 from trayconnect.core.errors import ProblemError
+from trayconnect.diagnostics import doctor
 
 ENTRY = NewEntry({"name": "new", "host": "b"})
 TEXT = "servers:\n  - name: old  # mine\n    host: a\n"
@@ -145,6 +146,7 @@ def test_add_takes_separate_words(file: Path) -> None:
     assert names(file) == ["old", "Box", "gpu"]
 
 
+@has_ssh
 @pytest.mark.parametrize(
     ("first", "second", "added"),
     [
@@ -183,6 +185,7 @@ def test_add_of_what_is_there_already(
     assert main.run(["check"]) == 0
 
 
+@has_ssh
 def test_import_of_what_is_there_already(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run(["import", "gpu"]) == 0
     assert main.run(["import", "gpu", "gate"]) == 0
@@ -218,6 +221,7 @@ def test_every_forward_that_is_kept_loads(file: Path, command: str) -> None:
     assert main.run(["check"]) == 0
 
 
+@has_ssh
 def test_forwards_that_are_added_are_those_of_the_command(
     file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -283,6 +287,7 @@ def test_add_refuses_what_is_not_ssh(file: Path, capsys: pytest.CaptureFixture[s
     assert file.read_text() == TEXT
 
 
+@has_ssh
 def test_import_lists(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     add(file, [NewEntry({"name": "x", "host": "gate"})])
     before = file.read_text()
@@ -294,6 +299,7 @@ def test_import_lists(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert file.read_text() == before
 
 
+@has_ssh
 def test_import_by_name(file: Path) -> None:
     assert main.run(["import", "gate"]) == 0
     assert file.read_text() == TEXT + (
@@ -301,6 +307,7 @@ def test_import_by_name(file: Path) -> None:
     )
 
 
+@has_ssh
 def test_import_all_takes_what_is_missing(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run(["import", "gpu"]) == 0
     assert main.run(["import", "--all"]) == 0
@@ -310,6 +317,7 @@ def test_import_all_takes_what_is_missing(file: Path, capsys: pytest.CaptureFixt
     assert "already" in capsys.readouterr().out
 
 
+@has_ssh
 def test_import_of_an_unknown_host(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run(["import", "gpu1"]) == main.MENDABLE
     assert "Did you mean gpu?" in capsys.readouterr().err
@@ -322,6 +330,7 @@ def test_import_without_hosts(home: Path, capsys: pytest.CaptureFixture[str]) ->
     assert "names no host" in capsys.readouterr().err
 
 
+@has_ssh
 def test_import_asks_on_a_terminal(file: Path) -> None:
     if sys.platform == "win32":
         pytest.skip("it has no pseudoterminals like POSIX")
@@ -359,12 +368,14 @@ def test_no_choice(answer: str) -> None:
         choice(answer, ["a", "b", "c"])
 
 
+@has_ssh
 def test_check_tells_what_is_not_honoured(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (file.parent / "ssh_config").write_text("Host a\n  ForwardAgent yes\n")
     assert main.run(["check"]) == 0
     assert "old: a: ForwardAgent is not supported" in capsys.readouterr().out
 
 
+@has_ssh
 @has_posix_paths
 def test_check_names_identity_files_that_are_missing(
     file: Path, capsys: pytest.CaptureFixture[str]
@@ -378,12 +389,14 @@ def test_check_names_identity_files_that_are_missing(
     assert said.count("does not exist") == 2
 
 
+@has_ssh
 def test_check_tells_what_ssh_refuses(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (file.parent / "ssh_config").write_text("Host a\n  Prot 1\n")
     assert main.run(["check"]) == main.MENDABLE
     assert "ssh_config line 2" in capsys.readouterr().err
 
 
+@has_ssh
 def test_check_tells_of_forwards_that_are_not_opened(
     file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -396,3 +409,23 @@ def test_check_tells_of_forwards_that_are_not_opened(
     assert "old: a: LocalForward 5000 b:80 is not opened: local_port of the entry listens" in told
     assert "old: a: RemoteForward 9 is not opened: no SOCKS proxy" in told
     assert "5001" not in told
+
+
+def test_without_openssh_the_commands_say_what_to_install(
+    file: Path, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert main.run(["add", "ssh -p 23 ada@box"]) == 0
+    assert names(file) == ["old", "box"]
+    capsys.readouterr()
+    assert main.run(["check"]) == 0
+    note = f"{home / 'ssh_config'} is not used. Install OpenSSH's client to use it"
+    assert capsys.readouterr().out.count(note) == 1
+    assert main.run(["import"]) == main.MENDABLE
+    assert "without OpenSSH's client" in capsys.readouterr().err
+    (found,) = doctor._ssh()
+    assert found.mark is doctor.Grade.PROBLEM
+    assert "Install OpenSSH's client" in found.advice
+    (home / "ssh_config").write_text("Host *\n  SendEnv LANG\n")
+    (found,) = doctor._ssh()
+    assert found.mark is doctor.Grade.NOTE

@@ -7,11 +7,13 @@ import subprocess
 
 import pytest
 
-from tests.support.ssh_opinions import ssh
-from tests.unit.test_openssh_reader import host
+from tests.support.ssh_opinions import decided, host, ssh
+from tests.support.systems import has_ssh
 from trayconnect.config.openssh_keywords import KEYWORDS
 from trayconnect.ssh.config.honoured import HARMLESS, HONOURED, QUIET, REFUSED, REPORTED
-from trayconnect.ssh.config.raw_options import SshConfigError
+from trayconnect.ssh.config.raw_options import Query, SshConfigError
+
+pytestmark = has_ssh
 
 # Those of ssh_config(5), OpenSSH 9.2 to 10.2.
 MANUAL = """
@@ -45,7 +47,7 @@ def printed() -> set[str]:
 
 
 def test_each_keyword_is_in_one_table() -> None:
-    wanted = {name.lower() for name in MANUAL.split()} | printed() | KEYWORDS.keys()
+    wanted = {name.lower() for name in MANUAL.split()} | printed() | KEYWORDS
     for keyword in wanted:
         assert sum(keyword in table for table in TABLES) == 1, keyword
     assert HARMLESS.keys() <= REFUSED.keys() | REPORTED.keys() | QUIET.keys()
@@ -56,23 +58,24 @@ def test_each_keyword_is_in_one_table() -> None:
     ["BindInterface tun0", "ProxyUseFdpass yes\nProxyCommand nc %h %p", "RefuseConnection no way"],
 )
 def test_what_is_refused(text: str) -> None:
+    said = dict(line.lower().split(" ", 1) for line in text.splitlines())  # any version's
     with pytest.raises(SshConfigError, match=text.split()[0]) as caught:
-        host("gpu", config=text + "\n")
+        decided(Query("gpu"), **said)
     assert "is not supported" in caught.value.problem.title
     assert caught.value.problem.advice
 
 
 @pytest.mark.parametrize("text", ["BindInterface none", "ProxyUseFdpass no", "ProxyUseFdpass yes"])
 def test_what_need_not_be_refused(text: str) -> None:
-    assert host("gpu", config=text + "\n").options.unsupported == ()
+    assert host("gpu", text + "\n").options.unsupported == ()
 
 
 def test_what_is_told() -> None:
     text = "ControlMaster auto\nControlPath ~/x\nGSSAPIAuthentication yes\nSendEnv LANG\n"
-    options = host("gpu", config=text).options
+    options = host("gpu", text).options
     assert [words.split()[0] for words in options.unsupported] == ["ControlMaster", "ControlPath"]
     assert options.ignored == ("GSSAPIAuthentication", "SendEnv")
-    assert host("gpu", config="ControlMaster no\nGSSAPIAuthentication no\n").options.ignored == ()
+    assert host("gpu", "ControlMaster no\nGSSAPIAuthentication no\n").options.ignored == ()
 
 
 @pytest.mark.parametrize(
@@ -96,14 +99,12 @@ def test_what_is_told() -> None:
     ],
 )
 def test_ways_to_log_in(text: str, expected: tuple[str, ...]) -> None:
-    options = host("gpu", config=text + "\n").options
+    options = host("gpu", text + "\n").options
     assert options.ruled_out_methods == expected
     assert options.batch_mode is (text == "BatchMode yes")
     assert options.unsupported == ()
 
 
 def test_the_order_of_the_ways_is_told() -> None:
-    (note,) = host(
-        "gpu", config="PreferredAuthentications password,publickey\n"
-    ).options.unsupported
+    (note,) = host("gpu", "PreferredAuthentications password,publickey\n").options.unsupported
     assert "order" in note

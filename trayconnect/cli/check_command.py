@@ -63,6 +63,8 @@ def _check_ssh_config(config: Config) -> bool:
     from trayconnect.ssh.config.ssh_config import SshConfig
 
     ssh_config = SshConfig(ssh_config_file())
+    if ssh_config.note:
+        click.echo(ssh_config.note)
     good = True
     ignored: set[str] = set()
     for server in config.servers:
@@ -77,6 +79,8 @@ def _check_ssh_config(config: Config) -> bool:
             good = False
         else:
             for words in found.notes:
+                if ssh_config.note and words.endswith(ssh_config.note):
+                    continue  # the same for each server
                 whose = f"{server.name}: "  # the host may be called the same
                 click.echo(words if words.startswith(whose) else whose + words)
             for hop in resolve_hops(server, lambda query: ssh_config.host(query, CancelToken())):

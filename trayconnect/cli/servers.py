@@ -61,13 +61,13 @@ def add_command(
     from trayconnect.config.places import config_file, ssh_config_file
     from trayconnect.config.shell_words import CommandError
     from trayconnect.ssh.config.aliases import aliases
-    from trayconnect.ssh.config.files import DiskFiles, usual_places
+    from trayconnect.ssh.config.files import usual_places
     from trayconnect.ssh.config.ssh_config import SshConfig, this_user
 
     path = config_file(context.obj["config"])
     named, user = ssh_config_file(), this_user()
     try:
-        known = aliases(DiskFiles(), usual_places(user.home, named))
+        known = aliases(usual_places(user.home, named))
         parsed = parse_command(command, user.user, known)
     except CommandError as error:
         raise click.UsageError(f"Nothing was added: {error}") from error
@@ -100,13 +100,16 @@ def import_command(
     from trayconnect.config.new_entry import from_aliases
     from trayconnect.config.places import config_file, ssh_config_file
     from trayconnect.ssh.config.aliases import aliases
-    from trayconnect.ssh.config.files import DiskFiles, usual_places
-    from trayconnect.ssh.config.ssh_config import SshConfig, this_user
+    from trayconnect.ssh.config.files import usual_places
+    from trayconnect.ssh.config.ssh_config import SshConfig, install_advice, this_user
 
     path = config_file(context.obj["config"])
     named = ssh_config_file()
     config, ssh_config = present(path), SshConfig(named)
-    known = aliases(DiskFiles(), usual_places(this_user().home, named))
+    if ssh_config.unused is not None:
+        title = f"trayconnect cannot use {ssh_config.unused} without OpenSSH's client"
+        raise ProblemError(Problem(title, f"{install_advice()}."))
+    known = aliases(usual_places(this_user().home, named))
     if not known:
         raise ProblemError(
             Problem(

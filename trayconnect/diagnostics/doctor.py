@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from trayconnect.config.file_problems import ConfigError
+from trayconnect.config.places import ssh_config_file
 from trayconnect.config.yaml_file import load
 from trayconnect.control.client import ControlClient, NotRunningError
 from trayconnect.core import logs
@@ -31,6 +32,7 @@ from trayconnect.desktop.windows.status import can_show
 from trayconnect.ssh.auth.agent import Agent
 from trayconnect.ssh.auth.identities import default_identity_files
 from trayconnect.ssh.auth.keyfile import KeyFile, PassphraseNeededError, read_key_file
+from trayconnect.ssh.config.ssh_config import SshConfig, install_advice
 from trayconnect.ssh.hostkeys.known_hosts import parse
 from trayconnect.ssh.hostkeys.known_hosts_store import KnownHosts
 from trayconnect.tray.backends.choice import BackendKind, TrayReport
@@ -203,8 +205,12 @@ def _agent() -> Iterator[Finding]:
 def _ssh() -> Iterator[Finding]:
     path = shutil.which("ssh")
     if path is None:
-        text = "OpenSSH is not installed: ~/.ssh/config is read by trayconnect alone"
-        yield Finding(Grade.NOTE, "ssh", text)
+        unused = SshConfig(ssh_config_file()).unused
+        if unused is None:
+            yield Finding(Grade.NOTE, "ssh", "OpenSSH is not installed")
+        else:
+            text = f"OpenSSH is not installed, so {unused} is not used"
+            yield Finding(Grade.PROBLEM, "ssh", text, install_advice())
         return
     version = programs.version([path, "-V"], timeout=_VERSION_LIMIT)
     yield Finding(Grade.OK, "ssh", f"{path}, {version}")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from trayconnect.config.model import Server
 from trayconnect.core.cancellation import CancelToken
-from trayconnect.core.errors import Problem
+from trayconnect.core.errors import Problem, ProblemError
 from trayconnect.core.keyring import Secrets
 from trayconnect.core.progress import NO_PROGRESS, Progress
 from trayconnect.core.questions import Ask, ProgressDisplay
@@ -89,16 +89,20 @@ class SshConnector:
         ssh_config = self._read.pop(server.name, None)
         if ssh_config is None:
             ssh_config = self._ssh_config()
-        route = open_route(
-            server,
-            ssh_config=ssh_config,
-            known_hosts=self._known_hosts,
-            credentials=credentials,
-            ask=ask,
-            cancel=cancel,
-            display=display,
-            steps=steps,
-        )
+        try:
+            route = open_route(
+                server,
+                ssh_config=ssh_config,
+                known_hosts=self._known_hosts,
+                credentials=credentials,
+                ask=ask,
+                cancel=cancel,
+                display=display,
+                steps=steps,
+            )
+        except ProblemError as error:
+            error.problem = ssh_config.explained(error.problem)
+            raise
         tunnel = SshLink(
             route, keepalive(server, route.target.options), on_lost, self._reporting_accounts
         )

@@ -120,17 +120,6 @@ class Tokens:
         return _TOKEN.sub(value, text)
 
 
-def hostname(text: str, original: str) -> str:
-    """A HostName, which accepts only `%h` and `%%`. Raises `ExpansionError`."""
-
-    def value(match: re.Match[str]) -> str:
-        if match[1] not in ("%", "h"):
-            raise ExpansionError(f"the token %{match[1]} means nothing in HostName")
-        return "%" if match[1] == "%" else original
-
-    return _TOKEN.sub(value, text)
-
-
 def variables(text: str, environment: Mapping[str, str]) -> str:
     """Replace `${NAME}`. Raises `ExpansionError` for an undefined variable."""
 

@@ -1,67 +1,46 @@
-"""Where the reader gets its files from."""
+"""The files of ssh_config(5), for what `ssh -G` does not tell: which hosts they name, and whether
+they say anything where there is no `ssh`."""
 
 from __future__ import annotations
 
-import glob
 import os
 import stat
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
+from glob import glob
 from pathlib import Path
-from typing import Protocol
+
+from trayconnect.config.openssh_tokenizer import ConfigLine, split_line, split_words
+from trayconnect.ssh.config.expand import tilde
+from trayconnect.ssh.config.honoured import QUIET
 
 MAX_BYTES = 1 << 20
-
-
-class Files(Protocol):
-    """The files of ssh_config(5)."""
-
-    def read(self, path: Path, *, guarded: bool) -> str:
-        """Its text. `guarded`: only if nobody but its owner, who is we or root, may write it.
-
-        Raises OSError, FileNotFoundError where there is none."""
-        ...
-
-    def glob(self, pattern: str) -> list[Path]:
-        """The files that a pattern of Include names, in order."""
-        ...
-
-
-class DiskFiles:
-    """The real ones."""
-
-    def read(self, path: Path, *, guarded: bool) -> str:
-        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
-        descriptor = os.open(path, flags)
-        with os.fdopen(descriptor, "rb") as file:
-            about = os.fstat(descriptor)
-            if stat.S_ISDIR(about.st_mode):
-                raise IsADirectoryError(f"{path} is a folder")
-            if guarded and sys.platform != "win32":
-                others = about.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-                if others or about.st_uid not in (0, os.getuid()):
-                    raise PermissionError("others may write it: chmod go-w, and be its owner")
-            data = file.read(MAX_BYTES + 1) if stat.S_ISREG(about.st_mode) else b""
-        if len(data) > MAX_BYTES:
-            raise OSError("it is larger than 1 MiB")
-        return data.decode("utf-8", "surrogateescape")
-
-    def glob(self, pattern: str) -> list[Path]:
-        return [Path(name) for name in sorted(glob.glob(pattern))]  # noqa: PTH207 - absolute
+MAX_DEPTH = 16
+"""How deep files may include one another, as in readconf.c."""
+_CHANGE_NOTHING = frozenset(("host", "match", "include", *QUIET))
 
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Which files are read. `named`: the one after `ssh -F`, in place of the usual two."""
+    """Where the files are. `named`: the one after `ssh -F`, in place of the usual two; `none` is no
+    file."""
 
     home: Path
     named: Path | None = None
     system: Path | None = None
 
     @property
-    def user(self) -> Path:
-        """The user's own file."""
-        return self.home / ".ssh" / "config"
+    def user(self) -> Path | None:
+        """The user's own file, or the named one."""
+        if self.named is None:
+            return self.home / ".ssh" / "config"
+        return None if str(self.named) == "none" else self.named
+
+    @property
+    def all(self) -> tuple[Path, ...]:
+        paths = (self.user, self.system if self.named is None else None)
+        return tuple(path for path in paths if path is not None)
 
 
 if sys.platform == "win32":
@@ -78,3 +57,53 @@ else:
 def usual_places(home: Path, named: Path | None = None) -> Places:
     """Those of this machine, for the user whose home that is."""
     return Places(home, named, _system_file())
+
+
+def lines(path: Path, places: Places, depth: int = 0) -> Iterator[ConfigLine]:
+    """The lines of a file and of those that it includes, whatever their conditions.
+
+    Raises OSError for the file itself; skips an included one that cannot be read."""
+    # Files that OpenSSH includes by a relative name are beside the system's, or in ~/.ssh.
+    folder = path.parent if path == places.system else places.home / ".ssh"
+    for text in _read(path).split("\n"):
+        line = split_line(text)
+        if line is None:
+            continue
+        yield line
+        if line.keyword != "include" or depth == MAX_DEPTH:
+            continue
+        try:
+            patterns = split_words(line.rest)
+        except ValueError:
+            continue
+        for pattern in patterns:
+            for name in sorted(glob(str(folder / tilde(pattern, places.home)))):  # noqa: PTH207 - absolute
+                try:
+                    yield from lines(Path(name), places, depth + 1)
+                except OSError:
+                    continue
+
+
+def first_that_matters(places: Places) -> Path | None:
+    """The first file that sets what a connection depends on, or that cannot be read."""
+    for path in places.all:
+        try:
+            if any(line.keyword not in _CHANGE_NOTHING for line in lines(path, places)):
+                return path
+        except FileNotFoundError:
+            continue
+        except OSError:
+            return path
+    return None
+
+
+def _read(path: Path) -> str:
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    with os.fdopen(descriptor, "rb") as file:
+        about = os.fstat(descriptor)
+        if stat.S_ISDIR(about.st_mode):
+            raise IsADirectoryError(f"{path} is a folder")
+        data = file.read(MAX_BYTES + 1) if stat.S_ISREG(about.st_mode) else b""
+    if len(data) > MAX_BYTES:
+        raise OSError("it is larger than 1 MiB")
+    return data.decode("utf-8", "surrogateescape")

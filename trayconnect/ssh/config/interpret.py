@@ -10,11 +10,10 @@ from typing import cast
 
 from trayconnect.config import jump_hosts as jumps
 from trayconnect.config import openssh_scalars
-from trayconnect.config.forward_syntax import ForwardEnd, ForwardSpec, Kind
+from trayconnect.config.forward_syntax import ForwardSpec, Kind
 from trayconnect.config.jump_hosts import Jump
 from trayconnect.config.openssh_tokenizer import split_words
 from trayconnect.core.errors import Problem
-from trayconnect.ssh.config import expand
 from trayconnect.ssh.config.expand import Tokens
 from trayconnect.ssh.config.honoured import HARMLESS, METHODS, QUIET, REFUSED, REPORTED, SWITCHES
 from trayconnect.ssh.config.raw_options import Query, RawOptions, SshConfigError, broken
@@ -22,7 +21,6 @@ from trayconnect.ssh.config.ssh_options import MIN_RSA_BITS, AddressFamily, SshO
 
 DEFAULT_PORT = 22
 _NONE = "none"
-_OWN_KNOWN_HOSTS = ("~/.ssh/known_hosts",)
 _USUAL_COUNT_MAX, _USUAL_PROMPTS = 3, 3
 
 
@@ -52,11 +50,8 @@ def interpret(
 def _interpret(
     raw: RawOptions, query: Query, home: Path, local_user: str, environment: Mapping[str, str]
 ) -> HostConfig:
-    name = raw.first("hostname")
-    if name is not None and "hostname" not in raw.expanded:
-        name = expand.hostname(name, query.host)
     _refuse(raw, query)
-    hostname = _folded(name or query.host)
+    hostname = _folded(raw.first("hostname") or query.host)
     alias = raw.first("hostkeyalias")
     jump = raw.first("proxyjump") or _NONE
     hops = jumps.parse(jump)
@@ -80,7 +75,7 @@ def _interpret(
         user=tokens.user,
         jumps=jumps.parse(tokens.command(jump)),
         options=_options(raw, tokens, alias.lower() if alias else None),
-        forwards=_forwards(raw, tokens),
+        forwards=_forwards(raw),
     )
 
 
@@ -117,8 +112,8 @@ def _options(raw: RawOptions, tokens: Tokens, alias: str | None) -> SshOptions:
             raw.first("requiredrsasize") or str(MIN_RSA_BITS)
         ),
         host_key_alias=alias,
-        user_known_hosts_files=_known_hosts(raw, "userknownhostsfile", tokens),
-        global_known_hosts_files=_known_hosts(raw, "globalknownhostsfile", None),
+        user_known_hosts_files=_known_hosts(raw, "userknownhostsfile"),
+        global_known_hosts_files=_known_hosts(raw, "globalknownhostsfile"),
         known_hosts_command=_known_hosts_command(raw, tokens),
         revoked_host_keys=next(iter(_paths(raw, "revokedhostkeys", tokens)), None),
         strict_host_key_checking=openssh_scalars.strictness(strictness),
@@ -144,25 +139,15 @@ def _number(raw: RawOptions, keyword: str, usual: int) -> int | None:
     return None if value == usual else value
 
 
-def _path(raw: RawOptions, keyword: str, text: str, tokens: Tokens) -> str:
-    return text if keyword in raw.expanded else tokens.path(text)
-
-
 def _paths(raw: RawOptions, keyword: str, tokens: Tokens) -> tuple[Path, ...]:
     return tuple(
-        Path(_path(raw, keyword, text, tokens))
-        for text in raw.values.get(keyword, ())
-        if text.lower() != _NONE
+        Path(tokens.path(text)) for text in raw.values.get(keyword, ()) if text.lower() != _NONE
     )
 
 
-def _known_hosts(raw: RawOptions, keyword: str, tokens: Tokens | None) -> tuple[Path, ...] | None:
+def _known_hosts(raw: RawOptions, keyword: str) -> tuple[Path, ...] | None:
     texts = raw.values.get(keyword)
-    if texts is None:
-        return None
-    if tokens is None:
-        return tuple(Path(text) for text in texts if text.lower() != _NONE)
-    return _paths(raw, keyword, tokens)
+    return None if texts is None else tuple(Path(text) for text in texts if text.lower() != _NONE)
 
 
 def _known_hosts_command(raw: RawOptions, tokens: Tokens) -> tuple[str, ...]:
@@ -175,12 +160,7 @@ def _known_hosts_command(raw: RawOptions, tokens: Tokens) -> tuple[str, ...]:
 
 
 def _updates_host_keys(raw: RawOptions) -> bool:
-    value = raw.first("updatehostkeys")
-    if value is not None:
-        return value.lower() in ("yes", "true")
-    by_dns = (raw.first("verifyhostkeydns") or "no").lower() not in ("no", "false")
-    files = raw.values.get("userknownhostsfile", _OWN_KNOWN_HOSTS)
-    return not by_dns and files == _OWN_KNOWN_HOSTS
+    return (raw.first("updatehostkeys") or "yes").lower() in ("yes", "true")
 
 
 def _agent(raw: RawOptions, tokens: Tokens) -> str | None:
@@ -192,28 +172,20 @@ def _agent(raw: RawOptions, tokens: Tokens) -> str | None:
     if text.startswith("$") and not text.startswith("${"):
         # An undefined variable: OpenSSH then uses no agent.
         return tokens.environment.get(text[1:]) or _NONE
-    return _path(raw, "identityagent", text, tokens)
+    return text
 
 
-def _forwards(raw: RawOptions, tokens: Tokens) -> tuple[ForwardSpec, ...]:
+def _forwards(raw: RawOptions) -> tuple[ForwardSpec, ...]:
     if openssh_scalars.flag(raw.first("clearallforwardings") or "no"):
         return ()
     for_others = openssh_scalars.flag(raw.first("gatewayports") or "no")
-    is_expanded = "localforward" in raw.expanded
     found = []
     for forward in raw.forwards:
         listen, target = forward.listen, forward.target
-        if not is_expanded:
-            listen = _expanded(listen, tokens)
-            target = None if target is None else _expanded(target, tokens)
         if for_others and forward.kind is not Kind.REMOTE and listen.host is None:
             listen = listen if listen.path is not None else replace(listen, host="")
         found.append(ForwardSpec(forward.kind, listen, target))
     return tuple(found)
-
-
-def _expanded(place: ForwardEnd, tokens: Tokens) -> ForwardEnd:
-    return place if place.path is None else ForwardEnd(path=tokens.percent(place.path))
 
 
 def _matters(raw: RawOptions, keyword: str) -> bool:

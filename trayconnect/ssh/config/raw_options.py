@@ -25,11 +25,11 @@ class Query:
 class RawOptions:
     """Values by keyword, in lower case; a keyword that was not set is absent.
 
-    `expanded` are the keywords whose tokens are expanded already; `notes` are shown to the user."""
+    OpenSSH has expanded the tokens of HostName, IdentityAgent, UserKnownHostsFile and LocalForward.
+    `notes` are shown to the user."""
 
     values: Mapping[str, tuple[str, ...]]
     forwards: tuple[ForwardSpec, ...] = ()
-    expanded: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
     algorithms: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
     """Final lists."""

@@ -7,14 +7,16 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 from trayconnect.core.cancellation import CancelToken
-from trayconnect.ssh.config import reader, ssh_g
-from trayconnect.ssh.config.files import DiskFiles, Files, usual_places
+from trayconnect.core.errors import Problem
+from trayconnect.ssh.config import ssh_g
+from trayconnect.ssh.config.files import first_that_matters, usual_places
 from trayconnect.ssh.config.interpret import HostConfig, interpret
-from trayconnect.ssh.config.raw_options import Query
+from trayconnect.ssh.config.raw_options import Query, RawOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +32,21 @@ def _find_ssh() -> str | None:
     return shutil.which("ssh")
 
 
+INSTALL = "Install OpenSSH's client to use it{}; entries work without, if they say all themselves"
+_PACKAGE = {
+    "linux": " (on Debian and Ubuntu: apt install openssh-client)",
+    "win32": " (Settings > System > Optional features)",
+}
+
+
+def install_advice() -> str:
+    """What to do where there is a configuration of SSH, but no OpenSSH."""
+    return INSTALL.format(_PACKAGE.get(sys.platform, ""))
+
+
 class SshConfig:
-    """The options of each host, from `ssh -G` where `ssh` is installed.
+    """The options of each host, from `ssh -G`. Without OpenSSH, a host is what its entry says, and
+    the user is told of `unused`.
 
     Answers are cached: make one instance for each attempt. `named` is the argument of `ssh -F`;
     None: the default files."""
@@ -41,15 +56,20 @@ class SshConfig:
         named: Path | None = None,
         *,
         find_ssh: Callable[[], str | None] = _find_ssh,
-        files: Files | None = None,
         user: LocalUser | None = None,
     ) -> None:
         self._named = named
         self._find_ssh = find_ssh
-        self._files = files or DiskFiles()
         self._user = user or this_user()
         self._known: dict[Query, HostConfig] = {}
         self._defaults: ssh_g.Settings | None = None
+
+    @cached_property
+    def unused(self) -> Path | None:
+        """The file that has settings for connections, while there is no OpenSSH to read it."""
+        if self._find_ssh() is not None:
+            return None
+        return first_that_matters(usual_places(self._user.home, self._named))
 
     def host(self, query: Query, cancel: CancelToken) -> HostConfig:
         """Raises `SshConfigError`, `ProblemError` when `ssh` does not answer, and `Cancelled`."""
@@ -57,6 +77,18 @@ class SshConfig:
         if found is None:
             found = self._known[query] = self._look_up(query, cancel)
         return found
+
+    @property
+    def note(self) -> str:
+        """What to tell the user of the `unused` file, if there is one."""
+        return f"{self.unused} is not used. {install_advice()}" if self.unused else ""
+
+    def explained(self, problem: Problem) -> Problem:
+        """A problem of connecting; its reason may be the `unused` file."""
+        if not self.note:
+            return problem
+        advice = problem.advice.rstrip(".")
+        return replace(problem, advice=f"{advice}. {self.note}." if advice else f"{self.note}.")
 
     def _look_up(self, query: Query, cancel: CancelToken) -> HostConfig:
         user = self._user
@@ -66,12 +98,10 @@ class SshConfig:
                 self._defaults = ssh_g.defaults_of(ssh, cancel)
             raw = ssh_g.ask(ssh, query, self._named, self._defaults, cancel)
         else:
-            raw = reader.read(
-                query,
-                self._files,
-                usual_places(user.home, self._named),
-                local_user=user.user,
-                environment=user.environment,
+            asked = {"user": query.user or "", "port": str(query.port or "")}
+            raw = RawOptions(
+                {keyword: (value,) for keyword, value in asked.items() if value},
+                notes=(self.note,) if self.note else (),
             )
         return interpret(
             raw, query, home=user.home, local_user=user.user, environment=user.environment

@@ -23,8 +23,6 @@ LIMIT = 15.0
 _MAX_BYTES = 1 << 20
 _SHORTAGES = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 
-# `ssh -G` prints these with their tokens expanded.
-_EXPANDED = frozenset(("hostname", "identityagent", "userknownhostsfile", "localforward"))
 _ALGORITHMS = (
     "ciphers",
     "macs",
@@ -81,7 +79,6 @@ def parse(found: Settings, defaults: Settings) -> RawOptions:
     return RawOptions(
         values=options,
         forwards=tuple(dict.fromkeys(_forwards(found))),
-        expanded=_EXPANDED,
         algorithms={
             keyword: tuple(options[keyword][0].split(","))
             for keyword in _ALGORITHMS

@@ -20,7 +20,7 @@ from pathlib import Path
 from trayconnect.config.algorithms import HOST_KEYS, is_certified, plain
 from trayconnect.core.errors import shortage
 from trayconnect.ssh.auth.data_types import strings
-from trayconnect.ssh.config import patterns
+from trayconnect.ssh.hostkeys import patterns
 from trayconnect.ssh.transport.offered_algorithms import key_type
 
 log = logging.getLogger(__name__)

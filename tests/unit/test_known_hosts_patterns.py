@@ -1,11 +1,11 @@
-"""Patterns of ssh_config(5) and of known_hosts files."""
+"""Patterns of known_hosts files."""
 
 from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trayconnect.ssh.config.patterns import matches, matches_hostname_list
+from trayconnect.ssh.hostkeys.patterns import matches
 
 ALPHABET = st.sampled_from("ab*?")
 
@@ -20,12 +20,6 @@ def test_patterns_as_their_definition_has_it(text: str, pattern: str) -> None:
         return bool(text) and pattern[0] in ("?", text[0]) and slowly(text[1:], pattern[1:])
 
     assert matches(text, pattern) == slowly(text, pattern)
-
-
-def test_lists() -> None:
-    assert matches_hostname_list("GPU.lab", "*.LAB,!old.lab")
-    assert not matches_hostname_list("old.lab", "*.lab,!old.lab")
-    assert not matches_hostname_list("gpu", "!old")
 
 
 def test_many_stars_take_no_time() -> None:

@@ -1,0 +1,33 @@
+"""Patterns of known_hosts files: `*` and `?`."""
+
+from __future__ import annotations
+
+
+def matches(text: str, pattern: str) -> bool:
+    """Whether a pattern fits the whole text.
+
+    Not by way of `re`, which can take for ever where there are many stars."""
+    first, *rest = pattern.split("*")
+    if not rest:
+        return len(text) == len(pattern) and _at(text, 0, pattern)
+    last = rest.pop()
+    end = len(text) - len(last)
+    if not _at(text, 0, first) or end < len(first) or not _at(text, end, last):
+        return False
+    # What stands between two stars is best found as early as possible.
+    place = len(first)
+    for part in rest:
+        places = range(place, end - len(part) + 1)
+        found = next((at for at in places if _at(text, at, part)), None)
+        if found is None:
+            return False
+        place = found + len(part)
+    return True
+
+
+def _at(text: str, place: int, part: str) -> bool:
+    """Whether `part`, with `?` for any, stands in `text` there."""
+    piece = text[place : place + len(part)]
+    return len(piece) == len(part) and all(
+        wanted in ("?", found) for wanted, found in zip(part, piece, strict=True)
+    )
