@@ -53,11 +53,11 @@ from trayconnect.desktop.windows.status import StatusWindow, can_show
 from trayconnect.desktop.windows.text_view import TextViews
 from trayconnect.diagnostics.key_check import exposed, key_warnings
 from trayconnect.forwarding.forwarding import listen
-from trayconnect.services.jupyter.health import HealthChecker
-from trayconnect.services.jupyter.launch import JupyterLauncher
 from trayconnect.services.jupyter.selection_store import StoredChoices, choices_file
+from trayconnect.services.jupyter.service import over_links
+from trayconnect.services.kinds import Kinds
+from trayconnect.services.protocol import Desktop
 from trayconnect.services.webpage.direct import DirectConnector
-from trayconnect.services.webpage.pages import look_at_pages
 from trayconnect.sessions.dependencies import Connector
 from trayconnect.sessions.manager import Manager
 from trayconnect.sessions.snapshot import Snapshot
@@ -185,25 +185,18 @@ class App:
 
         app_icon = icons_folder() / "trayconnect.png"
         asking = prompter(not options.tray, app_icon, logs.quiet)
-        examine = HealthChecker(choices)
-        launcher = JupyterLauncher(examine.search_anew)
         peers = Dependencies(
             connector=connector,
             listen=listen,
-            examine=examine,
-            launch=launcher,
-            how_it_ended=launcher.ended,
-            look_at_pages=look_at_pages,
-            search_soon=examine.search_soon,
             prompter=asking,
-            notifier=self._notifier,
             browser=browser,
+            services=Kinds(Desktop(browser, self._notifier), over_links(choices)),
             additions=lambda server, cancel: ssh.additions(
                 server, self._file.config.servers, cancel
             ),
         )
         self._manager = Manager(
-            peers, SystemClock(), NoticeAlerts(peers.notifier), on_change=self._changed
+            peers, SystemClock(), NoticeAlerts(self._notifier), on_change=self._changed
         )
         servers = ServerCommands(
             self._manager,

@@ -22,11 +22,11 @@ from trayconnect.core.notices import Notice
 from trayconnect.core.page import Page
 from trayconnect.core.questions import Answer, Question
 from trayconnect.forwarding.forwarding import listen
-from trayconnect.services.jupyter.health import HealthChecker
-from trayconnect.services.jupyter.launch import JupyterLauncher
+from trayconnect.services.jupyter.service import over_links
+from trayconnect.services.kinds import Kinds
 from trayconnect.services.model import BriefChoices
+from trayconnect.services.protocol import Desktop
 from trayconnect.services.webpage.direct import DirectConnector
-from trayconnect.services.webpage.pages import look_at_pages
 from trayconnect.sessions.dependencies import Connector
 from trayconnect.sessions.manager import Manager
 from trayconnect.sessions.snapshot import Snapshot
@@ -75,22 +75,15 @@ class Whole:
             return direct if server.is_direct else ssh
 
         self.choices = BriefChoices()
-        examine = HealthChecker(self.choices)
-        launcher = JupyterLauncher(examine.search_anew)
         peers = Dependencies(
             connector=connector,
             listen=listen,
-            examine=examine,
-            launch=launcher,
-            how_it_ended=launcher.ended,
-            look_at_pages=look_at_pages,
-            search_soon=examine.search_soon,
             prompter=self,
-            notifier=self,
             browser=self,
+            services=Kinds(Desktop(self, self), over_links(self.choices)),
             additions=lambda server, cancel: ssh.additions(server, servers, cancel),
         )
-        self.manager = Manager(peers, SystemClock(), NoticeAlerts(peers.notifier))
+        self.manager = Manager(peers, SystemClock(), NoticeAlerts(self))
         self.manager.start()
         self.manager.apply(Config(servers=servers))
 

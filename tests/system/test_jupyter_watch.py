@@ -19,7 +19,8 @@ from tests.support.waiting import wait_for
 from tests.support.whole import Whole, entry
 from trayconnect.config.model import Server
 from trayconnect.core.notices import open_page
-from trayconnect.sessions import attempt, kernel_activity
+from trayconnect.services import looker
+from trayconnect.services.jupyter import activity
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +38,8 @@ def sshd(jupyter: JupyterServer) -> Iterator[Sshd]:
 @pytest.fixture(autouse=True)
 def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     """Looks twice a second, for which a second is a long time."""
-    monkeypatch.setattr(attempt, "LOOK_READY", 0.5)
-    monkeypatch.setattr(kernel_activity, "LONG", 0.9)
+    monkeypatch.setattr(looker, "LOOK_READY", 0.5)
+    monkeypatch.setattr(activity, "LONG", 0.9)
 
 
 class Notebook:

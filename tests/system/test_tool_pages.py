@@ -16,7 +16,7 @@ from tests.support.sshd import Sshd
 from tests.support.whole import Whole, entry
 from trayconnect.config.tools import TOOLS
 from trayconnect.config.yaml_file import parse
-from trayconnect.sessions import worker
+from trayconnect.services.webpage import service
 from trayconnect.sessions.snapshot import Snapshot
 
 
@@ -48,8 +48,8 @@ def answering(snapshot: Snapshot) -> set[str]:
 def test_tools_are_offered_while_they_answer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "PAGES_SILENT", 0.2)
-    monkeypatch.setattr(worker, "PAGES_READY", 0.2)
+    monkeypatch.setattr(service, "PAGES_SILENT", 0.2)
+    monkeypatch.setattr(service, "PAGES_READY", 0.2)
     every = {tool.name for tool in TOOLS.values()}
     key = make_key(tmp_path)
     with Sshd() as sshd, contextlib.ExitStack() as tools:

@@ -9,27 +9,24 @@ from typing import Any
 import pytest
 
 from tests.support.servers import make_server
+from tests.support.stepping import Effect, Stepped
 from trayconnect.config.model import Server
 from trayconnect.core.errors import Problem, Recovery
 from trayconnect.core.notices import open_page
 from trayconnect.core.page import Page
+from trayconnect.services.jupyter.activity import Activity, Run, activity
+from trayconnect.services.jupyter.activity_text import activity_words, duration, idle_again, size
+from trayconnect.services.jupyter.machine import NotifyIdle, OpenBrowser
 from trayconnect.services.model import Health, Kernel, Kernels, KernelState, Memory
 from trayconnect.services.model import Reached as R
-from trayconnect.sessions.effects import Effect, NotifyIdle, OpenBrowser
 from trayconnect.sessions.events import (
     Connect,
     Connected,
     DisconnectRequested,
     Event,
-    HealthChanged,
     Lost,
     RetryDue,
 )
-from trayconnect.sessions.kernel_activity import Activity, Run, activity
-from trayconnect.sessions.kernel_activity_text import activity_words, duration, idle_again, size
-from trayconnect.sessions.machine import Now, step
-from trayconnect.sessions.snapshot import snapshot
-from trayconnect.sessions.state import Session
 
 PAGE = Page("http://127.0.0.1:18888/lab")
 NOON = 1_795_608_000.0
@@ -44,24 +41,22 @@ class Watched:
     """A session that is up, looked at once a minute."""
 
     def __init__(self, server: Server | None = None) -> None:
-        self.session = Session(server or make_server())
+        self.stepped = Stepped(server or make_server())
         self.now = NOON
         self.feed(Connect())
         self.feed(Connected(1))
-        self.feed(HealthChanged(1, Health(R.JUPYTER, PAGE)))
+        self.feed(Health(R.JUPYTER, PAGE))
 
-    def feed(self, event: Event) -> list[Effect]:
-        self.session, effects = step(self.session, event, Now(self.now, 0.0))
-        return list(effects)
+    def feed(self, given: Event | Health) -> list[Effect]:
+        return self.stepped.feed(given, self.now)
 
     def look(self, *kernels: Kernel, after: float = 60.0) -> list[Effect]:
         self.now += after
-        health = Health(R.LOGGED_IN, PAGE, kernels=Kernels(kernels))
-        return self.feed(HealthChanged(self.session.attempt, health))
+        return self.feed(Health(R.LOGGED_IN, PAGE, kernels=Kernels(kernels)))
 
     @property
     def activity(self) -> Activity | None:
-        return snapshot(self.session).kernels
+        return self.stepped.snapshot.kernels
 
 
 def test_a_long_cell_that_ended_is_told_once() -> None:
@@ -70,7 +65,7 @@ def test_a_long_cell_that_ended_is_told_once() -> None:
     assert watched.look(kernel()) == []
     (told,) = watched.look(kernel("idle"))
     run = Run("id of train.ipynb", "train.ipynb", NOON + 60, NOON + 120)
-    assert told == NotifyIdle(watched.session.server, (run,))
+    assert told == NotifyIdle((run,))
     assert watched.look(kernel("idle")) == []
 
 
@@ -130,14 +125,14 @@ def test_a_disconnect_forgets() -> None:
     watched.look(kernel())
     watched.look(kernel())
     watched.feed(DisconnectRequested())
-    assert watched.session.runs == ()
+    assert watched.stepped.jupyter.runs == ()
 
 
 def test_a_look_that_told_nothing_changes_nothing() -> None:
     watched = Watched()
     watched.look(kernel())
     watched.look(kernel())
-    watched.feed(HealthChanged(1, Health(R.JUPYTER, PAGE)))
+    watched.feed(Health(R.JUPYTER, PAGE))
     assert watched.activity is None
     assert [type(effect) for effect in watched.look(kernel("idle"))] == [NotifyIdle]
 
@@ -148,7 +143,7 @@ def test_the_page_opens_before_anything_is_told() -> None:
     watched.look(kernel())
     watched.feed(Lost(1, DOWN))
     watched.feed(Connect())
-    attempt = watched.session.attempt
+    attempt = watched.stepped.session.attempt
     watched.feed(Connected(attempt))
     assert [type(e) for e in watched.look(kernel("idle"))] == [OpenBrowser, NotifyIdle]
 

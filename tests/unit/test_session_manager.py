@@ -31,7 +31,10 @@ from trayconnect.core.link import (
 from trayconnect.core.notices import Notice
 from trayconnect.core.page import Page
 from trayconnect.core.questions import Answer, Ask, ProgressDisplay, Question, QuestionKind
+from trayconnect.services.jupyter.service import Work
+from trayconnect.services.kinds import Kinds
 from trayconnect.services.model import FoundJupyter, Health, PageState, Reached, SetTarget
+from trayconnect.services.protocol import Desktop
 from trayconnect.sessions.manager import Manager
 from trayconnect.sessions.snapshot import Snapshot
 from trayconnect.sessions.state import State
@@ -308,13 +311,13 @@ class Run:
         peers = Dependencies(
             connector=lambda _: world,
             listen=world.listen,
-            examine=world.examine,
-            launch=world.launch,
-            how_it_ended=world.how_it_ended,
-            look_at_pages=world.look_at_pages,
             prompter=world,
-            notifier=world,
             browser=world,
+            services=Kinds(
+                Desktop(world, world),
+                Work(world.examine, world.launch, world.how_it_ended),
+                look_at_pages=world.look_at_pages,
+            ),
             additions=world.additions,
         )
         self.manager = Manager(
@@ -641,7 +644,7 @@ TOOL_ENTRY = {"name": "Dask", "local_port": 8787, "port": 8787, "open": True, "r
 
 
 def test_pages_are_looked_at_until_they_answer(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trayconnect.sessions.worker.PAGES_SILENT", 0.01)
+    monkeypatch.setattr("trayconnect.services.webpage.service.PAGES_SILENT", 0.01)
     run.manager.apply(Config(servers=(make_server(forwards=[TOOL_ENTRY]),)))
     run.manager.connect("GPU box")
     silent = run.until("GPU box", lambda s: s.is_ready and s.forwards[0].answers is False)
@@ -707,7 +710,7 @@ def test_a_refused_one_is_told_of_and_asked_for_again_after_a_while(run: Run) ->
         eventually(lambda: run.world.looks >= looks + number, "a look")  # noqa: B023
     del run.world.refused[HOOK]
     assert run.world.tunnels[0].asked == [HOOK]
-    runner = run.manager._managed["GPU box"].runner
+    runner = run.manager._managed["GPU box"].worker
     assert runner is not None
     assert runner._live is not None
     runner._live.next_ask = 0.0

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.servers import make_server
+from tests.support.stepping import Stepped
 from trayconnect.alerts.policy import ANSWER_TIME, GRACE, LONG_GRACE, RESTLESS, SETTLE, WAITS
 from trayconnect.alerts.scheduler import GATHER, AlertScheduler, Show
 from trayconnect.core.command import Button
@@ -28,14 +29,13 @@ from trayconnect.sessions.events import (
     ConnectFailed,
     DisconnectRequested,
     Event,
-    HealthChanged,
     Lost,
     NetworkChanged,
     RetryDue,
-    Woke,
 )
-from trayconnect.sessions.machine import IllegalEvent, Now, step
-from trayconnect.sessions.state import Session, State
+from trayconnect.sessions.machine import IllegalEvent
+from trayconnect.sessions.snapshot import Cause
+from trayconnect.sessions.state import State
 
 PAGE = Page("http://127.0.0.1:18888/lab", "secret")
 READY = Health(Reached.JUPYTER, PAGE)
@@ -54,6 +54,9 @@ OPEN, RETRY, DISCONNECT = (make("GPU box") for make in (open_page, retry, discon
 ADVANCE = (RETRY, DISCONNECT)
 
 
+Given = Event | Health
+
+
 @dataclass
 class Newsroom:
     """A desk, the sessions that it follows, and what stands on the user's screen.
@@ -68,17 +71,20 @@ class Newsroom:
 
     def __post_init__(self) -> None:
         self.desk = AlertScheduler()
-        self.sessions = {name: Session(make_server(name)) for name in self.names}
+        self.sessions = {name: Stepped(make_server(name)) for name in self.names}
 
-    def happen(self, *makes: Event | Callable[[int], Event], name: str = "") -> None:
+    def happen(
+        self, *makes: Given | Callable[[int], Given], name: str = "", cause: Cause = Cause.OTHER
+    ) -> None:
         """Events, of one session or of all."""
         for make in makes:
             for each in [name] if name else self.names:
-                before = self.sessions[each]
-                event = make(before.attempt) if callable(make) else make
-                after, _ = step(before, event, Now(self.now, 0.0))
-                self.sessions[each] = after
-                self.desk.follow(before, after, event, self.now)
+                stepped = self.sessions[each]
+                given = make(stepped.session.attempt) if callable(make) else make
+                why = Cause.ORDER if isinstance(given, Connect) else cause
+                before = stepped.snapshot
+                stepped.feed(given, self.now)
+                self.desk.follow(before, stepped.snapshot, why, self.now)
         self.release()
 
     def wait(self, seconds: float) -> list[str]:
@@ -103,12 +109,12 @@ class Newsroom:
         return [notice.title for notice in self.screen.values()]
 
 
-def healthy(attempt: int) -> Event:
-    return HealthChanged(attempt, READY)
+def healthy(_attempt: int) -> Given:
+    return READY
 
 
-def silent(attempt: int) -> Event:
-    return HealthChanged(attempt, AMBER)
+def silent(_attempt: int) -> Given:
+    return AMBER
 
 
 def lost(attempt: int) -> Event:
@@ -180,7 +186,7 @@ def lab() -> Newsroom:
 )
 def test_what_is_told_and_when(
     room: Newsroom,
-    events: tuple[Event, ...],
+    events: tuple[Given, ...],
     title: str,
     buttons: tuple[Button, ...],
     urgency: Urgency | None,
@@ -212,7 +218,7 @@ def test_why_it_is_so_stands_below(room: Newsroom) -> None:
 
 
 @pytest.mark.parametrize("blip", [(lost, *RETURN), (silent, healthy)])
-def test_a_blip_is_silent(room: Newsroom, blip: tuple[Event, ...]) -> None:
+def test_a_blip_is_silent(room: Newsroom, blip: tuple[Given, ...]) -> None:
     room.happen(*UP)
     room.wait(60)
     room.happen(blip[0])
@@ -392,7 +398,7 @@ def test_sleep_gives_no_time_to_heal(room: Newsroom) -> None:
     room.wait(60)
     room.happen(lost, RetryDue)
     room.now += 3600  # where the clock goes on in sleep
-    room.happen(Woke())
+    room.happen(NetworkChanged(), cause=Cause.WOKE)
     assert room.wait(GRACE - 0.01) == []
     room.happen(Connected, healthy)
     assert room.wait(60) == []
@@ -471,10 +477,9 @@ def test_many_are_not_all_named() -> None:
     assert notice.body.splitlines()[-2:] == ["S4", "and 3 more"]
 
 
-MOVES: list[Callable[[int], Event]] = [
+MOVES: list[Callable[[int], Given]] = [
     lambda _: Connect(),
     lambda _: DisconnectRequested(),
-    lambda _: Woke(),
     lambda _: NetworkChanged(),
     lambda _: ConfigChanged(make_server(open_browser=False)),
     Connected,
@@ -493,7 +498,7 @@ MOVES: list[Callable[[int], Event]] = [
 ]
 
 
-def play(room: Newsroom, moves: Iterable[tuple[Callable[[int], Event], float]]) -> None:
+def play(room: Newsroom, moves: Iterable[tuple[Callable[[int], Given], float]]) -> None:
     for make, seconds in moves:
         try:
             room.happen(make)
@@ -511,7 +516,7 @@ def play(room: Newsroom, moves: Iterable[tuple[Callable[[int], Event], float]]) 
         max_size=60,
     )
 )
-def test_whatever_happens(moves: list[tuple[Callable[[int], Event], float]]) -> None:
+def test_whatever_happens(moves: list[tuple[Callable[[int], Given], float]]) -> None:
     """Back only after lost or failed; one notice of a server at most; never the same twice without
     an order of the user's or other news in between; nothing on the screen of what is off."""
     room = Newsroom()
@@ -524,7 +529,7 @@ def test_whatever_happens(moves: list[tuple[Callable[[int], Event], float]]) -> 
         except IllegalEvent:
             continue
         room.wait(seconds)
-        state = room.sessions["GPU box"].state
+        state = room.sessions["GPU box"].session.state
         if isinstance(make(0), Connect | DisconnectRequested) or state in (
             State.OFF,
             State.CLOSING,
@@ -552,7 +557,7 @@ def test_whatever_happens(moves: list[tuple[Callable[[int], Event], float]]) -> 
     )
 )
 def test_no_blip_is_ever_told(
-    blips: list[tuple[Callable[[int], Event], float, float]],
+    blips: list[tuple[Callable[[int], Given], float, float]],
 ) -> None:
     room = Newsroom()
     room.happen(*UP)

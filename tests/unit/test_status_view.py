@@ -10,7 +10,7 @@ from tests.support.servers import make_server
 from tests.unit.test_tray_menu import FORWARDS, JUPYTERS, READY, SILENT, forwarding, snap
 from trayconnect.core.command import Command
 from trayconnect.core.errors import Problem
-from trayconnect.sessions.kernel_activity import Activity
+from trayconnect.services.jupyter.activity import Activity
 from trayconnect.sessions.snapshot import Snapshot
 from trayconnect.sessions.state import State
 from trayconnect.tray.menu import MenuFacts, build_view

@@ -13,9 +13,9 @@ from trayconnect.config.model import Server
 from trayconnect.core.command import Command
 from trayconnect.core.errors import Problem
 from trayconnect.core.page import Page
+from trayconnect.services.jupyter.activity import Activity
 from trayconnect.services.model import FoundJupyter, PageState, Reached
 from trayconnect.sessions.forwards import forward_states
-from trayconnect.sessions.kernel_activity import Activity
 from trayconnect.sessions.snapshot import Snapshot, snapshot
 from trayconnect.sessions.state import Session, State
 from trayconnect.sessions.state_text import state_words
@@ -202,8 +202,9 @@ FORWARDS: list[dict[str, Any]] = [
 def forwarding(snapshot: Snapshot, *forwards: dict[str, Any], **known: Any) -> Snapshot:
     """The same with these forwards; `known` is what its session knows of them."""
     server = make_server(snapshot.name, forwards=list(forwards))
+    pages = known.pop("pages", {})
     session = Session(server, state=snapshot.state, **known)
-    return replace(snapshot, server=server, forwards=forward_states(session))
+    return replace(snapshot, server=server, forwards=forward_states(session, pages))
 
 
 @pytest.mark.parametrize(
@@ -264,7 +265,7 @@ def test_notes_are_told_of(notes: tuple[str, ...], banner: str, text: str) -> No
 def test_a_tool_is_offered_when_it_answers() -> None:
     tool = {"name": "Dask", "local_port": 8787, "port": 8787, "open": True, "ready": "/health"}
     silent, ready, others, unproven = (
-        submenu(forwarding(READY, tool, ready_pages=(("Dask", state),)))["forward Dask"]
+        submenu(forwarding(READY, tool, pages={"Dask": state}))["forward Dask"]
         for state in (PageState.SILENT, PageState.ANSWERS, PageState.OTHERS, PageState.UNPROVEN)
     )
     assert (silent.text, silent.enabled) == ("Open Dask (no answer yet)", False)

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from trayconnect.alerts.scheduler import AlertScheduler, Show, Withdraw
 from trayconnect.core.notices import Notifier
-from trayconnect.sessions.events import Event
-from trayconnect.sessions.kernel_activity import Run
-from trayconnect.sessions.kernel_activity_text import idle_again
-from trayconnect.sessions.state import Session
+from trayconnect.sessions.snapshot import Cause, Snapshot
 
 
 class NoticeAlerts:
@@ -17,14 +14,11 @@ class NoticeAlerts:
         self._notifier = notifier
         self._scheduler = AlertScheduler()
 
-    def follow(self, before: Session, after: Session, event: Event, now: float) -> None:
-        self._scheduler.follow(before, after, event, now)
+    def follow(self, before: Snapshot, after: Snapshot, cause: Cause, now: float) -> None:
+        self._scheduler.follow(before, after, cause, now)
 
     def forget(self, name: str) -> None:
         self._scheduler.forget(name)
-
-    def idle_again(self, name: str, runs: tuple[Run, ...]) -> None:
-        self._notifier.notify(idle_again(name, runs))
 
     def due(self) -> float | None:
         return self._scheduler.due()

@@ -12,9 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from trayconnect.core.questions import QuestionKind
-from trayconnect.services.model import Reached
-from trayconnect.sessions.events import Connect, Event, JupyterStopped, StartJupyter, Woke
-from trayconnect.sessions.state import Session, State
+from trayconnect.sessions.snapshot import Cause, Snapshot
+from trayconnect.sessions.state import State
 
 
 class Alert(enum.Enum):
@@ -61,7 +60,7 @@ WAITS: Mapping[Alert, float] = {
 class AlertState:
     """One session as far as news go. Times are of the monotonic clock."""
 
-    session: Session
+    session: Snapshot
     """As it is now."""
     news: Alert | None = None
     """What holds now."""
@@ -86,21 +85,21 @@ class AlertState:
         return self.news is not None and not self.told
 
 
-def follow(story: AlertState, after: Session, event: Event, now: float) -> AlertState:
-    """The story after a step of the machine."""
+def follow(story: AlertState, after: Snapshot, cause: Cause, now: float) -> AlertState:
+    """The story after a change."""
     before = story.session
     story = replace(story, session=after)
     if after.state in (State.OFF, State.CLOSING):
         return AlertState(after)
-    answers = _answers(after)
-    if isinstance(event, Connect | StartJupyter | JupyterStopped) and not answers:
+    answers = after.is_ready
+    if cause is Cause.ORDER and not answers:
         story = AlertState(after)
     news = _news(story, before)
     if answers:
         story = replace(story, answered=True, said=frozenset())
     if news is not story.news:
         return _turn(story, news, now)
-    if isinstance(event, Woke) and story.is_pending and news is not None:
+    if cause is Cause.WOKE and story.is_pending and news is not None:
         return replace(story, due=now + WAITS[news])  # no time was given to heal in sleep
     return story
 
@@ -120,17 +119,15 @@ def tell(story: AlertState, tag: str, now: float) -> AlertState:
             return told
 
 
-def _news(story: AlertState, before: Session) -> Alert | None:
+def _news(story: AlertState, before: Snapshot) -> Alert | None:
     """What holds of a session that is neither off nor about to be."""
     now = story.session
-    if now.quiet:
-        return Alert.FAILED
     match now.state:
         case State.FAILED:
             return Alert.FAILED
         case State.NEEDS_YOU:
             return Alert.NEEDS_YOU if now.question is None else Alert.ASKING
-    if _answers(now):
+    if now.is_ready:
         if before.browser_pending and not now.browser_pending:
             return Alert.UP
         if story.missed:
@@ -138,7 +135,7 @@ def _news(story: AlertState, before: Session) -> Alert | None:
         return story.news if story.news in (Alert.UP, Alert.BACK) else None
     if story.answered:
         return Alert.LOST
-    if now.problem is None or not now.browser_pending:
+    if now.page_problem is None or not now.browser_pending:
         return None
     return Alert.SILENT if now.state is State.UP else Alert.DELAYED
 
@@ -161,8 +158,3 @@ def _turn(story: AlertState, news: Alert | None, now: float) -> AlertState:
             wait = LONG_GRACE
     tag = story.tag if stays else ""
     return replace(story, news=news, due=now + wait, told=known, tag=tag)
-
-
-def _answers(session: Session) -> bool:
-    health = session.health
-    return session.state is State.UP and health is not None and health.reached >= Reached.JUPYTER

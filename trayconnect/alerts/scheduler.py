@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 from trayconnect.alerts.policy import Alert, AlertState, follow, tell
 from trayconnect.alerts.text import notice
 from trayconnect.core.notices import Notice
-from trayconnect.sessions.events import Event
-from trayconnect.sessions.state import Session
+from trayconnect.sessions.snapshot import Cause, Snapshot
 
 TOGETHER = 2.0
 """Seconds: news that would be due within so many is told with what is due now, in one notice."""
@@ -38,11 +37,11 @@ class AlertScheduler:
         self._stale: list[str] = []
         """Tags of notices that no longer hold."""
 
-    def follow(self, before: Session, after: Session, event: Event, now: float) -> None:
-        """A session took a step."""
+    def follow(self, before: Snapshot, after: Snapshot, cause: Cause, now: float) -> None:
+        """A session changed."""
         name = after.server.name
         story = self._stories.get(name) or AlertState(before)
-        self._stories[name] = next_ = follow(story, after, event, now)
+        self._stories[name] = next_ = follow(story, after, cause, now)
         if story.tag and not next_.tag:
             self._drop(story.tag)
 

@@ -10,7 +10,8 @@ from trayconnect.alerts.policy import Alert
 from trayconnect.core.command import Button
 from trayconnect.core.notices import EDIT, Notice, Urgency, disconnect, open_page, retry
 from trayconnect.core.questions import QuestionKind
-from trayconnect.sessions.state import Session, State
+from trayconnect.sessions.snapshot import Snapshot
+from trayconnect.sessions.state import State
 
 LINES = 5
 """Servers that a notice names; notices are short."""
@@ -80,7 +81,7 @@ ADVICE_LINES = 4
 """Lines of advice in a notice; more would cover half the screen."""
 
 
-def notice(news: Alert, sessions: Sequence[Session]) -> Notice:
+def notice(news: Alert, sessions: Sequence[Snapshot]) -> Notice:
     """The notice that tells it of these sessions, at least one."""
     manner = _MANNERS[news]
     if len(sessions) > 1:
@@ -103,14 +104,14 @@ def notice(news: Alert, sessions: Sequence[Session]) -> Notice:
     )
 
 
-def _lines(news: Alert, session: Session) -> list[str]:
+def _lines(news: Alert, session: Snapshot) -> list[str]:
     if session.question is not None:
         question = session.question
         more = _short(question.message) if question.kind is QuestionKind.VISIT else []
         return [question.title, *more]
-    problem = session.problem
+    problem = session.page_problem
     if news in (Alert.UP, Alert.BACK):
-        page = [session.health.page.url] if session.health is not None else []
+        page = [session.page.url] if session.page is not None else []
         return [*page, problem.title] if problem is not None else page
     lines = [problem.title, *_short(problem.advice)] if problem is not None else []
     if session.state in (State.WAITING, State.CONNECTING) or (
@@ -129,10 +130,10 @@ def _short(advice: str) -> list[str]:
     return [*first[: ADVICE_LINES - 1], "…"]
 
 
-def _several(sessions: Sequence[Session]) -> str:
+def _several(sessions: Sequence[Snapshot]) -> str:
     lines = []
     for session in sessions[:LINES]:
-        why = f": {session.problem.title}" if session.problem is not None else ""
+        why = f": {session.page_problem.title}" if session.page_problem is not None else ""
         lines.append(f"{session.server.name}{why}")
     more = len(sessions) - len(lines)
     return "\n".join([*lines, f"and {more} more"] if more else lines)

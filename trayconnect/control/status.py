@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from trayconnect.core.errors import Problem
+from trayconnect.services.jupyter.activity import Activity
+from trayconnect.services.jupyter.activity_text import activity_words
 from trayconnect.services.model import FoundJupyter, Memory, PageState, is_our_socket
 from trayconnect.sessions.forwards import ForwardState
-from trayconnect.sessions.kernel_activity import Activity
-from trayconnect.sessions.kernel_activity_text import activity_words
 from trayconnect.sessions.snapshot import Snapshot
 from trayconnect.sessions.state_text import UNPROVEN, state_words
 

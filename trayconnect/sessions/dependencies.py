@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from trayconnect.config.model import Forward, Server
@@ -11,10 +11,7 @@ from trayconnect.core.endpoints import Endpoint
 from trayconnect.core.errors import Problem
 from trayconnect.core.link import Incoming, Link, OpenChannel, OpenOwnChannel, Own
 from trayconnect.core.questions import Ask, ProgressDisplay
-from trayconnect.services.model import FoundJupyter, Health, PageState, SetTarget
-from trayconnect.sessions.events import Event
-from trayconnect.sessions.kernel_activity import Run
-from trayconnect.sessions.state import Session
+from trayconnect.sessions.snapshot import Cause, Snapshot
 
 
 class Connector(Protocol):
@@ -92,49 +89,6 @@ class Listen(Protocol):
     ) -> Forwarding: ...
 
 
-class Examine(Protocol):
-    """Looks once, end to end, through the session's own local port; bounded in time.
-
-    Calls `set_target` with where Jupyter listens before it uses the local port. Raises
-    `Cancelled`."""
-
-    def __call__(
-        self, server: Server, tunnel: Link, set_target: SetTarget, cancel: CancelToken
-    ) -> Health: ...
-
-
-class LookAtPages(Protocol):
-    """Asks the pages of forwards whether they are ready, and whose they are; bounded in time.
-    Raises `Cancelled`."""
-
-    def __call__(
-        self, server: Server, tunnel: Link, cancel: CancelToken
-    ) -> Mapping[str, PageState]:
-        """By the names of the forwards that have one. One for which the file gives no `ready` is
-        not asked, and counts as answering unless it belongs to another user."""
-        ...
-
-
-class Launch(Protocol):
-    """Starts Jupyter on the server, as the entry says, in a way that outlives the tunnel; one that
-    an earlier start left running is found. Takes minutes at most.
-
-    Returns what it runs in, in words. Raises `ProblemError`, and `Cancelled`."""
-
-    def __call__(self, server: Server, tunnel: Link, cancel: CancelToken) -> str: ...
-
-
-class HowItEnded(Protocol):
-    """Asks how a Jupyter that was in use has ended; bounded in time. Raises `Cancelled`."""
-
-    def __call__(
-        self, server: Server, tunnel: Link, used: FoundJupyter, cancel: CancelToken
-    ) -> bool | None:
-        """Whether it crashed, or went with its host: it had no proper end. False, too, where
-        nothing tells; None as long as it has not ended."""
-        ...
-
-
 class Clock(Protocol):
     def time(self) -> float:
         """Seconds since the epoch."""
@@ -147,16 +101,12 @@ class Alerts(Protocol):
     """Tells the user what happens to sessions. Times are of the monotonic clock; one thread at a
     time."""
 
-    def follow(self, before: Session, after: Session, event: Event, now: float) -> None:
-        """A session took a step."""
+    def follow(self, before: Snapshot, after: Snapshot, cause: Cause, now: float) -> None:
+        """A session changed, or the user ordered something of it."""
         ...
 
     def forget(self, name: str) -> None:
         """The session of that name is gone."""
-        ...
-
-    def idle_again(self, name: str, runs: tuple[Run, ...]) -> None:
-        """Long-running cells of that session have ended."""
         ...
 
     def due(self) -> float | None:

@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from trayconnect.config.model import Server
-from trayconnect.core.page import Page
-from trayconnect.sessions.kernel_activity import Run
 
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """Bind the listeners if they are not, connect, and watch what answers."""
+    """Bind the listeners if they are not, and connect."""
 
     attempt: int
     server: Server
@@ -53,54 +51,7 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class Ping:
-    """Look now whether the tunnel still lives, and what answers behind it."""
+    """Ask the server now for a sign of life."""
 
 
-@dataclass(frozen=True, slots=True)
-class StartServer:
-    """Start Jupyter there, then look."""
-
-
-@dataclass(frozen=True, slots=True)
-class SuppressAutostart:
-    """Start no Jupyter until the user asks again."""
-
-
-@dataclass(frozen=True, slots=True)
-class AllowStart:
-    """The user has connected again: an entry that wants a Jupyter started gets one."""
-
-
-@dataclass(frozen=True, slots=True)
-class CheckHealth:
-    """Look now at what answers behind the tunnel."""
-
-
-@dataclass(frozen=True, slots=True)
-class OpenBrowser:
-    page: Page
-
-
-@dataclass(frozen=True, slots=True)
-class NotifyIdle:
-    """Long-running cells have ended: tell the user."""
-
-    server: Server
-    runs: tuple[Run, ...]
-
-
-Effect = (
-    Open
-    | Disconnect
-    | Close
-    | Forget
-    | RetryAfter
-    | Update
-    | Ping
-    | CheckHealth
-    | StartServer
-    | SuppressAutostart
-    | AllowStart
-    | OpenBrowser
-    | NotifyIdle
-)
+Effect = Open | Disconnect | Close | Forget | RetryAfter | Update | Ping

@@ -1,4 +1,4 @@
-"""What happens to a session.
+"""What happens to a session, the life of an SSH link.
 
 Reports carry the number of the attempt they speak of, so that a late thread cannot touch the
 present one.
@@ -11,16 +11,12 @@ from dataclasses import dataclass
 from trayconnect.config.model import Server
 from trayconnect.core.errors import Problem
 from trayconnect.core.questions import Answer, Question
-from trayconnect.services.model import Health, PageState
 from trayconnect.ssh.config.configured_forwards import ConfiguredForwards
 
 
 @dataclass(frozen=True, slots=True)
 class Connect:
-    """The user wants it connected. `show`: and its page opened, even where `open_browser` is
-    off."""
-
-    show: bool = False
+    """The user wants it connected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,30 +30,8 @@ class Restart:
 
 
 @dataclass(frozen=True, slots=True)
-class StartJupyter:
-    """The user wants a Jupyter started there; connects first where that is needed."""
-
-
-@dataclass(frozen=True, slots=True)
-class JupyterStopped:
-    """The user has the Jupyter there stopped: it is about to end, or it is `done`."""
-
-    done: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Woke:
-    """The machine slept and is awake again."""
-
-
-@dataclass(frozen=True, slots=True)
 class NetworkChanged:
-    """The machine has other addresses or routes than before."""
-
-
-@dataclass(frozen=True, slots=True)
-class LookAgain:
-    """Something that the next look at what answers depends on has changed."""
+    """The machine has other addresses or routes than before, or slept and is awake again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,32 +100,6 @@ class Answered(Report):
 
 
 @dataclass(frozen=True, slots=True)
-class HealthChanged(Report):
-    health: Health
-
-
-@dataclass(frozen=True, slots=True)
-class JupyterStarting(Report):
-    """Jupyter is being started there; a `JupyterStarted` ends that."""
-
-
-@dataclass(frozen=True, slots=True)
-class JupyterStarted(Report):
-    """It was, or in vain; the next `HealthChanged` tells why."""
-
-    words: str
-    """What it runs in; empty if it is not known."""
-
-
-@dataclass(frozen=True, slots=True)
-class PagesSeen(Report):
-    """What a look at the forwards' pages found."""
-
-    ready_pages: tuple[tuple[str, PageState], ...]
-    """By the names of the forwards."""
-
-
-@dataclass(frozen=True, slots=True)
 class RemoteAnswered(Report):
     """What the server says to the remote forward of that name."""
 
@@ -170,15 +118,4 @@ class Closed(Report):
     """Nothing is left of it: no listener, tunnel or thread."""
 
 
-Event = (
-    Connect
-    | DisconnectRequested
-    | Restart
-    | StartJupyter
-    | JupyterStopped
-    | Woke
-    | NetworkChanged
-    | LookAgain
-    | ConfigChanged
-    | Report
-)
+Event = Connect | DisconnectRequested | Restart | NetworkChanged | ConfigChanged | Report

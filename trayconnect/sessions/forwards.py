@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from trayconnect.config.forward_syntax import Kind
@@ -11,6 +12,8 @@ from trayconnect.core.endpoints import Endpoint, TcpEndpoint
 from trayconnect.core.errors import Problem
 from trayconnect.services.model import ANSWERING, PageState
 from trayconnect.sessions.state import Session, State
+
+NO_PAGES: Mapping[str, PageState] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,31 +47,35 @@ class ForwardState:
     """What its page does, once that is known."""
 
 
-def forward_states(session: Session) -> tuple[ForwardState, ...]:
-    """All forwards of a session: those of the file, in its order, then those of ssh_config(5)."""
+def forward_states(
+    session: Session, pages: Mapping[str, PageState] = NO_PAGES
+) -> tuple[ForwardState, ...]:
+    """All forwards of a session: those of the file, in its order, then those of ssh_config(5).
+    `pages` is what the pages of forwards do, by the names of these."""
     return (
-        *(_state(forward, session) for forward in session.server.forwards),
+        *(_state(forward, session, pages) for forward in session.server.forwards),
         *(
-            replace(_state(forward, session), is_of_ssh=True)
+            replace(_state(forward, session, pages), is_of_ssh=True)
             for forward in session.additions.forwards
         ),
     )
 
 
-def _state(forward: Forward, session: Session) -> ForwardState:
+def _state(forward: Forward, session: Session, pages: Mapping[str, PageState]) -> ForwardState:
     if forward.kind is Kind.REMOTE:
         return _remote(forward, session.server, dict(session.remote).get(forward.name))
     problem = dict(session.unbound_forwards).get(forward.name)
     is_up = session.state is State.UP and problem is None
-    return replace(_local(forward, session, is_up=is_up), problem=problem)
+    return replace(_local(forward, session, pages.get(forward.name), is_up=is_up), problem=problem)
 
 
-def _local(forward: Forward, session: Session, *, is_up: bool) -> ForwardState:
+def _local(
+    forward: Forward, session: Session, page: PageState | None, *, is_up: bool
+) -> ForwardState:
     bind_address = session.server.bind_address
     where = forward.listens(bind_address)
     listens, address = str(where), str(forward.near(bind_address))
     url = None
-    page = dict(session.ready_pages).get(forward.name)
     if forward.kind is Kind.DYNAMIC:
         listens = f"{listens} (SOCKS)"
         if isinstance(where, TcpEndpoint):

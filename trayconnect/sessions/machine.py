@@ -1,7 +1,38 @@
-"""The state machine of a session: pure, and all of it in one table.
+r"""The state machine of a session, the life of one SSH link: pure, and all of it in one table.
 
-`step` is given the time and the dice, does no I/O, and returns the new session with the effects
-to carry out.
+`step` is given the time and the dice, does no I/O, and returns the new session with the effects to
+carry out. It knows nothing of what runs behind the link: see `trayconnect.services`.
+
+            Connect              Connected
+      OFF ----------> CONNECTING ----------> UP
+       ^               |  ^  ^ \              | Lost
+       | Closed        |  |  |  \ Asked       |
+       |               |  |  |   v            |
+    CLOSING            |  |  +-- NEEDS_YOU    |   by the problem's recovery:
+       ^               |  |      Answered     |     RETRY        WAITING
+       |               |  |                   |     USER_ACTION  NEEDS_YOU
+       |               |  +--- RetryDue ---- WAITING, FAILED     NETWORK, FIX_FIRST: FAILED
+       |               +------ ConnectFailed -^
+       +-- Disconnect, Restart and a changed entry lead here from every state but OFF
+
+- CONNECTING: `attempt` numbers the attempt; a number is used once, and a report of another one than
+  the present comes too late. `failures` in a row set the length of the next wait. `says` is the
+  progress that the login reports, and `typed_login` becomes true once a human typed what a retry
+  could not reuse: such a login is never repeated without them. `quiet` marks a retry out of FAILED
+  that the user did not order: until more is known the session still counts as failed.
+- UP: the link lives. `remote` is what the server said to the remote forwards. A change of the
+  network, and the end of sleep, make it ask the server for a sign of life.
+- WAITING: `problem` says why, `retry_at` when. A change of the network, the end of sleep and the
+  user's Connect try at once; the timer of the wait then comes too late.
+- NEEDS_YOU: either a `question` is open, and the attempt waits for its answer; or a login was
+  refused, and only the user's Connect tries again.
+- FAILED: retrying soon cannot help. A change of the network and the end of sleep try again, and
+  where another network may help, the clock too, slowly.
+- CLOSING: everything is being closed. `restart` says whether to connect again then, and `successor`
+  is the entry to go on with.
+
+`additions` (of ssh_config(5)), `unbound_forwards` and `banner` hold from the first attempt until
+everything is closed: the local listeners belong to the session, not to the attempt.
 """
 
 from __future__ import annotations
@@ -12,22 +43,15 @@ from typing import Any
 
 from trayconnect.core.errors import Problem, Recovery
 from trayconnect.core.questions import QuestionKind
-from trayconnect.services.model import Health, Reached
 from trayconnect.sessions import backoff
 from trayconnect.sessions.effects import (
-    AllowStart,
-    CheckHealth,
     Close,
     Disconnect,
     Effect,
     Forget,
-    NotifyIdle,
     Open,
-    OpenBrowser,
     Ping,
     RetryAfter,
-    StartServer,
-    SuppressAutostart,
     Update,
 )
 from trayconnect.sessions.events import (
@@ -41,23 +65,14 @@ from trayconnect.sessions.events import (
     DisconnectRequested,
     Event,
     ForwardsBound,
-    HealthChanged,
-    JupyterStarted,
-    JupyterStarting,
-    JupyterStopped,
-    LookAgain,
     Lost,
     NetworkChanged,
-    PagesSeen,
     ProgressChanged,
     RemoteAnswered,
     Report,
     Restart,
     RetryDue,
-    StartJupyter,
-    Woke,
 )
-from trayconnect.sessions.kernel_activity import follow
 from trayconnect.sessions.state import Session, State
 from trayconnect.ssh.config.configured_forwards import NOTHING
 
@@ -78,13 +93,6 @@ _TRIED_AGAIN = (
     "Trying again when the network changes, and every "
     f"{backoff.SLOW / 60:g} minutes until you disconnect."
 )
-
-_NO_WISHES: dict[str, Any] = {
-    "browser_pending": False,
-    "force_open": False,
-    "start_pending": False,
-    "is_fresh": False,
-}
 
 
 class IllegalEvent(Exception):  # noqa: N818 - named for what it is
@@ -129,13 +137,9 @@ def _enter(session: Session, state: State, moment: Now, **changes: Any) -> Sessi
     cleared: dict[str, Any] = {
         "retry_at": None,
         "question": None,
-        "health": None,
         "remote": (),
-        "ready_pages": (),
-        "starting": False,
         "quiet": False,
         "says": "",
-        "launcher": "",
     }
     return replace(session, state=state, since=moment.now, **(cleared | changes))
 
@@ -145,22 +149,8 @@ def _open(session: Session, moment: Now, **changes: Any) -> Outcome:
     return opened, (Open(opened.attempt, opened.server),)
 
 
-def _owe(session: Session, event: Connect) -> Session:
-    return replace(
-        session, browser_pending=True, force_open=session.force_open or event.show, is_fresh=True
-    )
-
-
-def _allowing(session: Session) -> tuple[Effect, ...]:
-    """What a runner that has been at work before is told on the user's connect."""
-    return (AllowStart(),) if session.server.start is not None else ()
-
-
-def _begin(session: Session, event: Connect, moment: Now) -> Outcome:
-    opened, effects = _open(_owe(session, event), moment, failures=0, problem=None)
-    if session.state is State.OFF:  # its runner is a new one
-        return opened, effects
-    return opened, (*_allowing(session), *effects)
+def _begin(session: Session, _event: Event, moment: Now) -> Outcome:
+    return _open(session, moment, failures=0, problem=None)
 
 
 def _retry(session: Session, _event: RetryDue, moment: Now) -> Outcome:
@@ -182,22 +172,13 @@ def _retry_failed_now(session: Session, _event: Event, moment: Now) -> Outcome:
     return _open(session, moment, attempt=session.attempt + 1, quiet=True)
 
 
-def _begin_now(session: Session, event: Connect, moment: Now) -> Outcome:
+def _begin_now(session: Session, event: Event, moment: Now) -> Outcome:
     return _begin(replace(session, attempt=session.attempt + 1), event, moment)
 
 
-def _owe_browser(session: Session, event: Connect, _moment: Now) -> Outcome:
-    return replace(_owe(session, event), quiet=False), ()
-
-
-def _start_while_up(session: Session, event: Connect, _moment: Now) -> Outcome:
-    health = session.health
-    if health is None or health.reached < Reached.JUPYTER:
-        return _owe(session, event), (*_allowing(session), Ping())
-    if not event.show:
-        return session, ()
-    # What is known of its page may be a minute old, and the token dead.
-    return replace(session, force_open=True), (CheckHealth(),)
+def _go_on(session: Session, _event: Connect, _moment: Now) -> Outcome:
+    """The attempt is the user's own now."""
+    return replace(session, quiet=False), ()
 
 
 def _listening(session: Session, event: ForwardsBound, _moment: Now) -> Outcome:
@@ -206,10 +187,7 @@ def _listening(session: Session, event: ForwardsBound, _moment: Now) -> Outcome:
 
 def _connected(session: Session, event: Connected, moment: Now) -> Outcome:
     changes = {"typed_login": event.typed_login, "banner": event.banner}
-    up = _enter(session, State.UP, moment, problem=None, **changes)
-    if not up.start_pending:
-        return up, ()
-    return replace(up, start_pending=False, starting=True), (StartServer(),)
+    return _enter(session, State.UP, moment, problem=None, **changes), ()
 
 
 def _failed(session: Session, event: ConnectFailed | Lost, moment: Now) -> Outcome:
@@ -281,45 +259,8 @@ def _failed_while_asking(session: Session, event: ConnectFailed, moment: Now) ->
 def _start_when_needed(session: Session, event: Connect, moment: Now) -> Outcome:
     """A click on a session that waits for an answer changes nothing: the question is open."""
     if session.question is not None:
-        return _owe_browser(session, event, moment)
+        return _go_on(session, event, moment)
     return _begin(session, event, moment)
-
-
-def _examined(session: Session, event: HealthChanged, moment: Now) -> Outcome:
-    health = event.health
-    examined, effects = _watched(session, health, moment)
-    problem = None if session.starting else health.problem
-    examined = replace(
-        examined,
-        health=health,
-        problem=problem,
-        looks=session.looks + 1,
-        launcher="" if _is_gone(session, health) else session.launcher,
-    )
-    if health.reached >= Reached.JUPYTER:
-        examined = replace(examined, browser_pending=False, force_open=False, is_fresh=False)
-        if session.force_open or (session.browser_pending and session.server.open_browser):
-            effects = (OpenBrowser(health.page), *effects)
-    return examined, effects
-
-
-def _is_gone(session: Session, health: Health) -> bool:
-    """Whether the Jupyter that was started ended, or another one took its place."""
-    before = session.health
-    if health.missing or before is None or session.looks <= session.looks_at_start:
-        return health.missing
-    was, now = ({(j.pid, j.born) for j in h.jupyters if j.in_use} for h in (before, health))
-    return bool(was and now) and was != now
-
-
-def _watched(session: Session, health: Health, moment: Now) -> Outcome:
-    """What its kernels do; nothing changes where that is not known."""
-    if health.kernels is None:
-        return session, ()
-    runs, ended = follow(session.runs, health.kernels, moment.now)
-    tells = ended and session.server.notify_idle
-    watched = replace(session, runs=runs, looked_at=moment.now)
-    return watched, (NotifyIdle(session.server, ended),) if tells else ()
 
 
 def _remote_answered(session: Session, event: RemoteAnswered, _moment: Now) -> Outcome:
@@ -327,47 +268,8 @@ def _remote_answered(session: Session, event: RemoteAnswered, _moment: Now) -> O
     return replace(session, remote=tuple(answers.items())), ()
 
 
-def _start_jupyter(session: Session, _event: StartJupyter, _moment: Now) -> Outcome:
-    health = session.health
-    runs = health is not None and health.reached >= Reached.JUPYTER and not health.missing
-    if health is not None and any(one.in_use and not one.is_own for one in health.jupyters):
-        runs = False  # the user chose another one than the entry would start
-    if runs or session.starting or session.server.is_direct:
-        return session, ()
-    return replace(session, starting=True, browser_pending=True, problem=None), (StartServer(),)
-
-
-def _connect_for_jupyter(session: Session, _event: StartJupyter, moment: Now) -> Outcome:
-    begin = TABLE[session.state, Connect]
-    begun, effects = begin(session, Connect(), moment)
-    return replace(begun, start_pending=not session.server.is_direct), effects
-
-
-def _starting(session: Session, _event: JupyterStarting, _moment: Now) -> Outcome:
-    return replace(session, starting=True, problem=None), ()
-
-
-def _started(session: Session, event: JupyterStarted, _moment: Now) -> Outcome:
-    started = replace(session, starting=False, launcher=event.words, is_fresh=False)
-    return replace(started, looks_at_start=session.looks), ()
-
-
-def _jupyter_stopped(session: Session, event: JupyterStopped, _moment: Now) -> Outcome:
-    if not event.done:
-        return replace(session, is_fresh=False), (SuppressAutostart(),)
-    return replace(session, health=None, launcher="", **_NO_WISHES), (SuppressAutostart(), Ping())
-
-
-def _pages_seen(session: Session, event: PagesSeen, _moment: Now) -> Outcome:
-    return replace(session, ready_pages=event.ready_pages), ()
-
-
 def _check(session: Session, _event: Event, _moment: Now) -> Outcome:
     return session, (Ping(),)
-
-
-def _look(session: Session, _event: LookAgain, _moment: Now) -> Outcome:
-    return session, (CheckHealth(),)
 
 
 def _stop(session: Session, _event: DisconnectRequested, moment: Now) -> Outcome:
@@ -376,36 +278,21 @@ def _stop(session: Session, _event: DisconnectRequested, moment: Now) -> Outcome
 
 def _close(session: Session, moment: Now) -> Outcome:
     attempt = session.attempt + 1
-    settled = replace(session, attempt=attempt, problem=None, runs=(), **_NO_WISHES)
+    settled = replace(session, attempt=attempt, problem=None)
     return _enter(settled, State.CLOSING, moment), (Close(attempt),)
 
 
-def _restart(session: Session, _event: Restart, moment: Now) -> Outcome:
+def _restart(session: Session, _event: Event, moment: Now) -> Outcome:
     closing, effects = _close(session, moment)
-    restarting = replace(
-        closing,
-        restart=True,
-        browser_pending=session.browser_pending,
-        force_open=session.force_open,
-        is_fresh=True,
-    )
-    return restarting, effects
+    return replace(closing, restart=True), effects
 
 
-def _begin_quietly(session: Session, _event: Restart, moment: Now) -> Outcome:
-    return _open(session, moment, failures=0, problem=None, is_fresh=True)
-
-
-def _want_restart_quietly(session: Session, _event: Restart, _moment: Now) -> Outcome:
-    return replace(session, restart=True, is_fresh=True), ()
-
-
-def _want_restart(session: Session, event: Connect, _moment: Now) -> Outcome:
-    return replace(_owe(session, event), restart=True), ()
+def _want_restart(session: Session, _event: Event, _moment: Now) -> Outcome:
+    return replace(session, restart=True), ()
 
 
 def _want_off(session: Session, _event: DisconnectRequested, _moment: Now) -> Outcome:
-    return replace(session, restart=False, **_NO_WISHES), ()
+    return replace(session, restart=False), ()
 
 
 def _closed(session: Session, _event: Closed, moment: Now) -> Outcome:
@@ -421,10 +308,7 @@ def _closed(session: Session, _event: Closed, moment: Now) -> Outcome:
         banner="",
     )
     if session.restart:
-        opened, effects = _open(settled, moment)
-        # A change of the file is no connect by the user.
-        stays = settled.server.start is not None and not session.is_fresh
-        return opened, (SuppressAutostart(), *effects) if stays else effects
+        return _open(settled, moment)
     return _enter(settled, State.OFF, moment), (Forget(session.server),)
 
 
@@ -436,8 +320,8 @@ def _change_server(session: Session, event: ConfigChanged, moment: Now) -> Outco
     """What does not touch the tunnel is taken over as it is; anything else makes a new one."""
     if session.server.same_link(event.server):
         return replace(session, server=event.server), (Update(event.server),)
-    closing, effects = _restart(session, Restart(), moment)
-    return replace(closing, successor=event.server, is_fresh=session.is_fresh), effects
+    closing, effects = _restart(session, event, moment)
+    return replace(closing, successor=event.server), effects
 
 
 def _change_successor(session: Session, event: ConfigChanged, _moment: Now) -> Outcome:
@@ -449,9 +333,6 @@ _WITHOUT_RETRY = (State.OFF, State.CONNECTING, State.NEEDS_YOU, State.CLOSING)
 
 IGNORED: frozenset[tuple[State, type[Event]]] = frozenset(
     {
-        *((state, LookAgain) for state in State if state is not State.UP),
-        *((state, JupyterStopped) for state in State if state is not State.UP),
-        *((state, Woke) for state in _WITHOUT_RETRY),
         *((state, NetworkChanged) for state in _WITHOUT_RETRY),
         (State.OFF, DisconnectRequested),
         (State.UP, ProgressChanged),
@@ -463,62 +344,46 @@ IGNORED: frozenset[tuple[State, type[Event]]] = frozenset(
 # Every transition there is. A pair that is neither here nor IGNORED is an illegal event.
 TABLE: Mapping[tuple[State, type[Event]], Transition] = {
     (State.OFF, Connect): _begin,
-    (State.OFF, Restart): _begin_quietly,
-    (State.OFF, StartJupyter): _connect_for_jupyter,
+    (State.OFF, Restart): _begin,
     (State.OFF, ConfigChanged): _replace_server,
-    (State.CONNECTING, Connect): _owe_browser,
+    (State.CONNECTING, Connect): _go_on,
     (State.CONNECTING, DisconnectRequested): _stop,
     (State.CONNECTING, Restart): _restart,
     (State.CONNECTING, ForwardsBound): _listening,
-    (State.CONNECTING, StartJupyter): _connect_for_jupyter,
     (State.CONNECTING, Connected): _connected,
     (State.CONNECTING, ConnectFailed): _failed,
     (State.CONNECTING, Lost): _failed,
     (State.CONNECTING, Asked): _asked,
     (State.CONNECTING, ProgressChanged): _said,
     (State.CONNECTING, ConfigChanged): _change_server,
-    (State.UP, Connect): _start_while_up,
+    (State.UP, Connect): _check,
     (State.UP, DisconnectRequested): _stop,
     (State.UP, Restart): _restart,
-    (State.UP, StartJupyter): _start_jupyter,
-    (State.UP, JupyterStopped): _jupyter_stopped,
     (State.UP, Lost): _lost,
-    (State.UP, HealthChanged): _examined,
-    (State.UP, JupyterStarting): _starting,
-    (State.UP, JupyterStarted): _started,
     (State.UP, RemoteAnswered): _remote_answered,
-    (State.UP, PagesSeen): _pages_seen,
-    (State.UP, Woke): _check,
     (State.UP, NetworkChanged): _check,
-    (State.UP, LookAgain): _look,
     (State.UP, ConfigChanged): _change_server,
     (State.WAITING, Connect): _begin_now,
     (State.WAITING, DisconnectRequested): _stop,
     (State.WAITING, Restart): _restart,
-    (State.WAITING, StartJupyter): _connect_for_jupyter,
     (State.WAITING, RetryDue): _retry,
-    (State.WAITING, Woke): _retry_now,
     (State.WAITING, NetworkChanged): _retry_now,
     (State.WAITING, ConfigChanged): _change_server,
     (State.NEEDS_YOU, Connect): _start_when_needed,
     (State.NEEDS_YOU, DisconnectRequested): _stop,
     (State.NEEDS_YOU, Restart): _restart,
-    (State.NEEDS_YOU, StartJupyter): _connect_for_jupyter,
     (State.NEEDS_YOU, Answered): _answered,
     (State.NEEDS_YOU, ConnectFailed): _failed_while_asking,
     (State.NEEDS_YOU, ConfigChanged): _change_server,
     (State.CLOSING, Connect): _want_restart,
     (State.CLOSING, DisconnectRequested): _want_off,
-    (State.CLOSING, Restart): _want_restart_quietly,
-    (State.CLOSING, StartJupyter): _connect_for_jupyter,
+    (State.CLOSING, Restart): _want_restart,
     (State.CLOSING, Closed): _closed,
     (State.CLOSING, ConfigChanged): _change_successor,
     (State.FAILED, Connect): _begin_now,
     (State.FAILED, DisconnectRequested): _stop,
     (State.FAILED, Restart): _restart,
-    (State.FAILED, StartJupyter): _connect_for_jupyter,
     (State.FAILED, RetryDue): _retry_failed,
-    (State.FAILED, Woke): _retry_failed_now,
     (State.FAILED, NetworkChanged): _retry_failed_now,
     (State.FAILED, ConfigChanged): _change_server,
 }

@@ -11,24 +11,28 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from trayconnect.config.model import Config
+from trayconnect.config.model import Config, Server
 from trayconnect.core.errors import unforeseen
 from trayconnect.core.link import Link
+from trayconnect.services.protocol import (
+    JupyterStopped,
+    LookAgain,
+    Order,
+    Renewed,
+    Service,
+    StartJupyter,
+    Unwanted,
+    Wanted,
+)
 from trayconnect.sessions.dependencies import Alerts, Clock
 from trayconnect.sessions.effects import (
-    AllowStart,
-    CheckHealth,
     Close,
     Disconnect,
     Effect,
     Forget,
-    NotifyIdle,
     Open,
-    OpenBrowser,
     Ping,
     RetryAfter,
-    StartServer,
-    SuppressAutostart,
     Update,
 )
 from trayconnect.sessions.events import (
@@ -38,17 +42,14 @@ from trayconnect.sessions.events import (
     ConnectFailed,
     DisconnectRequested,
     Event,
-    JupyterStopped,
-    LookAgain,
+    Lost,
     NetworkChanged,
     Report,
     Restart,
     RetryDue,
-    StartJupyter,
-    Woke,
 )
 from trayconnect.sessions.machine import IllegalEvent, Now, step
-from trayconnect.sessions.snapshot import Snapshot, snapshot
+from trayconnect.sessions.snapshot import Cause, Snapshot, snapshot
 from trayconnect.sessions.state import Session, State
 from trayconnect.sessions.worker import Dependencies, Worker
 
@@ -59,14 +60,66 @@ JOIN_LIMIT = 5.0
 
 
 @dataclass(frozen=True, slots=True)
+class _Input:
+    """What a session, its services, or both are given."""
+
+    event: Event | None = None
+    order: Order | None = None
+    cause: Cause = Cause.OTHER
+
+    @property
+    def connects(self) -> bool:
+        return isinstance(self.event, Connect | Restart)
+
+
+def _connect(order: Order) -> _Input:
+    return _Input(Connect(), order, Cause.ORDER)
+
+
+_DISCONNECT = _Input(DisconnectRequested(), Unwanted())
+
+
+@dataclass(frozen=True, slots=True)
 class _ToSession:
     name: str
-    event: Event
+    input: _Input
 
 
 @dataclass(frozen=True, slots=True)
 class _ToAll:
-    event: Connect | DisconnectRequested | Woke | NetworkChanged
+    input: _Input
+
+
+class _Managed:
+    """A session, who carries out its effects, and the services behind its link."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.worker: Worker | None = None
+        self.services: tuple[Service, ...] = ()
+        self.removed = False
+        self.snapshot = snapshot(session)
+
+    def refresh(self) -> None:
+        """Freeze anew what is known of it."""
+        self.snapshot = snapshot(
+            self.session,
+            self.worker.latency if self.worker else None,
+            [service.status() for service in self.services],
+        )
+
+    def refused(self) -> None:
+        """A connection could not be carried through. From any thread."""
+        for service in self.services:
+            service.refused()
+
+
+@dataclass(frozen=True, slots=True)
+class _Posted:
+    """What a service of that session found."""
+
+    managed: _Managed
+    job: Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,21 +139,7 @@ class _Leave:
     pass
 
 
-_Mail = _ToSession | _ToAll | _NewConfig | _Mark | _Leave
-
-
-class _Managed:
-    """A session, and who carries out its effects."""
-
-    def __init__(self, session: Session) -> None:
-        self.session = session
-        self.runner: Worker | None = None
-        self.removed = False
-        self.snapshot = snapshot(session)
-
-    def refresh(self) -> None:
-        """Freeze anew what is known of it."""
-        self.snapshot = snapshot(self.session, self.runner.latency if self.runner else None)
+_Mail = _ToSession | _ToAll | _Posted | _NewConfig | _Mark | _Leave
 
 
 class Manager:
@@ -157,38 +196,39 @@ class Manager:
 
     def connect(self, name: str, *, show: bool = False) -> None:
         """`show`: and open its page, even where `open_browser` is off."""
-        self._mail.put(_ToSession(name, Connect(show)))
+        self._mail.put(_ToSession(name, _connect(Wanted(show))))
 
     def disconnect(self, name: str) -> None:
-        self._mail.put(_ToSession(name, DisconnectRequested()))
+        self._mail.put(_ToSession(name, _DISCONNECT))
 
     def reconnect(self, name: str) -> None:
         """A new tunnel in the place of the present one; no page opens for it."""
-        self._mail.put(_ToSession(name, Restart()))
+        self._mail.put(_ToSession(name, _Input(Restart(), Renewed(by_user=True))))
 
     def start_jupyter(self, name: str) -> None:
         """Start Jupyter there; connects first where that is needed."""
-        self._mail.put(_ToSession(name, StartJupyter()))
+        self._mail.put(_ToSession(name, _connect(StartJupyter())))
 
     def jupyter_stopped(self, name: str, *, done: bool = True) -> None:
         """The user has it stopped: start none by itself, and when it is `done`, look anew."""
-        self._mail.put(_ToSession(name, JupyterStopped(done)))
+        order = JupyterStopped(done)
+        self._mail.put(_ToSession(name, _Input(order=order, cause=Cause.ORDER)))
 
     def look(self, name: str) -> None:
         """Look again at what answers behind the tunnel."""
-        self._mail.put(_ToSession(name, LookAgain()))
+        self._mail.put(_ToSession(name, _Input(order=LookAgain())))
 
     def connect_all(self) -> None:
-        self._mail.put(_ToAll(Connect()))
+        self._mail.put(_ToAll(_connect(Wanted())))
 
     def disconnect_all(self) -> None:
-        self._mail.put(_ToAll(DisconnectRequested()))
+        self._mail.put(_ToAll(_DISCONNECT))
 
     def woke(self) -> None:
-        self._mail.put(_ToAll(Woke()))
+        self._mail.put(_ToAll(_Input(NetworkChanged(), LookAgain(), Cause.WOKE)))
 
     def network_changed(self) -> None:
-        self._mail.put(_ToAll(NetworkChanged()))
+        self._mail.put(_ToAll(_Input(NetworkChanged(), LookAgain())))
 
     # --- knowledge ---
 
@@ -204,8 +244,8 @@ class Manager:
     def tunnel(self, name: str) -> Link | None:
         """The live tunnel of that name, for commands; None where there is none."""
         managed = self._managed.get(name)
-        runner = managed.runner if managed else None
-        return runner.tunnel if runner else None
+        worker = managed.worker if managed else None
+        return worker.tunnel if worker else None
 
     def settle(self, timeout: float) -> bool:
         """Block until the snapshots show what came at once of all orders so far; false after
@@ -248,11 +288,13 @@ class Manager:
 
     def _read(self, mail: _Mail) -> None:
         match mail:
-            case _ToSession(name, event):
-                self._feed(name, event)
-            case _ToAll(event):
+            case _ToSession(name, given):
+                self._feed(name, given)
+            case _ToAll(given):
                 for name in self._managed:
-                    self._feed(name, event)
+                    self._feed(name, given)
+            case _Posted(managed, job):
+                self._taking_in(managed, Cause.OTHER, job)
             case _NewConfig(config):
                 if not self._leaving:
                     self._apply(config)
@@ -264,7 +306,7 @@ class Manager:
             case _Leave():
                 self._leaving = True
                 for name in self._managed:
-                    self._feed(name, DisconnectRequested())
+                    self._feed(name, _DISCONNECT)
         self._forget_removed()
 
     def _all_off(self) -> bool:
@@ -275,85 +317,135 @@ class Manager:
         for server in config.servers:
             managed = self._managed.pop(server.name, None)
             if managed is None:
-                managed = _Managed(Session(server, since=self._clock.time()))
+                managed = self._new(server)
             managed.removed = False
             kept[server.name] = managed
         gone, self._managed = self._managed, kept
         for name, managed in gone.items():
             managed.removed = True
             kept[name] = managed
-            self._feed(name, DisconnectRequested())
+            self._feed(name, _DISCONNECT)
         for server in config.servers:
             managed = kept[server.name]
             if (managed.session.successor or managed.session.server) != server:
-                self._feed(server.name, ConfigChanged(server))
+                self._feed(server.name, _Input(ConfigChanged(server)))
 
-    def _feed(self, name: str, event: Event) -> None:
+    def _new(self, server: Server) -> _Managed:
+        managed = _Managed(Session(server, since=self._clock.time()))
+        managed.services = self._services(managed)
+        managed.refresh()
+        return managed
+
+    def _services(self, managed: _Managed) -> tuple[Service, ...]:
+        return self._peers.services(
+            managed.session.server, lambda job: self._mail.put(_Posted(managed, job))
+        )
+
+    def _feed(self, name: str, given: _Input) -> None:
         managed = self._managed.get(name)
         if managed is None:
-            logger.debug("no server %s for %s", name, type(event).__name__)
+            logger.debug("no server %s for %s", name, given)
             return
-        if isinstance(event, Connect | Restart | StartJupyter) and (
-            self._leaving or managed.removed
-        ):
+        if given.connects and (self._leaving or managed.removed):
             return
-        before, shown = managed.session, managed.snapshot
-        try:
-            managed.session, effects = step(before, event, Now(self._clock.time(), self._chance()))
-        except IllegalEvent:
-            logger.exception("%s: ignored", name)
-            return
-        if before.state is State.CLOSING and managed.session.state is not State.CLOSING:
-            _retire(managed)
-        for effect in effects:
-            self._carry_out(name, managed, effect)
-        managed.refresh()
-        _log(shown, managed.snapshot)
-        self._alerts.follow(before, managed.session, event, self._clock.monotonic())
+        self._taking_in(managed, given.cause, lambda: self._step(managed, given))
 
-    def _carry_out(self, name: str, managed: _Managed, effect: Effect) -> None:
-        if isinstance(effect, Forget):  # its runner has ended
+    def _taking_in(self, managed: _Managed, cause: Cause, job: Callable[[], None]) -> None:
+        """Do what changes a session; then freeze once what it has become, and tell of it."""
+        before = managed.snapshot
+        job()
+        managed.refresh()
+        _log(before, managed.snapshot)
+        self._alerts.follow(before, managed.snapshot, cause, self._clock.monotonic())
+
+    def _step(self, managed: _Managed, given: _Input) -> None:
+        before, event, order = managed.session, given.event, given.order
+        effects: tuple[Effect, ...] = ()
+        if event is not None:
+            try:
+                managed.session, effects = step(
+                    before, event, Now(self._clock.time(), self._chance())
+                )
+            except IllegalEvent:
+                logger.exception("%s: ignored", before.server.name)
+                return
+        after = managed.session
+        if before.state is State.CLOSING and after.state is not State.CLOSING:
+            _retire(managed)
+        if before.state is State.UP and after.state is not State.UP:
+            for service in managed.services:
+                service.link_down()
+        if order is None and after.state is State.CLOSING and before.state is not State.CLOSING:
+            # By a change of the file, or by an answer that was declined.
+            order = Renewed(by_user=False) if after.restart else Unwanted()
+        if order is not None:
+            for service in managed.services:
+                service.handle(order)
+        if after.server is not before.server:
+            self._update(managed, before.server)
+        for effect in effects:
+            self._carry_out(managed, effect)
+        if before.state is not State.UP and after.state is State.UP:
+            self._link_up(managed)
+
+    def _update(self, managed: _Managed, before: Server) -> None:
+        """The session goes on with another entry."""
+        server = managed.session.server
+        if server.is_direct == before.is_direct:
+            for service in managed.services:
+                service.update(server)
+            return
+        pending = any(service.status().browser_pending for service in managed.services)
+        _end(managed)
+        managed.services = self._services(managed)
+        if pending:
+            for service in managed.services:
+                service.handle(Wanted())
+
+    def _link_up(self, managed: _Managed) -> None:
+        worker = managed.worker
+        link = worker.tunnel if worker else None
+        if worker is None or link is None:
+            return
+        try:
+            for service in managed.services:
+                service.link_up(link, worker.set_target)
+        except RuntimeError as error:  # no more threads: the link is given up, and tried again
+            attempt = managed.session.attempt
+            self._reporter(managed.session.server.name)(Lost(attempt, unforeseen(error)))
+
+    def _carry_out(self, managed: _Managed, effect: Effect) -> None:
+        name = managed.session.server.name
+        if isinstance(effect, Forget):  # its worker has ended
             self._peers.connector(effect.server).forget(effect.server)
             return
-        if isinstance(effect, NotifyIdle):
-            self._alerts.idle_again(name, effect.runs)
-            return
+        report = self._reporter(name)
         try:
-            runner = managed.runner or Worker(name, self._peers, self._reporter(name))
-        except RuntimeError as error:  # no more threads; only an attempt begins without a runner
+            worker = managed.worker or Worker(name, self._peers, report, managed.refused)
+        except RuntimeError as error:  # no more threads; only an attempt begins without a worker
             if isinstance(effect, Open):
-                self._reporter(name)(ConnectFailed(effect.attempt, unforeseen(error)))
+                report(ConnectFailed(effect.attempt, unforeseen(error)))
             elif isinstance(effect, Close):
-                self._reporter(name)(Closed(effect.attempt))
+                report(Closed(effect.attempt))
             return
-        managed.runner = runner
+        managed.worker = worker
         match effect:
             case Open(attempt, server):
-                runner.open(attempt, server)
+                worker.open(attempt, server)
             case Disconnect():
-                runner.drop()
+                worker.drop()
             case Close(attempt):
-                runner.close(attempt)
+                worker.close(attempt)
             case Update(server):
-                runner.update(server)
+                worker.update(server)
             case Ping():
-                runner.check()
-            case StartServer():
-                runner.launch()
-            case AllowStart():
-                runner.allow_start()
-            case SuppressAutostart():
-                runner.leave_stopped()
-            case CheckHealth():
-                runner.look()
-            case OpenBrowser(page):
-                runner.open_page(page)
+                worker.check()
             case RetryAfter(attempt, seconds):
                 due = self._clock.monotonic() + seconds
                 heapq.heappush(self._timers, (due, next(self._serial), name, RetryDue(attempt)))
 
     def _reporter(self, name: str) -> Callable[[Report], None]:
-        return lambda report: self._mail.put(_ToSession(name, report))
+        return lambda report: self._mail.put(_ToSession(name, _Input(report)))
 
     def _forget_removed(self) -> None:
         gone = {
@@ -380,7 +472,7 @@ class Manager:
     def _fire_timers(self) -> None:
         while self._timers and self._timers[0][0] <= self._clock.monotonic():
             _, _, name, event = heapq.heappop(self._timers)
-            self._feed(name, event)
+            self._feed(name, _Input(event))
 
     def _publish(self) -> None:
         now = tuple(managed.snapshot for managed in self._managed.values())
@@ -403,9 +495,17 @@ def _log(before: Snapshot, after: Snapshot) -> None:
 
 
 def _retire(managed: _Managed) -> None:
-    runner, managed.runner = managed.runner, None
-    if runner is not None and not runner.join(JOIN_LIMIT):
+    """Join what has ended."""
+    worker, managed.worker = managed.worker, None
+    if worker is not None and not worker.join(JOIN_LIMIT):
         logger.error("%s: its thread did not end", managed.session.server.name)
+    _end(managed)
+
+
+def _end(managed: _Managed) -> None:
+    for service in managed.services:
+        if not service.close():
+            logger.error("%s: a thread of its service did not end", managed.session.server.name)
 
 
 def _by_name(snapshots: tuple[Snapshot, ...]) -> dict[str, Snapshot]:

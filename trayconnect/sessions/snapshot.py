@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import enum
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from trayconnect.config.model import SAME_HOST, Server
-from trayconnect.core.errors import Problem, Recovery
+from trayconnect.core.errors import Problem
 from trayconnect.core.page import Page
-from trayconnect.core.questions import QuestionKind
+from trayconnect.core.questions import Question, QuestionKind
+from trayconnect.services.jupyter.activity import Activity
 from trayconnect.services.model import FoundJupyter, Reached
+from trayconnect.services.protocol import ServiceStatus
 from trayconnect.sessions.forwards import ForwardState, forward_states
-from trayconnect.sessions.kernel_activity import Activity, activity
 from trayconnect.sessions.state import Session, State
+
+
+class Cause(enum.Enum):
+    """Why a session changed, or may have."""
+
+    ORDER = "order"
+    """The user ordered something whose outcome they wait for."""
+    WOKE = "woke"
+    """The machine slept."""
+    OTHER = "other"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +72,12 @@ class Snapshot:
     Jupyter there could be reached."""
     unproven: bool = False
     """Whether nothing tells whose the Jupyter is that the local port leads to, while UP."""
+    question: Question | None = None
+    """What the attempt under way waits for."""
+    page_problem: Problem | None = None
+    """Why no page answers: `problem`, unless that is one of a forward beside it."""
+    browser_pending: bool = False
+    """The user's connect has not led to a page yet."""
 
     @property
     def name(self) -> str:
@@ -95,51 +114,49 @@ class Snapshot:
         return up and is_here and self.looked and not self.hindered
 
 
-def snapshot(session: Session, latency: float | None = None) -> Snapshot:
-    """Freeze what is known of a session now."""
-    health = session.health
-    reached = None
-    page = None
-    kernels = None
-    if session.state is State.UP:
-        reached = health.reached if health else Reached.SSH
-        if health and health.reached >= Reached.JUPYTER:
-            page = health.page
-        if health and health.kernels is not None:
-            kernels = activity(health.kernels, session.runs, session.looked_at)
-    forwards = forward_states(session)
+NO_SERVICE = ServiceStatus()
+
+
+def snapshot(
+    session: Session,
+    latency: float | None = None,
+    services: Sequence[ServiceStatus] = (NO_SERVICE,),
+) -> Snapshot:
+    """Freeze what is known of a session, and of the services behind its link, now."""
+    is_up = session.state is State.UP
+    main = services[0]
+    seen = main if is_up else ServiceStatus(looked=True)
+    pages = {name: state for one in services for name, state in one.pages.items()}
+    forwards = forward_states(session, pages if is_up else {})
+    page_problem = session.problem or seen.problem
     return Snapshot(
         server=session.server,
         state=State.FAILED if session.quiet else session.state,
         since=session.since,
         attempt=session.attempt,
-        reached=reached,
-        page=page,
-        problem=session.problem
+        reached=seen.reached if is_up else None,
+        page=seen.page,
+        problem=page_problem
         or next((f.problem for f in forwards if f.problem and not f.is_of_ssh), None),
         retry_at=session.retry_at,
         asking=session.question is not None,
-        latency=latency if session.state is State.UP else None,
+        latency=latency if is_up else None,
         waits_for=_waits_for(session),
-        starting=session.starting,
-        launcher=session.launcher,
+        starting=seen.starting,
+        launcher=seen.launcher,
         forwards=forwards,
         open_ports=session.server.open_ports(session.additions.forwards),
         notes=session.additions.notes,
         banner=session.banner,
-        jupyters=health.jupyters if health and session.state is State.UP else (),
-        kernels=kernels,
-        looks=session.looks,
-        looked=session.state is not State.UP or (health is not None and health.looked),
-        hindered=_is_hindered(session),
-        unproven=session.state is State.UP and health is not None and health.unproven,
-    )
-
-
-def _is_hindered(session: Session) -> bool:
-    problem = session.health.problem if session.health else None
-    return (
-        session.state is State.UP and problem is not None and problem.recovery is Recovery.FIX_FIRST
+        jupyters=seen.jupyters,
+        kernels=seen.kernels,
+        looks=main.looks,
+        looked=seen.looked,
+        hindered=seen.hindered,
+        unproven=seen.unproven,
+        question=session.question,
+        page_problem=page_problem,
+        browser_pending=main.browser_pending,
     )
 
 

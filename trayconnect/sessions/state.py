@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from trayconnect.config.model import Server
 from trayconnect.core.errors import Problem
 from trayconnect.core.questions import Question
-from trayconnect.services.model import Health, PageState
-from trayconnect.sessions.kernel_activity import Run
 from trayconnect.ssh.config.configured_forwards import NOTHING, ConfiguredForwards
 
 
@@ -41,8 +39,6 @@ class Session:
     """Failed attempts in a row; sets the length of the next wait."""
     retry_at: float | None = None
     """When the retry is due, while WAITING, and while FAILED where one is."""
-    health: Health | None = None
-    """What answers behind the tunnel, while UP and after the first look."""
     problem: Problem | None = None
     """Why it is not better than it is; the last one stays readable until the next success."""
     remote: tuple[tuple[str, int | Problem], ...] = ()
@@ -54,13 +50,6 @@ class Session:
     """Those of its forwards that could not be bound, by their names, and why."""
     banner: str = ""
     """What the servers gave to be read at the last login."""
-    ready_pages: tuple[tuple[str, PageState], ...] = ()
-    """What the forwards' pages did when they were last asked, by their names, while UP."""
-    runs: tuple[Run, ...] = ()
-    """The kernels that were busy when they were last looked at; kept over a reconnect, during
-    which a cell may end."""
-    looked_at: float = 0.0
-    """When the kernels were last looked at."""
     question: Question | None = None
     """What the attempt under way waits for, while NEEDS_YOU."""
     quiet: bool = False
@@ -71,22 +60,6 @@ class Session:
     typed_login: bool = False
     """Whether a human typed, for the present attempt, what a retry could not reuse; then its end
     waits for a click."""
-    browser_pending: bool = False
-    """The user's Start has not led to a page yet."""
-    force_open: bool = False
-    """The user asked for the page: it opens once it answers, even where `open_browser` is off."""
-    looks: int = 0
-    """How often it was looked what answers behind the tunnel."""
-    is_fresh: bool = False
-    """Whether the user has connected, and no Jupyter has answered or been started since."""
-    start_pending: bool = False
-    """The user's order to start Jupyter waits for the tunnel."""
-    starting: bool = False
-    """Whether Jupyter is being started there, while UP."""
-    launcher: str = ""
-    """What the Jupyter that was started there runs in, in words, while UP."""
-    looks_at_start: int = 0
-    """`looks` when it had been started."""
     restart: bool = False
     """Whether to connect again once CLOSING is over."""
     successor: Server | None = None

@@ -8,43 +8,24 @@ ends it.
 from __future__ import annotations
 
 import logging
-import math
 import queue
 import shlex
 import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from trayconnect.config.forward_syntax import Kind
 from trayconnect.config.model import Forward, Server
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.endpoints import UnixEndpoint
-from trayconnect.core.errors import (
-    Cancelled,
-    Problem,
-    ProblemError,
-    problem_of,
-    shortage,
-    unforeseen,
-)
-from trayconnect.core.link import Link
-from trayconnect.core.notices import Notice, Notifier, Urgency, open_page
-from trayconnect.core.page import Browser, Page
+from trayconnect.core.errors import Cancelled, Problem, ProblemError, problem_of, shortage
+from trayconnect.core.link import Link, Own
+from trayconnect.core.page import Browser
 from trayconnect.core.questions import Answer, Prompter, Question
-from trayconnect.services.model import ANSWERING, Health, Reached
-from trayconnect.sessions.attempt import Attempt
-from trayconnect.sessions.autostart_policy import AutostartPolicy
-from trayconnect.sessions.dependencies import (
-    Connector,
-    Examine,
-    Forwarding,
-    HowItEnded,
-    Launch,
-    Listen,
-    LookAtPages,
-)
+from trayconnect.services.protocol import MakeServices
+from trayconnect.sessions.dependencies import Connector, Forwarding, Listen
 from trayconnect.sessions.events import (
     Answered,
     Asked,
@@ -52,9 +33,7 @@ from trayconnect.sessions.events import (
     Connected,
     ConnectFailed,
     ForwardsBound,
-    HealthChanged,
     Lost,
-    PagesSeen,
     RemoteAnswered,
     Report,
 )
@@ -62,10 +41,6 @@ from trayconnect.sessions.telling import Telling
 from trayconnect.ssh.config.configured_forwards import NOTHING, ConfiguredForwards
 
 logger = logging.getLogger(__name__)
-
-PAGES_SILENT = 15.0
-PAGES_READY = 60.0
-"""Seconds between two looks at the forwards' pages: while one does not answer, and when all do."""
 
 ASK_AGAIN = 60.0
 """Seconds, at least, before a server is asked again for a remote forward that it refused: the
@@ -85,15 +60,9 @@ class Dependencies:
 
     connector: Callable[[Server], Connector]
     listen: Listen
-    examine: Examine
-    launch: Launch
-    look_at_pages: LookAtPages
     prompter: Prompter
-    notifier: Notifier
     browser: Browser
-    search_soon: Callable[[Link], None] = lambda _tunnel: None
-    """Somebody waits for a Jupyter there: the next look is to search. From any thread."""
-    how_it_ended: HowItEnded = lambda _server, _tunnel, _used, _cancel: False
+    services: MakeServices
     additions: Callable[[Server, CancelToken], ConfiguredForwards] = lambda _server, _cancel: (
         NOTHING
     )
@@ -104,20 +73,42 @@ class Dependencies:
 Job = Callable[[], None]
 
 
+@dataclass(slots=True)
+class Attempt:
+    """One attempt to connect, and what came of it."""
+
+    attempt: int
+    server: Server
+    cancel: CancelToken
+    tunnel: Link | None = None
+    refused: dict[str, Forward] = field(default_factory=dict)
+    """The remote forwards that the server refused, by their names."""
+    asked_again: int = 0
+    next_ask: float = 0.0
+    """On the monotonic clock."""
+
+
 class Worker:
     """The worker of one session. Its methods are called on the manager's thread and return at
     once; what happens is told through `report`."""
 
-    def __init__(self, name: str, peers: Dependencies, report: Callable[[Report], None]) -> None:
+    def __init__(
+        self,
+        name: str,
+        peers: Dependencies,
+        report: Callable[[Report], None],
+        refused: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`refused` is called, from any thread, when a connection could not be carried through."""
         self._name = name
         self._peers = peers
         self._report = report
+        self._on_refused = refused
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._live: Attempt | None = None
         self._forwarding: Forwarding | None = None
         self._added: tuple[Forward, ...] = ()
         """The forwards of ssh_config(5), once the listeners are bound."""
-        self._launching = AutostartPolicy(peers.launch, peers.how_it_ended, report)
         self._sockets_there: set[str] = set()
         """The paths that a server listened on for us: OpenSSH leaves their files behind, and then
         refuses to listen there again."""
@@ -129,6 +120,12 @@ class Worker:
         """The live tunnel, if there is one. From any thread."""
         live = self._live
         return live.tunnel if live else None
+
+    def set_target(self, target: Own | Problem) -> None:
+        """See `Forwarding.set_target`. From any thread."""
+        forwarding = self._forwarding
+        if forwarding is not None:
+            forwarding.set_target(target)
 
     @property
     def latency(self) -> float | None:
@@ -155,32 +152,12 @@ class Worker:
     def update(self, server: Server) -> None:
         if self._live:
             self._live.server = server
-        self.look()
 
     def check(self) -> None:
         live = self._live
         if live and live.tunnel:
             live.tunnel.check()
-        self.look()
-
-    def open_page(self, page: Page) -> None:
-        self._jobs.put(lambda: self._open_page(page))
-
-    def look(self) -> None:
-        """Examine what answers now rather than when the time comes."""
-        self._jobs.put(self._look_anew)
-
-    def launch(self) -> None:
-        """Start Jupyter there because the user says so."""
-        self._jobs.put(self._launch_now)
-
-    def allow_start(self) -> None:
-        """The user has connected again: an entry that wants a Jupyter gets one."""
-        self._jobs.put(self._launching.allow)
-
-    def leave_stopped(self) -> None:
-        """Start no Jupyter until the user asks again."""
-        self._jobs.put(self._launching.forbid)
+        self._jobs.put(self._ask_again_where_due)
 
     def join(self, timeout: float) -> bool:
         """Wait for the thread to end, after `close`; false if it has not."""
@@ -198,9 +175,9 @@ class Worker:
     def _run(self) -> None:
         while True:
             try:
-                job = self._jobs.get(timeout=self._until_next_look())
+                job = self._jobs.get(timeout=self._until_next_ask())
             except queue.Empty:
-                job = self._look_where_due
+                job = self._ask_again_where_due
             if job is None:
                 return
             try:
@@ -211,11 +188,11 @@ class Worker:
                 else:
                     logger.exception("%s: something nobody foresaw", self._name)
 
-    def _until_next_look(self) -> float | None:
+    def _until_next_ask(self) -> float | None:
         live = self._live
-        if live is None or live.tunnel is None:
+        if live is None or not live.refused or live.asked_again >= ASK_AGAIN_TIMES:
             return None
-        return max(0.0, min(live.next_look, live.next_pages) - time.monotonic())
+        return max(0.0, live.next_ask - time.monotonic())
 
     def _open(self, live: Attempt) -> None:
         attempt = live.attempt
@@ -241,8 +218,8 @@ class Worker:
             self._report(ConnectFailed(attempt, problem))
             return
         live.tunnel = tunnel
-        self._report(Connected(attempt, tunnel.typed_login, tunnel.banner))
         self._forwarding.attach(tunnel.open_channel, tunnel.open_own_channel)
+        self._report(Connected(attempt, tunnel.typed_login, tunnel.banner))
         for forward in (*live.server.forwards, *self._added):
             if forward.kind is Kind.REMOTE:
                 self._listen_remote(live, tunnel, self._forwarding, forward)
@@ -271,6 +248,7 @@ class Worker:
         def answered(answer: int | Problem) -> None:
             if isinstance(answer, Problem):
                 live.refused[forward.name] = forward
+                self._jobs.put(self._ask_again_where_due)  # the thread sets its clock
                 logger.warning("%s: %s: %s", self._name, forward.name, answer)
             else:
                 live.refused.pop(forward.name, None)
@@ -305,112 +283,19 @@ class Worker:
 
     def _refused(self, problem: Problem) -> None:
         logger.debug("%s: a connection was refused: %s", self._name, problem)
-        live = self._live
-        if live is None:
-            return
-        if live.ready:
-            live.ready = False  # a page that fails has many of these, and one look tells
-            self.look()
-        elif live.asked_look < live.next_look:
-            live.next_look = live.asked_look  # the next look sets both anew
-            self._jobs.put(self._look_anew_where_due)
+        self._on_refused()
 
-    def _look_anew(self) -> None:
-        """Look, and search too."""
-        live = self._live
-        if live and live.tunnel:
-            self._peers.search_soon(live.tunnel)
-        self._look()
-
-    def _look_anew_where_due(self) -> None:
-        live = self._live
-        if live and live.tunnel:
-            self._peers.search_soon(live.tunnel)
-        self._look_where_due()
-
-    def _look_where_due(self) -> None:
-        live = self._live
-        if live and live.next_look <= time.monotonic():
-            self._look()
-        if live and live.next_pages <= time.monotonic():
-            self._look_at_pages(live)
-
-    def _look_at_pages(self, live: Attempt) -> None:
-        asked = [forward.name for forward in live.server.forwards if forward.has_page]
-        if live.tunnel is None or not asked:
-            live.next_pages = math.inf
-            return
-        live.next_pages = time.monotonic() + PAGES_SILENT
-        try:
-            seen = self._peers.look_at_pages(live.server, live.tunnel, live.cancel)
-            live.cancel.check()
-        except Cancelled:
-            return
-        answering = all(seen.get(name) in ANSWERING for name in asked)
-        live.next_pages = time.monotonic() + (PAGES_READY if answering else PAGES_SILENT)
-        self._report(PagesSeen(live.attempt, tuple(seen.items())))
-
-    def _look(self) -> None:
+    def _ask_again_where_due(self) -> None:
+        """Ask again for the remote forwards that the server refused, `ASK_AGAIN_TIMES` at most."""
         live, forwarding = self._live, self._forwarding
         if live is None or live.tunnel is None or forwarding is None:
             return
-        begin = time.monotonic()
-        try:
-            health = self._examine(live, live.tunnel, forwarding)
-            if self._launching.is_due(live.server, live.tunnel, health, live.cancel):
-                self._launching.start(live.attempt, live.server, live.tunnel, live.cancel)
-                health = self._examine(live, live.tunnel, forwarding)
-        except Cancelled:
-            return
-        except Exception as error:
-            if not shortage(error):
-                logger.exception("%s: looking failed in a way nobody foresaw", self._name)
-            health = Health(Reached.SSH, Page(""), unforeseen(error))
-        health = self._launching.told(health)
-        live.looked(health.reached, time.monotonic() - begin)
-        self._report(HealthChanged(live.attempt, health))
-        self._ask_again(live, live.tunnel, forwarding)
-
-    def _examine(self, live: Attempt, tunnel: Link, forwarding: Forwarding) -> Health:
-        health = self._peers.examine(live.server, tunnel, forwarding.set_target, live.cancel)
-        live.cancel.check()
-        return health
-
-    def _launch_now(self) -> None:
-        live = self._live
-        if live is None or live.tunnel is None:
-            return
-        try:
-            self._launching.start(live.attempt, live.server, live.tunnel, live.cancel)
-        except Cancelled:
-            return
-        self._look()
-
-    def _ask_again(self, live: Attempt, tunnel: Link, forwarding: Forwarding) -> None:
-        """Now and then, and not for ever."""
         refused = tuple(live.refused.values())
         if not refused or live.asked_again >= ASK_AGAIN_TIMES or time.monotonic() < live.next_ask:
             return
         live.asked_again += 1
         for forward in refused:
-            self._listen_remote(live, tunnel, forwarding, forward)
-
-    def _open_page(self, page: Page) -> None:
-        try:
-            self._peers.browser.open(page)
-        except ProblemError as error:
-            problem = error.problem
-            logger.warning("%s: %s", self._name, problem.logged)
-            self._peers.notifier.notify(
-                Notice(
-                    tag=f"page {self._name}",
-                    title=f"The page of {self._name} could not be opened",
-                    body=f"{problem.title}\n{problem.advice}",
-                    urgency=Urgency.CRITICAL,
-                    asked=True,
-                    buttons=(open_page(self._name),),
-                )
-            )
+            self._listen_remote(live, live.tunnel, forwarding, forward)
 
     def _drop(self, live: Attempt | None) -> None:
         if self._forwarding:

@@ -11,9 +11,9 @@ from dataclasses import replace
 
 from trayconnect.config.local_addresses import ports_text
 from trayconnect.core.command import Command
+from trayconnect.services.jupyter.activity_text import activity_words
 from trayconnect.services.model import PageState
 from trayconnect.sessions.forwards import ForwardState
-from trayconnect.sessions.kernel_activity_text import activity_words
 from trayconnect.sessions.snapshot import Snapshot
 from trayconnect.sessions.state import State
 from trayconnect.sessions.state_text import UNPROVEN, state_words

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 from trayconnect.core.notices import Notice, open_page
-from trayconnect.sessions.kernel_activity import Activity, Run
+from trayconnect.services.jupyter.activity import Activity, Run
 
 LINES = 5
 """Notebooks that a notice names; notices are short."""

@@ -1,0 +1,62 @@
+"""A session and the Jupyter behind its link, stepped together as the manager does, without I/O."""
+
+from __future__ import annotations
+
+from trayconnect.config.model import Server
+from trayconnect.services.jupyter import machine as jupyter
+from trayconnect.services.jupyter.service import status
+from trayconnect.services.model import Health
+from trayconnect.services.protocol import LookAgain, Order, Renewed, Unwanted, Wanted
+from trayconnect.sessions import effects as link_effects
+from trayconnect.sessions import events
+from trayconnect.sessions.machine import Now, step
+from trayconnect.sessions.snapshot import Snapshot, snapshot
+from trayconnect.sessions.state import Session, State
+
+Effect = link_effects.Effect | jupyter.Effect
+_ORDERS: dict[type, Order] = {
+    events.Connect: Wanted(),
+    events.DisconnectRequested: Unwanted(),
+    events.Restart: Renewed(by_user=True),
+    events.NetworkChanged: LookAgain(),
+}
+
+
+class Stepped:
+    """Give it events of the link, orders, or what a look found."""
+
+    def __init__(self, server: Server) -> None:
+        self.session = Session(server)
+        self.jupyter = jupyter.Jupyter(server)
+
+    @property
+    def snapshot(self) -> Snapshot:
+        return snapshot(self.session, services=[status(self.jupyter)])
+
+    def feed(self, given: events.Event | Order | Health, now: float = 0.0) -> list[Effect]:
+        """What is to be done."""
+        if isinstance(given, Health):
+            known = self.jupyter
+            return self._jupyter(jupyter.Examined(known.link, known.epoch, given), now)
+        if isinstance(given, Order):
+            return self._jupyter(given, now)
+        before = self.session
+        self.session, effects = step(before, given, Now(now, 0.0))
+        after, order = self.session, _ORDERS.get(type(given))
+        done: list[Effect] = []
+        if before.state is State.UP and after.state is not State.UP:
+            done += self._jupyter(jupyter.LinkDown(), now)
+        if order is None and after.state is State.CLOSING and before.state is not State.CLOSING:
+            order = Renewed(by_user=False) if after.restart else Unwanted()
+        if order is not None:
+            done += self._jupyter(order, now)
+        if after.server is not before.server:
+            done += self._jupyter(jupyter.EntryChanged(after.server), now)
+        done += effects
+        if before.state is not State.UP and after.state is State.UP:
+            done += self._jupyter(jupyter.LinkUp(), now)
+        return done
+
+    def _jupyter(self, event: jupyter.Event, now: float) -> list[Effect]:
+        self.jupyter, effects = jupyter.step(self.jupyter, event, now)
+        return list(effects)

@@ -1,0 +1,370 @@
+"""The state machine of a Jupyter behind a link: pure.
+
+`step` is given the time, does no I/O, and returns the new state with the effects to carry out.
+
+          link up                    a start ends
+    NO LINK ----> LOOKING <-----------------------+
+       ^             |  the user's order, or      |
+       |             |  none runs, or it crashed  |
+       | link down   +-----------------------> STARTING
+       +---- from everywhere -------------------- +
+
+Looks go on while a start is under way, for those who wait for one; only what answers counts then.
+What a look found before a start ended, or before the user stopped the Jupyter, is out of date.
+
+A start without an order happens where the entry says so (`start.when: missing`) and no Jupyter of
+the account runs there: once after the user has connected (`is_start_allowed`), and again after the
+one in use has crashed. One that ended properly, as by File > Shut Down, stays ended. None follows a
+start that failed (`start_problem`), until the entry says something else of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from trayconnect.config.model import Server
+from trayconnect.core.errors import Problem
+from trayconnect.core.page import Page
+from trayconnect.services.jupyter.activity import Run, follow
+from trayconnect.services.model import FoundJupyter, Health, Reached
+from trayconnect.services.page_debt import NO_DEBT, PageDebt
+from trayconnect.services.protocol import (
+    JupyterStopped,
+    LookAgain,
+    Order,
+    Renewed,
+    StartJupyter,
+    Unwanted,
+    Wanted,
+)
+
+SOON = 60.0
+"""Seconds: one that was started after a crash, and crashes again so soon, is not started again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Jupyter:
+    """What is known of the Jupyter of an entry. Times are seconds since the epoch."""
+
+    server: Server
+    link: int = 0
+    """The number of the present link, or of the last one."""
+    is_linked: bool = False
+    epoch: int = 0
+    """Counts what makes the findings of the looks under way out of date."""
+    health: Health | None = None
+    """What the last look found, while linked."""
+    problem: Problem | None = None
+    """Why no page answers, while linked."""
+    looks: int = 0
+    """How often it was looked what answers."""
+    debt: PageDebt = NO_DEBT
+    start_pending: bool = False
+    """The user's order to start Jupyter waits for a link."""
+    starting: bool = False
+    """Whether Jupyter is being started there."""
+    launcher: str = ""
+    """What the Jupyter that was started there runs in, in words."""
+    looks_at_start: int = 0
+    """`looks` when it had been started."""
+    is_start_allowed: bool = False
+    """Whether the user has connected, and no Jupyter has answered or been started since."""
+    start_problem: Problem | None = None
+    """Why the last start came to nothing, or is not made."""
+    used: FoundJupyter | None = None
+    """The Jupyter in use, while how it ended is still to be asked."""
+    crashed_at: float = float("-inf")
+    """When one was last found to have crashed."""
+    runs: tuple[Run, ...] = ()
+    """The kernels that were busy when they were last looked at; kept over a reconnect, during
+    which a cell may end."""
+    looked_at: float = 0.0
+    """When the kernels were last looked at."""
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether its page answers, as far as is known."""
+        return self.health is not None and self.health.reached >= Reached.JUPYTER
+
+
+# --- events beside the orders ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class LinkUp:
+    """There is a live link."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkDown:
+    """There is none any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class EntryChanged:
+    server: Server
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that a thread found out over the link of that number."""
+
+    link: int
+
+
+@dataclass(frozen=True, slots=True)
+class Examined(Finding):
+    """A look that began in that epoch."""
+
+    epoch: int
+    health: Health
+
+
+@dataclass(frozen=True, slots=True)
+class HowItEnded(Finding):
+    """The answer to `AskHowItEnded`. None: it has not ended."""
+
+    epoch: int
+    used: FoundJupyter
+    crashed: bool | None
+    health: Health
+
+
+@dataclass(frozen=True, slots=True)
+class Started(Finding):
+    """A start is over. `launcher`: what the Jupyter runs in, in words; empty if unknown."""
+
+    launcher: str = ""
+    problem: Problem | None = None
+
+
+Event = Order | LinkUp | LinkDown | EntryChanged | Finding
+
+
+# --- effects --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CheckHealth:
+    """Look now at what answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartServer:
+    """Start Jupyter there, then report `Started`."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskHowItEnded:
+    """Find out how the Jupyter ended that was in use; none was found by this look."""
+
+    epoch: int
+    used: FoundJupyter
+    health: Health
+
+
+@dataclass(frozen=True, slots=True)
+class OpenBrowser:
+    page: Page
+
+
+@dataclass(frozen=True, slots=True)
+class NotifyIdle:
+    """Long-running cells have ended: tell the user."""
+
+    runs: tuple[Run, ...]
+
+
+Effect = CheckHealth | StartServer | AskHowItEnded | OpenBrowser | NotifyIdle
+Outcome = tuple[Jupyter, tuple[Effect, ...]]
+
+
+def step(state: Jupyter, event: Event, now: float) -> Outcome:
+    """What becomes of it, and what is to be done. A finding of another link than the present one
+    comes too late and changes nothing."""
+    match event:
+        case Finding(link) if link != state.link or not state.is_linked:
+            return state, ()
+        case Examined(_, epoch, health):
+            return _examined(state, epoch, health, now)
+        case HowItEnded():
+            return _ended(state, event, now)
+        case Started():
+            return _started(state, event)
+        case LinkUp():
+            return _link_up(state)
+        case LinkDown():
+            return _link_down(state), ()
+        case Wanted(show):
+            return _wanted(state, show=show)
+        case Unwanted():
+            return _forgotten(state), ()
+        case Renewed(by_user):
+            allowed = by_user or state.is_start_allowed
+            return replace(_forgetting_start(state), runs=(), is_start_allowed=allowed), ()
+        case EntryChanged(server):
+            return _entry_changed(state, server)
+        case LookAgain():
+            return state, (CheckHealth(),) if state.is_linked else ()
+        case StartJupyter():
+            return _start(state)
+        case JupyterStopped(done):
+            return _stopped(state, done=done)
+    raise TypeError(event)
+
+
+def _link_up(state: Jupyter) -> Outcome:
+    up = replace(state, link=state.link + 1, is_linked=True)
+    if not up.start_pending:
+        return up, ()
+    return replace(up, start_pending=False, starting=True), (StartServer(),)
+
+
+def _link_down(state: Jupyter) -> Jupyter:
+    return replace(state, is_linked=False, health=None, problem=None, starting=False, launcher="")
+
+
+def _forgotten(state: Jupyter) -> Jupyter:
+    """What is left once the user has disconnected."""
+    return Jupyter(state.server, state.link, state.is_linked, state.epoch + 1, looks=state.looks)
+
+
+def _forgetting_start(state: Jupyter) -> Jupyter:
+    return replace(state, start_pending=False, start_problem=None, used=None)
+
+
+def _wanted(state: Jupyter, *, show: bool) -> Outcome:
+    if state.is_ready:
+        if not show:
+            return state, ()
+        # What is known of its page may be a minute old, and the token dead.
+        return replace(state, debt=replace(state.debt, force_open=True)), (CheckHealth(),)
+    wanted = replace(state, debt=state.debt.owe(show=show), is_start_allowed=True)
+    return wanted, (CheckHealth(),) if state.is_linked else ()
+
+
+def _start(state: Jupyter) -> Outcome:
+    if not state.is_linked:
+        wanted, effects = _wanted(state, show=False)
+        return replace(wanted, start_pending=True), effects
+    health = state.health
+    runs = state.is_ready and health is not None and not health.missing
+    if health is not None and any(one.in_use and not one.is_own for one in health.jupyters):
+        runs = False  # the user chose another one than the entry would start
+    if runs or state.starting:
+        return state, ()
+    debt = replace(state.debt, browser_pending=True)
+    return _begin_start(replace(state, debt=debt))
+
+
+def _begin_start(state: Jupyter) -> Outcome:
+    begun = replace(state, starting=True, problem=None, start_problem=None)
+    return begun, (StartServer(),)
+
+
+def _started(state: Jupyter, event: Started) -> Outcome:
+    started = replace(
+        state,
+        starting=False,
+        launcher=event.launcher,
+        is_start_allowed=False,
+        start_problem=event.problem,  # the look that follows tells it, if no page answers
+        looks_at_start=state.looks,
+        epoch=state.epoch + 1,
+    )
+    return started, (CheckHealth(),)
+
+
+def _stopped(state: Jupyter, *, done: bool) -> Outcome:
+    if not state.is_linked:
+        return state, ()
+    if not done:  # a look that finds it gone before it is done must start no other
+        return replace(state, is_start_allowed=False, start_problem=None, used=None), ()
+    stopped = replace(
+        _forgetting_start(state),
+        is_start_allowed=False,
+        health=None,
+        launcher="",
+        debt=NO_DEBT,
+        epoch=state.epoch + 1,
+    )
+    return stopped, (CheckHealth(),)
+
+
+def _entry_changed(state: Jupyter, server: Server) -> Outcome:
+    changed = replace(state, server=server)
+    if server.start != state.server.start:
+        allowed = state.is_start_allowed or state.start_problem is not None
+        changed = replace(changed, is_start_allowed=allowed, start_problem=None)
+    return changed, (CheckHealth(),) if state.is_linked else ()
+
+
+def _examined(state: Jupyter, epoch: int, health: Health, now: float) -> Outcome:
+    answers = health.reached >= Reached.JUPYTER
+    if epoch != state.epoch or (state.starting and not answers):
+        return state, ()
+    if answers:
+        state = replace(state, start_problem=None)
+        if not health.missing:
+            used = next((one for one in health.jupyters if one.in_use), state.used)
+            state = replace(state, is_start_allowed=False, used=used)
+    start = state.server.start
+    starts = start is not None and start.when == "missing" and not state.starting
+    if health.missing and starts and state.start_problem is None:
+        if state.is_start_allowed:
+            return _begin_start(state)
+        if state.used is not None:
+            return state, (AskHowItEnded(epoch, state.used, health),)
+    return _take_in(state, health, now)
+
+
+def _ended(state: Jupyter, event: HowItEnded, now: float) -> Outcome:
+    if event.epoch != state.epoch or event.used != state.used or state.starting:
+        return state, ()
+    if event.crashed is None:
+        return _take_in(state, event.health, now)
+    state = replace(state, used=None)
+    if not event.crashed:
+        return _take_in(state, event.health, now)
+    is_again = now - state.crashed_at < SOON
+    state = replace(state, crashed_at=now)
+    if not is_again:
+        return _begin_start(state)
+    problem = Problem(
+        f"Jupyter crashed on {state.server.host} twice within {SOON:g} s",
+        "Look at its log, then choose Start Jupyter.",
+    )
+    return _take_in(replace(state, start_problem=problem), event.health, now)
+
+
+def _take_in(state: Jupyter, health: Health, now: float) -> Outcome:
+    """What a look found holds now."""
+    if state.start_problem is not None:
+        health = replace(health, problem=state.start_problem)
+    taken = replace(
+        state,
+        health=health,
+        problem=None if state.starting else health.problem,
+        looks=state.looks + 1,
+        launcher="" if _is_gone(state, health) else state.launcher,
+    )
+    effects: list[Effect] = []
+    if health.reached >= Reached.JUPYTER:
+        taken = replace(taken, debt=NO_DEBT)
+        if state.debt.opens(state.server):
+            effects.append(OpenBrowser(health.page))
+    if health.kernels is not None:  # nothing changes where what they do is not known
+        runs, ended = follow(state.runs, health.kernels, now)
+        taken = replace(taken, runs=runs, looked_at=now)
+        if ended and state.server.notify_idle:
+            effects.append(NotifyIdle(ended))
+    return taken, tuple(effects)
+
+
+def _is_gone(state: Jupyter, health: Health) -> bool:
+    """Whether the Jupyter that was started ended, or another one took its place."""
+    before = state.health
+    if health.missing or before is None or state.looks <= state.looks_at_start:
+        return health.missing
+    was, now = ({(j.pid, j.born) for j in h.jupyters if j.in_use} for h in (before, health))
+    return bool(was and now) and was != now

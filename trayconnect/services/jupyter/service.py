@@ -1,0 +1,232 @@
+"""The Jupyter of an entry: carries out the effects of its state machine."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from trayconnect.config.model import Server
+from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.errors import (
+    Cancelled,
+    Problem,
+    ProblemError,
+    Recovery,
+    problem_of,
+    shortage,
+    unforeseen,
+)
+from trayconnect.core.link import Link
+from trayconnect.core.page import Page
+from trayconnect.services.base import LookingService
+from trayconnect.services.jupyter.activity import activity
+from trayconnect.services.jupyter.activity_text import idle_again
+from trayconnect.services.jupyter.health import HealthChecker
+from trayconnect.services.jupyter.launch import JupyterLauncher
+from trayconnect.services.jupyter.machine import (
+    AskHowItEnded,
+    CheckHealth,
+    Effect,
+    EntryChanged,
+    Event,
+    Examined,
+    HowItEnded,
+    Jupyter,
+    LinkDown,
+    LinkUp,
+    NotifyIdle,
+    OpenBrowser,
+    Started,
+    StartServer,
+    step,
+)
+from trayconnect.services.looker import Looker
+from trayconnect.services.model import Choices, FoundJupyter, Health, Reached, SetTarget
+from trayconnect.services.protocol import Desktop, Order, Post, ServiceStatus
+
+logger = logging.getLogger(__name__)
+
+
+class Examine(Protocol):
+    """Looks once, end to end, through the entry's own local port; bounded in time.
+
+    Calls `set_target` with where Jupyter listens before it uses the local port. Raises
+    `Cancelled`."""
+
+    def __call__(
+        self, server: Server, tunnel: Link, set_target: SetTarget, cancel: CancelToken
+    ) -> Health: ...
+
+
+class Launch(Protocol):
+    """Starts Jupyter on the server, as the entry says, in a way that outlives the link; one that
+    an earlier start left running is found. Takes minutes at most.
+
+    Returns what it runs in, in words. Raises `ProblemError`, and `Cancelled`."""
+
+    def __call__(self, server: Server, tunnel: Link, cancel: CancelToken) -> str: ...
+
+
+class AskEnd(Protocol):
+    """Asks how a Jupyter that was in use has ended; bounded in time. Raises `Cancelled`."""
+
+    def __call__(
+        self, server: Server, tunnel: Link, used: FoundJupyter, cancel: CancelToken
+    ) -> bool | None:
+        """Whether it crashed, or went with its host: it had no proper end. False, too, where
+        nothing tells; None as long as it has not ended."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a service does over its link."""
+
+    examine: Examine
+    launch: Launch
+    how_it_ended: AskEnd
+    search_soon: Callable[[Link], None] = lambda _link: None
+    """Somebody waits for a Jupyter there: the next look is to search. From any thread."""
+
+
+def over_links(choices: Choices) -> Work:
+    """The real work."""
+    examine = HealthChecker(choices)
+    launcher = JupyterLauncher(examine.search_anew)
+    return Work(examine, launcher, launcher.ended, examine.search_soon)
+
+
+class JupyterService(LookingService):
+    """See `protocol.Service`."""
+
+    def __init__(self, server: Server, post: Post, desktop: Desktop, work: Work) -> None:
+        super().__init__(server.name, post, desktop)
+        self._state = Jupyter(server)
+        self._work = work
+        self._link: Link | None = None
+
+    def link_up(self, link: Link, set_target: SetTarget) -> None:
+        self._link = link
+        number = self._state.link + 1
+
+        def look(cancel: CancelToken) -> bool:
+            return self._look(number, link, set_target, cancel)
+
+        self._begin(Looker(self._name, look, prepare=lambda: self._work.search_soon(link)))
+        self._feed(LinkUp())
+
+    def link_down(self) -> None:
+        super().link_down()
+        self._link = None
+        self._feed(LinkDown())
+
+    def handle(self, order: Order) -> None:
+        self._feed(order)
+
+    def update(self, server: Server) -> None:
+        self._feed(EntryChanged(server))
+
+    def status(self) -> ServiceStatus:
+        return status(self._state)
+
+    # --- on the manager's thread ---
+
+    def _feed(self, event: Event) -> None:
+        before = self._state
+        self._state, effects = step(before, event, time.time())
+        if self._looker is not None and self._state.starting != before.starting:
+            self._looker.pause(paused=self._state.starting)
+        for effect in effects:
+            self._carry_out(effect)
+
+    def _carry_out(self, effect: Effect) -> None:
+        looker, link, number = self._looker, self._link, self._state.link
+        match effect:
+            case OpenBrowser(page):
+                self._open(page)
+            case NotifyIdle(runs):
+                self._desktop.notifier.notify(idle_again(self._name, runs))
+            case CheckHealth() if looker is not None:
+                looker.now()
+            case StartServer() if looker is not None and link is not None:
+                self._begin_start(number, link, looker.cancel)
+            case AskHowItEnded() if looker is not None and link is not None:
+                cancel = looker.cancel
+                looker.put(lambda: self._ask_end(number, effect, link, cancel))
+
+    def _begin_start(self, number: int, link: Link, cancel: CancelToken) -> None:
+        try:
+            self._spawn("start-jupyter", lambda: self._start(number, link, cancel))
+        except RuntimeError as error:
+            self._feed(Started(number, problem=unforeseen(error)))
+
+    # --- on threads of its own ---
+
+    def _look(self, number: int, link: Link, set_target: SetTarget, cancel: CancelToken) -> bool:
+        state = self._state
+        try:
+            health = self._work.examine(state.server, link, set_target, cancel)
+            cancel.check()
+        except Cancelled:
+            raise
+        except Exception as error:
+            if not shortage(error):
+                logger.exception("%s: looking failed in a way nobody foresaw", self._name)
+            health = Health(Reached.SSH, Page(""), unforeseen(error))
+        self._tell(Examined(number, state.epoch, health))
+        return health.reached >= Reached.JUPYTER
+
+    def _ask_end(self, number: int, asked: AskHowItEnded, link: Link, cancel: CancelToken) -> None:
+        crashed = self._work.how_it_ended(self._state.server, link, asked.used, cancel)
+        self._tell(HowItEnded(number, asked.epoch, asked.used, crashed, asked.health))
+
+    def _start(self, number: int, link: Link, cancel: CancelToken) -> None:
+        launcher, problem = "", None
+        try:
+            launcher = self._work.launch(self._state.server, link, cancel)
+        except Cancelled:
+            return
+        except Exception as error:
+            if not (isinstance(error, ProblemError) or shortage(error)):
+                logger.exception("%s: starting Jupyter failed unforeseen", self._name)
+            problem = problem_of(error)
+        if not cancel.is_set():
+            self._tell(Started(number, launcher, problem))
+
+    def _tell(self, event: Event) -> None:
+        self._post(lambda: self._feed(event))
+
+
+def status(state: Jupyter) -> ServiceStatus:
+    """What others may know of it."""
+    health = state.health
+    if health is None:
+        return ServiceStatus(
+            problem=state.problem,
+            browser_pending=state.debt.browser_pending,
+            looks=state.looks,
+            starting=state.starting,
+            launcher=state.launcher,
+        )
+    kernels = health.kernels
+    return ServiceStatus(
+        reached=health.reached,
+        page=health.page if state.is_ready else None,
+        problem=state.problem,
+        browser_pending=state.debt.browser_pending,
+        looks=state.looks,
+        looked=health.looked,
+        hindered=_is_hindered(health.problem),
+        starting=state.starting,
+        launcher=state.launcher,
+        jupyters=health.jupyters,
+        kernels=None if kernels is None else activity(kernels, state.runs, state.looked_at),
+        unproven=health.unproven,
+    )
+
+
+def _is_hindered(problem: Problem | None) -> bool:
+    return problem is not None and problem.recovery is Recovery.FIX_FIRST
