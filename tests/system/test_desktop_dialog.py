@@ -1,4 +1,4 @@
-"""Questions through the desktops' dialog programs, typed into for real."""
+"""Questions through zenity, typed into for real."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.waiting import wait_for
 from tests.support.xvfb import XServer
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.questions import Answer, Field, Question, QuestionKind
-from trayconnect.desktop.prompts.dialog_commands import DialogProgram, Kdialog, Zenity
+from trayconnect.desktop.prompts.dialog_commands import Zenity
 from trayconnect.desktop.prompts.dialog_prompter import DialogPrompter
 from trayconnect.desktop.prompts.process import NotShownError
 from trayconnect.desktop.prompts.prompt_text import window_title
@@ -43,8 +43,6 @@ HOST_KEY = Question(QuestionKind.HOST_KEY, "GPU box", "Unknown key", "SHA256:abc
 PRIVATE_KEY = Question(
     QuestionKind.PRIVATE_KEY, "GPU box", "Paste it", "", (Field("Private key", multiline=True),)
 )
-PROGRAMS: list[DialogProgram] = [Zenity(), Kdialog()]
-by_name = pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name)
 
 
 @pytest.fixture
@@ -68,8 +66,8 @@ class User:
         self._pool = pool
         self._last: Window | None = None
 
-    def asked(self, program: DialogProgram, question: Question) -> Future[Answer | None]:
-        way = DialogPrompter(program, limit=LIMIT)
+    def asked(self, question: Question) -> Future[Answer | None]:
+        way = DialogPrompter(Zenity(), limit=LIMIT)
         return self._pool.submit(ChainPrompter(lambda: [way]).ask, question, self.cancel)
 
     def wait_dialog(self) -> None:
@@ -99,22 +97,20 @@ def user(screen: XServer) -> Iterator[User]:
         user.cancel.set()
 
 
-@by_name
-def test_a_password_that_is_to_be_remembered(user: User, program: DialogProgram) -> None:
-    answer = user.asked(program, PASSWORD)
+def test_a_password_that_is_to_be_remembered(user: User) -> None:
+    answer = user.asked(PASSWORD)
     user.wait_dialog()
     user.press("Return")  # empty: asked again
     user.wait_dialog()
     user.screen.type("S3cret")
     user.press("Return")
     user.wait_dialog()
-    user.press(*(["Tab", "Return"] if program.name == "zenity" else ["Return"]))
+    user.press("Tab", "Return")
     assert answer.result(LIMIT) == Answer(("S3cret",), remember=True)
 
 
-@by_name
-def test_not_to_remember_is_no_decline(user: User, program: DialogProgram) -> None:
-    answer = user.asked(program, PASSWORD)
+def test_not_to_remember_is_no_decline(user: User) -> None:
+    answer = user.asked(PASSWORD)
     user.wait_dialog()
     user.screen.type("x")
     user.press("Return")
@@ -124,7 +120,7 @@ def test_not_to_remember_is_no_decline(user: User, program: DialogProgram) -> No
 
 
 def test_zenity_shows_all_fields_at_once(user: User) -> None:
-    answer = user.asked(Zenity(), TWO_FIELDS)
+    answer = user.asked(TWO_FIELDS)
     user.wait_dialog()
     user.screen.type("a:b")
     user.screen.key("Tab")
@@ -132,77 +128,54 @@ def test_zenity_shows_all_fields_at_once(user: User) -> None:
     assert answer.result(LIMIT) == Answer(("a:b", ""))
 
 
-def test_kdialog_shows_one_after_the_other(user: User) -> None:
-    answer = user.asked(Kdialog(), TWO_FIELDS)
-    user.wait_dialog()
-    user.screen.type("ada")
-    user.press("Return")
-    user.wait_dialog()
-    user.press("Return")
-    assert answer.result(LIMIT) == Answer(("ada", ""))
-
-
 @pytest.mark.parametrize(
-    ("program", "keys", "said"),
+    ("keys", "said"),
     [
-        (Zenity(), ["Return"], None),
-        (Zenity(), ["Tab", "Return"], Answer()),
-        (Kdialog(), ["Return"], None),
-        (Kdialog(), ["y", "Return"], None),
-        (Kdialog(), [*"yes", "Return"], Answer()),
+        (["Return"], None),
+        (["Tab", "Return"], Answer()),
     ],
 )
 def test_a_host_key_is_trusted_on_purpose_only(
-    user: User, program: DialogProgram, keys: list[str], said: Answer | None
+    user: User, keys: list[str], said: Answer | None
 ) -> None:
-    answer = user.asked(program, HOST_KEY)
+    answer = user.asked(HOST_KEY)
     user.wait_dialog()
     user.press(*keys)
     assert answer.result(LIMIT) == said
 
 
-@by_name
 @pytest.mark.parametrize("question", [PASSWORD, HOST_KEY, PRIVATE_KEY])
-def test_escape_declines(user: User, program: DialogProgram, question: Question) -> None:
-    answer = user.asked(program, question)
+def test_escape_declines(user: User, question: Question) -> None:
+    answer = user.asked(question)
     user.wait_dialog()
     user.press("Escape")
     assert answer.result(LIMIT) is None
 
 
-@by_name
-def test_a_text_of_several_lines(user: User, program: DialogProgram) -> None:
-    answer = user.asked(program, PRIVATE_KEY)
+def test_a_text_of_several_lines(user: User) -> None:
+    answer = user.asked(PRIVATE_KEY)
     user.wait_dialog()
     for line in ("one", "two"):
         user.screen.type(line)
         user.screen.key("Return")
-    if program.name == "zenity":
-        user.screen.key("Tab", "Control_L")  # a Tab alone is a part of the text
-        user.press("Tab", "Return")
-    else:
-        user.screen.key("Tab", "Shift_L")
-        user.press("space")
+    user.screen.key("Tab", "Control_L")  # a Tab alone is a part of the text
+    user.press("Tab", "Return")
     assert answer.result(LIMIT) == Answer(("one\ntwo\n",))
 
 
-@by_name
-def test_a_cancel_withdraws_the_dialog(user: User, program: DialogProgram) -> None:
-    answer = user.asked(program, HOST_KEY)
+def test_a_cancel_withdraws_the_dialog(user: User) -> None:
+    answer = user.asked(HOST_KEY)
     user.wait_dialog()
     user.cancel.set()
     assert answer.result(LIMIT) is None
     wait_for(lambda: not any("GPU box" in title for _, title in user.screen.windows()), "its end")
 
 
-@by_name
-def test_on_a_dead_display_nothing_is_shown(
-    monkeypatch: pytest.MonkeyPatch, program: DialogProgram
-) -> None:
+def test_on_a_dead_display_nothing_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DISPLAY", ":4711")
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     with pytest.raises(NotShownError, match="display"):
-        DialogPrompter(program, early=LIMIT).ask(HOST_KEY, CancelToken())
+        DialogPrompter(Zenity(), early=LIMIT).ask(HOST_KEY, CancelToken())
 
 
 def test_a_broken_window_gives_way_to_a_dialog(user: User) -> None:
@@ -220,10 +193,10 @@ def test_a_broken_window_gives_way_to_a_dialog(user: User) -> None:
 
 
 _ASKS = """
-from trayconnect.core.cancellation import Cancel
-from trayconnect.desktop.prompts.dialog_commands import Kdialog, Zenity
-from trayconnect.desktop.prompts.dialog_prompter import DialogWay
-from trayconnect.desktop.prompts.window_prompter import WindowWay
+from trayconnect.core.cancellation import CancelToken
+from trayconnect.desktop.prompts.dialog_commands import Zenity
+from trayconnect.desktop.prompts.dialog_prompter import DialogPrompter
+from trayconnect.desktop.prompts.window_prompter import WindowPrompter
 from trayconnect.desktop.windows.text_view import TextViews
 from trayconnect.core.questions import Question, QuestionKind
 import time
@@ -232,13 +205,12 @@ def text(*_):
     TextViews().show("Orphan", "text")
     time.sleep(300)
 
-ask = {"zenity": DialogWay(Zenity()).ask, "kdialog": DialogWay(Kdialog()).ask,
-       "window": WindowWay().ask, "text": text}[WAY]
-ask(Question(QuestionKind.HOST_KEY, "Orphan", "Orphan", "really?"), Cancel())
+ask = {"zenity": DialogPrompter(Zenity()).ask, "window": WindowPrompter().ask, "text": text}[WAY]
+ask(Question(QuestionKind.HOST_KEY, "Orphan", "Orphan", "really?"), CancelToken())
 """
 
 
-@pytest.mark.parametrize("way", ["zenity", "kdialog", "window", "text"])
+@pytest.mark.parametrize("way", ["zenity", "window", "text"])
 def test_a_window_goes_with_an_app_that_is_killed(screen: XServer, way: str) -> None:
     app = subprocess.Popen([sys.executable, "-c", _ASKS.replace("WAY", repr(way))])
     try:

@@ -21,16 +21,16 @@ from trayconnect.desktop.prompts.prompter import ChainPrompter, Surroundings, or
 PASSWORD = Question(
     QuestionKind.PASSWORD, "GPU box", "Log in to \x1bgpu", "As ada", (Field("Password"),), "Log in"
 )
-ALL = frozenset({"zenity", "kdialog", "osascript"})
+ALL = frozenset({"zenity", "osascript"})
 
 
 @pytest.mark.parametrize(
     ("lives_in_terminal", "terminal", "tkinter", "programs", "expected"),
     [
-        (False, True, True, ALL, ["tkinter", "zenity", "kdialog", "osascript", "terminal"]),
-        (True, True, True, ALL, ["terminal", "tkinter", "zenity", "kdialog", "osascript"]),
+        (False, True, True, ALL, ["tkinter", "zenity", "osascript", "terminal"]),
+        (True, True, True, ALL, ["terminal", "tkinter", "zenity", "osascript"]),
         (True, False, True, {"zenity"}, ["tkinter", "zenity"]),
-        (False, True, False, {"kdialog"}, ["kdialog", "terminal"]),
+        (False, True, False, {"zenity"}, ["zenity", "terminal"]),
         (False, True, False, (), ["terminal"]),
         (False, False, True, (), ["tkinter"]),
         (False, False, False, (), []),

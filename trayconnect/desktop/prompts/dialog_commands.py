@@ -1,7 +1,7 @@
-"""The command lines of the desktops' dialog programs. None holds a secret.
+"""The command lines of the dialog programs. None holds a secret.
 
 Each reads the texts it is given in a way of its own (markup, mnemonics, escapes), as seen in
-zenity 3.44 and kdialog 22.12; all of it is switched off or escaped, for parts come from servers.
+zenity 3.44; all of it is switched off or escaped, for parts come from servers.
 """
 
 from __future__ import annotations
@@ -33,10 +33,6 @@ class DialogProgram(Protocol):
         """Asks for yes or no; the default is no."""
         ...
 
-    def agreed(self, output: str) -> bool:
-        """Whether what it printed, after it ended with 0, is a yes."""
-        ...
-
     def enter(self, question: Question, fields: Sequence[Field], place: str) -> list[str]:
         """Asks for values. `place`: such as "1 of 2", where others are asked for apart."""
         ...
@@ -66,9 +62,6 @@ class Zenity:
 
     def confirm(self, question: Question) -> list[str]:
         return self._question(question, _text(question), question.confirm, "Cancel")
-
-    def agreed(self, output: str) -> bool:  # noqa: ARG002 - kdialog needs it
-        return True
 
     def remember(self, question: Question) -> list[str]:
         return self._question(question, _REMEMBER, "Remember", "Do not remember")
@@ -112,50 +105,6 @@ class Zenity:
         return f"--add-{'password' if field.secret else 'entry'}={label}"
 
 
-class Kdialog:
-    """kdialog: 1 is Cancel and a closed window. It guesses whether a text is HTML, and unescapes
-    backslashes in it, so it gets HTML in which everything is escaped. The default of its questions
-    is yes, so one that must not be is answered by a word, as for ssh(1)."""
-
-    name = "kdialog"
-
-    def confirm(self, question: Question) -> list[str]:
-        ask = f'{question.confirm}? Type "yes" in full.'
-        return self._input_box(question, f"{_text(question)}\n\n{ask}")
-
-    def agreed(self, output: str) -> bool:
-        return output.strip().lower() == "yes"
-
-    def remember(self, question: Question) -> list[str]:
-        labels = ["--yes-label", "Remember", "--no-label", "Do not remember"]
-        return [*self._common(question), *labels, "--yesno", _html(_REMEMBER)]
-
-    def enter(self, question: Question, fields: Sequence[Field], place: str) -> list[str]:
-        (field,) = fields
-        text = _text(question, field, place)
-        if field.multiline:
-            return [*self._common(question), "--textinputbox", _html(text), ""]
-        if field.secret:
-            return [*self._common(question), "--password", _html(text)]
-        return self._input_box(question, text)
-
-    def together(self, fields: tuple[Field, ...]) -> list[tuple[Field, ...]]:
-        return _apart(fields)
-
-    def values(self, output: str, fields: Sequence[Field]) -> tuple[str, ...]:  # noqa: ARG002
-        return (output,)
-
-    def declined(self, status: int, complaint: str) -> bool:  # noqa: ARG002 - zenity needs it
-        return status == 1
-
-    def _common(self, question: Question) -> list[str]:
-        return ["kdialog", "--title", window_title(question)]
-
-    def _input_box(self, question: Question, text: str) -> list[str]:
-        # Beside an input box an ampersand marks a key.
-        return [*self._common(question), "--inputbox", _html(text).replace("&amp;", "&amp;&amp;")]
-
-
 _SCRIPT = """on run argv
   set ourTitle to item 1 of argv
   set ourText to item 2 of argv
@@ -182,9 +131,6 @@ class Osascript:
 
     def confirm(self, question: Question) -> list[str]:
         return self._run(question, _YES_NO, _text(question), question.confirm, "Cancel")
-
-    def agreed(self, output: str) -> bool:  # noqa: ARG002 - kdialog needs it
-        return True
 
     def remember(self, question: Question) -> list[str]:
         return self._run(question, _YES_NO, _REMEMBER, "Remember", "Do not remember")
@@ -229,8 +175,3 @@ def _text(question: Question, field: Field | None = None, place: str = "") -> st
 
 def _wrapped(text: str) -> str:
     return "\n".join(textwrap.fill(line, _WIDTH) for line in text.split("\n"))
-
-
-def _html(text: str) -> str:
-    inner = escape(text, quote=False).replace("\\", "&#92;").replace("\n", "<br>")
-    return f"<qt>{inner}</qt>"

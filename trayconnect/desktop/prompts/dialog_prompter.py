@@ -49,7 +49,7 @@ class DialogPrompter:
     def ask(self, question: Question, cancel: CancelToken) -> Answer | None:
         if not question.fields:
             said = self._run(self._program.confirm(question), question, cancel)
-            return Answer() if said is not None and self._program.agreed(said) else None
+            return None if said is None else Answer()
         groups = self._program.together(question.fields)
         values: tuple[str, ...] = ()
         for number, fields in enumerate(groups, 1):

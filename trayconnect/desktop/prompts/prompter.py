@@ -15,7 +15,7 @@ from trayconnect.core.errors import Cancelled, Problem, ProblemError, Recovery, 
 from trayconnect.core.fair_lock import FairLock
 from trayconnect.core.questions import Answer, Prompter, Question, QuestionKind
 from trayconnect.desktop import helper_process
-from trayconnect.desktop.prompts.dialog_commands import Kdialog, Osascript, Zenity
+from trayconnect.desktop.prompts.dialog_commands import Osascript, Zenity
 from trayconnect.desktop.prompts.dialog_prompter import DialogPrompter
 from trayconnect.desktop.prompts.process import NotShownError
 from trayconnect.desktop.prompts.prompt_text import harmless, tidy
@@ -24,7 +24,7 @@ from trayconnect.desktop.prompts.window_prompter import WindowPrompter
 
 logger = logging.getLogger(__name__)
 
-DIALOGS = (Zenity.name, Kdialog.name, Osascript.name)
+DIALOGS = (Zenity.name, Osascript.name)
 
 
 class QuestionBackend(Protocol):
@@ -153,9 +153,7 @@ def prompter(
         made: dict[str, QuestionBackend] = {
             WindowPrompter.name: WindowPrompter(icon),
             TerminalPrompter.name: TerminalPrompter(quiet=quiet),
-            **{
-                dialog.name: DialogPrompter(dialog) for dialog in (Zenity(), Kdialog(), Osascript())
-            },
+            **{dialog.name: DialogPrompter(dialog) for dialog in (Zenity(), Osascript())},
         }
         return [made[name] for name in order(look_around(interactive_terminal))]
 
