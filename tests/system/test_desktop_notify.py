@@ -188,9 +188,9 @@ def test_buttons_that_another_program_claims_are_pressed_do_nothing(
         notifier.notify(LOST)
         number = server.wait_screen(LOST.title)[LOST.title]
         with NotificationServer(address, ALL) as stranger:  # in the queue for the name
-            assert notifier._talk is not None
+            assert notifier._client is not None
             stranger.press(number, "disconnect")
-            stranger.press(number, "disconnect", to=notifier._talk._link.unique_name)
+            stranger.press(number, "disconnect", to=notifier._client._link.unique_name)
             wait_name(address, NAME)  # the bus has passed on what it got before
             server.press(number, "connect")
             assert clicks.get(timeout=LIMIT) == Command("connect", "GPU box")

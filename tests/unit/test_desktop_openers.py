@@ -7,9 +7,9 @@ import pytest
 from tests.support.systems import has_posix_paths
 from trayconnect.desktop.clipboard import clipboard_command
 from trayconnect.desktop.openers import (
-    browser_words,
     file_commands,
     page_commands,
+    split_browser,
     terminal_commands,
 )
 
@@ -69,7 +69,7 @@ def test_files(
     ("entry", "words"), [("", []), ("a &", ["a"]), ("'a b' c", ["a b", "c"]), ("'broken", [])]
 )
 def test_browser_words(entry: str, words: list[str]) -> None:
-    assert browser_words(entry) == words
+    assert split_browser(entry) == words
 
 
 @pytest.mark.parametrize(

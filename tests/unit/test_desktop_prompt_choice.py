@@ -85,7 +85,7 @@ def test_what_a_screen_can_show(
             monkeypatch.delenv(name, raising=False)
         else:
             monkeypatch.setenv(name, value)
-    here = prompter.look_around(lives_in_terminal=False)
+    here = prompter.find_surroundings(lives_in_terminal=False)
     assert here == Surroundings(False, False, tkinter, frozenset(programs))
 
 

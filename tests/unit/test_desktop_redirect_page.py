@@ -21,7 +21,7 @@ from trayconnect.desktop.redirect_page import (
     RedirectPages,
     page_folder,
     page_html,
-    remove_left,
+    remove_leftovers,
     remove_stale,
     snap_of,
 )
@@ -101,7 +101,7 @@ def test_pages_of_a_killed_run_are_deleted_at_once(tmp_path: Path) -> None:
     for page in (*left, running):
         page.parent.mkdir(parents=True, exist_ok=True)
         page.touch()
-    remove_left({"XDG_RUNTIME_DIR": str(tmp_path)}, tmp_path)
+    remove_leftovers({"XDG_RUNTIME_DIR": str(tmp_path)}, tmp_path)
     assert not any(page.exists() for page in left)
     assert running.exists()
 

@@ -39,7 +39,7 @@ def run(arguments: list[str]) -> int:
     """Run one command line; its exit code."""
     from trayconnect.core.privacy import close_to_others, no_core_dumps, own_folders
     from trayconnect.desktop import helper_process
-    from trayconnect.desktop.redirect_page import remove_left
+    from trayconnect.desktop.redirect_page import remove_leftovers
 
     streams.prepare()
     if arguments[:1] == [helper_process.HELPER_ARGUMENT]:
@@ -49,7 +49,7 @@ def run(arguments: list[str]) -> int:
         click.echo(f"Other users could write to {folder}.", err=True)
         click.echo("  It is closed to them now. Check that what is in it is yours.", err=True)
     with suppress(RuntimeError):  # the system knows no home folder of this user
-        remove_left(os.environ, Path.home())
+        remove_leftovers(os.environ, Path.home())
     try:
         code = cli.main(arguments, prog_name="trayconnect", standalone_mode=False)
     except click.ClickException as error:

@@ -13,20 +13,21 @@ from trayconnect.core.errors import Problem, ProblemError
 from trayconnect.core.page import Page
 from trayconnect.core.subprocesses import path_for_others
 from trayconnect.desktop import openers, programs
-from trayconnect.desktop.redirect_page import RedirectPages, page_folder, remove_left, snap_of
+from trayconnect.desktop.redirect_page import RedirectPages, page_folder, remove_leftovers, snap_of
 
 _SETTINGS_LIMIT = 3.0
 
 
 class SystemBrowser:
-    """`page.Browser`. A page with a token is opened by way of a file; see `redirect_page`."""
+    """`page.Browser`. A page with a token is opened through a redirect file; see
+    `redirect_page`."""
 
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
         self._environ = environ
         self._home = Path.home()
         self._pages = RedirectPages()
-        # One app runs at a time, so whatever lies there is stale.
-        remove_left(environ, self._home)
+        # One app runs at a time, so earlier files are stale.
+        remove_leftovers(environ, self._home)
 
     def open(self, page: Page) -> None:
         """Returns when the opener has ended, or after a few seconds. Raises `ProblemError`."""
@@ -61,8 +62,8 @@ class SystemBrowser:
         return path_for_others(self._pages.write(folder, page.link)).as_uri()
 
     def _default_snap(self) -> str | None:
-        """The name of the default browser's snap, if it is one."""
-        words = openers.browser_words(self._environ.get("BROWSER", "").split(os.pathsep)[0])
+        """The name of the default browser's snap, if it is a snap."""
+        words = openers.split_browser(self._environ.get("BROWSER", "").split(os.pathsep)[0])
         if words and words[0].startswith("/snap/bin/"):
             return Path(words[0]).name.partition(".")[0]
         if not (self._home / "snap").is_dir():

@@ -1,4 +1,4 @@
-"""The clipboard. Text reaches it over pipes only, as links may carry tokens."""
+"""The clipboard. Text reaches it only through pipes, because links may contain tokens."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ from trayconnect.desktop import helper_process, programs
 _LIMIT = 5.0
 _OWNER_START = 15.0
 
-Which = Callable[[str], str | None]
+FindProgram = Callable[[str], str | None]
 
 
-def clipboard_command(platform: str, environ: Mapping[str, str], which: Which) -> list[str] | None:
-    """The program that takes text on stdin and keeps serving it, or None.
+def clipboard_command(
+    platform: str, environ: Mapping[str, str], which: FindProgram
+) -> list[str] | None:
+    """The program that reads text from stdin and serves it, or None.
 
     wl-copy, xclip and xsel leave a process behind that ends when something else is copied."""
     if platform == "darwin":
@@ -37,15 +39,15 @@ def clipboard_command(platform: str, environ: Mapping[str, str], which: Which) -
 
 
 def programs_to_install(environ: Mapping[str, str] = os.environ) -> str:
-    """What copies on the screen that there is."""
+    """The packages with a copy program for the current display."""
     return "wl-clipboard" if environ.get("WAYLAND_DISPLAY") else "xclip"
 
 
 class Clipboard:
-    """Copies text; without a program for it, a helper of ours owns the selection for a while."""
+    """Copies text; without a copy program, a helper of ours owns the selection for a while."""
 
     def __init__(
-        self, environ: Mapping[str, str] = os.environ, which: Which = shutil.which
+        self, environ: Mapping[str, str] = os.environ, which: FindProgram = shutil.which
     ) -> None:
         self._environ = environ
         self._which = which
@@ -70,7 +72,7 @@ class Clipboard:
             self._end_owner()
 
     def _feed(self, command: list[str], text: str) -> None:
-        # clip.exe reads the console's code page, or UTF-16 when a byte order mark says so.
+        # clip.exe reads the console's code page, or UTF-16 if a byte order mark is present.
         encoding = "utf-16" if sys.platform == "win32" else "utf-8"
         try:
             programs.launch(command, stdin=text.encode(encoding), grace=_LIMIT)
@@ -85,7 +87,7 @@ class Clipboard:
 
 
 def _start_owner(text: str) -> subprocess.Popen[bytes]:
-    """The helper, once it owns the selection."""
+    """Start the helper. Returns when it owns the selection."""
     try:
         owner = subprocess.Popen(
             helper_process.helper_command(helper_process.CLIPBOARD),

@@ -1,5 +1,5 @@
 """Owns the X11 clipboard for `clipboard`: text on stdin, "ready" on stdout. Ends when something
-else is copied, after a while, or when the app is gone."""
+else is copied, after a while, or when the app has ended."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def main() -> int:
     def supply(offset: str, length: str) -> str:
         return text[int(offset) : int(offset) + int(length)]
 
-    # Not `clipboard_append`: Tk then tells nobody that the selection was lost.
+    # Not `clipboard_append`: Tk would then not report the loss of the selection.
     for target in ("UTF8_STRING", "STRING"):
         root.selection_handle(supply, selection="CLIPBOARD", type=target, format=target)
     root.selection_own(selection="CLIPBOARD", command=root.destroy)

@@ -1,4 +1,4 @@
-"""What is on the clipboard."""
+"""Reads the clipboard."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from trayconnect.desktop.clipboard import programs_to_install
 
 _LIMIT = 10.0
 _POWERSHELL = "[Console]::OutputEncoding = New-Object Text.UTF8Encoding $false; Get-Clipboard -Raw"
-"""It writes in the console's encoding unless told."""
+"""PowerShell writes in the console's encoding by default."""
 
-Which = Callable[[str], str | None]
+FindProgram = Callable[[str], str | None]
 
 
-def paste_command(platform: str, environ: Mapping[str, str], which: Which) -> list[str] | None:
+def paste_command(
+    platform: str, environ: Mapping[str, str], which: FindProgram
+) -> list[str] | None:
     """The program that writes the clipboard's text to stdout, or None."""
     if platform == "darwin":
         return ["/usr/bin/pbpaste"]
@@ -34,8 +36,8 @@ def paste_command(platform: str, environ: Mapping[str, str], which: Which) -> li
     return None
 
 
-def pasted(environ: Mapping[str, str] = os.environ, which: Which = shutil.which) -> str:
-    """The text on the clipboard; where no program reads it, a helper of ours does. Raises
+def pasted(environ: Mapping[str, str] = os.environ, which: FindProgram = shutil.which) -> str:
+    """The text on the clipboard. If no program can read it, a helper of ours does. Raises
     `ProblemError`."""
     command = paste_command(sys.platform, environ, which)
     if command is None and helper_process.has_tkinter() and helper_process.has_display():

@@ -1,5 +1,5 @@
-"""What is done before a console of Windows is closed, or its user logs out: the process is ended as
-soon as that has been answered, or after 5 seconds.
+"""Handles the closing of a Windows console, and the user's logout: the system ends the process as
+soon as the handler returns, or after 5 seconds.
 https://learn.microsoft.com/windows/console/handlerroutine"""
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 CLOSE, LOGOFF, SHUTDOWN = 2, 5, 6
-"""CTRL_CLOSE_EVENT and so on; the others are signals to Python."""
+"""CTRL_CLOSE_EVENT and so on; Python handles the others as signals."""
 
 
 def answer(event: int, on_end: Callable[[], object]) -> bool:
-    """Whether that was all that is done of it."""
+    """Whether the event was handled."""
     if event not in (CLOSE, LOGOFF, SHUTDOWN):
         return False
     on_end()
@@ -22,7 +22,7 @@ def answer(event: int, on_end: Callable[[], object]) -> bool:
 
 @contextmanager
 def before_console_ends(on_end: Callable[[], object]) -> Iterator[None]:
-    """Within, `on_end` is called then, on a thread of the system's."""
+    """Within the block, `on_end` is called at such an event, on a thread of the system's."""
     if sys.platform == "win32":
         import ctypes
         from ctypes import wintypes

@@ -14,8 +14,8 @@ from trayconnect.desktop import openers, programs
 
 
 def open_in_editor(path: Path, environ: Mapping[str, str] = os.environ) -> None:
-    """Open `path` in the program that the desktop has for it. Returns when the opener has ended,
-    or after a few seconds. Raises `ProblemError`."""
+    """Open `path` in the desktop's default program. Returns when the opener has ended, or after a
+    few seconds. Raises `ProblemError`."""
     target = str(path_for_others(path.absolute()))
     if sys.platform == "win32":
         _start_file(target)

@@ -1,8 +1,7 @@
-"""Our own helper processes: tkinter lives in these and never in the app.
+"""Our own helper processes: tkinter runs in these and never in the app.
 
-On macOS both Tk and the tray want the main thread, and a crash or a hang of Tk must not take the
-tunnels down. A helper gets its data over stdin, and answers over stdout: what passes is secret.
-"""
+On macOS both Tk and the tray need the main thread, and a crash or a hang of Tk must not end the
+tunnels. A helper gets its data over stdin, and answers over stdout, because the data is secret."""
 
 from __future__ import annotations
 
@@ -16,8 +15,8 @@ from pathlib import Path
 from trayconnect.desktop import programs
 
 HELPER_ARGUMENT = "--desktop-helper"
-"""`trayconnect --desktop-helper NAME` runs a helper: where we are frozen (PyInstaller) there is no
-other way to reach a module in a process of its own."""
+"""`trayconnect --desktop-helper NAME` runs a helper: in a frozen program (PyInstaller) this is the
+only way to run a module in a process of its own."""
 
 PROMPT = "prompt"
 CLIPBOARD = "clipboard"
@@ -45,7 +44,7 @@ def helper_command(name: str) -> list[str]:
 
 
 def helper_environment() -> dict[str, str]:
-    """The environment in which a helper finds this very package."""
+    """The environment in which a helper imports this very package."""
     if getattr(sys, "frozen", False):
         return dict(os.environ)
     environment = programs.clean_environment()
@@ -56,7 +55,8 @@ def helper_environment() -> dict[str, str]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the helper named in `arguments`, what follows `HELPER_ARGUMENT`; its exit code."""
+    """Run the helper named in `arguments`, the arguments after `HELPER_ARGUMENT`. Returns its exit
+    code."""
     if len(arguments) != 1 or arguments[0] not in _MODULES:
         sys.stderr.write(f"usage: {HELPER_ARGUMENT} {'|'.join(_MODULES)}\n")
         return 2
@@ -70,19 +70,19 @@ def has_tkinter() -> bool:
 
 
 def has_display() -> bool:
-    """Whether there is a screen for tkinter's windows, which on Linux and BSD need X11 (also
-    within Wayland)."""
+    """Whether there is a display for tkinter's windows, which need X11 on Linux and BSD (Wayland's
+    X server included)."""
     return sys.platform in ("win32", "darwin") or bool(os.environ.get("DISPLAY"))
 
 
 def has_screen() -> bool:
-    """Whether there is a screen for native windows: X11 or Wayland."""
+    """Whether there is a display for native windows: X11 or Wayland."""
     return has_display() or bool(os.environ.get("WAYLAND_DISPLAY"))
 
 
 def window_programs() -> str:
-    """What to install to be asked in a window on the screen that there is: Tk draws on X11 alone.
-    Empty where nothing would help."""
+    """The packages that make question windows possible on the current display: Tk draws on X11
+    only. Empty if no package would help."""
     if sys.platform in ("win32", "darwin") or not has_screen():
         return ""
     else:  # noqa: RET505 - mypy calls code after a platform's return unreachable
@@ -90,7 +90,7 @@ def window_programs() -> str:
 
 
 def read_stdin() -> bytes:
-    """All of stdin. `sys.stdin` is None in a windowed executable, so go below it."""
+    """All of stdin. `sys.stdin` is None in a windowed executable, so this reads the descriptor."""
     with open(0, "rb", closefd=False) as stdin:
         return stdin.read()
 

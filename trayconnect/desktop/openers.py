@@ -1,4 +1,4 @@
-"""Which programs open a page or a file on this system, the best first."""
+"""The programs that open a page or a file on this system, the best first."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import shlex
 from collections.abc import Callable, Mapping
 
-Which = Callable[[str], str | None]
+FindProgram = Callable[[str], str | None]
 
 _LINUX_OPENERS = (
     ("xdg-open",),
@@ -21,16 +21,16 @@ def has_screen(environ: Mapping[str, str]) -> bool:
 
 
 def page_commands(
-    url: str, platform: str, environ: Mapping[str, str], which: Which
+    url: str, platform: str, environ: Mapping[str, str], which: FindProgram
 ) -> list[list[str]]:
-    """Commands that open `url`; only programs that exist.
+    """Commands that open `url`; installed programs only.
 
-    `$BROWSER` comes first, as for Python's `webbrowser`: programs between path separators, `%s`
-    standing for the page. It counts without a display, too: remote editors set it to a program
-    that reaches the user's desk."""
+    `$BROWSER` comes first, as for Python's `webbrowser`: programs between path separators, with
+    `%s` for the page. It is used without a display, too: remote editors set it to a program that
+    opens the page on the user's own machine."""
     commands = []
     for entry in environ.get("BROWSER", "").split(os.pathsep):
-        words = browser_words(entry)
+        words = split_browser(entry)
         if words and which(words[0]):
             filled = [word.replace("%s", url) for word in words]
             commands.append(filled if filled != words else [*words, url])
@@ -46,9 +46,9 @@ def page_commands(
 
 
 def file_commands(
-    path: str, platform: str, environ: Mapping[str, str], which: Which
+    path: str, platform: str, environ: Mapping[str, str], which: FindProgram
 ) -> list[list[str]]:
-    """Commands that open a text file in the user's editor; only programs that exist."""
+    """Commands that open a text file in the user's editor; installed programs only."""
     if platform == "darwin":
         return [["/usr/bin/open", "-t", path]]
     commands = [[_WSL_OPENER, path]] if which(_WSL_OPENER) else []
@@ -79,7 +79,7 @@ _TERMINALS: Mapping[str, tuple[str, ...]] = {
     "st": ("-e",),
     "xterm": ("-e",),
 }
-"""Terminal programs, and what stands between their name and the command to run in them."""
+"""Terminal programs, and the options between their name and the command to run."""
 _OF_DESKTOPS = (
     ("GNOME", ("gnome-terminal", "ptyxis", "kgx")),
     ("KDE", ("konsole",)),
@@ -91,13 +91,14 @@ _OF_DESKTOPS = (
 
 
 def terminal_commands(
-    script: str, platform: str, environ: Mapping[str, str], which: Which
+    script: str, platform: str, environ: Mapping[str, str], which: FindProgram
 ) -> list[list[str]]:
-    """Commands that open a terminal in which a script of sh runs; only programs that exist.
+    """Commands that open a terminal which runs a sh script; installed programs only.
 
-    The script's path is the only argument: some terminals join several to a line for a shell."""
+    The script's path is the only argument, because some terminals join several arguments to a line
+    for a shell."""
     if platform == "darwin":
-        return [["/usr/bin/open", script]]  # a .command opens in Terminal, or what replaces it
+        return [["/usr/bin/open", script]]  # Terminal, or its replacement, opens a .command
     if not has_screen(environ):
         return []
     wanted = environ.get("TERMINAL", "")
@@ -111,8 +112,8 @@ def terminal_commands(
     ]
 
 
-def browser_words(entry: str) -> list[str]:
-    """One entry of `$BROWSER` as words; none when it cannot be read."""
+def split_browser(entry: str) -> list[str]:
+    """One entry of `$BROWSER`, split into arguments; empty if it is malformed."""
     try:
         words = shlex.split(entry)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Starting programs that are not ours: quietly, for a bounded time, never through a shell."""
+"""Runs other programs: without a window, for a bounded time, never through a shell."""
 
 from __future__ import annotations
 
@@ -20,9 +20,8 @@ class ProgramError(Exception):
 
 
 def text_environment() -> dict[str, str]:
-    """The environment for a program that we exchange text with. Those of macOS (pbcopy, pbpaste,
-    osascript) take the encoding from the locale, which nothing sets for an app that starts at
-    login."""
+    """The environment for a program that exchanges text with us. Those of macOS (pbcopy, pbpaste,
+    osascript) use the locale's encoding, which is not set for an app that starts at login."""
     environment = clean_environment()
     if sys.platform == "darwin":
         environment["LC_ALL"] = "en_US.UTF-8"
@@ -30,14 +29,14 @@ def text_environment() -> dict[str, str]:
 
 
 def version(argv: Sequence[str], *, timeout: float) -> str:
-    """What a program says of itself, on stdout or stderr (as ssh does), without line ends at the
-    edges. Raises `ProgramError` like `run`."""
+    """The version output of a program, from stdout or stderr (as ssh), stripped. Raises
+    `ProgramError` like `run`."""
     return _run(argv, b"", timeout, merged=True).decode(errors="replace").strip()
 
 
 def run(argv: Sequence[str], *, stdin: bytes = b"", timeout: float) -> bytes:
-    """Run a program to its end and return its output. Raises `ProgramError`, also when
-    `timeout` seconds pass; then it is killed."""
+    """Run a program to its end and return its output. Raises `ProgramError`, also after `timeout`
+    seconds; the program is killed then."""
     return _run(argv, stdin, timeout, merged=False)
 
 
@@ -56,8 +55,8 @@ def _run(argv: Sequence[str], stdin: bytes, timeout: float, *, merged: bool) -> 
     except subprocess.TimeoutExpired as error:
         raise ProgramError(f"{argv[0]} did not finish within {timeout:g} s") from error
     except subprocess.CalledProcessError as error:
-        said = error.stderr if error.stderr is not None else error.stdout
-        text = said.decode(errors="replace").strip()[:500]
+        message = error.stderr if error.stderr is not None else error.stdout
+        text = message.decode(errors="replace").strip()[:500]
         raise ProgramError(f"{argv[0]} ended with status {error.returncode}: {text}") from error
     except OSError as error:
         raise ProgramError(f"{argv[0]} could not be started: {error.strerror}") from error
@@ -66,17 +65,17 @@ def _run(argv: Sequence[str], stdin: bytes, timeout: float, *, merged: bool) -> 
 
 _lock = threading.Lock()
 _launched: list[subprocess.Popen[bytes]] = []
-"""Those that still ran when `launch` returned: children belong to the whole process."""
+"""Programs that still ran when `launch` returned; module-wide, because children belong to the
+process."""
 
 
 def launch(argv: Sequence[str], *, stdin: bytes = b"", grace: float = 3.0) -> None:
     """Start a program for the user that may outlive us (a browser, an editor), detached from our
     terminal and our signals.
 
-    Waits for its end, but one that still runs after `grace` seconds counts as a success: xdg-open
-    stays in the foreground with some browsers. No thread waits on for it; it is reaped at a later
-    launch. `stdin` must fit into a pipe (64 KiB). Raises `ProgramError`.
-    """
+    Waits for its end; a program that still runs after `grace` seconds counts as a success, because
+    xdg-open stays in the foreground with some browsers. No thread waits for it further; a later
+    launch reaps it. `stdin` must fit into a pipe (64 KiB). Raises `ProgramError`."""
     reap()
     try:
         process = subprocess.Popen(
@@ -91,7 +90,7 @@ def launch(argv: Sequence[str], *, stdin: bytes = b"", grace: float = 3.0) -> No
     except OSError as error:
         raise ProgramError(f"{argv[0]} could not be started: {error.strerror}") from error
     if process.stdin is not None:
-        # It may end without reading; its status tells.
+        # It may end without reading; its exit status decides.
         with contextlib.suppress(OSError), process.stdin as pipe:
             pipe.write(stdin)
     try:
@@ -105,6 +104,6 @@ def launch(argv: Sequence[str], *, stdin: bytes = b"", grace: float = 3.0) -> No
 
 
 def reap() -> None:
-    """Clear away the launched programs that have ended."""
+    """Reap launched programs that have ended."""
     with _lock:
         _launched[:] = [process for process in _launched if process.poll() is None]

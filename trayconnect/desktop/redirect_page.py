@@ -1,16 +1,15 @@
-"""A page on disk that sends the browser on to a link with a token.
+"""A page on disk that redirects the browser to a link with a token.
 
-A link on a command line can be read by every user of the machine (`/proc/PID/cmdline`); a file
-of mode 0600 cannot. Jupyter itself opens its browser this way (`ServerApp.use_redirect_file`).
+Every user of the machine can read a link on a command line (`/proc/PID/cmdline`), but not a file of
+mode 0600. Jupyter itself opens its browser this way (`ServerApp.use_redirect_file`).
 
-Where the file lies decides whether a confined browser can read it. Jupyter's own folder,
+The file's folder decides whether a confined browser can read it. Jupyter's own folder,
 `~/.local/share/jupyter/runtime`, fails with the snap of Firefox or Chromium, Ubuntu's default
-(jupyter/notebook#4500, #5479): a snap sees its own private /tmp, and the `home` interface leaves
-out whatever begins with a dot. `~/snap/NAME/common` is the data folder of that very snap
-(`SNAP_USER_COMMON`), and always open to it. A browser in a flatpak gets any single file through
-the document portal (`--file-forwarding`). All others read the runtime folder, which is memory,
-not disk.
-"""
+(jupyter/notebook#4500, #5479): a snap sees its own private /tmp, and the `home` interface excludes
+names that begin with a dot. `~/snap/NAME/common` is the data folder of that very snap
+(`SNAP_USER_COMMON`), and always accessible to it. A browser in a flatpak gets any single file
+through the document portal (`--file-forwarding`). All others read the runtime folder, which is in
+memory, not on disk."""
 
 from __future__ import annotations
 
@@ -29,14 +28,14 @@ import platformdirs
 from trayconnect.core.privacy import make_private
 
 LIFETIME = 60.0
-"""Seconds until a page is deleted; a browser that starts cold on a busy machine needs some."""
+"""Seconds until a page is deleted; a browser that starts cold on a busy machine needs time."""
 
 _PREFIX = "open-"
 _SUFFIX = ".html"
 
 
 def page_html(url: str) -> str:
-    """A page that goes to `url` at once, without naming itself as the referrer."""
+    """A page that redirects to `url` at once, without sending a referrer."""
     target = escape(url)
     return (
         "<!DOCTYPE html>\n"
@@ -49,7 +48,7 @@ def page_html(url: str) -> str:
 
 
 def page_folder(environ: Mapping[str, str], home: Path, snap: str | None) -> Path:
-    """Where the default browser can read a page; `snap` is its name if it is a snap."""
+    """A folder that the default browser can read; `snap` is its name if it is a snap."""
     if snap is not None:
         own = home / "snap" / snap / "common"
         if own.is_dir():
@@ -61,14 +60,14 @@ def page_folder(environ: Mapping[str, str], home: Path, snap: str | None) -> Pat
 
 
 def snap_of(desktop_file: str) -> str | None:
-    """The snap behind a browser, by what `xdg-settings get default-web-browser` prints: snapd
-    names its entries SNAP_APPLICATION.desktop."""
+    """The snap of a browser, from the output of `xdg-settings get default-web-browser`: snapd names
+    its entries SNAP_APPLICATION.desktop."""
     match = re.fullmatch(r"([a-z0-9][a-z0-9-]*)_[A-Za-z0-9.-]+\.desktop", desktop_file.strip())
     return match.group(1) if match else None
 
 
 class RedirectPages:
-    """The pages of this run."""
+    """The pages of this process."""
 
     def __init__(self, lifetime: float = LIFETIME) -> None:
         self._lifetime = lifetime
@@ -108,8 +107,9 @@ class RedirectPages:
             self._timers.pop(page, None)
 
 
-def remove_left(environ: Mapping[str, str], home: Path) -> None:
-    """Delete the pages of runs that have ended, wherever they lie: a killed run leaves its own."""
+def remove_leftovers(environ: Mapping[str, str], home: Path) -> None:
+    """Delete the pages of processes that have ended, from every folder: a killed process leaves its
+    own."""
     folders = {page_folder(environ, home, None), page_folder({}, home, None)}
     if sys.platform == "linux":
         folders.update(home.glob("snap/*/common/trayconnect"))
@@ -118,7 +118,8 @@ def remove_left(environ: Mapping[str, str], home: Path) -> None:
 
 
 def remove_stale(folder: Path, age: float) -> None:
-    """Delete pages older than `age` seconds, and those of runs that have ended. Never raises."""
+    """Delete pages older than `age` seconds, and those of processes that have ended. Never
+    raises."""
     now = time.time()
     try:
         pages = list(folder.glob(f"{_PREFIX}*{_SUFFIX}"))
@@ -129,20 +130,20 @@ def remove_stale(folder: Path, age: float) -> None:
             if now - page.lstat().st_mtime > age or _has_ended(page):
                 page.unlink()
         except OSError:
-            continue  # another run deleted it
+            continue  # another process deleted it
 
 
 if sys.platform == "win32":
 
     def _has_ended(page: Path) -> bool:
-        """There, a process cannot be looked at without a handle: its page's age decides."""
+        """On Windows, testing a process needs a handle: the page's age decides."""
         del page
         return False
 
 else:
 
     def _has_ended(page: Path) -> bool:
-        """Whether the run that wrote a page, whose number is in its name, is gone."""
+        """Whether the process that wrote a page, whose PID is in its name, has ended."""
         number = page.name.removeprefix(_PREFIX).partition("-")[0]
         if not number.isdecimal():
             return False
@@ -151,7 +152,7 @@ else:
         except (ProcessLookupError, OverflowError):
             return True
         except OSError:
-            return False  # another user's, since
+            return False  # the PID belongs to another user's process now
         return False
 
 

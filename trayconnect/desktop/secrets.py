@@ -1,8 +1,8 @@
 """Passwords in the system keyring.
 
-A keyring can hang: a locked one waits for a window that nobody sees. So each call runs in a
-thread of its own and is given up after a while; while one hangs, all others fail at once.
-"""
+A keyring can hang: a locked one waits for a window that the user does not see. So each call runs
+in a thread of its own and is abandoned after a time limit; while one hangs, all others fail at
+once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SERVICE = "trayconnect"
 TIME_LIMIT = 10.0
 
-# None of these keeps a secret: plain files, or nothing.
+# These backends protect no secret: they use plain files, or store nothing.
 _UNSAFE_MODULES = ("keyrings.alt", "keyring.backends.fail", "keyring.backends.null")
 _CHAINER = "keyring.backends.chainer"
 
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 def is_safe(backend: type[KeyringBackend]) -> bool:
-    """Whether a backend of the `keyring` package really protects what it is given."""
+    """Whether a backend of the `keyring` package protects its contents."""
     name = f"{backend.__module__}.{backend.__name__}"
     in_unsafe = any(name.startswith(f"{module}.") for module in _UNSAFE_MODULES)
     return not in_unsafe and "plaintext" not in name.lower()
@@ -36,14 +36,14 @@ def is_safe(backend: type[KeyringBackend]) -> bool:
 def system_backend() -> KeyringBackend | None:
     """The user's choice if it is safe, else the best safe one, or None.
 
-    Asked for anew each time: at login the app may be there before the keyring's service, and
-    `keyring.get_keyring` never looks again."""
+    Determined at each call: at login the app may start before the keyring's service, and
+    `keyring.get_keyring` caches its result."""
     import keyring
     from keyring.backend import KeyringBackend
 
     chosen = type(keyring.get_keyring())
     if chosen.__module__ == "keyring.backends.null":
-        return None  # what `keyring --disable` sets
+        return None  # the setting of `keyring --disable`
     if is_safe(chosen) and chosen.__module__ != _CHAINER:
         return keyring.get_keyring()
     safe = [
@@ -56,8 +56,8 @@ def system_backend() -> KeyringBackend | None:
 
 
 def entry_name(server: str, account: str) -> str:
-    """The user name of an entry: "GPU box: ada@gpu.example.org". No two pairs share one, because
-    the server's part is free of colons."""
+    """The user name of an entry: "GPU box: ada@gpu.example.org". It is unique for each pair,
+    because the server's part contains no colon."""
     return f"{server.replace('%', '%25').replace(':', '%3A')}: {account}"
 
 
@@ -84,7 +84,7 @@ class KeyringSecrets:
         return self._run(lambda keys: keys.get_password(SERVICE, entry_name(server, account)))
 
     def set(self, server: str, account: str, secret: str) -> None:
-        """Keep it, and read it back: some services say yes and keep nothing."""
+        """Store it, and read it back: some services report success and store nothing."""
         name = entry_name(server, account)
 
         def keep(keys: KeyringBackend) -> bool:
@@ -101,7 +101,7 @@ class KeyringSecrets:
             )
 
     def delete(self, server: str, account: str) -> None:
-        """Forget it; no error if it was not there."""
+        """Delete it; no error if it does not exist."""
         name = entry_name(server, account)
 
         def forget(keys: KeyringBackend) -> None:
@@ -122,7 +122,7 @@ class KeyringSecrets:
             except Exception as error:  # noqa: BLE001 - backends are plug-ins and raise anything
                 outcome.error = error
 
-        with self._lock:  # held for at most the time limit
+        with self._lock:  # held for the time limit at most
             if self._worker is not None and self._worker.is_alive():
                 raise _hanging()
             self._worker = threading.Thread(target=work, name="tc-keyring", daemon=True)
@@ -159,7 +159,7 @@ def _unusable(error: Exception) -> ProblemError:
     else:
         title = "The system keyring failed"
         advice = "Passwords are kept in memory only, and asked for again after a restart."
-    # Not the error's text: a plug-in could put a secret into it.
+    # Without the error's text: a plug-in could put a secret into it.
     return ProblemError(
         Problem(title, advice, Recovery.USER_ACTION, detail=type(error).__qualname__)
     )

@@ -1,5 +1,5 @@
-"""The command that starts this installation, as written into the system's list of programs to
-start at login."""
+"""The command that starts this installation, for the system's list of programs to start at
+login."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _is_installed() -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """What the interpreter says of itself."""
+    """Properties of the running interpreter."""
 
     executable: Path = field(default_factory=lambda: Path(sys.executable))
     frozen: bool = field(default_factory=lambda: bool(getattr(sys, "frozen", False)))
@@ -51,41 +51,41 @@ def launch_command(
 
     Raises `ProblemError` when this copy is not installed.
     """
-    here = installation or Installation()
-    if here.frozen:
-        appimage = here.environ.get("APPIMAGE", "")
+    this = installation or Installation()
+    if this.frozen:
+        appimage = this.environ.get("APPIMAGE", "")
         if appimage and is_file(Path(appimage)):
             return (appimage,)
-        if here.windows:
-            return (str(beside(here.executable, is_file) or here.executable),)
-        return (str(_stable_link(here.executable, _folders(here)) or here.executable),)
-    if here.windows:
-        return _windows_command(here, is_file)
-    script = here.scripts / PROGRAM
+        if this.windows:
+            return (str(beside(this.executable, is_file) or this.executable),)
+        return (str(_stable_link(this.executable, _folders(this)) or this.executable),)
+    if this.windows:
+        return _windows_command(this, is_file)
+    script = this.scripts / PROGRAM
     if is_file(script):
-        return (str(_stable_link(script, _folders(here)) or script),)
-    if here.installed:
-        return (str(here.executable), "-m", PROGRAM)
+        return (str(_stable_link(script, _folders(this)) or script),)
+    if this.installed:
+        return (str(this.executable), "-m", PROGRAM)
     raise _not_installed()
 
 
-def _windows_command(here: Installation, is_file: Callable[[Path], bool]) -> tuple[str, ...]:
-    windowed_script = here.scripts / f"{WINDOWED}.exe"
+def _windows_command(this: Installation, is_file: Callable[[Path], bool]) -> tuple[str, ...]:
+    windowed_script = this.scripts / f"{WINDOWED}.exe"
     if is_file(windowed_script):
         return (str(windowed_script),)
-    windowed_python = here.executable.with_name("pythonw.exe")
-    if here.installed and is_file(windowed_python):
+    windowed_python = this.executable.with_name("pythonw.exe")
+    if this.installed and is_file(windowed_python):
         return (str(windowed_python), "-m", PROGRAM)
-    script = here.scripts / f"{PROGRAM}.exe"
+    script = this.scripts / f"{PROGRAM}.exe"
     if is_file(script):
         return (str(script),)
     raise _not_installed()
 
 
-def _folders(here: Installation) -> Sequence[Path]:
-    path = here.environ.get("PATH", "").split(os.pathsep)
-    usual = [here.home / ".local" / "bin", Path("/usr/local/bin"), Path("/usr/bin")]
-    return [*usual, *(Path(folder) for folder in path if Path(folder).is_absolute())]
+def _folders(this: Installation) -> Sequence[Path]:
+    path = this.environ.get("PATH", "").split(os.pathsep)
+    preferred = [this.home / ".local" / "bin", Path("/usr/local/bin"), Path("/usr/bin")]
+    return [*preferred, *(Path(folder) for folder in path if Path(folder).is_absolute())]
 
 
 def _stable_link(script: Path, folders: Sequence[Path]) -> Path | None:

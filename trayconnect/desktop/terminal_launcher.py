@@ -1,4 +1,4 @@
-"""A window of the system's terminal program, with a command in it."""
+"""Opens a window of the system's terminal program and runs a command in it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SSH_FAILED = 255
 
 
 def open_terminal(command: Sequence[str], environ: Mapping[str, str] = os.environ) -> None:
-    """Open a terminal in which `command` runs; no shell sees its words but as words.
+    """Open a terminal in which `command` runs; a shell treats its arguments as quoted words.
 
     Returns when the opener has ended, or after a second. Raises `ProblemError`."""
     if sys.platform == "win32":
@@ -33,8 +33,8 @@ def open_terminal(command: Sequence[str], environ: Mapping[str, str] = os.enviro
 
 
 def script_of(command: Sequence[str]) -> str:
-    """What a terminal runs: it removes itself, and keeps the window open for the words of a
-    failure."""
+    """The script for a terminal: it removes itself, and keeps the window open after a failure so
+    that the user can read the message."""
     return (
         "#!/bin/sh\n"
         'rm -f -- "$0"; rmdir -- "${0%/*}"\n'
@@ -67,7 +67,7 @@ def _candidates(environ: Mapping[str, str]) -> list[list[str]]:
 
 
 def _write(command: Sequence[str], base: Path | None) -> Path:
-    """A folder of its own, which nobody else may enter. Raises OSError."""
+    """In a private folder of its own. Raises OSError."""
     where = base if base is not None and _may_run_programs(base) else None
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=where))
     script = folder / "ssh.command"

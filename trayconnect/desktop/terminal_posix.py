@@ -20,10 +20,10 @@ if sys.platform != "win32":
     import termios
 
     class PosixTerminal:
-        """Lines are edited by the terminal itself, and Control-C stays a signal to the app."""
+        """The terminal itself edits the line, and Control-C remains a signal to the app."""
 
         def __init__(self, path: str = "/dev/tty") -> None:
-            """Raises OSError, also while we run in its background."""
+            """Raises OSError, also while this process is in the terminal's background."""
             self._tty = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
             try:
                 self._need_foreground()
@@ -68,7 +68,9 @@ if sys.platform != "win32":
                 cancel.check()
                 if not ready:
                     raise TimeoutError("no answer")
-                chunk = os.read(self._tty, LONGEST_LINE)  # of one line only (termios(3), ICANON)
+                chunk = os.read(
+                    self._tty, LONGEST_LINE
+                )  # the limit of one line only (termios(3), ICANON)
                 line += chunk
                 if line.endswith(b"\n"):
                     return line.removesuffix(b"\n").decode(errors="replace")
@@ -85,18 +87,18 @@ if sys.platform != "win32":
                 if not echo:
                     during[3] &= ~termios.ECHO
                     during[3] |= termios.ECHONL
-                # FLUSH: what was typed before the question does not answer it.
+                # FLUSH: keys that were typed before the question do not answer it.
                 termios.tcsetattr(self._tty, termios.TCSAFLUSH, during)
             except termios.error as error:
                 raise OSError(*error.args) from error
             try:
                 yield
             finally:
-                with suppress(termios.error):  # it hung up, and the read has told
+                with suppress(termios.error):  # the terminal hung up, and the read reported it
                     termios.tcsetattr(self._tty, termios.TCSAFLUSH, before)
 
         def _need_foreground(self) -> None:
-            """Changing the terminal from the background stops the whole process (SIGTTOU)."""
+            """Changing the terminal from the background would stop the whole process (SIGTTOU)."""
             try:
                 foreground = os.tcgetpgrp(self._tty)
             except OSError:

@@ -1,4 +1,4 @@
-"""The Windows console (`msvcrt`). It offers nothing to wait on, so it is looked at in steps."""
+"""The Windows console (`msvcrt`), which offers no waiting, so it is polled."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""A program of Windows has a console, whose end is its own, or has none and cannot print.
+"""Starts the program without a console on Windows.
 
-So there are two of ours: `trayconnect` for the commands, `trayconnectw` for the icon. Nothing else
-differs.
-"""
+A Windows program either has a console, and ends with it, or has none and cannot print. So there are
+two programs: `trayconnect` for the commands, `trayconnectw` for the icon. They differ in nothing
+else."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from trayconnect.desktop.programs import ProgramError, clean_environment
 CONSOLE, WINDOWED = "trayconnect", "trayconnectw"
 START_LIMIT = 30.0
 """Seconds: the first start after an installation waits for the virus scanner."""
-_LOOK_PAUSE = 0.2
+_POLL_PAUSE = 0.2
 
 
 def windowed_program() -> Path | None:
-    """The one to run the icon in, where this process is the one with a console."""
+    """The program that should run the icon, if this process has a console."""
     if sys.platform == "win32":
         return beside(Path(sys.executable if getattr(sys, "frozen", False) else sys.argv[0]))
     else:  # noqa: RET505 - mypy calls code after a platform's return unreachable
@@ -32,23 +32,23 @@ def windowed_program() -> Path | None:
 def beside(started: Path, is_file: Callable[[Path], bool] = Path.is_file) -> Path | None:
     """The program without a console that belongs to `started`, the one with a console."""
     windowed = started.with_name(f"{WINDOWED}.exe")
-    is_console = started.name.lower() in (CONSOLE, f"{CONSOLE}.exe")  # pip's launcher cuts .exe off
+    is_console = started.name.lower() in (CONSOLE, f"{CONSOLE}.exe")  # pip's launcher omits .exe
     return windowed if is_console and is_file(windowed) else None
 
 
 def start(command: Sequence[str], is_up: Callable[[], bool]) -> int | None:
     """Start a program that outlives this console. Returns its exit code if it ended at once, or
     None as soon as it `is_up`. Raises `ProgramError` if it cannot be started, and after
-    `START_LIMIT`, when it may go on."""
+    `START_LIMIT`, when it may continue."""
     try:
-        # Without standard streams: those of a console would be gone with it.
+        # Without standard streams: those of a console would end with it.
         process = subprocess.Popen(command, env=clean_environment(), creationflags=_detached())
     except OSError as error:
         raise ProgramError(f"{command[0]} could not be started: {error.strerror}") from error
     deadline = time.monotonic() + START_LIMIT
     while time.monotonic() < deadline:
         try:
-            return process.wait(_LOOK_PAUSE)
+            return process.wait(_POLL_PAUSE)
         except subprocess.TimeoutExpired:
             if is_up():
                 return None
@@ -63,7 +63,7 @@ def _detached() -> int:
 
 
 def show_message(title: str, advice: str) -> None:
-    """Windows: show a problem in a window of the system, until the user closes it."""
+    """Windows: show a problem in a message box, until the user closes it."""
     if sys.platform == "win32":
         error_sign, in_front = 0x10, 0x10000
         text = f"{title}\n\n{advice}" if advice else title

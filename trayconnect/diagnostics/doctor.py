@@ -25,7 +25,7 @@ from trayconnect.core.privacy import writers
 from trayconnect.core.subprocesses import path_for_others
 from trayconnect.desktop import helper_process, programs
 from trayconnect.desktop.autostart.entry import autostart, hindrance
-from trayconnect.desktop.prompts.prompter import look_around, order
+from trayconnect.desktop.prompts.prompter import find_surroundings, order
 from trayconnect.desktop.prompts.terminal_prompter import TerminalPrompter
 from trayconnect.desktop.secrets import KeyringSecrets
 from trayconnect.desktop.windows.status import can_show
@@ -147,7 +147,7 @@ def _asked(control: ControlClient, command: Command) -> Any:  # noqa: ANN401 - J
 
 
 def _questions() -> Iterator[Finding]:
-    here = look_around(lives_in_terminal=False)
+    here = find_surroundings(lives_in_terminal=False)
     ways = order(here)
     install = helper_process.window_programs()
     if not ways:

@@ -1,4 +1,4 @@
-"""Start at login: the way of the running platform."""
+"""Start at login, for the running platform."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from trayconnect.desktop.self_command import launch_command
 logger = logging.getLogger(__name__)
 
 AT_LOGIN = ("run", "--at-login")
-"""On Linux: the desktop may start its panel after us."""
+"""On Linux: the desktop may start its panel later than this program."""
 Command = Callable[[], tuple[str, ...]]
-"""Gives the command to register; raises `ProblemError` when there is none."""
+"""Returns the command to register; raises `ProblemError` if there is none."""
 
 
 class Autostart(Protocol):
-    """Whether the program starts at login, as the system itself knows it."""
+    """Whether the program starts at login, according to the system."""
 
     def is_on(self) -> bool: ...
 
@@ -37,16 +37,16 @@ class Autostart(Protocol):
 
 
 class RefreshingAutostart(Autostart, Protocol):
-    """`Autostart` that also follows an installation that has moved."""
+    """`Autostart` that also follows a moved installation."""
 
     def refresh(self) -> bool:
-        """Rewrite the entry if it is on and starts something else; whether it did.
-        Raises `ProblemError`."""
+        """Rewrite the entry if it is on and starts another command. Returns whether it did. Raises
+        `ProblemError`."""
         ...
 
 
 def autostart(command: Command = launch_command) -> RefreshingAutostart:
-    """For this platform. Making it touches nothing."""
+    """For this platform. The constructor changes nothing."""
     kinds: dict[str, Callable[[], RefreshingAutostart]] = {
         "darwin": lambda: LaunchAgent(command),
         "win32": lambda: RunKey(command, system_registry()),
@@ -61,7 +61,7 @@ def hindrance() -> Problem | None:
 
 
 def refresh_quietly(entry: RefreshingAutostart) -> None:
-    """At the start of the app: mend a stale path; a failure is only worth a line in the log."""
+    """At the start of the app: correct an outdated path. A failure is only logged."""
     try:
         if entry.refresh():
             logger.info("start at login: the entry now starts this installation")

@@ -28,8 +28,8 @@ def run_launchctl(arguments: Sequence[str]) -> str:
 
 
 def is_passing(executable: str) -> bool:
-    """Whether a program is where it will not be at the next login: in the disk image, or in the
-    place that macOS runs a downloaded application from until it is moved."""
+    """Whether a program runs from a temporary place: from the disk image, or from where macOS runs
+    a downloaded application until the user moves it."""
     return re.search(r"/AppTranslocation/|^/Volumes/trayconnect\b", executable) is not None
 
 
@@ -44,8 +44,8 @@ def hindrance_here() -> Problem | None:
 
 
 class LaunchAgent:
-    """`entry.Autostart`. The agent is read at the next login; it is never loaded or unloaded
-    here, which would start a second app or end this one."""
+    """`entry.Autostart`. The system reads the agent at the next login. It is never loaded or
+    unloaded here, because that would start a second app or end this one."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class LaunchAgent:
         return agent is not None and not agent.get("Disabled", False) and not self._overridden()
 
     def turn_on(self) -> None:
-        """Write the agent, and lift a `launchctl disable`. Raises `ProblemError`."""
+        """Write the agent, and undo a `launchctl disable`. Raises `ProblemError`."""
         hindrance = self._hindrance()
         if hindrance is not None:
             raise ProblemError(hindrance)
@@ -73,7 +73,7 @@ class LaunchAgent:
         try:
             self._launchctl(["enable", f"{self._domain}/{LABEL}"])
         except programs.ProgramError:
-            return  # nothing was disabled, as is usual; `is_on` tells if it was
+            return  # usually nothing was disabled; `is_on` tells if the agent still is
 
     def turn_off(self) -> None:
         files.remove(self._path)

@@ -1,10 +1,9 @@
 r"""Start at login on Windows: the user's `Run` key.
 
-`HKCU\Software\Microsoft\Windows\CurrentVersion\Run` holds command lines of at most 260
-characters ("Run and RunOnce Registry Keys", Microsoft). Task Manager and Settings switch an entry
-off through a binary value of the same name under `Explorer\StartupApproved\Run`, whose first byte
-is odd when it is off.
-"""
+`HKCU\Software\Microsoft\Windows\CurrentVersion\Run` holds command lines of at most 260 characters
+("Run and RunOnce Registry Keys", Microsoft). Task Manager and Settings disable an entry by a binary
+value of the same name under `Explorer\StartupApproved\Run`, whose first byte is odd when it is
+disabled."""
 
 from __future__ import annotations
 
@@ -28,7 +27,7 @@ Key = AbstractContextManager[Any]
 
 
 class Winreg(Protocol):
-    """What is used of the standard library's `winreg`."""
+    """The functions of the standard library's `winreg` that are used here."""
 
     HKEY_CURRENT_USER: int
     KEY_SET_VALUE: int
@@ -50,17 +49,17 @@ class Winreg(Protocol):
 
 
 def system_registry() -> Winreg:
-    """The real one; only on Windows."""
+    """The real registry; only on Windows."""
     return cast("Winreg", importlib.import_module("winreg"))
 
 
 def is_of_the_store(prefix: str) -> bool:
-    """Whether a Python that lies there, or has its environment from there, is the Store's."""
+    """Whether a Python in that folder, or the base of its environment, comes from the Store."""
     return r"\windowsapps\pythonsoftwarefoundation." in prefix.lower().replace("/", "\\")
 
 
 def hindrance_here() -> Problem | None:
-    """Why nothing that this Python enters would be started at login; None if it would."""
+    """Why the system would not start this Python's entries at login; None if it would."""
     if not is_of_the_store(sys.base_prefix):
         return None
     return Problem(
@@ -88,12 +87,12 @@ class RunKey:
         return is_entered and self._hindrance() is None
 
     def is_disabled_by_user(self) -> bool:
-        """Whether the entry is there, but switched off in Task Manager or Settings."""
+        """Whether the entry exists but is disabled in Task Manager or Settings."""
         approved = self._value(APPROVED)
         return isinstance(approved, bytes) and len(approved) > 0 and approved[0] % 2 == 1
 
     def turn_on(self) -> None:
-        """Write the entry, and lift the switch of Task Manager. Raises `ProblemError`."""
+        """Write the entry, and enable it in Task Manager. Raises `ProblemError`."""
         hindrance = self._hindrance()
         if hindrance is not None:
             raise ProblemError(hindrance)

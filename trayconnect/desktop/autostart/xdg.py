@@ -1,9 +1,8 @@
 """Start at login on Linux and BSD: a desktop entry in `~/.config/autostart`.
 
-Sources: Desktop Application Autostart Specification 0.5; Desktop Entry Specification 1.5,
-"The Exec key". `X-GNOME-Autostart-enabled` is GNOME's own way of switching an entry off. `TryExec`
-keeps desktops from starting an entry whose program was removed.
-"""
+Sources: Desktop Application Autostart Specification 0.5; Desktop Entry Specification 1.5, "The Exec
+key". `X-GNOME-Autostart-enabled` is GNOME's own key to disable an entry. `TryExec` keeps desktops
+from starting an entry whose program was removed."""
 
 from __future__ import annotations
 
@@ -47,7 +46,8 @@ class DesktopEntry:
         files.write_atomically(self._path, entry_text(self._command()).encode())
 
     def turn_off(self) -> None:
-        """Delete the entry; hide a system-wide one instead, as deleting would uncover it."""
+        """Delete the entry. If there is a system-wide one, hide that instead, because deleting
+        would uncover it."""
         if any(path.exists() for path in self._system_paths):
             hidden = f"{_GROUP}\nType=Application\nName=trayconnect\nHidden=true\n"
             files.write_atomically(self._path, hidden.encode())
@@ -66,7 +66,7 @@ class DesktopEntry:
 
 
 def entry_text(command: Sequence[str]) -> str:
-    """The whole file. Raises `ProblemError` for a command that it cannot hold."""
+    """The whole file. Raises `ProblemError` for a command that the format cannot express."""
     return (
         f"{_GROUP}\n"
         "Type=Application\n"
@@ -86,13 +86,12 @@ def exec_value(command: Sequence[str]) -> str:
     """The command, quoted as the value of an `Exec` key.
 
     Two layers: the quoting of an argument, then the escapes of a string value, so a dollar sign
-    becomes two backslashes and itself. `%` is refused: `%%` stands for it, but not every desktop
-    knows. Raises `ProblemError`.
-    """
+    becomes two backslashes and itself. `%` is refused: its escape is `%%`, which some desktops do
+    not support. Raises `ProblemError`."""
     for word in command:
         if "%" in word or not word.isprintable():
             raise _cannot_hold(word)
-    if "=" in command[0]:  # the specification forbids it in the name of the program
+    if "=" in command[0]:  # the specification forbids it in the program's name
         raise _cannot_hold(command[0])
     return _escaped(" ".join(map(_quoted, command)))
 
@@ -108,9 +107,9 @@ def is_enabled(text: str) -> bool:
 
 
 def with_command(text: str, command: Sequence[str]) -> str:
-    """The entry with another `Exec` and `TryExec`; all else as it was (the user may have added
-    keys). Raises `ProblemError`."""
-    ours = [f"Exec={exec_value(command)}", f"TryExec={_escaped(command[0])}"]
+    """The entry with another `Exec` and `TryExec`, and the other keys unchanged (the user may have
+    added some). Raises `ProblemError`."""
+    new_keys = [f"Exec={exec_value(command)}", f"TryExec={_escaped(command[0])}"]
     lines = []
     group = ""
     for line in text.splitlines():
@@ -118,7 +117,7 @@ def with_command(text: str, command: Sequence[str]) -> str:
             group = line.strip()
         key = line.partition("=")[0].strip() if group == _GROUP else ""
         if key == "Exec":
-            lines += ours
+            lines += new_keys
         elif key != "TryExec":
             lines.append(line)
     return "\n".join(lines) + "\n"
@@ -144,7 +143,7 @@ def _quoted(word: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """As the value of a key of the kind string."""
+    """As the value of a key of type string."""
     return text.replace("\\", "\\\\")
 
 
@@ -156,7 +155,7 @@ def _read(path: Path) -> str | None:
 
 
 def _folder(text: str | None) -> Path | None:
-    """The Base Directory Specification says to ignore a path that is not absolute."""
+    """According to the Base Directory Specification, a path that is not absolute is ignored."""
     return Path(text) if text and Path(text).is_absolute() else None
 
 

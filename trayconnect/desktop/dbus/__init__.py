@@ -1,1 +1,1 @@
-"""A connection to a bus of D-Bus."""
+"""Connection to a D-Bus message bus."""

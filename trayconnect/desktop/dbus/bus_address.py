@@ -1,7 +1,6 @@
-"""Where the session bus listens.
+"""The address of the session bus.
 
-Source: "Server Addresses" in https://dbus.freedesktop.org/doc/dbus-specification.html
-"""
+Source: "Server Addresses" in https://dbus.freedesktop.org/doc/dbus-specification.html"""
 
 from __future__ import annotations
 
@@ -13,8 +12,8 @@ from urllib.parse import unquote_to_bytes
 def session_bus_sockets(environ: Mapping[str, str]) -> list[bytes]:
     """The Unix socket addresses to try, in order; one that begins with a zero byte is abstract.
 
-    `DBUS_SESSION_BUS_ADDRESS` counts; where it is not set, systemd's place does. What we cannot
-    use (TCP, launchd, malformed parts) is left out, so the list may be empty."""
+    From `DBUS_SESSION_BUS_ADDRESS` or, if that is not set, from systemd's default. Unsupported
+    addresses (TCP, launchd, malformed parts) are left out, so the list may be empty."""
     runtime = environ.get("XDG_RUNTIME_DIR", "")
     fallback = [_bytes(Path(runtime, "bus"))] if runtime else []
     address = environ.get("DBUS_SESSION_BUS_ADDRESS", "")

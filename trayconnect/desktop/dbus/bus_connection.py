@@ -1,9 +1,8 @@
-"""A connection to the session bus that is served by one thread and comes back when it is lost.
+"""A connection to the session bus, served by one thread, which reconnects after a loss.
 
-jeepney does the marshalling and the authentication; this is the loop around them. Everything runs
-on the thread that calls `BusConnection.run`, except `post` and `stop`. Every wait has a limit, and
-nothing wakes up while nothing happens.
-"""
+jeepney does the marshalling and the authentication; this module is the event loop around it.
+Everything runs on the thread that calls `BusConnection.run`, except `post` and `stop`. Every wait
+has a limit, and the thread sleeps between events."""
 
 from __future__ import annotations
 
@@ -41,18 +40,18 @@ from trayconnect.desktop.dbus.bus_address import session_bus_sockets
 log = logging.getLogger(__name__)
 
 STEP_LIMIT = 5.0
-"""Seconds that one step may take: a connect, a write, authentication with the first reply."""
+"""Time limit in seconds for one step: a connect, a write, authentication with the first reply."""
 FIRST_RETRY, LAST_RETRY = 1.0, 60.0
 """Seconds between attempts to connect: doubled from the first to the last."""
 STABLE = 30.0
-"""Seconds after which a connection counts as good, and the next loss starts afresh."""
+"""Seconds after which a connection counts as stable, and resets the backoff."""
 
 _BROKEN = (OSError, AuthenticationError, ValueError, KeyError, IndexError, AssertionError,
            struct.error)  # fmt: skip
-"""What a socket or jeepney raises over a stream that cannot go on."""
+"""What a socket or jeepney raises for a broken stream."""
 
 if sys.platform == "win32":
-    _FAMILY = socket.AF_INET  # to import and to check the types; there is no session bus
+    _FAMILY = socket.AF_INET  # imported for the types only; Windows has no session bus
 else:
     _FAMILY = socket.AF_UNIX
 
@@ -60,14 +59,14 @@ Reply = Callable[[Message | None], object]
 
 
 class BusClient(Protocol):
-    """Who uses the link. Called on its thread."""
+    """The user of the connection. Called on its thread."""
 
     def connected(self) -> None:
-        """The bus has given us a name; signals may be subscribed to."""
+        """The bus has assigned a name; the client may subscribe to signals."""
         ...
 
     def disconnected(self, reason: Exception) -> None:
-        """The bus is lost, or did not let us in; the link tries again by itself."""
+        """The bus is lost, or refused the login; the connection is retried automatically."""
         ...
 
     def signalled(self, message: Message) -> None: ...
@@ -78,13 +77,13 @@ class BusClient(Protocol):
 
 
 def refusal(call: Message) -> Message:
-    """The answer of a client that offers nothing on the bus."""
+    """The error reply of a client that exports no object."""
     text = "this connection has no objects"
     return new_error(call, "org.freedesktop.DBus.Error.UnknownObject", "s", (text,))
 
 
 class BusConnection:
-    """`run` once; `environ` says where the bus is."""
+    """Call `run` once; `environ` contains the address of the bus."""
 
     def __init__(self, client: BusClient, environ: Mapping[str, str] = os.environ) -> None:
         self._client = client
@@ -94,7 +93,7 @@ class BusConnection:
         self._wake: socket.socket | None = None
         self._stopping = False
         self._stopped = threading.Event()
-        # The loop's own:
+        # The loop's own state:
         self._selector: selectors.BaseSelector
         self._socket: socket.socket | None = None
         self._authenticator: Authenticator | None = None
@@ -107,29 +106,29 @@ class BusConnection:
         self._connected_at = 0.0
         self._retry = FIRST_RETRY
         self.unique_name = ""
-        """Ours on the bus, as ":1.42"; empty while not connected."""
+        """Our name on the bus, as ":1.42"; empty while not connected."""
 
     # --- from any thread ----------------------------------------------------------------------
 
     def post(self, job: Callable[[], None]) -> None:
-        """Run `job` on the link's thread, after those posted before."""
+        """Run `job` on the connection's thread, after earlier jobs."""
         with self._lock:
             self._jobs.append(job)
-            self._nudge()
+            self._wake_thread()
 
     def stop(self) -> None:
-        """Let `run` close the connection and return, after the jobs that were posted."""
+        """Let `run` close the connection and return, after the posted jobs."""
         with self._lock:
             self._stopping = True
             self._stopped.set()
-            self._nudge()
+            self._wake_thread()
 
-    def _nudge(self) -> None:
+    def _wake_thread(self) -> None:
         if self._wake is not None:
-            with contextlib.suppress(BlockingIOError):  # full: it will wake up anyway
+            with contextlib.suppress(BlockingIOError):  # full, so the thread wakes anyway
                 self._wake.send(b"x")
 
-    # --- on the link's thread -----------------------------------------------------------------
+    # --- on the connection's thread -----------------------------------------------------------
 
     def run(self) -> None:
         """Connect, serve, connect again, until `stop`."""
@@ -154,7 +153,7 @@ class BusConnection:
                 self._wake = waking
             try:
                 self._connect()
-                while self._turn(woken):
+                while self._step(woken):
                     pass
             finally:
                 with self._lock:
@@ -167,7 +166,8 @@ class BusConnection:
         heapq.heappush(self._timers, (due, next(self._timer_numbers), job))
 
     def send(self, message: Message, done: Reply | None = None) -> None:
-        """Send a message; `done` gets the reply, be it an error, or None if the bus is lost."""
+        """Send a message; `done` gets the reply, which may be an error, or None if the bus is
+        lost."""
         if self._socket is None:
             if done is not None:
                 done(None)
@@ -188,8 +188,8 @@ class BusConnection:
 
     # --- the loop -----------------------------------------------------------------------------
 
-    def _turn(self, woken: socket.socket) -> bool:
-        """Wait for something and do it; false at the end."""
+    def _step(self, woken: socket.socket) -> bool:
+        """Wait for events and handle them; false at the end."""
         timeout = max(0.0, self._timers[0][0] - time.monotonic()) if self._timers else None
         ready = [key.fileobj for key, _ in self._selector.select(timeout)]
         if woken in ready:
@@ -208,7 +208,7 @@ class BusConnection:
     def _guard(self, job: Callable[[], None]) -> None:
         try:
             job()
-        except Exception:  # our bug, but not one to lose the bus over
+        except Exception:  # a bug of ours, but no reason to lose the bus
             log.exception("a step over the session bus failed")
 
     def _connect(self) -> None:
@@ -295,7 +295,7 @@ class BusConnection:
             self._lost(error)
 
     def _lost(self, reason: Exception) -> None:
-        """Close, tell the client, and connect again later."""
+        """Close the connection, inform the client, and reconnect later."""
         lived = time.monotonic() - self._connected_at if self.unique_name else 0.0
         self._close()
         if lived >= STABLE:

@@ -1,1 +1,1 @@
-"""Sleep, and changes of the network."""
+"""Suspend, and changes of the network."""

@@ -1,8 +1,7 @@
-"""Tells the system that work is going on that must not be slowed down.
+"""Asks the system not to slow the program down.
 
-macOS slows down an app without a window (App Nap): its timers come late, and with them the signs of
-life that hold a tunnel.
-"""
+macOS slows down an app without a window (App Nap): its timers fire late, and with them the
+keepalive requests of a link."""
 
 from __future__ import annotations
 
@@ -19,18 +18,18 @@ REASON = "SSH tunnels are up"
 
 
 class SystemActivity:
-    """`foundation`: PyObjC's Foundation; None where nothing slows a program down."""
+    """`foundation`: PyObjC's Foundation; None on systems that slow no program down."""
 
     def __init__(self, foundation: Any = None) -> None:  # noqa: ANN401 - PyObjC has no types
         self._foundation = foundation
         self._held: Any = None
 
-    def hold(self, wanted: bool) -> None:
-        """Hold the activity from now on, or end it; from one thread at a time."""
-        if self._foundation is None or wanted is (self._held is not None):
+    def hold(self, active: bool) -> None:
+        """Begin or end the activity; from one thread at a time."""
+        if self._foundation is None or active is (self._held is not None):
             return
         process = self._foundation.NSProcessInfo.processInfo()
-        if wanted:
+        if active:
             self._held = process.beginActivityWithOptions_reason_(
                 USER_INITIATED_ALLOWING_IDLE_SYSTEM_SLEEP, REASON
             )
@@ -40,10 +39,10 @@ class SystemActivity:
 
 
 def make_activity() -> SystemActivity:
-    """That of this system."""
+    """The activity of this system."""
     if sys.platform == "darwin":
         try:
             return SystemActivity(importlib.import_module("Foundation"))
-        except ImportError as error:  # pystray brings it
+        except ImportError as error:  # a dependency of pystray
             log.warning("macOS may slow tunnels down: %s", error)
     return SystemActivity()

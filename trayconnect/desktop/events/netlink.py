@@ -1,4 +1,4 @@
-"""What Linux tells about changes of its network (rtnetlink(7), netlink(7))."""
+"""Linux's messages about changes of the network (rtnetlink(7), netlink(7))."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ GROUPS = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROU
 
 
 class LinkState:
-    """Tells a real change from the noise: wireless links report each scan, and IPv6 routers
-    announce the same address every few minutes. The first word about a link or an address counts
-    as a change."""
+    """Distinguishes changes from noise: wireless links report each scan, and IPv6 routers announce
+    the same address every few minutes. The first message about a link or an address counts as a
+    change."""
 
     def __init__(self) -> None:
         self._links: dict[int, int] = {}
         self._addresses: set[tuple[int, int, bytes]] = set()
 
     def feed(self, datagram: bytes) -> bool:
-        """Whether the messages in it change anything. Bytes that are no messages do not."""
+        """Whether the messages in the datagram change anything. Malformed messages do not."""
         changes = [self._apply(kind, payload) for kind, payload in _messages(datagram)]
         return any(changes)
 
@@ -79,7 +79,7 @@ class LinkState:
 
 
 def open_socket() -> socket.socket:
-    """A socket on which changes arrive as datagrams. Raises OSError."""
+    """A socket that receives the changes as datagrams. Raises OSError."""
     if sys.platform == "linux":
         result = socket.socket(
             socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE

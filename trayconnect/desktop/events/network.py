@@ -1,4 +1,4 @@
-"""Noticing that the network changed: another Wi-Fi, a VPN, a cable."""
+"""Detects changes of the network: another Wi-Fi, a VPN, a cable."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from trayconnect.desktop.events.waker import Waker
 logger = logging.getLogger(__name__)
 
 QUIET = 1.0
-"""Seconds without another change before one is reported; they come in bursts."""
+"""Seconds without another change before one is reported; changes come in bursts."""
 LONGEST_BURST = 5.0
 POLL = 10.0
-"""Seconds between two looks, where the system has no messages."""
+"""Poll interval in seconds, where the system sends no messages."""
 
 _STOP_LIMIT = 5.0
 
@@ -31,10 +31,9 @@ _PROBES = ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1"))
 
 
 class NetlinkWatcher:
-    """Linux: calls `on_change`, from a thread of its own, when the kernel tells of a change.
+    """Linux: calls `on_change`, on a thread of its own, when the kernel reports a change.
 
-    `quiet` (seconds) is for tests. `start` and `stop` may be called again and again.
-    """
+    `quiet` (seconds) is for tests. `start` and `stop` may be called repeatedly."""
 
     def __init__(self, on_change: Callable[[], None], quiet: float = QUIET) -> None:
         self._on_change = on_change
@@ -61,7 +60,7 @@ class NetlinkWatcher:
             self._thread.start()
 
     def stop(self) -> None:
-        """Join the thread, unless it is the one that calls."""
+        """Join the thread, unless called on it."""
         with self._lock:
             thread, self._thread = self._thread, None
             waker, self._waker = self._waker, None
@@ -88,12 +87,12 @@ class NetlinkWatcher:
     def _next_change(
         self, opened: socket.socket, waker: Waker, state: netlink.LinkState, last: float | None
     ) -> bool:
-        """Wait for a real change: without limit, or as part of a burst that ends at `last`.
-        False: stopped, or the burst is over."""
+        """Wait for a real change: without limit, or as part of a burst that ends at `last`. False:
+        stopped, or the burst is over."""
         watched = (opened.fileno(), waker.fileno())
-        calm = time.monotonic() + self._quiet
+        quiet_until = time.monotonic() + self._quiet
         while True:
-            timeout = None if last is None else max(0.0, min(calm, last) - time.monotonic())
+            timeout = None if last is None else max(0.0, min(quiet_until, last) - time.monotonic())
             ready = _ready(watched, timeout)
             if not ready or waker.fileno() in ready:
                 return False
@@ -105,7 +104,7 @@ def _receive(opened: socket.socket, state: netlink.LinkState) -> bool:
     try:
         return state.feed(opened.recv(1 << 16))
     except OSError as error:
-        # The kernel had to drop messages, or has no memory for this one: something changed.
+        # The kernel dropped messages, or has no memory for this one: something changed.
         if error.errno in (errno.ENOBUFS, errno.ENOMEM):
             return True
         raise
@@ -125,10 +124,9 @@ else:
 
 
 class RouteWatcher:
-    """macOS, Windows: the same, by comparing what would be used to reach the internet.
+    """macOS, Windows: the same, by comparing the source addresses of routes to the internet.
 
-    `interval` (seconds) and `look` are for tests.
-    """
+    `interval` (seconds) and `look` are for tests."""
 
     def __init__(
         self,
@@ -153,7 +151,7 @@ class RouteWatcher:
                 self._thread.start()
 
     def stop(self) -> None:
-        """Join the thread, unless it is the one that calls."""
+        """Join the thread, unless called on it."""
         with self._lock:
             thread, self._thread = self._thread, None
             self._stopped.set()
@@ -171,8 +169,8 @@ class RouteWatcher:
 
 
 def source_addresses() -> tuple[str, ...]:
-    """The addresses from which the internet would be reached, of IPv4 and IPv6; empty without
-    a route. Sends nothing."""
+    """The source addresses of packets to the internet, for IPv4 and IPv6; empty without a route.
+    Sends nothing."""
     return tuple(_source_address(family, target) for family, target in _PROBES)
 
 

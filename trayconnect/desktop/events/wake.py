@@ -1,4 +1,4 @@
-"""Noticing that the machine slept."""
+"""Detects that the machine was suspended."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 logger = logging.getLogger(__name__)
 
 TICK = 5.0
-"""Seconds between two looks at the clocks."""
+"""Seconds between two readings of the clocks."""
 
 _AHEAD = 3.0
 _LATE = 15.0
@@ -24,13 +24,14 @@ class ClockReading:
     """Two clocks, read together, in seconds."""
 
     real: float
-    """Goes on while the machine sleeps."""
+    """Continues during suspend."""
     awake: float
-    """Stands still while the machine sleeps, on most systems."""
+    """Stops during suspend, on most systems."""
 
 
 def real_clock() -> float:
-    """CLOCK_BOOTTIME (Linux) goes on in sleep and is never set; elsewhere the wall clock."""
+    """CLOCK_BOOTTIME (Linux) continues during suspend and is never set; elsewhere the wall
+    clock."""
     if sys.platform == "linux":
         return time.clock_gettime(time.CLOCK_BOOTTIME)
     else:  # noqa: RET505 - mypy calls code after a platform's return unreachable
@@ -42,22 +43,21 @@ def read_clocks() -> ClockReading:
 
 
 def slept(before: ClockReading, now: ClockReading, tick: float = TICK) -> bool:
-    """Whether the machine slept between two looks that should lie `tick` seconds apart.
+    """Whether the machine was suspended between two readings that should be `tick` seconds apart.
 
-    Either the real clock ran ahead of the one that stops in sleep; or, where Python's monotonic
-    clock goes on (Windows), the second look came far too late, as also after SIGSTOP. A wall
-    clock that is set forward, or a very busy machine, looks the same; that costs a heartbeat.
-    """
+    Either the real clock ran ahead of the one that stops during suspend; or, where Python's
+    monotonic clock continues (Windows), the second reading came much too late, as also after
+    SIGSTOP. A wall clock that was set forward, or a very busy machine, looks the same; that costs
+    one keepalive request."""
     real, awake = now.real - before.real, now.awake - before.awake
     return real - awake > _AHEAD or awake > tick + _LATE
 
 
 class WakeWatcher:
-    """Calls `on_wake`, from a thread of its own, soon after the machine wakes up.
+    """Calls `on_wake`, on a thread of its own, soon after the machine resumes.
 
-    `tick` (seconds) and `clocks` are for tests. It looks at the clocks only between `start` and
-    `stop`; both may be called again and again.
-    """
+    `tick` (seconds) and `clocks` are for tests. The clocks are read only between `start` and
+    `stop`; both may be called repeatedly."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class WakeWatcher:
                 self._thread.start()
 
     def stop(self) -> None:
-        """Join the thread, unless it is the one that calls."""
+        """Join the thread, unless called on it."""
         with self._lock:
             thread, self._thread = self._thread, None
             self._stopped.set()

@@ -1,4 +1,4 @@
-"""Getting a thread out of a `select`."""
+"""Wakes a thread out of a `select`."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ import threading
 
 
 class Waker:
-    """A pipe whose reading end a thread selects on beside what it waits for (POSIX).
+    """A pipe whose reading end a thread selects on, together with its other descriptors (POSIX).
 
-    `wake` may come from any thread and at any time, also after `close`: a `Cancel` that is being
-    set calls its callbacks when the waiting thread may have left already.
-    """
+    `wake` may be called from any thread and at any time, also after `close`: `CancelToken.set` may
+    call its callbacks after the waiting thread has left."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -23,7 +22,7 @@ class Waker:
         return self._reading
 
     def wake(self) -> None:
-        """Make the pipe readable, for good."""
+        """Make the pipe readable, permanently."""
         with self._lock:
             if not self._closed and not self._woken:
                 self._woken = True

@@ -1,1 +1,1 @@
-"""Showing notices."""
+"""Desktop notifications."""

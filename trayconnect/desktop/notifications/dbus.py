@@ -1,5 +1,5 @@
-"""Notices over D-Bus: starts the talk with the desktop's notification server when there is
-something to say, and again when the bus was lost."""
+"""Notices over D-Bus: connects to the desktop's notification server for the first notice, and again
+after the bus was lost."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from collections.abc import Callable, Mapping
 from trayconnect.core.command import Command
 from trayconnect.core.log_once import LogOnce
 from trayconnect.core.notices import Notice
-from trayconnect.desktop.notifications.freedesktop import NotificationTalk
+from trayconnect.desktop.notifications.freedesktop import NotificationClient
 
 logger = logging.getLogger(__name__)
 
 _CLOSE_LIMIT = 6.0
-"""Seconds that closing waits for a thread; more than a step on the bus may take."""
+"""Seconds that closing waits for a thread; longer than one step on the bus."""
 
 
 class DBusNotifier:
     """`desktop.notify.DesktopNotifier`. One thread, from the first notice on, which sleeps on the
-    bus; a click is carried out on a thread of its own, so that it may take its time."""
+    bus; each click is handled on a thread of its own, so that it may take time."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class DBusNotifier:
         self._environ = environ
         self._complaints = LogOnce(logger, "notifications are dropped")
         self._lock = threading.Lock()
-        self._talk: NotificationTalk | None = None
+        self._client: NotificationClient | None = None
         self._threads: list[threading.Thread] = []
         self._closed = False
 
@@ -44,8 +44,8 @@ class DBusNotifier:
         with self._lock:
             if self._closed:
                 return
-            if self._talk is None:
-                self._talk = talk = NotificationTalk(
+            if self._client is None:
+                self._client = client = NotificationClient(
                     self._click,
                     self._over,
                     self._complaints,
@@ -53,43 +53,43 @@ class DBusNotifier:
                     environ=self._environ,
                 )
                 try:
-                    self._start(talk.run, "tc-notify")
+                    self._start(client.run, "tc-notify")
                 except RuntimeError as error:  # no more threads
-                    self._talk = None
+                    self._client = None
                     self._complaints.report(str(error))
                     return
-            self._talk.notify(notice)
+            self._client.notify(notice)
 
     def withdraw(self, tag: str) -> None:
         with self._lock:
-            if self._talk is not None:
-                self._talk.withdraw(tag)
+            if self._client is not None:
+                self._client.withdraw(tag)
 
     def close(self) -> None:
         with self._lock:
             self._closed = True
-            talk, self._talk = self._talk, None
+            client, self._client = self._client, None
             threads, self._threads = self._threads, []
-        if talk is not None:
-            talk.stop()
+        if client is not None:
+            client.stop()
         for thread in threads:
             thread.join(_CLOSE_LIMIT)
             if thread.is_alive():
                 logger.warning("%s did not end within %g s", thread.name, _CLOSE_LIMIT)
 
     def _start(self, work: Callable[[], object], name: str) -> None:
-        """With the lock held."""
+        """The caller holds the lock."""
         self._threads = [thread for thread in self._threads if thread.is_alive()]
         thread = threading.Thread(target=work, name=name, daemon=True)
         thread.start()
         self._threads.append(thread)
 
-    # --- on the talk's thread ---
+    # --- on the bus thread ---
 
-    def _over(self, talk: NotificationTalk) -> None:
+    def _over(self, client: NotificationClient) -> None:
         with self._lock:
-            if self._talk is talk:
-                self._talk = None
+            if self._client is client:
+                self._client = None
 
     def _click(self, command: Command) -> None:
         def carry_out() -> None:

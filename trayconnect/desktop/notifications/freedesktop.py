@@ -1,8 +1,7 @@
-"""The talk with the notification server of a desktop.
+"""Client of the desktop's notification server.
 
 Source: Desktop Notifications Specification 1.2,
-https://specifications.freedesktop.org/notification-spec/1.2/
-"""
+https://specifications.freedesktop.org/notification-spec/1.2/"""
 
 from __future__ import annotations
 
@@ -32,10 +31,10 @@ from trayconnect.desktop.dbus.bus_connection import BusConnection, refusal
 logger = logging.getLogger(__name__)
 
 LIMIT = 5.0
-"""Seconds that the server may take for an answer."""
+"""Seconds to wait for the server's answer."""
 _LONGEST_QUEUE = 16
 _REMEMBERED = 64
-"""Notices whose buttons are still heeded, shown or not."""
+"""Number of notices whose buttons still work, whether or not they are on the screen."""
 
 _NAME: Final = "org.freedesktop.Notifications"
 _SERVER = DBusAddress("/org/freedesktop/Notifications", bus_name=_NAME, interface=_NAME)
@@ -49,17 +48,18 @@ _OWNER = MatchRule(
 _OWNER.add_arg_condition(0, _NAME)
 
 _DEFAULT: Final = "default"
-"""The key of what a click on the notice itself does."""
+"""The key of the default action: a click on the notice itself."""
 _LEVELS = {Urgency.NORMAL: 1, Urgency.CRITICAL: 2}
 _NOT_BY_DEFAULT = "disconnect"
-"""The command that takes its own button: a click on the notice itself may only mean to read it."""
+"""The command that only its own button may run: a click on the notice itself may just mean that the
+user has read it."""
 _SHOWS_DEFAULT = ("Xfce Notify Daemon", "lxqt-notificationd")
-"""Servers that draw a button for the default, which the specification leaves open."""
+"""Servers that draw a button for the default action, which the specification leaves open."""
 
 
 @dataclass(frozen=True, slots=True)
 class NotificationServer:
-    """Who shows our notices."""
+    """The server that shows our notices."""
 
     owner: str
     """Its unique name on the bus."""
@@ -68,15 +68,15 @@ class NotificationServer:
     """Whether it draws a button for the default action, too."""
 
 
-class NotificationTalk:
-    """`run` once, on a thread of its own; it ends with `stop`, or when the bus is lost.
+class NotificationClient:
+    """Call `run` once, on a thread of its own; it ends with `stop`, or when the bus is lost.
 
     `on_command` and `on_over` are called on that thread, and must return at once."""
 
     def __init__(
         self,
         on_command: Callable[[Command], object],
-        on_over: Callable[[NotificationTalk], object],
+        on_over: Callable[[NotificationClient], object],
         complaints: LogOnce,
         *,
         icon: str = "",
@@ -88,19 +88,19 @@ class NotificationTalk:
         self._icon = icon
         self._link = BusConnection(self, environ)
         self._waiting: dict[str, Notice | None] = {}
-        """What to show, by tag, and None for what to take away."""
+        """Notices to show, by tag, and None for those to remove."""
         self._call = 0
         """The number of the latest call."""
         self._busy = False
         self._lost: Exception | None = None
-        """Why the bus is."""
-        # Of the server that owns the name now:
+        """Why the bus is lost."""
+        # State of the server that owns the name now:
         self._server: NotificationServer | None = None
-        """What is known of it, once there is something to show."""
+        """The server's properties, known from the first notice on."""
         self._shown: dict[str, int] = {}
-        """By tag, the ids of what is on the screen."""
+        """By tag, the ids on the screen."""
         self._notices: dict[int, Notice] = {}
-        """By id, the latest notices, also those that are gone."""
+        """By id, the latest notices, including removed ones."""
 
     # --- from any thread ---
 
@@ -111,7 +111,7 @@ class NotificationTalk:
         self._link.post(lambda: self._enqueue(tag, None))
 
     def stop(self) -> None:
-        """Take what is shown off the screen, since nobody will heed its buttons, and end."""
+        """Remove the notices from the screen, since nobody would handle their buttons, and end."""
         self._link.post(self._clear)
         self._link.stop()
 
@@ -120,12 +120,12 @@ class NotificationTalk:
         if self._lost is not None and (self._busy or self._waiting):
             self._complaints.report(str(self._lost) or repr(self._lost))
 
-    # --- what the link asks of its client ---
+    # --- callbacks of the connection ---
 
     def connected(self) -> None:
         for rule in (_SIGNALS, _OWNER):
             self._link.send(message_bus.AddMatch(rule))
-        self._go_on()
+        self._send_next()
 
     def disconnected(self, reason: Exception) -> None:
         logger.info("no session bus: %s", reason)
@@ -146,7 +146,7 @@ class NotificationTalk:
     def called(self, message: Message) -> Message:
         return refusal(message)
 
-    # --- within ---
+    # --- internals ---
 
     def _is_from_server(self, message: Message) -> bool:
         server = self._server
@@ -167,7 +167,7 @@ class NotificationTalk:
                 del self._shown[tag]
 
     def _forget(self) -> None:
-        """Another server has come, or none; what the old one showed went with it."""
+        """The server was replaced, or has ended; its notices are gone."""
         self._server = None
         self._shown.clear()
         self._notices.clear()
@@ -175,7 +175,7 @@ class NotificationTalk:
     def _clear(self) -> None:
         self._waiting.clear()
         for tag in list(self._shown):
-            self._take_away(tag)
+            self._close_notice(tag)
 
     def _enqueue(self, tag: str, notice: Notice | None) -> None:
         if len(self._waiting) >= _LONGEST_QUEUE and tag not in self._waiting:
@@ -183,10 +183,10 @@ class NotificationTalk:
             return
         self._waiting.pop(tag, None)
         self._waiting[tag] = notice
-        self._go_on()
+        self._send_next()
 
-    def _go_on(self) -> None:
-        """Begin with what waits: one call after the other, so that ids are known in time."""
+    def _send_next(self) -> None:
+        """Send the next waiting notice: one call at a time, so that its id is known in time."""
         while self._waiting and self._link.unique_name and not self._busy:
             if self._server is None:
                 self._ask("GetCapabilities", None, (), self._meet)
@@ -194,10 +194,10 @@ class NotificationTalk:
             tag, notice = next(iter(self._waiting.items()))
             del self._waiting[tag]
             if notice is None:
-                self._take_away(tag)
+                self._close_notice(tag)
                 continue
             if notice.asked:
-                self._take_away(tag)
+                self._close_notice(tag)
             if not self._is_shown(notice):
                 self._show(notice, self._server)
 
@@ -219,7 +219,7 @@ class NotificationTalk:
         body = arguments(notice, server, replaces=replaces, icon=self._icon)
         self._ask("Notify", "susssasa{sv}i", body, shown)
 
-    def _take_away(self, tag: str) -> None:
+    def _close_notice(self, tag: str) -> None:
         number = self._shown.pop(tag, None)
         if number is not None:
             message = new_method_call(_SERVER, "CloseNotification", "u", (number,))
@@ -245,7 +245,8 @@ class NotificationTalk:
         body: tuple[Any, ...],
         done: Callable[[Message], None],
     ) -> None:
-        """Call the server; `done` gets what it returns. An error or silence drops what waits."""
+        """Call the server; `done` gets the result. After an error or a timeout, the waiting notice
+        is dropped."""
         self._call += 1
         call = self._call
         self._busy = True
@@ -256,7 +257,7 @@ class NotificationTalk:
             self._busy = False
             if reply.header.message_type is MessageType.method_return:
                 done(reply)
-                self._go_on()
+                self._send_next()
             else:
                 name = reply.header.fields.get(HeaderFields.error_name, "")
                 self._give_up(f"{name}: {reply.body}")
@@ -277,8 +278,8 @@ class NotificationTalk:
 def arguments(
     notice: Notice, server: NotificationServer, *, replaces: int = 0, icon: str = ""
 ) -> tuple[Any, ...]:
-    """The arguments of `Notify` for that server. `replaces` is the id of the notice whose place
-    it takes, or 0."""
+    """The arguments of `Notify` for that server. `replaces` is the id of the notice to replace, or
+    0."""
     body = _clean(notice.body)
     hints: dict[str, tuple[str, Any]] = {
         "urgency": ("y", _LEVELS[notice.urgency]),
@@ -294,12 +295,12 @@ def arguments(
         escape(body, quote=False) if "body-markup" in server.capabilities else body,
         _keys_and_labels(notice.buttons, server),
         hints,
-        -1,  # the server decides how long
+        -1,  # the server decides how long it stays
     )
 
 
 def _keys_and_labels(buttons: tuple[Button, ...], server: NotificationServer) -> list[str]:
-    """Keys and labels in turn."""
+    """Keys and labels, alternating."""
     if not buttons or "actions" not in server.capabilities:
         return []
     pairs = [(button.command.name, button.text) for button in buttons]
@@ -310,5 +311,6 @@ def _keys_and_labels(buttons: tuple[Button, ...], server: NotificationServer) ->
 
 
 def _clean(text: str) -> str:
-    """What a D-Bus string can hold: the bus cuts off whoever sends another."""
+    """Only characters that a D-Bus string may hold: the bus disconnects a client that sends
+    others."""
     return text.replace("\0", "").encode("utf-8", "replace").decode()

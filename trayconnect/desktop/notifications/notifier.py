@@ -18,8 +18,8 @@ from trayconnect.desktop.notifications.plain import (
 
 class DesktopNotifier(Notifier, Protocol):
     def close(self) -> None:
-        """Take what is shown off the screen where that can be done, and end, in bounded time; may
-        be called twice."""
+        """Remove the notices from the screen where possible, and end, in bounded time; may be
+        called twice."""
         ...
 
 
@@ -30,9 +30,9 @@ def make_notifier(
 ) -> DesktopNotifier:
     """For this platform.
 
-    `on_command` gets the command of a clicked button, on a thread of its own.
-    `icon` is a picture of the program. `tray_notify(message, title)` serves on Windows, where the
-    tray icon shows notices."""
+    `on_command` gets the command of a clicked button, on a thread of its own. `icon` is a picture
+    of the program. `tray_notify(message, title)` is used on Windows, where the tray icon shows
+    notices."""
     if tray_notify is not None:
         return PlainNotifier(CallableDelivery(tray_notify))
     if sys.platform == "darwin":

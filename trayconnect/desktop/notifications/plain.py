@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 _CLOSE_LIMIT = 5.0
 _LONGEST_QUEUE = 16
 PROGRAM = "trayconnect"
-"""The title of a notice that has none."""
+"""Title of a notice without one."""
 
 
 class DeliveryError(Exception):
@@ -24,23 +24,24 @@ class DeliveryError(Exception):
 
 
 class Delivery(Protocol):
-    """One way of showing a notice; used from one worker thread, save `interrupt`."""
+    """Shows notices; called on one worker thread, except `interrupt`."""
 
     def send(self, notice: Notice) -> None:
-        """Block until it is handed over, for a bounded time. Raises `DeliveryError`."""
+        """Block until the system has accepted the notice, for a bounded time. Raises
+        `DeliveryError`."""
         ...
 
     def interrupt(self) -> None:
-        """From any thread: make a `send` that is under way, and all later ones, fail soon."""
+        """From any thread: make the current `send`, and all later ones, fail soon."""
         ...
 
 
 class PlainNotifier:
     """`notices.Notifier`: a bounded queue and one worker thread, started at the first notice.
 
-    Nothing tells when the user has put a notice away, so the same one is shown again only after
-    another one of its tag, or after it was withdrawn. What cannot be shown is dropped.
-    """
+    The system does not report when the user dismisses a notice, so the same notice is shown again
+    only after another one of its tag, or after it was withdrawn. A notice that cannot be shown is
+    dropped."""
 
     def __init__(self, delivery: Delivery) -> None:
         self._delivery = delivery
@@ -71,7 +72,7 @@ class PlainNotifier:
             self._latest.pop(tag, None)
 
     def close(self) -> None:
-        """Drop what is queued and end the worker, in bounded time; may be called twice."""
+        """Drop the queue and end the worker, in bounded time; may be called twice."""
         with self._changed:
             self._closed = True
             self._waiting.clear()
@@ -97,7 +98,7 @@ class PlainNotifier:
                 self.withdraw(notice.tag)
                 if not self._closed:
                     self._complaints.report(str(error))
-            except Exception:  # our bug, but not one to lose the next notices over
+            except Exception:  # a bug of ours, but no reason to lose the next notices
                 logger.exception("a notice could not be shown")
             else:
                 self._complaints.settle()
@@ -106,7 +107,7 @@ class PlainNotifier:
 class OsascriptDelivery:
     """macOS. The texts are arguments of the script, never part of it."""
 
-    # The system shows about so much, and leaves out the rest without a mark.
+    # The system shows about this much, and cuts off the rest without a mark.
     LONGEST_TITLE = 60
     LONGEST_BODY = 255
     _LIMIT = 10.0
@@ -122,7 +123,7 @@ class OsascriptDelivery:
     def send(self, notice: Notice) -> None:
         title = clip(notice.title or PROGRAM, self.LONGEST_TITLE)
         texts = [title, clip(notice.body, self.LONGEST_BODY)]
-        # "-": the script comes from stdin, and what follows are its arguments, not options.
+        # "-": the script comes from stdin, and the rest are its arguments, not options.
         argv = [self._program, "-", *(text.replace("\0", "") for text in texts)]
         try:
             programs.run(argv, stdin=self._SCRIPT, timeout=self._LIMIT)
@@ -130,13 +131,13 @@ class OsascriptDelivery:
             raise DeliveryError(str(error)) from error
 
     def interrupt(self) -> None:
-        pass  # bounded by its own limit
+        pass  # bounded by its own time limit
 
 
 class CallableDelivery:
-    """Windows: the tray icon shows it, by a call that takes a message and a title."""
+    """Windows: the tray icon shows it, through a function that takes a message and a title."""
 
-    # NOTIFYICONDATAW: szInfoTitle holds 63 characters and szInfo 255, beside the final NUL.
+    # NOTIFYICONDATAW: szInfoTitle holds 63 characters and szInfo 255, besides the final NUL.
     LONGEST_TITLE = 63
     LONGEST_BODY = 255
 
@@ -157,7 +158,7 @@ class CallableDelivery:
 
 
 def clip(text: str, longest: int) -> str:
-    """At most `longest` UTF-16 units, which is what Windows counts; an ellipsis marks a cut."""
+    """At most `longest` UTF-16 units, the unit of Windows' limits; an ellipsis marks a cut."""
     if _units(text) <= longest:
         return text
     kept = text[: longest - 1]

@@ -16,12 +16,12 @@ from trayconnect.desktop.popup.popup_model import MenuLine
 log = logging.getLogger(__name__)
 
 LIMIT = 300.0
-"""Seconds after which a menu that nobody leaves is taken away: it holds the pointer."""
+"""Seconds after which an abandoned menu is closed: it grabs the pointer."""
 JOIN_LIMIT = 5.0
 
 
 class TkPopupMenu:
-    """`popup.model.PopupMenu`: each menu is a process of its own, so that one that hangs can be
+    """`popup_model.PopupMenu`: each menu is a process of its own, so that a hanging one can be
     killed.
 
     `command`: the helper, for tests."""
@@ -88,7 +88,7 @@ class TkPopupMenu:
             finally:
                 process.kill()
         if process.returncode < 0:
-            return  # taken away by `close`, or for another one
+            return  # closed by `close`, or replaced by another menu
         if process.returncode != 0:
             log.warning("the menu failed: %s", complaint.decode(errors="replace").strip()[-2000:])
             return
@@ -101,7 +101,7 @@ class TkPopupMenu:
             chosen(keys)
 
     def _send(self, line: Lifeline, menu: bytes, process: subprocess.Popen[bytes]) -> None:
-        """A helper that hangs reads nothing: it is ended, and the writing with it."""
+        """A hanging helper reads nothing: ending it also ends the write."""
 
         def end() -> None:
             log.warning("the menu's helper read nothing for %g s, and is ended", self._limit)

@@ -1,5 +1,5 @@
-"""A menu that we draw ourselves, as data and as a protocol. Not in `ports`: its helper starts at
-each click, and must not wait for the configuration's types to load."""
+"""The popup menu as data and as a protocol. The module imports little, because the helper process
+starts at each click."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class MenuLine:
-    """A line of a menu that we draw ourselves; `key` is unique among its siblings."""
+    """A line of the popup menu; `key` is unique among its siblings."""
 
     key: str
     text: str = ""
@@ -30,14 +30,14 @@ class PopupMenu(Protocol):
         at: tuple[int, int],
         chosen: Callable[[tuple[str, ...]], None],
     ) -> None:
-        """Open it at that pixel of the screen, in place of one that is open; returns at once.
+        """Open it at that pixel of the screen, in place of an open one; returns at once.
 
-        `chosen` is called on a thread of the menu's with the keys that lead to the chosen line,
-        from the outermost; not at all when none was chosen. Never raises."""
+        `chosen` is called on a thread of the menu with the keys of the chosen line, from the
+        outermost menu on; not at all if no line was chosen. Never raises."""
         ...
 
     def close(self) -> None:
-        """Take the menu away. Never raises; may be called twice."""
+        """Close the menu. Never raises; may be called twice."""
         ...
 
 

@@ -1,5 +1,5 @@
-"""The menu of an icon in a panel that draws none: a program of its own, for `popup` (the menu as
-JSON on stdin, the choice on stdout, see `popup_wire`)."""
+"""The helper process of the popup menu, for `popup_menu` (the menu as JSON on stdin, the choice on
+stdout, see `popup_wire`)."""
 
 from __future__ import annotations
 
@@ -15,26 +15,27 @@ from trayconnect.desktop.windows import tk_lifeline, tk_scale
 
 GRAB_TRIES = 40
 GRAB_PAUSE_MS = 50
-"""Between two tries: another program may hold the pointer, such as a panel over a click."""
+"""Milliseconds between two tries: another program may have grabbed the pointer, such as a panel
+during a click."""
 
 
 class Popup:
-    """Builds the menu in `root`, which stays hidden; `choice` is set when it ends."""
+    """Builds the menu in `root`, which stays hidden; `choice` is set at the end."""
 
     def __init__(self, root: tkinter.Tk, lines: tuple[MenuLine, ...]) -> None:
         self.choice: tuple[str, ...] = ()
         self._root = root
-        self._look = tk_scale.menu_look(root, tk_scale.scale(root))
-        self._marks: list[tkinter.BooleanVar] = []  # a mark is lost with its variable
+        self._menu_style = tk_scale.menu_look(root, tk_scale.scale(root))
+        self._marks: list[tkinter.BooleanVar] = []  # the check mark disappears with its variable
         self._menu = self._build(root, lines, ())
 
     def show(self, at: tuple[int, int]) -> None:
-        """Open it by that point, within the screen."""
+        """Open it next to that point, within the screen."""
         self._menu.bind("<Unmap>", lambda _: self._root.after_idle(self._end))
         self._post(*at, GRAB_TRIES)
 
     def _post(self, x: int, y: int, tries: int) -> None:
-        # Below the point, or above it when there is no room, as beside a panel at the bottom.
+        # Below the point, or above it if there is no room, as near a panel at the bottom.
         self._menu.update_idletasks()
         width, height = self._menu.winfo_reqwidth(), self._menu.winfo_reqheight()
         left = max(0, min(x, self._root.winfo_screenwidth() - width))
@@ -45,14 +46,14 @@ class Popup:
             if tries:
                 self._root.after(GRAB_PAUSE_MS, self._post, x, y, tries - 1)
             else:
-                self._root.destroy()  # without the pointer it could not be left
+                self._root.destroy()  # without the grab, a click elsewhere would not close it
         else:
-            self._menu.focus_force()  # the grab brings the keys, but Tk minds only a focused menu
+            self._menu.focus_force()  # Tk ignores the keys without it
 
     def _build(
         self, parent: tkinter.Misc, lines: tuple[MenuLine, ...], path: tuple[str, ...]
     ) -> tkinter.Menu:
-        menu = tkinter.Menu(parent, tearoff=False, **self._look)
+        menu = tkinter.Menu(parent, tearoff=False, **self._menu_style)
         for line in lines:
             keys = (*path, line.key)
             state: Literal["normal", "disabled"] = "normal" if line.enabled else "disabled"
@@ -76,7 +77,7 @@ class Popup:
         return menu
 
     def _break(self, menu: tkinter.Menu, count: int) -> None:
-        """Tk's menus do not scroll: a long one has columns."""
+        """Tk's menus do not scroll, so a long one is split into columns."""
         menu.update_idletasks()
         height = menu.winfo_reqheight()
         room = self._root.winfo_screenheight() - 2 * menu.yposition(0)
@@ -87,17 +88,18 @@ class Popup:
 
     def _choose(self, keys: tuple[str, ...]) -> None:
         self.choice = keys
-        self._root.after_idle(self._root.destroy)  # not under the feet of Tk's own menu code
+        self._root.after_idle(self._root.destroy)  # not during Tk's own menu code
 
     def _end(self) -> None:
-        """The menu was left. A choice is told before or after it, as the way of choosing is."""
+        """The menu was closed. The choice is reported before or after that, depending on how it was
+        made."""
         self._root.after(100, self._root.destroy)
 
 
 def main() -> int:
     """Show one menu, and return the exit code."""
-    told = tk_lifeline.StdinLines()
-    lines, at = popup_wire.decode_menu(told.next() or b"")
+    lifeline = tk_lifeline.StdinLines()
+    lines, at = popup_wire.decode_menu(lifeline.next() or b"")
     tk_scale.prepare_process()
     try:
         root = tkinter.Tk(className="trayconnect")
@@ -107,7 +109,7 @@ def main() -> int:
     except tkinter.TclError as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    tk_lifeline.follow(root, told, lambda _: None)
+    tk_lifeline.follow(root, lifeline, lambda _: None)
     root.mainloop()
     helper_process.write_stdout(popup_wire.encode_choice(popup.choice))
     return 0

@@ -1,4 +1,4 @@
-"""Menu lines and choices as JSON, between the app and its popup menu."""
+"""JSON format of menu lines and choices between the app and the popup helper."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def encode_menu(lines: tuple[MenuLine, ...], at: tuple[int, int]) -> bytes:
 
 
 def decode_menu(data: bytes) -> tuple[tuple[MenuLine, ...], tuple[int, int]]:
-    """Raises `ValueError` for anything that `encode_menu` did not make."""
+    """Raises `ValueError` for data that `encode_menu` did not make."""
     try:
         read = json.loads(data)
         x, y = read["at"]
@@ -23,12 +23,12 @@ def decode_menu(data: bytes) -> tuple[tuple[MenuLine, ...], tuple[int, int]]:
 
 
 def encode_choice(keys: tuple[str, ...]) -> bytes:
-    """The keys that lead to a line; none for no choice."""
+    """The keys of a line; none for no choice."""
     return json.dumps(keys).encode()
 
 
 def decode_choice(data: bytes) -> tuple[str, ...]:
-    """Raises `ValueError` for anything that `encode_choice` did not make."""
+    """Raises `ValueError` for data that `encode_choice` did not make."""
     read = json.loads(data)
     if not isinstance(read, list) or not all(isinstance(key, str) for key in read):
         raise ValueError("not a choice")

@@ -1,1 +1,1 @@
-"""Putting questions to the user."""
+"""Questions to the user."""

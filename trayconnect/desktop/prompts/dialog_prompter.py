@@ -1,4 +1,4 @@
-"""Asking through a dialog program of the desktop, where our own window cannot be shown."""
+"""Asks through a dialog program of the desktop, where our own window cannot be shown."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ _UNTIL_STDIN_ENDS = """exec 3<&0
 wait "$dialog"; status=$?
 kill "$watcher" 2>/dev/null; exit "$status"
 """
-"""A shell around a program that minds no pipe: the dialog ends when stdin ends, as it does with
-us."""
+"""A shell around a program that does not read its stdin: the dialog ends when stdin ends, as it
+does when the app ends."""
 EARLY = 2.0
-"""Seconds within which a program that breaks has shown nothing: an unknown option, a missing
-library, a dead display."""
+"""Seconds within which a failing program has shown nothing: an unknown option, a missing library,
+an unreachable display."""
 
 
 class DialogPrompter:
-    """`prompter.Way`: one dialog or more. None has room for a box beside an entry, so whether to
-    keep the answer in the keyring is asked apart."""
+    """`prompter.QuestionBackend`: one dialog or more. No dialog program has a check box beside an
+    entry, so a separate question asks whether to keep the answer in the keyring."""
 
     def __init__(
         self, program: DialogProgram, limit: float = ANSWER_LIMIT, early: float = EARLY
@@ -44,12 +44,12 @@ class DialogPrompter:
         self._early = early
 
     def bring_to_front(self) -> None:
-        pass  # the program offers no way to say it
+        pass  # the program has no option for it
 
     def ask(self, question: Question, cancel: CancelToken) -> Answer | None:
         if not question.fields:
-            said = self._run(self._program.confirm(question), question, cancel)
-            return None if said is None else Answer()
+            output = self._run(self._program.confirm(question), question, cancel)
+            return None if output is None else Answer()
         groups = self._program.together(question.fields)
         values: tuple[str, ...] = ()
         for number, fields in enumerate(groups, 1):
@@ -68,7 +68,7 @@ class DialogPrompter:
     def _enter(
         self, question: Question, fields: Sequence[Field], place: str, cancel: CancelToken
     ) -> tuple[str, ...] | None:
-        """Ask until it is complete."""
+        """Ask until every field is filled."""
         argv = self._program.enter(question, fields, place)
         while True:
             output = self._run(argv, question, cancel)

@@ -1,4 +1,4 @@
-"""The parts of the prompt window that are filled in: a line, or a text of several lines."""
+"""The input fields of the prompt window: a line, or a text of several lines."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _TEXT_LINES = 7
 
 
 class LineBox:
-    """One line, in dots while it is hidden."""
+    """One line, shown as dots while it is hidden."""
 
     def __init__(
-        self, frame: ttk.Frame, field: Field, look: Scaling, on_change: Callable[[], None]
+        self, frame: ttk.Frame, field: Field, scaling: Scaling, on_change: Callable[[], None]
     ) -> None:
         self._secret = field.secret
-        self.widget = ttk.Entry(frame, font=look.text_font)
+        self.widget = ttk.Entry(frame, font=scaling.text_font)
         self.widget.grid(sticky="we")
         self.reveal(shown=False)
         self.widget.bind("<KeyRelease>", lambda _: on_change())
@@ -41,11 +41,11 @@ class LineBox:
 
 
 class TextBox:
-    """Several lines. Tk cannot put dots in their place, so while they are hidden they are
-    covered with bars: letters and their background have one colour."""
+    """Several lines. Tk cannot show dots instead, so hidden lines are covered with bars: letters
+    and their background have the same colour."""
 
     def __init__(
-        self, frame: ttk.Frame, field: Field, look: Scaling, on_change: Callable[[], None]
+        self, frame: ttk.Frame, field: Field, scaling: Scaling, on_change: Callable[[], None]
     ) -> None:
         self._secret = field.secret
         self._on_change = on_change
@@ -57,15 +57,15 @@ class TextBox:
             width=1,
             height=_TEXT_LINES,
             wrap="char",
-            font=look.fixed_font,
+            font=scaling.fixed_font,
             relief="flat",
             highlightthickness=1,
-            highlightbackground=look.border,
-            highlightcolor=look.accent,
-            background=look.field,
-            foreground=look.foreground,
+            highlightbackground=scaling.border,
+            highlightcolor=scaling.accent,
+            background=scaling.field,
+            foreground=scaling.foreground,
             exportselection=not field.secret,
-            insertbackground=look.foreground,
+            insertbackground=scaling.foreground,
         )
         bar = ttk.Scrollbar(holder, command=self.widget.yview, takefocus=False)
         self.widget.configure(yscrollcommand=bar.set)
@@ -76,7 +76,7 @@ class TextBox:
         for event in ("<<Copy>>", "<<Cut>>"):
             self.widget.bind(event, self._refuse_while_hidden)
         self.widget.bind("<<Paste>>", self._replace_selection)
-        self.widget.bind("<Tab>", self._leave)
+        self.widget.bind("<Tab>", self._focus_next)
         self.widget.bind("<<Modified>>", self._changed)
         self.reveal(shown=False)
 
@@ -95,17 +95,17 @@ class TextBox:
 
     def _cover(self) -> None:
         self.widget.tag_add("hidden", "1.0", "end")
-        self.widget.tag_raise("hidden")  # above the selection's colours
+        self.widget.tag_raise("hidden")  # above the colours of the selection
         lines = len(self.value().strip().splitlines())
         size = len(self.value().encode(errors="replace"))
-        said = (
+        caption = (
             f"{lines} {'line' if lines == 1 else 'lines'}, {size} bytes"
             if size
             else "Paste it here"
         )
         if size > LONGEST_VALUE:
-            said = f"{said}: too long"
-        self._caption.configure(text=said)
+            caption = f"{caption}: too long"
+        self._caption.configure(text=caption)
 
     def _changed(self, _event: object) -> None:
         if self.widget.edit_modified():
@@ -114,15 +114,15 @@ class TextBox:
             self._on_change()
 
     def _replace_selection(self, _event: object) -> None:
-        """On X11, Tk's own paste leaves a selected text where it is."""
+        """On X11, Tk's own paste keeps the selected text."""
         if self.widget.tag_ranges("sel"):
             self.widget.delete("sel.first", "sel.last")
 
     def _refuse_while_hidden(self, _event: object) -> str | None:
         return "break" if self._hidden else None
 
-    def _leave(self, _event: object) -> str:
-        """Tab goes on to the next part, as everywhere else in a dialog."""
+    def _focus_next(self, _event: object) -> str:
+        """Tab moves to the next field, as everywhere else in a dialog."""
         following = self.widget.tk_focusNext()
         if following is not None:
             following.focus_set()
@@ -132,6 +132,8 @@ class TextBox:
 Box = LineBox | TextBox
 
 
-def make_box(frame: ttk.Frame, field: Field, look: Scaling, on_change: Callable[[], None]) -> Box:
-    """The part for a field, placed in the frame's next row."""
-    return (TextBox if field.multiline else LineBox)(frame, field, look, on_change)
+def make_box(
+    frame: ttk.Frame, field: Field, scaling: Scaling, on_change: Callable[[], None]
+) -> Box:
+    """The input for a field, placed in the frame's next row."""
+    return (TextBox if field.multiline else LineBox)(frame, field, scaling, on_change)

@@ -1,4 +1,4 @@
-"""Several lines from the terminal that stdin is, without showing them."""
+"""Reads several lines from the terminal at stdin without echo."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if sys.platform == "win32":
 
     @contextmanager
     def without_echo(stream: TextIO) -> Iterator[None]:
-        """Type into `stream` unseen."""
+        """Turn off the echo of `stream` within the block."""
         kernel = ctypes.windll.kernel32
         handle = msvcrt.get_osfhandle(stream.fileno())
         mode = ctypes.c_ulong()
@@ -30,7 +30,7 @@ else:
 
     @contextmanager
     def without_echo(stream: TextIO) -> Iterator[None]:
-        """Type into `stream` unseen."""
+        """Turn off the echo of `stream` within the block."""
         before = termios.tcgetattr(stream.fileno())
         during = list(before)
         during[3] &= ~termios.ECHO
@@ -38,15 +38,15 @@ else:
         try:
             yield
         finally:
-            # FLUSH: what was pasted too much must not become a command of the shell.
+            # FLUSH: the rest of a paste must not become a command of the shell.
             termios.tcsetattr(stream.fileno(), termios.TCSAFLUSH, before)
 
 
 def read_unseen(
     stream: TextIO, prompt: Callable[[], None], is_last: Callable[[str], bool], most: int
 ) -> str:
-    """Lines up to the last one, or the end of the input, or somewhat more than `most`
-    characters. `prompt` is called when nothing shows any more."""
+    """Lines up to the last one, or the end of the input, or somewhat more than `most` characters.
+    `prompt` is called once the echo is off."""
     text = ""
     with without_echo(stream):
         prompt()

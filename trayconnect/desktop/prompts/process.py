@@ -1,4 +1,4 @@
-"""Asking through another process, which is ended when the question is withdrawn."""
+"""Asks through another process, which is ended when the question is withdrawn."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from trayconnect.desktop import programs
 from trayconnect.desktop.lifeline import Lifeline
 
 ANSWER_LIMIT = 1800.0
-"""Seconds after which a question that nobody answers is withdrawn."""
+"""Seconds after which an unanswered question is withdrawn."""
 
 
 class NotShownError(Exception):
-    """The user has not seen the question, so that another way may ask it; the text says why."""
+    """The user has not seen the question, so another backend may ask it; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class HelperResult:
-    """How the process ended. `output` may hold a secret."""
+    """The result of the process. `output` may hold a secret."""
 
     status: int
     output: bytes
@@ -34,19 +34,19 @@ class HelperResult:
 def converse(
     argv: Sequence[str],
     environment: dict[str, str],
-    told: bytes | None,
+    first_line: bytes | None,
     question: Question,
     cancel: CancelToken,
     limit: float = ANSWER_LIMIT,
     first_output_limit: float | None = None,
     started: Callable[[Lifeline], object] = lambda _: None,
 ) -> HelperResult:
-    """Run the process to its end. It is ended when `cancel` is set, which raises `Cancelled`, and
-    after `limit` seconds, which raises `ProblemError`; and with us, if it minds its lifeline.
+    """Run the process to its end. It is ended when `cancel` is set, which raises `Cancelled`; after
+    `limit` seconds, which raises `ProblemError`; and when the app ends, if it watches its lifeline.
 
-    `told`: the first line for it; None for one that ends when its stdin does.
-    `first_output_limit`: seconds within which it must have written something (not looked at on
-    Windows). Raises `NotShownError` if it has not, or cannot be started. `started` is given its
+    `first_line`: the first line of its input; None for a process that ends with its stdin.
+    `first_output_limit`: seconds within which it must have written something (not checked on
+    Windows). Raises `NotShownError` if it has not, or cannot be started. `started` gets its
     lifeline, which is closed when this returns."""
     try:
         process = subprocess.Popen(
@@ -60,11 +60,13 @@ def converse(
     except (OSError, ValueError) as error:  # ValueError: a NUL in an argument
         raise NotShownError(f"{argv[0]}: {error}") from error
     line = Lifeline(process)
-    end = line.close if told is None else process.kill
-    # It may be slow to read; ending it ends the writing.
-    writer = threading.Thread(target=line.send, args=[told or b""], name="tc-question", daemon=True)
+    end = line.close if first_line is None else process.kill
+    # It may read slowly; ending it ends the write.
+    writer = threading.Thread(
+        target=line.send, args=[first_line or b""], name="tc-question", daemon=True
+    )
     with process:
-        if told is not None:
+        if first_line is not None:
             writer.start()
         started(line)
         try:
@@ -74,7 +76,7 @@ def converse(
             raise unanswered(question, limit) from error
         finally:
             end()
-            if told is not None:
+            if first_line is not None:
                 writer.join()
             line.close()
     return HelperResult(
@@ -85,14 +87,14 @@ def converse(
 def _communicate(
     process: subprocess.Popen[bytes], limit: float, first_output_limit: float | None
 ) -> tuple[bytes, bytes]:
-    # On Windows, communicate does not tell what it has read when it runs out of time.
+    # On Windows, communicate loses the output at a timeout.
     if first_output_limit is not None and first_output_limit < limit and sys.platform != "win32":
         try:
             return process.communicate(timeout=first_output_limit)
         except subprocess.TimeoutExpired as error:
             if not error.output:
                 raise NotShownError(f"not shown within {first_output_limit:g} s") from error
-        return process.communicate(timeout=limit - first_output_limit)  # it goes on
+        return process.communicate(timeout=limit - first_output_limit)  # still running
     return process.communicate(timeout=limit)
 
 
@@ -110,7 +112,7 @@ def unanswered(question: Question, limit: float) -> ProblemError:
 
 
 def broke(question: Question, detail: str) -> ProblemError:
-    """The way of asking broke after the user may have seen the question."""
+    """The backend failed after the user may have seen the question."""
     return ProblemError(
         Problem(
             f"{question.server}: the window that asks has crashed",

@@ -1,4 +1,4 @@
-"""What a question says, made fit to show: parts of it come from servers."""
+"""Sanitizes and formats the text of a question: parts of it come from servers."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from trayconnect.core.questions import Field, Question, QuestionKind
 LONGEST_LINE = 300
 LONGEST_MESSAGE = 20_000
 LONGEST_VALUE = 64 * 1024
-"""Bytes of an answer's value: no private key is longer."""
+"""Limit in bytes for one value of an answer: no private key is longer."""
 
 _ENDS = (":", "?", ">", "=", "\N{HORIZONTAL ELLIPSIS}")
 _TAIL = "\N{HORIZONTAL ELLIPSIS}"
 
 
 def harmless(question: Question) -> Question:
-    """The same question without what could command a terminal, reorder the text on the screen
-    (the bidirectional controls of Unicode), or fill the screen."""
+    """The same question without characters that control a terminal or reorder the text on the
+    screen (Unicode's bidirectional controls), and short enough for the screen."""
     return replace(
         question,
         server=_line(question.server),
@@ -33,7 +33,7 @@ def harmless(question: Question) -> Question:
 
 
 def printable(text: str) -> str:
-    """Without control and format characters, except the end of a line."""
+    """Without control and format characters, except line ends."""
     return sanitize.text(text, LONGEST_MESSAGE + 1)
 
 
@@ -49,12 +49,12 @@ def _line(text: str) -> str:
 
 
 def as_prompt(label: str) -> str:
-    """A label before what is typed; most servers' own end with a colon already."""
+    """A label before an input; most servers' labels end with a colon already."""
     return label if label.endswith(_ENDS) else f"{label}:"
 
 
 def window_title(question: Question) -> str:
-    """The server, what is asked for, and the program: a taskbar clips the end."""
+    """The server, the subject, and the program: a taskbar cuts off the end."""
     return f"{question.server}: {_WORDS[question.kind]} \N{EN DASH} trayconnect"
 
 
@@ -71,7 +71,7 @@ _WORDS = {
 
 
 def is_complete(question: Question, fields: Sequence[Field], values: Sequence[str]) -> bool:
-    """Whether these values answer these fields of the question."""
+    """Whether these values answer the fields of the question."""
     tidied = [tidy(field, value) for field, value in zip(fields, values, strict=True)]
     return all(
         (value or question.may_be_empty) and len(value.encode(errors="replace")) <= LONGEST_VALUE
@@ -80,16 +80,16 @@ def is_complete(question: Question, fields: Sequence[Field], values: Sequence[st
 
 
 def next_to_fill(question: Question, values: tuple[str, ...], current: int) -> int | None:
-    """The field that Return goes on to from the current one; None: it confirms."""
+    """The field that Return moves to from the current one; None: Return confirms."""
     empty = [number for number, value in enumerate(values) if not value]
-    if question.may_be_empty:  # what was passed over is meant to be empty
+    if question.may_be_empty:  # a skipped field is meant to be empty
         empty = [number for number in empty if number > current]
     return empty[0] if empty else None
 
 
 def tidy(field: Field, value: str) -> str:
-    """A value without what came along when it was pasted: the end of a copied line, a text's
-    surrounding blanks. OpenSSH reads no key whose last line has no end."""
+    """A value without artefacts of pasting: the line end of a copied line, a text's surrounding
+    blanks. OpenSSH needs the final line end of a key."""
     if not field.multiline:
         return value.rstrip("\r\n")
     lines = [line.rstrip() for line in value.strip().splitlines()]

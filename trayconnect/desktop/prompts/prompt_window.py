@@ -1,5 +1,5 @@
-"""The window that asks: a program of its own, for `window_prompter` (question and answer: JSON over
-stdin and stdout, see `wire`). Closing it declines."""
+"""The helper process of the prompt window, for `window_prompter` (question and answer: JSON over
+stdin and stdout, see `prompt_wire`). Closing the window declines."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from trayconnect.desktop.windows import tk_front, tk_lifeline, tk_scale
 _WIDTH = 460
 _ICON_SIZE = 40
 _MESSAGE_SHARE = 0.35
-"""How much of the screen's height the message may take; the rest of it scrolls."""
+"""Share of the screen's height for the message; a longer one scrolls."""
 
 # A fingerprint as OpenSSH prints it (sshkey.c): SHA256:base64, or MD5: and 16 pairs.
 _FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/=]+|(?:MD5:)?(?:[0-9a-f]{2}:){15}[0-9a-f]{2}")
 
 _ANSWERING_KEYS = frozenset({"Return", "KP_Enter", "Escape"})
 _LOCK_MASK = 0x0002
-"""Of an event's state: the Lock modifier (X Protocol, section "KeyButMask")."""
+"""In an event's state: the Lock modifier (X Protocol, section "KeyButMask")."""
 
 
 class PromptWindow:
@@ -46,7 +46,7 @@ class PromptWindow:
         self._question = question
         self._guard = guard
         self._scale = tk_scale.scale(root)
-        self._look = tk_scale.apply_look(root, self._scale)
+        self._scaling = tk_scale.apply_look(root, self._scale)
         self._boxes: list[Box] = []
         self._remember = tkinter.BooleanVar(root, value=False)
         self._reveal = tkinter.BooleanVar(root, value=False)
@@ -66,18 +66,18 @@ class PromptWindow:
             ttk.Label(frame, text=field.label, wraplength=self._px(_WIDTH)).grid(
                 sticky="w", pady=(self._px(12), self._px(3))
             )
-            self._boxes.append(make_box(frame, field, self._look, self._update))
+            self._boxes.append(make_box(frame, field, self._scaling, self._update))
         self._caps_lock = ttk.Label(frame, text="Caps Lock is on", style="Warning.TLabel")
         self._caps_lock.grid(sticky="w", pady=(self._px(3), 0))
         self._add_options(frame)
         self._confirm, self._cancel = self._add_buttons(frame)
         self._first = self._boxes[0].widget if self._boxes else self._cancel
-        self._caps_lock.grid_remove()  # not before: the next part would get its row
+        self._caps_lock.grid_remove()  # not earlier: the next part would get its row
         self._bind_keys()
         self._update()
 
     def show(self, on_shown: Callable[[], None]) -> None:
-        """Put it in front of everything, centred, with the safe or needful part focused."""
+        """Raise it above everything, centred, with the focus on the safe or required part."""
         root = self._root
         root.update_idletasks()
         width, height = root.winfo_reqwidth(), root.winfo_reqheight()
@@ -88,28 +88,28 @@ class PromptWindow:
             root.attributes("-type", "dialog")
 
         def mapped(event: tkinter.Event[tkinter.Misc]) -> None:
-            if event.widget is root:  # not one of its parts
+            if event.widget is root:  # not one of its children
                 root.unbind("<Map>")
                 on_shown()
 
         root.bind("<Map>", mapped)
         root.deiconify()
         root.lift()
-        # In front until it has had the keyboard, then like any window: a password manager may have
-        # to cover it.
+        # On top until it has had the keyboard, then like any window: a password manager may have to
+        # cover it.
         root.attributes("-topmost", True)
-        # Tk defers this until that very part is on the screen; of two calls it keeps the last.
+        # Tk defers this until that part is on the screen; of two calls, the last counts.
         self._first.focus_force()
 
     def come_forward(self) -> None:
-        """The user asked for it, so keys are meant for it."""
+        """The user asked for the window, so keys are meant for it."""
         tk_front.bring(self._root)
         (self._root.focus_lastfor() or self._root).focus_force()
 
     def _px(self, size: int) -> int:
         return round(size * self._scale)
 
-    # --- its parts --------------------------------------------------------------------------------
+    # --- parts ------------------------------------------------------------------------------------
 
     def _add_heading(self, frame: ttk.Frame, icon: tkinter.PhotoImage | None) -> None:
         question = self._question
@@ -130,8 +130,8 @@ class PromptWindow:
         )
 
     def _add_message(self, frame: ttk.Frame) -> None:
-        """A text that can be selected and copied, with fingerprints in a fixed-width font."""
-        look = self._look
+        """Selectable text, with fingerprints in a fixed-width font."""
+        scaling = self._scaling
         holder = ttk.Frame(frame)
         holder.grid(sticky="we", pady=(self._px(10), 0))
         text = tkinter.Text(
@@ -144,13 +144,13 @@ class PromptWindow:
             highlightthickness=0,
             takefocus=False,
             cursor="xterm",
-            font=look.text_font,
-            foreground=look.foreground,
-            background=look.background,
+            font=scaling.text_font,
+            foreground=scaling.foreground,
+            background=scaling.background,
             padx=self._px(1),
             spacing3=self._px(2),
         )
-        text.tag_configure("fingerprint", font=look.fixed_font, wrap="char")
+        text.tag_configure("fingerprint", font=scaling.fixed_font, wrap="char")
         message = self._question.message
         end = 0
         for match in _FINGERPRINT.finditer(message):
@@ -160,13 +160,13 @@ class PromptWindow:
         text.insert("end", message[end:])
         text.configure(state="disabled")
         text.bind("<Button-1>", lambda _: text.focus_set())  # a disabled text ignores clicks
-        # The width of a text counts in characters; a strut gives it in pixels.
+        # The width of a text is in characters; a strut sets it in pixels.
         ttk.Frame(holder, width=self._px(_WIDTH), height=0).grid(row=0, column=0)
         text.grid(row=1, column=0, sticky="we")
         holder.update_idletasks()
-        # Not `text.count`: what it returns differs between versions of Python.
+        # Not `text.count`: its result differs between versions of Python.
         lines = int(text.tk.call(text, "count", "-update", "-displaylines", "1.0", "end"))
-        line_height = look.text_font.metrics("linespace") + self._px(2)
+        line_height = scaling.text_font.metrics("linespace") + self._px(2)
         room = max(4, int(text.winfo_screenheight() * _MESSAGE_SHARE / line_height))
         text.configure(height=min(lines, room))
         if lines > room:
@@ -175,7 +175,7 @@ class PromptWindow:
             text.configure(yscrollcommand=bar.set)
 
     def _add_options(self, frame: ttk.Frame) -> None:
-        """Below the fields, where something applies to them."""
+        """The options below the fields, if they apply to them."""
         row = ttk.Frame(frame)
         row.columnconfigure(0, weight=1)
         if self._question.can_remember:
@@ -210,16 +210,16 @@ class PromptWindow:
         root.bind("<Escape>", lambda _: self._decline())
         for key in ("<Return>", "<KP_Enter>"):
             root.bind(key, lambda _: self._on_return())
-            for box in self._boxes:  # else a text would take it for the end of a line first
+            for box in self._boxes:  # otherwise a text would insert a line end first
                 box.widget.bind(f"<Control-{key[1:]}", self._on_control_return)
-        # Everywhere else this selects all; on X11, Tk has it go to the beginning of the line.
+        # Everywhere else this selects all; Tk on X11 moves to the beginning of the line.
         root.event_delete("<<LineStart>>", "<Control-a>", "<Control-Key-a>")
         root.event_add("<<SelectAll>>", "<Control-a>")
-        # Before what the widgets themselves do with it.
+        # Before the widgets' own bindings.
         root.bind_class("Guard", "<KeyPress>", self._on_key)
         root.bind_class("Guard", "<KeyRelease>", self._on_key_release)
         root.bind_class("Guard", "<ButtonPress-1>", self._on_click)
-        # While Tk waits for another program to hand over what was copied, it goes on with events.
+        # While Tk waits for another program's clipboard, it handles other events.
         root.bind_class("Guard", "<<Paste>>", lambda _: self._set_pasting(True))
         root.bind("<<Paste>>", lambda _: self._set_pasting(False))
         for widget in _descendants(root):
@@ -229,8 +229,8 @@ class PromptWindow:
         self._guard.focused(time.monotonic())
         self._root.attributes("-topmost", False)
         if self._root.focus_get() is self._root:
-            # Tk waits until the part is visible, and loses the keys that come before that.
-            self._root.update_idletasks()  # maps it
+            # Tk waits until the part is visible, and loses the keys before that.
+            self._root.update_idletasks()  # this maps it
             self._first.focus_set()
 
     def _set_pasting(self, pasting: bool) -> None:
@@ -244,14 +244,14 @@ class PromptWindow:
         if stray and (event.keysym in _ANSWERING_KEYS or presses_button):
             for box in self._boxes:
                 if box.widget is event.widget:
-                    box.select_all()  # what is typed next takes its place
+                    box.select_all()  # typing replaces it
             return "break"
         if self._pasting and event.keysym in _ANSWERING_KEYS - {"Escape"}:
-            return "break"  # the answer is not there yet
+            return "break"  # the clipboard has not answered yet
         return None
 
     def _on_key_release(self, event: tkinter.Event[tkinter.Misc]) -> None:
-        # Its state is the one before it: the release of the second press unlocks.
+        # The state precedes the event: the release of the second press unlocks.
         locked = not self._lock_was_on if event.keysym == "Caps_Lock" else _is_locked(event)
         hides = any(field.secret for field in self._question.fields) and not self._reveal.get()
         if locked and hides:
@@ -264,7 +264,7 @@ class PromptWindow:
         return "break" if on_button and self._guard.click(time.monotonic()) else None
 
     def _on_return(self) -> None:
-        """The focused button's meaning, else the default's: no, unless there are fields."""
+        """The focused button's action, else the default: no, unless there are fields."""
         focused = self._root.focus_get()
         if focused is self._cancel:
             self._decline()
@@ -283,7 +283,7 @@ class PromptWindow:
         numbers = [n for n, box in enumerate(self._boxes) if box.widget is focused]
         current = numbers[0] if numbers else len(self._boxes)
         if numbers and isinstance(self._boxes[current], TextBox):
-            return  # the end of a line within it
+            return  # a line end within the text
         following = prompt_text.next_to_fill(self._question, self._values(), current)
         if following is None:
             self._accept()

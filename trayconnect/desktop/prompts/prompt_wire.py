@@ -1,6 +1,6 @@
-"""Questions and answers as JSON, between the app and its prompt window.
+"""JSON format of questions and answers between the app and the prompt window.
 
-The window's process first writes `SHOWN`, when the user can see the question, then the answer."""
+The helper first writes `SHOWN`, when the user can see the question, then the answer."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ SHOWN = b"shown\n"
 
 
 def encode_question(question: Question, icon: str = "", guard: float = 0.0) -> bytes:
-    """`icon`: the path of a PNG file for the window, or nothing. `guard`: seconds, see
-    `guard`."""
+    """`icon`: the path of a PNG file for the window, or empty. `guard`: seconds, see `guard`."""
     return json.dumps(
         {
             "kind": question.kind.value,
@@ -31,8 +30,8 @@ def encode_question(question: Question, icon: str = "", guard: float = 0.0) -> b
 
 
 def decode_question(data: bytes) -> tuple[Question, str, float]:
-    """The question, the icon and the guard. Raises `ValueError` for anything that
-    `encode_question` did not make."""
+    """The question, the icon and the guard. Raises `ValueError` for data that `encode_question` did
+    not make."""
     try:
         read = json.loads(data)
         question = Question(
@@ -60,7 +59,7 @@ def encode_answer(answer: Answer | None) -> bytes:
 
 
 def decode_answer(data: bytes, question: Question) -> Answer | None:
-    """Raises `ValueError`, which quotes nothing of the data, unless it answers the question."""
+    """Raises `ValueError`, without any of the data in it, unless it answers the question."""
     try:
         read = json.loads(data)
     except ValueError:

@@ -1,4 +1,4 @@
-"""How to ask the user here: a window, a dialog program, the terminal, or not at all."""
+"""Chooses how to ask the user: in a window, a dialog program, the terminal, or not at all."""
 
 from __future__ import annotations
 
@@ -28,47 +28,47 @@ DIALOGS = (Zenity.name, Osascript.name)
 
 
 class QuestionBackend(Protocol):
-    """One way to ask."""
+    """One way to ask the user."""
 
     @property
     def name(self) -> str: ...
 
     def ask(self, question: Question, cancel: CancelToken) -> Answer | None:
-        """Block until answered. None: declined. Raises `Cancelled` when `cancel` withdrew the
-        question, `NotShownError` if the user cannot have seen it, and `ProblemError` for anything
-        that goes wrong later."""
+        """Block until the answer. None: declined. Raises `Cancelled` when `cancel` withdrew the
+        question, `NotShownError` if the user cannot have seen it, and `ProblemError` for a later
+        failure."""
         ...
 
     def bring_to_front(self) -> None:
-        """Show what is being asked again, where that can be done. Never raises."""
+        """Show the open question again, where possible. Never raises."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What there is to ask with, at this moment."""
+    """What can be used to ask at this moment."""
 
     lives_in_terminal: bool
-    """The app was started to stay in a terminal (`--no-tray`), so questions belong there."""
+    """The app was started to stay in a terminal (`--no-tray`), so questions go there."""
     terminal: bool
     tkinter: bool
-    """It is installed, and there is a screen that it can use."""
+    """tkinter is installed, and there is a display for it."""
     programs: frozenset[str]
-    """The installed dialog programs that have a screen."""
+    """The installed dialog programs with a display."""
 
 
-def order(here: Surroundings) -> tuple[str, ...]:
-    """The names of the ways to try, the best first."""
-    terminal = (TerminalPrompter.name,) if here.terminal else ()
-    window = (WindowPrompter.name,) if here.tkinter else ()
-    dialogs = tuple(name for name in DIALOGS if name in here.programs)
-    if here.lives_in_terminal:
+def order(surroundings: Surroundings) -> tuple[str, ...]:
+    """The names of the backends to try, the best first."""
+    terminal = (TerminalPrompter.name,) if surroundings.terminal else ()
+    window = (WindowPrompter.name,) if surroundings.tkinter else ()
+    dialogs = tuple(name for name in DIALOGS if name in surroundings.programs)
+    if surroundings.lives_in_terminal:
         return (*terminal, *window, *dialogs)
     return (*window, *dialogs, *terminal)
 
 
-def look_around(lives_in_terminal: bool) -> Surroundings:
-    """What there is now: a display can come and go while the app runs."""
+def find_surroundings(lives_in_terminal: bool) -> Surroundings:
+    """What is available now: a display can appear and disappear while the app runs."""
     installed = (
         {name for name in DIALOGS if shutil.which(name)} if helper_process.has_screen() else set()
     )
@@ -81,21 +81,21 @@ def look_around(lives_in_terminal: bool) -> Surroundings:
 
 
 class ChainPrompter:
-    """`questions.Prompter`: one question at a time, by the first of the ways that can show it."""
+    """`questions.Prompter`: one question at a time, by the first backend that can show it."""
 
-    def __init__(self, ways: Callable[[], Sequence[QuestionBackend]]) -> None:
-        self._ways = ways
-        self._turns = FairLock()
+    def __init__(self, backends: Callable[[], Sequence[QuestionBackend]]) -> None:
+        self._backends = backends
+        self._fair_lock = FairLock()
         self._asking: QuestionBackend | None = None
 
     def bring_to_front(self) -> None:
-        way = self._asking
-        if way is not None:
-            way.bring_to_front()
+        backend = self._asking
+        if backend is not None:
+            backend.bring_to_front()
 
     def ask(self, question: Question, cancel: CancelToken) -> Answer | None:
         try:
-            with self._turns.turn(cancel):
+            with self._fair_lock.turn(cancel):
                 answer = self._ask(harmless(question), cancel)
         except Cancelled:
             return None
@@ -107,21 +107,21 @@ class ChainPrompter:
     def _ask(self, question: Question, cancel: CancelToken) -> Answer | None:
         failures = []
         short: NotShownError | None = None
-        for way in self._ways():
-            self._asking = way
+        for backend in self._backends():
+            self._asking = backend
             try:
-                return way.ask(question, cancel)
+                return backend.ask(question, cancel)
             except NotShownError as error:
-                logger.warning("a question could not be shown by %s: %s", way.name, error)
-                failures.append(f"{way.name}: {error}")
+                logger.warning("a question could not be shown by %s: %s", backend.name, error)
+                failures.append(f"{backend.name}: {error}")
                 short = error if shortage(error) else short
             finally:
                 self._asking = None
-        raise no_way(question, "; ".join(failures)) from short
+        raise not_askable(question, "; ".join(failures)) from short
 
 
-def no_way(question: Question, detail: str) -> ProblemError:
-    """Nothing could show the question."""
+def not_askable(question: Question, detail: str) -> ProblemError:
+    """No backend could show the question."""
     shown = f"\n\n{question.message}" if question.kind is QuestionKind.HOST_KEY else ""
     programs = helper_process.window_programs()
     install = f" Install {programs} to be asked in a window." if programs else ""
@@ -142,19 +142,18 @@ def prompter(
     icon: Path | None = None,
     quiet: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> Prompter:
-    """Asks in the best way there is when the question comes.
+    """Asks with the best backend that is available at the time of the question.
 
-    `interactive_terminal`: the app lives in a terminal (`--no-tray`), so questions belong there.
-    `icon`: a PNG file for windows. `quiet`: keeps others from writing on the terminal while a
-    question stands there.
-    """
+    `interactive_terminal`: the app lives in a terminal (`--no-tray`), so questions go there.
+    `icon`: a PNG file for windows. `quiet`: keeps others from writing on the terminal during a
+    question."""
 
-    def ways() -> list[QuestionBackend]:
+    def backends() -> list[QuestionBackend]:
         made: dict[str, QuestionBackend] = {
             WindowPrompter.name: WindowPrompter(icon),
             TerminalPrompter.name: TerminalPrompter(quiet=quiet),
             **{dialog.name: DialogPrompter(dialog) for dialog in (Zenity(), Osascript())},
         }
-        return [made[name] for name in order(look_around(interactive_terminal))]
+        return [made[name] for name in order(find_surroundings(interactive_terminal))]
 
-    return ChainPrompter(ways)
+    return ChainPrompter(backends)

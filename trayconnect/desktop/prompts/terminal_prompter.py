@@ -1,4 +1,4 @@
-"""Asking on the terminal that the app was started from."""
+"""Asks on the terminal from which the app was started."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from trayconnect.desktop.prompts.prompt_text import as_prompt, is_complete, is_l
 
 
 class Terminal(Protocol):
-    """An open terminal. Every method raises OSError when it is gone."""
+    """An open terminal. Every method raises OSError after the terminal has closed."""
 
     def write(self, text: str) -> None: ...
 
     def read_lines(
         self, is_last: Callable[[str], bool], *, echo: bool, cancel: CancelToken, limit: float
     ) -> list[str] | None:
-        """Lines without their ends, up to the last one, or until the user ends the input; None
-        if that is at once.
+        """Lines without their ends, up to the last one, or until the user ends the input; None if
+        that happens at once.
 
-        What was typed before is dropped, and what was typed beyond. Raises `Cancelled`, and
-        TimeoutError after `limit` seconds."""
+        Input before and after these lines is dropped. Raises `Cancelled`, and TimeoutError after
+        `limit` seconds."""
         ...
 
     def close(self) -> None: ...
 
 
 def open_terminal() -> Terminal:
-    """The controlling terminal, wherever stdin and stdout go. Raises OSError."""
+    """The controlling terminal, even if stdin and stdout are redirected. Raises OSError."""
     if sys.platform == "win32":
         from trayconnect.desktop.terminal_windows import WindowsTerminal
 
@@ -45,7 +45,7 @@ def open_terminal() -> Terminal:
 
 
 def has_terminal() -> bool:
-    """Whether there is one to ask on."""
+    """Whether there is a terminal to ask on."""
     try:
         open_terminal().close()
     except OSError as error:
@@ -54,8 +54,8 @@ def has_terminal() -> bool:
 
 
 class TerminalPrompter:
-    """`prompter.Way`. `quiet`: keeps others from writing on the terminal while a question
-    stands."""
+    """`prompter.QuestionBackend`. `quiet`: keeps others from writing on the terminal during a
+    question."""
 
     name = "terminal"
 
@@ -70,7 +70,7 @@ class TerminalPrompter:
         self._quiet = quiet
 
     def bring_to_front(self) -> None:
-        pass  # the terminal is where it was
+        pass  # the terminal needs no raising
 
     def ask(self, question: Question, cancel: CancelToken) -> Answer | None:
         try:
@@ -131,11 +131,11 @@ class _Dialogue:
     def _confirm(self) -> Answer | None:
         question = self._question
         if question.kind is QuestionKind.HOST_KEY:
-            said = self._read(f'Type "yes" in full to {lower_first(question.confirm)} [no]: ')
-            # Anything else might have been meant for "yes", so it is asked for, as ssh does.
-            while said is not None and said.strip().lower() not in ("yes", "no", "n", ""):
-                said = self._read('Please type "yes" or "no" [no]: ')
-            return Answer() if said is not None and said.strip().lower() == "yes" else None
+            reply = self._read(f'Type "yes" in full to {lower_first(question.confirm)} [no]: ')
+            # Anything else might have been meant as "yes", so ask again, as ssh does.
+            while reply is not None and reply.strip().lower() not in ("yes", "no", "n", ""):
+                reply = self._read('Please type "yes" or "no" [no]: ')
+            return Answer() if reply is not None and reply.strip().lower() == "yes" else None
         return Answer() if is_yes(self._read(f"{question.confirm}? [y/N] ")) else None
 
     def _read(self, prompt: str, *, echo: bool = True) -> str | None:
@@ -170,12 +170,12 @@ def _broke(question: Question, error: OSError) -> ProblemError:
     )
 
 
-def is_yes(said: str | None) -> bool:
-    return said is not None and said.strip().lower() in ("y", "yes")
+def is_yes(reply: str | None) -> bool:
+    return reply is not None and reply.strip().lower() in ("y", "yes")
 
 
 def lower_first(text: str) -> str:
-    """A button's word within a sentence; an acronym such as OK stays."""
+    """A button's label within a sentence; an acronym such as OK stays."""
     return text if text.isupper() else text[:1].lower() + text[1:]
 
 

@@ -1,4 +1,4 @@
-"""Asking in a window of our own."""
+"""Asks in a window of our own."""
 
 from __future__ import annotations
 
@@ -13,15 +13,13 @@ from trayconnect.desktop.prompts.guard import GUARD
 from trayconnect.desktop.prompts.process import ANSWER_LIMIT, NotShownError, broke, converse
 
 SHOW_LIMIT = 20.0
-"""Seconds that the window may take to appear; a display can hang as well as be gone."""
+"""Seconds for the window to appear; a display can hang as well as be unreachable."""
 
 
 class WindowPrompter:
-    """`prompter.Way`: each question is a window in a process of its own.
+    """`prompter.QuestionBackend`: each question is a window in a process of its own.
 
-    `icon`: a PNG file for the window. `guard`: see `guard`. `command`: the helper, for
-    tests.
-    """
+    `icon`: a PNG file for the window. `guard`: see `guard`. `command`: the helper, for tests."""
 
     name = "tkinter"
 
@@ -59,12 +57,12 @@ class WindowPrompter:
             self._show_limit,
             self._note,
         )
-        said = result.output.removeprefix(prompt_wire.SHOWN)
-        if len(said) == len(result.output):
+        output = result.output.removeprefix(prompt_wire.SHOWN)
+        if len(output) == len(result.output):
             raise NotShownError(f"status {result.status}: {result.complaint}")
         if result.status != 0:
             raise broke(question, f"status {result.status}: {result.complaint}")
         try:
-            return prompt_wire.decode_answer(said, question)
+            return prompt_wire.decode_answer(output, question)
         except ValueError as error:
             raise broke(question, str(error)) from error

@@ -31,13 +31,13 @@ class TextViews:
         self._closed = False
 
     def show(self, title: str, text: str, *, at_end: bool = False) -> None:
-        """Open a window with that text, at its end if so asked; returns at once.
+        """Open a window with that text, scrolled to its end if `at_end`; returns at once.
 
-        Raises `ProblemError` where there can be no window."""
+        Raises `ProblemError` if no window can be shown."""
         if not (helper_process.has_display() and helper_process.has_tkinter()):
             raise ProblemError(_no_window("tkinter or a display is missing"))
-        told = {"title": title, "text": text, "at_end": at_end, "icon": self._icon}
-        data = json.dumps(told).encode() + b"\n"
+        content = {"title": title, "text": text, "at_end": at_end, "icon": self._icon}
+        data = json.dumps(content).encode() + b"\n"
         with self._lock:
             over = [window for window in self._open if window.poll() is not None]
             self._open = [window for window in self._open if window not in over]
@@ -59,13 +59,15 @@ class TextViews:
             except OSError as error:
                 raise ProblemError(_no_window(str(error))) from error
             self._open.append(window)
-        # The helper reads all of it before it does anything else; one that hangs is ended.
+        # The helper reads all of it first; a hanging one is ended.
         guard = threading.Timer(_READ_LIMIT, window.kill)
         guard.name = "tc-text-guard"
         guard.start()
         assert window.stdin is not None
         try:
-            window.stdin.write(data)  # it stays open: the window goes when it ends, as with us
+            window.stdin.write(
+                data
+            )  # the pipe stays open: the window closes when it ends, as it does with the app
             window.stdin.flush()
         except OSError as error:
             logger.warning("a window with a text ended at once: %s", error)

@@ -1,4 +1,4 @@
-"""The window with a text: a program of its own, for `text_view` (JSON over stdin)."""
+"""The helper process of the text window, for `text_view` (JSON over stdin)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class TextWindow:
         self._root = root
         self._text = text
         factor = tk_scale.scale(root)
-        look = tk_scale.apply_look(root, factor)
+        scaling = tk_scale.apply_look(root, factor)
 
         def px(size: int) -> int:
             return round(size * factor)
@@ -46,9 +46,9 @@ class TextWindow:
             relief="flat",
             borderwidth=0,
             highlightthickness=0,
-            font=look.fixed_font,
-            foreground=look.foreground,
-            background=look.background,
+            font=scaling.fixed_font,
+            foreground=scaling.foreground,
+            background=scaling.background,
         )
         body.insert("1.0", text)
         body.configure(state="disabled")
@@ -66,7 +66,7 @@ class TextWindow:
         close = ttk.Button(row, text="Close", command=root.destroy, default="active")
         close.grid(row=0, column=1, padx=(px(8), 0))
         root.bind("<Escape>", lambda _: root.destroy())
-        # With a selection, a text copies that by itself.
+        # With a selection, a text copies that already.
         root.bind("<Control-c>", lambda _: None if body.tag_ranges("sel") else self._on_copy())
         close.bind("<Return>", lambda _: root.destroy())
         close.focus_set()
@@ -81,19 +81,19 @@ class TextWindow:
 def main() -> int:
     """Show one text until it is closed; the exit code."""
     lines = tk_lifeline.StdinLines()
-    told: dict[str, Any] = json.loads(lines.next() or b"{}")
+    data: dict[str, Any] = json.loads(lines.next() or b"{}")
     tk_scale.prepare_process()
     try:
         root = tkinter.Tk(className="trayconnect")
     except tkinter.TclError as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    if told["icon"]:
+    if data["icon"]:
         try:
-            root.iconphoto(True, tkinter.PhotoImage(master=root, file=told["icon"]))
+            root.iconphoto(True, tkinter.PhotoImage(master=root, file=data["icon"]))
         except tkinter.TclError as error:
             sys.stderr.write(f"the icon is left out: {error}\n")
-    TextWindow(root, told["title"], told["text"], at_end=told["at_end"])
+    TextWindow(root, data["title"], data["text"], at_end=data["at_end"])
     tk_front.bring(root)
     tk_lifeline.follow(root, lines, lambda _: None)
     root.mainloop()

@@ -1,4 +1,4 @@
-"""Brings a window of ours before the others."""
+"""Raises a window of ours to the front."""
 
 from __future__ import annotations
 
@@ -8,18 +8,21 @@ import tkinter
 
 
 def bring(root: tkinter.Tk) -> None:
-    """Show it on top, also if it is iconified; who wants the keyboard takes it afterwards."""
+    """Show it on top, also if it is iconified; the caller sets the keyboard focus afterwards."""
     root.deiconify()
     if sys.platform == "darwin":
         _activate()
     root.lift()
-    if sys.platform in ("darwin", "win32"):  # where lifting stays within one program's windows
+    if sys.platform in (
+        "darwin",
+        "win32",
+    ):  # on macOS, lifting raises a window only among those of its program
         root.attributes("-topmost", True)
         root.after_idle(root.attributes, "-topmost", False)
 
 
 def _activate() -> None:
-    """Make this process the active one, which Tk does not."""
+    """Make this process the active one, which Tk does not do."""
     with contextlib.suppress(ImportError):
         import AppKit
 

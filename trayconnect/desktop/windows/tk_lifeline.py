@@ -1,4 +1,4 @@
-"""The helper's end of what `desktop.lifeline` holds: lines on stdin, and the end of them."""
+"""The helper's end of `desktop.lifeline`: lines on stdin, and their end."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ _EVENT = "<<Lifeline>>"
 
 
 class StdinLines:
-    """The lines on stdin, one by one. `sys.stdin` is None in a windowed executable, so it is read
-    below that."""
+    """The lines on stdin. `sys.stdin` is None in a windowed executable, so this reads the
+    descriptor."""
 
     def __init__(self, descriptor: int = 0) -> None:
         self._descriptor = descriptor
         self._buffer = b""
 
     def next(self) -> bytes | None:
-        """Wait for the next one, without its end; None: the app is gone, or wants us gone."""
+        """Wait for the next line, without its end; None: the app has ended, or closed the pipe."""
         while b"\n" not in self._buffer:
             try:
                 data = os.read(self._descriptor, 1 << 16)
-            except OSError:  # Windows says so of a pipe whose other end was killed
+            except OSError:  # Windows reports this for a pipe whose other end was killed
                 return None
             if not data:
                 return None
@@ -34,8 +34,8 @@ class StdinLines:
 
 
 def follow(root: tkinter.Tk, lines: StdinLines, take: Callable[[bytes], object]) -> None:
-    """From the main loop on, call `take` with each line as it comes, on Tk's thread; close `root`
-    when they end. (Tk watches no files on Windows.)"""
+    """From the main loop on, call `take` with each line as it arrives, on Tk's thread; close `root`
+    after the last one. (Tk cannot watch files on Windows.)"""
     taken: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
 
     def read() -> None:

@@ -1,4 +1,4 @@
-"""The look of our tkinter windows: sizes that follow the screen's density, fonts, colours."""
+"""Scaling of our tkinter windows: sizes that follow the screen's density, fonts, colours."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _WARNING = "#9a5b00"
 
 @dataclass(frozen=True, slots=True)
 class Scaling:
-    """The fonts, which live as long as this does, and the colours for a plain `tkinter.Text`,
-    which ttk's styles do not reach."""
+    """The fonts, which exist as long as this object, and the colours for a plain `tkinter.Text`,
+    which ttk's styles do not affect."""
 
     title_font: tkfont.Font
     text_font: tkfont.Font
@@ -32,14 +32,14 @@ class Scaling:
     background: str
     foreground: str
     field: str
-    """Behind what is typed."""
+    """Background of inputs."""
     border: str
     accent: str
 
 
 def prepare_process() -> None:
-    """Before the first window. Control-C in the app's terminal is for the app, which takes its
-    windows away; and on Windows, ask for real pixels instead of a blurred zoom."""
+    """Before the first window. Control-C in the app's terminal is for the app, which closes its
+    windows; and on Windows, request real pixels instead of a blurred zoom."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "win32":
         with contextlib.suppress(AttributeError, OSError):  # before Windows 8.1
@@ -47,24 +47,24 @@ def prepare_process() -> None:
 
 
 def scale(root: tkinter.Tk) -> float:
-    """How many pixels make a point of 1/96 inch, between 1 and 4."""
+    """The number of pixels in 1/96 inch, between 1 and 4."""
     density = root.winfo_fpixels("1i")
     if root.tk.call("tk", "windowingsystem") == "x11":
         xft = _xft_density()
         density = max(density, xft)
         if xft > 0:
-            # Tk turns a font's pixels into points by its own density, and Xft back by this one.
+            # Tk converts a font's pixels to points by its own density, and Xft back by this one.
             root.tk.call("tk", "scaling", xft / 72)
     return min(4.0, max(1.0, round(density / 96 * 4) / 4))
 
 
 def apply_look(root: tkinter.Tk, factor: float) -> Scaling:
-    """Set fonts and ttk styles. The platform's own theme stays on macOS and Windows; the bare X11
-    one is replaced."""
+    """Set fonts and ttk styles. macOS and Windows keep the platform's theme; the bare X11 one is
+    replaced."""
 
     def sized(font: str, pixels: int, weight: str | None = None) -> tkfont.Font:
         copy = tkfont.nametofont(font, root).copy()
-        copy.configure(size=-round(pixels * factor))  # negative: pixels
+        copy.configure(size=-round(pixels * factor))  # negative means pixels
         if weight == "bold":
             copy.configure(weight="bold")
         return copy
@@ -90,8 +90,8 @@ def apply_look(root: tkinter.Tk, factor: float) -> Scaling:
 
 
 def menu_look(root: tkinter.Tk, factor: float) -> dict[str, Any]:
-    """Options for a `tkinter.Menu` of X11, which ttk's styles do not reach. Its font lives as long
-    as they do."""
+    """Options for a `tkinter.Menu` on X11, which ttk's styles do not affect. Its font exists as
+    long as they do."""
     font = tkfont.nametofont("TkMenuFont", root).copy()
     font.configure(size=-round(13 * factor))
     return {
@@ -157,10 +157,10 @@ def _apply_colours(root: tkinter.Tk, style: ttk.Style, factor: float) -> None:
 
 
 def _xft_density() -> float:
-    """`Xft.dpi` of the X resources, where GNOME and KDE put their scale; 0 if there is none.
+    """`Xft.dpi` of the X resources, where GNOME and KDE put their scale; 0 if it is not set.
 
-    Tk looks resources up by the name of the application, so for a moment there is one of the
-    class "Xft"."""
+    Tk looks resources up by the application's name, so there is briefly an application of the class
+    "Xft"."""
     probe = tkinter.Tk(className="Xft")
     try:
         probe.withdraw()
