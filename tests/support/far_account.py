@@ -3,13 +3,16 @@ running."""
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import functools
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
@@ -50,8 +53,7 @@ class FarAccount:
         self.home = self._sshd.home
         self.key = make_key(folder)
         self._sshd.authorize(self.key)
-        self._programs = folder / "bin"
-        self._link_programs(ways)
+        self._programs = _programs(ways)
         screens = self._sshd.folder / "screens"
         screens.mkdir(mode=0o700)
         self.runtime = self.home / "runtime"
@@ -157,16 +159,6 @@ class FarAccount:
 
     # --- details ---
 
-    def _link_programs(self, ways: tuple[str, ...]) -> None:
-        """The system's programs, without those that are hidden."""
-        self._programs.mkdir()
-        hidden = set(WAYS) - set(ways) | set(NODE)
-        for place in (Path("/usr/bin"), Path("/bin")):
-            for program in place.iterdir():
-                link = self._programs / program.name
-                if program.name not in hidden and not link.is_symlink():
-                    link.symlink_to(program)
-
     def _use_shell(self, shell: str) -> None:
         program = self.home / shell
         program.symlink_to(shutil.which("busybox" if shell == "ash" else shell) or "")
@@ -188,6 +180,18 @@ class FarAccount:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text)
         self._sshd.set_option("ForceCommand", f'exec {program} -c "$SSH_ORIGINAL_COMMAND"')
+
+
+@functools.cache
+def _programs(ways: tuple[str, ...]) -> Path:
+    """A folder for PATH with the system's programs, without the other ways and without Node."""
+    folder = Path(tempfile.mkdtemp(prefix="tc-programs-"))
+    atexit.register(shutil.rmtree, folder)
+    hidden = set(WAYS) - set(ways) | set(NODE)
+    found = {file.name: file for place in ("/bin", "/usr/bin") for file in Path(place).iterdir()}
+    for name in found.keys() - hidden:
+        (folder / name).symlink_to(found[name])
+    return folder
 
 
 def is_alive(pid: int) -> bool:

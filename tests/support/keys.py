@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from collections import Counter
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -40,17 +41,51 @@ def make_key(
     if shutil.which("ssh-keygen") is None:
         pytest.skip("ssh-keygen is not installed")
     path = folder / (name or f"id_{kind}")
-    command = ["ssh-keygen", "-q", "-t", kind, "-f", str(path), "-N", passphrase, "-C", path.name]
+    bits = bits or _BITS.get(kind)
+    if kind == "rsa":
+        _copy_rsa(path, str(bits))
+        options = ["-p", "-P", "", "-N", passphrase]
+    else:
+        options = ["-t", kind, "-N", passphrase, "-C", path.name]
+        options += ["-b", bits] if bits else []
     if passphrase:
-        command += ["-a", "1"]  # rounds of bcrypt, which takes long by design
-    if bits or kind in _BITS:
-        command += ["-b", bits or _BITS[kind]]
+        options += ["-a", "1"]  # rounds of bcrypt, which takes long by design
     if pem or form:
-        command += ["-m", form or "PEM"]
+        options += ["-m", form or "PEM"]
     if cipher:
-        command += ["-Z", cipher]
-    subprocess.run(command, check=True, stdin=subprocess.DEVNULL, timeout=60)
+        options += ["-Z", cipher]
+    _keygen(*options, "-f", str(path))
     return path
+
+
+def _keygen(*arguments: str) -> None:
+    command = ["ssh-keygen", "-q", *arguments]
+    subprocess.run(
+        command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, timeout=60
+    )
+
+
+_rsa: dict[str, list[tuple[bytes, str]]] = {}
+"""The private and public halves of RSA keys that were made, by their bits."""
+_rsa_taken: Counter[tuple[str, str]] = Counter()
+"""How many of them each test file has, by its name and their bits."""
+
+
+def _copy_rsa(path: Path, bits: str) -> None:
+    """Write an RSA key that the present test file has not had yet. Making one takes as long as
+    twenty logins, so that each file starts again with the first."""
+    module = os.environ.get("PYTEST_CURRENT_TEST", "").partition("::")[0]
+    made, number = _rsa.setdefault(bits, []), _rsa_taken[module, bits]
+    _rsa_taken[module, bits] += 1
+    if number == len(made):
+        with tempfile.TemporaryDirectory(prefix="tc-key-") as folder:
+            file = Path(folder) / "key"
+            _keygen("-t", "rsa", "-b", bits, "-N", "", "-f", str(file))
+            made.append((file.read_bytes(), " ".join(public_line(file).split()[:2])))
+    private, public = made[number]
+    path.touch(0o600)
+    path.write_bytes(private)
+    Path(f"{path}.pub").write_text(f"{public} {path.name}\n")
 
 
 def encryption(

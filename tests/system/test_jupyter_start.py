@@ -182,8 +182,14 @@ c.ServerApp.root_dir = "/tmp"
 }
 
 
-@pytest.mark.parametrize("name", CONFIGURATIONS)
-@pytest.mark.parametrize("socket", ["never", "always"])
+@pytest.mark.parametrize(
+    ("name", "socket"),
+    [
+        pytest.param(name, socket, marks=() if usual == socket else pytest.mark.long)
+        for name, usual in zip(CONFIGURATIONS, ("never", "always", "never", "always"), strict=True)
+        for socket in ("never", "always")
+    ],
+)
 def test_it_starts_under_any_configuration_of_the_account(
     tmp_path: Path, name: str, socket: str
 ) -> None:
@@ -411,14 +417,15 @@ def test_yes_ends_the_one_that_was_asked_about(tmp_path: Path) -> None:
             assert is_alive(two["pid"])
 
 
-def test_one_is_started_as_soon_as_the_last_has_ended(tmp_path: Path) -> None:
+@pytest.mark.parametrize("times", [1, pytest.param(3, marks=pytest.mark.long)])
+def test_one_is_started_as_soon_as_the_last_has_ended(tmp_path: Path, times: int) -> None:
     with FarAccount(tmp_path) as far, no_leaks():
         server = entry(far)
         with far.client(server) as whole:
             whole.connect()
             logged_in(whole)
             seen = []
-            for _ in range(3):
+            for _ in range(times):
                 (info,) = far.runtime_files()
                 seen.append(info["pid"])
                 stopping = commands(whole, server)
@@ -426,7 +433,8 @@ def test_one_is_started_as_soon_as_the_last_has_ended(tmp_path: Path) -> None:
                 assert not is_alive(info["pid"])
                 ready = start_and_wait(stopping)
                 assert ready.reached is Reached.LOGGED_IN
-            assert len(set(seen)) == 3
+            (info,) = far.runtime_files()
+            assert len({*seen, info["pid"]}) == times + 1
 
 
 def test_a_start_waits_for_one_that_is_ending(tmp_path: Path) -> None:
