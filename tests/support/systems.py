@@ -53,7 +53,7 @@ def move_home(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
         monkeypatch.setenv(name, value)
 
 
-has_netstat = unless_wine("it has no netstat -ano")
+names_port_owners = unless_wine("it does not tell which process has a port")
 resets_sockets = unless_wine("a reset or shutdown of a socket wakes its reader late or never")
 has_ssh = pytest.mark.skipif(shutil.which("ssh") is None, reason="ssh is not installed")
 checks_addresses = unless_wine("it binds addresses that are none of this machine")

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.support.forwarding import (
@@ -32,9 +33,10 @@ from trayconnect.config.model import Forward, Server
 from trayconnect.core.endpoints import TcpEndpoint
 from trayconnect.core.errors import ProblemError
 from trayconnect.forwarding.forwarding import listen
-from trayconnect.forwarding.port_owner import parse_proc_net
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/net/tcp")
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="it needs Linux's loopback addresses"
+)
 
 NOBODY = 65534
 FORMS = ("", "localhost:", "127.0.0.1:", "127.0.0.9:", "[::1]:", "*:", ":", "0.0.0.0:", "[::]:")
@@ -55,9 +57,10 @@ def service() -> Iterator[Service]:
 
 def listeners(port: int) -> set[str]:
     """The addresses on which somebody listens on that port."""
-    tables = (Path("/proc/net") / name for name in ("tcp", "tcp6"))
-    rows = (row for table in tables for row in parse_proc_net(table.read_text()))
-    return {row.address for row in rows if row.listening and row.port == port}
+    found = psutil.net_connections("tcp")
+    return {
+        one.laddr.ip for one in found if one.status == psutil.CONN_LISTEN and one.laddr.port == port
+    }
 
 
 @contextlib.contextmanager

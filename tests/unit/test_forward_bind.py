@@ -3,26 +3,19 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import sys
+from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tests.support.forwarding import free_port
-from tests.support.systems import has_netstat
+from tests.support.systems import names_port_owners
 from trayconnect.core.endpoints import TcpEndpoint
 from trayconnect.core.errors import Problem, ProblemError, Recovery
 from trayconnect.forwarding import bind as module
+from trayconnect.forwarding import port_owner
 from trayconnect.forwarding.bind import bind_all, bind_tcp
-from trayconnect.forwarding.port_owner import (
-    PortOwner,
-    SocketRow,
-    find_holder,
-    parse_lsof,
-    parse_netstat,
-    parse_proc_net,
-    parse_tasklist,
-)
+from trayconnect.forwarding.port_owner import HeldPort, PortOwner, find_holder
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.9.9.9", "::1", "0.0.0.0", "::"])
@@ -57,7 +50,7 @@ def test_an_address_that_this_computer_lacks_is_left_out() -> None:
         bind_all(places("192.0.2.1", "127.0.0.1"), "box")
 
 
-@has_netstat
+@names_port_owners
 @pytest.mark.parametrize("address", ["::1", "127.9.9.9"])
 def test_all_or_nothing_and_where_it_is_taken_is_said(address: str) -> None:
     where = places("127.0.0.1", "::1", "127.9.9.9")
@@ -94,7 +87,7 @@ def problem_of(address: str, port: int) -> Problem:
     return caught.value.problem
 
 
-@has_netstat
+@names_port_owners
 def test_a_port_taken_names_who_has_it() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
@@ -104,7 +97,7 @@ def test_a_port_taken_names_who_has_it() -> None:
     assert "local_port" in problem.advice
 
 
-@has_netstat
+@names_port_owners
 def test_one_that_listens_on_every_address_has_it_too() -> None:
     with socket.create_server(("0.0.0.0", 0)) as other:
         problem = problem_of("127.0.0.1", other.getsockname()[1])
@@ -134,30 +127,9 @@ def test_what_else_the_system_may_say(code: int, title: str, advice: str) -> Non
 
 # --- who holds a port ---------------------------------------------------------------------------
 
-PROC_NET_TCP = """\
-  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
-   0: 0100007F:22B8 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 4711 1 0
-   1: 0100007F:22B8 0100007F:9C40 06 00000000:00000000 03:00000000 00000000     0        0 0 3 0
-   2: 00000000:0016 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 99 1 0
-"""
-PROC_NET_TCP6 = """\
-  sl  local_address                         remote_address                        st tx_queue
-   0: 00000000000000000000000001000000:0050 00000000000000000000000000000000:0000 0A 0:0 0:0 0 3 0 5
-"""
 
-
-def test_proc_net_tcp_is_read() -> None:
-    assert list(parse_proc_net(PROC_NET_TCP)) == [
-        SocketRow("127.0.0.1", 8888, listening=True, uid=1000, inode=4711),
-        SocketRow("0.0.0.0", 22, listening=True, uid=0, inode=99),
-    ]
-    assert list(parse_proc_net(PROC_NET_TCP6)) == [
-        SocketRow("::1", 80, listening=True, uid=3, inode=5)
-    ]
-
-
-def row(address: str, port: int = 80, listening: bool = True, inode: int = 1) -> SocketRow:
-    return SocketRow(address, port, listening, 0, inode)
+def row(address: str, port: int = 80, listening: bool = True, pid: int | None = 1) -> HeldPort:
+    return HeldPort(address, port, listening, pid)
 
 
 @pytest.mark.parametrize(
@@ -171,13 +143,13 @@ def row(address: str, port: int = 80, listening: bool = True, inode: int = 1) ->
         ([row("127.0.0.1", port=81)], "127.0.0.1", None),
         ([row("127.0.0.1", listening=False)], "127.0.0.1", row("127.0.0.1", listening=False)),
         (
-            [row("127.0.0.1", listening=False), row("127.0.0.1", inode=2)],
+            [row("127.0.0.1", listening=False), row("127.0.0.1", pid=2)],
             "127.0.0.1",
-            row("127.0.0.1", inode=2),
+            row("127.0.0.1", pid=2),
         ),
         ([row("0.0.0.0"), row("::1")], "::1", row("::1")),
         ([row("0.0.0.0")], "::1", None),
-        ([row("::"), row("127.0.0.1", inode=2)], "127.0.0.1", row("127.0.0.1", inode=2)),
+        ([row("::"), row("127.0.0.1", pid=2)], "127.0.0.1", row("127.0.0.1", pid=2)),
         ([row("::ffff:127.0.0.1")], "127.0.0.1", row("::ffff:127.0.0.1")),
         ([row("::1")], "0.0.0.0", None),
         ([row("::1")], "::", row("::1")),
@@ -185,75 +157,28 @@ def row(address: str, port: int = 80, listening: bool = True, inode: int = 1) ->
     ],
 )
 def test_who_keeps_an_address_from_being_bound(
-    rows: list[SocketRow], address: str, expected: SocketRow | None
+    rows: list[HeldPort], address: str, expected: HeldPort | None
 ) -> None:
     assert find_holder(rows, address, 80) == expected
 
 
-NETSTAT = """\
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the user of a socket")
+def test_a_program_that_cannot_be_seen_is_told_by_its_user(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """psutil sees the sockets of other users, and not their processes."""
+    seen: list[tuple[Any, None]] = []
+    monkeypatch.setattr(port_owner, "_connections", lambda: seen)
+    import pwd
 
-Aktive Verbindungen
+    import psutil
 
-  Proto  Lokale Adresse         Remoteadresse          Status           PID
-  TCP    0.0.0.0:135            0.0.0.0:0              ABHÖREN         1044
-  TCP    127.0.0.1:8888         127.0.0.1:50001        HERGESTELLT     7
-  TCP    127.0.0.1:8888         0.0.0.0:0              ABHÖREN         4242
-  TCP    127.0.0.1:18888        0.0.0.0:0              ABHÖREN         1
-  TCP    [::1]:9999             [::]:0                 ABHÖREN         5
-  UDP    0.0.0.0:8888           *:*                                    6
-"""
-
-
-@pytest.mark.parametrize(
-    ("address", "port", "pid"),
-    [
-        ("127.0.0.1", 135, 1044),
-        ("127.0.0.1", 8888, 4242),
-        ("::1", 9999, 5),
-        ("127.0.0.1", 9999, None),
-        ("127.0.0.1", 888, None),
-        ("::1", 135, None),
-    ],
-)
-def test_netstat_is_read_in_any_language(address: str, port: int, pid: int | None) -> None:
-    assert parse_netstat(NETSTAT, address, port) == pid
-
-
-@pytest.mark.parametrize(
-    ("text", "program"),
-    [
-        ('"jupyter-lab.exe","4242","Console","1","52.100 K"\n', "jupyter-lab.exe"),
-        ("INFO: No tasks are running which match the specified criteria.\n", ""),
-        ("", ""),
-    ],
-)
-def test_tasklist_is_read(text: str, program: str) -> None:
-    assert parse_tasklist(text) == program
-
-
-@pytest.mark.parametrize(
-    ("address", "owner"),
-    [
-        ("127.0.0.1", PortOwner(4242, "python3.1", "ada")),
-        ("127.0.0.2", PortOwner(4243, "other", "bob")),
-        ("::1", PortOwner(4244, "third", "eve")),
-    ],
-)
-def test_lsof_is_read(address: str, owner: PortOwner) -> None:
-    text = (
-        "p4243\ncother\nLbob\nf7\nn*:8888\n"
-        "p4242\ncpython3.1\nLada\nf12\nn127.0.0.1:8888\n"
-        "p4244\ncthird\nLeve\nf3\nn[::1]:8888\n"
-    )
-    assert parse_lsof(text, address) == owner
-    assert parse_lsof("", address) == PortOwner()
-
-
-@given(st.text())
-def test_any_output_of_the_tools_is_survived(text: str) -> None:
-    parse_netstat(text, "::1", 80)
-    parse_lsof(text, "127.0.0.1")
-    parse_tasklist(text.replace("\0", ""))
+    user = pwd.getpwuid(os.getuid()).pw_name
+    for address, family in (("127.0.0.1", socket.AF_INET), ("::", socket.AF_INET6)):
+        with socket.create_server((address, 0), family=family) as other:
+            seen[:] = [(found, None) for found in psutil.net_connections("tcp")]
+            told = port_owner.port_owner(address, other.getsockname()[1])
+        assert told == PortOwner(user=user)
 
 
 @pytest.mark.parametrize(

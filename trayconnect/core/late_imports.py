@@ -17,6 +17,7 @@ LATE = (
     "keyring.backends.SecretService",
     "keyring.backends.kwallet",
     "keyring.backends.macOS",
+    "psutil",  # imported when a port is taken
     "trayconnect.desktop.terminal_posix",
     "trayconnect.tray.backends.xembed",
 )

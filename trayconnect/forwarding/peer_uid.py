@@ -142,6 +142,14 @@ def _is_loopback(address: str) -> bool:
     return ipaddress.ip_address(address.partition("%")[0]).is_loopback
 
 
+def socket_uid(here: tuple[str, int], there: tuple[str, int] | None) -> int | None:
+    """The user of the TCP socket bound to `here`, which listens or is connected to `there` (Linux).
+    Raises OSError."""
+    family = socket.AF_INET6 if ":" in here[0] else socket.AF_INET
+    owner = _query(family, here, there or (here[0], 0))
+    return owner.uid if owner is not None and owner.inode else None
+
+
 def _query(family: int, source: _Address, destination: _Address) -> _Owner | None:
     """The owner of the TCP socket bound to `source` and connected to `destination`, if any."""
     # A link-local address belongs to one interface.
