@@ -42,9 +42,10 @@ def converse(
     started: Callable[[Lifeline], object] = lambda _: None,
 ) -> Result:
     """Run the process to its end. It is ended when `cancel` is set, which raises `Cancelled`, and
-    after `limit` seconds, which raises `ProblemError`; and with us, if it minds its lifeline.
+    after `limit` seconds, which raises `ProblemError`. When this program is killed, a process that
+    watches its stdin ends, too.
 
-    `told`: the first line for it; None for one that ends when its stdin does.
+    `told`: the first line for it; None for a process that is to be ended by closing its stdin.
     `first_output_limit`: seconds within which it must have written something (not looked at on
     Windows). Raises `NotShownError` if it has not, or cannot be started. `started` is given its
     lifeline, which is closed when this returns."""
@@ -64,17 +65,17 @@ def converse(
     # It may be slow to read; ending it ends the writing.
     writer = threading.Thread(target=line.send, args=[told or b""], name="tc-question", daemon=True)
     with process:
-        if told is not None:
-            writer.start()
-        started(line)
         try:
+            if told is not None:
+                writer.start()
+            started(line)
             with cancel.releasing(end):
                 output, complaint = _communicate(process, limit, first_output_limit)
         except subprocess.TimeoutExpired as error:
             raise unanswered(question, limit) from error
         finally:
             end()
-            if told is not None:
+            if writer.is_alive():
                 writer.join()
             line.close()
     return Result(process.returncode, output, complaint.decode(errors="replace").strip()[-2000:])

@@ -67,7 +67,7 @@ class TextViews:
         try:
             window.stdin.write(data)  # it stays open: the window goes when it ends, as with us
             window.stdin.flush()
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: `close` was called meanwhile
             logger.warning("a window with a text ended at once: %s", error)
         finally:
             guard.cancel()
