@@ -8,7 +8,6 @@ from trayconnect.control.client import ControlClient, NotRunningError
 from trayconnect.control.lock import InstanceLock, owner_pid
 from trayconnect.control.protocol import Command, Reply, Request
 from trayconnect.errors import Problem, ProblemError, Remedy
-from trayconnect.processes import let_come_forward
 
 _PAUSE_SECONDS = 0.05
 
@@ -32,7 +31,6 @@ def claim(
             return None
         is_late = time.monotonic() + _PAUSE_SECONDS >= deadline
         try:
-            let_come_forward()  # it may show its window: the user started this program just now
             reply = client.call(asked, max(_PAUSE_SECONDS, deadline - time.monotonic()))
         except NotRunningError as error:
             if is_late:
