@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 def run_windowed(
     program: Path, config: Path | None, connect: tuple[str, ...], *, at_login: bool
 ) -> Reply | None:
-    """Start `program`, and return when it answers: None; or the answer of an app that runs
-    already. Raises `ProblemError`."""
+    """Start `program` and wait until it answers: None. Where an app runs already, its reply.
+    Raises `ProblemError`."""
     from trayconnect import logs
     from trayconnect.control.protocol import Command, Request
     from trayconnect.desktop import windowed
@@ -39,10 +39,10 @@ def run_windowed(
             [str(program), "run", *options], lambda: _reply(Request(Command.STATUS)) is not None
         )
     except ProgramError as error:
-        advice = f"{error}. The log may tell why: {path_for_others(logs.log_file())}"
+        advice = f"{error}. Look for the reason in the log: {path_for_others(logs.log_file())}"
         raise ProblemError(Problem(title, advice)) from error
     if code:
-        raise ProblemError(Problem(title, "A window said why."))
+        raise ProblemError(Problem(title, "A window showed the reason."))
     click.echo(f"trayconnect runs. {PLACE}.")
     return None
 

@@ -1,7 +1,7 @@
-"""A program of Windows has a console, whose end is its own, or has none and cannot print.
+"""The two programs on Windows: `trayconnect` for the commands, `trayconnectw` for the icon.
 
-So there are two of ours: `trayconnect` for the commands, `trayconnectw` for the icon. Nothing else
-differs.
+A program there either has a console, and ends with it, or has none, and cannot print. Nothing else
+differs between the two.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def start(command: Sequence[str], is_up: Callable[[], bool]) -> int | None:
         except subprocess.TimeoutExpired:
             if is_up():
                 return None
-    raise ProgramError(f"{command[0]} does not answer after {START_LIMIT:g} s")
+    raise ProgramError(f"{command[0]} did not answer within {START_LIMIT:g} s")
 
 
 def _detached() -> int:
