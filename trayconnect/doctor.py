@@ -193,7 +193,8 @@ def _agent() -> Iterator[Finding]:
             if path:
                 yield Finding(Mark.PROBLEM, "agent", f"nothing answers on {path}")
             else:
-                yield Finding(Mark.NOTE, "agent", "none: neither that of OpenSSH nor Pageant runs")
+                text = "none: neither OpenSSH's agent nor Pageant is running"
+                yield Finding(Mark.NOTE, "agent", text)
             return
         keys = agent.keys()
     names = ", ".join(f"{key.get_name()} {key.comment}".strip() for key in keys)
@@ -242,7 +243,7 @@ def _known_hosts() -> Iterator[Finding]:
         data = path.read_bytes()
         lines = [line for line in data.split(b"\n") if line.strip() and line.strip()[:1] != b"#"]
         usable = len(list(parse(data, path)))
-        text = f"{path}: {usable} key{'' if usable == 1 else 's'}"
+        text = f"{path_for_others(path)}: {usable} key{'' if usable == 1 else 's'}"
         if usable == len(lines):
             yield Finding(Mark.OK, "known hosts", text)
         else:

@@ -8,20 +8,23 @@ from pathlib import Path
 
 from platformdirs import user_config_dir
 
+from trayconnect.processes import path_for_others
+
 VARIABLE = "TRAYCONNECT_CONFIG"
 SSH_VARIABLE = "TRAYCONNECT_SSH_CONFIG"
 
 
 def config_file(option: Path | None = None) -> Path:
     """The absolute path of the file, whether or not there is one: `option` (`--config`), else the
-    variable TRAYCONNECT_CONFIG, else `servers.yaml` in the user's configuration folder."""
+    variable TRAYCONNECT_CONFIG, else `servers.yaml` in the user's configuration folder, where an
+    editor finds it."""
     named = option or os.environ.get(VARIABLE)
     if named:
         path = Path(named)
         with suppress(RuntimeError):  # "~nobody/x" is then a name like any other
             path = path.expanduser()
         return path.absolute()
-    return Path(user_config_dir("trayconnect", appauthor=False)) / "servers.yaml"
+    return path_for_others(Path(user_config_dir("trayconnect", appauthor=False)) / "servers.yaml")
 
 
 def ssh_config_file(option: Path | None = None) -> Path | None:
