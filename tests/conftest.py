@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -23,6 +25,10 @@ for name, examples in (("quick", 25), ("thorough", 500)):
         derandomize=name == "quick",
     )
 settings.load_profile("quick")
+
+if sys.platform == "darwin":
+    # A socket's path has at most 103 bytes; the usual folder of temporary files takes 60 of them.
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", "/private/tmp")
 
 # Started in the background or by nohup, the tests would ignore these, and so would the programs
 # that they start and signal.

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from tests.support.servers import make_server
+from tests.support.systems import has_own_addresses
 from tests.support.waiting import wait_for
 from tests.unit.test_session_manager import DOWN, LIMIT, Run, World
 from trayconnect.cancel import Cancel
@@ -203,6 +204,7 @@ def test_open_shows_a_page_that_does_not_open_by_itself(desk: Desk) -> None:
     assert len(desk.run.world.pages) == 1
 
 
+@has_own_addresses
 def test_open_opens_the_page_or_connects_first(desk: Desk) -> None:
     desk.run.world.health = Health(Reached.JUPYTER, Page("http://127.0.0.1:18888/lab", "t"))
     assert desk.ask(Command.OPEN, "GPU box").ok
@@ -332,6 +334,7 @@ def test_a_missing_name_is_said(desk: Desk, command: Command) -> None:
     assert reply.problem.title == "No server was named"
 
 
+@has_own_addresses
 def test_the_status_has_the_promised_keys_and_no_token(desk: Desk) -> None:
     desk.run.world.health = Health(Reached.LOGGED_IN, Page("http://127.0.0.1:18888/lab", "s3cr3t"))
     desk.ask(Command.CONNECT, "GPU box", wait=LIMIT)
