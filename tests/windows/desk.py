@@ -221,12 +221,14 @@ class Windows:
                 assert ready, "wine does not start"
                 yield
             finally:
-                self._end_all()
-                shell.kill()
-                words.seek(0)
-                said = words.read().decode(errors="replace")
-                if "Assertion" in said:
-                    crashes.append(said)
+                try:
+                    self._end_all()
+                finally:  # a wine that crashed may not end
+                    shell.kill()
+                    words.seek(0)
+                    said = words.read().decode(errors="replace")
+                    if "Assertion" in said:
+                        crashes.append(said)
 
     def _end_all(self) -> None:
         end_wine(self.prefix, self.folder)
