@@ -30,8 +30,8 @@ def clean_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]
 
 
 def path_for_others(path: Path) -> Path:
-    """A path of ours as other programs find it: what Python from the Microsoft Store writes below
-    AppData lies elsewhere, and only it is shown the place that it named."""
+    """A path of ours as other programs find it. Windows redirects what Python from the Microsoft
+    Store writes below AppData, and shows it to that Python alone in the place that it named."""
     if sys.platform == "win32":
         return Path(os.path.realpath(path))
     else:  # noqa: RET505 - mypy calls code after a platform's return unreachable
@@ -47,8 +47,8 @@ def no_console() -> int:
 
 
 def let_come_forward() -> None:
-    """Hand on the right to come before other windows, which Windows gives to the program that the
-    user is using; nothing elsewhere."""
+    """Pass on the right to come before other windows, which Windows gives to the program that the
+    user is using. Does nothing elsewhere."""
     if sys.platform == "win32":
         import ctypes
 

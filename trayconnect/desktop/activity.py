@@ -1,7 +1,7 @@
-"""Tells the system that work is going on that must not be slowed down.
+"""Keeps the system from slowing this process down while tunnels are up.
 
-macOS slows down an app without a window (App Nap): its timers come late, and with them the signs of
-life that hold a tunnel.
+macOS slows down an app without a window (App Nap): its timers come late, and so do the keepalives
+that hold a tunnel.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Activity:
         self._held: Any = None
 
     def hold(self, wanted: bool) -> None:
-        """Hold the activity from now on, or end it; from one thread at a time."""
+        """Begin or end the activity. For one thread at a time."""
         if self._foundation is None or wanted is (self._held is not None):
             return
         process = self._foundation.NSProcessInfo.processInfo()
@@ -40,7 +40,7 @@ class Activity:
 
 
 def make_activity() -> Activity:
-    """That of this system."""
+    """The one of this system."""
     if sys.platform == "darwin":
         try:
             return Activity(importlib.import_module("Foundation"))

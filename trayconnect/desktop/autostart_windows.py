@@ -55,18 +55,18 @@ def system_registry() -> Winreg:
 
 
 def is_of_the_store(prefix: str) -> bool:
-    """Whether a Python that lies there, or has its environment from there, is the Store's."""
+    """Whether a Python with this `sys.base_prefix` is the one of the Microsoft Store."""
     return r"\windowsapps\pythonsoftwarefoundation." in prefix.lower().replace("/", "\\")
 
 
 def hindrance_here() -> Problem | None:
-    """Why nothing that this Python enters would be started at login; None if it would."""
+    """Why Windows would start nothing that this Python enters; None if it would."""
     if not is_of_the_store(sys.base_prefix):
         return None
     return Problem(
         "Start at login does not work with Python from the Microsoft Store",
-        "Windows does not see what that Python enters. Install trayconnect by its setup program, "
-        "or with Python from python.org.",
+        "Windows does not see the registry entries of that Python. Install trayconnect with its "
+        "setup program, or with Python from python.org.",
     )
 
 

@@ -1,7 +1,7 @@
-"""What joins a helper's window to the app: its stdin, which ends with the app on every system.
+"""The pipe from the app to a helper's stdin, which ends with the app on every system.
 
-The first line is what the helper is to show; the lines after it tell it what to do. When the app
-is gone, however it went, the system closes the pipe, and the helper goes (see `tk_lifeline`).
+The first line is what the helper is to show; the lines after it tell it what to do. However the app
+ends, the system closes the pipe, and the helper exits (see `tk_lifeline`).
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import threading
 from trayconnect.processes import let_come_forward
 
 FRONT = b"front"
-"""To a window: come before the others."""
+"""Asks a window to come before the others."""
 
 
 class Lifeline:
-    """Our end, to be kept open for as long as the helper is to live. From any thread.
+    """The app's end of it: the helper exits when this is closed. From any thread.
 
     Takes `process.stdin`, which must be a pipe, so that `communicate` leaves it alone."""
 
@@ -27,7 +27,7 @@ class Lifeline:
         self._lock = threading.Lock()
 
     def send(self, line: bytes) -> None:
-        """Waits until there is room in the pipe; nothing happens when the helper has ended."""
+        """Write a line, and wait for room in the pipe. Does nothing if the helper has ended."""
         with self._lock, contextlib.suppress(OSError, ValueError):
             self._pipe.write(line + b"\n")
             self._pipe.flush()
@@ -37,13 +37,13 @@ class Lifeline:
         return self._lock.locked()
 
     def call_forward(self) -> None:
-        """Nothing happens while the helper is still being told what to show: it has no window."""
+        """Does nothing while the first line is being written: there is no window yet."""
         if not self.is_sending():
             let_come_forward()
             self.send(FRONT)
 
     def close(self) -> None:
-        """Let the helper go. May be called twice, but not while another thread sends to a helper
-        that does not read."""
+        """Let the helper exit. May be called twice, but would wait for another thread that is
+        sending to a helper that does not read."""
         with self._lock, contextlib.suppress(OSError):
             self._pipe.close()

@@ -24,8 +24,8 @@ _UNTIL_STDIN_ENDS = """exec 3<&0
 wait "$dialog"; status=$?
 kill "$watcher" 2>/dev/null; exit "$status"
 """
-"""A shell around a program that minds no pipe: the dialog ends when stdin ends, as it does with
-us."""
+"""A shell that kills the dialog when stdin ends, as it does when we end: the program itself watches
+no pipe."""
 EARLY = 2.0
 """Seconds within which a program that breaks has shown nothing: an unknown option, a missing
 library, a dead display."""

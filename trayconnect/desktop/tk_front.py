@@ -8,12 +8,12 @@ import tkinter
 
 
 def bring(root: tkinter.Tk) -> None:
-    """Show it on top, also if it is iconified; who wants the keyboard takes it afterwards."""
+    """Show it on top, even if it is iconified. It does not get the keyboard by that."""
     root.deiconify()
     if sys.platform == "darwin":
         _activate()
     root.lift()
-    if sys.platform in ("darwin", "win32"):  # where lifting stays within one program's windows
+    if sys.platform in ("darwin", "win32"):  # lifting orders one program's windows only
         root.attributes("-topmost", True)
         root.after_idle(root.attributes, "-topmost", False)
 

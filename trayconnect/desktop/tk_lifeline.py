@@ -1,4 +1,4 @@
-"""The helper's end of what `lifeline` holds: lines on stdin, and the end of them."""
+"""The helper's end of the pipe of `lifeline`: lines on stdin, and their end."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ class Lines:
         self._buffer = b""
 
     def next(self) -> bytes | None:
-        """Wait for the next one, without its end; None: the app is gone, or wants us gone."""
+        """Wait for the next line, without its newline. None: the app has ended, or closed the
+        pipe."""
         while b"\n" not in self._buffer:
             try:
                 data = os.read(self._descriptor, 1 << 16)
