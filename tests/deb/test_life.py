@@ -93,7 +93,7 @@ def test_from_install_to_removal(packages: Packages, root: Root, sshd: Sshd) -> 
     with XServer() as screen:
         root.install(packages.old)
         with Session(root, screen) as session:
-            session.start("trayconnect")
+            session.spawn("trayconnect")
             session.wait_icon(IconState.OFF)
             assert session.command("autostart", "on") == "on\n"
         entry = root.inside(ENTRY).read_text()
@@ -136,12 +136,12 @@ def test_from_install_to_removal(packages: Packages, root: Root, sshd: Sshd) -> 
 def test_removing_the_new_version_ends_the_old_one(packages: Packages, root: Root) -> None:
     root.install(packages.old)
     with XServer() as screen, Session(root, screen) as session:
-        session.start("trayconnect")
+        session.spawn("trayconnect")
         session.wait_icon(IconState.OFF)
         root.install(packages.new)
         root.run("apt-get", "remove", "--yes", "trayconnect")
         assert not processes(root, PROGRAM)
         root.install(packages.new)  # again, as somebody who thought better of it
-        session.start("trayconnect")
+        session.spawn("trayconnect")
         session.wait_icon(IconState.OFF)
         assert Path(root.inside(Path(PROGRAM))).exists()
