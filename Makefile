@@ -67,7 +67,7 @@ setup-exe: $(VENV)/.dev
 dmg:
 	@PYTHON=$(PYTHON) installers/macos/make-dmg
 
-# In namespaces of its own, with which every mount and process of the test goes.
+# In namespaces of its own, so that its mounts and processes end with it.
 test-deb: $(VENV)/.dev
 	@[ "$$(id -u)" = 0 ] || { echo "make test-deb needs root: it installs packages in Debians of its own"; exit 1; }
 	@.ci/system-packages deb
@@ -105,4 +105,4 @@ $(VENV)/.made:
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .venv-peers .windows .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	rm -rf $(VENV) .venv-peers .windows .mypy_cache .ruff_cache .pytest_cache .hypothesis .deb-roots build dist

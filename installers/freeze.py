@@ -22,6 +22,8 @@ ROOT = Path(__file__).resolve().parents[1]
 WORK = ROOT / "build" / f"freeze-{sys.platform}"
 PACKAGES = ROOT / ".ci" / "constraints-installers.txt"
 SPEC = ROOT / "installers" / "pyinstaller" / "trayconnect.spec"
+LICENCES = WORK / "licences"
+"""Of all parts; the spec puts it into the bundle."""
 EARLIEST = "315532800"
 """1980-01-01, the first time that a zip file can hold: the date in the bundle unless
 SOURCE_DATE_EPOCH says another one."""
@@ -31,6 +33,8 @@ def main() -> None:
     target = Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else ROOT / "dist"
     python = _environment()
     shutil.rmtree(target / "trayconnect", ignore_errors=True)
+    shutil.rmtree(LICENCES, ignore_errors=True)
+    _run([python, "-m", "installers.licences", str(LICENCES)])
     # The same commit gives the same folder: the order of sets and the dates are fixed.
     environment = {"SOURCE_DATE_EPOCH": EARLIEST, **os.environ, "PYTHONHASHSEED": "0"}
     arguments = ("--noconfirm", "--log-level", "ERROR")

@@ -32,6 +32,10 @@ for name, examples in (("quick", 25), ("thorough", 500)):
     )
 settings.load_profile("quick")
 
+if sys.platform == "darwin":
+    # A socket's path has at most 103 bytes; the usual folder of temporary files takes 60 of them.
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", "/private/tmp")
+
 # Started in the background or by nohup, the tests would ignore these, and so would the programs
 # that they start and signal.
 signal.signal(signal.SIGINT, signal.default_int_handler)

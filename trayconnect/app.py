@@ -38,6 +38,7 @@ from trayconnect.core.errors import ProblemError
 from trayconnect.core.late_imports import import_early
 from trayconnect.core.notices import EDIT, Notice
 from trayconnect.core.page import Browser, NoBrowser
+from trayconnect.core.subprocesses import path_for_others
 from trayconnect.desktop.autostart.entry import autostart, refresh_quietly
 from trayconnect.desktop.browser import SystemBrowser
 from trayconnect.desktop.clipboard import Clipboard
@@ -165,7 +166,7 @@ class App:
         if self._file.problem is not None and (options.connect or not options.tray):
             raise ProblemError(self._file.problem)
         if created:
-            options.say(f"Write your servers into {self._file.path}")
+            options.say(f"Write your servers into {path_for_others(self._file.path)}")
 
         self._notifier = stack.enter_context(closing(self._make_notifier()))
         browser = self._make_browser(stack)
@@ -331,7 +332,7 @@ class App:
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        """End the program in good order on those of them that the system has."""
+        """End the program in good order on the signals that ask for that."""
 
         def on_signal(number: int, _frame: object) -> None:
             self.stop(f"signal {number}")

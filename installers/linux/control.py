@@ -1,4 +1,4 @@
-"""The texts of a Debian package, out of the project's own."""
+"""The text files of the Debian package."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
-MAINTAINER = "The trayconnect contributors <trayconnect@users.noreply.github.com>"
+MAINTAINER = "The trayconnect contributors <trayconnect@trayconnect.invalid>"
+"""Debian requires an address, and the project has none: .invalid belongs to nobody (RFC 2606)."""
 RECOMMENDS = (
     "ca-certificates",
     "default-dbus-session-bus | dbus-session-bus",
-    "openssh-client",  # asked what ~/.ssh/config means; runs in the terminal that a menu line opens
+    "openssh-client",  # `ssh -G` reads ~/.ssh/config; the menu's Open terminal runs ssh
     "xdg-utils",
 )
 SUGGESTS = ("gnome-keyring | kwalletmanager", "gnome-shell-extension-appindicator")
@@ -21,10 +22,10 @@ DESCRIPTION = """\
 tray icon that opens SSH tunnels to remote Jupyter servers
  An icon in the panel, whose menu lists your servers. One click opens an SSH
  tunnel and, as soon as Jupyter answers behind it, your browser, logged in.
- Another click closes it. Tunnels hold on through sleep, network changes and
- server restarts, on local ports that never change.
+ Another click closes it. Tunnels survive suspend, network changes and server
+ restarts, and keep their local ports.
  .
- The package brings its own Python and needs none on the machine."""
+ The package has its own Python and needs none on the machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ def control_file(build: Build, depends: str, installed_kib: int) -> str:
 
 
 def without(depends: str, packages: Collection[str]) -> str:
-    """`depends`, less these packages and Python's library: what the bundle has itself."""
+    """`depends` without these packages and Python's library, which the bundle has itself."""
 
     def is_needed(name: str) -> bool:
         return name not in packages and not name.startswith("libpython")
@@ -70,7 +71,7 @@ def without(depends: str, packages: Collection[str]) -> str:
 
 
 def changelog(build: Build) -> bytes:
-    """Debian's changelog, compressed: one entry, as the changes are in CHANGELOG.md beside it."""
+    """Debian's changelog, compressed: one entry, which refers to CHANGELOG.md."""
     text = (
         f"trayconnect ({build.version}) stable; urgency=medium\n\n"
         f"  * Release {build.version}: see CHANGELOG.md.gz in this folder.\n\n"
@@ -80,10 +81,10 @@ def changelog(build: Build) -> bytes:
 
 
 def compressed(data: bytes) -> bytes:
-    """The same bytes each time: no name and no date in them."""
+    """The same bytes each time: without a name and a date."""
     return gzip.compress(data, 9, mtime=0)
 
 
 def debian_version(version: str) -> str:
-    """A version of Python's kind, where a candidate sorts before the release."""
+    """Debian's form of a Python version: a candidate sorts before its release."""
     return re.sub(r"\.?(a|b|rc|dev)(\d+)", r"~\1\2", version)

@@ -9,22 +9,22 @@ import click
 _FILES = (
     (
         "~/.config/trayconnect/servers.yaml",
-        "The server file. It is read again whenever it is saved.",
+        "The server file. A saved change takes effect at once.",
     ),
-    ("~/.ssh/config, ~/.ssh/known_hosts", "Read and honoured as by ssh(1)."),
-    ("~/.config/autostart/trayconnect.desktop", "Start at login, where it is on."),
+    ("~/.ssh/config, ~/.ssh/known_hosts", "Read as ssh(1) reads them."),
+    ("~/.config/autostart/trayconnect.desktop", "Starts trayconnect at login, if that is on."),
     ("~/.local/state/trayconnect/log/trayconnect.log", "The log. It contains no secrets."),
 )
 _ENVIRONMENT = (
     ("TRAYCONNECT_CONFIG", "The server file, in place of the default one."),
     (
         "TRAYCONNECT_SSH_CONFIG",
-        "The configuration of ssh, in place of the usual files; none for no file at all.",
+        "The ssh configuration file, in place of the usual ones; none: no file.",
     ),
 )
 _EXIT_STATUS = (
     ("0", "Done."),
-    ("1", "A problem that you can mend. The message says how."),
+    ("1", "A problem that you can fix. The message says how."),
     ("2", "Wrong usage."),
     ("3", "A bug in trayconnect. The message names the log to send."),
 )
@@ -47,9 +47,9 @@ def _lines(program: click.Group, version: str, date: str) -> Iterator[str]:
     yield from _paragraphs(program.help or "")
     yield ".PP"
     yield from _text(
-        "The icon's menu lists the servers of the server file. A click opens the SSH tunnel of one "
-        "and, as soon as Jupyter answers behind it, the browser. Another click closes it. The "
-        "commands below order the running app to do the same, or need none."
+        "The icon's menu lists the servers of the server file. A click on a server opens its SSH "
+        "tunnel and, as soon as Jupyter answers behind it, the browser. Another click closes the "
+        "tunnel. Commands that act on servers are carried out by the running app."
     )
     yield ".SH OPTIONS"
     for parameter in program.get_params(context):

@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import os
-import platform
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
-import tomllib
 from collections.abc import Collection
 from pathlib import Path
 
 from icons import svg
-from installers.linux import control, licences
+from installers.licences import OVERVIEW
+from installers.linux import control
 from installers.linux.man_page import man_page
 from trayconnect import __version__
 from trayconnect.cli.main import cli
@@ -44,8 +43,8 @@ def main() -> None:
     build = control.Build(control.debian_version(__version__), architecture, seconds)
     with tempfile.TemporaryDirectory() as folder:
         stage = Path(folder) / "stage"
-        owned = _fill(stage, bundle, build)
-        _describe(stage, build, owned)
+        bundled = _fill(stage, bundle, build)
+        _describe(stage, build, bundled)
         _same_each_time(stage, seconds)
         package = output / build.file_name
         options = ("--root-owner-group", "-Zxz", "-z6")
@@ -54,11 +53,11 @@ def main() -> None:
     print(f"{package}: {package.stat().st_size / 1e6:.1f} MB")
 
 
-def _fill(stage: Path, bundle: Path, build: control.Build) -> dict[str, str]:
-    """All but the DEBIAN folder. Returns what `leave_to_debian` does."""
+def _fill(stage: Path, bundle: Path, build: control.Build) -> set[str]:
+    """Everything but the DEBIAN folder. Returns what `leave_to_debian` does."""
     library = stage / LIBRARY
     shutil.copytree(bundle, library, symlinks=True)
-    owned = leave_to_debian(library / "_internal")
+    bundled = leave_to_debian(library / "_internal")
     for program in _programs(library):
         _trim(program)
     for path in (library / "_internal").glob("*.dist-info/*"):
@@ -76,23 +75,22 @@ def _fill(stage: Path, bundle: Path, build: control.Build) -> dict[str, str]:
     page = man_page(cli, __version__, date)
     _write(share / "man/man1/trayconnect.1.gz", control.compressed(page.encode()))
     _icons(share / "icons/hicolor")
-    _documents(share / "doc/trayconnect", build, owned)
+    _documents(share / "doc/trayconnect", library / "_internal/licences", build)
     overrides = (HERE / "lintian-overrides").read_bytes()
     _write(share / "lintian/overrides/trayconnect", overrides)
-    return owned
+    return bundled
 
 
-def leave_to_debian(internal: Path) -> dict[str, str]:
-    """Delete the libraries that packages of the system have, so that its updates mend them.
-    Returns the packages, with their versions, of those that stay."""
-    kept = {}
+def leave_to_debian(internal: Path) -> set[str]:
+    """Delete the libraries that packages of the system have, so that its updates fix them.
+    Returns the packages whose libraries stay."""
+    kept = set()
     for path in sorted(internal.glob("lib*.so*")):
         package = None if path.is_symlink() else _owner(path.name)
         if package is None or path.name.startswith(_PYTHON):
             continue
         if path.name.startswith(_TK):
-            version = _said("dpkg-query", "--show", "--showformat=${Version}", package)
-            kept[package.partition(":")[0]] = version
+            kept.add(package.partition(":")[0])
         else:
             path.unlink()
     return kept
@@ -140,28 +138,19 @@ def _icons(hicolor: Path) -> None:
         svg.draw(drawing, size).save(path, optimize=True)
 
 
-def _documents(folder: Path, build: control.Build, owned: dict[str, str]) -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    parts = [
-        licences.python_itself(platform.python_version()),
-        *(licences.debian_package(*one) for one in sorted(owned.items())),
-        *licences.python_packages(project["dependencies"]),
-        licences.python_package("pyinstaller"),  # the program that starts the bundle
-    ]
-    text = licences.copyright_file((ROOT / "LICENSE").read_text("utf-8"), parts)
-    _write(folder / "copyright", text.encode())
-    for part in parts:
-        _write(folder / "licences" / f"{part.name}.txt", part.text.encode())
+def _documents(folder: Path, licences: Path, build: control.Build) -> None:
     _write(folder / "changelog.gz", control.changelog(build))
     changes = (ROOT / "CHANGELOG.md").read_bytes()
     _write(folder / "CHANGELOG.md.gz", control.compressed(changes))
+    shutil.move(licences, folder)
+    (folder / "licences" / OVERVIEW).rename(folder / "copyright")
 
 
-def _describe(stage: Path, build: control.Build, owned: Collection[str]) -> None:
+def _describe(stage: Path, build: control.Build, bundled: Collection[str]) -> None:
     """The DEBIAN folder."""
     (stage / "DEBIAN").mkdir()  # by which dpkg-shlibdeps knows the root
     size = sum(path.stat().st_size for path in _files(stage)) // 1024
-    text = control.control_file(build, control.without(_depends(stage), owned), size)
+    text = control.control_file(build, control.without(_depends(stage), bundled), size)
     _write(stage / "DEBIAN/control", text.encode())
     _write(stage / "DEBIAN/md5sums", _md5sums(stage).encode())
     shutil.copy(HERE / "prerm", stage / "DEBIAN/prerm")
@@ -205,7 +194,7 @@ def _write(path: Path, data: bytes) -> None:
 
 
 def _said(*command: str, folder: Path | None = None) -> str:
-    """The output of a program. Raises `CalledProcessError`."""
+    """The output of a program. Ends this one where it fails."""
     environment = {**os.environ, "LC_ALL": "C.UTF-8"}
     done = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, check=False

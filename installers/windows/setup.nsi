@@ -1,8 +1,8 @@
 ; The installer for Windows: for one user, without an administrator. Compiled by build.py, which
 ; defines VERSION, NUMBERS (the same as four numbers), BUNDLE (the folder that freeze.py made), SIZE
-; (of it, in KB), ICONS and OUTPUT.
+; (of it, in KB), ICONS, SIDE (a picture) and OUTPUT.
 ;
-; setup.exe /S installs without a window, uninstall.exe /S removes so. Exit codes: 0 done, 2 not done.
+; /S installs and uninstalls without a window. Exit codes: 0 done, 2 not done.
 
 Unicode true
 Target amd64-unicode
@@ -39,20 +39,20 @@ VIAddVersionKey LegalCopyright "MIT licence"
 !define MUI_ICON "${ICONS}/trayconnect.ico"
 !define MUI_UNICON "${ICONS}/trayconnect.ico"
 !define MUI_WELCOMEFINISHPAGE_BITMAP "${SIDE}"
-!define MUI_WELCOMEPAGE_TEXT "An icon in the taskbar that opens SSH tunnels to your Jupyter servers.$\r$\n$\r$\nIt is installed for you alone, without an administrator. One that runs is ended first, with its tunnels; your servers stay."
+!define MUI_WELCOMEPAGE_TEXT "An icon in the taskbar that opens SSH tunnels to your Jupyter servers.$\r$\n$\r$\nIt is installed for your account only and needs no administrator. If trayconnect is running, it is closed first, with its tunnels. Your servers are kept."
 !define MUI_FINISHPAGE_RUN "${WINDOWED}"
 !define MUI_FINISHPAGE_RUN_TEXT "Start ${NAME}"
 !insertmacro MUI_PAGE_WELCOME
 !insertmacro MUI_PAGE_INSTFILES
 !insertmacro MUI_PAGE_FINISH
-!define MUI_UNCONFIRMPAGE_TEXT_TOP "Your server file, host keys and kept keys stay."
+!define MUI_UNCONFIRMPAGE_TEXT_TOP "Your server file, host keys and stored keys are kept."
 !insertmacro MUI_UNPAGE_CONFIRM
 !insertmacro MUI_UNPAGE_INSTFILES
 !insertmacro MUI_LANGUAGE "English"
 
 Var WasRunning
 
-; Ends the app that runs from this folder. Sets WasRunning; leaves the installer if it does not end.
+; Ends the app that runs from this folder. Sets WasRunning; quits the installer if the app does not end.
 !macro EndApp un
 Function ${un}EndApp
   Push "${WINDOWED}"
@@ -61,7 +61,7 @@ Function ${un}EndApp
   DetailPrint "Ending ${NAME}"
   again:
   StrCpy $2 1 ; the first time, only look
-  ${For} $1 1 6 ; it does not answer while it starts
+  ${For} $1 1 6 ; several times: a starting app does not answer yet
     Push $2
     Call ${un}WaitUnused
     Pop $0
@@ -73,8 +73,7 @@ Function ${un}EndApp
     Pop $0
     StrCpy $2 50
   ${Next}
-  ; It does not answer: the tunnels of one that hangs are of no use to anybody. The whole path, as
-  ; a program of that name may lie beside the installer.
+  ; The app hangs. The whole path of taskkill, as a program of that name may lie beside the installer.
   nsExec::Exec /TIMEOUT=10000 '"$SYSDIR\taskkill.exe" /F /IM trayconnectw.exe'
   Pop $0
   Push 50
@@ -82,15 +81,15 @@ Function ${un}EndApp
   Pop $0
   ${If} $0 == 0
     MessageBox MB_RETRYCANCEL|MB_ICONEXCLAMATION \
-      "${NAME} is still running. Quit it in its menu, close the consoles in which a command of it runs, and try again." \
+      "${NAME} is still running. Quit it from its menu, close any console that runs one of its commands, and try again." \
       /SD IDCANCEL IDRETRY again
     SetErrorLevel 2
     Quit
   ${EndIf}
 FunctionEnd
 
-; Waits until none of our programs runs: so many tenths of a second as the stack says, where it
-; leaves 1, or 0 if one still runs.
+; Waits until neither program runs. On the stack: the limit in tenths of a second; then 1, or 0 if one
+; still runs.
 Function ${un}WaitUnused
   Exch $0
   Push $1
@@ -116,7 +115,7 @@ Function ${un}WaitUnused
   Exch $0
 FunctionEnd
 
-; Whether the program whose path is on the stack runs: 1 or 0 in its place.
+; Whether a program runs. On the stack: its path; then 1 or 0.
 Function ${un}IsUsed
   Exch $0
   Push $1
@@ -157,7 +156,7 @@ FunctionEnd
 Section
   Call EndApp
   SetOutPath "$INSTDIR"
-  RMDir /r "$INSTDIR\_internal" ; a module of an earlier version must not be found
+  RMDir /r "$INSTDIR\_internal" ; modules of an earlier version must not stay
   ClearErrors
   File /r "${BUNDLE}/*"
   WriteUninstaller "$INSTDIR\uninstall.exe"
@@ -179,21 +178,23 @@ Section
     Abort
   ${EndIf}
   ${If} $WasRunning == 1
-  ${AndIf} ${Silent} ; the last page asks for it
+  ${AndIf} ${Silent} ; otherwise the last page asks
     Exec '"${WINDOWED}"'
   ${EndIf}
 SectionEnd
 
-; Removes the entry that starts our program, which is gone, at login: not that of pip's.
+; Removes the entry that starts this program at login, but not that of another installation. The
+; program is still there: the short forms of two paths to it are the same.
 Function un.EndAutostart
   ReadRegStr $0 HKCU "${AUTOSTART}" "${NAME}"
   StrCpy $1 $0 1
   ${If} $1 == '"'
     StrCpy $0 $0 -1 1
   ${EndIf}
-  StrCpy $1 $0 "" -16
-  ${If} $1 == "trayconnectw.exe"
-  ${AndIfNot} ${FileExists} "$0"
+  GetFullPathName /SHORT $0 "$0"
+  GetFullPathName /SHORT $1 "${WINDOWED}"
+  ${If} $0 == $1
+  ${AndIf} $0 != "" ; neither is there
     DeleteRegValue HKCU "${AUTOSTART}" "${NAME}"
     DeleteRegValue HKCU "${APPROVED}" "${NAME}"
   ${EndIf}
@@ -201,13 +202,13 @@ FunctionEnd
 
 Section Uninstall
   Call un.EndApp
+  Call un.EndAutostart
   Delete "$SMPROGRAMS\${NAME}.lnk"
-  ; What is ours and no more: others may have put files into the folder.
+  ; Only our own files: others may lie in the folder.
   RMDir /r "$INSTDIR\_internal"
   Delete "${CONSOLE}"
   Delete "${WINDOWED}"
   Delete "$INSTDIR\uninstall.exe"
   RMDir "$INSTDIR"
-  Call un.EndAutostart
   DeleteRegKey HKCU "${UNINSTALL}"
 SectionEnd

@@ -11,8 +11,8 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+
+from tests.support.scoped import Scoped
 
 CACHE = Path(__file__).resolve().parents[2] / ".deb-roots"
 USER = "ada"
@@ -46,40 +46,28 @@ def desktop() -> Path:
     return _made("desktop", _make_desktop)
 
 
-class Root:
+class Root(Scoped):
     """One of those, to write in, for the time of a `with`."""
 
     def __init__(self, base: Path) -> None:
+        self._base = base
         self._folder = Path(tempfile.mkdtemp(prefix="tc-root-"))
         self.path = self._folder / "root"
+        self._mounts: list[Path] = []
+
+    def start(self) -> None:
         upper, work = self._folder / "upper", self._folder / "work"
         for folder in (self.path, upper, work):
             folder.mkdir()
-        self._mounts: list[Path] = []
-        layers = f"lowerdir={base},upperdir={upper},workdir={work}"
-        try:
-            self._mount(self.path, "-t", "overlay", "-o", layers, "overlay")
-            self._mount(self.path / "proc", "-t", "proc", "proc")
-            # A slave: taking it away must take nothing from the /dev of this machine.
-            self._mount(self.path / "dev", "--make-rslave", "--rbind", "/dev")
-        except BaseException:
-            self.close()
-            raise
+        layers = f"lowerdir={self._base},upperdir={upper},workdir={work}"
+        self._mount(self.path, "-t", "overlay", "-o", layers, "overlay")
+        self._mount(self.path / "proc", "-t", "proc", "proc")
+        # A slave: unmounting it must unmount nothing in the /dev of this machine.
+        self._mount(self.path / "dev", "--make-rslave", "--rbind", "/dev")
         (self.path / "etc/hosts").write_text("127.0.0.1 localhost\n")
         names = Path("/etc/resolv.conf")
         if names.exists():
             shutil.copy(names, self.path / "etc/resolv.conf")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         while self._mounts:

@@ -11,11 +11,11 @@ import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from tests.deb.chroot import HOME, USER, Root
 from tests.support.desktop import Point, find_icon, panel_settings
+from tests.support.scoped import Scoped
 from tests.support.waiting import wait_for
 from tests.support.xvfb import XServer
 from trayconnect.tray.view import IconState
@@ -36,8 +36,8 @@ def prepare(root: Root) -> None:
     root.run("chmod", "700", str(_RUNTIME))
 
 
-class Session:
-    """From a login to a logout: the time of a `with`."""
+class Session(Scoped):
+    """From a login to a logout."""
 
     def __init__(self, root: Root, screen: XServer) -> None:
         self._root = root
@@ -55,28 +55,15 @@ class Session:
             "XDG_RUNTIME_DIR": str(_RUNTIME),
         }
 
-    def __enter__(self) -> Self:
-        try:
-            self._log.unlink(missing_ok=True)
-            self._root.inside(_BUS).unlink(missing_ok=True)
-            self.start(
-                "dbus-daemon", "--session", "--nofork", "--nopidfile", f"--address=unix:path={_BUS}"
-            )
-            wait_for(self._root.inside(_BUS).exists, "the bus")
-            self.start("xfce4-session")
-            wait_for(self._shows_panel, "the panel")
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
+    def start(self) -> None:
+        self._log.unlink(missing_ok=True)
+        self._root.inside(_BUS).unlink(missing_ok=True)
+        self.spawn(
+            "dbus-daemon", "--session", "--nofork", "--nopidfile", f"--address=unix:path={_BUS}"
+        )
+        wait_for(self._root.inside(_BUS).exists, "the bus")
+        self.spawn("xfce4-session")
+        wait_for(self._shows_panel, "the panel")
 
     def close(self) -> None:
         """End the session, and what it started."""
@@ -89,7 +76,7 @@ class Session:
         self._processes.clear()
         wait_for(lambda: not self._shows_panel(), "the panel to go")
 
-    def start(self, *command: str) -> subprocess.Popen[bytes]:
+    def spawn(self, *command: str) -> subprocess.Popen[bytes]:
         """Start a program in the session."""
         with self._log.open("ab") as log:
             process = subprocess.Popen(

@@ -85,5 +85,5 @@ def test_every_part_has_its_terms(inside: Path) -> None:
     documents = inside / "usr/share/doc/trayconnect"
     text = (documents / "copyright").read_text()
     parts = [line.split()[0] for line in text.splitlines() if line.startswith("  ")]
-    assert {"Python", "libtcl8.6", "libtk8.6", "paramiko", "pyinstaller"} <= set(parts)
+    assert {"Python", "Tcl-Tk", "paramiko", "pystray", "pyinstaller"} <= set(parts)
     assert {path.stem for path in (documents / "licences").iterdir()} == set(parts)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -93,7 +95,7 @@ def test_from_install_to_removal(packages: Packages, root: Root, sshd: Sshd) -> 
     with XServer() as screen:
         root.install(packages.old)
         with Session(root, screen) as session:
-            session.start("trayconnect")
+            session.spawn("trayconnect")
             session.wait_icon(IconState.OFF)
             assert session.command("autostart", "on") == "on\n"
         entry = root.inside(ENTRY).read_text()
@@ -103,7 +105,7 @@ def test_from_install_to_removal(packages: Packages, root: Root, sshd: Sshd) -> 
         with Session(root, screen) as session:  # a login starts it
             session.wait_icon(IconState.OFF)
             said = root.install(packages.new)
-            assert "goes on in its old version" in said
+            assert "start it again to use the new version" in said
             assert session.command("--version") == f"trayconnect, version {__version__}\n"
             # What runs is the old one, and can still do what it had not done before, even where
             # the new one brings another Python.
@@ -133,15 +135,19 @@ def test_from_install_to_removal(packages: Packages, root: Root, sshd: Sshd) -> 
     assert root.inside(FILE).exists()
 
 
-def test_removing_the_new_version_ends_the_old_one(packages: Packages, root: Root) -> None:
+def test_a_removal_ends_an_old_version_and_one_that_hangs(packages: Packages, root: Root) -> None:
     root.install(packages.old)
     with XServer() as screen, Session(root, screen) as session:
-        session.start("trayconnect")
+        session.spawn("trayconnect")
         session.wait_icon(IconState.OFF)
         root.install(packages.new)
         root.run("apt-get", "remove", "--yes", "trayconnect")
         assert not processes(root, PROGRAM)
-        root.install(packages.new)  # again, as somebody who thought better of it
-        session.start("trayconnect")
+        root.install(packages.new)  # once more
+        session.spawn("trayconnect")
         session.wait_icon(IconState.OFF)
-        assert Path(root.inside(Path(PROGRAM))).exists()
+        assert root.inside(Path(PROGRAM)).exists()
+        for number in processes(root, PROGRAM):
+            os.kill(number, signal.SIGSTOP)
+        root.run("apt-get", "remove", "--yes", "trayconnect")
+        assert not processes(root, PROGRAM)  # one that hangs is ended, too

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from installers.licences import OVERVIEW
 from tests.setup_exe.bundle import BUNDLE, SETUP, VERSION, BundleDesk
 from tests.support.keys import make_key
 from tests.support.sshd import Sshd
@@ -58,6 +59,14 @@ def test_commands_of_the_bundle(desk: BundleDesk) -> None:
     assert shown == (0, f"{VERSION}\n{VERSION}\n")
 
 
+def test_every_part_of_the_bundle_has_its_licence() -> None:
+    folder = BUNDLE / "_internal" / "licences"
+    listed = re.findall(r"^  (\S+) \S+$", (folder / OVERVIEW).read_text(), re.MULTILINE)
+    assert {"Python", "Tcl-Tk", "paramiko", "pywin32-ctypes", "pyinstaller"} <= set(listed)
+    assert {path.name for path in folder.iterdir()} == {OVERVIEW, *(f"{one}.txt" for one in listed)}
+    assert "GNU LESSER GENERAL PUBLIC LICENSE" in (folder / "pystray.txt").read_text()
+
+
 def test_the_command_leaves_the_icon_to_the_program_without_a_console(desk: BundleDesk) -> None:
     assert desk.command().startswith("trayconnect runs. ")
     assert len(desk.apps()) == 1
@@ -89,6 +98,7 @@ def test_an_installation_is_used_upgraded_and_removed(tmp_path: Path) -> None:
             _use(desk)
             _upgrade(desk)
             _remove(desk)
+            _leave_another_installation(desk)
 
 
 def _install(desk: BundleDesk) -> None:
@@ -132,15 +142,28 @@ def _upgrade(desk: BundleDesk) -> None:
 def _remove(desk: BundleDesk) -> None:
     servers, mine = desk.file.read_text(), desk.installed / "mine.txt"
     mine.touch()
-    desk.end(desk.program("uninstall.exe"), "/S")  # a copy of it does the work
-    wait_for(lambda: not (desk.installed / "uninstall.exe").exists(), "the removal", LIMIT)
-    wait_for(lambda: not desk.registry(rf"{CURRENT}\Uninstall\trayconnect"), "its entry", LIMIT)
+    _uninstall(desk)
     assert not desk.programs()
     assert [path.name for path in desk.installed.iterdir()] == ["mine.txt"]
     assert not desk.link.exists()
     assert "trayconnect" not in desk.registry(rf"{CURRENT}\Run")
     assert desk.file.read_text() == servers
     assert desk.known_hosts.is_file()
+
+
+def _uninstall(desk: BundleDesk) -> None:
+    desk.end(desk.program("uninstall.exe"), "/S")  # a copy of it does the work
+    wait_for(lambda: not (desk.installed / "uninstall.exe").exists(), "the removal", LIMIT)
+    wait_for(lambda: not desk.registry(rf"{CURRENT}\Uninstall\trayconnect"), "its entry", LIMIT)
+
+
+def _leave_another_installation(desk: BundleDesk) -> None:
+    """Its start at login stays, even while its drive is not there."""
+    assert desk.end(windows_path(SETUP), "/S") == (0, "")
+    other = r"E:\venv\Scripts\trayconnectw.exe"
+    desk.end("reg", "add", rf"{CURRENT}\Run", "/v", "trayconnect", "/d", other)
+    _uninstall(desk)
+    assert other in desk.registry(rf"{CURRENT}\Run")
 
 
 def test_an_older_windows_is_refused() -> None:

@@ -6,16 +6,17 @@ import asyncio
 import secrets
 import threading
 from collections.abc import Callable, Coroutine, Sequence
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 import asyncssh
+
+from tests.support.scoped import Scoped
 
 T = TypeVar("T")
 Carry = Callable[[asyncssh.SSHReader[bytes], asyncssh.SSHWriter[bytes]], Coroutine[Any, Any, None]]
 
 
-class AsyncsshServer:
+class AsyncsshServer(Scoped):
     """Lets one user in, by password, or by keyboard-interactive `rounds`.
 
     A round is a list of (prompt, echo, right answer). `banner` is shown before; the password
@@ -74,17 +75,11 @@ class AsyncsshServer:
         kind, blob = key.export_public_key("openssh").decode().split()[:2]
         return f"[{self.host}]:{self.port} {kind} {blob}"
 
-    def __enter__(self) -> Self:
+    def start(self) -> None:
         self._thread.start()
         asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(30)
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(30)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
@@ -106,9 +101,9 @@ class AsyncsshServer:
         self.port = self._server.get_port()
 
     async def _close(self) -> None:
-        assert self._server is not None
-        self._server.close()
-        await self._server.wait_closed()
+        if self._server is not None:
+            self._server.close()
+            await self._server.wait_closed()
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
         for task in tasks:
             task.cancel()

@@ -17,11 +17,10 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from PIL import Image
 
+from tests.support.scoped import Scoped
 from tests.support.tray_colours import plate_colour
 from tests.support.waiting import wait_for
 from tests.support.xvfb import XServer
@@ -69,7 +68,7 @@ type=statusnotifier
 _LEFT_OUT = ("DISPLAY", "WAYLAND_DISPLAY", "DBUS_SESSION_BUS_ADDRESS", "XAUTHORITY")
 
 
-class SessionBus:
+class SessionBus(Scoped):
     """A private dbus-daemon with a home folder; whatever it activates ends with it.
 
     `env` is the environment of a program on this bus."""
@@ -101,17 +100,6 @@ class SessionBus:
         except BaseException:
             self.close()
             raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """End everything that was started here, and what that started; may be called twice."""

@@ -8,12 +8,12 @@ import itertools
 import json
 import time
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import websocket
 
 from tests.support.chromium import Chromium
+from tests.support.scoped import Scoped
 from tests.support.waiting import wait_for
 
 LIMIT = 120.0
@@ -23,7 +23,7 @@ _SHIFT = 8
 _RETURN = 13
 
 
-class Tab:
+class Tab(Scoped):
     """The tab whose address begins with `url`, as soon as there is one."""
 
     def __init__(self, chromium: Chromium, url: str) -> None:
@@ -36,15 +36,7 @@ class Tab:
         )
         self._numbers = itertools.count(1)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         self._socket.close()
 
     def show(self) -> None:

@@ -12,15 +12,14 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from tests.support.forwarding import free_port
 from tests.support.keys import public_line
+from tests.support.scoped import Scoped
 from tests.support.sshd import speaks_ssh, system_user
 
 
-class Dropbear:
+class Dropbear(Scoped):
     """One dropbear, for the time of a `with`."""
 
     host = "127.0.0.1"
@@ -32,22 +31,6 @@ class Dropbear:
         self._log = self.folder / "log"
         self._process: subprocess.Popen[bytes] | None = None
         self.replace_host_key(host_key_type)
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     @property
     def known_hosts_line(self) -> str:

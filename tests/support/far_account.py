@@ -15,10 +15,10 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from tests.support.keys import make_key
+from tests.support.scoped import Scoped
 from tests.support.sshd import Options, Sshd
 from tests.support.whole import Whole, entry
 from trayconnect.config.model import Server
@@ -32,7 +32,7 @@ NODE = ("node", "nodejs", "npm")
 """What JupyterLab runs at each start where it is, for extensions and language servers."""
 
 
-class FarAccount:
+class FarAccount(Scoped):
     """Reached over a real sshd; leaving ends what trayconnect started there.
 
     `ways` are the programs that can keep one running; `has_jupyter`: it is on the PATH of every
@@ -71,16 +71,10 @@ class FarAccount:
         set_env = " ".join(f"{name}={value}" for name, value in self.environment.items())
         self._sshd.set_option("SetEnv", set_env)
 
-    def __enter__(self) -> Self:
+    def start(self) -> None:
         self._sshd.start()
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         self.end()
         self._sshd.close()
 

@@ -10,9 +10,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
+from tests.support.scoped import Scoped
 from tests.support.threads import wait_for_threads
 from tests.support.waiting import end_accept
 from trayconnect.config.model import Server
@@ -116,7 +116,7 @@ class TcpStream:
         self._sock.close()
 
 
-class Service:
+class Service(Scoped):
     """What listens behind the tunnel: runs `talk` on a thread for each connection.
 
     `open_channel` is the way to it; it keeps the origins in the order of the calls."""
@@ -138,15 +138,7 @@ class Service:
         self.origins.append(origin)
         return TcpStream(socket.create_connection(self.address))
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         self._ending.set()
         end_accept(self._listening)
         self._acceptor.join(LIMIT)

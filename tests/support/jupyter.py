@@ -16,14 +16,15 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
+
+from tests.support.scoped import Scoped
 
 START_SECONDS = 120
 STOP_SECONDS = 15
 
 
-class JupyterServer:
+class JupyterServer(Scoped):
     """JupyterLab of the running virtual environment, on 127.0.0.1 and a free port.
 
     Entering starts it and waits until it answers; leaving stops it and removes its folders.
@@ -127,24 +128,8 @@ class JupyterServer:
         decoded: dict[str, Any] = json.loads(text) if text else {}
         return decoded
 
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self._remove()
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         self.stop()
-        self._remove()
-
-    def _remove(self) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _environment(self) -> dict[str, str]:

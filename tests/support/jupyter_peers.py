@@ -11,13 +11,13 @@ import ssl
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from tests.support.forwarding import TcpStream
+from tests.support.scoped import Scoped
 from tests.support.waiting import end_accept
 from trayconnect.core.endpoints import Endpoint, TcpEndpoint
 from trayconnect.core.errors import Problem, ProblemError, Recovery
@@ -29,7 +29,7 @@ Talk = Callable[[socket.socket, threading.Event], None]
 JOIN_SECONDS = 10
 
 
-class Peer:
+class Peer(Scoped):
     """Listens on a free port of 127.0.0.1 and serves each connection on a thread."""
 
     def __init__(self, talk: Talk, tls: ssl.SSLContext | None = None) -> None:
@@ -43,16 +43,10 @@ class Peer:
         self.authority = f"127.0.0.1:{self.port}"
         self.connected = threading.Event()
 
-    def __enter__(self) -> Self:
+    def start(self) -> None:
         self._threads[0].start()
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         self._ending.set()
         end_accept(self._listener)
         self._threads[0].join(JOIN_SECONDS)
@@ -201,28 +195,6 @@ def self_signed(folder: Path) -> ssl.SSLContext:
 # --- a tunnel to this very host -----------------------------------------------------------------
 
 
-class _Stream:
-    is_over = False
-
-    def __init__(self, sock: socket.socket) -> None:
-        self._sock = sock
-
-    def recv(self, size: int) -> bytes:
-        return self._sock.recv(size)
-
-    def sendall(self, data: bytes | memoryview) -> None:
-        self._sock.sendall(data)
-
-    def shutdown_write(self) -> None:
-        with contextlib.suppress(OSError):
-            self._sock.shutdown(socket.SHUT_WR)
-
-    def close(self) -> None:
-        with contextlib.suppress(OSError):
-            self._sock.shutdown(socket.SHUT_RDWR)  # closing alone wakes nobody
-        self._sock.close()
-
-
 class LoopbackTunnel:
     """A `Tunnel` whose far end is here: channels are TCP connections to loopback, commands are
     answered by `run`."""
@@ -237,19 +209,19 @@ class LoopbackTunnel:
         self.forbidden: Problem | None = None
         self.whose = Owner.OURS
 
-    def open_channel(self, target: Endpoint, origin: tuple[str, int]) -> _Stream:
+    def open_channel(self, target: Endpoint, origin: tuple[str, int]) -> TcpStream:
         if self.forbidden:
             raise ProblemError(self.forbidden)
         try:
             assert isinstance(target, TcpEndpoint)
-            return _Stream(socket.create_connection((target.host, target.port), timeout=10))
+            return TcpStream(socket.create_connection((target.host, target.port), timeout=10))
         except OSError as error:
             problem = Problem("Connect failed", "Start it", Recovery.RETRY, str(error))
             raise ProblemError(problem) from error
 
     def open_own_channel(
         self, target: Endpoint, origin: tuple[str, int], *, named: bool
-    ) -> tuple[_Stream, Owner]:
+    ) -> tuple[TcpStream, Owner]:
         stream = self.open_channel(target, origin)
         if self.whose is Owner.OURS or (named and self.whose in (Owner.SYSTEM, Owner.UNKNOWN)):
             return stream, self.whose

@@ -9,8 +9,6 @@ import subprocess
 import tempfile
 from collections import Counter
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import pytest
 from cryptography.hazmat.primitives.serialization import (
@@ -19,6 +17,8 @@ from cryptography.hazmat.primitives.serialization import (
     NoEncryption,
     PrivateFormat,
 )
+
+from tests.support.scoped import Scoped
 
 _BITS = {"rsa": "2048", "ecdsa": "256"}
 
@@ -126,7 +126,7 @@ def fingerprint(path: Path) -> str:
     return out.stdout.split()[1]
 
 
-class SshAgent:
+class SshAgent(Scoped):
     """A real ssh-agent on a socket of its own, for the time of a `with`."""
 
     def __init__(self) -> None:
@@ -134,7 +134,7 @@ class SshAgent:
         self.socket = Path(self._folder.name) / "agent"
         self._process: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> Self:
+    def start(self) -> None:
         self._process = subprocess.Popen(
             ["ssh-agent", "-D", "-a", str(self.socket)],
             stdin=subprocess.DEVNULL,
@@ -144,20 +144,12 @@ class SshAgent:
         assert self._process.stdout is not None
         # The agent prints its environment once the socket is bound.
         self._process.stdout.readline()
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        assert self._process is not None
-        self.thaw()
-        self._process.terminate()
-        self._process.wait(10)
-        if self._process.stdout is not None:
-            self._process.stdout.close()
+    def close(self) -> None:
+        if self._process is not None:
+            self.thaw()
+            self._process.terminate()
+            self._process.communicate(timeout=10)
         self._folder.cleanup()
 
     @property

@@ -5,8 +5,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from jeepney import (
     DBusAddress,
@@ -18,6 +17,8 @@ from jeepney import (
 from jeepney.bus_messages import message_bus
 from jeepney.io.blocking import open_dbus_connection
 from jeepney.low_level import HeaderFields, Message
+
+from tests.support.scoped import Scoped
 
 LIMIT = 120.0
 NAME = "org.freedesktop.Notifications"
@@ -42,7 +43,7 @@ DISMISSED, BY_CALL = 2, 3
 """Why a notification was closed."""
 
 
-class NotificationServer:
+class NotificationServer(Scoped):
     """Owns org.freedesktop.Notifications. `silent`: it takes calls and never answers."""
 
     def __init__(self, address: str, capabilities: list[str], *, silent: bool = False) -> None:
@@ -60,15 +61,7 @@ class NotificationServer:
         self._thread = threading.Thread(target=self._serve, name="notification server")
         self._thread.start()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         self._stopping = True
         self._thread.join()
         self._bus.close()
@@ -165,7 +158,7 @@ class NotificationServer:
             self._bus.send(message)
 
 
-class NotificationEar:
+class NotificationEar(Scoped):
     """Overhears what the notification server of a bus is asked to show, whoever that is."""
 
     def __init__(self, address: str) -> None:
@@ -182,15 +175,7 @@ class NotificationEar:
         self._thread = threading.Thread(target=self._listen, name="notification ear")
         self._thread.start()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         self._stopping = True
         self._thread.join()
         self._bus.close()

@@ -9,14 +9,14 @@ import struct
 import threading
 import time
 from collections.abc import Callable
-from types import TracebackType
-from typing import Self
+
+from tests.support.scoped import Scoped
 
 _CHUNK = 64 << 10
 _RESET = struct.pack("ii", 1, 0)
 
 
-class FaultyProxy:
+class FaultyProxy(Scoped):
     """Listens on a loopback port and passes everything on to `host`:`port`, until told otherwise.
 
     The faults concern connections that are open and those that come later, until `heal`:
@@ -38,16 +38,10 @@ class FaultyProxy:
         self._sockets: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
 
-    def __enter__(self) -> Self:
-        self._start(self._accept)
-        return self
+    def start(self) -> None:
+        self._spawn(self._accept)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         self._closing = True
         self.heal()
         with contextlib.suppress(OSError):
@@ -94,7 +88,7 @@ class FaultyProxy:
 
     # --- passing on -------------------------------------------------------------------------------
 
-    def _start(self, target: Callable[..., None], *args: socket.socket) -> None:
+    def _spawn(self, target: Callable[..., None], *args: socket.socket) -> None:
         thread = threading.Thread(target=target, args=args, daemon=True)
         self._threads.append(thread)
         thread.start()
@@ -115,8 +109,8 @@ class FaultyProxy:
                 sock.settimeout(None)
             with self._lock:
                 self._sockets |= {near, far}
-            self._start(self._pass, near, far)
-            self._start(self._pass, far, near)
+            self._spawn(self._pass, near, far)
+            self._spawn(self._pass, far, near)
 
     def _pass(self, source: socket.socket, sink: socket.socket) -> None:
         with contextlib.suppress(OSError, ValueError), selectors.DefaultSelector() as selector:
@@ -141,7 +135,7 @@ class FaultyProxy:
                     time.sleep(drip[1])
 
 
-class Peer:
+class Peer(Scoped):
     """A listener that does what it is told with each connection."""
 
     def __init__(self, act: Callable[[socket.socket], None]) -> None:
@@ -151,11 +145,10 @@ class Peer:
         self.port: int = self.listener.getsockname()[1]
         self._thread = threading.Thread(target=self._serve, daemon=True)
 
-    def __enter__(self) -> Peer:
+    def start(self) -> None:
         self._thread.start()
-        return self
 
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
         for sock in self._open:

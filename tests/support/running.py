@@ -9,9 +9,9 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from tests.support.scoped import Scoped
 from tests.support.waiting import wait_for
 from trayconnect.control.client import ControlClient, NotRunningError
 from trayconnect.core.command import Command
@@ -20,7 +20,7 @@ LIMIT = 120.0
 PROGRAM = (sys.executable, "-m", "trayconnect")
 
 
-class RunningApp:
+class RunningApp(Scoped):
     """`trayconnect run` for the time of a `with`; without an icon unless `env` has a session bus.
 
     `servers` is the text of the server file; `env` lays over a bare environment. What it prints is
@@ -63,16 +63,7 @@ class RunningApp:
         self._command = (*PROGRAM, "run", *(() if tray else ("--no-tray",)), *arguments)
         self._process: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         try:
             self.end()
         finally:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from jeepney import (
     DBusAddress,
@@ -20,13 +19,15 @@ from jeepney import (
 from jeepney.bus_messages import message_bus
 from jeepney.io.blocking import DBusConnection, open_dbus_connection
 
+from tests.support.scoped import Scoped
+
 LIMIT = 90.0
 WATCHER = "org.kde.StatusNotifierWatcher"
 ITEM = "org.kde.StatusNotifierItem"
 MENU = "com.canonical.dbusmenu"
 
 
-class SniHost:
+class SniHost(Scoped):
     """Owns the watcher's name while it is open. For one thread.
 
     `shows` is what it answers when asked whether a panel shows items; None: it knows no such
@@ -50,15 +51,7 @@ class SniHost:
             self._ask(message_bus.AddMatch(rule))
         assert self._ask(message_bus.RequestName(WATCHER)).body == (1,)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         self._bus.close()
 
     # --- waiting ------------------------------------------------------------------------------

@@ -16,10 +16,9 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from tests.support.keys import fingerprint, make_key, public_line
+from tests.support.scoped import Scoped
 
 START_TIMEOUT = 90.0
 
@@ -41,7 +40,7 @@ _BASE: dict[str, str | Sequence[str]] = {
 }
 
 
-class Sshd:
+class Sshd(Scoped):
     """One sshd, for the time of a `with`.
 
     `options` are sshd_config keywords laid over a loopback default; a sequence gives a keyword
@@ -75,22 +74,6 @@ class Sshd:
         self._host_keys = [self._make_host_key(kind) for kind in host_key_types]
         self._listener: subprocess.Popen[bytes] | None = None
         self._sessions: set[int] = set()
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     # --- what clients need --------------------------------------------------------------------
 

@@ -12,14 +12,14 @@ import socket
 import tempfile
 import threading
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from paramiko import Message
+
+from tests.support.scoped import Scoped
 
 _APPLICATION = b"ssh:"
 _TOUCHED = 1
@@ -100,7 +100,7 @@ class SecurityKey:
         return answer.asbytes()
 
 
-class StagedAgent:
+class StagedAgent(Scoped):
     """On a socket of its own, for the time of a `with`.
 
     `refuses` to sign; `hangs` instead of signing, until the end; `drips`: a byte now and then."""
@@ -123,18 +123,12 @@ class StagedAgent:
         self._listener = socket.socket(socket.AF_UNIX)
         self._threads: list[threading.Thread] = []
 
-    def __enter__(self) -> Self:
+    def start(self) -> None:
         self._listener.bind(str(self.socket))
         self._listener.listen()
-        self._start(self._accept)
-        return self
+        self._spawn(self._accept)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         self._over.set()
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
@@ -143,7 +137,7 @@ class StagedAgent:
             thread.join(10)
         self._folder.cleanup()
 
-    def _start(self, work: object, *arguments: object) -> None:
+    def _spawn(self, work: object, *arguments: object) -> None:
         assert callable(work)
         thread = threading.Thread(target=work, args=arguments, daemon=True)
         self._threads.append(thread)
@@ -153,7 +147,7 @@ class StagedAgent:
         with contextlib.suppress(OSError):
             while True:
                 connection, _ = self._listener.accept()
-                self._start(self._serve, connection)
+                self._spawn(self._serve, connection)
 
     def _serve(self, connection: socket.socket) -> None:
         with connection, connection.makefile("rb") as stream:

@@ -13,11 +13,11 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+
+from tests.support.scoped import Scoped
 
 
-class StagedJupyter:
+class StagedJupyter(Scoped):
     """Listens on `host`, under the account `uid` if told so, which needs root; then its
     descriptors cannot be read by that account either.
 
@@ -59,15 +59,7 @@ class StagedJupyter:
             self._tokens = out.splitlines()
         return self._tokens
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         self.end()
 
 

@@ -9,10 +9,9 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from types import TracebackType
-from typing import Self
 
 from tests.support.forwarding import LIMIT
+from tests.support.scoped import Scoped
 from tests.support.sshd import system_user
 
 _LISTENER = """
@@ -64,7 +63,7 @@ serve(sock)
 """
 
 
-class Listener:
+class Listener(Scoped):
     """A process of user `uid` that listens at `where`, says `text` to each HTTP request, and notes
     what it is sent. `grab`: it takes the port as soon as it can."""
 
@@ -95,15 +94,7 @@ class Listener:
         self._out.close()
         return self.heard
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         if self._process.poll() is None:
             self.end()
 

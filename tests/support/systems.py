@@ -10,16 +10,15 @@ from pathlib import Path
 import pytest
 
 
-def _without(reason: str, *, windows: bool = True) -> pytest.MarkDecorator:
-    return pytest.mark.skipif(windows and sys.platform == "win32", reason=reason)
+def _posix(reason: str) -> pytest.MarkDecorator:
+    return pytest.mark.skipif(sys.platform == "win32", reason=reason)
 
 
-has_modes = _without("Windows has no modes of files: the profile's access list keeps others out")
-has_links = _without("on Windows, only administrators make links")
-has_posix_paths = _without("the paths are of POSIX")
-has_unix_sockets = _without("Python on Windows has no UNIX sockets")
-has_shell = _without("Windows has no sh")
-has_no_tray = pytest.mark.skipif(sys.platform != "linux", reason="an icon would be shown")
+has_modes = _posix("Windows has no modes of files: the profile's access list keeps others out")
+has_links = _posix("on Windows, only administrators make links")
+has_posix_paths = _posix("the paths are of POSIX")
+has_unix_sockets = _posix("Python on Windows has no UNIX sockets")
+has_shell = _posix("Windows has no sh")
 
 
 def _is_wine() -> bool:
@@ -56,4 +55,7 @@ def move_home(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
 names_port_owners = unless_wine("it does not tell which process has a port")
 resets_sockets = unless_wine("a reset or shutdown of a socket wakes its reader late or never")
 has_ssh = pytest.mark.skipif(shutil.which("ssh") is None, reason="ssh is not installed")
+has_own_addresses = pytest.mark.skipif(
+    sys.platform == "darwin", reason="of loopback, macOS has 127.0.0.1 alone"
+)
 checks_addresses = unless_wine("it binds addresses that are none of this machine")

@@ -7,11 +7,11 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from tests.support.forwarding import free_port
 from tests.support.nulls import NoSecrets
+from tests.support.scoped import Scoped
 from tests.support.sshd import Sshd
 from tests.support.tunnel_kit import no_ssh_config
 from trayconnect.alerts.delivery import NoticeAlerts
@@ -40,7 +40,7 @@ LIMIT = 120.0
 """Seconds to wait for what must happen; a busy machine takes its time."""
 
 
-class Whole:
+class Whole(Scoped):
     """Sessions over the real rooms, for the time of a `with`.
 
     Questions are answered by `answers`, in order; without one they are declined. Pages that would
@@ -87,18 +87,10 @@ class Whole:
         self.manager.start()
         self.manager.apply(Config(servers=servers))
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         ended = self.manager.close(LIMIT)
         shutil.rmtree(self.folder)
-        assert ended or error is not None
+        assert ended
 
     # --- the desktop's part ---
 

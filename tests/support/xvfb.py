@@ -10,8 +10,6 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from PIL import Image, ImageGrab
 from Xlib import XK, X, Xatom
@@ -21,6 +19,7 @@ from Xlib.ext import xtest
 from Xlib.protocol.event import ClientMessage, SelectionNotify
 from Xlib.xobject.drawable import Window
 
+from tests.support.scoped import Scoped
 from tests.support.waiting import wait_for
 
 START_LIMIT = 90.0
@@ -34,7 +33,7 @@ _KEYSYMS = {
 }
 
 
-class XServer:
+class XServer(Scoped):
     """Xvfb on a display number that it picks itself, and a client to look and act with.
 
     No window manager runs in it. Use as a context manager; leaving it ends the server.
@@ -59,17 +58,6 @@ class XServer:
         finally:
             os.close(reading)
         self._client: Display | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """End the server and reap it; may be called twice."""

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.jupyter import JupyterServer
+from tests.support.scoped import Scoped
 from trayconnect.services.jupyter.discovery import RunningServer, parse, script
 
 SHELLS = ["sh", "dash", "bash", "bash --posix", "busybox sh"]
@@ -235,7 +236,7 @@ def test_the_newest_first(home: Path) -> None:
 # --- whose port is it? ------------------------------------------------------------------------
 
 
-class Listener:
+class Listener(Scoped):
     """A process that listens on a port of its own, under another account if told so."""
 
     def __init__(self, *, address: str = "127.0.0.1", uid: int = -1) -> None:
@@ -258,10 +259,7 @@ class Listener:
         self.port = int(self._process.stdout.readline())
         self.pid = self._process.pid
 
-    def __enter__(self) -> Listener:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         self._process.communicate(timeout=60)
 
 

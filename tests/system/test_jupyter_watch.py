@@ -14,6 +14,7 @@ import websocket
 from tests.support.forwarding import no_leaks
 from tests.support.jupyter import JupyterServer
 from tests.support.keys import make_key
+from tests.support.scoped import Scoped
 from tests.support.sshd import Sshd
 from tests.support.waiting import wait_for
 from tests.support.whole import Whole, entry
@@ -42,7 +43,7 @@ def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(activity, "LONG", 0.9)
 
 
-class Notebook:
+class Notebook(Scoped):
     """A notebook that is open on a Jupyter, and its kernel."""
 
     def __init__(self, jupyter: JupyterServer, name: str) -> None:
@@ -56,10 +57,7 @@ class Notebook:
             header=[f"Authorization: token {jupyter.token}"],
         )
 
-    def __enter__(self) -> Notebook:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         self._channels.close()
         self._jupyter.request(f"api/sessions/{self._session['id']}", "DELETE")
 

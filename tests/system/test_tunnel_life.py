@@ -17,6 +17,7 @@ from paramiko.packet import Packetizer
 
 from tests.support.keys import make_key
 from tests.support.proxy import FaultyProxy
+from tests.support.scoped import Scoped
 from tests.support.sshd import Sshd
 from tests.support.tunnel_kit import YES, Kit, Losses, User, entry, nothing_left, until
 from trayconnect.config.model import JumpHost, Keepalive, Server
@@ -40,7 +41,7 @@ def kit(tmp_path: Path, sshd: Sshd) -> Kit:
     return kit
 
 
-class Echo:
+class Echo(Scoped):
     """A TCP service that sends back what it gets, then its end."""
 
     def __init__(self) -> None:
@@ -48,11 +49,10 @@ class Echo:
         self.port: int = self._listener.getsockname()[1]
         self._threads = [threading.Thread(target=self._serve, daemon=True)]
 
-    def __enter__(self) -> Echo:
+    def start(self) -> None:
         self._threads[0].start()
-        return self
 
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for thread in self._threads:

@@ -14,6 +14,7 @@ import pytest
 import trayconnect
 from tests.support.nulls import NoPrompter
 from tests.support.servers import make_server
+from tests.support.systems import has_own_addresses
 from tests.support.waiting import wait_for
 from tests.unit.test_session_manager import DOWN, LIMIT, Run, World
 from trayconnect.actions.dispatcher import Dispatcher
@@ -241,6 +242,7 @@ def test_open_shows_a_page_that_does_not_open_by_itself(desk: Desk) -> None:
     assert len(desk.run.world.pages) == 1
 
 
+@has_own_addresses
 def test_open_opens_the_page_or_connects_first(desk: Desk) -> None:
     desk.run.world.health = Health(Reached.JUPYTER, Page("http://127.0.0.1:18888/lab", "t"))
     assert desk.ask("open", "GPU box").ok
@@ -410,6 +412,7 @@ def test_a_missing_name_is_said(desk: Desk, name: str) -> None:
     assert reply.problem.title == "No server was named"
 
 
+@has_own_addresses
 def test_the_status_has_the_promised_keys_and_no_token(desk: Desk) -> None:
     desk.run.world.health = Health(Reached.LOGGED_IN, Page("http://127.0.0.1:18888/lab", "s3cr3t"))
     desk.ask("connect", "GPU box", wait=LIMIT)

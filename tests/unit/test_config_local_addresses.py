@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.servers import make_server
-from tests.support.systems import checks_addresses
+from tests.support.systems import checks_addresses, has_own_addresses
 from trayconnect.config import local_addresses as module
 from trayconnect.config.local_addresses import (
     addresses,
@@ -57,6 +57,7 @@ def test_they_hold_for_good() -> None:
     assert own_address(25667) == "127.155.66.8"
 
 
+@has_own_addresses
 @pytest.mark.parametrize(
     ("bind_address", "bound", "jupyter", "tool", "as_localhost"),
     [
@@ -144,6 +145,7 @@ FORWARDS = [
 ]  # fmt: skip
 
 
+@has_own_addresses
 def test_programs_get_the_usual_address_and_the_browser_that_of_the_page() -> None:
     server = make_server(forwards=FORWARDS)
     shown = {each.name: each for each in forward_states(Session(server))}

@@ -37,6 +37,16 @@ def test_the_usual_place(monkeypatch: pytest.MonkeyPatch, variable: str | None) 
     assert config_file() == Path(folder) / "servers.yaml"
 
 
+def test_the_usual_place_is_the_one_that_other_programs_see(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Python from the Microsoft Store writes elsewhere than it says."""
+    monkeypatch.setattr(
+        "trayconnect.config.places.path_for_others", lambda path: Path("/real", path.name)
+    )
+    assert config_file() == Path("/real/servers.yaml")
+
+
 def test_no_name_of_a_home_folder_is_guessed() -> None:
     path = config_file(Path("~no-such-user-here/x.yaml"))
     assert path.is_absolute()

@@ -260,6 +260,16 @@ def answers(client: ControlClient) -> bool:
         return False
 
 
+def test_the_app_may_open_a_window_for_what_it_is_asked(
+    folder: Path, transport: Transport, client: ControlClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows keeps a program's windows behind those of the one that the user is using."""
+    handed: list[bool] = []
+    monkeypatch.setattr("trayconnect.control.client.let_come_forward", lambda: handed.append(True))
+    with serving(folder, lambda *_: Reply(ok=bool(handed)), transport=transport):
+        assert client.call(PING, PATIENCE).ok
+
+
 def test_without_an_app_it_says_so(folder: Path, client: ControlClient) -> None:
     with pytest.raises(NotRunningError) as caught:
         client.call(PING)

@@ -59,7 +59,7 @@ def test_a_program_that_goes_on_is_left_alone(
             assert windowed_program.start(command, up.exists) is None
         else:
             monkeypatch.setattr(windowed_program, "START_LIMIT", 0.3)
-            with pytest.raises(ProgramError, match="does not answer"):
+            with pytest.raises(ProgramError, match="did not answer"):
                 windowed_program.start(command, lambda: False)
     finally:
         end.touch()
@@ -131,6 +131,7 @@ def test_one_that_cannot_be_started_is_a_problem(
         ([], True),
         (["run"], True),
         (["--verbose", "run", "--connect", "status"], True),
+        (["connect", "run"], False),  # a server's name
         (["status"], False),  # of a script, maybe, which cannot answer a window
         (["--config", "servers.yaml", "check"], False),
         (["--nonsense"], False),

@@ -23,6 +23,7 @@ from tests.support.jupyter_peers import (
     web,
 )
 from tests.support.servers import make_server
+from tests.support.systems import has_own_addresses
 from trayconnect.config.local_addresses import own_address
 from trayconnect.config.model import Jupyter, Server
 from trayconnect.config.start_options import StartOptions
@@ -397,6 +398,7 @@ def test_no_token_without_another_proof_that_the_port_is_ours(jupyter: Peer) -> 
     assert box.examine().reached is Reached.LOGGED_IN
 
 
+@has_own_addresses
 def test_it_is_asked_at_the_address_that_the_browser_opens(jupyter: Peer) -> None:
     box = Box(jupyter)
     box.server = entry(jupyter, bind_address="localhost", jupyter={"port": 9000})

@@ -19,6 +19,7 @@ from tests.support.jupyter_peers import (
     web,
 )
 from tests.support.servers import make_server
+from tests.support.systems import has_own_addresses
 from tests.support.threads import our_threads
 from trayconnect.config.local_addresses import own_address
 from trayconnect.config.model import Server
@@ -94,6 +95,7 @@ def test_whose_it_is(whose: Owner, state: PageState, ready: str | None) -> None:
     assert bool(asked) == (ready is not None and whose is not Owner.OTHERS)
 
 
+@has_own_addresses
 def test_it_is_asked_as_a_browser_would() -> None:
     with Peer(answer(200)) as peer:
         look_at_pages(entry(tool=peer.port), LoopbackTunnel(), CancelToken())

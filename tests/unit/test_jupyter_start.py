@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,16 @@ from trayconnect.services.jupyter.start import (
 )
 from trayconnect.services.jupyter.start_errors import failure, way_words
 
-SHELLS = ["sh", "dash", "bash", "busybox sh", "zsh"]
+SHELLS = [
+    pytest.param(
+        shell,
+        marks=pytest.mark.skipif(
+            sys.platform == "darwin" and shutil.which(shell.split()[0]) is None,
+            reason="macOS comes without it",
+        ),
+    )
+    for shell in ("sh", "dash", "bash", "busybox sh", "zsh")
+]
 
 words = st.text(
     st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=30

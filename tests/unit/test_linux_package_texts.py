@@ -5,12 +5,11 @@ from __future__ import annotations
 import gzip
 import re
 from dataclasses import replace
-from importlib.metadata import distribution
 
 import click
 import pytest
 
-from installers.linux import control, licences
+from installers.linux import control
 from installers.linux.man_page import man_page
 from trayconnect.cli.main import cli
 
@@ -36,7 +35,7 @@ def test_the_control_file() -> None:
 
 def test_what_the_bundle_has_itself_is_no_dependency() -> None:
     said = "libc6 (>= 2.35), libpython3.11 (>= 3.11.0), libtcl8.6 (>= 8.6.0), libxft2 (>> 2.1.1)"
-    assert control.without(said, {"libtcl8.6": "8.6.13"}) == "libc6 (>= 2.35), libxft2 (>> 2.1.1)"
+    assert control.without(said, {"libtcl8.6"}) == "libc6 (>= 2.35), libxft2 (>> 2.1.1)"
 
 
 @pytest.mark.parametrize(
@@ -77,17 +76,3 @@ def test_text_that_troff_would_take_for_a_request_stays_text() -> None:
 
     page = man_page(click.Group(commands={"odd": odd}, help="Say it."), "1", "2026-01-01")
     assert "\n\\&.profile and \\eback, \\(dqquoted\\(dq\n.PP\n\\&'tis\n" in page
-
-
-def test_the_terms_of_everything_that_the_program_asks_for() -> None:
-    ours = distribution("trayconnect").requires or []
-    asked = [text for text in ours if "extra ==" not in text]
-    parts = licences.python_packages(asked)
-    names = {part.name.lower().replace("_", "-") for part in parts}
-    assert {"paramiko", "pynacl", "pydantic-core", "pillow", "cffi"} <= names
-    assert not names & {"pytest", "jupyterlab", "hypothesis"}
-    assert all(len(part.terms) > 500 for part in parts)
-    text = licences.copyright_file("Copyright (c) 2026 us\nDo what you want.", parts)
-    assert "Do what you want." in text
-    for part in parts:
-        assert f"  {part.name} {part.version}\n" in text

@@ -15,7 +15,7 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     before = len(crashes)
     reports = runtestprotocol(item, nextitem=nextitem, log=False)
     if len(crashes) > before and any(report.failed for report in reports):
-        print(f"\n{item.nodeid}: once more, since wine crashed: {crashes[-1]}")
+        item.warn(pytest.PytestWarning(f"run once more, since wine crashed: {crashes[-1]}"))
         reports = runtestprotocol(item, nextitem=nextitem, log=False)
     for report in reports:
         item.ihook.pytest_runtest_logreport(report=report)

@@ -11,7 +11,6 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from PIL import Image
@@ -89,12 +88,7 @@ class Windows:
             self._stack = stack.pop_all()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stack.close()
 
     # --- files ------------------------------------------------------------------------------------
@@ -220,12 +214,14 @@ class Windows:
                 assert ready, "wine does not start"
                 yield
             finally:
-                self._end_all()
-                shell.kill()
-                words.seek(0)
-                said = words.read().decode(errors="replace")
-                if "Assertion" in said:
-                    crashes.append(said)
+                try:
+                    self._end_all()
+                finally:  # a wine that crashed may not end
+                    shell.kill()
+                    words.seek(0)
+                    said = words.read().decode(errors="replace")
+                    if "Assertion" in said:
+                        crashes.append(said)
 
     def _end_all(self) -> None:
         end_wine(self.prefix, self.folder)

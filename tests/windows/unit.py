@@ -102,7 +102,7 @@ def _pytest(files: list[Path]) -> tuple[int, str]:
             process.kill()
         finally:  # a service of Windows may still have the pipe
             end_wine(prefix, home)
-            reader.join()
+            reader.join(LIMIT)
     return code, b"".join(said).decode("utf-8", "replace").replace("\r", "")
 
 

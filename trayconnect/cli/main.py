@@ -68,8 +68,8 @@ def run(arguments: list[str]) -> int:
 
 def _begins_app(arguments: list[str]) -> bool:
     """Whether these begin the app: a person waits for its icon. A command that has no stderr may
-    be one of a script, which would wait for ever for an answer to a window."""
-    return "run" in arguments or not any(word in cli.commands for word in arguments)
+    be one of a script, which would wait for an answer to a window without end."""
+    return next((word for word in arguments if word in cli.commands), "run") == "run"
 
 
 def show_problem(problem: Problem, *, in_window: bool = False) -> None:

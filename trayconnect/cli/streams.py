@@ -1,7 +1,7 @@
 """The standard streams, made to take whatever is written to them.
 
-A Windows console may know the 256 characters of 1983, a pipe there those of its region, and a
-program without a console (pythonw) has no streams at all.
+On Windows a console may have the 256 characters of an old code page, a pipe those of its region,
+and a program without a console (pythonw) has no streams at all.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ def lacks(name: str) -> bool:
 
 
 def prepare() -> None:
-    """To be called before anything is written. What an encoding has no character for is written as
-    one or more that it has, else as a question mark; where there is no stream, it goes nowhere."""
+    """To be called before anything is written. A character that the encoding lacks is written as
+    similar ones, or as a question mark; what is written to a missing stream is dropped."""
     codecs.register_error(_ERRORS, _plainly)
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         stream = getattr(sys, name)
@@ -46,16 +46,16 @@ def prepare() -> None:
 
 
 def as_json(data: object) -> str:
-    """For stdout, whatever its encoding: what reads it back gets the same in UTF-8 and in any
-    encoding of Windows."""
+    """For stdout, whatever its encoding: a reader gets the same data in UTF-8 and in any code page
+    of Windows."""
     encoding = getattr(sys.stdout, "encoding", None) or "ascii"
     is_utf8 = encoding.lower().replace("-", "").replace("_", "") == "utf8"
     return json.dumps(data, indent=2, ensure_ascii=not is_utf8)
 
 
 def is_gone(error: Exception) -> bool:
-    """Whether `error` says that nobody reads our output any more: Windows says EINVAL, as it does
-    of much else."""
+    """Whether `error` means that nobody reads stdout any more. Its number does not tell: Windows
+    gives EINVAL, as for much else."""
     if not isinstance(error, OSError):
         return False
     try:
@@ -67,8 +67,8 @@ def is_gone(error: Exception) -> bool:
 
 
 def tell(line: str) -> None:
-    """Write a line to stderr. The app does not end because nobody reads it: the console, or the
-    program that started it, may be gone."""
+    """Write a line to stderr. Nothing happens where nobody reads it: the console, or the program
+    that started the app, may be gone."""
     try:
         print(line, file=sys.stderr, flush=True)
     except (OSError, ValueError):
@@ -77,7 +77,11 @@ def tell(line: str) -> None:
 
 def _send_nowhere(stream: TextIO) -> None:
     with contextlib.suppress(OSError, ValueError):  # else the interpreter complains at its end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(nowhere, stream.fileno())
+        finally:
+            os.close(nowhere)
 
 
 def _plainly(error: UnicodeError) -> tuple[str, int]:

@@ -40,10 +40,10 @@ def run_windowed(
             [str(program), "run", *options], lambda: _reply(Command("status")) is not None
         )
     except ProgramError as error:
-        advice = f"{error}. The log may tell why: {path_for_others(logs.log_file())}"
+        advice = f"{error}. Look for the reason in the log: {path_for_others(logs.log_file())}"
         raise ProblemError(Problem(title, advice)) from error
     if code:
-        raise ProblemError(Problem(title, "A window said why."))
+        raise ProblemError(Problem(title, "A window showed the reason."))
     click.echo(f"trayconnect runs. {PLACE}.")
     return None
 

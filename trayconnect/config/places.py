@@ -8,6 +8,8 @@ from pathlib import Path
 
 from platformdirs import user_config_dir
 
+from trayconnect.core.subprocesses import path_for_others
+
 VARIABLE = "TRAYCONNECT_CONFIG"
 SSH_VARIABLE = "TRAYCONNECT_SSH_CONFIG"
 
@@ -21,7 +23,7 @@ def config_file(option: Path | None = None) -> Path:
         with suppress(RuntimeError):  # an unknown user: "~nobody/x" is then a plain name
             path = path.expanduser()
         return path.absolute()
-    return Path(user_config_dir("trayconnect", appauthor=False)) / "servers.yaml"
+    return path_for_others(Path(user_config_dir("trayconnect", appauthor=False)) / "servers.yaml")
 
 
 def ssh_config_file(option: Path | None = None) -> Path | None:

@@ -17,6 +17,7 @@ from trayconnect.control.protocol import (
 from trayconnect.control.transport import Transport, default_transport, seconds_left
 from trayconnect.core.command import Command
 from trayconnect.core.errors import Problem, ProblemError, Recovery
+from trayconnect.core.subprocesses import let_come_forward
 
 _RESTART = "Quit it from its menu, and start it again with: trayconnect"
 
@@ -44,6 +45,7 @@ class ControlClient:
             raise _problem(
                 "The request cannot be sent", "Check the name and the seconds to wait.", error
             ) from error
+        let_come_forward()  # it may open a window for this, or ask a question
         try:
             return self._exchange(line, deadline)
         except VersionError as error:

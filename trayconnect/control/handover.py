@@ -9,7 +9,6 @@ from trayconnect.control.lock import InstanceLock, owner_pid
 from trayconnect.control.protocol import Reply
 from trayconnect.core.command import Command
 from trayconnect.core.errors import Problem, ProblemError, Recovery
-from trayconnect.core.subprocesses import let_come_forward
 
 SHOW = Command("show")
 """A second start shows what the first one does."""
@@ -34,7 +33,6 @@ def claim(
             return None
         is_late = time.monotonic() + _PAUSE_SECONDS >= deadline
         try:
-            let_come_forward()  # it may show its window: the user started this program just now
             reply = client.call(command, max(_PAUSE_SECONDS, deadline - time.monotonic()))
         except NotRunningError as error:
             if is_late:

@@ -110,15 +110,30 @@ else:
 
 
 class _PrivateFile(logging.handlers.RotatingFileHandler):
-    """A file that only its user can read. It grows while another program prevents its rename."""
+    """Readable by its user alone. While another program keeps it from being renamed, it grows.
+
+    Several processes write to it, and any of them may turn it over; the others follow."""
 
     _kept_from = 0
-    """The file's size at the last failed rename."""
+    """How large it was when it could not be renamed."""
 
     def _open(self) -> io.TextIOWrapper:
         return os.fdopen(_open_to_append(self.baseFilename), "a", encoding="utf-8")
 
+    def _has_name(self, stream: io.TextIOWrapper) -> bool:
+        """Whether that is the file of this name, and not one that another process has renamed."""
+        try:
+            named = os.stat(self.baseFilename)  # noqa: PTH116 - logging has it as text
+        except OSError as error:
+            return not isinstance(error, FileNotFoundError)
+        return os.path.samestat(os.fstat(stream.fileno()), named)
+
     def shouldRollover(self, record: logging.LogRecord) -> bool:  # noqa: N802 - of logging
+        older = self.stream
+        if older is not None and not self._has_name(older):
+            self.stream = self._open()
+            older.close()
+            self._kept_from = 0
         if self._kept_from and self.stream is not None:
             self.stream.seek(0, os.SEEK_END)
             if self.stream.tell() < self._kept_from + self.maxBytes // 10:

@@ -52,7 +52,7 @@ def start(command: Sequence[str], is_up: Callable[[], bool]) -> int | None:
         except subprocess.TimeoutExpired:
             if is_up():
                 return None
-    raise ProgramError(f"{command[0]} does not answer after {START_LIMIT:g} s")
+    raise ProgramError(f"{command[0]} did not answer within {START_LIMIT:g} s")
 
 
 def _detached() -> int:

@@ -195,7 +195,8 @@ def _agent() -> Iterator[Finding]:
             if path:
                 yield Finding(Grade.PROBLEM, "agent", f"nothing answers on {path}")
             else:
-                yield Finding(Grade.NOTE, "agent", "none: neither that of OpenSSH nor Pageant runs")
+                text = "none: neither OpenSSH's agent nor Pageant is running"
+                yield Finding(Grade.NOTE, "agent", text)
             return
         keys = agent.keys()
     names = ", ".join(f"{key.get_name()} {key.comment}".strip() for key in keys)
@@ -248,7 +249,7 @@ def _known_hosts() -> Iterator[Finding]:
         data = path.read_bytes()
         lines = [line for line in data.split(b"\n") if line.strip() and line.strip()[:1] != b"#"]
         usable = len(list(parse(data, path)))
-        text = f"{path}: {usable} key{'' if usable == 1 else 's'}"
+        text = f"{path_for_others(path)}: {usable} key{'' if usable == 1 else 's'}"
         if usable == len(lines):
             yield Finding(Grade.OK, "known hosts", text)
         else:

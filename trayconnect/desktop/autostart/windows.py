@@ -64,8 +64,8 @@ def hindrance_here() -> Problem | None:
         return None
     return Problem(
         "Start at login does not work with Python from the Microsoft Store",
-        "Windows does not see what that Python enters. Install trayconnect by its setup program, "
-        "or with Python from python.org.",
+        "Windows does not see the registry entries of that Python. Install trayconnect with its "
+        "setup program, or with Python from python.org.",
     )
 
 

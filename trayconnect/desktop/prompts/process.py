@@ -66,17 +66,17 @@ def converse(
         target=line.send, args=[first_line or b""], name="tc-question", daemon=True
     )
     with process:
-        if first_line is not None:
-            writer.start()
-        started(line)
         try:
+            if first_line is not None:
+                writer.start()
+            started(line)
             with cancel.releasing(end):
                 output, complaint = _communicate(process, limit, first_output_limit)
         except subprocess.TimeoutExpired as error:
             raise unanswered(question, limit) from error
         finally:
             end()
-            if first_line is not None:
+            if writer.is_alive():
                 writer.join()
             line.close()
     return HelperResult(

@@ -231,7 +231,7 @@ class PromptWindow:
         if self._root.focus_get() is self._root:
             # Tk waits until the part is visible, and loses the keys before that.
             self._root.update_idletasks()  # this maps it
-            self._first.focus_set()
+            self._first.focus_force()
 
     def _set_pasting(self, pasting: bool) -> None:
         self._pasting = pasting

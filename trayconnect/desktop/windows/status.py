@@ -1,4 +1,5 @@
-"""A small window that shows what the menu shows: for who asks for it, and where no icon is seen."""
+"""A small window that shows what the menu shows: for users who ask for it, and where there is no
+icon."""
 
 from __future__ import annotations
 
@@ -155,7 +156,7 @@ class _Shown:
                 thread.join(JOIN_LIMIT)
 
     def _leave(self) -> bool:
-        """Take nothing more; whether that was said before."""
+        """Take nothing more. Returns whether that was so already."""
         with self._changed:
             before, self._ended = self._ended, True
             self._changed.notify()

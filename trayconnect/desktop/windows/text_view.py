@@ -69,7 +69,7 @@ class TextViews:
                 data
             )  # the pipe stays open: the window closes when it ends, as it does with the app
             window.stdin.flush()
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: `close` was called meanwhile
             logger.warning("a window with a text ended at once: %s", error)
         finally:
             guard.cancel()

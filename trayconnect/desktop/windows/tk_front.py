@@ -13,10 +13,7 @@ def bring(root: tkinter.Tk) -> None:
     if sys.platform == "darwin":
         _activate()
     root.lift()
-    if sys.platform in (
-        "darwin",
-        "win32",
-    ):  # on macOS, lifting raises a window only among those of its program
+    if sys.platform in ("darwin", "win32"):  # lifting orders one program's windows only
         root.attributes("-topmost", True)
         root.after_idle(root.attributes, "-topmost", False)
 

@@ -1,5 +1,5 @@
-"""Hears signals while the main thread waits in code of the system, where Python calls no handler:
-AppKit waits in the kernel, and while a menu is open it minds no port for signals either."""
+"""Handles signals while the main thread waits in code of the system, where Python calls no handler:
+AppKit waits in the kernel, and while a menu is open it serves no other source of events."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _END = b"\0"
 
 @contextmanager
 def heard(*numbers: signal.Signals) -> Iterator[None]:
-    """Within, each handler of these signals is called at once, on a thread of its own; and once
-    more by Python, when it can. To be entered on the main thread."""
+    """Call the handlers of these signals at once, on a thread of its own. Python calls them again
+    when the main thread runs its code. To be entered on the main thread."""
     handlers = {int(number): signal.getsignal(number) for number in numbers}
     reading, writing = os.pipe()
     if sys.platform != "win32":
