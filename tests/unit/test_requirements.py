@@ -77,7 +77,7 @@ def test_a_workflow_gives_others_nothing(path: Path) -> None:
     for use in re.findall(r"uses: (.+)", text):
         assert re.fullmatch(r"actions/[\w-]+@[0-9a-f]{40} # v[\d.]+", use), use
     for job in workflow["jobs"].values():
-        assert job["timeout-minutes"] <= 60
+        assert job["timeout-minutes"] <= 120
         for step in job["steps"]:
             if step.get("uses", "").startswith("actions/checkout@"):
                 assert step["with"]["persist-credentials"] is False
