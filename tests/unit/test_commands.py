@@ -31,10 +31,10 @@ from trayconnect.core.errors import Cancelled, Problem, ProblemError, Recovery
 from trayconnect.core.notices import Notice
 from trayconnect.core.page import Page
 from trayconnect.core.questions import Answer
+from trayconnect.services.jupyter.presentation import jupyter_words
 from trayconnect.services.model import BriefChoices, Choice, FoundJupyter, Health, Reached
 from trayconnect.sessions.state import State
 from trayconnect.tray.backends.choice import BackendKind, TrayReport
-from trayconnect.tray.labels import jupyter_words
 
 TENSORBOARD = {"name": "TensorBoard", "local_port": 6006, "port": 6006, "open": True}
 GPU = make_server(forwards=[TENSORBOARD])
@@ -415,11 +415,11 @@ def test_the_status_has_the_promised_keys_and_no_token(desk: Desk) -> None:
     desk.ask("connect", "GPU box", wait=LIMIT)
     status = to_json(desk.run.manager.snapshots())
     gpu, lab = status["servers"]
-    assert list(gpu) == [
+    assert gpu.keys() == lab.keys() == {
         "name", "state", "words", "reached", "url", "local_port", "since", "problem", "attempt",
         "latency_ms", "starting", "runs_in", "kernels", "forwards", "notes", "jupyters",
-        "unproven",
-    ]  # fmt: skip
+        "unproven", "lines",
+    }  # fmt: skip
     assert (gpu["reached"], gpu["url"], gpu["latency_ms"]) == (
         "logged_in",
         "http://127.0.0.1:18888/lab",
@@ -458,18 +458,8 @@ def test_the_status_reads_as_a_table() -> None:
         "    Hook: gate:9000 → localhost:3000 (not up)",
         "        Refused. Ask",
     ]
-    kernels = {
-        "at": 100.0,
-        "total": 2,
-        "busy": 0,
-        "idle": 1,
-        "busy_since": None,
-        "last_activity": None,
-        "memory_bytes": 2**30,
-        "memory_limit_bytes": None,
-    }
-    lines = to_lines({"servers": [server | {"problem": None, "kernels": kernels}]})
-    assert lines[1:] == ["    2 kernels, idle, 1.0 GB"]
+    lines = to_lines({"servers": [server | {"problem": None, "lines": ["2 kernels, idle"]}]})
+    assert lines[1:] == ["    2 kernels, idle"]
     assert to_lines({"servers": []})[0].startswith("No servers yet")
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.forwarding import eventually
 from tests.support.servers import make_server
+from tests.support.snapshots import facts
 from trayconnect.alerts.delivery import NoticeAlerts
 from trayconnect.alerts.policy import SETTLE, WAITS, Alert
 from trayconnect.config.forward_syntax import Kind
@@ -31,6 +32,7 @@ from trayconnect.core.link import (
 from trayconnect.core.notices import Notice
 from trayconnect.core.page import Page
 from trayconnect.core.questions import Answer, Ask, ProgressDisplay, Question, QuestionKind
+from trayconnect.services.jupyter.machine import JupyterStopped, StartJupyter
 from trayconnect.services.jupyter.service import Work
 from trayconnect.services.kinds import Kinds
 from trayconnect.services.model import FoundJupyter, Health, PageState, Reached, SetTarget
@@ -810,10 +812,10 @@ def starting(run: Run, start: object = True) -> None:
 def test_jupyter_is_started_where_none_runs_and_then_the_page_opens(run: Run) -> None:
     run.world.may_launch.clear()
     starting(run)
-    assert run.until("GPU box", lambda s: s.starting).problem is None
+    assert run.until("GPU box", lambda s: facts(s).starting).problem is None
     run.world.may_launch.set()
     ready = run.until_ready()
-    assert (ready.starting, ready.launcher) == (False, "in the tmux session x")
+    assert (facts(ready).starting, facts(ready).launcher) == (False, "in the tmux session x")
     eventually(lambda: run.world.pages, "the page")
     assert run.world.launches == 1
 
@@ -823,7 +825,7 @@ def test_it_is_started_only_where_the_entry_says_so_or_the_user(run: Run, start:
     starting(run, start)
     run.until("GPU box", lambda s: s.problem is DOWN)
     assert run.world.launches == 0
-    run.manager.start_jupyter("GPU box")
+    run.manager.order("GPU box", StartJupyter(), connects=True)
     run.until_ready()
     assert run.world.launches == 1
 
@@ -832,7 +834,7 @@ def test_a_start_in_vain_keeps_the_tunnel_and_is_not_repeated(run: Run) -> None:
     run.world.not_started = BROKEN
     starting(run)
     failed = run.until("GPU box", lambda s: s.problem is not None)
-    assert (failed.state, failed.problem, failed.starting) == (State.UP, BROKEN, False)
+    assert (failed.state, failed.problem, facts(failed).starting) == (State.UP, BROKEN, False)
     looks = run.world.looks
     run.manager.connect("GPU box")  # a click looks again
     eventually(lambda: run.world.looks > looks, "a look")
@@ -842,7 +844,7 @@ def test_a_start_in_vain_keeps_the_tunnel_and_is_not_repeated(run: Run) -> None:
     run.until("GPU box", lambda s: s.problem is BROKEN and s.attempt > 1)
     assert run.world.launches == 1
     run.world.not_started = None
-    run.manager.start_jupyter("GPU box")
+    run.manager.order("GPU box", StartJupyter(), connects=True)
     run.until_ready()
 
 
@@ -922,7 +924,7 @@ def test_one_that_the_user_stopped_stays_stopped(run: Run) -> None:
     starting(run)
     run.until_ready()
     run.world.health = MISSING
-    run.manager.jupyter_stopped("GPU box")
+    run.manager.order("GPU box", JupyterStopped())
     run.until("GPU box", lambda s: s.problem is DOWN)
     run.world.tunnels[-1].on_lost(LOST)
     run.until_state(State.WAITING)
@@ -934,13 +936,13 @@ def test_one_that_the_user_stopped_stays_stopped(run: Run) -> None:
 def test_a_disconnect_ends_the_wait_for_a_start(run: Run) -> None:
     run.world.may_launch.clear()
     starting(run)
-    run.until("GPU box", lambda s: s.starting)
+    run.until("GPU box", lambda s: facts(s).starting)
     run.manager.disconnect("GPU box")
     run.until_state(State.OFF)
 
 
 def test_starting_connects_first(run: Run) -> None:
     run.world.health = MISSING
-    run.manager.start_jupyter("GPU box")
+    run.manager.order("GPU box", StartJupyter(), connects=True)
     run.until_ready()
     assert run.world.launches == 1
