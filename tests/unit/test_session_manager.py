@@ -49,7 +49,6 @@ TAKEN = 7777
 DOWN = Problem("refused", "Is it on?", Recovery.RETRY)
 READY = Health(Reached.JUPYTER, Page("http://127.0.0.1:18888/lab"))
 USED = FoundJupyter("8888", "/", "/", "2.0", 0, in_use=True, pid=7, born="x")
-IN_USE = replace(READY, jupyters=(USED,))
 LOST = Problem("The server went silent", "", Recovery.RETRY)
 QUESTION = Question(QuestionKind.PASSWORD, "GPU box", "Password", "for ada")
 
@@ -253,13 +252,13 @@ class World:
             cancel.check()
         if self.not_started is not None:
             raise ProblemError(self.not_started)
-        self.health = IN_USE
+        self.health = replace(READY, jupyters=(replace(USED, pid=self.launches),))
         return "in the tmux session x"
 
     def how_it_ended(
         self, server: Server, tunnel: Link, used: FoundJupyter, cancel: CancelToken
     ) -> bool | None:
-        assert used == USED
+        assert replace(used, pid=USED.pid) == USED
         return self.crashed
 
     def examine(
@@ -910,8 +909,8 @@ def test_a_change_of_the_file_is_no_connect_by_the_user(run: Run) -> None:
 
 def test_one_that_crashes_again_soon_is_not_started_for_ever(run: Run) -> None:
     ends(run, True, reconnects=False)
-    eventually(lambda: run.world.launches == 2, "a start")
-    run.until_ready()
+    # While it starts, what the last look found still holds: wait for the look at the second one.
+    run.until("GPU box", lambda s: (used := facts(s).in_use) is not None and used.pid == 2)
     run.world.health = MISSING
     run.world.refuse(DOWN)
     found = run.until("GPU box", lambda s: s.problem is not None)

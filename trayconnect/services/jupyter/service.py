@@ -138,10 +138,10 @@ class JupyterService(LookingService):
     def _feed(self, event: Event) -> None:
         before = self._state
         self._state, effects = step(before, event, time.time())
-        if self._looker is not None and self._state.starting != before.starting:
-            self._looker.pause(paused=self._state.starting)
         for effect in effects:
             self._carry_out(effect)
+        if self._looker is not None and self._state.starting != before.starting:
+            self._looker.pause(paused=self._state.starting)
 
     def _carry_out(self, effect: Effect) -> None:
         looker, link, number = self._looker, self._link, self._state.link
