@@ -16,10 +16,7 @@ from tests.support.nulls import NoPrompter
 from tests.support.servers import make_server
 from tests.support.waiting import wait_for
 from tests.unit.test_session_manager import DOWN, LIMIT, Run, World
-from trayconnect.actions.dispatcher import Dispatcher
-from trayconnect.actions.jupyter_commands import JupyterCommands
-from trayconnect.actions.jupyter_stop import JupyterStops
-from trayconnect.actions.program_commands import ProgramCommands
+from trayconnect.actions.every_command import make_dispatcher
 from trayconnect.actions.server_commands import ServerCommands
 from trayconnect.config.local_addresses import own_address
 from trayconnect.config.model import Config
@@ -63,25 +60,21 @@ class Desk:
             lambda: self.config,
             self.choices,
         )
-        jupyter = JupyterCommands(servers)
-        stops = JupyterStops(jupyter, NoPrompter(), self)
-        program = ProgramCommands(
+        self.dispatcher = make_dispatcher(
             servers,
-            stops,
             Mock(problem=None, config=self.config),
             Mock(),
             NoPrompter(),
             self,
             Mock(),
-            refresh=lambda: None,
+            Mock(
+                show_window=lambda: self.show_status(),
+                report=lambda: TrayReport(
+                    BackendKind.SNI, "a panel takes it", "xfce4-panel", shown=True
+                ),
+            ),
             reload=lambda: None,
-            show=lambda: None,
-            show_status=lambda: self.show_status(),
-            tray=lambda: TrayReport(BackendKind.SNI, "a panel takes it", "xfce4-panel", shown=True),
             quit=self._quit,
-        )
-        self.dispatcher = Dispatcher(
-            self, servers.handlers, jupyter.handlers, stops.handlers, program.handlers
         )
         self.run.manager.apply(self.config)
 
