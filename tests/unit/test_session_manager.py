@@ -104,9 +104,6 @@ class FakeTunnel:
         self.incoming[where] = on_incoming
         on_answer(self.refused.get(where, 9000))
 
-    def unlisten(self, where: Endpoint) -> None:
-        del self.incoming[where]
-
     def execute(self, command: str, stdin: bytes, timeout: float) -> Completed:
         self.commands.append(command)
         return Completed(0, b"", b"")

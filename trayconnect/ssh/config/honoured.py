@@ -8,22 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-_HONOURED = (
-    "host match include ignoreunknown tag "
-    "hostname port user addressfamily bindaddress connecttimeout proxycommand proxyjump "
-    "canonicaldomains canonicalizefallbacklocal canonicalizehostname canonicalizemaxdots "
-    "canonicalizepermittedcnames "
-    "serveraliveinterval serveralivecountmax "
-    "identityfile certificatefile identitiesonly identityagent numberofpasswordprompts "
-    "pubkeyacceptedalgorithms requiredrsasize batchmode preferredauthentications "
-    "passwordauthentication kbdinteractiveauthentication pubkeyauthentication "
-    "hostkeyalias userknownhostsfile globalknownhostsfile revokedhostkeys checkhostip "
-    "knownhostscommand stricthostkeychecking updatehostkeys "
-    "hostkeyalgorithms casignaturealgorithms kexalgorithms ciphers macs "
-    "localforward remoteforward dynamicforward clearallforwardings gatewayports"
-)
-HONOURED = frozenset(_HONOURED.split())
-
 REFUSED: Mapping[str, tuple[str, str]] = {
     "bindinterface": ("BindInterface", "Name the interface's address with BindAddress instead."),
     "proxyusefdpass": (
