@@ -132,7 +132,7 @@ def test_an_unknown_name_is_answered_with_the_known_ones(
 
 def test_an_empty_file_is_said(desk: Desk) -> None:
     desk.config = Config()
-    with pytest.raises(ProblemError, match="none yet"):
+    with pytest.raises(ProblemError, match="no servers yet"):
         desk.do("status", "GPU box")
 
 
@@ -368,7 +368,7 @@ def test_quit_and_ping_are_answered(desk: Desk) -> None:
     ("error", "title"),
     [
         (ProblemError(Problem("The panel is asleep", "Wake it")), "The panel is asleep"),
-        (RuntimeError("no such luck"), "Something unforeseen went wrong"),
+        (RuntimeError("no such luck"), "Something unexpected went wrong"),
     ],
 )
 def test_what_hinders_a_click_is_told_and_not_raised(

@@ -746,7 +746,7 @@ ADDED = ConfiguredForwards(
         Forward(name="DynamicForward 1080", kind=Kind.DYNAMIC, local_port=1080),
         Forward(name="RemoteForward 9000", kind=Kind.REMOTE, remote_port=9000, port=3000),
     ),
-    ("gpu: SetEnv is not supported",),
+    ("gpu: SetEnv is ignored",),
 )
 
 

@@ -90,7 +90,7 @@ class KeyringSecrets:
             raise ProblemError(
                 Problem(
                     "The keyring did not keep the password",
-                    "It stays in memory until trayconnect quits; look at the keyring's settings.",
+                    "It stays in memory until trayconnect quits; check the keyring's settings.",
                     Recovery.USER_ACTION,
                 )
             )

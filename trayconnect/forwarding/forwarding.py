@@ -41,8 +41,8 @@ _JUPYTER = 0
 """The number of the forward to Jupyter; the others follow."""
 
 _LEFT_OUT = (
-    "Your SSH configuration asks for it. Mend what is in its way, or change that line, and"
-    " reconnect; all else works without it."
+    "Your SSH configuration asks for it. Remove the conflict, or change that line, and "
+    "reconnect; everything else works without it."
 )
 
 

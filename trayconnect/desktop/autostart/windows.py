@@ -64,7 +64,7 @@ def hindrance_here() -> Problem | None:
         return None
     return Problem(
         "Start at login does not work with Python from the Microsoft Store",
-        "Windows does not see what that Python enters. Install trayconnect by its setup program, "
+        "Windows does not see that Python's entries. Install trayconnect by its setup program, "
         "or with Python from python.org.",
     )
 
@@ -119,7 +119,8 @@ class RunKey:
             raise ProblemError(
                 Problem(
                     "The path of trayconnect is too long to start at login",
-                    f"Windows allows {_LONGEST_COMMAND} characters; install it in a shorter one.",
+                    f"Windows allows {_LONGEST_COMMAND} characters; install it in a folder with "
+                    "a shorter path.",
                     detail=line,
                 )
             )
