@@ -30,7 +30,12 @@ def short_folder() -> Iterator[Path]:
 
 def pipe_transport() -> PipeTransport:
     """Windows' own; elsewhere the same code over a socket."""
-    return PipeTransport("AF_PIPE" if sys.platform == "win32" else "AF_UNIX")
+    return PipeTransport() if sys.platform == "win32" else _SocketTransport()
+
+
+class _SocketTransport(PipeTransport):
+    def _address(self, key: bytes) -> str:
+        return f"/tmp/{super()._address(key).rpartition(chr(92))[2]}"
 
 
 @contextmanager

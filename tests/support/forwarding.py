@@ -66,6 +66,21 @@ def dial(server: Server, port: int | None = None) -> socket.socket:
     return socket.create_connection((server.bind_address, port or server.local_port), LIMIT)
 
 
+def held(forwarding: LocalForwarding, number: int) -> None:
+    """Wait until that many connections wait for the link."""
+    eventually(lambda: len(forwarding._pending) == number, f"{number} held connections")
+
+
+def open_now(forwarding: LocalForwarding, number: int) -> None:
+    """Wait until that many connections are open."""
+    eventually(lambda: opened(forwarding) == number, f"{number} open connections")
+
+
+def opened(forwarding: LocalForwarding) -> int:
+    """How many connections are open."""
+    return len(forwarding._connections._pumps)
+
+
 def read_all(sock: socket.socket) -> bytes:
     """Everything up to the end of the stream."""
     chunks = []

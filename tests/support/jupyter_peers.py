@@ -239,9 +239,6 @@ class LoopbackTunnel:
     ) -> None:
         on_answer(0)
 
-    def unlisten(self, where: Endpoint) -> None:
-        pass
-
     def execute(self, command: str, stdin: bytes, timeout: float) -> Completed:
         self.runs += 1
         return Completed(0, self._run(), b"")

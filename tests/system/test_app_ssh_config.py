@@ -32,5 +32,5 @@ def test_an_imported_host_behind_a_jump_host(tmp_path: Path) -> None:
             assert app.run("reload").returncode == 0  # rather than wait for the watcher
             assert app.run("connect", "gpu").returncode == 0
             wait_for(lambda: app.status("gpu")["state"] == "up", "the tunnel", LIMIT)
-            assert "ForwardAgent is not supported" in app.output
+            assert "ForwardAgent is ignored" in app.output
             assert "Accepted publickey" in gate.log_text()

@@ -15,6 +15,7 @@ from tests.support.jupyter import JupyterServer
 from tests.support.keys import make_key
 from tests.support.running import LIMIT, RunningApp
 from tests.support.servers import make_server
+from tests.support.snapshots import snap
 from tests.support.sshd import Sshd
 from tests.support.waiting import wait_for
 from trayconnect.config.forward_syntax import Kind
@@ -22,7 +23,6 @@ from trayconnect.core.errors import Problem
 from trayconnect.core.page import Page
 from trayconnect.services.model import FoundJupyter, Reached
 from trayconnect.sessions.forwards import ForwardState
-from trayconnect.sessions.snapshot import Snapshot
 from trayconnect.sessions.state import State
 from trayconnect.tray.menu import MenuFacts, build_view
 from trayconnect.tray.view import IconState, Item
@@ -41,17 +41,12 @@ def items(app: RunningApp) -> tuple[Item, ...]:
     """The lines of the menu as it is now."""
     told = app.status("gpu")
     problem = told["problem"]
-    snapshot = Snapshot(
+    snapshot = snap(
         server=make_server("gpu"),
         state=State(told["state"]),
-        since=0,
-        attempt=1,
         reached=Reached[told["reached"].upper()] if told["reached"] else None,
         page=Page(told["url"], "t0ken") if told["url"] else None,
         problem=Problem(**problem) if problem else None,
-        retry_at=None,
-        asking=False,
-        latency=None,
         notes=tuple(told["notes"]),
         jupyters=tuple(
             FoundJupyter(

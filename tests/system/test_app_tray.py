@@ -17,6 +17,7 @@ from tests.support.jupyter import JupyterServer
 from tests.support.keys import make_key
 from tests.support.running import LIMIT, RunningApp
 from tests.support.servers import make_server
+from tests.support.snapshots import snap
 from tests.support.sshd import Sshd
 from tests.support.waiting import wait_for
 from trayconnect.config.local_addresses import own_address
@@ -25,7 +26,6 @@ from trayconnect.core.errors import Problem
 from trayconnect.core.page import Page
 from trayconnect.desktop.prompts.guard import GUARD
 from trayconnect.services.model import FoundJupyter, Reached
-from trayconnect.sessions.snapshot import Snapshot
 from trayconnect.sessions.state import State
 from trayconnect.tray.menu import MenuFacts, build_view
 from trayconnect.tray.view import IconState, Item
@@ -53,17 +53,11 @@ def shown(*states: State) -> tuple[Item, ...]:
     """The lines of the menu when the servers are in these states, and problems are none."""
     jupyter = FoundJupyter("8888", "/", "/", "2.0", kernels=0, in_use=True)
     snapshots = [
-        Snapshot(
+        snap(
             server=make_server("GPU box" if number == 0 else "Lab"),
             state=state,
-            since=0,
-            attempt=1,
             reached=Reached.LOGGED_IN if state is State.UP else None,
             page=Page("http://127.0.0.1/", "t0ken") if state is State.UP else None,
-            problem=None,
-            retry_at=None,
-            asking=False,
-            latency=None,
             jupyters=(jupyter,) if state is State.UP else (),
         )
         for number, state in enumerate(states)
@@ -163,9 +157,13 @@ def click_through(
     before = app.status()["attempt"]
     desktop.open_menu(IconState.UP)
     desktop.choose(shown(State.UP, State.OFF), "more GPU box", "reconnect")
-    wait_for(lambda: app.status()["attempt"] > before, "a new attempt", LIMIT)
+    # The icon is drawn a little later than the status changes: it may still be the old one.
+    wait_for(
+        lambda: (now := app.status())["attempt"] > before and now["reached"] == "logged_in",
+        "a new tunnel",
+        LIMIT,
+    )
     desktop.wait_icon(IconState.UP)
-    assert app.status()["reached"] == "logged_in"
 
     desktop.open_menu(IconState.UP)
     desktop.choose(shown(State.UP, State.OFF), "server GPU box")
@@ -204,17 +202,10 @@ def lines(app: RunningApp, server: Server) -> tuple[Item, ...]:
     """The lines of the menu as it is now, with that server in it."""
     status = app.status()
     problem = status["problem"]
-    snapshot = Snapshot(
+    snapshot = snap(
         server=server,
         state=State(status["state"]),
-        since=0,
-        attempt=1,
-        reached=None,
-        page=None,
         problem=Problem(**problem) if problem else None,
-        retry_at=None,
-        asking=False,
-        latency=None,
     )
     return build_view([snapshot], MenuFacts(autostart=False)).items
 

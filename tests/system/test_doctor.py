@@ -122,13 +122,13 @@ def test_the_way_to_a_page_through_a_jump_host(tmp_path: Path) -> None:
     steps = [line[22:].partition(":")[0] for line in lines if line.startswith("ok ")]
     assert [step.partition(" 127.")[0] for step in steps] == [
         "read the SSH configuration",
-        "look at the keys",
+        "check the keys",
         "reach",
-        "agree on keys with",
+        "exchange keys with",
         "check the host key of",
         f"log in to {gate.username}@127.0.0.1",
         "reach",
-        "agree on keys with",
+        "exchange keys with",
         "check the host key of",
         f"log in to {sshd.username}@127.0.0.1",
         "run a command",

@@ -17,6 +17,7 @@ from tests.support.forwarding import (
     echo,
     eventually,
     free_port,
+    held,
     listening,
     no_leaks,
     read_all,
@@ -86,7 +87,7 @@ def test_a_killed_session_resets_its_transfers_and_the_next_tunnel_serves_who_wa
                 forwarding.detach()
             with dial(server) as waiting:
                 waiting.sendall(b"still here")
-                eventually(lambda: forwarding.traffic().held == 1, "the held connection")
+                held(forwarding, 1)
                 with kit.tunnel(server) as second:
                     forwarding.attach(second.open_channel)
                     assert waiting.recv(100) == b"still here"

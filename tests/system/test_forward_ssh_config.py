@@ -115,10 +115,10 @@ def test_each_kind_leads_there_and_does_so_again_after_a_loss(
             assert [one.name for one in now.forwards if not one.is_of_ssh] == ["by file"]
             assert told[f"DynamicForward {proxy}"].kind is Kind.DYNAMIC
             assert now.notes == (
-                "gpu: ForwardAgent is not supported: the agent stays here",
+                "gpu: ForwardAgent is ignored: trayconnect does not forward the agent",
                 (
-                    "gpu: RemoteForward 9 is not opened: no SOCKS proxy is offered on the "
-                    "server's side"
+                    "gpu: RemoteForward 9 is not opened: trayconnect offers no SOCKS proxy at "
+                    "the server"
                 ),
             )
 

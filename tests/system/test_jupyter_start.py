@@ -19,6 +19,7 @@ import websocket
 from tests.support.far_account import WAYS, FarAccount, is_alive
 from tests.support.forwarding import free_port, no_leaks
 from tests.support.running import RunningApp
+from tests.support.snapshots import facts
 from tests.support.sshd import Options
 from tests.support.waiting import wait_for
 from tests.support.whole import LIMIT, Whole
@@ -85,7 +86,7 @@ def test_it_outlives_the_tunnel_and_is_found_again_from_elsewhere(
         with far.client(here) as whole:
             whole.connect()
             started = logged_in(whole)
-            assert started.launcher.startswith(words)
+            assert facts(started).launcher.startswith(words)
             (page,) = wait_for(lambda: whole.pages, "the page")
             (info,) = far.runtime_files()
             assert page.token == info["token"]
@@ -97,7 +98,7 @@ def test_it_outlives_the_tunnel_and_is_found_again_from_elsewhere(
         with far.client(elsewhere) as whole:
             whole.connect()
             found = logged_in(whole)
-            assert found.launcher == ""  # nothing had to be started
+            assert facts(found).launcher == ""  # nothing had to be started
             assert far.runtime_files() == [info]
             commands(whole, elsewhere).stop("GPU box", CancelToken())
             wait_for(lambda: not is_alive(info["pid"]), "its end")
@@ -117,7 +118,7 @@ def test_login_shells_and_their_noise(tmp_path: Path, shell: str) -> None:
         server = entry(far)
         with far.client(server) as whole:
             whole.connect()
-            assert "tmux" in logged_in(whole).launcher
+            assert "tmux" in facts(logged_in(whole)).launcher
             commands(whole, server).stop("GPU box", CancelToken())
 
 
@@ -140,7 +141,7 @@ def test_a_unix_socket_and_the_folder(tmp_path: Path) -> None:
         with far.client(server) as whole:
             do(commands(whole, server), "start-jupyter", "GPU box")
             # Another Jupyter of the machine may have been found before.
-            whole.until(lambda s: any(j.in_use and j.where[0] == "/" for j in s.jupyters))
+            whole.until(lambda s: any(j.in_use and j.where[0] == "/" for j in facts(s).jupyters))
             (info,) = far.runtime_files()
             assert info["root_dir"] == str(far.home / "my thesis")
             path = Path(info["sock"])
@@ -466,11 +467,14 @@ def test_one_that_was_shut_down_stays_ended_and_one_that_crashed_comes_back(
             (info,) = far.runtime_files()
             os.kill(info["pid"], signal.SIGKILL)
             whole.manager.look("GPU box")
-            again = whole.until(lambda s: s.in_use is not None and s.in_use.pid != info["pid"])
+            again = whole.until(
+                lambda s: (used := facts(s).in_use) is not None and used.pid != info["pid"]
+            )
             page = logged_in(whole).page
             assert page is not None
-            assert again.in_use is not None
-            second = again.in_use.pid
+            used = facts(again).in_use
+            assert used is not None
+            second = used.pid
             post(page, "api/shutdown", {})
             wait_for(lambda: not is_alive(second), "its end")
             whole.manager.look("GPU box")
@@ -491,7 +495,7 @@ def test_an_open_server_can_be_stopped_and_its_log_read(tmp_path: Path) -> None:
         config.write_text("c.IdentityProvider.token = ''\nc.ServerApp.password = ''\n")
         with far.client(server) as whole:
             whole.connect()
-            whole.until(lambda s: s.can_stop)
+            whole.until(lambda s: facts(s).can_stop)
             (info,) = far.runtime_files()
             assert info["token"] == ""
             log = commands(whole, server).log("GPU box", CancelToken())

@@ -15,6 +15,7 @@ from tests.support.forwarding import no_leaks
 from tests.support.jupyter import JupyterServer
 from tests.support.keys import make_key
 from tests.support.scoped import Scoped
+from tests.support.snapshots import facts
 from tests.support.sshd import Sshd
 from tests.support.waiting import wait_for
 from tests.support.whole import Whole, entry
@@ -22,6 +23,13 @@ from trayconnect.config.model import Server
 from trayconnect.core.notices import open_page
 from trayconnect.services import looker
 from trayconnect.services.jupyter import activity
+from trayconnect.services.jupyter.activity import Activity
+from trayconnect.sessions.snapshot import Snapshot
+
+
+def kernels(snapshot: Snapshot) -> Activity:
+    """What is known of them; nothing before the first look."""
+    return facts(snapshot).kernels or Activity(0.0, busy=-1, idle=-1)
 
 
 @pytest.fixture(scope="module")
@@ -99,18 +107,16 @@ def test_a_long_cell_is_seen_and_its_end_is_told(
         stop = tmp_path / "stop"
         notebook.run(f"import pathlib, time\nwhile not pathlib.Path({str(stop)!r}).exists():\n"
                      "    time.sleep(0.05)")  # fmt: skip
-        busy = whole.until(lambda s: s.kernels is not None and s.kernels.busy == 1)
-        assert busy.kernels is not None
-        assert busy.kernels.busy_since is not None
-        since = busy.kernels.busy_since
-        whole.until(lambda s: s.kernels is not None and s.kernels.at - since > 1.5)
+        busy = whole.until(lambda s: kernels(s).busy == 1)
+        since = kernels(busy).busy_since
+        assert since is not None
+        whole.until(lambda s: kernels(s).at - since > 1.5)
         stop.touch()
         told = wait_for(lambda: [n for n in whole.notices if "idle" in n.tag], "the notice")
         assert [n.title for n in told] == ["train.ipynb is idle again"]
         assert told[0].buttons == (open_page("GPU box"),)
-        idle = whole.until(lambda s: s.kernels is not None and s.kernels.busy == 0)
-        assert idle.kernels is not None
-        assert idle.kernels.idle == 1
+        idle = whole.until(lambda s: kernels(s).busy == 0)
+        assert kernels(idle).idle == 1
 
 
 def test_watching_is_no_activity(sshd: Sshd, jupyter: JupyterServer, tmp_path: Path) -> None:
@@ -124,11 +130,10 @@ def test_watching_is_no_activity(sshd: Sshd, jupyter: JupyterServer, tmp_path: P
     with Notebook(jupyter, "quiet.ipynb") as notebook:
         notebook.run("1 + 1")
         with connected(sshd, tmp_path) as (whole, _):
-            idle = whole.until(lambda s: s.kernels is not None and s.kernels.idle == 1)
+            idle = whole.until(lambda s: kernels(s).idle == 1)
             before = last()
-            assert idle.kernels is not None
-            at = idle.kernels.at
-            whole.until(lambda s: s.kernels is not None and s.kernels.at > at + 1.5)
+            at = kernels(idle).at
+            whole.until(lambda s: kernels(s).at > at + 1.5)
             assert last() == before
 
 
@@ -140,6 +145,6 @@ def test_no_notice_where_the_file_says_so(
         Notebook(jupyter, "a.ipynb") as notebook,
     ):
         notebook.run("import time; time.sleep(3)")
-        whole.until(lambda s: s.kernels is not None and s.kernels.busy == 1)
-        whole.until(lambda s: s.kernels is not None and s.kernels.idle == 1)
+        whole.until(lambda s: kernels(s).busy == 1)
+        whole.until(lambda s: kernels(s).idle == 1)
         assert [n for n in whole.notices if "idle" in n.tag] == []

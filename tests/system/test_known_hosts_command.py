@@ -95,7 +95,7 @@ def test_no_other_key_is_trusted(stage: Stage, tmp_path: Path) -> None:
     with pytest.raises(ProblemError, match="has changed") as caught:
         stage.connect(config, "localhost")
     advice = caught.value.problem.advice
-    assert "KnownHostsCommand of your ssh configuration prints, line 1" in advice
+    assert "KnownHostsCommand of your SSH configuration prints, line 1" in advice
     assert "ssh-keygen" not in advice
 
 

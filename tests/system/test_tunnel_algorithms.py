@@ -166,7 +166,7 @@ def test_ssh_config_that_leaves_nothing(
     give_options(monkeypatch, ciphers=("chacha20-poly1305@openssh.com",))
     with nothing_left():
         problem = Kit(tmp_path).problem(entry(sshd.port, identity_file=key))
-    assert "Ciphers in your ssh configuration leaves nothing" in problem.title
+    assert "Ciphers in your SSH configuration leaves no usable algorithm" in problem.title
     assert "chacha20-poly1305@openssh.com" in problem.advice
 
 

@@ -15,7 +15,15 @@ import asyncssh
 import pytest
 
 from tests.support.asyncssh_server import AsyncsshServer
-from tests.support.forwarding import LIMIT, a_server, dial, eventually, listening, was_reset
+from tests.support.forwarding import (
+    LIMIT,
+    a_server,
+    dial,
+    eventually,
+    listening,
+    opened,
+    was_reset,
+)
 from tests.support.tunnel_kit import Kit, User, entry, nothing_left, says
 from trayconnect.config.model import Server
 from trayconnect.core.endpoints import TcpEndpoint
@@ -99,7 +107,7 @@ class Local:
         return client
 
     def is_idle(self) -> bool:
-        return self.forwarding.traffic().open == 0
+        return opened(self.forwarding) == 0
 
 
 @pytest.fixture(params=["port", "socket"])

@@ -523,7 +523,7 @@ def test_two_jump_hosts(kit: Kit, server: Server, sshd: Sshd, gates: list[Sshd])
     assert losses.problems == []
     # The server's own key is known; each question names its hop.
     for question, gate in zip(user.questions, gates, strict=True):
-        assert f"127.0.0.1:{gate.port}, the jump host of “GPU box”" in question.message
+        assert f"127.0.0.1:{gate.port} (jump host of “GPU box”)" in question.message
 
 
 @pytest.mark.parametrize("which", [0, 1])

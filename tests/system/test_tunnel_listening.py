@@ -124,25 +124,6 @@ def test_a_unix_socket_at_the_server(kit: Kit, server: Server, tmp_path: Path) -
         talk(unix_dial(path), taker.stream())
 
 
-def test_one_is_taken_back(kit: Kit, server: Server) -> None:
-    with kit.tunnel(server) as tunnel:
-        taker = Taker(tunnel, TcpEndpoint(LOCALHOST, 0))
-        port = taker.port()
-        tunnel.unlisten(TcpEndpoint(LOCALHOST, port))
-
-        def is_closed() -> bool:
-            try:
-                tcp(port).close()
-            except ConnectionRefusedError:
-                return True
-            return False
-
-        assert until(is_closed)
-        again = Taker(tunnel, TcpEndpoint(LOCALHOST, port))
-        assert again.answer() == port
-        talk(tcp(port), again.stream())
-
-
 def test_to_a_unix_socket_at_the_server(kit: Kit, server: Server, tmp_path: Path) -> None:
     path = tmp_path / "service"
     with unix_echo(path), kit.tunnel(server) as tunnel:

@@ -346,7 +346,7 @@ def test_a_missing_identity_file_of_ssh_config_is_named(
     there, missing = make_key(tmp_path), tmp_path / "id_missing"
     give_options(monkeypatch, identity_files=(missing, there))
     problem = kit.problem(entry(sshd.port))
-    assert f"the key {missing}, which your ssh configuration names, does not exist" in str(problem)
+    assert f"the key {missing}, which your SSH configuration names, does not exist" in str(problem)
     assert str(there) in problem.advice
     default = tmp_path / "id_default"
     kit = Kit(tmp_path, identity_files=(default, there))
@@ -363,7 +363,7 @@ def test_what_ssh_config_rules_out_is_not_tried(
     user = User(says(account.password))
     problem = kit.problem(entry(account.port, username=account.username), user)
     assert user.questions == []
-    assert "Your ssh configuration rules out" in problem.advice
+    assert "Your SSH configuration disables" in problem.advice
 
 
 def test_batch_mode_asks_nothing(
@@ -396,7 +396,7 @@ def test_only_kerberos(tmp_path: Path) -> None:
         kit = Kit(tmp_path)
         kit.trust(sshd.known_hosts_lines())
         problem = kit.problem(entry(sshd.port))
-    assert "takes only Kerberos logins" in problem.title
+    assert "accepts only Kerberos logins" in problem.title
 
 
 def test_no_password_is_asked_where_only_keys_are_allowed(
@@ -405,7 +405,7 @@ def test_no_password_is_asked_where_only_keys_are_allowed(
     user = User(says("secret"))
     problem = kit.problem(entry(sshd.port, identity_file=make_key(tmp_path)), user)
     assert user.questions == []
-    assert "The server takes: publickey" in problem.advice
+    assert "The server accepts: publickey" in problem.advice
 
 
 def test_key_then_password(tmp_path: Path) -> None:

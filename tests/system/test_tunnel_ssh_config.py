@@ -106,7 +106,7 @@ def test_an_alias(setup: Setup, sshd: Sshd, tmp_path: Path) -> None:
         assert not tunnel.typed_login
     added = setup.kit.connector.additions(alias(), (), CancelToken())
     assert [(one.name, one.local_port) for one in added.forwards] == [("LocalForward 6006", 6006)]
-    assert added.notes == ("gpu: ForwardAgent is not supported: the agent stays here",)
+    assert added.notes == ("gpu: ForwardAgent is ignored: trayconnect does not forward the agent",)
 
 
 def _targets(setup: Setup, server: Server) -> tuple[LoginTarget, ...]:
@@ -157,9 +157,9 @@ def test_two_real_hops_each_with_its_own_key(
         for server in servers.values():
             assert server.log_text().count("Accepted publickey") == 1
     shown = [question.message for question in user.questions]
-    assert [f"127.0.0.1:{gate.port}, the jump host of “GPU box”" in text
+    assert [f"127.0.0.1:{gate.port} (jump host of “GPU box”)" in text
             for gate, text in zip(gates, shown, strict=False)] == [True, True]  # fmt: skip
-    assert f"127.0.0.1:{sshd.port}, the server of “GPU box”" in shown[2]
+    assert f"127.0.0.1:{sshd.port} (“GPU box”)" in shown[2]
 
 
 def test_jump_hosts_of_the_entry_may_be_aliases(
@@ -291,7 +291,7 @@ def test_a_broken_configuration(setup: Setup) -> None:
 def test_a_circle_of_jump_hosts(setup: Setup) -> None:
     setup.write("Host a", "  ProxyJump b", "Host b", "  ProxyJump a")
     problem = setup.kit.problem(alias("a"))
-    assert problem.title == "The jump hosts of a lead in a circle"
+    assert problem.title == "The jump hosts of a form a loop"
     assert "a → b → a" in problem.advice
 
 

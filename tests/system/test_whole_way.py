@@ -21,6 +21,7 @@ from tests.support.jupyter import JupyterServer
 from tests.support.keys import SshAgent, make_key
 from tests.support.proxy import FaultyProxy
 from tests.support.servers import make_server
+from tests.support.snapshots import facts
 from tests.support.sshd import Sshd, password_server
 from tests.support.staged_jupyter import StagedJupyter
 from tests.support.threads import our_threads
@@ -361,7 +362,7 @@ def test_forbidden_forwarding_is_said(sshd: Sshd, key: Path) -> None:
         amber = whole.until(lambda s: s.problem is not None)
         assert amber.problem is not None
         assert "forbid" in f"{amber.problem.title} {amber.problem.advice}"
-        assert not amber.can_start
+        assert not facts(amber).can_start(amber.server)
 
 
 @pytest.mark.parametrize(
@@ -385,7 +386,7 @@ def test_an_account_that_runs_no_commands_is_told_as_that(
     assert amber.problem is not None
     text = str(amber.problem)
     assert "Start Jupyter" not in text
-    assert not amber.can_start
+    assert not facts(amber).can_start(amber.server)
     assert "commands" in text or "did not run the search" in text
 
 

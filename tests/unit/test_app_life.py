@@ -225,7 +225,7 @@ def test_the_end_of_the_users_session_waits_for_the_servers(
 
         return Mock(is_shown=True, run=on_message)
 
-    monkeypatch.setattr("trayconnect.app.make_tray", make_tray)
+    monkeypatch.setattr("trayconnect.tray.display.make_tray", make_tray)
     stage.save(GOOD)
     assert stage.app(tray=True).run() is None
     assert managed == [True, False]

@@ -17,10 +17,7 @@ from tests.support.servers import make_server
 from tests.support.systems import has_own_addresses
 from tests.support.waiting import wait_for
 from tests.unit.test_session_manager import DOWN, LIMIT, Run, World
-from trayconnect.actions.dispatcher import Dispatcher
-from trayconnect.actions.jupyter_commands import JupyterCommands
-from trayconnect.actions.jupyter_stop import JupyterStops
-from trayconnect.actions.program_commands import ProgramCommands
+from trayconnect.actions.every_command import make_dispatcher
 from trayconnect.actions.server_commands import ServerCommands
 from trayconnect.config.local_addresses import own_address
 from trayconnect.config.model import Config
@@ -32,10 +29,10 @@ from trayconnect.core.errors import Cancelled, Problem, ProblemError, Recovery
 from trayconnect.core.notices import Notice
 from trayconnect.core.page import Page
 from trayconnect.core.questions import Answer
+from trayconnect.services.jupyter.presentation import jupyter_words
 from trayconnect.services.model import BriefChoices, Choice, FoundJupyter, Health, Reached
 from trayconnect.sessions.state import State
 from trayconnect.tray.backends.choice import BackendKind, TrayReport
-from trayconnect.tray.labels import jupyter_words
 
 TENSORBOARD = {"name": "TensorBoard", "local_port": 6006, "port": 6006, "open": True}
 GPU = make_server(forwards=[TENSORBOARD])
@@ -64,25 +61,21 @@ class Desk:
             lambda: self.config,
             self.choices,
         )
-        jupyter = JupyterCommands(servers)
-        stops = JupyterStops(jupyter, NoPrompter(), self)
-        program = ProgramCommands(
+        self.dispatcher = make_dispatcher(
             servers,
-            stops,
             Mock(problem=None, config=self.config),
             Mock(),
             NoPrompter(),
             self,
             Mock(),
-            refresh=lambda: None,
+            Mock(
+                show_window=lambda: self.show_status(),
+                report=lambda: TrayReport(
+                    BackendKind.SNI, "a panel takes it", "xfce4-panel", shown=True
+                ),
+            ),
             reload=lambda: None,
-            show=lambda: None,
-            show_status=lambda: self.show_status(),
-            tray=lambda: TrayReport(BackendKind.SNI, "a panel takes it", "xfce4-panel", shown=True),
             quit=self._quit,
-        )
-        self.dispatcher = Dispatcher(
-            self, servers.handlers, jupyter.handlers, stops.handlers, program.handlers
         )
         self.run.manager.apply(self.config)
 
@@ -140,7 +133,7 @@ def test_an_unknown_name_is_answered_with_the_known_ones(
 
 def test_an_empty_file_is_said(desk: Desk) -> None:
     desk.config = Config()
-    with pytest.raises(ProblemError, match="none yet"):
+    with pytest.raises(ProblemError, match="no servers yet"):
         desk.do("status", "GPU box")
 
 
@@ -377,7 +370,7 @@ def test_quit_and_ping_are_answered(desk: Desk) -> None:
     ("error", "title"),
     [
         (ProblemError(Problem("The panel is asleep", "Wake it")), "The panel is asleep"),
-        (RuntimeError("no such luck"), "Something unforeseen went wrong"),
+        (RuntimeError("no such luck"), "Something unexpected went wrong"),
     ],
 )
 def test_what_hinders_a_click_is_told_and_not_raised(
@@ -418,11 +411,11 @@ def test_the_status_has_the_promised_keys_and_no_token(desk: Desk) -> None:
     desk.ask("connect", "GPU box", wait=LIMIT)
     status = to_json(desk.run.manager.snapshots())
     gpu, lab = status["servers"]
-    assert list(gpu) == [
+    assert gpu.keys() == lab.keys() == {
         "name", "state", "words", "reached", "url", "local_port", "since", "problem", "attempt",
         "latency_ms", "starting", "runs_in", "kernels", "forwards", "notes", "jupyters",
-        "unproven",
-    ]  # fmt: skip
+        "unproven", "lines",
+    }  # fmt: skip
     assert (gpu["reached"], gpu["url"], gpu["latency_ms"]) == (
         "logged_in",
         "http://127.0.0.1:18888/lab",
@@ -461,18 +454,8 @@ def test_the_status_reads_as_a_table() -> None:
         "    Hook: gate:9000 → localhost:3000 (not up)",
         "        Refused. Ask",
     ]
-    kernels = {
-        "at": 100.0,
-        "total": 2,
-        "busy": 0,
-        "idle": 1,
-        "busy_since": None,
-        "last_activity": None,
-        "memory_bytes": 2**30,
-        "memory_limit_bytes": None,
-    }
-    lines = to_lines({"servers": [server | {"problem": None, "kernels": kernels}]})
-    assert lines[1:] == ["    2 kernels, idle, 1.0 GB"]
+    lines = to_lines({"servers": [server | {"problem": None, "lines": ["2 kernels, idle"]}]})
+    assert lines[1:] == ["    2 kernels, idle"]
     assert to_lines({"servers": []})[0].startswith("No servers yet")
 
 

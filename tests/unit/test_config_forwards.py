@@ -149,8 +149,10 @@ BAD = [
     "below 1024")),
     (
         "-R 9000",
-        ("4:14: an entry of forwards must say where it leads: no SOCKS proxy is offered on the "
-        "server's side"),
+        (
+            "4:14: an entry of forwards must say where it leads: trayconnect offers no SOCKS proxy "
+            "at the server"
+        ),
     ),
     ("{local: [1]}", "4:22: local must be text: put it in quotes"),
     ("{local: '5000:h:80', port: 1}", f"4:35: 'port' {NO_MEANING} beside 'local': remove it"),
@@ -183,8 +185,10 @@ BAD = [
     ),
     (
         f"{{name: x, remote_socket: /{'x' * 107}}}",
-        ("4:39: remote_socket must have at most 107 bytes, for no system takes more in the path of "
-        "a UNIX socket: choose a shorter folder"),
+        (
+            "4:39: remote_socket must have at most 107 bytes, the limit for the path of a UNIX "
+            "socket: choose a shorter folder"
+        ),
     ),
     (
         "{name: x, port: 1, bind_address: gate}",

@@ -108,7 +108,7 @@ WRONG_TYPES = [
     ("jupyter: {path: lab}", "4:21: path must begin with '/' and hold no control characters"),
     (
         "jupyter: {path: '/lab?token=abc'}",
-        "4:21: path must not hold a token: remove it, the page asks for it",
+        "4:21: path must not contain a token: remove it, the page asks for it",
     ),
     (
         "jump_hosts: gate",
@@ -123,12 +123,12 @@ WRONG_TYPES = [
     ),
     (
         "legacy: [hmac-sha]",
-        "4:14: an entry of legacy is no algorithm that can be allowed: did you mean 'hmac-sha1'?",
+        "4:14: an entry of legacy cannot be allowed: did you mean 'hmac-sha1'?",
     ),
     (
         "legacy: [ssh-dss]",
         (
-            "4:14: an entry of legacy is none of those that can be allowed: aes256-cbc, "
+            "4:14: an entry of legacy cannot be allowed; these can: aes256-cbc, "
             "aes192-cbc, aes128-cbc, 3des-cbc, hmac-sha1, hmac-sha1-96, hmac-md5, hmac-md5-96"
         ),
     ),
@@ -195,17 +195,18 @@ def test_values(keys: str, expected: str) -> None:
     ("host", "expected"),
     [
         ("ssh://gpu", "host must be the bare name: split it into username, host and port"),
-        ("ada@gpu", "host must not hold a user name: split it into username and host"),
-        ("gpu:22", "host must not hold the port: split it into host and port"),
-        ("gpu:22:x", "host is not an IPv6 address, and no other host holds a ':'"),
+        ("ada@gpu", "host must not contain a user name: split it into username and host"),
+        ("gpu:22", "host must not contain the port: split it into host and port"),
+        ("gpu:22:x", "host is not an IPv6 address, and other hosts have no ':'"),
         ("'[::1]'", "host takes an address without brackets, and the port under 'port'"),
-        ("gpu/x", "host must not hold a slash: it is a name or an address, not a URL"),
+        ("gpu/x", "host must not contain a slash: it is a name or an address, not a URL"),
         ("'-oProxyCommand=x'", "host must not begin with '-'"),
         ("''", "host must not be empty"),
         (
             "GPU box",
             (
-                "host must not hold spaces: it is a name such as gpu.example.org, or an address; "
+                "host must not contain spaces: it is a name such as gpu.example.org, or an "
+                "address; "
                 "the text for the menu is 'name'"
             ),
         ),
@@ -222,7 +223,7 @@ def test_hosts(host: str, expected: str) -> None:
         ("h:8888", "must begin with http:// or https://"),
         ("http://", "names no host: write it as http://host:port/path"),
         ("http:///x", "names no host: write it as http://host:port/path"),
-        ("http://h h", "must not hold spaces"),
+        ("http://h h", "must not contain spaces"),
         (
             "http://[::1",
             (
@@ -237,8 +238,8 @@ def test_hosts(host: str, expected: str) -> None:
                 "in brackets"
             ),
         ),
-        ("http://a:b@h", "must not hold a user name or a password: the page asks for them"),
-        ("http://h/lab?token=abc", "must not hold a token: remove it, the page asks for it"),
+        ("http://a:b@h", "must not contain a user name or a password: the page asks for them"),
+        ("http://h/lab?token=abc", "must not contain a token: remove it, the page asks for it"),
     ],
 )
 def test_urls(url: str, expected: str) -> None:
@@ -285,7 +286,7 @@ def test_unknown_keys_at_the_top() -> None:
 
 def test_a_key_twice() -> None:
     assert problems(server("port: 1\nport: 2")) == [
-        "5:5: the key 'port' stands here twice: first in line 4"
+        "5:5: the key 'port' occurs twice: first in line 4"
     ]
 
 
@@ -293,7 +294,10 @@ def test_a_name_twice() -> None:
     text = "servers:\n- {name: a b, host: h}\n- {name: a b, host: h}\n- {name: A B, host: h}\n"
     assert problems(text) == [
         "3:10: the name 'a b' is used already, in line 2",
-        "4:10: the name 'A B' is too like 'a b' in line 2: upper and lower case make no difference",
+        (
+            "4:10: the name 'A B' is too similar to 'a b' in line 2: "
+            "upper and lower case count as equal"
+        ),
     ]
 
 
@@ -310,7 +314,7 @@ def test_a_name_twice_by_alias() -> None:
 def test_a_forwards_name_twice() -> None:
     forwards = "forwards:\n- {name: x, port: 1}\n- {name: X, port: 2}"
     assert problems(server(forwards)) == [
-        "6:14: the name 'X' is too like 'x' in line 5: upper and lower case make no difference"
+        "6:14: the name 'X' is too similar to 'x' in line 5: upper and lower case count as equal"
     ]
 
 
@@ -395,8 +399,8 @@ servers: [{name: a, host: h}, {name: b, host: h}, {name: c, host: h, keepalive: 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("- name: a\n", "1:1: a file of servers begins with 'servers:', and a list below it"),
-        ("hello\n", "1:1: a file of servers begins with 'servers:', and a list below it"),
+        ("- name: a\n", "1:1: a server file begins with 'servers:', and a list below it"),
+        ("hello\n", "1:1: a server file begins with 'servers:', and a list below it"),
         (
             "servers: {a: {host: h}}\n",
             "1:10: servers must be a list: begin each entry with '- name: …'",
@@ -407,19 +411,22 @@ servers: [{name: a, host: h}, {name: b, host: h}, {name: c, host: h, keepalive: 
         ("servers:\n- host: h\n", "2:3: this server has no name: add 'name: …'"),
         (
             "servers:\n- <<: {name: a}\n",
-            "2:3: '<<' is not read here: put what servers share under 'defaults'",
+            "2:3: '<<' is not supported: put shared keys under 'defaults'",
         ),
         ("servers:\n- {[a]: b, name: a, host: h}\n", "2:4: a key must be a plain word"),
         ("servers: *all\n", "1:10: '*' repeats an earlier '&' of the same name, and there is none"),
-        ("servers: &a [*a]\n", "1:14: this alias stands within what it repeats"),
-        ("servers: !x []\n", "1:10: '!' begins a tag, and none is known here"),
-        ("servers: !!python/object/apply:os.system [ls]\n", "1:10: '!' begins a tag"),
+        ("servers: &a [*a]\n", "1:14: this alias is inside the part that it repeats"),
+        ("servers: !x []\n", "1:10: '!' begins a YAML tag, which is not supported"),
+        ("servers: !!python/object/apply:os.system [ls]\n", "1:10: '!' begins a YAML tag"),
         (
             "servers: []\n---\nservers: []\n",
             "2:1: a second document begins here: remove the line of '---'",
         ),
-        ("servers: []\nx: \x07\n", "2:4: a character that no text file holds (U+0007): remove it"),
-        ("x: \ud800", "1:4: a character that no text file holds (U+D800): remove it"),
+        (
+            "servers: []\nx: \x07\n",
+            "2:4: a character that no text file may contain (U+0007): remove it",
+        ),
+        ("x: \ud800", "1:4: a character that no text file may contain (U+D800): remove it"),
     ],
 )
 def test_shapes(text: str, expected: str) -> None:

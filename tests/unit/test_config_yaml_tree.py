@@ -103,24 +103,24 @@ SYNTAX = [
     ("a: >x\n b", "1:5: nothing may follow '|' or '>' on its line"),
     (
         "a: 'x'y",
-        "1:7: this does not fit what stands above it: check the indentation and the quotes",
+        "1:7: this does not fit the lines above it: check the indentation and the quotes",
     ),
     (
         "a:\n  - b\n c: d",
-        "3:2: this does not fit what stands above it: check the indentation and the quotes",
+        "3:2: this does not fit the lines above it: check the indentation and the quotes",
     ),
     (
         "  a: 1\n b: 2",
-        "2:2: this does not fit what stands above it: check the indentation and the quotes",
+        "2:2: this does not fit the lines above it: check the indentation and the quotes",
     ),
     ("%YAML 3.0\n--- a", "1:1: remove this line: a line that begins with '%' has a meaning"),
-    ("a: !x!y z", "1:4: '!' begins a tag, and none is known here: put the text in quotes"),
+    ("a: !x!y z", "1:4: '!' begins a YAML tag, which is not supported: put the text in quotes"),
     ("a: 1\n---\nb: 2", "2:1: a second document begins here: remove the line of '---'"),
     (
         "a: *b",
         (
-            "1:4: '*' repeats an earlier '&' of the same name, and there is none; or is it "
-            "text? Then put it in quotes"
+            "1:4: '*' repeats an earlier '&' of the same name, and there is none. If it is text, "
+            "put it in quotes"
         ),
     ),
 ]
@@ -162,7 +162,7 @@ def test_aliases_that_multiply(form: str, loader: type[Any]) -> None:
         repeated = ", ".join([f"*a{level - 1}"] * 10)
         lines.append(f"a{level}: &a{level} {form.format(repeated)}")
     (found,) = problems("\n".join(lines), loader)
-    assert found.endswith("too much for a file of servers")
+    assert found.endswith("too much for a server file")
 
 
 @given(st.text("ab:-?[]{},&*!|>'\"%@`# \n\t0.~<", max_size=60))

@@ -12,7 +12,7 @@ from trayconnect.control.client import ControlClient, NotRunningError
 from trayconnect.control.handshake import APP, CHALLENGE_SIZE, COMMAND, KEY_SIZE, is_proof, proof
 from trayconnect.control.protocol import Reply
 from trayconnect.control.transport import OtherUserError
-from trayconnect.control.transport_pipe import PipeLink, PipeTransport
+from trayconnect.control.transport_pipe import PipeLink
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.command import Command
 from trayconnect.core.errors import ProblemError
@@ -110,14 +110,15 @@ def test_an_app_without_the_key_is_not_spoken_to(folder: Path, answer: bytes) ->
 
 
 def test_the_wrong_key_is_told_as_another_user(folder: Path) -> None:
-    class Stranger(PipeTransport):
+    transport = pipe_transport()
+
+    class Stranger(type(transport)):  # type: ignore[misc]
         def connect(self, folder: Path, timeout: float) -> PipeLink:
             link = super().connect(folder, timeout)
             return PipeLink(link._pipe, OTHER, is_app=True)
 
-    transport = pipe_transport()
     with (
         serving(folder, pong, transport=transport),
         pytest.raises(ProblemError, match="another user"),
     ):
-        ControlClient(folder, transport=Stranger(transport._family)).call(PING, PATIENCE)
+        ControlClient(folder, transport=Stranger()).call(PING, PATIENCE)

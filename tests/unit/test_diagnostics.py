@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from tests.support.servers import make_server
+from tests.support.snapshots import change, ready
 from trayconnect.config.model import Forward, Server
 from trayconnect.core.errors import Problem
 from trayconnect.core.page import Page
 from trayconnect.diagnostics import report as diagnostics
-from trayconnect.services.model import Reached
-from trayconnect.sessions.snapshot import Snapshot, snapshot
+from trayconnect.sessions.snapshot import snapshot
 from trayconnect.sessions.state import Session, State
 from trayconnect.ssh.config.configured_forwards import ConfiguredForwards
 
-SNAPSHOT = Snapshot(
+SNAPSHOT = ready(
     server=make_server(jump_hosts=["eve@gate.example.org:2222"]),
-    state=State.UP,
     since=1_000_000.0,
     attempt=3,
-    reached=Reached.JUPYTER,
     page=Page("http://127.0.0.1:18888/lab", "s3cr3t"),
-    problem=None,
-    retry_at=None,
-    asking=False,
     latency=0.0125,
 )
 LOG = """\
@@ -53,7 +47,7 @@ def test_the_log_of_one_server_has_its_tracebacks_and_nobody_elses() -> None:
 def test_a_report_says_what_is_known_and_no_secret() -> None:
     home = Path("~").expanduser()
     problem = Problem("Nothing answers", "Start it\nthere", detail=f"{home}/x?token=abc123&y=1")
-    report = diagnostics.server_report(replace(SNAPSHOT, problem=problem), LOG, ["trayconnect 9"])
+    report = diagnostics.server_report(change(SNAPSHOT, problem=problem), LOG, ["trayconnect 9"])
     for part in (
         "trayconnect 9",
         "“GPU box”",
@@ -100,7 +94,7 @@ def test_forwards_and_notes_are_in_it() -> None:
 def test_a_direct_connection_has_no_ssh_lines() -> None:
     url = "http://192.168.1.20:8888/"
     direct = Server.model_validate({"name": "Lab", "url": url, "local_port": 18888})
-    report = diagnostics.server_report(replace(SNAPSHOT, server=direct), "", [])
+    report = diagnostics.server_report(change(SNAPSHOT, server=direct), "", [])
     assert f"direct: {url}" in report
     assert "ssh:" not in report
 

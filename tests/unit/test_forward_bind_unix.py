@@ -89,7 +89,7 @@ def test_what_another_put_there_stays(tmp_path: Path) -> None:
 
 def test_why_it_cannot_be_opened(tmp_path: Path) -> None:
     assert "is missing: make it" in problem(tmp_path / "a" / "b" / "s")
-    assert "takes no path so long" in problem(tmp_path / ("x" * 200))
+    assert "too long for this system" in problem(tmp_path / ("x" * 200))
     (tmp_path / "file").touch()
     assert "Not a directory" in problem(tmp_path / "file" / "s")
 

@@ -14,8 +14,8 @@ from tests.support.forwarding import (
     TcpStream,
     a_server,
     echo,
-    eventually,
     free_port,
+    held,
     listening,
     no_leaks,
     read_all,
@@ -26,7 +26,6 @@ from trayconnect.config.model import Server
 from trayconnect.core.endpoints import Endpoint, TcpEndpoint
 from trayconnect.core.errors import Problem
 from trayconnect.core.link import NotOpenedError, Refusal
-from trayconnect.forwarding.forwarding import LocalForwarding
 
 HELLO = b"\5\1\0"
 CONNECT = b"\5\1\0\3\1h\0P"
@@ -62,10 +61,6 @@ def read(client: socket.socket, size: int) -> bytes:
     while len(data) < size and (more := client.recv(size - len(data))):
         data += more
     return data
-
-
-def held(forwarding: LocalForwarding, number: int) -> None:
-    eventually(lambda: forwarding.traffic().held == number, f"{number} held connections")
 
 
 def test_the_client_says_where(service: Service, server: Server) -> None:

@@ -21,8 +21,11 @@ from tests.support.forwarding import (
     eventually,
     fill,
     free_port,
+    held,
     listening,
     no_leaks,
+    open_now,
+    opened,
     read_all,
     refuse,
     was_reset,
@@ -33,8 +36,8 @@ from trayconnect.config.model import Forward, Server
 from trayconnect.core.endpoints import Endpoint, TcpEndpoint
 from trayconnect.core.errors import Problem, ProblemError
 from trayconnect.core.link import LostError, Own
-from trayconnect.forwarding.connections import Connections, Target, Traffic
-from trayconnect.forwarding.forwarding import LocalForwarding, listen
+from trayconnect.forwarding.connections import Connections, Target
+from trayconnect.forwarding.forwarding import listen
 from trayconnect.forwarding.peer_owner import LocalClient, set_reset_on_close
 
 
@@ -62,14 +65,6 @@ def is_reset_by(server: Server) -> bool:
             return was_reset(client)
     except ConnectionResetError:
         return True
-
-
-def held(forwarding: LocalForwarding, number: int) -> None:
-    eventually(lambda: forwarding.traffic().held == number, f"{number} held connections")
-
-
-def open_now(forwarding: LocalForwarding, number: int) -> None:
-    eventually(lambda: forwarding.traffic().open == number, f"{number} open connections")
 
 
 # --- where it goes ------------------------------------------------------------------------------
@@ -103,7 +98,7 @@ def test_a_direct_connection_has_no_ports() -> None:
         forwarding.attach(refuse)
         forwarding.set_target(Own(TcpEndpoint("far", 1)))
         forwarding.detach()
-        assert forwarding.traffic() == Traffic(0, 0, 0, 0)
+        assert opened(forwarding) == 0
         with pytest.raises(ConnectionRefusedError):
             dial(server)
 
@@ -186,7 +181,7 @@ def test_held_ones_are_served_in_the_order_of_their_arrival(
         assert clients[2].recv(100) == b"early"
         assert all(answers(client) for client in clients)
         assert served == [client.getsockname() for client in clients]
-        assert forwarding.traffic().held == 0
+        held(forwarding, 0)
         for client in clients:
             client.close()
 
@@ -198,7 +193,7 @@ def test_a_held_connection_ends_when_its_time_is_over() -> None:
         with dial(server) as client:
             assert was_reset(client)
         assert time.monotonic() - began >= 0.2
-        assert forwarding.traffic().held == 0
+        held(forwarding, 0)
 
 
 def test_a_client_that_hung_up_is_dropped_without_a_channel(service: Service) -> None:
@@ -415,7 +410,7 @@ def test_two_hundred_at_once(service: Service) -> None:
             client.sendall(b"%d" % number)
         for number, client in enumerate(clients):
             assert client.recv(100) == b"%d" % number
-        assert forwarding.traffic().open == 200
+        assert opened(forwarding) == 200
         for client in clients:
             client.close()
         open_now(forwarding, 0)
@@ -436,7 +431,7 @@ def test_close_ends_everything(service: Service, attached: bool) -> None:
     forwarding.close()
     forwarding.attach(service.open_channel)
     forwarding.detach()
-    assert forwarding.traffic().held == 0
+    held(forwarding, 0)
 
 
 def test_close_waits_for_a_channel_that_is_being_opened(service: Service) -> None:
@@ -461,18 +456,6 @@ def test_close_waits_for_a_channel_that_is_being_opened(service: Service) -> Non
         assert not closing.is_alive()
         assert our_threads() == []
         assert was_reset(client)
-
-
-def test_traffic_is_counted(service: Service) -> None:
-    server = a_server()
-    with listening(server) as forwarding:
-        forwarding.attach(service.open_channel)
-        for size in (10, 20):
-            with dial(server) as client:
-                assert answers(client, bytes(size))
-                assert forwarding.traffic().open == 1
-            open_now(forwarding, 0)
-        assert forwarding.traffic() == Traffic(open=0, held=0, sent=30, received=30)
 
 
 def test_clients_that_reset_at_once_do_no_harm(service: Service) -> None:

@@ -16,9 +16,10 @@ from tests.support.forwarding import (
     TcpStream,
     a_server,
     echo,
-    eventually,
+    held,
     listening,
     no_leaks,
+    open_now,
     read_all,
     refuse,
     was_reset,
@@ -26,7 +27,6 @@ from tests.support.forwarding import (
 from tests.support.systems import resets_sockets
 from trayconnect.core.endpoints import TcpEndpoint, UnixEndpoint
 from trayconnect.forwarding import connections
-from trayconnect.forwarding.connections import Traffic
 from trayconnect.forwarding.forwarding import LocalForwarding
 
 
@@ -84,7 +84,7 @@ def test_it_is_carried_to_the_target_here(forwarding: LocalForwarding, arrival: 
         assert arrival.far.recv(4) == b"ping"
         arrival.far.shutdown(socket.SHUT_WR)
         assert read_all(arrival.far) == b""
-    eventually(lambda: forwarding.traffic() == Traffic(0, 0, 4, 4), "the counters")
+    open_now(forwarding, 0)
 
 
 def test_or_to_a_unix_socket(forwarding: LocalForwarding, arrival: Arrival, tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_the_end_of_the_tunnel_ends_it(forwarding: LocalForwarding, arrival: Arr
 
     with Service(wait) as service:
         forwarding.take(arrival, TcpEndpoint(*service.address))
-        eventually(lambda: forwarding.traffic().open == 1, "the connection")
+        open_now(forwarding, 1)
         forwarding.detach()
         assert arrival.far.recv(1) == b""
         assert ended.wait(LIMIT)
@@ -164,7 +164,7 @@ def test_a_server_cannot_open_them_without_end(
             each.far.sendall(b"ping")
             assert each.far.recv(4) == b"ping"
             each.close()
-        eventually(lambda: forwarding.traffic().open == 0, "their end")
+        open_now(forwarding, 0)
         later = Arrival()
         forwarding.take(later, target)
         later.far.sendall(b"ping")
@@ -183,7 +183,7 @@ def test_a_local_socket_leads_to_where_the_file_says(tmp_path: Path) -> None:
             client.settimeout(LIMIT)
             client.connect(str(path))
             client.sendall(b"ping")
-            eventually(lambda: forwarding.traffic().held == 1, "the held connection")
+            held(forwarding, 1)
             forwarding.attach(service.open_channel)
             assert client.recv(4) == b"ping"
             client.shutdown(socket.SHUT_WR)
@@ -198,7 +198,8 @@ def test_a_local_socket_leads_to_where_the_file_says(tmp_path: Path) -> None:
             assert client.recv(1) == b""
         with socket.socket(socket.AF_UNIX) as leaves:
             leaves.connect(str(path))
-            eventually(lambda: forwarding.traffic().held == 1, "the held connection")
+            held(forwarding, 1)
         forwarding.attach(service.open_channel)
-        eventually(lambda: forwarding.traffic() == Traffic(0, 0, 8, 8), "it to be dropped")
+        held(forwarding, 0)
+        open_now(forwarding, 0)
     assert not path.exists()

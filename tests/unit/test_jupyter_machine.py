@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.servers import make_server
+from tests.support.snapshots import facts
 from tests.support.stepping import Effect, Stepped
 from trayconnect.config.model import Server
 from trayconnect.core.errors import Problem, Recovery
@@ -23,19 +24,19 @@ from trayconnect.services.jupyter.machine import (
     Examined,
     HowItEnded,
     Jupyter,
+    JupyterStopped,
     LinkDown,
     LinkUp,
     OpenBrowser,
     Started,
+    StartJupyter,
     StartServer,
 )
 from trayconnect.services.model import FoundJupyter, Health, Reached
 from trayconnect.services.protocol import (
-    JupyterStopped,
     LookAgain,
     Order,
     Renewed,
-    StartJupyter,
     Unwanted,
     Wanted,
 )
@@ -116,7 +117,7 @@ def test_the_browser_still_opens_when_the_first_attempts_failed() -> None:
 def test_the_browser_stays_closed_where_the_file_says_so() -> None:
     stepped, effects = run(*UP, READY, server=QUIET)
     assert effects == []
-    assert not stepped.snapshot.browser_pending
+    assert not stepped.snapshot.service.browser_pending
 
 
 def test_a_silent_jupyter_is_known_and_the_browser_opens_when_it_starts() -> None:
@@ -188,7 +189,7 @@ def test_a_page_that_was_asked_for_is_forgotten_with_a_disconnect() -> None:
 @pytest.mark.parametrize("before", [UP, (*UP, READY), (Connect(),)])
 def test_after_a_restart_a_page_opens_that_is_still_owed(before: tuple[Given, ...]) -> None:
     stepped, _ = run(*before)
-    owed = stepped.snapshot.browser_pending
+    owed = stepped.snapshot.service.browser_pending
     stepped, _ = more(stepped, Restart())
     settle(stepped)
     assert stepped.feed(READY) == ([OpenBrowser(PAGE)] if owed else [])
@@ -204,13 +205,16 @@ def test_a_restart_of_one_that_is_off_opens_no_page() -> None:
 
 def test_jupyter_is_started_where_a_link_is_up() -> None:
     stepped, effects = run(*UP, AMBER, StartJupyter())
-    assert (stepped.snapshot.starting, stepped.snapshot.problem) == (True, None)
+    assert (facts(stepped.snapshot).starting, stepped.snapshot.problem) == (True, None)
     assert effects == [StartServer()]
     _, again = more(stepped, StartJupyter())
     assert again == []
     assert found(stepped, Started(1, "in tmux")) == [CheckHealth()]
     stepped, effects = more(stepped, READY)
-    assert (stepped.snapshot.starting, stepped.snapshot.launcher) == (False, "in tmux")
+    assert (facts(stepped.snapshot).starting, facts(stepped.snapshot).launcher) == (
+        False,
+        "in tmux",
+    )
     assert effects == [OpenBrowser(PAGE)]
 
 
@@ -218,7 +222,7 @@ def test_jupyter_is_started_where_a_link_is_up() -> None:
 def test_it_connects_first_and_is_started_then(before: tuple[Given, ...]) -> None:
     stepped, _ = run(*before, Connect(), StartJupyter())
     assert of_jupyter(settle(stepped)) == [StartServer()]
-    assert stepped.snapshot.starting
+    assert facts(stepped.snapshot).starting
     attempt = stepped.session.attempt
     _, effects = more(stepped, Lost(attempt, DOWN), RetryDue(attempt + 1), Connected(attempt + 1))
     assert effects == []  # once
@@ -299,7 +303,7 @@ def test_a_look_that_began_before_a_start_ended_is_out_of_date() -> None:
     epoch = stepped.jupyter.epoch
     found(stepped, Started(1, "in tmux"))
     assert found(stepped, Examined(1, epoch, MISSING)) == []
-    assert stepped.snapshot.launcher == "in tmux"
+    assert facts(stepped.snapshot).launcher == "in tmux"
 
 
 def test_one_that_is_about_to_be_stopped_is_not_started_again() -> None:
@@ -315,7 +319,7 @@ def test_one_that_the_user_stopped_is_not_missed() -> None:
     stepped, _ = run(*UP, READY)
     found(stepped, Started(1, "in tmux"))
     assert stepped.feed(JupyterStopped()) == [CheckHealth()]
-    assert (stepped.snapshot.page, stepped.snapshot.launcher) == (None, "")
+    assert (stepped.snapshot.page, facts(stepped.snapshot).launcher) == (None, "")
     stepped.feed(AMBER)
     assert stepped.feed(READY) == []  # no page opens for one that somebody else started
 
@@ -333,7 +337,7 @@ def test_what_jupyter_runs_in_is_told_while_it_runs(health: Health, launcher: st
     stepped, _ = run(*UP, used(6), StartJupyter())  # 6: in use until ours was started
     found(stepped, Started(1, "in tmux"))
     more(stepped, used(7), health)
-    assert stepped.snapshot.launcher == launcher
+    assert facts(stepped.snapshot).launcher == launcher
 
 
 def ended(stepped: Stepped, *, crashed: bool | None, now: float = 0.0) -> list[machine.Effect]:

@@ -25,9 +25,9 @@ from tests.support.jupyter_peers import (
     web,
 )
 from tests.support.threads import our_threads
+from trayconnect.core import name_lookup
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import Cancelled
-from trayconnect.services.jupyter import dial
 from trayconnect.services.jupyter.dial import Failure, ProbeError
 from trayconnect.services.jupyter.probe import BODY_LIMIT, get
 
@@ -125,12 +125,12 @@ def test_an_unknown_name() -> None:
 def test_a_resolver_that_takes_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     release = threading.Event()
 
-    def stuck(host: str, port: int, flags: int = 0) -> list[object]:
+    def stuck(host: str, port: int, family: int, flags: int = 0) -> list[object]:
         if not flags:
             release.wait(LONG)
         raise socket.gaierror("no")
 
-    monkeypatch.setattr(dial, "_rows", stuck)
+    monkeypatch.setattr(name_lookup, "_addresses", stuck)
     assert failure("http://slow.example/", SHORT) is Failure.UNRESOLVABLE
     release.set()
     for thread in threading.enumerate():
@@ -144,7 +144,7 @@ def test_the_second_address_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
         dead = listener.getsockname()
     with Peer(web(lambda *_: (200, "second"))) as peer:
         rows = [(socket.AF_INET, dead), (socket.AF_INET, ("127.0.0.1", peer.port))]
-        monkeypatch.setattr(dial, "_rows", lambda *_, **__: rows)
+        monkeypatch.setattr(name_lookup, "_addresses", lambda *_, **__: rows)
         assert get("http://two.example/", timeout=LONG, cancel=CancelToken()).body == b"second"
 
 
@@ -229,13 +229,13 @@ def test_cancel_during_the_name_lookup(monkeypatch: pytest.MonkeyPatch) -> None:
     release = threading.Event()
     cancel = CancelToken()
 
-    def stuck(host: str, port: int, flags: int = 0) -> list[object]:
+    def stuck(host: str, port: int, family: int, flags: int = 0) -> list[object]:
         if not flags:
             cancel.set()
             release.wait(LONG)
         raise socket.gaierror("no")
 
-    monkeypatch.setattr(dial, "_rows", stuck)
+    monkeypatch.setattr(name_lookup, "_addresses", stuck)
     with pytest.raises(Cancelled):
         get("http://slow.example/", timeout=LONG, cancel=cancel)
     release.set()

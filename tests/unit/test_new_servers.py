@@ -111,7 +111,7 @@ def test_add(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run(["add", command]) == 0
     out, err = capsys.readouterr()
     assert out == f"Added “gpu” to {file}\n"
-    assert err == "Not kept: -A: the agent stays here\n"
+    assert err == "Not kept: -A: trayconnect does not forward the agent\n"
     server = load(file).servers[1]
     assert (server.host, server.username, server.local_port) == ("gpu", "ada", 8888)
     assert [hop.host for hop in server.jump_hosts] == ["gate"]
@@ -245,8 +245,8 @@ def test_what_of_forwards_is_not_kept_is_said(
     assert capsys.readouterr().err.splitlines() == [
         f"Not kept: {words}"
         for words in (
-            "the local port 8888: it is named before; -D 8888 is left out",
-            "the local port 8888: it is named before; another is chosen",
+            "the local port 8888: it is used already; -D 8888 is left out",
+            "the local port 8888: it is used already; another is chosen",
             "-R 9000:b:2: another one listens there",
             "the local port 80: only root may listen there; -D 80 is left out",
             (
@@ -372,7 +372,7 @@ def test_no_choice(answer: str) -> None:
 def test_check_tells_what_is_not_honoured(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (file.parent / "ssh_config").write_text("Host a\n  ForwardAgent yes\n")
     assert main.run(["check"]) == 0
-    assert "old: a: ForwardAgent is not supported" in capsys.readouterr().out
+    assert "old: a: ForwardAgent is ignored" in capsys.readouterr().out
 
 
 @has_ssh
@@ -407,7 +407,7 @@ def test_check_tells_of_forwards_that_are_not_opened(
     assert main.run(["check"]) == 0
     told = capsys.readouterr().out
     assert "old: a: LocalForward 5000 b:80 is not opened: local_port of the entry listens" in told
-    assert "old: a: RemoteForward 9 is not opened: no SOCKS proxy" in told
+    assert "old: a: RemoteForward 9 is not opened: trayconnect offers no" in told
     assert "5001" not in told
 
 

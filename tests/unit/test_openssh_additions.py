@@ -91,9 +91,9 @@ def test_what_the_file_says_too_is_left_to_it(kind: Kind, text: str) -> None:
         (L, "7000:localhost:8888", "the entry “Lab” listens there"),
         (D, "7001", "the entry “Lab” listens there"),
         (L, "/run/z:localhost:1", "the entry “Lab” listens there"),
-        (R, "1080", "no SOCKS proxy is offered on the server's side"),
+        (R, "1080", "trayconnect offers no SOCKS proxy at the server"),
         (L, "gate:5000:db:80", "bind_address must be an IP address, localhost, or '*'"),
-        (L, "5000:a@b:80", "host must not hold a user name"),
+        (L, "5000:a@b:80", "host must not contain a user name"),
         (L, "x/y:a:80", "local_socket must be a whole path"),
     ],
 )
@@ -135,7 +135,9 @@ def test_two_lines_with_one_port_and_an_address_each() -> None:
 
 def test_of_a_jump_host_only_the_notes_count() -> None:
     specs = (parse(L, "5000:a:1"), parse(R, "9"))
-    options = SshOptions(unsupported=("SetEnv is not supported: no variable is sent",))
+    options = SshOptions(
+        unsupported=("SetEnv is ignored: trayconnect sends no environment variable",)
+    )
 
     def look_up(query: Query) -> HostConfig:
         return HostConfig(query.host, 22, "ada", options=options, forwards=specs)
@@ -144,9 +146,9 @@ def test_of_a_jump_host_only_the_notes_count() -> None:
     found = additions(server, (), look_up)
     assert [one.name for one in found.forwards] == ["LocalForward 5000"]
     assert found.notes == (
-        "gate: SetEnv is not supported: no variable is sent",
-        "gpu: SetEnv is not supported: no variable is sent",
-        "gpu: RemoteForward 9 is not opened: no SOCKS proxy is offered on the server's side",
+        "gate: SetEnv is ignored: trayconnect sends no environment variable",
+        "gpu: SetEnv is ignored: trayconnect sends no environment variable",
+        "gpu: RemoteForward 9 is not opened: trayconnect offers no SOCKS proxy at the server",
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 from tests.support.ssh_opinions import decided, host, ssh
 from tests.support.systems import has_ssh
 from trayconnect.config.openssh_keywords import KEYWORDS
-from trayconnect.ssh.config.honoured import HARMLESS, HONOURED, QUIET, REFUSED, REPORTED
+from trayconnect.ssh.config.honoured import HARMLESS, QUIET, REFUSED, REPORTED
 from trayconnect.ssh.config.raw_options import Query, SshConfigError
 
 pytestmark = has_ssh
@@ -38,6 +38,21 @@ ServerAliveInterval SessionType SetEnv StdinNull StreamLocalBindMask StreamLocal
 StrictHostKeyChecking SyslogFacility TCPKeepAlive Tag Tunnel TunnelDevice UpdateHostKeys User
 UserKnownHostsFile VerifyHostKeyDNS VersionAddendum VisualHostKey WarnWeakCrypto XAuthLocation
 """
+_HONOURED = (
+    "host match include ignoreunknown tag "
+    "hostname port user addressfamily bindaddress connecttimeout proxycommand proxyjump "
+    "canonicaldomains canonicalizefallbacklocal canonicalizehostname canonicalizemaxdots "
+    "canonicalizepermittedcnames "
+    "serveraliveinterval serveralivecountmax "
+    "identityfile certificatefile identitiesonly identityagent numberofpasswordprompts "
+    "pubkeyacceptedalgorithms requiredrsasize batchmode preferredauthentications "
+    "passwordauthentication kbdinteractiveauthentication pubkeyauthentication "
+    "hostkeyalias userknownhostsfile globalknownhostsfile revokedhostkeys checkhostip "
+    "knownhostscommand stricthostkeychecking updatehostkeys "
+    "hostkeyalgorithms casignaturealgorithms kexalgorithms ciphers macs "
+    "localforward remoteforward dynamicforward clearallforwardings gatewayports"
+)
+HONOURED = frozenset(_HONOURED.split())
 TABLES = (HONOURED, frozenset(REFUSED), frozenset(REPORTED), frozenset(QUIET))
 
 

@@ -80,7 +80,7 @@ def test_an_empty_list_means_none() -> None:
 def test_the_entry_may_lead_through_a_host_to_the_same() -> None:
     assert hosts(server(jump_hosts=["gpu"]), World({})) == ["gpu", "gpu"]
     assert hosts(server(jump_hosts=["gpu"]), World({"gpu": "gate"})) == ["gate", "gpu", "gpu"]
-    with pytest.raises(ProblemError, match="circle"):
+    with pytest.raises(ProblemError, match="loop"):
         resolve_hops(server(jump_hosts=["gpu"]), World({"gpu": "a", "a": "gpu"}))
 
 
@@ -90,7 +90,7 @@ def test_the_entry_may_lead_through_a_host_to_the_same() -> None:
 def test_a_circle(jumps: dict[str, str]) -> None:
     with pytest.raises(ProblemError) as caught:
         resolve_hops(server(), World(jumps))
-    assert caught.value.problem.title == "The jump hosts of gpu lead in a circle"
+    assert caught.value.problem.title == "The jump hosts of gpu form a loop"
 
 
 def test_too_many() -> None:

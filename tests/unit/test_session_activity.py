@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.servers import make_server
+from tests.support.snapshots import facts
 from tests.support.stepping import Effect, Stepped
 from trayconnect.config.model import Server
 from trayconnect.core.errors import Problem, Recovery
@@ -56,7 +57,7 @@ class Watched:
 
     @property
     def activity(self) -> Activity | None:
-        return self.stepped.snapshot.kernels
+        return facts(self.stepped.snapshot).kernels
 
 
 def test_a_long_cell_that_ended_is_told_once() -> None:

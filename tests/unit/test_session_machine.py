@@ -393,7 +393,7 @@ EVERY_EVENT: list[Callable[[int], Event]] = [
 
 
 def test_what_ssh_config_adds_is_kept_until_it_is_off() -> None:
-    added = ConfiguredForwards(notes=("gpu: SetEnv is not supported",))
+    added = ConfiguredForwards(notes=("gpu: SetEnv is ignored",))
     listening = ForwardsBound(1, added, (("LocalForward 80", DOWN),))
     session, effects = run(Connect(), listening, Connected(1, banner="Hello"), Lost(1, DOWN))
     assert (session.state, session.additions, session.banner) == (State.WAITING, added, "Hello")

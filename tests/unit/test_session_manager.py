@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.forwarding import eventually
 from tests.support.servers import make_server
+from tests.support.snapshots import facts
 from trayconnect.alerts.delivery import NoticeAlerts
 from trayconnect.alerts.policy import SETTLE, WAITS, Alert
 from trayconnect.config.forward_syntax import Kind
@@ -31,6 +32,7 @@ from trayconnect.core.link import (
 from trayconnect.core.notices import Notice
 from trayconnect.core.page import Page
 from trayconnect.core.questions import Answer, Ask, ProgressDisplay, Question, QuestionKind
+from trayconnect.services.jupyter.machine import JupyterStopped, StartJupyter
 from trayconnect.services.jupyter.service import Work
 from trayconnect.services.kinds import Kinds
 from trayconnect.services.model import FoundJupyter, Health, PageState, Reached, SetTarget
@@ -47,7 +49,6 @@ TAKEN = 7777
 DOWN = Problem("refused", "Is it on?", Recovery.RETRY)
 READY = Health(Reached.JUPYTER, Page("http://127.0.0.1:18888/lab"))
 USED = FoundJupyter("8888", "/", "/", "2.0", 0, in_use=True, pid=7, born="x")
-IN_USE = replace(READY, jupyters=(USED,))
 LOST = Problem("The server went silent", "", Recovery.RETRY)
 QUESTION = Question(QuestionKind.PASSWORD, "GPU box", "Password", "for ada")
 
@@ -102,9 +103,6 @@ class FakeTunnel:
         self.asked.append(where)
         self.incoming[where] = on_incoming
         on_answer(self.refused.get(where, 9000))
-
-    def unlisten(self, where: Endpoint) -> None:
-        del self.incoming[where]
 
     def execute(self, command: str, stdin: bytes, timeout: float) -> Completed:
         self.commands.append(command)
@@ -251,13 +249,13 @@ class World:
             cancel.check()
         if self.not_started is not None:
             raise ProblemError(self.not_started)
-        self.health = IN_USE
+        self.health = replace(READY, jupyters=(replace(USED, pid=self.launches),))
         return "in the tmux session x"
 
     def how_it_ended(
         self, server: Server, tunnel: Link, used: FoundJupyter, cancel: CancelToken
     ) -> bool | None:
-        assert used == USED
+        assert replace(used, pid=USED.pid) == USED
         return self.crashed
 
     def examine(
@@ -748,7 +746,7 @@ ADDED = ConfiguredForwards(
         Forward(name="DynamicForward 1080", kind=Kind.DYNAMIC, local_port=1080),
         Forward(name="RemoteForward 9000", kind=Kind.REMOTE, remote_port=9000, port=3000),
     ),
-    ("gpu: SetEnv is not supported",),
+    ("gpu: SetEnv is ignored",),
 )
 
 
@@ -810,10 +808,10 @@ def starting(run: Run, start: object = True) -> None:
 def test_jupyter_is_started_where_none_runs_and_then_the_page_opens(run: Run) -> None:
     run.world.may_launch.clear()
     starting(run)
-    assert run.until("GPU box", lambda s: s.starting).problem is None
+    assert run.until("GPU box", lambda s: facts(s).starting).problem is None
     run.world.may_launch.set()
     ready = run.until_ready()
-    assert (ready.starting, ready.launcher) == (False, "in the tmux session x")
+    assert (facts(ready).starting, facts(ready).launcher) == (False, "in the tmux session x")
     eventually(lambda: run.world.pages, "the page")
     assert run.world.launches == 1
 
@@ -823,7 +821,7 @@ def test_it_is_started_only_where_the_entry_says_so_or_the_user(run: Run, start:
     starting(run, start)
     run.until("GPU box", lambda s: s.problem is DOWN)
     assert run.world.launches == 0
-    run.manager.start_jupyter("GPU box")
+    run.manager.order("GPU box", StartJupyter(), connects=True)
     run.until_ready()
     assert run.world.launches == 1
 
@@ -832,7 +830,7 @@ def test_a_start_in_vain_keeps_the_tunnel_and_is_not_repeated(run: Run) -> None:
     run.world.not_started = BROKEN
     starting(run)
     failed = run.until("GPU box", lambda s: s.problem is not None)
-    assert (failed.state, failed.problem, failed.starting) == (State.UP, BROKEN, False)
+    assert (failed.state, failed.problem, facts(failed).starting) == (State.UP, BROKEN, False)
     looks = run.world.looks
     run.manager.connect("GPU box")  # a click looks again
     eventually(lambda: run.world.looks > looks, "a look")
@@ -842,7 +840,7 @@ def test_a_start_in_vain_keeps_the_tunnel_and_is_not_repeated(run: Run) -> None:
     run.until("GPU box", lambda s: s.problem is BROKEN and s.attempt > 1)
     assert run.world.launches == 1
     run.world.not_started = None
-    run.manager.start_jupyter("GPU box")
+    run.manager.order("GPU box", StartJupyter(), connects=True)
     run.until_ready()
 
 
@@ -908,8 +906,8 @@ def test_a_change_of_the_file_is_no_connect_by_the_user(run: Run) -> None:
 
 def test_one_that_crashes_again_soon_is_not_started_for_ever(run: Run) -> None:
     ends(run, True, reconnects=False)
-    eventually(lambda: run.world.launches == 2, "a start")
-    run.until_ready()
+    # While it starts, what the last look found still holds: wait for the look at the second one.
+    run.until("GPU box", lambda s: (used := facts(s).in_use) is not None and used.pid == 2)
     run.world.health = MISSING
     run.world.refuse(DOWN)
     found = run.until("GPU box", lambda s: s.problem is not None)
@@ -922,7 +920,7 @@ def test_one_that_the_user_stopped_stays_stopped(run: Run) -> None:
     starting(run)
     run.until_ready()
     run.world.health = MISSING
-    run.manager.jupyter_stopped("GPU box")
+    run.manager.order("GPU box", JupyterStopped())
     run.until("GPU box", lambda s: s.problem is DOWN)
     run.world.tunnels[-1].on_lost(LOST)
     run.until_state(State.WAITING)
@@ -934,13 +932,13 @@ def test_one_that_the_user_stopped_stays_stopped(run: Run) -> None:
 def test_a_disconnect_ends_the_wait_for_a_start(run: Run) -> None:
     run.world.may_launch.clear()
     starting(run)
-    run.until("GPU box", lambda s: s.starting)
+    run.until("GPU box", lambda s: facts(s).starting)
     run.manager.disconnect("GPU box")
     run.until_state(State.OFF)
 
 
 def test_starting_connects_first(run: Run) -> None:
     run.world.health = MISSING
-    run.manager.start_jupyter("GPU box")
+    run.manager.order("GPU box", StartJupyter(), connects=True)
     run.until_ready()
     assert run.world.launches == 1

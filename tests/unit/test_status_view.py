@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from tests.support.servers import make_server
-from tests.unit.test_tray_menu import FORWARDS, JUPYTERS, READY, SILENT, forwarding, snap
+from tests.support.snapshots import change, snap
+from tests.unit.test_tray_menu import FORWARDS, JUPYTERS, READY, SILENT, forwarding
 from trayconnect.core.command import Command
 from trayconnect.core.errors import Problem
 from trayconnect.services.jupyter.activity import Activity
@@ -59,10 +58,10 @@ def commands(items: tuple[Item, ...]) -> set[Command]:
 @pytest.mark.parametrize("autostart", [None, True, False])
 def test_it_offers_what_the_menu_offers(autostart: bool | None) -> None:
     refused = (("any", Problem("It refused", "")),)
-    ready = forwarding(replace(READY, server=make_server("A")), *FORWARDS, remote=refused)
-    ready = replace(ready, notes=("x",), jupyters=JUPYTERS)
+    ready = forwarding(change(READY, server=make_server("A")), *FORWARDS, remote=refused)
+    ready = change(ready, notes=("x",), jupyters=JUPYTERS)
     facts = MenuFacts(autostart=autostart, file_problems=("x",))
-    snapshots = [ready, WAITING, replace(NEEDY, server=make_server("C", group="Lab"))]
+    snapshots = [ready, WAITING, change(NEEDY, server=make_server("C", group="Lab"))]
     page = status_page(snapshots, facts)
     offered = [page.edit, page.quit, *page.more]
     offered += [button for group in page.groups for button in group.more]
@@ -121,6 +120,6 @@ def test_no_token_passes() -> None:
 
 
 def test_kernels_stand_below_the_state() -> None:
-    busy = replace(READY, kernels=Activity(0.0, busy=1, idle=1))
+    busy = change(READY, kernels=Activity(0.0, busy=1, idle=1))
     (row,) = status_page([busy], MenuFacts()).rows
     assert row.words == "connected\n2 kernels, 1 busy"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tests.support.servers import make_server
+from tests.support.snapshots import BASE, change, ready, snap
 from trayconnect.config.model import Server
 from trayconnect.core.command import Command
 from trayconnect.core.errors import Problem
@@ -28,28 +28,12 @@ from trayconnect.tray.view import IconState, Item
 PAGE = Page("http://127.0.0.1:18888/lab", "s3cr3t")
 SILENT = Problem("Nothing listens on localhost:8888 at the server", "Start Jupyter there")
 NOTHING = MenuFacts()
-BASE = Snapshot(
-    server=make_server(),
-    state=State.OFF,
-    since=0.0,
-    attempt=1,
-    reached=None,
-    page=None,
-    problem=None,
-    retry_at=None,
-    asking=False,
-    latency=None,
-)
 JUPYTERS = (
     FoundJupyter("8889", "/home/ada/thesis", "~/thesis", "2.21.1", 2, in_use=True),
     FoundJupyter("/run/tc/lab.sock", "/data", "/data", "2.21.1", 1, in_use=False),
     FoundJupyter("40001", "", "", "5.4.0", None, in_use=False, of_hub=True),
 )
-READY = replace(BASE, state=State.UP, reached=Reached.JUPYTER, page=PAGE)
-
-
-def snap(**changes: Any) -> Snapshot:
-    return replace(BASE, **changes)
+READY = ready(page=PAGE)
 
 
 def submenu(snapshot: Snapshot) -> dict[str, Item]:
@@ -58,8 +42,7 @@ def submenu(snapshot: Snapshot) -> dict[str, Item]:
 
 
 def test_the_jupyters_of_a_server_can_be_chosen() -> None:
-    ready = replace(READY, jupyters=JUPYTERS)
-    lines = submenu(ready)["jupyters"].children
+    lines = submenu(change(READY, jupyters=JUPYTERS))["jupyters"].children
     assert [line.text for line in lines] == [
         "~/thesis, port 8889, 2 kernels",
         "/data, socket /run/tc/lab.sock, 1 kernel",
@@ -101,7 +84,7 @@ def items(*snapshots: Snapshot, facts: MenuFacts = NOTHING) -> dict[str, Item]:
         ),
         (READY, "connected", IconState.UP, True, "disconnect"),
         (
-            replace(READY, reached=Reached.LOGGED_IN),
+            change(READY, reached=Reached.LOGGED_IN),
             "connected",
             IconState.UP,
             True,
@@ -204,7 +187,7 @@ def forwarding(snapshot: Snapshot, *forwards: dict[str, Any], **known: Any) -> S
     server = make_server(snapshot.name, forwards=list(forwards))
     pages = known.pop("pages", {})
     session = Session(server, state=snapshot.state, **known)
-    return replace(snapshot, server=server, forwards=forward_states(session, pages))
+    return change(snapshot, server=server, forwards=forward_states(session, pages))
 
 
 @pytest.mark.parametrize(
@@ -226,7 +209,7 @@ def test_what_a_click_does_with_a_forward(name: str, text: str, verb: str) -> No
 
 def test_ports_that_other_computers_can_connect_to_are_said() -> None:
     def line(*ports: int) -> str:
-        return submenu(replace(READY, open_ports=ports))["open-ports"].text
+        return submenu(change(READY, open_ports=ports))["open-ports"].text
 
     assert line(6006) == "⚠ Other computers can connect to local port 6006"
     assert line(1080, 6006) == "⚠ Other computers can connect to local ports 1080 and 6006"
@@ -257,7 +240,7 @@ def test_forwards_are_of_use_while_up() -> None:
     ],
 )
 def test_notes_are_told_of(notes: tuple[str, ...], banner: str, text: str) -> None:
-    line = submenu(replace(READY, notes=notes, banner=banner))["notes"]
+    line = submenu(change(READY, notes=notes, banner=banner))["notes"]
     assert (line.text, line.command) == (text, Command("show-notes", "GPU box"))
     assert "notes" not in submenu(READY)
 
@@ -279,7 +262,7 @@ def test_a_tool_is_offered_when_it_answers() -> None:
 
 
 def test_that_nothing_tells_whose_the_jupyter_is() -> None:
-    line = items(replace(READY, unproven=True))["unproven GPU box"]
+    line = items(change(READY, unproven=True))["unproven GPU box"]
     assert (line.text.strip(), line.enabled) == (
         "Whose Jupyter this is could not be proven",
         False,
@@ -347,10 +330,10 @@ def test_a_direct_connection_is_not_said_to_be_logged_in() -> None:
 def test_names_that_end_like_a_line_below_another_keep_their_own_keys() -> None:
     forwards = [{"name": "b open", "local_port": 6006, "port": 6006, "open": True}]
     names = ["a", "a open", "a copy", "a problem", "a off", "a retry", "a advice 0", "a open b"]
-    broken = replace(READY, problem=SILENT)
-    snapshots = [forwarding(replace(broken, server=make_server(name)), *forwards) for name in names]
+    broken = change(READY, problem=SILENT)
+    snapshots = [forwarding(change(broken, server=make_server(name)), *forwards) for name in names]
     snapshots += [
-        replace(snap(state=State.WAITING, problem=SILENT), server=make_server(f"w{name}"))
+        change(snap(state=State.WAITING, problem=SILENT), server=make_server(f"w{name}"))
         for name in names
     ]
     keys = [item.key for item in build_view(snapshots, MenuFacts(file_problems=("x",))).items]
@@ -358,7 +341,7 @@ def test_names_that_end_like_a_line_below_another_keep_their_own_keys() -> None:
 
 
 def test_keys_are_unique_and_no_token_shows() -> None:
-    view = build_view([READY, replace(READY, server=make_server("b"))], MenuFacts(autostart=True))
+    view = build_view([READY, change(READY, server=make_server("b"))], MenuFacts(autostart=True))
     keys = [item.key for item in view.items]
     assert len(keys) == len(set(keys))
     assert "s3cr3t" not in repr(view)
@@ -366,7 +349,7 @@ def test_keys_are_unique_and_no_token_shows() -> None:
 
 def test_the_tooltip_names_what_is_on_and_stays_short() -> None:
     assert build_view([snap()], MenuFacts()).title == "trayconnect: not connected"
-    many = [replace(READY, server=make_server(f"s{n}")) for n in range(9)]
+    many = [change(READY, server=make_server(f"s{n}")) for n in range(9)]
     title = build_view(many, MenuFacts()).title
     assert title.splitlines()[0] == "s0: connected"
     assert title.splitlines()[-1] == "and 4 more"
@@ -379,9 +362,9 @@ ON = ("stop-jupyter", "restart-jupyter", "jupyter-log")
     ("snapshot", "enabled"),
     [
         (READY, {"open", "copy", "reconnect", *ON, "diagnostics", "log"}),
-        (replace(READY, page=Page(PAGE.url)),
+        (change(READY, page=Page(PAGE.url)),
          {"open", "copy", "reconnect", "jupyter-log", "diagnostics", "log"}),
-        (replace(READY, problem=SILENT), {"open", "copy", "reconnect", *ON, "problem",
+        (change(READY, problem=SILENT), {"open", "copy", "reconnect", *ON, "problem",
                                           "diagnostics", "log"}),
         (snap(state=State.UP, reached=Reached.SSH),
          {"reconnect", "start-jupyter", "jupyter-log", "diagnostics", "log"}),
@@ -408,17 +391,19 @@ def test_a_servers_submenu_offers_what_can_be_done_now(
 
 def test_what_is_missing_is_started_by_one_click() -> None:
     silent = snap(state=State.UP, reached=Reached.SSH, problem=SILENT)
-    assert items(silent)["start GPU box"].command == Command("start-jupyter", "GPU box")
-    assert "start GPU box" not in items(replace(silent, starting=True, problem=None))
-    assert "start GPU box" not in items(READY)
-    assert "start GPU box" not in items(replace(silent, hindered=True))
-    unknown = items(replace(silent, looked=False))
-    assert "start GPU box" not in unknown
+    assert items(silent)["start-jupyter GPU box"].command == Command("start-jupyter", "GPU box")
+    assert "start-jupyter GPU box" not in items(change(silent, starting=True, problem=None))
+    assert "start-jupyter GPU box" not in items(READY)
+    assert "start-jupyter GPU box" not in items(change(silent, hindered=True))
+    unknown = items(change(silent, looked=False))
+    assert "start-jupyter GPU box" not in unknown
     assert unknown["server GPU box"].text == "GPU box: logged in, looking for Jupyter…"
-    assert "start GPU box" not in items(replace(silent, server=make_server(jupyter={"host": "n"})))
+    assert "start-jupyter GPU box" not in items(
+        change(silent, server=make_server(jupyter={"host": "n"}))
+    )
     direct = make_server(url="http://h/", host=None)
-    shown = items(replace(silent, server=direct))
-    assert "start GPU box" not in shown
+    shown = items(change(silent, server=direct))
+    assert "start-jupyter GPU box" not in shown
     assert "start-jupyter" not in {item.key for item in shown["more GPU box"].children}
 
 
@@ -429,7 +414,7 @@ def test_a_start_is_shown() -> None:
 
 
 def test_what_stands_below_a_line_is_not_repeated_in_its_submenu() -> None:
-    shown = items(replace(READY, problem=SILENT))
+    shown = items(change(READY, problem=SILENT))
     assert {"open GPU box", "problem GPU box"} <= shown.keys()
     below = {item.key for item in shown["more GPU box"].children}
     assert not {"open", "problem"} & below
@@ -437,7 +422,7 @@ def test_what_stands_below_a_line_is_not_repeated_in_its_submenu() -> None:
 
 
 def test_those_that_are_off_have_their_submenu_in_one_place() -> None:
-    shown = items(snap(), replace(READY, server=make_server("on")))
+    shown = items(snap(), change(READY, server=make_server("on")))
     (off,) = shown["details"].children
     assert off.text == "GPU box"
     assert [(item.key, item.command) for item in off.children] == [
@@ -478,7 +463,7 @@ def test_a_group_is_a_submenu_at_the_place_of_its_first_member() -> None:
         "e": snap(state=State.WAITING, problem=SILENT),
     }
     order.append(members[2])
-    view = build_view([replace(states.get(s.name, BASE), server=s) for s in order], MenuFacts())
+    view = build_view([change(states.get(s.name, BASE), server=s) for s in order], MenuFacts())
     keys = [item.key for item in view.items if item.key.startswith(("server ", "group "))]
     assert keys == ["server a", "group Lab", "server c"]
     group = next(item for item in view.items if item.key == "group Lab")
@@ -502,7 +487,7 @@ def test_a_group_that_is_off_says_nothing_more() -> None:
 @pytest.mark.parametrize("group", [None, "Lab"])
 @pytest.mark.parametrize("count", [LEVEL_LIMIT, LEVEL_LIMIT + 1, 300, 1000])
 def test_hundreds_of_servers_are_divided_among_submenus(count: int, group: str | None) -> None:
-    many = [replace(s, server=s.server.model_copy(update={"group": group})) for s in servers(count)]
+    many = [change(s, server=s.server.model_copy(update={"group": group})) for s in servers(count)]
     view = build_view(many, MenuFacts(autostart=True))
     toggles = [item.text for item in every(view.items) if item.checked is False]
     assert toggles == [f"{s.name}: off" for s in many], "in file order"
@@ -530,7 +515,7 @@ def test_groups_stay_in_sight_where_servers_are_divided() -> None:
 
 def test_those_in_use_come_first_where_servers_are_divided() -> None:
     many = servers(100)
-    many[70] = replace(many[70], state=State.UP, reached=Reached.JUPYTER, page=PAGE)
+    many[70] = change(many[70], state=State.UP, reached=Reached.JUPYTER, page=PAGE)
     view = build_view(many, MenuFacts())
     first, second = view.items[:2]
     assert (first.text, first.checked) == ("s070: connected", True)
@@ -540,7 +525,7 @@ def test_those_in_use_come_first_where_servers_are_divided() -> None:
     assert len(parts) == 5
 
 
-B = replace(READY, server=make_server("B"))
+B = change(READY, server=make_server("B"))
 A_PROBLEM = MenuFacts(file_problems=("servers.yaml:1:1: no",))
 
 
@@ -556,7 +541,7 @@ A_PROBLEM = MenuFacts(file_problems=("servers.yaml:1:1: no",))
         ([READY], NOTHING, Command("open", "GPU box")),
         ([snap(), B], NOTHING, Command("open", "B")),
         ([READY, B], NOTHING, Command("show-status")),
-        ([snap(), replace(B, state=State.OFF, page=None)], NOTHING, Command("show-status")),
+        ([snap(), change(B, state=State.OFF, page=None)], NOTHING, Command("show-status")),
         ([snap(state=State.NEEDS_YOU), B], NOTHING, Command("connect", "GPU box")),
         (
             [B, snap(state=State.NEEDS_YOU, asking=True)],
@@ -586,7 +571,7 @@ def test_no_window_is_offered_on_a_screen_that_cannot_have_one() -> None:
         ([snap(state=State.CONNECTING, since=5.0)], 5.0),
         ([snap(state=State.UP, reached=Reached.SSH, since=5.0)], 5.0),
         ([snap(state=State.UP, reached=Reached.SSH, since=5.0, problem=SILENT)], None),
-        ([replace(READY, since=5.0)], None),
+        ([change(READY, since=5.0)], None),
         ([snap(state=State.WAITING, since=5.0)], None),
         ([snap(state=s, since=float(n)) for n, s in enumerate(State)], None),
         (
@@ -594,7 +579,7 @@ def test_no_window_is_offered_on_a_screen_that_cannot_have_one() -> None:
                 snap(state=State.CONNECTING, since=5.0),
                 snap(state=State.CONNECTING, since=7.0),
                 snap(state=State.WAITING, since=9.0),
-                replace(READY, since=9.0),
+                change(READY, since=9.0),
             ],
             7.0,
         ),
@@ -608,8 +593,8 @@ def test_the_icon_moves_for_an_attempt_that_is_under_way(
 
 
 def test_kernels_stand_below_their_server() -> None:
-    busy = replace(READY, kernels=Activity(0.0, busy=1, idle=1))
+    busy = change(READY, kernels=Activity(0.0, busy=1, idle=1))
     line = items(busy)["kernels GPU box"]
     assert (line.text.strip(), line.enabled, line.command) == ("2 kernels, 1 busy", False, None)
-    assert "kernels GPU box" not in items(replace(READY, kernels=Activity(0.0)))
+    assert "kernels GPU box" not in items(change(READY, kernels=Activity(0.0)))
     assert "kernels GPU box" not in items(READY)

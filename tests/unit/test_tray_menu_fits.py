@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.servers import make_server
-from tests.unit.test_tray_menu import FORWARDS, JUPYTERS, PAGE, READY, forwarding, servers, snap
+from tests.support.snapshots import change, snap
+from tests.unit.test_tray_menu import FORWARDS, JUPYTERS, PAGE, READY, forwarding, servers
 from trayconnect.core.command import Command
 from trayconnect.core.errors import Problem
 from trayconnect.services.model import Reached
@@ -62,9 +62,9 @@ def snapshots(draw: st.DrawFn) -> list[Snapshot]:
             retry_at=1.0,
         )
         if state is State.UP and draw(st.booleans()):
-            one = replace(one, reached=Reached.LOGGED_IN, page=PAGE, jupyters=JUPYTERS)
+            one = change(one, reached=Reached.LOGGED_IN, page=PAGE, jupyters=JUPYTERS)
         one = forwarding(one, *draw(FORWARD_SETS))
-        found.append(replace(one, server=one.server.model_copy(update={"group": server.group})))
+        found.append(change(one, server=one.server.model_copy(update={"group": server.group})))
     return draw(st.permutations(found)) if count <= 20 else found
 
 

@@ -225,6 +225,6 @@ def test_the_line_to_add_is_named_where_it_helps() -> None:
 def test_what_ssh_config_rules_out_is_no_fault_of_the_server() -> None:
     ours = offered_algorithms.choose(SshOptions(ciphers=("aes128-gcm@openssh.com",)))
     text = text_of({"client_encrypt_algo_list": ["aes256-ctr"]}, ours)
-    assert "Your ssh configuration rules out" in text
+    assert "Your SSH configuration excludes" in text
     assert "cipher: it offers only aes256-ctr" in text
     assert "too old" not in text

@@ -151,7 +151,7 @@ def test_verdicts_that_nobody_asked_for(transport: SshTransport) -> None:
     refusal = auth._handler_table[MSG_USERAUTH_FAILURE]
     for _ in range(16):
         refusal(Message(string(b"password") + b"\0"))
-    with pytest.raises(SSHException, match="nobody asked"):
+    with pytest.raises(SSHException, match="without a request"):
         refusal(Message(string(b"password") + b"\0"))
 
 

@@ -28,8 +28,8 @@ def test_a_damaged_packet_is_told_as_that(detail: str) -> None:
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ("HTTP/1.1 302 Found", "this network wants a login in your browser"),
-        ("<html>", "this network wants a login in your browser"),
+        ("HTTP/1.1 302 Found", "this network requires a login in your browser"),
+        ("<html>", "this network requires a login in your browser"),
         ("220 mail.example.org ESMTP", "Another machine may have this address"),
     ],
 )

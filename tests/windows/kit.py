@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tests.support.forwarding import free_port
 from tests.support.servers import make_server
+from tests.support.snapshots import snap
 from tests.support.sshd import Sshd
 from tests.support.waiting import wait_for
 from tests.windows.desk import LIMIT, Windows
@@ -20,7 +21,6 @@ from tests.windows.environment import windows_path
 from trayconnect.core.page import Page
 from trayconnect.desktop.prompts.guard import GUARD
 from trayconnect.services.model import FoundJupyter, Reached
-from trayconnect.sessions.snapshot import Snapshot
 from trayconnect.sessions.state import State
 from trayconnect.tray.menu import MenuFacts, build_view
 from trayconnect.tray.view import View
@@ -52,17 +52,11 @@ def view(state: State) -> View:
     """What the tray shows of the server in this state: without problems, and up with Jupyter."""
     up = state is State.UP
     jupyter = FoundJupyter("8888", "/", "/", "2.0", kernels=0, in_use=True)
-    snapshot = Snapshot(
+    snapshot = snap(
         server=make_server(NAME),
         state=state,
-        since=0,
-        attempt=1,
         reached=Reached.LOGGED_IN if up else None,
         page=Page("http://127.0.0.1/", "t0ken") if up else None,
-        problem=None,
-        retry_at=None,
-        asking=False,
-        latency=None,
         jupyters=(jupyter,) if up else (),
     )
     return build_view([snapshot], MenuFacts(autostart=False))

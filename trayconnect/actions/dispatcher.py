@@ -26,8 +26,15 @@ its time only where the command says that its sender waits."""
 class Dispatcher:
     """Finds the handler of a command. From any thread."""
 
-    def __init__(self, notifier: Notifier, *families: Mapping[str, Handler]) -> None:
+    def __init__(
+        self,
+        notifier: Notifier,
+        *families: Mapping[str, Handler],
+        close: Callable[[], object] = lambda: None,
+    ) -> None:
         self._notifier = notifier
+        self.close = close
+        """Withdraws what the handlers have left under way."""
         self.handlers = {name: handler for family in families for name, handler in family.items()}
 
     def click(self, command: Command) -> None:

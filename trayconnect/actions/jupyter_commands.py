@@ -17,10 +17,11 @@ from trayconnect.core.page import Page
 from trayconnect.services.jupyter import stop
 from trayconnect.services.jupyter.discovery import Execute
 from trayconnect.services.jupyter.log import read_log
+from trayconnect.services.jupyter.machine import JupyterStopped, StartJupyter
+from trayconnect.services.jupyter.presentation import facts_of, jupyter_words
 from trayconnect.services.model import FoundJupyter
 from trayconnect.sessions.snapshot import Snapshot
 from trayconnect.sessions.state import State
-from trayconnect.tray.labels import jupyter_words
 
 START_WAIT = 180.0
 """Seconds that a Jupyter may take to start where the command says nothing of it."""
@@ -58,12 +59,12 @@ class JupyterCommands:
         server = self._startable(command.server)
         if command.wait is not None:
             return self.start_and_wait(server, command.wait, cancel)
-        self.servers.manager.start_jupyter(server.name)
+        self.servers.manager.order(server.name, StartJupyter(), connects=True)
         return self.servers.settled(server)
 
     def start_and_wait(self, server: Server, seconds: float, cancel: CancelToken) -> Snapshot:
         def begin() -> None:
-            self.servers.manager.start_jupyter(server.name)
+            self.servers.manager.order(server.name, StartJupyter(), connects=True)
 
         return self.servers.reach(server, begin, seconds, cancel, starting=True)
 
@@ -77,10 +78,10 @@ class JupyterCommands:
         """The Jupyter in use, and what would be lost by stopping it now."""
         server = self.servers.find(name)
         now = self.servers.settled(server)
-        page, used = self._page(now), now.in_use
+        page, used = self._page(now), facts_of(now.service).in_use
         losses = stop.losses(page, cancel)
         identity = stop.identity(page, used, cancel)
-        if _process(self.servers.settled(server).in_use) != _process(used):
+        if _process(facts_of(self.servers.settled(server).service).in_use) != _process(used):
             raise ProblemError(
                 Problem(
                     f"The Jupyter in use on {now.name} has just changed",
@@ -96,7 +97,7 @@ class JupyterCommands:
         its process has ended. The tunnel stays."""
         server = self.servers.find(name)
         now = self.servers.settled(server)
-        current = _process(now.in_use)
+        current = _process(facts_of(now.service).in_use)
         identity = identity or current
         by_process = bool(_PROCESS.fullmatch(identity))
         if by_process and identity != current:
@@ -106,25 +107,25 @@ class JupyterCommands:
             return
         page = self._page(now)
         # Before it ends: a look that finds it gone must not start another one.
-        self.servers.manager.jupyter_stopped(server.name, done=False)
+        self.servers.manager.order(server.name, JupyterStopped(done=False))
         self.servers.settled(server)
         if by_process:
             stop.end(self._execute(server), identity, server.name, cancel)
         else:
             stop.shut_down(page, cancel, identity)
-        self.servers.manager.jupyter_stopped(server.name)
+        self.servers.manager.order(server.name, JupyterStopped())
 
     def restart(self, name: str, cancel: CancelToken, identity: str = "") -> Server:
         """Stop it, and start one as the entry says; returns when the new one is being started."""
         server = self._startable(name)
         self.stop(name, cancel, identity)
-        self.servers.manager.start_jupyter(server.name)
+        self.servers.manager.order(server.name, StartJupyter(), connects=True)
         return server
 
     def log(self, name: str, cancel: CancelToken) -> str:
         """The end of the log of the Jupyter that trayconnect started there."""
         server = self._startable(name)
-        used = self.servers.settled(server).in_use
+        used = facts_of(self.servers.settled(server).service).in_use
         return read_log(self._execute(server), server, used, cancel)
 
     def _execute(self, server: Server) -> Execute:

@@ -22,7 +22,7 @@ from trayconnect.desktop.editor import open_in_editor
 from trayconnect.desktop.windows.text_view import TextViews
 from trayconnect.diagnostics import report
 from trayconnect.sessions.snapshot import Snapshot
-from trayconnect.tray.backends.choice import TrayReport
+from trayconnect.tray.display import Display
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +34,9 @@ class ProgramCommands:
     prompter: Prompter
     notifier: Notifier
     views: TextViews
-    refresh: Callable[[], None]
+    display: Display
     reload: Callable[[], None]
     """Reads the server file."""
-    show: Callable[[], None]
-    """For a second start of the program."""
-    show_status: Callable[[], None]
-    tray: Callable[[], TrayReport | None]
-    """How the icon is shown; None without one."""
     quit: Callable[[], None]
 
     @property
@@ -55,8 +50,8 @@ class ProgramCommands:
             "show-jupyter-log": self._show_jupyter_log,
             "edit-servers": self._edit_servers,
             "toggle-autostart": self._toggle_autostart,
-            "show": lambda _command, _cancel: self.show(),
-            "show-status": lambda _command, _cancel: self.show_status(),
+            "show": lambda _command, _cancel: self.display.second_start(),
+            "show-status": lambda _command, _cancel: self.display.show_window(),
             "status": self._status,
             "tray": self._tray,
             "reload": self._reload,
@@ -138,7 +133,7 @@ class ProgramCommands:
             self.autostart.turn_off()
         else:
             self.autostart.turn_on()
-        self.refresh()
+        self.display.refresh()
 
     def _status(self, command: Command, _cancel: CancelToken) -> Outcome:
         """Of one server, if it is named."""
@@ -147,7 +142,7 @@ class ProgramCommands:
         return to_json(self.servers.manager.snapshots(), self.file.problem)
 
     def _tray(self, _command: Command, _cancel: CancelToken) -> Mapping[str, JSON] | None:
-        report = self.tray()
+        report = self.display.report()
         if report is None:
             return None
         told = {"way": report.way.value, "reason": report.reason, "host": report.host}

@@ -13,6 +13,7 @@ from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.command import Command
 from trayconnect.core.errors import Problem, ProblemError, Recovery
 from trayconnect.core.page import Browser, Page
+from trayconnect.services.jupyter.presentation import facts_of
 from trayconnect.services.jupyter.selection import matching
 from trayconnect.services.model import Choice, Choices, PageState
 from trayconnect.sessions.forwards import ForwardState
@@ -100,7 +101,7 @@ class ServerCommands:
             if now is None or cancel.is_set():
                 return True
             if starting and now.state is State.UP:
-                return not now.starting and (now.is_ready or now.problem is not None)
+                return not now.service.in_progress and (now.is_ready or now.problem is not None)
             return now.is_ready or not (now.asking or now.state in _IN_PROGRESS)
 
         with cancel.releasing(self.manager.recheck):
@@ -120,7 +121,12 @@ class ServerCommands:
 
         def looked(all_: Mapping[str, Snapshot]) -> bool:
             now = all_.get(server.name)
-            return cancel.is_set() or now is None or now.looks > before.looks or not now.is_ready
+            return (
+                cancel.is_set()
+                or now is None
+                or now.service.looks > before.service.looks
+                or not now.is_ready
+            )
 
         with cancel.releasing(self.manager.recheck):
             self.manager.look(server.name)
@@ -228,18 +234,19 @@ class ServerCommands:
         or folder; remembered for its folder, also when it listens elsewhere later. With a `wait`,
         block until the local port leads there."""
         now = self.snapshot(command.server)
-        if not now.jupyters:
+        jupyters = facts_of(now.service).jupyters
+        if not jupyters:
             advice = "Its entry must leave jupyter.port to be found, and it must be connected"
             raise ProblemError(Problem(f"No Jupyter server was found on {now.name}", advice))
-        chosen = matching(now.jupyters, command.text("jupyter"))
+        chosen = matching(jupyters, command.text("jupyter"))
         try:
             self.choices.put(now.name, Choice(chosen.root_dir, chosen.where))
         finally:  # it holds for now even where it cannot be kept
             self.manager.look(now.name)
 
         def moved(all_: Mapping[str, Snapshot]) -> bool:
-            jupyters = all_[now.name].jupyters if now.name in all_ else ()
-            return not jupyters or any(j.in_use and j.where == chosen.where for j in jupyters)
+            there = facts_of(all_[now.name].service).jupyters if now.name in all_ else ()
+            return not there or any(j.in_use and j.where == chosen.where for j in there)
 
         if command.wait is None:
             return now

@@ -128,14 +128,14 @@ def _news(story: AlertState, before: Snapshot) -> Alert | None:
         case State.NEEDS_YOU:
             return Alert.NEEDS_YOU if now.question is None else Alert.ASKING
     if now.is_ready:
-        if before.browser_pending and not now.browser_pending:
+        if before.service.browser_pending and not now.service.browser_pending:
             return Alert.UP
         if story.missed:
             return Alert.BACK
         return story.news if story.news in (Alert.UP, Alert.BACK) else None
     if story.answered:
         return Alert.LOST
-    if now.page_problem is None or not now.browser_pending:
+    if now.page_problem is None or not now.service.browser_pending:
         return None
     return Alert.SILENT if now.state is State.UP else Alert.DELAYED
 

@@ -65,8 +65,8 @@ def legacy_name(value: str) -> str:
         raise ValueError("is allowed already: remove it")
     near = difflib.get_close_matches(value.lower(), LEGACY, n=1, cutoff=0.75)
     if near:
-        raise ValueError(f"is no algorithm that can be allowed: did you mean '{near[0]}'?")
-    raise ValueError(f"is none of those that can be allowed: {', '.join(LEGACY)}")
+        raise ValueError(f"cannot be allowed: did you mean '{near[0]}'?")
+    raise ValueError(f"cannot be allowed; these can: {', '.join(LEGACY)}")
 
 
 def is_certified(name: str) -> bool:

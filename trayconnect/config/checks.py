@@ -125,8 +125,8 @@ def _used_twice(name: Scalar, earlier: Scalar) -> str:
     if name.text == earlier.text:
         return f"the name {shown(name.text)} is used already, in line {earlier.mark.line}"
     return (
-        f"the name {shown(name.text)} is too like {shown(earlier.text)} in line "
-        f"{earlier.mark.line}: upper and lower case make no difference"
+        f"the name {shown(name.text)} is too similar to {shown(earlier.text)} in line "
+        f"{earlier.mark.line}: upper and lower case count as equal"
     )
 
 

@@ -57,7 +57,7 @@ def add(path: Path, entries: Sequence[NewEntry]) -> None:
     try:
         parse(new, path)
     except ConfigError as error:
-        words = f"they do not go with it: {error.problems[0].message}"
+        words = f"they do not fit into it: {error.problems[0].message}"
         raise _by_hand(path, entries, words) from error
     if _data(new, path) != _with(_data(existing, path), data):
         raise _by_hand(path, entries, "its list has an unusual shape")

@@ -29,7 +29,7 @@ from trayconnect.core.endpoints import Endpoint, TcpEndpoint, UnixEndpoint
 SHAPE_FAULT = "forward_shape"
 """The error type for keys that exclude or require each other."""
 
-NO_REMOTE_PROXY = "no SOCKS proxy is offered on the server's side"
+NO_REMOTE_PROXY = "trayconnect offers no SOCKS proxy at the server"
 
 _LONGEST_END = 36
 _UNPRIVILEGED = 1024
@@ -87,8 +87,8 @@ class Forward(Frozen):
     )
     tool: ToolName | None = Field(
         None,
-        description="A web tool, which stands for name, port, open, path and ready, where they "
-        "are not said.",
+        description="A web tool, which stands for name, port, open, path and ready, "
+        "where they are not given.",
     )
 
     @model_validator(mode="after")

@@ -27,11 +27,11 @@ def host_fault(value: str) -> str:
     colons, brackets and slashes."""
     for character in value:
         if character in _NEVER_IN_HOST:
-            return f"must not hold {character}"
+            return f"must not contain {character}"
         if not character.isascii() and not _may_be_in_host(character):
             return typed_instead(character)
     if "%" in value and ":" not in value:  # after a colon, it is the zone of an IPv6 address
-        return "must not hold %"
+        return "must not contain %"
     if _FOUR_NUMBERS.fullmatch(value) and any(int(number) > 255 for number in value.split(".")):
         return "must be an address whose numbers are at most 255, or a name"
     return ""
@@ -41,7 +41,7 @@ def user_fault(value: str) -> str:
     """Words that follow "username" if `value` is no valid account; "" if it is one."""
     for character in value:
         if character in _SHELL_IN_USER:
-            return f"must not hold {character}"
+            return f"must not contain {character}"
         if not character.isascii() and unicodedata.category(character)[0] in "PZC":
             return typed_instead(character)
     if value.startswith("-") or " -" in value:
@@ -49,7 +49,7 @@ def user_fault(value: str) -> str:
     if value.endswith("\\"):
         return "must not end with \\"
     if _VARIABLE.search(value):
-        return "must not hold a variable: write the name of the account"
+        return "must not contain a variable: write the name of the account"
     return ""
 
 
@@ -65,7 +65,7 @@ def typed_instead(character: str) -> str:
     shown = (
         f"{character} ({name})" if character.isprintable() else f"an invisible character ({name})"
     )
-    return f"must not hold {shown}: write {plain}"
+    return f"must not contain {shown}: write {plain}"
 
 
 def _may_be_in_host(character: str) -> bool:

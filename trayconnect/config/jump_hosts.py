@@ -43,9 +43,9 @@ def _host_and_port(text: str) -> tuple[str, str]:
     if text.startswith("["):
         host, closed, rest = text[1:].partition("]")
         if not closed or (rest and not rest.startswith(":")):
-            raise ValueError("a '[' is not closed, or something stands behind it")
+            raise ValueError("a '[' is not closed, or something follows it")
         return host, rest[1:]
     host, _, port = text.partition(":")
     if ":" in port:
-        raise ValueError("an IPv6 address stands in brackets here")
+        raise ValueError("write an IPv6 address in brackets")
     return host, port

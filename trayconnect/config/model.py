@@ -116,7 +116,7 @@ class Keepalive(Frozen):
     """A keepalive request every `interval` seconds; the link counts as dead after `count_max`
     unanswered ones."""
 
-    interval: Seconds = Field(15, description="Seconds between two questions to the server.")
+    interval: Seconds = Field(15, description="Seconds between two keepalive requests.")
     count_max: Annotated[int, Strict(), Field(ge=1, le=100)] = Field(
         3, description="How many may go unanswered before the tunnel counts as dead."
     )
@@ -195,7 +195,8 @@ class Server(Frozen):
         "-L 8888:localhost:8888, -R 9000:localhost:9000, -D 1080.",
     )
     url: Url | None = Field(
-        None, description="A direct connection, without SSH; instead of host and all that tunnels."
+        None,
+        description="A direct connection, without SSH; instead of host and the keys of a tunnel.",
     )
 
     @property

@@ -31,5 +31,5 @@ def find_server(servers: Sequence[Server], name: str) -> Server:
     elif servers:
         advice = "There are: " + ", ".join(server.name for server in servers)
     else:
-        advice = "The file of servers has none yet"
+        advice = "The server file has no servers yet"
     raise ProblemError(Problem(f"There is no server “{name}”", advice))

@@ -148,7 +148,7 @@ class _Ports:
         )
         if place in self._owners:
             owner = self._owners[place]
-            has = f"“{owner}” has it" if owner else "it is named before"
+            has = f"“{owner}” has it" if owner else "it is used already"
             self._notes.append(f"{description}: {has}; {otherwise}")
         elif isinstance(place, int) and place < _LOWEST_LOCAL:
             self._notes.append(f"{description}: only root may listen there; {otherwise}")
@@ -188,8 +188,8 @@ def _jupyter(page: ForwardSpec, ports: _Ports, notes: list[str]) -> dict[str, ob
     assert page.target is not None
     if not _is_loopback(page.listen.host):
         notes.append(
-            f"the address {page.listen.host or '*'} to listen on: only this machine gets in; "
-            "bind_address would let others in"
+            f"the address {page.listen.host or '*'} to listen on: only this machine can connect; "
+            "bind_address can admit others"
         )
     return {"jupyter": _page(page.target), **ports.local(page.listen.port)}
 

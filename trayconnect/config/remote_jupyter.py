@@ -23,7 +23,7 @@ _FLAG_NAMES = """
 _FLAGS = frozenset(_FLAG_NAMES.split())
 _FOLDERS = frozenset(("notebook-dir", "root-dir", "preferred-dir"))
 _SET_BY_US = {
-    "ip": "Jupyter listens for the tunnel alone",
+    "ip": "Jupyter listens for the tunnel only",
     "sock": "say 'socket' under 'jupyter' instead",
 }
 
@@ -147,7 +147,7 @@ def _legal(found: JupyterStart) -> JupyterStart | None:
     """The options that an entry may have; None if none is left."""
     for key in ("", "options", "folder", "environment"):
         if key in found.data:
-            found.notes.append(f"{found.data.pop(key)}: an entry cannot say it under '{key}'")
+            found.notes.append(f"{found.data.pop(key)}: an entry cannot express it under '{key}'")
         elif key:
             continue
         try:

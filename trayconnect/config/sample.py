@@ -9,11 +9,11 @@ from trayconnect.core.errors import Problem, ProblemError
 from trayconnect.core.privacy import make_folder
 
 SAMPLE = """\
-# The servers of trayconnect. Save this file, and the menu follows by itself.
+# The servers of trayconnect. Save this file, and the menu changes with it.
 #
 # To begin, remove the '# ' before the lines of an entry, and make it yours. An SSH server needs a
-# name and a host; all else may be left out. "trayconnect check" tells what is wrong with the file.
-# Passwords never stand here: trayconnect asks for them, or keeps them in the system keyring.
+# name and a host; all else may be left out. "trayconnect check" finds every mistake in the file.
+# Never write passwords here: trayconnect asks for them, or keeps them in the system keyring.
 
 servers:
 #   - name: GPU box                       # shown in the menu; unique
@@ -29,7 +29,7 @@ servers:
 #     legacy: []                          # such as [aes256-cbc], if the server has nothing better
 #     jupyter:
 #       host: localhost                   # as seen from the server
-#       port: auto                        # a number, or auto: yours that runs
+#       port: auto                        # a number, or auto: your running one is found
 #       path: /lab
 #     start:                              # start Jupyter where none runs; or just: start: true
 #       folder: ~/thesis                  # on the server; default: the home folder
@@ -90,7 +90,7 @@ def write_sample(path: Path) -> bool:
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         raise ProblemError(
             Problem(
-                title=f"The file of servers {path} cannot be written",
+                title=f"The server file {path} cannot be written",
                 advice="Check the permissions of its folder and the space on the disk, or name "
                 "another file with --config.",
                 detail=str(error),

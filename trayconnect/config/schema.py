@@ -137,7 +137,7 @@ def _either(*branches: dict[str, Any]) -> dict[str, Any]:
 
 def _defaults(server: dict[str, Any]) -> dict[str, Any]:
     shared = {key: value for key, value in server["properties"].items() if key not in OWN_KEYS}
-    description = "Whatever is said here holds for every server that does not say it itself."
+    description = "Values for every server that does not set its own."
     return {
         "title": "Defaults",
         "description": description,

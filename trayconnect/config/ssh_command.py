@@ -27,18 +27,18 @@ _WITH_VALUE = frozenset("bceilmopBDEFIJLOPQRSwW")
 _PLAIN = frozenset("1246afgkqnstvxACGKMNTVXYy")
 _FORWARDS = {"L": Kind.LOCAL, "R": Kind.REMOTE, "D": Kind.DYNAMIC}
 _LOST = {
-    "A": "-A: the agent stays here",
-    "X": "-X: a tunnel shows no windows",
-    "Y": "-Y: a tunnel shows no windows",
+    "A": "-A: trayconnect does not forward the agent",
+    "X": "-X: trayconnect does not forward X11",
+    "Y": "-Y: trayconnect does not forward X11",
     "4": "-4: write AddressFamily inet into ~/.ssh/config",
     "6": "-6: write AddressFamily inet6 into ~/.ssh/config",
-    "g": "-g: only this machine gets in; bind_address would let others in",
+    "g": "-g: only this machine can connect; bind_address can admit others",
     "b": "-b: write BindAddress into ~/.ssh/config",
     "B": "-B: write BindAddress into ~/.ssh/config",
     "c": "-c: write Ciphers into ~/.ssh/config",
     "m": "-m: write MACs into ~/.ssh/config",
     "I": "-I: load the token's keys into the SSH agent",
-    "w": "-w: no network interface is made",
+    "w": "-w: trayconnect makes no network interface",
 }
 _REFUSED = {
     "F": "an entry cannot name a file of ssh: name it in the variable TRAYCONNECT_SSH_CONFIG, and "
@@ -56,8 +56,8 @@ _REPLACEMENTS = {
     "userknownhostsfile": "trayconnect always checks the host key",
     "globalknownhostsfile": "trayconnect always checks the host key",
     "checkhostip": "trayconnect always checks the host key",
-    "forwardagent": "the agent stays here",
-    "gatewayports": "only this machine gets in; bind_address would let others in",
+    "forwardagent": "trayconnect does not forward the agent",
+    "gatewayports": "only this machine can connect; bind_address can admit others",
     "controlmaster": "trayconnect has its own connection",
     "controlpath": "trayconnect has its own connection",
     "controlpersist": "trayconnect has its own connection",

@@ -15,13 +15,13 @@ App = Literal["lab", "notebook", "server"]
 
 _OURS = {
     "port": "say 'port' under 'jupyter' instead",
-    "ip": "it listens for the tunnel alone",
+    "ip": "it listens for the tunnel only",
     "sock": "say 'socket' under 'jupyter' instead",
-    "no-browser": "that is always said",
+    "no-browser": "trayconnect always sets it",
 }
 """Options that trayconnect sets itself, each as the end of `--ServerApp.port` and the like."""
 _ASSIGNED = re.compile(r"([A-Za-z_][\w-]*)=")
-_SECRET = "must not hold a {}: Jupyter makes its own, which is found by itself"
+_SECRET = "must not contain a {}: Jupyter makes its own, which trayconnect finds"
 
 
 def _option(value: str) -> str:
@@ -33,7 +33,7 @@ def _option(value: str) -> str:
         raise ValueError(_SECRET.format(key.replace("_", " ")))
     reason = _OURS.get(key.replace("_", "-"))
     if reason is not None:
-        raise ValueError(f"must not hold --{key}: {reason}")
+        raise ValueError(f"must not contain --{key}: {reason}")
     return value
 
 
@@ -42,7 +42,8 @@ def _line(value: str) -> str:
     for name in _ASSIGNED.findall(value):
         if names_secret(name):
             raise ValueError(
-                f"must not hold a secret, as {name} seems to be: set it in a start-up file of the "
+                f"must not contain a secret, as {name} seems to be: set it in a start-up file of "
+                "the "
                 "server"
             )
     return value

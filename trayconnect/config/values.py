@@ -1,7 +1,7 @@
 """Constraints of single values of the file, beyond their type.
 
 Each function takes the value and returns it, or raises ValueError with words that follow the key's
-name: "host" + "must not hold spaces". No message repeats a value that may hold a secret."""
+name: "host" + "must not contain spaces". No message repeats a value that may hold a secret."""
 
 from __future__ import annotations
 
@@ -49,16 +49,16 @@ def host_name(value: str) -> str:
     if "://" in value:
         raise ValueError("must be the bare name: split it into username, host and port")
     if "@" in value:
-        raise ValueError("must not hold a user name: split it into username and host")
+        raise ValueError("must not contain a user name: split it into username and host")
     if not value.isprintable() or any(character.isspace() for character in value):
         raise ValueError(
-            "must not hold spaces: it is a name such as gpu.example.org, or an address; "
+            "must not contain spaces: it is a name such as gpu.example.org, or an address; "
             "the text for the menu is 'name'"
         )
     if "[" in value or "]" in value:
         raise ValueError("takes an address without brackets, and the port under 'port'")
     if "/" in value:
-        raise ValueError("must not hold a slash: it is a name or an address, not a URL")
+        raise ValueError("must not contain a slash: it is a name or an address, not a URL")
     # OpenSSH parses such a value as an option (CVE-2017-1000117 and similar).
     if value.startswith("-"):
         raise ValueError("must not begin with '-'")
@@ -66,8 +66,8 @@ def host_name(value: str) -> str:
         raise ValueError(fault)
     if ":" in value and not _is_ipv6(value):
         if _HOST_AND_PORT.fullmatch(value):
-            raise ValueError("must not hold the port: split it into host and port")
-        raise ValueError("is not an IPv6 address, and no other host holds a ':'")
+            raise ValueError("must not contain the port: split it into host and port")
+        raise ValueError("is not an IPv6 address, and other hosts have no ':'")
     return value
 
 
@@ -112,8 +112,8 @@ def _socket_path(path: str) -> str:
         raise ValueError("must be the path of a UNIX socket")
     if len(path.encode()) > SOCKET_PATH_BYTES:
         raise ValueError(
-            f"must have at most {SOCKET_PATH_BYTES} bytes, for no system takes more in the path of "
-            "a UNIX socket: choose a shorter folder"
+            f"must have at most {SOCKET_PATH_BYTES} bytes, the limit for the path of a UNIX "
+            "socket: choose a shorter folder"
         )
     return path
 
@@ -167,7 +167,7 @@ def page_path(value: str) -> str:
 def direct_url(value: str) -> str:
     """An http or https URL without credentials."""
     if not value.isprintable() or any(character.isspace() for character in value):
-        raise ValueError("must not hold spaces")
+        raise ValueError("must not contain spaces")
     try:
         parts = urlsplit(value)
         host, _ = parts.hostname, parts.port
@@ -179,7 +179,7 @@ def direct_url(value: str) -> str:
     if parts.scheme not in ("http", "https"):
         raise ValueError("must begin with http:// or https://")
     if "@" in parts.netloc:
-        raise ValueError("must not hold a user name or a password: the page asks for them")
+        raise ValueError("must not contain a user name or a password: the page asks for them")
     if not host:
         raise ValueError("names no host: write it as http://host:port/path")
     _no_token(value)
@@ -197,7 +197,7 @@ def jump_host(value: str) -> dict[str, object]:
         raise ValueError(JUMP_HOST_FORM)
     username, address, port = match["username"], match["address"], match["port"]
     if username and ":" in username:
-        raise ValueError("must not hold a password: " + JUMP_HOST_FORM)
+        raise ValueError("must not contain a password: " + JUMP_HOST_FORM)
     if address and not _is_ipv6(address):
         raise ValueError(JUMP_HOST_FORM)
     parts: dict[str, object] = {"host": address or match["host"]}
@@ -220,4 +220,4 @@ def _is_ipv6(value: str) -> bool:
 def _no_token(url: str) -> None:
     parts = urlsplit(url)
     if any(names_secret(key) for key, _ in parse_qsl(f"{parts.query}&{parts.fragment}")):
-        raise ValueError("must not hold a token: remove it, the page asks for it")
+        raise ValueError("must not contain a token: remove it, the page asks for it")

@@ -64,7 +64,7 @@ def _config(text: str, report: FileReport) -> Config | None:
     if root is None or _is_empty(root):
         return None
     if not isinstance(root, Mapping):
-        report.add(root.mark, "a file of servers begins with 'servers:', and a list below it")
+        report.add(root.mark, "a server file begins with 'servers:', and a list below it")
         return None
     root = without_secrets(root, report)
     assert isinstance(root, Mapping)
@@ -102,7 +102,7 @@ def _servers(root: Mapping, defaults: Mapping, report: FileReport) -> Config | N
         report.add(node.mark, _TOO_MANY)
         return None
     if node.size + len(node.items) * defaults.size > MAX_SIZE:
-        report.add(node.mark, "too much for a file of servers, with what 'defaults' adds to each")
+        report.add(node.mark, "too much for a server file, with what 'defaults' adds to each")
         return None
     merged: list[Node] = [
         with_defaults(with_forwards(item, report), defaults) if isinstance(item, Mapping) else item

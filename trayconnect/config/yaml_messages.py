@@ -30,7 +30,7 @@ _MESSAGES: tuple[tuple[str, str, str], ...] = (
     ),
     ("tab character", "", _TAB),
     ("escape|hexa?decimal", "", "in double quotes '\\' begins an escape: use single quotes"),
-    ("tag", "", "'!' begins a tag, and none is known here: put the text in quotes"),
+    ("tag", "", "'!' begins a YAML tag, which is not supported: put the text in quotes"),
     ("sequence entries are not allowed", "", "a list begins on a line of its own"),
     ("node content", "", "a value is missing here, or a bracket is one too many"),
     ("alphabetic or numeric", "", "'&' and '*' have a meaning in YAML: put the text in quotes"),
@@ -39,7 +39,7 @@ _MESSAGES: tuple[tuple[str, str, str], ...] = (
     (
         "expected (key|<block end>|'-'|<document start>|'<document start>')",
         "",
-        "this does not fit what stands above it: check the indentation and the quotes",
+        "this does not fit the lines above it: check the indentation and the quotes",
     ),
 )
 
@@ -49,7 +49,7 @@ def forbidden_character(text: str) -> tuple[Location, str] | None:
     match = _NOT_PRINTABLE.search(text)
     if match is None:
         return None
-    message = f"a character that no text file holds (U+{ord(match[0]):04X}): remove it"
+    message = f"a character that no text file may contain (U+{ord(match[0]):04X}): remove it"
     return mark_of_offset(text, match.start()), message
 
 

@@ -146,11 +146,11 @@ class _Composer:
         if node is not None:
             return node
         if event.anchor in self._anchors:
-            return self._broken(event, "this alias stands within what it repeats")
+            return self._broken(event, "this alias is inside the part that it repeats")
         return self._broken(
             event,
-            "'*' repeats an earlier '&' of the same name, and there is none; or is it text? "
-            "Then put it in quotes",
+            "'*' repeats an earlier '&' of the same name, and there is none. If it is text, put "
+            "it in quotes",
         )
 
     def _scalar(self, event: yaml.ScalarEvent) -> Scalar:
@@ -160,7 +160,7 @@ class _Composer:
         elif event.tag in scalars.KNOWN_TAGS:
             tag = event.tag
         else:
-            return self._broken(event, "'!' begins a tag, and none is known here")
+            return self._broken(event, "'!' begins a YAML tag, which is not supported")
         return Scalar(yaml_messages.mark(event.start_mark), event.value, tag, quoted)
 
     def _sequence(self, event: yaml.SequenceStartEvent, depth: int) -> Node:
@@ -173,7 +173,7 @@ class _Composer:
             size += items[-1].size
             self._limit(size, inner)
         if event.tag not in _SEQUENCE_TAGS:
-            return self._broken(event, "'!' begins a tag, and none is known here")
+            return self._broken(event, "'!' begins a YAML tag, which is not supported")
         return Sequence(yaml_messages.mark(event.start_mark), tuple(items), size)
 
     def _mapping(self, event: yaml.MappingStartEvent, depth: int) -> Node:
@@ -190,27 +190,25 @@ class _Composer:
             self._limit(size, inner)
             self._enter(entries, key, entry)
         if event.tag not in _MAPPING_TAGS:
-            return self._broken(event, "'!' begins a tag, and none is known here")
+            return self._broken(event, "'!' begins a YAML tag, which is not supported")
         return Mapping(yaml_messages.mark(event.start_mark), entries, size)
 
     def _enter(self, entries: dict[str, KeyValue], key: Node, entry: KeyValue) -> None:
         if not isinstance(key, Scalar):
             self._report.add(entry.mark, "a key must be a plain word")
         elif key.tag == scalars.TAG + "merge":
-            self._report.add(
-                entry.mark, "'<<' is not read here: put what servers share under 'defaults'"
-            )
+            self._report.add(entry.mark, "'<<' is not supported: put shared keys under 'defaults'")
         elif key.text in entries:
             first = entries[key.text].mark.line
             self._report.add(
-                entry.mark, f"the key {shown(key.text)} stands here twice: first in line {first}"
+                entry.mark, f"the key {shown(key.text)} occurs twice: first in line {first}"
             )
         elif key.tag != BROKEN:
             entries[key.text] = entry
 
     def _limit(self, size: int, event: yaml.Event) -> None:
         if size > MAX_SIZE:
-            raise _GiveUpError(event, "too much for a file of servers")
+            raise _GiveUpError(event, "too much for a server file")
 
     def _broken(self, event: yaml.Event, message: str) -> Scalar:
         at = yaml_messages.mark(event.start_mark)

@@ -6,12 +6,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from trayconnect.core.errors import Problem
-from trayconnect.services.jupyter.activity import Activity
-from trayconnect.services.jupyter.activity_text import activity_words
-from trayconnect.services.model import FoundJupyter, Memory, PageState, is_our_socket
+from trayconnect.services.model import PageState, is_our_socket
 from trayconnect.sessions.forwards import ForwardState
 from trayconnect.sessions.snapshot import Snapshot
-from trayconnect.sessions.state_text import UNPROVEN, state_words
+from trayconnect.sessions.state_text import state_words
 
 PAGE_WORDS = {
     PageState.OTHERS.value: " (belongs to another user)",
@@ -38,55 +36,11 @@ def _server(snapshot: Snapshot) -> dict[str, Any]:
         "problem": _problem(snapshot.problem),
         "attempt": snapshot.attempt,
         "latency_ms": None if snapshot.latency is None else round(snapshot.latency * 1000, 1),
-        "starting": snapshot.starting,
-        "runs_in": snapshot.launcher or None,
-        "kernels": None if snapshot.kernels is None else _kernels(snapshot.kernels),
         "forwards": [_forward(forward) for forward in snapshot.forwards],
         "notes": list(snapshot.notes),
-        "jupyters": [_jupyter(jupyter) for jupyter in snapshot.jupyters],
-        "unproven": snapshot.unproven,
+        "lines": [line.text for line in snapshot.service.lines],
+        **snapshot.service.json,
     }
-
-
-def _jupyter(jupyter: FoundJupyter) -> dict[str, Any]:
-    return {
-        "where": jupyter.where,
-        "folder": jupyter.folder,
-        "version": jupyter.version,
-        "kernels": jupyter.kernels,
-        "in_use": jupyter.in_use,
-        "of_hub": jupyter.of_hub,
-    }
-
-
-def _kernels(kernels: Activity) -> dict[str, Any]:
-    memory = kernels.memory
-    return {
-        "at": kernels.at,
-        "total": kernels.total,
-        "busy": kernels.busy,
-        "idle": kernels.idle,
-        "busy_since": kernels.busy_since,
-        "last_activity": kernels.last_activity,
-        "memory_bytes": memory.used if memory else None,
-        "memory_limit_bytes": memory.limit if memory else None,
-    }
-
-
-def _kernel_words(kernels: dict[str, Any]) -> str:
-    used, limit = kernels["memory_bytes"], kernels["memory_limit_bytes"]
-    busy, idle = kernels["busy"], kernels["idle"]
-    return activity_words(
-        Activity(
-            at=kernels["at"],
-            busy=busy,
-            idle=idle,
-            other=kernels["total"] - busy - idle,
-            busy_since=kernels["busy_since"],
-            last_activity=kernels["last_activity"],
-            memory=None if used is None else Memory(used, limit),
-        )
-    )
 
 
 def _forward(forward: ForwardState) -> dict[str, Any]:
@@ -121,14 +75,7 @@ def to_lines(status: dict[str, Any]) -> list[str]:
         state = server["words"]
         link = server["url"] or ""
         lines.append(f"{server['name']:<{width}}  {state:<24} {link}".rstrip())
-        if server.get("starting"):
-            lines.append("    Jupyter is being started")
-        elif where := server.get("runs_in"):
-            lines.append(f"    Jupyter runs {where}")
-        if server.get("unproven"):
-            lines.append(f"    {UNPROVEN}")
-        if kernels := server.get("kernels"):
-            lines += [f"    {words}"] if (words := _kernel_words(kernels)) else []
+        lines += [f"    {line}" for line in server.get("lines", ())]
         forwards = server.get("forwards", ()) if server["state"] != "off" else ()
         problem = server["problem"]
         if problem and problem not in [forward["problem"] for forward in forwards]:

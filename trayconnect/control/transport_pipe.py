@@ -41,14 +41,11 @@ else:
 
 
 class PipeTransport:
-    """`family` is AF_PIPE, or AF_UNIX to run the same code where there are no named pipes."""
-
-    def __init__(self, family: str = "AF_PIPE") -> None:
-        self._family = family
+    """`Transport` over a named pipe."""
 
     def listen(self, folder: Path) -> PipeListener:
         key = secrets.token_bytes(KEY_SIZE)
-        listener = PipeListener(folder / _KEY_NAME, key, self._family, self._address(folder, key))
+        listener = PipeListener(folder / _KEY_NAME, key, self._address(key))
         try:
             listener.publish()
         except BaseException:
@@ -61,22 +58,21 @@ class PipeTransport:
         key = (folder / _KEY_NAME).read_bytes()
         if len(key) != KEY_SIZE:
             raise FileNotFoundError(f"{_KEY_NAME} is not complete")
-        pipe = connection.Client(self._address(folder, key), self._family)
+        pipe = connection.Client(self._address(key))
         return PipeLink(pipe, key, is_app=False)
 
-    def _address(self, folder: Path, key: bytes) -> str:
+    def _address(self, key: bytes) -> str:
         name = "trayconnect-" + hashlib.sha256(b"name of the pipe\0" + key).hexdigest()[:32]
-        return rf"\\.\pipe\{name}" if self._family == "AF_PIPE" else str(folder / name)
+        return rf"\\.\pipe\{name}"
 
 
 class PipeListener:
-    def __init__(self, key_file: Path, key: bytes, family: str, address: str) -> None:
+    def __init__(self, key_file: Path, key: bytes, address: str) -> None:
         self._key_file = key_file
         self._key = key
-        self._family = family
         self._address = address
         self._stopped = threading.Event()
-        self._listener = connection.Listener(address, family, backlog=_BACKLOG)
+        self._listener = connection.Listener(address, backlog=_BACKLOG)
 
     def publish(self) -> None:
         """Write the key for the commands. Raises OSError.
@@ -99,7 +95,7 @@ class PipeListener:
             if self._key_file.read_bytes() == self._key:
                 self._key_file.unlink()
         with suppress(OSError):  # the way to end an accept on a pipe is to come to it
-            connection.Client(self._address, self._family).close()
+            connection.Client(self._address).close()
 
     def close(self) -> None:
         with suppress(OSError):

@@ -121,7 +121,7 @@ def unforeseen(error: Exception) -> Problem:
     if short is not None:
         return short
     return Problem(
-        "Something unforeseen went wrong",
+        "Something unexpected went wrong",
         "This is a bug in trayconnect; its log tells more",
         Recovery.FIX_FIRST,
         f"{type(error).__name__}: {error}",

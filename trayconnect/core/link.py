@@ -187,10 +187,6 @@ class Link(Protocol):
         end. Both callbacks run on the transport's thread: they must be quick and not raise."""
         ...
 
-    def unlisten(self, where: Endpoint) -> None:
-        """Cancel a `listen` with the same `where`; returns at once."""
-        ...
-
     def execute(self, command: str, stdin: bytes, timeout: float) -> Completed:
         """Run a command to its end and keep the last 1 MiB of each output. Raises `ProblemError`; a
         `NotEndedError` after `timeout` seconds."""

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from trayconnect.core.abandonable import Background
+from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import Problem, ProblemError, Recovery
 
 if TYPE_CHECKING:
@@ -61,12 +62,6 @@ def entry_name(server: str, account: str) -> str:
     return f"{server.replace('%', '%25').replace(':', '%3A')}: {account}"
 
 
-@dataclass
-class _Outcome:
-    value: object = None
-    error: Exception | None = None
-
-
 class KeyringSecrets:
     """`keyring.Secrets`. `find_backend` and `time_limit` (seconds) are for tests."""
 
@@ -78,7 +73,7 @@ class KeyringSecrets:
         self._find_backend = find_backend
         self._time_limit = time_limit
         self._lock = threading.Lock()
-        self._worker: threading.Thread | None = None
+        self._worker: Background[Any] | None = None
 
     def get(self, server: str, account: str) -> str | None:
         return self._run(lambda keys: keys.get_password(SERVICE, entry_name(server, account)))
@@ -95,7 +90,7 @@ class KeyringSecrets:
             raise ProblemError(
                 Problem(
                     "The keyring did not keep the password",
-                    "It stays in memory until trayconnect quits; look at the keyring's settings.",
+                    "It stays in memory until trayconnect quits; check the keyring's settings.",
                     Recovery.USER_ACTION,
                 )
             )
@@ -111,28 +106,20 @@ class KeyringSecrets:
         self._run(forget)
 
     def _run(self, call: Callable[[KeyringBackend], T]) -> T:
-        outcome = _Outcome()
+        def work() -> T:
+            backend = self._find_backend()
+            if backend is None:
+                raise LookupError("no backend that keeps secrets")
+            return call(backend)
 
-        def work() -> None:
+        with self._lock:  # held for at most the time limit
+            if self._worker is not None and not self._worker.is_over:
+                raise _hanging()
+            self._worker = worker = Background(work, "tc-keyring")
             try:
-                backend = self._find_backend()
-                if backend is None:
-                    raise LookupError("no backend that keeps secrets")
-                outcome.value = call(backend)
-            except Exception as error:  # noqa: BLE001 - backends are plug-ins and raise anything
-                outcome.error = error
-
-        with self._lock:  # held for the time limit at most
-            if self._worker is not None and self._worker.is_alive():
-                raise _hanging()
-            self._worker = threading.Thread(target=work, name="tc-keyring", daemon=True)
-            self._worker.start()
-            self._worker.join(self._time_limit)
-            if self._worker.is_alive():
-                raise _hanging()
-        if outcome.error is not None:
-            raise _unusable(outcome.error) from outcome.error
-        return outcome.value  # type: ignore[return-value]  # `call` made it
+                return worker.result(CancelToken(), self._time_limit)
+            except Exception as error:
+                raise _unusable(error) if worker.is_over else _hanging() from error
 
 
 def _hanging() -> ProblemError:

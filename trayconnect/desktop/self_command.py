@@ -101,6 +101,6 @@ def _not_installed() -> ProblemError:
     return ProblemError(
         Problem(
             "This copy of trayconnect cannot be started at login",
-            "It runs from a folder of sources. Install it first: `pipx install .` in that folder.",
+            "It runs from a source folder. Install it first: `pipx install .` in that folder.",
         )
     )

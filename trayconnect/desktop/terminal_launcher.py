@@ -110,7 +110,7 @@ def _none(command: Sequence[str], detail: str) -> ProblemError:
     return ProblemError(
         Problem(
             "No terminal could be opened",
-            f"In a terminal of yours, this does the same:\n{shlex.join(command)}",
+            f"Run this in a terminal instead:\n{shlex.join(command)}",
             detail=detail,
         )
     )

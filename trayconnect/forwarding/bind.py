@@ -117,7 +117,7 @@ def _problem(error: OSError, address: str, numeric: str, port: int, owner: str) 
     reason = os.strerror(error.errno) if error.errno else str(error)
     return Problem(
         f"Local port {port} of {owner} cannot be opened",
-        f"The system says: {reason}. Mend that, or choose another local_port in the servers file.",
+        f"The system says: {reason}. Fix that, or choose another local_port in the servers file.",
         detail=detail,
     )
 
@@ -129,11 +129,11 @@ def _shown(address: str) -> str:
 def _not_allowed(port: int) -> str:
     if sys.platform == "win32":
         why = (
-            "Another program holds it for itself, or Windows keeps it back (those are listed by"
-            " netsh interface ipv4 show excludedportrange tcp). "
+            "Another program uses it exclusively, or Windows reserves it (see netsh interface "
+            "ipv4 show excludedportrange tcp). "
         )
     else:
-        why = "Ports below 1024 are the administrator's. " if port < 1024 else ""
+        why = "Only the administrator can use ports below 1024. " if port < 1024 else ""
     return f"{why}Choose another local_port in the servers file, one above 1023."
 
 

@@ -23,8 +23,8 @@ if sys.platform == "win32":
         """Raises `ProblemError`: Python has no UNIX sockets on Windows."""
         raise ProblemError(
             Problem(
-                f"Local socket {path} of {owner} cannot be had on Windows",
-                "Choose a local_port in its place in the servers file.",
+                f"Local socket {path} of {owner} is not available on Windows",
+                "Choose a local_port instead in the servers file.",
             )
         )
 
@@ -72,7 +72,7 @@ else:
             raise ProblemError(
                 Problem(
                     f"Local socket {path} of {owner} is a file already, and not a socket",
-                    f"It is left as it is. {_ELSEWHERE}",
+                    f"trayconnect does not touch it. {_ELSEWHERE}",
                 )
             )
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
@@ -101,12 +101,11 @@ else:
         elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             advice = f"You may not write to the folder {path.parent}. {_ELSEWHERE}"
         elif error.errno is None or error.errno == errno.ENAMETOOLONG:
-            advice = (
-                f"This system takes no path so long. {_ELSEWHERE}"  # Python's own message says it
-            )
+            # Python's own message says it, without an errno.
+            advice = f"The path is too long for this system. {_ELSEWHERE}"
         else:
             reason = os.strerror(error.errno)
-            advice = f"The system says: {reason}. Mend that, or choose another local_socket."
+            advice = f"The system says: {reason}. Fix that, or choose another local_socket."
         return Problem(
             f"Local socket {path} of {owner} cannot be opened", advice, detail=str(error)
         )

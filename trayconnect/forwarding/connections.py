@@ -46,20 +46,6 @@ Target = Endpoint | Own | Dynamic | Problem
 """The target of a forward, as seen from the server, or why it has none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Traffic:
-    """What went through a session's forwards since they were bound."""
-
-    open: int
-    """Connections now."""
-    held: int
-    """Connections that wait for the link."""
-    sent: int
-    """Bytes to the server."""
-    received: int
-    """Bytes from the server."""
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class _LinkPeriod:
     """One link's period; compared by identity, so that its late threads notice that it is over."""
@@ -69,7 +55,7 @@ class _LinkPeriod:
 
 
 class Connections:
-    """Starts, counts and aborts connections. `end` and `begin` may follow each other any time.
+    """Starts and aborts connections. `end` and `begin` may follow each other any time.
 
     `give_back` gets a client whose link ended before its channel was open: nothing was read from it
     but its request, so the next link can serve it. `on_refused` gets the reason when the link is up
@@ -96,7 +82,6 @@ class Connections:
         self._incoming = 0
         self._closed = False
         self._workers = Workers(name)
-        self._sent = self._received = 0
         self._last_refusal = ""
         """The last logged refusal: a client that polls for a page asks again each second."""
 
@@ -160,16 +145,6 @@ class Connections:
         for client in asked:
             _wake(client)
         return self._workers.close(limit)
-
-    def traffic(self, held: int) -> Traffic:
-        """The counters; `held` is the number of connections that the caller holds."""
-        with self._lock:
-            return Traffic(
-                open=len(self._pumps),
-                held=held,
-                sent=self._sent + sum(pump.sent for pump in self._pumps),
-                received=self._received + sum(pump.received for pump in self._pumps),
-            )
 
     # --- on a connection's own thread -----------------------------------------------------------
 
@@ -330,8 +305,6 @@ class Connections:
         finally:
             with self._lock:
                 self._pumps.discard(pump)
-                self._sent += pump.sent
-                self._received += pump.received
         return True
 
 

@@ -20,7 +20,7 @@ from trayconnect.core.endpoints import Endpoint, TcpEndpoint, UnixEndpoint
 from trayconnect.core.errors import Problem, ProblemError, Recovery, shortage
 from trayconnect.core.link import Incoming, OpenChannel, OpenOwnChannel, Own
 from trayconnect.forwarding.bind import Bound, bind_all
-from trayconnect.forwarding.connections import Connections, Dynamic, Target, Traffic
+from trayconnect.forwarding.connections import Connections, Dynamic, Target
 from trayconnect.forwarding.listener import LocalListener
 from trayconnect.forwarding.peer_owner import LocalClient
 from trayconnect.forwarding.peer_uid import PeerOwner
@@ -41,8 +41,8 @@ _JUPYTER = 0
 """The number of the forward to Jupyter; the others follow."""
 
 _LEFT_OUT = (
-    "Your SSH configuration asks for it. Mend what is in its way, or change that line, and"
-    " reconnect; all else works without it."
+    "Your SSH configuration asks for it. Remove the conflict, or change that line, and "
+    "reconnect; everything else works without it."
 )
 
 
@@ -217,10 +217,6 @@ class LocalForwarding:
             client.reset()
         if not self._connections.close(_JOIN_LIMIT):
             _log.warning("%s: a channel is still being opened", self._name)
-
-    def traffic(self) -> Traffic:
-        """The counters; cheap."""
-        return self._connections.traffic(held=len(self._pending))
 
     # --- on the listener's thread -------------------------------------------------------------
 

@@ -42,9 +42,6 @@ class Pump:
         """The far end accepts no more bytes."""
         self._finished = False
         """The far end sends no more bytes."""
-        self.sent = 0
-        """Bytes from the client to the far end, so far."""
-        self.received = 0
 
     def run(self) -> None:
         """Carry until both directions ended, or the far end closed, or either side failed, or
@@ -108,7 +105,6 @@ class Pump:
     def _send(self, data: memoryview) -> None:
         try:
             self._stream.sendall(data)
-            self.sent += len(data)
         except OSError:
             self._refusing = True
 
@@ -122,7 +118,6 @@ class Pump:
         try:
             while data := self._stream.recv(READ_SIZE):
                 self._sender.sendall(data)
-                self.received += len(data)
         except OSError:
             self.abort()
             return

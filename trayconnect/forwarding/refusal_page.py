@@ -62,7 +62,7 @@ _PAGE = """\
 <style>body {{ font-family: sans-serif; max-width: 40em; margin: 4em auto; padding: 0 1em }}</style>
 </head><body><h1>{title}</h1>
 <p>{advice}</p>
-<p>This page is from trayconnect on your own computer, and loads again by itself.</p>
+<p>This page is from trayconnect on your own computer, and reloads automatically.</p>
 </body></html>
 """
 

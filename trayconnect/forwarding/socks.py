@@ -130,7 +130,7 @@ def _negotiate5(reader: _HandshakeReader) -> SocksRequest:
     methods = reader.read(reader.byte())
     if 0 not in methods:
         reader.send(bytes((5, _NO_METHOD)))
-        raise SocksError("it wants to log in, and this proxy knows no logins")
+        raise SocksError("it wants to log in, and this proxy has no logins")
     reader.send(b"\5\0")
     version, command, _, kind = reader.read(4)
     if version != 5:

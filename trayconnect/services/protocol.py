@@ -13,16 +13,20 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from trayconnect.config.model import Server
+from trayconnect.core.command import Command
 from trayconnect.core.errors import Problem
 from trayconnect.core.link import Link
 from trayconnect.core.notices import Notifier
 from trayconnect.core.page import Browser, Page
-from trayconnect.services.jupyter.activity import Activity
-from trayconnect.services.model import FoundJupyter, PageState, Reached, SetTarget
+from trayconnect.services.model import PageState, Reached, SetTarget
+
+
+class Order:
+    """What the user wants of a service; a kind may have orders of its own."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(Order):
     """The user wants it connected. `show`: and its page opened, even where `open_browser` is
     off."""
 
@@ -30,63 +34,85 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Unwanted:
+class Unwanted(Order):
     """The user wants it disconnected: every other order is forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
-class Renewed:
+class Renewed(Order):
     """A new link takes the place of this one, as the user ordered, or as the file changed."""
 
     by_user: bool
 
 
 @dataclass(frozen=True, slots=True)
-class LookAgain:
+class LookAgain(Order):
     """Something that the next look depends on may have changed."""
 
 
 @dataclass(frozen=True, slots=True)
-class StartJupyter:
-    """The user wants a Jupyter started there, once there is a link."""
+class Line:
+    """Something to read about a service."""
+
+    key: str
+    """The same for what takes its place later."""
+    text: str
+    in_menu: bool = True
+    """Whether it is worth a line of the menu; the others stand in `trayconnect status`."""
 
 
 @dataclass(frozen=True, slots=True)
-class JupyterStopped:
-    """The user has the Jupyter there stopped: it is about to end, or it is `done`."""
+class Offer:
+    """Something that the user can order of a service, or a submenu of such."""
 
-    done: bool = True
+    key: str
+    text: str
+    command: Command | None = None
+    enabled: bool = True
+    checked: bool | None = None
+    """None where there is no check mark."""
+    radio: bool = False
+    """Whether it is one of several of which one is checked."""
+    children: tuple[Offer, ...] = ()
+    mends: bool = False
+    """Whether it may solve the problem, and stands beside it then."""
 
 
-Order = Wanted | Unwanted | Renewed | LookAgain | StartJupyter | JupyterStopped
+NO_FACTS: Mapping[str, object] = {
+    "starting": False,
+    "runs_in": None,
+    "kernels": None,
+    "jupyters": [],
+    "unproven": False,
+}
+"""What `trayconnect status --json` says of every server, whatever its service is."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceStatus:
-    """A service at one moment; what it says holds while its link is up."""
+    """A service at one moment, as data for whoever shows it."""
 
     reached: Reached = Reached.SSH
-    """How far end-to-end health goes."""
+    """How far end-to-end health goes, while the link is up."""
     page: Page | None = None
     """What to open, once it answers."""
     problem: Problem | None = None
-    """Why it is not better than it is."""
+    """Why it is not better than it is, while the link is up."""
+    words: str = ""
+    """Its state while the link is up, as people say it."""
+    lines: tuple[Line, ...] = ()
+    commands: tuple[Offer, ...] = ()
+    in_progress: bool = False
+    """Whether something is under way that the user waits for."""
     browser_pending: bool = False
     """The user's connect has not led to a page yet."""
     looks: int = 0
     """How often it was looked what answers."""
-    looked: bool = False
-    """Whether it is known what runs there."""
-    hindered: bool = False
-    """Whether something must be changed first before a page there could be reached."""
-    starting: bool = False
-    launcher: str = ""
-    """What the Jupyter that was started there runs in: "in the tmux session …"."""
-    jupyters: tuple[FoundJupyter, ...] = ()
-    kernels: Activity | None = None
-    unproven: bool = False
     pages: Mapping[str, PageState] = field(default_factory=dict)
     """What the pages of forwards do, by the names of these."""
+    json: Mapping[str, object] = field(default_factory=lambda: NO_FACTS)
+    details: object = None
+    """What only those know who know the kind."""
 
 
 class Service(Protocol):

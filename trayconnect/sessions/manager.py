@@ -15,12 +15,10 @@ from trayconnect.config.model import Config, Server
 from trayconnect.core.errors import unforeseen
 from trayconnect.core.link import Link
 from trayconnect.services.protocol import (
-    JupyterStopped,
     LookAgain,
     Order,
     Renewed,
     Service,
-    StartJupyter,
     Unwanted,
     Wanted,
 )
@@ -70,10 +68,6 @@ class _Input:
     @property
     def connects(self) -> bool:
         return isinstance(self.event, Connect | Restart)
-
-
-def _connect(order: Order) -> _Input:
-    return _Input(Connect(), order, Cause.ORDER)
 
 
 _DISCONNECT = _Input(DisconnectRequested(), Unwanted())
@@ -196,7 +190,7 @@ class Manager:
 
     def connect(self, name: str, *, show: bool = False) -> None:
         """`show`: and open its page, even where `open_browser` is off."""
-        self._mail.put(_ToSession(name, _connect(Wanted(show))))
+        self.order(name, Wanted(show), connects=True)
 
     def disconnect(self, name: str) -> None:
         self._mail.put(_ToSession(name, _DISCONNECT))
@@ -205,21 +199,17 @@ class Manager:
         """A new tunnel in the place of the present one; no page opens for it."""
         self._mail.put(_ToSession(name, _Input(Restart(), Renewed(by_user=True))))
 
-    def start_jupyter(self, name: str) -> None:
-        """Start Jupyter there; connects first where that is needed."""
-        self._mail.put(_ToSession(name, _connect(StartJupyter())))
-
-    def jupyter_stopped(self, name: str, *, done: bool = True) -> None:
-        """The user has it stopped: start none by itself, and when it is `done`, look anew."""
-        order = JupyterStopped(done)
-        self._mail.put(_ToSession(name, _Input(order=order, cause=Cause.ORDER)))
+    def order(self, name: str, order: Order, *, connects: bool = False) -> None:
+        """Have its services do something; `connects`: which needs a link."""
+        event = Connect() if connects else None
+        self._mail.put(_ToSession(name, _Input(event, order, Cause.ORDER)))
 
     def look(self, name: str) -> None:
         """Look again at what answers behind the tunnel."""
         self._mail.put(_ToSession(name, _Input(order=LookAgain())))
 
     def connect_all(self) -> None:
-        self._mail.put(_ToAll(_connect(Wanted())))
+        self._mail.put(_ToAll(_Input(Connect(), Wanted(), Cause.ORDER)))
 
     def disconnect_all(self) -> None:
         self._mail.put(_ToAll(_DISCONNECT))

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import time
 
-from trayconnect.services.model import Reached
 from trayconnect.sessions.snapshot import Snapshot
 from trayconnect.sessions.state import State
-
-UNPROVEN = "Whose Jupyter this is could not be proven"
 
 
 def state_words(snapshot: Snapshot) -> str:
@@ -18,21 +15,8 @@ def state_words(snapshot: Snapshot) -> str:
             return "off"
         case State.CONNECTING:
             return "connecting…"
-        case State.UP if snapshot.starting:
-            return "starting Jupyter…"
-        case State.UP if snapshot.is_ready:
-            return "connected"
-        case State.UP if snapshot.reached is Reached.PORT:
-            what = "web page" if snapshot.server.is_direct else "Jupyter"
-            return f"connected, no {what} answers yet"
-        case State.UP if snapshot.server.is_direct:
-            return (
-                "looking for its page…" if snapshot.problem is None else "its page does not answer"
-            )
-        case State.UP if snapshot.problem is None or not snapshot.looked:
-            return "logged in, looking for Jupyter…"
         case State.UP:
-            return "connected, but Jupyter does not answer"
+            return snapshot.service.words
         case State.WAITING:
             return f"retrying at {clock(snapshot.retry_at or snapshot.since)}"
         case State.NEEDS_YOU if snapshot.asking:

@@ -68,12 +68,12 @@ def unconnected(target: LoginTarget, timeout: float, error: OSError) -> ProblemE
         advice = "Check that the server is up, and that its SSH service listens on that port."
     elif isinstance(error, TimeoutError) or error.errno == errno.ETIMEDOUT:
         title = f"{target.host} did not answer on {where} within {seconds(timeout)}"
-        advice = "Check that the server is on, and that no firewall or missing VPN is between."
+        advice = "Check that the server and your VPN are up, and that no firewall blocks the port."
     elif error.errno == errno.EADDRNOTAVAIL and target.options.bind_address:
         title = f"This machine does not have the address {target.options.bind_address}"
         advice = f"BindAddress of your SSH configuration names it for {target.host}: is a VPN down?"
     elif error.errno in _UNREACHABLE:
-        title = f"There is no way to {target.host} from here"
+        title = f"No route to {target.host}"
         advice = "Check your network or VPN."
     else:
         title = f"Cannot connect to {target.host} on {where}: {error.strerror or error}"
@@ -131,7 +131,7 @@ def not_ssh(target: LoginTarget, line: str) -> ProblemError:
     """The peer's first line is not SSH's."""
     title = f"{target.host} port {target.port} is not an SSH server"
     if line.startswith(("HTTP/", "<")):
-        what = "A web server answers: perhaps this network wants a login in your browser first."
+        what = "A web server answers: perhaps this network requires a login in your browser first."
     else:
         what = "Another machine may have this address on this network."
     advice = f"{what} If not, check the port in servers.yaml (SSH is usually on 22)."
@@ -141,7 +141,7 @@ def not_ssh(target: LoginTarget, line: str) -> ProblemError:
 def busy(target: LoginTarget, detail: str, *, wait: float = 0.0) -> CutShortError:
     """`wait`: the server's penalty in seconds, if it names one."""
     title = f"{target.address} is too busy for another login, and closed the connection"
-    advice = "Wait a little; if it goes on, the server may be blocking your address."
+    advice = "Wait a moment. If it happens again, the server may be blocking your address."
     return CutShortError(Problem(title, advice, _WAIT, detail, wait))
 
 
@@ -149,15 +149,15 @@ def hung_up(target: LoginTarget, detail: str) -> CutShortError:
     """The peer closed the connection before it sent anything."""
     title = f"{target.address} closed the connection without an SSH answer"
     advice = (
-        f"It may be busy, or blocking your address, or no SSH server on port {target.port}. "
-        "Check the port, and wait a little."
+        f"It may be busy, it may be blocking your address, or port {target.port} may not be its "
+        "SSH port. Check the port, and wait a moment."
     )
     return CutShortError(Problem(title, advice, _WAIT, detail))
 
 
 def handshake_lost(target: LoginTarget, detail: str) -> CutShortError:
     title = f"{target.address} closed the connection during the key exchange"
-    advice = "Wait a little; if it goes on, look into the server's log."
+    advice = "Wait a moment. If it happens again, check the server's log."
     return CutShortError(Problem(title, _with_server_message(advice, detail), _WAIT, detail))
 
 
@@ -190,14 +190,14 @@ class Tried:
                 "the right one as auth.identity_file in servers.yaml."
             )
         if self.skipped:
-            lines.append(f"Passed over: {_listed(self.skipped, '; ')}.")
+            lines.append(f"Skipped: {_listed(self.skipped, '; ')}.")
         if self.server_message:
             lines.append(f"The server says: {' '.join(self.server_message.split())[:300]}")
         return "\n".join(lines)
 
 
 _KERBEROS = frozenset(("gssapi-with-mic", "gssapi-keyex", "gssapi"))
-_NOTHING = "There was nothing to log in with."
+_NOTHING = "No key or password was available."
 _LISTED = 8
 
 
@@ -211,13 +211,13 @@ def login_refused(target: LoginTarget, account: Tried, allowed: Sequence[str]) -
     title = f"{target.host} refused the login of {target.username}"
     ruled_out = [name for name in target.options.ruled_out_methods if name in allowed]
     allowed = [name for name in allowed if name not in ruled_out]
-    takes = f"The server takes: {', '.join(allowed) or 'nothing that it names'}."
+    takes = f"The server accepts: {', '.join(allowed) or 'no method that it names'}."
     if ruled_out:
-        takes += f" Your ssh configuration rules out {', '.join(ruled_out)} for it."
+        takes += f" Your SSH configuration disables {', '.join(ruled_out)} for it."
     if account.untried:
         hint = ""
     elif allowed and set(allowed) <= _KERBEROS:
-        title = f"{target.host} takes only Kerberos logins, which trayconnect does not have"
+        title = f"{target.host} accepts only Kerberos logins, which trayconnect does not support"
         hint = "Ask its administrator to allow keys or passwords as well."
     elif not set(allowed) & {"password", "keyboard-interactive"} and "publickey" in allowed:
         hint = (
@@ -250,7 +250,7 @@ def not_to_be_asked(target: LoginTarget, title: str) -> ProblemError:
     return ProblemError(
         Problem(
             f"{target.address} needs an answer, and BatchMode forbids questions",
-            f"{title.rstrip('.?')}: to be asked, set BatchMode no for it in your ssh "
+            f"{title.rstrip('.?')}: to be asked, set BatchMode no for it in your SSH "
             "configuration; or log in with a key or an agent.",
         )
     )
@@ -279,11 +279,11 @@ def login_lost(
         advice = "Connect again; servers give about two minutes to log in."
     elif password_pending:
         advice = (
-            "It had been given the password from the keyring, and did not say whether that is "
-            "right. Connect again; by itself that could lock the account."
+            "trayconnect sent the password from the keyring, and got no answer. Connect again "
+            "yourself: automatic retries could lock the account."
         )
     else:
-        advice = "Look into the server's log if it goes on."
+        advice = "If it happens again, check the server's log."
     return CutShortError(
         Problem(
             title,
@@ -300,12 +300,12 @@ def login_lost(
 def lost(target: LoginTarget, detail: str) -> ProblemError:
     """The link was up."""
     title = f"The connection to {target.address} was lost"
-    advice = "The server or a network between ended it."
+    advice = "The server, or a network in between, ended it."
     if any(sign in detail for sign in _DAMAGE):
         title = f"The connection to {target.address} was cut: a packet arrived damaged"
         advice = (
-            "A faulty network device (router, VPN, cable, memory) changed it, or somebody on the "
-            "way. If it happens again, try another network."
+            "A faulty network device (router, VPN, cable, memory) changed it, or somebody is "
+            "tampering with it. If it happens again, try another network."
         )
     return ProblemError(Problem(title, _with_server_message(advice, detail), _WAIT, detail))
 
@@ -346,7 +346,7 @@ def not_forwarded(target: LoginTarget, where: Endpoint, code: int, detail: str) 
         return NotOpenedError(Problem(title, advice, _WAIT, detail), refusal)
     if code == OPEN_UNKNOWN_CHANNEL_TYPE and not is_tcp:
         title = f"The SSH server on {target.address} cannot forward to UNIX sockets"
-        advice = "That takes OpenSSH 6.7 or newer there; or let the service listen on a port."
+        advice = "This requires OpenSSH 6.7 or newer there; or let the service listen on a port."
         return NotOpenedError(Problem(title, advice, _FIX, detail), Refusal.OTHER)
     title = f"{target.host} could not open a channel to {where}"
     return NotOpenedError(Problem(title, "Try again in a moment.", _WAIT, detail), Refusal.OTHER)
@@ -373,9 +373,9 @@ def not_listening(target: LoginTarget, where: Endpoint) -> Problem:
     place = str(where.port) if where.host == "localhost" else str(where)
     reasons = ["another program, or an earlier connection that has not ended there, may hold it"]
     if 0 < where.port < 1024:
-        reasons = ["ports below 1024 are the administrator's"]
+        reasons = ["only the administrator can use ports below 1024"]
     if where.host != "localhost":
-        reasons.append("an address of its own takes GatewayPorts")
+        reasons.append("another bind address requires GatewayPorts")
     reasons.append("AllowTcpForwarding or PermitListen in its sshd_config may forbid it")
     advice = "; ".join(reasons)
     return Problem(
@@ -404,7 +404,7 @@ def command_slow(
     target: LoginTarget, timeout: float, so_far: Completed | None = None
 ) -> NotEndedError:
     title = f"A command on {target.host} did not end within {seconds(timeout)}"
-    problem = Problem(title, "The server is very slow, or hangs.", _WAIT)
+    problem = Problem(title, "The server is very slow, or it hangs.", _WAIT)
     return NotEndedError(problem, so_far or Completed(-1, b"", b""))
 
 

@@ -28,7 +28,7 @@ def nothing_in_common(target: LoginTarget, mismatches: Sequence[Mismatch]) -> Pr
     """No algorithm in common, in one or more lists."""
     mismatch_list = "; ".join(map(str, mismatches))
     if any(mismatch.ruled_out for mismatch in mismatches):
-        title = f"Your ssh configuration rules out what {target.address} can do"
+        title = f"Your SSH configuration excludes every algorithm of {target.address}"
         advice = f"Correct its lists of algorithms for this host. No common {mismatch_list}."
         return ProblemError(Problem(title, advice, _FIX, mismatch_list))
     unsupported = [mismatch for mismatch in mismatches if mismatch.unsupported]
@@ -41,8 +41,8 @@ def nothing_in_common(target: LoginTarget, mismatches: Sequence[Mismatch]) -> Pr
     names = [mismatch.legacy for mismatch in mismatches if mismatch.legacy]
     if len(names) == len(mismatches) and not target.is_jump_host:
         advice += (
-            "\nUntil then, if you trust the network between, this line in its entry of "
-            "servers.yaml allows it old algorithms that are known to be weak:\n"
+            "\nUntil then, if you trust the network in between, this line in its entry of "
+            "servers.yaml allows old, weak algorithms for it:\n"
             f"  legacy: [{', '.join(dict.fromkeys((*target.legacy, *names)))}]"
         )
     return ProblemError(Problem(title, advice, _FIX, mismatch_list))
@@ -66,9 +66,9 @@ _KEYWORDS = {
 
 def nothing_left(target: LoginTarget, keyword: str, acceptable: Sequence[str]) -> ProblemError:
     """ssh_config(5) names no algorithm that is supported and allowed."""
-    title = f"{keyword} in your ssh configuration leaves nothing to use with {target.address}"
+    title = f"{keyword} in your SSH configuration leaves no usable algorithm for {target.address}"
     advice = (
-        f"It names {', '.join(acceptable)}: none of these is known here and safe. "
-        "Name a newer one too, or remove the line for this host."
+        f"It names {', '.join(acceptable)}, which trayconnect does not support or considers "
+        "unsafe. Add a newer one, or remove the line for this host."
     )
     return ProblemError(Problem(title, advice, _FIX, f"{keyword} {','.join(acceptable)}"))

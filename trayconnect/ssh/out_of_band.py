@@ -69,7 +69,8 @@ def question(target: LoginTarget, source: str, message: str) -> Question:
         server=target.server,
         title=f"The login to {target.host} waits for you{where}",
         message=(
-            f"{source}:\n{message}\n\nThe login goes on when that is done. Cancel, or no, ends it."
+            f"{source}:\n{message}\n\nThe login continues when that is done. Cancel, or no, ends "
+            "it."
         ),
         confirm="Open the page" if url else "OK",
         url=url,

@@ -224,8 +224,8 @@ def not_ours(target: Endpoint, owner: Owner) -> Problem:
         )
     return Problem(
         f"What listens on {where} at the server is not proven to be yours",
-        "Nothing is sent there. Start your own; trayconnect will notice. If it is meant, write its "
-        "port in the file, then disconnect and connect again.",
+        "Nothing is sent there. Start your own; trayconnect will notice. If it is the right one, "
+        "write its port in the file, then disconnect and connect again.",
         Recovery.RETRY,
         f"owner: {owner.value}",
     )
@@ -234,7 +234,7 @@ def not_ours(target: Endpoint, owner: Owner) -> Problem:
 def replaceable(target: UnixEndpoint) -> Problem:
     """Why a connection to a socket in a world-writable folder was refused."""
     return Problem(
-        f"Any user of the server can put a socket in the place of {target.path}",
+        f"Any user of the server can replace the socket {target.path}",
         "Nothing is sent there. Close its folder to others on the server, and each above it: "
         "chmod o-w FOLDER",
         Recovery.RETRY,
@@ -243,7 +243,7 @@ def replaceable(target: UnixEndpoint) -> Problem:
 
 def not_told(target: Endpoint, detail: str) -> Problem:
     return Problem(
-        f"The server did not say whose {_where(target)} is",
+        f"The server did not say who owns {_where(target)}",
         "Nothing is sent there until it does. Try again in a moment.",
         Recovery.RETRY,
         detail,

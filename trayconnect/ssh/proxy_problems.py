@@ -32,8 +32,8 @@ _PROMPT = re.compile(
     re.IGNORECASE,
 )
 _HINT = (
-    "It wants an answer, and cannot ask here. If it leads through an SSH server, name that as "
-    "jump_hosts in servers.yaml, in place of the ProxyCommand: then trayconnect asks."
+    "It asks a question that nobody can answer here. If it leads through an SSH server, name "
+    "that as jump_hosts in servers.yaml instead of the ProxyCommand: then trayconnect asks you."
 )
 
 
@@ -85,7 +85,7 @@ def silent(
     title += seconds(timeout)
     recovery = Recovery.RETRY
     if asked:
-        hint = "Connect again, and do at the page what it asks for."
+        hint = "Connect again, and follow the page."
         recovery = Recovery.USER_ACTION
     elif asks(lines):
         hint = _HINT

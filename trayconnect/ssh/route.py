@@ -110,7 +110,7 @@ def open_route(
         with steps.step("read the SSH configuration") as found:
             hops = targets(server, lambda query: ssh_config.host(query, cancel))
             found += [target.account for target in hops]
-        with steps.step("look at the keys"):
+        with steps.step("check the keys"):
             for target in hops:
                 verify_identity(target, server, credentials)
         for target in hops:
@@ -183,7 +183,7 @@ def _printed(
     """The output of KnownHostsCommand before the key exchange."""
     if not target.options.known_hosts_command:
         return ()
-    with steps.step("ask KnownHostsCommand of your ssh configuration"):
+    with steps.step("run KnownHostsCommand of your SSH configuration"):
         return printed_for(target, None, "", cancel)
 
 
@@ -228,7 +228,7 @@ def _shake_hands(
     )
     wait_greeting = threading.Event.wait if wait is None else wait.wait_greeting
     with (
-        steps.step(f"agree on keys with {target.address}") as found,
+        steps.step(f"exchange keys with {target.address}") as found,
         blaming(route.hops, route.loss, cancel),
         nullcontext() if wait is None else wait.explaining(),
     ):

@@ -114,9 +114,6 @@ class SshLink:
 
         self._route.end.listening.listen(where, on_incoming, answered)
 
-    def unlisten(self, where: Endpoint) -> None:
-        self._route.end.listening.unlisten(where)
-
     def execute(self, command: str, stdin: bytes, timeout: float) -> Completed:
         completed = self._commands.execute(command, stdin, timeout)
         if expired_password.is_reported(completed):

@@ -58,9 +58,9 @@ class LoginTarget:
 
     @property
     def description(self) -> str:
-        """The role of the server, for the middle of a sentence."""
-        kind = "the jump host of" if self.is_jump_host else "the server of"
-        return f"{self.address}, {kind} “{self.server}”"
+        """The address and the entry, for a sentence: `gpu (“GPU box”)`."""
+        role = "jump host of " if self.is_jump_host else ""
+        return f"{self.address} ({role}“{self.server}”)"
 
 
 def targets(server: Server, look_up: Callable[[Query], HostConfig]) -> tuple[LoginTarget, ...]:

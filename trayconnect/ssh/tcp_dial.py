@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import errno
 import os
-import queue
 import selectors
 import socket
-import threading
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.name_lookup import Address, look_up
 from trayconnect.ssh import connection_problems
 from trayconnect.ssh.target import LoginTarget
 
 STAGGER = 0.25
 """Seconds until the next address is tried while earlier ones are pending (RFC 8305 section 5)."""
 
-_Address = tuple[socket.AddressFamily, tuple[Any, ...]]
 _FAMILIES = {"any": socket.AF_UNSPEC, "inet": socket.AF_INET, "inet6": socket.AF_INET6}
 _UNDER_WAY = {0, errno.EINPROGRESS, errno.EWOULDBLOCK, getattr(errno, "WSAEWOULDBLOCK", 0)}
 
@@ -38,7 +36,7 @@ def dial(target: LoginTarget, timeout: float, cancel: CancelToken) -> socket.soc
     return _connect_any(target, _alternate(addresses), sources or {}, timeout, cancel)
 
 
-def resolve(target: LoginTarget, timeout: float, cancel: CancelToken) -> list[_Address]:
+def resolve(target: LoginTarget, timeout: float, cancel: CancelToken) -> list[Address]:
     """The addresses of the target's host, in the system's order."""
     return _look_up(target, target.host, target.port, timeout, cancel)
 
@@ -52,38 +50,23 @@ def _sources(
 
 def _look_up(
     target: LoginTarget, host: str, port: int, timeout: float, cancel: CancelToken
-) -> list[_Address]:
-    results: queue.SimpleQueue[list[_Address] | OSError | None] = queue.SimpleQueue()
+) -> list[Address]:
     family = _FAMILIES[target.options.address_family]
-
-    def work() -> None:
-        try:
-            found = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as error:
-            results.put(error if isinstance(error, OSError) else OSError(str(error)))
-        else:
-            results.put([(family, address) for family, _, _, _, address in found])
-
-    # The system's resolver has no timeout and cannot be stopped: its thread is abandoned if
-    # necessary.
-    threading.Thread(target=work, name=f"tc-resolve {host}", daemon=True).start()
     try:
-        with cancel.releasing(lambda: results.put(None)):
-            answer = results.get(timeout=timeout)
-    except queue.Empty:
+        return look_up(host, port, timeout, cancel, family)
+    except TimeoutError:
         raise connection_problems.unresolvable(host, f"no answer within {timeout:g} s") from None
-    if isinstance(answer, OSError):
-        raise connection_problems.unresolvable(host, str(answer)) from answer
-    return answer or []
+    except OSError as error:
+        raise connection_problems.unresolvable(host, str(error)) from error
 
 
-def _alternate(addresses: Sequence[_Address]) -> list[_Address]:
+def _alternate(addresses: Sequence[Address]) -> list[Address]:
     """Alternate the families, beginning with the system's first choice (RFC 8305 section 4)."""
     if not addresses:
         return []
     first = deque(a for a in addresses if a[0] == addresses[0][0])
     others = deque(a for a in addresses if a[0] != addresses[0][0])
-    ordered: list[_Address] = []
+    ordered: list[Address] = []
     while first or others:
         ordered += [group.popleft() for group in (first, others) if group]
     return ordered
@@ -91,7 +74,7 @@ def _alternate(addresses: Sequence[_Address]) -> list[_Address]:
 
 def _connect_any(
     target: LoginTarget,
-    addresses: Sequence[_Address],
+    addresses: Sequence[Address],
     sources: Mapping[socket.AddressFamily, tuple[Any, ...]],
     timeout: float,
     cancel: CancelToken,
@@ -127,7 +110,7 @@ class _Attempts:
         self._waker.send(b"\0")
 
     def race(
-        self, addresses: Sequence[_Address], timeout: float, cancel: CancelToken
+        self, addresses: Sequence[Address], timeout: float, cancel: CancelToken
     ) -> socket.socket | None:
         """The first socket to connect; None, with `errors` filled, if none does."""
         waiting = deque(addresses)

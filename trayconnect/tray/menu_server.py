@@ -11,13 +11,13 @@ from dataclasses import replace
 
 from trayconnect.config.local_addresses import ports_text
 from trayconnect.core.command import Command
-from trayconnect.services.jupyter.activity_text import activity_words
 from trayconnect.services.model import PageState
+from trayconnect.services.protocol import Offer
 from trayconnect.sessions.forwards import ForwardState
 from trayconnect.sessions.snapshot import Snapshot
 from trayconnect.sessions.state import State
-from trayconnect.sessions.state_text import UNPROVEN, state_words
-from trayconnect.tray.labels import INDENT, clip, jupyter_words, wrap
+from trayconnect.sessions.state_text import state_words
+from trayconnect.tray.labels import INDENT, clip, wrap
 from trayconnect.tray.view import Item
 
 _NAME_WIDTH, _PLACE_WIDTH, _LINE_WIDTH = 32, 40, 80
@@ -69,22 +69,21 @@ def _first_lines(snapshot: Snapshot, *, advise: bool = True) -> Iterator[Item]:
     yield Item(f"server {name}", f"{clip(name)}: {state_words(snapshot)}", toggle, checked=on)
     if snapshot.state is State.OFF:
         return
-    kernels = kernel_words(snapshot)
-    if kernels:
-        yield Item(f"kernels {name}", f"{INDENT}{kernels}", enabled=False)
-    if snapshot.unproven:
-        yield Item(f"unproven {name}", f"{INDENT}{UNPROVEN}", enabled=False)
+    for said in snapshot.service.lines:
+        if said.in_menu:
+            yield Item(f"{said.key} {name}", f"{INDENT}{said.text}", enabled=False)
     if snapshot.page is not None:
         yield Item(f"open {name}", f"{INDENT}Open", Command("open", name))
     if snapshot.waits_for:
-        said = Command("answer", name) if snapshot.asking else None
+        answer = Command("answer", name) if snapshot.asking else None
         mark = "⚠ " if snapshot.asking else ""
         text = f"{INDENT}{mark}{clip(snapshot.waits_for)}"
-        yield Item(f"waits {name}", text, said, enabled=snapshot.asking)
+        yield Item(f"waits {name}", text, answer, enabled=snapshot.asking)
     if snapshot.state is State.WAITING:
         yield Item(f"retry {name}", f"{INDENT}Try now", Command("connect", name))
-    if snapshot.problem is not None and snapshot.can_start:
-        yield Item(f"start {name}", f"{INDENT}Start Jupyter", Command("start-jupyter", name))
+    for offer in snapshot.service.commands if snapshot.problem is not None else ():
+        if offer.mends and offer.enabled:
+            yield Item(f"{offer.key} {name}", f"{INDENT}{offer.text}", offer.command)
     if snapshot.problem is not None:
         title = f"{INDENT}⚠ {clip(snapshot.problem.title)}"
         yield Item(f"problem {name}", title, Command("show-problem", name))
@@ -92,11 +91,6 @@ def _first_lines(snapshot: Snapshot, *, advise: bool = True) -> Iterator[Item]:
             yield Item(f"advice {number} {name}", f"{INDENT}{INDENT}{line}", enabled=False)
     if snapshot.is_active and not on:
         yield Item(f"off {name}", f"{INDENT}Disconnect", Command("disconnect", name))
-
-
-def kernel_words(snapshot: Snapshot) -> str:
-    """What its kernels do; empty where there are none, or nothing tells."""
-    return "" if snapshot.kernels is None else activity_words(snapshot.kernels)
 
 
 def server_submenu(snapshot: Snapshot) -> Iterator[Item]:
@@ -122,14 +116,12 @@ def _use_lines(snapshot: Snapshot) -> Iterator[Item]:
     if snapshot.open_ports:
         text = f"⚠ Other computers can connect to {ports_text(snapshot.open_ports)}"
         yield Item("open-ports", clip(text), enabled=False)
-    if snapshot.jupyters:
-        lines = tuple(_jupyter_lines(snapshot))
-        yield Item("jupyters", "Jupyter servers", children=lines)
+    offers = [_offered(offer) for offer in snapshot.service.commands]
+    yield from (item for item in offers if item.children)
     yield Item("copy", "Copy link", Command("copy-link", name), enabled=has_page)
     active = snapshot.is_active
     yield Item("reconnect", "Reconnect", Command("reconnect", name), enabled=active)
-    if not snapshot.server.is_direct:
-        yield from _jupyter_orders(snapshot)
+    yield from (item for item in offers if not item.children)
     yield Item("separator-help", separator=True)
     has_problem = snapshot.problem is not None
     yield Item("problem", "Show problem", Command("show-problem", name), enabled=has_problem)
@@ -166,27 +158,16 @@ def _notes_words(count: int) -> str:
     return f"{what} not honoured"
 
 
-def _jupyter_orders(snapshot: Snapshot) -> Iterator[Item]:
-    name = snapshot.name
-    if snapshot.is_ready:
-        allowed = snapshot.can_stop
-        stop, restart = Command("stop-jupyter", name), Command("restart-jupyter", name)
-        yield Item("stop-jupyter", "Stop Jupyter…", stop, enabled=allowed)
-        yield Item("restart-jupyter", "Restart Jupyter…", restart, enabled=allowed)
-    else:
-        start = Command("start-jupyter", name)
-        yield Item("start-jupyter", "Start Jupyter", start, enabled=snapshot.can_start)
-    if snapshot.state is State.UP:
-        yield Item("jupyter-log", "Show Jupyter's log", Command("show-jupyter-log", name))
-
-
-def _jupyter_lines(snapshot: Snapshot) -> Iterator[Item]:
-    """Those that run there; the one that the local port leads to is marked."""
-    for jupyter in snapshot.jupyters:
-        action = Command("choose-jupyter", snapshot.name, {"jupyter": jupyter.where})
-        text = clip(jupyter_words(jupyter))
-        key = f"jupyter {jupyter.where}"
-        yield Item(key, text, action, checked=jupyter.in_use, radio=True)
+def _offered(offer: Offer) -> Item:
+    return Item(
+        offer.key,
+        clip(offer.text),
+        offer.command,
+        enabled=offer.enabled,
+        checked=offer.checked,
+        children=tuple(_offered(child) for child in offer.children),
+        radio=offer.radio,
+    )
 
 
 def needs_you_line(snapshot: Snapshot) -> Item:

@@ -13,7 +13,6 @@ from trayconnect.tray.icon import picture
 from trayconnect.tray.menu import MenuFacts, build_view
 from trayconnect.tray.menu_levels import group_lines
 from trayconnect.tray.menu_server import (
-    kernel_words,
     needs_you_line,
     server_lines,
     server_submenu,
@@ -79,7 +78,7 @@ def _row(snapshot: Snapshot) -> Row:
     problem = snapshot.problem
     return Row(
         name=snapshot.name,
-        words="\n".join(filter(None, (state_words(snapshot), kernel_words(snapshot)))),
+        words="\n".join([state_words(snapshot), *_lines(snapshot)]),
         icon=build_view((snapshot,), MenuFacts()).icon.value,
         toggle=Button("Disconnect" if toggle.checked else "Connect", _of(toggle)),
         main=None if snapshot.page is None else Button("Open", page),
@@ -88,6 +87,10 @@ def _row(snapshot: Snapshot) -> Row:
         advice="" if problem is None else problem.advice,
         group=snapshot.server.group or "",
     )
+
+
+def _lines(snapshot: Snapshot) -> list[str]:
+    return [line.text for line in snapshot.service.lines if line.in_menu]
 
 
 def _flat(items: Iterable[Item]) -> Iterator[Item]:

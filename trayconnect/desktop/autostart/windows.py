@@ -119,7 +119,8 @@ class RunKey:
             raise ProblemError(
                 Problem(
                     "The path of trayconnect is too long to start at login",
-                    f"Windows allows {_LONGEST_COMMAND} characters; install it in a shorter one.",
+                    f"Windows allows {_LONGEST_COMMAND} characters; install it in a folder with "
+                    "a shorter path.",
                     detail=line,
                 )
             )

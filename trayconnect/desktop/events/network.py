@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from trayconnect.desktop.events import netlink
+from trayconnect.desktop.events.polling import PollingWatcher
 from trayconnect.desktop.events.waker import Waker
 
 logger = logging.getLogger(__name__)
@@ -123,51 +124,6 @@ else:
         return set(select.select(descriptors, [], [], timeout)[0])
 
 
-class RouteWatcher:
-    """macOS, Windows: the same, by comparing the source addresses of routes to the internet.
-
-    `interval` (seconds) and `look` are for tests."""
-
-    def __init__(
-        self,
-        on_change: Callable[[], None],
-        interval: float = POLL,
-        look: Callable[[], tuple[str, ...]] | None = None,
-    ) -> None:
-        self._on_change = on_change
-        self._interval = interval
-        self._look = look or source_addresses
-        self._lock = threading.Lock()
-        self._stopped = threading.Event()
-        self._thread: threading.Thread | None = None
-
-    def start(self) -> None:
-        with self._lock:
-            if self._thread is None:
-                self._stopped = threading.Event()
-                self._thread = threading.Thread(
-                    target=self._watch, args=[self._stopped], name="tc-network", daemon=True
-                )
-                self._thread.start()
-
-    def stop(self) -> None:
-        """Join the thread, unless called on it."""
-        with self._lock:
-            thread, self._thread = self._thread, None
-            self._stopped.set()
-        if thread is not None and thread is not threading.current_thread():
-            thread.join(_STOP_LIMIT)
-
-    def _watch(self, stopped: threading.Event) -> None:
-        before = self._look()
-        while not stopped.wait(self._interval):
-            now = self._look()
-            if now != before:
-                before = now
-                logger.info("the network changed")
-                self._on_change()
-
-
 def source_addresses() -> tuple[str, ...]:
     """The source addresses of packets to the internet, for IPv4 and IPv6; empty without a route.
     Sends nothing."""
@@ -181,6 +137,27 @@ def _source_address(family: socket.AddressFamily, target: str) -> str:
             return str(probe.getsockname()[0])
     except OSError:
         return ""
+
+
+class RouteWatcher(PollingWatcher[tuple[str, ...]]):
+    """macOS, Windows: the same, by comparing the source addresses of routes to the internet.
+
+    `interval` (seconds) and `look` are for tests."""
+
+    def __init__(
+        self,
+        on_change: Callable[[], None],
+        interval: float = POLL,
+        look: Callable[[], tuple[str, ...]] = source_addresses,
+    ) -> None:
+        super().__init__("tc-network", interval, look, _routes_changed, on_change)
+
+
+def _routes_changed(before: tuple[str, ...], now: tuple[str, ...]) -> bool:
+    if before == now:
+        return False
+    logger.info("the network changed")
+    return True
 
 
 if sys.platform == "linux":

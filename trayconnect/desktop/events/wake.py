@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import sys
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+
+from trayconnect.desktop.events.polling import PollingWatcher
 
 logger = logging.getLogger(__name__)
 
@@ -16,7 +17,6 @@ TICK = 5.0
 
 _AHEAD = 3.0
 _LATE = 15.0
-_STOP_LIMIT = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +53,9 @@ def slept(before: ClockReading, now: ClockReading, tick: float = TICK) -> bool:
     return real - awake > _AHEAD or awake > tick + _LATE
 
 
-class WakeWatcher:
-    """Calls `on_wake`, on a thread of its own, soon after the machine resumes.
-
-    `tick` (seconds) and `clocks` are for tests. The clocks are read only between `start` and
-    `stop`; both may be called repeatedly."""
+class WakeWatcher(PollingWatcher[ClockReading]):
+    """Calls `on_wake` soon after the machine resumes. `tick` (seconds) and `clocks` are for
+    tests."""
 
     def __init__(
         self,
@@ -65,35 +63,10 @@ class WakeWatcher:
         tick: float = TICK,
         clocks: Callable[[], ClockReading] = read_clocks,
     ) -> None:
-        self._on_wake = on_wake
-        self._tick = tick
-        self._clocks = clocks
-        self._lock = threading.Lock()
-        self._stopped = threading.Event()
-        self._thread: threading.Thread | None = None
+        super().__init__("tc-wake", tick, clocks, self._slept, on_wake)
 
-    def start(self) -> None:
-        with self._lock:
-            if self._thread is None:
-                self._stopped = threading.Event()
-                self._thread = threading.Thread(
-                    target=self._watch, args=[self._stopped], name="tc-wake", daemon=True
-                )
-                self._thread.start()
-
-    def stop(self) -> None:
-        """Join the thread, unless called on it."""
-        with self._lock:
-            thread, self._thread = self._thread, None
-            self._stopped.set()
-        if thread is not None and thread is not threading.current_thread():
-            thread.join(_STOP_LIMIT)
-
-    def _watch(self, stopped: threading.Event) -> None:
-        before = self._clocks()
-        while not stopped.wait(self._tick):
-            now = self._clocks()
-            if slept(before, now, self._tick):
-                logger.info("the machine slept for about %.0f s", now.real - before.real)
-                self._on_wake()
-            before = now
+    def _slept(self, before: ClockReading, now: ClockReading) -> bool:
+        if not slept(before, now, self._interval):
+            return False
+        logger.info("the machine slept for about %.0f s", now.real - before.real)
+        return True

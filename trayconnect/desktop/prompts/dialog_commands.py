@@ -20,7 +20,7 @@ _WIDTH = 72
 _LINES = 20
 _LABEL_WIDTH = 50
 _REMEMBER = "Remember this in the keyring?"
-_WARNING = "Others can read along: this field hides nothing."
+_WARNING = "Others can read it: this field does not hide what you type."
 
 
 class DialogProgram(Protocol):

@@ -127,7 +127,7 @@ def not_askable(question: Question, detail: str) -> ProblemError:
     install = f" Install {programs} to be asked in a window." if programs else ""
     return ProblemError(
         Problem(
-            f"{question.server}: there is no way to ask you",
+            f"{question.server}: trayconnect cannot ask you",
             f"{question.title.rstrip('.?')}: to be asked, run `trayconnect run --no-tray` in a "
             "terminal; or log in with a key or an agent, so that nothing needs to be asked."
             f"{install}{shown}",

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import enum
-import queue
 import socket
 import ssl
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from trayconnect.core import sanitize
 from trayconnect.core.cancellation import CancelToken
-from trayconnect.core.errors import Cancelled
-
-_Row = tuple[socket.AddressFamily, tuple[object, ...]]
+from trayconnect.core.name_lookup import Address, look_up
 
 
 class Failure(enum.Enum):
@@ -114,40 +110,13 @@ def _of_connecting(error: OSError) -> Failure:
             return Failure.UNREACHABLE
 
 
-def _resolve(host: str, port: int, deadline: float, cancel: CancelToken) -> list[_Row]:
-    """Look `host` up, no longer than until the deadline.
-
-    The system's resolver knows no time limit, so a name is looked up in a thread which, in the
-    worst case, outlives this call until the resolver itself gives up.
-    """
-    with suppress(OSError, UnicodeError):
-        return _rows(host, port, socket.AI_NUMERICHOST)
-    found: queue.SimpleQueue[list[_Row] | OSError | None] = queue.SimpleQueue()
-
-    def look_up() -> None:
-        try:
-            found.put(_rows(host, port))
-        except OSError as error:
-            found.put(error)
-        except UnicodeError as error:  # a label that no name may have
-            found.put(OSError(str(error)))
-
-    threading.Thread(target=look_up, name=f"tc-resolve {host}", daemon=True).start()
-    with cancel.releasing(lambda: found.put(None)):
-        try:
-            result = found.get(timeout=remaining(deadline))
-        except queue.Empty:
-            raise ProbeError(Failure.UNRESOLVABLE, "the name lookup takes too long") from None
-    if result is None:
-        raise Cancelled
-    if isinstance(result, OSError):
-        raise ProbeError(Failure.UNRESOLVABLE, str(result)) from result
-    return result
-
-
-def _rows(host: str, port: int, flags: int = 0) -> list[_Row]:
-    rows = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
-    return [(row[0], row[4]) for row in rows]
+def _resolve(host: str, port: int, deadline: float, cancel: CancelToken) -> list[Address]:
+    try:
+        return look_up(host, port, remaining(deadline), cancel)
+    except TimeoutError:
+        raise ProbeError(Failure.UNRESOLVABLE, "the name lookup takes too long") from None
+    except OSError as error:
+        raise ProbeError(Failure.UNRESOLVABLE, str(error)) from error
 
 
 def _shake_hands(sock: ssl.SSLSocket, deadline: float) -> None:

@@ -29,11 +29,9 @@ from trayconnect.services.jupyter.activity import Run, follow
 from trayconnect.services.model import FoundJupyter, Health, Reached
 from trayconnect.services.page_debt import NO_DEBT, PageDebt
 from trayconnect.services.protocol import (
-    JupyterStopped,
     LookAgain,
     Order,
     Renewed,
-    StartJupyter,
     Unwanted,
     Wanted,
 )
@@ -85,6 +83,21 @@ class Jupyter:
     def is_ready(self) -> bool:
         """Whether its page answers, as far as is known."""
         return self.health is not None and self.health.reached >= Reached.JUPYTER
+
+
+# --- orders of its own ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class StartJupyter(Order):
+    """The user wants a Jupyter started there, once there is a link."""
+
+
+@dataclass(frozen=True, slots=True)
+class JupyterStopped(Order):
+    """The user has the Jupyter there stopped: it is about to end, or it is `done`."""
+
+    done: bool = True
 
 
 # --- events beside the orders ---------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from trayconnect.config.model import Server
@@ -43,6 +43,7 @@ from trayconnect.services.jupyter.machine import (
     StartServer,
     step,
 )
+from trayconnect.services.jupyter.presentation import JupyterFacts, present
 from trayconnect.services.looker import Looker
 from trayconnect.services.model import Choices, FoundJupyter, Health, Reached, SetTarget
 from trayconnect.services.protocol import Desktop, Order, Post, ServiceStatus
@@ -137,10 +138,10 @@ class JupyterService(LookingService):
     def _feed(self, event: Event) -> None:
         before = self._state
         self._state, effects = step(before, event, time.time())
-        if self._looker is not None and self._state.starting != before.starting:
-            self._looker.pause(paused=self._state.starting)
         for effect in effects:
             self._carry_out(effect)
+        if self._looker is not None and self._state.starting != before.starting:
+            self._looker.pause(paused=self._state.starting)
 
     def _carry_out(self, effect: Effect) -> None:
         looker, link, number = self._looker, self._link, self._state.link
@@ -202,26 +203,30 @@ class JupyterService(LookingService):
 
 def status(state: Jupyter) -> ServiceStatus:
     """What others may know of it."""
+    return present(state.server, facts(state))
+
+
+def facts(state: Jupyter) -> JupyterFacts:
+    """The same for those who know Jupyter."""
     health = state.health
-    if health is None:
-        return ServiceStatus(
-            problem=state.problem,
-            browser_pending=state.debt.browser_pending,
-            looks=state.looks,
-            starting=state.starting,
-            launcher=state.launcher,
-        )
-    kernels = health.kernels
-    return ServiceStatus(
-        reached=health.reached,
-        page=health.page if state.is_ready else None,
+    known = JupyterFacts(
+        is_linked=state.is_linked,
         problem=state.problem,
         browser_pending=state.debt.browser_pending,
         looks=state.looks,
-        looked=health.looked,
-        hindered=_is_hindered(health.problem),
+        looked=not state.is_linked,
         starting=state.starting,
         launcher=state.launcher,
+    )
+    if health is None:
+        return known
+    kernels = health.kernels
+    return replace(
+        known,
+        reached=health.reached,
+        page=health.page if state.is_ready else None,
+        looked=health.looked,
+        hindered=_is_hindered(health.problem),
         jupyters=health.jupyters,
         kernels=None if kernels is None else activity(kernels, state.runs, state.looked_at),
         unproven=health.unproven,

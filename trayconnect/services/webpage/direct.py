@@ -85,9 +85,6 @@ class DirectLink:
         """Nobody listens."""
         on_answer(self._no_ssh().problem)
 
-    def unlisten(self, where: Endpoint) -> None:
-        """There is nothing to take back."""
-
     def execute(self, command: str, stdin: bytes, timeout: float) -> Completed:  # noqa: ARG002
         """Raises `ProblemError`."""
         raise self._no_ssh()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-import queue
 import threading
+from functools import partial
 from http import HTTPStatus
 
 from trayconnect.config.model import Forward, Server
+from trayconnect.core.abandonable import Background
 from trayconnect.core.cancellation import CancelToken
-from trayconnect.core.errors import Cancelled, ProblemError
+from trayconnect.core.errors import ProblemError
 from trayconnect.core.link import ByteStream, Link, NotOursError, Owner
 from trayconnect.services.jupyter.dial import ProbeError
 from trayconnect.services.jupyter.probe import get_through
@@ -31,35 +32,23 @@ def look_at_pages(
 
     Asks over channels of its own, all at once: through the local ports, each question to a tool
     that is not running would be a refused connection, which is a reason to look at Jupyter."""
-    answers: queue.SimpleQueue[tuple[str, PageState] | None] = queue.SimpleQueue()
-
-    def ask(forward: Forward) -> None:
-        state = PageState.SILENT
-        try:
-            state = _state(server, forward, tunnel, timeout)
-        except Exception:
-            logger.exception("%s: asking %s failed unforeseen", server.name, forward.name)
-        finally:
-            answers.put((forward.name, state))
-
-    threads = [
-        threading.Thread(target=ask, args=(forward,), name=f"tc-page {forward.name}", daemon=True)
+    asked = {
+        forward.name: Background(
+            partial(_asked, server, forward, tunnel, timeout), f"tc-page {forward.name}"
+        )
         for forward in server.forwards
         if forward.has_page
-    ]
-    for thread in threads:
-        thread.start()
-    found = {}
-    with cancel.releasing(lambda: answers.put(None)):
-        for _ in threads:
-            answer = answers.get()
-            if answer is None:
-                # They end with the tunnel, which is about to be closed.
-                raise Cancelled
-            found[answer[0]] = answer[1]
-    for thread in threads:
-        thread.join()
-    return found
+    }
+    # After a cancellation they end with the tunnel, which is about to be closed.
+    return {name: one.result(cancel) for name, one in asked.items()}
+
+
+def _asked(server: Server, forward: Forward, tunnel: Link, timeout: float) -> PageState:
+    try:
+        return _state(server, forward, tunnel, timeout)
+    except Exception:
+        logger.exception("%s: asking %s failed unforeseen", server.name, forward.name)
+        return PageState.SILENT
 
 
 def _state(server: Server, forward: Forward, tunnel: Link, timeout: float) -> PageState:

@@ -8,7 +8,6 @@ from typing import Protocol
 
 from trayconnect.config.model import Server
 from trayconnect.core.cancellation import CancelToken
-from trayconnect.core.errors import Recovery
 from trayconnect.core.link import Link
 from trayconnect.services.base import LookingService
 from trayconnect.services.looker import Looker
@@ -108,19 +107,7 @@ class DirectService(LookingService):
         self._look_now()
 
     def status(self) -> ServiceStatus:
-        state, health = self._state, self._state.health
-        if health is None:
-            return ServiceStatus(browser_pending=state.debt.browser_pending, looks=state.looks)
-        problem = health.problem
-        return ServiceStatus(
-            reached=health.reached,
-            page=health.page if state.is_ready else None,
-            problem=problem,
-            browser_pending=state.debt.browser_pending,
-            looks=state.looks,
-            looked=health.looked,
-            hindered=problem is not None and problem.recovery is Recovery.FIX_FIRST,
-        )
+        return direct_status(self._state)
 
     def _take_in(self, health: Health) -> None:
         state = replace(self._state, health=health, looks=self._state.looks + 1)
@@ -128,6 +115,33 @@ class DirectService(LookingService):
         self._state = replace(state, debt=NO_DEBT) if state.is_ready else state
         if opens:
             self._open(health.page)
+
+
+def direct_status(state: DirectPage) -> ServiceStatus:
+    """What others may know of it."""
+    health = state.health
+    known = ServiceStatus(
+        words="looking for its page…",
+        browser_pending=state.debt.browser_pending,
+        looks=state.looks,
+    )
+    if health is None:
+        return known
+    return replace(
+        known,
+        reached=health.reached,
+        page=health.page if state.is_ready else None,
+        problem=health.problem,
+        words=_state(health),
+    )
+
+
+def _state(health: Health) -> str:
+    if health.reached >= Reached.JUPYTER:
+        return "connected"
+    if health.reached is Reached.PORT:
+        return "connected, no web page answers yet"
+    return "looking for its page…" if health.problem is None else "its page does not answer"
 
 
 class ForwardPages(LookingService):

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import queue
 import socket
 import sys
-import threading
 import time
 from dataclasses import dataclass, field
 from typing import Protocol, Self
@@ -19,7 +17,9 @@ from typing import Protocol, Self
 from paramiko import Message
 
 from trayconnect.core import sanitize
-from trayconnect.core.errors import shortage
+from trayconnect.core.abandonable import Background
+from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.errors import Cancelled, shortage
 
 log = logging.getLogger(__name__)
 
@@ -97,8 +97,7 @@ class Agent:
         self._place = ""
         """The agent that was asked last."""
         self._connection: _Connection | None = None
-        self._pipe_answers: queue.SimpleQueue[bytes | OSError] = queue.SimpleQueue()
-        self._closed = False
+        self._closing = CancelToken()
         self._connect_next()
 
     def __enter__(self) -> Self:
@@ -109,9 +108,8 @@ class Agent:
 
     def close(self) -> None:
         """Disconnect, and wake a caller that waits for an answer; from any thread."""
-        self._closed = True
+        self._closing.set()
         self._disconnect()
-        self._pipe_answers.put(OSError("it is disconnected"))
 
     @property
     def is_there(self) -> bool:
@@ -144,7 +142,7 @@ class Agent:
     # --- details ----------------------------------------------------------------------------------
 
     def _connect_next(self) -> None:
-        while self._places and self._connection is None and not self._closed:
+        while self._places and self._connection is None and not self._closing.is_set():
             self._place = self._places.pop(0)
             try:
                 self._connection = _connect(self._place)
@@ -196,22 +194,11 @@ class Agent:
 
     def _exchange_within(self, connection: _Connection, request: bytes, timeout: float) -> bytes:
         """As `_exchange`, for Windows' pipes, which have no timeout."""
-        answers = self._pipe_answers
-
-        def work() -> None:
-            try:
-                answers.put(_exchange(connection, request))
-            except OSError as error:
-                answers.put(error)
-
-        threading.Thread(target=work, name="tc-agent", daemon=True).start()
+        exchange = Background(lambda: _exchange(connection, request), "tc-agent")
         try:
-            answer = answers.get(timeout=timeout)
-        except queue.Empty:
-            raise TimeoutError from None
-        if isinstance(answer, OSError):
-            raise answer
-        return answer
+            return exchange.result(self._closing, timeout)
+        except Cancelled:
+            raise OSError("it is disconnected") from None
 
 
 def _exchange(connection: _Connection, request: bytes, deadline: float | None = None) -> bytes:

@@ -134,7 +134,7 @@ class Candidates:
             yield self._plain(identity)
         named = [identity for path in keys.files if (identity := _Identity(path)).exists]
         for path in keys.missing:
-            self._skip(f"the key {path}, which your ssh configuration names, does not exist")
+            self._skip(f"the key {path}, which your SSH configuration names, does not exist")
         for identity in named:
             yield from self._certified(identity)
         yield from self._certified_through_agent()

@@ -53,13 +53,13 @@ def damaged(path: Path, detail: str) -> ProblemError:
 def unsupported(path: Path, detail: str) -> ProblemError:
     """`detail` is `cryptography`'s message."""
     if "cipher" in detail:
-        advice = f"Encrypt it anew: ssh-keygen -p -Z aes256-ctr -f {path}"
+        advice = f"Encrypt it again: ssh-keygen -p -Z aes256-ctr -f {path}"
         return connection_problems.key_file(
             str(path), "is encrypted in a way that cannot be read", advice, detail
         )
     advice = "Use an ed25519, ecdsa or rsa key: ssh-keygen -t ed25519 makes one."
     if "DSA" in detail or "dss" in detail:
-        advice = f"It is a DSA key, which servers take no more. {advice}"
+        advice = f"It is a DSA key, which servers no longer accept. {advice}"
     return connection_problems.key_file(
         str(path), "is of a kind that cannot be used", advice, detail
     )
@@ -67,7 +67,7 @@ def unsupported(path: Path, detail: str) -> ProblemError:
 
 def costly(path: Path, rounds: int) -> ProblemError:
     """The passphrase of the key needs that many rounds of bcrypt."""
-    advice = f"It asks for {rounds} rounds. Encrypt it anew: ssh-keygen -p -a 100 -f {path}"
+    advice = f"It asks for {rounds} rounds. Encrypt it again: ssh-keygen -p -a 100 -f {path}"
     return connection_problems.key_file(str(path), "takes too long to decrypt", advice)
 
 

@@ -45,7 +45,7 @@ MAX_FAILURES = 5
 PASSWORD_TRIES = 3
 """For each of the two methods that ask, as OpenSSH's NumberOfPasswordPrompts."""
 
-_SHORT = "shorter than RequiredRSASize in your ssh configuration"
+_SHORT = "shorter than RequiredRSASize in your SSH configuration"
 _PUBLICKEY, _INTERACTIVE, _PASSWORD = "publickey", "keyboard-interactive", "password"
 
 
@@ -296,7 +296,7 @@ class _Login:
         self,
         candidate: Candidate,
         before: AuthResult,
-        why: str = "not of a type that the server takes",
+        why: str = "not of a type that the server accepts",
     ) -> AuthResult:
         self._tried.append(f"{candidate.label} ({why})")
         return before

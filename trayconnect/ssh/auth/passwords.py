@@ -75,7 +75,7 @@ class Passwords:
         stored = self._from_keyring()
         if stored is not None:
             return stored
-        message = f"To log in to {self._target.description}."
+        message = f"Enter the password for {self._target.username} on {self._target.description}."
         return self._account_password(message, "Password")
 
     def respond(self, prompt: Prompt) -> tuple[str, ...]:

@@ -25,9 +25,9 @@ def ask_for_key(target: LoginTarget, ask: Ask) -> PastedKey | None:
 
 def _question(target: LoginTarget, note: str) -> Question:
     message = (
-        f"{target.address} takes only a key, and there is none here: not in the ssh-agent, not in "
-        f"~/.ssh, not in servers.yaml. Paste the private key that opens {target.description}, "
-        "from its line BEGIN to its line END. It is kept in a file that only you can read."
+        f"{target.address} accepts only keys, and trayconnect found none in the ssh-agent, in "
+        f"~/.ssh or in servers.yaml. Paste the private key for {target.description}, "
+        "from its BEGIN line to its END line. It is stored in a file that only you can read."
     )
     return Question(
         kind=QuestionKind.PRIVATE_KEY,

@@ -32,7 +32,7 @@ _LAST_LINE = re.compile(r"\s*(-----END .*PRIVATE KEY-----|Private-MAC:)")
 _HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]*: ")
 _LONGEST_NAME = 120
 _NAME = Path("the pasted key")
-_OUR_ADVICE = "Copy the whole private key, from its line BEGIN to its line END."
+_OUR_ADVICE = "Copy the whole private key, from its BEGIN line to its END line."
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ def store(folder: Path, server: str, key: PastedKey) -> Path:
     except FileExistsError:
         raise _refused(
             f"There is a key for “{server}” already",
-            f"It is kept as {path}; move or delete that file first, if the new one is to be used.",
+            f"It is stored as {path}; to use the new one, move or delete that file first.",
         ) from None
     except OSError as error:
         raise _refused(

@@ -207,7 +207,7 @@ class UserAuth:
             for value in values:
                 response.add_string(value)
             self._send(response)
-        raise AuthLostError("the server asks without end")
+        raise AuthLostError("the server keeps asking")
 
     # --- details ----------------------------------------------------------------------------------
 
@@ -219,7 +219,7 @@ class UserAuth:
     def _received(self, number: int, message: Message) -> None:
         """Called on the transport's thread, which the exception ends."""
         if self._answers.qsize() >= _MAX_AHEAD:
-            raise SSHException("it answers what nobody asked")
+            raise SSHException("an answer without a request")
         self._answers.put((number, message))
 
     def _bannered(self, message: Message) -> None:
@@ -301,7 +301,7 @@ def _parse_prompt(message: Message) -> Prompt:
         name, instructions, _language = (sanitize.text(reader.string()) for _ in range(3))
         count = reader.uint32()
         if count > _MAX_PROMPTS:
-            raise AuthLostError(f"the server asks {count} things at once")
+            raise AuthLostError(f"the server sends {count} prompts at once")
         prompts = tuple((sanitize.text(reader.string()), reader.boolean()) for _ in range(count))
     except ValueError as error:
         raise AuthLostError(f"the server's question is {error}") from error

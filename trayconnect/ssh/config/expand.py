@@ -103,9 +103,9 @@ class Tokens:
         contains shell syntax (CVE-2023-51385), as OpenSSH 9.6 does."""
         for token in _TOKEN.findall(text):
             if token in "hkn" and token and _NO_HOST.search(self._value(token)):
-                raise ExpansionError("the host's name holds signs that a shell acts on")
+                raise ExpansionError("the host name contains shell characters")
             if token == "r" and _NO_USER.search(self.user):
-                raise ExpansionError("the user's name holds signs that a shell acts on")
+                raise ExpansionError("the user name contains shell characters")
         return self._percent(text, _PROXY)
 
     def _percent(self, text: str, known: str) -> str:
@@ -114,7 +114,7 @@ class Tokens:
             if token == "%":
                 return "%"
             if not token or token not in known:
-                raise ExpansionError(f"the token %{token} means nothing here")
+                raise ExpansionError(f"the token %{token} is not supported here")
             return self._value(token)
 
         return _TOKEN.sub(value, text)

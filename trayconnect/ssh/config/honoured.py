@@ -8,22 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-_HONOURED = (
-    "host match include ignoreunknown tag "
-    "hostname port user addressfamily bindaddress connecttimeout proxycommand proxyjump "
-    "canonicaldomains canonicalizefallbacklocal canonicalizehostname canonicalizemaxdots "
-    "canonicalizepermittedcnames "
-    "serveraliveinterval serveralivecountmax "
-    "identityfile certificatefile identitiesonly identityagent numberofpasswordprompts "
-    "pubkeyacceptedalgorithms requiredrsasize batchmode preferredauthentications "
-    "passwordauthentication kbdinteractiveauthentication pubkeyauthentication "
-    "hostkeyalias userknownhostsfile globalknownhostsfile revokedhostkeys checkhostip "
-    "knownhostscommand stricthostkeychecking updatehostkeys "
-    "hostkeyalgorithms casignaturealgorithms kexalgorithms ciphers macs "
-    "localforward remoteforward dynamicforward clearallforwardings gatewayports"
-)
-HONOURED = frozenset(_HONOURED.split())
-
 REFUSED: Mapping[str, tuple[str, str]] = {
     "bindinterface": ("BindInterface", "Name the interface's address with BindAddress instead."),
     "proxyusefdpass": (
@@ -35,26 +19,29 @@ REFUSED: Mapping[str, tuple[str, str]] = {
 """Keywords without which the connection would be a different one, and what to do."""
 
 REPORTED: Mapping[str, tuple[str, str]] = {
-    "channeltimeout": ("ChannelTimeout", "connections stay open however long they are idle"),
-    "controlmaster": ("ControlMaster", "trayconnect makes a connection of its own"),
-    "controlpath": ("ControlPath", "trayconnect makes a connection of its own"),
-    "exitonforwardfailure": ("ExitOnForwardFailure", "a forward that fails costs only itself"),
-    "forwardagent": ("ForwardAgent", "the agent stays here"),
-    "forwardx11": ("ForwardX11", "a tunnel shows no windows"),
-    "hostbasedauthentication": ("HostbasedAuthentication", "this way to log in is not known here"),
+    "channeltimeout": ("ChannelTimeout", "idle connections stay open"),
+    "controlmaster": ("ControlMaster", "trayconnect makes its own connection"),
+    "controlpath": ("ControlPath", "trayconnect makes its own connection"),
+    "exitonforwardfailure": (
+        "ExitOnForwardFailure",
+        "the connection goes on without a failed forward",
+    ),
+    "forwardagent": ("ForwardAgent", "trayconnect does not forward the agent"),
+    "forwardx11": ("ForwardX11", "trayconnect does not forward X11"),
+    "hostbasedauthentication": ("HostbasedAuthentication", "trayconnect has no such login method"),
     "nohostauthenticationforlocalhost": (
         "NoHostAuthenticationForLocalhost",
-        "the host key of this machine is checked, too",
+        "trayconnect checks this machine's host key, too",
     ),
-    "permitlocalcommand": ("PermitLocalCommand", "no command is run on this machine"),
+    "permitlocalcommand": ("PermitLocalCommand", "trayconnect runs no local command"),
     "permitremoteopen": ("PermitRemoteOpen", "remote forwards without a target are not opened"),
     "pkcs11provider": ("PKCS11Provider", "load the token's keys into the SSH agent"),
-    "rekeylimit": ("RekeyLimit", "keys are renewed after the usual amount of data"),
-    "remotecommand": ("RemoteCommand", "a tunnel runs none"),
-    "setenv": ("SetEnv", "no variable is sent"),
-    "streamlocalbindmask": ("StreamLocalBindMask", "local sockets are for their owner alone"),
-    "tunnel": ("Tunnel", "no network interface is made"),
-    "verifyhostkeydns": ("VerifyHostKeyDNS", "the files of known hosts decide"),
+    "rekeylimit": ("RekeyLimit", "keys are renewed after the default amount of data"),
+    "remotecommand": ("RemoteCommand", "trayconnect runs no remote command"),
+    "setenv": ("SetEnv", "trayconnect sends no environment variable"),
+    "streamlocalbindmask": ("StreamLocalBindMask", "only the owner can use local sockets"),
+    "tunnel": ("Tunnel", "trayconnect makes no network interface"),
+    "verifyhostkeydns": ("VerifyHostKeyDNS", "only known_hosts files count"),
 }
 """Harmless keywords whose absence a user would notice, and what applies instead."""
 

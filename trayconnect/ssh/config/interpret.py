@@ -198,7 +198,7 @@ def _refuse(raw: RawOptions, query: Query) -> None:
     for keyword, (name, advice) in REFUSED.items():
         is_used = keyword != "proxyusefdpass" or raw.first("proxycommand") is not None
         if is_used and _matters(raw, keyword):
-            title = f"{name} of your ssh configuration for {query.host} is not supported"
+            title = f"{name} of your SSH configuration for {query.host} is not supported"
             raise SshConfigError(Problem(title, advice, detail=raw.first(keyword) or ""))
 
 
@@ -218,7 +218,7 @@ def _ruled_out_methods(raw: RawOptions) -> tuple[str, ...]:
 
 def _unsupported(raw: RawOptions) -> list[str]:
     notes = [
-        f"{name} is not supported: {instead}"
+        f"{name} is ignored: {instead}"
         for keyword, (name, instead) in REPORTED.items()
         if _matters(raw, keyword) and (keyword != "exitonforwardfailure" or raw.forwards)
     ]

@@ -58,14 +58,14 @@ def _resolve(
         circle = " → ".join(jump.host for jump in reversed(seen))
         raise ProblemError(
             Problem(
-                title=f"The jump hosts of {farther[-1].host} lead in a circle",
+                title=f"The jump hosts of {farther[-1].host} form a loop",
                 advice=f"Correct ProxyJump in your SSH configuration: {circle}",
             )
         )
     if len(seen) > MAX_HOPS + 1:
         raise ProblemError(
             Problem(
-                title=f"The way to {farther[-1].host} has more than {MAX_HOPS} jump hosts",
+                title=f"The route to {farther[-1].host} has more than {MAX_HOPS} jump hosts",
                 advice="Correct jump_hosts in servers.yaml, or ProxyJump in your SSH "
                 "configuration.",
             )

@@ -49,8 +49,7 @@ def broken(place: str, message: str, detail: str = "") -> SshConfigError:
     return SshConfigError(
         Problem(
             title=f"{place}: {message}",
-            advice="This is a file of SSH, and ssh itself refuses it as it is. Correct it, and "
-            "connect again.",
+            advice="ssh itself refuses this file, too. Correct it, and connect again.",
             detail=detail,
         )
     )

@@ -151,8 +151,8 @@ def _run(ssh: str, query: Query, named: str | None, cancel: CancelToken) -> str:
 
 
 def _incomplete(query: Query, detail: str) -> ProblemError:
-    title = f"ssh gave no complete answer on what your SSH configuration says of {query.host}"
-    advice = "Check that the disk with your temporary folder is not full; trying again later."
+    title = f"ssh gave an incomplete answer about your SSH configuration for {query.host}"
+    advice = "Check that the disk of your temporary folder is not full."
     return ProblemError(Problem(title, advice, Recovery.RETRY, detail))
 
 

@@ -16,13 +16,13 @@ from trayconnect.ssh.transport.offered_algorithms import key_type
 class Flaw(enum.Enum):
     """Why a certificate proves nothing, in the order of the checks."""
 
-    WEAK = "it is signed with an algorithm that is not safe, not known here, or not allowed"
-    UNSIGNED = "its signature is not that of the authority it names"
+    WEAK = "its signature algorithm is unsafe, unsupported or not allowed"
+    UNSIGNED = "the signature of its authority is invalid"
     NOT_FOR_HOSTS = "it is for a user, not for a server"
     NOT_YET = "it is not valid yet"
     EXPIRED = "it has expired"
     OTHER_NAME = "it is for other names"
-    OPTIONS = "it has critical options that are not known here"
+    OPTIONS = "it has unknown critical options"
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,11 +31,11 @@ def key_unknown(target: LoginTarget, key: HostKey) -> ProblemError:
         command += ["-o", f"HostKeyAlias={target.options.host_key_alias}"]
     command += ["-p", str(target.port), target.host]
     advice = (
-        "StrictHostKeyChecking is yes for it in your ssh configuration, so that no question is "
-        "asked. It shows:\n"
+        "StrictHostKeyChecking is yes for it in your SSH configuration, so trayconnect does not "
+        "ask. Its key is:\n"
         f"  {key}\n"
-        "Compare that with the fingerprint that its administrator gives. Only if they are the "
-        f"same, let ssh add the key, and connect again:\n  {_shell(command)}"
+        "Compare it with the fingerprint from its administrator. Only if they match, let ssh add "
+        f"the key, and connect again:\n  {_shell(command)}"
     )
     return ProblemError(Problem(title, advice, _FIX, str(key)))
 
@@ -44,7 +44,7 @@ def key_short(target: LoginTarget, key: HostKey, bits: int) -> ProblemError:
     """An RSA key with fewer bits than RequiredRSASize."""
     title = f"The host key of {target.address} is too short"
     advice = (
-        f"It is an RSA key of {bits} bits; RequiredRSASize in your ssh configuration asks for "
+        f"It is an RSA key of {bits} bits; RequiredRSASize in your SSH configuration asks for "
         f"{target.options.required_rsa_size}. Ask the server's administrator for a new host key."
     )
     return ProblemError(Problem(title, advice, _FIX, str(key)))
@@ -56,11 +56,11 @@ def key_changed(
     title = f"The host key of {target.address} has changed"
     on_file = "\n".join(f"  known: {e.key} ({e.place})" for e in stored)
     advice = (
-        "Someone may be listening in, or the server was reinstalled. Ask its administrator for "
-        "the fingerprint of the new key, by another way than this connection.\n"
+        "Someone may be intercepting the connection, or the server was reinstalled. Ask its "
+        "administrator for the fingerprint of the new key, but not over this connection.\n"
         f"{on_file}\n"
         f"  shown now: {key}\n"
-        "Only if that is the one, remove the old key, by this or by hand, and connect again:\n"
+        "Only if they match, remove the old key, with this command or by hand, and connect again:\n"
         f"{_removal(target, stored)}"
     )
     return ProblemError(Problem(title, advice, _FIX, str(key)))
@@ -73,8 +73,8 @@ def address_differs(
     title = f"The host key of {target.address} is not the one known for its address {address}"
     on_file = "\n".join(f"  known for {address}: {e.key} ({e.place})" for e in stored)
     advice = (
-        "CheckHostIP in your ssh configuration has the address checked, too. Either the name leads "
-        "to another machine, or the address has passed to this one; ask its administrator.\n"
+        "CheckHostIP in your SSH configuration checks the address, too. Either the name leads to "
+        "another machine, or this machine has taken over the address. Ask its administrator.\n"
         f"{on_file}\n"
         f"  shown now: {key}\n"
         "Only if that is right, remove the line for the address, and connect again."
@@ -92,7 +92,7 @@ def _removal(target: LoginTarget, stored: Sequence[KnownHostsEntry]) -> str:
         for path in dict.fromkeys(entry.path for entry in alone)
     ]
     steps += [
-        f"  correct {entry.place}, by hand: it is for other hosts as well"
+        f"  correct {entry.place} by hand: it covers other hosts as well"
         for entry in stored
         if entry.is_pattern
     ]
@@ -104,7 +104,7 @@ def key_revoked(target: LoginTarget, key: HostKey, place: str) -> ProblemError:
     """`place`: the file and line of the revocation."""
     title = f"The host key of {target.address} is revoked"
     advice = (
-        f"It is revoked by {place}: whoever holds it may not be the server. "
+        f"{place} revokes it: the machine that presents it may not be the server. "
         "Ask its administrator for a new host key."
     )
     return ProblemError(Problem(title, advice, _FIX, str(key)))
@@ -114,8 +114,8 @@ def revocations_unreadable(target: LoginTarget, file: Path, detail: str) -> Prob
     """Without the revocations, the key's validity is unknown."""
     title = f"The file of revoked host keys for {target.address} cannot be read"
     advice = (
-        f"RevokedHostKeys of your ssh configuration names {file}: {detail}. Correct that; ssh "
-        "does not connect so either."
+        f"RevokedHostKeys of your SSH configuration names {file}: {detail}. Correct that; ssh "
+        "refuses to connect, too."
     )
     return ProblemError(Problem(title, advice, _FIX, detail))
 
@@ -126,7 +126,7 @@ def authority_revoked(
     """A revoked authority signed the certificate."""
     title = f"The authority behind the host certificate of {target.address} is revoked"
     advice = (
-        f"Its key is marked @revoked in {entry.place}: whoever holds it can pass for the server. "
+        f"Its key is marked @revoked in {entry.place}: anyone who has it can pose as the server. "
         "Ask the server's administrator for a certificate of a new authority."
     )
     return ProblemError(Problem(title, advice, _FIX, str(authority)))

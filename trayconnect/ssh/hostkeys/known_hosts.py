@@ -80,7 +80,7 @@ class KnownHostsEntry:
     @property
     def place(self) -> str:
         if self.path == COMMAND:
-            return f"what {COMMAND} of your ssh configuration prints, line {self.line}"
+            return f"what {COMMAND} of your SSH configuration prints, line {self.line}"
         return f"{self.path}, line {self.line}"
 
     @property

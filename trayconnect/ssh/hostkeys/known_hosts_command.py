@@ -171,8 +171,8 @@ def _failed(target: LoginTarget, reason: str, detail: str = "") -> ProblemError:
     program = target.options.known_hosts_command[0]
     title = f"KnownHostsCommand for {target.address} failed: {reason}"
     advice = (
-        f"Your ssh configuration has {program} say which host keys are known; without its answer "
-        "ssh does not connect either. Run the command in a terminal, or ask your administrator."
+        f"Your SSH configuration looks host keys up with {program}; without its answer ssh does "
+        "not connect either. Run the command in a terminal, or ask your administrator."
     )
     if detail:
         advice += f"\nIt says: {detail}"

@@ -38,9 +38,9 @@ class KnownHosts:
     system: tuple[Path, ...] = ()
 
     @classmethod
-    def default(cls) -> KnownHosts:
+    def default(cls, own: Path | None = None) -> KnownHosts:
         """OpenSSH's default files, and ours."""
-        own = platformdirs.user_data_path("trayconnect", appauthor=False) / "known_hosts"
+        own = own or platformdirs.user_data_path("trayconnect", appauthor=False) / "known_hosts"
         ssh = Path("~/.ssh").expanduser()
         return cls((ssh / "known_hosts", ssh / "known_hosts2"), own, _system_files())
 

@@ -157,17 +157,17 @@ def _remember(target: LoginTarget, key: HostKey, store: KnownHosts) -> None:
 
 def _question(target: LoginTarget, key: HostKey, authority: KnownHostsEntry | None) -> Question:
     message = (
-        f"The host key of {target.description} is not known yet:\n\n"
+        f"You have not connected to {target.description} before. Its host key is:\n\n"
         f"{key.type}  {key.fingerprint}\n\n"
     )
     if authority is not None:
         message += (
-            "Careful: it comes without a certificate of the authority that is on file for this "
-            f"host, in {authority.place}.\n\n"
+            f"Careful: it has no certificate of the authority that {authority.place} names for "
+            "this host.\n\n"
         )
     message += (
-        "Compare the fingerprint with the one that the server's administrator gives. "
-        "Trust it only if they are the same."
+        "Compare the fingerprint with the one from the server's administrator. Trust the key "
+        "only if they match."
     )
     return Question(
         kind=QuestionKind.HOST_KEY,

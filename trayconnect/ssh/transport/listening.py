@@ -83,13 +83,6 @@ class RemoteListening:
         request, fields = _request(where)
         self._transport.ask(request, answered, *fields)
 
-    def unlisten(self, where: Endpoint) -> None:
-        """Cancel a listener; returns at once. `where` has the port of the answer."""
-        with self._lock:
-            self._callbacks.pop(where, None)
-        request, fields = _request(where)
-        self._transport.ask(f"cancel-{request}", lambda _: None, *fields)
-
     def arrived(self, message: Message) -> None:
         """The server opens a channel: the rest of its MSG_CHANNEL_OPEN. Runs on the transport's
         thread."""

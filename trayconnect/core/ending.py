@@ -1,0 +1,74 @@
+"""The end of the program: asked for by a signal or by any thread, begun on a thread of its own."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+logger = logging.getLogger(__name__)
+
+SIGNAL_PAUSE = 0.5 if sys.platform == "win32" else threading.TIMEOUT_MAX
+"""Seconds between two looks for a signal: on Windows, Ctrl+C does not end a wait by itself."""
+JOIN_LIMIT = 5.0
+
+
+class Ending:
+    """Calls `begin` once, on the thread "tc-stop", when the end was asked for and is `heeded`."""
+
+    def __init__(self, begin: Callable[[], object]) -> None:
+        self._begin = begin
+        self._reasons: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._has_begun = threading.Event()
+
+    def ask(self, reason: str) -> None:
+        """At any time; returns at once. `reason` is for the log."""
+        # A signal's handler interrupts the main thread anywhere, maybe while it holds a lock that
+        # ending needs; putting something into a SimpleQueue is safe even then.
+        self._reasons.put(reason)
+
+    @property
+    def has_begun(self) -> bool:
+        return self._has_begun.is_set()
+
+    def wait(self) -> None:
+        """Block until it begins. On the main thread, signals are handled meanwhile."""
+        while not self._has_begun.wait(SIGNAL_PAUSE):
+            pass
+
+    @contextmanager
+    def heeded(self) -> Iterator[None]:
+        """On the main thread. The signals that end a program ask for the end, too."""
+        thread = threading.Thread(target=self._await, name="tc-stop", daemon=True)
+        thread.start()
+        try:
+            with self._signals():
+                yield
+        finally:
+            self._reasons.put(None)
+            thread.join(JOIN_LIMIT)
+
+    def _await(self) -> None:
+        reason = self._reasons.get()
+        if reason is not None:
+            logger.info("stopping: %s", reason)
+            self._has_begun.set()
+            self._begin()
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        def on_signal(number: int, _frame: object) -> None:
+            self.ask(f"signal {number}")
+
+        names = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")  # a system has some of them
+        numbers = [signal.Signals[name] for name in names if hasattr(signal, name)]
+        before = {number: signal.signal(number, on_signal) for number in numbers}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)

@@ -1,0 +1,184 @@
+"""What others are shown of the Jupyter of an entry: state, lines, commands and JSON. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from trayconnect.config.model import SAME_HOST, Server
+from trayconnect.core.command import Command
+from trayconnect.core.errors import Problem
+from trayconnect.core.page import Page
+from trayconnect.services.jupyter.activity import Activity
+from trayconnect.services.jupyter.activity_text import activity_words
+from trayconnect.services.model import FoundJupyter, Reached, is_our_socket
+from trayconnect.services.protocol import Line, Offer, ServiceStatus
+
+UNPROVEN = "Whose Jupyter this is could not be proven"
+
+
+@dataclass(frozen=True, slots=True)
+class JupyterFacts:
+    """The Jupyter of an entry at one moment."""
+
+    is_linked: bool = False
+    reached: Reached = Reached.SSH
+    page: Page | None = None
+    problem: Problem | None = None
+    browser_pending: bool = False
+    looks: int = 0
+    looked: bool = True
+    """Whether it is known what runs there."""
+    hindered: bool = False
+    """Whether something must be changed first, such as a server that forbids forwarding, before a
+    Jupyter there could be reached."""
+    starting: bool = False
+    launcher: str = ""
+    """What the Jupyter that was started there runs in: "in the tmux session …"."""
+    jupyters: tuple[FoundJupyter, ...] = ()
+    kernels: Activity | None = None
+    """What its kernels do, where it tells."""
+    unproven: bool = False
+    """Whether nothing tells whose the Jupyter is that the local port leads to."""
+
+    @property
+    def is_ready(self) -> bool:
+        return self.reached >= Reached.JUPYTER
+
+    @property
+    def in_use(self) -> FoundJupyter | None:
+        """The Jupyter that the local port leads to, if it was found."""
+        return next((one for one in self.jupyters if one.in_use), None)
+
+    @property
+    def can_stop(self) -> bool:
+        """Whether the Jupyter in use can be told to stop."""
+        used = self.in_use
+        by_process = used is not None and bool(used.pid and used.born)
+        return self.page is not None and (by_process or bool(self.page.token))
+
+    def can_start(self, server: Server) -> bool:
+        """Whether to offer to start Jupyter: nothing answers, and none of the user's is known to
+        run on this very host."""
+        waits = self.is_linked and not self.is_ready and not self.starting
+        return waits and server.jupyter.host in SAME_HOST and self.looked and not self.hindered
+
+
+def facts_of(status: ServiceStatus) -> JupyterFacts:
+    """What a status says of a Jupyter; nothing where it is of another kind."""
+    return status.details if isinstance(status.details, JupyterFacts) else JupyterFacts()
+
+
+def present(server: Server, facts: JupyterFacts) -> ServiceStatus:
+    """The same for those who know nothing of Jupyter."""
+    return ServiceStatus(
+        reached=facts.reached,
+        page=facts.page,
+        problem=facts.problem,
+        words=_state(facts),
+        lines=tuple(_lines(facts)),
+        commands=tuple(_commands(server, facts)),
+        in_progress=facts.starting,
+        browser_pending=facts.browser_pending,
+        looks=facts.looks,
+        json=_json(facts),
+        details=facts,
+    )
+
+
+def jupyter_words(jupyter: FoundJupyter) -> str:
+    """One of a host's Jupyter servers, as people tell them apart."""
+    words = [jupyter.folder] if jupyter.folder else []
+    if not jupyter.where.startswith("/"):
+        words.append(f"port {jupyter.where}")
+    elif not is_our_socket(jupyter.where):
+        words.append(f"socket {jupyter.where}")
+    if jupyter.kernels is not None:
+        words.append(f"{jupyter.kernels} kernel{'' if jupyter.kernels == 1 else 's'}")
+    if jupyter.of_hub:
+        words.append("of a JupyterHub")
+    return ", ".join(words) or "on a socket"
+
+
+def _state(facts: JupyterFacts) -> str:
+    if facts.starting:
+        return "starting Jupyter…"
+    if facts.is_ready:
+        return "connected"
+    if facts.reached is Reached.PORT:
+        return "connected, no Jupyter answers yet"
+    if facts.problem is None or not facts.looked:
+        return "logged in, looking for Jupyter…"
+    return "connected, but Jupyter does not answer"
+
+
+def _lines(facts: JupyterFacts) -> Iterator[Line]:
+    if facts.starting:
+        yield Line("starting", "Jupyter is being started", in_menu=False)
+    elif facts.launcher:
+        yield Line("launcher", f"Jupyter runs {facts.launcher}", in_menu=False)
+    if facts.kernels is not None and (words := activity_words(facts.kernels)):
+        yield Line("kernels", words)
+    if facts.unproven:
+        yield Line("unproven", UNPROVEN)
+
+
+def _commands(server: Server, facts: JupyterFacts) -> Iterator[Offer]:
+    name = server.name
+    if facts.jupyters:
+        yield Offer("jupyters", "Jupyter servers", children=tuple(_choices(name, facts)))
+    if facts.is_ready:
+        allowed = facts.can_stop
+        stop, restart = Command("stop-jupyter", name), Command("restart-jupyter", name)
+        yield Offer("stop-jupyter", "Stop Jupyter…", stop, enabled=allowed)
+        yield Offer("restart-jupyter", "Restart Jupyter…", restart, enabled=allowed)
+    else:
+        start, allowed = Command("start-jupyter", name), facts.can_start(server)
+        yield Offer("start-jupyter", "Start Jupyter", start, enabled=allowed, mends=True)
+    if facts.is_linked:
+        yield Offer("jupyter-log", "Show Jupyter's log", Command("show-jupyter-log", name))
+
+
+def _choices(name: str, facts: JupyterFacts) -> Iterator[Offer]:
+    """Those that run there; the one that the local port leads to is marked."""
+    for one in facts.jupyters:
+        command = Command("choose-jupyter", name, {"jupyter": one.where})
+        yield Offer(
+            f"jupyter {one.where}", jupyter_words(one), command, checked=one.in_use, radio=True
+        )
+
+
+def _json(facts: JupyterFacts) -> dict[str, Any]:
+    return {
+        "starting": facts.starting,
+        "runs_in": facts.launcher or None,
+        "kernels": None if facts.kernels is None else _kernels(facts.kernels),
+        "jupyters": [_jupyter(one) for one in facts.jupyters],
+        "unproven": facts.unproven,
+    }
+
+
+def _jupyter(one: FoundJupyter) -> dict[str, Any]:
+    return {
+        "where": one.where,
+        "folder": one.folder,
+        "version": one.version,
+        "kernels": one.kernels,
+        "in_use": one.in_use,
+        "of_hub": one.of_hub,
+    }
+
+
+def _kernels(kernels: Activity) -> dict[str, Any]:
+    memory = kernels.memory
+    return {
+        "at": kernels.at,
+        "total": kernels.total,
+        "busy": kernels.busy,
+        "idle": kernels.idle,
+        "busy_since": kernels.busy_since,
+        "last_activity": kernels.last_activity,
+        "memory_bytes": memory.used if memory else None,
+        "memory_limit_bytes": memory.limit if memory else None,
+    }

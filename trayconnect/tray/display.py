@@ -1,0 +1,142 @@
+"""What the running program shows: the icon, its menu and the status window."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from trayconnect.config.server_file import ServerFile
+from trayconnect.core.coalescer import Coalescer
+from trayconnect.core.command import Command
+from trayconnect.core.errors import ProblemError
+from trayconnect.core.notices import Notifier
+from trayconnect.desktop.autostart.entry import Autostart
+from trayconnect.desktop.popup.popup_menu import TkPopupMenu
+from trayconnect.desktop.windows.status import StatusWindow, can_show
+from trayconnect.sessions.snapshot import Snapshot
+from trayconnect.tray.backends.backend import make_tray
+from trayconnect.tray.backends.choice import TrayReport
+from trayconnect.tray.icon_place import COMMANDS, IconPlace
+from trayconnect.tray.menu import MenuFacts, build_view
+from trayconnect.tray.status_view import icons, status_page
+from trayconnect.tray.tray_icon import Tray
+
+logger = logging.getLogger(__name__)
+
+REST_PER_LINE = 0.0005
+"""Seconds between two pictures of the menu, for each of its lines: the panel and we take about a
+third of that to draw one (measured with 1,500 lines)."""
+
+
+class Display:
+    """Shows nothing until `open`. From any thread, but for `run`."""
+
+    def __init__(
+        self,
+        snapshots: Callable[[], tuple[Snapshot, ...]],
+        file: ServerFile,
+        autostart: Autostart,
+        notifier: Notifier,
+        say: Callable[[str], object],
+    ) -> None:
+        self._snapshots = snapshots
+        self._file = file
+        self._autostart = autostart
+        self._say = say
+        self._place = IconPlace(self.show_window, notifier, say)
+        self._coalescer = Coalescer(self._draw)
+        self._tray: Tray | None = None
+        self._window: StatusWindow | None = None
+
+    def open(
+        self,
+        click: Callable[[Command], object],
+        picture: Path,
+        *,
+        at_login: bool,
+        on_session_end: Callable[[], object],
+    ) -> None:
+        """Make the icon, and the window that is still hidden, which has that `picture`."""
+        self._window = StatusWindow(click, icons, picture)
+        try:
+            self._tray = make_tray(
+                click,
+                self._place.missing,
+                TkPopupMenu(),
+                by_hand=not at_login,
+                on_host=self._place.shown,
+                on_session_end=on_session_end,
+            )
+        except ProblemError as error:
+            logger.warning("no tray: %s", error.problem.logged)
+            self._say(f"{error.problem.title}. {COMMANDS}. Ctrl+C ends trayconnect.")
+            return
+        if sys.platform in ("darwin", "win32"):
+            self._place.shown()
+
+    @property
+    def tray(self) -> Tray | None:
+        """None without an icon."""
+        return self._tray
+
+    def remove_icon(self) -> None:
+        """Never raises."""
+        if self._tray is not None:
+            try:
+                self._tray.stop()
+            except Exception:  # our bug; what has no icon ends all the same
+                logger.exception("the icon could not be taken away")
+
+    def start(self) -> None:
+        self._coalescer.start()
+
+    def stop(self) -> None:
+        self._coalescer.stop()
+
+    def refresh(self) -> None:
+        """Show soon what is known then; returns at once."""
+        self._coalescer.ask()
+
+    def show_window(self) -> None:
+        """Open the window that shows what the menu shows. Raises `ProblemError`."""
+        assert self._window is not None
+        self._window.update(status_page(self._snapshots(), self._facts()))
+        self._window.show()
+
+    def close_window(self) -> None:
+        if self._window is not None:
+            self._window.close()
+
+    def second_start(self) -> None:
+        """The program was started a second time: show where it is."""
+        self._place.asked(self._tray)
+
+    def report(self) -> TrayReport | None:
+        """How the icon is shown; None without one."""
+        return None if self._tray is None else self._tray.report()
+
+    def notify(self, message: str, title: str) -> None:
+        """Show a notice by the icon."""
+        if self._tray is not None:
+            self._tray.notify(message, title)
+
+    def _draw(self) -> float:
+        """Returns the rest that it needs, in seconds."""
+        if self._tray is None or self._window is None:
+            return 0.0
+        snapshots, facts = self._snapshots(), self._facts()
+        view = build_view(snapshots, facts)
+        self._tray.show(view)
+        if self._window.is_open:
+            self._window.update(status_page(snapshots, facts))
+        return REST_PER_LINE * view.lines
+
+    def _facts(self) -> MenuFacts:
+        return MenuFacts(
+            autostart=self._autostart.is_on(),
+            file_problems=self._file.problems,
+            file_in_force=self._file.is_loaded,
+            window=can_show(),
+        )
