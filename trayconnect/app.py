@@ -158,7 +158,10 @@ class App:
         known_hosts = KnownHosts.default(options.known_hosts)
         ssh_config = ssh_config_file(options.ssh_config)
         ssh = SshConnector(
-            KeyringSecrets(), known_hosts=known_hosts, ssh_config=lambda: SshConfig(ssh_config)
+            KeyringSecrets(),
+            known_hosts=known_hosts,
+            ssh_config=lambda: SshConfig(ssh_config),
+            servers=lambda: self._file.config.servers,
         )
         direct = DirectConnector()
         choices = StoredChoices(choices_file())
@@ -174,9 +177,6 @@ class App:
             prompter=asking,
             browser=browser,
             services=Kinds(Desktop(browser, self._notifier), over_links(choices)),
-            additions=lambda server, cancel: ssh.additions(
-                server, self._file.config.servers, cancel
-            ),
         )
         self._manager = Manager(
             peers, SystemClock(), NoticeAlerts(self._notifier), on_change=self._changed

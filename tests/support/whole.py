@@ -68,6 +68,7 @@ class Whole(Scoped):
             agent_socket=agent_socket,
             identity_files=(),
             ssh_config=ssh_config,
+            servers=lambda: servers,
         )
         direct = DirectConnector()
 
@@ -81,7 +82,6 @@ class Whole(Scoped):
             prompter=self,
             browser=self,
             services=Kinds(Desktop(self, self), over_links(self.choices)),
-            additions=lambda server, cancel: ssh.additions(server, servers, cancel),
         )
         self.manager = Manager(peers, SystemClock(), NoticeAlerts(self))
         self.manager.start()

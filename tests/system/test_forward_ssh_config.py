@@ -228,7 +228,7 @@ def test_nothing_is_asked_before_the_start(alias: Alias, tmp_path: Path) -> None
         assert not asked.exists()
         whole.connect()
         whole.until_state(State.UP)
-        # The attempt that follows goes by the same answer.
+        # Listeners and login go by the same answer.
         assert asked.read_text() == "x\n"
         whole.off()
 

@@ -14,11 +14,13 @@ from tests.support.tunnel_kit import Kit, entry, nothing_left
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import Cancelled, Problem, ProblemError, Recovery
 from trayconnect.ssh.config import ssh_g
+from trayconnect.ssh.config.configured_forwards import NOTHING
 from trayconnect.ssh.config.interpret import HostConfig
 from trayconnect.ssh.config.jump_chain import resolve_hops
 from trayconnect.ssh.config.raw_options import Query, SshConfigError
 from trayconnect.ssh.config.ssh_config import SshConfig, this_user
 from trayconnect.ssh.config.ssh_options import SshOptions
+from trayconnect.ssh.resolved_config import ResolvedConfig
 
 
 @pytest.fixture
@@ -167,7 +169,7 @@ def test_without_openssh_an_entry_is_what_it_says(tmp_path: Path) -> None:
     assert found.options == SshOptions()
     assert config.host(Query("h"), CancelToken()).user == this_user().user
     problem = Problem("The server refused", "Try again.")
-    assert config.explained(problem) is problem
+    assert ResolvedConfig((), NOTHING, config.note).explained(problem) is problem
 
 
 def test_without_openssh_a_configuration_of_ssh_is_told_of(tmp_path: Path) -> None:
@@ -179,7 +181,8 @@ def test_without_openssh_a_configuration_of_ssh_is_told_of(tmp_path: Path) -> No
     (note,) = found.options.unsupported
     assert note.startswith(f"{file} is not used. Install OpenSSH's client to use it")
     assert "entries work without" in note
-    advice = config.explained(Problem("The host gpu is unknown", "Check its name.")).advice
+    resolved = ResolvedConfig((), NOTHING, config.note)
+    advice = resolved.explained(Problem("The host gpu is unknown", "Check its name.")).advice
     assert advice == f"Check its name. {note}."
 
 

@@ -104,7 +104,7 @@ def test_an_alias(setup: Setup, sshd: Sshd, tmp_path: Path) -> None:
     with nothing_left(), setup.kit.tunnel(alias()) as tunnel:
         assert tunnel.execute("echo hi", b"", 20).stdout == b"hi\n"
         assert not tunnel.typed_login
-    added = setup.kit.connector.additions(alias(), (), CancelToken())
+    added = setup.kit.connector.resolve(alias(), CancelToken()).additions
     assert [(one.name, one.local_port) for one in added.forwards] == [("LocalForward 6006", 6006)]
     assert added.notes == ("gpu: ForwardAgent is ignored: trayconnect does not forward the agent",)
 

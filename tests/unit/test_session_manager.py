@@ -42,6 +42,7 @@ from trayconnect.sessions.snapshot import Snapshot
 from trayconnect.sessions.state import State
 from trayconnect.sessions.worker import Dependencies
 from trayconnect.ssh.config.configured_forwards import NOTHING, ConfiguredForwards
+from trayconnect.ssh.resolved_config import ResolvedConfig
 
 LIMIT = 20.0
 TAKEN = 7777
@@ -194,6 +195,7 @@ class World:
         ask: Ask,
         cancel: CancelToken,
         on_lost: Callable[[Problem], None],
+        config: ResolvedConfig | None = None,
         display: ProgressDisplay | None = None,
     ) -> Link:
         outcome = self.outcomes.pop(0) if self.outcomes else "connect"
@@ -232,7 +234,7 @@ class World:
         self.forwardings.append(forwarding)
         return forwarding
 
-    def additions(self, server: Server, cancel: CancelToken) -> ConfiguredForwards:
+    def resolve(self, server: Server, cancel: CancelToken) -> ResolvedConfig:
         self.reads += 1
         if self.added == "hang":
             self.hanging.set()
@@ -241,7 +243,7 @@ class World:
         if isinstance(self.added, Problem):
             raise ProblemError(self.added)
         assert isinstance(self.added, ConfiguredForwards)
-        return self.added
+        return ResolvedConfig((), self.added)
 
     def launch(self, server: Server, tunnel: Link, cancel: CancelToken) -> str:
         self.launches += 1
@@ -316,7 +318,6 @@ class Run:
                 Work(world.examine, world.launch, world.how_it_ended),
                 look_at_pages=world.look_at_pages,
             ),
-            additions=world.additions,
         )
         self.manager = Manager(
             peers,
@@ -750,7 +751,7 @@ ADDED = ConfiguredForwards(
 )
 
 
-def test_it_is_read_once_a_start_and_holds_until_the_stop(run: Run) -> None:
+def test_it_is_read_once_an_attempt_and_its_forwards_hold_until_the_stop(run: Run) -> None:
     run.world.added = ADDED
     assert run.world.reads == 0
     run.manager.connect("GPU box")
@@ -758,19 +759,20 @@ def test_it_is_read_once_a_start_and_holds_until_the_stop(run: Run) -> None:
     assert [one.is_up for one in now.forwards] == [False, True, True]
     assert [one.problem for one in now.forwards] == [DOWN, None, None]
     assert (now.problem, now.notes) == (None, ADDED.notes)
+    assert run.world.reads == 1
     run.world.tunnels[0].on_lost(LOST)
     assert run.until_state(State.WAITING).notes == ADDED.notes
+    run.world.added = NOTHING  # the listeners are bound
     run.manager.woke()
     run.until("GPU box", lambda s: s.is_ready and s.forwards[-1].is_up)
-    assert run.world.reads == 1
+    assert run.world.reads == 2
     assert set(run.world.tunnels[1].incoming) == {HOOK}
     run.manager.disconnect("GPU box")
     off = run.until_state(State.OFF)
     assert (off.forwards, off.notes) == ((), ())
-    run.world.added = NOTHING
     run.manager.connect("GPU box")
     assert run.until_ready().forwards == ()
-    assert run.world.reads == 2
+    assert run.world.reads == 3
 
 
 def test_a_reading_that_fails_is_an_attempt_that_failed_and_is_made_again(run: Run) -> None:

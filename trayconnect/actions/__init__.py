@@ -1,1 +1,1 @@
-"""What a user can order, and its handlers."""
+"""The handlers of commands, one module a family, and the dispatcher that finds them."""

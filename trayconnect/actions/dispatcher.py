@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TypeAlias
 
 from trayconnect.control.protocol import JSON, Reply
 from trayconnect.control.status import to_json
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.command import Command
-from trayconnect.core.errors import Problem, ProblemError, unforeseen
+from trayconnect.core.errors import Cancelled, Problem, ProblemError, unforeseen
 from trayconnect.core.notices import Notice, Notifier
 from trayconnect.sessions.snapshot import Snapshot
 
@@ -21,6 +22,22 @@ Outcome: TypeAlias = "Snapshot | Mapping[str, JSON] | None"
 Handler = Callable[[Command, CancelToken], Outcome]
 """Carries out the commands of one name. Raises `ProblemError` where that is impossible. It may take
 its time only where the command says that its sender waits."""
+
+
+@contextmanager
+def telling(notifier: Notifier, tag: str, what: str) -> Iterator[None]:
+    """Show what goes wrong within as a notice of that tag, and raise nothing; `what` is for the
+    log."""
+    try:
+        yield
+    except Cancelled:
+        pass
+    except ProblemError as error:
+        logger.warning("%s: %s", what, error.problem.logged)
+        notifier.notify(Notice.of(tag, error.problem, asked=True))
+    except Exception as error:
+        logger.exception("%s failed in a way nobody foresaw", what)
+        notifier.notify(Notice.of(tag, unforeseen(error), asked=True))
 
 
 class Dispatcher:
@@ -40,14 +57,8 @@ class Dispatcher:
     def click(self, command: Command) -> None:
         """For a click, which has nobody to reply to. Never raises; a notice says what hindered
         it."""
-        try:
+        with telling(self._notifier, "command", command.name):
             self._run(command, CancelToken())
-        except ProblemError as error:
-            logger.warning("%s: %s", command.name, error.problem.logged)
-            self._notifier.notify(Notice.of("order", error.problem, asked=True))
-        except Exception as error:
-            logger.exception("%s failed in a way nobody foresaw", command.name)
-            self._notifier.notify(Notice.of("order", unforeseen(error), asked=True))
 
     def answer(self, command: Command, cancel: CancelToken) -> Reply:
         """For the control socket: block until there is a reply. Raises `ProblemError`."""

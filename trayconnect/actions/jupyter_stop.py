@@ -3,21 +3,17 @@ where something would be lost, and reading its log."""
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from trayconnect.actions.dispatcher import Handler
+from trayconnect.actions.dispatcher import Handler, telling
 from trayconnect.actions.jupyter_commands import START_WAIT, JupyterCommands, Running
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.command import Command
-from trayconnect.core.errors import Cancelled, ProblemError, unforeseen
 from trayconnect.core.notices import Notice, Notifier
 from trayconnect.core.questions import Prompter, Question, QuestionKind
 from trayconnect.sessions.snapshot import Snapshot
-
-logger = logging.getLogger(__name__)
 
 JOIN_LIMIT = 5.0
 
@@ -96,17 +92,8 @@ class JupyterStops:
             stop.thread.join(JOIN_LIMIT)
 
     def _run(self, name: str, job: Callable[[CancelToken], None], cancel: CancelToken) -> None:
-        try:
+        with telling(self._notifier, f"stop {name}", f"{name}: a command for Jupyter"):
             job(cancel)
-        except Cancelled:
-            return
-        except ProblemError as error:
-            problem = error.problem
-            logger.warning("%s: %s", name, problem.logged)
-            self._notifier.notify(Notice.of(f"stop {name}", problem, asked=True))
-        except Exception as error:
-            logger.exception("%s: a command for Jupyter failed in a way nobody foresaw", name)
-            self._notifier.notify(Notice.of(f"stop {name}", unforeseen(error), asked=True))
 
     def _converse(self, name: str, restart: bool, cancel: CancelToken) -> None:
         running = self._jupyter.running(name, cancel)

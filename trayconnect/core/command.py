@@ -1,5 +1,5 @@
-"""What a user orders, in one form: the menu, notices, the status window, the control socket and the
-command line all carry a `Command`, and one dispatcher carries it out."""
+"""What the user wants done, in one form. The menu, notices, the status window, the control socket
+and the command line carry a `Command`; the dispatcher of `actions/` finds its handler."""
 
 from __future__ import annotations
 

@@ -12,10 +12,16 @@ from trayconnect.core.errors import Problem
 from trayconnect.core.link import Incoming, Link, OpenChannel, OpenOwnChannel, Own
 from trayconnect.core.questions import Ask, ProgressDisplay
 from trayconnect.sessions.snapshot import Cause, Snapshot
+from trayconnect.ssh.resolved_config import ResolvedConfig
 
 
 class Connector(Protocol):
-    """Opens tunnels."""
+    """Opens links."""
+
+    def resolve(self, server: Server, cancel: CancelToken) -> ResolvedConfig | None:
+        """The user's SSH configuration for one attempt; None where it is not asked. May take its
+        time; raises `ProblemError`, and `Cancelled`."""
+        ...
 
     def connect(
         self,
@@ -24,9 +30,10 @@ class Connector(Protocol):
         ask: Ask,
         cancel: CancelToken,
         on_lost: Callable[[Problem], None],
+        config: ResolvedConfig | None = None,
         display: ProgressDisplay = ProgressDisplay(),  # noqa: B008 - it has no state
     ) -> Link:
-        """Connect and log in, every wait bounded.
+        """Connect and log in, every wait bounded. `config`: see `resolve`; None: read it now.
 
         `on_lost` is called at most once, from any thread, when the tunnel that was returned
         dies by itself; not after `close`. Raises `ProblemError`, and `Cancelled` after

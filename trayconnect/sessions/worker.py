@@ -63,11 +63,6 @@ class Dependencies:
     prompter: Prompter
     browser: Browser
     services: MakeServices
-    additions: Callable[[Server, CancelToken], ConfiguredForwards] = lambda _server, _cancel: (
-        NOTHING
-    )
-    """What ssh_config(5) adds to an entry. May take its time; raises `ProblemError`, and
-    `Cancelled`."""
 
 
 Job = Callable[[], None]
@@ -198,10 +193,14 @@ class Worker:
         attempt = live.attempt
         try:
             live.cancel.check()
+            connector = self._peers.connector(live.server)
+            config = connector.resolve(live.server, live.cancel)
+            live.cancel.check()
             if self._forwarding is None:
-                self._forwarding = self._listen(live)
-            tunnel = self._peers.connector(live.server).connect(
+                self._forwarding = self._listen(live, config.additions if config else NOTHING)
+            tunnel = connector.connect(
                 live.server,
+                config=config,
                 ask=lambda question: self._ask(live, question),
                 cancel=live.cancel,
                 on_lost=lambda problem: self._report(Lost(attempt, problem)),
@@ -224,9 +223,7 @@ class Worker:
             if forward.kind is Kind.REMOTE:
                 self._listen_remote(live, tunnel, self._forwarding, forward)
 
-    def _listen(self, live: Attempt) -> Forwarding:
-        additions = self._peers.additions(live.server, live.cancel)
-        live.cancel.check()
+    def _listen(self, live: Attempt, additions: ConfiguredForwards) -> Forwarding:
         forwarding = self._peers.listen(
             live.server, also=additions.forwards, on_refused=self._refused
         )

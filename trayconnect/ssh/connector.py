@@ -15,9 +15,9 @@ from trayconnect.core.questions import Ask, ProgressDisplay
 from trayconnect.ssh.auth import pasted_key
 from trayconnect.ssh.auth.identities import UnlockedKeys, default_identity_files
 from trayconnect.ssh.auth.login import Credentials
-from trayconnect.ssh.config.configured_forwards import NOTHING, ConfiguredForwards, additions
 from trayconnect.ssh.config.ssh_config import SshConfig
 from trayconnect.ssh.hostkeys.known_hosts_store import KnownHosts
+from trayconnect.ssh.resolved_config import ResolvedConfig, resolve
 from trayconnect.ssh.route import open_route
 from trayconnect.ssh.ssh_link import SshLink
 from trayconnect.ssh.target import keepalive
@@ -28,7 +28,8 @@ class SshConnector:
 
     `known_hosts` None: OpenSSH's files, and our own. `agent_socket` None: SSH_AUTH_SOCK of the
     environment. `identity_files` None: OpenSSH's default ones. `pasted_keys`: the folder of pasted
-    keys. `ssh_config` makes the reader of ssh_config(5) for one attempt."""
+    keys. `ssh_config` makes the reader of ssh_config(5) for one attempt. `servers`: the entries of
+    the file, which keep their ports from its forwards."""
 
     def __init__(
         self,
@@ -39,6 +40,7 @@ class SshConnector:
         identity_files: tuple[Path, ...] | None = None,
         pasted_keys: Path | None = None,
         ssh_config: Callable[[], SshConfig] = SshConfig,
+        servers: Callable[[], Iterable[Server]] = tuple,
     ) -> None:
         self._secrets = secrets
         self._known_hosts = known_hosts or KnownHosts.default()
@@ -46,23 +48,14 @@ class SshConnector:
         self._identity_files = identity_files
         self._pasted_keys = pasted_keys or pasted_key.default_folder()
         self._ssh_config = ssh_config
+        self._servers = servers
         self._unlocked = UnlockedKeys()
         self._reporting_accounts: set[str] = set()
         """Accounts whose servers can report the owners of listeners: see `Ownership`."""
-        self._read: dict[str, SshConfig] = {}
-        """What was read of ssh_config(5) just before an attempt to connect, by the entry's name."""
 
-    def additions(
-        self, server: Server, others: Iterable[Server], cancel: CancelToken
-    ) -> ConfiguredForwards:
-        """What ssh_config(5) adds to `server`, beside which `others` stand in the file; what was
-        read of it also serves the next `connect`.
-
-        Raises `ProblemError`, and `Cancelled` after `cancel.set()`."""
-        if server.is_direct:
-            return NOTHING
-        ssh_config = self._read[server.name] = self._ssh_config()
-        return additions(server, others, lambda query: ssh_config.host(query, cancel))
+    def resolve(self, server: Server, cancel: CancelToken) -> ResolvedConfig:
+        """See `dependencies.Connector`."""
+        return resolve(server, self._servers(), self._ssh_config(), cancel)
 
     def connect(
         self,
@@ -71,6 +64,7 @@ class SshConnector:
         ask: Ask,
         cancel: CancelToken,
         on_lost: Callable[[Problem], None],
+        config: ResolvedConfig | None = None,
         display: ProgressDisplay = ProgressDisplay(),  # noqa: B008 - it has no state
         steps: Progress = NO_PROGRESS,
     ) -> SshLink:
@@ -86,13 +80,13 @@ class SshConnector:
             ),
             pasted_keys=self._pasted_keys,
         )
-        ssh_config = self._read.pop(server.name, None)
-        if ssh_config is None:
-            ssh_config = self._ssh_config()
+        with steps.step("read the SSH configuration") as found:
+            config = config or self.resolve(server, cancel)
+            found += [target.account for target in config.targets]
         try:
             route = open_route(
                 server,
-                ssh_config=ssh_config,
+                targets=config.targets,
                 known_hosts=self._known_hosts,
                 credentials=credentials,
                 ask=ask,
@@ -101,7 +95,7 @@ class SshConnector:
                 steps=steps,
             )
         except ProblemError as error:
-            error.problem = ssh_config.explained(error.problem)
+            error.problem = config.explained(error.problem)
             raise
         tunnel = SshLink(
             route, keepalive(server, route.target.options), on_lost, self._reporting_accounts

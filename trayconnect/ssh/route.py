@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import threading
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 
@@ -16,7 +17,6 @@ from trayconnect.core.questions import Answer, Ask, ProgressDisplay, Question
 from trayconnect.ssh import connection_problems
 from trayconnect.ssh.auth.login import Credentials, log_in, verify_identity
 from trayconnect.ssh.blame import blaming
-from trayconnect.ssh.config.ssh_config import SshConfig
 from trayconnect.ssh.connect import JOIN_SECONDS, dispose, shake_hands, what_to_offer
 from trayconnect.ssh.hostkeys.known_hosts import KnownHostsEntry
 from trayconnect.ssh.hostkeys.known_hosts_command import printed_for
@@ -25,7 +25,7 @@ from trayconnect.ssh.hostkeys.update import HostKeyUpdate
 from trayconnect.ssh.hostkeys.verification import verify
 from trayconnect.ssh.proxy_command import ProxyCommand
 from trayconnect.ssh.proxy_wait import ProxyWait
-from trayconnect.ssh.target import LoginTarget, targets
+from trayconnect.ssh.target import LoginTarget
 from trayconnect.ssh.tcp_dial import dial
 from trayconnect.ssh.transport.channels import SshChannel
 from trayconnect.ssh.transport.offered_algorithms import Offer
@@ -95,7 +95,7 @@ class Route:
 def open_route(
     server: Server,
     *,
-    ssh_config: SshConfig,
+    targets: Sequence[LoginTarget],
     known_hosts: KnownHosts,
     credentials: Credentials,
     ask: Ask,
@@ -107,13 +107,10 @@ def open_route(
     then."""
     route = Route()
     try:
-        with steps.step("read the SSH configuration") as found:
-            hops = targets(server, lambda query: ssh_config.host(query, cancel))
-            found += [target.account for target in hops]
         with steps.step("check the keys"):
-            for target in hops:
+            for target in targets:
                 verify_identity(target, server, credentials)
-        for target in hops:
+        for target in targets:
             _add_hop(route, target, server, known_hosts, credentials, ask, cancel, display, steps)
     except BaseException:
         route.close()

@@ -24,6 +24,9 @@ from trayconnect.services.model import Health, Reached
 class DirectConnector:
     """The `Connector` of direct servers: connecting is one HTTP answer."""
 
+    def resolve(self, server: Server, cancel: CancelToken) -> None:
+        """There is no SSH to configure."""
+
     def connect(
         self,
         server: Server,
@@ -31,6 +34,7 @@ class DirectConnector:
         ask: Ask,  # noqa: ARG002 - nobody logs in
         cancel: CancelToken,
         on_lost: Callable[[Problem], None],  # noqa: ARG002 - nothing stays open
+        config: object = None,  # noqa: ARG002 - there is none
         display: ProgressDisplay | None = None,  # noqa: ARG002 - nothing is waited for elsewhere
     ) -> Link:
         """See `dependencies.Connector`."""

@@ -7,12 +7,11 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 from trayconnect.core.cancellation import CancelToken
-from trayconnect.core.errors import Problem
 from trayconnect.ssh.config import ssh_g
 from trayconnect.ssh.config.files import first_that_matters, usual_places
 from trayconnect.ssh.config.interpret import HostConfig, interpret
@@ -82,13 +81,6 @@ class SshConfig:
     def note(self) -> str:
         """What to tell the user of the `unused` file, if there is one."""
         return f"{self.unused} is not used. {install_advice()}" if self.unused else ""
-
-    def explained(self, problem: Problem) -> Problem:
-        """A problem of connecting; its reason may be the `unused` file."""
-        if not self.note:
-            return problem
-        advice = problem.advice.rstrip(".")
-        return replace(problem, advice=f"{advice}. {self.note}." if advice else f"{self.note}.")
 
     def _look_up(self, query: Query, cancel: CancelToken) -> HostConfig:
         user = self._user
