@@ -80,7 +80,7 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "no-session"))
     move_home(monkeypatch, tmp_path)
     (tmp_path / "run").mkdir(mode=0o700)
-    monkeypatch.setattr("trayconnect.app.make_tray", no_tray)
+    monkeypatch.setattr("trayconnect.tray.display.make_tray", no_tray)
     before = threading.enumerate()
     handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     yield Stage(tmp_path)
