@@ -195,25 +195,18 @@ class NSMenu(NSObject):
 class NSMenuItem(NSObject):
     def __init__(self) -> None:
         self._title = ""
-        self._separator = False
-        self._submenu: NSMenu | None = None
-        self._state: int | None = None
-        self._enabled = True
         self._target: Any = None
         self._tag = 0
 
     @classmethod
     def separatorItem(cls) -> NSMenuItem:
-        item = cls()
-        item._separator = True
-        return item
+        return cls()
 
     def initWithTitle_action_keyEquivalent_(self, title: str, _action: bytes, _k: str) -> Self:
         self._title = title
         return self
 
-    def setSubmenu_(self, menu: NSMenu) -> None:
-        self._submenu = menu
+    def setSubmenu_(self, menu: NSMenu) -> None: ...
 
     def setAction_(self, action: bytes) -> None: ...
 
@@ -226,11 +219,9 @@ class NSMenuItem(NSObject):
     def tag(self) -> int:
         return self._tag
 
-    def setState_(self, state: int) -> None:
-        self._state = state
+    def setState_(self, state: int) -> None: ...
 
-    def setEnabled_(self, enabled: bool) -> None:
-        self._enabled = enabled
+    def setEnabled_(self, enabled: bool) -> None: ...
 
     def _click(self) -> None:
         """The user's, on the main thread."""

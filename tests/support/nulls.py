@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from trayconnect.core.cancellation import CancelToken
-from trayconnect.core.notices import Notice
 from trayconnect.core.questions import Answer, Question
 
 
@@ -14,14 +13,6 @@ class NoPrompter:
         return None
 
     def bring_to_front(self) -> None:
-        pass
-
-
-class NoNotifier:
-    def notify(self, notice: Notice) -> None:
-        pass
-
-    def withdraw(self, tag: str) -> None:
         pass
 
 

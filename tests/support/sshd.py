@@ -111,11 +111,6 @@ class Sshd(Scoped):
         """Change an sshd_config keyword; `restart` to have it in force."""
         self._options[keyword] = value
 
-    def add_host_key(self, kind: str) -> Path:
-        """One more host key; `restart` to have it in force."""
-        self._host_keys.append(self._make_host_key(kind))
-        return self._host_keys[-1]
-
     def remove_host_key(self, key: Path) -> None:
         """Of several; `restart` to have it in force."""
         self._host_keys.remove(key)

@@ -23,7 +23,7 @@ from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.page import Page
 from trayconnect.forwarding.forwarding import LocalForwarding, listen
 from trayconnect.services.jupyter.address import jupyter_authority
-from trayconnect.services.jupyter.health import HealthChecker
+from trayconnect.services.jupyter.health import PATIENCE, HealthChecker
 from trayconnect.services.model import BriefChoices, Health, Kernels, Reached
 from trayconnect.ssh.ssh_link import SshLink
 
@@ -35,11 +35,12 @@ class Live:
     server: Server
     tunnel: SshLink
     forwarding: LocalForwarding
+    patience: float | None
     choices: BriefChoices = field(default_factory=BriefChoices)
     examiner: HealthChecker = field(init=False)
 
     def __post_init__(self) -> None:
-        self.examiner = HealthChecker(self.choices)
+        self.examiner = HealthChecker(self.choices, self.patience)
 
     def later(self) -> None:
         """What the last search found counts no more."""
@@ -51,7 +52,10 @@ class Live:
 
 
 @contextlib.contextmanager
-def live(sshd: Sshd, folder: Path, **jupyter: object) -> Iterator[Live]:
+def live(
+    sshd: Sshd, folder: Path, *, patience: float | None = PATIENCE, **jupyter: object
+) -> Iterator[Live]:
+    """`patience`: None where a search ends by itself, in more than 3 s on a busy machine."""
     key = make_key(folder)
     sshd.authorize(key)
     kit = Kit(folder)
@@ -61,7 +65,7 @@ def live(sshd: Sshd, folder: Path, **jupyter: object) -> Iterator[Live]:
         forwarding = listen(server)
         try:
             forwarding.attach(tunnel.open_channel, tunnel.open_own_channel)
-            yield Live(server, tunnel, forwarding)
+            yield Live(server, tunnel, forwarding, patience)
         finally:
             forwarding.close()
 

@@ -180,7 +180,7 @@ def test_without_openssh_a_configuration_of_ssh_is_told_of(tmp_path: Path) -> No
     assert (found.hostname, found.jumps) == ("gpu", ())
     (note,) = found.options.unsupported
     assert note.startswith(f"{file} is not used. Install OpenSSH's client to use it")
-    assert "entries work without" in note
+    assert "need no ssh" in note
     resolved = ResolvedConfig((), NOTHING, config.note)
     advice = resolved.explained(Problem("The host gpu is unknown", "Check its name.")).advice
     assert advice == f"Check its name. {note}."

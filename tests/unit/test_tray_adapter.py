@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -127,6 +128,20 @@ def test_only_what_changed_is_drawn() -> None:
             tray.show(view)
             done(toolkit)
         assert toolkit.calls == [("icon", IconState.UP), ("title", "b"), ("menu", [])]
+
+
+def test_a_step_that_fails_does_not_hold_up_the_next(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    toolkit = Toolkit()
+    monkeypatch.setattr(toolkit, "notify", Mock(side_effect=ValueError("too long a text")))
+    tray = TrayIcon(toolkit, print, label=one_line)
+    with running(tray):
+        tray.notify("the text", "the title")
+        tray.show(View(IconState.OFF, "after"))
+        done(toolkit)
+        assert toolkit.title == "after"
+    assert "could not do a step" in caplog.text
 
 
 def test_an_attempt_moves_the_icon_until_it_is_over() -> None:

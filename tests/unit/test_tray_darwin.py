@@ -12,7 +12,6 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
 
 import pytest
 from PIL import Image
@@ -20,12 +19,10 @@ from PIL import Image
 from tests.support import fake_appkit
 from tests.support.fake_appkit import Mac, NSImage, NSMenuItem
 from tests.support.tray_adapters import (
-    COPY,
     GLYPH,
     ITEMS,
     LIMIT,
     OPEN,
-    QUIT,
     VIEW,
     SoonTimer,
     Untyped,
@@ -92,12 +89,15 @@ def darwin(monkeypatch: pytest.MonkeyPatch) -> Iterator[Darwin]:
     assert mac.wrong == []
 
 
-def test_macos_draws_on_the_main_thread(darwin: Darwin) -> None:
+@pytest.mark.parametrize(("thickness", "side"), [(24.0, 18), (16.0, 16)])
+def test_macos_draws_on_the_main_thread(darwin: Darwin, thickness: float, side: int) -> None:
+    darwin.mac.thickness = thickness
+
     def user(tray: TrayIcon) -> None:
         image = darwin.button._image
-        assert (image._size, image._template) == ((18, 18), True)
+        assert (image._size, image._template) == ((side, side), True)
         assert image._description == "trayconnect: up"
-        up = Glyph(IconState.UP, mono=True).at(36)
+        up = Glyph(IconState.UP, mono=True).at(2 * side)
         assert image._picture.tobytes() == up.tobytes()
         assert darwin.button._tip == "connected"
         tray.show(View(IconState.FAILED, "x" * 300, (Item("a", "again", OPEN),)))
@@ -108,36 +108,6 @@ def test_macos_draws_on_the_main_thread(darwin: Darwin) -> None:
 
     darwin.run(user)
     assert darwin.mac.app._policy == 1, "no icon in the Dock"
-
-
-def test_the_macos_menu(darwin: Darwin) -> None:
-    def user(_tray: TrayIcon) -> None:
-        lines = darwin.lines()
-        assert [line._title for line in lines] == [
-            "R & D: connected", "    signed in", "", "More", "Quit",
-        ]  # fmt: skip
-        assert [line._state for line in lines] == [1, None, None, None, 0]
-        assert [line._enabled for line in lines] == [True, False, True, True, True]
-        assert [line._separator for line in lines] == [False, False, True, False, False]
-        submenu = lines[3]._submenu
-        assert submenu is not None
-        assert [line._title for line in submenu._items] == ["Copy link"]
-
-    darwin.run(user)
-
-
-def test_a_click_in_the_macos_menu(darwin: Darwin) -> None:
-    clicked: queue.SimpleQueue[Command] = queue.SimpleQueue()
-
-    def user(_tray: TrayIcon) -> None:
-        submenu = darwin.lines()[3]._submenu
-        assert submenu is not None
-        inside = submenu._items[0]
-        for line, action in ((darwin.lines()[0], OPEN), (inside, COPY), (darwin.lines()[4], QUIT)):
-            darwin.click(line)
-            assert clicked.get(timeout=LIMIT) == action
-
-    darwin.run(user, clicked.put)
 
 
 def test_a_macos_menu_that_stays_open_does_what_it_says(darwin: Darwin) -> None:
@@ -169,15 +139,6 @@ def test_macos_makes_each_picture_once(darwin: Darwin) -> None:
     darwin.run(user)
 
 
-def test_a_thin_menu_bar(darwin: Darwin) -> None:
-    darwin.mac.thickness = 16.0
-
-    def user(_tray: TrayIcon) -> None:
-        assert darwin.button._image._size == (16, 16)
-
-    darwin.run(user)
-
-
 def test_macos_hears_signals_while_appkit_waits(darwin: Darwin) -> None:
     if sys.platform == "win32":
         pytest.skip("signals are of POSIX")
@@ -205,17 +166,6 @@ def test_macos_closes_an_open_menu_to_end(darwin: Darwin) -> None:
     menus: list[Untyped] = []
     darwin.run(lambda _: menus.append(darwin.icon._menu_handle[0]))
     assert not menus[0]._is_tracked
-
-
-def test_macos_lines_of_an_older_menu_still_do_what_they_said() -> None:
-    lines, calls = NoticeLines(), list[str]()
-    tags = []
-    for name in ("old a", "old b", "new a"):
-        tags.append(len(lines))
-        lines.append(partial(calls.append, name))
-    for tag in tags:
-        lines[tag]()
-    assert calls == ["old a", "old b", "new a"]
 
 
 def test_macos_forgets_lines_of_long_ago() -> None:

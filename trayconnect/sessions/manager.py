@@ -11,108 +11,45 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from trayconnect.config.model import Config, Server
-from trayconnect.core.errors import unforeseen
+from trayconnect.config.model import Config
 from trayconnect.core.link import Link
-from trayconnect.services.protocol import (
-    LookAgain,
-    Order,
-    Renewed,
-    Service,
-    Unwanted,
-    Wanted,
-)
+from trayconnect.services.protocol import LookAgain, Order, Renewed, Unwanted, Wanted
 from trayconnect.sessions.dependencies import Alerts, Clock
-from trayconnect.sessions.effects import (
-    Close,
-    Disconnect,
-    Effect,
-    Forget,
-    Open,
-    Ping,
-    RetryAfter,
-    Update,
-)
 from trayconnect.sessions.events import (
-    Closed,
     ConfigChanged,
     Connect,
-    ConnectFailed,
     DisconnectRequested,
-    Event,
-    Lost,
     NetworkChanged,
-    Report,
     Restart,
     RetryDue,
 )
-from trayconnect.sessions.machine import IllegalEvent, Now, step
-from trayconnect.sessions.snapshot import Cause, Snapshot, snapshot
+from trayconnect.sessions.machine import Now
+from trayconnect.sessions.managed import Input, Managed, Outbox
+from trayconnect.sessions.snapshot import Cause, Snapshot
 from trayconnect.sessions.state import Session, State
-from trayconnect.sessions.worker import Dependencies, Worker
+from trayconnect.sessions.worker import Dependencies
 
 logger = logging.getLogger(__name__)
 
-JOIN_LIMIT = 5.0
-"""Seconds to wait for a runner's thread that has reported its end."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Input:
-    """What a session, its services, or both are given."""
-
-    event: Event | None = None
-    order: Order | None = None
-    cause: Cause = Cause.OTHER
-
-    @property
-    def connects(self) -> bool:
-        return isinstance(self.event, Connect | Restart)
-
-
-_DISCONNECT = _Input(DisconnectRequested(), Unwanted())
+_DISCONNECT = Input(DisconnectRequested(), Unwanted())
 
 
 @dataclass(frozen=True, slots=True)
 class _ToSession:
     name: str
-    input: _Input
+    input: Input
 
 
 @dataclass(frozen=True, slots=True)
 class _ToAll:
-    input: _Input
-
-
-class _Managed:
-    """A session, who carries out its effects, and the services behind its link."""
-
-    def __init__(self, session: Session) -> None:
-        self.session = session
-        self.worker: Worker | None = None
-        self.services: tuple[Service, ...] = ()
-        self.removed = False
-        self.snapshot = snapshot(session)
-
-    def refresh(self) -> None:
-        """Freeze anew what is known of it."""
-        self.snapshot = snapshot(
-            self.session,
-            self.worker.latency if self.worker else None,
-            [service.status() for service in self.services],
-        )
-
-    def refused(self) -> None:
-        """A connection could not be carried through. From any thread."""
-        for service in self.services:
-            service.refused()
+    input: Input
 
 
 @dataclass(frozen=True, slots=True)
 class _Posted:
     """What a service of that session found."""
 
-    managed: _Managed
+    managed: Managed
     job: Callable[[], None]
 
 
@@ -160,7 +97,7 @@ class Manager:
         self._mail: queue.SimpleQueue[_Mail] = queue.SimpleQueue()
         self._timers: list[tuple[float, int, str, RetryDue]] = []
         self._serial = itertools.count()
-        self._managed: dict[str, _Managed] = {}
+        self._managed: dict[str, Managed] = {}
         self._alerts = alerts
         self._changed = threading.Condition()
         self._snapshots: tuple[Snapshot, ...] = ()
@@ -197,28 +134,28 @@ class Manager:
 
     def reconnect(self, name: str) -> None:
         """A new tunnel in the place of the present one; no page opens for it."""
-        self._mail.put(_ToSession(name, _Input(Restart(), Renewed(by_user=True))))
+        self._mail.put(_ToSession(name, Input(Restart(), Renewed(by_user=True))))
 
     def order(self, name: str, order: Order, *, connects: bool = False) -> None:
         """Have its services do something; `connects`: which needs a link."""
         event = Connect() if connects else None
-        self._mail.put(_ToSession(name, _Input(event, order, Cause.ORDER)))
+        self._mail.put(_ToSession(name, Input(event, order, Cause.ORDER)))
 
     def look(self, name: str) -> None:
         """Look again at what answers behind the tunnel."""
-        self._mail.put(_ToSession(name, _Input(order=LookAgain())))
+        self._mail.put(_ToSession(name, Input(order=LookAgain())))
 
     def connect_all(self) -> None:
-        self._mail.put(_ToAll(_Input(Connect(), Wanted(), Cause.ORDER)))
+        self._mail.put(_ToAll(Input(Connect(), Wanted(), Cause.ORDER)))
 
     def disconnect_all(self) -> None:
         self._mail.put(_ToAll(_DISCONNECT))
 
     def woke(self) -> None:
-        self._mail.put(_ToAll(_Input(NetworkChanged(), LookAgain(), Cause.WOKE)))
+        self._mail.put(_ToAll(Input(NetworkChanged(), LookAgain(), Cause.WOKE)))
 
     def network_changed(self) -> None:
-        self._mail.put(_ToAll(_Input(NetworkChanged(), LookAgain())))
+        self._mail.put(_ToAll(Input(NetworkChanged(), LookAgain())))
 
     # --- knowledge ---
 
@@ -303,11 +240,12 @@ class Manager:
         return all(m.session.state is State.OFF for m in self._managed.values())
 
     def _apply(self, config: Config) -> None:
-        kept: dict[str, _Managed] = {}
+        kept: dict[str, Managed] = {}
         for server in config.servers:
             managed = self._managed.pop(server.name, None)
             if managed is None:
-                managed = self._new(server)
+                session = Session(server, since=self._clock.time())
+                managed = Managed(session, self._peers, self._outbox)
             managed.removed = False
             kept[server.name] = managed
         gone, self._managed = self._managed, kept
@@ -318,124 +256,41 @@ class Manager:
         for server in config.servers:
             managed = kept[server.name]
             if (managed.session.successor or managed.session.server) != server:
-                self._feed(server.name, _Input(ConfigChanged(server)))
+                self._feed(server.name, Input(ConfigChanged(server)))
 
-    def _new(self, server: Server) -> _Managed:
-        managed = _Managed(Session(server, since=self._clock.time()))
-        managed.services = self._services(managed)
-        managed.refresh()
-        return managed
+    def _outbox(self, managed: Managed) -> Outbox:
+        name = managed.session.server.name
 
-    def _services(self, managed: _Managed) -> tuple[Service, ...]:
-        return self._peers.services(
-            managed.session.server, lambda job: self._mail.put(_Posted(managed, job))
+        def later(seconds: float, event: RetryDue) -> None:
+            due = self._clock.monotonic() + seconds
+            heapq.heappush(self._timers, (due, next(self._serial), name, event))
+
+        return Outbox(
+            report=lambda report: self._mail.put(_ToSession(name, Input(report))),
+            do=lambda job: self._mail.put(_Posted(managed, job)),
+            later=later,
         )
 
-    def _feed(self, name: str, given: _Input) -> None:
+    def _feed(self, name: str, given: Input) -> None:
         managed = self._managed.get(name)
         if managed is None:
             logger.debug("no server %s for %s", name, given)
             return
         if given.connects and (self._leaving or managed.removed):
             return
-        self._taking_in(managed, given.cause, lambda: self._step(managed, given))
+        self._taking_in(
+            managed,
+            given.cause,
+            lambda: managed.take(given, Now(self._clock.time(), self._chance())),
+        )
 
-    def _taking_in(self, managed: _Managed, cause: Cause, job: Callable[[], None]) -> None:
+    def _taking_in(self, managed: Managed, cause: Cause, job: Callable[[], None]) -> None:
         """Do what changes a session; then freeze once what it has become, and tell of it."""
         before = managed.snapshot
         job()
         managed.refresh()
         _log(before, managed.snapshot)
         self._alerts.follow(before, managed.snapshot, cause, self._clock.monotonic())
-
-    def _step(self, managed: _Managed, given: _Input) -> None:
-        before, event, order = managed.session, given.event, given.order
-        effects: tuple[Effect, ...] = ()
-        if event is not None:
-            try:
-                managed.session, effects = step(
-                    before, event, Now(self._clock.time(), self._chance())
-                )
-            except IllegalEvent:
-                logger.exception("%s: ignored", before.server.name)
-                return
-        after = managed.session
-        if before.state is State.CLOSING and after.state is not State.CLOSING:
-            _retire(managed)
-        if before.state is State.UP and after.state is not State.UP:
-            for service in managed.services:
-                service.link_down()
-        if order is None and after.state is State.CLOSING and before.state is not State.CLOSING:
-            # By a change of the file, or by an answer that was declined.
-            order = Renewed(by_user=False) if after.restart else Unwanted()
-        if order is not None:
-            for service in managed.services:
-                service.handle(order)
-        if after.server is not before.server:
-            self._update(managed, before.server)
-        for effect in effects:
-            self._carry_out(managed, effect)
-        if before.state is not State.UP and after.state is State.UP:
-            self._link_up(managed)
-
-    def _update(self, managed: _Managed, before: Server) -> None:
-        """The session goes on with another entry."""
-        server = managed.session.server
-        if server.is_direct == before.is_direct:
-            for service in managed.services:
-                service.update(server)
-            return
-        pending = any(service.status().browser_pending for service in managed.services)
-        _end(managed)
-        managed.services = self._services(managed)
-        if pending:
-            for service in managed.services:
-                service.handle(Wanted())
-
-    def _link_up(self, managed: _Managed) -> None:
-        worker = managed.worker
-        link = worker.tunnel if worker else None
-        if worker is None or link is None:
-            return
-        try:
-            for service in managed.services:
-                service.link_up(link, worker.set_target)
-        except RuntimeError as error:  # no more threads: the link is given up, and tried again
-            attempt = managed.session.attempt
-            self._reporter(managed.session.server.name)(Lost(attempt, unforeseen(error)))
-
-    def _carry_out(self, managed: _Managed, effect: Effect) -> None:
-        name = managed.session.server.name
-        if isinstance(effect, Forget):  # its worker has ended
-            self._peers.connector(effect.server).forget(effect.server)
-            return
-        report = self._reporter(name)
-        try:
-            worker = managed.worker or Worker(name, self._peers, report, managed.refused)
-        except RuntimeError as error:  # no more threads; only an attempt begins without a worker
-            if isinstance(effect, Open):
-                report(ConnectFailed(effect.attempt, unforeseen(error)))
-            elif isinstance(effect, Close):
-                report(Closed(effect.attempt))
-            return
-        managed.worker = worker
-        match effect:
-            case Open(attempt, server):
-                worker.open(attempt, server)
-            case Disconnect():
-                worker.drop()
-            case Close(attempt):
-                worker.close(attempt)
-            case Update(server):
-                worker.update(server)
-            case Ping():
-                worker.check()
-            case RetryAfter(attempt, seconds):
-                due = self._clock.monotonic() + seconds
-                heapq.heappush(self._timers, (due, next(self._serial), name, RetryDue(attempt)))
-
-    def _reporter(self, name: str) -> Callable[[Report], None]:
-        return lambda report: self._mail.put(_ToSession(name, _Input(report)))
 
     def _forget_removed(self) -> None:
         gone = {
@@ -462,7 +317,7 @@ class Manager:
     def _fire_timers(self) -> None:
         while self._timers and self._timers[0][0] <= self._clock.monotonic():
             _, _, name, event = heapq.heappop(self._timers)
-            self._feed(name, _Input(event))
+            self._feed(name, Input(event))
 
     def _publish(self) -> None:
         now = tuple(managed.snapshot for managed in self._managed.values())
@@ -482,20 +337,6 @@ def _log(before: Snapshot, after: Snapshot) -> None:
         logger.warning("%s: %s", after.name, after.problem.logged)
     if after.page is not None and before.page is None:
         logger.info("%s: %s answers", after.name, after.page.url)
-
-
-def _retire(managed: _Managed) -> None:
-    """Join what has ended."""
-    worker, managed.worker = managed.worker, None
-    if worker is not None and not worker.join(JOIN_LIMIT):
-        logger.error("%s: its thread did not end", managed.session.server.name)
-    _end(managed)
-
-
-def _end(managed: _Managed) -> None:
-    for service in managed.services:
-        if not service.close():
-            logger.error("%s: a thread of its service did not end", managed.session.server.name)
 
 
 def _by_name(snapshots: tuple[Snapshot, ...]) -> dict[str, Snapshot]:

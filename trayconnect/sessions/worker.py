@@ -1,17 +1,18 @@
 """Carries out the effects of one session, one after the other, on a thread of its own.
 
-The thread lives while the session is not OFF. Orders never wait for one another on the manager's
-thread: whatever blocks is released by the attempt's `CancelToken` the moment an order comes in that
-ends it.
+The thread lives while there is something to do: an idle link has none. Orders never wait for one
+another on the manager's thread: whatever blocks is released by the attempt's `CancelToken` the
+moment an order comes in that ends it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
-import queue
 import shlex
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -99,7 +100,6 @@ class Worker:
         self._peers = peers
         self._report = report
         self._on_refused = refused
-        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._live: Attempt | None = None
         self._forwarding: Forwarding | None = None
         self._added: tuple[Forward, ...] = ()
@@ -107,8 +107,12 @@ class Worker:
         self._sockets_there: set[str] = set()
         """The paths that a server listened on for us: OpenSSH leaves their files behind, and then
         refuses to listen there again."""
-        self._thread = threading.Thread(target=self._run, name=f"tc-session {name}", daemon=True)
-        self._thread.start()
+        self._jobs: deque[Job] = deque()
+        self._changed = threading.Condition()
+        """Guards the jobs and `_is_running`."""
+        self._is_running = False
+        self._thread: threading.Thread | None = None
+        """The present thread, or the last one."""
 
     @property
     def tunnel(self) -> Link | None:
@@ -131,18 +135,18 @@ class Worker:
     # --- orders ---
 
     def open(self, attempt: int, server: Server) -> None:
+        """Raises RuntimeError when no thread is to be had."""
         live = Attempt(attempt, server, CancelToken())
         self._live = live
-        self._jobs.put(lambda: self._open(live))
+        self._put(lambda: self._open(live))
 
     def drop(self) -> None:
         live = self._end_live()
-        self._jobs.put(lambda: self._drop(live))
+        self._put_or_do(lambda: self._drop(live))
 
     def close(self, attempt: int) -> None:
         live = self._end_live()
-        self._jobs.put(lambda: self._close(live, attempt))
-        self._jobs.put(None)
+        self._put_or_do(lambda: self._close(live, attempt))
 
     def update(self, server: Server) -> None:
         if self._live:
@@ -152,12 +156,42 @@ class Worker:
         live = self._live
         if live and live.tunnel:
             live.tunnel.check()
-        self._jobs.put(self._ask_again_where_due)
+            if live.refused:
+                self._ask_again_soon()
 
     def join(self, timeout: float) -> bool:
         """Wait for the thread to end, after `close`; false if it has not."""
-        self._thread.join(timeout)
-        return not self._thread.is_alive()
+        thread = self._thread
+        if thread is not None:
+            thread.join(timeout)
+        return thread is None or not thread.is_alive()
+
+    def _put(self, job: Job) -> None:
+        """Have it done after what was put before. Raises RuntimeError."""
+        with self._changed:
+            self._jobs.append(job)
+            if self._is_running:
+                self._changed.notify()
+                return
+            thread = threading.Thread(
+                target=self._run, name=f"tc-session {self._name}", daemon=True
+            )
+            try:
+                thread.start()
+            except RuntimeError:
+                self._jobs.pop()
+                raise
+            self._is_running, self._thread = True, thread
+
+    def _put_or_do(self, job: Job) -> None:
+        try:
+            self._put(job)
+        except RuntimeError:  # no more threads; it ends something, and takes no long time
+            self._do(job)
+
+    def _ask_again_soon(self) -> None:
+        with contextlib.suppress(RuntimeError):
+            self._put(self._ask_again_where_due)
 
     def _end_live(self) -> Attempt | None:
         live, self._live = self._live, None
@@ -165,23 +199,31 @@ class Worker:
             live.cancel.set()
         return live
 
-    # --- on the runner's own thread ---
+    # --- on the thread, which lives while there is something to do ---
 
     def _run(self) -> None:
-        while True:
-            try:
-                job = self._jobs.get(timeout=self._until_next_ask())
-            except queue.Empty:
-                job = self._ask_again_where_due
-            if job is None:
-                return
-            try:
-                job()
-            except Exception as error:
-                if (short := shortage(error)) is not None:
-                    logger.warning("%s: %s", self._name, short.logged)
-                else:
-                    logger.exception("%s: something nobody foresaw", self._name)
+        while (job := self._next()) is not None:
+            self._do(job)
+
+    def _next(self) -> Job | None:
+        with self._changed:
+            while not self._jobs:
+                wait = self._until_next_ask()
+                if wait is None:
+                    self._is_running = False
+                    return None
+                if not self._changed.wait(wait):
+                    return self._ask_again_where_due
+            return self._jobs.popleft()
+
+    def _do(self, job: Job) -> None:
+        try:
+            job()
+        except Exception as error:
+            if (short := shortage(error)) is not None:
+                logger.warning("%s: %s", self._name, short.logged)
+            else:
+                logger.exception("%s: something nobody foresaw", self._name)
 
     def _until_next_ask(self) -> float | None:
         live = self._live
@@ -245,7 +287,7 @@ class Worker:
         def answered(answer: int | Problem) -> None:
             if isinstance(answer, Problem):
                 live.refused[forward.name] = forward
-                self._jobs.put(self._ask_again_where_due)  # the thread sets its clock
+                self._ask_again_soon()  # the thread waits for its time then
                 logger.warning("%s: %s: %s", self._name, forward.name, answer)
             else:
                 live.refused.pop(forward.name, None)

@@ -31,7 +31,7 @@ def _find_ssh() -> str | None:
     return shutil.which("ssh")
 
 
-INSTALL = "Install OpenSSH's client to use it{}; entries work without, if they say all themselves"
+INSTALL = "Install OpenSSH's client to use it{}; entries that name host, user and port need no ssh"
 _PACKAGE = {
     "linux": " (on Debian and Ubuntu: apt install openssh-client)",
     "win32": " (Settings > System > Optional features)",
