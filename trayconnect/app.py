@@ -35,8 +35,8 @@ from trayconnect.desktop.autostart.entry import autostart, refresh_quietly
 from trayconnect.desktop.browser import SystemBrowser
 from trayconnect.desktop.clipboard import Clipboard
 from trayconnect.desktop.console_end import before_console_ends
-from trayconnect.desktop.events.activity import make_activity
 from trayconnect.desktop.events.network import NetworkWatcher
+from trayconnect.desktop.events.system_activity import make_activity
 from trayconnect.desktop.events.wake import WakeWatcher
 from trayconnect.desktop.notifications.notifier import make_notifier
 from trayconnect.desktop.prompts.prompter import prompter
@@ -129,7 +129,7 @@ class App:
             return reply
         with ExitStack() as stack:
             stack.callback(lock.release)
-            stack.enter_context(self._ending.heeded())
+            stack.enter_context(self._ending.handling())
             tray = self._build(stack, lock)
             stack.enter_context(before_console_ends(self._end_now))
             if tray is None:

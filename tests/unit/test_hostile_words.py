@@ -32,7 +32,7 @@ from trayconnect.ssh.auth.data_types import string
 from trayconnect.ssh.auth.passwords import Passwords
 from trayconnect.ssh.auth.userauth import Prompt, UserAuth
 from trayconnect.ssh.target import LoginTarget
-from trayconnect.ssh.transport.offered_algorithms import Offer, missing
+from trayconnect.ssh.transport.offered_algorithms import AlgorithmOffer, missing
 from trayconnect.ssh.transport.packetizer import BoundedPacketizer
 from trayconnect.ssh.transport.ssh_transport import SshTransport, _Opening
 
@@ -185,7 +185,9 @@ def test_the_lines_before_ssh() -> None:
 
 def test_the_list_of_its_algorithms() -> None:
     theirs = {"kex_algo_list": [EVIL], "server_key_algo_list": [EVIL] * 1000}
-    harmless(handshake_problems.nothing_in_common(TARGET, missing(theirs, Offer())).problem)
+    harmless(
+        handshake_problems.nothing_in_common(TARGET, missing(theirs, AlgorithmOffer())).problem
+    )
 
 
 def test_its_goodbye_and_its_refusals(transport: SshTransport) -> None:

@@ -10,7 +10,13 @@ import pytest
 
 from trayconnect.config.openssh_tokenizer import split_criteria, split_line, split_words
 from trayconnect.ssh.config.aliases import aliases
-from trayconnect.ssh.config.files import MAX_BYTES, Places, first_that_matters, lines, usual_places
+from trayconnect.ssh.config.config_files import (
+    MAX_BYTES,
+    Places,
+    first_that_matters,
+    lines,
+    usual_places,
+)
 
 
 @pytest.fixture

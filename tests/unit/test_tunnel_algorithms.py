@@ -14,7 +14,7 @@ from trayconnect.ssh import handshake_problems
 from trayconnect.ssh.config.ssh_options import SshOptions
 from trayconnect.ssh.target import LoginTarget
 from trayconnect.ssh.transport import offered_algorithms
-from trayconnect.ssh.transport.offered_algorithms import Offer
+from trayconnect.ssh.transport.offered_algorithms import AlgorithmOffer
 from trayconnect.ssh.transport.ssh_transport import SshTransport
 
 
@@ -122,13 +122,13 @@ def test_ssh_config_is_followed_as_far_as_it_is_safe() -> None:
     )
     assert offered_algorithms.choose(
         options, known_types=["ssh-ed25519"], certificates=True
-    ) == Offer(
+    ) == AlgorithmOffer(
         host_keys=("ssh-ed25519", "rsa-sha2-256"),
         kex=("ecdh-sha2-nistp256", "curve25519-sha256"),
         ciphers=("aes256-ctr",),
         macs=("hmac-sha2-512",),
     )
-    assert offered_algorithms.choose(SshOptions()) == Offer()
+    assert offered_algorithms.choose(SshOptions()) == AlgorithmOffer()
 
 
 def test_legacy_comes_last() -> None:
@@ -188,7 +188,7 @@ TARGET = LoginTarget("GPU box", "gpu", 22, "ada")
 
 def text_of(
     offer: dict[str, list[str]],
-    ours: Offer = Offer(),  # noqa: B008
+    ours: AlgorithmOffer = AlgorithmOffer(),  # noqa: B008
     target: LoginTarget = TARGET,
 ) -> str:
     lacks = offered_algorithms.missing(OFFER | offer, ours)
@@ -197,7 +197,7 @@ def text_of(
 
 
 def test_missing_names_what_the_server_offers() -> None:
-    assert offered_algorithms.missing(OFFER, Offer()) == []
+    assert offered_algorithms.missing(OFFER, AlgorithmOffer()) == []
     text = text_of(
         {
             "kex_algo_list": ["diffie-hellman-group1-sha1", "ext-info-s", "kex-strict-s-v00@x"],

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.support.certificates import blob, certify
 from tests.support.keys import make_key
 from trayconnect.ssh.auth.certificate import FOREVER, parse
-from trayconnect.ssh.auth.data_types import Reader, string, strings
+from trayconnect.ssh.auth.data_types import DataReader, string, strings
 from trayconnect.ssh.hostkeys.host_certificates import Flaw, flaw, parse_presented
 from trayconnect.ssh.hostkeys.known_hosts import HostKey
 
@@ -151,7 +151,7 @@ def strings_or_none(data: bytes) -> list[bytes]:
 
 
 def test_numbers() -> None:
-    reader = Reader(bytes(range(12)))
+    reader = DataReader(bytes(range(12)))
     assert (reader.uint32(), reader.uint64()) == (0x00010203, 0x0405060708090A0B)
     assert reader.done
     with pytest.raises(ValueError):

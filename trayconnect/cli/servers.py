@@ -61,7 +61,7 @@ def add_command(
     from trayconnect.config.places import config_file, ssh_config_file
     from trayconnect.config.shell_words import CommandError
     from trayconnect.ssh.config.aliases import aliases
-    from trayconnect.ssh.config.files import usual_places
+    from trayconnect.ssh.config.config_files import usual_places
     from trayconnect.ssh.config.ssh_config import SshConfig, this_user
 
     path = config_file(context.obj["config"])
@@ -100,7 +100,7 @@ def import_command(
     from trayconnect.config.new_entry import from_aliases
     from trayconnect.config.places import config_file, ssh_config_file
     from trayconnect.ssh.config.aliases import aliases
-    from trayconnect.ssh.config.files import usual_places
+    from trayconnect.ssh.config.config_files import usual_places
     from trayconnect.ssh.config.ssh_config import SshConfig, install_advice, this_user
 
     path = config_file(context.obj["config"])

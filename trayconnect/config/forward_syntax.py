@@ -108,13 +108,13 @@ def parse_words(kind: Kind, words: Sequence[str]) -> ForwardSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class _Field:
+class _SyntaxField:
     text: str
     is_path: bool
 
 
-def _fields(text: str, kind: Kind) -> list[_Field]:
-    fields: list[_Field] = []
+def _fields(text: str, kind: Kind) -> list[_SyntaxField]:
+    fields: list[_SyntaxField] = []
     rest: str | None = text
     while rest:
         field, rest = _bracketed(rest, kind) if rest.startswith("[") else _plain(rest, kind)
@@ -122,22 +122,22 @@ def _fields(text: str, kind: Kind) -> list[_Field]:
     return fields
 
 
-def _bracketed(text: str, kind: Kind) -> tuple[_Field, str]:
+def _bracketed(text: str, kind: Kind) -> tuple[_SyntaxField, str]:
     """A field in brackets, verbatim."""
     inside, closed, rest = text[1:].partition("]")
     if not closed or (rest and not rest.startswith(":")):
         raise ValueError(_wrong_form(kind))
-    return _Field(inside, "/" in inside), rest[1:]
+    return _SyntaxField(inside, "/" in inside), rest[1:]
 
 
-def _plain(text: str, kind: Kind) -> tuple[_Field, str]:
+def _plain(text: str, kind: Kind) -> tuple[_SyntaxField, str]:
     """A field up to the next colon; a backslash escapes the next character."""
     taken: list[str] = []
     is_path = False
     characters = iter(enumerate(text))
     for at, character in characters:
         if character == ":":
-            return _Field("".join(taken), is_path), text[at + 1 :]
+            return _SyntaxField("".join(taken), is_path), text[at + 1 :]
         if character == "\\":
             _, character = next(characters, (at, ""))
             if not character:
@@ -145,38 +145,38 @@ def _plain(text: str, kind: Kind) -> tuple[_Field, str]:
         elif character == "/":
             is_path = True
         taken.append(character)
-    return _Field("".join(taken), is_path), ""
+    return _SyntaxField("".join(taken), is_path), ""
 
 
-def _dynamic(kind: Kind, fields: list[_Field]) -> ForwardSpec | None:
+def _dynamic(kind: Kind, fields: list[_SyntaxField]) -> ForwardSpec | None:
     match fields:
-        case [_Field(path, True)]:
+        case [_SyntaxField(path, True)]:
             return ForwardSpec(kind, ForwardEnd(path=path))
-        case [_Field(port)]:
+        case [_SyntaxField(port)]:
             return ForwardSpec(kind, ForwardEnd(port=_port(port)))
-        case [_Field(host), _Field(port, False)]:
+        case [_SyntaxField(host), _SyntaxField(port, False)]:
             return ForwardSpec(kind, ForwardEnd(_bind(host), _port(port)))
     return None
 
 
-def _static(kind: Kind, fields: list[_Field]) -> ForwardSpec | None:
+def _static(kind: Kind, fields: list[_SyntaxField]) -> ForwardSpec | None:
     match fields:
-        case [_Field(listen, True), _Field(path, True)]:
+        case [_SyntaxField(listen, True), _SyntaxField(path, True)]:
             return ForwardSpec(kind, ForwardEnd(path=listen), ForwardEnd(path=path))
-        case [_Field(listen), _Field(path, True)]:
+        case [_SyntaxField(listen), _SyntaxField(path, True)]:
             return ForwardSpec(kind, ForwardEnd(port=_port(listen)), ForwardEnd(path=path))
-        case [_Field(listen, True), host, port]:
+        case [_SyntaxField(listen, True), host, port]:
             return ForwardSpec(kind, ForwardEnd(path=listen), _target(host, port))
-        case [_Field(bind), _Field(listen), _Field(path, True)]:
+        case [_SyntaxField(bind), _SyntaxField(listen), _SyntaxField(path, True)]:
             return ForwardSpec(kind, ForwardEnd(_bind(bind), _port(listen)), ForwardEnd(path=path))
-        case [_Field(listen), host, port]:
+        case [_SyntaxField(listen), host, port]:
             return ForwardSpec(kind, ForwardEnd(port=_port(listen)), _target(host, port))
-        case [_Field(bind), _Field(listen), host, port]:
+        case [_SyntaxField(bind), _SyntaxField(listen), host, port]:
             return ForwardSpec(kind, ForwardEnd(_bind(bind), _port(listen)), _target(host, port))
     return None
 
 
-def _target(host: _Field, port: _Field) -> ForwardEnd:
+def _target(host: _SyntaxField, port: _SyntaxField) -> ForwardEnd:
     return ForwardEnd(_host(host.text), _port(port.text))
 
 

@@ -53,7 +53,7 @@ def append_servers(text: str, entries: Sequence[Entry]) -> str:
 # --- locations ---------------------------------------------------------------------------------
 
 
-class _Mark(Protocol):
+class _EventMark(Protocol):
     @property
     def index(self) -> int: ...
     @property
@@ -107,12 +107,12 @@ def _layout(text: str) -> _Layout | None:
     return layout
 
 
-def _begin(event: yaml.Event) -> _Mark:
+def _begin(event: yaml.Event) -> _EventMark:
     assert event.start_mark is not None  # every event of a parsed text has one
     return event.start_mark
 
 
-def _end(event: yaml.Event) -> _Mark:
+def _end(event: yaml.Event) -> _EventMark:
     assert event.end_mark is not None
     return event.end_mark
 

@@ -130,7 +130,7 @@ def arguments_of(words: Sequence[str]) -> tuple[list[str], bool]:
     raise CommandError(f"it begins with {words[0]!r}, not with ssh{advice}")
 
 
-class _Reader:
+class _OptionReader:
     """Parses options and destination in the order of ssh.c: the first value of an option counts."""
 
     def __init__(self, command: SshCommand, aliases: frozenset[str], *, is_autossh: bool) -> None:
@@ -368,7 +368,7 @@ def read_options(
 ) -> SshCommand:
     """Parse one command of ssh, without the program's name; the remote command stays unparsed."""
     command = SshCommand()
-    _Reader(command, aliases, is_autossh=is_autossh).read(list(words))
+    _OptionReader(command, aliases, is_autossh=is_autossh).read(list(words))
     return command
 
 

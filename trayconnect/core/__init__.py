@@ -1,1 +1,1 @@
-"""Errors, cancellation, files and subprocesses, for every other folder."""
+"""Errors, cancellation, files and subprocesses, for all other folders."""

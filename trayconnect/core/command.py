@@ -1,5 +1,5 @@
-"""What the user wants done, in one form. The menu, notices, the status window, the control socket
-and the command line carry a `Command`; the dispatcher of `actions/` finds its handler."""
+"""A command of the user. The menu, notices, the status window, the control socket and the command
+line carry a `Command`; the dispatcher of `actions/` finds its handler."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ Argument: TypeAlias = "str | float"
 """A text, or seconds."""
 
 WAIT_MAX = 86_400.0
-"""The most seconds that an argument may be."""
+"""Limit for seconds in an argument."""
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """`name` is one of the dispatcher's, `server` an entry of the file. Commands that are equal
-    mean the same."""
+    """`name` is one of the dispatcher's, `server` an entry of the file. Equal commands mean the
+    same."""
 
     name: str
     server: str = ""
     arguments: Mapping[str, Argument] = field(default_factory=dict, hash=False)
 
     def text(self, key: str) -> str:
-        """That argument; empty without it."""
+        """The argument `key`; empty if it is missing."""
         return str(self.arguments.get(key, ""))
 
     @property
     def wait(self) -> float | None:
-        """The seconds to wait for the outcome; None: do not wait."""
+        """Seconds to wait for the result; None: do not wait."""
         seconds = self.arguments.get("wait")
         return float(seconds) if isinstance(seconds, int | float) else None
 
 
 @dataclass(frozen=True, slots=True)
 class Button:
-    """Something to click."""
+    """A button or a line of a menu."""
 
     text: str
     command: Command
@@ -46,13 +46,13 @@ class Button:
 
 
 def to_json(command: Command) -> dict[str, Any]:
-    """The command as JSON. Raises `ValueError` for an argument that no command may have."""
+    """The command as JSON. Raises `ValueError` for an invalid argument."""
     _check(command.arguments)
     return asdict(command)
 
 
 def from_json(value: object) -> Command:
-    """The command of what `to_json` made. Raises `ValueError` for anything else."""
+    """Parse the output of `to_json`. Raises `ValueError` for anything else."""
     if not isinstance(value, dict) or value.keys() != {"name", "server", "arguments"}:
         raise ValueError("a command has a name, a server and arguments")
     name, server, arguments = value["name"], value["server"], value["arguments"]

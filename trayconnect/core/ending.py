@@ -1,4 +1,4 @@
-"""The end of the program: asked for by a signal or by any thread, begun on a thread of its own."""
+"""The end of the program: requested by a signal or any thread, performed on a thread of its own."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from contextlib import contextmanager
 logger = logging.getLogger(__name__)
 
 SIGNAL_PAUSE = 0.5 if sys.platform == "win32" else threading.TIMEOUT_MAX
-"""Seconds between two looks for a signal: on Windows, Ctrl+C does not end a wait by itself."""
+"""Seconds between two checks for a signal: on Windows, Ctrl+C does not interrupt a wait."""
 JOIN_LIMIT = 5.0
 
 
 class Ending:
-    """Calls `begin` once, on the thread "tc-stop", when the end was asked for and is `heeded`."""
+    """Calls `begin` once, on the thread "tc-stop", after the end was requested, within
+    `handling`."""
 
     def __init__(self, begin: Callable[[], object]) -> None:
         self._begin = begin
@@ -26,9 +27,9 @@ class Ending:
         self._has_begun = threading.Event()
 
     def ask(self, reason: str) -> None:
-        """At any time; returns at once. `reason` is for the log."""
-        # A signal's handler interrupts the main thread anywhere, maybe while it holds a lock that
-        # ending needs; putting something into a SimpleQueue is safe even then.
+        """Request the end. At any time; returns at once. `reason` is for the log."""
+        # A signal's handler interrupts the main thread anywhere, perhaps while it holds a lock that
+        # the end needs; `SimpleQueue.put` is safe even then.
         self._reasons.put(reason)
 
     @property
@@ -36,13 +37,14 @@ class Ending:
         return self._has_begun.is_set()
 
     def wait(self) -> None:
-        """Block until it begins. On the main thread, signals are handled meanwhile."""
+        """Block until the end begins. On the main thread, signals are handled meanwhile."""
         while not self._has_begun.wait(SIGNAL_PAUSE):
             pass
 
     @contextmanager
-    def heeded(self) -> Iterator[None]:
-        """On the main thread. The signals that end a program ask for the end, too."""
+    def handling(self) -> Iterator[None]:
+        """Handle requests within the block, including the signals that end a program. On the main
+        thread."""
         thread = threading.Thread(target=self._await, name="tc-stop", daemon=True)
         thread.start()
         try:
@@ -64,7 +66,7 @@ class Ending:
         def on_signal(number: int, _frame: object) -> None:
             self.ask(f"signal {number}")
 
-        names = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")  # a system has some of them
+        names = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")  # a system has only some of them
         numbers = [signal.Signals[name] for name in names if hasattr(signal, name)]
         before = {number: signal.signal(number, on_signal) for number in numbers}
         try:

@@ -1,4 +1,4 @@
-"""Looking up a host's addresses within a time limit."""
+"""Resolves a host's addresses within a time limit."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ def look_up(
 ) -> list[Address]:
     """The TCP addresses of a host, in the system's order.
 
-    Raises OSError, TimeoutError after `timeout` seconds, and `Cancelled`. The system's resolver
-    knows no time limit: its thread may outlive this call until the resolver itself gives up."""
+    Raises OSError, TimeoutError after `timeout` seconds, and `Cancelled`. The system's resolver has
+    no time limit: its thread may outlive this call until the resolver gives up."""
     with suppress(OSError, UnicodeError):
         return _addresses(host, port, family, socket.AI_NUMERICHOST)
 
     def ask() -> list[Address]:
         try:
             return _addresses(host, port, family)
-        except UnicodeError as error:  # a label that no name may have
+        except UnicodeError as error:  # a label that is not allowed in a name
             raise OSError(str(error)) from error
 
     return Background(ask, f"tc-resolve {host}").result(cancel, timeout)

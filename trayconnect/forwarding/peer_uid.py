@@ -55,7 +55,7 @@ class PeerOwner(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class _Owner:
+class _SocketOwner:
     uid: int
     inode: int
     state: int
@@ -150,7 +150,7 @@ def socket_uid(here: tuple[str, int], there: tuple[str, int] | None) -> int | No
     return owner.uid if owner is not None and owner.inode else None
 
 
-def _query(family: int, source: _Address, destination: _Address) -> _Owner | None:
+def _query(family: int, source: _Address, destination: _Address) -> _SocketOwner | None:
     """The owner of the TCP socket bound to `source` and connected to `destination`, if any."""
     # A link-local address belongs to one interface.
     interface = int(source[3]) if len(source) > 3 else 0
@@ -173,4 +173,4 @@ def _query(family: int, source: _Address, destination: _Address) -> _Owner | Non
             return None
         raise OSError(code, "netlink SOCK_DIAG refused the question")
     fields = _ANSWER.unpack_from(answer, _HEADER.size)
-    return _Owner(uid=fields[-2], inode=fields[-1], state=fields[1])
+    return _SocketOwner(uid=fields[-2], inode=fields[-1], state=fields[1])

@@ -1,4 +1,4 @@
-"""Which program holds a local TCP port, where the system tells."""
+"""The program that holds a local TCP port, where the system tells."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _WILDCARDS = frozenset(("0.0.0.0", "::"))
 
 @dataclass(frozen=True, slots=True)
 class PortOwner:
-    """Who holds a port; what could not be learnt is None or empty."""
+    """Who holds a port; unknown values are None or empty."""
 
     pid: int | None = None
     program: str = ""
@@ -35,8 +35,8 @@ class PortOwner:
 
 
 class HeldPort(NamedTuple):
-    """A TCP socket that is bound, and its process, where the system tells. `peer`: the other end
-    of a connection."""
+    """A bound TCP socket, and its process, where the system tells. `peer`: the other end of a
+    connection."""
 
     address: str
     port: int
@@ -46,7 +46,7 @@ class HeldPort(NamedTuple):
 
 
 def port_owner(address: str, port: int) -> PortOwner:
-    """Who holds `port` so that it cannot be bound on the numeric `address`. Never raises."""
+    """Who holds `port`, so that it cannot be bound on the numeric `address`. Never raises."""
     try:
         import psutil
 
@@ -57,7 +57,7 @@ def port_owner(address: str, port: int) -> PortOwner:
             return PortOwner(user=_user_name(holder))
         try:
             return PortOwner(holder.pid, psutil.Process(holder.pid).name())
-        except psutil.Error:  # it just ended, or is not ours to look at
+        except psutil.Error:  # the process has just ended, or belongs to another user
             return PortOwner(holder.pid)
     except Exception as error:  # noqa: BLE001 - the message matters more than the name in it
         _log.debug("cannot find out who holds port %s: %s", port, error)
@@ -65,14 +65,14 @@ def port_owner(address: str, port: int) -> PortOwner:
 
 
 def find_holder(ports: Iterable[HeldPort], address: str, port: int) -> HeldPort | None:
-    """The socket that keeps `port` of `address` from being bound: a listening one if there is."""
+    """The socket that prevents binding `port` of `address`: a listening one if there is."""
     found = [held for held in ports if held.port == port and _meets(held.address, address)]
     return min(found, key=lambda held: (not held.listening, held.address != address), default=None)
 
 
 def _meets(held: str, address: str) -> bool:
-    """Whether a socket bound to `held` keeps `address` from being bound: it is the same, or one of
-    the two is every address of a family. `::` may be every address of IPv4 as well."""
+    """Whether a socket bound to `held` prevents binding `address`: both are equal, or one is every
+    address of a family. `::` may include every IPv4 address."""
     held = held.removeprefix("::ffff:")
     if held == address:
         return True
@@ -94,7 +94,7 @@ def _held_ports() -> Iterator[HeldPort]:
 if sys.platform == "darwin":
 
     def _connections() -> Iterator[tuple[Any, int | None]]:
-        """Those of our own processes: macOS tells of others' only to root."""
+        """The sockets of our own processes: macOS reports others' only to root."""
         import psutil
 
         for process in psutil.process_iter():
@@ -103,7 +103,7 @@ if sys.platform == "darwin":
 else:
 
     def _connections() -> Iterator[tuple[Any, int | None]]:
-        """With the process, unless it is another user's (Linux)."""
+        """With the process, unless another user owns it (Linux)."""
         import psutil
 
         yield from ((found, found.pid) for found in psutil.net_connections("tcp"))

@@ -29,7 +29,7 @@ _EVERY = 0.05
 T = TypeVar("T")
 
 
-class Commands:
+class RemoteCommands:
     """From any thread."""
 
     def __init__(

@@ -21,7 +21,7 @@ from trayconnect.ssh.hostkeys.known_hosts import (
 from trayconnect.ssh.target import LoginTarget
 from trayconnect.ssh.transport import offered_algorithms
 from trayconnect.ssh.transport.channels import SshChannel
-from trayconnect.ssh.transport.offered_algorithms import NothingLeftError, Offer
+from trayconnect.ssh.transport.offered_algorithms import AlgorithmOffer, NothingLeftError
 from trayconnect.ssh.transport.ssh_transport import SshTransport
 
 GreetingWait = Callable[[threading.Event, float], bool]
@@ -37,7 +37,7 @@ _BUSY_SECONDS = 15.0
 _LOST = (EOFError, ConnectionError, BrokenPipeError)
 
 
-def what_to_offer(target: LoginTarget, entries: Sequence[KnownHostsEntry]) -> Offer:
+def what_to_offer(target: LoginTarget, entries: Sequence[KnownHostsEntry]) -> AlgorithmOffer:
     """The algorithms to offer a server, when `entries` are the known_hosts lines that may match it.
 
     Raises `ProblemError`."""
@@ -67,7 +67,7 @@ def shake_hands(
     *,
     timeout: float,
     cancel: CancelToken,
-    offer: Offer,
+    offer: AlgorithmOffer,
     wait_greeting: GreetingWait = threading.Event.wait,
 ) -> SshTransport:
     """Exchange versions and keys over `sock`, and take ownership of it.

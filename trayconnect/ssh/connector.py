@@ -29,7 +29,7 @@ class SshConnector:
     `known_hosts` None: OpenSSH's files, and our own. `agent_socket` None: SSH_AUTH_SOCK of the
     environment. `identity_files` None: OpenSSH's default ones. `pasted_keys`: the folder of pasted
     keys. `ssh_config` makes the reader of ssh_config(5) for one attempt. `servers`: the entries of
-    the file, which keep their ports from its forwards."""
+    the file; their ports take precedence over its forwards."""
 
     def __init__(
         self,

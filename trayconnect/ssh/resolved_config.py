@@ -17,17 +17,17 @@ from trayconnect.ssh.target import LoginTarget, targets
 
 @dataclass(frozen=True, slots=True)
 class ResolvedConfig:
-    """What an entry and ssh_config(5) say together."""
+    """The combined settings of an entry and ssh_config(5)."""
 
     targets: tuple[LoginTarget, ...]
     """The servers to log in to, in order; the last is the server itself."""
     additions: ConfiguredForwards
     """What ssh_config(5) adds to the entry."""
     note: str = ""
-    """What to tell the user of a configuration that is not used."""
+    """Text for the user about a configuration that is not used."""
 
     def explained(self, problem: Problem) -> Problem:
-        """A problem of connecting; its reason may be the configuration that is not used."""
+        """A problem of connecting, with a note if the unused configuration may be the reason."""
         if not self.note:
             return problem
         advice = problem.advice.rstrip(".")

@@ -28,7 +28,7 @@ from trayconnect.ssh.proxy_wait import ProxyWait
 from trayconnect.ssh.target import LoginTarget
 from trayconnect.ssh.tcp_dial import dial
 from trayconnect.ssh.transport.channels import SshChannel
-from trayconnect.ssh.transport.offered_algorithms import Offer
+from trayconnect.ssh.transport.offered_algorithms import AlgorithmOffer
 from trayconnect.ssh.transport.ssh_transport import ChannelRefusedError, SshTransport
 
 log = logging.getLogger(__name__)
@@ -213,7 +213,7 @@ def _shake_hands(
     route: Route,
     stream: socket.socket | SshChannel,
     target: LoginTarget,
-    offer: Offer,
+    offer: AlgorithmOffer,
     cancel: CancelToken,
     display: ProgressDisplay,
     steps: Progress,

@@ -11,7 +11,7 @@ from trayconnect.core.errors import Problem, ProblemError
 from trayconnect.core.link import ByteStream, Completed, Incoming, LostError, Owner
 from trayconnect.ssh import connection_problems
 from trayconnect.ssh.auth import expired_password
-from trayconnect.ssh.commands import Commands
+from trayconnect.ssh.commands import RemoteCommands
 from trayconnect.ssh.own_channels import OwnChannels
 from trayconnect.ssh.route import Route
 from trayconnect.ssh.transport.channels import ChannelStream
@@ -40,7 +40,7 @@ class SshLink:
         self._over = False
         self._expired: bool | None = None
         """Whether the account's password has expired; None: not checked."""
-        self._commands = Commands(route.end, self._target, reporting_accounts)
+        self._commands = RemoteCommands(route.end, self._target, reporting_accounts)
         self._own_channels = OwnChannels(self.open_channel, self._commands.ownership)
         self._heartbeat = Heartbeat(
             route.end,

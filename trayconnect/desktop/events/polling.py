@@ -1,4 +1,4 @@
-"""Noticing a change by reading something again and again."""
+"""Detects a change by polling."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ T = TypeVar("T")
 
 
 class PollingWatcher(Generic[T]):
-    """Calls `on_change`, on a thread of its own, when `changed` says so of two successive readings.
+    """Calls `on_change`, on a thread of its own, when `changed` is true for two successive
+    readings.
 
     It reads only between `start` and `stop`; both may be called repeatedly."""
 
@@ -24,7 +25,7 @@ class PollingWatcher(Generic[T]):
         changed: Callable[[T, T], bool],
         on_change: Callable[[], None],
     ) -> None:
-        """`name` is the thread's, `interval` is in seconds."""
+        """`name` is the thread's name, `interval` is in seconds."""
         self._name = name
         self._interval = interval
         self._read = read

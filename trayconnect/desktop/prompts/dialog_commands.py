@@ -1,8 +1,7 @@
-"""The command lines of the dialog programs. None holds a secret.
+"""The command lines of the dialog programs. No command line contains a secret.
 
-Each reads the texts it is given in a way of its own (markup, mnemonics, escapes), as seen in
-zenity 3.44; all of it is switched off or escaped, for parts come from servers.
-"""
+Each program interprets its texts in its own way (markup, mnemonics, escapes), as observed in zenity
+3.44. All of that is disabled or escaped, because parts of the texts come from servers."""
 
 from __future__ import annotations
 
@@ -15,7 +14,7 @@ from trayconnect.core.questions import Field, Question
 from trayconnect.desktop.prompts.prompt_text import as_prompt, clip, window_title
 
 _SEPARATOR = "\x1f"
-"""Between the values of a form: the unit separator of ASCII, which no key types."""
+"""Separates the values of a form: ASCII's unit separator, which no key types."""
 _WIDTH = 72
 _LINES = 20
 _LABEL_WIDTH = 50
@@ -24,39 +23,39 @@ _WARNING = "Others can read it: this field does not hide what you type."
 
 
 class DialogProgram(Protocol):
-    """A program that shows one dialog, prints what was entered, and ends with 0 for yes and OK."""
+    """A program that shows one dialog, prints the input, and exits with 0 for yes and OK."""
 
     @property
     def name(self) -> str: ...
 
     def confirm(self, question: Question) -> list[str]:
-        """Asks for yes or no; the default is no."""
+        """Command line for a yes-or-no question; the default is no."""
         ...
 
     def enter(self, question: Question, fields: Sequence[Field], place: str) -> list[str]:
-        """Asks for values. `place`: such as "1 of 2", where others are asked for apart."""
+        """Command line for an input. `place`: such as "1 of 2", if there are several dialogs."""
         ...
 
     def remember(self, question: Question) -> list[str]:
-        """Asks whether the answer is to be kept."""
+        """Command line for the question whether to store the answer."""
         ...
 
     def together(self, fields: tuple[Field, ...]) -> list[tuple[Field, ...]]:
-        """The fields, by the dialogs that ask for them."""
+        """The fields, grouped by dialog."""
         ...
 
     def values(self, output: str, fields: Sequence[Field]) -> tuple[str, ...]:
-        """What was entered."""
+        """The values in the program's output."""
         ...
 
     def declined(self, status: int, complaint: str) -> bool:
-        """Whether it ended because the user said no."""
+        """Whether it exited because the user declined."""
         ...
 
 
 class Zenity:
-    """zenity(1): 1 is no, Cancel and a closed window. It unescapes backslashes everywhere but in
-    questions, and reads markup in forms, and mnemonics in entries."""
+    """zenity(1): 1 is no, Cancel and a closed window. It unescapes backslashes everywhere except in
+    questions, and interprets markup in forms, and mnemonics in entries."""
 
     name = "zenity"
 
@@ -73,7 +72,7 @@ class Zenity:
             form = [*common, "--forms", f"--text={text}", f"--separator={_SEPARATOR}"]
             return [*form, *(self._form_field(field) for field in fields)]
         (field,) = fields
-        if field.multiline:  # it shows no text of ours but the title
+        if field.multiline:  # it shows none of our texts except the title
             return [*common[:1], f"--title={question.server}: {field.label}", *common[2:],
                     "--text-info", "--editable", "--width=640", "--height=400"]  # fmt: skip
         text = _text(question, field, place).replace("\\", "\\\\").replace("_", "__")
@@ -89,7 +88,7 @@ class Zenity:
         return tuple(output.split(_SEPARATOR)) if len(fields) > 1 else (output,)
 
     def declined(self, status: int, complaint: str) -> bool:
-        # GTK exits with 1 also when it cannot open the display.
+        # GTK also exits with 1 if it cannot open the display.
         return status == 1 and "cannot open display" not in complaint.lower()
 
     def _common(self, question: Question) -> list[str]:
@@ -113,8 +112,8 @@ _SCRIPT = """on run argv
   activate
   %s
 end run"""
-"""In AppleScript, our names begin with `our`: any other word may be one of its own, or of a
-scripting addition, as `yes` and `no` are. The rest is of the language guide ("Handler Reference",
+"""In AppleScript, our names begin with `our`: any other word may be a keyword, or a scripting
+addition's, as `yes` and `no` are. The rest is from the language guide ("Handler Reference",
 "Commands Reference: display dialog")."""
 _YES_NO = """display dialog ourText with title ourTitle buttons {ourNo, ourYes} \
 default button 1 cancel button 1 with icon caution"""
@@ -124,8 +123,8 @@ buttons {ourNo, ourYes} default button 2 cancel button 1%s
 
 
 class Osascript:
-    """osascript(1): the user's no is error -128, and like any other error ends it with 1. A
-    field of several lines is one whose default answer has them."""
+    """osascript(1): Cancel is error -128, and like any other error makes it exit with 1. A default
+    answer with several lines makes a field of several lines."""
 
     name = "osascript"
 
@@ -162,8 +161,8 @@ def _apart(fields: tuple[Field, ...]) -> list[tuple[Field, ...]]:
 
 
 def _text(question: Question, field: Field | None = None, place: str = "") -> str:
-    """What to say. These dialogs neither wrap nor scroll, and must leave the buttons on the
-    screen."""
+    """The text of the dialog. These dialogs neither wrap nor scroll, and must leave the buttons on
+    the screen."""
     parts = [question.title, question.message]
     if field is not None:
         parts.append(f"{place}: {as_prompt(field.label)}" if place else as_prompt(field.label))

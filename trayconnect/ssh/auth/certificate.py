@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, field
 
 from trayconnect.config.algorithms import is_certified, plain
-from trayconnect.ssh.auth.data_types import Reader, string, strings
+from trayconnect.ssh.auth.data_types import DataReader, string, strings
 from trayconnect.ssh.hostkeys.known_hosts import HostKey
 
 USER, HOST = 1, 2
@@ -64,7 +64,7 @@ class Certificate:
 
 def parse(blob: bytes) -> Certificate:
     """Raises ValueError unless `blob` is exactly one certificate of a known type."""
-    reader = Reader(blob)
+    reader = DataReader(blob)
     name = reader.string().decode("ascii", "replace")
     kind_of_key = plain(name)
     if not is_certified(name) or kind_of_key not in KEY_PARTS:
@@ -86,7 +86,7 @@ def parse(blob: bytes) -> Certificate:
         raise ValueError("options that are not pairs")
     reader.string()  # reserved
     authority = reader.string()
-    if _text(Reader(authority).string()) not in _AUTHORITIES:
+    if _text(DataReader(authority).string()) not in _AUTHORITIES:
         raise ValueError("it is signed by a key of a type that is not known")
     end = reader.offset
     signature = reader.string()
@@ -102,7 +102,7 @@ def parse(blob: bytes) -> Certificate:
         valid_after=after,
         valid_before=before,
         critical_options=tuple(map(_text, options[::2])),
-        authority=HostKey(_text(Reader(authority).string()), authority),
+        authority=HostKey(_text(DataReader(authority).string()), authority),
         signed=blob[:end],
         signature=signature,
     )

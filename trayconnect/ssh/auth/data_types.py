@@ -6,7 +6,7 @@ verified."""
 from __future__ import annotations
 
 
-class Reader:
+class DataReader:
     """Reads one value after the other from `data`; each read raises ValueError at the end of the
     data."""
 
@@ -43,7 +43,7 @@ class Reader:
 
 def strings(data: bytes) -> list[bytes]:
     """The strings that fill `data` exactly. Raises ValueError."""
-    reader = Reader(data)
+    reader = DataReader(data)
     found = []
     while not reader.done:
         found.append(reader.string())

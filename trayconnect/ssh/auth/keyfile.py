@@ -19,7 +19,7 @@ from paramiko import ECDSAKey, Ed25519Key, PKey, RSAKey, SSHException
 from trayconnect.core.errors import shortage
 from trayconnect.ssh import connection_problems
 from trayconnect.ssh.auth import key_kinds, ppk
-from trayconnect.ssh.auth.data_types import Reader
+from trayconnect.ssh.auth.data_types import DataReader
 from trayconnect.ssh.hostkeys.known_hosts import HostKey, decode_key
 
 MAX_BYTES = 1 << 20
@@ -162,12 +162,12 @@ def _public_within(path: Path, data: bytes) -> HostKey | None:
         return None
     if begin.strip() or not blob.startswith(_MAGIC):
         return None
-    reader = Reader(blob[len(_MAGIC) :])
+    reader = DataReader(blob[len(_MAGIC) :])
     try:
         _cipher, derivation, options = (reader.string() for _ in range(3))
         reader.uint32()  # the number of keys, which is 1
         public = reader.string()
-        kind = Reader(public).string().decode("ascii", "replace")
+        kind = DataReader(public).string().decode("ascii", "replace")
         rounds = _rounds(options) if derivation == b"bcrypt" else 0
     except ValueError:
         return None
@@ -177,7 +177,7 @@ def _public_within(path: Path, data: bytes) -> HostKey | None:
 
 
 def _rounds(options: bytes) -> int:
-    reader = Reader(options)
+    reader = DataReader(options)
     reader.string()  # the salt
     return reader.uint32()
 

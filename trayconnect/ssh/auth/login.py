@@ -87,7 +87,7 @@ def log_in(
         Agent(agent_place(target, server, credentials)) as ssh_agent,
         cancel.releasing(ssh_agent.close),
     ):
-        login = _Login(transport, target, server, credentials, ask, display, ssh_agent)
+        login = _LoginAttempt(transport, target, server, credentials, ask, display, ssh_agent)
         try:
             login.run()
         except AuthTimeoutError:
@@ -111,7 +111,7 @@ def verify_identity(target: LoginTarget, server: Server, credentials: Credential
             identities.verify(own, ssh_agent.keys)
 
 
-class _Login:
+class _LoginAttempt:
     def __init__(
         self,
         transport: SshTransport,
@@ -247,7 +247,7 @@ class _Login:
             algorithm = self._algorithm(candidate.public.type)
             if algorithm is None:
                 return self._unfit(candidate, before)
-            # Query the server first, so that nobody types a passphrase in vain.
+            # Query the server first, so that nobody types an unnecessary passphrase.
             refusal = self._auth.offer(candidate.public.blob, algorithm)
             if refusal is not None:
                 return self._failed(candidate.label, refusal)

@@ -27,7 +27,7 @@ from paramiko.common import (
 
 from trayconnect.core import sanitize
 from trayconnect.ssh import out_of_band
-from trayconnect.ssh.auth.data_types import Reader
+from trayconnect.ssh.auth.data_types import DataReader
 from trayconnect.ssh.transport.ssh_transport import SshTransport
 
 MAX_ROUNDS = 20
@@ -296,7 +296,7 @@ class UserAuth:
 
 
 def _parse_prompt(message: Message) -> Prompt:
-    reader = Reader(message.get_remainder())
+    reader = DataReader(message.get_remainder())
     try:
         name, instructions, _language = (sanitize.text(reader.string()) for _ in range(3))
         count = reader.uint32()

@@ -1,4 +1,4 @@
-"""The hosts that a configuration of SSH names, as a list to choose from."""
+"""The host names of an SSH configuration, as a list to choose from."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import itertools
 import re
 
 from trayconnect.config.openssh_tokenizer import ConfigLine, split_criteria, split_words
-from trayconnect.ssh.config.files import Places, lines
+from trayconnect.ssh.config.config_files import Places, lines
 
 _PATTERN = re.compile(r"[*?!]")
 
 
 def aliases(places: Places) -> tuple[str, ...]:
-    """The names after `Host`, and after `Match host` and `originalhost`, that are no patterns, in
-    the order of the user's file. Skips what cannot be read: connecting tells of it."""
+    """The names after `Host`, and after `Match host` and `originalhost`, without patterns, in the
+    order of the user's file. Unreadable files are skipped here: connecting reports them."""
     found: dict[str, None] = {}
     if places.user is not None:
         try:

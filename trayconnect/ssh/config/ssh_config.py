@@ -13,7 +13,7 @@ from pathlib import Path
 
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.ssh.config import ssh_g
-from trayconnect.ssh.config.files import first_that_matters, usual_places
+from trayconnect.ssh.config.config_files import first_that_matters, usual_places
 from trayconnect.ssh.config.interpret import HostConfig, interpret
 from trayconnect.ssh.config.raw_options import Query, RawOptions
 
@@ -39,13 +39,13 @@ _PACKAGE = {
 
 
 def install_advice() -> str:
-    """What to do where there is a configuration of SSH, but no OpenSSH."""
+    """Advice for a user with an SSH configuration, but without OpenSSH."""
     return INSTALL.format(_PACKAGE.get(sys.platform, ""))
 
 
 class SshConfig:
-    """The options of each host, from `ssh -G`. Without OpenSSH, a host is what its entry says, and
-    the user is told of `unused`.
+    """The options of each host, from `ssh -G`. Without OpenSSH, only the entry counts, and the user
+    is informed about the `unused` file.
 
     Answers are cached: make one instance for each attempt. `named` is the argument of `ssh -F`;
     None: the default files."""
@@ -65,7 +65,7 @@ class SshConfig:
 
     @cached_property
     def unused(self) -> Path | None:
-        """The file that has settings for connections, while there is no OpenSSH to read it."""
+        """The file with settings for connections that no OpenSSH can read."""
         if self._find_ssh() is not None:
             return None
         return first_that_matters(usual_places(self._user.home, self._named))
@@ -79,7 +79,7 @@ class SshConfig:
 
     @property
     def note(self) -> str:
-        """What to tell the user of the `unused` file, if there is one."""
+        """Text for the user about the `unused` file, if there is one."""
         return f"{self.unused} is not used. {install_advice()}" if self.unused else ""
 
     def _look_up(self, query: Query, cancel: CancelToken) -> HostConfig:

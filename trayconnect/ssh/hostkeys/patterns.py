@@ -4,9 +4,9 @@ from __future__ import annotations
 
 
 def matches(text: str, pattern: str) -> bool:
-    """Whether a pattern fits the whole text.
+    """Whether a pattern matches the whole text.
 
-    Not by way of `re`, which can take for ever where there are many stars."""
+    Without `re`, which can take exponential time for many stars."""
     first, *rest = pattern.split("*")
     if not rest:
         return len(text) == len(pattern) and _at(text, 0, pattern)
@@ -14,7 +14,7 @@ def matches(text: str, pattern: str) -> bool:
     end = len(text) - len(last)
     if not _at(text, 0, first) or end < len(first) or not _at(text, end, last):
         return False
-    # What stands between two stars is best found as early as possible.
+    # Match the text between two stars as early as possible.
     place = len(first)
     for part in rest:
         places = range(place, end - len(part) + 1)
@@ -26,7 +26,7 @@ def matches(text: str, pattern: str) -> bool:
 
 
 def _at(text: str, place: int, part: str) -> bool:
-    """Whether `part`, with `?` for any, stands in `text` there."""
+    """Whether `part`, with `?` for any character, occurs in `text` at `place`."""
     piece = text[place : place + len(part)]
     return len(piece) == len(part) and all(
         wanted in ("?", found) for wanted, found in zip(part, piece, strict=True)

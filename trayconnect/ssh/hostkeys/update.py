@@ -17,7 +17,7 @@ from paramiko import Message
 
 from trayconnect.config.algorithms import HOST_KEYS
 from trayconnect.ssh.auth.certificate import plain_key
-from trayconnect.ssh.auth.data_types import Reader, string, strings
+from trayconnect.ssh.auth.data_types import DataReader, string, strings
 from trayconnect.ssh.auth.signatures import verifies
 from trayconnect.ssh.hostkeys import known_hosts
 from trayconnect.ssh.hostkeys.known_hosts import REVOKED, HostKey, KnownHostsEntry
@@ -149,7 +149,7 @@ def check_proofs(keys: Sequence[HostKey], proofs: bytes, session_id: bytes) -> N
 
 def _key(blob: bytes) -> HostKey | None:
     """None for an unknown type, or a certificate. Raises ValueError."""
-    kind = Reader(blob).string().decode("ascii", "replace")
+    kind = DataReader(blob).string().decode("ascii", "replace")
     return plain_key(kind, blob) if kind in _TYPES else None
 
 

@@ -14,14 +14,14 @@ from trayconnect.config.algorithms import plain
 from trayconnect.ssh.auth.signatures import verifies
 from trayconnect.ssh.hostkeys import host_certificates
 from trayconnect.ssh.hostkeys.host_certificates import PresentedKey
-from trayconnect.ssh.transport.offered_algorithms import Offer
+from trayconnect.ssh.transport.offered_algorithms import AlgorithmOffer
 
 if TYPE_CHECKING:
     import socket
 
     from trayconnect.ssh.transport.channels import SshChannel
 
-    class _Base(paramiko.Transport):
+    class _KeyExchangeBase(paramiko.Transport):
         """paramiko's class, with the internals that are used here; a unit test checks that they
         exist."""
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     class _KexGex(KexGexSHA256):
         def _parse_kexdh_gex_group(self, m: Message) -> None: ...
 else:
-    _Base = paramiko.Transport
+    _KeyExchangeBase = paramiko.Transport
     _KexGex = KexGexSHA256
 
 
@@ -65,12 +65,14 @@ def _key_exchanges(known: Mapping[str, object]) -> Mapping[str, object]:
     return {**found, "curve25519-sha256": first} if first else found
 
 
-class KeyExchangeTransport(_Base):
+class KeyExchangeTransport(_KeyExchangeBase):
     """A transport that offers the algorithms of `offer`, and records the result."""
 
-    _kex_info = _key_exchanges(_Base._kex_info)  # noqa: SLF001
+    _kex_info = _key_exchanges(_KeyExchangeBase._kex_info)  # noqa: SLF001
 
-    def __init__(self, sock: socket.socket | SshChannel, offer: Offer, **options: Any) -> None:
+    def __init__(
+        self, sock: socket.socket | SshChannel, offer: AlgorithmOffer, **options: Any
+    ) -> None:
         super().__init__(sock, **options)
         self.offer = offer
         self.peer_offer: Mapping[str, Any] = {}

@@ -47,7 +47,7 @@ def signature_for(key_type: str, accepted: Sequence[str]) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class AlgorithmOffer:
     """The offered algorithms, best first: the lists of SSH_MSG_KEXINIT (RFC 4253 section 7.1)."""
 
     kex: tuple[str, ...] = KEX
@@ -72,7 +72,7 @@ def choose(
     legacy: Collection[str] = (),
     known_types: Iterable[str] = (),
     certificates: bool = False,
-) -> Offer:
+) -> AlgorithmOffer:
     """The algorithms to offer to one server. Raises `NothingLeftError`.
 
     Lists in `options` replace ours, in their order, without disallowed algorithms. `legacy` names
@@ -85,7 +85,7 @@ def choose(
     signed = tuple(map(certified, HOST_KEYS)) if certificates else ()
     host_keys = _agreed("HostKeyAlgorithms", options.host_key_algorithms, signed + HOST_KEYS)
     known = set(known_types)
-    return Offer(
+    return AlgorithmOffer(
         kex=_agreed("KexAlgorithms", options.kex_algorithms, KEX),
         host_keys=tuple(sorted(host_keys, key=lambda name: _rank(name, known))),
         ciphers=_agreed("Ciphers", options.ciphers, ciphers),
@@ -152,11 +152,11 @@ _LEGACY = {"cipher": LEGACY_CIPHERS, "MAC": LEGACY_MACS}
 _NO_ALGORITHMS = ("ext-info-", "kex-strict-")
 
 
-def missing(theirs: Mapping[str, object], ours: Offer) -> list[Mismatch]:
+def missing(theirs: Mapping[str, object], ours: AlgorithmOffer) -> list[Mismatch]:
     """The mismatches between a server's algorithms and ours.
 
     `theirs` is the server's SSH_MSG_KEXINIT (RFC 4253 section 7.1) as paramiko parses it."""
-    acceptable, usual = _by_kind(ours), _by_kind(Offer())
+    acceptable, usual = _by_kind(ours), _by_kind(AlgorithmOffer())
     found: dict[str, Mismatch] = {}
     for kind, field in _LISTS:
         value = theirs.get(field)
@@ -169,7 +169,7 @@ def missing(theirs: Mapping[str, object], ours: Offer) -> list[Mismatch]:
     return list(found.values())
 
 
-def _by_kind(offer: Offer) -> dict[str, tuple[str, ...]]:
+def _by_kind(offer: AlgorithmOffer) -> dict[str, tuple[str, ...]]:
     return {
         "key exchange": offer.kex,
         "host key": offer.host_keys,

@@ -30,16 +30,16 @@ class _EndlessLineError(Exception):
 
 if TYPE_CHECKING:
 
-    class _Base(Packetizer):
+    class _PacketizerBase(Packetizer):
         """paramiko's class, with an internal that is used here; a unit test checks that it
         exists."""
 
         def _read_timeout(self, timeout: float) -> bytes: ...
 else:
-    _Base = Packetizer
+    _PacketizerBase = Packetizer
 
 
-class BoundedPacketizer(_Base):
+class BoundedPacketizer(_PacketizerBase):
     """paramiko's packet codec, which also records what its callers cannot see."""
 
     def __init__(self, sock: socket.socket) -> None:

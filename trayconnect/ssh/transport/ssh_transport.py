@@ -29,13 +29,13 @@ from paramiko.common import (
 from paramiko.transport import ChannelMap
 
 from trayconnect.core import sanitize
-from trayconnect.ssh.auth.data_types import Reader
+from trayconnect.ssh.auth.data_types import DataReader
 from trayconnect.ssh.connection_problems import SERVER_REASON
 from trayconnect.ssh.transport import paramiko_log
 from trayconnect.ssh.transport.channels import SshChannel
 from trayconnect.ssh.transport.key_exchange import KeyExchangeTransport
 from trayconnect.ssh.transport.listening import RemoteListening
-from trayconnect.ssh.transport.offered_algorithms import Offer
+from trayconnect.ssh.transport.offered_algorithms import AlgorithmOffer
 from trayconnect.ssh.transport.packetizer import BoundedPacketizer
 from trayconnect.ssh.transport.send_queue import ChannelOutlet, SendQueue, is_writable
 
@@ -68,7 +68,7 @@ class _Opening:
         self.refusal: ChannelRefusedError | None = None
 
 
-class Login(Protocol):
+class AuthHandler(Protocol):
     """Replaces paramiko's authentication handler."""
 
     def is_authenticated(self) -> bool: ...
@@ -80,12 +80,12 @@ class Login(Protocol):
 
 if TYPE_CHECKING:
 
-    class _Base(KeyExchangeTransport):
+    class _TransportBase(KeyExchangeTransport):
         """paramiko's class, with the internals that are used here; a unit test checks that they
         exist."""
 
         sock: socket.socket | SshChannel
-        auth_handler: Login | None  # type: ignore[assignment]  # ours in place of paramiko's
+        auth_handler: AuthHandler | None  # type: ignore[assignment]  # ours in place of paramiko's
         server_extensions: Mapping[str, bytes]
         _channels: ChannelMap
         _handler_table: dict[int, Callable[[Message], None]]
@@ -100,10 +100,10 @@ if TYPE_CHECKING:
         def _parse_ext_info(self, msg: Message) -> None: ...
         def _parse_global_request(self, m: Message) -> None: ...
 else:
-    _Base = KeyExchangeTransport
+    _TransportBase = KeyExchangeTransport
 
 
-class SshTransport(_Base):
+class SshTransport(_TransportBase):
     """One SSH connection over `sock`, as a client.
 
     `name` goes into thread names; `offer` lists the algorithms."""
@@ -111,7 +111,7 @@ class SshTransport(_Base):
     packetizer: BoundedPacketizer
 
     _channel_handler_table = {  # noqa: RUF012 - paramiko's
-        **_Base._channel_handler_table,  # noqa: SLF001
+        **_TransportBase._channel_handler_table,  # noqa: SLF001
         MSG_CHANNEL_DATA: SshChannel.feed,
         MSG_CHANNEL_EXTENDED_DATA: SshChannel.feed_extended,
     }
@@ -124,7 +124,7 @@ class SshTransport(_Base):
         sock: socket.socket | SshChannel,
         *,
         name: str,
-        offer: Offer = Offer(),  # noqa: B008 - frozen
+        offer: AlgorithmOffer = AlgorithmOffer(),  # noqa: B008 - frozen
     ) -> None:
         super().__init__(
             sock,
@@ -217,7 +217,7 @@ class SshTransport(_Base):
 
     # --- logging in -------------------------------------------------------------------------------
 
-    def set_login(self, login: Login) -> None:
+    def set_login(self, login: AuthHandler) -> None:
         """Pass the messages of user authentication to `login`."""
         self.auth_handler = login
 
@@ -368,7 +368,7 @@ class SshTransport(_Base):
 
     def _parse_ext_info(self, msg: Message) -> None:
         # paramiko loops over the number of attributes that the server claims, for hours if it lies.
-        reader = Reader(msg.get_remainder())
+        reader = DataReader(msg.get_remainder())
         pairs = [(reader.string(), reader.string()) for _ in range(reader.uint32())]
         self.server_extensions = {name.decode("ascii", "replace"): value for name, value in pairs}
 

@@ -1,5 +1,5 @@
-"""The files of ssh_config(5), for what `ssh -G` does not tell: which hosts they name, and whether
-they say anything where there is no `ssh`."""
+"""Reads from the files of ssh_config(5) what `ssh -G` does not report: the hosts that they name,
+and, without `ssh`, whether they set anything."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from trayconnect.ssh.config.honoured import QUIET
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 16
-"""How deep files may include one another, as in readconf.c."""
+"""Limit for nested Includes, as in readconf.c."""
 _CHANGE_NOTHING = frozenset(("host", "match", "include", *QUIET))
 
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where the files are. `named`: the one after `ssh -F`, in place of the usual two; `none` is no
-    file."""
+    """The paths of the files. `named`: the argument of `ssh -F`, instead of the default two; `none`
+    is no file."""
 
     home: Path
     named: Path | None = None
@@ -55,15 +55,15 @@ else:
 
 
 def usual_places(home: Path, named: Path | None = None) -> Places:
-    """Those of this machine, for the user whose home that is."""
+    """The paths on this machine, for the user whose home is `home`."""
     return Places(home, named, _system_file())
 
 
 def lines(path: Path, places: Places, depth: int = 0) -> Iterator[ConfigLine]:
-    """The lines of a file and of those that it includes, whatever their conditions.
+    """The lines of a file and of the files that it includes, whatever their conditions.
 
-    Raises OSError for the file itself; skips an included one that cannot be read."""
-    # Files that OpenSSH includes by a relative name are beside the system's, or in ~/.ssh.
+    Raises OSError for the file itself; skips unreadable included files."""
+    # A relative Include is resolved beside the system's file, or in ~/.ssh.
     folder = path.parent if path == places.system else places.home / ".ssh"
     for text in _read(path).split("\n"):
         line = split_line(text)
@@ -85,7 +85,7 @@ def lines(path: Path, places: Places, depth: int = 0) -> Iterator[ConfigLine]:
 
 
 def first_that_matters(places: Places) -> Path | None:
-    """The first file that sets what a connection depends on, or that cannot be read."""
+    """The first file that sets an option that matters for a connection, or that is unreadable."""
     for path in places.all:
         try:
             if any(line.keyword not in _CHANGE_NOTHING for line in lines(path, places)):
