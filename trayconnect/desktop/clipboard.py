@@ -61,7 +61,7 @@ class Clipboard:
             self._end_owner()
             if command is not None:
                 self._feed(command, text)
-            elif helper_process.has_tkinter() and helper_process.has_display():
+            elif helper_process.can_show_windows():
                 self._owner = _start_owner(text)
             else:
                 raise _cannot_copy("no program for it was found")

@@ -40,7 +40,7 @@ def pasted(environ: Mapping[str, str] = os.environ, which: FindProgram = shutil.
     """The text on the clipboard. If no program can read it, a helper of ours does. Raises
     `ProblemError`."""
     command = paste_command(sys.platform, environ, which)
-    if command is None and helper_process.has_tkinter() and helper_process.has_display():
+    if command is None and helper_process.can_show_windows():
         command = helper_process.helper_command(helper_process.PASTE)
     if command is None:
         raise _cannot_paste("no program for it was found")

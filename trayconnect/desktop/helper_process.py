@@ -75,6 +75,11 @@ def has_display() -> bool:
     return sys.platform in ("win32", "darwin") or bool(os.environ.get("DISPLAY"))
 
 
+def can_show_windows() -> bool:
+    """Whether tkinter can show windows."""
+    return has_display() and has_tkinter()
+
+
 def has_screen() -> bool:
     """Whether there is a display for native windows: X11 or Wayland."""
     return has_display() or bool(os.environ.get("WAYLAND_DISPLAY"))

@@ -28,7 +28,6 @@ from trayconnect.desktop.autostart.entry import autostart, hindrance
 from trayconnect.desktop.prompts.prompter import find_surroundings, order
 from trayconnect.desktop.prompts.terminal_prompter import TerminalPrompter
 from trayconnect.desktop.secrets import KeyringSecrets
-from trayconnect.desktop.windows.status import can_show
 from trayconnect.ssh.auth.agent import Agent
 from trayconnect.ssh.auth.identities import default_identity_files
 from trayconnect.ssh.auth.keyfile import KeyFile, PassphraseNeededError, read_key_file
@@ -134,8 +133,10 @@ def _tray(control: ControlClient) -> Iterator[Finding]:
     good = found.way is not BackendKind.NONE and found.shown is not False
     shown = {True: ", and shows the icon", False: ", but nobody shows the icon", None: ""}
     text = f"{found.way.value}: {found.reason}{shown[found.shown]}"
-    window = "A status window and the commands work" if can_show() else "The commands work"
-    advice = "" if good else f"{window} without it"
+    works = (
+        "A status window and the commands" if helper_process.can_show_windows() else "The commands"
+    )
+    advice = "" if good else f"{works} work without it"
     yield Finding(Grade.OK if good else Grade.NOTE, "tray", text, advice)
 
 

@@ -12,9 +12,10 @@ from trayconnect.core.coalescer import Coalescer
 from trayconnect.core.command import Command
 from trayconnect.core.errors import ProblemError
 from trayconnect.core.notices import Notifier
+from trayconnect.desktop import helper_process
 from trayconnect.desktop.autostart.entry import Autostart
 from trayconnect.desktop.popup.popup_menu import TkPopupMenu
-from trayconnect.desktop.windows.status import StatusWindow, can_show
+from trayconnect.desktop.windows.status import StatusWindow
 from trayconnect.sessions.snapshot import Snapshot
 from trayconnect.tray.backends.backend import make_tray
 from trayconnect.tray.backends.choice import TrayReport
@@ -138,5 +139,5 @@ class Display:
             autostart=self._autostart.is_on(),
             file_problems=self._file.problems,
             file_in_force=self._file.is_loaded,
-            window=can_show(),
+            window=helper_process.can_show_windows(),
         )

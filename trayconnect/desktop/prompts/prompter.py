@@ -75,7 +75,7 @@ def find_surroundings(lives_in_terminal: bool) -> Surroundings:
     return Surroundings(
         lives_in_terminal,
         has_terminal(),
-        helper_process.has_display() and helper_process.has_tkinter(),
+        helper_process.can_show_windows(),
         frozenset(installed),
     )
 

@@ -24,11 +24,6 @@ END_LIMIT = 3.0
 """Seconds for a process to end after its window was closed."""
 
 
-def can_show() -> bool:
-    """Whether this screen can have the window."""
-    return helper_process.has_display() and helper_process.has_tkinter()
-
-
 class StatusWindow:
     """The window, in a process of its own: closed and shown again as often as wanted.
 

@@ -34,7 +34,7 @@ class TextViews:
         """Open a window with that text, scrolled to its end if `at_end`; returns at once.
 
         Raises `ProblemError` if no window can be shown."""
-        if not (helper_process.has_display() and helper_process.has_tkinter()):
+        if not helper_process.can_show_windows():
             raise ProblemError(_no_window("tkinter or a display is missing"))
         content = {"title": title, "text": text, "at_end": at_end, "icon": self._icon}
         data = json.dumps(content).encode() + b"\n"
