@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.support.servers import make_server
 from trayconnect.services.jupyter.presentation import JupyterFacts, facts_of, present
-from trayconnect.services.model import Reached
+from trayconnect.services.model import Level
 from trayconnect.services.webpage.service import DirectPage, direct_status
 from trayconnect.sessions.snapshot import Snapshot
 from trayconnect.sessions.state import State
@@ -48,7 +48,7 @@ def snap(**changes: Any) -> Snapshot:
 
 def ready(**changes: Any) -> Snapshot:
     """An entry whose page answers."""
-    return snap(**{"state": State.UP, "reached": Reached.JUPYTER, **changes})
+    return snap(**{"state": State.UP, "level": Level.READY, **changes})
 
 
 def facts(snapshot: Snapshot) -> JupyterFacts:

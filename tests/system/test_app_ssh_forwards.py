@@ -21,7 +21,7 @@ from tests.support.waiting import wait_for
 from trayconnect.config.forward_syntax import Kind
 from trayconnect.core.errors import Problem
 from trayconnect.core.page import Page
-from trayconnect.services.model import FoundJupyter, Reached
+from trayconnect.services.model import FoundJupyter, Level
 from trayconnect.sessions.forwards import ForwardState
 from trayconnect.sessions.state import State
 from trayconnect.tray.menu import MenuFacts, build_view
@@ -37,6 +37,9 @@ def desktop() -> Iterator[Desktop]:
         yield running
 
 
+_LEVELS = {level.told: level for level in Level}
+
+
 def items(app: RunningApp) -> tuple[Item, ...]:
     """The lines of the menu as it is now."""
     told = app.status("gpu")
@@ -44,7 +47,7 @@ def items(app: RunningApp) -> tuple[Item, ...]:
     snapshot = snap(
         server=make_server("gpu"),
         state=State(told["state"]),
-        reached=Reached[told["reached"].upper()] if told["reached"] else None,
+        level=_LEVELS.get(told["reached"], Level.NOTHING),
         page=Page(told["url"], "t0ken") if told["url"] else None,
         problem=Problem(**problem) if problem else None,
         notes=tuple(told["notes"]),

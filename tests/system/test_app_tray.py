@@ -25,7 +25,7 @@ from trayconnect.config.model import Server
 from trayconnect.core.errors import Problem
 from trayconnect.core.page import Page
 from trayconnect.desktop.prompts.guard import GUARD
-from trayconnect.services.model import FoundJupyter, Reached
+from trayconnect.services.model import FoundJupyter, Level
 from trayconnect.sessions.state import State
 from trayconnect.tray.menu import MenuFacts, build_view
 from trayconnect.tray.view import IconState, Item
@@ -56,7 +56,7 @@ def shown(*states: State) -> tuple[Item, ...]:
         snap(
             server=make_server("GPU box" if number == 0 else "Lab"),
             state=state,
-            reached=Reached.LOGGED_IN if state is State.UP else None,
+            level=Level.LOGGED_IN if state is State.UP else None,
             page=Page("http://127.0.0.1/", "t0ken") if state is State.UP else None,
             jupyters=(jupyter,) if state is State.UP else (),
         )

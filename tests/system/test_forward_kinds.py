@@ -27,7 +27,7 @@ from tests.support.unix_service import unix_dial, unix_echo
 from tests.support.whole import Whole, entry
 from trayconnect.config.forward_syntax import Kind
 from trayconnect.config.local_addresses import own_address
-from trayconnect.services.model import Reached
+from trayconnect.services.model import Level
 from trayconnect.sessions.forwards import ForwardState
 from trayconnect.sessions.snapshot import Snapshot
 from trayconnect.sessions.state import State
@@ -242,7 +242,7 @@ def test_a_jupyter_on_a_unix_socket_is_found_with_its_token(tmp_path: Path, said
         with session(sshd, tmp_path, jupyter=jupyter) as whole:
             whole.connect()
             now = whole.until_ready()
-            assert (now.reached, now.problem) == (Reached.LOGGED_IN, None)
+            assert (now.level, now.problem) == (Level.LOGGED_IN, None)
             assert now.page is not None
             with urllib.request.urlopen(f"{now.page.link}", timeout=LIMIT) as answer:
                 assert b"JupyterLab" in answer.read()
@@ -259,7 +259,7 @@ def test_a_jupyter_on_a_unix_socket_that_goes_is_named_by_its_path(
     ):
         whole.connect()
         now = whole.until_ready()
-        assert now.reached is Reached.LOGGED_IN
+        assert now.level is Level.LOGGED_IN
         assert now.problem is None
         jupyter.stop()
         whole.manager.woke()

@@ -24,7 +24,7 @@ from trayconnect.core.page import Page
 from trayconnect.forwarding.forwarding import LocalForwarding, listen
 from trayconnect.services.jupyter.address import jupyter_authority
 from trayconnect.services.jupyter.health import PATIENCE, HealthChecker
-from trayconnect.services.model import BriefChoices, Health, Kernels, Reached
+from trayconnect.services.model import BriefChoices, Health, Kernels, Level
 from trayconnect.ssh.ssh_link import SshLink
 
 
@@ -91,7 +91,7 @@ def test_found_logged_in_and_the_page_is_there(jupyter: JupyterServer, tmp_path:
     with sshd_for(jupyter) as sshd, live(sshd, tmp_path) as box:
         health = box.examine()
         url = f"http://{jupyter_authority(box.server)}/lab"
-        assert (health.reached, health.problem) == (Reached.LOGGED_IN, None)
+        assert (health.level, health.problem) == (Level.LOGGED_IN, None)
         assert (health.page, health.kernels) == (Page(url, jupyter.token), Kernels())
         assert [one.where for one in health.jupyters if one.in_use] == [str(jupyter.port)]
         assert b"jupyter-config-data" in fetch(health.page)
@@ -103,7 +103,7 @@ def test_a_login_that_chatters(jupyter: JupyterServer, tmp_path: Path) -> None:
     talk = f'{before}; eval "$SSH_ORIGINAL_COMMAND"; echo @@end'
     command = f"sh -c {shlex.quote(talk)}"
     with sshd_for(jupyter, ForceCommand=command) as sshd, live(sshd, tmp_path) as box:
-        assert box.examine().reached is Reached.LOGGED_IN
+        assert box.examine().level is Level.LOGGED_IN
 
 
 def test_no_commands_allowed(jupyter: JupyterServer, tmp_path: Path) -> None:
@@ -111,13 +111,13 @@ def test_no_commands_allowed(jupyter: JupyterServer, tmp_path: Path) -> None:
         sshd_for(jupyter, ForceCommand="/bin/false") as sshd,
         live(sshd, tmp_path, port=jupyter.port) as box,
     ):
-        assert box.examine().reached is Reached.JUPYTER
+        assert box.examine().level is Level.READY
 
 
 def test_forwarding_forbidden(jupyter: JupyterServer, tmp_path: Path) -> None:
     with sshd_for(jupyter, AllowTcpForwarding="no") as sshd, live(sshd, tmp_path) as box:
         health = box.examine()
-    assert health.reached is Reached.SSH
+    assert health.level is Level.NOTHING
     assert health.problem is not None
     assert "forbids forwarding" in health.problem.title
 
@@ -131,20 +131,20 @@ def test_gone_and_back_with_another_token(tmp_path: Path) -> None:
         assert box.examine().page.token == jupyter.token
         jupyter.stop()
         health = box.examine()
-        assert health.reached is Reached.SSH
+        assert health.level is Level.NOTHING
         assert health.problem is not None
         where = f"localhost:{jupyter.port}"
         assert health.problem.title == (f"SSH is up, but nothing listens on {where} at the server")
         old = jupyter.token
         jupyter.start()
         assert jupyter.token != old
-        assert until(lambda: box.examine().reached is Reached.LOGGED_IN)
+        assert until(lambda: box.examine().level is Level.LOGGED_IN)
         assert box.examine().page.token == jupyter.token
 
 
 def test_moved_to_another_port(tmp_path: Path) -> None:
     with JupyterServer() as jupyter, sshd_for(jupyter) as sshd, live(sshd, tmp_path) as box:
-        assert box.examine().reached is Reached.LOGGED_IN
+        assert box.examine().level is Level.LOGGED_IN
         jupyter.stop()
         before, jupyter.port = jupyter.port, 0
         jupyter.start()
@@ -160,7 +160,7 @@ def test_a_base_url(tmp_path: Path) -> None:
         live(sshd, tmp_path, path="/tree") as box,
     ):
         health = box.examine()
-        assert health.reached is Reached.LOGGED_IN
+        assert health.level is Level.LOGGED_IN
         assert health.page.url.endswith(f":{box.server.local_port}/user/ada/tree")
 
 
@@ -180,7 +180,7 @@ def test_a_password_only_server(tmp_path: Path) -> None:
         live(sshd, tmp_path) as box,
     ):
         health = box.examine()
-        assert (health.reached, health.page.token) == (Reached.JUPYTER, "")
+        assert (health.level, health.page.token) == (Level.READY, "")
         assert health.problem is None
 
 
@@ -196,5 +196,5 @@ def test_https_found_by_itself(tmp_path: Path) -> None:
         live(sshd, tmp_path) as box,
     ):
         health = box.examine()
-        assert health.reached is Reached.LOGGED_IN
+        assert health.level is Level.LOGGED_IN
         assert health.page.url == f"https://{jupyter_authority(box.server)}/lab"

@@ -10,7 +10,7 @@ import pytest
 from tests.support.jupyter_kinds import LAB4, PeerJupyter, peer_python
 from tests.support.jupyter_peers import Answer, Peer, web
 from tests.system.test_jupyter_examine import live, sshd_for
-from trayconnect.services.model import Health, Reached
+from trayconnect.services.model import Health, Level
 
 pytestmark = pytest.mark.long
 
@@ -72,7 +72,7 @@ def test_a_single_user_server(hub: Peer, tmp_path: Path, address: str) -> None:
     assert ours.of_hub
     for health in (fixed, unsearched):
         assert "was started by a JupyterHub" in advised(health)
-        assert (health.reached, health.page.token) == (Reached.PORT, "")
+        assert (health.level, health.page.token) == (Level.REACHABLE, "")
     where = f"Open it there: {address}" if address else "there /user/ada/."
     assert where in advised(fixed)
 

@@ -15,7 +15,7 @@ from tests.support.tunnel_kit import until
 from tests.system.test_jupyter_examine import fetch, live, sshd_for
 from trayconnect.core.page import Page
 from trayconnect.services.jupyter.address import jupyter_authority
-from trayconnect.services.model import Choice, Health, Reached
+from trayconnect.services.model import Choice, Health, Level
 
 pytestmark = pytest.mark.long
 
@@ -35,7 +35,7 @@ def test_found_logged_in_and_its_page_is_there(jupyter: PeerJupyter, tmp_path: P
     page = jupyter.kind.page
     with sshd_for(jupyter) as sshd, live(sshd, tmp_path, path=page) as box:
         health = box.examine()
-        assert (health.reached, health.problem) == (Reached.LOGGED_IN, None)
+        assert (health.level, health.problem) == (Level.LOGGED_IN, None)
         assert health.page.url == f"http://{jupyter_authority(box.server)}{page}"
         assert LOGIN not in fetch(health.page)
         assert LOGIN in fetch(Page(health.page.url, "wrong"))
@@ -89,7 +89,7 @@ def test_on_a_unix_socket(kind: Kind, tmp_path: Path) -> None:
         live(sshd, tmp_path) as box,
     ):
         health = box.examine()
-        assert (health.reached, health.problem) == (Reached.LOGGED_IN, None)
+        assert (health.level, health.problem) == (Level.LOGGED_IN, None)
         (ours,) = (one for one in health.jupyters if one.in_use)
         assert ours.where == str(socket)
         request = urllib.request.Request(
@@ -162,7 +162,7 @@ def link_runtime(shared: Path, *jupyters: PeerJupyter) -> None:
 
 
 def token_in_use(health: Health) -> str:
-    assert health.reached is Reached.LOGGED_IN
+    assert health.level is Level.LOGGED_IN
     return health.page.token
 
 
@@ -171,7 +171,7 @@ def test_notebook_6_does_not_note_the_port_that_it_chose(tmp_path: Path) -> None
     jupyter = PeerJupyterOfAnyPort()
     with jupyter, sshd_for(jupyter) as sshd, live(sshd, tmp_path) as box:
         health = box.examine()
-        assert (health.reached, health.page.token) == (Reached.LOGGED_IN, jupyter.token)
+        assert (health.level, health.page.token) == (Level.LOGGED_IN, jupyter.token)
 
 
 class PeerJupyterOfAnyPort(PeerJupyter):

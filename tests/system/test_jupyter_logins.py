@@ -21,7 +21,7 @@ from tests.support.staged_jupyter import StagedJupyter
 from tests.support.tunnel_kit import Kit, entry, until
 from tests.system.test_jupyter_examine import live, sshd_for
 from trayconnect.services.jupyter.discovery import Discovery, find
-from trayconnect.services.model import Reached
+from trayconnect.services.model import Level
 
 SHELLS = (
     "bash",
@@ -78,7 +78,7 @@ def test_a_real_jupyter_whatever_shell_runs_the_command(
     ):
         noisy(sshd.home)
         health = box.examine()
-        assert (health.reached, health.page.token) == (Reached.LOGGED_IN, jupyter.token)
+        assert (health.level, health.page.token) == (Level.LOGGED_IN, jupyter.token)
 
 
 @contextlib.contextmanager
@@ -139,7 +139,7 @@ def test_found_all_the_same(jupyter: JupyterServer, tmp_path: Path, rc: str) -> 
         (sshd.home / ".bashrc").write_text(f"{rc}\n")
         try:
             health = box.examine()
-            assert (health.reached, health.looked) == (Reached.LOGGED_IN, True)
+            assert (health.level, health.looked) == (Level.LOGGED_IN, True)
         finally:
             if (sshd.home / "background").exists():
                 os.kill(int((sshd.home / "background").read_text()), signal.SIGTERM)
@@ -152,7 +152,7 @@ def test_a_slow_login_shell_is_waited_for(jupyter: JupyterServer, tmp_path: Path
     ):
         (sshd.home / ".bashrc").write_text("until [ -e ~/conda ]; do sleep 0.1; done\n")
         health = box.examine()
-        assert (health.reached, health.page.url, health.looked) == (Reached.SSH, "", False)
+        assert (health.level, health.page.url, health.looked) == (Level.NOTHING, "", False)
         assert health.problem is not None
         assert health.problem.title == "Waiting for the login shell of 127.0.0.1"
         (sshd.home / "conda").write_text("ready\n")
@@ -199,7 +199,7 @@ def test_a_stranger_on_the_port_of_the_file(stranger: int, tmp_path: Path) -> No
     with StagedJupyter(uid=stranger) as theirs:
         with Sshd() as sshd, live(sshd, tmp_path, port=theirs.port, patience=None) as box:
             health = box.examine()
-        assert (health.reached, health.page.token) == (Reached.PORT, "")
+        assert (health.level, health.page.token) == (Level.REACHABLE, "")
         assert health.problem is not None
         assert health.problem.title == (
             f"What listens on localhost:{theirs.port} at the server belongs to another user"
@@ -221,7 +221,7 @@ def test_a_stranger_who_took_the_port_of_a_stale_file(
         live(sshd, tmp_path, port="auto" if port == "auto" else ours.port) as box,
     ):
         file = ours.note(runtime, "t0ken")
-        assert box.examine().reached is Reached.LOGGED_IN
+        assert box.examine().level is Level.LOGGED_IN
         assert set(ours.end()) == {"token t0ken"}
         with StagedJupyter(uid=stranger, port=ours.port) as theirs:
             # What ours would leave behind if it was killed; some process has its number by now.
@@ -232,4 +232,4 @@ def test_a_stranger_who_took_the_port_of_a_stale_file(
         assert health.page.token != "t0ken"
         assert str(ours.port) not in [one.where for one in health.jupyters]
         if port == "fixed":
-            assert health.reached is Reached.PORT
+            assert health.level is Level.REACHABLE

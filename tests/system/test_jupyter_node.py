@@ -14,7 +14,7 @@ from tests.support.sshd import Sshd
 from tests.support.staged_jupyter import StagedJupyter
 from tests.support.tunnel_kit import until
 from tests.system.test_jupyter_examine import fetch, live, sshd_for
-from trayconnect.services.model import Health, Reached
+from trayconnect.services.model import Health, Level
 
 NODE = NodeJupyter.address
 
@@ -37,7 +37,7 @@ def test_the_token_is_in_the_home_that_it_shares(
     said = "auto" if port == "auto" else jupyter.port
     with sshd_for(jupyter) as sshd, live(sshd, tmp_path, host=NODE, port=said) as box:
         health = box.examine()
-        assert (health.reached, health.problem) == (Reached.LOGGED_IN, None)
+        assert (health.level, health.problem) == (Level.LOGGED_IN, None)
         assert health.page.token == jupyter.token
         assert [one.where for one in health.jupyters] == [f"{NODE}:{jupyter.port}"]
         assert b"jupyter-config-data" in fetch(health.page)
@@ -53,7 +53,7 @@ def test_a_job_that_was_killed_and_who_takes_its_port(jupyter: NodeJupyter, tmp_
         assert file.exists()
         box.later()
         health = box.examine()
-        assert (health.reached, health.missing) == (Reached.SSH, False)
+        assert (health.level, health.missing) == (Level.NOTHING, False)
         assert f"nothing listens on {NODE}:{jupyter.port}" in words(health)
         assert "Start Jupyter in the menu" not in words(health)
         assert f"--ip=0.0.0.0 --port={jupyter.port}" in words(health)
@@ -71,5 +71,5 @@ def test_a_job_that_was_killed_and_who_takes_its_port(jupyter: NodeJupyter, tmp_
 def test_a_name_that_the_server_does_not_know(tmp_path: Path) -> None:
     with Sshd() as sshd, live(sshd, tmp_path, host="node99.invalid", port=8888) as box:
         health = box.examine()
-        assert health.reached is Reached.SSH
+        assert health.level is Level.NOTHING
         assert "does not know a host named node99.invalid" in words(health)

@@ -35,7 +35,7 @@ from trayconnect.core.errors import ProblemError
 from trayconnect.core.page import Page
 from trayconnect.core.questions import Answer, QuestionKind
 from trayconnect.services.jupyter.start import start
-from trayconnect.services.model import Reached
+from trayconnect.services.model import Level
 from trayconnect.sessions.snapshot import Snapshot
 from trayconnect.sessions.state import State
 
@@ -61,7 +61,7 @@ def start_and_wait(jupyter: JupyterCommands, server: str = "GPU box") -> Snapsho
 
 
 def logged_in(whole: Whole) -> Snapshot:
-    return whole.until(lambda s: s.reached is Reached.LOGGED_IN)
+    return whole.until(lambda s: s.level is Level.LOGGED_IN)
 
 
 def entry(far: FarAccount, **start: Any) -> Server:
@@ -158,7 +158,7 @@ def test_the_user_may_start_what_the_file_leaves_alone(tmp_path: Path) -> None:
             whole.until(lambda s: s.problem is not None)
             assert far.runtime_files() == []
             ready = start_and_wait(commands(whole, server))
-            assert ready.reached is Reached.LOGGED_IN
+            assert ready.level is Level.LOGGED_IN
 
 
 CONFIGURATIONS = {
@@ -206,7 +206,7 @@ def test_it_starts_under_any_configuration_of_the_account(
             assert bool(info["sock"]) == (socket == "always")
             assert info["root_dir"] == str(far.home / "work")
             asks = name.endswith("json")  # for its password
-            assert ready.reached is (Reached.JUPYTER if asks else Reached.LOGGED_IN)
+            assert ready.level is (Level.READY if asks else Level.LOGGED_IN)
             assert commands(whole, server).running("GPU box", CancelToken()).losses.unknown == (
                 "it asks for a login" if asks else ""
             )
@@ -251,7 +251,7 @@ def test_where_no_sockets_are_led_to_a_port_is_used(tmp_path: Path) -> None:
         try:
             with far.client(shared) as whole:
                 ready = start_and_wait(commands(whole, shared))
-                assert ready.reached is Reached.LOGGED_IN
+                assert ready.level is Level.LOGGED_IN
                 (info,) = far.runtime_files()
                 assert (info["port"] > 0, info["sock"]) == (True, "")
                 commands(whole, shared).stop("GPU box", CancelToken())
@@ -433,7 +433,7 @@ def test_one_is_started_as_soon_as_the_last_has_ended(tmp_path: Path, times: int
                 stopping.stop("GPU box", CancelToken())
                 assert not is_alive(info["pid"])
                 ready = start_and_wait(stopping)
-                assert ready.reached is Reached.LOGGED_IN
+                assert ready.level is Level.LOGGED_IN
             (info,) = far.runtime_files()
             assert len({*seen, info["pid"]}) == times + 1
 

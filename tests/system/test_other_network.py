@@ -17,7 +17,7 @@ from tests.support.proxy import FaultyProxy, Peer
 from tests.support.sshd import Sshd
 from tests.support.whole import LIMIT, Whole, entry
 from trayconnect.config.model import Server
-from trayconnect.services.model import Reached
+from trayconnect.services.model import Level
 from trayconnect.sessions import backoff
 from trayconnect.sessions.state import State
 
@@ -125,7 +125,7 @@ def test_a_tunnel_comes_back_with_its_network(sshd: Sshd, key: Path, what: str) 
         relay.lead_to(sshd.port)
         whole.manager.network_changed()
         up = whole.until_state(State.UP)
-        assert up.reached is Reached.SSH
+        assert up.level is Level.NOTHING
         assert whole.questions == []
         whole.off()
     assert seen[0] >= 3

@@ -27,7 +27,7 @@ from tests.support.whole import Whole, entry
 from trayconnect.config.model import Server
 from trayconnect.core.endpoints import Endpoint, TcpEndpoint, UnixEndpoint
 from trayconnect.core.link import ByteStream, Link, NotOursError, OpenChannel, Own, Owner
-from trayconnect.services.model import PageState, Reached
+from trayconnect.services.model import Level, PageState
 from trayconnect.ssh import ownership
 from trayconnect.ssh.own_channels import OwnChannels
 from trayconnect.ssh.ssh_link import SshLink
@@ -518,7 +518,7 @@ def test_the_fallback_port_of_auto_is_never_led_to(
         pytest.skip("somebody has port 8888 of this computer")
     with theirs, no_leaks(), Whole(server, known_hosts=sshd.known_hosts_lines()) as whole:
         whole.connect()
-        now = whole.until(lambda s: s.reached is Reached.SSH and s.problem is not None)
+        now = whole.until(lambda s: s.level is Level.NOTHING and s.problem is not None)
         assert now.problem is not None
         assert now.problem.title == "No Jupyter of yours runs on the server"
         assert "jupyter.port" not in now.problem.advice

@@ -30,7 +30,7 @@ from tests.support.whole import LIMIT, Whole, entry
 from trayconnect.core.errors import Recovery
 from trayconnect.core.questions import Answer, QuestionKind
 from trayconnect.services.jupyter.address import jupyter_authority
-from trayconnect.services.model import Reached
+from trayconnect.services.model import Level
 from trayconnect.sessions.state import State
 
 QUICK = {"interval": 0.5, "count_max": 2}
@@ -157,7 +157,7 @@ def test_a_key_leads_to_the_page(
     ):
         whole.connect()
         ready = whole.until_ready()
-        assert ready.reached is Reached.LOGGED_IN  # found by itself, token and all
+        assert ready.level is Level.LOGGED_IN  # found by itself, token and all
         (page,) = wait_for(lambda: whole.pages, "the browser")
         assert page.url == f"http://{jupyter_authority(ready.server)}/lab"
         assert page.token == jupyter.token
@@ -264,12 +264,12 @@ def test_a_silent_jupyter_is_amber_and_turns_green_by_itself(sshd: Sshd, key: Pa
     with no_leaks(), Whole(server, known_hosts=sshd.known_hosts_lines()) as whole:
         whole.connect()
         amber = whole.until(lambda s: s.problem is not None)
-        assert (amber.state, amber.reached) == (State.UP, Reached.SSH)
+        assert (amber.state, amber.level) == (State.UP, Level.NOTHING)
         assert amber.problem is not None
         assert f"nothing listens on localhost:{port}" in amber.problem.title
         assert whole.pages == []
         with web_server(port):
-            other = whole.until(lambda s: s.reached is Reached.PORT)
+            other = whole.until(lambda s: s.level is Level.REACHABLE)
             assert other.problem is not None
             assert "is not Jupyter" in other.problem.title
         assert whole.pages == []

@@ -30,7 +30,7 @@ from trayconnect.core.notices import Notice
 from trayconnect.core.page import Page
 from trayconnect.core.questions import Answer
 from trayconnect.services.jupyter.presentation import jupyter_words
-from trayconnect.services.model import BriefChoices, Choice, FoundJupyter, Health, Reached
+from trayconnect.services.model import BriefChoices, Choice, FoundJupyter, Health, Level
 from trayconnect.sessions.state import State
 from trayconnect.tray.backends.choice import BackendKind, TrayReport
 
@@ -155,7 +155,7 @@ def test_connect_ends_its_wait_when_only_the_user_can_go_on(desk: Desk) -> None:
 
 
 def test_connect_gives_up_waiting_in_time_and_names_what_hinders(desk: Desk) -> None:
-    desk.run.world.health = Health(Reached.SSH, Page(""), DOWN)
+    desk.run.world.health = Health(Level.NOTHING, Page(""), DOWN)
     reply = desk.ask("connect", "GPU box", wait=0.5)
     assert reply.problem == DOWN
     desk.run.world.outcomes = ["hang"]
@@ -237,7 +237,7 @@ def test_open_shows_a_page_that_does_not_open_by_itself(desk: Desk) -> None:
 
 @has_own_addresses
 def test_open_opens_the_page_or_connects_first(desk: Desk) -> None:
-    desk.run.world.health = Health(Reached.JUPYTER, Page("http://127.0.0.1:18888/lab", "t"))
+    desk.run.world.health = Health(Level.READY, Page("http://127.0.0.1:18888/lab", "t"))
     assert desk.ask("open", "GPU box").ok
     desk.run.until_ready()
     desk.ask("open", "GPU box")
@@ -253,7 +253,7 @@ def test_open_opens_the_page_or_connects_first(desk: Desk) -> None:
 def test_a_copied_link_logs_in(desk: Desk) -> None:
     with pytest.raises(ProblemError, match="no page yet"):
         desk.do("copy-link", "GPU box")
-    desk.run.world.health = Health(Reached.JUPYTER, Page("http://127.0.0.1:18888/lab", "a+b"))
+    desk.run.world.health = Health(Level.READY, Page("http://127.0.0.1:18888/lab", "a+b"))
     desk.ask("connect", "GPU box", wait=LIMIT)
     desk.do("copy-link", "GPU box")
     assert desk.copied == ["http://127.0.0.1:18888/lab?token=a%2Bb"]
@@ -261,26 +261,26 @@ def test_a_copied_link_logs_in(desk: Desk) -> None:
 
 def test_a_link_is_that_of_now_and_opens_nothing(desk: Desk) -> None:
     world = desk.run.world
-    world.health = Health(Reached.LOGGED_IN, Page("http://127.0.0.1:18888/lab", "old"))
+    world.health = Health(Level.LOGGED_IN, Page("http://127.0.0.1:18888/lab", "old"))
     reply = desk.ask("link", "GPU box", wait=LIMIT)  # connects
     assert reply.data == {"link": "http://127.0.0.1:18888/lab?token=old", "why": ""}
     assert world.pages == []
-    world.health = Health(Reached.LOGGED_IN, Page("http://127.0.0.1:18888/lab", "new"))
+    world.health = Health(Level.LOGGED_IN, Page("http://127.0.0.1:18888/lab", "new"))
     reply = desk.ask("link", "GPU box", wait=LIMIT)
     assert reply.data == {"link": "http://127.0.0.1:18888/lab?token=new", "why": ""}
-    world.health = Health(Reached.JUPYTER, Page("http://127.0.0.1:18888/lab"), DOWN)
+    world.health = Health(Level.READY, Page("http://127.0.0.1:18888/lab"), DOWN)
     reply = desk.ask("link", "GPU box", wait=LIMIT)
     assert reply.data == {"link": "http://127.0.0.1:18888/lab", "why": str(DOWN)}
-    world.health = Health(Reached.SSH, Page(""), DOWN)
+    world.health = Health(Level.NOTHING, Page(""), DOWN)
     assert desk.ask("link", "GPU box", wait=0.5).problem == DOWN
 
 
 @pytest.mark.parametrize("waits", [True, False])
 def test_open_uses_the_token_of_now(desk: Desk, waits: bool) -> None:
     world = desk.run.world
-    world.health = Health(Reached.LOGGED_IN, Page("http://127.0.0.1:18888/lab", "old"))
+    world.health = Health(Level.LOGGED_IN, Page("http://127.0.0.1:18888/lab", "old"))
     desk.ask("connect", "GPU box", wait=LIMIT)
-    world.health = Health(Reached.LOGGED_IN, Page("http://127.0.0.1:18888/lab", "new"))
+    world.health = Health(Level.LOGGED_IN, Page("http://127.0.0.1:18888/lab", "new"))
     assert desk.do("open", "GPU box", **({"wait": LIMIT} if waits else {})).ok
     wait_for(lambda: len(world.pages) > 1, "the page")  # a look comes first
     assert [page.token for page in world.pages] == ["old", "new"]
@@ -295,7 +295,7 @@ def test_disconnect_ends_it(desk: Desk) -> None:
 THESIS = FoundJupyter("8888", "/home/ada/thesis", "~/thesis", "2.21.1", 2, in_use=True)
 DATA = FoundJupyter("8889", "/data", "/data", "7.0.0", None, in_use=False)
 CHOICE = Health(
-    Reached.LOGGED_IN, Page("http://127.0.0.1:18888/lab", "s3cr3t"), jupyters=(THESIS, DATA)
+    Level.LOGGED_IN, Page("http://127.0.0.1:18888/lab", "s3cr3t"), jupyters=(THESIS, DATA)
 )
 
 
@@ -329,7 +329,7 @@ def test_a_jupyter_that_is_not_there_cannot_be_chosen(desk: Desk) -> None:
 
 def test_the_advice_for_one_that_is_connected_is_not_to_connect_it(desk: Desk) -> None:
     silent = Problem("No Jupyter of yours runs on the server", "Choose Start Jupyter")
-    desk.run.world.health = Health(Reached.SSH, CHOICE.page, silent)
+    desk.run.world.health = Health(Level.NOTHING, CHOICE.page, silent)
     desk.do("connect", "GPU box")
     desk.run.until("GPU box", lambda snapshot: snapshot.problem == silent)
     reply = desk.ask("stop-jupyter", "GPU box", identity="")
@@ -407,7 +407,7 @@ def test_a_missing_name_is_said(desk: Desk, name: str) -> None:
 
 @has_own_addresses
 def test_the_status_has_the_promised_keys_and_no_token(desk: Desk) -> None:
-    desk.run.world.health = Health(Reached.LOGGED_IN, Page("http://127.0.0.1:18888/lab", "s3cr3t"))
+    desk.run.world.health = Health(Level.LOGGED_IN, Page("http://127.0.0.1:18888/lab", "s3cr3t"))
     desk.ask("connect", "GPU box", wait=LIMIT)
     status = to_json(desk.run.manager.snapshots())
     gpu, lab = status["servers"]

@@ -14,7 +14,7 @@ from trayconnect.core.endpoints import TcpEndpoint
 from trayconnect.core.errors import Cancelled, Problem, ProblemError, Recovery
 from trayconnect.core.link import Link
 from trayconnect.core.questions import Answer, Question
-from trayconnect.services.model import Reached
+from trayconnect.services.model import Level
 from trayconnect.services.webpage.direct import DirectConnector, look_direct
 from trayconnect.sessions.dependencies import Connector
 
@@ -127,6 +127,6 @@ def test_cancel() -> None:
 def test_a_look_at_a_proxy_with_nothing_behind_it() -> None:
     with Peer(web(lambda *_: (502, "sorry"))) as peer:
         health = look_direct(f"http://{peer.authority}/", CancelToken())
-    assert health.reached is Reached.PORT
+    assert health.level is Level.REACHABLE
     assert health.problem is not None
     assert health.problem.title == f"http://{peer.authority}/ answers 502 Staged"

@@ -36,7 +36,7 @@ from trayconnect.services.jupyter import health as examine
 from trayconnect.services.jupyter import known
 from trayconnect.services.jupyter.health import HealthChecker
 from trayconnect.services.jupyter.readiness import HealthCheck
-from trayconnect.services.model import BriefChoices, Choice, Health, Reached
+from trayconnect.services.model import BriefChoices, Choice, Health, Level
 
 TOKEN = "t0ken"
 
@@ -117,8 +117,8 @@ def info(port: int, **changes: object) -> dict[str, object]:
     return {"pid": 7, "port": port, "token": TOKEN, "base_url": "/"} | changes
 
 
-def seen(health: Health) -> tuple[Reached, Page, Problem | None]:
-    return health.reached, health.page, health.problem
+def seen(health: Health) -> tuple[Level, Page, Problem | None]:
+    return health.level, health.page, health.problem
 
 
 def title(health: Health) -> str:
@@ -134,7 +134,7 @@ def test_found_and_logged_in(jupyter: Peer) -> None:
     box = Box(jupyter)
     box.running = [info(38001), info(38002, pid=8)]
     url = f"http://127.0.0.1:{jupyter.port}/lab"
-    assert seen(box.examine()) == (Reached.LOGGED_IN, Page(url, TOKEN), None)
+    assert seen(box.examine()) == (Level.LOGGED_IN, Page(url, TOKEN), None)
     assert set(box.targets) == {TcpEndpoint("127.0.0.1", 38001)}
 
 
@@ -142,7 +142,7 @@ def test_one_search_a_tunnel(jupyter: Peer) -> None:
     box = Box(jupyter)
     box.running = [info(38001)]
     for _ in range(3):
-        assert box.examine().reached is Reached.LOGGED_IN
+        assert box.examine().level is Level.LOGGED_IN
     assert box.tunnel.runs == 1
     box.reconnect()
     box.examine()
@@ -157,7 +157,7 @@ def test_none_found_leads_nowhere(jupyter: Peer) -> None:
     box = Box(jupyter)
     for _ in range(3):
         health = box.examine()
-        assert (health.reached, health.page.token, title(health)) == (Reached.SSH, "", NONE)
+        assert (health.level, health.page.token, title(health)) == (Level.NOTHING, "", NONE)
         assert health.problem is not None
         assert "jupyter.port" not in health.problem.advice
     assert (box.targets, set(box.blocked)) == ([], {NONE})
@@ -166,13 +166,13 @@ def test_none_found_leads_nowhere(jupyter: Peer) -> None:
 
 def test_one_that_comes_is_led_to(jupyter: Peer) -> None:
     box = Box(jupyter)
-    assert box.examine().reached is Reached.SSH
+    assert box.examine().level is Level.NOTHING
     box.running = [info(38001)]
     runs = box.tunnel.runs
-    assert box.examine().reached is Reached.SSH
+    assert box.examine().level is Level.NOTHING
     assert box.tunnel.runs == runs  # it is not the time yet
     box._examiner.search_soon(box.tunnel)
-    assert box.examine().reached is Reached.LOGGED_IN
+    assert box.examine().level is Level.LOGGED_IN
     assert box.strict == {True}
 
 
@@ -197,14 +197,14 @@ def test_a_fixed_port_gets_its_token_too(jupyter: Peer) -> None:
         box.server = entry(peer, jupyter={"port": 9000, "path": "/tree"})
         health = box.examine()
     page = Page(f"http://127.0.0.1:{peer.port}/jup/tree", TOKEN)
-    assert seen(health) == (Reached.LOGGED_IN, page, None)
+    assert seen(health) == (Level.LOGGED_IN, page, None)
     assert set(box.targets) == {TcpEndpoint("127.0.0.1", 9000)}
 
 
 def test_a_fixed_port_stays(jupyter: Peer) -> None:
     box = Box(jupyter, port=9000)
     box.running = [info(38001)]
-    assert box.examine().reached is Reached.JUPYTER
+    assert box.examine().level is Level.READY
     assert set(box.targets) == {TcpEndpoint("localhost", 9000)}
     assert box.strict == {False}
 
@@ -217,7 +217,7 @@ def test_of_a_port_of_the_file_it_is_told_that_nothing_proves_whose_it_is(
     assert not box.examine().unproven
     box.tunnel.whose = whose
     health = box.examine()
-    assert (health.reached, health.unproven, health.page.token) == (Reached.JUPYTER, True, "")
+    assert (health.level, health.unproven, health.page.token) == (Level.READY, True, "")
 
 
 def test_the_runtime_file_of_another_host_with_the_same_home(jupyter: Peer) -> None:
@@ -227,27 +227,27 @@ def test_the_runtime_file_of_another_host_with_the_same_home(jupyter: Peer) -> N
     report = f"{head}{json.dumps(file)}\n@@end\n@@done\n"
     box.tunnel = LoopbackTunnel(report.encode)
     health = box.examine()
-    assert (health.reached, health.page.token) == (Reached.LOGGED_IN, TOKEN)
+    assert (health.level, health.page.token) == (Level.LOGGED_IN, TOKEN)
     assert set(box.targets) == {TcpEndpoint("node7", 8888)}
     box.tunnel = LoopbackTunnel(report.replace('"2.99"', '"2.98"').encode)
     health = box.examine()
-    assert (health.reached, health.page.token) == (Reached.PORT, "")
+    assert (health.level, health.page.token) == (Level.REACHABLE, "")
     box.tunnel = LoopbackTunnel(report.replace("node7", "node8").encode)
     health = box.examine()
-    assert (health.reached, health.missing) == (Reached.SSH, False)
+    assert (health.level, health.missing) == (Level.NOTHING, False)
     assert title(health) == "No Jupyter of yours is known on node7"
     assert health.problem is not None
     assert "Start Jupyter on node7" in health.problem.advice
     box.server = box.server.model_copy(update={"jupyter": Jupyter(host="node7", port=8888)})
     health = box.examine()
-    assert (health.reached, health.page.token, health.missing) == (Reached.JUPYTER, "", False)
+    assert (health.level, health.page.token, health.missing) == (Level.READY, "", False)
 
 
 def test_the_base_of_the_path_is_asked() -> None:
     with Peer(web(jupyter_pages(base_url="/user/ada/"))) as peer:
         box = Box(peer, port=9000, path="/user/ada/lab")
         assert box.examine() == Health(
-            Reached.JUPYTER, Page(f"http://127.0.0.1:{peer.port}/user/ada/lab")
+            Level.READY, Page(f"http://127.0.0.1:{peer.port}/user/ada/lab")
         )
 
 
@@ -255,11 +255,11 @@ def test_a_server_that_forbids_commands(jupyter: Peer) -> None:
     box = Box(jupyter)
     box.fault = Problem("The server runs no commands", "")
     health = box.examine()
-    assert (health.problem, health.reached, box.targets) == (box.fault, Reached.SSH, [])
+    assert (health.problem, health.level, box.targets) == (box.fault, Level.NOTHING, [])
     assert set(box.blocked) == {"trayconnect cannot look for Jupyter on the server"}
     box = Box(jupyter, port=8888)
     box.fault = Problem("The server runs no commands", "")
-    assert box.examine().reached is Reached.JUPYTER
+    assert box.examine().level is Level.READY
     assert set(box.targets) == {TcpEndpoint("localhost", 8888)}
 
 
@@ -267,7 +267,7 @@ def test_a_server_that_forbids_commands(jupyter: Peer) -> None:
 def test_jupyter_starts_later(nothing: Peer) -> None:
     box = Box(nothing, port=_dead_port())
     health = box.examine()
-    assert health.reached is Reached.SSH
+    assert health.level is Level.NOTHING
     assert health.problem is not None
     assert "nothing listens on localhost:" in health.problem.title
     assert "jupyter lab" in health.problem.advice
@@ -276,7 +276,7 @@ def test_jupyter_starts_later(nothing: Peer) -> None:
         box.running = [info(38001)]
         health = box.examine()
     page = Page(f"http://127.0.0.1:{peer.port}/lab", TOKEN)
-    assert seen(health) == (Reached.LOGGED_IN, page, None)
+    assert seen(health) == (Level.LOGGED_IN, page, None)
 
 
 def test_late_runtime_file(jupyter: Peer) -> None:
@@ -292,11 +292,11 @@ def test_restarted_with_another_token_and_port(jupyter: Peer) -> None:
     box = Box(jupyter)
     box.running = [info(38001, token="old")]
     health = box.examine()
-    assert (health.reached, health.page.token) == (Reached.JUPYTER, "")
+    assert (health.level, health.page.token) == (Level.READY, "")
     assert health.problem is not None
     assert "token" in health.problem.title
     box.running = [info(38002, pid=9)]
-    assert box.examine().reached is Reached.LOGGED_IN
+    assert box.examine().level is Level.LOGGED_IN
     assert box.targets[-1] == TcpEndpoint("127.0.0.1", 38002)
 
 
@@ -311,7 +311,7 @@ def test_searching_takes_a_small_share_of_the_time(
         return find_output()
 
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    monkeypatch.setattr(examine, "look", lambda *_: HealthCheck(Reached.SSH, secure=False))
+    monkeypatch.setattr(examine, "look", lambda *_: HealthCheck(Level.NOTHING, secure=False))
     box = Box(nothing)
     box.tunnel = LoopbackTunnel(search)
     for _ in range(200):
@@ -349,7 +349,7 @@ def test_the_choice_holds_on_another_port_and_is_missed_when_gone(jupyter: Peer)
     box.running = [THESIS]
     box.later()
     health = box.examine()
-    assert (health.reached, in_use(health)) == (Reached.LOGGED_IN, ["38001"])
+    assert (health.level, in_use(health)) == (Level.LOGGED_IN, ["38001"])
     assert title(health) == "The Jupyter in /data that you chose does not run"
     box.running = [DATA, THESIS]
     box.later()
@@ -376,26 +376,26 @@ def test_another_version_than_that_found(jupyter: Peer) -> None:
     box = Box(jupyter)
     box.running = [THESIS | {"version": "1.0"}]
     health = box.examine()
-    assert (health.reached, health.page.token) == (Reached.PORT, "")
+    assert (health.level, health.page.token) == (Level.REACHABLE, "")
     assert "is not the one found there" in title(health)
 
 
 def test_no_token_without_another_proof_that_the_port_is_ours(jupyter: Peer) -> None:
     box = Box(jupyter)
     box.running = [THESIS]
-    assert box.examine().reached is Reached.LOGGED_IN
+    assert box.examine().level is Level.LOGGED_IN
     box.fault = Problem("The server runs no more commands", "")
     box.later()
     health = box.examine()
-    assert (health.reached, health.page.token) == (Reached.JUPYTER, "")
+    assert (health.level, health.page.token) == (Level.READY, "")
     box.fault = None
     box.running = []
     box.later()
     health = box.examine()
-    assert (health.reached, health.page.token) == (Reached.SSH, "")
+    assert (health.level, health.page.token) == (Level.NOTHING, "")
     box.running = [THESIS]
     box.later()
-    assert box.examine().reached is Reached.LOGGED_IN
+    assert box.examine().level is Level.LOGGED_IN
 
 
 @has_own_addresses
@@ -438,10 +438,10 @@ def test_a_direct_server() -> None:
         url = f"http://{peer.authority}/lab"
         box = Box(peer)
         box.server = make_server(host=None, url=url)
-        assert box.examine() == Health(Reached.JUPYTER, Page(url))
+        assert box.examine() == Health(Level.READY, Page(url))
     assert (box.targets, box.tunnel.runs) == ([], 0)
     health = box.examine()
-    assert health.reached is Reached.SSH
+    assert health.level is Level.NOTHING
     assert health.problem is not None
 
 
@@ -465,7 +465,7 @@ def test_two_at_once_do_not_wait_for_one_another(jupyter: Peer) -> None:
         cancel.set()
         thread.join(60)
         assert not thread.is_alive()
-    assert health.reached is Reached.LOGGED_IN
+    assert health.level is Level.LOGGED_IN
 
 
 def _dead_port() -> int:
@@ -497,12 +497,12 @@ def test_a_slow_login_shell_is_waited_for_and_told(jupyter: Peer, port: object) 
     shell = SlowShell(box)
     for _ in range(3):
         health = box.examine()
-        assert (health.reached, health.looked, health.missing) == (Reached.SSH, False, False)
+        assert (health.level, health.looked, health.missing) == (Level.NOTHING, False, False)
         assert title(health) == "Waiting for the login shell of gpu.example.org"
     assert box.targets == []  # nothing goes anywhere until it is known
     shell.ready.set()
     health = _in_the_end(box, lambda health: health.looked)
-    assert (health.reached, health.page.token) == (Reached.LOGGED_IN, TOKEN)
+    assert (health.level, health.page.token) == (Level.LOGGED_IN, TOKEN)
     assert box.tunnel.runs == 1
 
 
@@ -523,7 +523,7 @@ def test_a_page_without_its_token_says_why(jupyter: Peer) -> None:
     box = Box(jupyter, port=38001)
     box.fault = Problem("The login shell of gpu was not ready", "Mend it")
     health = box.examine()
-    assert (health.reached, health.page.token, health.looked) == (Reached.JUPYTER, "", False)
+    assert (health.level, health.page.token, health.looked) == (Level.READY, "", False)
     assert title(health) == "Log in on Jupyter's page: its token could not be looked for"
     assert health.problem is not None
     assert health.problem.advice == "The login shell of gpu was not ready. Mend it"
@@ -534,7 +534,7 @@ def test_a_search_that_failed_is_made_again_soon_and_then_less_often(
 ) -> None:
     now = 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    monkeypatch.setattr(examine, "look", lambda *_: HealthCheck(Reached.SSH, secure=False))
+    monkeypatch.setattr(examine, "look", lambda *_: HealthCheck(Level.NOTHING, secure=False))
     box = Box(nothing)
     box._examiner = HealthChecker(box.choices, patience=None)
     box.fault = Problem("The server runs no commands", "")

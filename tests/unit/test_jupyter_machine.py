@@ -32,7 +32,7 @@ from trayconnect.services.jupyter.machine import (
     StartJupyter,
     StartServer,
 )
-from trayconnect.services.model import FoundJupyter, Health, Reached
+from trayconnect.services.model import FoundJupyter, Health, Level
 from trayconnect.services.protocol import (
     LookAgain,
     Order,
@@ -61,9 +61,9 @@ REFUSED = Problem("Login refused", "Check the key", Recovery.USER_ACTION)
 CHANGED = Problem("The host key changed", "Ask the administrator", Recovery.FIX_FIRST)
 SILENT = Problem("Nothing listens on localhost:8888", "Start Jupyter there")
 BROKEN = Problem("jupyter-lab was not found", "Install it")
-READY = Health(Reached.JUPYTER, PAGE)
-MOVED = Health(Reached.LOGGED_IN, Page(PAGE.url, "new"))
-AMBER = Health(Reached.SSH, PAGE, SILENT)
+READY = Health(Level.READY, PAGE)
+MOVED = Health(Level.LOGGED_IN, Page(PAGE.url, "new"))
+AMBER = Health(Level.NOTHING, PAGE, SILENT)
 MISSING = replace(AMBER, missing=True)
 QUIET = make_server(open_browser=False)
 STARTS = make_server(start=True)

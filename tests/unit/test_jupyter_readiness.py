@@ -29,7 +29,7 @@ from trayconnect.core.errors import Cancelled, Problem, Recovery
 from trayconnect.core.link import ByteStream
 from trayconnect.services.jupyter.probe import Response
 from trayconnect.services.jupyter.readiness import HealthCheck, ProbeTarget, jupyter_version, look
-from trayconnect.services.model import Reached
+from trayconnect.services.model import Level
 
 LONG = 60.0
 SHORT = 0.2
@@ -49,19 +49,19 @@ def title(seen: HealthCheck) -> str:
 
 def test_jupyter_without_a_token() -> None:
     with Peer(web(jupyter_pages("t0ken"))) as peer:
-        assert look_at(peer) == HealthCheck(Reached.JUPYTER, secure=False)
+        assert look_at(peer) == HealthCheck(Level.READY, secure=False)
 
 
 def test_logged_in() -> None:
     with Peer(web(jupyter_pages("t0ken", "/user/ada/"))) as peer:
         seen = look_at(peer, token="t0ken", base_url="/user/ada/")
-    assert seen == HealthCheck(Reached.LOGGED_IN, secure=False, status=b"{}")
+    assert seen == HealthCheck(Level.LOGGED_IN, secure=False, status=b"{}")
 
 
 def test_a_token_that_is_not_accepted() -> None:
     with Peer(web(jupyter_pages("new"))) as peer:
         seen = look_at(peer, token="old")
-    assert (seen.reached, seen.token_refused) == (Reached.JUPYTER, True)
+    assert (seen.level, seen.token_refused) == (Level.READY, True)
     assert "does not accept the token" in title(seen)
     assert "old" not in repr(seen)
 
@@ -75,7 +75,7 @@ def test_a_login_that_gets_no_answer_is_no_refusal() -> None:
 
     with Peer(talk) as peer:
         # Long enough for the answer that does come, on a busy machine.
-        assert look_at(peer, token="t", timeout=2.0) == HealthCheck(Reached.JUPYTER, secure=False)
+        assert look_at(peer, token="t", timeout=2.0) == HealthCheck(Level.READY, secure=False)
 
 
 def test_a_jupyter_of_another_version_gets_no_token() -> None:
@@ -87,7 +87,7 @@ def test_a_jupyter_of_another_version_gets_no_token() -> None:
 
     with Peer(web(page)) as peer:
         seen = look_at(peer, token="t0ken", version="2.21.1")
-    assert seen.reached is Reached.PORT
+    assert seen.level is Level.REACHABLE
     assert "is not the one found there" in title(seen)
     assert seen.problem is not None
     assert seen.problem.detail == "version 6.5.7 instead of 2.21.1"
@@ -110,7 +110,7 @@ AWAY = (302, "")
 def test_a_single_user_server_of_a_hub_that_is_elsewhere(answer: Answer, known: str | None) -> None:
     with Peer(hub({"/user/ada/api": answer})) as peer:
         seen = look_at(peer, base_url="/user/ada/", token="t", hub=known)
-    assert seen.reached is Reached.PORT
+    assert seen.level is Level.REACHABLE
     assert "was started by a JupyterHub" in title(seen)
     assert seen.problem is not None
     where = known or "Open your Hub's own address, there /user/ada/."
@@ -133,13 +133,13 @@ def test_one_that_does_not_say_so_itself() -> None:
 )
 def test_a_hub_behind_the_tunnel_logs_in_itself(base_url: str, pages: dict[str, Answer]) -> None:
     with Peer(hub(pages)) as peer:
-        assert look_at(peer, base_url=base_url) == HealthCheck(Reached.JUPYTER, secure=False)
+        assert look_at(peer, base_url=base_url) == HealthCheck(Level.READY, secure=False)
 
 
 def test_another_web_page() -> None:
     with Peer(web(lambda *_: (200, "<h1>TensorBoard</h1>"))) as peer:
         seen = look_at(peer, token="t0ken")
-    assert seen.reached is Reached.PORT
+    assert seen.level is Level.REACHABLE
     assert title(seen) == f"What answers on localhost:{peer.port} at the server is not Jupyter"
 
 
@@ -147,7 +147,7 @@ def test_another_web_page() -> None:
 def test_a_proxy_with_nothing_behind_it(status: int) -> None:
     with Peer(web(lambda *_: (status, "sorry"))) as peer:
         seen = look_at(peer)
-    assert seen.reached is Reached.PORT
+    assert seen.level is Level.REACHABLE
     assert f"answers {status} Staged" in title(seen)
 
 
@@ -155,7 +155,7 @@ def test_a_proxy_with_nothing_behind_it(status: int) -> None:
 def test_something_that_does_not_answer(talk: Talk) -> None:
     with Peer(talk) as peer:
         seen = look_at(peer, timeout=SHORT)
-    assert seen.reached is Reached.PORT
+    assert seen.level is Level.REACHABLE
     assert title(seen).endswith("does not answer within 0.2 s")
 
 
@@ -163,7 +163,7 @@ def test_something_that_does_not_answer(talk: Talk) -> None:
 def test_something_that_is_no_web_server(talk: Talk) -> None:
     with Peer(talk) as peer:
         seen = look_at(peer)
-    assert seen.reached is Reached.PORT
+    assert seen.level is Level.REACHABLE
     assert title(seen).endswith("does not speak HTTP")
 
 
@@ -181,7 +181,7 @@ def test_nothing_listens(free_port: int) -> None:
     target = ProbeTarget("127.0.0.1", free_port, start_hint="Start Jupyter there")
     with Peer(hang_up) as peer:
         seen = look(peer.authority, target, LoopbackTunnel().open_channel, CancelToken())
-    assert seen.reached is Reached.SSH
+    assert seen.level is Level.NOTHING
     where = f"localhost:{free_port}"
     assert title(seen) == f"SSH is up, but nothing listens on {where} at the server"
     assert seen.problem is not None
@@ -194,14 +194,14 @@ def test_forwarding_forbidden() -> None:
     with Peer(hang_up) as peer:
         aim = ProbeTarget("127.0.0.1", peer.port)
         seen = look(peer.authority, aim, tunnel.open_channel, CancelToken())
-    assert (seen.reached, seen.problem) == (Reached.SSH, tunnel.forbidden)
+    assert (seen.level, seen.problem) == (Level.NOTHING, tunnel.forbidden)
 
 
 def test_no_listener_of_our_own(free_port: int) -> None:
     aim = ProbeTarget("127.0.0.1", free_port)
     authority = f"127.0.0.1:{free_port}"
     seen = look(authority, aim, LoopbackTunnel().open_channel, CancelToken())
-    assert seen.reached is Reached.SSH
+    assert seen.level is Level.NOTHING
     assert title(seen) == f"{authority} on this machine takes no connections"
 
 
@@ -217,7 +217,7 @@ def test_it_begins_to_listen_during_the_look() -> None:
     with Peer(talk) as peer, Peer(silent) as far:
         aim = ProbeTarget("127.0.0.1", far.port)
         seen = look(peer.authority, aim, LoopbackTunnel().open_channel, CancelToken(), LONG)
-    assert seen == HealthCheck(Reached.JUPYTER, secure=False)
+    assert seen == HealthCheck(Level.READY, secure=False)
 
 
 # --- https ---
@@ -226,12 +226,12 @@ def test_it_begins_to_listen_during_the_look() -> None:
 def test_https_as_expected(tmp_path: Path) -> None:
     with Peer(web(jupyter_pages("t0ken")), self_signed(tmp_path)) as peer:
         seen = look_at(peer, secure=True, token="t0ken")
-    assert seen == HealthCheck(Reached.LOGGED_IN, secure=True, status=b"{}")
+    assert seen == HealthCheck(Level.LOGGED_IN, secure=True, status=b"{}")
 
 
 def test_https_unexpectedly(tmp_path: Path) -> None:
     with Peer(web(jupyter_pages()), self_signed(tmp_path)) as peer:
-        assert look_at(peer) == HealthCheck(Reached.JUPYTER, secure=True)
+        assert look_at(peer) == HealthCheck(Level.READY, secure=True)
 
 
 def test_http_where_https_was_expected() -> None:
@@ -240,7 +240,7 @@ def test_http_where_https_was_expected() -> None:
         (say(b"HTTP/1.1 400 Bad Request\r\n\r\n") if tls else web(jupyter_pages()))(sock, ending)
 
     with Peer(talk) as peer:
-        assert look_at(peer, secure=True) == HealthCheck(Reached.JUPYTER, secure=False)
+        assert look_at(peer, secure=True) == HealthCheck(Level.READY, secure=False)
 
 
 def test_https_behind_a_polite_web_server(tmp_path: Path) -> None:
@@ -256,7 +256,7 @@ def test_https_behind_a_polite_web_server(tmp_path: Path) -> None:
             complaint(sock, ending)
 
     with Peer(talk) as peer:
-        assert look_at(peer) == HealthCheck(Reached.JUPYTER, secure=True)
+        assert look_at(peer) == HealthCheck(Level.READY, secure=True)
 
 
 # --- cancelling ---

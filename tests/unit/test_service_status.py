@@ -15,7 +15,7 @@ from trayconnect.core.errors import Problem
 from trayconnect.core.page import Page
 from trayconnect.services.jupyter.activity import Activity
 from trayconnect.services.jupyter.presentation import JupyterFacts, present
-from trayconnect.services.model import FoundJupyter, Memory, Reached
+from trayconnect.services.model import FoundJupyter, Level, Memory
 from trayconnect.services.protocol import NO_FACTS, Line, Offer, ServiceStatus
 from trayconnect.sessions.state import State
 from trayconnect.tray.menu import MenuFacts, build_view
@@ -92,6 +92,6 @@ def test_any_kind_is_shown_as_it_says() -> None:
 
 def test_it_is_green_only_when_its_page_answers() -> None:
     page = Page("http://127.0.0.1/")
-    for reached, ready in ((Reached.PORT, False), (Reached.JUPYTER, True)):
-        one = replace(snap(state=State.UP), service=replace(JOB, reached=reached, page=page))
+    for reached, ready in ((Level.REACHABLE, False), (Level.READY, True)):
+        one = replace(snap(state=State.UP), service=replace(JOB, level=reached, page=page))
         assert one.is_ready is ready

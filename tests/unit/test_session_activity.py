@@ -19,7 +19,7 @@ from trayconnect.services.jupyter.activity import Activity, Run, activity
 from trayconnect.services.jupyter.activity_text import activity_words, duration, idle_again, size
 from trayconnect.services.jupyter.machine import NotifyIdle, OpenBrowser
 from trayconnect.services.model import Health, Kernel, Kernels, KernelState, Memory
-from trayconnect.services.model import Reached as R
+from trayconnect.services.model import Level as R
 from trayconnect.sessions.events import (
     Connect,
     Connected,
@@ -46,7 +46,7 @@ class Watched:
         self.now = NOON
         self.feed(Connect())
         self.feed(Connected(1))
-        self.feed(Health(R.JUPYTER, PAGE))
+        self.feed(Health(R.READY, PAGE))
 
     def feed(self, given: Event | Health) -> list[Effect]:
         return self.stepped.feed(given, self.now)
@@ -133,7 +133,7 @@ def test_a_look_that_told_nothing_changes_nothing() -> None:
     watched = Watched()
     watched.look(kernel())
     watched.look(kernel())
-    watched.feed(Health(R.JUPYTER, PAGE))
+    watched.feed(Health(R.READY, PAGE))
     assert watched.activity is None
     assert [type(effect) for effect in watched.look(kernel("idle"))] == [NotifyIdle]
 

@@ -35,7 +35,7 @@ from trayconnect.core.questions import Answer, Ask, ProgressDisplay, Question, Q
 from trayconnect.services.jupyter.machine import JupyterStopped, StartJupyter
 from trayconnect.services.jupyter.service import Work
 from trayconnect.services.kinds import Kinds
-from trayconnect.services.model import FoundJupyter, Health, PageState, Reached, SetTarget
+from trayconnect.services.model import FoundJupyter, Health, Level, PageState, SetTarget
 from trayconnect.services.protocol import Desktop
 from trayconnect.sessions.manager import Manager
 from trayconnect.sessions.snapshot import Snapshot
@@ -48,7 +48,7 @@ LIMIT = 20.0
 TAKEN = 7777
 """A local port that somebody else has."""
 DOWN = Problem("refused", "Is it on?", Recovery.RETRY)
-READY = Health(Reached.JUPYTER, Page("http://127.0.0.1:18888/lab"))
+READY = Health(Level.READY, Page("http://127.0.0.1:18888/lab"))
 USED = FoundJupyter("8888", "/", "/", "2.0", 0, in_use=True, pid=7, born="x")
 LOST = Problem("The server went silent", "", Recovery.RETRY)
 QUESTION = Question(QuestionKind.PASSWORD, "GPU box", "Password", "for ada")
@@ -511,9 +511,9 @@ def test_a_new_file_keeps_the_tunnels_of_what_did_not_change(run: Run) -> None:
 def test_the_users_look_after_a_wake_reaches_the_tunnel(run: Run) -> None:
     run.manager.connect("GPU box")
     run.until_ready()
-    run.world.health = Health(Reached.SSH, Page(""), DOWN)
+    run.world.health = Health(Level.NOTHING, Page(""), DOWN)
     run.manager.network_changed()
-    amber = run.until("GPU box", lambda s: s.reached is Reached.SSH)
+    amber = run.until("GPU box", lambda s: s.level is Level.NOTHING)
     assert amber.problem == DOWN
     assert run.world.tunnels[0].checks == 1
 
@@ -627,11 +627,11 @@ def test_many_refused_connections_cause_one_look(run: Run) -> None:
     world = run.world
     world.may_examine.clear()
     before = world.looks
-    world.health = Health(Reached.SSH, Page(""), DOWN)
+    world.health = Health(Level.NOTHING, Page(""), DOWN)
     for _ in range(50):
         world.refuse(DOWN)
     world.may_examine.set()
-    run.until("GPU box", lambda s: s.reached is Reached.SSH)
+    run.until("GPU box", lambda s: s.level is Level.NOTHING)
     run.manager.disconnect("GPU box")
     run.until_state(State.OFF)
     assert world.looks - before <= 3
@@ -797,7 +797,7 @@ def test_a_stop_ends_a_reading_that_hangs(run: Run) -> None:
 
 # --- starting Jupyter -----------------------------------------------------------------------------
 
-MISSING = Health(Reached.SSH, Page(""), DOWN, missing=True)
+MISSING = Health(Level.NOTHING, Page(""), DOWN, missing=True)
 BROKEN = Problem("jupyter-lab was not found", "Install it", Recovery.FIX_FIRST)
 
 

@@ -18,7 +18,7 @@ from trayconnect.core.errors import Problem, Recovery
 from trayconnect.core.notices import EDIT, Notice, Urgency, disconnect, open_page, retry
 from trayconnect.core.page import Page
 from trayconnect.core.questions import Answer, Question, QuestionKind
-from trayconnect.services.model import Health, Reached
+from trayconnect.services.model import Health, Level
 from trayconnect.sessions.events import (
     Answered,
     Asked,
@@ -38,7 +38,7 @@ from trayconnect.sessions.snapshot import Cause
 from trayconnect.sessions.state import State
 
 PAGE = Page("http://127.0.0.1:18888/lab", "secret")
-READY = Health(Reached.JUPYTER, PAGE)
+READY = Health(Level.READY, PAGE)
 DOWN = Problem("gpu refused", "Is it on?", Recovery.RETRY)
 REFUSED = Problem("Login refused", "Check the key", Recovery.USER_ACTION)
 CHANGED = Problem("The host key changed", "Ask the administrator", Recovery.FIX_FIRST)
@@ -48,7 +48,7 @@ ELSEWHERE = Problem(
     Recovery.NETWORK,
 )
 SILENT = Problem("Nothing listens on localhost:8888", "Start Jupyter there")
-AMBER = Health(Reached.SSH, PAGE, SILENT)
+AMBER = Health(Level.NOTHING, PAGE, SILENT)
 QUESTION = Question(QuestionKind.PASSWORD, "GPU box", "Log in to gpu", "ada's password")
 OPEN, RETRY, DISCONNECT = (make("GPU box") for make in (open_page, retry, disconnect))
 ADVANCE = (RETRY, DISCONNECT)

@@ -14,7 +14,7 @@ from trayconnect.core.command import Command
 from trayconnect.core.errors import Problem
 from trayconnect.core.page import Page
 from trayconnect.services.jupyter.activity import Activity
-from trayconnect.services.model import FoundJupyter, PageState, Reached
+from trayconnect.services.model import FoundJupyter, Level, PageState
 from trayconnect.sessions.forwards import forward_states
 from trayconnect.sessions.snapshot import Snapshot, snapshot
 from trayconnect.sessions.state import Session, State
@@ -84,28 +84,28 @@ def items(*snapshots: Snapshot, facts: MenuFacts = NOTHING) -> dict[str, Item]:
         ),
         (READY, "connected", IconState.UP, True, "disconnect"),
         (
-            change(READY, reached=Reached.LOGGED_IN),
+            change(READY, level=Level.LOGGED_IN),
             "connected",
             IconState.UP,
             True,
             "disconnect",
         ),
         (
-            snap(state=State.UP, reached=Reached.SSH),
+            snap(state=State.UP, level=Level.NOTHING),
             "logged in, looking for Jupyter…",
             IconState.CONNECTING,
             True,
             "disconnect",
         ),
         (
-            snap(state=State.UP, reached=Reached.SSH, problem=SILENT),
+            snap(state=State.UP, level=Level.NOTHING, problem=SILENT),
             "connected, but Jupyter does not answer",
             IconState.SILENT,
             True,
             "disconnect",
         ),
         (
-            snap(state=State.UP, reached=Reached.PORT, problem=SILENT),
+            snap(state=State.UP, level=Level.REACHABLE, problem=SILENT),
             "connected, no Jupyter answers yet",
             IconState.SILENT,
             True,
@@ -167,7 +167,7 @@ def test_a_page_can_be_opened_and_its_link_copied_only_when_there_is_one() -> No
     shown, more = items(READY), submenu(READY)
     assert shown["open GPU box"].command == Command("open", "GPU box")
     assert more["copy"].command == Command("copy-link", "GPU box")
-    silent = snap(state=State.UP, reached=Reached.SSH, problem=SILENT)
+    silent = snap(state=State.UP, level=Level.NOTHING, problem=SILENT)
     assert "open GPU box" not in items(silent)
     assert not submenu(silent)["open"].enabled
     assert not submenu(silent)["copy"].enabled
@@ -323,7 +323,7 @@ def test_a_broken_file_without_an_older_reading_does_not_claim_one() -> None:
 def test_a_direct_connection_is_not_said_to_be_logged_in() -> None:
     url = "http://192.168.1.20:8888/"
     direct = Server.model_validate({"name": "Lab", "url": url, "local_port": 18888})
-    words = state_words(snap(server=direct, state=State.UP, reached=Reached.SSH))
+    words = state_words(snap(server=direct, state=State.UP, level=Level.NOTHING))
     assert "logged in" not in words
 
 
@@ -366,9 +366,9 @@ ON = ("stop-jupyter", "restart-jupyter", "jupyter-log")
          {"open", "copy", "reconnect", "jupyter-log", "diagnostics", "log"}),
         (change(READY, problem=SILENT), {"open", "copy", "reconnect", *ON, "problem",
                                           "diagnostics", "log"}),
-        (snap(state=State.UP, reached=Reached.SSH),
+        (snap(state=State.UP, level=Level.NOTHING),
          {"reconnect", "start-jupyter", "jupyter-log", "diagnostics", "log"}),
-        (snap(state=State.UP, reached=Reached.SSH, starting=True),
+        (snap(state=State.UP, level=Level.NOTHING, starting=True),
          {"reconnect", "jupyter-log", "diagnostics", "log"}),
         (snap(state=State.CONNECTING), {"reconnect", "diagnostics", "log"}),
         (snap(state=State.WAITING, retry_at=1.0, problem=SILENT),
@@ -390,7 +390,7 @@ def test_a_servers_submenu_offers_what_can_be_done_now(
 
 
 def test_what_is_missing_is_started_by_one_click() -> None:
-    silent = snap(state=State.UP, reached=Reached.SSH, problem=SILENT)
+    silent = snap(state=State.UP, level=Level.NOTHING, problem=SILENT)
     assert items(silent)["start-jupyter GPU box"].command == Command("start-jupyter", "GPU box")
     assert "start-jupyter GPU box" not in items(change(silent, starting=True, problem=None))
     assert "start-jupyter GPU box" not in items(READY)
@@ -408,7 +408,7 @@ def test_what_is_missing_is_started_by_one_click() -> None:
 
 
 def test_a_start_is_shown() -> None:
-    starting = snap(state=State.UP, reached=Reached.SSH, starting=True)
+    starting = snap(state=State.UP, level=Level.NOTHING, starting=True)
     assert state_words(starting) == "starting Jupyter…"
     assert build_view([starting], MenuFacts()).icon is IconState.CONNECTING
 
@@ -515,7 +515,7 @@ def test_groups_stay_in_sight_where_servers_are_divided() -> None:
 
 def test_those_in_use_come_first_where_servers_are_divided() -> None:
     many = servers(100)
-    many[70] = change(many[70], state=State.UP, reached=Reached.JUPYTER, page=PAGE)
+    many[70] = change(many[70], state=State.UP, level=Level.READY, page=PAGE)
     view = build_view(many, MenuFacts())
     first, second = view.items[:2]
     assert (first.text, first.checked) == ("s070: connected", True)
@@ -569,8 +569,8 @@ def test_no_window_is_offered_on_a_screen_that_cannot_have_one() -> None:
         ([], None),
         ([snap(state=State.OFF, since=5.0)], None),
         ([snap(state=State.CONNECTING, since=5.0)], 5.0),
-        ([snap(state=State.UP, reached=Reached.SSH, since=5.0)], 5.0),
-        ([snap(state=State.UP, reached=Reached.SSH, since=5.0, problem=SILENT)], None),
+        ([snap(state=State.UP, level=Level.NOTHING, since=5.0)], 5.0),
+        ([snap(state=State.UP, level=Level.NOTHING, since=5.0, problem=SILENT)], None),
         ([change(READY, since=5.0)], None),
         ([snap(state=State.WAITING, since=5.0)], None),
         ([snap(state=s, since=float(n)) for n, s in enumerate(State)], None),

@@ -14,7 +14,7 @@ from tests.support.snapshots import change, snap
 from tests.unit.test_tray_menu import FORWARDS, JUPYTERS, PAGE, READY, forwarding, servers
 from trayconnect.core.command import Command
 from trayconnect.core.errors import Problem
-from trayconnect.services.model import Reached
+from trayconnect.services.model import Level
 from trayconnect.sessions.snapshot import Snapshot
 from trayconnect.sessions.state import State
 from trayconnect.tray.menu import MenuFacts, build_view
@@ -62,7 +62,7 @@ def snapshots(draw: st.DrawFn) -> list[Snapshot]:
             retry_at=1.0,
         )
         if state is State.UP and draw(st.booleans()):
-            one = change(one, reached=Reached.LOGGED_IN, page=PAGE, jupyters=JUPYTERS)
+            one = change(one, level=Level.LOGGED_IN, page=PAGE, jupyters=JUPYTERS)
         one = forwarding(one, *draw(FORWARD_SETS))
         found.append(change(one, server=one.server.model_copy(update={"group": server.group})))
     return draw(st.permutations(found)) if count <= 20 else found

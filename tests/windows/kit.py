@@ -20,7 +20,7 @@ from tests.windows.desk import LIMIT, Windows
 from tests.windows.environment import windows_path
 from trayconnect.core.page import Page
 from trayconnect.desktop.prompts.guard import GUARD
-from trayconnect.services.model import FoundJupyter, Reached
+from trayconnect.services.model import FoundJupyter, Level
 from trayconnect.sessions.state import State
 from trayconnect.tray.menu import MenuFacts, build_view
 from trayconnect.tray.view import View
@@ -55,7 +55,7 @@ def view(state: State) -> View:
     snapshot = snap(
         server=make_server(NAME),
         state=state,
-        reached=Reached.LOGGED_IN if up else None,
+        level=Level.LOGGED_IN if up else None,
         page=Page("http://127.0.0.1/", "t0ken") if up else None,
         jupyters=(jupyter,) if up else (),
     )

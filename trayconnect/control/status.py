@@ -29,7 +29,7 @@ def _server(snapshot: Snapshot) -> dict[str, Any]:
         "name": snapshot.name,
         "state": snapshot.state.value,
         "words": state_words(snapshot),
-        "reached": snapshot.reached.name.lower() if snapshot.reached else None,
+        "reached": snapshot.level.told if snapshot.level else None,
         "url": snapshot.page.url if snapshot.page else None,
         "local_port": None if snapshot.server.is_direct else snapshot.server.local_port,
         "since": snapshot.since,

@@ -17,7 +17,7 @@ from trayconnect.forwarding.forwarding import listen
 from trayconnect.services.jupyter.discovery import LIMIT, RunningServer, find
 from trayconnect.services.jupyter.health import HealthChecker
 from trayconnect.services.jupyter.selection_store import StoredChoices, choices_file
-from trayconnect.services.model import Health, Reached
+from trayconnect.services.model import Health, Level
 from trayconnect.services.webpage.direct import DirectConnector, look_direct
 from trayconnect.ssh.connector import SshConnector
 
@@ -94,7 +94,7 @@ def _direct(
         DirectConnector().connect(server, ask=ask, cancel=cancel, on_lost=_ignore).close()
     with steps.step("look at its page") as found:
         health = look_direct(url, cancel)
-        found.append(health.reached.name.lower())
+        found.append(health.level.told)
     return health.problem
 
 
@@ -128,8 +128,8 @@ def _through_ssh(
             health = HealthChecker(StoredChoices(choices_file()), patience=None)(
                 trial, tunnel, forwarding.set_target, cancel
             )
-            found.append(f"reached {health.reached.name.lower()}")
-            if health.reached < Reached.JUPYTER:
+            found.append(f"reached {health.level.told}")
+            if health.level < Level.READY:
                 raise ProblemError(_silent(health))
         return health.problem
 

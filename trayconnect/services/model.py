@@ -13,13 +13,28 @@ from trayconnect.core.link import Own
 from trayconnect.core.page import Page
 
 
-class Reached(enum.IntEnum):
-    """How far end-to-end health goes."""
+class Level(enum.IntEnum):
+    """How far end-to-end health goes, behind a live link."""
 
-    SSH = 1
-    PORT = 2
-    JUPYTER = 3
+    NOTHING = 1
+    REACHABLE = 2
+    """The port answers."""
+    READY = 3
+    """The page answers."""
     LOGGED_IN = 4
+
+    @property
+    def told(self) -> str:
+        """Its name in `status --json`, in reports and by doctor."""
+        return _LEVELS[self]
+
+
+_LEVELS = {
+    Level.NOTHING: "ssh",
+    Level.REACHABLE: "port",
+    Level.READY: "jupyter",
+    Level.LOGGED_IN: "logged_in",
+}
 
 
 class KernelState(enum.Enum):
@@ -94,7 +109,7 @@ class FoundJupyter:
 class Health:
     """One look at what is behind the tunnel; `problem` says why it is not further."""
 
-    reached: Reached
+    level: Level
     page: Page
     problem: Problem | None = None
     jupyters: tuple[FoundJupyter, ...] = ()

@@ -18,7 +18,7 @@ from trayconnect.core.errors import Problem
 from trayconnect.core.link import Link
 from trayconnect.core.notices import Notifier
 from trayconnect.core.page import Browser, Page
-from trayconnect.services.model import PageState, Reached, SetTarget
+from trayconnect.services.model import Level, PageState, SetTarget
 
 
 class Order:
@@ -92,7 +92,7 @@ NO_FACTS: Mapping[str, object] = {
 class ServiceStatus:
     """A service at one moment, as data for whoever shows it."""
 
-    reached: Reached = Reached.SSH
+    level: Level = Level.NOTHING
     """How far end-to-end health goes, while the link is up."""
     page: Page | None = None
     """What to open, once it answers."""

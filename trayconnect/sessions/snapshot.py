@@ -10,7 +10,7 @@ from trayconnect.config.model import Server
 from trayconnect.core.errors import Problem
 from trayconnect.core.page import Page
 from trayconnect.core.questions import Question, QuestionKind
-from trayconnect.services.model import Reached
+from trayconnect.services.model import Level
 from trayconnect.services.protocol import ServiceStatus
 from trayconnect.sessions.forwards import ForwardState, forward_states
 from trayconnect.sessions.state import Session, State
@@ -67,9 +67,9 @@ class Snapshot:
         return self.state not in (State.OFF, State.CLOSING)
 
     @property
-    def reached(self) -> Reached | None:
+    def level(self) -> Level | None:
         """How far end-to-end health goes, while UP."""
-        return self.service.reached if self.state is State.UP else None
+        return self.service.level if self.state is State.UP else None
 
     @property
     def page(self) -> Page | None:
@@ -79,7 +79,7 @@ class Snapshot:
     @property
     def is_ready(self) -> bool:
         """Whether something answers at the far end: the only green there is."""
-        return self.reached is not None and self.reached >= Reached.JUPYTER
+        return self.level is not None and self.level >= Level.READY
 
     @property
     def page_problem(self) -> Problem | None:

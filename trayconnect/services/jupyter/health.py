@@ -42,7 +42,7 @@ from trayconnect.services.jupyter.readiness import HealthCheck, ProbeTarget, get
 from trayconnect.services.jupyter.selection import is_own, listing, pick, short_folder
 from trayconnect.services.jupyter.targets import DEFAULT_PORT, START, at_node, page_of, target_of
 from trayconnect.services.jupyter.watch import KernelWatch
-from trayconnect.services.model import BriefChoices, Choices, Health, Kernels, Reached, SetTarget
+from trayconnect.services.model import BriefChoices, Choices, Health, Kernels, Level, SetTarget
 from trayconnect.services.webpage.direct import look_direct
 
 logger = logging.getLogger(__name__)
@@ -84,7 +84,7 @@ class HealthChecker:
             known.search(server, tunnel, cancel, self._patience)
         if known.searched == -math.inf and known.under_way is not None:
             waits = shell_awaited(server.host or server.name)
-            return Health(Reached.SSH, Page(""), waits, looked=False)
+            return Health(Level.NOTHING, Page(""), waits, looked=False)
 
         def look_once() -> tuple[ProbeTarget, HealthCheck]:
             current = known.picked.running
@@ -98,7 +98,7 @@ class HealthChecker:
             blocked = _blocked(server, known, lambda: _may_forward(known, server, tunnel, cancel))
             if blocked is not None:
                 set_target(blocked)
-                return target, HealthCheck(Reached.SSH, target.secure, blocked)
+                return target, HealthCheck(Level.NOTHING, target.secure, blocked)
             own = Own(target.endpoint, named=not _must_be_ours(server, known.picked.running))
             set_target(own)
             authority = jupyter_authority(server)
@@ -108,16 +108,16 @@ class HealthChecker:
         target, seen = look_once()
         before = known.servers, known.hindered
         if known.is_worth_a_search(target, seen):
-            patience = self._patience if seen.reached < Reached.JUPYTER else None
+            patience = self._patience if seen.level < Level.READY else None
             known.search(server, tunnel, cancel, patience)
             if (known.servers, known.hindered) != before or known.withholds_token(target):
                 target, seen = look_once()
         seen = _judged(known, target, seen)
-        known.answered = seen.reached >= Reached.JUPYTER
+        known.answered = seen.level >= Level.READY
         _note_front(known, server, target, seen, cancel)
         kernels = _kernels(known, server, target, seen, cancel)
         unproven = (
-            seen.reached >= Reached.PORT
+            seen.level >= Level.REACHABLE
             and (known.picked.running is None or known.picked.running.is_elsewhere)
             and abandonable(
                 lambda: tunnel.owner(target.endpoint), f"tc-owner {server.name}", cancel
@@ -148,7 +148,7 @@ def _owning(server: Server, known: KnownServer) -> Callable[[RunningServer], boo
 def _kernels(
     known: KnownServer, server: Server, target: ProbeTarget, seen: HealthCheck, cancel: CancelToken
 ) -> Kernels | None:
-    if seen.reached is not Reached.LOGGED_IN:
+    if seen.level is not Level.LOGGED_IN:
         return None
     authority = jupyter_authority(server)
     return known.watch.look(
@@ -237,12 +237,12 @@ def _noting(known: KnownServer, open_channel: OpenChannel) -> OpenChannel:
 
 def _judged(known: KnownServer, target: ProbeTarget, seen: HealthCheck) -> HealthCheck:
     """What was seen, in the light of who listens there."""
-    if seen.reached < Reached.JUPYTER:
+    if seen.level < Level.READY:
         return seen
     if seen.token_refused and not known.is_proven:
         # What refuses it may be another program by now.
         problem = another_jupyter(target.where, "it refuses the token")
-        return HealthCheck(Reached.PORT, seen.secure, problem)
+        return HealthCheck(Level.REACHABLE, seen.secure, problem)
     return seen
 
 
@@ -261,15 +261,15 @@ def _health(server: Server, known: KnownServer, target: ProbeTarget, seen: Healt
     missing = is_here and known.succeeded and picked.running is None and _expects_ours(seen)
     page = page_of(server, picked.running, known.front, target, seen)
     looked = known.hindered is None
-    return Health(seen.reached, page, problem, jupyters, missing, looked=looked)
+    return Health(seen.level, page, problem, jupyters, missing, looked=looked)
 
 
 def _hindered(cause: Problem, problem: Problem | None, seen: HealthCheck) -> Problem:
     """What to tell where nothing could be searched."""
-    if seen.reached >= Reached.JUPYTER:
+    if seen.level >= Level.READY:
         return problem or token_unknown(cause)
     # What answers there, such as a JupyterHub's server, says more than that nothing was found.
-    answers = seen.reached >= Reached.PORT
+    answers = seen.level >= Level.REACHABLE
     if problem is not None and (answers or problem.recovery is not Recovery.RETRY):
         return problem
     return cause
@@ -279,7 +279,7 @@ def _note_front(
     known: KnownServer, server: Server, target: ProbeTarget, seen: HealthCheck, cancel: CancelToken
 ) -> None:
     """Find out once which page a Jupyter has, if the file does not say."""
-    if seen.reached < Reached.JUPYTER:
+    if seen.level < Level.READY:
         known.front = None  # the next one may be another kind
         return
     says = "path" in server.jupyter.model_fields_set

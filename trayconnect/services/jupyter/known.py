@@ -17,7 +17,7 @@ from trayconnect.services.jupyter.node import find_at_node
 from trayconnect.services.jupyter.readiness import HealthCheck, ProbeTarget
 from trayconnect.services.jupyter.selection import Picked, candidates
 from trayconnect.services.jupyter.watch import KernelWatch
-from trayconnect.services.model import Reached
+from trayconnect.services.model import Level
 
 logger = logging.getLogger(__name__)
 
@@ -127,11 +127,11 @@ class KnownServer:
     def is_worth_a_search(self, target: ProbeTarget, seen: HealthCheck) -> bool:
         """Whether to search at once, after a look with what was known."""
         if self.under_way is not None:
-            return seen.reached >= Reached.JUPYTER
+            return seen.level >= Level.READY
         # Jupyter may have been started again, elsewhere or with another token.
         if seen.token_refused:
             return time.monotonic() >= min(self.next_search, self.searched + FRESH)
-        if seen.reached < Reached.JUPYTER:
+        if seen.level < Level.READY:
             return time.monotonic() >= self.next_search
         # Something has just begun to answer, later than the last search could know of it.
         is_new = self.picked.running is None and not self.answered

@@ -26,7 +26,7 @@ from trayconnect.config.model import Server
 from trayconnect.core.errors import Problem
 from trayconnect.core.page import Page
 from trayconnect.services.jupyter.activity import Run, follow
-from trayconnect.services.model import FoundJupyter, Health, Reached
+from trayconnect.services.model import FoundJupyter, Health, Level
 from trayconnect.services.page_debt import NO_DEBT, PageDebt
 from trayconnect.services.protocol import (
     LookAgain,
@@ -82,7 +82,7 @@ class Jupyter:
     @property
     def is_ready(self) -> bool:
         """Whether its page answers, as far as is known."""
-        return self.health is not None and self.health.reached >= Reached.JUPYTER
+        return self.health is not None and self.health.level >= Level.READY
 
 
 # --- orders of its own ----------------------------------------------------------------------------
@@ -313,7 +313,7 @@ def _entry_changed(state: Jupyter, server: Server) -> Outcome:
 
 
 def _examined(state: Jupyter, epoch: int, health: Health, now: float) -> Outcome:
-    answers = health.reached >= Reached.JUPYTER
+    answers = health.level >= Level.READY
     if epoch != state.epoch or (state.starting and not answers):
         return state, ()
     if answers:
@@ -362,7 +362,7 @@ def _take_in(state: Jupyter, health: Health, now: float) -> Outcome:
         launcher="" if _is_gone(state, health) else state.launcher,
     )
     effects: list[Effect] = []
-    if health.reached >= Reached.JUPYTER:
+    if health.level >= Level.READY:
         taken = replace(taken, debt=NO_DEBT)
         if state.debt.opens(state.server):
             effects.append(OpenBrowser(health.page))

@@ -12,7 +12,7 @@ from trayconnect.core.errors import Problem
 from trayconnect.core.page import Page
 from trayconnect.services.jupyter.activity import Activity
 from trayconnect.services.jupyter.activity_text import activity_words
-from trayconnect.services.model import FoundJupyter, Reached, is_our_socket
+from trayconnect.services.model import FoundJupyter, Level, is_our_socket
 from trayconnect.services.protocol import Line, Offer, ServiceStatus
 
 UNPROVEN = "Whose Jupyter this is could not be proven"
@@ -23,7 +23,7 @@ class JupyterFacts:
     """The Jupyter of an entry at one moment."""
 
     is_linked: bool = False
-    reached: Reached = Reached.SSH
+    level: Level = Level.NOTHING
     page: Page | None = None
     problem: Problem | None = None
     browser_pending: bool = False
@@ -44,7 +44,7 @@ class JupyterFacts:
 
     @property
     def is_ready(self) -> bool:
-        return self.reached >= Reached.JUPYTER
+        return self.level >= Level.READY
 
     @property
     def in_use(self) -> FoundJupyter | None:
@@ -73,7 +73,7 @@ def facts_of(status: ServiceStatus) -> JupyterFacts:
 def present(server: Server, facts: JupyterFacts) -> ServiceStatus:
     """The same for those who know nothing of Jupyter."""
     return ServiceStatus(
-        reached=facts.reached,
+        level=facts.level,
         page=facts.page,
         problem=facts.problem,
         words=_state(facts),
@@ -106,7 +106,7 @@ def _state(facts: JupyterFacts) -> str:
         return "starting Jupyter…"
     if facts.is_ready:
         return "connected"
-    if facts.reached is Reached.PORT:
+    if facts.level is Level.REACHABLE:
         return "connected, no Jupyter answers yet"
     if facts.problem is None or not facts.looked:
         return "logged in, looking for Jupyter…"

@@ -19,7 +19,7 @@ from trayconnect.services.jupyter.address import host_port
 from trayconnect.services.jupyter.dial import Failure, ProbeError
 from trayconnect.services.jupyter.discovery import VERSION_LENGTH
 from trayconnect.services.jupyter.probe import Response, get
-from trayconnect.services.model import Reached
+from trayconnect.services.model import Level
 
 TIMEOUT = 5.0
 """Seconds for one HTTP answer."""
@@ -72,7 +72,7 @@ class ProbeTarget:
 class HealthCheck:
     """How far one look came; `problem` says why not further."""
 
-    reached: Reached
+    level: Level
     secure: bool
     """Whether what answers speaks https."""
     problem: Problem | None = None
@@ -98,25 +98,25 @@ def look(
     try:
         secure, answer = _ask(question, open_channel)
     except _NoAnswer as error:
-        return HealthCheck(error.reached, target.secure, error.problem)
+        return HealthCheck(error.level, target.secure, error.problem)
     if target.hub is not None or hub.is_hub(answer):
         return _at_hub(question, secure)
     if answer.status == HTTPStatus.SERVICE_UNAVAILABLE and MARK in answer.headers:
         refusal = _refusal(question, open_channel)
         if refusal is not None:
-            reached, problem = refusal
-            return HealthCheck(reached, secure, problem)
+            level, problem = refusal
+            return HealthCheck(level, secure, problem)
     if answer.status in GATEWAY_ERRORS:
         problem = problems.gateway_error(target.where, answer.status, answer.reason)
-        return HealthCheck(Reached.PORT, secure, problem)
+        return HealthCheck(Level.REACHABLE, secure, problem)
     version = jupyter_version(answer)
     if version is None:
-        return HealthCheck(Reached.PORT, secure, problems.not_jupyter(target.where))
+        return HealthCheck(Level.REACHABLE, secure, problems.not_jupyter(target.where))
     if target.version and version != target.version:
         detail = f"version {version} instead of {target.version}"
-        return HealthCheck(Reached.PORT, secure, problems.another_jupyter(target.where, detail))
+        return HealthCheck(Level.REACHABLE, secure, problems.another_jupyter(target.where, detail))
     if not target.token:
-        return HealthCheck(Reached.JUPYTER, secure)
+        return HealthCheck(Level.READY, secure)
     return _log_in(question, secure)
 
 
@@ -163,9 +163,9 @@ class _Question:
 
 
 class _NoAnswer(Exception):  # noqa: N818 - carries a result rather than an error
-    def __init__(self, reached: Reached, problem: Problem) -> None:
+    def __init__(self, level: Level, problem: Problem) -> None:
         super().__init__(problem.title)
-        self.reached = reached
+        self.level = level
         self.problem = problem
 
 
@@ -181,7 +181,7 @@ def _ask(question: _Question, open_channel: OpenChannel) -> tuple[bool, Response
             with suppress(ProbeError):
                 return secure, question.get(secure, "api")
         problem = problems.not_http(question.target.where, str(error))
-        raise _NoAnswer(Reached.PORT, problem) from error
+        raise _NoAnswer(Level.REACHABLE, problem) from error
     if not expected and _wants_tls(answer):
         with suppress(ProbeError):
             return True, question.get(True, "api")
@@ -196,15 +196,15 @@ def _give_up(question: _Question, error: ProbeError, open_channel: OpenChannel) 
     where = question.target.where
     if error.failure in (Failure.REFUSED, Failure.UNREACHABLE):
         problem = problems.no_local_port(question.authority, str(error))
-        raise _NoAnswer(Reached.SSH, problem) from error
+        raise _NoAnswer(Level.NOTHING, problem) from error
     refusal = _refusal(question, open_channel)
     if refusal is not None:
         raise _NoAnswer(*refusal) from error
     if error.failure is Failure.SILENT:
-        raise _NoAnswer(Reached.PORT, problems.silent(where, question.timeout)) from error
+        raise _NoAnswer(Level.REACHABLE, problems.silent(where, question.timeout)) from error
 
 
-def _refusal(question: _Question, open_channel: OpenChannel) -> tuple[Reached, Problem] | None:
+def _refusal(question: _Question, open_channel: OpenChannel) -> tuple[Level, Problem] | None:
     """Why there is no channel to the target, and how far one gets; None if there is."""
     target = question.target
 
@@ -214,7 +214,7 @@ def _refusal(question: _Question, open_channel: OpenChannel) -> tuple[Reached, P
     try:
         abandonable(open_and_close, f"tc-look {target.where}", question.cancel)
     except NotOursError as error:
-        return Reached.PORT, error.problem
+        return Level.REACHABLE, error.problem
     except ProblemError as error:
         problem = error.problem
         refusal = error.refusal if isinstance(error, NotOpenedError) else None
@@ -223,7 +223,7 @@ def _refusal(question: _Question, open_channel: OpenChannel) -> tuple[Reached, P
         elif problem.recovery is Recovery.RETRY and refusal is not Refusal.UNRESOLVED:
             problem = problems.nothing_listens(target.where, target.start_hint, problem)
         # What has to be changed first, as a server that forbids forwarding, is its own story.
-        return Reached.SSH, problem
+        return Level.NOTHING, problem
     return None
 
 
@@ -239,9 +239,9 @@ def _at_hub(question: _Question, secure: bool) -> HealthCheck:
     with suppress(ProbeError):
         of_hub = question.get_absolute(secure, hub.api_path(target.base_url))
         if jupyter_version(of_hub) is not None:
-            return HealthCheck(Reached.JUPYTER, secure)
+            return HealthCheck(Level.READY, secure)
     problem = problems.of_hub(target.where, target.hub or "", target.base_url)
-    return HealthCheck(Reached.PORT, secure, problem)
+    return HealthCheck(Level.REACHABLE, secure, problem)
 
 
 def _log_in(question: _Question, secure: bool) -> HealthCheck:
@@ -249,12 +249,12 @@ def _log_in(question: _Question, secure: bool) -> HealthCheck:
     try:
         answer = question.get(secure, "api/status", target.token)
     except ProbeError:
-        return HealthCheck(Reached.JUPYTER, secure)
+        return HealthCheck(Level.READY, secure)
     match answer.status:
         case HTTPStatus.OK:
-            return HealthCheck(Reached.LOGGED_IN, secure, status=answer.body)
+            return HealthCheck(Level.LOGGED_IN, secure, status=answer.body)
         case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
             problem = problems.token_refused(target.where)
-            return HealthCheck(Reached.JUPYTER, secure, problem, token_refused=True)
+            return HealthCheck(Level.READY, secure, problem, token_refused=True)
         case _:
-            return HealthCheck(Reached.JUPYTER, secure)
+            return HealthCheck(Level.READY, secure)

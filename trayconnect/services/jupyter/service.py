@@ -45,7 +45,7 @@ from trayconnect.services.jupyter.machine import (
 )
 from trayconnect.services.jupyter.presentation import JupyterFacts, present
 from trayconnect.services.looker import Looker
-from trayconnect.services.model import Choices, FoundJupyter, Health, Reached, SetTarget
+from trayconnect.services.model import Choices, FoundJupyter, Health, Level, SetTarget
 from trayconnect.services.protocol import Desktop, Order, Post, ServiceStatus
 
 logger = logging.getLogger(__name__)
@@ -176,9 +176,9 @@ class JupyterService(LookingService):
         except Exception as error:
             if not shortage(error):
                 logger.exception("%s: looking failed in a way nobody foresaw", self._name)
-            health = Health(Reached.SSH, Page(""), unforeseen(error))
+            health = Health(Level.NOTHING, Page(""), unforeseen(error))
         self._tell(Examined(number, state.epoch, health))
-        return health.reached >= Reached.JUPYTER
+        return health.level >= Level.READY
 
     def _ask_end(self, number: int, asked: AskHowItEnded, link: Link, cancel: CancelToken) -> None:
         crashed = self._work.how_it_ended(self._state.server, link, asked.used, cancel)
@@ -223,7 +223,7 @@ def facts(state: Jupyter) -> JupyterFacts:
     kernels = health.kernels
     return replace(
         known,
-        reached=health.reached,
+        level=health.level,
         page=health.page if state.is_ready else None,
         looked=health.looked,
         hindered=_is_hindered(health.problem),

@@ -7,7 +7,7 @@ from trayconnect.core.page import Page
 from trayconnect.services.jupyter.address import base_of, jupyter_authority, page_url
 from trayconnect.services.jupyter.discovery import RunningServer
 from trayconnect.services.jupyter.readiness import HealthCheck, ProbeTarget
-from trayconnect.services.model import Reached
+from trayconnect.services.model import Level
 
 DEFAULT_PORT = 8888
 """Where Jupyter listens unless told otherwise."""
@@ -59,7 +59,7 @@ def page_of(
     is_notebook = server.start is not None and server.start.app == "notebook"
     if running is not None and (running.is_classic or is_notebook) and path == "/lab":
         path = "/tree"
-    token = target.token if seen.reached is Reached.LOGGED_IN else ""
+    token = target.token if seen.level is Level.LOGGED_IN else ""
     return Page(address(path), token, address("/"))
 
 

@@ -18,7 +18,7 @@ from trayconnect.services.jupyter.dial import Failure, ProbeError
 from trayconnect.services.jupyter.probe import Response, get
 from trayconnect.services.jupyter.problems import gateway_error
 from trayconnect.services.jupyter.readiness import GATEWAY_ERRORS, TIMEOUT
-from trayconnect.services.model import Health, Reached
+from trayconnect.services.model import Health, Level
 
 
 class DirectConnector:
@@ -114,11 +114,11 @@ def look_direct(url: str, cancel: CancelToken, timeout: float = TIMEOUT) -> Heal
     try:
         answer = _probe(url, timeout, cancel)
     except ProblemError as error:
-        return Health(Reached.SSH, page, error.problem)
+        return Health(Level.NOTHING, page, error.problem)
     if answer.status in GATEWAY_ERRORS:
         problem = gateway_error(_where(url), answer.status, answer.reason)
-        return Health(Reached.PORT, page, problem)
-    return Health(Reached.JUPYTER, page)
+        return Health(Level.REACHABLE, page, problem)
+    return Health(Level.READY, page)
 
 
 def _encoded(url: str) -> str:

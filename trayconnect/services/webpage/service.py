@@ -11,7 +11,7 @@ from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.link import Link
 from trayconnect.services.base import LookingService
 from trayconnect.services.looker import Looker
-from trayconnect.services.model import ANSWERING, Health, PageState, Reached, SetTarget
+from trayconnect.services.model import ANSWERING, Health, Level, PageState, SetTarget
 from trayconnect.services.page_debt import NO_DEBT, PageDebt
 from trayconnect.services.protocol import (
     Desktop,
@@ -59,7 +59,7 @@ class DirectPage:
 
     @property
     def is_ready(self) -> bool:
-        return self.health is not None and self.health.reached >= Reached.JUPYTER
+        return self.health is not None and self.health.level >= Level.READY
 
 
 class DirectService(LookingService):
@@ -78,7 +78,7 @@ class DirectService(LookingService):
             assert url is not None
             health = self._look(url, cancel)
             self._post(lambda: None if cancel.is_set() else self._take_in(health))
-            return health.reached >= Reached.JUPYTER
+            return health.level >= Level.READY
 
         self._begin(Looker(self._name, look))
 
@@ -129,7 +129,7 @@ def direct_status(state: DirectPage) -> ServiceStatus:
         return known
     return replace(
         known,
-        reached=health.reached,
+        level=health.level,
         page=health.page if state.is_ready else None,
         problem=health.problem,
         words=_state(health),
@@ -137,9 +137,9 @@ def direct_status(state: DirectPage) -> ServiceStatus:
 
 
 def _state(health: Health) -> str:
-    if health.reached >= Reached.JUPYTER:
+    if health.level >= Level.READY:
         return "connected"
-    if health.reached is Reached.PORT:
+    if health.level is Level.REACHABLE:
         return "connected, no web page answers yet"
     return "looking for its page…" if health.problem is None else "its page does not answer"
 
