@@ -1,5 +1,5 @@
 # Two commands for everybody: `make demo` shows the program at work, `make test` proves it.
-# The rest: `make check` (lint, types, pure tests: seconds), `make bench`, `make clean`.
+# The rest: `make check` (lint, types, pure tests), `make bench`, `make clean`.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -26,7 +26,8 @@ test: system-packages $(VENV)/.dev lint types imports
 test-long: system-packages $(VENV)/.dev python-peers
 	@PYTHON=$(BIN)/python .ci/all-tests -m 'long or hypothesis' --hypothesis-profile thorough $(ARGS)
 
-check: $(VENV)/.dev lint types imports unit
+check: $(VENV)/.dev
+	@$(MAKE) --no-print-directory --jobs 2 lint types imports unit
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
