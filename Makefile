@@ -1,5 +1,6 @@
 # Two commands for everybody: `make demo` shows the program at work, `make test` proves it.
-# The rest: `make check` (lint, types, pure tests), `make bench`, `make clean`.
+# The rest: `make check` (lint, types, pure tests), `make test-long` (rare peers), `make bench`,
+# `make clean`.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -14,7 +15,7 @@ INSTALL = $(PIP) --require-hashes --requirement $< && \
 .PHONY: demo test test-long test-windows test-windows-unit deb setup-exe dmg test-deb test-setup-exe check lint types imports unit lock system-packages python-peers bench clean help
 
 help:
-	@sed -n '1,2s/^# //p' Makefile
+	@sed -n '1,3s/^# //p' Makefile
 
 demo: $(VENV)/.demo
 	$(BIN)/trayconnect demo $(ARGS)

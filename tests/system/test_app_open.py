@@ -17,7 +17,7 @@ from tests.support.jupyter import JupyterServer
 from tests.support.keys import make_key
 from tests.support.running import LIMIT, RunningApp
 from tests.support.waiting import wait_for
-from tests.system.test_jupyter_examine import sshd_for
+from tests.system.test_jupyter_health import sshd_for
 
 
 @pytest.fixture

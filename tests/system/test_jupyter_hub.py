@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.jupyter_kinds import LAB4, PeerJupyter, peer_python
 from tests.support.jupyter_peers import Answer, Peer, web
-from tests.system.test_jupyter_examine import live, sshd_for
+from tests.system.test_jupyter_health import live, sshd_for
 from trayconnect.services.model import Health, Level
 
 pytestmark = pytest.mark.long

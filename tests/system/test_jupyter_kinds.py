@@ -12,7 +12,7 @@ import pytest
 from tests.support.jupyter_kinds import KINDS, LAB4, NOTEBOOK6, Kind, PeerJupyter
 from tests.support.sshd import Sshd
 from tests.support.tunnel_kit import until
-from tests.system.test_jupyter_examine import fetch, live, sshd_for
+from tests.system.test_jupyter_health import fetch, live, sshd_for
 from trayconnect.core.page import Page
 from trayconnect.services.jupyter.address import jupyter_authority
 from trayconnect.services.model import Choice, Health, Level

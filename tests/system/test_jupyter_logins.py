@@ -19,7 +19,7 @@ from tests.support.keys import make_key
 from tests.support.sshd import Sshd, system_user
 from tests.support.staged_jupyter import StagedJupyter
 from tests.support.tunnel_kit import Kit, entry, until
-from tests.system.test_jupyter_examine import live, sshd_for
+from tests.system.test_jupyter_health import live, sshd_for
 from trayconnect.services.jupyter.discovery import Discovery, find
 from trayconnect.services.model import Level
 

@@ -13,7 +13,7 @@ from tests.support.jupyter_kinds import NodeJupyter
 from tests.support.sshd import Sshd
 from tests.support.staged_jupyter import StagedJupyter
 from tests.support.tunnel_kit import until
-from tests.system.test_jupyter_examine import fetch, live, sshd_for
+from tests.system.test_jupyter_health import fetch, live, sshd_for
 from trayconnect.services.model import Health, Level
 
 NODE = NodeJupyter.address

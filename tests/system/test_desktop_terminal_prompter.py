@@ -202,7 +202,7 @@ BACKGROUND = textwrap.dedent("""
         child = os.fork()
         if child == 0:
             os.setpgid(0, 0)  # out of the foreground
-            from tests.system.test_desktop_terminal import PASSWORD
+            from tests.system.test_desktop_terminal_prompter import PASSWORD
             from trayconnect.core.cancellation import Cancel
             from trayconnect.desktop.prompts.process import NotShownError
             from trayconnect.desktop.prompts.terminal_prompter import TerminalWay
