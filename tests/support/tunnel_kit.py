@@ -173,7 +173,7 @@ def give_options(monkeypatch: pytest.MonkeyPatch, **options: Any) -> None:
         found = targets(*arguments)
         return tuple(replace(t, options=replace(t.options, **options)) for t in found)
 
-    monkeypatch.setattr("trayconnect.ssh.route.targets", given)
+    monkeypatch.setattr("trayconnect.ssh.resolved_config.targets", given)
 
 
 def until(condition: Callable[[], bool], timeout: float = WAIT) -> bool:

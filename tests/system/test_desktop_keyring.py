@@ -26,7 +26,7 @@ from trayconnect.core.errors import Cancelled, ProblemError
 from trayconnect.core.questions import Answer
 from trayconnect.ssh.auth.identities import UnlockedKeys
 from trayconnect.ssh.auth.keyfile import read_key_file
-from trayconnect.ssh.target import Target
+from trayconnect.ssh.target import LoginTarget
 from trayconnect.ssh.auth.key_passphrase import Unlocker
 
 secrets = KeyringSecrets(time_limit=float(sys.argv[1]))
@@ -43,7 +43,7 @@ def unlock(answer):
         if answer is None:
             raise Cancelled
         return answer
-    target = Target("GPU box", "gpu", 22, "ada")
+    target = LoginTarget("GPU box", "gpu", 22, "ada")
     auth = Auth(password="keyring")
     try:
         Unlocker(target, auth, secrets, UnlockedKeys(), ask).unlock(read_key_file(Path("id_key")))

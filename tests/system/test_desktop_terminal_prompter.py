@@ -203,11 +203,11 @@ BACKGROUND = textwrap.dedent("""
         if child == 0:
             os.setpgid(0, 0)  # out of the foreground
             from tests.system.test_desktop_terminal_prompter import PASSWORD
-            from trayconnect.core.cancellation import Cancel
+            from trayconnect.core.cancellation import CancelToken
             from trayconnect.desktop.prompts.process import NotShownError
-            from trayconnect.desktop.prompts.terminal_prompter import TerminalWay
+            from trayconnect.desktop.prompts.terminal_prompter import TerminalPrompter
             try:
-                TerminalWay(limit=10).ask(PASSWORD, Cancel())
+                TerminalPrompter(limit=10).ask(PASSWORD, CancelToken())
             except NotShownError as error:
                 os._exit(42 if "background" in str(error) else 1)
             os._exit(2)
