@@ -81,7 +81,7 @@ def shortage(error: BaseException | None) -> Problem | None:
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
-        what = _lacked(error)
+        what = _exhausted(error)
         if what is not None:
             return Problem(
                 f"This computer has no {what} left for trayconnect",
@@ -94,7 +94,7 @@ def shortage(error: BaseException | None) -> Problem | None:
     return None
 
 
-def _lacked(error: BaseException) -> str | None:
+def _exhausted(error: BaseException) -> str | None:
     if isinstance(error, MemoryError):
         return "memory"
     if isinstance(error, RuntimeError):

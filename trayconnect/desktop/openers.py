@@ -101,10 +101,12 @@ def terminal_commands(
         return [["/usr/bin/open", script]]  # Terminal, or its replacement, opens a .command
     if not has_screen(environ):
         return []
-    wanted = environ.get("TERMINAL", "")
+    preferred = environ.get("TERMINAL", "")
     desktop = environ.get("XDG_CURRENT_DESKTOP", "").split(":")
     own = [name for key, names in _OF_DESKTOPS if key in desktop for name in names]
-    names = dict.fromkeys([wanted, "xdg-terminal-exec", "x-terminal-emulator", *own, *_TERMINALS])
+    names = dict.fromkeys(
+        [preferred, "xdg-terminal-exec", "x-terminal-emulator", *own, *_TERMINALS]
+    )
     return [
         [name, *_TERMINALS.get(name.rpartition("/")[2], ("-e",)), script]
         for name in names

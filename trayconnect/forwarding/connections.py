@@ -188,7 +188,7 @@ class Connections:
         """Raises `SocksError`."""
         if not isinstance(target, Dynamic):
             return Fixed(target.endpoint if isinstance(target, Own) else target)
-        if not self._begin_asking(client):
+        if not self._begin_negotiation(client):
             raise SocksError("the forward is closing")
         try:
             return negotiate(client.socket)
@@ -197,8 +197,8 @@ class Connections:
 
     def _turn_away(self, client: LocalClient, problem: Problem) -> None:
         """Send the reason to the client, and report that somebody is waiting for an answer."""
-        self._tell_once(problem)
-        if not self._begin_asking(client):
+        self._log_once(problem)
+        if not self._begin_negotiation(client):
             client.reset()
             return
         if self._on_refused is not None:
@@ -209,7 +209,7 @@ class Connections:
             self._end_asking(client)
             client.socket.close()
 
-    def _begin_asking(self, client: LocalClient) -> bool:
+    def _begin_negotiation(self, client: LocalClient) -> bool:
         """Whether there is time to read the request; `close` interrupts the reading."""
         with self._lock:
             if not self._closed:
@@ -231,7 +231,7 @@ class Connections:
         if isinstance(error, NotOursError):
             self._turn_away(client, error.problem)
             return
-        self._tell_once(error.problem)
+        self._log_once(error.problem)
         refusal = error.refusal if isinstance(error, NotOpenedError) else Refusal.OTHER
         if request.denied(client.socket, refusal):
             client.socket.close()
@@ -248,7 +248,7 @@ class Connections:
             if link is self._link:
                 self._link = None
 
-    def _tell_once(self, problem: Problem) -> None:
+    def _log_once(self, problem: Problem) -> None:
         title = problem.title
         _log.log(
             logging.DEBUG if title == self._last_refusal else logging.INFO,

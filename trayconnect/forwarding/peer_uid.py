@@ -107,10 +107,10 @@ def _ask_kernel(client: socket.socket, uid: int) -> PeerOwner:
     except OSError as error:
         if error.errno in _EXHAUSTED:
             raise
-        _say_once(str(error))
+        _log_once(str(error))
         return PeerOwner.UNKNOWN
     if blind and _is_connected(client):
-        _say_once("the kernel knows no TCP sockets")
+        _log_once("the kernel knows no TCP sockets")
         return PeerOwner.UNKNOWN
     return classify(owner.uid, owner.inode, owner.state, uid) if owner else PeerOwner.GONE
 
@@ -126,7 +126,7 @@ def classify(owner: int, inode: int, state: int, uid: int) -> PeerOwner:
 
 
 @functools.cache
-def _say_once(reason: str) -> None:
+def _log_once(reason: str) -> None:
     _log.warning("cannot tell which user connects to a local port: %s", reason)
 
 

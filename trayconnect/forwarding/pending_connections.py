@@ -51,10 +51,10 @@ class PendingConnections:
     def next_deadline(self) -> float | None:
         return self._clients[0].deadline if self._clients else None
 
-    def _take(self, wanted: Callable[[LocalClient], bool]) -> list[LocalClient]:
+    def _take(self, matches: Callable[[LocalClient], bool]) -> list[LocalClient]:
         taken: list[LocalClient] = []
         kept: list[LocalClient] = []
         for client in self._clients:
-            (taken if wanted(client) else kept).append(client)
+            (taken if matches(client) else kept).append(client)
         self._clients = kept
         return taken

@@ -134,13 +134,13 @@ def _negotiate5(reader: _HandshakeReader) -> SocksRequest:
     reader.send(b"\5\0")
     version, command, _, kind = reader.read(4)
     if version != 5:
-        raise _turn_down(reader, _reply5(_FAILED), "it changed its version")
+        raise _reject(reader, _reply5(_FAILED), "it changed its version")
     host = _address5(reader, kind)
     (port,) = struct.unpack("!H", reader.read(2))
     if command != _CONNECT:
-        raise _turn_down(reader, _reply5(_COMMAND_UNKNOWN), f"command {command} is not CONNECT")
+        raise _reject(reader, _reply5(_COMMAND_UNKNOWN), f"command {command} is not CONNECT")
     if not host:
-        raise _turn_down(reader, _reply5(_FAILED), "it names no host")
+        raise _reject(reader, _reply5(_FAILED), "it names no host")
     return SocksRequest(TcpEndpoint(host, port), 5)
 
 
@@ -153,7 +153,7 @@ def _address5(reader: _HandshakeReader, kind: int) -> str:
             return _name(reader.read(reader.byte()))
         case 4:
             return str(ipaddress.IPv6Address(reader.read(16)))
-    raise _turn_down(reader, _reply5(_ADDRESS_UNKNOWN), f"address type {kind} is not known")
+    raise _reject(reader, _reply5(_ADDRESS_UNKNOWN), f"address type {kind} is not known")
 
 
 def _negotiate4(reader: _HandshakeReader) -> SocksRequest:
@@ -163,9 +163,9 @@ def _negotiate4(reader: _HandshakeReader) -> SocksRequest:
     if packed[:3] == b"\0\0\0" and packed[3]:  # 4A: an invalid address
         host = _name(reader.null_terminated())
     if command != _CONNECT:
-        raise _turn_down(reader, _reply4(_REJECTED_4), f"command {command} is not CONNECT")
+        raise _reject(reader, _reply4(_REJECTED_4), f"command {command} is not CONNECT")
     if not host:
-        raise _turn_down(reader, _reply4(_REJECTED_4), "it names no host")
+        raise _reject(reader, _reply4(_REJECTED_4), "it names no host")
     return SocksRequest(TcpEndpoint(host, port), 4)
 
 
@@ -187,7 +187,7 @@ def _reply4(code: int) -> bytes:
     return bytes((0, code)) + bytes(6)
 
 
-def _turn_down(reader: _HandshakeReader, reply: bytes, reason: str) -> SocksError:
+def _reject(reader: _HandshakeReader, reply: bytes, reason: str) -> SocksError:
     _send_last(reader.client, reply)
     return SocksError(reason)
 

@@ -143,7 +143,7 @@ class OwnChannels:
         try:
             return self._ownership.table(target.port)
         except NotAnsweredError as error:
-            raise NotOursError(not_told(target, str(error)), Owner.UNKNOWN) from error
+            raise NotOursError(not_reported(target, str(error)), Owner.UNKNOWN) from error
 
     # --- UNIX sockets -----------------------------------------------------------------------------
 
@@ -163,7 +163,7 @@ class OwnChannels:
                 stream.close()
                 raise
         except NotAnsweredError as error:
-            raise NotOursError(not_told(target, str(error)), Owner.UNKNOWN) from error
+            raise NotOursError(not_reported(target, str(error)), Owner.UNKNOWN) from error
         if before is None or after is None:
             return stream, Owner.UNKNOWN
         return stream, after.owner if before == after else Owner.NOBODY
@@ -241,7 +241,7 @@ def replaceable(target: UnixEndpoint) -> Problem:
     )
 
 
-def not_told(target: Endpoint, detail: str) -> Problem:
+def not_reported(target: Endpoint, detail: str) -> Problem:
     return Problem(
         f"The server did not say who owns {_where(target)}",
         "Nothing is sent there until it does. Try again in a moment.",

@@ -90,9 +90,9 @@ def exec_value(command: Sequence[str]) -> str:
     not support. Raises `ProblemError`."""
     for word in command:
         if "%" in word or not word.isprintable():
-            raise _cannot_hold(word)
+            raise _unsupported_path(word)
     if "=" in command[0]:  # the specification forbids it in the program's name
-        raise _cannot_hold(command[0])
+        raise _unsupported_path(command[0])
     return _escaped(" ".join(map(_quoted, command)))
 
 
@@ -163,7 +163,7 @@ def _home(environ: Mapping[str, str]) -> Path:
     return _folder(environ.get("HOME")) or Path.home()
 
 
-def _cannot_hold(word: str) -> ProblemError:
+def _unsupported_path(word: str) -> ProblemError:
     return ProblemError(
         Problem(
             f"Start at login cannot hold this path: {word!r}",

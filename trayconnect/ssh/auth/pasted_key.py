@@ -73,7 +73,7 @@ def accept(text: str) -> PastedKey:
     Raises `ProblemError` if the text is no usable key."""
     if len(text) > MAX_CHARACTERS:
         raise _refused("The pasted text is too long for a private key", _OUR_ADVICE)
-    data = _mended(text).encode("utf-8", "replace")
+    data = _repaired(text).encode("utf-8", "replace")
     try:
         key_kinds.check(_NAME, data)
         file = key_in(_NAME, data)
@@ -143,7 +143,7 @@ def _opened(file: KeyFile) -> PastedKey:
     return PastedKey(file.data, HostKey(key.get_name(), key.asbytes()), encrypted=False)
 
 
-def _mended(text: str) -> str:
+def _repaired(text: str) -> str:
     lines = text.replace("\r\n", "\n").replace("\r", "\n").lstrip("\ufeff")
     found = _ARMOUR.search(lines)
     if found is None:

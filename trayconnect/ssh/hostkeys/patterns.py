@@ -29,5 +29,5 @@ def _at(text: str, place: int, part: str) -> bool:
     """Whether `part`, with `?` for any character, occurs in `text` at `place`."""
     piece = text[place : place + len(part)]
     return len(piece) == len(part) and all(
-        wanted in ("?", found) for wanted, found in zip(part, piece, strict=True)
+        expected in ("?", found) for expected, found in zip(part, piece, strict=True)
     )

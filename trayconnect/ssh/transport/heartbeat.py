@@ -78,9 +78,9 @@ class Heartbeat:
 
     def silent(self) -> SshTransport:
         """After a timeout: the first server of the route that has not answered since."""
-        heard_at = self._transport.packetizer.last_received
+        received_at = self._transport.packetizer.last_received
         for pulse in self._before:
-            if pulse.answered_at <= heard_at:
+            if pulse.answered_at <= received_at:
                 return pulse.transport
         return self._transport
 
@@ -107,7 +107,7 @@ class Heartbeat:
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join(timeout)
 
-    def _ask(self) -> float:
+    def _send_requests(self) -> float:
         for pulse in self._before:
             pulse.ask()
         return self._pulse.ask()
@@ -118,21 +118,21 @@ class Heartbeat:
         check_by = _NEVER
         while True:
             now = time.monotonic()
-            heard_at = self._transport.packetizer.last_received
+            received_at = self._transport.packetizer.last_received
             if self._pulse.answered_at >= checked_at:
                 check_by = _NEVER
             if now >= check_by:
-                if heard_at < (checked_at + check_by) / 2:
+                if received_at < (checked_at + check_by) / 2:
                     break
                 check_by = _NEVER
             if self._take_check():
-                checked_at = self._ask()
+                checked_at = self._send_requests()
                 check_by = checked_at + min(CHECK_SECONDS, self.limit)
             if now >= beat_at + self._spacing:
-                unanswered = 0 if heard_at > beat_at else unanswered
+                unanswered = 0 if received_at > beat_at else unanswered
                 if unanswered >= self._count_max:
                     break
-                beat_at = self._ask()
+                beat_at = self._send_requests()
                 unanswered += 1
             if not self._sleep(min(beat_at + self._spacing, check_by)):
                 return
