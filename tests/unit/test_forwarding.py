@@ -30,6 +30,7 @@ from tests.support.forwarding import (
     refuse,
     was_reset,
 )
+from tests.support.systems import names_port_owners, resets_sockets
 from tests.support.threads import our_threads
 from trayconnect.config.forward_syntax import Kind
 from trayconnect.config.model import Forward, Server
@@ -103,6 +104,7 @@ def test_a_direct_connection_has_no_ports() -> None:
             dial(server)
 
 
+@names_port_owners
 def test_when_one_port_is_taken_none_is_bound() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         board = {"name": "TensorBoard", "local_port": other.getsockname()[1], "port": 6006}
@@ -186,6 +188,7 @@ def test_held_ones_are_served_in_the_order_of_their_arrival(
             client.close()
 
 
+@resets_sockets
 def test_a_held_connection_ends_when_its_time_is_over() -> None:
     server = a_server(hold_seconds=0.2)
     with listening(server) as forwarding:
@@ -196,6 +199,7 @@ def test_a_held_connection_ends_when_its_time_is_over() -> None:
         held(forwarding, 0)
 
 
+@resets_sockets
 def test_a_client_that_hung_up_is_dropped_without_a_channel(service: Service) -> None:
     server = a_server()
     with listening(server) as forwarding:
@@ -240,6 +244,7 @@ def test_an_unknown_jupyter_port_holds_until_it_is_found(service: Service) -> No
 # --- tunnels come and go ------------------------------------------------------------------------
 
 
+@resets_sockets
 def test_detach_ends_transfers_and_holds_the_next_ones(service: Service) -> None:
     server = a_server()
 
@@ -262,6 +267,7 @@ def test_detach_ends_transfers_and_holds_the_next_ones(service: Service) -> None
             assert answers(client)
 
 
+@resets_sockets
 def test_the_next_tunnel_ends_the_connections_of_the_last(service: Service) -> None:
     server = a_server()
     with listening(server) as forwarding:
@@ -320,6 +326,7 @@ def test_one_that_comes_between_a_loss_and_the_word_of_it_waits_for_the_next_tun
     assert refusals == []
 
 
+@resets_sockets
 def test_one_given_back_still_has_its_deadline() -> None:
     asked, answer = threading.Event(), threading.Event()
     server = a_server(hold_seconds=0.1)
@@ -338,6 +345,7 @@ def test_one_given_back_still_has_its_deadline() -> None:
             assert was_reset(client)
 
 
+@resets_sockets
 def test_a_refused_channel_resets_the_client_and_tells_why() -> None:
     refusals: list[Problem] = []
     server = a_server()
@@ -348,6 +356,7 @@ def test_a_refused_channel_resets_the_client_and_tells_why() -> None:
     assert [each.title for each in refusals] == ["Nothing answers on far:8888 at the server"]
 
 
+@resets_sockets
 def test_the_same_refusal_is_told_once_a_tunnel(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "trayconnect.forwarding.connections")
     refusals: list[Problem] = []
@@ -362,6 +371,7 @@ def test_the_same_refusal_is_told_once_a_tunnel(caplog: pytest.LogCaptureFixture
     assert caplog.text.count("Nothing answers on far:8888") == 2
 
 
+@resets_sockets
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_bug_behind_it_does_not_leave_the_client_waiting(service: Service) -> None:
     def buggy(target: Endpoint, origin: tuple[str, int]) -> TcpStream:
@@ -416,6 +426,7 @@ def test_two_hundred_at_once(service: Service) -> None:
         open_now(forwarding, 0)
 
 
+@resets_sockets
 @pytest.mark.parametrize("attached", [True, False])
 def test_close_ends_everything(service: Service, attached: bool) -> None:
     server = a_server()
@@ -434,6 +445,7 @@ def test_close_ends_everything(service: Service, attached: bool) -> None:
     held(forwarding, 0)
 
 
+@resets_sockets
 def test_close_waits_for_a_channel_that_is_being_opened(service: Service) -> None:
     asked, answer = threading.Event(), threading.Event()
     server = a_server()

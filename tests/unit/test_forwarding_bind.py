@@ -165,13 +165,14 @@ def test_who_keeps_an_address_from_being_bound(
     assert find_holder(rows, address, 80) == expected
 
 
+@pytest.mark.parametrize("pid", [None, 0])
 def test_a_program_that_cannot_be_seen_is_told_by_its_user(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, pid: int | None
 ) -> None:
     """psutil sees the sockets of other users, and not their processes."""
     if sys.platform != "linux":
         pytest.skip("only Linux tells the user of a socket")
-    seen: list[tuple[Any, None]] = []
+    seen: list[tuple[Any, int | None]] = []
     monkeypatch.setattr(port_owner, "_connections", lambda: seen)
     import pwd
 
@@ -180,7 +181,7 @@ def test_a_program_that_cannot_be_seen_is_told_by_its_user(
     user = pwd.getpwuid(os.getuid()).pw_name
     for address, family in (("127.0.0.1", socket.AF_INET), ("::", socket.AF_INET6)):
         with socket.create_server((address, 0), family=family) as other:
-            seen[:] = [(found, None) for found in psutil.net_connections("tcp")]
+            seen[:] = [(found, pid) for found in psutil.net_connections("tcp")]
             told = port_owner.port_owner(address, other.getsockname()[1])
         assert told == PortOwner(user=user)
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.support.jupyter_peers import Peer
+from tests.support.systems import has_shell
 from tests.support.threads import our_threads
 from tests.support.waiting import wait_for
 from trayconnect.actions.jupyter_commands import Running
@@ -198,6 +199,7 @@ def born(pid: int) -> str:
     return subprocess.run(["sh", "-c", text], capture_output=True, text=True).stdout.strip()
 
 
+@has_shell
 def test_a_process_is_ended_and_its_end_awaited() -> None:
     text = "trap 'sleep 0.3; exit' TERM; echo; while :; do sleep 0.1; done"
     with subprocess.Popen(["sh", "-c", text], stdout=subprocess.PIPE) as process:
@@ -207,6 +209,7 @@ def test_a_process_is_ended_and_its_end_awaited() -> None:
         assert process.wait(0) == 0  # it has ended already
 
 
+@has_shell
 def test_a_process_of_the_same_number_lives_on() -> None:
     with subprocess.Popen(["sleep", "60"]) as process:
         with pytest.raises(ProblemError, match="has ended already"):
@@ -215,6 +218,7 @@ def test_a_process_of_the_same_number_lives_on() -> None:
         process.terminate()
 
 
+@has_shell
 def test_one_that_does_not_end_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stop, "END_LIMIT", 0)
     with subprocess.Popen(

@@ -88,7 +88,8 @@ def _held_ports() -> Iterator[HeldPort]:
         if found.laddr and found.status != psutil.CONN_TIME_WAIT:
             listening = found.status == psutil.CONN_LISTEN
             peer = (found.raddr.ip, found.raddr.port) if found.raddr else None
-            yield HeldPort(found.laddr.ip, found.laddr.port, listening, pid, peer)
+            # 0 is no program: Windows names it where it knows no process.
+            yield HeldPort(found.laddr.ip, found.laddr.port, listening, pid or None, peer)
 
 
 if sys.platform == "darwin":
