@@ -101,6 +101,7 @@ def test_the_service_finishes_first_and_still_gets_the_rest(line: Line) -> None:
     assert ends(line)
 
 
+@resets_sockets
 def test_a_reset_by_the_client_ends_the_far_side(line: Line) -> None:
     line.client.sendall(b"x")
     assert line.service.recv(1) == b"x"
@@ -182,6 +183,7 @@ def test_what_was_said_before_a_refusal_is_delivered(monkeypatch: pytest.MonkeyP
             assert not thread.is_alive()
 
 
+@resets_sockets
 @pytest.mark.parametrize("stalled", ["nothing", "the client", "the service", "both"])
 def test_abort_ends_it_whatever_it_waits_for(line: Line, stalled: str) -> None:
     if stalled in ("the client", "both"):
