@@ -284,8 +284,9 @@ class Windows:
         assert place is not None
         return place
 
-    def windows(self) -> Iterator[tuple[Window, str]]:
-        """The windows of the program on the desktop, and their titles."""
+    def windows(self) -> Iterator[tuple[Box, str, Window]]:
+        """The windows of the program on the desktop: place, title. Wine may map a window before it
+        has its size, so a place is good for one look only."""
         try:  # looking for the desktop among all windows takes long
             children = self._desktop.query_tree().children if self._desktop else []
         except XError:
@@ -298,31 +299,28 @@ class Windows:
                 kind = window.get_wm_class()
                 visible = window.get_attributes().map_state == X.IsViewable
                 if visible and kind and kind[0].startswith(self.programs_of):
-                    yield window, self.screen.title(window)
+                    place = window.get_geometry()
+                    box = (place.x, place.y, place.x + place.width, place.y + place.height)
+                    yield box, self.screen.title(window), window
 
     def menus(self) -> list[Box]:
         """Left, top, right, bottom of the open menus; they have no title."""
-        places = [window.get_geometry() for window, title in self.windows() if not title]
-        return [(one.x, one.y, one.x + one.width, one.y + one.height) for one in places]
+        return [box for box, title, _ in self.windows() if not title]
 
     def find_window(self, title: str) -> Box | None:
-        for window, found in self.windows():
-            if found == title:
-                place = window.get_geometry()
-                return place.x, place.y, place.x + place.width, place.y + place.height
-        return None
+        return next((box for box, found, _ in self.windows() if found == title), None)
 
-    def wait_window(self, title: str) -> Box:
-        found = wait_for(lambda: self.find_window(title), f"a window titled {title!r}", LIMIT)
-        assert found is not None
-        return found
+    def wait_window(self, title: str) -> None:
+        wait_for(lambda: self.find_window(title), f"a window titled {title!r}", LIMIT)
 
     def wait_drawn(self, title: str) -> None:
         """Until the window of that title is there, with something in it."""
-        box = self.wait_window(title)
 
         def has_content() -> bool:
-            inside = (box[0] + 10, box[1] + 30, box[2] - 10, box[3] - 10)
+            left, top, right, bottom = self.find_window(title) or (0, 0, 0, 0)
+            if right - left < 100 or bottom - top < 100:
+                return False
+            inside = (left + 10, top + 30, right - 10, bottom - 10)
             picture = self.screen.screenshot().crop(inside)
             return len(picture.getcolors(picture.width * picture.height) or ()) > 10
 
@@ -334,7 +332,7 @@ class Windows:
     def has_focus(self, title: str) -> bool:
         """Whether keys go to the window of that title."""
         return any(
-            found == title and self.screen.has_focus(window) for window, found in self.windows()
+            found == title and self.screen.has_focus(window) for _, found, window in self.windows()
         )
 
     # --- acting -----------------------------------------------------------------------------------
@@ -344,32 +342,37 @@ class Windows:
         self.screen.move(x - 2, y)
         self.screen.click(x, y, button=button)
 
-    def open_menu(self, state: IconState, button: int = 3) -> Box:
+    def open_menu(self, state: IconState, button: int = 3) -> None:
         self.click(*self.wait_icon(state), button)
-        return wait_for(self.menus, "the menu", LIMIT)[0]
+        wait_for(self.menus, "the menu", LIMIT)
 
     def choose(self, view: View, verb: str, server: str = "") -> None:
         """Open the menu of `view` and click the line that does this, through submenus."""
         self.open_menu(view.icon)
         items = view.items
         for depth, item in enumerate(menu_lines.path(items, verb, server), start=1):
-            box = wait_for(lambda: self._menu(depth), f"menu {depth}", LIMIT)  # noqa: B023
-            assert box is not None
-            left, top, right, bottom = box
+            left, top, right, _ = self._wait_menu(depth, menu_lines.height(items))
             self.picture(f"menu-{verb}-{depth}")
-            assert bottom - top == menu_lines.height(items), (
-                self.picture("other-menu"),
-                box,
-                items,
-            )
             self.click((left + right) // 2, top + menu_lines.line(items, item))
             items = item.children
         wait_for(lambda: not self.menus(), "the menu to close", LIMIT)
 
-    def _menu(self, depth: int) -> Box | None:
-        """The one that opened last, when so many are open."""
-        found = self.menus()
-        return found[-1] if len(found) == depth else None
+    def _wait_menu(self, depth: int, height: int) -> Box:
+        """Until so many menus are open, and the last of them has this height."""
+
+        def look() -> Box | None:
+            found = self.menus()
+            left, top, right, bottom = found[-1] if len(found) == depth else (0, 0, 0, 0)
+            return (left, top, right, bottom) if bottom - top == height else None
+
+        try:
+            box = wait_for(look, f"menu {depth}, {height} pixels high", LIMIT)
+        except AssertionError as error:
+            self.picture("other-menu")
+            error.add_note(str(self.menus()))
+            raise
+        assert box is not None
+        return box
 
     def picture(self, name: str) -> Image.Image:
         """A screenshot; kept in the folder of the variable PICTURES, where that is set."""
