@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trayconnect.config.page_paths import url_path
+from trayconnect.config.local_addresses import url_path
 from trayconnect.config.values import page_path
 from trayconnect.core.page import Page
 

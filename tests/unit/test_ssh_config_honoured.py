@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.ssh_opinions import decided, host, ssh
 from tests.support.systems import has_ssh
-from trayconnect.config.openssh_keywords import KEYWORDS
+from trayconnect.config.openssh_syntax import KEYWORDS
 from trayconnect.ssh.config.honoured import HARMLESS, QUIET, REFUSED, REPORTED
 from trayconnect.ssh.config.raw_options import Query, SshConfigError
 

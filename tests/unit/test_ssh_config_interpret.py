@@ -9,7 +9,7 @@ import pytest
 from tests.support.ssh_opinions import decided, host
 from tests.support.systems import has_ssh
 from trayconnect.config.forward_syntax import ForwardEnd, ForwardSpec, Kind
-from trayconnect.config.jump_hosts import Jump
+from trayconnect.config.openssh_syntax import Jump
 from trayconnect.ssh.config.raw_options import Query, SshConfigError
 from trayconnect.ssh.config.ssh_options import SshOptions
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from trayconnect.config.jump_hosts import Jump, parse
 from trayconnect.config.model import Server
+from trayconnect.config.openssh_syntax import Jump, jump_hosts
 from trayconnect.core.errors import ProblemError
 from trayconnect.ssh.config.interpret import HostConfig
 from trayconnect.ssh.config.jump_chain import MAX_HOPS, resolve_hops
@@ -28,7 +28,7 @@ class World:
 
     def __call__(self, query: Query) -> HostConfig:
         self.asked.append(query)
-        jumps = () if query.direct else parse(self._jumps.get(query.host, "none"))
+        jumps = () if query.direct else jump_hosts(self._jumps.get(query.host, "none"))
         user, port = query.user or "me", query.port or 22
         return HostConfig(f"{query.host}.real", port, user, jumps, self._options)
 
@@ -163,5 +163,5 @@ def test_to_write_a_default_is_a_change(written: dict[str, Any]) -> None:
 
 
 def test_jump_is_what_it_says() -> None:
-    assert parse("none") == ()
-    assert parse("a") == (Jump("a"),)
+    assert jump_hosts("none") == ()
+    assert jump_hosts("a") == (Jump("a"),)

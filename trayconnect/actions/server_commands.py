@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from trayconnect.actions.dispatcher import Handler
-from trayconnect.config.model import Config, Server
-from trayconnect.config.names import find_server
+from trayconnect.config.model import Config, Server, find_server
 from trayconnect.control.protocol import JSON
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.command import Command

@@ -17,7 +17,7 @@ from trayconnect.core.subprocesses import path_for_others
 @click.pass_context
 def add_key(context: click.Context, name: str, clipboard: bool) -> None:
     """Keep a private key for the server NAME: pasted here, piped in, or from the clipboard."""
-    from trayconnect.config.names import find_server
+    from trayconnect.config.model import find_server
     from trayconnect.config.places import config_file
     from trayconnect.config.yaml_file import load
     from trayconnect.ssh.auth import pasted_key

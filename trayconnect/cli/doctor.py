@@ -56,7 +56,7 @@ def _machine(path: Path) -> bool:
 
 def _server(path: Path, name: str) -> bool:
     """Go the way to a server and print its steps; whether it does not lead to a page."""
-    from trayconnect.config.names import find_server
+    from trayconnect.config.model import find_server
     from trayconnect.config.places import ssh_config_file
     from trayconnect.config.yaml_file import load
     from trayconnect.core.progress import Progress

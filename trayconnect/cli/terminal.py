@@ -16,7 +16,7 @@ def terminal_command(context: click.Context, name: str) -> int:
     """Open a terminal on the server NAME: a new window with ssh in it, whether it is connected
     or not. Without a display, ssh runs right here."""
     from trayconnect.actions import terminals
-    from trayconnect.config.names import find_server
+    from trayconnect.config.model import find_server
     from trayconnect.config.places import config_file, ssh_config_file
     from trayconnect.config.yaml_file import load
     from trayconnect.core.subprocesses import clean_environment

@@ -1,18 +1,18 @@
-"""Checks across entries of a file, which no type can express."""
+"""Checks across entries of a file, which no type can express, and warnings about open ports."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 from trayconnect.config.defaults import DIRECT_KEYS
-from trayconnect.config.file_problems import FileReport, Location
-from trayconnect.config.forward_shape import SHAPES, faults
+from trayconnect.config.file_problems import WHOLE_FILE, FileProblem, FileReport, Location
+from trayconnect.config.forward_model import SHAPES, faults
 from trayconnect.config.forward_syntax import Kind
-from trayconnect.config.model import SAME_HOST, Server
-from trayconnect.config.names import name_key
-from trayconnect.config.scalars import TEXT, shown
-from trayconnect.config.yaml_tree import Mapping, Scalar, Sequence
+from trayconnect.config.local_addresses import is_loopback
+from trayconnect.config.model import SAME_HOST, Config, Server, name_key
+from trayconnect.config.yaml_tree import TEXT, Mapping, Scalar, Sequence, mark_of, shown
 
 _TUNNEL_KEYS = frozenset(Server.model_fields) - DIRECT_KEYS
 
@@ -187,3 +187,31 @@ def _forwards(server: Mapping) -> list[Mapping]:
 def _name(entry: Mapping) -> str:
     name = entry.get("name")
     return shown(name.text) if isinstance(name, Scalar) else "without a name"
+
+
+def open_port_warnings(config: Config, text: str, path: Path) -> tuple[FileProblem, ...]:
+    """A warning for each `bind_address` of `config` that admits other computers; `text` was read
+    from `path`."""
+    found = []
+    for index, server in enumerate(config.servers):
+        if not server.is_direct and not is_loopback(server.bind_address):
+            mark = mark_of(text, index, "bind_address")
+            message = _message(server.bind_address, f"the local ports of “{server.name}”")
+            found.append(FileProblem(path, *mark, message))
+        for number, forward in enumerate(server.forwards):
+            address = forward.bind_address
+            if forward.kind is Kind.REMOTE or address is None or is_loopback(address):
+                continue
+            mark = mark_of(text, index, "forwards", number, "bind_address")
+            if mark == WHOLE_FILE:  # in OpenSSH's syntax
+                mark = mark_of(text, index, "forwards", number)
+            message = _message(address, f"“{forward.name}” of “{server.name}”")
+            found.append(FileProblem(path, *mark, message))
+    return tuple(found)
+
+
+def _message(address: str, what: str) -> str:
+    return (
+        f"bind_address {address}: other computers can connect to {what}. Only this computer can "
+        "with: localhost"
+    )

@@ -6,9 +6,8 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
-from trayconnect.config.entry_text import block_lines
 from trayconnect.config.file_problems import ConfigError, FileReport
-from trayconnect.config.insert import CannotInsertError, append_servers
+from trayconnect.config.insert import CannotInsertError, append_servers, block_lines
 from trayconnect.config.model import Config
 from trayconnect.config.new_entry import NewEntry
 from trayconnect.config.sample import write_sample

@@ -6,12 +6,63 @@ from __future__ import annotations
 
 import re
 
-from trayconnect.config import scalars
 from trayconnect.config.file_problems import FileReport, Location
 from trayconnect.config.forward_model import keys_of, name_of, spec_of
 from trayconnect.config.forward_syntax import Kind
-from trayconnect.config.tool_entries import with_tool
-from trayconnect.config.yaml_tree import BROKEN, KeyValue, Mapping, Node, Scalar, Sequence, mapping
+from trayconnect.config.local_addresses import LOCALHOST
+from trayconnect.config.tools import TOOL_NAMES, TOOLS
+from trayconnect.config.yaml_tree import (
+    BOOL,
+    BROKEN,
+    INT,
+    TEXT,
+    KeyValue,
+    Mapping,
+    Node,
+    Scalar,
+    Sequence,
+    mapping,
+    shown,
+)
+
+# The keys that replace a key.
+_INSTEAD = {"port": "remote_socket"}
+
+
+def with_tool(forward: Mapping, report: FileReport) -> Node:
+    """The forward with the keys that the tool stands for; its own keys take precedence."""
+    node = forward.get("tool")
+    if node is None or (isinstance(node, Scalar) and node.tag == BROKEN):
+        return forward
+    tool = TOOLS.get(node.text) if isinstance(node, Scalar) and node.tag == TEXT else None
+    if tool is None:
+        instead_of = f", not {shown(node.text)}" if isinstance(node, Scalar) else ""
+        known = f"{', '.join(TOOL_NAMES[:-1])} or {TOOL_NAMES[-1]}"
+        report.add(node.mark, f"tool must be {known}{instead_of}")
+        return Scalar(forward.mark, "", BROKEN)
+    if not _is_local(forward) or "local_socket" in forward.entries:
+        return forward  # the checks report a tool that has no meaning there
+    filled = {
+        "name": (tool.name, TEXT),
+        "port": (str(tool.port), INT),
+        "open": ("true", BOOL),
+        "path": (tool.path, TEXT),
+        "ready": (tool.ready, TEXT),
+    }
+    if tool.only_localhost:
+        filled["open_as"] = (LOCALHOST, TEXT)
+    entries = {
+        key: KeyValue(node.mark, Scalar(node.mark, text, tag))
+        for key, (text, tag) in filled.items()
+        if _INSTEAD.get(key) not in forward.entries
+    }
+    return mapping(forward.mark, entries | forward.entries)
+
+
+def _is_local(forward: Mapping) -> bool:
+    kind = forward.get("kind")
+    return kind is None or (isinstance(kind, Scalar) and kind.text == Kind.LOCAL)
+
 
 _OPTION = re.compile(r"(?:-(?P<letter>[LRD])\s*|(?P<word>\w+)(?:\s+|\s*=\s*))(?P<text>\S.*)")
 _LETTERS = {"l": Kind.LOCAL, "r": Kind.REMOTE, "d": Kind.DYNAMIC}
@@ -37,7 +88,7 @@ def with_forwards(server: Mapping, report: FileReport) -> Mapping:
 
 
 def _item(item: Node, report: FileReport) -> Node:
-    if isinstance(item, Scalar) and item.tag == scalars.TEXT:
+    if isinstance(item, Scalar) and item.tag == TEXT:
         return _option(item, report)
     if isinstance(item, Mapping):
         kinds = [kind for kind in Kind if kind.value in item.entries]
@@ -78,7 +129,7 @@ def _from_keyword(item: Mapping, kinds: list[Kind], report: FileReport) -> Node:
         elif key in _BESIDE:
             beside[key] = entry
     value = item.entries[kind].value
-    if not isinstance(value, Scalar) or value.tag not in (scalars.TEXT, scalars.INT, BROKEN):
+    if not isinstance(value, Scalar) or value.tag not in (TEXT, INT, BROKEN):
         report.add(value.mark, f"{kind} must be text: put it in quotes")
         return _broken(item.mark)
     if value.tag == BROKEN:
@@ -111,7 +162,7 @@ def _parsed(
 
 
 def _tag(value: str | int) -> str:
-    return scalars.INT if isinstance(value, int) else scalars.TEXT
+    return INT if isinstance(value, int) else TEXT
 
 
 def _broken(mark: Location) -> Scalar:

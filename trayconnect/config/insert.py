@@ -9,8 +9,6 @@ from typing import Protocol
 
 import yaml
 
-from trayconnect.config.entry_text import block_lines, flow_text
-
 _INDENT = 2
 _EMPTY_LIST = re.compile(r"\[\s*\]")
 _BREAK = re.compile(r"\r\n|\n|\r")
@@ -235,3 +233,42 @@ def _past_comments(text: str, end: int, column: int) -> int:
 
 def _blank_line_before(text: str, at: int) -> bool:
     return bool(re.search(r"(?:\r\n|\n|\r)[ \t]*(?:\r\n|\n|\r)[ \t]*-?[ \t]*$", text[:at]))
+
+
+_WIDTH = 1_000_000  # no line is wrapped
+
+
+class _Dumper(yaml.SafeDumper):
+    """Indents lists below their key, as the sample does."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002
+        super().increase_indent(flow, indentless=False)
+
+
+def block_lines(entry: Mapping[str, object]) -> list[str]:
+    """The lines of an entry in a block list: the first begins with a dash."""
+    text = "".join(_key(key, value) for key, value in entry.items())
+    first, *rest = text.splitlines()
+    return [f"- {first}", *(f"  {line}" for line in rest)]
+
+
+def flow_text(entry: Mapping[str, object]) -> str:
+    """The entry for a list in brackets."""
+    text = yaml.safe_dump(
+        dict(entry), default_flow_style=True, sort_keys=False, allow_unicode=True, width=_WIDTH
+    )
+    return text.strip()
+
+
+def _key(key: str, value: object) -> str:
+    # A mapping or list on one line, lists of mappings on a line for each.
+    style = None if isinstance(value, dict | list) else False
+    text: str = yaml.dump(
+        {key: value},
+        Dumper=_Dumper,
+        default_flow_style=style,
+        sort_keys=False,
+        allow_unicode=True,
+        width=_WIDTH,
+    )
+    return text

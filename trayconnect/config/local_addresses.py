@@ -1,4 +1,5 @@
-"""The addresses of this computer that a server's forwards listen on, and at which its pages open.
+"""The addresses of this computer that a server's forwards listen on, and at which its pages open;
+the path of a page in a URL.
 
 Cookies ignore ports: a page at 127.0.0.1 receives those of every other page at 127.0.0.1. So each
 page that opens in the browser has a loopback address of its own where the system has several: Linux
@@ -10,9 +11,11 @@ import errno
 import functools
 import ipaddress
 import os
+import re
 import socket
 import sys
 from collections.abc import Sequence
+from urllib.parse import quote
 
 LOCALHOST = "localhost"
 EVERYWHERE = "*"
@@ -93,3 +96,26 @@ def _own(bind_address: str, port: int) -> str:
     it."""
     address = own_address(port)
     return address if bind_address in _REACHES_OWN and has_address(address) else ""
+
+
+_STRAY_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_SAFE = "/%:@!$&'()*+,;=~"
+
+
+def url_path(path: str) -> str:
+    """Path, query and fragment in the form of a URI (RFC 3986): blanks and non-ASCII letters are
+    percent-encoded, existing percent-encoding stays. The first `#` begins the fragment, and the
+    first `?` before it the query."""
+    path, is_query, query, is_fragment, fragment = url_parts(path)
+    return f"{_quoted(path)}{is_query}{_quoted(query)}{is_fragment}{_quoted(fragment)}"
+
+
+def url_parts(path: str) -> tuple[str, str, str, str, str]:
+    """Path, "?" or "", query, "#" or "", fragment."""
+    before, is_fragment, fragment = path.partition("#")
+    page, is_query, query = before.partition("?")
+    return page, is_query, query, is_fragment, fragment
+
+
+def _quoted(text: str) -> str:
+    return quote(_STRAY_PERCENT.sub("%25", text), safe=_SAFE + "?")

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable
 from typing import Any
 
 from trayconnect.config.forward_syntax import Kind
-from trayconnect.config.names import name_key
+from trayconnect.config.model import name_key
 from trayconnect.config.tools import TOOLS
 
 FIRST, LAST = 20_000, 29_999

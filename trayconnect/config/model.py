@@ -4,7 +4,9 @@ Editors show the descriptions; see `schema`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import difflib
+import unicodedata
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, Strict, WithJsonSchema
@@ -16,7 +18,7 @@ from trayconnect.config.forward_model import Forward
 from trayconnect.config.forward_syntax import Kind
 from trayconnect.config.local_addresses import is_loopback
 from trayconnect.config.start_options import StartOptions, start_value
-from trayconnect.config.types import (
+from trayconnect.config.values import (
     BindAddress,
     Flag,
     Frozen,
@@ -31,6 +33,7 @@ from trayconnect.config.types import (
     UserName,
     UserPath,
 )
+from trayconnect.core.errors import Problem, ProblemError
 
 AgentPlace = Annotated[str, AfterValidator(values.agent_place)]
 
@@ -253,3 +256,25 @@ class Config(Frozen):
     def server(self, name: str) -> Server | None:
         """The entry of that name, or None."""
         return next((server for server in self.servers if server.name == name), None)
+
+
+def name_key(name: str) -> str:
+    """Equal for names that differ only in case, or in their Unicode form (NFC, section 2.3.2 of UAX
+    15)."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def find_server(servers: Sequence[Server], name: str) -> Server:
+    """The entry of that name, ignoring case. Raises `ProblemError`."""
+    by_key = {name_key(server.name): server for server in servers}
+    key = name_key(name)
+    if key in by_key:
+        return by_key[key]
+    close = difflib.get_close_matches(key, by_key, n=1)
+    if close:
+        advice = f"Did you mean “{by_key[close[0]].name}”?"
+    elif servers:
+        advice = "There are: " + ", ".join(server.name for server in servers)
+    else:
+        advice = "The server file has no servers yet"
+    raise ProblemError(Problem(f"There is no server “{name}”", advice))

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 
 from trayconnect.config.forward_model import NO_REMOTE_PROXY, as_forward, keys_of, name_of, spec_of
 from trayconnect.config.forward_syntax import ForwardEnd, ForwardSpec, Kind
-from trayconnect.config.jump_hosts import Jump
-from trayconnect.config.model import SAME_HOST, Config
-from trayconnect.config.names import name_key
+from trayconnect.config.model import SAME_HOST, Config, name_key
+from trayconnect.config.openssh_syntax import Jump
 from trayconnect.config.ssh_command import SshCommand
 
 _JUPYTER_PORTS = range(8888, 8900)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from trayconnect.config.forward_syntax import ForwardEnd, ForwardSpec, Kind
-from trayconnect.config.jump_hosts import Jump
+from trayconnect.config.openssh_syntax import Jump
 from trayconnect.config.remote_jupyter import jupyter_start
 from trayconnect.config.shell_words import (
     CommandError,

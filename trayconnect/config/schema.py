@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from trayconnect.config import forward_shape
 from trayconnect.config.defaults import DIRECT_KEYS, OWN_KEYS
 from trayconnect.config.forward_entries import OPTION_PATTERN
+from trayconnect.config.forward_model import DERIVED, SHAPES, excluded, required_keys
 from trayconnect.config.forward_syntax import FORMS, Kind
 from trayconnect.config.model import Server
 
@@ -77,9 +77,7 @@ def _as_written(definition: dict[str, Any]) -> None:
             definition["properties"][name] = value = branches[0] | value
         value.pop("format", None)  # "path", a format of pydantic's own
     if "required" in definition:
-        definition["required"] = [
-            key for key in definition["required"] if key != forward_shape.DERIVED
-        ]
+        definition["required"] = [key for key in definition["required"] if key != DERIVED]
 
 
 def _forward(definition: dict[str, Any]) -> dict[str, Any]:
@@ -101,17 +99,17 @@ def _forward(definition: dict[str, Any]) -> dict[str, Any]:
 
 
 def _of_kind(kind: Kind, every: set[str]) -> dict[str, Any]:
-    shape = forward_shape.SHAPES[kind]
-    others = every - set(forward_shape.keys_of(shape)) | set(Kind)
+    shape = SHAPES[kind]
+    others = every - set(shape.keys) | set(Kind)
     constraints = {"properties": {"kind": {"const": kind.value}}}
     # A tool supplies what its forward leaves out.
     tool = [{"required": ["tool"]}] if kind is Kind.LOCAL else []
     needed = [
         _either({"required": [port]}, {"required": [socket]}, *tool)
-        for port, socket in forward_shape.needed(shape)
+        for port, socket in required_keys(shape)
     ]
     wrong = [{"required": [key]} for key in sorted(others)]
-    wrong += [_both(key, (other,)) for key, other in forward_shape.excluded(shape)]
+    wrong += [_both(key, (other,)) for key, other in excluded(shape)]
     named = _either({"required": ["name"]}, *tool)
     required = [] if kind is Kind.LOCAL else ["kind"]
     return constraints | {

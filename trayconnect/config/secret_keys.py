@@ -7,8 +7,17 @@ from collections.abc import Iterable
 from itertools import zip_longest
 
 from trayconnect.config.file_problems import FileReport
-from trayconnect.config.scalars import NULL, shown
-from trayconnect.config.yaml_tree import BROKEN, KeyValue, Mapping, Node, Scalar, Sequence, mapping
+from trayconnect.config.yaml_tree import (
+    BROKEN,
+    NULL,
+    KeyValue,
+    Mapping,
+    Node,
+    Scalar,
+    Sequence,
+    mapping,
+    shown,
+)
 
 _INSTEAD = (
     "remove it; trayconnect asks for secrets when they are needed, and keeps them in the system "

@@ -10,13 +10,23 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from trayconnect.config import forward_syntax, openssh_scalars, values
-from trayconnect.config import jump_hosts as jumps
+from trayconnect.config import forward_syntax, values
 from trayconnect.config.forward_syntax import ForwardSpec, Kind, parse_words
-from trayconnect.config.jump_hosts import Jump
-from trayconnect.config.openssh_keywords import ALIASES, FORWARDS, KEYWORDS
-from trayconnect.config.openssh_tokenizer import split_line, split_words
-from trayconnect.config.placeholders import is_example_path, is_placeholder
+from trayconnect.config.host_syntax import is_example_path, is_placeholder
+from trayconnect.config.openssh_syntax import (
+    ALIASES,
+    FORWARDS,
+    KEYWORDS,
+    Jump,
+    flag,
+    jump_host,
+    jump_hosts,
+    port_number,
+    seconds,
+    split_line,
+    split_words,
+    whole_number,
+)
 from trayconnect.config.shell_words import CommandError, commands_of, dashed, placeholder
 
 SSH_PORT = 22
@@ -179,7 +189,7 @@ class _OptionReader:
             raise placeholder(word)
         try:
             if word.startswith("ssh://"):
-                found = jumps.parse_destination(word)
+                found = jump_host(word)
             else:
                 # It takes no port, unlike a jump host, so an IPv6 address needs no brackets.
                 user, at, host = word.rpartition("@")
@@ -238,7 +248,7 @@ class _OptionReader:
         try:
             match letter:
                 case "p":
-                    command.port = command.port or openssh_scalars.port_number(value)
+                    command.port = command.port or port_number(value)
                 case "l":
                     self._check_user(value, f"-l {value}")
                     command.user = command.user or value
@@ -284,7 +294,7 @@ class _OptionReader:
         self._command.identity_files.append(path)
 
     def _jumps(self, value: str) -> None:
-        found = jumps.parse(value)
+        found = jump_hosts(value)
         for jump in found:
             self._check(jump, value)
         if self._command.jumps is None:
@@ -299,7 +309,7 @@ class _OptionReader:
             raise ValueError("a value is missing")
         match ALIASES.get(line.keyword, line.keyword):
             case "port":
-                command.port = command.port or openssh_scalars.port_number(words[0])
+                command.port = command.port or port_number(words[0])
             case "user":
                 self._check_user(words[0], text)
                 command.user = command.user or words[0]
@@ -317,18 +327,18 @@ class _OptionReader:
                 raise ValueError(f"write {words[0]} as the host of the command, and leave this out")
             case "connecttimeout":
                 command.connect_timeout = command.connect_timeout or self._number(
-                    text, openssh_scalars.seconds(words[0]), _LONGEST_SECONDS
+                    text, seconds(words[0]), _LONGEST_SECONDS
                 )
             case "serveraliveinterval":
                 command.alive_interval = command.alive_interval or self._number(
-                    text, openssh_scalars.seconds(words[0]), _LONGEST_SECONDS
+                    text, seconds(words[0]), _LONGEST_SECONDS
                 )
             case "serveralivecountmax":
                 command.alive_count_max = command.alive_count_max or self._number(
-                    text, openssh_scalars.whole_number(words[0]), _MAX_UNANSWERED
+                    text, whole_number(words[0]), _MAX_UNANSWERED
                 )
             case "clearallforwardings":
-                command.clears_forwards = openssh_scalars.flag(words[0])
+                command.clears_forwards = flag(words[0])
             case "localforward" | "remoteforward" | "dynamicforward":
                 command.forwards.append(parse_words(FORWARDS[line.keyword], words))
             case "tag":

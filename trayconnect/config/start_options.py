@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, mod
 
 from trayconnect.config import values
 from trayconnect.config.secret_keys import names_secret
-from trayconnect.config.types import Frozen
+from trayconnect.config.values import Frozen
 
 App = Literal["lab", "notebook", "server"]
 

@@ -1,4 +1,4 @@
-"""Constraints of single values of the file, beyond their type.
+"""The types of single values of the file, and the constraints behind them.
 
 Each function takes the value and returns it, or raises ValueError with words that follow the key's
 name: "host" + "must not contain spaces". No message repeats a value that may hold a secret."""
@@ -9,8 +9,11 @@ import ipaddress
 import os
 import re
 from pathlib import Path
+from typing import Annotated
 from unicodedata import category
 from urllib.parse import parse_qsl, urlsplit
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict
 
 from trayconnect.config.host_syntax import host_fault, user_fault
 from trayconnect.config.local_addresses import EVERYWHERE, LOCALHOST
@@ -221,3 +224,47 @@ def _no_token(url: str) -> None:
     parts = urlsplit(url)
     if any(names_secret(key) for key, _ in parse_qsl(f"{parts.query}&{parts.fragment}")):
         raise ValueError("must not contain a token: remove it, the page asks for it")
+
+
+Port = Annotated[int, Strict(), Field(ge=1, le=65535)]
+LocalPort = Annotated[Port, AfterValidator(local_port), Field(json_schema_extra={"minimum": 1024})]
+Flag = Annotated[bool, Strict()]
+Seconds = Annotated[float, Strict(), Field(gt=0, le=86_400)]
+UserPath = Annotated[Path, BeforeValidator(user_path)]
+Name = Annotated[str, Field(min_length=1, max_length=80), AfterValidator(printable)]
+UserName = Annotated[
+    str,
+    Field(min_length=1, max_length=255, json_schema_extra={"pattern": USER_PATTERN}),
+    AfterValidator(user_name),
+]
+HostName = Annotated[
+    str,
+    Field(min_length=1, max_length=255, json_schema_extra={"pattern": HOST_PATTERN}),
+    AfterValidator(host_name),
+]
+BindAddress = Annotated[str, AfterValidator(bind_address)]
+PagePath = Annotated[
+    str,
+    Field(max_length=2000, json_schema_extra={"pattern": PATH_PATTERN}),
+    AfterValidator(page_path),
+]
+Url = Annotated[
+    str,
+    Field(max_length=2000, json_schema_extra={"pattern": URL_PATTERN}),
+    AfterValidator(direct_url),
+]
+RemotePort = Annotated[int, Strict(), Field(ge=0, le=65535)]
+LocalSocket = Annotated[
+    str,
+    BeforeValidator(local_socket),
+    Field(json_schema_extra={"pattern": LOCAL_SOCKET_PATTERN}),
+]
+RemoteSocket = Annotated[
+    str,
+    Field(json_schema_extra={"pattern": REMOTE_SOCKET_PATTERN}),
+    AfterValidator(remote_socket),
+]
+
+
+class Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")

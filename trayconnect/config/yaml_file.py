@@ -6,7 +6,7 @@ import os
 import stat
 from pathlib import Path
 
-from trayconnect.config import local_ports, unknown_keys
+from trayconnect.config import local_ports
 from trayconnect.config.checks import check_forwards, check_servers
 from trayconnect.config.defaults import usable_defaults, with_defaults
 from trayconnect.config.file_problems import (
@@ -18,14 +18,13 @@ from trayconnect.config.file_problems import (
 )
 from trayconnect.config.forward_entries import with_forwards
 from trayconnect.config.model import Config, Server
-from trayconnect.config.scalars import NULL
 from trayconnect.config.secret_keys import without_secrets
-from trayconnect.config.unknown_keys import SECTIONS, TOP
-from trayconnect.config.validation import validate
+from trayconnect.config.validation import SECTIONS, TOP, unknown_key, validate
 from trayconnect.config.yaml_messages import mark_of_offset
 from trayconnect.config.yaml_tree import (
     BROKEN,
     MAX_SIZE,
+    NULL,
     KeyValue,
     Mapping,
     Node,
@@ -70,7 +69,7 @@ def _config(text: str, report: FileReport) -> Config | None:
     assert isinstance(root, Mapping)
     for key, entry in root.entries.items():
         if key not in SECTIONS[TOP]:
-            report.add(entry.mark, unknown_keys.describe(key, TOP))
+            report.add(entry.mark, unknown_key(key, TOP))
     defaults = _defaults(root, report)
     return _servers(root, defaults, report)
 

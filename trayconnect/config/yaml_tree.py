@@ -1,27 +1,106 @@
-"""From YAML text to a tree in which every key and value has its location.
+"""The YAML file as a tree of nodes, with the location of every key and value.
 
-Built over PyYAML's events rather than its nodes: libyaml's composer overflows the C stack on deep
-nesting, both composers accept duplicate keys, and aliases can expand without limit."""
+PyYAML follows YAML 1.1 (https://yaml.org/type/), where `22:30` is 1350, `0123` is 83 and `no` is
+false. Here such a scalar is never converted: it is an error with an explanation."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
+from yaml.resolver import Resolver
 
-from trayconnect.config import scalars, yaml_messages
-from trayconnect.config.file_problems import FileReport, Location
-from trayconnect.config.scalars import shown
+from trayconnect.config import yaml_messages
+from trayconnect.config.file_problems import WHOLE_FILE, FileReport, Location
+
+TAG = "tag:yaml.org,2002:"
+TEXT, INT, FLOAT, BOOL, NULL = (TAG + kind for kind in ("str", "int", "float", "bool", "null"))
+KNOWN_TAGS = frozenset((TEXT, INT, FLOAT, BOOL, NULL))
+
+
+_DECIMAL = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,99})")
+_REAL = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]{1,3})?")
+_FLAGS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+_BASES = (("0x", 16, "hexadecimal"), ("0b", 2, "binary"), ("0", 8, "octal"))
+_MAX_SHOWN = 40
+
+
+class Unusable:
+    """Stands for a scalar that no key accepts; every type check refuses it."""
+
+
+UNUSABLE = Unusable()
+
+
+def plain_tag(text: str) -> str:
+    """The YAML 1.1 tag of an unquoted, untagged scalar."""
+    for tag, pattern in Resolver.yaml_implicit_resolvers.get(text[:1], ()):
+        if pattern.match(text):
+            return str(tag)
+    return TEXT
+
+
+def value(tag: str, text: str) -> object:
+    """The Python value, or `UNUSABLE`; also for null, which no key accepts."""
+    if tag == TEXT:
+        return text
+    if tag == BOOL:
+        return _FLAGS.get(text.lower(), UNUSABLE)
+    if tag == INT and _DECIMAL.fullmatch(text):
+        return int(text)
+    if tag == FLOAT and _REAL.fullmatch(text):
+        return float(text)
+    return UNUSABLE
+
+
+def surprise(tag: str, text: str) -> str:
+    """YAML's interpretation of the scalar, if that differs from its look; else empty."""
+    if tag == BOOL:
+        return f"YAML reads {shown(text)} as {'true' if _FLAGS.get(text.lower()) else 'false'}"
+    if tag == INT and not _DECIMAL.fullmatch(text) and len(text) <= _MAX_SHOWN:
+        number = _odd_number(text)
+        return f"YAML reads {shown(text)} as {number}" if number else ""
+    if tag == FLOAT and ":" in text:
+        return f"YAML reads {shown(text)} as a number in base 60"
+    if tag == TAG + "timestamp":
+        return f"YAML reads {shown(text)} as a date"
+    return ""
+
+
+def shown(text: str) -> str:
+    """The scalar in quotes, on one line and shortened."""
+    clean = "".join(character if character.isprintable() else "?" for character in text)
+    return f"'{clean[:_MAX_SHOWN]}…'" if len(clean) > _MAX_SHOWN else f"'{clean}'"
+
+
+def _odd_number(text: str) -> str:
+    digits = text.replace("_", "").lstrip("+-")
+    sign = "-" if text.startswith("-") else ""
+    try:
+        if ":" in digits:
+            number = 0
+            for part in digits.split(":"):
+                number = number * 60 + int(part)
+            return f"the number {sign}{number}, in base 60"
+        for prefix, base, word in _BASES:
+            if digits.startswith(prefix) and digits != "0":
+                return f"the {word} number {sign}{int(digits[len(prefix) :], base)}"
+        return f"the number {sign}{int(digits)}"
+    except ValueError:  # an explicit tag on any text
+        return ""
+
 
 MAX_DEPTH = 32
 MAX_SIZE = 200_000
 """Limit for the number of scalars, lists and mappings, with aliases expanded."""
 
 _LOADER: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_SEQUENCE_TAGS = (None, scalars.TAG + "seq")
-_MAPPING_TAGS = (None, scalars.TAG + "map")
+_SEQUENCE_TAGS = (None, TAG + "seq")
+_MAPPING_TAGS = (None, TAG + "map")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +113,7 @@ class Scalar:
 
     def data(self) -> object:
         """As Python data."""
-        return scalars.value(self.tag, self.text)
+        return value(self.tag, self.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +235,8 @@ class _Composer:
     def _scalar(self, event: yaml.ScalarEvent) -> Scalar:
         quoted = bool(event.style)  # None or "" for a plain scalar, depending on the loader
         if event.tag is None:
-            tag = scalars.TEXT if quoted else scalars.plain_tag(event.value)
-        elif event.tag in scalars.KNOWN_TAGS:
+            tag = TEXT if quoted else plain_tag(event.value)
+        elif event.tag in KNOWN_TAGS:
             tag = event.tag
         else:
             return self._broken(event, "'!' begins a YAML tag, which is not supported")
@@ -196,7 +275,7 @@ class _Composer:
     def _enter(self, entries: dict[str, KeyValue], key: Node, entry: KeyValue) -> None:
         if not isinstance(key, Scalar):
             self._report.add(entry.mark, "a key must be a plain word")
-        elif key.tag == scalars.TAG + "merge":
+        elif key.tag == TAG + "merge":
             self._report.add(entry.mark, "'<<' is not supported: put shared keys under 'defaults'")
         elif key.text in entries:
             first = entries[key.text].mark.line
@@ -214,3 +293,28 @@ class _Composer:
         at = yaml_messages.mark(event.start_mark)
         self._report.add(at, message)
         return Scalar(at, "", BROKEN)
+
+
+def mark_of(text: str, server: int, *keys: str | int) -> Location:
+    """The location of a value of the server with that index: in its entry, or in the defaults. A
+    number is the index of an item of a list.
+
+    `text` is valid for `yaml_file.parse`. WHOLE_FILE if the value is nowhere."""
+    root = compose(text.removeprefix("\ufeff"), FileReport(Path()))
+    for start in (_item(_child(root, "servers"), server), _child(root, "defaults")):
+        node = start
+        for key in keys:
+            node = _item(node, key) if isinstance(key, int) else _child(node, key)
+        if node is not None:
+            return node.mark
+    return WHOLE_FILE
+
+
+def _child(node: Node | None, key: str) -> Node | None:
+    return node.get(key) if isinstance(node, Mapping) else None
+
+
+def _item(node: Node | None, index: int) -> Node | None:
+    if isinstance(node, Sequence) and index < len(node.items):
+        return node.items[index]
+    return None

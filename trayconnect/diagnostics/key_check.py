@@ -12,9 +12,9 @@ from functools import partial
 from pathlib import Path
 
 from trayconnect.config.file_problems import FileProblem
-from trayconnect.config.locations import mark_of
 from trayconnect.config.model import Config, Server
 from trayconnect.config.yaml_file import read_text
+from trayconnect.config.yaml_tree import mark_of
 from trayconnect.core.errors import ProblemError
 from trayconnect.core.privacy import writers
 from trayconnect.ssh.auth import agent

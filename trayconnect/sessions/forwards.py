@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from trayconnect.config.forward_syntax import Kind
+from trayconnect.config.local_addresses import url_path
 from trayconnect.config.model import Forward, Server
-from trayconnect.config.page_paths import url_path
 from trayconnect.core.endpoints import Endpoint, TcpEndpoint
 from trayconnect.core.errors import Problem
 from trayconnect.services.model import ANSWERING, PageState

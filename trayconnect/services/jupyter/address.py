@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 
-from trayconnect.config.local_addresses import jupyter_host
+from trayconnect.config.local_addresses import jupyter_host, url_parts, url_path
 from trayconnect.config.model import Server
-from trayconnect.config.page_paths import parts, url_path
 
 _PAGE = re.compile(r"/(?:lab|tree|notebooks|edit|view|doc|nbclassic|retro|consoles|terminals)\b")
 
@@ -25,12 +24,12 @@ def page_url(scheme: str, authority: str, base_url: str, path: str) -> str:
     """The page `path` of a server whose URLs begin with `base_url`; a path that begins with it
     already is taken as it is."""
     base, path = url_path(base_url), url_path(path)
-    inside = path.startswith(base) or parts(path)[0] == base.rstrip("/")
+    inside = path.startswith(base) or url_parts(path)[0] == base.rstrip("/")
     return f"{scheme}://{authority}{path if inside else base.rstrip('/') + path}"
 
 
 def base_of(path: str) -> str:
     """The base URL that a page's path implies: what comes before Jupyter's own part of it."""
-    path = parts(path)[0]
+    path = url_parts(path)[0]
     found = _PAGE.search(path)
     return f"{path[: found.start()]}/" if found else "/"

@@ -9,8 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from trayconnect.config.model import Server
-from trayconnect.config.names import name_key
+from trayconnect.config.model import Server, name_key
 from trayconnect.config.start_options import StartOptions
 from trayconnect.core import sanitize
 from trayconnect.services.jupyter.discovery import Execute

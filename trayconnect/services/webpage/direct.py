@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from urllib.parse import urlsplit, urlunsplit
 
+from trayconnect.config.local_addresses import url_path
 from trayconnect.config.model import Server
-from trayconnect.config.page_paths import url_path
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.endpoints import Endpoint
 from trayconnect.core.errors import Problem, ProblemError, Recovery

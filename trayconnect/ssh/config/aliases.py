@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 
-from trayconnect.config.openssh_tokenizer import ConfigLine, split_criteria, split_words
+from trayconnect.config.openssh_syntax import ConfigLine, split_criteria, split_words
 from trayconnect.ssh.config.config_files import Places, lines
 
 _PATTERN = re.compile(r"[*?!]")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from glob import glob
 from pathlib import Path
 
-from trayconnect.config.openssh_tokenizer import ConfigLine, split_line, split_words
+from trayconnect.config.openssh_syntax import ConfigLine, split_line, split_words
 from trayconnect.ssh.config.expand import tilde
 from trayconnect.ssh.config.honoured import QUIET
 

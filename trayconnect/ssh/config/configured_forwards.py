@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from trayconnect.config.forward_model import NO_REMOTE_PROXY, Forward, as_forward, end_text
 from trayconnect.config.forward_syntax import KEYWORDS, ForwardSpec, Kind
 from trayconnect.config.local_addresses import EVERYWHERE, LOCALHOST
-from trayconnect.config.model import Server
-from trayconnect.config.names import name_key
+from trayconnect.config.model import Server, name_key
 from trayconnect.core.endpoints import Endpoint, TcpEndpoint, UnixEndpoint
 from trayconnect.ssh.config.jump_chain import LookUp, resolve_hops
 

@@ -8,11 +8,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
-from trayconnect.config import jump_hosts as jumps
-from trayconnect.config import openssh_scalars
 from trayconnect.config.forward_syntax import ForwardSpec, Kind
-from trayconnect.config.jump_hosts import Jump
-from trayconnect.config.openssh_tokenizer import split_words
+from trayconnect.config.openssh_syntax import (
+    Jump,
+    flag,
+    jump_hosts,
+    port_number,
+    seconds,
+    split_words,
+    strict_host_key_checking,
+    whole_number,
+)
 from trayconnect.core.errors import Problem
 from trayconnect.ssh.config.expand import Tokens
 from trayconnect.ssh.config.honoured import HARMLESS, METHODS, QUIET, REFUSED, REPORTED, SWITCHES
@@ -54,11 +60,11 @@ def _interpret(
     hostname = _folded(raw.first("hostname") or query.host)
     alias = raw.first("hostkeyalias")
     jump = raw.first("proxyjump") or _NONE
-    hops = jumps.parse(jump)
+    hops = jump_hosts(jump)
     tokens = Tokens(
         original=query.host,
         hostname=hostname,
-        port=openssh_scalars.port_number(raw.first("port") or str(DEFAULT_PORT)),
+        port=port_number(raw.first("port") or str(DEFAULT_PORT)),
         user=raw.first("user") or local_user,
         local_user=local_user,
         home=home,
@@ -73,7 +79,7 @@ def _interpret(
         hostname=hostname,
         port=tokens.port,
         user=tokens.user,
-        jumps=jumps.parse(tokens.command(jump)),
+        jumps=jump_hosts(tokens.command(jump)),
         options=_options(raw, tokens, alias.lower() if alias else None),
         forwards=_forwards(raw),
     )
@@ -92,32 +98,29 @@ def _options(raw: RawOptions, tokens: Tokens, alias: str | None) -> SshOptions:
     return SshOptions(
         address_family=cast(AddressFamily, family),
         bind_address=raw.first("bindaddress"),
-        connect_timeout=openssh_scalars.seconds(raw.first("connecttimeout") or _NONE) or None,
+        connect_timeout=seconds(raw.first("connecttimeout") or _NONE) or None,
         proxy_command=None
         if command is None or command.lower() == _NONE
         else tokens.command(command),
-        server_alive_interval=openssh_scalars.seconds(raw.first("serveraliveinterval") or _NONE)
-        or None,
+        server_alive_interval=seconds(raw.first("serveraliveinterval") or _NONE) or None,
         server_alive_count_max=_number(raw, "serveralivecountmax", _USUAL_COUNT_MAX),
         identity_files=_paths(raw, "identityfile", tokens),
         no_identity_files=bool(identities) and all(one.lower() == _NONE for one in identities),
         certificate_files=_paths(raw, "certificatefile", tokens),
-        identities_only=openssh_scalars.flag(raw.first("identitiesonly") or "no"),
+        identities_only=flag(raw.first("identitiesonly") or "no"),
         identity_agent=_agent(raw, tokens),
         number_of_password_prompts=_number(raw, "numberofpasswordprompts", _USUAL_PROMPTS),
         pubkey_accepted_algorithms=raw.algorithms.get("pubkeyacceptedalgorithms", ()),
-        batch_mode=openssh_scalars.flag(raw.first("batchmode") or "no"),
+        batch_mode=flag(raw.first("batchmode") or "no"),
         ruled_out_methods=_ruled_out_methods(raw),
-        required_rsa_size=openssh_scalars.whole_number(
-            raw.first("requiredrsasize") or str(MIN_RSA_BITS)
-        ),
+        required_rsa_size=whole_number(raw.first("requiredrsasize") or str(MIN_RSA_BITS)),
         host_key_alias=alias,
         user_known_hosts_files=_known_hosts(raw, "userknownhostsfile"),
         global_known_hosts_files=_known_hosts(raw, "globalknownhostsfile"),
         known_hosts_command=_known_hosts_command(raw, tokens),
         revoked_host_keys=next(iter(_paths(raw, "revokedhostkeys", tokens)), None),
-        strict_host_key_checking=openssh_scalars.strictness(strictness),
-        check_host_ip=openssh_scalars.flag(raw.first("checkhostip") or "no"),
+        strict_host_key_checking=strict_host_key_checking(strictness),
+        check_host_ip=flag(raw.first("checkhostip") or "no"),
         update_host_keys=_updates_host_keys(raw),
         host_key_algorithms=raw.algorithms.get("hostkeyalgorithms", ()),
         ca_signature_algorithms=raw.algorithms.get("casignaturealgorithms", ()),
@@ -135,7 +138,7 @@ def _folded(name: str) -> str:
 
 
 def _number(raw: RawOptions, keyword: str, usual: int) -> int | None:
-    value = openssh_scalars.whole_number(raw.first(keyword) or str(usual))
+    value = whole_number(raw.first(keyword) or str(usual))
     return None if value == usual else value
 
 
@@ -176,9 +179,9 @@ def _agent(raw: RawOptions, tokens: Tokens) -> str | None:
 
 
 def _forwards(raw: RawOptions) -> tuple[ForwardSpec, ...]:
-    if openssh_scalars.flag(raw.first("clearallforwardings") or "no"):
+    if flag(raw.first("clearallforwardings") or "no"):
         return ()
-    for_others = openssh_scalars.flag(raw.first("gatewayports") or "no")
+    for_others = flag(raw.first("gatewayports") or "no")
     found = []
     for forward in raw.forwards:
         listen, target = forward.listen, forward.target
@@ -211,7 +214,7 @@ def _ruled_out_methods(raw: RawOptions) -> tuple[str, ...]:
     preferred = raw.first("preferredauthentications")
     if preferred is not None:
         off |= set(METHODS) - set(preferred.lower().split(","))
-    if openssh_scalars.flag(raw.first("batchmode") or "no"):
+    if flag(raw.first("batchmode") or "no"):
         off |= {"keyboard-interactive", "password"}
     return tuple(method for method in METHODS if method in off)
 

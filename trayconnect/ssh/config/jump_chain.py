@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from trayconnect.config.jump_hosts import Jump
 from trayconnect.config.model import JumpHost, Server
+from trayconnect.config.openssh_syntax import Jump
 from trayconnect.core.errors import Problem, ProblemError
 from trayconnect.ssh.config.interpret import HostConfig
 from trayconnect.ssh.config.raw_options import Query

@@ -11,7 +11,7 @@ from typing import IO
 
 from trayconnect.config.forward_syntax import ForwardEnd, ForwardSpec, Kind
 from trayconnect.config.forward_syntax import parse as parse_forward
-from trayconnect.config.openssh_keywords import FORWARDS
+from trayconnect.config.openssh_syntax import FORWARDS
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import Problem, ProblemError, Recovery
 from trayconnect.core.scratch import check_room, scratch

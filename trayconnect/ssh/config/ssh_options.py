@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from trayconnect.config.openssh_scalars import StrictHostKeyChecking
+from trayconnect.config.openssh_syntax import StrictHostKeyChecking
 
 AddressFamily = Literal["any", "inet", "inet6"]
 
