@@ -25,7 +25,6 @@ from trayconnect.control.place import runtime_folder
 from trayconnect.control.protocol import Reply
 from trayconnect.control.server import ControlServer
 from trayconnect.core import logs
-from trayconnect.core.clock import SystemClock
 from trayconnect.core.ending import Ending
 from trayconnect.core.errors import ProblemError
 from trayconnect.core.late_imports import import_early
@@ -48,10 +47,9 @@ from trayconnect.services.jupyter.service import over_links
 from trayconnect.services.kinds import Kinds
 from trayconnect.services.protocol import Desktop
 from trayconnect.services.webpage.direct import DirectConnector
-from trayconnect.sessions.dependencies import Connector
+from trayconnect.sessions.dependencies import Connector, Dependencies
 from trayconnect.sessions.manager import Manager
 from trayconnect.sessions.snapshot import Snapshot
-from trayconnect.sessions.worker import Dependencies
 from trayconnect.ssh.config.ssh_config import SshConfig
 from trayconnect.ssh.connector import SshConnector
 from trayconnect.ssh.hostkeys.known_hosts_store import KnownHosts
@@ -178,9 +176,7 @@ class App:
             browser=browser,
             services=Kinds(Desktop(browser, self._notifier), over_links(choices)),
         )
-        self._manager = Manager(
-            peers, SystemClock(), NoticeAlerts(self._notifier), on_change=self._changed
-        )
+        self._manager = Manager(peers, NoticeAlerts(self._notifier), on_change=self._changed)
         servers = ServerCommands(
             self._manager,
             browser,

@@ -7,16 +7,15 @@ from trayconnect.services.jupyter import machine as jupyter
 from trayconnect.services.jupyter.service import status
 from trayconnect.services.model import Health
 from trayconnect.services.protocol import LookAgain, Order, Renewed, Unwanted, Wanted
-from trayconnect.sessions import effects as link_effects
-from trayconnect.sessions import events
+from trayconnect.sessions import state as events
 from trayconnect.sessions.machine import Now, step
 from trayconnect.sessions.snapshot import Snapshot, snapshot
 from trayconnect.sessions.state import Session, State
 
-Effect = link_effects.Effect | jupyter.Effect
+Effect = events.Effect | jupyter.Effect
 _ORDERS: dict[type, Order] = {
     events.Connect: Wanted(),
-    events.DisconnectRequested: Unwanted(),
+    events.Disconnect: Unwanted(),
     events.Restart: Renewed(by_user=True),
     events.NetworkChanged: LookAgain(),
 }

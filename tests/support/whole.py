@@ -17,7 +17,6 @@ from tests.support.tunnel_kit import no_ssh_config
 from trayconnect.alerts.delivery import NoticeAlerts
 from trayconnect.config.model import Config, Server
 from trayconnect.core.cancellation import CancelToken
-from trayconnect.core.clock import SystemClock
 from trayconnect.core.notices import Notice
 from trayconnect.core.page import Page
 from trayconnect.core.questions import Answer, Question
@@ -27,11 +26,10 @@ from trayconnect.services.kinds import Kinds
 from trayconnect.services.model import BriefChoices
 from trayconnect.services.protocol import Desktop
 from trayconnect.services.webpage.direct import DirectConnector
-from trayconnect.sessions.dependencies import Connector
+from trayconnect.sessions.dependencies import Connector, Dependencies
 from trayconnect.sessions.manager import Manager
 from trayconnect.sessions.snapshot import Snapshot
 from trayconnect.sessions.state import State
-from trayconnect.sessions.worker import Dependencies
 from trayconnect.ssh.config.ssh_config import SshConfig
 from trayconnect.ssh.connector import SshConnector
 from trayconnect.ssh.hostkeys.known_hosts_store import KnownHosts
@@ -83,7 +81,7 @@ class Whole(Scoped):
             browser=self,
             services=Kinds(Desktop(self, self), over_links(self.choices)),
         )
-        self.manager = Manager(peers, SystemClock(), NoticeAlerts(self))
+        self.manager = Manager(peers, NoticeAlerts(self))
         self.manager.start()
         self.manager.apply(Config(servers=servers))
 

@@ -18,7 +18,7 @@ from tests.support.sshd import Sshd
 from tests.support.whole import LIMIT, Whole, entry
 from trayconnect.config.model import Server
 from trayconnect.services.model import Level
-from trayconnect.sessions import backoff
+from trayconnect.sessions import machine
 from trayconnect.sessions.state import State
 
 
@@ -134,7 +134,7 @@ def test_a_tunnel_comes_back_with_its_network(sshd: Sshd, key: Path, what: str) 
 def test_a_tunnel_comes_back_without_a_word_of_the_network(
     sshd: Sshd, key: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backoff, "SLOW", 0.2)
+    monkeypatch.setattr(machine, "SLOW", 0.2)
     with (
         Sshd() as gate,
         Peer(portal) as elsewhere,

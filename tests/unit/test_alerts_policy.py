@@ -19,23 +19,22 @@ from trayconnect.core.notices import EDIT, Notice, Urgency, disconnect, open_pag
 from trayconnect.core.page import Page
 from trayconnect.core.questions import Answer, Question, QuestionKind
 from trayconnect.services.model import Health, Level
-from trayconnect.sessions.events import (
+from trayconnect.sessions.machine import IllegalEvent
+from trayconnect.sessions.snapshot import Cause
+from trayconnect.sessions.state import (
     Answered,
     Asked,
     Closed,
     ConfigChanged,
     Connect,
     Connected,
-    ConnectFailed,
-    DisconnectRequested,
+    Disconnect,
     Event,
-    Lost,
+    Failed,
     NetworkChanged,
     RetryDue,
+    State,
 )
-from trayconnect.sessions.machine import IllegalEvent
-from trayconnect.sessions.snapshot import Cause
-from trayconnect.sessions.state import State
 
 PAGE = Page("http://127.0.0.1:18888/lab", "secret")
 READY = Health(Level.READY, PAGE)
@@ -118,23 +117,23 @@ def silent(_attempt: int) -> Given:
 
 
 def lost(attempt: int) -> Event:
-    return Lost(attempt, DOWN)
+    return Failed(attempt, DOWN)
 
 
 def unreachable(attempt: int) -> Event:
-    return ConnectFailed(attempt, DOWN)
+    return Failed(attempt, DOWN)
 
 
 def refused(attempt: int) -> Event:
-    return ConnectFailed(attempt, REFUSED)
+    return Failed(attempt, REFUSED)
 
 
 def changed(attempt: int) -> Event:
-    return ConnectFailed(attempt, CHANGED)
+    return Failed(attempt, CHANGED)
 
 
 def elsewhere(attempt: int) -> Event:
-    return ConnectFailed(attempt, ELSEWHERE)
+    return Failed(attempt, ELSEWHERE)
 
 
 def asked(attempt: int) -> Event:
@@ -206,9 +205,9 @@ def test_what_is_told_and_when(
 def test_why_it_is_so_stands_below(room: Newsroom) -> None:
     room.happen(Connect(), unreachable)
     room.wait(GRACE)
-    room.happen(DisconnectRequested(), Closed, *UP)
+    room.happen(Disconnect(), Closed, *UP)
     room.wait(SETTLE)
-    room.happen(DisconnectRequested(), Closed, Connect(), asked)
+    room.happen(Disconnect(), Closed, Connect(), asked)
     room.wait(ANSWER_TIME)
     assert [notice.body for notice in room.told] == [
         "gpu refused\nIs it on?\nTrying again automatically",
@@ -319,7 +318,7 @@ def test_what_is_over_leaves_the_screen(room: Newsroom) -> None:
     room.happen(unreachable)
     room.wait(GRACE)
     assert room.shown == ["GPU box cannot be reached yet"]
-    room.happen(DisconnectRequested())
+    room.happen(Disconnect())
     assert room.shown == []
     assert room.wait(60) == []
 
@@ -479,7 +478,7 @@ def test_many_are_not_all_named() -> None:
 
 MOVES: list[Callable[[int], Given]] = [
     lambda _: Connect(),
-    lambda _: DisconnectRequested(),
+    lambda _: Disconnect(),
     lambda _: NetworkChanged(),
     lambda _: ConfigChanged(make_server(open_browser=False)),
     Connected,
@@ -530,7 +529,7 @@ def test_whatever_happens(moves: list[tuple[Callable[[int], Given], float]]) -> 
             continue
         room.wait(seconds)
         state = room.sessions["GPU box"].session.state
-        if isinstance(make(0), Connect | DisconnectRequested) or state in (
+        if isinstance(make(0), Connect | Disconnect) or state in (
             State.OFF,
             State.CLOSING,
         ):

@@ -23,7 +23,7 @@ from trayconnect.config.local_addresses import (
     tool_host,
 )
 from trayconnect.sessions.forwards import forward_states
-from trayconnect.sessions.state import Session
+from trayconnect.sessions.state import State
 
 OWN = own_address(18888)
 
@@ -148,7 +148,7 @@ FORWARDS = [
 @has_own_addresses
 def test_programs_get_the_usual_address_and_the_browser_that_of_the_page() -> None:
     server = make_server(forwards=FORWARDS)
-    shown = {each.name: each for each in forward_states(Session(server))}
+    shown = {each.name: each for each in forward_states(server, State.OFF)}
     assert [(each.listens, each.address, each.url) for each in shown.values()] == [
         ("localhost:5432", "127.0.0.1:5432", None),
         ("localhost:6006", "http://127.0.0.1:6006/a%20b#c", "http://127.136.0.7:6006/a%20b#c"),

@@ -10,6 +10,7 @@ from trayconnect.config.model import Forward, Server
 from trayconnect.core.errors import Problem
 from trayconnect.core.page import Page
 from trayconnect.diagnostics import report as diagnostics
+from trayconnect.sessions.forwards import LinkInfo
 from trayconnect.sessions.snapshot import snapshot
 from trayconnect.sessions.state import Session, State
 from trayconnect.ssh.config.configured_forwards import ConfiguredForwards
@@ -71,11 +72,10 @@ def test_forwards_and_notes_are_in_it() -> None:
     added = ConfiguredForwards(
         (Forward(name="LocalForward 80", local_port=8080, port=80),), ("gpu: x",)
     )
-    taken = (("LocalForward 80", Problem("It is taken", "", detail="bind: in use")),)
-    session = Session(
-        server, state=State.UP, additions=added, unbound_forwards=taken, banner="Hello\nyou"
-    )
-    report = diagnostics.server_report(snapshot(session), "", [])
+    taken = {"LocalForward 80": Problem("It is taken", "", detail="bind: in use")}
+    link = LinkInfo(additions=added, answers=taken, banner="Hello\nyou")
+    shown = snapshot(Session(server, state=State.UP), link)
+    report = diagnostics.server_report(shown, "", [])
     for line in (
         "dynamic forward proxy: localhost:1080 (SOCKS), up",
         "local forward LocalForward 80: localhost:8080 -> localhost:80, not up, of ssh_config",
@@ -85,7 +85,7 @@ def test_forwards_and_notes_are_in_it() -> None:
         "  Hello",
     ):
         assert f"  {line}\n" in report
-    assert diagnostics.notes_text(snapshot(session)) == (
+    assert diagnostics.notes_text(shown) == (
         "Of your SSH configuration, this does not hold here:\n  gpu: x\n\n"
         "What was given to be read at the login:\n  Hello\n  you\n"
     )

@@ -20,12 +20,12 @@ from trayconnect.services.jupyter.activity_text import activity_words, duration,
 from trayconnect.services.jupyter.machine import NotifyIdle, OpenBrowser
 from trayconnect.services.model import Health, Kernel, Kernels, KernelState, Memory
 from trayconnect.services.model import Level as R
-from trayconnect.sessions.events import (
+from trayconnect.sessions.state import (
     Connect,
     Connected,
-    DisconnectRequested,
+    Disconnect,
     Event,
-    Lost,
+    Failed,
     RetryDue,
 )
 
@@ -113,7 +113,7 @@ def test_an_end_during_a_reconnect_is_told_after_it() -> None:
     watched = Watched()
     watched.look(kernel())
     watched.look(kernel())
-    watched.feed(Lost(1, DOWN))
+    watched.feed(Failed(1, DOWN))
     assert watched.activity is None
     watched.feed(RetryDue(2))
     watched.feed(Connected(2))
@@ -125,7 +125,7 @@ def test_a_disconnect_forgets() -> None:
     watched = Watched()
     watched.look(kernel())
     watched.look(kernel())
-    watched.feed(DisconnectRequested())
+    watched.feed(Disconnect())
     assert watched.stepped.jupyter.runs == ()
 
 
@@ -142,7 +142,7 @@ def test_the_page_opens_before_anything_is_told() -> None:
     watched = Watched()
     watched.look(kernel())
     watched.look(kernel())
-    watched.feed(Lost(1, DOWN))
+    watched.feed(Failed(1, DOWN))
     watched.feed(Connect())
     attempt = watched.stepped.session.attempt
     watched.feed(Connected(attempt))

@@ -40,20 +40,19 @@ from trayconnect.services.protocol import (
     Unwanted,
     Wanted,
 )
-from trayconnect.sessions.events import (
+from trayconnect.sessions.state import (
     Closed,
     ConfigChanged,
     Connect,
     Connected,
-    ConnectFailed,
-    DisconnectRequested,
+    Disconnect,
     Event,
-    Lost,
+    Failed,
     NetworkChanged,
     Restart,
     RetryDue,
+    State,
 )
-from trayconnect.sessions.state import State
 
 PAGE = Page("http://127.0.0.1:18888/lab")
 DOWN = Problem("gpu refused", "Is it on?", Recovery.RETRY)
@@ -105,12 +104,12 @@ def test_the_browser_opens_once_on_the_first_page_after_the_users_connect() -> N
 
 
 def test_the_browser_does_not_open_on_a_reconnect() -> None:
-    stepped, effects = run(*UP, READY, Lost(1, DOWN), RetryDue(2), Connected(2), READY)
+    stepped, effects = run(*UP, READY, Failed(1, DOWN), RetryDue(2), Connected(2), READY)
     assert (stepped.session.state, effects) == (State.UP, [])
 
 
 def test_the_browser_still_opens_when_the_first_attempts_failed() -> None:
-    _, effects = run(Connect(), ConnectFailed(1, DOWN), RetryDue(2), Connected(2), READY)
+    _, effects = run(Connect(), Failed(1, DOWN), RetryDue(2), Connected(2), READY)
     assert effects == [OpenBrowser(PAGE)]
 
 
@@ -129,7 +128,7 @@ def test_a_silent_jupyter_is_known_and_the_browser_opens_when_it_starts() -> Non
 
 @pytest.mark.parametrize("health", [None, AMBER])
 def test_a_click_while_no_page_answers_is_owed_a_page(health: Health | None) -> None:
-    stepped, _ = run(*UP, READY, Lost(1, DOWN), RetryDue(2), Connected(2))
+    stepped, _ = run(*UP, READY, Failed(1, DOWN), RetryDue(2), Connected(2))
     if health is not None:
         stepped.feed(health)
     stepped, effects = more(stepped, Connect())
@@ -152,17 +151,17 @@ def test_a_page_that_is_asked_for_opens_whatever_the_file_says() -> None:
     assert effects == []
     _, effects = more(stepped, READY)
     assert effects == [OpenBrowser(PAGE)]
-    _, effects = more(stepped, Lost(1, DOWN), RetryDue(2), Connected(2), READY)
+    _, effects = more(stepped, Failed(1, DOWN), RetryDue(2), Connected(2), READY)
     assert effects == []
 
 
 BEFORE: list[tuple[Given, ...]] = [
     (),
     (Connect(),),
-    (Connect(), ConnectFailed(1, DOWN)),
-    (Connect(), ConnectFailed(1, REFUSED)),
-    (Connect(), ConnectFailed(1, CHANGED)),
-    (*UP, DisconnectRequested()),
+    (Connect(), Failed(1, DOWN)),
+    (Connect(), Failed(1, REFUSED)),
+    (Connect(), Failed(1, CHANGED)),
+    (*UP, Disconnect()),
 ]
 
 
@@ -181,7 +180,7 @@ def test_a_page_may_be_asked_for_at_any_time(before: tuple[Given, ...]) -> None:
 
 
 def test_a_page_that_was_asked_for_is_forgotten_with_a_disconnect() -> None:
-    stepped, _ = run(Connect(), Wanted(show=True), DisconnectRequested(), Closed(2), server=QUIET)
+    stepped, _ = run(Connect(), Wanted(show=True), Disconnect(), Closed(2), server=QUIET)
     _, effects = more(stepped, Connect(), Connected(2), READY)
     assert effects == []
 
@@ -224,7 +223,7 @@ def test_it_connects_first_and_is_started_then(before: tuple[Given, ...]) -> Non
     assert of_jupyter(settle(stepped)) == [StartServer()]
     assert facts(stepped.snapshot).starting
     attempt = stepped.session.attempt
-    _, effects = more(stepped, Lost(attempt, DOWN), RetryDue(attempt + 1), Connected(attempt + 1))
+    _, effects = more(stepped, Failed(attempt, DOWN), RetryDue(attempt + 1), Connected(attempt + 1))
     assert effects == []  # once
 
 
@@ -258,9 +257,9 @@ def test_none_that_runs_is_started_once_after_the_users_connect() -> None:
 @pytest.mark.parametrize(
     "before",
     [
-        (Connect(), ConnectFailed(1, DOWN)),
-        (Connect(), ConnectFailed(1, REFUSED)),
-        (Connect(), ConnectFailed(1, CHANGED)),
+        (Connect(), Failed(1, DOWN)),
+        (Connect(), Failed(1, REFUSED)),
+        (Connect(), Failed(1, CHANGED)),
         (*UP, AMBER),
     ],
 )
@@ -286,7 +285,7 @@ def test_the_users_reconnect_is_a_connect() -> None:
 
 
 def test_a_disconnect_forgets_the_wish_for_a_jupyter() -> None:
-    stepped, _ = run(Connect(), StartJupyter(), DisconnectRequested(), Closed(2), Connect())
+    stepped, _ = run(Connect(), StartJupyter(), Disconnect(), Closed(2), Connect())
     assert settle(stepped) == []
 
 

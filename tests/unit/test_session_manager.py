@@ -37,10 +37,10 @@ from trayconnect.services.jupyter.service import Work
 from trayconnect.services.kinds import Kinds
 from trayconnect.services.model import FoundJupyter, Health, Level, PageState, SetTarget
 from trayconnect.services.protocol import Desktop
+from trayconnect.sessions.dependencies import Dependencies
 from trayconnect.sessions.manager import Manager
 from trayconnect.sessions.snapshot import Snapshot
 from trayconnect.sessions.state import State
-from trayconnect.sessions.worker import Dependencies
 from trayconnect.ssh.config.configured_forwards import NOTHING, ConfiguredForwards
 from trayconnect.ssh.resolved_config import ResolvedConfig
 
@@ -75,7 +75,7 @@ class FakeTunnel:
     on_lost: Callable[[Problem], None]
     typed_login: bool = False
     latency: float | None = 0.002
-    banner: str = ""
+    banner: str = "Hello"
     closed: bool = False
     checks: int = 0
     refused: dict[Endpoint, Problem] = field(default_factory=dict)
@@ -321,8 +321,8 @@ class Run:
         )
         self.manager = Manager(
             peers,
-            world.clock,
             NoticeAlerts(world),
+            clock=world.clock,
             on_change=on_change or self.seen.append,
             chance=lambda: 0.0,
         )
@@ -471,7 +471,7 @@ def test_a_bug_in_a_room_is_a_failure_of_one_session_only(
     failed = run.until_state(State.FAILED)
     assert failed.problem is not None
     assert "ZeroDivisionError" in failed.problem.detail
-    assert "nobody foresaw" in caplog.text
+    assert "a bug in connecting" in caplog.text
     run.manager.connect("GPU box")
     run.until_ready()
 
@@ -709,10 +709,10 @@ def test_a_refused_one_is_told_of_and_asked_for_again_after_a_while(run: Run) ->
         eventually(lambda: run.world.looks >= looks + number, "a look")  # noqa: B023
     del run.world.refused[HOOK]
     assert run.world.tunnels[0].asked == [HOOK]
-    runner = run.manager._managed["GPU box"].worker
-    assert runner is not None
-    assert runner._live is not None
-    runner._live.next_ask = 0.0
+    worker = run.manager._managed["GPU box"]._worker
+    assert worker is not None
+    assert worker._live is not None
+    worker._live.next_request = 0.0
     run.manager.woke()
     now = run.until("GPU box", lambda s: s.forwards[0].is_up)
     assert now.problem is None
@@ -761,7 +761,9 @@ def test_it_is_read_once_an_attempt_and_its_forwards_hold_until_the_stop(run: Ru
     assert (now.problem, now.notes) == (None, ADDED.notes)
     assert run.world.reads == 1
     run.world.tunnels[0].on_lost(LOST)
-    assert run.until_state(State.WAITING).notes == ADDED.notes
+    waiting = run.until_state(State.WAITING)
+    assert (waiting.notes, waiting.banner) == (ADDED.notes, "Hello")
+    assert [one.problem for one in waiting.forwards] == [DOWN, None, None]
     run.world.added = NOTHING  # the listeners are bound
     run.manager.woke()
     run.until("GPU box", lambda s: s.is_ready and s.forwards[-1].is_up)
@@ -769,10 +771,13 @@ def test_it_is_read_once_an_attempt_and_its_forwards_hold_until_the_stop(run: Ru
     assert set(run.world.tunnels[1].incoming) == {HOOK}
     run.manager.disconnect("GPU box")
     off = run.until_state(State.OFF)
-    assert (off.forwards, off.notes) == ((), ())
+    assert (off.forwards, off.notes, off.banner) == ((), (), "")
     run.manager.connect("GPU box")
     assert run.until_ready().forwards == ()
     assert run.world.reads == 3
+    run.world.added = ADDED
+    run.manager.reconnect("GPU box")
+    run.until("GPU box", lambda s: s.is_ready and s.notes == ADDED.notes)
 
 
 def test_a_reading_that_fails_is_an_attempt_that_failed_and_is_made_again(run: Run) -> None:

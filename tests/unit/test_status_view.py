@@ -57,8 +57,8 @@ def commands(items: tuple[Item, ...]) -> set[Command]:
 
 @pytest.mark.parametrize("autostart", [None, True, False])
 def test_it_offers_what_the_menu_offers(autostart: bool | None) -> None:
-    refused = (("any", Problem("It refused", "")),)
-    ready = forwarding(change(READY, server=make_server("A")), *FORWARDS, remote=refused)
+    refused = {"any": Problem("It refused", "")}
+    ready = forwarding(change(READY, server=make_server("A")), *FORWARDS, answers=refused)
     ready = change(ready, notes=("x",), jupyters=JUPYTERS)
     facts = MenuFacts(autostart=autostart, file_problems=("x",))
     snapshots = [ready, WAITING, change(NEEDY, server=make_server("C", group="Lab"))]

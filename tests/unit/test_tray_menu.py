@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -15,10 +15,9 @@ from trayconnect.core.errors import Problem
 from trayconnect.core.page import Page
 from trayconnect.services.jupyter.activity import Activity
 from trayconnect.services.model import FoundJupyter, Level, PageState
-from trayconnect.sessions.forwards import forward_states
-from trayconnect.sessions.snapshot import Snapshot, snapshot
+from trayconnect.sessions.forwards import NO_LINK, NO_PAGES, LinkInfo, forward_states
+from trayconnect.sessions.snapshot import Snapshot, snapshot, state_words
 from trayconnect.sessions.state import Session, State
-from trayconnect.sessions.state_text import state_words
 from trayconnect.tray.labels import WIDTH
 from trayconnect.tray.menu import MenuFacts, build_view
 from trayconnect.tray.menu_levels import LEVEL_LIMIT, LINES
@@ -182,12 +181,17 @@ FORWARDS: list[dict[str, Any]] = [
 ]
 
 
-def forwarding(snapshot: Snapshot, *forwards: dict[str, Any], **known: Any) -> Snapshot:
-    """The same with these forwards; `known` is what its session knows of them."""
+def forwarding(
+    snapshot: Snapshot,
+    *forwards: dict[str, Any],
+    answers: Mapping[str, int | Problem] = NO_LINK.answers,
+    pages: Mapping[str, PageState] = NO_PAGES,
+) -> Snapshot:
+    """The same with these forwards; `answers` are those of its link to them."""
     server = make_server(snapshot.name, forwards=list(forwards))
-    pages = known.pop("pages", {})
-    session = Session(server, state=snapshot.state, **known)
-    return change(snapshot, server=server, forwards=forward_states(session, pages))
+    link = LinkInfo(answers=dict(answers))
+    shown = forward_states(server, snapshot.state, link, pages)
+    return change(snapshot, server=server, forwards=shown)
 
 
 @pytest.mark.parametrize(
@@ -202,7 +206,7 @@ def forwarding(snapshot: Snapshot, *forwards: dict[str, Any], **known: Any) -> S
 )
 def test_what_a_click_does_with_a_forward(name: str, text: str, verb: str) -> None:
     refused = Problem("It refused", "Ask its administrator")
-    up = forwarding(READY, *FORWARDS, remote=(("hook", 9000), ("any", refused)))
+    up = forwarding(READY, *FORWARDS, answers={"hook": 9000, "any": refused})
     line = submenu(up)[f"forward {name}"]
     assert line == Item(f"forward {name}", text, Command(verb, "GPU box", {"forward": name}))
 
@@ -226,7 +230,7 @@ def test_ports_that_other_computers_can_connect_to_are_said() -> None:
 def test_forwards_are_of_use_while_up() -> None:
     lost = submenu(forwarding(snap(state=State.WAITING, retry_at=1.0), *FORWARDS))
     assert [lost[f"forward {one['name']}"].enabled for one in FORWARDS] == [False] * 5
-    unsaid = submenu(forwarding(READY, *FORWARDS, remote=(("hook", 9000),)))
+    unsaid = submenu(forwarding(READY, *FORWARDS, answers={"hook": 9000}))
     assert not unsaid["forward any"].enabled
     assert not [key for key in items(forwarding(snap(), *FORWARDS)) if key.startswith("forward ")]
 

@@ -129,7 +129,7 @@ class JupyterCommands:
         return read_log(self._execute(server), server, used, cancel)
 
     def _execute(self, server: Server) -> Execute:
-        tunnel = self.servers.manager.tunnel(server.name)
+        tunnel = self.servers.manager.link(server.name)
         if tunnel is None:
             raise ProblemError(
                 Problem(f"{server.name} is not connected", "Connect it first", Recovery.RETRY)

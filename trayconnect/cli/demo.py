@@ -10,9 +10,8 @@ from pathlib import Path
 from trayconnect.app import App, Options
 from trayconnect.core.errors import Problem, ProblemError
 from trayconnect.demo.setup import NAME, Demo
-from trayconnect.sessions.snapshot import Snapshot
+from trayconnect.sessions.snapshot import Snapshot, state_words
 from trayconnect.sessions.state import State
-from trayconnect.sessions.state_text import state_words
 
 ONCE_LIMIT = 90.0
 """Seconds that `--once` waits for the page."""

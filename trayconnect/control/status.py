@@ -8,8 +8,7 @@ from typing import Any
 from trayconnect.core.errors import Problem
 from trayconnect.services.model import PageState, is_our_socket
 from trayconnect.sessions.forwards import ForwardState
-from trayconnect.sessions.snapshot import Snapshot
-from trayconnect.sessions.state_text import state_words
+from trayconnect.sessions.snapshot import Snapshot, state_words
 
 PAGE_WORDS = {
     PageState.OTHERS.value: " (belongs to another user)",

@@ -1,8 +1,9 @@
-"""What a session needs from the outside, as protocols."""
+"""What sessions need from the other folders, as protocols."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from trayconnect.config.model import Forward, Server
@@ -10,7 +11,9 @@ from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.endpoints import Endpoint
 from trayconnect.core.errors import Problem
 from trayconnect.core.link import Incoming, Link, OpenChannel, OpenOwnChannel, Own
-from trayconnect.core.questions import Ask, ProgressDisplay
+from trayconnect.core.page import Browser
+from trayconnect.core.questions import Ask, ProgressDisplay, Prompter
+from trayconnect.services.protocol import MakeServices
 from trayconnect.sessions.snapshot import Cause, Snapshot
 from trayconnect.ssh.resolved_config import ResolvedConfig
 
@@ -19,8 +22,8 @@ class Connector(Protocol):
     """Opens links."""
 
     def resolve(self, server: Server, cancel: CancelToken) -> ResolvedConfig | None:
-        """The user's SSH configuration for one attempt; None where it is not asked. May take its
-        time; raises `ProblemError`, and `Cancelled`."""
+        """Read the user's SSH configuration for one attempt; None if the link does not need it.
+        Blocks for a bounded time. Raises `ProblemError`, and `Cancelled`."""
         ...
 
     def connect(
@@ -33,59 +36,58 @@ class Connector(Protocol):
         config: ResolvedConfig | None = None,
         display: ProgressDisplay = ProgressDisplay(),  # noqa: B008 - it has no state
     ) -> Link:
-        """Connect and log in, every wait bounded. `config`: see `resolve`; None: read it now.
+        """Connect and log in; every wait is bounded. `config`: see `resolve`; None: read it now.
 
-        `on_lost` is called at most once, from any thread, when the tunnel that was returned
-        dies by itself; not after `close`. Raises `ProblemError`, and `Cancelled` after
-        `cancel.set()`."""
+        `on_lost` is called at most once, from any thread, when the returned link is lost; not
+        after its `close`. Raises `ProblemError`, and `Cancelled` after `cancel.set()`."""
         ...
 
     def forget(self, server: Server) -> None:
-        """The user disconnected: drop what was kept in memory to log in again by itself."""
+        """Drop what is kept in memory to log in to that server without the user."""
         ...
 
 
 class Forwarding(Protocol):
-    """What one session listens on here, whatever becomes of its tunnels, and the connections of
-    its forwards."""
+    """The local listeners of one session, across all its links, and the connections of its
+    forwards."""
 
     @property
     def unbound_forwards(self) -> tuple[tuple[str, Problem], ...]:
-        """Which of the forwards that need not be had could not be, by their names, and why."""
+        """Which of the optional forwards could not be bound, by their names, and why."""
         ...
 
     def set_target(self, target: Own | Problem) -> None:
-        """Where Jupyter listens, as seen from the server, or why connections to its local port
-        lead nowhere. Until it is first said, they are held; may be said again."""
+        """Set where Jupyter listens, as seen from the server, or why connections to its local port
+        are refused. They are held until the first call; a later call changes it."""
         ...
 
     def attach(
         self, open_channel: OpenChannel, open_own_channel: OpenOwnChannel | None = None
     ) -> None:
-        """From now on, serve connections, the held ones first. Without `open_own_channel`, no
-        owner can be known."""
+        """Serve connections from now on, the held ones first. Without `open_own_channel`, no owner
+        can be proven."""
         ...
 
     def take(self, incoming: Incoming, target: Endpoint) -> None:
         """Carry a connection of a remote forward to `target`, as seen from here; returns at once.
-        Refused when there is no tunnel attached, or too many are carried already."""
+        Refuses it if no link is attached, or there are too many connections."""
         ...
 
     def detach(self) -> None:
-        """The tunnel is gone: end its connections, and hold new ones for a while."""
+        """The link is gone: end its connections, and hold new ones for a while."""
         ...
 
     def close(self) -> None:
-        """Unbind, end every connection, join the threads; bounded. Never raises."""
+        """Unbind, end every connection and join the threads, in bounded time. Never raises."""
         ...
 
 
 class Listen(Protocol):
-    """Binds all of a server's local ports and sockets, and of `also`, forwards that need not be
-    had, as many as it can.
+    """Binds all local ports and sockets of a server, and of the optional forwards `also` as many as
+    it can.
 
-    Calls `on_refused`, from any thread, when a connection could not be carried through to what
-    it is meant for. Raises `ProblemError`; then nothing is bound."""
+    Calls `on_refused`, from any thread, when a connection did not reach the forward's target.
+    Raises `ProblemError`; then nothing is bound."""
 
     def __call__(
         self,
@@ -96,7 +98,20 @@ class Listen(Protocol):
     ) -> Forwarding: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Dependencies:
+    """What each session works with."""
+
+    connector: Callable[[Server], Connector]
+    listen: Listen
+    prompter: Prompter
+    browser: Browser
+    services: MakeServices
+
+
 class Clock(Protocol):
+    """The module `time`, or a clock of a test."""
+
     def time(self) -> float:
         """Seconds since the epoch."""
         ...
@@ -105,11 +120,11 @@ class Clock(Protocol):
 
 
 class Alerts(Protocol):
-    """Tells the user what happens to sessions. Times are of the monotonic clock; one thread at a
-    time."""
+    """Notifies the user of what happens to sessions. Times are of the monotonic clock. One thread
+    at a time."""
 
     def follow(self, before: Snapshot, after: Snapshot, cause: Cause, now: float) -> None:
-        """A session changed, or the user ordered something of it."""
+        """A session changed, or got an order."""
         ...
 
     def forget(self, name: str) -> None:
@@ -117,9 +132,9 @@ class Alerts(Protocol):
         ...
 
     def due(self) -> float | None:
-        """When to call `deliver` next; None: nothing is pending."""
+        """When to call `deliver` next; None: no alert is pending."""
         ...
 
     def deliver(self, now: float) -> None:
-        """Show and withdraw notices that are due."""
+        """Show and withdraw the notices that are due."""
         ...

@@ -1,9 +1,9 @@
-"""What the rest of the program may know of the forwards of a session. Pure."""
+"""The forwards of a session as they are shown. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from trayconnect.config.forward_syntax import Kind
 from trayconnect.config.local_addresses import url_path
@@ -11,8 +11,28 @@ from trayconnect.config.model import Forward, Server
 from trayconnect.core.endpoints import Endpoint, TcpEndpoint
 from trayconnect.core.errors import Problem
 from trayconnect.services.model import ANSWERING, PageState
-from trayconnect.sessions.state import Session, State
+from trayconnect.sessions.state import State
+from trayconnect.ssh.config.configured_forwards import NOTHING, ConfiguredForwards
 
+
+@dataclass(frozen=True, slots=True)
+class LinkInfo:
+    """What is shown of a session's link, and decides nothing."""
+
+    latency: float | None = None
+    """Seconds of the last heartbeat's round trip, while there is a link."""
+    banner: str = ""
+    """What the servers gave to be read at the last login."""
+    progress: str = ""
+    """What the present attempt waits for, in a line."""
+    additions: ConfiguredForwards = NOTHING
+    """What ssh_config(5) adds to the entry, since the listeners were bound."""
+    answers: Mapping[str, int | Problem] = field(default_factory=dict)
+    """By the names of forwards: the port that the server listens on, 0 for a socket; or why
+    nothing listens, there or here."""
+
+
+NO_LINK = LinkInfo()
 NO_PAGES: Mapping[str, PageState] = {}
 
 
@@ -48,31 +68,33 @@ class ForwardState:
 
 
 def forward_states(
-    session: Session, pages: Mapping[str, PageState] = NO_PAGES
+    server: Server,
+    state: State,
+    link: LinkInfo = NO_LINK,
+    pages: Mapping[str, PageState] = NO_PAGES,
 ) -> tuple[ForwardState, ...]:
-    """All forwards of a session: those of the file, in its order, then those of ssh_config(5).
-    `pages` is what the pages of forwards do, by the names of these."""
+    """The forwards of the file, in its order, then those of ssh_config(5). `pages` has the states
+    of their pages, by the names of forwards."""
+    is_up = state is State.UP
+
+    def shown(forward: Forward) -> ForwardState:
+        answer = link.answers.get(forward.name)
+        if forward.kind is Kind.REMOTE:
+            return _remote(forward, server, answer if is_up else None)
+        problem = answer if isinstance(answer, Problem) else None
+        return replace(
+            _local(forward, server.bind_address, pages.get(forward.name)),
+            is_up=is_up and problem is None,
+            problem=problem,
+        )
+
     return (
-        *(_state(forward, session, pages) for forward in session.server.forwards),
-        *(
-            replace(_state(forward, session, pages), is_of_ssh=True)
-            for forward in session.additions.forwards
-        ),
+        *map(shown, server.forwards),
+        *(replace(shown(forward), is_of_ssh=True) for forward in link.additions.forwards),
     )
 
 
-def _state(forward: Forward, session: Session, pages: Mapping[str, PageState]) -> ForwardState:
-    if forward.kind is Kind.REMOTE:
-        return _remote(forward, session.server, dict(session.remote).get(forward.name))
-    problem = dict(session.unbound_forwards).get(forward.name)
-    is_up = session.state is State.UP and problem is None
-    return replace(_local(forward, session, pages.get(forward.name), is_up=is_up), problem=problem)
-
-
-def _local(
-    forward: Forward, session: Session, page: PageState | None, *, is_up: bool
-) -> ForwardState:
-    bind_address = session.server.bind_address
+def _local(forward: Forward, bind_address: str, page: PageState | None) -> ForwardState:
     where = forward.listens(bind_address)
     listens, address = str(where), str(forward.near(bind_address))
     url = None
@@ -91,7 +113,7 @@ def _local(
         leads_to=_words(forward.leads_to),
         address=address,
         url=url,
-        is_up=is_up,
+        is_up=False,
         answers=None if forward.ready is None else page in ANSWERING,
         page=page,
     )

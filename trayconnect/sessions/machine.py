@@ -1,38 +1,35 @@
 r"""The state machine of a session, the life of one SSH link: pure, and all of it in one table.
 
-`step` is given the time and the dice, does no I/O, and returns the new session with the effects to
-carry out. It knows nothing of what runs behind the link: see `trayconnect.services`.
+`step` gets the time and a random number, does no I/O, and returns the new session with the effects
+to carry out. It holds only what it decides on: what is merely shown of a link (its forwards, its
+banner, its progress) is the worker's, in `LinkInfo`. What runs behind the link is a service.
 
             Connect              Connected
       OFF ----------> CONNECTING ----------> UP
-       ^               |  ^  ^ \              | Lost
+       ^               |  ^  ^ \              | Failed
        | Closed        |  |  |  \ Asked       |
        |               |  |  |   v            |
     CLOSING            |  |  +-- NEEDS_YOU    |   by the problem's recovery:
        ^               |  |      Answered     |     RETRY        WAITING
        |               |  |                   |     USER_ACTION  NEEDS_YOU
        |               |  +--- RetryDue ---- WAITING, FAILED     NETWORK, FIX_FIRST: FAILED
-       |               +------ ConnectFailed -^
+       |               +------ Failed -------^
        +-- Disconnect, Restart and a changed entry lead here from every state but OFF
 
-- CONNECTING: `attempt` numbers the attempt; a number is used once, and a report of another one than
-  the present comes too late. `failures` in a row set the length of the next wait. `says` is the
-  progress that the login reports, and `typed_login` becomes true once a human typed what a retry
-  could not reuse: such a login is never repeated without them. `quiet` marks a retry out of FAILED
-  that the user did not order: until more is known the session still counts as failed.
-- UP: the link lives. `remote` is what the server said to the remote forwards. A change of the
-  network, and the end of sleep, make it ask the server for a sign of life.
-- WAITING: `problem` says why, `retry_at` when. A change of the network, the end of sleep and the
-  user's Connect try at once; the timer of the wait then comes too late.
+- CONNECTING: `attempt` numbers the attempt. A number is used once, and a report about another
+  attempt comes too late. `failures` in a row set the length of the next wait. `typed_login` becomes
+  true as soon as a human typed what a retry could not reuse: such a login is never repeated without
+  the user. A retry out of FAILED keeps its problem, and counts as failed until more is known
+  (`retries_quietly`); the user's Connect makes it an attempt like any other.
+- UP: the link lives. A network change and the end of sleep send a keepalive request at once.
+- WAITING: `problem` says why, `retry_at` when. A network change, the end of sleep and the user's
+  Connect try at once; the timer of the wait then comes too late.
 - NEEDS_YOU: either a `question` is open, and the attempt waits for its answer; or a login was
   refused, and only the user's Connect tries again.
-- FAILED: retrying soon cannot help. A change of the network and the end of sleep try again, and
-  where another network may help, the clock too, slowly.
-- CLOSING: everything is being closed. `restart` says whether to connect again then, and `successor`
-  is the entry to go on with.
-
-`additions` (of ssh_config(5)), `unbound_forwards` and `banner` hold from the first attempt until
-everything is closed: the local listeners belong to the session, not to the attempt.
+- FAILED: retrying soon cannot help. A network change and the end of sleep try again, and where
+  another network may help, the clock too, slowly.
+- CLOSING: everything is being closed. `restart` says whether to connect again afterwards, and
+  `successor` is the entry to go on with.
 """
 
 from __future__ import annotations
@@ -43,60 +40,59 @@ from typing import Any
 
 from trayconnect.core.errors import Problem, Recovery
 from trayconnect.core.questions import QuestionKind
-from trayconnect.sessions import backoff
-from trayconnect.sessions.effects import (
-    Close,
-    Disconnect,
-    Effect,
-    Forget,
-    Open,
-    Ping,
-    RetryAfter,
-    Update,
-)
-from trayconnect.sessions.events import (
+from trayconnect.sessions.state import (
     Answered,
     Asked,
+    Check,
+    Close,
     Closed,
     ConfigChanged,
     Connect,
     Connected,
-    ConnectFailed,
-    DisconnectRequested,
+    Disconnect,
+    Drop,
+    Effect,
     Event,
-    ForwardsBound,
-    Lost,
+    Failed,
+    Forget,
     NetworkChanged,
-    ProgressChanged,
-    RemoteAnswered,
+    Open,
     Report,
     Restart,
+    RetryAfter,
     RetryDue,
+    Session,
+    State,
 )
-from trayconnect.sessions.state import Session, State
-from trayconnect.ssh.config.configured_forwards import NOTHING
 
-# What a retry could not answer again by itself. A passphrase is kept while the user wants it
-# connected, a judged host key for good.
+FIRST = 1.0
+"""Seconds before the first retry."""
+LONGEST = 60.0
+"""Limit of a wait in seconds, unless the problem asks for more."""
+SLOW = 300.0
+"""Seconds between the retries where only another network can help (`Recovery.NETWORK`)."""
+STABLE = 30.0
+"""Seconds after which the loss of a link is a first failure again."""
+
+# Answers that a retry cannot repeat. A passphrase is kept until the user disconnects, and the
+# decision on a host key for good.
 _TYPED_LOGINS = frozenset(
     {QuestionKind.PASSWORD, QuestionKind.ONE_TIME_CODE, QuestionKind.KEYBOARD_INTERACTIVE}
 )
 
-# Where an attempt that came to nothing leaves its session.
-_LEAVES_FOR: Mapping[Recovery, State] = {
+_AFTER_FAILURE: Mapping[Recovery, State] = {
     Recovery.RETRY: State.WAITING,
     Recovery.NETWORK: State.FAILED,
     Recovery.USER_ACTION: State.NEEDS_YOU,
     Recovery.FIX_FIRST: State.FAILED,
 }
 _TRIED_AGAIN = (
-    "Trying again when the network changes, and every "
-    f"{backoff.SLOW / 60:g} minutes until you disconnect."
+    f"Trying again when the network changes, and every {SLOW / 60:g} minutes until you disconnect."
 )
 
 
 class IllegalEvent(Exception):  # noqa: N818 - named for what it is
-    """An event that cannot happen in this state: a bug in whoever sent it."""
+    """An event that cannot happen in this state: a bug of its sender."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +110,8 @@ Transition = Callable[[Session, Any, Now], Outcome]
 
 
 def step(session: Session, event: Event, moment: Now) -> Outcome:
-    """What becomes of a session, and what is to be done. A report of another attempt than the
-    present one comes too late and changes nothing.
+    """The session after an event, and the effects to carry out. A report about another attempt than
+    the present one comes too late and changes nothing.
 
     Raises `IllegalEvent`, and then nothing has changed."""
     if isinstance(event, Report) and event.attempt != session.attempt:
@@ -129,18 +125,21 @@ def step(session: Session, event: Event, moment: Now) -> Outcome:
     return transition(session, event, moment)
 
 
+def delay(failures: int, chance: float, least: float = 0.0) -> float:
+    """Seconds to wait after that many failures in a row (at least one), and no less than `least`.
+
+    Doubles from `FIRST` to `LONGEST`. `chance`, in [0, 1), spreads the wait over its upper half, so
+    that many clients of one server do not return at the same moment."""
+    longest = min(FIRST * 2.0 ** min(failures - 1, 16), LONGEST)
+    return max(FIRST, longest * (0.5 + chance / 2), least * (1 + chance / 2))
+
+
 # --- the transitions --------------------------------------------------------------------------
 
 
 def _enter(session: Session, state: State, moment: Now, **changes: Any) -> Session:
-    """Change the state; what only holds in the state that is left is cleared."""
-    cleared: dict[str, Any] = {
-        "retry_at": None,
-        "question": None,
-        "remote": (),
-        "quiet": False,
-        "says": "",
-    }
+    """Change the state, and clear what holds only in the state before."""
+    cleared: dict[str, Any] = {"retry_at": None, "question": None}
     return replace(session, state=state, since=moment.now, **(cleared | changes))
 
 
@@ -153,54 +152,41 @@ def _begin(session: Session, _event: Event, moment: Now) -> Outcome:
     return _open(session, moment, failures=0, problem=None)
 
 
+def _begin_now(session: Session, event: Event, moment: Now) -> Outcome:
+    """Before the timer: the number is skipped, so that the timer's report comes too late."""
+    return _begin(replace(session, attempt=session.attempt + 1), event, moment)
+
+
 def _retry(session: Session, _event: RetryDue, moment: Now) -> Outcome:
     return _open(session, moment)
 
 
-def _retry_now(session: Session, _event: Event, moment: Now) -> Outcome:
-    """Ahead of time: the number is skipped, so that the timer's own report comes too late."""
+def _retry_now(session: Session, _event: NetworkChanged, moment: Now) -> Outcome:
+    if session.typed_login:
+        return session, ()
     return _open(session, moment, attempt=session.attempt + 1)
 
 
-def _retry_failed(session: Session, _event: RetryDue, moment: Now) -> Outcome:
-    return _open(session, moment, quiet=True)
-
-
-def _retry_failed_now(session: Session, _event: Event, moment: Now) -> Outcome:
-    if session.typed_login:
-        return session, ()
-    return _open(session, moment, attempt=session.attempt + 1, quiet=True)
-
-
-def _begin_now(session: Session, event: Event, moment: Now) -> Outcome:
-    return _begin(replace(session, attempt=session.attempt + 1), event, moment)
-
-
-def _go_on(session: Session, _event: Connect, _moment: Now) -> Outcome:
-    """The attempt is the user's own now."""
-    return replace(session, quiet=False), ()
-
-
-def _listening(session: Session, event: ForwardsBound, _moment: Now) -> Outcome:
-    return replace(session, additions=event.additions, unbound_forwards=event.unbound_forwards), ()
+def _order_again(session: Session, _event: Connect, _moment: Now) -> Outcome:
+    """A quiet retry becomes an attempt that the user ordered."""
+    return replace(session, problem=None) if session.retries_quietly else session, ()
 
 
 def _connected(session: Session, event: Connected, moment: Now) -> Outcome:
-    changes = {"typed_login": event.typed_login, "banner": event.banner}
-    return _enter(session, State.UP, moment, problem=None, **changes), ()
+    return _enter(session, State.UP, moment, problem=None, typed_login=event.typed_login), ()
 
 
-def _failed(session: Session, event: ConnectFailed | Lost, moment: Now) -> Outcome:
-    return _give_way(session, event.problem, session.failures + 1, moment)
+def _failed(session: Session, event: Failed, moment: Now) -> Outcome:
+    return _recover(session, event.problem, session.failures + 1, moment)
 
 
-def _lost(session: Session, event: Lost, moment: Now) -> Outcome:
-    failures = backoff.failures_after(session.failures, moment.now - session.since)
-    return _give_way(session, event.problem, failures, moment)
+def _lost(session: Session, event: Failed, moment: Now) -> Outcome:
+    was_stable = moment.now - session.since >= STABLE
+    return _recover(session, event.problem, 1 if was_stable else session.failures + 1, moment)
 
 
-def _give_way(session: Session, problem: Problem, failures: int, moment: Now) -> Outcome:
-    """Leave an attempt that came to nothing, by what can help."""
+def _recover(session: Session, problem: Problem, failures: int, moment: Now) -> Outcome:
+    """End the attempt, and go where the problem's recovery leads."""
     if session.typed_login and problem.recovery is Recovery.RETRY:
         problem = replace(
             problem,
@@ -209,104 +195,72 @@ def _give_way(session: Session, problem: Problem, failures: int, moment: Now) ->
         )
     seconds = None
     if problem.recovery is Recovery.RETRY:
-        seconds = backoff.delay(failures, moment.chance, problem.wait)
+        seconds = delay(failures, moment.chance, problem.wait)
     elif problem.recovery is Recovery.NETWORK and not session.typed_login:
-        seconds = backoff.SLOW
+        seconds = SLOW
         problem = replace(problem, advice=f"{problem.advice}\n{_TRIED_AGAIN}")
     attempt = session.attempt + 1
-    left = _enter(
+    ended = _enter(
         session,
-        _LEAVES_FOR[problem.recovery],
+        _AFTER_FAILURE[problem.recovery],
         moment,
         attempt=attempt,
         failures=failures,
         problem=problem,
         retry_at=None if seconds is None else moment.now + seconds,
     )
-    return left, (Disconnect(),) if seconds is None else (
-        Disconnect(),
-        RetryAfter(attempt, seconds),
-    )
+    return ended, (Drop(),) if seconds is None else (Drop(), RetryAfter(attempt, seconds))
 
 
 def _asked(session: Session, event: Asked, moment: Now) -> Outcome:
-    # What it waits for now is the answer, whatever failed before.
     return _enter(session, State.NEEDS_YOU, moment, question=event.question, problem=None), ()
-
-
-def _said(session: Session, event: ProgressChanged, _moment: Now) -> Outcome:
-    return replace(session, says=event.text), ()
 
 
 def _answered(session: Session, event: Answered, moment: Now) -> Outcome:
     if session.question is None:
         raise IllegalEvent("Answered without a question")
     if event.answer is None:
-        return _close(session, moment)
+        return _close(session, event, moment)
     typed = session.question.kind in _TYPED_LOGINS and not event.answer.remember
-    typed_login = session.typed_login or typed
-    waits = session.question.kind is QuestionKind.VISIT  # go on saying so
-    says = session.question.title if waits else ""
-    return _enter(session, State.CONNECTING, moment, typed_login=typed_login, says=says), ()
+    return _enter(session, State.CONNECTING, moment, typed_login=session.typed_login or typed), ()
 
 
-def _failed_while_asking(session: Session, event: ConnectFailed, moment: Now) -> Outcome:
+def _failed_while_asking(session: Session, event: Failed, moment: Now) -> Outcome:
     if session.question is None:
-        raise IllegalEvent("ConnectFailed without an attempt under way")
+        raise IllegalEvent("Failed without an attempt under way")
     return _failed(session, event, moment)
 
 
-def _start_when_needed(session: Session, event: Connect, moment: Now) -> Outcome:
-    """A click on a session that waits for an answer changes nothing: the question is open."""
-    if session.question is not None:
-        return _go_on(session, event, moment)
-    return _begin(session, event, moment)
-
-
-def _remote_answered(session: Session, event: RemoteAnswered, _moment: Now) -> Outcome:
-    answers = dict(session.remote) | {event.name: event.answer}
-    return replace(session, remote=tuple(answers.items())), ()
+def _begin_unless_asking(session: Session, event: Connect, moment: Now) -> Outcome:
+    return _begin(session, event, moment) if session.question is None else (session, ())
 
 
 def _check(session: Session, _event: Event, _moment: Now) -> Outcome:
-    return session, (Ping(),)
+    return session, (Check(),)
 
 
-def _stop(session: Session, _event: DisconnectRequested, moment: Now) -> Outcome:
-    return _close(session, moment)
-
-
-def _close(session: Session, moment: Now) -> Outcome:
+def _close(session: Session, _event: Event, moment: Now) -> Outcome:
     attempt = session.attempt + 1
-    settled = replace(session, attempt=attempt, problem=None)
-    return _enter(settled, State.CLOSING, moment), (Close(attempt),)
+    closing = _enter(session, State.CLOSING, moment, attempt=attempt, problem=None)
+    return closing, (Close(attempt),)
 
 
-def _restart(session: Session, _event: Event, moment: Now) -> Outcome:
-    closing, effects = _close(session, moment)
+def _restart(session: Session, event: Event, moment: Now) -> Outcome:
+    closing, effects = _close(session, event, moment)
     return replace(closing, restart=True), effects
 
 
-def _want_restart(session: Session, _event: Event, _moment: Now) -> Outcome:
+def _restart_afterwards(session: Session, _event: Event, _moment: Now) -> Outcome:
     return replace(session, restart=True), ()
 
 
-def _want_off(session: Session, _event: DisconnectRequested, _moment: Now) -> Outcome:
+def _stay_off_afterwards(session: Session, _event: Disconnect, _moment: Now) -> Outcome:
     return replace(session, restart=False), ()
 
 
 def _closed(session: Session, _event: Closed, moment: Now) -> Outcome:
     server = session.successor or session.server
-    settled = replace(
-        session,
-        server=server,
-        successor=None,
-        restart=False,
-        failures=0,
-        additions=NOTHING,
-        unbound_forwards=(),
-        banner="",
-    )
+    settled = replace(session, server=server, successor=None, restart=False, failures=0)
     if session.restart:
         return _open(settled, moment)
     return _enter(settled, State.OFF, moment), (Forget(session.server),)
@@ -317,9 +271,9 @@ def _replace_server(session: Session, event: ConfigChanged, _moment: Now) -> Out
 
 
 def _change_server(session: Session, event: ConfigChanged, moment: Now) -> Outcome:
-    """What does not touch the tunnel is taken over as it is; anything else makes a new one."""
+    """Make a new link if the change concerns the link."""
     if session.server.same_link(event.server):
-        return replace(session, server=event.server), (Update(event.server),)
+        return _replace_server(session, event, moment)
     closing, effects = _restart(session, event, moment)
     return replace(closing, successor=event.server), effects
 
@@ -328,15 +282,13 @@ def _change_successor(session: Session, event: ConfigChanged, _moment: Now) -> O
     return replace(session, successor=event.server), ()
 
 
-_WITHOUT_RETRY = (State.OFF, State.CONNECTING, State.NEEDS_YOU, State.CLOSING)
-"""The states in which nothing is gained by an attempt at once."""
-
 IGNORED: frozenset[tuple[State, type[Event]]] = frozenset(
     {
-        *((state, NetworkChanged) for state in _WITHOUT_RETRY),
-        (State.OFF, DisconnectRequested),
-        (State.UP, ProgressChanged),
-        (State.NEEDS_YOU, ProgressChanged),
+        (State.OFF, Disconnect),
+        (State.OFF, NetworkChanged),
+        (State.CONNECTING, NetworkChanged),
+        (State.NEEDS_YOU, NetworkChanged),
+        (State.CLOSING, NetworkChanged),
     }
 )
 """Events that may come in these states, and change nothing."""
@@ -346,44 +298,40 @@ TABLE: Mapping[tuple[State, type[Event]], Transition] = {
     (State.OFF, Connect): _begin,
     (State.OFF, Restart): _begin,
     (State.OFF, ConfigChanged): _replace_server,
-    (State.CONNECTING, Connect): _go_on,
-    (State.CONNECTING, DisconnectRequested): _stop,
+    (State.CONNECTING, Connect): _order_again,
+    (State.CONNECTING, Disconnect): _close,
     (State.CONNECTING, Restart): _restart,
-    (State.CONNECTING, ForwardsBound): _listening,
-    (State.CONNECTING, Connected): _connected,
-    (State.CONNECTING, ConnectFailed): _failed,
-    (State.CONNECTING, Lost): _failed,
-    (State.CONNECTING, Asked): _asked,
-    (State.CONNECTING, ProgressChanged): _said,
     (State.CONNECTING, ConfigChanged): _change_server,
+    (State.CONNECTING, Connected): _connected,
+    (State.CONNECTING, Failed): _failed,
+    (State.CONNECTING, Asked): _asked,
     (State.UP, Connect): _check,
-    (State.UP, DisconnectRequested): _stop,
+    (State.UP, Disconnect): _close,
     (State.UP, Restart): _restart,
-    (State.UP, Lost): _lost,
-    (State.UP, RemoteAnswered): _remote_answered,
     (State.UP, NetworkChanged): _check,
     (State.UP, ConfigChanged): _change_server,
+    (State.UP, Failed): _lost,
     (State.WAITING, Connect): _begin_now,
-    (State.WAITING, DisconnectRequested): _stop,
+    (State.WAITING, Disconnect): _close,
     (State.WAITING, Restart): _restart,
-    (State.WAITING, RetryDue): _retry,
     (State.WAITING, NetworkChanged): _retry_now,
     (State.WAITING, ConfigChanged): _change_server,
-    (State.NEEDS_YOU, Connect): _start_when_needed,
-    (State.NEEDS_YOU, DisconnectRequested): _stop,
+    (State.WAITING, RetryDue): _retry,
+    (State.NEEDS_YOU, Connect): _begin_unless_asking,
+    (State.NEEDS_YOU, Disconnect): _close,
     (State.NEEDS_YOU, Restart): _restart,
-    (State.NEEDS_YOU, Answered): _answered,
-    (State.NEEDS_YOU, ConnectFailed): _failed_while_asking,
     (State.NEEDS_YOU, ConfigChanged): _change_server,
-    (State.CLOSING, Connect): _want_restart,
-    (State.CLOSING, DisconnectRequested): _want_off,
-    (State.CLOSING, Restart): _want_restart,
-    (State.CLOSING, Closed): _closed,
+    (State.NEEDS_YOU, Failed): _failed_while_asking,
+    (State.NEEDS_YOU, Answered): _answered,
+    (State.CLOSING, Connect): _restart_afterwards,
+    (State.CLOSING, Disconnect): _stay_off_afterwards,
+    (State.CLOSING, Restart): _restart_afterwards,
     (State.CLOSING, ConfigChanged): _change_successor,
+    (State.CLOSING, Closed): _closed,
     (State.FAILED, Connect): _begin_now,
-    (State.FAILED, DisconnectRequested): _stop,
+    (State.FAILED, Disconnect): _close,
     (State.FAILED, Restart): _restart,
-    (State.FAILED, RetryDue): _retry_failed,
-    (State.FAILED, NetworkChanged): _retry_failed_now,
+    (State.FAILED, NetworkChanged): _retry_now,
     (State.FAILED, ConfigChanged): _change_server,
+    (State.FAILED, RetryDue): _retry,
 }

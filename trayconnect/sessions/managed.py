@@ -1,4 +1,4 @@
-"""A session, the worker that carries out its effects, and the services behind its link."""
+"""A session with the worker that carries out its effects, and the services behind its link."""
 
 from __future__ import annotations
 
@@ -8,40 +8,40 @@ from dataclasses import dataclass
 
 from trayconnect.config.model import Server
 from trayconnect.core.errors import unforeseen
+from trayconnect.core.link import Link
 from trayconnect.services.protocol import Order, Renewed, Service, Unwanted, Wanted
-from trayconnect.sessions.effects import (
-    Close,
-    Disconnect,
-    Effect,
-    Forget,
-    Open,
-    Ping,
-    RetryAfter,
-    Update,
-)
-from trayconnect.sessions.events import (
-    Connect,
-    ConnectFailed,
-    Event,
-    Lost,
-    Report,
-    Restart,
-    RetryDue,
-)
+from trayconnect.sessions.dependencies import Dependencies
+from trayconnect.sessions.forwards import NO_LINK
 from trayconnect.sessions.machine import IllegalEvent, Now, step
 from trayconnect.sessions.snapshot import Cause, snapshot
-from trayconnect.sessions.state import Session, State
-from trayconnect.sessions.worker import Dependencies, Worker
+from trayconnect.sessions.state import (
+    Check,
+    Close,
+    Connect,
+    Drop,
+    Effect,
+    Event,
+    Failed,
+    Forget,
+    Open,
+    Report,
+    Restart,
+    RetryAfter,
+    RetryDue,
+    Session,
+    State,
+)
+from trayconnect.sessions.worker import Worker
 
 logger = logging.getLogger(__name__)
 
 JOIN_LIMIT = 5.0
-"""Seconds to wait for a worker's thread that has reported its end."""
+"""Seconds to wait for the thread of a worker that has reported `Closed`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """What a session, its services, or both are given."""
+    """An event for the session, an order for its services, or both."""
 
     event: Event | None = None
     order: Order | None = None
@@ -54,29 +54,28 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class Outbox:
-    """What a managed session has done on the manager's thread. Each from any thread, but for
-    `later`."""
+    """What a managed session asks of its manager. From any thread, but for `later`."""
 
     report: Callable[[Report], None]
     do: Callable[[Callable[[], None]], None]
+    """Call it on the manager's thread, then freeze the session."""
     later: Callable[[float, RetryDue], None]
     """In so many seconds."""
 
 
 class Managed:
-    """On the manager's thread, but for `refused`."""
+    """On the manager's thread, but for `refused` and `link`."""
 
     def __init__(
-        self, session: Session, peers: Dependencies, outbox: Callable[[Managed], Outbox]
+        self, session: Session, dependencies: Dependencies, outbox: Callable[[Managed], Outbox]
     ) -> None:
         self.session = session
         self.removed = False
-        """Whether the file has no such entry any more."""
-        self._peers = peers
+        """Whether the entry is gone from the file."""
+        self._dependencies = dependencies
         self._outbox = outbox(self)
         self._worker: Worker | None = None
         self._services = self._make_services()
-        self.snapshot = snapshot(session)
         self.refresh()
 
     @property
@@ -84,24 +83,24 @@ class Managed:
         return self.session.server.name
 
     @property
-    def worker(self) -> Worker | None:
-        return self._worker
+    def link(self) -> Link | None:
+        """The live link, if there is one."""
+        worker = self._worker
+        return worker.link if worker else None
 
     def refresh(self) -> None:
-        """Freeze anew what is known of it."""
-        self.snapshot = snapshot(
-            self.session,
-            self._worker.latency if self._worker else None,
-            [service.status() for service in self._services],
-        )
+        """Freeze the session again."""
+        info = self._worker.info if self._worker else NO_LINK
+        statuses = [service.status() for service in self._services]
+        self.snapshot = snapshot(self.session, info, statuses)
 
     def refused(self) -> None:
-        """A connection could not be carried through. From any thread."""
+        """A connection did not reach its target."""
         for service in self._services:
             service.refused()
 
     def take(self, given: Input, now: Now) -> None:
-        """Step the session, and pass on what concerns the services."""
+        """Step the session, inform its services, and carry out the effects."""
         before, event, order = self.session, given.event, given.order
         effects: tuple[Effect, ...] = ()
         if event is not None:
@@ -117,7 +116,7 @@ class Managed:
             for service in self._services:
                 service.link_down()
         if order is None and after.state is State.CLOSING and before.state is not State.CLOSING:
-            # By a change of the file, or by an answer that was declined.
+            # The entry was changed, or a question declined.
             order = Renewed(by_user=False) if after.restart else Unwanted()
         if order is not None:
             for service in self._services:
@@ -132,6 +131,8 @@ class Managed:
     def _update(self, before: Server) -> None:
         """The session goes on with another entry."""
         server = self.session.server
+        if self._worker is not None:
+            self._worker.update(server)
         if server.is_direct == before.is_direct:
             for service in self._services:
                 service.update(server)
@@ -144,48 +145,51 @@ class Managed:
                 service.handle(Wanted())
 
     def _link_up(self) -> None:
-        worker = self._worker
-        link = worker.tunnel if worker else None
+        worker, link = self._worker, self.link
         if worker is None or link is None:
             return
         try:
             for service in self._services:
                 service.link_up(link, worker.set_target)
-        except RuntimeError as error:  # no more threads: the link is given up, and tried again
-            attempt = self.session.attempt
-            self._outbox.report(Lost(attempt, unforeseen(error)))
+        except RuntimeError as error:  # no more threads: drop the link, and retry
+            self._outbox.report(Failed(self.session.attempt, unforeseen(error)))
 
     def _carry_out(self, effect: Effect) -> None:
+        outbox = self._outbox
         if isinstance(effect, Forget):  # its worker has ended
-            self._peers.connector(effect.server).forget(effect.server)
+            self._dependencies.connector(effect.server).forget(effect.server)
             return
         if self._worker is None:
-            self._worker = Worker(self.name, self._peers, self._outbox.report, self.refused)
+            self._worker = Worker(
+                self.name,
+                self._dependencies,
+                outbox.report,
+                on_change=lambda: outbox.do(lambda: None),
+                on_refused=self.refused,
+            )
         match effect:
             case Open(attempt, server):
                 try:
                     self._worker.open(attempt, server)
                 except RuntimeError as error:  # no more threads
-                    self._outbox.report(ConnectFailed(attempt, unforeseen(error)))
-            case Disconnect():
+                    outbox.report(Failed(attempt, unforeseen(error)))
+            case Drop():
                 self._worker.drop()
             case Close(attempt):
                 self._worker.close(attempt)
-            case Update(server):
-                self._worker.update(server)
-            case Ping():
+            case Check():
                 self._worker.check()
             case RetryAfter(attempt, seconds):
-                self._outbox.later(seconds, RetryDue(attempt))
+                outbox.later(seconds, RetryDue(attempt))
 
     def _make_services(self) -> tuple[Service, ...]:
-        return self._peers.services(self.session.server, self._outbox.do)
+        return self._dependencies.services(self.session.server, self._outbox.do)
 
     def _retire(self) -> None:
-        """Join what has ended."""
+        """Join the threads of the link that was closed."""
         worker, self._worker = self._worker, None
         if worker is not None and not worker.join(JOIN_LIMIT):
-            logger.error("%s: its thread did not end", self.name)
+            logger.error("%s: the thread of its session did not end", self.name)
         self._end()
 
     def _end(self) -> None:

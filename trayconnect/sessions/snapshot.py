@@ -1,8 +1,9 @@
-"""What the rest of the program may know of a session."""
+"""A session as the rest of the program sees it: frozen, with the services behind its link. Pure."""
 
 from __future__ import annotations
 
 import enum
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,19 +13,19 @@ from trayconnect.core.page import Page
 from trayconnect.core.questions import Question, QuestionKind
 from trayconnect.services.model import Level
 from trayconnect.services.protocol import ServiceStatus
-from trayconnect.sessions.forwards import ForwardState, forward_states
+from trayconnect.sessions.forwards import NO_LINK, ForwardState, LinkInfo, forward_states
 from trayconnect.sessions.state import Session, State
 
 NO_SERVICE = ServiceStatus()
 
 
 class Cause(enum.Enum):
-    """Why a session changed, or may have."""
+    """Why a session may have changed."""
 
     ORDER = "order"
-    """The user ordered something whose outcome they wait for."""
+    """An order of the user, who waits for its outcome."""
     WOKE = "woke"
-    """The machine slept."""
+    """The machine is awake again after sleep."""
     OTHER = "other"
 
 
@@ -43,19 +44,19 @@ class Snapshot:
     latency: float | None
     """Seconds of the last heartbeat's round trip, while UP."""
     service: ServiceStatus = NO_SERVICE
-    """What the entry is for."""
+    """The first service of the entry."""
     waits_for: str = ""
-    """What its login waits for elsewhere, in a line; or what the way to it says meanwhile."""
+    """What the login waits for, in a line."""
     forwards: tuple[ForwardState, ...] = ()
-    """Those beside the one to Jupyter: in the file's order, then those of ssh_config(5)."""
+    """All but the one to Jupyter: in the file's order, then those of ssh_config(5)."""
     open_ports: tuple[int, ...] = ()
     """The local ports that other computers can connect to."""
     notes: tuple[str, ...] = ()
-    """What ssh_config(5) says of its servers and does not hold here, in lines for people."""
+    """The settings of ssh_config(5) that have no effect here, one line each, for people."""
     banner: str = ""
     """What the servers gave to be read at the login."""
     question: Question | None = None
-    """What the attempt under way waits for."""
+    """The question that is open."""
 
     @property
     def name(self) -> str:
@@ -73,33 +74,33 @@ class Snapshot:
 
     @property
     def page(self) -> Page | None:
-        """What to open, once something answers behind the link."""
+        """The page to open, once it answers."""
         return self.service.page
 
     @property
     def is_ready(self) -> bool:
-        """Whether something answers at the far end: the only green there is."""
+        """Whether the page answers: only then is the icon green."""
         return self.level is not None and self.level >= Level.READY
 
     @property
     def page_problem(self) -> Problem | None:
-        """Why no page answers: `problem`, unless that is one of a forward beside it."""
+        """Why the page does not answer: `problem`, unless that concerns another forward."""
         return self.service.problem if self.state is State.UP else self.problem
 
 
 def snapshot(
     session: Session,
-    latency: float | None = None,
+    link: LinkInfo = NO_LINK,
     services: Sequence[ServiceStatus] = (NO_SERVICE,),
 ) -> Snapshot:
-    """Freeze what is known of a session, and of the services behind its link, now."""
-    is_up = session.state is State.UP
+    """Freeze a session, with its link and the services behind it."""
+    server, state = session.server, session.state
     main = services[0]
-    pages = {name: state for one in services for name, state in one.pages.items()}
-    forwards = forward_states(session, pages)
+    pages = {name: page for service in services for name, page in service.pages.items()}
+    forwards = forward_states(server, state, link, pages)
     return Snapshot(
-        server=session.server,
-        state=State.FAILED if session.quiet else session.state,
+        server=server,
+        state=State.FAILED if session.retries_quietly else state,
         since=session.since,
         attempt=session.attempt,
         problem=session.problem
@@ -107,19 +108,46 @@ def snapshot(
         or next((f.problem for f in forwards if f.problem and not f.is_of_ssh), None),
         retry_at=session.retry_at,
         asking=session.question is not None,
-        latency=latency if is_up else None,
+        latency=link.latency if state is State.UP else None,
         service=main,
-        waits_for=_waits_for(session),
+        waits_for=_waits_for(session, link),
         forwards=forwards,
-        open_ports=session.server.open_ports(session.additions.forwards),
-        notes=session.additions.notes,
-        banner=session.banner,
+        open_ports=server.open_ports(link.additions.forwards),
+        notes=link.additions.notes,
+        banner=link.banner,
         question=session.question,
     )
 
 
-def _waits_for(session: Session) -> str:
+def _waits_for(session: Session, link: LinkInfo) -> str:
     question = session.question
-    if question is not None and question.kind is QuestionKind.VISIT:
-        return question.title
-    return session.says
+    if question is not None:
+        return question.title if question.kind is QuestionKind.VISIT else ""
+    return link.progress if session.state is State.CONNECTING else ""
+
+
+def state_words(snapshot: Snapshot) -> str:
+    """The state for people: the same in the menu, the window, `status` and the demo."""
+    match snapshot.state:
+        case State.OFF:
+            return "off"
+        case State.CONNECTING:
+            return "connecting…"
+        case State.UP:
+            return snapshot.service.words
+        case State.WAITING:
+            return f"retrying at {_clock(snapshot.retry_at or snapshot.since)}"
+        case State.NEEDS_YOU if snapshot.asking:
+            return "waiting for your answer"
+        case State.NEEDS_YOU:
+            return "needs you"
+        case State.CLOSING:
+            return "disconnecting…"
+        case State.FAILED if snapshot.retry_at is not None:
+            return f"failed, retrying at {_clock(snapshot.retry_at)}"
+        case State.FAILED:
+            return "failed"
+
+
+def _clock(seconds: float) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(seconds))

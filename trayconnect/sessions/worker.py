@@ -1,8 +1,7 @@
 """Carries out the effects of one session, one after the other, on a thread of its own.
 
-The thread lives while there is something to do: an idle link has none. Orders never wait for one
-another on the manager's thread: whatever blocks is released by the attempt's `CancelToken` the
-moment an order comes in that ends it.
+The thread lives while there is work: an idle link has none. The manager's thread never waits for
+it. As soon as an effect ends the attempt, the attempt's `CancelToken` releases a blocking call.
 """
 
 from __future__ import annotations
@@ -15,96 +14,60 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 
 from trayconnect.config.forward_syntax import Kind
 from trayconnect.config.model import Forward, Server
-from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.endpoints import UnixEndpoint
 from trayconnect.core.errors import Cancelled, Problem, ProblemError, problem_of, shortage
 from trayconnect.core.link import Link, Own
-from trayconnect.core.page import Browser
-from trayconnect.core.questions import Answer, Prompter, Question
-from trayconnect.services.protocol import MakeServices
-from trayconnect.sessions.dependencies import Connector, Forwarding, Listen
-from trayconnect.sessions.events import (
-    Answered,
-    Asked,
-    Closed,
-    Connected,
-    ConnectFailed,
-    ForwardsBound,
-    Lost,
-    RemoteAnswered,
-    Report,
-)
-from trayconnect.sessions.telling import Telling
+from trayconnect.sessions.attempt import Attempt
+from trayconnect.sessions.dependencies import Dependencies, Forwarding
+from trayconnect.sessions.forwards import LinkInfo
+from trayconnect.sessions.state import Closed, Connected, Failed, Report
 from trayconnect.ssh.config.configured_forwards import NOTHING, ConfiguredForwards
 
 logger = logging.getLogger(__name__)
 
-ASK_AGAIN = 60.0
-"""Seconds, at least, before a server is asked again for a remote forward that it refused: the
-listener of a session that was lost may hold the port until the server notices."""
-ASK_AGAIN_TIMES = 10
+REQUEST_AGAIN = 60.0
+"""Seconds, at least, before a refused remote forward is requested again: the listener of a session
+that was lost may hold the port until the server notices."""
+REQUEST_AGAIN_TIMES = 10
 TIDY_SECONDS = 3.0
-"""For removing the file of a UNIX socket that the server listened on for us."""
+"""Limit for removing the file of a UNIX socket that the server listened on for us."""
 TIDY_AT_END = 0.3
 TIDY_ROUND_TRIPS = 5
-"""The same when the user disconnects: so many seconds, and so many round trips more. A server that
-hangs holds up nobody for longer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Dependencies:
-    """What a runner works with."""
-
-    connector: Callable[[Server], Connector]
-    listen: Listen
-    prompter: Prompter
-    browser: Browser
-    services: MakeServices
-
+"""The same when the user disconnects: so many seconds, and so many round trips more, as a server
+that hangs must not delay the end."""
 
 Job = Callable[[], None]
 
 
-@dataclass(slots=True)
-class Attempt:
-    """One attempt to connect, and what came of it."""
-
-    attempt: int
-    server: Server
-    cancel: CancelToken
-    tunnel: Link | None = None
-    refused: dict[str, Forward] = field(default_factory=dict)
-    """The remote forwards that the server refused, by their names."""
-    asked_again: int = 0
-    next_ask: float = 0.0
-    """On the monotonic clock."""
-
-
 class Worker:
     """The worker of one session. Its methods are called on the manager's thread and return at
-    once; what happens is told through `report`."""
+    once."""
 
     def __init__(
         self,
         name: str,
-        peers: Dependencies,
+        dependencies: Dependencies,
         report: Callable[[Report], None],
-        refused: Callable[[], None] = lambda: None,
+        on_change: Callable[[], None],
+        on_refused: Callable[[], None],
     ) -> None:
-        """`refused` is called, from any thread, when a connection could not be carried through."""
+        """Called from any thread: `report` with what happens, `on_change` when `info` has changed,
+        and `on_refused` when a connection did not reach its target."""
         self._name = name
-        self._peers = peers
+        self._dependencies = dependencies
         self._report = report
-        self._on_refused = refused
+        self._on_change = on_change
+        self._on_refused = on_refused
         self._live: Attempt | None = None
         self._forwarding: Forwarding | None = None
-        self._added: tuple[Forward, ...] = ()
-        """The forwards of ssh_config(5), once the listeners are bound."""
-        self._sockets_there: set[str] = set()
+        self._additions: ConfiguredForwards = NOTHING
+        self._unbound: dict[str, int | Problem] = {}
+        """Why forwards of ssh_config(5) are not bound, by their names."""
+        self._banner = ""
+        self._remote_sockets: set[str] = set()
         """The paths that a server listened on for us: OpenSSH leaves their files behind, and then
         refuses to listen there again."""
         self._jobs: deque[Job] = deque()
@@ -115,10 +78,22 @@ class Worker:
         """The present thread, or the last one."""
 
     @property
-    def tunnel(self) -> Link | None:
-        """The live tunnel, if there is one. From any thread."""
+    def link(self) -> Link | None:
+        """The live link, if there is one. From any thread."""
         live = self._live
-        return live.tunnel if live else None
+        return live.link if live else None
+
+    @property
+    def info(self) -> LinkInfo:
+        live = self._live
+        link = live.link if live else None
+        return LinkInfo(
+            latency=link.latency if link else None,
+            banner=self._banner,
+            progress=live.progress if live else "",
+            additions=self._additions,
+            answers=self._unbound | (live.answers if live else {}),
+        )
 
     def set_target(self, target: Own | Problem) -> None:
         """See `Forwarding.set_target`. From any thread."""
@@ -126,17 +101,11 @@ class Worker:
         if forwarding is not None:
             forwarding.set_target(target)
 
-    @property
-    def latency(self) -> float | None:
-        """Seconds of the last heartbeat's round trip, if there is a tunnel."""
-        live = self._live
-        return live.tunnel.latency if live and live.tunnel else None
+    # --- effects ---
 
-    # --- orders ---
-
-    def open(self, attempt: int, server: Server) -> None:
-        """Raises RuntimeError when no thread is to be had."""
-        live = Attempt(attempt, server, CancelToken())
+    def open(self, number: int, server: Server) -> None:
+        """Raises RuntimeError if no thread can be started."""
+        live = Attempt(number, server, self._dependencies, self._report, self._on_change)
         self._live = live
         self._put(lambda: self._open(live))
 
@@ -144,9 +113,9 @@ class Worker:
         live = self._end_live()
         self._put_or_do(lambda: self._drop(live))
 
-    def close(self, attempt: int) -> None:
+    def close(self, number: int) -> None:
         live = self._end_live()
-        self._put_or_do(lambda: self._close(live, attempt))
+        self._put_or_do(lambda: self._close(live, number))
 
     def update(self, server: Server) -> None:
         if self._live:
@@ -154,10 +123,10 @@ class Worker:
 
     def check(self) -> None:
         live = self._live
-        if live and live.tunnel:
-            live.tunnel.check()
-            if live.refused:
-                self._ask_again_soon()
+        if live and live.link:
+            live.link.check()
+            if live.refused(self._additions.forwards):
+                self._request_again_soon()
 
     def join(self, timeout: float) -> bool:
         """Wait for the thread to end, after `close`; false if it has not."""
@@ -167,7 +136,7 @@ class Worker:
         return thread is None or not thread.is_alive()
 
     def _put(self, job: Job) -> None:
-        """Have it done after what was put before. Raises RuntimeError."""
+        """Queue a job. Raises RuntimeError."""
         with self._changed:
             self._jobs.append(job)
             if self._is_running:
@@ -186,12 +155,12 @@ class Worker:
     def _put_or_do(self, job: Job) -> None:
         try:
             self._put(job)
-        except RuntimeError:  # no more threads; it ends something, and takes no long time
+        except RuntimeError:  # no more threads; the job ends something, and is short
             self._do(job)
 
-    def _ask_again_soon(self) -> None:
+    def _request_again_soon(self) -> None:
         with contextlib.suppress(RuntimeError):
-            self._put(self._ask_again_where_due)
+            self._put(self._request_again_if_due)
 
     def _end_live(self) -> Attempt | None:
         live, self._live = self._live, None
@@ -199,7 +168,7 @@ class Worker:
             live.cancel.set()
         return live
 
-    # --- on the thread, which lives while there is something to do ---
+    # --- on the thread, which lives while there is work ---
 
     def _run(self) -> None:
         while (job := self._next()) is not None:
@@ -208,12 +177,12 @@ class Worker:
     def _next(self) -> Job | None:
         with self._changed:
             while not self._jobs:
-                wait = self._until_next_ask()
+                wait = self._until_next_request()
                 if wait is None:
                     self._is_running = False
                     return None
                 if not self._changed.wait(wait):
-                    return self._ask_again_where_due
+                    return self._request_again_if_due
             return self._jobs.popleft()
 
     def _do(self, job: Job) -> None:
@@ -223,136 +192,126 @@ class Worker:
             if (short := shortage(error)) is not None:
                 logger.warning("%s: %s", self._name, short.logged)
             else:
-                logger.exception("%s: something nobody foresaw", self._name)
-
-    def _until_next_ask(self) -> float | None:
-        live = self._live
-        if live is None or not live.refused or live.asked_again >= ASK_AGAIN_TIMES:
-            return None
-        return max(0.0, live.next_ask - time.monotonic())
+                logger.exception("%s: an effect failed", self._name)
 
     def _open(self, live: Attempt) -> None:
-        attempt = live.attempt
         try:
             live.cancel.check()
-            connector = self._peers.connector(live.server)
+            connector = self._dependencies.connector(live.server)
             config = connector.resolve(live.server, live.cancel)
             live.cancel.check()
-            if self._forwarding is None:
-                self._forwarding = self._listen(live, config.additions if config else NOTHING)
-            tunnel = connector.connect(
+            forwarding = self._forwarding
+            if forwarding is None:
+                forwarding = self._listen(live.server, config.additions if config else NOTHING)
+            link = connector.connect(
                 live.server,
                 config=config,
-                ask=lambda question: self._ask(live, question),
+                ask=live.ask,
                 cancel=live.cancel,
-                on_lost=lambda problem: self._report(Lost(attempt, problem)),
-                display=Telling(
-                    attempt, live.cancel, self._peers.prompter, self._peers.browser, self._report
-                ),
+                on_lost=lambda problem: self._report(Failed(live.number, problem)),
+                display=live,
             )
         except Cancelled:
             return
         except Exception as error:
             problem = problem_of(error)
             if not (isinstance(error, ProblemError) or shortage(error)):
-                logger.exception("%s: connecting failed in a way nobody foresaw", self._name)
-            self._report(ConnectFailed(attempt, problem))
+                logger.exception("%s: a bug in connecting", self._name)
+            self._report(Failed(live.number, problem))
             return
-        live.tunnel = tunnel
-        self._forwarding.attach(tunnel.open_channel, tunnel.open_own_channel)
-        self._report(Connected(attempt, tunnel.typed_login, tunnel.banner))
-        for forward in (*live.server.forwards, *self._added):
+        live.link = link
+        self._banner = link.banner
+        forwarding.attach(link.open_channel, link.open_own_channel)
+        self._report(Connected(live.number, link.typed_login))
+        for forward in (*live.server.forwards, *self._additions.forwards):
             if forward.kind is Kind.REMOTE:
-                self._listen_remote(live, tunnel, self._forwarding, forward)
+                self._listen_remote(live, link, forwarding, forward)
 
-    def _listen(self, live: Attempt, additions: ConfiguredForwards) -> Forwarding:
-        forwarding = self._peers.listen(
-            live.server, also=additions.forwards, on_refused=self._refused
+    def _listen(self, server: Server, additions: ConfiguredForwards) -> Forwarding:
+        forwarding = self._forwarding = self._dependencies.listen(
+            server, also=additions.forwards, on_refused=self._refused
         )
-        self._added = additions.forwards
+        self._additions, self._unbound = additions, dict(forwarding.unbound_forwards)
         for name, problem in forwarding.unbound_forwards:
             logger.warning("%s: %s: %s", self._name, name, problem.logged)
-        self._report(ForwardsBound(live.attempt, additions, forwarding.unbound_forwards))
+        self._on_change()
         return forwarding
-
-    def _listen_remote(
-        self, live: Attempt, tunnel: Link, forwarding: Forwarding, forward: Forward
-    ) -> None:
-        live.next_ask = time.monotonic() + ASK_AGAIN
-        target, where = forward.leads_to, forward.listens(live.server.bind_address)
-        assert target is not None
-        if isinstance(where, UnixEndpoint) and where.path in self._sockets_there:
-            self._tidy(tunnel, where.path)
-
-        def answered(answer: int | Problem) -> None:
-            if isinstance(answer, Problem):
-                live.refused[forward.name] = forward
-                self._ask_again_soon()  # the thread waits for its time then
-                logger.warning("%s: %s: %s", self._name, forward.name, answer)
-            else:
-                live.refused.pop(forward.name, None)
-                if isinstance(where, UnixEndpoint):
-                    self._sockets_there.add(where.path)
-            self._report(RemoteAnswered(live.attempt, forward.name, answer))
-
-        tunnel.listen(where, lambda incoming: forwarding.take(incoming, target), answered)
-
-    def _tidy_at_end(self, tunnel: Link) -> None:
-        seconds = TIDY_AT_END + TIDY_ROUND_TRIPS * (tunnel.latency or 0.0)
-        self._tidy(tunnel, *self._sockets_there, seconds=min(seconds, TIDY_SECONDS))
-
-    def _tidy(self, tunnel: Link, *paths: str, seconds: float = TIDY_SECONDS) -> None:
-        names = [shlex.quote(path) for path in paths]
-        command = "; ".join(f"test -S {name} && rm -f {name}" for name in names)
-        try:
-            tunnel.execute(command, b"", seconds)
-        except ProblemError as error:
-            logger.debug("%s: %s left on the server: %s", self._name, paths, error.problem)
-        else:
-            self._sockets_there.difference_update(paths)
-
-    def _ask(self, live: Attempt, question: Question) -> Answer:
-        self._report(Asked(live.attempt, question))
-        answer = self._peers.prompter.ask(question, live.cancel)
-        live.cancel.check()
-        self._report(Answered(live.attempt, answer))
-        if answer is None:
-            raise Cancelled
-        return answer
 
     def _refused(self, problem: Problem) -> None:
         logger.debug("%s: a connection was refused: %s", self._name, problem)
         self._on_refused()
 
-    def _ask_again_where_due(self) -> None:
-        """Ask again for the remote forwards that the server refused, `ASK_AGAIN_TIMES` at most."""
+    # --- remote forwards ---
+
+    def _listen_remote(
+        self, live: Attempt, link: Link, forwarding: Forwarding, forward: Forward
+    ) -> None:
+        live.next_request = time.monotonic() + REQUEST_AGAIN
+        target, where = forward.leads_to, forward.listens(live.server.bind_address)
+        assert target is not None
+        if isinstance(where, UnixEndpoint) and where.path in self._remote_sockets:
+            self._tidy(link, where.path)
+
+        def answered(answer: int | Problem) -> None:
+            live.answered(forward.name, answer)
+            if isinstance(answer, Problem):
+                logger.warning("%s: %s: %s", self._name, forward.name, answer)
+                self._request_again_soon()
+            elif isinstance(where, UnixEndpoint):
+                self._remote_sockets.add(where.path)
+
+        link.listen(where, lambda incoming: forwarding.take(incoming, target), answered)
+
+    def _until_next_request(self) -> float | None:
+        live = self._live
+        if live is None or live.requested_again >= REQUEST_AGAIN_TIMES:
+            return None
+        if not live.refused(self._additions.forwards):
+            return None
+        return max(0.0, live.next_request - time.monotonic())
+
+    def _request_again_if_due(self) -> None:
         live, forwarding = self._live, self._forwarding
-        if live is None or live.tunnel is None or forwarding is None:
+        if live is None or live.link is None or forwarding is None:
             return
-        refused = tuple(live.refused.values())
-        if not refused or live.asked_again >= ASK_AGAIN_TIMES or time.monotonic() < live.next_ask:
+        if self._until_next_request() != 0:
             return
-        live.asked_again += 1
-        for forward in refused:
-            self._listen_remote(live, live.tunnel, forwarding, forward)
+        live.requested_again += 1
+        for forward in live.refused(self._additions.forwards):
+            self._listen_remote(live, live.link, forwarding, forward)
+
+    def _tidy_at_end(self, link: Link) -> None:
+        seconds = TIDY_AT_END + TIDY_ROUND_TRIPS * (link.latency or 0.0)
+        self._tidy(link, *self._remote_sockets, seconds=min(seconds, TIDY_SECONDS))
+
+    def _tidy(self, link: Link, *paths: str, seconds: float = TIDY_SECONDS) -> None:
+        names = [shlex.quote(path) for path in paths]
+        command = "; ".join(f"test -S {name} && rm -f {name}" for name in names)
+        try:
+            link.execute(command, b"", seconds)
+        except ProblemError as error:
+            logger.debug("%s: %s left on the server: %s", self._name, paths, error.problem)
+        else:
+            self._remote_sockets.difference_update(paths)
+
+    # --- the end ---
 
     def _drop(self, live: Attempt | None) -> None:
         if self._forwarding:
             self._forwarding.detach()
-        if live and live.tunnel:
-            live.tunnel.close()
+        if live and live.link:
+            live.link.close()
 
-    def _close(self, live: Attempt | None, attempt: int) -> None:
-        """The tunnel ends before the forwarding, whose threads may be waiting for it: a server that
-        hangs answers nobody."""
+    def _close(self, live: Attempt | None, number: int) -> None:
+        """Close the link before the forwarding, whose threads may wait for a server that hangs."""
         forwarding, self._forwarding = self._forwarding, None
-        with ExitStack() as stack:  # one that fails keeps none of the others from being done
-            stack.callback(self._report, Closed(attempt))
+        with ExitStack() as stack:  # each is called even if another one raises
+            stack.callback(self._report, Closed(number))
             if forwarding:
                 stack.callback(forwarding.close)
-            if live and live.tunnel:
-                stack.callback(live.tunnel.close)
-                if self._sockets_there:
-                    stack.callback(self._tidy_at_end, live.tunnel)
+            if live and live.link:
+                stack.callback(live.link.close)
+                if self._remote_sockets:
+                    stack.callback(self._tidy_at_end, live.link)
             if forwarding:
                 stack.callback(forwarding.detach)

@@ -14,9 +14,8 @@ from trayconnect.core.command import Command
 from trayconnect.services.model import PageState
 from trayconnect.services.protocol import Offer
 from trayconnect.sessions.forwards import ForwardState
-from trayconnect.sessions.snapshot import Snapshot
+from trayconnect.sessions.snapshot import Snapshot, state_words
 from trayconnect.sessions.state import State
-from trayconnect.sessions.state_text import state_words
 from trayconnect.tray.labels import INDENT, clip, wrap
 from trayconnect.tray.view import Item
 

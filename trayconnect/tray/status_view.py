@@ -7,8 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from trayconnect.core.command import Button, Command
 from trayconnect.desktop.windows.status_wire import Group, Icons, Row, StatusPage
-from trayconnect.sessions.snapshot import Snapshot
-from trayconnect.sessions.state_text import state_words
+from trayconnect.sessions.snapshot import Snapshot, state_words
 from trayconnect.tray.icon import picture
 from trayconnect.tray.menu import MenuFacts, build_view
 from trayconnect.tray.menu_levels import group_lines

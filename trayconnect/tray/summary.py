@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from trayconnect.sessions.snapshot import Snapshot
+from trayconnect.sessions.snapshot import Snapshot, state_words
 from trayconnect.sessions.state import State
-from trayconnect.sessions.state_text import state_words
 from trayconnect.tray.labels import clip
 from trayconnect.tray.view import IconState
 
