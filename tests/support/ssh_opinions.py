@@ -12,7 +12,7 @@ from pathlib import Path
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.ssh.config import ssh_g
 from trayconnect.ssh.config.interpret import HostConfig, interpret
-from trayconnect.ssh.config.raw_options import Query, RawOptions
+from trayconnect.ssh.config.ssh_options import Query, RawOptions
 
 HOME = Path("/home/ada")
 """What `~` stands for where this program expands it."""

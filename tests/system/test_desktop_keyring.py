@@ -27,7 +27,7 @@ from trayconnect.core.questions import Answer
 from trayconnect.ssh.auth.identities import UnlockedKeys
 from trayconnect.ssh.auth.keyfile import read_key_file
 from trayconnect.ssh.target import LoginTarget
-from trayconnect.ssh.auth.key_passphrase import Unlocker
+from trayconnect.ssh.auth.passwords import Unlocker
 
 secrets = KeyringSecrets(time_limit=float(sys.argv[1]))
 

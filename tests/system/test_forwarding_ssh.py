@@ -27,7 +27,7 @@ from tests.support.sshd import Sshd
 from tests.support.tunnel_kit import Kit, Losses
 from trayconnect.config.model import Server
 from trayconnect.core.errors import Problem
-from trayconnect.forwarding.peer_owner import set_reset_on_close
+from trayconnect.forwarding.local_client import set_reset_on_close
 
 
 @pytest.fixture

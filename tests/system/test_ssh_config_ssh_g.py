@@ -17,9 +17,8 @@ from trayconnect.ssh.config import ssh_g
 from trayconnect.ssh.config.configured_forwards import NOTHING
 from trayconnect.ssh.config.interpret import HostConfig
 from trayconnect.ssh.config.jump_chain import resolve_hops
-from trayconnect.ssh.config.raw_options import Query, SshConfigError
 from trayconnect.ssh.config.ssh_config import SshConfig, this_user
-from trayconnect.ssh.config.ssh_options import SshOptions
+from trayconnect.ssh.config.ssh_options import Query, SshConfigError, SshOptions
 from trayconnect.ssh.resolved_config import ResolvedConfig
 
 

@@ -39,7 +39,7 @@ from trayconnect.core.errors import Problem, ProblemError
 from trayconnect.core.link import LostError, Own
 from trayconnect.forwarding.connections import Connections, Target
 from trayconnect.forwarding.forwarding import listen
-from trayconnect.forwarding.peer_owner import LocalClient, set_reset_on_close
+from trayconnect.forwarding.local_client import LocalClient, set_reset_on_close
 
 
 @pytest.fixture(autouse=True)

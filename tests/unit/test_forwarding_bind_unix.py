@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from trayconnect.core.errors import ProblemError
-from trayconnect.forwarding.bind_unix import bind_unix
+from trayconnect.forwarding.bind import bind_unix
 from trayconnect.forwarding.peer_uid import PeerOwner, identify
 
 if sys.platform == "win32":

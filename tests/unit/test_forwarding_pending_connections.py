@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trayconnect.forwarding.peer_owner import LocalClient
-from trayconnect.forwarding.pending_connections import PendingConnections
+from trayconnect.forwarding.local_client import LocalClient, PendingConnections
 
 _NOT_LOOKED_AT = socket.socket()
 _NOT_LOOKED_AT.close()

@@ -19,7 +19,7 @@ from tests.support.forwarding import (
     was_reset,
 )
 from tests.support.systems import resets_sockets
-from trayconnect.forwarding.peer_owner import set_reset_on_close
+from trayconnect.forwarding.local_client import set_reset_on_close
 from trayconnect.forwarding.pump import Pump
 
 

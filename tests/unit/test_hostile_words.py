@@ -27,10 +27,12 @@ from trayconnect.services.jupyter import discovery, kernels, selection, start, s
 from trayconnect.services.jupyter.probe import Response, get
 from trayconnect.services.jupyter.readiness import jupyter_version
 from trayconnect.services.webpage.direct import DirectConnector, look_direct
-from trayconnect.ssh import connection_problems, handshake_problems
+from trayconnect.ssh import connection_problems
+from trayconnect.ssh.auth import login_problems
 from trayconnect.ssh.auth.data_types import string
 from trayconnect.ssh.auth.passwords import Passwords
 from trayconnect.ssh.auth.userauth import Prompt, UserAuth
+from trayconnect.ssh.connection_problems import nothing_in_common, old_protocol
 from trayconnect.ssh.target import LoginTarget
 from trayconnect.ssh.transport.offered_algorithms import AlgorithmOffer, missing
 from trayconnect.ssh.transport.packetizer import BoundedPacketizer
@@ -178,16 +180,14 @@ def test_the_lines_before_ssh() -> None:
         for problem in (
             connection_problems.not_ssh,
             connection_problems.busy,
-            handshake_problems.old_protocol,
+            old_protocol,
         ):
             harmless(problem(TARGET, line).problem)
 
 
 def test_the_list_of_its_algorithms() -> None:
     theirs = {"kex_algo_list": [EVIL], "server_key_algo_list": [EVIL] * 1000}
-    harmless(
-        handshake_problems.nothing_in_common(TARGET, missing(theirs, AlgorithmOffer())).problem
-    )
+    harmless(nothing_in_common(TARGET, missing(theirs, AlgorithmOffer())).problem)
 
 
 def test_its_goodbye_and_its_refusals(transport: SshTransport) -> None:
@@ -238,9 +238,9 @@ def test_the_login(transport: SshTransport, ask: str) -> None:
     else:
         with pytest.raises(Exception, match="OK") as raised:
             auth.password("x")
-        harmless(connection_problems.password_expired(TARGET, str(raised.value)).problem)
-    tried = connection_problems.Tried(server_message=auth.banner)
-    harmless(connection_problems.login_refused(TARGET, tried, ["x"]).problem)
+        harmless(login_problems.password_expired(TARGET, str(raised.value)).problem)
+    tried = login_problems.Tried(server_message=auth.banner)
+    harmless(login_problems.login_refused(TARGET, tried, ["x"]).problem)
 
 
 def _answered(question: Question) -> Answer:

@@ -13,8 +13,7 @@ from trayconnect.config.forward_syntax import Kind, parse
 from trayconnect.config.model import Server
 from trayconnect.ssh.config.configured_forwards import ConfiguredForwards, additions, merged
 from trayconnect.ssh.config.interpret import HostConfig
-from trayconnect.ssh.config.raw_options import Query
-from trayconnect.ssh.config.ssh_options import SshOptions
+from trayconnect.ssh.config.ssh_options import Query, SshOptions
 
 L, R, D = Kind.LOCAL, Kind.REMOTE, Kind.DYNAMIC
 OTHER = make_server("Lab", local_port=7000, forwards=[

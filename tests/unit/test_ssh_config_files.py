@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from trayconnect.config.openssh_syntax import split_criteria, split_line, split_words
-from trayconnect.ssh.config.aliases import aliases
 from trayconnect.ssh.config.config_files import (
     MAX_BYTES,
     Places,
+    aliases,
     first_that_matters,
     lines,
     usual_places,

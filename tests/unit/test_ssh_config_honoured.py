@@ -11,7 +11,7 @@ from tests.support.ssh_opinions import decided, host, ssh
 from tests.support.systems import has_ssh
 from trayconnect.config.openssh_syntax import KEYWORDS
 from trayconnect.ssh.config.honoured import HARMLESS, QUIET, REFUSED, REPORTED
-from trayconnect.ssh.config.raw_options import Query, SshConfigError
+from trayconnect.ssh.config.ssh_options import Query, SshConfigError
 
 pytestmark = has_ssh
 

@@ -10,8 +10,7 @@ from tests.support.ssh_opinions import decided, host
 from tests.support.systems import has_ssh
 from trayconnect.config.forward_syntax import ForwardEnd, ForwardSpec, Kind
 from trayconnect.config.openssh_syntax import Jump
-from trayconnect.ssh.config.raw_options import Query, SshConfigError
-from trayconnect.ssh.config.ssh_options import SshOptions
+from trayconnect.ssh.config.ssh_options import Query, SshConfigError, SshOptions
 
 pytestmark = has_ssh
 

@@ -13,8 +13,7 @@ from trayconnect.config.openssh_syntax import Jump, jump_hosts
 from trayconnect.core.errors import ProblemError
 from trayconnect.ssh.config.interpret import HostConfig
 from trayconnect.ssh.config.jump_chain import MAX_HOPS, resolve_hops
-from trayconnect.ssh.config.raw_options import Query
-from trayconnect.ssh.config.ssh_options import SshOptions
+from trayconnect.ssh.config.ssh_options import Query, SshOptions
 from trayconnect.ssh.target import LoginTarget, keepalive, targets
 
 

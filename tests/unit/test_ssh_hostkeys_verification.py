@@ -16,7 +16,7 @@ from tests.support.keys import fingerprint, make_key, public_line
 from tests.support.tunnel_kit import YES, User
 from trayconnect.core.errors import Cancelled, Problem, ProblemError, Recovery
 from trayconnect.ssh.config.ssh_options import SshOptions
-from trayconnect.ssh.hostkeys import revoked
+from trayconnect.ssh.hostkeys import verification
 from trayconnect.ssh.hostkeys.host_certificates import PresentedKey, parse_presented
 from trayconnect.ssh.hostkeys.known_hosts_store import KnownHosts
 from trayconnect.ssh.hostkeys.verification import verify
@@ -263,7 +263,7 @@ def test_another_program_reads_what_was_redirected(
     def redirected(path: Path) -> Path:
         return path.rename(path.with_name(f"real {path.name}"))
 
-    monkeypatch.setattr(revoked, "path_for_others", redirected)
+    monkeypatch.setattr(verification, "path_for_others", redirected)
     case.options(revoked_host_keys=revocation_list(case, "other", "host"))
     case.trust(case.line("[gpu]:2222"))
     assert "is revoked" in case.problem().title

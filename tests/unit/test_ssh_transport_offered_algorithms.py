@@ -10,8 +10,8 @@ from paramiko.kex_gex import KexGexSHA256
 from paramiko.packet import Packetizer
 
 from trayconnect.config import algorithms as ssh_algorithms
-from trayconnect.ssh import handshake_problems
 from trayconnect.ssh.config.ssh_options import SshOptions
+from trayconnect.ssh.connection_problems import nothing_in_common, nothing_left
 from trayconnect.ssh.target import LoginTarget
 from trayconnect.ssh.transport import offered_algorithms
 from trayconnect.ssh.transport.offered_algorithms import AlgorithmOffer
@@ -155,7 +155,7 @@ def test_legacy_comes_last() -> None:
 def test_ssh_config_that_leaves_nothing(options: SshOptions, keyword: str) -> None:
     with pytest.raises(offered_algorithms.NothingLeftError, match=keyword) as found:
         offered_algorithms.choose(options)
-    error = handshake_problems.nothing_left(TARGET, found.value.keyword, found.value.acceptable)
+    error = nothing_left(TARGET, found.value.keyword, found.value.acceptable)
     text = str(error.problem)
     for name in (keyword, *found.value.acceptable):
         assert name in text
@@ -192,7 +192,7 @@ def text_of(
     target: LoginTarget = TARGET,
 ) -> str:
     lacks = offered_algorithms.missing(OFFER | offer, ours)
-    problem = handshake_problems.nothing_in_common(target, lacks).problem
+    problem = nothing_in_common(target, lacks).problem
     return f"{problem.title}\n{problem.advice}"
 
 

@@ -14,7 +14,7 @@ from trayconnect.core.endpoints import Endpoint, TcpEndpoint, UnixEndpoint
 from trayconnect.core.errors import ProblemError
 from trayconnect.ssh.config.interpret import HostConfig
 from trayconnect.ssh.config.jump_chain import resolve_hops
-from trayconnect.ssh.config.raw_options import Query
+from trayconnect.ssh.config.ssh_options import Query
 
 LookUp = Callable[[Query], HostConfig]
 _Local = tuple[Endpoint | None, int | None]

@@ -60,8 +60,7 @@ def add_command(
     from trayconnect.config.pasted_command import parse_command
     from trayconnect.config.places import config_file, ssh_config_file
     from trayconnect.config.shell_words import CommandError
-    from trayconnect.ssh.config.aliases import aliases
-    from trayconnect.ssh.config.config_files import usual_places
+    from trayconnect.ssh.config.config_files import aliases, usual_places
     from trayconnect.ssh.config.ssh_config import SshConfig, this_user
 
     path = config_file(context.obj["config"])
@@ -99,8 +98,7 @@ def import_command(
     from trayconnect.config.model import Config
     from trayconnect.config.new_entry import from_aliases
     from trayconnect.config.places import config_file, ssh_config_file
-    from trayconnect.ssh.config.aliases import aliases
-    from trayconnect.ssh.config.config_files import usual_places
+    from trayconnect.ssh.config.config_files import aliases, usual_places
     from trayconnect.ssh.config.ssh_config import SshConfig, install_advice, this_user
 
     path = config_file(context.obj["config"])
@@ -156,7 +154,7 @@ def _is_present(wanted: NewEntry, config: Config, ssh_config: SshConfig, path: P
 
 def _look_up(ssh_config: SshConfig, host: str) -> HostConfig:
     from trayconnect.core.cancellation import CancelToken
-    from trayconnect.ssh.config.raw_options import Query
+    from trayconnect.ssh.config.ssh_options import Query
 
     return ssh_config.host(Query(host), CancelToken())
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import logging
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from trayconnect.core.endpoints import Endpoint
+from trayconnect.core.endpoints import Endpoint, TcpEndpoint
 from trayconnect.core.errors import Problem, ProblemError
 from trayconnect.core.link import (
     ByteStream,
@@ -23,12 +24,10 @@ from trayconnect.core.link import (
     Owner,
     Refusal,
 )
-from trayconnect.forwarding.client_request import ClientRequest, Fixed
-from trayconnect.forwarding.peer_owner import LocalClient
+from trayconnect.forwarding.local_client import ClientRequest, Fixed, LocalClient
 from trayconnect.forwarding.pump import Pump
 from trayconnect.forwarding.refusal_page import turn_away
 from trayconnect.forwarding.socks import SocksError, negotiate
-from trayconnect.forwarding.target_dial import dial
 from trayconnect.forwarding.workers import Workers
 
 _log = logging.getLogger(__name__)
@@ -325,3 +324,32 @@ def _unknown(open_channel: OpenChannel) -> OpenOwnChannel:
 def _wake(sock: socket.socket) -> None:
     with contextlib.suppress(OSError):
         sock.shutdown(socket.SHUT_RDWR)
+
+
+CONNECT_SECONDS = 4.0
+"""The target is on this computer or near it, and closing a session waits for the connect."""
+
+
+def dial(target: Endpoint) -> socket.socket:
+    """Raises OSError, TimeoutError after `CONNECT_SECONDS` for each address."""
+    if isinstance(target, TcpEndpoint):
+        return socket.create_connection((target.host, target.port), CONNECT_SECONDS)
+    return _dial_unix(target.path)
+
+
+if sys.platform == "win32":
+
+    def _dial_unix(path: str) -> socket.socket:
+        raise OSError(f"Python has no UNIX sockets on Windows, such as {path}")
+
+else:
+
+    def _dial_unix(path: str) -> socket.socket:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            sock.settimeout(CONNECT_SECONDS)
+            sock.connect(path)
+        except BaseException:
+            sock.close()
+            raise
+        return sock

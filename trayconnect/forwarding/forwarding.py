@@ -22,9 +22,8 @@ from trayconnect.core.link import Incoming, OpenChannel, OpenOwnChannel, Own
 from trayconnect.forwarding.bind import Bound, bind_all
 from trayconnect.forwarding.connections import Connections, Dynamic, Target
 from trayconnect.forwarding.listener import LocalListener
-from trayconnect.forwarding.peer_owner import LocalClient
+from trayconnect.forwarding.local_client import LocalClient, PendingConnections
 from trayconnect.forwarding.peer_uid import PeerOwner
-from trayconnect.forwarding.pending_connections import PendingConnections
 
 _log = logging.getLogger(__name__)
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
+from trayconnect.core.errors import ProblemError
 from trayconnect.core.link import Completed
 from trayconnect.ssh import connection_problems
 from trayconnect.ssh.connection_problems import NoCommandsError
@@ -121,3 +122,23 @@ class RemoteCommands:
         finally:
             with self._lock:
                 self._running -= 1
+
+
+_EXPIRED = b"Password change required"
+_EXPIRY_SECONDS = 5.0
+
+
+def reports_expired_password(completed: Completed) -> bool:
+    """Whether a command was refused because the password has expired."""
+    return completed.status != 0 and _EXPIRED in completed.stderr
+
+
+def has_expired_password(transport: SshTransport, target: LoginTarget) -> bool:
+    """Whether the password of the account has expired; runs a command to find out.
+
+    sshd may accept such a login. It then forwards nothing, and runs nothing but the change of the
+    password, for which it wants a terminal (OpenSSH's auth-pam.c and session.c)."""
+    try:
+        return reports_expired_password(execute(transport, target, "exit 0", b"", _EXPIRY_SECONDS))
+    except ProblemError:
+        return False

@@ -11,7 +11,13 @@ from paramiko.ssh_exception import IncompatiblePeer
 
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import ProblemError
-from trayconnect.ssh import connection_problems, handshake_problems
+from trayconnect.ssh import connection_problems
+from trayconnect.ssh.connection_problems import (
+    nothing_in_common,
+    nothing_left,
+    old_protocol,
+    protocol_error,
+)
 from trayconnect.ssh.hostkeys.known_hosts import (
     KnownHostsEntry,
     find_authority,
@@ -58,7 +64,7 @@ def what_to_offer(target: LoginTarget, entries: Sequence[KnownHostsEntry]) -> Al
             ),
         )
     except NothingLeftError as error:
-        raise handshake_problems.nothing_left(target, error.keyword, error.acceptable) from error
+        raise nothing_left(target, error.keyword, error.acceptable) from error
 
 
 def shake_hands(
@@ -134,12 +140,12 @@ def _misunderstood(transport: SshTransport, target: LoginTarget, timeout: float)
     if isinstance(error, IncompatiblePeer):
         mismatches = offered_algorithms.missing(transport.peer_offer, transport.offer)
         if not mismatches:
-            return handshake_problems.old_protocol(target, transport.packetizer.greeting[-1])
-        return handshake_problems.nothing_in_common(target, mismatches)
+            return old_protocol(target, transport.packetizer.greeting[-1])
+        return nothing_in_common(target, mismatches)
     if error is None or isinstance(error, _LOST):
         if transport.peer_offer or transport.disconnect_reason:
             return connection_problems.handshake_lost(target, detail)
         return connection_problems.busy(target, detail)
     if isinstance(error, OSError):
         return connection_problems.handshake_lost(target, detail)
-    return handshake_problems.broken(target, detail)
+    return protocol_error(target, detail)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import errno
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from trayconnect.core.endpoints import Endpoint, TcpEndpoint
 from trayconnect.core.errors import Problem, ProblemError, Recovery
 from trayconnect.core.link import Completed, NotEndedError, NotOpenedError, Refusal
-from trayconnect.ssh.target import DEFAULT_PORT, LoginTarget
+from trayconnect.ssh.target import LoginTarget
+from trayconnect.ssh.transport.offered_algorithms import Mismatch
 
 # Messages of the resolvers of OpenSSH's systems, of dropbear, and of Go.
 _UNRESOLVED = re.compile(
@@ -26,6 +27,13 @@ OPEN_UNKNOWN_CHANNEL_TYPE = 3
 
 _DAMAGE = ("Mismatched MAC", "InvalidTag", "Invalid packet", "orrupted MAC", "acket corrupt")
 """Messages about a damaged packet: paramiko's, and those of a server that received one."""
+
+_KEYWORDS = {
+    "key exchange": "KexAlgorithms",
+    "host key": "HostKeyAlgorithms (with such a HostKey)",
+    "cipher": "Ciphers",
+    "MAC": "MACs",
+}
 
 SERVER_REASON = "the server said: "
 """Introduces the server's reason for a disconnection."""
@@ -103,7 +111,7 @@ def _unreachable(hop: LoginTarget, target: LoginTarget, detail: str) -> Problem:
     return Problem(title, advice, _WAIT, detail)
 
 
-def _with_server_message(advice: str, detail: str) -> str:
+def with_server_message(advice: str, detail: str) -> str:
     """Add the server's last message, which may be the reason."""
     return (
         f"{advice}\nThe server said: {detail[len(SERVER_REASON) :]}"
@@ -158,7 +166,7 @@ def hung_up(target: LoginTarget, detail: str) -> CutShortError:
 def handshake_lost(target: LoginTarget, detail: str) -> CutShortError:
     title = f"{target.address} closed the connection during the key exchange"
     advice = "Wait a moment. If it happens again, check the server's log."
-    return CutShortError(Problem(title, _with_server_message(advice, detail), _WAIT, detail))
+    return CutShortError(Problem(title, with_server_message(advice, detail), _WAIT, detail))
 
 
 def handshake_slow(target: LoginTarget, timeout: float) -> CutShortError:
@@ -167,131 +175,59 @@ def handshake_slow(target: LoginTarget, timeout: float) -> CutShortError:
     return CutShortError(Problem(title, advice, _WAIT))
 
 
-# --- authentication ----------------------------------------------------------------------------
+def protocol_error(target: LoginTarget, detail: str) -> ProblemError:
+    """The server violates the protocol: retrying does not help."""
+    title = f"{target.address} broke off the key exchange with a protocol error"
+    advice = "Something between you and the server may be changing the data; do not log in."
+    return ProblemError(Problem(title, advice, _FIX, detail))
 
 
-@dataclass(frozen=True, slots=True)
-class Tried:
-    """What a login tried, each item in words that follow "Tried: ".
-
-    `untried` are keys that were not offered, because servers limit the number of tries; `skipped`
-    those that could not be used, with the reason; `server_message` is the server's own message."""
-
-    tried: tuple[str, ...] = ()
-    untried: tuple[str, ...] = ()
-    skipped: tuple[str, ...] = ()
-    server_message: str = ""
-
-    def __str__(self) -> str:
-        lines = [f"Tried: {_listed(self.tried)}." if self.tried else _NOTHING]
-        if self.untried:
-            lines.append(
-                f"Not tried: {_listed(self.untried)}; servers end a login after too many. Name "
-                "the right one as auth.identity_file in servers.yaml."
-            )
-        if self.skipped:
-            lines.append(f"Skipped: {_listed(self.skipped, '; ')}.")
-        if self.server_message:
-            lines.append(f"The server says: {' '.join(self.server_message.split())[:300]}")
-        return "\n".join(lines)
+def old_protocol(target: LoginTarget, version: str) -> ProblemError:
+    title = f"The SSH server on {target.address} is too old to connect to safely"
+    advice = f"Ask its administrator to update it: it speaks {version}."
+    return ProblemError(Problem(title, advice, _FIX, version))
 
 
-_KERBEROS = frozenset(("gssapi-with-mic", "gssapi-keyex", "gssapi"))
-_NOTHING = "No key or password was available."
-_LISTED = 8
-
-
-def _listed(names: Sequence[str], joint: str = ", ") -> str:
-    more = f"{joint}and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    return joint.join(names[:_LISTED]) + more
-
-
-def login_refused(target: LoginTarget, account: Tried, allowed: Sequence[str]) -> ProblemError:
-    """Every available method was refused. `allowed`: the server's method names."""
-    title = f"{target.host} refused the login of {target.username}"
-    ruled_out = [name for name in target.options.ruled_out_methods if name in allowed]
-    allowed = [name for name in allowed if name not in ruled_out]
-    takes = f"The server accepts: {', '.join(allowed) or 'no method that it names'}."
-    if ruled_out:
-        takes += f" Your SSH configuration disables {', '.join(ruled_out)} for it."
-    if account.untried:
-        hint = ""
-    elif allowed and set(allowed) <= _KERBEROS:
-        title = f"{target.host} accepts only Kerberos logins, which trayconnect does not support"
-        hint = "Ask its administrator to allow keys or passwords as well."
-    elif not set(allowed) & {"password", "keyboard-interactive"} and "publickey" in allowed:
-        hint = (
-            "Add your public key to its authorized_keys; or name the right key as identity_file, "
-            f"or paste it: trayconnect add-key “{target.server}”"
-        )
+def nothing_in_common(target: LoginTarget, mismatches: Sequence[Mismatch]) -> ProblemError:
+    """No algorithm in common, in one or more lists."""
+    mismatch_list = "; ".join(map(str, mismatches))
+    if any(mismatch.ruled_out for mismatch in mismatches):
+        title = f"Your SSH configuration excludes every algorithm of {target.address}"
+        advice = f"Correct its lists of algorithms for this host. No common {mismatch_list}."
+        return ProblemError(Problem(title, advice, _FIX, mismatch_list))
+    unsupported = [mismatch for mismatch in mismatches if mismatch.unsupported]
+    if unsupported:
+        title = f"trayconnect lacks an algorithm that {target.address} insists on"
+        advice = " ".join(map(_advice, unsupported))
     else:
-        hint = "Check the username, and the key or password."
-    return ProblemError(Problem(title, f"{account}\n{takes} {hint}".rstrip(), _USER))
+        title = f"The SSH server on {target.address} is too old to connect to safely"
+        advice = f"Ask its administrator to update it. No common {mismatch_list}."
+    names = [mismatch.legacy for mismatch in mismatches if mismatch.legacy]
+    if len(names) == len(mismatches) and not target.is_jump_host:
+        advice += (
+            "\nUntil then, if you trust the network in between, this line in its entry of "
+            "servers.yaml allows old, weak algorithms for it:\n"
+            f"  legacy: [{', '.join(dict.fromkeys((*target.legacy, *names)))}]"
+        )
+    return ProblemError(Problem(title, advice, _FIX, mismatch_list))
 
 
-def too_many_tries(target: LoginTarget, account: Tried) -> ProblemError:
-    title = f"{target.host} ended the login of {target.username} after too many tries"
-    hint = "" if account.untried else "Name the right key as auth.identity_file in servers.yaml."
-    return ProblemError(Problem(title, f"{account}\n{hint}".rstrip(), _USER))
+def _advice(mismatch: Mismatch) -> str:
+    return (
+        f"Its only safe {mismatch.kind} algorithm is {', '.join(mismatch.unsupported)}, and "
+        f"trayconnect does not have it. Ask its administrator to add {mismatch.acceptable[0]} to "
+        f"{_KEYWORDS[mismatch.kind]} in its sshd_config."
+    )
 
 
-def password_expired(target: LoginTarget, prompt: str = "") -> ProblemError:
-    """`prompt`: the server's message."""
-    title = f"The password of {target.account} has expired"
-    port = "" if target.port == DEFAULT_PORT else f"-p {target.port} "
+def nothing_left(target: LoginTarget, keyword: str, acceptable: Sequence[str]) -> ProblemError:
+    """ssh_config(5) names no algorithm that is supported and allowed."""
+    title = f"{keyword} in your SSH configuration leaves no usable algorithm for {target.address}"
     advice = (
-        f"Log in once in a terminal, and set a new one: ssh {port}{target.username}@{target.host}"
+        f"It names {', '.join(acceptable)}, which trayconnect does not support or considers "
+        "unsafe. Add a newer one, or remove the line for this host."
     )
-    return ProblemError(Problem(title, advice, _USER, prompt))
-
-
-def not_to_be_asked(target: LoginTarget, title: str) -> ProblemError:
-    """A question that BatchMode forbids; `title` is the question's title."""
-    return ProblemError(
-        Problem(
-            f"{target.address} needs an answer, and BatchMode forbids questions",
-            f"{title.rstrip('.?')}: to be asked, set BatchMode no for it in your SSH "
-            "configuration; or log in with a key or an agent.",
-        )
-    )
-
-
-def login_slow(target: LoginTarget, timeout: float, *, asked: bool) -> CutShortError:
-    """`asked`: the user answered a question meanwhile."""
-    title = f"{target.address} did not answer the login in time"
-    advice = (
-        f"The server is hung or very slow; connect_timeout in servers.yaml allows more than "
-        f"{seconds(timeout)}."
-    )
-    if asked:
-        advice = "If it waited for a confirmation, such as on your telephone, connect again."
-    return CutShortError(Problem(title, advice, _USER if asked else _WAIT))
-
-
-def login_lost(
-    target: LoginTarget, detail: str, *, asked: bool, password_pending: bool
-) -> CutShortError:
-    """The server closed the connection during the login. `asked`: the user answered a question
-    meanwhile. `password_pending`: a password was sent and its result is open; it may be wrong, even
-    one from the keyring."""
-    title = f"{target.address} closed the connection during the login"
-    if asked:
-        advice = "Connect again; servers give about two minutes to log in."
-    elif password_pending:
-        advice = (
-            "trayconnect sent the password from the keyring, and got no answer. Connect again "
-            "yourself: automatic retries could lock the account."
-        )
-    else:
-        advice = "If it happens again, check the server's log."
-    return CutShortError(
-        Problem(
-            title,
-            _with_server_message(advice, detail),
-            _USER if asked or password_pending else _WAIT,
-            detail,
-        )
-    )
+    return ProblemError(Problem(title, advice, _FIX, f"{keyword} {','.join(acceptable)}"))
 
 
 # --- the established link ----------------------------------------------------------------------
@@ -307,7 +243,7 @@ def lost(target: LoginTarget, detail: str) -> ProblemError:
             "A faulty network device (router, VPN, cable, memory) changed it, or somebody is "
             "tampering with it. If it happens again, try another network."
         )
-    return ProblemError(Problem(title, _with_server_message(advice, detail), _WAIT, detail))
+    return ProblemError(Problem(title, with_server_message(advice, detail), _WAIT, detail))
 
 
 def unresponsive(target: LoginTarget, silence: float) -> ProblemError:
@@ -406,19 +342,6 @@ def command_slow(
     title = f"A command on {target.host} did not end within {seconds(timeout)}"
     problem = Problem(title, "The server is very slow, or it hangs.", _WAIT)
     return NotEndedError(problem, so_far or Completed(-1, b"", b""))
-
-
-# --- key files ------------------------------------------------------------------------------------
-
-
-def key_file(path: str, what: str, advice: str, detail: str = "") -> ProblemError:
-    """An identity file that cannot be used; `what` continues "The key file PATH"."""
-    return ProblemError(Problem(f"The key file {path} {what}", advice, _FIX, detail))
-
-
-def wrong_passphrase(path: str) -> ProblemError:
-    title = f"The passphrase for the key file {path} was wrong each time"
-    return ProblemError(Problem(title, "Connect again to try another one.", _USER))
 
 
 def most_informative(errors: Sequence[OSError]) -> OSError:

@@ -10,8 +10,8 @@ from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import Problem
 from trayconnect.ssh.config.configured_forwards import ConfiguredForwards, additions
 from trayconnect.ssh.config.interpret import HostConfig
-from trayconnect.ssh.config.raw_options import Query
 from trayconnect.ssh.config.ssh_config import SshConfig
+from trayconnect.ssh.config.ssh_options import Query
 from trayconnect.ssh.target import LoginTarget, targets
 
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 import logging
 import socket
 import threading
-from collections.abc import Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
 
 from trayconnect.config.model import Server
 from trayconnect.core.cancellation import CancelToken
-from trayconnect.core.errors import ProblemError
+from trayconnect.core.errors import ProblemError, Recovery
 from trayconnect.core.progress import NO_PROGRESS, Progress
 from trayconnect.core.questions import Answer, Ask, ProgressDisplay, Question
 from trayconnect.ssh import connection_problems
+from trayconnect.ssh.auth import login_problems
 from trayconnect.ssh.auth.login import Credentials, log_in, verify_identity
-from trayconnect.ssh.blame import blaming
 from trayconnect.ssh.connect import JOIN_SECONDS, dispose, shake_hands, what_to_offer
 from trayconnect.ssh.hostkeys.known_hosts import KnownHostsEntry
 from trayconnect.ssh.hostkeys.known_hosts_command import printed_for
@@ -28,6 +29,7 @@ from trayconnect.ssh.proxy_wait import ProxyWait
 from trayconnect.ssh.target import LoginTarget
 from trayconnect.ssh.tcp_dial import dial
 from trayconnect.ssh.transport.channels import SshChannel
+from trayconnect.ssh.transport.heartbeat import CHECK_SECONDS, REQUEST
 from trayconnect.ssh.transport.offered_algorithms import AlgorithmOffer
 from trayconnect.ssh.transport.ssh_transport import ChannelRefusedError, SshTransport
 
@@ -186,7 +188,7 @@ def _printed(
 
 def _ask_nobody(target: LoginTarget) -> Ask:
     def ask(question: Question) -> Answer:
-        raise connection_problems.not_to_be_asked(target, question.title)
+        raise login_problems.not_to_be_asked(target, question.title)
 
     return ask
 
@@ -261,3 +263,50 @@ def _stream(route: Route, target: LoginTarget, cancel: CancelToken) -> socket.so
         raise connection_problems.unanswered_through(hop, target, str(error)) from error
     except ConnectionError as error:
         raise route.loss() from error
+
+
+Hops = Sequence[tuple[LoginTarget, SshTransport]]
+
+_POLL_SECONDS = 0.05
+
+
+@contextmanager
+def blaming(hops: Hops, lost: Callable[[], ProblemError], cancel: CancelToken) -> Iterator[None]:
+    """When an answer did not come through `hops`, blame the first hop that is silent or has ended.
+    `lost` makes the problem of an ended hop."""
+    try:
+        yield
+    except connection_problems.CutShortError as error:
+        culprit = _culprit(hops, lost, cancel)
+        if culprit is None:
+            raise
+        # A login that must not be repeated automatically keeps its problem.
+        needs_user = error.problem.recovery is Recovery.USER_ACTION
+        problem = (
+            replace(culprit.problem, recovery=Recovery.USER_ACTION)
+            if needs_user
+            else culprit.problem
+        )
+        raise ProblemError(problem) from error
+
+
+def _culprit(
+    hops: Hops, lost: Callable[[], ProblemError], cancel: CancelToken
+) -> ProblemError | None:
+    """Ask each hop for a sign of life, all at once."""
+    began = time.monotonic()
+    answered = [threading.Event() for _ in hops]
+    for (_, transport), event in zip(hops, answered, strict=True):
+        transport.ask(REQUEST, lambda _, event=event: event.set())  # type: ignore[misc]
+    for (target, transport), event in zip(hops, answered, strict=True):
+        limit = min(CHECK_SECONDS, target.connect_timeout)
+        while not event.wait(_POLL_SECONDS):
+            if transport.ended.is_set():
+                return lost()
+            if cancel.is_set():
+                return None
+            if time.monotonic() - began > limit:
+                return connection_problems.unresponsive(
+                    target, time.monotonic() - transport.packetizer.last_received
+                )
+    return None

@@ -10,8 +10,8 @@ from trayconnect.core.endpoints import Endpoint, TcpEndpoint
 from trayconnect.core.errors import Problem, ProblemError
 from trayconnect.core.link import ByteStream, Completed, Incoming, LostError, Owner
 from trayconnect.ssh import connection_problems
-from trayconnect.ssh.auth import expired_password
-from trayconnect.ssh.commands import RemoteCommands
+from trayconnect.ssh.auth import login_problems
+from trayconnect.ssh.commands import RemoteCommands, has_expired_password, reports_expired_password
 from trayconnect.ssh.own_channels import OwnChannels
 from trayconnect.ssh.route import Route
 from trayconnect.ssh.transport.channels import ChannelStream
@@ -116,8 +116,8 @@ class SshLink:
 
     def execute(self, command: str, stdin: bytes, timeout: float) -> Completed:
         completed = self._commands.execute(command, stdin, timeout)
-        if expired_password.is_reported(completed):
-            raise connection_problems.password_expired(self._target)
+        if reports_expired_password(completed):
+            raise login_problems.password_expired(self._target)
         return completed
 
     def check(self) -> None:
@@ -133,9 +133,9 @@ class SshLink:
     def _not_forwarded(self, target: Endpoint, error: ChannelRefusedError) -> ProblemError:
         if error.code == connection_problems.OPEN_ADMINISTRATIVELY_PROHIBITED:
             if self._expired is None:
-                self._expired = expired_password.found(self._route.end, self._target)
+                self._expired = has_expired_password(self._route.end, self._target)
             if self._expired:
-                return connection_problems.password_expired(self._target)
+                return login_problems.password_expired(self._target)
         return connection_problems.not_forwarded(self._target, target, error.code, str(error))
 
     # --- its end ----------------------------------------------------------------------------------

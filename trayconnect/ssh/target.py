@@ -8,8 +8,7 @@ from dataclasses import dataclass, field, replace
 from trayconnect.config.model import Keepalive, Server
 from trayconnect.ssh.config.interpret import HostConfig
 from trayconnect.ssh.config.jump_chain import Hop, resolve_hops
-from trayconnect.ssh.config.raw_options import Query
-from trayconnect.ssh.config.ssh_options import SshOptions
+from trayconnect.ssh.config.ssh_options import Query, SshOptions
 from trayconnect.ssh.hostkeys import known_hosts
 
 DEFAULT_PORT = 22

@@ -12,8 +12,9 @@ from pathlib import Path
 from paramiko import PKey
 
 from trayconnect.config.algorithms import is_certified
+from trayconnect.config.model import Server
 from trayconnect.core.errors import ProblemError
-from trayconnect.ssh.auth import key_kinds, user_certificates
+from trayconnect.ssh.auth import key_kinds, pasted_key, user_certificates
 from trayconnect.ssh.auth.agent import AgentKey
 from trayconnect.ssh.auth.certificate import Certificate
 from trayconnect.ssh.auth.keyfile import (
@@ -25,6 +26,7 @@ from trayconnect.ssh.auth.keyfile import (
 from trayconnect.ssh.auth.user_certificates import CertifiedKey
 from trayconnect.ssh.auth.userauth import SigningKey
 from trayconnect.ssh.hostkeys.known_hosts import HostKey
+from trayconnect.ssh.target import LoginTarget
 
 log = logging.getLogger(__name__)
 
@@ -296,3 +298,33 @@ def verify(identity_file: Path, agent_keys: Callable[[], Sequence[AgentKey]]) ->
         public = _public_of(identity_file)
         if public is None or all(key.asbytes() != public.blob for key in agent_keys()):
             raise
+
+
+def login_keys(
+    target: LoginTarget, server: Server, defaults: tuple[Path, ...], pasted_keys: Path
+) -> LoginKeys:
+    """The keys that the entry and ssh_config(5) name, or else `defaults`; and the pasted key."""
+    options = target.options
+    own = own_file(target, server)
+    named = tuple(path for path in options.identity_files if path != own)
+    if own is None and not named and not options.no_identity_files:
+        named = defaults
+    pasted = pasted_key.place(pasted_keys, server.name)
+    if pasted.exists():
+        own, named = (pasted, named) if own is None else (own, (pasted, *named))
+    return LoginKeys(
+        server=server.name,
+        username=target.username,
+        own=own,
+        files=named,
+        certificates=options.certificate_files,
+        missing=missing(options.identity_files),
+        only=options.identities_only,
+    )
+
+
+def own_file(target: LoginTarget, server: Server) -> Path | None:
+    """The entry's identity file, unless ssh_config(5) names others for this target: a jump host."""
+    own = server.auth.identity_file
+    named = target.options.identity_files
+    return own if not named or own in named else None

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from trayconnect.core.errors import ProblemError, shortage
-from trayconnect.ssh import connection_problems
+from trayconnect.ssh.auth import login_problems
 from trayconnect.ssh.auth.ppk import MAGIC as PPK_MAGIC
 
 OPENSSH = b"BEGIN OPENSSH PRIVATE KEY"
@@ -31,7 +31,7 @@ def check(path: Path, data: bytes) -> None:
     """Raise `ProblemError` for a content that is no private key; PuTTY's format counts as one."""
     found = _identify(path, data.lstrip())
     if found is not None:
-        raise connection_problems.key_file(str(path), *found)
+        raise login_problems.key_file(str(path), *found)
 
 
 def public_part(path: Path) -> bytes | None:
@@ -47,28 +47,26 @@ def public_part(path: Path) -> bytes | None:
 
 def damaged(path: Path, detail: str) -> ProblemError:
     advice = "It is cut short or changed; copy it again from where it is whole."
-    return connection_problems.key_file(str(path), "is damaged", advice, detail)
+    return login_problems.key_file(str(path), "is damaged", advice, detail)
 
 
 def unsupported(path: Path, detail: str) -> ProblemError:
     """`detail` is `cryptography`'s message."""
     if "cipher" in detail:
         advice = f"Encrypt it again: ssh-keygen -p -Z aes256-ctr -f {path}"
-        return connection_problems.key_file(
+        return login_problems.key_file(
             str(path), "is encrypted in a way that cannot be read", advice, detail
         )
     advice = "Use an ed25519, ecdsa or rsa key: ssh-keygen -t ed25519 makes one."
     if "DSA" in detail or "dss" in detail:
         advice = f"It is a DSA key, which servers no longer accept. {advice}"
-    return connection_problems.key_file(
-        str(path), "is of a kind that cannot be used", advice, detail
-    )
+    return login_problems.key_file(str(path), "is of a kind that cannot be used", advice, detail)
 
 
 def costly(path: Path, rounds: int) -> ProblemError:
     """The passphrase of the key needs that many rounds of bcrypt."""
     advice = f"It asks for {rounds} rounds. Encrypt it again: ssh-keygen -p -a 100 -f {path}"
-    return connection_problems.key_file(str(path), "takes too long to decrypt", advice)
+    return login_problems.key_file(str(path), "takes too long to decrypt", advice)
 
 
 def unsupported_ppk(path: Path, detail: str) -> ProblemError:
@@ -76,7 +74,7 @@ def unsupported_ppk(path: Path, detail: str) -> ProblemError:
         "Convert it: in PuTTYgen, Conversions, Export OpenSSH key; or with "
         f"puttygen {path} -O private-openssh -o {path.with_suffix('')}"
     )
-    return connection_problems.key_file(
+    return login_problems.key_file(
         str(path), f"is in a form of PuTTY's format that cannot be read ({detail})", advice
     )
 
@@ -86,7 +84,7 @@ def on_device(path: Path) -> ProblemError:
     advice = (
         f"The ssh-agent must use the device for it: start one, and add the key with ssh-add {path}"
     )
-    return connection_problems.key_file(
+    return login_problems.key_file(
         str(path), "belongs to a security key that no ssh-agent holds", advice
     )
 

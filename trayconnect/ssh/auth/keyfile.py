@@ -17,8 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from paramiko import ECDSAKey, Ed25519Key, PKey, RSAKey, SSHException
 
 from trayconnect.core.errors import shortage
-from trayconnect.ssh import connection_problems
-from trayconnect.ssh.auth import key_kinds, ppk
+from trayconnect.ssh.auth import key_kinds, login_problems, ppk
 from trayconnect.ssh.auth.data_types import DataReader
 from trayconnect.ssh.hostkeys.known_hosts import HostKey, decode_key
 
@@ -115,14 +114,14 @@ def public_beside(path: Path) -> HostKey | None:
 def _read(path: Path) -> bytes:
     try:
         if path.is_dir():
-            raise connection_problems.key_file(
+            raise login_problems.key_file(
                 str(path), "is a folder", "Name the file of the private key."
             )
         if not path.exists():
             advice = "Correct identity_file in servers.yaml, or make a key with ssh-keygen."
-            raise connection_problems.key_file(str(path), "does not exist", advice)
+            raise login_problems.key_file(str(path), "does not exist", advice)
         if not path.is_file():
-            raise connection_problems.key_file(
+            raise login_problems.key_file(
                 str(path), "is not a file", "Name the file of a private key."
             )
         with path.open("rb") as file:
@@ -131,9 +130,7 @@ def _read(path: Path) -> bytes:
         if shortage(error):
             raise
         advice = f"Make it readable for you: check its owner, then chmod 600 {path}"
-        raise connection_problems.key_file(
-            str(path), "cannot be read", advice, str(error)
-        ) from error
+        raise login_problems.key_file(str(path), "cannot be read", advice, str(error)) from error
 
 
 def _check_mode(path: Path) -> None:
@@ -142,7 +139,7 @@ def _check_mode(path: Path) -> None:
         found = path.stat()
         if found.st_uid == os.getuid() and stat.S_IMODE(found.st_mode) & 0o077:
             advice = f"Make it readable for you alone: chmod 600 {path}"
-            raise connection_problems.key_file(str(path), "can be read by other users", advice)
+            raise login_problems.key_file(str(path), "can be read by other users", advice)
 
 
 def _public_within(path: Path, data: bytes) -> HostKey | None:

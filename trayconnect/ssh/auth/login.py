@@ -13,14 +13,14 @@ from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import ProblemError
 from trayconnect.core.keyring import Secrets
 from trayconnect.core.questions import Answer, Ask, ProgressDisplay, Question
-from trayconnect.ssh import connection_problems, out_of_band
-from trayconnect.ssh.auth import agent, identities, paste, pasted_key, user_certificates
+from trayconnect.ssh import out_of_band
+from trayconnect.ssh.auth import agent, identities, login_problems, pasted_key, user_certificates
 from trayconnect.ssh.auth.agent import Agent, AgentError
-from trayconnect.ssh.auth.identities import Candidate, Candidates, LoginKeys, UnlockedKeys
-from trayconnect.ssh.auth.key_passphrase import Unlocker
+from trayconnect.ssh.auth.identities import Candidate, Candidates, UnlockedKeys, login_keys
 from trayconnect.ssh.auth.keyfile import KeyFile
-from trayconnect.ssh.auth.passwords import Passwords
-from trayconnect.ssh.auth.pasted_key import PastedKey
+from trayconnect.ssh.auth.login_problems import Tried
+from trayconnect.ssh.auth.passwords import Passwords, Unlocker
+from trayconnect.ssh.auth.pasted_key import PastedKey, ask_for_key
 from trayconnect.ssh.auth.signatures import rsa_bits
 from trayconnect.ssh.auth.user_certificates import CertifiedKey
 from trayconnect.ssh.auth.userauth import (
@@ -32,7 +32,6 @@ from trayconnect.ssh.auth.userauth import (
     SigningKey,
     UserAuth,
 )
-from trayconnect.ssh.connection_problems import Tried
 from trayconnect.ssh.hostkeys.known_hosts import HostKey
 from trayconnect.ssh.target import LoginTarget
 from trayconnect.ssh.transport import offered_algorithms
@@ -105,7 +104,7 @@ def agent_place(target: LoginTarget, server: Server, credentials: Credentials) -
 
 def verify_identity(target: LoginTarget, server: Server, credentials: Credentials) -> None:
     """Raise `ProblemError` if the entry's identity file cannot be used; makes no connection."""
-    own = _own_file(target, server)
+    own = identities.own_file(target, server)
     if own is not None:
         with Agent(agent_place(target, server, credentials)) as ssh_agent:
             identities.verify(own, ssh_agent.keys)
@@ -135,9 +134,10 @@ class _LoginAttempt:
         self._unlocker = Unlocker(
             target, server.auth, credentials.secrets, credentials.unlocked, self._put
         )
-        self._candidates = Candidates(
-            _login_keys(target, server, credentials), ssh_agent.keys(), credentials.unlocked
+        keys = login_keys(
+            target, server, credentials.default_identity_files, credentials.pasted_keys
         )
+        self._candidates = Candidates(keys, ssh_agent.keys(), credentials.unlocked)
         self._tried: list[str] = []
         self._failures = 0
         prompts = target.options.number_of_password_prompts
@@ -183,22 +183,20 @@ class _LoginAttempt:
             elif _PUBLICKEY in allowed and self._has_no_key():
                 result = self._pasted(result)
             else:
-                raise connection_problems.login_refused(
-                    self._target, self._account(), result.allowed
-                )
+                raise login_problems.login_refused(self._target, self._account(), result.allowed)
 
     def lost(self, detail: str) -> ProblemError:
         """The server closed the connection, for too many tries if it says so."""
         if "too many" in detail.lower():
-            return connection_problems.too_many_tries(self._target, self._account())
-        return connection_problems.login_lost(
+            return login_problems.too_many_tries(self._target, self._account())
+        return login_problems.login_lost(
             self._target, detail, asked=self._asked, password_pending=self._password_pending
         )
 
     def slow(self) -> ProblemError:
         """The server did not answer."""
         asked = self._asked or self._password_pending
-        return connection_problems.login_slow(self._target, self._timeout, asked=asked)
+        return login_problems.login_slow(self._target, self._timeout, asked=asked)
 
     def _account(self) -> Tried:
         """What was tried, and what was not."""
@@ -273,7 +271,7 @@ class _LoginAttempt:
     def _pasted(self, before: AuthResult) -> AuthResult:
         """Try a key that the user pastes, and store it if the server accepts it."""
         label = "the pasted key"
-        pasted = paste.ask_for_key(self._target, self._put)
+        pasted = ask_for_key(self._target, self._put)
         if pasted is None:
             self._tried.append(label)
             return before
@@ -365,7 +363,7 @@ class _LoginAttempt:
         try:
             result = self._auth.password(password)
         except PasswordExpiredError as error:
-            raise connection_problems.password_expired(self._target, str(error)) from None
+            raise login_problems.password_expired(self._target, str(error)) from None
         return self._recorded(_PASSWORD, result)
 
     def _recorded(self, method: str, result: AuthResult) -> AuthResult:
@@ -384,31 +382,3 @@ class _LoginAttempt:
         if label not in self._tried:
             self._tried.append(label)
         return result
-
-
-def _login_keys(target: LoginTarget, server: Server, credentials: Credentials) -> LoginKeys:
-    """The keys that the entry, ssh_config(5) and OpenSSH's defaults name."""
-    options = target.options
-    own = _own_file(target, server)
-    named = tuple(path for path in options.identity_files if path != own)
-    if own is None and not named and not options.no_identity_files:
-        named = credentials.default_identity_files
-    pasted = pasted_key.place(credentials.pasted_keys, server.name)
-    if pasted.exists():
-        own, named = (pasted, named) if own is None else (own, (pasted, *named))
-    return LoginKeys(
-        server=server.name,
-        username=target.username,
-        own=own,
-        files=named,
-        certificates=options.certificate_files,
-        missing=identities.missing(options.identity_files),
-        only=options.identities_only,
-    )
-
-
-def _own_file(target: LoginTarget, server: Server) -> Path | None:
-    """The entry's identity file, unless ssh_config(5) names others for this target: a jump host."""
-    own = server.auth.identity_file
-    named = target.options.identity_files
-    return own if not named or own in named else None

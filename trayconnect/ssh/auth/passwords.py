@@ -1,14 +1,18 @@
-"""Passwords and other answers of a login, from the keyring or from the user."""
+"""Passwords, passphrases of keys and other answers of a login, from the keyring or the user."""
 
 from __future__ import annotations
 
+import logging
 import re
 
 from trayconnect.config.model import Auth
+from trayconnect.core.errors import ProblemError
 from trayconnect.core.keyring import Secrets
 from trayconnect.core.questions import Answer, Ask, Field, Question, QuestionKind
-from trayconnect.ssh.auth.keyring_secret import KeyringSecret
-from trayconnect.ssh.auth.userauth import Prompt
+from trayconnect.ssh.auth import login_problems
+from trayconnect.ssh.auth.identities import UnlockedKeys
+from trayconnect.ssh.auth.keyfile import KeyFile, PassphraseNeededError, WrongPassphraseError
+from trayconnect.ssh.auth.userauth import Prompt, SigningKey
 from trayconnect.ssh.target import LoginTarget
 
 MOST_FIELDS = 6
@@ -209,3 +213,112 @@ def kind_of(prompt: Prompt) -> QuestionKind:
 def _replaces(text: str) -> bool:
     """Whether a prompt sets a new password."""
     return bool(_PASSWORD.search(text) and _REPLACING.search(text))
+
+
+PASSPHRASE_TRIES = 3
+
+
+class Unlocker:
+    """Decrypts key files for the login to one target."""
+
+    def __init__(
+        self, target: LoginTarget, auth: Auth, secrets: Secrets, unlocked: UnlockedKeys, ask: Ask
+    ) -> None:
+        self._target = target
+        self._secrets = secrets
+        self._wants_keyring = auth.password == "keyring"
+        self._unlocked = unlocked
+        self._ask = ask
+
+    def unlock(self, file: KeyFile) -> SigningKey:
+        """The private key, kept decrypted while its server is connected. Raises `ProblemError`, and
+        `Cancelled` if the user declines."""
+        account = f"key {file.path}"
+        keyring_secret = KeyringSecret(
+            self._secrets, self._target.server, account, allowed=self._wants_keyring
+        )
+        note = ""
+        stored = keyring_secret.get()
+        if stored is not None:
+            key = self._try(file, stored)
+            if key is not None:
+                return key
+            keyring_secret.drop()
+            note = "The passphrase from the keyring is wrong."
+        for _ in range(PASSPHRASE_TRIES):
+            answer = self._ask(
+                self._question(file, note or keyring_secret.fault, keepable=keyring_secret.allowed)
+            )
+            passphrase = answer.values[0] if answer.values else ""
+            key = self._try(file, passphrase)
+            if key is not None:
+                if answer.remember and keyring_secret.allowed:
+                    keyring_secret.put(passphrase)
+                return key
+            note = "Wrong passphrase, try again."
+        raise login_problems.wrong_passphrase(str(file.path))
+
+    def _try(self, file: KeyFile, passphrase: str) -> SigningKey | None:
+        try:
+            key = file.decrypt(passphrase)
+        except (WrongPassphraseError, PassphraseNeededError):
+            return None
+        self._unlocked.put(self._target.server, file, key)
+        return key
+
+    def _question(self, file: KeyFile, note: str, *, keepable: bool) -> Question:
+        message = (
+            f"The key file {file.path} is encrypted; it logs in to {self._target.description}."
+        )
+        return Question(
+            kind=QuestionKind.PASSPHRASE,
+            server=self._target.server,
+            title=f"Passphrase for the key {file.path.name}",
+            message="\n".join(text for text in (note, message) if text),
+            fields=(Field("Passphrase"),),
+            confirm="Unlock",
+            can_remember=keepable,
+        )
+
+
+log = logging.getLogger(__name__)
+
+
+class KeyringSecret:
+    """The entry `account` of a server in the keyring; `allowed` is whether the user allows its use.
+
+    After a failure, `fault` is the reason and `allowed` is False."""
+
+    def __init__(self, secrets: Secrets, server: str, account: str, *, allowed: bool) -> None:
+        self.allowed = allowed
+        self.fault = ""
+        self._secrets = secrets
+        self._server = server
+        self._account = account
+
+    def get(self) -> str | None:
+        """The stored secret, if any."""
+        if not self.allowed:
+            return None
+        try:
+            return self._secrets.get(self._server, self._account)
+        except ProblemError as error:
+            self.allowed = False
+            self.fault = f"It cannot be kept: {error}"
+            return None
+
+    def put(self, secret: str) -> bool:
+        """Store the secret. Returns whether that succeeded."""
+        try:
+            self._secrets.set(self._server, self._account, secret)
+        except ProblemError as error:
+            log.warning("%s: a secret is not kept: %s", self._server, error)
+            return False
+        return True
+
+    def drop(self) -> None:
+        """Delete the stored secret: the server refused it."""
+        try:
+            self._secrets.delete(self._server, self._account)
+        except ProblemError as error:
+            log.warning("%s: a refused secret stays in the keyring: %s", self._server, error)

@@ -18,9 +18,11 @@ import platformdirs
 
 from trayconnect.core.errors import Problem, ProblemError
 from trayconnect.core.privacy import make_private
+from trayconnect.core.questions import Ask, Field, Question, QuestionKind
 from trayconnect.ssh.auth import key_kinds
 from trayconnect.ssh.auth.keyfile import KeyFile, PassphraseNeededError, key_in
 from trayconnect.ssh.hostkeys.known_hosts import HostKey
+from trayconnect.ssh.target import LoginTarget
 
 MAX_CHARACTERS = 65536
 
@@ -173,3 +175,34 @@ def _reworded(problem: Problem) -> ProblemError:
     speaks_of_files = any(word in problem.advice for word in ("Name ", "opy ", str(_NAME)))
     advice = _OUR_ADVICE if speaks_of_files else problem.advice
     return ProblemError(Problem(title, advice, detail=problem.detail))
+
+
+PASTE_TRIES = 3
+
+
+def ask_for_key(target: LoginTarget, ask: Ask) -> PastedKey | None:
+    """A key that the user pasted; None after several texts that were no key. Raises `Cancelled`."""
+    note = ""
+    for _ in range(PASTE_TRIES):
+        answer = ask(_question(target, note))
+        try:
+            return accept(answer.values[0] if answer.values else "")
+        except ProblemError as error:
+            note = str(error)
+    return None
+
+
+def _question(target: LoginTarget, note: str) -> Question:
+    message = (
+        f"{target.address} accepts only keys, and trayconnect found none in the ssh-agent, in "
+        f"~/.ssh or in servers.yaml. Paste the private key for {target.description}, "
+        "from its BEGIN line to its END line. It is stored in a file that only you can read."
+    )
+    return Question(
+        kind=QuestionKind.PRIVATE_KEY,
+        server=target.server,
+        title=f"Private key for {target.account}",
+        message="\n".join(text for text in (note, message) if text),
+        fields=(Field("Private key", multiline=True),),
+        confirm="Log in",
+    )

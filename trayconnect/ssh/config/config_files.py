@@ -3,7 +3,9 @@ and, without `ssh`, whether they set anything."""
 
 from __future__ import annotations
 
+import itertools
 import os
+import re
 import stat
 import sys
 from collections.abc import Iterator
@@ -11,7 +13,7 @@ from dataclasses import dataclass
 from glob import glob
 from pathlib import Path
 
-from trayconnect.config.openssh_syntax import ConfigLine, split_line, split_words
+from trayconnect.config.openssh_syntax import ConfigLine, split_criteria, split_line, split_words
 from trayconnect.ssh.config.expand import tilde
 from trayconnect.ssh.config.honoured import QUIET
 
@@ -107,3 +109,38 @@ def _read(path: Path) -> str:
     if len(data) > MAX_BYTES:
         raise OSError("it is larger than 1 MiB")
     return data.decode("utf-8", "surrogateescape")
+
+
+_PATTERN = re.compile(r"[*?!]")
+
+
+def aliases(places: Places) -> tuple[str, ...]:
+    """The names after `Host`, and after `Match host` and `originalhost`, without patterns, in the
+    order of the user's file. Unreadable files are skipped here: connecting reports them."""
+    found: dict[str, None] = {}
+    if places.user is not None:
+        try:
+            for line in lines(places.user, places):
+                found.update((name, None) for name in _names(line))
+        except OSError:
+            pass
+    return tuple(found)
+
+
+def _names(line: ConfigLine) -> list[str]:
+    try:
+        if line.keyword == "host":
+            names = split_words(line.rest)
+        elif line.keyword == "match":
+            criteria = itertools.pairwise(split_criteria(line.rest))
+            names = tuple(
+                name
+                for criterion, names in criteria
+                if criterion.lower() in ("host", "originalhost")
+                for name in names.split(",")
+            )
+        else:
+            return []
+    except ValueError:
+        return []
+    return [name for name in names if name and not _PATTERN.search(name)]

@@ -22,8 +22,15 @@ from trayconnect.config.openssh_syntax import (
 from trayconnect.core.errors import Problem
 from trayconnect.ssh.config.expand import Tokens
 from trayconnect.ssh.config.honoured import HARMLESS, METHODS, QUIET, REFUSED, REPORTED, SWITCHES
-from trayconnect.ssh.config.raw_options import Query, RawOptions, SshConfigError, broken
-from trayconnect.ssh.config.ssh_options import MIN_RSA_BITS, AddressFamily, SshOptions
+from trayconnect.ssh.config.ssh_options import (
+    MIN_RSA_BITS,
+    AddressFamily,
+    Query,
+    RawOptions,
+    SshConfigError,
+    SshOptions,
+    broken,
+)
 
 DEFAULT_PORT = 22
 _NONE = "none"

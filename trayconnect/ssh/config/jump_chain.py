@@ -10,7 +10,7 @@ from trayconnect.config.model import JumpHost, Server
 from trayconnect.config.openssh_syntax import Jump
 from trayconnect.core.errors import Problem, ProblemError
 from trayconnect.ssh.config.interpret import HostConfig
-from trayconnect.ssh.config.raw_options import Query
+from trayconnect.ssh.config.ssh_options import Query
 
 MAX_HOPS = 8
 

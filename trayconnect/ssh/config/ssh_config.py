@@ -15,7 +15,7 @@ from trayconnect.core.cancellation import CancelToken
 from trayconnect.ssh.config import ssh_g
 from trayconnect.ssh.config.config_files import first_that_matters, usual_places
 from trayconnect.ssh.config.interpret import HostConfig, interpret
-from trayconnect.ssh.config.raw_options import Query, RawOptions
+from trayconnect.ssh.config.ssh_options import Query, RawOptions
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import Problem, ProblemError, Recovery
 from trayconnect.core.scratch import check_room, scratch
 from trayconnect.core.subprocesses import clean_environment, end_group, no_console
-from trayconnect.ssh.config.raw_options import Query, RawOptions, broken
+from trayconnect.ssh.config.ssh_options import Query, RawOptions, broken
 
 LIMIT = 15.0
 """Seconds: a `Match exec` in the user's file may query the network."""

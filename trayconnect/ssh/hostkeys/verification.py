@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import shutil
+import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from trayconnect.config.algorithms import HOST_KEYS
 from trayconnect.core.questions import Ask, Question, QuestionKind
+from trayconnect.core.subprocesses import clean_environment, no_console, path_for_others
 from trayconnect.ssh.auth.certificate import Certificate
 from trayconnect.ssh.auth.signatures import rsa_bits
-from trayconnect.ssh.hostkeys import host_certificates, host_key_problems, revoked
+from trayconnect.ssh.hostkeys import host_certificates, host_key_problems
 from trayconnect.ssh.hostkeys.host_certificates import Flaw, PresentedKey
 from trayconnect.ssh.hostkeys.known_hosts import (
     HostKey,
     KnownHostsEntry,
     Verdict,
+    decode_revoked,
     find_authority,
     host_name,
     lookup,
@@ -109,9 +115,9 @@ def _refuse_revoked(target: LoginTarget, presented: PresentedKey) -> None:
     if file is None:
         return
     try:
-        if not revoked.finds(file, presented):
+        if not is_revoked(file, presented):
             return
-    except revoked.UnreadableError as error:
+    except UnreadableError as error:
         raise host_key_problems.revocations_unreadable(target, file, str(error)) from error
     raise host_key_problems.key_revoked(target, presented.key, str(file))
 
@@ -176,3 +182,75 @@ def _question(target: LoginTarget, key: HostKey, authority: KnownHostsEntry | No
         message=message,
         confirm="Trust",
     )
+
+
+MAX_REVOKED_BYTES = 16 << 20
+REVOKED_SECONDS = 15.0
+_KRL = b"SSHKRL\n\0"  # OpenSSH's PROTOCOL.krl
+_REVOKED = 1  # the status of `ssh-keygen -Q`
+
+
+class UnreadableError(Exception):
+    """The file is unreadable or malformed; the text says why."""
+
+
+def is_revoked(file: Path, presented: PresentedKey) -> bool:
+    """Whether RevokedHostKeys, a list of public keys or a key revocation list of ssh-keygen(1),
+    revokes the presented key. Raises `UnreadableError`: like OpenSSH, accept no key then."""
+    try:
+        if not file.is_file():
+            raise UnreadableError("there is no such file")
+        with file.open("rb") as stream:
+            data = stream.read(MAX_REVOKED_BYTES + 1)
+    except OSError as error:
+        raise UnreadableError(error.strerror or str(error)) from error
+    if len(data) > MAX_REVOKED_BYTES:
+        raise UnreadableError(f"it is larger than {MAX_REVOKED_BYTES >> 20} MiB")
+    if data.startswith(_KRL):
+        return _krl_finds(file, presented)
+    revoked = _listed(data)
+    certificate = presented.certificate
+    return presented.key in revoked or (
+        certificate is not None and certificate.authority in revoked
+    )
+
+
+def _listed(data: bytes) -> set[HostKey]:
+    found = set()
+    for number, line in enumerate(data.splitlines(), start=1):
+        words = line.split()
+        if not words or words[0].startswith(b"#"):
+            continue
+        try:
+            kind, encoded = words[:2]
+            found.add(decode_revoked(kind.decode("ascii", "replace"), encoded))
+        except ValueError as error:
+            # OpenSSH would skip the line; but it holds a key that somebody meant to revoke.
+            raise UnreadableError(f"line {number} is no public key") from error
+    return found
+
+
+def _krl_finds(file: Path, presented: PresentedKey) -> bool:
+    program = shutil.which("ssh-keygen")
+    if program is None:
+        raise UnreadableError("its format takes ssh-keygen of OpenSSH, which is not installed")
+    key = presented.certificate.public if presented.certificate is not None else presented.key
+    with tempfile.TemporaryDirectory(prefix="trayconnect-") as folder:
+        public = Path(folder, "host.pub")
+        public.write_text(f"{key.line}\n", "utf-8")
+        try:
+            done = subprocess.run(
+                [program, "-Q", "-f", *(str(path_for_others(path)) for path in (file, public))],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                timeout=REVOKED_SECONDS,
+                check=False,
+                env=clean_environment(),
+                creationflags=no_console(),
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise UnreadableError(str(error)) from error
+    if done.returncode not in (0, _REVOKED):
+        raise UnreadableError("ssh-keygen cannot read it")
+    return done.returncode == _REVOKED

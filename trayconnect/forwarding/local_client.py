@@ -1,0 +1,157 @@
+"""A client of a local forward: what it asks for, who it is, and its wait for the link."""
+
+from __future__ import annotations
+
+import bisect
+import contextlib
+import socket
+import struct
+import sys
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Protocol
+
+from trayconnect.core.endpoints import Endpoint
+from trayconnect.core.link import Refusal
+from trayconnect.forwarding.peer_uid import PeerOwner, identify
+
+
+class ClientRequest(Protocol):
+    """Read before the channel is opened; answered once, unless the client hangs up."""
+
+    @property
+    def target(self) -> Endpoint:
+        """As seen from the server."""
+        ...
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether the file names the target, rather than the client."""
+        ...
+
+    def granted(self, client: socket.socket) -> None:
+        """Reply that the channel is open; bytes follow. Raises OSError."""
+        ...
+
+    def denied(self, client: socket.socket, refusal: Refusal) -> bool:
+        """Reply that there is no channel. Returns whether the client could receive it. Never
+        raises."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """The file names the target, and the protocol has no reply."""
+
+    target: Endpoint
+    is_fixed = True
+
+    def granted(self, client: socket.socket) -> None:
+        pass
+
+    def denied(self, client: socket.socket, refusal: Refusal) -> bool:  # noqa: ARG002
+        return False
+
+
+_LINGER_NONE = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LocalClient:
+    """A connection to the forward number `forward`, held until `deadline`."""
+
+    socket: socket.socket
+    """Non-blocking until it is served."""
+    origin: tuple[str, int]
+    forward: int
+    deadline: float
+    """On the monotonic clock."""
+    uid: int | None
+    """The user whose connections are accepted; None where the system identifies no users."""
+    request: ClientRequest | None = None
+    """The target it asked for, if it was read already."""
+
+    def owner(self) -> PeerOwner:
+        """Who connected. Raises OSError, see `identify`."""
+        return PeerOwner.UNKNOWN if self.uid is None else identify(self.socket, self.uid)
+
+    def has_hung_up(self) -> bool:
+        """Whether the client has closed the connection.
+
+        A client that only finished sending still waits. Where the system does not distinguish the
+        two, one that sent nothing counts as closed."""
+        try:
+            owner = self.owner()
+            if owner is PeerOwner.UNKNOWN:
+                return not self.socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+        return owner is PeerOwner.GONE
+
+    def reset(self) -> None:
+        """Close with a TCP reset, which the client cannot mistake for an empty answer. Never
+        raises."""
+        set_reset_on_close(self.socket)
+        self.socket.close()
+
+
+def set_reset_on_close(sock: socket.socket) -> None:
+    """Make `close` drop unsent data and send a reset (SO_LINGER with 0 seconds). Never raises."""
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NONE)
+
+
+PENDING_LIMIT = 512
+"""Limit for the number of waiting connections."""
+
+_deadline = attrgetter("deadline")
+
+
+class PendingConnections:
+    """Clients that wait for the link, in the order of their arrival, which is also that of their
+    deadlines.
+
+    Not thread-safe: the owner's lock protects it. The caller closes every client that a method
+    returns."""
+
+    def __init__(self, limit: int = PENDING_LIMIT) -> None:
+        self._limit = limit
+        self._clients: list[LocalClient] = []
+
+    def __len__(self) -> int:
+        return len(self._clients)
+
+    def add(self, client: LocalClient) -> list[LocalClient]:
+        """Hold the client. Returns the clients that were dropped for it: those that hung up, when
+        there is no room, and, if that was not enough, `client` itself."""
+        dropped = self._take(LocalClient.has_hung_up) if len(self) >= self._limit else []
+        if len(self) >= self._limit:
+            return [*dropped, client]
+        bisect.insort(self._clients, client, key=_deadline)
+        return dropped
+
+    def release(self, forwards: Collection[int]) -> list[LocalClient]:
+        """Drop and return the clients of these forwards."""
+        return self._take(lambda client: client.forward in forwards)
+
+    def clear(self) -> list[LocalClient]:
+        """Drop and return all clients."""
+        return self._take(lambda _: True)
+
+    def expire(self, now: float) -> list[LocalClient]:
+        """Drop and return the clients whose deadline has passed."""
+        return self._take(lambda client: client.deadline <= now)
+
+    def next_deadline(self) -> float | None:
+        return self._clients[0].deadline if self._clients else None
+
+    def _take(self, matches: Callable[[LocalClient], bool]) -> list[LocalClient]:
+        taken: list[LocalClient] = []
+        kept: list[LocalClient] = []
+        for client in self._clients:
+            (taken if matches(client) else kept).append(client)
+        self._clients = kept
+        return taken
