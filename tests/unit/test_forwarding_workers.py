@@ -6,6 +6,7 @@ import pytest
 
 from tests.support.forwarding import LIMIT, eventually
 from tests.support.threads import our_threads
+from trayconnect.forwarding import workers as workers_module
 from trayconnect.forwarding.workers import _IDLE_LIMIT, Workers
 
 
@@ -42,6 +43,20 @@ def test_only_a_few_stay_idle() -> None:
     eventually(lambda: len(our_threads()) == _IDLE_LIMIT, "the end of the others")
     assert workers.close(LIMIT)
     assert our_threads() == []
+
+
+def test_idle_threads_end_after_a_while_and_no_job_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers_module, "_IDLE_SECONDS", 0.001)
+    workers = Workers("box")
+    done = threading.Semaphore(0)
+    for _ in range(300):
+        workers.start(done.release)
+        workers.start(done.release)
+        for _ in range(2):
+            assert done.acquire(timeout=LIMIT)
+    eventually(lambda: our_threads() == [], "the end of idle threads")
+    assert workers._idle == 0
+    assert workers.close(LIMIT)
 
 
 def test_close_waits_for_jobs_and_for_what_they_start() -> None:

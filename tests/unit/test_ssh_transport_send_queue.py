@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import cast
 
+import pytest
 from paramiko import Message
 from paramiko.common import (
     MSG_CHANNEL_CLOSE,
@@ -13,6 +14,8 @@ from paramiko.common import (
     MSG_CHANNEL_WINDOW_ADJUST,
 )
 
+from tests.support.forwarding import eventually
+from trayconnect.ssh.transport import send_queue
 from trayconnect.ssh.transport.send_queue import ChannelOutlet, SendQueue
 from trayconnect.ssh.transport.ssh_transport import SshTransport
 
@@ -106,3 +109,16 @@ def test_the_helper_always_ends() -> None:
         stub.writable = False
         stub.outbox.post(message(MSG_CHANNEL_EOF))
         stub.end()
+
+
+def test_an_idle_helper_ends_and_the_next_message_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(send_queue, "HELPER_IDLE", 0.001)
+    stub = Stub()
+    for number in range(1, 200):
+        with stub.clear_to_send_lock:
+            stub.outbox.post(message(MSG_CHANNEL_EOF))
+        eventually(lambda: len(stub.written) == number, "the message")  # noqa: B023
+    eventually(
+        lambda: all(t.name != "tc-outbox test" for t in threading.enumerate()), "the helper's end"
+    )
+    stub.end()

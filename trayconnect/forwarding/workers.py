@@ -11,15 +11,18 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 
 _IDLE_LIMIT = 32
 """Limit for the number of idle threads."""
+_IDLE_SECONDS = 10.0
+"""An idle thread ends after so long: a quiet tunnel has none."""
 
 Job = Callable[[], None]
 
 
 class Workers:
-    """As many threads as there are jobs at once, and a few idle ones, until `close`."""
+    """As many threads as there are jobs at once, and a few idle ones for a while, until `close`."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -76,4 +79,13 @@ class Workers:
                 if self._closed or self._idle >= _IDLE_LIMIT:
                     return
                 self._idle += 1
-            job = self._jobs.get()
+            job = self._next()
+
+    def _next(self) -> Job | None:
+        while True:
+            with suppress(queue.Empty):
+                return self._jobs.get(timeout=_IDLE_SECONDS)
+            with self._lock:
+                if self._idle:  # 0: a job is on its way to this thread
+                    self._idle -= 1
+                    return None

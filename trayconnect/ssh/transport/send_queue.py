@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 MAX_POSTED = 1 << 14
 """More messages than ever wait for a server that reads the answers to its requests."""
+HELPER_IDLE = 5.0
+"""Seconds after which the helper thread ends if nothing is posted."""
 _BULK = (MSG_CHANNEL_DATA, MSG_CHANNEL_EXTENDED_DATA)
 
 
@@ -65,6 +67,8 @@ class SendQueue:
         self._posted: deque[tuple[Message, ChannelOutlet | None]] = deque()
         self._wake = threading.Condition()
         self._helper: threading.Thread | None = None
+        """The present thread, or the last one."""
+        self._is_helped = False
 
     def post(self, message: Message, outlet: ChannelOutlet | None = None) -> None:
         """Send a small message as soon as possible, after those posted before; never waits."""
@@ -131,14 +135,14 @@ class SendQueue:
 
     def _wake_helper(self) -> None:
         with self._wake:
-            if self._helper is None:
+            if not self._is_helped:
                 name = self._transport.name.replace("tc-transport", "tc-outbox", 1)
                 helper = threading.Thread(target=self._help, name=name, daemon=True)
                 try:
                     helper.start()
                 except RuntimeError:  # no more threads: the next message sends these along
                     return
-                self._helper = helper
+                self._helper, self._is_helped = helper, True
             self._wake.notify_all()
 
     def _help(self) -> None:
@@ -147,7 +151,9 @@ class SendQueue:
             with self._wake:
                 # Checked with the lock held, under which `close` notifies after the end.
                 while transport.active and not (self._posted and transport.clear_to_send.is_set()):
-                    self._wake.wait(1 if self._posted else None)
+                    if not self._wake.wait(1 if self._posted else HELPER_IDLE) and not self._posted:
+                        self._is_helped = False
+                        return
             if not transport.active:
                 return
             try:
