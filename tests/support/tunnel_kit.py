@@ -17,8 +17,8 @@ from tests.support.threads import our_threads
 from trayconnect.config.model import Server
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import Cancelled, Problem, ProblemError, problem_of
-from trayconnect.core.keyring import Secrets
 from trayconnect.core.questions import Answer, Question, QuestionKind
+from trayconnect.ssh.auth.passwords import Secrets
 from trayconnect.ssh.config.ssh_config import SshConfig
 from trayconnect.ssh.connector import SshConnector
 from trayconnect.ssh.hostkeys.known_hosts_store import KnownHosts

@@ -25,7 +25,7 @@ from tests.support.jupyter_peers import (
     web,
 )
 from tests.support.threads import our_threads
-from trayconnect.core import name_lookup
+from trayconnect.core import abandonable
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import Cancelled
 from trayconnect.services.jupyter.dial import Failure, ProbeError
@@ -130,7 +130,7 @@ def test_a_resolver_that_takes_for_ever(monkeypatch: pytest.MonkeyPatch) -> None
             release.wait(LONG)
         raise socket.gaierror("no")
 
-    monkeypatch.setattr(name_lookup, "_addresses", stuck)
+    monkeypatch.setattr(abandonable, "_addresses", stuck)
     assert failure("http://slow.example/", SHORT) is Failure.UNRESOLVABLE
     release.set()
     for thread in threading.enumerate():
@@ -144,7 +144,7 @@ def test_the_second_address_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
         dead = listener.getsockname()
     with Peer(web(lambda *_: (200, "second"))) as peer:
         rows = [(socket.AF_INET, dead), (socket.AF_INET, ("127.0.0.1", peer.port))]
-        monkeypatch.setattr(name_lookup, "_addresses", lambda *_, **__: rows)
+        monkeypatch.setattr(abandonable, "_addresses", lambda *_, **__: rows)
         assert get("http://two.example/", timeout=LONG, cancel=CancelToken()).body == b"second"
 
 
@@ -235,7 +235,7 @@ def test_cancel_during_the_name_lookup(monkeypatch: pytest.MonkeyPatch) -> None:
             release.wait(LONG)
         raise socket.gaierror("no")
 
-    monkeypatch.setattr(name_lookup, "_addresses", stuck)
+    monkeypatch.setattr(abandonable, "_addresses", stuck)
     with pytest.raises(Cancelled):
         get("http://slow.example/", timeout=LONG, cancel=cancel)
     release.set()

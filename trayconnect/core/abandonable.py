@@ -1,14 +1,17 @@
-"""Bounded waiting for calls that cannot be interrupted."""
+"""Bounded waiting for calls that cannot be interrupted, such as a name lookup."""
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from contextlib import suppress
+from typing import Any, Generic, TypeVar
 
 from trayconnect.core.cancellation import CancelToken
 
 T = TypeVar("T")
+Address = tuple[socket.AddressFamily, tuple[Any, ...]]
 
 
 class Background(Generic[T]):
@@ -57,3 +60,31 @@ def abandonable(call: Callable[[], T], name: str, cancel: CancelToken) -> T:
 
     Raises `Cancelled`, and what `call` raises."""
     return Background(call, name).result(cancel)
+
+
+def look_up(
+    host: str,
+    port: int,
+    timeout: float,
+    cancel: CancelToken,
+    family: int = socket.AF_UNSPEC,
+) -> list[Address]:
+    """The TCP addresses of a host, in the system's order.
+
+    Raises OSError, TimeoutError after `timeout` seconds, and `Cancelled`. The system's resolver has
+    no time limit: its thread may outlive this call until the resolver gives up."""
+    with suppress(OSError, UnicodeError):
+        return _addresses(host, port, family, socket.AI_NUMERICHOST)
+
+    def ask() -> list[Address]:
+        try:
+            return _addresses(host, port, family)
+        except UnicodeError as error:  # a label that is not allowed in a name
+            raise OSError(str(error)) from error
+
+    return Background(ask, f"tc-resolve {host}").result(cancel, timeout)
+
+
+def _addresses(host: str, port: int, family: int, flags: int = 0) -> list[Address]:
+    rows = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, flags=flags)
+    return [(row[0], row[4]) for row in rows]

@@ -1,7 +1,8 @@
-"""The two ends of a forward: a TCP port, or the path of a UNIX socket."""
+"""The two ends of a forward, a TCP port or the path of a UNIX socket; and how systems list them."""
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
 
 
@@ -29,3 +30,28 @@ class UnixEndpoint:
 
 
 Endpoint = TcpEndpoint | UnixEndpoint
+
+IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+def proc_address(word: str, *, little_endian: bool) -> tuple[IPAddress, int]:
+    """The address and port of a `local_address`. proc(5) gives the address as 32-bit numbers in
+    host byte order. Raises ValueError."""
+    address, port = (bytes.fromhex(part) for part in word.split(":"))
+    if little_endian:
+        address = b"".join(address[i : i + 4][::-1] for i in range(0, len(address), 4))
+    return unmapped(ipaddress.ip_address(address)), int.from_bytes(port)
+
+
+def named_address(word: str) -> tuple[IPAddress, int]:
+    """The address and port in the form of `lsof -nP` and `sockstat`: `127.0.0.1:80`, `[::1]:80`,
+    `*:80`. Raises ValueError."""
+    address, _, port = word.rpartition(":")
+    text = "0.0.0.0" if address == "*" else address.strip("[]")
+    return unmapped(ipaddress.ip_address(text)), int(port)
+
+
+def unmapped(address: IPAddress) -> IPAddress:
+    """The IPv4 address of an IPv4-mapped IPv6 one, such as ::ffff:127.0.0.1."""
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address

@@ -9,12 +9,12 @@ from pathlib import Path
 from trayconnect.config.model import Server
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import Problem, ProblemError
-from trayconnect.core.keyring import Secrets
 from trayconnect.core.progress import NO_PROGRESS, Progress
 from trayconnect.core.questions import Ask, ProgressDisplay
 from trayconnect.ssh.auth import pasted_key
 from trayconnect.ssh.auth.identities import UnlockedKeys, default_identity_files
 from trayconnect.ssh.auth.login import Credentials
+from trayconnect.ssh.auth.passwords import Secrets
 from trayconnect.ssh.config.ssh_config import SshConfig
 from trayconnect.ssh.hostkeys.known_hosts_store import KnownHosts
 from trayconnect.ssh.resolved_config import ResolvedConfig, resolve

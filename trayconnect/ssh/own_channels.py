@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass
 
-from trayconnect.core.endpoints import Endpoint, TcpEndpoint, UnixEndpoint
+from trayconnect.core.endpoints import Endpoint, TcpEndpoint, UnixEndpoint, unmapped
 from trayconnect.core.errors import Problem, Recovery
 from trayconnect.core.link import (
     ByteStream,
@@ -18,7 +18,6 @@ from trayconnect.core.link import (
     Owner,
     Refusal,
 )
-from trayconnect.core.proc_net import unmapped
 from trayconnect.ssh import owners
 from trayconnect.ssh.owners import Address
 from trayconnect.ssh.ownership import NotAnsweredError, Ownership

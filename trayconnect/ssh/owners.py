@@ -12,8 +12,8 @@ import ipaddress
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from trayconnect.core.endpoints import IPAddress, named_address, proc_address
 from trayconnect.core.link import Owner
-from trayconnect.core.proc_net import IPAddress, named_address, proc_address
 
 FIRST_PERSON = 1000
 """The lowest UID of a person's account, unless the host sets another one (UID_MIN)."""

@@ -11,8 +11,8 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from trayconnect.core.abandonable import Address, look_up
 from trayconnect.core.cancellation import CancelToken
-from trayconnect.core.name_lookup import Address, look_up
 from trayconnect.ssh import connection_problems
 from trayconnect.ssh.target import LoginTarget
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 from trayconnect.config.server_file import ServerFile
-from trayconnect.core.coalescer import Coalescer
 from trayconnect.core.command import Command
 from trayconnect.core.errors import ProblemError
 from trayconnect.core.notices import Notifier
@@ -29,6 +29,50 @@ logger = logging.getLogger(__name__)
 REST_PER_LINE = 0.0005
 """Seconds between two pictures of the menu, for each of its lines: the panel and we take about a
 third of that to draw one (measured with 1,500 lines)."""
+
+JOIN_LIMIT = 5.0
+AFTER_FAILURE = 0.1
+"""Pause in seconds after a call that raised."""
+
+
+class Coalescer:
+    """Calls `work` on a thread of its own ("tc-refresh"), at least once after each `ask`. Requests
+    that arrive while it runs share one more call. `work` returns the pause in seconds before the
+    next call; a request that comes after the pause is served at once."""
+
+    def __init__(self, work: Callable[[], float]) -> None:
+        self._work = work
+        self._asked = threading.Event()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="tc-refresh", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def ask(self) -> None:
+        """Request a call. From any thread, also before `start`; returns at once."""
+        self._asked.set()
+
+    def stop(self) -> None:
+        """End and join the thread; drop a request that has not begun."""
+        self._stopping.set()
+        self._asked.set()
+        self._thread.join(JOIN_LIMIT)
+        if self._thread.is_alive():
+            logger.warning("a refresh is still under way after %g s", JOIN_LIMIT)
+
+    def _run(self) -> None:
+        while True:
+            self._asked.wait()
+            if self._stopping.is_set():
+                return
+            self._asked.clear()
+            try:
+                rest = self._work()
+            except Exception:  # a bug of ours; the next call may succeed
+                logger.exception("a refresh failed")
+                rest = AFTER_FAILURE
+            self._stopping.wait(rest)
 
 
 class Display:
@@ -91,10 +135,12 @@ class Display:
                 logger.exception("the icon could not be taken away")
 
     def start(self) -> None:
-        self._coalescer.start()
+        if self._window is not None:
+            self._coalescer.start()
 
     def stop(self) -> None:
-        self._coalescer.stop()
+        if self._window is not None:
+            self._coalescer.stop()
 
     def refresh(self) -> None:
         """Show soon what is known then; returns at once."""

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Mapping
 
 from trayconnect.core.command import Command
-from trayconnect.core.log_once import LogOnce
+from trayconnect.core.logs import LogOnce
 from trayconnect.core.notices import Notice
 from trayconnect.desktop.notifications.freedesktop import NotificationClient
 

@@ -24,7 +24,7 @@ from jeepney import (
 from jeepney.bus_messages import message_bus
 
 from trayconnect.core.command import Button, Command
-from trayconnect.core.log_once import LogOnce
+from trayconnect.core.logs import LogOnce
 from trayconnect.core.notices import Notice, Urgency
 from trayconnect.desktop.dbus.bus_connection import BusConnection, refusal
 

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import Protocol
 
-from trayconnect.core.log_once import LogOnce
+from trayconnect.core.logs import LogOnce
 from trayconnect.core.notices import Notice
 from trayconnect.desktop import programs
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import Cancelled, Problem, ProblemError, Recovery, shortage
-from trayconnect.core.fair_lock import FairLock
 from trayconnect.core.questions import Answer, Prompter, Question, QuestionKind
 from trayconnect.desktop import helper_process
 from trayconnect.desktop.prompts.dialog_commands import Osascript, Zenity
@@ -78,6 +79,33 @@ def find_surroundings(lives_in_terminal: bool) -> Surroundings:
         helper_process.can_show_windows(),
         frozenset(installed),
     )
+
+
+class FairLock:
+    """A lock that serves its waiters in the order of arrival. They can be cancelled."""
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._queue: deque[object] = deque()
+
+    @contextmanager
+    def turn(self, cancel: CancelToken) -> Iterator[None]:
+        """Wait for the lock, and hold it within the block. Raises `Cancelled` while waiting."""
+        ticket = object()
+        with self._condition:
+            self._queue.append(ticket)
+        try:
+            with cancel.releasing(self._wake), self._condition:
+                self._condition.wait_for(lambda: self._queue[0] is ticket or cancel.is_set())
+            yield
+        finally:
+            with self._condition:
+                self._queue.remove(ticket)
+                self._condition.notify_all()
+
+    def _wake(self) -> None:
+        with self._condition:
+            self._condition.notify_all()
 
 
 class ChainPrompter:

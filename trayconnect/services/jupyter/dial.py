@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from trayconnect.core import sanitize
+from trayconnect.core.abandonable import Address, look_up
 from trayconnect.core.cancellation import CancelToken
-from trayconnect.core.name_lookup import Address, look_up
 
 
 class Failure(enum.Enum):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from trayconnect.core.proc_net import IPAddress, named_address, proc_address
+from trayconnect.core.endpoints import IPAddress, named_address, proc_address
 
 
 @dataclass(frozen=True, slots=True)

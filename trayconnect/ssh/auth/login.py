@@ -11,7 +11,6 @@ from trayconnect.config.algorithms import certified, is_certified, plain
 from trayconnect.config.model import Server
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import ProblemError
-from trayconnect.core.keyring import Secrets
 from trayconnect.core.questions import Answer, Ask, ProgressDisplay, Question
 from trayconnect.ssh import out_of_band
 from trayconnect.ssh.auth import agent, identities, login_problems, pasted_key, user_certificates
@@ -19,7 +18,7 @@ from trayconnect.ssh.auth.agent import Agent, AgentError
 from trayconnect.ssh.auth.identities import Candidate, Candidates, UnlockedKeys, login_keys
 from trayconnect.ssh.auth.keyfile import KeyFile
 from trayconnect.ssh.auth.login_problems import Tried
-from trayconnect.ssh.auth.passwords import Passwords, Unlocker
+from trayconnect.ssh.auth.passwords import Passwords, Secrets, Unlocker
 from trayconnect.ssh.auth.pasted_key import PastedKey, ask_for_key
 from trayconnect.ssh.auth.signatures import rsa_bits
 from trayconnect.ssh.auth.user_certificates import CertifiedKey

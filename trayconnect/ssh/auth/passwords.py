@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import re
+from typing import Protocol
 
 from trayconnect.config.model import Auth
 from trayconnect.core.errors import ProblemError
-from trayconnect.core.keyring import Secrets
 from trayconnect.core.questions import Answer, Ask, Field, Question, QuestionKind
 from trayconnect.ssh.auth import login_problems
 from trayconnect.ssh.auth.identities import UnlockedKeys
@@ -39,6 +39,17 @@ _TITLES = {
     QuestionKind.ONE_TIME_CODE: "One-time code for",
     QuestionKind.KEYBOARD_INTERACTIVE: "Login to",
 }
+
+
+class Secrets(Protocol):
+    """The system keyring. Every call has a time limit, and raises `ProblemError` if the keyring
+    cannot be used."""
+
+    def get(self, server: str, account: str) -> str | None: ...
+
+    def set(self, server: str, account: str, secret: str) -> None: ...
+
+    def delete(self, server: str, account: str) -> None: ...
 
 
 class Passwords:

@@ -14,7 +14,7 @@ from trayconnect.config.forward_syntax import parse as parse_forward
 from trayconnect.config.openssh_syntax import FORWARDS
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import Problem, ProblemError, Recovery
-from trayconnect.core.scratch import check_room, scratch
+from trayconnect.core.files import check_room, scratch
 from trayconnect.core.subprocesses import clean_environment, end_group, no_console
 from trayconnect.ssh.config.ssh_options import Query, RawOptions, broken
 

@@ -20,7 +20,7 @@ from typing import IO
 from trayconnect.core import sanitize
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import Problem, ProblemError, Recovery, shortage
-from trayconnect.core.scratch import check_room, scratch
+from trayconnect.core.files import check_room, scratch
 from trayconnect.core.subprocesses import clean_environment, end_group, has_exited, no_console
 from trayconnect.ssh.hostkeys import known_hosts
 from trayconnect.ssh.hostkeys.host_certificates import PresentedKey

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from trayconnect.core.coalescer import Coalescer
+from trayconnect.tray.display import Coalescer
 
 LIMIT = 30.0
 

@@ -8,7 +8,7 @@ import pytest
 
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import Cancelled
-from trayconnect.core.fair_lock import FairLock
+from trayconnect.desktop.prompts.prompter import FairLock
 
 LIMIT = 20.0
 
