@@ -13,7 +13,7 @@ from trayconnect.actions.every_command import make_dispatcher
 from trayconnect.actions.file_reload import FileReload
 from trayconnect.actions.server_commands import ServerCommands
 from trayconnect.actions.terminals import open_terminal_on
-from trayconnect.alerts.delivery import NoticeAlerts
+from trayconnect.alerts.scheduler import AlertScheduler
 from trayconnect.config.file_watcher import FileWatcher
 from trayconnect.config.model import Server
 from trayconnect.config.places import config_file, ssh_config_file
@@ -176,7 +176,7 @@ class App:
             browser=browser,
             services=Kinds(Desktop(browser, self._notifier), over_links(choices)),
         )
-        self._manager = Manager(peers, NoticeAlerts(self._notifier), on_change=self._changed)
+        self._manager = Manager(peers, AlertScheduler(self._notifier), on_change=self._changed)
         servers = ServerCommands(
             self._manager,
             browser,

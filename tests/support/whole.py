@@ -14,7 +14,7 @@ from tests.support.nulls import NoSecrets
 from tests.support.scoped import Scoped
 from tests.support.sshd import Sshd
 from tests.support.tunnel_kit import no_ssh_config
-from trayconnect.alerts.delivery import NoticeAlerts
+from trayconnect.alerts.scheduler import AlertScheduler
 from trayconnect.config.model import Config, Server
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.notices import Notice
@@ -81,7 +81,7 @@ class Whole(Scoped):
             browser=self,
             services=Kinds(Desktop(self, self), over_links(self.choices)),
         )
-        self.manager = Manager(peers, NoticeAlerts(self))
+        self.manager = Manager(peers, AlertScheduler(self))
         self.manager.start()
         self.manager.apply(Config(servers=servers))
 

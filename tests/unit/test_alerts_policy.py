@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.support.servers import make_server
 from tests.support.stepping import Stepped
 from trayconnect.alerts.policy import ANSWER_TIME, GRACE, LONG_GRACE, RESTLESS, SETTLE, WAITS
-from trayconnect.alerts.scheduler import GATHER, AlertScheduler, Show
+from trayconnect.alerts.scheduler import GATHER, AlertScheduler
 from trayconnect.core.command import Button
 from trayconnect.core.errors import Problem, Recovery
 from trayconnect.core.notices import EDIT, Notice, Urgency, disconnect, open_page, retry
@@ -58,7 +58,7 @@ Given = Event | Health
 
 @dataclass
 class Newsroom:
-    """A desk, the sessions that it follows, and what stands on the user's screen.
+    """Alerts, the sessions that they follow, and what stands on the user's screen.
 
     Time passes only here. Events are given without their attempt: it is always the present one.
     """
@@ -69,7 +69,7 @@ class Newsroom:
     screen: dict[str, Notice] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.desk = AlertScheduler()
+        self.alerts = AlertScheduler(self)
         self.sessions = {name: Stepped(make_server(name)) for name in self.names}
 
     def happen(
@@ -83,25 +83,27 @@ class Newsroom:
                 why = Cause.ORDER if isinstance(given, Connect) else cause
                 before = stepped.snapshot
                 stepped.feed(given, self.now)
-                self.desk.follow(before, stepped.snapshot, why, self.now)
+                self.alerts.follow(before, stepped.snapshot, why, self.now)
         self.release()
 
     def wait(self, seconds: float) -> list[str]:
         """Let time pass; the titles of what was told in it."""
         end, before = self.now + seconds, len(self.told)
-        while (due := self.desk.due()) is not None and due <= end:
+        while (due := self.alerts.due()) is not None and due <= end:
             self.now = max(self.now, due)
             self.release()
         self.now = end
         return [notice.title for notice in self.told[before:]]
 
     def release(self) -> None:
-        for word in self.desk.release(self.now):
-            if isinstance(word, Show):
-                self.told.append(word.notice)
-                self.screen[word.notice.tag] = word.notice
-            else:
-                self.screen.pop(word.tag, None)
+        self.alerts.deliver(self.now)
+
+    def notify(self, notice: Notice) -> None:
+        self.told.append(notice)
+        self.screen[notice.tag] = notice
+
+    def withdraw(self, tag: str) -> None:
+        self.screen.pop(tag, None)
 
     @property
     def shown(self) -> list[str]:
@@ -120,8 +122,7 @@ def lost(attempt: int) -> Event:
     return Failed(attempt, DOWN)
 
 
-def unreachable(attempt: int) -> Event:
-    return Failed(attempt, DOWN)
+unreachable = lost
 
 
 def refused(attempt: int) -> Event:
@@ -462,9 +463,9 @@ def test_a_notice_of_several_is_not_taken_for_an_older_one(lab: Newsroom) -> Non
 def test_a_server_that_is_gone_from_the_file_takes_its_notice_along(room: Newsroom) -> None:
     room.happen(Connect(), changed)
     room.wait(SETTLE)
-    room.desk.forget("GPU box")
+    room.alerts.forget("GPU box")
     room.release()
-    assert (room.shown, room.desk.due()) == ([], None)
+    assert (room.shown, room.alerts.due()) == ([], None)
 
 
 def test_many_are_not_all_named() -> None:
@@ -545,7 +546,7 @@ def test_whatever_happens(moves: list[tuple[Callable[[int], Given], float]]) -> 
         assert len(room.screen) <= 1
         if state in (State.OFF, State.CLOSING):
             assert room.screen == {}
-        due = room.desk.due()
+        due = room.alerts.due()
         assert due is None or due <= room.now + max(*WAITS.values(), LONG_GRACE)
 
 

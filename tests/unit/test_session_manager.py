@@ -12,8 +12,8 @@ import pytest
 from tests.support.forwarding import eventually
 from tests.support.servers import make_server
 from tests.support.snapshots import facts
-from trayconnect.alerts.delivery import NoticeAlerts
 from trayconnect.alerts.policy import SETTLE, WAITS, Alert
+from trayconnect.alerts.scheduler import AlertScheduler
 from trayconnect.config.forward_syntax import Kind
 from trayconnect.config.model import Config, Forward, Server
 from trayconnect.core.cancellation import CancelToken
@@ -321,7 +321,7 @@ class Run:
         )
         self.manager = Manager(
             peers,
-            NoticeAlerts(world),
+            AlertScheduler(world),
             clock=world.clock,
             on_change=on_change or self.seen.append,
             chance=lambda: 0.0,

@@ -1,1 +1,1 @@
-"""What to tell the user, when, and when it is over."""
+"""Which events the user is notified of, when, and when a notice no longer holds."""

@@ -1,8 +1,8 @@
-"""What of a session the user must know, and from when on. Pure.
+"""Which alert holds of a session, and when to send it. Pure.
 
-News is what holds of a session and is worth a notice. It is told once it has held for a while, so
-that what heals by itself says nothing, and it is told once: again only after it was over and the
-user was told that, or after the user's next order, whose outcome they wait for.
+An alert is sent after it has held for a while, so that a short failure causes none. It is sent
+once: again only after a later alert said that it was over, or after the user's next order, as the
+user waits for its outcome.
 """
 
 from __future__ import annotations
@@ -18,30 +18,30 @@ from trayconnect.sessions.state import State
 
 class Alert(enum.Enum):
     UP = "up"
-    """Its page answers, as the user ordered."""
+    """The page answers, as the user ordered."""
     DELAYED = "delayed"
-    """The user waits for it, and it cannot be reached yet."""
+    """The user waits, and the server cannot be reached yet."""
     SILENT = "silent"
-    """The user waits for its page, and none answers behind the tunnel."""
+    """The user waits for the page, and nothing answers behind the link."""
     LOST = "lost"
-    """Its page answered, and does no longer."""
+    """The page stopped answering."""
     BACK = "back"
-    """It was told as lost, or failed later, and its page answers again."""
+    """The page answers again, after an alert said LOST, or FAILED."""
     ASKING = "asking"
-    """A question to the user is open, and was perhaps not seen."""
+    """A question is open, and the user has perhaps not seen it."""
     NEEDS_YOU = "needs-you"
     FAILED = "failed"
 
 
 GRACE = 5.0
-"""Seconds in which something may heal by itself and say nothing."""
+"""Seconds after which a failure causes an alert."""
 LONG_GRACE = 60.0
-"""The same for a server that comes and goes: lost again within `RESTLESS` of being told as back."""
+"""The same for a server that is lost again within `RESTLESS` seconds after BACK was sent."""
 RESTLESS = 300.0
 ANSWER_TIME = 20.0
-"""Seconds after which a question that is not answered was perhaps not seen."""
+"""Seconds after which an open question was perhaps not seen."""
 SETTLE = 1.0
-"""Seconds to wait for others of the same kind, which are then told in one notice."""
+"""Seconds to wait for the same alert of other servers: one notice then speaks of all."""
 
 WAITS: Mapping[Alert, float] = {
     Alert.UP: SETTLE,
@@ -53,75 +53,74 @@ WAITS: Mapping[Alert, float] = {
     Alert.NEEDS_YOU: SETTLE,
     Alert.FAILED: SETTLE,
 }
-"""Seconds that each must have held when it is told."""
+"""Seconds that an alert holds before it is sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class AlertState:
-    """One session as far as news go. Times are of the monotonic clock."""
+    """The alerts of one session. Times are of the monotonic clock."""
 
     session: Snapshot
-    """As it is now."""
-    news: Alert | None = None
+    alert: Alert | None = None
     """What holds now."""
     due: float = 0.0
-    """When it is to be told."""
-    told: bool = False
+    """When to send it."""
+    is_sent: bool = False
     """Whether the user knows it."""
-    told_at: float = 0.0
+    sent_at: float = 0.0
     tag: str = ""
-    """Of the notice on the screen that speaks of it; empty without one."""
-    answered: bool = False
-    """Whether its page has answered since the user's order."""
+    """The notice on the screen that speaks of it; empty if there is none."""
+    was_ready: bool = False
+    """Whether the page has answered since the user's order."""
     missed: bool = False
-    """Told as lost, or as failed after its page had answered, and not yet as back."""
+    """The user knows that it was lost, or failed after its page had answered, and not yet that it
+    is back."""
     back_at: float | None = None
-    """When it was last told as back."""
-    said: frozenset[Alert] = frozenset()
-    """What was told since the user's order, or since its page answered."""
+    """When BACK was last sent."""
+    known: frozenset[Alert] = frozenset()
+    """The alerts that were sent since the user's order, or since the page answered."""
 
     @property
     def is_pending(self) -> bool:
-        return self.news is not None and not self.told
+        return self.alert is not None and not self.is_sent
 
 
-def follow(story: AlertState, after: Snapshot, cause: Cause, now: float) -> AlertState:
-    """The story after a change."""
-    before = story.session
-    story = replace(story, session=after)
+def follow(state: AlertState, after: Snapshot, cause: Cause, now: float) -> AlertState:
+    """The state after a change of the session."""
+    before = state.session
+    state = replace(state, session=after)
     if after.state in (State.OFF, State.CLOSING):
         return AlertState(after)
-    answers = after.is_ready
-    if cause is Cause.ORDER and not answers:
-        story = AlertState(after)
-    news = _news(story, before)
-    if answers:
-        story = replace(story, answered=True, said=frozenset())
-    if news is not story.news:
-        return _turn(story, news, now)
-    if cause is Cause.WOKE and story.is_pending and news is not None:
-        return replace(story, due=now + WAITS[news])  # no time was given to heal in sleep
-    return story
+    if cause is Cause.ORDER and not after.is_ready:
+        state = AlertState(after)
+    alert = _alert(state, before)
+    if after.is_ready:
+        state = replace(state, was_ready=True, known=frozenset())
+    if alert is not state.alert:
+        return _change(state, alert, now)
+    if cause is Cause.WOKE and state.is_pending and alert is not None:
+        return replace(state, due=now + WAITS[alert])  # sleep does not count
+    return state
 
 
-def tell(story: AlertState, tag: str, now: float) -> AlertState:
-    """The story once its news was told under that tag."""
-    assert story.news is not None
-    told = replace(story, told=True, told_at=now, tag=tag, said=story.said | {story.news})
-    match story.news:
+def sent(state: AlertState, tag: str, now: float) -> AlertState:
+    """The state after the alert was sent in the notice with that tag."""
+    assert state.alert is not None
+    after = replace(state, is_sent=True, sent_at=now, tag=tag, known=state.known | {state.alert})
+    match state.alert:
         case Alert.LOST:
-            return replace(told, missed=True)
-        case Alert.FAILED if story.answered:  # it may come back by itself as well
-            return replace(told, missed=True)
+            return replace(after, missed=True)
+        case Alert.FAILED if state.was_ready:  # it may come back without the user
+            return replace(after, missed=True)
         case Alert.BACK:
-            return replace(told, missed=False, back_at=now)
+            return replace(after, missed=False, back_at=now)
         case _:
-            return told
+            return after
 
 
-def _news(story: AlertState, before: Snapshot) -> Alert | None:
-    """What holds of a session that is neither off nor about to be."""
-    now = story.session
+def _alert(state: AlertState, before: Snapshot) -> Alert | None:
+    """What holds of a session that is neither OFF nor CLOSING."""
+    now = state.session
     match now.state:
         case State.FAILED:
             return Alert.FAILED
@@ -130,31 +129,31 @@ def _news(story: AlertState, before: Snapshot) -> Alert | None:
     if now.is_ready:
         if before.service.browser_pending and not now.service.browser_pending:
             return Alert.UP
-        if story.missed:
+        if state.missed:
             return Alert.BACK
-        return story.news if story.news in (Alert.UP, Alert.BACK) else None
-    if story.answered:
+        return state.alert if state.alert in (Alert.UP, Alert.BACK) else None
+    if state.was_ready:
         return Alert.LOST
     if now.page_problem is None or not now.service.browser_pending:
         return None
     return Alert.SILENT if now.state is State.UP else Alert.DELAYED
 
 
-def _turn(story: AlertState, news: Alert | None, now: float) -> AlertState:
-    """The story when other news holds than before. The notice on the screen stays where that of
-    the new one soon takes its place, or where the old one is true again before it did."""
-    if news is None:
-        return replace(story, news=None, told=False, tag="")
-    wait, known = WAITS[news], news in story.said
-    question = story.session.question
+def _change(state: AlertState, alert: Alert | None, now: float) -> AlertState:
+    """The state after another alert holds. The notice on the screen stays if a notice of the new
+    alert soon replaces it, or if the old alert holds again before that."""
+    if alert is None:
+        return replace(state, alert=None, is_sent=False, tag="")
+    wait, is_known = WAITS[alert], alert in state.known
+    question = state.session.question
     if question is not None and question.kind is QuestionKind.VISIT:
-        wait = SETTLE  # it may be that only the notice is seen
-    stays = not known and wait <= SETTLE
-    if news is Alert.LOST:
-        # That it failed before was other news than that it is tried again.
-        known = known or (story.missed and Alert.FAILED not in story.said)
-        stays = known and story.news is Alert.BACK
-        if story.back_at is not None and now - story.back_at < RESTLESS:
+        wait = SETTLE  # the user may see only the notice
+    stays = not is_known and wait <= SETTLE
+    if alert is Alert.LOST:
+        # The user knows of the failure, unless it said that nothing is retried.
+        is_known = is_known or (state.missed and Alert.FAILED not in state.known)
+        stays = is_known and state.alert is Alert.BACK
+        if state.back_at is not None and now - state.back_at < RESTLESS:
             wait = LONG_GRACE
-    tag = story.tag if stays else ""
-    return replace(story, news=news, due=now + wait, told=known, tag=tag)
+    tag = state.tag if stays else ""
+    return replace(state, alert=alert, due=now + wait, is_sent=is_known, tag=tag)

@@ -1,94 +1,84 @@
-"""Tells the news of all sessions: each in its time, and together what happens together. Pure."""
+"""Sends the alerts of all sessions as notices: each at its time, the same of several in one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from trayconnect.alerts.policy import Alert, AlertState, follow, tell
+from trayconnect.alerts.policy import Alert, AlertState, follow, sent
 from trayconnect.alerts.text import notice
-from trayconnect.core.notices import Notice
+from trayconnect.core.notices import Notice, Notifier
 from trayconnect.sessions.snapshot import Cause, Snapshot
 
 TOGETHER = 2.0
-"""Seconds: news that would be due within so many is told with what is due now, in one notice."""
-
+"""Seconds: an alert that would be due within so many joins the same alert that is due now."""
 GATHER = 30.0
-"""Seconds: servers that get lost, or come back, within so many share one notice, which grows. A
-network that is gone shows on one heartbeat after the other."""
+"""Seconds: servers that are lost, or come back, within so many share one notice, which grows. When
+a network is gone, one heartbeat after the other fails."""
 _GATHERED = (Alert.LOST, Alert.BACK)
 
 
-@dataclass(frozen=True, slots=True)
-class Show:
-    notice: Notice
-
-
-@dataclass(frozen=True, slots=True)
-class Withdraw:
-    tag: str
-
-
 class AlertScheduler:
-    """Follows the sessions by name. Times are of the monotonic clock; one thread at a time."""
+    """`dependencies.Alerts` that shows notices."""
 
-    def __init__(self) -> None:
-        self._stories: dict[str, AlertState] = {}
+    def __init__(self, notifier: Notifier) -> None:
+        self._notifier = notifier
+        self._states: dict[str, AlertState] = {}
+        """By the names of sessions."""
         self._stale: list[str] = []
-        """Tags of notices that no longer hold."""
+        """The tags of notices that no longer hold."""
 
     def follow(self, before: Snapshot, after: Snapshot, cause: Cause, now: float) -> None:
-        """A session changed."""
         name = after.server.name
-        story = self._stories.get(name) or AlertState(before)
-        self._stories[name] = next_ = follow(story, after, cause, now)
-        if story.tag and not next_.tag:
-            self._drop(story.tag)
+        state = self._states.get(name) or AlertState(before)
+        self._states[name] = changed = follow(state, after, cause, now)
+        if state.tag and not changed.tag:
+            self._drop(state.tag)
 
     def forget(self, name: str) -> None:
-        """There is no session of that name any more."""
-        story = self._stories.pop(name, None)
-        if story is not None and story.tag:
-            self._drop(story.tag)
+        state = self._states.pop(name, None)
+        if state is not None and state.tag:
+            self._drop(state.tag)
 
     def due(self) -> float | None:
-        """When there is something to tell; None: nothing is in sight."""
-        return min((s.due for s in self._stories.values() if s.is_pending), default=None)
+        return min((s.due for s in self._states.values() if s.is_pending), default=None)
 
-    def release(self, now: float) -> list[Show | Withdraw]:
-        """What is to be shown, and taken from the screen, now."""
-        told = [Show(one) for news in Alert for one in self._tell(news, now)]
+    def deliver(self, now: float) -> None:
+        notices = [one for alert in Alert if (one := self._due_notice(alert, now)) is not None]
         stale, self._stale = self._stale, []
-        return [*map(Withdraw, stale), *told]
+        for tag in stale:
+            self._notifier.withdraw(tag)
+        for one in notices:
+            self._notifier.notify(one)
 
-    def _tell(self, news: Alert, now: float) -> Iterator[Notice]:
-        pending = {n: s for n, s in self._stories.items() if s.news is news and s.is_pending}
-        if not any(story.due <= now for story in pending.values()):
-            return
-        stories = {
-            name: story
-            for name, story in self._stories.items()
-            if (name in pending and story.due <= now + TOGETHER)
-            or (news in _GATHERED and _stands(story, news, now))
+    def _due_notice(self, alert: Alert, now: float) -> Notice | None:
+        """The notice of all sessions of which that alert is due."""
+        pending = {n: s for n, s in self._states.items() if s.alert is alert and s.is_pending}
+        if not any(state.due <= now for state in pending.values()):
+            return None
+        states = {
+            name: state
+            for name, state in self._states.items()
+            if (name in pending and state.due <= now + TOGETHER)
+            or (alert in _GATHERED and _is_fresh(state, alert, now))
         }
-        one = notice(news, [story.session for story in stories.values()])
-        for name, story in stories.items():
-            if story.tag and story.tag != one.tag:
-                self._drop(story.tag)
+        made = notice(alert, [state.session for state in states.values()])
+        for name, state in states.items():
+            if state.tag and state.tag != made.tag:
+                self._drop(state.tag)
             if name in pending:
-                self._stories[name] = tell(story, one.tag, now)
+                self._states[name] = sent(state, made.tag, now)
             else:
-                self._stories[name] = replace(story, tag=one.tag)
-        yield one
+                self._states[name] = replace(state, tag=made.tag)
+        return made
 
     def _drop(self, tag: str) -> None:
-        """A notice does not hold of everything that it speaks of: away with it."""
+        """Withdraw a notice, even if it still holds of other sessions."""
         self._stale.append(tag)
-        for name, story in self._stories.items():
-            if story.tag == tag:
-                self._stories[name] = replace(story, tag="")
+        for name, state in self._states.items():
+            if state.tag == tag:
+                self._states[name] = replace(state, tag="")
 
 
-def _stands(story: AlertState, news: Alert, now: float) -> bool:
-    """Whether that news was told of it just now, and may still be on the screen."""
-    return story.news is news and story.tag != "" and now - story.told_at < GATHER
+def _is_fresh(state: AlertState, alert: Alert, now: float) -> bool:
+    """Whether that alert was sent just now, and may still be on the screen."""
+    return state.alert is alert and state.tag != "" and now - state.sent_at < GATHER

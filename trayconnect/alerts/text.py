@@ -1,4 +1,4 @@
-"""News in words: the notice of one server, or of several for which the same holds. Pure."""
+"""The notice of an alert: of one server, or of several. Pure."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from trayconnect.sessions.snapshot import Snapshot
 from trayconnect.sessions.state import State
 
 LINES = 5
-"""Servers that a notice names; notices are short."""
+"""Limit for the servers that a notice names: notices are short."""
 _RETRIED = "Trying again automatically"
 
 
 @dataclass(frozen=True, slots=True)
 class _Wording:
     one: str
-    """What is said of one server, after its name."""
+    """After the name of one server."""
     several: str
-    """The same of several, after their number."""
+    """After the number of several."""
     buttons: tuple[Callable[[str], Button], ...]
     """Each for the server of that name."""
     urgency: Urgency = Urgency.NORMAL
     passing: bool = False
 
 
-_MANNERS: Mapping[Alert, _Wording] = {
+_WORDINGS: Mapping[Alert, _Wording] = {
     Alert.UP: _Wording(
         "is connected",
         "servers are connected",
@@ -78,39 +78,39 @@ _MANNERS: Mapping[Alert, _Wording] = {
 }
 
 ADVICE_LINES = 4
-"""Lines of advice in a notice; more would cover half the screen."""
+"""Limit for the advice in a notice: more would cover half the screen."""
 
 
-def notice(news: Alert, sessions: Sequence[Snapshot]) -> Notice:
-    """The notice that tells it of these sessions, at least one."""
-    manner = _MANNERS[news]
+def notice(alert: Alert, sessions: Sequence[Snapshot]) -> Notice:
+    """The notice of an alert that holds of these sessions, at least one."""
+    wording = _WORDINGS[alert]
     if len(sessions) > 1:
         return Notice(
-            tag=f"servers {news.value}",
-            title=f"{len(sessions)} {manner.several}",
+            tag=f"servers {alert.value}",
+            title=f"{len(sessions)} {wording.several}",
             body=_several(sessions),
-            urgency=manner.urgency,
-            passing=manner.passing,
+            urgency=wording.urgency,
+            passing=wording.passing,
         )
     (session,) = sessions
     name = session.server.name
     return Notice(
         tag=f"server {name}",
-        title=f"{name} {manner.one}",
-        body="\n".join(_lines(news, session)),
-        urgency=manner.urgency,
-        passing=manner.passing,
-        buttons=tuple(button(name) for button in manner.buttons),
+        title=f"{name} {wording.one}",
+        body="\n".join(_lines(alert, session)),
+        urgency=wording.urgency,
+        passing=wording.passing,
+        buttons=tuple(button(name) for button in wording.buttons),
     )
 
 
-def _lines(news: Alert, session: Snapshot) -> list[str]:
+def _lines(alert: Alert, session: Snapshot) -> list[str]:
     if session.question is not None:
         question = session.question
         more = _short(question.message) if question.kind is QuestionKind.VISIT else []
         return [question.title, *more]
     problem = session.page_problem
-    if news in (Alert.UP, Alert.BACK):
+    if alert in (Alert.UP, Alert.BACK):
         page = [session.page.url] if session.page is not None else []
         return [*page, problem.title] if problem is not None else page
     lines = [problem.title, *_short(problem.advice)] if problem is not None else []
@@ -122,7 +122,8 @@ def _lines(news: Alert, session: Snapshot) -> list[str]:
 
 
 def _short(advice: str) -> list[str]:
-    """Its beginning: fingerprints and commands are in the menu's Show problem, to be copied."""
+    """The beginning of the advice. The menu's Show problem has fingerprints and commands, to be
+    copied."""
     lines = [line for line in advice.splitlines() if line.strip()]
     if len(lines) <= ADVICE_LINES:
         return lines
