@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.threads import wait_for_threads
 from trayconnect.desktop.events.wake import ClockReading, WakeWatcher, read_clocks, slept
 
 LIMIT = 20.0
@@ -52,7 +53,7 @@ def test_the_watcher_reports_each_sleep_and_stops() -> None:
     assert [woken.acquire(timeout=LIMIT) for _ in range(4)] == [True] * 4
     watcher.stop()
     watcher.stop()
-    assert not any(thread.name == "tc-wake" for thread in threading.enumerate())
+    wait_for_threads(set())
     assert not woken.acquire(blocking=False)
 
 

@@ -45,7 +45,6 @@ class SshLink:
         self._heartbeat = Heartbeat(
             route.end,
             keepalive,
-            self._target.server,
             self._silent,
             before=[transport for _, transport in route.hops[:-1]],
         )
@@ -148,7 +147,7 @@ class SshLink:
             self._on_lost(self._route.loss().problem)
 
     def _silent(self, seconds: float) -> None:
-        """Called on the heartbeat's thread."""
+        """Called by the heartbeat."""
         with self._lock:
             already, self._over = self._over, True
         silent = self._heartbeat.silent()

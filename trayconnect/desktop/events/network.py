@@ -150,7 +150,7 @@ class RouteWatcher(PollingWatcher[tuple[str, ...]]):
         interval: float = POLL,
         look: Callable[[], tuple[str, ...]] = source_addresses,
     ) -> None:
-        super().__init__("tc-network", interval, look, _routes_changed, on_change)
+        super().__init__(interval, look, _routes_changed, on_change)
 
 
 def _routes_changed(before: tuple[str, ...], now: tuple[str, ...]) -> bool:

@@ -6,56 +6,53 @@ import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from trayconnect.core.timers import Timer
+
 _STOP_LIMIT = 5.0
 
 T = TypeVar("T")
 
 
 class PollingWatcher(Generic[T]):
-    """Calls `on_change`, on a thread of its own, when `changed` is true for two successive
-    readings.
+    """Calls `on_change` when `changed` is true for two successive readings.
 
-    It reads only between `start` and `stop`; both may be called repeatedly."""
+    It reads only between `start` and `stop`; both may be called repeatedly. `on_change` and `read`
+    must be quick."""
 
     def __init__(
         self,
-        name: str,
         interval: float,
         read: Callable[[], T],
         changed: Callable[[T, T], bool],
         on_change: Callable[[], None],
     ) -> None:
-        """`name` is the thread's name, `interval` is in seconds."""
-        self._name = name
+        """`interval` is in seconds."""
         self._interval = interval
         self._read = read
         self._changed = changed
         self._on_change = on_change
         self._lock = threading.Lock()
-        self._stopped = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._timer: Timer | None = None
 
     def start(self) -> None:
         with self._lock:
-            if self._thread is None:
-                self._stopped = threading.Event()
-                self._thread = threading.Thread(
-                    target=self._watch, args=[self._stopped], name=self._name, daemon=True
-                )
-                self._thread.start()
+            if self._timer is None:
+                before = self._read()
+
+                def poll() -> None:
+                    nonlocal before
+                    timer.set(self._interval)
+                    earlier, before = before, self._read()
+                    if self._changed(earlier, before):
+                        self._on_change()
+
+                timer = Timer(poll)
+                timer.set(self._interval)
+                self._timer = timer
 
     def stop(self) -> None:
-        """Join the thread, unless called on it."""
+        """Returns after a call of `on_change` has returned, unless called by it."""
         with self._lock:
-            thread, self._thread = self._thread, None
-            self._stopped.set()
-        if thread is not None and thread is not threading.current_thread():
-            thread.join(_STOP_LIMIT)
-
-    def _watch(self, stopped: threading.Event) -> None:
-        before = self._read()
-        while not stopped.wait(self._interval):
-            now = self._read()
-            if self._changed(before, now):
-                self._on_change()
-            before = now
+            timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.stop(_STOP_LIMIT)

@@ -63,7 +63,7 @@ class WakeWatcher(PollingWatcher[ClockReading]):
         tick: float = TICK,
         clocks: Callable[[], ClockReading] = read_clocks,
     ) -> None:
-        super().__init__("tc-wake", tick, clocks, self._slept, on_wake)
+        super().__init__(tick, clocks, self._slept, on_wake)
 
     def _slept(self, before: ClockReading, now: ClockReading) -> bool:
         if not slept(before, now, self._interval):

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from trayconnect.config.model import Keepalive
+from trayconnect.core.timers import Timer
 from trayconnect.ssh.transport.ssh_transport import SshTransport
 
 REQUEST = "keepalive@openssh.com"
@@ -42,7 +43,7 @@ class _Pulse:
 
 
 class Heartbeat:
-    """Sends keepalive requests to the server periodically, on a thread of its own.
+    """Sends keepalive requests to the server periodically.
 
     Within `interval * count_max` seconds after the server's last packet, `count_max` requests have
     gone unanswered, and `on_dead` is called with that time, once. The requests are spaced evenly,
@@ -55,7 +56,6 @@ class Heartbeat:
         self,
         transport: SshTransport,
         keepalive: Keepalive,
-        name: str,
         on_dead: Callable[[float], None],
         before: Sequence[SshTransport] = (),
     ) -> None:
@@ -64,12 +64,13 @@ class Heartbeat:
         self.limit = keepalive.interval * keepalive.count_max
         self._spacing = self.limit / (keepalive.count_max + 1)
         self._on_dead = on_dead
-        self._wake = threading.Condition()
-        self._stopped = False
-        self._check = False
+        self._check = threading.Event()
         self._pulse = _Pulse(transport)
         self._before = [_Pulse(one) for one in before]
-        self._thread = threading.Thread(target=self._run, name=f"tc-heartbeat {name}", daemon=True)
+        self._unanswered = 0
+        self._beat_at = self._checked_at = -_NEVER
+        self._check_by = _NEVER
+        self._timer = Timer(self._run)
 
     @property
     def latency(self) -> float | None:
@@ -86,7 +87,7 @@ class Heartbeat:
 
     def start(self) -> None:
         """Begin, with a request at once."""
-        self._thread.start()
+        self._timer.set(0.0)
 
     def check(self) -> None:
         """Send a request now. Without an answer within `CHECK_SECONDS`, or the usual limit, the
@@ -95,17 +96,12 @@ class Heartbeat:
         Packets other than the answer count only in the second half of that time. The answer may be
         queued behind a download, but a packet that was in flight before proves nothing (the kernel
         of a frozen server still sends data that waited for our acknowledgement)."""
-        with self._wake:
-            self._check = True
-            self._wake.notify_all()
+        self._check.set()
+        self._timer.set(0.0)
 
     def stop(self, timeout: float) -> None:
-        """Stop the thread, and join it unless called on it."""
-        with self._wake:
-            self._stopped = True
-            self._wake.notify_all()
-        if self._thread.is_alive() and self._thread is not threading.current_thread():
-            self._thread.join(timeout)
+        """Send no more requests, and do not call `on_dead` any more."""
+        self._timer.stop(timeout)
 
     def _send_requests(self) -> float:
         for pulse in self._before:
@@ -113,40 +109,28 @@ class Heartbeat:
         return self._pulse.ask()
 
     def _run(self) -> None:
-        unanswered = 0
-        beat_at = checked_at = -_NEVER
-        check_by = _NEVER
-        while True:
-            now = time.monotonic()
-            received_at = self._transport.packetizer.last_received
-            if self._pulse.answered_at >= checked_at:
-                check_by = _NEVER
-            if now >= check_by:
-                if received_at < (checked_at + check_by) / 2:
-                    break
-                check_by = _NEVER
-            if self._take_check():
-                checked_at = self._send_requests()
-                check_by = checked_at + min(CHECK_SECONDS, self.limit)
-            if now >= beat_at + self._spacing:
-                unanswered = 0 if received_at > beat_at else unanswered
-                if unanswered >= self._count_max:
-                    break
-                beat_at = self._send_requests()
-                unanswered += 1
-            if not self._sleep(min(beat_at + self._spacing, check_by)):
-                return
-        self._on_dead(time.monotonic() - self._transport.packetizer.last_received)
+        now = time.monotonic()
+        received_at = self._transport.packetizer.last_received
+        if self._is_dead(now, received_at):
+            self._timer.stop(0)
+            self._on_dead(now - received_at)
+            return
+        if self._check.is_set():
+            self._check.clear()
+            self._checked_at = self._send_requests()
+            self._check_by = self._checked_at + min(CHECK_SECONDS, self.limit)
+        if now >= self._beat_at + self._spacing:
+            self._beat_at = self._send_requests()
+            self._unanswered += 1
+        self._timer.set(min(self._beat_at + self._spacing, self._check_by) - time.monotonic())
 
-    def _take_check(self) -> bool:
-        with self._wake:
-            wanted, self._check = self._check, False
-        return wanted
-
-    def _sleep(self, until: float) -> bool:
-        """Wait for the time, or a check; false when stopped."""
-        with self._wake:
-            left = until - time.monotonic()
-            if not self._stopped and not self._check and left > 0:
-                self._wake.wait(left)
-            return not self._stopped
+    def _is_dead(self, now: float, received_at: float) -> bool:
+        if self._pulse.answered_at >= self._checked_at:
+            self._check_by = _NEVER
+        if now >= self._check_by:
+            if received_at < (self._checked_at + self._check_by) / 2:
+                return True
+            self._check_by = _NEVER
+        if received_at > self._beat_at:
+            self._unanswered = 0
+        return now >= self._beat_at + self._spacing and self._unanswered >= self._count_max
