@@ -21,8 +21,7 @@ from trayconnect.core.errors import ProblemError
 from trayconnect.desktop import helper_process
 from trayconnect.desktop.windows.status import StatusWindow
 from trayconnect.desktop.windows.status_wire import Group, Row, StatusPage
-from trayconnect.tray.icon import icons_folder, picture
-from trayconnect.tray.status_view import icons
+from trayconnect.tray.icon import icons, icons_folder, picture
 from trayconnect.tray.view import IconState
 
 LIMIT = 120.0

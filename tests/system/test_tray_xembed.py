@@ -40,7 +40,7 @@ def impatient(
     popup: PopupMenu,
     host_patience: float = 600.0,
     by_hand: bool = False,
-    on_host: Callable[[], object] = lambda: None,
+    on_shown: Callable[[], object] = lambda: None,
 ) -> Tray:
     """Not waiting for a StatusNotifierItem host that will not come."""
     return LinuxTray(
@@ -52,7 +52,7 @@ def impatient(
         fallback_patience=0.1,
         host_patience=host_patience,
         by_hand=by_hand,
-        on_host=on_host,
+        on_shown=on_shown,
     )
 
 
@@ -243,7 +243,7 @@ def test_no_place_at_all_is_told_once(desktop: Desktop) -> None:
 
 def test_who_starts_it_by_hand_is_told_without_a_wait(desktop: Desktop) -> None:
     missing, shown = threading.Semaphore(0), threading.Semaphore(0)
-    make = partial(impatient, by_hand=True, on_host=shown.release)
+    make = partial(impatient, by_hand=True, on_shown=shown.release)
     with running(TkPopupMenu(), missing.release, make) as (tray, _):
         assert missing.acquire(timeout=LIMIT)
         panel = desktop.start_lxqt_panel()
@@ -256,7 +256,7 @@ def test_who_starts_it_by_hand_is_told_without_a_wait(desktop: Desktop) -> None:
 def test_who_starts_it_by_hand_is_told_where_it_is(desktop: Desktop) -> None:
     missing, shown = threading.Semaphore(0), threading.Semaphore(0)
     desktop.start_xembed_tray()
-    make = partial(impatient, by_hand=True, on_host=shown.release)
+    make = partial(impatient, by_hand=True, on_shown=shown.release)
     with running(TkPopupMenu(), missing.release, make) as (_, _):
         assert shown.acquire(timeout=LIMIT)
         desktop.wait_icon(IconState.UP)

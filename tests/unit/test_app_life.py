@@ -15,7 +15,7 @@ from unittest.mock import Mock
 import pytest
 
 from tests.support.systems import move_home
-from trayconnect.app import App, Options
+from trayconnect.app.program import App, Options
 from trayconnect.control.client import ControlClient
 from trayconnect.core.command import Command
 from trayconnect.core.errors import Problem, ProblemError
@@ -132,7 +132,7 @@ def test_an_entry_to_start_at_login_follows_unless_told_otherwise(
     stage: Stage, options: dict[str, bool], follows: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refreshed: list[object] = []
-    monkeypatch.setattr("trayconnect.app.refresh_quietly", refreshed.append)
+    monkeypatch.setattr("trayconnect.app.wiring.refresh_quietly", refreshed.append)
     stage.save(GOOD)
     assert run(stage.app(**options))
     assert len(refreshed) == follows
@@ -206,7 +206,7 @@ def test_the_system_is_told_while_a_server_is_on(
             if wanted:
                 is_on.set()
 
-    monkeypatch.setattr("trayconnect.app.make_activity", Activity)
+    monkeypatch.setattr("trayconnect.app.wiring.make_activity", Activity)
     stage.save("servers:\n  - {name: GPU box, host: 127.0.0.1, port: 1}\n")
     assert run(stage.app("GPU box"), is_on)
     assert held[-1] is False
@@ -216,9 +216,12 @@ def test_the_end_of_the_users_session_waits_for_the_servers(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     managed: list[bool] = []
+    has_begun = threading.Event()
 
     def make_tray(*_: object, on_session_end: Callable[[], object], **__: object) -> Mock:
         def on_message() -> None:
+            on_session_end()  # while the program starts: there is nothing to disconnect yet
+            assert has_begun.wait(LIMIT)
             for _ in range(2):
                 managed.append("tc-manager" in [thread.name for thread in threading.enumerate()])
                 on_session_end()
@@ -227,6 +230,7 @@ def test_the_end_of_the_users_session_waits_for_the_servers(
 
     monkeypatch.setattr("trayconnect.tray.display.make_tray", make_tray)
     stage.save(GOOD)
+    stage.on_change = lambda _: has_begun.set()
     assert stage.app(tray=True).run() is None
     assert managed == [True, False]
 
@@ -282,7 +286,7 @@ def test_a_key_that_cannot_log_in_is_told_when_the_file_is_saved(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     notices = Notices()
-    monkeypatch.setattr("trayconnect.app.make_notifier", lambda *_: notices)
+    monkeypatch.setattr("trayconnect.app.program.make_notifier", lambda *_: notices)
     keyed = "servers:\n  - {name: GPU box, host: gpu, auth: {identity_file: ~/NAME}}\n"
     stage.save(keyed.replace("NAME", "of-before"))
     stage.on_change = lambda _: stage.save(keyed.replace("NAME", "of-now"))

@@ -12,8 +12,9 @@ from trayconnect.core.errors import Problem
 from trayconnect.services.jupyter.activity import Activity
 from trayconnect.sessions.snapshot import Snapshot
 from trayconnect.sessions.state import State
+from trayconnect.tray.icon import WINDOW_SIZES, icons
 from trayconnect.tray.menu import MenuFacts, build_view
-from trayconnect.tray.status_view import ICON_SIZES, icons, status_page
+from trayconnect.tray.status_view import status_page
 from trayconnect.tray.view import IconState, Item
 
 WAITING = snap(state=State.WAITING, retry_at=1.0, problem=SILENT)
@@ -111,7 +112,7 @@ def test_a_broken_file_is_told() -> None:
 def test_every_state_has_its_pictures() -> None:
     made = icons()
     assert made.keys() == {state.value for state in IconState}
-    assert all(set(sizes) == set(ICON_SIZES) for sizes in made.values())
+    assert all(set(sizes) == set(WINDOW_SIZES) for sizes in made.values())
     assert all(png.startswith(b"\x89PNG") for sizes in made.values() for png in sizes.values())
 
 

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from trayconnect.app import App, Options
+from trayconnect.app.program import App, Options
 from trayconnect.core.errors import Problem, ProblemError
 from trayconnect.demo.setup import NAME, Demo
 from trayconnect.sessions.snapshot import Snapshot, state_words

@@ -38,7 +38,7 @@ def run_command(
     connect: tuple[str, ...] = (),
 ) -> int:
     """Run the tray app in the foreground; a second one hands over to the first."""
-    from trayconnect.app import App, Options
+    from trayconnect.app.program import App, Options
     from trayconnect.core import logs
     from trayconnect.desktop.windowed_program import windowed_program
 

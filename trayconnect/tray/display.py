@@ -1,31 +1,40 @@
-"""What the running program shows: the icon, its menu and the status window."""
+"""What the running program shows: the icon, its menu and the status window.
+
+The icon comes first, before the server file is read: this module imports nothing that is slow."""
 
 from __future__ import annotations
 
 import logging
-import sys
 import threading
 from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from trayconnect.config.server_file import ServerFile
 from trayconnect.core.command import Command
 from trayconnect.core.errors import ProblemError
 from trayconnect.core.notices import Notifier
 from trayconnect.desktop import helper_process
-from trayconnect.desktop.autostart.entry import Autostart
 from trayconnect.desktop.popup.popup_menu import TkPopupMenu
 from trayconnect.desktop.windows.status import StatusWindow
-from trayconnect.sessions.snapshot import Snapshot
 from trayconnect.tray.backends.backend import make_tray
 from trayconnect.tray.backends.choice import TrayReport
+from trayconnect.tray.icon import icons, icons_folder
 from trayconnect.tray.icon_place import COMMANDS, IconPlace
-from trayconnect.tray.menu import MenuFacts, build_view
-from trayconnect.tray.status_view import icons, status_page
 from trayconnect.tray.tray_icon import Tray
+from trayconnect.tray.view import Item, View
+
+if TYPE_CHECKING:
+    from trayconnect.config.server_file import ServerFile
+    from trayconnect.desktop.autostart.entry import Autostart
+    from trayconnect.sessions.snapshot import Snapshot
+    from trayconnect.tray.menu import MenuFacts
 
 logger = logging.getLogger(__name__)
 
+QUIT = Command("quit")
+STARTING = View(
+    title="trayconnect: starting",
+    items=(Item("starting", "Starting…", enabled=False), Item("quit", "Quit", QUIT)),
+)
 REST_PER_LINE = 0.0005
 """Seconds between two pictures of the menu, for each of its lines: the panel and we take about a
 third of that to draw one (measured with 1,500 lines)."""
@@ -75,51 +84,74 @@ class Coalescer:
             self._stopping.wait(rest)
 
 
-class Display:
-    """Shows nothing until `open`. From any thread, but for `run`."""
+Known = Callable[[], "tuple[tuple[Snapshot, ...], MenuFacts]"]
 
-    def __init__(
-        self,
-        snapshots: Callable[[], tuple[Snapshot, ...]],
-        file: ServerFile,
-        autostart: Autostart,
-        notifier: Notifier,
-        say: Callable[[str], object],
-    ) -> None:
-        self._snapshots = snapshots
-        self._file = file
-        self._autostart = autostart
+
+class Display:
+    """Shows nothing until `open`, and `STARTING` until `follow`. From any thread."""
+
+    def __init__(self, notifier: Notifier, say: Callable[[str], object]) -> None:
         self._say = say
         self._place = IconPlace(self.show_window, notifier, say)
         self._coalescer = Coalescer(self._draw)
         self._tray: Tray | None = None
         self._window: StatusWindow | None = None
+        self._shown = threading.Event()
+        self._lock = threading.Lock()
+        self._known: Known | None = None
+        self._is_missing = False
+        """Whether no panel has taken the icon, and the user was not told yet."""
 
     def open(
         self,
         click: Callable[[Command], object],
-        picture: Path,
         *,
         at_login: bool,
         on_session_end: Callable[[], object],
     ) -> None:
-        """Make the icon, and the window that is still hidden, which has that `picture`."""
-        self._window = StatusWindow(click, icons, picture)
+        """Make the icon, and the window, which is still hidden. On the main thread."""
+        self._window = StatusWindow(click, icons, icons_folder() / "trayconnect.png")
         try:
             self._tray = make_tray(
                 click,
-                self._place.missing,
+                self._on_missing,
                 TkPopupMenu(),
                 by_hand=not at_login,
-                on_host=self._place.shown,
+                on_shown=self._on_shown,
                 on_session_end=on_session_end,
             )
         except ProblemError as error:
             logger.warning("no tray: %s", error.problem.logged)
             self._say(f"{error.problem.title}. {COMMANDS}. Ctrl+C ends trayconnect.")
             return
-        if sys.platform in ("darwin", "win32"):
-            self._place.shown()
+        self._tray.show(STARTING)
+
+    def wait_shown(self, limit: float) -> None:
+        """Wait at most `limit` seconds until the icon is on the screen."""
+        self._shown.wait(limit)
+
+    def follow(
+        self,
+        snapshots: Callable[[], tuple[Snapshot, ...]],
+        file: ServerFile,
+        autostart: Autostart,
+    ) -> None:
+        """Show these from now on, after each `refresh`."""
+        from trayconnect.tray.menu import MenuFacts
+
+        def known() -> tuple[tuple[Snapshot, ...], MenuFacts]:
+            return snapshots(), MenuFacts(
+                autostart=autostart.is_on(),
+                file_problems=file.problems,
+                file_in_force=file.is_loaded,
+                window=helper_process.can_show_windows(),
+            )
+
+        with self._lock:
+            self._known = known
+            is_missing = self._is_missing
+        if is_missing:
+            self._place.missing()
 
     @property
     def tray(self) -> Tray | None:
@@ -148,8 +180,11 @@ class Display:
 
     def show_window(self) -> None:
         """Open the window that shows what the menu shows. Raises `ProblemError`."""
+        from trayconnect.tray.status_view import status_page
+
         assert self._window is not None
-        self._window.update(status_page(self._snapshots(), self._facts()))
+        assert self._known is not None
+        self._window.update(status_page(*self._known()))
         self._window.show()
 
     def close_window(self) -> None:
@@ -169,21 +204,27 @@ class Display:
         if self._tray is not None:
             self._tray.notify(message, title)
 
+    def _on_shown(self) -> None:
+        self._shown.set()
+        self._place.shown()
+
+    def _on_missing(self) -> None:
+        """The window that shows the servers meanwhile has to wait for them."""
+        with self._lock:
+            self._is_missing = self._known is None
+        if not self._is_missing:
+            self._place.missing()
+
     def _draw(self) -> float:
-        """Returns the rest that it needs, in seconds."""
-        if self._tray is None or self._window is None:
+        """Returns the pause that it needs, in seconds."""
+        from trayconnect.tray.menu import build_view
+        from trayconnect.tray.status_view import status_page
+
+        if self._tray is None or self._window is None or self._known is None:
             return 0.0
-        snapshots, facts = self._snapshots(), self._facts()
+        snapshots, facts = self._known()
         view = build_view(snapshots, facts)
         self._tray.show(view)
         if self._window.is_open:
             self._window.update(status_page(snapshots, facts))
         return REST_PER_LINE * view.lines
-
-    def _facts(self) -> MenuFacts:
-        return MenuFacts(
-            autostart=self._autostart.is_on(),
-            file_problems=self._file.problems,
-            file_in_force=self._file.is_loaded,
-            window=helper_process.can_show_windows(),
-        )

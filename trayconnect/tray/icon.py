@@ -6,6 +6,7 @@ pictures in a row, one for each size.
 
 from __future__ import annotations
 
+import io
 import struct
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -23,6 +24,8 @@ SIZES = (*range(16, 49), 52, 56, 60, 64, 72, 96)
 400 %, and our windows ask for. XEmbed trays ask for any size."""
 TEMPLATE_SIZES = (36,)
 """Pixels of the templates: macOS asks for 18 points at 2 pixels each."""
+WINDOW_SIZES = (24, 30, 36, 42, 48, 60, 72, 96)
+"""Pixels of the pictures in the status window, for screens of 100 % to 400 %."""
 
 
 @cache
@@ -49,6 +52,17 @@ def picture(state: IconState, size: int, *, frame: int = 0, mono: bool = False) 
     row = _row(f"{state.value}{f'-{frame}' if frame else ''}{'-template' if mono else ''}.png")
     stored = row.crop((left, 0, left + side, side))
     return stored if side == size else stored.resize((size, size), Image.Resampling.HAMMING)
+
+
+def icons() -> dict[str, dict[int, bytes]]:
+    """The pictures of all states for the status window, as PNG files by state and size."""
+    return {state.value: {size: _png(state, size) for size in WINDOW_SIZES} for state in IconState}
+
+
+def _png(state: IconState, size: int) -> bytes:
+    file = io.BytesIO()
+    picture(state, size).save(file, "PNG")
+    return file.getvalue()
 
 
 @lru_cache(maxsize=1)  # a StatusNotifierItem asks for eight sizes of one state

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Iterator, Sequence
 
 from trayconnect.core.command import Button, Command
-from trayconnect.desktop.windows.status_wire import Group, Icons, Row, StatusPage
+from trayconnect.desktop.windows.status_wire import Group, Row, StatusPage
 from trayconnect.sessions.snapshot import Snapshot, state_words
-from trayconnect.tray.icon import picture
 from trayconnect.tray.menu import MenuFacts, build_view
 from trayconnect.tray.menu_levels import group_lines
 from trayconnect.tray.menu_server import (
@@ -16,10 +14,8 @@ from trayconnect.tray.menu_server import (
     server_lines,
     server_submenu,
 )
-from trayconnect.tray.view import IconState, Item
+from trayconnect.tray.view import Item
 
-ICON_SIZES = (24, 30, 36, 42, 48, 60, 72, 96)
-"""Pixels, for screens of 100 % to 400 %."""
 _COMMON = ("connect-all", "disconnect-all", "toggle-autostart")
 FILE_PROBLEMS = 3
 """So many are quoted; `trayconnect check` has them all."""
@@ -49,17 +45,6 @@ def status_page(snapshots: Sequence[Snapshot], facts: MenuFacts) -> StatusPage:
 
 def _members(snapshots: Sequence[Snapshot], group: str) -> list[Snapshot]:
     return [snapshot for snapshot in snapshots if snapshot.server.group == group]
-
-
-def icons() -> Icons:
-    """The pictures of all states."""
-    return {state.value: {size: _png(state, size) for size in ICON_SIZES} for state in IconState}
-
-
-def _png(state: IconState, size: int) -> bytes:
-    file = io.BytesIO()
-    picture(state, size).save(file, "PNG")
-    return file.getvalue()
 
 
 def _row(snapshot: Snapshot) -> Row:

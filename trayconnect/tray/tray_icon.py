@@ -71,8 +71,8 @@ class Tray(Protocol):
 class TrayIcon:
     """`Tray` over one icon: shows views and reports clicks.
 
-    `on_command` is called on a thread of its own ("tc-tray-commands"), one click at a time. `run`
-    may be called once."""
+    `on_command` is called on a thread of its own ("tc-tray-commands"), one click at a time;
+    `on_shown` on the toolkit's, when the icon is visible. `run` may be called once."""
 
     def __init__(
         self,
@@ -81,12 +81,14 @@ class TrayIcon:
         *,
         label: Callable[[str], str],
         mono: bool = False,
+        on_shown: Callable[[], object] = lambda: None,
         make_timer: MakeTimer = ThreadTimer,
     ) -> None:
         self._backend = backend
         self._commands = CommandThread(on_command)
         self._label = label
         self._mono = mono
+        self._on_shown = on_shown
         self._animation = Animation(self._post, self._draw_icon, make_timer)
         self._stopping = threading.Event()
         self._lock = threading.Lock()
@@ -155,6 +157,7 @@ class TrayIcon:
     def _appear(self) -> None:
         self._draw()
         self._backend.visible = True
+        self._on_shown()
 
     def _draw(self) -> None:
         with self._lock:

@@ -29,26 +29,25 @@ def make_tray(
     popup: PopupMenu | None = None,
     *,
     by_hand: bool = False,
-    on_host: Callable[[], object] = lambda: None,
+    on_shown: Callable[[], object] = lambda: None,
     on_session_end: Callable[[], object] = lambda: None,
 ) -> Tray:
     """The tray of this platform; to be made on the thread that will call its `run`.
 
-    `on_session_end` is for Windows: it is called there, on the tray's thread, when the user logs
-    out; what it has not done when it returns remains undone.
+    The callbacks run on the tray's thread, so be quick: `on_shown` each time a place has the icon;
+    on Windows, `on_session_end` when the user logs out (the system ends the process when it
+    returns); on Linux, `on_no_host` once, when no panel has taken the icon within 30 s, or, if the
+    program was started `by_hand`, when none is there. A panel that starts later still gets it.
 
-    The rest is for Linux: `on_no_host` is called once, on the tray's thread (so be quick), when no
-    panel has taken the icon within 30 s, or, if the program was started `by_hand`, when none is
-    there; one that starts later still gets it. `on_host` is called there each time a panel has it.
-    `popup` draws the menu for a panel that draws none. Raises `ProblemError` when there is no way
-    to show an icon."""
+    `popup` draws the menu for a panel that draws none. Raises `ProblemError` if this system can
+    show no icon."""
     try:
         if sys.platform == "darwin":
-            return _darwin(on_command)
+            return _darwin(on_command, on_shown)
         elif sys.platform == "win32":  # noqa: RET505 - mypy calls code after it unreachable
-            return _win32(on_command, on_session_end)
+            return _win32(on_command, on_shown, on_session_end)
         else:
-            return _linux(on_command, on_no_host, popup or NoPopupMenu(), by_hand, on_host)
+            return _linux(on_command, on_no_host, popup or NoPopupMenu(), by_hand, on_shown)
     except (ImportError, NotImplementedError) as error:
         raise ProblemError(
             Problem(
@@ -65,7 +64,7 @@ def _linux(
     on_no_host: Callable[[], object],
     popup: PopupMenu,
     by_hand: bool,
-    on_host: Callable[[], object],
+    on_shown: Callable[[], object],
 ) -> Tray:
     from trayconnect.tray.backends import linux, watcher
 
@@ -75,7 +74,7 @@ def _linux(
         if problem is not None:
             raise ProblemError(problem)
     return linux.LinuxTray(
-        NAME, on_command, on_no_host, popup, screen=x11, by_hand=by_hand, on_host=on_host
+        NAME, on_command, on_no_host, popup, screen=x11, by_hand=by_hand, on_shown=on_shown
     )
 
 
@@ -91,15 +90,17 @@ def _problem(bus: watcher.Bus, *, wayland: bool) -> Problem | None:
     return None
 
 
-def _darwin(on_command: OnCommand) -> Tray:
+def _darwin(on_command: OnCommand, on_shown: Callable[[], object]) -> Tray:
     from trayconnect.tray.backends import darwin
 
     icon = darwin.MacIcon(NAME, Glyph(IconState.OFF, mono=True), NAME)
-    return TrayIcon(icon, on_command, label=one_line, mono=True)
+    return TrayIcon(icon, on_command, label=one_line, mono=True, on_shown=on_shown)
 
 
-def _win32(on_command: OnCommand, on_session_end: Callable[[], object]) -> Tray:
+def _win32(
+    on_command: OnCommand, on_shown: Callable[[], object], on_session_end: Callable[[], object]
+) -> Tray:
     from trayconnect.tray.backends import win32
 
     icon = win32.WindowsIcon(NAME, Glyph(IconState.OFF), NAME, on_session_end)
-    return TrayIcon(icon, on_command, label=windows_label)
+    return TrayIcon(icon, on_command, label=windows_label, on_shown=on_shown)

@@ -11,8 +11,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from html import escape
 from typing import Any, Protocol
-from xml.sax.saxutils import quoteattr
 
 from jeepney import HeaderFields, Message, new_error, new_method_return
 
@@ -138,7 +138,7 @@ def introspection(own: Interface) -> str:
     """The introspection document of an object with that interface and the standard ones."""
     lines = ["<node>"]
     for interface in (own, *_STANDARD):
-        lines.append(f" <interface name={quoteattr(interface.name)}>")
+        lines.append(f' <interface name="{escape(interface.name)}">')
         for name, signature in interface.properties.items():
             lines.append(f'  <property name="{name}" type="{signature}" access="read"/>')
         for name, method in interface.methods.items():

@@ -36,7 +36,7 @@ HAND_PATIENCE = 0.5
 
 class LinuxTray:
     """`tray_icon.Tray`. On its thread, `on_no_host` is called once if no panel has taken the icon
-    in time, and `on_host` each time one has it."""
+    in time, and `on_shown` each time one has it."""
 
     def __init__(
         self,
@@ -47,14 +47,14 @@ class LinuxTray:
         *,
         screen: bool,
         by_hand: bool = False,
-        on_host: Callable[[], object] = lambda: None,
+        on_shown: Callable[[], object] = lambda: None,
         fallback_patience: float = FALLBACK_PATIENCE,
         host_patience: float = HOST_PATIENCE,
     ) -> None:
         """`screen`: whether there is an X11 screen, where an XEmbed tray may be. `by_hand`: the
         desktop has started, so a place that is not there now is not waited for."""
         self._on_no_host = on_no_host
-        self._on_host = on_host
+        self._on_shown = on_shown
         self._told = False
         self._screen = screen
         self._by_hand = by_hand
@@ -113,7 +113,7 @@ class LinuxTray:
     def _on_registered(self, registered: bool) -> None:
         if registered:
             self._told = True
-            self._on_host()
+            self._on_shown()
             self._fallback.end()
         elif self._screen:
             self._item.later(self._fallback_patience, self._fall_back)
@@ -127,7 +127,7 @@ class LinuxTray:
             return
         if self.is_shown:
             self._told = True
-            self._on_host()
+            self._on_shown()
         elif decide(look()).way is BackendKind.NONE:
             self._tell_no_host()
         else:  # it is there, but has not taken the icon yet

@@ -1,0 +1,1 @@
+"""The running program: its life, and the wiring of all folders."""
