@@ -9,8 +9,12 @@ ARGS ?=
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 # Exact versions with their hashes, then trayconnect itself, for which there is no hash.
-INSTALL = $(PIP) --require-hashes --requirement $< && \
-	$(PIP) --no-deps --no-build-isolation --editable .
+define INSTALL
+@echo "Installing $$(grep -c == $<) packages in $(VENV), with their hashes: 1 to 5 minutes, once …"
+@$(PIP) --require-hashes --requirement $<
+@echo 'Installing trayconnect itself …'
+@$(PIP) --no-deps --no-build-isolation --editable .
+endef
 
 .PHONY: demo test test-long test-windows test-windows-unit deb setup-exe dmg test-deb test-setup-exe check lint types imports unit lock system-packages python-peers bench clean help
 
@@ -102,6 +106,7 @@ $(VENV)/.dev: .ci/constraints.txt pyproject.toml | $(VENV)/.made
 $(VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo 'trayconnect needs Python 3.11 or newer: make PYTHON=python3.12 …'; exit 1; }
+	@echo 'Making the virtual environment $(VENV) …'
 	@$(PYTHON) -m venv $(VENV) || \
 		{ rm -rf $(VENV); echo 'No virtual environment: on Debian and Ubuntu, apt-get install python3-venv'; exit 1; }
 	@touch $@

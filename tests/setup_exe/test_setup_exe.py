@@ -68,7 +68,7 @@ def test_every_part_of_the_bundle_has_its_licence() -> None:
 
 
 def test_the_command_leaves_the_icon_to_the_program_without_a_console(desk: BundleDesk) -> None:
-    assert desk.command().startswith("trayconnect runs. ")
+    assert desk.command().startswith("trayconnect is running. ")
     assert len(desk.apps()) == 1
     assert not [line for line in desk.programs() if "trayconnect.exe" in line]
     assert "running already" in desk.command()

@@ -115,6 +115,32 @@ def test_connect_waits_for_the_page_and_disconnect_leaves_nothing(
     )
 
 
+def test_commands_and_the_running_app_mean_one_file(
+    app: RunningApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = app.home / "other.yaml"
+    other.write_text("servers:\n  - {name: Nowhere, host: nowhere.invalid}\n")
+    monkeypatch.delitem(app.env, "TRAYCONNECT_CONFIG")
+    assert app.run("check").stdout.startswith(f"{app.file}: 1 server")
+    assert "There are: GPU box" in app.run("terminal", "Nowhere").stderr
+    assert app.run("--config", str(app.file), "status").returncode == 0
+    for arguments in (["status"], ["connect", "Nowhere"], ["run", "--no-tray"]):
+        done = app.run("--config", str(other), *arguments)
+        assert done.returncode == 1
+        assert f"The running trayconnect uses {app.file}, not {other}" in done.stderr
+    assert app.run("--config", str(other), "check").stdout.startswith(f"{other}: 1 server")
+
+
+@pytest.mark.parametrize("command", ["connect", "link"])
+def test_a_wait_for_a_host_that_does_not_exist_ends_early(app: RunningApp, command: str) -> None:
+    app.file.write_text("servers:\n  - {name: Nowhere, host: nowhere.invalid}\n")
+    assert app.run("reload").returncode == 0
+    done = app.run(command, "Nowhere", "--wait", "3600")  # more than a test may take
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("Cannot find host nowhere.invalid\n")
+    assert "trayconnect keeps trying: retrying at" in done.stderr
+
+
 def test_a_token_reaches_the_browser_by_a_private_file(
     app: RunningApp, jupyter: JupyterServer
 ) -> None:

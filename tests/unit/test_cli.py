@@ -15,7 +15,7 @@ from tests.support.systems import has_mode, move_home
 from trayconnect import __version__
 from trayconnect.cli import main
 from trayconnect.control.client import ControlClient
-from trayconnect.control.protocol import Reply
+from trayconnect.control.protocol import JSON, Reply
 from trayconnect.core.command import Command
 from trayconnect.ssh.auth import pasted_key
 from trayconnect.ssh.auth.keyfile import read_key_file
@@ -273,3 +273,105 @@ def test_what_takes_a_command_on_the_server_is_waited_for(
     monkeypatch.setattr(ControlClient, "call", call)
     assert main.run(arguments) == 0
     assert min(allowed) > shell_and_end
+
+
+SERVER: dict[str, JSON] = {"name": "GPU box", "state": "up", "words": "connected", "jupyters": []}
+
+
+def answering(
+    monkeypatch: pytest.MonkeyPatch, data: dict[str, JSON], asked: list[Command] | None = None
+) -> None:
+    """A running app that uses /etc/its.yaml, and answers every command with `data`."""
+
+    def call(_client: ControlClient, command: Command, _timeout: float = 10) -> Reply:
+        if asked is not None:
+            asked.append(command)
+        file: dict[str, JSON] = {"file": "/etc/its.yaml"}
+        return Reply(ok=True, data=file if command.name == "ping" else data)
+
+    monkeypatch.setattr(ControlClient, "call", call)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["disconnect", "gpu BOX"], "GPU box is disconnected.\n"),
+        (["stop", "--force", "GPU box"], "Jupyter on GPU box is stopped. The tunnel stays open.\n"),
+        (["quit"], "trayconnect disconnects all servers and ends.\n"),
+        (["reload"], "trayconnect has read its file: 1 server.\n"),
+    ],
+)
+def test_an_order_is_answered_with_one_line(
+    arguments: list[str],
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    answering(monkeypatch, {"servers": 1 if arguments == ["reload"] else [SERVER]})
+    assert main.run(arguments) == 0
+    assert capsys.readouterr().out == said
+
+
+@pytest.mark.parametrize(
+    ("state", "advice"), [("up", "Start one with: trayconnect start"), ("off", "Connect it first:")]
+)
+def test_a_server_without_a_jupyter_is_followed_by_what_to_type(
+    state: str, advice: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answering(monkeypatch, {"servers": [SERVER | {"state": state}]})
+    assert main.run(["servers", "GPU box"]) == main.MENDABLE
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith(f"  {advice}")
+    assert last.endswith(' "GPU box"')
+
+
+@pytest.mark.parametrize("command", ["connect", "link", "start", "restart"])
+@pytest.mark.parametrize("value", ["soon", "0", "-1", "86401", "nan", "inf"])
+def test_a_wait_that_is_no_number_of_seconds(
+    command: str, value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.run([command, "GPU box", f"--wait={value}"]) == main.USAGE
+    error = capsys.readouterr().err
+    assert f"“{value}” is not a number of seconds: write one from 1 to 86400" in error
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["status"], ["connect", "a"], ["link", "a"], ["stop", "--force", "a"], ["quit"], ["reload"]],
+)
+def test_another_file_than_that_of_the_running_app_is_refused(
+    command: list[str],
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    asked: list[Command] = []
+    answering(monkeypatch, {"servers": [SERVER]}, asked)
+    assert main.run(["--config", str(good(home)), *command]) == main.MENDABLE
+    title, advice = capsys.readouterr().err.splitlines()
+    assert title == f"The running trayconnect uses /etc/its.yaml, not {home / 'servers.yaml'}"
+    assert "Leave --config out" in advice
+    assert [each.name for each in asked] == ["ping"]
+
+
+def test_the_file_of_the_running_app_may_be_named(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answering(monkeypatch, {"servers": []})
+    assert main.run(["--config", "/etc/x/../its.yaml", "status"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_commands_on_the_file_read_that_of_the_running_app(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = good(home)
+    for command in (["check"], ["terminal", "a"], ["add-key", "a"]):
+        answering(monkeypatch, {})
+        assert main.run(command) == main.MENDABLE
+        assert "its.yaml" in capsys.readouterr().err
+        monkeypatch.setenv("TRAYCONNECT_CONFIG", str(file))
+        main.run(command)
+        captured = capsys.readouterr()
+        assert "its.yaml" not in captured.out + captured.err
+        monkeypatch.delenv("TRAYCONNECT_CONFIG")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ast
+import re
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from unittest.mock import Mock
 
 import pytest
@@ -63,7 +64,7 @@ class Desk:
         )
         self.dispatcher = make_dispatcher(
             servers,
-            Mock(problem=None, config=self.config),
+            Mock(problem=None, config=self.config, path=PurePosixPath("/home/ada/servers.yaml")),
             Mock(),
             NoPrompter(),
             self,
@@ -162,6 +163,35 @@ def test_connect_gives_up_waiting_in_time_and_names_what_hinders(desk: Desk) -> 
     reply = desk.ask("connect", "Lab desktop", wait=0.05)
     assert reply.problem is not None
     assert reply.problem.title == "Lab desktop did not answer within 0.05 s"
+
+
+@pytest.mark.parametrize("name", ["connect", "link"])
+def test_a_wait_ends_when_an_attempt_has_failed_twice(desk: Desk, name: str) -> None:
+    lost = Problem("Cannot find host nowhere", "Check the name.", Recovery.RETRY)
+    desk.run.world.clock.runs = True
+    desk.run.world.outcomes = [lost, lost, lost]
+    reply = desk.ask(name, "GPU box", wait=LIMIT)
+    assert reply.problem is not None
+    assert reply.problem.title == lost.title
+    first, second = reply.problem.advice.splitlines()
+    assert first == lost.advice
+    assert re.fullmatch(r"trayconnect keeps trying: retrying at [0-9:]+\.", second)
+    assert desk.run.world.outcomes == [lost]
+
+
+def test_a_wait_ends_when_the_next_attempt_comes_too_late(desk: Desk) -> None:
+    busy = Problem("gpu is too busy", "Wait a moment.", Recovery.RETRY, wait=2 * LIMIT)
+    desk.run.world.outcomes = [busy, busy]
+    reply = desk.ask("connect", "GPU box", wait=LIMIT)
+    assert reply.problem is not None
+    assert reply.problem.title == busy.title
+    assert desk.run.world.outcomes == [busy]
+
+
+def test_connect_waits_through_one_failed_attempt(desk: Desk) -> None:
+    desk.run.world.clock.runs = True
+    desk.run.world.outcomes = [Problem("gpu is not up yet", "", Recovery.RETRY)]
+    assert desk.ask("connect", "GPU box", wait=LIMIT).ok
 
 
 def test_connect_waits_while_a_question_is_open(desk: Desk) -> None:
@@ -360,7 +390,7 @@ def test_a_command_that_nobody_carries_out_is_said(desk: Desk) -> None:
 
 
 def test_quit_and_ping_are_answered(desk: Desk) -> None:
-    assert desk.do("ping") == Reply(ok=True)
+    assert desk.do("ping").data == {"file": "/home/ada/servers.yaml"}
     assert desk.do("quit") == Reply(ok=True)
     assert desk.quits == 1
     assert desk.do("reload").data == {"servers": 2}

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from trayconnect.cli import main, streams
-from trayconnect.cli import windowed as cli_windowed
+from trayconnect.cli import main, run_command, streams
 from trayconnect.control.protocol import Reply
 from trayconnect.core.errors import Problem, ProblemError
 from trayconnect.desktop import windowed_program
@@ -94,13 +93,13 @@ def test_the_app_runs_in_the_program_without_a_console(
         [program, "run"],
         [program, "run", "--config", str(file), "--connect", "a", "--connect", "b"],
     ]
-    assert "trayconnect runs." in capsys.readouterr().out
+    assert "trayconnect is running." in capsys.readouterr().out
 
 
 def test_one_that_runs_is_shown_and_none_started(
     started: list[list[str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(cli_windowed, "_reply", lambda _: Reply(ok=True))
+    monkeypatch.setattr(run_command, "_reply", lambda _: Reply(ok=True))
     assert main.run([]) == 0
     assert started == []
     assert "running already" in capsys.readouterr().out

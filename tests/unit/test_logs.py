@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -116,4 +117,21 @@ def test_a_log_that_cannot_be_renamed_goes_on(
         log.info("line %d.", number)
     assert "line 69." in lines(log_folder)[-1]
     assert len(list(log_folder.glob("trayconnect.log*"))) == 2
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is Linux's")
+def test_a_full_disk_costs_the_record_and_nothing_else(
+    log_folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_path: str) -> int:
+        return os.open("/dev/full", os.O_WRONLY)
+
+    logs.set_up(to_stderr=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(logs, "_open_to_append", full)
+        (log_folder / "trayconnect.log").unlink()  # it is opened again
+        for number in range(3):
+            logging.getLogger("trayconnect.test").info("line %d.", number)
+    logs.shut_down()
     assert capsys.readouterr().err == ""

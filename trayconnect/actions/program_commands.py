@@ -56,7 +56,7 @@ class ProgramCommands:
             "tray": self._tray,
             "reload": self._reload,
             "quit": lambda _command, _cancel: self.quit(),
-            "ping": lambda _command, _cancel: None,
+            "ping": lambda _command, _cancel: {"file": str(self.file.path)},
         }
 
     def _snapshot(self, command: Command) -> Snapshot:

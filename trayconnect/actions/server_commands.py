@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from trayconnect.actions.dispatcher import Handler
 from trayconnect.config.model import Config, Server, find_server
@@ -17,7 +18,7 @@ from trayconnect.services.jupyter.selection import matching
 from trayconnect.services.model import Choice, Choices, PageState
 from trayconnect.sessions.forwards import ForwardState
 from trayconnect.sessions.manager import Manager
-from trayconnect.sessions.snapshot import Snapshot
+from trayconnect.sessions.snapshot import Snapshot, state_words
 from trayconnect.sessions.state import State
 
 SETTLE_LIMIT = 10.0
@@ -92,25 +93,35 @@ class ServerCommands:
         *,
         starting: bool = False,
     ) -> Snapshot:
-        """Begin, and block until a page answers. Raises what hindered it. `starting`: Jupyter is
-        being started, so that a problem of its page ends the wait."""
+        """Begin, and block until a page answers. Raises what hindered it, as soon as the session
+        has given up, has failed twice, or has set its next attempt after the wait. `starting`:
+        Jupyter is being started, so that a problem of its page ends the wait."""
+        deadline = time.monotonic() + seconds
+        first = 0
 
         def ended(all_: Mapping[str, Snapshot]) -> bool:
             now = all_.get(server.name)
             if now is None or cancel.is_set():
                 return True
+            if first and now.state is State.WAITING:
+                delay = (now.retry_at or now.since) - now.since
+                return now.attempt > first + 1 or time.monotonic() + delay > deadline
             if starting and now.state is State.UP:
                 return not now.service.in_progress and (now.is_ready or now.problem is not None)
             return now.is_ready or not (now.asking or now.state in _IN_PROGRESS)
 
         with cancel.releasing(self.manager.recheck):
             begin()
-            self.settled(server)
+            first = self.settled(server).attempt
             self.manager.wait_until(ended, seconds)
         now = self._present(server)
         if now.is_ready:
             return now
-        raise ProblemError(now.problem or _not_yet(now, seconds, starting=starting))
+        problem = now.problem or _not_yet(now, seconds, starting=starting)
+        if now.problem is not None and now.state is State.WAITING:
+            advice = f"{problem.advice}\ntrayconnect keeps trying: {state_words(now)}."
+            problem = replace(problem, advice=advice.lstrip())
+        raise ProblemError(problem)
 
     def proven_page(self, name: str, cancel: CancelToken, seconds: float = PROOF_LIMIT) -> Page:
         """The page of a server, and the token that it takes now: what was found a minute ago may

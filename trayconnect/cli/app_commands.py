@@ -1,24 +1,168 @@
-"""The commands that concern the app itself: status, reload, quit, autostart."""
+"""The commands that the running app carries out, and how they print its replies."""
 
 from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from trayconnect.cli import streams
-from trayconnect.cli.ask_app import call, print_status
-from trayconnect.core.command import Command
+from trayconnect.core.command import WAIT_MAX, Command
+from trayconnect.core.errors import Problem, ProblemError
+
+# Imported where it is needed: `trayconnect status` must not wait for SSH.
+if TYPE_CHECKING:
+    from trayconnect.control.protocol import Reply
+
+_PROOF_LIMIT = 8.0
+"""Seconds for a page to prove that it answers, before it opens."""
+_AT_SERVER = 120.0
+"""Seconds for an answer that takes a command on the server: its login shell alone may need 60, and
+a Jupyter that is stopped 30 more."""
+_MOVE_LIMIT = 10.0
+"""Seconds for the local port to lead to another Jupyter."""
+_ASK_SECONDS = 5.0
+
+
+def call(command: Command, patience: float = 10.0) -> Reply:
+    """The running app's answer, within `patience` seconds and those that the command asks to wait.
+    Raises `ProblemError`, also for one that is not ok, and if `--config` names another file."""
+    expect_file(click.get_current_context().obj["config"])
+    return expect_ok(_ask(command, patience))
+
+
+def expect_ok(reply: Reply) -> Reply:
+    if reply.problem is not None:
+        raise ProblemError(reply.problem)
+    return reply
+
+
+def expect_file(option: Path | None) -> None:
+    """Raise `ProblemError` if `--config` names another file than that of the running app."""
+    if option is None:
+        return
+    from trayconnect.config.places import config_file
+
+    asked, used = config_file(option), _file_of_app()
+    if os.path.realpath(asked) != os.path.realpath(used):
+        raise ProblemError(
+            Problem(
+                f"The running trayconnect uses {used}, not {asked}",
+                "Leave --config out; or end it with trayconnect quit, and start it with: "
+                f"trayconnect --config {option}",
+            )
+        )
+
+
+def server_file(option: Path | None) -> Path:
+    """The file of `--config` or TRAYCONNECT_CONFIG, else that of the running app, else the default
+    one."""
+    from trayconnect.config.places import VARIABLE, config_file
+
+    if option is None and not os.environ.get(VARIABLE):
+        try:
+            return _file_of_app()
+        except ProblemError:  # most likely there is no app
+            pass
+    return config_file(option)
+
+
+def _file_of_app() -> Path:
+    data: Any = expect_ok(_ask(Command("ping"), _ASK_SECONDS)).data
+    return Path(data["file"])
+
+
+def _ask(command: Command, patience: float) -> Reply:
+    from trayconnect.control.client import ControlClient
+    from trayconnect.control.place import runtime_folder
+
+    return ControlClient(runtime_folder()).call(command, patience)
+
+
+def print_status(reply: Reply) -> None:
+    from trayconnect.control.status import to_lines
+
+    data: Any = reply.data
+    for line in to_lines(data):
+        click.echo(line)
+
+
+def _print_jupyters(reply: Reply) -> None:
+    """Raises `ProblemError` if there are none."""
+    from trayconnect.control.status import to_jupyter_lines
+
+    data: Any = reply.data
+    lines = to_jupyter_lines(data)
+    if not lines:
+        (server,) = data["servers"]
+        name = server["name"]
+        if server["state"] != "up":
+            advice = f"Connect it first: trayconnect connect {_quoted(name)}"
+            raise ProblemError(Problem(f"{name} is not connected", advice))
+        advice = f"Start one with: trayconnect start {_quoted(name)}"
+        raise ProblemError(Problem(f"No Jupyter server of yours was found on {name}", advice))
+    for line in lines:
+        click.echo(line)
+
+
+def _quoted(name: str) -> str:
+    return name if name.isalnum() else f'"{name}"'
+
+
+class _Seconds(click.types.FloatParamType):
+    name = "seconds"
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401 - as click passes it
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> float:
+        try:
+            seconds = float(value)
+        except ValueError:
+            seconds = 0.0
+        if not 0 < seconds <= WAIT_MAX:
+            self.fail(
+                f"“{value}” is not a number of seconds: write one from 1 to {WAIT_MAX:.0f}, "
+                "such as 30.",
+                param,
+                ctx,
+            )
+        return seconds
+
+
+_SECONDS = _Seconds()
+_start_wait = click.option(
+    "--wait",
+    type=_SECONDS,
+    default=180.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Fail if its page does not answer within so many seconds.",
+)
+_force = click.option("--force", is_flag=True, help="Do not ask, whatever runs there.")
+
+
+# --- the app ------------------------------------------------------------------------------------
 
 
 @click.command()
 def reload() -> None:
     """Let the running app read its server file now."""
-    call(Command("reload"))
+    data: Any = call(Command("reload")).data
+    count = data["servers"]
+    click.echo(f"trayconnect has read its file: {count} server{'' if count == 1 else 's'}.")
 
 
 @click.command("quit")
 def quit_command() -> None:
     """Disconnect everything and end the running app."""
     call(Command("quit"))
+    click.echo("trayconnect disconnects all servers and ends.")
 
 
 @click.command()
@@ -32,15 +176,128 @@ def status(as_json: bool) -> None:
         print_status(reply)
 
 
-@click.command("autostart")
-@click.argument("what", type=click.Choice(["on", "off", "status"]), default="status")
-def autostart_command(what: str) -> None:
-    """Start at login: on, off, or what it is now."""
-    from trayconnect.desktop.autostart.entry import autostart
+# --- a server -----------------------------------------------------------------------------------
 
-    entry = autostart()
-    if what == "on":
-        entry.turn_on()
-    elif what == "off":
-        entry.turn_off()
-    click.echo("on" if entry.is_on() else "off")
+
+@click.command()
+@click.argument("name")
+@click.option(
+    "--wait",
+    type=_SECONDS,
+    metavar="SECONDS",
+    help="Return when its page answers, or fail after so many seconds.",
+)
+def connect(name: str, wait: float | None) -> None:
+    """Connect the server NAME of the running app."""
+    print_status(call(Command("connect", name, {} if wait is None else {"wait": wait})))
+
+
+@click.command()
+@click.argument("name")
+def disconnect(name: str) -> None:
+    """Disconnect the server NAME of the running app."""
+    data: Any = call(Command("disconnect", name)).data
+    (server,) = data["servers"]
+    click.echo(f"{server['name']} is disconnected.")
+
+
+@click.command("open")
+@click.argument("name")
+def open_command(name: str) -> None:
+    """Open the page of the server NAME; connects it first where needed."""
+    print_status(call(Command("open", name, {"wait": _PROOF_LIMIT})))
+
+
+@click.command()
+@click.argument("name")
+@click.option(
+    "--wait",
+    type=_SECONDS,
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Fail if no page answers within so many seconds.",
+)
+def link(name: str, wait: float) -> None:
+    """Print the link to the Jupyter of the server NAME, with its token: for VS Code, PyCharm, jlab.
+
+    Connects the server first where needed. The link is a secret: it logs in."""
+    data: Any = call(Command("link", name, {"wait": wait})).data
+    click.echo(data["link"])
+    if data["why"]:
+        click.echo(data["why"], err=True)
+
+
+# --- its Jupyter --------------------------------------------------------------------------------
+
+
+@click.command()
+@click.argument("name")
+@_start_wait
+def start(name: str, wait: float) -> None:
+    """Start Jupyter on the server NAME, as its entry says; connects it first where needed.
+
+    It outlives the tunnel. One that runs there already is found."""
+    print_status(call(Command("start-jupyter", name, {"wait": wait})))
+
+
+@click.command()
+@click.argument("name")
+def servers(name: str) -> None:
+    """Print the Jupyter servers that run on the connected server NAME; * marks the one in use."""
+    _print_jupyters(call(Command("status", name)))
+
+
+@click.command()
+@click.argument("name")
+@_force
+def stop(name: str, force: bool) -> None:
+    """Stop the Jupyter of the connected server NAME, with its kernels; the tunnel stays."""
+    identity = "" if force else _confirmed("Stop", name)
+    call(Command("stop-jupyter", name, {"identity": identity}), _AT_SERVER)
+    click.echo(f"Jupyter on {name} is stopped. The tunnel stays open.")
+
+
+@click.command()
+@click.argument("name")
+@_force
+@_start_wait
+def restart(name: str, force: bool, wait: float) -> None:
+    """Stop the Jupyter of the connected server NAME, and start one as its entry says."""
+    identity = "" if force else _confirmed("Restart", name)
+    print_status(
+        call(Command("restart-jupyter", name, {"identity": identity, "wait": wait}), _AT_SERVER)
+    )
+
+
+def _confirmed(verb: str, name: str) -> str:
+    """The identity of the Jupyter in use. Raises `ProblemError` unless it may be stopped."""
+    running: Any = call(Command("jupyter-losses", name), _AT_SERVER).data
+    losses, identity = running["losses"], str(running["identity"])
+    if not losses:
+        return identity
+    if not sys.stdin.isatty():
+        advice = f"{losses}\nUse --force to stop it anyway."
+        raise ProblemError(Problem(f"Jupyter on {name} was not stopped", advice))
+    if running["label"]:
+        click.echo(f"Jupyter runs in {running['label']}.", err=True)
+    click.echo(losses, err=True)
+    if not click.confirm(f"{verb} Jupyter on {name}?", default=False, err=True):
+        raise ProblemError(Problem("Jupyter was not stopped", "It keeps running."))
+    return identity
+
+
+@click.command("log")
+@click.argument("name")
+def log_command(name: str) -> None:
+    """Print the log of the Jupyter that trayconnect started on the connected server NAME."""
+    data: Any = call(Command("jupyter-log", name), _AT_SERVER).data
+    click.echo(data["log"], nl=False)
+
+
+@click.command()
+@click.argument("name")
+@click.argument("which", metavar="PORT_OR_FOLDER")
+def choose(name: str, which: str) -> None:
+    """Use another Jupyter of the server NAME: by its port, its socket or its folder."""
+    _print_jupyters(call(Command("choose-jupyter", name, {"jupyter": which, "wait": _MOVE_LIMIT})))

@@ -49,7 +49,7 @@ def run(*, once: bool, tray: bool, say: Callable[[str], None]) -> int:
     page answered. The exit code. Raises `ProblemError`."""
     say("Starting an SSH server and a JupyterLab on this machine…")
     with Demo() as demo, tempfile.TemporaryDirectory(prefix="trayconnect-") as runtime:
-        say(f"They run. The server file: {demo.config_file}")
+        say(f"Both are running. The server file: {demo.config_file}")
         watch = _Watch(say)
         app = App(
             Options(
@@ -66,7 +66,8 @@ def run(*, once: bool, tray: bool, say: Callable[[str], None]) -> int:
             )
         )
         if not once:
-            say("Ctrl+C ends it all, and so does Quit in the icon's menu, where there is an icon.")
+            if not tray:
+                say("Ctrl+C ends the demo.")
             app.run()
             return 0
         ender = threading.Thread(target=_end_once, args=(app, watch), name="tc-demo", daemon=True)

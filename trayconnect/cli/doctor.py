@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from trayconnect.cli.app_commands import server_file
+from trayconnect.cli.run_command import config_option
+
 # What a command needs is imported where it is needed.
 if TYPE_CHECKING:
     from trayconnect.core.progress import Step
@@ -16,23 +19,18 @@ MENDABLE = 1
 
 
 @click.command("doctor")
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="The server file, in place of the default one.",
-)
+@config_option
 @click.argument("name", required=False)
 @click.pass_context
 def doctor_command(context: click.Context, config: Path | None, name: str | None) -> int:
     """Look over this machine, and with NAME the way to that server, step by step.
 
     For oneself, or to paste into an issue: there are no secrets in it."""
-    from trayconnect.config.places import config_file
     from trayconnect.diagnostics import report
 
     for line in report.system_lines():
         click.echo(line)
-    path = config_file(config or context.obj["config"])
+    path = server_file(config or context.obj["config"])
     bad = _machine(path)
     if name is not None:
         click.echo("")

@@ -12,15 +12,25 @@ import click
 
 from trayconnect import __version__
 from trayconnect.cli import streams
-from trayconnect.cli.add_key import add_key
-from trayconnect.cli.app_commands import autostart_command, quit_command, reload, status
-from trayconnect.cli.check_command import check
+from trayconnect.cli.app_commands import (
+    choose,
+    connect,
+    disconnect,
+    link,
+    log_command,
+    open_command,
+    quit_command,
+    reload,
+    restart,
+    servers,
+    start,
+    status,
+    stop,
+)
 from trayconnect.cli.doctor import doctor_command
-from trayconnect.cli.jupyters import choose, log_command, restart, servers, start, stop
-from trayconnect.cli.run_command import config_option, demo, run_command
+from trayconnect.cli.file_commands import add_key, check, terminal_command
+from trayconnect.cli.run_command import autostart_command, config_option, demo, run_command
 from trayconnect.cli.servers import add_command, import_command
-from trayconnect.cli.terminal import terminal_command
-from trayconnect.cli.tunnel_commands import connect, disconnect, link, open_command
 from trayconnect.core.errors import Problem, ProblemError
 from trayconnect.core.subprocesses import path_for_others
 from trayconnect.desktop.windowed_program import show_message

@@ -1,4 +1,4 @@
-"""The commands that run the app: run, demo."""
+"""The commands that run the app: run, demo, autostart."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from trayconnect.cli import streams
-from trayconnect.cli.ask_app import call, expect_ok, print_status
-from trayconnect.cli.windowed import run_windowed
+from trayconnect.cli.app_commands import call, expect_file, expect_ok, print_status
 from trayconnect.core.command import Command
-from trayconnect.core.errors import Problem, ProblemError
+from trayconnect.core.errors import Problem, ProblemError, Recovery
 
 if TYPE_CHECKING:
     from trayconnect.control.protocol import Reply
@@ -53,7 +52,7 @@ def run_command(
     program = None if no_tray or context.obj["verbose"] else windowed_program()
     if program is not None:
         found = run_windowed(program, config, connect, at_login=at_login)
-        return 0 if found is None else _handed_over(found, connect)
+        return 0 if found is None else _handed_over(found, config, connect)
     logs.set_up(to_stderr=no_tray, verbose=context.obj["verbose"])
     try:
         options = Options(
@@ -66,13 +65,12 @@ def run_command(
         reply = App(options).run()
     finally:
         logs.shut_down()
-    if reply is None:
-        return 0
-    return _handed_over(reply, connect)
+    return 0 if reply is None else _handed_over(reply, config, connect)
 
 
-def _handed_over(reply: Reply, connect: tuple[str, ...]) -> int:
+def _handed_over(reply: Reply, config: Path | None, connect: tuple[str, ...]) -> int:
     expect_ok(reply)
+    expect_file(config)
     click.echo("trayconnect is running already.")
     for name in connect:
         print_status(call(Command("connect", name)))
@@ -93,3 +91,70 @@ def demo(context: click.Context, once: bool, no_tray: bool) -> int:
         return demo.run(once=once, tray=not no_tray, say=click.echo)
     finally:
         logs.shut_down()
+
+
+if TYPE_CHECKING:
+    from trayconnect.control.protocol import Reply
+
+
+def run_windowed(
+    program: Path, config: Path | None, connect: tuple[str, ...], *, at_login: bool
+) -> Reply | None:
+    """Start `program`, and return when it answers: None; or the answer of an app that runs
+    already. Raises `ProblemError`."""
+    from trayconnect.control.handover import SHOW
+    from trayconnect.core import logs
+    from trayconnect.core.subprocesses import path_for_others
+    from trayconnect.desktop import windowed_program
+    from trayconnect.desktop.programs import ProgramError
+    from trayconnect.tray.icon_place import PLACE
+
+    found = _reply(SHOW)
+    if found is not None:
+        return found
+    options = (
+        *(("--config", str(config)) if config is not None else ()),
+        *(("--at-login",) if at_login else ()),
+        *(word for name in connect for word in ("--connect", name)),
+    )
+    title = "trayconnect did not start"
+    try:
+        code = windowed_program.start(
+            [str(program), "run", *options], lambda: _reply(Command("status")) is not None
+        )
+    except ProgramError as error:
+        advice = f"{error}. Look for the reason in the log: {path_for_others(logs.log_file())}"
+        raise ProblemError(Problem(title, advice)) from error
+    if code:
+        raise ProblemError(Problem(title, "A window showed the reason."))
+    click.echo(f"trayconnect is running. {PLACE}.")
+    return None
+
+
+def _reply(command: Command) -> Reply | None:
+    """The running app's answer; None where there is none, or it is starting or quitting."""
+    from trayconnect.control.client import ControlClient, NotRunningError
+    from trayconnect.control.place import runtime_folder
+
+    try:
+        return ControlClient(runtime_folder()).call(command)
+    except NotRunningError:
+        return None
+    except ProblemError as error:
+        if error.problem.recovery is not Recovery.RETRY:
+            raise
+        return None
+
+
+@click.command("autostart")
+@click.argument("what", type=click.Choice(["on", "off", "status"]), default="status")
+def autostart_command(what: str) -> None:
+    """Start at login: on, off, or what it is now."""
+    from trayconnect.desktop.autostart.entry import autostart
+
+    entry = autostart()
+    if what == "on":
+        entry.turn_on()
+    elif what == "off":
+        entry.turn_off()
+    click.echo("on" if entry.is_on() else "off")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from trayconnect.cli.app_commands import server_file
 from trayconnect.core.errors import Problem, ProblemError
 
 # What a command needs is imported where it is needed.
@@ -58,12 +59,12 @@ def add_command(
     from trayconnect.config.model import Config
     from trayconnect.config.new_entry import from_command
     from trayconnect.config.pasted_command import parse_command
-    from trayconnect.config.places import config_file, ssh_config_file
+    from trayconnect.config.places import ssh_config_file
     from trayconnect.config.shell_words import CommandError
     from trayconnect.ssh.config.config_files import aliases, usual_places
     from trayconnect.ssh.config.ssh_config import SshConfig, this_user
 
-    path = config_file(context.obj["config"])
+    path = server_file(context.obj["config"])
     named, user = ssh_config_file(), this_user()
     try:
         known = aliases(usual_places(user.home, named))
@@ -97,11 +98,11 @@ def import_command(
     from trayconnect.config.edit import present
     from trayconnect.config.model import Config
     from trayconnect.config.new_entry import from_aliases
-    from trayconnect.config.places import config_file, ssh_config_file
+    from trayconnect.config.places import ssh_config_file
     from trayconnect.ssh.config.config_files import aliases, usual_places
     from trayconnect.ssh.config.ssh_config import SshConfig, install_advice, this_user
 
-    path = config_file(context.obj["config"])
+    path = server_file(context.obj["config"])
     named = ssh_config_file()
     config, ssh_config = present(path), SshConfig(named)
     if ssh_config.unused is not None:

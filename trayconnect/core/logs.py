@@ -10,7 +10,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -117,6 +117,15 @@ class _PrivateFile(logging.handlers.RotatingFileHandler):
 
     _kept_from = 0
     """How large it was when it could not be renamed."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - of logging
+        """Drop the record when the disk is full: a traceback on stderr helps nobody."""
+        if not isinstance(sys.exception(), OSError):
+            super().handleError(record)
+
+    def close(self) -> None:
+        with suppress(OSError):  # the rest, on a full disk
+            super().close()
 
     def _open(self) -> io.TextIOWrapper:
         return os.fdopen(_open_to_append(self.baseFilename), "a", encoding="utf-8")

@@ -39,13 +39,13 @@ class IconPlace:
     def shown(self) -> None:
         """A panel has the icon."""
         self._notifier.withdraw(NO_PLACE)
-        self._tell(f"{PLACE}. Ctrl+C ends trayconnect.")
+        self._tell(f"{PLACE}.")
 
     def missing(self) -> None:
         """No panel has it; it is still on offer."""
         title = "There is no place for the icon"
         meanwhile = self._window()
-        self._tell(f"{title}. {meanwhile}. Ctrl+C ends trayconnect.")
+        self._tell(f"{title}. {meanwhile}.")
         where = (
             "On GNOME, install the AppIndicator extension; elsewhere, a panel with a status area."
         )
@@ -72,5 +72,5 @@ class IconPlace:
 
     def _tell(self, line: str) -> None:
         if line != self._said:
+            self._say(line if self._said else f"{line} Ctrl+C ends trayconnect.")
             self._said = line
-            self._say(line)

@@ -1,15 +1,21 @@
-"""The command that checks the server file."""
+"""The commands that read the server file: check, add-key, terminal."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from trayconnect.cli import streams
-from trayconnect.core.errors import ProblemError
+from trayconnect.cli.app_commands import server_file
+from trayconnect.core.errors import Problem, ProblemError
+from trayconnect.core.subprocesses import path_for_others
 
 if TYPE_CHECKING:
     from trayconnect.config.model import Config
@@ -27,7 +33,6 @@ def check(context: click.Context, file: Path | None, schema: bool) -> int:
     A key that could not log in and a port that other computers can connect to are warnings: the
     file is in force all the same, and the exit code is 0."""
     from trayconnect.config.checks import open_port_warnings
-    from trayconnect.config.places import config_file
     from trayconnect.config.schema import json_schema
     from trayconnect.config.yaml_file import ConfigError, parse, read_text
     from trayconnect.diagnostics.key_check import exposed, key_warnings
@@ -35,7 +40,7 @@ def check(context: click.Context, file: Path | None, schema: bool) -> int:
     if schema:
         click.echo(streams.as_json(json_schema()))
         return 0
-    path = config_file(file or context.obj["config"])
+    path = server_file(file or context.obj["config"])
     try:
         text = read_text(path)
         config = parse(text, path)
@@ -95,3 +100,69 @@ def _check_ssh_config(config: Config) -> bool:
 
 def _counted(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+@click.command("add-key")
+@click.argument("name")
+@click.option("--clipboard", is_flag=True, help="Take the key from the clipboard.")
+@click.pass_context
+def add_key(context: click.Context, name: str, clipboard: bool) -> None:
+    """Keep a private key for the server NAME: pasted here, piped in, or from the clipboard."""
+    from trayconnect.config.model import find_server
+    from trayconnect.config.yaml_file import load
+    from trayconnect.ssh.auth import pasted_key
+
+    server = find_server(load(server_file(context.obj["config"])).servers, name)
+    if server.is_direct:
+        raise ProblemError(
+            Problem(
+                f"“{server.name}” is a direct connection",
+                "It has a url and no host, so there is no SSH server to log in to with a key.",
+            )
+        )
+    key = pasted_key.accept(_key_text(clipboard=clipboard))
+    path = pasted_key.store(pasted_key.default_folder(), server.name, key)
+    click.echo(f"Kept for “{server.name}”: {key.description}")
+    click.echo(f"  It is tried at each login from now on, and lies in {path_for_others(path)}")
+    if key.public is not None:
+        click.echo("  Its public key, for the server's ~/.ssh/authorized_keys:")
+        click.echo(f"  {key.public.line}")
+
+
+def _key_text(*, clipboard: bool) -> str:
+    from trayconnect.ssh.auth.pasted_key import MAX_CHARACTERS, is_last_line
+
+    if clipboard:
+        from trayconnect.desktop.clipboard_paste import pasted
+
+        return pasted()
+    if not sys.stdin.isatty():
+        return sys.stdin.buffer.read(MAX_CHARACTERS + 1).decode("utf-8", "replace")
+    from trayconnect.desktop.prompts.hidden_input import read_unseen
+
+    words = "Paste the private key. It is not shown, and ends with its line END:"
+    prompt = partial(click.echo, words, err=True)
+    return read_unseen(sys.stdin, prompt, is_last_line, MAX_CHARACTERS)
+
+
+@click.command("terminal")
+@click.argument("name")
+@click.pass_context
+def terminal_command(context: click.Context, name: str) -> int:
+    """Open a terminal on the server NAME: a new window with ssh in it, whether it is connected
+    or not. Without a display, ssh runs right here."""
+    from trayconnect.actions import terminals
+    from trayconnect.config.model import find_server
+    from trayconnect.config.places import ssh_config_file
+    from trayconnect.config.yaml_file import load
+    from trayconnect.core.subprocesses import clean_environment
+    from trayconnect.desktop.openers import has_screen
+    from trayconnect.desktop.terminal_launcher import open_terminal
+
+    server = find_server(load(server_file(context.obj["config"])).servers, name)
+    command = terminals.terminal_command(server, ssh_config_file())
+    here = sys.platform not in ("win32", "darwin") and not has_screen(os.environ)
+    if here and sys.stdin.isatty():
+        return subprocess.call(command, env=clean_environment())
+    open_terminal(command)
+    return 0
