@@ -25,6 +25,7 @@ from trayconnect.services.jupyter.machine import (
     HowItEnded,
     Jupyter,
     JupyterStopped,
+    JupyterStopping,
     LinkDown,
     LinkUp,
     OpenBrowser,
@@ -306,12 +307,36 @@ def test_a_look_that_began_before_a_start_ended_is_out_of_date() -> None:
 
 
 def test_one_that_is_about_to_be_stopped_is_not_started_again() -> None:
-    """The look that finds it gone may come before the word that it is."""
+    """The look that finds it gone may come before the word that it is, and after one that began
+    before the order, and found it."""
     stepped, _ = run(*UP, used(7), server=STARTS)
     before = stepped.snapshot
-    assert stepped.feed(JupyterStopped(done=False)) == []
+    assert stepped.feed(JupyterStopping()) == []
     assert stepped.snapshot == before
+    assert stepped.feed(used(7)) == []
     assert stepped.feed(MISSING) == []
+    assert stepped.feed(JupyterStopped()) == [CheckHealth()]
+    assert stepped.feed(MISSING) == []
+
+
+def test_one_that_could_not_be_stopped_is_missed_when_it_crashes() -> None:
+    stepped, _ = run(*UP, used(7), server=STARTS)
+    stepped.feed(JupyterStopping())
+    stepped.feed(used(7))
+    assert stepped.feed(JupyterStopped(done=False)) == []
+    (asked,) = stepped.feed(MISSING)
+    assert isinstance(asked, AskHowItEnded)
+
+
+def test_a_stop_whose_link_is_lost_leads_to_no_start() -> None:
+    stepped, _ = run(*UP, used(7), server=STARTS)
+    jupyter, _ = machine.step(stepped.jupyter, JupyterStopping(), 0.0)
+    jupyter, _ = machine.step(jupyter, Examined(1, jupyter.epoch, used(7)), 0.0)
+    jupyter, _ = machine.step(jupyter, LinkDown(), 0.0)
+    jupyter, _ = machine.step(jupyter, JupyterStopped(done=False), 0.0)
+    jupyter, _ = machine.step(jupyter, LinkUp(), 0.0)
+    _, effects = machine.step(jupyter, Examined(2, jupyter.epoch, MISSING), 0.0)
+    assert effects == ()
 
 
 def test_one_that_the_user_stopped_is_not_missed() -> None:
@@ -385,6 +410,7 @@ EVENTS: list[Callable[[Jupyter], machine.Event]] = [
     lambda _: StartJupyter(),
     lambda _: JupyterStopped(),
     lambda _: JupyterStopped(done=False),
+    lambda _: JupyterStopping(),
     lambda _: EntryChanged(QUIET),
     lambda _: EntryChanged(STARTS),
     lambda state: LinkDown() if state.is_linked else LinkUp(),

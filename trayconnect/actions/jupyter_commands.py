@@ -17,7 +17,7 @@ from trayconnect.core.page import Page
 from trayconnect.services.jupyter import stop
 from trayconnect.services.jupyter.discovery import Execute
 from trayconnect.services.jupyter.log import read_log
-from trayconnect.services.jupyter.machine import JupyterStopped, StartJupyter
+from trayconnect.services.jupyter.machine import JupyterStopped, JupyterStopping, StartJupyter
 from trayconnect.services.jupyter.presentation import facts_of, jupyter_words
 from trayconnect.services.model import FoundJupyter
 from trayconnect.sessions.snapshot import Snapshot
@@ -107,13 +107,17 @@ class JupyterCommands:
             return
         page = self._page(now)
         # Before it ends: a look that finds it gone must not start another one.
-        self.servers.manager.order(server.name, JupyterStopped(done=False))
-        self.servers.settled(server)
-        if by_process:
-            stop.end(self._execute(server), identity, server.name, cancel)
-        else:
-            stop.shut_down(page, cancel, identity)
-        self.servers.manager.order(server.name, JupyterStopped())
+        self.servers.manager.order(server.name, JupyterStopping())
+        done = False
+        try:
+            self.servers.settled(server)
+            if by_process:
+                stop.end(self._execute(server), identity, server.name, cancel)
+            else:
+                stop.shut_down(page, cancel, identity)
+            done = True
+        finally:
+            self.servers.manager.order(server.name, JupyterStopped(done))
 
     def restart(self, name: str, cancel: CancelToken, identity: str = "") -> Server:
         """Stop it, and start one as the entry says; returns when the new one is being started."""

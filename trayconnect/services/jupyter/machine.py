@@ -69,6 +69,8 @@ class Jupyter:
     """Whether the user has connected, and no Jupyter has answered or been started since."""
     start_problem: Problem | None = None
     """Why the last start came to nothing, or is not made."""
+    is_stopping: bool = False
+    """Whether the user has it stopped just now, so that its end is no reason to start another."""
     used: FoundJupyter | None = None
     """The Jupyter in use, while how it ended is still to be asked."""
     crashed_at: float = float("-inf")
@@ -94,8 +96,13 @@ class StartJupyter(Order):
 
 
 @dataclass(frozen=True, slots=True)
+class JupyterStopping(Order):
+    """The user has the Jupyter there stopped: it is about to end."""
+
+
+@dataclass(frozen=True, slots=True)
 class JupyterStopped(Order):
-    """The user has the Jupyter there stopped: it is about to end, or it is `done`."""
+    """It has ended; not `done`: it goes on."""
 
     done: bool = True
 
@@ -221,6 +228,8 @@ def step(state: Jupyter, event: Event, now: float) -> Outcome:
             return state, (CheckHealth(),) if state.is_linked else ()
         case StartJupyter():
             return _start(state)
+        case JupyterStopping():
+            return replace(_forgetting_start(state), is_start_allowed=False, is_stopping=True), ()
         case JupyterStopped(done):
             return _stopped(state, done=done)
     raise TypeError(event)
@@ -289,10 +298,11 @@ def _started(state: Jupyter, event: Started) -> Outcome:
 
 
 def _stopped(state: Jupyter, *, done: bool) -> Outcome:
-    if not state.is_linked:
+    state = replace(state, is_stopping=False)
+    if not state.is_linked:  # it may have ended all the same
+        return replace(state, used=None), ()
+    if not done:
         return state, ()
-    if not done:  # a look that finds it gone before it is done must start no other
-        return replace(state, is_start_allowed=False, start_problem=None, used=None), ()
     stopped = replace(
         _forgetting_start(state),
         is_start_allowed=False,
@@ -326,13 +336,15 @@ def _examined(state: Jupyter, epoch: int, health: Health, now: float) -> Outcome
     if health.missing and starts and state.start_problem is None:
         if state.is_start_allowed:
             return _begin_start(state)
-        if state.used is not None:
+        if state.used is not None and not state.is_stopping:
             return state, (AskHowItEnded(epoch, state.used, health),)
     return _take_in(state, health, now)
 
 
 def _ended(state: Jupyter, event: HowItEnded, now: float) -> Outcome:
-    if event.epoch != state.epoch or event.used != state.used or state.starting:
+    if event.epoch != state.epoch or event.used != state.used:
+        return state, ()
+    if state.starting or state.is_stopping:
         return state, ()
     if event.crashed is None:
         return _take_in(state, event.health, now)
