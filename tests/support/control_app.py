@@ -15,17 +15,16 @@ from pathlib import Path
 from trayconnect.control.client import ControlClient
 from trayconnect.control.handover import claim
 from trayconnect.control.lock import InstanceLock
-from trayconnect.control.protocol import Reply
 from trayconnect.control.server import ControlServer
 from trayconnect.core.cancellation import CancelToken
-from trayconnect.core.command import Command
+from trayconnect.core.command import JSON, Command
 
 
-def handle(command: Command, cancel: CancelToken) -> Reply:
+def handle(command: Command, cancel: CancelToken) -> JSON:
     if command.name == "connect" and command.wait:
         print("waiting", flush=True)
         print("cancelled" if cancel.wait(command.wait) else "waited", flush=True)
-    return Reply(ok=True, data=os.getpid())
+    return os.getpid()
 
 
 def main(folder: Path) -> None:

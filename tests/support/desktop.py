@@ -256,8 +256,9 @@ class Desktop(SessionBus):
 
     def close_menu(self) -> None:
         """Leave the menus, one Escape for each that is open."""
-        while self.menus():
-            self._press("Escape")
+        while count := len(self.menus()):
+            self.screen.key("Escape")
+            wait_for(lambda count=count: len(self.menus()) < count, "a menu to close", LIMIT)  # type: ignore[misc]
 
     def settle(self) -> None:
         """Wait until menus look the same for a while (GTK may still be laying them out)."""

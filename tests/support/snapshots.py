@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from tests.support.servers import make_server
-from trayconnect.services.jupyter.presentation import JupyterFacts, facts_of, present
-from trayconnect.services.model import Level
-from trayconnect.services.webpage.service import DirectPage, direct_status
+from trayconnect.services.jupyter.presentation import JupyterFacts, present
+from trayconnect.services.jupyter.service import JupyterService
+from trayconnect.services.protocol import Level, ServiceStatus
+from trayconnect.services.webpage.machine import DirectPage, status
+from trayconnect.sessions.manager import Manager
 from trayconnect.sessions.snapshot import Snapshot
 from trayconnect.sessions.state import State
 
@@ -25,6 +27,11 @@ BASE = Snapshot(
 _FACTS = {field.name for field in fields(JupyterFacts)}
 
 
+@dataclass(frozen=True, kw_only=True)
+class _KnownStatus(ServiceStatus):
+    facts: JupyterFacts
+
+
 def change(snapshot: Snapshot, **changes: Any) -> Snapshot:
     """The same with other fields, or with other facts about its Jupyter."""
     known = {name: value for name, value in changes.items() if name in _FACTS}
@@ -33,12 +40,16 @@ def change(snapshot: Snapshot, **changes: Any) -> Snapshot:
         others["problem"] = changes["problem"]
     changed = replace(snapshot, **others)
     is_up = changed.state is State.UP
-    facts = replace(facts_of(snapshot.service), **known, is_linked=is_up)
-    if not is_up:
-        facts = JupyterFacts()
-    if changed.server.is_direct:
-        return replace(changed, service=direct_status(DirectPage(changed.server)))
-    return replace(changed, service=present(changed.server, facts))
+    if changed.server.kind == "webpage":
+        return replace(changed, service=status(DirectPage(changed.server)))
+    facts = JupyterFacts()
+    if is_up:
+        before = snapshot.service
+        facts = before.facts if isinstance(before, _KnownStatus) else facts
+        facts = replace(facts, **known, is_linked=True)
+    shown = present(changed.server, facts)
+    values = {field.name: getattr(shown, field.name) for field in fields(ServiceStatus)}
+    return replace(changed, service=_KnownStatus(**values, facts=facts))
 
 
 def snap(**changes: Any) -> Snapshot:
@@ -51,6 +62,8 @@ def ready(**changes: Any) -> Snapshot:
     return snap(**{"state": State.UP, "level": Level.READY, **changes})
 
 
-def facts(snapshot: Snapshot) -> JupyterFacts:
-    """What is known of its Jupyter."""
-    return facts_of(snapshot.service)
+def facts(manager: Manager, name: str = "GPU box") -> JupyterFacts:
+    """What is known of the Jupyter of a session."""
+    service = manager.service(name)
+    assert isinstance(service, JupyterService)
+    return service.facts

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from trayconnect.config.model import Server
+from trayconnect.core.command import Command
 from trayconnect.services.jupyter import machine as jupyter
-from trayconnect.services.jupyter.service import status
-from trayconnect.services.model import Health
-from trayconnect.services.protocol import LookAgain, Order, Renewed, Unwanted, Wanted
+from trayconnect.services.jupyter.model import Health
+from trayconnect.services.jupyter.presentation import JupyterFacts
+from trayconnect.services.jupyter.service import facts, status
 from trayconnect.sessions import state as events
 from trayconnect.sessions.machine import Now, step
 from trayconnect.sessions.snapshot import Snapshot, snapshot
 from trayconnect.sessions.state import Session, State
 
 Effect = events.Effect | jupyter.Effect
-_ORDERS: dict[type, Order] = {
-    events.Connect: Wanted(),
-    events.Disconnect: Unwanted(),
-    events.Restart: Renewed(by_user=True),
-    events.NetworkChanged: LookAgain(),
+_EVENTS: dict[type, jupyter.Event] = {
+    events.Connect: Command("connect"),
+    events.Disconnect: Command("disconnect"),
+    events.Restart: Command("reconnect"),
+    events.NetworkChanged: jupyter.LookAgain(),
 }
 
 
@@ -26,27 +27,43 @@ class Stepped:
 
     def __init__(self, server: Server) -> None:
         self.session = Session(server)
-        self.jupyter = jupyter.Jupyter(server)
+        self.jupyter = jupyter.JupyterState(server)
 
     @property
     def snapshot(self) -> Snapshot:
         return snapshot(self.session, services=[status(self.jupyter)])
 
-    def feed(self, given: events.Event | Order | Health, now: float = 0.0) -> list[Effect]:
+    @property
+    def facts(self) -> JupyterFacts:
+        return facts(self.jupyter)
+
+    def feed(
+        self,
+        given: events.Event
+        | Command
+        | jupyter.LookAgain
+        | jupyter.JupyterStopping
+        | jupyter.JupyterStopped
+        | Health,
+        now: float = 0.0,
+    ) -> list[Effect]:
         """What is to be done."""
         if isinstance(given, Health):
             known = self.jupyter
             return self._jupyter(jupyter.Examined(known.link, known.epoch, given), now)
-        if isinstance(given, Order):
+        if isinstance(
+            given, Command | jupyter.LookAgain | jupyter.JupyterStopping | jupyter.JupyterStopped
+        ):
             return self._jupyter(given, now)
         before = self.session
         self.session, effects = step(before, given, Now(now, 0.0))
-        after, order = self.session, _ORDERS.get(type(given))
+        after, order = self.session, _EVENTS.get(type(given))
         done: list[Effect] = []
         if before.state is State.UP and after.state is not State.UP:
             done += self._jupyter(jupyter.LinkDown(), now)
-        if order is None and after.state is State.CLOSING and before.state is not State.CLOSING:
-            order = Renewed(by_user=False) if after.restart else Unwanted()
+        ends = after.state is State.CLOSING and before.state is not State.CLOSING
+        if order is None and ends and not after.restart:
+            order = Command("disconnect")
         if order is not None:
             done += self._jupyter(order, now)
         if after.server is not before.server:

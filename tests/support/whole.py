@@ -9,24 +9,24 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from tests.support.forwarding import free_port
 from tests.support.nulls import NoSecrets
-from tests.support.ports import free_port
 from tests.support.scoped import Scoped
 from tests.support.sshd import Sshd
 from tests.support.tunnel_kit import no_ssh_config
 from trayconnect.alerts.scheduler import AlertScheduler
 from trayconnect.config.model import Config, Server
 from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.command import Command
 from trayconnect.core.notices import Notice
 from trayconnect.core.page import Page
 from trayconnect.core.questions import Answer, Question
 from trayconnect.forwarding.forwarding import listen
-from trayconnect.services.jupyter.service import over_links
-from trayconnect.services.kinds import Kinds
-from trayconnect.services.model import BriefChoices
+from trayconnect.services.jupyter.selection_store import BriefChoices
+from trayconnect.services.jupyter.service import JupyterService, over_links
+from trayconnect.services.kinds import KINDS, Services
 from trayconnect.services.protocol import Desktop
-from trayconnect.services.webpage.direct import DirectConnector
-from trayconnect.sessions.dependencies import Connector, Dependencies
+from trayconnect.sessions.dependencies import Dependencies
 from trayconnect.sessions.manager import Manager
 from trayconnect.sessions.snapshot import Snapshot
 from trayconnect.sessions.state import State
@@ -59,6 +59,7 @@ class Whole(Scoped):
         self.pages: list[Page] = []
         self.notices: list[Notice] = []
         self.withdrawn: list[str] = []
+        self.texts: list[str] = []
         self._answers: Iterator[Answer | None] = iter(answers)
         ssh = SshConnector(
             NoSecrets(),
@@ -68,18 +69,13 @@ class Whole(Scoped):
             ssh_config=ssh_config,
             servers=lambda: servers,
         )
-        direct = DirectConnector()
-
-        def connector(server: Server) -> Connector:
-            return direct if server.is_direct else ssh
-
         self.choices = BriefChoices()
         peers = Dependencies(
-            connector=connector,
+            connector=lambda server: KINDS[server.kind].connector or ssh,
             listen=listen,
             prompter=self,
             browser=self,
-            services=Kinds(Desktop(self, self), over_links(self.choices)),
+            services=Services(Desktop(self, self, self, self.show_text), over_links(self.choices)),
         )
         self.manager = Manager(peers, AlertScheduler(self))
         self.manager.start()
@@ -108,10 +104,23 @@ class Whole(Scoped):
     def withdraw(self, tag: str) -> None:
         self.withdrawn.append(tag)
 
+    def show_text(self, title: str, text: str) -> None:
+        self.texts.append(text)
+
     # --- the test's part ---
 
     def connect(self, name: str = "GPU box") -> None:
-        self.manager.connect(name)
+        self.manager.do(Command("connect", name))
+
+    @property
+    def jupyter(self) -> JupyterService:
+        return self.jupyter_of("GPU box")
+
+    def jupyter_of(self, name: str) -> JupyterService:
+        assert self.manager.settle(LIMIT)
+        service = self.manager.service(name)
+        assert isinstance(service, JupyterService)
+        return service
 
     def until(self, done: Callable[[Snapshot], bool], name: str = "GPU box") -> Snapshot:
         """Wait for a session to be so; what it is then."""
@@ -134,7 +143,7 @@ class Whole(Scoped):
 
     def off(self, name: str = "GPU box") -> Snapshot:
         """Disconnect, and wait until nothing is left."""
-        self.manager.disconnect(name)
+        self.manager.do(Command("disconnect", name))
         return self.until_state(State.OFF, name)
 
 

@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.desktop import Desktop
-from tests.support.forwarding import Service, answers, echo, tcp
+from tests.support.forwarding import Service, answers, echo, free_port, tcp
 from tests.support.jupyter import JupyterServer
 from tests.support.keys import make_key
-from tests.support.ports import free_port
 from tests.support.running import LIMIT, RunningApp
 from tests.support.servers import make_server
 from tests.support.snapshots import snap
@@ -22,7 +21,8 @@ from tests.support.waiting import wait_for
 from trayconnect.config.forward_syntax import Kind
 from trayconnect.core.errors import Problem
 from trayconnect.core.page import Page
-from trayconnect.services.model import FoundJupyter, Level
+from trayconnect.services.jupyter.model import FoundJupyter
+from trayconnect.services.protocol import Level
 from trayconnect.sessions.forwards import ForwardState
 from trayconnect.sessions.state import State
 from trayconnect.tray.menu import MenuFacts, build_view
@@ -38,7 +38,7 @@ def desktop() -> Iterator[Desktop]:
         yield running
 
 
-_LEVELS = {level.told: level for level in Level}
+_LEVELS = {level.label: level for level in Level}
 
 
 def items(app: RunningApp) -> tuple[Item, ...]:

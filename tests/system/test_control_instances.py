@@ -19,10 +19,9 @@ from tests.support.control import PATIENCE, serving, short_folder
 from trayconnect.control.client import ControlClient, NotRunningError
 from trayconnect.control.lock import owner_pid
 from trayconnect.control.place import OVERRIDE, runtime_folder
-from trayconnect.control.protocol import Reply
 from trayconnect.control.transport_unix import UnixTransport
 from trayconnect.core.cancellation import CancelToken
-from trayconnect.core.command import Command
+from trayconnect.core.command import JSON, Command
 from trayconnect.core.errors import ProblemError
 
 ROOT = Path(__file__).parents[2]
@@ -161,7 +160,7 @@ def test_a_waiting_command_that_is_killed_cancels_its_request(folder: Path) -> N
     command = f"""
         from pathlib import Path
         from trayconnect.control.client import ControlClient
-        from trayconnect.core.command import Command
+        from trayconnect.core.command import JSON, Command
 
         ControlClient(Path({str(folder)!r})).call(Command("connect", "a", {{"wait": {LONG}}}))
     """
@@ -191,9 +190,9 @@ def test_another_user_is_refused_even_when_the_folder_lets_him_in(
     """As root, the other user is a real one; else the server takes us for him."""
     served = threading.Event()
 
-    def handler(command: Command, cancel: CancelToken) -> Reply:
+    def handler(command: Command, cancel: CancelToken) -> JSON:
         served.set()
-        return Reply(ok=True)
+        return None
 
     is_root = os.geteuid() == 0
     uid = NOBODY if is_root else os.geteuid()
@@ -202,7 +201,7 @@ def test_another_user_is_refused_even_when_the_folder_lets_him_in(
         import os, socket, sys
         from pathlib import Path
         from trayconnect.control.client import ControlClient
-        from trayconnect.core.command import Command
+        from trayconnect.core.command import JSON, Command
         from trayconnect.control.protocol import encode_request
         from trayconnect.control.transport_unix import UnixTransport
         from trayconnect.core.errors import ProblemError

@@ -19,11 +19,11 @@ from tests.support.forwarding import (
     a_server,
     echo,
     eventually,
+    free_port,
     listening,
     no_leaks,
 )
 from tests.support.keys import make_key
-from tests.support.ports import free_port
 from tests.support.sshd import Sshd
 from tests.support.whole import Whole, entry
 from trayconnect.config.forward_model import keys_of, spec_of

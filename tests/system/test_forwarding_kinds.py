@@ -16,18 +16,18 @@ from tests.support.forwarding import (
     answers,
     by_socks,
     echo,
+    free_port,
     no_leaks,
     tcp,
 )
 from tests.support.jupyter import JupyterOnSocket
 from tests.support.keys import make_key
-from tests.support.ports import free_port
 from tests.support.sshd import Sshd
 from tests.support.unix_service import unix_dial, unix_echo
 from tests.support.whole import Whole, entry
 from trayconnect.config.forward_syntax import Kind
 from trayconnect.config.local_addresses import own_address
-from trayconnect.services.model import Level
+from trayconnect.services.protocol import Level
 from trayconnect.sessions.forwards import ForwardState
 from trayconnect.sessions.snapshot import Snapshot
 from trayconnect.sessions.state import State

@@ -15,16 +15,17 @@ from tests.support.forwarding import (
     answers,
     by_socks,
     echo,
+    free_port,
     tcp,
 )
 from tests.support.keys import make_key
-from tests.support.ports import free_port
 from tests.support.sshd import Sshd
 from tests.support.tunnel_kit import nothing_left, until
 from tests.support.unix_service import unix_dial, unix_echo
 from tests.support.whole import Whole
 from trayconnect.config.forward_syntax import Kind
 from trayconnect.config.model import Server
+from trayconnect.core.command import Command
 from trayconnect.sessions.snapshot import Snapshot
 from trayconnect.sessions.state import State
 from trayconnect.ssh.config.ssh_config import SshConfig
@@ -151,7 +152,7 @@ def test_a_restart_reads_it_again(alias: Alias, service: Service) -> None:
         whole.until(is_settled)
         text = alias.file.read_text()
         alias.file.write_text(text.replace(str(first), str(second)))
-        whole.manager.reconnect("GPU box")
+        whole.manager.do(Command("reconnect", "GPU box"))
         wanted = [f"LocalForward {second}"]
         whole.until(lambda now: is_settled(now) and [f.name for f in now.forwards] == wanted)
         assert refuses(first)

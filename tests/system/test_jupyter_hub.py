@@ -10,7 +10,8 @@ import pytest
 from tests.support.jupyter_kinds import LAB4, PeerJupyter, peer_python
 from tests.support.jupyter_peers import Answer, Peer, web
 from tests.system.test_jupyter_health import live, sshd_for
-from trayconnect.services.model import Health, Level
+from trayconnect.services.jupyter.model import Health
+from trayconnect.services.protocol import Level
 
 pytestmark = pytest.mark.long
 

@@ -14,8 +14,10 @@ from tests.support.sshd import Sshd
 from tests.support.tunnel_kit import until
 from tests.system.test_jupyter_health import fetch, live, sshd_for
 from trayconnect.core.page import Page
-from trayconnect.services.jupyter.address import jupyter_authority
-from trayconnect.services.model import Choice, Health, Level
+from trayconnect.services.jupyter.model import Health
+from trayconnect.services.jupyter.selection_store import Choice
+from trayconnect.services.jupyter.targets import jupyter_authority
+from trayconnect.services.protocol import Level
 
 pytestmark = pytest.mark.long
 
@@ -179,10 +181,7 @@ class PeerJupyterOfAnyPort(PeerJupyter):
 
     def __init__(self) -> None:
         super().__init__(NOTEBOOK6)
-
-    def _command(self) -> list[str]:
         self.port = 0
-        return super()._command()
 
     def _is_ready(self) -> bool:
         try:

@@ -14,7 +14,8 @@ from tests.support.sshd import Sshd
 from tests.support.staged_jupyter import StagedJupyter
 from tests.support.tunnel_kit import until
 from tests.system.test_jupyter_health import fetch, live, sshd_for
-from trayconnect.services.model import Health, Level
+from trayconnect.services.jupyter.model import Health
+from trayconnect.services.protocol import Level
 
 NODE = NodeJupyter.address
 

@@ -17,16 +17,14 @@ import pytest
 import websocket
 
 from tests.support.far_account import WAYS, FarAccount, is_alive
-from tests.support.forwarding import no_leaks
-from tests.support.ports import free_port
+from tests.support.forwarding import free_port, no_leaks
 from tests.support.running import RunningApp
 from tests.support.snapshots import facts
 from tests.support.sshd import Options
+from tests.support.threads import our_threads
 from tests.support.waiting import wait_for
 from tests.support.whole import LIMIT, Whole
 from trayconnect.actions.dispatcher import Outcome
-from trayconnect.actions.jupyter_commands import JupyterCommands
-from trayconnect.actions.jupyter_stop import JupyterStops
 from trayconnect.actions.server_commands import ServerCommands
 from trayconnect.config.model import Config, Server
 from trayconnect.config.start_options import StartOptions
@@ -36,29 +34,28 @@ from trayconnect.core.errors import ProblemError
 from trayconnect.core.page import Page
 from trayconnect.core.questions import Answer, QuestionKind
 from trayconnect.services.jupyter.start import start
-from trayconnect.services.model import Level
+from trayconnect.services.protocol import Level
 from trayconnect.sessions.snapshot import Snapshot
 from trayconnect.sessions.state import State
 
 TCP = {"socket": "never"}
 
 
-def commands(whole: Whole, *servers: Server) -> JupyterCommands:
-    config = Config(servers=servers)
-    return JupyterCommands(
-        ServerCommands(whole.manager, whole, print, lambda: config, whole.choices)
-    )
+def do(whole: Whole, name: str, server: Server, **arguments: Argument) -> Outcome:
+    """The outcome of a command."""
+    config = Config(servers=(server,))
+    handlers = ServerCommands(whole.manager, whole, print, lambda: config).handlers
+    return handlers[name](Command(name, server.name, arguments), CancelToken())
 
 
-def do(commands: JupyterCommands, name: str, server: str, **arguments: Argument) -> Outcome:
-    handlers = {**commands.servers.handlers, **commands.handlers}
-    return handlers[name](Command(name, server, arguments), CancelToken())
-
-
-def start_and_wait(jupyter: JupyterCommands, server: str = "GPU box") -> Snapshot:
-    ready = do(jupyter, "start-jupyter", server, wait=LIMIT)
+def start_and_wait(whole: Whole, server: Server) -> Snapshot:
+    ready = do(whole, "start-jupyter", server, wait=LIMIT)
     assert isinstance(ready, Snapshot)
     return ready
+
+
+def stop(whole: Whole, identity: str = "") -> None:
+    whole.jupyter.commands.stop(CancelToken(), identity)
 
 
 def logged_in(whole: Whole) -> Snapshot:
@@ -86,8 +83,8 @@ def test_it_outlives_the_tunnel_and_is_found_again_from_elsewhere(
         here = entry(far)
         with far.client(here) as whole:
             whole.connect()
-            started = logged_in(whole)
-            assert facts(started).launcher.startswith(words)
+            logged_in(whole)
+            assert facts(whole.manager).launcher.startswith(words)
             (page,) = wait_for(lambda: whole.pages, "the page")
             (info,) = far.runtime_files()
             assert page.token == info["token"]
@@ -98,17 +95,15 @@ def test_it_outlives_the_tunnel_and_is_found_again_from_elsewhere(
         elsewhere = here.model_copy(update={"local_port": free_port()})
         with far.client(elsewhere) as whole:
             whole.connect()
-            found = logged_in(whole)
-            assert facts(found).launcher == ""  # nothing had to be started
+            logged_in(whole)
+            assert facts(whole.manager).launcher == ""  # nothing had to be started
             assert far.runtime_files() == [info]
-            commands(whole, elsewhere).stop("GPU box", CancelToken())
+            stop(whole)
             wait_for(lambda: not is_alive(info["pid"]), "its end")
             stopped = whole.until(lambda s: s.problem is not None)
             assert stopped.state is State.UP
         if "tmux" in ways:
-            wait_for(
-                lambda: "trayconnect" not in far.run("tmux", "ls").stdout, "its session to end"
-            )
+            assert "trayconnect" not in far.run("tmux", "ls").stdout
 
 
 @pytest.mark.parametrize(
@@ -121,8 +116,9 @@ def test_login_shells_and_their_noise(tmp_path: Path, shell: str) -> None:
         server = entry(far)
         with far.client(server) as whole:
             whole.connect()
-            assert "tmux" in facts(logged_in(whole)).launcher
-            commands(whole, server).stop("GPU box", CancelToken())
+            logged_in(whole)
+            assert "tmux" in facts(whole.manager).launcher
+            stop(whole)
 
 
 def test_two_starts_at_once_make_one_jupyter(tmp_path: Path) -> None:
@@ -142,15 +138,17 @@ def test_a_unix_socket_and_the_folder(tmp_path: Path) -> None:
         (far.home / "my thesis").mkdir()
         server = far.entry(start={"socket": "always", "folder": "~/my thesis"})
         with far.client(server) as whole:
-            do(commands(whole, server), "start-jupyter", "GPU box")
+            do(whole, "start-jupyter", server)
             # Another Jupyter of the machine may have been found before.
-            whole.until(lambda s: any(j.in_use and j.where[0] == "/" for j in facts(s).jupyters))
+            whole.until(
+                lambda _: any(j.in_use and j.where[0] == "/" for j in facts(whole.manager).jupyters)
+            )
             (info,) = far.runtime_files()
             assert info["root_dir"] == str(far.home / "my thesis")
             path = Path(info["sock"])
             assert path.parent.stat().st_mode & 0o777 == 0o700
             assert path.is_socket()
-            commands(whole, server).stop("GPU box", CancelToken())
+            stop(whole)
 
 
 def test_the_user_may_start_what_the_file_leaves_alone(tmp_path: Path) -> None:
@@ -160,7 +158,7 @@ def test_the_user_may_start_what_the_file_leaves_alone(tmp_path: Path) -> None:
             whole.connect()
             whole.until(lambda s: s.problem is not None)
             assert far.runtime_files() == []
-            ready = start_and_wait(commands(whole, server))
+            ready = start_and_wait(whole, server)
             assert ready.level is Level.LOGGED_IN
 
 
@@ -204,16 +202,16 @@ def test_it_starts_under_any_configuration_of_the_account(
         (far.home / "work").mkdir()
         server = far.entry(start={"folder": "~/work", "socket": socket})
         with far.client(server) as whole:
-            ready = start_and_wait(commands(whole, server))
+            ready = start_and_wait(whole, server)
             (info,) = far.runtime_files()
             assert bool(info["sock"]) == (socket == "always")
             assert info["root_dir"] == str(far.home / "work")
             asks = name.endswith("json")  # for its password
             assert ready.level is (Level.READY if asks else Level.LOGGED_IN)
-            assert commands(whole, server).running("GPU box", CancelToken()).losses.unknown == (
+            assert whole.jupyter.commands.running(CancelToken()).losses.unknown == (
                 "it asks for a login" if asks else ""
             )
-            commands(whole, server).stop("GPU box", CancelToken())
+            stop(whole)
             assert not is_alive(info["pid"])
 
 
@@ -224,7 +222,7 @@ def failed(far: FarAccount, server: Server) -> str:
     """Why it did not start; the tunnel stays."""
     with far.client(server) as whole:
         with pytest.raises(ProblemError) as caught:
-            start_and_wait(commands(whole, server))
+            start_and_wait(whole, server)
         now = whole.manager.snapshot("GPU box")
         assert now is not None
         assert (now.state, now.problem) == (State.UP, caught.value.problem)
@@ -253,11 +251,11 @@ def test_where_no_sockets_are_led_to_a_port_is_used(tmp_path: Path) -> None:
         other = subprocess.Popen(["sleep", "600"], user=65533)  # others use this host
         try:
             with far.client(shared) as whole:
-                ready = start_and_wait(commands(whole, shared))
+                ready = start_and_wait(whole, shared)
                 assert ready.level is Level.LOGGED_IN
                 (info,) = far.runtime_files()
                 assert (info["port"] > 0, info["sock"]) == (True, "")
-                commands(whole, shared).stop("GPU box", CancelToken())
+                stop(whole)
         finally:
             other.terminate()
             other.wait()
@@ -293,7 +291,7 @@ def test_a_taken_port_is_said(tmp_path: Path) -> None:
         server = far.entry(jupyter={"port": port}, start={"when": "menu"})
         with far.client(server) as whole:
             whole.connect()
-            do(commands(whole, server), "start-jupyter", "GPU box")
+            do(whole, "start-jupyter", server)
             taken = whole.until(lambda s: s.problem is not None and "taken" in s.problem.title)
             assert taken.problem is not None
             assert f"Port {port} on 127.0.0.1 is taken" in taken.problem.title
@@ -366,25 +364,21 @@ def test_a_busy_kernel_and_a_terminal_are_asked_about(tmp_path: Path) -> None:
             (info,) = far.runtime_files()
             channels = busy_kernel(page)
             post(page, "api/terminals", {})
-            stopping = commands(whole, server)
-            losses = stopping.running("GPU box", CancelToken()).losses
+            losses = whole.jupyter.commands.running(CancelToken()).losses
             assert losses.kernels == ("thesis.ipynb (busy)",)
             assert len(losses.terminals) == 1
-            stops = JupyterStops(stopping, whole, whole)
-            stops.begin("GPU box")
+            do(whole, "stop-jupyter", server)
             wait_for(lambda: whole.questions, "the question")
             (question,) = whole.questions
             assert question.kind is QuestionKind.CONFIRM
             assert "1 kernel: thesis.ipynb (busy)." in question.message
             assert "1 terminal: 1." in question.message
-            stops.close()
+            wait_for(lambda: not [t for t in our_threads() if "stop-jupyter" in t], "the no")
             assert is_alive(info["pid"])  # declined
-            stops = JupyterStops(stopping, whole, whole)
-            stops.begin("GPU box")
+            do(whole, "stop-jupyter", server)
             wait_for(lambda: "Jupyter on GPU box was stopped" in [n.title for n in whole.notices],
                      "the notice")  # fmt: skip
             assert not is_alive(info["pid"])
-            stops.close()
             channels.close()
             far.drop_connections()
             wait_for(lambda: whole.manager.snapshot("GPU box"), "a reconnect")
@@ -406,18 +400,17 @@ def test_yes_ends_the_one_that_was_asked_about(tmp_path: Path) -> None:
             }
         )
         with far.client(server, other) as whole:
-            both = commands(whole, server, other)
-            start_and_wait(both, "Other")
-            start_and_wait(both)
+            start_and_wait(whole, other)
+            start_and_wait(whole, server)
             two, one = sorted(far.runtime_files(), key=lambda info: str(info["root_dir"]))
             assert one["root_dir"] == str(far.home / "work")
             assert two["root_dir"] == str(far.home / "data")
-            asked = both.running("GPU box", CancelToken())
-            do(both, "choose-jupyter", "GPU box", jupyter="~/data", wait=LIMIT)
-            both.stop("GPU box", CancelToken(), asked.identity)
+            asked = whole.jupyter.commands.running(CancelToken())
+            do(whole, "choose-jupyter", server, jupyter="~/data", wait=LIMIT)
+            stop(whole, asked.identity)
             assert (is_alive(one["pid"]), is_alive(two["pid"])) == (False, True)
             with pytest.raises(ProblemError, match="has ended already"):
-                both.stop("GPU box", CancelToken(), asked.identity)
+                stop(whole, asked.identity)
             assert is_alive(two["pid"])
 
 
@@ -432,10 +425,9 @@ def test_one_is_started_as_soon_as_the_last_has_ended(tmp_path: Path, times: int
             for _ in range(times):
                 (info,) = far.runtime_files()
                 seen.append(info["pid"])
-                stopping = commands(whole, server)
-                stopping.stop("GPU box", CancelToken())
+                stop(whole)
                 assert not is_alive(info["pid"])
-                ready = start_and_wait(stopping)
+                ready = start_and_wait(whole, server)
                 assert ready.level is Level.LOGGED_IN
             (info,) = far.runtime_files()
             assert len({*seen, info["pid"]}) == times + 1
@@ -446,8 +438,7 @@ def test_a_start_waits_for_one_that_is_ending(tmp_path: Path) -> None:
     with FarAccount(tmp_path) as far, no_leaks():
         server = entry(far, when="menu")
         with far.client(server) as whole:
-            ordering = commands(whole, server)
-            page = start_and_wait(ordering).page
+            page = start_and_wait(whole, server).page
             assert page is not None
             channels = busy_kernel(page)
             (info,) = far.runtime_files()
@@ -470,12 +461,14 @@ def test_one_that_was_shut_down_stays_ended_and_one_that_crashed_comes_back(
             (info,) = far.runtime_files()
             os.kill(info["pid"], signal.SIGKILL)
             whole.manager.look("GPU box")
-            again = whole.until(
-                lambda s: (used := facts(s).in_use) is not None and used.pid != info["pid"]
+            whole.until(
+                lambda _: (
+                    (used := facts(whole.manager).in_use) is not None and used.pid != info["pid"]
+                )
             )
             page = logged_in(whole).page
             assert page is not None
-            used = facts(again).in_use
+            used = facts(whole.manager).in_use
             assert used is not None
             second = used.pid
             post(page, "api/shutdown", {})
@@ -498,17 +491,17 @@ def test_an_open_server_can_be_stopped_and_its_log_read(tmp_path: Path) -> None:
         config.write_text("c.IdentityProvider.token = ''\nc.ServerApp.password = ''\n")
         with far.client(server) as whole:
             whole.connect()
-            whole.until(lambda s: facts(s).can_stop)
+            whole.until(lambda _: facts(whole.manager).can_stop)
             (info,) = far.runtime_files()
             assert info["token"] == ""
-            log = commands(whole, server).log("GPU box", CancelToken())
+            log = whole.jupyter.commands.log(CancelToken())
             assert log.startswith(str(far.state()))
             assert "Serving notebooks" in log
             assert "\x1b" not in log
-            commands(whole, server).stop("GPU box", CancelToken())
+            stop(whole)
             assert not is_alive(info["pid"])
             with pytest.raises(ProblemError, match="No Jupyter answers"):
-                commands(whole, server).stop("GPU box", CancelToken())
+                stop(whole)
 
 
 def test_the_commands(tmp_path: Path) -> None:

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
+from tests.support.forwarding import free_port
 from tests.support.keys import make_key
-from tests.support.ports import free_port
 from tests.support.proxy import FaultyProxy, Peer
 from tests.support.sshd import Sshd
 from tests.support.whole import LIMIT, Whole, entry
 from trayconnect.config.model import Server
-from trayconnect.services.model import Level
+from trayconnect.services.protocol import Level
 from trayconnect.sessions import machine
 from trayconnect.sessions.state import State
 

@@ -17,9 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.forwarding import LIMIT, eventually, listening, no_leaks
+from tests.support.forwarding import LIMIT, eventually, free_port, listening, no_leaks
 from tests.support.keys import make_key
-from tests.support.ports import free_port
 from tests.support.sshd import Sshd, system_user
 from tests.support.strangers import Listener, person
 from tests.support.tunnel_kit import Kit
@@ -28,7 +27,7 @@ from tests.support.whole import Whole, entry
 from trayconnect.config.model import Server
 from trayconnect.core.endpoints import Endpoint, TcpEndpoint, UnixEndpoint
 from trayconnect.core.link import ByteStream, Link, NotOursError, OpenChannel, Own, Owner
-from trayconnect.services.model import Level, PageState
+from trayconnect.services.protocol import Level, PageState
 from trayconnect.ssh import ownership
 from trayconnect.ssh.own_channels import OwnChannels
 from trayconnect.ssh.ssh_link import SshLink
@@ -462,7 +461,7 @@ def test_a_burst_costs_few_checks(
 
     def counted(shell: _Shell, question: str) -> list[str]:
         asked.append(question)
-        time.sleep(0.3)  # meanwhile the others come, on a busy machine, too
+        time.sleep(0.05)
         return ask_(shell, question)
 
     monkeypatch.setattr(_Shell, "ask", counted)

@@ -18,7 +18,8 @@ from trayconnect.core.errors import Problem, Recovery
 from trayconnect.core.notices import EDIT, Notice, Urgency, disconnect, open_page, retry
 from trayconnect.core.page import Page
 from trayconnect.core.questions import Answer, Question, QuestionKind
-from trayconnect.services.model import Health, Level
+from trayconnect.services.jupyter.model import Health
+from trayconnect.services.protocol import Level
 from trayconnect.sessions.machine import IllegalEvent
 from trayconnect.sessions.snapshot import Cause
 from trayconnect.sessions.state import (

@@ -15,8 +15,8 @@ from tests.support.systems import has_mode, move_home
 from trayconnect import __version__
 from trayconnect.cli import main
 from trayconnect.control.client import ControlClient
-from trayconnect.control.protocol import JSON, Reply
-from trayconnect.core.command import Command
+from trayconnect.control.protocol import Reply
+from trayconnect.core.command import JSON, Command
 from trayconnect.ssh.auth import pasted_key
 from trayconnect.ssh.auth.keyfile import read_key_file
 
@@ -310,19 +310,6 @@ def test_an_order_is_answered_with_one_line(
     answering(monkeypatch, {"servers": 1 if arguments == ["reload"] else [SERVER]})
     assert main.run(arguments) == 0
     assert capsys.readouterr().out == said
-
-
-@pytest.mark.parametrize(
-    ("state", "advice"), [("up", "Start one with: trayconnect start"), ("off", "Connect it first:")]
-)
-def test_a_server_without_a_jupyter_is_followed_by_what_to_type(
-    state: str, advice: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    answering(monkeypatch, {"servers": [SERVER | {"state": state}]})
-    assert main.run(["servers", "GPU box"]) == main.MENDABLE
-    last = capsys.readouterr().err.splitlines()[-1]
-    assert last.startswith(f"  {advice}")
-    assert last.endswith(' "GPU box"')
 
 
 @pytest.mark.parametrize("command", ["connect", "link", "start", "restart"])

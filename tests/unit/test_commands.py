@@ -23,15 +23,17 @@ from trayconnect.actions.server_commands import ServerCommands
 from trayconnect.config.local_addresses import own_address
 from trayconnect.config.model import Config
 from trayconnect.control.protocol import Reply
-from trayconnect.control.status import to_json, to_jupyter_lines, to_lines
+from trayconnect.control.status import to_json, to_lines
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.command import Argument, Command
 from trayconnect.core.errors import Cancelled, Problem, ProblemError, Recovery
 from trayconnect.core.notices import Notice
 from trayconnect.core.page import Page
 from trayconnect.core.questions import Answer
-from trayconnect.services.jupyter.presentation import jupyter_words
-from trayconnect.services.model import BriefChoices, Choice, FoundJupyter, Health, Level
+from trayconnect.services.jupyter.model import FoundJupyter, Health
+from trayconnect.services.jupyter.presentation import jupyter_label, table
+from trayconnect.services.jupyter.selection_store import Choice
+from trayconnect.services.protocol import Level
 from trayconnect.sessions.state import State
 from trayconnect.tray.backends.choice import BackendKind, TrayReport
 
@@ -52,7 +54,6 @@ class Desk:
     """The titles of notices."""
     quits: int = 0
     show_status: Callable[[], None] = lambda: None
-    choices: BriefChoices = field(default_factory=BriefChoices)
 
     def __post_init__(self) -> None:
         servers = ServerCommands(
@@ -60,7 +61,6 @@ class Desk:
             self.run.world,
             self.copied.append,
             lambda: self.config,
-            self.choices,
         )
         self.dispatcher = make_dispatcher(
             servers,
@@ -91,7 +91,9 @@ class Desk:
 
     def do(self, name: str, server: str = "", **arguments: Argument) -> Reply:
         """The outcome of a command. Raises `ProblemError`."""
-        return self.dispatcher.answer(Command(name, server, arguments), CancelToken())
+        return Reply(
+            ok=True, data=self.dispatcher.answer(Command(name, server, arguments), CancelToken())
+        )
 
     def ask(self, name: str, server: str = "", **arguments: Argument) -> Reply:
         """The same, with its problem as the reply."""
@@ -332,18 +334,35 @@ CHOICE = Health(
 def test_another_jupyter_is_chosen_and_remembered(desk: Desk) -> None:
     desk.run.world.health = CHOICE
     desk.ask("connect", "GPU box", wait=LIMIT)
-    reply = desk.ask("status", "gpu box")
-    assert isinstance(reply.data, dict)
-    assert to_jupyter_lines(reply.data) == [
-        "* 8888  ~/thesis  kernels: 2  2.21.1",
-        "  8889  /data                 7.0.0",
-    ]
+    lines = ["* 8888  ~/thesis  kernels: 2  2.21.1", "  8889  /data                 7.0.0"]
+    assert desk.do("jupyters", "gpu box").data == {"lines": lines}
     moved = tuple(replace(one, in_use=not one.in_use) for one in (THESIS, DATA))
     desk.run.world.health = replace(CHOICE, jupyters=moved)
     reply = desk.ask("choose-jupyter", "gpu box", jupyter="data", wait=LIMIT)
     assert isinstance(reply.data, dict)
-    assert to_jupyter_lines(reply.data)[1].startswith("* 8889")
-    assert desk.choices.get("GPU box") == Choice("/data", "8889")
+    assert reply.data["lines"][1].startswith("* 8889")
+    assert desk.run.world.choices.get("GPU box") == Choice("/data", "8889")
+
+
+@pytest.mark.parametrize(
+    ("connects", "title", "advice"),
+    [
+        (False, "GPU box is not connected", 'Connect it first: trayconnect connect "GPU box"'),
+        (
+            True,
+            "No Jupyter server of yours was found on GPU box",
+            'Start one with: trayconnect start "GPU box"',
+        ),
+    ],
+)
+def test_a_server_without_a_jupyter_is_followed_by_what_to_type(
+    desk: Desk, connects: bool, title: str, advice: str
+) -> None:
+    if connects:
+        desk.ask("connect", "GPU box", wait=LIMIT)
+    problem = desk.ask("jupyters", "gpu box").problem
+    assert problem is not None
+    assert (problem.title, problem.advice) == (title, advice)
 
 
 def test_a_jupyter_that_is_not_there_cannot_be_chosen(desk: Desk) -> None:
@@ -354,7 +373,7 @@ def test_a_jupyter_that_is_not_there_cannot_be_chosen(desk: Desk) -> None:
     reply = desk.ask("choose-jupyter", "GPU box", jupyter="9999")
     assert reply.problem is not None
     assert "8889  /data" in reply.problem.advice
-    assert desk.choices.get("GPU box") is None
+    assert desk.run.world.choices.get("GPU box") is None
 
 
 def test_the_advice_for_one_that_is_connected_is_not_to_connect_it(desk: Desk) -> None:
@@ -381,6 +400,16 @@ def test_what_needs_a_tunnel_says_so(desk: Desk, name: str, why: str) -> None:
     reply = desk.ask(name, "GPU box", identity="")
     assert reply.problem is not None
     assert reply.problem.title == why
+
+
+def test_a_command_of_another_kind_is_said(desk: Desk) -> None:
+    desk.config = Config(servers=(make_server("Web", host=None, url="http://lab/"),))
+    desk.run.manager.apply(desk.config)
+    for name in ("start-jupyter", "jupyters", "show-jupyter-log"):
+        reply = desk.ask(name, "web")
+        assert reply.problem is not None
+        assert reply.problem.title == f"“{name}” does not apply to Web"
+        assert "direct connection" in reply.problem.advice
 
 
 def test_a_command_that_nobody_carries_out_is_said(desk: Desk) -> None:
@@ -497,14 +526,11 @@ def test_the_status_tells_of_a_broken_file() -> None:
 def test_a_socket_that_we_made_is_no_name_of_a_jupyter() -> None:
     ours = FoundJupyter("/tmp/tc-1000/a.sock", "/home/a/thesis", "~/thesis", "2.0", 1, in_use=True)
     own = replace(ours, where="/run/lab.sock")
-    row = {"in_use": True, "version": "2", "kernels": 1, "of_hub": False, "folder": "~/thesis"}
-    lines = to_jupyter_lines(
-        {"servers": [{"jupyters": [{**row, "where": one.where} for one in (ours, own)]}]}
-    )
-    assert not any("/tmp/tc-" in text for text in [*lines, jupyter_words(ours)])
+    lines = table([ours, own])
+    assert not any("/tmp/tc-" in text for text in [*lines, jupyter_label(ours)])
     assert "/run/lab.sock" in lines[1]
-    assert jupyter_words(ours) == "~/thesis, 1 kernel"
-    assert jupyter_words(own) == "~/thesis, socket /run/lab.sock, 1 kernel"
+    assert jupyter_label(ours) == "~/thesis, 1 kernel"
+    assert jupyter_label(own) == "~/thesis, socket /run/lab.sock, 1 kernel"
 
 
 def test_a_forward_opens_where_it_listens(desk: Desk) -> None:
@@ -573,5 +599,5 @@ def test_a_forward_whose_page_does_not_answer_is_not_opened(desk: Desk) -> None:
     with pytest.raises(ProblemError) as caught:
         desk.do("open", "GPU box", forward="TensorBoard")
     assert caught.value.problem.title == "TensorBoard does not answer yet"
-    desk.run.manager.disconnect("GPU box")
+    desk.run.manager.do(Command("disconnect", "GPU box"))
     desk.run.until_state(State.OFF)

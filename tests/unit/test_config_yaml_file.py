@@ -59,7 +59,7 @@ def test_the_example_of_the_design() -> None:
         6006,
         True,
     )
-    assert desktop.is_direct
+    assert desktop.kind == "webpage"
     assert desktop.url == "http://192.168.1.20:8888/"
 
 

@@ -9,13 +9,13 @@ import pytest
 
 from tests.support.control import PATIENCE, nothing_left, serving, short_folder
 from trayconnect.control.client import ControlClient
-from trayconnect.control.exchange import STOPPING
+from trayconnect.control.exchange import STOPPING, Handler
 from trayconnect.control.handover import SHOW, claim
 from trayconnect.control.lock import InstanceLock
 from trayconnect.control.protocol import Reply
 from trayconnect.control.server import ControlServer
 from trayconnect.core.cancellation import CancelToken
-from trayconnect.core.command import Command
+from trayconnect.core.command import JSON, Command
 from trayconnect.core.errors import Problem, ProblemError
 
 
@@ -25,8 +25,8 @@ def folder() -> Iterator[Path]:
         yield path
 
 
-def echo(command: Command, cancel: CancelToken) -> Reply:
-    return Reply(ok=True, data=[command.name, command.server])
+def echo(command: Command, cancel: CancelToken) -> JSON:
+    return [command.name, command.server]
 
 
 def start(folder: Path, command: Command = SHOW, timeout: float = PATIENCE) -> Reply | None:
@@ -36,6 +36,14 @@ def start(folder: Path, command: Command = SHOW, timeout: float = PATIENCE) -> R
         return claim(lock, ControlClient(folder), command, timeout)
     finally:
         lock.release()
+
+
+def refusing(reply: Reply) -> Handler:
+    def handler(command: Command, cancel: CancelToken) -> JSON:
+        assert reply.problem is not None
+        raise ProblemError(reply.problem)
+
+    return handler
 
 
 def test_the_first_start_owns_the_place(folder: Path) -> None:
@@ -54,7 +62,7 @@ def test_the_second_start_hands_over(folder: Path) -> None:
 
 def test_a_refusal_of_the_first_is_the_answer(folder: Path) -> None:
     refusal = Reply(ok=False, problem=Problem("No server is called x", "See the menu."))
-    with serving(folder, lambda request, cancel: refusal):
+    with serving(folder, refusing(refusal)):
         assert start(folder) == refusal
 
 
@@ -90,7 +98,7 @@ def test_one_that_is_only_starting_is_waited_for(folder: Path) -> None:
 
 
 def test_one_that_is_quitting_is_followed(folder: Path) -> None:
-    with serving(folder, lambda request, cancel: STOPPING) as server:
+    with serving(folder, refusing(STOPPING)) as server:
         second = Starting(folder)
         server.stop()
         second.join(0.1)

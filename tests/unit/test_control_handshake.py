@@ -10,19 +10,18 @@ from tests.support.control import PATIENCE, nothing_left, pipe_transport, servin
 from tests.support.systems import has_mode, unless_wine
 from trayconnect.control.client import ControlClient, NotRunningError
 from trayconnect.control.handshake import APP, CHALLENGE_SIZE, COMMAND, KEY_SIZE, is_proof, proof
-from trayconnect.control.protocol import Reply
 from trayconnect.control.transport import OtherUserError
 from trayconnect.control.transport_pipe import PipeLink
 from trayconnect.core.cancellation import CancelToken
-from trayconnect.core.command import Command
+from trayconnect.core.command import JSON, Command
 from trayconnect.core.errors import ProblemError
 
 KEY, ONE, OTHER = (secrets.token_bytes(CHALLENGE_SIZE) for _ in range(3))
 PING = Command("ping")
 
 
-def pong(command: Command, cancel: CancelToken) -> Reply:
-    return Reply(ok=True, data="pong")
+def pong(command: Command, cancel: CancelToken) -> JSON:
+    return "pong"
 
 
 @pytest.fixture

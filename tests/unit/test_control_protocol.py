@@ -11,7 +11,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from trayconnect.control.protocol import (
-    JSON,
     REPLY_MAX,
     REQUEST_MAX,
     VERSION,
@@ -23,7 +22,7 @@ from trayconnect.control.protocol import (
     encode_reply,
     encode_request,
 )
-from trayconnect.core.command import WAIT_MAX, Command
+from trayconnect.core.command import JSON, WAIT_MAX, Command
 from trayconnect.core.errors import Problem, Recovery
 
 relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -20,7 +20,7 @@ from trayconnect.control.protocol import REQUEST_MAX, ProtocolError, Reply, enco
 from trayconnect.control.server import ControlServer
 from trayconnect.control.transport import ControlConnection, Transport, default_transport
 from trayconnect.core.cancellation import CancelToken
-from trayconnect.core.command import Command
+from trayconnect.core.command import JSON, Command
 from trayconnect.core.errors import Cancelled, Problem, ProblemError, Recovery
 
 PING = Command("ping")
@@ -42,8 +42,8 @@ def client(folder: Path, transport: Transport) -> ControlClient:
     return ControlClient(folder, transport=transport)
 
 
-def echo(command: Command, cancel: CancelToken) -> Reply:
-    return Reply(ok=True, data=[command.name, command.server, command.wait])
+def echo(command: Command, cancel: CancelToken) -> JSON:
+    return [command.name, command.server, command.wait]
 
 
 class Waiting:
@@ -53,9 +53,9 @@ class Waiting:
         self.entered = threading.Semaphore(0)
         self.cancelled = threading.Semaphore(0)
 
-    def __call__(self, command: Command, cancel: CancelToken) -> Reply:
+    def __call__(self, command: Command, cancel: CancelToken) -> JSON:
         if command.name == "ping":
-            return Reply(ok=True)
+            return None
         self.entered.release()
         assert cancel.wait(PATIENCE)
         self.cancelled.release()
@@ -73,8 +73,8 @@ def test_large_messages_come_whole(
 ) -> None:
     text = "x" * 3_000_000
 
-    def handler(command: Command, cancel: CancelToken) -> Reply:
-        return Reply(ok=True, data=[command.server, text])
+    def handler(command: Command, cancel: CancelToken) -> JSON:
+        return [command.server, text]
 
     with serving(folder, handler, transport=transport):
         name = "n" * (REQUEST_MAX - 100)
@@ -86,9 +86,9 @@ def test_fifty_at_once_are_all_served(
 ) -> None:
     everyone = threading.Barrier(50)
 
-    def handler(command: Command, cancel: CancelToken) -> Reply:
+    def handler(command: Command, cancel: CancelToken) -> JSON:
         everyone.wait(PATIENCE)
-        return Reply(ok=True, data=command.server)
+        return command.server
 
     names = [str(number) for number in range(50)]
     with serving(folder, handler, transport=transport), ThreadPoolExecutor(50) as pool:
@@ -103,7 +103,7 @@ def test_a_problem_of_the_handler_is_the_reply(
         "No server is called x", "See: trayconnect status", Recovery.USER_ACTION, "detail"
     )
 
-    def handler(command: Command, cancel: CancelToken) -> Reply:
+    def handler(command: Command, cancel: CancelToken) -> JSON:
         raise ProblemError(problem)
 
     with serving(folder, handler, transport=transport):
@@ -118,10 +118,11 @@ def test_a_broken_handler_is_logged_and_answered(
     caplog: pytest.LogCaptureFixture,
     fault: str,
 ) -> None:
-    values: dict[str, Any] = {"not JSON": object(), "too much": "x" * 5_000_000}
+    wrong: Any = object()
+    values: dict[str, JSON] = {"not JSON": wrong, "too much": "x" * 5_000_000}
 
-    def handler(command: Command, cancel: CancelToken) -> Reply:
-        return Reply(ok=True, data=values[fault])
+    def handler(command: Command, cancel: CancelToken) -> JSON:
+        return values[fault]
 
     with serving(folder, handler, transport=transport):
         assert client.call(PING, PATIENCE) == BROKEN
@@ -172,10 +173,10 @@ def test_stop_has_those_who_wait_answered(
 def test_the_one_who_says_quit_still_gets_the_reply(
     folder: Path, transport: Transport, client: ControlClient
 ) -> None:
-    def handler(command: Command, cancel: CancelToken) -> Reply:
+    def handler(command: Command, cancel: CancelToken) -> JSON:
         stopper.start()
         assert cancel.wait(PATIENCE)
-        return Reply(ok=True, data="bye")
+        return "bye"
 
     with serving(folder, handler, transport=transport) as server:
         stopper = threading.Thread(target=server.stop)
@@ -232,10 +233,10 @@ def test_one_too_many_is_hung_up_on_until_another_leaves(
 ) -> None:
     entered, leave = threading.Event(), threading.Event()
 
-    def handler(command: Command, cancel: CancelToken) -> Reply:
+    def handler(command: Command, cancel: CancelToken) -> JSON:
         entered.set()
         assert leave.wait(PATIENCE)
-        return Reply(ok=True)
+        return None
 
     with (
         serving(folder, handler, transport=transport, limits=Limits(clients=1)),
@@ -266,8 +267,8 @@ def test_the_app_may_open_a_window_for_what_it_is_asked(
     """Windows keeps a program's windows behind those of the one that the user is using."""
     handed: list[bool] = []
     monkeypatch.setattr("trayconnect.control.client.let_come_forward", lambda: handed.append(True))
-    with serving(folder, lambda *_: Reply(ok=bool(handed)), transport=transport):
-        assert client.call(PING, PATIENCE).ok
+    with serving(folder, lambda *_: bool(handed), transport=transport):
+        assert client.call(PING, PATIENCE).data is True
 
 
 def test_without_an_app_it_says_so(folder: Path, client: ControlClient) -> None:
@@ -313,10 +314,10 @@ def test_it_starts_once_and_stops_once(folder: Path, transport: Transport) -> No
 def test_a_handler_cannot_stop_the_server_it_is_called_by(
     folder: Path, transport: Transport, client: ControlClient
 ) -> None:
-    def handler(command: Command, cancel: CancelToken) -> Reply:
+    def handler(command: Command, cancel: CancelToken) -> JSON:
         with pytest.raises(RuntimeError, match="another thread"):
             server.stop()
-        return Reply(ok=True)
+        return None
 
     with serving(folder, handler, transport=transport) as server:
         assert client.call(PING, PATIENCE).ok
@@ -339,10 +340,10 @@ def test_a_handler_that_does_not_heed_its_cancel_does_not_hold_up_stop(
 ) -> None:
     entered, released = threading.Event(), threading.Event()
 
-    def handler(command: Command, cancel: CancelToken) -> Reply:
+    def handler(command: Command, cancel: CancelToken) -> JSON:
         entered.set()
         released.wait(PATIENCE)
-        return Reply(ok=True)
+        return None
 
     threads: list[threading.Thread] = []
     limits = Limits(stop_seconds=0.1)

@@ -21,9 +21,9 @@ import pytest
 from tests.support.control import PATIENCE, nothing_left, serving, short_folder
 from trayconnect.control.client import ControlClient, NotRunningError
 from trayconnect.control.exchange import Limits
-from trayconnect.control.protocol import REQUEST_MAX, Reply, decode_reply, encode_request
+from trayconnect.control.protocol import REQUEST_MAX, decode_reply, encode_request
 from trayconnect.core.cancellation import CancelToken
-from trayconnect.core.command import Command
+from trayconnect.core.command import JSON, Command
 from trayconnect.core.errors import ProblemError
 
 if sys.platform == "win32":
@@ -43,8 +43,8 @@ def folder() -> Iterator[Path]:
         yield path
 
 
-def pong(command: Command, cancel: CancelToken) -> Reply:
-    return Reply(ok=True, data="pong")
+def pong(command: Command, cancel: CancelToken) -> JSON:
+    return "pong"
 
 
 def dial(folder: Path) -> socket.socket:
@@ -135,11 +135,11 @@ def test_one_that_leaves_in_the_middle_is_forgotten(folder: Path) -> None:
 def test_a_handler_hears_when_its_client(folder: Path, sign: str) -> None:
     entered, cancelled = threading.Event(), threading.Event()
 
-    def handler(command: Command, cancel: CancelToken) -> Reply:
+    def handler(command: Command, cancel: CancelToken) -> JSON:
         entered.set()
         if cancel.wait(PATIENCE):
             cancelled.set()
-        return Reply(ok=True)
+        return None
 
     with serving(folder, handler), dial(folder) as sock:
         sock.sendall(PING_LINE)
@@ -155,8 +155,8 @@ def test_a_handler_hears_when_its_client(folder: Path, sign: str) -> None:
 
 
 def test_one_that_does_not_read_its_reply_is_dropped(folder: Path) -> None:
-    def handler(command: Command, cancel: CancelToken) -> Reply:
-        return Reply(ok=True, data="x" * 3_000_000)
+    def handler(command: Command, cancel: CancelToken) -> JSON:
+        return "x" * 3_000_000
 
     with serving(folder, handler, limits=Limits(reply_seconds=0.2)), dial(folder) as sock:
         sock.sendall(PING_LINE)
@@ -165,8 +165,8 @@ def test_one_that_does_not_read_its_reply_is_dropped(folder: Path) -> None:
 
 
 def test_one_that_does_not_read_its_reply_does_not_delay_stop(folder: Path) -> None:
-    def handler(command: Command, cancel: CancelToken) -> Reply:
-        return Reply(ok=True, data="x" * 3_000_000)
+    def handler(command: Command, cancel: CancelToken) -> JSON:
+        return "x" * 3_000_000
 
     limits = Limits(reply_seconds=10 * PATIENCE, stop_seconds=0.1)
     with serving(folder, handler, limits=limits) as server, dial(folder) as sock:
@@ -187,9 +187,9 @@ def wait_for_hangup(sock: socket.socket) -> None:
 def test_another_user_is_refused(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     called = threading.Event()
 
-    def handler(command: Command, cancel: CancelToken) -> Reply:
+    def handler(command: Command, cancel: CancelToken) -> JSON:
         called.set()
-        return Reply(ok=True)
+        return None
 
     with serving(folder, handler, transport=UnixTransport(uid=SOMEONE_ELSE)), dial(folder) as sock:
         with contextlib.suppress(BrokenPipeError):  # the refusal may be faster
@@ -202,9 +202,9 @@ def test_another_user_is_refused(folder: Path, caplog: pytest.LogCaptureFixture)
 def test_an_app_of_another_user_is_not_spoken_to(folder: Path) -> None:
     called = threading.Event()
 
-    def handler(command: Command, cancel: CancelToken) -> Reply:
+    def handler(command: Command, cancel: CancelToken) -> JSON:
         called.set()
-        return Reply(ok=True)
+        return None
 
     with serving(folder, handler):
         stranger = ControlClient(folder, transport=UnixTransport(uid=SOMEONE_ELSE))

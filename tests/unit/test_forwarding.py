@@ -20,6 +20,7 @@ from tests.support.forwarding import (
     echo,
     eventually,
     fill,
+    free_port,
     held,
     listening,
     no_leaks,
@@ -29,7 +30,6 @@ from tests.support.forwarding import (
     refuse,
     was_reset,
 )
-from tests.support.ports import free_port
 from tests.support.systems import names_port_owners, resets_sockets
 from tests.support.threads import our_threads
 from trayconnect.config.forward_syntax import Kind

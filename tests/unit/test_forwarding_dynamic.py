@@ -14,13 +14,13 @@ from tests.support.forwarding import (
     TcpStream,
     a_server,
     echo,
+    free_port,
     held,
     listening,
     no_leaks,
     read_all,
     was_reset,
 )
-from tests.support.ports import free_port
 from tests.support.systems import resets_sockets
 from trayconnect.config.model import Server
 from trayconnect.core.endpoints import Endpoint, TcpEndpoint

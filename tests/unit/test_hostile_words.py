@@ -16,15 +16,16 @@ from paramiko.common import MSG_USERAUTH_FAILURE, MSG_USERAUTH_INFO_REQUEST
 from tests.support.jupyter_peers import Peer, say
 from tests.support.nulls import NoSecrets
 from tests.support.servers import make_server
-from trayconnect.control.status import to_json, to_jupyter_lines
+from trayconnect.control.status import to_json
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.endpoints import TcpEndpoint
 from trayconnect.core.errors import Problem, ProblemError
 from trayconnect.core.link import Completed, Incoming, NotEndedError
 from trayconnect.core.page import Page
 from trayconnect.core.questions import Answer, Question
+from trayconnect.services.http_client import Response, get
 from trayconnect.services.jupyter import discovery, kernels, selection, start, start_errors, stop
-from trayconnect.services.jupyter.probe import Response, get
+from trayconnect.services.jupyter.presentation import table
 from trayconnect.services.jupyter.readiness import jupyter_version
 from trayconnect.services.webpage.direct import DirectConnector, look_direct
 from trayconnect.ssh import connection_problems
@@ -134,8 +135,7 @@ def test_what_the_search_prints(field: str) -> None:
     harmless(found)
     jupyters = selection.listing(found.servers, None, found.home)
     harmless(jupyters)
-    rows = [dataclasses.asdict(one) for one in jupyters]
-    harmless(to_jupyter_lines({"servers": [{"jupyters": rows}]}))
+    harmless(table(jupyters))
     harmless(to_json([]))
 
 

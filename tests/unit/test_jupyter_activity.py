@@ -9,17 +9,23 @@ from typing import Any
 import pytest
 
 from tests.support.servers import make_server
-from tests.support.snapshots import facts
 from tests.support.stepping import Effect, Stepped
 from trayconnect.config.model import Server
 from trayconnect.core.errors import Problem, Recovery
 from trayconnect.core.notices import open_page
 from trayconnect.core.page import Page
-from trayconnect.services.jupyter.activity import Activity, Run, activity
-from trayconnect.services.jupyter.activity_text import activity_words, duration, idle_again, size
+from trayconnect.services.jupyter.activity import (
+    Activity,
+    Run,
+    activity,
+    activity_words,
+    duration,
+    idle_again,
+    size,
+)
 from trayconnect.services.jupyter.machine import NotifyIdle, OpenBrowser
-from trayconnect.services.model import Health, Kernel, Kernels, KernelState, Memory
-from trayconnect.services.model import Level as R
+from trayconnect.services.jupyter.model import Health, Kernel, Kernels, KernelState, Memory
+from trayconnect.services.protocol import Level as R
 from trayconnect.sessions.state import (
     Connect,
     Connected,
@@ -57,7 +63,7 @@ class Watched:
 
     @property
     def activity(self) -> Activity | None:
-        return facts(self.stepped.snapshot).kernels
+        return self.stepped.facts.kernels
 
 
 def test_a_long_cell_that_ended_is_told_once() -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from trayconnect.services.jupyter.address import base_of, host_port, page_url
+from trayconnect.services.http_client import host_port
+from trayconnect.services.jupyter.targets import base_of, page_url
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from trayconnect.services.jupyter.dial import Failure, ProbeError
-from trayconnect.services.jupyter.front_page import front_page
-from trayconnect.services.jupyter.probe import Response
+from trayconnect.services.http_client import Failure, ProbeError, Response
+from trayconnect.services.jupyter.targets import front_page
 
 
 @pytest.mark.parametrize(

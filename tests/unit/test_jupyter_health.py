@@ -35,8 +35,10 @@ from trayconnect.core.page import Page
 from trayconnect.services.jupyter import health as examine
 from trayconnect.services.jupyter import known
 from trayconnect.services.jupyter.health import HealthChecker
+from trayconnect.services.jupyter.model import Health
 from trayconnect.services.jupyter.readiness import HealthCheck
-from trayconnect.services.model import BriefChoices, Choice, Health, Level
+from trayconnect.services.jupyter.selection_store import BriefChoices, Choice
+from trayconnect.services.protocol import Level
 
 TOKEN = "t0ken"
 
@@ -431,18 +433,6 @@ def test_cancelled_before(jupyter: Peer) -> None:
     with pytest.raises(Cancelled):
         box.examine(cancel)
     assert box.tunnel.runs == 0
-
-
-def test_a_direct_server() -> None:
-    with Peer(web(lambda *_: (200, "hello"))) as peer:
-        url = f"http://{peer.authority}/lab"
-        box = Box(peer)
-        box.server = make_server(host=None, url=url)
-        assert box.examine() == Health(Level.READY, Page(url))
-    assert (box.targets, box.tunnel.runs) == ([], 0)
-    health = box.examine()
-    assert health.level is Level.NOTHING
-    assert health.problem is not None
 
 
 def test_two_at_once_do_not_wait_for_one_another(jupyter: Peer) -> None:

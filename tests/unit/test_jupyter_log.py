@@ -9,7 +9,7 @@ from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import ProblemError
 from trayconnect.core.link import Completed
 from trayconnect.services.jupyter.log import clean, read_log
-from trayconnect.services.model import FoundJupyter
+from trayconnect.services.jupyter.model import FoundJupyter
 
 BY_HAND = FoundJupyter("8888", "/", "/", "2", 0, in_use=True, pid=7, born="x")
 TOKEN = "0123456789abcdef" * 3

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.servers import make_server
-from tests.support.snapshots import facts
 from tests.support.stepping import Effect, Stepped
 from trayconnect.config.model import Server
+from trayconnect.core.command import Command
 from trayconnect.core.errors import Problem, Recovery
 from trayconnect.core.page import Page
 from trayconnect.services.jupyter import machine
@@ -23,23 +23,19 @@ from trayconnect.services.jupyter.machine import (
     EntryChanged,
     Examined,
     HowItEnded,
-    Jupyter,
+    JupyterState,
     JupyterStopped,
     JupyterStopping,
     LinkDown,
     LinkUp,
+    LookAgain,
     OpenBrowser,
     Started,
-    StartJupyter,
     StartServer,
 )
-from trayconnect.services.model import FoundJupyter, Health, Level
+from trayconnect.services.jupyter.model import FoundJupyter, Health
 from trayconnect.services.protocol import (
-    LookAgain,
-    Order,
-    Renewed,
-    Unwanted,
-    Wanted,
+    Level,
 )
 from trayconnect.sessions.state import (
     Closed,
@@ -68,7 +64,7 @@ MISSING = replace(AMBER, missing=True)
 QUIET = make_server(open_browser=False)
 STARTS = make_server(start=True)
 
-Given = Event | Order | Health
+Given = Event | Command | LookAgain | JupyterStopping | JupyterStopped | Health
 UP = (Connect(), Connected(1))
 
 
@@ -139,16 +135,16 @@ def test_a_click_while_no_page_answers_is_owed_a_page(health: Health | None) -> 
 
 
 def test_a_page_that_is_asked_for_opens_whatever_the_file_says() -> None:
-    stepped, effects = run(*UP, Wanted(show=True), READY, server=QUIET)
+    stepped, effects = run(*UP, Command("open"), READY, server=QUIET)
     assert effects == [OpenBrowser(PAGE)]
-    _, effects = more(stepped, Wanted())
+    _, effects = more(stepped, Command("connect"))
     assert effects == []
     # What is known may be a minute old: a look proves that the page is there, and its token good.
-    _, effects = more(stepped, Wanted(show=True))
+    _, effects = more(stepped, Command("open"))
     assert effects == [CheckHealth()]
     _, effects = more(stepped, MOVED)
     assert effects == [OpenBrowser(MOVED.page)]
-    _, effects = more(stepped, Wanted(show=True), AMBER)
+    _, effects = more(stepped, Command("open"), AMBER)
     assert effects == []
     _, effects = more(stepped, READY)
     assert effects == [OpenBrowser(PAGE)]
@@ -175,13 +171,13 @@ def settle(stepped: Stepped) -> list[Effect]:
 
 @pytest.mark.parametrize("before", BEFORE)
 def test_a_page_may_be_asked_for_at_any_time(before: tuple[Given, ...]) -> None:
-    stepped, _ = run(*before, Connect(), Wanted(show=True), server=QUIET)
+    stepped, _ = run(*before, Connect(), Command("open"), server=QUIET)
     settle(stepped)
     assert stepped.feed(READY) == [OpenBrowser(PAGE)]
 
 
 def test_a_page_that_was_asked_for_is_forgotten_with_a_disconnect() -> None:
-    stepped, _ = run(Connect(), Wanted(show=True), Disconnect(), Closed(2), server=QUIET)
+    stepped, _ = run(Connect(), Command("open"), Disconnect(), Closed(2), server=QUIET)
     _, effects = more(stepped, Connect(), Connected(2), READY)
     assert effects == []
 
@@ -204,14 +200,14 @@ def test_a_restart_of_one_that_is_off_opens_no_page() -> None:
 
 
 def test_jupyter_is_started_where_a_link_is_up() -> None:
-    stepped, effects = run(*UP, AMBER, StartJupyter())
-    assert (facts(stepped.snapshot).starting, stepped.snapshot.problem) == (True, None)
+    stepped, effects = run(*UP, AMBER, Command("start-jupyter"))
+    assert (stepped.facts.starting, stepped.snapshot.problem) == (True, None)
     assert effects == [StartServer()]
-    _, again = more(stepped, StartJupyter())
+    _, again = more(stepped, Command("start-jupyter"))
     assert again == []
     assert found(stepped, Started(1, "in tmux")) == [CheckHealth()]
     stepped, effects = more(stepped, READY)
-    assert (facts(stepped.snapshot).starting, facts(stepped.snapshot).launcher) == (
+    assert (stepped.facts.starting, stepped.facts.launcher) == (
         False,
         "in tmux",
     )
@@ -220,23 +216,25 @@ def test_jupyter_is_started_where_a_link_is_up() -> None:
 
 @pytest.mark.parametrize("before", BEFORE)
 def test_it_connects_first_and_is_started_then(before: tuple[Given, ...]) -> None:
-    stepped, _ = run(*before, Connect(), StartJupyter())
+    stepped, _ = run(*before, Connect(), Command("start-jupyter"))
     assert of_jupyter(settle(stepped)) == [StartServer()]
-    assert facts(stepped.snapshot).starting
+    assert stepped.facts.starting
     attempt = stepped.session.attempt
     _, effects = more(stepped, Failed(attempt, DOWN), RetryDue(attempt + 1), Connected(attempt + 1))
     assert effects == []  # once
 
 
 def test_where_one_runs_no_other_is_started() -> None:
-    assert run(*UP, READY, StartJupyter())[1] == []
+    assert run(*UP, READY, Command("start-jupyter"))[1] == []
     strangers = replace(READY, missing=True)
-    assert run(*UP, strangers, StartJupyter())[1] == [StartServer()]
+    assert run(*UP, strangers, Command("start-jupyter"))[1] == [StartServer()]
 
 
 def test_where_another_one_was_chosen_the_entrys_own_is_started() -> None:
     other = FoundJupyter("8889", "/data", "/data", "2.0", 0, in_use=True, is_own=False)
-    assert run(*UP, replace(READY, jupyters=(other,)), StartJupyter())[1] == [StartServer()]
+    assert run(*UP, replace(READY, jupyters=(other,)), Command("start-jupyter"))[1] == [
+        StartServer()
+    ]
 
 
 def used(pid: int) -> Health:
@@ -286,12 +284,12 @@ def test_the_users_reconnect_is_a_connect() -> None:
 
 
 def test_a_disconnect_forgets_the_wish_for_a_jupyter() -> None:
-    stepped, _ = run(Connect(), StartJupyter(), Disconnect(), Closed(2), Connect())
+    stepped, _ = run(Connect(), Command("start-jupyter"), Disconnect(), Closed(2), Connect())
     assert settle(stepped) == []
 
 
 def test_while_it_starts_only_what_answers_counts() -> None:
-    stepped, _ = run(*UP, AMBER, StartJupyter())
+    stepped, _ = run(*UP, AMBER, Command("start-jupyter"))
     before = stepped.jupyter
     assert stepped.feed(MISSING) == []
     assert stepped.jupyter == before
@@ -299,11 +297,11 @@ def test_while_it_starts_only_what_answers_counts() -> None:
 
 
 def test_a_look_that_began_before_a_start_ended_is_out_of_date() -> None:
-    stepped, _ = run(*UP, AMBER, StartJupyter())
+    stepped, _ = run(*UP, AMBER, Command("start-jupyter"))
     epoch = stepped.jupyter.epoch
     found(stepped, Started(1, "in tmux"))
     assert found(stepped, Examined(1, epoch, MISSING)) == []
-    assert facts(stepped.snapshot).launcher == "in tmux"
+    assert stepped.facts.launcher == "in tmux"
 
 
 def test_one_that_is_about_to_be_stopped_is_not_started_again() -> None:
@@ -343,7 +341,7 @@ def test_one_that_the_user_stopped_is_not_missed() -> None:
     stepped, _ = run(*UP, READY)
     found(stepped, Started(1, "in tmux"))
     assert stepped.feed(JupyterStopped()) == [CheckHealth()]
-    assert (stepped.snapshot.page, facts(stepped.snapshot).launcher) == (None, "")
+    assert (stepped.snapshot.page, stepped.facts.launcher) == (None, "")
     stepped.feed(AMBER)
     assert stepped.feed(READY) == []  # no page opens for one that somebody else started
 
@@ -358,10 +356,10 @@ def test_one_that_the_user_stopped_is_not_missed() -> None:
     ],
 )
 def test_what_jupyter_runs_in_is_told_while_it_runs(health: Health, launcher: str) -> None:
-    stepped, _ = run(*UP, used(6), StartJupyter())  # 6: in use until ours was started
+    stepped, _ = run(*UP, used(6), Command("start-jupyter"))  # 6: in use until ours was started
     found(stepped, Started(1, "in tmux"))
     more(stepped, used(7), health)
-    assert facts(stepped.snapshot).launcher == launcher
+    assert stepped.facts.launcher == launcher
 
 
 def ended(stepped: Stepped, *, crashed: bool | None, now: float = 0.0) -> list[machine.Effect]:
@@ -400,14 +398,14 @@ def test_a_corrected_entry_is_tried_at_once() -> None:
     assert stepped.feed(MISSING) == [StartServer()]
 
 
-EVENTS: list[Callable[[Jupyter], machine.Event]] = [
-    lambda _: Wanted(),
-    lambda _: Wanted(show=True),
-    lambda _: Unwanted(),
-    lambda _: Renewed(by_user=True),
-    lambda _: Renewed(by_user=False),
+EVENTS: list[Callable[[JupyterState], machine.Event]] = [
+    lambda _: Command("connect"),
+    lambda _: Command("open"),
+    lambda _: Command("disconnect"),
+    lambda _: Command("reconnect"),
+    lambda _: EntryChanged(make_server(host="other.example.org", start=True)),
     lambda _: LookAgain(),
-    lambda _: StartJupyter(),
+    lambda _: Command("start-jupyter"),
     lambda _: JupyterStopped(),
     lambda _: JupyterStopped(done=False),
     lambda _: JupyterStopping(),
@@ -426,9 +424,9 @@ EVENTS: list[Callable[[Jupyter], machine.Event]] = [
 
 @given(st.lists(st.tuples(st.sampled_from(EVENTS), st.sampled_from([True, False, None]))))
 def test_whatever_happens_a_start_is_one_at_a_time_and_over_a_link(
-    moves: list[tuple[Callable[[Jupyter], machine.Event], bool | None]],
+    moves: list[tuple[Callable[[JupyterState], machine.Event], bool | None]],
 ) -> None:
-    state = Jupyter(STARTS)
+    state = JupyterState(STARTS)
     for make, crashed in moves:
         event = make(state)
         if isinstance(event, Started) and not state.starting:

@@ -28,8 +28,7 @@ from tests.support.threads import our_threads
 from trayconnect.core import abandonable
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import Cancelled
-from trayconnect.services.jupyter.dial import Failure, ProbeError
-from trayconnect.services.jupyter.probe import BODY_LIMIT, get
+from trayconnect.services.http_client import BODY_LIMIT, Failure, ProbeError, get
 
 LONG = 60.0
 SHORT = 0.2

@@ -27,9 +27,9 @@ from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.endpoints import Endpoint
 from trayconnect.core.errors import Cancelled, Problem, Recovery
 from trayconnect.core.link import ByteStream
-from trayconnect.services.jupyter.probe import Response
+from trayconnect.services.http_client import Response
 from trayconnect.services.jupyter.readiness import HealthCheck, ProbeTarget, jupyter_version, look
-from trayconnect.services.model import Level
+from trayconnect.services.protocol import Level
 
 LONG = 60.0
 SHORT = 0.2

@@ -12,6 +12,7 @@ from trayconnect.config.model import Jupyter
 from trayconnect.config.start_options import StartOptions
 from trayconnect.core.errors import ProblemError
 from trayconnect.services.jupyter.discovery import Discovery, RunningServer
+from trayconnect.services.jupyter.model import FoundJupyter
 from trayconnect.services.jupyter.selection import (
     Picked,
     candidates,
@@ -21,8 +22,8 @@ from trayconnect.services.jupyter.selection import (
     pick,
     short_folder,
 )
+from trayconnect.services.jupyter.selection_store import Choice
 from trayconnect.services.jupyter.start import digest
-from trayconnect.services.model import Choice, FoundJupyter
 
 
 def running(pid: int, folder: str, port: int = 0, socket: str = "") -> RunningServer:

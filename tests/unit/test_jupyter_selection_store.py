@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from trayconnect.core.errors import ProblemError
-from trayconnect.services.jupyter.selection_store import StoredChoices, choices_file
-from trayconnect.services.model import Choice
+from trayconnect.services.jupyter.selection_store import Choice, StoredChoices, choices_file
 
 THESIS = Choice("/home/ada/thesis", "8888")
 DATA = Choice("/data/“x”", "/run/tc/lab.sock")

@@ -8,25 +8,29 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import SimpleNamespace
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from tests.support.jupyter_peers import Peer
+from tests.support.servers import make_server
 from tests.support.systems import has_shell
 from tests.support.threads import our_threads
 from tests.support.waiting import wait_for
-from trayconnect.actions.jupyter_commands import Running
-from trayconnect.actions.jupyter_stop import JupyterStops, question
 from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.command import Command
 from trayconnect.core.errors import Cancelled, Problem, ProblemError
 from trayconnect.core.link import Completed
 from trayconnect.core.notices import Notice
-from trayconnect.core.page import Page
+from trayconnect.core.page import NoBrowser, Page
 from trayconnect.core.questions import Answer, Question, QuestionKind
+from trayconnect.services.base import LookingService
 from trayconnect.services.jupyter import stop
+from trayconnect.services.jupyter.commands import JupyterCommands, Running, question
 from trayconnect.services.jupyter.discovery import script
+from trayconnect.services.jupyter.selection_store import BriefChoices
+from trayconnect.services.protocol import Desktop
 
 TOKEN = "t0ken"
 
@@ -244,6 +248,36 @@ def test_the_question_names_what_would_be_lost() -> None:
     assert question("GPU box", running, restart=True).confirm == "Restart Jupyter"
 
 
+class Service(LookingService):
+    """What the commands need of it."""
+
+    def __init__(self, desk: Desk, desktop: Desktop) -> None:
+        super().__init__("GPU box", lambda job: job(), desktop)
+        self.server = make_server()
+        self.commands = Commands(self, BriefChoices(), desktop, desk)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Commands(JupyterCommands):
+    """Without a Jupyter."""
+
+    desk: Desk
+
+    def running(self, cancel: CancelToken) -> Running:
+        if self.desk.problem is not None:
+            raise ProblemError(self.desk.problem)
+        return Running("7 x", stop.Losses(self.desk.busy), "")
+
+    def stop(self, cancel: CancelToken, identity: str = "") -> None:
+        self.desk.log.append(f"stop {identity}")
+
+    def restart(self, cancel: CancelToken, identity: str = "") -> None:
+        self.desk.log.append(f"restart {identity}")
+
+    def log(self, cancel: CancelToken) -> str:
+        return "the log"
+
+
 class Desk:
     """Commands, prompter and notifier at once."""
 
@@ -255,24 +289,11 @@ class Desk:
         self.may_answer = threading.Event()
         self.asking = threading.Event()
         self.told = threading.Event()
-        jupyter: Any = SimpleNamespace(
-            running=self.running, stop=self.stop, restart=self.restart, log=self.read
-        )
-        self.stops = JupyterStops(jupyter, self, self)
+        desktop = Desktop(NoBrowser(), self, self, lambda _title, text: self.log.append(text))
+        self.service = Service(self, desktop)
 
-    def running(self, name: str, cancel: CancelToken) -> Running:
-        if self.problem is not None:
-            raise ProblemError(self.problem)
-        return Running("7 x", stop.Losses(self.busy), "")
-
-    def stop(self, name: str, cancel: CancelToken, identity: str) -> None:
-        self.log.append(f"stop {name} {identity}")
-
-    def restart(self, name: str, cancel: CancelToken, identity: str) -> None:
-        self.log.append(f"restart {name} {identity}")
-
-    def read(self, name: str, cancel: CancelToken) -> str:
-        return f"the log of {name}"
+    def do(self, name: str) -> None:
+        self.service.commands.run(Command(name, "GPU box"), CancelToken())
 
     def ask(self, question: Question, cancel: CancelToken) -> Answer | None:
         self.asking.set()
@@ -294,30 +315,30 @@ class Desk:
         for thread in threading.enumerate():
             if thread.name.startswith("tc-stop-jupyter"):
                 thread.join(30)
-        self.stops.close()
+        self.service.close()
         assert our_threads() == []
         return self.log
 
 
 def test_where_nothing_runs_it_is_stopped_at_once() -> None:
     desk = Desk()
-    desk.stops.begin("GPU box")
-    assert desk.finish() == ["stop GPU box 7 x", "Jupyter on GPU box was stopped"]
+    desk.do("stop-jupyter")
+    assert desk.finish() == ["stop 7 x", "Jupyter on GPU box was stopped"]
 
 
 def test_a_restart_is_one_of_the_very_same() -> None:
     desk = Desk()
-    desk.stops.begin("GPU box", restart=True)
+    desk.do("restart-jupyter")
     said = "Jupyter on GPU box was stopped, and is being started again"
-    assert desk.finish() == ["restart GPU box 7 x", said]
+    assert desk.finish() == ["restart 7 x", said]
 
 
 def test_a_log_is_read_beside_an_open_question() -> None:
     desk = Desk(("thesis.ipynb",))
-    desk.stops.begin("GPU box")
+    desk.do("stop-jupyter")
     assert desk.asking.wait(30)
-    desk.stops.read_log("GPU box", desk.log.append)
-    wait_for(lambda: desk.log == ["the log of GPU box"], "the log")
+    desk.do("show-jupyter-log")
+    wait_for(lambda: desk.log == ["the log"], "the log")
     desk.may_answer.set()
     desk.finish()
 
@@ -325,19 +346,19 @@ def test_a_log_is_read_beside_an_open_question() -> None:
 @pytest.mark.parametrize(("answer", "stops"), [(None, 0), (Answer(), 1)])
 def test_with_one_the_user_decides(answer: Answer | None, stops: int) -> None:
     desk = Desk(("thesis.ipynb",), answer)
-    desk.stops.begin("GPU box")
+    desk.do("stop-jupyter")
     assert desk.asking.wait(30)
-    desk.stops.begin("GPU box")  # again: the question is still there
+    desk.do("stop-jupyter")  # again: the question is still there
     assert desk.log == ["front"]
     desk.may_answer.set()
-    assert desk.finish().count("stop GPU box 7 x") == stops
+    assert desk.finish().count("stop 7 x") == stops
 
 
 def test_the_end_of_the_program_withdraws_the_question() -> None:
     desk = Desk(("thesis.ipynb",), Answer())
-    desk.stops.begin("GPU box")
+    desk.do("stop-jupyter")
     assert desk.asking.wait(30)
-    desk.stops.close()
+    desk.service.close()
     assert our_threads() == []
     assert desk.log == []
 
@@ -345,5 +366,5 @@ def test_the_end_of_the_program_withdraws_the_question() -> None:
 def test_what_hinders_it_is_told() -> None:
     desk = Desk()
     desk.problem = Problem("Jupyter does not answer", "")
-    desk.stops.begin("GPU box")
+    desk.do("stop-jupyter")
     assert desk.finish() == ["Jupyter does not answer"]

@@ -12,11 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trayconnect.services.http_client import Failure, ProbeError, Response
 from trayconnect.services.jupyter import kernels
-from trayconnect.services.jupyter.dial import Failure, ProbeError
-from trayconnect.services.jupyter.probe import Response
-from trayconnect.services.jupyter.watch import KernelWatch, clock_ahead
-from trayconnect.services.model import Kernel, Kernels, KernelState, Memory
+from trayconnect.services.jupyter.kernels import KernelWatch, clock_ahead
+from trayconnect.services.jupyter.model import Kernel, Kernels, KernelState, Memory
 
 BUSY = {
     "id": "k1",

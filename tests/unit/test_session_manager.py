@@ -17,6 +17,7 @@ from trayconnect.alerts.scheduler import AlertScheduler
 from trayconnect.config.forward_syntax import Kind
 from trayconnect.config.model import Config, Forward, Server
 from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.command import Command
 from trayconnect.core.endpoints import Endpoint, TcpEndpoint
 from trayconnect.core.errors import Cancelled, Problem, ProblemError, Recovery
 from trayconnect.core.link import (
@@ -32,11 +33,12 @@ from trayconnect.core.link import (
 from trayconnect.core.notices import Notice
 from trayconnect.core.page import Page
 from trayconnect.core.questions import Answer, Ask, ProgressDisplay, Question, QuestionKind
-from trayconnect.services.jupyter.machine import JupyterStopped, StartJupyter
-from trayconnect.services.jupyter.service import Work
-from trayconnect.services.kinds import Kinds
-from trayconnect.services.model import FoundJupyter, Health, Level, PageState, SetTarget
-from trayconnect.services.protocol import Desktop
+from trayconnect.services.jupyter.machine import JupyterStopped
+from trayconnect.services.jupyter.model import FoundJupyter, Health
+from trayconnect.services.jupyter.selection_store import BriefChoices
+from trayconnect.services.jupyter.service import JupyterService, Work
+from trayconnect.services.kinds import Services
+from trayconnect.services.protocol import Desktop, Level, PageState, SetTarget
 from trayconnect.sessions.dependencies import Dependencies
 from trayconnect.sessions.manager import Manager
 from trayconnect.sessions.snapshot import Snapshot
@@ -179,6 +181,7 @@ class World:
     reads: int = 0
     """How often it was read."""
     page_looks: int = 0
+    choices: BriefChoices = field(default_factory=BriefChoices)
     seen_pages: dict[str, PageState] = field(default_factory=dict)
     refuse: Callable[[Problem], None] = lambda _: None
     """Tells the session that a connection could not be carried through."""
@@ -297,6 +300,9 @@ class World:
     def withdraw(self, tag: str) -> None:
         self.withdrawn.append(tag)
 
+    def show_text(self, title: str, text: str) -> None:
+        raise NotImplementedError
+
 
 class Run:
     """A manager over a `World`."""
@@ -313,9 +319,9 @@ class Run:
             listen=world.listen,
             prompter=world,
             browser=world,
-            services=Kinds(
-                Desktop(world, world),
-                Work(world.examine, world.launch, world.how_it_ended),
+            services=Services(
+                Desktop(world, world, world, world.show_text),
+                Work(world.examine, world.launch, world.how_it_ended, world.choices),
                 look_at_pages=world.look_at_pages,
             ),
         )
@@ -327,6 +333,12 @@ class Run:
             chance=lambda: 0.0,
         )
         self.manager.start()
+
+    @property
+    def jupyter(self) -> JupyterService:
+        service = self.manager.service("GPU box")
+        assert isinstance(service, JupyterService)
+        return service
 
     def until(self, name: str, done: Callable[[Snapshot], bool]) -> Snapshot:
         """Wait for a session to be so."""
@@ -365,10 +377,10 @@ def wait_for(event: threading.Event) -> None:
 
 
 def test_a_click_leads_to_a_page_and_another_ends_everything(run: Run) -> None:
-    run.manager.connect("GPU box")
+    run.manager.do(Command("connect", "GPU box"))
     ready = run.until_ready()
     assert ready.latency == 0.002
-    run.manager.disconnect("GPU box")
+    run.manager.do(Command("disconnect", "GPU box"))
     off = run.until_state(State.OFF)
     world = run.world
     assert [page.url for page in world.pages] == ["http://127.0.0.1:18888/lab"]
@@ -380,7 +392,7 @@ def test_a_click_leads_to_a_page_and_another_ends_everything(run: Run) -> None:
 
 
 def test_a_lost_tunnel_keeps_its_listener_and_comes_back(run: Run) -> None:
-    run.manager.connect("GPU box")
+    run.manager.do(Command("connect", "GPU box"))
     run.until_ready()
     run.world.tunnels[0].on_lost(LOST)
     waiting = run.until_state(State.WAITING)
@@ -402,7 +414,7 @@ def test_a_loss_is_told_when_its_time_has_come_without_any_mail(
     for news in (Alert.UP, Alert.LOST, Alert.BACK):
         monkeypatch.setitem(WAITS, news, 0.05)
     run.world.clock.runs = True
-    run.manager.connect("GPU box")
+    run.manager.do(Command("connect", "GPU box"))
     run.until_told("GPU box is connected")
     run.world.outcomes = [LOST]
     run.world.tunnels[0].on_lost(LOST)
@@ -413,30 +425,30 @@ def test_a_loss_is_told_when_its_time_has_come_without_any_mail(
 
 def test_a_taken_port_fails_with_its_owner_and_a_click_tries_again(run: Run) -> None:
     run.world.port_taken = Problem("Port 18888 is taken by nc (4242)", "Stop it")
-    run.manager.connect("GPU box")
+    run.manager.do(Command("connect", "GPU box"))
     failed = run.until_state(State.FAILED)
     assert failed.problem == run.world.port_taken
     run.world.clock.now += SETTLE
     assert run.manager.settle(LIMIT)
     run.until_told("GPU box could not be connected")
     run.world.port_taken = None
-    run.manager.connect("GPU box")
+    run.manager.do(Command("connect", "GPU box"))
     run.until_ready()
     assert run.world.withdrawn == ["server GPU box"]
 
 
 def test_disconnecting_releases_an_attempt_that_hangs(run: Run) -> None:
     run.world.outcomes = ["hang"]
-    run.manager.connect("GPU box")
+    run.manager.do(Command("connect", "GPU box"))
     wait_for(run.world.hanging)
-    run.manager.disconnect("GPU box")
+    run.manager.do(Command("disconnect", "GPU box"))
     run.until_state(State.OFF)
     assert run.world.tunnels == []
 
 
 def test_a_question_is_asked_and_its_answer_connects(run: Run) -> None:
     run.world.outcomes, run.world.answer = ["ask"], Answer(("x",))
-    run.manager.connect("GPU box")
+    run.manager.do(Command("connect", "GPU box"))
     asking = run.until("GPU box", lambda s: s.asking)
     assert asking.state is State.NEEDS_YOU
     run.world.may_answer.set()
@@ -447,7 +459,7 @@ def test_a_question_is_asked_and_its_answer_connects(run: Run) -> None:
 
 def test_a_declined_question_ends_in_off(run: Run) -> None:
     run.world.outcomes, run.world.answer = ["ask"], None
-    run.manager.connect("GPU box")
+    run.manager.do(Command("connect", "GPU box"))
     wait_for(run.world.asked)
     run.world.may_answer.set()
     run.until_state(State.OFF)
@@ -456,9 +468,9 @@ def test_a_declined_question_ends_in_off(run: Run) -> None:
 
 def test_disconnecting_withdraws_a_question(run: Run) -> None:
     run.world.outcomes, run.world.answer = ["ask"], Answer(("late",))
-    run.manager.connect("GPU box")
+    run.manager.do(Command("connect", "GPU box"))
     wait_for(run.world.asked)
-    run.manager.disconnect("GPU box")
+    run.manager.do(Command("disconnect", "GPU box"))
     run.until_state(State.OFF)
     assert run.world.tunnels == []
 
@@ -467,24 +479,25 @@ def test_a_bug_in_a_room_is_a_failure_of_one_session_only(
     run: Run, caplog: pytest.LogCaptureFixture
 ) -> None:
     run.world.outcomes = ["bug"]
-    run.manager.connect("GPU box")
+    run.manager.do(Command("connect", "GPU box"))
     failed = run.until_state(State.FAILED)
     assert failed.problem is not None
     assert "ZeroDivisionError" in failed.problem.detail
     assert "a bug in connecting" in caplog.text
-    run.manager.connect("GPU box")
+    run.manager.do(Command("connect", "GPU box"))
     run.until_ready()
 
 
 def test_two_sessions_are_independent(run: Run) -> None:
     run.manager.apply(Config(servers=(make_server(), make_server("Lab", local_port=18889))))
     run.world.outcomes = ["hang"]
-    run.manager.connect("GPU box")
+    run.manager.do(Command("connect", "GPU box"))
     wait_for(run.world.hanging)
-    run.manager.connect("Lab")
+    run.manager.do(Command("connect", "Lab"))
     run.until_ready("Lab")
     assert run.until_state(State.CONNECTING).name == "GPU box"
-    run.manager.disconnect_all()
+    for name in ("GPU box", "Lab"):
+        run.manager.do(Command("disconnect", name))
     run.until_state(State.OFF)
     run.until_state(State.OFF, "Lab")
 
@@ -493,7 +506,7 @@ def test_a_new_file_keeps_the_tunnels_of_what_did_not_change(run: Run) -> None:
     lab = make_server("Lab", local_port=18889)
     run.manager.apply(Config(servers=(make_server(), lab)))
     for name in ("GPU box", "Lab"):  # one by one, so that the tunnels have an order
-        run.manager.connect(name)
+        run.manager.do(Command("connect", name))
         run.until_ready(name)
     changed = make_server("Lab", local_port=18889, host="new.example.org")
     new = make_server("New", local_port=18890)
@@ -509,7 +522,7 @@ def test_a_new_file_keeps_the_tunnels_of_what_did_not_change(run: Run) -> None:
 
 
 def test_the_users_look_after_a_wake_reaches_the_tunnel(run: Run) -> None:
-    run.manager.connect("GPU box")
+    run.manager.do(Command("connect", "GPU box"))
     run.until_ready()
     run.world.health = Health(Level.NOTHING, Page(""), DOWN)
     run.manager.network_changed()
@@ -524,12 +537,11 @@ def test_waiting_for_what_does_not_come_ends(run: Run) -> None:
 
 def test_connect_all_leaves_alone_what_the_file_no_longer_has(run: Run) -> None:
     run.world.may_close.clear()
-    run.manager.connect("GPU box")
+    run.manager.do(Command("connect", "GPU box"))
     run.until_ready()
     run.manager.apply(Config())
     run.until_state(State.CLOSING)
-    run.manager.connect_all()
-    run.manager.connect("GPU box")
+    run.manager.do(Command("connect", "GPU box"))
     run.world.may_close.set()
     assert run.manager.wait_until(lambda all_: not all_, LIMIT)
     assert len(run.world.tunnels) == 1
@@ -537,7 +549,7 @@ def test_connect_all_leaves_alone_what_the_file_no_longer_has(run: Run) -> None:
 
 def test_an_entry_that_comes_back_while_it_closes_is_off_and_can_be_connected(run: Run) -> None:
     run.world.may_close.clear()
-    run.manager.connect("GPU box")
+    run.manager.do(Command("connect", "GPU box"))
     run.until_ready()
     run.manager.apply(Config())
     run.until_state(State.CLOSING)
@@ -545,19 +557,18 @@ def test_an_entry_that_comes_back_while_it_closes_is_off_and_can_be_connected(ru
     run.world.may_close.set()
     off = run.until_state(State.OFF)
     assert off.server.host == "new.example.org"
-    run.manager.connect("GPU box")
+    run.manager.do(Command("connect", "GPU box"))
     run.until_ready()
 
 
 def test_nothing_connects_any_more_once_it_is_closing(run: Run) -> None:
     run.world.may_close.clear()
-    run.manager.connect("GPU box")
+    run.manager.do(Command("connect", "GPU box"))
     run.until_ready()
     closing = threading.Thread(target=run.manager.close)
     closing.start()
     run.until_state(State.CLOSING)
-    run.manager.connect_all()
-    run.manager.connect("GPU box")
+    run.manager.do(Command("connect", "GPU box"))
     run.manager.apply(Config(servers=(make_server(host="new.example.org"),)))
     assert run.manager.settle(LIMIT)
     run.world.may_close.set()
@@ -570,7 +581,7 @@ def test_a_runner_that_hangs_is_given_up_in_time(
     run: Run, caplog: pytest.LogCaptureFixture
 ) -> None:
     run.world.may_close.clear()
-    run.manager.connect("GPU box")
+    run.manager.do(Command("connect", "GPU box"))
     run.until_ready()
     assert not run.manager.close(0.05)
     assert "GPU box did not end" in caplog.text
@@ -580,7 +591,7 @@ def test_a_runner_that_hangs_is_given_up_in_time(
 def test_the_timer_of_an_entry_that_is_gone_does_not_hurry_its_namesake(run: Run) -> None:
     for _ in range(2):  # the second time under the same attempt number
         run.world.outcomes = [DOWN]
-        run.manager.connect("GPU box")
+        run.manager.do(Command("connect", "GPU box"))
         run.until_state(State.WAITING)
         run.manager.apply(Config())
         assert run.manager.wait_until(lambda all_: not all_, LIMIT)
@@ -588,7 +599,7 @@ def test_the_timer_of_an_entry_that_is_gone_does_not_hurry_its_namesake(run: Run
         run.until_state(State.OFF)
         run.world.clock.now += 0.5
     run.world.outcomes = [DOWN, DOWN]
-    run.manager.connect("GPU box")
+    run.manager.do(Command("connect", "GPU box"))
     waiting = run.until_state(State.WAITING)
     assert waiting.retry_at == run.world.clock.now + 1.0
     run.world.clock.now += 0.75  # the older timers are due now
@@ -603,7 +614,7 @@ def test_nobody_waits_for_one_that_has_ended(run: Run) -> None:
 
 def test_orders_have_been_taken_in_once_it_settled(run: Run) -> None:
     run.world.outcomes = ["hang"]
-    run.manager.connect("GPU box")
+    run.manager.do(Command("connect", "GPU box"))
     assert run.manager.settle(LIMIT)
     now = run.manager.snapshot("GPU box")
     assert now is not None
@@ -616,13 +627,13 @@ def test_a_listener_that_fails_does_not_stop_the_manager() -> None:
 
     run = Run(World(), on_change=fail)
     run.manager.apply(Config(servers=(make_server(),)))
-    run.manager.connect("GPU box")
+    run.manager.do(Command("connect", "GPU box"))
     run.until_ready()
     assert run.manager.close()
 
 
 def test_many_refused_connections_cause_one_look(run: Run) -> None:
-    run.manager.connect("GPU box")
+    run.manager.do(Command("connect", "GPU box"))
     run.until_ready()
     world = run.world
     world.may_examine.clear()
@@ -632,7 +643,7 @@ def test_many_refused_connections_cause_one_look(run: Run) -> None:
         world.refuse(DOWN)
     world.may_examine.set()
     run.until("GPU box", lambda s: s.level is Level.NOTHING)
-    run.manager.disconnect("GPU box")
+    run.manager.do(Command("disconnect", "GPU box"))
     run.until_state(State.OFF)
     assert world.looks - before <= 3
 
@@ -645,20 +656,20 @@ TOOL_ENTRY = {"name": "Dask", "local_port": 8787, "port": 8787, "open": True, "r
 def test_pages_are_looked_at_until_they_answer(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("trayconnect.services.webpage.service.PAGES_SILENT", 0.01)
     run.manager.apply(Config(servers=(make_server(forwards=[TOOL_ENTRY]),)))
-    run.manager.connect("GPU box")
+    run.manager.do(Command("connect", "GPU box"))
     silent = run.until("GPU box", lambda s: s.is_ready and s.forwards[0].answers is False)
     assert silent.forwards[0].is_up
     run.world.seen_pages = {"Dask": PageState.ANSWERS}
     run.until("GPU box", lambda s: s.forwards[0].answers is True)
-    run.manager.disconnect("GPU box")
+    run.manager.do(Command("disconnect", "GPU box"))
     off = run.until_state(State.OFF)
     assert off.forwards[0].answers is False
 
 
 def test_where_no_page_is_to_be_asked_none_is(run: Run) -> None:
-    run.manager.connect("GPU box")
+    run.manager.do(Command("connect", "GPU box"))
     run.until_ready()
-    run.manager.disconnect("GPU box")
+    run.manager.do(Command("disconnect", "GPU box"))
     run.until_state(State.OFF)
     assert run.world.page_looks == 0
 
@@ -684,7 +695,7 @@ class Knock:
 
 def test_remote_forwards_are_asked_for_with_each_tunnel(run: Run) -> None:
     run.manager.apply(Config(servers=(make_server(forwards=[HOOK_ENTRY]),)))
-    run.manager.connect("GPU box")
+    run.manager.do(Command("connect", "GPU box"))
     now = run.until("GPU box", lambda s: any(forward.is_up for forward in s.forwards))
     assert (now.state, now.forwards[0].problem) == (State.UP, None)
     run.world.tunnels[0].incoming[HOOK](Knock())
@@ -700,7 +711,7 @@ def test_remote_forwards_are_asked_for_with_each_tunnel(run: Run) -> None:
 def test_a_refused_one_is_told_of_and_asked_for_again_after_a_while(run: Run) -> None:
     run.world.refused[HOOK] = NO_PORT
     run.manager.apply(Config(servers=(make_server(forwards=[HOOK_ENTRY]),)))
-    run.manager.connect("GPU box")
+    run.manager.do(Command("connect", "GPU box"))
     now = run.until("GPU box", lambda s: s.is_ready and s.problem is not None)
     assert now.problem == now.forwards[0].problem == NO_PORT
     looks = run.world.looks
@@ -723,7 +734,7 @@ def test_the_socket_that_a_server_leaves_is_tidied_up(run: Run) -> None:
     path = "/run/a hook"
     hook = {"name": "hook", "kind": "remote", "remote_socket": path, "port": 3000}
     run.manager.apply(Config(servers=(make_server(forwards=[hook]),)))
-    run.manager.connect("GPU box")
+    run.manager.do(Command("connect", "GPU box"))
     run.until("GPU box", lambda s: any(forward.is_up for forward in s.forwards))
     first = run.world.tunnels[0]
     assert first.commands == []
@@ -734,7 +745,7 @@ def test_the_socket_that_a_server_leaves_is_tidied_up(run: Run) -> None:
     second = run.world.tunnels[1]
     tidy = "test -S '/run/a hook' && rm -f '/run/a hook'"
     assert (first.commands, second.commands) == ([], [tidy])
-    run.manager.disconnect("GPU box")
+    run.manager.do(Command("disconnect", "GPU box"))
     run.until_state(State.OFF)
     assert second.commands == [tidy, tidy]
 
@@ -754,7 +765,7 @@ ADDED = ConfiguredForwards(
 def test_it_is_read_once_an_attempt_and_its_forwards_hold_until_the_stop(run: Run) -> None:
     run.world.added = ADDED
     assert run.world.reads == 0
-    run.manager.connect("GPU box")
+    run.manager.do(Command("connect", "GPU box"))
     now = run.until("GPU box", lambda s: s.is_ready and s.forwards[-1].is_up)
     assert [one.is_up for one in now.forwards] == [False, True, True]
     assert [one.problem for one in now.forwards] == [DOWN, None, None]
@@ -769,20 +780,20 @@ def test_it_is_read_once_an_attempt_and_its_forwards_hold_until_the_stop(run: Ru
     run.until("GPU box", lambda s: s.is_ready and s.forwards[-1].is_up)
     assert run.world.reads == 2
     assert set(run.world.tunnels[1].incoming) == {HOOK}
-    run.manager.disconnect("GPU box")
+    run.manager.do(Command("disconnect", "GPU box"))
     off = run.until_state(State.OFF)
     assert (off.forwards, off.notes, off.banner) == ((), (), "")
-    run.manager.connect("GPU box")
+    run.manager.do(Command("connect", "GPU box"))
     assert run.until_ready().forwards == ()
     assert run.world.reads == 3
     run.world.added = ADDED
-    run.manager.reconnect("GPU box")
+    run.manager.do(Command("reconnect", "GPU box"))
     run.until("GPU box", lambda s: s.is_ready and s.notes == ADDED.notes)
 
 
 def test_a_reading_that_fails_is_an_attempt_that_failed_and_is_made_again(run: Run) -> None:
     run.world.added = DOWN
-    run.manager.connect("GPU box")
+    run.manager.do(Command("connect", "GPU box"))
     assert run.until_state(State.WAITING).problem == DOWN
     assert run.world.forwardings == []
     run.world.added = ADDED
@@ -793,9 +804,9 @@ def test_a_reading_that_fails_is_an_attempt_that_failed_and_is_made_again(run: R
 
 def test_a_stop_ends_a_reading_that_hangs(run: Run) -> None:
     run.world.added = "hang"
-    run.manager.connect("GPU box")
+    run.manager.do(Command("connect", "GPU box"))
     wait_for(run.world.hanging)
-    run.manager.disconnect("GPU box")
+    run.manager.do(Command("disconnect", "GPU box"))
     run.until_state(State.OFF)
     assert run.world.forwardings == []
 
@@ -809,16 +820,26 @@ BROKEN = Problem("jupyter-lab was not found", "Install it", Recovery.FIX_FIRST)
 def starting(run: Run, start: object = True) -> None:
     run.world.health = MISSING
     run.manager.apply(Config(servers=(make_server(start=start),)))
-    run.manager.connect("GPU box")
+    run.manager.do(Command("connect", "GPU box"))
+
+
+def start_jupyter(run: Run) -> None:
+    """As the user's command does."""
+    assert run.manager.settle(LIMIT)
+    run.jupyter.run(Command("start-jupyter", "GPU box"), CancelToken())
+    run.manager.do(Command("connect", "GPU box"))
 
 
 def test_jupyter_is_started_where_none_runs_and_then_the_page_opens(run: Run) -> None:
     run.world.may_launch.clear()
     starting(run)
-    assert run.until("GPU box", lambda s: facts(s).starting).problem is None
+    assert run.until("GPU box", lambda _: facts(run.manager).starting).problem is None
     run.world.may_launch.set()
-    ready = run.until_ready()
-    assert (facts(ready).starting, facts(ready).launcher) == (False, "in the tmux session x")
+    run.until_ready()
+    assert (facts(run.manager).starting, facts(run.manager).launcher) == (
+        False,
+        "in the tmux session x",
+    )
     eventually(lambda: run.world.pages, "the page")
     assert run.world.launches == 1
 
@@ -828,7 +849,7 @@ def test_it_is_started_only_where_the_entry_says_so_or_the_user(run: Run, start:
     starting(run, start)
     run.until("GPU box", lambda s: s.problem is DOWN)
     assert run.world.launches == 0
-    run.manager.order("GPU box", StartJupyter(), connects=True)
+    start_jupyter(run)
     run.until_ready()
     assert run.world.launches == 1
 
@@ -837,9 +858,9 @@ def test_a_start_in_vain_keeps_the_tunnel_and_is_not_repeated(run: Run) -> None:
     run.world.not_started = BROKEN
     starting(run)
     failed = run.until("GPU box", lambda s: s.problem is not None)
-    assert (failed.state, failed.problem, facts(failed).starting) == (State.UP, BROKEN, False)
+    assert (failed.state, failed.problem, facts(run.manager).starting) == (State.UP, BROKEN, False)
     looks = run.world.looks
-    run.manager.connect("GPU box")  # a click looks again
+    run.manager.do(Command("connect", "GPU box"))  # a click looks again
     eventually(lambda: run.world.looks > looks, "a look")
     run.world.tunnels[-1].on_lost(LOST)
     run.until_state(State.WAITING)
@@ -847,7 +868,7 @@ def test_a_start_in_vain_keeps_the_tunnel_and_is_not_repeated(run: Run) -> None:
     run.until("GPU box", lambda s: s.problem is BROKEN and s.attempt > 1)
     assert run.world.launches == 1
     run.world.not_started = None
-    run.manager.order("GPU box", StartJupyter(), connects=True)
+    start_jupyter(run)
     run.until_ready()
 
 
@@ -898,7 +919,7 @@ def test_one_that_was_shut_down_or_is_ending_is_not(
 def test_after_a_shutdown_the_users_next_connect_starts_one(run: Run) -> None:
     ends(run, False, reconnects=False)
     run.until("GPU box", lambda s: s.problem is DOWN)
-    run.manager.connect("GPU box")
+    run.manager.do(Command("connect", "GPU box"))
     run.until_ready()
     assert run.world.launches == 2
 
@@ -914,7 +935,9 @@ def test_a_change_of_the_file_is_no_connect_by_the_user(run: Run) -> None:
 def test_one_that_crashes_again_soon_is_not_started_for_ever(run: Run) -> None:
     ends(run, True, reconnects=False)
     # While it starts, what the last look found still holds: wait for the look at the second one.
-    run.until("GPU box", lambda s: (used := facts(s).in_use) is not None and used.pid == 2)
+    run.until(
+        "GPU box", lambda _: (used := facts(run.manager).in_use) is not None and used.pid == 2
+    )
     run.world.health = MISSING
     run.world.refuse(DOWN)
     found = run.until("GPU box", lambda s: s.problem is not None)
@@ -927,7 +950,7 @@ def test_one_that_the_user_stopped_stays_stopped(run: Run) -> None:
     starting(run)
     run.until_ready()
     run.world.health = MISSING
-    run.manager.order("GPU box", JupyterStopped())
+    run.jupyter.tell(JupyterStopped())
     run.until("GPU box", lambda s: s.problem is DOWN)
     run.world.tunnels[-1].on_lost(LOST)
     run.until_state(State.WAITING)
@@ -939,13 +962,13 @@ def test_one_that_the_user_stopped_stays_stopped(run: Run) -> None:
 def test_a_disconnect_ends_the_wait_for_a_start(run: Run) -> None:
     run.world.may_launch.clear()
     starting(run)
-    run.until("GPU box", lambda s: facts(s).starting)
-    run.manager.disconnect("GPU box")
+    run.until("GPU box", lambda _: facts(run.manager).starting)
+    run.manager.do(Command("disconnect", "GPU box"))
     run.until_state(State.OFF)
 
 
 def test_starting_connects_first(run: Run) -> None:
     run.world.health = MISSING
-    run.manager.order("GPU box", StartJupyter(), connects=True)
+    start_jupyter(run)
     run.until_ready()
     assert run.world.launches == 1

@@ -14,7 +14,8 @@ from trayconnect.core.command import Command
 from trayconnect.core.errors import Problem
 from trayconnect.core.page import Page
 from trayconnect.services.jupyter.activity import Activity
-from trayconnect.services.model import FoundJupyter, Level, PageState
+from trayconnect.services.jupyter.model import FoundJupyter
+from trayconnect.services.protocol import Level, PageState
 from trayconnect.sessions.forwards import NO_LINK, NO_PAGES, LinkInfo, forward_states
 from trayconnect.sessions.snapshot import Snapshot, snapshot, state_words
 from trayconnect.sessions.state import Session, State

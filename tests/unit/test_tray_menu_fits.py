@@ -14,7 +14,7 @@ from tests.support.snapshots import change, snap
 from tests.unit.test_tray_menu import FORWARDS, JUPYTERS, PAGE, READY, forwarding, servers
 from trayconnect.core.command import Command
 from trayconnect.core.errors import Problem
-from trayconnect.services.model import Level
+from trayconnect.services.protocol import Level
 from trayconnect.sessions.snapshot import Snapshot
 from trayconnect.sessions.state import State
 from trayconnect.tray.menu import MenuFacts, build_view

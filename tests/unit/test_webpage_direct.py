@@ -9,13 +9,28 @@ import pytest
 
 from tests.support.jupyter_peers import Peer, Talk, hang_up, say, self_signed, silent, web
 from tests.support.servers import make_server
+from trayconnect.config.model import Server
 from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.command import Command
 from trayconnect.core.endpoints import TcpEndpoint
 from trayconnect.core.errors import Cancelled, Problem, ProblemError, Recovery
 from trayconnect.core.link import Link
+from trayconnect.core.page import Page
 from trayconnect.core.questions import Answer, Question
-from trayconnect.services.model import Level
+from trayconnect.services.protocol import Level
 from trayconnect.services.webpage.direct import DirectConnector, look_direct
+from trayconnect.services.webpage.machine import (
+    DirectPage,
+    Effect,
+    EntryChanged,
+    Event,
+    LinkDown,
+    LookNow,
+    OpenBrowser,
+    PageHealth,
+    status,
+    step,
+)
 from trayconnect.sessions.dependencies import Connector
 
 
@@ -124,9 +139,65 @@ def test_cancel() -> None:
         stopper.join()
 
 
+def test_a_look_at_a_page() -> None:
+    with Peer(web(lambda *_: (200, "hello"))) as peer:
+        url = f"http://{peer.authority}/lab"
+        assert look_direct(url, CancelToken()) == PageHealth(Level.READY, Page(url))
+    health = look_direct(url, CancelToken())
+    assert health.level is Level.NOTHING
+    assert health.problem is not None
+
+
 def test_a_look_at_a_proxy_with_nothing_behind_it() -> None:
     with Peer(web(lambda *_: (502, "sorry"))) as peer:
         health = look_direct(f"http://{peer.authority}/", CancelToken())
     assert health.level is Level.REACHABLE
     assert health.problem is not None
     assert health.problem.title == f"http://{peer.authority}/ answers 502 Staged"
+
+
+# --- when it opens --------------------------------------------------------------------------------
+
+DIRECT = make_server(host=None, url="http://lab/")
+QUIET = DIRECT.model_copy(update={"open_browser": False})
+PAGE = Page("http://lab/")
+READY = PageHealth(Level.READY, PAGE)
+DOWN = PageHealth(Level.NOTHING, PAGE, Problem("http://lab/ refuses connections", ""))
+CONNECT, OPEN, OFF = Command("connect"), Command("open"), Command("disconnect")
+
+
+@pytest.mark.parametrize(
+    ("server", "events", "expected"),
+    [
+        (DIRECT, [CONNECT], [LookNow()]),
+        (DIRECT, [CONNECT, READY], [OpenBrowser(PAGE)]),
+        (DIRECT, [CONNECT, DOWN, READY], [OpenBrowser(PAGE)]),
+        (DIRECT, [CONNECT, READY, DOWN, READY], []),
+        (DIRECT, [CONNECT, READY, LinkDown(), READY], []),
+        (DIRECT, [CONNECT, OFF, READY], []),
+        (DIRECT, [CONNECT, Command("reconnect"), READY], [OpenBrowser(PAGE)]),
+        (DIRECT, [READY, CONNECT], []),
+        (DIRECT, [READY, OPEN], [LookNow()]),
+        (DIRECT, [READY, OPEN, READY], [OpenBrowser(PAGE)]),
+        (QUIET, [CONNECT, READY], []),
+        (QUIET, [CONNECT, OPEN, CONNECT, READY], [OpenBrowser(PAGE)]),
+        (QUIET, [CONNECT, EntryChanged(DIRECT), READY], [OpenBrowser(PAGE)]),
+        (DIRECT, [EntryChanged(QUIET)], [LookNow()]),
+    ],
+)
+def test_the_last_of_these_events_leads_to(
+    server: Server, events: list[Event], expected: list[Effect]
+) -> None:
+    state = DirectPage(server)
+    for event in events:
+        state, effects = step(state, event)
+    assert list(effects) == expected
+
+
+def test_only_a_page_that_answers_is_shown() -> None:
+    state, _ = step(DirectPage(DIRECT), DOWN)
+    assert (status(state).page, status(state).problem) == (None, DOWN.problem)
+    state, _ = step(state, READY)
+    assert (status(state).page, status(state).words, status(state).looks) == (PAGE, "connected", 2)
+    state, _ = step(state, LinkDown())
+    assert (status(state).level, status(state).page) == (Level.NOTHING, None)

@@ -26,7 +26,7 @@ from trayconnect.config.model import Server
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import Cancelled, Problem
 from trayconnect.core.link import Owner
-from trayconnect.services.model import PageState
+from trayconnect.services.protocol import PageState
 from trayconnect.services.webpage.pages import look_at_pages
 
 asked: list[tuple[str, str]] = []

@@ -11,15 +11,17 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.support.ports import free_port
+from tests.support.forwarding import free_port
 from tests.support.servers import make_server
 from tests.support.snapshots import snap
 from tests.support.sshd import Sshd
+from tests.support.waiting import wait_for
 from tests.windows.desk import LIMIT, Windows
 from tests.windows.environment import windows_path
 from trayconnect.core.page import Page
 from trayconnect.desktop.prompts.guard import GUARD
-from trayconnect.services.model import FoundJupyter, Level
+from trayconnect.services.jupyter.model import FoundJupyter
+from trayconnect.services.protocol import Level
 from trayconnect.sessions.state import State
 from trayconnect.tray.menu import MenuFacts, build_view
 from trayconnect.tray.view import View
@@ -63,7 +65,8 @@ def view(state: State) -> View:
 
 def answer(desk: Windows, title: str, *keys: tuple[str, ...], text: str = "") -> None:
     """Answer a question: look at it for as long as its guard lasts, type, press keys."""
-    desk.wait_focus(title)
+    desk.wait_window(title)
+    wait_for(lambda: desk.has_focus(title), f"{title!r} to have the keyboard", LIMIT)
     time.sleep(2 * GUARD)  # nothing tells that it is over
     desk.picture(title.replace(" ", "-"))
     desk.screen.type(text)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from trayconnect.actions.dispatcher import Dispatcher
-from trayconnect.actions.jupyter_commands import JupyterCommands
-from trayconnect.actions.jupyter_stop import JupyterStops
 from trayconnect.actions.program_commands import ProgramCommands
 from trayconnect.actions.server_commands import ServerCommands
 from trayconnect.config.server_file import ServerFile
@@ -29,11 +27,8 @@ def make_dispatcher(
     reload: Callable[[], None],
     quit: Callable[[], None],  # noqa: A002 - the command's name
 ) -> Dispatcher:
-    """`reload` reads the server file; the dispatcher is to be closed."""
-    jupyter = JupyterCommands(servers)
-    stops = JupyterStops(jupyter, prompter, notifier)
+    """`reload` reads the server file."""
     program = ProgramCommands(
-        servers, stops, file, autostart, prompter, notifier, views, display, reload, quit
+        servers, file, autostart, prompter, notifier, views, display, reload, quit
     )
-    families = (servers, jupyter, stops, program)
-    return Dispatcher(notifier, *(family.handlers for family in families), close=stops.close)
+    return Dispatcher(notifier, servers.handlers, program.handlers)

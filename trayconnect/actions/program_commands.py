@@ -6,14 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from trayconnect.actions.dispatcher import Handler, Outcome
-from trayconnect.actions.jupyter_stop import JupyterStops
 from trayconnect.actions.server_commands import ServerCommands
 from trayconnect.config.server_file import ServerFile
-from trayconnect.control.protocol import JSON
 from trayconnect.control.status import to_json
 from trayconnect.core import logs
 from trayconnect.core.cancellation import CancelToken
-from trayconnect.core.command import Command
+from trayconnect.core.command import JSON, Command
 from trayconnect.core.errors import Problem, ProblemError
 from trayconnect.core.notices import Notice, Notifier
 from trayconnect.core.questions import Prompter
@@ -28,7 +26,6 @@ from trayconnect.tray.display import Display
 @dataclass(frozen=True, slots=True)
 class ProgramCommands:
     servers: ServerCommands
-    stops: JupyterStops
     file: ServerFile
     autostart: Autostart
     prompter: Prompter
@@ -47,7 +44,6 @@ class ProgramCommands:
             "show-notes": self._show_notes,
             "copy-diagnostics": self._copy_diagnostics,
             "show-log": self._show_log,
-            "show-jupyter-log": self._show_jupyter_log,
             "edit-servers": self._edit_servers,
             "toggle-autostart": self._toggle_autostart,
             "show": lambda _command, _cancel: self.display.second_start(),
@@ -116,13 +112,6 @@ class ProgramCommands:
             )
         except ProblemError:
             open_in_editor(logs.log_file())
-
-    def _show_jupyter_log(self, command: Command, _cancel: CancelToken) -> None:
-        title = f"{command.server}: Jupyter's log"
-        self.stops.read_log(
-            command.server,
-            lambda text: self.views.show(title, report.scrub(text), at_end=True),
-        )
 
     def _edit_servers(self, _command: Command, _cancel: CancelToken) -> None:
         self.file.create()

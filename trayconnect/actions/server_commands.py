@@ -6,16 +6,14 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from trayconnect.actions.dispatcher import Handler
+from trayconnect.actions.dispatcher import Handler, Outcome
 from trayconnect.config.model import Config, Server, find_server
-from trayconnect.control.protocol import JSON
 from trayconnect.core.cancellation import CancelToken
-from trayconnect.core.command import Command
+from trayconnect.core.command import JSON, Command
 from trayconnect.core.errors import Problem, ProblemError, Recovery
 from trayconnect.core.page import Browser, Page
-from trayconnect.services.jupyter.presentation import facts_of
-from trayconnect.services.jupyter.selection import matching
-from trayconnect.services.model import Choice, Choices, PageState
+from trayconnect.services.kinds import KINDS
+from trayconnect.services.protocol import PageState
 from trayconnect.sessions.forwards import ForwardState
 from trayconnect.sessions.manager import Manager
 from trayconnect.sessions.snapshot import Snapshot, state_words
@@ -37,7 +35,6 @@ class ServerCommands:
     """Puts a text on the clipboard."""
     config: Callable[[], Config]
     """The configuration in force."""
-    choices: Choices
     open_terminal: Callable[[Server], None] = lambda _server: None
 
     @property
@@ -46,16 +43,16 @@ class ServerCommands:
             "connect": self._connect,
             "disconnect": self._disconnect,
             "reconnect": self._reconnect,
-            "connect-group": self._connect_group,
-            "disconnect-group": self._disconnect_group,
-            "connect-all": lambda _command, _cancel: self.manager.connect_all(),
-            "disconnect-all": lambda _command, _cancel: self.manager.disconnect_all(),
+            "connect-group": self._of_each,
+            "disconnect-group": self._of_each,
+            "connect-all": self._of_each,
+            "disconnect-all": self._of_each,
             "open": self._open,
             "link": self._link,
             "copy-link": self._copy_link,
             "copy-forward": self._copy_forward,
-            "choose-jupyter": self._choose_jupyter,
             "open-terminal": lambda command, _cancel: self.open_terminal(self.find(command.server)),
+            **{name: self._of_service for kind in KINDS.values() for name in kind.commands},
         }
 
     # --- for the handlers, also those of other families ---
@@ -161,38 +158,29 @@ class ServerCommands:
         """With a `wait`, block until a page answers."""
         server, before = self.find(command.server), self.snapshot(command.server)
         if command.wait is None:
-            self.manager.connect(server.name)
-            return self.settled(server)
+            return self._do(server, "connect")
         if before.is_ready:
             return before
-        return self.reach(
-            server,
-            lambda: self.manager.connect(server.name),
-            command.wait,
-            cancel,
-        )
+        connect = Command("connect", server.name)
+        return self.reach(server, lambda: self.manager.do(connect), command.wait, cancel)
 
     def _disconnect(self, command: Command, _cancel: CancelToken) -> Snapshot:
-        server = self.find(command.server)
-        self.manager.disconnect(server.name)
-        return self.settled(server)
+        return self._do(self.find(command.server), "disconnect")
 
     def _reconnect(self, command: Command, _cancel: CancelToken) -> Snapshot:
         """A new tunnel in the place of the present one, on the same local port."""
-        server = self.find(command.server)
-        self.manager.reconnect(server.name)
+        return self._do(self.find(command.server), "reconnect")
+
+    def _do(self, server: Server, name: str) -> Snapshot:
+        self.manager.do(Command(name, server.name))
         return self.settled(server)
 
-    def _connect_group(self, command: Command, _cancel: CancelToken) -> None:
-        for server in self._members(command):
-            self.manager.connect(server.name)
-
-    def _disconnect_group(self, command: Command, _cancel: CancelToken) -> None:
-        for server in self._members(command):
-            self.manager.disconnect(server.name)
-
-    def _members(self, command: Command) -> list[Server]:
-        return [s for s in self.config().servers if s.group == command.text("group")]
+    def _of_each(self, command: Command, _cancel: CancelToken) -> None:
+        """Of a group, if it is named."""
+        name, group = command.name.partition("-")[0], command.arguments.get("group")
+        for server in self.config().servers:
+            if group is None or server.group == group:
+                self.manager.do(Command(name, server.name))
 
     def _open(self, command: Command, cancel: CancelToken) -> Snapshot:
         """Open the page of the server, or of a forward, as soon as a look has found that it
@@ -206,7 +194,7 @@ class ServerCommands:
         if command.wait is not None and now.page is not None:
             self.browser.open(self.proven_page(server.name, cancel, command.wait))
         else:
-            self.manager.connect(server.name, show=True)
+            self.manager.do(Command("open", server.name))
         return self.settled(server)
 
     def _link(self, command: Command, cancel: CancelToken) -> Mapping[str, JSON]:
@@ -219,7 +207,7 @@ class ServerCommands:
             goes_on = before.asking or before.state in (State.CONNECTING, State.UP)
             found = self.reach(
                 server,
-                lambda: None if goes_on else self.manager.reconnect(server.name),
+                lambda: None if goes_on else self.manager.do(Command("reconnect", server.name)),
                 command.wait or 0.0,
                 cancel,
             ).page
@@ -239,29 +227,27 @@ class ServerCommands:
         now = self.settled(self.find(command.server))
         self.copy(_forward(now, command.text("forward")).address)
 
-    def _choose_jupyter(self, command: Command, _cancel: CancelToken) -> Snapshot:
-        """Let the local port lead to another of the server's Jupyters, by that one's port, socket
-        or folder; remembered for its folder, also when it listens elsewhere later. With a `wait`,
-        block until the local port leads there."""
-        now = self.snapshot(command.server)
-        jupyters = facts_of(now.service).jupyters
-        if not jupyters:
-            advice = "Its entry must leave jupyter.port to be found, and it must be connected"
-            raise ProblemError(Problem(f"No Jupyter server was found on {now.name}", advice))
-        chosen = matching(jupyters, command.text("jupyter"))
-        try:
-            self.choices.put(now.name, Choice(chosen.root_dir, chosen.where))
-        finally:  # it holds for now even where it cannot be kept
-            self.manager.look(now.name)
+    def _of_service(self, command: Command, cancel: CancelToken) -> Outcome:
+        """A command of the kind of the entry. With a `wait`, block until a page answers, unless it
+        has a reply of its own."""
+        server = self.find(command.server)
+        kind = KINDS[server.kind]
+        if command.name not in kind.commands:
+            title = f"“{command.name}” does not apply to {server.name}"
+            raise ProblemError(Problem(title, kind.entry))
+        self.snapshot(server.name)  # from then on, the manager has the entry
+        data = self.manager.service(server.name).run(command, cancel)
+        if data is not None:
+            return data
 
-        def moved(all_: Mapping[str, Snapshot]) -> bool:
-            there = facts_of(all_[now.name].service).jupyters if now.name in all_ else ()
-            return not there or any(j.in_use and j.where == chosen.where for j in there)
+        def begin() -> None:
+            if command.name in kind.connecting:
+                self.manager.do(Command("connect", server.name))
 
-        if command.wait is None:
-            return now
-        self.manager.wait_until(moved, command.wait)
-        return self.settled(now.server)
+        if command.wait is not None:
+            return self.reach(server, begin, command.wait, cancel, starting=True)
+        begin()
+        return self.settled(server)
 
 
 def _busy(server: Server) -> Problem:

@@ -6,7 +6,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from trayconnect.config.model import Server
+from trayconnect.config.model import Server, require_ssh
 from trayconnect.core.errors import Problem, ProblemError
 from trayconnect.core.subprocesses import path_for_others
 from trayconnect.desktop.terminal_launcher import open_terminal
@@ -17,9 +17,7 @@ from trayconnect.ssh.hostkeys.known_hosts_store import KnownHosts
 
 def terminal_command(server: Server, ssh_config: Path | None) -> list[str]:
     """The ssh command for a server; see `ssh_config_file` for the other. Raises `ProblemError`."""
-    if server.is_direct:
-        advice = "It has a url and no host, so there is no SSH server to log in to."
-        raise ProblemError(Problem(f"“{server.name}” is a direct connection", advice))
+    require_ssh(server)
     ssh = shutil.which("ssh")
     if ssh is None:
         advice = "Install OpenSSH's client (on Debian and Ubuntu: apt install openssh-client)."

@@ -12,12 +12,12 @@ from trayconnect.actions.server_commands import ServerCommands
 from trayconnect.actions.terminals import open_terminal_on
 from trayconnect.alerts.scheduler import AlertScheduler
 from trayconnect.config.file_watcher import FileWatcher
-from trayconnect.config.model import Server
 from trayconnect.config.places import config_file, ssh_config_file
 from trayconnect.config.server_file import ServerFile
 from trayconnect.control.lock import InstanceLock
 from trayconnect.control.server import ControlServer
 from trayconnect.core import logs
+from trayconnect.core.command import Command
 from trayconnect.core.errors import ProblemError
 from trayconnect.core.late_imports import import_early
 from trayconnect.core.page import NoBrowser
@@ -32,13 +32,13 @@ from trayconnect.desktop.notifications.notifier import DesktopNotifier
 from trayconnect.desktop.prompts.prompter import prompter
 from trayconnect.desktop.secrets import KeyringSecrets
 from trayconnect.desktop.windows.text_view import TextViews
+from trayconnect.diagnostics.report import scrub
 from trayconnect.forwarding.forwarding import listen
 from trayconnect.services.jupyter.selection_store import StoredChoices, choices_file
 from trayconnect.services.jupyter.service import over_links
-from trayconnect.services.kinds import Kinds
+from trayconnect.services.kinds import KINDS, Services
 from trayconnect.services.protocol import Desktop
-from trayconnect.services.webpage.direct import DirectConnector
-from trayconnect.sessions.dependencies import Connector, Dependencies
+from trayconnect.sessions.dependencies import Dependencies
 from trayconnect.sessions.manager import Manager
 from trayconnect.sessions.snapshot import Snapshot
 from trayconnect.ssh.config.ssh_config import SshConfig
@@ -66,7 +66,6 @@ class Parts:
         self._file = ServerFile(config_file(options.config))
         self._autostart = autostart()
         ssh_config = ssh_config_file(options.ssh_config)
-        choices = StoredChoices(choices_file())
         app_icon = icons_folder() / "trayconnect.png"
         asking = prompter(not options.tray, app_icon, logs.quiet)
         self._browser = SystemBrowser() if options.browser else None
@@ -80,18 +79,19 @@ class Parts:
             ssh_config=lambda: SshConfig(ssh_config),
             servers=lambda: self._file.config.servers,
         )
-        direct = DirectConnector()
-
-        def connector(server: Server) -> Connector:
-            return direct if server.is_direct else ssh
-
+        desktop = Desktop(
+            browser,
+            notifier,
+            asking,
+            lambda title, text: self._views.show(title, scrub(text), at_end=True),
+        )
         self.manager = Manager(
             Dependencies(
-                connector=connector,
+                connector=lambda server: KINDS[server.kind].connector or ssh,
                 listen=listen,
                 prompter=asking,
                 browser=browser,
-                services=Kinds(Desktop(browser, notifier), over_links(choices)),
+                services=Services(desktop, over_links(StoredChoices(choices_file()))),
             ),
             AlertScheduler(notifier),
             on_change=self._changed,
@@ -101,7 +101,6 @@ class Parts:
             browser,
             self._clipboard.copy,
             lambda: self._file.config,
-            choices,
             lambda server: open_terminal_on(server, ssh_config),
         )
         self._wake = WakeWatcher(self.manager.woke)
@@ -134,7 +133,7 @@ class Parts:
             options.say(f"Write your servers into {path_for_others(self._file.path)}")
         # A misspelt one ends the program before anything begins.
         named = [self._servers.find(name).name for name in options.connect]
-        for closable in (self._browser, self._clipboard, self._views, self.dispatcher):
+        for closable in (self._browser, self._clipboard, self._views):
             if closable is not None:
                 stack.enter_context(closing(closable))
         stack.callback(self._wake.stop)
@@ -156,7 +155,7 @@ class Parts:
         import_early()
         at_once = [s.name for s in self._file.config.servers if s.connect_on_start]
         for name in (*at_once, *named):
-            self.manager.connect(name)
+            self.manager.do(Command("connect", name))
 
     def _changed(self, snapshots: tuple[Snapshot, ...]) -> None:
         is_active = any(snapshot.is_active for snapshot in snapshots)

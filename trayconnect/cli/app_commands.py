@@ -90,26 +90,10 @@ def print_status(reply: Reply) -> None:
         click.echo(line)
 
 
-def _print_jupyters(reply: Reply) -> None:
-    """Raises `ProblemError` if there are none."""
-    from trayconnect.control.status import to_jupyter_lines
-
+def _print_lines(reply: Reply) -> None:
     data: Any = reply.data
-    lines = to_jupyter_lines(data)
-    if not lines:
-        (server,) = data["servers"]
-        name = server["name"]
-        if server["state"] != "up":
-            advice = f"Connect it first: trayconnect connect {_quoted(name)}"
-            raise ProblemError(Problem(f"{name} is not connected", advice))
-        advice = f"Start one with: trayconnect start {_quoted(name)}"
-        raise ProblemError(Problem(f"No Jupyter server of yours was found on {name}", advice))
-    for line in lines:
+    for line in data["lines"]:
         click.echo(line)
-
-
-def _quoted(name: str) -> str:
-    return name if name.isalnum() else f'"{name}"'
 
 
 class _Seconds(click.types.FloatParamType):
@@ -245,7 +229,7 @@ def start(name: str, wait: float) -> None:
 @click.argument("name")
 def servers(name: str) -> None:
     """Print the Jupyter servers that run on the connected server NAME; * marks the one in use."""
-    _print_jupyters(call(Command("status", name)))
+    _print_lines(call(Command("jupyters", name), _AT_SERVER))
 
 
 @click.command()
@@ -300,4 +284,4 @@ def log_command(name: str) -> None:
 @click.argument("which", metavar="PORT_OR_FOLDER")
 def choose(name: str, which: str) -> None:
     """Use another Jupyter of the server NAME: by its port, its socket or its folder."""
-    _print_jupyters(call(Command("choose-jupyter", name, {"jupyter": which, "wait": _MOVE_LIMIT})))
+    _print_lines(call(Command("choose-jupyter", name, {"jupyter": which, "wait": _MOVE_LIMIT})))

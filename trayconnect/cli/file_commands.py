@@ -14,7 +14,7 @@ import click
 
 from trayconnect.cli import streams
 from trayconnect.cli.app_commands import server_file
-from trayconnect.core.errors import Problem, ProblemError
+from trayconnect.core.errors import ProblemError
 from trayconnect.core.subprocesses import path_for_others
 
 if TYPE_CHECKING:
@@ -72,9 +72,7 @@ def _check_ssh_config(config: Config) -> bool:
         click.echo(ssh_config.note)
     good = True
     ignored: set[str] = set()
-    for server in config.servers:
-        if server.is_direct:
-            continue
+    for server in config.ssh_servers:
         try:
             found = additions(
                 server, config.servers, lambda query: ssh_config.host(query, CancelToken())
@@ -108,18 +106,12 @@ def _counted(count: int, noun: str) -> str:
 @click.pass_context
 def add_key(context: click.Context, name: str, clipboard: bool) -> None:
     """Keep a private key for the server NAME: pasted here, piped in, or from the clipboard."""
-    from trayconnect.config.model import find_server
+    from trayconnect.config.model import find_server, require_ssh
     from trayconnect.config.yaml_file import load
     from trayconnect.ssh.auth import pasted_key
 
     server = find_server(load(server_file(context.obj["config"])).servers, name)
-    if server.is_direct:
-        raise ProblemError(
-            Problem(
-                f"“{server.name}” is a direct connection",
-                "It has a url and no host, so there is no SSH server to log in to with a key.",
-            )
-        )
+    require_ssh(server)
     key = pasted_key.accept(_key_text(clipboard=clipboard))
     path = pasted_key.store(pasted_key.default_folder(), server.name, key)
     click.echo(f"Kept for “{server.name}”: {key.description}")

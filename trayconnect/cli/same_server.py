@@ -26,8 +26,8 @@ def present_entry(entry: NewEntry, config: Config, look_up: LookUp) -> Server | 
     all of its forwards. `entry` was made for an empty file, so that it has the ports it asks for.
     """
     (wanted,) = parse("servers:\n" + as_text([entry]), Path("new")).servers
-    for server in config.servers:
-        if server.is_direct or not _same_destination(wanted, server, look_up):
+    for server in config.ssh_servers:
+        if not _same_destination(wanted, server, look_up):
             continue
         elsewhere = {
             port

@@ -194,7 +194,7 @@ def open_port_warnings(config: Config, text: str, path: Path) -> tuple[FileProbl
     from `path`."""
     found = []
     for index, server in enumerate(config.servers):
-        if not server.is_direct and not is_loopback(server.bind_address):
+        if server.page_port is not None and not is_loopback(server.bind_address):
             mark = mark_of(text, index, "bind_address")
             message = _message(server.bind_address, f"the local ports of “{server.name}”")
             found.append(FileProblem(path, *mark, message))

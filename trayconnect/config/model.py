@@ -203,19 +203,28 @@ class Server(Frozen):
     )
 
     @property
-    def is_direct(self) -> bool:
-        """Whether the server is reached without SSH."""
-        return self.url is not None
+    def kind(self) -> str:
+        """The service of the entry: a name in `services.kinds`."""
+        return "jupyter" if self.url is None else "webpage"
+
+    @property
+    def page_port(self) -> int | None:
+        """The local port that leads to the page; None without SSH."""
+        return self.local_port if self.url is None else None
 
     def open_ports(self, also: Iterable[Forward] = ()) -> tuple[int, ...]:
         """The local ports of the entry, and of `also`, that other computers can reach."""
-        bound = [] if self.is_direct else [(self.bind_address, self.local_port)]
-        bound += [
-            (forward.bind_address or self.bind_address, forward.local_port)
-            for forward in (*self.forwards, *also)
-            if forward.kind is not Kind.REMOTE and forward.local_port is not None
+        bound = [
+            (self.bind_address, self.page_port),
+            *(
+                (forward.bind_address or self.bind_address, forward.local_port)
+                for forward in (*self.forwards, *also)
+                if forward.kind is not Kind.REMOTE
+            ),
         ]
-        return tuple(port for address, port in bound if not is_loopback(address))
+        return tuple(
+            port for address, port in bound if port is not None and not is_loopback(address)
+        )
 
     def __eq__(self, other: object) -> bool:
         """Whether all values are equal, and the same keys are set: ssh_config(5) supplies the
@@ -253,6 +262,11 @@ class Config(Frozen):
 
     servers: tuple[Server, ...] = ()
 
+    @property
+    def ssh_servers(self) -> tuple[Server, ...]:
+        """The entries that are reached by SSH."""
+        return tuple(server for server in self.servers if server.host is not None)
+
     def server(self, name: str) -> Server | None:
         """The entry of that name, or None."""
         return next((server for server in self.servers if server.name == name), None)
@@ -278,3 +292,10 @@ def find_server(servers: Sequence[Server], name: str) -> Server:
     else:
         advice = "The server file has no servers yet"
     raise ProblemError(Problem(f"There is no server “{name}”", advice))
+
+
+def require_ssh(server: Server) -> None:
+    """Raises `ProblemError` for an entry without an SSH server."""
+    if server.host is None:
+        advice = "It has a url and no host, so there is no SSH server to log in to."
+        raise ProblemError(Problem(f"“{server.name}” is a direct connection", advice))

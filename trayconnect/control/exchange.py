@@ -17,15 +17,15 @@ from trayconnect.control.protocol import (
 )
 from trayconnect.control.transport import ControlConnection, OtherUserError
 from trayconnect.core.cancellation import CancelToken
-from trayconnect.core.command import Command
+from trayconnect.core.command import JSON, Command
 from trayconnect.core.errors import Cancelled, Problem, ProblemError, Recovery
 
 _log = logging.getLogger(__name__)
 
-Handler = Callable[[Command, CancelToken], Reply]
-"""Answers a command, on a thread of its own. It may block; the `CancelToken` is set when the client
-hangs up (or closes its sending side) or the server stops, and it must then return soon. It may
-raise `ProblemError`, and `Cancelled`."""
+Handler = Callable[[Command, CancelToken], JSON]
+"""Returns the data of the reply to a command, on a thread of its own. It may block; the
+`CancelToken` is set when the client hangs up (or closes its sending side) or the server stops, and
+it must then return soon. It may raise `ProblemError`, and `Cancelled`."""
 
 STOPPING = Reply(
     ok=False,
@@ -131,7 +131,7 @@ def answer(handler: Handler, command: Command, cancel: CancelToken) -> bytes:
 
 def _ask(handler: Handler, command: Command, cancel: CancelToken) -> Reply:
     try:
-        return handler(command, cancel)
+        return Reply(ok=True, data=handler(command, cancel))
     except ProblemError as error:
         return Reply(ok=False, problem=error.problem)
     except Cancelled:

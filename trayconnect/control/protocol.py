@@ -14,11 +14,11 @@ and a newer command tell one another so instead of misunderstanding."""
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, NoReturn
 
-from trayconnect.core.command import Command, from_json, to_json
+from trayconnect.core.command import JSON, Command, from_json, to_json
 from trayconnect.core.errors import Problem, Recovery
 
 VERSION = 3
@@ -26,8 +26,6 @@ REQUEST_MAX = 64 * 1024
 """Bytes of a request, with its newline."""
 REPLY_MAX = 4 * 1024 * 1024
 """Bytes of a reply, with its newline: the status of some thousands of servers."""
-
-JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"
 
 
 class ProtocolError(ValueError):

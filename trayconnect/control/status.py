@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from trayconnect.core.errors import Problem
-from trayconnect.services.model import PageState, is_our_socket
+from trayconnect.services.protocol import PageState
 from trayconnect.sessions.forwards import ForwardState
 from trayconnect.sessions.snapshot import Snapshot, state_words
 
@@ -28,9 +28,9 @@ def _server(snapshot: Snapshot) -> dict[str, Any]:
         "name": snapshot.name,
         "state": snapshot.state.value,
         "words": state_words(snapshot),
-        "reached": snapshot.level.told if snapshot.level else None,
+        "reached": snapshot.level.label if snapshot.level else None,
         "url": snapshot.page.url if snapshot.page else None,
-        "local_port": None if snapshot.server.is_direct else snapshot.server.local_port,
+        "local_port": snapshot.server.page_port,
         "since": snapshot.since,
         "problem": _problem(snapshot.problem),
         "attempt": snapshot.attempt,
@@ -85,28 +85,6 @@ def to_lines(status: dict[str, Any]) -> list[str]:
             lines.append(f"    {_arrow(forward)}")
             if problem := forward["problem"]:
                 lines.append(f"        {problem['title']}. {problem['advice']}")
-    return lines
-
-
-def to_jupyter_lines(status: dict[str, Any]) -> list[str]:
-    """The Jupyter servers of the servers that `to_json` gave, as a table for a terminal; the one
-    in use is marked."""
-    rows = [
-        (
-            "*" if one["in_use"] else " ",
-            "socket" if is_our_socket(one["where"]) else one["where"],
-            one["folder"],
-            "" if one["kernels"] is None else f"kernels: {one['kernels']}",
-            "of a JupyterHub" if one["of_hub"] else one["version"],
-        )
-        for server in status["servers"]
-        for one in server["jupyters"]
-    ]
-    widths = [max(len(row[column]) for row in rows) for column in range(4)] if rows else []
-    lines = []
-    for mark, *cells, last in rows:
-        padded = [cell.ljust(width) for cell, width in zip(cells, widths[1:], strict=True)]
-        lines.append(f"{mark} {'  '.join([*padded, last])}".rstrip())
     return lines
 
 

@@ -3,10 +3,11 @@ line carry a `Command`; the dispatcher of `actions/` finds its handler."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeAlias
 
+JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"
 Argument: TypeAlias = "str | float"
 """A text, or seconds."""
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import enum
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
 from trayconnect.core.command import Button, Command
-from trayconnect.core.errors import Problem
+from trayconnect.core.errors import Cancelled, Problem, ProblemError, unforeseen
+
+logger = logging.getLogger(__name__)
 
 
 class Urgency(enum.Enum):
@@ -45,6 +50,21 @@ class Notice:
         one with a button is critical."""
         urgency = Urgency.CRITICAL if buttons else Urgency.NORMAL
         return cls(tag, problem.title, problem.advice, urgency, asked=asked, buttons=buttons)
+
+
+@contextmanager
+def failures_shown(notifier: Notifier, tag: str, what: str) -> Iterator[None]:
+    """Show a failure inside as a notice of that tag, and raise nothing; `what` is for the log."""
+    try:
+        yield
+    except Cancelled:
+        pass
+    except ProblemError as error:
+        logger.warning("%s: %s", what, error.problem.logged)
+        notifier.notify(Notice.of(tag, error.problem, asked=True))
+    except Exception as error:
+        logger.exception("%s failed unforeseen", what)
+        notifier.notify(Notice.of(tag, unforeseen(error), asked=True))
 
 
 EDIT = Button("Edit servers…", Command("edit-servers"))

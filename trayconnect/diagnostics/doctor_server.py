@@ -16,8 +16,9 @@ from trayconnect.core.questions import Answer, Ask, ProgressDisplay, Prompter, Q
 from trayconnect.forwarding.forwarding import listen
 from trayconnect.services.jupyter.discovery import LIMIT, RunningServer, find
 from trayconnect.services.jupyter.health import HealthChecker
+from trayconnect.services.jupyter.model import Health
 from trayconnect.services.jupyter.selection_store import StoredChoices, choices_file
-from trayconnect.services.model import Health, Level
+from trayconnect.services.protocol import Level
 from trayconnect.services.webpage.direct import DirectConnector, look_direct
 from trayconnect.ssh.connector import SshConnector
 
@@ -94,7 +95,7 @@ def _direct(
         DirectConnector().connect(server, ask=ask, cancel=cancel, on_lost=_ignore).close()
     with steps.step("look at its page") as found:
         health = look_direct(url, cancel)
-        found.append(health.level.told)
+        found.append(health.level.label)
     return health.problem
 
 
@@ -128,7 +129,7 @@ def _through_ssh(
             health = HealthChecker(StoredChoices(choices_file()), patience=None)(
                 trial, tunnel, forwarding.set_target, cancel
             )
-            found.append(f"reached {health.level.told}")
+            found.append(f"reached {health.level.label}")
             if health.level < Level.READY:
                 raise ProblemError(_silent(health))
         return health.problem

@@ -108,7 +108,7 @@ def _server_lines(server: Server) -> Iterator[str]:
 
 def _session_lines(snapshot: Snapshot) -> Iterator[str]:
     since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(snapshot.since))
-    reached = f", reached {snapshot.level.told}" if snapshot.level else ""
+    reached = f", reached {snapshot.level.label}" if snapshot.level else ""
     yield f"state: {snapshot.state.value}{reached}, since {since}, attempt {snapshot.attempt}"
     if snapshot.latency is not None:
         yield f"latency: {snapshot.latency * 1000:.1f} ms"

@@ -72,7 +72,7 @@ def listen(
                 unbind.callback(bound.remove)
                 all_bound.append((number, bound))
 
-        if not server.is_direct:
+        if server.page_port is not None:
             open_doors(_JUPYTER, _jupyter_places(server))
         for forward in filter(_listens_here, server.forwards):
             open_doors(len(targets), forward.binds(server.bind_address))

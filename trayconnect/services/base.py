@@ -1,18 +1,25 @@
-"""What services have in common that look, over and over, whether a page answers."""
+"""What services have in common: threads that end with the link, or with the service."""
 
 from __future__ import annotations
 
 import logging
+import math
+import queue
 import threading
+import time
 from collections.abc import Callable
 
-from trayconnect.core.errors import ProblemError, unforeseen
-from trayconnect.core.notices import Notice, Urgency, open_page
+from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.command import JSON, Command
+from trayconnect.core.errors import Cancelled, Problem, ProblemError, Recovery, shortage, unforeseen
+from trayconnect.core.notices import Notice, Urgency, failures_shown, open_page
 from trayconnect.core.page import Page
-from trayconnect.services.looker import JOIN_LIMIT, Looker
 from trayconnect.services.protocol import Desktop, Post
 
 logger = logging.getLogger(__name__)
+
+SETTLE_LIMIT = 10.0
+"""Seconds for the manager's thread to come to a job."""
 
 Join = Callable[[float], bool]
 """Waits so many seconds for a thread to end; false if it has not."""
@@ -27,13 +34,26 @@ class LookingService:
         self._desktop = desktop
         self._looker: Looker | None = None
         """While there is a link."""
+        self._lock = threading.Lock()
+        """Guards the next two."""
         self._joins: list[Join] = []
+        self._under_way: dict[str, CancelToken] = {}
+        """Jobs of `spawn_once`."""
 
     def link_down(self) -> None:
         """Release what blocks; the threads end soon."""
         if self._looker is not None:
             self._looker.close()
         self._looker = None
+
+    def run(self, command: Command, cancel: CancelToken) -> JSON:
+        """See `protocol.Service`: no command of its own."""
+        raise NotImplementedError(command.name)
+
+    def look(self) -> None:
+        """See `protocol.Service`."""
+        if self._looker is not None:
+            self._looker.now()
 
     def refused(self) -> None:
         """See `protocol.Service`."""
@@ -43,20 +63,57 @@ class LookingService:
 
     def close(self) -> bool:
         """See `protocol.Service`."""
-        joins, self._joins = self._joins, []
-        ended = [join(JOIN_LIMIT) for join in joins]
+        with self._lock:
+            joins, self._joins = self._joins, []
+            jobs = tuple(self._under_way.values())
+        for cancel in jobs:
+            cancel.set()
+        deadline = time.monotonic() + JOIN_LIMIT
+        ended = [join(max(0.0, deadline - time.monotonic())) for join in joins]
         return all(ended)
+
+    def spawn_once(self, what: str, job: Callable[[CancelToken], None]) -> bool:
+        """Do it on another thread, unless the same is under way: then false. Ends with the link's
+        session; a failure is shown as a notice. Raises RuntimeError when the system has no thread
+        left."""
+        cancel = CancelToken()
+        with self._lock:
+            if what in self._under_way:
+                return False
+            self._under_way[what] = cancel
+
+        def run() -> None:
+            try:
+                with failures_shown(self._desktop.notifier, f"{what} {self._name}", self._name):
+                    job(cancel)
+            finally:
+                with self._lock:
+                    del self._under_way[what]
+
+        try:
+            self._spawn(what, run)
+        except RuntimeError:
+            del self._under_way[what]
+            raise
+        return True
+
+    def _settle(self, cancel: CancelToken) -> None:
+        """Block until the manager's thread has done what was posted so far. Raises
+        `ProblemError`, and `Cancelled`."""
+        reached = threading.Event()
+        self._post(reached.set)
+        with cancel.releasing(reached.set):
+            is_reached = reached.wait(SETTLE_LIMIT)
+        if not is_reached:
+            title = f"trayconnect is too busy to begin with {self._name}"
+            raise ProblemError(Problem(title, "Try again in a moment", Recovery.RETRY))
 
     def _begin(self, looker: Looker) -> None:
         self._looker = looker
         self._note(looker.join)
 
-    def _look_now(self) -> None:
-        if self._looker is not None:
-            self._looker.now()
-
     def _spawn(self, what: str, job: Callable[[], None]) -> None:
-        """Do it on a thread of its own. Raises RuntimeError when none is to be had."""
+        """Do it on another thread. Raises RuntimeError when the system has no thread left."""
         thread = threading.Thread(target=job, name=f"tc-{what} {self._name}", daemon=True)
         thread.start()
 
@@ -67,10 +124,11 @@ class LookingService:
         self._note(join)
 
     def _note(self, join: Join) -> None:
-        self._joins = [*(other for other in self._joins if not other(0.0)), join]
+        with self._lock:
+            self._joins = [*(other for other in self._joins if not other(0.0)), join]
 
     def _open(self, page: Page) -> None:
-        """Open it in the browser, or tell the user why not."""
+        """Open it in the browser, or show why that failed."""
         try:
             self._spawn("open", lambda: self._open_here(page))
         except RuntimeError as error:
@@ -94,3 +152,132 @@ class LookingService:
             )
         except Exception:
             logger.exception("%s: opening its page failed unforeseen", self._name)
+
+
+LOOK_READY = 60.0
+LOOKS = ((30, 1.0), (60, 5.0), (120, 15.0), (math.inf, 30.0))
+"""Seconds between two looks at what answers: when it does, and while it does not, up to that many
+looks."""
+LOOK_ASKED = 2.0
+"""The same, at least, while a browser asks for it."""
+JOIN_LIMIT = 5.0
+"""Seconds to wait for a thread whose work was cancelled."""
+
+Look = Callable[[CancelToken], bool]
+"""Looks once, and returns whether all is well. Raises `Cancelled`."""
+Wait = Callable[[int], float]
+"""Seconds until the next look; 0 after one that was well, or the number of those that were not."""
+
+
+def look_wait(silent: int) -> float:
+    """The `Wait` for what an entry is for: soon at first, then ever more rarely."""
+    return next(wait for most, wait in LOOKS if silent < most) if silent else LOOK_READY
+
+
+class Looker:
+    """The looks of one link. From any thread; raises RuntimeError when no thread is to be had."""
+
+    def __init__(
+        self,
+        name: str,
+        look: Look,
+        wait: Wait = look_wait,
+        *,
+        prepare: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`prepare` is called before a look for which somebody waits. `name` is for the log."""
+        self._name = name
+        self._look_once = look
+        self._wait = wait
+        self._prepare = prepare
+        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._silent = 1
+        """Looks in a row that were not well; 0 after one that was."""
+        self._next = 0.0
+        """When the next look is due, on the monotonic clock."""
+        self._earliest = 0.0
+        """The earliest time of a look for which a browser asks."""
+        self._paused = False
+        self.cancel = CancelToken()
+        self._thread = threading.Thread(target=self._run, name=f"tc-service {name}", daemon=True)
+        self._thread.start()
+
+    def now(self) -> None:
+        """Look now rather than when the time comes."""
+        self._jobs.put(self._prepared)
+
+    def refused(self) -> None:
+        """A browser asks, and gets nothing: look soon."""
+        if not self._silent:
+            self._silent = 1  # a page that fails has many of these, and one look tells
+            self.now()
+        elif self._earliest < self._next:
+            self._next = self._earliest  # the next look sets both anew
+            self._jobs.put(self._prepared_where_due)
+
+    def pause(self, *, paused: bool) -> None:
+        """While paused, look only for those who wait for it."""
+        self._paused = paused
+        self._jobs.put(lambda: None)  # the thread reckons anew how long to wait
+
+    def put(self, job: Callable[[], None]) -> None:
+        """Do something between two looks."""
+        self._jobs.put(job)
+
+    def close(self) -> None:
+        """Release what blocks, and let the thread end."""
+        self.cancel.set()
+        self._jobs.put(None)
+
+    def join(self, timeout: float = JOIN_LIMIT) -> bool:
+        """Wait for the thread to end, after `close`; false if it has not."""
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    # --- on the thread ---
+
+    def _run(self) -> None:
+        while True:
+            try:
+                job = self._jobs.get(timeout=self._until_next())
+            except queue.Empty:
+                job = self._where_due
+            if job is None:
+                return
+            try:
+                job()
+            except Cancelled:
+                continue
+            except Exception as error:
+                if (short := shortage(error)) is not None:
+                    logger.warning("%s: %s", self._name, short.logged)
+                else:
+                    logger.exception("%s: something nobody foresaw", self._name)
+
+    def _until_next(self) -> float | None:
+        return None if self._paused else max(0.0, self._next - time.monotonic())
+
+    def _prepared(self) -> None:
+        self._prepare()
+        self._look()
+
+    def _prepared_where_due(self) -> None:
+        self._prepare()
+        self._where_due()
+
+    def _where_due(self) -> None:
+        if not self._paused and self._next <= time.monotonic():
+            self._look()
+
+    def _look(self) -> None:
+        self.cancel.check()
+        begin = time.monotonic()
+        self._next = math.inf  # whatever comes of it
+        well = False
+        try:
+            well = self._look_once(self.cancel)
+        finally:
+            self._silent = 0 if well else self._silent + 1
+            now = time.monotonic()
+            self._next = now + self._wait(self._silent)
+            self._earliest = now + max(LOOK_ASKED, now - begin)

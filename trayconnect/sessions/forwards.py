@@ -10,7 +10,7 @@ from trayconnect.config.local_addresses import url_path
 from trayconnect.config.model import Forward, Server
 from trayconnect.core.endpoints import Endpoint, TcpEndpoint
 from trayconnect.core.errors import Problem
-from trayconnect.services.model import ANSWERING, PageState
+from trayconnect.services.protocol import ANSWERING, PageState
 from trayconnect.sessions.state import State
 from trayconnect.ssh.config.configured_forwards import NOTHING, ConfiguredForwards
 

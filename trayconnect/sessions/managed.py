@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from trayconnect.config.model import Server
+from trayconnect.core.command import Command
 from trayconnect.core.errors import unforeseen
-from trayconnect.core.link import Link
-from trayconnect.services.protocol import Order, Renewed, Service, Unwanted, Wanted
+from trayconnect.services.protocol import Service
 from trayconnect.sessions.dependencies import Dependencies
 from trayconnect.sessions.forwards import NO_LINK
 from trayconnect.sessions.machine import IllegalEvent, Now, step
@@ -23,6 +23,7 @@ from trayconnect.sessions.state import (
     Event,
     Failed,
     Forget,
+    NetworkChanged,
     Open,
     Report,
     Restart,
@@ -41,10 +42,10 @@ JOIN_LIMIT = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """An event for the session, an order for its services, or both."""
+    """An event for the session, and the user's command behind it, for its services."""
 
-    event: Event | None = None
-    order: Order | None = None
+    event: Event
+    command: Command | None = None
     cause: Cause = Cause.OTHER
 
     @property
@@ -64,7 +65,7 @@ class Outbox:
 
 
 class Managed:
-    """On the manager's thread, but for `refused` and `link`."""
+    """On the manager's thread, but for `refused`."""
 
     def __init__(
         self, session: Session, dependencies: Dependencies, outbox: Callable[[Managed], Outbox]
@@ -75,52 +76,51 @@ class Managed:
         self._dependencies = dependencies
         self._outbox = outbox(self)
         self._worker: Worker | None = None
-        self._services = self._make_services()
+        self.services = self._make_services()
         self.refresh()
 
     @property
     def name(self) -> str:
         return self.session.server.name
 
-    @property
-    def link(self) -> Link | None:
-        """The live link, if there is one."""
-        worker = self._worker
-        return worker.link if worker else None
-
     def refresh(self) -> None:
         """Freeze the session again."""
         info = self._worker.info if self._worker else NO_LINK
-        statuses = [service.status() for service in self._services]
+        statuses = [service.status() for service in self.services]
         self.snapshot = snapshot(self.session, info, statuses)
+
+    def look(self) -> None:
+        """Something that health checks depend on may have changed."""
+        for service in self.services:
+            service.look()
 
     def refused(self) -> None:
         """A connection did not reach its target."""
-        for service in self._services:
+        for service in self.services:
             service.refused()
 
     def take(self, given: Input, now: Now) -> None:
         """Step the session, inform its services, and carry out the effects."""
-        before, event, order = self.session, given.event, given.order
-        effects: tuple[Effect, ...] = ()
-        if event is not None:
-            try:
-                self.session, effects = step(before, event, now)
-            except IllegalEvent:
-                logger.exception("%s: ignored", before.server.name)
-                return
+        before, command = self.session, given.command
+        try:
+            self.session, effects = step(before, given.event, now)
+        except IllegalEvent:
+            logger.exception("%s: ignored", before.server.name)
+            return
         after = self.session
         if before.state is State.CLOSING and after.state is not State.CLOSING:
             self._retire()
         if before.state is State.UP and after.state is not State.UP:
-            for service in self._services:
+            for service in self.services:
                 service.link_down()
-        if order is None and after.state is State.CLOSING and before.state is not State.CLOSING:
-            # The entry was changed, or a question declined.
-            order = Renewed(by_user=False) if after.restart else Unwanted()
-        if order is not None:
-            for service in self._services:
-                service.handle(order)
+        ends = after.state is State.CLOSING and before.state is not State.CLOSING
+        if command is None and ends and not after.restart:  # a question was declined
+            command = Command("disconnect", self.name)
+        if command is not None:
+            for service in self.services:
+                service.handle(command)
+        if isinstance(given.event, NetworkChanged):
+            self.look()
         if after.server is not before.server:
             self._update(before.server)
         for effect in effects:
@@ -133,23 +133,24 @@ class Managed:
         server = self.session.server
         if self._worker is not None:
             self._worker.update(server)
-        if server.is_direct == before.is_direct:
-            for service in self._services:
+        if server.kind == before.kind:
+            for service in self.services:
                 service.update(server)
             return
-        pending = any(service.status().browser_pending for service in self._services)
+        pending = any(service.status().browser_pending for service in self.services)
         self._end()
-        self._services = self._make_services()
+        self.services = self._make_services()
         if pending:
-            for service in self._services:
-                service.handle(Wanted())
+            for service in self.services:
+                service.handle(Command("connect", self.name))
 
     def _link_up(self) -> None:
-        worker, link = self._worker, self.link
+        worker = self._worker
+        link = worker.link if worker else None
         if worker is None or link is None:
             return
         try:
-            for service in self._services:
+            for service in self.services:
                 service.link_up(link, worker.set_target)
         except RuntimeError as error:  # no more threads: drop the link, and retry
             self._outbox.report(Failed(self.session.attempt, unforeseen(error)))
@@ -193,6 +194,6 @@ class Managed:
         self._end()
 
     def _end(self) -> None:
-        for service in self._services:
+        for service in self.services:
             if not service.close():
                 logger.error("%s: a thread of its service did not end", self.name)

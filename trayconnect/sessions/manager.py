@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable, Mapping
 
 from trayconnect.config.model import Config
-from trayconnect.core.link import Link
-from trayconnect.services.protocol import LookAgain, Order, Renewed, Unwanted, Wanted
+from trayconnect.core.command import Command
+from trayconnect.services.protocol import Service
 from trayconnect.sessions.dependencies import Alerts, Clock, Dependencies
 from trayconnect.sessions.machine import Now
 from trayconnect.sessions.managed import Input, Managed, Outbox
@@ -22,6 +22,7 @@ from trayconnect.sessions.state import (
     ConfigChanged,
     Connect,
     Disconnect,
+    Event,
     NetworkChanged,
     Restart,
     RetryDue,
@@ -31,7 +32,13 @@ from trayconnect.sessions.state import (
 
 logger = logging.getLogger(__name__)
 
-_DISCONNECT = Input(Disconnect(), Unwanted())
+_EVENTS: Mapping[str, Event] = {
+    "connect": Connect(),
+    "open": Connect(),
+    "disconnect": Disconnect(),
+    "reconnect": Restart(),
+}
+"""What the user's commands mean to the link."""
 
 
 class Manager:
@@ -80,43 +87,31 @@ class Manager:
                 logger.error("%s did not end within %g s", one.name, timeout)
         return False
 
-    # --- orders ---
+    # --- commands ---
 
     def apply(self, config: Config) -> None:
         """Go on with these servers. A server that did not change keeps its link."""
         self._mail.put(lambda: self._apply(config))
 
-    def connect(self, name: str, *, show: bool = False) -> None:
-        """`show`: and open its page, even where `open_browser` is off."""
-        self.order(name, Wanted(show), connects=True)
-
-    def disconnect(self, name: str) -> None:
-        self._give(name, _DISCONNECT)
-
-    def reconnect(self, name: str) -> None:
-        """Make a new link in place of the present one; no page opens for it."""
-        self._give(name, Input(Restart(), Renewed(by_user=True)))
-
-    def order(self, name: str, order: Order, *, connects: bool = False) -> None:
-        """Give its services an order; `connects`: which needs a link."""
-        self._give(name, Input(Connect() if connects else None, order, Cause.ORDER))
+    def do(self, command: Command) -> None:
+        """Connect, open, disconnect or reconnect a server. `open` connects it too, and opens its
+        page even where `open_browser` is off; after `reconnect`, no page opens."""
+        event = _EVENTS[command.name]
+        cause = Cause.ORDER if isinstance(event, Connect) else Cause.OTHER
+        self._give(command.server, Input(event, command, cause))
 
     def look(self, name: str) -> None:
         """Look again at what answers behind the link."""
-        self._give(name, Input(order=LookAgain()))
-
-    def connect_all(self) -> None:
-        self._give_all(Input(Connect(), Wanted(), Cause.ORDER))
-
-    def disconnect_all(self) -> None:
-        self._give_all(_DISCONNECT)
+        managed = self._managed.get(name)
+        if managed is not None:
+            self._mail.put(lambda: self._change(managed, Cause.OTHER, managed.look))
 
     def woke(self) -> None:
         """The machine is awake again after sleep."""
-        self._give_all(Input(NetworkChanged(), LookAgain(), Cause.WOKE))
+        self._give_all(Input(NetworkChanged(), cause=Cause.WOKE))
 
     def network_changed(self) -> None:
-        self._give_all(Input(NetworkChanged(), LookAgain()))
+        self._give_all(Input(NetworkChanged()))
 
     def _give(self, name: str, given: Input) -> None:
         self._mail.put(lambda: self._feed(name, given))
@@ -135,13 +130,12 @@ class Manager:
         """The session of that name, or None."""
         return _by_name(self.snapshots()).get(name)
 
-    def link(self, name: str) -> Link | None:
-        """The live link of that name, for commands; None if there is none."""
-        managed = self._managed.get(name)
-        return managed.link if managed else None
+    def service(self, name: str) -> Service:
+        """The first service of an entry that has a snapshot. Raises KeyError."""
+        return self._managed[name].services[0]
 
     def settle(self, timeout: float) -> bool:
-        """Block until the snapshots show the immediate result of all orders so far; false after
+        """Block until the snapshots show the immediate result of all commands so far; false after
         `timeout` seconds, or if `close` ended the sessions."""
         settled = False
 
@@ -191,7 +185,8 @@ class Manager:
 
     def _leave(self) -> None:
         self._leaving = True
-        self._feed_all(_DISCONNECT)
+        for name in self._managed:
+            self._feed(name, _disconnect(name))
 
     def _all_off(self) -> bool:
         return all(m.session.state is State.OFF for m in self._managed.values())
@@ -201,17 +196,17 @@ class Manager:
             return
         kept: dict[str, Managed] = {}
         for server in config.servers:
-            managed = self._managed.pop(server.name, None)
+            managed = self._managed.get(server.name)
             if managed is None:
                 session = Session(server, since=self._clock.time())
                 managed = Managed(session, self._dependencies, self._outbox)
             managed.removed = False
             kept[server.name] = managed
-        gone, self._managed = self._managed, kept
+        gone = {name: managed for name, managed in self._managed.items() if name not in kept}
+        self._managed = {**kept, **gone}
         for name, managed in gone.items():
             managed.removed = True
-            kept[name] = managed
-            self._feed(name, _DISCONNECT)
+            self._feed(name, _disconnect(name))
         for server in config.servers:
             managed = kept[server.name]
             if (managed.session.successor or managed.session.server) != server:
@@ -297,6 +292,10 @@ def _log(before: Snapshot, after: Snapshot) -> None:
         logger.warning("%s: %s", after.name, after.problem.logged)
     if after.page is not None and before.page is None:
         logger.info("%s: %s answers", after.name, after.page.url)
+
+
+def _disconnect(name: str) -> Input:
+    return Input(Disconnect(), Command("disconnect", name))
 
 
 def _nothing() -> None:

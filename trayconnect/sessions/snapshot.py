@@ -11,8 +11,7 @@ from trayconnect.config.model import Server
 from trayconnect.core.errors import Problem
 from trayconnect.core.page import Page
 from trayconnect.core.questions import Question, QuestionKind
-from trayconnect.services.model import Level
-from trayconnect.services.protocol import ServiceStatus
+from trayconnect.services.protocol import Level, ServiceStatus
 from trayconnect.sessions.forwards import NO_LINK, ForwardState, LinkInfo, forward_states
 from trayconnect.sessions.state import Session, State
 

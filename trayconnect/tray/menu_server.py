@@ -11,8 +11,7 @@ from dataclasses import replace
 
 from trayconnect.config.local_addresses import ports_text
 from trayconnect.core.command import Command
-from trayconnect.services.model import PageState
-from trayconnect.services.protocol import Offer
+from trayconnect.services.protocol import Offer, PageState
 from trayconnect.sessions.forwards import ForwardState
 from trayconnect.sessions.snapshot import Snapshot, state_words
 from trayconnect.sessions.state import State
@@ -100,7 +99,7 @@ def server_submenu(snapshot: Snapshot) -> Iterator[Item]:
     else:
         # With hundreds of servers nearly all are off, and every line costs a panel time.
         yield Item("open", "Connect and open", Command("open", name))
-    if not snapshot.server.is_direct:
+    if snapshot.server.host is not None:
         yield Item("terminal", "Open a terminal", Command("open-terminal", name))
     yield Item("diagnostics", "Copy diagnostics", Command("copy-diagnostics", name))
     yield Item("log", "Show log", Command("show-log", name))

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Protocol
 
 from trayconnect.core import sanitize
+from trayconnect.core.endpoints import IPAddress, named_address, proc_address
 from trayconnect.core.errors import ProblemError
 from trayconnect.core.link import Completed, NotEndedError
-from trayconnect.services.jupyter.address import host_port
-from trayconnect.services.jupyter.listening_sockets import ListeningSockets
+from trayconnect.services.http_client import host_port
 from trayconnect.services.jupyter.problems import shell_is_slow, shell_ran_nothing
-from trayconnect.services.jupyter.runtime_file import TOKEN, decoded, line_of, slashed, text
 
 LIMIT = 60.0
 """Seconds for the whole search. It takes 0.1, but the account's login shell runs first, and its
@@ -208,3 +208,80 @@ def _port(info: dict[object, object], listens: ListeningSockets) -> tuple[str, i
 def _folder(value: object) -> str:
     """As it is where that can be shown: what is chosen is found again by it."""
     return sanitize.exact(value) or (sanitize.line(value) if isinstance(value, str) else "")
+
+
+TOKEN = re.compile(r"[\x21-\x7e]+")
+
+
+def line_of(report: str, key: str) -> str:
+    """The rest of the last line that begins with `@@key`."""
+    lines = [rest for line in report.split("\n") if (rest := _rest(line, key)) is not None]
+    return sanitize.exact(lines[-1]) if lines else ""
+
+
+def _rest(line: str, key: str) -> str | None:
+    word, _, rest = line.partition(" ")
+    return rest if word == f"@@{key}" else None
+
+
+def decoded(content: str) -> dict[object, object] | None:
+    """A runtime file; None for what is none."""
+    try:
+        info = json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+    return info if isinstance(info, dict) else None
+
+
+def text(info: dict[object, object], key: str) -> str:
+    return sanitize.exact(info.get(key))
+
+
+def slashed(path: str) -> str:
+    """A base URL, which begins and ends with a slash."""
+    inner = path.strip("/")
+    return f"/{inner}/" if inner else "/"
+
+
+@dataclass(frozen=True, slots=True)
+class ListeningSockets:
+    """The TCP addresses that a process listens on; `known` is false where nothing tells."""
+
+    known: bool
+    addresses: tuple[tuple[IPAddress, int], ...] = ()
+
+    @classmethod
+    def read(cls, words: list[str], *, little_endian: bool) -> ListeningSockets:
+        """From what `find.sh` says: where it was learnt, and the addresses in that tongue."""
+        match words:
+            case ["proc", *rest]:
+                pairs = [_proc_address(word, little_endian) for word in rest]
+            case ["lsof", *rest]:
+                pairs = [_lsof_address(word) for word in rest]
+            case _:
+                return cls(known=False)
+        return cls(known=True, addresses=tuple(pair for pair in pairs if pair is not None))
+
+    def host(self, port: int) -> str | None:
+        """Where to reach that port: loopback if it listens there; None if it does not listen."""
+        found = [address for address, number in self.addresses if number == port]
+        if not found:
+            return None
+        best = min(found, key=lambda a: (not (a.is_loopback or a.is_unspecified), a.version))
+        if best.is_unspecified:
+            return "127.0.0.1" if best.version == 4 else "::1"
+        return str(best)
+
+
+def _proc_address(word: str, little_endian: bool) -> tuple[IPAddress, int] | None:
+    try:
+        return proc_address(word, little_endian=little_endian)
+    except ValueError:
+        return None
+
+
+def _lsof_address(word: str) -> tuple[IPAddress, int] | None:
+    try:
+        return named_address(word)
+    except ValueError:
+        return None

@@ -17,19 +17,17 @@ from trayconnect.core.link import (
     ByteStream,
     Link,
     NotOpenedError,
-    NotOursError,
     OpenChannel,
     Own,
     Owner,
     Refusal,
 )
 from trayconnect.core.page import Page
-from trayconnect.services.jupyter.address import jupyter_authority
 from trayconnect.services.jupyter.discovery import RunningServer
-from trayconnect.services.jupyter.front_page import front_page
+from trayconnect.services.jupyter.kernels import KernelWatch
 from trayconnect.services.jupyter.known import KnownServer
+from trayconnect.services.jupyter.model import Health, Kernels
 from trayconnect.services.jupyter.problems import (
-    a_strangers,
     another_jupyter,
     chosen_is_gone,
     none_at_node,
@@ -40,10 +38,17 @@ from trayconnect.services.jupyter.problems import (
 )
 from trayconnect.services.jupyter.readiness import HealthCheck, ProbeTarget, get_logged_in, look
 from trayconnect.services.jupyter.selection import is_own, listing, pick, short_folder
-from trayconnect.services.jupyter.targets import DEFAULT_PORT, START, at_node, page_of, target_of
-from trayconnect.services.jupyter.watch import KernelWatch
-from trayconnect.services.model import BriefChoices, Choices, Health, Kernels, Level, SetTarget
-from trayconnect.services.webpage.direct import look_direct
+from trayconnect.services.jupyter.selection_store import BriefChoices, Choices
+from trayconnect.services.jupyter.targets import (
+    DEFAULT_PORT,
+    START,
+    at_node,
+    front_page,
+    jupyter_authority,
+    page_of,
+    target_of,
+)
+from trayconnect.services.protocol import Level, SetTarget
 
 logger = logging.getLogger(__name__)
 
@@ -71,9 +76,6 @@ class HealthChecker:
     ) -> Health:
         """See `dependencies.Examine`."""
         cancel.check()
-        if server.url is not None:
-            return look_direct(server.url, cancel)
-
         known = self._known.get(tunnel)
         if known is None:
             known = self._known[tunnel] = KnownServer()
@@ -102,7 +104,7 @@ class HealthChecker:
             own = Own(target.endpoint, named=not _must_be_ours(server, known.picked.running))
             set_target(own)
             authority = jupyter_authority(server)
-            opener = _noting(known, _opener(own, tunnel, target.where))
+            opener = _noting(known, tunnel, named=own.named)
             return target, look(authority, target, opener, cancel)
 
         target, seen = look_once()
@@ -198,33 +200,19 @@ def _may_forward(known: KnownServer, server: Server, tunnel: Link, cancel: Cance
     return known.may_forward
 
 
-def _opener(own: Own, tunnel: Link, where: str) -> OpenChannel:
-    """What tells why a connection to the target does not come about."""
-
-    def open_channel(target: Endpoint, origin: tuple[str, int]) -> ByteStream:
-        try:
-            return tunnel.open_own_channel(target, origin, named=own.named)[0]
-        except NotOursError as error:
-            if error.owner is Owner.OTHERS:
-                raise NotOursError(a_strangers(where), error.owner) from error
-            raise
-
-    return open_channel
-
-
 def _expects_ours(seen: HealthCheck) -> bool:
     """Whether a Jupyter that the search would have found is what the entry means. What answers on
     a port that the file names is taken for it: in a container, it may run under another account."""
     return seen.problem is not None and seen.problem.recovery is Recovery.RETRY
 
 
-def _noting(known: KnownServer, open_channel: OpenChannel) -> OpenChannel:
-    """The same; a Jupyter of another host whose port is closed has ended, and its runtime file
-    proves nothing any more: see `node`."""
+def _noting(known: KnownServer, tunnel: Link, *, named: bool) -> OpenChannel:
+    """Opens channels of the tunnel; notes that a Jupyter of another host whose port is closed has
+    ended, and its runtime file proves nothing any more: see `node`."""
 
     def noted(target: Endpoint, origin: tuple[str, int]) -> ByteStream:
         try:
-            return open_channel(target, origin)
+            return tunnel.open_own_channel(target, origin, named=named)[0]
         except NotOpenedError as error:
             running = known.picked.running
             if error.refusal is Refusal.REFUSED and running is not None and running.is_elsewhere:

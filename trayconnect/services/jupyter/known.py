@@ -13,11 +13,11 @@ from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import Problem, ProblemError
 from trayconnect.core.link import Link
 from trayconnect.services.jupyter.discovery import Discovery, RunningServer, find
+from trayconnect.services.jupyter.kernels import KernelWatch
 from trayconnect.services.jupyter.node import find_at_node
 from trayconnect.services.jupyter.readiness import HealthCheck, ProbeTarget
 from trayconnect.services.jupyter.selection import Picked, candidates
-from trayconnect.services.jupyter.watch import KernelWatch
-from trayconnect.services.model import Level
+from trayconnect.services.protocol import Level
 
 logger = logging.getLogger(__name__)
 

@@ -11,9 +11,9 @@ from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import Problem, ProblemError
 from trayconnect.services.jupyter.discovery import LIMIT, Execute
 from trayconnect.services.jupyter.discovery import script as text_of
+from trayconnect.services.jupyter.model import FoundJupyter
 from trayconnect.services.jupyter.problems import shell_ran_nothing
 from trayconnect.services.jupyter.start import assignments, session_name
-from trayconnect.services.model import FoundJupyter
 
 _BEGIN = "@@trayconnect log 1\n"
 _LINE_LENGTH = 4000

@@ -23,25 +23,19 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from trayconnect.config.model import Server
+from trayconnect.core.command import Command
 from trayconnect.core.errors import Problem
 from trayconnect.core.page import Page
 from trayconnect.services.jupyter.activity import Run, follow
-from trayconnect.services.model import FoundJupyter, Health, Level
-from trayconnect.services.page_debt import NO_DEBT, PageDebt
-from trayconnect.services.protocol import (
-    LookAgain,
-    Order,
-    Renewed,
-    Unwanted,
-    Wanted,
-)
+from trayconnect.services.jupyter.model import FoundJupyter, Health
+from trayconnect.services.protocol import NO_DEBT, Level, PageDebt
 
 SOON = 60.0
 """Seconds: one that was started after a crash, and crashes again so soon, is not started again."""
 
 
 @dataclass(frozen=True, slots=True)
-class Jupyter:
+class JupyterState:
     """What is known of the Jupyter of an entry. Times are seconds since the epoch."""
 
     server: Server
@@ -87,27 +81,24 @@ class Jupyter:
         return self.health is not None and self.health.level >= Level.READY
 
 
-# --- orders of its own ----------------------------------------------------------------------------
+# --- events beside the user's commands ------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class StartJupyter(Order):
-    """The user wants a Jupyter started there, once there is a link."""
-
-
-@dataclass(frozen=True, slots=True)
-class JupyterStopping(Order):
+class JupyterStopping:
     """The user has the Jupyter there stopped: it is about to end."""
 
 
 @dataclass(frozen=True, slots=True)
-class JupyterStopped(Order):
+class JupyterStopped:
     """It has ended; not `done`: it goes on."""
 
     done: bool = True
 
 
-# --- events beside the orders ---------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class LookAgain:
+    """Something that the next look depends on may have changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +149,16 @@ class Started(Finding):
     problem: Problem | None = None
 
 
-Event = Order | LinkUp | LinkDown | EntryChanged | Finding
+Event = (
+    Command
+    | JupyterStopping
+    | JupyterStopped
+    | LookAgain
+    | LinkUp
+    | LinkDown
+    | EntryChanged
+    | Finding
+)
 
 
 # --- effects --------------------------------------------------------------------------------------
@@ -196,10 +196,10 @@ class NotifyIdle:
 
 
 Effect = CheckHealth | StartServer | AskHowItEnded | OpenBrowser | NotifyIdle
-Outcome = tuple[Jupyter, tuple[Effect, ...]]
+Outcome = tuple[JupyterState, tuple[Effect, ...]]
 
 
-def step(state: Jupyter, event: Event, now: float) -> Outcome:
+def step(state: JupyterState, event: Event, now: float) -> Outcome:
     """What becomes of it, and what is to be done. A finding of another link than the present one
     comes too late and changes nothing."""
     match event:
@@ -215,19 +215,12 @@ def step(state: Jupyter, event: Event, now: float) -> Outcome:
             return _link_up(state)
         case LinkDown():
             return _link_down(state), ()
-        case Wanted(show):
-            return _wanted(state, show=show)
-        case Unwanted():
-            return _forgotten(state), ()
-        case Renewed(by_user):
-            allowed = by_user or state.is_start_allowed
-            return replace(_forgetting_start(state), runs=(), is_start_allowed=allowed), ()
+        case Command(name):
+            return _command(state, name)
         case EntryChanged(server):
             return _entry_changed(state, server)
         case LookAgain():
             return state, (CheckHealth(),) if state.is_linked else ()
-        case StartJupyter():
-            return _start(state)
         case JupyterStopping():
             return replace(_forgetting_start(state), is_start_allowed=False, is_stopping=True), ()
         case JupyterStopped(done):
@@ -235,27 +228,47 @@ def step(state: Jupyter, event: Event, now: float) -> Outcome:
     raise TypeError(event)
 
 
-def _link_up(state: Jupyter) -> Outcome:
+def _command(state: JupyterState, name: str) -> Outcome:
+    match name:
+        case "connect" | "open":
+            return _wanted(state, show=name == "open")
+        case "disconnect":
+            return _forgotten(state), ()
+        case "reconnect":
+            return replace(_renewed(state), is_start_allowed=True), ()
+        case "start-jupyter":
+            return _start(state)
+    raise ValueError(name)
+
+
+def _renewed(state: JupyterState) -> JupyterState:
+    """Another link takes the place of the present one."""
+    return replace(_forgetting_start(state), runs=())
+
+
+def _link_up(state: JupyterState) -> Outcome:
     up = replace(state, link=state.link + 1, is_linked=True)
     if not up.start_pending:
         return up, ()
     return replace(up, start_pending=False, starting=True), (StartServer(),)
 
 
-def _link_down(state: Jupyter) -> Jupyter:
+def _link_down(state: JupyterState) -> JupyterState:
     return replace(state, is_linked=False, health=None, problem=None, starting=False, launcher="")
 
 
-def _forgotten(state: Jupyter) -> Jupyter:
+def _forgotten(state: JupyterState) -> JupyterState:
     """What is left once the user has disconnected."""
-    return Jupyter(state.server, state.link, state.is_linked, state.epoch + 1, looks=state.looks)
+    return JupyterState(
+        state.server, state.link, state.is_linked, state.epoch + 1, looks=state.looks
+    )
 
 
-def _forgetting_start(state: Jupyter) -> Jupyter:
+def _forgetting_start(state: JupyterState) -> JupyterState:
     return replace(state, start_pending=False, start_problem=None, used=None)
 
 
-def _wanted(state: Jupyter, *, show: bool) -> Outcome:
+def _wanted(state: JupyterState, *, show: bool) -> Outcome:
     if state.is_ready:
         if not show:
             return state, ()
@@ -265,7 +278,7 @@ def _wanted(state: Jupyter, *, show: bool) -> Outcome:
     return wanted, (CheckHealth(),) if state.is_linked else ()
 
 
-def _start(state: Jupyter) -> Outcome:
+def _start(state: JupyterState) -> Outcome:
     if not state.is_linked:
         wanted, effects = _wanted(state, show=False)
         return replace(wanted, start_pending=True), effects
@@ -279,12 +292,12 @@ def _start(state: Jupyter) -> Outcome:
     return _begin_start(replace(state, debt=debt))
 
 
-def _begin_start(state: Jupyter) -> Outcome:
+def _begin_start(state: JupyterState) -> Outcome:
     begun = replace(state, starting=True, problem=None, start_problem=None)
     return begun, (StartServer(),)
 
 
-def _started(state: Jupyter, event: Started) -> Outcome:
+def _started(state: JupyterState, event: Started) -> Outcome:
     started = replace(
         state,
         starting=False,
@@ -297,7 +310,7 @@ def _started(state: Jupyter, event: Started) -> Outcome:
     return started, (CheckHealth(),)
 
 
-def _stopped(state: Jupyter, *, done: bool) -> Outcome:
+def _stopped(state: JupyterState, *, done: bool) -> Outcome:
     state = replace(state, is_stopping=False)
     if not state.is_linked:  # it may have ended all the same
         return replace(state, used=None), ()
@@ -314,15 +327,17 @@ def _stopped(state: Jupyter, *, done: bool) -> Outcome:
     return stopped, (CheckHealth(),)
 
 
-def _entry_changed(state: Jupyter, server: Server) -> Outcome:
+def _entry_changed(state: JupyterState, server: Server) -> Outcome:
     changed = replace(state, server=server)
+    if not server.same_link(state.server):
+        changed = _renewed(changed)
     if server.start != state.server.start:
         allowed = state.is_start_allowed or state.start_problem is not None
         changed = replace(changed, is_start_allowed=allowed, start_problem=None)
     return changed, (CheckHealth(),) if state.is_linked else ()
 
 
-def _examined(state: Jupyter, epoch: int, health: Health, now: float) -> Outcome:
+def _examined(state: JupyterState, epoch: int, health: Health, now: float) -> Outcome:
     answers = health.level >= Level.READY
     if epoch != state.epoch or (state.starting and not answers):
         return state, ()
@@ -341,7 +356,7 @@ def _examined(state: Jupyter, epoch: int, health: Health, now: float) -> Outcome
     return _take_in(state, health, now)
 
 
-def _ended(state: Jupyter, event: HowItEnded, now: float) -> Outcome:
+def _ended(state: JupyterState, event: HowItEnded, now: float) -> Outcome:
     if event.epoch != state.epoch or event.used != state.used:
         return state, ()
     if state.starting or state.is_stopping:
@@ -362,7 +377,7 @@ def _ended(state: Jupyter, event: HowItEnded, now: float) -> Outcome:
     return _take_in(replace(state, start_problem=problem), event.health, now)
 
 
-def _take_in(state: Jupyter, health: Health, now: float) -> Outcome:
+def _take_in(state: JupyterState, health: Health, now: float) -> Outcome:
     """What a look found holds now."""
     if state.start_problem is not None:
         health = replace(health, problem=state.start_problem)
@@ -386,7 +401,7 @@ def _take_in(state: Jupyter, health: Health, now: float) -> Outcome:
     return taken, tuple(effects)
 
 
-def _is_gone(state: Jupyter, health: Health) -> bool:
+def _is_gone(state: JupyterState, health: Health) -> bool:
     """Whether the Jupyter that was started ended, or another one took its place."""
     before = state.health
     if health.missing or before is None or state.looks <= state.looks_at_start:

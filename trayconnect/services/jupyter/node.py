@@ -26,8 +26,17 @@ from urllib.parse import urlsplit
 
 from trayconnect.core import sanitize
 from trayconnect.services.jupyter import discovery
-from trayconnect.services.jupyter.discovery import VERSION_LENGTH, Discovery, Execute, RunningServer
-from trayconnect.services.jupyter.runtime_file import TOKEN, decoded, line_of, slashed, text
+from trayconnect.services.jupyter.discovery import (
+    TOKEN,
+    VERSION_LENGTH,
+    Discovery,
+    Execute,
+    RunningServer,
+    decoded,
+    line_of,
+    slashed,
+    text,
+)
 
 _BEGIN = "@@trayconnect node 1"
 _FILE = re.compile(r".*/(?:jp|nb)server-([0-9]{1,18})\.json")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +10,9 @@ from trayconnect.config.model import SAME_HOST, Server
 from trayconnect.core.command import Command
 from trayconnect.core.errors import Problem
 from trayconnect.core.page import Page
-from trayconnect.services.jupyter.activity import Activity
-from trayconnect.services.jupyter.activity_text import activity_words
-from trayconnect.services.model import FoundJupyter, Level, is_our_socket
-from trayconnect.services.protocol import Line, Offer, ServiceStatus
+from trayconnect.services.jupyter.activity import Activity, activity_words
+from trayconnect.services.jupyter.model import FoundJupyter, is_our_socket
+from trayconnect.services.protocol import Level, Line, Offer, ServiceStatus
 
 UNPROVEN = "Whose Jupyter this is could not be proven"
 
@@ -65,13 +64,8 @@ class JupyterFacts:
         return waits and server.jupyter.host in SAME_HOST and self.looked and not self.hindered
 
 
-def facts_of(status: ServiceStatus) -> JupyterFacts:
-    """What a status says of a Jupyter; nothing where it is of another kind."""
-    return status.details if isinstance(status.details, JupyterFacts) else JupyterFacts()
-
-
 def present(server: Server, facts: JupyterFacts) -> ServiceStatus:
-    """The same for those who know nothing of Jupyter."""
+    """The same as data of the protocol."""
     return ServiceStatus(
         level=facts.level,
         page=facts.page,
@@ -83,11 +77,30 @@ def present(server: Server, facts: JupyterFacts) -> ServiceStatus:
         browser_pending=facts.browser_pending,
         looks=facts.looks,
         json=_json(facts),
-        details=facts,
     )
 
 
-def jupyter_words(jupyter: FoundJupyter) -> str:
+def table(jupyters: Sequence[FoundJupyter]) -> list[str]:
+    """One line for each; the one in use is marked."""
+    rows = [
+        (
+            "*" if one.in_use else " ",
+            "socket" if is_our_socket(one.where) else one.where,
+            one.folder,
+            "" if one.kernels is None else f"kernels: {one.kernels}",
+            "of a JupyterHub" if one.of_hub else one.version,
+        )
+        for one in jupyters
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(4)] if rows else []
+    lines = []
+    for mark, *cells, last in rows:
+        padded = [cell.ljust(width) for cell, width in zip(cells, widths[1:], strict=True)]
+        lines.append(f"{mark} {'  '.join([*padded, last])}".rstrip())
+    return lines
+
+
+def jupyter_label(jupyter: FoundJupyter) -> str:
     """One of a host's Jupyter servers, as people tell them apart."""
     words = [jupyter.folder] if jupyter.folder else []
     if not jupyter.where.startswith("/"):
@@ -145,7 +158,7 @@ def _choices(name: str, facts: JupyterFacts) -> Iterator[Offer]:
     for one in facts.jupyters:
         command = Command("choose-jupyter", name, {"jupyter": one.where})
         yield Offer(
-            f"jupyter {one.where}", jupyter_words(one), command, checked=one.in_use, radio=True
+            f"jupyter {one.where}", jupyter_label(one), command, checked=one.in_use, radio=True
         )
 
 

@@ -116,14 +116,6 @@ def not_http(where: str, detail: str) -> Problem:
     )
 
 
-def gateway_error(where: str, status: int, reason: str) -> Problem:
-    return Problem(
-        f"{where} answers {status} {reason}".rstrip(),
-        "A proxy listens there, but the server behind it does not answer: start that.",
-        Recovery.RETRY,
-    )
-
-
 def not_jupyter(where: str) -> Problem:
     return Problem(
         f"What answers on {where} at the server is not Jupyter",
@@ -140,15 +132,6 @@ def another_jupyter(where: str, detail: str) -> Problem:
         "yours again; trayconnect will notice.",
         Recovery.RETRY,
         detail,
-    )
-
-
-def a_strangers(where: str) -> Problem:
-    return Problem(
-        f"What listens on {where} at the server belongs to another user",
-        "Nothing is sent there. Start a Jupyter of your own; trayconnect will notice. If you do "
-        f"want theirs, add a plain forward to the file: -L 9999:{where}",
-        Recovery.RETRY,
     )
 
 

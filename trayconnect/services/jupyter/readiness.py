@@ -14,22 +14,21 @@ from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.endpoints import Endpoint, TcpEndpoint, UnixEndpoint
 from trayconnect.core.errors import Problem, ProblemError, Recovery
 from trayconnect.core.link import NotOpenedError, NotOursError, OpenChannel, Refusal
-from trayconnect.services.jupyter import hub, problems
-from trayconnect.services.jupyter.address import host_port
-from trayconnect.services.jupyter.dial import Failure, ProbeError
+from trayconnect.services.http_client import (
+    GATEWAY_ERRORS,
+    Failure,
+    ProbeError,
+    Response,
+    gateway_error,
+    get,
+    host_port,
+)
+from trayconnect.services.jupyter import problems
 from trayconnect.services.jupyter.discovery import VERSION_LENGTH
-from trayconnect.services.jupyter.probe import Response, get
-from trayconnect.services.model import Level
+from trayconnect.services.protocol import Level
 
 TIMEOUT = 5.0
 """Seconds for one HTTP answer."""
-
-GATEWAY_ERRORS = (
-    HTTPStatus.BAD_GATEWAY,
-    HTTPStatus.SERVICE_UNAVAILABLE,
-    HTTPStatus.GATEWAY_TIMEOUT,
-)
-"""What a proxy answers when the server behind it does not."""
 
 MARK = "x-trayconnect"
 """A field of what our own listener answers when it leads nowhere; the tunnel knows why."""
@@ -99,7 +98,7 @@ def look(
         secure, answer = _ask(question, open_channel)
     except _NoAnswer as error:
         return HealthCheck(error.level, target.secure, error.problem)
-    if target.hub is not None or hub.is_hub(answer):
+    if target.hub is not None or is_hub(answer):
         return _at_hub(question, secure)
     if answer.status == HTTPStatus.SERVICE_UNAVAILABLE and MARK in answer.headers:
         refusal = _refusal(question, open_channel)
@@ -107,7 +106,7 @@ def look(
             level, problem = refusal
             return HealthCheck(level, secure, problem)
     if answer.status in GATEWAY_ERRORS:
-        problem = problems.gateway_error(target.where, answer.status, answer.reason)
+        problem = gateway_error(target.where, answer.status, answer.reason)
         return HealthCheck(Level.REACHABLE, secure, problem)
     version = jupyter_version(answer)
     if version is None:
@@ -237,7 +236,7 @@ def _at_hub(question: _Question, secure: bool) -> HealthCheck:
     """Part of a JupyterHub answers: all is well if the Hub itself is there too, which logs in."""
     target = question.target
     with suppress(ProbeError):
-        of_hub = question.get_absolute(secure, hub.api_path(target.base_url))
+        of_hub = question.get_absolute(secure, hub_api_path(target.base_url))
         if jupyter_version(of_hub) is not None:
             return HealthCheck(Level.READY, secure)
     problem = problems.of_hub(target.where, target.hub or "", target.base_url)
@@ -258,3 +257,16 @@ def _log_in(question: _Question, secure: bool) -> HealthCheck:
             return HealthCheck(Level.READY, secure, problem, token_refused=True)
         case _:
             return HealthCheck(Level.READY, secure)
+
+
+def is_hub(answer: Response) -> bool:
+    """Whether a Hub, or a server that it started, says so of itself: both send this header with
+    every answer."""
+    return "x-jupyterhub-version" in answer.headers
+
+
+def hub_api_path(base_url: str) -> str:
+    """The path of the Hub's own API, on the origin of a server with that base URL, which is
+    `[prefix]/user/NAME/`."""
+    prefix, found, _ = base_url.partition("/user/")
+    return f"{prefix if found else base_url.rstrip('/')}/hub/api"

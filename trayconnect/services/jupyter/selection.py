@@ -10,8 +10,9 @@ from posixpath import basename, dirname, normpath
 from trayconnect.config.model import Jupyter, Server
 from trayconnect.core.errors import Problem, ProblemError
 from trayconnect.services.jupyter.discovery import Discovery, RunningServer
+from trayconnect.services.jupyter.model import FoundJupyter, is_our_socket
+from trayconnect.services.jupyter.selection_store import Choice
 from trayconnect.services.jupyter.start import digest
-from trayconnect.services.model import Choice, FoundJupyter, is_our_socket
 
 
 @dataclass(frozen=True, slots=True)

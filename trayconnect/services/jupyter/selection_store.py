@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import threading
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import platformdirs
 
 from trayconnect.core.errors import ProblemError
 from trayconnect.core.files import write_atomically
-from trayconnect.services.model import Choice
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +23,46 @@ READ_LIMIT = 1024 * 1024
 def choices_file() -> Path:
     """Its place; it need not exist."""
     return Path(platformdirs.user_state_dir("trayconnect", appauthor=False)) / "jupyters.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The Jupyter that the user chose among those of one server."""
+
+    root_dir: str
+    where: str
+    """Where it listened then; tells apart those of one folder, as long as it holds."""
+
+
+class Choices(Protocol):
+    """What the user chose, by the names of the entries; from any thread."""
+
+    def get(self, server: str) -> Choice | None: ...
+
+    def put(self, server: str, choice: Choice) -> None:
+        """Raises `ProblemError` where it cannot be kept for the next run; it then holds for this
+        one."""
+        ...
+
+    def forget(self, server: str) -> None:
+        """Nothing is chosen any more. Never raises."""
+        ...
+
+
+class BriefChoices:
+    """Remembers until the program ends."""
+
+    def __init__(self) -> None:
+        self._choices: dict[str, Choice] = {}
+
+    def get(self, server: str) -> Choice | None:
+        return self._choices.get(server)
+
+    def put(self, server: str, choice: Choice) -> None:
+        self._choices[server] = choice
+
+    def forget(self, server: str) -> None:
+        self._choices.pop(server, None)
 
 
 class StoredChoices:

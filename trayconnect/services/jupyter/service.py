@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from trayconnect.config.model import Server
 from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.command import JSON, Command
 from trayconnect.core.errors import (
     Cancelled,
     Problem,
@@ -21,9 +23,9 @@ from trayconnect.core.errors import (
 )
 from trayconnect.core.link import Link
 from trayconnect.core.page import Page
-from trayconnect.services.base import LookingService
-from trayconnect.services.jupyter.activity import activity
-from trayconnect.services.jupyter.activity_text import idle_again
+from trayconnect.services.base import Looker, LookingService
+from trayconnect.services.jupyter.activity import activity, idle_again
+from trayconnect.services.jupyter.commands import JupyterCommands
 from trayconnect.services.jupyter.health import HealthChecker
 from trayconnect.services.jupyter.launch import JupyterLauncher
 from trayconnect.services.jupyter.machine import (
@@ -34,19 +36,20 @@ from trayconnect.services.jupyter.machine import (
     Event,
     Examined,
     HowItEnded,
-    Jupyter,
+    JupyterState,
     LinkDown,
     LinkUp,
+    LookAgain,
     NotifyIdle,
     OpenBrowser,
     Started,
     StartServer,
     step,
 )
+from trayconnect.services.jupyter.model import FoundJupyter, Health
 from trayconnect.services.jupyter.presentation import JupyterFacts, present
-from trayconnect.services.looker import Looker
-from trayconnect.services.model import Choices, FoundJupyter, Health, Level, SetTarget
-from trayconnect.services.protocol import Desktop, Order, Post, ServiceStatus
+from trayconnect.services.jupyter.selection_store import BriefChoices, Choices
+from trayconnect.services.protocol import Desktop, Level, Post, ServiceStatus, SetTarget
 
 logger = logging.getLogger(__name__)
 
@@ -89,6 +92,7 @@ class Work:
     examine: Examine
     launch: Launch
     how_it_ended: AskEnd
+    choices: Choices = field(default_factory=BriefChoices)
     search_soon: Callable[[Link], None] = lambda _link: None
     """Somebody waits for a Jupyter there: the next look is to search. From any thread."""
 
@@ -97,7 +101,7 @@ def over_links(choices: Choices) -> Work:
     """The real work."""
     examine = HealthChecker(choices)
     launcher = JupyterLauncher(examine.search_anew)
-    return Work(examine, launcher, launcher.ended, examine.search_soon)
+    return Work(examine, launcher, launcher.ended, choices, examine.search_soon)
 
 
 class JupyterService(LookingService):
@@ -105,9 +109,11 @@ class JupyterService(LookingService):
 
     def __init__(self, server: Server, post: Post, desktop: Desktop, work: Work) -> None:
         super().__init__(server.name, post, desktop)
-        self._state = Jupyter(server)
+        self._state = JupyterState(server)
         self._work = work
         self._link: Link | None = None
+        self.commands = JupyterCommands(self, work.choices, desktop)
+        self._changed = threading.Condition()
 
     def link_up(self, link: Link, set_target: SetTarget) -> None:
         self._link = link
@@ -124,8 +130,11 @@ class JupyterService(LookingService):
         self._link = None
         self._feed(LinkDown())
 
-    def handle(self, order: Order) -> None:
-        self._feed(order)
+    def handle(self, command: Command) -> None:
+        self._feed(command)
+
+    def look(self) -> None:
+        self._feed(LookAgain())
 
     def update(self, server: Server) -> None:
         self._feed(EntryChanged(server))
@@ -133,11 +142,47 @@ class JupyterService(LookingService):
     def status(self) -> ServiceStatus:
         return status(self._state)
 
+    def run(self, command: Command, cancel: CancelToken) -> JSON:
+        return self.commands.run(command, cancel)
+
+    # --- for its commands, from any thread: see `commands.Present` ---
+
+    @property
+    def server(self) -> Server:
+        return self._state.server
+
+    @property
+    def link(self) -> Link | None:
+        return self._link
+
+    @property
+    def facts(self) -> JupyterFacts:
+        return facts(self._state)
+
+    def settled(self, cancel: CancelToken) -> JupyterFacts:
+        self._settle(cancel)
+        return self.facts
+
+    def tell(self, event: Event) -> None:
+        self._post(lambda: self._feed(event))
+
+    def wait_until(
+        self, done: Callable[[JupyterFacts], bool], seconds: float, cancel: CancelToken
+    ) -> None:
+        with cancel.releasing(self._wake), self._changed:
+            self._changed.wait_for(lambda: cancel.is_set() or done(self.facts), seconds)
+        cancel.check()
+
+    def _wake(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
     # --- on the manager's thread ---
 
     def _feed(self, event: Event) -> None:
         before = self._state
         self._state, effects = step(before, event, time.time())
+        self._wake()
         for effect in effects:
             self._carry_out(effect)
         if self._looker is not None and self._state.starting != before.starting:
@@ -177,12 +222,12 @@ class JupyterService(LookingService):
             if not shortage(error):
                 logger.exception("%s: looking failed in a way nobody foresaw", self._name)
             health = Health(Level.NOTHING, Page(""), unforeseen(error))
-        self._tell(Examined(number, state.epoch, health))
+        self.tell(Examined(number, state.epoch, health))
         return health.level >= Level.READY
 
     def _ask_end(self, number: int, asked: AskHowItEnded, link: Link, cancel: CancelToken) -> None:
         crashed = self._work.how_it_ended(self._state.server, link, asked.used, cancel)
-        self._tell(HowItEnded(number, asked.epoch, asked.used, crashed, asked.health))
+        self.tell(HowItEnded(number, asked.epoch, asked.used, crashed, asked.health))
 
     def _start(self, number: int, link: Link, cancel: CancelToken) -> None:
         launcher, problem = "", None
@@ -195,19 +240,15 @@ class JupyterService(LookingService):
                 logger.exception("%s: starting Jupyter failed unforeseen", self._name)
             problem = problem_of(error)
         if not cancel.is_set():
-            self._tell(Started(number, launcher, problem))
-
-    def _tell(self, event: Event) -> None:
-        self._post(lambda: self._feed(event))
+            self.tell(Started(number, launcher, problem))
 
 
-def status(state: Jupyter) -> ServiceStatus:
-    """What others may know of it."""
+def status(state: JupyterState) -> ServiceStatus:
+    """It as data of the protocol."""
     return present(state.server, facts(state))
 
 
-def facts(state: Jupyter) -> JupyterFacts:
-    """The same for those who know Jupyter."""
+def facts(state: JupyterState) -> JupyterFacts:
     health = state.health
     known = JupyterFacts(
         is_linked=state.is_linked,

@@ -59,8 +59,11 @@ def failure(started: Started, server: Server, limit: float) -> Problem:
             Recovery.RETRY,
             started.log,
         )
-    explain = _BY_STATUS.get(started.status or 0, _by_log)
-    title, advice = explain(started, server)
+    status = started.status or 0
+    if status in _TEXTS:
+        title, advice = _fixed(started, server, status)
+    else:
+        title, advice = _BY_STATUS.get(status, _by_log)(started, server)
     return Problem(title, advice, Recovery.FIX_FIRST, _detail(started))
 
 
@@ -112,13 +115,6 @@ def _looked(started: Started) -> str:
     return f"Looked in {', '.join(folders)}.\n"
 
 
-def _not_allowed(started: Started, server: Server) -> tuple[str, str]:
-    return (
-        f"{_command(server)} on {server.host} may not be run",
-        f"Check its permissions, and those of the Python that it names.{_end_of(started)}",
-    )
-
-
 def _no_folder(_started: Started, server: Server) -> tuple[str, str]:
     folder = (server.start or StartOptions()).folder
     return (
@@ -136,32 +132,35 @@ def _no_environment(started: Started, server: Server) -> tuple[str, str]:
     )
 
 
-def _no_state(started: Started, server: Server) -> tuple[str, str]:
-    return (
-        f"Nothing can be written into the home folder on {server.host}",
-        f"Look whether its disk or quota is full.{_end_of(started)}",
-    )
+_TEXTS = {
+    70: (
+        "Nothing can be written into the home folder on {host}",
+        "Look whether its disk or quota is full.",
+    ),
+    73: (
+        "There is no safe place for a UNIX socket on {host}",
+        "Say 'socket: never' under 'start' to use a port.",
+    ),
+    74: (
+        "No program can be left running on {host}",
+        "Neither tmux, screen, systemd-run, setsid nor nohup could start it.",
+    ),
+    126: (
+        "{command} on {host} may not be run",
+        "Check its permissions, and those of the Python that it names.",
+    ),
+    137: (
+        "Jupyter was killed on {host} while it started",
+        "Most likely its memory ran out: free some, or ask for more.",
+    ),
+}
+"""Title and advice by exit status: see `_BY_STATUS`."""
 
 
-def _no_socket(started: Started, server: Server) -> tuple[str, str]:
-    return (
-        f"There is no safe place for a UNIX socket on {server.host}",
-        f"Say 'socket: never' under 'start' to use a port.{_end_of(started)}",
-    )
-
-
-def _no_way(started: Started, server: Server) -> tuple[str, str]:
-    return (
-        f"No program can be left running on {server.host}",
-        f"Neither tmux, screen, systemd-run, setsid nor nohup could start it.{_end_of(started)}",
-    )
-
-
-def _killed(started: Started, server: Server) -> tuple[str, str]:
-    return (
-        f"Jupyter was killed on {server.host} while it started",
-        f"Most likely its memory ran out: free some, or ask for more.{_end_of(started)}",
-    )
+def _fixed(started: Started, server: Server, status: int) -> tuple[str, str]:
+    title, advice = _TEXTS[status]
+    title = title.format(host=server.host, command=_command(server))
+    return title, advice + _end_of(started)
 
 
 def _ended(started: Started, server: Server) -> tuple[str, str]:
@@ -185,7 +184,7 @@ def _by_log(started: Started, server: Server) -> tuple[str, str]:
             "Say another 'port' under 'jupyter', or leave it out: then a free one is used.",
         )
     if _FULL.search(log):
-        return _no_state(started, server)
+        return _fixed(started, server, 70)
     if modules := _MODULE.findall(log):
         return (
             f"Jupyter is broken on {server.host}: {modules[-1][:_LONGEST_LINE]}",
@@ -205,13 +204,8 @@ def _by_log(started: Started, server: Server) -> tuple[str, str]:
 
 
 _BY_STATUS: Mapping[int, Callable[[Started, Server], tuple[str, str]]] = {
-    70: _no_state,
     71: _no_folder,
     72: _no_environment,
-    73: _no_socket,
-    74: _no_way,
-    126: _not_allowed,
     127: _not_found,
-    137: _killed,
 }
 """What the scripts, a shell, and the kernel's end of a process (128 + SIGKILL) say."""

@@ -14,13 +14,12 @@ from trayconnect.core.abandonable import abandonable
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import Problem, ProblemError, Recovery
 from trayconnect.core.page import Page
-from trayconnect.services.jupyter.dial import ProbeError
+from trayconnect.services.http_client import ProbeError, Response, request
 from trayconnect.services.jupyter.discovery import LIMIT, Execute
 from trayconnect.services.jupyter.discovery import script as text_of
 from trayconnect.services.jupyter.kernels import NAME_LENGTH
-from trayconnect.services.jupyter.probe import Response, request
+from trayconnect.services.jupyter.model import FoundJupyter
 from trayconnect.services.jupyter.start import assignments
-from trayconnect.services.model import FoundJupyter
 
 TIMEOUT = 10.0
 """Seconds for one answer."""

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+from http import HTTPStatus
+from urllib.parse import urlsplit
+
+from trayconnect.config.local_addresses import jupyter_host, url_parts, url_path
 from trayconnect.config.model import SAME_HOST, Server
+from trayconnect.core import sanitize
 from trayconnect.core.page import Page
-from trayconnect.services.jupyter.address import base_of, jupyter_authority, page_url
+from trayconnect.services.http_client import ProbeError, Response, host_port
 from trayconnect.services.jupyter.discovery import RunningServer
 from trayconnect.services.jupyter.readiness import HealthCheck, ProbeTarget
-from trayconnect.services.model import Level
+from trayconnect.services.protocol import Level
 
 DEFAULT_PORT = 8888
 """Where Jupyter listens unless told otherwise."""
@@ -84,3 +91,65 @@ _START_AT = (
     f"{_CHOOSE}, for example with: jupyter lab --no-browser --port={{}}{_NOTICED} "
     "Or correct jupyter.port in the file."
 )
+
+
+_PAGE = re.compile(r"/(?:lab|tree|notebooks|edit|view|doc|nbclassic|retro|consoles|terminals)\b")
+
+
+def jupyter_authority(server: Server) -> str:
+    """Where a browser on this machine reaches the server's Jupyter, and our own questions too."""
+    return host_port(jupyter_host(server.bind_address, server.local_port), server.local_port)
+
+
+def page_url(scheme: str, authority: str, base_url: str, path: str) -> str:
+    """The page `path` of a server whose URLs begin with `base_url`; a path that begins with it
+    already is taken as it is."""
+    base, path = url_path(base_url), url_path(path)
+    inside = path.startswith(base) or url_parts(path)[0] == base.rstrip("/")
+    return f"{scheme}://{authority}{path if inside else base.rstrip('/') + path}"
+
+
+def base_of(path: str) -> str:
+    """The base URL that a page's path implies: what comes before Jupyter's own part of it."""
+    path = url_parts(path)[0]
+    found = _PAGE.search(path)
+    return f"{path[: found.start()]}/" if found else "/"
+
+
+_OTHERS = ("tree", "nbclassic/tree", "retro/tree", "voila")
+_REDIRECTS = range(300, 400)
+_LOGIN = "login"
+_REFUSED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+
+
+def front_page(get: Callable[[str], Response], base_url: str) -> str | None:
+    """The path, below the base URL, of JupyterLab, else of what the server itself leads to, else
+    of the first page that is known and there; at last "/". None if it does not answer.
+
+    `get` asks for a path below the base URL; without a token, a page that is there leads to the
+    login. One request where there is a JupyterLab. Raises `Cancelled` as `get` does."""
+    try:
+        if _is_there(get("lab")):
+            return "/lab"
+        return _led_to(get(""), base_url) or _first(get)
+    except ProbeError:
+        return None
+
+
+def _is_there(answer: Response) -> bool:
+    return answer.status < HTTPStatus.BAD_REQUEST or answer.status in _REFUSED
+
+
+def _led_to(root: Response, base_url: str) -> str:
+    """Where the root leads, if that is a page of this server's."""
+    if root.status not in _REDIRECTS:
+        return ""
+    path = sanitize.exact(urlsplit(root.headers.get("location", "")).path)
+    if not path.startswith(base_url):
+        return ""
+    inner = path.removeprefix(base_url)
+    return "" if inner.partition("/")[0] in ("", _LOGIN) else f"/{inner}"
+
+
+def _first(get: Callable[[str], Response]) -> str:
+    return next((f"/{path}" for path in _OTHERS if _is_there(get(path))), "/")

@@ -14,11 +14,19 @@ from trayconnect.core.errors import Problem, ProblemError, Recovery
 from trayconnect.core.link import ByteStream, Completed, Incoming, Link, Owner
 from trayconnect.core.page import Page
 from trayconnect.core.questions import Ask, ProgressDisplay
-from trayconnect.services.jupyter.dial import Failure, ProbeError
-from trayconnect.services.jupyter.probe import Response, get
-from trayconnect.services.jupyter.problems import gateway_error
-from trayconnect.services.jupyter.readiness import GATEWAY_ERRORS, TIMEOUT
-from trayconnect.services.model import Health, Level
+from trayconnect.services.http_client import (
+    GATEWAY_ERRORS,
+    Failure,
+    ProbeError,
+    Response,
+    gateway_error,
+    get,
+)
+from trayconnect.services.protocol import Level
+from trayconnect.services.webpage.machine import PageHealth
+
+TIMEOUT = 5.0
+"""Seconds for one answer."""
 
 
 class DirectConnector:
@@ -108,17 +116,17 @@ class DirectLink:
         )
 
 
-def look_direct(url: str, cancel: CancelToken, timeout: float = TIMEOUT) -> Health:
+def look_direct(url: str, cancel: CancelToken, timeout: float = TIMEOUT) -> PageHealth:
     """One look at a direct server: any HTTP answer will do. Raises `Cancelled`."""
     page = Page(_encoded(url))
     try:
         answer = _probe(url, timeout, cancel)
     except ProblemError as error:
-        return Health(Level.NOTHING, page, error.problem)
+        return PageHealth(Level.NOTHING, page, error.problem)
     if answer.status in GATEWAY_ERRORS:
         problem = gateway_error(_where(url), answer.status, answer.reason)
-        return Health(Level.REACHABLE, page, problem)
-    return Health(Level.READY, page)
+        return PageHealth(Level.REACHABLE, page, problem)
+    return PageHealth(Level.READY, page)
 
 
 def _encoded(url: str) -> str:

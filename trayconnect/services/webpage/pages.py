@@ -12,9 +12,8 @@ from trayconnect.core.abandonable import Background
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import ProblemError
 from trayconnect.core.link import ByteStream, Link, NotOursError, Owner
-from trayconnect.services.jupyter.dial import ProbeError
-from trayconnect.services.jupyter.probe import get_through
-from trayconnect.services.model import PageState
+from trayconnect.services.http_client import ProbeError, get_through
+from trayconnect.services.protocol import PageState
 
 logger = logging.getLogger(__name__)
 

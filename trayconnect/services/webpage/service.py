@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import Protocol
 
 from trayconnect.config.model import Server
 from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.command import Command
 from trayconnect.core.link import Link
-from trayconnect.services.base import LookingService
-from trayconnect.services.looker import Looker
-from trayconnect.services.model import ANSWERING, Health, Level, PageState, SetTarget
-from trayconnect.services.page_debt import NO_DEBT, PageDebt
+from trayconnect.services.base import Looker, LookingService
 from trayconnect.services.protocol import (
+    ANSWERING,
     Desktop,
-    LookAgain,
-    Order,
+    Level,
+    PageState,
     Post,
     ServiceStatus,
-    Unwanted,
-    Wanted,
+    SetTarget,
+)
+from trayconnect.services.webpage.machine import (
+    DirectPage,
+    EntryChanged,
+    Event,
+    LinkDown,
+    LookNow,
+    OpenBrowser,
+    PageHealth,
+    status,
+    step,
 )
 
 PAGES_SILENT = 15.0
@@ -31,7 +39,7 @@ PAGES_READY = 60.0
 class LookDirect(Protocol):
     """Looks once at a page; bounded in time. Raises `Cancelled`."""
 
-    def __call__(self, url: str, cancel: CancelToken) -> Health: ...
+    def __call__(self, url: str, cancel: CancelToken) -> PageHealth: ...
 
 
 class LookAtPages(Protocol):
@@ -46,22 +54,6 @@ class LookAtPages(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class DirectPage:
-    """What is known of the page of an entry."""
-
-    server: Server
-    is_linked: bool = False
-    health: Health | None = None
-    """What the last look found, while linked."""
-    looks: int = 0
-    debt: PageDebt = NO_DEBT
-
-    @property
-    def is_ready(self) -> bool:
-        return self.health is not None and self.health.level >= Level.READY
-
-
 class DirectService(LookingService):
     """See `protocol.Service`: the page of an entry with a `url`."""
 
@@ -71,77 +63,36 @@ class DirectService(LookingService):
         self._look = look
 
     def link_up(self, link: Link, set_target: SetTarget) -> None:  # noqa: ARG002 - no SSH
-        self._state = replace(self._state, is_linked=True)
-
         def look(cancel: CancelToken) -> bool:
             url = self._state.server.url
             assert url is not None
             health = self._look(url, cancel)
-            self._post(lambda: None if cancel.is_set() else self._take_in(health))
+            self._post(lambda: None if cancel.is_set() else self._feed(health))
             return health.level >= Level.READY
 
         self._begin(Looker(self._name, look))
 
     def link_down(self) -> None:
         super().link_down()
-        self._state = replace(self._state, is_linked=False, health=None)
+        self._feed(LinkDown())
 
-    def handle(self, order: Order) -> None:
-        state = self._state
-        match order:
-            case Wanted(show) if not state.is_ready:
-                self._state = replace(state, debt=state.debt.owe(show=show))
-                self._look_now()
-            case Wanted(show=True):
-                self._state = replace(state, debt=replace(state.debt, force_open=True))
-                self._look_now()
-            case Unwanted():
-                self._state = replace(state, health=None, debt=NO_DEBT)
-            case LookAgain():
-                self._look_now()
-            case _:
-                pass
+    def handle(self, command: Command) -> None:
+        self._feed(command)
 
     def update(self, server: Server) -> None:
-        self._state = replace(self._state, server=server)
-        self._look_now()
+        self._feed(EntryChanged(server))
 
     def status(self) -> ServiceStatus:
-        return direct_status(self._state)
+        return status(self._state)
 
-    def _take_in(self, health: Health) -> None:
-        state = replace(self._state, health=health, looks=self._state.looks + 1)
-        opens = state.is_ready and state.debt.opens(state.server)
-        self._state = replace(state, debt=NO_DEBT) if state.is_ready else state
-        if opens:
-            self._open(health.page)
-
-
-def direct_status(state: DirectPage) -> ServiceStatus:
-    """What others may know of it."""
-    health = state.health
-    known = ServiceStatus(
-        words="looking for its page…",
-        browser_pending=state.debt.browser_pending,
-        looks=state.looks,
-    )
-    if health is None:
-        return known
-    return replace(
-        known,
-        level=health.level,
-        page=health.page if state.is_ready else None,
-        problem=health.problem,
-        words=_state(health),
-    )
-
-
-def _state(health: Health) -> str:
-    if health.level >= Level.READY:
-        return "connected"
-    if health.level is Level.REACHABLE:
-        return "connected, no web page answers yet"
-    return "looking for its page…" if health.problem is None else "its page does not answer"
+    def _feed(self, event: Event) -> None:
+        self._state, effects = step(self._state, event)
+        for effect in effects:
+            match effect:
+                case LookNow():
+                    self.look()
+                case OpenBrowser(page):
+                    self._open(page)
 
 
 class ForwardPages(LookingService):
@@ -172,7 +123,10 @@ class ForwardPages(LookingService):
         super().link_down()
         self._pages = {}
 
-    def handle(self, order: Order) -> None:
+    def handle(self, command: Command) -> None:
+        """They are looked at by the clock alone."""
+
+    def look(self) -> None:
         """They are looked at by the clock alone."""
 
     def refused(self) -> None:

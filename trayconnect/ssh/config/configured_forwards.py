@@ -112,10 +112,11 @@ class _Taken:
             description = f"the forward “{forward.name}” of the entry"
             self._add(_key(forward), _ListenerUser(description, forward.leads_to))
         for second in others:
-            if second.name == server.name or second.is_direct:
+            if second.name == server.name:
                 continue
             user = _ListenerUser(f"the entry “{second.name}”", _NOWHERE)
-            self._add((False, second.local_port), user)
+            if second.page_port is not None:
+                self._add((False, second.page_port), user)
             for forward in second.forwards:
                 if forward.kind is not Kind.REMOTE:
                     self._add(_key(forward), user)

@@ -1,40 +1,14 @@
-"""What runs behind a link, as data."""
+"""What is known of the Jupyters of a server, as data."""
 
 from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 from trayconnect.core.errors import Problem
-from trayconnect.core.link import Own
 from trayconnect.core.page import Page
-
-
-class Level(enum.IntEnum):
-    """How far end-to-end health goes, behind a live link."""
-
-    NOTHING = 1
-    REACHABLE = 2
-    """The port answers."""
-    READY = 3
-    """The page answers."""
-    LOGGED_IN = 4
-
-    @property
-    def told(self) -> str:
-        """Its name in `status --json`, in reports and by doctor."""
-        return _LEVELS[self]
-
-
-_LEVELS = {
-    Level.NOTHING: "ssh",
-    Level.REACHABLE: "port",
-    Level.READY: "jupyter",
-    Level.LOGGED_IN: "logged_in",
-}
+from trayconnect.services.protocol import Level
 
 
 class KernelState(enum.Enum):
@@ -122,62 +96,3 @@ class Health:
     """What runs there, where it tells."""
     unproven: bool = False
     """Whether the local port leads to a listener whose owner is not known."""
-
-
-SetTarget = Callable[[Own | Problem], None]
-"""See `Forwarding.set_target`."""
-
-
-class PageState(enum.Enum):
-    """What the page of a forward does."""
-
-    SILENT = "silent"
-    ANSWERS = "answers"
-    UNPROVEN = "unproven"
-    """It answers, and nothing tells whose it is."""
-    OTHERS = "others"
-    """What listens there belongs to another user; it is not asked."""
-
-
-ANSWERING = (PageState.ANSWERS, PageState.UNPROVEN)
-"""The states of a page that can be opened."""
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """The Jupyter that the user chose among those of one server."""
-
-    root_dir: str
-    where: str
-    """Where it listened then; tells apart those of one folder, as long as it holds."""
-
-
-class Choices(Protocol):
-    """What the user chose, by the names of the entries; from any thread."""
-
-    def get(self, server: str) -> Choice | None: ...
-
-    def put(self, server: str, choice: Choice) -> None:
-        """Raises `ProblemError` where it cannot be kept for the next run; it then holds for this
-        one."""
-        ...
-
-    def forget(self, server: str) -> None:
-        """Nothing is chosen any more. Never raises."""
-        ...
-
-
-class BriefChoices:
-    """Remembers until the program ends."""
-
-    def __init__(self) -> None:
-        self._choices: dict[str, Choice] = {}
-
-    def get(self, server: str) -> Choice | None:
-        return self._choices.get(server)
-
-    def put(self, server: str, choice: Choice) -> None:
-        self._choices[server] = choice
-
-    def forget(self, server: str) -> None:
-        self._choices.pop(server, None)
