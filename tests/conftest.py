@@ -7,9 +7,13 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from tests.support.forwarding import Service
 
 # Failed assertions of the helpers tell the values, too; so none is imported before this.
 pytest.register_assert_rewrite("tests.support")
@@ -51,6 +55,24 @@ def ends_its_threads() -> Iterator[None]:
     before = set(threading.enumerate())
     yield
     wait_for_threads(before)
+
+
+@pytest.fixture
+def leaves_nothing() -> Iterator[None]:
+    """Fail a test that leaves a descriptor open."""
+    from tests.support.forwarding import no_leaks
+
+    with no_leaks():
+        yield
+
+
+@pytest.fixture
+def service() -> Iterator[Service]:
+    """A service on loopback that echoes."""
+    from tests.support.forwarding import Service, echo
+
+    with Service(echo) as running:
+        yield running
 
 
 _LONGEST_FIRST = (

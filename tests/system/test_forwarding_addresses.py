@@ -17,42 +17,29 @@ from tests.support.forwarding import (
     LIMIT,
     Service,
     a_server,
-    echo,
     eventually,
     free_port,
     listening,
-    no_leaks,
 )
 from tests.support.keys import make_key
 from tests.support.sshd import Sshd
 from tests.support.whole import Whole, entry
-from trayconnect.config.forward_model import keys_of, spec_of
+from trayconnect.config.forward_model import Forward, keys_of, spec_of
 from trayconnect.config.forward_syntax import Kind
 from trayconnect.config.local_addresses import own_address
-from trayconnect.config.model import Forward, Server
+from trayconnect.config.model import Server
 from trayconnect.core.endpoints import TcpEndpoint
 from trayconnect.core.errors import ProblemError
 from trayconnect.forwarding.forwarding import listen
 
-pytestmark = pytest.mark.skipif(
-    sys.platform != "linux", reason="it needs Linux's loopback addresses"
-)
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="it needs Linux's loopback addresses"),
+    pytest.mark.usefixtures("leaves_nothing"),
+]
 
 NOBODY = 65534
 FORMS = ("", "localhost:", "127.0.0.1:", "127.0.0.9:", "[::1]:", "*:", ":", "0.0.0.0:", "[::]:")
 """What may stand before the port, after -L and -D."""
-
-
-@pytest.fixture(autouse=True)
-def _nothing_left() -> Iterator[None]:
-    with no_leaks():
-        yield
-
-
-@pytest.fixture
-def service() -> Iterator[Service]:
-    with Service(echo) as running:
-        yield running
 
 
 def listeners(port: int) -> set[str]:

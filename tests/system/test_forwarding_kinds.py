@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,7 @@ from tests.support.forwarding import (
     Service,
     answers,
     by_socks,
-    echo,
     free_port,
-    no_leaks,
     tcp,
 )
 from tests.support.jupyter import JupyterOnSocket
@@ -32,17 +30,7 @@ from trayconnect.sessions.forwards import ForwardState
 from trayconnect.sessions.snapshot import Snapshot
 from trayconnect.sessions.state import State
 
-
-@pytest.fixture(autouse=True)
-def _nothing_left() -> Iterator[None]:
-    with no_leaks():
-        yield
-
-
-@pytest.fixture
-def service() -> Iterator[Service]:
-    with Service(echo) as running:
-        yield running
+pytestmark = pytest.mark.usefixtures("leaves_nothing")
 
 
 def session(

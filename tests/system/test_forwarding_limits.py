@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,18 +15,13 @@ from tests.support.forwarding import (
     echo,
     held,
     listening,
-    no_leaks,
 )
+
+pytestmark = pytest.mark.usefixtures("leaves_nothing")
 
 NOBODY = 65534
 # The shell's own sockets: a user without rights may not be able to read our Python.
 ASK = "exec 3<>/dev/tcp/127.0.0.1/$0 && printf ping >&3 && head -c 4 <&3"
-
-
-@pytest.fixture(autouse=True)
-def _nothing_left() -> Iterator[None]:
-    with no_leaks():
-        yield
 
 
 def ask_from_another_process(port: int, *prefix: str) -> bool:

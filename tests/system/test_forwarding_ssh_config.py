@@ -14,7 +14,6 @@ from tests.support.forwarding import (
     Service,
     answers,
     by_socks,
-    echo,
     free_port,
     tcp,
 )
@@ -35,12 +34,6 @@ from trayconnect.ssh.config.ssh_config import SshConfig
 def _nothing_left() -> Iterator[None]:
     with nothing_left():
         yield
-
-
-@pytest.fixture
-def service() -> Iterator[Service]:
-    with Service(echo) as running:
-        yield running
 
 
 class Alias:

@@ -10,16 +10,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.forwarding import LIMIT, Service, a_server, dial, listening, no_leaks
+from tests.support.forwarding import LIMIT, Service, a_server, dial, listening
+
+pytestmark = pytest.mark.usefixtures("leaves_nothing")
 
 SIZE = 50_000_000
 POOL = random.Random(7).randbytes(1 << 20)
-
-
-@pytest.fixture(autouse=True)
-def _nothing_left() -> Iterator[None]:
-    with no_leaks():
-        yield
 
 
 def chunks(seed: int) -> Iterator[memoryview]:

@@ -22,8 +22,7 @@ from trayconnect.core.questions import Answer, ProgressDisplay, Question, Questi
 from trayconnect.sessions.state import State
 from trayconnect.ssh import out_of_band
 from trayconnect.ssh.config.ssh_config import SshConfig
-from trayconnect.ssh.proxy_command import ProxyCommand
-from trayconnect.ssh.proxy_wait import ProxyWait
+from trayconnect.ssh.proxy_command import ProxyCommand, ProxyWait
 from trayconnect.ssh.target import LoginTarget
 from trayconnect.tray.menu_server import server_lines
 

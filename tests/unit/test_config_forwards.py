@@ -8,9 +8,10 @@ import pytest
 from pydantic import ValidationError
 
 from tests.support.systems import move_home
+from trayconnect.config.file_problems import ConfigError
 from trayconnect.config.forward_model import Forward, keys_of, name_of, spec_of
 from trayconnect.config.forward_syntax import Kind
-from trayconnect.config.yaml_file import ConfigError, parse
+from trayconnect.config.yaml_file import parse
 from trayconnect.core.endpoints import Endpoint, TcpEndpoint, UnixEndpoint
 
 HERE = Path("servers.yaml")

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from trayconnect.config.yaml_file import ConfigError, parse
+from trayconnect.config.file_problems import ConfigError
+from trayconnect.config.yaml_file import parse
 
 
 def read(**keys: object) -> None:

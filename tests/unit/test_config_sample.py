@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from tests.support.systems import has_links, has_mode
-from trayconnect.config.model import Auth, Config, Forward, Frozen, Jupyter, Keepalive, Server
+from trayconnect.config.forward_model import Forward
+from trayconnect.config.model import Auth, Config, Jupyter, Keepalive, Server
 from trayconnect.config.sample import SAMPLE, write_sample
 from trayconnect.config.start_options import Environment, StartOptions
+from trayconnect.config.values import Frozen
 from trayconnect.config.yaml_file import load, parse
 from trayconnect.core.errors import ProblemError
 

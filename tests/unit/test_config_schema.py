@@ -10,12 +10,15 @@ from jsonschema import Draft202012Validator
 
 from tests.unit.test_config_sample import uncommented
 from tests.unit.test_config_yaml_file import DESIGN
+from trayconnect.config.file_problems import ConfigError
+from trayconnect.config.forward_model import Forward
 from trayconnect.config.forward_syntax import Kind
-from trayconnect.config.model import Auth, Forward, Frozen, Jupyter, Keepalive, Server
+from trayconnect.config.model import Auth, Jupyter, Keepalive, Server
 from trayconnect.config.sample import SAMPLE
 from trayconnect.config.schema import json_schema
 from trayconnect.config.start_options import Environment, StartOptions
-from trayconnect.config.yaml_file import ConfigError, parse
+from trayconnect.config.values import Frozen
+from trayconnect.config.yaml_file import parse
 
 HERE = Path("servers.yaml")
 

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trayconnect.config.file_problems import ConfigError
 from trayconnect.config.secret_keys import names_secret
-from trayconnect.config.yaml_file import ConfigError, parse
+from trayconnect.config.yaml_file import parse
 
 HERE = Path("servers.yaml")
 SECRET = "hunter2-Zx"

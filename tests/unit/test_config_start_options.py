@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from trayconnect.config.file_problems import ConfigError
 from trayconnect.config.model import Server
 from trayconnect.config.start_options import Environment, StartOptions
-from trayconnect.config.yaml_file import ConfigError, parse
+from trayconnect.config.yaml_file import parse
 
 
 def entry(text: str) -> Server:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from trayconnect.config.file_problems import ConfigError
 from trayconnect.config.forward_model import Forward
 from trayconnect.config.tools import TOOL_NAMES, TOOLS
-from trayconnect.config.yaml_file import ConfigError, parse
+from trayconnect.config.yaml_file import parse
 from trayconnect.core.endpoints import TcpEndpoint, UnixEndpoint
 
 HERE = Path("servers.yaml")

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from trayconnect.config.yaml_file import ConfigError, parse
+from trayconnect.config.file_problems import ConfigError
+from trayconnect.config.yaml_file import parse
 
 HERE = Path("servers.yaml")
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from tests.support.servers import make_server
 from tests.support.snapshots import change, ready
-from trayconnect.config.model import Forward, Server
+from trayconnect.config.forward_model import Forward
+from trayconnect.config.model import Server
 from trayconnect.core.errors import Problem
 from trayconnect.core.page import Page
 from trayconnect.diagnostics import report as diagnostics

@@ -7,7 +7,6 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -17,13 +16,11 @@ from tests.support.forwarding import (
     TcpStream,
     a_server,
     dial,
-    echo,
     eventually,
     fill,
     free_port,
     held,
     listening,
-    no_leaks,
     open_now,
     opened,
     read_all,
@@ -32,8 +29,9 @@ from tests.support.forwarding import (
 )
 from tests.support.systems import names_port_owners, resets_sockets
 from tests.support.threads import our_threads
+from trayconnect.config.forward_model import Forward
 from trayconnect.config.forward_syntax import Kind
-from trayconnect.config.model import Forward, Server
+from trayconnect.config.model import Server
 from trayconnect.core.endpoints import Endpoint, TcpEndpoint
 from trayconnect.core.errors import Problem, ProblemError
 from trayconnect.core.link import LostError, Own
@@ -41,17 +39,7 @@ from trayconnect.forwarding.connections import Connections, Target
 from trayconnect.forwarding.forwarding import listen
 from trayconnect.forwarding.local_client import LocalClient, set_reset_on_close
 
-
-@pytest.fixture(autouse=True)
-def _nothing_left() -> Iterator[None]:
-    with no_leaks():
-        yield
-
-
-@pytest.fixture
-def service() -> Iterator[Service]:
-    with Service(echo) as running:
-        yield running
+pytestmark = pytest.mark.usefixtures("leaves_nothing")
 
 
 def answers(client: socket.socket, question: bytes = b"ping") -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
 
 import pytest
 
@@ -13,11 +12,9 @@ from tests.support.forwarding import (
     Service,
     TcpStream,
     a_server,
-    echo,
     free_port,
     held,
     listening,
-    no_leaks,
     read_all,
     was_reset,
 )
@@ -27,22 +24,12 @@ from trayconnect.core.endpoints import Endpoint, TcpEndpoint
 from trayconnect.core.errors import Problem
 from trayconnect.core.link import NotOpenedError, Refusal
 
+pytestmark = pytest.mark.usefixtures("leaves_nothing")
+
 HELLO = b"\5\1\0"
 CONNECT = b"\5\1\0\3\1h\0P"
 GRANTED = b"\5\0\0\1" + bytes(6)
 WANTED = TcpEndpoint("h", 80)
-
-
-@pytest.fixture(autouse=True)
-def _nothing_left() -> Iterator[None]:
-    with no_leaks():
-        yield
-
-
-@pytest.fixture
-def service() -> Iterator[Service]:
-    with Service(echo) as running:
-        yield running
 
 
 @pytest.fixture

@@ -18,7 +18,6 @@ from tests.support.forwarding import (
     echo,
     held,
     listening,
-    no_leaks,
     open_now,
     read_all,
     refuse,
@@ -29,11 +28,7 @@ from trayconnect.core.endpoints import TcpEndpoint, UnixEndpoint
 from trayconnect.forwarding import connections
 from trayconnect.forwarding.forwarding import LocalForwarding
 
-
-@pytest.fixture(autouse=True)
-def _nothing_left() -> Iterator[None]:
-    with no_leaks():
-        yield
+pytestmark = pytest.mark.usefixtures("leaves_nothing")
 
 
 @pytest.fixture

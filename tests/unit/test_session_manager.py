@@ -14,8 +14,9 @@ from tests.support.servers import make_server
 from tests.support.snapshots import facts
 from trayconnect.alerts.policy import SETTLE, WAITS, Alert
 from trayconnect.alerts.scheduler import AlertScheduler
+from trayconnect.config.forward_model import Forward
 from trayconnect.config.forward_syntax import Kind
-from trayconnect.config.model import Config, Forward, Server
+from trayconnect.config.model import Config, Server
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.command import Command
 from trayconnect.core.endpoints import Endpoint, TcpEndpoint

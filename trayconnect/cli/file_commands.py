@@ -33,8 +33,9 @@ def check(context: click.Context, file: Path | None, schema: bool) -> int:
     A key that could not log in and a port that other computers can connect to are warnings: the
     file is in force all the same, and the exit code is 0."""
     from trayconnect.config.checks import open_port_warnings
+    from trayconnect.config.file_problems import ConfigError
     from trayconnect.config.schema import json_schema
-    from trayconnect.config.yaml_file import ConfigError, parse, read_text
+    from trayconnect.config.yaml_file import parse, read_text
     from trayconnect.diagnostics.key_check import exposed, key_warnings
 
     if schema:

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from trayconnect.config.edit import as_text
+from trayconnect.config.forward_model import Forward
 from trayconnect.config.forward_syntax import Kind
-from trayconnect.config.model import SAME_HOST, Config, Forward, Server
+from trayconnect.config.model import SAME_HOST, Config, Server
 from trayconnect.config.new_entry import NewEntry
 from trayconnect.config.yaml_file import parse
 from trayconnect.core.endpoints import Endpoint, TcpEndpoint, UnixEndpoint

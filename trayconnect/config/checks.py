@@ -6,12 +6,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from trayconnect.config.defaults import DIRECT_KEYS
 from trayconnect.config.file_problems import WHOLE_FILE, FileProblem, FileReport, Location
 from trayconnect.config.forward_model import SHAPES, faults
 from trayconnect.config.forward_syntax import Kind
 from trayconnect.config.local_addresses import is_loopback
-from trayconnect.config.model import SAME_HOST, Config, Server, name_key
+from trayconnect.config.model import DIRECT_KEYS, SAME_HOST, Config, Server, name_key
 from trayconnect.config.yaml_tree import TEXT, Mapping, Scalar, Sequence, mark_of, shown
 
 _TUNNEL_KEYS = frozenset(Server.model_fields) - DIRECT_KEYS

@@ -37,21 +37,14 @@ from trayconnect.core.errors import Problem, ProblemError
 
 AgentPlace = Annotated[str, AfterValidator(values.agent_place)]
 
-__all__ = [
-    "SAME_HOST",
-    "Auth",
-    "Config",
-    "Forward",
-    "Frozen",
-    "JumpHost",
-    "Jupyter",
-    "Keepalive",
-    "Server",
-]
-
-
 SAME_HOST = frozenset(("localhost", "127.0.0.1", "::1"))
 """The server itself, as Jupyter's host."""
+
+DIRECT_KEYS = frozenset(("name", "group", "url", "open_browser", "connect_on_start"))
+"""All keys that a direct connection takes."""
+
+OWN_KEYS = ("name", "url", "local_port", "legacy")
+"""Keys whose values no two servers share."""
 
 
 class Auth(Frozen):

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from trayconnect.config.defaults import DIRECT_KEYS, OWN_KEYS
 from trayconnect.config.forward_entries import OPTION_PATTERN
 from trayconnect.config.forward_model import DERIVED, SHAPES, excluded, required_keys
 from trayconnect.config.forward_syntax import FORMS, Kind
-from trayconnect.config.model import Server
+from trayconnect.config.model import DIRECT_KEYS, OWN_KEYS, Server
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

@@ -11,9 +11,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from trayconnect.config.file_problems import FileReport, Location
-from trayconnect.config.forward_model import SHAPE_FAULT
+from trayconnect.config.forward_model import SHAPE_FAULT, Forward
 from trayconnect.config.forward_syntax import Kind
-from trayconnect.config.model import Auth, Forward, JumpHost, Jupyter, Keepalive, Server
+from trayconnect.config.model import Auth, JumpHost, Jupyter, Keepalive, Server
 from trayconnect.config.start_options import Environment, StartOptions
 from trayconnect.config.yaml_tree import (
     BROKEN,

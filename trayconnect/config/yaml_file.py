@@ -8,7 +8,6 @@ from pathlib import Path
 
 from trayconnect.config import local_ports
 from trayconnect.config.checks import check_forwards, check_servers
-from trayconnect.config.defaults import usable_defaults, with_defaults
 from trayconnect.config.file_problems import (
     WHOLE_FILE,
     ConfigError,
@@ -17,7 +16,7 @@ from trayconnect.config.file_problems import (
     Location,
 )
 from trayconnect.config.forward_entries import with_forwards
-from trayconnect.config.model import Config, Server
+from trayconnect.config.model import DIRECT_KEYS, OWN_KEYS, Config, Server
 from trayconnect.config.secret_keys import without_secrets
 from trayconnect.config.validation import SECTIONS, TOP, unknown_key, validate
 from trayconnect.config.yaml_messages import mark_of_offset
@@ -34,10 +33,12 @@ from trayconnect.config.yaml_tree import (
     mapping,
 )
 
-__all__ = ["MAX_BYTES", "ConfigError", "FileProblem", "load", "parse", "read_text"]
-
 MAX_BYTES = 1024 * 1024
 _TOO_MANY = f"more than {local_ports.CAPACITY} servers and forwards"
+_SWITCHES = ("start",)
+"""Keys whose `true` in a server means the value of the defaults."""
+_WHOLE = ("environment",)
+"""Mappings with mutually exclusive keys: a server's own mapping replaces that of the defaults."""
 
 
 def load(path: Path) -> Config:
@@ -81,7 +82,7 @@ def _defaults(root: Mapping, report: FileReport) -> Mapping:
     if not isinstance(node, Mapping):
         report.add(node.mark, "defaults must be a mapping of what servers share, such as keepalive")
         return mapping(root.mark, {})
-    shared = with_forwards(usable_defaults(node, report), report)
+    shared = with_forwards(_usable_defaults(node, report), report)
     check_forwards(shared, report)
     # Validated separately, too: a fault is reported even if no server uses the value.
     server = {"name": "defaults", "host": "defaults", **shared.data()}
@@ -104,7 +105,7 @@ def _servers(root: Mapping, defaults: Mapping, report: FileReport) -> Config | N
         report.add(node.mark, "too much for a server file, with what 'defaults' adds to each")
         return None
     merged: list[Node] = [
-        with_defaults(with_forwards(item, report), defaults) if isinstance(item, Mapping) else item
+        _with_defaults(with_forwards(item, report), defaults) if isinstance(item, Mapping) else item
         for item in node.items
     ]
     check_servers([server for server in merged if isinstance(server, Mapping)], report)
@@ -129,6 +130,48 @@ def _is_empty(node: Node) -> bool:
     """Whether it is an empty value, as when every line below a key is a comment; or already
     reported."""
     return isinstance(node, Scalar) and node.tag in (NULL, BROKEN)
+
+
+def _usable_defaults(defaults: Mapping, report: FileReport) -> Mapping:
+    """The defaults without the keys that cannot be shared, which are reported."""
+    for key in OWN_KEYS:
+        if key in defaults.entries:
+            report.add(
+                defaults.entries[key].mark,
+                f"'{key}' cannot stand in defaults: every server has its own",
+            )
+    shared = {key: entry for key, entry in defaults.entries.items() if key not in OWN_KEYS}
+    return mapping(defaults.mark, shared)
+
+
+def _with_defaults(server: Mapping, defaults: Mapping) -> Mapping:
+    """The server with the defaults for its missing keys; mappings are merged key by key, lists are
+    not.
+
+    Every value keeps its location, so that a fault in the defaults is reported there."""
+    if "url" in server.entries:
+        direct = {key: entry for key, entry in defaults.entries.items() if key in DIRECT_KEYS}
+        defaults = mapping(defaults.mark, direct)
+    return _merge(server, defaults)
+
+
+def _merge(over: Mapping, under: Mapping) -> Mapping:
+    entries = dict(over.entries)
+    for key, entry in under.entries.items():
+        own = entries.get(key)
+        if own is None or (key in _SWITCHES and _is_true(own.value)):
+            entries[key] = entry
+        elif (
+            key not in _WHOLE
+            and isinstance(own.value, Mapping)
+            and isinstance(entry.value, Mapping)
+        ):
+            entries[key] = own._replace(value=_merge(own.value, entry.value))
+    return mapping(over.mark, entries)
+
+
+def _is_true(node: Node) -> bool:
+    return isinstance(node, Scalar) and node.data() is True
 
 
 def read_text(path: Path) -> str:

@@ -7,8 +7,9 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 _FROZEN_PATHS = ("LD_LIBRARY_PATH", "LIBPATH", "DYLD_LIBRARY_PATH")
 
@@ -44,6 +45,22 @@ def no_console() -> int:
         return subprocess.CREATE_NO_WINDOW
     else:  # noqa: RET505 - mypy calls code after a platform's return unreachable
         return 0
+
+
+def start_group(
+    command: str | Sequence[str], *, stdin: int, stdout: int | IO[bytes], stderr: int | IO[bytes]
+) -> subprocess.Popen[bytes]:
+    """Start a program in a group of its own, so that all that it starts ends with it: `end_group`.
+    Raises OSError."""
+    return subprocess.Popen(
+        command,
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
+        env=clean_environment(),
+        start_new_session=True,
+        creationflags=no_console(),
+    )
 
 
 def let_come_forward() -> None:

@@ -7,8 +7,9 @@ import logging
 import threading
 from collections.abc import Callable
 
+from trayconnect.config.forward_model import Forward
 from trayconnect.config.forward_syntax import Kind
-from trayconnect.config.model import Forward, Server
+from trayconnect.config.model import Server
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import Cancelled, Problem, ProblemError
 from trayconnect.core.link import Link

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from trayconnect.config.forward_model import Forward
 from trayconnect.config.forward_syntax import Kind
 from trayconnect.config.local_addresses import url_path
-from trayconnect.config.model import Forward, Server
+from trayconnect.config.model import Server
 from trayconnect.core.endpoints import Endpoint, TcpEndpoint
 from trayconnect.core.errors import Problem
 from trayconnect.services.protocol import ANSWERING, PageState

@@ -15,8 +15,9 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack
 
+from trayconnect.config.forward_model import Forward
 from trayconnect.config.forward_syntax import Kind
-from trayconnect.config.model import Forward, Server
+from trayconnect.config.model import Server
 from trayconnect.core.endpoints import UnixEndpoint
 from trayconnect.core.errors import Cancelled, Problem, ProblemError, problem_of, shortage
 from trayconnect.core.link import Link, Own

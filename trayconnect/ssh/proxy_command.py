@@ -11,14 +11,112 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import IO
 
 from trayconnect.core import sanitize
-from trayconnect.core.errors import ProblemError
-from trayconnect.core.subprocesses import clean_environment, end_group, has_exited, no_console
-from trayconnect.ssh import out_of_band, proxy_problems
+from trayconnect.core.errors import Problem, ProblemError, Recovery
+from trayconnect.core.questions import ProgressDisplay
+from trayconnect.core.subprocesses import (
+    end_group,
+    has_exited,
+    start_group,
+)
+from trayconnect.ssh import connection_problems, out_of_band
+from trayconnect.ssh.connection_problems import seconds
 from trayconnect.ssh.target import LoginTarget
+
+_NO_PROGRAM = (126, 127)
+"""A shell's exit status for a program that it cannot run, or find."""
+_MAX_NAME = 40
+_BEFORE = re.compile(
+    r"(?:(?:exec|env|command|nohup|sudo)\s+|\w+=(?:\"[^\"]*\"|'[^']*'|[^\s\"'$`()])*\s+)*"
+)
+"""What may precede a program's name; the values of variables may be secrets."""
+_PROGRAM = re.compile(
+    r"(?:\"([^\"]+)\"|'([^']+)'|([^-\s\"'`;|&<>()$=][^\s\"'`;|&<>()$=]*))(?![^\s;|&])"
+)
+_REFUSED = re.compile(
+    r"permission denied(?:,| \()|host key verification failed|too many authentication failures"
+    r"|read_passphrase|askpass|/dev/tty|(?:not|no) a? ?(?:tty|terminal)\b",
+    re.IGNORECASE,
+)
+"""Messages of ssh, and of other programs, that cannot ask the user."""
+_PROMPT = re.compile(
+    r"(?:pass(?:word|phrase|code)|verification code|one-time|otp|\bpin|login as|user ?name)"
+    r"[^:?]{0,80}[:?]$|\(?y(?:es)?/no?\b[^?]{0,60}[?:]$",
+    re.IGNORECASE,
+)
+_HINT = (
+    "It asks a question that nobody can answer here. If it leads through an SSH server, name "
+    "that as jump_hosts in servers.yaml instead of the ProxyCommand: then trayconnect asks you."
+)
+
+
+def program_name(command: str) -> str:
+    """The program of a command, without its arguments: they may hold secrets."""
+    command = sanitize.line(command, len(command))
+    before = _BEFORE.match(command)
+    found = _PROGRAM.match(command, before.end() if before else 0)
+    if found is None:
+        return "ProxyCommand"
+    program = re.split(r"[/\\]", next(filter(None, found.groups())))[-1]
+    return sanitize.line(program, _MAX_NAME) or "ProxyCommand"
+
+
+def asks(lines: Sequence[str]) -> bool:
+    """Whether the command wanted to ask something, such as a password; `lines` are its last
+    lines."""
+    return any(_REFUSED.search(line) or _PROMPT.search(line) for line in lines)
+
+
+def unstartable(target: LoginTarget, detail: str) -> ProblemError:
+    title = f"The ProxyCommand for {target.host} could not be started"
+    advice = "Check the shell that SHELL names, and the limit of processes."
+    return ProblemError(Problem(title, advice, Recovery.FIX_FIRST, detail))
+
+
+def proxy_ended(
+    target: LoginTarget, program: str, status: int, lines: Sequence[str], *, connecting: bool
+) -> ProblemError:
+    """The command has exited; `lines` are its last lines of stderr. `connecting`: no server
+    answered yet."""
+    how = f"ended with status {status}" if status >= 0 else f"was ended by signal {-status}"
+    title = f"The ProxyCommand for {target.host} ({program}) {how}"
+    advice = _quote(lines) or "It said nothing."
+    if status in _NO_PROGRAM:
+        advice += "\nCheck ProxyCommand in your SSH configuration."
+        return ProblemError(Problem(title, advice, Recovery.FIX_FIRST))
+    if connecting and asks(lines):
+        return ProblemError(Problem(title, f"{advice}\n{_HINT}", Recovery.FIX_FIRST))
+    return ProblemError(Problem(title, advice, Recovery.RETRY))
+
+
+def proxy_silent(
+    target: LoginTarget, program: str, timeout: float, lines: Sequence[str], *, asked: bool
+) -> ProblemError:
+    """The command runs, and no server answered through it. `asked`: it waited for a human to visit
+    a page."""
+    title = f"The ProxyCommand for {target.host} ({program}) gave no SSH answer within "
+    title += seconds(timeout)
+    recovery = Recovery.RETRY
+    if asked:
+        hint = "Connect again, and follow the page."
+        recovery = Recovery.USER_ACTION
+    elif asks(lines):
+        hint = _HINT
+        recovery = Recovery.FIX_FIRST
+    else:
+        hint = "If it takes longer, set connect_timeout in servers.yaml to more seconds."
+    return ProblemError(Problem(title, f"{_quote(lines)}\n{hint}".lstrip(), recovery))
+
+
+def _quote(lines: Sequence[str]) -> str:
+    quoted = "\n".join(f"  {line[: sanitize.MAX_LINE]}" for line in lines)
+    return f"It said:\n{quoted}" if lines else ""
+
 
 LAST_LINES = 5
 """Number of stderr lines that are kept."""
@@ -47,7 +145,7 @@ class ProxyCommand:
         """Start it. `pipes`: connect its stdin and stdout by pipes, as Windows requires; elsewhere
         a socket is enough, and needs no threads. Raises `ProblemError`."""
         self._target = target
-        self.name = proxy_problems.name(command)
+        self.name = program_name(command)
         """The program's name, for people."""
         self._lines: deque[str] = deque(maxlen=LAST_LINES)
         self._unfinished = ""
@@ -66,7 +164,7 @@ class ProxyCommand:
         except OSError as error:
             for sock in (self.sock, self._inner, self._errors):
                 sock.close()
-            raise proxy_problems.unstartable(target, str(error)) from error
+            raise unstartable(target, str(error)) from error
         finally:
             errors.close()
         if pipes:
@@ -104,9 +202,7 @@ class ProxyCommand:
         self._reap()
         self._listener.join(_LINGER_SECONDS)
         status = self._process.returncode
-        return proxy_problems.ended(
-            self._target, self.name, status, self.last_lines, connecting=connecting
-        )
+        return proxy_ended(self._target, self.name, status, self.last_lines, connecting=connecting)
 
     def close(self) -> None:
         """End it and the processes it started, and join the threads."""
@@ -209,12 +305,88 @@ def _start(command: str, stream: int, errors: int) -> subprocess.Popen[bytes]:
         arguments = f'{os.environ.get("COMSPEC", "cmd.exe")} /d /s /c "{command}"'
     else:
         arguments = [os.environ.get("SHELL") or "/bin/sh", "-c", f"exec {command}"]
-    return subprocess.Popen(
-        arguments,
-        stdin=stream,
-        stdout=stream,
-        stderr=errors,
-        env=clean_environment(),
-        start_new_session=True,
-        creationflags=no_console(),
-    )
+    return start_group(arguments, stdin=stream, stdout=stream, stderr=errors)
+
+
+_LOOK_SECONDS = 0.25
+"""Seconds between two updates of the message."""
+
+
+class ProxyWait:
+    """The wait for the server's identification, on the attempt's thread."""
+
+    def __init__(self, target: LoginTarget, proxy: ProxyCommand, display: ProgressDisplay) -> None:
+        self._target = target
+        self._proxy = proxy
+        self._display = display
+        self._limit = target.connect_timeout
+        self._last_line = ""
+        self.waited_for_human = False
+        """Whether it waited so long for a visit to a page that a human must have come."""
+
+    def wait_greeting(self, greeted: threading.Event, timeout: float) -> bool:
+        """As `greeted.wait(timeout)`, or longer while a page must be visited."""
+        began = now = time.monotonic()
+        asked_at: float | None = None
+        shown: Callable[[], None] | None = None
+        try:
+            while not greeted.wait(min(_LOOK_SECONDS, max(0.0, began + timeout - now))):
+                now = time.monotonic()
+                if now >= began + timeout:
+                    return False
+                self._say()
+                request = self._proxy.request
+                if request and asked_at is None:
+                    asked_at = now
+                    self._limit = timeout = max(timeout, out_of_band.HUMAN_SECONDS)
+                if (
+                    asked_at is not None
+                    and shown is None
+                    and now >= asked_at + out_of_band.SHOW_SECONDS
+                ):
+                    source = f"The ProxyCommand ({self._proxy.name}) says"
+                    request = self._proxy.request
+                    shown = self._display.show(out_of_band.question(self._target, source, request))
+            return True
+        finally:
+            if shown is not None and asked_at is not None:
+                waited = time.monotonic() - asked_at
+                self.waited_for_human = (
+                    waited >= out_of_band.SHOW_SECONDS + out_of_band.NOBODY_SECONDS
+                )
+                shown()
+            if self._last_line:
+                self._display.say("")
+
+    @contextmanager
+    def explaining(self) -> Iterator[None]:
+        """If the command failed, raise its problem instead of the error that it caused."""
+        try:
+            yield
+        except ProblemError as error:
+            explained = self._explain(error)
+            if explained is None:
+                raise
+            raise explained from error
+
+    def _explain(self, error: ProblemError) -> ProblemError | None:
+        ended = self._proxy.ended(connecting=True)
+        if ended is not None:
+            # It may open the page each time.
+            recovery = Recovery.USER_ACTION if self.waited_for_human else ended.problem.recovery
+            return ProblemError(replace(ended.problem, recovery=recovery))
+        if not isinstance(error, connection_problems.SilentError):
+            return None
+        return proxy_silent(
+            self._target,
+            self._proxy.name,
+            self._limit,
+            self._proxy.last_lines,
+            asked=bool(self._proxy.request),
+        )
+
+    def _say(self) -> None:
+        lines = self._proxy.last_lines
+        if lines and lines[-1] != self._last_line:
+            self._last_line = lines[-1]
+            self._display.say(f"{self._proxy.name}: {self._last_line}")

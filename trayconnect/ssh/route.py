@@ -24,8 +24,7 @@ from trayconnect.ssh.hostkeys.known_hosts_command import printed_for
 from trayconnect.ssh.hostkeys.known_hosts_store import KnownHosts
 from trayconnect.ssh.hostkeys.update import HostKeyUpdate
 from trayconnect.ssh.hostkeys.verification import verify
-from trayconnect.ssh.proxy_command import ProxyCommand
-from trayconnect.ssh.proxy_wait import ProxyWait
+from trayconnect.ssh.proxy_command import ProxyCommand, ProxyWait
 from trayconnect.ssh.target import LoginTarget
 from trayconnect.ssh.tcp_dial import dial
 from trayconnect.ssh.transport.channels import SshChannel

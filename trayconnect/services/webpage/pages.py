@@ -7,7 +7,8 @@ import threading
 from functools import partial
 from http import HTTPStatus
 
-from trayconnect.config.model import Forward, Server
+from trayconnect.config.forward_model import Forward
+from trayconnect.config.model import Server
 from trayconnect.core.abandonable import Background
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import ProblemError

@@ -15,7 +15,7 @@ from trayconnect.config.openssh_syntax import FORWARDS
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import Problem, ProblemError, Recovery
 from trayconnect.core.files import check_room, scratch
-from trayconnect.core.subprocesses import clean_environment, end_group, no_console
+from trayconnect.core.subprocesses import end_group, start_group
 from trayconnect.ssh.config.ssh_options import Query, RawOptions, broken
 
 LIMIT = 15.0
@@ -159,15 +159,7 @@ def _incomplete(query: Query, detail: str) -> ProblemError:
 def _finish(command: list[str], output: IO[bytes], errors: IO[bytes], cancel: CancelToken) -> int:
     cancel.check()
     try:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=errors,
-            env=clean_environment(),
-            start_new_session=True,  # a group of its own, so that all that it started ends with it
-            creationflags=no_console(),
-        )
+        process = start_group(command, stdin=subprocess.DEVNULL, stdout=output, stderr=errors)
     except OSError as error:
         advice = "Check OpenSSH's installation: trayconnect asks it what your ~/.ssh/config says."
         title = f"The program {command[0]} cannot be started"

@@ -21,7 +21,11 @@ from trayconnect.core import sanitize
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import Problem, ProblemError, Recovery, shortage
 from trayconnect.core.files import check_room, scratch
-from trayconnect.core.subprocesses import clean_environment, end_group, has_exited, no_console
+from trayconnect.core.subprocesses import (
+    end_group,
+    has_exited,
+    start_group,
+)
 from trayconnect.ssh.hostkeys import known_hosts
 from trayconnect.ssh.hostkeys.host_certificates import PresentedKey
 from trayconnect.ssh.hostkeys.known_hosts import COMMAND, HostKey, KnownHostsEntry
@@ -138,15 +142,7 @@ def _finish(
     errors: IO[bytes],
     cancel: CancelToken,
 ) -> int:
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=errors,
-        env=clean_environment(),
-        start_new_session=True,  # a group of its own, so that all that it started ends with it
-        creationflags=no_console(),
-    )
+    process = start_group(command, stdin=subprocess.DEVNULL, stdout=output, stderr=errors)
     deadline = time.monotonic() + LIMIT
     try:
         while not has_exited(process):

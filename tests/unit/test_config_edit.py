@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trayconnect.config.insert import CannotInsertError, append_servers
+from trayconnect.config.edit import CannotInsertError, append_servers
 from trayconnect.config.sample import SAMPLE
 from trayconnect.config.yaml_file import parse
 

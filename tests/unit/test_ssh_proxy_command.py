@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from trayconnect.core.errors import Recovery
-from trayconnect.ssh import out_of_band, proxy_problems
+from trayconnect.ssh import out_of_band, proxy_command
+from trayconnect.ssh.proxy_command import program_name, proxy_ended, proxy_silent
 from trayconnect.ssh.target import LoginTarget
 
 TARGET = LoginTarget("GPU box", "gpu", 22, "ada")
@@ -35,7 +36,7 @@ PAGE = "https://team.cloudflareaccess.com/cdn-cgi/access/cli?token=" + "x" * 600
     ],
 )
 def test_the_name_holds_no_argument(command: str, name: str) -> None:
-    found = proxy_problems.name(command)
+    found = program_name(command)
     assert "secret" not in found
     assert found == name
 
@@ -63,7 +64,7 @@ def test_the_name_holds_no_argument(command: str, name: str) -> None:
     ],
 )
 def test_what_it_cannot_ask(line: str, asks: bool) -> None:
-    assert proxy_problems.asks(["before", line]) is asks
+    assert proxy_command.asks(["before", line]) is asks
 
 
 @pytest.mark.parametrize(
@@ -94,21 +95,21 @@ def test_a_page_to_visit(lines: list[str], wanted: bool) -> None:
 
 
 def test_problems_say_what_to_do() -> None:
-    slow = proxy_problems.silent(TARGET, "coder", 15.0, ("starting",), asked=False).problem
+    slow = proxy_silent(TARGET, "coder", 15.0, ("starting",), asked=False).problem
     assert slow.title == "The ProxyCommand for gpu (coder) gave no SSH answer within 15 s"
     assert slow.advice.startswith("It said:\n  starting\n")
     assert "connect_timeout" in slow.advice
     assert "SSH port" not in slow.advice
     assert slow.recovery is Recovery.RETRY
-    mute = proxy_problems.silent(TARGET, "coder", 15.0, (), asked=False).problem
+    mute = proxy_silent(TARGET, "coder", 15.0, (), asked=False).problem
     assert mute.advice.startswith("If it takes longer")
-    asks = proxy_problems.silent(TARGET, "ssh", 15.0, ("Password:",), asked=False).problem
+    asks = proxy_silent(TARGET, "ssh", 15.0, ("Password:",), asked=False).problem
     assert "jump_hosts" in asks.advice
     denied = ("ada@gate: Permission denied (publickey).",)
-    over = proxy_problems.ended(TARGET, "ssh", 255, denied, connecting=True).problem
+    over = proxy_ended(TARGET, "ssh", 255, denied, connecting=True).problem
     assert "jump_hosts" in over.advice
     assert over.recovery is Recovery.FIX_FIRST
     # Hours later, it is not that which ended it.
-    lost = proxy_problems.ended(TARGET, "ssh", 255, denied, connecting=False).problem
+    lost = proxy_ended(TARGET, "ssh", 255, denied, connecting=False).problem
     assert "jump_hosts" not in lost.advice
     assert lost.recovery is Recovery.RETRY
