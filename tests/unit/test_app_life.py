@@ -160,14 +160,16 @@ def test_a_signal_ends_it(stage: Stage, name: str) -> None:
     assert sent == [number]
 
 
-def test_a_command_ends_it(stage: Stage) -> None:
+def test_a_command_ends_it_and_one_for_the_window_that_it_lacks_is_refused(stage: Stage) -> None:
     app = stage.app()
     stage.save(GOOD)
     answered = threading.Event()
+    refused = []
 
     def ask() -> None:
         while not answered.is_set():
             try:
+                refused.append(stage.client.call(Command("show-status")).problem)
                 assert stage.client.call(Command("quit")).ok
             except ProblemError:
                 continue  # it is just starting
@@ -178,6 +180,8 @@ def test_a_command_ends_it(stage: Stage) -> None:
     assert app.run() is None
     answered.set()
     asking.join(LIMIT)
+    assert refused[-1] is not None
+    assert refused[-1].title == "This trayconnect has no window to show"
 
 
 def test_the_status_window_goes_before_the_manager_that_its_clicks_wait_for(
@@ -233,6 +237,32 @@ def test_the_end_of_the_users_session_waits_for_the_servers(
     stage.on_change = lambda _: has_begun.set()
     assert stage.app(tray=True).run() is None
     assert managed == [True, False]
+
+
+class Icon:
+    """An icon of its own, in place of the desktop's."""
+
+    def __init__(self) -> None:
+        self.show = Mock()
+        self.is_gone = threading.Event()
+
+    def run(self) -> None:
+        self.is_gone.wait(LIMIT)
+
+    def stop(self) -> None:
+        self.is_gone.set()
+
+
+def test_an_icon_whose_program_cannot_be_read_goes(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    icon = Icon()
+    monkeypatch.setattr("trayconnect.tray.display.make_tray", lambda *_, **__: icon)
+    monkeypatch.setattr("trayconnect.app.program.ICON_LIMIT", 0.0)
+    monkeypatch.setitem(sys.modules, "trayconnect.app.wiring", None)
+    with pytest.raises(ImportError):
+        stage.app(tray=True).run()
+    assert icon.is_gone.is_set()
 
 
 def test_a_misspelt_name_ends_it_before_anything_begins(stage: Stage) -> None:

@@ -126,10 +126,10 @@ class App:
 
     def _serve(self, lock: InstanceLock, wait: Callable[[], object]) -> None:
         """Start everything but the icon, `wait`, and end it in the opposite order."""
-        from trayconnect.app.wiring import Parts
-
         with ExitStack() as stack:
             try:
+                from trayconnect.app.wiring import Parts
+
                 stack.enter_context(closing(self._notifier))
                 self._parts = Parts(self._options, self._display, self._notifier, self.stop)
                 self._parts.start(stack, lock)

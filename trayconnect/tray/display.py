@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from trayconnect.core.command import Command
-from trayconnect.core.errors import ProblemError
+from trayconnect.core.errors import Problem, ProblemError
 from trayconnect.core.notices import Notifier
 from trayconnect.desktop import helper_process
 from trayconnect.desktop.popup.popup_menu import TkPopupMenu
@@ -180,10 +180,10 @@ class Display:
 
     def show_window(self) -> None:
         """Open the window that shows what the menu shows. Raises `ProblemError`."""
+        if self._window is None or self._known is None:
+            raise ProblemError(Problem("This trayconnect has no window to show", COMMANDS))
         from trayconnect.tray.status_view import status_page
 
-        assert self._window is not None
-        assert self._known is not None
         self._window.update(status_page(*self._known()))
         self._window.show()
 
