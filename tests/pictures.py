@@ -11,9 +11,9 @@ from pathlib import Path
 
 from tests.support.chromium import Chromium
 from tests.support.desktop import Desktop
-from tests.support.forwarding import free_port
 from tests.support.jupyter import JupyterServer
 from tests.support.keys import make_key
+from tests.support.ports import free_port
 from tests.support.running import LIMIT, RunningApp
 from tests.support.sshd import Sshd
 from tests.support.waiting import wait_for

@@ -256,9 +256,8 @@ class Desktop(SessionBus):
 
     def close_menu(self) -> None:
         """Leave the menus, one Escape for each that is open."""
-        while count := len(self.menus()):
-            self.screen.key("Escape")
-            wait_for(lambda count=count: len(self.menus()) < count, "a menu to close", LIMIT)  # type: ignore[misc]
+        while self.menus():
+            self._press("Escape")
 
     def settle(self) -> None:
         """Wait until menus look the same for a while (GTK may still be laying them out)."""

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.forwarding import free_port
 from tests.support.keys import public_line
+from tests.support.ports import free_port
 from tests.support.scoped import Scoped
 from tests.support.sshd import speaks_ssh, system_user
 

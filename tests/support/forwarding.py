@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import random
 import socket
 import sys
 import threading
@@ -12,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tests.support.ports import free_port
 from tests.support.scoped import Scoped
 from tests.support.threads import wait_for_threads
 from tests.support.waiting import end_accept
@@ -33,16 +33,6 @@ def eventually(condition: Callable[[], T], what: str) -> T:
         assert time.monotonic() < deadline, f"waited in vain for {what}"
         time.sleep(0.005)
     return value
-
-
-def free_port(address: str = "127.0.0.1") -> int:
-    """A port that nobody holds, out of the range that the system hands out by itself."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    while True:
-        port = random.SystemRandom().randrange(20_000, 32_000)
-        with socket.socket(family) as sock, contextlib.suppress(OSError):
-            sock.bind((address, port))
-            return port
 
 
 def a_server(**settings: Any) -> Server:

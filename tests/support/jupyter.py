@@ -18,6 +18,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+from tests.support.ports import free_port
 from tests.support.scoped import Scoped
 
 START_SECONDS = 120
@@ -47,7 +48,7 @@ class JupyterServer(Scoped):
             folder.mkdir(mode=0o700)
         self.log = self._folder / "log"
         self.port = 0
-        """The port it listens on; kept over `stop` and `start`."""
+        """The port it listens on; kept over `stop` and `start`. Set to 0, it gets another."""
         self.token = ""
         """The token of the latest start."""
         self.base_url = "/"
@@ -70,6 +71,7 @@ class JupyterServer(Scoped):
     def start(self) -> None:
         """Start it, on the same port as before if there was one, and wait until it answers."""
         assert self._process is None
+        self.port = self.port or free_port()
         command = [*self._command(), *self._options]
         if hasattr(os, "geteuid") and os.geteuid() == 0:
             command.append("--allow-root")
@@ -123,7 +125,7 @@ class JupyterServer(Scoped):
         )
         # A certificate of its own is nobody's to judge.
         anything = ssl._create_unverified_context()
-        with urllib.request.urlopen(request, timeout=10, context=anything) as answer:
+        with urllib.request.urlopen(request, timeout=START_SECONDS, context=anything) as answer:
             text = answer.read()
         decoded: dict[str, Any] = json.loads(text) if text else {}
         return decoded

@@ -7,8 +7,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.forwarding import free_port
 from tests.support.jupyter import JupyterServer
+from tests.support.ports import free_port
 
 PEERS = Path(__file__).parents[2] / ".venv-peers"
 """Made by `.ci/python-peers`, which `make test-long` runs."""

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.keys import fingerprint, make_key, public_line
+from tests.support.ports import free_port
 from tests.support.scoped import Scoped
 
 START_TIMEOUT = 90.0
@@ -131,8 +132,7 @@ class Sshd(Scoped):
         if os.geteuid() == 0:
             Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
         for _ in range(5):
-            if not self.port:
-                self.port = _free_port()
+            self.port = self.port or free_port()
             self._config.write_text(self._config_text())
             # sshd re-executes itself, and therefore insists on its absolute path.
             command = [
@@ -161,8 +161,8 @@ class Sshd(Scoped):
         """End the listener; sessions live on, as when a system restarts its sshd."""
         if self._listener is None:
             return
+        self._stop_forking()
         self._sessions.update(_descendants(self._listener.pid))
-        self._listener.send_signal(signal.SIGCONT)
         self._listener.kill()
         self._listener.wait(10)
         self._listener = None
@@ -195,18 +195,21 @@ class Sshd(Scoped):
 
     def kill_sessions(self) -> None:
         """End every connection's processes at once; the listener stays."""
-        for pid in self.session_pids():
-            _send(pid, signal.SIGKILL)
-        deadline = time.monotonic() + 10
-        while self.session_pids() and time.monotonic() < deadline:
+        deadline = time.monotonic() + START_TIMEOUT
+        while pids := self.session_pids():
+            assert time.monotonic() < deadline, f"sessions that do not end: {pids}"
+            for pid in pids:  # each time: one may have started another meanwhile
+                _send(pid, signal.SIGKILL)
             time.sleep(0.01)
 
     def freeze(self) -> None:
         """Stop (SIGSTOP) the listener and all sessions: ports stay open, nobody answers."""
-        if self._listener is not None:
-            self._listener.send_signal(signal.SIGSTOP)
-        for pid in self.session_pids():
-            _send(pid, signal.SIGSTOP)
+        self._stop_forking()
+        stopped: set[int] = set()
+        while fresh := self.session_pids() - stopped:  # one may have started another meanwhile
+            for pid in fresh:
+                _send(pid, signal.SIGSTOP)
+            stopped |= fresh
 
     def thaw(self) -> None:
         """Undo `freeze`."""
@@ -216,6 +219,16 @@ class Sshd(Scoped):
             self._listener.send_signal(signal.SIGCONT)
 
     # --- details ----------------------------------------------------------------------------------
+
+    def _stop_forking(self) -> None:
+        """Stop (SIGSTOP) the listener, so that no session begins unseen."""
+        if self._listener is None:
+            return
+        self._listener.send_signal(signal.SIGSTOP)
+        deadline = time.monotonic() + START_TIMEOUT
+        while (state := _stat(self._listener.pid)) and state[0] not in ("T", "Z", "X"):
+            assert time.monotonic() < deadline, "sshd does not stop"
+            time.sleep(0.001)
 
     def _make_host_key(self, kind: str) -> Path:
         return make_key(self.folder, kind, name=f"host_{kind}_{secrets.token_hex(3)}")
@@ -341,13 +354,6 @@ def _knows_pam_service_name(sshd: str) -> bool:
         command += ["-h", str(make_key(Path(folder)))]
         done = subprocess.run(command, capture_output=True, check=False, timeout=30)
     return done.returncode == 0
-
-
-def _free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 def _stat(pid: int) -> list[str]:

@@ -14,6 +14,7 @@ import sys
 import threading
 from pathlib import Path
 
+from tests.support.ports import free_port
 from tests.support.scoped import Scoped
 
 
@@ -27,7 +28,7 @@ class StagedJupyter(Scoped):
         self, *, uid: int = -1, port: int = 0, version: str = "2.99.0", host: str = "127.0.0.1"
     ) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, __file__, str(uid), str(port), version, host],
+            [sys.executable, __file__, str(uid), str(port or free_port()), version, host],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -25,7 +25,7 @@ from trayconnect.ssh.hostkeys.known_hosts_store import KnownHosts
 from trayconnect.ssh.ssh_link import SshLink
 from trayconnect.ssh.target import LoginTarget, targets
 
-WAIT = 30.0
+WAIT = 90.0
 """Seconds that a thing may take which should happen soon; only a failing test waits as long."""
 
 

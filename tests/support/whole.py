@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.support.forwarding import free_port
 from tests.support.nulls import NoSecrets
+from tests.support.ports import free_port
 from tests.support.scoped import Scoped
 from tests.support.sshd import Sshd
 from tests.support.tunnel_kit import no_ssh_config

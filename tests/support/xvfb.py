@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import select
 import subprocess
@@ -23,6 +24,8 @@ from tests.support.scoped import Scoped
 from tests.support.waiting import wait_for
 
 START_LIMIT = 90.0
+LIMIT = 120.0
+"""Seconds to wait for anything: a machine may be very busy."""
 _KEYSYMS = {
     " ": "space",
     "-": "minus",
@@ -58,6 +61,7 @@ class XServer(Scoped):
         finally:
             os.close(reading)
         self._client: Display | None = None
+        self._pings = itertools.count(1)
 
     def close(self) -> None:
         """End the server and reap it; may be called twice."""
@@ -134,10 +138,10 @@ class XServer(Scoped):
             return bytes(found.value).decode(errors="replace")
         return window.get_wm_name() or ""
 
-    def wait_window(self, title: str, limit: float = 30.0) -> Window:
+    def wait_window(self, title: str, limit: float = LIMIT) -> Window:
         return wait_for(lambda: self.find_window(title), f"a window titled {title!r}", limit)
 
-    def wait_no_window(self, title: str, limit: float = 30.0) -> None:
+    def wait_no_window(self, title: str, limit: float = LIMIT) -> None:
         wait_for(lambda: self.find_window(title) is None, f"{title!r} to close", limit)
 
     def has_focus(self, window: Window) -> bool:
@@ -152,11 +156,32 @@ class XServer(Scoped):
             pass  # the focus moved while we looked
         return False
 
-    def wait_focus(self, window: Window, limit: float = 30.0) -> None:
+    def wait_focus(self, window: Window, limit: float = LIMIT) -> None:
         """Until keys go to `window`; a key pressed before would be lost."""
         wait_for(lambda: self.has_focus(window), "the window to have the keyboard", limit)
 
-    def wait_still(self, limit: float = 30.0) -> None:
+    def wait_seen(self, window: Window, limit: float = LIMIT) -> None:
+        """Until the program of `window` has taken in all that has happened to it so far, such as
+        that it has the keyboard: then it answers a ping (EWMH, _NET_WM_PING)."""
+        root = self.client.screen().root
+        protocols, ping = (self.client.intern_atom(a) for a in ("WM_PROTOCOLS", "_NET_WM_PING"))
+        number = next(self._pings)
+        root.change_attributes(event_mask=X.SubstructureNotifyMask)
+        data = (32, [ping, number, window.id, 0, 0])
+        window.send_event(ClientMessage(window=window, client_type=protocols, data=data))
+        self.client.sync()
+
+        def is_answered() -> bool:
+            while self.client.pending_events():
+                event = self.client.next_event()
+                if event.type == X.ClientMessage and list(event.data[1][:2]) == [ping, number]:
+                    return True
+            return False
+
+        wait_for(is_answered, "the window's program to answer", limit)
+        root.change_attributes(event_mask=X.NoEventMask)
+
+    def wait_still(self, limit: float = LIMIT) -> None:
         """Until nothing has changed for half a second. A window that has just come up may yet take
         the keyboard from the part of it that has it."""
         deadline = time.monotonic() + limit
@@ -168,14 +193,14 @@ class XServer(Scoped):
                 before, since = now, time.monotonic()
             time.sleep(0.05)
 
-    def step(self, key: str, modifier: str | None = None, limit: float = 30.0) -> None:
+    def step(self, key: str, modifier: str | None = None, limit: float = LIMIT) -> None:
         """Move the keyboard's ring, and see it move."""
         self.wait_still(limit)
         before = self.screenshot().tobytes()
         self.key(key, *([modifier] if modifier else []))
         wait_for(lambda: self.screenshot().tobytes() != before, "the ring to move", limit)
 
-    def wait_gone(self, window: Window, limit: float = 30.0) -> None:
+    def wait_gone(self, window: Window, limit: float = LIMIT) -> None:
         """Until that very window is no longer shown."""
 
         def is_gone() -> bool:
@@ -193,7 +218,7 @@ class XServer(Scoped):
                     return value.value  # type: ignore[no-any-return]
         return None
 
-    def selection(self, name: str, limit: float = 30.0) -> str:
+    def selection(self, name: str, limit: float = LIMIT) -> str:
         """What the owner of a selection ("PRIMARY", "CLIPBOARD") offers; "" without an owner."""
         client = self.client
         selection, target, slot = (
@@ -244,8 +269,13 @@ class XServer(Scoped):
 
     def focus(self, window: Window) -> None:
         """Give the keyboard to a window, as a window manager would."""
-        window.set_input_focus(X.RevertToParent, X.CurrentTime)
-        self.wait_focus(window)
+
+        def has_it() -> bool:
+            # Again: the server refuses it for a window that is not viewable just now.
+            window.set_input_focus(X.RevertToParent, X.CurrentTime)
+            return self.has_focus(window)
+
+        wait_for(has_it, "the window to take the keyboard", LIMIT)
 
     def raise_window(self, window: Window) -> None:
         """Have the window manager put it on top and give it the keyboard, as a click in a taskbar

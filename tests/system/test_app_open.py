@@ -12,9 +12,9 @@ from urllib.request import url2pathname
 
 import pytest
 
-from tests.support.forwarding import free_port
 from tests.support.jupyter import JupyterServer
 from tests.support.keys import make_key
+from tests.support.ports import free_port
 from tests.support.running import LIMIT, RunningApp
 from tests.support.waiting import wait_for
 from tests.system.test_jupyter_health import sshd_for

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.support.desktop import Desktop
-from tests.support.forwarding import Service, answers, echo, free_port, tcp
+from tests.support.forwarding import Service, answers, echo, tcp
 from tests.support.jupyter import JupyterServer
 from tests.support.keys import make_key
+from tests.support.ports import free_port
 from tests.support.running import LIMIT, RunningApp
 from tests.support.servers import make_server
 from tests.support.snapshots import snap

@@ -11,10 +11,10 @@ import pytest
 from Xlib.xobject.drawable import Window
 
 from tests.support.chromium import Chromium
-from tests.support.desktop import Desktop
-from tests.support.forwarding import free_port
+from tests.support.desktop import Desktop, find_icon
 from tests.support.jupyter import JupyterServer
 from tests.support.keys import make_key
+from tests.support.ports import free_port
 from tests.support.running import LIMIT, RunningApp
 from tests.support.servers import make_server
 from tests.support.snapshots import snap
@@ -95,6 +95,7 @@ def test_a_click_asks_logs_in_and_shows_jupyter_in_chromium_and_another_ends_it(
 def read(desktop: Desktop, window: Window) -> None:
     """Look at a question for as long as its guard against stray keys lasts."""
     desktop.screen.wait_focus(window, LIMIT)
+    desktop.screen.wait_seen(window)
     time.sleep(2 * GUARD)  # nothing tells that it is over
 
 
@@ -144,8 +145,12 @@ def click_through(
 
     desktop.open_menu(IconState.UP)
     desktop.choose(shown(State.UP, State.OFF), "more GPU box", "diagnostics")
-    wait_for(lambda: desktop.screen.selection("CLIPBOARD") != link, "the diagnostics", LIMIT)
-    report = desktop.screen.selection("CLIPBOARD")
+    # In between, the clipboard is empty.
+    report = wait_for(
+        lambda: now if (now := desktop.screen.selection("CLIPBOARD")) != link else "",
+        "the diagnostics",
+        LIMIT,
+    )
     assert "state: up, reached logged_in" in report
     assert jupyter.token not in report
 
@@ -249,9 +254,7 @@ def test_without_a_panel_a_window_has_what_the_menu_has(bare_desktop: Desktop) -
             window = screen.wait_window("trayconnect", LIMIT)
             screen.wait_focus(window, LIMIT)
             if not again:
-                assert "A window shows your servers" in app.output, (
-                    "the terminal says where to look"
-                )
+                wait_for(lambda: "A window shows your servers" in app.output, "word of it", LIMIT)
             screen.close_window("trayconnect")
             screen.wait_gone(window, LIMIT)
             assert app.status()["state"] == "off", "closing it ends nothing"
@@ -261,6 +264,12 @@ def test_without_a_panel_a_window_has_what_the_menu_has(bare_desktop: Desktop) -
         screen.step("Tab", limit=LIMIT)
         screen.key("space")
         wait_for(lambda: app.status()["state"] == "waiting", "the attempt to fail", LIMIT)
+        # The button means Disconnect once the window has changed, too.
+        wait_for(
+            lambda: find_icon(screen.screenshot(), IconState.CONNECTING, height=600),
+            "the window to show it",
+            LIMIT,
+        )
         screen.key("space")
         wait_for(lambda: app.status()["state"] == "off", "off", LIMIT)
         screen.step("Tab", "Shift_L", limit=LIMIT)  # backwards to the last button

@@ -15,10 +15,10 @@ import pytest
 
 from tests.support.chromium import Chromium
 from tests.support.devtools import LIMIT, Tab
-from tests.support.forwarding import free_port
 from tests.support.jupyter import JupyterServer
 from tests.support.jupyter_peers import Peer, web
 from tests.support.keys import make_key
+from tests.support.ports import free_port
 from tests.support.sshd import Sshd
 from tests.support.waiting import wait_for
 from tests.support.whole import Whole, entry

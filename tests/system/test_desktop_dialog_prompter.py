@@ -85,7 +85,7 @@ class User:
         assert self._last is not None
         for key in keys:
             self.screen.key(key)
-        self.screen.wait_gone(self._last)
+        self.screen.wait_gone(self._last, LIMIT)
         self._last = None  # the next one's window may get the same number
 
 

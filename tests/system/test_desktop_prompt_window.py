@@ -607,11 +607,13 @@ def test_what_was_being_typed_elsewhere_answers_nothing(
 def test_after_a_pause_what_is_typed_answers_in_place_of_the_rest(
     managed: XServer, asker: Ask
 ) -> None:
-    asked = asker(PASSWORD, prompter(guard=1.0), managed)
+    guard = 4.0
+    asked = asker(PASSWORD, prompter(guard=guard), managed)
     asked.wait_shown()
     managed.type("rest")
     managed.key("Return")  # of another window's sentence
-    time.sleep(2.0)  # the pause
+    managed.wait_seen(managed.wait_window(asked.title))
+    time.sleep(guard)  # the pause
     managed.type("S3cret")
     managed.key("Return")
     assert asked.result() == Answer(("S3cret",))

@@ -95,6 +95,7 @@ def test_buttons_give_their_commands(opened: Opened) -> None:
 def test_it_is_clicked_with_the_mouse_too(opened: Opened) -> None:
     """Quit is in the corner at the bottom right."""
     opened.show()
+    opened.screen.wait_still(LIMIT)  # it has its last size
     window = opened.screen.find_window(TITLE)
     assert window is not None
     before = opened.pixels()

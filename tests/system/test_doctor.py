@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.desktop import Desktop
-from tests.support.forwarding import free_port
 from tests.support.jupyter import JupyterServer
 from tests.support.keys import SshAgent, make_key
+from tests.support.ports import free_port
 from tests.support.running import LIMIT, RunningApp
 from tests.support.sshd import Sshd
 from tests.support.waiting import wait_for
@@ -173,7 +173,7 @@ def test_the_way_ends_where_it_ends(tmp_path: Path) -> None:
 
 
 def test_what_a_proxy_command_says_meanwhile() -> None:
-    servers = "servers: [{name: GPU box, host: gpu, connect_timeout: 2, auth: {agent: none}}]\n"
+    servers = "servers: [{name: GPU box, host: gpu, connect_timeout: 5, auth: {agent: none}}]\n"
     with RunningApp(servers) as app:
         config = app.home / "ssh_config"
         config.write_text(
@@ -184,4 +184,4 @@ def test_what_a_proxy_command_says_meanwhile() -> None:
         code, lines = way_to(app, "GPU box")
     assert code == 1
     assert "waits    sh: Starting it" in lines
-    assert any("(sh) gave no SSH answer within 2 s" in line for line in lines)
+    assert any("(sh) gave no SSH answer within 5 s" in line for line in lines)

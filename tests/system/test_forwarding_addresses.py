@@ -18,10 +18,10 @@ from tests.support.forwarding import (
     Service,
     a_server,
     eventually,
-    free_port,
     listening,
 )
 from tests.support.keys import make_key
+from tests.support.ports import free_port
 from tests.support.sshd import Sshd
 from tests.support.whole import Whole, entry
 from trayconnect.config.forward_model import Forward, keys_of, spec_of

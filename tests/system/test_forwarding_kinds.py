@@ -15,11 +15,11 @@ from tests.support.forwarding import (
     Service,
     answers,
     by_socks,
-    free_port,
     tcp,
 )
 from tests.support.jupyter import JupyterOnSocket
 from tests.support.keys import make_key
+from tests.support.ports import free_port
 from tests.support.sshd import Sshd
 from tests.support.unix_service import unix_dial, unix_echo
 from tests.support.whole import Whole, entry

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.forwarding import LIMIT, a_server, free_port, listening, no_leaks
+from tests.support.forwarding import LIMIT, a_server, listening, no_leaks
 from tests.support.keys import make_key
+from tests.support.ports import free_port
 from tests.support.sshd import Sshd
 from tests.support.tunnel_kit import Kit
 from trayconnect.core.endpoints import Endpoint, TcpEndpoint

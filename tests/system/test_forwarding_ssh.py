@@ -16,13 +16,13 @@ from tests.support.forwarding import (
     dial,
     echo,
     eventually,
-    free_port,
     held,
     listening,
     no_leaks,
     read_all,
     was_reset,
 )
+from tests.support.ports import free_port
 from tests.support.sshd import Sshd
 from tests.support.tunnel_kit import Kit, Losses
 from trayconnect.config.model import Server

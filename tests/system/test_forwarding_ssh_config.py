@@ -14,10 +14,10 @@ from tests.support.forwarding import (
     Service,
     answers,
     by_socks,
-    free_port,
     tcp,
 )
 from tests.support.keys import make_key
+from tests.support.ports import free_port
 from tests.support.sshd import Sshd
 from tests.support.tunnel_kit import nothing_left, until
 from tests.support.unix_service import unix_dial, unix_echo

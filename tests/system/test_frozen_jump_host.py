@@ -57,7 +57,7 @@ def through(gate: Sshd, server: Sshd, key: Path, **options: object) -> Server:
         server.port,
         identity_file=key,
         jump_hosts=[f"{gate.username}@{gate.host}:{gate.port}"],
-        **{"connect_timeout": 1.5} | options,
+        **{"connect_timeout": 3.0} | options,
     )
 
 
@@ -130,7 +130,7 @@ def test_the_one_that_freezes_later_is_named(
     kit: Kit, gate: Sshd, server: Sshd, key: Path, frozen: str
 ) -> None:
     one = gate if frozen == "jump host" else server
-    keepalive = {"interval": 1, "count_max": 2}
+    keepalive = {"interval": 2, "count_max": 2}
     losses = Losses()
     entry_ = through(gate, server, key, keepalive=keepalive, connect_timeout=10)
     with nothing_left(), kit.tunnel(entry_, losses=losses) as tunnel:

@@ -11,18 +11,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.forwarding import free_port
 from tests.support.jupyter import JupyterServer
 from tests.support.jupyter_kinds import BareJupyter
 from tests.support.jupyter_peers import self_signed
 from tests.support.keys import make_key
+from tests.support.ports import free_port
 from tests.support.sshd import Sshd
 from tests.support.tunnel_kit import Kit, entry, nothing_left, until
 from trayconnect.config.model import Server
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.page import Page
 from trayconnect.forwarding.forwarding import LocalForwarding, listen
-from trayconnect.services.jupyter.health import PATIENCE, HealthChecker
+from trayconnect.services.jupyter.health import HealthChecker
 from trayconnect.services.jupyter.model import Health, Kernels
 from trayconnect.services.jupyter.selection_store import BriefChoices
 from trayconnect.services.jupyter.targets import jupyter_authority
@@ -55,9 +55,9 @@ class Live:
 
 @contextlib.contextmanager
 def live(
-    sshd: Sshd, folder: Path, *, patience: float | None = PATIENCE, **jupyter: object
+    sshd: Sshd, folder: Path, *, patience: float | None = None, **jupyter: object
 ) -> Iterator[Live]:
-    """`patience`: None where a search ends by itself, in more than 3 s on a busy machine."""
+    """`patience`: None waits to the end of a search, however long a busy machine takes."""
     key = make_key(folder)
     sshd.authorize(key)
     kit = Kit(folder)

@@ -181,7 +181,10 @@ class PeerJupyterOfAnyPort(PeerJupyter):
 
     def __init__(self) -> None:
         super().__init__(NOTEBOOK6)
+
+    def _command(self) -> list[str]:
         self.port = 0
+        return super()._command()
 
     def _is_ready(self) -> bool:
         try:

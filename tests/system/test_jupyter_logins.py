@@ -21,6 +21,7 @@ from tests.support.staged_jupyter import StagedJupyter
 from tests.support.tunnel_kit import Kit, entry, until
 from tests.system.test_jupyter_health import live, sshd_for
 from trayconnect.services.jupyter.discovery import Discovery, find
+from trayconnect.services.jupyter.health import PATIENCE
 from trayconnect.services.protocol import Level
 
 SHELLS = (
@@ -74,7 +75,7 @@ def test_a_real_jupyter_whatever_shell_runs_the_command(
     command = f'{program} -c "$SSH_ORIGINAL_COMMAND"'
     with (
         sshd_for(jupyter, ForceCommand=command) as sshd,
-        live(sshd, tmp_path, patience=None) as box,
+        live(sshd, tmp_path) as box,
     ):
         noisy(sshd.home)
         health = box.examine()
@@ -135,7 +136,7 @@ def test_another_user_with_that_login_shell(tmp_path: Path, open_folder: Path, s
     ids=["prints-3-MB", "asks", "leaves-something-running"],
 )
 def test_found_all_the_same(jupyter: JupyterServer, tmp_path: Path, rc: str) -> None:
-    with sshd_for(jupyter) as sshd, live(sshd, tmp_path, patience=None) as box:
+    with sshd_for(jupyter) as sshd, live(sshd, tmp_path) as box:
         (sshd.home / ".bashrc").write_text(f"{rc}\n")
         try:
             health = box.examine()
@@ -148,7 +149,7 @@ def test_found_all_the_same(jupyter: JupyterServer, tmp_path: Path, rc: str) -> 
 def test_a_slow_login_shell_is_waited_for(jupyter: JupyterServer, tmp_path: Path) -> None:
     with (
         sshd_for(jupyter) as sshd,
-        live(sshd, tmp_path, port=jupyter.port) as box,
+        live(sshd, tmp_path, patience=PATIENCE, port=jupyter.port) as box,
     ):
         (sshd.home / ".bashrc").write_text("until [ -e ~/conda ]; do sleep 0.1; done\n")
         health = box.examine()
@@ -197,7 +198,7 @@ def stranger() -> Iterator[int]:
 @as_root
 def test_a_stranger_on_the_port_of_the_file(stranger: int, tmp_path: Path) -> None:
     with StagedJupyter(uid=stranger) as theirs:
-        with Sshd() as sshd, live(sshd, tmp_path, port=theirs.port, patience=None) as box:
+        with Sshd() as sshd, live(sshd, tmp_path, port=theirs.port) as box:
             health = box.examine()
         assert (health.level, health.page.token) == (Level.REACHABLE, "")
         assert health.problem is not None

@@ -17,7 +17,8 @@ import pytest
 import websocket
 
 from tests.support.far_account import WAYS, FarAccount, is_alive
-from tests.support.forwarding import free_port, no_leaks
+from tests.support.forwarding import no_leaks
+from tests.support.ports import free_port
 from tests.support.running import RunningApp
 from tests.support.snapshots import facts
 from tests.support.sshd import Options
@@ -103,7 +104,9 @@ def test_it_outlives_the_tunnel_and_is_found_again_from_elsewhere(
             stopped = whole.until(lambda s: s.problem is not None)
             assert stopped.state is State.UP
         if "tmux" in ways:
-            assert "trayconnect" not in far.run("tmux", "ls").stdout
+            wait_for(
+                lambda: "trayconnect" not in far.run("tmux", "ls").stdout, "its session to end"
+            )
 
 
 @pytest.mark.parametrize(

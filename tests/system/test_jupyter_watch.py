@@ -71,6 +71,15 @@ class Notebook(Scoped):
         self._channels.close()
         self._jupyter.request(f"api/sessions/{self._session['id']}", "DELETE")
 
+    def wait_done(self, code: str) -> None:
+        """Until the cell with that code has run."""
+        while True:
+            message = json.loads(self._channels.recv())
+            if message["parent_header"].get("msg_id") == code and (
+                message["content"].get("execution_state") == "idle"
+            ):
+                return
+
     def run(self, code: str) -> None:
         """Begin with a cell; its end is not waited for."""
         header: dict[str, Any] = {
@@ -102,17 +111,25 @@ def connected(sshd: Sshd, tmp_path: Path, **changes: Any) -> Iterator[tuple[Whol
         yield whole, server
 
 
+def until_exists(file: Path) -> str:
+    """A cell that ends once the file is there."""
+    return f"import pathlib, time\nwhile not pathlib.Path({str(file)!r}).exists(): time.sleep(.05)"
+
+
+def see_busy_for_long(whole: Whole) -> None:
+    """Wait until the looks have seen the kernel busy for a long time."""
+    since = kernels(whole.until(lambda s: kernels(s).busy == 1)).busy_since
+    assert since is not None
+    whole.until(lambda s: kernels(s).at - since > 1.5)
+
+
 def test_a_long_cell_is_seen_and_its_end_is_told(
     sshd: Sshd, jupyter: JupyterServer, tmp_path: Path
 ) -> None:
     with connected(sshd, tmp_path) as (whole, _), Notebook(jupyter, "train.ipynb") as notebook:
         stop = tmp_path / "stop"
-        notebook.run(f"import pathlib, time\nwhile not pathlib.Path({str(stop)!r}).exists():\n"
-                     "    time.sleep(0.05)")  # fmt: skip
-        busy = whole.until(lambda s: kernels(s).busy == 1)
-        since = kernels(busy).busy_since
-        assert since is not None
-        whole.until(lambda s: kernels(s).at - since > 1.5)
+        notebook.run(until_exists(stop))
+        see_busy_for_long(whole)
         stop.touch()
         told = wait_for(lambda: [n for n in whole.notices if "idle" in n.tag], "the notice")
         assert [n.title for n in told] == ["train.ipynb is idle again"]
@@ -131,6 +148,7 @@ def test_watching_is_no_activity(sshd: Sshd, jupyter: JupyterServer, tmp_path: P
 
     with Notebook(jupyter, "quiet.ipynb") as notebook:
         notebook.run("1 + 1")
+        notebook.wait_done("1 + 1")  # a kernel that starts is idle, too
         with connected(sshd, tmp_path) as (whole, _):
             idle = whole.until(lambda s: kernels(s).idle == 1)
             before = last()
@@ -146,7 +164,9 @@ def test_no_notice_where_the_file_says_so(
         connected(sshd, tmp_path, notify_idle=False) as (whole, _),
         Notebook(jupyter, "a.ipynb") as notebook,
     ):
-        notebook.run("import time; time.sleep(3)")
-        whole.until(lambda s: kernels(s).busy == 1)
+        stop = tmp_path / "stop"
+        notebook.run(until_exists(stop))
+        see_busy_for_long(whole)
+        stop.touch()
         whole.until(lambda s: kernels(s).idle == 1)
         assert [n for n in whole.notices if "idle" in n.tag] == []

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.forwarding import free_port
 from tests.support.keys import make_key
+from tests.support.ports import free_port
 from tests.support.proxy import FaultyProxy, Peer
 from tests.support.sshd import Sshd
 from tests.support.whole import LIMIT, Whole, entry

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.forwarding import free_port
 from tests.support.keys import make_key
+from tests.support.ports import free_port
 from tests.support.sshd import Sshd
 from tests.support.tunnel_kit import YES, Kit, User, nothing_left, until
 from tests.support.whole import LIMIT, Whole, entry

@@ -130,8 +130,10 @@ def _sends_away(sock: socket.socket) -> None:
 def test_no_proper_ssh(
     kit: Kit, act: Callable[[socket.socket], None], title: str, recovery: Recovery
 ) -> None:
+    # Only those two are waited for: a busy machine takes its time for the others.
+    limit = 4.0 if act in (_silent, _http) else WAIT
     with nothing_left(), Peer(act) as peer:
-        problem = kit.problem(entry(peer.port, connect_timeout=2.0))
+        problem = kit.problem(entry(peer.port, connect_timeout=limit))
     assert title in problem.title
     assert "127.0.0.1" in problem.title
     assert problem.recovery is recovery
@@ -281,8 +283,8 @@ def test_silence_after_the_banner(kit: Kit, key: Path, fault: str) -> None:
         sock.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
 
     with nothing_left(), Peer(act) as peer:
-        problem = kit.problem(entry(peer.port, connect_timeout=0.5))
-    assert "key exchange within 0.5 s" in problem.title
+        problem = kit.problem(entry(peer.port, connect_timeout=2.0))
+    assert "key exchange within 2 s" in problem.title
     assert problem.recovery is Recovery.RETRY
 
 

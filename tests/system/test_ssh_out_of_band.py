@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.asyncssh_server import AsyncsshServer
-from tests.support.forwarding import free_port, no_leaks
+from tests.support.forwarding import no_leaks
+from tests.support.ports import free_port
 from tests.support.tunnel_kit import until
 from tests.support.whole import Whole
 from trayconnect.config.model import Server
@@ -50,7 +51,7 @@ def box(server: AsyncsshServer, **changes: object) -> Server:
         "username": server.username,
         "local_port": free_port(),
         "jupyter": {"port": free_port()},
-        "connect_timeout": 2,
+        "connect_timeout": 4,
     }
     return Server.model_validate(fields | changes)
 
@@ -95,7 +96,7 @@ def test_the_page_is_shown_and_the_login_goes_on(whole: Patient, gate: threading
     assert until(lambda: any(PAGE in notice.body for notice in whole.notices))
     whole.answer = Answer()
     assert until(lambda: [page.url for page in whole.pages] == [PAGE])
-    assert not threading.Event().wait(2.5)  # longer than connect_timeout
+    assert not threading.Event().wait(4.5)  # longer than connect_timeout
     waiting = whole.manager.snapshot("GPU box")
     assert waiting is not None
     assert (waiting.state, waiting.waits_for) == (State.CONNECTING, question.title)

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.forwarding import free_port, no_leaks
+from tests.support.forwarding import no_leaks
 from tests.support.keys import make_key
+from tests.support.ports import free_port
 from tests.support.sshd import Sshd, password_server
 from tests.support.tunnel_kit import Kit, nothing_left, until
 from tests.support.whole import Whole
@@ -198,12 +199,17 @@ def test_nobody_visits_it(
     if ends:
         said = tmp_path / "page"
         said.write_text(CLOUDFLARED)
-        config = setup.through(f"sh -c 'cat {said} >&2; sleep 2; exit 1'")
+        ending = f"until [ -e {setup.gate} ]; do sleep 0.1; done; exit 1"
+        config = setup.through(f"sh -c 'cat {said} >&2; {ending}'")
     else:
         monkeypatch.setattr(out_of_band, "HUMAN_SECONDS", 3.0)
         config = setup.saying(CLOUDFLARED)
     with no_leaks(), setup.whole(config) as whole:
         whole.connect()
+        if ends:
+            whole.until(lambda s: s.asking)
+            assert not threading.Event().wait(1.5)  # long enough to count as nobody
+            setup.gate.touch()
         failed = whole.until(lambda s: s.state is State.NEEDS_YOU and not s.asking)
         assert failed.problem is not None
         what = "ended with status 1" if ends else "no SSH answer within 3 s"

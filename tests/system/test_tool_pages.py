@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from tests.support.forwarding import free_port, no_leaks
+from tests.support.forwarding import no_leaks
 from tests.support.jupyter_peers import Peer, web
 from tests.support.keys import make_key
+from tests.support.ports import free_port
 from tests.support.sshd import Sshd
 from tests.support.whole import Whole, entry
 from trayconnect.config.tools import TOOLS

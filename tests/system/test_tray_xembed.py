@@ -181,8 +181,12 @@ def test_the_icon_has_the_size_and_the_ground_of_the_tray(desktop: Desktop, size
         corner = wait_for(lambda: icon_of_side(desktop, size - 4), "the icon to fit", LIMIT)
         assert corner is not None
         desktop.wait_icon(IconState.UP, height=size)
-        screen = desktop.screenshot()
-        assert screen.getpixel(corner) == screen.getpixel((400, 3)), "it has round corners"
+
+        def is_round() -> bool:
+            screen = desktop.screenshot()
+            return screen.getpixel(corner) == screen.getpixel((400, 3))
+
+        wait_for(is_round, "its round corners", LIMIT)
 
 
 def icon_of_side(desktop: Desktop, least: int) -> tuple[int, int] | None:
@@ -207,8 +211,12 @@ def test_a_tray_with_an_alpha_channel(desktop: Desktop) -> None:
         assert window.get_geometry().depth == 32
         corner = icon_of_side(desktop, 16)
         assert corner is not None
-        screen = desktop.screenshot()
-        assert screen.getpixel(corner) == screen.getpixel((900, corner[1]))
+
+        def is_round() -> bool:
+            screen = desktop.screenshot()
+            return screen.getpixel(corner) == screen.getpixel((900, corner[1]))
+
+        wait_for(is_round, "its round corners", LIMIT)
 
 
 def xembed_only(

@@ -18,7 +18,6 @@ from tests.support.forwarding import (
     dial,
     eventually,
     fill,
-    free_port,
     held,
     listening,
     open_now,
@@ -27,6 +26,7 @@ from tests.support.forwarding import (
     refuse,
     was_reset,
 )
+from tests.support.ports import free_port
 from tests.support.systems import names_port_owners, resets_sockets
 from tests.support.threads import our_threads
 from trayconnect.config.forward_model import Forward

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.forwarding import free_port
+from tests.support.ports import free_port
 from tests.support.systems import has_own_addresses, names_port_owners
 from trayconnect.core.endpoints import TcpEndpoint
 from trayconnect.core.errors import Problem, ProblemError, Recovery

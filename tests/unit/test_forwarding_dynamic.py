@@ -12,12 +12,12 @@ from tests.support.forwarding import (
     Service,
     TcpStream,
     a_server,
-    free_port,
     held,
     listening,
     read_all,
     was_reset,
 )
+from tests.support.ports import free_port
 from tests.support.systems import resets_sockets
 from trayconnect.config.model import Server
 from trayconnect.core.endpoints import Endpoint, TcpEndpoint

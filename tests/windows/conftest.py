@@ -8,6 +8,14 @@ from _pytest.runner import runtestprotocol
 
 from tests.windows.desk import crashes
 
+LONGEST = 1800
+"""Seconds for a case on a busy machine: each of its dozen programs takes half a minute to start."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        item.add_marker(pytest.mark.timeout(LONGEST))
+
 
 @pytest.hookimpl
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool:

@@ -329,11 +329,22 @@ class Windows:
     def wait_no_window(self, title: str) -> None:
         wait_for(lambda: self.find_window(title) is None, f"{title!r} to close", LIMIT)
 
-    def has_focus(self, title: str) -> bool:
-        """Whether keys go to the window of that title."""
-        return any(
-            found == title and self.screen.has_focus(window) for _, found, window in self.windows()
-        )
+    def wait_focus(self, title: str) -> None:
+        """Until keys go to the window of that title, and its program knows."""
+
+        def find() -> Window | None:
+            return next(
+                (
+                    window
+                    for _, found, window in self.windows()
+                    if found == title and self.screen.has_focus(window)
+                ),
+                None,
+            )
+
+        window = wait_for(find, f"{title!r} to have the keyboard", LIMIT)
+        assert window is not None
+        self.screen.wait_seen(window, LIMIT)
 
     # --- acting -----------------------------------------------------------------------------------
 

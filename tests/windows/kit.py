@@ -11,11 +11,10 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.support.forwarding import free_port
+from tests.support.ports import free_port
 from tests.support.servers import make_server
 from tests.support.snapshots import snap
 from tests.support.sshd import Sshd
-from tests.support.waiting import wait_for
 from tests.windows.desk import LIMIT, Windows
 from tests.windows.environment import windows_path
 from trayconnect.core.page import Page
@@ -65,8 +64,7 @@ def view(state: State) -> View:
 
 def answer(desk: Windows, title: str, *keys: tuple[str, ...], text: str = "") -> None:
     """Answer a question: look at it for as long as its guard lasts, type, press keys."""
-    desk.wait_window(title)
-    wait_for(lambda: desk.has_focus(title), f"{title!r} to have the keyboard", LIMIT)
+    desk.wait_focus(title)
     time.sleep(2 * GUARD)  # nothing tells that it is over
     desk.picture(title.replace(" ", "-"))
     desk.screen.type(text)

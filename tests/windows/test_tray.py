@@ -80,7 +80,7 @@ def test_it_opens_its_windows_and_the_editor() -> None:
         desk.choose(view(State.OFF), "show-log", NAME)
         desk.wait_drawn(f"{NAME}: log")
         desk.picture("log")
-        wait_for(lambda: desk.has_focus(f"{NAME}: log"), "the log to have the keyboard", LIMIT)
+        desk.wait_focus(f"{NAME}: log")
         desk.screen.key("Escape")
         desk.wait_no_window(f"{NAME}: log")
 
@@ -93,7 +93,7 @@ def test_it_opens_its_windows_and_the_editor() -> None:
         desk.wait_drawn("trayconnect")
         desk.screen.close_window("trayconnect")
         desk.wait_no_window("trayconnect")
-        assert desk.find_icon(IconState.OFF)
+        desk.wait_icon(IconState.OFF)
 
         desk.choose(view(State.OFF), "edit-servers")
         wait_for(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.support.forwarding import by_socks, free_port
+from tests.support.forwarding import by_socks
 from tests.support.keys import make_key
+from tests.support.ports import free_port
 from tests.support.sshd import Sshd
 from tests.support.waiting import wait_for
 from tests.windows.desk import LIMIT, Windows
