@@ -19,8 +19,7 @@ from tests.support.xvfb import XServer
 from trayconnect.core.command import Button, Command
 from trayconnect.core.errors import ProblemError
 from trayconnect.desktop import helper_process
-from trayconnect.desktop.windows.status import StatusWindow
-from trayconnect.desktop.windows.status_wire import Group, Row, StatusPage
+from trayconnect.desktop.windows.status import Group, Row, StatusPage, StatusWindow
 from trayconnect.tray.icon import icons, icons_folder, picture
 from trayconnect.tray.view import IconState
 
@@ -146,7 +145,7 @@ def test_a_menu_that_is_open_stays_while_things_change(opened: Opened) -> None:
 
 CUT = """
 import json, sys, tkinter
-from trayconnect.desktop.windows import status_wire
+from trayconnect.desktop.windows import status
 from trayconnect.desktop.windows.status_window import StatusView
 
 def walk(widget):
@@ -158,7 +157,7 @@ root = tkinter.Tk()
 view = StatusView(root, print)
 for narrow in (False, True):
     for page in json.loads(sys.stdin.readline()):
-        view.show(status_wire.decode_page(page))
+        view.show(status.decode_page(page))
         root.update()
         for widget in walk(root):
             if widget.winfo_ismapped() and widget.winfo_width() < widget.winfo_reqwidth():
@@ -235,30 +234,37 @@ def test_it_is_closed_and_shown_again(opened: Opened) -> None:
     assert opened.press(1) == "off 1"
 
 
-def test_it_is_shown_again_while_a_command_is_carried_out(screen: XServer) -> None:
-    begun, go_on = threading.Event(), threading.Event()
+CLOSING = """
+import json, pathlib, sys
+life = pathlib.Path(sys.argv[1])
+first = not life.exists()
+life.touch()
+asked = 0
+for line in sys.stdin.buffer:
+    if json.loads(line).get("front"):
+        asked += 1
+        if first and asked == 2:
+            break
+        sys.stdout.write("in front\\n")
+        sys.stdout.flush()
+        life.write_text("again" if not first else "")
+"""
+"""In the place of the window: closed by the user as it is called to the front a second time."""
 
-    def carry_out(_command: Command) -> None:
-        begun.set()
-        assert go_on.wait(2 * LIMIT)
 
-    window = StatusWindow(carry_out, icons)
-    window.update(PAGE)
-    window.show()
-    screen.wait_focus(screen.wait_window(TITLE, LIMIT), LIMIT)
-    screen.step("Tab", limit=LIMIT)
-    screen.key("space")
-    assert begun.wait(LIMIT)
+def test_it_is_shown_again_while_it_closes(screen: XServer, tmp_path: Path) -> None:
+    life = tmp_path / "life"
+    window = StatusWindow(print, icons, command=[sys.executable, "-c", CLOSING, str(life)])
     try:
-        screen.close_window(TITLE)
-        screen.wait_no_window(TITLE, LIMIT)
-        wait_for(lambda: not window.is_open, "the end to be noticed", LIMIT)
         window.show()
-        screen.wait_window(TITLE, LIMIT)
+        first = window._shown
+        assert first is not None
+        wait_for(lambda: first._was_seen, "the window", LIMIT)
+        window.show()
+        wait_for(lambda: life.read_text() == "again", "the window once more", LIMIT)
+        assert window.is_open
     finally:
-        go_on.set()
         window.close()
-    assert not [t.name for t in threading.enumerate() if t.name.startswith("tc-")]
 
 
 def test_control_c_is_for_the_app(opened: Opened) -> None:

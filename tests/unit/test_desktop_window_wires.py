@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from trayconnect.core.command import Button, Command
 from trayconnect.desktop.popup import popup_wire
 from trayconnect.desktop.popup.popup_model import MenuLine
-from trayconnect.desktop.windows import status_wire
-from trayconnect.desktop.windows.status_wire import Group, Row, StatusPage
+from trayconnect.desktop.windows import status
+from trayconnect.desktop.windows.status import Group, Row, StatusPage
 
 texts = st.text(max_size=20)
 leaves = st.builds(
@@ -70,17 +70,17 @@ def test_a_choice_arrives_as_it_is(keys: tuple[str, ...]) -> None:
 
 @given(pages, st.booleans())
 def test_a_page_arrives_as_it_is_on_one_line(page: StatusPage, front: bool) -> None:
-    sent = status_wire.encode_page(page, front=front)
+    sent = status.encode_page(page, front=front)
     assert sent.count(b"\n") == 1
     read = json.loads(sent)
-    assert (status_wire.decode_page(read["page"]), read["front"]) == (page, front)
+    assert (status.decode_page(read["page"]), read["front"]) == (page, front)
 
 
 @given(commands)
 def test_a_click_arrives_as_it_is_on_one_line(command: Command) -> None:
-    sent = status_wire.encode_click(command)
+    sent = status.encode_click(command)
     assert sent.count(b"\n") == 1
-    assert status_wire.decode_click(sent) == command
+    assert status.decode_click(sent) == command
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff", b"{", b"[]", b"{}", b"7", b"null", b'"x"', b"[7]"])
@@ -89,8 +89,8 @@ def test_a_click_arrives_as_it_is_on_one_line(command: Command) -> None:
     [
         popup_wire.decode_menu,
         popup_wire.decode_choice,
-        status_wire.decode_click,
-        lambda data: status_wire.decode_page(json.loads(data)),
+        status.decode_click,
+        lambda data: status.decode_page(json.loads(data)),
     ],
 )
 def test_nonsense_is_a_value_error(data: bytes, decode: Callable[[bytes], object]) -> None:

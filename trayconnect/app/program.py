@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from trayconnect.app.clicks import Clicks
 from trayconnect.control.client import ControlClient
 from trayconnect.control.handover import claim
 from trayconnect.control.lock import InstanceLock
@@ -73,8 +74,9 @@ class App:
     def __init__(self, options: Options) -> None:
         self._options = options
         self._parts: Parts | None = None
+        self._clicks = Clicks(self._carry_out)
         self._notifier = make_notifier(
-            self._click,
+            self._clicks.submit,
             icons_folder() / "trayconnect.png",
             (lambda *texts: self._display.notify(*texts)) if sys.platform == "win32" else None,
         )
@@ -99,9 +101,12 @@ class App:
         with ExitStack() as stack:
             stack.callback(lock.release)
             stack.enter_context(self._ending.handling())
+            self._clicks.start()
             if self._options.tray:
                 self._display.open(
-                    self._click, at_login=self._options.at_login, on_session_end=self._end_now
+                    self._clicks.submit,
+                    at_login=self._options.at_login,
+                    on_session_end=self._end_now,
                 )
             if self._display.tray is None:
                 self._serve(lock, self._ending.wait)
@@ -134,12 +139,14 @@ class App:
                 self._parts = Parts(self._options, self._display, self._notifier, self.stop)
                 self._parts.start(stack, lock)
                 stack.enter_context(before_console_ends(self._end_now))
+                wait()
             except BaseException:
                 self.stop("it cannot start")
                 raise
-            wait()
+            finally:
+                self._clicks.stop()
 
-    def _click(self, command: Command) -> None:
+    def _carry_out(self, command: Command) -> None:
         if self._parts is not None:
             self._parts.dispatcher.click(command)
         elif command == QUIT:

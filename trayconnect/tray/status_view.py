@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from trayconnect.core.command import Button, Command
-from trayconnect.desktop.windows.status_wire import Group, Row, StatusPage
+from trayconnect.desktop.windows.status import Group, Row, StatusPage
 from trayconnect.sessions.snapshot import Snapshot, state_words
 from trayconnect.tray.menu import MenuFacts, build_view
 from trayconnect.tray.menu_levels import group_lines

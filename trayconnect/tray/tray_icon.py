@@ -11,7 +11,6 @@ from trayconnect.core.command import Command
 from trayconnect.tray.backends.animation import Animation, MakeTimer, ThreadTimer
 from trayconnect.tray.backends.choice import BackendKind, TrayReport
 from trayconnect.tray.backends.pystray_menu import menu_of
-from trayconnect.tray.command_thread import CommandThread
 from trayconnect.tray.icon import Glyph
 from trayconnect.tray.text import tooltip
 from trayconnect.tray.view import View
@@ -71,8 +70,8 @@ class Tray(Protocol):
 class TrayIcon:
     """`Tray` over one icon: shows views and reports clicks.
 
-    `on_command` is called on a thread of its own ("tc-tray-commands"), one click at a time;
-    `on_shown` on the toolkit's, when the icon is visible. `run` may be called once."""
+    On the toolkit's thread, `on_command` is called for a click, and must return at once; `on_shown`
+    when the icon is visible. `run` may be called once."""
 
     def __init__(
         self,
@@ -85,7 +84,7 @@ class TrayIcon:
         make_timer: MakeTimer = ThreadTimer,
     ) -> None:
         self._backend = backend
-        self._commands = CommandThread(on_command)
+        self._on_command = on_command
         self._label = label
         self._mono = mono
         self._on_shown = on_shown
@@ -107,12 +106,10 @@ class TrayIcon:
 
     def run(self) -> None:
         """Own the calling thread (the main one, for macOS) until `stop`."""
-        self._commands.start()
         try:
             self._backend.run(self._set_up)
         finally:
             self._animation.stop()
-            self._commands.stop()
 
     def notify(self, message: str, title: str) -> None:
         """Show a notification by the icon, where the toolkit can; soon, and from any thread."""
@@ -131,7 +128,7 @@ class TrayIcon:
         """The icon was clicked where the panel opens no menu: do the view's primary action. On the
         toolkit's thread."""
         if self._shown is not None and self._shown.primary is not None:
-            self._commands.submit(self._shown.primary)
+            self._on_command(self._shown.primary)
 
     def stop(self) -> None:
         """Remove the icon and let `run` return; from any thread, at any time."""
@@ -170,7 +167,7 @@ class TrayIcon:
         if shown is None or shown.title != view.title:
             self._backend.title = tooltip(view.title)
         if shown is None or shown.items != view.items:
-            self._backend.menu = menu_of(view.items, self._commands.submit, self._label)
+            self._backend.menu = menu_of(view.items, self._on_command, self._label)
 
     def _draw_icon(self) -> None:
         assert self._shown is not None

@@ -1,21 +1,23 @@
-"""A small window that shows what the menu shows: for users who ask for it, and where there is no
-icon."""
+"""The status window, which shows what the menu shows: the app's side, and the format of what passes
+between it and the window's process (`status_window`), a JSON object a line."""
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import json
 import logging
 import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from trayconnect.core.command import Command
+from trayconnect.core.command import Button, Command, from_json, to_json
 from trayconnect.core.errors import Problem, ProblemError
 from trayconnect.core.subprocesses import let_come_forward
 from trayconnect.desktop import helper_process, programs
-from trayconnect.desktop.windows import status_wire
-from trayconnect.desktop.windows.status_wire import Icons, StatusPage
 
 log = logging.getLogger(__name__)
 
@@ -23,12 +25,54 @@ JOIN_LIMIT = 10.0
 END_LIMIT = 3.0
 """Seconds for a process to end after its window was closed."""
 
+Icons = Mapping[str, Mapping[int, bytes]]
+"""PNG pictures by the name of a state, and their size in pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The heading of servers that belong together."""
+
+    name: str
+    more: tuple[Button, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A server."""
+
+    name: str
+    words: str
+    """Its state, as people say it."""
+    icon: str
+    """The name of a state among the icons."""
+    toggle: Button
+    main: Button | None = None
+    """What one wants most of it now."""
+    more: tuple[Button, ...] = ()
+    problem: str = ""
+    advice: str = ""
+    group: str = ""
+    """The heading that it stands below."""
+
+
+@dataclass(frozen=True, slots=True)
+class StatusPage:
+    rows: tuple[Row, ...] = ()
+    groups: tuple[Group, ...] = ()
+    """The headings. The rows of one follow one another."""
+    notice: str = ""
+    """What concerns all of it, such as a mistake in the file."""
+    edit: Button | None = None
+    more: tuple[Button, ...] = ()
+    quit: Button | None = None
+
 
 class StatusWindow:
     """The window, in a process of its own: closed and shown again as often as wanted.
 
-    `on_command` is called with the command of a clicked button, on a thread of the window, which
-    lets the next click wait. `command`: the helper, for tests."""
+    `on_command` is called with the command of a clicked button, on a thread of the window.
+    `command`: the helper, for tests."""
 
     def __init__(
         self,
@@ -44,19 +88,10 @@ class StatusWindow:
         self._lock = threading.Lock()
         self._page = StatusPage()
         self._shown: _Shown | None = None
-        self._over: list[_Shown] = []
-        """Closed by the user, and perhaps with a command that is still carried out."""
 
     def show(self) -> None:
         """Open it, or bring it to the front; returns at once. Raises `ProblemError`."""
-        with self._lock:
-            before = self._shown
-            if before is None or not before.is_alive:
-                self._shown = self._start()
-                self._over = [one for one in (*self._over, before) if one and one.is_busy]
-            assert self._shown is not None
-            let_come_forward()
-            self._shown.send(self._page, front=True)
+        self._show(lambda _shown: True)
 
     def update(self, page: StatusPage) -> None:
         """Show that from now on; returns at once, and opens nothing."""
@@ -73,11 +108,30 @@ class StatusWindow:
     def close(self) -> None:
         """Take it away. Never raises; may be called twice."""
         with self._lock:
-            windows = [*self._over, self._shown]
-            self._over, self._shown = [], None
-        for window in windows:  # not under the lock: a command that is carried out may want it
-            if window is not None:
-                window.end()
+            shown, self._shown = self._shown, None
+        if shown is not None:
+            shown.end()
+
+    def _show(self, is_wanted: Callable[[_Shown | None], bool]) -> None:
+        with self._lock:
+            before = self._shown
+            if not is_wanted(before):
+                return
+            if before is None or not before.is_alive:
+                self._shown = self._start()
+            assert self._shown is not None
+            let_come_forward()
+            self._shown.send(self._page, front=True)
+            is_new = self._shown is not before
+        if is_new and before is not None:  # not under the lock: its thread may want that
+            before.end()
+
+    def _missed(self, ended: _Shown) -> None:
+        """`show` was called while the user closed the window: open it again."""
+        try:
+            self._show(lambda shown: shown is ended)
+        except ProblemError as error:
+            log.warning("the status window is not opened again: %s", error)
 
     def _start(self) -> _Shown:
         if not helper_process.has_display():
@@ -94,28 +148,33 @@ class StatusWindow:
             )
         except OSError as error:
             raise ProblemError(_cannot_start(error)) from error
-        return _Shown(process, self._first, self._on_command)
+        return _Shown(process, self._first, self._on_command, self._missed)
 
     def _first(self) -> bytes:
         """The first message. It takes a while to draw."""
-        return status_wire.encode_icons(self._icons(), self._window_icon)
+        return encode_icons(self._icons(), self._window_icon)
 
 
 class _Shown:
-    """One life of the window: a process, and a thread each for what goes in and what comes out."""
+    """One life of the window: a process, a thread that writes to it and one that reads."""
 
     def __init__(
         self,
         process: subprocess.Popen[bytes],
         first: Callable[[], bytes],
         on_command: Callable[[Command], object],
+        on_missed: Callable[[_Shown], object],
     ) -> None:
         self._process = process
         self._first = first
         self._on_command = on_command
+        self._on_missed = on_missed
         self._changed = threading.Condition()
         self._next: StatusPage | None = None
         self._front = False
+        self._unanswered = 0
+        """How many calls to the front the window has not answered."""
+        self._was_seen = False
         self._ended = False
         self._threads = [
             threading.Thread(target=self._write, name="tc-status-write", daemon=True),
@@ -126,18 +185,11 @@ class _Shown:
 
     @property
     def is_alive(self) -> bool:
-        """Not once its process has ended: the reader hears of that late, if it carries out a
-        command."""
         with self._changed:
             return not self._ended and self._process.poll() is None
 
-    @property
-    def is_busy(self) -> bool:
-        """Whether a thread of it is left."""
-        return any(thread.is_alive() for thread in self._threads)
-
     def send(self, page: StatusPage, *, front: bool) -> None:
-        """Of pages that come faster than they are taken, the last one counts."""
+        """Send the page; one that is not sent yet is replaced."""
         with self._changed:
             self._next = page
             self._front |= front
@@ -151,7 +203,7 @@ class _Shown:
                 thread.join(JOIN_LIMIT)
 
     def _leave(self) -> bool:
-        """Take nothing more. Returns whether that was so already."""
+        """Send nothing more. Returns whether that was so already."""
         with self._changed:
             before, self._ended = self._ended, True
             self._changed.notify()
@@ -159,7 +211,7 @@ class _Shown:
 
     def _write(self) -> None:
         assert self._process.stdin is not None
-        # It may be gone at any time, and then its reader says so; closing tells it to go.
+        # The process may end at any time: the reader notices. Closing the pipe ends it.
         with contextlib.suppress(OSError), self._process.stdin as pipe:
             pipe.write(self._first())
             while True:
@@ -167,9 +219,10 @@ class _Shown:
                     self._changed.wait_for(lambda: self._ended or self._next is not None)
                     page, self._next = self._next, None
                     front, self._front = self._front, False
+                    self._unanswered += front
                     if self._ended or page is None:
                         return
-                pipe.write(status_wire.encode_page(page, front=front))
+                pipe.write(encode_page(page, front=front))
                 pipe.flush()
 
     def _read(self) -> None:
@@ -177,10 +230,13 @@ class _Shown:
         with self._process.stdout as pipe:
             for line in pipe:
                 try:
-                    self._on_command(status_wire.decode_click(line))
+                    if line == IN_FRONT:
+                        self._answered()
+                    else:
+                        self._on_command(decode_click(line))
                 except ValueError as error:
                     log.warning("the status window sent nonsense: %s", error)
-                except Exception:  # a click that fails must not end the next ones
+                except Exception:  # a bug of ours, which must not end the next clicks
                     log.exception("a command of the status window failed")
         was_asked = self._leave()
         try:
@@ -190,6 +246,15 @@ class _Shown:
             status = self._process.wait()
         if status != 0 and not was_asked:
             log.warning("the status window ended with status %d", status)
+        with self._changed:
+            missed = self._was_seen and (self._front or self._unanswered > 0)
+        if missed:
+            self._on_missed(self)
+
+    def _answered(self) -> None:
+        with self._changed:
+            self._unanswered -= 1
+            self._was_seen = True
 
 
 def _no_tk() -> Problem:
@@ -213,3 +278,85 @@ def _cannot_start(error: OSError) -> Problem:
         "The commands work without it: trayconnect --help",
         detail=str(error),
     )
+
+
+IN_FRONT = b"in front\n"
+"""Sent by the window: it has come to the front."""
+
+
+def encode_icons(icons: Icons, window: str) -> bytes:
+    """The first message; `window` is the path of a PNG file for the window, or nothing."""
+    pictures = {
+        state: {str(size): base64.b64encode(png).decode() for size, png in sizes.items()}
+        for state, sizes in icons.items()
+    }
+    return _line({"icons": pictures, "window": window})
+
+
+def encode_page(page: StatusPage, *, front: bool) -> bytes:
+    """Show that, and with `front` come before the other windows."""
+    return _line({"page": asdict(page), "front": front})
+
+
+def encode_click(command: Command) -> bytes:
+    """The command of a clicked button."""
+    return _line(to_json(command))
+
+
+def decode_click(line: bytes) -> Command:
+    """Raises `ValueError` for anything that `encode_click` did not make."""
+    return from_json(json.loads(line))
+
+
+def decode_page(read: Any) -> StatusPage:  # noqa: ANN401 - JSON
+    """Raises `ValueError` for anything that `encode_page` did not make."""
+    try:
+        return StatusPage(
+            rows=tuple(_row(row) for row in read["rows"]),
+            groups=tuple(
+                Group(str(group["name"]), _buttons(group["more"])) for group in read["groups"]
+            ),
+            notice=str(read["notice"]),
+            edit=_button(read["edit"]),
+            more=_buttons(read["more"]),
+            quit=_button(read["quit"]),
+        )
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"not a page: {error!r}") from error
+
+
+def _row(read: Any) -> Row:  # noqa: ANN401 - JSON
+    toggle = _button(read["toggle"])
+    if toggle is None:
+        raise ValueError("a row without a toggle")
+    return Row(
+        name=str(read["name"]),
+        words=str(read["words"]),
+        icon=str(read["icon"]),
+        toggle=toggle,
+        main=_button(read["main"]),
+        more=_buttons(read["more"]),
+        problem=str(read["problem"]),
+        advice=str(read["advice"]),
+        group=str(read["group"]),
+    )
+
+
+def _buttons(read: Any) -> tuple[Button, ...]:  # noqa: ANN401 - JSON
+    return tuple(button for button in map(_button, read) if button is not None)
+
+
+def _button(read: Any) -> Button | None:  # noqa: ANN401 - JSON
+    if read is None:
+        return None
+    checked = read["checked"]
+    return Button(
+        str(read["text"]),
+        from_json(read["command"]),
+        bool(read["enabled"]),
+        None if checked is None else bool(checked),
+    )
+
+
+def _line(value: object) -> bytes:
+    return json.dumps(value).encode() + b"\n"

@@ -1,6 +1,5 @@
-"""The status window: a program of its own, for `status` (pages come over stdin, the commands of
-clicked buttons go over stdout, see `status_wire`). It goes when stdin ends; closing it ends nothing
-else."""
+"""The process of the status window, for `status`: pages come over stdin, the commands of clicked
+buttons go over stdout. It ends with stdin; closing it ends nothing else."""
 
 from __future__ import annotations
 
@@ -14,8 +13,8 @@ from typing import Any
 
 from trayconnect.core.command import Button, Command
 from trayconnect.desktop import helper_process
-from trayconnect.desktop.windows import status_wire, tk_front, tk_lifeline, tk_scale
-from trayconnect.desktop.windows.status_wire import Row, StatusPage
+from trayconnect.desktop.windows import status, tk_front, tk_lifeline, tk_scale
+from trayconnect.desktop.windows.status import Row, StatusPage
 
 TITLE = "trayconnect"
 _WIDTH = 440
@@ -340,12 +339,13 @@ def take(view: StatusView, line: bytes) -> None:
         view.take_icons(message["icons"], message["window"])
     if "page" in message:
         try:
-            page = status_wire.decode_page(message["page"])
+            page = status.decode_page(message["page"])
         except ValueError:
             page = _OTHER_VERSION
         view.show(page)
         if message["front"]:
             view.to_front()
+            helper_process.write_stdout(status.IN_FRONT)
 
 
 def main() -> int:
@@ -359,7 +359,7 @@ def main() -> int:
     root.withdraw()
 
     def click(command: Command) -> None:
-        helper_process.write_stdout(status_wire.encode_click(command))
+        helper_process.write_stdout(status.encode_click(command))
 
     view = StatusView(root, click)
     tk_lifeline.follow(root, tk_lifeline.StdinLines(), partial(take, view))

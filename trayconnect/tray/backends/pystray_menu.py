@@ -12,20 +12,22 @@ from trayconnect.tray.view import Item
 class PystrayLine(MenuItem):  # type: ignore[misc]  # pystray is not annotated
     """A menu item that knows its `Item.key`."""
 
-    def __init__(self, item: Item, text: str, then: Menu | Callable[[], None] | None) -> None:
+    def __init__(self, item: Item, text: str, then: Menu | Callable[[], object] | None) -> None:
         checked = None if item.checked is None else (lambda _line: bool(item.checked))
         super().__init__(text, then, checked=checked, radio=item.radio, enabled=item.enabled)
         self.key = item.key
 
 
 def menu_of(
-    items: tuple[Item, ...], activate: Callable[[Command], None], label: Callable[[str], str]
+    items: tuple[Item, ...], activate: Callable[[Command], object], label: Callable[[str], str]
 ) -> Menu:
     """The menu; a click calls `activate` on the toolkit's thread. `label` escapes a text."""
     return Menu(*(_line(item, activate, label) for item in items))
 
 
-def _line(item: Item, activate: Callable[[Command], None], label: Callable[[str], str]) -> MenuItem:
+def _line(
+    item: Item, activate: Callable[[Command], object], label: Callable[[str], str]
+) -> MenuItem:
     if item.separator:
         return Menu.SEPARATOR
     if item.children:
