@@ -62,3 +62,18 @@ def test_one_that_fails_does_not_end_the_next(caplog: pytest.LogCaptureFixture) 
     clicks.stop()
     assert done == ["quit"]
     assert "connect failed" in caplog.text
+
+
+def test_without_threads_they_are_carried_out_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    clicks = Clicks(lambda command: done.append(command.name))
+    clicks.start()
+
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    clicks.submit(Command("connect"))
+    clicks.submit(Command("quit"))
+    clicks.stop()
+    assert done == ["connect", "quit"]

@@ -51,7 +51,11 @@ class Clicks:
             thread = threading.Thread(
                 target=self._run, args=[command], name=f"tc-click {command.name}", daemon=True
             )
-            thread.start()
+            try:
+                thread.start()
+            except RuntimeError:  # no more threads: the next click waits for this one
+                self._run(command)
+                continue
             thread.join(PATIENCE)
             self._unfinished = [one for one in (*self._unfinished, thread) if one.is_alive()]
 
