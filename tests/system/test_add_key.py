@@ -118,7 +118,7 @@ def test_pasted_into_a_terminal(
     text = key.read_text()
     code, seen = on_a_terminal(home, text)
     assert code == 0, seen
-    assert "Kept for “GPU box”" in seen
+    assert "Stored for “GPU box”" in seen
     # The public half, which is in the file too, is shown at the end.
     assert "-----" not in seen
     assert text.splitlines()[-2] not in seen

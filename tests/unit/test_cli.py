@@ -171,7 +171,7 @@ def test_a_key_that_is_piped_in_is_kept_for_its_server(
     monkeypatch.setattr("sys.stdin", Piped(KEY))
     assert main.run(["--config", str(file), "add-key", "gpu BOX"]) == 0
     out = capsys.readouterr().out
-    assert out.startswith("Kept for “GPU box”: ssh-ed25519 SHA256:")
+    assert out.startswith("Stored for “GPU box”: ssh-ed25519 SHA256:")
     assert "PRIVATE KEY" not in out
     path = pasted_key.place(pasted_key.default_folder(), "GPU box")
     assert path.is_relative_to(home)

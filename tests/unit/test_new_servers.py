@@ -111,7 +111,7 @@ def test_add(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run(["add", command]) == 0
     out, err = capsys.readouterr()
     assert out == f"Added “gpu” to {file}\n"
-    assert err == "Not kept: -A: trayconnect does not forward the agent\n"
+    assert err == "Left out: -A: trayconnect does not forward the agent\n"
     server = load(file).servers[1]
     assert (server.host, server.username, server.local_port) == ("gpu", "ada", 8888)
     assert [hop.host for hop in server.jump_hosts] == ["gate"]
@@ -243,7 +243,7 @@ def test_what_of_forwards_is_not_kept_is_said(
     for command in FORWARDED[3:5]:
         assert main.run(["add", command]) == 0
     assert capsys.readouterr().err.splitlines() == [
-        f"Not kept: {words}"
+        f"Left out: {words}"
         for words in (
             "the local port 8888: it is used already; -D 8888 is left out",
             "the local port 8888: it is used already; another is chosen",

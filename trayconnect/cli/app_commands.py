@@ -126,9 +126,11 @@ _start_wait = click.option(
     default=180.0,
     show_default=True,
     metavar="SECONDS",
-    help="Fail if its page does not answer within so many seconds.",
+    help="Wait for its page, at most so long.",
 )
-_force = click.option("--force", is_flag=True, help="Do not ask, whatever runs there.")
+_force = click.option(
+    "--force", is_flag=True, help="Do not ask, even if kernels or terminals would be lost."
+)
 
 
 # --- the app ------------------------------------------------------------------------------------
@@ -136,7 +138,7 @@ _force = click.option("--force", is_flag=True, help="Do not ask, whatever runs t
 
 @click.command()
 def reload() -> None:
-    """Let the running app read its server file now."""
+    """Read the server file of the running app again."""
     data: Any = call(Command("reload")).data
     count = data["servers"]
     click.echo(f"trayconnect has read its file: {count} server{'' if count == 1 else 's'}.")
@@ -152,7 +154,7 @@ def quit_command() -> None:
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 def status(as_json: bool) -> None:
-    """Print what the running app knows of its servers."""
+    """Print the state of the servers of the running app."""
     reply = call(Command("status"))
     if as_json:
         click.echo(streams.as_json(reply.data))
@@ -169,7 +171,7 @@ def status(as_json: bool) -> None:
     "--wait",
     type=_SECONDS,
     metavar="SECONDS",
-    help="Return when its page answers, or fail after so many seconds.",
+    help="Wait for its page, at most so long.",
 )
 def connect(name: str, wait: float | None) -> None:
     """Connect the server NAME of the running app."""
@@ -188,7 +190,7 @@ def disconnect(name: str) -> None:
 @click.command("open")
 @click.argument("name")
 def open_command(name: str) -> None:
-    """Open the page of the server NAME; connects it first where needed."""
+    """Open the page of the server NAME, after connecting it if necessary."""
     print_status(call(Command("open", name, {"wait": _PROOF_LIMIT})))
 
 
@@ -200,12 +202,12 @@ def open_command(name: str) -> None:
     default=60.0,
     show_default=True,
     metavar="SECONDS",
-    help="Fail if no page answers within so many seconds.",
+    help="Wait for a page, at most so long.",
 )
 def link(name: str, wait: float) -> None:
     """Print the link to the Jupyter of the server NAME, with its token: for VS Code, PyCharm, jlab.
 
-    Connects the server first where needed. The link is a secret: it logs in."""
+    Connects the server if necessary. The link is a secret: it logs in."""
     data: Any = call(Command("link", name, {"wait": wait})).data
     click.echo(data["link"])
     if data["why"]:
@@ -219,9 +221,9 @@ def link(name: str, wait: float) -> None:
 @click.argument("name")
 @_start_wait
 def start(name: str, wait: float) -> None:
-    """Start Jupyter on the server NAME, as its entry says; connects it first where needed.
+    """Start Jupyter on the server NAME as its entry says; connect it first if necessary.
 
-    It outlives the tunnel. One that runs there already is found."""
+    It outlives the tunnel. If one is running already, trayconnect uses that one."""
     print_status(call(Command("start-jupyter", name, {"wait": wait})))
 
 

@@ -1,4 +1,4 @@
-"""`trayconnect demo`: the whole way on this one machine, told as it goes."""
+"""`trayconnect demo`: SSH server, tunnel and JupyterLab on this machine, step by step."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ ONCE_LIMIT = 90.0
 
 
 class _Watch:
-    """Tells what becomes of the demo's server, each thing once."""
+    """Prints each new state of the demo's server once."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
         self._last = ""
         self.over = threading.Event()
-        """The page answered, or never will by itself."""
+        """The page answered, or only the user can go on."""
         self.answered = False
         self.late = False
         self.problem: Problem | None = None
@@ -45,8 +45,8 @@ class _Watch:
 
 
 def run(*, once: bool, tray: bool, say: Callable[[str], None]) -> int:
-    """Set everything up, connect, and run until the user ends it; with `once` only until the
-    page answered. The exit code. Raises `ProblemError`."""
+    """Set everything up, connect, and run until the user ends it, or, with `once`, until the page
+    answers. Returns the exit code. Raises `ProblemError`."""
     say("Starting an SSH server and a JupyterLab on this machine…")
     with Demo() as demo, tempfile.TemporaryDirectory(prefix="trayconnect-") as runtime:
         say(f"Both are running. The server file: {demo.config_file}")
@@ -83,7 +83,7 @@ def run(*, once: bool, tray: bool, say: Callable[[str], None]) -> int:
 
 
 def _line(snapshot: Snapshot) -> str:
-    """What to say of the demo's server now; empty for nothing."""
+    """A line about the state of the demo's server; empty for none."""
     if snapshot.is_ready and snapshot.page is not None:
         return f"JupyterLab answers through the SSH tunnel: {snapshot.page.link}"
     match snapshot.state:
@@ -105,7 +105,7 @@ def _end_once(app: App, watch: _Watch) -> None:
 
 _SILENT = Problem(
     f"The demo's page did not answer within {ONCE_LIMIT:g} s",
-    "Is the machine very busy? Try again; --verbose tells more",
+    "Is the machine very busy? Try again; --verbose logs more",
 )
 _ENDED = Problem(
     "The demo was ended before its page answered", "Start it again with: trayconnect demo"

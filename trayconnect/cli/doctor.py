@@ -1,4 +1,4 @@
-"""The command that looks things over: doctor."""
+"""The command that checks this machine, and the route to a server: doctor."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ MENDABLE = 1
 @click.argument("name", required=False)
 @click.pass_context
 def doctor_command(context: click.Context, config: Path | None, name: str | None) -> int:
-    """Look over this machine, and with NAME the way to that server, step by step.
+    """Check this machine, and with NAME each step of the connection to that server.
 
-    For oneself, or to paste into an issue: there are no secrets in it."""
+    The output contains no secrets: you can paste it into an issue."""
     from trayconnect.diagnostics import report
 
     for line in report.system_lines():
@@ -39,7 +39,7 @@ def doctor_command(context: click.Context, config: Path | None, name: str | None
 
 
 def _machine(path: Path) -> bool:
-    """Print what is known of the machine; whether something is wrong."""
+    """Print the findings about the machine. Returns whether one is a problem."""
     from trayconnect.control.client import ControlClient
     from trayconnect.control.place import runtime_folder
     from trayconnect.diagnostics.doctor import Grade, examine_machine
@@ -53,7 +53,7 @@ def _machine(path: Path) -> bool:
 
 
 def _server(path: Path, name: str) -> bool:
-    """Go the way to a server and print its steps; whether it does not lead to a page."""
+    """Connect to a server and print each step. Returns whether no page answered."""
     from trayconnect.config.model import find_server
     from trayconnect.config.places import ssh_config_file
     from trayconnect.config.yaml_file import load
@@ -65,7 +65,7 @@ def _server(path: Path, name: str) -> bool:
     from trayconnect.ssh.connector import SshConnector
 
     server = find_server(load(path).servers, name)
-    _echo(f"The way to “{server.name}”")
+    _echo(f"The route to “{server.name}”")
     ssh_config = ssh_config_file(None)
     ssh = SshConnector(KeyringSecrets(), ssh_config=lambda: SshConfig(ssh_config))
     ask = asking(prompter(True) if sys.stdin.isatty() else None)
@@ -75,7 +75,7 @@ def _server(path: Path, name: str) -> bool:
 
     problem = examine_server(server, ssh, ask, Progress(tell), TellLines(_echo))
     if problem is None:
-        _echo("A page answers at its end")
+        _echo("A page answers")
         return False
     _echo(f"PROBLEM  {problem.title}")
     for line in [*problem.advice.splitlines(), *problem.detail.splitlines()]:

@@ -30,8 +30,8 @@ MENDABLE = 1
 def check(context: click.Context, file: Path | None, schema: bool) -> int:
     """Read the server file and print every problem as FILE:LINE:COLUMN.
 
-    A key that could not log in and a port that other computers can connect to are warnings: the
-    file is in force all the same, and the exit code is 0."""
+    A key that cannot log in, and a port that other computers can connect to, are warnings: the file
+    is used anyway, and the exit code is 0."""
     from trayconnect.config.checks import open_port_warnings
     from trayconnect.config.file_problems import ConfigError
     from trayconnect.config.schema import json_schema
@@ -53,14 +53,14 @@ def check(context: click.Context, file: Path | None, schema: bool) -> int:
     warnings = (*exposed(path), *key_warnings(config, path), *found)
     for warning in warnings:
         click.echo(str(replace(warning, message=f"warning: {warning.message}")), err=True)
-    told = _counted(len(warnings), "warning") if warnings else "no problems"
-    click.echo(f"{path}: {_counted(len(config.servers), 'server')}, {told}")
+    warned = _counted(len(warnings), "warning") if warnings else "no problems"
+    click.echo(f"{path}: {_counted(len(config.servers), 'server')}, {warned}")
     return 0 if _check_ssh_config(config) else MENDABLE
 
 
 def _check_ssh_config(config: Config) -> bool:
-    """Print what is wrong with the SSH configuration of any server, and what of it is not
-    honoured; whether all of them can be connected."""
+    """Print the faults of the SSH configuration of each server, and the options that trayconnect
+    ignores. Returns whether it is usable for all servers."""
     from trayconnect.config.places import ssh_config_file
     from trayconnect.core.cancellation import CancelToken
     from trayconnect.ssh.auth.identities import missing
@@ -93,7 +93,7 @@ def _check_ssh_config(config: Config) -> bool:
                     click.echo(f"{server.name}: {hop.name}: IdentityFile {path} does not exist")
     if ignored:
         names = ", ".join(sorted(ignored))
-        click.echo(f"Without effect here, and harmless: {names} (ssh configuration)", err=True)
+        click.echo(f"Ignored options of your SSH configuration, all harmless: {names}", err=True)
     return good
 
 
@@ -106,7 +106,7 @@ def _counted(count: int, noun: str) -> str:
 @click.option("--clipboard", is_flag=True, help="Take the key from the clipboard.")
 @click.pass_context
 def add_key(context: click.Context, name: str, clipboard: bool) -> None:
-    """Keep a private key for the server NAME: pasted here, piped in, or from the clipboard."""
+    """Store a private key for the server NAME: pasted here, piped in, or from the clipboard."""
     from trayconnect.config.model import find_server, require_ssh
     from trayconnect.config.yaml_file import load
     from trayconnect.ssh.auth import pasted_key
@@ -115,8 +115,8 @@ def add_key(context: click.Context, name: str, clipboard: bool) -> None:
     require_ssh(server)
     key = pasted_key.accept(_key_text(clipboard=clipboard))
     path = pasted_key.store(pasted_key.default_folder(), server.name, key)
-    click.echo(f"Kept for “{server.name}”: {key.description}")
-    click.echo(f"  It is tried at each login from now on, and lies in {path_for_others(path)}")
+    click.echo(f"Stored for “{server.name}”: {key.description}")
+    click.echo(f"  trayconnect tries it at each login. It is in {path_for_others(path)}")
     if key.public is not None:
         click.echo("  Its public key, for the server's ~/.ssh/authorized_keys:")
         click.echo(f"  {key.public.line}")
@@ -133,7 +133,7 @@ def _key_text(*, clipboard: bool) -> str:
         return sys.stdin.buffer.read(MAX_CHARACTERS + 1).decode("utf-8", "replace")
     from trayconnect.desktop.prompts.hidden_input import read_unseen
 
-    words = "Paste the private key. It is not shown, and ends with its line END:"
+    words = "Paste the private key, up to its END line. It is not shown:"
     prompt = partial(click.echo, words, err=True)
     return read_unseen(sys.stdin, prompt, is_last_line, MAX_CHARACTERS)
 
@@ -142,8 +142,8 @@ def _key_text(*, clipboard: bool) -> str:
 @click.argument("name")
 @click.pass_context
 def terminal_command(context: click.Context, name: str) -> int:
-    """Open a terminal on the server NAME: a new window with ssh in it, whether it is connected
-    or not. Without a display, ssh runs right here."""
+    """Open a terminal window with ssh to the server NAME, connected or not. Without a display, ssh
+    runs in this terminal."""
     from trayconnect.actions import terminals
     from trayconnect.config.model import find_server
     from trayconnect.config.places import ssh_config_file

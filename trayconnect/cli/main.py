@@ -1,4 +1,4 @@
-"""The commands. Exit codes: 0 done, 1 a problem the user can mend, 2 wrong usage, 3 our bug."""
+"""The commands. Exit codes: 0 done, 1 a problem that the user can fix, 2 wrong usage, 3 our bug."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def run(arguments: list[str]) -> int:
-    """Run one command line; its exit code."""
+    """Run one command line. Returns the exit code."""
     from trayconnect.core.privacy import close_to_others, no_core_dumps, own_folders
     from trayconnect.desktop import helper_process
     from trayconnect.desktop.redirect_page import remove_leftovers
@@ -57,7 +57,7 @@ def run(arguments: list[str]) -> int:
     no_core_dumps()
     for folder in close_to_others(own_folders()):
         click.echo(f"Other users could write to {folder}.", err=True)
-        click.echo("  It is closed to them now. Check that what is in it is yours.", err=True)
+        click.echo("  trayconnect has fixed that. Check that its content is yours.", err=True)
     with suppress(RuntimeError):  # the system knows no home folder of this user
         remove_leftovers(os.environ, Path.home())
     try:
@@ -71,19 +71,19 @@ def run(arguments: list[str]) -> int:
     except ProblemError as error:
         show_problem(error.problem, in_window=_begins_app(arguments))
         return MENDABLE
-    except Exception as error:  # noqa: BLE001 - the last resort: a person gets a log to paste
+    except Exception as error:  # noqa: BLE001 - the last resort: the user gets a log to send
         return MENDABLE if streams.is_gone(error) else _bug(in_window=_begins_app(arguments))
     return code if isinstance(code, int) else 0
 
 
 def _begins_app(arguments: list[str]) -> bool:
-    """Whether these begin the app: a person waits for its icon. A command that has no stderr may
-    be one of a script, which would wait for an answer to a window without end."""
+    """Whether these start the app: then somebody waits for its icon. A script may run any other
+    command without stderr, and a window would block it."""
     return next((word for word in arguments if word in cli.commands), "run") == "run"
 
 
 def show_problem(problem: Problem, *, in_window: bool = False) -> None:
-    """A title, then what to do, on stderr; where there is none, in a window if asked to."""
+    """Print the title, then what to do, on stderr; `in_window`: or show a window without stderr."""
     if in_window and streams.lacks("stderr"):
         show_message(problem.title, problem.advice)
     click.echo(problem.title, err=True)
@@ -96,15 +96,15 @@ def _bug(*, in_window: bool) -> int:
 
     if not logs.logger.handlers:
         logs.set_up(to_stderr=False)
-    logging.getLogger(__name__).exception("trayconnect %s met a defect of its own", __version__)
+    logging.getLogger(__name__).exception("trayconnect %s has a bug", __version__)
     logs.shut_down()
-    advice = f"The end of this log tells where: {path_for_others(logs.log_file())}"
+    advice = f"Please send the end of this log: {path_for_others(logs.log_file())}"
     show_problem(Problem("This is a bug in trayconnect.", advice), in_window=in_window)
     return BUG
 
 
 class _Commands(click.Group):
-    """Its help shows the first sentence of each command whole, on as many lines as it needs."""
+    """Shows the first sentence of each command in full in its help."""
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         commands = [(name, self.commands[name]) for name in self.list_commands(ctx)]
@@ -125,7 +125,7 @@ class _Commands(click.Group):
 )
 @click.version_option(__version__, prog_name="trayconnect")
 @config_option
-@click.option("--verbose", is_flag=True, help="Log everything, to stderr too.")
+@click.option("--verbose", is_flag=True, help="Log more, also to stderr.")
 @click.pass_context
 def cli(context: click.Context, config: Path | None, verbose: bool) -> None:
     """Open SSH tunnels to Jupyter servers from the tray. Without a command: run."""

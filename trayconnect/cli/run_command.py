@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 config_option = click.option(
     "--config",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="The server file, in place of the default one.",
+    help="The server file. Default: that of the running app, or the usual one.",
 )
 
 
@@ -36,7 +36,7 @@ def run_command(
     at_login: bool = False,
     connect: tuple[str, ...] = (),
 ) -> int:
-    """Run the tray app in the foreground; a second one hands over to the first."""
+    """Run the tray app in the foreground. A second start hands over to the first."""
     from trayconnect.app.program import App, Options
     from trayconnect.core import logs
     from trayconnect.desktop.windowed_program import windowed_program
@@ -78,11 +78,11 @@ def _handed_over(reply: Reply, config: Path | None, connect: tuple[str, ...]) ->
 
 
 @click.command()
-@click.option("--once", is_flag=True, help="End when the page has answered through the tunnel.")
+@click.option("--once", is_flag=True, help="End as soon as the page answers through the tunnel.")
 @click.option("--no-tray", is_flag=True, help="Run without an icon.")
 @click.pass_context
 def demo(context: click.Context, once: bool, no_tray: bool) -> int:
-    """Try it: an SSH server and a JupyterLab on this machine, and the app connected to them."""
+    """Try trayconnect with an SSH server and a JupyterLab on this machine."""
     from trayconnect.cli import demo
     from trayconnect.core import logs
 
@@ -100,8 +100,8 @@ if TYPE_CHECKING:
 def run_windowed(
     program: Path, config: Path | None, connect: tuple[str, ...], *, at_login: bool
 ) -> Reply | None:
-    """Start `program`, and return when it answers: None; or the answer of an app that runs
-    already. Raises `ProblemError`."""
+    """Start `program`, which has no console (Windows), and return None when it answers; return the
+    reply of an app that is running already. Raises `ProblemError`."""
     from trayconnect.control.handover import SHOW
     from trayconnect.core import logs
     from trayconnect.core.subprocesses import path_for_others
@@ -132,7 +132,7 @@ def run_windowed(
 
 
 def _reply(command: Command) -> Reply | None:
-    """The running app's answer; None where there is none, or it is starting or quitting."""
+    """The running app's reply; None if there is no app, or it is starting or quitting."""
     from trayconnect.control.client import ControlClient, NotRunningError
     from trayconnect.control.place import runtime_folder
 
@@ -149,7 +149,7 @@ def _reply(command: Command) -> Reply | None:
 @click.command("autostart")
 @click.argument("what", type=click.Choice(["on", "off", "status"]), default="status")
 def autostart_command(what: str) -> None:
-    """Start at login: on, off, or what it is now."""
+    """Start at login: on, off, or print which."""
     from trayconnect.desktop.autostart.entry import autostart
 
     entry = autostart()

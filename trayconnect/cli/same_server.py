@@ -1,4 +1,4 @@
-"""Whether the file has an entry already for what a new one leads to."""
+"""Finds an entry of the file that does what a new one would do."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from trayconnect.ssh.config.ssh_options import Query
 
 LookUp = Callable[[Query], HostConfig]
 _Local = tuple[Endpoint | None, int | None]
-"""Where a local forward leads, and the port that it listens on; None: any port will do."""
+"""The target of a local forward, and its local port; None: any port."""
 
 
 def present_entry(entry: NewEntry, config: Config, look_up: LookUp) -> Server | None:
     """The server of `config` with the destination of `entry` (account, host, port, jump hosts) and
-    all of its forwards. `entry` was made for an empty file, so that it has the ports it asks for.
+    all of its forwards. `entry` was made for an empty file, so that it has the ports that it names.
     """
     (wanted,) = parse("servers:\n" + as_text([entry]), Path("new")).servers
     for server in config.ssh_servers:

@@ -28,7 +28,7 @@ _dry_run = click.option("--dry-run", is_flag=True, help="Print what would be wri
 
 
 class _AddCommand(click.Command):
-    """Takes our options behind the ssh command, too, where that is one word in quotes."""
+    """Accepts our options after the ssh command, too, if the command is one word in quotes."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if args and not args[0].startswith("-") and len(args[0].split()) > 1:
@@ -49,9 +49,9 @@ class _AddCommand(click.Command):
 def add_command(
     context: click.Context, name: str | None, again: bool, dry_run: bool, command: tuple[str, ...]
 ) -> None:
-    """Make an entry from an ssh command that you have in your notes.
+    """Make an entry from an ssh command of your notes.
 
-    Give it as one word in quotes, or as it is:
+    Write the command in quotes, or as it is:
 
         trayconnect add "ssh -L 8888:localhost:8888 ada@gpu -J gate"
     """
@@ -92,8 +92,8 @@ def import_command(
 ) -> None:
     """Make entries from the hosts of ~/.ssh/config.
 
-    Without a HOST, list them, and on a terminal ask which. What ~/.ssh/config says of a host goes
-    on to hold: its entry only names it.
+    Without a HOST, list them; on a terminal, ask which to import. The entry only names the host:
+    the settings of ~/.ssh/config stay in force.
     """
     from trayconnect.config.edit import present
     from trayconnect.config.model import Config
@@ -139,7 +139,7 @@ def import_command(
 
 
 def _is_present(wanted: NewEntry, config: Config, ssh_config: SshConfig, path: Path) -> bool:
-    """Whether the file leads there already, which is then said."""
+    """Whether the file has such an entry; if so, says it."""
     from trayconnect.cli.same_server import present_entry
     from trayconnect.core.cancellation import CancelToken
 
@@ -164,7 +164,7 @@ def _known(host: str, known: Sequence[str]) -> str:
     if host in known:
         return host
     near = difflib.get_close_matches(host, known, n=3)
-    hint = f"Did you mean {', '.join(near)}?" if near else "trayconnect import lists those it names"
+    hint = f"Did you mean {', '.join(near)}?" if near else "To list its hosts: trayconnect import"
     raise ProblemError(Problem(f"Your SSH configuration names no host {host}", hint))
 
 
@@ -223,8 +223,8 @@ def choice(answer: str, known: Sequence[str]) -> list[str]:
 
 
 def _whole_path(file: str) -> str:
-    """A key file's path that means the same in every folder: ssh takes it from the current one, and
-    people often paste a command that they once gave in their home."""
+    """The path of a key file, independent of the current folder. ssh resolves it there, but people
+    often paste a command that they once ran in their home folder."""
     if file.startswith("~") or Path(file).is_absolute():
         return file
     places = (Path(os.path.normpath(Path.cwd() / file)), Path.home() / file)
@@ -250,4 +250,4 @@ def _write(path: Path, entries: Sequence[NewEntry], dry_run: bool) -> None:
         if not dry_run:
             click.echo(f"Added “{entry.name}” to {path}{new}")
         for note in entry.notes:
-            click.echo(f"Not kept: {note}", err=True)
+            click.echo(f"Left out: {note}", err=True)

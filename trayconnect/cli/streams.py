@@ -1,8 +1,7 @@
-"""The standard streams, made to take whatever is written to them.
+"""Standard streams that accept every character.
 
-On Windows a console may have the 256 characters of an old code page, a pipe those of its region,
-and a program without a console (pythonw) has no streams at all.
-"""
+On Windows, a console may have the 256 characters of an old code page, a pipe those of the user's
+region, and a program without a console (pythonw) no streams at all."""
 
 from __future__ import annotations
 
@@ -20,20 +19,20 @@ _PLAIN = {
     "–": "-", "—": "-", "•": "*", "·": "-", "⚠": "!", "»": ">>", "«": "<<", "›": ">",
     "\N{NO-BREAK SPACE}": " ",
 }  # fmt: skip
-"""What stands for a character where an encoding has none for it."""
+"""Replacements of characters that an encoding lacks."""
 
 
 _lacking: set[str] = set()
 
 
 def lacks(name: str) -> bool:
-    """Whether there was no such stream (stdin, stdout, stderr) when `prepare` was called."""
+    """Whether that stream (stdin, stdout, stderr) was missing when `prepare` was called."""
     return name in _lacking
 
 
 def prepare() -> None:
-    """To be called before anything is written. A character that the encoding lacks is written as
-    similar ones, or as a question mark; what is written to a missing stream is dropped."""
+    """Call it before any output. Characters that the encoding lacks are replaced by similar ones or
+    question marks; output to a missing stream is dropped."""
     codecs.register_error(_ERRORS, _plainly)
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         stream = getattr(sys, name)
@@ -46,16 +45,15 @@ def prepare() -> None:
 
 
 def as_json(data: object) -> str:
-    """For stdout, whatever its encoding: a reader gets the same data in UTF-8 and in any code page
-    of Windows."""
+    """JSON for stdout, which a reader can parse in UTF-8 and in every code page of Windows."""
     encoding = getattr(sys.stdout, "encoding", None) or "ascii"
     is_utf8 = encoding.lower().replace("-", "").replace("_", "") == "utf8"
     return json.dumps(data, indent=2, ensure_ascii=not is_utf8)
 
 
 def is_gone(error: Exception) -> bool:
-    """Whether `error` means that nobody reads stdout any more. Its number does not tell: Windows
-    gives EINVAL, as for much else."""
+    """Whether `error` means that nobody reads stdout any more. Its number does not decide: Windows
+    reports EINVAL, as for other errors."""
     if not isinstance(error, OSError):
         return False
     try:
@@ -67,8 +65,8 @@ def is_gone(error: Exception) -> bool:
 
 
 def tell(line: str) -> None:
-    """Write a line to stderr. Nothing happens where nobody reads it: the console, or the program
-    that started the app, may be gone."""
+    """Write a line to stderr. Does nothing if the console, or the program that started the app, is
+    gone."""
     try:
         print(line, file=sys.stderr, flush=True)
     except (OSError, ValueError):

@@ -36,7 +36,7 @@ servers:
 #       environment: {conda: ml}          # {venv: folder}, {module: [names]}, or {run: a line}
 #       app: lab                          # lab | notebook | server
 #       options: [--ServerApp.max_body_size=1000000000]
-#       when: missing                     # missing: on connecting; menu: when told to
+#       when: missing                     # missing: on connecting; menu: by a click
 #       socket: auto                      # a UNIX socket where others use the server; always, never
 #     local_port: 18888                   # default: derived from the name, and stable
 #     bind_address: localhost             # or an IP address; '*' lets other machines in

@@ -135,7 +135,7 @@ class StartOptions(Frozen):
     options: tuple[Option, ...] = Field((), description="More options of Jupyter's command line.")
     when: Literal["missing", "menu"] = Field(
         "missing",
-        description="missing: when it is connected and none runs; menu: only when told to.",
+        description="missing: on connecting, if none runs; menu: only by Start Jupyter.",
     )
     socket: Literal["auto", "always", "never"] = Field(
         "auto",

@@ -1,4 +1,4 @@
-"""From data to types: a message in plain words, with its location in the file, for every fault."""
+"""From data to types, with a plain message and the location in the file for every fault."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def bind_tcp(address: str, port: int, owner: str) -> socket.socket:
                 # Windows' SO_REUSEADDR would share the port with another listener, or steal it.
                 listening.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
             else:
-                # Connections of an earlier run may be in TIME_WAIT; binding succeeds all the same.
+                # Connections of an earlier run may be in TIME_WAIT; they must not prevent binding.
                 listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if family == socket.AF_INET6:
                 listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)

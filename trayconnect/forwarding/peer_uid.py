@@ -1,6 +1,6 @@
 """The user at the local end of a TCP connection or a UNIX socket.
 
-Only Linux tells: a netlink SOCK_DIAG query for exactly one socket needs no privilege and takes
+Only Linux reports it: a netlink SOCK_DIAG query for exactly one socket needs no privilege and takes
 about 0.01 ms, however many sockets there are. Layout: linux/inet_diag.h, linux/netlink.h,
 sock_diag(7); for UNIX sockets SO_PEERCRED, see unix(7)."""
 

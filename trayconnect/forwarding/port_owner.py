@@ -1,4 +1,4 @@
-"""The program that holds a local TCP port, where the system tells."""
+"""The program that holds a local TCP port, if the system reports it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class PortOwner:
 
 
 class HeldPort(NamedTuple):
-    """A bound TCP socket, and its process, where the system tells. `peer`: the other end of a
+    """A bound TCP socket, and its process, if the system reports it. `peer`: the other end of a
     connection."""
 
     address: str

@@ -223,7 +223,7 @@ class Ownership:
             self._failures += 1
             wait = min(TRY_AGAIN * 2 ** (self._failures - 1), _LONGEST_TRY_AGAIN)
             self._next_try = time.monotonic() + wait
-            log.info("%s: nothing tells whose its listeners are: %s", self._name, error)
+            log.info("%s: the owners of its listeners are unknown: %s", self._name, error)
             return None
 
 

@@ -131,7 +131,7 @@ def _locked(descriptor: int) -> Iterator[None]:
     deadline = time.monotonic() + LOCK_SECONDS
     while not _try_lock(descriptor):
         if time.monotonic() > deadline:
-            log.warning("known_hosts stays locked by another program; writing all the same")
+            log.warning("known_hosts stays locked by another program; writing anyway")
             yield
             return
         time.sleep(0.02)

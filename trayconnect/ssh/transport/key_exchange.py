@@ -47,7 +47,7 @@ else:
 class GroupExchange(_KexGex):
     """RFC 4419, with a group of the requested size.
 
-    paramiko accepts a group of 1024 bits all the same, and loops without end on a negative
+    paramiko accepts a group of 1024 bits, and loops without end on a negative
     number."""
 
     def _parse_kexdh_gex_group(self, m: Message) -> None:
