@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from trayconnect.control.exchange import Handler, Limits
 from trayconnect.control.lock import InstanceLock
-from trayconnect.control.server import ControlServer
+from trayconnect.control.server import ControlServer, Handler, Limits
 from trayconnect.control.transport import Transport
 from trayconnect.control.transport_pipe import PipeTransport
 

@@ -12,8 +12,7 @@ import os
 import sys
 from pathlib import Path
 
-from trayconnect.control.client import ControlClient
-from trayconnect.control.handover import claim
+from trayconnect.control.client import ControlClient, claim
 from trayconnect.control.lock import InstanceLock
 from trayconnect.control.server import ControlServer
 from trayconnect.core.cancellation import CancelToken

@@ -34,13 +34,12 @@ _PYTHONS_POSIX = ("termios", "tty", "pty", "pwd", "grp", "fcntl", "resource", "c
 _PYTHONS_WINDOWS = ("msvcrt", "winreg", "winsound", "nt", "_winapi", "_winreg")
 
 ONLY_ON: dict[str, str] = {
-    "linux": """jeepney Xlib trayconnect.desktop.dbus
+    "linux": """jeepney Xlib trayconnect.desktop.bus_connection
         trayconnect.desktop.notifications.dbus trayconnect.desktop.notifications.freedesktop
         trayconnect.tray.backends.dbus_objects trayconnect.tray.backends.dbusmenu
-        trayconnect.tray.backends.fallback
         trayconnect.tray.backends.linux trayconnect.tray.backends.sni
-        trayconnect.tray.backends.sni_interfaces trayconnect.tray.backends.watcher
-        trayconnect.tray.backends.xembed trayconnect.tray.backends.xembed_window""",
+        trayconnect.tray.backends.watcher trayconnect.tray.backends.xembed
+        trayconnect.tray.backends.xembed_window""",
     "darwin": "AppKit Foundation Quartz objc PyObjCTools trayconnect.tray.backends.darwin",
     "win32": """trayconnect.control.transport_pipe trayconnect.tray.backends.win32
         trayconnect.tray.backends.win32_system""",

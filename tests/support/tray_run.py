@@ -12,7 +12,7 @@ import pytest
 from tests.support.desktop import LIMIT, Desktop
 from tests.support.tray_lines import VIEW
 from trayconnect.core.command import Command
-from trayconnect.desktop.popup.popup_model import PopupMenu
+from trayconnect.desktop.windows.popup_menu import PopupMenu
 from trayconnect.tray.backends.backend import make_tray
 from trayconnect.tray.tray_icon import Tray
 

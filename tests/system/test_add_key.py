@@ -19,8 +19,7 @@ from tests.support.tunnel_kit import Kit, User, entry, says
 from tests.support.waiting import wait_for
 from tests.support.xvfb import XServer
 from trayconnect.core.errors import ProblemError
-from trayconnect.desktop.clipboard import Clipboard
-from trayconnect.desktop.clipboard_paste import paste_command, pasted
+from trayconnect.desktop.clipboard import Clipboard, paste_command, pasted
 
 ROOT = Path(__file__).resolve().parents[2]
 

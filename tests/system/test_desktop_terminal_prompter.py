@@ -21,7 +21,7 @@ from trayconnect.core.errors import ProblemError
 from trayconnect.core.questions import Answer, Field, Question, QuestionKind
 from trayconnect.desktop.prompts.prompter import ChainPrompter
 from trayconnect.desktop.prompts.terminal_prompter import TerminalPrompter
-from trayconnect.desktop.terminal_posix import PosixTerminal
+from trayconnect.desktop.prompts.terminals import PosixTerminal
 
 LIMIT = 120.0
 PASSWORD = Question(QuestionKind.PASSWORD, "GPU box", "Password for ada", "", (Field("Password"),))

@@ -21,7 +21,7 @@ from tests.support.tunnel_kit import YES, Kit, User, nothing_left, until
 from tests.support.whole import LIMIT, Whole, entry
 from trayconnect.config.file_watcher import FileWatcher
 from trayconnect.core.errors import Problem, ProblemError, Recovery, problem_of, shortage
-from trayconnect.desktop.dbus.bus_connection import BusConnection, refusal
+from trayconnect.desktop.bus_connection import BusConnection, refusal
 from trayconnect.sessions.state import State
 
 STAGES = 40

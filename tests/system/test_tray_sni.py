@@ -24,7 +24,7 @@ from tests.support.sni_host import ITEM, MENU, SniHost
 from tests.support.waiting import wait_for
 from trayconnect.core.command import Command
 from trayconnect.core.errors import ProblemError
-from trayconnect.desktop.dbus import bus_connection as dbus_link
+from trayconnect.desktop import bus_connection
 from trayconnect.tray.backends import sni, watcher
 from trayconnect.tray.backends.backend import make_tray
 from trayconnect.tray.icon import FRAMES, Glyph, picture
@@ -355,7 +355,7 @@ def test_stop_removes_it_at_once(host: SniHost) -> None:
 def test_the_bus_dies_and_comes_back(
     bus: SessionBus, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(dbus_link, "FIRST_RETRY", 0.05)
+    monkeypatch.setattr(bus_connection, "FIRST_RETRY", 0.05)
     caplog.set_level(logging.INFO)
     with running() as run:
         with make_host(bus) as host:
@@ -412,7 +412,7 @@ def frozen(bus: SessionBus) -> Iterator[None]:
 
 
 def test_a_frozen_bus_holds_nobody_up(bus: SessionBus, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dbus_link, "STEP_LIMIT", 0.3)
+    monkeypatch.setattr(bus_connection, "STEP_LIMIT", 0.3)
     with running() as run:
         run.drawn()
         with frozen(bus):
@@ -426,7 +426,7 @@ def test_a_frozen_bus_holds_nobody_up(bus: SessionBus, monkeypatch: pytest.Monke
 def test_a_bus_that_says_nothing_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(dbus_link, "STEP_LIMIT", 0.2)
+    monkeypatch.setattr(bus_connection, "STEP_LIMIT", 0.2)
     path = str(tmp_path / "bus")
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)

@@ -16,8 +16,7 @@ from tests.support.tray_lines import DISCONNECT, ITEMS, OPEN, VIEW
 from tests.support.tray_run import Actions, enter, running
 from tests.support.waiting import wait_for
 from trayconnect.core.command import Command
-from trayconnect.desktop.popup.popup_menu import TkPopupMenu
-from trayconnect.desktop.popup.popup_model import PopupMenu
+from trayconnect.desktop.windows.popup_menu import PopupMenu, TkPopupMenu
 from trayconnect.tray.backends import xembed
 from trayconnect.tray.backends.choice import BackendKind
 from trayconnect.tray.backends.linux import LinuxTray

@@ -186,7 +186,7 @@ def test_a_key_from_the_clipboard(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = good(home)
-    monkeypatch.setattr("trayconnect.desktop.clipboard_paste.pasted", lambda: "hello")
+    monkeypatch.setattr("trayconnect.desktop.clipboard.pasted", lambda: "hello")
     assert main.run(["--config", str(file), "add-key", "GPU box", "--clipboard"]) == main.MENDABLE
     assert "The pasted text is not a private key" in capsys.readouterr().err
 

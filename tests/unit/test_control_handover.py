@@ -8,12 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.support.control import PATIENCE, nothing_left, serving, short_folder
-from trayconnect.control.client import ControlClient
-from trayconnect.control.exchange import STOPPING, Handler
-from trayconnect.control.handover import SHOW, claim
+from trayconnect.control.client import SHOW, ControlClient, claim
 from trayconnect.control.lock import InstanceLock
 from trayconnect.control.protocol import Reply
-from trayconnect.control.server import ControlServer
+from trayconnect.control.server import STOPPING, ControlServer, Handler
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.command import JSON, Command
 from trayconnect.core.errors import Problem, ProblemError

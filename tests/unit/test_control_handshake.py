@@ -9,9 +9,16 @@ import pytest
 from tests.support.control import PATIENCE, nothing_left, pipe_transport, serving, short_folder
 from tests.support.systems import has_mode, unless_wine
 from trayconnect.control.client import ControlClient, NotRunningError
-from trayconnect.control.handshake import APP, CHALLENGE_SIZE, COMMAND, KEY_SIZE, is_proof, proof
 from trayconnect.control.transport import OtherUserError
-from trayconnect.control.transport_pipe import PipeLink
+from trayconnect.control.transport_pipe import (
+    APP,
+    CHALLENGE_SIZE,
+    COMMAND,
+    KEY_SIZE,
+    PipeLink,
+    is_proof,
+    proof,
+)
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.command import JSON, Command
 from trayconnect.core.errors import ProblemError

@@ -14,10 +14,9 @@ import pytest
 
 from tests.support.control import PATIENCE, nothing_left, pipe_transport, serving, short_folder
 from trayconnect.control.client import ControlClient, NotRunningError
-from trayconnect.control.exchange import BROKEN, STOPPING, Limits
 from trayconnect.control.lock import InstanceLock
 from trayconnect.control.protocol import REQUEST_MAX, ProtocolError, Reply, encode_request
-from trayconnect.control.server import ControlServer
+from trayconnect.control.server import BROKEN, STOPPING, ControlServer, Limits
 from trayconnect.control.transport import ControlConnection, Transport, default_transport
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.command import JSON, Command

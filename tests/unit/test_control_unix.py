@@ -20,8 +20,8 @@ import pytest
 
 from tests.support.control import PATIENCE, nothing_left, serving, short_folder
 from trayconnect.control.client import ControlClient, NotRunningError
-from trayconnect.control.exchange import Limits
 from trayconnect.control.protocol import REQUEST_MAX, decode_reply, encode_request
+from trayconnect.control.server import Limits
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.command import JSON, Command
 from trayconnect.core.errors import ProblemError

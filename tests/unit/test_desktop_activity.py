@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trayconnect.desktop.events.system_activity import (
+from trayconnect.desktop.events.power import (
     USER_INITIATED_ALLOWING_IDLE_SYSTEM_SLEEP,
     SystemActivity,
 )

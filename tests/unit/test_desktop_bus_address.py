@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.systems import has_unix_sockets
-from trayconnect.desktop.dbus.bus_address import session_bus_sockets
+from trayconnect.desktop.bus_connection import session_bus_sockets
 
 pytestmark = has_unix_sockets
 

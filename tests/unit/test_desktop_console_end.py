@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from trayconnect.desktop.console_end import CLOSE, LOGOFF, SHUTDOWN, answer, before_console_ends
+from trayconnect.desktop.windows_console import CLOSE, LOGOFF, SHUTDOWN, answer, before_console_ends
 
 
 @pytest.mark.parametrize(

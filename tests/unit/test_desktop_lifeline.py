@@ -12,7 +12,7 @@ import pytest
 from tests.support.waiting import wait_for
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.questions import Question, QuestionKind
-from trayconnect.desktop.lifeline import Lifeline
+from trayconnect.desktop.helper_process import Lifeline
 from trayconnect.desktop.prompts.process import converse
 
 QUESTION = Question(QuestionKind.HOST_KEY, "GPU box", "Trust?", "SHA256:x")

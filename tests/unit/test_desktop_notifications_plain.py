@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.support.systems import has_shell
 from trayconnect.core.notices import Notice
-from trayconnect.desktop.notifications.plain import (
+from trayconnect.desktop.notifications.notifier import (
     CallableDelivery,
     DeliveryError,
     OsascriptDelivery,

@@ -7,8 +7,7 @@ import threading
 
 import pytest
 
-from trayconnect.desktop.popup.popup_menu import TkPopupMenu
-from trayconnect.desktop.popup.popup_model import MenuLine
+from trayconnect.desktop.windows.popup_menu import MenuLine, TkPopupMenu
 
 LIMIT = 60.0
 HANGS = [sys.executable, "-c", "import time; time.sleep(600)"]

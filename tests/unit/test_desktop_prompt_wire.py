@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from trayconnect.core.questions import Answer, Field, Question, QuestionKind
 from trayconnect.desktop.prompts.prompt_text import LONGEST_VALUE
-from trayconnect.desktop.prompts.prompt_wire import (
+from trayconnect.desktop.prompts.window_prompter import (
     decode_answer,
     decode_question,
     encode_answer,

@@ -10,9 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trayconnect.core.command import Button, Command
-from trayconnect.desktop.popup import popup_wire
-from trayconnect.desktop.popup.popup_model import MenuLine
-from trayconnect.desktop.windows import status
+from trayconnect.desktop.windows import popup_menu, status
+from trayconnect.desktop.windows.popup_menu import MenuLine
 from trayconnect.desktop.windows.status import Group, Row, StatusPage
 
 texts = st.text(max_size=20)
@@ -60,12 +59,12 @@ pages = st.builds(
 
 @given(lines, st.tuples(st.integers(0, 9999), st.integers(0, 9999)))
 def test_a_menu_arrives_as_it_is(menu: tuple[MenuLine, ...], at: tuple[int, int]) -> None:
-    assert popup_wire.decode_menu(popup_wire.encode_menu(menu, at)) == (menu, at)
+    assert popup_menu.decode_menu(popup_menu.encode_menu(menu, at)) == (menu, at)
 
 
 @given(st.lists(texts, max_size=4).map(tuple))
 def test_a_choice_arrives_as_it_is(keys: tuple[str, ...]) -> None:
-    assert popup_wire.decode_choice(popup_wire.encode_choice(keys)) == keys
+    assert popup_menu.decode_choice(popup_menu.encode_choice(keys)) == keys
 
 
 @given(pages, st.booleans())
@@ -87,14 +86,14 @@ def test_a_click_arrives_as_it_is_on_one_line(command: Command) -> None:
 @pytest.mark.parametrize(
     "decode",
     [
-        popup_wire.decode_menu,
-        popup_wire.decode_choice,
+        popup_menu.decode_menu,
+        popup_menu.decode_choice,
         status.decode_click,
         lambda data: status.decode_page(json.loads(data)),
     ],
 )
 def test_nonsense_is_a_value_error(data: bytes, decode: Callable[[bytes], object]) -> None:
-    if data == b"[]" and decode is popup_wire.decode_choice:
+    if data == b"[]" and decode is popup_menu.decode_choice:
         assert decode(data) == ()
         return
     with pytest.raises(ValueError, match=r"\w"):

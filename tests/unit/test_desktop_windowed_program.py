@@ -10,7 +10,7 @@ import pytest
 from trayconnect.cli import main, run_command, streams
 from trayconnect.control.protocol import Reply
 from trayconnect.core.errors import Problem, ProblemError
-from trayconnect.desktop import windowed_program
+from trayconnect.desktop import windows_console
 from trayconnect.desktop.programs import ProgramError
 
 
@@ -29,14 +29,14 @@ from trayconnect.desktop.programs import ProgramError
 def test_only_the_program_with_a_console_has_one_without(
     tmp_path: Path, started: str, is_console: bool
 ) -> None:
-    assert windowed_program.beside(tmp_path / started) is None
+    assert windows_console.beside(tmp_path / started) is None
     other = tmp_path / "trayconnectw.exe"
     other.touch()
-    assert windowed_program.beside(tmp_path / started) == (other if is_console else None)
+    assert windows_console.beside(tmp_path / started) == (other if is_console else None)
 
 
 def test_a_program_that_ends_at_once_gives_its_exit_code() -> None:
-    assert windowed_program.start([sys.executable, "-c", "raise SystemExit(3)"], lambda: False) == 3
+    assert windows_console.start([sys.executable, "-c", "raise SystemExit(3)"], lambda: False) == 3
 
 
 WAITS = """
@@ -55,18 +55,18 @@ def test_a_program_that_goes_on_is_left_alone(
     command = [sys.executable, "-c", WAITS, str(up), str(end)]
     try:
         if answers:
-            assert windowed_program.start(command, up.exists) is None
+            assert windows_console.start(command, up.exists) is None
         else:
-            monkeypatch.setattr(windowed_program, "START_LIMIT", 0.3)
+            monkeypatch.setattr(windows_console, "START_LIMIT", 0.3)
             with pytest.raises(ProgramError, match="did not answer"):
-                windowed_program.start(command, lambda: False)
+                windows_console.start(command, lambda: False)
     finally:
         end.touch()
 
 
 def test_a_program_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ProgramError, match="could not be started"):
-        windowed_program.start([str(tmp_path / "gone")], lambda: False)
+        windows_console.start([str(tmp_path / "gone")], lambda: False)
 
 
 @pytest.fixture
@@ -74,10 +74,8 @@ def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[list[str]]:
     """What the console program starts, of which none runs yet."""
     calls: list[list[str]] = []
     monkeypatch.setenv("TRAYCONNECT_RUNTIME_DIR", str(tmp_path / "run"))
-    monkeypatch.setattr(
-        windowed_program, "windowed_program", lambda: Path("C:/tc/trayconnectw.exe")
-    )
-    monkeypatch.setattr(windowed_program, "start", lambda command, _: calls.append(list(command)))
+    monkeypatch.setattr(windows_console, "windowed_program", lambda: Path("C:/tc/trayconnectw.exe"))
+    monkeypatch.setattr(windows_console, "start", lambda command, _: calls.append(list(command)))
     return calls
 
 
@@ -108,7 +106,7 @@ def test_one_that_runs_is_shown_and_none_started(
 def test_one_that_does_not_start_is_a_problem(
     started: list[list[str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(windowed_program, "start", lambda *_: main.MENDABLE)
+    monkeypatch.setattr(windows_console, "start", lambda *_: main.MENDABLE)
     assert main.run([]) == main.MENDABLE
     assert "did not start" in capsys.readouterr().err
 
@@ -119,7 +117,7 @@ def test_one_that_cannot_be_started_is_a_problem(
     def refused(*_: object) -> None:
         raise ProgramError("C:/tc/trayconnectw.exe could not be started: Access is denied")
 
-    monkeypatch.setattr(windowed_program, "start", refused)
+    monkeypatch.setattr(windows_console, "start", refused)
     assert main.run([]) == main.MENDABLE
     assert "Access is denied" in capsys.readouterr().err
 

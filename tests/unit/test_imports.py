@@ -31,7 +31,7 @@ def imported(*, frozen: bool, platform: str) -> list[str]:
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows keeps a running program's files")
 def test_a_bundle_imports_early_what_this_system_has() -> None:
     names = imported(frozen=True, platform=sys.platform)
-    assert {"encodings.idna", "keyring.backends", "trayconnect.desktop.terminal_posix"} <= set(
+    assert {"encodings.idna", "keyring.backends", "trayconnect.desktop.prompts.terminals"} <= set(
         names
     )
 

@@ -15,7 +15,7 @@ import pytest
 from tests.support.tray_adapters import SoonTimer
 from trayconnect.core.command import Command
 from trayconnect.tray.backends import pystray_base
-from trayconnect.tray.backends.pystray_menu import menu_of
+from trayconnect.tray.backends.pystray_base import menu_of
 from trayconnect.tray.icon import FRAMES, Glyph
 from trayconnect.tray.text import one_line
 from trayconnect.tray.tray_icon import TrayIcon

@@ -13,8 +13,15 @@ if sys.platform != "linux":
 
 from jeepney import DBusAddress, HeaderFields, Message, MessageType, new_method_call
 
-from trayconnect.tray.backends.dbus_objects import Interface, Method, Refused, answer, introspection
-from trayconnect.tray.backends.sni_interfaces import ITEM, MENU
+from trayconnect.tray.backends.dbus_objects import (
+    ITEM,
+    MENU,
+    Interface,
+    Method,
+    Refused,
+    answer,
+    introspection,
+)
 
 NAME = "org.example.Lamp"
 LAMP = Interface(

@@ -17,7 +17,7 @@ if sys.platform != "linux":
 from trayconnect.core.command import Command
 from trayconnect.tray.backends.dbus_objects import Refused
 from trayconnect.tray.backends.dbusmenu import ROOT, DBusMenu, Signal, Variant
-from trayconnect.tray.backends.pystray_menu import menu_of
+from trayconnect.tray.backends.pystray_base import menu_of
 from trayconnect.tray.text import dbusmenu_label
 from trayconnect.tray.view import Item
 

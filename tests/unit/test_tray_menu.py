@@ -19,10 +19,10 @@ from trayconnect.services.protocol import Level, PageState
 from trayconnect.sessions.forwards import NO_LINK, NO_PAGES, LinkInfo, forward_states
 from trayconnect.sessions.snapshot import Snapshot, snapshot, state_words
 from trayconnect.sessions.state import Session, State
-from trayconnect.tray.labels import WIDTH
 from trayconnect.tray.menu import MenuFacts, build_view
 from trayconnect.tray.menu_levels import LEVEL_LIMIT, LINES
 from trayconnect.tray.menu_server import server_submenu
+from trayconnect.tray.text import WIDTH
 from trayconnect.tray.view import IconState, Item
 
 PAGE = Page("http://127.0.0.1:18888/lab", "s3cr3t")

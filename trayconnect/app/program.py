@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trayconnect.app.clicks import Clicks
-from trayconnect.control.client import ControlClient
-from trayconnect.control.handover import claim
+from trayconnect.control.client import ControlClient, claim
 from trayconnect.control.lock import InstanceLock
 from trayconnect.control.place import runtime_folder
 from trayconnect.control.protocol import Reply
@@ -22,8 +21,8 @@ from trayconnect.core.abandonable import Background
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.command import Command
 from trayconnect.core.ending import Ending
-from trayconnect.desktop.console_end import before_console_ends
 from trayconnect.desktop.notifications.notifier import make_notifier
+from trayconnect.desktop.windows_console import before_console_ends
 from trayconnect.tray.display import QUIT, Display
 from trayconnect.tray.icon import icons_folder
 from trayconnect.tray.tray_icon import Tray

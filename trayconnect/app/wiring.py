@@ -26,8 +26,7 @@ from trayconnect.desktop.autostart.entry import autostart, refresh_quietly
 from trayconnect.desktop.browser import SystemBrowser
 from trayconnect.desktop.clipboard import Clipboard
 from trayconnect.desktop.events.network import NetworkWatcher
-from trayconnect.desktop.events.system_activity import make_activity
-from trayconnect.desktop.events.wake import WakeWatcher
+from trayconnect.desktop.events.power import WakeWatcher, make_activity
 from trayconnect.desktop.notifications.notifier import DesktopNotifier
 from trayconnect.desktop.prompts.prompter import prompter
 from trayconnect.desktop.secrets import KeyringSecrets

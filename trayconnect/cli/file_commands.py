@@ -126,12 +126,12 @@ def _key_text(*, clipboard: bool) -> str:
     from trayconnect.ssh.auth.pasted_key import MAX_CHARACTERS, is_last_line
 
     if clipboard:
-        from trayconnect.desktop.clipboard_paste import pasted
+        from trayconnect.desktop.clipboard import pasted
 
         return pasted()
     if not sys.stdin.isatty():
         return sys.stdin.buffer.read(MAX_CHARACTERS + 1).decode("utf-8", "replace")
-    from trayconnect.desktop.prompts.hidden_input import read_unseen
+    from trayconnect.desktop.prompts.fields import read_unseen
 
     words = "Paste the private key, up to its END line. It is not shown:"
     prompt = partial(click.echo, words, err=True)

@@ -33,7 +33,7 @@ from trayconnect.cli.run_command import autostart_command, config_option, demo, 
 from trayconnect.cli.servers import add_command, import_command
 from trayconnect.core.errors import Problem, ProblemError
 from trayconnect.core.subprocesses import path_for_others
-from trayconnect.desktop.windowed_program import show_message
+from trayconnect.desktop.windows_console import show_message
 
 MENDABLE, USAGE, BUG = 1, 2, 3
 _WHOLE = 1000

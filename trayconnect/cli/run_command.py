@@ -39,7 +39,7 @@ def run_command(
     """Run the tray app in the foreground. A second start hands over to the first."""
     from trayconnect.app.program import App, Options
     from trayconnect.core import logs
-    from trayconnect.desktop.windowed_program import windowed_program
+    from trayconnect.desktop.windows_console import windowed_program
 
     config = config or context.obj["config"]
     if config is not None and not config.exists():
@@ -102,10 +102,10 @@ def run_windowed(
 ) -> Reply | None:
     """Start `program`, which has no console (Windows), and return None when it answers; return the
     reply of an app that is running already. Raises `ProblemError`."""
-    from trayconnect.control.handover import SHOW
+    from trayconnect.control.client import SHOW
     from trayconnect.core import logs
     from trayconnect.core.subprocesses import path_for_others
-    from trayconnect.desktop import windowed_program
+    from trayconnect.desktop import windows_console
     from trayconnect.desktop.programs import ProgramError
     from trayconnect.tray.icon_place import PLACE
 
@@ -119,7 +119,7 @@ def run_windowed(
     )
     title = "trayconnect did not start"
     try:
-        code = windowed_program.start(
+        code = windows_console.start(
             [str(program), "run", *options], lambda: _reply(Command("status")) is not None
         )
     except ProgramError as error:

@@ -1,12 +1,23 @@
-"""Lines over a Windows named pipe; a key in a file that only the user can read says who is there.
+"""Lines over a Windows named pipe; a key in a file that only the user can read authenticates both
+ends.
 
-The pipe's name is made from the key, so that nobody can take it before the app does. Messages go
-as bytes: never `recv()`, which unpickles.
-"""
+The pipe's name is made from the key, so that nobody can take it before the app does. Messages are
+bytes: never `recv()`, which unpickles.
+
+Neither end sends the key. Three-pass mutual authentication of ISO/IEC 9798-4 with HMAC-SHA-256
+(RFC 2104):
+
+    app -> command   challenge of the app
+    command -> app   challenge of the command, proof "command"
+    app -> command   proof "app"
+
+A proof covers the name of its side and both challenges, so that none can be sent back, or replayed
+in another exchange. (That of `multiprocessing.connection` lacks this.)"""
 
 from __future__ import annotations
 
 import hashlib
+import hmac
 import os
 import secrets
 import sys
@@ -17,17 +28,29 @@ from multiprocessing import connection
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from trayconnect.control.handshake import (
-    APP,
-    CHALLENGE_SIZE,
-    COMMAND,
-    KEY_SIZE,
-    PROOF_SIZE,
-    is_proof,
-    proof,
-)
 from trayconnect.control.protocol import ProtocolError
 from trayconnect.control.transport import OtherUserError, seconds_left
+
+CHALLENGE_SIZE = 32
+PROOF_SIZE = 32
+KEY_SIZE = 32
+
+APP = b"app"
+COMMAND = b"command"
+
+
+def proof(key: bytes, side: bytes, app_challenge: bytes, command_challenge: bytes) -> bytes:
+    """What `side` sends to show that it knows `key`; the challenges are of `CHALLENGE_SIZE`."""
+    message = b"trayconnect control 1\0" + app_challenge + command_challenge + side
+    return hmac.digest(key, message, hashlib.sha256)
+
+
+def is_proof(
+    claimed: bytes, key: bytes, side: bytes, app_challenge: bytes, command_challenge: bytes
+) -> bool:
+    """Whether `side` knows `key`, compared in constant time."""
+    return hmac.compare_digest(claimed, proof(key, side, app_challenge, command_challenge))
+
 
 _KEY_NAME = "control.key"
 _BACKLOG = 128

@@ -18,7 +18,7 @@ LATE = (
     "keyring.backends.kwallet",
     "keyring.backends.macOS",
     "psutil",  # imported when a port is taken
-    "trayconnect.desktop.terminal_posix",
+    "trayconnect.desktop.prompts.terminals",
     "trayconnect.tray.backends.xembed",
 )
 

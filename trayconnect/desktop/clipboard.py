@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 from trayconnect.core.errors import Problem, ProblemError
 from trayconnect.desktop import helper_process, programs
 
-_LIMIT = 5.0
+_COPY_LIMIT = 5.0
+_PASTE_LIMIT = 10.0
 _OWNER_START = 15.0
 
 FindProgram = Callable[[str], str | None]
@@ -75,7 +76,7 @@ class Clipboard:
         # clip.exe reads the console's code page, or UTF-16 if a byte order mark is present.
         encoding = "utf-16" if sys.platform == "win32" else "utf-8"
         try:
-            programs.launch(command, stdin=text.encode(encoding), grace=_LIMIT)
+            programs.launch(command, stdin=text.encode(encoding), grace=_COPY_LIMIT)
         except programs.ProgramError as error:
             raise _cannot_copy(str(error)) from error
 
@@ -126,6 +127,54 @@ def _cannot_copy(detail: str) -> ProblemError:
             f"Install {programs_to_install()}."
             if sys.platform == "linux"
             else "Another program may be holding the clipboard; try again.",
+            detail=detail,
+        )
+    )
+
+
+_POWERSHELL = "[Console]::OutputEncoding = New-Object Text.UTF8Encoding $false; Get-Clipboard -Raw"
+"""PowerShell writes in the console's encoding by default."""
+
+
+def paste_command(
+    platform: str, environ: Mapping[str, str], which: FindProgram
+) -> list[str] | None:
+    """The program that writes the clipboard's text to stdout, or None."""
+    if platform == "darwin":
+        return ["/usr/bin/pbpaste"]
+    if platform == "win32":
+        return ["powershell.exe", "-NoProfile", "-NonInteractive", "-Command", _POWERSHELL]
+    if environ.get("WAYLAND_DISPLAY") and which("wl-paste"):
+        return ["wl-paste", "--no-newline", "--type", "text/plain"]
+    if environ.get("DISPLAY"):
+        if which("xclip"):
+            return ["xclip", "-selection", "clipboard", "-out"]
+        if which("xsel"):
+            return ["xsel", "--clipboard", "--output"]
+    return None
+
+
+def pasted(environ: Mapping[str, str] = os.environ, which: FindProgram = shutil.which) -> str:
+    """The text on the clipboard. If no program can read it, a helper of ours does. Raises
+    `ProblemError`."""
+    command = paste_command(sys.platform, environ, which)
+    if command is None and helper_process.can_show_windows():
+        command = helper_process.helper_command(helper_process.PASTE)
+    if command is None:
+        raise _cannot_paste("no program for it was found")
+    try:
+        return programs.run(command, timeout=_PASTE_LIMIT).decode("utf-8-sig", "replace")
+    except programs.ProgramError as error:
+        raise _cannot_paste(str(error)) from error
+
+
+def _cannot_paste(detail: str) -> ProblemError:
+    return ProblemError(
+        Problem(
+            "The clipboard could not be read",
+            f"Copy the text again; or install {programs_to_install()}."
+            if sys.platform == "linux"
+            else "Copy the text again.",
             detail=detail,
         )
     )

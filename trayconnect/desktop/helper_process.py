@@ -5,13 +5,17 @@ tunnels. A helper gets its data over stdin, and answers over stdout, because the
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import os
+import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+from trayconnect.core.subprocesses import let_come_forward
 from trayconnect.desktop import programs
 
 HELPER_ARGUMENT = "--desktop-helper"
@@ -29,7 +33,7 @@ _MODULES = {
     PROMPT: "trayconnect.desktop.prompts.prompt_window",
     CLIPBOARD: "trayconnect.desktop.clipboard_owner",
     TEXT: "trayconnect.desktop.windows.text_window",
-    POPUP: "trayconnect.desktop.popup.popup_window",
+    POPUP: "trayconnect.desktop.windows.popup_window",
     STATUS: "trayconnect.desktop.windows.status_window",
     PASTE: "trayconnect.desktop.clipboard_reader",
 }
@@ -103,3 +107,40 @@ def read_stdin() -> bytes:
 def write_stdout(data: bytes) -> None:
     with open(1, "wb", closefd=False) as stdout:
         stdout.write(data)
+
+
+FRONT = b"front"
+"""Command to a window: raise to the front."""
+
+
+class Lifeline:
+    """The app's end, to be kept open while the helper should run. From any thread.
+
+    Takes `process.stdin`, which must be a pipe, so that `communicate` does not use it."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdin is not None
+        self._pipe, process.stdin = process.stdin, None
+        self._lock = threading.Lock()
+
+    def send(self, line: bytes) -> None:
+        """Blocks until the pipe has room; does nothing if the helper has ended."""
+        with self._lock, contextlib.suppress(OSError, ValueError):
+            self._pipe.write(line + b"\n")
+            self._pipe.flush()
+
+    def is_sending(self) -> bool:
+        """Whether a line is being written; the pipe may be full."""
+        return self._lock.locked()
+
+    def call_forward(self) -> None:
+        """Does nothing while the helper is still receiving its content: it has no window yet."""
+        if not self.is_sending():
+            let_come_forward()
+            self.send(FRONT)
+
+    def close(self) -> None:
+        """End the helper. May be called twice, but not while another thread sends to a helper that
+        does not read."""
+        with self._lock, contextlib.suppress(OSError):
+            self._pipe.close()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from trayconnect.core.errors import Problem, ProblemError
-from trayconnect.desktop.windowed_program import CONSOLE, WINDOWED, beside
+from trayconnect.desktop.windows_console import CONSOLE, WINDOWED, beside
 
 PROGRAM = CONSOLE
 

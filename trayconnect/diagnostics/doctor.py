@@ -34,8 +34,7 @@ from trayconnect.ssh.auth.keyfile import KeyFile, PassphraseNeededError, read_ke
 from trayconnect.ssh.config.ssh_config import SshConfig, install_advice
 from trayconnect.ssh.hostkeys.known_hosts import parse
 from trayconnect.ssh.hostkeys.known_hosts_store import KnownHosts
-from trayconnect.tray.backends.choice import BackendKind, TrayReport
-from trayconnect.tray.backends.probe import tray_report
+from trayconnect.tray.backends.choice import BackendKind, TrayReport, tray_report
 
 _VERSION_LIMIT = 5.0
 

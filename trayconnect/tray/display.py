@@ -13,7 +13,7 @@ from trayconnect.core.command import Command
 from trayconnect.core.errors import Problem, ProblemError
 from trayconnect.core.notices import Notifier
 from trayconnect.desktop import helper_process
-from trayconnect.desktop.popup.popup_menu import TkPopupMenu
+from trayconnect.desktop.windows.popup_menu import TkPopupMenu
 from trayconnect.desktop.windows.status import StatusWindow
 from trayconnect.tray.backends.backend import make_tray
 from trayconnect.tray.backends.choice import TrayReport

@@ -14,10 +14,10 @@ from trayconnect.core.command import Command
 from trayconnect.sessions.snapshot import Snapshot
 from trayconnect.sessions.state import State
 from trayconnect.tray import summary
-from trayconnect.tray.labels import INDENT, wrap
 from trayconnect.tray.menu_levels import LINES, folded, top_level
 from trayconnect.tray.menu_server import can_connect, needs_you_line
-from trayconnect.tray.primary import primary
+from trayconnect.tray.summary import primary
+from trayconnect.tray.text import INDENT, wrap
 from trayconnect.tray.view import Item, View
 
 NO_SERVERS = Item("none", "No servers yet", enabled=False)

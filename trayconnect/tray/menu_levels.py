@@ -17,8 +17,8 @@ from trayconnect.core.command import Command
 from trayconnect.sessions.snapshot import Snapshot
 from trayconnect.sessions.state import State
 from trayconnect.tray import summary
-from trayconnect.tray.labels import clip
 from trayconnect.tray.menu_server import can_connect, server_line, server_lines, server_submenu
+from trayconnect.tray.text import clip
 from trayconnect.tray.view import IconState, Item
 
 LINES = 21

@@ -15,7 +15,7 @@ from trayconnect.services.protocol import Offer, PageState
 from trayconnect.sessions.forwards import ForwardState
 from trayconnect.sessions.snapshot import Snapshot, state_words
 from trayconnect.sessions.state import State
-from trayconnect.tray.labels import INDENT, clip, wrap
+from trayconnect.tray.text import INDENT, clip, wrap
 from trayconnect.tray.view import Item
 
 _NAME_WIDTH, _PLACE_WIDTH, _LINE_WIDTH = 32, 40, 80

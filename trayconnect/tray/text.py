@@ -1,8 +1,26 @@
-"""Makes a text fit for a menu line or a tooltip of a given toolkit."""
+"""Fits a text to lines of the menu, and to what a toolkit can show. Pure."""
 
 from __future__ import annotations
 
+import textwrap
 import unicodedata
+
+WIDTH = 64
+"""Characters of a line; longer texts are wrapped or clipped, since menus do neither."""
+INDENT = "    "
+ADVICE_LINES = 6
+
+
+def clip(text: str, width: int = WIDTH) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def wrap(text: str) -> list[str]:
+    """Lines that fit; those of the text itself are kept, since a command or a fingerprint has one
+    to itself."""
+    lines = [line for part in text.splitlines() for line in textwrap.wrap(part, WIDTH)]
+    return lines if len(lines) <= ADVICE_LINES else [*lines[: ADVICE_LINES - 1], "…"]
+
 
 LINE_LIMIT = 160
 """Characters of a menu line: more would be wider than a screen."""

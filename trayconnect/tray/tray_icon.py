@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from trayconnect.core.command import Command
 from trayconnect.tray.backends.animation import Animation, MakeTimer, ThreadTimer
 from trayconnect.tray.backends.choice import BackendKind, TrayReport
-from trayconnect.tray.backends.pystray_menu import menu_of
+from trayconnect.tray.backends.pystray_base import menu_of
 from trayconnect.tray.icon import Glyph
 from trayconnect.tray.text import tooltip
 from trayconnect.tray.view import View

@@ -13,8 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from trayconnect.desktop.events import netlink
-from trayconnect.desktop.events.polling import PollingWatcher
-from trayconnect.desktop.events.waker import Waker
+from trayconnect.desktop.events.watching import PollingWatcher, Waker
 
 logger = logging.getLogger(__name__)
 

@@ -26,7 +26,7 @@ from jeepney.bus_messages import message_bus
 from trayconnect.core.command import Button, Command
 from trayconnect.core.logs import LogOnce
 from trayconnect.core.notices import Notice, Urgency
-from trayconnect.desktop.dbus.bus_connection import BusConnection, refusal
+from trayconnect.desktop.bus_connection import BusConnection, refusal
 
 logger = logging.getLogger(__name__)
 

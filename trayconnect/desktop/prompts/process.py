@@ -12,7 +12,7 @@ from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import Problem, ProblemError, Recovery
 from trayconnect.core.questions import Question
 from trayconnect.desktop import programs
-from trayconnect.desktop.lifeline import Lifeline
+from trayconnect.desktop.helper_process import Lifeline
 
 ANSWER_LIMIT = 1800.0
 """Seconds after which an unanswered question is withdrawn."""

@@ -1,5 +1,5 @@
 """The helper process of the prompt window, for `window_prompter` (question and answer: JSON over
-stdin and stdout, see `prompt_wire`). Closing the window declines."""
+stdin and stdout, see `window_prompter`). Closing the window declines."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from tkinter import ttk
 from trayconnect.core.privacy import no_core_dumps
 from trayconnect.core.questions import Answer, Question
 from trayconnect.desktop import helper_process
-from trayconnect.desktop.prompts import prompt_text, prompt_wire
+from trayconnect.desktop.prompts import prompt_text, window_prompter
 from trayconnect.desktop.prompts.fields import Box, TextBox, make_box
 from trayconnect.desktop.prompts.guard import KeyGuard
-from trayconnect.desktop.windows import tk_front, tk_lifeline, tk_scale
+from trayconnect.desktop.windows import tk_scale, tk_window
 
 _WIDTH = 460
 _ICON_SIZE = 40
@@ -103,7 +103,7 @@ class PromptWindow:
 
     def come_forward(self) -> None:
         """The user asked for the window, so keys are meant for it."""
-        tk_front.bring(self._root)
+        tk_window.bring(self._root)
         (self._root.focus_lastfor() or self._root).focus_force()
 
     def _px(self, size: int) -> int:
@@ -337,8 +337,8 @@ def _read_icon(root: tkinter.Tk, path: str) -> tkinter.PhotoImage | None:
 def main() -> int:
     """Ask one question, and return the exit code."""
     no_core_dumps()
-    lines = tk_lifeline.StdinLines()
-    question, icon_path, guard = prompt_wire.decode_question(lines.next() or b"")
+    lines = tk_window.StdinLines()
+    question, icon_path, guard = window_prompter.decode_question(lines.next() or b"")
     tk_scale.prepare_process()
     try:
         root = tkinter.Tk(className="trayconnect")
@@ -348,10 +348,10 @@ def main() -> int:
     root.withdraw()
     icon = _read_icon(root, icon_path) if icon_path else None
     window = PromptWindow(root, question, KeyGuard(guard), icon)
-    window.show(lambda: helper_process.write_stdout(prompt_wire.SHOWN))
-    tk_lifeline.follow(root, lines, lambda _: window.come_forward())
+    window.show(lambda: helper_process.write_stdout(window_prompter.SHOWN))
+    tk_window.follow(root, lines, lambda _: window.come_forward())
     root.mainloop()
-    helper_process.write_stdout(prompt_wire.encode_answer(window.answer))
+    helper_process.write_stdout(window_prompter.encode_answer(window.answer))
     return 0
 
 

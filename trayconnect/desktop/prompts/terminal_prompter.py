@@ -35,11 +35,11 @@ class Terminal(Protocol):
 def open_terminal() -> Terminal:
     """The controlling terminal, even if stdin and stdout are redirected. Raises OSError."""
     if sys.platform == "win32":
-        from trayconnect.desktop.terminal_windows import WindowsTerminal
+        from trayconnect.desktop.prompts.terminals import WindowsTerminal
 
         return WindowsTerminal()
     else:  # noqa: RET505 - mypy calls code after a platform's return unreachable
-        from trayconnect.desktop.terminal_posix import PosixTerminal
+        from trayconnect.desktop.prompts.terminals import PosixTerminal
 
         return PosixTerminal()
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from trayconnect.core.command import Button, Command
 from trayconnect.desktop import helper_process
-from trayconnect.desktop.windows import status, tk_front, tk_lifeline, tk_scale
+from trayconnect.desktop.windows import status, tk_scale, tk_window
 from trayconnect.desktop.windows.status import Row, StatusPage
 
 TITLE = "trayconnect"
@@ -107,7 +107,7 @@ class StatusView:
             x = max(0, (root.winfo_screenwidth() - root.winfo_reqwidth()) // 2)
             y = max(0, (root.winfo_screenheight() - root.winfo_reqheight()) // 3)
             root.geometry(f"+{x}+{y}")
-        tk_front.bring(root)
+        tk_window.bring(root)
         root.focus_force()
 
     # --- within -------------------------------------------------------------------------------
@@ -362,7 +362,7 @@ def main() -> int:
         helper_process.write_stdout(status.encode_click(command))
 
     view = StatusView(root, click)
-    tk_lifeline.follow(root, tk_lifeline.StdinLines(), partial(take, view))
+    tk_window.follow(root, tk_window.StdinLines(), partial(take, view))
     root.mainloop()
     return 0
 

@@ -8,7 +8,7 @@ import tkinter
 from tkinter import ttk
 from typing import Any
 
-from trayconnect.desktop.windows import tk_front, tk_lifeline, tk_scale
+from trayconnect.desktop.windows import tk_scale, tk_window
 
 _COLUMNS = 92
 _MOST_LINES, _FEWEST_LINES = 32, 6
@@ -80,7 +80,7 @@ class TextWindow:
 
 def main() -> int:
     """Show one text until it is closed; the exit code."""
-    lines = tk_lifeline.StdinLines()
+    lines = tk_window.StdinLines()
     data: dict[str, Any] = json.loads(lines.next() or b"{}")
     tk_scale.prepare_process()
     try:
@@ -94,8 +94,8 @@ def main() -> int:
         except tkinter.TclError as error:
             sys.stderr.write(f"the icon is left out: {error}\n")
     TextWindow(root, data["title"], data["text"], at_end=data["at_end"])
-    tk_front.bring(root)
-    tk_lifeline.follow(root, lines, lambda _: None)
+    tk_window.bring(root)
+    tk_window.follow(root, lines, lambda _: None)
     root.mainloop()
     return 0
 

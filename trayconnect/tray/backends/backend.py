@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from trayconnect.core.command import Command
 from trayconnect.core.errors import Problem, ProblemError
-from trayconnect.desktop.popup.popup_model import NoPopupMenu, PopupMenu
+from trayconnect.desktop.windows.popup_menu import NoPopupMenu, PopupMenu
 from trayconnect.tray.icon import Glyph
 from trayconnect.tray.text import one_line, windows_label
 from trayconnect.tray.tray_icon import Tray, TrayIcon

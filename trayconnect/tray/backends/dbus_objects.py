@@ -1,4 +1,5 @@
-"""Answers method calls on objects that are described as tables.
+"""D-Bus objects described as tables, and answers to method calls on them; the tables of
+StatusNotifierItem and dbusmenu.
 
 An interface says what there is; a call that does not fit it is refused before it reaches the
 object. The standard interfaces are answered here. Pure: a call in, an answer out.
@@ -12,7 +13,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from jeepney import HeaderFields, Message, new_error, new_method_return
 
@@ -152,3 +153,72 @@ def introspection(own: Interface) -> str:
             lines.append("  </signal>")
         lines.append(" </interface>")
     return _HEAD + "\n".join([*lines, "</node>"])
+
+
+# https://www.freedesktop.org/wiki/Specifications/StatusNotifierItem/StatusNotifierItem/ (with KDE's
+# names, which everybody uses), and com.canonical.dbusmenu in
+# https://github.com/AyatanaIndicators/libdbusmenu/blob/main/libdbusmenu-glib/dbus-menu.xml
+
+WATCHER: Final = "org.kde.StatusNotifierWatcher"
+WATCHER_PATH: Final = "/StatusNotifierWatcher"
+HOST_REGISTERED: Final = "IsStatusNotifierHostRegistered"
+HOST_SIGNALS: Final = ("StatusNotifierHostRegistered", "StatusNotifierHostUnregistered")
+ITEM_PATH: Final = "/StatusNotifierItem"
+MENU_PATH: Final = "/MenuBar"
+
+_PIXMAPS = "a(iiay)"
+
+ITEM: Final = Interface(
+    "org.kde.StatusNotifierItem",
+    properties={
+        "Category": "s",
+        "Id": "s",
+        "Title": "s",
+        "Status": "s",
+        "WindowId": "i",
+        "IconThemePath": "s",
+        "Menu": "o",
+        "ItemIsMenu": "b",
+        "IconName": "s",
+        "IconPixmap": _PIXMAPS,
+        "OverlayIconName": "s",
+        "OverlayIconPixmap": _PIXMAPS,
+        "AttentionIconName": "s",
+        "AttentionIconPixmap": _PIXMAPS,
+        "AttentionMovieName": "s",
+        "ToolTip": f"(s{_PIXMAPS}ss)",
+    },
+    # No ContextMenu: a host that is told so opens the menu itself.
+    methods={
+        "Activate": Method(("i", "i")),
+        "SecondaryActivate": Method(("i", "i")),
+        "Scroll": Method(("i", "s")),
+    },
+    signals={
+        "NewTitle": (),
+        "NewIcon": (),
+        "NewToolTip": (),
+        "NewStatus": ("s",),
+    },
+)
+
+_ITEM_PROPERTIES = "(ia{sv})"
+_EVENT = "(isvu)"
+
+MENU: Final = Interface(
+    "com.canonical.dbusmenu",
+    properties={"Version": "u", "TextDirection": "s", "Status": "s", "IconThemePath": "as"},
+    methods={
+        "GetLayout": Method(("i", "i", "as"), ("u", "(ia{sv}av)")),
+        "GetGroupProperties": Method(("ai", "as"), (f"a{_ITEM_PROPERTIES}",)),
+        "GetProperty": Method(("i", "s"), ("v",)),
+        "Event": Method(("i", "s", "v", "u")),
+        "EventGroup": Method((f"a{_EVENT}",), ("ai",)),
+        "AboutToShow": Method(("i",), ("b",)),
+        "AboutToShowGroup": Method(("ai",), ("ai", "ai")),
+    },
+    signals={
+        "ItemsPropertiesUpdated": (f"a{_ITEM_PROPERTIES}", "a(ias)"),
+        "LayoutUpdated": ("u", "i"),
+    },
+)

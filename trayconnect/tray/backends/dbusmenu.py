@@ -20,9 +20,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from trayconnect.tray.backends.dbus_objects import Interface, Refused
+from trayconnect.tray.backends.dbus_objects import MENU, Interface, Refused
 from trayconnect.tray.backends.pystray_base import Menu, MenuItem
-from trayconnect.tray.backends.sni_interfaces import MENU
 
 Variant = tuple[str, Any]
 """A signature and a value of it, as jeepney writes a D-Bus variant."""

@@ -21,10 +21,9 @@ from jeepney import DBusAddress, HeaderFields, Message, MessageType, new_method_
 from jeepney.bus_messages import message_bus
 from PIL import Image
 
-from trayconnect.desktop.dbus.bus_connection import BusConnection
+from trayconnect.desktop.bus_connection import BusConnection
 from trayconnect.tray.backends import dbus_objects, pystray_base
-from trayconnect.tray.backends.dbusmenu import DBusMenu, Signal
-from trayconnect.tray.backends.sni_interfaces import (
+from trayconnect.tray.backends.dbus_objects import (
     HOST_REGISTERED,
     HOST_SIGNALS,
     ITEM,
@@ -34,6 +33,7 @@ from trayconnect.tray.backends.sni_interfaces import (
     WATCHER,
     WATCHER_PATH,
 )
+from trayconnect.tray.backends.dbusmenu import DBusMenu, Signal
 from trayconnect.tray.icon import Glyph
 
 log = logging.getLogger(__name__)

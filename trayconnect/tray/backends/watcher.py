@@ -11,8 +11,8 @@ from pathlib import Path
 from jeepney import DBusAddress, Message, MessageType, new_method_call
 from jeepney.bus_messages import message_bus
 
-from trayconnect.desktop.dbus.bus_connection import STEP_LIMIT, BusConnection, refusal
-from trayconnect.tray.backends.sni_interfaces import HOST_REGISTERED, WATCHER, WATCHER_PATH
+from trayconnect.desktop.bus_connection import STEP_LIMIT, BusConnection, refusal
+from trayconnect.tray.backends.dbus_objects import HOST_REGISTERED, WATCHER, WATCHER_PATH
 
 _PROPERTIES = DBusAddress(WATCHER_PATH, WATCHER, "org.freedesktop.DBus.Properties")
 

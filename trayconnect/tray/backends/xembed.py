@@ -28,7 +28,7 @@ from Xlib.error import ConnectionClosedError, DisplayError, XauthError, XError
 from Xlib.protocol.event import ClientMessage
 from Xlib.xobject.drawable import Window
 
-from trayconnect.desktop.popup.popup_model import MenuLine, PopupMenu
+from trayconnect.desktop.windows.popup_menu import MenuLine, PopupMenu
 from trayconnect.tray.backends import pystray_base
 from trayconnect.tray.backends.pystray_base import Menu, MenuItem
 from trayconnect.tray.backends.xembed_window import TrayWindow

@@ -1,4 +1,4 @@
-"""Starts the program without a console on Windows.
+"""Consoles of Windows: starting the program without one, and cleaning up before one closes.
 
 A Windows program either has a console, and ends with it, or has none and cannot print. So there are
 two programs: `trayconnect` for the commands, `trayconnectw` for the icon. They differ in nothing
@@ -10,7 +10,8 @@ import ctypes
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from trayconnect.desktop.programs import ProgramError, clean_environment
@@ -68,3 +69,38 @@ def show_message(title: str, advice: str) -> None:
         error_sign, in_front = 0x10, 0x10000
         text = f"{title}\n\n{advice}" if advice else title
         ctypes.windll.user32.MessageBoxW(None, text, "trayconnect", error_sign | in_front)
+
+
+# Windows ends the process as soon as the handler has returned, or after 5 seconds
+# (https://learn.microsoft.com/windows/console/handlerroutine). It reports a logout here only until
+# the process has loaded user32.dll, and then by a message to its windows: the icon gets it (see
+# `tray.backends.win32`), `trayconnect run --no-tray` may not.
+CLOSE, LOGOFF, SHUTDOWN = 2, 5, 6
+"""CTRL_CLOSE_EVENT and so on; Python makes signals of the others."""
+
+
+def answer(event: int, on_end: Callable[[], object]) -> bool:
+    """Call `on_end` if the console ends. Returns whether nothing else is to handle the event."""
+    if event not in (CLOSE, LOGOFF, SHUTDOWN):
+        return False
+    on_end()
+    return True
+
+
+@contextmanager
+def before_console_ends(on_end: Callable[[], object]) -> Iterator[None]:
+    """Call `on_end`, on a thread of the system, if the console is closed meanwhile."""
+    if sys.platform == "win32":
+        import ctypes
+        from ctypes import wintypes
+
+        kind = ctypes.WINFUNCTYPE(wintypes.BOOL, wintypes.DWORD)
+        handler = kind(lambda event: answer(event, on_end))
+        kernel32 = ctypes.WinDLL("kernel32")
+        kernel32.SetConsoleCtrlHandler(handler, True)
+        try:
+            yield
+        finally:
+            kernel32.SetConsoleCtrlHandler(handler, False)
+    else:
+        yield

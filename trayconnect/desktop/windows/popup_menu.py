@@ -1,17 +1,117 @@
-"""A menu of our own on the screen, for a panel that shows the icon but draws no menu (X11)."""
+"""A menu of our own on the screen, for a panel that shows the icon but draws no menu (X11): data,
+JSON for the helper process, and the app's side. It imports little, because the helper process
+starts at each click."""
 
 from __future__ import annotations
 
+import json
 import logging
 import subprocess
 import threading
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from trayconnect.desktop import helper_process
-from trayconnect.desktop.lifeline import Lifeline
-from trayconnect.desktop.popup import popup_wire
-from trayconnect.desktop.popup.popup_model import MenuLine
+from trayconnect.desktop.helper_process import Lifeline
+
+
+@dataclass(frozen=True, slots=True)
+class MenuLine:
+    """A line of the popup menu; `key` is unique among its siblings."""
+
+    key: str
+    text: str = ""
+    enabled: bool = True
+    checked: bool | None = None
+    """None where there is no check mark."""
+    children: tuple[MenuLine, ...] = ()
+    separator: bool = False
+
+
+class PopupMenu(Protocol):
+    """Posts a menu on the screen, for a panel that shows our icon but draws no menu."""
+
+    def show(
+        self,
+        lines: tuple[MenuLine, ...],
+        at: tuple[int, int],
+        chosen: Callable[[tuple[str, ...]], None],
+    ) -> None:
+        """Open it at that pixel of the screen, in place of an open one; returns at once.
+
+        `chosen` is called on a thread of the menu with the keys of the chosen line, from the
+        outermost menu on; not at all if no line was chosen. Never raises."""
+        ...
+
+    def close(self) -> None:
+        """Close the menu. Never raises; may be called twice."""
+        ...
+
+
+class NoPopupMenu:
+    def show(
+        self,
+        lines: tuple[MenuLine, ...],
+        at: tuple[int, int],
+        chosen: Callable[[tuple[str, ...]], None],
+    ) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def encode_menu(lines: tuple[MenuLine, ...], at: tuple[int, int]) -> bytes:
+    return json.dumps({"at": at, "lines": [_to_json(line) for line in lines]}).encode()
+
+
+def decode_menu(data: bytes) -> tuple[tuple[MenuLine, ...], tuple[int, int]]:
+    """Raises `ValueError` for data that `encode_menu` did not make."""
+    try:
+        read = json.loads(data)
+        x, y = read["at"]
+        return tuple(_from_json(line) for line in read["lines"]), (int(x), int(y))
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"not a menu: {error!r}") from error
+
+
+def encode_choice(keys: tuple[str, ...]) -> bytes:
+    """The keys of a line; none for no choice."""
+    return json.dumps(keys).encode()
+
+
+def decode_choice(data: bytes) -> tuple[str, ...]:
+    """Raises `ValueError` for data that `encode_choice` did not make."""
+    read = json.loads(data)
+    if not isinstance(read, list) or not all(isinstance(key, str) for key in read):
+        raise ValueError("not a choice")
+    return tuple(read)
+
+
+def _to_json(line: MenuLine) -> dict[str, Any]:
+    return {
+        "key": line.key,
+        "text": line.text,
+        "enabled": line.enabled,
+        "checked": line.checked,
+        "children": [_to_json(child) for child in line.children],
+        "separator": line.separator,
+    }
+
+
+def _from_json(read: Any) -> MenuLine:  # noqa: ANN401 - JSON
+    checked = read["checked"]
+    return MenuLine(
+        key=str(read["key"]),
+        text=str(read["text"]),
+        enabled=bool(read["enabled"]),
+        checked=None if checked is None else bool(checked),
+        children=tuple(_from_json(child) for child in read["children"]),
+        separator=bool(read["separator"]),
+    )
+
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +152,7 @@ class TkPopupMenu:
             except OSError as error:
                 log.warning("the menu cannot be shown: %s", error)
                 return
-            arguments = (process, popup_wire.encode_menu(lines, at), chosen)
+            arguments = (process, encode_menu(lines, at), chosen)
             self._process = process
             self._thread = threading.Thread(
                 target=self._converse, args=arguments, name="tc-popup", daemon=True
@@ -93,7 +193,7 @@ class TkPopupMenu:
             log.warning("the menu failed: %s", complaint.decode(errors="replace").strip()[-2000:])
             return
         try:
-            keys = popup_wire.decode_choice(output)
+            keys = decode_choice(output)
         except ValueError as error:
             log.warning("the menu answered nonsense: %s", error)
             return

@@ -1,12 +1,35 @@
-"""The helper's end of `desktop.lifeline`: lines on stdin, and their end."""
+"""What each of our Tk windows needs: coming to the front, and lines from the app on stdin (see
+`helper_process.Lifeline`)."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
+import sys
 import threading
 import tkinter
 from collections.abc import Callable
+
+
+def bring(root: tkinter.Tk) -> None:
+    """Show it on top, also if it is iconified; the caller sets the keyboard focus afterwards."""
+    root.deiconify()
+    if sys.platform == "darwin":
+        _activate()
+    root.lift()
+    if sys.platform in ("darwin", "win32"):  # lifting orders one program's windows only
+        root.attributes("-topmost", True)
+        root.after_idle(root.attributes, "-topmost", False)
+
+
+def _activate() -> None:
+    """Make this process the active one, which Tk does not do."""
+    with contextlib.suppress(ImportError):
+        import AppKit
+
+        AppKit.NSApplication.sharedApplication().activateIgnoringOtherApps_(True)
+
 
 _EVENT = "<<Lifeline>>"
 

@@ -1,5 +1,5 @@
-"""The helper process of the popup menu, for `popup_menu` (the menu as JSON on stdin, the choice on
-stdout, see `popup_wire`)."""
+"""The helper process of the popup menu: the menu comes over stdin, the choice goes over stdout (see
+`popup_menu`)."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from functools import partial
 from typing import Literal
 
 from trayconnect.desktop import helper_process
-from trayconnect.desktop.popup import popup_wire
-from trayconnect.desktop.popup.popup_model import MenuLine
-from trayconnect.desktop.windows import tk_lifeline, tk_scale
+from trayconnect.desktop.windows import popup_menu, tk_scale, tk_window
+from trayconnect.desktop.windows.popup_menu import MenuLine
 
 GRAB_TRIES = 40
 GRAB_PAUSE_MS = 50
@@ -98,8 +97,8 @@ class Popup:
 
 def main() -> int:
     """Show one menu, and return the exit code."""
-    lifeline = tk_lifeline.StdinLines()
-    lines, at = popup_wire.decode_menu(lifeline.next() or b"")
+    lifeline = tk_window.StdinLines()
+    lines, at = popup_menu.decode_menu(lifeline.next() or b"")
     tk_scale.prepare_process()
     try:
         root = tkinter.Tk(className="trayconnect")
@@ -109,9 +108,9 @@ def main() -> int:
     except tkinter.TclError as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    tk_lifeline.follow(root, lifeline, lambda _: None)
+    tk_window.follow(root, lifeline, lambda _: None)
     root.mainloop()
-    helper_process.write_stdout(popup_wire.encode_choice(popup.choice))
+    helper_process.write_stdout(popup_menu.encode_choice(popup.choice))
     return 0
 
 

@@ -2,7 +2,10 @@
 
 jeepney does the marshalling and the authentication; this module is the event loop around it.
 Everything runs on the thread that calls `BusConnection.run`, except `post` and `stop`. Every wait
-has a limit, and the thread sleeps between events."""
+has a limit, and the thread sleeps between events.
+
+Source of the addresses: "Server Addresses" in
+https://dbus.freedesktop.org/doc/dbus-specification.html"""
 
 from __future__ import annotations
 
@@ -18,9 +21,11 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import unquote_to_bytes
 
 from jeepney import (
     DBusAddress,
@@ -35,7 +40,41 @@ from jeepney import (
 from jeepney.auth import BEGIN, AuthenticationError, Authenticator
 from jeepney.bus_messages import message_bus
 
-from trayconnect.desktop.dbus.bus_address import session_bus_sockets
+
+def session_bus_sockets(environ: Mapping[str, str]) -> list[bytes]:
+    """The Unix socket addresses to try, in order; one that begins with a zero byte is abstract.
+
+    From `DBUS_SESSION_BUS_ADDRESS` or, if that is not set, from systemd's default. Unsupported
+    addresses (TCP, launchd, malformed parts) are left out, so the list may be empty."""
+    runtime = environ.get("XDG_RUNTIME_DIR", "")
+    fallback = [_bytes(Path(runtime, "bus"))] if runtime else []
+    address = environ.get("DBUS_SESSION_BUS_ADDRESS", "")
+    if not address:
+        return fallback
+    found: list[bytes] = []
+    for part in address.split(";"):
+        transport, _, options = part.partition(":")
+        if transport == "unix":
+            for key, value in _pairs(options):
+                if key == "path":
+                    found.append(value)
+                elif key == "abstract":
+                    found.append(b"\0" + value)
+                elif key == "runtime" and value == b"yes":
+                    found += fallback
+    return found
+
+
+def _pairs(options: str) -> Iterator[tuple[str, bytes]]:
+    for option in options.split(","):
+        key, equals, value = option.partition("=")
+        if equals and value:
+            yield key, unquote_to_bytes(value)
+
+
+def _bytes(path: Path) -> bytes:
+    return str(path).encode("utf-8", "surrogateescape")
+
 
 log = logging.getLogger(__name__)
 

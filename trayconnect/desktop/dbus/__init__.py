@@ -1,1 +1,0 @@
-"""Connection to a D-Bus message bus."""

@@ -1,1 +1,0 @@
-"""A menu of our own, for a panel that draws none."""
