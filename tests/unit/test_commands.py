@@ -20,10 +20,11 @@ from tests.support.waiting import wait_for
 from tests.unit.test_session_manager import DOWN, LIMIT, Run, World
 from trayconnect.actions.every_command import make_dispatcher
 from trayconnect.actions.server_commands import ServerCommands
+from trayconnect.cli.status_text import to_lines
 from trayconnect.config.local_addresses import own_address
 from trayconnect.config.model import Config
 from trayconnect.control.protocol import Reply
-from trayconnect.control.status import to_json, to_lines
+from trayconnect.control.status import to_json
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.command import Argument, Command
 from trayconnect.core.errors import Cancelled, Problem, ProblemError, Recovery

@@ -84,3 +84,25 @@ def test_the_icon_comes_before_the_slow_modules(tmp_path: Path) -> None:
         env=os.environ | {"HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path)},
     )  # fmt: skip
     assert done.stdout.splitlines()[:2] == ["icon", "servers True True"], done.stderr
+
+
+STATUS = """
+import sys
+from trayconnect.cli import main
+from trayconnect.control.client import ControlClient
+from trayconnect.control.protocol import Reply
+status = {"servers": [], "file_problem": None}
+ControlClient.call = lambda *_: Reply(ok=True, data=status)
+code = main.run(["status"])
+slow = ("pydantic", "paramiko", "PIL", "keyring", "yaml")
+print(code, *(name for name in slow if name in sys.modules))
+"""
+
+
+def test_a_command_that_speaks_to_the_running_app_imports_no_slow_module(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", STATUS],
+        capture_output=True, text=True, check=True,
+        env=os.environ | {"HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path)},
+    )  # fmt: skip
+    assert done.stdout.splitlines()[-1] == "0"

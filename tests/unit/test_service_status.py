@@ -9,7 +9,8 @@ import pytest
 
 from tests.support.servers import make_server
 from tests.support.snapshots import snap
-from trayconnect.control.status import to_json, to_lines
+from trayconnect.cli.status_text import to_lines
+from trayconnect.control.status import to_json
 from trayconnect.core.command import Command
 from trayconnect.core.errors import Problem
 from trayconnect.core.page import Page

@@ -1,4 +1,4 @@
-"""The commands that concern a server's tunnel and page."""
+"""The commands on one server, its page and its service, or on a group of servers."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from trayconnect.sessions.snapshot import Snapshot, state_words
 from trayconnect.sessions.state import State
 
 SETTLE_LIMIT = 10.0
-"""Seconds that the manager may take to read what it was sent."""
+"""Seconds for the manager to carry out the commands so far."""
 PROOF_LIMIT = 8.0
-"""Seconds that a page may take to prove that it answers, when somebody wants it."""
+"""Seconds for a page to answer before it is opened or copied."""
 _IN_PROGRESS = (State.CONNECTING, State.WAITING, State.UP, State.CLOSING)
-_NO_TOKEN = "It has no token: that Jupyter wants none, or none was found for it."
+_NO_TOKEN = "It has no token: the page needs none, or none was found."
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +58,13 @@ class ServerCommands:
     # --- for the handlers, also those of other families ---
 
     def find(self, name: str) -> Server:
-        """The entry of that name; letters of the other case will do."""
+        """The entry of that name, ignoring case. Raises `ProblemError`."""
         if not name:
             raise ProblemError(Problem("No server was named", "Give a name from the server file"))
         return find_server(self.config().servers, name)
 
     def snapshot(self, name: str) -> Snapshot:
-        """What is known of it now."""
+        """The present state of that server. Raises `ProblemError`."""
         server = self.find(name)
         now = self.manager.snapshot(server.name)
         if now is None:
@@ -76,7 +76,7 @@ class ServerCommands:
         return now
 
     def settled(self, server: Server) -> Snapshot:
-        """The session after the commands so far."""
+        """The state of the session after the commands so far. Raises `ProblemError`."""
         if not self.manager.settle(SETTLE_LIMIT):
             raise ProblemError(_busy(server))
         return self._present(server)
@@ -90,9 +90,9 @@ class ServerCommands:
         *,
         starting: bool = False,
     ) -> Snapshot:
-        """Begin, and block until a page answers. Raises what hindered it, as soon as the session
-        has given up, has failed twice, or has set its next attempt after the wait. `starting`:
-        Jupyter is being started, so that a problem of its page ends the wait."""
+        """Call `begin`, and block until a page answers. Raises `ProblemError` as soon as the
+        session has given up, has failed twice, or has set its next attempt after the wait.
+        `starting`: what shows the page is being started, and a failed start ends the wait."""
         deadline = time.monotonic() + seconds
         first = 0
 
@@ -121,8 +121,8 @@ class ServerCommands:
         raise ProblemError(problem)
 
     def proven_page(self, name: str, cancel: CancelToken, seconds: float = PROOF_LIMIT) -> Page:
-        """The page of a server, and the token that it takes now: what was found a minute ago may
-        be that of a Jupyter that has ended. Raises `ProblemError` where no page answers."""
+        """The page with its present token, after another health check: the last one may be a minute
+        old. Raises `ProblemError` if no page answers."""
         server = self.find(name)
         before = self.settled(server)
 
@@ -168,7 +168,7 @@ class ServerCommands:
         return self._do(self.find(command.server), "disconnect")
 
     def _reconnect(self, command: Command, _cancel: CancelToken) -> Snapshot:
-        """A new tunnel in the place of the present one, on the same local port."""
+        """Replace the link; the local ports stay open."""
         return self._do(self.find(command.server), "reconnect")
 
     def _do(self, server: Server, name: str) -> Snapshot:
@@ -176,16 +176,16 @@ class ServerCommands:
         return self.settled(server)
 
     def _of_each(self, command: Command, _cancel: CancelToken) -> None:
-        """Of a group, if it is named."""
+        """Connect or disconnect every server, or those of the `group`."""
         name, group = command.name.partition("-")[0], command.arguments.get("group")
         for server in self.config().servers:
             if group is None or server.group == group:
                 self.manager.do(Command(name, server.name))
 
     def _open(self, command: Command, cancel: CancelToken) -> Snapshot:
-        """Open the page of the server, or of a forward, as soon as a look has found that it
-        answers, and takes the token; connect first where needed. With a `wait`, and where there is
-        a page already, block until it was opened."""
+        """Open the page of the server once a health check has found that it answers, or that of a
+        `forward` at once; connect first if necessary. With a `wait`, block until a page that was
+        known before is open."""
         server = self.find(command.server)
         now = self.settled(server)
         if forward := command.text("forward"):
@@ -198,8 +198,8 @@ class ServerCommands:
         return self.settled(server)
 
     def _link(self, command: Command, cancel: CancelToken) -> Mapping[str, JSON]:
-        """The link that logs in, or why it does not; connects first where needed, and blocks until
-        a page answers. The browser does not open for it."""
+        """The link with its token, or why it has none; connects first if necessary, and blocks
+        until a page answers. Opens no browser."""
         server, before = self.find(command.server), self.snapshot(command.server)
         if before.is_ready:
             page = self.proven_page(server.name, cancel)
@@ -218,24 +218,23 @@ class ServerCommands:
         return {"link": page.link, "why": "" if page.token else why}
 
     def _copy_link(self, command: Command, cancel: CancelToken) -> None:
-        """Put the page's address on the clipboard, with the token that logs in: it is for a
-        browser of the user's choice."""
+        """Copy the page's address with its token, for another browser."""
         self.copy(self.proven_page(command.server, cancel).link)
 
     def _copy_forward(self, command: Command, _cancel: CancelToken) -> None:
-        """Put on the clipboard what a program needs to use that forward: an address, or a path."""
+        """Copy the address or path that a program needs to use that forward."""
         now = self.settled(self.find(command.server))
         self.copy(_forward(now, command.text("forward")).address)
 
     def _of_service(self, command: Command, cancel: CancelToken) -> Outcome:
-        """A command of the kind of the entry. With a `wait`, block until a page answers, unless it
-        has a reply of its own."""
+        """Have the service carry out a command of its kind. With a `wait`, block until a page
+        answers, unless the service replies."""
         server = self.find(command.server)
         kind = KINDS[server.kind]
         if command.name not in kind.commands:
             title = f"“{command.name}” does not apply to {server.name}"
             raise ProblemError(Problem(title, kind.entry))
-        self.snapshot(server.name)  # from then on, the manager has the entry
+        self.snapshot(server.name)  # the manager has the entry
         data = self.manager.service(server.name).run(command, cancel)
         if data is not None:
             return data
@@ -268,7 +267,7 @@ def _forward(now: Snapshot, name: str) -> ForwardState:
 def _forward_url(now: Snapshot, name: str) -> str:
     forward = _forward(now, name)
     if forward.url is None:
-        advice = "Say 'open: true' in its entry if it leads to a web page"
+        advice = "Write 'open: true' in its entry if it leads to a web page"
         raise ProblemError(Problem(f"The forward “{name}” has no page to open", advice))
     if forward.is_up and forward.page is PageState.OTHERS:
         title = f"What listens at the server for {name} belongs to another user"
@@ -290,10 +289,7 @@ def _not_yet(now: Snapshot, seconds: float, *, starting: bool = False) -> Proble
             "Answer the question that trayconnect shows",
             Recovery.USER_ACTION,
         )
-    what = f"Jupyter did not answer on {now.name}" if starting else f"{now.name} did not answer"
-    doing = "starting" if starting else "trying"
-    return Problem(
-        f"{what} within {seconds:g} s",
-        f"It goes on {doing}; trayconnect status tells how far it is",
-        Recovery.RETRY,
-    )
+    advice = "trayconnect keeps trying; see its progress with: trayconnect status"
+    if starting:
+        advice = "It is still starting; see its progress with: trayconnect status"
+    return Problem(f"{now.name} did not answer within {seconds:g} s", advice, Recovery.RETRY)

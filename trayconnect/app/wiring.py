@@ -33,8 +33,6 @@ from trayconnect.desktop.secrets import KeyringSecrets
 from trayconnect.desktop.windows.text_view import TextViews
 from trayconnect.diagnostics.report import scrub
 from trayconnect.forwarding.forwarding import listen
-from trayconnect.services.jupyter.selection_store import StoredChoices, choices_file
-from trayconnect.services.jupyter.service import over_links
 from trayconnect.services.kinds import KINDS, Services
 from trayconnect.services.protocol import Desktop
 from trayconnect.sessions.dependencies import Dependencies
@@ -90,7 +88,7 @@ class Parts:
                 listen=listen,
                 prompter=asking,
                 browser=browser,
-                services=Services(desktop, over_links(StoredChoices(choices_file()))),
+                services=Services(desktop),
             ),
             AlertScheduler(notifier),
             on_change=self._changed,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trayconnect.cli import streams
+from trayconnect.cli.status_text import to_lines
 from trayconnect.core.command import WAIT_MAX, Command
 from trayconnect.core.errors import Problem, ProblemError
 
@@ -83,8 +84,6 @@ def _ask(command: Command, patience: float) -> Reply:
 
 
 def print_status(reply: Reply) -> None:
-    from trayconnect.control.status import to_lines
-
     data: Any = reply.data
     for line in to_lines(data):
         click.echo(line)

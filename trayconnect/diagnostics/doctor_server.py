@@ -1,11 +1,11 @@
-"""What it takes to get to one server: each step, what came of it, and how long it took.
+"""Connects one server step by step, with the result and the duration of each step.
 
-A trial of its own, on a local port of its own, beside whatever the app does. Nothing stays."""
+The trial has a local port of its own, independent of the running app, and leaves nothing behind."""
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 
 from trayconnect.config.model import Server
@@ -14,12 +14,7 @@ from trayconnect.core.errors import Cancelled, Problem, ProblemError, Recovery
 from trayconnect.core.progress import Progress, Step
 from trayconnect.core.questions import Answer, Ask, ProgressDisplay, Prompter, Question
 from trayconnect.forwarding.forwarding import listen
-from trayconnect.services.jupyter.discovery import LIMIT, RunningServer, find
-from trayconnect.services.jupyter.health import HealthChecker
-from trayconnect.services.jupyter.model import Health
-from trayconnect.services.jupyter.selection_store import StoredChoices, choices_file
-from trayconnect.services.protocol import Level
-from trayconnect.services.webpage.direct import DirectConnector, look_direct
+from trayconnect.services.kinds import KINDS
 from trayconnect.ssh.connector import SshConnector
 
 
@@ -53,15 +48,23 @@ def examine_server(
     steps: Progress,
     display: ProgressDisplay = ProgressDisplay(),  # noqa: B008 - it has no state
 ) -> Problem | None:
-    """Go all the way, telling `steps`, and `display` of what is waited for; returns why it went no
-    further, or None if a page answers.
+    """Connect, and check what is behind the link, with reports to `steps` and `display`. Returns
+    the problem, or None if a page answers.
 
     Every step is bounded in time, but for the user's answers."""
     cancel = CancelToken()
+    kind = KINDS[server.kind]
+    trial = server.model_copy(update={"local_port": _free_port(), "forwards": ()})
     try:
-        if server.url is not None:
-            return _direct(server, server.url, ask, cancel, steps)
-        return _through_ssh(server, ssh, ask, cancel, steps, display)
+        with ExitStack() as stack:
+            link = (kind.connector or ssh).connect(
+                server, ask=ask, cancel=cancel, on_lost=_ignore, display=display, steps=steps
+            )
+            stack.callback(link.close)
+            forwarding = listen(trial)
+            stack.callback(forwarding.close)
+            forwarding.attach(link.open_channel, link.open_own_channel)
+            return kind.check(trial, link, forwarding.set_target, cancel, steps)
     except ProblemError as error:
         return error.problem
     except Cancelled:
@@ -86,66 +89,6 @@ def asking(prompter: Prompter | None) -> Ask:
         return answer
 
     return ask
-
-
-def _direct(
-    server: Server, url: str, ask: Ask, cancel: CancelToken, steps: Progress
-) -> Problem | None:
-    with steps.step(f"reach {url}"):
-        DirectConnector().connect(server, ask=ask, cancel=cancel, on_lost=_ignore).close()
-    with steps.step("look at its page") as found:
-        health = look_direct(url, cancel)
-        found.append(health.level.label)
-    return health.problem
-
-
-def _through_ssh(
-    server: Server,
-    ssh: SshConnector,
-    ask: Ask,
-    cancel: CancelToken,
-    steps: Progress,
-    display: ProgressDisplay,
-) -> Problem | None:
-    with ExitStack() as stack:
-        tunnel = ssh.connect(
-            server, ask=ask, cancel=cancel, on_lost=_ignore, display=display, steps=steps
-        )
-        stack.callback(tunnel.close)
-        try:
-            with steps.step("run a command"):
-                tunnel.execute("exec sh", b"exit 0\n", LIMIT)
-            with steps.step("find Jupyter") as found:
-                found += list(_found(find(tunnel.execute, server.host or server.name).servers))
-        except ProblemError as error:
-            if error.problem.recovery is Recovery.USER_ACTION:
-                raise
-            # Some servers allow forwards only; what follows tells whether that is enough.
-        trial = server.model_copy(update={"local_port": _free_port(), "forwards": ()})
-        forwarding = listen(trial)
-        stack.callback(forwarding.close)
-        forwarding.attach(tunnel.open_channel, tunnel.open_own_channel)
-        with steps.step("look at its page through the tunnel") as found:
-            health = HealthChecker(StoredChoices(choices_file()), patience=None)(
-                trial, tunnel, forwarding.set_target, cancel
-            )
-            found.append(f"reached {health.level.label}")
-            if health.level < Level.READY:
-                raise ProblemError(_silent(health))
-        return health.problem
-
-
-def _found(servers: tuple[RunningServer, ...]) -> Iterator[str]:
-    for one in servers:
-        where = one.root_dir or "an unknown folder"
-        token = "with a token" if one.token else "without a token to be trusted"
-        yield f"version {one.version or 'unknown'} in {where}, {token}"
-    if not servers:
-        yield "none is running"
-
-
-def _silent(health: Health) -> Problem:
-    return health.problem or Problem("No page answers yet", "Try again in a moment", Recovery.RETRY)
 
 
 def _free_port() -> int:

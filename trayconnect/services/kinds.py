@@ -4,13 +4,19 @@ where `Server.kind` names it."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from trayconnect.config.model import Server
-from trayconnect.services.jupyter import commands as jupyter_commands
-from trayconnect.services.jupyter.service import JupyterService, Work
-from trayconnect.services.protocol import Desktop, Post, Service
+from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.errors import Problem
+from trayconnect.core.link import Link
+from trayconnect.core.progress import Progress
+from trayconnect.services.jupyter.check import check as check_jupyter
+from trayconnect.services.jupyter.commands import RUNS
+from trayconnect.services.jupyter.service import JupyterService, Work, over_links
+from trayconnect.services.protocol import Desktop, Post, Service, SetTarget
 from trayconnect.services.webpage.direct import DirectConnector, look_direct
+from trayconnect.services.webpage.direct import check as check_page
 from trayconnect.services.webpage.pages import look_at_pages
 from trayconnect.services.webpage.service import (
     DirectService,
@@ -25,7 +31,7 @@ class Services:
     """Makes the services of an entry: see `protocol.MakeServices`."""
 
     desktop: Desktop
-    jupyter: Work
+    jupyter: Work = field(default_factory=over_links)
     look_direct: LookDirect = look_direct
     look_at_pages: LookAtPages = look_at_pages
 
@@ -44,11 +50,19 @@ def _webpage(services: Services, server: Server, post: Post) -> tuple[Service, .
     return (DirectService(server, post, services.desktop, services.look_direct),)
 
 
+Check = Callable[[Server, Link, SetTarget, CancelToken, Progress], Problem | None]
+"""Doctor's steps behind a live link; returns what is wrong with a page that answers. Raises
+`ProblemError` where none answers, and `Cancelled`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
+    """What the program asks of a kind of service."""
+
     entry: str
     """What such an entry is, and how to get another kind, for people."""
     make: Callable[[Services, Server, Post], tuple[Service, ...]]
+    check: Check
     commands: Set[str] = frozenset()
     """Its own, for `Service.run`."""
     connecting: Set[str] = frozenset()
@@ -61,12 +75,14 @@ KINDS: Mapping[str, Kind] = {
     "jupyter": Kind(
         "It is a server with Jupyter.",
         _jupyter,
-        commands=jupyter_commands.RUNS.keys(),
+        check_jupyter,
+        commands=RUNS.keys(),
         connecting=frozenset(("start-jupyter",)),
     ),
     "webpage": Kind(
         "It is a direct connection: give its entry a host, to be reached by SSH.",
         _webpage,
+        check_page,
         connector=DirectConnector(),
     ),
 }

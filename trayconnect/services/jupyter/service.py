@@ -48,7 +48,12 @@ from trayconnect.services.jupyter.machine import (
 )
 from trayconnect.services.jupyter.model import FoundJupyter, Health
 from trayconnect.services.jupyter.presentation import JupyterFacts, present
-from trayconnect.services.jupyter.selection_store import BriefChoices, Choices
+from trayconnect.services.jupyter.selection_store import (
+    BriefChoices,
+    Choices,
+    StoredChoices,
+    choices_file,
+)
 from trayconnect.services.protocol import Desktop, Level, Post, ServiceStatus, SetTarget
 
 logger = logging.getLogger(__name__)
@@ -97,8 +102,9 @@ class Work:
     """Somebody waits for a Jupyter there: the next look is to search. From any thread."""
 
 
-def over_links(choices: Choices) -> Work:
-    """The real work."""
+def over_links(choices: Choices | None = None) -> Work:
+    """The real work. `choices`: by default, those that are kept from one run to the next."""
+    choices = choices or StoredChoices(choices_file())
     examine = HealthChecker(choices)
     launcher = JupyterLauncher(examine.search_anew)
     return Work(examine, launcher, launcher.ended, choices, examine.search_soon)

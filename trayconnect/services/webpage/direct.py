@@ -13,6 +13,7 @@ from trayconnect.core.endpoints import Endpoint
 from trayconnect.core.errors import Problem, ProblemError, Recovery
 from trayconnect.core.link import ByteStream, Completed, Incoming, Link, Owner
 from trayconnect.core.page import Page
+from trayconnect.core.progress import NO_PROGRESS, Progress
 from trayconnect.core.questions import Ask, ProgressDisplay
 from trayconnect.services.http_client import (
     GATEWAY_ERRORS,
@@ -22,7 +23,7 @@ from trayconnect.services.http_client import (
     gateway_error,
     get,
 )
-from trayconnect.services.protocol import Level
+from trayconnect.services.protocol import Level, SetTarget
 from trayconnect.services.webpage.machine import PageHealth
 
 TIMEOUT = 5.0
@@ -44,11 +45,13 @@ class DirectConnector:
         on_lost: Callable[[Problem], None],  # noqa: ARG002 - nothing stays open
         config: object = None,  # noqa: ARG002 - there is none
         display: ProgressDisplay | None = None,  # noqa: ARG002 - nothing is waited for elsewhere
+        steps: Progress = NO_PROGRESS,
     ) -> Link:
         """See `dependencies.Connector`."""
         assert server.url is not None
         begin = time.monotonic()
-        _probe(server.url, server.connect_timeout, cancel)
+        with steps.step(f"reach {server.url}"):
+            _probe(server.url, server.connect_timeout, cancel)
         return DirectLink(server, time.monotonic() - begin)
 
     def forget(self, server: Server) -> None:
@@ -127,6 +130,21 @@ def look_direct(url: str, cancel: CancelToken, timeout: float = TIMEOUT) -> Page
         problem = gateway_error(_where(url), answer.status, answer.reason)
         return PageHealth(Level.REACHABLE, page, problem)
     return PageHealth(Level.READY, page)
+
+
+def check(
+    server: Server,
+    _link: Link,
+    _set_target: SetTarget,
+    cancel: CancelToken,
+    steps: Progress,
+) -> Problem | None:
+    """See `kinds.Check`."""
+    assert server.url is not None
+    with steps.step("look at its page") as found:
+        health = look_direct(server.url, cancel)
+        found.append(health.level.label)
+    return health.problem
 
 
 def _encoded(url: str) -> str:
