@@ -109,7 +109,9 @@ class ServerCommands:
 
         with cancel.releasing(self.manager.recheck):
             begin()
-            first = self.settled(server).attempt
+            now = self.settled(server)
+            # Where it waits already, the first attempt has failed, and the next has a number.
+            first = now.attempt - (1 if now.state is State.WAITING else 0)
             self.manager.wait_until(ended, seconds)
         now = self._present(server)
         if now.is_ready:
