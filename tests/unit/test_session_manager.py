@@ -12,6 +12,7 @@ import pytest
 from tests.support.forwarding import eventually
 from tests.support.servers import make_server
 from tests.support.snapshots import facts
+from tests.support.threads import wait_for_threads
 from trayconnect.alerts.policy import SETTLE, WAITS, Alert
 from trayconnect.alerts.scheduler import AlertScheduler
 from trayconnect.config.forward_model import Forward
@@ -370,7 +371,7 @@ def run() -> Iterator[Run]:
     staged.manager.apply(Config(servers=(make_server(),)))
     yield staged
     assert staged.manager.close()
-    assert set(threading.enumerate()) <= before
+    wait_for_threads(before)
 
 
 def wait_for(event: threading.Event) -> None:

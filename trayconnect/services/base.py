@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import logging
 import math
-import queue
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.command import JSON, Command
-from trayconnect.core.errors import Cancelled, Problem, ProblemError, Recovery, shortage, unforeseen
+from trayconnect.core.errors import Problem, ProblemError, Recovery, unforeseen
 from trayconnect.core.notices import Notice, Urgency, failures_shown, open_page
 from trayconnect.core.page import Page
+from trayconnect.core.threads import Job, JobThread, Timer
 from trayconnect.services.protocol import Desktop, Post
 
 logger = logging.getLogger(__name__)
@@ -162,11 +163,13 @@ LOOK_ASKED = 2.0
 """The same, at least, while a browser asks for it."""
 JOIN_LIMIT = 5.0
 """Seconds to wait for a thread whose work was cancelled."""
+WITHOUT_THREAD = 5.0
+"""Seconds after which to try again to start a thread."""
 
 Look = Callable[[CancelToken], bool]
 """Looks once, and returns whether all is well. Raises `Cancelled`."""
 Wait = Callable[[int], float]
-"""Seconds until the next look; 0 after one that was well, or the number of those that were not."""
+"""Seconds until the next look, by the number of looks in a row that were not well."""
 
 
 def look_wait(silent: int) -> float:
@@ -175,7 +178,7 @@ def look_wait(silent: int) -> float:
 
 
 class Looker:
-    """The looks of one link. From any thread; raises RuntimeError when no thread is to be had."""
+    """The looks of one link. From any thread."""
 
     def __init__(
         self,
@@ -185,12 +188,11 @@ class Looker:
         *,
         prepare: Callable[[], None] = lambda: None,
     ) -> None:
-        """`prepare` is called before a look for which somebody waits. `name` is for the log."""
-        self._name = name
+        """`prepare` is called before a look for which somebody waits. `name` is for the log. Raises
+        RuntimeError if no thread can be started."""
         self._look_once = look
         self._wait = wait
         self._prepare = prepare
-        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._silent = 1
         """Looks in a row that were not well; 0 after one that was."""
         self._next = 0.0
@@ -199,12 +201,13 @@ class Looker:
         """The earliest time of a look for which a browser asks."""
         self._paused = False
         self.cancel = CancelToken()
-        self._thread = threading.Thread(target=self._run, name=f"tc-service {name}", daemon=True)
-        self._thread.start()
+        self._thread = JobThread("service", name)
+        self._timer = Timer(lambda: self.put(self._where_due))
+        self._thread.put(self._where_due)
 
     def now(self) -> None:
         """Look now rather than when the time comes."""
-        self._jobs.put(self._prepared)
+        self.put(self._prepared)
 
     def refused(self) -> None:
         """A browser asks, and gets nothing: look soon."""
@@ -213,49 +216,36 @@ class Looker:
             self.now()
         elif self._earliest < self._next:
             self._next = self._earliest  # the next look sets both anew
-            self._jobs.put(self._prepared_where_due)
+            self.put(self._prepared_where_due)
 
     def pause(self, *, paused: bool) -> None:
         """While paused, look only for those who wait for it."""
         self._paused = paused
-        self._jobs.put(lambda: None)  # the thread reckons anew how long to wait
+        if not paused:
+            self.put(self._where_due)
 
-    def put(self, job: Callable[[], None]) -> None:
+    def put(self, job: Job) -> None:
         """Do something between two looks."""
-        self._jobs.put(job)
+        try:
+            self._thread.put(lambda: self._do(job))
+        except RuntimeError:  # no more threads
+            with suppress(RuntimeError):
+                Timer(lambda: self.put(job)).set(WITHOUT_THREAD)
 
     def close(self) -> None:
         """Release what blocks, and let the thread end."""
+        self._timer.stop(0.0)
         self.cancel.set()
-        self._jobs.put(None)
 
     def join(self, timeout: float = JOIN_LIMIT) -> bool:
         """Wait for the thread to end, after `close`; false if it has not."""
-        self._thread.join(timeout)
-        return not self._thread.is_alive()
+        return self.cancel.is_set() and self._thread.join(timeout)
 
     # --- on the thread ---
 
-    def _run(self) -> None:
-        while True:
-            try:
-                job = self._jobs.get(timeout=self._until_next())
-            except queue.Empty:
-                job = self._where_due
-            if job is None:
-                return
-            try:
-                job()
-            except Cancelled:
-                continue
-            except Exception as error:
-                if (short := shortage(error)) is not None:
-                    logger.warning("%s: %s", self._name, short.logged)
-                else:
-                    logger.exception("%s: something nobody foresaw", self._name)
-
-    def _until_next(self) -> float | None:
-        return None if self._paused else max(0.0, self._next - time.monotonic())
+    def _do(self, job: Job) -> None:
+        if not self.cancel.is_set():
+            job()
 
     def _prepared(self) -> None:
         self._prepare()
@@ -266,7 +256,10 @@ class Looker:
         self._where_due()
 
     def _where_due(self) -> None:
-        if not self._paused and self._next <= time.monotonic():
+        left = self._next - time.monotonic()
+        if left > 0:
+            self._timer.set(left)
+        elif not self._paused:
             self._look()
 
     def _look(self) -> None:
@@ -281,3 +274,4 @@ class Looker:
             now = time.monotonic()
             self._next = now + self._wait(self._silent)
             self._earliest = now + max(LOOK_ASKED, now - begin)
+            self._timer.set(self._next - now)

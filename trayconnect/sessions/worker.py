@@ -1,17 +1,14 @@
 """Carries out the effects of one session, one after the other, on a thread of its own.
 
-The thread lives while there is work: an idle link has none. The manager's thread never waits for
-it. As soon as an effect ends the attempt, the attempt's `CancelToken` releases a blocking call.
+The manager's thread never waits for it. As soon as an effect ends the attempt, the attempt's
+`CancelToken` releases a blocking call.
 """
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import shlex
-import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack
 
@@ -21,6 +18,7 @@ from trayconnect.config.model import Server
 from trayconnect.core.endpoints import UnixEndpoint
 from trayconnect.core.errors import Cancelled, Problem, ProblemError, problem_of, shortage
 from trayconnect.core.link import Link, Own
+from trayconnect.core.threads import JobThread, Timer
 from trayconnect.sessions.attempt import Attempt
 from trayconnect.sessions.dependencies import Dependencies, Forwarding
 from trayconnect.sessions.forwards import LinkInfo
@@ -39,8 +37,6 @@ TIDY_AT_END = 0.3
 TIDY_ROUND_TRIPS = 5
 """The same when the user disconnects: so many seconds, and so many round trips more, as a server
 that hangs must not delay the end."""
-
-Job = Callable[[], None]
 
 
 class Worker:
@@ -71,12 +67,8 @@ class Worker:
         self._remote_sockets: set[str] = set()
         """The paths that a server listened on for us: OpenSSH leaves their files behind, and then
         refuses to listen there again."""
-        self._jobs: deque[Job] = deque()
-        self._changed = threading.Condition()
-        """Guards the jobs and `_is_running`."""
-        self._is_running = False
-        self._thread: threading.Thread | None = None
-        """The present thread, or the last one."""
+        self._thread = JobThread("session", name)
+        self._request_again = Timer(self._request_again_soon)
 
     @property
     def link(self) -> Link | None:
@@ -108,15 +100,15 @@ class Worker:
         """Raises RuntimeError if no thread can be started."""
         live = Attempt(number, server, self._dependencies, self._report, self._on_change)
         self._live = live
-        self._put(lambda: self._open(live))
+        self._thread.put(lambda: self._open(live))
 
     def drop(self) -> None:
         live = self._end_live()
-        self._put_or_do(lambda: self._drop(live))
+        self._thread.put_or_run(lambda: self._drop(live))
 
     def close(self, number: int) -> None:
         live = self._end_live()
-        self._put_or_do(lambda: self._close(live, number))
+        self._thread.put_or_run(lambda: self._close(live, number))
 
     def update(self, server: Server) -> None:
         if self._live:
@@ -131,37 +123,14 @@ class Worker:
 
     def join(self, timeout: float) -> bool:
         """Wait for the thread to end, after `close`; false if it has not."""
-        thread = self._thread
-        if thread is not None:
-            thread.join(timeout)
-        return thread is None or not thread.is_alive()
-
-    def _put(self, job: Job) -> None:
-        """Queue a job. Raises RuntimeError."""
-        with self._changed:
-            self._jobs.append(job)
-            if self._is_running:
-                self._changed.notify()
-                return
-            thread = threading.Thread(
-                target=self._run, name=f"tc-session {self._name}", daemon=True
-            )
-            try:
-                thread.start()
-            except RuntimeError:
-                self._jobs.pop()
-                raise
-            self._is_running, self._thread = True, thread
-
-    def _put_or_do(self, job: Job) -> None:
-        try:
-            self._put(job)
-        except RuntimeError:  # no more threads; the job ends something, and is short
-            self._do(job)
+        self._request_again.stop(timeout)
+        return self._thread.join(timeout)
 
     def _request_again_soon(self) -> None:
-        with contextlib.suppress(RuntimeError):
-            self._put(self._request_again_if_due)
+        try:
+            self._thread.put(self._request_again_if_due)
+        except RuntimeError:  # no more threads
+            self._request_again.set(REQUEST_AGAIN)
 
     def _end_live(self) -> Attempt | None:
         live, self._live = self._live, None
@@ -169,31 +138,7 @@ class Worker:
             live.cancel.set()
         return live
 
-    # --- on the thread, which lives while there is work ---
-
-    def _run(self) -> None:
-        while (job := self._next()) is not None:
-            self._do(job)
-
-    def _next(self) -> Job | None:
-        with self._changed:
-            while not self._jobs:
-                wait = self._until_next_request()
-                if wait is None:
-                    self._is_running = False
-                    return None
-                if not self._changed.wait(wait):
-                    return self._request_again_if_due
-            return self._jobs.popleft()
-
-    def _do(self, job: Job) -> None:
-        try:
-            job()
-        except Exception as error:
-            if (short := shortage(error)) is not None:
-                logger.warning("%s: %s", self._name, short.logged)
-            else:
-                logger.exception("%s: an effect failed", self._name)
+    # --- on the thread ---
 
     def _open(self, live: Attempt) -> None:
         try:
@@ -257,28 +202,25 @@ class Worker:
             live.answered(forward.name, answer)
             if isinstance(answer, Problem):
                 logger.warning("%s: %s: %s", self._name, forward.name, answer)
-                self._request_again_soon()
+                self._request_again.set(REQUEST_AGAIN)
             elif isinstance(where, UnixEndpoint):
                 self._remote_sockets.add(where.path)
 
         link.listen(where, lambda incoming: forwarding.take(incoming, target), answered)
 
-    def _until_next_request(self) -> float | None:
-        live = self._live
-        if live is None or live.requested_again >= REQUEST_AGAIN_TIMES:
-            return None
-        if not live.refused(self._additions.forwards):
-            return None
-        return max(0.0, live.next_request - time.monotonic())
-
     def _request_again_if_due(self) -> None:
         live, forwarding = self._live, self._forwarding
         if live is None or live.link is None or forwarding is None:
             return
-        if self._until_next_request() != 0:
+        refused = live.refused(self._additions.forwards)
+        if not refused or live.requested_again >= REQUEST_AGAIN_TIMES:
+            return
+        wait = live.next_request - time.monotonic()
+        if wait > 0:
+            self._request_again.set(wait)
             return
         live.requested_again += 1
-        for forward in live.refused(self._additions.forwards):
+        for forward in refused:
             self._listen_remote(live, live.link, forwarding, forward)
 
     def _tidy_at_end(self, link: Link) -> None:

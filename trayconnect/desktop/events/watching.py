@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from trayconnect.core.timers import Timer
+from trayconnect.core.threads import Timer
 
 
 class Waker:

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from trayconnect.config.model import Keepalive
-from trayconnect.core.timers import Timer
+from trayconnect.core.threads import Timer
 from trayconnect.ssh.transport.ssh_transport import SshTransport
 
 REQUEST = "keepalive@openssh.com"

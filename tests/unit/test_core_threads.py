@@ -1,4 +1,4 @@
-"""Timers on one thread: in order, not after a stop, and no thread without one."""
+"""Jobs in order, timers on one thread, and no thread without either."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from functools import partial
 import pytest
 
 from tests.support.threads import our_threads, wait_for_threads
-from trayconnect.core.timers import Timer
+from trayconnect.core.errors import Cancelled
+from trayconnect.core.threads import JobThread, Timer
 
 LIMIT = 20.0
 LONG = 3600.0
@@ -78,6 +79,7 @@ def test_a_stop_waits_for_the_call_that_runs() -> None:
     go.set()
     timer.stop(LIMIT)
     assert ended == ["call"]
+    Timer(call).stop(LONG)  # no thread to wait for
 
 
 def test_a_bug_in_one_leaves_the_others(caplog: pytest.LogCaptureFixture) -> None:
@@ -108,3 +110,25 @@ def test_threads_that_set_and_stop_at_once() -> None:
     for thread in threads:
         thread.join(LIMIT)
         assert not thread.is_alive()
+
+
+def test_jobs_run_in_order_whatever_they_raise(caplog: pytest.LogCaptureFixture) -> None:
+    ran: list[int] = []
+    jobs = JobThread("test", "box")
+
+    def job(number: int) -> None:
+        ran.append(number)
+        if number == 1:
+            raise Cancelled
+        if number == 2:
+            raise ZeroDivisionError
+
+    for number in range(100):
+        jobs.put(partial(job, number))
+    assert jobs.join(LIMIT)
+    assert our_threads() == []
+    jobs.put(partial(job, 100))
+    assert jobs.join(LIMIT)
+    assert ran == list(range(101))
+    assert "box: a bug in test" in caplog.text
+    assert "Cancelled" not in caplog.text
