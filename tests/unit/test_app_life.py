@@ -316,7 +316,9 @@ def test_a_key_that_cannot_log_in_is_told_when_the_file_is_saved(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     notices = Notices()
-    monkeypatch.setattr("trayconnect.app.program.make_notifier", lambda *_: notices)
+    monkeypatch.setattr(
+        "trayconnect.desktop.notifications.notifier.make_notifier", lambda *_: notices
+    )
     keyed = "servers:\n  - {name: GPU box, host: gpu, auth: {identity_file: ~/NAME}}\n"
     stage.save(keyed.replace("NAME", "of-before"))
     stage.on_change = lambda _: stage.save(keyed.replace("NAME", "of-now"))

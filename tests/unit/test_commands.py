@@ -24,7 +24,7 @@ from trayconnect.cli.status_text import to_lines
 from trayconnect.config.local_addresses import own_address
 from trayconnect.config.model import Config
 from trayconnect.control.protocol import Reply
-from trayconnect.control.status import to_json
+from trayconnect.control.status_json import to_json
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.command import Argument, Command
 from trayconnect.core.errors import Cancelled, Problem, ProblemError, Recovery

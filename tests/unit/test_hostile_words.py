@@ -16,7 +16,7 @@ from paramiko.common import MSG_USERAUTH_FAILURE, MSG_USERAUTH_INFO_REQUEST
 from tests.support.jupyter_peers import Peer, say
 from tests.support.nulls import NoSecrets
 from tests.support.servers import make_server
-from trayconnect.control.status import to_json
+from trayconnect.control.status_json import to_json
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.endpoints import TcpEndpoint
 from trayconnect.core.errors import Problem, ProblemError

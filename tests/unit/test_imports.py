@@ -5,9 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from trayconnect.control.lock import InstanceLock
+from trayconnect.control.server import ControlServer
+from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.command import JSON, Command
 
 SCRIPT = """
 import sys
@@ -86,23 +92,53 @@ def test_the_icon_comes_before_the_slow_modules(tmp_path: Path) -> None:
     assert done.stdout.splitlines()[:2] == ["icon", "servers True True"], done.stderr
 
 
-STATUS = """
-import sys
-from trayconnect.cli import main
-from trayconnect.control.client import ControlClient
-from trayconnect.control.protocol import Reply
-status = {"servers": [], "file_problem": None}
-ControlClient.call = lambda *_: Reply(ok=True, data=status)
-code = main.run(["status"])
-slow = ("pydantic", "paramiko", "PIL", "keyring", "yaml")
-print(code, *(name for name in slow if name in sys.modules))
+COMMAND = """
+import atexit, sys
+slow = ("pydantic", "paramiko", "PIL", "yaml", "keyring", "psutil", "pystray", "jeepney")
+atexit.register(lambda: print("imported:", *(name for name in slow if name in sys.modules)))
+sys.argv = ["trayconnect", *sys.argv[1:]]
+from trayconnect.cli.main import main
+main()
 """
+SERVER = {"name": "GPU box", "state": "up", "words": "connected", "url": None, "problem": None}
 
 
-def test_a_command_that_speaks_to_the_running_app_imports_no_slow_module(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A runtime folder with an app that has a reply for each command."""
+    folder = tmp_path_factory.mktemp("run")
+    folder.chmod(0o700)
+
+    def answer(command: Command, _cancel: CancelToken) -> JSON:
+        return {
+            "servers": 1 if command.name == "reload" else [SERVER],
+            "file": str(folder / "servers.yaml"),
+            "link": "http://127.0.0.1:8888", "why": "", "lines": ["8888"], "log": "",
+            "losses": "", "identity": "1", "label": "",
+        }  # fmt: skip
+
+    lock = InstanceLock(folder)
+    assert lock.acquire()
+    server = ControlServer(lock, answer)
+    server.start()
+    yield folder
+    server.stop()
+    lock.release()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "status", "status --json", "reload", "quit", "connect GPU", "connect GPU --wait 1",
+        "disconnect GPU", "open GPU", "link GPU", "start GPU", "servers GPU", "stop GPU",
+        "restart GPU", "log GPU", "choose GPU 8888", "run", "", "run --connect GPU",
+    ],
+)  # fmt: skip
+def test_a_command_for_the_running_app_imports_nothing_slow(runtime: Path, command: str) -> None:
+    env = os.environ | {"HOME": str(runtime), "TRAYCONNECT_RUNTIME_DIR": str(runtime)}
     done = subprocess.run(
-        [sys.executable, "-c", STATUS],
-        capture_output=True, text=True, check=True,
-        env=os.environ | {"HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path)},
+        [sys.executable, "-c", COMMAND, *command.split()],
+        capture_output=True, text=True, timeout=60, env=env,
     )  # fmt: skip
-    assert done.stdout.splitlines()[-1] == "0"
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "imported:"

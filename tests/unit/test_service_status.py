@@ -10,7 +10,7 @@ import pytest
 from tests.support.servers import make_server
 from tests.support.snapshots import snap
 from trayconnect.cli.status_text import to_lines
-from trayconnect.control.status import to_json
+from trayconnect.control.status_json import to_json
 from trayconnect.core.command import Command
 from trayconnect.core.errors import Problem
 from trayconnect.core.page import Page

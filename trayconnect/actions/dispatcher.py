@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
-from trayconnect.control.status import to_json
+from trayconnect.control.status_json import to_json
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.command import JSON, Command
 from trayconnect.core.errors import Problem, ProblemError

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from trayconnect.actions.dispatcher import Handler, Outcome
 from trayconnect.actions.server_commands import ServerCommands
 from trayconnect.config.server_file import ServerFile
-from trayconnect.control.status import to_json
+from trayconnect.control.status_json import to_json
 from trayconnect.core import logs
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.command import JSON, Command

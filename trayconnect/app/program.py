@@ -1,5 +1,7 @@
-"""The life of the running program. It shows the icon first: this module imports little, and the
-rest is imported and started by `wiring` on a thread of its own while the icon is on the screen."""
+"""The life of the running program.
+
+A second start hands over to the first one, and imports only what that takes. The first one shows
+the icon, and meanwhile imports and starts the rest (`wiring`) on another thread."""
 
 from __future__ import annotations
 
@@ -21,15 +23,14 @@ from trayconnect.core.abandonable import Background
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.command import Command
 from trayconnect.core.ending import Ending
-from trayconnect.desktop.notifications.notifier import make_notifier
 from trayconnect.desktop.windows_console import before_console_ends
-from trayconnect.tray.display import QUIT, Display
-from trayconnect.tray.icon import icons_folder
-from trayconnect.tray.tray_icon import Tray
 
 if TYPE_CHECKING:
     from trayconnect.app.wiring import Parts
+    from trayconnect.desktop.notifications.notifier import DesktopNotifier
     from trayconnect.sessions.snapshot import Snapshot
+    from trayconnect.tray.display import Display
+    from trayconnect.tray.tray_icon import Tray
 
 logger = logging.getLogger(__name__)
 
@@ -72,15 +73,11 @@ class App:
 
     def __init__(self, options: Options) -> None:
         self._options = options
-        self._parts: Parts | None = None
         self._clicks = Clicks(self._carry_out)
-        self._notifier = make_notifier(
-            self._clicks.submit,
-            icons_folder() / "trayconnect.png",
-            (lambda *texts: self._display.notify(*texts)) if sys.platform == "win32" else None,
-        )
-        self._display = Display(self._notifier, options.say)
-        self._ending = Ending(self._display.remove_icon)
+        self._ending = Ending(lambda: self._display.remove_icon())
+        self._notifier: DesktopNotifier
+        self._display: Display
+        self._parts: Parts | None = None
 
     def stop(self, reason: str = "told to quit") -> None:
         """Disconnect everything and let `run` return; itself returns at once. `reason` is for the
@@ -99,6 +96,7 @@ class App:
             return reply
         with ExitStack() as stack:
             stack.callback(lock.release)
+            self._make_display()
             stack.enter_context(self._ending.handling())
             self._clicks.start()
             if self._options.tray:
@@ -112,6 +110,18 @@ class App:
             else:
                 self._run_icon(self._display.tray, lock)
         return None
+
+    def _make_display(self) -> None:
+        from trayconnect.desktop.notifications.notifier import make_notifier
+        from trayconnect.tray.display import Display
+        from trayconnect.tray.icon import icons_folder
+
+        self._notifier = make_notifier(
+            self._clicks.submit,
+            icons_folder() / "trayconnect.png",
+            (lambda *texts: self._display.notify(*texts)) if sys.platform == "win32" else None,
+        )
+        self._display = Display(self._notifier, self._options.say)
 
     def _run_icon(self, tray: Tray, lock: InstanceLock) -> None:
         icon_gone = threading.Event()
@@ -148,7 +158,7 @@ class App:
     def _carry_out(self, command: Command) -> None:
         if self._parts is not None:
             self._parts.dispatcher.click(command)
-        elif command == QUIT:
+        elif command.name == "quit":
             self.stop()
 
     def _end_now(self) -> None:

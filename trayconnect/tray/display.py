@@ -30,10 +30,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-QUIT = Command("quit")
 STARTING = View(
     title="trayconnect: starting",
-    items=(Item("starting", "Starting…", enabled=False), Item("quit", "Quit", QUIT)),
+    items=(Item("starting", "Starting…", enabled=False), Item("quit", "Quit", Command("quit"))),
 )
 REST_PER_LINE = 0.0005
 """Seconds between two pictures of the menu, for each of its lines: the panel and we take about a
