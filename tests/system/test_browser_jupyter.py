@@ -24,7 +24,7 @@ from tests.support.waiting import wait_for
 from tests.support.whole import Whole, entry
 from tests.support.xvfb import XServer
 from trayconnect.core.page import Page
-from trayconnect.desktop.browser import SystemBrowser
+from trayconnect.desktop.default_programs import SystemBrowser
 from trayconnect.sessions.state import State
 
 pytestmark = pytest.mark.timeout(300)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import os
+import queue
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -16,10 +17,15 @@ import pytest
 from tests.support.chromium import Chromium
 from tests.support.waiting import wait_for
 from tests.support.xvfb import XServer
-from trayconnect.core.errors import ProblemError
+from trayconnect.core.errors import Problem, ProblemError
 from trayconnect.core.page import Page
-from trayconnect.desktop.browser import SystemBrowser
-from trayconnect.desktop.editor import open_in_editor
+from trayconnect.desktop import programs
+from trayconnect.desktop.default_programs import (
+    BROWSER_FAILED,
+    EDITOR_FAILED,
+    SystemBrowser,
+    open_in_editor,
+)
 
 LIMIT = 120.0
 TOKEN = "s3cret/+&=%"
@@ -219,6 +225,30 @@ def test_an_editor_is_opened_by_the_desktop(
     with pytest.raises(ProblemError, match="No editor") as caught:
         open_in_editor(file, {"DISPLAY": ":0"})
     assert str(file) in caught.value.problem.advice
+
+
+def test_an_opener_that_fails_late_is_told(
+    tmp_path: Path, runtime: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """xdg-open waits for the program that it opens, and fails when that does."""
+    monkeypatch.setattr(programs, "_POLL_SECONDS", 0.05)
+    go = tmp_path / "go"
+    opener = fake_browser(tmp_path, f"while ! [ -e {go} ]; do sleep 0.05; done; exit 4")
+    opener = opener.rename(tmp_path / "xdg-open")
+    monkeypatch.setenv("PATH", f"{opener.parent}:/usr/bin:/bin")
+    told: queue.SimpleQueue[Problem] = queue.SimpleQueue()
+    browser = SystemBrowser({"DISPLAY": ":0"}, told.put)
+    try:
+        browser.open(Page("http://127.0.0.1:8888/lab"))
+        open_in_editor(tmp_path / "servers.yaml", {"DISPLAY": ":0"}, told.put)
+        go.touch()
+        problems = [told.get(timeout=60) for _ in range(2)]
+    finally:
+        programs.stop_watching()
+        browser.close()
+    assert {problem.title for problem in problems} == {BROWSER_FAILED, EDITOR_FAILED}
+    assert all("xdg-open ended with status 4" in problem.detail for problem in problems)
+    assert any("http://127.0.0.1:8888/lab" in problem.advice for problem in problems)
 
 
 def test_without_a_desktop_the_file_is_named(tmp_path: Path) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import queue
 import signal
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -42,20 +45,44 @@ def test_a_launched_program_that_fails_at_once_is_noticed() -> None:
         programs.launch(["sh", "-c", "exit 4"], grace=30)
 
 
-def test_a_launched_program_that_stays_is_a_success_and_reaped_later(tmp_path: Path) -> None:
+@pytest.fixture
+def failures(monkeypatch: pytest.MonkeyPatch) -> Iterator[queue.SimpleQueue[str]]:
+    monkeypatch.setattr(programs, "_POLL_SECONDS", 0.05)
+    yield queue.SimpleQueue()
+    programs.stop_watching()
+    assert not [thread.name for thread in threading.enumerate() if thread.name == "tc-timers"]
+
+
+def launch_for_long(tmp_path: Path, script: str, failures: queue.SimpleQueue[str]) -> int:
+    """Launch a program that stays, and then does what the script says; its PID."""
     pid = tmp_path / "pid"
-    script = f"echo $$ >{pid}.new; mv {pid}.new {pid}; exec sleep 60"
-    programs.launch(["sh", "-c", script], grace=0.05)
+    begin = f"echo $$ >{pid}.new; mv {pid}.new {pid}; "
+    programs.launch(
+        ["sh", "-c", begin + script],
+        grace=0.05,
+        on_failure=lambda error: failures.put(str(error)),
+    )
     wait_for(pid.exists, "the program to start")
-    number = int(pid.read_text())
+    return int(pid.read_text())
+
+
+def test_a_launched_program_that_stays_is_a_success_and_reaped_later(
+    tmp_path: Path, failures: queue.SimpleQueue[str]
+) -> None:
+    number = launch_for_long(tmp_path, "exec sleep 60", failures)
     assert os.getsid(number) == number  # a signal to our terminal does not reach it
     os.kill(number, signal.SIGTERM)
+    wait_for(lambda: not Path(f"/proc/{number}").exists(), "the program to be reaped")
+    assert failures.empty()
 
-    def is_reaped() -> bool:
-        programs.reap()
-        return not Path(f"/proc/{number}").exists()
 
-    wait_for(is_reaped, "the program to be reaped")
+def test_a_launched_program_that_fails_late_is_noticed(
+    tmp_path: Path, failures: queue.SimpleQueue[str]
+) -> None:
+    go = tmp_path / "go"
+    launch_for_long(tmp_path, f"while ! [ -e {go} ]; do sleep 0.05; done; exit 4", failures)
+    go.touch()
+    assert failures.get(timeout=60) == "sh ended with status 4"
 
 
 def test_text_goes_in_over_a_pipe(tmp_path: Path) -> None:

@@ -6,12 +6,12 @@ import pytest
 
 from tests.support.systems import has_posix_paths
 from trayconnect.desktop.clipboard import clipboard_command
-from trayconnect.desktop.openers import (
+from trayconnect.desktop.default_programs import (
     file_commands,
     page_commands,
     split_browser,
-    terminal_commands,
 )
+from trayconnect.desktop.terminal_launcher import terminal_commands
 
 pytestmark = has_posix_paths
 

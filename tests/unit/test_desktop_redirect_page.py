@@ -16,7 +16,7 @@ from tests.support.systems import has_links, has_mode, has_modes
 from trayconnect.core.errors import ProblemError
 from trayconnect.core.page import Page
 from trayconnect.core.privacy import make_private
-from trayconnect.desktop.browser import SystemBrowser
+from trayconnect.desktop.default_programs import SystemBrowser
 from trayconnect.desktop.redirect_page import (
     RedirectPages,
     page_folder,

@@ -4,6 +4,7 @@ import errno
 import os
 import socket
 import sys
+import threading
 from typing import Any
 
 import pytest
@@ -184,6 +185,26 @@ def test_a_program_that_cannot_be_seen_is_told_by_its_user(
             seen[:] = [(found, pid) for found in psutil.net_connections("tcp")]
             told = port_owner.port_owner(address, other.getsockname()[1])
         assert told == PortOwner(user=user)
+
+
+def test_a_search_for_the_owner_that_hangs_holds_nobody_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    go_on, searches = threading.Event(), []
+
+    def hang() -> list[tuple[Any, int | None]]:
+        searches.append(threading.current_thread())
+        assert go_on.wait(60)
+        return []
+
+    monkeypatch.setattr(port_owner, "_connections", hang)
+    monkeypatch.setattr(port_owner, "LIMIT", 0.2)
+    assert port_owner.port_owner("127.0.0.1", 8888) == PortOwner()
+    assert port_owner.port_owner("127.0.0.1", 8888) == PortOwner()
+    go_on.set()
+    for thread in searches:
+        thread.join(60)
+    assert len(searches) == 1
 
 
 @pytest.mark.parametrize(

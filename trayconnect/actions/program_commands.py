@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 from trayconnect.actions.dispatcher import Handler, Outcome
 from trayconnect.actions.server_commands import ServerCommands
@@ -13,10 +15,10 @@ from trayconnect.core import logs
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.command import JSON, Command
 from trayconnect.core.errors import Problem, ProblemError
-from trayconnect.core.notices import Notice, Notifier
+from trayconnect.core.notices import Notice, Notifier, show_failure
 from trayconnect.core.questions import Prompter
 from trayconnect.desktop.autostart.entry import Autostart
-from trayconnect.desktop.editor import open_in_editor
+from trayconnect.desktop.default_programs import open_in_editor
 from trayconnect.desktop.windows.text_view import TextViews
 from trayconnect.diagnostics import report
 from trayconnect.sessions.snapshot import Snapshot
@@ -111,11 +113,16 @@ class ProgramCommands:
                 f"{snapshot.name}: log", text or f"Nothing yet in {logs.log_file()}", at_end=True
             )
         except ProblemError:
-            open_in_editor(logs.log_file())
+            self._edit(logs.log_file())
 
     def _edit_servers(self, _command: Command, _cancel: CancelToken) -> None:
         self.file.create()
-        open_in_editor(self.file.path)
+        self._edit(self.file.path)
+
+    def _edit(self, path: Path) -> None:
+        open_in_editor(
+            path, on_failure=partial(show_failure, self.notifier, "command", "the editor")
+        )
 
     def _toggle_autostart(self, _command: Command, _cancel: CancelToken) -> None:
         if self.autostart.is_on():

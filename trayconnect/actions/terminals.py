@@ -9,6 +9,7 @@ from pathlib import Path
 from trayconnect.config.model import Server, require_ssh
 from trayconnect.core.errors import Problem, ProblemError
 from trayconnect.core.subprocesses import path_for_others
+from trayconnect.desktop.default_programs import OnFailure
 from trayconnect.desktop.terminal_launcher import open_terminal
 from trayconnect.ssh.auth import pasted_key
 from trayconnect.ssh.config.command_line import SshClient, ssh_command
@@ -36,6 +37,8 @@ def terminal_command(server: Server, ssh_config: Path | None) -> list[str]:
     return ssh_command(server, means)
 
 
-def open_terminal_on(server: Server, ssh_config: Path | None) -> None:
+def open_terminal_on(
+    server: Server, ssh_config: Path | None, on_failure: OnFailure = lambda _: None
+) -> None:
     """Open a window. Raises `ProblemError`."""
-    open_terminal(terminal_command(server, ssh_config))
+    open_terminal(terminal_command(server, ssh_config), on_failure=on_failure)

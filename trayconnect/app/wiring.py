@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack, closing
+from functools import partial
 from typing import TYPE_CHECKING
 
 from trayconnect.actions.every_command import make_dispatcher
@@ -20,14 +21,16 @@ from trayconnect.core import logs
 from trayconnect.core.command import Command
 from trayconnect.core.errors import ProblemError
 from trayconnect.core.late_imports import import_early
+from trayconnect.core.notices import show_failure
 from trayconnect.core.page import NoBrowser
 from trayconnect.core.subprocesses import path_for_others
 from trayconnect.desktop.autostart.entry import autostart, refresh_quietly
-from trayconnect.desktop.browser import SystemBrowser
 from trayconnect.desktop.clipboard import Clipboard
+from trayconnect.desktop.default_programs import SystemBrowser
 from trayconnect.desktop.events.network import NetworkWatcher
 from trayconnect.desktop.events.power import WakeWatcher, make_activity
 from trayconnect.desktop.notifications.notifier import DesktopNotifier
+from trayconnect.desktop.programs import stop_watching
 from trayconnect.desktop.prompts.prompter import prompter
 from trayconnect.desktop.secrets import KeyringSecrets
 from trayconnect.desktop.windows.text_view import TextViews
@@ -65,9 +68,10 @@ class Parts:
         ssh_config = ssh_config_file(options.ssh_config)
         app_icon = icons_folder() / "trayconnect.png"
         asking = prompter(not options.tray, app_icon, logs.quiet)
-        self._browser = SystemBrowser() if options.browser else None
+        late = partial(show_failure, notifier, "command", "a program that was started")
+        self._browser = SystemBrowser(on_failure=late) if options.browser else None
         browser = self._browser or NoBrowser()
-        self._clipboard = Clipboard()
+        self._clipboard = Clipboard(on_failure=late)
         self._views = TextViews(str(app_icon))
         self._activity = make_activity()
         ssh = SshConnector(
@@ -98,7 +102,7 @@ class Parts:
             browser,
             self._clipboard.copy,
             lambda: self._file.config,
-            lambda server: open_terminal_on(server, ssh_config),
+            lambda server: open_terminal_on(server, ssh_config, late),
         )
         self._wake = WakeWatcher(self.manager.woke)
         self._network = NetworkWatcher(self.manager.network_changed)
@@ -133,6 +137,7 @@ class Parts:
         for closable in (self._browser, self._clipboard, self._views):
             if closable is not None:
                 stack.enter_context(closing(closable))
+        stack.callback(stop_watching)
         stack.callback(self._wake.stop)
         self.manager.start()
         stack.callback(self.manager.close)

@@ -149,7 +149,7 @@ def terminal_command(context: click.Context, name: str) -> int:
     from trayconnect.config.places import ssh_config_file
     from trayconnect.config.yaml_file import load
     from trayconnect.core.subprocesses import clean_environment
-    from trayconnect.desktop.openers import has_screen
+    from trayconnect.desktop.default_programs import has_screen
     from trayconnect.desktop.terminal_launcher import open_terminal
 
     server = find_server(load(server_file(context.obj["config"])).servers, name)

@@ -60,11 +60,16 @@ def failures_shown(notifier: Notifier, tag: str, what: str) -> Iterator[None]:
     except Cancelled:
         pass
     except ProblemError as error:
-        logger.warning("%s: %s", what, error.problem.logged)
-        notifier.notify(Notice.of(tag, error.problem, asked=True))
+        show_failure(notifier, tag, what, error.problem)
     except Exception as error:
         logger.exception("%s failed unforeseen", what)
         notifier.notify(Notice.of(tag, unforeseen(error), asked=True))
+
+
+def show_failure(notifier: Notifier, tag: str, what: str, problem: Problem) -> None:
+    """Show and log a failure of what the user has just ordered; `what` is for the log."""
+    logger.warning("%s: %s", what, problem.logged)
+    notifier.notify(Notice.of(tag, problem, asked=True))
 
 
 EDIT = Button("Edit servers…", Command("edit-servers"))

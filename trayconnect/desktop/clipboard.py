@@ -48,8 +48,13 @@ class Clipboard:
     """Copies text; without a copy program, a helper of ours owns the selection for a while."""
 
     def __init__(
-        self, environ: Mapping[str, str] = os.environ, which: FindProgram = shutil.which
+        self,
+        environ: Mapping[str, str] = os.environ,
+        which: FindProgram = shutil.which,
+        on_failure: Callable[[Problem], object] = lambda _: None,
     ) -> None:
+        """`on_failure` is called when the copy program fails after `copy` has returned."""
+        self._on_failure = on_failure
         self._environ = environ
         self._which = which
         self._lock = threading.Lock()
@@ -76,7 +81,12 @@ class Clipboard:
         # clip.exe reads the console's code page, or UTF-16 if a byte order mark is present.
         encoding = "utf-16" if sys.platform == "win32" else "utf-8"
         try:
-            programs.launch(command, stdin=text.encode(encoding), grace=_COPY_LIMIT)
+            programs.launch(
+                command,
+                stdin=text.encode(encoding),
+                grace=_COPY_LIMIT,
+                on_failure=lambda error: self._on_failure(_cannot_copy(str(error)).problem),
+            )
         except programs.ProgramError as error:
             raise _cannot_copy(str(error)) from error
 

@@ -6,17 +6,25 @@ import contextlib
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from trayconnect.core.subprocesses import clean_environment, no_console
+from trayconnect.core.threads import Timer
 
 __all__ = [
-    "ProgramError", "clean_environment", "launch", "no_console", "reap", "run", "text_environment",
+    "ProgramError", "clean_environment", "launch", "no_console", "run", "stop_watching",
+    "text_environment",
 ]  # fmt: skip
+
+_POLL_SECONDS = 2.0
+_STOP_LIMIT = 5.0
 
 
 class ProgramError(Exception):
     """A program could not be started, failed, or took too long; the text says which."""
+
+
+OnFailure = Callable[[ProgramError], object]
 
 
 def text_environment() -> dict[str, str]:
@@ -63,20 +71,20 @@ def _run(argv: Sequence[str], stdin: bytes, timeout: float, *, merged: bool) -> 
     return done.stdout
 
 
-_lock = threading.Lock()
-_launched: list[subprocess.Popen[bytes]] = []
-"""Programs that still ran when `launch` returned; module-wide, because children belong to the
-process."""
-
-
-def launch(argv: Sequence[str], *, stdin: bytes = b"", grace: float = 3.0) -> None:
+def launch(
+    argv: Sequence[str],
+    *,
+    stdin: bytes = b"",
+    grace: float = 3.0,
+    on_failure: OnFailure = lambda _: None,
+) -> None:
     """Start a program for the user that may outlive us (a browser, an editor), detached from our
     terminal and our signals.
 
-    Waits for its end; a program that still runs after `grace` seconds counts as a success, because
-    xdg-open stays in the foreground with some browsers. No thread waits for it further; a later
-    launch reaps it. `stdin` must fit into a pipe (64 KiB). Raises `ProgramError`."""
-    reap()
+    Waits for its end. A program that still runs after `grace` seconds counts as a success, because
+    xdg-open stays in the foreground with some browsers; if it fails later, `on_failure` is called
+    on the thread of timers, so it must be quick. A program that a signal ends has not failed: the
+    user may have ended it. `stdin` must fit into a pipe (64 KiB). Raises `ProgramError`."""
     try:
         process = subprocess.Popen(
             argv,
@@ -96,14 +104,53 @@ def launch(argv: Sequence[str], *, stdin: bytes = b"", grace: float = 3.0) -> No
     try:
         status = process.wait(grace)
     except subprocess.TimeoutExpired:
-        with _lock:
-            _launched.append(process)
+        _launched.watch(argv[0], process, on_failure)
         return
     if status != 0:
-        raise ProgramError(f"{argv[0]} ended with status {status}")
+        raise _failed(argv[0], status)
 
 
-def reap() -> None:
-    """Reap launched programs that have ended."""
-    with _lock:
-        _launched[:] = [process for process in _launched if process.poll() is None]
+def stop_watching() -> None:
+    """Leave the launched programs alone, and join the thread that watches them."""
+    _launched.stop()
+
+
+def _failed(program: str, status: int) -> ProgramError:
+    return ProgramError(f"{program} ended with status {status}")
+
+
+class _Launched:
+    """Programs that still ran when `launch` returned; module-wide, because children belong to the
+    process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: list[tuple[str, subprocess.Popen[bytes], OnFailure]] = []
+        self._timer: Timer | None = None
+
+    def watch(self, program: str, process: subprocess.Popen[bytes], on_failure: OnFailure) -> None:
+        with self._lock:
+            self._running.append((program, process, on_failure))
+            self._timer = self._timer or Timer(self._look)
+            with contextlib.suppress(RuntimeError):  # no more threads: nobody hears of its end
+                self._timer.set(_POLL_SECONDS)
+
+    def stop(self) -> None:
+        with self._lock:
+            timer, self._timer = self._timer, None
+            self._running.clear()
+        if timer is not None:
+            timer.stop(_STOP_LIMIT)
+
+    def _look(self) -> None:
+        with self._lock:
+            ended = [one for one in self._running if one[1].poll() is not None]
+            self._running = [one for one in self._running if one not in ended]
+            if self._running and self._timer is not None:
+                self._timer.set(_POLL_SECONDS)
+        for program, process, on_failure in ended:
+            if process.returncode > 0:
+                on_failure(_failed(program, process.returncode))
+
+
+_launched = _Launched()

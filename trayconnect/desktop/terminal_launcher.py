@@ -10,10 +10,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from trayconnect.core.errors import Problem, ProblemError
-from trayconnect.desktop import openers, programs
+from trayconnect.desktop import programs
+from trayconnect.desktop.default_programs import FindProgram, OnFailure, has_screen
 
 _PREFIX = "trayconnect-terminal-"
 _STALE = 3600.0
@@ -22,14 +24,75 @@ _GRACE = 1.0
 _SSH_FAILED = 255
 
 
-def open_terminal(command: Sequence[str], environ: Mapping[str, str] = os.environ) -> None:
+_TERMINALS: Mapping[str, tuple[str, ...]] = {
+    "xdg-terminal-exec": (),
+    "x-terminal-emulator": ("-e",),
+    "gnome-terminal": ("--",),
+    "ptyxis": ("--",),
+    "kgx": ("--",),
+    "konsole": ("-e",),
+    "xfce4-terminal": ("-x",),
+    "mate-terminal": ("-x",),
+    "qterminal": ("-e",),
+    "lxterminal": ("-e",),
+    "tilix": ("-e",),
+    "terminator": ("-x",),
+    "kitty": (),
+    "alacritty": ("-e",),
+    "foot": (),
+    "wezterm": ("start", "--"),
+    "ghostty": ("-e",),
+    "urxvt": ("-e",),
+    "st": ("-e",),
+    "xterm": ("-e",),
+}
+"""Terminal programs, and the options between their name and the command to run."""
+_OF_DESKTOPS = (
+    ("GNOME", ("gnome-terminal", "ptyxis", "kgx")),
+    ("KDE", ("konsole",)),
+    ("XFCE", ("xfce4-terminal",)),
+    ("MATE", ("mate-terminal",)),
+    ("LXQt", ("qterminal",)),
+    ("LXDE", ("lxterminal",)),
+)
+
+
+def terminal_commands(
+    script: str, platform: str, environ: Mapping[str, str], which: FindProgram
+) -> list[list[str]]:
+    """Commands that open a terminal which runs a sh script; installed programs only.
+
+    The script's path is the only argument, because some terminals join several arguments to a line
+    for a shell."""
+    if platform == "darwin":
+        return [["/usr/bin/open", script]]  # Terminal, or its replacement, opens a .command
+    if not has_screen(environ):
+        return []
+    preferred = environ.get("TERMINAL", "")
+    desktop = environ.get("XDG_CURRENT_DESKTOP", "").split(":")
+    own = [name for key, names in _OF_DESKTOPS if key in desktop for name in names]
+    names = dict.fromkeys(
+        [preferred, "xdg-terminal-exec", "x-terminal-emulator", *own, *_TERMINALS]
+    )
+    return [
+        [name, *_TERMINALS.get(name.rpartition("/")[2], ("-e",)), script]
+        for name in names
+        if name and which(name)
+    ]
+
+
+def open_terminal(
+    command: Sequence[str],
+    environ: Mapping[str, str] = os.environ,
+    on_failure: OnFailure = lambda _: None,
+) -> None:
     """Open a terminal in which `command` runs; a shell treats its arguments as quoted words.
 
     Returns when the opener has ended, or after a second. Raises `ProblemError`."""
     if sys.platform == "win32":
         _open_console(command)
     else:
-        _open_window(command, environ)
+        _open_window(command, environ, on_failure)
 
 
 def script_of(command: Sequence[str]) -> str:
@@ -46,23 +109,30 @@ def script_of(command: Sequence[str]) -> str:
     )
 
 
-def _open_window(command: Sequence[str], environ: Mapping[str, str]) -> None:
+def _open_window(command: Sequence[str], environ: Mapping[str, str], on_failure: OnFailure) -> None:
+    def on_late_failure(script: Path, error: programs.ProgramError) -> None:
+        # The script removes itself: after that, the status is that of `command`.
+        if script.exists():
+            on_failure(_none(command, str(error)))
+
     failures = []
     base = Path(environ.get("XDG_RUNTIME_DIR", "")) if environ.get("XDG_RUNTIME_DIR") else None
     _remove_stale(base)
     for number, name in enumerate(_candidates(environ)):
         try:
             script = _write(command, base)
-            programs.launch([*name, str(script)], grace=_GRACE)
+            programs.launch(
+                [*name, str(script)], grace=_GRACE, on_failure=partial(on_late_failure, script)
+            )
         except (programs.ProgramError, OSError) as error:
             failures.append(f"{number + 1}: {error}")
         else:
             return
-    raise _none(command, "; ".join(failures) or "no terminal program was found")
+    raise ProblemError(_none(command, "; ".join(failures) or "no terminal program was found"))
 
 
 def _candidates(environ: Mapping[str, str]) -> list[list[str]]:
-    found = openers.terminal_commands("", sys.platform, environ, shutil.which)
+    found = terminal_commands("", sys.platform, environ, shutil.which)
     return [words[:-1] for words in found]
 
 
@@ -103,14 +173,12 @@ def _open_console(command: Sequence[str]) -> None:
                 creationflags=subprocess.CREATE_NEW_CONSOLE,
             )
         except OSError as error:
-            raise _none(command, str(error)) from error
+            raise ProblemError(_none(command, str(error))) from error
 
 
-def _none(command: Sequence[str], detail: str) -> ProblemError:
-    return ProblemError(
-        Problem(
-            "No terminal could be opened",
-            f"Run this in a terminal instead:\n{shlex.join(command)}",
-            detail=detail,
-        )
+def _none(command: Sequence[str], detail: str) -> Problem:
+    return Problem(
+        "No terminal could be opened",
+        f"Run this in a terminal instead:\n{shlex.join(command)}",
+        detail=detail,
     )

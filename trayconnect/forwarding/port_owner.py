@@ -6,13 +6,21 @@ import contextlib
 import logging
 import os
 import sys
+import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from trayconnect.core.abandonable import Background
+from trayconnect.core.cancellation import CancelToken
 from trayconnect.forwarding.peer_uid import socket_uid
 
 _log = logging.getLogger(__name__)
+
+LIMIT = 3.0
+"""Seconds: the system is asked for the files of every process, and some file systems hang."""
+_lock = threading.Lock()
+_search: Background[PortOwner] | None = None
 
 _WILDCARDS = frozenset(("0.0.0.0", "::"))
 
@@ -46,22 +54,32 @@ class HeldPort(NamedTuple):
 
 
 def port_owner(address: str, port: int) -> PortOwner:
-    """Who holds `port`, so that it cannot be bound on the numeric `address`. Never raises."""
-    try:
-        import psutil
-
-        holder = find_holder(_held_ports(), address, port)
-        if holder is None:
+    """Who holds `port`, so that it cannot be bound on the numeric `address`. Unknown after `LIMIT`
+    seconds, and while an earlier search hangs. Never raises."""
+    global _search
+    with _lock:
+        if _search is not None and not _search.is_over:
             return PortOwner()
-        if holder.pid is None:
-            return PortOwner(user=_user_name(holder))
         try:
-            return PortOwner(holder.pid, psutil.Process(holder.pid).name())
-        except psutil.Error:  # the process has just ended, or belongs to another user
-            return PortOwner(holder.pid)
-    except Exception as error:  # noqa: BLE001 - the message matters more than the name in it
-        _log.debug("cannot find out who holds port %s: %s", port, error)
+            _search = Background(lambda: _find_owner(address, port), "tc-port-owner")
+            return _search.result(CancelToken(), LIMIT)
+        except Exception as error:  # noqa: BLE001 - the message matters more than the name in it
+            _log.debug("cannot find out who holds port %s: %r", port, error)
+            return PortOwner()
+
+
+def _find_owner(address: str, port: int) -> PortOwner:
+    import psutil
+
+    holder = find_holder(_held_ports(), address, port)
+    if holder is None:
         return PortOwner()
+    if holder.pid is None:
+        return PortOwner(user=_user_name(holder))
+    try:
+        return PortOwner(holder.pid, psutil.Process(holder.pid).name())
+    except psutil.Error:  # the process has just ended, or belongs to another user
+        return PortOwner(holder.pid)
 
 
 def find_holder(ports: Iterable[HeldPort], address: str, port: int) -> HeldPort | None:
