@@ -409,7 +409,7 @@ def test_a_command_of_another_kind_is_said(desk: Desk) -> None:
     for name in ("start-jupyter", "jupyters", "show-jupyter-log"):
         reply = desk.ask(name, "web")
         assert reply.problem is not None
-        assert reply.problem.title == f"“{name}” does not apply to Web"
+        assert reply.problem.title == "This command does not apply to Web"
         assert "direct connection" in reply.problem.advice
 
 

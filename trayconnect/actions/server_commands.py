@@ -234,7 +234,7 @@ class ServerCommands:
         server = self.find(command.server)
         kind = KINDS[server.kind]
         if command.name not in kind.commands:
-            title = f"“{command.name}” does not apply to {server.name}"
+            title = f"This command does not apply to {server.name}"
             raise ProblemError(Problem(title, kind.entry))
         self.snapshot(server.name)  # the manager has the entry
         data = self.manager.service(server.name).run(command, cancel)

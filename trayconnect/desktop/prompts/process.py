@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import Problem, ProblemError, Recovery
@@ -27,7 +27,7 @@ class HelperResult:
     """The result of the process. `output` may hold a secret."""
 
     status: int
-    output: bytes
+    output: bytes = field(repr=False)
     complaint: str
 
 
