@@ -22,15 +22,17 @@ from tests.support.tunnel_kit import open_descriptors, until
 from trayconnect.ssh.config.ssh_options import SshOptions
 from trayconnect.ssh.hostkeys import known_hosts
 from trayconnect.ssh.hostkeys.known_hosts import (
+    CERT_AUTHORITY,
     HostKey,
     KnownHostsEntry,
     Verdict,
-    find_authority,
+    find_marked,
     host_name,
     known_types,
     lookup,
     lookup_authority,
     matches,
+    matches_pattern,
     names,
     parse,
     read_file,
@@ -161,8 +163,8 @@ def test_lookup_of_an_authority(content: bytes, port: int, expected: Verdict) ->
 
 def test_an_authority_of_the_host_is_found() -> None:
     entries = tuple(parse(line("gpu", A) + b"\n" + line("*.lab", B, "@cert-authority"), FILE))
-    assert find_authority(entries, ("gpu", "x.lab")) == entries[1]
-    assert find_authority(entries, ("gpu",)) is None
+    assert find_marked(CERT_AUTHORITY, entries, ("gpu", "x.lab")) == entries[1]
+    assert find_marked(CERT_AUTHORITY, entries, ("gpu",)) is None
 
 
 @pytest.mark.parametrize(
@@ -395,3 +397,23 @@ def test_without_a_file_of_the_user_nothing_is_kept(
     assert store.entries() == ()
     store.add("gpu", [B])
     assert own.read_bytes() == line("gpu", A)
+
+
+ALPHABET = st.sampled_from("ab*?")
+
+
+@given(st.text(st.sampled_from("ab"), max_size=8), st.text(ALPHABET, max_size=8))
+def test_patterns_as_their_definition_has_it(text: str, pattern: str) -> None:
+    def slowly(text: str, pattern: str) -> bool:
+        if not pattern:
+            return not text
+        if pattern[0] == "*":
+            return slowly(text, pattern[1:]) or bool(text and slowly(text[1:], pattern))
+        return bool(text) and pattern[0] in ("?", text[0]) and slowly(text[1:], pattern[1:])
+
+    assert matches_pattern(text, pattern) == slowly(text, pattern)
+
+
+def test_many_stars_take_no_time() -> None:
+    assert not matches_pattern("a" * 255, "*a" * 100 + "b")
+    assert matches_pattern("a" * 255, "*a" * 100 + "*")

@@ -19,9 +19,10 @@ from trayconnect.ssh.connection_problems import (
     protocol_error,
 )
 from trayconnect.ssh.hostkeys.known_hosts import (
+    CERT_AUTHORITY,
+    REVOKED,
     KnownHostsEntry,
-    find_authority,
-    find_revocation,
+    find_marked,
     known_types,
 )
 from trayconnect.ssh.target import LoginTarget
@@ -49,7 +50,7 @@ def what_to_offer(target: LoginTarget, entries: Sequence[KnownHostsEntry]) -> Al
     Raises `ProblemError`."""
     names = target.known_hosts_names
     # A certificate by a revoked authority counts against the plain key, too.
-    revocations = target.options.revoked_host_keys or find_revocation(entries, names)
+    revocations = target.options.revoked_host_keys or find_marked(REVOKED, entries, names)
     try:
         return offered_algorithms.choose(
             target.options,
@@ -57,7 +58,7 @@ def what_to_offer(target: LoginTarget, entries: Sequence[KnownHostsEntry]) -> Al
             known_types=known_types(entries, names),
             certificates=bool(
                 revocations
-                or find_authority(entries, names)
+                or find_marked(CERT_AUTHORITY, entries, names)
                 # The command may know an authority, or a revocation, once it is asked about the
                 # key.
                 or target.options.known_hosts_command

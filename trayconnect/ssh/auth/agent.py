@@ -20,6 +20,7 @@ from trayconnect.core import sanitize
 from trayconnect.core.abandonable import Background
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import Cancelled, shortage
+from trayconnect.ssh.auth.data_types import ssh_message
 
 log = logging.getLogger(__name__)
 
@@ -33,9 +34,9 @@ PAGEANT = "pageant"
 """Instead of a pipe's name, on Windows: PuTTY's agent."""
 OPENSSH_PIPE = r"\\.\pipe\openssh-ssh-agent"
 
-_REQUEST_IDENTITIES = 11
+_REQUEST_IDENTITIES = b"\x0b"
 _IDENTITIES_ANSWER = 12
-_SIGN_REQUEST = 13
+_SIGN_REQUEST = b"\x0d"
 _SIGN_RESPONSE = 14
 _FLAGS = {"rsa-sha2-256": 2, "rsa-sha2-512": 4}
 _MAX_MESSAGE = 1 << 20
@@ -132,11 +133,7 @@ class Agent:
 
     def sign(self, blob: bytes, data: bytes, flags: int) -> bytes:
         """Sign with the key `blob`. Raises AgentError."""
-        request = Message()
-        request.add_byte(bytes([_SIGN_REQUEST]))
-        request.add_string(blob)
-        request.add_string(data)
-        request.add_int(flags)
+        request = ssh_message(_SIGN_REQUEST, blob, data, flags)
         return self._ask(request, _SIGN_RESPONSE, SIGN_SECONDS).get_binary()
 
     # --- details ----------------------------------------------------------------------------------
@@ -165,9 +162,7 @@ class Agent:
                 connection.close()
 
     def _list(self) -> list[AgentKey]:
-        request = Message()
-        request.add_byte(bytes([_REQUEST_IDENTITIES]))
-        answer = self._ask(request, _IDENTITIES_ANSWER, LIST_SECONDS)
+        answer = self._ask(ssh_message(_REQUEST_IDENTITIES), _IDENTITIES_ANSWER, LIST_SECONDS)
         count = min(answer.get_int(), _MAX_KEYS)
         pairs = [(answer.get_binary(), answer.get_binary()) for _ in range(count)]
         keys = [AgentKey(self, blob, sanitize.line(text)) for blob, text in pairs]

@@ -5,6 +5,8 @@ verified."""
 
 from __future__ import annotations
 
+from paramiko import Message
+
 
 class DataReader:
     """Reads one value after the other from `data`; each read raises ValueError at the end of the
@@ -53,3 +55,17 @@ def strings(data: bytes) -> list[bytes]:
 def string(value: bytes) -> bytes:
     """The encoding of a string: its length, then its bytes."""
     return len(value).to_bytes(4, "big") + value
+
+
+def ssh_message(kind: bytes, *fields: str | bytes | int) -> Message:
+    """A message: its number, then booleans, numbers as uint32, and texts as strings."""
+    message = Message()
+    message.add_byte(kind)
+    for value in fields:
+        if isinstance(value, bool):
+            message.add_boolean(value)
+        elif isinstance(value, int):
+            message.add_int(value)
+        else:
+            message.add_string(value)
+    return message

@@ -27,7 +27,7 @@ from paramiko.common import (
 
 from trayconnect.core import sanitize
 from trayconnect.ssh import out_of_band
-from trayconnect.ssh.auth.data_types import DataReader
+from trayconnect.ssh.auth.data_types import DataReader, ssh_message
 from trayconnect.ssh.transport.ssh_transport import SshTransport
 
 MAX_ROUNDS = 20
@@ -145,10 +145,7 @@ class UserAuth:
 
     def begin(self) -> AuthResult:
         """Start the service, and ask which methods are allowed (RFC 4252 section 5.2)."""
-        message = Message()
-        message.add_byte(cMSG_SERVICE_REQUEST)
-        message.add_string("ssh-userauth")
-        self._send(message)
+        self._send(ssh_message(cMSG_SERVICE_REQUEST, "ssh-userauth"))
         number, _ = self._receive()
         if number != MSG_SERVICE_ACCEPT:
             raise AuthLostError(f"unexpected message {number}")
@@ -176,10 +173,7 @@ class UserAuth:
 
     def password(self, password: str) -> AuthResult:
         """Authenticate with a password. Raises PasswordExpiredError."""
-        message = self._request("password")
-        message.add_boolean(False)
-        message.add_string(password)
-        self._send(message)
+        self._send(self._request("password", False, password))
         answer = self._receive(PATIENCE_SECONDS)
         if answer[0] == _MSG_60:
             raise PasswordExpiredError(sanitize.text(answer[1].get_binary()))
@@ -197,16 +191,11 @@ class UserAuth:
             patience = PATIENCE_SECONDS
             if number != _MSG_60:
                 return self._result((number, answer))
-            response = Message()
             prompt = _parse_prompt(answer)
             values = respond(prompt)
             if not prompt.prompts:
                 self._pending_action = "\n".join(filter(None, (prompt.name, prompt.instructions)))
-            response.add_byte(cMSG_USERAUTH_INFO_RESPONSE)
-            response.add_int(len(values))
-            for value in values:
-                response.add_string(value)
-            self._send(response)
+            self._send(ssh_message(cMSG_USERAUTH_INFO_RESPONSE, len(values), *values))
         raise AuthLostError("the server keeps asking")
 
     # --- details ----------------------------------------------------------------------------------
@@ -230,20 +219,12 @@ class UserAuth:
             if not message_text:  # log once per answer: a server may send banners without end
                 self._answers.put(_MessageArrived())
 
-    def _request(self, method: str) -> Message:
-        message = Message()
-        message.add_byte(cMSG_USERAUTH_REQUEST)
-        message.add_string(self._username)
-        message.add_string("ssh-connection")
-        message.add_string(method)
-        return message
+    def _request(self, method: str, *fields: str | bytes | int) -> Message:
+        head = (self._username, "ssh-connection", method)
+        return ssh_message(cMSG_USERAUTH_REQUEST, *head, *fields)
 
     def _key_request(self, blob: bytes, algorithm: str, *, signed: bool) -> Message:
-        message = self._request("publickey")
-        message.add_boolean(signed)
-        message.add_string(algorithm)
-        message.add_string(blob)
-        return message
+        return self._request("publickey", signed, algorithm, blob)
 
     def _send(self, message: Message) -> None:
         self._transport.outbox.post(message)

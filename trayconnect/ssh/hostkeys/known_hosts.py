@@ -20,7 +20,6 @@ from pathlib import Path
 from trayconnect.config.algorithms import HOST_KEYS, is_certified, plain
 from trayconnect.core.errors import shortage
 from trayconnect.ssh.auth.data_types import strings
-from trayconnect.ssh.hostkeys import patterns
 from trayconnect.ssh.transport.offered_algorithms import key_type
 
 log = logging.getLogger(__name__)
@@ -156,22 +155,12 @@ def known_types(entries: Iterable[KnownHostsEntry], names: Sequence[str]) -> tup
     return ()
 
 
-def find_authority(
-    entries: Iterable[KnownHostsEntry], names: Sequence[str]
+def find_marked(
+    marker: str, entries: Iterable[KnownHostsEntry], names: Sequence[str]
 ) -> KnownHostsEntry | None:
-    """A line with a certificate authority for a host, if there is one."""
+    """The first line for a host with that marker, if there is one."""
     for entry in entries:
-        if entry.marker == CERT_AUTHORITY and any(matches(entry.hosts, name) for name in names):
-            return entry
-    return None
-
-
-def find_revocation(
-    entries: Iterable[KnownHostsEntry], names: Sequence[str]
-) -> KnownHostsEntry | None:
-    """A line that revokes a key of a host, including an authority's, if there is one."""
-    for entry in entries:
-        if entry.marker == REVOKED and any(matches(entry.hosts, name) for name in names):
+        if entry.marker == marker and any(matches(entry.hosts, name) for name in names):
             return entry
     return None
 
@@ -248,7 +237,7 @@ def _fits(target_name: bytes, pattern: bytes) -> bool:
     if b"*" not in pattern and b"?" not in pattern:
         return target_name == pattern
     # Byte by byte, whatever the encoding.
-    return patterns.matches(target_name.decode("latin-1"), pattern.decode("latin-1"))
+    return matches_pattern(target_name.decode("latin-1"), pattern.decode("latin-1"))
 
 
 def _matches_hashed(hosts: bytes, target_name: bytes) -> bool:
@@ -378,3 +367,33 @@ def _blob(encoded: bytes) -> bytes:
     if base64.b64encode(blob) != encoded:
         raise ValueError("the key is not valid base64")
     return blob
+
+
+def matches_pattern(text: str, pattern: str) -> bool:
+    """Whether a pattern matches the whole text.
+
+    Without `re`, which can take exponential time for many stars."""
+    first, *rest = pattern.split("*")
+    if not rest:
+        return len(text) == len(pattern) and _at(text, 0, pattern)
+    last = rest.pop()
+    end = len(text) - len(last)
+    if not _at(text, 0, first) or end < len(first) or not _at(text, end, last):
+        return False
+    # Match the text between two stars as early as possible.
+    place = len(first)
+    for part in rest:
+        places = range(place, end - len(part) + 1)
+        found = next((at for at in places if _at(text, at, part)), None)
+        if found is None:
+            return False
+        place = found + len(part)
+    return True
+
+
+def _at(text: str, place: int, part: str) -> bool:
+    """Whether `part`, with `?` for any character, occurs in `text` at `place`."""
+    piece = text[place : place + len(part)]
+    return len(piece) == len(part) and all(
+        expected in ("?", found) for expected, found in zip(part, piece, strict=True)
+    )

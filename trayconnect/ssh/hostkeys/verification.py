@@ -19,11 +19,12 @@ from trayconnect.ssh.auth.signatures import rsa_bits
 from trayconnect.ssh.hostkeys import host_certificates, host_key_problems
 from trayconnect.ssh.hostkeys.host_certificates import Flaw, PresentedKey
 from trayconnect.ssh.hostkeys.known_hosts import (
+    CERT_AUTHORITY,
     HostKey,
     KnownHostsEntry,
     Verdict,
     decode_revoked,
-    find_authority,
+    find_marked,
     host_name,
     lookup,
     lookup_authority,
@@ -104,7 +105,7 @@ def verify(
     if target.options.strict_host_key_checking == "yes":
         raise host_key_problems.key_unknown(target, presented.key)
     if target.options.strict_host_key_checking == "ask":
-        authority = find_authority(entries, target.known_hosts_names)
+        authority = find_marked(CERT_AUTHORITY, entries, target.known_hosts_names)
         ask(_question(target, presented.key, authority))
     _remember(target, presented.key, store)
     return False

@@ -11,6 +11,7 @@ from paramiko import Message
 from paramiko.buffered_pipe import BufferedPipe
 from paramiko.common import cMSG_CHANNEL_REQUEST
 
+from trayconnect.ssh.auth.data_types import ssh_message
 from trayconnect.ssh.transport.send_queue import ChannelOutlet
 
 _SLACK_PACKETS = 10  # as OpenSSH: some servers count slightly wrong
@@ -80,12 +81,7 @@ class SshChannel(paramiko.Channel):
         """Request a command (RFC 4254 section 6.5). Returns whether the server runs it.
 
         Raises TimeoutError after `timeout` seconds."""
-        message = Message()
-        message.add_byte(cMSG_CHANNEL_REQUEST)
-        message.add_int(self.remote_chanid)
-        message.add_string("exec")
-        message.add_boolean(True)
-        message.add_string(command)
+        message = ssh_message(cMSG_CHANNEL_REQUEST, self.remote_chanid, "exec", True, command)
         self._event_pending()
         if self.closed:  # check this first: nothing sets the event after the end
             return False

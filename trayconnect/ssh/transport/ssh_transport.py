@@ -6,7 +6,7 @@ import logging
 import socket
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from paramiko import Message
@@ -29,9 +29,8 @@ from paramiko.common import (
 from paramiko.transport import ChannelMap
 
 from trayconnect.core import sanitize
-from trayconnect.ssh.auth.data_types import DataReader
+from trayconnect.ssh.auth.data_types import DataReader, ssh_message
 from trayconnect.ssh.connection_problems import SERVER_REASON
-from trayconnect.ssh.transport import paramiko_log
 from trayconnect.ssh.transport.channels import SshChannel
 from trayconnect.ssh.transport.key_exchange import KeyExchangeTransport
 from trayconnect.ssh.transport.listening import RemoteListening
@@ -151,8 +150,8 @@ class SshTransport(_TransportBase):
         """Global requests without a reply; replies come in the order of the requests."""
         self.outbox = SendQueue(self)
         self.listening = RemoteListening(self)
-        paramiko_log.quieten()
-        self.set_log_channel(paramiko_log.CHANNEL)
+        _quieten()
+        self.set_log_channel(_PARAMIKO_LOG)
         self._handler_table[MSG_CHANNEL_OPEN_SUCCESS] = self._opened
         self._handler_table[MSG_CHANNEL_OPEN_FAILURE] = self._refused
         self._handler_table[MSG_CHANNEL_OPEN] = self.listening.arrived
@@ -201,12 +200,8 @@ class SshTransport(_TransportBase):
 
     def send_disconnect(self) -> None:
         """Send SSH_MSG_DISCONNECT if the socket is writable."""
-        message = Message()
-        message.add_byte(cMSG_DISCONNECT)
-        message.add_int(_DISCONNECT_BY_APPLICATION)
-        message.add_string("disconnected by user")
-        message.add_string("")
-        self.outbox.post(message)
+        text = "disconnected by user"
+        self.outbox.post(ssh_message(cMSG_DISCONNECT, _DISCONNECT_BY_APPLICATION, text, ""))
 
     def reason(self) -> str:
         """Why it ended, as technical text."""
@@ -257,14 +252,8 @@ class SshTransport(_TransportBase):
         with self.lock:
             number, channel = self._new_channel()
             self._openings[number] = opening = _Opening(channel)
-        message = Message()
-        message.add_byte(cMSG_CHANNEL_OPEN)
-        message.add_string(kind)
-        message.add_int(number)
-        message.add_int(WINDOW)
-        message.add_int(MAX_PACKET)
-        _add(message, fields)
-        self.outbox.post(message)
+        head = (kind, number, WINDOW, MAX_PACKET)
+        self.outbox.post(ssh_message(cMSG_CHANNEL_OPEN, *head, *fields))
         if not self.ended.is_set():
             opening.done.wait(timeout)
         with self.lock:
@@ -289,28 +278,19 @@ class SshTransport(_TransportBase):
         if self.ended.is_set():
             self._channels.delete(number)
             raise ConnectionResetError(self.reason())
-        message = Message()
-        message.add_byte(cMSG_CHANNEL_OPEN_SUCCESS)
-        _add(message, (peer_number, number, WINDOW, MAX_PACKET))
-        self.outbox.post(message)
+        numbers = (peer_number, number, WINDOW, MAX_PACKET)
+        self.outbox.post(ssh_message(cMSG_CHANNEL_OPEN_SUCCESS, *numbers))
         return channel
 
     def turn_away(self, peer_number: int, code: int, text: str) -> None:
         """Refuse the channel that the server opens as its number `peer_number`; never waits. `code`
         as in RFC 4254 section 5.1."""
-        message = Message()
-        message.add_byte(cMSG_CHANNEL_OPEN_FAILURE)
-        _add(message, (peer_number, code, text, ""))
-        self.outbox.post(message)
+        self.outbox.post(ssh_message(cMSG_CHANNEL_OPEN_FAILURE, peer_number, code, text, ""))
 
     def ask(self, request: str, on_reply: OnReply, *fields: str | bytes | int) -> None:
         """Send a global request (RFC 4254 section 4); never waits. `on_reply` is called on the
         transport's thread."""
-        message = Message()
-        message.add_byte(cMSG_GLOBAL_REQUEST)
-        message.add_string(request)
-        message.add_boolean(True)
-        _add(message, fields)
+        message = ssh_message(cMSG_GLOBAL_REQUEST, request, True, *fields)
         with self._asking:  # only to keep the order of both: sending may take time
             self._asked.append(on_reply)
             self.outbox.queue(message)
@@ -335,10 +315,7 @@ class SshTransport(_TransportBase):
                 opening.done.set()
                 return
         # Its opener gave up: without this close the server would keep the channel open.
-        message = Message()
-        message.add_byte(cMSG_CHANNEL_CLOSE)
-        message.add_int(peer_number)
-        self.outbox.post(message)
+        self.outbox.post(ssh_message(cMSG_CHANNEL_CLOSE, peer_number))
 
     def _refused(self, m: Message) -> None:
         number, code, text = m.get_int(), m.get_int(), sanitize.line(m.get_binary())
@@ -360,9 +337,7 @@ class SshTransport(_TransportBase):
         kind = m.get_text()
         if m.get_boolean():
             # paramiko would answer at once, which is forbidden during a key exchange.
-            answer = Message()
-            answer.add_byte(cMSG_REQUEST_FAILURE)
-            self.outbox.post(answer)
+            self.outbox.post(ssh_message(cMSG_REQUEST_FAILURE))
         elif kind == HOST_KEYS_ANNOUNCED:
             self.on_host_keys(m.get_remainder())
 
@@ -377,10 +352,25 @@ class SshTransport(_TransportBase):
         self.disconnect_reason = f"{text} (code {code})" if text else f"code {code}"
 
 
-def _add(message: Message, fields: Sequence[str | bytes | int]) -> None:
-    """Numbers as uint32, texts as strings (RFC 4251 section 5)."""
-    for value in fields:
-        if isinstance(value, int):
-            message.add_int(value)
-        else:
-            message.add_string(value)
+_PARAMIKO_LOG = f"{__name__}.paramiko"
+"""The logger of our transports."""
+
+
+class _Quiet(logging.Filter):
+    """Lowers records to debug level: paramiko logs a traceback at error level for every lost
+    connection, of which the user gets the relevant part as a problem."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno > logging.DEBUG:
+            record.levelno, record.levelname = logging.DEBUG, "DEBUG"
+        return logging.getLogger(record.name).isEnabledFor(logging.DEBUG)
+
+
+_QUIET = _Quiet()
+
+
+def _quieten() -> None:
+    """Apply the filter to our logger, and to the one that paramiko itself starts with."""
+    for name in (_PARAMIKO_LOG, "paramiko.transport"):
+        # The same filter object is added only once.
+        logging.getLogger(name).addFilter(_QUIET)
