@@ -75,9 +75,9 @@ def test_where_nothing_is() -> None:
     assert found["tray"][0].startswith("note none: ")
     assert found["questions"][0].startswith("PROBLEM ")
     assert found["keyring"] == ["note There is no system keyring"]
-    assert found["agent"][0].startswith("PROBLEM nothing answers on ~/nobody")
+    assert found["agent"][0].startswith("PROBLEM no agent answers on ~/nobody")
     assert found["keys"][0].startswith("PROBLEM ")
-    assert "1 of its lines make no sense" in found["known hosts"][0]
+    assert "1 of its lines cannot be read" in found["known hosts"][0]
 
 
 def test_without_a_server_file_and_with_one_that_others_can_write() -> None:
@@ -86,16 +86,16 @@ def test_without_a_server_file_and_with_one_that_others_can_write() -> None:
         code, found = told(app)
         assert code == 1
         assert "other users can write to" in found["server file"][1]
-        assert found["tray"] == ["note the app runs without an icon, as it was told to"]
+        assert found["tray"] == ["note the app runs without an icon (--no-tray)"]
         app.file.unlink()
         assert told(app)[1]["server file"][0].startswith("note ")
 
 
 def way_to(app: RunningApp, name: str) -> tuple[int, list[str]]:
-    """The exit code, and the lines about the way to a server."""
+    """The exit code, and the lines about the route to a server."""
     done = app.run("doctor", name)
     assert "Traceback" not in done.stderr
-    return done.returncode, done.stdout.partition("The way to ")[2].splitlines()
+    return done.returncode, done.stdout.partition("The route to ")[2].splitlines()
 
 
 def test_the_way_to_a_page_through_a_jump_host(tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def test_the_way_ends_where_it_ends(tmp_path: Path) -> None:
             code, lines = way_to(app, "GPU box")
             assert code == 1
             assert lines[-3].startswith("FAILED ")
-            assert lines[-2].startswith("PROBLEM  It would ask: Is this really ")
+            assert lines[-2].startswith("PROBLEM  This login asks a question: Is this really ")
             known = "".join(f"{line}\n" for line in sshd.known_hosts_lines())
             (app.home / ".ssh/known_hosts").write_text(known)
             code, lines = way_to(app, "refused")

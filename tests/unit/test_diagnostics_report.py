@@ -87,8 +87,8 @@ def test_forwards_and_notes_are_in_it() -> None:
     ):
         assert f"  {line}\n" in report
     assert diagnostics.notes_text(shown) == (
-        "Of your SSH configuration, this does not hold here:\n  gpu: x\n\n"
-        "What was given to be read at the login:\n  Hello\n  you\n"
+        "These settings of your SSH configuration have no effect here:\n  gpu: x\n\n"
+        "Messages of the login:\n  Hello\n  you\n"
     )
 
 

@@ -14,7 +14,7 @@ REAL = "/real/servers.yaml"
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (None, f"{REAL} is not there yet; the app begins it"),
+        (None, f"{REAL} does not exist yet; the app creates it"),
         ("servers: []\n", f"{REAL}: 0 servers"),
         ("servers: 1\n", f"{REAL} cannot be used"),
     ],

@@ -82,7 +82,7 @@ class ProgramCommands:
             self.notifier.notify(Notice.of(f"problem {about}", problem, asked=True))
 
     def _show_notes(self, command: Command, _cancel: CancelToken) -> None:
-        """What of ssh_config does not hold here, and what the servers gave to be read."""
+        """The settings of ssh_config that have no effect here, and the banners of the servers."""
         snapshot = self._snapshot(command)
         text = report.notes_text(snapshot)
         title = f"{snapshot.name}: notes"

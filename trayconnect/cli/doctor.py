@@ -60,7 +60,12 @@ def _server(path: Path, name: str) -> bool:
     from trayconnect.core.progress import Progress
     from trayconnect.desktop.prompts.prompter import prompter
     from trayconnect.desktop.secrets import KeyringSecrets
-    from trayconnect.diagnostics.doctor_server import TellLines, asking, examine_server, line_of
+    from trayconnect.diagnostics.doctor_server import (
+        TerminalProgress,
+        asking,
+        examine_server,
+        line_of,
+    )
     from trayconnect.ssh.config.ssh_config import SshConfig
     from trayconnect.ssh.connector import SshConnector
 
@@ -73,7 +78,7 @@ def _server(path: Path, name: str) -> bool:
     def tell(step: Step) -> None:
         _echo(line_of(step))
 
-    problem = examine_server(server, ssh, ask, Progress(tell), TellLines(_echo))
+    problem = examine_server(server, ssh, ask, Progress(tell), TerminalProgress(_echo))
     if problem is None:
         _echo("A page answers")
         return False

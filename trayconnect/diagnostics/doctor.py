@@ -1,6 +1,6 @@
-"""What is known about this machine: a line for each thing that a tunnel or the tray depends on.
+"""Checks of this machine: a line for each thing that a tunnel or the icon depends on.
 
-Each look is bounded in time, changes nothing, and tells no secret."""
+Each check is bounded in time, changes nothing, and shows no secret."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ _VERSION_LIMIT = 5.0
 
 
 class Grade(enum.Enum):
-    """How good a finding is."""
+    """How bad a finding is."""
 
     OK = "ok"
     NOTE = "note"
-    """Not needed by everybody, or nothing to do about."""
+    """Not everybody needs it, or nothing can be done."""
     PROBLEM = "PROBLEM"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at; `advice` says what to do about it."""
+    """The result of one check; `advice` says what to do."""
 
     mark: Grade
     subject: str
@@ -64,12 +64,12 @@ class Finding:
             yield f"{'':<8} {'':<12}   {line}"
 
 
-Look = Callable[[], Iterator[Finding]]
+Check = Callable[[], Iterator[Finding]]
 
 
 def examine_machine(config: Path, control: ControlClient) -> Iterator[Finding]:
-    """All findings, each as soon as it is made. A look that fails is a finding, too."""
-    looks: Sequence[tuple[str, Look]] = (
+    """All findings, each as soon as it is known. A check that fails is a finding, too."""
+    checks: Sequence[tuple[str, Check]] = (
         ("server file", lambda: _server_file(config)),
         ("app", lambda: _app(control)),
         ("tray", lambda: _tray(control)),
@@ -82,17 +82,17 @@ def examine_machine(config: Path, control: ControlClient) -> Iterator[Finding]:
         ("login", _at_login),
         ("log", _log),
     )
-    for subject, look in looks:
+    for subject, check in checks:
         try:
-            yield from look()
-        except Exception as error:  # noqa: BLE001 - the others must still be told
-            yield Finding(Grade.PROBLEM, subject, f"could not be looked at: {error!r}")
+            yield from check()
+        except Exception as error:  # noqa: BLE001 - the other checks go on
+            yield Finding(Grade.PROBLEM, subject, f"could not be checked: {error!r}")
 
 
 def _server_file(path: Path) -> Iterator[Finding]:
     subject, shown = "server file", path_for_others(path)
     if not path.exists():
-        yield Finding(Grade.NOTE, subject, f"{shown} is not there yet; the app begins it")
+        yield Finding(Grade.NOTE, subject, f"{shown} does not exist yet; the app creates it")
         return
     try:
         count = len(load(path).servers)
@@ -102,7 +102,7 @@ def _server_file(path: Path) -> Iterator[Finding]:
         return
     yield Finding(Grade.OK, subject, f"{shown}: {count} server{'' if count == 1 else 's'}")
     for place, advice in writers(path):
-        text = f"other users can write to {place}, and send you anywhere"
+        text = f"other users can write to {place}, and redirect your logins"
         yield Finding(Grade.PROBLEM, subject, text, advice)
 
 
@@ -126,11 +126,11 @@ def _tray(control: ControlClient) -> Iterator[Finding]:
         found = tray_report()
     else:
         if told is None:
-            yield Finding(Grade.NOTE, "tray", "the app runs without an icon, as it was told to")
+            yield Finding(Grade.NOTE, "tray", "the app runs without an icon (--no-tray)")
             return
         found = TrayReport(BackendKind(told["way"]), told["reason"], told["host"], told["shown"])
     good = found.way is not BackendKind.NONE and found.shown is not False
-    shown = {True: ", and shows the icon", False: ", but nobody shows the icon", None: ""}
+    shown = {True: ", and shows the icon", False: ", but no panel shows the icon", None: ""}
     text = f"{found.way.value}: {found.reason}{shown[found.shown]}"
     works = (
         "A status window and the commands" if helper_process.can_show_windows() else "The commands"
@@ -156,13 +156,13 @@ def _questions() -> Iterator[Finding]:
         yield Finding(
             Grade.PROBLEM,
             "questions",
-            f"there is no way to ask for a password: {lack}, no terminal",
+            f"no password can be asked: {lack}, no terminal",
             f"Install {install}. {advice}" if install else advice,
         )
         return
     if ways == (TerminalPrompter.name,):
-        advice = f"Install {install}, or it cannot ask when it was not started here"
-        text = "are asked in the terminal that it was started from"
+        advice = f"Install {install}, or nothing can ask when trayconnect starts without a terminal"
+        text = "are asked in the terminal of trayconnect run"
         yield Finding(Grade.NOTE, "questions", text, advice if install else "")
         return
     first, *others = ways
@@ -170,7 +170,7 @@ def _questions() -> Iterator[Finding]:
     if here.tkinter:
         yield Finding(Grade.OK, "questions", f"are asked by {first}{then}")
     else:
-        advice = "Tk asks better. On Debian and Ubuntu: apt install python3-tk"
+        advice = "Install Tk for better windows. On Debian and Ubuntu: apt install python3-tk"
         lacks_tk = helper_process.has_display() and not helper_process.has_tkinter()
         text = f"are asked by {first}{then}"
         yield Finding(Grade.NOTE, "questions", text, advice if lacks_tk else "")
@@ -182,7 +182,7 @@ def _keyring() -> Iterator[Finding]:
     except ProblemError as error:
         yield Finding(Grade.NOTE, "keyring", error.problem.title, error.problem.advice)
     else:
-        yield Finding(Grade.OK, "keyring", "answers, and can keep passwords")
+        yield Finding(Grade.OK, "keyring", "works, and can keep passwords")
 
 
 def _agent() -> Iterator[Finding]:
@@ -193,7 +193,7 @@ def _agent() -> Iterator[Finding]:
     with Agent(path) as agent:
         if not agent.is_there:
             if path:
-                yield Finding(Grade.PROBLEM, "agent", f"nothing answers on {path}")
+                yield Finding(Grade.PROBLEM, "agent", f"no agent answers on {path}")
             else:
                 text = "none: neither OpenSSH's agent nor Pageant is running"
                 yield Finding(Grade.NOTE, "agent", text)
@@ -231,7 +231,7 @@ def _keys() -> Iterator[Finding]:
         else:
             yield Finding(Grade.OK, "keys", f"{path}: {kind}")
     if not found:
-        yield Finding(Grade.NOTE, "keys", "there are none of the usual ones in ~/.ssh")
+        yield Finding(Grade.NOTE, "keys", "no default key in ~/.ssh")
 
 
 def _kind(file: KeyFile) -> str:
@@ -253,8 +253,8 @@ def _known_hosts() -> Iterator[Finding]:
         if usable == len(lines):
             yield Finding(Grade.OK, "known hosts", text)
         else:
-            text += f"; {len(lines) - usable} of its lines make no sense"
-            yield Finding(Grade.NOTE, "known hosts", text, "The log names them")
+            text += f"; {len(lines) - usable} of its lines cannot be read"
+            yield Finding(Grade.NOTE, "known hosts", text, "The log has their numbers")
 
 
 def _at_login() -> Iterator[Finding]:
@@ -263,16 +263,16 @@ def _at_login() -> Iterator[Finding]:
         yield Finding(Grade.NOTE, "login", problem.title, problem.advice)
         return
     on = autostart().is_on()
-    text = "trayconnect starts" if on else "trayconnect does not start by itself"
+    text = "trayconnect starts at login" if on else "trayconnect does not start at login"
     yield Finding(Grade.OK if on else Grade.NOTE, "login", text)
 
 
 def _log() -> Iterator[Finding]:
     path = path_for_others(logs.log_file())
     if not path.exists():
-        yield Finding(Grade.NOTE, "log", f"{path} is not there yet")
+        yield Finding(Grade.NOTE, "log", f"{path} does not exist yet")
         return
     if sys.platform != "win32" and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-        yield Finding(Grade.PROBLEM, "log", f"{path} is open to others", f"chmod 600 {path}")
+        yield Finding(Grade.PROBLEM, "log", f"other users can read {path}", f"chmod 600 {path}")
         return
     yield Finding(Grade.OK, "log", str(path))

@@ -25,8 +25,8 @@ def line_of(step: Step) -> str:
     return f"{mark:<8} {step.seconds * 1000:8.0f} ms  {step.name}{found}"
 
 
-class TellLines(ProgressDisplay):
-    """Tells what the way waits for in lines of a terminal."""
+class TerminalProgress(ProgressDisplay):
+    """Writes what the login waits for, line by line."""
 
     def __init__(self, write: Callable[[str], None]) -> None:
         self._write = write
@@ -68,17 +68,19 @@ def examine_server(
     except ProblemError as error:
         return error.problem
     except Cancelled:
-        return Problem("You declined", "Run it again to go on", Recovery.USER_ACTION)
+        return Problem(
+            "You declined", "Run trayconnect doctor again to answer", Recovery.USER_ACTION
+        )
 
 
 def asking(prompter: Prompter | None) -> Ask:
-    """How the trial asks; without a prompter, every question ends it."""
+    """Ask with `prompter`; without one, every question ends the trial."""
 
     def ask(question: Question) -> Answer:
         if prompter is None:
             raise ProblemError(
                 Problem(
-                    f"It would ask: {question.title}",
+                    f"This login asks a question: {question.title}",
                     "Run trayconnect doctor in a terminal to answer",
                     Recovery.USER_ACTION,
                 )
@@ -99,4 +101,4 @@ def _free_port() -> int:
 
 
 def _ignore(_problem: Problem) -> None:
-    """The steps tell of a loss."""
+    """The next step fails, and reports it."""

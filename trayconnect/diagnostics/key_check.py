@@ -1,8 +1,6 @@
-"""Identity files that could not log in as they are: told when the file of servers is read.
+"""Warnings about the identity files in the server file, and about who can write that file.
 
-No more than warnings: the file stays in force, since a key may lie on a stick that is not in, and
-an entry without its key does no harm until it is connected.
-"""
+The file stays in force: a key may be on a USB stick that is not plugged in."""
 
 from __future__ import annotations
 
@@ -23,8 +21,8 @@ from trayconnect.ssh.auth.identities import verify
 
 
 def key_warnings(config: Config, path: Path) -> tuple[FileProblem, ...]:
-    """What is wrong with the identity files of `config`, which was read from `path`, in file
-    order, each thing once. Nothing is decrypted, and no server is asked."""
+    """The identity files of `config`, which was read from `path`, that cannot log in as they are;
+    in file order, each problem once. Decrypts nothing, and connects to no server."""
     found: dict[FileProblem, None] = {}
     for index, server in enumerate(config.servers):
         if server.auth.identity_file is None:
@@ -38,10 +36,10 @@ def key_warnings(config: Config, path: Path) -> tuple[FileProblem, ...]:
 
 
 def exposed(path: Path) -> tuple[FileProblem, ...]:
-    """Who else can change the server file, and so send the user's logins to a host of theirs."""
+    """Where other users can change the server file, and so redirect the user's logins."""
     return tuple(
         FileProblem(
-            path, 0, 0, f"other users can write to {place}, and send you anywhere: {advice}"
+            path, 0, 0, f"other users can write to {place}, and redirect your logins: {advice}"
         )
         for place, advice in writers(path)
     )

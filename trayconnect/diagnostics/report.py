@@ -1,5 +1,5 @@
-"""What to send to somebody who shall help: the machine, a server's session, and its part of the
-log. Without secrets, fit to paste. Pure, but for `system_lines`."""
+"""A report to paste into an issue: the machine, a server's session, and its part of the log,
+without secrets. Pure, but for `system_lines`."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from trayconnect.sessions.forwards import ForwardState
 from trayconnect.sessions.snapshot import Snapshot
 
 LOG_RECORDS = 60
-"""Records of the log that diagnostics quote."""
+"""Limit for the records of the log in a report."""
 VIEW_RECORDS = 1000
-"""Records that are shown in a window."""
+"""The same for a window."""
 
 _RECORD = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
 _SECRET = re.compile(r"(?i)\b(token|password|passphrase|_xsrf|code)=[^\s&\"']+")
@@ -28,7 +28,7 @@ _LIBRARIES = ("paramiko", "cryptography", "pystray", "Pillow", "keyring", "jeepn
 
 
 def server_report(snapshot: Snapshot, log: str, system: Iterable[str]) -> str:
-    """All about one server, in lines; `log` is the whole log."""
+    """The report on one server; `log` is the whole log."""
     lines = [
         *system,
         "",
@@ -43,7 +43,7 @@ def server_report(snapshot: Snapshot, log: str, system: Iterable[str]) -> str:
 
 
 def notes_text(snapshot: Snapshot) -> str:
-    """What of ssh_config does not hold here, and what the servers gave to be read."""
+    """The settings of ssh_config that have no effect here, and the banners of the servers."""
     return scrub("\n".join(_notes_lines(snapshot)).strip()) + "\n"
 
 
@@ -64,20 +64,20 @@ def system_lines() -> list[str]:
 
 
 def log_of(log: str, name: str, limit: int) -> str:
-    """The last `limit` records that speak of a server, tracebacks included."""
+    """The last `limit` records that name a server, with their tracebacks."""
     records: list[list[str]] = []
     for line in log.splitlines():
         if _RECORD.match(line) or not records:
             records.append([line])
         else:
             records[-1].append(line)
-    speaks = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)").search
-    wanted = [record for record in records if speaks(record[0])]
+    names = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)").search
+    wanted = [record for record in records if names(record[0])]
     return "\n".join(line for record in wanted[-limit:] for line in record)
 
 
 def scrub(text: str) -> str:
-    """Without what might log in somewhere, and without the name of the user's home folder."""
+    """Remove passwords and tokens, and the path of the home folder."""
     text = _SECRET.sub(lambda match: f"{match[1]}=…", text)
     home = str(Path("~").expanduser())
     if len(home) > 1:
@@ -99,10 +99,10 @@ def _server_lines(server: Server) -> Iterator[str]:
         f"{jupyter.path}"
     )
     if (start := server.start) is not None:
-        where = start.environment or "wherever Jupyter is found"
+        where = start.environment or "the first environment with Jupyter"
         yield f"start: {start.app} in {start.folder}, {where}, when {start.when}"
     key = server.auth.identity_file
-    yield f"login: {key or 'the usual keys'}, password: {server.auth.password}"
+    yield f"login: {key or 'the default keys'}, password: {server.auth.password}"
     yield f"keepalive: {server.keepalive.interval:g} s, {server.keepalive.count_max} times"
 
 
@@ -115,7 +115,7 @@ def _session_lines(snapshot: Snapshot) -> Iterator[str]:
     if snapshot.page is not None:
         yield f"page: {snapshot.page.url}"
     if snapshot.asking:
-        yield "a question to the user is open"
+        yield "a question is open"
     problem = snapshot.problem
     if problem is not None:
         yield f"problem: {problem.title}"
@@ -143,9 +143,9 @@ def _forward_lines(forward: ForwardState) -> Iterator[str]:
 
 def _notes_lines(snapshot: Snapshot) -> Iterator[str]:
     if snapshot.notes:
-        yield "Of your SSH configuration, this does not hold here:"
+        yield "These settings of your SSH configuration have no effect here:"
         yield from (f"  {note}" for note in snapshot.notes)
         yield ""
     if snapshot.banner:
-        yield "What was given to be read at the login:"
+        yield "Messages of the login:"
         yield from (f"  {line}".rstrip() for line in snapshot.banner.splitlines())
