@@ -249,7 +249,7 @@ def test_where_no_sockets_are_led_to_a_port_is_used(tmp_path: Path) -> None:
         (far.home / "work").mkdir()
         for server in (always, at_a_socket):
             text = failed(far, server)
-            assert "leads to no UNIX sockets" in text
+            assert "does not forward to UNIX sockets" in text
             assert far.runtime_files() == []
         other = subprocess.Popen(["sleep", "600"], user=65533)  # others use this host
         try:
@@ -275,7 +275,7 @@ def test_where_no_sockets_are_led_to_a_port_is_used(tmp_path: Path) -> None:
 def test_where_nothing_is_led_to_none_is_started(tmp_path: Path, options: Options) -> None:
     with FarAccount(tmp_path, options=options) as far, no_leaks():
         for start in ({"app": "server"}, {"app": "server", "socket": "never"}):
-            assert "so no Jupyter was started" in failed(far, far.entry(start=start))
+            assert "no Jupyter was started" in failed(far, far.entry(start=start))
             assert far.runtime_files() == []
 
 

@@ -202,7 +202,7 @@ def test_no_listener_of_our_own(free_port: int) -> None:
     authority = f"127.0.0.1:{free_port}"
     seen = look(authority, aim, LoopbackTunnel().open_channel, CancelToken())
     assert seen.level is Level.NOTHING
-    assert title(seen) == f"{authority} on this machine takes no connections"
+    assert title(seen) == f"{authority} on this machine accepts no connections"
 
 
 def test_it_begins_to_listen_during_the_look() -> None:

@@ -213,7 +213,7 @@ def said(status: int, log: str = "", looked: tuple[str, ...] = (), **start: Any)
         (said(1, "lab: error: unrecognized arguments: --x"), ["does not take its options", "--x"]),
         (said(1, "PermissionError: [Errno 13] '/x'"), ["may not do what it needs", "'/x'"]),
         (said(3, "a\nb\nc\nd"), ["ended on gpu.example.org with exit status 3", "b\nc\nd"]),
-        (said(0), ["as soon as it began", "It said nothing"]),
+        (said(0), ["as soon as it began", "Its log is empty"]),
     ],
 )
 def test_a_failure_in_words(text: str, parts: list[str]) -> None:

@@ -98,7 +98,7 @@ def session(kernel: str, **names: str) -> dict[str, object]:
             {"kernels": [kernel(str(n), "idle") for n in range(10)], "sessions": []},
             "10 kernels: " + ", ".join(["a kernel without a notebook (idle)"] * 8) + " and 2 more.",
         ),
-        ({"kernels": {"message": "odd"}}, "could not be looked at: its answer cannot be read."),
+        ({"kernels": {"message": "odd"}}, "is unknown: its answer cannot be read."),
     ],
 )
 def test_what_would_be_lost(answers: dict[str, Any], words: str) -> None:
@@ -127,7 +127,7 @@ def test_what_cannot_be_listed_is_asked_about_too(token: str, status: int, why: 
 def test_one_that_does_not_answer_is_asked_about_too() -> None:
     with staged(Staged()) as page:
         pass
-    assert "could not be looked at: it does not answer" in stop.losses(page, CancelToken()).words
+    assert "is unknown: it does not answer" in stop.losses(page, CancelToken()).words
 
 
 @pytest.mark.parametrize(("status", "is_told"), [(404, False), (500, True), (503, True)])
@@ -170,10 +170,10 @@ def test_only_the_one_that_was_asked_about_is_stopped() -> None:
 @pytest.mark.parametrize(
     ("token", "status", "words"),
     [
-        ("", 200, "lets only people stop it who are logged in"),
-        ("other", 200, "lets only people stop it who are logged in"),
-        (TOKEN, 500, "does not answer, so it was not told to stop"),
-        (TOKEN, 302, "lets only people stop it who are logged in"),
+        ("", 200, "can be stopped only from its own page"),
+        ("other", 200, "can be stopped only from its own page"),
+        (TOKEN, 500, "does not answer, so it was not stopped"),
+        (TOKEN, 302, "can be stopped only from its own page"),
     ],
 )
 def test_whom_it_does_not_obey_is_told(token: str, status: int, words: str) -> None:

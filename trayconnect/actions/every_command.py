@@ -1,4 +1,4 @@
-"""Every command of the program, from its families."""
+"""Makes the dispatcher with all commands of the program."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Puts the server file in force when it was saved, and tells what is wrong with it."""
+"""Applies the server file when it is saved, and reports its errors."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from trayconnect.diagnostics.key_check import exposed, key_warnings
 logger = logging.getLogger(__name__)
 
 FILE_NOTICE = "file"
-"""The tag of what is told of the server file."""
+"""The tag of notices about the server file."""
 
 
 class FileReload:
-    """`apply` gets a configuration that is good, `refresh` shows that something changed, and `say`
-    writes a line on the terminal."""
+    """`apply` gets a valid configuration, `refresh` redraws, and `say` prints a line in the
+    terminal."""
 
     def __init__(
         self,
@@ -36,16 +36,16 @@ class FileReload:
         self._notifier = notifier
         self._say = say
         self._key_warnings: set[str] = set()
-        """Those of the file as it is."""
+        """Of the present file."""
 
     def first(self) -> None:
-        """It was read by the start of the program."""
+        """After the first read, when the program starts."""
         self._apply(self._file.config)
         self._warn_of_keys(saved=False)
         self._refresh()
 
     def again(self) -> None:
-        """It was saved."""
+        """After the file was saved."""
         if self._file.read():
             self._notifier.withdraw(FILE_NOTICE)
             self._apply(self._file.config)
@@ -55,17 +55,17 @@ class FileReload:
         self._refresh()
 
     def tell_problem(self) -> None:
-        """What is wrong with the file, if anything is."""
+        """Show what is wrong with the file, if anything is."""
         problem = self._file.problem
         if problem is not None:
-            lines = "\n".join(self._file.problems[:SHOWN])  # without the path: room is scarce
+            lines = "\n".join(self._file.problems[:SHOWN])  # without the path: space is scarce
             title = problem.title.partition(";")[0]  # bubbles cut the rest
             notice = Notice.of(FILE_NOTICE, problem, buttons=(EDIT,))
             self._notifier.notify(replace(notice, title=title, body=lines))
 
     def _warn_of_keys(self, *, saved: bool) -> None:
-        """In the log; and what is new on the screen too, if the user saved the file just now.
-        Whoever connects such a server is told then."""
+        """In the log; new ones also in a notice, if the user just saved the file. A login shows
+        them again."""
         self._warn_of_writers()
         try:
             warnings = key_warnings(self._file.config, self._file.path)
@@ -81,7 +81,7 @@ class FileReload:
             self._notifier.notify(Notice("keys", title, lines, buttons=(EDIT,)))
 
     def _warn_of_writers(self) -> None:
-        """Other users who can change the server file."""
+        """Warn of other users who can change the server file."""
         warnings = exposed(self._file.path)
         for warning in warnings:
             logger.warning("%s", warning)

@@ -253,7 +253,7 @@ class ServerCommands:
 
 def _busy(server: Server) -> Problem:
     return Problem(
-        f"trayconnect is too busy to begin with {server.name}",
+        f"trayconnect is too busy for a command on {server.name}",
         "Try again in a moment",
         Recovery.RETRY,
     )

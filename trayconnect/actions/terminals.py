@@ -1,4 +1,4 @@
-"""A terminal on a server: the system's terminal program, with ssh in it."""
+"""Opens the system's terminal program with ssh to a server."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from trayconnect.ssh.hostkeys.known_hosts_store import KnownHosts
 
 
 def terminal_command(server: Server, ssh_config: Path | None) -> list[str]:
-    """The ssh command for a server; see `ssh_config_file` for the other. Raises `ProblemError`."""
+    """The ssh command for a server. Raises `ProblemError`."""
     require_ssh(server)
     ssh = shutil.which("ssh")
     if ssh is None:

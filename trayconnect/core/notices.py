@@ -62,7 +62,7 @@ def failures_shown(notifier: Notifier, tag: str, what: str) -> Iterator[None]:
     except ProblemError as error:
         show_failure(notifier, tag, what, error.problem)
     except Exception as error:
-        logger.exception("%s failed unforeseen", what)
+        logger.exception("a bug in %s", what)
         notifier.notify(Notice.of(tag, unforeseen(error), asked=True))
 
 

@@ -1,4 +1,4 @@
-"""What services have in common: threads that end with the link, or with the service."""
+"""What services share: the threads of their health checks and commands."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from trayconnect.services.protocol import Desktop, Post
 logger = logging.getLogger(__name__)
 
 SETTLE_LIMIT = 10.0
-"""Seconds for the manager's thread to come to a job."""
+"""Seconds for the manager's thread to reach a job."""
 
 Join = Callable[[float], bool]
 """Waits so many seconds for a thread to end; false if it has not."""
@@ -106,7 +106,7 @@ class LookingService:
         with cancel.releasing(reached.set):
             is_reached = reached.wait(SETTLE_LIMIT)
         if not is_reached:
-            title = f"trayconnect is too busy to begin with {self._name}"
+            title = f"trayconnect is too busy for a command on {self._name}"
             raise ProblemError(Problem(title, "Try again in a moment", Recovery.RETRY))
 
     def _begin(self, looker: Looker) -> None:
@@ -152,33 +152,33 @@ class LookingService:
                 )
             )
         except Exception:
-            logger.exception("%s: opening its page failed unforeseen", self._name)
+            logger.exception("%s: a bug in opening its page", self._name)
 
 
 LOOK_READY = 60.0
 LOOKS = ((30, 1.0), (60, 5.0), (120, 15.0), (math.inf, 30.0))
-"""Seconds between two looks at what answers: when it does, and while it does not, up to that many
-looks."""
+"""Seconds between two checks: while the page answers, and while it does not, up to that many
+checks."""
 LOOK_ASKED = 2.0
-"""The same, at least, while a browser asks for it."""
+"""Seconds, at least, between two checks that a browser's requests trigger."""
 JOIN_LIMIT = 5.0
-"""Seconds to wait for a thread whose work was cancelled."""
+"""Seconds for threads to end after a cancellation."""
 WITHOUT_THREAD = 5.0
-"""Seconds after which to try again to start a thread."""
+"""Seconds until the next try to start a thread."""
 
 Look = Callable[[CancelToken], bool]
-"""Looks once, and returns whether all is well. Raises `Cancelled`."""
+"""Checks once, and returns whether all is well. Raises `Cancelled`."""
 Wait = Callable[[int], float]
-"""Seconds until the next look, by the number of looks in a row that were not well."""
+"""Seconds until the next check, by the number of failed checks in a row."""
 
 
 def look_wait(silent: int) -> float:
-    """The `Wait` for what an entry is for: soon at first, then ever more rarely."""
+    """The default `Wait`: frequent at first, then more and more rare."""
     return next(wait for most, wait in LOOKS if silent < most) if silent else LOOK_READY
 
 
 class Looker:
-    """The looks of one link. From any thread."""
+    """Repeats the health check of one link. From any thread."""
 
     def __init__(
         self,
@@ -188,17 +188,17 @@ class Looker:
         *,
         prepare: Callable[[], None] = lambda: None,
     ) -> None:
-        """`prepare` is called before a look for which somebody waits. `name` is for the log. Raises
+        """`prepare` is called before a check that the user waits for. `name` is for the log. Raises
         RuntimeError if no thread can be started."""
         self._look_once = look
         self._wait = wait
         self._prepare = prepare
         self._silent = 1
-        """Looks in a row that were not well; 0 after one that was."""
+        """Failed checks in a row."""
         self._next = 0.0
-        """When the next look is due, on the monotonic clock."""
+        """When the next check is due, on the monotonic clock."""
         self._earliest = 0.0
-        """The earliest time of a look for which a browser asks."""
+        """The earliest time of a check that a browser's requests trigger."""
         self._paused = False
         self.cancel = CancelToken()
         self._thread = JobThread("service", name)
@@ -206,26 +206,26 @@ class Looker:
         self._thread.put(self._where_due)
 
     def now(self) -> None:
-        """Look now rather than when the time comes."""
+        """Check now."""
         self.put(self._prepared)
 
     def refused(self) -> None:
-        """A browser asks, and gets nothing: look soon."""
+        """A browser's request failed: check soon."""
         if not self._silent:
-            self._silent = 1  # a page that fails has many of these, and one look tells
+            self._silent = 1  # a failing page causes many of these; one check is enough
             self.now()
         elif self._earliest < self._next:
-            self._next = self._earliest  # the next look sets both anew
+            self._next = self._earliest  # the next check sets both again
             self.put(self._prepared_where_due)
 
     def pause(self, *, paused: bool) -> None:
-        """While paused, look only for those who wait for it."""
+        """While paused, check only for a user who waits."""
         self._paused = paused
         if not paused:
             self.put(self._where_due)
 
     def put(self, job: Job) -> None:
-        """Do something between two looks."""
+        """Do something between two checks."""
         try:
             self._thread.put(lambda: self._do(job))
         except RuntimeError:  # no more threads
@@ -265,7 +265,7 @@ class Looker:
     def _look(self) -> None:
         self.cancel.check()
         begin = time.monotonic()
-        self._next = math.inf  # whatever comes of it
+        self._next = math.inf  # also if the check raises
         well = False
         try:
             well = self._look_once(self.cancel)

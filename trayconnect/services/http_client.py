@@ -1,4 +1,4 @@
-"""One HTTP request with a limit on everything: total time, size, and the patience of the user."""
+"""HTTP requests with limits on total time and size, which can be cancelled."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ _HEADER_LIMIT, _REASON_LIMIT = 4096, 120
 
 
 _LONGEST_READ = 0.5 if sys.platform == "win32" else math.inf
-"""Seconds: Windows need not wake a read when its socket is shut down; the next fails at once."""
+"""Seconds: Windows need not wake a read when its socket is shut down; the next read fails at
+once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class Response:
     status: int
     reason: str
     body: bytes
-    """The first 64 KiB; less if it stopped short, or did not end in time."""
+    """At most the first 64 KiB; less if the body was cut, or was late."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """By their names in lower case."""
 
@@ -58,16 +59,15 @@ def request(
     token: str = "",
     verify: bool = True,
 ) -> Response:
-    """Ask for `url`, without a body, within `timeout` seconds from the name lookup to the
-    last byte.
+    """Send a request without a body, within `timeout` seconds from the name lookup to the last
+    byte.
 
-    No proxy is used. `token` logs in to Jupyter. `verify` checks an https certificate against
-    the system's store. Without it any certificate will do, which is right behind a tunnel only:
-    there the URL says 127.0.0.1, which no certificate names, and SSH has authenticated the host.
+    No proxy is used. `token` logs in to Jupyter. `verify` checks an https certificate against the
+    system's store. Switch it off behind a tunnel only: there the URL has a loopback address, which
+    no certificate names, and SSH has authenticated the host.
 
-    Raises `ProbeError` when there is no HTTP answer, `Cancelled`, and ValueError for what is not
-    an http or https URL.
-    """
+    Raises `ProbeError` without an HTTP answer, `Cancelled`, and ValueError for another URL than
+    http or https."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(f"not an http or https URL: {url!r}")
@@ -82,9 +82,9 @@ def request(
 
 
 def get_through(stream: ByteStream, authority: str, path: str) -> Response:
-    """GET a path over a connection to a web server that its browsers know as `authority`.
+    """GET a path over a stream to a web server that browsers know as `authority`.
 
-    Takes as long as the stream does; closing it ends the call. Raises `ProbeError`."""
+    Has no time limit of its own; closing the stream ends the call. Raises `ProbeError`."""
     connection = http.client.HTTPConnection(authority)
     connection.sock = _OverStream(stream)
     return _exchange(connection, "GET", _target(*_path_and_query(path)), "")
@@ -122,7 +122,7 @@ def _exchange(
 
 def _read(answer: http.client.HTTPResponse) -> bytes:
     """The body up to the limit. What came before a failure counts: a page that never ends is an
-    answer too."""
+    answer."""
     body = bytearray()
     with suppress(OSError, http.client.HTTPException, ValueError):
         while len(body) < BODY_LIMIT and (data := answer.read1(BODY_LIMIT - len(body))):
@@ -131,7 +131,7 @@ def _read(answer: http.client.HTTPResponse) -> bytes:
 
 
 def _target(path: str, query: str) -> str:
-    """The request target, RFC 9112 section 3.2.1; what is quoted stays as it is."""
+    """The request target, RFC 9112 section 3.2.1; existing quotes stay."""
     safe = "/%:@!$&'()*+,;=~?"
     target = quote(path or "/", safe=safe)
     return f"{target}?{quote(query, safe=safe)}" if query else target
@@ -146,8 +146,8 @@ def _tls(verify: bool) -> ssl.SSLContext:
 
 
 class _Deadlined:
-    """The part of a socket that http.client uses, with one deadline over all its calls: a limit
-    on each would let a peer that drips single bytes go on for ever."""
+    """The part of a socket that http.client uses, with one deadline over all its calls: with a
+    limit on each, a peer that sends single bytes would never end."""
 
     def __init__(self, sock: socket.socket, deadline: float) -> None:
         self._sock = sock
@@ -161,11 +161,11 @@ class _Deadlined:
         return io.BufferedReader(_Reader(self._sock, self._deadline))
 
     def close(self) -> None:
-        """The socket belongs to whoever dialled."""
+        """The socket belongs to the caller."""
 
 
 class _OverStream:
-    """The same part, over a stream that knows no deadline."""
+    """The same part over a stream, which has no deadline."""
 
     def __init__(self, stream: ByteStream) -> None:
         self._stream = stream
@@ -177,7 +177,7 @@ class _OverStream:
         return io.BufferedReader(_StreamReader(self._stream))
 
     def close(self) -> None:
-        """The stream belongs to whoever opened it."""
+        """The stream belongs to the caller."""
 
 
 class _StreamReader(io.RawIOBase):
@@ -214,7 +214,7 @@ GATEWAY_ERRORS = (
     HTTPStatus.SERVICE_UNAVAILABLE,
     HTTPStatus.GATEWAY_TIMEOUT,
 )
-"""What a proxy answers when the server behind it does not."""
+"""Answers of a proxy when the server behind it is silent."""
 
 
 class Failure(enum.Enum):
@@ -227,11 +227,11 @@ class Failure(enum.Enum):
     SILENT = "silent"
     """Connected, but no answer in time."""
     CLOSED = "closed"
-    """Connected, and hung up on."""
+    """Connected, then closed by the peer."""
     CERTIFICATE = "certificate"
     """A TLS certificate that is not trusted."""
     NO_TLS = "no-tls"
-    """The TLS handshake failed otherwise."""
+    """The TLS handshake failed for another reason."""
     NOT_HTTP = "not-http"
 
 
@@ -239,7 +239,7 @@ class ProbeError(Exception):
     """There is no HTTP answer."""
 
     def __init__(self, failure: Failure, detail: str) -> None:
-        # The words of an exception quote what the server sent.
+        # The text of an exception quotes the server.
         detail = sanitize.line(detail)
         super().__init__(f"{failure.value}: {detail}")
         self.failure = failure
@@ -247,8 +247,8 @@ class ProbeError(Exception):
 
 
 def remaining(deadline: float) -> float:
-    """Seconds until `deadline`, on the clock of `time.monotonic`, for `socket.settimeout`: never
-    0, which would mean non-blocking."""
+    """Seconds until `deadline`, on the clock of `time.monotonic`, for `socket.settimeout`: never 0,
+    which would mean non-blocking."""
     return max(deadline - time.monotonic(), 0.001)
 
 
@@ -256,21 +256,20 @@ def remaining(deadline: float) -> float:
 def dialled(
     host: str, port: int, *, tls: ssl.SSLContext | None, deadline: float, cancel: CancelToken
 ) -> Iterator[socket.socket]:
-    """A connected socket, closed on leaving; while inside, `cancel.set` wakes its user.
+    """A connected socket, closed on leaving; while inside, `cancel.set` releases a blocked call.
 
-    Raises `ProbeError` and, at once after `cancel.set`, `Cancelled`.
-    """
+    Raises `ProbeError` and, at once after `cancel.set`, `Cancelled`."""
     sock = _connect(host, port, deadline, cancel)
     try:
         if tls is not None:
-            # Wrapping takes the file descriptor over; the handshake waits until `cancel` knows.
+            # Wrapping takes over the file descriptor; `cancel` must know it before the handshake.
             sock = tls.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
         with cancel.releasing(lambda: _wake(sock)):
             if isinstance(sock, ssl.SSLSocket):
                 _shake_hands(sock, deadline)
             yield sock
     except ProbeError:
-        # What looks like a hang-up was our own doing.
+        # After a cancellation, the failure is our own doing.
         cancel.check()
         raise
     finally:
@@ -278,13 +277,13 @@ def dialled(
 
 
 def _connect(host: str, port: int, deadline: float, cancel: CancelToken) -> socket.socket:
-    """The first of the host's addresses that takes a TCP connection."""
+    """Connect to the first of the host's addresses that accepts."""
     failure = ProbeError(Failure.UNRESOLVABLE, "it has no address")
     rows = _resolve(host, port, deadline, cancel)
     for index, (family, address) in enumerate(rows):
         sock = socket.socket(family, socket.SOCK_STREAM)
         try:
-            # An address that swallows packets must leave time for those after it.
+            # An address that drops packets must leave time for the others.
             sock.settimeout(remaining(deadline) / (len(rows) - index))
             with cancel.releasing(lambda sock=sock: _wake(sock)):  # type: ignore[misc]
                 sock.connect(address)
@@ -339,10 +338,10 @@ def _shake_hands(sock: ssl.SSLSocket, deadline: float) -> None:
 
 
 def _wake(sock: socket.socket) -> None:
-    """Release whoever blocks on the socket. Its owner closes it: closing here would free a
+    """Wake a thread that blocks on the socket. Its owner closes it: closing here would free a
     descriptor that the blocked call still uses."""
     with suppress(OSError):
-        # Not SSLSocket's own method, which pulls the TLS state from under a running read.
+        # Not SSLSocket's own method, which removes the TLS state from under a running read.
         socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 

@@ -1,8 +1,8 @@
-"""What the kernels of a session do, and which long-running cell has ended. Pure.
+"""What the kernels of a server do, and which long-running cells have ended, as data and as text.
+Pure, but for the time zone.
 
-Kernels are looked at once a minute: what begins and ends between two looks is not seen, and a
-kernel that is busy in two looks counts as busy all the time between.
-"""
+Kernels are checked once a minute: what begins and ends between two checks is not seen, and a kernel
+that is busy in two checks counts as busy in between."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from trayconnect.core.notices import Notice, open_page
 from trayconnect.services.jupyter.model import Kernel, Kernels, KernelState, Memory
 
 LONG = 59.0
-"""Seconds: the end of a cell that ran for so long is news. A little less than lies between two
-looks."""
+"""Seconds: the end of a cell that ran for so long is announced. A little less than the time between
+two checks."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A kernel that was busy when it was last looked at. Times are seconds since the epoch."""
+    """A kernel that was busy at the last check. Times are seconds since the epoch."""
 
     kernel: str
-    """Its id."""
+    """The kernel's id."""
     name: str
     """See `Kernel.name`."""
     since: float
-    """When it became busy, or the first look that found it so."""
+    """When it became busy, or the first check that found it busy."""
     seen: float
-    """The last look that found it so."""
+    """The last check that found it busy."""
 
     @property
     def is_long(self) -> bool:
@@ -41,17 +41,17 @@ class Activity:
     """What runs on the server. Times are seconds since the epoch."""
 
     at: float
-    """When it was so."""
+    """The time of the check."""
     busy: int = 0
     idle: int = 0
     other: int = 0
-    """Kernels that start, or are dead."""
+    """Kernels that are starting or dead."""
     busy_since: float | None = None
-    """When the one that has been busy for the longest became so."""
+    """Since when the kernel that has been busy for the longest is busy."""
     last_activity: float | None = None
     """Of any kernel, by our clock."""
     memory: Memory | None = None
-    """What the server and its kernels use, where it tells."""
+    """Memory of the server and its kernels; None if unknown."""
 
     @property
     def total(self) -> int:
@@ -61,7 +61,7 @@ class Activity:
 def follow(
     runs: tuple[Run, ...], kernels: Kernels, now: float
 ) -> tuple[tuple[Run, ...], tuple[Run, ...]]:
-    """The runs that go on, and the long ones that have ended with an idle kernel."""
+    """The runs that continue, and the long ones whose kernel is idle now."""
     before = {run.kernel: run for run in runs}
     going = tuple(
         _going(kernel, before.get(kernel.id), now)
@@ -80,13 +80,13 @@ def follow(
 def _going(kernel: Kernel, before: Run | None, now: float) -> Run:
     if before is not None:
         return replace(before, name=kernel.name, seen=now)
-    # A cell that prints nothing became busy at its kernel's last activity, even before we came.
+    # A cell without output made its kernel busy at its last activity, maybe before we connected.
     since = now if kernel.last_activity is None else min(now, kernel.last_activity)
     return Run(kernel.id, kernel.name, since, now)
 
 
 def activity(kernels: Kernels, runs: tuple[Run, ...], at: float) -> Activity:
-    """The sum of a look at that time, with what is known from earlier ones."""
+    """The sum of a check at that time, with what earlier ones found."""
     states = [kernel.state for kernel in kernels.running]
     times = [k.last_activity for k in kernels.running if k.last_activity is not None]
     return Activity(
@@ -101,7 +101,7 @@ def activity(kernels: Kernels, runs: tuple[Run, ...], at: float) -> Activity:
 
 
 LINES = 5
-"""Notebooks that a notice names; notices are short."""
+"""Notebooks that a notice names."""
 _DAY = 86_400.0
 _UNITS = ("KB", "MB", "GB", "TB")
 
@@ -138,7 +138,7 @@ def idle_again(server: str, runs: Sequence[Run]) -> Notice:
         title = f"{len(runs)} notebooks of {server} are idle again"
         body = "\n".join([*lines, f"and {more} more"] if more else lines)
     return Notice(
-        # One that was not read yet must not give way to that of another notebook.
+        # An unread notice must not give way to that of another notebook.
         tag=f"idle {server} {' '.join(run.kernel for run in runs)}",
         title=title,
         body=body,
@@ -147,7 +147,7 @@ def idle_again(server: str, runs: Sequence[Run]) -> Notice:
 
 
 def clock(seconds: float, now: float) -> str:
-    """The time of day; with the day, where it was not within the last 24 hours."""
+    """The time of day; with the day if it was more than 24 hours ago."""
     form = "%H:%M" if now - seconds < _DAY else "%d %b %H:%M"
     return time.strftime(form, time.localtime(seconds))
 

@@ -1,4 +1,4 @@
-"""The Jupyter servers that run at the far end, found by one remote command."""
+"""Finds the Jupyter servers of an account with one remote command."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from trayconnect.services.http_client import host_port
 from trayconnect.services.jupyter.problems import shell_is_slow, shell_ran_nothing
 
 LIMIT = 60.0
-"""Seconds for the whole search. It takes 0.1, but the account's login shell runs first, and its
-start-up files (conda, modules) may take much longer."""
+"""Seconds for the search. It takes 0.1, but the account's login shell runs first, and its start-up
+files (conda, modules) may take much longer."""
 
 VERSION_LENGTH = 40
 
@@ -28,21 +28,21 @@ _WORD = re.compile(r"[\w:.+-]{1,100}", re.ASCII)
 
 
 class Execute(Protocol):
-    """See `link.Tunnel.execute`."""
+    """See `Link.execute`."""
 
     def __call__(self, command: str, stdin: bytes, timeout: float) -> Completed: ...
 
 
 @dataclass(frozen=True, slots=True)
 class RunningServer:
-    """A Jupyter server of this account, as its runtime file and its listening socket tell."""
+    """A running Jupyter server of this account, by its runtime file and its listening socket."""
 
     host: str
-    """The address it listens on, as seen from its own host; empty for one on a UNIX socket."""
+    """The address it listens on, as seen from its own host; empty for a UNIX socket."""
     port: int
-    """0 for one on a UNIX socket."""
+    """0 for a UNIX socket."""
     token: str = field(repr=False)
-    """Empty if it asks for none, or if nothing proves that the port is still its own."""
+    """Empty if it requires none, or if the port is not proven to be its own."""
     base_url: str
     """Begins and ends with a slash."""
     root_dir: str
@@ -51,26 +51,26 @@ class RunningServer:
     pid: int
     version: str
     socket: str = ""
-    """The path of the UNIX socket it listens on, in place of a port."""
+    """The path of the UNIX socket it listens on, instead of a port."""
     kernels: int | None = None
-    """How many it runs; None where nothing tells."""
+    """Its number of kernels; None if unknown."""
     is_elsewhere: bool = False
     """Whether it runs on another host than the server, one with the same home."""
     hub: str | None = None
-    """The address of the JupyterHub that started it, empty if unknown; None for any other."""
+    """The address of the JupyterHub that started it, empty if unknown; None without a Hub."""
     is_classic: bool = False
     """Whether it is Notebook 6 or older, which has no JupyterLab."""
     born: str = field(default="", compare=False)
-    """When its process began: tells it from a later one of the same number. Empty if unknown."""
+    """When its process began, since process numbers are used again. Empty if unknown."""
     python: str = field(default="", compare=False)
     """The program that it runs, as it was called; empty if unknown."""
     started_as: str = ""
-    """What `start.digest` says of the entry that it was started for; empty if it was started in
-    another way."""
+    """The `start.digest` of the entry that it was started for; empty if it was started
+    otherwise."""
 
     @property
     def where(self) -> str:
-        """What tells it from the others of its host: its port, or the path of its socket."""
+        """Its port or the path of its socket, unique on its host."""
         if self.socket:
             return self.socket
         usual = self.host in ("127.0.0.1", "localhost")
@@ -79,7 +79,7 @@ class RunningServer:
 
 @dataclass(frozen=True, slots=True)
 class Discovery:
-    """What one search found."""
+    """The result of one search."""
 
     servers: tuple[RunningServer, ...] = ()
     """First those in the folder that the login's environment names (`JUPYTER_RUNTIME_DIR`), then
@@ -89,15 +89,15 @@ class Discovery:
 
 
 def find(execute: Execute, host: str) -> Discovery:
-    """Search the far end, which people call `host`, for running servers.
+    """Search the account on `host` (a name for messages) for running servers.
 
-    Raises `ProblemError` as `execute` does, and where the login shell did not run the search: that
-    is not the same as finding none."""
+    Raises `ProblemError` as `execute` does, and if the login shell did not run the search: that is
+    not the same as finding none."""
     return parse(run(execute, host, script("process.sh", "find.sh"), _BEGIN))
 
 
 def run(execute: Execute, host: str, script: str, begin: str) -> str:
-    """What a script printed that ran to its end. `begin` is its first line; its last is `@@done`.
+    """The output of a script that ran to its end. `begin` is its first line; its last is `@@done`.
     Raises as `find` does."""
     slow = False
     try:
@@ -125,7 +125,7 @@ def script(*names: str) -> str:
 
 
 def parse(output: str) -> Discovery:
-    """Read what `find.sh` printed; whatever is odd about it is skipped."""
+    """Read the output of `find.sh`; what is malformed is skipped."""
     _, _, report = output.replace("\r", "").partition(f"\n{_BEGIN}\n")
     head, *blocks = report.split("\n@@server ")
     little_endian = "@@order 256" not in head
@@ -144,11 +144,10 @@ def _word(text: str, key: str) -> str:
 
 
 def _server(block: str, little_endian: bool) -> RunningServer | None:
-    """Judge one process; None if its runtime file is stale or broken.
+    """Check one process; None if its runtime file is stale or broken.
 
-    The host is the very address of its socket rather than "localhost": on [::1] the same port
-    may belong to a stranger, who would be given the token.
-    """
+    The host is the exact address of its socket, not "localhost": on [::1] the same port may belong
+    to another user, who would get the token."""
     head, begins, rest = block.partition("\n@@file\n")
     said, ends, _ = rest.partition("\n@@end")
     number, _, about = head.partition("\n")
@@ -186,8 +185,8 @@ def _server(block: str, little_endian: bool) -> RunningServer | None:
 
 
 def _socket(info: dict[object, object], about: str) -> tuple[str, int, str] | None:
-    """The socket's path as the runtime file has it, if the process listens there and the path is
-    still its own."""
+    """The socket's path in the runtime file, if the process listens there and the path is still its
+    own."""
     path = text(info, "sock")
     is_own = path.startswith("/") and f"@@socket {path}" in about.split("\n")
     return ("", 0, path) if is_own else None
@@ -197,7 +196,7 @@ def _port(info: dict[object, object], listens: ListeningSockets) -> tuple[str, i
     """The address and port, if the process listens there."""
     port = info.get("port")
     if port == 0 and len({number for _, number in listens.addresses}) == 1:
-        # Notebook 6 notes the port it was asked for.
+        # Notebook 6 writes the port it was asked for.
         port = listens.addresses[0][1]
     if not isinstance(port, int) or isinstance(port, bool) or not 0 < port < 65536:
         return None
@@ -206,7 +205,7 @@ def _port(info: dict[object, object], listens: ListeningSockets) -> tuple[str, i
 
 
 def _folder(value: object) -> str:
-    """As it is where that can be shown: what is chosen is found again by it."""
+    """Unchanged if it is printable: a choice is found again by it."""
     return sanitize.exact(value) or (sanitize.line(value) if isinstance(value, str) else "")
 
 
@@ -225,7 +224,7 @@ def _rest(line: str, key: str) -> str | None:
 
 
 def decoded(content: str) -> dict[object, object] | None:
-    """A runtime file; None for what is none."""
+    """A runtime file; None if it is not an object."""
     try:
         info = json.loads(content)
     except (ValueError, RecursionError):
@@ -245,14 +244,14 @@ def slashed(path: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ListeningSockets:
-    """The TCP addresses that a process listens on; `known` is false where nothing tells."""
+    """The TCP addresses that a process listens on; `known` is false if nothing reports them."""
 
     known: bool
     addresses: tuple[tuple[IPAddress, int], ...] = ()
 
     @classmethod
     def read(cls, words: list[str], *, little_endian: bool) -> ListeningSockets:
-        """From what `find.sh` says: where it was learnt, and the addresses in that tongue."""
+        """From the output of `find.sh`: the source, and the addresses in its format."""
         match words:
             case ["proc", *rest]:
                 pairs = [_proc_address(word, little_endian) for word in rest]
@@ -263,7 +262,7 @@ class ListeningSockets:
         return cls(known=True, addresses=tuple(pair for pair in pairs if pair is not None))
 
     def host(self, port: int) -> str | None:
-        """Where to reach that port: loopback if it listens there; None if it does not listen."""
+        """The address for that port: loopback if it listens there; None if it does not listen."""
         found = [address for address, number in self.addresses if number == port]
         if not found:
             return None

@@ -1,4 +1,4 @@
-"""Looks at one server end to end: where its Jupyter listens, and how far one gets to it."""
+"""The health check of a Jupyter, end to end: where it listens, and which layer answers."""
 
 from __future__ import annotations
 
@@ -55,14 +55,14 @@ logger = logging.getLogger(__name__)
 _UNPROVEN = (Owner.SYSTEM, Owner.UNKNOWN)
 
 PATIENCE = 3.0
-"""Seconds that a look waits for a search where nothing answers: then it says what it knows."""
+"""Seconds that a check waits for a search while nothing answers; then it reports what is known."""
 
 
 class HealthChecker:
-    """The `Examine` port of one app. Each tunnel is looked at by one thread at a time."""
+    """The `Examine` of one app. One thread at a time checks each link."""
 
     def __init__(self, choices: Choices | None = None, patience: float | None = PATIENCE) -> None:
-        """`patience`: see `PATIENCE`; None waits to the end of the search."""
+        """`patience`: see `PATIENCE`; None waits until the search ends."""
         self._choices = choices or BriefChoices()
         self._patience = patience
         self._known: WeakKeyDictionary[Link, KnownServer] = WeakKeyDictionary()
@@ -74,7 +74,7 @@ class HealthChecker:
         set_target: SetTarget,
         cancel: CancelToken,
     ) -> Health:
-        """See `dependencies.Examine`."""
+        """See `service.Examine`."""
         cancel.check()
         known = self._known.get(tunnel)
         if known is None:
@@ -129,14 +129,14 @@ class HealthChecker:
         return replace(_health(server, known, target, seen), kernels=kernels, unproven=unproven)
 
     def search_soon(self, tunnel: Link) -> None:
-        """Somebody waits for a Jupyter there: the next look searches. From any thread."""
+        """The user waits for a Jupyter there: search in the next check. From any thread."""
         known = self._known.get(tunnel)
         if known is not None and not known.answered:
             known.search_soon()
 
     def search_anew(self, tunnel: Link, started_for: str = "") -> None:
-        """The next look searches. A Jupyter that was started for an entry is the one to use there,
-        whatever was chosen before. On the thread that looks."""
+        """Search in the next check. A Jupyter that was started for an entry replaces the user's
+        choice there. On the thread that checks."""
         self._known.pop(tunnel, None)
         if started_for:
             self._choices.forget(started_for)
@@ -159,17 +159,16 @@ def _kernels(
 
 
 def _must_be_ours(server: Server, running: RunningServer | None) -> bool:
-    """Whether only a listener that is proven to be ours will do: the file does not name it, or it
-    is given a token."""
+    """Whether the listener must be proven to be ours: the file does not name it, or it gets a
+    token."""
     if server.jupyter.host not in SAME_HOST:
-        return False  # that is never proven: see `node`
+        return False  # nothing can prove that: see `node`
     names = server.jupyter.socket is not None or server.jupyter.port != "auto"
     return not names or (running is not None and bool(running.token))
 
 
 def _blocked(server: Server, known: KnownServer, may_forward: Callable[[], bool]) -> Problem | None:
-    """Why there is nothing to lead to: what listens on a port that the file does not name is
-    nobody's business of ours."""
+    """Why the local port leads nowhere: a port that the file does not name may be any user's."""
     jupyter = server.jupyter
     if known.picked.running is not None or jupyter.socket or jupyter.port != "auto":
         return None
@@ -182,7 +181,7 @@ def _blocked(server: Server, known: KnownServer, may_forward: Callable[[], bool]
 
 
 def _may_forward(known: KnownServer, server: Server, tunnel: Link, cancel: CancelToken) -> bool:
-    """Whether it is any use to start a Jupyter; asked once, of a port that nobody can have."""
+    """Whether the server allows forwarding; asked once, of a port that cannot exist."""
     if known.may_forward is None:
         known.may_forward = True
 
@@ -201,14 +200,14 @@ def _may_forward(known: KnownServer, server: Server, tunnel: Link, cancel: Cance
 
 
 def _expects_ours(seen: HealthCheck) -> bool:
-    """Whether a Jupyter that the search would have found is what the entry means. What answers on
-    a port that the file names is taken for it: in a container, it may run under another account."""
+    """Whether the entry wants a Jupyter that the search would have found. What answers on a port
+    that the file names counts as wanted: in a container, it may run under another account."""
     return seen.problem is not None and seen.problem.recovery is Recovery.RETRY
 
 
 def _noting(known: KnownServer, tunnel: Link, *, named: bool) -> OpenChannel:
-    """Opens channels of the tunnel; notes that a Jupyter of another host whose port is closed has
-    ended, and its runtime file proves nothing any more: see `node`."""
+    """Opens channels of the link. A Jupyter of another host whose port is closed has ended, and its
+    runtime file proves nothing: see `node`."""
 
     def noted(target: Endpoint, origin: tuple[str, int]) -> ByteStream:
         try:
@@ -224,11 +223,11 @@ def _noting(known: KnownServer, tunnel: Link, *, named: bool) -> OpenChannel:
 
 
 def _judged(known: KnownServer, target: ProbeTarget, seen: HealthCheck) -> HealthCheck:
-    """What was seen, in the light of who listens there."""
+    """The result of the check, in view of who listens there."""
     if seen.level < Level.READY:
         return seen
     if seen.token_refused and not known.is_proven:
-        # What refuses it may be another program by now.
+        # Another program may have taken the port.
         problem = another_jupyter(target.where, "it refuses the token")
         return HealthCheck(Level.REACHABLE, seen.secure, problem)
     return seen
@@ -253,10 +252,10 @@ def _health(server: Server, known: KnownServer, target: ProbeTarget, seen: Healt
 
 
 def _hindered(cause: Problem, problem: Problem | None, seen: HealthCheck) -> Problem:
-    """What to tell where nothing could be searched."""
+    """The problem to show if no search was possible."""
     if seen.level >= Level.READY:
         return problem or token_unknown(cause)
-    # What answers there, such as a JupyterHub's server, says more than that nothing was found.
+    # What answers there, such as a server of a JupyterHub, says more than a search that failed.
     answers = seen.level >= Level.REACHABLE
     if problem is not None and (answers or problem.recovery is not Recovery.RETRY):
         return problem
@@ -266,7 +265,7 @@ def _hindered(cause: Problem, problem: Problem | None, seen: HealthCheck) -> Pro
 def _note_front(
     known: KnownServer, server: Server, target: ProbeTarget, seen: HealthCheck, cancel: CancelToken
 ) -> None:
-    """Find out once which page a Jupyter has, if the file does not say."""
+    """Find out once which page a Jupyter has, if the file names none."""
     if seen.level < Level.READY:
         known.front = None  # the next one may be another kind
         return

@@ -1,8 +1,8 @@
-"""Reading what Jupyter says of its kernels. Pure; whatever is odd about an answer is skipped.
+"""Reads what Jupyter's REST API says of its kernels; what is malformed is skipped.
 
-The answers are those of jupyter_server's REST API, which notebook 6 has too, and of the extension
-jupyter-resource-usage.
-"""
+The answers are those of jupyter_server, which notebook 6 has too, and of the extension
+jupyter-resource-usage. No request counts as activity, so that an idle server still shuts itself
+down: `no_track_activity` of jupyter_server, and `/api/status`, which never counts."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from trayconnect.services.http_client import ProbeError, Response
 from trayconnect.services.jupyter.model import Kernel, Kernels, KernelState, Memory
 
 NAME_LENGTH = 80
-"""Characters of a name, which a notebook's path may exceed by far."""
+"""Characters; the path of a notebook may be much longer."""
 
 
 def kernel_count(status: bytes) -> int | None:
-    """How many run, by `GET /api/status`; None where it does not tell."""
+    """How many kernels run, by `GET /api/status`; None if unknown."""
     count = _mapping(_decoded(status)).get("kernels")
     return count if isinstance(count, int) else None
 
@@ -32,8 +32,8 @@ def kernel_count(status: bytes) -> int | None:
 def kernels(
     answer: bytes, names: Mapping[str, str], ahead: float = 0.0
 ) -> tuple[Kernel, ...] | None:
-    """`GET /api/kernels`; `names` are those of notebooks, by the kernel's id; `ahead` is how many
-    seconds the server's clock is ahead of ours. None for what is no list of kernels."""
+    """The kernels of `GET /api/kernels`. `names`: those of notebooks, by kernel id; `ahead`:
+    seconds that the server's clock is ahead of ours. None if it is not a list."""
     said = _decoded(answer)
     if not isinstance(said, list):
         return None
@@ -41,13 +41,13 @@ def kernels(
 
 
 def notebooks(answer: bytes) -> dict[str, str]:
-    """The names of notebooks and consoles by their kernel's id: `GET /api/sessions`."""
+    """The names of notebooks and consoles by kernel id, of `GET /api/sessions`."""
     said = _decoded(answer)
     names = {}
     for session in said if isinstance(said, list) else ():
         entry = _mapping(session)
         kernel = _text(_mapping(entry.get("kernel")), "id")
-        # A console has a path that means nothing, and a name; a notebook's name may be empty.
+        # The path of a console is random; the name of a notebook may be empty.
         path = _text(entry, "path") or _text(_mapping(entry.get("notebook")), "path")
         name = _text(entry, "name") or posixpath.basename(path)
         if kernel and name:
@@ -56,9 +56,9 @@ def notebooks(answer: bytes) -> dict[str, str]:
 
 
 def memory(answer: bytes) -> Memory | None:
-    """What the server and its kernels use: `GET /api/metrics/v1`."""
+    """Memory of the server and its kernels, of `GET /api/metrics/v1`."""
     said = _mapping(_decoded(answer))
-    # Shared pages count once in PSS, which is not to be had everywhere.
+    # PSS counts shared pages once; not every system has it.
     used = _size(said.get("pss")) or _size(said.get("rss"))
     if used is None:
         return None
@@ -116,7 +116,7 @@ def _time(text: str) -> float | None:
 
 
 CLOCK_NOISE = 10.0
-"""Seconds: an answer may take as long on its way, and its Date has no fractions."""
+"""Seconds: an answer may be as late as that, and its Date has no fractions."""
 
 Get = Callable[[str], Response]
 """GETs a path below the base URL, logged in. Raises `ProbeError` and `Cancelled`."""
@@ -125,19 +125,19 @@ _UNTRACKED = "?no_track_activity=1"
 
 
 class KernelWatch:
-    """What is known of one server's kernels beside their state. For one thread at a time."""
+    """What is known of the kernels of one server. For one thread at a time."""
 
     def __init__(self) -> None:
         self._names: dict[str, str] = {}
         self._nameless: frozenset[str] = frozenset()
-        """Kernels of which no session told a name."""
+        """Kernels without a session."""
         self._tells_memory = True
 
     def look(self, get: Get, status: bytes) -> Kernels | None:
-        """What runs there now; `status` is what `/api/status` said. None where it does not tell.
+        """What runs there now; `status` is the answer of `/api/status`. None if unknown.
 
-        One request where kernels run, and one more for the memory where it is told; the names are
-        asked for when there is a new kernel. Raises `Cancelled`."""
+        Sends one request while kernels run, one more for the memory if the server has it, and one
+        for names after a new kernel. Raises `Cancelled`."""
         if kernel_count(status) == 0:
             self._names = {}
             return Kernels()
@@ -157,7 +157,7 @@ class KernelWatch:
         return Kernels(running, self._memory(get))
 
     def _memory(self, get: Get) -> Memory | None:
-        """Of the extension jupyter-resource-usage, which is asked once whether it is there."""
+        """Of the extension jupyter-resource-usage; a server without it is asked once."""
         if not self._tells_memory:
             return None
         try:
@@ -170,7 +170,7 @@ class KernelWatch:
 
 def clock_ahead(answer: Response, now: float) -> float:
     """Seconds that the server's clock is ahead of ours, by the Date of its answer (RFC 9110, whole
-    seconds); 0 where they agree as far as that tells."""
+    seconds); 0 within `CLOCK_NOISE`."""
     try:
         ahead = parsedate_to_datetime(answer.headers.get("date", "")).timestamp() - now
     except (ValueError, OverflowError):

@@ -1,4 +1,4 @@
-"""What is known of the Jupyters at one tunnel's far end, and when it is searched anew."""
+"""What is known of the Jupyters behind one link, and when to search again."""
 
 from __future__ import annotations
 
@@ -22,72 +22,71 @@ from trayconnect.services.protocol import Level
 logger = logging.getLogger(__name__)
 
 SEARCH_SHARE = 0.05
-"""Of all time, at most this part is spent searching a server on which nothing answers."""
+"""The most time, as a part of the whole, to spend on searches while nothing answers."""
 
 LONGEST_PAUSE = 60.0
-"""Seconds between two searches where nothing answers, at most: a login shell that takes long is no
-burden."""
+"""Seconds, at most, between two searches while nothing answers: a slow login shell is no load."""
 
 AGAIN = (5.0, 10.0, 20.0, 40.0, 60.0, 120.0)
-"""Seconds from a search that failed to the next one: after the first failure, the second, …"""
+"""Seconds from a failed search to the next one: after the first failure, the second, …"""
 
 QUICK = 2.0
-"""Seconds that a search may take and be no burden."""
+"""Seconds for a search that is no load."""
 
 FRESH = 2.0
-"""Seconds for which a search proves whose a port is, at least: no token goes to a port after
-that without another."""
+"""Seconds, at least, for which a search proves the owner of a port: later, the port gets a token
+only after another search."""
 
 
 @dataclass(slots=True)
 class KnownServer:
-    """What is known of one tunnel's far end. Times are on the monotonic clock."""
+    """What is known behind one link. Times are on the monotonic clock."""
 
     findings: Discovery = field(default_factory=Discovery)
     servers: tuple[RunningServer, ...] = ()
-    """Those that the entry may use."""
+    """The servers that the entry may use."""
     picked: Picked = field(default_factory=Picked)
     answered: bool = False
-    """Whether something answered the last time."""
+    """Whether something answered in the last check."""
     searched: float = -math.inf
     """When the last search ended."""
     succeeded: bool = False
-    """Whether it could be made."""
+    """Whether the last search worked."""
     hindered: Problem | None = None
-    """Why it could not."""
+    """Why the last search failed."""
     failures: int = 0
-    """Searches in a row that could not be made."""
+    """Failed searches in a row."""
     under_way: Background[Discovery] | None = None
-    """A search that goes on."""
+    """A search in the background."""
     began: float = 0.0
     """When the last search began."""
     next_search: float = -math.inf
-    """When the next one may begin where nothing answers."""
+    """The earliest time of the next search while nothing answers."""
     may_forward: bool | None = None
-    """Whether the server forwards at all; None: not asked."""
+    """Whether the server allows forwarding; None: not asked yet."""
     forbidden: Problem | None = None
     """Why it does not."""
     ended: set[RunningServer] = field(default_factory=set)
-    """Those of another host whose ports were found closed; their runtime files may stay."""
+    """Servers of another host whose ports are closed; their runtime files may stay."""
     watch: KernelWatch = field(default_factory=KernelWatch)
     front: str | None = None
-    """The page that is there, where the file names none; None: not known."""
+    """The page that is there, if the file names none; None: unknown."""
 
     @property
     def is_fresh(self) -> bool:
-        """Whether what the last search found still counts."""
+        """Whether the result of the last search still counts."""
         return time.monotonic() < max(self.searched + FRESH, self.next_search)
 
     @property
     def is_proven(self) -> bool:
-        """Whether the ports found belong to whom they did."""
+        """Whether the ports are proven to belong to the servers that were found."""
         return self.succeeded and self.is_fresh
 
     def search(
         self, server: Server, tunnel: Link, cancel: CancelToken, patience: float | None = None
     ) -> None:
-        """Note what runs there; where there is no way to search, what is known stays. After
-        `patience` seconds it goes on in the background, and the next call waits for it again."""
+        """Search, and keep the result; after a failure, the previous result stays. After `patience`
+        seconds the search continues in the background, and the next call waits for it again."""
         if self.under_way is None:
             self.began = time.monotonic()
             self.under_way = Background(lambda: _find(server, tunnel), f"tc-find {server.name}")
@@ -112,33 +111,33 @@ class KnownServer:
             took = time.monotonic() - self.began
             pause = min(LONGEST_PAUSE, took * (1 / SEARCH_SHARE - 1))
         finally:
-            if search.is_over:  # whatever it ended with: the next one may fare better
+            if search.is_over:  # after any failure: the next search may work
                 self.under_way = None
         self.searched = time.monotonic()
         self.next_search = self.searched + pause
 
     def search_soon(self) -> None:
-        """Search at the next look; where a search takes long, after a pause as long: an open tab of
-        a browser asks every few seconds."""
+        """Search in the next check; after a slow search, only after a pause as long: an open
+        browser tab asks every few seconds."""
         took = self.searched - self.began
         soon = self.searched + took if took > QUICK else -math.inf
         self.next_search = min(self.next_search, soon)
 
     def is_worth_a_search(self, target: ProbeTarget, seen: HealthCheck) -> bool:
-        """Whether to search at once, after a look with what was known."""
+        """Whether to search at once, after a check with what was known."""
         if self.under_way is not None:
             return seen.level >= Level.READY
-        # Jupyter may have been started again, elsewhere or with another token.
+        # Jupyter may have restarted on another port, or with another token.
         if seen.token_refused:
             return time.monotonic() >= min(self.next_search, self.searched + FRESH)
         if seen.level < Level.READY:
             return time.monotonic() >= self.next_search
-        # Something has just begun to answer, later than the last search could know of it.
+        # It answers for the first time, and the last search may be older.
         is_new = self.picked.running is None and not self.answered
         return is_new or (self.withholds_token(target) and not self.is_fresh)
 
     def withholds_token(self, target: ProbeTarget) -> bool:
-        """Whether the look went without the token, as nothing proved any more whose the port is."""
+        """Whether the check sent no token because the owner of the port was no longer proven."""
         running = self.picked.running
         return running is not None and target.token != running.token
 

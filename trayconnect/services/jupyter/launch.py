@@ -1,5 +1,5 @@
-"""Starts the Jupyter of an entry, after a check that it can be reached through the SSH server: one
-that cannot be reached cannot be stopped from here either."""
+"""Starts the Jupyter of an entry. Before that, checks whether it could be reached through the SSH
+server: if not, it could not be stopped from here either."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ logger = logging.getLogger(__name__)
 
 ANEW_TIMES = 40
 ANEW_EVERY = 0.5
-"""Seconds between two tries to start in the place of one that is ending."""
+"""Seconds between two tries to start in place of a Jupyter that is ending."""
 REACH_TIMES = 20
 REACH_EVERY = 0.25
 """Seconds between two tries to reach the socket of a Jupyter that has just begun."""
 
 
 class JupyterLauncher:
-    """Starts one Jupyter after another; the next look finds the new one."""
+    """Starts one Jupyter after another; the next health check finds the new one."""
 
     def __init__(self, search_anew: Callable[[Link, str], None], limit: int = LIMIT) -> None:
-        """`search_anew` is given the entry's name once a Jupyter of it runs there."""
+        """`search_anew` gets the entry's name once its Jupyter runs."""
         self._search_anew = search_anew
         self._limit = limit
 
     def __call__(self, server: Server, tunnel: Link, cancel: CancelToken) -> str:
-        """See `dependencies.Launch`."""
+        """See `service.Launch`."""
         reached = reachable(server, tunnel, cancel)
         for _ in range(ANEW_TIMES):
             started = abandonable(
@@ -67,7 +67,7 @@ class JupyterLauncher:
     def ended(
         self, server: Server, tunnel: Link, used: FoundJupyter, cancel: CancelToken
     ) -> bool | None:
-        """See `dependencies.HowItEnded`."""
+        """See `service.AskEnd`."""
         values = {"pid": str(used.pid), "when": used.born}
         text = text_of("process.sh") + assignments(values) + text_of("ended.sh")
         try:
@@ -91,7 +91,8 @@ class JupyterLauncher:
 
 
 def _listens(pid: int, server: Server, tunnel: Link, cancel: CancelToken) -> bool:
-    """Whether one that is said to run is not just ending."""
+    """Whether a process that the script reported as running really listens, and is not just
+    ending."""
     host = server.host or server.name
     try:
         found = abandonable(lambda: find(tunnel.execute, host), f"tc-find {server.name}", cancel)
@@ -101,8 +102,8 @@ def _listens(pid: int, server: Server, tunnel: Link, cancel: CancelToken) -> boo
 
 
 def _reach(tunnel: Link, started: Started, server: Server, cancel: CancelToken) -> None:
-    """Wait until its socket can be reached: it is made a little before it listens. Raises
-    `ProblemError` where it cannot; one that was just started is ended then."""
+    """Wait until its socket can be reached: it exists a little before it listens. Raises
+    `ProblemError` if it cannot be reached, after ending a Jupyter that was just started."""
     path = started.socket
 
     def once() -> None:
@@ -124,17 +125,17 @@ def _reach(tunnel: Link, started: Started, server: Server, cancel: CancelToken) 
 
 
 UNUSED_PORT = 1
-"""A port on which nothing listens: whether forwarding is allowed shows all the same."""
+"""A port without a listener: the answer shows whether forwarding is allowed."""
 
 _BEGIN = "@@trayconnect reach 1\n"
 
 
 def reachable(server: Server, tunnel: Link, cancel: CancelToken) -> Server:
-    """The entry, with a port in the place of a UNIX socket where only ports are led to. Raises
-    `ProblemError` where neither will do, and `Cancelled`.
+    """The entry, with a port in place of a UNIX socket if the server forwards only to ports. Raises
+    `ProblemError` if it forwards to neither, and `Cancelled`.
 
-    OpenSSH leads to no sockets where AllowTcpForwarding or PermitOpen forbid ports, so that a
-    socket is never the way out."""
+    Where AllowTcpForwarding or PermitOpen forbid ports, OpenSSH forbids sockets too, so a socket
+    never helps."""
     start = server.start or StartOptions()
     place = _place(server, start.socket, tunnel, cancel)
     if place == "unknown" or (place != "port" and _leads(UnixEndpoint(place), tunnel, cancel)):
@@ -142,7 +143,9 @@ def reachable(server: Server, tunnel: Link, cancel: CancelToken) -> Server:
     if place != "port":
         if server.jupyter.socket is not None or start.socket == "always":
             raise ProblemError(_no_socket(server))
-        logger.info("%s: its SSH server leads to no UNIX sockets: a port is used", server.name)
+        logger.info(
+            "%s: its SSH server does not forward to UNIX sockets: a port is used", server.name
+        )
         start = start.model_copy(update={"socket": "never"})
         server = server.model_copy(update={"start": start})
     port = server.jupyter.port
@@ -153,7 +156,7 @@ def reachable(server: Server, tunnel: Link, cancel: CancelToken) -> Server:
 
 
 def _place(server: Server, sharing: str, tunnel: Link, cancel: CancelToken) -> str:
-    """`port` where it is to listen on one, else the path of a socket to try, or `unknown`."""
+    """`port` to listen on a port, else the path of a socket to try, or `unknown`."""
     port = server.jupyter.port
     values = {
         "sock": server.jupyter.socket or "",
@@ -183,7 +186,7 @@ def _leads(where: Endpoint, tunnel: Link, cancel: CancelToken) -> bool:
     try:
         abandonable(once, "tc-reach", cancel)
     except NotOpenedError as error:
-        # OpenSSH calls a socket that it may not open one that does not answer.
+        # OpenSSH does not distinguish a forbidden socket from a silent one.
         return isinstance(where, TcpEndpoint) and error.refusal is not Refusal.FORBIDDEN
     return True
 
@@ -204,10 +207,10 @@ def _no_socket(server: Server) -> Problem:
     hint = (
         "Leave 'socket' out under 'jupyter'"
         if server.jupyter.socket is not None
-        else "Say 'socket: auto' under 'start'"
+        else "Write 'socket: auto' under 'start'"
     )
     return Problem(
-        f"The SSH server of {server.host} leads to no UNIX sockets, so no Jupyter was started",
-        f"It may forbid it (AllowStreamLocalForwarding). {hint}: then a port is used.",
+        f"No Jupyter was started: the SSH server of {server.host} does not forward to UNIX sockets",
+        f"It may forbid that (AllowStreamLocalForwarding). {hint} to use a port.",
         Recovery.FIX_FIRST,
     )

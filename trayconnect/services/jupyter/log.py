@@ -1,4 +1,4 @@
-"""The log of a Jupyter that trayconnect started, read by one remote command."""
+"""Reads the log of a Jupyter that trayconnect started, with one remote command."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def read_log(
     execute: Execute, server: Server, used: FoundJupyter | None, cancel: CancelToken
 ) -> str:
     """The end of the log of the Jupyter in use, or of the last one that was started for the entry
-    where none is in use; its first line says where it lies.
+    if none is in use; its first line is the path.
 
-    Raises `ProblemError` where trayconnect started none or nothing can be read, and `Cancelled`."""
+    Raises `ProblemError` if trayconnect started none or nothing can be read, and `Cancelled`."""
     process = {"pid": str(used.pid), "when": used.born} if used else {"pid": "0", "when": ""}
     text = text_of("process.sh")
     text += assignments({"name": session_name(server), **process}) + text_of("log.sh")
@@ -65,12 +65,12 @@ def read_log(
 
 
 def clean(log: str) -> str:
-    """Without what would act in a terminal, and without what might log in somewhere."""
+    """Remove control sequences, tokens and passwords."""
     return "\n".join(_clean_line(line) for line in log.split("\n"))
 
 
 def _clean_line(line: str) -> str:
-    # A progress bar writes over itself.
+    # A progress bar overwrites itself.
     line = line.rstrip("\r")[:_LINE_LENGTH].rpartition("\r")[2]
     line = sanitize.unarmed(line.expandtabs())
     return _OF_JUPYTER.sub("…", _SECRET.sub(lambda found: f"{found[found.lastindex or 0]}…", line))

@@ -1,21 +1,22 @@
-"""The state machine of a Jupyter behind a link: pure.
+"""The state machine of a Jupyter behind a link. Pure.
 
-`step` is given the time, does no I/O, and returns the new state with the effects to carry out.
+`step` gets the time, does no I/O, and returns the new state with the effects to carry out.
 
-          link up                    a start ends
-    NO LINK ----> LOOKING <-----------------------+
-       ^             |  the user's order, or      |
+          link up                    the start is over
+    NO LINK ----> CHECKING <----------------------+
+       ^             |  the user's command, or    |
        |             |  none runs, or it crashed  |
        | link down   +-----------------------> STARTING
        +---- from everywhere -------------------- +
 
-Looks go on while a start is under way, for those who wait for one; only what answers counts then.
-What a look found before a start ended, or before the user stopped the Jupyter, is out of date.
+Health checks continue during a start, for a user who waits; only a page that answers counts then.
+The result of a check that began before a start ended, or before the user stopped the Jupyter, is
+outdated.
 
-A start without an order happens where the entry says so (`start.when: missing`) and no Jupyter of
+Without a command, a start happens if the entry says so (`start.when: missing`) and no Jupyter of
 the account runs there: once after the user has connected (`is_start_allowed`), and again after the
-one in use has crashed. One that ended properly, as by File > Shut Down, stays ended. None follows a
-start that failed (`start_problem`), until the entry says something else of it.
+one in use has crashed. One that ended regularly, as by File > Shut Down, stays ended. After a
+failed start (`start_problem`) there is none until the entry's `start` changes.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from trayconnect.services.jupyter.model import FoundJupyter, Health
 from trayconnect.services.protocol import NO_DEBT, Level, PageDebt
 
 SOON = 60.0
-"""Seconds: one that was started after a crash, and crashes again so soon, is not started again."""
+"""Seconds: after two crashes within this time, Jupyter is not started again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,41 +44,41 @@ class JupyterState:
     """The number of the present link, or of the last one."""
     is_linked: bool = False
     epoch: int = 0
-    """Counts what makes the findings of the looks under way out of date."""
+    """Grows when the results of the checks under way become outdated."""
     health: Health | None = None
-    """What the last look found, while linked."""
+    """Of the last check, while linked."""
     problem: Problem | None = None
     """Why no page answers, while linked."""
     looks: int = 0
-    """How often it was looked what answers."""
+    """How many checks have ended."""
     debt: PageDebt = NO_DEBT
     start_pending: bool = False
-    """The user's order to start Jupyter waits for a link."""
+    """The user's command to start Jupyter waits for a link."""
     starting: bool = False
-    """Whether Jupyter is being started there."""
+    """Whether a start is under way."""
     launcher: str = ""
-    """What the Jupyter that was started there runs in, in words."""
+    """The launcher of the Jupyter that was started, for people."""
     looks_at_start: int = 0
-    """`looks` when it had been started."""
+    """`looks` at the end of the start."""
     is_start_allowed: bool = False
     """Whether the user has connected, and no Jupyter has answered or been started since."""
     start_problem: Problem | None = None
-    """Why the last start came to nothing, or is not made."""
+    """Why the last start failed, or why there is none."""
     is_stopping: bool = False
-    """Whether the user has it stopped just now, so that its end is no reason to start another."""
+    """Whether the user is stopping it, so that its end triggers no start."""
     used: FoundJupyter | None = None
-    """The Jupyter in use, while how it ended is still to be asked."""
+    """The Jupyter in use, until its end is explained."""
     crashed_at: float = float("-inf")
-    """When one was last found to have crashed."""
+    """When the last crash was found."""
     runs: tuple[Run, ...] = ()
-    """The kernels that were busy when they were last looked at; kept over a reconnect, during
-    which a cell may end."""
+    """The kernels that were busy at the last check; kept over a reconnect, during which a cell may
+    end."""
     looked_at: float = 0.0
-    """When the kernels were last looked at."""
+    """When the kernels were last checked."""
 
     @property
     def is_ready(self) -> bool:
-        """Whether its page answers, as far as is known."""
+        """Whether its page answered the last check."""
         return self.health is not None and self.health.level >= Level.READY
 
 
@@ -86,29 +87,29 @@ class JupyterState:
 
 @dataclass(frozen=True, slots=True)
 class JupyterStopping:
-    """The user has the Jupyter there stopped: it is about to end."""
+    """The user stops the Jupyter: it is about to end."""
 
 
 @dataclass(frozen=True, slots=True)
 class JupyterStopped:
-    """It has ended; not `done`: it goes on."""
+    """The stop is over; unless `done`, it failed."""
 
     done: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class LookAgain:
-    """Something that the next look depends on may have changed."""
+    """Something that the next check depends on may have changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class LinkUp:
-    """There is a live link."""
+    pass
 
 
 @dataclass(frozen=True, slots=True)
 class LinkDown:
-    """There is none any more."""
+    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,14 +119,14 @@ class EntryChanged:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that a thread found out over the link of that number."""
+    """A result of a thread that worked over the link of that number."""
 
     link: int
 
 
 @dataclass(frozen=True, slots=True)
 class Examined(Finding):
-    """A look that began in that epoch."""
+    """The result of a check that began in that epoch."""
 
     epoch: int
     health: Health
@@ -143,7 +144,7 @@ class HowItEnded(Finding):
 
 @dataclass(frozen=True, slots=True)
 class Started(Finding):
-    """A start is over. `launcher`: what the Jupyter runs in, in words; empty if unknown."""
+    """A start is over. `launcher`: for people; empty if unknown."""
 
     launcher: str = ""
     problem: Problem | None = None
@@ -166,17 +167,17 @@ Event = (
 
 @dataclass(frozen=True, slots=True)
 class CheckHealth:
-    """Look now at what answers."""
+    """Check now."""
 
 
 @dataclass(frozen=True, slots=True)
 class StartServer:
-    """Start Jupyter there, then report `Started`."""
+    """Start Jupyter, then report `Started`."""
 
 
 @dataclass(frozen=True, slots=True)
 class AskHowItEnded:
-    """Find out how the Jupyter ended that was in use; none was found by this look."""
+    """Find out how the Jupyter in use ended; this check found none."""
 
     epoch: int
     used: FoundJupyter
@@ -190,7 +191,7 @@ class OpenBrowser:
 
 @dataclass(frozen=True, slots=True)
 class NotifyIdle:
-    """Long-running cells have ended: tell the user."""
+    """Long-running cells have ended: notify the user."""
 
     runs: tuple[Run, ...]
 
@@ -200,8 +201,8 @@ Outcome = tuple[JupyterState, tuple[Effect, ...]]
 
 
 def step(state: JupyterState, event: Event, now: float) -> Outcome:
-    """What becomes of it, and what is to be done. A finding of another link than the present one
-    comes too late and changes nothing."""
+    """The next state, and the effects to carry out. A finding of an earlier link changes
+    nothing."""
     match event:
         case Finding(link) if link != state.link or not state.is_linked:
             return state, ()
@@ -242,7 +243,7 @@ def _command(state: JupyterState, name: str) -> Outcome:
 
 
 def _renewed(state: JupyterState) -> JupyterState:
-    """Another link takes the place of the present one."""
+    """Another link replaces the present one."""
     return replace(_forgetting_start(state), runs=())
 
 
@@ -258,7 +259,7 @@ def _link_down(state: JupyterState) -> JupyterState:
 
 
 def _forgotten(state: JupyterState) -> JupyterState:
-    """What is left once the user has disconnected."""
+    """The state after the user's disconnect."""
     return JupyterState(
         state.server, state.link, state.is_linked, state.epoch + 1, looks=state.looks
     )
@@ -272,7 +273,7 @@ def _wanted(state: JupyterState, *, show: bool) -> Outcome:
     if state.is_ready:
         if not show:
             return state, ()
-        # What is known of its page may be a minute old, and the token dead.
+        # The last check may be a minute old, and the token invalid.
         return replace(state, debt=replace(state.debt, force_open=True)), (CheckHealth(),)
     wanted = replace(state, debt=state.debt.owe(show=show), is_start_allowed=True)
     return wanted, (CheckHealth(),) if state.is_linked else ()
@@ -303,7 +304,7 @@ def _started(state: JupyterState, event: Started) -> Outcome:
         starting=False,
         launcher=event.launcher,
         is_start_allowed=False,
-        start_problem=event.problem,  # the look that follows tells it, if no page answers
+        start_problem=event.problem,  # the next check shows it, if no page answers
         looks_at_start=state.looks,
         epoch=state.epoch + 1,
     )
@@ -312,7 +313,7 @@ def _started(state: JupyterState, event: Started) -> Outcome:
 
 def _stopped(state: JupyterState, *, done: bool) -> Outcome:
     state = replace(state, is_stopping=False)
-    if not state.is_linked:  # it may have ended all the same
+    if not state.is_linked:  # it may have ended nevertheless
         return replace(state, used=None), ()
     if not done:
         return state, ()
@@ -378,7 +379,7 @@ def _ended(state: JupyterState, event: HowItEnded, now: float) -> Outcome:
 
 
 def _take_in(state: JupyterState, health: Health, now: float) -> Outcome:
-    """What a look found holds now."""
+    """Accept the result of a check."""
     if state.start_problem is not None:
         health = replace(health, problem=state.start_problem)
     taken = replace(
@@ -393,7 +394,7 @@ def _take_in(state: JupyterState, health: Health, now: float) -> Outcome:
         taken = replace(taken, debt=NO_DEBT)
         if state.debt.opens(state.server):
             effects.append(OpenBrowser(health.page))
-    if health.kernels is not None:  # nothing changes where what they do is not known
+    if health.kernels is not None:  # without kernels in the result, nothing changes
         runs, ended = follow(state.runs, health.kernels, now)
         taken = replace(taken, runs=runs, looked_at=now)
         if ended and state.server.notify_idle:

@@ -24,7 +24,7 @@ class Kernel:
 
     id: str
     name: str
-    """The notebook or console that it runs for, else what kind of kernel it is."""
+    """The notebook or console that it belongs to, else its kernel specification."""
     state: KernelState
     last_activity: float | None = None
     """Seconds since the epoch, by our clock."""
@@ -32,7 +32,7 @@ class Kernel:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Bytes that a Jupyter and its kernels use, and may use."""
+    """Bytes that a Jupyter and its kernels use, and their limit."""
 
     used: int
     limit: int | None = None
@@ -40,7 +40,7 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Kernels:
-    """What runs on a Jupyter; `memory` where it tells."""
+    """The kernels of a Jupyter; `memory` is None if unknown."""
 
     running: tuple[Kernel, ...] = ()
     memory: Memory | None = None
@@ -50,38 +50,37 @@ _OUR_SOCKET = re.compile(r"/tc-[0-9]+[^/]*/[^/]+\.sock$")
 
 
 def is_our_socket(path: str) -> bool:
-    """Whether a path on a server is that of a socket which the start script made: nobody chose it,
-    so nobody is told of it."""
+    """Whether the start script made that socket: then its path means nothing to the user."""
     return _OUR_SOCKET.search(path) is not None
 
 
 @dataclass(frozen=True, slots=True)
 class FoundJupyter:
-    """A Jupyter server that runs at the far end."""
+    """A Jupyter server behind the link."""
 
     where: str
-    """Its port, its address and port, or the path of its socket: no other there has the same."""
+    """Its port, its address and port, or the path of its socket: unique on the server."""
     root_dir: str
     folder: str
-    """The same as people write it, with ~ for the home folder."""
+    """The same with ~ for the home folder."""
     version: str
     kernels: int | None
-    """How many it runs; None where nothing tells."""
+    """Its number of kernels; None if unknown."""
     in_use: bool
     """Whether the local port leads to it."""
     of_hub: bool = False
-    """Whether a JupyterHub started it, so that only its Hub logs in."""
+    """Whether a JupyterHub started it, so that only the Hub logs in."""
     is_own: bool = True
-    """Whether it is what the entry would start: in that folder, from that environment."""
+    """Whether it is what the entry would start: same folder, same environment."""
     pid: int = 0
     """Its process on the server."""
     born: str = ""
-    """When that process began: tells it from a later one of the same number. Empty if unknown."""
+    """When that process began, since process numbers are used again. Empty if unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """One look at what is behind the tunnel; `problem` says why it is not further."""
+    """The result of one health check; `problem` says why its level is not higher."""
 
     level: Level
     page: Page
@@ -91,8 +90,8 @@ class Health:
     missing: bool = False
     """Whether no Jupyter of this account runs where the entry wants one."""
     looked: bool = True
-    """Whether it could be looked which Jupyters run there."""
+    """Whether the search for Jupyters worked."""
     kernels: Kernels | None = None
-    """What runs there, where it tells."""
+    """None if unknown."""
     unproven: bool = False
-    """Whether the local port leads to a listener whose owner is not known."""
+    """Whether the owner of the listener behind the local port is unknown."""

@@ -1,20 +1,20 @@
-"""The Jupyter servers of a compute node, by their runtime files in the home that it shares.
+"""Finds the Jupyter servers of a compute node by their runtime files in the home that it shares.
 
-Nothing at the server tells whose a listener at another host is, nor whether its process lives. A
-runtime file of this account's that names the node and the port says that a Jupyter of this account
-was started there; it is deleted when that ends in good order, and stays when a scheduler kills it.
-So the token in it goes to that port only
+The server cannot say who owns a listener of another host, nor whether its process lives. A runtime
+file of this account that names the node and the port says that a Jupyter of this account was
+started there; a regular end deletes it, a scheduler's kill leaves it. So its token goes to that
+port only
 
 - if the file is the newest that names this node and port,
-- if what answers there says to be a Jupyter of the very version in the file (see `readiness`), and
-- as long as the port has not been found closed while the file was there: a Jupyter that runs does
-  not refuse connections, so that the file is a stale one, until a newer one takes its place (see
-  `examine`).
 
-That leaves another user who took the port of a killed Jupyter before it was looked at, and who
-pretends to be of its version: they are given the token of a Jupyter that has ended. The menu says
-that it is not proven whose the listener is.
-"""
+- if what answers there is a Jupyter of exactly the version in the file (see `readiness`), and
+
+- as long as the port has not been found closed while the file was there: a running Jupyter does not
+refuse connections, so the file is stale until a newer one replaces it (see `health`).
+
+This leaves another user who took the port of a killed Jupyter before the check, and pretends to be
+of its version: that user gets the token of a Jupyter that has ended. The menu says that the owner
+is not proven."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ _FILE = re.compile(r".*/(?:jp|nb)server-([0-9]{1,18})\.json")
 
 
 def find_at_node(execute: Execute, host: str, node: str) -> Discovery:
-    """Search the far end for those of a node; see `discovery.find`."""
-    # A start-up file that asks something takes the first line for the answer.
+    """Search the account for Jupyters of a node; see `discovery.find`."""
+    # A start-up file that reads its input takes the first line.
     script = f"#\n#\n#\nnode={shlex.quote(node)}\n{discovery.script('node.sh')}"
     return parse(discovery.run(execute, host, script, _BEGIN), node)
 
 
 def parse(output: str, node: str) -> Discovery:
-    """Read what `node.sh` printed; whatever is odd about it is skipped."""
+    """Read the output of `node.sh`; what is malformed is skipped."""
     report = output.replace("\r", "").rpartition(f"\n{_BEGIN}\n")[2]
     head, *blocks = report.split("\n@@file ")
     names = {node, *line_of(f"\n{head}", "addresses").split()}
@@ -80,7 +80,7 @@ def _server(block: str, node: str, names: set[str]) -> RunningServer | None:
     return RunningServer(
         host=node,
         port=port,
-        # Without a version, nothing tells it from another one.
+        # Only the version distinguishes it from another one.
         token=token if version and TOKEN.fullmatch(token) else "",
         base_url=slashed(text(info, "base_url")),
         root_dir=text(info, "root_dir") or text(info, "notebook_dir"),
@@ -99,7 +99,7 @@ def _host(url: str) -> str:
 
 
 def is_same(one: str, other: str) -> bool:
-    """Whether two names are those of one host: a short name is that of any domain."""
+    """Whether two names mean one host: a short name matches any domain."""
     one, other = (name.lower().rstrip(".") for name in (one, other))
     if one == other or _is_address(one) or _is_address(other):
         return one == other

@@ -1,4 +1,4 @@
-"""What others are shown of the Jupyter of an entry: state, lines, commands and JSON. Pure."""
+"""The Jupyter of an entry as data for menu, windows, command line and JSON. Pure."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ class JupyterFacts:
     browser_pending: bool = False
     looks: int = 0
     looked: bool = True
-    """Whether it is known what runs there."""
+    """Whether the search for Jupyters worked."""
     hindered: bool = False
-    """Whether something must be changed first, such as a server that forbids forwarding, before a
-    Jupyter there could be reached."""
+    """Whether something must change first, such as a server that forbids forwarding, before a
+    Jupyter could be reached."""
     starting: bool = False
     launcher: str = ""
-    """What the Jupyter that was started there runs in: "in the tmux session …"."""
+    """The launcher of the Jupyter that was started: "in the tmux session …"."""
     jupyters: tuple[FoundJupyter, ...] = ()
     kernels: Activity | None = None
-    """What its kernels do, where it tells."""
+    """None if unknown."""
     unproven: bool = False
-    """Whether nothing tells whose the Jupyter is that the local port leads to."""
+    """Whether the owner of the Jupyter behind the local port is unknown."""
 
     @property
     def is_ready(self) -> bool:
@@ -47,19 +47,19 @@ class JupyterFacts:
 
     @property
     def in_use(self) -> FoundJupyter | None:
-        """The Jupyter that the local port leads to, if it was found."""
+        """The Jupyter behind the local port, if it was found."""
         return next((one for one in self.jupyters if one.in_use), None)
 
     @property
     def can_stop(self) -> bool:
-        """Whether the Jupyter in use can be told to stop."""
+        """Whether the Jupyter in use can be stopped."""
         used = self.in_use
         by_process = used is not None and bool(used.pid and used.born)
         return self.page is not None and (by_process or bool(self.page.token))
 
     def can_start(self, server: Server) -> bool:
-        """Whether to offer to start Jupyter: nothing answers, and none of the user's is known to
-        run on this very host."""
+        """Whether to offer a start: no page answers, and no Jupyter of the user is known on this
+        host."""
         waits = self.is_linked and not self.is_ready and not self.starting
         return waits and server.jupyter.host in SAME_HOST and self.looked and not self.hindered
 
@@ -101,7 +101,7 @@ def table(jupyters: Sequence[FoundJupyter]) -> list[str]:
 
 
 def jupyter_label(jupyter: FoundJupyter) -> str:
-    """One of a host's Jupyter servers, as people tell them apart."""
+    """A label that distinguishes the Jupyters of one host."""
     words = [jupyter.folder] if jupyter.folder else []
     if not jupyter.where.startswith("/"):
         words.append(f"port {jupyter.where}")
@@ -154,7 +154,7 @@ def _commands(server: Server, facts: JupyterFacts) -> Iterator[Offer]:
 
 
 def _choices(name: str, facts: JupyterFacts) -> Iterator[Offer]:
-    """Those that run there; the one that the local port leads to is marked."""
+    """The Jupyters that run there; the one behind the local port is checked."""
     for one in facts.jupyters:
         command = Command("choose-jupyter", name, {"jupyter": one.where})
         yield Offer(

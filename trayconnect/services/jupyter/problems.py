@@ -26,19 +26,19 @@ _GUARD = "case $- in *i*) ;; *) return ;; esac"
 def shell_awaited(host: str) -> Problem:
     return Problem(
         f"Waiting for the login shell of {host}",
-        "Its start-up files (such as ~/.bashrc) take long. Jupyter is looked for as soon as they "
-        "are through.",
+        "Its start-up files (such as ~/.bashrc) take long. The search for Jupyter begins when they "
+        "have ended.",
         Recovery.RETRY,
     )
 
 
 def shell_is_slow(host: str, limit: float, said: str) -> Problem:
-    """What it `said` until then may be a question."""
+    """`said` is the output until then, maybe a question."""
     return Problem(
         f"The login shell of {host} was not ready within {limit:g} s",
-        "Whether Jupyter runs there is not known; trayconnect looks again. The start-up files "
-        "there (such as ~/.bashrc) take too long, or wait for an answer. Shells that nobody types "
-        f"in skip the rest of ~/.bashrc after this line:\n{_GUARD}",
+        "It is unknown whether Jupyter runs there; trayconnect will search again. The start-up "
+        "files there (such as ~/.bashrc) take too long, or wait for an answer. Non-interactive "
+        f"shells skip the rest of ~/.bashrc after this line:\n{_GUARD}",
         Recovery.RETRY,
         _said(said),
     )
@@ -57,7 +57,7 @@ def shell_ran_nothing(host: str, said: str) -> Problem:
         )
     return Problem(
         f"The login shell of {host} did not run the search for Jupyter",
-        f"{why}{quoted}\nShells that nobody types in skip the rest of ~/.bashrc after this "
+        f"{why}{quoted}\nNon-interactive shells skip the rest of ~/.bashrc after this "
         f"line:\n{_GUARD}\nOr set jupyter.port in the file, and log in on Jupyter's page.",
         Recovery.RETRY,
         words,
@@ -84,7 +84,7 @@ def node_is_silent(where: str, hint: str, cause: Problem) -> Problem:
     """No answer from another host than the server, and no refusal."""
     return Problem(
         f"SSH is up, but the server does not reach {where}",
-        f"That host may be off, or not to be reached from there. {hint}",
+        f"That host may be off, or unreachable from there. {hint}",
         Recovery.RETRY,
         cause.detail or cause.title,
     )
@@ -92,7 +92,7 @@ def node_is_silent(where: str, hint: str, cause: Problem) -> Problem:
 
 def no_local_port(authority: str, detail: str) -> Problem:
     return Problem(
-        f"{authority} on this machine takes no connections",
+        f"{authority} on this machine accepts no connections",
         "Disconnect and connect again.",
         Recovery.RETRY,
         detail,

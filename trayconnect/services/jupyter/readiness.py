@@ -1,4 +1,5 @@
-"""One look from the local port to the far end: which layer answers, and why none further does."""
+"""Checks the layers from the local port to Jupyter: which one answers, and why the next does
+not."""
 
 from __future__ import annotations
 
@@ -31,7 +32,7 @@ TIMEOUT = 5.0
 """Seconds for one HTTP answer."""
 
 MARK = "x-trayconnect"
-"""A field of what our own listener answers when it leads nowhere; the tunnel knows why."""
+"""A header of our own listener's answer when the port leads nowhere; the link knows why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,20 +48,20 @@ class ProbeTarget:
     start_hint: str = ""
     """What to do when nothing listens there."""
     socket: str = ""
-    """The path of the UNIX socket that takes the place of host and port."""
+    """The path of the UNIX socket that replaces host and port."""
     version: str = ""
-    """What the server found there must say of itself; empty if none was found."""
+    """The version of the server that was found there; empty if none was found."""
     hub: str | None = None
-    """The address of the JupyterHub that started it, empty if unknown; None for any other."""
+    """The address of the JupyterHub that started it, empty if unknown; None without a Hub."""
 
     @property
     def endpoint(self) -> Endpoint:
-        """Where to, as seen from the SSH server."""
+        """As seen from the SSH server."""
         return UnixEndpoint(self.socket) if self.socket else TcpEndpoint(self.host, self.port)
 
     @property
     def where(self) -> str:
-        """In the user's words, who wrote localhost or nothing."""
+        """For people, who wrote localhost or nothing."""
         if self.socket:
             return self.socket
         loopback = self.host in ("127.0.0.1", "::1")
@@ -69,15 +70,15 @@ class ProbeTarget:
 
 @dataclass(frozen=True, slots=True)
 class HealthCheck:
-    """How far one look came; `problem` says why not further."""
+    """The result of one check; `problem` says why its level is not higher."""
 
     level: Level
     secure: bool
-    """Whether what answers speaks https."""
+    """Whether the peer speaks https."""
     problem: Problem | None = None
     token_refused: bool = False
     status: bytes = b""
-    """What `/api/status` said to the token, if it was accepted."""
+    """The answer of `/api/status`, if the token was accepted."""
 
 
 def look(
@@ -89,10 +90,9 @@ def look(
 ) -> HealthCheck:
     """Ask for Jupyter's version at `authority`, the `host:port` of our own listener.
 
-    `GET /api` needs no login and counts as no activity, so that asking never keeps an idle server
-    from being culled. An https server is recognised, whether the target says so or not. Takes a
-    few times `timeout` seconds at most. Raises `Cancelled`.
-    """
+    `GET /api` needs no login and counts as no activity, so that it never keeps an idle server from
+    being culled. https is recognised even if the target does not say so. Takes a few times
+    `timeout` seconds at most. Raises `Cancelled`."""
     question = _Question(authority, target, cancel, timeout)
     try:
         secure, answer = _ask(question, open_channel)
@@ -127,14 +127,14 @@ def get_logged_in(
     cancel: CancelToken,
     timeout: float = TIMEOUT,
 ) -> Response:
-    """GET a path below the base URL of a Jupyter that took the token.
+    """GET a path below the base URL of a Jupyter that accepted the token.
 
     Raises `ProbeError` and `Cancelled`."""
     return _Question(authority, target, cancel, timeout).get(seen.secure, path, target.token)
 
 
 def jupyter_version(answer: Response) -> str | None:
-    """What Jupyter says to `GET /api`; None for anything else."""
+    """The version in the answer to `GET /api`; None if it is not Jupyter's."""
     try:
         said = json.loads(answer.body)
     except (ValueError, RecursionError):
@@ -157,7 +157,7 @@ class _Question:
     def get_absolute(self, secure: bool, path: str, token: str = "") -> Response:
         """Raises `ProbeError`."""
         url = f"{'https' if secure else 'http'}://{self.authority}{path}"
-        # Through the tunnel no certificate can match: see `probe.get`.
+        # Behind the tunnel no certificate can match: see `http_client.request`.
         return get(url, token=token, timeout=self.timeout, cancel=self.cancel, verify=False)
 
 
@@ -175,7 +175,7 @@ def _ask(question: _Question, open_channel: OpenChannel) -> tuple[bool, Response
         answer = question.get(expected, "api")
     except ProbeError as error:
         _give_up(question, error, open_channel)
-        # It has only just begun to listen, or it speaks the other scheme.
+        # It has just begun to listen, or it speaks the other scheme.
         for secure in (expected, not expected):
             with suppress(ProbeError):
                 return secure, question.get(secure, "api")
@@ -188,10 +188,9 @@ def _ask(question: _Question, open_channel: OpenChannel) -> tuple[bool, Response
 
 
 def _give_up(question: _Question, error: ProbeError, open_channel: OpenChannel) -> None:
-    """Raise `_NoAnswer`, unless asking again may help.
+    """Raise `_NoAnswer`, unless a second request may help.
 
-    The local port can only hang up when a channel is refused; the tunnel knows why.
-    """
+    The local port can only close the connection when a channel is refused; the link knows why."""
     where = question.target.where
     if error.failure in (Failure.REFUSED, Failure.UNREACHABLE):
         problem = problems.no_local_port(question.authority, str(error))
@@ -204,7 +203,7 @@ def _give_up(question: _Question, error: ProbeError, open_channel: OpenChannel) 
 
 
 def _refusal(question: _Question, open_channel: OpenChannel) -> tuple[Level, Problem] | None:
-    """Why there is no channel to the target, and how far one gets; None if there is."""
+    """Why there is no channel to the target, and the level reached; None if there is a channel."""
     target = question.target
 
     def open_and_close() -> None:
@@ -221,7 +220,7 @@ def _refusal(question: _Question, open_channel: OpenChannel) -> tuple[Level, Pro
             problem = problems.node_is_silent(target.where, target.start_hint, problem)
         elif problem.recovery is Recovery.RETRY and refusal is not Refusal.UNRESOLVED:
             problem = problems.nothing_listens(target.where, target.start_hint, problem)
-        # What has to be changed first, as a server that forbids forwarding, is its own story.
+        # A forbidden forward must be allowed first: another problem.
         return Level.NOTHING, problem
     return None
 
@@ -233,7 +232,8 @@ def _wants_tls(answer: Response) -> bool:
 
 
 def _at_hub(question: _Question, secure: bool) -> HealthCheck:
-    """Part of a JupyterHub answers: all is well if the Hub itself is there too, which logs in."""
+    """A part of a JupyterHub answers: it is usable if the Hub itself, which logs in, answers
+    too."""
     target = question.target
     with suppress(ProbeError):
         of_hub = question.get_absolute(secure, hub_api_path(target.base_url))
@@ -260,8 +260,8 @@ def _log_in(question: _Question, secure: bool) -> HealthCheck:
 
 
 def is_hub(answer: Response) -> bool:
-    """Whether a Hub, or a server that it started, says so of itself: both send this header with
-    every answer."""
+    """Whether the answer is of a JupyterHub or of a server that it started: both send this header
+    with every answer."""
     return "x-jupyterhub-version" in answer.headers
 
 

@@ -1,4 +1,4 @@
-"""Which of a host's Jupyter servers to use. Pure."""
+"""Selects one of a host's Jupyter servers. Pure."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from trayconnect.services.jupyter.start import digest
 
 @dataclass(frozen=True, slots=True)
 class Picked:
-    """The one to use, if there is any."""
+    """The selected server, if there is one."""
 
     running: RunningServer | None = None
     missing: Choice | None = None
-    """What the user chose, where that does not run."""
+    """The user's choice, if it does not run."""
 
 
 def candidates(findings: Discovery, jupyter: Jupyter) -> tuple[RunningServer, ...]:
-    """Those that an entry may use; one that belongs to a JupyterHub, whose page lets nobody in,
-    comes last."""
+    """The servers that an entry may use; those of a JupyterHub, whose page requires the Hub's
+    login, come last."""
     servers = [one for one in findings.servers if _fits(one, jupyter)]
     return tuple(sorted(servers, key=lambda one: one.hub is not None))
 
@@ -38,8 +38,8 @@ def _fits(one: RunningServer, jupyter: Jupyter) -> bool:
 
 
 def is_own(one: RunningServer, server: Server, home: str) -> bool:
-    """Whether it is what the entry would start. One that was started by hand is, unless it shows
-    another folder, or runs from another environment, than the entry names."""
+    """Whether it is what the entry would start. A server that was started by hand is, unless its
+    folder or environment differs from the entry's."""
     start, jupyter = server.start, server.jupyter
     if start is None or jupyter.port != "auto" or jupyter.socket is not None:
         return True
@@ -62,7 +62,7 @@ def is_own(one: RunningServer, server: Server, home: str) -> bool:
 
 
 def expanded(path: str, home: str) -> str:
-    """A path of the server as start.sh understands it."""
+    """A path of the server as start.sh expands it."""
     inside = path[1:].lstrip("/") if path == "~" or path.startswith("~/") else path
     return normpath(inside if inside.startswith("/") else f"{home}/{inside}")
 
@@ -73,8 +73,8 @@ def pick(
     current: RunningServer | None,
     own: Callable[[RunningServer], bool] = lambda _: True,
 ) -> Picked:
-    """The user's choice wherever it listens by now, else of the entry's own the one in use as long
-    as it runs, else the first."""
+    """The user's choice, also on another port; else the one in use as long as it runs; else the
+    first of the entry's own."""
     if choice is not None:
         in_folder = [one for one in servers if one.root_dir == choice.root_dir]
         there = [one for one in in_folder if one.where == choice.where]
@@ -96,7 +96,7 @@ def listing(
     home: str,
     own: Callable[[RunningServer], bool] = lambda _: True,
 ) -> tuple[FoundJupyter, ...]:
-    """What the user is shown of them."""
+    """The same for the user."""
     return tuple(
         FoundJupyter(
             where=one.where,
@@ -115,7 +115,7 @@ def listing(
 
 
 def short_folder(folder: str, home: str) -> str:
-    """With ~ for the home folder, as a shell's user writes it."""
+    """With ~ for the home folder."""
     base = home.rstrip("/")
     if base and (folder == base or folder.startswith(f"{base}/")):
         return f"~{folder[len(base) :]}"
@@ -123,10 +123,9 @@ def short_folder(folder: str, home: str) -> str:
 
 
 def matching(jupyters: Sequence[FoundJupyter], words: str) -> FoundJupyter:
-    """The one that the user means by its port, its socket, its folder, or the last part of that.
+    """The one with that port, socket, folder, or last part of the folder.
 
-    Raises `ProblemError` if that is none of them, or several.
-    """
+    Raises `ProblemError` for none or several."""
     wanted = words if words == "/" else words.rstrip("/")
     ways: tuple[Callable[[FoundJupyter], bool], ...] = (
         lambda one: one.where == wanted,

@@ -1,4 +1,4 @@
-"""Which Jupyter the user chose on each server, kept from one run to the next."""
+"""Stores which Jupyter the user chose on each server, from one run to the next."""
 
 from __future__ import annotations
 
@@ -17,40 +17,39 @@ from trayconnect.core.files import write_atomically
 logger = logging.getLogger(__name__)
 
 READ_LIMIT = 1024 * 1024
-"""Bytes; a file that is longer is none of ours."""
+"""Bytes; a longer file is ignored."""
 
 
 def choices_file() -> Path:
-    """Its place; it need not exist."""
+    """The default path; it need not exist."""
     return Path(platformdirs.user_state_dir("trayconnect", appauthor=False)) / "jupyters.json"
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The Jupyter that the user chose among those of one server."""
+    """The Jupyter that the user chose on one server."""
 
     root_dir: str
     where: str
-    """Where it listened then; tells apart those of one folder, as long as it holds."""
+    """Where it listened at that time; distinguishes several of one folder."""
 
 
 class Choices(Protocol):
-    """What the user chose, by the names of the entries; from any thread."""
+    """The user's choices, by the names of the entries; from any thread."""
 
     def get(self, server: str) -> Choice | None: ...
 
     def put(self, server: str, choice: Choice) -> None:
-        """Raises `ProblemError` where it cannot be kept for the next run; it then holds for this
-        one."""
+        """Raises `ProblemError` if it cannot be stored for the next run; it holds for this run."""
         ...
 
     def forget(self, server: str) -> None:
-        """Nothing is chosen any more. Never raises."""
+        """Remove the choice. Never raises."""
         ...
 
 
 class BriefChoices:
-    """Remembers until the program ends."""
+    """Kept until the program ends."""
 
     def __init__(self) -> None:
         self._choices: dict[str, Choice] = {}
@@ -66,8 +65,8 @@ class BriefChoices:
 
 
 class StoredChoices:
-    """The `Choices` of one program. The file, which only the user may read, is read when it is
-    first needed; one that cannot be read counts as empty."""
+    """The `Choices` of one program, in a file that only the user may read. It is read at the first
+    use; an unreadable one counts as empty."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -79,7 +78,7 @@ class StoredChoices:
             return self._loaded().get(server)
 
     def put(self, server: str, choice: Choice) -> None:
-        """Raises `ProblemError` where it cannot be written; it then holds for this run."""
+        """Raises `ProblemError` if it cannot be written; it holds for this run."""
         with self._lock:
             choices = self._loaded()
             if choices.get(server) == choice:

@@ -1,4 +1,4 @@
-"""The Jupyter of an entry: carries out the effects of its state machine."""
+"""The service of a Jupyter: carries out the effects of its state machine."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ logger = logging.getLogger(__name__)
 
 
 class Examine(Protocol):
-    """Looks once, end to end, through the entry's own local port; bounded in time.
+    """Checks the health once, end to end, through the entry's own local port; bounded in time.
 
     Calls `set_target` with where Jupyter listens before it uses the local port. Raises
     `Cancelled`."""
@@ -71,39 +71,39 @@ class Examine(Protocol):
 
 
 class Launch(Protocol):
-    """Starts Jupyter on the server, as the entry says, in a way that outlives the link; one that
-    an earlier start left running is found. Takes minutes at most.
+    """Starts Jupyter on the server, as the entry says, so that it outlives the link, or finds one
+    that an earlier start left running. Takes minutes at most.
 
-    Returns what it runs in, in words. Raises `ProblemError`, and `Cancelled`."""
+    Returns the launcher, for people. Raises `ProblemError`, and `Cancelled`."""
 
     def __call__(self, server: Server, tunnel: Link, cancel: CancelToken) -> str: ...
 
 
 class AskEnd(Protocol):
-    """Asks how a Jupyter that was in use has ended; bounded in time. Raises `Cancelled`."""
+    """Finds out how a Jupyter that was in use has ended; bounded in time. Raises `Cancelled`."""
 
     def __call__(
         self, server: Server, tunnel: Link, used: FoundJupyter, cancel: CancelToken
     ) -> bool | None:
-        """Whether it crashed, or went with its host: it had no proper end. False, too, where
-        nothing tells; None as long as it has not ended."""
+        """Whether it crashed, or went down with its host. False, too, if unknown; None as long as
+        it runs."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a service does over its link."""
+    """What the service does over its link."""
 
     examine: Examine
     launch: Launch
     how_it_ended: AskEnd
     choices: Choices = field(default_factory=BriefChoices)
     search_soon: Callable[[Link], None] = lambda _link: None
-    """Somebody waits for a Jupyter there: the next look is to search. From any thread."""
+    """The user waits for a Jupyter there: search in the next check. From any thread."""
 
 
 def over_links(choices: Choices | None = None) -> Work:
-    """The real work. `choices`: by default, those that are kept from one run to the next."""
+    """The real work. `choices`: by default, those that are stored for the next run."""
     choices = choices or StoredChoices(choices_file())
     examine = HealthChecker(choices)
     launcher = JupyterLauncher(examine.search_anew)
@@ -215,7 +215,7 @@ class JupyterService(LookingService):
         except RuntimeError as error:
             self._feed(Started(number, problem=unforeseen(error)))
 
-    # --- on threads of its own ---
+    # --- on threads of the service ---
 
     def _look(self, number: int, link: Link, set_target: SetTarget, cancel: CancelToken) -> bool:
         state = self._state
@@ -226,7 +226,7 @@ class JupyterService(LookingService):
             raise
         except Exception as error:
             if not shortage(error):
-                logger.exception("%s: looking failed in a way nobody foresaw", self._name)
+                logger.exception("%s: a bug in the health check", self._name)
             health = Health(Level.NOTHING, Page(""), unforeseen(error))
         self.tell(Examined(number, state.epoch, health))
         return health.level >= Level.READY
@@ -243,14 +243,14 @@ class JupyterService(LookingService):
             return
         except Exception as error:
             if not (isinstance(error, ProblemError) or shortage(error)):
-                logger.exception("%s: starting Jupyter failed unforeseen", self._name)
+                logger.exception("%s: a bug in the start of Jupyter", self._name)
             problem = problem_of(error)
         if not cancel.is_set():
             self.tell(Started(number, launcher, problem))
 
 
 def status(state: JupyterState) -> ServiceStatus:
-    """It as data of the protocol."""
+    """The state as data of the protocol."""
     return present(state.server, facts(state))
 
 

@@ -1,4 +1,4 @@
-"""Starting a Jupyter that outlives the login, by one remote command."""
+"""Starts a Jupyter that outlives the login, with one remote command."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from trayconnect.services.jupyter.discovery import Execute
 from trayconnect.services.jupyter.discovery import script as text_of
 
 LIMIT = 120
-"""Seconds that Jupyter may take until it is ready; from a busy file server, Python takes long."""
+"""Seconds for Jupyter to get ready; Python takes long from a busy file server."""
 SEARCH_LIMIT = 45.0
-"""Seconds for all before that: a start-up file of the account, and five ways to start."""
+"""Seconds for everything before that: the account's start-up files, and five launchers."""
 
 _BEGIN = "@@trayconnect start 1"
 _NAME_LENGTH = 24
@@ -31,30 +31,30 @@ for one in plain login; do
     [ ! -s "$state/$one.env" ] || . "$state/$one.env"
 done
 """
-"""The account's environment comes before our own names, which it may use too."""
+"""The account's environment comes first: it may use our names too."""
 
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """What came of it, in the script's words."""
+    """The result that the script reports."""
 
     answered: bool = False
     """Whether the script ran at all."""
     pid: int | None = None
     """Of the Jupyter that is ready."""
     was_running: bool = False
-    """Whether an earlier start had left it, or another one was under way."""
+    """Whether it was running before, or another start was under way."""
     way: str = ""
-    """What it runs in: tmux, screen, systemd, setsid or nohup."""
+    """The launcher: tmux, screen, systemd, setsid or nohup."""
     socket: str = ""
-    """The path of the UNIX socket it listens on, in place of a port."""
+    """The path of the UNIX socket it listens on, instead of a port."""
     status: int | None = None
-    """What the process, or the attempt to begin it, ended with."""
+    """The exit status of Jupyter, or of the attempt to start it."""
     timed_out: bool = False
     ending: bool = False
-    """Whether the one before it did not end in all that time."""
+    """Whether the previous Jupyter did not end in time."""
     looked: tuple[str, ...] = ()
-    """Folders in which it was searched in vain."""
+    """Folders in which no Jupyter was found."""
     log: str = ""
     """The end of its log, without its token."""
     born: str = ""
@@ -62,15 +62,15 @@ class Started:
 
 
 def start(execute: Execute, server: Server, limit: int = LIMIT) -> Started:
-    """Start it as the entry says, or find what an earlier start left running; returns when its
-    runtime file is there, or it failed. Raises `ProblemError` as `execute` does."""
+    """Start it as the entry says, or find one that an earlier start left running; returns when its
+    runtime file exists, or it failed. Raises `ProblemError` as `execute` does."""
     completed = execute("exec sh", script(server, limit).encode(), limit + SEARCH_LIMIT)
     return parse(completed.stdout.decode("utf-8", "replace"))
 
 
 def session_name(server: Server) -> str:
-    """Of the tmux or screen session, and of the folder of its state: the same on every machine
-    that has the entry; another one once the entry says something else of what to start."""
+    """Of the tmux or screen session, and of the folder of its state: the same on every machine with
+    that entry, another one after a change of what to start."""
     key, what = name_key(server.name), digest(server.start)
     meant = key if what == digest(None) else f"{key}\n{what}"
     told = hashlib.sha256(meant.encode()).hexdigest()[:8]
@@ -79,7 +79,7 @@ def session_name(server: Server) -> str:
 
 
 def digest(start: StartOptions | None) -> str:
-    """The same for entries that mean the same Jupyter: of one folder and one environment."""
+    """Equal for entries that start the same Jupyter: same folder and environment."""
     start = start or StartOptions()
     folder = start.folder
     if not folder.startswith(("/", "~")):
@@ -90,7 +90,7 @@ def digest(start: StartOptions | None) -> str:
 
 
 def script(server: Server, limit: int) -> str:
-    """The whole text for the standard input of sh: nothing of it is ever an argument."""
+    """The script for the standard input of sh: no value is ever an argument."""
     how = server.start or StartOptions()
     given = how.environment.given if how.environment else {}
     kind, where = next(iter(given.items()), ("", ""))
@@ -98,7 +98,7 @@ def script(server: Server, limit: int) -> str:
     what = {
         "app": how.app,
         "folder": how.folder,
-        # Where the entry says nothing, the account's own configuration may name a folder.
+        # Without a folder in the entry, the account's configuration may name one.
         "shown": "yes" if "folder" in how.model_fields_set else "",
         "kind": kind,
         "where": where if isinstance(where, str) else " ".join(where),
@@ -123,20 +123,20 @@ def assignments(values: Mapping[str, str]) -> str:
 
 
 def become(options: Sequence[str]) -> str:
-    """A function of sh that becomes Jupyter with these options, after those that it is given."""
+    """A function of sh that executes Jupyter with these options after its arguments."""
     words = "".join(f" {quoted(option)}" for option in options)
     return f'become() {{ exec "jupyter-$app" "$@"{words}; }}\n'
 
 
 def quoted(text: str) -> str:
-    """One word of any shell of POSIX's kin, zsh too, which expands a plain `=x`; a NUL, which no
-    shell can hold, is left out."""
+    """One quoted word for every POSIX shell, and for zsh, which expands a plain `=x`; NUL, which no
+    shell can hold, is removed."""
     inner = text.replace("\0", "").replace("'", "'\\''")
     return f"'{inner}'"
 
 
 def parse(output: str) -> Started:
-    """Read what `start.sh` printed."""
+    """Read the output of `start.sh`."""
     _, begin, report = output.replace("\r", "").partition(f"\n{_BEGIN}\n")
     if not begin:
         return Started()

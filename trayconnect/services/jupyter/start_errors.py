@@ -1,4 +1,4 @@
-"""Why Jupyter did not start, in words for people. Pure."""
+"""Why Jupyter did not start, for people. Pure."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ _DENIED = re.compile(r"(?:PermissionError|\[Errno 13\]).*")
 
 
 def way_words(started: Started, name: str) -> str:
-    """What it runs in; `name` is that of its session."""
+    """The launcher, for people; `name` is that of its session."""
     return _WAYS.get(started.way, "").format(name)
 
 
 def failure(started: Started, server: Server, limit: float) -> Problem:
-    """What hindered it, and what to do."""
+    """The problem, and what to do."""
     if not started.answered:
         return Problem(
             f"Jupyter cannot be started on {server.host}",
@@ -55,7 +55,7 @@ def failure(started: Started, server: Server, limit: float) -> Problem:
     if started.timed_out:
         return Problem(
             f"Jupyter did not get ready within {limit:g} s",
-            "It goes on starting, and is noticed once it answers." + _end_of(started),
+            "It is still starting; trayconnect will notice when it answers." + _end_of(started),
             Recovery.RETRY,
             started.log,
         )
@@ -68,7 +68,7 @@ def failure(started: Started, server: Server, limit: float) -> Problem:
 
 
 def unreachable(started: Started, server: Server, why: Problem) -> Problem:
-    """Of one on a socket to which the server opens no way."""
+    """Of a Jupyter on a socket that cannot be reached."""
     ended = (
         f"End the Jupyter that runs there (kill {started.pid})"
         if started.was_running
@@ -76,7 +76,7 @@ def unreachable(started: Started, server: Server, why: Problem) -> Problem:
     )
     return Problem(
         f"A Jupyter on {server.host} listens on a UNIX socket that cannot be reached",
-        f"{ended}, and say 'socket: never' under 'start'. The socket is {started.socket}",
+        f"{ended}, and write 'socket: never' under 'start'. The socket is {started.socket}",
         Recovery.FIX_FIRST,
         why.detail or why.title,
     )
@@ -101,7 +101,7 @@ def _not_found(started: Started, server: Server) -> tuple[str, str]:
     start = server.start or StartOptions()
     looked = _looked(started)
     if start.environment is None:
-        advice = "Install it there, or say where it is with 'environment' under 'start'."
+        advice = "Install it there, or write its place as 'environment' under 'start'."
         return f"{_command(server)} was not found on {server.host}", looked + advice
     title = f"{_command(server)} was not found in {start.environment}"
     return title, looked + "Install it there, or correct 'environment' under 'start'."
@@ -139,7 +139,7 @@ _TEXTS = {
     ),
     73: (
         "There is no safe place for a UNIX socket on {host}",
-        "Say 'socket: never' under 'start' to use a port.",
+        "Write 'socket: never' under 'start' to use a port.",
     ),
     74: (
         "No program can be left running on {host}",
@@ -171,17 +171,17 @@ def _ended(started: Started, server: Server) -> tuple[str, str]:
             title = f"Jupyter was ended on {server.host} by {signal.Signals(number).name}"
     elif not started.status:
         title = f"Jupyter ended on {server.host} as soon as it began"
-    advice = _end_of(started) or "It said nothing; try the same command on the server."
+    advice = _end_of(started) or "Its log is empty; try the same command on the server."
     return title, advice.lstrip("\n")
 
 
 def _by_log(started: Started, server: Server) -> tuple[str, str]:
-    """What its own last words say."""
+    """By the end of its log."""
     log = started.log
     if port := _PORT.search(log):
         return (
             f"Port {port[1]} on {server.host} is taken by another program",
-            "Say another 'port' under 'jupyter', or leave it out: then a free one is used.",
+            "Write another 'port' under 'jupyter', or leave it out to use a free one.",
         )
     if _FULL.search(log):
         return _fixed(started, server, 70)
@@ -198,7 +198,7 @@ def _by_log(started: Started, server: Server) -> tuple[str, str]:
     if denied := _DENIED.search(log):
         return (
             f"Jupyter on {server.host} may not do what it needs",
-            f"Mend the permissions there: {denied[0][:_LONGEST_LINE]}",
+            f"Fix the permissions there: {denied[0][:_LONGEST_LINE]}",
         )
     return _ended(started, server)
 
@@ -208,4 +208,4 @@ _BY_STATUS: Mapping[int, Callable[[Started, Server], tuple[str, str]]] = {
     72: _no_environment,
     127: _not_found,
 }
-"""What the scripts, a shell, and the kernel's end of a process (128 + SIGKILL) say."""
+"""Exit statuses of the scripts, of a shell, and of a killed process (128 + SIGKILL)."""

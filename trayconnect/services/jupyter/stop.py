@@ -1,4 +1,4 @@
-"""Stopping a Jupyter, and what would be lost by that."""
+"""Stops a Jupyter, and finds out what that would lose."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from trayconnect.services.jupyter.start import assignments
 TIMEOUT = 10.0
 """Seconds for one answer."""
 END_LIMIT = 30
-"""Seconds that it may take to end its kernels and itself."""
+"""Seconds for its kernels and itself to end."""
 LOOK_EVERY = 0.2
 NAMED = 8
-"""Kernels, and terminals, that are named."""
+"""Kernels, and terminals, to name."""
 
 _BEGIN = "@@trayconnect stop 1"
 _STATE = re.compile(r"[a-z_]{1,20}")
@@ -35,37 +35,37 @@ _STATE = re.compile(r"[a-z_]{1,20}")
 
 @dataclass(frozen=True, slots=True)
 class Losses:
-    """What would be lost by stopping a Jupyter now."""
+    """What stopping a Jupyter now would lose."""
 
     kernels: tuple[str, ...] = ()
     """Each with its name and its state."""
     terminals: tuple[str, ...] = ()
-    """Names."""
     unknown: str = ""
-    """Why it could not be looked at."""
+    """Why nothing is known."""
 
     def __bool__(self) -> bool:
         return bool(self.kernels or self.terminals or self.unknown)
 
     @property
     def words(self) -> str:
-        """In lines for people."""
+        """Lines for people."""
         lines = []
         if self.kernels:
             lines.append(_counted("kernel", self.kernels))
         if self.terminals:
             lines.append(_counted("terminal", self.terminals))
         if self.unknown:
-            lines.append(f"What runs there could not be looked at: {self.unknown}.")
+            lines.append(f"What runs there is unknown: {self.unknown}.")
         if lines:
             lines.append("Variables, running cells and programs in terminals would be lost.")
         return "\n".join(lines)
 
 
 def losses(page: Page, cancel: CancelToken) -> Losses:
-    """What runs there. Asking keeps no idle server from being culled. Raises `Cancelled`."""
+    """Find what runs there, without keeping an idle server from being culled. Raises
+    `Cancelled`."""
     try:
-        # Without the parameter, Jupyter takes the question for activity.
+        # Without the parameter, Jupyter counts the request as activity.
         running = _list(_ask("GET", page, "api/kernels?no_track_activity=1", cancel))
         names = {}
         if running:
@@ -82,8 +82,8 @@ def losses(page: Page, cancel: CancelToken) -> Losses:
 
 
 def identity(page: Page, used: FoundJupyter | None, cancel: CancelToken) -> str:
-    """What the Jupyter in use is known by, whatever is in use later: its process, or when it says
-    that it was started; empty where nothing tells. Raises `Cancelled`."""
+    """What identifies the Jupyter in use, even after another one is used: its process, or when it
+    says that it was started; empty if unknown. Raises `Cancelled`."""
     if used is not None and used.pid and used.born:
         return f"{used.pid} {used.born}"
     try:
@@ -96,7 +96,7 @@ def identity(page: Page, used: FoundJupyter | None, cancel: CancelToken) -> str:
 
 def end(execute: Execute, asked: str, name: str, cancel: CancelToken) -> None:
     """End the process of that identity, and wait for its end. Raises `ProblemError`, and
-    `Cancelled`: then the process may end nonetheless."""
+    `Cancelled`: then the process may still end."""
     pid, _, when = asked.partition(" ")
     text = text_of("process.sh")
     text += assignments({"pid": pid, "when": when, "limit": str(END_LIMIT)}) + text_of("stop.sh")
@@ -111,20 +111,20 @@ def end(execute: Execute, asked: str, name: str, cancel: CancelToken) -> None:
             problem = Problem("That Jupyter has ended already", "Nothing else was stopped.")
         case ["@@lives"]:
             problem = Problem(
-                f"Jupyter took the order to stop, but still runs after {END_LIMIT} s",
+                f"Jupyter accepted the stop, but still runs after {END_LIMIT} s",
                 "Its kernels may take long to end. Look at its log.",
                 Recovery.RETRY,
             )
         case ["@@denied"]:
-            problem = Problem("Jupyter may not be stopped by this account", "")
+            problem = Problem("This account is not allowed to stop that Jupyter", "")
         case _:
-            problem = Problem("The server did not take the order to stop Jupyter", "Try again.")
+            problem = Problem("The server did not carry out the stop of Jupyter", "Try again.")
     raise ProblemError(problem)
 
 
 def shut_down(page: Page, cancel: CancelToken, asked: str = "") -> None:
-    """Let one end whose process is not known, by its own API: only the one that was started then,
-    if `asked` says when. Returns when nothing answers there any more.
+    """Shut down a Jupyter without a known process through its API: only the one that was started at
+    the time in `asked`, if there is one. Returns when it answers no more.
 
     Raises `ProblemError`, and `Cancelled`."""
     try:
@@ -148,7 +148,7 @@ def shut_down(page: Page, cancel: CancelToken, asked: str = "") -> None:
     cancel.check()
     raise ProblemError(
         Problem(
-            f"Jupyter took the order to stop, but still answers after {END_LIMIT:g} s",
+            f"Jupyter accepted the stop, but still answers after {END_LIMIT:g} s",
             "Look at its log on the server.",
             Recovery.RETRY,
         )
@@ -165,7 +165,7 @@ class _Unanswered(Exception):  # noqa: N818 - carries a result rather than an er
 
 
 def _ask(method: str, page: Page, path: str, cancel: CancelToken) -> Response:
-    """What it answers. Raises `_Unanswered`."""
+    """The answer. Raises `_Unanswered`."""
     try:
         answer = _send(method, page, path, cancel)
     except ProbeError as error:
@@ -183,20 +183,20 @@ def _ask(method: str, page: Page, path: str, cancel: CancelToken) -> Response:
 
 def _send(method: str, page: Page, path: str, cancel: CancelToken) -> Response:
     url = f"{page.root}{path}"
-    # Behind the tunnel no certificate can match: see `probe.request`.
+    # Behind the tunnel no certificate can match: see `http_client.request`.
     return request(method, url, timeout=TIMEOUT, cancel=cancel, token=page.token, verify=False)
 
 
 def _not_stopped(error: _Unanswered) -> Problem:
     if error.let_in:
         return Problem(
-            "Jupyter does not answer, so it was not told to stop",
+            "Jupyter does not answer, so it was not stopped",
             "Try again, or end it on the server; nothing is killed from here.",
             Recovery.RETRY,
             error.why,
         )
     return Problem(
-        "Jupyter lets only people stop it who are logged in",
+        "This Jupyter can be stopped only from its own page",
         "Choose Shut Down in the File menu of its page.",
         Recovery.FIX_FIRST,
         error.why,
@@ -204,7 +204,7 @@ def _not_stopped(error: _Unanswered) -> Problem:
 
 
 def _terminals(page: Page, cancel: CancelToken) -> list[dict[str, Any]]:
-    """Empty, too, where the server has no terminals at all."""
+    """Empty, too, for a server without the terminals extension."""
     try:
         return _list(_ask("GET", page, "api/terminals?no_track_activity=1", cancel))
     except _Unanswered as error:

@@ -1,4 +1,5 @@
-"""Where an entry's local port is to lead, and how to start what is missing there. Pure."""
+"""Where an entry's local port leads, which page to open there, and what to do if nothing listens.
+Pure."""
 
 from __future__ import annotations
 
@@ -17,12 +18,11 @@ from trayconnect.services.jupyter.readiness import HealthCheck, ProbeTarget
 from trayconnect.services.protocol import Level
 
 DEFAULT_PORT = 8888
-"""Where Jupyter listens unless told otherwise."""
+"""Jupyter's default port."""
 
 
 def target_of(server: Server, running: RunningServer | None) -> ProbeTarget:
-    """Where the entry leads, and what to do when nothing listens there. `running`: what a search
-    found."""
+    """Where the entry leads. `running`: the result of a search."""
     jupyter = server.jupyter
     if running is not None:
         return ProbeTarget(
@@ -56,7 +56,7 @@ def page_of(
     target: ProbeTarget,
     seen: HealthCheck,
 ) -> Page:
-    """What to open. `front`: the page that is there, where the file names none."""
+    """The page to open. `front`: the page that is there, if the file names none."""
 
     def address(path: str) -> str:
         authority = jupyter_authority(server)
@@ -71,7 +71,7 @@ def page_of(
 
 
 def at_node(host: str, port: int) -> str:
-    """How to start one on another host: not on the server, where Start Jupyter would."""
+    """How to start one on another host than the server."""
     return (
         f"Start Jupyter on {host}, for example in a job with: "
         f"jupyter lab --no-browser --ip=0.0.0.0 --port={port}\ntrayconnect will notice. Or "
@@ -97,20 +97,19 @@ _PAGE = re.compile(r"/(?:lab|tree|notebooks|edit|view|doc|nbclassic|retro|consol
 
 
 def jupyter_authority(server: Server) -> str:
-    """Where a browser on this machine reaches the server's Jupyter, and our own questions too."""
+    """The address of the local port, for browsers and for our own requests."""
     return host_port(jupyter_host(server.bind_address, server.local_port), server.local_port)
 
 
 def page_url(scheme: str, authority: str, base_url: str, path: str) -> str:
-    """The page `path` of a server whose URLs begin with `base_url`; a path that begins with it
-    already is taken as it is."""
+    """The page `path` below `base_url`; a path that begins with it is complete."""
     base, path = url_path(base_url), url_path(path)
     inside = path.startswith(base) or url_parts(path)[0] == base.rstrip("/")
     return f"{scheme}://{authority}{path if inside else base.rstrip('/') + path}"
 
 
 def base_of(path: str) -> str:
-    """The base URL that a page's path implies: what comes before Jupyter's own part of it."""
+    """The base URL of a page's path: what comes before Jupyter's own part of it."""
     path = url_parts(path)[0]
     found = _PAGE.search(path)
     return f"{path[: found.start()]}/" if found else "/"
@@ -123,11 +122,11 @@ _REFUSED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
 
 def front_page(get: Callable[[str], Response], base_url: str) -> str | None:
-    """The path, below the base URL, of JupyterLab, else of what the server itself leads to, else
-    of the first page that is known and there; at last "/". None if it does not answer.
+    """The path, below the base URL, of JupyterLab, else the page that the root redirects to, else
+    the first known page that exists, else "/". None if it does not answer.
 
-    `get` asks for a path below the base URL; without a token, a page that is there leads to the
-    login. One request where there is a JupyterLab. Raises `Cancelled` as `get` does."""
+    `get` asks for a path below the base URL; without a token, an existing page redirects to the
+    login. One request if there is a JupyterLab. Raises `Cancelled` as `get` does."""
     try:
         if _is_there(get("lab")):
             return "/lab"
@@ -141,7 +140,7 @@ def _is_there(answer: Response) -> bool:
 
 
 def _led_to(root: Response, base_url: str) -> str:
-    """Where the root leads, if that is a page of this server's."""
+    """The redirect of the root, if it leads to a page of this server."""
     if root.status not in _REDIRECTS:
         return ""
     path = sanitize.exact(urlsplit(root.headers.get("location", "")).path)

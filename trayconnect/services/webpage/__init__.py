@@ -1,1 +1,1 @@
-"""Pages with no Jupyter of ours behind them: direct addresses, and pages of forwards."""
+"""Web pages: direct addresses, and the pages of forwards."""

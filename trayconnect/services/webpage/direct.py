@@ -1,4 +1,4 @@
-"""Servers that are reached without SSH: an entry with a `url`."""
+"""Servers that are reached without SSH: entries with a `url`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class DirectConnector:
     """The `Connector` of direct servers: connecting is one HTTP answer."""
 
     def resolve(self, server: Server, cancel: CancelToken) -> None:
-        """There is no SSH to configure."""
+        """There is no SSH configuration."""
 
     def connect(
         self,
@@ -55,11 +55,11 @@ class DirectConnector:
         return DirectLink(server, time.monotonic() - begin)
 
     def forget(self, server: Server) -> None:
-        """There is nothing to forget."""
+        """Nothing is kept."""
 
 
 class DirectLink:
-    """Stands where a tunnel would: there is nothing between the browser and the server."""
+    """In place of an SSH link: nothing stands between the browser and the server."""
 
     typed_login = False
     banner = ""
@@ -70,7 +70,7 @@ class DirectLink:
 
     @property
     def latency(self) -> float | None:
-        """Seconds that the first answer took."""
+        """Seconds until the first answer."""
         return self._latency
 
     def open_channel(self, target: Endpoint, origin: tuple[str, int]) -> ByteStream:  # noqa: ARG002
@@ -88,7 +88,7 @@ class DirectLink:
         raise self._no_ssh()
 
     def owner(self, target: Endpoint) -> Owner:  # noqa: ARG002
-        """Nothing tells."""
+        """Unknown without SSH."""
         return Owner.UNKNOWN
 
     def listen(
@@ -97,7 +97,7 @@ class DirectLink:
         on_incoming: Callable[[Incoming], None],  # noqa: ARG002
         on_answer: Callable[[int | Problem], None],
     ) -> None:
-        """Nobody listens."""
+        """There is no remote listener."""
         on_answer(self._no_ssh().problem)
 
     def execute(self, command: str, stdin: bytes, timeout: float) -> Completed:  # noqa: ARG002
@@ -105,10 +105,10 @@ class DirectLink:
         raise self._no_ssh()
 
     def check(self) -> None:
-        """The next look at the page tells."""
+        """The next health check shows it."""
 
     def close(self) -> None:
-        """There is nothing to close."""
+        """Nothing is open."""
 
     def _no_ssh(self) -> ProblemError:
         return ProblemError(
@@ -120,7 +120,7 @@ class DirectLink:
 
 
 def look_direct(url: str, cancel: CancelToken, timeout: float = TIMEOUT) -> PageHealth:
-    """One look at a direct server: any HTTP answer will do. Raises `Cancelled`."""
+    """Check a direct server once: any HTTP answer counts. Raises `Cancelled`."""
     page = Page(_encoded(url))
     try:
         answer = _probe(url, timeout, cancel)
@@ -154,7 +154,7 @@ def _encoded(url: str) -> str:
 
 
 def _probe(url: str, timeout: float, cancel: CancelToken) -> Response:
-    """GET the page, certificates checked. Raises `ProblemError` and `Cancelled`."""
+    """GET the page, with a check of the certificate. Raises `ProblemError` and `Cancelled`."""
     try:
         return get(url, timeout=timeout, cancel=cancel)
     except ProbeError as error:

@@ -1,5 +1,5 @@
-"""The page of an entry without SSH: pure. `step` does no I/O, and returns the new state with the
-effects to carry out."""
+"""The state of a page without SSH. `step` is pure: it returns the new state and the effects to
+carry out."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from trayconnect.services.protocol import NO_DEBT, Level, PageDebt, ServiceStatu
 
 @dataclass(frozen=True, slots=True)
 class PageHealth:
-    """What one look found; `problem` says why its level is not higher."""
+    """The result of one check; `problem` says why its level is not higher."""
 
     level: Level
     page: Page
@@ -27,7 +27,7 @@ class DirectPage:
 
     server: Server
     health: PageHealth | None = None
-    """What the last look found, while linked."""
+    """Of the last check, while linked."""
     looks: int = 0
     debt: PageDebt = NO_DEBT
 
@@ -51,7 +51,7 @@ Event = Command | PageHealth | LinkDown | EntryChanged
 
 @dataclass(frozen=True, slots=True)
 class LookNow:
-    """Look now, where there is a link."""
+    """Check now, if there is a link."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def _command(state: DirectPage, name: str) -> Outcome:
     match name:
         case "connect" | "open" if not state.is_ready:
             return replace(state, debt=debt.owe(show=name == "open")), (LookNow(),)
-        case "open":  # what is known of its page may be a minute old
+        case "open":  # the last check may be a minute old
             return replace(state, debt=replace(debt, force_open=True)), (LookNow(),)
         case "disconnect":
             return replace(state, health=None, debt=NO_DEBT), ()

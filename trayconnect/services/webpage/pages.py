@@ -1,4 +1,4 @@
-"""Whether the web tools behind a server's forwards answer, and whose they are."""
+"""Checks the web tools behind a server's forwards: whether they answer, and who owns them."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ TIMEOUT = 5.0
 """Seconds for one answer, once a channel is open."""
 
 _LOGIN = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
-"""What a page answers that wants a login first: it is there."""
+"""Answers of a page that requires a login: it is there."""
 
 
 def look_at_pages(
     server: Server, tunnel: Link, cancel: CancelToken, timeout: float = TIMEOUT
 ) -> dict[str, PageState]:
-    """See `dependencies.LookAtPages`.
+    """See `service.LookAtPages`.
 
-    Asks over channels of its own, all at once: through the local ports, each question to a tool
-    that is not running would be a refused connection, which is a reason to look at Jupyter."""
+    Uses channels of its own, all at once: through the local ports, each question to a tool that
+    does not run would be a refused connection, which triggers a check of Jupyter."""
     asked = {
         forward.name: Background(
             partial(_asked, server, forward, tunnel, timeout), f"tc-page {forward.name}"
@@ -39,7 +39,7 @@ def look_at_pages(
         for forward in server.forwards
         if forward.has_page
     }
-    # After a cancellation they end with the tunnel, which is about to be closed.
+    # After a cancellation they end with the link, which closes soon.
     return {name: one.result(cancel) for name, one in asked.items()}
 
 
@@ -47,7 +47,7 @@ def _asked(server: Server, forward: Forward, tunnel: Link, timeout: float) -> Pa
     try:
         return _state(server, forward, tunnel, timeout)
     except Exception:
-        logger.exception("%s: asking %s failed unforeseen", server.name, forward.name)
+        logger.exception("%s: a bug in the check of %s", server.name, forward.name)
         return PageState.SILENT
 
 
@@ -96,5 +96,5 @@ def _answers(server: Server, forward: Forward, stream: ByteStream, timeout: floa
         limit.cancel()
         limit.join()
         stream.close()
-    # The head of an answer that was cut short reads like a whole one.
+    # The head of a cut answer looks like a whole one.
     return not expired.is_set() and (status < HTTPStatus.BAD_REQUEST or status in _LOGIN)

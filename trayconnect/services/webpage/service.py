@@ -1,4 +1,4 @@
-"""The web page of an entry that is reached without SSH, and the pages behind forwards."""
+"""The services for the page of an entry without SSH, and for the pages of forwards."""
 
 from __future__ import annotations
 
@@ -33,24 +33,24 @@ from trayconnect.services.webpage.machine import (
 
 PAGES_SILENT = 15.0
 PAGES_READY = 60.0
-"""Seconds between two looks at the forwards' pages: while one does not answer, and when all do."""
+"""Seconds between two checks of the forwards' pages: while one is silent, and when all answer."""
 
 
 class LookDirect(Protocol):
-    """Looks once at a page; bounded in time. Raises `Cancelled`."""
+    """Checks a page once; bounded in time. Raises `Cancelled`."""
 
     def __call__(self, url: str, cancel: CancelToken) -> PageHealth: ...
 
 
 class LookAtPages(Protocol):
-    """Asks the pages of forwards whether they are ready, and whose they are; bounded in time.
-    Raises `Cancelled`."""
+    """Checks whether the pages of forwards answer, and who owns them; bounded in time. Raises
+    `Cancelled`."""
 
     def __call__(
         self, server: Server, tunnel: Link, cancel: CancelToken
     ) -> Mapping[str, PageState]:
-        """By the names of the forwards that have one. One for which the file gives no `ready` is
-        not asked, and counts as answering unless it belongs to another user."""
+        """By the names of the forwards that have a page. Without `ready` in the file, a page is not
+        asked, and counts as answering unless it belongs to another user."""
         ...
 
 
@@ -96,7 +96,7 @@ class DirectService(LookingService):
 
 
 class ForwardPages(LookingService):
-    """See `protocol.Service`: what the pages of forwards do."""
+    """See `protocol.Service`: the pages of forwards."""
 
     def __init__(self, server: Server, post: Post, desktop: Desktop, look: LookAtPages) -> None:
         super().__init__(server.name, post, desktop)
@@ -124,13 +124,13 @@ class ForwardPages(LookingService):
         self._pages = {}
 
     def handle(self, command: Command) -> None:
-        """They are looked at by the clock alone."""
+        """Only the clock triggers a check."""
 
     def look(self) -> None:
-        """They are looked at by the clock alone."""
+        """Only the clock triggers a check."""
 
     def refused(self) -> None:
-        """The entry's own port is not theirs."""
+        """The refused connection was to the entry's own port."""
 
     def update(self, server: Server) -> None:
         self._server = server
