@@ -19,7 +19,7 @@ SCRIPT = """
 import sys
 sys.frozen = {frozen}
 sys.platform = {platform!r}
-from trayconnect.core.late_imports import LATE, import_early
+from trayconnect.app.late_imports import LATE, import_early
 before = set(sys.modules)
 import_early()
 print(*(name for name in LATE if name in sys.modules and name not in before))

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trayconnect.app.clicks import Clicks
+from trayconnect.app.ending import Ending
 from trayconnect.control.client import ControlClient, claim
 from trayconnect.control.lock import InstanceLock
 from trayconnect.control.place import runtime_folder
@@ -22,7 +23,6 @@ from trayconnect.control.protocol import Reply
 from trayconnect.core.abandonable import Background
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.command import Command
-from trayconnect.core.ending import Ending
 from trayconnect.desktop.windows_console import before_console_ends
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ from trayconnect.actions.file_reload import FileReload
 from trayconnect.actions.server_commands import ServerCommands
 from trayconnect.actions.terminals import open_terminal_on
 from trayconnect.alerts.scheduler import AlertScheduler
+from trayconnect.app.late_imports import import_early
 from trayconnect.config.file_watcher import FileWatcher
 from trayconnect.config.places import config_file, ssh_config_file
 from trayconnect.config.server_file import ServerFile
@@ -20,7 +21,6 @@ from trayconnect.control.server import ControlServer
 from trayconnect.core import logs
 from trayconnect.core.command import Command
 from trayconnect.core.errors import ProblemError
-from trayconnect.core.late_imports import import_early
 from trayconnect.core.notices import show_failure
 from trayconnect.core.page import NoBrowser
 from trayconnect.core.subprocesses import path_for_others

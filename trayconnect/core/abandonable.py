@@ -15,7 +15,7 @@ Address = tuple[socket.AddressFamily, tuple[Any, ...]]
 
 
 class Background(Generic[T]):
-    """Runs `call` in a thread of its own. Several callers may wait for the result.
+    """Runs `call` on another thread. Several callers may wait for the result.
 
     For calls on a link: they have time limits of their own, and they end as soon as the link is
     closed, even if nobody waits any more."""

@@ -122,7 +122,7 @@ def unforeseen(error: Exception) -> Problem:
         return short
     return Problem(
         "Something unexpected went wrong",
-        "This is a bug in trayconnect; its log tells more",
+        "This is a bug in trayconnect; its log has the details",
         Recovery.FIX_FIRST,
         f"{type(error).__name__}: {error}",
     )

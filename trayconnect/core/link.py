@@ -74,7 +74,7 @@ class Owner(enum.Enum):
 
     OURS = "ours"
     SYSTEM = "system"
-    """Root or a system account: a service for everybody, or a way to another user's service."""
+    """Root or a system account: a service for everybody, or a proxy for another user's service."""
     UNKNOWN = "unknown"
     OTHERS = "others"
     NOBODY = "nobody"

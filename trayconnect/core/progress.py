@@ -42,4 +42,4 @@ class Progress:
 
 
 NO_PROGRESS = Progress()
-"""Reports to nobody."""
+"""Without a caller that follows."""

@@ -1,1 +1,1 @@
-"""An SSH server and a JupyterLab on loopback, to try the program with."""
+"""An SSH server and a JupyterLab on loopback, to try the program."""

@@ -1,4 +1,4 @@
-"""The demo's JupyterLab: the real one, on loopback, with folders of its own."""
+"""The demo's JupyterLab, on loopback, with separate folders."""
 
 from __future__ import annotations
 
@@ -30,15 +30,13 @@ _SETTINGS = {
         "fetchNews": "false",
     }
 }
-"""So that nothing asks before the notebook shows."""
+"""No question opens before the notebook."""
 
 
 class Lab:
-    """JupyterLab in `folder`, from `start` to `stop`; kernels and all.
+    """JupyterLab and its kernels in `folder`, from `start` to `stop`.
 
-    It makes its own token, which is in its runtime file and nowhere else but in its log: both
-    lie in `folder`, which must be the user's alone.
-    """
+    Its token is in its runtime file and its log, both in `folder`, which must be private."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -50,7 +48,7 @@ class Lab:
         self._starter: Future[None] | None = None
 
     def start(self) -> None:
-        """Start the process; `wait_until_ready` tells when it answers."""
+        """Start the process; see `wait_until_ready`."""
         notebooks = self._folder / "notebooks"
         labconfig = self._folder / "config" / "labconfig"
         for folder in (self.runtime_dir, notebooks, labconfig):
@@ -58,8 +56,8 @@ class Lab:
         welcome = files("trayconnect.demo").joinpath("welcome.ipynb").read_bytes()
         (notebooks / "welcome.ipynb").write_bytes(welcome)
         (labconfig / "default_setting_overrides.json").write_text(json.dumps(_SETTINGS), "utf-8")
-        # A signal's handler may raise anywhere on the main thread, also between a process and the
-        # variable that is to hold it; so the process is made on another one.
+        # On the main thread, a signal's handler may raise between the start of the process and the
+        # assignment to its variable.
         self._starter = Future()
         threading.Thread(
             target=self._spawn, args=(notebooks, self._starter), name="tc-demo-lab", daemon=True
@@ -89,7 +87,7 @@ class Lab:
             )
 
     def wait_until_ready(self, timeout: float = START_SECONDS) -> None:
-        """Wait until it answers. Raises `ProblemError` with the end of its log if it does not."""
+        """Wait until it answers. Otherwise, raises `ProblemError` with the end of its log."""
         deadline = time.monotonic() + timeout
         while not self._is_ready():
             if self._process is None or self._process.poll() is not None:
@@ -99,7 +97,7 @@ class Lab:
             time.sleep(0.05)
 
     def stop(self) -> None:
-        """End it, politely first; bounded in time. May be called twice, and before `start`."""
+        """End it, in bounded time. May be called twice, and before `start`."""
         if self._starter is not None:
             wait([self._starter], STOP_SECONDS)
         process, self._process = self._process, None
@@ -165,7 +163,7 @@ class Lab:
             lines.extend(re.sub(r"token=\w+", "token=…", line) for line in log)
         tail = "".join(lines).strip() or "nothing"
         return ProblemError(
-            Problem(f"The demo's JupyterLab {how}", f"The last it said:\n{tail}", detail=tail)
+            Problem(f"The demo's JupyterLab {how}", f"The end of its log:\n{tail}", detail=tail)
         )
 
 

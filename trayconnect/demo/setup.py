@@ -1,4 +1,4 @@
-"""The demo as a whole: an SSH server, a JupyterLab, and a server file for them."""
+"""The demo: an SSH server, a JupyterLab, and a server file for them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from trayconnect.demo.lab import Lab
 NAME = "Demo JupyterLab"
 
 _FILE = """\
-# The server file of the demo; it goes when the demo ends.
+# The server file of the demo; it is deleted when the demo ends.
 servers:
   - name: {name}
     host: {host}
@@ -41,15 +41,14 @@ servers:
 
 
 class Demo:
-    """Everything the app needs to be tried on this machine, from entering to leaving.
+    """The servers of the demo, within a `with` block, in a private folder that is deleted at its
+    end.
 
-    Entering takes some seconds and raises `ProblemError` if JupyterLab or asyncssh are missing
-    or do not start. Everything is in a folder of the user's alone and ends on leaving; while it
-    lasts, SIGTERM and SIGHUP, unless somebody handles them, leave in good order as well.
-    """
+    Entering takes some seconds and raises `ProblemError` if JupyterLab or asyncssh is missing or
+    does not start. SIGTERM and SIGHUP leave the block, unless they have another handler."""
 
     name = NAME
-    """The server's, in the file."""
+    """The name of the entry."""
 
     def __init__(self) -> None:
         self._leaving = ExitStack()
@@ -60,7 +59,7 @@ class Demo:
 
     @property
     def token(self) -> str:
-        """What logs in to JupyterLab, for systems on which the app cannot find it by itself."""
+        """The token of JupyterLab, for systems on which the app cannot find it."""
         return self._lab.token if self._lab else ""
 
     def __enter__(self) -> Self:
@@ -81,10 +80,10 @@ class Demo:
         self._leaving.close()
 
     def _start(self, starting: ExitStack) -> None:
-        # asyncssh is an extra, and this the only way to it.
+        # It imports asyncssh, which is an extra.
         from trayconnect.demo.ssh_server import HOST, USERNAME, SshServer
 
-        # JupyterLab takes seconds: the rest is done while it starts.
+        # JupyterLab takes seconds to start.
         lab = self._lab = Lab(self.folder)
         starting.callback(lab.stop)
         lab.start()
@@ -100,7 +99,7 @@ class Demo:
             host=HOST,
             port=ssh.port,
             username=USERNAME,
-            # A JSON string is a YAML one, whatever is in it.
+            # A JSON string is a YAML string, too.
             identity_file=json.dumps(str(ssh.identity_file)),
             # The search for a running Jupyter needs a POSIX shell.
             jupyter_port=lab.port if sys.platform == "win32" else "auto",
@@ -127,14 +126,14 @@ def _private_folder() -> Iterator[Path]:
     try:
         yield folder
     finally:
-        # A kernel that is just ending may still write.
+        # A kernel may still write while it ends.
         shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
 def _leaving_on_signals() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP unwind the stack, where they would end the process on the spot and
-    leave JupyterLab behind. Whoever sets a handler inside takes over."""
+    """Let SIGTERM and SIGHUP unwind the stack: by default they end the process at once, and leave
+    JupyterLab running. A handler that is set within the block replaces this."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -155,7 +154,7 @@ def _leaving_on_signals() -> Iterator[None]:
 
 
 def _free_port() -> int:
-    """A local port that nobody holds, outside the range the system hands out by itself."""
+    """A free local port, outside of the range from which the system takes ephemeral ports."""
     for port in random.SystemRandom().sample(range(20_000, 30_000), 200):
         with suppress(OSError), socket.socket() as sock:
             sock.bind(("127.0.0.1", port))

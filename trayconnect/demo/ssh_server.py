@@ -1,4 +1,4 @@
-"""The demo's SSH server: asyncssh on loopback, with keys made for this one time."""
+"""The demo's SSH server: asyncssh on loopback, with new keys."""
 
 from __future__ import annotations
 
@@ -23,15 +23,14 @@ USERNAME = "demo"
 _CHUNK = 64 * 1024
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _LIMIT = 10.0
-"""Seconds that its start, and each step of its end, may take."""
+"""Limit in seconds for the start, and for each step of the end."""
 
 
 class SshServer:
-    """An SSH server that lets one key in, forwards to loopback only, and runs commands by `sh`
-    with `environment`. It owns a thread with an event loop, from entering to leaving.
+    """An SSH server that accepts one key, forwards to loopback only, and runs commands with `sh` in
+    `environment`. Its event loop has a thread, within the `with` block.
 
-    `identity_file` is written into `folder`, which must be the user's alone.
-    """
+    `identity_file` is in `folder`, which must be private."""
 
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         self._environment = dict(environment)
@@ -59,7 +58,7 @@ class SshServer:
         return f"[{HOST}]:{self.port} {kind} {blob}\n"
 
     def __enter__(self) -> Self:
-        # Its INFO tells of every channel.
+        # At INFO, it logs every channel.
         logging.getLogger("asyncssh").setLevel(logging.WARNING)
         self._thread.start()
         try:
@@ -117,7 +116,7 @@ class SshServer:
             connection.abort()
         await asyncio.wait_for(self._acceptor.wait_closed(), _LIMIT)
         if self._commands:
-            # They end with their channels.
+            # Commands end with their channels.
             await asyncio.wait(self._commands, timeout=_LIMIT)
         others = asyncio.all_tasks() - {asyncio.current_task()}
         for task in others:
@@ -128,8 +127,8 @@ class SshServer:
         await self._loop.shutdown_default_executor()
 
     def _execute(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
-        """Begin one command, in a task that the end of its connection does not cancel: it has a
-        child to wait for."""
+        """Start one command, in a task that the end of the connection does not cancel: it must wait
+        for its child."""
         if process.command is None:
             process.stderr.write(b"The demo has no interactive shell.\r\n")
             process.exit(1)
@@ -142,7 +141,7 @@ class SshServer:
 async def _run(
     process: asyncssh.SSHServerProcess[bytes], command: str, environment: Mapping[str, str]
 ) -> None:
-    """Run one command, no longer than its channel is open."""
+    """Run one command while its channel is open."""
     child = await asyncio.create_subprocess_exec(
         *("/bin/sh", "-c", command),
         stdin=subprocess.PIPE,
@@ -160,7 +159,7 @@ async def _run(
         for task in (closed, ended):
             task.cancel()
         await asyncio.gather(closed, ended, return_exceptions=True)
-        # To the end of its pipes as well, which the loop must not outlive.
+        # Read its pipes to their end: they must end before the loop.
         with suppress(TimeoutError):
             await asyncio.wait_for(child.communicate(), _LIMIT)
 
@@ -168,11 +167,11 @@ async def _run(
 async def _carry(
     process: asyncssh.SSHServerProcess[bytes], child: asyncio.subprocess.Process
 ) -> None:
-    """Bytes both ways, and the status when all that the command said has gone out."""
+    """Carry bytes both ways, then send the exit status after all output."""
     assert child.stdin is not None
     assert child.stdout is not None
     assert child.stderr is not None
-    # A command may end without reading all it is sent.
+    # A command may end without reading all of its input.
     feeding = asyncio.ensure_future(_pump(process.stdin, child.stdin))
     try:
         await asyncio.gather(
@@ -199,7 +198,7 @@ async def _pump(
 
 
 class _Guest(asyncssh.SSHServer):
-    """Judges one SSH connection."""
+    """Authenticates one SSH connection, and decides on its forwards."""
 
     def __init__(
         self, key: asyncssh.SSHKey, connections: set[asyncssh.SSHServerConnection]
@@ -216,7 +215,7 @@ class _Guest(asyncssh.SSHServer):
         if self._connection:
             self._connections.discard(self._connection)
 
-    def begin_auth(self, username: str) -> bool:  # noqa: ARG002 - never let in without
+    def begin_auth(self, username: str) -> bool:  # noqa: ARG002 - always required
         return True
 
     def public_key_auth_supported(self) -> bool:
@@ -234,7 +233,7 @@ class _Guest(asyncssh.SSHServer):
     ) -> bool:
         if dest_host in _LOOPBACK:
             return True
-        # A plain refusal would say that nothing listens there.
+        # False would mean that nothing listens there.
         raise asyncssh.ChannelOpenError(
             asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, "the demo forwards to loopback only"
         )

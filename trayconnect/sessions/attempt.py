@@ -93,7 +93,7 @@ class Attempt(ProgressDisplay):
 
 
 class _Shown:
-    """A question that the attempt does not wait for, on a thread of its own."""
+    """An open question on another thread, while the attempt goes on."""
 
     def __init__(self, attempt: Attempt, question: Question, dependencies: Dependencies) -> None:
         self._attempt = attempt

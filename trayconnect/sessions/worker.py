@@ -1,4 +1,4 @@
-"""Carries out the effects of one session, one after the other, on a thread of its own.
+"""Carries out the effects of one session, in order, on one thread.
 
 The manager's thread never waits for it. As soon as an effect ends the attempt, the attempt's
 `CancelToken` releases a blocking call.

@@ -1,4 +1,4 @@
-"""The end of the program: requested by a signal or any thread, performed on a thread of its own."""
+"""The end of the program: requested by a signal or any thread, performed on another thread."""
 
 from __future__ import annotations
 
