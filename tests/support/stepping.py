@@ -18,7 +18,7 @@ _EVENTS: dict[type, jupyter.Event] = {
     events.Connect: Command("connect"),
     events.Disconnect: Command("disconnect"),
     events.Restart: Command("reconnect"),
-    events.NetworkChanged: jupyter.LookAgain(),
+    events.NetworkChanged: jupyter.CheckAgain(),
 }
 
 
@@ -41,7 +41,7 @@ class Stepped:
         self,
         given: events.Event
         | Command
-        | jupyter.LookAgain
+        | jupyter.CheckAgain
         | jupyter.JupyterStopping
         | jupyter.JupyterStopped
         | Health,
@@ -52,7 +52,7 @@ class Stepped:
             known = self.jupyter
             return self._jupyter(jupyter.Examined(known.link, known.epoch, given), now)
         if isinstance(
-            given, Command | jupyter.LookAgain | jupyter.JupyterStopping | jupyter.JupyterStopped
+            given, Command | jupyter.CheckAgain | jupyter.JupyterStopping | jupyter.JupyterStopped
         ):
             return self._jupyter(given, now)
         before = self.session

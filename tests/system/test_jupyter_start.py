@@ -463,7 +463,7 @@ def test_one_that_was_shut_down_stays_ended_and_one_that_crashed_comes_back(
             assert page is not None
             (info,) = far.runtime_files()
             os.kill(info["pid"], signal.SIGKILL)
-            whole.manager.look("GPU box")
+            whole.manager.check("GPU box")
             whole.until(
                 lambda _: (
                     (used := facts(whole.manager).in_use) is not None and used.pid != info["pid"]
@@ -476,7 +476,7 @@ def test_one_that_was_shut_down_stays_ended_and_one_that_crashed_comes_back(
             second = used.pid
             post(page, "api/shutdown", {})
             wait_for(lambda: not is_alive(second), "its end")
-            whole.manager.look("GPU box")
+            whole.manager.check("GPU box")
             whole.until(lambda s: s.problem is not None)
             far.drop_connections()
             whole.until(lambda s: s.attempt > 1 and s.problem is not None and s.state is State.UP)

@@ -18,7 +18,7 @@ import pytest
 from tests.support.far_account import is_alive
 from tests.support.servers import make_server
 from tests.support.waiting import wait_for
-from trayconnect.services.jupyter.start import Started, parse, script
+from trayconnect.services.jupyter.start import StartResult, parse, script
 
 SHELLS = ["sh", "dash", "bash", "bash --posix", "busybox sh"]
 LIMIT = 120.0
@@ -57,7 +57,7 @@ class Account:
         shell: str = "sh",
         limit: int = 30,
         **environment: str,
-    ) -> Started:
+    ) -> StartResult:
         done = subprocess.run(
             shell.split(),
             input=script(make_server(start={**ALONE, **start}), limit).encode(),

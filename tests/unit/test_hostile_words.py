@@ -27,7 +27,7 @@ from trayconnect.services.http_client import Response, get
 from trayconnect.services.jupyter import discovery, kernels, selection, start, start_errors, stop
 from trayconnect.services.jupyter.presentation import table
 from trayconnect.services.jupyter.readiness import jupyter_version
-from trayconnect.services.webpage.direct import DirectConnector, look_direct
+from trayconnect.services.webpage.direct import DirectConnector, check_direct
 from trayconnect.ssh import connection_problems
 from trayconnect.ssh.auth import login_problems
 from trayconnect.ssh.auth.data_types import string
@@ -86,7 +86,7 @@ def test_an_http_answer(status: int) -> None:
         answer = get(url, timeout=30, cancel=CancelToken())
         harmless(answer.reason)
         harmless(dict(answer.headers))
-        harmless(look_direct(url, CancelToken()))
+        harmless(check_direct(url, CancelToken()))
         harmless(stop.losses(Page(url, "t0ken", url), CancelToken()))
         if status != 200:
             with pytest.raises(ProblemError) as raised:

@@ -313,7 +313,9 @@ def test_searching_takes_a_small_share_of_the_time(
         return find_output()
 
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    monkeypatch.setattr(examine, "look", lambda *_: HealthCheck(Level.NOTHING, secure=False))
+    monkeypatch.setattr(
+        examine, "check_layers", lambda *_: HealthCheck(Level.NOTHING, secure=False)
+    )
     box = Box(nothing)
     box.tunnel = LoopbackTunnel(search)
     for _ in range(200):
@@ -524,7 +526,9 @@ def test_a_search_that_failed_is_made_again_soon_and_then_less_often(
 ) -> None:
     now = 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    monkeypatch.setattr(examine, "look", lambda *_: HealthCheck(Level.NOTHING, secure=False))
+    monkeypatch.setattr(
+        examine, "check_layers", lambda *_: HealthCheck(Level.NOTHING, secure=False)
+    )
     box = Box(nothing)
     box._examiner = HealthChecker(box.choices, patience=None)
     box.fault = Problem("The server runs no commands", "")

@@ -19,6 +19,7 @@ from trayconnect.services.jupyter import machine
 from trayconnect.services.jupyter.machine import (
     SOON,
     AskHowItEnded,
+    CheckAgain,
     CheckHealth,
     EntryChanged,
     Examined,
@@ -28,7 +29,6 @@ from trayconnect.services.jupyter.machine import (
     JupyterStopping,
     LinkDown,
     LinkUp,
-    LookAgain,
     OpenBrowser,
     Started,
     StartServer,
@@ -64,7 +64,7 @@ MISSING = replace(AMBER, missing=True)
 QUIET = make_server(open_browser=False)
 STARTS = make_server(start=True)
 
-Given = Event | Command | LookAgain | JupyterStopping | JupyterStopped | Health
+Given = Event | Command | CheckAgain | JupyterStopping | JupyterStopped | Health
 UP = (Connect(), Connected(1))
 
 
@@ -248,7 +248,7 @@ def test_none_that_runs_is_started_once_after_the_users_connect() -> None:
     found(stepped, Started(1, problem=BROKEN))
     stepped, effects = more(stepped, MISSING)
     assert (stepped.snapshot.problem, effects) == (BROKEN, [])
-    stepped, effects = more(stepped, LookAgain(), MISSING)
+    stepped, effects = more(stepped, CheckAgain(), MISSING)
     assert effects == []
     assert run(*UP, MISSING, server=make_server(start={"when": "menu"}))[1] == []
 
@@ -404,7 +404,7 @@ EVENTS: list[Callable[[JupyterState], machine.Event]] = [
     lambda _: Command("disconnect"),
     lambda _: Command("reconnect"),
     lambda _: EntryChanged(make_server(host="other.example.org", start=True)),
-    lambda _: LookAgain(),
+    lambda _: CheckAgain(),
     lambda _: Command("start-jupyter"),
     lambda _: JupyterStopped(),
     lambda _: JupyterStopped(done=False),

@@ -28,7 +28,12 @@ from trayconnect.core.endpoints import Endpoint
 from trayconnect.core.errors import Cancelled, Problem, Recovery
 from trayconnect.core.link import ByteStream
 from trayconnect.services.http_client import Response
-from trayconnect.services.jupyter.readiness import HealthCheck, ProbeTarget, jupyter_version, look
+from trayconnect.services.jupyter.readiness import (
+    HealthCheck,
+    ProbeTarget,
+    check_layers,
+    jupyter_version,
+)
 from trayconnect.services.protocol import Level
 
 LONG = 60.0
@@ -38,7 +43,7 @@ SHORT = 0.2
 def look_at(peer: Peer, *, timeout: float = LONG, **target: object) -> HealthCheck:
     """Look at a peer whose port stands for the local port as well as for the remote one."""
     aim = ProbeTarget("127.0.0.1", peer.port, **target)  # type: ignore[arg-type]
-    return look(peer.authority, aim, LoopbackTunnel().open_channel, CancelToken(), timeout)
+    return check_layers(peer.authority, aim, LoopbackTunnel().open_channel, CancelToken(), timeout)
 
 
 def title(seen: HealthCheck) -> str:
@@ -180,7 +185,7 @@ def free_port() -> int:
 def test_nothing_listens(free_port: int) -> None:
     target = ProbeTarget("127.0.0.1", free_port, start_hint="Start Jupyter there")
     with Peer(hang_up) as peer:
-        seen = look(peer.authority, target, LoopbackTunnel().open_channel, CancelToken())
+        seen = check_layers(peer.authority, target, LoopbackTunnel().open_channel, CancelToken())
     assert seen.level is Level.NOTHING
     where = f"localhost:{free_port}"
     assert title(seen) == f"SSH is up, but nothing listens on {where} at the server"
@@ -193,14 +198,14 @@ def test_forwarding_forbidden() -> None:
     tunnel.forbidden = Problem("The administrator forbids forwarding", "Ask", Recovery.FIX_FIRST)
     with Peer(hang_up) as peer:
         aim = ProbeTarget("127.0.0.1", peer.port)
-        seen = look(peer.authority, aim, tunnel.open_channel, CancelToken())
+        seen = check_layers(peer.authority, aim, tunnel.open_channel, CancelToken())
     assert (seen.level, seen.problem) == (Level.NOTHING, tunnel.forbidden)
 
 
 def test_no_listener_of_our_own(free_port: int) -> None:
     aim = ProbeTarget("127.0.0.1", free_port)
     authority = f"127.0.0.1:{free_port}"
-    seen = look(authority, aim, LoopbackTunnel().open_channel, CancelToken())
+    seen = check_layers(authority, aim, LoopbackTunnel().open_channel, CancelToken())
     assert seen.level is Level.NOTHING
     assert title(seen) == f"{authority} on this machine accepts no connections"
 
@@ -216,7 +221,7 @@ def test_it_begins_to_listen_during_the_look() -> None:
     # The tunnel's channel goes elsewhere, so that it does not count as a request.
     with Peer(talk) as peer, Peer(silent) as far:
         aim = ProbeTarget("127.0.0.1", far.port)
-        seen = look(peer.authority, aim, LoopbackTunnel().open_channel, CancelToken(), LONG)
+        seen = check_layers(peer.authority, aim, LoopbackTunnel().open_channel, CancelToken(), LONG)
     assert seen == HealthCheck(Level.READY, secure=False)
 
 
@@ -273,7 +278,7 @@ def test_cancel_leaves_a_channel_that_does_not_open() -> None:
     with Peer(hang_up) as peer:
         aim = ProbeTarget("127.0.0.1", peer.port)
         with pytest.raises(Cancelled):
-            look(peer.authority, aim, stuck, cancel)
+            check_layers(peer.authority, aim, stuck, cancel)
         release.set()
         for thread in threading.enumerate():
             if thread.name.startswith("tc-look"):

@@ -18,7 +18,7 @@ from tests.support.systems import has_shell
 from trayconnect.core.errors import Recovery
 from trayconnect.core.link import Completed
 from trayconnect.services.jupyter.start import (
-    Started,
+    StartResult,
     assignments,
     become,
     parse,
@@ -137,29 +137,32 @@ HELLO = "Welcome!\r\n@@ready 3\n\n@@trayconnect start 1\n"
 @pytest.mark.parametrize(
     ("output", "expected"),
     [
-        ("", Started()),
-        ("This account is currently not available.\n", Started()),
-        (HELLO, Started(answered=True)),
-        (HELLO + "@@way tmux\n@@ready 12\n@@end\n", Started(True, 12, way="tmux")),
-        (HELLO + "@@running\n@@way nohup\n@@ready 12\n@@end\n", Started(True, 12, True, "nohup")),
-        (HELLO + "@@following\n@@way x\n@@ready 1\n@@end\n", Started(True, 1, True, "x")),
-        (HELLO + "@@ready x\n", Started(True)),
-        (HELLO + "@@sock /tmp/x y.sock\n@@ready 1\n", Started(True, 1, socket="/tmp/x y.sock")),
+        ("", StartResult()),
+        ("This account is currently not available.\n", StartResult()),
+        (HELLO, StartResult(answered=True)),
+        (HELLO + "@@way tmux\n@@ready 12\n@@end\n", StartResult(True, 12, way="tmux")),
+        (
+            HELLO + "@@running\n@@way nohup\n@@ready 12\n@@end\n",
+            StartResult(True, 12, True, "nohup"),
+        ),
+        (HELLO + "@@following\n@@way x\n@@ready 1\n@@end\n", StartResult(True, 1, True, "x")),
+        (HELLO + "@@ready x\n", StartResult(True)),
+        (HELLO + "@@sock /tmp/x y.sock\n@@ready 1\n", StartResult(True, 1, socket="/tmp/x y.sock")),
         (
             HELLO + "@@failed 127\n@@looked /a:/b::/a\n@@log\nno lab\n\n@@end\n",
-            Started(True, status=127, looked=("/a", "/b"), log="no lab"),
+            StartResult(True, status=127, looked=("/a", "/b"), log="no lab"),
         ),
         (
             HELLO + "@@timeout\n@@log\nhttp://h/lab?token=abc&x\n@@end\n",
-            Started(True, timed_out=True, log="http://h/lab?token=…&x"),
+            StartResult(True, timed_out=True, log="http://h/lab?token=…&x"),
         ),
         (
             HELLO + "@@failed 1\n@@log\n@@end\n@@ready 5\nlast\n@@end\n",
-            Started(True, status=1, log="@@end\n@@ready 5\nlast"),
+            StartResult(True, status=1, log="@@end\n@@ready 5\nlast"),
         ),
     ],
 )
-def test_what_is_read(output: str, expected: Started) -> None:
+def test_what_is_read(output: str, expected: StartResult) -> None:
     assert parse(output) == expected
 
 
@@ -175,7 +178,7 @@ TAKEN = "[C ServerApp] ERROR: the port 9000 is already in use.\nplease try --por
 
 
 def said(status: int, log: str = "", looked: tuple[str, ...] = (), **start: Any) -> str:
-    started = Started(True, status=status, log=log, looked=looked)
+    started = StartResult(True, status=status, log=log, looked=looked)
     server = make_server(start=start or True)
     problem = failure(started, server, 120)
     assert problem.recovery is Recovery.FIX_FIRST
@@ -209,7 +212,7 @@ def said(status: int, log: str = "", looked: tuple[str, ...] = (), **start: Any)
         (said(139), ["was ended on gpu.example.org by SIGSEGV"]),
         (said(1, TRACE), ["Jupyter is broken", "No module named 'yaml'"]),
         (said(1, TAKEN), ["Port 9000 on gpu.example.org is taken"]),
-        (said(1, "OSError: [Errno 28] No space left on device"), ["Look whether its disk"]),
+        (said(1, "OSError: [Errno 28] No space left on device"), ["Check whether its disk"]),
         (said(1, "lab: error: unrecognized arguments: --x"), ["does not take its options", "--x"]),
         (said(1, "PermissionError: [Errno 13] '/x'"), ["may not do what it needs", "'/x'"]),
         (said(3, "a\nb\nc\nd"), ["ended on gpu.example.org with exit status 3", "b\nc\nd"]),
@@ -222,17 +225,19 @@ def test_a_failure_in_words(text: str, parts: list[str]) -> None:
 
 
 def test_a_slow_start_may_still_come_to_something() -> None:
-    problem = failure(Started(True, timed_out=True, log="Loading"), make_server(start=True), 120)
+    problem = failure(
+        StartResult(True, timed_out=True, log="Loading"), make_server(start=True), 120
+    )
     assert problem.recovery is Recovery.RETRY
     assert "within 120 s" in problem.title
     assert "Loading" in problem.advice
 
 
 def test_an_account_without_a_shell_is_said() -> None:
-    problem = failure(Started(), make_server(start=True), 120)
+    problem = failure(StartResult(), make_server(start=True), 120)
     assert "cannot be started" in problem.title
 
 
 def test_what_it_runs_in() -> None:
-    assert way_words(Started(True, 1, way="tmux"), "x") == "in the tmux session x"
-    assert way_words(Started(True, 1, way="?"), "x") == ""
+    assert way_words(StartResult(True, 1, way="tmux"), "x") == "in the tmux session x"
+    assert way_words(StartResult(True, 1, way="?"), "x") == ""

@@ -25,9 +25,9 @@ from trayconnect.core.link import Completed
 from trayconnect.core.notices import Notice
 from trayconnect.core.page import NoBrowser, Page
 from trayconnect.core.questions import Answer, Question, QuestionKind
-from trayconnect.services.base import LookingService
+from trayconnect.services.base import PollingService
 from trayconnect.services.jupyter import stop
-from trayconnect.services.jupyter.commands import JupyterCommands, Running, question
+from trayconnect.services.jupyter.commands import JupyterCommands, StopCandidate, question
 from trayconnect.services.jupyter.discovery import script
 from trayconnect.services.jupyter.selection_store import BriefChoices
 from trayconnect.services.protocol import Desktop
@@ -239,7 +239,7 @@ def test_one_that_does_not_end_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_question_names_what_would_be_lost() -> None:
-    running = Running("7 x", stop.Losses(("thesis.ipynb (idle)",), ("1",)), "~/thesis, 8888")
+    running = StopCandidate("7 x", stop.Losses(("thesis.ipynb (idle)",), ("1",)), "~/thesis, 8888")
     asked = question("GPU box", running)
     assert (asked.kind, asked.fields) == (QuestionKind.CONFIRM, ())
     assert asked.title == "Stop Jupyter on GPU box?"
@@ -248,7 +248,7 @@ def test_the_question_names_what_would_be_lost() -> None:
     assert question("GPU box", running, restart=True).confirm == "Restart Jupyter"
 
 
-class Service(LookingService):
+class Service(PollingService):
     """What the commands need of it."""
 
     def __init__(self, desk: Desk, desktop: Desktop) -> None:
@@ -263,10 +263,10 @@ class Commands(JupyterCommands):
 
     desk: Desk
 
-    def running(self, cancel: CancelToken) -> Running:
+    def running(self, cancel: CancelToken) -> StopCandidate:
         if self.desk.problem is not None:
             raise ProblemError(self.desk.problem)
-        return Running("7 x", stop.Losses(self.desk.busy), "")
+        return StopCandidate("7 x", stop.Losses(self.desk.busy), "")
 
     def stop(self, cancel: CancelToken, identity: str = "") -> None:
         self.desk.log.append(f"stop {identity}")

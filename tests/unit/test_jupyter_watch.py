@@ -53,7 +53,7 @@ class Far:
 
 
 def test_kernels_by_the_names_of_their_notebooks() -> None:
-    seen = KernelWatch().look(Far().get, STATUS)
+    seen = KernelWatch().check(Far().get, STATUS)
     assert seen == Kernels(
         (
             Kernel("k1", "train.ipynb", KernelState.BUSY, WHEN),
@@ -65,11 +65,11 @@ def test_kernels_by_the_names_of_their_notebooks() -> None:
 def test_one_request_a_look_once_the_names_are_known() -> None:
     far, watch = Far(), KernelWatch()
     for _ in range(3):
-        watch.look(far.get, STATUS)
+        watch.check(far.get, STATUS)
     assert far.asked == [KERNELS, NAMES, METRICS, KERNELS, KERNELS]
     far.pages[KERNELS] = [BUSY, IDLE, IDLE | {"id": "k3"}]
     for _ in range(3):
-        seen = watch.look(far.get, STATUS)
+        seen = watch.check(far.get, STATUS)
     # It has no session, and is not asked for again.
     assert far.asked[5:] == [KERNELS, NAMES, KERNELS, KERNELS]
     assert seen is not None
@@ -78,7 +78,7 @@ def test_one_request_a_look_once_the_names_are_known() -> None:
 
 def test_none_running_costs_nothing() -> None:
     far = Far()
-    assert KernelWatch().look(far.get, b'{"kernels": 0}') == Kernels()
+    assert KernelWatch().check(far.get, b'{"kernels": 0}') == Kernels()
     assert far.asked == []
 
 
@@ -86,7 +86,7 @@ def test_memory_where_it_is_told() -> None:
     far, watch = Far(), KernelWatch()
     far.pages[METRICS] = {"rss": 3000, "limits": {"memory": {"rss": 9000}}}
     for _ in range(2):
-        seen = watch.look(far.get, STATUS)
+        seen = watch.check(far.get, STATUS)
         assert seen is not None
         assert seen.memory == Memory(3000, 9000)
     assert far.asked.count(METRICS) == 2
@@ -96,13 +96,13 @@ def test_memory_where_it_is_told() -> None:
 def test_an_answer_that_is_no_list_of_kernels(answer: object) -> None:
     far = Far()
     far.pages[KERNELS] = answer
-    assert KernelWatch().look(far.get, STATUS) is None
+    assert KernelWatch().check(far.get, STATUS) is None
 
 
 def test_names_and_memory_may_fail() -> None:
     far = Far()
     far.pages |= {NAMES: None, METRICS: None}
-    seen = KernelWatch().look(far.get, STATUS)
+    seen = KernelWatch().check(far.get, STATUS)
     assert seen is not None
     assert [kernel.name for kernel in seen.running] == ["python3", "python3"]
     assert seen.memory is None
@@ -184,7 +184,7 @@ def test_times_are_by_our_clock_whatever_the_servers_says() -> None:
         headers = {"date": formatdate(now - 3600, usegmt=True)}
         return Response(200, "OK", json.dumps([running]).encode(), headers)
 
-    watched = KernelWatch().look(get, b'{"kernels": 1}')
+    watched = KernelWatch().check(get, b'{"kernels": 1}')
     assert watched is not None
     (kernel,) = watched.running
     assert kernel.last_activity == pytest.approx(now, abs=5)

@@ -324,7 +324,7 @@ class Run:
             services=Services(
                 Desktop(world, world, world, world.show_text),
                 Work(world.examine, world.launch, world.how_it_ended, world.choices),
-                look_at_pages=world.look_at_pages,
+                check_pages=world.look_at_pages,
             ),
         )
         self.manager = Manager(
@@ -913,7 +913,7 @@ def test_one_that_was_shut_down_or_is_ending_is_not(
     ends(run, crashed, reconnects=reconnects)
     run.until("GPU box", lambda s: s.problem is DOWN)
     looks = run.world.looks
-    run.manager.look("GPU box")
+    run.manager.check("GPU box")
     eventually(lambda: run.world.looks > looks, "a look")
     assert run.world.launches == 1
 

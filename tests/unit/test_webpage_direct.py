@@ -18,14 +18,14 @@ from trayconnect.core.link import Link
 from trayconnect.core.page import Page
 from trayconnect.core.questions import Answer, Question
 from trayconnect.services.protocol import Level
-from trayconnect.services.webpage.direct import DirectConnector, look_direct
+from trayconnect.services.webpage.direct import DirectConnector, check_direct
 from trayconnect.services.webpage.machine import (
+    CheckNow,
     DirectPage,
     Effect,
     EntryChanged,
     Event,
     LinkDown,
-    LookNow,
     OpenBrowser,
     PageHealth,
     status,
@@ -118,7 +118,7 @@ def test_a_certificate_that_is_trusted(tmp_path: Path, monkeypatch: pytest.Monke
 def test_secrets_of_the_url_do_not_show() -> None:
     with Peer(hang_up) as peer:
         dead = peer.authority
-    problem = look_direct(f"http://{dead}/lab?key=s3cret#s3cret", CancelToken()).problem
+    problem = check_direct(f"http://{dead}/lab?key=s3cret#s3cret", CancelToken()).problem
     assert problem is not None
     assert problem.title == f"http://{dead}/lab refuses connections"
     assert "s3cret" not in repr(problem)
@@ -142,15 +142,15 @@ def test_cancel() -> None:
 def test_a_look_at_a_page() -> None:
     with Peer(web(lambda *_: (200, "hello"))) as peer:
         url = f"http://{peer.authority}/lab"
-        assert look_direct(url, CancelToken()) == PageHealth(Level.READY, Page(url))
-    health = look_direct(url, CancelToken())
+        assert check_direct(url, CancelToken()) == PageHealth(Level.READY, Page(url))
+    health = check_direct(url, CancelToken())
     assert health.level is Level.NOTHING
     assert health.problem is not None
 
 
 def test_a_look_at_a_proxy_with_nothing_behind_it() -> None:
     with Peer(web(lambda *_: (502, "sorry"))) as peer:
-        health = look_direct(f"http://{peer.authority}/", CancelToken())
+        health = check_direct(f"http://{peer.authority}/", CancelToken())
     assert health.level is Level.REACHABLE
     assert health.problem is not None
     assert health.problem.title == f"http://{peer.authority}/ answers 502 Staged"
@@ -169,7 +169,7 @@ CONNECT, OPEN, OFF = Command("connect"), Command("open"), Command("disconnect")
 @pytest.mark.parametrize(
     ("server", "events", "expected"),
     [
-        (DIRECT, [CONNECT], [LookNow()]),
+        (DIRECT, [CONNECT], [CheckNow()]),
         (DIRECT, [CONNECT, READY], [OpenBrowser(PAGE)]),
         (DIRECT, [CONNECT, DOWN, READY], [OpenBrowser(PAGE)]),
         (DIRECT, [CONNECT, READY, DOWN, READY], []),
@@ -177,12 +177,12 @@ CONNECT, OPEN, OFF = Command("connect"), Command("open"), Command("disconnect")
         (DIRECT, [CONNECT, OFF, READY], []),
         (DIRECT, [CONNECT, Command("reconnect"), READY], [OpenBrowser(PAGE)]),
         (DIRECT, [READY, CONNECT], []),
-        (DIRECT, [READY, OPEN], [LookNow()]),
+        (DIRECT, [READY, OPEN], [CheckNow()]),
         (DIRECT, [READY, OPEN, READY], [OpenBrowser(PAGE)]),
         (QUIET, [CONNECT, READY], []),
         (QUIET, [CONNECT, OPEN, CONNECT, READY], [OpenBrowser(PAGE)]),
         (QUIET, [CONNECT, EntryChanged(DIRECT), READY], [OpenBrowser(PAGE)]),
-        (DIRECT, [EntryChanged(QUIET)], [LookNow()]),
+        (DIRECT, [EntryChanged(QUIET)], [CheckNow()]),
     ],
 )
 def test_the_last_of_these_events_leads_to(
@@ -198,6 +198,6 @@ def test_only_a_page_that_answers_is_shown() -> None:
     state, _ = step(DirectPage(DIRECT), DOWN)
     assert (status(state).page, status(state).problem) == (None, DOWN.problem)
     state, _ = step(state, READY)
-    assert (status(state).page, status(state).words, status(state).looks) == (PAGE, "connected", 2)
+    assert (status(state).page, status(state).words, status(state).checks) == (PAGE, "connected", 2)
     state, _ = step(state, LinkDown())
     assert (status(state).level, status(state).page) == (Level.NOTHING, None)

@@ -27,7 +27,7 @@ from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import Cancelled, Problem
 from trayconnect.core.link import Owner
 from trayconnect.services.protocol import PageState
-from trayconnect.services.webpage.pages import look_at_pages
+from trayconnect.services.webpage.pages import check_pages
 
 asked: list[tuple[str, str]] = []
 
@@ -70,7 +70,7 @@ def entry(**ports: int) -> Server:
 )
 def test_what_counts_as_ready(talk: Talk, ready: bool) -> None:
     with Peer(talk) as peer:
-        found = look_at_pages(entry(tool=peer.port), LoopbackTunnel(), CancelToken())
+        found = check_pages(entry(tool=peer.port), LoopbackTunnel(), CancelToken())
     assert found == {"tool": PageState.ANSWERS if ready else PageState.SILENT}
 
 
@@ -91,14 +91,14 @@ def test_whose_it_is(whose: Owner, state: PageState, ready: str | None) -> None:
     with Peer(answer(200)) as peer:
         tool = {"name": "tool", "local_port": 20_000, "port": peer.port, "open": True}
         server = make_server(forwards=[tool | ({"ready": ready} if ready else {})])
-        assert look_at_pages(server, tunnel, CancelToken()) == {"tool": state}
+        assert check_pages(server, tunnel, CancelToken()) == {"tool": state}
     assert bool(asked) == (ready is not None and whose is not Owner.OTHERS)
 
 
 @has_own_addresses
 def test_it_is_asked_as_a_browser_would() -> None:
     with Peer(answer(200)) as peer:
-        look_at_pages(entry(tool=peer.port), LoopbackTunnel(), CancelToken())
+        check_pages(entry(tool=peer.port), LoopbackTunnel(), CancelToken())
     assert asked == [("/health?a=b", f"{own_address(20000)}:20000")]
 
 
@@ -106,7 +106,7 @@ def test_it_is_asked_as_a_browser_would() -> None:
 def test_one_that_never_answers_costs_the_others_nothing(talk: Talk) -> None:
     with Peer(talk) as slow, Peer(answer(200)) as quick:
         server = entry(slow=slow.port, quick=quick.port)
-        assert look_at_pages(server, LoopbackTunnel(), CancelToken(), timeout=0.3) == {
+        assert check_pages(server, LoopbackTunnel(), CancelToken(), timeout=0.3) == {
             "slow": PageState.SILENT,
             "quick": PageState.ANSWERS,
         }
@@ -114,13 +114,13 @@ def test_one_that_never_answers_costs_the_others_nothing(talk: Talk) -> None:
 
 def test_nothing_listens_or_the_tunnel_is_gone() -> None:
     tunnel = LoopbackTunnel()
-    assert look_at_pages(entry(tool=1), tunnel, CancelToken()) == {"tool": PageState.SILENT}
+    assert check_pages(entry(tool=1), tunnel, CancelToken()) == {"tool": PageState.SILENT}
     tunnel.forbidden = Problem("Forbidden", "")
-    assert look_at_pages(entry(tool=1), tunnel, CancelToken()) == {"tool": PageState.SILENT}
+    assert check_pages(entry(tool=1), tunnel, CancelToken()) == {"tool": PageState.SILENT}
 
 
 def test_nothing_to_ask() -> None:
-    assert look_at_pages(entry(), LoopbackTunnel(), CancelToken()) == {}
+    assert check_pages(entry(), LoopbackTunnel(), CancelToken()) == {}
 
 
 def test_cancel_does_not_wait_for_an_answer() -> None:
@@ -134,7 +134,7 @@ def test_cancel_does_not_wait_for_an_answer() -> None:
         waker = threading.Thread(target=decline)
         waker.start()
         with pytest.raises(Cancelled):
-            look_at_pages(entry(tool=peer.port), LoopbackTunnel(), cancel, timeout=1.0)
+            check_pages(entry(tool=peer.port), LoopbackTunnel(), cancel, timeout=1.0)
         waker.join(10)
         for thread in threading.enumerate():
             if thread.name.startswith("tc-page"):

@@ -133,12 +133,12 @@ class ServerCommands:
             return (
                 cancel.is_set()
                 or now is None
-                or now.service.looks > before.service.looks
+                or now.service.checks > before.service.checks
                 or not now.is_ready
             )
 
         with cancel.releasing(self.manager.recheck):
-            self.manager.look(server.name)
+            self.manager.check(server.name)
             in_time = self.manager.wait_until(looked, seconds)
         now = self.settled(server)
         if now.page is not None and in_time:

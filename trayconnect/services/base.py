@@ -26,14 +26,14 @@ Join = Callable[[float], bool]
 """Waits so many seconds for a thread to end; false if it has not."""
 
 
-class LookingService:
+class PollingService:
     """A part of a `protocol.Service`: its threads."""
 
     def __init__(self, name: str, post: Post, desktop: Desktop) -> None:
         self._name = name
         self._post = post
         self._desktop = desktop
-        self._looker: Looker | None = None
+        self._poller: Poller | None = None
         """While there is a link."""
         self._lock = threading.Lock()
         """Guards the next two."""
@@ -43,24 +43,24 @@ class LookingService:
 
     def link_down(self) -> None:
         """Release what blocks; the threads end soon."""
-        if self._looker is not None:
-            self._looker.close()
-        self._looker = None
+        if self._poller is not None:
+            self._poller.close()
+        self._poller = None
 
     def run(self, command: Command, cancel: CancelToken) -> JSON:
         """See `protocol.Service`: no command of its own."""
         raise NotImplementedError(command.name)
 
-    def look(self) -> None:
+    def check(self) -> None:
         """See `protocol.Service`."""
-        if self._looker is not None:
-            self._looker.now()
+        if self._poller is not None:
+            self._poller.now()
 
     def refused(self) -> None:
         """See `protocol.Service`."""
-        looker = self._looker
-        if looker is not None:
-            looker.refused()
+        poller = self._poller
+        if poller is not None:
+            poller.refused()
 
     def close(self) -> bool:
         """See `protocol.Service`."""
@@ -109,9 +109,9 @@ class LookingService:
             title = f"trayconnect is too busy for a command on {self._name}"
             raise ProblemError(Problem(title, "Try again in a moment", Recovery.RETRY))
 
-    def _begin(self, looker: Looker) -> None:
-        self._looker = looker
-        self._note(looker.join)
+    def _begin(self, poller: Poller) -> None:
+        self._poller = poller
+        self._note(poller.join)
 
     def _spawn(self, what: str, job: Callable[[], None]) -> None:
         """Do it on another thread. Raises RuntimeError when the system has no thread left."""
@@ -155,42 +155,42 @@ class LookingService:
             logger.exception("%s: a bug in opening its page", self._name)
 
 
-LOOK_READY = 60.0
-LOOKS = ((30, 1.0), (60, 5.0), (120, 15.0), (math.inf, 30.0))
+POLL_READY = 60.0
+POLLS = ((30, 1.0), (60, 5.0), (120, 15.0), (math.inf, 30.0))
 """Seconds between two checks: while the page answers, and while it does not, up to that many
 checks."""
-LOOK_ASKED = 2.0
+POLL_ASKED = 2.0
 """Seconds, at least, between two checks that a browser's requests trigger."""
 JOIN_LIMIT = 5.0
 """Seconds for threads to end after a cancellation."""
 WITHOUT_THREAD = 5.0
 """Seconds until the next try to start a thread."""
 
-Look = Callable[[CancelToken], bool]
+Poll = Callable[[CancelToken], bool]
 """Checks once, and returns whether all is well. Raises `Cancelled`."""
 Wait = Callable[[int], float]
 """Seconds until the next check, by the number of failed checks in a row."""
 
 
-def look_wait(silent: int) -> float:
+def poll_wait(silent: int) -> float:
     """The default `Wait`: frequent at first, then more and more rare."""
-    return next(wait for most, wait in LOOKS if silent < most) if silent else LOOK_READY
+    return next(wait for most, wait in POLLS if silent < most) if silent else POLL_READY
 
 
-class Looker:
+class Poller:
     """Repeats the health check of one link. From any thread."""
 
     def __init__(
         self,
         name: str,
-        look: Look,
-        wait: Wait = look_wait,
+        poll: Poll,
+        wait: Wait = poll_wait,
         *,
         prepare: Callable[[], None] = lambda: None,
     ) -> None:
         """`prepare` is called before a check that the user waits for. `name` is for the log. Raises
         RuntimeError if no thread can be started."""
-        self._look_once = look
+        self._poll_once = poll
         self._wait = wait
         self._prepare = prepare
         self._silent = 1
@@ -249,7 +249,7 @@ class Looker:
 
     def _prepared(self) -> None:
         self._prepare()
-        self._look()
+        self._check()
 
     def _prepared_where_due(self) -> None:
         self._prepare()
@@ -260,18 +260,18 @@ class Looker:
         if left > 0:
             self._timer.set(left)
         elif not self._paused:
-            self._look()
+            self._check()
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         self.cancel.check()
         begin = time.monotonic()
         self._next = math.inf  # also if the check raises
         well = False
         try:
-            well = self._look_once(self.cancel)
+            well = self._poll_once(self.cancel)
         finally:
             self._silent = 0 if well else self._silent + 1
             now = time.monotonic()
             self._next = now + self._wait(self._silent)
-            self._earliest = now + max(LOOK_ASKED, now - begin)
+            self._earliest = now + max(POLL_ASKED, now - begin)
             self._timer.set(self._next - now)

@@ -15,14 +15,14 @@ from trayconnect.services.jupyter.check import check as check_jupyter
 from trayconnect.services.jupyter.commands import RUNS
 from trayconnect.services.jupyter.service import JupyterService, Work, over_links
 from trayconnect.services.protocol import Desktop, Post, Service, SetTarget
-from trayconnect.services.webpage.direct import DirectConnector, look_direct
+from trayconnect.services.webpage.direct import DirectConnector, check_direct
 from trayconnect.services.webpage.direct import check as check_page
-from trayconnect.services.webpage.pages import look_at_pages
+from trayconnect.services.webpage.pages import check_pages
 from trayconnect.services.webpage.service import (
+    CheckDirect,
+    CheckPages,
     DirectService,
     ForwardPages,
-    LookAtPages,
-    LookDirect,
 )
 
 
@@ -32,8 +32,8 @@ class Services:
 
     desktop: Desktop
     jupyter: Work = field(default_factory=over_links)
-    look_direct: LookDirect = look_direct
-    look_at_pages: LookAtPages = look_at_pages
+    check_direct: CheckDirect = check_direct
+    check_pages: CheckPages = check_pages
 
     def __call__(self, server: Server, post: Post) -> tuple[Service, ...]:
         return KINDS[server.kind].make(self, server, post)
@@ -42,12 +42,12 @@ class Services:
 def _jupyter(services: Services, server: Server, post: Post) -> tuple[Service, ...]:
     return (
         JupyterService(server, post, services.desktop, services.jupyter),
-        ForwardPages(server, post, services.desktop, services.look_at_pages),
+        ForwardPages(server, post, services.desktop, services.check_pages),
     )
 
 
 def _webpage(services: Services, server: Server, post: Post) -> tuple[Service, ...]:
-    return (DirectService(server, post, services.desktop, services.look_direct),)
+    return (DirectService(server, post, services.desktop, services.check_direct),)
 
 
 Check = Callable[[Server, Link, SetTarget, CancelToken, Progress], Problem | None]

@@ -109,7 +109,7 @@ class ServiceStatus:
     """Whether something is under way that the user waits for."""
     browser_pending: bool = False
     """The user's connect has not led to a page yet."""
-    looks: int = 0
+    checks: int = 0
     """How many health checks have ended."""
     pages: Mapping[str, PageState] = field(default_factory=dict)
     """The pages of forwards, by the names of these."""
@@ -141,7 +141,7 @@ class Service(Protocol):
         command for its page. Raises `ProblemError`, and `Cancelled`."""
         ...
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Something that the next health check depends on may have changed."""
         ...
 

@@ -89,10 +89,10 @@ class Managed:
         statuses = [service.status() for service in self.services]
         self.snapshot = snapshot(self.session, info, statuses)
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Something that health checks depend on may have changed."""
         for service in self.services:
-            service.look()
+            service.check()
 
     def refused(self) -> None:
         """A connection did not reach its target."""
@@ -120,7 +120,7 @@ class Managed:
             for service in self.services:
                 service.handle(command)
         if isinstance(given.event, NetworkChanged):
-            self.look()
+            self.check()
         if after.server is not before.server:
             self._update(before.server)
         for effect in effects:

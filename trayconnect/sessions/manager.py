@@ -100,11 +100,11 @@ class Manager:
         cause = Cause.ORDER if isinstance(event, Connect) else Cause.OTHER
         self._give(command.server, Input(event, command, cause))
 
-    def look(self, name: str) -> None:
+    def check(self, name: str) -> None:
         """Look again at what answers behind the link."""
         managed = self._managed.get(name)
         if managed is not None:
-            self._mail.put(lambda: self._change(managed, Cause.OTHER, managed.look))
+            self._mail.put(lambda: self._change(managed, Cause.OTHER, managed.check))
 
     def woke(self) -> None:
         """The machine is awake again after sleep."""

@@ -17,7 +17,7 @@ from trayconnect.core.page import Page
 from trayconnect.core.questions import Question, QuestionKind
 from trayconnect.services.jupyter import stop
 from trayconnect.services.jupyter.log import read_log
-from trayconnect.services.jupyter.machine import Event, JupyterStopped, JupyterStopping, LookAgain
+from trayconnect.services.jupyter.machine import CheckAgain, Event, JupyterStopped, JupyterStopping
 from trayconnect.services.jupyter.model import FoundJupyter
 from trayconnect.services.jupyter.presentation import JupyterFacts, jupyter_label, table
 from trayconnect.services.jupyter.selection import matching
@@ -56,7 +56,7 @@ class Present(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class StopCandidate:
     """A Jupyter that the user may want to stop."""
 
     identity: str
@@ -102,7 +102,7 @@ class JupyterCommands:
         try:
             self.choices.put(name, Choice(chosen.root_dir, chosen.where))
         finally:  # it holds for now even where it cannot be kept
-            self.jupyter.tell(LookAgain())
+            self.jupyter.tell(CheckAgain())
 
         def moved(facts: JupyterFacts) -> bool:
             there = facts.jupyters
@@ -127,7 +127,7 @@ class JupyterCommands:
             "losses": running.losses.words,
         }
 
-    def running(self, cancel: CancelToken) -> Running:
+    def running(self, cancel: CancelToken) -> StopCandidate:
         """The Jupyter in use, and what stopping it now would lose."""
         facts = self.jupyter.settled(cancel)
         page, used = self._page(facts), facts.in_use
@@ -142,7 +142,7 @@ class JupyterCommands:
                 )
             )
         label = "" if used is None else jupyter_label(replace(used, kernels=None))
-        return Running(identity, losses, label)
+        return StopCandidate(identity, losses, label)
 
     def stop_or_ask(self, command: Command, cancel: CancelToken) -> None:
         """Stop the Jupyter of its `identity` without a question, and block until it has ended; an
@@ -168,10 +168,10 @@ class JupyterCommands:
         by_process = bool(_PROCESS.fullmatch(identity))
         if by_process and identity != current:  # the one in use is another, and stays so
             stop.end(self._link().execute, identity, name, cancel)
-            self.jupyter.tell(LookAgain())
+            self.jupyter.tell(CheckAgain())
             return
         page = self._page(facts)
-        # Before it ends: a look that finds it gone must not start another one.
+        # Before it ends: a health check that misses it must not start another one.
         self.jupyter.tell(JupyterStopping())
         done = False
         try:
@@ -261,7 +261,7 @@ RUNS: Mapping[str, Callable[[JupyterCommands, Command, CancelToken], JSON]] = {
 }
 
 
-def question(name: str, running: Running, *, restart: bool = False) -> Question:
+def question(name: str, running: StopCandidate, *, restart: bool = False) -> Question:
     """Whether to stop it anyway; the safe answer is no."""
     verb = "Restart" if restart else "Stop"
     label = f"It runs in {running.label}.\n" if running.label else ""

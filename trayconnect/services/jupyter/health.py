@@ -36,7 +36,12 @@ from trayconnect.services.jupyter.problems import (
     shell_awaited,
     token_unknown,
 )
-from trayconnect.services.jupyter.readiness import HealthCheck, ProbeTarget, get_logged_in, look
+from trayconnect.services.jupyter.readiness import (
+    HealthCheck,
+    ProbeTarget,
+    check_layers,
+    get_logged_in,
+)
 from trayconnect.services.jupyter.selection import is_own, listing, pick, short_folder
 from trayconnect.services.jupyter.selection_store import BriefChoices, Choices
 from trayconnect.services.jupyter.targets import (
@@ -105,7 +110,7 @@ class HealthChecker:
             set_target(own)
             authority = jupyter_authority(server)
             opener = _noting(known, tunnel, named=own.named)
-            return target, look(authority, target, opener, cancel)
+            return target, check_layers(authority, target, opener, cancel)
 
         target, seen = look_once()
         before = known.servers, known.hindered
@@ -153,7 +158,7 @@ def _kernels(
     if seen.level is not Level.LOGGED_IN:
         return None
     authority = jupyter_authority(server)
-    return known.watch.look(
+    return known.watch.check(
         lambda path: get_logged_in(authority, target, seen, path, cancel), seen.status
     )
 

@@ -133,7 +133,7 @@ class KernelWatch:
         """Kernels without a session."""
         self._tells_memory = True
 
-    def look(self, get: Get, status: bytes) -> Kernels | None:
+    def check(self, get: Get, status: bytes) -> Kernels | None:
         """What runs there now; `status` is the answer of `/api/status`. None if unknown.
 
         Sends one request while kernels run, one more for the memory if the server has it, and one

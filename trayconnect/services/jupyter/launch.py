@@ -17,7 +17,7 @@ from trayconnect.services.jupyter.discovery import LIMIT as SHELL_LIMIT
 from trayconnect.services.jupyter.discovery import find
 from trayconnect.services.jupyter.discovery import script as text_of
 from trayconnect.services.jupyter.model import FoundJupyter
-from trayconnect.services.jupyter.start import LIMIT, Started, assignments, session_name, start
+from trayconnect.services.jupyter.start import LIMIT, StartResult, assignments, session_name, start
 from trayconnect.services.jupyter.start_errors import failure, unreachable, way_words
 from trayconnect.services.jupyter.stop import end
 
@@ -101,7 +101,7 @@ def _listens(pid: int, server: Server, tunnel: Link, cancel: CancelToken) -> boo
     return any(one.pid == pid for one in found.servers)
 
 
-def _reach(tunnel: Link, started: Started, server: Server, cancel: CancelToken) -> None:
+def _reach(tunnel: Link, started: StartResult, server: Server, cancel: CancelToken) -> None:
     """Wait until its socket can be reached: it exists a little before it listens. Raises
     `ProblemError` if it cannot be reached, after ending a Jupyter that was just started."""
     path = started.socket

@@ -49,7 +49,7 @@ class JupyterState:
     """Of the last check, while linked."""
     problem: Problem | None = None
     """Why no page answers, while linked."""
-    looks: int = 0
+    checks: int = 0
     """How many checks have ended."""
     debt: PageDebt = NO_DEBT
     start_pending: bool = False
@@ -58,8 +58,8 @@ class JupyterState:
     """Whether a start is under way."""
     launcher: str = ""
     """The launcher of the Jupyter that was started, for people."""
-    looks_at_start: int = 0
-    """`looks` at the end of the start."""
+    checks_at_start: int = 0
+    """`checks` at the end of the start."""
     is_start_allowed: bool = False
     """Whether the user has connected, and no Jupyter has answered or been started since."""
     start_problem: Problem | None = None
@@ -82,9 +82,6 @@ class JupyterState:
         return self.health is not None and self.health.level >= Level.READY
 
 
-# --- events beside the user's commands ------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True)
 class JupyterStopping:
     """The user stops the Jupyter: it is about to end."""
@@ -98,18 +95,16 @@ class JupyterStopped:
 
 
 @dataclass(frozen=True, slots=True)
-class LookAgain:
+class CheckAgain:
     """Something that the next check depends on may have changed."""
 
 
 @dataclass(frozen=True, slots=True)
-class LinkUp:
-    pass
+class LinkUp: ...
 
 
 @dataclass(frozen=True, slots=True)
-class LinkDown:
-    pass
+class LinkDown: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,15 +149,12 @@ Event = (
     Command
     | JupyterStopping
     | JupyterStopped
-    | LookAgain
+    | CheckAgain
     | LinkUp
     | LinkDown
     | EntryChanged
     | Finding
 )
-
-
-# --- effects --------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,12 +207,13 @@ def step(state: JupyterState, event: Event, now: float) -> Outcome:
         case LinkUp():
             return _link_up(state)
         case LinkDown():
-            return _link_down(state), ()
+            down = replace(state, is_linked=False, health=None, problem=None)
+            return replace(down, starting=False, launcher=""), ()
         case Command(name):
             return _command(state, name)
         case EntryChanged(server):
             return _entry_changed(state, server)
-        case LookAgain():
+        case CheckAgain():
             return state, (CheckHealth(),) if state.is_linked else ()
         case JupyterStopping():
             return replace(_forgetting_start(state), is_start_allowed=False, is_stopping=True), ()
@@ -254,14 +247,10 @@ def _link_up(state: JupyterState) -> Outcome:
     return replace(up, start_pending=False, starting=True), (StartServer(),)
 
 
-def _link_down(state: JupyterState) -> JupyterState:
-    return replace(state, is_linked=False, health=None, problem=None, starting=False, launcher="")
-
-
 def _forgotten(state: JupyterState) -> JupyterState:
     """The state after the user's disconnect."""
     return JupyterState(
-        state.server, state.link, state.is_linked, state.epoch + 1, looks=state.looks
+        state.server, state.link, state.is_linked, state.epoch + 1, checks=state.checks
     )
 
 
@@ -305,7 +294,7 @@ def _started(state: JupyterState, event: Started) -> Outcome:
         launcher=event.launcher,
         is_start_allowed=False,
         start_problem=event.problem,  # the next check shows it, if no page answers
-        looks_at_start=state.looks,
+        checks_at_start=state.checks,
         epoch=state.epoch + 1,
     )
     return started, (CheckHealth(),)
@@ -386,7 +375,7 @@ def _take_in(state: JupyterState, health: Health, now: float) -> Outcome:
         state,
         health=health,
         problem=None if state.starting else health.problem,
-        looks=state.looks + 1,
+        checks=state.checks + 1,
         launcher="" if _is_gone(state, health) else state.launcher,
     )
     effects: list[Effect] = []
@@ -405,7 +394,7 @@ def _take_in(state: JupyterState, health: Health, now: float) -> Outcome:
 def _is_gone(state: JupyterState, health: Health) -> bool:
     """Whether the Jupyter that was started ended, or another one took its place."""
     before = state.health
-    if health.missing or before is None or state.looks <= state.looks_at_start:
+    if health.missing or before is None or state.checks <= state.checks_at_start:
         return health.missing
     was, now = ({(j.pid, j.born) for j in h.jupyters if j.in_use} for h in (before, health))
     return bool(was and now) and was != now

@@ -26,7 +26,7 @@ class JupyterFacts:
     page: Page | None = None
     problem: Problem | None = None
     browser_pending: bool = False
-    looks: int = 0
+    checks: int = 0
     looked: bool = True
     """Whether the search for Jupyters worked."""
     hindered: bool = False
@@ -75,7 +75,7 @@ def present(server: Server, facts: JupyterFacts) -> ServiceStatus:
         commands=tuple(_commands(server, facts)),
         in_progress=facts.starting,
         browser_pending=facts.browser_pending,
-        looks=facts.looks,
+        checks=facts.checks,
         json=_json(facts),
     )
 

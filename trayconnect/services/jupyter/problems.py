@@ -1,5 +1,5 @@
-"""What can be wrong with the Jupyter behind a tunnel, in words; `where` is its `host:port` as
-seen from the server. All of it may mend itself, so that a look goes on after each."""
+"""Problems of the Jupyter behind a link. `where` is its `host:port` as seen from the server. Each
+may solve itself, so the health checks continue."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ class HealthCheck:
     """The answer of `/api/status`, if the token was accepted."""
 
 
-def look(
+def check_layers(
     authority: str,
     target: ProbeTarget,
     open_channel: OpenChannel,

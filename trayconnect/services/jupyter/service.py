@@ -23,13 +23,14 @@ from trayconnect.core.errors import (
 )
 from trayconnect.core.link import Link
 from trayconnect.core.page import Page
-from trayconnect.services.base import Looker, LookingService
+from trayconnect.services.base import Poller, PollingService
 from trayconnect.services.jupyter.activity import activity, idle_again
 from trayconnect.services.jupyter.commands import JupyterCommands
 from trayconnect.services.jupyter.health import HealthChecker
 from trayconnect.services.jupyter.launch import JupyterLauncher
 from trayconnect.services.jupyter.machine import (
     AskHowItEnded,
+    CheckAgain,
     CheckHealth,
     Effect,
     EntryChanged,
@@ -39,7 +40,6 @@ from trayconnect.services.jupyter.machine import (
     JupyterState,
     LinkDown,
     LinkUp,
-    LookAgain,
     NotifyIdle,
     OpenBrowser,
     Started,
@@ -110,7 +110,7 @@ def over_links(choices: Choices | None = None) -> Work:
     return Work(examine, launcher, launcher.ended, choices, examine.search_soon)
 
 
-class JupyterService(LookingService):
+class JupyterService(PollingService):
     """See `protocol.Service`."""
 
     def __init__(self, server: Server, post: Post, desktop: Desktop, work: Work) -> None:
@@ -125,10 +125,10 @@ class JupyterService(LookingService):
         self._link = link
         number = self._state.link + 1
 
-        def look(cancel: CancelToken) -> bool:
-            return self._look(number, link, set_target, cancel)
+        def check(cancel: CancelToken) -> bool:
+            return self._check(number, link, set_target, cancel)
 
-        self._begin(Looker(self._name, look, prepare=lambda: self._work.search_soon(link)))
+        self._begin(Poller(self._name, check, prepare=lambda: self._work.search_soon(link)))
         self._feed(LinkUp())
 
     def link_down(self) -> None:
@@ -139,8 +139,8 @@ class JupyterService(LookingService):
     def handle(self, command: Command) -> None:
         self._feed(command)
 
-    def look(self) -> None:
-        self._feed(LookAgain())
+    def check(self) -> None:
+        self._feed(CheckAgain())
 
     def update(self, server: Server) -> None:
         self._feed(EntryChanged(server))
@@ -191,23 +191,23 @@ class JupyterService(LookingService):
         self._wake()
         for effect in effects:
             self._carry_out(effect)
-        if self._looker is not None and self._state.starting != before.starting:
-            self._looker.pause(paused=self._state.starting)
+        if self._poller is not None and self._state.starting != before.starting:
+            self._poller.pause(paused=self._state.starting)
 
     def _carry_out(self, effect: Effect) -> None:
-        looker, link, number = self._looker, self._link, self._state.link
+        poller, link, number = self._poller, self._link, self._state.link
         match effect:
             case OpenBrowser(page):
                 self._open(page)
             case NotifyIdle(runs):
                 self._desktop.notifier.notify(idle_again(self._name, runs))
-            case CheckHealth() if looker is not None:
-                looker.now()
-            case StartServer() if looker is not None and link is not None:
-                self._begin_start(number, link, looker.cancel)
-            case AskHowItEnded() if looker is not None and link is not None:
-                cancel = looker.cancel
-                looker.put(lambda: self._ask_end(number, effect, link, cancel))
+            case CheckHealth() if poller is not None:
+                poller.now()
+            case StartServer() if poller is not None and link is not None:
+                self._begin_start(number, link, poller.cancel)
+            case AskHowItEnded() if poller is not None and link is not None:
+                cancel = poller.cancel
+                poller.put(lambda: self._ask_end(number, effect, link, cancel))
 
     def _begin_start(self, number: int, link: Link, cancel: CancelToken) -> None:
         try:
@@ -217,7 +217,7 @@ class JupyterService(LookingService):
 
     # --- on threads of the service ---
 
-    def _look(self, number: int, link: Link, set_target: SetTarget, cancel: CancelToken) -> bool:
+    def _check(self, number: int, link: Link, set_target: SetTarget, cancel: CancelToken) -> bool:
         state = self._state
         try:
             health = self._work.examine(state.server, link, set_target, cancel)
@@ -260,7 +260,7 @@ def facts(state: JupyterState) -> JupyterFacts:
         is_linked=state.is_linked,
         problem=state.problem,
         browser_pending=state.debt.browser_pending,
-        looks=state.looks,
+        checks=state.checks,
         looked=not state.is_linked,
         starting=state.starting,
         launcher=state.launcher,

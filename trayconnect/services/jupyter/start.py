@@ -35,7 +35,7 @@ done
 
 
 @dataclass(frozen=True, slots=True)
-class Started:
+class StartResult:
     """The result that the script reports."""
 
     answered: bool = False
@@ -61,7 +61,7 @@ class Started:
     """When the process that is ready began; empty if unknown."""
 
 
-def start(execute: Execute, server: Server, limit: int = LIMIT) -> Started:
+def start(execute: Execute, server: Server, limit: int = LIMIT) -> StartResult:
     """Start it as the entry says, or find one that an earlier start left running; returns when its
     runtime file exists, or it failed. Raises `ProblemError` as `execute` does."""
     completed = execute("exec sh", script(server, limit).encode(), limit + SEARCH_LIMIT)
@@ -135,16 +135,16 @@ def quoted(text: str) -> str:
     return f"'{inner}'"
 
 
-def parse(output: str) -> Started:
+def parse(output: str) -> StartResult:
     """Read the output of `start.sh`."""
     _, begin, report = output.replace("\r", "").partition(f"\n{_BEGIN}\n")
     if not begin:
-        return Started()
+        return StartResult()
     head, _, rest = report.partition("\n@@log\n") if "@@log\n" in report else (report, "", "")
     given = dict(line[2:].partition(" ")[::2] for line in head.split("\n") if line[:2] == "@@")
     looked = given.get("looked", "").split(":")
     log = _TOKEN.sub(r"\1…", sanitize.end_of(rest.rpartition("\n@@end")[0], _LOG_LENGTH))
-    return Started(
+    return StartResult(
         answered=True,
         pid=_number(given.get("ready")),
         born=sanitize.exact(given.get("born")),

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from trayconnect.config.model import Server
 from trayconnect.config.start_options import StartOptions
 from trayconnect.core.errors import Problem, Recovery
-from trayconnect.services.jupyter.start import Started
+from trayconnect.services.jupyter.start import StartResult
 
 QUOTED_LINES = 3
 """Of the log's end, in the advice; the detail has all of it."""
@@ -32,12 +32,12 @@ _OPTION = re.compile(r"unrecognized (?:arguments|flag)s?:? *(.*)|Bad config enco
 _DENIED = re.compile(r"(?:PermissionError|\[Errno 13\]).*")
 
 
-def way_words(started: Started, name: str) -> str:
+def way_words(started: StartResult, name: str) -> str:
     """The launcher, for people; `name` is that of its session."""
     return _WAYS.get(started.way, "").format(name)
 
 
-def failure(started: Started, server: Server, limit: float) -> Problem:
+def failure(started: StartResult, server: Server, limit: float) -> Problem:
     """The problem, and what to do."""
     if not started.answered:
         return Problem(
@@ -67,7 +67,7 @@ def failure(started: Started, server: Server, limit: float) -> Problem:
     return Problem(title, advice, Recovery.FIX_FIRST, _detail(started))
 
 
-def unreachable(started: Started, server: Server, why: Problem) -> Problem:
+def unreachable(started: StartResult, server: Server, why: Problem) -> Problem:
     """Of a Jupyter on a socket that cannot be reached."""
     ended = (
         f"End the Jupyter that runs there (kill {started.pid})"
@@ -82,11 +82,11 @@ def unreachable(started: Started, server: Server, why: Problem) -> Problem:
     )
 
 
-def _detail(started: Started) -> str:
+def _detail(started: StartResult) -> str:
     return f"exit status {started.status}\n{started.log}".rstrip()
 
 
-def _end_of(started: Started) -> str:
+def _end_of(started: StartResult) -> str:
     lines = [line.strip()[:_LONGEST_LINE] for line in started.log.split("\n") if line.strip()]
     if not lines:
         return ""
@@ -97,7 +97,7 @@ def _command(server: Server) -> str:
     return f"jupyter-{(server.start or StartOptions()).app}"
 
 
-def _not_found(started: Started, server: Server) -> tuple[str, str]:
+def _not_found(started: StartResult, server: Server) -> tuple[str, str]:
     start = server.start or StartOptions()
     looked = _looked(started)
     if start.environment is None:
@@ -107,7 +107,7 @@ def _not_found(started: Started, server: Server) -> tuple[str, str]:
     return title, looked + "Install it there, or correct 'environment' under 'start'."
 
 
-def _looked(started: Started) -> str:
+def _looked(started: StartResult) -> str:
     if not started.looked:
         return ""
     more = len(started.looked) - QUOTED_FOLDERS
@@ -115,7 +115,7 @@ def _looked(started: Started) -> str:
     return f"Looked in {', '.join(folders)}.\n"
 
 
-def _no_folder(_started: Started, server: Server) -> tuple[str, str]:
+def _no_folder(_started: StartResult, server: Server) -> tuple[str, str]:
     folder = (server.start or StartOptions()).folder
     return (
         f"The folder {folder} on {server.host} cannot be entered",
@@ -123,7 +123,7 @@ def _no_folder(_started: Started, server: Server) -> tuple[str, str]:
     )
 
 
-def _no_environment(started: Started, server: Server) -> tuple[str, str]:
+def _no_environment(started: StartResult, server: Server) -> tuple[str, str]:
     start = server.start or StartOptions()
     known = f" There are: {', '.join(started.looked)}." if started.looked else ""
     return (
@@ -135,7 +135,7 @@ def _no_environment(started: Started, server: Server) -> tuple[str, str]:
 _TEXTS = {
     70: (
         "Nothing can be written into the home folder on {host}",
-        "Look whether its disk or quota is full.",
+        "Check whether its disk or quota is full.",
     ),
     73: (
         "There is no safe place for a UNIX socket on {host}",
@@ -157,13 +157,13 @@ _TEXTS = {
 """Title and advice by exit status: see `_BY_STATUS`."""
 
 
-def _fixed(started: Started, server: Server, status: int) -> tuple[str, str]:
+def _fixed(started: StartResult, server: Server, status: int) -> tuple[str, str]:
     title, advice = _TEXTS[status]
     title = title.format(host=server.host, command=_command(server))
     return title, advice + _end_of(started)
 
 
-def _ended(started: Started, server: Server) -> tuple[str, str]:
+def _ended(started: StartResult, server: Server) -> tuple[str, str]:
     title = f"Jupyter ended on {server.host} with exit status {started.status}"
     number = (started.status or 0) - 128
     if number > 0:
@@ -175,7 +175,7 @@ def _ended(started: Started, server: Server) -> tuple[str, str]:
     return title, advice.lstrip("\n")
 
 
-def _by_log(started: Started, server: Server) -> tuple[str, str]:
+def _by_log(started: StartResult, server: Server) -> tuple[str, str]:
     """By the end of its log."""
     log = started.log
     if port := _PORT.search(log):
@@ -203,7 +203,7 @@ def _by_log(started: Started, server: Server) -> tuple[str, str]:
     return _ended(started, server)
 
 
-_BY_STATUS: Mapping[int, Callable[[Started, Server], tuple[str, str]]] = {
+_BY_STATUS: Mapping[int, Callable[[StartResult, Server], tuple[str, str]]] = {
     71: _no_folder,
     72: _no_environment,
     127: _not_found,

@@ -119,7 +119,7 @@ class DirectLink:
         )
 
 
-def look_direct(url: str, cancel: CancelToken, timeout: float = TIMEOUT) -> PageHealth:
+def check_direct(url: str, cancel: CancelToken, timeout: float = TIMEOUT) -> PageHealth:
     """Check a direct server once: any HTTP answer counts. Raises `Cancelled`."""
     page = Page(_encoded(url))
     try:
@@ -142,7 +142,7 @@ def check(
     """See `kinds.Check`."""
     assert server.url is not None
     with steps.step("look at its page") as found:
-        health = look_direct(server.url, cancel)
+        health = check_direct(server.url, cancel)
         found.append(health.level.label)
     return health.problem
 

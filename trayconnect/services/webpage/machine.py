@@ -28,7 +28,7 @@ class DirectPage:
     server: Server
     health: PageHealth | None = None
     """Of the last check, while linked."""
-    looks: int = 0
+    checks: int = 0
     debt: PageDebt = NO_DEBT
 
     @property
@@ -50,7 +50,7 @@ Event = Command | PageHealth | LinkDown | EntryChanged
 
 
 @dataclass(frozen=True, slots=True)
-class LookNow:
+class CheckNow:
     """Check now, if there is a link."""
 
 
@@ -59,7 +59,7 @@ class OpenBrowser:
     page: Page
 
 
-Effect = LookNow | OpenBrowser
+Effect = CheckNow | OpenBrowser
 Outcome = tuple[DirectPage, tuple[Effect, ...]]
 
 
@@ -72,16 +72,16 @@ def step(state: DirectPage, event: Event) -> Outcome:
         case LinkDown():
             return replace(state, health=None), ()
         case EntryChanged(server):
-            return replace(state, server=server), (LookNow(),)
+            return replace(state, server=server), (CheckNow(),)
 
 
 def _command(state: DirectPage, name: str) -> Outcome:
     debt = state.debt
     match name:
         case "connect" | "open" if not state.is_ready:
-            return replace(state, debt=debt.owe(show=name == "open")), (LookNow(),)
+            return replace(state, debt=debt.owe(show=name == "open")), (CheckNow(),)
         case "open":  # the last check may be a minute old
-            return replace(state, debt=replace(debt, force_open=True)), (LookNow(),)
+            return replace(state, debt=replace(debt, force_open=True)), (CheckNow(),)
         case "disconnect":
             return replace(state, health=None, debt=NO_DEBT), ()
         case _:
@@ -89,7 +89,7 @@ def _command(state: DirectPage, name: str) -> Outcome:
 
 
 def _looked(state: DirectPage, health: PageHealth) -> Outcome:
-    seen = replace(state, health=health, looks=state.looks + 1)
+    seen = replace(state, health=health, checks=state.checks + 1)
     if not seen.is_ready:
         return seen, ()
     opens = state.debt.opens(state.server)
@@ -102,7 +102,7 @@ def status(state: DirectPage) -> ServiceStatus:
     known = ServiceStatus(
         words="looking for its page…",
         browser_pending=state.debt.browser_pending,
-        looks=state.looks,
+        checks=state.checks,
     )
     if health is None:
         return known

@@ -25,10 +25,10 @@ _LOGIN = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 """Answers of a page that requires a login: it is there."""
 
 
-def look_at_pages(
+def check_pages(
     server: Server, tunnel: Link, cancel: CancelToken, timeout: float = TIMEOUT
 ) -> dict[str, PageState]:
-    """See `service.LookAtPages`.
+    """See `service.CheckPages`.
 
     Uses channels of its own, all at once: through the local ports, each question to a tool that
     does not run would be a refused connection, which triggers a check of Jupyter."""

@@ -9,7 +9,7 @@ from trayconnect.config.model import Server
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.command import Command
 from trayconnect.core.link import Link
-from trayconnect.services.base import Looker, LookingService
+from trayconnect.services.base import Poller, PollingService
 from trayconnect.services.protocol import (
     ANSWERING,
     Desktop,
@@ -20,11 +20,11 @@ from trayconnect.services.protocol import (
     SetTarget,
 )
 from trayconnect.services.webpage.machine import (
+    CheckNow,
     DirectPage,
     EntryChanged,
     Event,
     LinkDown,
-    LookNow,
     OpenBrowser,
     PageHealth,
     status,
@@ -36,13 +36,13 @@ PAGES_READY = 60.0
 """Seconds between two checks of the forwards' pages: while one is silent, and when all answer."""
 
 
-class LookDirect(Protocol):
+class CheckDirect(Protocol):
     """Checks a page once; bounded in time. Raises `Cancelled`."""
 
     def __call__(self, url: str, cancel: CancelToken) -> PageHealth: ...
 
 
-class LookAtPages(Protocol):
+class CheckPages(Protocol):
     """Checks whether the pages of forwards answer, and who owns them; bounded in time. Raises
     `Cancelled`."""
 
@@ -54,23 +54,23 @@ class LookAtPages(Protocol):
         ...
 
 
-class DirectService(LookingService):
+class DirectService(PollingService):
     """See `protocol.Service`: the page of an entry with a `url`."""
 
-    def __init__(self, server: Server, post: Post, desktop: Desktop, look: LookDirect) -> None:
+    def __init__(self, server: Server, post: Post, desktop: Desktop, check: CheckDirect) -> None:
         super().__init__(server.name, post, desktop)
         self._state = DirectPage(server)
-        self._look = look
+        self._check = check
 
     def link_up(self, link: Link, set_target: SetTarget) -> None:  # noqa: ARG002 - no SSH
-        def look(cancel: CancelToken) -> bool:
+        def check(cancel: CancelToken) -> bool:
             url = self._state.server.url
             assert url is not None
-            health = self._look(url, cancel)
+            health = self._check(url, cancel)
             self._post(lambda: None if cancel.is_set() else self._feed(health))
             return health.level >= Level.READY
 
-        self._begin(Looker(self._name, look))
+        self._begin(Poller(self._name, check))
 
     def link_down(self) -> None:
         super().link_down()
@@ -89,19 +89,19 @@ class DirectService(LookingService):
         self._state, effects = step(self._state, event)
         for effect in effects:
             match effect:
-                case LookNow():
-                    self.look()
+                case CheckNow():
+                    self.check()
                 case OpenBrowser(page):
                     self._open(page)
 
 
-class ForwardPages(LookingService):
+class ForwardPages(PollingService):
     """See `protocol.Service`: the pages of forwards."""
 
-    def __init__(self, server: Server, post: Post, desktop: Desktop, look: LookAtPages) -> None:
+    def __init__(self, server: Server, post: Post, desktop: Desktop, check: CheckPages) -> None:
         super().__init__(server.name, post, desktop)
         self._server = server
-        self._look = look
+        self._check = check
         self._pages: Mapping[str, PageState] = {}
 
     def link_up(self, link: Link, set_target: SetTarget) -> None:  # noqa: ARG002
@@ -109,14 +109,14 @@ class ForwardPages(LookingService):
         if not asked:
             return
 
-        def look(cancel: CancelToken) -> bool:
-            seen = self._look(self._server, link, cancel)
+        def check(cancel: CancelToken) -> bool:
+            seen = self._check(self._server, link, cancel)
             cancel.check()
             self._post(lambda: None if cancel.is_set() else self._take_in(seen))
             return all(seen.get(name) in ANSWERING for name in asked)
 
         self._begin(
-            Looker(self._name, look, lambda silent: PAGES_SILENT if silent else PAGES_READY)
+            Poller(self._name, check, lambda silent: PAGES_SILENT if silent else PAGES_READY)
         )
 
     def link_down(self) -> None:
@@ -126,7 +126,7 @@ class ForwardPages(LookingService):
     def handle(self, command: Command) -> None:
         """Only the clock triggers a check."""
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Only the clock triggers a check."""
 
     def refused(self) -> None:
