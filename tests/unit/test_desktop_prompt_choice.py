@@ -193,7 +193,7 @@ def test_the_ways_are_looked_for_at_each_question() -> None:
 
 def test_a_helper_runs_from_this_very_package() -> None:
     command = helper_process.helper_command(helper_process.PROMPT)
-    assert command == [sys.executable, "-P", "-m", "trayconnect.desktop.prompts.prompt_window"]
+    assert command == [sys.executable, "-P", "-m", "trayconnect.desktop.helper_process", "prompt"]
     first = helper_process.helper_environment()["PYTHONPATH"].split(":")[0]
     assert helper_process.__file__.startswith(first)
 

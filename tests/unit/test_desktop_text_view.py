@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 
 from trayconnect.desktop import helper_process
+from trayconnect.desktop.windows import text_view
 from trayconnect.desktop.windows.text_view import TextViews
 
 READS_NOTHING = [sys.executable, "-c", "import time; time.sleep(600)"]
@@ -18,14 +19,14 @@ def test_a_window_that_is_closed_before_it_has_its_text(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     views = TextViews(command=READS_NOTHING)
-    timer = threading.Timer
 
-    def guard(limit: float, end: Callable[[], None]) -> threading.Timer:
+    @contextmanager
+    def close_first(_limit: float, _end: Callable[[], None]) -> Iterator[None]:
         views.close()
-        return timer(limit, end)
+        yield
 
     monkeypatch.setattr(helper_process, "has_display", lambda: True)
     monkeypatch.setattr(helper_process, "has_tkinter", lambda: True)
-    monkeypatch.setattr(threading, "Timer", guard)
+    monkeypatch.setattr(text_view, "deadline", close_first)
     views.show("GPU box: log", "text")
     assert "ended at once" in caplog.text

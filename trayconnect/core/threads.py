@@ -8,7 +8,8 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from trayconnect.core.errors import Cancelled, shortage
 
@@ -107,6 +108,18 @@ class Timer:
             has_ended = thread is not _clock.thread
         if has_ended:
             thread.join(timeout)
+
+
+@contextmanager
+def deadline(seconds: float, call: Callable[[], None]) -> Iterator[None]:
+    """Call `call` if the block takes longer, to end what it waits for; like that of a `Timer`, the
+    call must be quick."""
+    timer = Timer(call)
+    timer.set(seconds)
+    try:
+        yield
+    finally:
+        timer.stop(seconds)
 
 
 class _Clock:

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Mapping
 
 from trayconnect.core.errors import Problem, ProblemError
+from trayconnect.core.threads import deadline
 from trayconnect.desktop import helper_process, programs
 
 _COPY_LIMIT = 5.0
@@ -100,29 +101,19 @@ class Clipboard:
 def _start_owner(text: str) -> subprocess.Popen[bytes]:
     """Start the helper. Returns when it owns the selection."""
     try:
-        owner = subprocess.Popen(
-            helper_process.helper_command(helper_process.CLIPBOARD),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=helper_process.helper_environment(),
-        )
+        command = helper_process.helper_command(helper_process.CLIPBOARD)
+        owner = helper_process.start(command, stderr=subprocess.DEVNULL)
     except OSError as error:
         raise _cannot_copy(str(error)) from error
     assert owner.stdin is not None
     assert owner.stdout is not None
-    guard = threading.Timer(_OWNER_START, owner.kill)
-    guard.name = "tc-clipboard-guard"
-    guard.start()
     try:
-        with owner.stdin as pipe:
-            pipe.write(text.encode())
-        ready = owner.stdout.readline()
+        with deadline(_OWNER_START, owner.kill):
+            with owner.stdin as pipe:
+                pipe.write(text.encode())
+            ready = owner.stdout.readline()
     except OSError:
         ready = b""
-    finally:
-        guard.cancel()
-        guard.join()
     if ready != b"ready\n":
         with owner:
             owner.kill()

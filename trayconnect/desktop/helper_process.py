@@ -29,13 +29,13 @@ POPUP = "popup"
 STATUS = "status"
 PASTE = "paste"
 
-_MODULES = {
-    PROMPT: "trayconnect.desktop.prompts.prompt_window",
-    CLIPBOARD: "trayconnect.desktop.clipboard_owner",
-    TEXT: "trayconnect.desktop.windows.text_window",
-    POPUP: "trayconnect.desktop.windows.popup_window",
-    STATUS: "trayconnect.desktop.windows.status_window",
-    PASTE: "trayconnect.desktop.clipboard_reader",
+_FUNCTIONS = {
+    PROMPT: "prompts.prompt_window.main",
+    CLIPBOARD: "clipboard_helper.serve",
+    TEXT: "windows.text_window.main",
+    POPUP: "windows.popup_window.main",
+    STATUS: "windows.status_window.main",
+    PASTE: "clipboard_helper.read",
 }
 
 
@@ -44,7 +44,7 @@ def helper_command(name: str) -> list[str]:
     if getattr(sys, "frozen", False):
         return [sys.executable, HELPER_ARGUMENT, name]
     # -P: a file of the current folder must not shadow a module.
-    return [sys.executable, "-P", "-m", _MODULES[name]]
+    return [sys.executable, "-P", "-m", "trayconnect.desktop.helper_process", name]
 
 
 def helper_environment() -> dict[str, str]:
@@ -58,13 +58,28 @@ def helper_environment() -> dict[str, str]:
     return environment
 
 
+def start(
+    command: Sequence[str], *, stdout: int = subprocess.PIPE, stderr: int | None = None
+) -> subprocess.Popen[bytes]:
+    """Start a helper, with a pipe for its stdin. Raises OSError."""
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=stdout,
+        stderr=stderr,
+        env=helper_environment(),
+        creationflags=programs.no_console(),
+    )
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run the helper named in `arguments`, the arguments after `HELPER_ARGUMENT`. Returns its exit
     code."""
-    if len(arguments) != 1 or arguments[0] not in _MODULES:
-        sys.stderr.write(f"usage: {HELPER_ARGUMENT} {'|'.join(_MODULES)}\n")
+    if len(arguments) != 1 or arguments[0] not in _FUNCTIONS:
+        sys.stderr.write(f"usage: {HELPER_ARGUMENT} {'|'.join(_FUNCTIONS)}\n")
         return 2
-    status: int = importlib.import_module(_MODULES[arguments[0]]).main()
+    module, _, function = _FUNCTIONS[arguments[0]].rpartition(".")
+    status: int = getattr(importlib.import_module(f"trayconnect.desktop.{module}"), function)()
     return status
 
 
@@ -144,3 +159,7 @@ class Lifeline:
         does not read."""
         with self._lock, contextlib.suppress(OSError):
             self._pipe.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

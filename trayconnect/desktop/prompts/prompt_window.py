@@ -340,12 +340,7 @@ def main() -> int:
     lines = tk_window.StdinLines()
     question, icon_path, guard = window_prompter.decode_question(lines.next() or b"")
     tk_scale.prepare_process()
-    try:
-        root = tkinter.Tk(className="trayconnect")
-    except tkinter.TclError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    root.withdraw()
+    root = tk_window.make_root()
     icon = _read_icon(root, icon_path) if icon_path else None
     window = PromptWindow(root, question, KeyGuard(guard), icon)
     window.show(lambda: helper_process.write_stdout(window_prompter.SHOWN))
@@ -353,7 +348,3 @@ def main() -> int:
     root.mainloop()
     helper_process.write_stdout(window_prompter.encode_answer(window.answer))
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

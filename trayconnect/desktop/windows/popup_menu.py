@@ -13,6 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from trayconnect.core.threads import deadline
 from trayconnect.desktop import helper_process
 from trayconnect.desktop.helper_process import Lifeline
 
@@ -142,13 +143,7 @@ class TkPopupMenu:
         with self._lock:
             self._end()
             try:
-                process = subprocess.Popen(
-                    self._command,
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.PIPE,
-                    env=helper_process.helper_environment(),
-                )
+                process = helper_process.start(self._command, stderr=subprocess.PIPE)
             except OSError as error:
                 log.warning("the menu cannot be shown: %s", error)
                 return
@@ -207,11 +202,5 @@ class TkPopupMenu:
             log.warning("the menu's helper read nothing for %g s, and is ended", self._limit)
             process.kill()
 
-        guard = threading.Timer(self._limit, end)
-        guard.name = "tc-popup-guard"
-        guard.start()
-        try:
+        with deadline(self._limit, end):
             line.send(menu)
-        finally:
-            guard.cancel()
-            guard.join()

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import sys
 import tkinter
 from functools import partial
 from typing import Literal
@@ -100,19 +99,10 @@ def main() -> int:
     lifeline = tk_window.StdinLines()
     lines, at = popup_menu.decode_menu(lifeline.next() or b"")
     tk_scale.prepare_process()
-    try:
-        root = tkinter.Tk(className="trayconnect")
-        root.withdraw()
-        popup = Popup(root, lines)
-        popup.show(at)
-    except tkinter.TclError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
+    root = tk_window.make_root()
+    popup = Popup(root, lines)
+    popup.show(at)
     tk_window.follow(root, lifeline, lambda _: None)
     root.mainloop()
     helper_process.write_stdout(popup_menu.encode_choice(popup.choice))
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -17,7 +17,7 @@ from typing import Any
 from trayconnect.core.command import Button, Command, from_json, to_json
 from trayconnect.core.errors import Problem, ProblemError
 from trayconnect.core.subprocesses import let_come_forward
-from trayconnect.desktop import helper_process, programs
+from trayconnect.desktop import helper_process
 
 log = logging.getLogger(__name__)
 
@@ -139,13 +139,7 @@ class StatusWindow:
         if not helper_process.has_tkinter():
             raise ProblemError(_no_tk())
         try:
-            process = subprocess.Popen(
-                self._command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                env=helper_process.helper_environment(),
-                creationflags=programs.no_console(),
-            )
+            process = helper_process.start(self._command)
         except OSError as error:
             raise ProblemError(_cannot_start(error)) from error
         return _Shown(process, self._first, self._on_command, self._missed)

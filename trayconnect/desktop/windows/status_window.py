@@ -4,7 +4,6 @@ buttons go over stdout. It ends with stdin; closing it ends nothing else."""
 from __future__ import annotations
 
 import json
-import sys
 import tkinter
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -351,12 +350,7 @@ def take(view: StatusView, line: bytes) -> None:
 def main() -> int:
     """Show it until it is closed, and return the exit code."""
     tk_scale.prepare_process()
-    try:
-        root = tkinter.Tk(className="trayconnect")
-    except tkinter.TclError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    root.withdraw()
+    root = tk_window.make_root()
 
     def click(command: Command) -> None:
         helper_process.write_stdout(status.encode_click(command))
@@ -365,7 +359,3 @@ def main() -> int:
     tk_window.follow(root, tk_window.StdinLines(), partial(take, view))
     root.mainloop()
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -9,7 +9,8 @@ import subprocess
 import threading
 
 from trayconnect.core.errors import Problem, ProblemError
-from trayconnect.desktop import helper_process, programs
+from trayconnect.core.threads import deadline
+from trayconnect.desktop import helper_process
 
 logger = logging.getLogger(__name__)
 
@@ -48,32 +49,20 @@ class TextViews:
             if len(self._open) >= _OPEN_AT_MOST:
                 _end(self._open.pop(0))
             try:
-                window = subprocess.Popen(
-                    self._command,
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                    env=helper_process.helper_environment(),
-                    creationflags=programs.no_console(),
+                window = helper_process.start(
+                    self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
                 )
             except OSError as error:
                 raise ProblemError(_no_window(str(error))) from error
             self._open.append(window)
-        # The helper reads all of it first; a hanging one is ended.
-        guard = threading.Timer(_READ_LIMIT, window.kill)
-        guard.name = "tc-text-guard"
-        guard.start()
         assert window.stdin is not None
         try:
-            window.stdin.write(
-                data
-            )  # the pipe stays open: the window closes when it ends, as it does with the app
-            window.stdin.flush()
+            # The pipe stays open: the window closes when it ends, as it does with the app.
+            with deadline(_READ_LIMIT, window.kill):
+                window.stdin.write(data)
+                window.stdin.flush()
         except (OSError, ValueError) as error:  # ValueError: `close` was called meanwhile
             logger.warning("a window with a text ended at once: %s", error)
-        finally:
-            guard.cancel()
-            guard.join()
 
     def close(self) -> None:
         """Close the windows and reap their processes. Never raises; may be called twice."""

@@ -83,11 +83,7 @@ def main() -> int:
     lines = tk_window.StdinLines()
     data: dict[str, Any] = json.loads(lines.next() or b"{}")
     tk_scale.prepare_process()
-    try:
-        root = tkinter.Tk(className="trayconnect")
-    except tkinter.TclError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
+    root = tk_window.make_root()
     if data["icon"]:
         try:
             root.iconphoto(True, tkinter.PhotoImage(master=root, file=data["icon"]))
@@ -98,7 +94,3 @@ def main() -> int:
     tk_window.follow(root, lines, lambda _: None)
     root.mainloop()
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -12,6 +12,16 @@ import tkinter
 from collections.abc import Callable
 
 
+def make_root() -> tkinter.Tk:
+    """The hidden main window. Ends the process with a message if there is no display."""
+    try:
+        root = tkinter.Tk(className="trayconnect")
+    except tkinter.TclError as error:
+        raise SystemExit(str(error)) from None
+    root.withdraw()
+    return root
+
+
 def bring(root: tkinter.Tk) -> None:
     """Show it on top, also if it is iconified; the caller sets the keyboard focus afterwards."""
     root.deiconify()

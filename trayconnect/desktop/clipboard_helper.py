@@ -1,15 +1,14 @@
-"""Owns the X11 clipboard for `clipboard`: text on stdin, "ready" on stdout. Ends when something
-else is copied, after a while, or when the app has ended."""
+"""The helper processes of the X11 clipboard: Tk serves a text, or reads one."""
 
 from __future__ import annotations
 
 import os
-import sys
 import time
 import tkinter
 
 from trayconnect.core.privacy import no_core_dumps
 from trayconnect.desktop import helper_process
+from trayconnect.desktop.windows import tk_window
 
 LIMIT = 600.0
 """Seconds after which the text is no longer offered: it may be a link with a token."""
@@ -17,17 +16,13 @@ LIMIT = 600.0
 _CHECK_MS = 1000
 
 
-def main() -> int:
-    """Serve one text, and return the exit code."""
+def serve() -> int:
+    """Offer the text on stdin, and write "ready" to stdout. Returns the exit code when something
+    else is copied, after a while, or when the app has ended."""
     no_core_dumps()
     parent = os.getppid()
     text = helper_process.read_stdin().decode(errors="replace")
-    try:
-        root = tkinter.Tk(className="trayconnect")
-    except tkinter.TclError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    root.withdraw()
+    root = tk_window.make_root()
 
     def supply(offset: str, length: str) -> str:
         return text[int(offset) : int(offset) + int(length)]
@@ -51,5 +46,13 @@ def main() -> int:
     return 0
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def read() -> int:
+    """Write the text on the clipboard to stdout. Returns the exit code."""
+    no_core_dumps()
+    root = tk_window.make_root()
+    try:
+        text = root.clipboard_get()
+    except tkinter.TclError as error:  # there is no text
+        raise SystemExit(str(error)) from None
+    helper_process.write_stdout(text.encode())
+    return 0
