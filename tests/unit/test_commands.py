@@ -18,7 +18,8 @@ from tests.support.servers import make_server
 from tests.support.systems import has_own_addresses
 from tests.support.waiting import wait_for
 from tests.unit.test_session_manager import DOWN, LIMIT, Run, World
-from trayconnect.actions.every_command import make_dispatcher
+from trayconnect.actions.dispatcher import Dispatcher
+from trayconnect.actions.program_commands import ProgramCommands
 from trayconnect.actions.server_commands import ServerCommands
 from trayconnect.cli.status_text import to_lines
 from trayconnect.config.local_addresses import own_address
@@ -63,7 +64,7 @@ class Desk:
             self.copied.append,
             lambda: self.config,
         )
-        self.dispatcher = make_dispatcher(
+        program = ProgramCommands(
             servers,
             Mock(problem=None, config=self.config, path=PurePosixPath("/home/ada/servers.yaml")),
             Mock(),
@@ -79,6 +80,7 @@ class Desk:
             reload=lambda: None,
             quit=self._quit,
         )
+        self.dispatcher = Dispatcher(self, servers.handlers, program.handlers)
         self.run.manager.apply(self.config)
 
     def _quit(self) -> None:

@@ -33,7 +33,7 @@ LIMIT = 400.0
 """Seconds for a group."""
 WINE_CANNOT = (
     # There, a shutdown of a socket wakes no thread that reads from it, or sends to it.
-    "tests/unit/test_jupyter_probe.py",
+    "tests/unit/test_http_client.py",
     "tests/unit/test_forwarding_pump.py",
     "tests/unit/test_forwarding.py::test_a_stalled_connection_holds_up_no_other",
     "tests/unit/test_forwarding_incoming.py::test_the_end_of_the_tunnel_ends_it",

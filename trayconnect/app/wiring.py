@@ -7,8 +7,9 @@ from contextlib import ExitStack, closing
 from functools import partial
 from typing import TYPE_CHECKING
 
-from trayconnect.actions.every_command import make_dispatcher
+from trayconnect.actions.dispatcher import Dispatcher
 from trayconnect.actions.file_reload import FileReload
+from trayconnect.actions.program_commands import ProgramCommands
 from trayconnect.actions.server_commands import ServerCommands
 from trayconnect.actions.terminals import open_terminal_on
 from trayconnect.alerts.scheduler import AlertScheduler
@@ -109,7 +110,7 @@ class Parts:
         self._reload = FileReload(
             self._file, self.manager.apply, display.refresh, notifier, options.say
         )
-        self.dispatcher = make_dispatcher(
+        program = ProgramCommands(
             self._servers,
             self._file,
             self._autostart,
@@ -120,6 +121,7 @@ class Parts:
             reload=self._reload.again,
             quit=quit,
         )
+        self.dispatcher = Dispatcher(notifier, self._servers.handlers, program.handlers)
 
     def start(self, stack: ExitStack, lock: InstanceLock) -> None:
         """`stack` ends everything in the opposite order. Raises `ProblemError`."""
