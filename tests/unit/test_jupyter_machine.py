@@ -288,6 +288,13 @@ def test_a_disconnect_forgets_the_wish_for_a_jupyter() -> None:
     assert settle(stepped) == []
 
 
+def test_an_order_to_start_outlives_a_change_of_the_file() -> None:
+    stepped, _ = run(*UP, READY)
+    stepped, _ = more(stepped, ConfigChanged(make_server(host="elsewhere")))
+    stepped, _ = more(stepped, Command("start-jupyter"), Connect())
+    assert settle(stepped) == [StartServer()]
+
+
 def test_while_it_starts_only_what_answers_counts() -> None:
     stepped, _ = run(*UP, AMBER, Command("start-jupyter"))
     before = stepped.jupyter

@@ -320,7 +320,7 @@ def _stopped(state: JupyterState, *, done: bool) -> Outcome:
 def _entry_changed(state: JupyterState, server: Server) -> Outcome:
     changed = replace(state, server=server)
     if not server.same_link(state.server):
-        changed = _renewed(changed)
+        changed = replace(_renewed(changed), start_pending=state.start_pending)
     if server.start != state.server.start:
         allowed = state.is_start_allowed or state.start_problem is not None
         changed = replace(changed, is_start_allowed=allowed, start_problem=None)
