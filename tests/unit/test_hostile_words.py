@@ -162,7 +162,7 @@ def test_what_the_start_prints(end: str) -> None:
     harmless(started)
     assert started.answered
     harmless(start_errors.failure(started, make_server(), 1.0))
-    harmless(start_errors.way_words(started, "x"))
+    harmless(start_errors.launcher_text(started, "x"))
 
 
 # --- SSH --------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from trayconnect.services.jupyter.activity import (
     Activity,
     Run,
     activity,
-    activity_words,
+    activity_text,
     duration,
     idle_again,
     size,
@@ -201,7 +201,7 @@ def utc(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_words(said: Activity, words: str) -> None:
-    assert activity_words(said) == words
+    assert activity_text(said) == words
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from trayconnect.services.jupyter.start import (
     session_name,
     start,
 )
-from trayconnect.services.jupyter.start_errors import failure, way_words
+from trayconnect.services.jupyter.start_errors import failure, launcher_text
 
 SHELLS = [
     pytest.param(
@@ -239,5 +239,5 @@ def test_an_account_without_a_shell_is_said() -> None:
 
 
 def test_what_it_runs_in() -> None:
-    assert way_words(StartResult(True, 1, way="tmux"), "x") == "in the tmux session x"
-    assert way_words(StartResult(True, 1, way="?"), "x") == ""
+    assert launcher_text(StartResult(True, 1, way="tmux"), "x") == "in the tmux session x"
+    assert launcher_text(StartResult(True, 1, way="?"), "x") == ""

@@ -106,8 +106,8 @@ def test_what_would_be_lost(answers: dict[str, Any], words: str) -> None:
     with staged(jupyter) as page:
         losses = stop.losses(page, CancelToken())
     assert bool(losses) == bool(words)
-    assert words in losses.words
-    assert ("would be lost" in losses.words) == bool(words)
+    assert words in losses.text
+    assert ("would be lost" in losses.text) == bool(words)
     assert jupyter.asked[0] == "GET /base/api/kernels?no_track_activity=1"
 
 
@@ -121,13 +121,13 @@ def test_what_cannot_be_listed_is_asked_about_too(token: str, status: int, why: 
     with staged(jupyter, token) as page:
         losses = stop.losses(page, CancelToken())
     assert losses
-    assert why in losses.words
+    assert why in losses.text
 
 
 def test_one_that_does_not_answer_is_asked_about_too() -> None:
     with staged(Staged()) as page:
         pass
-    assert "is unknown: it does not answer" in stop.losses(page, CancelToken()).words
+    assert "is unknown: it does not answer" in stop.losses(page, CancelToken()).text
 
 
 @pytest.mark.parametrize(("status", "is_told"), [(404, False), (500, True), (503, True)])

@@ -64,7 +64,7 @@ def test_the_json_of_a_jupyter() -> None:
 CANCEL = Command("cancel-job", "GPU box")
 SUBMIT = Command("submit-job", "GPU box")
 JOB = ServiceStatus(
-    words="queued",
+    state_text="queued",
     problem=Problem("The job waits for a node", "Ask for fewer"),
     lines=(Line("queue", "3 jobs before it"), Line("node", "On gpu07", in_menu=False)),
     commands=(

@@ -198,6 +198,10 @@ def test_only_a_page_that_answers_is_shown() -> None:
     state, _ = step(DirectPage(DIRECT), DOWN)
     assert (status(state).page, status(state).problem) == (None, DOWN.problem)
     state, _ = step(state, READY)
-    assert (status(state).page, status(state).words, status(state).checks) == (PAGE, "connected", 2)
+    assert (status(state).page, status(state).state_text, status(state).checks) == (
+        PAGE,
+        "connected",
+        2,
+    )
     state, _ = step(state, LinkDown())
     assert (status(state).level, status(state).page) == (Level.NOTHING, None)

@@ -101,8 +101,8 @@ class ServiceStatus:
     """What to open, once it answers."""
     problem: Problem | None = None
     """Why its level is not higher, while the link is up."""
-    words: str = ""
-    """Its state while the link is up, for people."""
+    state_text: str = ""
+    """For people, while the link is up."""
     lines: tuple[Line, ...] = ()
     commands: tuple[Offer, ...] = ()
     in_progress: bool = False
@@ -181,8 +181,8 @@ MakeServices = Callable[["Server", Post], tuple[Service, ...]]
 
 @dataclass(frozen=True, slots=True)
 class PageDebt:
-    """What of the user's orders has not led to a page yet. The next page that answers settles
-    it."""
+    """The user's commands that have not led to a page yet. The next page that answers settles
+    them."""
 
     browser_pending: bool = False
     """The user has connected."""

@@ -133,7 +133,7 @@ def state_words(snapshot: Snapshot) -> str:
         case State.CONNECTING:
             return "connecting…"
         case State.UP:
-            return snapshot.service.words
+            return snapshot.service.state_text
         case State.WAITING:
             return f"retrying at {_clock(snapshot.retry_at or snapshot.since)}"
         case State.NEEDS_YOU if snapshot.asking:

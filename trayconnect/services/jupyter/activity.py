@@ -106,7 +106,7 @@ _DAY = 86_400.0
 _UNITS = ("KB", "MB", "GB", "TB")
 
 
-def activity_words(activity: Activity) -> str:
+def activity_text(activity: Activity) -> str:
     """ "2 kernels, 1 busy since 14:02, 1.2 of 8.0 GB"; empty where no kernel runs."""
     if not activity.total:
         return ""

@@ -124,7 +124,7 @@ class JupyterCommands:
         return {
             "identity": running.identity,
             "label": running.label,
-            "losses": running.losses.words,
+            "losses": running.losses.text,
         }
 
     def running(self, cancel: CancelToken) -> StopCandidate:
@@ -269,7 +269,7 @@ def question(name: str, running: StopCandidate, *, restart: bool = False) -> Que
         kind=QuestionKind.CONFIRM,
         server=name,
         title=f"{verb} Jupyter on {name}?",
-        message=f"{label}{running.losses.words}",
+        message=f"{label}{running.losses.text}",
         confirm=f"{verb} Jupyter",
     )
 

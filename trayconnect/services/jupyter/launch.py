@@ -18,7 +18,7 @@ from trayconnect.services.jupyter.discovery import find
 from trayconnect.services.jupyter.discovery import script as text_of
 from trayconnect.services.jupyter.model import FoundJupyter
 from trayconnect.services.jupyter.start import LIMIT, StartResult, assignments, session_name, start
-from trayconnect.services.jupyter.start_errors import failure, unreachable, way_words
+from trayconnect.services.jupyter.start_errors import failure, launcher_text, unreachable
 from trayconnect.services.jupyter.stop import end
 
 _ENDED = "@@trayconnect ended 1\n"
@@ -59,7 +59,7 @@ class JupyterLauncher:
             raise ProblemError(failure(started, server, self._limit))
         if started.socket:
             _reach(tunnel, started, server, cancel)
-        words = way_words(started, session_name(server))
+        words = launcher_text(started, session_name(server))
         begun = "was started before" if started.was_running else "was started"
         logger.info("%s: Jupyter %s %s, PID %d", server.name, begun, words, started.pid)
         return words

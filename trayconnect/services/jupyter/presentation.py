@@ -10,7 +10,7 @@ from trayconnect.config.model import SAME_HOST, Server
 from trayconnect.core.command import Command
 from trayconnect.core.errors import Problem
 from trayconnect.core.page import Page
-from trayconnect.services.jupyter.activity import Activity, activity_words
+from trayconnect.services.jupyter.activity import Activity, activity_text
 from trayconnect.services.jupyter.model import FoundJupyter, is_our_socket
 from trayconnect.services.protocol import Level, Line, Offer, ServiceStatus
 
@@ -70,7 +70,7 @@ def present(server: Server, facts: JupyterFacts) -> ServiceStatus:
         level=facts.level,
         page=facts.page,
         problem=facts.problem,
-        words=_state(facts),
+        state_text=_state(facts),
         lines=tuple(_lines(facts)),
         commands=tuple(_commands(server, facts)),
         in_progress=facts.starting,
@@ -131,7 +131,7 @@ def _lines(facts: JupyterFacts) -> Iterator[Line]:
         yield Line("starting", "Jupyter is being started", in_menu=False)
     elif facts.launcher:
         yield Line("launcher", f"Jupyter runs {facts.launcher}", in_menu=False)
-    if facts.kernels is not None and (words := activity_words(facts.kernels)):
+    if facts.kernels is not None and (words := activity_text(facts.kernels)):
         yield Line("kernels", words)
     if facts.unproven:
         yield Line("unproven", UNPROVEN)

@@ -32,7 +32,7 @@ _OPTION = re.compile(r"unrecognized (?:arguments|flag)s?:? *(.*)|Bad config enco
 _DENIED = re.compile(r"(?:PermissionError|\[Errno 13\]).*")
 
 
-def way_words(started: StartResult, name: str) -> str:
+def launcher_text(started: StartResult, name: str) -> str:
     """The launcher, for people; `name` is that of its session."""
     return _WAYS.get(started.way, "").format(name)
 

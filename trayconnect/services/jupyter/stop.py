@@ -47,7 +47,7 @@ class Losses:
         return bool(self.kernels or self.terminals or self.unknown)
 
     @property
-    def words(self) -> str:
+    def text(self) -> str:
         """Lines for people."""
         lines = []
         if self.kernels:

@@ -100,7 +100,7 @@ def status(state: DirectPage) -> ServiceStatus:
     """The state as data of the protocol."""
     health = state.health
     known = ServiceStatus(
-        words="looking for its page…",
+        state_text="looking for its page…",
         browser_pending=state.debt.browser_pending,
         checks=state.checks,
     )
@@ -111,7 +111,7 @@ def status(state: DirectPage) -> ServiceStatus:
         level=health.level,
         page=health.page if state.is_ready else None,
         problem=health.problem,
-        words=_words(health),
+        state_text=_words(health),
     )
 
 
