@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import TYPE_CHECKING
 
-from trayconnect.config.model import SAME_HOST, Server
+from trayconnect.config.model import SAME_HOST
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.command import JSON, Command
 from trayconnect.core.errors import Problem, ProblemError, Recovery
@@ -17,42 +17,18 @@ from trayconnect.core.page import Page
 from trayconnect.core.questions import Question, QuestionKind
 from trayconnect.services.jupyter import stop
 from trayconnect.services.jupyter.log import read_log
-from trayconnect.services.jupyter.machine import CheckAgain, Event, JupyterStopped, JupyterStopping
+from trayconnect.services.jupyter.machine import CheckAgain, JupyterStopped, JupyterStopping
 from trayconnect.services.jupyter.model import FoundJupyter
 from trayconnect.services.jupyter.presentation import JupyterFacts, jupyter_label, table
 from trayconnect.services.jupyter.selection import matching
 from trayconnect.services.jupyter.selection_store import Choice, Choices
 from trayconnect.services.protocol import Desktop
 
+if TYPE_CHECKING:
+    from trayconnect.services.jupyter.service import JupyterService
+
 _PROCESS = re.compile(r"[0-9]{1,18} [\w:.+-]{1,100}", re.ASCII)
 """The identity of a Jupyter whose process is known."""
-
-
-class Present(Protocol):
-    """The service that the commands are about. From any thread."""
-
-    @property
-    def server(self) -> Server: ...
-
-    @property
-    def link(self) -> Link | None: ...
-
-    def settled(self, cancel: CancelToken) -> JupyterFacts:
-        """What is known after all events so far. Raises `ProblemError` where that takes too long,
-        and `Cancelled`."""
-        ...
-
-    def tell(self, event: Event) -> None: ...
-
-    def wait_until(
-        self, done: Callable[[JupyterFacts], bool], seconds: float, cancel: CancelToken
-    ) -> None:
-        """Block until `done` says so, or for so many seconds. Raises `Cancelled`."""
-        ...
-
-    def spawn_once(self, what: str, job: Callable[[CancelToken], None]) -> bool:
-        """Do it on another thread, unless the same is under way: then false."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +44,7 @@ class StopCandidate:
 
 @dataclass(frozen=True, slots=True)
 class JupyterCommands:
-    jupyter: Present
+    jupyter: JupyterService
     choices: Choices
     desktop: Desktop
 

@@ -64,7 +64,7 @@ PATIENCE = 3.0
 
 
 class HealthChecker:
-    """The `Examine` of one app. One thread at a time checks each link."""
+    """The `Work.examine` of one app. One thread at a time checks each link."""
 
     def __init__(self, choices: Choices | None = None, patience: float | None = PATIENCE) -> None:
         """`patience`: see `PATIENCE`; None waits until the search ends."""
@@ -79,7 +79,7 @@ class HealthChecker:
         set_target: SetTarget,
         cancel: CancelToken,
     ) -> Health:
-        """See `service.Examine`."""
+        """See `Work.examine`."""
         cancel.check()
         known = self._known.get(tunnel)
         if known is None:

@@ -42,7 +42,7 @@ class JupyterLauncher:
         self._limit = limit
 
     def __call__(self, server: Server, tunnel: Link, cancel: CancelToken) -> str:
-        """See `service.Launch`."""
+        """See `Work.launch`."""
         reached = reachable(server, tunnel, cancel)
         for _ in range(ANEW_TIMES):
             started = abandonable(
@@ -67,7 +67,7 @@ class JupyterLauncher:
     def ended(
         self, server: Server, tunnel: Link, used: FoundJupyter, cancel: CancelToken
     ) -> bool | None:
-        """See `service.AskEnd`."""
+        """See `Work.how_it_ended`."""
         values = {"pid": str(used.pid), "when": used.born}
         text = text_of("process.sh") + assignments(values) + text_of("ended.sh")
         try:

@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 from trayconnect.config.model import Server
 from trayconnect.core.cancellation import CancelToken
@@ -59,44 +58,19 @@ from trayconnect.services.protocol import Desktop, Level, Post, ServiceStatus, S
 logger = logging.getLogger(__name__)
 
 
-class Examine(Protocol):
-    """Checks the health once, end to end, through the entry's own local port; bounded in time.
-
-    Calls `set_target` with where Jupyter listens before it uses the local port. Raises
-    `Cancelled`."""
-
-    def __call__(
-        self, server: Server, tunnel: Link, set_target: SetTarget, cancel: CancelToken
-    ) -> Health: ...
-
-
-class Launch(Protocol):
-    """Starts Jupyter on the server, as the entry says, so that it outlives the link, or finds one
-    that an earlier start left running. Takes minutes at most.
-
-    Returns the launcher, for people. Raises `ProblemError`, and `Cancelled`."""
-
-    def __call__(self, server: Server, tunnel: Link, cancel: CancelToken) -> str: ...
-
-
-class AskEnd(Protocol):
-    """Finds out how a Jupyter that was in use has ended; bounded in time. Raises `Cancelled`."""
-
-    def __call__(
-        self, server: Server, tunnel: Link, used: FoundJupyter, cancel: CancelToken
-    ) -> bool | None:
-        """Whether it crashed, or went down with its host. False, too, if unknown; None as long as
-        it runs."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What the service does over its link."""
+    """What the service does over its link, each step bounded in time and cancellable."""
 
-    examine: Examine
-    launch: Launch
-    how_it_ended: AskEnd
+    examine: Callable[[Server, Link, SetTarget, CancelToken], Health]
+    """Checks the health once, end to end, through the entry's own local port, after it has set the
+    target."""
+    launch: Callable[[Server, Link, CancelToken], str]
+    """Starts Jupyter on the server, as the entry says, so that it outlives the link, or finds one
+    that an earlier start left running. Returns the launcher, for people. Raises `ProblemError`."""
+    how_it_ended: Callable[[Server, Link, FoundJupyter, CancelToken], bool | None]
+    """Whether the Jupyter that was in use crashed, or went down with its host. False, too, if
+    unknown; None as long as it runs."""
     choices: Choices = field(default_factory=BriefChoices)
     search_soon: Callable[[Link], None] = lambda _link: None
     """The user waits for a Jupyter there: search in the next check. From any thread."""
@@ -151,7 +125,7 @@ class JupyterService(PollingService):
     def run(self, command: Command, cancel: CancelToken) -> JSON:
         return self.commands.run(command, cancel)
 
-    # --- for its commands, from any thread: see `commands.Present` ---
+    # --- for its commands, from any thread ---
 
     @property
     def server(self) -> Server:
@@ -166,6 +140,8 @@ class JupyterService(PollingService):
         return facts(self._state)
 
     def settled(self, cancel: CancelToken) -> JupyterFacts:
+        """What is known after all events so far. Raises `ProblemError` if that takes too long, and
+        `Cancelled`."""
         self._settle(cancel)
         return self.facts
 
@@ -175,6 +151,7 @@ class JupyterService(PollingService):
     def wait_until(
         self, done: Callable[[JupyterFacts], bool], seconds: float, cancel: CancelToken
     ) -> None:
+        """Block until `done` is true, or for so many seconds. Raises `Cancelled`."""
         with cancel.releasing(self._wake), self._changed:
             self._changed.wait_for(lambda: cancel.is_set() or done(self.facts), seconds)
         cancel.check()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Callable, Mapping
 
 from trayconnect.config.model import Server
 from trayconnect.core.cancellation import CancelToken
@@ -36,22 +35,12 @@ PAGES_READY = 60.0
 """Seconds between two checks of the forwards' pages: while one is silent, and when all answer."""
 
 
-class CheckDirect(Protocol):
-    """Checks a page once; bounded in time. Raises `Cancelled`."""
-
-    def __call__(self, url: str, cancel: CancelToken) -> PageHealth: ...
-
-
-class CheckPages(Protocol):
-    """Checks whether the pages of forwards answer, and who owns them; bounded in time. Raises
-    `Cancelled`."""
-
-    def __call__(
-        self, server: Server, tunnel: Link, cancel: CancelToken
-    ) -> Mapping[str, PageState]:
-        """By the names of the forwards that have a page. Without `ready` in the file, a page is not
-        asked, and counts as answering unless it belongs to another user."""
-        ...
+CheckDirect = Callable[[str, CancelToken], PageHealth]
+"""Checks the page of that URL once; bounded in time. Raises `Cancelled`."""
+CheckPages = Callable[[Server, Link, CancelToken], Mapping[str, PageState]]
+"""Checks whether the pages of forwards answer, and who owns them, by the names of the forwards that
+have a page; bounded in time. Raises `Cancelled`. Without `ready` in the file, a page is not asked,
+and counts as answering unless it belongs to another user."""
 
 
 class DirectService(PollingService):
