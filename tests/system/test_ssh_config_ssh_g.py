@@ -103,7 +103,7 @@ def test_an_ssh_that_hangs_is_given_up(fake: Path, monkeypatch: pytest.MonkeyPat
     script(fake, "sleep 1000")
     with nothing_left(), pytest.raises(ProblemError) as caught:
         ssh_g.ask(str(fake), Query("h"), None, {}, CancelToken())
-    assert "did not say within 0.3 s" in caught.value.problem.title
+    assert "did not report your SSH configuration within 0.3 s" in caught.value.problem.title
     assert caught.value.problem.recovery is Recovery.RETRY
 
 

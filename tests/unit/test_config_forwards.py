@@ -144,7 +144,7 @@ BAD = [
         "4:14: an entry of forwards names a port that is neither a number nor a service",
     ),
     ("-L 0:h:80", ("4:14: an entry of forwards must name the port to listen on; only a remote "
-    "forward may say 0")),
+    "forward may use 0")),
     ("-L 99999:h:80", "4:14: an entry of forwards names a port above 65535"),
     ("-L 80:h:80", ("4:14: local_port must be from 1024 to 65535: only root may listen on a port "
     "below 1024")),

@@ -57,8 +57,8 @@ def test_what_is_said(text: str, start: StartOptions | None) -> None:
         ("start: {folder: -x}", "must be a path on the server"),
         ("start: {environment: {conda: a, venv: b}}", "takes one of conda, venv, module, run"),
         ("start: {environment: {module: [a b]}}", "must be one word"),
-        ("start: {options: [--port=9]}", "must not contain --port: say 'port' under 'jupyter'"),
-        ("start: {options: [--LabApp.sock=/x]}", "must not contain --sock: say 'socket' under"),
+        ("start: {options: [--port=9]}", "must not contain --port: use 'port' under 'jupyter'"),
+        ("start: {options: [--LabApp.sock=/x]}", "must not contain --sock: use 'socket' under"),
         (
             "start: {options: [--ServerApp.token=x]}",
             "must not contain a token: Jupyter makes its own",

@@ -71,7 +71,7 @@ WRONG_TYPES = [
     ("username: ''", "4:15: username must not be empty"),
     (
         "username: ' ada'",
-        "4:15: username must not begin or end with a space, nor hold control characters",
+        "4:15: username must not begin or end with a space, or contain control characters",
     ),
     ("open_browser: 1", "4:19: open_browser must be true or false, not '1'"),
     ("open_browser: 'true'", "4:19: open_browser must be true or false: remove the quotes"),
@@ -106,7 +106,7 @@ WRONG_TYPES = [
     ),
     ("jupyter: {port: atuo}", "4:21: port must be a whole number or auto, not 'atuo'"),
     ("jupyter: {port: 70000}", "4:21: port must be at most 65535, not '70000'"),
-    ("jupyter: {path: lab}", "4:21: path must begin with '/' and hold no control characters"),
+    ("jupyter: {path: lab}", "4:21: path must begin with '/' and contain no control characters"),
     (
         "jupyter: {path: '/lab?token=abc'}",
         "4:21: path must not contain a token: remove it, the page asks for it",
@@ -261,7 +261,7 @@ def test_urls(url: str, expected: str) -> None:
             "ServerAliveInterval: 5",
             "unknown key 'ServerAliveInterval': 'interval' belongs under 'keepalive'",
         ),
-        ("defaults: {}", "unknown key 'defaults': 'defaults' stands at the left margin"),
+        ("defaults: {}", "unknown key 'defaults': 'defaults' belongs at the left margin"),
     ],
 )
 def test_unknown_keys(keys: str, expected: str) -> None:
@@ -384,7 +384,7 @@ servers: [{name: a, host: h}, {name: b, host: h}, {name: c, host: h, keepalive: 
 
     def test_what_no_two_servers_share(self) -> None:
         text = "defaults:\n  name: a\n  url: http://h\n  local_port: 2000\n"
-        words = "cannot stand in defaults: every server has its own"
+        words = "is not allowed in defaults: every server has its own"
         assert problems(text) == [
             f"2:3: 'name' {words}",
             f"3:3: 'url' {words}",

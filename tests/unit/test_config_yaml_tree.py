@@ -83,14 +83,14 @@ SYNTAX = [
     (
         "a: b: c",
         (
-            "1:5: no ':' can stand here: check the indentation, and put text that holds a ':' "
+            "1:5: no ':' is allowed here: check the indentation, and put text that contains a ':' "
             "in quotes"
         ),
     ),
     (
         "a: b\n  c: d",
         (
-            "2:4: no ':' can stand here: check the indentation, and put text that holds a ':' "
+            "2:4: no ':' is allowed here: check the indentation, and put text that contains a ':' "
             "in quotes"
         ),
     ),

@@ -92,7 +92,7 @@ def test_exit_on_forward_failure_is_missed_only_where_there_are_forwards() -> No
     assert host("gpu", text).options.unsupported == ()
     (said,) = host("gpu", text + "LocalForward 5 a:1\n").options.unsupported
     assert (
-        said == "ExitOnForwardFailure is ignored: the connection goes on without a failed forward"
+        said == "ExitOnForwardFailure is ignored: the connection continues without a failed forward"
     )
 
 

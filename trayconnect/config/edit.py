@@ -281,7 +281,7 @@ def _in_brackets(
         return text[:at] + added + text[at:]
     inside = text[servers.start : servers.end]
     if not _EMPTY_LIST.fullmatch(inside) or layout.flow:
-        raise CannotInsertError("its empty list has comments in it, or stands in braces")
+        raise CannotInsertError("its empty list contains comments, or is in braces")
     head = text[: servers.start].rstrip(" ") + text[servers.end :]
     indent = layout.column + _INDENT
     return _after_line(

@@ -170,7 +170,7 @@ class Forward(Frozen):
     )
     tool: ToolName | None = Field(
         None,
-        description="A web tool, which stands for name, port, open, path and ready, "
+        description="A web tool, which sets name, port, open, path and ready, "
         "where they are not given.",
     )
 

@@ -90,7 +90,7 @@ def parse(kind: Kind, text: str) -> ForwardSpec:
     if spec is None:
         raise ValueError(_wrong_form(kind))
     if kind is not Kind.REMOTE and spec.listen.path is None and spec.listen.port == 0:
-        raise ValueError("must name the port to listen on; only a remote forward may say 0")
+        raise ValueError("must name the port to listen on; only a remote forward may use 0")
     if spec.target is not None and spec.target.path is None and spec.target.port == 0:
         raise ValueError("must lead to a port from 1 to 65535")
     return spec

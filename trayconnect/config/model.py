@@ -127,7 +127,7 @@ class Server(Frozen):
 
     name: Name = Field(description="Shown in the menu; unique.")
     group: Name | None = Field(
-        None, description="The submenu that it stands in, with all others of that group."
+        None, description="The submenu that shows it, with the others of that group."
     )
     host: HostName | None = Field(
         None, description="A name, an address, or a Host alias of ~/.ssh/config."

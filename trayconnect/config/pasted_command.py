@@ -51,7 +51,7 @@ def _typed(word: str) -> str:
     """An argument that a shell has already expanded. Raises `CommandError`."""
     cleaned = clean(word)
     if any(cleaned.count(quote) > word.count(quote) for quote in "\"'"):
-        raise CommandError(f"{word!r} holds a curly quote: write a plain one, or none")
+        raise CommandError(f"{word!r} contains a curly quote: write a plain one, or none")
     return cleaned
 
 
@@ -91,7 +91,7 @@ def _with_remote(command: SshCommand, aliases: frozenset[str]) -> SshCommand:
         return _through(command, _parse(remote_commands, aliases))
     if misplaced := _MISPLACED.search(line):
         raise CommandError(
-            f"{misplaced['option']} stands behind the command {command.remote[0][:60]!r}, which "
+            f"{misplaced['option']} comes after the command {command.remote[0][:60]!r}, which "
             "would get it: write it before the host"
         )
     if (start := jupyter_start(remote_commands)) is not None:
@@ -182,7 +182,7 @@ _FLAGS = frozenset(_FLAG_NAMES.split())
 _FOLDERS = frozenset(("notebook-dir", "root-dir", "preferred-dir"))
 _SET_BY_US = {
     "ip": "Jupyter listens for the tunnel only",
-    "sock": "say 'socket' under 'jupyter' instead",
+    "sock": "use 'socket' under 'jupyter' instead",
 }
 
 

@@ -54,7 +54,7 @@ def clean(text: str) -> str:
     text = "".join(" " if unicodedata.category(c) == "Zs" else c for c in text)
     for character in text:
         if unicodedata.category(character) == "Cc" and character not in "\n\t":
-            raise CommandError("it holds a control character: copy the text without its colours")
+            raise CommandError("it contains a control character: copy the text without its colours")
     text = text.translate(dict.fromkeys(map(ord, DOUBLE_QUOTES), '"'))
     return text.translate(dict.fromkeys(map(ord, SINGLE_QUOTES), "'"))
 
@@ -240,4 +240,4 @@ class _Lexer:
 
 def placeholder(word: str) -> CommandError:
     """The error for a placeholder that the user must replace."""
-    return CommandError(f"{word} stands for something of yours: write that in its place")
+    return CommandError(f"{word} is a placeholder: replace it")

@@ -320,7 +320,7 @@ class _OptionReader:
                     self._jumps(line.rest)
             case "proxycommand":
                 if self._has_jump_option:
-                    raise ValueError("it stands beside -J: leave one of them out")
+                    raise ValueError("it excludes -J: leave one of them out")
                 if command.jumps is None and self._proxy is None:
                     self._proxy = line.rest
             case "hostname":

@@ -14,9 +14,9 @@ from trayconnect.config.values import Frozen
 App = Literal["lab", "notebook", "server"]
 
 _OURS = {
-    "port": "say 'port' under 'jupyter' instead",
+    "port": "use 'port' under 'jupyter' instead",
     "ip": "it listens for the tunnel only",
-    "sock": "say 'socket' under 'jupyter' instead",
+    "sock": "use 'socket' under 'jupyter' instead",
     "no-browser": "trayconnect always sets it",
 }
 """Options that trayconnect sets itself, each as the end of `--ServerApp.port` and the like."""

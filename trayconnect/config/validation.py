@@ -283,4 +283,4 @@ def _other_section(key: str) -> str:
     for other, place in _PLACES.items():
         if key in SECTIONS[other]:
             return f": '{key}' belongs {place}"
-    return f": '{key}' stands at the left margin" if key in SECTIONS[TOP] else ""
+    return f": '{key}' belongs at the left margin" if key in SECTIONS[TOP] else ""

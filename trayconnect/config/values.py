@@ -43,7 +43,7 @@ def printable(value: str) -> str:
     # Emoji and some scripts use joiners, which Python does not count as printable.
     visible = value.replace("\u200c", "").replace("\u200d", "")
     if value != value.strip() or not visible.isprintable():
-        raise ValueError("must not begin or end with a space, nor hold control characters")
+        raise ValueError("must not begin or end with a space, or contain control characters")
     return value
 
 
@@ -162,7 +162,7 @@ def server_path(value: str) -> str:
 def page_path(value: str) -> str:
     """The path of a page, with its query and fragment; see `page_paths.url_path`."""
     if not value.startswith("/") or any(category(one) in _UNSEEN for one in value):
-        raise ValueError("must begin with '/' and hold no control characters")
+        raise ValueError("must begin with '/' and contain no control characters")
     _no_token(value)
     return value
 

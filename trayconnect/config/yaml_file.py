@@ -138,7 +138,7 @@ def _usable_defaults(defaults: Mapping, report: FileReport) -> Mapping:
         if key in defaults.entries:
             report.add(
                 defaults.entries[key].mark,
-                f"'{key}' cannot stand in defaults: every server has its own",
+                f"'{key}' is not allowed in defaults: every server has its own",
             )
     shared = {key: entry for key, entry in defaults.entries.items() if key not in OWN_KEYS}
     return mapping(defaults.mark, shared)

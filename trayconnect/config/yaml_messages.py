@@ -26,7 +26,7 @@ _MESSAGES: tuple[tuple[str, str, str], ...] = (
     (
         "mapping values are not allowed",
         "",
-        "no ':' can stand here: check the indentation, and put text that holds a ':' in quotes",
+        "no ':' is allowed here: check the indentation, and put text that contains a ':' in quotes",
     ),
     ("tab character", "", _TAB),
     ("escape|hexa?decimal", "", "in double quotes '\\' begins an escape: use single quotes"),

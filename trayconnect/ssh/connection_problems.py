@@ -345,7 +345,7 @@ def command_slow(
 
 
 def most_informative(errors: Sequence[OSError]) -> OSError:
-    """The most informative of the failures of several addresses: a refusal says most."""
+    """The most informative of the failures of several addresses: a refusal decides."""
     for kind in (ConnectionRefusedError, TimeoutError):
         for error in errors:
             if isinstance(error, kind):

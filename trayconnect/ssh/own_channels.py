@@ -242,7 +242,7 @@ def replaceable(target: UnixEndpoint) -> Problem:
 
 def not_reported(target: Endpoint, detail: str) -> Problem:
     return Problem(
-        f"The server did not say who owns {_where(target)}",
+        f"The server did not report who owns {_where(target)}",
         "Nothing is sent there until it does. Try again in a moment.",
         Recovery.RETRY,
         detail,

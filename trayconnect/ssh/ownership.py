@@ -241,7 +241,7 @@ class _Shell:
             self._until(_ANSWER_START, deadline)
             account = Account.read(self._line(deadline).split())
             if account is None:
-                raise ConnectionError("what the script says of the account cannot be read")
+                raise ConnectionError("what the script reports about the account cannot be read")
         except BaseException:
             self.close()
             raise

@@ -14,7 +14,7 @@ REFUSED: Mapping[str, tuple[str, str]] = {
         "ProxyUseFdpass",
         "Set it to no, and give ProxyCommand a command that carries the data itself.",
     ),
-    "refuseconnection": ("RefuseConnection", "It says that ssh must not connect there."),
+    "refuseconnection": ("RefuseConnection", "It forbids ssh to connect there."),
 }
 """Keywords without which the connection would be a different one, and what to do."""
 
@@ -24,7 +24,7 @@ REPORTED: Mapping[str, tuple[str, str]] = {
     "controlpath": ("ControlPath", "trayconnect makes its own connection"),
     "exitonforwardfailure": (
         "ExitOnForwardFailure",
-        "the connection goes on without a failed forward",
+        "the connection continues without a failed forward",
     ),
     "forwardagent": ("ForwardAgent", "trayconnect does not forward the agent"),
     "forwardx11": ("ForwardX11", "trayconnect does not forward X11"),

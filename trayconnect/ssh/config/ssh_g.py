@@ -169,7 +169,7 @@ def _finish(command: list[str], output: IO[bytes], errors: IO[bytes], cancel: Ca
         with cancel.releasing(lambda: end_group(process, at_once=True)):
             return process.wait(LIMIT)
     except subprocess.TimeoutExpired as error:
-        title = f"ssh did not say within {LIMIT:g} s what your SSH configuration means"
+        title = f"ssh did not report your SSH configuration within {LIMIT:g} s"
         advice = "A command after 'Match exec' may hang; try 'ssh -G' in a terminal."
         raise ProblemError(Problem(title, advice, Recovery.RETRY, " ".join(command))) from error
     finally:

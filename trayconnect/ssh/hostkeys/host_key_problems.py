@@ -1,6 +1,6 @@
 """User-facing errors of host key verification.
 
-No error offers a bypass: each says how to verify the key, and what to change once it is
+No error offers a bypass: each explains how to verify the key, and what to change once it is
 verified."""
 
 from __future__ import annotations
