@@ -236,8 +236,11 @@ class ServerCommands:
         if command.name not in kind.commands:
             title = f"This command does not apply to {server.name}"
             raise ProblemError(Problem(title, kind.entry))
-        self.snapshot(server.name)  # the manager has the entry
-        data = self.manager.service(server.name).run(command, cancel)
+        self.snapshot(server.name)  # the manager may not have the entry yet
+        service = self.manager.service(server.name)
+        if service is None:
+            return self._present(server)
+        data = service.run(command, cancel)
         if data is not None:
             return data
 

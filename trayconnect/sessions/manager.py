@@ -130,9 +130,10 @@ class Manager:
         """The session of that name, or None."""
         return _by_name(self.snapshots()).get(name)
 
-    def service(self, name: str) -> Service:
-        """The first service of an entry that has a snapshot. Raises KeyError."""
-        return self._managed[name].services[0]
+    def service(self, name: str) -> Service | None:
+        """The first service of that entry; None if there is no such entry."""
+        managed = self._managed.get(name)
+        return managed.services[0] if managed else None
 
     def settle(self, timeout: float) -> bool:
         """Block until the snapshots show the immediate result of all commands so far; false after

@@ -347,9 +347,8 @@ def _examined(state: JupyterState, epoch: int, health: Health, now: float) -> Ou
 
 
 def _ended(state: JupyterState, event: HowItEnded, now: float) -> Outcome:
-    if event.epoch != state.epoch or event.used != state.used:
-        return state, ()
-    if state.starting or state.is_stopping:
+    is_outdated = event.epoch != state.epoch or event.used != state.used
+    if is_outdated or state.starting or state.is_stopping:
         return state, ()
     if event.crashed is None:
         return _take_in(state, event.health, now)
