@@ -413,7 +413,7 @@ def test_a_frozen_server_is_noticed_and_the_other_one_never_feels_it(
         other.authorize(key)
         frozen, lively = (
             entry(sshd, key, keepalive=QUICK),
-            entry(other, key, "Lab", keepalive=QUICK | {"count_max": 200}),  # on a busy machine
+            entry(other, key, "Lab", keepalive=QUICK | {"count_max": 100}),  # on a busy machine
         )
         known = [*sshd.known_hosts_lines(), *other.known_hosts_lines()]
         with no_leaks(), Whole(frozen, lively, known_hosts=known) as whole:
