@@ -197,28 +197,6 @@ def test_buttons_that_another_program_claims_are_pressed_do_nothing(
     assert clicks.empty()
 
 
-def test_a_click_that_takes_its_time_holds_up_nothing(address: str, bus: SessionBus) -> None:
-    gate, began = threading.Event(), threading.Semaphore(0)
-
-    def act(_command: Command) -> None:
-        began.release()
-        assert gate.wait(LIMIT)
-        raise ZeroDivisionError("a bug")
-
-    notifier = DBusNotifier(act, environ=bus.env)
-    with NotificationServer(address, ALL) as server:
-        notifier.notify(LOST)
-        number = server.wait_screen(LOST.title)[LOST.title]
-        for _ in range(2):
-            server.press(number, "connect")
-            assert began.acquire(timeout=LIMIT)
-        notifier.notify(LAB)
-        server.wait_screen(LOST.title, LAB.title)
-        gate.set()
-        notifier.close()
-    assert our_threads() == []
-
-
 def test_nobody_shows_notices_until_somebody_does(
     address: str, notifier: DBusNotifier, caplog: pytest.LogCaptureFixture
 ) -> None:

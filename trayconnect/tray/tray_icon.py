@@ -96,8 +96,6 @@ class TrayIcon:
         self._glyph: Glyph | None = None
 
     def show(self, view: View) -> None:
-        """Draw it soon; from any thread, also before `run`. Of views that come faster than they
-        can be drawn, the last one counts."""
         with self._lock:
             posted = self._next is not None
             self._next = view
@@ -105,14 +103,12 @@ class TrayIcon:
             self._post(self._draw)
 
     def run(self) -> None:
-        """Own the calling thread (the main one, for macOS) until `stop`."""
         try:
             self._backend.run(self._set_up)
         finally:
             self._animation.stop()
 
     def notify(self, message: str, title: str) -> None:
-        """Show a notification by the icon, where the toolkit can; soon, and from any thread."""
         self._post(lambda: self._backend.notify(message, title))
 
     @property
@@ -131,7 +127,6 @@ class TrayIcon:
             self._on_command(self._shown.primary)
 
     def stop(self) -> None:
-        """Remove the icon and let `run` return; from any thread, at any time."""
         self._stopping.set()
         self._backend.stop()
 

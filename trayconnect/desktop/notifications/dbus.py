@@ -3,7 +3,6 @@ after the bus was lost."""
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import threading
@@ -21,8 +20,8 @@ _CLOSE_LIMIT = 6.0
 
 
 class DBusNotifier:
-    """`desktop.notify.DesktopNotifier`. One thread, from the first notice on, which sleeps on the
-    bus; each click is handled on a thread of its own, so that it may take time."""
+    """`notifier.DesktopNotifier`. One thread, from the first notice on, which sleeps on the bus;
+    `on_command` is called on it for a click, and must return at once."""
 
     def __init__(
         self,
@@ -46,14 +45,14 @@ class DBusNotifier:
                 return
             if self._client is None:
                 self._client = client = NotificationClient(
-                    self._click,
+                    self._on_command,
                     self._over,
                     self._complaints,
                     icon=self._icon,
                     environ=self._environ,
                 )
                 try:
-                    self._start(client.run, "tc-notify")
+                    self._start(client)
                 except RuntimeError as error:  # no more threads
                     self._client = None
                     self._complaints.report(str(error))
@@ -77,12 +76,11 @@ class DBusNotifier:
             if thread.is_alive():
                 logger.warning("%s did not end within %g s", thread.name, _CLOSE_LIMIT)
 
-    def _start(self, work: Callable[[], object], name: str) -> None:
+    def _start(self, client: NotificationClient) -> None:
         """The caller holds the lock."""
-        self._threads = [thread for thread in self._threads if thread.is_alive()]
-        thread = threading.Thread(target=work, name=name, daemon=True)
+        thread = threading.Thread(target=client.run, name="tc-notify", daemon=True)
         thread.start()
-        self._threads.append(thread)
+        self._threads = [*(one for one in self._threads if one.is_alive()), thread]
 
     # --- on the bus thread ---
 
@@ -90,15 +88,3 @@ class DBusNotifier:
         with self._lock:
             if self._client is client:
                 self._client = None
-
-    def _click(self, command: Command) -> None:
-        def carry_out() -> None:
-            try:
-                self._on_command(command)
-            except Exception:
-                logger.exception("%s of %s failed", command.name, command.server)
-
-        with self._lock:
-            if not self._closed:
-                with contextlib.suppress(RuntimeError):  # no more threads
-                    self._start(carry_out, "tc-notify-command")
