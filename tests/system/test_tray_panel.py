@@ -36,7 +36,11 @@ def test_a_click_on_a_line_is_its_action(desktop: Desktop) -> None:
         desktop.choose(ITEMS, "lab", "open")
         assert actions.get(timeout=LIMIT) == OPEN
         report = tray.report()
-        assert (report.way, report.host, report.shown) == (BackendKind.SNI, "panel-1-systray", True)
+        assert (report.kind, report.host, report.shown) == (
+            BackendKind.SNI,
+            "panel-1-systray",
+            True,
+        )
     desktop.wait_no_icon(IconState.UP)
 
 
@@ -58,7 +62,7 @@ def test_a_panel_that_keeps_the_menu_for_the_right_button(desktop: Desktop) -> N
         desktop.choose(ITEMS[3:], "quit")
         assert actions.get(timeout=LIMIT) == Command("quit")
         report = tray.report()
-        assert (report.way, report.host, report.shown) == (BackendKind.SNI, "lxqt-panel", True)
+        assert (report.kind, report.host, report.shown) == (BackendKind.SNI, "lxqt-panel", True)
     desktop.wait_no_icon(IconState.FAILED)
 
 

@@ -416,7 +416,7 @@ def test_a_frozen_bus_holds_nobody_up(bus: SessionBus, monkeypatch: pytest.Monke
     with running() as run:
         run.drawn()
         with frozen(bus):
-            assert watcher.look(bus.env) == watcher.Bus()
+            assert watcher.probe_bus(bus.env) == watcher.Bus()
             for number in range(5000):  # more than the socket holds
                 run.tray.show(replace(VIEW, title=f"{number}" * 20))
                 run.drawn()
@@ -491,7 +491,7 @@ def test_no_bus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def test_a_bus_but_no_screen(bus: SessionBus) -> None:
-    assert watcher.look(bus.env) == watcher.Bus(is_there=True, watcher=None)
+    assert watcher.probe_bus(bus.env) == watcher.Bus(is_there=True, watcher=None)
     with pytest.raises(ProblemError) as caught:
         make_tray(print)
     assert "no desktop" in caught.value.problem.title
@@ -507,7 +507,7 @@ def test_a_panel_may_yet_come(
 
 def test_a_host_needs_no_screen(bus: SessionBus, host: SniHost) -> None:
     found: list[watcher.Bus] = []
-    looking = threading.Thread(target=lambda: found.append(watcher.look(bus.env)))
+    looking = threading.Thread(target=lambda: found.append(watcher.probe_bus(bus.env)))
     looking.start()
     host.wait(lambda: found, "the look")
     looking.join(LIMIT)

@@ -79,7 +79,7 @@ def test_a_click_on_a_line_is_its_action(desktop: Desktop) -> None:
         assert choose(desktop, actions, IconState.UP, "lab", "open") == OPEN
         assert choose(desktop, actions, IconState.UP, "quit") == Command("quit")
         report = tray.report()
-        assert (report.way, report.host, report.shown) == (BackendKind.XEMBED, "trayer", True)
+        assert (report.kind, report.host, report.shown) == (BackendKind.XEMBED, "trayer", True)
     desktop.wait_no_icon(IconState.UP)
     assert open_descriptors() <= descriptors
 
@@ -126,7 +126,7 @@ def test_the_tray_starts_late_and_restarts(desktop: Desktop) -> None:
     with run_tray() as (tray, actions):
         wait_for(lambda: thread("tc-tray-xembed"), "the wait for a tray", LIMIT)
         assert not tray.is_shown
-        assert tray.report().way is BackendKind.NONE
+        assert tray.report().kind is BackendKind.NONE
         desktop.start_xembed_tray()
         desktop.wait_icon(IconState.UP)
         desktop.stop_panel()
@@ -229,12 +229,12 @@ def test_a_better_panel_takes_over_and_gives_back(desktop: Desktop) -> None:
     """Never two icons for long: one tray is on the left, the other on the right."""
     desktop.start_xembed_tray()
     with run_tray() as (tray, actions):
-        wait_for(lambda: tray.report().way is BackendKind.XEMBED, "the XEmbed tray", LIMIT)
+        wait_for(lambda: tray.report().kind is BackendKind.XEMBED, "the XEmbed tray", LIMIT)
         panel = desktop.start_lxqt_panel(bottom=True)
-        wait_for(lambda: tray.report().way is BackendKind.SNI, "the panel", LIMIT)
+        wait_for(lambda: tray.report().kind is BackendKind.SNI, "the panel", LIMIT)
         desktop.wait_no_icon(IconState.UP)
         desktop.end(panel)
-        wait_for(lambda: tray.report().way is BackendKind.XEMBED, "the XEmbed tray again", LIMIT)
+        wait_for(lambda: tray.report().kind is BackendKind.XEMBED, "the XEmbed tray again", LIMIT)
         assert choose(desktop, actions, IconState.UP, "gpu") == DISCONNECT
 
 

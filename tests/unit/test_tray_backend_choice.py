@@ -58,7 +58,7 @@ from trayconnect.tray.backends.choice import BackendKind, ProbeResult, TrayRepor
 )
 def test_the_best_way_there_is(found: ProbeResult, way: BackendKind, host: str, words: str) -> None:
     report = decide(found)
-    assert (report.way, report.host, report.shown) == (way, host, None)
+    assert (report.kind, report.host, report.shown) == (way, host, None)
     assert words in report.reason
 
 
@@ -69,7 +69,7 @@ def test_every_finding_has_a_way_and_a_sentence() -> None:
         yes_no, programs, yes_no, yes_no, yes_no, programs, yes_no
     ):
         report = decide(ProbeResult(bus, watcher, host, x11, wayland, xembed, tk))
-        assert (report.way is BackendKind.SNI) == (host and watcher is not None)
+        assert (report.kind is BackendKind.SNI) == (host and watcher is not None)
         assert report.reason[0].isupper() or report.reason.startswith("panel ")
         assert not report.reason.endswith(".")
 

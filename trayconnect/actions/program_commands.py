@@ -141,7 +141,7 @@ class ProgramCommands:
         report = self.display.report()
         if report is None:
             return None
-        told = {"way": report.way.value, "reason": report.reason, "host": report.host}
+        told = {"way": report.kind.value, "reason": report.reason, "host": report.host}
         return {**told, "shown": report.shown}
 
     def _reload(self, _command: Command, _cancel: CancelToken) -> Mapping[str, JSON]:

@@ -28,16 +28,17 @@ class NotRunningError(ProblemError):
 
 
 class ControlClient:
-    """Asks the running app of `folder`; every call is by itself, and from any thread."""
+    """Sends commands to the running app of `folder`, each over a connection of its own. From any
+    thread."""
 
     def __init__(self, folder: Path, *, transport: Transport | None = None) -> None:
         self._folder = folder
         self._transport = transport or default_transport()
 
     def call(self, command: Command, timeout: float = 10) -> Reply:
-        """The app's reply, which may well be a problem of its own.
+        """The app's reply, which may hold a problem.
 
-        `timeout` is in seconds, and comes on top of what the command itself asks to wait.
+        `timeout` is in seconds, in addition to what the command asks to wait.
         Raises `NotRunningError` when there is no app, and `ProblemError` for everything else."""
         deadline = time.monotonic() + timeout + (command.wait or 0)
         try:
@@ -103,7 +104,7 @@ def _problem(
 
 
 SHOW = Command("show")
-"""A second start shows what the first one does."""
+"""Sent by a second start."""
 _PAUSE_SECONDS = 0.05
 
 

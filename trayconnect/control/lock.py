@@ -1,4 +1,4 @@
-"""One running app a user: a lock that the system gives back however its owner ends."""
+"""One running app for each user: a lock that the system releases however its owner ends."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def owner_pid(folder: Path) -> int | None:
 class InstanceLock:
     """The lock of a runtime folder. Not for several threads at once.
 
-    Its file is never deleted: whoever had it open would then hold a lock that nobody else sees.
+    Its file is never deleted: a process that has it open would hold a lock that no other sees.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -118,5 +118,5 @@ def _write_pid(descriptor: int) -> None:
         os.ftruncate(descriptor, 0)
         os.lseek(descriptor, 0, os.SEEK_SET)
         os.write(descriptor, b"%d\n" % os.getpid())
-    except OSError as error:  # a full disk; the lock holds all the same
+    except OSError as error:  # a full disk; the lock holds anyway
         _log.warning("The lock file does not name its owner: %s", error)

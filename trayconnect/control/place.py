@@ -50,9 +50,8 @@ def runtime_folder(environ: Mapping[str, str] = os.environ) -> Path:
 def private_folder(folder: Path) -> Path:
     """Create `folder` for the user alone, or check that it is such a one. Raises `ProblemError`.
 
-    Anyone may put something of that name into /tmp first: hence lstat, and no mending of what is
-    found, which could already hold somebody else's socket.
-    """
+    Anyone may create that name in /tmp first: hence lstat, and no repair of what is found, which
+    could hold another user's socket."""
     try:
         make_folder(folder.parent)
         with suppress(FileExistsError):
@@ -92,14 +91,13 @@ def _problem(folder: Path, found: os.stat_result) -> Problem | None:
 def _linux_folder(environ: Mapping[str, str], uid: int) -> Path:
     """In the runtime directory of the XDG Base Directory Specification where the user has one.
 
-    The variable is missing in `su`, cron and some terminals, and under `sudo` it is another
-    user's; the place that systemd gives every login is then looked for by its name.
-    """
+    The variable is missing in `su`, cron and some terminals, and under `sudo` it is another user's:
+    then the folder that systemd gives every login is used, by its name."""
     for parent in (environ.get("XDG_RUNTIME_DIR"), f"/run/user/{uid}"):
         if parent and Path(parent).is_absolute() and _is_ours(Path(parent), uid):
             return Path(parent, "trayconnect")
     usual = Path(f"/tmp/trayconnect-{uid}")  # noqa: S108 - checked by `private_folder`
-    # Anyone can be first in /tmp; nobody else can in the home folder.
+    # Anyone can be first in /tmp, and only the user in the home folder.
     return Path.home() / ".cache/trayconnect/run" if _is_anothers(usual, uid) else usual
 
 
@@ -111,7 +109,7 @@ def _is_anothers(folder: Path, uid: int) -> bool:
 
 
 def _is_ours(folder: Path, uid: int) -> bool:
-    """Whether nobody else can rename or replace what is in it."""
+    """Whether no other user can rename or replace what is in it."""
     try:
         found = folder.stat()
     except OSError:

@@ -1,4 +1,4 @@
-"""What the commands and the running app say to one another.
+"""Wire format of the control socket.
 
 One JSON object each way, on one line, in ASCII, ended by a newline:
 
@@ -29,7 +29,7 @@ REPLY_MAX = 4 * 1024 * 1024
 
 
 class ProtocolError(ValueError):
-    """A line that isn't one of ours; the text says what is wrong with it, for the log."""
+    """The line is not valid; the text says why, for the log."""
 
 
 class VersionError(ProtocolError):
@@ -91,7 +91,7 @@ def _encode(message: Mapping[str, object], limit: int) -> bytes:
     try:
         text = json.dumps({"version": VERSION, **message}, allow_nan=False, separators=(",", ":"))
     except (TypeError, ValueError, RecursionError) as error:
-        raise ProtocolError(f"cannot be said in JSON: {error}") from error
+        raise ProtocolError(f"is not JSON: {error}") from error
     line = text.encode("ascii") + b"\n"
     if len(line) > limit:
         raise ProtocolError(f"{len(line)} bytes; {limit} is the limit")

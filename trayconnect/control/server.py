@@ -49,20 +49,20 @@ BROKEN = Reply(
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much of the app its clients may take; seconds."""
+    """Limits for clients; in seconds, except `clients`."""
 
     clients: int = 64
-    """Served at once; one more is hung up on."""
+    """Served at the same time; another one is disconnected."""
     request_seconds: float = 5
-    """From its arrival until a client has sent its request."""
+    """For a client to send its request."""
     reply_seconds: float = 5
-    """Until it has taken the reply."""
+    """For a client to read the reply."""
     stop_seconds: float = 2
-    """That a stopping server leaves the handlers to answer, and then again the clients to go."""
+    """For the handlers to end when the server stops, and again for the clients."""
 
 
 class Exchange:
-    """Reads a request from `link`, has it answered, sends the reply, and hangs up."""
+    """Reads a request from `link`, calls the handler, sends the reply, and hangs up."""
 
     def __init__(self, link: ControlConnection, handler: Handler, limits: Limits) -> None:
         self._link = link
@@ -73,7 +73,7 @@ class Exchange:
         self._is_over = False
 
     def run(self) -> None:
-        """From end to end; never raises."""
+        """Never raises."""
         try:
             self._link.authenticate(self._limits.request_seconds)
             self._serve()
@@ -81,7 +81,7 @@ class Exchange:
             _log.warning("Refused a client: %s", error)
         except (OSError, EOFError) as error:
             _log.debug("A client did not stay for its reply: %s", error)
-        except Exception:  # noqa: BLE001 - nobody above could do more
+        except Exception:  # noqa: BLE001 - the other clients go on
             _log.exception("A client could not be served")
         finally:
             with self._guard:
@@ -89,12 +89,12 @@ class Exchange:
                 self._link.close()
 
     def cancel(self) -> None:
-        """From any thread: read no more, and answer soon."""
+        """From any thread: stop reading, and reply soon."""
         self._cancel.set()
         self._unless_over(self._link.stop_reading)
 
     def abort(self) -> None:
-        """From any thread: do not even answer."""
+        """From any thread: hang up without a reply."""
         self._cancel.set()
         self._unless_over(self._link.abort)
 
@@ -129,7 +129,7 @@ class Exchange:
 
 
 def answer(handler: Handler, command: Command, cancel: CancelToken) -> bytes:
-    """The reply's line, whatever the handler does."""
+    """The line of the reply; never raises."""
     try:
         return encode_reply(_ask(handler, command, cancel))
     except Exception:  # noqa: BLE001 - the app lives on, whatever its handlers do
@@ -207,9 +207,9 @@ class ControlServer:
         self._acceptor.start()
 
     def stop(self) -> None:
-        """Be found no more, have those who wait answered, and join all threads; within a few
-        seconds. The second call does nothing. Raises RuntimeError on a handler's thread, which
-        it could only wait for in vain."""
+        """Accept no more, reply to the waiting clients, and join all threads, within a few seconds.
+        The second call does nothing. Raises RuntimeError on the thread of a handler, which it
+        cannot join."""
         with self._guard:
             if threading.current_thread() in self._served:
                 raise RuntimeError("a handler must leave stopping the server to another thread")
@@ -231,7 +231,7 @@ class ControlServer:
         self._listener.close()
         with self._guard:
             for thread in filter(threading.Thread.is_alive, self._served):
-                _log.error("%s goes on although its request was cancelled", thread.name)
+                _log.error("%s still runs, although its request was cancelled", thread.name)
 
     def _accept(self, listener: ControlListener) -> None:
         while True:

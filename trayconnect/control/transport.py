@@ -1,4 +1,4 @@
-"""How lines get from a command to the running app: what Unix sockets and Windows pipes share."""
+"""Lines between a command and the running app: what Unix sockets and Windows pipes share."""
 
 from __future__ import annotations
 
@@ -13,10 +13,8 @@ class OtherUserError(PermissionError):
 
 
 class ControlConnection(Protocol):
-    """One end of the way between a command and the running app; used by one thread, except where
-    said otherwise.
-
-    Apart from what is named, methods raise OSError when the other end has gone."""
+    """One end of a connection between a command and the running app. For one thread, except where
+    noted. Methods also raise OSError when the other end has gone."""
 
     def authenticate(self, timeout: float) -> None:
         """Make sure that the other end is the same user. Raises `OtherUserError`, EOFError, and
@@ -24,37 +22,37 @@ class ControlConnection(Protocol):
         ...
 
     def receive(self, limit: int, timeout: float) -> bytes:
-        """The line that the other end sends, of at most `limit` bytes; what came along behind it
-        is not cut off, and is for the protocol to refuse.
+        """The line that the other end sends, at most `limit` bytes; with whatever follows it, which
+        the protocol refuses.
 
         Raises `ProtocolError` for a longer one, EOFError when the other end hangs up or after
-        `stop_reading`, TimeoutError when it isn't complete after `timeout` seconds."""
+        `stop_reading`, TimeoutError if it is not complete after `timeout` seconds."""
         ...
 
     def send(self, line: bytes, timeout: float) -> None:
-        """Raises TimeoutError when it isn't taken within `timeout` seconds."""
+        """Raises TimeoutError if the other end does not read it within `timeout` seconds."""
         ...
 
     def wait_hangup(self) -> None:
-        """Block until the other end hangs up or says anything more, or until `stop_reading`.
-        Never raises."""
+        """Block until the other end hangs up or sends more, or until `stop_reading`. Never
+        raises."""
         ...
 
     def stop_reading(self) -> None:
-        """From any thread: end `receive` and `wait_hangup`, now and for ever. Never raises."""
+        """From any thread: end `receive` and `wait_hangup`, permanently. Never raises."""
         ...
 
     def abort(self) -> None:
-        """From any thread: end whatever blocks on this link, soon. Never raises."""
+        """From any thread: end the calls that block on this connection. Never raises."""
         ...
 
     def close(self) -> None:
-        """Hang up; no other thread may still use the link. Never raises."""
+        """Hang up, when no other thread uses the connection. Never raises."""
         ...
 
 
 class ControlListener(Protocol):
-    """The running app's end, before anyone is there."""
+    """The running app's end: accepts connections."""
 
     def accept(self) -> ControlConnection | None:
         """Block for the next one; None after `stop`. Raises OSError, after which it may be called
@@ -62,7 +60,7 @@ class ControlListener(Protocol):
         ...
 
     def stop(self) -> None:
-        """From any thread: end `accept`, and be found by nobody any more. Never raises."""
+        """From any thread: end `accept`, and let no command find this end. Never raises."""
         ...
 
     def close(self) -> None:
@@ -71,11 +69,11 @@ class ControlListener(Protocol):
 
 
 class Transport(Protocol):
-    """A kind of way. The folder is one of `place.runtime_folder`."""
+    """A kind of connection. `folder` is that of `place.runtime_folder`."""
 
     def listen(self, folder: Path) -> ControlListener:
-        """Take the place, also over what a dead owner left; the instance lock must be held.
-        Raises OSError."""
+        """Replace what an owner that died has left; the caller holds the instance lock. Raises
+        OSError."""
         ...
 
     def connect(self, folder: Path, timeout: float) -> ControlConnection:
@@ -94,7 +92,7 @@ def default_transport() -> Transport:
 
 
 def seconds_left(deadline: float) -> float:
-    """Until that moment of `time.monotonic`, more than 0. Raises TimeoutError once it is past."""
+    """Seconds until that moment of `time.monotonic`. Raises TimeoutError if it is past."""
     left = deadline - time.monotonic()
     if left <= 0:
         raise TimeoutError("timed out")

@@ -23,7 +23,7 @@ OnFailure = Callable[[Problem], object]
 """Called when a program fails after it had started, however late; must be quick."""
 BROWSER_FAILED = "The browser ended with an error"
 EDITOR_FAILED = "The editor ended with an error"
-"""It may have run for long, and have shown what it was to show."""
+"""Not "could not be opened": it may have run for hours."""
 FindProgram = Callable[[str], str | None]
 
 _LINUX_OPENERS = (

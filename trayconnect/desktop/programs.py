@@ -132,7 +132,7 @@ class _Launched:
         with self._lock:
             self._running.append((program, process, on_failure))
             self._timer = self._timer or Timer(self._look)
-            with contextlib.suppress(RuntimeError):  # no more threads: nobody hears of its end
+            with contextlib.suppress(RuntimeError):  # no more threads: its end is not noticed
                 self._timer.set(_POLL_SECONDS)
 
     def stop(self) -> None:

@@ -89,7 +89,7 @@ def answer(event: int, on_end: Callable[[], object]) -> bool:
 
 @contextmanager
 def before_console_ends(on_end: Callable[[], object]) -> Iterator[None]:
-    """Call `on_end`, on a thread of the system, if the console is closed meanwhile."""
+    """Call `on_end`, on a thread of the system, if the console is closed during the block."""
     if sys.platform == "win32":
         import ctypes
         from ctypes import wintypes

@@ -129,9 +129,9 @@ def _tray(control: ControlClient) -> Iterator[Finding]:
             yield Finding(Grade.NOTE, "tray", "the app runs without an icon (--no-tray)")
             return
         found = TrayReport(BackendKind(told["way"]), told["reason"], told["host"], told["shown"])
-    good = found.way is not BackendKind.NONE and found.shown is not False
+    good = found.kind is not BackendKind.NONE and found.shown is not False
     shown = {True: ", and shows the icon", False: ", but no panel shows the icon", None: ""}
-    text = f"{found.way.value}: {found.reason}{shown[found.shown]}"
+    text = f"{found.kind.value}: {found.reason}{shown[found.shown]}"
     works = (
         "A status window and the commands" if helper_process.can_show_windows() else "The commands"
     )

@@ -1,6 +1,6 @@
 """What the running program shows: the icon, its menu and the status window.
 
-The icon comes first, before the server file is read: this module imports nothing that is slow."""
+The icon appears before the server file is read, so this module imports nothing slow."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class Display:
         self._lock = threading.Lock()
         self._known: Known | None = None
         self._is_missing = False
-        """Whether no panel has taken the icon, and the user was not told yet."""
+        """Whether no panel has taken the icon, and the user does not know yet."""
 
     def open(
         self,
@@ -162,7 +162,7 @@ class Display:
         if self._tray is not None:
             try:
                 self._tray.stop()
-            except Exception:  # our bug; what has no icon ends all the same
+            except Exception:  # a bug of ours; the program ends anyway
                 logger.exception("the icon could not be taken away")
 
     def start(self) -> None:
@@ -208,7 +208,7 @@ class Display:
         self._place.shown()
 
     def _on_missing(self) -> None:
-        """The window that shows the servers meanwhile has to wait for them."""
+        """Report it as soon as there are servers for the window to show."""
         with self._lock:
             self._is_missing = self._known is None
         if not self._is_missing:

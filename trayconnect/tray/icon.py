@@ -20,8 +20,8 @@ from trayconnect.tray.view import IconState
 FRAMES = 4
 """Pictures of `IconState.CONNECTING` while it moves, the still one being number 0."""
 SIZES = (*range(16, 49), 52, 56, 60, 64, 72, 96)
-"""Pixels of the pictures in colour: all that panels of Linux, the taskbar of Windows at 100 % to
-400 %, and our windows ask for. XEmbed trays ask for any size."""
+"""Pixels of the pictures in colour: every size that panels of Linux, the taskbar of Windows at
+100 % to 400 %, and our windows use. XEmbed trays use any size."""
 TEMPLATE_SIZES = (36,)
 """Pixels of the templates: macOS asks for 18 points at 2 pixels each."""
 WINDOW_SIZES = (24, 30, 36, 42, 48, 60, 72, 96)
@@ -83,7 +83,7 @@ def _row(name: str) -> Image.Image:
 
 @dataclass(frozen=True, slots=True)
 class Glyph:
-    """What pystray takes for a `PIL.Image.Image`, but of the very size that is asked for."""
+    """In the place of the `PIL.Image.Image` that pystray expects: has the picture in any size."""
 
     state: IconState
     mono: bool = False

@@ -1,4 +1,4 @@
-"""Tells the user where the icon is, or what to use where there is no place for it."""
+"""Tells the user where the icon is, or what to use if no panel shows it."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ PLACE = {
 COMMANDS = "Use its commands: trayconnect --help"
 WINDOW = "A window shows your servers meanwhile"
 HIDES = sys.platform in ("darwin", "win32")
-"""Whether a system that has taken the icon may not show it: behind an arrow, or a notch."""
+"""Whether the system may hide the icon: behind an arrow, or a notch."""
 NO_PLACE = "no icon"
 """The tag of the notice."""
 
 
 class IconPlace:
-    """`show_window` opens the status window, or raises `ProblemError`; `say` writes a line on the
-    terminal that the program was started from."""
+    """`show_window` opens the status window, or raises `ProblemError`; `say` prints a line on the
+    terminal that started the program."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class IconPlace:
         self._tell(f"{PLACE}.")
 
     def missing(self) -> None:
-        """No panel has it; it is still on offer."""
+        """No panel has it yet; one that starts later gets it."""
         title = "There is no place for the icon"
         meanwhile = self._window()
         self._tell(f"{title}. {meanwhile}.")

@@ -32,7 +32,7 @@ class MenuFacts:
     """What the menu shows beside the sessions."""
 
     autostart: bool | None = None
-    """Whether the program starts at login; None where that cannot be told."""
+    """Whether the program starts at login; None if unknown."""
     file_problems: tuple[str, ...] = ()
     """What is wrong with the file as it is saved."""
     file_in_force: bool = True

@@ -1,4 +1,4 @@
-"""What the status window shows: the lines of the menu, put beside their servers. Pure."""
+"""The content of the status window: the lines of the menu, beside their servers. Pure."""
 
 from __future__ import annotations
 

@@ -44,9 +44,10 @@ def icon_of(snapshot: Snapshot) -> IconState:
 
 
 def attempt_since(snapshots: Sequence[Snapshot]) -> float | None:
-    """What the icon moves for, if it says that something is being connected.
+    """When the latest attempt began, if the icon shows that one is under way.
 
-    Not for a retry that is due: it may be due for hours, and a moving icon wakes the computer."""
+    A retry that is due does not count: it may be due for hours, and a moving icon wakes the
+    computer."""
     if icon(snapshots) is not IconState.CONNECTING:
         return None
     trying = [

@@ -16,8 +16,8 @@ def clip(text: str, width: int = WIDTH) -> str:
 
 
 def wrap(text: str) -> list[str]:
-    """Lines that fit; those of the text itself are kept, since a command or a fingerprint has one
-    to itself."""
+    """Lines that fit. Line breaks of the text stay: a command or a fingerprint has a line of its
+    own."""
     lines = [line for part in text.splitlines() for line in textwrap.wrap(part, WIDTH)]
     return lines if len(lines) <= ADVICE_LINES else [*lines[: ADVICE_LINES - 1], "…"]
 

@@ -1,4 +1,4 @@
-"""The tray, whatever the platform: draws a `View` with a pystray icon, and reports clicks."""
+"""The tray of any platform: draws a `View` with a pystray icon, and reports clicks."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ class Backend(Protocol):
 
 
 class Tray(Protocol):
-    """What the program has of its tray, whatever the platform."""
+    """The tray of any platform."""
 
     def show(self, view: View) -> None:
-        """Draw it soon; from any thread, also before `run`. Of views that come faster than they
-        can be drawn, the last one counts."""
+        """Draw it soon; from any thread, also before `run`. A view that is not drawn yet is
+        replaced."""
         ...
 
     def run(self) -> None:
@@ -59,11 +59,11 @@ class Tray(Protocol):
 
     @property
     def is_shown(self) -> bool:
-        """Whether there is a place where the icon can be seen, as far as can be told."""
+        """Whether a panel shows the icon, as far as is known."""
         ...
 
     def report(self) -> TrayReport:
-        """How the icon is shown now, and why so."""
+        """How the icon is shown now, and why."""
         ...
 
 
@@ -121,7 +121,7 @@ class TrayIcon:
         )
 
     def activate(self) -> None:
-        """The icon was clicked where the panel opens no menu: do the view's primary action. On the
+        """The icon was clicked, and the panel opens no menu: do the view's primary action. On the
         toolkit's thread."""
         if self._shown is not None and self._shown.primary is not None:
             self._on_command(self._shown.primary)
@@ -134,7 +134,7 @@ class TrayIcon:
         def guarded() -> None:
             try:
                 job()
-            except Exception:  # our bug, but not one to lose the tray over
+            except Exception:  # a bug of ours, which must not end the tray
                 log.exception("the tray could not do a step")
 
         self._backend.post(guarded)

@@ -9,7 +9,7 @@ from trayconnect.core.command import Command
 
 
 class IconState(enum.Enum):
-    """The sum of all sessions, told apart by shape as well as by colour."""
+    """The state of all sessions together; shapes differ as well as colours."""
 
     OFF = "off"
     CONNECTING = "connecting"
@@ -39,23 +39,23 @@ class Item:
 
     @property
     def lines(self) -> int:
-        """It and all below it."""
+        """Itself and its children."""
         return 1 + sum(child.lines for child in self.children)
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """All that the tray shows at one moment."""
+    """Everything that the tray shows."""
 
     icon: IconState = IconState.OFF
     title: str = "trayconnect"
     items: tuple[Item, ...] = ()
     primary: Command | None = None
-    """What a left click does where a panel keeps the menu for the right one. Nothing is to be had
-    by it alone."""
+    """Done by a left click, on panels that open the menu with the right one. The menu offers it
+    too."""
     attempt_since: float | None = None
-    """When the latest attempt under way began, in seconds since the epoch: the icon moves on its
-    account. None while it has nothing to move for."""
+    """When the latest unfinished attempt began, in seconds since the epoch: the icon moves during
+    it. None: it stands still."""
 
     @property
     def lines(self) -> int:

@@ -111,7 +111,7 @@ class NotificationClient:
         self._link.post(lambda: self._enqueue(tag, None))
 
     def stop(self) -> None:
-        """Remove the notices from the screen, since nobody would handle their buttons, and end."""
+        """Remove the notices from the screen, because their buttons would do nothing, and end."""
         self._link.post(self._clear)
         self._link.stop()
 

@@ -12,7 +12,7 @@ class KeyGuard:
     A prompt takes the front and the keyboard, even from a user who is typing in another window: the
     rest of a sentence and its Return would answer it. So keys that are typed in one run, without a
     pause, since before the window has had the keyboard for a moment, do not answer. Characters are
-    accepted all the same: a user who really is that fast, or a password manager, only has to press
+    accepted anyway: a user who really is that fast, or a password manager, only has to press
     Return again. (Firefox delays a dialog's button likewise, `security.dialog_enable_delay`.
     Grabbing the keyboard, as pinentry(1) can, prevents eavesdropping on X11, but does not prevent
     this.)

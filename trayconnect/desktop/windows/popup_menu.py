@@ -178,7 +178,7 @@ class TkPopupMenu:
                 self._send(line, menu, process)
                 output, complaint = process.communicate(timeout=self._limit)
             except subprocess.TimeoutExpired:
-                log.warning("the menu was open for %g s, and is taken away", self._limit)
+                log.warning("the menu was open for %g s, and is closed", self._limit)
                 return
             finally:
                 process.kill()
@@ -196,7 +196,7 @@ class TkPopupMenu:
             chosen(keys)
 
     def _send(self, line: Lifeline, menu: bytes, process: subprocess.Popen[bytes]) -> None:
-        """A hanging helper reads nothing: ending it also ends the write."""
+        """If the helper hangs, it reads nothing; ending it ends the write."""
 
         def end() -> None:
             log.warning("the menu's helper read nothing for %g s, and is ended", self._limit)

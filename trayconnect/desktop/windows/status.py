@@ -31,7 +31,7 @@ Icons = Mapping[str, Mapping[int, bytes]]
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The heading of servers that belong together."""
+    """The heading of a group of servers."""
 
     name: str
     more: tuple[Button, ...] = ()
@@ -43,26 +43,26 @@ class Row:
 
     name: str
     words: str
-    """Its state, as people say it."""
+    """Its state and details, in words."""
     icon: str
-    """The name of a state among the icons."""
+    """A key of the icons."""
     toggle: Button
     main: Button | None = None
-    """What one wants most of it now."""
+    """The most useful action."""
     more: tuple[Button, ...] = ()
     problem: str = ""
     advice: str = ""
     group: str = ""
-    """The heading that it stands below."""
+    """The name of its heading."""
 
 
 @dataclass(frozen=True, slots=True)
 class StatusPage:
     rows: tuple[Row, ...] = ()
     groups: tuple[Group, ...] = ()
-    """The headings. The rows of one follow one another."""
+    """The headings; the rows of each are together."""
     notice: str = ""
-    """What concerns all of it, such as a mistake in the file."""
+    """About the whole page, such as an error in the file."""
     edit: Button | None = None
     more: tuple[Button, ...] = ()
     quit: Button | None = None
@@ -94,7 +94,7 @@ class StatusWindow:
         self._show(lambda _shown: True)
 
     def update(self, page: StatusPage) -> None:
-        """Show that from now on; returns at once, and opens nothing."""
+        """Replace what the window shows, also while it is closed; returns at once."""
         with self._lock:
             self._page = page
             if self._shown is not None:
@@ -106,7 +106,7 @@ class StatusWindow:
             return self._shown is not None and self._shown.is_alive
 
     def close(self) -> None:
-        """Take it away. Never raises; may be called twice."""
+        """Close it. Never raises; may be called twice."""
         with self._lock:
             shown, self._shown = self._shown, None
         if shown is not None:
@@ -145,7 +145,7 @@ class StatusWindow:
         return _Shown(process, self._first, self._on_command, self._missed)
 
     def _first(self) -> bytes:
-        """The first message. It takes a while to draw."""
+        """The first message; it takes a while to make."""
         return encode_icons(self._icons(), self._window_icon)
 
 

@@ -22,16 +22,16 @@ _OTHER_VERSION = StatusPage(
     notice="The running trayconnect is of another version than this window.\n"
     "Quit it from its menu, and start it again."
 )
-"""In place of a page that cannot be read: an app that was left running over an update sent it."""
+"""Shown for a page that cannot be decoded: an app that was running during an update sent it."""
 _SHARE = 0.6
-"""How much of the screen's height the servers may take; the rest of them scrolls."""
+"""The share of the screen's height for the servers; more of them scroll."""
 
 OnClick = Callable[[Command], None]
 MakeMore = Callable[[tkinter.Misc, tuple[Button, ...], OnClick], ttk.Menubutton]
 
 
 class StatusView:
-    """Builds the window in `root`, and keeps it like the page of now."""
+    """Builds the window in `root`, and updates it to the latest page."""
 
     def __init__(self, root: tkinter.Tk, click: OnClick) -> None:
         self._root = root
@@ -80,8 +80,8 @@ class StatusView:
             self._root.iconphoto(True, tkinter.PhotoImage(master=self._root, file=window))
 
     def show(self, page: StatusPage) -> None:
-        """What has a menu open stays as it is until that closes: else the menu would go from under
-        the pointer, and the click hit a button below it."""
+        """A part with an open menu changes after that is closed: otherwise the menu would vanish
+        under the pointer, and the click would hit a button below it."""
         self._page = page
         self._notice.configure(text=page.notice)
         if page.notice:
@@ -108,8 +108,6 @@ class StatusView:
             root.geometry(f"+{x}+{y}")
         tk_window.bring(root)
         root.focus_force()
-
-    # --- within -------------------------------------------------------------------------------
 
     def _px(self, size: int) -> int:
         return round(size * self._scale)
@@ -165,8 +163,7 @@ class StatusView:
             _button(self._foot, page.quit, self._click).grid(row=0, column=2, sticky="e")
 
     def _fit(self) -> None:
-        """As wide as its rows ask for, also after the user made it narrower; as high, and no higher
-        than fits: then it scrolls."""
+        """Make the window as wide and as high as its rows need. Rows that do not fit scroll."""
         height, wanted = self._list.winfo_reqheight(), self._list.winfo_reqwidth()
         room = round(self._root.winfo_screenheight() * _SHARE)
         width = min(max(self._px(_WIDTH), wanted), self._root.winfo_screenwidth())
@@ -191,7 +188,7 @@ class StatusView:
 
 
 class _Heading:
-    """The name of a group, and what can be done with all of it."""
+    """The name of a group, and commands for all of it."""
 
     def __init__(
         self,
@@ -224,7 +221,7 @@ class _Heading:
 
 
 class _RowView:
-    """A server: its state, its buttons, and what is wrong."""
+    """A server: its state, its buttons, its problem."""
 
     def __init__(
         self,
@@ -301,7 +298,7 @@ def _more(
     look: dict[str, Any],
     closed: Callable[[], object],
 ) -> ttk.Menubutton:
-    """`closed` is called when its menu was left, after the command of a chosen line."""
+    """`closed` is called after the menu was closed and the chosen command was sent."""
     made = ttk.Menubutton(parent, text="More", width=5)
     menu = tkinter.Menu(made, tearoff=False, **look)
     menu.marks = []  # type: ignore[attr-defined]  # a mark is lost with its variable
@@ -332,7 +329,7 @@ def _is_open(more: ttk.Menubutton | None) -> bool:
 
 
 def take(view: StatusView, line: bytes) -> None:
-    """What the app sends."""
+    """Handle a message from the app."""
     message: dict[str, Any] = json.loads(line)
     if "icons" in message:
         view.take_icons(message["icons"], message["window"])

@@ -1,4 +1,4 @@
-"""Moves the icon while an attempt is under way, with a timer that exists only then."""
+"""Moves the icon during an attempt, with a timer that exists only then."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from trayconnect.tray.icon import FRAMES
 INTERVAL = 0.4
 """Seconds between two pictures."""
 STEPS = 150
-"""Pictures after which an attempt that hangs is shown still: a minute of them."""
+"""Pictures until the icon of an attempt that hangs stands still: a minute."""
 
 
 class Timer(Protocol):
     """One job at one time."""
 
     def cancel(self) -> None:
-        """Never do it, unless that has begun; free what is held."""
+        """Do not do it, unless it has begun; release resources."""
         ...
 
 
 MakeTimer = Callable[[float, Callable[[], None]], Timer]
-"""Takes seconds and the job to do then, on any thread, and starts to wait."""
+"""Takes seconds, and the job to do then on any thread."""
 
 
 class ThreadTimer(threading.Timer):
@@ -58,14 +58,14 @@ class Animation:
         self._make_timer = make_timer
         self._timer: Timer | None = None
         self._number = 0
-        """Of the timer: a step that was posted before it was cancelled comes too late."""
+        """Of the timer: tells a step that was posted before a cancellation from the next one."""
         self._since: float | None = None
         self._left = 0
         self.frame = 0
-        """The picture of now, below `icon.FRAMES`; 0 while still."""
+        """The present picture, below `icon.FRAMES`; 0 while still."""
 
     def follow(self, since: float | None) -> None:
-        """Move on account of the attempt that began then; stand still if it is None.
+        """Move for the attempt that began then; stand still if it is None.
 
         Each attempt moves it for `STEPS` at most."""
         if since == self._since:

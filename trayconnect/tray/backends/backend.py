@@ -70,7 +70,7 @@ def _linux(
 
     x11 = bool(os.environ.get("DISPLAY"))
     if not x11:  # with a screen, a panel may yet start: a login starts it and us in any order
-        problem = _problem(watcher.look(), wayland=bool(os.environ.get("WAYLAND_DISPLAY")))
+        problem = _problem(watcher.probe_bus(), wayland=bool(os.environ.get("WAYLAND_DISPLAY")))
         if problem is not None:
             raise ProblemError(problem)
     return linux.LinuxTray(

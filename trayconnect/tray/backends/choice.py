@@ -1,4 +1,4 @@
-"""Which kind of tray this desktop offers, and why: `look` asks it, `decide` is pure."""
+"""Which kind of tray this desktop offers, and why. `decide` is pure."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ProbeResult:
     watcher: str | None = None
     """The program that is the StatusNotifierWatcher, if there is one."""
     sni_host: bool = False
-    """Whether a panel has told the watcher that it shows items."""
+    """Whether a panel has registered with the watcher to show items."""
     x11: bool = False
     """Whether DISPLAY names a screen."""
     wayland: bool = False
@@ -40,24 +40,24 @@ class ProbeResult:
 
 @dataclass(frozen=True, slots=True)
 class TrayReport:
-    """How the icon is shown, for people and for `trayconnect doctor`."""
+    """How the icon is shown."""
 
-    way: BackendKind
+    kind: BackendKind
     reason: str
-    """Why this way and no better one: a sentence."""
+    """Why this kind and no better one: a sentence."""
     host: str = ""
     """The program that shows the icon, or would."""
     shown: bool | None = None
-    """Whether a panel has taken the icon; None: nobody has asked one."""
+    """Whether a panel has taken the icon; None: unknown."""
 
     def __str__(self) -> str:
-        name = "No icon" if self.way is BackendKind.NONE else f"Icon by {self.way.value}"
+        name = "No icon" if self.kind is BackendKind.NONE else f"Icon by {self.kind.value}"
         shown = {True: "; it is shown", False: "; it is not shown yet", None: ""}[self.shown]
-        return f"{name}: {self.reason}{'' if self.way is BackendKind.NONE else shown}"
+        return f"{name}: {self.reason}{'' if self.kind is BackendKind.NONE else shown}"
 
 
 def decide(found: ProbeResult) -> TrayReport:
-    """The best way there is now. A better one that appears later is taken then."""
+    """The best kind of tray there is now; the program switches when a better one appears."""
     if found.watcher is not None and found.sni_host:
         reason = f"{found.watcher} is the StatusNotifierWatcher on the session bus"
         return TrayReport(BackendKind.SNI, reason, found.watcher)
@@ -88,13 +88,13 @@ def _no_xembed(found: ProbeResult) -> str:
     return "there is no screen: neither DISPLAY nor WAYLAND_DISPLAY is set"
 
 
-def look(environ: Mapping[str, str] = os.environ) -> ProbeResult:
+def probe_desktop(environ: Mapping[str, str] = os.environ) -> ProbeResult:
     """Ask the session bus and the X server; milliseconds, a few seconds where one hangs.
 
-    The X server only where there is no better way."""
+    The X server only if there is no StatusNotifierItem host."""
     from trayconnect.tray.backends import watcher
 
-    bus = watcher.look(environ)
+    bus = watcher.probe_bus(environ)
     x11 = bool(environ.get("DISPLAY"))
     wayland = bool(environ.get("WAYLAND_DISPLAY"))
     found = ProbeResult(bus.is_there, bus.watcher, bus.host, x11=x11, wayland=wayland)
@@ -116,4 +116,4 @@ else:
 
     def tray_report(environ: Mapping[str, str] = os.environ) -> TrayReport:
         """How an icon would be shown on this desktop now. Shows none."""
-        return decide(look(environ))
+        return decide(probe_desktop(environ))

@@ -1,7 +1,7 @@
 """pystray's macOS icon, with every AppKit call on the main thread.
 
 Recent systems kill a process that calls AppKit elsewhere. To be made and run on the main thread.
-The picture is a template: black on transparent, tinted by the menu bar, told apart by shape.
+The picture is a template: black on transparent, tinted by the menu bar; the shapes differ.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class NoticeLines:
     """The callbacks of menu items by tag, for pystray, which uses a list for each menu.
 
     A menu that is open stays on the screen when it is replaced. Tags never repeat, so a click in
-    it does what its line said, not what stands at that place in the new menu. The last
+    it does what its line shows, not what is at that place in the new menu. The last
     `REMEMBERED` callbacks are kept."""
 
     def __init__(self) -> None:
@@ -117,7 +117,7 @@ class NoticeLines:
 
 
 def _nothing(*_arguments: Any) -> None:
-    """A line that was shown too long ago."""
+    """The line is too old."""
 
 
 def png(glyph: Glyph, side: int) -> bytes:

@@ -4,10 +4,10 @@ The rules that keep every host right (measured; see `update`):
 
 - Lines of the same shape keep their ids, and only changed properties are sent: a menu that is open
   stays open. The shape has the key of each line in it.
-- Where the lines of one menu change their shape, that menu and all below it get new ids, and hosts
-  are told of that menu alone: LXQt and GNOME close an open one that is renewed. GNOME's extension
-  shows old and new ids beside one another out of order; and a click that comes late finds an id
-  that is gone, never another item.
+- Where the lines of one menu change their shape, that menu and all below it get new ids, and only
+  that menu is announced to hosts: LXQt and GNOME close an open one that is renewed. GNOME's
+  extension shows old and new ids together out of order; a late click finds an id that is gone,
+  never another item.
 - A host that asks for one level (KDE's and LXQt's) learns of the next ones only when a submenu pops
   up, too late to know its size: KDE opened it off the screen. `late` tells such a host at once.
 
@@ -78,8 +78,8 @@ class DBusMenu:
         return signals + [Signal("LayoutUpdated", (self._revision, id_)) for id_ in renewed]
 
     def late(self, parent: int) -> list[Signal]:
-        """For a host that was given that item and its children, and nothing below: it asks for each
-        submenu that it is told of now, before one is opened."""
+        """Signals for a host that got that item and its children only: it then asks for each
+        submenu, before one is opened."""
         node = self._nodes.get(parent)
         children = () if node is None else node.children
         return [
@@ -146,7 +146,7 @@ class DBusMenu:
                     self._event(id_, event)
                 return (missing,)
             case "AboutToShow", _:
-                return (False,)  # hosts have been told of every change already
+                return (False,)  # hosts know every change already
             case "AboutToShowGroup", (ids,):
                 return [], [id_ for id_ in ids if id_ not in self._nodes]
             case _:

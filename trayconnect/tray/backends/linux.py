@@ -1,9 +1,8 @@
-"""The Linux tray: a StatusNotifierItem, and an XEmbed icon for as long as nobody takes that.
+"""The Linux tray: a StatusNotifierItem, and an XEmbed icon while no panel takes that.
 
-The item stays on offer throughout: a panel that starts late, or again, gets it within moments,
-and the XEmbed icon goes. So a login may start us and the panel in any order, and no panel shows
-two icons for long.
-"""
+The item stays on offer: a panel that starts late, or again, gets it at once, and the XEmbed icon
+disappears. So a login may start us and the panel in any order, and no panel shows two icons for
+long."""
 
 from __future__ import annotations
 
@@ -16,7 +15,7 @@ from trayconnect.core.command import Command
 from trayconnect.desktop.helper_process import has_tkinter
 from trayconnect.desktop.windows.popup_menu import PopupMenu
 from trayconnect.tray.backends import sni
-from trayconnect.tray.backends.choice import BackendKind, TrayReport, decide, look
+from trayconnect.tray.backends.choice import BackendKind, TrayReport, decide, probe_desktop
 from trayconnect.tray.icon import Glyph
 from trayconnect.tray.text import dbusmenu_label, one_line
 from trayconnect.tray.tray_icon import TrayIcon
@@ -28,8 +27,8 @@ JOIN_LIMIT = 15.0
 
 
 class Fallback:
-    """May be begun and ended again and again, from any thread; each time has a thread of its own
-    ("tc-tray-xembed"), and the next waits for the end of the one before."""
+    """The XEmbed icon: begins and ends any number of times, from any thread. Each time has a thread
+    of its own ("tc-tray-xembed"), which waits for the end of the one before."""
 
     def __init__(
         self, name: str, on_command: Callable[[Command], object], popup: PopupMenu
@@ -55,7 +54,7 @@ class Fallback:
                 self._turn.show(view)
 
     def begin(self) -> None:
-        """Show the icon where there is an XEmbed tray, or will be one. Again: nothing."""
+        """Show the icon in the XEmbed tray, now or when one appears."""
         with self._lock:
             if self._turn is not None:
                 return
@@ -67,7 +66,7 @@ class Fallback:
             self._last.start()
 
     def end(self) -> None:
-        """Take the icon away; returns at once."""
+        """Remove the icon; returns at once."""
         with self._lock:
             turn, self._turn = self._turn, None
         if turn is not None:
@@ -83,7 +82,7 @@ class Fallback:
 
 
 class _Turn:
-    """From a `begin` to its `end`."""
+    """The time from a `begin` to its `end`."""
 
     def __init__(
         self, name: str, on_command: Callable[[Command], object], popup: PopupMenu, view: View
@@ -108,7 +107,7 @@ class _Turn:
                 self._tray = tray
                 tray.show(self._view)
             tray.run()
-        except Exception:  # what a toolkit raises, and must not end the tunnels
+        except Exception:  # an error of the toolkit, which must not end the tunnels
             log.exception("no icon in an XEmbed tray")
         finally:
             self.host = None
@@ -147,10 +146,10 @@ class _Turn:
 FALLBACK_PATIENCE = 3.0
 """Seconds without a StatusNotifierWatcher after which an XEmbed tray will do."""
 HOST_PATIENCE = 30.0
-"""Seconds without any place for the icon after which the user is told: at login, panels may start
-after us."""
+"""Seconds without a panel for the icon until the user is told: at login, panels may start after
+us."""
 HAND_PATIENCE = 0.5
-"""Seconds between two looks whether a place has taken the icon, for somebody who waits for it."""
+"""Seconds between two checks whether a panel has the icon, for a user who waits for it."""
 
 
 class LinuxTray:
@@ -170,11 +169,11 @@ class LinuxTray:
         fallback_patience: float = FALLBACK_PATIENCE,
         host_patience: float = HOST_PATIENCE,
     ) -> None:
-        """`screen`: whether there is an X11 screen, where an XEmbed tray may be. `by_hand`: the
-        desktop has started, so a place that is not there now is not waited for."""
+        """`screen`: whether there is an X11 screen, which may have an XEmbed tray. `by_hand`: the
+        desktop has started, so do not wait for its panel."""
         self._on_no_host = on_no_host
         self._on_shown = on_shown
-        self._told = False
+        self._is_known = False
         self._screen = screen
         self._by_hand = by_hand
         self._fallback_patience = HAND_PATIENCE if by_hand else fallback_patience
@@ -194,7 +193,7 @@ class LinuxTray:
     def run(self) -> None:
         self._item.post(lambda: self._item.later(self._host_patience, self._check_host))
         if self._by_hand:
-            self._item.post(self._look_for_place)
+            self._item.post(self._check_place)
         try:
             self._tray.run()
         finally:
@@ -214,13 +213,13 @@ class LinuxTray:
         return self._item.registered or self._fallback.host is not None
 
     def report(self) -> TrayReport:
-        """Asks the desktop, so it takes a moment, at most some seconds."""
-        found = look()
+        """Asks the desktop; takes a moment, at most some seconds."""
+        found = probe_desktop()
         if self._item.registered:
             found = replace(found, watcher=found.watcher or "a panel", sni_host=True)
             return replace(decide(found), shown=True)
         cold = decide(found)
-        if cold.way is BackendKind.SNI:  # it is there, but has not taken the item yet
+        if cold.kind is BackendKind.SNI:  # it is there, but has not taken the item yet
             return replace(cold, shown=False)
         host = self._fallback.host
         if host is None or found.xembed is None:
@@ -231,7 +230,7 @@ class LinuxTray:
 
     def _on_registered(self, registered: bool) -> None:
         if registered:
-            self._told = True
+            self._is_known = True
             self._on_shown()
             self._fallback.end()
         elif self._screen:
@@ -241,22 +240,22 @@ class LinuxTray:
         if not self._item.registered and not self._stopping.is_set():
             self._fallback.begin()
 
-    def _look_for_place(self) -> None:
-        if self._told or self._stopping.is_set():
+    def _check_place(self) -> None:
+        if self._is_known or self._stopping.is_set():
             return
         if self.is_shown:
-            self._told = True
+            self._is_known = True
             self._on_shown()
-        elif decide(look()).way is BackendKind.NONE:
-            self._tell_no_host()
+        elif decide(probe_desktop()).kind is BackendKind.NONE:
+            self._report_no_host()
         else:  # it is there, but has not taken the icon yet
-            self._item.later(HAND_PATIENCE, self._look_for_place)
+            self._item.later(HAND_PATIENCE, self._check_place)
 
     def _check_host(self) -> None:
-        if not self._told and not self.is_shown:
-            self._tell_no_host()
+        if not self._is_known and not self.is_shown:
+            self._report_no_host()
 
-    def _tell_no_host(self) -> None:
-        self._told = True
+    def _report_no_host(self) -> None:
+        self._is_known = True
         log.warning("no panel shows the icon")
         self._on_no_host()

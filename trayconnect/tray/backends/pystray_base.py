@@ -2,7 +2,7 @@
 
 `import pystray` picks a backend at once. On Linux that opens an X display (and raises
 `Xlib.error.DisplayNameError` where there is none) or loads GTK, only for a tray without a menu or
-with temporary files; our own backend in `sni.py` needs neither. So there it is told to take its
+with temporary files; our own backend in `sni.py` needs neither. So there it gets its
 dummy, which leaves the menu classes and the abstract `Icon`. `_base` is private: pystray's version
 is pinned.
 """

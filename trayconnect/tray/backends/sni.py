@@ -57,9 +57,9 @@ _WATCHER_CHANGES = (
 
 
 class SniIcon(pystray_base.Icon):  # type: ignore[misc]  # pystray is not annotated
-    """`on_registered` is told, on the tray's thread, whether a watcher has the item and a host that
-    shows it: False at the beginning, and then each change. `on_activate` is called there for a
-    click that is not for the menu."""
+    """On the tray's thread, `on_registered` is called at the beginning with False, and then at each
+    change with whether a watcher has the item and a host that shows it; `on_activate` for a click
+    that is not for the menu."""
 
     HAS_DEFAULT_ACTION = False
     HAS_NOTIFICATION = False
@@ -76,7 +76,7 @@ class SniIcon(pystray_base.Icon):  # type: ignore[misc]  # pystray is not annota
         self.on_activate: Callable[[], object] = lambda: None
         self._on_registered = on_registered
         self._asked = False
-        """Whether the watcher of now has been asked to take the item."""
+        """Whether the present watcher has been asked to take the item."""
         self._taken = False
         self.registered = False
         self._link = BusConnection(self)
@@ -94,7 +94,7 @@ class SniIcon(pystray_base.Icon):  # type: ignore[misc]  # pystray is not annota
         """Run `job` once after that time; for the tray's thread."""
         self._link.later(seconds, job)
 
-    # --- what pystray asks of a backend -----------------------------------------------------
+    # --- for pystray ------------------------------------------------------------------------
 
     def _run(self) -> None:
         self._mark_ready()
@@ -130,7 +130,7 @@ class SniIcon(pystray_base.Icon):  # type: ignore[misc]  # pystray is not annota
     def _emit(self, name: str, signature: str = "", body: tuple[Any, ...] = ()) -> None:
         self._link.emit(ITEM_PATH, ITEM.name, name, signature, body)
 
-    # --- what the link asks of its client -----------------------------------------------------
+    # --- callbacks of the bus connection ------------------------------------------------------
 
     def connected(self) -> None:
         log.info("on the session bus as %s", self._link.unique_name)
@@ -185,9 +185,9 @@ class SniIcon(pystray_base.Icon):  # type: ignore[misc]  # pystray is not annota
     def _ask_for_host(self) -> None:
         """A watcher may be there without a panel, as KDE's is when the panel has died."""
         request = ("Get", "ss", (WATCHER, HOST_REGISTERED))
-        self._link.send(new_method_call(_WATCHER_PROPERTIES, *request), self._host_told)
+        self._link.send(new_method_call(_WATCHER_PROPERTIES, *request), self._on_host_property)
 
-    def _host_told(self, reply: Message | None) -> None:
+    def _on_host_property(self, reply: Message | None) -> None:
         if reply is None or not self._taken:
             return
         # One that does not know the property is a panel that is watcher and host in one.

@@ -1,4 +1,4 @@
-"""Looks once for a StatusNotifierItem host on the session bus, and names it."""
+"""Finds the StatusNotifierItem host on the session bus, and its name."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Bus:
-    """What a look at the session bus found."""
+    """What was found on the session bus."""
 
     is_there: bool = False
     watcher: str | None = None
-    """The program that owns the watcher's name; None: nobody does."""
+    """The program that owns the watcher's name, if any."""
     host: bool = False
-    """Whether a panel that shows items has told the watcher so."""
+    """Whether a panel has registered with it to show items."""
 
 
-def look(environ: Mapping[str, str] = os.environ) -> Bus:
+def probe_bus(environ: Mapping[str, str] = os.environ) -> Bus:
     """Ask the session bus; takes milliseconds, at most `STEP_LIMIT` seconds."""
-    return _Look(environ).bus
+    return _Probe(environ).bus
 
 
-class _Look:
-    """A link that lives for one question."""
+class _Probe:
+    """A connection for one question."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self.bus = Bus()
@@ -52,11 +52,11 @@ class _Look:
         if reply is not None and reply.header.message_type is MessageType.method_return:
             self.bus = Bus(is_there=True, watcher=_program(reply.body[0]), host=True)
             request = ("Get", "ss", (WATCHER, HOST_REGISTERED))
-            self._link.send(new_method_call(_PROPERTIES, *request), self._host_told)
+            self._link.send(new_method_call(_PROPERTIES, *request), self._on_host_property)
         else:
             self._link.stop()
 
-    def _host_told(self, reply: Message | None) -> None:
+    def _on_host_property(self, reply: Message | None) -> None:
         if reply is not None and reply.header.message_type is MessageType.method_return:
             self.bus = replace(self.bus, host=bool(reply.body[0][1]))
         self._link.stop()

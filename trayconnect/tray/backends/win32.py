@@ -72,7 +72,7 @@ class WindowsIcon(pystray_base.Icon):  # type: ignore[misc]  # pystray is not an
         self._nudge()
 
     def _nudge(self) -> None:
-        if self._hwnd:  # what is posted before there is a window goes with the next job
+        if self._hwnd:  # without a window, the next job takes it along
             _api().PostMessage(self._hwnd, WM_JOBS, 0, 0)
 
     def _on_jobs(self, _wparam: int, _lparam: int) -> None:

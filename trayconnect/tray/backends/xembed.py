@@ -58,7 +58,8 @@ def manager_of(display: Display) -> Window | None:
 
 
 def manager_name(environ: Mapping[str, str] = os.environ) -> str | None:
-    """Who has the XEmbed tray of the screen, as well as it can be named; None: nobody."""
+    """The program that has the XEmbed tray of the screen, as far as it has a name; None: there is
+    no tray."""
     try:
         with closing(Display(environ.get("DISPLAY", ""))) as display:
             manager = manager_of(display)
@@ -76,8 +77,8 @@ def _name(manager: Window) -> str:
 
 
 class XEmbedIcon(pystray_base.Icon):  # type: ignore[misc]  # pystray is not annotated
-    """`on_docked` is told, on the thread of `run`, the program whose tray has taken the icon, and
-    None when it is lost. Without a display, or when that ends, `run` returns."""
+    """`on_docked` is called on the thread of `run` with the program whose tray has taken the icon,
+    and with None when the tray is lost. Without a display, or when that ends, `run` returns."""
 
     HAS_DEFAULT_ACTION = False
     HAS_NOTIFICATION = False
@@ -127,7 +128,7 @@ class XEmbedIcon(pystray_base.Icon):  # type: ignore[misc]  # pystray is not ann
             with suppress(BlockingIOError):  # full: it will wake up anyway
                 self._waking.send(b"x")
 
-    # --- what pystray asks of a backend -------------------------------------------------------
+    # --- for pystray --------------------------------------------------------------------------
 
     def _run(self) -> None:
         woken, self._waking = socket.socketpair()
@@ -197,7 +198,7 @@ class XEmbedIcon(pystray_base.Icon):  # type: ignore[misc]  # pystray is not ann
             job()
         except NO_DISPLAY:
             raise
-        except XError as error:  # a window of another program went away meanwhile
+        except XError as error:  # a window of another program has just gone
             log.info("X says: %s", error)
         except Exception:  # our bug, but not one to lose the tray over
             log.exception("the tray could not do a step")
@@ -296,8 +297,8 @@ class XEmbedIcon(pystray_base.Icon):  # type: ignore[misc]  # pystray is not ann
         self.post(partial(self._choose, shown, keys))
 
     def _choose(self, shown: Menu | None, keys: tuple[str, ...]) -> None:
-        """What is on the screen stays as it was opened. So the line does what it said then, and
-        nothing if it is gone by now, or has no meaning."""
+        """An open menu does not change on the screen. So a line does what it said when the menu was
+        opened, and nothing if the present menu has no such line."""
         line, now = _find(shown, keys), _find(self.menu, keys)
         if line is not None and now is not None and now.enabled and not line.submenu:
             line(self)
