@@ -158,3 +158,16 @@ def entry(sshd: Sshd, key: Path | None = None, name: str = "GPU box", **changes:
         "auth": {"identity_file": str(key)} if key else {},
     }
     return Server.model_validate(fields | changes)
+
+
+class Patient(Whole):
+    """Its questions stay open until they are answered or withdrawn."""
+
+    answer: Answer | None = None
+
+    def ask(self, question: Question, cancel: CancelToken) -> Answer | None:
+        self.questions.append(question)
+        while self.answer is None:
+            if cancel.wait(0.01):
+                return None
+        return self.answer

@@ -11,10 +11,9 @@ from tests.support.asyncssh_server import AsyncsshServer
 from tests.support.forwarding import no_leaks
 from tests.support.ports import free_port
 from tests.support.tunnel_kit import until
-from tests.support.whole import Whole
+from tests.support.whole import Patient, Whole
 from trayconnect.config.model import Server
-from trayconnect.core.cancellation import CancelToken
-from trayconnect.core.questions import Answer, Question, QuestionKind
+from trayconnect.core.questions import Answer, QuestionKind
 from trayconnect.sessions.snapshot import Snapshot
 from trayconnect.sessions.state import State
 from trayconnect.ssh import out_of_band
@@ -28,19 +27,6 @@ BANNER = f"# Tailscale SSH requires an additional check.\r\n# To authenticate, v
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(out_of_band, "SHOW_SECONDS", 0.2)
     monkeypatch.setattr(out_of_band, "NOBODY_SECONDS", 0.4)
-
-
-class Patient(Whole):
-    """Its questions stay open until they are answered or withdrawn."""
-
-    answer: Answer | None = None
-
-    def ask(self, question: Question, cancel: CancelToken) -> Answer | None:
-        self.questions.append(question)
-        while self.answer is None:
-            if cancel.wait(0.01):
-                return None
-        return self.answer
 
 
 def box(server: AsyncsshServer, **changes: object) -> Server:

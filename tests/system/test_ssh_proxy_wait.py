@@ -15,7 +15,7 @@ from tests.support.keys import make_key
 from tests.support.ports import free_port
 from tests.support.sshd import Sshd, password_server
 from tests.support.tunnel_kit import Kit, nothing_left, until
-from tests.support.whole import Whole
+from tests.support.whole import Patient
 from trayconnect.config.model import Server
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import Recovery
@@ -88,19 +88,6 @@ class Setup:
 def box() -> Server:
     fields = {"name": "GPU box", "host": "gpu", "local_port": free_port()}
     return Server.model_validate(fields | {"jupyter": {"port": free_port()}})
-
-
-class Patient(Whole):
-    """Its questions stay open until they are answered or withdrawn."""
-
-    answer: Answer | None = None
-
-    def ask(self, question: Question, cancel: CancelToken) -> Answer | None:
-        self.questions.append(question)
-        while self.answer is None:
-            if cancel.wait(0.01):
-                return None
-        return self.answer
 
 
 @pytest.fixture(scope="module")
