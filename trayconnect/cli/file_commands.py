@@ -82,11 +82,11 @@ def _check_ssh_config(config: Config) -> bool:
             click.echo(f"{server.name}: {error.problem}", err=True)
             good = False
         else:
-            for words in found.notes:
-                if ssh_config.note and words.endswith(ssh_config.note):
+            for note in found.notes:
+                if ssh_config.note and note.endswith(ssh_config.note):
                     continue  # the same for each server
                 whose = f"{server.name}: "  # the host may be called the same
-                click.echo(words if words.startswith(whose) else whose + words)
+                click.echo(note if note.startswith(whose) else whose + note)
             for hop in resolve_hops(server, lambda query: ssh_config.host(query, CancelToken())):
                 ignored.update(hop.config.options.ignored)
                 for path in missing(hop.config.options.identity_files):
@@ -133,8 +133,8 @@ def _key_text(*, clipboard: bool) -> str:
         return sys.stdin.buffer.read(MAX_CHARACTERS + 1).decode("utf-8", "replace")
     from trayconnect.desktop.prompts.fields import read_unseen
 
-    words = "Paste the private key, up to its END line. It is not shown:"
-    prompt = partial(click.echo, words, err=True)
+    line = "Paste the private key, up to its END line. It is not shown:"
+    prompt = partial(click.echo, line, err=True)
     return read_unseen(sys.stdin, prompt, is_last_line, MAX_CHARACTERS)
 
 

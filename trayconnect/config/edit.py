@@ -51,8 +51,8 @@ def add(path: Path, entries: Sequence[NewEntry]) -> None:
     try:
         parse(existing, path)
     except ConfigError as error:
-        words = f"it has a mistake to correct first: {error.problems[0]}"
-        raise _by_hand(path, entries, words) from error
+        reason = f"it has a mistake to correct first: {error.problems[0]}"
+        raise _by_hand(path, entries, reason) from error
     data = [entry.data for entry in entries]
     try:
         new = append_servers(existing, data)
@@ -61,8 +61,8 @@ def add(path: Path, entries: Sequence[NewEntry]) -> None:
     try:
         parse(new, path)
     except ConfigError as error:
-        words = f"they do not fit into it: {error.problems[0].message}"
-        raise _by_hand(path, entries, words) from error
+        reason = f"they do not fit into it: {error.problems[0].message}"
+        raise _by_hand(path, entries, reason) from error
     if _data(new, path) != _with(_data(existing, path), data):
         raise _by_hand(path, entries, "its list has an unusual shape")
     if path.read_bytes() != before:

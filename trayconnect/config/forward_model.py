@@ -31,7 +31,7 @@ class ForwardShape(NamedTuple):
     """The keys of one kind. Of `listens` and of `leads`, one key is given, the port or the socket;
     `leads` is empty if each client names its target."""
 
-    words: str
+    label: str
     listens: tuple[str, str]
     leads: tuple[str, str] | tuple[()]
     others: tuple[str, ...] = ()
@@ -99,7 +99,7 @@ def faults(kind: str, keys: Collection[str]) -> Iterator[Fault]:
     known = {key for each in SHAPES.values() for key in each.keys}
     for key in keys:
         if key in known and key not in shape.keys:
-            yield Fault(key, f"'{key}' has no meaning for {shape.words}: remove it")
+            yield Fault(key, f"'{key}' has no meaning for {shape.label}: remove it")
     for key, other in excluded(shape):
         if key in keys and other in keys:
             yield Fault(other, f"'{other}' has no meaning beside '{key}': remove one of them")
