@@ -159,6 +159,8 @@ class World:
     notices: list[Notice] = field(default_factory=list)
     told: threading.Condition = field(default_factory=threading.Condition)
     withdrawn: list[str] = field(default_factory=list)
+    may_open: threading.Event = field(default_factory=threading.Event)
+    """Whether the browser opens pages, or hangs."""
     forgotten: list[str] = field(default_factory=list)
     refused: dict[Endpoint, Problem] = field(default_factory=dict)
     """What no server listens on."""
@@ -192,6 +194,7 @@ class World:
         self.may_close.set()
         self.may_examine.set()
         self.may_launch.set()
+        self.may_open.set()
 
     def connect(
         self,
@@ -293,6 +296,7 @@ class World:
 
     def open(self, page: Page) -> None:
         self.pages.append(page)
+        assert self.may_open.wait(LIMIT)
 
     def notify(self, notice: Notice) -> None:
         with self.told:
@@ -385,12 +389,26 @@ def test_a_click_leads_to_a_page_and_another_ends_everything(run: Run) -> None:
     run.manager.do(Command("disconnect", "GPU box"))
     off = run.until_state(State.OFF)
     world = run.world
+    eventually(lambda: world.pages, "the page")
     assert [page.url for page in world.pages] == ["http://127.0.0.1:18888/lab"]
     assert world.tunnels[0].closed
     assert world.log == ["attach", "detach", "close"]
     assert world.forgotten == ["GPU box"]
     assert off.page is None
     assert not [t for t in threading.enumerate() if t.name.startswith("tc-session")]
+
+
+def test_a_browser_that_hangs_holds_up_no_disconnect(
+    run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    run.world.may_open.clear()
+    run.manager.do(Command("connect", "GPU box"))
+    eventually(lambda: run.world.pages, "the page")
+    run.manager.do(Command("disconnect", "GPU box"))
+    run.until_state(State.OFF)
+    assert any(t.name == "tc-open GPU box" for t in threading.enumerate())  # it hangs still
+    assert "did not end" not in caplog.text  # nobody waited for it
+    run.world.may_open.set()
 
 
 def test_a_lost_tunnel_keeps_its_listener_and_comes_back(run: Run) -> None:

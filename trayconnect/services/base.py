@@ -129,9 +129,11 @@ class PollingService:
             self._joins = [*(other for other in self._joins if not other(0.0)), join]
 
     def _open(self, page: Page) -> None:
-        """Open it in the browser, or show why that failed."""
+        """Open it in the browser, or show why that failed. Not joined: it needs no link, and the
+        browser may take seconds, for which a disconnect would hold up the manager's thread."""
+        name = f"tc-open {self._name}"
         try:
-            self._spawn("open", lambda: self._open_here(page))
+            threading.Thread(target=self._open_here, args=[page], name=name, daemon=True).start()
         except RuntimeError as error:
             logger.warning("%s: %s", self._name, unforeseen(error).logged)
 
