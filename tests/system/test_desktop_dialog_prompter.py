@@ -15,8 +15,7 @@ from tests.support.waiting import wait_for
 from tests.support.xvfb import XServer
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.questions import Answer, Field, Question, QuestionKind
-from trayconnect.desktop.prompts.dialog_commands import Zenity
-from trayconnect.desktop.prompts.dialog_prompter import DialogPrompter
+from trayconnect.desktop.prompts.dialog_prompter import DialogPrompter, Zenity
 from trayconnect.desktop.prompts.process import NotShownError
 from trayconnect.desktop.prompts.prompt_text import window_title
 from trayconnect.desktop.prompts.prompter import ChainPrompter, QuestionBackend
@@ -194,7 +193,7 @@ def test_a_broken_window_gives_way_to_a_dialog(user: User) -> None:
 
 _ASKS = """
 from trayconnect.core.cancellation import CancelToken
-from trayconnect.desktop.prompts.dialog_commands import Zenity
+from trayconnect.desktop.prompts.dialog_prompter import Zenity
 from trayconnect.desktop.prompts.dialog_prompter import DialogPrompter
 from trayconnect.desktop.prompts.window_prompter import WindowPrompter
 from trayconnect.desktop.windows.text_view import TextViews

@@ -15,7 +15,7 @@ import pytest
 import trayconnect
 from trayconnect.core.questions import Field, Question, QuestionKind
 from trayconnect.desktop.notifications.notifier import OsascriptDelivery
-from trayconnect.desktop.prompts.dialog_commands import Osascript
+from trayconnect.desktop.prompts.dialog_prompter import Osascript
 
 QUESTION = Question(QuestionKind.PASSWORD, "GPU box", "Log in", "words", (Field("Password"),), "Go")
 SCRIPTS = {
@@ -84,4 +84,4 @@ def test_each_handler_ends_and_each_bracket_closes(name: str) -> None:
 def test_these_are_all_of_the_scripts() -> None:
     folder = Path(trayconnect.__file__).parent
     found = {path.name for path in folder.rglob("*.py") if "on run argv" in path.read_text("utf-8")}
-    assert found == {"dialog_commands.py", "notifier.py"}
+    assert found == {"dialog_prompter.py", "notifier.py"}

@@ -12,8 +12,12 @@ from tests.support.systems import has_shell
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import Cancelled, ProblemError
 from trayconnect.core.questions import Answer, Field, Question, QuestionKind
-from trayconnect.desktop.prompts.dialog_commands import DialogProgram, Osascript, Zenity
-from trayconnect.desktop.prompts.dialog_prompter import DialogPrompter
+from trayconnect.desktop.prompts.dialog_prompter import (
+    DialogProgram,
+    DialogPrompter,
+    Osascript,
+    Zenity,
+)
 from trayconnect.desktop.prompts.process import NotShownError
 
 SECRET, PLAIN = Field("Password"), Field("User", secret=False)

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trayconnect.desktop.events import netlink
+from trayconnect.desktop.events import network
 from trayconnect.desktop.events.network import RouteWatcher, source_addresses
 
 LIMIT = 20.0
-UP = netlink.IFF_UP | netlink.IFF_RUNNING | netlink.IFF_LOWER_UP
+UP = network.IFF_UP | network.IFF_RUNNING | network.IFF_LOWER_UP
 
 
 def message(kind: int, payload: bytes) -> bytes:
@@ -22,22 +22,22 @@ def message(kind: int, payload: bytes) -> bytes:
     return struct.pack("=IHHII", 16 + len(payload), kind, 0, 1, 0) + padded
 
 
-def link(flags: int, index: int = 2, kind: int = netlink.RTM_NEWLINK) -> bytes:
+def link(flags: int, index: int = 2, kind: int = network.RTM_NEWLINK) -> bytes:
     return message(kind, struct.pack("=BxHiII", 0, 1, index, flags, 0xFFFFFFFF))
 
 
-def address(text: str, index: int = 2, kind: int = netlink.RTM_NEWADDR) -> bytes:
+def address(text: str, index: int = 2, kind: int = network.RTM_NEWADDR) -> bytes:
     packed = socket.inet_aton(text)
     attribute = struct.pack("=HH", 4 + len(packed), 2) + packed
     return message(kind, struct.pack("=BBBBI", socket.AF_INET, 24, 0, 0, index) + attribute)
 
 
-def route(table: int, kind: int = netlink.RTM_NEWROUTE) -> bytes:
+def route(table: int, kind: int = network.RTM_NEWROUTE) -> bytes:
     return message(kind, struct.pack("=BBBBBBBBI", 2, 0, 0, 0, table, 3, 0, 1, 0))
 
 
 def changes(*datagrams: bytes) -> list[bool]:
-    state = netlink.LinkState()
+    state = network.LinkState()
     return [state.feed(datagram) for datagram in datagrams]
 
 
@@ -52,11 +52,11 @@ def test_a_link_that_only_reports_a_scan_is_noise() -> None:
 
 
 def test_links_are_told_apart() -> None:
-    assert changes(link(UP), link(UP, index=3), link(UP, kind=netlink.RTM_DELLINK)) == [True] * 3
+    assert changes(link(UP), link(UP, index=3), link(UP, kind=network.RTM_DELLINK)) == [True] * 3
 
 
 def test_an_address_that_is_announced_again_is_noise() -> None:
-    gone = address("10.0.0.1", kind=netlink.RTM_DELADDR)
+    gone = address("10.0.0.1", kind=network.RTM_DELADDR)
     assert changes(
         address("10.0.0.1"),
         address("10.0.0.1"),
@@ -68,8 +68,8 @@ def test_an_address_that_is_announced_again_is_noise() -> None:
 
 def test_only_ordinary_routes_count() -> None:
     local = 255
-    assert changes(route(netlink.RT_TABLE_MAIN), route(local)) == [True, False]
-    assert changes(route(netlink.RT_TABLE_MAIN, netlink.RTM_DELROUTE)) == [True]
+    assert changes(route(network.RT_TABLE_MAIN), route(local)) == [True, False]
+    assert changes(route(network.RT_TABLE_MAIN, network.RTM_DELROUTE)) == [True]
 
 
 def test_several_messages_in_one_datagram() -> None:
@@ -78,7 +78,7 @@ def test_several_messages_in_one_datagram() -> None:
 
 @given(st.binary(max_size=200))
 def test_garbage_never_raises(data: bytes) -> None:
-    netlink.LinkState().feed(data)
+    network.LinkState().feed(data)
 
 
 @pytest.mark.parametrize("cut", range(1, 28))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import sysconfig
 from pathlib import Path
 
 import pytest
 
+import trayconnect
 from tests.support.systems import has_links, has_posix_paths
 from trayconnect.core.errors import ProblemError
-from trayconnect.desktop.self_command import Installation, launch_command
+from trayconnect.desktop.autostart.entry import Installation, launch_command
 
 
 @pytest.fixture
@@ -143,3 +145,11 @@ def test_this_interpreter_describes_itself() -> None:
     assert here.executable.is_absolute()
     assert here.scripts.is_absolute()
     assert not here.frozen
+
+
+def test_a_package_among_the_libraries_of_its_python_is_installed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for folder, is_installed in ((Path(trayconnect.__file__).parents[1], True), (tmp_path, False)):
+        monkeypatch.setattr(sysconfig, "get_path", lambda _name, folder=folder: str(folder))
+        assert Installation().installed == is_installed

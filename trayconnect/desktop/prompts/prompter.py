@@ -16,8 +16,7 @@ from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import Cancelled, Problem, ProblemError, Recovery, shortage
 from trayconnect.core.questions import Answer, Prompter, Question, QuestionKind
 from trayconnect.desktop import helper_process
-from trayconnect.desktop.prompts.dialog_commands import Osascript, Zenity
-from trayconnect.desktop.prompts.dialog_prompter import DialogPrompter
+from trayconnect.desktop.prompts.dialog_prompter import DialogPrompter, Osascript, Zenity
 from trayconnect.desktop.prompts.process import NotShownError
 from trayconnect.desktop.prompts.prompt_text import harmless, tidy
 from trayconnect.desktop.prompts.terminal_prompter import TerminalPrompter, has_terminal
