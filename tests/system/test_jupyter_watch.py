@@ -49,7 +49,7 @@ def sshd(jupyter: JupyterServer) -> Iterator[Sshd]:
 @pytest.fixture(autouse=True)
 def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     """Looks twice a second, for which a second is a long time."""
-    monkeypatch.setattr(base, "LOOK_READY", 0.5)
+    monkeypatch.setattr(base, "POLL_READY", 0.5)
     monkeypatch.setattr(activity, "LONG", 0.9)
 
 
