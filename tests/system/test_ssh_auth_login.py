@@ -455,7 +455,7 @@ def test_a_pasted_key_that_the_server_refuses_is_not_kept(
 ) -> None:
     problem = kit.problem(entry(sshd.port), User(says(make_key(tmp_path).read_text())))
     assert "Tried: the pasted key." in problem.advice
-    assert "trayconnect add-key “GPU box”" in problem.advice
+    assert 'trayconnect add-key "GPU box"' in problem.advice
     assert not (tmp_path / "keys").exists()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import shlex
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -27,7 +28,7 @@ from trayconnect.config.model import Config
 from trayconnect.control.protocol import Reply
 from trayconnect.control.status_json import to_json
 from trayconnect.core.cancellation import CancelToken
-from trayconnect.core.command import Argument, Command
+from trayconnect.core.command import Argument, Command, name_on_command_line
 from trayconnect.core.errors import Cancelled, Problem, ProblemError, Recovery
 from trayconnect.core.notices import Notice
 from trayconnect.core.page import Page
@@ -604,3 +605,8 @@ def test_a_forward_whose_page_does_not_answer_is_not_opened(desk: Desk) -> None:
     assert caught.value.problem.title == "TensorBoard does not answer yet"
     desk.run.manager.do(Command("disconnect", "GPU box"))
     desk.run.until_state(State.OFF)
+
+
+@pytest.mark.parametrize("name", ["gpu", "GPU box", "Größe", "it's", "$HOME `x` \\ !!", 'a "b"'])
+def test_a_name_in_advice_can_be_typed(name: str) -> None:
+    assert shlex.split(name_on_command_line(name)) == [name]

@@ -3,6 +3,7 @@ line carry a `Command`; the dispatcher of `actions/` finds its handler."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeAlias
@@ -74,3 +75,10 @@ def _is_argument(value: object) -> bool:
     if isinstance(value, bool):
         return False
     return isinstance(value, str) or (isinstance(value, int | float) and 0 <= value <= WAIT_MAX)
+
+
+def name_on_command_line(name: str) -> str:
+    """The name of a server as a user types it after a command, in a POSIX shell and in cmd.exe."""
+    if name.isalnum():
+        return name
+    return shlex.quote(name) if any(sign in name for sign in '"$`\\!%') else f'"{name}"'

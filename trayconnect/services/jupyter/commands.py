@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from trayconnect.config.model import SAME_HOST
 from trayconnect.core.cancellation import CancelToken
-from trayconnect.core.command import JSON, Command
+from trayconnect.core.command import JSON, Command, name_on_command_line
 from trayconnect.core.errors import Problem, ProblemError, Recovery
 from trayconnect.core.link import Link
 from trayconnect.core.notices import Notice
@@ -61,9 +61,9 @@ class JupyterCommands:
             return {"lines": table(facts.jupyters)}
         name = self.jupyter.server.name
         if not facts.is_linked:
-            advice = f"Connect it first: trayconnect connect {_quoted(name)}"
+            advice = f"Connect it first: trayconnect connect {name_on_command_line(name)}"
             raise ProblemError(Problem(f"{name} is not connected", advice))
-        advice = f"Start one with: trayconnect start {_quoted(name)}"
+        advice = f"Start one with: trayconnect start {name_on_command_line(name)}"
         raise ProblemError(Problem(f"No Jupyter server of yours was found on {name}", advice))
 
     def choose(self, command: Command, cancel: CancelToken) -> JSON:
@@ -252,7 +252,3 @@ def question(name: str, running: StopCandidate, *, restart: bool = False) -> Que
 
 def _process(used: FoundJupyter | None) -> str:
     return f"{used.pid} {used.born}" if used is not None and used.pid and used.born else ""
-
-
-def _quoted(name: str) -> str:
-    return name if name.isalnum() else f'"{name}"'

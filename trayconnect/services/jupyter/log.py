@@ -8,6 +8,7 @@ from trayconnect.config.model import Server
 from trayconnect.core import sanitize
 from trayconnect.core.abandonable import abandonable
 from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.command import name_on_command_line
 from trayconnect.core.errors import Problem, ProblemError
 from trayconnect.services.jupyter.discovery import LIMIT, Execute
 from trayconnect.services.jupyter.discovery import script as text_of
@@ -59,7 +60,7 @@ def read_log(
     raise ProblemError(
         Problem(
             f"trayconnect has started no Jupyter on {server.name} yet",
-            f"Start one with: trayconnect start {server.name!r}",
+            f"Start one with: trayconnect start {name_on_command_line(server.name)}",
         )
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from trayconnect.core.command import name_on_command_line
 from trayconnect.core.errors import Problem, ProblemError, Recovery
 from trayconnect.ssh.connection_problems import CutShortError, seconds, with_server_message
 from trayconnect.ssh.target import DEFAULT_PORT, LoginTarget
@@ -64,7 +65,7 @@ def login_refused(target: LoginTarget, account: Tried, allowed: Sequence[str]) -
     elif not set(allowed) & {"password", "keyboard-interactive"} and "publickey" in allowed:
         hint = (
             "Add your public key to its authorized_keys; or name the right key as identity_file, "
-            f"or paste it: trayconnect add-key “{target.server}”"
+            f"or paste it: trayconnect add-key {name_on_command_line(target.server)}"
         )
     else:
         hint = "Check the username, and the key or password."
