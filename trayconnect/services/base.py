@@ -202,6 +202,8 @@ class Poller:
         self._earliest = 0.0
         """The earliest time of a check that a browser's requests trigger."""
         self._paused = False
+        self._is_refused = False
+        """Whether `_after_refusal` is to come."""
         self.cancel = CancelToken()
         self._thread = JobThread("service", name)
         self._timer = Timer(lambda: self.put(self._where_due))
@@ -212,13 +214,12 @@ class Poller:
         self.put(self._prepared)
 
     def refused(self) -> None:
-        """A browser's request failed: check soon."""
-        if not self._silent:
-            self._silent = 1  # a failing page causes many of these; one check is enough
-            self.now()
-        elif self._earliest < self._next:
-            self._next = self._earliest  # the next check sets both again
-            self.put(self._prepared_where_due)
+        """A browser's request failed: check soon. A check that is under way may have seen the page
+        before that."""
+        if not self._is_refused:  # a failing page causes many of these; one check is enough
+            self._is_refused = True
+            is_checking = self._next == math.inf
+            self.put(lambda: self._after_refusal(was_checking=is_checking))
 
     def pause(self, *, paused: bool) -> None:
         """While paused, check only for a user who waits."""
@@ -253,9 +254,16 @@ class Poller:
         self._prepare()
         self._check()
 
-    def _prepared_where_due(self) -> None:
+    def _after_refusal(self, *, was_checking: bool) -> None:
+        self._is_refused = False
+        if was_checking and self._silent:
+            return
         self._prepare()
-        self._where_due()
+        if was_checking or self._silent:
+            self._next = min(self._next, self._earliest)
+            self._where_due()
+        else:
+            self._check()
 
     def _where_due(self) -> None:
         left = self._next - time.monotonic()
