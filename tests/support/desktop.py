@@ -252,22 +252,24 @@ class Desktop(SessionBus):
         """Click the icon of that state, and wait until its menu has stopped changing."""
         self.click(self.wait_icon(state), button)
         wait_for(self.menus, "the menu to open", LIMIT)
-        self.settle()
+        self.settle(0.5)  # a program that has just started may yet change it
 
     def close_menu(self) -> None:
         """Leave the menus, one Escape for each that is open."""
         while self.menus():
             self._press("Escape")
 
-    def settle(self) -> None:
-        """Wait until menus look the same for a while (GTK may still be laying them out)."""
-        before = self.look_at_menus()
-        for _ in range(100):
+    def settle(self, seconds: float = 0.1) -> None:
+        """Wait until menus look the same for so long (GTK may still be laying them out)."""
+        before, since = self.look_at_menus(), time.monotonic()
+        deadline = since + LIMIT
+        while time.monotonic() < deadline:
             time.sleep(0.1)
             now = self.look_at_menus()
-            if now == before:
+            if now != before:
+                before, since = now, time.monotonic()
+            elif time.monotonic() >= since + seconds:
                 return
-            before = now
         raise AssertionError("the menu never stops changing")
 
     def choose(self, items: tuple[Item, ...], *keys: str) -> None:

@@ -41,7 +41,11 @@ def settle(poller: Poller) -> None:
     """Wait until what was asked for so far is done."""
     done = threading.Event()
     poller.put(done.set)
-    assert done.wait(LIMIT)
+    wait(done)
+
+
+def wait(event: threading.Event) -> None:
+    assert event.wait(LIMIT)
 
 
 def end(poller: Poller) -> None:
@@ -79,7 +83,7 @@ def test_a_refusal_later_is_checked(well: bool) -> None:
     assert polls.begun.acquire(timeout=LIMIT)
     settle(polling)
     may_go_on = threading.Event()
-    polling.put(lambda: may_go_on.wait(LIMIT) and None)
+    polling.put(lambda: wait(may_go_on))
     for _ in range(20):
         polling.refused()
     may_go_on.set()

@@ -34,6 +34,7 @@ from tests.windows.environment import (
     wine,
     wine_environment,
 )
+from trayconnect.tray.display import STARTING
 from trayconnect.tray.view import IconState, View
 
 LIMIT = 120.0
@@ -162,7 +163,10 @@ class Windows:
         return next((server for server in servers if server["name"] == name), {})
 
     def start(self, *arguments: str, icon: IconState = IconState.OFF) -> None:
-        """Start the program on a desktop with a taskbar, and wait for its icon."""
+        """Start the program on a desktop with a taskbar; wait for its icon, and until it answers
+        commands."""
+        key = self.data / "control.key"
+        key.unlink(missing_ok=True)
         command = (
             str(wine()), "explorer", f"/desktop=shell,{WIDTH}x{HEIGHT}",
             windows_path(PYTHON), "-m", "trayconnect", "--verbose", "run", *arguments,
@@ -175,6 +179,7 @@ class Windows:
                 start_new_session=True,
             )  # fmt: skip
         self.wait_icon(icon)
+        wait_for(key.exists, "the program to answer commands", LIMIT)
 
     def wait_end(self) -> None:
         """Until the program has ended by itself."""
@@ -353,13 +358,29 @@ class Windows:
         self.screen.move(x - 2, y)
         self.screen.click(x, y, button=button)
 
-    def open_menu(self, state: IconState, button: int = 3) -> None:
-        self.click(*self.wait_icon(state), button)
-        wait_for(self.menus, "the menu", LIMIT)
+    def open_menu(self, view: View) -> None:
+        """Open the menu; again where it says no more than that the program starts."""
+        whole, starting = (menu_lines.height(each.items) for each in (view, STARTING))
+
+        def is_whole() -> bool:
+            self.click(*self.wait_icon(view.icon), 3)
+            _, top, _, bottom = self._wait_menu(1, whole, starting)
+            if bottom - top == whole:
+                return True
+            wait_for(is_left, "the menu to close", LIMIT)
+            return False
+
+        def is_left() -> bool:
+            if not self.menus():
+                return True
+            self.click(WIDTH // 4, HEIGHT // 4)  # elsewhere
+            return False
+
+        wait_for(is_whole, "the whole menu", LIMIT)
 
     def choose(self, view: View, verb: str, server: str = "") -> None:
         """Open the menu of `view` and click the line that does this, through submenus."""
-        self.open_menu(view.icon)
+        self.open_menu(view)
         items = view.items
         for depth, item in enumerate(menu_lines.path(items, verb, server), start=1):
             left, top, right, _ = self._wait_menu(depth, menu_lines.height(items))
@@ -368,16 +389,16 @@ class Windows:
             items = item.children
         wait_for(lambda: not self.menus(), "the menu to close", LIMIT)
 
-    def _wait_menu(self, depth: int, height: int) -> Box:
-        """Until so many menus are open, and the last of them has this height."""
+    def _wait_menu(self, depth: int, *heights: int) -> Box:
+        """Until so many menus are open, and the last of them has one of these heights."""
 
         def look() -> Box | None:
             found = self.menus()
             left, top, right, bottom = found[-1] if len(found) == depth else (0, 0, 0, 0)
-            return (left, top, right, bottom) if bottom - top == height else None
+            return (left, top, right, bottom) if bottom - top in heights else None
 
         try:
-            box = wait_for(look, f"menu {depth}, {height} pixels high", LIMIT)
+            box = wait_for(look, f"menu {depth}, {heights} pixels high", LIMIT)
         except AssertionError as error:
             self.picture("other-menu")
             error.add_note(str(self.menus()))

@@ -19,7 +19,7 @@ SECRET = "Grüße → 日本"
 KEEP = f"""
 import sys
 from trayconnect.desktop.secrets import KeyringSecrets
-secrets = KeyringSecrets()
+secrets = KeyringSecrets(time_limit=100)  # a busy machine
 if sys.argv[1] == "set":
     secrets.set("GPU box", "ada@gpu", {SECRET!a})
 print(ascii(secrets.get("GPU box", "ada@gpu")))
