@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import paramiko
 import pytest
 from paramiko import Message
 from paramiko.packet import Packetizer
@@ -25,6 +26,7 @@ from trayconnect.core.endpoints import TcpEndpoint
 from trayconnect.core.errors import ProblemError, Recovery
 from trayconnect.core.link import ByteStream
 from trayconnect.ssh.ssh_link import SshLink
+from trayconnect.ssh.transport.ssh_transport import SshTransport
 
 ORIGIN = ("127.0.0.1", 50000)
 
@@ -538,6 +540,38 @@ def test_a_lost_jump_host(
         assert losses.wait().recovery is Recovery.RETRY
         gates[which].thaw()
     assert len(losses.problems) == 1
+
+
+def test_a_jump_host_that_freezes_in_a_key_exchange_holds_up_no_other_tunnel(
+    kit: Kit, server: Server, sshd: Sshd, gates: list[Sshd]
+) -> None:
+    losses, losses_beside = Losses(), Losses()
+    kit.trust([line for gate in gates for line in gate.known_hosts_lines()])
+    way = _quick(_through(server, gates[:1]), 0.5)
+    with (
+        nothing_left(),
+        kit.tunnel(_quick(server, 0.5), losses=losses_beside) as beside,
+        kit.tunnel(way, losses=losses) as tunnel,
+    ):
+        gate = tunnel._route.hops[0][1]
+        gates[0].freeze()
+        exchange = threading.Thread(target=_exchange_keys, args=(gate,))
+        exchange.start()
+        assert until(lambda: not gate.clear_to_send.is_set())
+        assert "stopped answering" in losses.wait().title
+        gates[0].thaw()
+        assert losses_beside.problems == []
+        sshd.freeze()  # its heartbeat shares the thread
+        beside.check()
+        assert "stopped answering" in losses_beside.wait().title
+        sshd.thaw()
+        exchange.join(10)
+        assert not exchange.is_alive()
+
+
+def _exchange_keys(transport: SshTransport) -> None:
+    with contextlib.suppress(paramiko.SSHException, OSError, EOFError):
+        transport.renegotiate_keys()
 
 
 def test_jump_host_that_cannot_reach_the_server(

@@ -107,14 +107,27 @@ class SendQueue:
         lock = transport.clear_to_send_lock
         if transport.can_write() and lock.acquire(blocking=False):
             try:
-                while self._posted and transport.clear_to_send.is_set() and transport.can_write():
+                while self._posted and transport.can_write():
                     self._send_next()
             except (EOFError, OSError):
                 return  # the transport's reader detects it, and ends the transport
             finally:
                 lock.release()
         if self._posted:
-            self._wake_helper()
+            self.wake_helper()
+
+    def wake_helper(self) -> None:
+        """Leave the posted messages to the helper thread."""
+        with self._wake:
+            if not self._is_helped:
+                name = self._transport.name.replace("tc-transport", "tc-outbox", 1)
+                helper = threading.Thread(target=self._help, name=name, daemon=True)
+                try:
+                    helper.start()
+                except RuntimeError:  # no more threads: the next message sends these along
+                    return
+                self._helper, self._is_helped = helper, True
+            self._wake.notify_all()
 
     def close(self, timeout: float) -> None:
         """End the helper thread; the transport is no longer active."""
@@ -132,18 +145,6 @@ class SendQueue:
         message, outlet = self._posted.popleft()
         if outlet is None or outlet.admits(message):
             self._transport.write(message)
-
-    def _wake_helper(self) -> None:
-        with self._wake:
-            if not self._is_helped:
-                name = self._transport.name.replace("tc-transport", "tc-outbox", 1)
-                helper = threading.Thread(target=self._help, name=name, daemon=True)
-                try:
-                    helper.start()
-                except RuntimeError:  # no more threads: the next message sends these along
-                    return
-                self._helper, self._is_helped = helper, True
-            self._wake.notify_all()
 
     def _help(self) -> None:
         transport = self._transport

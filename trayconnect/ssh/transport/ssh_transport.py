@@ -236,7 +236,9 @@ class SshTransport(_TransportBase):
     def can_write(self) -> bool:
         """Whether a small message would be sent without waiting."""
         sock = self.sock
-        return is_writable(sock) if isinstance(sock, socket.socket) else sock.can_write()
+        return self.clear_to_send.is_set() and (
+            is_writable(sock) if isinstance(sock, socket.socket) else sock.can_write()
+        )
 
     def _send_user_message(self, data: Message) -> None:
         self.outbox.post(data)
@@ -294,7 +296,10 @@ class SshTransport(_TransportBase):
         with self._asking:  # only to keep the order of both: sending may take time
             self._asked.append(on_reply)
             self.outbox.queue(message)
-        self.outbox.flush()
+        if isinstance(self.sock, socket.socket):
+            self.outbox.flush()
+        else:  # the jump host may freeze between `can_write` and the write, which then never ends
+            self.outbox.wake_helper()
 
     def _new_channel(self) -> tuple[int, SshChannel]:
         """The caller holds `lock`."""
