@@ -113,6 +113,14 @@ def test_it_may_be_stopped_before_it_runs(stage: Stage) -> None:
     assert str(stage.file) in stage.said[0]
 
 
+def test_the_users_session_may_end_while_it_starts(stage: Stage) -> None:
+    """Windows calls for that end on the icon's thread, whatever the other one has started."""
+    app = stage.app()
+    stage.on_say = lambda _: app._end_now()
+    app.stop()
+    assert app.run() is None
+
+
 def test_a_file_that_is_saved_while_it_starts_is_noticed(stage: Stage) -> None:
     noticed = threading.Event()
     stage.on_say = lambda _: stage.save(GOOD)  # between reading and watching

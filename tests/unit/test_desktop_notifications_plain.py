@@ -133,6 +133,21 @@ def test_a_failure_is_logged_once_until_it_is_over(caplog: pytest.LogCaptureFixt
     assert [record.message for record in caplog.records] == ["notifications are dropped: no bus"]
 
 
+def test_without_a_thread_a_notice_is_dropped_and_the_next_one_tries_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    stage = Stage()
+    with monkeypatch.context() as short:
+        short.setattr(threading.Thread, "start", refuse)
+        stage.notifier.notify(say("a"))
+    assert "can't start new thread" in caplog.text
+    stage.send(say("a"))
+    assert stage.close() == ["a"]
+
+
 def test_closing_twice_and_before_any_notice() -> None:
     stage = Stage()
     stage.notifier.close()

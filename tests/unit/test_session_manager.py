@@ -627,6 +627,31 @@ def test_the_timer_of_an_entry_that_is_gone_does_not_hurry_its_namesake(run: Run
     assert run.world.outcomes == [DOWN]
 
 
+def test_a_late_answer_of_an_entry_that_is_gone_costs_its_namesake_no_alert(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for alert in (Alert.UP, Alert.LOST):
+        monkeypatch.setitem(WAITS, alert, 0.05)
+    run.until_state(State.OFF)
+    gone = run.jupyter
+    run.manager.apply(Config())
+    assert run.manager.wait_until(lambda all_: not all_, LIMIT)
+    run.manager.apply(Config(servers=(make_server(),)))
+    run.world.outcomes = ["connect", "hang"]
+    run.manager.do(Command("connect", "GPU box"))
+    run.until_ready()
+    run.world.clock.now += 0.1
+    run.manager.network_changed()
+    run.until_told("GPU box is connected")
+    run.world.tunnels[0].on_lost(LOST)
+    run.until_state(State.WAITING)
+    gone.tell(JupyterStopped(False))
+    assert run.manager.settle(LIMIT)
+    run.world.clock.now += 0.1
+    run.manager.network_changed()
+    run.until_told("GPU box no longer answers")
+
+
 def test_nobody_waits_for_one_that_has_ended(run: Run) -> None:
     assert run.manager.close()
     assert not run.manager.settle(3600.0)

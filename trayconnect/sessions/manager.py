@@ -77,8 +77,11 @@ class Manager:
         self._thread.start()
 
     def close(self, timeout: float = 15.0) -> bool:
-        """Close every session and end; false if one did not end within `timeout` seconds."""
+        """Close every session and end; false if one did not end within `timeout` seconds. A `start`
+        that comes later ends at once."""
         self._mail.put(self._leave)
+        if self._thread.ident is None:  # Windows ends the user's session during our start
+            return True
         self._thread.join(timeout)
         if not self._thread.is_alive():
             return True
@@ -245,6 +248,8 @@ class Manager:
         before = managed.snapshot
         change()
         managed.refresh()
+        if managed is not self._managed.get(managed.name):
+            return  # its entry is gone, and perhaps there is another one of that name
         _log(before, managed.snapshot)
         self._alerts.follow(before, managed.snapshot, cause, self._clock.monotonic())
 

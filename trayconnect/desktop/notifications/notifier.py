@@ -63,10 +63,15 @@ class PlainNotifier:
             if len(self._waiting) >= _LONGEST_QUEUE and notice.tag not in self._waiting:
                 self._complaints.report("too many are waiting")
                 return
-            self._latest[notice.tag] = self._waiting[notice.tag] = notice
             if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="tc-notify", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._work, name="tc-notify", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError as error:  # no more threads
+                    self._complaints.report(str(error))
+                    return
+                self._thread = thread
+            self._latest[notice.tag] = self._waiting[notice.tag] = notice
             self._changed.notify_all()
 
     def withdraw(self, tag: str) -> None:
