@@ -83,6 +83,8 @@ def test_a_link_that_there_is_not_says_why(app: RunningApp, jupyter: JupyterServ
     done = app.run("link", "nowhere")
     assert (done.returncode, done.stdout) == (1, "")
     jupyter.stop()
+    app.run("connect", "GPU box")
+    wait_for(lambda: app.status()["problem"], "the reason", LIMIT)
     done = app.run("link", "GPU box", "--wait", "2")
     assert (done.returncode, done.stdout) == (1, "")
     assert "No Jupyter of yours runs on the server" in done.stderr
