@@ -336,7 +336,8 @@ def test_another_file_than_that_of_the_running_app_is_refused(
     answering(monkeypatch, {"servers": [SERVER]}, asked)
     assert main.run(["--config", str(good(home)), *command]) == main.MENDABLE
     title, advice = capsys.readouterr().err.splitlines()
-    assert title == f"The running trayconnect uses /etc/its.yaml, not {home / 'servers.yaml'}"
+    its, ours = Path("/etc/its.yaml"), home / "servers.yaml"
+    assert title == f"The running trayconnect uses {its}, not {ours}"
     assert "Leave --config out" in advice
     assert [each.name for each in asked] == ["ping"]
 
