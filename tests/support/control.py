@@ -15,7 +15,7 @@ from trayconnect.control.server import ControlServer, Handler, Limits
 from trayconnect.control.transport import Transport
 from trayconnect.control.transport_pipe import PipeTransport
 
-PATIENCE = 30.0
+PATIENCE = 90.0
 """Seconds after which something that should have happened did not."""
 
 

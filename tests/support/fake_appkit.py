@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Self
 import pytest
 from PIL import Image
 
-LIMIT = 20.0
+LIMIT = 90.0
 
 
 class Mac:

@@ -144,7 +144,7 @@ def test_a_menu_that_is_open_stays_while_things_change(opened: Opened) -> None:
 
 
 CUT = """
-import json, sys, tkinter
+import json, sys, time, tkinter
 from trayconnect.desktop.windows import status
 from trayconnect.desktop.windows.status_window import StatusView
 
@@ -158,10 +158,18 @@ view = StatusView(root, print)
 for narrow in (False, True):
     for page in json.loads(sys.stdin.readline()):
         view.show(status.decode_page(page))
-        root.update()
-        for widget in walk(root):
-            if widget.winfo_ismapped() and widget.winfo_width() < widget.winfo_reqwidth():
-                sys.exit(f"{widget} is cut: {widget.winfo_width()} of {widget.winfo_reqwidth()}")
+        deadline = time.monotonic() + 30  # for the answers of the X server
+        while True:
+            root.update()
+            cut = [
+                f"{one} is cut: {one.winfo_width()} of {one.winfo_reqwidth()}"
+                for one in walk(root)
+                if one.winfo_ismapped() and one.winfo_width() < one.winfo_reqwidth()
+            ]
+            if not cut:
+                break
+            if time.monotonic() > deadline:
+                sys.exit(cut[0])
         if narrow:
             root.geometry(f"200x{root.winfo_height()}")
             root.update()

@@ -22,7 +22,7 @@ from trayconnect.core.errors import Problem, ProblemError
 from trayconnect.desktop.windows.status import StatusWindow
 from trayconnect.sessions.snapshot import Snapshot
 
-LIMIT = 20.0
+LIMIT = 90.0
 GOOD = "servers:\n  - {name: GPU box, host: gpu.example.org}\n"
 BROKEN = "servers:\n  - nam: GPU box\n"
 

@@ -10,7 +10,7 @@ import pytest
 from trayconnect.app.clicks import Clicks
 from trayconnect.core.command import Command
 
-LIMIT = 20.0
+LIMIT = 90.0
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from tests.support.threads import our_threads, wait_for_threads
 from trayconnect.core.errors import Cancelled
 from trayconnect.core.threads import JobThread, Timer
 
-LIMIT = 20.0
+LIMIT = 90.0
 LONG = 3600.0
 
 

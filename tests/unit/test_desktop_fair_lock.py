@@ -10,7 +10,7 @@ from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import Cancelled
 from trayconnect.desktop.prompts.prompter import FairLock
 
-LIMIT = 20.0
+LIMIT = 90.0
 
 
 def test_one_at_a_time_in_the_order_of_arrival() -> None:

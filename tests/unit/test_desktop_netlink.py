@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from trayconnect.desktop.events import network
 from trayconnect.desktop.events.network import RouteWatcher, source_addresses
 
-LIMIT = 20.0
+LIMIT = 90.0
 UP = network.IFF_UP | network.IFF_RUNNING | network.IFF_LOWER_UP
 
 

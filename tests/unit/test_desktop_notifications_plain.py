@@ -21,7 +21,7 @@ from trayconnect.desktop.notifications.notifier import (
     clip,
 )
 
-LIMIT = 20.0
+LIMIT = 90.0
 
 
 def say(tag: str, title: str = "", body: str = "", *, asked: bool = False) -> Notice:

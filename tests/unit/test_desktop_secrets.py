@@ -18,7 +18,7 @@ from keyring.backend import KeyringBackend
 from trayconnect.core.errors import ProblemError, Recovery
 from trayconnect.desktop.secrets import KeyringSecrets, entry_name, is_safe
 
-LIMIT = 20.0
+LIMIT = 90.0
 
 
 class Memory(KeyringBackend):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.support.threads import wait_for_threads
 from trayconnect.desktop.events.power import ClockReading, WakeWatcher, read_clocks, slept
 
-LIMIT = 20.0
+LIMIT = 90.0
 START = ClockReading(1000.0, 50.0)
 
 

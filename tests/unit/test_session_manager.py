@@ -48,7 +48,7 @@ from trayconnect.sessions.state import State
 from trayconnect.ssh.config.configured_forwards import NOTHING, ConfiguredForwards
 from trayconnect.ssh.resolved_config import ResolvedConfig
 
-LIMIT = 20.0
+LIMIT = 90.0
 TAKEN = 7777
 """A local port that somebody else has."""
 DOWN = Problem("refused", "Is it on?", Recovery.RETRY)

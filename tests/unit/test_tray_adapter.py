@@ -21,7 +21,7 @@ from trayconnect.tray.text import one_line
 from trayconnect.tray.tray_icon import TrayIcon
 from trayconnect.tray.view import IconState, Item, View
 
-LIMIT = 20.0
+LIMIT = 90.0
 CONNECT = Command("connect", "GPU box")
 ITEM = Item("gpu", "GPU box: off", CONNECT, checked=False)
 

@@ -10,7 +10,7 @@ import pytest
 from trayconnect.tray.backends.animation import INTERVAL, STEPS, Animation, ThreadTimer
 from trayconnect.tray.icon import FRAMES
 
-LIMIT = 20.0
+LIMIT = 90.0
 
 
 class HandTimer:

@@ -8,7 +8,7 @@ import pytest
 
 from trayconnect.tray.display import Coalescer
 
-LIMIT = 30.0
+LIMIT = 90.0
 
 
 class Work:
