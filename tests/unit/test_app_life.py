@@ -21,6 +21,7 @@ from trayconnect.core.command import Command
 from trayconnect.core.errors import Problem, ProblemError
 from trayconnect.desktop.windows.status import StatusWindow
 from trayconnect.sessions.snapshot import Snapshot
+from trayconnect.tray.display import Display
 
 LIMIT = 90.0
 GOOD = "servers:\n  - {name: GPU box, host: gpu.example.org}\n"
@@ -35,6 +36,8 @@ class Stage:
     said: list[str] = field(default_factory=list)
     on_say: Callable[[str], None] = lambda _: None
     on_change: Callable[[tuple[Snapshot, ...]], None] = lambda _: None
+    first_said: threading.Event = field(default_factory=threading.Event)
+    changed: threading.Event = field(default_factory=threading.Event)
 
     @property
     def file(self) -> Path:
@@ -56,14 +59,19 @@ class Stage:
                 browser=False,
                 connect=connect,
                 refresh_autostart=refresh_autostart,
-                on_change=lambda snapshots: self.on_change(snapshots),
+                on_change=self._changed,
                 say=self._say,
             )
         )
 
+    def _changed(self, snapshots: tuple[Snapshot, ...]) -> None:
+        self.on_change(snapshots)
+        self.changed.set()
+
     def _say(self, line: str) -> None:
         self.said.append(line)
         self.on_say(line)
+        self.first_said.set()
 
 
 def no_tray(*_: object, **__: object) -> NoReturn:
@@ -89,12 +97,12 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     assert after == handlers
 
 
-def run(app: App, until: threading.Event | None = None) -> bool:
+def run(app: App, until: threading.Event) -> bool:
     """Run it; what `until` waits for ends it. Whether that came to pass."""
     came: list[bool] = []
 
     def end() -> None:
-        came.append(until is None or until.wait(LIMIT))
+        came.append(until.wait(LIMIT))
         app.stop()
 
     ender = threading.Thread(target=end)
@@ -110,15 +118,33 @@ def test_it_may_be_stopped_before_it_runs(stage: Stage) -> None:
     app = stage.app()
     app.stop()
     assert app.run() is None
-    assert str(stage.file) in stage.said[0]
+
+
+def test_nothing_starts_once_the_end_has_begun(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = stage.app()
+    begun = threading.Event()
+    monkeypatch.setattr(Display, "remove_icon", lambda _: begun.set())
+    start = app._clicks.start
+
+    def start_later() -> None:
+        assert begun.wait(LIMIT)
+        start()
+
+    monkeypatch.setattr(app._clicks, "start", start_later)
+    app.stop()
+    assert app.run() is None
+    assert stage.said == []
+    assert not stage.file.exists()
 
 
 def test_the_users_session_may_end_while_it_starts(stage: Stage) -> None:
     """Windows calls for that end on the icon's thread, whatever the other one has started."""
     app = stage.app()
     stage.on_say = lambda _: app._end_now()
-    app.stop()
-    assert app.run() is None
+    assert run(app, stage.first_said)
+    assert str(stage.file) in stage.said[0]
 
 
 def test_a_file_that_is_saved_while_it_starts_is_noticed(stage: Stage) -> None:
@@ -142,7 +168,7 @@ def test_an_entry_to_start_at_login_follows_unless_told_otherwise(
     refreshed: list[object] = []
     monkeypatch.setattr("trayconnect.app.wiring.refresh_quietly", refreshed.append)
     stage.save(GOOD)
-    assert run(stage.app(**options))
+    assert run(stage.app(**options), stage.changed)
     assert len(refreshed) == follows
 
 
@@ -202,7 +228,7 @@ def test_the_status_window_goes_before_the_manager_that_its_clicks_wait_for(
 
     monkeypatch.setattr(StatusWindow, "close", close)
     stage.save(GOOD)
-    assert run(stage.app(tray=True))
+    assert run(stage.app(tray=True), stage.changed)
     assert managed == [True]
 
 

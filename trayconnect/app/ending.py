@@ -32,7 +32,6 @@ class Ending:
         # the end needs; `SimpleQueue.put` is safe even then.
         self._reasons.put(reason)
 
-    @property
     def has_begun(self) -> bool:
         return self._has_begun.is_set()
 

@@ -132,7 +132,7 @@ class App:
 
         rest = Background(serve, "tc-app")
         try:
-            if not self._ending.has_begun:
+            if not self._ending.has_begun():
                 tray.run()
         finally:
             icon_gone.set()
@@ -142,10 +142,14 @@ class App:
         """Start everything but the icon, `wait`, and end it in the opposite order."""
         with ExitStack() as stack:
             try:
+                stack.enter_context(closing(self._notifier))
+                if self._ending.has_begun():
+                    return
                 from trayconnect.app.wiring import Parts
 
-                stack.enter_context(closing(self._notifier))
                 self._parts = Parts(self._options, self._display, self._notifier, self.stop)
+                if self._ending.has_begun():  # the imports take most of the start
+                    return
                 self._parts.start(stack, lock)
                 stack.enter_context(before_console_ends(self._end_now))
                 wait()

@@ -63,7 +63,7 @@ def entry_name(server: str, account: str) -> str:
 
 
 class KeyringSecrets:
-    """`keyring.Secrets`. `find_backend` and `time_limit` (seconds) are for tests."""
+    """`passwords.Secrets`. `find_backend` and `time_limit` (seconds) are for tests."""
 
     def __init__(
         self,

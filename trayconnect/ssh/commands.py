@@ -185,7 +185,7 @@ class RemoteCommands:
         )
 
     def execute(self, command: str, stdin: bytes, timeout: float) -> Completed:
-        """See `link.Tunnel.execute`."""
+        """See `link.Link.execute`."""
 
         return self._when_free(
             lambda: execute(

@@ -56,7 +56,7 @@ class OwnChannels:
         raise NotOursError(not_ours(target, owner), owner)
 
     def owner(self, target: Endpoint) -> Owner:
-        """See `link.Tunnel.owner`."""
+        """See `link.Link.owner`."""
         try:
             if isinstance(target, UnixEndpoint):
                 path = self._ownership.path(target.path)

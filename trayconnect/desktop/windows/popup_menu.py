@@ -122,7 +122,7 @@ JOIN_LIMIT = 5.0
 
 
 class TkPopupMenu:
-    """`popup_model.PopupMenu`: each menu is a process of its own, so that a hanging one can be
+    """`PopupMenu`: each menu is a process of its own, so that a hanging one can be
     killed.
 
     `command`: the helper, for tests."""
