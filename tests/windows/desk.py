@@ -37,7 +37,8 @@ from tests.windows.environment import (
 from trayconnect.tray.display import STARTING
 from trayconnect.tray.view import IconState, View
 
-LIMIT = 120.0
+LIMIT = 300.0
+"""Seconds to wait for anything: on a busy machine a program of Windows takes a minute to start."""
 WIDTH, HEIGHT = 1200, 800
 TASKBAR = 20
 DESKTOP = "shell - Wine desktop"
