@@ -15,6 +15,7 @@ from unittest.mock import Mock
 import pytest
 
 from tests.support.systems import move_home
+from trayconnect.app.ending import Ending
 from trayconnect.app.program import App, Options
 from trayconnect.control.client import ControlClient
 from trayconnect.core.command import Command
@@ -192,6 +193,20 @@ def test_a_signal_ends_it(stage: Stage, name: str) -> None:
     stage.on_change = send
     assert stage.app().run() is None
     assert sent == [number]
+
+
+def test_a_signal_that_does_not_wake_the_main_thread_ends_it() -> None:
+    """Sent to another thread here; elsewhere one that comes as the main thread begins its wait."""
+    if sys.platform == "win32":
+        pytest.skip("signals to a thread are of POSIX")
+    ending = Ending(lambda: None)
+    with ending.handling():
+        sender = threading.Thread(
+            target=lambda: signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+        )
+        sender.start()
+        ending.wait()
+        sender.join(LIMIT)
 
 
 def test_a_command_ends_it_and_one_for_the_window_that_it_lacks_is_refused(stage: Stage) -> None:

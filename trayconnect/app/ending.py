@@ -8,7 +8,9 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+
+from trayconnect.tray.backends.signals import heard
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +71,9 @@ class Ending:
         numbers = [signal.Signals[name] for name in names if hasattr(signal, name)]
         before = {number: signal.signal(number, on_signal) for number in numbers}
         try:
-            yield
+            # Python misses a signal that comes as the main thread begins a wait, until that ends.
+            with nullcontext() if sys.platform == "win32" else heard(*numbers):
+                yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
