@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from trayconnect.actions.dispatcher import Dispatcher
 from trayconnect.actions.file_reload import FileReload
 from trayconnect.actions.program_commands import ProgramCommands
-from trayconnect.actions.server_commands import ServerCommands
+from trayconnect.actions.server_commands import SETTLE_LIMIT, ServerCommands
 from trayconnect.actions.terminals import open_terminal_on
 from trayconnect.alerts.scheduler import AlertScheduler
 from trayconnect.app.late_imports import import_early
@@ -147,6 +147,7 @@ class Parts:
         # Before the manager: a click there would wait for it.
         stack.callback(self._display.close_window)
         self._reload.first()
+        self.manager.settle(SETTLE_LIMIT)  # the first command finds the servers
         control = ControlServer(lock, self.dispatcher.answer)
         for startable in (self._display, self._network, watcher, control):
             startable.start()
