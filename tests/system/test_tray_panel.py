@@ -66,6 +66,20 @@ def test_a_panel_that_keeps_the_menu_for_the_right_button(desktop: Desktop) -> N
     desktop.wait_no_icon(IconState.FAILED)
 
 
+def test_a_menu_that_was_opened_during_the_start_is_whole_the_next_time(desktop: Desktop) -> None:
+    """GTK keeps the size of a menu that grows while it is open, and lets it be scrolled."""
+    desktop.start_panel()
+    with running() as (tray, actions):
+        few = ITEMS[-1:]
+        tray.show(replace(VIEW, icon=IconState.OFF, items=few))
+        desktop.open_menu(IconState.OFF)
+        tray.show(VIEW)
+        wait_for(lambda: not desktop.menus(), "the small menu to close", LIMIT)
+        desktop.open_menu(IconState.UP)
+        desktop.choose(ITEMS, "gpu")
+        assert actions.get(timeout=LIMIT) == DISCONNECT
+
+
 @pytest.mark.parametrize("panel", ["xfce4-panel", "lxqt-panel"])
 def test_a_change_inside_a_submenu_leaves_the_open_menu(desktop: Desktop, panel: str) -> None:
     if panel == "lxqt-panel":

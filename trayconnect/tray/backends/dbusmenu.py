@@ -64,6 +64,19 @@ class DBusMenu:
         self._last_id = ROOT
         self._root = Node(ROOT, None, {"children-display": ("s", "submenu")})
         self._nodes = {ROOT: self._root}
+        self._opened_lines: int | None = None
+        """How many lines the menu had as it was opened; None after a click. A host need not say
+        that it closed the menu."""
+
+    @property
+    def has_outgrown(self) -> bool:
+        """Whether the menu may be open, with less than half of its lines."""
+        lines = len(self._root.children)
+        return self._opened_lines is not None and lines > 2 * self._opened_lines
+
+    def forget_opened(self) -> None:
+        """The host has closed the menu."""
+        self._opened_lines = None
 
     def update(self, menu: Menu) -> list[Signal]:
         """Take over a menu; the signals tell the hosts what changed for them, in this order."""
@@ -145,9 +158,11 @@ class DBusMenu:
                 for id_, event, _, _ in events:
                     self._event(id_, event)
                 return (missing,)
-            case "AboutToShow", _:
+            case "AboutToShow", (id_,):
+                self._about_to_show(id_)
                 return (False,)  # hosts know every change already
             case "AboutToShowGroup", (ids,):
+                self._about_to_show(*ids)
                 return [], [id_ for id_ in ids if id_ not in self._nodes]
             case _:
                 raise Refused(f"{method} is not supported")
@@ -158,8 +173,14 @@ class DBusMenu:
             raise Refused(f"no menu item {id_}")
         return node
 
+    def _about_to_show(self, *ids: int) -> None:
+        if ROOT in ids:
+            self._opened_lines = len(self._root.children)
+
     def _event(self, id_: int, event: str) -> None:
         """A click on an id that is gone came too late, and means nothing."""
+        if event == "clicked":
+            self.forget_opened()
         node = self._nodes.get(id_)
         item = None if node is None or node.children else node.item
         if event == "clicked" and item is not None and item.enabled:

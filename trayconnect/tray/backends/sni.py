@@ -121,6 +121,12 @@ class SniIcon(pystray_base.Icon):  # type: ignore[misc]  # pystray is not annota
 
     def _update_menu(self) -> None:
         self._tell(self._exported.update(self.menu or ()))
+        if self._exported.has_outgrown:
+            # GTK's panels keep the size of an open menu, and then how far it was scrolled for as
+            # long as they have the item. xfce4-panel takes one that registers again as a new one.
+            self._exported.forget_opened()
+            self._asked = False
+            self._register()
 
     def _tell(self, signals: list[Signal]) -> None:
         for signal in signals:
