@@ -330,7 +330,7 @@ def test_a_broken_file_ends_a_start_that_cannot_do_without_it(
     stage.save(BROKEN)
     with pytest.raises(ProblemError, match=r"servers\.yaml:2:5") as raised:
         stage.app(*connect, tray=tray).run()
-    assert "last good" not in raised.value.problem.title
+    assert "last working" not in raised.value.problem.title
 
 
 def test_a_broken_file_is_said_at_a_start_with_an_icon_and_a_mended_one_goes_on(

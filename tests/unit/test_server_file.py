@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from trayconnect.config.server_file import ServerFile
+from trayconnect.config.server_file import SHOWN, ServerFile
 
 GOOD = "servers:\n  - {name: GPU box, host: gpu.example.org}\n"
 BROKEN = "servers:\n  - nam: GPU box\n    host: gpu\n    port: 99999\n"
@@ -41,7 +41,18 @@ def test_a_file_that_is_broken_from_the_start_does_not_claim_a_good_one(path: Pa
     assert not file.read()
     assert not file.is_loaded
     assert file.problem is not None
-    assert "last good" not in file.problem.title
+    assert "last working" not in file.problem.title
+
+
+def test_faults_beyond_the_first_five_are_counted(path: Path) -> None:
+    path.write_text("servers:\n" + "".join(f"  - {{nam{n}: x}}\n" for n in range(7)))
+    file = ServerFile(path)
+    assert not file.read()
+    assert file.problem is not None
+    *faults, last = file.problem.advice.splitlines()
+    assert all(fault.startswith(f"{path}:") for fault in faults)
+    more = len(file.problems) - SHOWN
+    assert (len(faults), last) == (SHOWN, f"and {more} more; see all with: trayconnect check")
 
 
 def test_what_is_wrong_with_the_whole_file_names_no_line(path: Path) -> None:

@@ -103,7 +103,7 @@ def test_a_broken_file_is_told() -> None:
     assert "last working version" in page.notice
     assert page.notice.splitlines()[-1] == "and 1 more"
     assert (
-        "last good"
+        "last working"
         not in status_page([], MenuFacts(file_problems=("a",), file_in_force=False)).notice
     )
     assert status_page([], MenuFacts()).notice == ""

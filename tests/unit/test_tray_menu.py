@@ -322,7 +322,7 @@ def test_a_broken_file_is_said_at_the_top() -> None:
 
 def test_a_broken_file_without_an_older_reading_does_not_claim_one() -> None:
     facts = MenuFacts(file_problems=("one",), file_in_force=False)
-    assert "last good" not in build_view([], facts).items[0].text
+    assert "last working" not in build_view([], facts).items[0].text
 
 
 def test_a_direct_connection_is_not_said_to_be_logged_in() -> None:

@@ -55,7 +55,10 @@ class ServerFile:
             return None
         count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
         then = "; still using the last working version" if self._is_loaded else ""
-        advice = "\n".join(str(problem) for problem in problems[:SHOWN])
+        lines = [str(problem) for problem in problems[:SHOWN]]
+        if (more := len(problems) - SHOWN) > 0:
+            lines.append(f"and {more} more; see all with: trayconnect check")
+        advice = "\n".join(lines)
         return Problem(f"{self.path.name} has {count}{then}", advice)
 
     def _is_blank(self) -> bool:
