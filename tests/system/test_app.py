@@ -140,7 +140,7 @@ def test_a_wait_for_a_host_that_does_not_exist_ends_early(app: RunningApp, comma
     done = app.run(command, "Nowhere", "--wait", "3600")  # more than a test may take
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("Cannot find host nowhere.invalid\n")
-    assert "trayconnect keeps trying: retrying at" in done.stderr
+    assert "trayconnect is retrying at" in done.stderr
 
 
 def test_a_token_reaches_the_browser_by_a_private_file(

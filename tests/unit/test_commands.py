@@ -181,7 +181,7 @@ def test_a_wait_ends_when_an_attempt_has_failed_twice(desk: Desk, name: str) -> 
     assert reply.problem.title == lost.title
     first, second = reply.problem.advice.splitlines()
     assert first == lost.advice
-    assert re.fullmatch(r"trayconnect keeps trying: retrying at [0-9:]+\.", second)
+    assert re.fullmatch(r"trayconnect is retrying at [0-9:]+\.", second)
     assert desk.run.world.outcomes == [lost]
 
 

@@ -19,7 +19,7 @@ from trayconnect.services.protocol import Level, PageState
 from trayconnect.sessions.forwards import NO_LINK, NO_PAGES, LinkInfo, forward_states
 from trayconnect.sessions.snapshot import Snapshot, snapshot, state_words
 from trayconnect.sessions.state import Session, State
-from trayconnect.tray.menu import MenuFacts, build_view
+from trayconnect.tray.menu import NO_SERVERS, MenuFacts, build_view
 from trayconnect.tray.menu_levels import LEVEL_LIMIT, LINES
 from trayconnect.tray.menu_server import server_submenu
 from trayconnect.tray.text import WIDTH
@@ -322,7 +322,12 @@ def test_a_broken_file_is_said_at_the_top() -> None:
 
 def test_a_broken_file_without_an_older_reading_does_not_claim_one() -> None:
     facts = MenuFacts(file_problems=("one",), file_in_force=False)
-    assert "last working" not in build_view([], facts).items[0].text
+    said = build_view([], facts).items
+    assert "last working" not in said[0].text
+    # Nor that it has no servers.
+    assert [item.key for item in said if item.separator] == ["separator-file"]
+    assert NO_SERVERS not in said
+    assert NO_SERVERS in build_view([], MenuFacts()).items
 
 
 def test_a_direct_connection_is_not_said_to_be_logged_in() -> None:

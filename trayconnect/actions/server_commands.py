@@ -118,7 +118,7 @@ class ServerCommands:
             return now
         problem = now.problem or _not_yet(now, seconds, starting=starting)
         if now.problem is not None and now.state is State.WAITING:
-            advice = f"{problem.advice}\ntrayconnect keeps trying: {state_words(now)}."
+            advice = f"{problem.advice}\ntrayconnect is {state_words(now)}."
             problem = replace(problem, advice=advice.lstrip())
         raise ProblemError(problem)
 

@@ -46,9 +46,13 @@ def build_view(snapshots: Sequence[Snapshot], facts: MenuFacts) -> View:
     head = [*_file_lines(facts), *_needs_you_lines(snapshots)]
     foot = list(_common_lines(snapshots, facts))
     room = LINES - len(head) - len(foot)
-    servers = top_level(snapshots, room) if snapshots else [NO_SERVERS]
-    items = [*head, *servers, *foot]
     broken = bool(facts.file_problems)
+    if snapshots:
+        items = [*head, *top_level(snapshots, room), *foot]
+    elif broken and not facts.file_in_force:  # nobody knows its servers
+        items = [*head, *foot[1:]]
+    else:
+        items = [*head, NO_SERVERS, *foot]
     click = primary(snapshots, file_is_broken=broken, window=facts.window)
     return View(
         icon=summary.icon(snapshots),

@@ -121,7 +121,7 @@ class StatusView:
             child.destroy()
         self._rows, self._headings = [], []
         make_more = partial(_more, look=self._menu_look, closed=self._catch_up)
-        if not page.rows:
+        if not page.rows and not page.notice:
             empty = ttk.Label(self._list, text="No servers yet", style="Server.TLabel")
             empty.grid(sticky="w", pady=self._px(12))
         group = ""
