@@ -14,6 +14,13 @@ from trayconnect.services.jupyter.health import HealthChecker
 from trayconnect.services.jupyter.selection_store import StoredChoices, choices_file
 from trayconnect.services.protocol import Level, SetTarget
 
+_REACHED = {
+    Level.NOTHING: "nothing answers",
+    Level.REACHABLE: "the port answers",
+    Level.READY: "the page answers",
+    Level.LOGGED_IN: "the page answers, logged in",
+}
+
 
 def check(
     server: Server, link: Link, set_target: SetTarget, cancel: CancelToken, steps: Progress
@@ -31,7 +38,7 @@ def check(
     with steps.step("look at its page through the tunnel") as found:
         checker = HealthChecker(StoredChoices(choices_file()), patience=None)
         health = checker(server, link, set_target, cancel)
-        found.append(f"reached {health.level.label}")
+        found.append(_REACHED[health.level])
         if health.level < Level.READY:
             silent = Problem("No page answers yet", "Try again in a moment", Recovery.RETRY)
             raise ProblemError(health.problem or silent)
