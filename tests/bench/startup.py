@@ -1,7 +1,7 @@
 """How long the icon takes: `python -m tests.bench.startup [RUNS]`.
 
 From the start of the process to the picture in a real panel, beside an interpreter that starts
-and imports pystray's and paramiko's packages, which is what no program of this kind can avoid."""
+and imports the large packages, which the program imports only after its icon is shown."""
 
 from __future__ import annotations
 
