@@ -113,6 +113,8 @@ def test_as_in_ssh_config(kind: Kind, words: str) -> None:
 @example("[a/b]:5:/a\\:b")
 @example("\\\\a:5:h:6")
 @example("0]\\::1")
+@example("\\/z:1:/run/x.sock")
+@example("\\/z\\:a:1:h:6")
 def test_what_was_read_is_written_so_that_it_reads_alike(kind: Kind, text: str) -> None:
     spec = read_by_us(kind, text)
     # A place with an empty name is none that anybody leads to.

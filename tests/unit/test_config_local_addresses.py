@@ -189,6 +189,8 @@ ORIGIN = "http://127.155.66.8:25667"
         ("/lab#a?b", "/lab?token=t%2B1#a?b"),
         ("/lab?reset#a", "/lab?reset&token=t%2B1#a"),
         ("/lab#", "/lab?token=t%2B1#"),
+        ("/lab?a&", "/lab?a&token=t%2B1"),
+        ("/a&", "/a&?token=t%2B1"),
         ("/lab/tree/C%23 notes.ipynb", "/lab/tree/C%23%20notes.ipynb?token=t%2B1"),
         ('/lab/tree/a"b<c>\\d.ipynb', "/lab/tree/a%22b%3Cc%3E%5Cd.ipynb?token=t%2B1"),
     ],

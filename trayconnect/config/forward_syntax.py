@@ -58,8 +58,9 @@ class ForwardEnd:
             return _escaped(self.path)
         if self.host is None:
             return str(self.port)
-        bracketed = ":" in self.host and "]" not in self.host
-        host = f"[{self.host}]" if bracketed else _escaped(self.host)
+        # A slash that is not escaped makes a path, also in brackets.
+        bracketed = ":" in self.host and not set("]/") & set(self.host)
+        host = f"[{self.host}]" if bracketed else _escaped(self.host).replace("/", "\\/")
         return f"{host or '*'}:{self.port}"
 
 

@@ -22,9 +22,8 @@ class Page:
         if not self.token:
             return self.url
         before, is_fragment, fragment = self.url.partition("#")
-        joint = "&" if "?" in before else "?"
-        if before.endswith(("?", "&")):
-            joint = ""
+        _path, is_query, query = before.partition("?")
+        joint = "?" if not is_query else "&" if query and not query.endswith("&") else ""
         token = quote(self.token, safe="")
         return f"{before}{joint}token={token}{is_fragment}{fragment}"
 
