@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 T = TypeVar("T")
+IN_VAIN = "in vain for"
 
 
 def wait_for(condition: Callable[[], T], what: str, limit: float = 90.0) -> T:
@@ -24,7 +25,7 @@ def wait_for(condition: Callable[[], T], what: str, limit: float = 90.0) -> T:
             return value
         now = time.monotonic()
         if now > deadline:
-            raise AssertionError(f"waited {limit:g} s in vain for {what}")
+            raise AssertionError(f"waited {limit:g} s {IN_VAIN} {what}")
         time.sleep(min(max(0.02, now - began), 0.5))
 
 

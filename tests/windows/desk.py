@@ -9,7 +9,8 @@ import select
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -39,9 +40,12 @@ from trayconnect.tray.view import IconState, View
 
 LIMIT = 300.0
 """Seconds to wait for anything: on a busy machine a program of Windows takes a minute to start."""
+HEARD_LIMIT = 60.0
+"""Seconds until the program, which runs, has heard of a click on its menu."""
 WIDTH, HEIGHT = 1200, 800
 TASKBAR = 20
 DESKTOP = "shell - Wine desktop"
+NOTE_LENGTH = 6000
 crashes: list[str] = []
 """What wine itself said as it crashed, in the cases so far."""
 Point = tuple[int, int]
@@ -90,8 +94,19 @@ class Windows:
             self._stack = stack.pop_all()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        try:
+            if error is not None:
+                error.add_note(self._circumstances())
+        finally:
+            self._stack.close()
+
+    def _circumstances(self) -> str:
+        """For a case that failed: what is on the screen, what runs, what the program said."""
+        self.picture("failed")
+        windows = [f"{box} {title!r}" for box, title, _ in self.windows()]
+        parts = (*windows, *self.programs(), self.output[-NOTE_LENGTH:])
+        return "\n".join(parts)
 
     # --- files ------------------------------------------------------------------------------------
 
@@ -380,6 +395,27 @@ class Windows:
         wait_for(is_whole, "the whole menu", LIMIT)
 
     def choose(self, view: View, verb: str, server: str = "") -> None:
+        """Choose the line of `view` that does this; once more if wine closes the menu and the
+        program hears of nothing, as a hand would."""
+        heard = f"chosen: {verb} {server}"
+        before = self.output.count(heard)
+
+        def is_heard() -> bool:
+            self._click_through(view, verb, server)
+            return self._is_soon(lambda: self.output.count(heard) > before)
+
+        if not is_heard():
+            self.picture(f"lost-{verb}")
+            warnings.warn(f"wine lost a click on {verb}", stacklevel=2)
+            assert is_heard(), f"two clicks on {verb} were lost"
+
+    def _is_soon(self, condition: Callable[[], bool]) -> bool:
+        try:
+            return wait_for(condition, "it", HEARD_LIMIT)
+        except AssertionError:
+            return False
+
+    def _click_through(self, view: View, verb: str, server: str) -> None:
         """Open the menu of `view` and click the line that does this, through submenus."""
         self.open_menu(view)
         items = view.items

@@ -34,6 +34,7 @@ class Clicks:
 
     def submit(self, command: Command) -> None:
         """From any thread; returns at once."""
+        logger.debug("chosen: %s %s", command.name, command.server)
         self._queue.put(command)
 
     def stop(self) -> None:
