@@ -22,6 +22,7 @@ from trayconnect.ssh.owners import (
     Socket,
     connection,
     connection_to_name,
+    half_made,
     listener,
     path,
     sockets,
@@ -55,6 +56,20 @@ def pair(
         Socket(at(port=near_port), at(), listens=False, uid=near, inode=8),
         Socket(at(), at(port=near_port), listens=False, uid=far, inode=9 if accepted else 0),
     ]
+
+
+def half(near: int, port: int = 40002) -> Socket:
+    """The near end of a connection."""
+    return Socket(at(port=port), at(), listens=False, uid=near, inode=6, is_established=True)
+
+
+def test_connections_that_lack_their_far_end() -> None:
+    far = Socket(at(), at(port=40002), listens=False, uid=0, inode=0)
+    strangers = half(EVE, 40005)
+    table = [listens(ADA), *pair(ADA), half(ADA), half(ROOT, 40003), strangers]
+    assert half_made(table, ACCOUNT, [at()]) == {at(port=40002), at(port=40003)}
+    assert half_made([*table, far], ACCOUNT, [at()]) == {at(port=40003)}
+    assert half_made(table, ACCOUNT, [at("::1")]) == frozenset()
 
 
 @pytest.mark.parametrize(
@@ -162,12 +177,12 @@ def test_ours_is_only_what_no_stranger_has(
 @pytest.mark.parametrize(
     ("words", "first"),
     [
-        ("1001 - 1000 proc 1", 1000),
-        ("1001 - - proc 1", 1000),
-        ("1001 - 500 proc 1", 500),
-        ("1001 - 60000 proc 1", 1000),
-        ("501 20 - with_lsof 1", 500),
-        ("0 0 1000 proc 256", 1000),
+        ("1001 - 1000 proc 1 -", 1000),
+        ("1001 - - proc 1 -", 1000),
+        ("1001 - 500 proc 1 -", 500),
+        ("1001 - 60000 proc 1 -", 1000),
+        ("501 20 - with_lsof 1 -", 500),
+        ("0 0 1000 proc 256 -", 1000),
     ],
 )
 def test_where_people_begin(words: str, first: int) -> None:
@@ -176,7 +191,7 @@ def test_where_people_begin(words: str, first: int) -> None:
     assert account.first_person == first
 
 
-@pytest.mark.parametrize("words", ["", "x - 1000 proc 1", "1 2 3", "1 2 3 4 5 6"])
+@pytest.mark.parametrize("words", ["", "x - 1000 proc 1 -", "1 2 3", "1 2 3 4 5 6 7"])
 def test_an_account_that_cannot_be_read(words: str) -> None:
     assert Account.read(words.split()) is None
 

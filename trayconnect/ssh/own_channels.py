@@ -122,19 +122,28 @@ class OwnChannels:
     ) -> tuple[ByteStream, Owner]:
         stream = self._open_channel(plan.endpoint, origin)
         try:
-            table_rows = self._table(target)
+            return stream, self._owner_of_connection(plan, target)
         except BaseException:
             stream.close()
             raise
+
+    def _owner_of_connection(self, plan: _ChannelPlan, target: TcpEndpoint) -> Owner:
+        """The owner of the far end of a channel that is open."""
+        table_rows = self._table(target)
         if table_rows is None:
-            return stream, Owner.UNKNOWN
+            return Owner.UNKNOWN
         account, table = table_rows
         if not plan.places:
-            return stream, owners.connection_to_name(table, account, target.port)
+            return owners.connection_to_name(table, account, target.port)
         found = [owners.connection(table, account, place) for place in plan.places]
         # The server may have chosen any of the listeners, so all must be acceptable.
-        there = [owner for owner in found if owner is not Owner.NOBODY]
-        return stream, owners.worst(there)
+        owner = owners.worst(owner for owner in found if owner is not Owner.NOBODY)
+        half_made = owners.half_made(table, account, plan.places)
+        if owner is Owner.OURS and half_made:
+            again = self._table(target)
+            if again is None or half_made & owners.half_made(again[1], again[0], plan.places):
+                raise NotOursError(not_accepted(target), Owner.UNKNOWN)
+        return owner
 
     def _table(
         self, target: TcpEndpoint
@@ -246,6 +255,15 @@ def not_reported(target: Endpoint, detail: str) -> Problem:
         "Nothing is sent there until it does. Try again in a moment.",
         Recovery.RETRY,
         detail,
+    )
+
+
+def not_accepted(target: Endpoint) -> Problem:
+    """Why a connection that lacks its far end was refused."""
+    return Problem(
+        f"What listens on {_where(target)} at the server did not take the connection",
+        "It is busy, or has just ended. Nothing is sent there. Try again in a moment.",
+        Recovery.RETRY,
     )
 
 

@@ -4,12 +4,16 @@ Pure.
 A check of the listener alone, made after a connection is open, leaves one gap: a program that
 accepts, closes the listener at once, and leaves the port to the user's own program, keeps the
 connection. So the kernel's table is also searched for the connection: none of ours may belong to
-another user."""
+another user.
+
+Nor may one lack its far end. Where the kernel answers with SYN cookies, it forgets a connection
+that a full queue does not take; the SSH server's end is open, and its first bytes make the
+connection to whoever listens by then."""
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from trayconnect.core.endpoints import IPAddress, named_address, proc_address
@@ -20,7 +24,7 @@ FIRST_PERSON = 1000
 _LOWEST_FIRST = 500
 """UID_MIN of older systems, if the account's own UID is below 1000."""
 
-_LISTEN = 0x0A
+_ESTABLISHED, _LISTEN = 0x01, 0x0A
 _WORST = (Owner.OURS, Owner.SYSTEM, Owner.UNKNOWN, Owner.NOBODY, Owner.OTHERS)
 
 Address = tuple[IPAddress, int]
@@ -37,12 +41,16 @@ class Account:
     source: str
     """The source of the tables: "proc", "with_sockstat", "with_lsof"; "-" for none."""
     little_endian: bool
+    is_elsewhere: bool = False
+    """Whether commands run in another network than OpenSSH's server, as in a container: the tables
+    say nothing about where its forwards lead. Others' servers may have connections that no table
+    lists (Tailscale's)."""
 
     @classmethod
     def read(cls, fields: Sequence[str]) -> Account | None:
         """Parse the script's first line; None if it is malformed."""
         try:
-            uid, group, first, source, order = fields
+            uid, group, first, source, order, elsewhere = fields
             number = int(uid)
             low = int(first) if first.isdigit() else FIRST_PERSON
             return cls(
@@ -51,6 +59,7 @@ class Account:
                 _first_person(number, low),
                 source,
                 order != "256",
+                elsewhere == "elsewhere",
             )
         except ValueError:
             return None
@@ -77,6 +86,7 @@ class Socket:
     uid: int
     inode: int
     """0: no process has it, for example before it is accepted."""
+    is_established: bool = False
 
 
 def worst(owners: Iterable[Owner]) -> Owner:
@@ -98,12 +108,14 @@ def sockets(lines: Iterable[str], account: Account) -> tuple[Socket, ...] | None
 def _socket(fields: list[str], account: Account) -> Socket:
     match fields:
         case ["socket", local, remote, state, uid, inode]:
+            number = int(state, 16)
             return Socket(
                 proc_address(local, little_endian=account.little_endian),
                 proc_address(remote, little_endian=account.little_endian),
-                int(state, 16) == _LISTEN,
+                number == _LISTEN,
                 int(uid),
                 int(inode),
+                is_established=number == _ESTABLISHED,
             )
         case ["listener", uid, local]:
             address = named_address(local)
@@ -147,6 +159,20 @@ def connection(table: Sequence[Socket], account: Account, place: Address) -> Own
     return worst([owner, *far_owners])
 
 
+def half_made(
+    table: Sequence[Socket], account: Account, places: Collection[Address]
+) -> frozenset[Address]:
+    """The near ends of the connections to `places` that lack their far end. The kernel does not
+    list all sockets at one moment, so it may list one end of a connection that ends meanwhile;
+    `half_made` of another table does not have it."""
+    far = {(one.remote, one.local) for one in table}
+    return frozenset(
+        one.local
+        for one in _made(table, account, places)
+        if one.is_established and (one.local, one.remote) not in far
+    )
+
+
 def connection_to_name(table: Sequence[Socket], account: Account, port: int) -> Owner:
     """The same if the address is unknown: for a name, which may be another host's. Never OURS."""
     places = {one.local for one in table if not one.listens and one.local[1] == port}
@@ -164,18 +190,22 @@ def _far_owners(
     table: Sequence[Socket], account: Account, place: Address
 ) -> tuple[list[Owner], bool, bool]:
     """The owners of the far ends of the connections to `place` that the SSH server may have made;
-    whether there is such a far end, and such a connection.
-
-    The SSH server connects as the account or, if it keeps its rights, as root."""
-    made = {
-        one.local
-        for one in table
-        if one.remote == place and one.inode and account.of(one.uid) is not Owner.OTHERS
-    }
+    whether there is such a far end, and such a connection."""
+    made = {one.local for one in _made(table, account, [place])}
     far = [one for one in table if one.local == place and one.remote in made]
     # A connection that is not accepted yet has the listener's user or, on older kernels, none.
     owners = [account.of(one.uid) for one in far if one.inode or one.uid]
     return owners, bool(far), bool(made)
+
+
+def _made(
+    table: Iterable[Socket], account: Account, places: Collection[Address]
+) -> Iterator[Socket]:
+    """The near ends of those connections: the SSH server connects as the account or, if it keeps
+    its rights, as root."""
+    for one in table:
+        if one.remote in places and one.inode and account.of(one.uid) is not Owner.OTHERS:
+            yield one
 
 
 def _any(address: IPAddress) -> IPAddress:

@@ -39,6 +39,8 @@ _TIMES = 5
 """How often one check restarts a shell that was ended for another command."""
 _MOST = 4 << 20
 """Limit in bytes for one answer, and for the output of start-up files."""
+_LINE = 64
+"""Bytes of memory that each line takes beside its text."""
 
 
 class NotAnsweredError(Exception):
@@ -65,10 +67,17 @@ class Ownership:
     """Callers that arrive while a check runs share the next one. From any thread."""
 
     def __init__(
-        self, name: str, open_session: OpenSession, account: str, reporting_accounts: set[str]
+        self,
+        name: str,
+        open_session: OpenSession,
+        account: str,
+        reporting_accounts: set[str],
+        *,
+        is_openssh: bool = False,
     ) -> None:
         """`reporting_accounts`: the accounts whose servers reported owners, on this or an earlier
-        link; `account` is this link's."""
+        link; `account` is this link's. `is_openssh`: whether the server is OpenSSH's."""
+        self._is_openssh = is_openssh
         self._name = name
         self._account = account
         self._reporting_accounts = reporting_accounts
@@ -182,6 +191,8 @@ class Ownership:
                     self._shell = shell
                     if self._closed.is_set():  # meanwhile
                         self.rest()
+                if shell.account.is_elsewhere and self._is_openssh:
+                    return {}
                 answers = [shell.ask(question) for question in questions]
             except (OSError, EOFError) as error:
                 reason = repr(error)
@@ -254,8 +265,12 @@ class _Shell:
         self._channel.send_all(f"{question.format(self._number)}\n".encode())
         self._until(b"@@begin %d\n" % self._number, deadline)
         lines = []
+        size = 0
         while (line := self._line(deadline)) != f"@@end {self._number}":
             lines.append(line)
+            size += len(line) + _LINE
+            if size > _MOST:
+                raise ConnectionError("too much is said")
         if self.account.source == "-" and not lines:
             return lines
         if not lines or lines.pop() != "whole":
