@@ -196,9 +196,12 @@ class Incoming(Protocol):
         """The client's address, as the server gives it."""
         ...
 
-    def accept(self, sock: socket.socket) -> None:
+    def accept(self, sock: socket.socket, on_ended: Callable[[], None] = lambda: None) -> None:
         """Carry it to `sock`, which is non-blocking, and take ownership of that; returns at once.
-        Raises OSError if the link has ended; then the socket is still the caller's."""
+        Raises OSError if the link has ended; then the socket is still the caller's.
+
+        `on_ended` is called once, on the link's thread, when `sock` has been closed; not if this
+        raises. It must be quick and not raise."""
         ...
 
     def refuse(self, reason: str, *, busy: bool = False) -> None:

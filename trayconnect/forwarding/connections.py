@@ -129,7 +129,7 @@ class Connections:
             incoming.refuse("too many connections" if link else "going away", busy=True)
             return
         try:
-            self._workers.start(lambda: self._receive(incoming, target, link))
+            self._workers.start(lambda: self._receive(incoming, target))
         except RuntimeError as error:
             _log.warning("%s: refused a connection: %s", self._name, error)
             incoming.refuse("no more threads", busy=True)
@@ -257,7 +257,7 @@ class Connections:
         )
         self._last_refusal = title
 
-    def _receive(self, incoming: Incoming, target: Endpoint, link: _LinkPeriod) -> None:
+    def _receive(self, incoming: Incoming, target: Endpoint) -> None:
         try:
             try:
                 local = dial(target)
@@ -265,13 +265,10 @@ class Connections:
                 _log.info("%s: nothing answers on %s here: %s", self._name, target, error)
                 incoming.refuse(f"connect failed: {error}")
                 return
+            local.setblocking(False)
             try:
-                stream = incoming.accept()
+                incoming.accept(local)
             except OSError:
-                local.close()
-                return
-            if not self._carry(local, stream, link):
-                stream.close()
                 local.close()
         finally:
             self._received_one()

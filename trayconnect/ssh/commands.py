@@ -21,7 +21,8 @@ from trayconnect.ssh.connection_problems import NoCommandsError
 from trayconnect.ssh.ownership import Ownership
 from trayconnect.ssh.target import LoginTarget
 from trayconnect.ssh.transport.channels import SshChannel
-from trayconnect.ssh.transport.ssh_transport import ChannelRefusedError, SshTransport
+from trayconnect.ssh.transport.multiplexer import ChannelRefusedError
+from trayconnect.ssh.transport.ssh_transport import SshTransport
 
 MAX_OUTPUT = 1 << 20
 _READ = 32 << 10

@@ -27,7 +27,6 @@ from trayconnect.ssh.hostkeys.known_hosts import (
 )
 from trayconnect.ssh.target import LoginTarget
 from trayconnect.ssh.transport import offered_algorithms
-from trayconnect.ssh.transport.channels import SshChannel
 from trayconnect.ssh.transport.offered_algorithms import AlgorithmOffer, NothingLeftError
 from trayconnect.ssh.transport.ssh_transport import SshTransport
 
@@ -69,7 +68,7 @@ def what_to_offer(target: LoginTarget, entries: Sequence[KnownHostsEntry]) -> Al
 
 
 def shake_hands(
-    sock: socket.socket | SshChannel,
+    sock: socket.socket,
     target: LoginTarget,
     *,
     timeout: float,
@@ -98,7 +97,6 @@ def dispose(transport: SshTransport) -> None:
     transport.abort()
     if transport.is_alive() and transport is not threading.current_thread():
         transport.join(JOIN_SECONDS)
-    transport.outbox.close(JOIN_SECONDS)
 
 
 def _shake_hands(

@@ -27,14 +27,12 @@ from trayconnect.ssh.hostkeys.verification import verify
 from trayconnect.ssh.proxy_command import ProxyCommand, ProxyWait
 from trayconnect.ssh.target import LoginTarget
 from trayconnect.ssh.tcp_dial import dial
-from trayconnect.ssh.transport.channels import SshChannel
 from trayconnect.ssh.transport.heartbeat import CHECK_SECONDS, REQUEST
+from trayconnect.ssh.transport.multiplexer import ChannelRefusedError
 from trayconnect.ssh.transport.offered_algorithms import AlgorithmOffer
-from trayconnect.ssh.transport.ssh_transport import ChannelRefusedError, SshTransport
+from trayconnect.ssh.transport.ssh_transport import SshTransport
 
 log = logging.getLogger(__name__)
-
-_INTERNET = (socket.AF_INET, socket.AF_INET6)
 
 
 @dataclass(slots=True)
@@ -151,7 +149,7 @@ def _add_hop(
             steps.step(f"check the host key of {target.address}") as found,
         ):
             assert transport.presented is not None
-            address = _address(transport)
+            address = "" if route.proxy is not None or route.hops[:-1] else _address(transport)
             entries = (*entries, *printed_for(target, transport.presented, address, cancel))
             certified = verify(target, transport.presented, entries, store, ask, address=address)
             found += [str(transport.presented.key), *(["by its certificate"] if certified else [])]
@@ -193,26 +191,23 @@ def _ask_nobody(target: LoginTarget) -> Ask:
 
 
 def _address(transport: SshTransport) -> str:
-    """The server's address if it was connected to directly; else ""."""
-    sock = transport.sock
-    if not isinstance(sock, socket.socket) or sock.family not in _INTERNET:
-        return ""
+    """Of a server that was connected to directly; "" if it is gone."""
     try:
-        return str(sock.getpeername()[0])
+        return str(transport.sock.getpeername()[0])
     except OSError:
         return ""
 
 
 def _reach(
     route: Route, target: LoginTarget, cancel: CancelToken, steps: Progress
-) -> socket.socket | SshChannel:
+) -> socket.socket:
     with steps.step(f"reach {target.address}"), blaming(route.hops, route.loss, cancel):
         return _stream(route, target, cancel)
 
 
 def _shake_hands(
     route: Route,
-    stream: socket.socket | SshChannel,
+    stream: socket.socket,
     target: LoginTarget,
     offer: AlgorithmOffer,
     cancel: CancelToken,
@@ -243,7 +238,7 @@ def _shake_hands(
     return transport
 
 
-def _stream(route: Route, target: LoginTarget, cancel: CancelToken) -> socket.socket | SshChannel:
+def _stream(route: Route, target: LoginTarget, cancel: CancelToken) -> socket.socket:
     timeout = target.connect_timeout
     if not route.hops:
         if target.options.proxy_command is None:
@@ -253,7 +248,7 @@ def _stream(route: Route, target: LoginTarget, cancel: CancelToken) -> socket.so
     hop, transport = route.hops[-1]
     try:
         with cancel.releasing(route.abort):
-            return transport.open("direct-tcpip", timeout, target.host, target.port, "127.0.0.1", 0)
+            return transport.open_socket(target.host, target.port, timeout)
     except ChannelRefusedError as error:
         raise connection_problems.unreachable_through(
             hop, target, error.code, str(error)

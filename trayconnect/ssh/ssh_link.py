@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
+import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from trayconnect.config.model import Keepalive
 from trayconnect.core.endpoints import Endpoint, TcpEndpoint
 from trayconnect.core.errors import Problem, ProblemError
-from trayconnect.core.link import ByteStream, Completed, Incoming, LostError, Owner
+from trayconnect.core.link import (
+    ByteStream,
+    Client,
+    Completed,
+    Incoming,
+    LostError,
+    OnAccepted,
+    OnRefused,
+    Owner,
+    Traffic,
+)
+from trayconnect.core.threads import JobThread
 from trayconnect.ssh import connection_problems
 from trayconnect.ssh.auth import login_problems
+from trayconnect.ssh.auth.data_types import string, uint32
 from trayconnect.ssh.commands import RemoteCommands, has_expired_password, reports_expired_password
 from trayconnect.ssh.own_channels import OwnChannels
 from trayconnect.ssh.route import Route
+from trayconnect.ssh.transport.carried import CarriedChannel
 from trayconnect.ssh.transport.channels import ChannelStream
 from trayconnect.ssh.transport.heartbeat import Heartbeat
-from trayconnect.ssh.transport.ssh_transport import ChannelRefusedError
+from trayconnect.ssh.transport.multiplexer import ChannelRefusedError
 
 OPEN_SECONDS = 10.0
 _JOIN_SECONDS = 5.0
@@ -40,6 +54,7 @@ class SshLink:
         self._over = False
         self._expired: bool | None = None
         """Whether the account's password has expired; None: not checked."""
+        self._jobs = JobThread("refusal", self._target.server)
         self._commands = RemoteCommands(route.end, self._target, reporting_accounts)
         self._own_channels = OwnChannels(self.open_channel, self._commands.ownership)
         self._heartbeat = Heartbeat(
@@ -78,14 +93,69 @@ class SshLink:
         kind, fields = _channel(target, origin)
         try:
             channel = self._route.end.open(kind, OPEN_SECONDS, *fields)
-        except ChannelRefusedError as error:
-            raise self._not_forwarded(target, error) from error
-        except TimeoutError as error:
-            name = f"a channel to {target}"
-            raise connection_problems.channel_slow(self._target, name, OPEN_SECONDS) from error
-        except ConnectionError as error:
-            raise LostError(connection_problems.lost(self._target, str(error)).problem) from error
+        except (ChannelRefusedError, TimeoutError, ConnectionError) as error:
+            raise self._not_opened(target, error) from error
         return ChannelStream(channel)
+
+    def carry(self, client: Client, target: Endpoint, on_refused: OnRefused) -> None:
+        self.open_held(target, client.origin, lambda channel: channel.carry(client), on_refused)
+
+    def carry_own(
+        self,
+        client: Client,
+        target: Endpoint,
+        *,
+        named: bool,
+        on_opened: Callable[[Owner], None],
+        on_refused: OnRefused,
+    ) -> None:
+        raise NotImplementedError
+
+    def open_held(
+        self,
+        target: Endpoint,
+        origin: tuple[str, int],
+        on_opened: Callable[[CarriedChannel], None],
+        on_refused: OnRefused,
+    ) -> None:
+        """Open a channel that carries no client yet. From any thread; never waits. Both are called
+        on the transport's thread, or this one: they must be quick."""
+
+        def refused(error: Exception) -> None:
+            if (
+                isinstance(error, ChannelRefusedError)
+                and error.code == connection_problems.OPEN_ADMINISTRATIVELY_PROHIBITED
+                and self._expired is None
+            ):  # this takes a command to find out
+                self._jobs.put_or_run(lambda: on_refused(self._not_opened(target, error)))
+            else:
+                on_refused(self._not_opened(target, error))
+
+        kind, fields = _channel(target, origin)
+        content = b"".join(
+            uint32(field) if isinstance(field, int) else string(field.encode()) for field in fields
+        )
+        self._route.end.multiplexer.open(kind, content, on_opened, refused, OPEN_SECONDS)
+
+    def _not_opened(self, target: Endpoint, error: Exception) -> ProblemError:
+        if isinstance(error, ChannelRefusedError):
+            return self._not_forwarded(target, error)
+        if isinstance(error, TimeoutError):
+            name = f"a channel to {target}"
+            return connection_problems.channel_slow(self._target, name, OPEN_SECONDS)
+        return LostError(connection_problems.lost(self._target, str(error)).problem)
+
+    def accept(
+        self, listening: Sequence[tuple[int, socket.socket]], on_accepted: OnAccepted
+    ) -> None:
+        self._route.end.multiplexer.accept(listening, on_accepted)
+
+    def release(self) -> None:
+        self._route.end.multiplexer.release()
+
+    @property
+    def traffic(self) -> Traffic:
+        return self._route.end.multiplexer.traffic
 
     def open_own_channel(
         self, target: Endpoint, origin: tuple[str, int], *, named: bool
@@ -128,6 +198,7 @@ class SshLink:
         self._commands.close()
         self._heartbeat.stop(_JOIN_SECONDS)
         self._route.close()
+        self._jobs.join(_JOIN_SECONDS)
 
     def _not_forwarded(self, target: Endpoint, error: ChannelRefusedError) -> ProblemError:
         if error.code == connection_problems.OPEN_ADMINISTRATIVELY_PROHIBITED:

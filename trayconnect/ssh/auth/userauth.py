@@ -227,7 +227,7 @@ class UserAuth:
         return self._request("publickey", signed, algorithm, blob)
 
     def _send(self, message: Message) -> None:
-        self._transport.outbox.post(message)
+        self._transport.post(message)
 
     def _receive(self, patience: float = 0.0) -> tuple[int, Message]:
         """The next answer, within the timeout, or within `patience` seconds if that is longer."""

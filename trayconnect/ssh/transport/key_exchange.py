@@ -19,8 +19,6 @@ from trayconnect.ssh.transport.offered_algorithms import AlgorithmOffer
 if TYPE_CHECKING:
     import socket
 
-    from trayconnect.ssh.transport.channels import SshChannel
-
     class _KeyExchangeBase(paramiko.Transport):
         """paramiko's class, with the internals that are used here; a unit test checks that they
         exist."""
@@ -70,9 +68,7 @@ class KeyExchangeTransport(_KeyExchangeBase):
 
     _kex_info = _key_exchanges(_KeyExchangeBase._kex_info)  # noqa: SLF001
 
-    def __init__(
-        self, sock: socket.socket | SshChannel, offer: AlgorithmOffer, **options: Any
-    ) -> None:
+    def __init__(self, sock: socket.socket, offer: AlgorithmOffer, **options: Any) -> None:
         super().__init__(sock, **options)
         self.offer = offer
         self.peer_offer: Mapping[str, Any] = {}

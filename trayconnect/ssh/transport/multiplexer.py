@@ -1,0 +1,371 @@
+"""The connections that one SSH connection carries for local sockets, on the transport's thread.
+
+The numbers of its channels are ones that paramiko's own never reach, so that both can share a
+connection."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import socket
+import struct
+import time
+from collections.abc import Callable, Sequence
+
+from paramiko import SSHException
+from paramiko.common import (
+    MSG_CHANNEL_CLOSE,
+    MSG_CHANNEL_DATA,
+    MSG_CHANNEL_EOF,
+    MSG_CHANNEL_EXTENDED_DATA,
+    MSG_CHANNEL_FAILURE,
+    MSG_CHANNEL_OPEN,
+    MSG_CHANNEL_OPEN_FAILURE,
+    MSG_CHANNEL_OPEN_SUCCESS,
+    MSG_CHANNEL_REQUEST,
+    MSG_CHANNEL_SUCCESS,
+    MSG_CHANNEL_WINDOW_ADJUST,
+)
+
+from trayconnect.core import sanitize
+from trayconnect.core.link import Client, OnAccepted, Traffic
+from trayconnect.ssh.auth.data_types import DataReader, string
+from trayconnect.ssh.transport.carried import MAX_DATA, CarriedChannel, Phase
+from trayconnect.ssh.transport.event_loop import READ
+from trayconnect.ssh.transport.packet_format import PAYLOAD_START
+from trayconnect.ssh.transport.packetizer import Packetizer
+from trayconnect.ssh.transport.receive_window import SMALLEST, ReceiveWindow, WindowBudget
+
+log = logging.getLogger(__name__)
+
+FIRST_NUMBER = 1 << 30
+OPEN_SECONDS = 10.0
+"""Limit for the server's answer to the opening of a channel."""
+_ACCEPT_AT_ONCE = 64
+_ACCEPT_PAUSE = 0.25
+"""Seconds to leave new connections in the kernel's queue when descriptors run out."""
+_RELEASE_SECONDS = 5.0
+
+
+class ChannelRefusedError(Exception):
+    """The server did not open a channel; `code` as in RFC 4254 section 5.1."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(f"{text} (code {code})")
+        self.code = code
+
+
+OnOpened = Callable[[CarriedChannel], None]
+OnNotOpened = Callable[[ChannelRefusedError | TimeoutError | ConnectionError], None]
+"""Both are called on the transport's thread; that of a connection that has ended, on any."""
+
+_HEAD = struct.Struct(">BII")  # message number, channel, length
+_KINDS = range(MSG_CHANNEL_OPEN_SUCCESS, MSG_CHANNEL_FAILURE + 1)
+
+
+class Multiplexer:
+    """Methods are called on the transport's thread, unless they say otherwise."""
+
+    def __init__(self, packetizer: Packetizer, reason: Callable[[], str]) -> None:
+        """`reason`: why the connection ended."""
+        self._packetizer = packetizer
+        self._reason = reason
+        self.loop = packetizer.loop
+        self.writer = packetizer.writer
+        self.sealed = packetizer.sealed
+        self.put_message = packetizer.put
+        self.dirty: list[CarriedChannel] = []
+        """Channels with data that just arrived."""
+        self.budget = WindowBudget()
+        self.sent = 0
+        self.received = 0
+        """Bytes of all connections so far."""
+        self._channels: dict[int, CarriedChannel] = {}
+        self._openings: dict[int, tuple[CarriedChannel, OnOpened, OnNotOpened]] = {}
+        self._carried: set[CarriedChannel] = set()
+        self._due = math.inf
+        """When the next look for late answers is."""
+        self._number = FIRST_NUMBER
+        self._listening: dict[socket.socket, int] = {}
+        self._has_ended = False
+        packetizer.on_payload = self._take
+        packetizer.on_batch = self._deliver
+        packetizer.on_room = self._reconsider
+
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing more is to be read from clients."""
+        return self._packetizer.is_full
+
+    @property
+    def traffic(self) -> Traffic:
+        """From any thread."""
+        return Traffic(len(self._carried), self.sent, self.received)
+
+    # --- opening ----------------------------------------------------------------------------------
+
+    def open(
+        self,
+        kind: str,
+        fields: bytes,
+        on_opened: OnOpened,
+        on_refused: OnNotOpened,
+        timeout: float = OPEN_SECONDS,
+    ) -> None:
+        """Open a channel; `fields` follow the common ones of RFC 4254 section 5.1. From any thread;
+        never waits. `timeout`: limit for the server's answer, in seconds."""
+        if not self.loop.run(lambda: self._open(kind, fields, on_opened, on_refused, timeout)):
+            on_refused(ConnectionResetError(self._reason()))
+
+    def admit(
+        self,
+        peer: int,
+        window: int,
+        max_packet: int,
+        client: Client,
+        on_ended: Callable[[], None],
+    ) -> None:
+        """Confirm the channel that the server opens as its number `peer`, and carry it to `client`.
+        `on_ended`: see `link.Incoming`. From any thread. Raises ConnectionError if the connection
+        has ended."""
+
+        def admit() -> None:
+            channel = self._new_channel()
+            channel.opened(peer, window, max_packet)
+            self.put(MSG_CHANNEL_OPEN_SUCCESS, peer, channel.number, SMALLEST, MAX_DATA)
+            channel.carry(client, on_ended=on_ended)
+
+        if not self.loop.run(admit):
+            raise ConnectionResetError(self._reason())
+
+    def _open(
+        self,
+        kind: str,
+        fields: bytes,
+        on_opened: OnOpened,
+        on_refused: OnNotOpened,
+        timeout: float,
+    ) -> None:
+        if self._has_ended:
+            on_refused(ConnectionResetError(self._reason()))
+            return
+        channel = self._new_channel()
+        channel.opened_at = time.monotonic()
+        channel.deadline = channel.opened_at + timeout
+        self._openings[channel.number] = (channel, on_opened, on_refused)
+        head = struct.pack(">III", channel.number, SMALLEST, MAX_DATA)
+        self.put_message(bytes((MSG_CHANNEL_OPEN,)) + string(kind.encode()) + head + fields)
+        self._expect(channel.deadline)
+
+    def _new_channel(self) -> CarriedChannel:
+        number = self._number
+        self._number = FIRST_NUMBER + (number + 1 - FIRST_NUMBER) % FIRST_NUMBER
+        channel = self._channels[number] = CarriedChannel(self, number, ReceiveWindow(self.budget))
+        return channel
+
+    def _expect(self, deadline: float) -> None:
+        if deadline < self._due:
+            self._due = deadline
+            self.loop.call_at(deadline, self._give_up)
+
+    def _give_up(self) -> None:
+        """On those that were not answered in time."""
+        now = time.monotonic()
+        late = [one for one in self._openings.values() if one[0].deadline <= now]
+        for channel, _, on_refused in late:
+            del self._openings[channel.number]
+            on_refused(TimeoutError(f"no answer within {now - channel.opened_at:.0f} s"))
+        self._due = math.inf
+        if self._openings:
+            self._expect(min(one[0].deadline for one in self._openings.values()))
+
+    # --- what channels need -----------------------------------------------------------------------
+
+    def put(self, kind: int, *numbers: int) -> None:
+        """Send a message of numbers."""
+        self.put_message(struct.pack(f">B{len(numbers)}I", kind, *numbers))
+
+    def seal_data(self, peer: int, size: int) -> None:
+        """Make a packet of the data that lies in its place in `writer`."""
+        writer = self.writer
+        _HEAD.pack_into(writer.view, writer.end + PAYLOAD_START, MSG_CHANNEL_DATA, peer, size)
+        writer.seal(_HEAD.size + size)
+
+    def forget(self, channel: CarriedChannel) -> None:
+        """Both sides have closed it: its number is free."""
+        self._channels.pop(channel.number, None)
+
+    def carries(self, channel: CarriedChannel) -> None:
+        """It has a client from now on."""
+        self._carried.add(channel)
+
+    def over(self, channel: CarriedChannel) -> None:
+        """It has none any more."""
+        self._carried.discard(channel)
+
+    def _reconsider(self) -> None:
+        for channel in tuple(self._carried):
+            channel.reconsider()
+
+    # --- from the server --------------------------------------------------------------------------
+
+    def _take(self, payload: memoryview) -> bool:
+        kind = payload[0]
+        if kind not in _KINDS or len(payload) < 5:
+            return False
+        number = int.from_bytes(payload[1:5], "big")
+        if number < FIRST_NUMBER:
+            return False
+        if kind == MSG_CHANNEL_DATA:
+            channel = self._channels.get(number)
+            if channel is None or len(payload) < _HEAD.size:
+                raise _unknown(kind, number)
+            end = _HEAD.size + int.from_bytes(payload[5:9], "big")
+            if end > len(payload):
+                raise SSHException("a message is cut short")
+            channel.arrived(payload[_HEAD.size : end])
+            return True
+        try:
+            self._control(kind, number, DataReader(bytes(payload[5:])))
+        except ValueError as error:
+            raise SSHException(f"message {kind}: {error}") from None
+        return True
+
+    def _control(self, kind: int, number: int, fields: DataReader) -> None:
+        if kind in (MSG_CHANNEL_OPEN_SUCCESS, MSG_CHANNEL_OPEN_FAILURE):
+            self._answered(kind, number, fields)
+            return
+        channel = self._channels.get(number)
+        if channel is None:
+            if kind == MSG_CHANNEL_WINDOW_ADJUST:  # OpenSSH ignores it, too
+                return
+            raise _unknown(kind, number)
+        channel.flush()
+        if kind == MSG_CHANNEL_WINDOW_ADJUST:
+            channel.adjust(fields.uint32())
+        elif kind == MSG_CHANNEL_EOF:
+            channel.far_eof()
+        elif kind == MSG_CHANNEL_CLOSE:
+            channel.far_close()
+        elif kind == MSG_CHANNEL_EXTENDED_DATA:
+            fields.uint32()
+            channel.ignored(len(fields.string()))
+        elif kind == MSG_CHANNEL_REQUEST:
+            fields.string()
+            if fields.boolean():
+                self.put(MSG_CHANNEL_FAILURE, channel.peer)
+        elif kind not in (MSG_CHANNEL_SUCCESS, MSG_CHANNEL_FAILURE):
+            raise _unknown(kind, number)
+
+    def _answered(self, kind: int, number: int, fields: DataReader) -> None:
+        channel = self._channels.get(number)
+        if channel is None or channel.phase is not Phase.OPENING:
+            raise _unknown(kind, number)
+        opening = self._openings.pop(number, None)
+        if kind == MSG_CHANNEL_OPEN_FAILURE:
+            self.forget(channel)
+            if opening is not None:
+                code, text = fields.uint32(), sanitize.line(fields.string())
+                opening[2](ChannelRefusedError(code, text))
+            return
+        channel.opened(fields.uint32(), fields.uint32(), fields.uint32())
+        if opening is None:
+            channel.abort()  # its opener gave up
+            return
+        self.budget.measured(time.monotonic() - channel.opened_at)
+        opening[1](channel)
+
+    def _deliver(self) -> None:
+        dirty, self.dirty = self.dirty, []
+        for channel in dirty:
+            channel.flush()
+
+    # --- accepting --------------------------------------------------------------------------------
+
+    def accept(
+        self, listening: Sequence[tuple[int, socket.socket]], on_accepted: OnAccepted
+    ) -> None:
+        """See `link.Carrier`. From any thread."""
+        self.loop.run(lambda: self._accept_from(listening, on_accepted))
+
+    def release(self) -> None:
+        """See `link.Carrier`. From any thread."""
+
+        def release() -> None:
+            for sock in tuple(self._listening):
+                self._ignore(sock)
+
+        self.loop.run_and_wait(release, _RELEASE_SECONDS)
+
+    def _accept_from(
+        self, listening: Sequence[tuple[int, socket.socket]], on_accepted: OnAccepted
+    ) -> None:
+        if self._has_ended:
+            return
+        for number, sock in listening:
+            self._listen(number, sock, on_accepted)
+
+    def _listen(self, number: int, sock: socket.socket, on_accepted: OnAccepted) -> None:
+        def on_event(_events: int) -> None:
+            self._accept(number, sock, on_accepted)
+
+        try:
+            self.loop.watch(sock, 0, READ, on_event)
+        except (OSError, ValueError) as error:
+            log.warning("new local connections have to wait: %s", error)
+            self._listen_later(number, sock, on_accepted)
+        else:
+            self._listening[sock] = number
+
+    def _listen_later(self, number: int, sock: socket.socket, on_accepted: OnAccepted) -> None:
+        self._listening[sock] = -1
+
+        def again() -> None:
+            if self._listening.get(sock) == -1:
+                del self._listening[sock]
+                self._listen(number, sock, on_accepted)
+
+        self.loop.call_at(time.monotonic() + _ACCEPT_PAUSE, again)
+
+    def _ignore(self, sock: socket.socket) -> None:
+        if self._listening.pop(sock) >= 0:
+            with contextlib.suppress(OSError, ValueError, KeyError):
+                self.loop.watch(sock, READ, 0, lambda _: None)
+
+    def _accept(self, number: int, sock: socket.socket, on_accepted: OnAccepted) -> None:
+        for _ in range(_ACCEPT_AT_ONCE):
+            try:
+                client, _ = sock.accept()
+            except (BlockingIOError, InterruptedError):
+                return
+            except ConnectionError:
+                continue  # it hung up before it was accepted
+            except OSError as error:
+                # Out of descriptors or memory. The socket stays readable: without a pause this
+                # would spin until something is freed.
+                if sock in self._listening:
+                    log.warning("new local connections have to wait: %s", error)
+                    self._ignore(sock)
+                    self._listen_later(number, sock, on_accepted)
+                return
+            on_accepted(number, client)
+
+    # --- its end ----------------------------------------------------------------------------------
+
+    def end(self) -> None:
+        """The transport has ended: reset what is carried, refuse what is not open yet."""
+        self._has_ended = True
+        for sock in tuple(self._listening):
+            self._ignore(sock)
+        openings, self._openings = self._openings, {}
+        for channel, _, on_refused in openings.values():
+            self.forget(channel)
+            on_refused(ConnectionResetError(self._reason()))
+        for channel in {*self._carried, *self._channels.values()}:
+            channel.cut()
+        self._channels.clear()
+
+
+def _unknown(kind: int, number: int) -> SSHException:
+    return SSHException(f"message {kind} for a channel that does not exist: {number}")
