@@ -22,6 +22,7 @@ from trayconnect.ssh.owners import (
     Socket,
     connection,
     connection_to_name,
+    is_settled,
     listener,
     path,
     sockets,
@@ -55,6 +56,41 @@ def pair(
         Socket(at(port=near_port), at(), listens=False, uid=near, inode=8),
         Socket(at(), at(port=near_port), listens=False, uid=far, inode=9 if accepted else 0),
     ]
+
+
+def connecting(host: str = "127.0.0.1", port: int = PORT) -> Socket:
+    near = at(port=40001) if ":" not in host else at("::1", 40001)
+    return Socket(near, at(host, port), listens=False, uid=ADA, inode=5, is_connecting=True)
+
+
+@pytest.mark.parametrize(
+    ("table", "source", "settled"),
+    [
+        ([listens(ADA)], "proc", True),
+        ([listens(ADA), *pair(ADA)], "proc", True),
+        ([listens(ADA), *pair(ADA, accepted=False)], "proc", True),
+        # Its listener may be replaced before the next SYN, a second later.
+        ([listens(ADA), connecting()], "proc", False),
+        ([listens(ADA), *pair(ADA), connecting()], "proc", False),
+        ([listens(ADA), connecting("::1"), connecting(port=PORT + 1)], "proc", True),
+        ([listens(ADA)], "with_lsof", False),
+        ([listens(ADA)], "with_sockstat", False),
+    ],
+)
+def test_a_table_is_settled_once_no_connection_is_being_made(
+    table: list[Socket], source: str, settled: bool
+) -> None:
+    assert is_settled(table, replace(ACCOUNT, source=source), at()) is settled
+
+
+def test_a_connection_that_is_being_made_is_recognized() -> None:
+    lines = [
+        "socket 0100007F:9C41 0100007F:22B8 02 1001 8",
+        "socket 0100007F:9C42 0100007F:22B8 01 1001 9",
+    ]
+    found = sockets(lines, ACCOUNT)
+    assert found is not None
+    assert [one.is_connecting for one in found] == [True, False]
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ FIRST_PERSON = 1000
 _LOWEST_FIRST = 500
 """UID_MIN of older systems, if the account's own UID is below 1000."""
 
-_LISTEN = 0x0A
+_SYN_SENT, _LISTEN = 0x02, 0x0A
 _WORST = (Owner.OURS, Owner.SYSTEM, Owner.UNKNOWN, Owner.NOBODY, Owner.OTHERS)
 
 Address = tuple[IPAddress, int]
@@ -77,6 +77,8 @@ class Socket:
     uid: int
     inode: int
     """0: no process has it, for example before it is accepted."""
+    is_connecting: bool = False
+    """Whether the other side has not answered yet."""
 
 
 def worst(owners: Iterable[Owner]) -> Owner:
@@ -104,6 +106,7 @@ def _socket(fields: list[str], account: Account) -> Socket:
                 int(state, 16) == _LISTEN,
                 int(uid),
                 int(inode),
+                int(state, 16) == _SYN_SENT,
             )
         case ["listener", uid, local]:
             address = named_address(local)
@@ -145,6 +148,15 @@ def connection(table: Sequence[Socket], account: Account, place: Address) -> Own
     if not is_made and owner is Owner.NOBODY:
         return Owner.UNKNOWN
     return worst([owner, *far_owners])
+
+
+def is_settled(table: Iterable[Socket], account: Account, place: Address) -> bool:
+    """Whether a connection to an address of the host, which the SSH server had begun to make when
+    the table was read, was made by then or has failed. If not, another table must be read after the
+    channel is open."""
+    return account.source == "proc" and not any(
+        one.is_connecting and one.remote == place for one in table
+    )
 
 
 def connection_to_name(table: Sequence[Socket], account: Account, port: int) -> Owner:

@@ -3,12 +3,13 @@ connection would cost a login shell each time."""
 
 from __future__ import annotations
 
-import contextlib
 import logging
+import queue
 import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from importlib.resources import files
 from typing import Protocol
 
@@ -33,8 +34,11 @@ _LONGEST_TRY_AGAIN = 3600.0
 
 _ANSWER_START = b"\n@@trayconnect owners 1 "
 _READ = 32 << 10
-_LONGEST_WAIT = START_SECONDS + 3 * ANSWER_SECONDS
-"""Seconds that a query waits for the check before it, which may have to start the shell."""
+_MOST_AT_ONCE = 4
+"""Checks at once: over a far link, a check that waited for another one would take twice as long."""
+_LONGEST_WAIT = START_SECONDS + 2 * _MOST_AT_ONCE * ANSWER_SECONDS
+"""Seconds that a query waits for the checks before it, which may have to start the shell."""
+_JOIN_SECONDS = 5.0
 _TIMES = 5
 """How often one check restarts a shell that was ended for another command."""
 _MOST = 4 << 20
@@ -51,18 +55,20 @@ class OpenSession(Protocol):
         ...
 
 
-@dataclass(slots=True, eq=False)
-class _Waiter:
+Table = tuple[Account, tuple[Socket, ...]]
+"""All sockets at a port."""
+_Lines = tuple[Account, list[str]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Query:
     question: str
-    done: threading.Event = field(default_factory=threading.Event)
-    leads: bool = False
-    """Whether this waiter must send the queries of all."""
-    answer: tuple[Account, list[str]] | None = None
-    error: Exception | None = None
+    on_answer: Callable[[_Lines | NotAnsweredError | None], None]
+    """Called once, on any thread."""
 
 
 class Ownership:
-    """Callers that arrive while a check runs share the next one. From any thread."""
+    """Queries that come while some checks run share the next one. From any thread."""
 
     def __init__(
         self, name: str, open_session: OpenSession, account: str, reporting_accounts: set[str]
@@ -74,8 +80,11 @@ class Ownership:
         self._reporting_accounts = reporting_accounts
         self._open_session = open_session
         self._lock = threading.Lock()
-        self._waiting: list[_Waiter] = []
-        self._busy = False
+        self._waiting: list[_Query] = []
+        self._checks = 0
+        """Those that run, each on its thread."""
+        self._threads: set[threading.Thread] = set()
+        self._starting = threading.Lock()
         self._shell: _Shell | None = None
         self._rests = 0
         self._failures = 0
@@ -84,24 +93,40 @@ class Ownership:
         self._first_try: float | None = None
         self._closed = threading.Event()
 
-    def table(self, port: int) -> tuple[Account, tuple[Socket, ...]] | None:
+    def table(self, port: int) -> Table | None:
         """All sockets at a port, from a check that begins after the call; None if the server cannot
         report owners. Bounded in time. Raises `NotAnsweredError`."""
-        answer = self._ask(f"tcp {{}} {port:04X} {port}")
-        if answer is None or answer[0].source == "-":
-            return None
-        account, lines = answer
-        table = owners.sockets(lines, account)
-        if table is None:
-            raise NotAnsweredError("a line that cannot be read")
-        return account, table
+        return _table(self._answer_to(_about_port(port)))
+
+    def ask_table(
+        self, port: int, on_answer: Callable[[Table | NotAnsweredError | None], None]
+    ) -> None:
+        """The same without waiting: `on_answer` is called once, on another thread, and must not
+        raise. The question reaches the server after all that was sent before the call: OpenSSH has
+        by then begun to connect the channels that were requested before (see
+        `owners.is_settled`)."""
+
+        def answered(lines: _Lines | NotAnsweredError | None) -> None:
+            try:
+                found = lines if isinstance(lines, NotAnsweredError) else _table(lines)
+            except NotAnsweredError as error:
+                found = error
+            on_answer(found)
+
+        self._ask(_Query(_about_port(port), answered))
 
     def path(self, path: str) -> Path | None:
-        """The same for a UNIX socket."""
+        """The same as `table` for a UNIX socket."""
         if not path.startswith("/") or not path.isprintable():
             return None
-        answer = self._ask(f"unix {{}} {path.replace('{', '{{').replace('}', '}}')}")
+        escaped = path.replace("{", "{{").replace("}", "}}")
+        answer = self._answer_to(f"unix {{}} {escaped}")
         return None if answer is None else owners.path(answer[1], answer[0])
+
+    def prepare(self) -> None:
+        """Start the shell, so that the first query does not wait for it; returns at once."""
+        with self._lock:
+            self._begin_check()
 
     def rest(self) -> None:
         """End the shell. The next query starts another one, as does the current one."""
@@ -111,78 +136,89 @@ class Ownership:
             shell.close()
 
     def close(self) -> None:
-        """Never raises; may be called twice. A waiting caller is released."""
+        """Never raises; may be called twice. Waiting callers are released."""
         self._closed.set()
         self.rest()
-
-    # --- one check for all waiters
-    # -------------------------------------------------------------------
-
-    def _ask(self, question: str) -> tuple[Account, list[str]] | None:
-        waiter = _Waiter(question)
         with self._lock:
-            self._waiting.append(waiter)
-            if not self._busy:
-                self._busy = waiter.leads = True
-        if not waiter.leads and not waiter.done.wait(_LONGEST_WAIT):
-            self._give_up(waiter)
-        if waiter.leads:
-            self._lead()
-        if waiter.error is not None:
-            raise waiter.error
-        return waiter.answer
+            threads = self._threads - {threading.current_thread()}
+        deadline = time.monotonic() + _JOIN_SECONDS
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
 
-    def _give_up(self, waiter: _Waiter) -> None:
-        """Give up, unless this waiter has just become the leader. Raises `NotAnsweredError`."""
-        with self._lock:
-            if waiter.leads:
-                return
-            if waiter in self._waiting:
-                self._waiting.remove(waiter)
-        raise NotAnsweredError("the check before this one has not ended")
+    # --- the checks -------------------------------------------------------------------------------
 
-    def _lead(self) -> None:
-        """Send the queries of all current waiters, then make the first of those that came meanwhile
-        the leader."""
-        with self._lock:
-            batch, self._waiting = self._waiting, []
-        questions = sorted({waiter.question for waiter in batch})
-        answers: dict[str, tuple[Account, list[str]]] = {}
-        error: Exception | None = None
+    def _answer_to(self, question: str) -> _Lines | None:
+        """Raises `NotAnsweredError`."""
+        answers: queue.SimpleQueue[_Lines | NotAnsweredError | None] = queue.SimpleQueue()
+        self._ask(_Query(question, answers.put))
         try:
-            answers = self._check(questions)
+            answer = answers.get(timeout=_LONGEST_WAIT)
+        except queue.Empty:
+            raise NotAnsweredError("the checks before this one have not ended") from None
+        if isinstance(answer, NotAnsweredError):
+            raise answer
+        return answer
+
+    def _ask(self, query: _Query) -> None:
+        with self._lock:
+            self._waiting.append(query)
+            if self._checks >= _MOST_AT_ONCE or self._begin_check() or self._checks:
+                return
+            self._waiting.remove(query)
+        query.on_answer(NotAnsweredError("this computer has no thread left"))
+
+    def _begin_check(self) -> bool:
+        """Whether a thread could be started. The caller holds the lock."""
+        name = f"tc-owners {self._name}"
+        thread = threading.Thread(target=self._run_checks, name=name, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            return False
+        self._threads.add(thread)
+        self._checks += 1
+        return True
+
+    def _run_checks(self) -> None:
+        while True:
+            with self._lock:
+                batch, self._waiting = self._waiting, []
+            self._answer(batch)
+            with self._lock:
+                if not self._waiting:
+                    self._checks -= 1
+                    self._threads.discard(threading.current_thread())
+                    return
+
+    def _answer(self, batch: Sequence[_Query]) -> None:
+        answers: dict[str, _Lines] = {}
+        error: NotAnsweredError | None = None
+        try:
+            answers = self._check(sorted({query.question for query in batch}))
         except NotAnsweredError as caught:
             error = caught
         except Exception as caught:
             log.exception("%s: a check failed unforeseen", self._name)
             error = NotAnsweredError(repr(caught))
-        for waiter in batch:
-            waiter.answer, waiter.error = answers.get(waiter.question), error
-            waiter.leads = False
-            waiter.done.set()
-        with self._lock:
-            self._busy = bool(self._waiting)
-            if self._waiting:
-                self._waiting[0].leads = True
-                self._waiting[0].done.set()
+        for query in batch:
+            query.on_answer(error or answers.get(query.question))
 
-    def _check(self, questions: Sequence[str]) -> dict[str, tuple[Account, list[str]]]:
+    def _check(self, questions: Sequence[str]) -> dict[str, _Lines]:
         """Empty if the server cannot report owners. Raises `NotAnsweredError`."""
         reason = "the tunnel is closed"
         deadline = time.monotonic() + START_SECONDS
         for _ in range(_TIMES):
             if self._closed.is_set() or time.monotonic() > deadline:
                 break
-            rests, shell, is_new = self._rests, self._shell, self._shell is None
+            rests, shell, is_new = self._rests, self._shell, False
             try:
                 if shell is None:
-                    shell = self._start()
+                    shell, is_new = self._started(deadline)
                     if shell is None:
                         return {}
-                    self._shell = shell
                     if self._closed.is_set():  # meanwhile
                         self.rest()
-                answers = [shell.ask(question) for question in questions]
+                answers = shell.ask(questions)
             except (OSError, EOFError) as error:
                 reason = repr(error)
                 made_room = self._rests != rests
@@ -204,6 +240,18 @@ class Ownership:
     def _ever_reported(self) -> bool:
         """Whether the server ever reported owners."""
         return self._account in self._reporting_accounts
+
+    def _started(self, deadline: float) -> tuple[_Shell | None, bool]:
+        """The shell, and whether this call started it. As `_start`."""
+        if not self._starting.acquire(timeout=max(0.0, deadline - time.monotonic())):
+            raise ConnectionError("the shell does not start")
+        try:
+            shell, is_new = self._shell, self._shell is None
+            if shell is None:
+                shell = self._shell = self._start()
+            return shell, is_new
+        finally:
+            self._starting.release()
 
     def _start(self) -> _Shell | None:
         """None: the server runs no commands. Raises OSError if it ran one before, or may still do
@@ -227,6 +275,21 @@ class Ownership:
             return None
 
 
+def _about_port(port: int) -> str:
+    return f"tcp {{}} {port:04X} {port}"
+
+
+def _table(answer: _Lines | None) -> Table | None:
+    """Raises `NotAnsweredError`."""
+    if answer is None or answer[0].source == "-":
+        return None
+    account, lines = answer
+    table = owners.sockets(lines, account)
+    if table is None:
+        raise NotAnsweredError("a line that cannot be read")
+    return account, table
+
+
 class _Shell:
     """The running script. Methods raise OSError (TimeoutError among them) and EOFError."""
 
@@ -234,7 +297,10 @@ class _Shell:
         deadline = time.monotonic() + START_SECONDS
         self._channel = open_session(COMMAND, START_SECONDS)
         self._unread = b""
+        self._sending, self._receiving = threading.Lock(), threading.Lock()
         self._number = 0
+        self._answers: dict[int, list[str]] = {}
+        """Those that other threads wait for."""
         try:
             script = files("trayconnect.ssh").joinpath("owners.sh").read_bytes()
             self._channel.send_all(script.replace(b"\r\n", b"\n"))
@@ -247,23 +313,44 @@ class _Shell:
             raise
         self.account = account
 
-    def ask(self, question: str) -> list[str]:
-        """The lines of the answer."""
-        deadline = time.monotonic() + ANSWER_SECONDS
-        self._number += 1
-        self._channel.send_all(f"{question.format(self._number)}\n".encode())
-        self._until(b"@@begin %d\n" % self._number, deadline)
-        lines = []
-        while (line := self._line(deadline)) != f"@@end {self._number}":
-            lines.append(line)
+    def ask(self, questions: Sequence[str]) -> list[list[str]]:
+        """The lines of each answer. From any thread: the questions of several are under way at
+        once."""
+        with self._sending:
+            first = self._number + 1
+            self._number += len(questions)
+            numbered = (q.format(number) for number, q in enumerate(questions, first))
+            self._channel.send_all("".join(f"{question}\n" for question in numbered).encode())
+        return [self._answer(number) for number in range(first, first + len(questions))]
+
+    def _answer(self, number: int) -> list[str]:
+        with self._receiving:
+            while number not in self._answers:
+                begun = self._receive(time.monotonic() + ANSWER_SECONDS)
+                if begun > number:
+                    raise ConnectionError("an answer is missing")
+            lines = self._answers.pop(number)
         if self.account.source == "-" and not lines:
             return lines
         if not lines or lines.pop() != "whole":
             raise ConnectionError("half an answer")
         return lines
 
+    def _receive(self, deadline: float) -> int:
+        """The number of the next answer, which is kept."""
+        self._until(b"@@begin ", deadline)
+        word = self._line(deadline)
+        if not word.isdecimal():
+            raise ConnectionError(f"an answer to {word!r}")
+        number = int(word)
+        lines = []
+        while (line := self._line(deadline)) != f"@@end {number}":
+            lines.append(line)
+        self._answers[number] = lines
+        return number
+
     def close(self) -> None:
-        with contextlib.suppress(OSError, EOFError):
+        with suppress(OSError, EOFError):
             self._channel.close()
 
     def _line(self, deadline: float) -> str:

@@ -25,6 +25,7 @@ from trayconnect.ssh.hostkeys.known_hosts_store import KnownHosts
 from trayconnect.ssh.hostkeys.update import HostKeyUpdate
 from trayconnect.ssh.hostkeys.verification import verify
 from trayconnect.ssh.proxy_command import ProxyCommand, ProxyWait
+from trayconnect.ssh.sessions_ahead import SessionsAhead
 from trayconnect.ssh.target import LoginTarget
 from trayconnect.ssh.tcp_dial import dial
 from trayconnect.ssh.transport.heartbeat import CHECK_SECONDS, REQUEST
@@ -45,6 +46,8 @@ class Route:
     """Whether a human typed something for it that a retry could not reuse."""
     banners: list[tuple[LoginTarget, str]] = field(default_factory=list)
     """The servers' banners at the login."""
+    sessions: SessionsAhead = field(default_factory=lambda: SessionsAhead(0))
+    """On the server itself."""
     proxy: ProxyCommand | None = None
     """The process that leads to the first hop, if there is a ProxyCommand."""
 
@@ -101,10 +104,11 @@ def open_route(
     cancel: CancelToken,
     display: ProgressDisplay,
     steps: Progress = NO_PROGRESS,
+    sessions: int = 0,
 ) -> Route:
-    """Connect and log in at every hop. Raises `ProblemError` and `Cancelled`, and closes everything
-    then."""
-    route = Route()
+    """Connect and log in at every hop; request so many `sessions` on the last. Raises
+    `ProblemError` and `Cancelled`, and closes everything then."""
+    route = Route(sessions=SessionsAhead(sessions))
     try:
         with steps.step("check the keys"):
             for target in targets:
@@ -163,7 +167,8 @@ def _add_hop(
         steps.step(f"log in to {target.account}") as found,
         blaming(route.hops[:-1], route.loss, cancel),
     ):
-        result = log_in(transport, target, server, credentials, ask, cancel, display)
+        sessions = SessionsAhead(0) if target.is_jump_host else route.sessions
+        result = log_in(transport, target, server, credentials, ask, cancel, display, sessions)
         found.append(result.by)
     route.typed |= result.typed
     if result.banner:

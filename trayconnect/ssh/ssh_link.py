@@ -55,7 +55,7 @@ class SshLink:
         self._expired: bool | None = None
         """Whether the account's password has expired; None: not checked."""
         self._jobs = JobThread("refusal", self._target.server)
-        self._commands = RemoteCommands(route.end, self._target, reporting_accounts)
+        self._commands = RemoteCommands(route.end, self._target, reporting_accounts, route.sessions)
         self._own_channels = OwnChannels(self.open_channel, self._commands.ownership)
         self._heartbeat = Heartbeat(
             route.end,
