@@ -464,7 +464,7 @@ def test_close_of_a_frozen_tunnel_with_blocked_writers(
         writers = [threading.Thread(target=_swallow, args=(stream,)) for stream in streams]
         for writer in writers:
             writer.start()
-        assert until(lambda: not tunnel._route.end.can_write())
+        assert until(lambda: tunnel._route.end.packetizer.is_full)
         started = time.monotonic()
         streams[0].close()
         streams[1].shutdown_write()

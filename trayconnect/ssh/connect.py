@@ -112,7 +112,8 @@ def _shake_hands(
         raise _misunderstood(transport, target, timeout)
     if not done.wait(timeout):
         raise connection_problems.handshake_slow(target, timeout)
-    if transport.ended.is_set():
+    if not transport.active:
+        transport.ended.wait(timeout)  # paramiko sets `done` before
         raise _misunderstood(transport, target, timeout)
 
 
