@@ -81,7 +81,11 @@ def shake_hands(
     `timeout` seconds apply to the server's version, and again to the key exchange; `offer` lists
     the algorithms, `wait_greeting` waits for the version. Raises `ProblemError` and `Cancelled`,
     and closes everything then."""
-    transport = SshTransport(sock, name=f"{target.server} {target.address}", offer=offer)
+    try:
+        transport = SshTransport(sock, name=f"{target.server} {target.address}", offer=offer)
+    except OSError:  # no descriptors are left
+        sock.close()
+        raise
     try:
         with cancel.releasing(transport.abort):
             _shake_hands(transport, target, timeout, wait_greeting)

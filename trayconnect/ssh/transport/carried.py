@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import enum
+import itertools
 import socket
 import sys
 import time
@@ -37,9 +38,9 @@ LINGER = 5.0
 """Seconds that a client has to close its side after the far end has closed. Closing a socket with
 unread bytes resets the connection, and the client would lose what it has not read."""
 _DISCARD = 64 << 10
-_HAS_SENDMSG = sys.platform != "win32"
 _MOST_PIECES = 64
 """Far below IOV_MAX (limits.h)."""
+_Piece = bytes | memoryview
 _LARGEST_WINDOW = (1 << 32) - 1
 _BEYOND_WINDOW = "it ignores the window of a channel"
 
@@ -70,6 +71,7 @@ class CarriedChannel:
         "_pending",
         "_queue",
         "_send_window",
+        "_sends_much",
         "_sock",
         "_timer",
         "_unused",
@@ -92,12 +94,13 @@ class CarriedChannel:
         self._window = window
         self._send_window = 0
         self._max_data = 0
+        self._sends_much = False
         self._sock: socket.socket | None = None
         self._watched = 0
-        self._pending: list[memoryview] = []
+        self._pending: list[_Piece] = []
         """Data in the packets that just arrived; it is to be delivered before they lose their
         place."""
-        self._queue: deque[bytes | memoryview] = deque()
+        self._queue: deque[_Piece] = deque()
         """Data that the client did not take yet."""
         self._far_eof = False
         """The far end sends no more."""
@@ -281,12 +284,7 @@ class CarriedChannel:
         sent = 0
         if sock is not None and not self._queue:
             try:
-                if len(pieces) == 1:
-                    sent = sock.send(pieces[0])
-                elif _HAS_SENDMSG:
-                    sent = sock.sendmsg(pieces[:_MOST_PIECES])
-                else:
-                    sent = _send_each(sock, pieces)
+                sent = _send(sock, pieces)
             except BlockingIOError:
                 pass
             except OSError:
@@ -360,11 +358,7 @@ class CarriedChannel:
         sent = 0
         try:
             while queue:
-                if _HAS_SENDMSG:
-                    pieces = [queue[i] for i in range(min(len(queue), _MOST_PIECES))]
-                    now = sock.sendmsg(pieces)
-                else:
-                    now = sock.send(queue[0])
+                now = _send(sock, list(itertools.islice(queue, _MOST_PIECES)))
                 sent += now
                 while queue and now >= len(queue[0]):
                     now -= len(queue.popleft())
@@ -427,7 +421,7 @@ class CarriedChannel:
         if events != self._watched:
             try:
                 self._mux.loop.watch(sock, self._watched, events, self._on_event)
-            except (OSError, ValueError):  # the system watches no more sockets
+            except OSError:  # the system watches no more sockets
                 self.abort()
                 return
             self._watched = events
@@ -450,19 +444,20 @@ class CarriedChannel:
         if self._mux.is_full or window <= 0:
             return
         writer = self._mux.writer
-        count = min(_AT_ONCE, window // most) if _HAS_SENDMSG else 0
+        # One read into many packets pays off for a client that sends much.
+        count = min(_AT_ONCE, window // most) if self._sends_much else 1
+        most = min(window, most)
+        stride = writer.size(9 + most)
+        place = writer.reserve(count * stride) + _DATA_START
+        view = writer.view
         try:
             if count > 1:
-                stride = writer.size(9 + most)
-                place = writer.reserve(count * stride) + _DATA_START
-                view = writer.view
-                size = sock.recvmsg_into(
-                    [view[at : at + most] for at in range(place, place + count * stride, stride)]
-                )[0]
+                size = _receive(
+                    sock,
+                    [view[at : at + most] for at in range(place, place + count * stride, stride)],
+                )
             else:
-                most = min(window, most)
-                place = writer.reserve(writer.size(9 + most)) + _DATA_START
-                size = sock.recv_into(writer.view[place : place + most])
+                size = sock.recv_into(view[place : place + most])
         except BlockingIOError:
             return
         except OSError:
@@ -475,6 +470,7 @@ class CarriedChannel:
             self._close_if_done()
             return
         self._send_window = window - size
+        self._sends_much = size >= most
         self._mux.sent += size
         while size > 0:
             now = min(size, most)
@@ -498,14 +494,22 @@ class CarriedChannel:
                 self._drop(with_reset=False)
 
 
-def _send_each(sock: socket.socket, pieces: list[memoryview]) -> int:
-    sent = 0
-    for piece in pieces:
-        try:
-            now = sock.send(piece)
-        except BlockingIOError:
-            break
-        sent += now
-        if now < len(piece):
-            break
-    return sent
+if sys.platform == "win32":
+
+    def _send(sock: socket.socket, pieces: list[_Piece]) -> int:
+        """How much was sent. Raises OSError; BlockingIOError if nothing can be sent now."""
+        return sock.send(b"".join(pieces) if len(pieces) > 1 else pieces[0])
+
+    def _receive(sock: socket.socket, places: list[memoryview]) -> int:
+        """Fill one place after the other; how much came. Raises OSError."""
+        return sock.recv_into(places[0])
+
+else:
+
+    def _send(sock: socket.socket, pieces: list[_Piece]) -> int:
+        """How much was sent. Raises OSError; BlockingIOError if nothing can be sent now."""
+        return sock.send(pieces[0]) if len(pieces) == 1 else sock.sendmsg(pieces[:_MOST_PIECES])
+
+    def _receive(sock: socket.socket, places: list[memoryview]) -> int:
+        """Fill one place after the other; how much came. Raises OSError."""
+        return sock.recvmsg_into(places)[0]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import heapq
 import itertools
 import logging
 import selectors
 import socket
+import sys
 import threading
 import time
 from collections import deque
@@ -21,6 +23,8 @@ Job = Callable[[], None]
 OnEvent = Callable[[int], None]
 """Gets what the socket is ready for: READ, WRITE or both."""
 
+_MOST_SOCKETS = 500 if sys.platform == "win32" else 1 << 20
+"""Of Windows, `select` takes 512 (FD_SETSIZE of CPython's build)."""
 _ACCURACY = 0.001
 """Seconds: epoll_wait(2) counts in milliseconds."""
 
@@ -120,8 +124,10 @@ class EventLoop:
         """Call `on_event` when the socket is ready for one of `events`; `before` are those that it
         was watched for until now. 0: for none.
 
-        Raises OSError and ValueError if the system watches no more sockets."""
+        Raises OSError if the system watches no more sockets."""
         if not before:
+            if len(self._selector.get_map()) >= _MOST_SOCKETS:
+                raise OSError(errno.EMFILE, "too many connections at once")
             self._selector.register(sock, events, on_event)
         elif events:
             self._selector.modify(sock, events, on_event)

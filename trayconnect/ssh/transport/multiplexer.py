@@ -312,7 +312,7 @@ class Multiplexer:
 
         try:
             self.loop.watch(sock, 0, READ, on_event)
-        except (OSError, ValueError) as error:
+        except OSError as error:
             log.warning("new local connections have to wait: %s", error)
             self._listen_later(number, sock, on_accepted)
         else:

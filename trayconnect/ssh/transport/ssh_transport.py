@@ -29,6 +29,7 @@ from paramiko.transport import ChannelMap
 
 from trayconnect.core import sanitize
 from trayconnect.core.link import Client
+from trayconnect.core.threads import served_quickly
 from trayconnect.ssh.auth.data_types import DataReader, ssh_message, string, uint32
 from trayconnect.ssh.connection_problems import SERVER_REASON
 from trayconnect.ssh.transport.carried import CarriedChannel
@@ -152,7 +153,8 @@ class SshTransport(_TransportBase):
 
     def run(self) -> None:
         try:
-            super().run()
+            with served_quickly():
+                super().run()
         finally:
             self.active = False
             self.ended.set()
