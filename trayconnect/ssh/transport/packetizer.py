@@ -277,7 +277,7 @@ class Packetizer:
                 self._rest_later()
 
     def _seal_posted(self) -> None:
-        while self._posted and not self._is_holding:
+        while self._posted and not self._is_holding and len(self.writer) < FULL:
             message, gate, is_bulk = self._posted.popleft()
             if gate is None or gate.admits(message):
                 self.writer.add(message)
