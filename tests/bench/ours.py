@@ -48,7 +48,7 @@ def main(host: str, port: str, user: str, key: str, known: str, local: str, remo
     )
     tunnel = connector.connect(server, ask=never_ask, cancel=CancelToken(), on_lost=lost)
     forwarding = listen(server)
-    forwarding.attach(tunnel.open_channel)
+    forwarding.attach(tunnel)
     print("ready", flush=True)
     threading.Event().wait()
 

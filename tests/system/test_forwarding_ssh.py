@@ -27,7 +27,7 @@ from tests.support.sshd import Sshd
 from tests.support.tunnel_kit import Kit, Losses
 from trayconnect.config.model import Server
 from trayconnect.core.errors import Problem
-from trayconnect.forwarding.local_client import set_reset_on_close
+from trayconnect.core.sockets import set_reset_on_close
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_half_close_and_much_data_go_through(kit: Kit, sshd: Sshd, tmp_path: Pat
     with Service(reverse) as service:
         server = entry(sshd, tmp_path, port_of(service))
         with kit.tunnel(server) as tunnel, listening(server) as forwarding:
-            forwarding.attach(tunnel.open_channel)
+            forwarding.attach(tunnel)
             with dial(server) as client:
                 sender = threading.Thread(target=client.sendall, args=(payload,))
                 sender.start()
@@ -78,7 +78,7 @@ def test_a_killed_session_resets_its_transfers_and_the_next_tunnel_serves_who_wa
         server = entry(sshd, tmp_path, port_of(service))
         with listening(server) as forwarding:
             with kit.tunnel(server, losses=losses) as first, dial(server) as client:
-                forwarding.attach(first.open_channel)
+                forwarding.attach(first)
                 client.sendall(b"ping")
                 assert client.recv(4) == b"ping"
                 sshd.kill_sessions()
@@ -89,7 +89,7 @@ def test_a_killed_session_resets_its_transfers_and_the_next_tunnel_serves_who_wa
                 waiting.sendall(b"still here")
                 held(forwarding, 1)
                 with kit.tunnel(server) as second:
-                    forwarding.attach(second.open_channel)
+                    forwarding.attach(second)
                     assert waiting.recv(100) == b"still here"
 
 
@@ -98,7 +98,7 @@ def test_nothing_listens_there(kit: Kit, sshd: Sshd, tmp_path: Path) -> None:
     port = free_port()
     server = entry(sshd, tmp_path, port)
     with kit.tunnel(server) as tunnel, listening(server, on_refused=refusals.append) as forwarding:
-        forwarding.attach(tunnel.open_channel)
+        forwarding.attach(tunnel)
         with dial(server) as client:
             assert was_reset(client)
         eventually(lambda: refusals, "the reason")
@@ -126,7 +126,7 @@ def test_a_service_that_resets_over_and_over_costs_nobody_else(
             kit.tunnel(server, losses=losses) as tunnel,
             listening(server) as forwarding,
         ):
-            forwarding.attach(tunnel.open_channel)
+            forwarding.attach(tunnel)
             with dial(server, server.forwards[0].local_port) as steady:
                 for _ in range(200):
                     with dial(server) as client:

@@ -202,7 +202,7 @@ def test_a_link_on_the_way_to_a_socket_cannot_be_turned(
             turn(link, theirs)
             assert refused(tunnel, target) is Owner.OTHERS
             turn(link, ours)
-            channels = OwnChannels(turning(link), tunnel._commands.ownership)
+            channels = OwnChannels(turning(link), tunnel.open_held, tunnel._commands.ownership)
             stream, owner = channels.open(target, ("127.0.0.1", 0), named=False)
             stream.sendall(SECRET)
             stream.close()
@@ -230,7 +230,7 @@ def test_what_another_user_has_is_not_led_to(tunnel: Link, ada: tuple[str, int],
     )
     guarded = [server.local_port, server.forwards[0].local_port or 0]
     with listening(server) as forwarding:
-        forwarding.attach(tunnel.open_channel, tunnel.open_own_channel)
+        forwarding.attach(tunnel)
         with Listener(ada[1], f"127.0.0.1:{port}", "mine"):
             assert [ask(local) for local in guarded] == [(200, "mine")] * 2
         with Listener(eve, f"127.0.0.1:{port}") as theirs:
@@ -275,7 +275,7 @@ def _race(tunnel: Link, ada: int, eve: int) -> Listener:
                 told.append(ask(server.local_port)[1])
 
     with listening(server) as forwarding, contextlib.ExitStack() as stack:
-        forwarding.attach(tunnel.open_channel, tunnel.open_own_channel)
+        forwarding.attach(tunnel)
         forwarding.set_target(Own(TcpEndpoint("127.0.0.1", port), named=False))
         ours = stack.enter_context(Listener(ada, f"127.0.0.1:{port}", "mine"))
         clients = [threading.Thread(target=hammer) for _ in range(3)]

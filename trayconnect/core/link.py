@@ -171,6 +171,10 @@ class Carrier(Protocol):
         goes either way; see `OpenOwnChannel`. `on_opened` gets its owner, on any thread."""
         ...
 
+    def forget(self, target: Endpoint) -> None:
+        """Close the channels to a target that were opened ahead of the next clients."""
+        ...
+
     def accept(
         self, listening: Sequence[tuple[int, socket.socket]], on_accepted: OnAccepted
     ) -> None:

@@ -167,7 +167,7 @@ class Worker:
             return
         live.link = link
         self._banner = link.banner
-        forwarding.attach(link.open_channel, link.open_own_channel)
+        forwarding.attach(link)
         self._report(Connected(live.number, link.typed_login))
         for forward in (*live.server.forwards, *self._additions.forwards):
             if forward.kind is Kind.REMOTE:

@@ -6,21 +6,42 @@ connection: another user who takes the port the moment the user's program ends g
 from __future__ import annotations
 
 import ipaddress
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 from trayconnect.core.endpoints import Endpoint, TcpEndpoint, UnixEndpoint, unmapped
-from trayconnect.core.errors import Problem, Recovery
+from trayconnect.core.errors import Problem, ProblemError, Recovery
 from trayconnect.core.link import (
     ByteStream,
+    Client,
     NotOpenedError,
     NotOursError,
+    OnRefused,
     OpenChannel,
     Owner,
     Refusal,
 )
 from trayconnect.ssh import owners
+from trayconnect.ssh.held_channel import HeldChannel, OpenHeld
 from trayconnect.ssh.owners import Address
-from trayconnect.ssh.ownership import NotAnsweredError, Ownership
+from trayconnect.ssh.ownership import NotAnsweredError, Ownership, Table, wait
+from trayconnect.ssh.spares import Spares
+from trayconnect.ssh.steps import Answer, run, run_blocking
+
+_JOIN_SECONDS = 5.0
+_NO_ORIGIN = ("127.0.0.1", 0)
+"""Of a channel that was opened before its client came."""
+
+
+class _Closable(Protocol):
+    def close(self) -> None: ...
+
+
+C = TypeVar("C", bound=_Closable)
+"""A channel: a `ByteStream` or a `HeldChannel`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,37 +53,88 @@ class _ChannelPlan:
     """None: a name, which may resolve to another host."""
 
 
-class OwnChannels:
-    """`OpenOwnChannel` of one link; from any thread."""
+Opener = Callable[[Endpoint], "Future[C]"]
+"""Begins to open a channel; the exception is a `ProblemError`."""
 
-    def __init__(self, open_channel: OpenChannel, ownership: Ownership) -> None:
+
+class OwnChannels:
+    """`OpenOwnChannel` and `Carrier.carry_own` of one link; from any thread."""
+
+    def __init__(
+        self, open_channel: OpenChannel, open_held: OpenHeld, ownership: Ownership
+    ) -> None:
         self._open_channel = open_channel
+        self._open_held = open_held
         self._ownership = ownership
         self._own_addresses: dict[int, Address] = {}
         """By port, the address of localhost that was the account's own last, so that one check is
         enough the next time."""
+        self._spares = Spares(self._open_spare)
 
     def open(
         self, target: Endpoint, origin: tuple[str, int], *, named: bool
     ) -> tuple[ByteStream, Owner]:
         """See `link.OpenOwnChannel`."""
-        if isinstance(target, UnixEndpoint):
-            stream, owner = self._open_path(target, origin)
+
+        def opener(endpoint: Endpoint) -> Future[ByteStream]:
+            opened: Future[ByteStream] = Future()
+            try:
+                opened.set_result(self._open_channel(endpoint, origin))
+            except ProblemError as error:
+                opened.set_exception(error)
+            return opened
+
+        return run_blocking(self._open(opener, target, named), wait)
+
+    def carry(
+        self,
+        client: Client,
+        target: Endpoint,
+        *,
+        named: bool,
+        on_opened: Callable[[Owner], None],
+        on_refused: OnRefused,
+    ) -> None:
+        """See `link.Carrier.carry_own`."""
+
+        def carry_fresh(client: Client) -> None:
+            def opened(proven: tuple[HeldChannel, Owner]) -> None:
+                channel, owner = proven
+                on_opened(owner)
+                channel.carry(client)
+                if owner is Owner.OURS:
+                    self._spares.used(target, opener.seconds)
+
+            def refused(error: ProblemError) -> None:
+                self._spares.refused(target, error)
+                on_refused(error)
+
+            opener = _HeldOpener(self._open_held, client.origin)
+            run(self._open(opener, target, named), opened, refused)
+
+        spare = self._spares.take(target)
+        if spare is None:
+            carry_fresh(client)
         else:
-            stream, owner = self._open_port(target, origin)
-        if owner is Owner.OURS or (named and owner in (Owner.SYSTEM, Owner.UNKNOWN)):
-            return stream, owner
-        stream.close()
-        raise NotOursError(not_ours(target, owner), owner)
+            on_opened(Owner.OURS)
+            spare.carry(client, on_unused=carry_fresh)
+
+    def forget(self, target: Endpoint) -> None:
+        """See `link.Carrier.forget`."""
+        self._spares.forget(target)
+
+    def close(self) -> None:
+        """Open nothing ahead any more. Never raises; may be called twice."""
+        self._spares.close(_JOIN_SECONDS)
 
     def owner(self, target: Endpoint) -> Owner:
         """See `link.Link.owner`."""
         try:
             if isinstance(target, UnixEndpoint):
-                path = self._ownership.path(target.path)
+                path = wait(self._ownership.path(target.path))
                 return Owner.UNKNOWN if path is None else path.owner
             places = _places(target)
-            table_rows = self._ownership.table(target.port) if places else None
+            table_rows = wait(self._ownership.table(target.port)) if places else None
         except NotAnsweredError:
             return Owner.UNKNOWN
         if table_rows is None:
@@ -75,27 +147,49 @@ class OwnChannels:
         found = [owners.listener(table, account, place) for place in places]
         return _most_trusted(found)
 
-    # --- TCP --------------------------------------------------------------------------------------
+    def _open_spare(
+        self,
+        target: Endpoint,
+        on_opened: Callable[[HeldChannel, float], None],
+        on_refused: OnRefused,
+    ) -> None:
+        opener = _HeldOpener(self._open_held, _NO_ORIGIN)
+        run(
+            self._open(opener, target, named=False),
+            lambda proven: on_opened(proven[0], opener.seconds),
+            on_refused,
+        )
 
-    def _open_port(self, target: TcpEndpoint, origin: tuple[str, int]) -> tuple[ByteStream, Owner]:
+    # --- the steps of both ways -------------------------------------------------------------------
+
+    async def _open(self, opener: Opener[C], target: Endpoint, named: bool) -> tuple[C, Owner]:
+        if isinstance(target, UnixEndpoint):
+            channel, owner = await self._open_path(opener, target)
+        else:
+            channel, owner = await self._open_port(opener, target)
+        if owner is Owner.OURS or (named and owner in (Owner.SYSTEM, Owner.UNKNOWN)):
+            return channel, owner
+        channel.close()
+        raise NotOursError(not_ours(target, owner), owner)
+
+    async def _open_port(self, opener: Opener[C], target: TcpEndpoint) -> tuple[C, Owner]:
         if target.host.lower() != "localhost":
-            plan = _ChannelPlan(target, _places(target))
-            return self._open_planned(plan, origin, target)
+            return await self._open_planned(opener, _ChannelPlan(target, _places(target)), target)
         last = self._own_addresses.get(target.port)
         if last is not None:
             try:
-                stream, owner = self._open_planned(_plan_for(last), origin, target)
+                channel, owner = await self._open_planned(opener, _plan_for(last), target)
             except NotOpenedError:
                 pass  # it no longer listens, or listens on the other address
             else:
                 if owner is Owner.OURS:
-                    return stream, owner
-                stream.close()
+                    return channel, owner
+                channel.close()
             self._own_addresses.pop(target.port, None)
-        place = self._choose(target)
+        place = await self._choose(target)
         if place is not None:
             try:
-                stream, owner = self._open_planned(_plan_for(place), origin, target)
+                channel, owner = await self._open_planned(opener, _plan_for(place), target)
             except NotOpenedError as error:
                 if error.refusal is not Refusal.FORBIDDEN:
                     raise
@@ -103,12 +197,12 @@ class OwnChannels:
             else:
                 if owner is Owner.OURS:
                     self._own_addresses[target.port] = place
-                return stream, owner
-        return self._open_planned(_ChannelPlan(target, _places(target)), origin, target)
+                return channel, owner
+        return await self._open_planned(opener, _ChannelPlan(target, _places(target)), target)
 
-    def _choose(self, target: TcpEndpoint) -> Address | None:
+    async def _choose(self, target: TcpEndpoint) -> Address | None:
         """The address of localhost with the best listener; None if none is known."""
-        table_rows = self._table(target)
+        table_rows = await self._table(target)
         if table_rows is None:
             return None
         account, table = table_rows
@@ -117,55 +211,71 @@ class OwnChannels:
         there = [place for place in places if found[place] is not Owner.NOBODY]
         return min(there, key=lambda place: _RANK[found[place]], default=None)
 
-    def _open_planned(
-        self, plan: _ChannelPlan, origin: tuple[str, int], target: TcpEndpoint
-    ) -> tuple[ByteStream, Owner]:
-        stream = self._open_channel(plan.endpoint, origin)
+    async def _open_planned(
+        self, opener: Opener[C], plan: _ChannelPlan, target: TcpEndpoint
+    ) -> tuple[C, Owner]:
+        channel = await Answer(opener(plan.endpoint))
         try:
-            table_rows = self._table(target)
+            table_rows = await self._table(target)
         except BaseException:
-            stream.close()
+            channel.close()
             raise
         if table_rows is None:
-            return stream, Owner.UNKNOWN
+            return channel, Owner.UNKNOWN
         account, table = table_rows
         if not plan.places:
-            return stream, owners.connection_to_name(table, account, target.port)
+            return channel, owners.connection_to_name(table, account, target.port)
         found = [owners.connection(table, account, place) for place in plan.places]
         # The server may have chosen any of the listeners, so all must be acceptable.
         there = [owner for owner in found if owner is not Owner.NOBODY]
-        return stream, owners.worst(there)
+        return channel, owners.worst(there)
 
-    def _table(
-        self, target: TcpEndpoint
-    ) -> tuple[owners.Account, tuple[owners.Socket, ...]] | None:
+    async def _table(self, target: TcpEndpoint) -> Table | None:
         try:
-            return self._ownership.table(target.port)
+            return await Answer(self._ownership.table(target.port))
         except NotAnsweredError as error:
             raise NotOursError(not_reported(target, str(error)), Owner.UNKNOWN) from error
 
-    # --- UNIX sockets -----------------------------------------------------------------------------
-
-    def _open_path(self, target: UnixEndpoint, origin: tuple[str, int]) -> tuple[ByteStream, Owner]:
+    async def _open_path(self, opener: Opener[C], target: UnixEndpoint) -> tuple[C, Owner]:
         try:
-            before = self._ownership.path(target.path)
+            before = await Answer(self._ownership.path(target.path))
             if before is not None and before.owner is Owner.OTHERS:
                 raise NotOursError(not_ours(target, before.owner), before.owner)
             if before is not None and before.is_open:
                 raise NotOursError(replaceable(target), before.owner)
             is_ours = before is not None and before.owner is Owner.OURS
             really = UnixEndpoint(before.place) if before is not None and is_ours else target
-            stream = self._open_channel(really, origin)
+            channel = await Answer(opener(really))
             try:
-                after = self._ownership.path(target.path)
+                after = await Answer(self._ownership.path(target.path))
             except BaseException:
-                stream.close()
+                channel.close()
                 raise
         except NotAnsweredError as error:
             raise NotOursError(not_reported(target, str(error)), Owner.UNKNOWN) from error
         if before is None or after is None:
-            return stream, Owner.UNKNOWN
-        return stream, after.owner if before == after else Owner.NOBODY
+            return channel, Owner.UNKNOWN
+        return channel, after.owner if before == after else Owner.NOBODY
+
+
+class _HeldOpener:
+    """An `Opener` that measures how long the last opening took."""
+
+    def __init__(self, open_held: OpenHeld, origin: tuple[str, int]) -> None:
+        self._open_held = open_held
+        self._origin = origin
+        self.seconds = 0.0
+
+    def __call__(self, endpoint: Endpoint) -> Future[HeldChannel]:
+        opening: Future[HeldChannel] = Future()
+        begin = time.monotonic()
+
+        def opened(channel: HeldChannel) -> None:
+            self.seconds = time.monotonic() - begin
+            opening.set_result(channel)
+
+        self._open_held(endpoint, self._origin, opened, opening.set_exception)
+        return opening
 
 
 _RANK = {

@@ -4,14 +4,13 @@ connection would cost a login shell each time."""
 from __future__ import annotations
 
 import logging
-import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass
 from importlib.resources import files
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from trayconnect.core.errors import ProblemError
 from trayconnect.ssh import owners
@@ -38,7 +37,6 @@ _MOST_AT_ONCE = 4
 """Checks at once: over a far link, a check that waited for another one would take twice as long."""
 _LONGEST_WAIT = START_SECONDS + 2 * _MOST_AT_ONCE * ANSWER_SECONDS
 """Seconds that a query waits for the checks before it, which may have to start the shell."""
-_JOIN_SECONDS = 5.0
 _TIMES = 5
 """How often one check restarts a shell that was ended for another command."""
 _MOST = 4 << 20
@@ -60,15 +58,14 @@ Table = tuple[Account, tuple[Socket, ...]]
 _Lines = tuple[Account, list[str]]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Query:
-    question: str
-    on_answer: Callable[[_Lines | NotAnsweredError | None], None]
-    """Called once, on any thread."""
+T = TypeVar("T")
 
 
 class Ownership:
-    """Queries that come while some checks run share the next one. From any thread."""
+    """Queries that come while some checks run share the next one. From any thread; nothing blocks.
+
+    The threads of the checks live only while there are queries. They complete the futures, whose
+    callbacks must be quick."""
 
     def __init__(
         self, name: str, open_session: OpenSession, account: str, reporting_accounts: set[str]
@@ -80,7 +77,7 @@ class Ownership:
         self._reporting_accounts = reporting_accounts
         self._open_session = open_session
         self._lock = threading.Lock()
-        self._waiting: list[_Query] = []
+        self._waiting: list[tuple[str, Future[_Lines | None]]] = []
         self._checks = 0
         """Those that run, each on its thread."""
         self._threads: set[threading.Thread] = set()
@@ -93,35 +90,22 @@ class Ownership:
         self._first_try: float | None = None
         self._closed = threading.Event()
 
-    def table(self, port: int) -> Table | None:
+    def table(self, port: int) -> Future[Table | None]:
         """All sockets at a port, from a check that begins after the call; None if the server cannot
-        report owners. Bounded in time. Raises `NotAnsweredError`."""
-        return _table(self._answer_to(_about_port(port)))
+        report owners. Bounded in time. The exception is a `NotAnsweredError`."""
+        return _then(self._ask(f"tcp {{}} {port:04X} {port}"), _table)
 
-    def ask_table(
-        self, port: int, on_answer: Callable[[Table | NotAnsweredError | None], None]
-    ) -> None:
-        """The same without waiting: `on_answer` is called once, on another thread, and must not
-        raise. The question reaches the server after all that was sent before the call: OpenSSH has
-        by then begun to connect the channels that were requested before (see
-        `owners.is_settled`)."""
-
-        def answered(lines: _Lines | NotAnsweredError | None) -> None:
-            try:
-                found = lines if isinstance(lines, NotAnsweredError) else _table(lines)
-            except NotAnsweredError as error:
-                found = error
-            on_answer(found)
-
-        self._ask(_Query(_about_port(port), answered))
-
-    def path(self, path: str) -> Path | None:
-        """The same as `table` for a UNIX socket."""
+    def path(self, path: str) -> Future[Path | None]:
+        """The same for a UNIX socket."""
         if not path.startswith("/") or not path.isprintable():
-            return None
+            unknown: Future[Path | None] = Future()
+            unknown.set_result(None)
+            return unknown
         escaped = path.replace("{", "{{").replace("}", "}}")
-        answer = self._answer_to(f"unix {{}} {escaped}")
-        return None if answer is None else owners.path(answer[1], answer[0])
+        return _then(
+            self._ask(f"unix {{}} {escaped}"),
+            lambda answer: None if answer is None else owners.path(answer[1], answer[0]),
+        )
 
     def prepare(self) -> None:
         """Start the shell, so that the first query does not wait for it; returns at once."""
@@ -136,36 +120,30 @@ class Ownership:
             shell.close()
 
     def close(self) -> None:
-        """Never raises; may be called twice. Waiting callers are released."""
+        """All queries get an answer soon. Never raises; may be called twice."""
         self._closed.set()
         self.rest()
+
+    def join(self, timeout: float) -> None:
+        """Wait for the threads to end, after `close` and the end of the transport."""
         with self._lock:
             threads = self._threads - {threading.current_thread()}
-        deadline = time.monotonic() + _JOIN_SECONDS
+        deadline = time.monotonic() + timeout
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
 
     # --- the checks -------------------------------------------------------------------------------
 
-    def _answer_to(self, question: str) -> _Lines | None:
-        """Raises `NotAnsweredError`."""
-        answers: queue.SimpleQueue[_Lines | NotAnsweredError | None] = queue.SimpleQueue()
-        self._ask(_Query(question, answers.put))
-        try:
-            answer = answers.get(timeout=_LONGEST_WAIT)
-        except queue.Empty:
-            raise NotAnsweredError("the checks before this one have not ended") from None
-        if isinstance(answer, NotAnsweredError):
-            raise answer
-        return answer
-
-    def _ask(self, query: _Query) -> None:
+    def _ask(self, question: str) -> Future[_Lines | None]:
+        answer: Future[_Lines | None] = Future()
+        query = (question, answer)
         with self._lock:
             self._waiting.append(query)
             if self._checks >= _MOST_AT_ONCE or self._begin_check() or self._checks:
-                return
+                return answer
             self._waiting.remove(query)
-        query.on_answer(NotAnsweredError("this computer has no thread left"))
+        answer.set_exception(NotAnsweredError("this computer has no thread left"))
+        return answer
 
     def _begin_check(self) -> bool:
         """Whether a thread could be started. The caller holds the lock."""
@@ -190,18 +168,21 @@ class Ownership:
                     self._threads.discard(threading.current_thread())
                     return
 
-    def _answer(self, batch: Sequence[_Query]) -> None:
+    def _answer(self, batch: Sequence[tuple[str, Future[_Lines | None]]]) -> None:
         answers: dict[str, _Lines] = {}
         error: NotAnsweredError | None = None
         try:
-            answers = self._check(sorted({query.question for query in batch}))
+            answers = self._check(sorted({question for question, _ in batch}))
         except NotAnsweredError as caught:
             error = caught
         except Exception as caught:
             log.exception("%s: a check failed unforeseen", self._name)
             error = NotAnsweredError(repr(caught))
-        for query in batch:
-            query.on_answer(error or answers.get(query.question))
+        for question, answer in batch:
+            if error is not None:
+                answer.set_exception(error)
+            else:
+                answer.set_result(answers.get(question))
 
     def _check(self, questions: Sequence[str]) -> dict[str, _Lines]:
         """Empty if the server cannot report owners. Raises `NotAnsweredError`."""
@@ -275,8 +256,27 @@ class Ownership:
             return None
 
 
-def _about_port(port: int) -> str:
-    return f"tcp {{}} {port:04X} {port}"
+def wait(answer: Future[T]) -> T:
+    """Raises what the future does, and `NotAnsweredError` if the checks before this one do not
+    end."""
+    try:
+        return answer.result(_LONGEST_WAIT)
+    except TimeoutError as error:
+        raise NotAnsweredError("the checks before this one have not ended") from error
+
+
+def _then(answer: Future[_Lines | None], read: Callable[[_Lines | None], T]) -> Future[T]:
+    """What the answer says, read on the thread that completes it."""
+    result: Future[T] = Future()
+
+    def answered(_: Future[_Lines | None]) -> None:
+        try:
+            result.set_result(read(answer.result()))
+        except NotAnsweredError as error:
+            result.set_exception(error)
+
+    answer.add_done_callback(answered)
+    return result
 
 
 def _table(answer: _Lines | None) -> Table | None:

@@ -56,7 +56,9 @@ class SshLink:
         """Whether the account's password has expired; None: not checked."""
         self._jobs = JobThread("refusal", self._target.server)
         self._commands = RemoteCommands(route.end, self._target, reporting_accounts, route.sessions)
-        self._own_channels = OwnChannels(self.open_channel, self._commands.ownership)
+        self._own_channels = OwnChannels(
+            self.open_channel, self.open_held, self._commands.ownership
+        )
         self._heartbeat = Heartbeat(
             route.end,
             keepalive,
@@ -109,7 +111,16 @@ class SshLink:
         on_opened: Callable[[Owner], None],
         on_refused: OnRefused,
     ) -> None:
-        raise NotImplementedError
+        self._own_channels.carry(
+            client,
+            target,
+            named=named,
+            on_opened=on_opened,
+            on_refused=lambda error: on_refused(self._lost_or(error)),
+        )
+
+    def forget(self, target: Endpoint) -> None:
+        self._own_channels.forget(target)
 
     def open_held(
         self,
@@ -163,9 +174,12 @@ class SshLink:
         try:
             return self._own_channels.open(target, origin, named=named)
         except ProblemError as error:
-            if self._route.end.ended.is_set():  # a server that is gone answers nothing
-                raise LostError(error.problem) from error
-            raise
+            raise self._lost_or(error) from error
+
+    def _lost_or(self, error: ProblemError) -> ProblemError:
+        """A server that is gone answers nothing."""
+        is_lost = isinstance(error, LostError) or not self._route.end.ended.is_set()
+        return error if is_lost else LostError(error.problem)
 
     def owner(self, target: Endpoint) -> Owner:
         return self._own_channels.owner(target)
@@ -195,9 +209,11 @@ class SshLink:
     def close(self) -> None:
         with self._lock:
             self._over = True
+        self._own_channels.close()
         self._commands.close()
         self._heartbeat.stop(_JOIN_SECONDS)
         self._route.close()
+        self._commands.ownership.join(_JOIN_SECONDS)
         self._jobs.join(_JOIN_SECONDS)
 
     def _not_forwarded(self, target: Endpoint, error: ChannelRefusedError) -> ProblemError:

@@ -114,6 +114,9 @@ class DirectLink:
         """There is no channel."""
         on_refused(self._no_ssh())
 
+    def forget(self, target: Endpoint) -> None:
+        """No channel is opened ahead."""
+
     def accept(
         self, listening: Sequence[tuple[int, socket.socket]], on_accepted: OnAccepted
     ) -> None:
