@@ -10,11 +10,11 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import paramiko
 import pytest
 from paramiko import Message
-from paramiko.packet import Packetizer
 
 from tests.support.keys import make_key
 from tests.support.proxy import FaultyProxy
@@ -26,6 +26,7 @@ from trayconnect.core.endpoints import TcpEndpoint
 from trayconnect.core.errors import ProblemError, Recovery
 from trayconnect.core.link import ByteStream
 from trayconnect.ssh.ssh_link import SshLink
+from trayconnect.ssh.transport import packetizer
 from trayconnect.ssh.transport.ssh_transport import SshTransport
 
 ORIGIN = ("127.0.0.1", 50000)
@@ -237,7 +238,15 @@ def test_resets_over_and_over_leave_the_tunnel_alive(kit: Kit, server: Server, s
 
 def test_rekeying_under_load(kit: Kit, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both sides exchange keys again and again, amid uploads, downloads, opens and closes."""
-    monkeypatch.setattr(Packetizer, "REKEY_BYTES", 1 << 18)
+    monkeypatch.setattr(packetizer, "REKEY_BYTES", 1 << 18)
+    keys: list[object] = []
+    opener_for = packetizer.opener_for
+
+    def counted(**options: Any) -> object:
+        keys.append(options)
+        return opener_for(**options)
+
+    monkeypatch.setattr(packetizer, "opener_for", counted)
     losses = Losses()
     failures: list[BaseException] = []
 
@@ -267,6 +276,7 @@ def test_rekeying_under_load(kit: Kit, server: Server, monkeypatch: pytest.Monke
             thread.join()
     assert failures == []
     assert losses.problems == []
+    assert len(keys) > 10
 
 
 # --- commands -------------------------------------------------------------------------------------
