@@ -27,6 +27,7 @@ from trayconnect.core.errors import ProblemError, Recovery
 from trayconnect.core.link import ByteStream
 from trayconnect.ssh.ssh_link import SshLink
 from trayconnect.ssh.transport import packetizer
+from trayconnect.ssh.transport.ciphers import opener_for
 from trayconnect.ssh.transport.ssh_transport import SshTransport
 
 ORIGIN = ("127.0.0.1", 50000)
@@ -240,13 +241,12 @@ def test_rekeying_under_load(kit: Kit, server: Server, monkeypatch: pytest.Monke
     """Both sides exchange keys again and again, amid uploads, downloads, opens and closes."""
     monkeypatch.setattr(packetizer, "REKEY_BYTES", 1 << 18)
     keys: list[object] = []
-    opener_for = packetizer.opener_for
 
     def counted(**options: Any) -> object:
         keys.append(options)
         return opener_for(**options)
 
-    monkeypatch.setattr(packetizer, "opener_for", counted)
+    monkeypatch.setattr("trayconnect.ssh.transport.packetizer.opener_for", counted)
     losses = Losses()
     failures: list[BaseException] = []
 
