@@ -144,12 +144,17 @@ class EventLoop:
                 job()
 
     def close(self) -> None:
-        """Drop what is pending. Never raises; may be called twice."""
+        """Run the jobs that wait, which find the loop ended, and drop the timers. Never raises; may
+        be called twice."""
         with self._ending:
             self._has_ended.set()
             for done in self._waiting:
                 done.set()
-        self._jobs.clear()
+        while self._jobs:
+            try:
+                self._jobs.popleft()()
+            except Exception:
+                log.exception("a bug in a job at the end")
         self._timers.clear()
         self._resources.close()
 
