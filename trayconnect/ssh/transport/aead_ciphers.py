@@ -26,13 +26,14 @@ from trayconnect.ssh.transport.packet_format import (
 )
 
 TAG_BYTES = 16
+CHACHA_KEY_BYTES = 64
 
 _GCM_BLOCK = 16
 _pack_counter = struct.Struct(">Q").pack_into
 _COUNTER = (1 << 64) - 1
 
 _CHACHA_BLOCK = 8
-_KEY_BYTES = 32
+_KEY_BYTES = CHACHA_KEY_BYTES // 2
 _ZEROS = bytes(64)
 _MAX_SEALED = 1 << 32
 _pack_nonce = struct.Struct(">12xI").pack
@@ -90,10 +91,10 @@ class GcmOpener:
 
 
 class ChachaKey:
-    """The key material of chacha20-poly1305@openssh.com for one direction: 64 bytes."""
+    """The key material of chacha20-poly1305@openssh.com for one direction."""
 
     def __init__(self, key: bytes) -> None:
-        if len(key) != 2 * _KEY_BYTES:
+        if len(key) != CHACHA_KEY_BYTES:
             raise ValueError(f"a key of {len(key)} bytes")
         self._payload, self._length = key[:_KEY_BYTES], key[_KEY_BYTES:]
 
