@@ -13,7 +13,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.bench.__main__ import cpu_seconds
+from tests.bench.lab import cpu_seconds
 from tests.support.desktop import Desktop
 from tests.support.jupyter import JupyterServer
 from tests.support.keys import make_key

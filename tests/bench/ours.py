@@ -1,6 +1,7 @@
 """The arm of trayconnect: its tunnel and its forward in a process of their own.
 
-`python -m tests.bench.ours HOST PORT USER KEY KNOWN_HOSTS LOCAL_PORT REMOTE_PORT`; says `ready`."""
+`python -m tests.bench.ours HOST PORT USER KEY KNOWN_HOSTS LOCAL_PORT REMOTE_PORT [proven]`: a plain
+forward, or one like Jupyter's, whose listener must be proven the account's own each time."""
 
 from __future__ import annotations
 
@@ -9,9 +10,12 @@ import threading
 from pathlib import Path
 
 from tests.support.nulls import NoSecrets
+from tests.support.ports import free_port
 from trayconnect.config.model import Server
 from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.endpoints import TcpEndpoint
 from trayconnect.core.errors import Problem
+from trayconnect.core.link import Own
 from trayconnect.core.questions import Answer, Question
 from trayconnect.forwarding.forwarding import listen
 from trayconnect.ssh.config.ssh_config import SshConfig
@@ -24,10 +28,13 @@ def never_ask(question: Question) -> Answer:
 
 
 def lost(problem: Problem) -> None:
-    print(problem, file=sys.stderr)
+    print(problem.title, file=sys.stderr)
 
 
-def main(host: str, port: str, user: str, key: str, known: str, local: str, remote: str) -> None:
+def main(
+    host: str, port: str, user: str, key: str, known: str, local: str, remote: str, how: str = ""
+) -> None:
+    plain = {"name": "plain", "local_port": int(local), "host": "127.0.0.1", "port": int(remote)}
     server = Server.model_validate(
         {
             "name": "bench",
@@ -35,8 +42,8 @@ def main(host: str, port: str, user: str, key: str, known: str, local: str, remo
             "port": int(port),
             "username": user,
             "auth": {"identity_file": key},
-            "local_port": int(local),
-            "jupyter": {"port": int(remote)},
+            "local_port": int(local) if how else free_port(),
+            "forwards": [] if how else [plain],
         }
     )
     connector = SshConnector(
@@ -46,10 +53,10 @@ def main(host: str, port: str, user: str, key: str, known: str, local: str, remo
         identity_files=(),
         ssh_config=lambda: SshConfig(Path("none")),
     )
-    tunnel = connector.connect(server, ask=never_ask, cancel=CancelToken(), on_lost=lost)
+    link = connector.connect(server, ask=never_ask, cancel=CancelToken(), on_lost=lost)
     forwarding = listen(server)
-    forwarding.attach(tunnel)
-    print("ready", flush=True)
+    forwarding.set_target(Own(TcpEndpoint("127.0.0.1", int(remote)), named=False))
+    forwarding.attach(link)
     threading.Event().wait()
 
 

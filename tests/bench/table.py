@@ -12,9 +12,8 @@ class Cell:
     """The values of one arm in one row."""
 
     values: Sequence[float] = ()
-    missing: str = ""
-    """Why there is no value."""
     errors: int = 0
+    """Runs that failed, which have no value."""
 
     @property
     def median(self) -> float | None:
@@ -38,7 +37,7 @@ def text_of(cell: Cell, base: Cell, *, spread: bool = False) -> str:
     """The median of a cell; in brackets its ratio to that of `base`, unless it is that."""
     median = cell.median
     if median is None:
-        return cell.missing or "–"
+        return "failed" if cell.errors else "–"
     notes = []
     if cell is not base and base.median:
         notes.append(f"{median / base.median:.2f}")
