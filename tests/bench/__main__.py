@@ -16,7 +16,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from tests.bench import lab, page
-from tests.bench.arms import NAMES, PLAIN, PROVEN, SSH, Arm, FailedError, Place
+from tests.bench.arms import NAMES, PLAIN, PROVEN, SSH, Arm, FailedError
+from tests.bench.load import Place
 from tests.bench.measures import BULK, CPU, FAIR, NEAR, Run, far
 from tests.bench.table import Cell, markdown, text_of
 
@@ -95,7 +96,7 @@ class Bench:
         for arm in list(self._arms.values()):
             try:
                 for way in ("down", "up"):
-                    self._place.run(arm, (way, str(BULK // 10), "1"))
+                    self._place.run(arm.port, (way, str(BULK // 10), "1"))
             except FailedError as error:
                 self._lose(arm, str(error))
 
@@ -103,7 +104,7 @@ class Bench:
         """Returns the CPU seconds of a bulk transfer."""
         before = arm.cpu()
         try:
-            outcome = self._place.run(arm, run.load)
+            outcome = self._place.run(arm.port, run.load)
         except FailedError:
             outcome = None
         if outcome is not None and not outcome.errors:
@@ -112,7 +113,7 @@ class Bench:
             return arm.cpu() - before if run.moved else 0.0
         for row in run.rows:
             self.results.fail(row.title, arm.name)
-        if not self._place.answers(arm):
+        if not self._place.answers(arm.port):
             self._lose(arm, arm.why())
         return 0.0
 

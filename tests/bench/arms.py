@@ -6,13 +6,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.bench import lab
-from tests.bench.measures import Outcome
 from tests.support.keys import make_key
 from tests.support.ports import free_port
 from tests.support.sshd import Sshd
@@ -29,7 +28,7 @@ START_SECONDS = 30.0
 
 
 class FailedError(Exception):
-    """Why a run has no result."""
+    """Why an arm does not work, for people."""
 
 
 @dataclass(slots=True)
@@ -38,95 +37,83 @@ class Arm:
 
     name: str
     port: int
-    child: subprocess.Popen[str] | None
+    child: subprocess.Popen[str] | None = None
     """None: there is no forwarder."""
-    log: Path
+    log: Path = Path("/dev/null")
 
     def cpu(self) -> float:
         """Seconds of CPU time so far."""
         return lab.cpu_seconds(self.child.pid) if self.child else 0.0
 
+    @property
+    def has_ended(self) -> bool:
+        return self.child is not None and self.child.poll() is not None
+
     def why(self) -> str:
-        """The last words of the forwarder, for people."""
-        words = self.log.read_text(errors="replace").split("\n") if self.log.exists() else []
-        last = next((line.strip() for line in reversed(words) if line.strip()), "")
-        ended = self.child is not None and self.child.poll() is not None
-        return ("it ended" if ended else "it does not answer") + (f": {last}" if last else "")
+        """Why it does not forward, with its last words."""
+        lines = self.log.read_text(errors="replace").splitlines()
+        last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        return ("it ended" if self.has_ended else "it does not answer") + (last and f": {last}")
 
 
-class Place:
-    """A service and the sshd before it, as near or as far as the line to them is long."""
+class Route:
+    """A real sshd, as near or as far as the line to it is long."""
 
-    def __init__(self, stack: ExitStack, round_trip_ms: float) -> None:
+    def __init__(
+        self, stack: ExitStack, round_trip_ms: float, options: Mapping[str, str] | None = None
+    ) -> None:
+        """`options`: keywords of sshd_config."""
         self._stack = stack
+        self._round_trip_ms = round_trip_ms
         self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tc-bench-")))
-        self._load = str(lab.compiled(self.folder, "load"))
-        delay = lab.compiled(self.folder, "delay")
-        sshd = stack.enter_context(Sshd())
+        self._delay = lab.compiled(self.folder, "delay")
+        sshd = stack.enter_context(Sshd(options=options))
         # The package asks for RSA where it can; ed25519 is what people have.
-        self._key = make_key(self.folder)
-        sshd.authorize(self._key)
-        self._user = sshd.username
-        self._port = stack.enter_context(lab.line_to(sshd.port, delay, round_trip_ms))
-        self._known = self.folder / "known_hosts"
-        self._known.write_text(
-            "".join(
-                line.replace(sshd.known_host_name, f"[127.0.0.1]:{self._port}") + "\n"
-                for line in sshd.known_hosts_lines()
-            )
-        )
-        self._service = stack.enter_context(lab.listening(self._load, "serve"))
-        self._without = stack.enter_context(lab.line_to(self._service, delay, round_trip_ms))
+        self.key = make_key(self.folder)
+        sshd.authorize(self.key)
+        self.user = sshd.username
+        self.port = self.line_to(sshd.port)
+        self.known = [
+            line.replace(sshd.known_host_name, f"[127.0.0.1]:{self.port}")
+            for line in sshd.known_hosts_lines()
+        ]
+        self.known_file = self.folder / "known_hosts"
+        self.known_file.write_text("".join(f"{line}\n" for line in self.known))
 
-    def start(self, name: str) -> Arm:
-        """Start a forwarder, and wait until it forwards. Raises `FailedError`."""
-        log = self.folder / f"{NAMES.index(name)}.log"
+    def line_to(self, port: int) -> int:
+        """The port at the near end of such a line to `port`."""
+        return self._stack.enter_context(lab.line_to(port, self._delay, self._round_trip_ms))
+
+    def start(self, name: str, remote: int, answers: Callable[[int], bool]) -> Arm:
+        """Start a forwarder to a port of the server, and wait until it forwards; `answers` looks
+        at the local port. Raises `FailedError`."""
         if name == PLAIN:
-            return Arm(name, self._without, None, log)
+            return Arm(name, self.line_to(remote))
         port = free_port()
-        child = self._stack.enter_context(lab.process(self._command(name, port), log))
+        log = self.folder / f"arm-{port}.log"
+        child = self._stack.enter_context(lab.process(self.command(name, port, remote), log))
         arm = Arm(name, port, child, log)
         deadline = time.monotonic() + START_SECONDS
-        while not self.answers(arm):
-            if time.monotonic() > deadline or child.poll() is not None:
+        while not answers(port):
+            if time.monotonic() > deadline or arm.has_ended:
                 raise FailedError(arm.why())
             time.sleep(0.1)
         return arm
 
-    def answers(self, arm: Arm) -> bool:
-        """Whether it forwards."""
-        try:
-            return self.run(arm, ("connect", "1", "1", "1")).errors == 0
-        except FailedError:
-            return False
-
-    def run(self, arm: Arm, load: Sequence[str]) -> Outcome:
-        """Raises `FailedError`."""
-        command = (self._load, load[0], str(arm.port), *load[1:])
-        try:
-            printed = subprocess.run(
-                command, check=True, capture_output=True, text=True, timeout=lab.LIMIT
-            )
-        except subprocess.TimeoutExpired as error:
-            raise FailedError(f"it took longer than {lab.LIMIT:g} s") from error
-        except subprocess.CalledProcessError as error:
-            raise FailedError(f"the load ended with status {error.returncode}") from error
-        return Outcome.parse(printed.stdout)
-
-    def _command(self, name: str, local: int) -> tuple[str, ...]:
+    def command(self, name: str, local: int, remote: int) -> tuple[str, ...]:
+        """What runs a forwarder from the port `local` of this machine to `remote`."""
         if name in (SSH, SSH_GCM):
             cipher = ("-c", "aes128-gcm@openssh.com") if name == SSH_GCM else ()
             return (
-                *("ssh", "-F", "none", "-N", "-i", str(self._key), "-p", str(self._port)),
-                *("-o", f"UserKnownHostsFile={self._known}", "-o", "BatchMode=yes"),
+                *("ssh", "-F", "none", "-N", "-i", str(self.key), "-p", str(self.port)),
+                *("-o", f"UserKnownHostsFile={self.known_file}", "-o", "BatchMode=yes"),
                 *("-o", "ExitOnForwardFailure=yes", *cipher),
-                *("-L", f"127.0.0.1:{local}:127.0.0.1:{self._service}"),
-                f"{self._user}@127.0.0.1",
+                *("-L", f"127.0.0.1:{local}:127.0.0.1:{remote}", f"{self.user}@127.0.0.1"),
             )
-        module = {OURS: "ours", PROVEN: "ours"}.get(name, f"{name}_arm")
+        module = "ours" if name in (OURS, PROVEN) else f"{name}_arm"
         return (
             *(sys.executable, "-m", f"tests.bench.{module}"),
-            *("127.0.0.1", str(self._port), self._user, str(self._key), str(self._known)),
-            *(str(local), str(self._service)),
+            *("127.0.0.1", str(self.port), self.user, str(self.key), str(self.known_file)),
+            *(str(local), str(remote)),
             *(("proven",) if name == PROVEN else ()),
         )

@@ -15,7 +15,6 @@ import argparse
 import re
 import statistics
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,13 +24,12 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench import lab
+from tests.bench.arms import SSH, Route
 from tests.bench.table import Cell, markdown, number, text_of
 from tests.support.jupyter import JupyterServer
-from tests.support.keys import make_key
 from tests.support.nulls import NoPrompter, NoSecrets
 from tests.support.ports import free_port
 from tests.support.running import PROGRAM, RunningApp
-from tests.support.sshd import Sshd
 from tests.support.waiting import wait_for
 from trayconnect.alerts.scheduler import AlertScheduler
 from trayconnect.config.model import Config, Server
@@ -53,7 +51,7 @@ from trayconnect.ssh.connector import SshConnector
 from trayconnect.ssh.hostkeys.known_hosts_store import KnownHosts
 
 NAME = "GPU box"
-SSH, COMMAND, MENU, HERE = "ssh -L", "trayconnect connect", "click in the menu", "in one process"
+COMMAND, MENU, HERE = "trayconnect connect", "click in the menu", "in one process"
 ARMS = (SSH, COMMAND, MENU, HERE)
 ADDRESS = re.compile(r"( (with|of|to))? \S*127\.0\.0\.1\S*$")
 """At the end of a step's name; the port is another in each run."""
@@ -107,44 +105,28 @@ class Browser:
 
 
 class Places:
-    """A Jupyter, the sshd before it, and the line to that."""
+    """A Jupyter, and the way to it."""
 
     def __init__(self, stack: ExitStack, delay_ms: float) -> None:
-        self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tc-click-")))
-        program = lab.compiled(self.folder, "browser")
-        self.browser = Browser(program, self.folder)
         self.jupyter = stack.enter_context(JupyterServer())
         options = {"SetEnv": f"JUPYTER_RUNTIME_DIR={self.jupyter.runtime_dir}"}
-        sshd = stack.enter_context(Sshd(options=options))
-        self.key = make_key(self.folder)
-        sshd.authorize(self.key)
-        delay = lab.compiled(self.folder, "delay")
-        self.port = stack.enter_context(lab.line_to(sshd.port, delay, delay_ms))
-        self.user = sshd.username
-        self.known = [
-            line.replace(sshd.known_host_name, f"[127.0.0.1]:{self.port}")
-            for line in sshd.known_hosts_lines()
-        ]
-        self.known_file = self.folder / "known_hosts"
-        self.known_file.write_text("".join(f"{line}\n" for line in self.known))
+        self.route = Route(stack, delay_ms, options)
+        folder = self.route.folder
+        self.browser = Browser(lab.compiled(folder, "browser"), folder)
 
     def entry(self) -> dict[str, Any]:
         return {
             "name": NAME,
             "host": "127.0.0.1",
-            "port": self.port,
-            "username": self.user,
-            "auth": {"identity_file": str(self.key)},
+            "port": self.route.port,
+            "username": self.route.user,
+            "auth": {"identity_file": str(self.route.key)},
         }
 
 
 def over_ssh(places: Places) -> Visit:
     port = free_port()
-    command = (
-        *("ssh", "-F", "none", "-N", "-i", str(places.key), "-p", str(places.port)),
-        *("-o", f"UserKnownHostsFile={places.known_file}", "-o", "BatchMode=yes", "-L"),
-        *(f"127.0.0.1:{port}:127.0.0.1:{places.jupyter.port}", f"{places.user}@127.0.0.1"),
-    )
+    command = places.route.command(SSH, port, places.jupyter.port)
     page = f"http://127.0.0.1:{port}/lab?token={places.jupyter.token}"
     clicked = time.monotonic()
     with lab.process(command), lab.process(places.browser.command(page)):
@@ -157,7 +139,7 @@ class Apps:
     def __init__(self, stack: ExitStack, places: Places) -> None:
         self._places = places
         server = places.entry() | {"local_port": free_port()}
-        app = RunningApp(f"servers: [{_flow(server)}]\n", known_hosts=places.known)
+        app = RunningApp(f"servers: [{_flow(server)}]\n", known_hosts=places.route.known)
         app.env["BROWSER"] = places.browser.variable
         self._app = stack.enter_context(app)
         self._control = ControlClient(app.home / "run")
@@ -279,14 +261,14 @@ def step_by_step(places: Places) -> tuple[Visit, list[Span]]:
     server = Server.model_validate(places.entry() | {"local_port": free_port()})
     ssh = SshConnector(
         NoSecrets(),
-        known_hosts=KnownHosts((), places.known_file),
+        known_hosts=KnownHosts((), places.route.known_file),
         agent_socket="",
         identity_files=(),
         ssh_config=lambda: SshConfig(Path("none")),
     )
     steps = Steps()
     browser = SystemBrowser(
-        {"BROWSER": places.browser.variable, "XDG_RUNTIME_DIR": str(places.folder)}
+        {"BROWSER": places.browser.variable, "XDG_RUNTIME_DIR": str(places.route.folder)}
     )
     work = over_links(BriefChoices())
     examine = work.examine

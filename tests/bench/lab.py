@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -43,8 +43,8 @@ def compiled(folder: Path, name: str) -> Path:
 
 @contextmanager
 def process(command: Sequence[str], log: Path | None = None) -> Iterator[subprocess.Popen[str]]:
-    """A child in a session of its own, so that Ctrl+C does not reach it; killed at the end.
-    `log` gets its messages."""
+    """A child in a session of its own, so that Ctrl+C does not reach it; killed at the end, with
+    its own children. `log` gets its messages."""
     with (log or Path(os.devnull)).open("a") as messages:
         child = subprocess.Popen(
             command,
@@ -57,7 +57,8 @@ def process(command: Sequence[str], log: Path | None = None) -> Iterator[subproc
     try:
         yield child
     finally:
-        child.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
         child.communicate()
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 MB = 1_000_000
 BULK = 200 * MB
 FAR_BULK = 8_000 * MB
-"""Divided by the round trip in ms: `ssh -L`, whose window of 2 MiB is the limit there, needs as long
+"""Divided by the round trip in ms, so that `ssh -L`, whose window of 2 MiB limits it, needs as long
 for it over any line."""
 CPU = "client CPU, s per GB"
 
