@@ -7,8 +7,9 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -42,15 +43,18 @@ def compiled(folder: Path, name: str) -> Path:
 
 
 @contextmanager
-def process(command: Sequence[str], log: Path | None = None) -> Iterator[subprocess.Popen[str]]:
+def process(
+    command: Sequence[str], log: Path | None = None, env: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[str]]:
     """A child in a session of its own, so that Ctrl+C does not reach it; killed at the end, with
-    its own children. `log` gets its messages."""
+    its own children. `log` gets its messages; `env` lays over the environment."""
     with (log or Path(os.devnull)).open("a") as messages:
         child = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=messages,
+            env={**os.environ, **(env or {})},
             text=True,
             start_new_session=True,
         )
@@ -105,6 +109,33 @@ def cpu_seconds(pid: int) -> float:
     """CPU time of a process, to 10 ms."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """What a process holds."""
+
+    threads: int
+    resident: float
+    """Megabytes of memory, those that it shares with other processes included."""
+    proportional: float
+    """The same, but of those only its share (PSS)."""
+
+
+def weight(pid: int) -> Weight:
+    """What a process holds now."""
+    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    fields = dict(line.split(":", 1) for line in rollup.splitlines()[1:])
+
+    def megabytes(name: str) -> float:
+        return int(fields[name].split()[0]) * 1024 / 1e6
+
+    return Weight(threads(pid), megabytes("Rss"), megabytes("Pss"))
+
+
+def threads(pid: int) -> int:
+    """How many threads a process has now."""
+    return len(list(Path(f"/proc/{pid}/task").iterdir()))
 
 
 def load_average() -> str:

@@ -34,6 +34,7 @@ def lost(problem: Problem) -> None:
 def main(
     host: str, port: str, user: str, key: str, known: str, local: str, remote: str, how: str = ""
 ) -> None:
+    """Forward until the end of the process."""
     plain = {"name": "plain", "local_port": int(local), "host": "127.0.0.1", "port": int(remote)}
     server = Server.model_validate(
         {

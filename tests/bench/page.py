@@ -63,7 +63,8 @@ def browser() -> Iterator[Tab]:
     with tempfile.TemporaryDirectory(prefix="tc-page-", ignore_cleanup_errors=True) as folder:
         chromium = Chromium(Path(folder))
         command = (str(chromium.command), "--headless=new", _BLANK)
-        with lab.process(command), Tab(chromium, _BLANK) as tab:
+        environment = {"TMPDIR": folder}
+        with lab.process(command, env=environment), Tab(chromium, _BLANK) as tab:
             tab.call("Page.enable")
             tab.call("Page.addScriptToEvaluateOnNewDocument", source=_WATCH)
             yield tab
