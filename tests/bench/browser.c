@@ -36,11 +36,12 @@ static void follow(char *address) {
   strcpy(address, begin);
 }
 
-static int dial(int port, double until) {
-  struct sockaddr_in address = {.sin_family = AF_INET,
-                                .sin_port = htons(port),
-                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+/* A host that is no address is this machine. */
+static int dial(const char *host, int port, double until) {
+  struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
   struct timeval limit = {.tv_sec = LIMIT};
+  if (inet_pton(AF_INET, host, &address.sin_addr) != 1)
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   while (now() < until) {
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
@@ -59,7 +60,7 @@ int main(int argc, char **argv) {
   strncpy(address, argv[2], TEXT - 1);
   if (!strncmp(address, "file://", 7)) follow(address);
   if (sscanf(address, "http://%255[^:]:%d%8191s", host, &port, path) >= 2) {
-    int fd = dial(port, begin + LIMIT);
+    int fd = dial(host, port, begin + LIMIT);
     int size = snprintf(request, sizeof request,
                         "GET %s HTTP/1.1\r\nHost: %s:%d\r\nAccept: text/html\r\n"
                         "Connection: close\r\n\r\n",
