@@ -82,6 +82,7 @@ class Worker:
         link = live.link if live else None
         return LinkInfo(
             latency=link.latency if link else None,
+            traffic=link.traffic if link else None,
             banner=self._banner,
             progress=live.progress if live else "",
             additions=self._additions,

@@ -1,0 +1,233 @@
+"""Channels to listeners of the account's own, without a server: who waits for whom."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from ipaddress import ip_address
+from typing import cast
+
+import pytest
+
+from trayconnect.core.endpoints import Endpoint, TcpEndpoint
+from trayconnect.core.errors import Problem, ProblemError
+from trayconnect.core.link import (
+    ByteStream,
+    Client,
+    LostError,
+    NotOpenedError,
+    NotOursError,
+    OnRefused,
+    Owner,
+    Refusal,
+)
+from trayconnect.ssh import spares
+from trayconnect.ssh.held_channel import HeldChannel
+from trayconnect.ssh.own_channels import OwnChannels
+from trayconnect.ssh.owners import Account, Path, Socket
+from trayconnect.ssh.ownership import NotAnsweredError, Ownership, Table
+
+ADA, EVE = 1001, 1002
+ACCOUNT = Account(ADA, ADA, 1000, "proc", little_endian=True)
+HERE = TcpEndpoint("127.0.0.1", 8888)
+LOST = LostError(Problem("lost", ""))
+
+
+def table(uid: int, port: int) -> Table:
+    """A listener of that user, and an accepted connection to it."""
+    near, far = (ip_address("127.0.0.1"), 40000), (ip_address("127.0.0.1"), port)
+    return ACCOUNT, (
+        Socket(far, (ip_address("0.0.0.0"), 0), True, uid, 1),
+        Socket(near, far, False, ADA, 2),
+        Socket(far, near, False, uid, 3),
+    )
+
+
+class Channel:
+    """A `HeldChannel` that notes what happens to it."""
+
+    def __init__(self) -> None:
+        self.is_untouched = True
+        self.carried: list[Client] = []
+        self.on_unused: Callable[[Client], None] | None = None
+        self.is_closed = False
+
+    def watch(self, on_touched: Callable[[], None]) -> None:
+        pass
+
+    def carry(self, client: Client, on_unused: Callable[[Client], None] | None = None) -> None:
+        self.carried.append(client)
+        self.on_unused = on_unused
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+class Server:
+    """Answers when the test wants it."""
+
+    def __init__(self) -> None:
+        self.opening: list[tuple[Endpoint, Callable[[HeldChannel], None], OnRefused]] = []
+        self.tables: list[tuple[int, Future[Table | None]]] = []
+        self.channels = OwnChannels(self._stream, self._open, cast("Ownership", self))
+
+    def _stream(self, target: Endpoint, origin: tuple[str, int]) -> ByteStream:
+        raise NotImplementedError
+
+    def _open(
+        self,
+        target: Endpoint,
+        origin: tuple[str, int],
+        on_opened: Callable[[HeldChannel], None],
+        on_refused: OnRefused,
+    ) -> None:
+        self.opening.append((target, on_opened, on_refused))
+
+    def table(self, port: int) -> Future[Table | None]:
+        answer: Future[Table | None] = Future()
+        self.tables.append((port, answer))
+        return answer
+
+    def path(self, path: str) -> Future[Path | None]:
+        raise ZeroDivisionError("a bug")
+
+    def opens(self) -> Channel:
+        _, on_opened, _ = self.opening.pop(0)
+        channel = Channel()
+        on_opened(channel)
+        return channel
+
+    def answers(self, uid: int = ADA) -> None:
+        port, answer = self.tables.pop(0)
+        answer.set_result(table(uid, port))
+
+
+class Visitor:
+    """A client, and what it is told."""
+
+    def __init__(self, server: Server, target: Endpoint = HERE, *, named: bool = False) -> None:
+        self.client = Client(cast("socket.socket", None), ("127.0.0.1", 5000))
+        self.owners: list[Owner] = []
+        self.errors: list[ProblemError] = []
+        server.channels.carry(
+            self.client,
+            target,
+            named=named,
+            on_opened=self.owners.append,
+            on_refused=self.errors.append,
+        )
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    made = Server()
+    yield made
+    made.channels.close()
+
+
+def test_the_proof_comes_after_the_channel_and_before_a_byte(server: Server) -> None:
+    visitor = Visitor(server)
+    assert server.tables == []
+    channel = server.opens()
+    assert not channel.carried
+    assert not visitor.owners
+    server.answers()
+    assert (channel.carried, visitor.owners) == ([visitor.client], [Owner.OURS])
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_nothing_is_carried_to_a_stranger(server: Server, named: bool) -> None:
+    visitor = Visitor(server, named=named)
+    channel = server.opens()
+    server.answers(EVE)
+    (error,) = visitor.errors
+    assert isinstance(error, NotOursError)
+    assert (error.owner, channel.carried, channel.is_closed) == (Owner.OTHERS, [], True)
+
+
+def test_nor_where_no_answer_comes(server: Server) -> None:
+    visitor = Visitor(server, named=True)
+    channel = server.opens()
+    server.tables.pop()[1].set_exception(NotAnsweredError("slow"))
+    assert isinstance(visitor.errors[0], NotOursError)
+    assert (channel.carried, channel.is_closed) == ([], True)
+
+
+def test_localhost_goes_to_the_address_of_ours_and_next_time_at_once(server: Server) -> None:
+    target = TcpEndpoint("localhost", 8888)
+    first = Visitor(server, target)
+    server.answers()  # which address it is
+    assert server.opening[0][0] == HERE
+    server.opens()
+    server.answers()
+    assert first.owners == [Owner.OURS]
+    second = Visitor(server, target)
+    assert [place for place, _, _ in server.opening] == [HERE]
+    server.opening.pop()[2](NotOpenedError(Problem("no", ""), Refusal.REFUSED))
+    assert not second.errors, "it may listen on the other address now"
+    server.answers()
+    server.opens()
+    server.answers()
+    assert second.owners == [Owner.OURS]
+
+
+def test_a_target_that_does_not_answer_holds_up_no_other(server: Server) -> None:
+    hangs, other = Visitor(server, TcpEndpoint("localhost", 1)), Visitor(server)
+    channel = server.opens()
+    server.tables.pop()[1].set_result(table(ADA, 8888))
+    assert channel.carried == [other.client]
+    assert not hangs.owners
+    assert not hangs.errors
+
+
+def test_the_end_of_the_link_and_a_bug_are_reported(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    from trayconnect.core.endpoints import UnixEndpoint
+
+    visitor = Visitor(server)
+    server.opening.pop()[2](LOST)
+    assert visitor.errors == [LOST]
+    unlucky = Visitor(server, UnixEndpoint("/run/x"))
+    assert unlucky.errors[0].problem.title == "Something unexpected went wrong"
+    assert "a bug" in caplog.text
+
+
+def test_a_spare_channel_saves_both_waits_and_loses_no_client(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spares, "WORTH_SECONDS", 0.0)
+    monkeypatch.setattr(spares, "MOST", 1)
+    Visitor(server)
+    server.opens()
+    server.answers()
+    spare = server.opens()
+    server.answers()
+    visitor = Visitor(server)
+    assert (spare.carried, visitor.owners) == ([visitor.client], [Owner.OURS])
+    assert len(server.opening) == 1, "its replacement"
+    server.opening.clear()
+    # The far end closes it before the client has sent a byte.
+    assert spare.on_unused is not None
+    spare.on_unused(visitor.client)
+    fresh = server.opens()
+    server.answers()
+    assert fresh.carried == [visitor.client]
+    assert visitor.errors == []
+
+
+def test_no_channel_is_opened_ahead_to_a_stranger(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spares, "WORTH_SECONDS", 0.0)
+    monkeypatch.setattr(spares, "MOST", 2)
+    Visitor(server)
+    server.opens()
+    server.answers(ADA)
+    ahead = [server.opens() for _ in range(2)]
+    server.answers(ADA)
+    server.answers(EVE)
+    assert [channel.is_closed for channel in ahead] == [True, True]
+    Visitor(server)
+    assert len(server.opening) == 1
