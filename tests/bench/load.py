@@ -15,13 +15,13 @@ class Place:
     """The load's service behind a sshd, as near or as far as the line to them is long."""
 
     def __init__(self, stack: ExitStack, round_trip_ms: float) -> None:
-        self._route = Route(stack, round_trip_ms)
-        self._load = str(lab.compiled(self._route.folder, "load"))
+        self.route = Route(stack, round_trip_ms)
+        self._load = str(lab.compiled(self.route.folder, "load"))
         self._service = stack.enter_context(lab.listening(self._load, "serve"))
 
     def start(self, name: str) -> Arm:
         """See `Route.start`."""
-        return self._route.start(name, self._service, self.answers)
+        return self.route.start(name, self._service, self.answers)
 
     def answers(self, port: int) -> bool:
         """Whether the service answers there."""

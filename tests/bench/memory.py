@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from tests.bench import lab
+from tests.bench import lab, ours
 from tests.bench.arms import OURS, SSH, Arm, Route
 from tests.bench.load import Place
 from tests.bench.table import markdown, number
@@ -90,6 +90,19 @@ def of_connections(place: Place, arm: Arm) -> list[str]:
     ]
 
 
+def switch_intervals(route: Route) -> str:
+    """How long a thread of this process may compute before another one runs."""
+    before = sys.getswitchinterval()
+    arguments = ("127.0.0.1", str(route.port), route.user, str(route.key), str(route.known_file))
+    link, forwarding = ours.forward(*arguments, str(free_port()), "1")
+    during = sys.getswitchinterval()
+    link.close()
+    forwarding.close()
+    after = sys.getswitchinterval()
+    texts = [f"{seconds * 1e3:g} ms" for seconds in (before, during, after)]
+    return f"Switch interval: {texts[0]} before, {texts[1]} with a tunnel, {texts[2]} after it."
+
+
 def interpreter() -> lab.Weight:
     """What Python alone holds."""
     program = "import time; print('ready', flush=True); time.sleep(600)"
@@ -145,11 +158,12 @@ def main() -> None:
     with ExitStack() as stack:
         place = Place(stack, 0.0)
         rows = [of_connections(place, place.start(name)) for name in (OURS, SSH)]
+        intervals = switch_intervals(place.route)
     head = (
         "one tunnel", "threads", f"most at {AT_ONCE} connections", f"at {IDLE} idle ones",
         "resident MB", f"more at {IDLE} idle ones", "the same, PSS",
     )  # fmt: skip
-    print(markdown(head, rows))
+    print(f"{markdown(head, rows)}\n\n{intervals}")
     with ExitStack() as stack:
         rows = [_row("Python alone", interpreter())]
         app = App(stack, options.tunnels)

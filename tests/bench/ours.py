@@ -17,10 +17,11 @@ from trayconnect.core.endpoints import TcpEndpoint
 from trayconnect.core.errors import Problem
 from trayconnect.core.link import Own
 from trayconnect.core.questions import Answer, Question
-from trayconnect.forwarding.forwarding import listen
+from trayconnect.forwarding.forwarding import LocalForwarding, listen
 from trayconnect.ssh.config.ssh_config import SshConfig
 from trayconnect.ssh.connector import SshConnector
 from trayconnect.ssh.hostkeys.known_hosts_store import KnownHosts
+from trayconnect.ssh.ssh_link import SshLink
 
 
 def never_ask(question: Question) -> Answer:
@@ -31,10 +32,10 @@ def lost(problem: Problem) -> None:
     print(problem.title, file=sys.stderr)
 
 
-def main(
+def forward(
     host: str, port: str, user: str, key: str, known: str, local: str, remote: str, how: str = ""
-) -> None:
-    """Forward until the end of the process."""
+) -> tuple[SshLink, LocalForwarding]:
+    """Connect, and forward from now on."""
     plain = {"name": "plain", "local_port": int(local), "host": "127.0.0.1", "port": int(remote)}
     server = Server.model_validate(
         {
@@ -58,8 +59,9 @@ def main(
     forwarding = listen(server)
     forwarding.set_target(Own(TcpEndpoint("127.0.0.1", int(remote)), named=False))
     forwarding.attach(link)
-    threading.Event().wait()
+    return link, forwarding
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    held = forward(*sys.argv[1:])
+    threading.Event().wait()
