@@ -80,16 +80,18 @@ class Bench:
         for number in range(rounds):
             names = list(self._arms)
             begin = number % max(1, len(names))
-            spent = dict.fromkeys(names, 0.0)
+            spent = {name: [0.0, 0.0] for name in names}  # CPU seconds, for so many GB
             for run in runs:
                 for name in names[begin:] + names[:begin]:
                     self._say(f"round {number + 1} of {rounds}: {run.rows[0].title}: {name}")
                     if name in self._arms:
-                        spent[name] += self._run(self._arms[name], run)
-            moved = sum(run.moved for run in runs)
-            for name, arm in self._arms.items():
-                if moved and arm.child is not None:
-                    self.results.add(CPU, name, spent[name] / (moved / GB))
+                        cpu = self._run(self._arms[name], run)
+                        if cpu is not None and run.moved:
+                            spent[name][0] += cpu
+                            spent[name][1] += run.moved / GB
+            for name, (cpu, moved) in spent.items():
+                if moved and name != PLAIN:
+                    self.results.add(CPU, name, cpu / moved)
         self._say("")
 
     def _warm_up(self) -> None:
@@ -100,8 +102,8 @@ class Bench:
             except FailedError as error:
                 self._lose(arm, str(error))
 
-    def _run(self, arm: Arm, run: Run) -> float:
-        """Returns the CPU seconds of a bulk transfer."""
+    def _run(self, arm: Arm, run: Run) -> float | None:
+        """Returns the CPU seconds that it took; None if it failed."""
         before = arm.cpu()
         try:
             outcome = self._place.run(arm.port, run.load)
@@ -110,12 +112,12 @@ class Bench:
         if outcome is not None and not outcome.errors:
             for row in run.rows:
                 self.results.add(row.title, arm.name, row.value(outcome))
-            return arm.cpu() - before if run.moved else 0.0
+            return arm.cpu() - before
         for row in run.rows:
             self.results.fail(row.title, arm.name)
         if not self._place.answers(arm.port):
             self._lose(arm, arm.why())
-        return 0.0
+        return None
 
     def _lose(self, arm: Arm, why: str) -> None:
         del self._arms[arm.name]
