@@ -16,6 +16,7 @@ from paramiko import SSHException
 from paramiko.common import (
     MSG_CHANNEL_CLOSE,
     MSG_CHANNEL_EOF,
+    MSG_CHANNEL_FAILURE,
     MSG_CHANNEL_WINDOW_ADJUST,
 )
 
@@ -163,9 +164,7 @@ class CarriedChannel:
     # --- on the transport's thread: opening and closing -------------------------------------------
 
     def opened(self, peer: int, window: int, max_packet: int) -> None:
-        """The server has opened it. Raises SSHException."""
-        if max_packet < 1:
-            raise SSHException("it opened a channel for packets of no bytes")
+        """The server has opened it."""
         self.peer = peer
         self._send_window = window
         self._max_data = min(max_packet, MAX_DATA)
@@ -345,6 +344,13 @@ class CarriedChannel:
         else:
             self._reconsider()
 
+    def refuse_request(self) -> None:
+        """The server wants an answer to a request about the channel. Raises SSHException."""
+        if self.peer < 0:
+            raise SSHException("a request for a channel that is not open")
+        if not self._close_sent:
+            self._mux.put(MSG_CHANNEL_FAILURE, self.peer)
+
     def _send_close(self) -> None:
         if self.peer >= 0 and not self._close_sent:
             self._close_sent = True
@@ -415,7 +421,8 @@ class CarriedChannel:
         assert sock is not None
         events = WRITE if self._queue else 0
         if not self._eof_sent and (
-            self.phase is Phase.LINGERING or (self._send_window > 0 and not self._mux.is_full)
+            self.phase is Phase.LINGERING
+            or (self._send_window > 0 and self._max_data > 0 and not self._mux.is_full)
         ):
             events |= READ
         if events != self._watched:

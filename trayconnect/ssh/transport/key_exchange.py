@@ -32,11 +32,13 @@ if TYPE_CHECKING:
         _cipher_info: Mapping[str, Mapping[str, object]]
         _kex_info: Mapping[str, object]
         _key_info: Mapping[str, object]
+        in_kex: bool
 
         def _really_parse_kex_init(
             self, m: Message, ignore_first_byte: bool = False
         ) -> dict[str, Any]: ...
         def _parse_kex_init(self, m: Message) -> None: ...
+        def _parse_newkeys(self, m: Message) -> None: ...
         def _verify_key(self, host_key: bytes, sig: bytes) -> None: ...
 
     class _KexGex(KexGexSHA256):
@@ -142,6 +144,12 @@ class KeyExchangeTransport(_KeyExchangeBase):
         super()._parse_kex_init(m)
         theirs = self.peer_offer["kex_algo_list"]
         self.kex = next(name for name in self.preferred_kex if name in theirs)
+
+    def _parse_newkeys(self, m: Message) -> None:
+        super()._parse_newkeys(m)
+        # paramiko leaves it set if so much was sent since our NEWKEYS that the next exchange is due
+        # already, and then begins none any more.
+        self.in_kex = False
 
     def _verify_key(self, host_key: bytes, sig: bytes) -> None:
         # paramiko would accept a key of another type than negotiated, a certificate for its bare

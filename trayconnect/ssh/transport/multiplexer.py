@@ -11,7 +11,7 @@ import math
 import socket
 import struct
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 
 from paramiko import SSHException
 from paramiko.common import (
@@ -26,6 +26,8 @@ from paramiko.common import (
     MSG_CHANNEL_REQUEST,
     MSG_CHANNEL_SUCCESS,
     MSG_CHANNEL_WINDOW_ADJUST,
+    MSG_NAMES,
+    MSG_UNIMPLEMENTED,
 )
 
 from trayconnect.core import sanitize
@@ -62,14 +64,26 @@ OnNotOpened = Callable[[ChannelRefusedError | TimeoutError | ConnectionError], N
 
 _HEAD = struct.Struct(">BII")  # message number, channel, length
 _KINDS = range(MSG_CHANNEL_OPEN_SUCCESS, MSG_CHANNEL_FAILURE + 1)
+_STRAY = {
+    MSG_CHANNEL_WINDOW_ADJUST,
+    MSG_CHANNEL_REQUEST,
+    MSG_CHANNEL_SUCCESS,
+    MSG_CHANNEL_FAILURE,
+}
+"""Messages for a channel that does not exist, which OpenSSH's client ignores. Any other ends the
+connection."""
 
 
 class Multiplexer:
     """Methods are called on the transport's thread, unless they say otherwise."""
 
-    def __init__(self, packetizer: Packetizer, reason: Callable[[], str]) -> None:
-        """`reason`: why the connection ended."""
+    def __init__(
+        self, packetizer: Packetizer, reason: Callable[[], str], others: Container[int]
+    ) -> None:
+        """`reason`: why the connection ended; `others`: the numbers of the channels so far that are
+        paramiko's."""
         self._packetizer = packetizer
+        self._others = others
         self._reason = reason
         self.loop = packetizer.loop
         self.writer = packetizer.writer
@@ -212,11 +226,18 @@ class Multiplexer:
 
     def _take(self, payload: memoryview) -> bool:
         kind = payload[0]
-        if kind not in _KINDS or len(payload) < 5:
-            return False
+        if kind not in _KINDS:
+            if kind in MSG_NAMES:
+                return False
+            self.put(MSG_UNIMPLEMENTED, self._packetizer.reader.sequence)
+            return True
+        if len(payload) < 5:
+            raise SSHException(f"message {kind} is cut short")
         number = int.from_bytes(payload[1:5], "big")
         if number < FIRST_NUMBER:
-            return False
+            if number not in self._others and kind not in _STRAY:
+                raise _unknown(kind, number)
+            return number not in self._others
         if kind == MSG_CHANNEL_DATA:
             channel = self._channels.get(number)
             if channel is None or len(payload) < _HEAD.size:
@@ -238,7 +259,7 @@ class Multiplexer:
             return
         channel = self._channels.get(number)
         if channel is None:
-            if kind == MSG_CHANNEL_WINDOW_ADJUST:  # OpenSSH ignores it, too
+            if kind in _STRAY:
                 return
             raise _unknown(kind, number)
         channel.flush()
@@ -254,7 +275,7 @@ class Multiplexer:
         elif kind == MSG_CHANNEL_REQUEST:
             fields.string()
             if fields.boolean():
-                self.put(MSG_CHANNEL_FAILURE, channel.peer)
+                channel.refuse_request()
         elif kind not in (MSG_CHANNEL_SUCCESS, MSG_CHANNEL_FAILURE):
             raise _unknown(kind, number)
 
@@ -262,14 +283,15 @@ class Multiplexer:
         channel = self._channels.get(number)
         if channel is None or channel.phase is not Phase.OPENING:
             raise _unknown(kind, number)
-        opening = self._openings.pop(number, None)
         if kind == MSG_CHANNEL_OPEN_FAILURE:
+            refusal = ChannelRefusedError(fields.uint32(), sanitize.line(fields.string()))
+            opening = self._openings.pop(number, None)
             self.forget(channel)
             if opening is not None:
-                code, text = fields.uint32(), sanitize.line(fields.string())
-                opening[2](ChannelRefusedError(code, text))
+                opening[2](refusal)
             return
         channel.opened(fields.uint32(), fields.uint32(), fields.uint32())
+        opening = self._openings.pop(number, None)
         if opening is None:
             channel.abort()  # its opener gave up
             return

@@ -139,7 +139,7 @@ class SshTransport(_TransportBase):
         self._asking = threading.Lock()
         self._asked: deque[OnReply] = deque()
         """Global requests without a reply; replies come in the order of the requests."""
-        self.multiplexer = Multiplexer(self.packetizer, self.reason)
+        self.multiplexer = Multiplexer(self.packetizer, self.reason, self.channels_seen)
         self.listening = RemoteListening(self)
         _quieten()
         self.set_log_channel(_PARAMIKO_LOG)
