@@ -14,6 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from typing import ParamSpec
 
 log = logging.getLogger(__name__)
 
@@ -25,8 +26,24 @@ OnEvent = Callable[[int], None]
 
 _MOST_SOCKETS = 500 if sys.platform == "win32" else 1 << 20
 """Of Windows, `select` takes 512 (FD_SETSIZE of CPython's build)."""
+_JOBS_AT_ONCE = 256
 _ACCURACY = 0.001
 """Seconds: epoll_wait(2) counts in milliseconds."""
+
+
+Arguments = ParamSpec("Arguments")
+
+
+def tell(
+    callback: Callable[Arguments, object], *args: Arguments.args, **kwargs: Arguments.kwargs
+) -> bool:
+    """Call it; whether it did not raise: a bug in a callback must not end a connection."""
+    try:
+        callback(*args, **kwargs)
+    except Exception:
+        log.exception("a bug in a callback of a connection")
+        return False
+    return True
 
 
 class Timer:
@@ -57,9 +74,10 @@ class EventLoop:
             self._resources = resources.pop_all()
         self._jobs: deque[Job] = deque()
         self._is_woken = False
-        self._has_ended = threading.Event()
-        self._ending = threading.Lock()
-        self._waiting: set[threading.Event] = set()
+        self._has_ended = False
+        self._ending = threading.RLock()
+        """Between `close` and `wake`, which must not write to a descriptor that is another's by
+        then. A finalizer may call `wake` on a thread that has the lock."""
         self._timers: list[tuple[float, int, Timer]] = []
         self._order = itertools.count()
         self._thread = 0
@@ -76,7 +94,7 @@ class EventLoop:
     def call(self, job: Job) -> bool:
         """Run the job on the loop's thread, soon; false if the loop has ended. From any thread."""
         with self._ending:
-            if self._has_ended.is_set():
+            if self._has_ended:
                 return False
             self._jobs.append(job)
         self.wake()
@@ -84,7 +102,7 @@ class EventLoop:
 
     def run(self, job: Job) -> bool:
         """The same, at once if this is the loop's thread."""
-        if self.is_here and not self._has_ended.is_set():
+        if self.is_here and not self._has_ended:
             job()
             return True
         return self.call(job)
@@ -99,20 +117,18 @@ class EventLoop:
             finally:
                 done.set()
 
-        with self._ending:
-            self._waiting.add(done)
-        try:
-            if self.run(run):
-                done.wait(seconds)
-        finally:
-            self._waiting.discard(done)
+        if self.run(run):
+            done.wait(seconds)
 
     def wake(self) -> None:
         """Let `turn` return soon. From any thread."""
-        if not self._is_woken:
-            self._is_woken = True
-            with contextlib.suppress(OSError):  # full, so it wakes anyway; or closed
-                self._wake_sender.send(b"\0")
+        if self._is_woken or self.is_here:
+            return
+        with self._ending:
+            if not self._has_ended:
+                self._is_woken = True
+                with contextlib.suppress(OSError):  # full, so it wakes anyway
+                    self._wake_sender.send(b"\0")
 
     def call_at(self, when: float, job: Job) -> Timer:
         """Run the job at that time of the monotonic clock."""
@@ -128,7 +144,7 @@ class EventLoop:
         if not before:
             if len(self._selector.get_map()) >= _MOST_SOCKETS:
                 raise OSError(errno.EMFILE, "too many connections at once")
-            self._selector.register(sock, events, on_event)
+            self._register(sock, events, on_event)
         elif events:
             self._selector.modify(sock, events, on_event)
         else:
@@ -138,6 +154,8 @@ class EventLoop:
         """Wait for the next events, timers or jobs, and handle them."""
         for key, events in self._selector.select(self._patience()):
             key.data(events)
+        for _ in range(min(len(self._jobs), _JOBS_AT_ONCE)):
+            self._jobs.popleft()()
         while self._timers and self._timers[0][0] <= time.monotonic():
             job = heapq.heappop(self._timers)[2].job
             if job is not None:
@@ -147,14 +165,9 @@ class EventLoop:
         """Run the jobs that wait, which find the loop ended, and drop the timers. Never raises; may
         be called twice."""
         with self._ending:
-            self._has_ended.set()
-            for done in self._waiting:
-                done.set()
+            self._has_ended = True
         while self._jobs:
-            try:
-                self._jobs.popleft()()
-            except Exception:
-                log.exception("a bug in a job at the end")
+            tell(self._jobs.popleft())
         self._timers.clear()
         self._resources.close()
 
@@ -171,5 +184,13 @@ class EventLoop:
         with contextlib.suppress(BlockingIOError):
             self._wake_receiver.recv(4096)
         self._is_woken = False
-        for _ in range(len(self._jobs)):
-            self._jobs.popleft()()
+
+    def _register(self, sock: socket.socket, events: int, on_event: OnEvent) -> None:
+        if sock.fileno() < 0:
+            raise OSError(errno.EBADF, "the socket is closed")
+        try:
+            self._selector.register(sock, events, on_event)
+        except KeyError:
+            # The descriptor was that of a socket that was closed while it was watched.
+            self._selector.unregister(sock)
+            self._selector.register(sock, events, on_event)
