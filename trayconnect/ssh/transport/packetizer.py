@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from paramiko import Message, SSHException
-from paramiko.common import MSG_KEXINIT, MSG_NEWKEYS
+from paramiko.common import MSG_KEXINIT, MSG_NAMES, MSG_NEWKEYS, cMSG_UNIMPLEMENTED
 from paramiko.packet import NeedRekeyException
 
 from trayconnect.core import sanitize
@@ -126,11 +126,13 @@ class Packetizer:
             self._bulk += len(message)
         self.post(message, gate, is_bulk=True)
 
-    def flush_within(self, seconds: float) -> None:
-        """Wait until what was posted has been given to the system, at most so long."""
+    def send_last(self, message: bytes, seconds: float) -> None:
+        """Wait until a message has been given to the system, at most so long. It is one that may
+        be sent also within a key exchange (RFC 4253 section 7.1)."""
 
         def send() -> None:
             self._seal_posted()
+            self.writer.add(message)
             self._flush()
 
         self.loop.run_and_wait(send, seconds)
@@ -181,6 +183,11 @@ class Packetizer:
             payload = self._next()
             if payload is not None:
                 kind = payload[0]
+                if kind not in MSG_NAMES and self._initial_kex_done and not self._peer_exchanges:
+                    # RFC 4253 section 11.4; paramiko would end the connection.
+                    sequence = self.reader.sequence.to_bytes(4, "big")
+                    self.post(cMSG_UNIMPLEMENTED + sequence)
+                    continue
                 self._follow_exchange(kind)
                 message = Message(bytes(payload[1:]))
                 message.seqno = self.reader.sequence
@@ -288,6 +295,7 @@ class Packetizer:
 
     def _flush(self) -> None:
         if self._broken is not None:
+            self.writer.drop()
             return
         try:
             all_sent = self.writer.send(self.sock)
@@ -305,7 +313,7 @@ class Packetizer:
             # The server sends requests without reading the answers; this ends the transport.
             raise SSHException("it does not read our answers")
         limit = DRAINED if self.is_full else FULL
-        is_full = self._is_holding or len(self.writer) > limit
+        is_full = self._is_holding or self._broken is not None or len(self.writer) > limit
         if is_full is not self.is_full:
             self.is_full = is_full
             if not is_full:
@@ -318,6 +326,7 @@ class Packetizer:
         self._broken = error
         self.loop.watch(self.sock, self._watched, READ, self._on_socket)
         self._watched = READ
+        self._judge_room()
 
         def end() -> None:
             raise error

@@ -192,6 +192,10 @@ class PacketWriter:
         self._start = self.end = 0
         return True
 
+    def drop(self) -> None:
+        """Send nothing of what waits."""
+        self._start = self.end = 0
+
     def rest(self) -> None:
         """Give memory back, if nothing waits."""
         if self._start == self.end and len(self._buffer) > _FIRST_SIZE:

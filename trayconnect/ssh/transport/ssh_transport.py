@@ -80,6 +80,7 @@ if TYPE_CHECKING:
         exist."""
 
         sock: socket.socket
+        in_kex: bool
         auth_handler: AuthHandler | None  # type: ignore[assignment]  # ours in place of paramiko's
         server_extensions: Mapping[str, bytes]
         _channels: ChannelMap
@@ -89,6 +90,7 @@ if TYPE_CHECKING:
         def _send_user_message(self, data: Message) -> None: ...
         def _next_channel(self) -> int: ...
         def _auth_trigger(self) -> None: ...
+        def _parse_newkeys(self, m: Message) -> None: ...
         def _parse_disconnect(self, m: Message) -> None: ...
         def _parse_ext_info(self, msg: Message) -> None: ...
         def _parse_global_request(self, m: Message) -> None: ...
@@ -162,6 +164,7 @@ class SshTransport(_TransportBase):
             self.packetizer.close()
             self.multiplexer.end()
             self.packetizer.end()
+            self.sock.close()  # paramiko leaves it open after an error that it does not expect
             self._cut_channels()  # channels that were admitted during the end
             with self.lock:
                 openings = list(self._openings.values())
@@ -184,6 +187,7 @@ class SshTransport(_TransportBase):
         self.packetizer.close()  # its thread closes the socket
         self._cut_channels()
         if not self.is_alive():
+            self.multiplexer.end()
             self.packetizer.end()
             self.sock.close()
 
@@ -195,8 +199,8 @@ class SshTransport(_TransportBase):
     def send_disconnect(self) -> None:
         """Send SSH_MSG_DISCONNECT if the socket takes it at once."""
         text = "disconnected by user"
-        self.post(ssh_message(cMSG_DISCONNECT, _DISCONNECT_BY_APPLICATION, text, ""))
-        self.packetizer.flush_within(_LAST_WORDS_SECONDS)
+        message = ssh_message(cMSG_DISCONNECT, _DISCONNECT_BY_APPLICATION, text, "")
+        self.packetizer.send_last(message.asbytes(), _LAST_WORDS_SECONDS)
 
     def reason(self) -> str:
         """Why it ended, as technical text."""
@@ -345,6 +349,11 @@ class SshTransport(_TransportBase):
         reader = DataReader(msg.get_remainder())
         pairs = [(reader.string(), reader.string()) for _ in range(reader.uint32())]
         self.server_extensions = {name.decode("ascii", "replace"): value for name, value in pairs}
+
+    def _parse_newkeys(self, m: Message) -> None:
+        super()._parse_newkeys(m)
+        # paramiko would never exchange keys again if it were already time for the next ones.
+        self.in_kex = False
 
     def _parse_disconnect(self, m: Message) -> None:
         code, text = m.get_int(), sanitize.line(m.get_binary())
