@@ -22,7 +22,7 @@ from paramiko.common import (
 
 from trayconnect.core.link import Client
 from trayconnect.core.sockets import reset, set_reset_on_close
-from trayconnect.ssh.transport.event_loop import READ, WRITE, Timer
+from trayconnect.ssh.transport.event_loop import READ, WRITE, Timer, tell
 from trayconnect.ssh.transport.packet_format import PAYLOAD_START
 from trayconnect.ssh.transport.receive_window import ReceiveWindow, WindowExceededError
 
@@ -210,7 +210,7 @@ class CarriedChannel:
     def _touched(self) -> None:
         on_touched, self._on_touched = self._on_touched, None
         if on_touched is not None:
-            on_touched()
+            tell(on_touched)
 
     def _give_back(self) -> bool:
         """Give the client back if no byte went either way; whether that is so."""
@@ -222,7 +222,8 @@ class CarriedChannel:
         self._send_close()
         self._drop(with_reset=False)
         client, on_unused = unused
-        on_unused(client)
+        if not tell(on_unused, client):
+            client.socket.close()
         return True
 
     def _unwatch(self) -> None:
@@ -247,7 +248,7 @@ class CarriedChannel:
         self._mux.over(self)
         on_ended, self._on_ended = self._on_ended, None
         if on_ended is not None:
-            on_ended()
+            tell(on_ended)
 
     # --- from the server --------------------------------------------------------------------------
 
@@ -420,11 +421,14 @@ class CarriedChannel:
         sock = self._sock
         assert sock is not None
         events = WRITE if self._queue else 0
-        if not self._eof_sent and (
-            self.phase is Phase.LINGERING
-            or (self._send_window > 0 and self._max_data > 0 and not self._mux.is_full)
-        ):
-            events |= READ
+        if not self._eof_sent:
+            if self.phase is Phase.LINGERING:
+                events |= READ
+            elif self._send_window > 0 and self._max_data > 0:
+                if self._mux.is_full:
+                    self._mux.pause(self)
+                else:
+                    events |= READ
         if events != self._watched:
             try:
                 self._mux.loop.watch(sock, self._watched, events, self._on_event)
@@ -452,7 +456,7 @@ class CarriedChannel:
             return
         writer = self._mux.writer
         # One read into many packets pays off for a client that sends much.
-        count = min(_AT_ONCE, window // most) if self._sends_much else 1
+        count = max(1, min(_AT_ONCE, window // most)) if self._sends_much else 1
         most = min(window, most)
         stride = writer.size(9 + most)
         place = writer.reserve(count * stride) + _DATA_START

@@ -18,6 +18,7 @@ from paramiko import Message
 from trayconnect.core import sanitize
 from trayconnect.core.endpoints import Endpoint, TcpEndpoint, UnixEndpoint
 from trayconnect.core.link import Client, Incoming
+from trayconnect.ssh.transport.event_loop import tell
 
 if TYPE_CHECKING:
     from trayconnect.ssh.transport.ssh_transport import SshTransport
@@ -107,7 +108,9 @@ class RemoteListening:
             log.log(level, "%s: refused a %r of the server", self._transport.name, shown)
             self._transport.turn_away(number, _PROHIBITED, "nobody asked for it")
         else:
-            on_incoming_of(Arrival(self._transport, number, window, max_packet, origin))
+            arrival = Arrival(self._transport, number, window, max_packet, origin)
+            if not tell(on_incoming_of, arrival):
+                arrival.refuse("internal error")
 
     def _callback(self, where: Endpoint) -> Callable[[Incoming], None] | None:
         with self._lock:

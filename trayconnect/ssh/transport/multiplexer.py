@@ -32,9 +32,10 @@ from paramiko.common import (
 
 from trayconnect.core import sanitize
 from trayconnect.core.link import Client, OnAccepted, Traffic
+from trayconnect.core.logs import LogOnce
 from trayconnect.ssh.auth.data_types import DataReader, string
 from trayconnect.ssh.transport.carried import MAX_DATA, CarriedChannel, Phase
-from trayconnect.ssh.transport.event_loop import READ
+from trayconnect.ssh.transport.event_loop import READ, tell
 from trayconnect.ssh.transport.packet_format import PAYLOAD_START
 from trayconnect.ssh.transport.packetizer import Packetizer
 from trayconnect.ssh.transport.receive_window import SMALLEST, ReceiveWindow, WindowBudget
@@ -98,14 +99,17 @@ class Multiplexer:
         self._channels: dict[int, CarriedChannel] = {}
         self._openings: dict[int, tuple[CarriedChannel, OnOpened, OnNotOpened]] = {}
         self._carried: set[CarriedChannel] = set()
+        self._paused: set[CarriedChannel] = set()
+        """Those that go on reading when there is room."""
         self._due = math.inf
         """When the next look for late answers is."""
         self._number = FIRST_NUMBER
         self._listening: dict[socket.socket, int] = {}
+        self._shortage = LogOnce(log, "new local connections have to wait")
         self._has_ended = False
         packetizer.on_payload = self._take
         packetizer.on_batch = self._deliver
-        packetizer.on_room = self._reconsider
+        packetizer.on_room = self._resume
 
     @property
     def is_full(self) -> bool:
@@ -162,7 +166,7 @@ class Multiplexer:
         timeout: float,
     ) -> None:
         if self._has_ended:
-            on_refused(ConnectionResetError(self._reason()))
+            tell(on_refused, ConnectionResetError(self._reason()))
             return
         channel = self._new_channel()
         channel.opened_at = time.monotonic()
@@ -174,7 +178,9 @@ class Multiplexer:
 
     def _new_channel(self) -> CarriedChannel:
         number = self._number
-        self._number = FIRST_NUMBER + (number + 1 - FIRST_NUMBER) % FIRST_NUMBER
+        while number in self._channels:
+            number = FIRST_NUMBER + (number + 1) % FIRST_NUMBER
+        self._number = FIRST_NUMBER + (number + 1) % FIRST_NUMBER
         channel = self._channels[number] = CarriedChannel(self, number, ReceiveWindow(self.budget))
         return channel
 
@@ -189,7 +195,7 @@ class Multiplexer:
         late = [one for one in self._openings.values() if one[0].deadline <= now]
         for channel, _, on_refused in late:
             del self._openings[channel.number]
-            on_refused(TimeoutError(f"no answer within {now - channel.opened_at:.0f} s"))
+            tell(on_refused, TimeoutError(f"no answer within {now - channel.opened_at:.0f} s"))
         self._due = math.inf
         if self._openings:
             self._expect(min(one[0].deadline for one in self._openings.values()))
@@ -217,10 +223,17 @@ class Multiplexer:
     def over(self, channel: CarriedChannel) -> None:
         """It has none any more."""
         self._carried.discard(channel)
+        self._paused.discard(channel)
 
-    def _reconsider(self) -> None:
-        for channel in tuple(self._carried):
-            channel.reconsider()
+    def pause(self, channel: CarriedChannel) -> None:
+        """Let it reconsider when there is room."""
+        self._paused.add(channel)
+
+    def _resume(self) -> None:
+        if not self.is_full:
+            paused, self._paused = self._paused, set()
+            for channel in paused:
+                channel.reconsider()
 
     # --- from the server --------------------------------------------------------------------------
 
@@ -288,7 +301,7 @@ class Multiplexer:
             opening = self._openings.pop(number, None)
             self.forget(channel)
             if opening is not None:
-                opening[2](refusal)
+                tell(opening[2], refusal)
             return
         channel.opened(fields.uint32(), fields.uint32(), fields.uint32())
         opening = self._openings.pop(number, None)
@@ -296,7 +309,8 @@ class Multiplexer:
             channel.abort()  # its opener gave up
             return
         self.budget.measured(time.monotonic() - channel.opened_at)
-        opening[1](channel)
+        if not tell(opening[1], channel):
+            channel.abort()
 
     def _deliver(self) -> None:
         dirty, self.dirty = self.dirty, []
@@ -332,10 +346,12 @@ class Multiplexer:
         def on_event(_events: int) -> None:
             self._accept(number, sock, on_accepted)
 
+        if sock.fileno() < 0:  # closed
+            return
         try:
             self.loop.watch(sock, 0, READ, on_event)
         except OSError as error:
-            log.warning("new local connections have to wait: %s", error)
+            self._shortage.report(str(error))
             self._listen_later(number, sock, on_accepted)
         else:
             self._listening[sock] = number
@@ -357,6 +373,8 @@ class Multiplexer:
 
     def _accept(self, number: int, sock: socket.socket, on_accepted: OnAccepted) -> None:
         for _ in range(_ACCEPT_AT_ONCE):
+            if sock not in self._listening:  # released since the event
+                return
             try:
                 client, _ = sock.accept()
             except (BlockingIOError, InterruptedError):
@@ -366,12 +384,13 @@ class Multiplexer:
             except OSError as error:
                 # Out of descriptors or memory. The socket stays readable: without a pause this
                 # would spin until something is freed.
-                if sock in self._listening:
-                    log.warning("new local connections have to wait: %s", error)
-                    self._ignore(sock)
-                    self._listen_later(number, sock, on_accepted)
+                self._shortage.report(str(error))
+                self._ignore(sock)
+                self._listen_later(number, sock, on_accepted)
                 return
-            on_accepted(number, client)
+            self._shortage.settle()
+            if not tell(on_accepted, number, client):
+                client.close()
 
     # --- its end ----------------------------------------------------------------------------------
 
@@ -383,7 +402,7 @@ class Multiplexer:
         openings, self._openings = self._openings, {}
         for channel, _, on_refused in openings.values():
             self.forget(channel)
-            on_refused(ConnectionResetError(self._reason()))
+            tell(on_refused, ConnectionResetError(self._reason()))
         for channel in {*self._carried, *self._channels.values()}:
             channel.cut()
         self._channels.clear()

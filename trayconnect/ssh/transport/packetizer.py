@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from paramiko import Message, SSHException
-from paramiko.common import MSG_KEXINIT, MSG_NAMES, MSG_NEWKEYS, cMSG_UNIMPLEMENTED
+from paramiko.common import MSG_KEXINIT, MSG_NEWKEYS
 from paramiko.packet import NeedRekeyException
 
 from trayconnect.core import sanitize
@@ -183,11 +183,6 @@ class Packetizer:
             payload = self._next()
             if payload is not None:
                 kind = payload[0]
-                if kind not in MSG_NAMES and self._initial_kex_done and not self._peer_exchanges:
-                    # RFC 4253 section 11.4; paramiko would end the connection.
-                    sequence = self.reader.sequence.to_bytes(4, "big")
-                    self.post(cMSG_UNIMPLEMENTED + sequence)
-                    continue
                 self._follow_exchange(kind)
                 message = Message(bytes(payload[1:]))
                 message.seqno = self.reader.sequence

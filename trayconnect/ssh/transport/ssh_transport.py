@@ -80,7 +80,6 @@ if TYPE_CHECKING:
         exist."""
 
         sock: socket.socket
-        in_kex: bool
         auth_handler: AuthHandler | None  # type: ignore[assignment]  # ours in place of paramiko's
         server_extensions: Mapping[str, bytes]
         _channels: ChannelMap
@@ -90,7 +89,6 @@ if TYPE_CHECKING:
         def _send_user_message(self, data: Message) -> None: ...
         def _next_channel(self) -> int: ...
         def _auth_trigger(self) -> None: ...
-        def _parse_newkeys(self, m: Message) -> None: ...
         def _parse_disconnect(self, m: Message) -> None: ...
         def _parse_ext_info(self, msg: Message) -> None: ...
         def _parse_global_request(self, m: Message) -> None: ...
@@ -349,11 +347,6 @@ class SshTransport(_TransportBase):
         reader = DataReader(msg.get_remainder())
         pairs = [(reader.string(), reader.string()) for _ in range(reader.uint32())]
         self.server_extensions = {name.decode("ascii", "replace"): value for name, value in pairs}
-
-    def _parse_newkeys(self, m: Message) -> None:
-        super()._parse_newkeys(m)
-        # paramiko would never exchange keys again if it were already time for the next ones.
-        self.in_kex = False
 
     def _parse_disconnect(self, m: Message) -> None:
         code, text = m.get_int(), sanitize.line(m.get_binary())
