@@ -85,6 +85,7 @@ main() {
     printf '\n@@trayconnect owners 1 %s %s %s %s %s\n' "$uid" "$own_group" "${first:--}" "$source" \
         "$(printf '\001\000' | od -An -tu2 | tr -d ' ')"
     while IFS= read -r question; do
+        [ -n "$question" ] || continue
         kind=${question%% *}
         question=${question#* }
         number=${question%% *}
@@ -95,5 +96,4 @@ main() {
     done
 }
 
-# Read whole before it runs, so that the questions are not taken for the rest of the script.
 main 2>/dev/null

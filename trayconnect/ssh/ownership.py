@@ -12,6 +12,7 @@ from contextlib import suppress
 from importlib.resources import files
 from typing import Protocol, TypeVar
 
+from trayconnect.core import remote_script
 from trayconnect.core.errors import ProblemError
 from trayconnect.ssh import owners
 from trayconnect.ssh.owners import Account, Path, Socket
@@ -19,7 +20,6 @@ from trayconnect.ssh.transport.channels import SshChannel
 
 log = logging.getLogger(__name__)
 
-COMMAND = "exec sh"
 START_SECONDS = 60.0
 """Seconds for the login shell's start-up files; conda's and the modules' of clusters take their
 time."""
@@ -295,15 +295,16 @@ class _Shell:
 
     def __init__(self, open_session: OpenSession) -> None:
         deadline = time.monotonic() + START_SECONDS
-        self._channel = open_session(COMMAND, START_SECONDS)
+        script = files("trayconnect.ssh").joinpath("owners.sh").read_text("utf-8")
+        self._channel = open_session(remote_script.command(script), START_SECONDS)
         self._unread = b""
         self._sending, self._receiving = threading.Lock(), threading.Lock()
         self._number = 0
         self._answers: dict[int, list[str]] = {}
         """Those that other threads wait for."""
         try:
-            script = files("trayconnect.ssh").joinpath("owners.sh").read_bytes()
-            self._channel.send_all(script.replace(b"\r\n", b"\n"))
+            # A start-up file that reads its input takes the first line.
+            self._channel.send_all(b"\n\n\n")
             self._until(_ANSWER_START, deadline)
             account = Account.read(self._line(deadline).split())
             if account is None:
