@@ -27,7 +27,8 @@ from tests.support.tunnel_kit import entry as tunnel_entry
 from tests.support.whole import Whole, entry
 from trayconnect.config.model import Server
 from trayconnect.core.endpoints import Endpoint, TcpEndpoint, UnixEndpoint
-from trayconnect.core.link import ByteStream, Link, NotOursError, OpenChannel, Own, Owner
+from trayconnect.core.errors import ProblemError
+from trayconnect.core.link import ByteStream, Client, Link, NotOursError, OpenChannel, Own, Owner
 from trayconnect.services.protocol import Level, PageState
 from trayconnect.ssh import ownership
 from trayconnect.ssh.own_channels import OwnChannels
@@ -329,6 +330,75 @@ def test_who_accepts_and_leaves_the_port_to_ours_keeps_nothing(
 
 
 # --- where it cannot be known -------------------------------------------------------------------
+
+
+_FULL = """
+import os, signal, socket, sys
+uid, port = int(sys.argv[1]), int(sys.argv[2])
+os.setgroups([]); os.setgid(uid); os.setuid(uid)
+listener = socket.socket()
+listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+listener.bind(("127.0.0.1", port))
+listener.listen(0)
+os.write(1, b"!")
+signal.pause()
+"""
+
+
+def test_who_takes_the_port_while_a_connection_is_being_made_gets_nothing(
+    tunnel: Link, ada: tuple[str, int], eve: int
+) -> None:
+    """The table that is asked for together with the channel shows a listener of ours, whose queue
+    is full; the connection is made a second later, to whoever listens then."""
+    port = free_port()
+    target = TcpEndpoint("127.0.0.1", port)
+    refusals: list[ProblemError] = []
+    with contextlib.ExitStack() as leaving:
+        ours = leaving.enter_context(
+            subprocess.Popen(
+                [sys.executable, "-c", _FULL, str(ada[1]), str(port)], stdout=subprocess.PIPE
+            )
+        )
+        leaving.callback(ours.kill)
+        assert ours.stdout is not None
+        assert ours.stdout.read(1) == b"!"
+        for _ in range(10):
+            sock = leaving.enter_context(socket.socket())
+            sock.settimeout(0.3)
+            try:
+                sock.connect(("127.0.0.1", port))
+            except TimeoutError:
+                sock.close()
+                break
+        else:
+            pytest.skip("this kernel queues more than it was told to")
+        near, far = socket.socketpair()
+        leaving.callback(near.close)
+        far.setblocking(False)
+        near.sendall(SECRET)
+        asked = tunnel.owner(target)  # the shell runs
+        tunnel.carry_own(
+            Client(far, ("127.0.0.1", 0)),
+            target,
+            named=False,
+            on_opened=lambda _: None,
+            on_refused=refusals.append,
+        )
+        eventually(lambda: _connects(port), "the server to connect")
+        theirs = leaving.enter_context(Listener(eve, f"127.0.0.1:{port}", grab=True))
+        ours.kill()
+        eventually(lambda: bool(refusals), "the refusal")
+        far.close()
+        assert asked is Owner.OURS
+        assert isinstance(refusals[0], NotOursError)
+        assert refusals[0].owner is Owner.OTHERS
+        assert (theirs.end(), theirs.connections) == (b"", 1)
+
+
+def _connects(port: int) -> bool:
+    """Whether a connection of this computer waits for its answer."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return any(row[2].endswith(f":{port:04X}") and row[3] == "02" for row in rows)
 
 
 @pytest.mark.parametrize("options", [{"MaxSessions": "0"}, {"ForceCommand": "exit 1"}])

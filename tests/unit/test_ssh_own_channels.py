@@ -65,12 +65,19 @@ class Channel:
 
 
 class Server:
-    """Answers when the test wants it."""
+    """Answers when the test wants it. `in_order`: as OpenSSH."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, in_order: bool = False) -> None:
         self.opening: list[tuple[Endpoint, Callable[[HeldChannel], None], OnRefused]] = []
         self.tables: list[tuple[int, Future[Table | None]]] = []
-        self.channels = OwnChannels(self._stream, self._open, cast("Ownership", self))
+        self.channels = OwnChannels(
+            self._stream, self._open, cast("Ownership", self), self._run if in_order else None
+        )
+
+    def _run(self, job: Callable[[], None]) -> bool:
+        assert self.opening, "the question would overtake the request for the channel"
+        job()
+        return True
 
     def _stream(self, target: Endpoint, origin: tuple[str, int]) -> ByteStream:
         raise NotImplementedError
@@ -152,6 +159,59 @@ def test_nor_where_no_answer_comes(server: Server) -> None:
     server.tables.pop()[1].set_exception(NotAnsweredError("slow"))
     assert isinstance(visitor.errors[0], NotOursError)
     assert (channel.carried, channel.is_closed) == ([], True)
+
+
+@pytest.fixture
+def openssh() -> Iterator[Server]:
+    made = Server(in_order=True)
+    yield made
+    made.channels.close()
+
+
+CONNECTING = Socket(
+    (ip_address("127.0.0.1"), 40001), (ip_address("127.0.0.1"), 8888), False, ADA, 4, True
+)
+
+
+@pytest.mark.parametrize("opens_first", [True, False])
+def test_the_proof_is_asked_for_together_with_the_channel(
+    openssh: Server, opens_first: bool
+) -> None:
+    visitor = Visitor(openssh)
+    if opens_first:
+        channel = openssh.opens()
+        assert not channel.carried
+        openssh.answers()
+    else:
+        openssh.answers()
+        channel = openssh.opens()
+    assert (channel.carried, visitor.owners) == ([visitor.client], [Owner.OURS])
+    assert not openssh.tables
+
+
+@pytest.mark.parametrize("early", ["connecting", "unseen", "theirs", "unknown", "silent"])
+@pytest.mark.parametrize("uid", [ADA, EVE])
+def test_an_early_answer_proves_nothing_else(openssh: Server, early: str, uid: int) -> None:
+    """The proof is asked for once more, now that the channel is open."""
+    visitor = Visitor(openssh)
+    _, answer = openssh.tables.pop()
+    account, sockets = table(ADA, 8888)
+    match early:
+        case "connecting":
+            answer.set_result((account, (*sockets, CONNECTING)))
+        case "unseen":
+            answer.set_result((account, sockets[:1]))
+        case "theirs":
+            answer.set_result(table(EVE, 8888))
+        case "unknown":
+            answer.set_result(None)
+        case "silent":
+            answer.set_exception(NotAnsweredError("slow"))
+    channel = openssh.opens()
+    assert not channel.carried
+    openssh.answers(uid)
+    assert bool(channel.carried) is (uid == ADA)
+    assert bool(visitor.errors) is (uid == EVE)
 
 
 def test_localhost_goes_to_the_address_of_ours_and_next_time_at_once(server: Server) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from trayconnect.core.endpoints import Endpoint, TcpEndpoint, UnixEndpoint, unmapped
-from trayconnect.core.errors import Problem, ProblemError, Recovery
+from trayconnect.core.errors import ProblemError
 from trayconnect.core.link import (
     ByteStream,
     Client,
@@ -26,10 +26,11 @@ from trayconnect.core.link import (
 )
 from trayconnect.ssh import owners
 from trayconnect.ssh.held_channel import HeldChannel, OpenHeld
+from trayconnect.ssh.own_channel_problems import not_ours, not_reported, replaceable
 from trayconnect.ssh.owners import Address
 from trayconnect.ssh.ownership import NotAnsweredError, Ownership, Table, wait
 from trayconnect.ssh.spares import Spares
-from trayconnect.ssh.steps import Answer, run, run_blocking
+from trayconnect.ssh.steps import Answer, pass_on, run, run_blocking
 
 _JOIN_SECONDS = 5.0
 _NO_ORIGIN = ("127.0.0.1", 0)
@@ -57,12 +58,24 @@ Opener = Callable[[Endpoint], "Future[C]"]
 """Begins to open a channel; the exception is a `ProblemError`."""
 
 
+InOrder = Callable[[Callable[[], None]], bool]
+"""Calls a job after the requests for channels so far have been sent; false if the link has
+ended."""
+
+
 class OwnChannels:
     """`OpenOwnChannel` and `Carrier.carry_own` of one link; from any thread."""
 
     def __init__(
-        self, open_channel: OpenChannel, open_held: OpenHeld, ownership: Ownership
+        self,
+        open_channel: OpenChannel,
+        open_held: OpenHeld,
+        ownership: Ownership,
+        in_order: InOrder | None = None,
     ) -> None:
+        """`in_order`: None if the server may begin to connect a channel only after it has read what
+        came behind the request for it; OpenSSH begins before."""
+        self._in_order = in_order
         self._open_channel = open_channel
         self._open_held = open_held
         self._ownership = ownership
@@ -214,8 +227,12 @@ class OwnChannels:
     async def _open_planned(
         self, opener: Opener[C], plan: _ChannelPlan, target: TcpEndpoint
     ) -> tuple[C, Owner]:
-        channel = await Answer(opener(plan.endpoint))
+        opening = opener(plan.endpoint)
+        early = self._ask_early(opening, plan, target)
+        channel = await Answer(opening)
         try:
+            if early is not None and await self._is_proven(early, plan.places[0]):
+                return channel, Owner.OURS
             table_rows = await self._table(target)
         except BaseException:
             channel.close()
@@ -229,6 +246,29 @@ class OwnChannels:
         # The server may have chosen any of the listeners, so all must be acceptable.
         there = [owner for owner in found if owner is not Owner.NOBODY]
         return channel, owners.worst(there)
+
+    def _ask_early(
+        self, opening: Future[C], plan: _ChannelPlan, target: TcpEndpoint
+    ) -> Future[Table | None] | None:
+        """Ask for the table together with the channel, which saves a round trip."""
+        if self._in_order is None or opening.done() or len(plan.places) != 1:
+            return None
+        early: Future[Table | None] = Future()
+        is_up = self._in_order(lambda: pass_on(self._ownership.table(target.port), early))
+        return early if is_up else None
+
+    async def _is_proven(self, early: Future[Table | None], place: Address) -> bool:
+        """Whether a table that was read behind the request for a channel, and maybe before that was
+        open, proves that the channel leads to the account's own listener."""
+        try:
+            table_rows = await Answer(early)
+        except NotAnsweredError:
+            return False
+        if table_rows is None:
+            return False
+        account, table = table_rows
+        is_settled = owners.is_settled(table, account, place)
+        return is_settled and owners.connection(table, account, place) is Owner.OURS
 
     async def _table(self, target: TcpEndpoint) -> Table | None:
         try:
@@ -310,60 +350,3 @@ _NAMES = {
 
 def _plan_for(place: Address) -> _ChannelPlan:
     return _ChannelPlan(TcpEndpoint(str(place[0]), place[1]), (place,))
-
-
-# --- problems shown to a refused client ---------------------------------------------------------
-
-
-def not_ours(target: Endpoint, owner: Owner) -> Problem:
-    """Why a connection to a listener of that owner was refused."""
-    where = _where(target)
-    if owner is Owner.OTHERS:
-        return Problem(
-            f"What listens on {where} at the server belongs to another user",
-            "Nothing is sent there. Start your own; trayconnect will notice. If you do want "
-            f"theirs, add a plain forward to the file: -L {_example(target)}",
-            Recovery.RETRY,
-        )
-    if owner is Owner.NOBODY:
-        return Problem(
-            f"What listened on {where} at the server has just ended",
-            "Start it again; trayconnect will notice.",
-            Recovery.RETRY,
-        )
-    return Problem(
-        f"What listens on {where} at the server is not proven to be yours",
-        "Nothing is sent there. Start your own; trayconnect will notice. If it is the right one, "
-        "write its port in the file, then disconnect and connect again.",
-        Recovery.RETRY,
-        f"owner: {owner.value}",
-    )
-
-
-def replaceable(target: UnixEndpoint) -> Problem:
-    """Why a connection to a socket in a world-writable folder was refused."""
-    return Problem(
-        f"Any user of the server can replace the socket {target.path}",
-        "Nothing is sent there. Close its folder to others on the server, and each above it: "
-        "chmod o-w FOLDER",
-        Recovery.RETRY,
-    )
-
-
-def not_reported(target: Endpoint, detail: str) -> Problem:
-    return Problem(
-        f"The server did not report who owns {_where(target)}",
-        "Nothing is sent there until it does. Try again in a moment.",
-        Recovery.RETRY,
-        detail,
-    )
-
-
-def _where(target: Endpoint) -> str:
-    if isinstance(target, TcpEndpoint) and target.host in ("127.0.0.1", "::1"):
-        return f"localhost:{target.port}"
-    return str(target)
-
-
-def _example(target: Endpoint) -> str:
-    return f"9999:{target}" if isinstance(target, TcpEndpoint) else f"9999:{target.path}"

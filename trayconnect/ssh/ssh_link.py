@@ -56,8 +56,12 @@ class SshLink:
         """Whether the account's password has expired; None: not checked."""
         self._jobs = JobThread("refusal", self._target.server)
         self._commands = RemoteCommands(route.end, self._target, reporting_accounts, route.sessions)
+        is_openssh = "OpenSSH" in route.end.remote_version
         self._own_channels = OwnChannels(
-            self.open_channel, self.open_held, self._commands.ownership
+            self.open_channel,
+            self.open_held,
+            self._commands.ownership,
+            route.end.packetizer.loop.run if is_openssh else None,
         )
         self._heartbeat = Heartbeat(
             route.end,
