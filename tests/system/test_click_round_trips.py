@@ -20,8 +20,8 @@ from tests.support.turnstile import Turnstile
 from tests.support.waiting import wait_for
 from tests.support.whole import LIMIT, Whole, entry
 
-SLACK = 2.5
-"""Round trips: on a busy machine an answer may miss its delivery."""
+ATTEMPTS = 4
+"""On a busy machine an answer may miss its delivery, which adds a round trip."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,21 +87,30 @@ def over_ssh(places: Places) -> float:
             ssh.wait()
 
 
-def test_few_round_trips_lead_from_the_click_to_the_page(places: Places) -> None:
-    by_ssh = over_ssh(places)
+def clicks(places: Places) -> list[float]:
+    """The round trips of two clicks in one run of the app: the second time, the key is known."""
     counts = []
     with Turnstile(places.sshd.port) as line:
         server = entry(places.sshd, places.key, port=line.port)
         with Whole(server, known_hosts=know(places, line)) as whole:
-            for _ in range(2):  # the second time, the key is known
+            for _ in range(2):
                 before = line.round_trips
                 whole.pages.clear()
                 whole.connect()
                 wait_for(lambda: whole.pages, "the browser", LIMIT)
-                started = line.round_trips - before
                 page(whole.pages[0].link)
-                counts.append((started, line.round_trips - before))
+                counts.append(line.round_trips - before)
                 whole.off()
-    print(by_ssh, counts)
-    assert counts[0][1] <= by_ssh + 4 + SLACK
-    assert counts[1][1] <= by_ssh + 3 + SLACK
+    return counts
+
+
+def test_a_click_takes_no_more_round_trips_than_ssh(places: Places) -> None:
+    """It finds the Jupyter, proves that it is the account's own, and checks that its page answers,
+    while `ssh` only forwards a port that is known. TCP's handshake comes to each."""
+    by_ssh = over_ssh(places)
+    for attempt in range(ATTEMPTS):
+        first, second = clicks(places)
+        if first <= by_ssh and second <= by_ssh:
+            return
+        print(f"attempt {attempt}: {first} and {second} round trips; {by_ssh} by ssh")
+    raise AssertionError(f"{first} and {second} round trips; {by_ssh} by ssh")
