@@ -19,6 +19,7 @@ from paramiko.common import MSG_KEXINIT, MSG_NEWKEYS
 from paramiko.packet import NeedRekeyException
 
 from trayconnect.core import sanitize
+from trayconnect.core.sockets import acknowledge
 from trayconnect.ssh.transport.ciphers import opener_for, sealer_for
 from trayconnect.ssh.transport.event_loop import READ, WRITE, EventLoop, Timer
 from trayconnect.ssh.transport.packets import PacketReader, PacketWriter
@@ -46,6 +47,9 @@ MOST_POSTED = 1 << 14
 MOST_UNREAD = 8 << 20
 """More messages, and bytes, than ever wait for a server that reads the answers to its requests."""
 _LAST_WORDS_SECONDS = 2.0
+_HASTY_READS = 64
+"""After so many reads, the login and the first commands are over. Until then sshd holds each small
+packet back until the one before is acknowledged (RFC 896): 40 ms each."""
 _REST_SECONDS = 10.0
 """After so long without a packet, large buffers are given back."""
 
@@ -86,6 +90,7 @@ class Packetizer:
         self.is_ssh = False
         """Whether an SSH identification was received (RFC 4253 section 4.2)."""
         self.on_greeting: Callable[[], None] = lambda: None
+        self._hasty_reads = _HASTY_READS
         self._initial_kex_done = False  # paramiko sets it
         self._watched = 0
         self._broken: OSError | None = None
@@ -275,6 +280,9 @@ class Packetizer:
                     raise EOFError
             except BlockingIOError:
                 return
+            if self._hasty_reads:
+                self._hasty_reads -= 1
+                acknowledge(self.sock)
             if self._rest_timer is None:
                 self._rest_later()
 
