@@ -4,46 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import enum
-import itertools
 import socket
-import sys
 import time
-from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from paramiko import SSHException
-from paramiko.common import (
-    MSG_CHANNEL_CLOSE,
-    MSG_CHANNEL_EOF,
-    MSG_CHANNEL_FAILURE,
-    MSG_CHANNEL_WINDOW_ADJUST,
-)
-
 from trayconnect.core.link import Client
 from trayconnect.core.sockets import reset, set_reset_on_close
+from trayconnect.ssh.transport.channel_end import ChannelEnd
+from trayconnect.ssh.transport.client_socket import Backlog, read, send
 from trayconnect.ssh.transport.event_loop import READ, WRITE, Timer, tell
-from trayconnect.ssh.transport.packet_format import PAYLOAD_START
-from trayconnect.ssh.transport.receive_window import ReceiveWindow, WindowExceededError
 
 if TYPE_CHECKING:
     from trayconnect.ssh.transport.multiplexer import Multiplexer
 
-MAX_DATA = 32 << 10
-"""Bytes of data in a packet, either way."""
-_AT_ONCE = 8
-"""Packets that are made of one read."""
-_DATA_START = PAYLOAD_START + 9
-"""Message number, channel and length come before the data."""
 LINGER = 5.0
 """Seconds that a client has to close its side after the far end has closed. Closing a socket with
 unread bytes resets the connection, and the client would lose what it has not read."""
 _DISCARD = 64 << 10
-_MOST_PIECES = 64
-"""Far below IOV_MAX (limits.h)."""
-_Piece = bytes | memoryview
-_LARGEST_WINDOW = (1 << 32) - 1
-_BEYOND_WINDOW = "it ignores the window of a channel"
 
 
 class Phase(enum.Enum):
@@ -61,53 +39,35 @@ class CarriedChannel:
     """Its fields belong to the transport's thread; `carry` and `close`, to any."""
 
     __slots__ = (
-        "_close_sent",
-        "_eof_sent",
-        "_far_eof",
+        "_backlog",
         "_is_given",
-        "_max_data",
         "_mux",
         "_on_ended",
         "_on_touched",
         "_pending",
-        "_queue",
-        "_send_window",
         "_sends_much",
         "_sock",
         "_timer",
         "_unused",
         "_watched",
-        "_window",
         "deadline",
-        "number",
+        "end",
         "opened_at",
-        "peer",
         "phase",
     )
 
-    def __init__(self, mux: Multiplexer, number: int, window: ReceiveWindow) -> None:
+    def __init__(self, mux: Multiplexer, end: ChannelEnd) -> None:
         self._mux = mux
-        self.number = number
+        self.end = end
         self.phase = Phase.OPENING
-        self.peer = -1
-        """Its number at the server."""
         self.opened_at = self.deadline = 0.0
-        self._window = window
-        self._send_window = 0
-        self._max_data = 0
         self._sends_much = False
         self._sock: socket.socket | None = None
         self._watched = 0
-        self._pending: list[_Piece] = []
+        self._pending: list[memoryview] = []
         """Data in the packets that just arrived; it is to be delivered before they lose their
         place."""
-        self._queue: deque[_Piece] = deque()
-        """Data that the client did not take yet."""
-        self._far_eof = False
-        """The far end sends no more."""
-        self._eof_sent = False
-        """The client sends no more, and the server knows."""
-        self._close_sent = False
+        self._backlog = Backlog()
         self._timer: Timer | None = None
         self._is_given = False
         """Whether it has had a client."""
@@ -121,7 +81,7 @@ class CarriedChannel:
     @property
     def is_untouched(self) -> bool:
         """See `HeldChannel`."""
-        return self.phase is Phase.OPEN and not self._queue and not self._far_eof
+        return self.phase is Phase.OPEN and not self._backlog and not self.end.far_eof
 
     def watch(self, on_touched: Callable[[], None]) -> None:
         """See `HeldChannel`."""
@@ -165,20 +125,18 @@ class CarriedChannel:
 
     def opened(self, peer: int, window: int, max_packet: int) -> None:
         """The server has opened it."""
-        self.peer = peer
-        self._send_window = window
-        self._max_data = min(max_packet, MAX_DATA)
+        self.end.opened(peer, window, max_packet)
         self.phase = Phase.OPEN
 
     def abort(self) -> None:
         """End both sides now: a reset for the client."""
-        self._send_close()
+        self.end.send_close()
         self._drop(with_reset=True)
 
     def cut(self) -> None:
         """The transport has ended. A client that has not received everything gets a reset."""
         if not self._give_back():
-            self._drop(with_reset=self.phase is not Phase.LINGERING or bool(self._queue))
+            self._drop(with_reset=self.phase is not Phase.LINGERING or bool(self._backlog))
         self._touched()
 
     def _carry(self, client: Client) -> None:
@@ -188,11 +146,11 @@ class CarriedChannel:
             if not self._give_back():
                 self._drop(with_reset=True)
             return
-        if self._far_eof and not self._queue and self._give_back():
+        if self.end.far_eof and not self._backlog and self._give_back():
             return
         with contextlib.suppress(OSError):  # a UNIX socket
             client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if client.reply or self._queue:
+        if client.reply or self._backlog:
             self._unused = None
         try:
             if client.reply:
@@ -201,9 +159,9 @@ class CarriedChannel:
             self.abort()
             return
         self._mux.carries(self)
-        if self._queue:
-            self._deliver_queue()
-        elif self._far_eof:
+        if self._backlog:
+            self._deliver_backlog()
+        elif self.end.far_eof:
             self._finish_client()
         self.reconsider()
 
@@ -219,7 +177,7 @@ class CarriedChannel:
             return False
         self._unwatch()
         self._sock = None
-        self._send_close()
+        self.end.send_close()
         self._drop(with_reset=False)
         client, on_unused = unused
         if not tell(on_unused, client):
@@ -235,12 +193,12 @@ class CarriedChannel:
         self._unwatch()
         sock, self._sock = self._sock, None
         self.phase = Phase.OVER
-        self._queue.clear()
+        self._backlog.clear()
         self._pending = []
         self._unused = None
         if self._timer is not None:
             self._timer.cancel()
-        self._window.close()
+        self.end.release()
         if sock is not None:
             if with_reset:
                 set_reset_on_close(sock)
@@ -254,53 +212,36 @@ class CarriedChannel:
 
     def arrived(self, data: memoryview) -> None:
         """Data, which stays in its place until `flush`. Raises SSHException."""
-        size = len(data)
-        try:
-            self._window.received(size)
-        except WindowExceededError:
-            raise SSHException(_BEYOND_WINDOW) from None
-        if self._far_eof or self.phase is not Phase.OPEN:
-            self._took(size)
+        if self.end.far_eof or self.phase is not Phase.OPEN:
+            self.end.ignored(len(data))
             return
+        self.end.received(len(data))
         if not self._pending:
             self._mux.dirty.append(self)
             self._unused = None
         self._pending.append(data)
-
-    def ignored(self, size: int) -> None:
-        """Data that no client wants. Raises SSHException."""
-        try:
-            self._window.received(size)
-        except WindowExceededError:
-            raise SSHException(_BEYOND_WINDOW) from None
-        self._took(size)
 
     def flush(self) -> None:
         """Deliver what has arrived; keep a copy of what the client does not take now."""
         pieces, self._pending = self._pending, []
         if not pieces:
             return
+        size = len(pieces[0]) if len(pieces) == 1 else sum(map(len, pieces))
         sock = self._sock
         sent = 0
-        if sock is not None and not self._queue:
+        if sock is not None and not self._backlog:
             try:
-                sent = _send(sock, pieces)
+                sent = send(sock, pieces)
             except BlockingIOError:
                 pass
             except OSError:
                 self.abort()
                 return
-        self._mux.received += sum(map(len, pieces))
-        rest = sent
-        for piece in pieces:
-            if rest >= len(piece):
-                rest -= len(piece)
-            else:
-                self._queue.append(bytes(piece[rest:]))
-                rest = 0
+        self._mux.received += size
         if sent:
-            self._took(sent)
-        if self._queue:
+            self.end.took(sent)
+        if sent < size:
+            self._backlog.keep(pieces, sent)
             if sock is None:
                 self._touched()
             else:
@@ -308,21 +249,19 @@ class CarriedChannel:
 
     def adjust(self, size: int) -> None:
         """The server takes so much more. Raises SSHException."""
-        was_empty = self._send_window <= 0
-        self._send_window += size
-        if self._send_window > _LARGEST_WINDOW:
-            raise SSHException("it made the window of a channel too large")
-        if was_empty and self._sock is not None:
+        could_send = self.end.may_send
+        self.end.adjusted(size)
+        if not could_send and self._sock is not None:
             self._reconsider()
 
     def far_eof(self) -> None:
         """The far end sends no more."""
-        if self._far_eof or self.phase is not Phase.OPEN:
+        if self.end.far_eof or self.phase is not Phase.OPEN:
             return
-        self._far_eof = True
+        self.end.far_eof = True
         if self._sock is None:
             self._touched()
-        elif not self._give_back() and not self._queue:
+        elif not self._give_back() and not self._backlog:
             self._finish_client()
 
     def far_close(self) -> None:
@@ -330,64 +269,34 @@ class CarriedChannel:
         EOF (RFC 4254 section 5.3), as those written in Go do: what it sent is complete."""
         if self.phase is Phase.OPENING:
             return
-        self._send_close()
+        self.end.send_close()
         self._mux.forget(self)
         if self.phase is not Phase.OPEN:
             return
         self.phase = Phase.LINGERING
-        self._far_eof = True
+        self.end.far_eof = True
         if self._sock is None:
             self._touched()
         elif self._give_back():
             pass
-        elif not self._queue:
+        elif not self._backlog:
             self._finish_client()
         else:
             self._reconsider()
 
-    def refuse_request(self) -> None:
-        """The server wants an answer to a request about the channel. Raises SSHException."""
-        if self.peer < 0:
-            raise SSHException("a request for a channel that is not open")
-        if not self._close_sent:
-            self._mux.put(MSG_CHANNEL_FAILURE, self.peer)
-
-    def _send_close(self) -> None:
-        if self.peer >= 0 and not self._close_sent:
-            self._close_sent = True
-            self._mux.put(MSG_CHANNEL_CLOSE, self.peer)
-
     # --- to the client ----------------------------------------------------------------------------
 
-    def _deliver_queue(self) -> None:
-        sock, queue = self._sock, self._queue
-        assert sock is not None
-        sent = 0
+    def _deliver_backlog(self) -> None:
+        assert self._sock is not None
         try:
-            while queue:
-                now = _send(sock, list(itertools.islice(queue, _MOST_PIECES)))
-                sent += now
-                while queue and now >= len(queue[0]):
-                    now -= len(queue.popleft())
-                if now:
-                    queue[0] = memoryview(queue[0])[now:]
-                    break
-        except BlockingIOError:
-            pass
+            sent = self._backlog.deliver(self._sock)
         except OSError:
             self.abort()
             return
         if sent:
-            self._took(sent)
-        if not queue and self._far_eof:
+            self.end.took(sent)
+        if not self._backlog and self.end.far_eof:
             self._finish_client()
-
-    def _took(self, size: int) -> None:
-        """The client has taken so much: let the server send on."""
-        if self._window.consumed(size) and self.phase is Phase.OPEN and not self._far_eof:
-            credit = self._window.grant(time.monotonic())
-            if credit:
-                self._mux.put(MSG_CHANNEL_WINDOW_ADJUST, self.peer, credit)
 
     def _finish_client(self) -> None:
         """Everything is delivered, and nothing follows."""
@@ -395,7 +304,7 @@ class CarriedChannel:
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_WR)
         if self.phase is Phase.LINGERING:
-            if self._eof_sent:
+            if self.end.eof_sent:
                 self._drop(with_reset=False)
                 return
             if self._timer is None:
@@ -406,8 +315,13 @@ class CarriedChannel:
 
     def _close_if_done(self) -> None:
         """Close the channel when both sides send no more (RFC 4254 section 5.3)."""
-        if self.phase is Phase.OPEN and self._eof_sent and self._far_eof and not self._queue:
-            self._send_close()
+        if (
+            self.phase is Phase.OPEN
+            and self.end.eof_sent
+            and self.end.far_eof
+            and not self._backlog
+        ):
+            self.end.send_close()
             self._drop(with_reset=False)
 
     # --- from the client --------------------------------------------------------------------------
@@ -418,13 +332,13 @@ class CarriedChannel:
             self._reconsider()
 
     def _reconsider(self) -> None:
-        sock = self._sock
+        sock, end = self._sock, self.end
         assert sock is not None
-        events = WRITE if self._queue else 0
-        if not self._eof_sent:
+        events = WRITE if self._backlog else 0
+        if not end.eof_sent:
             if self.phase is Phase.LINGERING:
                 events |= READ
-            elif self._send_window > 0 and self._max_data > 0:
+            elif end.may_send:
                 if self._mux.is_full:
                     self._mux.pause(self)
                 else:
@@ -438,37 +352,23 @@ class CarriedChannel:
             self._watched = events
 
     def _on_event(self, events: int) -> None:
-        if events & WRITE and self._queue:
-            self._deliver_queue()
+        if events & WRITE and self._backlog:
+            self._deliver_backlog()
         if events & READ and self._sock is not None and self._watched & READ:
             if self.phase is Phase.LINGERING:
                 self._discard()
             else:
                 self._read()
-        if self._sock is not None:
-            self._reconsider()
+        self.reconsider()
 
     def _read(self) -> None:
         """Read from the client into packets, in their place."""
-        sock, window, most = self._sock, self._send_window, self._max_data
+        sock, end, mux = self._sock, self.end, self._mux
         assert sock is not None
-        if self._mux.is_full or window <= 0:
+        if mux.is_full or mux.has_posted or not end.may_send:
             return
-        writer = self._mux.writer
-        # One read into many packets pays off for a client that sends much.
-        count = max(1, min(_AT_ONCE, window // most)) if self._sends_much else 1
-        most = min(window, most)
-        stride = writer.size(9 + most)
-        place = writer.reserve(count * stride) + _DATA_START
-        view = writer.view
         try:
-            if count > 1:
-                size = _receive(
-                    sock,
-                    [view[at : at + most] for at in range(place, place + count * stride, stride)],
-                )
-            else:
-                size = sock.recv_into(view[place : place + most])
+            size = read(sock, end, mux.writer, much=self._sends_much)
         except BlockingIOError:
             return
         except OSError:
@@ -476,18 +376,13 @@ class CarriedChannel:
             return
         self._unused = None
         if not size:
-            self._eof_sent = True
-            self._mux.put(MSG_CHANNEL_EOF, self.peer)
+            end.send_eof()
             self._close_if_done()
             return
-        self._send_window = window - size
-        self._sends_much = size >= most
-        self._mux.sent += size
-        while size > 0:
-            now = min(size, most)
-            self._mux.seal_data(self.peer, now)
-            size -= now
-        self._mux.sealed()
+        # One read into many packets pays off for a client that sends much.
+        self._sends_much = size >= end.max_data
+        mux.sent += size
+        mux.sealed()
 
     def _discard(self) -> None:
         """The far end takes no more; its last answer ("413 Too Large") must still reach the
@@ -500,27 +395,6 @@ class CarriedChannel:
         except OSError:
             ended = True
         if ended:
-            self._eof_sent = True
-            if not self._queue:
+            self.end.eof_sent = True
+            if not self._backlog:
                 self._drop(with_reset=False)
-
-
-if sys.platform == "win32":
-
-    def _send(sock: socket.socket, pieces: list[_Piece]) -> int:
-        """How much was sent. Raises OSError; BlockingIOError if nothing can be sent now."""
-        return sock.send(b"".join(pieces) if len(pieces) > 1 else pieces[0])
-
-    def _receive(sock: socket.socket, places: list[memoryview]) -> int:
-        """Fill one place after the other; how much came. Raises OSError."""
-        return sock.recv_into(places[0])
-
-else:
-
-    def _send(sock: socket.socket, pieces: list[_Piece]) -> int:
-        """How much was sent. Raises OSError; BlockingIOError if nothing can be sent now."""
-        return sock.send(pieces[0]) if len(pieces) == 1 else sock.sendmsg(pieces[:_MOST_PIECES])
-
-    def _receive(sock: socket.socket, places: list[memoryview]) -> int:
-        """Fill one place after the other; how much came. Raises OSError."""
-        return sock.recvmsg_into(places)[0]

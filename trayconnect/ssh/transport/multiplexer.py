@@ -5,7 +5,6 @@ connection."""
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import math
 import socket
@@ -32,11 +31,12 @@ from paramiko.common import (
 
 from trayconnect.core import sanitize
 from trayconnect.core.link import Client, OnAccepted, Traffic
-from trayconnect.core.logs import LogOnce
 from trayconnect.ssh.auth.data_types import DataReader, string
-from trayconnect.ssh.transport.carried import MAX_DATA, CarriedChannel, Phase
-from trayconnect.ssh.transport.event_loop import READ, tell
-from trayconnect.ssh.transport.packet_format import PAYLOAD_START
+from trayconnect.ssh.transport.accepting import Listening
+from trayconnect.ssh.transport.carried import CarriedChannel, Phase
+from trayconnect.ssh.transport.channel_end import MAX_DATA, ChannelEnd
+from trayconnect.ssh.transport.client_socket import DATA_HEAD
+from trayconnect.ssh.transport.event_loop import tell
 from trayconnect.ssh.transport.packetizer import Packetizer
 from trayconnect.ssh.transport.receive_window import SMALLEST, ReceiveWindow, WindowBudget
 
@@ -45,10 +45,6 @@ log = logging.getLogger(__name__)
 FIRST_NUMBER = 1 << 30
 OPEN_SECONDS = 10.0
 """Limit for the server's answer to the opening of a channel."""
-_ACCEPT_AT_ONCE = 64
-_ACCEPT_PAUSE = 0.25
-"""Seconds to leave new connections in the kernel's queue when descriptors run out."""
-_RELEASE_SECONDS = 5.0
 
 
 class ChannelRefusedError(Exception):
@@ -63,7 +59,6 @@ OnOpened = Callable[[CarriedChannel], None]
 OnNotOpened = Callable[[ChannelRefusedError | TimeoutError | ConnectionError], None]
 """Both are called on the transport's thread; that of a connection that has ended, on any."""
 
-_HEAD = struct.Struct(">BII")  # message number, channel, length
 _KINDS = range(MSG_CHANNEL_OPEN_SUCCESS, MSG_CHANNEL_FAILURE + 1)
 _STRAY = {
     MSG_CHANNEL_WINDOW_ADJUST,
@@ -104,8 +99,7 @@ class Multiplexer:
         self._due = math.inf
         """When the next look for late answers is."""
         self._number = FIRST_NUMBER
-        self._listening: dict[socket.socket, int] = {}
-        self._shortage = LogOnce(log, "new local connections have to wait")
+        self._listening = Listening(packetizer.loop)
         self._has_ended = False
         packetizer.on_payload = self._take
         packetizer.on_batch = self._deliver
@@ -115,6 +109,11 @@ class Multiplexer:
     def is_full(self) -> bool:
         """Whether nothing more is to be read from clients."""
         return self._packetizer.is_full
+
+    @property
+    def has_posted(self) -> bool:
+        """Whether messages wait that no data must overtake: they may open its channel."""
+        return self._packetizer.has_posted
 
     @property
     def traffic(self) -> Traffic:
@@ -151,7 +150,7 @@ class Multiplexer:
         def admit() -> None:
             channel = self._new_channel()
             channel.opened(peer, window, max_packet)
-            self.put(MSG_CHANNEL_OPEN_SUCCESS, peer, channel.number, SMALLEST, MAX_DATA)
+            self.put(MSG_CHANNEL_OPEN_SUCCESS, peer, channel.end.number, SMALLEST, MAX_DATA)
             channel.carry(client, on_ended=on_ended)
 
         if not self.loop.run(admit):
@@ -171,8 +170,8 @@ class Multiplexer:
         channel = self._new_channel()
         channel.opened_at = time.monotonic()
         channel.deadline = channel.opened_at + timeout
-        self._openings[channel.number] = (channel, on_opened, on_refused)
-        head = struct.pack(">III", channel.number, SMALLEST, MAX_DATA)
+        self._openings[channel.end.number] = (channel, on_opened, on_refused)
+        head = struct.pack(">III", channel.end.number, SMALLEST, MAX_DATA)
         self.put_message(bytes((MSG_CHANNEL_OPEN,)) + string(kind.encode()) + head + fields)
         self._expect(channel.deadline)
 
@@ -181,7 +180,8 @@ class Multiplexer:
         while number in self._channels:
             number = FIRST_NUMBER + (number + 1) % FIRST_NUMBER
         self._number = FIRST_NUMBER + (number + 1) % FIRST_NUMBER
-        channel = self._channels[number] = CarriedChannel(self, number, ReceiveWindow(self.budget))
+        end = ChannelEnd(number, ReceiveWindow(self.budget), self.put)
+        channel = self._channels[number] = CarriedChannel(self, end)
         return channel
 
     def _expect(self, deadline: float) -> None:
@@ -194,7 +194,7 @@ class Multiplexer:
         now = time.monotonic()
         late = [one for one in self._openings.values() if one[0].deadline <= now]
         for channel, _, on_refused in late:
-            del self._openings[channel.number]
+            del self._openings[channel.end.number]
             tell(on_refused, TimeoutError(f"no answer within {now - channel.opened_at:.0f} s"))
         self._due = math.inf
         if self._openings:
@@ -206,15 +206,9 @@ class Multiplexer:
         """Send a message of numbers."""
         self.put_message(struct.pack(f">B{len(numbers)}I", kind, *numbers))
 
-    def seal_data(self, peer: int, size: int) -> None:
-        """Make a packet of the data that lies in its place in `writer`."""
-        writer = self.writer
-        _HEAD.pack_into(writer.view, writer.end + PAYLOAD_START, MSG_CHANNEL_DATA, peer, size)
-        writer.seal(_HEAD.size + size)
-
     def forget(self, channel: CarriedChannel) -> None:
         """Both sides have closed it: its number is free."""
-        self._channels.pop(channel.number, None)
+        self._channels.pop(channel.end.number, None)
 
     def carries(self, channel: CarriedChannel) -> None:
         """It has a client from now on."""
@@ -253,12 +247,12 @@ class Multiplexer:
             return number not in self._others
         if kind == MSG_CHANNEL_DATA:
             channel = self._channels.get(number)
-            if channel is None or len(payload) < _HEAD.size:
+            if channel is None or len(payload) < DATA_HEAD.size:
                 raise _unknown(kind, number)
-            end = _HEAD.size + int.from_bytes(payload[5:9], "big")
+            end = DATA_HEAD.size + int.from_bytes(payload[5:9], "big")
             if end > len(payload):
                 raise SSHException("a message is cut short")
-            channel.arrived(payload[_HEAD.size : end])
+            channel.arrived(payload[DATA_HEAD.size : end])
             return True
         try:
             self._control(kind, number, DataReader(bytes(payload[5:])))
@@ -284,11 +278,11 @@ class Multiplexer:
             channel.far_close()
         elif kind == MSG_CHANNEL_EXTENDED_DATA:
             fields.uint32()
-            channel.ignored(len(fields.string()))
+            channel.end.ignored(len(fields.string()))
         elif kind == MSG_CHANNEL_REQUEST:
             fields.string()
             if fields.boolean():
-                channel.refuse_request()
+                channel.end.requested()
         elif kind not in (MSG_CHANNEL_SUCCESS, MSG_CHANNEL_FAILURE):
             raise _unknown(kind, number)
 
@@ -323,82 +317,18 @@ class Multiplexer:
         self, listening: Sequence[tuple[int, socket.socket]], on_accepted: OnAccepted
     ) -> None:
         """See `link.Carrier`. From any thread."""
-        self.loop.run(lambda: self._accept_from(listening, on_accepted))
+        self._listening.accept(listening, on_accepted)
 
     def release(self) -> None:
         """See `link.Carrier`. From any thread."""
-
-        def release() -> None:
-            for sock in tuple(self._listening):
-                self._ignore(sock)
-
-        self.loop.run_and_wait(release, _RELEASE_SECONDS)
-
-    def _accept_from(
-        self, listening: Sequence[tuple[int, socket.socket]], on_accepted: OnAccepted
-    ) -> None:
-        if self._has_ended:
-            return
-        for number, sock in listening:
-            self._listen(number, sock, on_accepted)
-
-    def _listen(self, number: int, sock: socket.socket, on_accepted: OnAccepted) -> None:
-        def on_event(_events: int) -> None:
-            self._accept(number, sock, on_accepted)
-
-        if sock.fileno() < 0:  # closed
-            return
-        try:
-            self.loop.watch(sock, 0, READ, on_event)
-        except OSError as error:
-            self._shortage.report(str(error))
-            self._listen_later(number, sock, on_accepted)
-        else:
-            self._listening[sock] = number
-
-    def _listen_later(self, number: int, sock: socket.socket, on_accepted: OnAccepted) -> None:
-        self._listening[sock] = -1
-
-        def again() -> None:
-            if self._listening.get(sock) == -1:
-                del self._listening[sock]
-                self._listen(number, sock, on_accepted)
-
-        self.loop.call_at(time.monotonic() + _ACCEPT_PAUSE, again)
-
-    def _ignore(self, sock: socket.socket) -> None:
-        if self._listening.pop(sock) >= 0:
-            with contextlib.suppress(OSError, ValueError, KeyError):
-                self.loop.watch(sock, READ, 0, lambda _: None)
-
-    def _accept(self, number: int, sock: socket.socket, on_accepted: OnAccepted) -> None:
-        for _ in range(_ACCEPT_AT_ONCE):
-            if sock not in self._listening:  # released since the event
-                return
-            try:
-                client, _ = sock.accept()
-            except (BlockingIOError, InterruptedError):
-                return
-            except ConnectionError:
-                continue  # it hung up before it was accepted
-            except OSError as error:
-                # Out of descriptors or memory. The socket stays readable: without a pause this
-                # would spin until something is freed.
-                self._shortage.report(str(error))
-                self._ignore(sock)
-                self._listen_later(number, sock, on_accepted)
-                return
-            self._shortage.settle()
-            if not tell(on_accepted, number, client):
-                client.close()
+        self._listening.release()
 
     # --- its end ----------------------------------------------------------------------------------
 
     def end(self) -> None:
         """The transport has ended: reset what is carried, refuse what is not open yet."""
         self._has_ended = True
-        for sock in tuple(self._listening):
-            self._ignore(sock)
+        self._listening.end()
         openings, self._openings = self._openings, {}
         for channel, _, on_refused in openings.values():
             self.forget(channel)

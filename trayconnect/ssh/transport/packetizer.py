@@ -114,6 +114,10 @@ class Packetizer:
         if not self.loop.is_here:
             self.loop.wake()
 
+    @property
+    def has_posted(self) -> bool:
+        return bool(self._posted)
+
     def put(self, message: bytes) -> None:
         """The same on the transport's thread, in a packet that leaves at the end of the turn."""
         if self._is_holding or self._posted:
