@@ -220,6 +220,8 @@ def requests(victim: Victim) -> None:
         victim.far.request(kind, True, 0)
         victim.far.request(kind, False, 0)
     ping(victim.client)
+    eventually(lambda: len(victim.far.kinds) >= 4, "the answers")
+    ping(victim.client)
     assert len(victim.far.kinds) == 4
     assert set(victim.far.kinds) <= {ssh.FAILURE, ssh.SUCCESS}
 

@@ -38,10 +38,12 @@ MB = 1_000_000
 GCM: Options = {"Ciphers": "aes128-gcm@openssh.com"}
 CTR: Options = {"Ciphers": "aes128-ctr", "MACs": "hmac-sha2-256-etm@openssh.com"}
 CTR_AND_MAC: Options = {"Ciphers": "aes256-ctr", "MACs": "hmac-sha2-512"}
+CHACHA: Options = {"Ciphers": "chacha20-poly1305@openssh.com"}
 CIPHERS = [
     pytest.param(GCM, id="gcm"),
     pytest.param(CTR, id="ctr-etm"),
     pytest.param(CTR_AND_MAC, id="ctr-mac"),
+    pytest.param(CHACHA, id="chacha"),
 ]
 
 

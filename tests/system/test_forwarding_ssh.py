@@ -27,7 +27,6 @@ from tests.support.sshd import Sshd
 from tests.support.tunnel_kit import Kit, Losses
 from trayconnect.config.model import Server
 from trayconnect.core.errors import Problem
-from trayconnect.core.sockets import set_reset_on_close
 
 
 @pytest.fixture
@@ -103,38 +102,3 @@ def test_nothing_listens_there(kit: Kit, sshd: Sshd, tmp_path: Path) -> None:
             assert was_reset(client)
         eventually(lambda: refusals, "the reason")
     assert str(port) in refusals[0].title
-
-
-def test_a_service_that_resets_over_and_over_costs_nobody_else(
-    kit: Kit, sshd: Sshd, tmp_path: Path
-) -> None:
-    def reset(sock: socket.socket) -> None:
-        sock.recv(1)
-        set_reset_on_close(sock)
-
-    losses = Losses()
-    with Service(reset) as bad, Service(echo) as good:
-        board = {
-            "name": "Echo",
-            "local_port": free_port(),
-            "host": "127.0.0.1",
-            "port": port_of(good),
-        }
-        server = entry(sshd, tmp_path, port_of(bad))
-        server = a_server(**server.model_dump() | {"forwards": [board]})
-        with (
-            kit.tunnel(server, losses=losses) as tunnel,
-            listening(server) as forwarding,
-        ):
-            forwarding.attach(tunnel)
-            with dial(server, server.forwards[0].local_port) as steady:
-                for _ in range(200):
-                    with dial(server) as client:
-                        try:
-                            client.sendall(bytes(100_000))
-                            assert read_all(client) == b""
-                        except ConnectionError:
-                            pass
-                steady.sendall(b"ping")
-                assert steady.recv(4) == b"ping"
-    assert losses.problems == []
