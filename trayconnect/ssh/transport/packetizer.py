@@ -6,6 +6,7 @@ threads post their messages, which never blocks; only `send_bulk` waits for room
 
 from __future__ import annotations
 
+import contextlib
 import re
 import socket
 import threading
@@ -74,6 +75,7 @@ class Packetizer:
         self.loop = EventLoop()
         self.sock = sock
         sock.setblocking(False)
+        _keep_queue_short(sock)
         self.reader = PacketReader()
         self.writer = PacketWriter()
         self.closed = False
@@ -374,6 +376,15 @@ class Packetizer:
 
     def _exchange_is_slow(self) -> None:
         raise SSHException(f"it did not finish a key exchange within {REKEY_SECONDS:g} s")
+
+
+def _keep_queue_short(sock: socket.socket) -> None:
+    """Let the system hold little that is not on its way yet (tcp(7)): behind an upload over a slow
+    line, a keystroke would wait for megabytes."""
+    option = getattr(socket, "TCP_NOTSENT_LOWAT", None)
+    if option is not None:
+        with contextlib.suppress(OSError):  # it leads through a jump host
+            sock.setsockopt(socket.IPPROTO_TCP, option, _CORK)
 
 
 def _text_line(data: bytes) -> str:
