@@ -95,6 +95,7 @@ class Listening:
             try:
                 client, _ = sock.accept()
             except (BlockingIOError, InterruptedError):
+                self._shortage.settle()
                 return
             except ConnectionError:
                 continue  # it hung up before it was accepted
@@ -105,6 +106,5 @@ class Listening:
                 self._ignore(sock)
                 self._listen_later(number, sock, on_accepted)
                 return
-            self._shortage.settle()
             if not tell(on_accepted, number, client):
                 client.close()
