@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 from collections.abc import Callable, Sequence
@@ -100,6 +101,7 @@ class SshLink:
         try:
             channel = self._route.end.open(kind, OPEN_SECONDS, *fields)
         except (ChannelRefusedError, TimeoutError, ConnectionError) as error:
+            self._look_for_expiry(error)
             raise self._not_opened(target, error) from error
         return ChannelStream(channel)
 
@@ -137,14 +139,15 @@ class SshLink:
         on the transport's thread, or this one: they must be quick."""
 
         def refused(error: Exception) -> None:
-            if (
-                isinstance(error, ChannelRefusedError)
-                and error.code == connection_problems.OPEN_ADMINISTRATIVELY_PROHIBITED
-                and self._expired is None
-            ):  # this takes a command to find out
-                self._jobs.put_or_run(lambda: on_refused(self._not_opened(target, error)))
-            else:
+            def explain() -> None:
+                self._look_for_expiry(error)
                 on_refused(self._not_opened(target, error))
+
+            if self._may_be_expired(error):
+                with contextlib.suppress(RuntimeError):  # no thread is to be had
+                    self._jobs.put(explain)
+                    return
+            on_refused(self._not_opened(target, error))
 
         kind, fields = _channel(target, origin)
         content = b"".join(
@@ -220,12 +223,22 @@ class SshLink:
         self._commands.ownership.join(_JOIN_SECONDS)
         self._jobs.join(_JOIN_SECONDS)
 
+    def _may_be_expired(self, error: Exception) -> bool:
+        """Whether a command has to find out whether the password has expired."""
+        return (
+            isinstance(error, ChannelRefusedError)
+            and error.code == connection_problems.OPEN_ADMINISTRATIVELY_PROHIBITED
+            and self._expired is None
+        )
+
+    def _look_for_expiry(self, error: Exception) -> None:
+        """Takes a round trip, or seconds; not on the transport's thread."""
+        if self._may_be_expired(error):
+            self._expired = has_expired_password(self._route.end, self._target)
+
     def _not_forwarded(self, target: Endpoint, error: ChannelRefusedError) -> ProblemError:
-        if error.code == connection_problems.OPEN_ADMINISTRATIVELY_PROHIBITED:
-            if self._expired is None:
-                self._expired = has_expired_password(self._route.end, self._target)
-            if self._expired:
-                return login_problems.password_expired(self._target)
+        if error.code == connection_problems.OPEN_ADMINISTRATIVELY_PROHIBITED and self._expired:
+            return login_problems.password_expired(self._target)
         return connection_problems.not_forwarded(self._target, target, error.code, str(error))
 
     # --- its end ----------------------------------------------------------------------------------
