@@ -166,6 +166,8 @@ def run(main: Callable[[], None]) -> None:
         main()
     except (BenchError, AssertionError, pytest.skip.Exception) as error:
         sys.exit(str(error))  # also what the helpers of the tests say where a peer is missing
+    except FileNotFoundError as error:
+        sys.exit(f"{error.filename} is not there: install what make bench names, and try again")
     except KeyboardInterrupt:
         print("\nStopped: nothing is left behind.", file=sys.stderr)
         sys.exit(INTERRUPTED)
