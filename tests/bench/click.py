@@ -35,6 +35,7 @@ from trayconnect.alerts.scheduler import AlertScheduler
 from trayconnect.config.model import Config, Server
 from trayconnect.control.client import ControlClient
 from trayconnect.core.command import Command
+from trayconnect.core.link import Owner
 from trayconnect.core.notices import Notice
 from trayconnect.core.progress import Progress, Step
 from trayconnect.desktop.default_programs import SystemBrowser
@@ -194,7 +195,11 @@ class Steps:
         try:
             yield
         finally:
-            self._add(name, begin, time.monotonic())
+            self.took(name, begin)
+
+    def took(self, name: str, begin: float) -> None:
+        """A step that has just ended."""
+        self._add(name, begin, time.monotonic())
 
     def _add(self, name: str, begin: float, end: float) -> None:
         with self._lock:
@@ -213,6 +218,15 @@ class TimedLink:
     def execute(self, *arguments: Any, **named: Any) -> Any:  # noqa: ANN401
         with self._steps.step("run a command on the server"):
             return self._link.execute(*arguments, **named)
+
+    def carry_own(self, *arguments: Any, **named: Any) -> None:
+        begin, on_opened = time.monotonic(), named["on_opened"]
+
+        def opened(owner: Owner) -> None:
+            self._steps.took("carry a request to a proven listener", begin)
+            on_opened(owner)
+
+        self._link.carry_own(*arguments, **{**named, "on_opened": opened})
 
     def open_channel(self, *arguments: Any, **named: Any) -> Any:  # noqa: ANN401
         with self._steps.step("open a channel"):
