@@ -92,6 +92,44 @@ def test_a_killed_session_resets_its_transfers_and_the_next_tunnel_serves_who_wa
                     assert waiting.recv(100) == b"still here"
 
 
+def test_no_client_is_lost_while_links_come_and_go(kit: Kit, sshd: Sshd, tmp_path: Path) -> None:
+    """Each is answered, or reset because its link had opened a channel for it."""
+    stop = threading.Event()
+    told: list[bytes] = []
+
+    def ask(server: Server) -> None:
+        while not stop.is_set():
+            with dial(server) as client:
+                try:
+                    client.sendall(b"ping")
+                    told.append(client.recv(4))
+                except ConnectionError:
+                    told.append(b"reset")
+
+    with Service(echo) as service:
+        server = entry(sshd, tmp_path, port_of(service))
+        with listening(server) as forwarding:
+            clients = [threading.Thread(target=ask, args=(server,)) for _ in range(6)]
+            for client in clients:
+                client.start()
+            for number in range(8):
+                losses = Losses()
+                answered = told.count(b"ping")
+                with kit.tunnel(server, losses=losses) as tunnel:
+                    forwarding.attach(tunnel)
+                    eventually(lambda n=answered: told.count(b"ping") > n + 20, "answers")  # type: ignore[misc]
+                    if number == 7:
+                        stop.set()
+                        for client in clients:
+                            client.join(LIMIT)
+                            assert not client.is_alive()
+                    else:
+                        sshd.kill_sessions()
+                        losses.wait()
+                    forwarding.detach()
+    assert set(told) <= {b"ping", b"reset"}
+
+
 def test_nothing_listens_there(kit: Kit, sshd: Sshd, tmp_path: Path) -> None:
     refusals: list[Problem] = []
     port = free_port()
