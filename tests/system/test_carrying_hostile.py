@@ -573,7 +573,7 @@ def test_questions_of_a_server_that_reads_no_answers(
     kit: Kit, server: StagedServer, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     """The link ends, at the latest with the heartbeat, and what waits to be sent is bounded."""
-    monkeypatch.setattr(packetizer, "MOST_UNREAD", MB)
+    monkeypatch.setattr(packetizer, "MOST_UNREAD", MB // 4)
     with (
         connected(kit, server, Keepalive(interval=1, count_max=3)) as way,
         way.dial() as client,
