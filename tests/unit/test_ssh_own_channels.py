@@ -277,6 +277,23 @@ def test_a_spare_channel_saves_both_waits_and_loses_no_client(
     assert visitor.errors == []
 
 
+def test_a_client_whose_channel_is_refused_got_another_one(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spares, "WORTH_SECONDS", 0.0)
+    monkeypatch.setattr(spares, "MOST", 1)
+    Visitor(server)
+    server.opens()
+    server.answers()
+    visitor = Visitor(server)  # while the spare one is being opened
+    spare = server.opens()
+    server.answers()
+    assert (spare.carried, visitor.owners) == ([visitor.client], [Owner.OURS])
+    server.opening.pop()[2](NotOpenedError(Problem("no", ""), Refusal.REFUSED))
+    assert visitor.errors == []
+    assert not server.opening
+
+
 def test_no_channel_is_opened_ahead_to_a_stranger(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

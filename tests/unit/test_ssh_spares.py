@@ -112,6 +112,32 @@ def test_each_is_replaced_as_it_is_used_and_the_oldest_is_used_first(far: Far) -
     assert far.spares.take(BOARD) is None
 
 
+def test_a_client_that_waits_gets_the_next_one_and_its_own_replaces_that(far: Far) -> None:
+    """So no client's channel lies behind one that nobody uses."""
+    far.spares.used(JUPYTER, FAR)
+    given: list[HeldChannel] = []
+    early, late = (far.spares.wait(JUPYTER, given.append) for _ in range(2))
+    left = far.spares.wait(JUPYTER, given.append)
+    assert far.spares.leave(left)
+    channels = far.opens()
+    assert given == channels[:2]
+    assert not any(far.spares.leave(each) for each in (early, late))
+    own, unproven = Channel(), Channel()
+    far.spares.replace(early, own, Owner.OURS, FAR)
+    assert [far.spares.take(JUPYTER) for _ in range(3)] == [channels[2], own, None]
+    assert len(far.asked) == 2, "the other own channel is on the way"
+    far.spares.replace(late, unproven, Owner.UNKNOWN, FAR)
+    assert unproven.is_closed
+    assert all(channel.is_closed for channel in far.opens())
+
+
+def test_where_nothing_is_opened_ahead_everybody_gets_their_own(far: Far) -> None:
+    for _ in range(2):
+        waiting = far.spares.wait(JUPYTER, lambda _: pytest.fail("a spare"))
+        assert far.spares.leave(waiting)
+        far.spares.used(JUPYTER, 0.0)
+
+
 def test_a_link_that_gets_fast_has_none_any_more(far: Far) -> None:
     ready(far)
     far.spares.used(JUPYTER, WORTH_SECONDS / 2)

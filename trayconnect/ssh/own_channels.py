@@ -110,27 +110,36 @@ class OwnChannels:
     ) -> None:
         """See `link.Carrier.carry_own`."""
 
-        def carry_fresh(client: Client) -> None:
+        def carry_over(spare: HeldChannel) -> None:
+            on_opened(Owner.OURS)
+            spare.carry(client, on_unused=lambda _: carry_fresh())
+
+        def carry_fresh() -> None:
             def opened(proven: tuple[HeldChannel, Owner]) -> None:
                 channel, owner = proven
+                if not self._spares.leave(waiting):
+                    self._spares.replace(waiting, channel, owner, opener.seconds)
+                    return
                 on_opened(owner)
                 channel.carry(client)
                 if owner is Owner.OURS:
                     self._spares.used(target, opener.seconds)
 
             def refused(error: ProblemError) -> None:
+                is_waiting = self._spares.leave(waiting)
                 self._spares.refused(target, error)
-                on_refused(error)
+                if is_waiting:
+                    on_refused(error)
 
+            waiting = self._spares.wait(target, carry_over)
             opener = _HeldOpener(self._open_held, client.origin)
             run(self._open(opener, target, named), opened, refused)
 
         spare = self._spares.take(target)
         if spare is None:
-            carry_fresh(client)
+            carry_fresh()
         else:
-            on_opened(Owner.OURS)
-            spare.carry(client, on_unused=carry_fresh)
+            carry_over(spare)
 
     def forget(self, target: Endpoint) -> None:
         """See `link.Carrier.forget`."""

@@ -7,11 +7,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from trayconnect.core.endpoints import Endpoint
 from trayconnect.core.errors import ProblemError
-from trayconnect.core.link import LostError, NotOpenedError, OnRefused, Refusal
+from trayconnect.core.link import LostError, NotOpenedError, OnRefused, Owner, Refusal
 from trayconnect.core.threads import Timer
 from trayconnect.ssh.held_channel import HeldChannel
 
@@ -37,6 +38,18 @@ class OpenSpare(Protocol):
     ) -> None: ...
 
 
+@dataclass(slots=True, eq=False)
+class Waiting:
+    """A client whose own channel is being opened. It gets a spare one that is ready before, which
+    its own then replaces: no client's channel lies behind one that nobody uses, where a server that
+    serves one connection at a time would let it wait."""
+
+    target: Endpoint
+    give: Callable[[HeldChannel], None]
+    pool: _Pool | None = None
+    is_served: bool = False
+
+
 class _Spare(NamedTuple):
     channel: HeldChannel
     since: float
@@ -49,6 +62,8 @@ class _Pool:
         self.ready: deque[_Spare] = deque()
         """The oldest first: a server that serves one connection at a time waits for its request."""
         self.opening = 0
+        """Also the own channels of clients that got a spare one."""
+        self.waiting: deque[Waiting] = deque()
         self.seconds: deque[float] = deque(maxlen=_REMEMBERED)
         """How long the last openings took."""
 
@@ -97,6 +112,31 @@ class Spares:
         if pool is not None and taken is not None:
             self._fill(target, pool)
         return taken
+
+    def wait(self, target: Endpoint, give: Callable[[HeldChannel], None]) -> Waiting:
+        """Call `give` with the next spare to the target, on any thread, unless `leave` comes
+        before."""
+        waiting = Waiting(target, give)
+        with self._lock:
+            waiting.pool = self._pools.get(target)
+            if waiting.pool is not None:
+                waiting.pool.waiting.append(waiting)
+        return waiting
+
+    def leave(self, waiting: Waiting) -> bool:
+        """Wait no more; false if a spare was given."""
+        with self._lock:
+            if not waiting.is_served and waiting.pool is not None:
+                waiting.pool.waiting.remove(waiting)
+            return not waiting.is_served
+
+    def replace(self, waiting: Waiting, channel: HeldChannel, owner: Owner, seconds: float) -> None:
+        """The own channel of a client that got a spare is open."""
+        if waiting.pool is not None and owner is Owner.OURS:
+            self._opened(waiting.target, waiting.pool, channel, seconds)
+        else:
+            channel.close()
+            self.forget(waiting.target)
 
     def refused(self, target: Endpoint, error: ProblemError) -> None:
         """A channel to the target was refused. Close its spares, and, unless the target is to
@@ -148,13 +188,21 @@ class Spares:
             )
 
     def _opened(self, target: Endpoint, pool: _Pool, channel: HeldChannel, seconds: float) -> None:
+        served: Waiting | None = None
         with self._lock:
             pool.opening -= 1
             is_wanted = self._pools.get(target) is pool
             if is_wanted:
                 pool.seconds.append(seconds)
-                pool.ready.append(_Spare(channel, self._now()))
-        if is_wanted:
+                if pool.waiting:
+                    served = pool.waiting.popleft()
+                    served.is_served = True
+                    pool.opening += 1
+                else:
+                    pool.ready.append(_Spare(channel, self._now()))
+        if served is not None:
+            served.give(channel)
+        elif is_wanted:
             channel.watch(lambda: self._touched(pool, channel))
             self._expiry.set(IDLE_SECONDS)
         else:
