@@ -100,3 +100,28 @@ if sys.platform == "linux":
         ends[0].sendall(b"unread")
         ends[1].close()
         eventually(lambda: identify(ends[0], os.geteuid()) is PeerOwner.GONE, "the reset")
+
+    def test_a_client_that_is_gone_from_another_address_of_this_computer() -> None:
+        """It connects from there to 127.0.0.1, sends, and resets: what it sent would be read."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.connect(("192.0.2.7", 9))
+            except OSError:
+                pytest.skip("this computer has no other address")
+            address = probe.getsockname()[0]
+        with (
+            socket.create_server(("127.0.0.1", 0)) as listening,
+            socket.create_connection(listening.getsockname(), source_address=(address, 0)) as other,
+        ):
+            ours, peer = listening.accept()
+            with ours:
+                assert identify(ours, os.geteuid()) is PeerOwner.OURS
+                other.close()
+                # As it is between the end of the client and the arrival of its reset.
+                gone = Far(ours, peer)
+                eventually(
+                    lambda: identify(gone, os.geteuid()) is PeerOwner.GONE,  # type: ignore[arg-type]
+                    "its end",
+                )
+                unused = Far(ours, (address, 1))
+                assert identify(unused, os.geteuid()) is PeerOwner.GONE  # type: ignore[arg-type]

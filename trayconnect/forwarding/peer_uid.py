@@ -100,7 +100,7 @@ def _ask_kernel(client: socket.socket, uid: int) -> PeerOwner:
     try:
         owner = _query(client.family, there, here)
         # A socket that listens on every address also matches the other end of a remote connection.
-        if (owner is None or owner.state == _TCP_LISTEN) and not _is_loopback(there[0]):
+        if (owner is None or owner.state == _TCP_LISTEN) and not _is_of_this_computer(there):
             return PeerOwner.UNKNOWN
         # A kernel without inet_diag reports "no such socket" for every query: query our own end.
         blind = owner is None and _query(client.family, here, there) is None
@@ -138,8 +138,21 @@ def _is_connected(client: socket.socket) -> bool:
     return True
 
 
-def _is_loopback(address: str) -> bool:
-    return ipaddress.ip_address(address.partition("%")[0]).is_loopback
+def _is_of_this_computer(address: _Address) -> bool:
+    """Whether a process of this computer has the address, loopback or not. It may connect from any
+    of them, also to 127.0.0.1, and be gone before it is identified; what it sent is still read.
+
+    Raises OSError."""
+    if ipaddress.ip_address(address[0].partition("%")[0]).is_loopback:
+        return True
+    family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(address)  # sends nothing
+        except OSError:
+            return False  # no way there
+        # The system sends from another address, unless it sends to itself.
+        return bool(probe.getsockname()[0] == address[0])
 
 
 def socket_uid(here: tuple[str, int], there: tuple[str, int] | None) -> int | None:
