@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.forwarded import bounded_memory
 from tests.support.forwarding import LIMIT, eventually, listening, no_leaks
 from tests.support.keys import make_key
 from tests.support.ports import free_port
@@ -433,6 +434,33 @@ def test_a_shell_that_takes_too_long_proves_nothing(
     again.mkdir()
     with tunnel_of(sshd, ada[0], again) as tunnel, Listener(eve, f"127.0.0.1:{port}"):
         assert opened(tunnel, target) is Owner.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        pytest.param('printf "@@begin $n\\n"; exec yes xy', id="endless"),
+        pytest.param('printf "@@begin $n\\n"; exec tr "\\0" x </dev/zero', id="an-endless-line"),
+        pytest.param('printf "@@begin 0\\nwhole\\n@@end 0\\n"', id="an-old-question"),
+        pytest.param('printf "@@begin 9$n\\nwhole\\n@@end 9$n\\n"', id="a-later-question"),
+    ],
+)
+def test_answers_that_no_script_of_ours_gives_prove_nothing(
+    sshd: Sshd, tmp_path: Path, lie: str
+) -> None:
+    """And fill no memory."""
+    head = "printf '\\n@@trayconnect owners 1 0 0 1000 proc 1\\n'"
+    loop = f'while read -r kind n port; do if [ -n "$kind" ]; then {lie}; fi; done'
+    sshd.set_option("ForceCommand", f"{head}; {loop}")
+    sshd.restart()
+    with socket.create_server(("127.0.0.1", 0)) as far:
+        target = TcpEndpoint("127.0.0.1", far.getsockname()[1])
+        with (
+            no_leaks(),
+            tunnel_of(sshd, sshd.username, tmp_path) as tunnel,
+            bounded_memory(32 << 20),
+        ):
+            assert refused(tunnel, target, named=False) is Owner.UNKNOWN
 
 
 def test_a_server_that_told_once_is_asked_until_it_tells_again(

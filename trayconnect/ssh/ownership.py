@@ -12,7 +12,7 @@ from contextlib import suppress
 from importlib.resources import files
 from typing import Protocol, TypeVar
 
-from trayconnect.core import remote_script
+from trayconnect.core import remote_script, sanitize
 from trayconnect.core.errors import ProblemError
 from trayconnect.ssh import owners
 from trayconnect.ssh.owners import Account, Path, Socket
@@ -41,6 +41,8 @@ _TIMES = 5
 """How often one check restarts a shell that was ended for another command."""
 _MOST = 4 << 20
 """Limit in bytes for one answer, and for the output of start-up files."""
+_LINE = 64
+"""Bytes of memory that each line takes beside its text."""
 
 
 class NotAnsweredError(Exception):
@@ -300,6 +302,8 @@ class _Shell:
         self._unread = b""
         self._sending, self._receiving = threading.Lock(), threading.Lock()
         self._number = 0
+        self._received = 0
+        """The number of the last answer."""
         self._answers: dict[int, list[str]] = {}
         """Those that other threads wait for."""
         try:
@@ -327,9 +331,7 @@ class _Shell:
     def _answer(self, number: int) -> list[str]:
         with self._receiving:
             while number not in self._answers:
-                begun = self._receive(time.monotonic() + ANSWER_SECONDS)
-                if begun > number:
-                    raise ConnectionError("an answer is missing")
+                self._receive(time.monotonic() + ANSWER_SECONDS)
             lines = self._answers.pop(number)
         if self.account.source == "-" and not lines:
             return lines
@@ -337,18 +339,22 @@ class _Shell:
             raise ConnectionError("half an answer")
         return lines
 
-    def _receive(self, deadline: float) -> int:
-        """The number of the next answer, which is kept."""
+    def _receive(self, deadline: float) -> None:
+        """Keep the next answer. They come in the order of the questions, each once: a hostile
+        server could fill the memory with others."""
         self._until(b"@@begin ", deadline)
-        word = self._line(deadline)
-        if not word.isdecimal():
-            raise ConnectionError(f"an answer to {word!r}")
-        number = int(word)
+        number = self._received + 1
+        if (word := self._line(deadline)) != str(number):
+            raise ConnectionError(f"answer {sanitize.line(word)!r} in the place of {number}")
+        self._received = number
         lines = []
+        left = _MOST
         while (line := self._line(deadline)) != f"@@end {number}":
             lines.append(line)
+            left -= len(line) + _LINE
+            if left < 0:
+                raise ConnectionError("an answer without end")
         self._answers[number] = lines
-        return number
 
     def close(self) -> None:
         with suppress(OSError, EOFError):
