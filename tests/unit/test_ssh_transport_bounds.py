@@ -22,8 +22,9 @@ from paramiko.common import (
 from trayconnect.core import sanitize
 from trayconnect.ssh.auth.data_types import string
 from trayconnect.ssh.auth.userauth import AuthLostError, Prompt, UserAuth
+from trayconnect.ssh.transport import greeting
 from trayconnect.ssh.transport.packet_format import MAX_PACKET_BYTES
-from trayconnect.ssh.transport.packetizer import MAX_GREETING_BYTES, MOST_POSTED, Packetizer
+from trayconnect.ssh.transport.packetizer import MOST_POSTED, Packetizer
 from trayconnect.ssh.transport.ssh_transport import MAX_PACKET, WINDOW, SshTransport
 
 
@@ -67,7 +68,7 @@ def test_a_packet_of_any_size_is_not_waited_for(pair: Pair, claimed: int) -> Non
 
 def test_a_line_without_an_end(pair: Pair) -> None:
     packets, theirs = pair
-    theirs.sendall(b"SSH-2.0-" + bytes(MAX_GREETING_BYTES))
+    theirs.sendall(b"SSH-2.0-" + bytes(greeting.MAX_BYTES))
     assert not packets.readline(30).startswith("SSH-")
     assert packets.greeting == ["\N{REPLACEMENT CHARACTER}"]
     assert not packets.is_ssh

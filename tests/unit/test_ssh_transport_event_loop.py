@@ -57,6 +57,10 @@ def test_many_jobs_do_not_keep_sockets_waiting(loop: EventLoop) -> None:
         while seen.count("event") < 3:
             loop.turn()
         assert "job" in seen
+        for _ in range(1000):
+            loop.call(lambda: seen.append("one of many"))
+        loop.turn()
+        assert 0 < seen.count("one of many") < 1000
 
 
 def test_a_job_wakes_the_loop_and_waits_no_longer_than_its_limit(loop: EventLoop) -> None:

@@ -163,6 +163,8 @@ class CarriedChannel:
             self._deliver_backlog()
         elif self.end.far_eof:
             self._finish_client()
+        elif self._unused is None:
+            self._read()  # its request is here already, most of the time
         self.reconsider()
 
     def _touched(self) -> None:
@@ -249,10 +251,8 @@ class CarriedChannel:
 
     def adjust(self, size: int) -> None:
         """The server takes so much more. Raises SSHException."""
-        could_send = self.end.may_send
         self.end.adjusted(size)
-        if not could_send and self._sock is not None:
-            self._reconsider()
+        self.reconsider()
 
     def far_eof(self) -> None:
         """The far end sends no more."""
@@ -277,12 +277,11 @@ class CarriedChannel:
         self.end.far_eof = True
         if self._sock is None:
             self._touched()
-        elif self._give_back():
-            pass
-        elif not self._backlog:
-            self._finish_client()
-        else:
-            self._reconsider()
+        elif not self._give_back():
+            if self._backlog:
+                self._reconsider()
+            else:
+                self._finish_client()
 
     # --- to the client ----------------------------------------------------------------------------
 

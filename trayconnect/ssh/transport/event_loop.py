@@ -81,6 +81,8 @@ class EventLoop:
         self._timers: list[tuple[float, int, Timer]] = []
         self._order = itertools.count()
         self._thread = 0
+        self.is_last = False
+        """Whether the event that is handled now is the last one of its turn."""
 
     @property
     def is_here(self) -> bool:
@@ -152,10 +154,15 @@ class EventLoop:
 
     def turn(self) -> None:
         """Wait for the next events, timers or jobs, and handle them."""
-        for key, events in self._selector.select(self._patience()):
+        ready = self._selector.select(self._patience())
+        last = len(ready) - 1
+        for number, (key, events) in enumerate(ready):
+            self.is_last = number == last
             key.data(events)
-        for _ in range(min(len(self._jobs), _JOBS_AT_ONCE)):
-            self._jobs.popleft()()
+        self.is_last = False
+        if self._jobs:
+            for _ in range(min(len(self._jobs), _JOBS_AT_ONCE)):
+                self._jobs.popleft()()
         while self._timers and self._timers[0][0] <= time.monotonic():
             job = heapq.heappop(self._timers)[2].job
             if job is not None:

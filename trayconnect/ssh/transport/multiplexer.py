@@ -233,6 +233,15 @@ class Multiplexer:
 
     def _take(self, payload: memoryview) -> bool:
         kind = payload[0]
+        if kind == MSG_CHANNEL_DATA and len(payload) >= DATA_HEAD.size:
+            _, number, size = DATA_HEAD.unpack_from(payload)
+            channel = self._channels.get(number)
+            if channel is not None:
+                end = DATA_HEAD.size + size
+                if end > len(payload):
+                    raise SSHException("a message is cut short")
+                channel.arrived(payload[DATA_HEAD.size : end])
+                return True
         if kind not in _KINDS:
             if kind in MSG_NAMES:
                 return False
@@ -246,14 +255,7 @@ class Multiplexer:
                 raise _unknown(kind, number)
             return number not in self._others
         if kind == MSG_CHANNEL_DATA:
-            channel = self._channels.get(number)
-            if channel is None or len(payload) < DATA_HEAD.size:
-                raise _unknown(kind, number)
-            end = DATA_HEAD.size + int.from_bytes(payload[5:9], "big")
-            if end > len(payload):
-                raise SSHException("a message is cut short")
-            channel.arrived(payload[DATA_HEAD.size : end])
-            return True
+            raise _unknown(kind, number)
         try:
             self._control(kind, number, DataReader(bytes(payload[5:])))
         except ValueError as error:

@@ -7,7 +7,6 @@ threads post their messages, which never blocks; only `send_bulk` waits for room
 from __future__ import annotations
 
 import contextlib
-import re
 import socket
 import threading
 import time
@@ -21,15 +20,10 @@ from paramiko.packet import NeedRekeyException
 
 from trayconnect.core import sanitize
 from trayconnect.core.sockets import acknowledge
+from trayconnect.ssh.transport import greeting
 from trayconnect.ssh.transport.ciphers import opener_for, sealer_for
 from trayconnect.ssh.transport.event_loop import READ, WRITE, EventLoop, Timer
 from trayconnect.ssh.transport.packets import PacketReader, PacketWriter
-
-MAX_GREETING_BYTES = 8 << 10
-"""Limit for one line before the SSH packets, as OpenSSH; the identification itself may have 255
-bytes (RFC 4253 section 4.2)."""
-_BINARY = re.compile(r"[\0-\x08\x0e-\x1a\x1c-\x1f]")
-_RECOGNIZABLE = ("SSH-", "HTTP/", "<", "\N{REPLACEMENT CHARACTER}")
 
 REKEY_BYTES = 1 << 30
 """A key serves for so many bytes of a direction (RFC 4253 section 9) …"""
@@ -175,15 +169,15 @@ class Packetizer:
     def readline(self, timeout: float) -> str:  # noqa: ARG002 - the caller limits the handshake
         """The next line before the SSH packets, without its end. Raises EOFError."""
         try:
-            while (data := self.reader.line(MAX_GREETING_BYTES)) is None:
+            while (data := self.reader.line(greeting.MAX_BYTES)) is None:
                 self._turn()
-            line = _text_line(data)
+            line = greeting.text_line(data)
         except ValueError:
             line = "\N{REPLACEMENT CHARACTER}"
         self.greeting.append(sanitize.line(line))
         self.is_ssh = line.startswith("SSH-")
         # Any other line may precede the SSH identification.
-        if line.startswith(_RECOGNIZABLE):
+        if line.startswith(greeting.RECOGNIZABLE):
             self.on_greeting()
         return line
 
@@ -246,7 +240,8 @@ class Packetizer:
 
     def sealed(self) -> None:
         """A packet was made in `writer`: send early what is worth it."""
-        if len(self.writer) >= _CORK:
+        if self.loop.is_last or len(self.writer) >= _CORK:
+            self.loop.is_last = False  # what follows it in this turn leaves with the rest
             self._flush()
 
     def end(self) -> None:
@@ -257,8 +252,10 @@ class Packetizer:
     def _turn(self) -> None:
         if self.closed:
             raise EOFError
-        self._seal_posted()
-        self._flush()
+        if self._posted:
+            self._seal_posted()
+        if self.writer.end or self.is_full or not self._watched:
+            self._flush()
         self.loop.turn()
 
     def _next(self) -> memoryview | None:
@@ -385,16 +382,3 @@ def _keep_queue_short(sock: socket.socket) -> None:
     if option is not None:
         with contextlib.suppress(OSError):  # it leads through a jump host
             sock.setsockopt(socket.IPPROTO_TCP, option, _CORK)
-
-
-def _text_line(data: bytes) -> str:
-    """A line of text; after a replacement character if it is none."""
-    data = data.rstrip(b"\n").removesuffix(b"\r")
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        # A line in Latin-1 may precede the SSH identification, or be a web server's.
-        line = data.decode("latin-1")
-        if line.startswith("SSH-") or _BINARY.search(line):
-            line = f"\N{REPLACEMENT CHARACTER}{line}"
-        return line

@@ -4,7 +4,6 @@ in place, many to a system call."""
 from __future__ import annotations
 
 import socket
-import struct
 
 from trayconnect.ssh.transport.ciphers import PLAIN_OPENER, PLAIN_SEALER
 from trayconnect.ssh.transport.packet_format import PAYLOAD_START, Opener, Sealer
@@ -201,10 +200,3 @@ class PacketWriter:
         if self._start == self.end and len(self._buffer) > _FIRST_SIZE:
             self._buffer = bytearray(_FIRST_SIZE)
             self.view = memoryview(self._buffer)
-
-
-def uint32s(payload: memoryview, start: int, count: int) -> tuple[int, ...]:
-    """Numbers in a message. Raises ValueError if it is too short."""
-    if len(payload) < start + 4 * count:
-        raise ValueError("a message is cut short")
-    return struct.unpack_from(f">{count}I", payload, start)
