@@ -13,6 +13,7 @@ from tests.support.forwarding import (
     LIMIT,
     Service,
     a_server,
+    answers,
     dial,
     echo,
     eventually,
@@ -20,13 +21,16 @@ from tests.support.forwarding import (
     listening,
     no_leaks,
     read_all,
+    tcp,
     was_reset,
 )
 from tests.support.ports import free_port
 from tests.support.sshd import Sshd
 from tests.support.tunnel_kit import Kit, Losses
 from trayconnect.config.model import Server
+from trayconnect.core.endpoints import TcpEndpoint
 from trayconnect.core.errors import Problem
+from trayconnect.forwarding import arrivals
 
 
 @pytest.fixture
@@ -128,6 +132,33 @@ def test_no_client_is_lost_while_links_come_and_go(kit: Kit, sshd: Sshd, tmp_pat
                         losses.wait()
                     forwarding.detach()
     assert set(told) <= {b"ping", b"reset"}
+
+
+def test_connections_of_a_remote_forward_count_until_they_end(
+    kit: Kit, sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arrivals, "INCOMING_LIMIT", 2)
+    with Service(echo) as service:
+        server = entry(sshd, tmp_path, port_of(service))
+        with kit.tunnel(server) as tunnel, listening(server) as forwarding:
+            forwarding.attach(tunnel)
+            ports: list[int | Problem] = []
+            tunnel.listen(
+                TcpEndpoint("localhost", 0),
+                lambda incoming: forwarding.take(incoming, TcpEndpoint(*service.address)),
+                ports.append,
+            )
+            (port,) = eventually(lambda: ports, "the listener")
+            assert isinstance(port, int)
+            with tcp(port) as first, tcp(port) as second:
+                for client in (first, second):
+                    client.sendall(b"ping")
+                    assert client.recv(4) == b"ping"
+                with tcp(port) as third:
+                    assert third.recv(4) == b""
+            eventually(lambda: not forwarding._arrivals._open, "the end of both")
+            answers(tcp(port))
+        eventually(lambda: not forwarding._arrivals._open, "the end of the last")
 
 
 def test_nothing_listens_there(kit: Kit, sshd: Sshd, tmp_path: Path) -> None:
