@@ -17,6 +17,7 @@ from trayconnect.core.link import (
     Owner,
     Refusal,
 )
+from trayconnect.core.threads import Timer
 from trayconnect.ssh.held_channel import HeldChannel
 from trayconnect.ssh.spares import IDLE_SECONDS, MOST, WORTH_SECONDS, Spares
 
@@ -175,6 +176,14 @@ def test_unused_ones_are_closed_and_not_replaced(far: Far) -> None:
     far.spares.expire()
     assert [each.is_closed for each in (*channels, fresh)] == [False, True, True, False]
     assert far.asked == []
+
+
+def test_where_no_timer_can_be_set_none_is_kept(far: Far, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_thread(timer: Timer, seconds: float) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(Timer, "set", no_thread)
+    assert all(channel.is_closed for channel in ready(far))
 
 
 @pytest.mark.parametrize(

@@ -204,7 +204,10 @@ class Spares:
             served.give(channel)
         elif is_wanted:
             channel.watch(lambda: self._touched(pool, channel))
-            self._expiry.set(IDLE_SECONDS)
+            try:
+                self._expiry.set(IDLE_SECONDS)
+            except RuntimeError:  # no more threads: nothing would close it
+                self.forget(target)
         else:
             channel.close()
 
