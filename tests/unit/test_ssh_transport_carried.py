@@ -158,7 +158,9 @@ def test_the_end_of_the_link_leaves_alone_what_was_complete(pair: Pair) -> None:
         line.send_close()
         assert line.client.recv(100) == b"all of it"
         line.plane.packetizer.close()
+        assert line.plane.ended.wait(LIMIT)
         assert not was_reset(line.client)
+        assert not line.client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
 
 
 @resets_sockets
@@ -343,6 +345,35 @@ def test_an_unused_client_is_given_back(pair: Pair, how: str) -> None:
         client.socket.sendall(b"it is alive")
         assert line.client.recv(100) == b"it is alive"
         assert connections(plane) == 0
+
+
+@pytest.mark.parametrize("how", ["EOF", "CLOSE"])
+def test_a_channel_that_ended_before_it_was_carried_costs_no_request(pair: Pair, how: str) -> None:
+    """The server's message has arrived, and was not looked at when the client came."""
+    plane, server = pair
+    opened: list[CarriedChannel] = []
+    ask(plane, opened.append, lambda error: None)
+    number = server.asked()
+    server.open(number)
+    eventually(lambda: opened, "the channel")
+    busy, go_on = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        busy.set()
+        assert go_on.wait(LIMIT)
+
+    plane.packetizer.loop.call(wait)
+    assert busy.wait(LIMIT)
+    near, far = tcp_pair()
+    given_back: list[Client] = []
+    with near, far:
+        near.sendall(b"a request")
+        server.send(numbers(MSG_CHANNEL_EOF if how == "EOF" else MSG_CHANNEL_CLOSE, number))
+        opened[0].carry(Client(far, ("", 0)), given_back.append)
+        go_on.set()
+        server.expect_close()
+        eventually(lambda: given_back, "the client")
+        assert far.recv(100) == b"a request"
 
 
 @pytest.mark.parametrize("used", ["by the client", "by the server", "by a reply", "by both ends"])

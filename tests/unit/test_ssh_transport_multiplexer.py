@@ -161,8 +161,8 @@ def test_who_asks_after_the_end_or_during_it_hears_of_it(pair: Pair) -> None:
     assert plane.ended.wait(LIMIT)
     assert isinstance(again[0].refusal(), ConnectionError)
     assert isinstance(asked(plane).refusal(), ConnectionError)
-    with pytest.raises(ConnectionError):
-        plane.mux.admit(1, 1, 1, Client(socket.socket(), ORIGIN), lambda: None)
+    with socket.socket() as sock, pytest.raises(ConnectionError):
+        plane.mux.admit(1, 1, 1, Client(sock, ORIGIN), lambda: None)
 
 
 def test_openings_of_many_threads_while_it_ends(pair: Pair) -> None:

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 LINGER = 5.0
 """Seconds that a client has to close its side after the far end has closed. Closing a socket with
 unread bytes resets the connection, and the client would lose what it has not read."""
-_DISCARD = 64 << 10
 
 
 class Phase(enum.Enum):
@@ -100,8 +99,7 @@ class CarriedChannel:
         on_unused: Callable[[Client], None] | None = None,
         on_ended: Callable[[], None] | None = None,
     ) -> None:
-        """See `HeldChannel`. `on_ended` is called once, when the client's socket has been
-        closed."""
+        """See `HeldChannel`. `on_ended` is called once, when the client's socket was closed."""
         self._is_given = True
 
         def carry() -> None:
@@ -163,7 +161,11 @@ class CarriedChannel:
             self._deliver_backlog()
         elif self.end.far_eof:
             self._finish_client()
-        elif self._unused is None:
+        elif self._unused is not None:
+            # First comes what the server has sent so far: it may have ended the channel.
+            self._mux.loop.call(self.reconsider)
+            return
+        else:
             self._read()  # its request is here already, most of the time
         self.reconsider()
 
@@ -247,7 +249,7 @@ class CarriedChannel:
             if sock is None:
                 self._touched()
             else:
-                self._reconsider()
+                self.reconsider()
 
     def adjust(self, size: int) -> None:
         """The server takes so much more. Raises SSHException."""
@@ -279,7 +281,7 @@ class CarriedChannel:
             self._touched()
         elif not self._give_back():
             if self._backlog:
-                self._reconsider()
+                self.reconsider()
             else:
                 self._finish_client()
 
@@ -326,13 +328,10 @@ class CarriedChannel:
     # --- from the client --------------------------------------------------------------------------
 
     def reconsider(self) -> None:
-        """Whether to read on may have changed."""
-        if self._sock is not None:
-            self._reconsider()
-
-    def _reconsider(self) -> None:
+        """What to wait for may have changed."""
         sock, end = self._sock, self.end
-        assert sock is not None
+        if sock is None:
+            return
         events = WRITE if self._backlog else 0
         if not end.eof_sent:
             if self.phase is Phase.LINGERING:
@@ -388,7 +387,7 @@ class CarriedChannel:
         client."""
         assert self._sock is not None
         try:
-            ended = not self._sock.recv(_DISCARD)
+            ended = not self._sock.recv(64 << 10)
         except BlockingIOError:
             return
         except OSError:
