@@ -10,14 +10,17 @@ import contextlib
 import enum
 import itertools
 import logging
+import random
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import NoneType
 
 import pytest
+from paramiko import SSHException
 
 from tests.support import staged_server as ssh
 from tests.support.forwarded import (
@@ -38,6 +41,7 @@ from tests.support.staged_server import FarChannel, StagedServer, packet
 from tests.support.tunnel_kit import Kit, nothing_left
 from trayconnect.config.model import Keepalive
 from trayconnect.core.errors import Problem, Recovery
+from trayconnect.ssh import ssh_link
 from trayconnect.ssh.transport import packetizer
 
 MB = 1 << 20
@@ -417,6 +421,44 @@ def assert_lost(way: Forwarded) -> None:
     assert problem.recovery is Recovery.RETRY
     assert is_fit_to_be_shown(problem)
     assert len(way.losses.problems) == 1
+    assert_no_bug(way)
+
+
+def assert_no_bug(way: Forwarded) -> None:
+    """The link has ended for a reason that was thought of."""
+    error = way.tunnel._route.end.saved_exception
+    assert isinstance(error, NoneType | SSHException | EOFError | OSError), repr(error)
+
+
+def any_field(dice: random.Random, far: FarChannel) -> bytes:
+    number = dice.choice((0, 1, 4, far.client, far.client + 1, 2**31, LAST - 1, LAST))
+    text = dice.randbytes(dice.choice((0, 1, 20, 2000)))
+    return dice.choice((packet(0, number)[1:], packet(0, text)[1:], b"\1", text))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_any_messages(
+    kit: Kit, server: StagedServer, caplog: pytest.LogCaptureFixture, seed: int
+) -> None:
+    """Most are wrong in some way; the channel is often right. Several links, since each ends."""
+    dice = random.Random(seed)
+    kinds = (*range(80, 83), *range(90, 101), *(4, 5, 7, 21, 31, 50, 60, 150, 255))
+    for _ in range(5):
+        with connected(kit, server) as way, way.dial() as steady, way.dial() as client:
+            ping(steady)
+            ping(client)
+            far = server.channel(1)
+            with contextlib.suppress(EOFError, OSError):
+                for _ in range(100):
+                    fields = [any_field(dice, far) for _ in range(dice.randrange(5))]
+                    start = packet(dice.choice(kinds))
+                    start += dice.choice((packet(0, far.client)[1:], b""))
+                    far.session.put_raw(start + b"".join(fields))
+            with contextlib.suppress(OSError, AssertionError):
+                ping(steady)
+                continue
+            assert_lost(way)
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
 # --- how a channel opens --------------------------------------------------------------------------
@@ -432,6 +474,27 @@ def test_data_before_the_channel_is_open(kit: Kit, server: StagedServer) -> None
     server.on_open = early
     with connected(kit, server) as way, way.dial() as client:
         ping(client)
+        assert way.losses.problems == []
+
+
+def test_an_answer_that_comes_too_late(
+    kit: Kit, server: StagedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server is told that nobody wants the channel any more."""
+    monkeypatch.setattr(ssh_link, "OPEN_SECONDS", 0.3)
+    server.on_open = lambda far: None
+    with connected(kit, server) as way:
+        with way.dial() as client:
+            assert was_reset(client)
+        eventually(lambda: way.refused, "the reason")
+        far = server.channel(0)
+        far.confirm()
+        far.data(b"late")
+        eventually(lambda: far.came(ssh.CLOSE), "the close")
+        far.close()
+        server.on_open = FarChannel.confirm
+        with way.dial() as client:
+            ping(client)
         assert way.losses.problems == []
 
 

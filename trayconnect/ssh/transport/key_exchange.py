@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         _cipher_info: Mapping[str, Mapping[str, object]]
         _kex_info: Mapping[str, object]
         _key_info: Mapping[str, object]
+        K: int | None
         in_kex: bool
 
         def _really_parse_kex_init(
@@ -146,6 +147,8 @@ class KeyExchangeTransport(_KeyExchangeBase):
         self.kex = next(name for name in self.preferred_kex if name in theirs)
 
     def _parse_newkeys(self, m: Message) -> None:
+        if self.K is None:
+            raise paramiko.SSHException("new keys without a key exchange")
         super()._parse_newkeys(m)
         # paramiko leaves it set if so much was sent since our NEWKEYS that the next exchange is due
         # already, and then begins none any more.

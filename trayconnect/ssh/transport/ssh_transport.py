@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-from paramiko import Message
+from paramiko import Message, SSHException
 from paramiko.common import (
     MSG_CHANNEL_DATA,
     MSG_CHANNEL_EXTENDED_DATA,
@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 
 WINDOW = 2 << 20
 MAX_PACKET = 32 << 10
-HOST_KEYS_ANNOUNCED = "hostkeys-00@openssh.com"
+HOST_KEYS_ANNOUNCED = b"hostkeys-00@openssh.com"
 _LAST_WORDS_SECONDS = 0.5
 _NO_ORIGIN = ("127.0.0.1", 0)
 _DISCONNECT_BY_APPLICATION = 11  # RFC 4253 section 11.1
@@ -335,7 +335,7 @@ class SshTransport(_TransportBase):
             self._asked.popleft()(m)
 
     def _parse_global_request(self, m: Message) -> None:
-        kind = m.get_text()
+        kind = m.get_binary()  # no UTF-8, if the server likes
         if m.get_boolean():
             # paramiko would answer at once, which is forbidden during a key exchange.
             self.post(ssh_message(cMSG_REQUEST_FAILURE))
@@ -345,7 +345,10 @@ class SshTransport(_TransportBase):
     def _parse_ext_info(self, msg: Message) -> None:
         # paramiko loops over the number of attributes that the server claims, for hours if it lies.
         reader = DataReader(msg.get_remainder())
-        pairs = [(reader.string(), reader.string()) for _ in range(reader.uint32())]
+        try:
+            pairs = [(reader.string(), reader.string()) for _ in range(reader.uint32())]
+        except ValueError as error:
+            raise SSHException(f"its extensions: {error}") from None
         self.server_extensions = {name.decode("ascii", "replace"): value for name, value in pairs}
 
     def _parse_disconnect(self, m: Message) -> None:
