@@ -189,7 +189,36 @@ def test_the_proof_is_asked_for_together_with_the_channel(
     assert not openssh.tables
 
 
-@pytest.mark.parametrize("early", ["connecting", "unseen", "theirs", "unknown", "silent"])
+HALF = Socket(
+    (ip_address("127.0.0.1"), 40002),
+    (ip_address("127.0.0.1"), 8888),
+    listens=False,
+    uid=ADA,
+    inode=4,
+    is_established=True,
+)
+
+
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("lacks_it_again", [True, False])
+def test_a_connection_that_lacks_its_far_end(
+    server: Server, named: bool, lacks_it_again: bool
+) -> None:
+    """The first byte would make it, to whoever listens by then."""
+    visitor = Visitor(server, named=named)
+    channel = server.opens()
+    account, sockets = table(ADA, 8888)
+    server.tables.pop()[1].set_result((account, (*sockets, HALF)))
+    assert not channel.carried
+    server.tables.pop()[1].set_result((account, (*sockets, HALF) if lacks_it_again else sockets))
+    assert bool(channel.carried) is not lacks_it_again
+    assert channel.is_closed is lacks_it_again
+    assert len(visitor.errors) == lacks_it_again
+
+
+@pytest.mark.parametrize(
+    "early", ["connecting", "half-made", "unseen", "theirs", "unknown", "silent"]
+)
 @pytest.mark.parametrize("uid", [ADA, EVE])
 def test_an_early_answer_proves_nothing_else(openssh: Server, early: str, uid: int) -> None:
     """The proof is asked for once more, now that the channel is open."""
@@ -199,6 +228,8 @@ def test_an_early_answer_proves_nothing_else(openssh: Server, early: str, uid: i
     match early:
         case "connecting":
             answer.set_result((account, (*sockets, CONNECTING)))
+        case "half-made":
+            answer.set_result((account, (*sockets, HALF)))
         case "unseen":
             answer.set_result((account, sockets[:1]))
         case "theirs":

@@ -22,6 +22,7 @@ from trayconnect.ssh.owners import (
     Socket,
     connection,
     connection_to_name,
+    half_made,
     is_settled,
     listener,
     path,
@@ -63,6 +64,20 @@ def connecting(host: str = "127.0.0.1", port: int = PORT) -> Socket:
     return Socket(near, at(host, port), listens=False, uid=ADA, inode=5, is_connecting=True)
 
 
+def half(near: int, port: int = 40002) -> Socket:
+    """The near end of a connection."""
+    return Socket(at(port=port), at(), listens=False, uid=near, inode=6, is_established=True)
+
+
+def test_connections_that_lack_their_far_end() -> None:
+    far = Socket(at(), at(port=40002), listens=False, uid=0, inode=0)
+    strangers = half(EVE, 40005)
+    table = [listens(ADA), *pair(ADA), half(ADA), half(ROOT, 40003), strangers, connecting()]
+    assert half_made(table, ACCOUNT, [at()]) == {at(port=40002), at(port=40003)}
+    assert half_made([*table, far], ACCOUNT, [at()]) == {at(port=40003)}
+    assert half_made(table, ACCOUNT, [at("::1")]) == frozenset()
+
+
 @pytest.mark.parametrize(
     ("table", "source", "settled"),
     [
@@ -73,6 +88,9 @@ def connecting(host: str = "127.0.0.1", port: int = PORT) -> Socket:
         ([listens(ADA), connecting()], "proc", False),
         ([listens(ADA), *pair(ADA), connecting()], "proc", False),
         ([listens(ADA), connecting("::1"), connecting(port=PORT + 1)], "proc", True),
+        # It may be made to another listener, by its first byte.
+        ([listens(ADA), *pair(ADA), half(ADA)], "proc", False),
+        ([listens(ADA), *pair(ADA), half(EVE)], "proc", True),
         ([listens(ADA)], "with_lsof", False),
         ([listens(ADA)], "with_sockstat", False),
     ],
@@ -90,7 +108,10 @@ def test_a_connection_that_is_being_made_is_recognized() -> None:
     ]
     found = sockets(lines, ACCOUNT)
     assert found is not None
-    assert [one.is_connecting for one in found] == [True, False]
+    assert [(one.is_connecting, one.is_established) for one in found] == [
+        (True, False),
+        (False, True),
+    ]
 
 
 @pytest.mark.parametrize(

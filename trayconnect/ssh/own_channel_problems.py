@@ -51,6 +51,15 @@ def not_reported(target: Endpoint, detail: str) -> Problem:
     )
 
 
+def not_accepted(target: Endpoint) -> Problem:
+    """Why a connection that lacks its far end was refused."""
+    return Problem(
+        f"What listens on {_where(target)} at the server did not take the connection",
+        "It is busy, or has just ended. Nothing is sent there. Try again in a moment.",
+        Recovery.RETRY,
+    )
+
+
 def _where(target: Endpoint) -> str:
     if isinstance(target, TcpEndpoint) and target.host in ("127.0.0.1", "::1"):
         return f"localhost:{target.port}"

@@ -26,7 +26,7 @@ from trayconnect.core.link import (
 )
 from trayconnect.ssh import owners
 from trayconnect.ssh.held_channel import HeldChannel, OpenHeld
-from trayconnect.ssh.own_channel_problems import not_ours, not_reported, replaceable
+from trayconnect.ssh.own_channel_problems import not_accepted, not_ours, not_reported, replaceable
 from trayconnect.ssh.owners import Address
 from trayconnect.ssh.ownership import NotAnsweredError, Ownership, Table, wait
 from trayconnect.ssh.spares import Spares
@@ -242,19 +242,28 @@ class OwnChannels:
         try:
             if early is not None and await self._is_proven(early, plan.places[0]):
                 return channel, Owner.OURS
-            table_rows = await self._table(target)
+            return channel, await self._owner_of_connection(plan, target)
         except BaseException:
             channel.close()
             raise
+
+    async def _owner_of_connection(self, plan: _ChannelPlan, target: TcpEndpoint) -> Owner:
+        """The owner of the far end of a channel that is open."""
+        table_rows = await self._table(target)
         if table_rows is None:
-            return channel, Owner.UNKNOWN
+            return Owner.UNKNOWN
         account, table = table_rows
         if not plan.places:
-            return channel, owners.connection_to_name(table, account, target.port)
+            return owners.connection_to_name(table, account, target.port)
         found = [owners.connection(table, account, place) for place in plan.places]
         # The server may have chosen any of the listeners, so all must be acceptable.
-        there = [owner for owner in found if owner is not Owner.NOBODY]
-        return channel, owners.worst(there)
+        owner = owners.worst(owner for owner in found if owner is not Owner.NOBODY)
+        half_made = owners.half_made(table, account, plan.places)
+        if owner is Owner.OURS and half_made:
+            again = await self._table(target)
+            if again is None or half_made & owners.half_made(again[1], again[0], plan.places):
+                raise NotOursError(not_accepted(target), Owner.UNKNOWN)
+        return owner
 
     def _ask_early(
         self, opening: Future[C], plan: _ChannelPlan, target: TcpEndpoint

@@ -4,12 +4,16 @@ Pure.
 A check of the listener alone, made after a connection is open, leaves one gap: a program that
 accepts, closes the listener at once, and leaves the port to the user's own program, keeps the
 connection. So the kernel's table is also searched for the connection: none of ours may belong to
-another user."""
+another user.
+
+Nor may one lack its far end. Where the kernel answers with SYN cookies, it forgets a connection
+that a full queue does not take; the SSH server's end is open, and its first bytes make the
+connection to whoever listens by then."""
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from trayconnect.core.endpoints import IPAddress, named_address, proc_address
@@ -20,7 +24,7 @@ FIRST_PERSON = 1000
 _LOWEST_FIRST = 500
 """UID_MIN of older systems, if the account's own UID is below 1000."""
 
-_SYN_SENT, _LISTEN = 0x02, 0x0A
+_ESTABLISHED, _SYN_SENT, _LISTEN = 0x01, 0x02, 0x0A
 _WORST = (Owner.OURS, Owner.SYSTEM, Owner.UNKNOWN, Owner.NOBODY, Owner.OTHERS)
 
 Address = tuple[IPAddress, int]
@@ -79,6 +83,7 @@ class Socket:
     """0: no process has it, for example before it is accepted."""
     is_connecting: bool = False
     """Whether the other side has not answered yet."""
+    is_established: bool = False
 
 
 def worst(owners: Iterable[Owner]) -> Owner:
@@ -100,13 +105,15 @@ def sockets(lines: Iterable[str], account: Account) -> tuple[Socket, ...] | None
 def _socket(fields: list[str], account: Account) -> Socket:
     match fields:
         case ["socket", local, remote, state, uid, inode]:
+            number = int(state, 16)
             return Socket(
                 proc_address(local, little_endian=account.little_endian),
                 proc_address(remote, little_endian=account.little_endian),
-                int(state, 16) == _LISTEN,
+                number == _LISTEN,
                 int(uid),
                 int(inode),
-                int(state, 16) == _SYN_SENT,
+                is_connecting=number == _SYN_SENT,
+                is_established=number == _ESTABLISHED,
             )
         case ["listener", uid, local]:
             address = named_address(local)
@@ -150,12 +157,28 @@ def connection(table: Sequence[Socket], account: Account, place: Address) -> Own
     return worst([owner, *far_owners])
 
 
-def is_settled(table: Iterable[Socket], account: Account, place: Address) -> bool:
+def is_settled(table: Sequence[Socket], account: Account, place: Address) -> bool:
     """Whether a connection to an address of the host, which the SSH server had begun to make when
     the table was read, was made by then or has failed. If not, another table must be read after the
     channel is open."""
-    return account.source == "proc" and not any(
-        one.is_connecting and one.remote == place for one in table
+    return (
+        account.source == "proc"
+        and not any(one.is_connecting and one.remote == place for one in table)
+        and not half_made(table, account, [place])
+    )
+
+
+def half_made(
+    table: Sequence[Socket], account: Account, places: Collection[Address]
+) -> frozenset[Address]:
+    """The near ends of the connections to `places` that lack their far end. The kernel does not
+    list all sockets at one moment, so it may list one end of a connection that ends meanwhile;
+    `half_made` of another table does not have it."""
+    far = {(one.remote, one.local) for one in table}
+    return frozenset(
+        one.local
+        for one in _made(table, account, places)
+        if one.is_established and (one.local, one.remote) not in far
     )
 
 
@@ -176,18 +199,22 @@ def _far_owners(
     table: Sequence[Socket], account: Account, place: Address
 ) -> tuple[list[Owner], bool, bool]:
     """The owners of the far ends of the connections to `place` that the SSH server may have made;
-    whether there is such a far end, and such a connection.
-
-    The SSH server connects as the account or, if it keeps its rights, as root."""
-    made = {
-        one.local
-        for one in table
-        if one.remote == place and one.inode and account.of(one.uid) is not Owner.OTHERS
-    }
+    whether there is such a far end, and such a connection."""
+    made = {one.local for one in _made(table, account, [place])}
     far = [one for one in table if one.local == place and one.remote in made]
     # A connection that is not accepted yet has the listener's user or, on older kernels, none.
     owners = [account.of(one.uid) for one in far if one.inode or one.uid]
     return owners, bool(far), bool(made)
+
+
+def _made(
+    table: Iterable[Socket], account: Account, places: Collection[Address]
+) -> Iterator[Socket]:
+    """The near ends of those connections: the SSH server connects as the account or, if it keeps
+    its rights, as root."""
+    for one in table:
+        if one.remote in places and one.inode and account.of(one.uid) is not Owner.OTHERS:
+            yield one
 
 
 def _any(address: IPAddress) -> IPAddress:
