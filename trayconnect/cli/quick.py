@@ -6,15 +6,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from trayconnect.cli import streams
-from trayconnect.cli.status_text import to_lines
-from trayconnect.control.client import ControlClient
-from trayconnect.control.place import runtime_folder
-from trayconnect.core.command import Command
-from trayconnect.core.errors import ProblemError
-from trayconnect.core.privacy import no_core_dumps
+if TYPE_CHECKING:
+    from trayconnect.core.command import Command
 
 PROOF_LIMIT = 8.0
 """Seconds for a page to prove that it answers, before it opens."""
@@ -33,14 +28,14 @@ def run(arguments: Sequence[str]) -> int | None:
             return None
     if _COMPLETION in os.environ:
         return None
+    from trayconnect.cli import streams
+    from trayconnect.core.command import Command
+    from trayconnect.core.privacy import no_core_dumps
+
     streams.prepare()
     no_core_dumps()
     try:
-        reply = ControlClient(runtime_folder()).call(Command(command, name, _COMMANDS[command]))
-        if reply.problem is not None:
-            raise ProblemError(reply.problem)
-        data: Any = reply.data
-        print(*to_lines(data), sep="\n", flush=True)
+        _carry_out(Command(command, name, _COMMANDS[command]))
     except BaseException as error:  # noqa: BLE001 - reported there
         from trayconnect.cli.main import report
 
@@ -49,3 +44,16 @@ def run(arguments: Sequence[str]) -> int | None:
 
     check_folders()
     return 0
+
+
+def _carry_out(command: Command) -> None:
+    from trayconnect.cli.status_text import to_lines
+    from trayconnect.control.client import ControlClient
+    from trayconnect.control.place import runtime_folder
+    from trayconnect.core.errors import ProblemError
+
+    reply = ControlClient(runtime_folder()).call(command)
+    if reply.problem is not None:
+        raise ProblemError(reply.problem)
+    data: Any = reply.data
+    print(*to_lines(data), sep="\n", flush=True)
