@@ -13,8 +13,8 @@ from trayconnect.core.progress import NO_PROGRESS, Progress
 from trayconnect.core.questions import Ask, ProgressDisplay
 from trayconnect.ssh.auth import pasted_key
 from trayconnect.ssh.auth.accepted_keys import AcceptedKeys
+from trayconnect.ssh.auth.credentials import Credentials
 from trayconnect.ssh.auth.identities import UnlockedKeys, default_identity_files
-from trayconnect.ssh.auth.login import Credentials
 from trayconnect.ssh.auth.passwords import Secrets
 from trayconnect.ssh.config.ssh_config import SshConfig
 from trayconnect.ssh.hostkeys.known_hosts_store import KnownHosts

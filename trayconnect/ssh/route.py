@@ -17,7 +17,8 @@ from trayconnect.core.progress import NO_PROGRESS, Progress
 from trayconnect.core.questions import Answer, Ask, ProgressDisplay, Question
 from trayconnect.ssh import connection_problems
 from trayconnect.ssh.auth import login_problems
-from trayconnect.ssh.auth.login import Credentials, log_in, verify_identity
+from trayconnect.ssh.auth.credentials import Credentials
+from trayconnect.ssh.auth.login import log_in, verify_identity
 from trayconnect.ssh.connect import JOIN_SECONDS, dispose, shake_hands, what_to_offer
 from trayconnect.ssh.hostkeys.known_hosts import KnownHostsEntry
 from trayconnect.ssh.hostkeys.known_hosts_command import printed_for

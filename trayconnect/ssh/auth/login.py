@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 from trayconnect.config.model import Server
 from trayconnect.core.cancellation import CancelToken
@@ -13,13 +12,13 @@ from trayconnect.core.errors import ProblemError
 from trayconnect.core.questions import Answer, Ask, ProgressDisplay, Question
 from trayconnect.ssh import out_of_band
 from trayconnect.ssh.auth import agent, identities, login_problems, pasted_key
-from trayconnect.ssh.auth.accepted_keys import AcceptedKeys
 from trayconnect.ssh.auth.agent import Agent, AgentError
-from trayconnect.ssh.auth.identities import Candidate, Candidates, UnlockedKeys, login_keys
+from trayconnect.ssh.auth.credentials import Credentials
+from trayconnect.ssh.auth.identities import Candidate, Candidates, login_keys
 from trayconnect.ssh.auth.key_choice import UnfitError, algorithm_for
 from trayconnect.ssh.auth.keyfile import KeyFile
 from trayconnect.ssh.auth.login_problems import Tried
-from trayconnect.ssh.auth.passwords import Passwords, Secrets, Unlocker
+from trayconnect.ssh.auth.passwords import Passwords, Unlocker
 from trayconnect.ssh.auth.pasted_key import PastedKey, ask_for_key
 from trayconnect.ssh.auth.user_certificates import CertifiedKey
 from trayconnect.ssh.auth.userauth import (
@@ -45,19 +44,6 @@ PASSWORD_TRIES = 3
 """For each of the two methods that ask, as OpenSSH's NumberOfPasswordPrompts."""
 
 _PUBLICKEY, _INTERACTIVE, _PASSWORD = "publickey", "keyboard-interactive", "password"
-
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """The credentials that a login can use. `agent_socket` None: the platform's agent, if any."""
-
-    secrets: Secrets
-    unlocked: UnlockedKeys
-    agent_socket: str | None
-    default_identity_files: tuple[Path, ...]
-    pasted_keys: Path
-    """The folder of `pasted_key`."""
-    accepted: AcceptedKeys = field(default_factory=AcceptedKeys)
 
 
 @dataclass(frozen=True, slots=True)
