@@ -4,6 +4,7 @@ they cost."""
 from __future__ import annotations
 
 import contextlib
+import queue
 import resource
 import selectors
 import socket
@@ -26,7 +27,7 @@ from tests.support.forwarded import (
     send_stream,
     together,
 )
-from tests.support.forwarding import Service, echo, eventually, was_reset
+from tests.support.forwarding import LIMIT, Service, echo, eventually, tcp, was_reset
 from tests.support.keys import make_key
 from tests.support.scoped import Scoped
 from tests.support.sshd import Sshd
@@ -34,6 +35,8 @@ from tests.support.threads import our_threads
 from tests.support.tunnel_kit import Kit
 from tests.support.waiting import end_accept
 from trayconnect.config.model import Keepalive
+from trayconnect.core.endpoints import TcpEndpoint
+from trayconnect.core.errors import Problem
 from trayconnect.core.sockets import set_reset_on_close
 
 pytestmark = pytest.mark.usefixtures("leaves_nothing")
@@ -292,6 +295,46 @@ def test_resets_over_and_over_cost_nobody_else(connect: Connect, who: str) -> No
             steady.sendall(b"e")
             ping(steady)
             together([hammer] * at_once)
+            ping(steady)
+        is_over(way)
+
+
+@pytest.mark.parametrize("who", ["client", "service"])
+def test_resets_of_a_remote_forward(connect: Connect, who: str) -> None:
+    """The client is at the server, the service here."""
+
+    def talk(sock: socket.socket) -> None:
+        if sock.recv(1) == b"e":
+            echo(sock)
+        elif who == "client":
+            while sock.recv(1 << 16):
+                pass
+        else:
+            set_reset_on_close(sock)
+
+    with Service(talk) as service, connect(service.address[1]) as way:
+        ports: queue.Queue[int | Problem] = queue.Queue()
+        way.tunnel.listen(
+            TcpEndpoint("127.0.0.1", 0),
+            lambda incoming: way.forwarding.take(incoming, TcpEndpoint(*service.address)),
+            ports.put,
+        )
+        port = ports.get(timeout=LIMIT)
+        assert isinstance(port, int)
+
+        def hammer() -> None:
+            for _ in range(60):
+                with contextlib.suppress(ConnectionError), tcp(port) as client:
+                    client.sendall(b"r" + bytes(60_000))
+                    if who == "client":
+                        set_reset_on_close(client)
+                    else:
+                        assert client.recv(1) == b""
+
+        with tcp(port) as steady:
+            steady.sendall(b"e")
+            ping(steady)
+            together([hammer] * 8)
             ping(steady)
         is_over(way)
 

@@ -31,6 +31,7 @@ from tests.support.keys import make_key
 from tests.support.proxy import FaultyProxy
 from tests.support.sshd import Options, Sshd
 from tests.support.tunnel_kit import Kit, nothing_left
+from trayconnect.config.model import JumpHost
 
 pytestmark = pytest.mark.usefixtures("leaves_nothing")
 
@@ -134,6 +135,24 @@ def test_each_cipher(
         carry(way, mirror, [(5 * MB, 5 * MB), (0, 5 * MB), (5 * MB, 0)])
         assert way.tunnel._route.end.agreed_on_strict_kex is strict
     assert ended() > 10
+
+
+def test_through_a_jump_host(tmp_path: Path, key: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Packets in packets, and the keys of both change."""
+    rekey_often(monkeypatch, size=2 * MB)
+    ended = count_key_exchanges(monkeypatch)
+    options = {**GCM, "RekeyLimit": "1M"}
+    with Sshd(options=options) as gate, Sshd(options=options) as sshd, Mirror() as mirror:
+        kit = Kit(tmp_path)
+        for each in (gate, sshd):
+            each.authorize(key)
+            kit.trust(each.known_hosts_lines())
+        server = forward_to(mirror.address[1], ssh_port=sshd.port, username=sshd.username, key=key)
+        jump = JumpHost(host=gate.host, port=gate.port, username=gate.username)
+        with forwarded(kit, server.model_copy(update={"jump_hosts": (jump,)})) as way:
+            carry(way, mirror, [(10 * MB, 10 * MB)] * 2)
+            assert way.losses.problems == []
+    assert ended() > 20
 
 
 @pytest.mark.parametrize("size", [(8 * MB, 0), (0, 8 * MB)], ids=["up", "down"])
