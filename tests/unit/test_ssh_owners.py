@@ -219,12 +219,12 @@ def test_ours_is_only_what_no_stranger_has(
 @pytest.mark.parametrize(
     ("words", "first"),
     [
-        ("1001 - 1000 proc 1", 1000),
-        ("1001 - - proc 1", 1000),
-        ("1001 - 500 proc 1", 500),
-        ("1001 - 60000 proc 1", 1000),
-        ("501 20 - with_lsof 1", 500),
-        ("0 0 1000 proc 256", 1000),
+        ("1001 - 1000 proc 1 -", 1000),
+        ("1001 - - proc 1 -", 1000),
+        ("1001 - 500 proc 1 -", 500),
+        ("1001 - 60000 proc 1 -", 1000),
+        ("501 20 - with_lsof 1 -", 500),
+        ("0 0 1000 proc 256 -", 1000),
     ],
 )
 def test_where_people_begin(words: str, first: int) -> None:
@@ -233,7 +233,7 @@ def test_where_people_begin(words: str, first: int) -> None:
     assert account.first_person == first
 
 
-@pytest.mark.parametrize("words", ["", "x - 1000 proc 1", "1 2 3", "1 2 3 4 5 6"])
+@pytest.mark.parametrize("words", ["", "x - 1000 proc 1 -", "1 2 3", "1 2 3 4 5 6 7"])
 def test_an_account_that_cannot_be_read(words: str) -> None:
     assert Account.read(words.split()) is None
 

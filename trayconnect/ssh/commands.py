@@ -197,7 +197,11 @@ class RemoteCommands:
         """The end of the last one, on the monotonic clock."""
         self._shell: SshChannel | None = None
         self.ownership = Ownership(
-            target.server, self._start_shell, target.account, reporting_accounts
+            target.server,
+            self._start_shell,
+            target.account,
+            reporting_accounts,
+            is_openssh="OpenSSH" in transport.remote_version,
         )
         if sessions.are_requested:
             self.ownership.prepare()

@@ -41,12 +41,16 @@ class Account:
     source: str
     """The source of the tables: "proc", "with_sockstat", "with_lsof"; "-" for none."""
     little_endian: bool
+    is_elsewhere: bool = False
+    """Whether commands run in another network than OpenSSH's server, as in a container: the tables
+    say nothing about where its forwards lead. Others' servers may have connections that no table
+    lists (Tailscale's)."""
 
     @classmethod
     def read(cls, fields: Sequence[str]) -> Account | None:
         """Parse the script's first line; None if it is malformed."""
         try:
-            uid, group, first, source, order = fields
+            uid, group, first, source, order, elsewhere = fields
             number = int(uid)
             low = int(first) if first.isdigit() else FIRST_PERSON
             return cls(
@@ -55,6 +59,7 @@ class Account:
                 _first_person(number, low),
                 source,
                 order != "256",
+                elsewhere == "elsewhere",
             )
         except ValueError:
             return None

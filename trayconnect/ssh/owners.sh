@@ -61,6 +61,18 @@ answer() {
     esac
 }
 
+# Whether the tables lack the connection to the SSH server that this runs under.
+is_elsewhere() {
+    # shellcheck disable=SC2086
+    set -- $SSH_CONNECTION
+    case ${1:-UNKNOWN} in UNKNOWN) return 1 ;; esac
+    [ $# = 4 ] || return 1
+    # shellcheck disable=SC2086
+    awk -v far="$(printf ':%04X' "$2")" -v near="$(printf ':%04X' "$4")" '
+        substr($2, length($2) - 4) == near && substr($3, length($3) - 4) == far { found = 1; exit }
+        END { exit found }' $tables
+}
+
 main() {
     LC_ALL=C
     export LC_ALL
@@ -82,8 +94,11 @@ main() {
     else
         source=-
     fi
-    printf '\n@@trayconnect owners 1 %s %s %s %s %s\n' "$uid" "$own_group" "${first:--}" "$source" \
-        "$(printf '\001\000' | od -An -tu2 | tr -d ' ')"
+    elsewhere=-
+    # The kernel may skip a row while others come and go.
+    [ $source = proc ] && is_elsewhere && is_elsewhere && elsewhere=elsewhere
+    printf '\n@@trayconnect owners 1 %s %s %s %s %s %s\n' "$uid" "$own_group" "${first:--}" "$source" \
+        "$(printf '\001\000' | od -An -tu2 | tr -d ' ')" $elsewhere
     while IFS= read -r question; do
         [ -n "$question" ] || continue
         kind=${question%% *}

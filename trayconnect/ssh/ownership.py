@@ -70,10 +70,17 @@ class Ownership:
     callbacks must be quick."""
 
     def __init__(
-        self, name: str, open_session: OpenSession, account: str, reporting_accounts: set[str]
+        self,
+        name: str,
+        open_session: OpenSession,
+        account: str,
+        reporting_accounts: set[str],
+        *,
+        is_openssh: bool = False,
     ) -> None:
         """`reporting_accounts`: the accounts whose servers reported owners, on this or an earlier
-        link; `account` is this link's."""
+        link; `account` is this link's. `is_openssh`: whether the server is OpenSSH's."""
+        self._is_openssh = is_openssh
         self._name = name
         self._account = account
         self._reporting_accounts = reporting_accounts
@@ -201,6 +208,8 @@ class Ownership:
                         return {}
                     if self._closed.is_set():  # meanwhile
                         self.rest()
+                if shell.account.is_elsewhere and self._is_openssh:
+                    return {}
                 answers = shell.ask(questions)
             except (OSError, EOFError) as error:
                 reason = repr(error)
