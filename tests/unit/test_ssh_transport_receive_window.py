@@ -62,7 +62,7 @@ def test_it_grows_over_a_far_line_until_it_fills_that() -> None:
 def test_it_does_not_grow_where_the_round_trip_is_none() -> None:
     budget = WindowBudget()
     budget.measured(0.0002)
-    near = Sender(budget, 0.0002, 1e9)
+    near = Sender(budget, 0.0002, 5e9)
     near.run(1)
     assert near.window.size == SMALLEST
     unknown = Sender(WindowBudget(), 0.04, 250e6)
@@ -106,7 +106,8 @@ STEPS = st.lists(
 def test_no_more_is_granted_than_the_size_and_what_a_larger_one_left(
     steps: list[tuple[float, float, float, int]], round_trip: float
 ) -> None:
-    budget = WindowBudget()
+    whole = 2 * SMALLEST
+    budget = WindowBudget(whole)
     budget.measured(round_trip)
     windows = [ReceiveWindow(budget) for _ in range(4)]
     may_send, unread, left_over = [SMALLEST] * 4, [0] * 4, [0] * 4
@@ -126,9 +127,22 @@ def test_no_more_is_granted_than_the_size_and_what_a_larger_one_left(
             left_over[which] = held if held > window.size else 0
         assert may_send[which] + unread[which] <= max(window.size, left_over[which], 2 * SMALLEST)
         assert SMALLEST <= window.size <= LARGEST
-        assert 0 <= budget.left <= BUDGET
-        assert budget.left == BUDGET - sum(one.size - SMALLEST for one in windows)
+        assert 0 <= budget.left <= whole
+        assert budget.left == whole - sum(one.size - SMALLEST for one in windows)
     for window in windows:
         window.close()
         window.close()
-    assert budget.left == BUDGET
+    assert budget.left == whole
+
+
+def test_two_windows_share_what_there_is() -> None:
+    budget = WindowBudget(5 * SMALLEST)
+    budget.measured(0.04)
+    first, second = Sender(budget, 0.04, 250e6), Sender(budget, 0.04, 250e6)
+    first.run(5)
+    second.run(5)
+    assert (first.window.size, second.window.size) == (4 * SMALLEST, 2 * SMALLEST)
+    first.window.close()
+    second.run(5)
+    assert second.window.size == 4 * SMALLEST
+    assert budget.left == 2 * SMALLEST

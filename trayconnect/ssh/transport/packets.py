@@ -10,7 +10,7 @@ from trayconnect.ssh.transport.packet_format import PAYLOAD_START, Opener, Seale
 
 _FIRST_SIZE = 64 << 10
 _LARGEST_READ = 512 << 10
-"""Bytes to read at once from a server that sends as fast as it can."""
+"""Bytes to read at once from a server that sends as fast as it can; more than a packet has."""
 _SEQUENCES = 1 << 32
 
 
@@ -59,7 +59,7 @@ class PacketReader:
         if self._was_full and size < _LARGEST_READ:
             self._move(2 * size)
         elif self._end == size or self._start > size // 2:
-            self._move(max(size, self._half_received() + _FIRST_SIZE))
+            self._move(size)
         received = sock.recv_into(self.view[self._end :])
         self._end += received
         self._was_full = self._end == len(self._buffer)
@@ -100,10 +100,6 @@ class PacketReader:
             self._buffer = bytearray(_FIRST_SIZE)
             self.view = memoryview(self._buffer)
             self._start = self._end = 0
-
-    def _half_received(self) -> int:
-        """Bytes of the packet that has not arrived in whole."""
-        return self._opener.size(self.view[self._start : self._end], self._sequence) or 0
 
     def _move(self, size: int) -> None:
         """Move what is half received to the start of a buffer of that size."""
