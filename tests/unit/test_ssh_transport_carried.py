@@ -356,24 +356,23 @@ def test_a_channel_that_ended_before_it_was_carried_costs_no_request(pair: Pair,
     number = server.asked()
     server.open(number)
     eventually(lambda: opened, "the channel")
-    busy, go_on = threading.Event(), threading.Event()
-
-    def wait() -> None:
-        busy.set()
-        assert go_on.wait(LIMIT)
-
-    plane.packetizer.loop.call(wait)
-    assert busy.wait(LIMIT)
     near, far = tcp_pair()
     given_back: list[Client] = []
-    with near, far:
-        near.sendall(b"a request")
+
+    def accepted(_number: int, sock: socket.socket) -> None:
+        sock.close()
         server.send(numbers(MSG_CHANNEL_EOF if how == "EOF" else MSG_CHANNEL_CLOSE, number))
         opened[0].carry(Client(far, ("", 0)), given_back.append)
-        go_on.set()
+
+    with near, far, socket.create_server(("127.0.0.1", 0)) as listening:
+        near.sendall(b"a request")
+        listening.setblocking(False)
+        plane.mux.accept([(0, listening)], accepted)
+        socket.create_connection(listening.getsockname(), LIMIT).close()
         server.expect_close()
         eventually(lambda: given_back, "the client")
         assert far.recv(100) == b"a request"
+        plane.mux.release()
 
 
 @pytest.mark.parametrize("used", ["by the client", "by the server", "by a reply", "by both ends"])

@@ -40,6 +40,7 @@ class CarriedChannel:
     __slots__ = (
         "_backlog",
         "_is_given",
+        "_is_ready",
         "_mux",
         "_on_ended",
         "_on_touched",
@@ -68,6 +69,7 @@ class CarriedChannel:
         place."""
         self._backlog = Backlog()
         self._timer: Timer | None = None
+        self._is_ready = False  # whether the client has sent something
         self._is_given = False
         """Whether it has had a client."""
         self._on_touched: Callable[[], None] | None = None
@@ -161,11 +163,7 @@ class CarriedChannel:
             self._deliver_backlog()
         elif self.end.far_eof:
             self._finish_client()
-        elif self._unused is not None:
-            # First comes what the server has sent so far: it may have ended the channel.
-            self._mux.loop.call(self.reconsider)
-            return
-        else:
+        elif self._unused is None:
             self._read()  # its request is here already, most of the time
         self.reconsider()
 
@@ -355,6 +353,9 @@ class CarriedChannel:
         if events & READ and self._sock is not None and self._watched & READ:
             if self.phase is Phase.LINGERING:
                 self._discard()
+            elif self._unused is not None and not self._is_ready:
+                # First comes what the server has sent by now: it may have ended the channel.
+                self._is_ready = True
             else:
                 self._read()
         self.reconsider()
