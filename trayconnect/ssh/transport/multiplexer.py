@@ -173,6 +173,7 @@ class Multiplexer:
         self._openings[channel.end.number] = (channel, on_opened, on_refused)
         head = struct.pack(">III", channel.end.number, SMALLEST, MAX_DATA)
         self.put_message(bytes((MSG_CHANNEL_OPEN,)) + string(kind.encode()) + head + fields)
+        self.sealed()
         self._expect(channel.deadline)
 
     def _new_channel(self) -> CarriedChannel:
