@@ -125,3 +125,16 @@ if sys.platform == "linux":
                 )
                 unused = Far(ours, (address, 1))
                 assert identify(unused, os.geteuid()) is PeerOwner.GONE  # type: ignore[arg-type]
+
+    def test_a_client_that_is_gone_from_a_mapped_address() -> None:
+        with (
+            socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True) as both,
+            socket.create_connection(("127.0.0.1", both.getsockname()[1])) as theirs,
+        ):
+            ours, peer = both.accept()
+            with ours:
+                assert peer[0] == "::ffff:127.0.0.1"
+                assert identify(ours, os.geteuid()) is PeerOwner.OURS
+                unused = Far(ours, (peer[0], 1))
+                assert identify(unused, os.geteuid()) is PeerOwner.GONE  # type: ignore[arg-type]
+                theirs.close()
