@@ -99,6 +99,7 @@ class Multiplexer:
         self._due = math.inf
         """When the next look for late answers is."""
         self._number = FIRST_NUMBER
+        self._has_wrapped = False
         self._listening = Listening(packetizer.loop)
         self._has_ended = False
         packetizer.on_payload = self._take
@@ -181,6 +182,7 @@ class Multiplexer:
         while number in self._channels:
             number = FIRST_NUMBER + (number + 1) % FIRST_NUMBER
         self._number = FIRST_NUMBER + (number + 1) % FIRST_NUMBER
+        self._has_wrapped |= self._number == FIRST_NUMBER
         end = ChannelEnd(number, ReceiveWindow(self.budget), self.put)
         channel = self._channels[number] = CarriedChannel(self, end)
         return channel
@@ -256,11 +258,20 @@ class Multiplexer:
                 raise _unknown(kind, number)
             return number not in self._others
         if kind == MSG_CHANNEL_DATA:
-            raise _unknown(kind, number)
+            if number in self._channels:
+                raise SSHException(f"message {kind} is cut short")
+            return self._ignore_late(kind, number)
         try:
             self._control(kind, number, DataReader(bytes(payload[5:])))
         except ValueError as error:
             raise SSHException(f"message {kind}: {error}") from None
+        return True
+
+    def _ignore_late(self, kind: int, number: int) -> bool:
+        """Ignore a message for a channel that both sides have closed: one thread of a server may
+        send data after another has sent the CLOSE. Raises SSHException if the channel never was."""
+        if number >= self._number and not self._has_wrapped:
+            raise _unknown(kind, number)
         return True
 
     def _control(self, kind: int, number: int, fields: DataReader) -> None:
@@ -269,9 +280,9 @@ class Multiplexer:
             return
         channel = self._channels.get(number)
         if channel is None:
-            if kind in _STRAY:
-                return
-            raise _unknown(kind, number)
+            if kind not in _STRAY:
+                self._ignore_late(kind, number)
+            return
         channel.flush()
         if kind == MSG_CHANNEL_WINDOW_ADJUST:
             channel.adjust(fields.uint32())
