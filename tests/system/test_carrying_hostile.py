@@ -3,7 +3,7 @@
 What OpenSSH's client takes for fatal ends the link, with a problem for people; what it lets pass
 leaves all other connections alone; and our memory is bounded in every case. Beside each case stands
 what channels.c of OpenSSH 10 does. We are milder with what comes after the close of a channel:
-paramiko's server sends it, see test_carrying_paramiko."""
+paramiko's server sends it, see test_carrying_servers."""
 
 from __future__ import annotations
 
