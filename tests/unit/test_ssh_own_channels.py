@@ -308,6 +308,29 @@ def test_a_spare_channel_saves_both_waits_and_loses_no_client(
     assert visitor.errors == []
 
 
+def test_a_client_gets_one_spare_and_then_its_own(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that closes each connection at once would take one spare after the other."""
+    monkeypatch.setattr(spares, "WORTH_SECONDS", 0.0)
+    monkeypatch.setattr(spares, "MOST", 1)
+    Visitor(server)
+    server.opens()
+    server.answers()
+    visitor = Visitor(server)  # while the spare one is being opened
+    spare = server.opens()
+    server.answers()
+    assert spare.carried == [visitor.client]
+    assert spare.on_unused is not None
+    spare.on_unused(visitor.client)
+    before = server.opens()  # asked for as its own before it got the spare
+    server.answers()
+    assert (before.carried, before.is_closed) == ([], True)
+    own = server.opens()
+    server.answers()
+    assert (own.carried, own.on_unused) == ([visitor.client], None)
+
+
 def test_a_client_whose_channel_is_refused_got_another_one(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -112,12 +112,18 @@ class OwnChannels:
 
         def carry_over(spare: HeldChannel) -> None:
             on_opened(Owner.OURS)
-            spare.carry(client, on_unused=lambda _: carry_fresh())
+            spare.carry(client, on_unused=lambda _: carry_alone())
 
-        def carry_fresh() -> None:
+        def carry_alone() -> None:
+            # A server that closes connections at once would take spare after spare; and none may
+            # lie before the client's own.
+            self._spares.forget(target)
+            carry_fresh(may_wait=False)
+
+        def carry_fresh(*, may_wait: bool = True) -> None:
             def opened(proven: tuple[HeldChannel, Owner]) -> None:
                 channel, owner = proven
-                if not self._spares.leave(waiting):
+                if waiting is not None and not self._spares.leave(waiting):
                     self._spares.replace(waiting, channel, owner, opener.seconds)
                     return
                 on_opened(owner)
@@ -126,12 +132,12 @@ class OwnChannels:
                     self._spares.used(target, opener.seconds)
 
             def refused(error: ProblemError) -> None:
-                is_waiting = self._spares.leave(waiting)
+                is_waiting = waiting is None or self._spares.leave(waiting)
                 self._spares.refused(target, error)
                 if is_waiting:
                     on_refused(error)
 
-            waiting = self._spares.wait(target, carry_over)
+            waiting = self._spares.wait(target, carry_over) if may_wait else None
             opener = _HeldOpener(self._open_held, client.origin)
             run(self._open(opener, target, named), opened, refused)
 
