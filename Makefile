@@ -83,8 +83,10 @@ test-deb: $(VENV)/.dev
 test-setup-exe: setup-exe
 	@$(BIN)/python -m pytest --numprocesses 0 tests/setup_exe
 
+# ARGS="--rounds 9 --only far", ARGS=--page, ARGS=--help
 bench: $(VENV)/.dev
-	$(BIN)/python -m tests.bench $(ARGS)
+	@.ci/system-packages bench
+	@$(BIN)/python -m tests.bench $(ARGS)
 
 lock:
 	@.ci/lock $(ARGS)

@@ -7,12 +7,14 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
+    from tests.support.carrier import MakeLink
     from tests.support.forwarding import Service
 
 # Failed assertions of the helpers tell the values, too; so none is imported before this.
@@ -73,6 +75,15 @@ def service() -> Iterator[Service]:
 
     with Service(echo) as running:
         yield running
+
+
+@pytest.fixture
+def link() -> Iterator[MakeLink]:
+    """Makes links that carry over plain TCP, and ends them."""
+    from tests.support.carrier import TcpCarrier
+
+    with ExitStack() as ends:
+        yield lambda dial: ends.enter_context(TcpCarrier(dial))
 
 
 _LONGEST_FIRST = (

@@ -1,217 +1,189 @@
-"""The speed of the forward, beside `ssh -L` and `sshtunnel`: `python -m tests.bench [ROUNDS]`.
+"""The speed of the forward, beside `ssh -L` and its peers: `python -m tests.bench`.
 
-Everything is on loopback: a real sshd, a service and a load in C (`load.c`, compiled with the
-system's cc). The arms run in turn within each round, so that a machine whose speed drifts slows
-them alike; the medians are printed, and their ratios to `ssh -L`, as a Markdown table.
+A real sshd, a service and a load in C (`load.c`); the far rows go through a line with a delay in C
+(`delay.c`), which lies between the forwarder and sshd. The arms run in turn within each round, so
+that a machine whose speed drifts slows them alike. It prints Markdown tables and stores nothing.
 
-`python -m tests.bench.idle` measures an idle app, `python -m tests.bench.startup` its start.
-"""
+Beside it: `python -m tests.bench.click` (from the click to the page), `…page` (JupyterLab in
+Chromium), `…idle` (an idle app, threads, memory), `…startup` (the icon)."""
 
 from __future__ import annotations
 
-import statistics
-import subprocess
+import argparse
 import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 
-from tests.support.keys import make_key
-from tests.support.ports import free_port
-from tests.support.sshd import Sshd
+from tests.bench import lab, page
+from tests.bench.arms import NAMES, PLAIN, PROVEN, SSH, Arm, FailedError
+from tests.bench.load import Place
+from tests.bench.measures import BULK, CPU, FAIR, NEAR, Run, far
+from tests.bench.table import Cell, markdown, text_of
 
-MB = 1_000_000
-BULK = 200 * MB
-LIMIT = 120.0
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What one run of the load told."""
-
-    seconds: float
-    p50: float
-    p99: float
-    errors: int
+GB = 1e9
+PARTS = ("near", "fair", "far")
+NOTES = {
+    PROVEN: "a forward to Jupyter, where each connection first proves who owns the listener; "
+    "the other columns are plain forwards",
+    "asyncssh": "its default cipher",
+    "sshtunnel": "its default cipher",
+    PLAIN: "the same load over the same line without a forwarder",
+}
 
 
-@dataclass(frozen=True, slots=True)
-class Measure:
-    """One line of the table."""
+@dataclass(slots=True)
+class Results:
+    """The values by row and arm, in the order of their arrival."""
 
-    title: str
-    load: tuple[str, ...]
-    value: Callable[[Outcome], float]
-    more_is_better: bool
+    values: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    errors: dict[tuple[str, str], int] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
+    """Arms that did not start, or ended, and why."""
 
+    def add(self, row: str, arm: str, value: float) -> None:
+        self.values.setdefault(row, {}).setdefault(arm, []).append(value)
 
-def bulk(outcome: Outcome) -> float:
-    return BULK / MB / outcome.seconds
+    def fail(self, row: str, arm: str) -> None:
+        self.values.setdefault(row, {})
+        self.errors[row, arm] = self.errors.get((row, arm), 0) + 1
 
-
-MEASURES = (
-    Measure("download, 1 stream, MB/s", ("down", str(BULK), "1"), bulk, True),
-    Measure("download, 4 streams, MB/s", ("down", str(BULK), "4"), bulk, True),
-    Measure("upload, 1 stream, MB/s", ("up", str(BULK), "1"), bulk, True),
-    Measure("upload, 4 streams, MB/s", ("up", str(BULK), "4"), bulk, True),
-    Measure("1 byte there and back, p50 µs", ("ping", "2000"), lambda o: o.p50, False),
-    Measure("1 byte there and back, p99 µs", ("ping", "2000"), lambda o: o.p99, False),
-    # The median, not their number a second: some of those of `ssh -L` take 45 ms on loopback (its
-    # p99; the cause is not known), and would make everything else look fast.
-    Measure(
-        "connect, 1 byte, close, one by one, p50 µs",
-        ("connect", "200", "1", "1"),
-        lambda o: o.p50,
-        False,
-    ),
-    Measure(
-        "new connections a second, 32 at once",
-        ("connect", "400", "32", "1"),
-        lambda o: 400 / o.seconds,
-        True,
-    ),
-    Measure(
-        "100 requests of 50 KB, 6 at once, ms",
-        ("connect", "100", "6", "50000"),
-        lambda o: o.seconds * 1000,
-        False,
-    ),
-)
+    def table(self, names: Sequence[str], *, spread: bool) -> str:
+        rows = []
+        for title, by_arm in self.values.items():
+            cells = {
+                name: Cell(by_arm.get(name, ()), self.errors.get((title, name), 0))
+                for name in names
+            }
+            base = cells.get(SSH, Cell())
+            rows.append([title, *(text_of(cells[n], base, spread=spread) for n in names)])
+        return markdown(["", *names], rows)
 
 
-@contextmanager
-def process(command: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
-    """A child, killed at the end."""
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
-    try:
-        yield child
-    finally:
-        child.kill()
-        child.communicate()
+class Bench:
+    """The rounds of one place."""
 
-
-def run_load(load: Path, measure: Measure, port: int) -> Outcome:
-    kind, *numbers = measure.load
-    command = (str(load), kind, str(port), *numbers)
-    printed = subprocess.run(command, check=True, capture_output=True, text=True, timeout=LIMIT)
-    seconds, p50, p99, errors = printed.stdout.split()
-    return Outcome(float(seconds), float(p50), float(p99), int(errors))
-
-
-def cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / 100
-
-
-class Arms:
-    """The forwarders under test, each on its own local port."""
-
-    def __init__(self, stack: ExitStack, folder: Path, load: Path) -> None:
-        sshd = stack.enter_context(Sshd())
-        # The package asks for RSA where it can; ed25519 is what people have.
-        key = make_key(folder)
-        sshd.authorize(key)
-        known = folder / "known_hosts"
-        known.write_text("\n".join(sshd.known_hosts_lines()) + "\n")
-        service = stack.enter_context(process((str(load), "serve")))
-        assert service.stdout is not None
-        remote = int(service.stdout.readline())
-        ports = {name: free_port() for name in ("ssh -L", "trayconnect", "sshtunnel")}
-        common = (sshd.host, str(sshd.port), sshd.username, str(key), str(known))
-        ssh = (
-            *("ssh", "-F", "none", "-N", "-i", str(key), "-p", str(sshd.port)),
-            *("-o", f"UserKnownHostsFile={known}", "-o", "BatchMode=yes"),
-            *("-o", "ExitOnForwardFailure=yes", "-L"),
-            f"127.0.0.1:{ports['ssh -L']}:127.0.0.1:{remote}",
-            f"{sshd.username}@{sshd.host}",
-        )
-        commands: dict[str, tuple[str, ...]] = {"ssh -L": ssh}
-        for name, module in (("trayconnect", "ours"), ("sshtunnel", "sshtunnel_arm")):
-            local = str(ports[name])
-            commands[name] = (
-                *(sys.executable, "-m", f"tests.bench.{module}"),
-                *(*common, local, str(remote)),
-            )
-        self.ports: dict[str, int] = {}
-        self.pids: dict[str, int] = {}
-        self.missing: dict[str, str] = {}
-        for name, command in commands.items():
-            child = stack.enter_context(process(command))
-            if _answers(load, ports[name], child):
-                self.ports[name], self.pids[name] = ports[name], child.pid
-            else:
-                self.missing[name] = "did not start"
-
-
-def _answers(load: Path, port: int, child: subprocess.Popen[str]) -> bool:
-    once = Measure("", ("connect", "1", "1", "1"), lambda o: o.seconds, False)
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline and child.poll() is None:
-        if run_load(load, once, port).errors == 0:
-            return True
-        time.sleep(0.1)
-    return False
-
-
-def main(rounds: int) -> None:
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tc-bench-")))
-        load = folder / "load"
-        source = Path(__file__).with_name("load.c")
-        subprocess.run(("cc", "-O2", "-pthread", "-o", load, source), check=True, timeout=LIMIT)
-        arms = Arms(stack, folder, load)
-        values: dict[tuple[str, str], list[float]] = {}
-        cpu: dict[str, list[float]] = {}
-        failed: dict[tuple[str, str], int] = {}
-        for name, port in arms.ports.items():  # a warm-up
-            run_load(load, MEASURES[0], port)
-            run_load(load, MEASURES[2], port)
-            cpu[name] = []
-        for number in range(rounds):
-            names = list(arms.ports)
-            names = names[number % len(names) :] + names[: number % len(names)]
-            for measure in MEASURES:
-                for name in names:
-                    before = cpu_seconds(arms.pids[name])
-                    outcome = run_load(load, measure, arms.ports[name])
-                    spent = cpu_seconds(arms.pids[name]) - before
-                    key = (measure.title, name)
-                    failed[key] = failed.get(key, 0) + outcome.errors
-                    values.setdefault(key, []).append(measure.value(outcome))
-                    if measure.load[0] in ("down", "up"):
-                        cpu[name].append(spent / (BULK / 1e9))
-        _print(arms, values, cpu, failed, rounds)
-
-
-def _print(
-    arms: Arms,
-    values: dict[tuple[str, str], list[float]],
-    cpu: dict[str, list[float]],
-    failed: dict[tuple[str, str], int],
-    rounds: int,
-) -> None:
-    names = list(arms.ports)
-    print(f"Medians of {rounds} interleaved rounds on loopback; in brackets the ratio to ssh -L.\n")
-    print("| |" + "|".join(f" {name} " for name in names) + "|")
-    print("|---|" + "---|" * len(names))
-    for measure in MEASURES:
-        base = statistics.median(values[measure.title, "ssh -L"])
-        cells = []
+    def __init__(self, place: Place, names: Sequence[str], title: str) -> None:
+        self._place = place
+        self._title = title
+        self.results = Results()
+        self._arms: dict[str, Arm] = {}
         for name in names:
-            median = statistics.median(values[measure.title, name])
-            errors = failed[measure.title, name]
-            note = f", {errors} errors" if errors else ""
-            ratio = "" if name == "ssh -L" else f" ({median / base:.2f}{note})"
-            cells.append(f" {median:,.0f}{ratio} ")
-        print(f"| {measure.title} |" + "|".join(cells) + "|")
-    seconds = [f" {statistics.median(cpu[name]):.2f} " for name in names]
-    print("| client CPU seconds a GB |" + "|".join(seconds) + "|")
-    for name, why in arms.missing.items():
-        print(f"\n{name} is missing: it {why}.")
+            self._say(f"starting {name}")
+            try:
+                self._arms[name] = place.start(name)
+            except FailedError as error:
+                self.results.missing[name] = f"did not start: {error}"
+
+    def rounds(self, runs: Sequence[Run], rounds: int) -> None:
+        self._warm_up()
+        for number in range(rounds):
+            names = list(self._arms)
+            begin = number % max(1, len(names))
+            spent = {name: [0.0, 0.0] for name in names}  # CPU seconds, for so many GB
+            for run in runs:
+                for name in names[begin:] + names[:begin]:
+                    self._say(f"round {number + 1} of {rounds}: {run.rows[0].title}: {name}")
+                    if name in self._arms:
+                        cpu = self._run(self._arms[name], run)
+                        if cpu is not None and run.moved:
+                            spent[name][0] += cpu
+                            spent[name][1] += run.moved / GB
+            for name, (cpu, moved) in spent.items():
+                if moved and name != PLAIN:
+                    self.results.add(CPU, name, cpu / moved)
+        self._say("")
+
+    def _warm_up(self) -> None:
+        for arm in list(self._arms.values()):
+            try:
+                for way in ("down", "up"):
+                    self._place.run(arm.port, (way, str(BULK // 10), "1"))
+            except FailedError as error:
+                self._lose(arm, str(error))
+
+    def _run(self, arm: Arm, run: Run) -> float | None:
+        """Returns the CPU seconds that it took; None if it failed."""
+        before = arm.cpu()
+        try:
+            outcome = self._place.run(arm.port, run.load)
+        except FailedError:
+            outcome = None
+        if outcome is not None and not outcome.errors:
+            for row in run.rows:
+                self.results.add(row.title, arm.name, row.value(outcome))
+            return arm.cpu() - before
+        for row in run.rows:
+            self.results.fail(row.title, arm.name)
+        if not self._place.answers(arm.port):
+            self._lose(arm, arm.why())
+        return None
+
+    def _lose(self, arm: Arm, why: str) -> None:
+        del self._arms[arm.name]
+        self.results.missing[arm.name] = f"was lost on the way: {why}"
+
+    def _say(self, text: str) -> None:
+        if sys.stderr.isatty():
+            print(f"\r\x1b[K{f'{self._title}, ' if text else ''}{text}", end="", file=sys.stderr)
+
+
+def measure(title: str, delay: float, runs: Sequence[Run], options: argparse.Namespace) -> None:
+    """Measure in one place, and print the table."""
+    before = lab.load_average()
+    with ExitStack() as stack:
+        bench = Bench(Place(stack, delay), options.arms, title)
+        bench.rounds(runs, options.rounds)
+    print(f"\n{title}. Load average {before} before, {lab.load_average()} after.\n")
+    print(bench.results.table(options.arms, spread=options.spread))
+    for name, why in bench.results.missing.items():
+        print(f"\n{name} {why}")
+    sys.stdout.flush()
+
+
+def _names(text: str) -> list[str]:
+    """Arms by the beginnings of their names."""
+    chosen = [name for name in NAMES if name.startswith(tuple(text.split(",")))]
+    if not chosen:
+        raise argparse.ArgumentTypeError(f"{text} begins none of: {', '.join(NAMES)}")
+    return chosen
+
+
+def _parts(text: str) -> list[str]:
+    parts = text.split(",")
+    if wrong := [part for part in parts if part not in PARTS]:
+        raise argparse.ArgumentTypeError(f"{wrong[0]} is none of: {', '.join(PARTS)}")
+    return parts
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench")
+    add = parser.add_argument
+    add("--rounds", type=lab.positive, default=5)
+    add("--only", type=_parts, default=list(PARTS), help=f"some of {','.join(PARTS)}")
+    add("--arms", type=_names, default=list(NAMES), help="the beginnings of some names: ssh,tray")
+    add("--delay", type=lab.milliseconds, action="append", help="round trip of the far rows, in ms")
+    add("--spread", action="store_true", help="show the smallest and the largest value, too")
+    add(
+        "--page", action="store_true", help="load JupyterLab in Chromium, too: see tests.bench.page"
+    )
+    options = parser.parse_args()
+    print(
+        f"Medians of {options.rounds} interleaved rounds; in brackets the ratio to {SSH} with its "
+        f"default cipher. {lab.conditions()}."
+    )
+    for name in options.arms:
+        if name in NOTES:
+            print(f"- {name}: {NOTES[name]}.")
+    near = [*(NEAR if "near" in options.only else ()), *(FAIR if "fair" in options.only else ())]
+    if near:
+        measure("On loopback", 0.0, near, options)
+    if "far" in options.only:
+        for delay in options.delay or [40.0]:
+            measure(f"Over a line of {delay:g} ms round trip", delay, far(delay), options)
+    if options.page:
+        page.measure(options.rounds)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 5)
+    lab.run(main)

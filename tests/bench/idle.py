@@ -1,7 +1,8 @@
 """What the app costs while nothing happens: `python -m tests.bench.idle [SECONDS]`.
 
-CPU seconds and voluntary context switches (wake-ups) of the whole process, in a real panel: with
-nothing connected, with one server connected and green, and while the icon moves for a server that
+CPU seconds, voluntary context switches (wake-ups), threads and memory of the whole process, in a
+real panel: with nothing connected; with one server connected and green, first without a heartbeat
+to speak of (one in 10 minutes), then with the usual one; and while the icon moves for a server that
 takes the connection and says nothing."""
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ import socket
 import sys
 import tempfile
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from tests.bench.__main__ import cpu_seconds
+from tests.bench.lab import conditions, cpu_seconds, load_average, run, weight
+from tests.bench.table import number
 from tests.support.desktop import Desktop
 from tests.support.jupyter import JupyterServer
 from tests.support.keys import make_key
@@ -21,27 +23,39 @@ from tests.support.running import LIMIT, RunningApp
 from tests.support.sshd import Sshd
 from trayconnect.tray.view import IconState
 
+QUIET_SECONDS = 600
 
-def wake_ups(pid: int) -> int:
-    """Voluntary context switches of all threads that live."""
-    total = 0
+
+def wake_ups(pid: int) -> dict[int, int]:
+    """Voluntary context switches of each thread."""
+    counts = {}
     for task in Path(f"/proc/{pid}/task").iterdir():
-        for line in (task / "status").read_text().splitlines():
-            if line.startswith("voluntary_ctxt_switches"):
-                total += int(line.split()[1])
-    return total
-
-
-def resident_mb(pid: int) -> float:
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * 4096 / 1e6
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+            for line in (task / "status").read_text().splitlines():
+                if line.startswith("voluntary_ctxt_switches"):
+                    counts[int(task.name)] = int(line.split()[1])
+    return counts
 
 
 def measure(title: str, pid: int, seconds: float) -> None:
     cpu, switches = cpu_seconds(pid), wake_ups(pid)
     time.sleep(seconds)
-    spent, woken = cpu_seconds(pid) - cpu, wake_ups(pid) - switches
-    print(f"| {title} | {spent:.2f} | {woken / seconds:.2f} | {resident_mb(pid):.0f} |", flush=True)
+    spent = cpu_seconds(pid) - cpu
+    woken = sum(count - switches.get(thread, 0) for thread, count in wake_ups(pid).items())
+    held = weight(pid)
+    cells = (
+        f"{spent:.2f}", f"{woken / seconds:.2f}", str(held.threads), number(held.resident),
+        number(held.proportional),
+    )  # fmt: skip
+    print(f"| {title} | {' | '.join(cells)} |", flush=True)
+
+
+def _entry(name: str, sshd: Sshd, key: Path) -> str:
+    return (
+        f"  - name: {name}\n    host: {sshd.host}\n    port: {sshd.port}\n"
+        f"    username: {sshd.username}\n    auth: {{identity_file: {key}}}\n"
+        "    open_browser: false\n"
+    )
 
 
 def main(seconds: float) -> None:
@@ -56,9 +70,9 @@ def main(seconds: float) -> None:
         desktop = stack.enter_context(Desktop())
         desktop.start_panel()
         servers = (
-            f"servers:\n  - name: GPU box\n    host: {sshd.host}\n    port: {sshd.port}\n"
-            f"    username: {sshd.username}\n    auth: {{identity_file: {key}}}\n"
-            "    open_browser: false\n"
+            "servers:\n"
+            f"{_entry('Quiet box', sshd, key)}    keepalive: {{interval: {QUIET_SECONDS}}}\n"
+            f"{_entry('GPU box', sshd, key)}"
             f"  - name: Silent box\n    host: 127.0.0.1\n    port: {silent.getsockname()[1]}\n"
             "    connect_timeout: 120\n"
         )
@@ -67,9 +81,14 @@ def main(seconds: float) -> None:
             RunningApp(servers, env=desktop.env, known_hosts=known, tray=True)
         )
         desktop.wait_icon(IconState.OFF)
-        print(f"| over {seconds:g} s | CPU seconds | wake-ups a second | resident MB |")
-        print("|---|---|---|---|")
+        print(f"{conditions()}; load average {load_average()}.\n")
+        head = "CPU seconds | wake-ups a second | threads | resident MB | PSS MB"
+        print(f"| over {seconds:g} s | {head} |")
+        print("|---|---|---|---|---|---|")
         measure("nothing connected", app.pid, seconds)
+        app.run("connect", "Quiet box", "--wait", str(LIMIT))
+        measure("one server connected, without a heartbeat", app.pid, seconds)
+        app.run("disconnect", "Quiet box")
         app.run("connect", "GPU box", "--wait", str(LIMIT))
         measure("one server connected", app.pid, seconds)
         app.run("connect", "Silent box")
@@ -78,4 +97,4 @@ def main(seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    main(float(sys.argv[1]) if len(sys.argv) > 1 else 60)
+    run(lambda: main(float(sys.argv[1]) if len(sys.argv) > 1 else 60))

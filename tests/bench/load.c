@@ -3,17 +3,21 @@
  *   load serve                      listens on a free loopback port, prints it, serves for ever
  *   load down PORT BYTES STREAMS    so many bytes from the service, shared among the streams
  *   load up PORT BYTES STREAMS      so many bytes to it
- *   load ping PORT COUNT            one byte there and back, so many times on one connection
+ *   load ping PORT COUNT SIZE       so many bytes there and back, so many times on one connection
+ *   load beside-down PORT COUNT     one byte there and back, beside a download that does not end
+ *   load beside-up PORT COUNT       the same beside an upload
  *   load connect PORT COUNT PARALLEL BYTES   so many connections, each fetching so many bytes
  *
  * A client prints one line: seconds, then the 50th and 99th percentile in microseconds (of pings
- * and connections), then errors. A request is 16 bytes: an operation and a decimal count.
+ * and connections), then errors, then the bytes that were moved beside the pings. A request is 16
+ * bytes: an operation and a decimal count.
  */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +26,7 @@
 #include <unistd.h>
 
 enum { CHUNK = 256 * 1024, REQUEST = 16 };
+static const long long ENDLESS = 100000000000000, FLOWS = 20000000; /* bytes */
 
 static double now(void) {
   struct timespec t;
@@ -156,16 +161,50 @@ static void *work(void *unused) {
   return unused;
 }
 
-static void ping(int count) {
-  char byte = 'x';
+static void ping(int count, int size) {
+  char *bytes = calloc(1, size);
   int fd = dial('e', 0);
   for (int i = 0; i < count; i++) {
     double begin = now();
-    if (fd < 0 || write_all(fd, &byte, 1) || read_all(fd, &byte, 1)) errors++;
+    if (fd < 0 || write_all(fd, bytes, size) || read_all(fd, bytes, size)) errors++;
     times[i] = now() - begin;
     if (errors) break;
   }
   if (fd >= 0) close(fd);
+  free(bytes);
+}
+
+static atomic_llong moved;
+static atomic_int ended;
+
+/* Moves bytes until its socket is shut down. */
+static void *bulk(void *argument) {
+  int fd = (int)(long)argument;
+  char *buffer = calloc(1, CHUNK);
+  for (ssize_t n;;) {
+    n = operation == 'd' ? read(fd, buffer, CHUNK) : send(fd, buffer, CHUNK, 0);
+    if (n <= 0) break;
+    moved += n;
+  }
+  ended = 1;
+  free(buffer);
+  return NULL;
+}
+
+/* Returns the bytes that the bulk moved while the pings went to and fro. */
+static long long ping_beside_bulk(int count) {
+  pthread_t thread;
+  int fd = dial(operation, ENDLESS);
+  if (fd < 0 || pthread_create(&thread, NULL, bulk, (void *)(long)fd)) return errors++, 0;
+  while (moved < FLOWS && !ended) usleep(1000);
+  long long before = moved;
+  ping(count, 1);
+  long long beside = moved - before;
+  errors += ended;
+  shutdown(fd, SHUT_RDWR);
+  pthread_join(thread, NULL);
+  close(fd);
+  return beside;
 }
 
 static int by_size(const void *a, const void *b) {
@@ -178,9 +217,13 @@ int main(int argc, char **argv) {
   if (argc == 2 && !strcmp(argv[1], "serve")) serve();
   if (argc < 4) return 2;
   int parallel = 1, is_ping = !strcmp(argv[1], "ping");
+  int is_beside = !strncmp(argv[1], "beside-", 7);
+  long long beside = 0;
   port = atoi(argv[2]);
-  if (is_ping) {
+  if (is_ping && argc == 5) {
     rounds = atoi(argv[3]);
+  } else if (is_beside && argc == 4) {
+    operation = argv[1][7], rounds = atoi(argv[3]);
   } else if (!strcmp(argv[1], "connect") && argc == 6) {
     operation = 'd', rounds = atoi(argv[3]), parallel = atoi(argv[4]), share = atoll(argv[5]);
   } else if (argc == 5) {
@@ -193,14 +236,16 @@ int main(int argc, char **argv) {
   pthread_t threads[256];
   double begin = now();
   if (is_ping) {
-    ping(rounds);
+    ping(rounds, atoi(argv[4]));
+  } else if (is_beside) {
+    beside = ping_beside_bulk(rounds);
   } else {
     for (int i = 0; i < parallel; i++) pthread_create(&threads[i], NULL, work, NULL);
     for (int i = 0; i < parallel; i++) pthread_join(threads[i], NULL);
   }
   double seconds = now() - begin;
   qsort(times, rounds, sizeof *times, by_size);
-  printf("%.6f %.1f %.1f %d\n", seconds, times[rounds / 2] * 1e6, times[rounds * 99 / 100] * 1e6,
-         errors);
+  printf("%.6f %.1f %.1f %d %lld\n", seconds, times[rounds / 2] * 1e6,
+         times[rounds * 99 / 100] * 1e6, errors, beside);
   return 0;
 }

@@ -1,6 +1,7 @@
 """The arm of trayconnect: its tunnel and its forward in a process of their own.
 
-`python -m tests.bench.ours HOST PORT USER KEY KNOWN_HOSTS LOCAL_PORT REMOTE_PORT`; says `ready`."""
+`python -m tests.bench.ours HOST PORT USER KEY KNOWN_HOSTS LOCAL_PORT REMOTE_PORT [proven]`: a plain
+forward, or one like Jupyter's, whose listener must be proven the account's own each time."""
 
 from __future__ import annotations
 
@@ -9,14 +10,18 @@ import threading
 from pathlib import Path
 
 from tests.support.nulls import NoSecrets
+from tests.support.ports import free_port
 from trayconnect.config.model import Server
 from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.endpoints import TcpEndpoint
 from trayconnect.core.errors import Problem
+from trayconnect.core.link import Own
 from trayconnect.core.questions import Answer, Question
-from trayconnect.forwarding.forwarding import listen
+from trayconnect.forwarding.forwarding import LocalForwarding, listen
 from trayconnect.ssh.config.ssh_config import SshConfig
 from trayconnect.ssh.connector import SshConnector
 from trayconnect.ssh.hostkeys.known_hosts_store import KnownHosts
+from trayconnect.ssh.ssh_link import SshLink
 
 
 def never_ask(question: Question) -> Answer:
@@ -24,10 +29,14 @@ def never_ask(question: Question) -> Answer:
 
 
 def lost(problem: Problem) -> None:
-    print(problem, file=sys.stderr)
+    print(problem.title, file=sys.stderr)
 
 
-def main(host: str, port: str, user: str, key: str, known: str, local: str, remote: str) -> None:
+def forward(
+    host: str, port: str, user: str, key: str, known: str, local: str, remote: str, how: str = ""
+) -> tuple[SshLink, LocalForwarding]:
+    """Connect, and forward from now on."""
+    plain = {"name": "plain", "local_port": int(local), "host": "127.0.0.1", "port": int(remote)}
     server = Server.model_validate(
         {
             "name": "bench",
@@ -35,8 +44,8 @@ def main(host: str, port: str, user: str, key: str, known: str, local: str, remo
             "port": int(port),
             "username": user,
             "auth": {"identity_file": key},
-            "local_port": int(local),
-            "jupyter": {"port": int(remote)},
+            "local_port": int(local) if how else free_port(),
+            "forwards": [] if how else [plain],
         }
     )
     connector = SshConnector(
@@ -46,12 +55,13 @@ def main(host: str, port: str, user: str, key: str, known: str, local: str, remo
         identity_files=(),
         ssh_config=lambda: SshConfig(Path("none")),
     )
-    tunnel = connector.connect(server, ask=never_ask, cancel=CancelToken(), on_lost=lost)
+    link = connector.connect(server, ask=never_ask, cancel=CancelToken(), on_lost=lost)
     forwarding = listen(server)
-    forwarding.attach(tunnel.open_channel)
-    print("ready", flush=True)
-    threading.Event().wait()
+    forwarding.set_target(Own(TcpEndpoint("127.0.0.1", int(remote)), named=False))
+    forwarding.attach(link)
+    return link, forwarding
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    held = forward(*sys.argv[1:])
+    threading.Event().wait()

@@ -1,4 +1,4 @@
-"""The arm of the `sshtunnel` package; arguments and output as in `ours`."""
+"""The arm of the `sshtunnel` package; arguments as in `ours`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ def main(host: str, port: str, user: str, key: str, _known: str, local: str, rem
         remote_bind_address=("127.0.0.1", int(remote)),
     )
     forwarder.start()
-    print("ready", flush=True)
     threading.Event().wait()
 
 

@@ -13,6 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.bench.lab import run
 from tests.support.desktop import Desktop
 from trayconnect.tray.view import IconState
 
@@ -55,4 +56,4 @@ def main(runs: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 5)
+    run(lambda: main(int(sys.argv[1]) if len(sys.argv) > 1 else 5))

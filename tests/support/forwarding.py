@@ -18,6 +18,7 @@ from tests.support.waiting import end_accept
 from trayconnect.config.model import Server
 from trayconnect.core.endpoints import Endpoint
 from trayconnect.core.errors import Problem, ProblemError, Recovery
+from trayconnect.core.link import Carrier
 from trayconnect.forwarding.forwarding import LocalForwarding, listen
 
 LIMIT = 90.0
@@ -65,14 +66,9 @@ def held(forwarding: LocalForwarding, number: int) -> None:
     eventually(lambda: len(forwarding._pending) == number, f"{number} held connections")
 
 
-def open_now(forwarding: LocalForwarding, number: int) -> None:
+def open_now(carrier: Carrier, number: int) -> None:
     """Wait until that many connections are open."""
-    eventually(lambda: opened(forwarding) == number, f"{number} open connections")
-
-
-def opened(forwarding: LocalForwarding) -> int:
-    """How many connections are open."""
-    return len(forwarding._connections._pumps)
+    eventually(lambda: carrier.traffic.connections == number, f"{number} open connections")
 
 
 def read_all(sock: socket.socket) -> bytes:
@@ -130,7 +126,7 @@ class TcpStream:
 class Service(Scoped):
     """What listens behind the tunnel: runs `talk` on a thread for each connection.
 
-    `open_channel` is the way to it; it keeps the origins in the order of the calls."""
+    `dial` is the way to it; it keeps the origins in the order of the calls."""
 
     def __init__(self, talk: Callable[[socket.socket], None]) -> None:
         self._talk = talk
@@ -144,10 +140,10 @@ class Service(Scoped):
         self._acceptor = threading.Thread(target=self._accept, name="service")
         self._acceptor.start()
 
-    def open_channel(self, target: Endpoint, origin: tuple[str, int]) -> TcpStream:
+    def dial(self, target: Endpoint, origin: tuple[str, int]) -> socket.socket:
         self.asked.append(target)
         self.origins.append(origin)
-        return TcpStream(socket.create_connection(self.address))
+        return socket.create_connection(self.address)
 
     def close(self) -> None:
         self._ending.set()
@@ -183,8 +179,8 @@ def echo(sock: socket.socket) -> None:
         sock.sendall(data)
 
 
-def refuse(target: Endpoint, origin: tuple[str, int]) -> TcpStream:
-    """An `open_channel` behind which nothing listens."""
+def refuse(target: Endpoint, origin: tuple[str, int]) -> socket.socket:
+    """A `Dial` behind which nothing listens."""
     title = f"Nothing answers on {target} at the server"
     raise ProblemError(Problem(title, "Start it.", Recovery.RETRY))
 

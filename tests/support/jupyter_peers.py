@@ -16,6 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from tests.support.carrier import NoCarrier
 from tests.support.forwarding import TcpStream
 from tests.support.scoped import Scoped
 from tests.support.waiting import end_accept
@@ -195,7 +196,7 @@ def self_signed(folder: Path) -> ssl.SSLContext:
 # --- a tunnel to this very host -----------------------------------------------------------------
 
 
-class LoopbackTunnel:
+class LoopbackTunnel(NoCarrier):
     """A `Tunnel` whose far end is here: channels are TCP connections to loopback, commands are
     answered by `run`."""
 

@@ -21,7 +21,8 @@ class FaultyProxy(Scoped):
 
     The faults concern connections that are open and those that come later, until `heal`:
     `stall` stops reading, so that both ends' writers block; `blackhole` reads on and drops
-    everything; `drip` passes a few bytes at a time. `cut` ends the open connections."""
+    everything; `drip` passes a few bytes at a time. `corrupt` alters the last bit of the next bytes
+    that the far end sends. `cut` ends the open connections."""
 
     host = "127.0.0.1"
 
@@ -34,6 +35,7 @@ class FaultyProxy(Scoped):
         self._healthy.set()
         self._blackhole = False
         self._drip: tuple[int, float] | None = None
+        self._corrupt = threading.Event()
         self._closing = False
         self._sockets: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
@@ -67,6 +69,9 @@ class FaultyProxy(Scoped):
         """Pass `size` bytes at most, then wait `pause` seconds."""
         self._drip = (size, pause)
 
+    def corrupt(self) -> None:
+        self._corrupt.set()
+
     def heal(self) -> None:
         """End stall, blackhole and drip."""
         self._blackhole = False
@@ -88,7 +93,7 @@ class FaultyProxy(Scoped):
 
     # --- passing on -------------------------------------------------------------------------------
 
-    def _spawn(self, target: Callable[..., None], *args: socket.socket) -> None:
+    def _spawn(self, target: Callable[..., None], *args: object) -> None:
         thread = threading.Thread(target=target, args=args, daemon=True)
         self._threads.append(thread)
         thread.start()
@@ -110,9 +115,11 @@ class FaultyProxy(Scoped):
             with self._lock:
                 self._sockets |= {near, far}
             self._spawn(self._pass, near, far)
-            self._spawn(self._pass, far, near)
+            self._spawn(self._pass, far, near, self._corrupt)
 
-    def _pass(self, source: socket.socket, sink: socket.socket) -> None:
+    def _pass(
+        self, source: socket.socket, sink: socket.socket, corrupt: threading.Event | None = None
+    ) -> None:
         with contextlib.suppress(OSError, ValueError), selectors.DefaultSelector() as selector:
             selector.register(source, selectors.EVENT_READ)
             while not self._closing:
@@ -129,6 +136,9 @@ class FaultyProxy(Scoped):
                 if not data:
                     sink.shutdown(socket.SHUT_WR)
                     return
+                if corrupt is not None and corrupt.is_set():
+                    corrupt.clear()
+                    data = data[:-1] + bytes([data[-1] ^ 1])
                 if not self._blackhole:
                     sink.sendall(data)
                 if drip:

@@ -33,7 +33,7 @@ def host(
         file = Path(folder, "config")
         file.touch(0o600)
         file.write_text(text)
-        said = ssh_g.ask(ssh(), query, file, _usual(), CancelToken())
+        said = ssh_g.ask(ssh(), query, file, _usual, CancelToken())
     return _interpreted(said, query, environment)
 
 

@@ -4,9 +4,11 @@ opened."""
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,8 +16,6 @@ from tests.support.forwarding import no_leaks
 from tests.support.keys import make_key
 from tests.support.ports import free_port
 from tests.support.sshd import Sshd
-from tests.support.threads import our_threads
-from tests.support.tunnel_kit import until
 from tests.support.whole import LIMIT, Whole, entry
 from trayconnect.config.model import Config
 from trayconnect.core.command import Command
@@ -56,6 +56,13 @@ def test_a_frozen_server_holds_up_no_order(
         return execute(link, command, stdin, timeout)
 
     monkeypatch.setattr(SshLink, "execute", noted)
+    asked, carry_own = threading.Event(), SshLink.carry_own
+
+    def carrying(link: SshLink, *arguments: Any, **options: Any) -> None:
+        carry_own(link, *arguments, **options)
+        asked.set()
+
+    monkeypatch.setattr(SshLink, "carry_own", carrying)
     path = str(tmp_path / "hook")
     hook = {"name": "hook", "kind": "remote", "remote_socket": path, "port": free_port()}
     server = entry(sshd, key, jupyter={"port": free_port()}, forwards=[hook])
@@ -64,11 +71,11 @@ def test_a_frozen_server_holds_up_no_order(
         up = whole.until(lambda s: s.state is State.UP and s.forwards[0].is_up)
         sshd.freeze()
         granted.clear()
-        before = our_threads().count("tc-forward GPU box")
+        asked.clear()
         with socket.create_connection(("127.0.0.1", server.local_port), LIMIT) as client:
             client.sendall(b"GET / HTTP/1.0\r\n\r\n")
-            # It waits for the server to open its channel.
-            assert until(lambda: our_threads().count("tc-forward GPU box") > before)
+            # It waits for the server to say who listens there, or to open its channel.
+            assert asked.wait(LIMIT)
             began = time.monotonic()
             match order:
                 case "disconnect":

@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.support.carrier import MakeLink
 from tests.support.forwarding import (
     LIMIT,
     Service,
@@ -97,13 +98,13 @@ def test_they_are_those_of_openssh(tmp_path: Path) -> None:
     assert page == {"127.0.0.1", "::1", own_address(server.local_port)}
 
 
-def test_every_address_leads_to_the_target(service: Service) -> None:
+def test_every_address_leads_to_the_target(service: Service, link: MakeLink) -> None:
     tool = {"name": "tool", "local_port": free_port(), "port": 1, "open": True}
     plain = {"name": "plain", "local_port": free_port(), "port": 2}
     bokeh = tool | {"name": "bokeh", "local_port": free_port(), "open_as": "localhost"}
     server = a_server(forwards=[tool, plain, bokeh])
     with listening(server) as forwarding:
-        forwarding.attach(service.open_channel)
+        forwarding.attach(link(service.dial))
         for port, has_own in (
             (server.local_port, True),
             *((forward.local_port, forward.name == "tool") for forward in server.forwards),
@@ -145,7 +146,9 @@ def visit(*places: tuple[str, int], uid: int = NOBODY) -> list[str]:
 
 
 @pytest.mark.parametrize("bind_address", ["localhost", "*", "0.0.0.0", "::"])
-def test_another_user_is_refused_at_every_address(bind_address: str, service: Service) -> None:
+def test_another_user_is_refused_at_every_address(
+    bind_address: str, service: Service, link: MakeLink
+) -> None:
     """As root, the other user is a real one; else the listener takes us for him."""
     server = a_server(bind_address=bind_address)
     port = server.local_port
@@ -154,7 +157,7 @@ def test_another_user_is_refused_at_every_address(bind_address: str, service: Se
     places = [(address, port) for address in sorted(reached[bind_address])]
     is_root = os.geteuid() == 0
     with listening(server, uid=os.geteuid() + (not is_root)) as forwarding:
-        forwarding.attach(service.open_channel)
+        forwarding.attach(link(service.dial))
         assert visit(*places) == ["refused"] * len(places)
         assert service.asked == []
         if is_root:

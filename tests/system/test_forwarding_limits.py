@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.carrier import MakeLink
 from tests.support.forwarding import (
     Service,
     a_server,
@@ -38,16 +39,18 @@ def stranger() -> tuple[int, list[str]]:
     return os.geteuid() + 1, []  # then it is us who are strange
 
 
-def test_another_user_of_the_computer_is_refused(caplog: pytest.LogCaptureFixture) -> None:
+def test_another_user_of_the_computer_is_refused(
+    caplog: pytest.LogCaptureFixture, link: MakeLink
+) -> None:
     server = a_server()
     uid, prefix = stranger()
     with Service(echo) as service:
         with listening(server, uid=uid) as forwarding:
-            forwarding.attach(service.open_channel)
+            forwarding.attach(link(service.dial))
             assert not ask_from_another_process(server.local_port, *prefix)
             assert service.asked == []
         with listening(server) as forwarding:
-            forwarding.attach(service.open_channel)
+            forwarding.attach(link(service.dial))
             assert ask_from_another_process(server.local_port)
     assert "refused a connection of another user" in caplog.text
 
@@ -60,28 +63,27 @@ def test_a_stranger_is_not_held_either() -> None:
         held(forwarding, 0)
 
 
-def test_an_open_bind_address_serves_no_stranger_of_this_computer() -> None:
+def test_an_open_bind_address_serves_no_stranger_of_this_computer(link: MakeLink) -> None:
     server = a_server(bind_address="0.0.0.0")
     uid, prefix = stranger()
     with Service(echo) as service, listening(server, uid=uid) as forwarding:
-        forwarding.attach(service.open_channel)
+        forwarding.attach(link(service.dial))
         assert not ask_from_another_process(server.local_port, *prefix)
 
 
 STARVED = """
 import resource, socket, threading
+from tests.support.carrier import TcpCarrier
 from tests.support.forwarding import (
-    Service, a_server, descriptors, dial, echo, eventually, listening
+    Service, a_server, dial, echo, held, listening
 )
 
 server = a_server()
-with Service(echo) as service, listening(server) as forwarding:
-    forwarding.attach(service.open_channel)
-    before = descriptors()
+with (
+    Service(echo) as service, TcpCarrier(service.dial) as link, listening(server) as forwarding
+):
     with dial(server) as client:  # whatever is loaded late is loaded now
-        client.sendall(b"ping")
-        assert client.recv(4) == b"ping"
-    eventually(lambda: descriptors() == before, "the end of the first connection")
+        held(forwarding, 1)
     clients = [socket.socket() for _ in range(10)]
     for client in clients:
         client.settimeout(30)
@@ -103,6 +105,7 @@ with Service(echo) as service, listening(server) as forwarding:
         print("waits")
     clients[0].settimeout(30)
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    forwarding.attach(link)
     print(*(client.recv(4).decode() for client in clients))
     for each in (*clients, *hoard):
         each.close()

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.carrier import Plain
 from tests.support.forwarding import LIMIT, a_server, listening, no_leaks
 from tests.support.keys import make_key
 from tests.support.ports import free_port
 from tests.support.sshd import Sshd
 from tests.support.tunnel_kit import Kit
 from trayconnect.core.endpoints import Endpoint, TcpEndpoint
-from trayconnect.core.link import ByteStream
+from trayconnect.core.link import Carrier, Client, OnRefused
 
 ONLY_THERE = "intranet.test"
 PAGE = "<title>far away</title><p>seen through the tunnel"
@@ -61,6 +62,20 @@ class Proxy:
         return f"127.0.0.1:{self.port}"
 
 
+class Resolving(Plain):
+    """Notes the targets, and resolves the name as the server's resolver would."""
+
+    def __init__(self, link: Carrier, asked: list[Endpoint]) -> None:
+        super().__init__(link)
+        self._asked = asked
+
+    def carry(self, client: Client, target: Endpoint, on_refused: OnRefused) -> None:
+        self._asked.append(target)
+        if isinstance(target, TcpEndpoint) and target.host == ONLY_THERE:
+            target = TcpEndpoint("localhost", target.port)
+        super().carry(client, target, on_refused)
+
+
 @pytest.fixture
 def proxy(tmp_path: Path) -> Iterator[Proxy]:
     with Sshd() as sshd, no_leaks():
@@ -76,14 +91,7 @@ def proxy(tmp_path: Path) -> Iterator[Proxy]:
             forwards=[{"name": "proxy", "kind": "dynamic", "local_port": made.port}],
         )
         with kit.tunnel(server) as tunnel, listening(server) as forwarding:
-
-            def open_channel(target: Endpoint, origin: tuple[str, int]) -> ByteStream:
-                made.asked.append(target)
-                if isinstance(target, TcpEndpoint) and target.host == ONLY_THERE:
-                    target = TcpEndpoint("localhost", target.port)  # as its resolver would
-                return tunnel.open_channel(target, origin)
-
-            forwarding.attach(open_channel)
+            forwarding.attach(Resolving(tunnel, made.asked))
             yield made
 
 

@@ -13,6 +13,7 @@ from tests.support.forwarding import (
     LIMIT,
     Service,
     a_server,
+    answers,
     dial,
     echo,
     eventually,
@@ -20,14 +21,16 @@ from tests.support.forwarding import (
     listening,
     no_leaks,
     read_all,
+    tcp,
     was_reset,
 )
 from tests.support.ports import free_port
 from tests.support.sshd import Sshd
 from tests.support.tunnel_kit import Kit, Losses
 from trayconnect.config.model import Server
+from trayconnect.core.endpoints import TcpEndpoint
 from trayconnect.core.errors import Problem
-from trayconnect.forwarding.local_client import set_reset_on_close
+from trayconnect.forwarding import arrivals
 
 
 @pytest.fixture
@@ -61,7 +64,7 @@ def test_half_close_and_much_data_go_through(kit: Kit, sshd: Sshd, tmp_path: Pat
     with Service(reverse) as service:
         server = entry(sshd, tmp_path, port_of(service))
         with kit.tunnel(server) as tunnel, listening(server) as forwarding:
-            forwarding.attach(tunnel.open_channel)
+            forwarding.attach(tunnel)
             with dial(server) as client:
                 sender = threading.Thread(target=client.sendall, args=(payload,))
                 sender.start()
@@ -78,7 +81,7 @@ def test_a_killed_session_resets_its_transfers_and_the_next_tunnel_serves_who_wa
         server = entry(sshd, tmp_path, port_of(service))
         with listening(server) as forwarding:
             with kit.tunnel(server, losses=losses) as first, dial(server) as client:
-                forwarding.attach(first.open_channel)
+                forwarding.attach(first)
                 client.sendall(b"ping")
                 assert client.recv(4) == b"ping"
                 sshd.kill_sessions()
@@ -89,8 +92,73 @@ def test_a_killed_session_resets_its_transfers_and_the_next_tunnel_serves_who_wa
                 waiting.sendall(b"still here")
                 held(forwarding, 1)
                 with kit.tunnel(server) as second:
-                    forwarding.attach(second.open_channel)
+                    forwarding.attach(second)
                     assert waiting.recv(100) == b"still here"
+
+
+def test_no_client_is_lost_while_links_come_and_go(kit: Kit, sshd: Sshd, tmp_path: Path) -> None:
+    """Each is answered, or reset because its link had opened a channel for it."""
+    stop = threading.Event()
+    told: list[bytes] = []
+
+    def ask(server: Server) -> None:
+        while not stop.is_set():
+            with dial(server) as client:
+                try:
+                    client.sendall(b"ping")
+                    told.append(client.recv(4))
+                except ConnectionError:
+                    told.append(b"reset")
+
+    with Service(echo) as service:
+        server = entry(sshd, tmp_path, port_of(service))
+        with listening(server) as forwarding:
+            clients = [threading.Thread(target=ask, args=(server,)) for _ in range(6)]
+            for client in clients:
+                client.start()
+            for number in range(8):
+                losses = Losses()
+                answered = told.count(b"ping")
+                with kit.tunnel(server, losses=losses) as tunnel:
+                    forwarding.attach(tunnel)
+                    eventually(lambda n=answered: told.count(b"ping") > n + 20, "answers")  # type: ignore[misc]
+                    if number == 7:
+                        stop.set()
+                        for client in clients:
+                            client.join(LIMIT)
+                            assert not client.is_alive()
+                    else:
+                        sshd.kill_sessions()
+                        losses.wait()
+                    forwarding.detach()
+    assert set(told) <= {b"ping", b"reset"}
+
+
+def test_connections_of_a_remote_forward_count_until_they_end(
+    kit: Kit, sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arrivals, "INCOMING_LIMIT", 2)
+    with Service(echo) as service:
+        server = entry(sshd, tmp_path, port_of(service))
+        with kit.tunnel(server) as tunnel, listening(server) as forwarding:
+            forwarding.attach(tunnel)
+            ports: list[int | Problem] = []
+            tunnel.listen(
+                TcpEndpoint("localhost", 0),
+                lambda incoming: forwarding.take(incoming, TcpEndpoint(*service.address)),
+                ports.append,
+            )
+            (port,) = eventually(lambda: ports, "the listener")
+            assert isinstance(port, int)
+            with tcp(port) as first, tcp(port) as second:
+                for client in (first, second):
+                    client.sendall(b"ping")
+                    assert client.recv(4) == b"ping"
+                with tcp(port) as third:
+                    assert third.recv(4) == b""
+            eventually(lambda: not forwarding._arrivals._open, "the end of both")
+            answers(tcp(port))
+        eventually(lambda: not forwarding._arrivals._open, "the end of the last")
 
 
 def test_nothing_listens_there(kit: Kit, sshd: Sshd, tmp_path: Path) -> None:
@@ -98,43 +166,8 @@ def test_nothing_listens_there(kit: Kit, sshd: Sshd, tmp_path: Path) -> None:
     port = free_port()
     server = entry(sshd, tmp_path, port)
     with kit.tunnel(server) as tunnel, listening(server, on_refused=refusals.append) as forwarding:
-        forwarding.attach(tunnel.open_channel)
+        forwarding.attach(tunnel)
         with dial(server) as client:
             assert was_reset(client)
         eventually(lambda: refusals, "the reason")
     assert str(port) in refusals[0].title
-
-
-def test_a_service_that_resets_over_and_over_costs_nobody_else(
-    kit: Kit, sshd: Sshd, tmp_path: Path
-) -> None:
-    def reset(sock: socket.socket) -> None:
-        sock.recv(1)
-        set_reset_on_close(sock)
-
-    losses = Losses()
-    with Service(reset) as bad, Service(echo) as good:
-        board = {
-            "name": "Echo",
-            "local_port": free_port(),
-            "host": "127.0.0.1",
-            "port": port_of(good),
-        }
-        server = entry(sshd, tmp_path, port_of(bad))
-        server = a_server(**server.model_dump() | {"forwards": [board]})
-        with (
-            kit.tunnel(server, losses=losses) as tunnel,
-            listening(server) as forwarding,
-        ):
-            forwarding.attach(tunnel.open_channel)
-            with dial(server, server.forwards[0].local_port) as steady:
-                for _ in range(200):
-                    with dial(server) as client:
-                        try:
-                            client.sendall(bytes(100_000))
-                            assert read_all(client) == b""
-                        except ConnectionError:
-                            pass
-                steady.sendall(b"ping")
-                assert steady.recv(4) == b"ping"
-    assert losses.problems == []

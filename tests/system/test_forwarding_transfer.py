@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.carrier import MakeLink
 from tests.support.forwarding import LIMIT, Service, a_server, dial, listening
 
 pytestmark = pytest.mark.usefixtures("leaves_nothing")
@@ -51,7 +52,7 @@ def receive(sock: socket.socket, seed: int) -> str:
 
 
 @pytest.mark.parametrize("streams", [1, 3])
-def test_fifty_megabytes_both_ways_at_once(streams: int) -> None:
+def test_fifty_megabytes_both_ways_at_once(streams: int, link: MakeLink) -> None:
     arrived: list[str] = []
 
     def talk(sock: socket.socket) -> None:
@@ -62,7 +63,7 @@ def test_fifty_megabytes_both_ways_at_once(streams: int) -> None:
 
     server = a_server()
     with Service(talk) as service, listening(server) as forwarding:
-        forwarding.attach(service.open_channel)
+        forwarding.attach(link(service.dial))
         clients = [dial(server) for _ in range(streams)]
         senders = [threading.Thread(target=send, args=(each, 3)) for each in clients]
         for sender in senders:

@@ -67,14 +67,13 @@ def problem_when(
     """The problem that connecting ends with if `act` is done just before a step of the way to the
     server behind the jump host."""
     if step == "channel":
-        whole = SshTransport.open
+        whole = SshTransport.open_socket
 
-        def opening(self: SshTransport, kind: str, *arguments: object) -> object:
-            if kind == "direct-tcpip":
-                act()
-            return whole(self, kind, *arguments)  # type: ignore[arg-type]
+        def opening(self: SshTransport, host: str, port: int, timeout: float) -> object:
+            act()
+            return whole(self, host, port, timeout)
 
-        monkeypatch.setattr(SshTransport, "open", opening)
+        monkeypatch.setattr(SshTransport, "open_socket", opening)
     elif step == "handshake":
         shake = connect.shake_hands
 

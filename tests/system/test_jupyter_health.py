@@ -66,7 +66,7 @@ def live(
     with nothing_left(), kit.tunnel(server) as tunnel:
         forwarding = listen(server)
         try:
-            forwarding.attach(tunnel.open_channel, tunnel.open_own_channel)
+            forwarding.attach(tunnel)
             yield Live(server, tunnel, forwarding, patience)
         finally:
             forwarding.close()

@@ -12,11 +12,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from tests.support.forwarded import bounded_memory
 from tests.support.forwarding import LIMIT, eventually, listening, no_leaks
 from tests.support.keys import make_key
 from tests.support.ports import free_port
@@ -27,7 +28,8 @@ from tests.support.tunnel_kit import entry as tunnel_entry
 from tests.support.whole import Whole, entry
 from trayconnect.config.model import Server
 from trayconnect.core.endpoints import Endpoint, TcpEndpoint, UnixEndpoint
-from trayconnect.core.link import ByteStream, Link, NotOursError, OpenChannel, Own, Owner
+from trayconnect.core.errors import ProblemError
+from trayconnect.core.link import ByteStream, Client, Link, NotOursError, OpenChannel, Own, Owner
 from trayconnect.services.protocol import Level, PageState
 from trayconnect.ssh import ownership
 from trayconnect.ssh.own_channels import OwnChannels
@@ -202,7 +204,7 @@ def test_a_link_on_the_way_to_a_socket_cannot_be_turned(
             turn(link, theirs)
             assert refused(tunnel, target) is Owner.OTHERS
             turn(link, ours)
-            channels = OwnChannels(turning(link), tunnel._commands.ownership)
+            channels = OwnChannels(turning(link), tunnel.open_held, tunnel._commands.ownership)
             stream, owner = channels.open(target, ("127.0.0.1", 0), named=False)
             stream.sendall(SECRET)
             stream.close()
@@ -230,7 +232,7 @@ def test_what_another_user_has_is_not_led_to(tunnel: Link, ada: tuple[str, int],
     )
     guarded = [server.local_port, server.forwards[0].local_port or 0]
     with listening(server) as forwarding:
-        forwarding.attach(tunnel.open_channel, tunnel.open_own_channel)
+        forwarding.attach(tunnel)
         with Listener(ada[1], f"127.0.0.1:{port}", "mine"):
             assert [ask(local) for local in guarded] == [(200, "mine")] * 2
         with Listener(eve, f"127.0.0.1:{port}") as theirs:
@@ -275,7 +277,7 @@ def _race(tunnel: Link, ada: int, eve: int) -> Listener:
                 told.append(ask(server.local_port)[1])
 
     with listening(server) as forwarding, contextlib.ExitStack() as stack:
-        forwarding.attach(tunnel.open_channel, tunnel.open_own_channel)
+        forwarding.attach(tunnel)
         forwarding.set_target(Own(TcpEndpoint("127.0.0.1", port), named=False))
         ours = stack.enter_context(Listener(ada, f"127.0.0.1:{port}", "mine"))
         clients = [threading.Thread(target=hammer) for _ in range(3)]
@@ -329,6 +331,75 @@ def test_who_accepts_and_leaves_the_port_to_ours_keeps_nothing(
 
 
 # --- where it cannot be known -------------------------------------------------------------------
+
+
+_FULL = """
+import os, signal, socket, sys
+uid, port = int(sys.argv[1]), int(sys.argv[2])
+os.setgroups([]); os.setgid(uid); os.setuid(uid)
+listener = socket.socket()
+listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+listener.bind(("127.0.0.1", port))
+listener.listen(0)
+os.write(1, b"!")
+signal.pause()
+"""
+
+
+def test_who_takes_the_port_while_a_connection_is_being_made_gets_nothing(
+    tunnel: Link, ada: tuple[str, int], eve: int
+) -> None:
+    """The table that is asked for together with the channel shows a listener of ours, whose queue
+    is full; the connection is made a second later, to whoever listens then."""
+    port = free_port()
+    target = TcpEndpoint("127.0.0.1", port)
+    refusals: list[ProblemError] = []
+    with contextlib.ExitStack() as leaving:
+        ours = leaving.enter_context(
+            subprocess.Popen(
+                [sys.executable, "-c", _FULL, str(ada[1]), str(port)], stdout=subprocess.PIPE
+            )
+        )
+        leaving.callback(ours.kill)
+        assert ours.stdout is not None
+        assert ours.stdout.read(1) == b"!"
+        for _ in range(10):
+            sock = leaving.enter_context(socket.socket())
+            sock.settimeout(0.3)
+            try:
+                sock.connect(("127.0.0.1", port))
+            except TimeoutError:
+                sock.close()
+                break
+        else:
+            pytest.skip("this kernel queues more than it was told to")
+        near, far = socket.socketpair()
+        leaving.callback(near.close)
+        far.setblocking(False)
+        near.sendall(SECRET)
+        asked = tunnel.owner(target)  # the shell runs
+        tunnel.carry_own(
+            Client(far, ("127.0.0.1", 0)),
+            target,
+            named=False,
+            on_opened=lambda _: None,
+            on_refused=refusals.append,
+        )
+        eventually(lambda: _connects(port), "the server to connect")
+        theirs = leaving.enter_context(Listener(eve, f"127.0.0.1:{port}", grab=True))
+        ours.kill()
+        eventually(lambda: bool(refusals), "the refusal")
+        far.close()
+        assert asked is Owner.OURS
+        assert isinstance(refusals[0], NotOursError)
+        assert refusals[0].owner is Owner.OTHERS
+        assert (theirs.end(), theirs.connections) == (b"", 1)
+
+
+def _connects(port: int) -> bool:
+    """Whether a connection of this computer waits for its answer."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return any(row[2].endswith(f":{port:04X}") and row[3] == "02" for row in rows)
 
 
 @pytest.mark.parametrize("options", [{"MaxSessions": "0"}, {"ForceCommand": "exit 1"}])
@@ -398,6 +469,33 @@ def test_a_shell_that_takes_too_long_proves_nothing(
     again.mkdir()
     with tunnel_of(sshd, ada[0], again) as tunnel, Listener(eve, f"127.0.0.1:{port}"):
         assert opened(tunnel, target) is Owner.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        pytest.param('printf "@@begin $n\\n"; exec yes xy', id="endless"),
+        pytest.param('printf "@@begin $n\\n"; exec tr "\\0" x </dev/zero', id="an-endless-line"),
+        pytest.param('printf "@@begin 0\\nwhole\\n@@end 0\\n"', id="an-old-question"),
+        pytest.param('printf "@@begin 9$n\\nwhole\\n@@end 9$n\\n"', id="a-later-question"),
+    ],
+)
+def test_answers_that_no_script_of_ours_gives_prove_nothing(
+    sshd: Sshd, tmp_path: Path, lie: str
+) -> None:
+    """And fill no memory."""
+    head = "printf '\\n@@trayconnect owners 1 0 0 1000 proc 1 -\\n'"
+    loop = f'while read -r kind n port; do if [ -n "$kind" ]; then {lie}; fi; done'
+    sshd.set_option("ForceCommand", f"{head}; {loop}")
+    sshd.restart()
+    with socket.create_server(("127.0.0.1", 0)) as far:
+        target = TcpEndpoint("127.0.0.1", far.getsockname()[1])
+        with (
+            no_leaks(),
+            tunnel_of(sshd, sshd.username, tmp_path) as tunnel,
+            bounded_memory(32 << 20),
+        ):
+            assert refused(tunnel, target, named=False) is Owner.UNKNOWN
 
 
 def test_a_server_that_told_once_is_asked_until_it_tells_again(
@@ -495,10 +593,10 @@ def test_a_burst_costs_few_checks(
     asked: list[str] = []
     ask_ = _Shell.ask
 
-    def counted(shell: _Shell, question: str) -> list[str]:
-        asked.append(question)
+    def counted(shell: _Shell, questions: Sequence[str]) -> list[list[str]]:
+        asked.extend(questions)
         time.sleep(0.3)  # meanwhile the others come, on a busy machine, too
-        return ask_(shell, question)
+        return ask_(shell, questions)
 
     monkeypatch.setattr(_Shell, "ask", counted)
     port = free_port()
@@ -520,13 +618,13 @@ def test_nobody_waits_for_ever_for_the_check_before_theirs(
     began, release = threading.Event(), threading.Event()
     ask_ = ownership._Shell.ask
 
-    def held(shell: ownership._Shell, question: str) -> list[str]:
+    def held(shell: ownership._Shell, questions: Sequence[str]) -> list[list[str]]:
         began.set()
         assert release.wait(LIMIT)
-        return ask_(shell, question)
+        return ask_(shell, questions)
 
     monkeypatch.setattr(ownership._Shell, "ask", held)
-    monkeypatch.setattr(ownership, "_LONGEST_WAIT", 0.1)
+    monkeypatch.setattr(ownership, "_MOST_AT_ONCE", 1)
     port = free_port()
     target = TcpEndpoint("127.0.0.1", port)
     with Listener(ada[1], f"127.0.0.1:{port}"):
@@ -534,7 +632,9 @@ def test_nobody_waits_for_ever_for_the_check_before_theirs(
         first = threading.Thread(target=lambda: owners.append(tunnel.owner(target)))
         first.start()
         assert began.wait(LIMIT)
-        assert tunnel.owner(target) is Owner.UNKNOWN
+        with monkeypatch.context() as impatient:
+            impatient.setattr(ownership, "_LONGEST_WAIT", 0.1)
+            assert tunnel.owner(target) is Owner.UNKNOWN
         release.set()
         first.join(LIMIT)
         assert owners == [Owner.OURS]

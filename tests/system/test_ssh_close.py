@@ -15,22 +15,21 @@ import asyncssh
 import pytest
 
 from tests.support.asyncssh_server import AsyncsshServer
+from tests.support.carrier import Plain
 from tests.support.forwarding import (
     LIMIT,
     a_server,
     dial,
     eventually,
     listening,
-    opened,
     was_reset,
 )
 from tests.support.tunnel_kit import Kit, User, entry, nothing_left, says
 from trayconnect.config.model import Server
 from trayconnect.core.endpoints import TcpEndpoint
 from trayconnect.core.errors import ProblemError
-from trayconnect.forwarding import pump
-from trayconnect.forwarding.forwarding import LocalForwarding
 from trayconnect.ssh.ssh_link import SshLink
+from trayconnect.ssh.transport import carried
 
 SIZE = 2_000_000
 """Fits into the window of a channel, so that the CLOSE comes before anything is read."""
@@ -99,7 +98,7 @@ def tunnel(server: AsyncsshServer, tmp_path: Path) -> Iterator[SshLink]:
 @dataclass
 class Local:
     box: Server
-    forwarding: LocalForwarding
+    tunnel: SshLink
 
     def ask(self, order: bytes) -> socket.socket:
         client = dial(self.box)
@@ -107,7 +106,7 @@ class Local:
         return client
 
     def is_idle(self) -> bool:
-        return opened(self.forwarding) == 0
+        return self.tunnel.traffic.connections == 0
 
 
 @pytest.fixture(params=["port", "socket"])
@@ -115,8 +114,8 @@ def local(request: pytest.FixtureRequest, tunnel: SshLink) -> Iterator[Local]:
     there = {"port": 8888} if request.param == "port" else {"socket": "/run/jupyter.sock"}
     box = a_server(jupyter=there)
     with listening(box) as forwarding:
-        forwarding.attach(tunnel.open_channel)
-        yield Local(box, forwarding)
+        forwarding.attach(Plain(tunnel))
+        yield Local(box, tunnel)
 
 
 def read_slowly(client: socket.socket) -> bytes:
@@ -160,7 +159,7 @@ def keep_sending(client: socket.socket, stop: threading.Event) -> None:
 def test_a_client_that_never_closes_is_let_go(
     local: Local, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pump, "LINGER", 0.1)
+    monkeypatch.setattr(carried, "LINGER", 0.1)
     with local.ask(b"send 1") as client:
         assert read_slowly(client) == DATA
         eventually(local.is_idle, "the end of the connection")
@@ -197,7 +196,7 @@ def test_a_remote_forward_gets_all(tunnel: SshLink, server: AsyncsshServer) -> N
         listening(a_server()) as forwarding,
     ):
         service.settimeout(LIMIT)
-        forwarding.attach(tunnel.open_channel)
+        forwarding.attach(tunnel)
         answered = threading.Event()
         tunnel.listen(
             TcpEndpoint("localhost", 9000),

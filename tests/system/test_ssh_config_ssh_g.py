@@ -52,10 +52,25 @@ def test_each_host_is_asked_once(fake: Path, tmp_path: Path) -> None:
     assert (tmp_path / "asked").read_text().count("x") == 3  # and once without the files
 
 
+def test_the_defaults_are_asked_once_for_each_program(fake: Path, tmp_path: Path) -> None:
+    script(fake, f'echo "$@" >> {tmp_path}/asked\necho "hostname h"\necho "port 7"')
+    defaults = ssh_g.Defaults()
+
+    def attempt() -> list[str]:
+        (tmp_path / "asked").unlink(missing_ok=True)
+        SshConfig(find_ssh=lambda: str(fake), defaults=defaults).host(Query("a"), CancelToken())
+        return sorted((tmp_path / "asked").read_text().splitlines())
+
+    assert attempt() == ["-G -- a", "-G -F none -- host"]
+    assert attempt() == ["-G -- a"]
+    script(fake, f'echo "$@" >> {tmp_path}/asked\necho "hostname other"\necho "port 7"')
+    assert attempt() == ["-G -- a", "-G -F none -- host"]
+
+
 def test_what_it_is_asked(fake: Path, tmp_path: Path) -> None:
     script(fake, f'echo "$@" >> {tmp_path}/asked; echo "hostname h\nport 7"')
     ssh_g.defaults_of(str(fake), CancelToken())
-    ssh_g.ask(str(fake), Query("h", "ada", 7, direct=True), tmp_path / "f", {}, CancelToken())
+    ssh_g.ask(str(fake), Query("h", "ada", 7, direct=True), tmp_path / "f", dict, CancelToken())
     assert (tmp_path / "asked").read_text().splitlines() == [
         "-G -F none -- host",
         f"-G -F {tmp_path}/f -l ada -p 7 -o ProxyCommand=none -- h",
@@ -75,11 +90,11 @@ def test_a_cut_answer_is_none(fake: Path, tmp_path: Path) -> None:
     for cut in (*cuts, len(whole)):
         script(fake, f"cat <<'END' | head -c {cut}\n{whole}END")
         if cut == len(whole):
-            said = ssh_g.ask(str(fake), Query("h"), named, defaults, CancelToken())
+            said = ssh_g.ask(str(fake), Query("h"), named, lambda: defaults, CancelToken())
             assert said.first("proxycommand") is not None
             continue
         with pytest.raises(ProblemError, match="complete") as caught:
-            ssh_g.ask(str(fake), Query("h"), named, defaults, CancelToken())
+            ssh_g.ask(str(fake), Query("h"), named, lambda: defaults, CancelToken())
         assert caught.value.problem.recovery is Recovery.RETRY
 
 
@@ -102,14 +117,14 @@ def test_an_ssh_that_hangs_is_given_up(fake: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(ssh_g, "LIMIT", 0.3)
     script(fake, "sleep 1000")
     with nothing_left(), pytest.raises(ProblemError) as caught:
-        ssh_g.ask(str(fake), Query("h"), None, {}, CancelToken())
+        ssh_g.ask(str(fake), Query("h"), None, dict, CancelToken())
     assert "did not report your SSH configuration within 0.3 s" in caught.value.problem.title
     assert caught.value.problem.recovery is Recovery.RETRY
 
 
 def test_what_a_command_leaves_running_is_not_waited_for(fake: Path) -> None:
     script(fake, '(sleep 3 &)\necho "hostname h"; echo "port 22"')
-    said = ssh_g.ask(str(fake), Query("h"), None, {}, CancelToken())
+    said = ssh_g.ask(str(fake), Query("h"), None, dict, CancelToken())
     assert said.values["hostname"] == ("h",)
 
 
@@ -119,10 +134,10 @@ def test_cancelling(fake: Path) -> None:
     timer = threading.Timer(0.2, cancel.set)
     timer.start()
     with nothing_left(), pytest.raises(Cancelled):
-        ssh_g.ask(str(fake), Query("h"), None, {}, cancel)
+        ssh_g.ask(str(fake), Query("h"), None, dict, cancel)
     timer.join()
     with pytest.raises(Cancelled):
-        ssh_g.ask(str(fake), Query("h"), None, {}, cancel)
+        ssh_g.ask(str(fake), Query("h"), None, dict, cancel)
 
 
 @pytest.mark.parametrize(
@@ -138,14 +153,14 @@ def test_cancelling(fake: Path) -> None:
 def test_what_it_refuses_is_told(fake: Path, text: str, title: str) -> None:
     script(fake, text)
     with pytest.raises(SshConfigError) as caught:
-        ssh_g.ask(str(fake), Query("h"), None, {}, CancelToken())
+        ssh_g.ask(str(fake), Query("h"), None, dict, CancelToken())
     assert title in caught.value.problem.title
     assert caught.value.problem.recovery is Recovery.FIX_FIRST
 
 
 def test_an_ssh_that_cannot_be_started(tmp_path: Path) -> None:
     with pytest.raises(ProblemError, match="cannot be started"):
-        ssh_g.ask(str(tmp_path / "none"), Query("h"), None, {}, CancelToken())
+        ssh_g.ask(str(tmp_path / "none"), Query("h"), None, dict, CancelToken())
 
 
 def test_the_named_file_must_be_there(tmp_path: Path) -> None:

@@ -10,11 +10,11 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import paramiko
 import pytest
 from paramiko import Message
-from paramiko.packet import Packetizer
 
 from tests.support.keys import make_key
 from tests.support.proxy import FaultyProxy
@@ -26,6 +26,8 @@ from trayconnect.core.endpoints import TcpEndpoint
 from trayconnect.core.errors import ProblemError, Recovery
 from trayconnect.core.link import ByteStream
 from trayconnect.ssh.ssh_link import SshLink
+from trayconnect.ssh.transport import packetizer
+from trayconnect.ssh.transport.ciphers import opener_for
 from trayconnect.ssh.transport.ssh_transport import SshTransport
 
 ORIGIN = ("127.0.0.1", 50000)
@@ -237,7 +239,14 @@ def test_resets_over_and_over_leave_the_tunnel_alive(kit: Kit, server: Server, s
 
 def test_rekeying_under_load(kit: Kit, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both sides exchange keys again and again, amid uploads, downloads, opens and closes."""
-    monkeypatch.setattr(Packetizer, "REKEY_BYTES", 1 << 18)
+    monkeypatch.setattr(packetizer, "REKEY_BYTES", 1 << 18)
+    keys: list[object] = []
+
+    def counted(**options: Any) -> object:
+        keys.append(options)
+        return opener_for(**options)
+
+    monkeypatch.setattr("trayconnect.ssh.transport.packetizer.opener_for", counted)
     losses = Losses()
     failures: list[BaseException] = []
 
@@ -267,6 +276,7 @@ def test_rekeying_under_load(kit: Kit, server: Server, monkeypatch: pytest.Monke
             thread.join()
     assert failures == []
     assert losses.problems == []
+    assert len(keys) > 10
 
 
 # --- commands -------------------------------------------------------------------------------------
@@ -464,7 +474,7 @@ def test_close_of_a_frozen_tunnel_with_blocked_writers(
         writers = [threading.Thread(target=_swallow, args=(stream,)) for stream in streams]
         for writer in writers:
             writer.start()
-        assert until(lambda: not tunnel._route.end.can_write())
+        assert until(lambda: tunnel._route.end.packetizer.is_full)
         started = time.monotonic()
         streams[0].close()
         streams[1].shutdown_write()

@@ -20,7 +20,7 @@ from tests.support.unix_service import unix_dial, unix_echo
 from trayconnect.config.model import Server
 from trayconnect.core.endpoints import Endpoint, TcpEndpoint, UnixEndpoint
 from trayconnect.core.errors import Problem
-from trayconnect.core.link import ByteStream, Incoming, NotOpenedError, Refusal
+from trayconnect.core.link import Incoming, NotOpenedError, Refusal
 from trayconnect.ssh.ssh_link import SshLink
 
 ORIGIN = ("127.0.0.1", 50000)
@@ -44,7 +44,7 @@ class Taker:
 
     def __init__(self, tunnel: SshLink, where: Endpoint) -> None:
         self.origins: list[str] = []
-        self.streams: list[ByteStream] = []
+        self.sockets: list[socket.socket] = []
         self.answers: list[int | Problem] = []
         self._answered = threading.Event()
         tunnel.listen(where, self._take, self._answer)
@@ -55,7 +55,10 @@ class Taker:
 
     def _take(self, incoming: Incoming) -> None:
         self.origins.append(incoming.origin)
-        self.streams.append(incoming.accept())
+        near, far = tcp_pair()
+        far.setblocking(False)
+        incoming.accept(far)
+        self.sockets.append(near)
 
     def answer(self) -> int | Problem:
         assert self._answered.wait(WAIT)
@@ -67,27 +70,35 @@ class Taker:
         assert isinstance(answer, int)
         return answer
 
-    def stream(self) -> ByteStream:
-        assert until(lambda: bool(self.streams))
-        return self.streams.pop(0)
+    def socket(self) -> socket.socket:
+        """The end here of the next connection."""
+        assert until(lambda: bool(self.sockets))
+        return self.sockets.pop(0)
 
 
 def tcp(port: int) -> socket.socket:
     return socket.create_connection(("127.0.0.1", port), WAIT)
 
 
-def talk(client: socket.socket, stream: ByteStream) -> None:
+def tcp_pair() -> tuple[socket.socket, socket.socket]:
+    """Connected to each other; a reset of one shows at the other."""
+    with socket.create_server((LOCALHOST, 0)) as listening:
+        near = tcp(listening.getsockname()[1])
+        far, _ = listening.accept()
+    return near, far
+
+
+def talk(client: socket.socket, near: socket.socket) -> None:
     """Both ways, and the ends of both."""
-    with client:
+    with client, near:
         client.sendall(b"from there")
-        assert stream.recv(100) == b"from there"
-        stream.sendall(b"from here")
+        assert near.recv(100) == b"from there"
+        near.sendall(b"from here")
         assert client.recv(100) == b"from here"
         client.shutdown(socket.SHUT_WR)
-        assert stream.recv(100) == b""
-        stream.shutdown_write()
+        assert near.recv(100) == b""
+        near.shutdown(socket.SHUT_WR)
         assert client.recv(100) == b""
-    stream.close()
 
 
 # --- OpenSSH --------------------------------------------------------------------------------------
@@ -97,9 +108,9 @@ def test_a_port_that_the_server_chooses(kit: Kit, server: Server) -> None:
     with kit.tunnel(server) as tunnel:
         taker = Taker(tunnel, TcpEndpoint(LOCALHOST, 0))
         with tcp(taker.port()) as client:
-            stream = taker.stream()
+            near = taker.socket()
             assert taker.origins == [f"127.0.0.1:{client.getsockname()[1]}"]
-            talk(client, stream)
+            talk(client, near)
 
 
 def test_several_at_once_do_not_mix_up_their_answers(kit: Kit, server: Server) -> None:
@@ -113,7 +124,7 @@ def test_several_at_once_do_not_mix_up_their_answers(kit: Kit, server: Server) -
         assert len(set(ports)) == 20
         assert isinstance(refused.answer(), Problem)
         for port, taker in zip(ports, takers, strict=True):
-            talk(tcp(port), taker.stream())
+            talk(tcp(port), taker.socket())
 
 
 def test_a_unix_socket_at_the_server(kit: Kit, server: Server, tmp_path: Path) -> None:
@@ -121,7 +132,7 @@ def test_a_unix_socket_at_the_server(kit: Kit, server: Server, tmp_path: Path) -
     with kit.tunnel(server) as tunnel:
         taker = Taker(tunnel, UnixEndpoint(str(path)))
         assert taker.answer() == 0
-        talk(unix_dial(path), taker.stream())
+        talk(unix_dial(path), taker.socket())
 
 
 def test_to_a_unix_socket_at_the_server(kit: Kit, server: Server, tmp_path: Path) -> None:
@@ -166,13 +177,13 @@ def test_a_stream_of_a_lost_tunnel_ends(kit: Kit, server: Server, sshd: Sshd) ->
     with kit.tunnel(server, losses=losses) as tunnel:
         taker = Taker(tunnel, TcpEndpoint(LOCALHOST, 0))
         with tcp(taker.port()) as client:
-            stream = taker.stream()
+            near = taker.socket()
             client.sendall(b"x")
-            assert stream.recv(1) == b"x"
+            assert near.recv(1) == b"x"
             sshd.kill_sessions()
             losses.wait()
-            with pytest.raises(OSError):
-                stream.recv(1)
+            with near, pytest.raises(OSError):
+                near.recv(1)
 
 
 def test_an_arrival_that_is_answered_too_late(kit: Kit, server: Server, sshd: Sshd) -> None:
@@ -188,8 +199,9 @@ def test_an_arrival_that_is_answered_too_late(kit: Kit, server: Server, sshd: Ss
             assert until(lambda: bool(arrivals))
             sshd.kill_sessions()
             losses.wait()
-            with pytest.raises(OSError):
-                arrivals[0].accept()
+            near, far = tcp_pair()
+            with near, far, pytest.raises(OSError):
+                arrivals[0].accept(far)
             arrivals[0].refuse("too late")
 
 
@@ -205,7 +217,7 @@ def test_dropbear_forwards_ports_and_says_that_it_knows_no_sockets(kit: Kit) -> 
         with kit.tunnel(server, User(says(password))) as tunnel:
             taker = Taker(tunnel, TcpEndpoint(LOCALHOST, 0))
             with tcp(taker.port()) as client:
-                talk(client, taker.stream())
+                talk(client, taker.socket())
             refused = Taker(tunnel, UnixEndpoint("/tmp/never"))
             assert isinstance(refused.answer(), Problem)
             with pytest.raises(NotOpenedError) as caught:
@@ -241,5 +253,5 @@ def test_a_server_opens_nothing_that_was_not_asked_for(kit: Kit) -> None:
                     with pytest.raises(asyncssh.ChannelOpenError) as caught:
                         evil.run(attempt())
                     assert caught.value.code == asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED
-            assert refused.streams == []
+            assert refused.sockets == []
             assert tunnel._route.end._channels.values() == []

@@ -477,8 +477,10 @@ def test_the_status_has_the_promised_keys_and_no_token(desk: Desk) -> None:
     assert gpu.keys() == lab.keys() == {
         "name", "state", "words", "reached", "url", "local_port", "since", "problem", "attempt",
         "latency_ms", "starting", "runs_in", "kernels", "forwards", "notes", "jupyters",
-        "unproven", "lines",
+        "unproven", "lines", "traffic",
     }  # fmt: skip
+    assert gpu["traffic"] == {"connections": 0, "sent": 0, "received": 0}
+    assert lab["traffic"] is None
     assert (gpu["reached"], gpu["url"], gpu["latency_ms"]) == (
         "logged_in",
         "http://127.0.0.1:18888/lab",

@@ -9,6 +9,7 @@ from tests.support.snapshots import change, ready
 from trayconnect.config.forward_model import Forward
 from trayconnect.config.model import Server
 from trayconnect.core.errors import Problem
+from trayconnect.core.link import Traffic
 from trayconnect.core.page import Page
 from trayconnect.diagnostics import report as diagnostics
 from trayconnect.sessions.forwards import LinkInfo
@@ -49,7 +50,9 @@ def test_the_log_of_one_server_has_its_tracebacks_and_nobody_elses() -> None:
 def test_a_report_says_what_is_known_and_no_secret() -> None:
     home = Path("~").expanduser()
     problem = Problem("Nothing answers", "Start it\nthere", detail=f"{home}/x?token=abc123&y=1")
-    report = diagnostics.server_report(change(SNAPSHOT, problem=problem), LOG, ["trayconnect 9"])
+    moved = Traffic(connections=2, sent=1_250_000, received=30_000_000)
+    snapshot = change(SNAPSHOT, problem=problem, traffic=moved)
+    report = diagnostics.server_report(snapshot, LOG, ["trayconnect 9"])
     for part in (
         "trayconnect 9",
         "“GPU box”",
@@ -57,6 +60,7 @@ def test_a_report_says_what_is_known_and_no_secret() -> None:
         "state: up, reached jupyter",
         "attempt 3",
         "latency: 12.5 ms",
+        "traffic: 2 open connections, 1.2 MB sent, 30.0 MB received",
         "page: http://127.0.0.1:18888/lab\n",
         "problem: Nothing answers",
         "token=…&y=1",

@@ -10,10 +10,10 @@ import time
 
 import pytest
 
+from tests.support.carrier import MakeLink
 from tests.support.forwarding import (
     LIMIT,
     Service,
-    TcpStream,
     a_server,
     dial,
     eventually,
@@ -21,7 +21,6 @@ from tests.support.forwarding import (
     held,
     listening,
     open_now,
-    opened,
     read_all,
     refuse,
     was_reset,
@@ -35,9 +34,10 @@ from trayconnect.config.model import Server
 from trayconnect.core.endpoints import Endpoint, TcpEndpoint
 from trayconnect.core.errors import Problem, ProblemError
 from trayconnect.core.link import LostError, Own
+from trayconnect.core.sockets import set_reset_on_close
 from trayconnect.forwarding.connections import Connections, Target
 from trayconnect.forwarding.forwarding import listen
-from trayconnect.forwarding.local_client import LocalClient, set_reset_on_close
+from trayconnect.forwarding.local_client import LocalClient
 
 pytestmark = pytest.mark.usefixtures("leaves_nothing")
 
@@ -59,11 +59,11 @@ def is_reset_by(server: Server) -> bool:
 # --- where it goes ------------------------------------------------------------------------------
 
 
-def test_each_port_leads_to_its_own_target(service: Service) -> None:
+def test_each_port_leads_to_its_own_target(service: Service, link: MakeLink) -> None:
     board = {"name": "TensorBoard", "local_port": free_port(), "host": "inner", "port": 6006}
     server = a_server(forwards=[board])
     with listening(server) as forwarding:
-        forwarding.attach(service.open_channel)
+        forwarding.attach(link(service.dial))
         with dial(server) as first, dial(server, server.forwards[0].local_port) as second:
             assert answers(first)
             assert answers(second)
@@ -71,23 +71,22 @@ def test_each_port_leads_to_its_own_target(service: Service) -> None:
             assert set(service.origins) == {first.getsockname(), second.getsockname()}
 
 
-def test_it_binds_the_address_of_the_file_and_no_other(service: Service) -> None:
+def test_it_binds_the_address_of_the_file_and_no_other(service: Service, link: MakeLink) -> None:
     server = a_server(bind_address="::1", local_port=free_port("::1"))
     with listening(server) as forwarding:
-        forwarding.attach(service.open_channel)
+        forwarding.attach(link(service.dial))
         with dial(server) as client:
             assert answers(client)
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", server.local_port), LIMIT)
 
 
-def test_a_direct_connection_has_no_ports() -> None:
+def test_a_direct_connection_has_no_ports(link: MakeLink) -> None:
     server = a_server(host=None, url="http://127.0.0.1:1/")
     with listening(server) as forwarding:
-        forwarding.attach(refuse)
+        forwarding.attach(link(refuse))
         forwarding.set_target(Own(TcpEndpoint("far", 1)))
         forwarding.detach()
-        assert opened(forwarding) == 0
         with pytest.raises(ConnectionRefusedError):
             dial(server)
 
@@ -103,7 +102,9 @@ def test_when_one_port_is_taken_none_is_bound() -> None:
         dial(server)
 
 
-def test_of_those_that_need_not_be_had_the_rest_leads_where_it_should(service: Service) -> None:
+def test_of_those_that_need_not_be_had_the_rest_leads_where_it_should(
+    service: Service, link: MakeLink
+) -> None:
     server = a_server(forwards=[{"name": "first", "local_port": free_port(), "port": 1}])
     with socket.create_server(("127.0.0.1", 0)) as other:
         taken = other.getsockname()[1]
@@ -114,7 +115,7 @@ def test_of_those_that_need_not_be_had_the_rest_leads_where_it_should(service: S
             Forward(name="last", local_port=free_port(), port=5),
         ]
         forwarding = listen(server, also=also)
-        forwarding.attach(service.open_channel)
+        forwarding.attach(link(service.dial))
         assert [name for name, _ in forwarding.unbound_forwards] == ["taken", "nowhere"]
         assert all(
             "SSH configuration" in problem.advice for _, problem in forwarding.unbound_forwards
@@ -137,11 +138,11 @@ def test_no_threads_left_is_said_and_unbinds(monkeypatch: pytest.MonkeyPatch) ->
     listen(server).close()
 
 
-def test_the_port_is_free_again_after_close(service: Service) -> None:
+def test_the_port_is_free_again_after_close(service: Service, link: MakeLink) -> None:
     server = a_server()
     for _ in range(3):
         with listening(server) as forwarding:
-            forwarding.attach(service.open_channel)
+            forwarding.attach(link(service.dial))
             with dial(server) as client:
                 assert answers(client)
 
@@ -150,13 +151,14 @@ def test_the_port_is_free_again_after_close(service: Service) -> None:
 
 
 def test_held_ones_are_served_in_the_order_of_their_arrival(
-    service: Service, monkeypatch: pytest.MonkeyPatch
+    service: Service, monkeypatch: pytest.MonkeyPatch, link: MakeLink
 ) -> None:
     served: list[tuple[str, int]] = []
     serve = Connections.serve
 
     def noting_the_order(self: Connections, client: LocalClient, target: Target) -> bool:
-        served.append(client.origin)
+        if self.has_link:
+            served.append(client.origin)
         return serve(self, client, target)
 
     monkeypatch.setattr(Connections, "serve", noting_the_order)
@@ -167,7 +169,7 @@ def test_held_ones_are_served_in_the_order_of_their_arrival(
             clients.append(dial(server))
             held(forwarding, number)
         clients[2].sendall(b"early")
-        forwarding.attach(service.open_channel)
+        forwarding.attach(link(service.dial))
         assert clients[2].recv(100) == b"early"
         assert all(answers(client) for client in clients)
         assert served == [client.getsockname() for client in clients]
@@ -188,7 +190,9 @@ def test_a_held_connection_ends_when_its_time_is_over() -> None:
 
 
 @resets_sockets
-def test_a_client_that_hung_up_is_dropped_without_a_channel(service: Service) -> None:
+def test_a_client_that_hung_up_is_dropped_without_a_channel(
+    service: Service, link: MakeLink
+) -> None:
     server = a_server()
     with listening(server) as forwarding:
         silent, talkative, patient = dial(server), dial(server), dial(server)
@@ -196,27 +200,27 @@ def test_a_client_that_hung_up_is_dropped_without_a_channel(service: Service) ->
         held(forwarding, 3)
         silent.close()
         talkative.close()
-        forwarding.attach(service.open_channel)
+        forwarding.attach(link(service.dial))
         with patient:
             assert answers(patient)
             assert service.origins == [patient.getsockname()]
 
 
-def test_a_held_client_that_finished_sending_is_served(service: Service) -> None:
+def test_a_held_client_that_finished_sending_is_served(service: Service, link: MakeLink) -> None:
     server = a_server()
     with listening(server) as forwarding, dial(server) as client:
         client.sendall(b"all I have")
         client.shutdown(socket.SHUT_WR)
         held(forwarding, 1)
-        forwarding.attach(service.open_channel)
+        forwarding.attach(link(service.dial))
         assert read_all(client) == b"all I have"
 
 
-def test_an_unknown_jupyter_port_holds_until_it_is_found(service: Service) -> None:
+def test_an_unknown_jupyter_port_holds_until_it_is_found(service: Service, link: MakeLink) -> None:
     board = {"name": "TensorBoard", "local_port": free_port(), "port": 6006}
     server = a_server(jupyter={"port": "auto"}, forwards=[board])
     with listening(server) as forwarding:
-        forwarding.attach(service.open_channel)
+        forwarding.attach(link(service.dial))
         with dial(server) as client, dial(server, server.forwards[0].local_port) as other:
             held(forwarding, 1)
             assert answers(other)
@@ -233,7 +237,9 @@ def test_an_unknown_jupyter_port_holds_until_it_is_found(service: Service) -> No
 
 
 @resets_sockets
-def test_detach_ends_transfers_and_holds_the_next_ones(service: Service) -> None:
+def test_the_end_of_the_link_ends_transfers_and_holds_the_next_ones(
+    service: Service, link: MakeLink
+) -> None:
     server = a_server()
 
     def flood(sock: socket.socket) -> None:
@@ -241,117 +247,125 @@ def test_detach_ends_transfers_and_holds_the_next_ones(service: Service) -> None
             sock.sendall(bytes(65536))
 
     with Service(flood) as flooding, listening(server) as forwarding:
-        forwarding.attach(flooding.open_channel)
+        first = link(flooding.dial)
+        forwarding.attach(first)
         with dial(server) as reading, dial(server) as stalled:
             reading.recv(65536)
-            open_now(forwarding, 2)
-            forwarding.detach()
+            open_now(first, 2)
+            first.end()
             assert was_reset(reading)
             assert was_reset(stalled)
-        open_now(forwarding, 0)
+        forwarding.detach()
         with dial(server) as client:
             held(forwarding, 1)
-            forwarding.attach(service.open_channel)
+            forwarding.attach(link(service.dial))
             assert answers(client)
 
 
-@resets_sockets
-def test_the_next_tunnel_ends_the_connections_of_the_last(service: Service) -> None:
+def test_the_next_tunnel_serves_the_next_connections(service: Service, link: MakeLink) -> None:
     server = a_server()
     with listening(server) as forwarding:
-        forwarding.attach(service.open_channel)
+        first, second = link(service.dial), link(service.dial)
+        forwarding.attach(first)
         with dial(server) as old:
             assert answers(old)
-            forwarding.attach(service.open_channel)
-            assert was_reset(old)
-        with dial(server) as new:
-            assert answers(new)
+            forwarding.attach(second)
+            first.end()
+            with dial(server) as new:
+                assert answers(new)
+                open_now(second, 1)
 
 
 @pytest.mark.parametrize("outcome", ["opened too late", "failed"])
 def test_one_whose_tunnel_went_before_its_channel_came_waits_for_the_next(
-    service: Service, outcome: str
+    service: Service, outcome: str, link: MakeLink
 ) -> None:
     asked, answer = threading.Event(), threading.Event()
     refusals: list[Problem] = []
     server = a_server()
 
-    def slow(target: Endpoint, origin: tuple[str, int]) -> TcpStream:
+    def slow(target: Endpoint, origin: tuple[str, int]) -> socket.socket:
         asked.set()
         assert answer.wait(LIMIT)
         if outcome == "failed":
             return refuse(target, origin)
-        return service.open_channel(target, origin)
+        return service.dial(target, origin)
 
     with listening(server, on_refused=refusals.append) as forwarding, dial(server) as client:
         client.sendall(b"hello")
-        forwarding.attach(slow)
+        first = link(slow)
+        forwarding.attach(first)
         assert asked.wait(LIMIT)
+        first.end()
         forwarding.detach()
         answer.set()
         held(forwarding, 1)
-        forwarding.attach(service.open_channel)
+        forwarding.attach(link(service.dial))
         assert client.recv(100) == b"hello"
     assert refusals == []
 
 
 def test_one_that_comes_between_a_loss_and_the_word_of_it_waits_for_the_next_tunnel(
-    service: Service,
+    service: Service, link: MakeLink
 ) -> None:
     refusals: list[Problem] = []
     server = a_server()
 
-    def lost(target: Endpoint, origin: tuple[str, int]) -> TcpStream:
+    def lost(target: Endpoint, origin: tuple[str, int]) -> socket.socket:
         raise LostError(Problem("The connection to far was lost", ""))
 
     with listening(server, on_refused=refusals.append) as forwarding:
-        forwarding.attach(lost)
+        forwarding.attach(link(lost))
         with dial(server) as client:
             held(forwarding, 1)
             forwarding.detach()
-            forwarding.attach(service.open_channel)
+            forwarding.attach(link(service.dial))
             assert answers(client)
     assert refusals == []
 
 
 @resets_sockets
-def test_one_given_back_still_has_its_deadline() -> None:
+def test_one_given_back_still_has_its_deadline(link: MakeLink) -> None:
     asked, answer = threading.Event(), threading.Event()
     server = a_server(hold_seconds=0.1)
 
-    def slow(target: Endpoint, origin: tuple[str, int]) -> TcpStream:
+    def slow(target: Endpoint, origin: tuple[str, int]) -> socket.socket:
         asked.set()
         assert answer.wait(LIMIT)
         return refuse(target, origin)
 
     with listening(server) as forwarding:
-        forwarding.attach(slow)
+        first = link(slow)
+        forwarding.attach(first)
         with dial(server) as client:
             assert asked.wait(LIMIT)
+            first.end()
             forwarding.detach()
             answer.set()
             assert was_reset(client)
 
 
 @resets_sockets
-def test_a_refused_channel_resets_the_client_and_tells_why() -> None:
+def test_a_refused_channel_resets_the_client_and_tells_why(link: MakeLink) -> None:
     refusals: list[Problem] = []
     server = a_server()
     with listening(server, on_refused=refusals.append) as forwarding:
-        forwarding.attach(refuse)
+        forwarding.attach(link(refuse))
         assert is_reset_by(server)
         eventually(lambda: refusals, "the reason")
     assert [each.title for each in refusals] == ["Nothing answers on far:8888 at the server"]
 
 
 @resets_sockets
-def test_the_same_refusal_is_told_once_a_tunnel(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_same_refusal_is_told_once_a_tunnel(
+    caplog: pytest.LogCaptureFixture, link: MakeLink
+) -> None:
     caplog.set_level(logging.INFO, "trayconnect.forwarding.connections")
     refusals: list[Problem] = []
     server = a_server()
     with listening(server, on_refused=refusals.append) as forwarding:
         for count in (2, 3):
-            forwarding.attach(refuse)
+            forwarding.attach(link(refuse))
             refusals.clear()
             for _ in range(count):
                 assert is_reset_by(server)
@@ -359,36 +373,21 @@ def test_the_same_refusal_is_told_once_a_tunnel(caplog: pytest.LogCaptureFixture
     assert caplog.text.count("Nothing answers on far:8888") == 2
 
 
-@resets_sockets
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_bug_behind_it_does_not_leave_the_client_waiting(service: Service) -> None:
-    def buggy(target: Endpoint, origin: tuple[str, int]) -> TcpStream:
-        raise KeyError(target)
-
-    server = a_server()
-    with listening(server) as forwarding:
-        forwarding.attach(buggy)
-        assert is_reset_by(server)
-        forwarding.attach(service.open_channel)
-        with dial(server) as client:
-            assert answers(client)
-
-
 # --- many, stalled, counted, closed -------------------------------------------------------------
 
 
-def test_a_stalled_connection_holds_up_no_other(service: Service) -> None:
+def test_a_stalled_connection_holds_up_no_other(service: Service, link: MakeLink) -> None:
     asked, answer = threading.Event(), threading.Event()
     server = a_server()
 
-    def stalls_first(target: Endpoint, origin: tuple[str, int]) -> TcpStream:
+    def stalls_first(target: Endpoint, origin: tuple[str, int]) -> socket.socket:
         if not asked.is_set():
             asked.set()
             assert answer.wait(LIMIT)
-        return service.open_channel(target, origin)
+        return service.dial(target, origin)
 
     with listening(server) as forwarding:
-        forwarding.attach(stalls_first)
+        forwarding.attach(link(stalls_first))
         with dial(server) as opening:
             assert asked.wait(LIMIT)
             with dial(server) as unread:
@@ -399,69 +398,80 @@ def test_a_stalled_connection_holds_up_no_other(service: Service) -> None:
             assert answers(opening)
 
 
-def test_two_hundred_at_once(service: Service) -> None:
+def test_two_hundred_at_once(service: Service, link: MakeLink) -> None:
     server = a_server()
     with listening(server) as forwarding:
-        forwarding.attach(service.open_channel)
+        carrier = link(service.dial)
+        forwarding.attach(carrier)
         clients = [dial(server) for _ in range(200)]
         for number, client in enumerate(clients):
             client.sendall(b"%d" % number)
         for number, client in enumerate(clients):
             assert client.recv(100) == b"%d" % number
-        assert opened(forwarding) == 200
+        open_now(carrier, 200)
         for client in clients:
             client.close()
-        open_now(forwarding, 0)
+        open_now(carrier, 0)
 
 
 @resets_sockets
-@pytest.mark.parametrize("attached", [True, False])
-def test_close_ends_everything(service: Service, attached: bool) -> None:
+def test_close_ends_the_held_ones(service: Service, link: MakeLink) -> None:
     server = a_server()
     forwarding = listen(server)
-    if attached:
-        forwarding.attach(service.open_channel)
     clients = [dial(server) for _ in range(100)]
-    (open_now if attached else held)(forwarding, 100)
+    held(forwarding, 100)
     forwarding.close()
     assert all(was_reset(client) for client in clients)
     for client in clients:
         client.close()
     forwarding.close()
-    forwarding.attach(service.open_channel)
+    forwarding.attach(link(service.dial))
     forwarding.detach()
     held(forwarding, 0)
 
 
 @resets_sockets
-def test_close_waits_for_a_channel_that_is_being_opened(service: Service) -> None:
+@pytest.mark.parametrize("outcome", ["refused", "lost"])
+def test_one_whose_channel_is_refused_after_close_is_reset(link: MakeLink, outcome: str) -> None:
     asked, answer = threading.Event(), threading.Event()
     server = a_server()
 
-    def slow(target: Endpoint, origin: tuple[str, int]) -> TcpStream:
+    def slow(target: Endpoint, origin: tuple[str, int]) -> socket.socket:
         asked.set()
         assert answer.wait(LIMIT)
-        return service.open_channel(target, origin)
+        return refuse(target, origin)
 
+    carrier = link(slow)
     forwarding = listen(server)
-    forwarding.attach(slow)
+    forwarding.attach(carrier)
     with dial(server) as client:
         assert asked.wait(LIMIT)
-        closing = threading.Thread(target=forwarding.close)
-        closing.start()
-        closing.join(0.1)
-        assert closing.is_alive()
+        forwarding.close()
+        if outcome == "lost":
+            carrier.end()
         answer.set()
-        closing.join(LIMIT)
-        assert not closing.is_alive()
-        assert our_threads() == []
         assert was_reset(client)
 
 
-def test_clients_that_reset_at_once_do_no_harm(service: Service) -> None:
+@resets_sockets
+def test_an_idle_tunnel_has_no_thread_of_the_forwards(service: Service, link: MakeLink) -> None:
+    server = a_server(hold_seconds=0.05)
+    with listening(server) as forwarding:
+        assert our_threads() == ["tc-listener box"]
+        with dial(server) as client:
+            assert was_reset(client)
+        forwarding.attach(link(service.dial))
+        with dial(server) as client:
+            assert answers(client)
+            eventually(lambda: our_threads() == [], "the end of the threads")
+        forwarding.detach()
+        assert our_threads() == ["tc-listener box"]
+
+
+def test_clients_that_reset_at_once_do_no_harm(service: Service, link: MakeLink) -> None:
     server = a_server()
     with listening(server) as forwarding:
-        forwarding.attach(service.open_channel)
+        forwarding.attach(link(service.dial))
         for _ in range(50):
             client = dial(server)
             set_reset_on_close(client)

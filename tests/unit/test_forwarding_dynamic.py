@@ -7,18 +7,16 @@ import threading
 
 import pytest
 
+from tests.support.carrier import MakeLink
 from tests.support.forwarding import (
     LIMIT,
     Service,
-    TcpStream,
     a_server,
     held,
     listening,
     read_all,
-    was_reset,
 )
 from tests.support.ports import free_port
-from tests.support.systems import resets_sockets
 from trayconnect.config.model import Server
 from trayconnect.core.endpoints import Endpoint, TcpEndpoint
 from trayconnect.core.errors import Problem
@@ -50,9 +48,9 @@ def read(client: socket.socket, size: int) -> bytes:
     return data
 
 
-def test_the_client_says_where(service: Service, server: Server) -> None:
+def test_the_client_says_where(service: Service, server: Server, link: MakeLink) -> None:
     with listening(server) as forwarding:
-        forwarding.attach(service.open_channel)
+        forwarding.attach(link(service.dial))
         with dial(server) as client:
             client.sendall(HELLO + CONNECT + b"ping")  # without waiting for the answers
             assert read(client, 12) == b"\5\0" + GRANTED
@@ -60,32 +58,38 @@ def test_the_client_says_where(service: Service, server: Server) -> None:
         assert service.asked == [WANTED]
 
 
-def test_it_is_held_until_there_is_a_tunnel(service: Service, server: Server) -> None:
+def test_it_is_held_until_there_is_a_tunnel(
+    service: Service, server: Server, link: MakeLink
+) -> None:
     with listening(server) as forwarding, dial(server) as client:
         client.sendall(HELLO)
         held(forwarding, 1)
-        forwarding.attach(service.open_channel)
+        forwarding.attach(link(service.dial))
         assert read(client, 2) == b"\5\0"
         client.sendall(CONNECT)
         assert read(client, 10) == GRANTED
 
 
-def test_one_whose_tunnel_ends_is_served_by_the_next(service: Service, server: Server) -> None:
+def test_one_whose_tunnel_ends_is_served_by_the_next(
+    service: Service, server: Server, link: MakeLink
+) -> None:
     opening, may_fail = threading.Event(), threading.Event()
 
-    def dies(target: Endpoint, origin: tuple[str, int]) -> TcpStream:
+    def dies(target: Endpoint, origin: tuple[str, int]) -> socket.socket:
         opening.set()
         assert may_fail.wait(LIMIT)
         raise NotOpenedError(Problem("lost", ""), Refusal.OTHER)
 
     with listening(server) as forwarding, dial(server) as client:
-        forwarding.attach(dies)
+        first = link(dies)
+        forwarding.attach(first)
         client.sendall(HELLO + CONNECT + b"ping")
         assert opening.wait(LIMIT)
+        first.end()
         forwarding.detach()
         may_fail.set()
         held(forwarding, 1)
-        forwarding.attach(service.open_channel)
+        forwarding.attach(link(service.dial))
         assert read(client, 16) == b"\5\0" + GRANTED + b"ping"
 
 
@@ -93,46 +97,37 @@ def test_one_whose_tunnel_ends_is_served_by_the_next(service: Service, server: S
     ("refusal", "code"), [(Refusal.FORBIDDEN, 2), (Refusal.REFUSED, 5), (Refusal.UNREACHABLE, 4)]
 )
 def test_a_refusal_has_its_code_and_says_nothing_of_the_server(
-    server: Server, refusal: Refusal, code: int
+    server: Server, refusal: Refusal, code: int, link: MakeLink
 ) -> None:
     told: list[Problem] = []
 
-    def refuse(target: Endpoint, origin: tuple[str, int]) -> TcpStream:
+    def refuse(target: Endpoint, origin: tuple[str, int]) -> socket.socket:
         raise NotOpenedError(Problem("no", ""), refusal)
 
     with listening(server, on_refused=told.append) as forwarding:
-        forwarding.attach(refuse)
+        forwarding.attach(link(refuse))
         with dial(server) as client:
             client.sendall(HELLO + CONNECT)
             assert read_all(client) == b"\5\0" + bytes((5, code, 0, 1)) + bytes(6)
     assert told == []
 
 
-def test_http_is_told_what_this_is(service: Service, server: Server) -> None:
+def test_http_is_told_what_this_is(service: Service, server: Server, link: MakeLink) -> None:
     with listening(server) as forwarding:
-        forwarding.attach(service.open_channel)
+        forwarding.attach(link(service.dial))
         with dial(server) as client:
             client.sendall(b"GET / HTTP/1.0\r\n\r\n")
             assert b"This is a SOCKS proxy" in read_all(client)
     assert service.asked == []
 
 
-def test_closing_does_not_wait_for_a_silent_client(service: Service, server: Server) -> None:
+def test_closing_does_not_wait_for_a_silent_client(
+    service: Service, server: Server, link: MakeLink
+) -> None:
     with listening(server) as forwarding:
-        forwarding.attach(service.open_channel)
+        forwarding.attach(link(service.dial))
         with dial(server) as client:
             client.sendall(HELLO)
             assert read(client, 2) == b"\5\0"
             forwarding.close()
             assert client.recv(1) == b""
-
-
-@resets_sockets
-def test_the_end_of_the_tunnel_resets_what_it_carries(service: Service, server: Server) -> None:
-    with listening(server) as forwarding:
-        forwarding.attach(service.open_channel)
-        with dial(server) as client:
-            client.sendall(HELLO + CONNECT)
-            assert read(client, 12) == b"\5\0" + GRANTED
-            forwarding.detach()
-            assert was_reset(client)

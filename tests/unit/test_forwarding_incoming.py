@@ -5,81 +5,88 @@ from __future__ import annotations
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support.carrier import MakeLink, TcpCarrier
 from tests.support.forwarding import (
     LIMIT,
     Service,
-    TcpStream,
     a_server,
     echo,
+    eventually,
     held,
     listening,
     open_now,
     read_all,
     refuse,
-    was_reset,
 )
 from tests.support.systems import resets_sockets
 from trayconnect.core.endpoints import TcpEndpoint, UnixEndpoint
-from trayconnect.forwarding import connections
+from trayconnect.forwarding import arrivals
 from trayconnect.forwarding.forwarding import LocalForwarding
 
 pytestmark = pytest.mark.usefixtures("leaves_nothing")
 
 
 @pytest.fixture
-def forwarding() -> Iterator[LocalForwarding]:
+def carrier(link: MakeLink) -> TcpCarrier:
+    return link(refuse)
+
+
+@pytest.fixture
+def forwarding(carrier: TcpCarrier) -> Iterator[LocalForwarding]:
     with listening(a_server()) as made:
-        made.attach(refuse)
+        made.attach(carrier)
         yield made
 
 
 class Arrival:
-    """An `Incoming` whose far end, the stranger at the server, is `far`."""
+    """An `Incoming` over `carrier`, whose far end, the stranger at the server, is `far`."""
 
     origin = "198.51.100.7:1234"
 
-    def __init__(self, *, is_gone: bool = False) -> None:
+    def __init__(self, carrier: TcpCarrier) -> None:
         self.far, self._near = socket.socketpair()
         self.far.settimeout(LIMIT)
-        self._is_gone = is_gone
+        self._carrier = carrier
         self.refusals: list[tuple[str, bool]] = []
         self.answered = threading.Event()
 
-    def accept(self) -> TcpStream:
+    def accept(self, sock: socket.socket, on_ended: Callable[[], None] = lambda: None) -> None:
         self.answered.set()
-        if self._is_gone:
+        if not self._carrier.relay(sock, self._near, on_ended=on_ended):
+            self._near.close()
             raise ConnectionResetError("the tunnel is gone")
-        return TcpStream(self._near)
 
     def refuse(self, reason: str, *, busy: bool = False) -> None:
+        self._near.close()
         self.refusals.append((reason, busy))
         self.answered.set()
 
     def close(self) -> None:
         self.far.close()
-        self._near.close()
 
 
 @pytest.fixture
-def arrival() -> Iterator[Arrival]:
-    made = Arrival()
+def arrival(carrier: TcpCarrier) -> Iterator[Arrival]:
+    made = Arrival(carrier)
     yield made
     made.close()
 
 
-def test_it_is_carried_to_the_target_here(forwarding: LocalForwarding, arrival: Arrival) -> None:
+def test_it_is_carried_to_the_target_here(
+    forwarding: LocalForwarding, carrier: TcpCarrier, arrival: Arrival
+) -> None:
     with Service(echo) as service:
         forwarding.take(arrival, TcpEndpoint(*service.address))
         arrival.far.sendall(b"ping")
         assert arrival.far.recv(4) == b"ping"
         arrival.far.shutdown(socket.SHUT_WR)
         assert read_all(arrival.far) == b""
-    open_now(forwarding, 0)
+    open_now(carrier, 0)
 
 
 def test_or_to_a_unix_socket(forwarding: LocalForwarding, arrival: Arrival, tmp_path: Path) -> None:
@@ -97,13 +104,13 @@ def test_or_to_a_unix_socket(forwarding: LocalForwarding, arrival: Arrival, tmp_
 
 
 def test_when_nothing_answers_here_it_is_refused(
-    forwarding: LocalForwarding, arrival: Arrival, tmp_path: Path
+    forwarding: LocalForwarding, carrier: TcpCarrier, arrival: Arrival, tmp_path: Path
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     forwarding.take(arrival, TcpEndpoint("127.0.0.1", port))
     assert arrival.answered.wait(LIMIT)
-    other = Arrival()
+    other = Arrival(carrier)
     forwarding.take(other, UnixEndpoint(str(tmp_path / "nobody")))
     assert other.answered.wait(LIMIT)
     other.close()
@@ -119,56 +126,51 @@ def test_without_a_tunnel_it_is_refused(forwarding: LocalForwarding, arrival: Ar
     assert arrival.refusals == [("going away", True)]
 
 
-def test_the_end_of_the_tunnel_ends_it(forwarding: LocalForwarding, arrival: Arrival) -> None:
-    ended = threading.Event()
-
-    def wait(sock: socket.socket) -> None:
-        assert was_reset(sock)
-        ended.set()
-
-    with Service(wait) as service:
-        forwarding.take(arrival, TcpEndpoint(*service.address))
-        open_now(forwarding, 1)
-        forwarding.detach()
-        assert arrival.far.recv(1) == b""
-        assert ended.wait(LIMIT)
-
-
-def test_a_tunnel_that_is_gone_leaves_nothing(forwarding: LocalForwarding) -> None:
-    gone = Arrival(is_gone=True)
+def test_a_tunnel_that_is_gone_leaves_nothing(
+    forwarding: LocalForwarding, carrier: TcpCarrier, arrival: Arrival
+) -> None:
+    carrier.end()
     with Service(echo) as service:
-        forwarding.take(gone, TcpEndpoint(*service.address))
-        assert gone.answered.wait(LIMIT)
-    gone.close()
+        forwarding.take(arrival, TcpEndpoint(*service.address))
+        assert arrival.answered.wait(LIMIT)
 
 
 @resets_sockets
 def test_a_server_cannot_open_them_without_end(
-    forwarding: LocalForwarding, monkeypatch: pytest.MonkeyPatch
+    forwarding: LocalForwarding, carrier: TcpCarrier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "INCOMING_LIMIT", 3)
-    with Service(echo) as service:
-        target = TcpEndpoint(*service.address)
-        arrivals = [Arrival() for _ in range(5)]
-        for each in arrivals:
+    """Those that are open count, and a connect that fails does no more."""
+    monkeypatch.setattr(arrivals, "INCOMING_LIMIT", 3)
+    with Service(echo) as service, socket.create_server(("127.0.0.1", 0)) as closed:
+        target, nobody = TcpEndpoint(*service.address), TcpEndpoint(*closed.getsockname())
+        closed.close()
+        for _ in range(5):
+            forwarding.take(failing := Arrival(carrier), nobody)
+            assert failing.answered.wait(LIMIT)
+            failing.close()
+        eventually(lambda: not forwarding._arrivals._open, "the end of the connects")
+        taken = [Arrival(carrier) for _ in range(5)]
+        for each in taken:
             forwarding.take(each, target)
-        assert [each.refusals for each in arrivals] == [[]] * 3 + [
-            [("too many connections", True)]
-        ] * 2
-        for each in arrivals[:3]:
+        too_many = [("too many connections", True)]
+        assert [each.refusals for each in taken] == [[], [], [], too_many, too_many]
+        for each in taken[:3]:
             each.far.sendall(b"ping")
             assert each.far.recv(4) == b"ping"
+        forwarding.take(one_more := Arrival(carrier), target)
+        assert one_more.refusals == too_many
+        for each in taken[:3]:
             each.close()
-        open_now(forwarding, 0)
-        later = Arrival()
+        eventually(lambda: not forwarding._arrivals._open, "the end of the connections")
+        later = Arrival(carrier)
         forwarding.take(later, target)
         later.far.sendall(b"ping")
         assert later.far.recv(4) == b"ping"
-    for each in (*arrivals, later):
+    for each in (*taken, one_more, later):
         each.close()
 
 
-def test_a_local_socket_leads_to_where_the_file_says(tmp_path: Path) -> None:
+def test_a_local_socket_leads_to_where_the_file_says(tmp_path: Path, link: MakeLink) -> None:
     if sys.platform == "win32":
         pytest.skip("there are no UNIX sockets")
     path = tmp_path / "s"
@@ -179,7 +181,8 @@ def test_a_local_socket_leads_to_where_the_file_says(tmp_path: Path) -> None:
             client.connect(str(path))
             client.sendall(b"ping")
             held(forwarding, 1)
-            forwarding.attach(service.open_channel)
+            first, second = link(service.dial), link(service.dial)
+            forwarding.attach(first)
             assert client.recv(4) == b"ping"
             client.shutdown(socket.SHUT_WR)
             assert read_all(client) == b""
@@ -189,12 +192,13 @@ def test_a_local_socket_leads_to_where_the_file_says(tmp_path: Path) -> None:
             client.connect(str(path))
             client.sendall(b"ping")
             assert client.recv(4) == b"ping"
-            forwarding.detach()
+            first.end()
             assert client.recv(1) == b""
+            forwarding.detach()
         with socket.socket(socket.AF_UNIX) as leaves:
             leaves.connect(str(path))
             held(forwarding, 1)
-        forwarding.attach(service.open_channel)
+        forwarding.attach(second)
         held(forwarding, 0)
-        open_now(forwarding, 0)
+        open_now(second, 0)
     assert not path.exists()

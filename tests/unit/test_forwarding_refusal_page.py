@@ -8,11 +8,14 @@ import threading
 
 import pytest
 
-from tests.support.forwarding import LIMIT, a_server, dial, listening, no_leaks, read_all, refuse
+from tests.support.carrier import MakeLink
+from tests.support.forwarding import LIMIT, a_server, dial, listening, read_all, refuse
 from trayconnect.core.endpoints import TcpEndpoint
 from trayconnect.core.errors import Problem, Recovery
 from trayconnect.core.link import Own
 from trayconnect.forwarding import refusal_page
+
+pytestmark = pytest.mark.usefixtures("leaves_nothing")
 
 PROBLEM = Problem("No <Jupyter> runs", "Start one.\nThen wait.", Recovery.RETRY)
 GET = b"GET /lab?token=abc HTTP/1.1\r\nHost: x\r\nAuthorization: token abc\r\n\r\n"
@@ -74,12 +77,12 @@ def test_one_that_says_nothing_or_never_ends_is_left(monkeypatch: pytest.MonkeyP
     assert told(endless).startswith(b"HTTP/1.1 503")
 
 
-def test_a_target_that_is_a_problem_leads_nowhere_until_there_is_one() -> None:
+def test_a_target_that_is_a_problem_leads_nowhere_until_there_is_one(link: MakeLink) -> None:
     """And no channel is opened for it."""
     server = a_server(jupyter={"port": "auto"})
     refused: list[Problem] = []
-    with no_leaks(), listening(server, on_refused=refused.append) as forwarding:
-        forwarding.attach(refuse)
+    with listening(server, on_refused=refused.append) as forwarding:
+        forwarding.attach(link(refuse))
         with dial(server) as early:
             early.sendall(GET)
             forwarding.set_target(PROBLEM)
@@ -92,12 +95,11 @@ def test_a_target_that_is_a_problem_leads_nowhere_until_there_is_one() -> None:
             assert b"not proven to be yours" in read_all(late)
 
 
-def test_closing_does_not_wait_for_one_that_says_nothing() -> None:
+def test_closing_does_not_wait_for_one_that_says_nothing(link: MakeLink) -> None:
     server = a_server(jupyter={"port": "auto"})
-    with no_leaks():
-        with listening(server) as forwarding:
-            forwarding.attach(refuse)
-            forwarding.set_target(PROBLEM)
-            client = dial(server)
-        with client, contextlib.suppress(ConnectionResetError):
-            assert client.recv(1) == b""
+    with listening(server) as forwarding:
+        forwarding.attach(link(refuse))
+        forwarding.set_target(PROBLEM)
+        client = dial(server)
+    with client, contextlib.suppress(ConnectionResetError):
+        assert client.recv(1) == b""

@@ -57,7 +57,7 @@ def test_a_connect_is_read_to_its_last_byte(said: bytes, target: TcpEndpoint) ->
         request = negotiate(server)
         assert (request.target, request.version) == (target, said[0])
         assert server.recv(100) == b"GET /"
-        request.granted(server)
+        server.sendall(request.granted)
         granted = b"\5\0" + b"\5\0\0\1" + bytes(6) if said[0] == 5 else b"\0\x5a" + bytes(6)
         assert read_all(client, server) == granted
 

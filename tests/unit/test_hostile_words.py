@@ -36,7 +36,7 @@ from trayconnect.ssh.auth.userauth import Prompt, UserAuth
 from trayconnect.ssh.connection_problems import nothing_in_common, old_protocol
 from trayconnect.ssh.target import LoginTarget
 from trayconnect.ssh.transport.offered_algorithms import AlgorithmOffer, missing
-from trayconnect.ssh.transport.packetizer import BoundedPacketizer
+from trayconnect.ssh.transport.packetizer import Packetizer
 from trayconnect.ssh.transport.ssh_transport import SshTransport, _Opening
 
 EVIL = "\x1b]52;c;ZXZpbA==\x07\x9b2J\u202e\u2066\u2028\u200b\x7f\x00\x08OK  up\r\n * forged"
@@ -68,7 +68,9 @@ def transport() -> Iterator[SshTransport]:
     """One that is not started: its messages are handed to it."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        yield SshTransport(ours, name="test")
+        transport = SshTransport(ours, name="test")
+        yield transport
+        transport.abort()
 
 
 def uint32(*values: int) -> bytes:
@@ -173,8 +175,9 @@ def test_the_lines_before_ssh() -> None:
         ours, theirs = socket.socketpair()
         with ours, theirs:
             theirs.sendall(first)
-            packets = BoundedPacketizer(ours)
+            packets = Packetizer(ours)
             packets.readline(30)
+            packets.end()
         (line,) = packets.greeting
         harmless(line)
         for problem in (

@@ -97,7 +97,7 @@ import atexit, sys
 slow = ("pydantic", "paramiko", "PIL", "yaml", "keyring", "psutil", "pystray", "jeepney")
 atexit.register(lambda: print("imported:", *(name for name in slow if name in sys.modules)))
 sys.argv = ["trayconnect", *sys.argv[1:]]
-from trayconnect.cli.main import main
+from trayconnect.__main__ import main
 main()
 """
 SERVER = {"name": "GPU box", "state": "up", "words": "connected", "url": None, "problem": None}
@@ -142,3 +142,41 @@ def test_a_command_for_the_running_app_imports_nothing_slow(runtime: Path, comma
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "imported:"
+
+
+@pytest.mark.parametrize("command", ["connect", "open"])
+def test_the_commands_that_lead_to_a_page_import_no_parser(runtime: Path, command: str) -> None:
+    """The user waits for them. They print the same as with the parser, which options need."""
+    env = os.environ | {"HOME": str(runtime), "TRAYCONNECT_RUNTIME_DIR": str(runtime)}
+    parsed = ("--config", str(runtime / "servers.yaml"))
+    printed = []
+    for options in ((), parsed):
+        done = subprocess.run(
+            [sys.executable, "-X", "importtime", "-m", "trayconnect", *options, command, "GPU box"],
+            capture_output=True, text=True, timeout=60, env=env,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert ("click.core" in done.stderr) is bool(options)
+        printed.append(done.stdout)
+    assert printed[0] == printed[1] == "GPU box  connected\n"
+
+
+@pytest.mark.parametrize("words", [("connect",), ("connect", "--help"), ("open", "a", "b")])
+def test_an_unusual_command_line_is_parsed(tmp_path: Path, words: tuple[str, ...]) -> None:
+    env = os.environ | {"HOME": str(tmp_path), "TRAYCONNECT_RUNTIME_DIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-m", "trayconnect", *words],
+        capture_output=True, text=True, timeout=60, env=env,
+    )  # fmt: skip
+    assert done.returncode == (0 if "--help" in words else 2)
+    assert "Usage: trayconnect" in done.stdout + done.stderr
+
+
+def test_a_quick_command_reports_a_problem_as_every_other(tmp_path: Path) -> None:
+    env = os.environ | {"HOME": str(tmp_path), "TRAYCONNECT_RUNTIME_DIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-m", "trayconnect", "connect", "GPU box"],
+        capture_output=True, text=True, timeout=60, env=env,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "trayconnect is not running\n  Start it with: trayconnect\n"

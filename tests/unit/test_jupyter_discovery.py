@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.jupyter_peers import find_output
+from trayconnect.core import remote_script
 from trayconnect.core.errors import Problem, ProblemError
 from trayconnect.core.link import Completed, NotEndedError
 from trayconnect.services.jupyter.discovery import RunningServer, find, parse, script
@@ -262,9 +263,8 @@ def test_the_command() -> None:
 
     assert [server.port for server in find(execute, "gpu").servers] == [8888]
     ((command, stdin, timeout),) = seen
-    assert command == "exec sh"
-    assert stdin == script("process.sh", "find.sh").encode()
-    assert b"\r" not in stdin
+    assert command == remote_script.command(script("process.sh", "find.sh"))
+    assert stdin == b""
     assert 0 < timeout <= 60
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
+from tests.support.carrier import NoCarrier
 from tests.support.forwarding import eventually
 from tests.support.servers import make_server
 from tests.support.snapshots import facts
@@ -24,11 +26,10 @@ from trayconnect.core.endpoints import Endpoint, TcpEndpoint
 from trayconnect.core.errors import Cancelled, Problem, ProblemError, Recovery
 from trayconnect.core.link import (
     ByteStream,
+    Carrier,
     Completed,
     Incoming,
     Link,
-    OpenChannel,
-    OpenOwnChannel,
     Own,
     Owner,
 )
@@ -74,7 +75,7 @@ class FakeClock:
 
 
 @dataclass
-class FakeTunnel:
+class FakeTunnel(NoCarrier):
     server: Server
     on_lost: Callable[[Problem], None]
     typed_login: bool = False
@@ -130,9 +131,7 @@ class FakeForwarding:
     def set_target(self, target: Own | Problem) -> None:
         self.log.append(f"target {target}")
 
-    def attach(
-        self, open_channel: OpenChannel, open_own_channel: OpenOwnChannel | None = None
-    ) -> None:
+    def attach(self, carrier: Carrier) -> None:
         self.log.append("attach")
 
     def take(self, incoming: Incoming, target: Endpoint) -> None:
@@ -731,7 +730,7 @@ class Knock:
 
     origin = "198.51.100.7:1234"
 
-    def accept(self) -> ByteStream:
+    def accept(self, sock: socket.socket, on_ended: Callable[[], None] = lambda: None) -> None:
         raise AssertionError("that is the forwarding's")
 
     def refuse(self, reason: str, *, busy: bool = False) -> None:

@@ -1,108 +1,364 @@
-"""Channels to listeners that must be proven the account's own."""
+"""Channels to listeners of the account's own, without a server: who waits for whom."""
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Sequence
-from typing import Any, cast
+import socket
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from ipaddress import ip_address
+from typing import cast
 
 import pytest
 
-from trayconnect.core.endpoints import TcpEndpoint
-from trayconnect.core.link import NotOursError, Owner
+from trayconnect.core.endpoints import Endpoint, TcpEndpoint
+from trayconnect.core.errors import Problem, ProblemError
+from trayconnect.core.link import (
+    ByteStream,
+    Client,
+    LostError,
+    NotOpenedError,
+    NotOursError,
+    OnRefused,
+    Owner,
+    Refusal,
+)
+from trayconnect.ssh import spares
+from trayconnect.ssh.held_channel import HeldChannel
 from trayconnect.ssh.own_channels import OwnChannels
-from trayconnect.ssh.owners import Account, Socket
-from trayconnect.ssh.ownership import NotAnsweredError, Ownership
+from trayconnect.ssh.owners import Account, Path, Socket
+from trayconnect.ssh.ownership import NotAnsweredError, Ownership, Table
 
-ADA = 1001
-HERE = ipaddress.ip_address("127.0.0.1")
-TARGET = TcpEndpoint("127.0.0.1", 8888)
-ACCOUNT = Account(ADA, None, 1000, "proc", little_endian=True)
-LISTENER = Socket((HERE, 8888), (HERE, 0), listens=True, uid=ADA, inode=1)
+ADA, EVE = 1001, 1002
+ACCOUNT = Account(ADA, ADA, 1000, "proc", little_endian=True)
+HERE = TcpEndpoint("127.0.0.1", 8888)
+LOST = LostError(Problem("lost", ""))
 
 
-def connection(near: int, *, whole: bool) -> list[Socket]:
-    """A connection of the SSH server to the listener; without its far end, unless it is whole."""
-    end = Socket(
-        (HERE, near), (HERE, 8888), listens=False, uid=ADA, inode=near, is_established=True
+def table(uid: int, port: int) -> Table:
+    """A listener of that user, and an accepted connection to it."""
+    near, far = (ip_address("127.0.0.1"), 40000), (ip_address("127.0.0.1"), port)
+    return ACCOUNT, (
+        Socket(far, (ip_address("0.0.0.0"), 0), True, uid, 1),
+        Socket(near, far, False, ADA, 2),
+        Socket(far, near, False, uid, 3),
     )
-    far = Socket((HERE, 8888), (HERE, near), listens=False, uid=ADA, inode=near + 1)
-    return [end, far] if whole else [end]
 
 
-class Stream:
-    closed = False
-
-    def close(self) -> None:
-        self.closed = True
-
-
-class Tables:
-    """Answers with one table after the other."""
-
-    def __init__(self, *tables: Sequence[Socket]) -> None:
-        self.tables = list(tables)
-
-    def table(self, port: int) -> tuple[Account, tuple[Socket, ...]]:
-        assert port == 8888
-        return ACCOUNT, (LISTENER, *self.tables.pop(0))
-
-
-def opened(*tables: Sequence[Socket]) -> tuple[Stream, Owner]:
-    stream = Stream()
-    channels = OwnChannels(
-        lambda *_: cast("Any", stream), cast("Ownership", cast("Any", Tables(*tables)))
-    )
-    try:
-        _, owner = channels.open(TARGET, ("127.0.0.1", 1), named=True)
-    except NotOursError:
-        assert stream.closed
-        raise
-    return stream, owner
-
-
-def test_a_whole_connection_to_a_listener_of_ours_is_ours() -> None:
-    assert opened(connection(40_001, whole=True))[1] is Owner.OURS
-
-
-def test_a_connection_that_lacks_its_far_end_is_refused() -> None:
-    """The kernel may have forgotten it: then its first bytes go to whoever listens by then."""
-    seen = [*connection(40_001, whole=True), *connection(40_002, whole=False)]
-    with pytest.raises(NotOursError, match="did not take the connection"):
-        opened(seen, seen)
-
-
-def test_one_that_was_only_listed_at_another_moment_is_not() -> None:
-    seen = [*connection(40_001, whole=True), *connection(40_002, whole=False)]
-    assert opened(seen, connection(40_001, whole=True))[1] is Owner.OURS
-    later = [*connection(40_001, whole=True), *connection(40_003, whole=False)]
-    assert opened(seen, later)[1] is Owner.OURS
-
-
-class Talkative:
-    """A channel of a server that answers without an end, in short lines."""
+class Channel:
+    """A `HeldChannel` that notes what happens to it."""
 
     def __init__(self) -> None:
-        self.said = 0
-        self._begun = False
+        self.is_untouched = True
+        self.carried: list[Client] = []
+        self.on_unused: Callable[[Client], None] | None = None
+        self.is_closed = False
 
-    def send_all(self, data: bytes) -> None:
-        """Whatever it is asked."""
+    def watch(self, on_touched: Callable[[], None]) -> None:
+        pass
 
-    def recv_within(self, _size: int, _deadline: float) -> bytes:
-        if not self._begun:
-            self._begun = True
-            return b"\n@@trayconnect owners 1 1001 1001 1000 proc 1 -\n@@begin 1\n"
-        self.said += 2 << 10
-        return b"x\n" * 1024
+    def carry(self, client: Client, on_unused: Callable[[Client], None] | None = None) -> None:
+        self.carried.append(client)
+        self.on_unused = on_unused
 
     def close(self) -> None:
-        """Nothing to close."""
+        self.is_closed = True
 
 
-def test_an_answer_without_an_end_fills_no_memory() -> None:
-    channel = Talkative()
-    shell = Ownership("box", lambda *_: cast("Any", channel), "ada@box", {"ada@box"})
-    with pytest.raises(NotAnsweredError, match="too much is said"):
-        shell.table(8888)
-    assert channel.said < 1 << 20
+class Server:
+    """Answers when the test wants it. `in_order`: as OpenSSH."""
+
+    def __init__(self, *, in_order: bool = False) -> None:
+        self.opening: list[tuple[Endpoint, Callable[[HeldChannel], None], OnRefused]] = []
+        self.tables: list[tuple[int, Future[Table | None]]] = []
+        self.channels = OwnChannels(
+            self._stream, self._open, cast("Ownership", self), self._run if in_order else None
+        )
+
+    def _run(self, job: Callable[[], None]) -> bool:
+        assert self.opening, "the question would overtake the request for the channel"
+        job()
+        return True
+
+    def _stream(self, target: Endpoint, origin: tuple[str, int]) -> ByteStream:
+        raise NotImplementedError
+
+    def _open(
+        self,
+        target: Endpoint,
+        origin: tuple[str, int],
+        on_opened: Callable[[HeldChannel], None],
+        on_refused: OnRefused,
+    ) -> None:
+        self.opening.append((target, on_opened, on_refused))
+
+    def table(self, port: int) -> Future[Table | None]:
+        answer: Future[Table | None] = Future()
+        self.tables.append((port, answer))
+        return answer
+
+    def path(self, path: str) -> Future[Path | None]:
+        raise ZeroDivisionError("a bug")
+
+    def opens(self) -> Channel:
+        _, on_opened, _ = self.opening.pop(0)
+        channel = Channel()
+        on_opened(channel)
+        return channel
+
+    def answers(self, uid: int = ADA) -> None:
+        port, answer = self.tables.pop(0)
+        answer.set_result(table(uid, port))
+
+
+class Visitor:
+    """A client, and what it is told."""
+
+    def __init__(self, server: Server, target: Endpoint = HERE, *, named: bool = False) -> None:
+        self.client = Client(cast("socket.socket", None), ("127.0.0.1", 5000))
+        self.owners: list[Owner] = []
+        self.errors: list[ProblemError] = []
+        server.channels.carry(
+            self.client,
+            target,
+            named=named,
+            on_opened=self.owners.append,
+            on_refused=self.errors.append,
+        )
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    made = Server()
+    yield made
+    made.channels.close()
+
+
+def test_the_proof_comes_after_the_channel_and_before_a_byte(server: Server) -> None:
+    visitor = Visitor(server)
+    assert server.tables == []
+    channel = server.opens()
+    assert not channel.carried
+    assert not visitor.owners
+    server.answers()
+    assert (channel.carried, visitor.owners) == ([visitor.client], [Owner.OURS])
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_nothing_is_carried_to_a_stranger(server: Server, named: bool) -> None:
+    visitor = Visitor(server, named=named)
+    channel = server.opens()
+    server.answers(EVE)
+    (error,) = visitor.errors
+    assert isinstance(error, NotOursError)
+    assert (error.owner, channel.carried, channel.is_closed) == (Owner.OTHERS, [], True)
+
+
+def test_nor_where_no_answer_comes(server: Server) -> None:
+    visitor = Visitor(server, named=True)
+    channel = server.opens()
+    server.tables.pop()[1].set_exception(NotAnsweredError("slow"))
+    assert isinstance(visitor.errors[0], NotOursError)
+    assert (channel.carried, channel.is_closed) == ([], True)
+
+
+@pytest.fixture
+def openssh() -> Iterator[Server]:
+    made = Server(in_order=True)
+    yield made
+    made.channels.close()
+
+
+CONNECTING = Socket(
+    (ip_address("127.0.0.1"), 40001), (ip_address("127.0.0.1"), 8888), False, ADA, 4, True
+)
+
+
+@pytest.mark.parametrize("opens_first", [True, False])
+def test_the_proof_is_asked_for_together_with_the_channel(
+    openssh: Server, opens_first: bool
+) -> None:
+    visitor = Visitor(openssh)
+    if opens_first:
+        channel = openssh.opens()
+        assert not channel.carried
+        openssh.answers()
+    else:
+        openssh.answers()
+        channel = openssh.opens()
+    assert (channel.carried, visitor.owners) == ([visitor.client], [Owner.OURS])
+    assert not openssh.tables
+
+
+HALF = Socket(
+    (ip_address("127.0.0.1"), 40002),
+    (ip_address("127.0.0.1"), 8888),
+    listens=False,
+    uid=ADA,
+    inode=4,
+    is_established=True,
+)
+
+
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("lacks_it_again", [True, False])
+def test_a_connection_that_lacks_its_far_end(
+    server: Server, named: bool, lacks_it_again: bool
+) -> None:
+    """The first byte would make it, to whoever listens by then."""
+    visitor = Visitor(server, named=named)
+    channel = server.opens()
+    account, sockets = table(ADA, 8888)
+    server.tables.pop()[1].set_result((account, (*sockets, HALF)))
+    assert not channel.carried
+    server.tables.pop()[1].set_result((account, (*sockets, HALF) if lacks_it_again else sockets))
+    assert bool(channel.carried) is not lacks_it_again
+    assert channel.is_closed is lacks_it_again
+    assert len(visitor.errors) == lacks_it_again
+
+
+@pytest.mark.parametrize(
+    "early", ["connecting", "half-made", "unseen", "theirs", "unknown", "silent"]
+)
+@pytest.mark.parametrize("uid", [ADA, EVE])
+def test_an_early_answer_proves_nothing_else(openssh: Server, early: str, uid: int) -> None:
+    """The proof is asked for once more, now that the channel is open."""
+    visitor = Visitor(openssh)
+    _, answer = openssh.tables.pop()
+    account, sockets = table(ADA, 8888)
+    match early:
+        case "connecting":
+            answer.set_result((account, (*sockets, CONNECTING)))
+        case "half-made":
+            answer.set_result((account, (*sockets, HALF)))
+        case "unseen":
+            answer.set_result((account, sockets[:1]))
+        case "theirs":
+            answer.set_result(table(EVE, 8888))
+        case "unknown":
+            answer.set_result(None)
+        case "silent":
+            answer.set_exception(NotAnsweredError("slow"))
+    channel = openssh.opens()
+    assert not channel.carried
+    openssh.answers(uid)
+    assert bool(channel.carried) is (uid == ADA)
+    assert bool(visitor.errors) is (uid == EVE)
+
+
+def test_localhost_goes_to_the_address_of_ours_and_next_time_at_once(server: Server) -> None:
+    target = TcpEndpoint("localhost", 8888)
+    first = Visitor(server, target)
+    server.answers()  # which address it is
+    assert server.opening[0][0] == HERE
+    server.opens()
+    server.answers()
+    assert first.owners == [Owner.OURS]
+    second = Visitor(server, target)
+    assert [place for place, _, _ in server.opening] == [HERE]
+    server.opening.pop()[2](NotOpenedError(Problem("no", ""), Refusal.REFUSED))
+    assert not second.errors, "it may listen on the other address now"
+    server.answers()
+    server.opens()
+    server.answers()
+    assert second.owners == [Owner.OURS]
+
+
+def test_a_target_that_does_not_answer_holds_up_no_other(server: Server) -> None:
+    hangs, other = Visitor(server, TcpEndpoint("localhost", 1)), Visitor(server)
+    channel = server.opens()
+    server.tables.pop()[1].set_result(table(ADA, 8888))
+    assert channel.carried == [other.client]
+    assert not hangs.owners
+    assert not hangs.errors
+
+
+def test_the_end_of_the_link_and_a_bug_are_reported(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    from trayconnect.core.endpoints import UnixEndpoint
+
+    visitor = Visitor(server)
+    server.opening.pop()[2](LOST)
+    assert visitor.errors == [LOST]
+    unlucky = Visitor(server, UnixEndpoint("/run/x"))
+    assert unlucky.errors[0].problem.title == "Something unexpected went wrong"
+    assert "a bug" in caplog.text
+
+
+def test_a_spare_channel_saves_both_waits_and_loses_no_client(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spares, "WORTH_SECONDS", 0.0)
+    monkeypatch.setattr(spares, "MOST", 1)
+    Visitor(server)
+    server.opens()
+    server.answers()
+    spare = server.opens()
+    server.answers()
+    visitor = Visitor(server)
+    assert (spare.carried, visitor.owners) == ([visitor.client], [Owner.OURS])
+    assert len(server.opening) == 1, "its replacement"
+    server.opening.clear()
+    # The far end closes it before the client has sent a byte.
+    assert spare.on_unused is not None
+    spare.on_unused(visitor.client)
+    fresh = server.opens()
+    server.answers()
+    assert fresh.carried == [visitor.client]
+    assert visitor.errors == []
+
+
+def test_a_client_gets_one_spare_and_then_its_own(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that closes each connection at once would take one spare after the other."""
+    monkeypatch.setattr(spares, "WORTH_SECONDS", 0.0)
+    monkeypatch.setattr(spares, "MOST", 1)
+    Visitor(server)
+    server.opens()
+    server.answers()
+    visitor = Visitor(server)  # while the spare one is being opened
+    spare = server.opens()
+    server.answers()
+    assert spare.carried == [visitor.client]
+    assert spare.on_unused is not None
+    spare.on_unused(visitor.client)
+    before = server.opens()  # asked for as its own before it got the spare
+    server.answers()
+    assert (before.carried, before.is_closed) == ([], True)
+    own = server.opens()
+    server.answers()
+    assert (own.carried, own.on_unused) == ([visitor.client], None)
+
+
+def test_a_client_whose_channel_is_refused_got_another_one(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spares, "WORTH_SECONDS", 0.0)
+    monkeypatch.setattr(spares, "MOST", 1)
+    Visitor(server)
+    server.opens()
+    server.answers()
+    visitor = Visitor(server)  # while the spare one is being opened
+    spare = server.opens()
+    server.answers()
+    assert (spare.carried, visitor.owners) == ([visitor.client], [Owner.OURS])
+    server.opening.pop()[2](NotOpenedError(Problem("no", ""), Refusal.REFUSED))
+    assert visitor.errors == []
+    assert not server.opening
+
+
+def test_no_channel_is_opened_ahead_to_a_stranger(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spares, "WORTH_SECONDS", 0.0)
+    monkeypatch.setattr(spares, "MOST", 2)
+    Visitor(server)
+    server.opens()
+    server.answers(ADA)
+    ahead = [server.opens() for _ in range(2)]
+    server.answers(ADA)
+    server.answers(EVE)
+    assert [channel.is_closed for channel in ahead] == [True, True]
+    Visitor(server)
+    assert len(server.opening) == 1

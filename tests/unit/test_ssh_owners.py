@@ -23,6 +23,7 @@ from trayconnect.ssh.owners import (
     connection,
     connection_to_name,
     half_made,
+    is_settled,
     listener,
     path,
     sockets,
@@ -58,6 +59,11 @@ def pair(
     ]
 
 
+def connecting(host: str = "127.0.0.1", port: int = PORT) -> Socket:
+    near = at(port=40001) if ":" not in host else at("::1", 40001)
+    return Socket(near, at(host, port), listens=False, uid=ADA, inode=5, is_connecting=True)
+
+
 def half(near: int, port: int = 40002) -> Socket:
     """The near end of a connection."""
     return Socket(at(port=port), at(), listens=False, uid=near, inode=6, is_established=True)
@@ -66,10 +72,46 @@ def half(near: int, port: int = 40002) -> Socket:
 def test_connections_that_lack_their_far_end() -> None:
     far = Socket(at(), at(port=40002), listens=False, uid=0, inode=0)
     strangers = half(EVE, 40005)
-    table = [listens(ADA), *pair(ADA), half(ADA), half(ROOT, 40003), strangers]
+    table = [listens(ADA), *pair(ADA), half(ADA), half(ROOT, 40003), strangers, connecting()]
     assert half_made(table, ACCOUNT, [at()]) == {at(port=40002), at(port=40003)}
     assert half_made([*table, far], ACCOUNT, [at()]) == {at(port=40003)}
     assert half_made(table, ACCOUNT, [at("::1")]) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("table", "source", "settled"),
+    [
+        ([listens(ADA)], "proc", True),
+        ([listens(ADA), *pair(ADA)], "proc", True),
+        ([listens(ADA), *pair(ADA, accepted=False)], "proc", True),
+        # Its listener may be replaced before the next SYN, a second later.
+        ([listens(ADA), connecting()], "proc", False),
+        ([listens(ADA), *pair(ADA), connecting()], "proc", False),
+        ([listens(ADA), connecting("::1"), connecting(port=PORT + 1)], "proc", True),
+        # It may be made to another listener, by its first byte.
+        ([listens(ADA), *pair(ADA), half(ADA)], "proc", False),
+        ([listens(ADA), *pair(ADA), half(EVE)], "proc", True),
+        ([listens(ADA)], "with_lsof", False),
+        ([listens(ADA)], "with_sockstat", False),
+    ],
+)
+def test_a_table_is_settled_once_no_connection_is_being_made(
+    table: list[Socket], source: str, settled: bool
+) -> None:
+    assert is_settled(table, replace(ACCOUNT, source=source), at()) is settled
+
+
+def test_a_connection_that_is_being_made_is_recognized() -> None:
+    lines = [
+        "socket 0100007F:9C41 0100007F:22B8 02 1001 8",
+        "socket 0100007F:9C42 0100007F:22B8 01 1001 9",
+    ]
+    found = sockets(lines, ACCOUNT)
+    assert found is not None
+    assert [(one.is_connecting, one.is_established) for one in found] == [
+        (True, False),
+        (False, True),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,7 @@ def test_the_best_comes_first() -> None:
         "_channel_handler_table",
         "_parse_global_request",
         "_verify_key",
+        "_cipher_info",
         "_kex_info",
         "_active_check_timeout",
     ],
@@ -117,7 +118,7 @@ def test_ssh_config_is_followed_as_far_as_it_is_safe() -> None:
     options = SshOptions(
         host_key_algorithms=("ssh-rsa", "rsa-sha2-256", "ssh-ed25519"),
         kex_algorithms=("diffie-hellman-group1-sha1", "ecdh-sha2-nistp256", "curve25519-sha256"),
-        ciphers=("chacha20-poly1305@openssh.com", "aes256-ctr", "aes128-cbc"),
+        ciphers=("twofish-ctr", "aes256-ctr", "chacha20-poly1305@openssh.com", "aes128-cbc"),
         macs=("hmac-sha1", "hmac-sha2-512", "hmac-sha2-512"),
     )
     assert offered_algorithms.choose(
@@ -125,7 +126,7 @@ def test_ssh_config_is_followed_as_far_as_it_is_safe() -> None:
     ) == AlgorithmOffer(
         host_keys=("ssh-ed25519", "rsa-sha2-256"),
         kex=("ecdh-sha2-nistp256", "curve25519-sha256"),
-        ciphers=("aes256-ctr",),
+        ciphers=("aes256-ctr", "chacha20-poly1305@openssh.com"),
         macs=("hmac-sha2-512",),
     )
     assert offered_algorithms.choose(SshOptions()) == AlgorithmOffer()
@@ -139,11 +140,17 @@ def test_legacy_comes_last() -> None:
     assert offered_algorithms.choose(options, legacy=["aes128-cbc"]).ciphers == options.ciphers
 
 
+def test_ssh_config_that_leaves_no_mac_leaves_the_ciphers_that_need_none() -> None:
+    options = SshOptions(macs=("umac-64@openssh.com",))
+    offer = offered_algorithms.choose(options, legacy=["3des-cbc"])
+    assert offer.ciphers == ssh_algorithms.AEAD_CIPHERS
+
+
 @pytest.mark.parametrize(
     ("options", "keyword"),
     [
         (SshOptions(ciphers=("aes128-cbc", "3des-cbc")), "Ciphers"),
-        (SshOptions(macs=("umac-64@openssh.com",)), "MACs"),
+        (SshOptions(macs=("umac-64@openssh.com",), ciphers=("aes128-ctr",)), "MACs"),
         (SshOptions(kex_algorithms=("diffie-hellman-group1-sha1",)), "KexAlgorithms"),
         (SshOptions(host_key_algorithms=("ssh-dss",)), "HostKeyAlgorithms"),
         (

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trayconnect.cli import streams
+from trayconnect.cli.quick import PROOF_LIMIT
 from trayconnect.cli.status_text import to_lines
 from trayconnect.core.command import WAIT_MAX, Command
 from trayconnect.core.errors import Problem, ProblemError
@@ -18,8 +19,6 @@ from trayconnect.core.errors import Problem, ProblemError
 if TYPE_CHECKING:
     from trayconnect.control.protocol import Reply
 
-_PROOF_LIMIT = 8.0
-"""Seconds for a page to prove that it answers, before it opens."""
 _AT_SERVER = 120.0
 """Seconds for an answer that takes a command on the server: its login shell alone may need 60, and
 a Jupyter that is stopped 30 more."""
@@ -190,7 +189,7 @@ def disconnect(name: str) -> None:
 @click.argument("name")
 def open_command(name: str) -> None:
     """Open the page of the server NAME, after connecting it if necessary."""
-    print_status(call(Command("open", name, {"wait": _PROOF_LIMIT})))
+    print_status(call(Command("open", name, {"wait": PROOF_LIMIT})))
 
 
 @click.command()

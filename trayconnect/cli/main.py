@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import os
-import sys
-from contextlib import suppress
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -29,9 +27,11 @@ from trayconnect.cli.app_commands import (
 )
 from trayconnect.cli.doctor import doctor_command
 from trayconnect.cli.file_commands import add_key, check, terminal_command
+from trayconnect.cli.folders import check_folders
 from trayconnect.cli.run_command import autostart_command, config_option, demo, run_command
 from trayconnect.cli.servers import add_command, import_command
 from trayconnect.core.errors import Problem, ProblemError
+from trayconnect.core.privacy import no_core_dumps
 from trayconnect.core.subprocesses import path_for_others
 from trayconnect.desktop.windows_console import show_message
 
@@ -40,43 +40,41 @@ _WHOLE = 1000
 """Characters: no first sentence of a command's help is longer."""
 
 
-def main() -> None:
-    """The program's entry point; never shows a traceback."""
-    sys.exit(run(sys.argv[1:]))
-
-
 def run(arguments: list[str]) -> int:
     """Run one command line. Returns the exit code."""
-    from trayconnect.core.privacy import close_to_others, no_core_dumps, own_folders
     from trayconnect.desktop import helper_process
-    from trayconnect.desktop.redirect_page import remove_leftovers
 
     streams.prepare()
     if arguments[:1] == [helper_process.HELPER_ARGUMENT]:
         return helper_process.main(arguments[1:])
     no_core_dumps()
-    for folder in close_to_others(own_folders()):
-        click.echo(f"Other users could write to {folder}.", err=True)
-        click.echo("  trayconnect has fixed that. Check that its content is yours.", err=True)
-    with suppress(RuntimeError):  # the system knows no home folder of this user
-        remove_leftovers(os.environ, Path.home())
+    check_folders()
     try:
         code = cli.main(arguments, prog_name="trayconnect", standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        return USAGE
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("Interrupted", err=True)
-        return 130
-    except ProblemError as error:
-        show_problem(error.problem, in_window=_begins_app(arguments))
-        return MENDABLE
-    except Exception as error:  # noqa: BLE001 - the last resort: the user gets a log to send
-        return MENDABLE if streams.is_gone(error) else _bug(in_window=_begins_app(arguments))
+    except BaseException as error:  # noqa: BLE001 - the last resort: the user gets a log to send
+        return report(error, arguments)
     return code if isinstance(code, int) else 0
 
 
-def _begins_app(arguments: list[str]) -> bool:
+def report(error: BaseException, arguments: Sequence[str]) -> int:
+    """Print why a command line failed. Returns the exit code."""
+    match error:
+        case click.ClickException():
+            error.show()
+            return USAGE
+        case click.Abort() | KeyboardInterrupt():
+            click.echo("Interrupted", err=True)
+            return 130
+        case ProblemError():
+            show_problem(error.problem, in_window=_begins_app(arguments))
+            return MENDABLE
+        case Exception():
+            is_gone = streams.is_gone(error)
+            return MENDABLE if is_gone else _bug(error, in_window=_begins_app(arguments))
+    raise error
+
+
+def _begins_app(arguments: Sequence[str]) -> bool:
     """Whether these start the app: then somebody waits for its icon. A script may run any other
     command without stderr, and a window would block it."""
     return next((word for word in arguments if word in cli.commands), "run") == "run"
@@ -91,12 +89,12 @@ def show_problem(problem: Problem, *, in_window: bool = False) -> None:
         click.echo(f"  {line}", err=True)
 
 
-def _bug(*, in_window: bool) -> int:
+def _bug(error: Exception, *, in_window: bool) -> int:
     from trayconnect.core import logs
 
     if not logs.logger.handlers:
         logs.set_up(to_stderr=False)
-    logging.getLogger(__name__).exception("trayconnect %s has a bug", __version__)
+    logging.getLogger(__name__).error("trayconnect %s has a bug", __version__, exc_info=error)
     logs.shut_down()
     advice = f"Please send the end of this log: {path_for_others(logs.log_file())}"
     show_problem(Problem("This is a bug in trayconnect.", advice), in_window=in_window)

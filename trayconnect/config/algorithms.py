@@ -4,7 +4,7 @@ allowed.
 This is a list of allowed algorithms, not of forbidden ones, so that an algorithm that a new
 paramiko adds is not used before it was reviewed. An algorithm in neither list is never used.
 paramiko 5 has removed some (signatures and key exchanges with SHA-1, group1, DSA, arcfour), and
-lacks others (chacha20-poly1305, umac)."""
+lacks others (umac)."""
 
 from __future__ import annotations
 
@@ -22,10 +22,15 @@ KEX = (
     "diffie-hellman-group14-sha256",
 )
 
-# AES-GCM first: it needs one pass in C, where CTR needs a MAC computed in Python.
-CIPHERS = (
+# They authenticate what they encrypt, and need no MAC. The fastest first: AES-GCM takes a third of
+# chacha20's time for a packet of 32 KiB, and a fifth of that of CTR with its MAC.
+AEAD_CIPHERS = (
     "aes128-gcm@openssh.com",
     "aes256-gcm@openssh.com",
+    "chacha20-poly1305@openssh.com",
+)
+CIPHERS = (
+    *AEAD_CIPHERS,
     "aes128-ctr",
     "aes192-ctr",
     "aes256-ctr",

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from trayconnect.core.errors import Problem
+from trayconnect.core.link import Traffic
 from trayconnect.sessions.forwards import ForwardState
 from trayconnect.sessions.snapshot import Snapshot, state_words
 
@@ -29,6 +30,7 @@ def _server(snapshot: Snapshot) -> dict[str, Any]:
         "problem": _problem(snapshot.problem),
         "attempt": snapshot.attempt,
         "latency_ms": None if snapshot.latency is None else round(snapshot.latency * 1000, 1),
+        "traffic": _traffic(snapshot.traffic),
         "forwards": [_forward(forward) for forward in snapshot.forwards],
         "notes": list(snapshot.notes),
         "lines": [line.text for line in snapshot.service.lines],
@@ -49,6 +51,14 @@ def _forward(forward: ForwardState) -> dict[str, Any]:
         "page": forward.page.value if forward.page else None,
         "problem": _problem(forward.problem),
     }
+
+
+def _traffic(traffic: Traffic | None) -> dict[str, int] | None:
+    """Open connections of the forwards, and the bytes of all since the login."""
+    if traffic is None:
+        return None
+    connections, sent, received = traffic.connections, traffic.sent, traffic.received
+    return {"connections": connections, "sent": sent, "received": received}
 
 
 def _problem(problem: Problem | None) -> dict[str, str] | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -111,6 +112,85 @@ class OpenOwnChannel(Protocol):
     ) -> tuple[ByteStream, Owner]: ...
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Client:
+    """A local connection to be carried. Nothing was read from it but its request for a target."""
+
+    socket: socket.socket
+    """Non-blocking."""
+    origin: tuple[str, int]
+    """Its address and port, for the server's log."""
+    reply: bytes = b""
+    """Goes to the client before the far end's first byte: a proxy's answer."""
+
+
+OnRefused = Callable[[ProblemError], None]
+"""Gets why no channel was opened for a client: a `NotOpenedError`, a `NotOursError`, a `LostError`
+or another `ProblemError`. The client's socket is its caller's again. Runs on any thread, also
+during the call that it belongs to: it must be quick and not raise."""
+
+OnAccepted = Callable[[int, socket.socket], None]
+"""Gets the number of a listening socket, and a new connection of it. Runs on the link's thread: it
+must be quick and not raise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What the carried connections of a link have moved so far."""
+
+    connections: int = 0
+    """Those that are open now."""
+    sent: int = 0
+    """Bytes to the server."""
+    received: int = 0
+    """Bytes from the server."""
+
+
+class Carrier(Protocol):
+    """Carries local connections over channels, all on the link's own thread. From any thread;
+    nothing here blocks but `release`.
+
+    Half-close passes in both directions. When the link ends, connections that are carried are
+    reset, and clients whose channel was not open yet are refused with a `LostError`."""
+
+    def carry(self, client: Client, target: Endpoint, on_refused: OnRefused) -> None:
+        """Open a channel to `target`, and carry the client over it; take ownership of its
+        socket."""
+        ...
+
+    def carry_own(
+        self,
+        client: Client,
+        target: Endpoint,
+        *,
+        named: bool,
+        on_opened: Callable[[Owner], None],
+        on_refused: OnRefused,
+    ) -> None:
+        """The same, if the listener at `target` is proven to be the account's own, before a byte
+        goes either way; see `OpenOwnChannel`. `on_opened` gets its owner, on any thread."""
+        ...
+
+    def forget(self, target: Endpoint) -> None:
+        """Close the channels to a target that were opened ahead of the next clients."""
+        ...
+
+    def accept(
+        self, listening: Sequence[tuple[int, socket.socket]], on_accepted: OnAccepted
+    ) -> None:
+        """Accept connections of these non-blocking sockets, each with its number, until `release`
+        or the end of the link."""
+        ...
+
+    def release(self) -> None:
+        """Accept no more. The link's thread touches no listening socket after the return, which
+        takes at most some seconds, and is at once on that thread itself."""
+        ...
+
+    @property
+    def traffic(self) -> Traffic: ...
+
+
 class Incoming(Protocol):
     """A connection that the server accepted for a remote forward, and that waits for an answer:
     `accept` or `refuse` is called once, from any thread."""
@@ -120,8 +200,12 @@ class Incoming(Protocol):
         """The client's address, as the server gives it."""
         ...
 
-    def accept(self) -> ByteStream:
-        """Raises OSError if the link has ended."""
+    def accept(self, sock: socket.socket, on_ended: Callable[[], None] = lambda: None) -> None:
+        """Carry it to `sock`, which is non-blocking, and take ownership of that; returns at once.
+        Raises OSError if the link has ended; then the socket is still the caller's.
+
+        `on_ended` is called once, on the link's thread, when `sock` has been closed; not if this
+        raises. It must be quick and not raise."""
         ...
 
     def refuse(self, reason: str, *, busy: bool = False) -> None:
@@ -146,7 +230,7 @@ class NotEndedError(ProblemError):
         self.so_far = so_far
 
 
-class Link(Protocol):
+class Link(Carrier, Protocol):
     """A live, authenticated SSH link to a server."""
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import logging
+import sys
 import threading
 import time
 from collections import deque
@@ -177,3 +178,30 @@ class _Clock:
 
 
 _clock = _Clock()
+
+
+_QUICKLY = 0.0001
+"""Seconds. A thread that computes without a pause, which Python interrupts after 5 ms by default,
+would slow a download to a hundredth."""
+_switching = threading.Lock()
+_quick_threads = 0
+_usual = sys.getswitchinterval()
+
+
+@contextmanager
+def served_quickly() -> Iterator[None]:
+    """Let no other thread keep the calling one waiting for long (`sys.setswitchinterval`)."""
+    _count_quick(1)
+    try:
+        yield
+    finally:
+        _count_quick(-1)
+
+
+def _count_quick(change: int) -> None:
+    global _quick_threads, _usual
+    with _switching:
+        if not _quick_threads:
+            _usual = sys.getswitchinterval()
+        _quick_threads += change
+        sys.setswitchinterval(min(_QUICKLY, _usual) if _quick_threads else _usual)

@@ -63,7 +63,7 @@ def examine_server(
             stack.callback(link.close)
             forwarding = listen(trial)
             stack.callback(forwarding.close)
-            forwarding.attach(link.open_channel, link.open_own_channel)
+            forwarding.attach(link)
             return kind.check(trial, link, forwarding.set_target, cancel, steps)
     except ProblemError as error:
         return error.problem

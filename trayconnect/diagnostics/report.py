@@ -112,6 +112,9 @@ def _session_lines(snapshot: Snapshot) -> Iterator[str]:
     yield f"state: {snapshot.state.value}{reached}, since {since}, attempt {snapshot.attempt}"
     if snapshot.latency is not None:
         yield f"latency: {snapshot.latency * 1000:.1f} ms"
+    if (moved := snapshot.traffic) is not None:
+        mb = f"{moved.sent / 1e6:.1f} MB sent, {moved.received / 1e6:.1f} MB received"
+        yield f"traffic: {moved.connections} open connections, {mb}"
     if snapshot.page is not None:
         yield f"page: {snapshot.page.url}"
     if snapshot.asking:

@@ -1,39 +1,32 @@
-"""The connections that are being served, each on its own threads, while there is a link."""
+"""Hands the clients of local forwards to the link, and answers those that it refuses."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
 import socket
-import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from trayconnect.core.endpoints import Endpoint, TcpEndpoint
+from trayconnect.core.endpoints import Endpoint
 from trayconnect.core.errors import Problem, ProblemError
 from trayconnect.core.link import (
-    ByteStream,
-    Incoming,
+    Carrier,
+    Client,
     LostError,
     NotOpenedError,
     NotOursError,
-    OpenChannel,
-    OpenOwnChannel,
     Own,
     Owner,
     Refusal,
 )
-from trayconnect.forwarding.local_client import ClientRequest, Fixed, LocalClient
-from trayconnect.forwarding.pump import Pump
+from trayconnect.forwarding.local_client import LocalClient
 from trayconnect.forwarding.refusal_page import turn_away
-from trayconnect.forwarding.socks import SocksError, negotiate
-from trayconnect.forwarding.workers import Workers
+from trayconnect.forwarding.socks import SocksError, SocksRequest, negotiate
+from trayconnect.forwarding.workers import Job, Workers
 
 _log = logging.getLogger(__name__)
-
-INCOMING_LIMIT = 256
-"""Limit for the connections of remote forwards: the server decides how many it sends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,207 +38,144 @@ Target = Endpoint | Own | Dynamic | Problem
 """The target of a forward, as seen from the server, or why it has none."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _LinkPeriod:
-    """One link's period; compared by identity, so that its late threads notice that it is over."""
-
-    open_channel: OpenChannel
-    open_own_channel: OpenOwnChannel
-
-
 class Connections:
-    """Starts and aborts connections. `end` and `begin` may follow each other any time.
+    """`begin` and `end` may follow each other any time. Methods return at once: what waits for a
+    client runs on a worker's thread.
 
     `give_back` gets a client whose link ended before its channel was open: nothing was read from it
     but its request, so the next link can serve it. `on_refused` gets the reason when the link is up
-    and the server opens no channel to a target of the file. Both are called on the client's own
-    thread."""
+    and the server opens no channel to a target of the file. Both are called on any thread."""
 
     def __init__(
         self,
         name: str,
+        workers: Workers,
         give_back: Callable[[LocalClient], None],
         on_refused: Callable[[Problem], None] | None,
     ) -> None:
         self._name = name
+        self._workers = workers
         self._give_back = give_back
         self._on_refused = on_refused
         self._lock = threading.Lock()
-        self._link: _LinkPeriod | None = None
-        self._pumps: set[Pump] = set()
-        self._negotiating: set[socket.socket] = set()
+        self._carrier: Carrier | None = None
+        self._asked: set[socket.socket] = set()
         """Sockets of clients that are sending their request."""
         self._proven_forwards: set[int] = set()
         """Forwards whose listener was once proven to be the account's own: from then on, only such
         a listener is accepted."""
-        self._incoming = 0
         self._closed = False
-        self._workers = Workers(name)
         self._last_refusal = ""
         """The last logged refusal: a client that polls for a page asks again each second."""
 
     @property
     def has_link(self) -> bool:
-        return self._link is not None
+        return self._carrier is not None
 
-    def begin(
-        self, open_channel: OpenChannel, open_own_channel: OpenOwnChannel | None = None
-    ) -> None:
+    def begin(self, carrier: Carrier) -> None:
         """Serve through this link from now on."""
-        self.end()
-        with self._lock:
-            self._link = _LinkPeriod(open_channel, open_own_channel or _unknown(open_channel))
-            self._last_refusal = ""
+        self._carrier = carrier
+        self._last_refusal = ""
 
-    def end(self) -> None:
-        """Abort every connection; does not wait for their threads."""
+    def end(self, carrier: Carrier | None = None) -> None:
+        """Serve nobody; with `carrier`, only if it is the present one."""
         with self._lock:
-            self._link = None
-            pumps = tuple(self._pumps)
-        for pump in pumps:
-            pump.abort()
+            if carrier in (None, self._carrier):
+                self._carrier = None
 
-    def serve(self, client: LocalClient, target: Target) -> bool:
-        """Start to serve the client and take ownership of its socket. False: there is no link, and
-        the caller keeps the socket."""
-        with self._lock:
-            link = self._link
-        if link is None:
-            return False
-        try:
-            self._workers.start(lambda: self._run(client, target, link))
-        except RuntimeError as error:
-            _log.warning("%s: dropped a connection: %s", self._name, error)
-            client.reset()
-        return True
+    def forget(self, target: Endpoint) -> None:
+        """See `link.Carrier`."""
+        carrier = self._carrier
+        if carrier is not None:
+            carrier.forget(target)
 
-    def take(self, incoming: Incoming, target: Endpoint) -> None:
-        """Start to carry a connection of a remote forward to `target`, as seen from here."""
-        with self._lock:
-            link = self._link
-            fits = link is not None and self._incoming < INCOMING_LIMIT
-            self._incoming += fits
-        if link is None or not fits:
-            incoming.refuse("too many connections" if link else "going away", busy=True)
-            return
-        try:
-            self._workers.start(lambda: self._receive(incoming, target, link))
-        except RuntimeError as error:
-            _log.warning("%s: refused a connection: %s", self._name, error)
-            incoming.refuse("no more threads", busy=True)
-            self._received_one()
-
-    def close(self, limit: float) -> bool:
-        """`end`, and wait for the threads, at most `limit` seconds; whether all have ended."""
+    def close(self) -> None:
+        """`end`, and wake the workers that wait for a client."""
         self.end()
         with self._lock:
             self._closed = True
-            asked = tuple(self._negotiating)
+            asked = tuple(self._asked)
         for client in asked:
-            _wake(client)
-        return self._workers.close(limit)
+            with contextlib.suppress(OSError):
+                client.shutdown(socket.SHUT_RDWR)
 
-    # --- on a connection's own thread -----------------------------------------------------------
-
-    def _run(self, client: LocalClient, target: Target, link: _LinkPeriod) -> None:
+    def serve(self, client: LocalClient, target: Target) -> bool:
+        """Serve the client, and take ownership of its socket. False: there is no link, and the
+        caller keeps the socket."""
+        carrier = self._carrier
+        if carrier is None:
+            return False
         if isinstance(target, Problem):
             self._turn_away(client, target)
-            return
+        elif isinstance(target, Dynamic) and client.request is None:
+            self.work(client, lambda: self._negotiate(client))
+        else:
+            self._carry(client, target, carrier)
+        return True
+
+    def work(self, client: LocalClient, job: Job) -> None:
+        """Run a job for the client on a thread of its own; without one, or after a bug, reset the
+        client."""
+
+        def run() -> None:
+            try:
+                job()
+            except BaseException:
+                client.reset()
+                raise
+
         try:
-            request = client.request or self._request(client, target)
-        except SocksError as error:
-            _log.info("%s: %s", self._name, error)
-            client.socket.close()
-            return
-        if not request.is_fixed:
-            client = replace(client, request=request)  # logged already
-        try:
-            stream = self._open(client, request, target, link)
-        except ProblemError as error:
-            self._refuse(client, request, link, error)
-            return
-        except BaseException:
+            self._workers.start(run)
+        except RuntimeError as error:
+            _log.warning("%s: dropped a connection: %s", self._name, error)
             client.reset()
-            raise
-        if not self._carry(client.socket, stream, link, request):
-            stream.close()
-            self._give_back(client)
 
-    def _open(
-        self, client: LocalClient, request: ClientRequest, target: Target, link: _LinkPeriod
-    ) -> ByteStream:
-        """Raises `ProblemError`."""
-        if not isinstance(target, Own):
-            return link.open_channel(request.target, client.origin)
-        named = target.named and client.forward not in self._proven_forwards
-        stream, owner = link.open_own_channel(target.endpoint, client.origin, named=named)
-        if owner is Owner.OURS:
-            self._proven_forwards.add(client.forward)
-        return stream
+    # --- with the link ----------------------------------------------------------------------------
 
-    def _request(self, client: LocalClient, target: Endpoint | Own | Dynamic) -> ClientRequest:
-        """Raises `SocksError`."""
-        if not isinstance(target, Dynamic):
-            return Fixed(target.endpoint if isinstance(target, Own) else target)
-        if not self._begin_negotiation(client):
-            raise SocksError("the forward is closing")
-        try:
-            return negotiate(client.socket)
-        finally:
-            self._end_asking(client)
-
-    def _turn_away(self, client: LocalClient, problem: Problem) -> None:
-        """Send the reason to the client, and report that somebody is waiting for an answer."""
-        self._log_once(problem)
-        if not self._begin_negotiation(client):
-            client.reset()
-            return
-        if self._on_refused is not None:
-            self._on_refused(problem)
-        try:
-            turn_away(client.socket, problem)
-        finally:
-            self._end_asking(client)
-            client.socket.close()
-
-    def _begin_negotiation(self, client: LocalClient) -> bool:
-        """Whether there is time to read the request; `close` interrupts the reading."""
-        with self._lock:
-            if not self._closed:
-                self._negotiating.add(client.socket)
-            return not self._closed
-
-    def _end_asking(self, client: LocalClient) -> None:
-        with self._lock:
-            self._negotiating.discard(client.socket)
-
-    def _refuse(
-        self, client: LocalClient, request: ClientRequest, link: _LinkPeriod, error: ProblemError
+    def _carry(
+        self, client: LocalClient, target: Endpoint | Own | Dynamic, carrier: Carrier
     ) -> None:
-        if isinstance(error, LostError):
-            self._forget(link)
-        if link is not self._link:
+        request = client.request
+        carried = Client(client.socket, client.origin, request.granted if request else b"")
+
+        def refused(error: ProblemError) -> None:
+            self._refuse(client, carrier, error)
+
+        if request is not None:
+            carrier.carry(carried, request.target, refused)
+        elif isinstance(target, Own):
+            carrier.carry_own(
+                carried,
+                target.endpoint,
+                named=target.named and client.forward not in self._proven_forwards,
+                on_opened=lambda owner: self._opened(client.forward, owner),
+                on_refused=refused,
+            )
+        elif not isinstance(target, Dynamic):
+            carrier.carry(carried, target, refused)
+
+    def _opened(self, forward: int, owner: Owner) -> None:
+        if owner is Owner.OURS:
+            self._proven_forwards.add(forward)
+
+    def _refuse(self, client: LocalClient, carrier: Carrier, error: ProblemError) -> None:
+        if isinstance(error, LostError):  # the client may notice it before `end` is called
+            self.end(carrier)
+        if carrier is not self._carrier:
             self._give_back(client)
             return
         if isinstance(error, NotOursError):
             self._turn_away(client, error.problem)
             return
         self._log_once(error.problem)
-        refusal = error.refusal if isinstance(error, NotOpenedError) else Refusal.OTHER
-        if request.denied(client.socket, refusal):
-            client.socket.close()
-        else:
-            client.reset()
-        # The client of a proxy may ask for a host that does not exist.
-        if request.is_fixed and self._on_refused is not None:
+        request = client.request
+        if request is not None:
+            refusal = error.refusal if isinstance(error, NotOpenedError) else Refusal.OTHER
+            self.work(client, lambda: self._deny(client, request, refusal))
+            return  # the client of a proxy may ask for a host that does not exist
+        client.reset()
+        if self._on_refused is not None:
             self._on_refused(error.problem)
-
-    def _forget(self, link: _LinkPeriod) -> None:
-        """Serve nobody through it any more: a client may notice the link's end before `end` is
-        called."""
-        with self._lock:
-            if link is self._link:
-                self._link = None
 
     def _log_once(self, problem: Problem) -> None:
         title = problem.title
@@ -257,99 +187,47 @@ class Connections:
         )
         self._last_refusal = title
 
-    def _receive(self, incoming: Incoming, target: Endpoint, link: _LinkPeriod) -> None:
-        try:
-            try:
-                local = dial(target)
-            except (OSError, UnicodeError) as error:
-                _log.info("%s: nothing answers on %s here: %s", self._name, target, error)
-                incoming.refuse(f"connect failed: {error}")
-                return
-            try:
-                stream = incoming.accept()
-            except OSError:
-                local.close()
-                return
-            if not self._carry(local, stream, link):
-                stream.close()
-                local.close()
-        finally:
-            self._received_one()
+    # --- with the client --------------------------------------------------------------------------
 
-    def _received_one(self) -> None:
-        with self._lock:
-            self._incoming -= 1
-
-    def _carry(
-        self,
-        sock: socket.socket,
-        stream: ByteStream,
-        link: _LinkPeriod,
-        request: ClientRequest | None = None,
-    ) -> bool:
-        """Carry to the end. Returns false, having done nothing, if the link is not the current
-        one."""
-        pump = Pump(sock, stream, self._workers.start)
-        with self._lock:
-            if link is not self._link:
-                return False
-            self._pumps.add(pump)
+    def _negotiate(self, client: LocalClient) -> None:
         try:
-            try:
-                if request is not None:
-                    request.granted(sock)
-            except OSError:  # the client has hung up
-                pump.abort()
-            pump.run()
+            with self._asking(client):
+                request = negotiate(client.socket)
+            client.socket.setblocking(False)
+        except (SocksError, OSError) as error:
+            _log.info("%s: %s", self._name, error)
+            client.socket.close()
+            return
+        self._give_back(replace(client, request=request))
+
+    def _deny(self, client: LocalClient, request: SocksRequest, refusal: Refusal) -> None:
+        if request.denied(client.socket, refusal):
+            client.socket.close()
+        else:
+            client.reset()
+
+    def _turn_away(self, client: LocalClient, problem: Problem) -> None:
+        """Send the reason to the client, and report that somebody is waiting for an answer."""
+        self._log_once(problem)
+
+        def answer() -> None:
+            with contextlib.suppress(SocksError), self._asking(client):
+                turn_away(client.socket, problem)
+            client.socket.close()
+
+        if self._on_refused is not None:
+            self._on_refused(problem)
+        self.work(client, answer)
+
+    @contextlib.contextmanager
+    def _asking(self, client: LocalClient) -> Iterator[None]:
+        """`close` interrupts what is read inside. Raises `SocksError` after `close`."""
+        with self._lock:
+            if self._closed:
+                raise SocksError("the forward is closing")
+            self._asked.add(client.socket)
+        try:
+            yield
         finally:
             with self._lock:
-                self._pumps.discard(pump)
-        return True
-
-
-def _unknown(open_channel: OpenChannel) -> OpenOwnChannel:
-    """For a link that cannot determine the owner of a listener."""
-
-    def open_own_channel(
-        target: Endpoint, origin: tuple[str, int], *, named: bool
-    ) -> tuple[ByteStream, Owner]:
-        if named:
-            return open_channel(target, origin), Owner.UNKNOWN
-        title = f"What listens on {target} at the server is not proven to be yours"
-        raise NotOursError(Problem(title, "Nothing is sent there."), Owner.UNKNOWN)
-
-    return open_own_channel
-
-
-def _wake(sock: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        sock.shutdown(socket.SHUT_RDWR)
-
-
-CONNECT_SECONDS = 4.0
-"""The target is on this computer or near it, and closing a session waits for the connect."""
-
-
-def dial(target: Endpoint) -> socket.socket:
-    """Raises OSError, TimeoutError after `CONNECT_SECONDS` for each address."""
-    if isinstance(target, TcpEndpoint):
-        return socket.create_connection((target.host, target.port), CONNECT_SECONDS)
-    return _dial_unix(target.path)
-
-
-if sys.platform == "win32":
-
-    def _dial_unix(path: str) -> socket.socket:
-        raise OSError(f"Python has no UNIX sockets on Windows, such as {path}")
-
-else:
-
-    def _dial_unix(path: str) -> socket.socket:
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            sock.settimeout(CONNECT_SECONDS)
-            sock.connect(path)
-        except BaseException:
-            sock.close()
-            raise
-        return sock
+                self._asked.discard(client.socket)

@@ -19,12 +19,15 @@ from trayconnect.config.local_addresses import addresses, ports_text
 from trayconnect.config.model import Server
 from trayconnect.core.endpoints import Endpoint, TcpEndpoint, UnixEndpoint
 from trayconnect.core.errors import Problem, ProblemError, Recovery, shortage
-from trayconnect.core.link import Incoming, OpenChannel, OpenOwnChannel, Own
+from trayconnect.core.link import Carrier, Incoming, Own
+from trayconnect.core.threads import Timer
+from trayconnect.forwarding.arrivals import Arrivals
 from trayconnect.forwarding.bind import Bound, bind_all
 from trayconnect.forwarding.connections import Connections, Dynamic, Target
 from trayconnect.forwarding.listener import LocalListener
 from trayconnect.forwarding.local_client import LocalClient, PendingConnections
 from trayconnect.forwarding.peer_uid import PeerOwner
+from trayconnect.forwarding.workers import Workers
 
 _log = logging.getLogger(__name__)
 
@@ -131,21 +134,10 @@ def _exhausted(name: str, error: Exception) -> Problem:
     )
 
 
-def _identify(client: LocalClient) -> PeerOwner:
-    """The owner of the client; retries for a while if the system is short of resources. Raises
-    OSError."""
-    for _ in range(_IDENTIFY_TIMES):
-        try:
-            return client.owner()
-        except OSError as error:
-            if shortage(error) is None:
-                raise
-            time.sleep(_IDENTIFY_PAUSE)
-    return client.owner()
-
-
 class LocalForwarding:
-    """See `dependencies.Forwarding`. Made by `listen`; owns the sockets."""
+    """See `dependencies.Forwarding`. Made by `listen`; owns the sockets.
+
+    While a link is attached, its thread accepts the connections; otherwise the listener's does."""
 
     def __init__(
         self,
@@ -156,7 +148,7 @@ class LocalForwarding:
         uid: int | None,
         on_refused: Callable[[Problem], None] | None,
     ) -> None:
-        sockets = [(number, bound.socket) for number, bound in all_bound]
+        self._sockets = [(number, bound.socket) for number, bound in all_bound]
         self._removals = [bound.remove for _, bound in all_bound]
         self._name = server.name
         self._hold_seconds = server.hold_seconds
@@ -167,19 +159,34 @@ class LocalForwarding:
         self._pending = PendingConnections()
         self._closed = False
         self._other_user_seen = False
-        self._connections = Connections(server.name, self._take_back, on_refused)
-        self._listener = (
-            LocalListener(server.name, sockets, self._accepted, self._expire) if sockets else None
-        )
+        self._expiry = Timer(self._expire)
+        self._workers = Workers(server.name)
+        self._connections = Connections(server.name, self._workers, self._serve, on_refused)
+        self._arrivals = Arrivals(server.name, self._workers)
+        self._turn = threading.Lock()
+        """Held while who accepts changes."""
+        self._acceptor: Carrier | None = None
+        """The link that was told to accept."""
+        self._listener = LocalListener(server.name, self._sockets, self._accepted)
+        try:
+            self._listen()
+        except RuntimeError:
+            self._listener.close()
+            raise
 
     # --- the session's side -------------------------------------------------------------------
 
-    def attach(
-        self, open_channel: OpenChannel, open_own_channel: OpenOwnChannel | None = None
-    ) -> None:
+    def attach(self, carrier: Carrier) -> None:
         """Serve connections from now on; the held ones first, in the order of their arrival."""
-        self._connections.begin(open_channel, open_own_channel)
-        self._serve_held()
+        with self._turn:
+            if self._closed:
+                return
+            self._listener.stop()
+            self._release()
+            self._connections.begin(carrier)
+            self._serve_held()
+            self._acceptor = carrier
+            carrier.accept(self._sockets, self._accepted)
 
     def set_target(self, target: Own | Problem) -> None:
         """Set where Jupyter listens, as seen from the server, or why connections to its local port
@@ -188,57 +195,105 @@ class LocalForwarding:
         With `port: auto`, connections to Jupyter are held until the first call. Later links keep
         the last target."""
         with self._lock:
-            self._targets[_JUPYTER] = target
+            before, self._targets[_JUPYTER] = self._targets[_JUPYTER], target
+        if isinstance(before, Own) and before != target:
+            self._connections.forget(before.endpoint)
         self._serve_held()
 
     def take(self, incoming: Incoming, target: Endpoint) -> None:
         """Carry a connection of a remote forward to `target`; see `dependencies.Forwarding`."""
-        self._connections.take(incoming, target)
+        if self._connections.has_link:
+            self._arrivals.take(incoming, target)
+        else:
+            incoming.refuse("going away", busy=True)
 
     def detach(self) -> None:
-        """The link has ended: end its connections, and hold new ones for a while. A connection
-        whose channel is not open yet is held too."""
-        self._connections.end()
+        """The link has ended, or is about to be closed: hold new connections for a while. A
+        connection whose channel the link refuses to open from now on is held too."""
+        with self._turn:
+            self._connections.end()
+            self._release()
+            try:
+                self._listen()
+            except RuntimeError as error:
+                _log.warning("%s: new local connections have to wait: %s", self._name, error)
 
     def close(self) -> None:
-        """Unbind, end every connection, join the threads. Never raises; may be called twice.
+        """Unbind, and reset the clients that are held; join the threads. Never raises; may be
+        called twice.
 
-        A channel that is being opened delays it by up to 5 seconds, unless the link is closed
-        first."""
-        with self._lock:
-            self._closed = True
-        for remove in self._removals:
-            remove()
-        if self._listener is not None:
+        The end of the link ends the connections that it carries. A connect to the target of a
+        remote forward delays this by up to 5 seconds."""
+        with self._turn:
+            with self._lock:
+                self._closed = True
+            self._connections.close()
+            for remove in self._removals:
+                remove()
+            self._release()
             self._listener.close()
+            for _, listening in self._sockets:
+                listening.close()
         with self._lock:
             held = self._pending.clear()
         for client in held:
             client.reset()
-        if not self._connections.close(_JOIN_LIMIT):
-            _log.warning("%s: a channel is still being opened", self._name)
+        self._expiry.stop(_JOIN_LIMIT)
+        if not self._workers.close(_JOIN_LIMIT):
+            _log.warning("%s: a client is still being answered", self._name)
 
-    # --- on the listener's thread -------------------------------------------------------------
+    def _listen(self) -> None:
+        """Raises RuntimeError."""
+        if self._sockets and not self._closed:
+            self._listener.start()
+
+    def _release(self) -> None:
+        acceptor, self._acceptor = self._acceptor, None
+        if acceptor is not None:
+            acceptor.release()
+
+    # --- on the thread that accepts -----------------------------------------------------------
 
     def _accepted(self, forward: int, accepted: socket.socket) -> None:
         try:
             accepted.setblocking(False)
             is_tcp = accepted.family in (socket.AF_INET, socket.AF_INET6)
             origin = accepted.getpeername() if is_tcp else _NO_ADDRESS
-            deadline = time.monotonic() + self._hold_seconds
-            client = LocalClient(accepted, (origin[0], origin[1]), forward, deadline, self._uid)
-            owner = _identify(client)
-        except OSError as error:  # hung up already, or no resources to identify the client
+        except OSError as error:  # hung up already
             _log.debug("%s: dropped a connection: %s", self._name, error)
             accepted.close()
             return
+        deadline = time.monotonic() + self._hold_seconds
+        client = LocalClient(accepted, (origin[0], origin[1]), forward, deadline, self._uid)
+        try:
+            self._judge(client, client.owner())
+        except OSError as error:
+            if shortage(error) is None:
+                _log.debug("%s: dropped a connection: %s", self._name, error)
+                accepted.close()
+            else:
+                self._connections.work(client, lambda: self._judge_later(client))
+
+    def _judge_later(self, client: LocalClient) -> None:
+        """Identify the client as soon as the system has resources again, within a second."""
+        owner = PeerOwner.GONE
+        for _ in range(_IDENTIFY_TIMES):
+            time.sleep(_IDENTIFY_PAUSE)
+            try:
+                owner = client.owner()
+                break
+            except OSError as error:
+                if shortage(error) is None:
+                    break
+        self._judge(client, owner)
+
+    def _judge(self, client: LocalClient, owner: PeerOwner) -> None:
         if owner is PeerOwner.OTHER_USER:
             self._report_other_user()
         if owner in (PeerOwner.OTHER_USER, PeerOwner.GONE):
             client.reset()
         else:
-            self._hold(client)
-            self._serve_held()
+            self._serve(client)
 
     def _report_other_user(self) -> None:
         _log.log(
@@ -248,40 +303,49 @@ class LocalForwarding:
         )
         self._other_user_seen = True
 
-    def _expire(self) -> float | None:
-        now = time.monotonic()
-        with self._lock:
-            expired = self._pending.expire(now)
-            deadline = self._pending.next_deadline()
-        for client in expired:
-            client.reset()
-        return None if deadline is None else max(0.0, deadline - now)
-
     # --- on any thread ------------------------------------------------------------------------
+
+    def _serve(self, client: LocalClient) -> None:
+        """Serve the client, or hold it until that is possible."""
+        with self._lock:
+            target = self._targets[client.forward]
+        if target is None or not self._connections.serve(client, target):
+            self._hold(client)
+            self._serve_held()  # a link that began meanwhile has served those before
 
     def _hold(self, client: LocalClient) -> None:
         with self._lock:
             dropped = [client] if self._closed else self._pending.add(client)
+            self._set_expiry()
         for each in dropped:
             each.reset()
 
     def _serve_held(self) -> None:
-        """Serve the clients that the link can serve. Every client passes through `_pending`, so
-        that a link that begins or ends meanwhile loses none."""
+        """Serve the clients that the link can serve."""
         if not self._connections.has_link:
             return
         with self._lock:
-            targets = {number: to for number, to in enumerate(self._targets) if to is not None}
-            clients = self._pending.release(targets.keys())
+            targets = {number for number, to in enumerate(self._targets) if to is not None}
+            clients = self._pending.release(targets)
         for client in clients:
             if client.has_hung_up():
                 client.reset()
-            elif not self._connections.serve(client, targets[client.forward]):
-                self._take_back(client)
+            else:
+                self._serve(client)
 
-    def _take_back(self, client: LocalClient) -> None:
-        """Hold a client again that the last link could not serve any more."""
-        self._hold(client)
-        if self._listener is not None:
-            self._listener.wake()  # for the deadline
-        self._serve_held()
+    def _expire(self) -> None:
+        with self._lock:
+            expired = self._pending.expire(time.monotonic())
+            self._set_expiry()
+        for client in expired:
+            client.reset()
+
+    def _set_expiry(self) -> None:
+        """The caller holds the lock."""
+        deadline = self._pending.next_deadline()
+        if deadline is None:
+            return
+        try:
+            self._expiry.set(max(0.0, deadline - time.monotonic()))
+        except RuntimeError as error:
+            _log.warning("%s: held connections may wait too long: %s", self._name, error)

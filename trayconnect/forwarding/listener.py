@@ -1,4 +1,4 @@
-"""Accepts connections on a session's local ports, on one thread."""
+"""Accepts connections on a session's local ports while there is no link to do so."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import logging
 import selectors
 import socket
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
+
+from trayconnect.core.link import OnAccepted
 
 _log = logging.getLogger(__name__)
 
@@ -16,33 +18,22 @@ _PAUSE = 0.25
 """Seconds to leave new connections in the kernel's queue when descriptors run out."""
 _JOIN_LIMIT = 5.0
 
-Accepted = Callable[[int, socket.socket], None]
-"""Gets the number of the forward and the new socket. Runs on the listener's thread: must be quick,
-and must not raise."""
-
-Tick = Callable[[], float | None]
-"""Does the work that is due, and returns the seconds until the next call; None: only after an
-event."""
-
 
 class LocalListener:
-    """Owns the listening sockets, each with the number of its forward, until `close`.
+    """Has a thread from `start` to `stop`, on which `accepted` is called. The caller closes the
+    listening sockets, each with the number of its forward, after `close`; it calls one method at a
+    time.
 
-    Raises OSError or RuntimeError, and owns nothing, when the system has no descriptors or threads
-    left."""
+    Raises OSError when the system has no descriptors left."""
 
     def __init__(
-        self,
-        name: str,
-        sockets: Sequence[tuple[int, socket.socket]],
-        accepted: Accepted,
-        tick: Tick,
+        self, name: str, sockets: Sequence[tuple[int, socket.socket]], accepted: OnAccepted
     ) -> None:
+        self._name = name
         self._accepted = accepted
-        self._tick = tick
-        self._closing = threading.Event()
-        self._failing = False
-        self._thread = threading.Thread(target=self._run, name=f"tc-listener {name}", daemon=True)
+        self._stopping = threading.Event()
+        self._is_failing = False
+        self._thread: threading.Thread | None = None
         with ExitStack() as resources:
             self._selector = resources.enter_context(selectors.DefaultSelector())
             self._wake_receiver, self._wake_sender = socket.socketpair()
@@ -51,30 +42,38 @@ class LocalListener:
             self._selector.register(self._wake_receiver, selectors.EVENT_READ)
             for number, listening in sockets:
                 self._selector.register(listening, selectors.EVENT_READ, (number, listening))
-            self._thread.start()
-            for _, listening in sockets:
-                resources.enter_context(listening)
             self._resources = resources.pop_all()
 
-    def wake(self) -> None:
-        """Have `tick` called soon. From any thread."""
-        with contextlib.suppress(OSError):  # full, so the thread wakes anyway; or closed
+    def start(self) -> None:
+        """Raises RuntimeError when the system has no threads left."""
+        if self._thread is None:
+            self._stopping.clear()
+            thread = threading.Thread(
+                target=self._run, name=f"tc-listener {self._name}", daemon=True
+            )
+            thread.start()
+            self._thread = thread
+
+    def stop(self) -> None:
+        """Accept no more; the connections wait in the kernel's queue."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            self._stopping.set()
             self._wake_sender.send(b"\0")
+            thread.join(_JOIN_LIMIT)
 
     def close(self) -> None:
-        """Unbind and join; may be called twice."""
-        self._closing.set()
-        self.wake()
-        self._thread.join(_JOIN_LIMIT)
+        """`stop` for good; may be called twice."""
+        self.stop()
         self._resources.close()
 
     def _run(self) -> None:
-        while not self._closing.is_set():
-            for key, _ in self._selector.select(self._tick()):
-                if key.data is None:
-                    self._wake_receiver.recv(4096)
-                else:
+        while not self._stopping.is_set():
+            for key, _ in self._selector.select():
+                if key.data is not None:
                     self._accept(*key.data)
+        with contextlib.suppress(BlockingIOError):
+            self._wake_receiver.recv(4096)
 
     def _accept(self, number: int, listening: socket.socket) -> None:
         try:
@@ -84,10 +83,10 @@ class LocalListener:
         except OSError as error:
             # Out of descriptors or memory. The socket stays readable: without a pause this would
             # spin until something is freed.
-            if not self._failing:
-                self._failing = True
+            if not self._is_failing:
+                self._is_failing = True
                 _log.warning("new local connections have to wait: %s", error)
-            self._closing.wait(_PAUSE)
+            self._stopping.wait(_PAUSE)
             return
-        self._failing = False
+        self._is_failing = False
         self._accepted(number, client)

@@ -1,60 +1,16 @@
-"""A client of a local forward: what it asks for, who it is, and its wait for the link."""
+"""A client of a local forward: who it is, and its wait for the link."""
 
 from __future__ import annotations
 
 import bisect
-import contextlib
 import socket
-import struct
-import sys
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Protocol
 
-from trayconnect.core.endpoints import Endpoint
-from trayconnect.core.link import Refusal
+from trayconnect.core.sockets import reset
 from trayconnect.forwarding.peer_uid import PeerOwner, identify
-
-
-class ClientRequest(Protocol):
-    """Read before the channel is opened; answered once, unless the client hangs up."""
-
-    @property
-    def target(self) -> Endpoint:
-        """As seen from the server."""
-        ...
-
-    @property
-    def is_fixed(self) -> bool:
-        """Whether the file names the target, rather than the client."""
-        ...
-
-    def granted(self, client: socket.socket) -> None:
-        """Reply that the channel is open; bytes follow. Raises OSError."""
-        ...
-
-    def denied(self, client: socket.socket, refusal: Refusal) -> bool:
-        """Reply that there is no channel. Returns whether the client could receive it. Never
-        raises."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Fixed:
-    """The file names the target, and the protocol has no reply."""
-
-    target: Endpoint
-    is_fixed = True
-
-    def granted(self, client: socket.socket) -> None:
-        pass
-
-    def denied(self, client: socket.socket, refusal: Refusal) -> bool:  # noqa: ARG002
-        return False
-
-
-_LINGER_NONE = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
+from trayconnect.forwarding.socks import SocksRequest
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,15 +18,15 @@ class LocalClient:
     """A connection to the forward number `forward`, held until `deadline`."""
 
     socket: socket.socket
-    """Non-blocking until it is served."""
+    """Non-blocking."""
     origin: tuple[str, int]
     forward: int
     deadline: float
     """On the monotonic clock."""
     uid: int | None
     """The user whose connections are accepted; None where the system identifies no users."""
-    request: ClientRequest | None = None
-    """The target it asked for, if it was read already."""
+    request: SocksRequest | None = None
+    """What it asked a dynamic forward for, if that was read already."""
 
     def owner(self) -> PeerOwner:
         """Who connected. Raises OSError, see `identify`."""
@@ -92,16 +48,8 @@ class LocalClient:
         return owner is PeerOwner.GONE
 
     def reset(self) -> None:
-        """Close with a TCP reset, which the client cannot mistake for an empty answer. Never
-        raises."""
-        set_reset_on_close(self.socket)
-        self.socket.close()
-
-
-def set_reset_on_close(sock: socket.socket) -> None:
-    """Make `close` drop unsent data and send a reset (SO_LINGER with 0 seconds). Never raises."""
-    with contextlib.suppress(OSError):
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NONE)
+        """See `sockets.reset`."""
+        reset(self.socket)
 
 
 PENDING_LIMIT = 512

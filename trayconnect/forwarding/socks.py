@@ -54,12 +54,11 @@ class SocksRequest:
 
     target: TcpEndpoint
     version: int
-    is_fixed = False
 
-    def granted(self, client: socket.socket) -> None:
-        """Raises OSError."""
-        client.settimeout(HANDSHAKE_SECONDS)
-        client.sendall(_reply5(_SUCCEEDED) if self.version == 5 else _reply4(_GRANTED_4))
+    @property
+    def granted(self) -> bytes:
+        """The reply that the channel is open."""
+        return _reply5(_SUCCEEDED) if self.version == 5 else _reply4(_GRANTED_4)
 
     def denied(self, client: socket.socket, refusal: Refusal) -> bool:
         """Send the failure. Returns whether that was possible."""

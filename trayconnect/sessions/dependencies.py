@@ -11,7 +11,7 @@ from trayconnect.config.model import Server
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.endpoints import Endpoint
 from trayconnect.core.errors import Problem
-from trayconnect.core.link import Incoming, Link, OpenChannel, OpenOwnChannel, Own
+from trayconnect.core.link import Carrier, Incoming, Link, Own
 from trayconnect.core.page import Browser
 from trayconnect.core.questions import Ask, ProgressDisplay, Prompter
 from trayconnect.services.protocol import MakeServices
@@ -62,11 +62,8 @@ class Forwarding(Protocol):
         are refused. They are held until the first call; a later call changes it."""
         ...
 
-    def attach(
-        self, open_channel: OpenChannel, open_own_channel: OpenOwnChannel | None = None
-    ) -> None:
-        """Serve connections from now on, the held ones first. Without `open_own_channel`, no owner
-        can be proven."""
+    def attach(self, carrier: Carrier) -> None:
+        """Serve connections through this link from now on, the held ones first."""
         ...
 
     def take(self, incoming: Incoming, target: Endpoint) -> None:
@@ -75,11 +72,13 @@ class Forwarding(Protocol):
         ...
 
     def detach(self) -> None:
-        """The link is gone: end its connections, and hold new ones for a while."""
+        """The link has ended, or is about to be closed, which ends its connections: hold new ones
+        for a while."""
         ...
 
     def close(self) -> None:
-        """Unbind, end every connection and join the threads, in bounded time. Never raises."""
+        """Unbind, end the connections that no link carries, and join the threads, in bounded time.
+        Never raises."""
         ...
 
 

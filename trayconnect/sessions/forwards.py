@@ -11,6 +11,7 @@ from trayconnect.config.local_addresses import url_path
 from trayconnect.config.model import Server
 from trayconnect.core.endpoints import Endpoint, TcpEndpoint
 from trayconnect.core.errors import Problem
+from trayconnect.core.link import Traffic
 from trayconnect.services.protocol import ANSWERING, PageState
 from trayconnect.sessions.state import State
 from trayconnect.ssh.config.configured_forwards import NOTHING, ConfiguredForwards
@@ -22,6 +23,8 @@ class LinkInfo:
 
     latency: float | None = None
     """Seconds of the last heartbeat's round trip, while there is a link."""
+    traffic: Traffic | None = None
+    """What the forwards' connections have moved, while there is a link."""
     banner: str = ""
     """What the servers gave to be read at the last login."""
     progress: str = ""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import enum
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from trayconnect.config.model import Server
 from trayconnect.core.errors import Problem
+from trayconnect.core.link import Traffic
 from trayconnect.core.page import Page
 from trayconnect.core.questions import Question, QuestionKind
 from trayconnect.services.protocol import Level, ServiceStatus
@@ -42,6 +43,8 @@ class Snapshot:
     """Whether a question to the user is open."""
     latency: float | None
     """Seconds of the last heartbeat's round trip, while UP."""
+    traffic: Traffic | None = field(default=None, compare=False)
+    """What the forwards' connections have moved since the login, while UP. Not a change."""
     service: ServiceStatus = NO_SERVICE
     """The first service of the entry."""
     waits_for: str = ""
@@ -108,6 +111,7 @@ def snapshot(
         retry_at=session.retry_at,
         asking=session.question is not None,
         latency=link.latency if state is State.UP else None,
+        traffic=link.traffic if state is State.UP and server.url is None else None,
         service=main,
         waits_for=_waits_for(session, link),
         forwards=forwards,

@@ -82,6 +82,7 @@ class Worker:
         link = live.link if live else None
         return LinkInfo(
             latency=link.latency if link else None,
+            traffic=link.traffic if link else None,
             banner=self._banner,
             progress=live.progress if live else "",
             additions=self._additions,
@@ -167,7 +168,7 @@ class Worker:
             return
         live.link = link
         self._banner = link.banner
-        forwarding.attach(link.open_channel, link.open_own_channel)
+        forwarding.attach(link)
         self._report(Connected(live.number, link.typed_login))
         for forward in (*live.server.forwards, *self._additions.forwards):
             if forward.kind is Kind.REMOTE:

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import TypeVar
 
 from trayconnect.core.errors import ProblemError
@@ -19,9 +20,11 @@ from trayconnect.core.link import Completed
 from trayconnect.ssh import connection_problems
 from trayconnect.ssh.connection_problems import NoCommandsError
 from trayconnect.ssh.ownership import Ownership
+from trayconnect.ssh.sessions_ahead import SessionsAhead
 from trayconnect.ssh.target import LoginTarget
 from trayconnect.ssh.transport.channels import SshChannel
-from trayconnect.ssh.transport.ssh_transport import ChannelRefusedError, SshTransport
+from trayconnect.ssh.transport.multiplexer import ChannelRefusedError
+from trayconnect.ssh.transport.ssh_transport import SshTransport
 
 MAX_OUTPUT = 1 << 20
 _READ = 32 << 10
@@ -38,6 +41,7 @@ def execute(
     stdin: bytes,
     timeout: float,
     running: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
+    ahead: Callable[[float], SshChannel | None] = lambda _: None,
 ) -> Completed:
     """Run `command` through the account's shell, feed it `stdin`, and wait for its end; `running`
     is entered while the command runs on the server.
@@ -48,7 +52,7 @@ def execute(
     `ProblemError`, and `NotEndedError` after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     try:
-        channel = start(transport, target, command, timeout)
+        channel = start(transport, target, command, timeout, ahead)
         try:
             with running():
                 return _run(channel, target, stdin, deadline, timeout)
@@ -59,12 +63,19 @@ def execute(
         raise connection_problems.command_slow(target, timeout) from error
 
 
-def start(transport: SshTransport, target: LoginTarget, command: str, timeout: float) -> SshChannel:
-    """Start `command` through the account's shell; the channel carries its input and output. Raises
-    `ProblemError`, and TimeoutError once a channel is open."""
+def start(
+    transport: SshTransport,
+    target: LoginTarget,
+    command: str,
+    timeout: float,
+    ahead: Callable[[float], SshChannel | None] = lambda _: None,
+) -> SshChannel:
+    """Start `command` through the account's shell; the channel carries its input and output.
+    `ahead`: see `SessionsAhead.take`. Raises `ProblemError`, and TimeoutError once a channel is
+    open."""
     deadline = time.monotonic() + timeout
     try:
-        channel = transport.open("session", timeout)
+        channel = ahead(timeout) or transport.open("session", deadline - time.monotonic())
     except TimeoutError as error:
         raise connection_problems.channel_slow(target, "a session", timeout) from error
     except ChannelRefusedError as error:
@@ -168,8 +179,13 @@ class RemoteCommands:
     """From any thread."""
 
     def __init__(
-        self, transport: SshTransport, target: LoginTarget, reporting_accounts: set[str]
+        self,
+        transport: SshTransport,
+        target: LoginTarget,
+        reporting_accounts: set[str],
+        sessions: SessionsAhead,
     ) -> None:
+        self._sessions = sessions
         self._transport = transport
         self._target = target
         self._lock = threading.Lock()
@@ -187,13 +203,21 @@ class RemoteCommands:
             reporting_accounts,
             is_openssh="OpenSSH" in transport.remote_version,
         )
+        if sessions.are_requested:
+            self.ownership.prepare()
 
     def execute(self, command: str, stdin: bytes, timeout: float) -> Completed:
         """See `link.Link.execute`."""
 
         return self._when_free(
             lambda: execute(
-                self._transport, self._target, command, stdin, timeout, self._as_running
+                self._transport,
+                self._target,
+                command,
+                stdin,
+                timeout,
+                self._as_running,
+                self._sessions.take,
             ),
             self._end_shell,
             timeout,
@@ -205,7 +229,8 @@ class RemoteCommands:
 
     def _start_shell(self, command: str, timeout: float) -> SshChannel:
         def action() -> SshChannel:
-            self._shell = start(self._transport, self._target, command, timeout)
+            ahead = partial(self._sessions.take, last=True)
+            self._shell = start(self._transport, self._target, command, timeout, ahead)
             return self._shell
 
         return self._when_free(action, lambda: self._running > 0, timeout)

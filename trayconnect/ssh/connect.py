@@ -27,7 +27,6 @@ from trayconnect.ssh.hostkeys.known_hosts import (
 )
 from trayconnect.ssh.target import LoginTarget
 from trayconnect.ssh.transport import offered_algorithms
-from trayconnect.ssh.transport.channels import SshChannel
 from trayconnect.ssh.transport.offered_algorithms import AlgorithmOffer, NothingLeftError
 from trayconnect.ssh.transport.ssh_transport import SshTransport
 
@@ -69,7 +68,7 @@ def what_to_offer(target: LoginTarget, entries: Sequence[KnownHostsEntry]) -> Al
 
 
 def shake_hands(
-    sock: socket.socket | SshChannel,
+    sock: socket.socket,
     target: LoginTarget,
     *,
     timeout: float,
@@ -82,7 +81,11 @@ def shake_hands(
     `timeout` seconds apply to the server's version, and again to the key exchange; `offer` lists
     the algorithms, `wait_greeting` waits for the version. Raises `ProblemError` and `Cancelled`,
     and closes everything then."""
-    transport = SshTransport(sock, name=f"{target.server} {target.address}", offer=offer)
+    try:
+        transport = SshTransport(sock, name=f"{target.server} {target.address}", offer=offer)
+    except OSError:  # no descriptors are left
+        sock.close()
+        raise
     try:
         with cancel.releasing(transport.abort):
             _shake_hands(transport, target, timeout, wait_greeting)
@@ -98,7 +101,6 @@ def dispose(transport: SshTransport) -> None:
     transport.abort()
     if transport.is_alive() and transport is not threading.current_thread():
         transport.join(JOIN_SECONDS)
-    transport.outbox.close(JOIN_SECONDS)
 
 
 def _shake_hands(
@@ -114,7 +116,8 @@ def _shake_hands(
         raise _misunderstood(transport, target, timeout)
     if not done.wait(timeout):
         raise connection_problems.handshake_slow(target, timeout)
-    if transport.ended.is_set():
+    if not transport.active:
+        transport.ended.wait(timeout)  # paramiko sets `done` before
         raise _misunderstood(transport, target, timeout)
 
 

@@ -12,8 +12,9 @@ from trayconnect.core.errors import Problem, ProblemError
 from trayconnect.core.progress import NO_PROGRESS, Progress
 from trayconnect.core.questions import Ask, ProgressDisplay
 from trayconnect.ssh.auth import pasted_key
+from trayconnect.ssh.auth.accepted_keys import AcceptedKeys
+from trayconnect.ssh.auth.credentials import Credentials
 from trayconnect.ssh.auth.identities import UnlockedKeys, default_identity_files
-from trayconnect.ssh.auth.login import Credentials
 from trayconnect.ssh.auth.passwords import Secrets
 from trayconnect.ssh.config.ssh_config import SshConfig
 from trayconnect.ssh.hostkeys.known_hosts_store import KnownHosts
@@ -21,6 +22,9 @@ from trayconnect.ssh.resolved_config import ResolvedConfig, resolve
 from trayconnect.ssh.route import open_route
 from trayconnect.ssh.ssh_link import SshLink
 from trayconnect.ssh.target import keepalive
+
+SESSIONS = 2
+"""What a Jupyter needs at once: the search for it, and the owners of its listener."""
 
 
 class SshConnector:
@@ -50,6 +54,7 @@ class SshConnector:
         self._ssh_config = ssh_config
         self._servers = servers
         self._unlocked = UnlockedKeys()
+        self._accepted = AcceptedKeys()
         self._reporting_accounts: set[str] = set()
         """Accounts whose servers can report the owners of listeners: see `Ownership`."""
 
@@ -79,6 +84,7 @@ class SshConnector:
                 default_identity_files() if self._identity_files is None else self._identity_files
             ),
             pasted_keys=self._pasted_keys,
+            accepted=self._accepted,
         )
         with steps.step("read the SSH configuration") as found:
             config = config or self.resolve(server, cancel)
@@ -93,6 +99,7 @@ class SshConnector:
                 cancel=cancel,
                 display=display,
                 steps=steps,
+                sessions=SESSIONS if server.kind == "jupyter" else 0,
             )
         except ProblemError as error:
             error.problem = config.explained(error.problem)

@@ -6,21 +6,43 @@ connection: another user who takes the port the moment the user's program ends g
 from __future__ import annotations
 
 import ipaddress
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 from trayconnect.core.endpoints import Endpoint, TcpEndpoint, UnixEndpoint, unmapped
-from trayconnect.core.errors import Problem, Recovery
+from trayconnect.core.errors import ProblemError
 from trayconnect.core.link import (
     ByteStream,
+    Client,
     NotOpenedError,
     NotOursError,
+    OnRefused,
     OpenChannel,
     Owner,
     Refusal,
 )
 from trayconnect.ssh import owners
+from trayconnect.ssh.held_channel import HeldChannel, OpenHeld
+from trayconnect.ssh.own_channel_problems import not_accepted, not_ours, not_reported, replaceable
 from trayconnect.ssh.owners import Address
-from trayconnect.ssh.ownership import NotAnsweredError, Ownership
+from trayconnect.ssh.ownership import NotAnsweredError, Ownership, Table, wait
+from trayconnect.ssh.spares import Spares
+from trayconnect.ssh.steps import Answer, pass_on, run, run_blocking
+
+_JOIN_SECONDS = 5.0
+_NO_ORIGIN = ("127.0.0.1", 0)
+"""Of a channel that was opened before its client came."""
+
+
+class _Closable(Protocol):
+    def close(self) -> None: ...
+
+
+C = TypeVar("C", bound=_Closable)
+"""A channel: a `ByteStream` or a `HeldChannel`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,37 +54,115 @@ class _ChannelPlan:
     """None: a name, which may resolve to another host."""
 
 
-class OwnChannels:
-    """`OpenOwnChannel` of one link; from any thread."""
+Opener = Callable[[Endpoint], "Future[C]"]
+"""Begins to open a channel; the exception is a `ProblemError`."""
 
-    def __init__(self, open_channel: OpenChannel, ownership: Ownership) -> None:
+
+InOrder = Callable[[Callable[[], None]], bool]
+"""Calls a job after the requests for channels so far have been sent; false if the link has
+ended."""
+
+
+class OwnChannels:
+    """`OpenOwnChannel` and `Carrier.carry_own` of one link; from any thread."""
+
+    def __init__(
+        self,
+        open_channel: OpenChannel,
+        open_held: OpenHeld,
+        ownership: Ownership,
+        in_order: InOrder | None = None,
+    ) -> None:
+        """`in_order`: None if the server may begin to connect a channel only after it has read what
+        came behind the request for it; OpenSSH begins before."""
+        self._in_order = in_order
         self._open_channel = open_channel
+        self._open_held = open_held
         self._ownership = ownership
         self._own_addresses: dict[int, Address] = {}
         """By port, the address of localhost that was the account's own last, so that one check is
         enough the next time."""
+        self._spares = Spares(self._open_spare)
 
     def open(
         self, target: Endpoint, origin: tuple[str, int], *, named: bool
     ) -> tuple[ByteStream, Owner]:
         """See `link.OpenOwnChannel`."""
-        if isinstance(target, UnixEndpoint):
-            stream, owner = self._open_path(target, origin)
+
+        def opener(endpoint: Endpoint) -> Future[ByteStream]:
+            opened: Future[ByteStream] = Future()
+            try:
+                opened.set_result(self._open_channel(endpoint, origin))
+            except ProblemError as error:
+                opened.set_exception(error)
+            return opened
+
+        return run_blocking(self._open(opener, target, named), wait)
+
+    def carry(
+        self,
+        client: Client,
+        target: Endpoint,
+        *,
+        named: bool,
+        on_opened: Callable[[Owner], None],
+        on_refused: OnRefused,
+    ) -> None:
+        """See `link.Carrier.carry_own`."""
+
+        def carry_over(spare: HeldChannel) -> None:
+            on_opened(Owner.OURS)
+            spare.carry(client, on_unused=lambda _: carry_alone())
+
+        def carry_alone() -> None:
+            # A server that closes connections at once would take spare after spare; and none may
+            # lie before the client's own.
+            self._spares.forget(target)
+            carry_fresh(may_wait=False)
+
+        def carry_fresh(*, may_wait: bool = True) -> None:
+            def opened(proven: tuple[HeldChannel, Owner]) -> None:
+                channel, owner = proven
+                if waiting is not None and not self._spares.leave(waiting):
+                    self._spares.replace(waiting, channel, owner, opener.seconds)
+                    return
+                on_opened(owner)
+                channel.carry(client)
+                if owner is Owner.OURS:
+                    self._spares.used(target, opener.seconds)
+
+            def refused(error: ProblemError) -> None:
+                is_waiting = waiting is None or self._spares.leave(waiting)
+                self._spares.refused(target, error)
+                if is_waiting:
+                    on_refused(error)
+
+            waiting = self._spares.wait(target, carry_over) if may_wait else None
+            opener = _HeldOpener(self._open_held, client.origin)
+            run(self._open(opener, target, named), opened, refused)
+
+        spare = self._spares.take(target)
+        if spare is None:
+            carry_fresh()
         else:
-            stream, owner = self._open_port(target, origin)
-        if owner is Owner.OURS or (named and owner in (Owner.SYSTEM, Owner.UNKNOWN)):
-            return stream, owner
-        stream.close()
-        raise NotOursError(not_ours(target, owner), owner)
+            carry_over(spare)
+
+    def forget(self, target: Endpoint) -> None:
+        """See `link.Carrier.forget`."""
+        self._spares.forget(target)
+
+    def close(self) -> None:
+        """Open nothing ahead any more. Never raises; may be called twice."""
+        self._spares.close(_JOIN_SECONDS)
 
     def owner(self, target: Endpoint) -> Owner:
         """See `link.Link.owner`."""
         try:
             if isinstance(target, UnixEndpoint):
-                path = self._ownership.path(target.path)
+                path = wait(self._ownership.path(target.path))
                 return Owner.UNKNOWN if path is None else path.owner
             places = _places(target)
-            table_rows = self._ownership.table(target.port) if places else None
+            table_rows = wait(self._ownership.table(target.port)) if places else None
         except NotAnsweredError:
             return Owner.UNKNOWN
         if table_rows is None:
@@ -75,27 +175,49 @@ class OwnChannels:
         found = [owners.listener(table, account, place) for place in places]
         return _most_trusted(found)
 
-    # --- TCP --------------------------------------------------------------------------------------
+    def _open_spare(
+        self,
+        target: Endpoint,
+        on_opened: Callable[[HeldChannel, float], None],
+        on_refused: OnRefused,
+    ) -> None:
+        opener = _HeldOpener(self._open_held, _NO_ORIGIN)
+        run(
+            self._open(opener, target, named=False),
+            lambda proven: on_opened(proven[0], opener.seconds),
+            on_refused,
+        )
 
-    def _open_port(self, target: TcpEndpoint, origin: tuple[str, int]) -> tuple[ByteStream, Owner]:
+    # --- the steps of both ways -------------------------------------------------------------------
+
+    async def _open(self, opener: Opener[C], target: Endpoint, named: bool) -> tuple[C, Owner]:
+        if isinstance(target, UnixEndpoint):
+            channel, owner = await self._open_path(opener, target)
+        else:
+            channel, owner = await self._open_port(opener, target)
+        if owner is Owner.OURS or (named and owner in (Owner.SYSTEM, Owner.UNKNOWN)):
+            return channel, owner
+        channel.close()
+        raise NotOursError(not_ours(target, owner), owner)
+
+    async def _open_port(self, opener: Opener[C], target: TcpEndpoint) -> tuple[C, Owner]:
         if target.host.lower() != "localhost":
-            plan = _ChannelPlan(target, _places(target))
-            return self._open_planned(plan, origin, target)
+            return await self._open_planned(opener, _ChannelPlan(target, _places(target)), target)
         last = self._own_addresses.get(target.port)
         if last is not None:
             try:
-                stream, owner = self._open_planned(_plan_for(last), origin, target)
+                channel, owner = await self._open_planned(opener, _plan_for(last), target)
             except NotOpenedError:
                 pass  # it no longer listens, or listens on the other address
             else:
                 if owner is Owner.OURS:
-                    return stream, owner
-                stream.close()
+                    return channel, owner
+                channel.close()
             self._own_addresses.pop(target.port, None)
-        place = self._choose(target)
+        place = await self._choose(target)
         if place is not None:
             try:
-                stream, owner = self._open_planned(_plan_for(place), origin, target)
+                channel, owner = await self._open_planned(opener, _plan_for(place), target)
             except NotOpenedError as error:
                 if error.refusal is not Refusal.FORBIDDEN:
                     raise
@@ -103,12 +225,12 @@ class OwnChannels:
             else:
                 if owner is Owner.OURS:
                     self._own_addresses[target.port] = place
-                return stream, owner
-        return self._open_planned(_ChannelPlan(target, _places(target)), origin, target)
+                return channel, owner
+        return await self._open_planned(opener, _ChannelPlan(target, _places(target)), target)
 
-    def _choose(self, target: TcpEndpoint) -> Address | None:
+    async def _choose(self, target: TcpEndpoint) -> Address | None:
         """The address of localhost with the best listener; None if none is known."""
-        table_rows = self._table(target)
+        table_rows = await self._table(target)
         if table_rows is None:
             return None
         account, table = table_rows
@@ -117,19 +239,23 @@ class OwnChannels:
         there = [place for place in places if found[place] is not Owner.NOBODY]
         return min(there, key=lambda place: _RANK[found[place]], default=None)
 
-    def _open_planned(
-        self, plan: _ChannelPlan, origin: tuple[str, int], target: TcpEndpoint
-    ) -> tuple[ByteStream, Owner]:
-        stream = self._open_channel(plan.endpoint, origin)
+    async def _open_planned(
+        self, opener: Opener[C], plan: _ChannelPlan, target: TcpEndpoint
+    ) -> tuple[C, Owner]:
+        opening = opener(plan.endpoint)
+        early = self._ask_early(opening, plan, target)
+        channel = await Answer(opening)
         try:
-            return stream, self._owner_of_connection(plan, target)
+            if early is not None and await self._is_proven(early, plan.places[0]):
+                return channel, Owner.OURS
+            return channel, await self._owner_of_connection(plan, target)
         except BaseException:
-            stream.close()
+            channel.close()
             raise
 
-    def _owner_of_connection(self, plan: _ChannelPlan, target: TcpEndpoint) -> Owner:
+    async def _owner_of_connection(self, plan: _ChannelPlan, target: TcpEndpoint) -> Owner:
         """The owner of the far end of a channel that is open."""
-        table_rows = self._table(target)
+        table_rows = await self._table(target)
         if table_rows is None:
             return Owner.UNKNOWN
         account, table = table_rows
@@ -140,41 +266,80 @@ class OwnChannels:
         owner = owners.worst(owner for owner in found if owner is not Owner.NOBODY)
         half_made = owners.half_made(table, account, plan.places)
         if owner is Owner.OURS and half_made:
-            again = self._table(target)
+            again = await self._table(target)
             if again is None or half_made & owners.half_made(again[1], again[0], plan.places):
                 raise NotOursError(not_accepted(target), Owner.UNKNOWN)
         return owner
 
-    def _table(
-        self, target: TcpEndpoint
-    ) -> tuple[owners.Account, tuple[owners.Socket, ...]] | None:
+    def _ask_early(
+        self, opening: Future[C], plan: _ChannelPlan, target: TcpEndpoint
+    ) -> Future[Table | None] | None:
+        """Ask for the table together with the channel, which saves a round trip."""
+        if self._in_order is None or opening.done() or len(plan.places) != 1:
+            return None
+        early: Future[Table | None] = Future()
+        is_up = self._in_order(lambda: pass_on(self._ownership.table(target.port), early))
+        return early if is_up else None
+
+    async def _is_proven(self, early: Future[Table | None], place: Address) -> bool:
+        """Whether a table that was read behind the request for a channel, and maybe before that was
+        open, proves that the channel leads to the account's own listener."""
         try:
-            return self._ownership.table(target.port)
+            table_rows = await Answer(early)
+        except NotAnsweredError:
+            return False
+        if table_rows is None:
+            return False
+        account, table = table_rows
+        is_settled = owners.is_settled(table, account, place)
+        return is_settled and owners.connection(table, account, place) is Owner.OURS
+
+    async def _table(self, target: TcpEndpoint) -> Table | None:
+        try:
+            return await Answer(self._ownership.table(target.port))
         except NotAnsweredError as error:
             raise NotOursError(not_reported(target, str(error)), Owner.UNKNOWN) from error
 
-    # --- UNIX sockets -----------------------------------------------------------------------------
-
-    def _open_path(self, target: UnixEndpoint, origin: tuple[str, int]) -> tuple[ByteStream, Owner]:
+    async def _open_path(self, opener: Opener[C], target: UnixEndpoint) -> tuple[C, Owner]:
         try:
-            before = self._ownership.path(target.path)
+            before = await Answer(self._ownership.path(target.path))
             if before is not None and before.owner is Owner.OTHERS:
                 raise NotOursError(not_ours(target, before.owner), before.owner)
             if before is not None and before.is_open:
                 raise NotOursError(replaceable(target), before.owner)
             is_ours = before is not None and before.owner is Owner.OURS
             really = UnixEndpoint(before.place) if before is not None and is_ours else target
-            stream = self._open_channel(really, origin)
+            channel = await Answer(opener(really))
             try:
-                after = self._ownership.path(target.path)
+                after = await Answer(self._ownership.path(target.path))
             except BaseException:
-                stream.close()
+                channel.close()
                 raise
         except NotAnsweredError as error:
             raise NotOursError(not_reported(target, str(error)), Owner.UNKNOWN) from error
         if before is None or after is None:
-            return stream, Owner.UNKNOWN
-        return stream, after.owner if before == after else Owner.NOBODY
+            return channel, Owner.UNKNOWN
+        return channel, after.owner if before == after else Owner.NOBODY
+
+
+class _HeldOpener:
+    """An `Opener` that measures how long the last opening took."""
+
+    def __init__(self, open_held: OpenHeld, origin: tuple[str, int]) -> None:
+        self._open_held = open_held
+        self._origin = origin
+        self.seconds = 0.0
+
+    def __call__(self, endpoint: Endpoint) -> Future[HeldChannel]:
+        opening: Future[HeldChannel] = Future()
+        begin = time.monotonic()
+
+        def opened(channel: HeldChannel) -> None:
+            self.seconds = time.monotonic() - begin
+            opening.set_result(channel)
+
+        self._open_held(endpoint, self._origin, opened, opening.set_exception)
+        return opening
 
 
 _RANK = {
@@ -209,69 +374,3 @@ _NAMES = {
 
 def _plan_for(place: Address) -> _ChannelPlan:
     return _ChannelPlan(TcpEndpoint(str(place[0]), place[1]), (place,))
-
-
-# --- problems shown to a refused client ---------------------------------------------------------
-
-
-def not_ours(target: Endpoint, owner: Owner) -> Problem:
-    """Why a connection to a listener of that owner was refused."""
-    where = _where(target)
-    if owner is Owner.OTHERS:
-        return Problem(
-            f"What listens on {where} at the server belongs to another user",
-            "Nothing is sent there. Start your own; trayconnect will notice. If you do want "
-            f"theirs, add a plain forward to the file: -L {_example(target)}",
-            Recovery.RETRY,
-        )
-    if owner is Owner.NOBODY:
-        return Problem(
-            f"What listened on {where} at the server has just ended",
-            "Start it again; trayconnect will notice.",
-            Recovery.RETRY,
-        )
-    return Problem(
-        f"What listens on {where} at the server is not proven to be yours",
-        "Nothing is sent there. Start your own; trayconnect will notice. If it is the right one, "
-        "write its port in the file, then disconnect and connect again.",
-        Recovery.RETRY,
-        f"owner: {owner.value}",
-    )
-
-
-def replaceable(target: UnixEndpoint) -> Problem:
-    """Why a connection to a socket in a world-writable folder was refused."""
-    return Problem(
-        f"Any user of the server can replace the socket {target.path}",
-        "Nothing is sent there. Close its folder to others on the server, and each above it: "
-        "chmod o-w FOLDER",
-        Recovery.RETRY,
-    )
-
-
-def not_reported(target: Endpoint, detail: str) -> Problem:
-    return Problem(
-        f"The server did not report who owns {_where(target)}",
-        "Nothing is sent there until it does. Try again in a moment.",
-        Recovery.RETRY,
-        detail,
-    )
-
-
-def not_accepted(target: Endpoint) -> Problem:
-    """Why a connection that lacks its far end was refused."""
-    return Problem(
-        f"What listens on {_where(target)} at the server did not take the connection",
-        "It is busy, or has just ended. Nothing is sent there. Try again in a moment.",
-        Recovery.RETRY,
-    )
-
-
-def _where(target: Endpoint) -> str:
-    if isinstance(target, TcpEndpoint) and target.host in ("127.0.0.1", "::1"):
-        return f"localhost:{target.port}"
-    return str(target)
-
-
-def _example(target: Endpoint) -> str:
-    return f"9999:{target}" if isinstance(target, TcpEndpoint) else f"9999:{target.path}"

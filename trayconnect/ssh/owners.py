@@ -24,7 +24,7 @@ FIRST_PERSON = 1000
 _LOWEST_FIRST = 500
 """UID_MIN of older systems, if the account's own UID is below 1000."""
 
-_ESTABLISHED, _LISTEN = 0x01, 0x0A
+_ESTABLISHED, _SYN_SENT, _LISTEN = 0x01, 0x02, 0x0A
 _WORST = (Owner.OURS, Owner.SYSTEM, Owner.UNKNOWN, Owner.NOBODY, Owner.OTHERS)
 
 Address = tuple[IPAddress, int]
@@ -86,6 +86,8 @@ class Socket:
     uid: int
     inode: int
     """0: no process has it, for example before it is accepted."""
+    is_connecting: bool = False
+    """Whether the other side has not answered yet."""
     is_established: bool = False
 
 
@@ -115,6 +117,7 @@ def _socket(fields: list[str], account: Account) -> Socket:
                 number == _LISTEN,
                 int(uid),
                 int(inode),
+                is_connecting=number == _SYN_SENT,
                 is_established=number == _ESTABLISHED,
             )
         case ["listener", uid, local]:
@@ -157,6 +160,17 @@ def connection(table: Sequence[Socket], account: Account, place: Address) -> Own
     if not is_made and owner is Owner.NOBODY:
         return Owner.UNKNOWN
     return worst([owner, *far_owners])
+
+
+def is_settled(table: Sequence[Socket], account: Account, place: Address) -> bool:
+    """Whether a connection to an address of the host, which the SSH server had begun to make when
+    the table was read, was made by then or has failed. If not, another table must be read after the
+    channel is open."""
+    return (
+        account.source == "proc"
+        and not any(one.is_connecting and one.remote == place for one in table)
+        and not half_made(table, account, [place])
+    )
 
 
 def half_made(

@@ -4,10 +4,12 @@
 # A question is a line "KIND NUMBER VALUE"; the answer lies between "@@begin NUMBER" and
 # "@@end NUMBER", and is whole only with "whole" as its last line.
 
-# All sockets at a port: local and remote address, state, user, inode, as in proc(5).
+# All sockets at a port: local and remote address, state, user, inode, as in proc(5). Those that only
+# wait for late packets (TIME_WAIT, 06) have no owner, and there may be thousands.
 proc() {
     # shellcheck disable=SC2086
-    awk -v p=":$1" 'substr($2, length($2) - 4) == p || substr($3, length($3) - 4) == p {
+    awk -v p=":$1" '
+        $4 != "06" && (substr($2, length($2) - 4) == p || substr($3, length($3) - 4) == p) {
         print "socket", $2, $3, $4, $8, $10 } END { if (NR) print "whole" }' $tables
 }
 
@@ -98,6 +100,7 @@ main() {
     printf '\n@@trayconnect owners 1 %s %s %s %s %s %s\n' "$uid" "$own_group" "${first:--}" "$source" \
         "$(printf '\001\000' | od -An -tu2 | tr -d ' ')" $elsewhere
     while IFS= read -r question; do
+        [ -n "$question" ] || continue
         kind=${question%% *}
         question=${question#* }
         number=${question%% *}
@@ -108,5 +111,4 @@ main() {
     done
 }
 
-# Read whole before it runs, so that the questions are not taken for the rest of the script.
 main 2>/dev/null

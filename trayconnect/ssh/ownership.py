@@ -3,15 +3,16 @@ connection would cost a login shell each time."""
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
 from importlib.resources import files
-from typing import Protocol
+from typing import Protocol, TypeVar
 
+from trayconnect.core import remote_script, sanitize
 from trayconnect.core.errors import ProblemError
 from trayconnect.ssh import owners
 from trayconnect.ssh.owners import Account, Path, Socket
@@ -19,7 +20,6 @@ from trayconnect.ssh.transport.channels import SshChannel
 
 log = logging.getLogger(__name__)
 
-COMMAND = "exec sh"
 START_SECONDS = 60.0
 """Seconds for the login shell's start-up files; conda's and the modules' of clusters take their
 time."""
@@ -33,8 +33,10 @@ _LONGEST_TRY_AGAIN = 3600.0
 
 _ANSWER_START = b"\n@@trayconnect owners 1 "
 _READ = 32 << 10
-_LONGEST_WAIT = START_SECONDS + 3 * ANSWER_SECONDS
-"""Seconds that a query waits for the check before it, which may have to start the shell."""
+_MOST_AT_ONCE = 4
+"""Checks at once: over a far link, a check that waited for another one would take twice as long."""
+_LONGEST_WAIT = START_SECONDS + 2 * _MOST_AT_ONCE * ANSWER_SECONDS
+"""Seconds that a query waits for the checks before it, which may have to start the shell."""
 _TIMES = 5
 """How often one check restarts a shell that was ended for another command."""
 _MOST = 4 << 20
@@ -53,18 +55,19 @@ class OpenSession(Protocol):
         ...
 
 
-@dataclass(slots=True, eq=False)
-class _Waiter:
-    question: str
-    done: threading.Event = field(default_factory=threading.Event)
-    leads: bool = False
-    """Whether this waiter must send the queries of all."""
-    answer: tuple[Account, list[str]] | None = None
-    error: Exception | None = None
+Table = tuple[Account, tuple[Socket, ...]]
+"""All sockets at a port."""
+_Lines = tuple[Account, list[str]]
+
+
+T = TypeVar("T")
 
 
 class Ownership:
-    """Callers that arrive while a check runs share the next one. From any thread."""
+    """Queries that come while some checks run share the next one. From any thread; nothing blocks.
+
+    The threads of the checks live only while there are queries. They complete the futures, whose
+    callbacks must be quick."""
 
     def __init__(
         self,
@@ -83,8 +86,11 @@ class Ownership:
         self._reporting_accounts = reporting_accounts
         self._open_session = open_session
         self._lock = threading.Lock()
-        self._waiting: list[_Waiter] = []
-        self._busy = False
+        self._waiting: list[tuple[str, Future[_Lines | None]]] = []
+        self._checks = 0
+        """Those that run, each on its thread."""
+        self._threads: set[threading.Thread] = set()
+        self._starting = threading.Lock()
         self._shell: _Shell | None = None
         self._rests = 0
         self._failures = 0
@@ -93,24 +99,27 @@ class Ownership:
         self._first_try: float | None = None
         self._closed = threading.Event()
 
-    def table(self, port: int) -> tuple[Account, tuple[Socket, ...]] | None:
+    def table(self, port: int) -> Future[Table | None]:
         """All sockets at a port, from a check that begins after the call; None if the server cannot
-        report owners. Bounded in time. Raises `NotAnsweredError`."""
-        answer = self._ask(f"tcp {{}} {port:04X} {port}")
-        if answer is None or answer[0].source == "-":
-            return None
-        account, lines = answer
-        table = owners.sockets(lines, account)
-        if table is None:
-            raise NotAnsweredError("a line that cannot be read")
-        return account, table
+        report owners. Bounded in time. The exception is a `NotAnsweredError`."""
+        return _then(self._ask(f"tcp {{}} {port:04X} {port}"), _table)
 
-    def path(self, path: str) -> Path | None:
+    def path(self, path: str) -> Future[Path | None]:
         """The same for a UNIX socket."""
         if not path.startswith("/") or not path.isprintable():
-            return None
-        answer = self._ask(f"unix {{}} {path.replace('{', '{{').replace('}', '}}')}")
-        return None if answer is None else owners.path(answer[1], answer[0])
+            unknown: Future[Path | None] = Future()
+            unknown.set_result(None)
+            return unknown
+        escaped = path.replace("{", "{{").replace("}", "}}")
+        return _then(
+            self._ask(f"unix {{}} {escaped}"),
+            lambda answer: None if answer is None else owners.path(answer[1], answer[0]),
+        )
+
+    def prepare(self) -> None:
+        """Start the shell, so that the first query does not wait for it; returns at once."""
+        with self._lock:
+            self._begin_check()
 
     def rest(self) -> None:
         """End the shell. The next query starts another one, as does the current one."""
@@ -120,80 +129,88 @@ class Ownership:
             shell.close()
 
     def close(self) -> None:
-        """Never raises; may be called twice. A waiting caller is released."""
+        """All queries get an answer soon. Never raises; may be called twice."""
         self._closed.set()
         self.rest()
 
-    # --- one check for all waiters
-    # -------------------------------------------------------------------
-
-    def _ask(self, question: str) -> tuple[Account, list[str]] | None:
-        waiter = _Waiter(question)
+    def join(self, timeout: float) -> None:
+        """Wait for the threads to end, after `close` and the end of the transport."""
         with self._lock:
-            self._waiting.append(waiter)
-            if not self._busy:
-                self._busy = waiter.leads = True
-        if not waiter.leads and not waiter.done.wait(_LONGEST_WAIT):
-            self._give_up(waiter)
-        if waiter.leads:
-            self._lead()
-        if waiter.error is not None:
-            raise waiter.error
-        return waiter.answer
+            threads = self._threads - {threading.current_thread()}
+        deadline = time.monotonic() + timeout
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
 
-    def _give_up(self, waiter: _Waiter) -> None:
-        """Give up, unless this waiter has just become the leader. Raises `NotAnsweredError`."""
-        with self._lock:
-            if waiter.leads:
-                return
-            if waiter in self._waiting:
-                self._waiting.remove(waiter)
-        raise NotAnsweredError("the check before this one has not ended")
+    # --- the checks -------------------------------------------------------------------------------
 
-    def _lead(self) -> None:
-        """Send the queries of all current waiters, then make the first of those that came meanwhile
-        the leader."""
+    def _ask(self, question: str) -> Future[_Lines | None]:
+        answer: Future[_Lines | None] = Future()
+        query = (question, answer)
         with self._lock:
-            batch, self._waiting = self._waiting, []
-        questions = sorted({waiter.question for waiter in batch})
-        answers: dict[str, tuple[Account, list[str]]] = {}
-        error: Exception | None = None
+            self._waiting.append(query)
+            if self._checks >= _MOST_AT_ONCE or self._begin_check() or self._checks:
+                return answer
+            self._waiting.remove(query)
+        answer.set_exception(NotAnsweredError("this computer has no thread left"))
+        return answer
+
+    def _begin_check(self) -> bool:
+        """Whether a thread could be started. The caller holds the lock."""
+        name = f"tc-owners {self._name}"
+        thread = threading.Thread(target=self._run_checks, name=name, daemon=True)
         try:
-            answers = self._check(questions)
+            thread.start()
+        except RuntimeError:
+            return False
+        self._threads.add(thread)
+        self._checks += 1
+        return True
+
+    def _run_checks(self) -> None:
+        while True:
+            with self._lock:
+                batch, self._waiting = self._waiting, []
+            self._answer(batch)
+            with self._lock:
+                if not self._waiting:
+                    self._checks -= 1
+                    self._threads.discard(threading.current_thread())
+                    return
+
+    def _answer(self, batch: Sequence[tuple[str, Future[_Lines | None]]]) -> None:
+        answers: dict[str, _Lines] = {}
+        error: NotAnsweredError | None = None
+        try:
+            answers = self._check(sorted({question for question, _ in batch}))
         except NotAnsweredError as caught:
             error = caught
         except Exception as caught:
             log.exception("%s: a check failed unforeseen", self._name)
             error = NotAnsweredError(repr(caught))
-        for waiter in batch:
-            waiter.answer, waiter.error = answers.get(waiter.question), error
-            waiter.leads = False
-            waiter.done.set()
-        with self._lock:
-            self._busy = bool(self._waiting)
-            if self._waiting:
-                self._waiting[0].leads = True
-                self._waiting[0].done.set()
+        for question, answer in batch:
+            if error is not None:
+                answer.set_exception(error)
+            else:
+                answer.set_result(answers.get(question))
 
-    def _check(self, questions: Sequence[str]) -> dict[str, tuple[Account, list[str]]]:
+    def _check(self, questions: Sequence[str]) -> dict[str, _Lines]:
         """Empty if the server cannot report owners. Raises `NotAnsweredError`."""
         reason = "the tunnel is closed"
         deadline = time.monotonic() + START_SECONDS
         for _ in range(_TIMES):
             if self._closed.is_set() or time.monotonic() > deadline:
                 break
-            rests, shell, is_new = self._rests, self._shell, self._shell is None
+            rests, shell, is_new = self._rests, self._shell, False
             try:
                 if shell is None:
-                    shell = self._start()
+                    shell, is_new = self._started(deadline)
                     if shell is None:
                         return {}
-                    self._shell = shell
                     if self._closed.is_set():  # meanwhile
                         self.rest()
                 if shell.account.is_elsewhere and self._is_openssh:
                     return {}
-                answers = [shell.ask(question) for question in questions]
+                answers = shell.ask(questions)
             except (OSError, EOFError) as error:
                 reason = repr(error)
                 made_room = self._rests != rests
@@ -215,6 +232,18 @@ class Ownership:
     def _ever_reported(self) -> bool:
         """Whether the server ever reported owners."""
         return self._account in self._reporting_accounts
+
+    def _started(self, deadline: float) -> tuple[_Shell | None, bool]:
+        """The shell, and whether this call started it. As `_start`."""
+        if not self._starting.acquire(timeout=max(0.0, deadline - time.monotonic())):
+            raise ConnectionError("the shell does not start")
+        try:
+            shell, is_new = self._shell, self._shell is None
+            if shell is None:
+                shell = self._shell = self._start()
+            return shell, is_new
+        finally:
+            self._starting.release()
 
     def _start(self) -> _Shell | None:
         """None: the server runs no commands. Raises OSError if it ran one before, or may still do
@@ -238,17 +267,57 @@ class Ownership:
             return None
 
 
+def wait(answer: Future[T]) -> T:
+    """Raises what the future does, and `NotAnsweredError` if the checks before this one do not
+    end."""
+    try:
+        return answer.result(_LONGEST_WAIT)
+    except TimeoutError as error:
+        raise NotAnsweredError("the checks before this one have not ended") from error
+
+
+def _then(answer: Future[_Lines | None], read: Callable[[_Lines | None], T]) -> Future[T]:
+    """What the answer says, read on the thread that completes it."""
+    result: Future[T] = Future()
+
+    def answered(_: Future[_Lines | None]) -> None:
+        try:
+            result.set_result(read(answer.result()))
+        except NotAnsweredError as error:
+            result.set_exception(error)
+
+    answer.add_done_callback(answered)
+    return result
+
+
+def _table(answer: _Lines | None) -> Table | None:
+    """Raises `NotAnsweredError`."""
+    if answer is None or answer[0].source == "-":
+        return None
+    account, lines = answer
+    table = owners.sockets(lines, account)
+    if table is None:
+        raise NotAnsweredError("a line that cannot be read")
+    return account, table
+
+
 class _Shell:
     """The running script. Methods raise OSError (TimeoutError among them) and EOFError."""
 
     def __init__(self, open_session: OpenSession) -> None:
         deadline = time.monotonic() + START_SECONDS
-        self._channel = open_session(COMMAND, START_SECONDS)
+        script = files("trayconnect.ssh").joinpath("owners.sh").read_text("utf-8")
+        self._channel = open_session(remote_script.command(script), START_SECONDS)
         self._unread = b""
+        self._sending, self._receiving = threading.Lock(), threading.Lock()
         self._number = 0
+        self._received = 0
+        """The number of the last answer."""
+        self._answers: dict[int, list[str]] = {}
+        """Those that other threads wait for."""
         try:
-            script = files("trayconnect.ssh").joinpath("owners.sh").read_bytes()
-            self._channel.send_all(script.replace(b"\r\n", b"\n"))
+            # A start-up file that reads its input takes the first line.
+            self._channel.send_all(b"\n\n\n")
             self._until(_ANSWER_START, deadline)
             account = Account.read(self._line(deadline).split())
             if account is None:
@@ -258,27 +327,46 @@ class _Shell:
             raise
         self.account = account
 
-    def ask(self, question: str) -> list[str]:
-        """The lines of the answer."""
-        deadline = time.monotonic() + ANSWER_SECONDS
-        self._number += 1
-        self._channel.send_all(f"{question.format(self._number)}\n".encode())
-        self._until(b"@@begin %d\n" % self._number, deadline)
-        lines = []
-        size = 0
-        while (line := self._line(deadline)) != f"@@end {self._number}":
-            lines.append(line)
-            size += len(line) + _LINE
-            if size > _MOST:
-                raise ConnectionError("too much is said")
+    def ask(self, questions: Sequence[str]) -> list[list[str]]:
+        """The lines of each answer. From any thread: the questions of several are under way at
+        once."""
+        with self._sending:
+            first = self._number + 1
+            self._number += len(questions)
+            numbered = (q.format(number) for number, q in enumerate(questions, first))
+            self._channel.send_all("".join(f"{question}\n" for question in numbered).encode())
+        return [self._answer(number) for number in range(first, first + len(questions))]
+
+    def _answer(self, number: int) -> list[str]:
+        with self._receiving:
+            while number not in self._answers:
+                self._receive(time.monotonic() + ANSWER_SECONDS)
+            lines = self._answers.pop(number)
         if self.account.source == "-" and not lines:
             return lines
         if not lines or lines.pop() != "whole":
             raise ConnectionError("half an answer")
         return lines
 
+    def _receive(self, deadline: float) -> None:
+        """Keep the next answer. They come in the order of the questions, each once: a hostile
+        server could fill the memory with others."""
+        self._until(b"@@begin ", deadline)
+        number = self._received + 1
+        if (word := self._line(deadline)) != str(number):
+            raise ConnectionError(f"answer {sanitize.line(word)!r} in the place of {number}")
+        self._received = number
+        lines = []
+        left = _MOST
+        while (line := self._line(deadline)) != f"@@end {number}":
+            lines.append(line)
+            left -= len(line) + _LINE
+            if left < 0:
+                raise ConnectionError("an answer without end")
+        self._answers[number] = lines
+
     def close(self) -> None:
-        with contextlib.suppress(OSError, EOFError):
+        with suppress(OSError, EOFError):
             self._channel.close()
 
     def _line(self, deadline: float) -> str:

@@ -17,7 +17,8 @@ from trayconnect.core.progress import NO_PROGRESS, Progress
 from trayconnect.core.questions import Answer, Ask, ProgressDisplay, Question
 from trayconnect.ssh import connection_problems
 from trayconnect.ssh.auth import login_problems
-from trayconnect.ssh.auth.login import Credentials, log_in, verify_identity
+from trayconnect.ssh.auth.credentials import Credentials
+from trayconnect.ssh.auth.login import log_in, verify_identity
 from trayconnect.ssh.connect import JOIN_SECONDS, dispose, shake_hands, what_to_offer
 from trayconnect.ssh.hostkeys.known_hosts import KnownHostsEntry
 from trayconnect.ssh.hostkeys.known_hosts_command import printed_for
@@ -25,16 +26,15 @@ from trayconnect.ssh.hostkeys.known_hosts_store import KnownHosts
 from trayconnect.ssh.hostkeys.update import HostKeyUpdate
 from trayconnect.ssh.hostkeys.verification import verify
 from trayconnect.ssh.proxy_command import ProxyCommand, ProxyWait
+from trayconnect.ssh.sessions_ahead import SessionsAhead
 from trayconnect.ssh.target import LoginTarget
 from trayconnect.ssh.tcp_dial import dial
-from trayconnect.ssh.transport.channels import SshChannel
 from trayconnect.ssh.transport.heartbeat import CHECK_SECONDS, REQUEST
+from trayconnect.ssh.transport.multiplexer import ChannelRefusedError
 from trayconnect.ssh.transport.offered_algorithms import AlgorithmOffer
-from trayconnect.ssh.transport.ssh_transport import ChannelRefusedError, SshTransport
+from trayconnect.ssh.transport.ssh_transport import SshTransport
 
 log = logging.getLogger(__name__)
-
-_INTERNET = (socket.AF_INET, socket.AF_INET6)
 
 
 @dataclass(slots=True)
@@ -47,6 +47,8 @@ class Route:
     """Whether a human typed something for it that a retry could not reuse."""
     banners: list[tuple[LoginTarget, str]] = field(default_factory=list)
     """The servers' banners at the login."""
+    sessions: SessionsAhead = field(default_factory=lambda: SessionsAhead(0))
+    """On the server itself."""
     proxy: ProxyCommand | None = None
     """The process that leads to the first hop, if there is a ProxyCommand."""
 
@@ -103,10 +105,11 @@ def open_route(
     cancel: CancelToken,
     display: ProgressDisplay,
     steps: Progress = NO_PROGRESS,
+    sessions: int = 0,
 ) -> Route:
-    """Connect and log in at every hop. Raises `ProblemError` and `Cancelled`, and closes everything
-    then."""
-    route = Route()
+    """Connect and log in at every hop; request so many `sessions` on the last. Raises
+    `ProblemError` and `Cancelled`, and closes everything then."""
+    route = Route(sessions=SessionsAhead(sessions))
     try:
         with steps.step("check the keys"):
             for target in targets:
@@ -151,7 +154,7 @@ def _add_hop(
             steps.step(f"check the host key of {target.address}") as found,
         ):
             assert transport.presented is not None
-            address = _address(transport)
+            address = "" if route.proxy is not None or route.hops[:-1] else _address(transport)
             entries = (*entries, *printed_for(target, transport.presented, address, cancel))
             certified = verify(target, transport.presented, entries, store, ask, address=address)
             found += [str(transport.presented.key), *(["by its certificate"] if certified else [])]
@@ -165,7 +168,8 @@ def _add_hop(
         steps.step(f"log in to {target.account}") as found,
         blaming(route.hops[:-1], route.loss, cancel),
     ):
-        result = log_in(transport, target, server, credentials, ask, cancel, display)
+        sessions = SessionsAhead(0) if target.is_jump_host else route.sessions
+        result = log_in(transport, target, server, credentials, ask, cancel, display, sessions)
         found.append(result.by)
     route.typed |= result.typed
     if result.banner:
@@ -193,26 +197,23 @@ def _ask_nobody(target: LoginTarget) -> Ask:
 
 
 def _address(transport: SshTransport) -> str:
-    """The server's address if it was connected to directly; else ""."""
-    sock = transport.sock
-    if not isinstance(sock, socket.socket) or sock.family not in _INTERNET:
-        return ""
+    """Of a server that was connected to directly; "" if it is gone."""
     try:
-        return str(sock.getpeername()[0])
+        return str(transport.sock.getpeername()[0])
     except OSError:
         return ""
 
 
 def _reach(
     route: Route, target: LoginTarget, cancel: CancelToken, steps: Progress
-) -> socket.socket | SshChannel:
+) -> socket.socket:
     with steps.step(f"reach {target.address}"), blaming(route.hops, route.loss, cancel):
         return _stream(route, target, cancel)
 
 
 def _shake_hands(
     route: Route,
-    stream: socket.socket | SshChannel,
+    stream: socket.socket,
     target: LoginTarget,
     offer: AlgorithmOffer,
     cancel: CancelToken,
@@ -243,7 +244,7 @@ def _shake_hands(
     return transport
 
 
-def _stream(route: Route, target: LoginTarget, cancel: CancelToken) -> socket.socket | SshChannel:
+def _stream(route: Route, target: LoginTarget, cancel: CancelToken) -> socket.socket:
     timeout = target.connect_timeout
     if not route.hops:
         if target.options.proxy_command is None:
@@ -253,7 +254,7 @@ def _stream(route: Route, target: LoginTarget, cancel: CancelToken) -> socket.so
     hop, transport = route.hops[-1]
     try:
         with cancel.releasing(route.abort):
-            return transport.open("direct-tcpip", timeout, target.host, target.port, "127.0.0.1", 0)
+            return transport.open_socket(target.host, target.port, timeout)
     except ChannelRefusedError as error:
         raise connection_problems.unreachable_through(
             hop, target, error.code, str(error)

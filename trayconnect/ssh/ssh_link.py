@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from trayconnect.config.model import Keepalive
 from trayconnect.core.endpoints import Endpoint, TcpEndpoint
 from trayconnect.core.errors import Problem, ProblemError
-from trayconnect.core.link import ByteStream, Completed, Incoming, LostError, Owner
+from trayconnect.core.link import (
+    ByteStream,
+    Client,
+    Completed,
+    Incoming,
+    LostError,
+    OnAccepted,
+    OnRefused,
+    Owner,
+    Traffic,
+)
+from trayconnect.core.threads import JobThread
 from trayconnect.ssh import connection_problems
 from trayconnect.ssh.auth import login_problems
+from trayconnect.ssh.auth.data_types import string, uint32
 from trayconnect.ssh.commands import RemoteCommands, has_expired_password, reports_expired_password
 from trayconnect.ssh.own_channels import OwnChannels
 from trayconnect.ssh.route import Route
+from trayconnect.ssh.transport.carried import CarriedChannel
 from trayconnect.ssh.transport.channels import ChannelStream
 from trayconnect.ssh.transport.heartbeat import Heartbeat
-from trayconnect.ssh.transport.ssh_transport import ChannelRefusedError
+from trayconnect.ssh.transport.multiplexer import ChannelRefusedError
 
 OPEN_SECONDS = 10.0
 _JOIN_SECONDS = 5.0
@@ -40,8 +55,15 @@ class SshLink:
         self._over = False
         self._expired: bool | None = None
         """Whether the account's password has expired; None: not checked."""
-        self._commands = RemoteCommands(route.end, self._target, reporting_accounts)
-        self._own_channels = OwnChannels(self.open_channel, self._commands.ownership)
+        self._jobs = JobThread("refusal", self._target.server)
+        self._commands = RemoteCommands(route.end, self._target, reporting_accounts, route.sessions)
+        is_openssh = "OpenSSH" in route.end.remote_version
+        self._own_channels = OwnChannels(
+            self.open_channel,
+            self.open_held,
+            self._commands.ownership,
+            route.end.packetizer.loop.run if is_openssh else None,
+        )
         self._heartbeat = Heartbeat(
             route.end,
             keepalive,
@@ -78,14 +100,80 @@ class SshLink:
         kind, fields = _channel(target, origin)
         try:
             channel = self._route.end.open(kind, OPEN_SECONDS, *fields)
-        except ChannelRefusedError as error:
-            raise self._not_forwarded(target, error) from error
-        except TimeoutError as error:
-            name = f"a channel to {target}"
-            raise connection_problems.channel_slow(self._target, name, OPEN_SECONDS) from error
-        except ConnectionError as error:
-            raise LostError(connection_problems.lost(self._target, str(error)).problem) from error
+        except (ChannelRefusedError, TimeoutError, ConnectionError) as error:
+            self._look_for_expiry(error)
+            raise self._not_opened(target, error) from error
         return ChannelStream(channel)
+
+    def carry(self, client: Client, target: Endpoint, on_refused: OnRefused) -> None:
+        self.open_held(target, client.origin, lambda channel: channel.carry(client), on_refused)
+
+    def carry_own(
+        self,
+        client: Client,
+        target: Endpoint,
+        *,
+        named: bool,
+        on_opened: Callable[[Owner], None],
+        on_refused: OnRefused,
+    ) -> None:
+        self._own_channels.carry(
+            client,
+            target,
+            named=named,
+            on_opened=on_opened,
+            on_refused=lambda error: on_refused(self._lost_or(error)),
+        )
+
+    def forget(self, target: Endpoint) -> None:
+        self._own_channels.forget(target)
+
+    def open_held(
+        self,
+        target: Endpoint,
+        origin: tuple[str, int],
+        on_opened: Callable[[CarriedChannel], None],
+        on_refused: OnRefused,
+    ) -> None:
+        """Open a channel that carries no client yet. From any thread; never waits. Both are called
+        on the transport's thread, or this one: they must be quick."""
+
+        def refused(error: Exception) -> None:
+            def explain() -> None:
+                self._look_for_expiry(error)
+                on_refused(self._not_opened(target, error))
+
+            if self._may_be_expired(error):
+                with contextlib.suppress(RuntimeError):  # no thread is to be had
+                    self._jobs.put(explain)
+                    return
+            on_refused(self._not_opened(target, error))
+
+        kind, fields = _channel(target, origin)
+        content = b"".join(
+            uint32(field) if isinstance(field, int) else string(field.encode()) for field in fields
+        )
+        self._route.end.multiplexer.open(kind, content, on_opened, refused, OPEN_SECONDS)
+
+    def _not_opened(self, target: Endpoint, error: Exception) -> ProblemError:
+        if isinstance(error, ChannelRefusedError):
+            return self._not_forwarded(target, error)
+        if isinstance(error, TimeoutError):
+            name = f"a channel to {target}"
+            return connection_problems.channel_slow(self._target, name, OPEN_SECONDS)
+        return LostError(connection_problems.lost(self._target, str(error)).problem)
+
+    def accept(
+        self, listening: Sequence[tuple[int, socket.socket]], on_accepted: OnAccepted
+    ) -> None:
+        self._route.end.multiplexer.accept(listening, on_accepted)
+
+    def release(self) -> None:
+        self._route.end.multiplexer.release()
+
+    @property
+    def traffic(self) -> Traffic:
+        return self._route.end.multiplexer.traffic
 
     def open_own_channel(
         self, target: Endpoint, origin: tuple[str, int], *, named: bool
@@ -93,9 +181,12 @@ class SshLink:
         try:
             return self._own_channels.open(target, origin, named=named)
         except ProblemError as error:
-            if self._route.end.ended.is_set():  # a server that is gone answers nothing
-                raise LostError(error.problem) from error
-            raise
+            raise self._lost_or(error) from error
+
+    def _lost_or(self, error: ProblemError) -> ProblemError:
+        """A server that is gone answers nothing."""
+        is_lost = isinstance(error, LostError) or not self._route.end.ended.is_set()
+        return error if is_lost else LostError(error.problem)
 
     def owner(self, target: Endpoint) -> Owner:
         return self._own_channels.owner(target)
@@ -125,16 +216,29 @@ class SshLink:
     def close(self) -> None:
         with self._lock:
             self._over = True
+        self._own_channels.close()
         self._commands.close()
         self._heartbeat.stop(_JOIN_SECONDS)
         self._route.close()
+        self._commands.ownership.join(_JOIN_SECONDS)
+        self._jobs.join(_JOIN_SECONDS)
+
+    def _may_be_expired(self, error: Exception) -> bool:
+        """Whether a command has to find out whether the password has expired."""
+        return (
+            isinstance(error, ChannelRefusedError)
+            and error.code == connection_problems.OPEN_ADMINISTRATIVELY_PROHIBITED
+            and self._expired is None
+        )
+
+    def _look_for_expiry(self, error: Exception) -> None:
+        """Takes a round trip, or seconds; not on the transport's thread."""
+        if self._may_be_expired(error):
+            self._expired = has_expired_password(self._route.end, self._target)
 
     def _not_forwarded(self, target: Endpoint, error: ChannelRefusedError) -> ProblemError:
-        if error.code == connection_problems.OPEN_ADMINISTRATIVELY_PROHIBITED:
-            if self._expired is None:
-                self._expired = has_expired_password(self._route.end, self._target)
-            if self._expired:
-                return login_problems.password_expired(self._target)
+        if error.code == connection_problems.OPEN_ADMINISTRATIVELY_PROHIBITED and self._expired:
+            return login_problems.password_expired(self._target)
         return connection_problems.not_forwarded(self._target, target, error.code, str(error))
 
     # --- its end ----------------------------------------------------------------------------------

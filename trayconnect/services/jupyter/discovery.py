@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Protocol
 
-from trayconnect.core import sanitize
+from trayconnect.core import remote_script, sanitize
 from trayconnect.core.endpoints import IPAddress, named_address, proc_address
 from trayconnect.core.errors import ProblemError
 from trayconnect.core.link import Completed, NotEndedError
@@ -101,7 +101,7 @@ def run(execute: Execute, host: str, script: str, begin: str) -> str:
     Raises as `find` does."""
     slow = False
     try:
-        completed = execute("exec sh", script.encode(), LIMIT)
+        completed = execute(remote_script.command(script), b"", LIMIT)
     except NotEndedError as error:
         slow, completed = True, error.so_far
     output = completed.stdout.decode("utf-8", "replace")

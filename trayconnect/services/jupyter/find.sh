@@ -154,10 +154,11 @@ main() {
     printf '\n@@trayconnect find 2\n@@order %s\n' "$(printf '\001\000' | od -An -tu2 | tr -d ' ')"
     printf '@@home %s\n' "$HOME"
     begun=" $(begun)"
-    named | runtime_files | report
-    others | awk 'length && !seen[$0]++' | runtime_files | report
+    named=$(named)
+    printf '%s\n' "$named" | runtime_files | report
+    export named
+    others | awk 'length && $0 != ENVIRON["named"] && !seen[$0]++' | runtime_files | report
     printf '@@done\n'
 }
 
-# Read whole before it runs, so that no command takes the rest of the script for its input.
 main </dev/null 2>/dev/null

@@ -23,10 +23,11 @@ from trayconnect.core.link import (
     Refusal,
 )
 from trayconnect.core.page import Page
+from trayconnect.services.http_client import Response
 from trayconnect.services.jupyter.discovery import RunningServer
-from trayconnect.services.jupyter.kernels import KernelWatch
+from trayconnect.services.jupyter.kernels import PATHS, KernelWatch
 from trayconnect.services.jupyter.known import KnownServer
-from trayconnect.services.jupyter.model import Health, Kernels
+from trayconnect.services.jupyter.model import Health
 from trayconnect.services.jupyter.problems import (
     another_jupyter,
     chosen_is_gone,
@@ -37,8 +38,10 @@ from trayconnect.services.jupyter.problems import (
     token_unknown,
 )
 from trayconnect.services.jupyter.readiness import (
+    STATUS_PATH,
     HealthCheck,
     ProbeTarget,
+    RequestsAhead,
     check_layers,
     get_logged_in,
 )
@@ -46,6 +49,7 @@ from trayconnect.services.jupyter.selection import is_own, listing, pick, short_
 from trayconnect.services.jupyter.selection_store import BriefChoices, Choices
 from trayconnect.services.jupyter.targets import (
     DEFAULT_PORT,
+    LAB,
     START,
     at_node,
     front_page,
@@ -93,6 +97,8 @@ class HealthChecker:
             waits = shell_awaited(server.host or server.name)
             return Health(Level.NOTHING, Page(""), waits, looked=False)
 
+        ahead = RequestsAhead()
+
         def look_once() -> tuple[ProbeTarget, HealthCheck]:
             current = known.picked.running
             chosen = self._choices.get(server.name)
@@ -110,7 +116,9 @@ class HealthChecker:
             set_target(own)
             authority = jupyter_authority(server)
             opener = _noting(known, tunnel, named=own.named)
-            return target, check_layers(authority, target, opener, cancel)
+            if target.token and not own.named and not known.answered:
+                ahead.send(authority, target, _paths_ahead(server, known), cancel)
+            return target, check_layers(authority, target, opener, cancel, ahead=ahead)
 
         target, seen = look_once()
         before = known.servers, known.hindered
@@ -121,8 +129,9 @@ class HealthChecker:
                 target, seen = look_once()
         seen = _judged(known, target, seen)
         known.answered = seen.level >= Level.READY
-        _note_front(known, server, target, seen, cancel)
-        kernels = _kernels(known, server, target, seen, cancel)
+        get = _logged_in(server, target, seen, cancel, ahead)
+        _note_front(known, server, target, seen, get)
+        kernels = known.watch.check(get, seen.status) if seen.level is Level.LOGGED_IN else None
         unproven = (
             seen.level >= Level.REACHABLE
             and (known.picked.running is None or known.picked.running.is_elsewhere)
@@ -152,15 +161,26 @@ def _owning(server: Server, known: KnownServer) -> Callable[[RunningServer], boo
     return lambda one: is_own(one, server, home)
 
 
-def _kernels(
-    known: KnownServer, server: Server, target: ProbeTarget, seen: HealthCheck, cancel: CancelToken
-) -> Kernels | None:
-    if seen.level is not Level.LOGGED_IN:
-        return None
+def _logged_in(
+    server: Server,
+    target: ProbeTarget,
+    seen: HealthCheck,
+    cancel: CancelToken,
+    ahead: RequestsAhead,
+) -> Callable[[str], Response]:
     authority = jupyter_authority(server)
-    return known.watch.check(
-        lambda path: get_logged_in(authority, target, seen, path, cancel), seen.status
-    )
+    return lambda path: get_logged_in(authority, target, seen, path, cancel, ahead=ahead)
+
+
+def _paths_ahead(server: Server, known: KnownServer) -> tuple[str, ...]:
+    """What the check asks a Jupyter that takes the token, after its first question."""
+    running = known.picked.running
+    front = (LAB,) if known.front is None and not _names_page(server) else ()
+    return (STATUS_PATH, *front, *(PATHS if running is not None and running.kernels else ()))
+
+
+def _names_page(server: Server) -> bool:
+    return "path" in server.jupyter.model_fields_set
 
 
 def _must_be_ours(server: Server, running: RunningServer | None) -> bool:
@@ -268,15 +288,15 @@ def _hindered(cause: Problem, problem: Problem | None, seen: HealthCheck) -> Pro
 
 
 def _note_front(
-    known: KnownServer, server: Server, target: ProbeTarget, seen: HealthCheck, cancel: CancelToken
+    known: KnownServer,
+    server: Server,
+    target: ProbeTarget,
+    seen: HealthCheck,
+    get: Callable[[str], Response],
 ) -> None:
     """Find out once which page a Jupyter has, if the file names none."""
     if seen.level < Level.READY:
         known.front = None  # the next one may be another kind
         return
-    says = "path" in server.jupyter.model_fields_set
-    if known.front is None and not says and target.hub is None:
-        authority = jupyter_authority(server)
-        known.front = front_page(
-            lambda path: get_logged_in(authority, target, seen, path, cancel), target.base_url
-        )
+    if known.front is None and not _names_page(server) and target.hub is None:
+        known.front = front_page(get, target.base_url)

@@ -122,6 +122,11 @@ Get = Callable[[str], Response]
 """GETs a path below the base URL, logged in. Raises `ProbeError` and `Cancelled`."""
 
 _UNTRACKED = "?no_track_activity=1"
+_KERNELS, _SESSIONS, _MEMORY = (
+    f"{path}{_UNTRACKED}" for path in ("api/kernels", "api/sessions", "api/metrics/v1")
+)
+PATHS = (_KERNELS, _SESSIONS, _MEMORY)
+"""What the first check of a server asks for while kernels run."""
 
 
 class KernelWatch:
@@ -141,7 +146,7 @@ class KernelWatch:
         if kernel_count(status) == 0:
             self._names = {}
             return Kernels()
-        answer = _answer(get, f"api/kernels{_UNTRACKED}")
+        answer = _answer(get, _KERNELS)
         if answer is None:
             return None
         ahead = clock_ahead(answer, time.time())
@@ -150,7 +155,7 @@ class KernelWatch:
             return None
         ids = frozenset(kernel.id for kernel in running)
         if ids - self._names.keys() - self._nameless:
-            sessions = _answer(get, f"api/sessions{_UNTRACKED}")
+            sessions = _answer(get, _SESSIONS)
             self._names = {} if sessions is None else notebooks(sessions.body)
             running = kernels(answer.body, self._names, ahead) or ()
             self._nameless = ids - self._names.keys()
@@ -161,7 +166,7 @@ class KernelWatch:
         if not self._tells_memory:
             return None
         try:
-            answer = get(f"api/metrics/v1{_UNTRACKED}")
+            answer = get(_MEMORY)
         except ProbeError:
             return None
         self._tells_memory = answer.status != HTTPStatus.NOT_FOUND

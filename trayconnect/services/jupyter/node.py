@@ -44,8 +44,7 @@ _FILE = re.compile(r".*/(?:jp|nb)server-([0-9]{1,18})\.json")
 
 def find_at_node(execute: Execute, host: str, node: str) -> Discovery:
     """Search the account for Jupyters of a node; see `discovery.find`."""
-    # A start-up file that reads its input takes the first line.
-    script = f"#\n#\n#\nnode={shlex.quote(node)}\n{discovery.script('node.sh')}"
+    script = f"node={shlex.quote(node)}\n{discovery.script('node.sh')}"
     return parse(discovery.run(execute, host, script, _BEGIN), node)
 
 

@@ -46,5 +46,4 @@ main() {
     printf '@@done\n'
 }
 
-# Read whole before it runs, so that no command takes the rest of the script for its input.
 main </dev/null 2>/dev/null

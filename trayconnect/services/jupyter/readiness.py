@@ -4,13 +4,15 @@ not."""
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from http import HTTPStatus
 
 from trayconnect.config.model import SAME_HOST
 from trayconnect.core import sanitize
-from trayconnect.core.abandonable import abandonable
+from trayconnect.core.abandonable import Background, abandonable
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.endpoints import Endpoint, TcpEndpoint, UnixEndpoint
 from trayconnect.core.errors import Problem, ProblemError, Recovery
@@ -30,6 +32,8 @@ from trayconnect.services.protocol import Level
 
 TIMEOUT = 5.0
 """Seconds for one HTTP answer."""
+
+STATUS_PATH = "api/status"
 
 MARK = "x-trayconnect"
 """A header of our own listener's answer when the port leads nowhere; the link knows why."""
@@ -81,19 +85,51 @@ class HealthCheck:
     """The answer of `/api/status`, if the token was accepted."""
 
 
+class RequestsAhead:
+    """Requests that are sent together with a check's first one, since its answer will most likely
+    lead to them: each takes round trips."""
+
+    def __init__(self) -> None:
+        self._under_way: dict[tuple[bool, str, str], Background[Response]] = {}
+
+    def send(
+        self,
+        authority: str,
+        target: ProbeTarget,
+        paths: Iterable[str],
+        cancel: CancelToken,
+        timeout: float = TIMEOUT,
+    ) -> None:
+        """GET these paths below the base URL, logged in; the local port must lead to nobody else
+        but the account's own Jupyter. Returns at once."""
+        question = _Question(authority, target, cancel, timeout, RequestsAhead())
+        for path in paths:
+            with suppress(RuntimeError):  # no more threads
+                self._under_way[target.secure, path, target.token] = Background(
+                    partial(question.get, target.secure, path, target.token),
+                    f"tc-ahead {authority}",
+                )
+
+    def answer(self, secure: bool, path: str, token: str, cancel: CancelToken) -> Response | None:
+        """The answer to a request; None if it was not sent. Raises `ProbeError` and `Cancelled`."""
+        sent = self._under_way.pop((secure, path, token), None)
+        return None if sent is None else sent.result(cancel)
+
+
 def check_layers(
     authority: str,
     target: ProbeTarget,
     open_channel: OpenChannel,
     cancel: CancelToken,
     timeout: float = TIMEOUT,
+    ahead: RequestsAhead | None = None,
 ) -> HealthCheck:
     """Ask for Jupyter's version at `authority`, the `host:port` of our own listener.
 
     `GET /api` needs no login and counts as no activity, so that it never keeps an idle server from
     being culled. https is recognised even if the target does not say so. Takes a few times
     `timeout` seconds at most. Raises `Cancelled`."""
-    question = _Question(authority, target, cancel, timeout)
+    question = _Question(authority, target, cancel, timeout, ahead or RequestsAhead())
     try:
         secure, answer = _ask(question, open_channel)
     except _NoAnswer as error:
@@ -126,11 +162,13 @@ def get_logged_in(
     path: str,
     cancel: CancelToken,
     timeout: float = TIMEOUT,
+    ahead: RequestsAhead | None = None,
 ) -> Response:
     """GET a path below the base URL of a Jupyter that accepted the token.
 
     Raises `ProbeError` and `Cancelled`."""
-    return _Question(authority, target, cancel, timeout).get(seen.secure, path, target.token)
+    question = _Question(authority, target, cancel, timeout, ahead or RequestsAhead())
+    return question.get(seen.secure, path, target.token)
 
 
 def jupyter_version(answer: Response) -> str | None:
@@ -149,10 +187,12 @@ class _Question:
     target: ProbeTarget
     cancel: CancelToken
     timeout: float
+    ahead: RequestsAhead
 
     def get(self, secure: bool, path: str, token: str = "") -> Response:
         """`path` is below the base URL. Raises `ProbeError`."""
-        return self.get_absolute(secure, f"{self.target.base_url}{path}", token)
+        answer = self.ahead.answer(secure, path, token, self.cancel)
+        return answer or self.get_absolute(secure, f"{self.target.base_url}{path}", token)
 
     def get_absolute(self, secure: bool, path: str, token: str = "") -> Response:
         """Raises `ProbeError`."""
@@ -246,7 +286,7 @@ def _at_hub(question: _Question, secure: bool) -> HealthCheck:
 def _log_in(question: _Question, secure: bool) -> HealthCheck:
     target = question.target
     try:
-        answer = question.get(secure, "api/status", target.token)
+        answer = question.get(secure, STATUS_PATH, target.token)
     except ProbeError:
         return HealthCheck(Level.READY, secure)
     match answer.status:

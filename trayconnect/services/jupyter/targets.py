@@ -115,6 +115,7 @@ def base_of(path: str) -> str:
     return f"{path[: found.start()]}/" if found else "/"
 
 
+LAB = "lab"
 _OTHERS = ("tree", "nbclassic/tree", "retro/tree", "voila")
 _REDIRECTS = range(300, 400)
 _LOGIN = "login"
@@ -128,8 +129,8 @@ def front_page(get: Callable[[str], Response], base_url: str) -> str | None:
     `get` asks for a path below the base URL; without a token, an existing page redirects to the
     login. One request if there is a JupyterLab. Raises `Cancelled` as `get` does."""
     try:
-        if _is_there(get("lab")):
-            return "/lab"
+        if _is_there(get(LAB)):
+            return f"/{LAB}"
         return _led_to(get(""), base_url) or _first(get)
     except ProbeError:
         return None

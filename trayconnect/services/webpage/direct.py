@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit, urlunsplit
 
 from trayconnect.config.local_addresses import url_path
@@ -11,7 +12,17 @@ from trayconnect.config.model import Server
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.endpoints import Endpoint
 from trayconnect.core.errors import Problem, ProblemError, Recovery
-from trayconnect.core.link import ByteStream, Completed, Incoming, Link, Owner
+from trayconnect.core.link import (
+    ByteStream,
+    Client,
+    Completed,
+    Incoming,
+    Link,
+    OnAccepted,
+    OnRefused,
+    Owner,
+    Traffic,
+)
 from trayconnect.core.page import Page
 from trayconnect.core.progress import NO_PROGRESS, Progress
 from trayconnect.core.questions import Ask, ProgressDisplay
@@ -86,6 +97,35 @@ class DirectLink:
     ) -> tuple[ByteStream, Owner]:
         """Raises `ProblemError`."""
         raise self._no_ssh()
+
+    def carry(self, client: Client, target: Endpoint, on_refused: OnRefused) -> None:  # noqa: ARG002
+        """There is no channel."""
+        on_refused(self._no_ssh())
+
+    def carry_own(
+        self,
+        client: Client,  # noqa: ARG002
+        target: Endpoint,  # noqa: ARG002
+        *,
+        named: bool,  # noqa: ARG002
+        on_opened: Callable[[Owner], None],  # noqa: ARG002
+        on_refused: OnRefused,
+    ) -> None:
+        """There is no channel."""
+        on_refused(self._no_ssh())
+
+    def forget(self, target: Endpoint) -> None:
+        """No channel is opened ahead."""
+
+    def accept(
+        self, listening: Sequence[tuple[int, socket.socket]], on_accepted: OnAccepted
+    ) -> None:
+        """Nothing listens for a direct connection."""
+
+    def release(self) -> None:
+        """The same."""
+
+    traffic = Traffic()
 
     def owner(self, target: Endpoint) -> Owner:  # noqa: ARG002
         """Unknown without SSH."""

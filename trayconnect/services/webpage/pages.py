@@ -56,6 +56,7 @@ def _state(server: Server, forward: Forward, tunnel: Link, timeout: float) -> Pa
     assert target is not None
     if forward.ready is None:
         return _STATES.get(tunnel.owner(target), PageState.ANSWERS)
+    tunnel.forget(target)  # some tools serve one connection at a time, in their order
     try:
         stream, owner = tunnel.open_own_channel(target, ("127.0.0.1", 0), named=True)
     except ProblemError as error:

@@ -57,6 +57,10 @@ def string(value: bytes) -> bytes:
     return len(value).to_bytes(4, "big") + value
 
 
+def uint32(value: int) -> bytes:
+    return value.to_bytes(4, "big")
+
+
 def ssh_message(kind: bytes, *fields: str | bytes | int) -> Message:
     """A message: its number, then booleans, numbers as uint32, and texts as strings."""
     message = Message()

@@ -97,6 +97,11 @@ class Candidate:
     file: KeyFile | None = None
     certificate: Certificate | None = None
 
+    @property
+    def signs_at_once(self) -> bool:
+        """Whether nobody can be asked for a signature: an agent may ask its user."""
+        return self.key is not None and self.file is not None
+
 
 class Candidates:
     """The keys to try, in order; `skipped` lists the skipped ones, one line each."""
@@ -110,11 +115,21 @@ class Candidates:
         self._agent_keys = list(agent_keys)
         self._held = {key.asbytes(): key for key in agent_keys}
         self._iterator = self._each_once()
+        self._peeked: Candidate | None = None
 
     def __iter__(self) -> Iterator[Candidate]:
         """Continues after the last key that was taken. Raises `ProblemError` if the entry's own
         file cannot be used."""
-        return self._iterator
+        return self
+
+    def __next__(self) -> Candidate:
+        found, self._peeked = self._peeked, None
+        return found or next(self._iterator)
+
+    def peek(self) -> Candidate | None:
+        """The next key, which is not taken. None after the last one. Raises as the iteration."""
+        self._peeked = self._peeked or next(self._iterator, None)
+        return self._peeked
 
     def _each_once(self) -> Iterator[Candidate]:
         seen: set[bytes] = set()

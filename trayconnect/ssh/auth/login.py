@@ -5,22 +5,21 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-from trayconnect.config.algorithms import certified, is_certified, plain
 from trayconnect.config.model import Server
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import ProblemError
 from trayconnect.core.questions import Answer, Ask, ProgressDisplay, Question
 from trayconnect.ssh import out_of_band
-from trayconnect.ssh.auth import agent, identities, login_problems, pasted_key, user_certificates
+from trayconnect.ssh.auth import agent, identities, login_problems, pasted_key
 from trayconnect.ssh.auth.agent import Agent, AgentError
-from trayconnect.ssh.auth.identities import Candidate, Candidates, UnlockedKeys, login_keys
+from trayconnect.ssh.auth.credentials import Credentials
+from trayconnect.ssh.auth.identities import Candidate, Candidates, login_keys
+from trayconnect.ssh.auth.key_choice import UnfitError, algorithm_for
 from trayconnect.ssh.auth.keyfile import KeyFile
 from trayconnect.ssh.auth.login_problems import Tried
-from trayconnect.ssh.auth.passwords import Passwords, Secrets, Unlocker
+from trayconnect.ssh.auth.passwords import Passwords, Unlocker
 from trayconnect.ssh.auth.pasted_key import PastedKey, ask_for_key
-from trayconnect.ssh.auth.signatures import rsa_bits
 from trayconnect.ssh.auth.user_certificates import CertifiedKey
 from trayconnect.ssh.auth.userauth import (
     AuthLostError,
@@ -28,12 +27,13 @@ from trayconnect.ssh.auth.userauth import (
     AuthTimeoutError,
     PasswordExpiredError,
     Prompt,
+    SignedRequest,
     SigningKey,
     UserAuth,
 )
 from trayconnect.ssh.hostkeys.known_hosts import HostKey
+from trayconnect.ssh.sessions_ahead import SessionsAhead
 from trayconnect.ssh.target import LoginTarget
-from trayconnect.ssh.transport import offered_algorithms
 from trayconnect.ssh.transport.ssh_transport import SshTransport
 
 log = logging.getLogger(__name__)
@@ -43,20 +43,7 @@ MAX_FAILURES = 5
 PASSWORD_TRIES = 3
 """For each of the two methods that ask, as OpenSSH's NumberOfPasswordPrompts."""
 
-_SHORT = "shorter than RequiredRSASize in your SSH configuration"
 _PUBLICKEY, _INTERACTIVE, _PASSWORD = "publickey", "keyboard-interactive", "password"
-
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """The credentials that a login can use. `agent_socket` None: the platform's agent, if any."""
-
-    secrets: Secrets
-    unlocked: UnlockedKeys
-    agent_socket: str | None
-    default_identity_files: tuple[Path, ...]
-    pasted_keys: Path
-    """The folder of `pasted_key`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +66,16 @@ def log_in(
     ask: Ask,
     cancel: CancelToken,
     display: ProgressDisplay,
+    sessions: SessionsAhead,
 ) -> LoginResult:
-    """Log in to `target`. Raises `ProblemError` and `Cancelled`."""
+    """Log in to `target`, and request `sessions` there. Raises `ProblemError` and `Cancelled`."""
     with (
         Agent(agent_place(target, server, credentials)) as ssh_agent,
         cancel.releasing(ssh_agent.close),
     ):
-        login = _LoginAttempt(transport, target, server, credentials, ask, display, ssh_agent)
+        login = _LoginAttempt(
+            transport, target, server, credentials, ask, display, ssh_agent, sessions
+        )
         try:
             login.run()
         except AuthTimeoutError:
@@ -93,6 +83,7 @@ def log_in(
         except AuthLostError as error:
             cancel.check()
             raise login.lost(str(error)) from error
+        sessions.request(transport)
         return LoginResult(login.typed, login.banner, login.by)
 
 
@@ -119,8 +110,10 @@ class _LoginAttempt:
         ask: Ask,
         display: ProgressDisplay,
         ssh_agent: Agent,
+        sessions: SessionsAhead,
     ) -> None:
         self._transport = transport
+        self._sessions = sessions
         self._target = target
         self._timeout = target.connect_timeout
         self._ask = ask
@@ -145,6 +138,7 @@ class _LoginAttempt:
             PASSWORD_TRIES if prompts is None else prompts,
         )
         self._pasted_keys = credentials.pasted_keys
+        self._accepted_keys = credentials.accepted
         self._lost_key = False
         """Whether a pasted key could not be stored."""
         self._asked = False
@@ -152,6 +146,8 @@ class _LoginAttempt:
         """Whether a password was sent and its result is still open."""
         self._banner_shown = False
         self._accepted: list[str] = []
+        self._sole_key: bytes | None = None
+        """The key that was accepted last."""
         self._last = ""
         """The method that refused the last password."""
 
@@ -170,7 +166,7 @@ class _LoginAttempt:
     def run(self) -> None:
         """Try the methods in OpenSSH's order. A key costs the user nothing; keyboard-interactive
         can ask for everything that a password can, and for one-time codes and new passwords too."""
-        result = self._auth.begin()
+        result = self._begin()
         while not result.success:
             allowed = set(result.allowed) - set(self._target.options.ruled_out_methods)
             if _PUBLICKEY in allowed and (candidate := self._next_key(allowed)) is not None:
@@ -183,6 +179,8 @@ class _LoginAttempt:
                 result = self._pasted(result)
             else:
                 raise login_problems.login_refused(self._target, self._account(), result.allowed)
+        alone = self._sole_key if len(self._accepted) == 1 else None
+        self._accepted_keys.put(self._target.account, self._host_key, alone)
 
     def lost(self, detail: str) -> ProblemError:
         """The server closed the connection, for too many tries if it says so."""
@@ -231,6 +229,33 @@ class _LoginAttempt:
 
     # --- keys -------------------------------------------------------------------------------------
 
+    def _begin(self) -> AuthResult:
+        first = self._expected()
+        if first is None:
+            return self._auth.begin()[0]
+        candidate, request = first
+        result, signed = self._auth.begin(request)
+        return result if signed is None else self._signed(candidate, signed)
+
+    def _expected(self) -> tuple[Candidate, SignedRequest] | None:
+        """The first key to try, if it was enough the last time. It goes out with the first request,
+        so that the login takes one round trip."""
+        blob = self._accepted_keys.get(self._target.account, self._host_key)
+        ruled_out = _PUBLICKEY in self._target.options.ruled_out_methods
+        # Others may answer requests in another order (asyncssh's server).
+        if blob is None or ruled_out or not self._is_openssh:
+            return None
+        candidate = self._candidates.peek()
+        if candidate is None or candidate.public is None or candidate.public.blob != blob:
+            return None
+        if not candidate.signs_at_once:
+            return None
+        try:
+            request = self._request(candidate)
+        except UnfitError:
+            return None
+        return next(self._candidates), request
+
     def _next_key(self, allowed: set[str]) -> Candidate | None:
         # One try is reserved for a password, if the server accepts one.
         limit = MAX_FAILURES - bool({_INTERACTIVE, _PASSWORD} & allowed)
@@ -238,30 +263,42 @@ class _LoginAttempt:
 
     def _key(self, candidate: Candidate, before: AuthResult) -> AuthResult:
         """Try a key; `before` is the result to continue with if it cannot be tried."""
-        if candidate.public is not None:
-            if self._too_short(candidate.public.type, candidate.public.blob):
-                return self._unfit(candidate, before, _SHORT)
-            algorithm = self._algorithm(candidate.public.type)
-            if algorithm is None:
-                return self._unfit(candidate, before)
-            # Query the server first, so that nobody types an unnecessary passphrase.
-            refusal = self._auth.offer(candidate.public.blob, algorithm)
-            if refusal is not None:
-                return self._failed(candidate.label, refusal)
-        key = candidate.key or self._unlocked(candidate)
-        if self._too_short(key.get_name(), key.asbytes()):
-            return self._unfit(candidate, before, _SHORT)
-        algorithm = self._algorithm(key.get_name())
-        if algorithm is None:
-            return self._unfit(candidate, before)
         try:
-            result = self._auth.publickey(key, algorithm)
+            if candidate.public is not None and not candidate.signs_at_once:
+                # Query the server first, so that nobody types an unnecessary passphrase, or
+                # confirms an unnecessary signature.
+                public = candidate.public
+                refusal = self._auth.offer(public.blob, self._fitting(public.type, public.blob))
+                if refusal is not None:
+                    return self._failed(candidate.label, refusal)
+            return self._signed(candidate, self._auth.publickey(self._request(candidate)))
+        except UnfitError as error:
+            self._tried.append(f"{candidate.label} ({error})")
         except AgentError as error:
             self._tried.append(f"{candidate.label} (the agent did not sign: {error})")
-            return before
+        return before
+
+    def _request(self, candidate: Candidate) -> SignedRequest:
+        """Raises `UnfitError`."""
+        key = candidate.key or self._unlocked(candidate)
+        algorithm = self._fitting(key.get_name(), key.asbytes())
+        return SignedRequest(key, algorithm, self._requested)
+
+    def _requested(self) -> None:
+        """A signature was sent, which the server most likely accepts. OpenSSH reads on after that;
+        if it refuses the signature, it ignores what it cannot serve yet. Others disconnect."""
+        if self._is_openssh and not self._tried:
+            self._sessions.request(self._transport)
+
+    def _signed(self, candidate: Candidate, result: AuthResult) -> AuthResult:
+        """Take in the result of a signature."""
         if result.success or result.partial:
             self._accepted.append(candidate.label)
-        return result if result.success else self._failed(candidate.label, result)
+            self._sole_key = candidate.public.blob if candidate.public else None
+        if result.success:
+            return result
+        self._sessions.drop()
+        return self._failed(candidate.label, result)
 
     def _has_no_key(self) -> bool:
         """Whether no key was found, not even an unusable one, and none was pasted."""
@@ -289,19 +326,10 @@ class _LoginAttempt:
             log.warning("%s: the pasted key is not kept: %s", self._target.server, error)
             self._lost_key = True
 
-    def _unfit(
-        self,
-        candidate: Candidate,
-        before: AuthResult,
-        why: str = "not of a type that the server accepts",
-    ) -> AuthResult:
-        self._tried.append(f"{candidate.label} ({why})")
-        return before
-
-    def _too_short(self, kind: str, blob: bytes) -> bool:
-        certificate = user_certificates.of(blob) if is_certified(kind) else None
-        bits = rsa_bits(certificate.key if certificate else HostKey(kind, blob))
-        return bits is not None and bits < self._target.options.required_rsa_size
+    def _fitting(self, kind: str, blob: bytes) -> str:
+        """The signature algorithm for a key. Raises `UnfitError`."""
+        announced = self._transport.signature_algorithms
+        return algorithm_for(HostKey(kind, blob), self._target.options, announced)
 
     def _unlocked(self, candidate: Candidate) -> SigningKey:
         assert candidate.file is not None
@@ -309,23 +337,6 @@ class _LoginAttempt:
         if candidate.certificate is None:
             return key
         return CertifiedKey(candidate.certificate.public, key)
-
-    def _algorithm(self, key_type: str) -> str | None:
-        """The signature algorithm for a key of that type, with its certificate if it has one."""
-
-        def certified_name(name: str) -> str:
-            return certified(name) if is_certified(key_type) else name
-
-        kind = plain(key_type)
-        accepted = offered_algorithms.signatures(kind)
-        # Only RSA offers a choice; a server's list may be incomplete for other types.
-        if kind == "ssh-rsa" and self._transport.signature_algorithms:
-            accepted = self._transport.signature_algorithms
-        acceptable = self._target.options.pubkey_accepted_algorithms
-        if acceptable:
-            accepted = tuple(name for name in accepted if certified_name(name) in acceptable)
-        found = offered_algorithms.signature_for(kind, accepted) if accepted else None
-        return certified_name(found) if found else None
 
     # --- passwords --------------------------------------------------------------------------------
 
@@ -337,6 +348,11 @@ class _LoginAttempt:
         if self._passwords.asked_for_account and _PASSWORD in allowed and method == over:
             return False
         return method in allowed and self._tries_left[method] > 0 and self._failures < MAX_FAILURES
+
+    @property
+    def _host_key(self) -> HostKey:
+        assert self._transport.presented is not None
+        return self._transport.presented.key
 
     @property
     def _is_openssh(self) -> bool:

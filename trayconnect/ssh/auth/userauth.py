@@ -1,4 +1,4 @@
-"""The client's side of SSH user authentication (RFC 4252, RFC 4256), one request at a time.
+"""The client's side of SSH user authentication (RFC 4252, RFC 4256).
 
 It replaces paramiko's implementation, which does not report the methods that the server allows
 after a refusal, cannot query a key before it signs, and answers prompts on the transport's thread,
@@ -68,6 +68,15 @@ class SigningKey(Protocol):
     def get_name(self) -> str: ...
     def asbytes(self) -> bytes: ...
     def sign_ssh_data(self, data: bytes, algorithm: str | None = None) -> Message | bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class SignedRequest:
+    """A login with a signature by `key`. `on_sent` is called when it has been sent."""
+
+    key: SigningKey
+    algorithm: str
+    on_sent: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,14 +152,23 @@ class UserAuth:
 
     # --- requests; each raises AuthLostError and AuthTimeoutError ---------------------------------
 
-    def begin(self) -> AuthResult:
-        """Start the service, and ask which methods are allowed (RFC 4252 section 5.2)."""
+    def begin(self, first: SignedRequest | None = None) -> tuple[AuthResult, AuthResult | None]:
+        """Start the service, and ask which methods are allowed (RFC 4252 section 5.2). Returns the
+        result of that, and the result of the `first` request, if that was needed.
+
+        All is sent at once; the server answers in order (RFC 4252 section 5.1), and rejects the
+        service by a disconnection (RFC 4253 section 10)."""
         self._send(ssh_message(cMSG_SERVICE_REQUEST, "ssh-userauth"))
+        self._send(self._request("none"))
+        if first is not None:
+            self._send_signed(first)
         number, _ = self._receive()
         if number != MSG_SERVICE_ACCEPT:
             raise AuthLostError(f"unexpected message {number}")
-        self._send(self._request("none"))
-        return self._result(self._receive())
+        result = self._result(self._receive())
+        if first is None or result.success:  # after a success, the server ignores requests
+            return result, None
+        return result, self._result(self._receive())
 
     def offer(self, public: bytes, algorithm: str) -> AuthResult | None:
         """Query whether the server would accept a signature by a key (RFC 4252 section 7).
@@ -161,14 +179,9 @@ class UserAuth:
         answer = self._receive()
         return None if answer[0] == _MSG_60 else self._result(answer)
 
-    def publickey(self, key: SigningKey, algorithm: str) -> AuthResult:
+    def publickey(self, request: SignedRequest) -> AuthResult:
         """Authenticate with a signature."""
-        message = self._key_request(key.asbytes(), algorithm, signed=True)
-        data = Message()
-        data.add_string(self._transport.session_id or b"")
-        data.add_bytes(message.asbytes())
-        message.add_string(key.sign_ssh_data(data.asbytes(), algorithm))
-        self._send(message)
+        self._send_signed(request)
         return self._result(self._receive())
 
     def password(self, password: str) -> AuthResult:
@@ -223,11 +236,21 @@ class UserAuth:
         head = (self._username, "ssh-connection", method)
         return ssh_message(cMSG_USERAUTH_REQUEST, *head, *fields)
 
+    def _send_signed(self, request: SignedRequest) -> None:
+        key, algorithm = request.key, request.algorithm
+        message = self._key_request(key.asbytes(), algorithm, signed=True)
+        data = Message()
+        data.add_string(self._transport.session_id or b"")
+        data.add_bytes(message.asbytes())
+        message.add_string(key.sign_ssh_data(data.asbytes(), algorithm))
+        self._send(message)
+        request.on_sent()
+
     def _key_request(self, blob: bytes, algorithm: str, *, signed: bool) -> Message:
         return self._request("publickey", signed, algorithm, blob)
 
     def _send(self, message: Message) -> None:
-        self._transport.outbox.post(message)
+        self._transport.post(message)
 
     def _receive(self, patience: float = 0.0) -> tuple[int, Message]:
         """The next answer, within the timeout, or within `patience` seconds if that is longer."""

@@ -43,6 +43,9 @@ def install_advice() -> str:
     return INSTALL.format(_PACKAGE.get(sys.platform, ""))
 
 
+_DEFAULTS = ssh_g.Defaults()
+
+
 class SshConfig:
     """The options of each host, from `ssh -G`. Without OpenSSH, only the entry counts, and the user
     is informed about the `unused` file.
@@ -56,12 +59,13 @@ class SshConfig:
         *,
         find_ssh: Callable[[], str | None] = _find_ssh,
         user: LocalUser | None = None,
+        defaults: ssh_g.Defaults = _DEFAULTS,
     ) -> None:
         self._named = named
         self._find_ssh = find_ssh
         self._user = user or this_user()
         self._known: dict[Query, HostConfig] = {}
-        self._defaults: ssh_g.Settings | None = None
+        self._defaults = defaults
 
     @cached_property
     def unused(self) -> Path | None:
@@ -86,9 +90,7 @@ class SshConfig:
         user = self._user
         ssh = self._find_ssh()
         if ssh is not None:
-            if self._defaults is None:
-                self._defaults = ssh_g.defaults_of(ssh, cancel)
-            raw = ssh_g.ask(ssh, query, self._named, self._defaults, cancel)
+            raw = ssh_g.ask(ssh, query, self._named, self._defaults.of(ssh, cancel), cancel)
         else:
             asked = {"user": query.user or "", "port": str(query.port or "")}
             raw = RawOptions(

@@ -5,13 +5,15 @@ from __future__ import annotations
 import errno
 import re
 import subprocess
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO
 
 from trayconnect.config.forward_syntax import ForwardEnd, ForwardSpec, Kind
 from trayconnect.config.forward_syntax import parse as parse_forward
 from trayconnect.config.openssh_syntax import FORWARDS
+from trayconnect.core.abandonable import Background
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import Problem, ProblemError, Recovery
 from trayconnect.core.files import check_room, scratch
@@ -50,14 +52,52 @@ def defaults_of(ssh: str, cancel: CancelToken) -> Settings:
     return _settings(_run(ssh, Query("host"), "none", cancel))
 
 
+class Defaults:
+    """The `defaults_of` each `ssh`, asked once while the program stays the same. From any
+    thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: dict[object, Settings] = {}
+
+    def of(self, ssh: str, cancel: CancelToken) -> Callable[[], Settings]:
+        """Begin to ask, and return what waits for the answer. That raises as `ask`."""
+        try:
+            about = Path(ssh).stat()
+            program: object = (ssh, about.st_ino, about.st_size, about.st_mtime_ns)
+        except OSError:
+            program = object()
+        with self._lock:
+            known = self._known.get(program)
+        if known is not None:
+            return lambda: known
+        asked = Background(lambda: defaults_of(ssh, cancel), "tc-ssh-g")
+
+        def answer() -> Settings:
+            found = asked.result(cancel)
+            with self._lock:
+                self._known = {program: found}
+            return found
+
+        return answer
+
+
 def ask(
-    ssh: str, query: Query, named: Path | None, defaults: Settings, cancel: CancelToken
+    ssh: str,
+    query: Query,
+    named: Path | None,
+    defaults: Callable[[], Settings],
+    cancel: CancelToken,
 ) -> RawOptions:
-    """The configuration for a host. `named` is the argument of `-F`; `defaults` are the
+    """The configuration for a host. `named` is the argument of `-F`; `defaults` returns the
     `defaults_of` settings, which count as not set.
 
     Raises `SshConfigError`, `ProblemError` if `ssh` does not answer, and `Cancelled`."""
     found = _settings(_run(ssh, query, None if named is None else str(named), cancel))
+    return _options(query, found, defaults())
+
+
+def _options(query: Query, found: Settings, defaults: Settings) -> RawOptions:
     if lost := defaults.keys() - found.keys() - _OPTIONAL:
         raise _incomplete(query, f"without {', '.join(sorted(lost))}")
     return parse(found, defaults)

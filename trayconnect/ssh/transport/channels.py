@@ -1,25 +1,66 @@
-"""paramiko's channels, and byte streams over them."""
+"""paramiko's channels, for commands and probes, and byte streams over them."""
 
 from __future__ import annotations
 
 import contextlib
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import paramiko
 from paramiko import Message
 from paramiko.buffered_pipe import BufferedPipe
-from paramiko.common import cMSG_CHANNEL_REQUEST
+from paramiko.common import (
+    MSG_CHANNEL_CLOSE,
+    MSG_CHANNEL_DATA,
+    MSG_CHANNEL_EXTENDED_DATA,
+    cMSG_CHANNEL_REQUEST,
+)
 
 from trayconnect.ssh.auth.data_types import ssh_message
-from trayconnect.ssh.transport.send_queue import ChannelOutlet
+from trayconnect.ssh.transport.packetizer import Packetizer
 
 _SLACK_PACKETS = 10  # as OpenSSH: some servers count slightly wrong
 _CHUNK = 32 << 10  # the content of one packet; paramiko copies the whole argument each time
+_BULK = (MSG_CHANNEL_DATA, MSG_CHANNEL_EXTENDED_DATA)
+
+
+class ChannelOutlet:
+    """The transport as one paramiko channel sees it: bulk data waits for room, and nothing follows
+    a CLOSE.
+
+    A paramiko channel releases its lock before it passes a message to the transport, so a writer's
+    data could follow the CLOSE with which the transport's thread answers the server. OpenSSH treats
+    a message for a closed channel as a protocol error and disconnects: one service that reset its
+    connections again and again ended the whole link."""
+
+    def __init__(self, transport: paramiko.Transport, packetizer: Packetizer) -> None:
+        self._transport = transport
+        self._packetizer = packetizer
+        self._closed = False
+
+    def send(self, message: Message) -> None:
+        """Raises EOFError for bulk data after the transport's end."""
+        data = message.asbytes()
+        if data[0] in _BULK and not self._packetizer.loop.is_here:
+            self._packetizer.send_bulk(data, self)
+        else:
+            self._packetizer.post(data, self)
+
+    _send_user_message = send  # paramiko's name for it
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever a transport has
+        return getattr(self._transport, name)
+
+    def admits(self, message: bytes) -> bool:
+        """Whether a message may be sent now. On the transport's thread."""
+        if self._closed:
+            return False
+        self._closed = message[0] == MSG_CHANNEL_CLOSE
+        return True
 
 
 class SshChannel(paramiko.Channel):
-    """A channel; also the socket of the next hop's transport."""
+    """A channel, used by blocking calls."""
 
     if TYPE_CHECKING:
         # The internals of paramiko that are used; a unit test checks that they exist.
@@ -72,10 +113,6 @@ class SshChannel(paramiko.Channel):
     def _check_unread(self) -> None:
         if len(self.in_buffer) + len(self.in_stderr_buffer) > self._most_unread:
             raise paramiko.SSHException("it ignores the window of a channel")
-
-    def can_write(self) -> bool:
-        """Whether a small message would be sent without waiting, through all hops."""
-        return self.closed or (self.out_window_size > 0 and bool(self.outlet.can_write()))
 
     def start_command(self, command: str, timeout: float) -> bool:
         """Request a command (RFC 4254 section 6.5). Returns whether the server runs it.

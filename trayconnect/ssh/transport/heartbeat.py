@@ -40,6 +40,7 @@ class _Pulse:
         if self._asked:
             self.answered_at = self._asked.popleft()
             self.latency = time.monotonic() - self.answered_at
+            self.transport.multiplexer.budget.measured(self.latency)
 
 
 class Heartbeat:

@@ -10,16 +10,15 @@ import paramiko
 from paramiko import Message
 from paramiko.kex_gex import KexGexSHA256
 
-from trayconnect.config.algorithms import plain
+from trayconnect.config.algorithms import AEAD_CIPHERS, plain
 from trayconnect.ssh.auth.signatures import verifies
 from trayconnect.ssh.hostkeys import host_certificates
 from trayconnect.ssh.hostkeys.host_certificates import PresentedKey
+from trayconnect.ssh.transport.aead_ciphers import CHACHA_KEY_BYTES, ChachaKey
 from trayconnect.ssh.transport.offered_algorithms import AlgorithmOffer
 
 if TYPE_CHECKING:
     import socket
-
-    from trayconnect.ssh.transport.channels import SshChannel
 
     class _KeyExchangeBase(paramiko.Transport):
         """paramiko's class, with the internals that are used here; a unit test checks that they
@@ -30,11 +29,17 @@ if TYPE_CHECKING:
         agreed_on_strict_kex: bool
         remote_cipher: str
         remote_mac: str
+        _cipher_info: Mapping[str, Mapping[str, object]]
         _kex_info: Mapping[str, object]
         _key_info: Mapping[str, object]
+        K: int | None
+        in_kex: bool
 
-        def _really_parse_kex_init(self, m: Message) -> Mapping[str, Any]: ...
+        def _really_parse_kex_init(
+            self, m: Message, ignore_first_byte: bool = False
+        ) -> dict[str, Any]: ...
         def _parse_kex_init(self, m: Message) -> None: ...
+        def _parse_newkeys(self, m: Message) -> None: ...
         def _verify_key(self, host_key: bytes, sig: bytes) -> None: ...
 
     class _KexGex(KexGexSHA256):
@@ -65,18 +70,30 @@ def _key_exchanges(known: Mapping[str, object]) -> Mapping[str, object]:
     return {**found, "curve25519-sha256": first} if first else found
 
 
+def _ciphers(known: Mapping[str, Mapping[str, object]]) -> Mapping[str, Mapping[str, object]]:
+    """paramiko's ciphers, and chacha20: some hardened servers have no other."""
+    chacha = {
+        "class": ChachaKey,
+        "block-size": 8,
+        "iv-size": 0,  # a packet's nonce is its number
+        "key-size": CHACHA_KEY_BYTES,
+        "is_aead": True,
+    }
+    return {**known, "chacha20-poly1305@openssh.com": chacha}
+
+
 class KeyExchangeTransport(_KeyExchangeBase):
     """A transport that offers the algorithms of `offer`, and records the result."""
 
+    _cipher_info = _ciphers(_KeyExchangeBase._cipher_info)  # noqa: SLF001
     _kex_info = _key_exchanges(_KeyExchangeBase._kex_info)  # noqa: SLF001
 
-    def __init__(
-        self, sock: socket.socket | SshChannel, offer: AlgorithmOffer, **options: Any
-    ) -> None:
+    def __init__(self, sock: socket.socket, offer: AlgorithmOffer, **options: Any) -> None:
         super().__init__(sock, **options)
         self.offer = offer
         self.peer_offer: Mapping[str, Any] = {}
-        """The server's algorithms, after they were received."""
+        """The server's algorithms, after they were received; our MACs where the cipher needs
+        none."""
         self.kex = ""
         """The negotiated key exchange."""
         self.presented: PresentedKey | None = None
@@ -109,15 +126,33 @@ class KeyExchangeTransport(_KeyExchangeBase):
             (self.local_cipher, self.local_mac),
             (self.remote_cipher, self.remote_mac),
         ):
-            found += [str(cipher)] if "gcm" in str(cipher) else [str(cipher), str(mac)]
+            found += [str(cipher)] if cipher in AEAD_CIPHERS else [str(cipher), str(mac)]
         strict = "strict " if self.agreed_on_strict_kex else ""
         return strict + ", ".join(dict.fromkeys(found))
+
+    def _really_parse_kex_init(self, m: Message, ignore_first_byte: bool = False) -> dict[str, Any]:
+        # paramiko asks for a common MAC even if the cipher needs none, and servers with such
+        # ciphers alone may have no MAC of ours.
+        offered = super()._really_parse_kex_init(m, ignore_first_byte)
+        for side in ("client", "server"):
+            ciphers = offered[f"{side}_encrypt_algo_list"]
+            if next(filter(ciphers.__contains__, self.preferred_ciphers), None) in AEAD_CIPHERS:
+                offered[f"{side}_mac_algo_list"] = list(self.preferred_macs)
+        return offered
 
     def _parse_kex_init(self, m: Message) -> None:
         self.peer_offer = self._really_parse_kex_init(Message(m.asbytes()))
         super()._parse_kex_init(m)
         theirs = self.peer_offer["kex_algo_list"]
         self.kex = next(name for name in self.preferred_kex if name in theirs)
+
+    def _parse_newkeys(self, m: Message) -> None:
+        if self.K is None:
+            raise paramiko.SSHException("new keys without a key exchange")
+        super()._parse_newkeys(m)
+        # paramiko leaves it set if so much was sent since our NEWKEYS that the next exchange is due
+        # already, and then begins none any more.
+        self.in_kex = False
 
     def _verify_key(self, host_key: bytes, sig: bytes) -> None:
         # paramiko would accept a key of another type than negotiated, a certificate for its bare

@@ -7,6 +7,7 @@ this computer."""
 from __future__ import annotations
 
 import logging
+import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,8 +17,8 @@ from paramiko import Message
 
 from trayconnect.core import sanitize
 from trayconnect.core.endpoints import Endpoint, TcpEndpoint, UnixEndpoint
-from trayconnect.core.link import Incoming
-from trayconnect.ssh.transport.channels import ChannelStream
+from trayconnect.core.link import Client, Incoming
+from trayconnect.ssh.transport.event_loop import tell
 
 if TYPE_CHECKING:
     from trayconnect.ssh.transport.ssh_transport import SshTransport
@@ -29,6 +30,7 @@ _PROHIBITED, _CONNECT_FAILED, _RESOURCE_SHORTAGE = 1, 2, 4
 
 
 _ORIGIN_LENGTH = 60
+_NO_ORIGIN = ("", 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +43,12 @@ class Arrival:
     max_packet: int
     origin: str = ""
 
-    def accept(self) -> ChannelStream:
+    def accept(self, sock: socket.socket, on_ended: Callable[[], None] = lambda: None) -> None:
         """See `link.Incoming`."""
-        return ChannelStream(self.transport.admit(self.number, self.window, self.max_packet))
+        client = Client(sock, _NO_ORIGIN)
+        self.transport.multiplexer.admit(
+            self.number, self.window, self.max_packet, client, on_ended
+        )
 
     def refuse(self, reason: str, *, busy: bool = False) -> None:
         """See `link.Incoming`."""
@@ -103,7 +108,9 @@ class RemoteListening:
             log.log(level, "%s: refused a %r of the server", self._transport.name, shown)
             self._transport.turn_away(number, _PROHIBITED, "nobody asked for it")
         else:
-            on_incoming_of(Arrival(self._transport, number, window, max_packet, origin))
+            arrival = Arrival(self._transport, number, window, max_packet, origin)
+            if not tell(on_incoming_of, arrival):
+                arrival.refuse("internal error")
 
     def _callback(self, where: Endpoint) -> Callable[[Incoming], None] | None:
         with self._lock:

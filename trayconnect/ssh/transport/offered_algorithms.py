@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from trayconnect.config.algorithms import (
+    AEAD_CIPHERS,
     CIPHERS,
     HOST_KEYS,
     KEX,
@@ -85,11 +86,19 @@ def choose(
     signed = tuple(map(certified, HOST_KEYS)) if certificates else ()
     host_keys = _agreed("HostKeyAlgorithms", options.host_key_algorithms, signed + HOST_KEYS)
     known = set(known_types)
+    chosen_ciphers = _agreed("Ciphers", options.ciphers, ciphers)
+    try:
+        chosen_macs = _agreed("MACs", options.macs, macs)
+    except NothingLeftError:
+        chosen_ciphers = tuple(name for name in chosen_ciphers if name in AEAD_CIPHERS)
+        if not chosen_ciphers:
+            raise
+        chosen_macs = MACS  # unused
     return AlgorithmOffer(
         kex=_agreed("KexAlgorithms", options.kex_algorithms, KEX),
         host_keys=tuple(sorted(host_keys, key=lambda name: _rank(name, known))),
-        ciphers=_agreed("Ciphers", options.ciphers, ciphers),
-        macs=_agreed("MACs", options.macs, macs),
+        ciphers=chosen_ciphers,
+        macs=chosen_macs,
     )
 
 

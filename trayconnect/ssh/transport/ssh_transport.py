@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-from paramiko import Message
+from paramiko import Message, SSHException
 from paramiko.common import (
     MSG_CHANNEL_DATA,
     MSG_CHANNEL_EXTENDED_DATA,
@@ -21,7 +21,6 @@ from paramiko.common import (
     cMSG_CHANNEL_CLOSE,
     cMSG_CHANNEL_OPEN,
     cMSG_CHANNEL_OPEN_FAILURE,
-    cMSG_CHANNEL_OPEN_SUCCESS,
     cMSG_DISCONNECT,
     cMSG_GLOBAL_REQUEST,
     cMSG_REQUEST_FAILURE,
@@ -29,29 +28,26 @@ from paramiko.common import (
 from paramiko.transport import ChannelMap
 
 from trayconnect.core import sanitize
-from trayconnect.ssh.auth.data_types import DataReader, ssh_message
+from trayconnect.core.link import Client
+from trayconnect.core.threads import served_quickly
+from trayconnect.ssh.auth.data_types import DataReader, ssh_message, string, uint32
 from trayconnect.ssh.connection_problems import SERVER_REASON
-from trayconnect.ssh.transport.channels import SshChannel
+from trayconnect.ssh.transport.carried import CarriedChannel
+from trayconnect.ssh.transport.channels import ChannelOutlet, SshChannel
 from trayconnect.ssh.transport.key_exchange import KeyExchangeTransport
 from trayconnect.ssh.transport.listening import RemoteListening
+from trayconnect.ssh.transport.multiplexer import ChannelRefusedError, Multiplexer
 from trayconnect.ssh.transport.offered_algorithms import AlgorithmOffer
-from trayconnect.ssh.transport.packetizer import BoundedPacketizer
-from trayconnect.ssh.transport.send_queue import ChannelOutlet, SendQueue, is_writable
+from trayconnect.ssh.transport.packetizer import Packetizer
 
 log = logging.getLogger(__name__)
 
 WINDOW = 2 << 20
 MAX_PACKET = 32 << 10
-HOST_KEYS_ANNOUNCED = "hostkeys-00@openssh.com"
+HOST_KEYS_ANNOUNCED = b"hostkeys-00@openssh.com"
+_LAST_WORDS_SECONDS = 0.5
+_NO_ORIGIN = ("127.0.0.1", 0)
 _DISCONNECT_BY_APPLICATION = 11  # RFC 4253 section 11.1
-
-
-class ChannelRefusedError(Exception):
-    """The server did not open a channel; `code` as in RFC 4254 section 5.1."""
-
-    def __init__(self, code: int, text: str) -> None:
-        super().__init__(f"{text} (code {code})")
-        self.code = code
 
 
 OnReply = Callable[[Message | None], None]
@@ -83,18 +79,16 @@ if TYPE_CHECKING:
         """paramiko's class, with the internals that are used here; a unit test checks that they
         exist."""
 
-        sock: socket.socket | SshChannel
+        sock: socket.socket
         auth_handler: AuthHandler | None  # type: ignore[assignment]  # ours in place of paramiko's
         server_extensions: Mapping[str, bytes]
         _channels: ChannelMap
         _handler_table: dict[int, Callable[[Message], None]]
         _channel_handler_table: dict[int, Callable[[Any, Message], object]]
 
-        def _send_message(self, data: Message) -> None: ...
         def _send_user_message(self, data: Message) -> None: ...
         def _next_channel(self) -> int: ...
         def _auth_trigger(self) -> None: ...
-        def _parse_newkeys(self, m: Message) -> None: ...
         def _parse_disconnect(self, m: Message) -> None: ...
         def _parse_ext_info(self, msg: Message) -> None: ...
         def _parse_global_request(self, m: Message) -> None: ...
@@ -107,7 +101,7 @@ class SshTransport(_TransportBase):
 
     `name` goes into thread names; `offer` lists the algorithms."""
 
-    packetizer: BoundedPacketizer
+    packetizer: Packetizer  # type: ignore[assignment]  # ours in place of paramiko's
 
     _channel_handler_table = {  # noqa: RUF012 - paramiko's
         **_TransportBase._channel_handler_table,  # noqa: SLF001
@@ -115,12 +109,9 @@ class SshTransport(_TransportBase):
         MSG_CHANNEL_EXTENDED_DATA: SshChannel.feed_extended,
     }
 
-    # Socket waits end when the socket is shut down, so no polling of a flag is needed.
-    _active_check_timeout = 10.0
-
     def __init__(
         self,
-        sock: socket.socket | SshChannel,
+        sock: socket.socket,
         *,
         name: str,
         offer: AlgorithmOffer = AlgorithmOffer(),  # noqa: B008 - frozen
@@ -130,7 +121,7 @@ class SshTransport(_TransportBase):
             offer,
             default_window_size=WINDOW,
             default_max_packet_size=MAX_PACKET,
-            packetizer_class=BoundedPacketizer,
+            packetizer_class=Packetizer,
         )
         self.name = f"tc-transport {name}"
         self.greeted = threading.Event()
@@ -148,7 +139,7 @@ class SshTransport(_TransportBase):
         self._asking = threading.Lock()
         self._asked: deque[OnReply] = deque()
         """Global requests without a reply; replies come in the order of the requests."""
-        self.outbox = SendQueue(self)
+        self.multiplexer = Multiplexer(self.packetizer, self.reason, self.channels_seen)
         self.listening = RemoteListening(self)
         _quieten()
         self.set_log_channel(_PARAMIKO_LOG)
@@ -162,12 +153,16 @@ class SshTransport(_TransportBase):
 
     def run(self) -> None:
         try:
-            super().run()
+            with served_quickly():
+                super().run()
         finally:
             self.active = False
             self.ended.set()
             self.greeted.set()
-            self.outbox.close(0)
+            self.packetizer.close()
+            self.multiplexer.end()
+            self.packetizer.end()
+            self.sock.close()  # paramiko leaves it open after an error that it does not expect
             self._cut_channels()  # channels that were admitted during the end
             with self.lock:
                 openings = list(self._openings.values())
@@ -183,15 +178,16 @@ class SshTransport(_TransportBase):
         """Close the connection abruptly and wake every thread that waits for it; from any thread,
         at once."""
         self.active = False
-        if isinstance(self.sock, socket.socket):
-            try:
-                # Closing alone does not wake its reader.
-                self.sock.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                log.debug("%s: already disconnected", self.name)
-        self.stop_thread()
+        try:
+            self.sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            log.debug("%s: already disconnected", self.name)
+        self.packetizer.close()  # its thread closes the socket
         self._cut_channels()
-        self.sock.close()
+        if not self.is_alive():
+            self.multiplexer.end()
+            self.packetizer.end()
+            self.sock.close()
 
     def _cut_channels(self) -> None:
         for channel in self._channels.values():
@@ -199,9 +195,10 @@ class SshTransport(_TransportBase):
                 channel.cut()
 
     def send_disconnect(self) -> None:
-        """Send SSH_MSG_DISCONNECT if the socket is writable."""
+        """Send SSH_MSG_DISCONNECT if the socket takes it at once."""
         text = "disconnected by user"
-        self.outbox.post(ssh_message(cMSG_DISCONNECT, _DISCONNECT_BY_APPLICATION, text, ""))
+        message = ssh_message(cMSG_DISCONNECT, _DISCONNECT_BY_APPLICATION, text, "")
+        self.packetizer.send_last(message.asbytes(), _LAST_WORDS_SECONDS)
 
     def reason(self) -> str:
         """Why it ended, as technical text."""
@@ -229,19 +226,12 @@ class SshTransport(_TransportBase):
 
     # --- sending ----------------------------------------------------------------------------------
 
-    def write(self, message: Message) -> None:
-        """Encrypt and send at once; the caller holds `clear_to_send_lock`. Raises EOFError."""
-        self._send_message(message)
-
-    def can_write(self) -> bool:
-        """Whether a small message would be sent without waiting."""
-        sock = self.sock
-        return self.clear_to_send.is_set() and (
-            is_writable(sock) if isinstance(sock, socket.socket) else sock.can_write()
-        )
+    def post(self, message: Message) -> None:
+        """Send a message as soon as possible; never waits."""
+        self.packetizer.post(message.asbytes())
 
     def _send_user_message(self, data: Message) -> None:
-        self.outbox.post(data)
+        self.post(data)
 
     # --- channels and requests --------------------------------------------------------------------
 
@@ -255,7 +245,7 @@ class SshTransport(_TransportBase):
             number, channel = self._new_channel()
             self._openings[number] = opening = _Opening(channel)
         head = (kind, number, WINDOW, MAX_PACKET)
-        self.outbox.post(ssh_message(cMSG_CHANNEL_OPEN, *head, *fields))
+        self.post(ssh_message(cMSG_CHANNEL_OPEN, *head, *fields))
         if not self.ended.is_set():
             opening.done.wait(timeout)
         with self.lock:
@@ -270,41 +260,51 @@ class SshTransport(_TransportBase):
             raise TimeoutError(f"no answer within {timeout:g} s")
         return channel
 
-    def admit(self, peer_number: int, window: int, max_packet: int) -> SshChannel:
-        """Confirm the channel that the server opens as its number `peer_number`.
+    def open_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        """A socket that leads to `host` as seen from the server: one end of a pair, whose other end
+        the multiplexer carries.
 
-        Raises ConnectionError if the transport has ended."""
-        with self.lock:
-            number, channel = self._new_channel()
-        channel.opened(peer_number, window, max_packet)
-        if self.ended.is_set():
-            self._channels.delete(number)
-            raise ConnectionResetError(self.reason())
-        numbers = (peer_number, number, WINDOW, MAX_PACKET)
-        self.outbox.post(ssh_message(cMSG_CHANNEL_OPEN_SUCCESS, *numbers))
-        return channel
+        Raises `ChannelRefusedError`, TimeoutError after `timeout` seconds, and ConnectionError when
+        the transport ends."""
+        near, far = socket.socketpair()
+        far.setblocking(False)
+        done = threading.Event()
+        failures: list[Exception] = []
+
+        def opened(channel: CarriedChannel) -> None:
+            channel.carry(Client(far, _NO_ORIGIN))
+            done.set()
+
+        def refused(error: Exception) -> None:
+            failures.append(error)
+            far.close()
+            done.set()
+
+        fields = string(host.encode()) + uint32(port) + string(b"127.0.0.1") + uint32(0)
+        self.multiplexer.open("direct-tcpip", fields, opened, refused, timeout)
+        if done.wait(timeout + _LAST_WORDS_SECONDS) and not failures:
+            return near
+        near.close()
+        raise failures[0] if failures else TimeoutError(f"no answer within {timeout:g} s")
 
     def turn_away(self, peer_number: int, code: int, text: str) -> None:
         """Refuse the channel that the server opens as its number `peer_number`; never waits. `code`
         as in RFC 4254 section 5.1."""
-        self.outbox.post(ssh_message(cMSG_CHANNEL_OPEN_FAILURE, peer_number, code, text, ""))
+        self.post(ssh_message(cMSG_CHANNEL_OPEN_FAILURE, peer_number, code, text, ""))
 
     def ask(self, request: str, on_reply: OnReply, *fields: str | bytes | int) -> None:
         """Send a global request (RFC 4254 section 4); never waits. `on_reply` is called on the
         transport's thread."""
         message = ssh_message(cMSG_GLOBAL_REQUEST, request, True, *fields)
-        with self._asking:  # only to keep the order of both: sending may take time
+        with self._asking:  # to keep the order of both
             self._asked.append(on_reply)
-            self.outbox.queue(message)
-        if isinstance(self.sock, socket.socket):
-            self.outbox.flush()
-        else:  # the jump host may freeze between `can_write` and the write, which then never ends
-            self.outbox.wake_helper()
+            self.post(message)
 
     def _new_channel(self) -> tuple[int, SshChannel]:
         """The caller holds `lock`."""
         number = self._next_channel()
-        channel = SshChannel(number, ChannelOutlet(self), WINDOW, MAX_PACKET)
+        outlet = ChannelOutlet(self, self.packetizer)
+        channel = SshChannel(number, outlet, WINDOW, MAX_PACKET)
         self._channels.put(number, channel)
         self.channels_seen[number] = True
         return number, channel
@@ -320,7 +320,7 @@ class SshTransport(_TransportBase):
                 opening.done.set()
                 return
         # Its opener gave up: without this close the server would keep the channel open.
-        self.outbox.post(ssh_message(cMSG_CHANNEL_CLOSE, peer_number))
+        self.post(ssh_message(cMSG_CHANNEL_CLOSE, peer_number))
 
     def _refused(self, m: Message) -> None:
         number, code, text = m.get_int(), m.get_int(), sanitize.line(m.get_binary())
@@ -334,22 +334,21 @@ class SshTransport(_TransportBase):
         if self._asked:
             self._asked.popleft()(m)
 
-    def _parse_newkeys(self, m: Message) -> None:
-        super()._parse_newkeys(m)
-        self.outbox.flush()
-
     def _parse_global_request(self, m: Message) -> None:
-        kind = m.get_text()
+        kind = m.get_binary()  # no UTF-8, if the server likes
         if m.get_boolean():
             # paramiko would answer at once, which is forbidden during a key exchange.
-            self.outbox.post(ssh_message(cMSG_REQUEST_FAILURE))
+            self.post(ssh_message(cMSG_REQUEST_FAILURE))
         elif kind == HOST_KEYS_ANNOUNCED:
             self.on_host_keys(m.get_remainder())
 
     def _parse_ext_info(self, msg: Message) -> None:
         # paramiko loops over the number of attributes that the server claims, for hours if it lies.
         reader = DataReader(msg.get_remainder())
-        pairs = [(reader.string(), reader.string()) for _ in range(reader.uint32())]
+        try:
+            pairs = [(reader.string(), reader.string()) for _ in range(reader.uint32())]
+        except ValueError as error:
+            raise SSHException(f"its extensions: {error}") from None
         self.server_extensions = {name.decode("ascii", "replace"): value for name, value in pairs}
 
     def _parse_disconnect(self, m: Message) -> None:
