@@ -614,4 +614,4 @@ def test_a_command_on_a_channel_that_ended_meanwhile_is_not_waited_for(
     with kit.tunnel(server) as tunnel:
         channel = tunnel._commands._transport.open("session", 30.0)
         channel.cut()
-        assert not channel.start_command("true", 30.0)
+        assert not channel.start_command("true", b"", time.monotonic() + 30)

@@ -263,8 +263,9 @@ def test_the_command() -> None:
 
     assert [server.port for server in find(execute, "gpu").servers] == [8888]
     ((command, stdin, timeout),) = seen
-    assert command == remote_script.command(script("process.sh", "find.sh"))
-    assert stdin == b""
+    assert command == remote_script.COMMAND
+    assert stdin == remote_script.stdin(script("process.sh", "find.sh"))
+    assert b"\r" not in stdin
     assert 0 < timeout <= 60
 
 

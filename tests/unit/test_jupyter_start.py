@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from tests.support.servers import make_server
 from tests.support.systems import has_shell
+from trayconnect.core import remote_script
 from trayconnect.core.errors import Recovery
 from trayconnect.core.link import Completed
 from trayconnect.services.jupyter.start import (
@@ -126,7 +127,7 @@ def test_nothing_of_it_is_an_argument() -> None:
         return Completed(0, b"\n@@trayconnect start 1\n@@way tmux\n@@ready 7\n@@end\n", b"")
 
     assert start(execute, make_server(), 60).pid == 7
-    assert asked == ["exec sh"]
+    assert asked == [remote_script.COMMAND]
 
 
 # --- what is read ---------------------------------------------------------------------------------

@@ -1,19 +1,21 @@
-"""A script of POSIX sh as one command line, for the login shell of any account."""
+"""How a script of POSIX sh gets to a server: as the standard input of a command of one word."""
 
 from __future__ import annotations
 
-import re
+COMMAND = "sh"
+"""What stands between a server and a shell (ForceCommand, `command=` of authorized_keys) splits the
+command line into words, puts it behind a program of its own (`docker exec -i box`), compares it,
+cuts it or logs it. A script in the command line would not survive that, and every user of the
+server could read it."""
 
-_COMMENT = re.compile(r"^[ \t]*(?:#.*)?\n", re.MULTILINE)
-_ENCODED = re.compile(r"[\\'!\n]")
-"""What the quotes of some shell do not protect: csh expands `!` and ends words at a line's end,
-fish reads backslashes."""
+_BEGIN = "\n\n\ncase ${OSTYPE-} in msys*) echo 'This is Windows.' >&2; exit 1 ;; esac\n"
+"""A start-up file that reads its input takes the first line. Git for Windows brings an `sh` that
+sees none of Windows' processes."""
+_END = "\nexit\n"
+"""So that the script's end does not wait for the end of its input."""
 
 
-def command(script: str) -> str:
-    """The command line. An SSH server takes it with the request, but standard input only after it
-    has granted a window for it: one round trip later.
-
-    Comments must stand on lines of their own."""
-    encoded = _ENCODED.sub(lambda found: f"\\0{ord(found[0]):03o}", _COMMENT.sub("", script))
-    return f"exec sh -c 'eval \"$(printf %b \"$1\")\"' sh '{encoded}'"
+def stdin(script: str) -> bytes:
+    """The input of `COMMAND`. A script that starts other programs is one function, so that it is
+    read whole before one of them takes the rest for its input."""
+    return f"{_BEGIN}{script}{_END}".encode()

@@ -22,7 +22,7 @@ from trayconnect.ssh.connection_problems import NoCommandsError
 from trayconnect.ssh.ownership import Ownership
 from trayconnect.ssh.sessions_ahead import SessionsAhead
 from trayconnect.ssh.target import LoginTarget
-from trayconnect.ssh.transport.channels import SshChannel
+from trayconnect.ssh.transport.channels import AHEAD, SshChannel
 from trayconnect.ssh.transport.multiplexer import ChannelRefusedError
 from trayconnect.ssh.transport.ssh_transport import SshTransport
 
@@ -52,10 +52,10 @@ def execute(
     `ProblemError`, and `NotEndedError` after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     try:
-        channel = start(transport, target, command, timeout, ahead)
+        channel = start(transport, target, command, stdin[:AHEAD], timeout, ahead)
         try:
             with running():
-                return _run(channel, target, stdin, deadline, timeout)
+                return _run(channel, target, stdin[AHEAD:], deadline, timeout)
         finally:
             with contextlib.suppress(OSError, EOFError):
                 channel.close()
@@ -67,12 +67,13 @@ def start(
     transport: SshTransport,
     target: LoginTarget,
     command: str,
+    stdin: bytes,
     timeout: float,
     ahead: Callable[[float], SshChannel | None] = lambda _: None,
 ) -> SshChannel:
-    """Start `command` through the account's shell; the channel carries its input and output.
-    `ahead`: see `SessionsAhead.take`. Raises `ProblemError`, and TimeoutError once a channel is
-    open."""
+    """Start `command` through the account's shell; the channel carries its output and its input,
+    which begins with `stdin`, at most `AHEAD` bytes. `ahead`: see `SessionsAhead.take`. Raises
+    `ProblemError`, and TimeoutError once a channel is open."""
     deadline = time.monotonic() + timeout
     try:
         channel = ahead(timeout) or transport.open("session", deadline - time.monotonic())
@@ -83,7 +84,7 @@ def start(
     except ConnectionError as error:
         raise connection_problems.lost(target, str(error)) from error
     try:
-        if channel.start_command(command, max(0.0, deadline - time.monotonic())):
+        if channel.start_command(command, stdin, deadline):
             return channel
         if transport.ended.is_set():
             raise connection_problems.lost(target, transport.reason())
@@ -227,10 +228,10 @@ class RemoteCommands:
         """Never raises; may be called twice."""
         self.ownership.close()
 
-    def _start_shell(self, command: str, timeout: float) -> SshChannel:
+    def _start_shell(self, command: str, stdin: bytes, timeout: float) -> SshChannel:
         def action() -> SshChannel:
             ahead = partial(self._sessions.take, last=True)
-            self._shell = start(self._transport, self._target, command, timeout, ahead)
+            self._shell = start(self._transport, self._target, command, stdin, timeout, ahead)
             return self._shell
 
         return self._when_free(action, lambda: self._running > 0, timeout)

@@ -50,8 +50,8 @@ class NotAnsweredError(Exception):
 
 
 class OpenSession(Protocol):
-    def __call__(self, command: str, timeout: float) -> SshChannel:
-        """Start a command. Raises `ProblemError` and TimeoutError."""
+    def __call__(self, command: str, stdin: bytes, timeout: float) -> SshChannel:
+        """Start a command with that input. Raises `ProblemError` and TimeoutError."""
         ...
 
 
@@ -307,7 +307,9 @@ class _Shell:
     def __init__(self, open_session: OpenSession) -> None:
         deadline = time.monotonic() + START_SECONDS
         script = files("trayconnect.ssh").joinpath("owners.sh").read_text("utf-8")
-        self._channel = open_session(remote_script.command(script), START_SECONDS)
+        self._channel = open_session(
+            remote_script.COMMAND, remote_script.stdin(script), START_SECONDS
+        )
         self._unread = b""
         self._sending, self._receiving = threading.Lock(), threading.Lock()
         self._number = 0
@@ -316,8 +318,6 @@ class _Shell:
         self._answers: dict[int, list[str]] = {}
         """Those that other threads wait for."""
         try:
-            # A start-up file that reads its input takes the first line.
-            self._channel.send_all(b"\n\n\n")
             self._until(_ANSWER_START, deadline)
             account = Account.read(self._line(deadline).split())
             if account is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from trayconnect.config.model import Server
+from trayconnect.core import remote_script
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import Problem, ProblemError, Recovery
 from trayconnect.core.link import Link
@@ -28,7 +29,7 @@ def check(
     """See `kinds.Check`."""
     try:
         with steps.step("run a command"):
-            link.execute("exec sh", b"exit 0\n", LIMIT)
+            link.execute(remote_script.COMMAND, remote_script.stdin("exit 0"), LIMIT)
         with steps.step("find Jupyter") as found:
             found += list(_found(find(link.execute, server.host or server.name).servers))
     except ProblemError as error:

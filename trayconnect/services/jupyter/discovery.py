@@ -101,7 +101,7 @@ def run(execute: Execute, host: str, script: str, begin: str) -> str:
     Raises as `find` does."""
     slow = False
     try:
-        completed = execute(remote_script.command(script), b"", LIMIT)
+        completed = execute(remote_script.COMMAND, remote_script.stdin(script), LIMIT)
     except NotEndedError as error:
         slow, completed = True, error.so_far
     output = completed.stdout.decode("utf-8", "replace")

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from trayconnect.config.model import Server
 from trayconnect.config.start_options import StartOptions
+from trayconnect.core import remote_script
 from trayconnect.core.abandonable import abandonable
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.endpoints import Endpoint, TcpEndpoint, UnixEndpoint
@@ -72,7 +73,9 @@ class JupyterLauncher:
         text = text_of("process.sh") + assignments(values) + text_of("ended.sh")
         try:
             done = abandonable(
-                lambda: tunnel.execute("exec sh", text.encode(), SHELL_LIMIT),
+                lambda: tunnel.execute(
+                    remote_script.COMMAND, remote_script.stdin(text), SHELL_LIMIT
+                ),
                 f"tc-ended {server.name}",
                 cancel,
             )
@@ -165,7 +168,7 @@ def _place(server: Server, sharing: str, tunnel: Link, cancel: CancelToken) -> s
     }
     text = text_of("process.sh") + assignments(values) + text_of("sockets.sh", "reach.sh")
     done = abandonable(
-        lambda: tunnel.execute("exec sh", text.encode(), SHELL_LIMIT),
+        lambda: tunnel.execute(remote_script.COMMAND, remote_script.stdin(text), SHELL_LIMIT),
         f"tc-reach {server.name}",
         cancel,
     )

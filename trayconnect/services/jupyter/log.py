@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from trayconnect.config.model import Server
-from trayconnect.core import sanitize
+from trayconnect.core import remote_script, sanitize
 from trayconnect.core.abandonable import abandonable
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.command import name_on_command_line
@@ -39,7 +39,9 @@ def read_log(
     text = text_of("process.sh")
     text += assignments({"name": session_name(server), **process}) + text_of("log.sh")
     done = abandonable(
-        lambda: execute("exec sh", text.encode(), LIMIT), f"tc-log {server.name}", cancel
+        lambda: execute(remote_script.COMMAND, remote_script.stdin(text), LIMIT),
+        f"tc-log {server.name}",
+        cancel,
     )
     output = done.stdout.decode("utf-8", "replace").replace("\r\n", "\n")
     _, begins, report = output.partition(f"\n{_BEGIN}")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from trayconnect.config.model import Server, name_key
 from trayconnect.config.start_options import StartOptions
-from trayconnect.core import sanitize
+from trayconnect.core import remote_script, sanitize
 from trayconnect.services.jupyter.discovery import Execute
 from trayconnect.services.jupyter.discovery import script as text_of
 
@@ -64,7 +64,9 @@ class StartResult:
 def start(execute: Execute, server: Server, limit: int = LIMIT) -> StartResult:
     """Start it as the entry says, or find one that an earlier start left running; returns when its
     runtime file exists, or it failed. Raises `ProblemError` as `execute` does."""
-    completed = execute("exec sh", script(server, limit).encode(), limit + SEARCH_LIMIT)
+    completed = execute(
+        remote_script.COMMAND, remote_script.stdin(script(server, limit)), limit + SEARCH_LIMIT
+    )
     return parse(completed.stdout.decode("utf-8", "replace"))
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from trayconnect.core import sanitize
+from trayconnect.core import remote_script, sanitize
 from trayconnect.core.abandonable import abandonable
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import Problem, ProblemError, Recovery
@@ -101,7 +101,9 @@ def end(execute: Execute, asked: str, name: str, cancel: CancelToken) -> None:
     text = text_of("process.sh")
     text += assignments({"pid": pid, "when": when, "limit": str(END_LIMIT)}) + text_of("stop.sh")
     done = abandonable(
-        lambda: execute("exec sh", text.encode(), END_LIMIT + LIMIT), f"tc-stop {name}", cancel
+        lambda: execute(remote_script.COMMAND, remote_script.stdin(text), END_LIMIT + LIMIT),
+        f"tc-stop {name}",
+        cancel,
     )
     _, _, report = done.stdout.decode("utf-8", "replace").replace("\r", "").partition(_BEGIN)
     match report.split():

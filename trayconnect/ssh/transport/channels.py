@@ -21,6 +21,8 @@ from trayconnect.ssh.transport.packetizer import Packetizer
 
 _SLACK_PACKETS = 10  # as OpenSSH: some servers count slightly wrong
 _CHUNK = 32 << 10  # the content of one packet; paramiko copies the whole argument each time
+AHEAD = 32 << 10
+"""Bytes of input that may go out with the request for a command."""
 _BULK = (MSG_CHANNEL_DATA, MSG_CHANNEL_EXTENDED_DATA)
 
 
@@ -81,6 +83,8 @@ class SshChannel(paramiko.Channel):
         self.outlet = outlet
         self._set_transport(outlet)
         self._set_window(window, max_packet)
+        self._lent = 0
+        """Bytes of `out_window_size` that the server has yet to grant."""
         self._most_unread = window + _SLACK_PACKETS * max_packet
         self.cut_off = False
         """Whether its transport ended before the channel was closed. A server may close a channel
@@ -114,18 +118,53 @@ class SshChannel(paramiko.Channel):
         if len(self.in_buffer) + len(self.in_stderr_buffer) > self._most_unread:
             raise paramiko.SSHException("it ignores the window of a channel")
 
-    def start_command(self, command: str, timeout: float) -> bool:
-        """Request a command (RFC 4254 section 6.5). Returns whether the server runs it.
+    def start_command(self, command: str, stdin: bytes, deadline: float) -> bool:
+        """Request a command (RFC 4254 section 6.5), whose input begins with `stdin`, at most
+        `AHEAD` bytes. Returns whether the server runs it.
 
-        Raises TimeoutError after `timeout` seconds."""
+        The input goes out with the request if there is a window for it. Raises TimeoutError after
+        `deadline` of the monotonic clock."""
         message = ssh_message(cMSG_CHANNEL_REQUEST, self.remote_chanid, "exec", True, command)
         self._event_pending()
         if self.closed:  # check this first: nothing sets the event after the end
             return False
         self.outlet.send(message)
-        if not self.event.wait(timeout):
+        self._lend_window()
+        goes_ahead = self.out_window_size >= len(stdin)
+        if goes_ahead:
+            self._send_input(stdin, deadline)
+        if not self.event.wait(max(0.0, deadline - time.monotonic())):
             raise TimeoutError
+        if self.event_ready and not goes_ahead:
+            self._send_input(stdin, deadline)
         return self.event_ready
+
+    def _lend_window(self) -> None:
+        """OpenSSH's server grants its first window with the command's start. It takes data that
+        comes behind the request all the same, since it has started the command by then, or it drops
+        the data with a command that it refuses. Waiting would take a round trip."""
+        with self.lock:
+            if self.out_window_size == 0 and "OpenSSH" in self.outlet.remote_version:
+                self.out_window_size = self._lent = AHEAD
+
+    def adjusted(self, message: Message) -> None:
+        """The server grants more of the window (RFC 4254 section 5.2)."""
+        size = message.get_int()
+        with self.lock:
+            repaid = min(size, self._lent)
+            self._lent -= repaid
+            self.out_window_size += size - repaid
+            self.out_buffer_cv.notify_all()
+
+    def _send_input(self, data: bytes, deadline: float) -> None:
+        """A command may end, or be refused, before it has read its input."""
+        self.settimeout(max(0.0, deadline - time.monotonic()))
+        try:
+            self.send_all(data)
+        except TimeoutError:
+            raise
+        except OSError:
+            return
 
     def send_all(self, data: bytes | memoryview) -> None:
         """Send all data; blocks while the server grants no window. Raises OSError."""

@@ -16,6 +16,7 @@ from paramiko.common import (
     MSG_CHANNEL_OPEN,
     MSG_CHANNEL_OPEN_FAILURE,
     MSG_CHANNEL_OPEN_SUCCESS,
+    MSG_CHANNEL_WINDOW_ADJUST,
     MSG_REQUEST_FAILURE,
     MSG_REQUEST_SUCCESS,
     cMSG_CHANNEL_CLOSE,
@@ -107,6 +108,7 @@ class SshTransport(_TransportBase):
         **_TransportBase._channel_handler_table,  # noqa: SLF001
         MSG_CHANNEL_DATA: SshChannel.feed,
         MSG_CHANNEL_EXTENDED_DATA: SshChannel.feed_extended,
+        MSG_CHANNEL_WINDOW_ADJUST: SshChannel.adjusted,
     }
 
     def __init__(
