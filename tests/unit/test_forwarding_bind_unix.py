@@ -12,7 +12,7 @@ import pytest
 
 from trayconnect.core.errors import ProblemError
 from trayconnect.forwarding.bind import bind_unix
-from trayconnect.forwarding.peer_uid import PeerOwner, identify
+from trayconnect.forwarding.peer_uid import PeerOwner, Peers
 
 if sys.platform == "win32":
     pytest.skip("there are no UNIX sockets", allow_module_level=True)
@@ -99,13 +99,14 @@ def test_who_is_at_the_other_end(tmp_path: Path) -> None:
     listening, remove = bind_unix(tmp_path / "s", "box")
     listening.setblocking(True)
     me = os.geteuid()
+    peers, others = Peers(me), Peers(me + 1)
     with listening, connect(tmp_path / "s") as client:
         accepted, _ = listening.accept()
         with accepted:
-            assert identify(accepted, me) is PeerOwner.OURS
-            assert me == 0 or identify(accepted, me + 1) is PeerOwner.OTHER_USER
+            assert peers.identify(accepted) is PeerOwner.OURS
+            assert me == 0 or others.identify(accepted) is PeerOwner.OTHER_USER
             client.shutdown(socket.SHUT_WR)
-            assert identify(accepted, me) is PeerOwner.OURS
+            assert peers.identify(accepted) is PeerOwner.OURS
             client.close()
-            assert identify(accepted, me) is PeerOwner.GONE
+            assert peers.identify(accepted) is PeerOwner.GONE
         remove()

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trayconnect.forwarding.local_client import LocalClient, PendingConnections
+from trayconnect.forwarding.peer_uid import Peers
 
 _NOT_LOOKED_AT = socket.socket()
 _NOT_LOOKED_AT.close()
@@ -16,7 +17,7 @@ _NOT_LOOKED_AT.close()
 def client(
     deadline: float = 1.0, forward: int = 0, sock: socket.socket = _NOT_LOOKED_AT
 ) -> LocalClient:
-    return LocalClient(sock, ("127.0.0.1", 1), forward, deadline, None)
+    return LocalClient(sock, ("127.0.0.1", 1), forward, deadline, Peers(None))
 
 
 @pytest.fixture

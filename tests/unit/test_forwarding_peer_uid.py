@@ -1,15 +1,23 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
+import psutil
 import pytest
 
 from tests.support.forwarding import LIMIT, eventually
-from trayconnect.forwarding.peer_uid import PeerOwner, classify, identify
+from trayconnect.forwarding.peer_uid import PeerOwner, Peers, classify
+
+
+def identify(client: socket.socket, uid: int) -> PeerOwner:
+    with contextlib.closing(Peers(uid)) as peers:
+        return peers.identify(client)
 
 
 class Far:
@@ -70,6 +78,38 @@ if sys.platform == "linux":
 
     def test_our_own_process_is_ours(ends: Ends) -> None:
         assert identify(ends[0], os.geteuid()) is PeerOwner.OURS
+
+    def test_many_questions_at_once_are_not_mixed_up() -> None:
+        me, peers = os.geteuid(), Peers(os.geteuid())
+        with contextlib.ExitStack() as stack:
+            stack.callback(peers.close)
+            listening = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+            ends = []
+            for _ in range(20):
+                theirs = stack.enter_context(socket.create_connection(listening.getsockname()))
+                ends.append((stack.enter_context(listening.accept()[0]), theirs))
+            for ours, theirs in ends[::2]:
+                theirs.close()
+                eventually(lambda ours=ours: identify(ours, me) is PeerOwner.GONE, "the FIN")  # type: ignore[misc]
+            expected = [PeerOwner.GONE, PeerOwner.OURS] * 10
+
+            def ask(_: int) -> list[PeerOwner]:
+                return [peers.identify(ours) for ours, _ in ends]
+
+            with ThreadPoolExecutor(8) as pool:
+                assert all(found == expected for found in pool.map(ask, range(100)))
+
+    def test_it_keeps_one_descriptor_until_its_end(ends: Ends) -> None:
+        process = psutil.Process()
+        before = process.num_fds()
+        peers = Peers(os.geteuid())
+        for _ in range(3):
+            assert peers.identify(ends[0]) is PeerOwner.OURS
+        assert process.num_fds() == before + 1
+        peers.close()
+        peers.close()
+        assert peers.identify(ends[0]) is PeerOwner.OURS
+        assert process.num_fds() == before
 
     def test_everybody_but_root_is_a_stranger_to_another_user(ends: Ends) -> None:
         expected = PeerOwner.OURS if os.geteuid() == 0 else PeerOwner.OTHER_USER

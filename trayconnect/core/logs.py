@@ -203,6 +203,11 @@ class LogOnce:
         if not known:
             self._logger.warning("%s: %s", self._what, reason)
 
+    @property
+    def is_failing(self) -> bool:
+        """Whether the last record is a failure."""
+        return self._failing
+
     def settle(self) -> None:
         """Record a success."""
         with self._lock:

@@ -26,7 +26,7 @@ from trayconnect.forwarding.bind import Bound, bind_all
 from trayconnect.forwarding.connections import Connections, Dynamic, Target
 from trayconnect.forwarding.listener import LocalListener
 from trayconnect.forwarding.local_client import LocalClient, PendingConnections
-from trayconnect.forwarding.peer_uid import PeerOwner
+from trayconnect.forwarding.peer_uid import PeerOwner, Peers
 from trayconnect.forwarding.workers import Workers
 
 _log = logging.getLogger(__name__)
@@ -152,7 +152,7 @@ class LocalForwarding:
         self._removals = [bound.remove for _, bound in all_bound]
         self._name = server.name
         self._hold_seconds = server.hold_seconds
-        self._uid = uid
+        self._peers = Peers(uid)
         self._targets = targets
         self.unbound_forwards = tuple(unbound_forwards)
         self._lock = threading.Lock()
@@ -239,6 +239,7 @@ class LocalForwarding:
         for client in held:
             client.reset()
         self._expiry.stop(_JOIN_LIMIT)
+        self._peers.close()
         if not self._workers.close(_JOIN_LIMIT):
             _log.warning("%s: a client is still being answered", self._name)
 
@@ -257,14 +258,14 @@ class LocalForwarding:
     def _accepted(self, forward: int, accepted: socket.socket) -> None:
         try:
             accepted.setblocking(False)
-            is_tcp = accepted.family in (socket.AF_INET, socket.AF_INET6)
-            origin = accepted.getpeername() if is_tcp else _NO_ADDRESS
+            peer = accepted.getpeername()
+            origin = peer if isinstance(peer, tuple) else _NO_ADDRESS
         except OSError as error:  # hung up already
             _log.debug("%s: dropped a connection: %s", self._name, error)
             accepted.close()
             return
         deadline = time.monotonic() + self._hold_seconds
-        client = LocalClient(accepted, (origin[0], origin[1]), forward, deadline, self._uid)
+        client = LocalClient(accepted, (origin[0], origin[1]), forward, deadline, self._peers)
         try:
             self._judge(client, client.owner())
         except OSError as error:

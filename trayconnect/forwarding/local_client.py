@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 
 from trayconnect.core.sockets import reset
-from trayconnect.forwarding.peer_uid import PeerOwner, identify
+from trayconnect.forwarding.peer_uid import PeerOwner, Peers
 from trayconnect.forwarding.socks import SocksRequest
 
 
@@ -23,14 +23,13 @@ class LocalClient:
     forward: int
     deadline: float
     """On the monotonic clock."""
-    uid: int | None
-    """The user whose connections are accepted; None where the system identifies no users."""
+    peers: Peers
     request: SocksRequest | None = None
     """What it asked a dynamic forward for, if that was read already."""
 
     def owner(self) -> PeerOwner:
-        """Who connected. Raises OSError, see `identify`."""
-        return PeerOwner.UNKNOWN if self.uid is None else identify(self.socket, self.uid)
+        """Who connected. Raises OSError, see `Peers`."""
+        return self.peers.identify(self.socket)
 
     def has_hung_up(self) -> bool:
         """Whether the client has closed the connection.

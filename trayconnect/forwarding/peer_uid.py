@@ -6,6 +6,7 @@ sock_diag(7); for UNIX sockets SO_PEERCRED, see unix(7)."""
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import errno
 import functools
@@ -15,7 +16,8 @@ import select
 import socket
 import struct
 import sys
-from dataclasses import dataclass
+import threading
+from typing import NamedTuple
 
 _log = logging.getLogger(__name__)
 
@@ -33,6 +35,8 @@ _SOCKET_ID = struct.Struct("!HH16s16s")  # source port, destination port, source
 _SOCKET_ID_TAIL = struct.Struct("=III")  # interface, cookie
 _ERROR = struct.Struct("=i")
 _ANSWER = struct.Struct("=BBBB48xIIIII")  # family, state, …, expires, queues, uid, inode
+_REQUEST_SIZE = sum(each.size for each in (_HEADER, _REQUEST, _SOCKET_ID, _SOCKET_ID_TAIL))
+_LONGEST_ANSWER = 8192
 _UCRED = struct.Struct("=iII")  # pid, uid, gid
 _TIMEOUT = 1.0
 """Seconds. The kernel answers within the call; the limit is a safeguard."""
@@ -54,26 +58,42 @@ class PeerOwner(enum.Enum):
     """This system does not tell, or the process is on another computer."""
 
 
-@dataclass(frozen=True, slots=True)
-class _SocketOwner:
+class SocketOwner(NamedTuple):
+    """Of a socket that is bound; `inode` 0: no process has it any more."""
+
     uid: int
     inode: int
     state: int
 
 
-def identify(client: socket.socket, uid: int) -> PeerOwner:
-    """Who is at the other end of the accepted local connection `client`, as seen by user `uid`.
+class Peers:
+    """Tells who is at the other end of accepted local connections, as seen by user `uid`; None:
+    this computer's users are not to be told apart. From any thread, until `close`."""
 
-    Raises OSError when the process is out of file descriptors or the kernel is out of memory: the
-    owner cannot be determined for now."""
-    return _ask_system(client, uid)
+    def __init__(self, uid: int | None) -> None:
+        self._uid = uid
+        self._table = SocketTable()
+
+    def identify(self, client: socket.socket) -> PeerOwner:
+        """Raises OSError when the process is out of file descriptors or the kernel is out of
+        memory: the owner cannot be determined for now."""
+        return PeerOwner.UNKNOWN if self._uid is None else _ask(self._table, client, self._uid)
+
+    def close(self) -> None:
+        """Never raises; may be called twice."""
+        self._table.close()
 
 
 if sys.platform == "linux":
 
-    def _ask_system(client: socket.socket, uid: int) -> PeerOwner:
-        is_unix = client.family == socket.AF_UNIX
-        return _ask_socket(client, uid) if is_unix else _ask_kernel(client, uid)
+    def _ask(table: SocketTable, client: socket.socket, uid: int) -> PeerOwner:
+        try:
+            here, there = client.getsockname(), client.getpeername()
+        except OSError:
+            return PeerOwner.GONE
+        if isinstance(here, tuple):
+            return _ask_kernel(table, client, here, there, uid)
+        return _ask_socket(client, uid)
 
     def _ask_socket(client: socket.socket, uid: int) -> PeerOwner:
         try:
@@ -88,22 +108,20 @@ if sys.platform == "linux":
         return PeerOwner.OURS if owner in (uid, 0) else PeerOwner.OTHER_USER
 else:
 
-    def _ask_system(client: socket.socket, uid: int) -> PeerOwner:  # noqa: ARG001
+    def _ask(table: SocketTable, client: socket.socket, uid: int) -> PeerOwner:  # noqa: ARG001
         return PeerOwner.UNKNOWN
 
 
-def _ask_kernel(client: socket.socket, uid: int) -> PeerOwner:
+def _ask_kernel(
+    table: SocketTable, client: socket.socket, here: _Address, there: _Address, uid: int
+) -> PeerOwner:
     try:
-        here, there = client.getsockname(), client.getpeername()
-    except OSError:
-        return PeerOwner.GONE
-    try:
-        owner = _query(client.family, there, here)
+        owner = table.owner(there, here)
         # A socket that listens on every address also matches the other end of a remote connection.
         if (owner is None or owner.state == _TCP_LISTEN) and not _is_of_this_computer(there):
             return PeerOwner.UNKNOWN
         # A kernel without inet_diag reports "no such socket" for every query: query our own end.
-        blind = owner is None and _query(client.family, here, there) is None
+        blind = owner is None and table.owner(here, there) is None
     except OSError as error:
         if error.errno in _EXHAUSTED:
             raise
@@ -158,32 +176,80 @@ def _is_of_this_computer(address: _Address) -> bool:
 def socket_uid(here: tuple[str, int], there: tuple[str, int] | None) -> int | None:
     """The user of the TCP socket bound to `here`, which listens or is connected to `there` (Linux).
     Raises OSError."""
-    family = socket.AF_INET6 if ":" in here[0] else socket.AF_INET
-    owner = _query(family, here, there or (here[0], 0))
+    with contextlib.closing(SocketTable()) as table:
+        owner = table.owner(here, there or (here[0], 0))
     return owner.uid if owner is not None and owner.inode else None
 
 
-def _query(family: int, source: _Address, destination: _Address) -> _SocketOwner | None:
-    """The owner of the TCP socket bound to `source` and connected to `destination`, if any."""
+class SocketTable:
+    """The kernel's table of TCP sockets. From any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._netlink: socket.socket | None = None
+        """One socket for all queries: to make one costs more than a query."""
+        self._is_closed = False
+
+    def owner(self, source: _Address, destination: _Address) -> SocketOwner | None:
+        """The owner of the socket bound to `source` and connected to `destination`, if any.
+
+        Raises OSError."""
+        request = _request(source, destination)
+        with self._lock:
+            answer = self._ask(request)
+        kind = _HEADER.unpack_from(answer)[1]
+        if kind == _NLMSG_ERROR:
+            code = -_ERROR.unpack_from(answer, _HEADER.size)[0]
+            if code == errno.ENOENT:
+                return None
+            raise OSError(code, "netlink SOCK_DIAG refused the question")
+        fields = _ANSWER.unpack_from(answer, _HEADER.size)
+        return SocketOwner(uid=fields[-2], inode=fields[-1], state=fields[1])
+
+    def close(self) -> None:
+        """Never raises; may be called twice."""
+        with self._lock:
+            self._is_closed = True
+            netlink, self._netlink = self._netlink, None
+        if netlink is not None:
+            netlink.close()
+
+    def _ask(self, request: bytes) -> bytes:
+        netlink, self._netlink = self._netlink, None
+        if netlink is None:
+            netlink = socket.socket(_AF_NETLINK, socket.SOCK_DGRAM, _NETLINK_SOCK_DIAG)
+        try:
+            netlink.setblocking(False)
+            netlink.send(request)
+            try:
+                answer = netlink.recv(_LONGEST_ANSWER)  # the kernel answers within `send`
+            except BlockingIOError:
+                netlink.settimeout(_TIMEOUT)
+                answer = netlink.recv(_LONGEST_ANSWER)
+        except BaseException:
+            netlink.close()  # a late answer would be taken for that of the next query
+            raise
+        if self._is_closed:
+            netlink.close()
+        else:
+            self._netlink = netlink
+        return answer
+
+
+def _request(source: _Address, destination: _Address) -> bytes:
+    family = socket.AF_INET6 if ":" in source[0] else socket.AF_INET
     # A link-local address belongs to one interface.
     interface = int(source[3]) if len(source) > 3 else 0
-    socket_id = _SOCKET_ID.pack(
-        source[1],
-        destination[1],
-        socket.inet_pton(family, source[0].partition("%")[0]),
-        socket.inet_pton(family, destination[0].partition("%")[0]),
-    ) + _SOCKET_ID_TAIL.pack(interface, *_NO_COOKIE)
-    request = _REQUEST.pack(family, socket.IPPROTO_TCP, 0, _ALL_STATES) + socket_id
-    header = _HEADER.pack(_HEADER.size + len(request), _SOCK_DIAG_BY_FAMILY, _NLM_F_REQUEST, 1, 0)
-    with socket.socket(_AF_NETLINK, socket.SOCK_DGRAM, _NETLINK_SOCK_DIAG) as netlink:
-        netlink.settimeout(_TIMEOUT)
-        netlink.send(header + request)
-        answer = netlink.recv(8192)
-    kind = _HEADER.unpack_from(answer)[1]
-    if kind == _NLMSG_ERROR:
-        code = -_ERROR.unpack_from(answer, _HEADER.size)[0]
-        if code == errno.ENOENT:
-            return None
-        raise OSError(code, "netlink SOCK_DIAG refused the question")
-    fields = _ANSWER.unpack_from(answer, _HEADER.size)
-    return _SocketOwner(uid=fields[-2], inode=fields[-1], state=fields[1])
+    return b"".join(
+        (
+            _HEADER.pack(_REQUEST_SIZE, _SOCK_DIAG_BY_FAMILY, _NLM_F_REQUEST, 1, 0),
+            _REQUEST.pack(family, socket.IPPROTO_TCP, 0, _ALL_STATES),
+            _SOCKET_ID.pack(
+                source[1],
+                destination[1],
+                socket.inet_pton(family, source[0].partition("%")[0]),
+                socket.inet_pton(family, destination[0].partition("%")[0]),
+            ),
+            _SOCKET_ID_TAIL.pack(interface, *_NO_COOKIE),
+        )
+    )

@@ -29,7 +29,7 @@ from trayconnect.ssh.commands import RemoteCommands, has_expired_password, repor
 from trayconnect.ssh.own_channels import OwnChannels
 from trayconnect.ssh.route import Route
 from trayconnect.ssh.transport.carried import CarriedChannel
-from trayconnect.ssh.transport.channels import ChannelStream
+from trayconnect.ssh.transport.channels import ChannelStream, tcp_fields
 from trayconnect.ssh.transport.heartbeat import Heartbeat
 from trayconnect.ssh.transport.multiplexer import ChannelRefusedError
 
@@ -99,7 +99,7 @@ class SshLink:
     def open_channel(self, target: Endpoint, origin: tuple[str, int]) -> ByteStream:
         kind, fields = _channel(target, origin)
         try:
-            channel = self._route.end.open(kind, OPEN_SECONDS, *fields)
+            channel = self._route.end.open(kind, OPEN_SECONDS, fields)
         except (ChannelRefusedError, TimeoutError, ConnectionError) as error:
             self._look_for_expiry(error)
             raise self._not_opened(target, error) from error
@@ -150,10 +150,7 @@ class SshLink:
             on_refused(self._not_opened(target, error))
 
         kind, fields = _channel(target, origin)
-        content = b"".join(
-            uint32(field) if isinstance(field, int) else string(field.encode()) for field in fields
-        )
-        self._route.end.multiplexer.open(kind, content, on_opened, refused, OPEN_SECONDS)
+        self._route.end.multiplexer.open(kind, fields, on_opened, refused, OPEN_SECONDS)
 
     def _not_opened(self, target: Endpoint, error: Exception) -> ProblemError:
         if isinstance(error, ChannelRefusedError):
@@ -261,9 +258,9 @@ class SshLink:
             self._on_lost(connection_problems.unresponsive(target, seconds).problem)
 
 
-def _channel(target: Endpoint, origin: tuple[str, int]) -> tuple[str, tuple[str | int, ...]]:
+def _channel(target: Endpoint, origin: tuple[str, int]) -> tuple[str, bytes]:
     """Kind and fields of a channel to `target`: RFC 4254 section 7.2, and OpenSSH's PROTOCOL,
     section 2.4."""
     if isinstance(target, TcpEndpoint):
-        return "direct-tcpip", (target.host, target.port, *origin)
-    return "direct-streamlocal@openssh.com", (target.path, "", 0)
+        return "direct-tcpip", tcp_fields(target.host, target.port, origin)
+    return "direct-streamlocal@openssh.com", string(target.path.encode()) + string(b"") + uint32(0)

@@ -89,7 +89,10 @@ class Listening:
                 self._loop.watch(sock, READ, 0, lambda _: None)
 
     def _accept(self, number: int, sock: socket.socket, on_accepted: OnAccepted) -> None:
-        for _ in range(_ACCEPT_AT_ONCE):
+        # Most of the time there is one, and to look for the next costs as much as to take it. In a
+        # turn with more to do, there may be more.
+        is_alone = self._loop.is_last and not self._shortage.is_failing
+        for _ in range(1 if is_alone else _ACCEPT_AT_ONCE):
             if sock not in self._sockets:  # released since the event
                 return
             try:

@@ -300,16 +300,15 @@ class CarriedChannel:
     def _finish_client(self) -> None:
         """Everything is delivered, and nothing follows."""
         assert self._sock is not None
+        if self.end.eof_sent:
+            self.end.send_close()
+            self._drop(with_reset=False)
+            return
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_WR)
-        if self.phase is Phase.LINGERING:
-            if self.end.eof_sent:
-                self._drop(with_reset=False)
-                return
-            if self._timer is None:
-                when = time.monotonic() + LINGER
-                self._timer = self._mux.loop.call_at(when, lambda: self._drop(with_reset=False))
-        self._close_if_done()
+        if self.phase is Phase.LINGERING and self._timer is None:
+            when = time.monotonic() + LINGER
+            self._timer = self._mux.loop.call_at(when, lambda: self._drop(with_reset=False))
         self.reconsider()
 
     def _close_if_done(self) -> None:

@@ -16,7 +16,7 @@ from paramiko.common import (
     cMSG_CHANNEL_REQUEST,
 )
 
-from trayconnect.ssh.auth.data_types import ssh_message
+from trayconnect.ssh.auth.data_types import ssh_message, string, uint32
 from trayconnect.ssh.transport.packetizer import Packetizer
 
 _SLACK_PACKETS = 10  # as OpenSSH: some servers count slightly wrong
@@ -24,6 +24,13 @@ _CHUNK = 32 << 10  # the content of one packet; paramiko copies the whole argume
 AHEAD = 32 << 10
 """Bytes of input that may go out with the request for a command."""
 _BULK = (MSG_CHANNEL_DATA, MSG_CHANNEL_EXTENDED_DATA)
+
+
+def tcp_fields(host: str, port: int, origin: tuple[str, int]) -> bytes:
+    """The fields of a channel of kind "direct-tcpip" (RFC 4254 section 7.2)."""
+    return b"".join(
+        (string(host.encode()), uint32(port), string(origin[0].encode()), uint32(origin[1]))
+    )
 
 
 class ChannelOutlet:

@@ -7,6 +7,7 @@ import errno
 import heapq
 import itertools
 import logging
+import select
 import selectors
 import socket
 import sys
@@ -18,11 +19,9 @@ from typing import ParamSpec
 
 log = logging.getLogger(__name__)
 
-READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
-
 Job = Callable[[], None]
 OnEvent = Callable[[int], None]
-"""Gets what the socket is ready for: READ, WRITE or both."""
+"""Gets what the socket is ready for: READ, WRITE or both. It may be ready no more."""
 
 _MOST_SOCKETS = 500 if sys.platform == "win32" else 1 << 20
 """Of Windows, `select` takes 512 (FD_SETSIZE of CPython's build)."""
@@ -30,6 +29,39 @@ _JOBS_AT_ONCE = 256
 _ACCURACY = 0.001
 """Seconds: epoll_wait(2) counts in milliseconds."""
 
+
+if sys.platform == "linux":
+    # For each event and each socket, `selectors` costs several times as much as epoll(7) itself.
+    READ, WRITE = select.EPOLLIN, select.EPOLLOUT
+    _FAILED = select.EPOLLHUP | select.EPOLLERR
+    _Poller = select.epoll
+else:
+    READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
+    _FAILED = 0
+
+    class _Poller:
+        """What the loop needs of epoll, where the system has none."""
+
+        def __init__(self) -> None:
+            self._selector = selectors.DefaultSelector()
+            self.modify = self._selector.modify
+            self.unregister = self._selector.unregister
+            self.close = self._selector.close
+
+        def register(self, sock: socket.socket, events: int) -> None:
+            try:
+                self._selector.register(sock, events)
+            except KeyError:
+                # The descriptor was that of a socket that was closed while it was watched.
+                self._selector.unregister(sock)
+                self._selector.register(sock, events)
+
+        def poll(self, timeout: float | None, most: int) -> list[tuple[int, int]]:  # noqa: ARG002
+            return [(key.fd, events) for key, events in self._selector.select(timeout)]
+
+
+_BOTH = READ | WRITE
+_EVENTS_AT_ONCE = 256
 
 Arguments = ParamSpec("Arguments")
 
@@ -66,11 +98,13 @@ class EventLoop:
 
     def __init__(self) -> None:
         with contextlib.ExitStack() as resources:
-            self._selector = resources.enter_context(selectors.DefaultSelector())
+            self._poller = resources.enter_context(contextlib.closing(_Poller()))
             self._wake_receiver, self._wake_sender = socket.socketpair()
             for end in (self._wake_receiver, self._wake_sender):
                 resources.enter_context(end).setblocking(False)
-            self._selector.register(self._wake_receiver, READ, self._on_wake)
+            self._handlers: dict[int, OnEvent] = {}
+            """By the descriptor of the socket."""
+            self.watch(self._wake_receiver, 0, READ, self._on_wake)
             self._resources = resources.pop_all()
         self._jobs: deque[Job] = deque()
         self._is_woken = False
@@ -143,22 +177,31 @@ class EventLoop:
         was watched for until now. 0: for none.
 
         Raises OSError if the system watches no more sockets."""
-        if not before:
-            if len(self._selector.get_map()) >= _MOST_SOCKETS:
-                raise OSError(errno.EMFILE, "too many connections at once")
-            self._register(sock, events, on_event)
-        elif events:
-            self._selector.modify(sock, events, on_event)
+        descriptor = sock.fileno()
+        if not events:
+            self._handlers.pop(descriptor, None)
+            with contextlib.suppress(OSError, KeyError, ValueError):  # it is closed
+                self._poller.unregister(sock)
+        elif before:
+            self._poller.modify(sock, events)
         else:
-            self._selector.unregister(sock)
+            if descriptor < 0:
+                raise OSError(errno.EBADF, "the socket is closed")
+            if len(self._handlers) >= _MOST_SOCKETS:
+                raise OSError(errno.EMFILE, "too many connections at once")
+            self._poller.register(sock, events)
+            self._handlers[descriptor] = on_event
 
     def turn(self) -> None:
         """Wait for the next events, timers or jobs, and handle them."""
-        ready = self._selector.select(self._patience())
-        last = len(ready) - 1
-        for number, (key, events) in enumerate(ready):
-            self.is_last = number == last
-            key.data(events)
+        ready = self._poller.poll(self._patience(), _EVENTS_AT_ONCE)
+        left = len(ready)
+        for descriptor, events in ready:
+            left -= 1
+            on_event = self._handlers.get(descriptor)
+            if on_event is not None:  # an event before this one may have ended it
+                self.is_last = not left
+                on_event(events | _BOTH if events & _FAILED else events)
         self.is_last = False
         if self._jobs:
             for _ in range(min(len(self._jobs), _JOBS_AT_ONCE)):
@@ -191,13 +234,3 @@ class EventLoop:
         with contextlib.suppress(BlockingIOError):
             self._wake_receiver.recv(4096)
         self._is_woken = False
-
-    def _register(self, sock: socket.socket, events: int, on_event: OnEvent) -> None:
-        if sock.fileno() < 0:
-            raise OSError(errno.EBADF, "the socket is closed")
-        try:
-            self._selector.register(sock, events, on_event)
-        except KeyError:
-            # The descriptor was that of a socket that was closed while it was watched.
-            self._selector.unregister(sock)
-            self._selector.register(sock, events, on_event)

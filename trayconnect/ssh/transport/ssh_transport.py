@@ -31,10 +31,10 @@ from paramiko.transport import ChannelMap
 from trayconnect.core import sanitize
 from trayconnect.core.link import Client
 from trayconnect.core.threads import served_quickly
-from trayconnect.ssh.auth.data_types import DataReader, ssh_message, string, uint32
+from trayconnect.ssh.auth.data_types import DataReader, ssh_message
 from trayconnect.ssh.connection_problems import SERVER_REASON
 from trayconnect.ssh.transport.carried import CarriedChannel
-from trayconnect.ssh.transport.channels import ChannelOutlet, SshChannel
+from trayconnect.ssh.transport.channels import ChannelOutlet, SshChannel, tcp_fields
 from trayconnect.ssh.transport.key_exchange import KeyExchangeTransport
 from trayconnect.ssh.transport.listening import RemoteListening
 from trayconnect.ssh.transport.multiplexer import ChannelRefusedError, Multiplexer
@@ -237,7 +237,7 @@ class SshTransport(_TransportBase):
 
     # --- channels and requests --------------------------------------------------------------------
 
-    def open(self, kind: str, timeout: float, *fields: str | int) -> SshChannel:
+    def open(self, kind: str, timeout: float, fields: bytes = b"") -> SshChannel:
         """Open a channel; `fields` follow the common ones of RFC 4254 section 5.1.
 
         Raises `ChannelRefusedError`, TimeoutError after `timeout` seconds, and ConnectionError when
@@ -246,8 +246,9 @@ class SshTransport(_TransportBase):
         with self.lock:
             number, channel = self._new_channel()
             self._openings[number] = opening = _Opening(channel)
-        head = (kind, number, WINDOW, MAX_PACKET)
-        self.post(ssh_message(cMSG_CHANNEL_OPEN, *head, *fields))
+        message = ssh_message(cMSG_CHANNEL_OPEN, kind, number, WINDOW, MAX_PACKET)
+        message.add_bytes(fields)
+        self.post(message)
         if not self.ended.is_set():
             opening.done.wait(timeout)
         with self.lock:
@@ -282,7 +283,7 @@ class SshTransport(_TransportBase):
             far.close()
             done.set()
 
-        fields = string(host.encode()) + uint32(port) + string(b"127.0.0.1") + uint32(0)
+        fields = tcp_fields(host, port, ("127.0.0.1", 0))
         self.multiplexer.open("direct-tcpip", fields, opened, refused, timeout)
         if done.wait(timeout + _LAST_WORDS_SECONDS) and not failures:
             return near
