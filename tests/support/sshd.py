@@ -106,6 +106,11 @@ class Sshd(Scoped):
     def log_text(self) -> str:
         return self._log.read_text(errors="replace") if self._log.exists() else ""
 
+    @property
+    def inetd_command(self) -> list[str]:
+        """Serves one client at its standard input and output; the server must have started."""
+        return [_find_sshd(), "-i", "-f", str(self._config), "-E", str(self._log)]
+
     # --- its configuration (takes effect for new connections after `restart`) -------------------
 
     def set_option(self, keyword: str, value: str | Sequence[str]) -> None:

@@ -417,41 +417,6 @@ def test_where_no_command_can_be_run(
                 assert refused(tunnel, target, named=False) is Owner.UNKNOWN
 
 
-_OTHER_NETWORK = """
-import os, socket, subprocess, sys
-subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-address = ("127.0.0.1", int(sys.argv[1]))
-listener = socket.create_server(address)
-client = socket.create_connection(address)
-served = listener.accept()
-os.write(1, b"!")
-sys.stdin.read()
-"""
-
-
-@pytest.mark.skipif("sys.platform != 'linux'", reason="of Linux")
-def test_commands_in_another_network_prove_nothing(sshd: Sshd, eve: int, tmp_path: Path) -> None:
-    """There the port is ours, with a connection of ours; the forward leads to a stranger's."""
-    port = free_port()
-    program = ["unshare", "--net", sys.executable, "-c", _OTHER_NETWORK, str(port)]
-    with (
-        subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other,
-        Listener(eve, f"127.0.0.1:{port}") as theirs,
-    ):
-        assert other.stdout is not None
-        if other.stdout.read(1) != b"!":
-            pytest.skip("no network of its own can be had")
-        enter = f"nsenter --net=/proc/{other.pid}/ns/net"
-        sshd.set_option("ForceCommand", f'exec {enter} sh -c "$SSH_ORIGINAL_COMMAND"')
-        sshd.restart()
-        with tunnel_of(sshd, sshd.username, tmp_path) as tunnel:
-            target = TcpEndpoint("127.0.0.1", port)
-            assert refused(tunnel, target, named=False) is Owner.UNKNOWN
-            assert tunnel.owner(target) is Owner.UNKNOWN
-        assert theirs.end() == b""
-        other.kill()
-
-
 def test_a_shell_that_takes_too_long_proves_nothing(
     sshd: Sshd, ada: tuple[str, int], eve: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -484,7 +449,7 @@ def test_answers_that_no_script_of_ours_gives_prove_nothing(
     sshd: Sshd, tmp_path: Path, lie: str
 ) -> None:
     """And fill no memory."""
-    head = "printf '\\n@@trayconnect owners 1 0 0 1000 proc 1 -\\n'"
+    head = "printf '\\n@@trayconnect owners 1 0 0 1000 proc 1 below\\n'"
     loop = f'while read -r kind n port; do if [ -n "$kind" ]; then {lie}; fi; done'
     sshd.set_option("ForceCommand", f"{head}; {loop}")
     sshd.restart()

@@ -233,7 +233,54 @@ def test_where_people_begin(words: str, first: int) -> None:
     assert account.first_person == first
 
 
-@pytest.mark.parametrize("words", ["", "x - 1000 proc 1 -", "1 2 3", "1 2 3 4 5 6 7"])
+ROW = "0100007F:0016,0200007F:9C40,0"
+MAPPED = "0000000000000000FFFF00000100007F:0016,0000000000000000FFFF00000200007F:9C40,0"
+SIX = "B80D0120000000000000000001000000:0016,B80D0120000000000000000002000000:9C40,0"
+
+
+@pytest.mark.parametrize(
+    ("network", "here"),
+    [
+        (f"127.0.0.2,40000,127.0.0.1,22 {ROW}", True),
+        (f"127.0.0.2,40000,127.0.0.1,22 {MAPPED}", True),
+        (f"2001:db8::2,40000,2001:db8::1%eth0,22 {SIX}", True),
+        (f"127.0.0.2,40000,127.0.0.1,22 {ROW.replace('02', '03')} {ROW}", True),
+        (f"127.0.0.2,40000,127.0.0.1,22 {ROW[:-1]}{ADA}", True),
+        ("below", True),
+        # Another user may have made one that looks like it.
+        (f"127.0.0.2,40000,127.0.0.1,22 {ROW[:-1]}{EVE}", False),
+        (f"127.0.0.3,40000,127.0.0.1,22 {ROW}", False),
+        (f"127.0.0.2,40000,127.0.0.3,22 {ROW}", False),
+        (f"127.0.0.2,40001,127.0.0.1,22 {ROW}", False),
+        (f"127.0.0.2,40000,127.0.0.1,23 {ROW}", False),
+        (f"127.0.0.1,22,127.0.0.2,40000 {ROW}", False),
+        ("127.0.0.2,40000,127.0.0.1,22", False),
+        ("-", False),
+        (f"- {ROW}", False),
+        (f"x,y,z,w {ROW}", False),
+        (f"UNKNOWN,65535,UNKNOWN,65535 {ROW}", False),
+    ],
+)
+def test_whether_commands_run_in_the_network_of_the_server(network: str, here: bool) -> None:
+    account = Account.read(f"{ADA} - 1000 proc 1 {network}".split())
+    assert account is not None
+    assert account.is_elsewhere is not here
+
+
+@pytest.mark.parametrize(
+    ("network", "here"),
+    [("10.0.0.1,40000,10.0.0.2,22", True), ("-", False), ("UNKNOWN,65535,UNKNOWN,65535", False)],
+)
+def test_where_no_table_lists_the_connection_to_the_server(network: str, here: bool) -> None:
+    account = Account.read(f"501 - - with_lsof 1 {network}".split())
+    assert account is not None
+    assert account.is_elsewhere is not here
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["", "x - 1000 proc 1 -", "1 2 3", "1 2 3 4 5", "1 2 3 proc 1 127.0.0.1,1,127.0.0.1,2 7"],
+)
 def test_an_account_that_cannot_be_read(words: str) -> None:
     assert Account.read(words.split()) is None
 
@@ -325,6 +372,8 @@ def test_whose_a_path_is(lines: list[str], found: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a script of sh")
 def test_a_host_without_awk_cannot_tell(tmp_path: pathlib.Path) -> None:
+    """On Linux, a program that lists the sockets of another network must not stand in for it."""
+    (tmp_path / "lsof").touch(0o755)
     for program in ("id", "od", "tr", "ls"):
         found = shutil.which(program)
         assert found is not None
@@ -342,4 +391,4 @@ def test_a_host_without_awk_cannot_tell(tmp_path: pathlib.Path) -> None:
     first = done.stdout.partition("@@trayconnect owners 1 ")[2].splitlines()[0]
     account = Account.read(first.split())
     assert account is not None
-    assert account.source == "-"
+    assert account.source == ("-" if sys.platform == "linux" else "with_lsof")

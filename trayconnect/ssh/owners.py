@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from trayconnect.core.endpoints import IPAddress, named_address, proc_address
+from trayconnect.core.endpoints import IPAddress, named_address, proc_address, unmapped
 from trayconnect.core.link import Owner
 
 FIRST_PERSON = 1000
@@ -42,33 +42,62 @@ class Account:
     """The source of the tables: "proc", "with_sockstat", "with_lsof"; "-" for none."""
     little_endian: bool
     is_elsewhere: bool = False
-    """Whether commands run in another network than OpenSSH's server, as in a container: the tables
-    say nothing about where its forwards lead. Others' servers may have connections that no table
-    lists (Tailscale's)."""
+    """Whether commands are not known to run in the network of OpenSSH's server: in a container, for
+    example, the tables say nothing about where its forwards lead. Other servers may have
+    connections that no table lists (Tailscale's)."""
 
     @classmethod
     def read(cls, fields: Sequence[str]) -> Account | None:
         """Parse the script's first line; None if it is malformed."""
         try:
-            uid, group, first, source, order, elsewhere = fields
+            uid, group, first, source, order, *network = fields
             number = int(uid)
             low = int(first) if first.isdigit() else FIRST_PERSON
-            return cls(
+            account = cls(
                 number,
                 int(group) if group.isdigit() else None,
                 _first_person(number, low),
                 source,
                 order != "256",
-                elsewhere == "elsewhere",
             )
-        except ValueError:
+            return replace(account, is_elsewhere=not account._is_here(*network))
+        except (TypeError, ValueError):
             return None
+
+    def _is_here(self, connection: str, *rows: str) -> bool:
+        """Whether one of the sockets is the connection to the SSH server. Its ports alone may be
+        those of another connection. Raises ValueError."""
+        if connection == "below":
+            return True
+        try:
+            remote, local = _ends(connection)
+        except ValueError:
+            return False
+        if self.source != "proc":
+            return True
+        for row in rows:
+            *found, uid = row.split(",")
+            near, far = (proc_address(end, little_endian=self.little_endian) for end in found)
+            if (near, far) == (local, remote) and self.of(int(uid)) is not Owner.OTHERS:
+                return True
+        return False
 
     def of(self, uid: int) -> Owner:
         """The owner that the UID `uid` stands for."""
         if uid == self.uid:
             return Owner.OURS
         return Owner.OTHERS if uid >= self.first_person else Owner.SYSTEM
+
+
+def _ends(connection: str) -> tuple[Address, Address]:
+    """The client's and the server's end in OpenSSH's SSH_CONNECTION. Raises ValueError."""
+    host, port, own_host, own_port = connection.split(",")
+    return _end(host, port), _end(own_host, own_port)
+
+
+def _end(host: str, port: str) -> Address:
+    address = ipaddress.ip_address(host.partition("%")[0])
+    return unmapped(address), int(port)
 
 
 def _first_person(uid: int, uid_min: int) -> int:

@@ -5,12 +5,15 @@
 # "@@end NUMBER", and is whole only with "whole" as its last line.
 
 # All sockets at a port: local and remote address, state, user, inode, as in proc(5). Those that only
-# wait for late packets (TIME_WAIT, 06) have no owner, and there may be thousands.
+# wait for late packets (TIME_WAIT, 06) have no owner, and there may be thousands. This gives the
+# whole answer, since another process would cost as much as the tables do.
 proc() {
     # shellcheck disable=SC2086
-    awk -v p=":$1" '
+    awk -v n="$1" -v p=":$2" '
+        BEGIN { print "@@begin " n }
         $4 != "06" && (substr($2, length($2) - 4) == p || substr($3, length($3) - 4) == p) {
-        print "socket", $2, $3, $4, $8, $10 } END { if (NR) print "whole" }' $tables
+        print "socket", $2, $3, $4, $8, $10 }
+        END { if (NR) print "whole"; print "@@end " n }' $tables
 }
 
 # The listeners at a port: user and address; of all users.
@@ -61,16 +64,47 @@ answer() {
     esac
 }
 
-# Whether the tables lack the connection to the SSH server that this runs under.
-is_elsewhere() {
+# Whether this runs in the network of the SSH server that started it is known by the connection to
+# that: its addresses and ports, and the sockets that may be it.
+network() {
     # shellcheck disable=SC2086
     set -- $SSH_CONNECTION
-    case ${1:-UNKNOWN} in UNKNOWN) return 1 ;; esac
-    [ $# = 4 ] || return 1
+    [ $# = 4 ] || return
+    echo "$1,$2,$3,$4"
+    [ -n "$tables" ] || return
+    # The kernel may skip a row while others come and go.
+    own_connection "$2" "$4" || own_connection "$2" "$4"
+}
+
+# Established connections with these remote and local ports: addresses and user. Whether there are
+# any.
+own_connection() {
     # shellcheck disable=SC2086
-    awk -v far="$(printf ':%04X' "$2")" -v near="$(printf ':%04X' "$4")" '
-        substr($2, length($2) - 4) == near && substr($3, length($3) - 4) == far { found = 1; exit }
-        END { exit found }' $tables
+    awk -v far="$(printf ':%04X' "$1")" -v near="$(printf ':%04X' "$2")" '
+        $4 == "01" && substr($2, length($2) - 4) == near && substr($3, length($3) - 4) == far {
+        print $2 "," $3 "," $8; found = 1 }
+        END { exit !found }' $tables
+}
+
+# Whether this runs in the network of the SSH server that is the nearest one above it among the
+# processes.
+is_below() {
+    process=self
+    while read -r stat <"/proc/$process/stat"; do
+        case $stat in
+            *"(sshd) "* | *"(sshd-session) "*)
+                # Each network has files of its own.
+                # shellcheck disable=SC2046
+                set -- $(ls -i /proc/self/net/tcp "/proc/$process/net/tcp")
+                [ $# = 4 ] && [ "$1" = "$3" ]
+                return
+                ;;
+        esac
+        # shellcheck disable=SC2086
+        set -- ${stat##*) }
+        process=$2
+    done
+    return 1
 }
 
 main() {
@@ -85,26 +119,35 @@ main() {
     for table in /proc/net/tcp /proc/net/tcp6; do
         [ -r $table ] && tables="$tables $table"
     done
-    if [ -n "$tables" ] && command -v awk >/dev/null; then
-        source=proc
+    source=-
+    if [ -n "$tables" ]; then
+        command -v awk >/dev/null && source=proc
     elif command -v sockstat >/dev/null; then
         source=with_sockstat
     elif command -v lsof >/dev/null; then
         source=with_lsof
-    else
-        source=-
     fi
-    elsewhere=-
-    # The kernel may skip a row while others come and go.
-    [ $source = proc ] && is_elsewhere && is_elsewhere && elsewhere=elsewhere
-    printf '\n@@trayconnect owners 1 %s %s %s %s %s %s\n' "$uid" "$own_group" "${first:--}" "$source" \
-        "$(printf '\001\000' | od -An -tu2 | tr -d ' ')" $elsewhere
+    network=
+    case $SSH_CONNECTION in
+        # It has no connection that tables list: it talks through a pipe.
+        UNKNOWN*) is_below && network=below ;;
+        *) network=$(network) ;;
+    esac
+    # shellcheck disable=SC2086
+    set -- ${network:--}
+    printf '\n@@trayconnect owners 1 %s %s %s %s %s %s\n' "$uid" "$own_group" "${first:--}" $source \
+        "$(printf '\001\000' | od -An -tu2 | tr -d ' ')" "$*"
     while IFS= read -r question; do
         [ -n "$question" ] || continue
         kind=${question%% *}
         question=${question#* }
         number=${question%% *}
-        found=$(answer "$kind" "${question#* }" </dev/null)
+        question=${question#* }
+        if [ $source = proc ] && [ "$kind" = tcp ]; then
+            proc "$number" "${question% *}" </dev/null || exit
+            continue
+        fi
+        found=$(answer "$kind" "$question" </dev/null)
         # In one piece: sshd lets a second small packet wait for the acknowledgement of the first.
         printf '@@begin %s\n%s@@end %s\n' "$number" "${found:+$found
 }" "$number"

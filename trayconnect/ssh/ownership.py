@@ -37,6 +37,8 @@ _MOST_AT_ONCE = 4
 """Checks at once: over a far link, a check that waited for another one would take twice as long."""
 _LONGEST_WAIT = START_SECONDS + 2 * _MOST_AT_ONCE * ANSWER_SECONDS
 """Seconds that a query waits for the checks before it, which may have to start the shell."""
+_UNKNOWN = "%s: the owners of its listeners are unknown: %s"
+_NOT_HERE = "its commands are not known to run in the network of its SSH server"
 _TIMES = 5
 """How often one check restarts a shell that was ended for another command."""
 _MOST = 4 << 20
@@ -209,6 +211,10 @@ class Ownership:
                     if self._closed.is_set():  # meanwhile
                         self.rest()
                 if shell.account.is_elsewhere and self._is_openssh:
+                    if is_new:
+                        log.info(
+                            "%s: the owners of its listeners are unknown: %s", self._name, _NOT_HERE
+                        )
                     return {}
                 answers = shell.ask(questions)
             except (OSError, EOFError) as error:
@@ -263,7 +269,7 @@ class Ownership:
             self._failures += 1
             wait = min(TRY_AGAIN * 2 ** (self._failures - 1), _LONGEST_TRY_AGAIN)
             self._next_try = time.monotonic() + wait
-            log.info("%s: the owners of its listeners are unknown: %s", self._name, error)
+            log.info(_UNKNOWN, self._name, error)
             return None
 
 
