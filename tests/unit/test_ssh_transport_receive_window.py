@@ -141,8 +141,8 @@ def test_two_windows_share_what_there_is() -> None:
     first, second = Sender(budget, 0.04, 250e6), Sender(budget, 0.04, 250e6)
     first.run(5)
     second.run(5)
-    assert (first.window.size, second.window.size) == (4 * SMALLEST, 2 * SMALLEST)
+    assert (first.window.size, second.window.size) == (6 * SMALLEST, SMALLEST)
     first.window.close()
     second.run(5)
-    assert second.window.size == 4 * SMALLEST
-    assert budget.left == 2 * SMALLEST
+    assert second.window.size == 6 * SMALLEST
+    assert budget.left == 0

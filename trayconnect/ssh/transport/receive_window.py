@@ -15,6 +15,8 @@ BUDGET = 64 << 20
 """Bytes that all windows of a connection may have beyond their smallest size."""
 SLACK = 10 * (32 << 10)
 """Bytes beyond the window that are tolerated, as by OpenSSH: some servers count slightly wrong."""
+_FOURFOLD = 8 << 20
+"""Windows below this size grow to four times that at once: each step costs a round trip."""
 NEAR = 0.001
 """Seconds: a round trip up to this is never what limits."""
 
@@ -88,26 +90,26 @@ class ReceiveWindow:
 
     def close(self) -> None:
         """Give its share of the budget back."""
-        self._budget.left += self.size - SMALLEST
-        self.size = SMALLEST
+        self._resize(SMALLEST)
 
     def _adapt(self, now: float) -> None:
         if not self._epoch_start:
-            self._begin(now)
-            return
+            # What came before the first look counts, too, as if it had taken a round trip.
+            self._epoch_start = now - self._budget.round_trip
         if self._epoch_bytes < self.size:
             return
         round_trip = self._budget.round_trip
         elapsed = now - self._epoch_start
         if round_trip > NEAR and elapsed <= 2 * round_trip:
-            more = min(self.size, LARGEST - self.size)
-            if 0 < more <= self._budget.left:
-                self._budget.left -= more
-                self.size += more
-        elif self.size > SMALLEST and elapsed > 8 * round_trip:
-            self._budget.left += self.size // 2
-            self.size //= 2
+            wanted = self.size * (4 if self.size < _FOURFOLD else 2)
+            self._resize(min(wanted, LARGEST, self.size + self._budget.left))
+        elif elapsed > 8 * round_trip:
+            self._resize(max(self.size // 2, SMALLEST))
         self._begin(now)
+
+    def _resize(self, size: int) -> None:
+        self._budget.left += self.size - size
+        self.size = size
 
     def _begin(self, now: float) -> None:
         self._epoch_start = now
