@@ -59,6 +59,8 @@ OnOpened = Callable[[CarriedChannel], None]
 OnNotOpened = Callable[[ChannelRefusedError | TimeoutError | ConnectionError], None]
 """Both are called on the transport's thread; that of a connection that has ended, on any."""
 
+_PACK = tuple(struct.Struct(f">B{count}I").pack for count in range(5))
+"""A message of so many numbers."""
 _KINDS = range(MSG_CHANNEL_OPEN_SUCCESS, MSG_CHANNEL_FAILURE + 1)
 _STRAY = {
     MSG_CHANNEL_WINDOW_ADJUST,
@@ -207,7 +209,7 @@ class Multiplexer:
 
     def put(self, kind: int, *numbers: int) -> None:
         """Send a message of numbers."""
-        self.put_message(struct.pack(f">B{len(numbers)}I", kind, *numbers))
+        self.put_message(_PACK[len(numbers)](kind, *numbers))
 
     def forget(self, channel: CarriedChannel) -> None:
         """Both sides have closed it: its number is free."""

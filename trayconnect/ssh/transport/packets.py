@@ -82,16 +82,17 @@ class PacketReader:
         start, end = self._start, self._end
         if start == end:
             return None
+        opener, sequence, key = self._opener, self._sequence, self.key
         view = self.view[start:end]
-        size = self._opener.size(view, self._sequence)
+        size = opener.size(view, sequence)
         if size is None or size > end - start:
             return None
         packet = view[:size]
-        first, last = self._opener.open(packet, self._sequence)
+        first, last = opener.open(packet, sequence)
         self._start = start + size
-        self._sequence = (self._sequence + 1) % _SEQUENCES
-        self.key.bytes += size
-        self.key.packets += 1
+        self._sequence = (sequence + 1) % _SEQUENCES
+        key.bytes += size
+        key.packets += 1
         return packet[first:last]
 
     def rest(self) -> None:
@@ -155,13 +156,13 @@ class PacketWriter:
     def seal(self, payload: int) -> None:
         """Make the next packet of the payload of so many bytes that lies PAYLOAD_START bytes after
         those that wait, where `reserve` made room."""
-        size = self._sealer.size(payload)
-        end = self.end + size
-        self._sealer.seal(self.view[self.end : end], payload, self._sequence)
-        self.end = end
+        sealer, key, start = self._sealer, self.key, self.end
+        size = sealer.size(payload)
+        self.end = end = start + size
+        sealer.seal(self.view[start:end], payload, self._sequence)
         self._sequence = (self._sequence + 1) % _SEQUENCES
-        self.key.bytes += size
-        self.key.packets += 1
+        key.bytes += size
+        key.packets += 1
 
     def add(self, payload: bytes) -> None:
         """Make the next packet."""
