@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+import os
 import queue
+import sys
 import threading
 
 import pytest
@@ -10,7 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.threads import wait_for_threads
-from trayconnect.desktop.events.power import ClockReading, WakeWatcher, read_clocks, slept
+from trayconnect.desktop.events.clock_timer import ClockTimer
+from trayconnect.desktop.events.power import (
+    ClockReading,
+    ClockWatcher,
+    TickWatcher,
+    read_clocks,
+    slept,
+)
+from trayconnect.desktop.events.watching import Waker, ready
 
 LIMIT = 90.0
 START = ClockReading(1000.0, 50.0)
@@ -47,7 +59,7 @@ def test_the_watcher_reports_each_sleep_and_stops() -> None:
     def clocks() -> ClockReading:
         return last if moments.empty() else moments.get()
 
-    watcher = WakeWatcher(lambda: woken.release(), tick=0.001, clocks=clocks)
+    watcher = TickWatcher(lambda: woken.release(), tick=0.001, clocks=clocks)
     watcher.start()
     watcher.start()
     assert [woken.acquire(timeout=LIMIT) for _ in range(4)] == [True] * 4
@@ -65,12 +77,93 @@ def test_it_can_be_started_again_and_stopped_from_its_own_callback() -> None:
         watcher.stop()
         stopped.set()
 
-    watcher = WakeWatcher(on_wake, tick=0.001, clocks=lambda: ClockReading(float(next(real)), 0.0))
+    watcher = TickWatcher(on_wake, tick=0.001, clocks=lambda: ClockReading(float(next(real)), 0.0))
     for _ in range(2):
         stopped.clear()
         watcher.start()
         assert stopped.wait(LIMIT)
     watcher.stop()
+
+
+class Jumps:
+    """A pipe in place of the kernel's timer."""
+
+    def __init__(self) -> None:
+        self._reading, self._writing = os.pipe()
+        self.is_closed = False
+
+    def jump(self) -> None:
+        os.write(self._writing, b"!")
+
+    def fileno(self) -> int:
+        return self._reading
+
+    def wait_again(self) -> None:
+        os.read(self._reading, 1)
+
+    def close(self) -> None:
+        self.is_closed = True
+        os.close(self._reading)
+        os.close(self._writing)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it selects on pipes")
+def test_a_jump_of_the_clock_is_a_sleep_only_if_the_machine_slept() -> None:
+    timers = [Jumps(), Jumps()]
+    now = START
+    woken, looked = threading.Semaphore(0), threading.Semaphore(0)
+
+    def clocks() -> ClockReading:
+        looked.release()
+        return now
+
+    left = iter(timers)
+    watcher = ClockWatcher(woken.release, lambda: next(left), tick=3600.0, clocks=clocks)
+    for timer in timers:
+        watcher.start()
+        watcher.start()
+        assert looked.acquire(timeout=LIMIT)  # as it starts
+        for real, awake, is_sleep in ((-100.0, 1.0, False), (3600.0, 900.0, True)):
+            now = ClockReading(now.real + real, now.awake + awake)
+            timer.jump()
+            assert looked.acquire(timeout=LIMIT)
+            assert not is_sleep or woken.acquire(timeout=LIMIT)
+        watcher.stop()
+        watcher.stop()
+        assert timer.is_closed
+    wait_for_threads(set())
+    assert not woken.acquire(blocking=False)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it selects on pipes")
+def test_without_a_jump_the_clocks_are_still_read_now_and_then() -> None:
+    """As after a virtual machine was frozen, whose clock does not jump."""
+    woken = threading.Semaphore(0)
+    readings = itertools.chain([START], itertools.repeat(ClockReading(9000.0, 9000.0)))
+    watcher = ClockWatcher(woken.release, Jumps, tick=0.001, clocks=lambda: next(readings))
+    watcher.start()
+    assert woken.acquire(timeout=LIMIT)
+    watcher.stop()
+    assert not woken.acquire(blocking=False)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it selects on pipes")
+def test_a_system_without_such_a_timer_costs_the_notice_only() -> None:
+    def fail() -> Jumps:
+        raise OSError("no such timer")
+
+    watcher = ClockWatcher(lambda: None, fail)
+    watcher.start()
+    watcher.stop()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="timerfd is Linux's own")
+def test_the_kernels_timer_can_be_waited_for() -> None:
+    """A test must not set the machine's clock: the timer stays quiet."""
+    with contextlib.closing(ClockTimer()) as timer, contextlib.closing(Waker()) as waker:
+        timer.wait_again()
+        waker.wake()
+        assert ready((timer.fileno(), waker.fileno()), LIMIT) == {waker.fileno()}
 
 
 def test_the_real_clocks_run_together() -> None:

@@ -141,7 +141,8 @@ class _Clock:
             self.thread = thread
         timer.due = due
         heapq.heappush(self._heap, (due, next(self._serial), timer))
-        self.changed.notify_all()
+        if self._heap[0][0] == due:  # else the thread waits for an earlier one
+            self.changed.notify_all()
 
     def is_done(self, timer: Timer, thread: threading.Thread) -> bool:
         """Whether that thread calls the timer no more, and goes on only for others."""

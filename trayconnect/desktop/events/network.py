@@ -6,15 +6,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
-import select
 import socket
 import struct
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
-from trayconnect.desktop.events.watching import PollingWatcher, Waker
+from trayconnect.desktop.events.watching import PollingWatcher, Waker, ready
 
 # linux/rtnetlink.h: bits of `nl_groups`, message types, the table of ordinary routes.
 RTMGRP_LINK = 0x1
@@ -189,7 +188,7 @@ class NetlinkWatcher:
                     last = time.monotonic() + LONGEST_BURST
                     while self._next_change(opened, waker, state, last):
                         pass
-                    if _ready([waker.fileno()], 0):
+                    if ready([waker.fileno()], 0):
                         return
                     logger.info("the network changed")
                     self._on_change()
@@ -205,8 +204,8 @@ class NetlinkWatcher:
         quiet_until = time.monotonic() + self._quiet
         while True:
             timeout = None if last is None else max(0.0, min(quiet_until, last) - time.monotonic())
-            ready = _ready(watched, timeout)
-            if not ready or waker.fileno() in ready:
+            found = ready(watched, timeout)
+            if not found or waker.fileno() in found:
                 return False
             if _receive(opened, state):
                 return True
@@ -220,19 +219,6 @@ def _receive(opened: socket.socket, state: LinkState) -> bool:
         if error.errno in (errno.ENOBUFS, errno.ENOMEM):
             return True
         raise
-
-
-if sys.platform == "linux":
-
-    def _ready(descriptors: Sequence[int], timeout: float | None) -> set[int]:
-        poll = select.poll()  # select() fails for descriptors above 1023
-        for descriptor in descriptors:
-            poll.register(descriptor, select.POLLIN)
-        return {each for each, _ in poll.poll(None if timeout is None else timeout * 1000)}
-else:
-
-    def _ready(descriptors: Sequence[int], timeout: float | None) -> set[int]:
-        return set(select.select(descriptors, [], [], timeout)[0])
 
 
 def source_addresses() -> tuple[str, ...]:

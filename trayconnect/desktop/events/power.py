@@ -5,20 +5,28 @@ keepalive requests of a link."""
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import logging
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
-from trayconnect.desktop.events.watching import PollingWatcher
+from trayconnect.desktop.events.clock_timer import ClockTimer
+from trayconnect.desktop.events.watching import PollingWatcher, Waker, ready
 
 logger = logging.getLogger(__name__)
 
 TICK = 5.0
 """Seconds between two readings of the clocks."""
+RARE_TICK = 60.0
+"""The same where the system reports a jump of the clock: a virtual machine that was frozen, or this
+process, sees none."""
+
+_STOP_LIMIT = 5.0
 
 _AHEAD = 3.0
 _LATE = 15.0
@@ -58,7 +66,14 @@ def slept(before: ClockReading, now: ClockReading, tick: float = TICK) -> bool:
     return real - awake > _AHEAD or awake > tick + _LATE
 
 
-class WakeWatcher(PollingWatcher[ClockReading]):
+def _has_slept(before: ClockReading, now: ClockReading, tick: float) -> bool:
+    if not slept(before, now, tick):
+        return False
+    logger.info("the machine slept for about %.0f s", now.real - before.real)
+    return True
+
+
+class TickWatcher(PollingWatcher[ClockReading]):
     """Calls `on_wake` soon after the machine resumes. `tick` (seconds) and `clocks` are for
     tests."""
 
@@ -68,13 +83,85 @@ class WakeWatcher(PollingWatcher[ClockReading]):
         tick: float = TICK,
         clocks: Callable[[], ClockReading] = read_clocks,
     ) -> None:
-        super().__init__(tick, clocks, self._slept, on_wake)
+        super().__init__(tick, clocks, lambda before, now: _has_slept(before, now, tick), on_wake)
 
-    def _slept(self, before: ClockReading, now: ClockReading) -> bool:
-        if not slept(before, now, self._interval):
-            return False
-        logger.info("the machine slept for about %.0f s", now.real - before.real)
-        return True
+
+class ClockWatcher:
+    """Linux: the same, as soon as the kernel reports it, on a thread of its own.
+
+    `open_timer`, `tick` and `clocks` are for tests. `start` and `stop` may be called
+    repeatedly."""
+
+    def __init__(
+        self,
+        on_wake: Callable[[], None],
+        open_timer: Callable[[], JumpTimer] = ClockTimer,
+        tick: float = RARE_TICK,
+        clocks: Callable[[], ClockReading] = read_clocks,
+    ) -> None:
+        self._on_wake = on_wake
+        self._open_timer = open_timer
+        self._tick = tick
+        self._clocks = clocks
+        self._lock = threading.Lock()
+        self._waker: Waker | None = None
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        with self._lock, contextlib.ExitStack() as resources:
+            if self._thread is not None:
+                return
+            try:
+                timer = resources.enter_context(contextlib.closing(self._open_timer()))
+                waker = resources.enter_context(contextlib.closing(Waker()))
+                thread = threading.Thread(
+                    target=self._watch, args=[timer, waker], name="tc-wake", daemon=True
+                )
+                thread.start()
+            except (OSError, RuntimeError) as error:
+                logger.warning("a suspend is not noticed: %s", error)
+                return
+            self._waker, self._thread = waker, thread
+            resources.pop_all()
+
+    def stop(self) -> None:
+        """Join the thread, unless called on it."""
+        with self._lock:
+            thread, self._thread = self._thread, None
+            waker, self._waker = self._waker, None
+        if waker is not None:
+            waker.wake()
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(_STOP_LIMIT)
+
+    def _watch(self, timer: JumpTimer, waker: Waker) -> None:
+        with contextlib.closing(timer), contextlib.closing(waker):
+            before = self._clocks()
+            while True:
+                found = ready((timer.fileno(), waker.fileno()), self._tick)
+                if waker.fileno() in found:
+                    return
+                if found:
+                    timer.wait_again()
+                earlier, before = before, self._clocks()
+                if _has_slept(earlier, before, self._tick):
+                    self._on_wake()
+
+
+class JumpTimer(Protocol):
+    """See `ClockTimer`."""
+
+    def fileno(self) -> int: ...
+
+    def wait_again(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+if sys.platform == "linux":
+    WakeWatcher = ClockWatcher
+else:
+    WakeWatcher = TickWatcher
 
 
 USER_INITIATED_ALLOWING_IDLE_SYSTEM_SLEEP = 0x00FFFFFF & ~(1 << 20)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import select
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 from trayconnect.core.threads import Timer
@@ -38,6 +40,20 @@ class Waker:
                 self._closed = True
                 os.close(self._reading)
                 os.close(self._writing)
+
+
+if sys.platform == "linux":
+
+    def ready(descriptors: Sequence[int], timeout: float | None) -> set[int]:
+        """Those that can be read, after at most `timeout` seconds."""
+        poll = select.poll()  # select() fails for descriptors above 1023
+        for descriptor in descriptors:
+            poll.register(descriptor, select.POLLIN)
+        return {each for each, _ in poll.poll(None if timeout is None else timeout * 1000)}
+else:
+
+    def ready(descriptors: Sequence[int], timeout: float | None) -> set[int]:
+        return set(select.select(descriptors, [], [], timeout)[0])
 
 
 _STOP_LIMIT = 5.0
