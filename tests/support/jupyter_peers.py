@@ -43,6 +43,8 @@ class Peer(Scoped):
         self.port: int = self._listener.getsockname()[1]
         self.authority = f"127.0.0.1:{self.port}"
         self.connected = threading.Event()
+        self.connections = 0
+        """How many it has accepted."""
 
     def start(self) -> None:
         self._threads[0].start()
@@ -52,9 +54,7 @@ class Peer(Scoped):
         end_accept(self._listener)
         self._threads[0].join(JOIN_SECONDS)
         self._listener.close()
-        for sock in self._open:
-            with contextlib.suppress(OSError):
-                socket.socket.shutdown(sock, socket.SHUT_RDWR)
+        self.hang_up()
         for thread in self._threads:
             thread.join(JOIN_SECONDS)
             assert not thread.is_alive()
@@ -67,10 +67,17 @@ class Peer(Scoped):
                     sock.close()
                     return
                 self._open.append(sock)
+                self.connections += 1
                 thread = threading.Thread(target=self._serve, args=(sock,), name="peer talk")
                 self._threads.append(thread)
                 thread.start()
                 self.connected.set()
+
+    def hang_up(self) -> None:
+        """End the connections of its clients."""
+        for sock in self._open:
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
     def _serve(self, sock: socket.socket) -> None:
         with contextlib.suppress(OSError), contextlib.ExitStack() as closing:
@@ -119,26 +126,42 @@ Page = Callable[[str, Mapping[str, str]], Answer]
 """Path and headers (lower case) to status and body."""
 
 
-def web(page: Page, more: str = "") -> Talk:
+def web(page: Page, more: str = "Connection: close\r\n") -> Talk:
     """An HTTP/1.1 server of one request a connection; `more` are lines of each answer's head."""
 
     def talk(sock: socket.socket, ending: threading.Event) -> None:
-        data = b""
-        while b"\r\n\r\n" not in data:
-            chunk = sock.recv(65536)
-            if not chunk:
-                return
-            data += chunk
-        first, *lines = data.decode("latin-1").split("\r\n")
-        pairs = (line.partition(":") for line in lines if ":" in line)
-        headers = {name.lower(): value.strip() for name, _, value in pairs}
-        words = first.split()
-        status, body = page(words[1], headers) if len(words) == 3 else (400, "bad request")
-        payload = body.encode()
-        head = f"HTTP/1.1 {status} Staged\r\n{more}Content-Length: {len(payload)}\r\n\r\n"
-        sock.sendall(head.encode() + payload)
+        _answer(sock, page, more)
 
     return talk
+
+
+def lasting_web(page: Page) -> Talk:
+    """The same, of many requests a connection."""
+
+    def talk(sock: socket.socket, ending: threading.Event) -> None:
+        while _answer(sock, page, ""):
+            pass
+
+    return talk
+
+
+def _answer(sock: socket.socket, page: Page, more: str) -> bool:
+    """Answer one request; false if there is none."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        chunk = sock.recv(65536)
+        if not chunk:
+            return False
+        data += chunk
+    first, *lines = data.decode("latin-1").split("\r\n")
+    pairs = (line.partition(":") for line in lines if ":" in line)
+    headers = {name.lower(): value.strip() for name, _, value in pairs}
+    words = first.split()
+    status, body = page(words[1], headers) if len(words) == 3 else (400, "bad request")
+    payload = body.encode()
+    head = f"HTTP/1.1 {status} Staged\r\n{more}Content-Length: {len(payload)}\r\n\r\n"
+    sock.sendall(head.encode() + payload)
+    return True
 
 
 def jupyter_pages(token: str = "", base_url: str = "/") -> Page:

@@ -8,6 +8,7 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,7 @@ from tests.support.sshd import Sshd
 from tests.support.tunnel_kit import Kit, entry, nothing_left, until
 from trayconnect.config.model import Server
 from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.link import Completed
 from trayconnect.core.page import Page
 from trayconnect.forwarding.forwarding import LocalForwarding, listen
 from trayconnect.services.jupyter.health import HealthChecker
@@ -40,6 +42,7 @@ class Live:
     patience: float | None
     choices: BriefChoices = field(default_factory=BriefChoices)
     examiner: HealthChecker = field(init=False)
+    cancel: CancelToken = field(default_factory=CancelToken)
 
     def __post_init__(self) -> None:
         self.examiner = HealthChecker(self.choices, self.patience)
@@ -49,8 +52,40 @@ class Live:
         known = self.examiner._known[self.tunnel]
         known.searched = known.next_search = 0.0
 
+    @property
+    def is_brief(self) -> bool:
+        """Whether the next check may be a short one."""
+        return self.examiner._known[self.tunnel].short is not None
+
     def examine(self) -> Health:
-        return self.examiner(self.server, self.tunnel, self.forwarding.set_target, CancelToken())
+        return self.examiner(self.server, self.tunnel, self.forwarding.set_target, self.cancel)
+
+
+def certificate_options(folder: Path) -> tuple[str, ...]:
+    """For a Jupyter that speaks https."""
+    self_signed(folder)
+    return (
+        f"--ServerApp.certfile={folder / 'certificate.pem'}",
+        f"--ServerApp.keyfile={folder / 'key.pem'}",
+    )
+
+
+def count_calls(tunnel: SshLink) -> tuple[list[object], list[object]]:
+    """From now on: the commands, and the channels to proven listeners."""
+    executed: list[object] = []
+    opened: list[object] = []
+    execute, carry_own = tunnel.execute, tunnel.carry_own
+
+    def noted_execute(*arguments: Any, **named: Any) -> Completed:
+        executed.append(arguments)
+        return execute(*arguments, **named)
+
+    def noted_carry(*arguments: Any, **named: Any) -> None:
+        opened.append(arguments)
+        carry_own(*arguments, **named)
+
+    tunnel.execute, tunnel.carry_own = noted_execute, noted_carry  # type: ignore[method-assign]
+    return executed, opened
 
 
 @contextlib.contextmanager
@@ -67,8 +102,10 @@ def live(
         forwarding = listen(server)
         try:
             forwarding.attach(tunnel)
-            yield Live(server, tunnel, forwarding, patience)
+            box = Live(server, tunnel, forwarding, patience)
+            yield box
         finally:
+            box.cancel.set()
             forwarding.close()
 
 
@@ -144,6 +181,33 @@ def test_gone_and_back_with_another_token(tmp_path: Path) -> None:
         assert box.examine().page.token == jupyter.token
 
 
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_short_checks_of_a_real_jupyter(scheme: str, tmp_path: Path) -> None:
+    """They open no channel and run no command, and still see that it stops."""
+    options = () if scheme == "http" else certificate_options(tmp_path)
+    with (
+        JupyterServer(*options, scheme=scheme) as jupyter,
+        sshd_for(jupyter) as sshd,
+        live(sshd, tmp_path) as box,
+    ):
+        assert box.examine().level is Level.LOGGED_IN
+        assert until(lambda: box.examine().level is Level.LOGGED_IN and box.is_brief)
+        box.examine()  # whose connection is carried by now
+        executed, opened = count_calls(box.tunnel)
+        for _ in range(3):
+            health = box.examine()
+            assert (health.level, health.page.token) == (Level.LOGGED_IN, jupyter.token)
+            assert health.kernels is not None
+        assert (len(executed), len(opened)) == (0, 0)
+        jupyter.stop()
+        box.later()
+        health = box.examine()
+        assert health.level is Level.NOTHING
+        assert executed
+        jupyter.start()
+        assert until(lambda: box.examine().page.token == jupyter.token)
+
+
 def test_moved_to_another_port(tmp_path: Path) -> None:
     with JupyterServer() as jupyter, sshd_for(jupyter) as sshd, live(sshd, tmp_path) as box:
         assert box.examine().level is Level.LOGGED_IN
@@ -187,13 +251,8 @@ def test_a_password_only_server(tmp_path: Path) -> None:
 
 
 def test_https_found_by_itself(tmp_path: Path) -> None:
-    self_signed(tmp_path)
-    options = (
-        f"--ServerApp.certfile={tmp_path / 'certificate.pem'}",
-        f"--ServerApp.keyfile={tmp_path / 'key.pem'}",
-    )
     with (
-        JupyterServer(*options, scheme="https") as jupyter,
+        JupyterServer(*certificate_options(tmp_path), scheme="https") as jupyter,
         sshd_for(jupyter) as sshd,
         live(sshd, tmp_path) as box,
     ):

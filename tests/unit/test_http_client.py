@@ -28,7 +28,8 @@ from tests.support.threads import our_threads
 from trayconnect.core import abandonable
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import Cancelled
-from trayconnect.services.http_client import BODY_LIMIT, Failure, ProbeError, get
+from trayconnect.services.dialling import Failure, ProbeError
+from trayconnect.services.http_client import BODY_LIMIT, get
 
 LONG = 60.0
 SHORT = 0.2

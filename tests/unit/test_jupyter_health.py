@@ -19,6 +19,7 @@ from tests.support.jupyter_peers import (
     find_output,
     hang_up,
     jupyter_pages,
+    lasting_web,
     silent,
     web,
 )
@@ -33,7 +34,7 @@ from trayconnect.core.errors import Cancelled, Problem, ProblemError, Recovery
 from trayconnect.core.link import Own, Owner
 from trayconnect.core.page import Page
 from trayconnect.services.jupyter import health as examine
-from trayconnect.services.jupyter import known
+from trayconnect.services.jupyter import known, short_check
 from trayconnect.services.jupyter.health import HealthChecker
 from trayconnect.services.jupyter.model import Health
 from trayconnect.services.jupyter.readiness import HealthCheck
@@ -400,6 +401,110 @@ def test_no_token_without_another_proof_that_the_port_is_ours(jupyter: Peer) -> 
     box.running = [THESIS]
     box.later()
     assert box.examine().level is Level.LOGGED_IN
+
+
+# --- short checks ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def lasting() -> Iterator[Peer]:
+    """A Jupyter whose connections last."""
+    with Peer(lasting_web(jupyter_pages(TOKEN))) as peer:
+        yield peer
+
+
+def checked_briefly(box: Box) -> Health:
+    """The first check is the click's; the second one opens a connection for the next, which the
+    third one proves to be accepted."""
+    box.examine()
+    health = box.examine()
+    assert box._examiner._known[box.tunnel].short is not None
+    assert box.examine() == health
+    return health
+
+
+def test_a_short_check_takes_no_search_and_no_connection(lasting: Peer) -> None:
+    box = Box(lasting)
+    box.running = [THESIS]
+    complete = checked_briefly(box)
+    runs, connections, targets = box.tunnel.runs, lasting.connections, len(box.targets)
+    for _ in range(3):
+        assert box.examine() == complete
+    assert complete.level is Level.LOGGED_IN
+    assert (box.tunnel.runs, lasting.connections, len(box.targets)) == (runs, connections, targets)
+
+
+def test_one_without_a_token_is_asked_for_its_version(lasting: Peer) -> None:
+    box = Box(lasting, port=9000)
+    complete = checked_briefly(box)
+    connections = lasting.connections
+    assert box.examine() == complete
+    assert complete.level is Level.READY
+    assert lasting.connections == connections
+
+
+def test_a_connection_that_ended_leads_to_a_complete_check(lasting: Peer) -> None:
+    box = Box(lasting)
+    box.running = [THESIS]
+    checked_briefly(box)
+    box.running = [THESIS, DATA]
+    box.later()
+    lasting.hang_up()
+    health = box.examine()
+    assert health.level is Level.LOGGED_IN
+    assert len(health.jupyters) == 2
+
+
+def test_a_token_that_is_refused_leads_to_a_complete_check() -> None:
+    tokens = [TOKEN]
+    with Peer(lasting_web(lambda *about: jupyter_pages(tokens[0])(*about))) as peer:
+        box = Box(peer)
+        box.running = [THESIS]
+        checked_briefly(box)
+        tokens[0] = "another"
+        box.running = [THESIS | {"token": "another"}]
+        box.later()
+        health = box.examine()
+    assert (health.level, health.page.token) == (Level.LOGGED_IN, "another")
+
+
+@pytest.mark.parametrize("why", ["asked", "later"])
+def test_short_checks_end_when_the_user_waits_and_after_a_while(
+    lasting: Peer, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = Box(lasting)
+    box.running = [THESIS]
+    checked_briefly(box)
+    box.running = [THESIS, DATA]
+    box.later()
+    if why == "asked":
+        box._examiner.search_soon(box.tunnel)
+    else:
+        monkeypatch.setattr(short_check, "LASTING", -1.0)
+    assert len(box.examine().jupyters) == 2
+
+
+def test_none_where_the_owner_was_not_proven_just_now(lasting: Peer) -> None:
+    """Its connection would get the token."""
+    box = Box(lasting)
+    box.running = [THESIS]
+    box.examine()
+    box.fault = Problem("The server runs no more commands", "")
+    for _ in range(2):
+        box.later()
+        assert box.examine().level is Level.READY
+    assert box._examiner._known[box.tunnel].short is None
+
+
+def test_a_cancelled_check_ends_its_connection(lasting: Peer) -> None:
+    box, cancel = Box(lasting), CancelToken()
+    box.running = [THESIS]
+    for _ in range(2):
+        box.examine(cancel)
+    short = box._examiner._known[box.tunnel].short
+    assert short is not None
+    cancel.set()
+    assert not short.connection.is_open
 
 
 @has_own_addresses

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trayconnect.services.http_client import Failure, ProbeError, Response
+from trayconnect.services.dialling import Failure, ProbeError
+from trayconnect.services.http_client import Response
 from trayconnect.services.jupyter import kernels
 from trayconnect.services.jupyter.kernels import KernelWatch, clock_ahead
 from trayconnect.services.jupyter.model import Kernel, Kernels, KernelState, Memory

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from trayconnect.services.http_client import Failure, ProbeError, Response, host_port
+from trayconnect.services.dialling import Failure, ProbeError
+from trayconnect.services.http_client import Response, host_port
 from trayconnect.services.jupyter.targets import base_of, front_page, page_url
 
 

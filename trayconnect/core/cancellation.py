@@ -54,20 +54,29 @@ class CancelToken:
     def releasing(self, callback: Callable[[], object]) -> Iterator[None]:
         """Within the block, `set` calls `callback`. Raises `Cancelled` on entry if the token is
         cancelled already, and on a normal exit if it was cancelled inside."""
+        self.add(callback)
+        try:
+            self.check()
+            yield
+        finally:
+            self.remove(callback)
+        self.check()
+
+    def add(self, callback: Callable[[], object]) -> None:
+        """From now on until `remove`, `set` calls `callback`; at once if the token is cancelled
+        already."""
         with self._lock:
             already = self._event.is_set()
             if not already:
                 self._callbacks.append(callback)
         if already:
             _call(callback)
-            raise Cancelled
-        try:
-            yield
-        finally:
-            with self._lock:
-                if callback in self._callbacks:
-                    self._callbacks.remove(callback)
-        self.check()
+
+    def remove(self, callback: Callable[[], object]) -> None:
+        """Undo one `add`, unless `set` came before."""
+        with self._lock:
+            if callback in self._callbacks:
+                self._callbacks.remove(callback)
 
 
 def _call(callback: Callable[[], object]) -> None:

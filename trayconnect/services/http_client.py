@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import enum
 import http.client
 import io
 import math
 import socket
-import ssl
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from urllib.parse import quote, urlsplit
 
 from trayconnect.core import sanitize
-from trayconnect.core.abandonable import Address, look_up
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import Problem, Recovery
 from trayconnect.core.link import ByteStream
+from trayconnect.services.dialling import Failure, Place, ProbeError, dialled, remaining
 
 BODY_LIMIT = 64 * 1024
 _HEADER_LIMIT, _REASON_LIMIT = 4096, 120
@@ -41,6 +39,8 @@ class Response:
     """At most the first 64 KiB; less if the body was cut, or was late."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """By their names in lower case."""
+    stays: bool = False
+    """Whether the connection can carry another request."""
 
 
 def get(
@@ -68,17 +68,29 @@ def request(
 
     Raises `ProbeError` without an HTTP answer, `Cancelled`, and ValueError for another URL than
     http or https."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"not an http or https URL: {url!r}")
-    tls = _tls(verify) if parts.scheme == "https" else None
-    port = parts.port or (443 if tls else 80)
+    place = Place.of(url, verify=verify)
     deadline = time.monotonic() + timeout
-    with dialled(parts.hostname, port, tls=tls, deadline=deadline, cancel=cancel) as sock:
-        connection = http.client.HTTPConnection(parts.hostname, port)
-        # http.client uses only sendall, makefile and close of its socket.
-        connection.sock = _Deadlined(sock, deadline)
-        return _exchange(connection, method, _target(parts.path, parts.query), token)
+    with dialled(place, deadline, cancel) as sock:
+        return ask(place, sock, method, url, deadline, token=token)
+
+
+def ask(
+    place: Place,
+    sock: socket.socket,
+    method: str,
+    url: str,
+    deadline: float,
+    *,
+    token: str = "",
+    keep: bool = False,
+) -> Response:
+    """Send a request over a connection to its place; `keep`: which may stay open. Raises
+    `ProbeError`."""
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(place.host, place.port)
+    # http.client uses only sendall, makefile and close of its socket.
+    connection.sock = _Deadlined(sock, deadline)
+    return _exchange(connection, method, _target(parts.path, parts.query), token, keep=keep)
 
 
 def get_through(stream: ByteStream, authority: str, path: str) -> Response:
@@ -96,9 +108,15 @@ def _path_and_query(path: str) -> tuple[str, str]:
 
 
 def _exchange(
-    connection: http.client.HTTPConnection, method: str, target: str, token: str
+    connection: http.client.HTTPConnection,
+    method: str,
+    target: str,
+    token: str,
+    *,
+    keep: bool = False,
 ) -> Response:
-    headers = {"Accept": "*/*", "User-Agent": "trayconnect", "Connection": "close"}
+    after = "keep-alive" if keep else "close"
+    headers = {"Accept": "*/*", "User-Agent": "trayconnect", "Connection": after}
     if token:
         headers["Authorization"] = f"token {token}"
     try:
@@ -109,7 +127,10 @@ def _exchange(
                 for name, value in answer.getheaders()
             }
             reason = sanitize.line(answer.reason, _REASON_LIMIT)
-            return Response(answer.status, reason, _read(answer), headers)
+            body = _read(answer)
+            is_whole = answer.isclosed() or answer.length == 0
+            stays = is_whole and not answer.will_close
+            return Response(answer.status, reason, body, headers, stays)
     except TimeoutError as error:
         raise ProbeError(Failure.SILENT, str(error)) from error
     except http.client.RemoteDisconnected as error:
@@ -135,14 +156,6 @@ def _target(path: str, query: str) -> str:
     safe = "/%:@!$&'()*+,;=~?"
     target = quote(path or "/", safe=safe)
     return f"{target}?{quote(query, safe=safe)}" if query else target
-
-
-def _tls(verify: bool) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    if not verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
 
 
 class _Deadlined:
@@ -215,134 +228,6 @@ GATEWAY_ERRORS = (
     HTTPStatus.GATEWAY_TIMEOUT,
 )
 """Answers of a proxy when the server behind it is silent."""
-
-
-class Failure(enum.Enum):
-    """Why there is no HTTP answer."""
-
-    UNRESOLVABLE = "unresolvable"
-    REFUSED = "refused"
-    UNREACHABLE = "unreachable"
-    """No TCP connection in time, or no route."""
-    SILENT = "silent"
-    """Connected, but no answer in time."""
-    CLOSED = "closed"
-    """Connected, then closed by the peer."""
-    CERTIFICATE = "certificate"
-    """A TLS certificate that is not trusted."""
-    NO_TLS = "no-tls"
-    """The TLS handshake failed for another reason."""
-    NOT_HTTP = "not-http"
-
-
-class ProbeError(Exception):
-    """There is no HTTP answer."""
-
-    def __init__(self, failure: Failure, detail: str) -> None:
-        # The text of an exception quotes the server.
-        detail = sanitize.line(detail)
-        super().__init__(f"{failure.value}: {detail}")
-        self.failure = failure
-        self.detail = detail
-
-
-def remaining(deadline: float) -> float:
-    """Seconds until `deadline`, on the clock of `time.monotonic`, for `socket.settimeout`: never 0,
-    which would mean non-blocking."""
-    return max(deadline - time.monotonic(), 0.001)
-
-
-@contextmanager
-def dialled(
-    host: str, port: int, *, tls: ssl.SSLContext | None, deadline: float, cancel: CancelToken
-) -> Iterator[socket.socket]:
-    """A connected socket, closed on leaving; while inside, `cancel.set` releases a blocked call.
-
-    Raises `ProbeError` and, at once after `cancel.set`, `Cancelled`."""
-    sock = _connect(host, port, deadline, cancel)
-    try:
-        if tls is not None:
-            # Wrapping takes over the file descriptor; `cancel` must know it before the handshake.
-            sock = tls.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
-        with cancel.releasing(lambda: _wake(sock)):
-            if isinstance(sock, ssl.SSLSocket):
-                _shake_hands(sock, deadline)
-            yield sock
-    except ProbeError:
-        # After a cancellation, the failure is our own doing.
-        cancel.check()
-        raise
-    finally:
-        sock.close()
-
-
-def _connect(host: str, port: int, deadline: float, cancel: CancelToken) -> socket.socket:
-    """Connect to the first of the host's addresses that accepts."""
-    failure = ProbeError(Failure.UNRESOLVABLE, "it has no address")
-    rows = _resolve(host, port, deadline, cancel)
-    for index, (family, address) in enumerate(rows):
-        sock = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            # An address that drops packets must leave time for the others.
-            sock.settimeout(remaining(deadline) / (len(rows) - index))
-            with cancel.releasing(lambda sock=sock: _wake(sock)):  # type: ignore[misc]
-                sock.connect(address)
-        except OSError as error:
-            sock.close()
-            cancel.check()
-            failure = ProbeError(_of_connecting(error), str(error))
-            failure.__cause__ = error
-        except BaseException:
-            sock.close()
-            raise
-        else:
-            return sock
-    raise failure
-
-
-def _of_connecting(error: OSError) -> Failure:
-    match error:
-        case ConnectionRefusedError():
-            return Failure.REFUSED
-        case ConnectionResetError():
-            # It was taken, and hung up on before we saw that: our own listener is that quick when
-            # nothing listens at the far end.
-            return Failure.CLOSED
-        case _:
-            return Failure.UNREACHABLE
-
-
-def _resolve(host: str, port: int, deadline: float, cancel: CancelToken) -> list[Address]:
-    try:
-        return look_up(host, port, remaining(deadline), cancel)
-    except TimeoutError:
-        raise ProbeError(Failure.UNRESOLVABLE, "the name lookup takes too long") from None
-    except OSError as error:
-        raise ProbeError(Failure.UNRESOLVABLE, str(error)) from error
-
-
-def _shake_hands(sock: ssl.SSLSocket, deadline: float) -> None:
-    sock.settimeout(remaining(deadline))
-    try:
-        sock.do_handshake()
-    except ssl.SSLCertVerificationError as error:
-        raise ProbeError(Failure.CERTIFICATE, error.verify_message) from error
-    except TimeoutError as error:
-        raise ProbeError(Failure.SILENT, str(error)) from error
-    except (ssl.SSLEOFError, ssl.SSLZeroReturnError) as error:
-        raise ProbeError(Failure.CLOSED, str(error)) from error
-    except ssl.SSLError as error:
-        raise ProbeError(Failure.NO_TLS, str(error)) from error
-    except (OSError, ValueError) as error:
-        raise ProbeError(Failure.CLOSED, str(error)) from error
-
-
-def _wake(sock: socket.socket) -> None:
-    """Wake a thread that blocks on the socket. Its owner closes it: closing here would free a
-    descriptor that the blocked call still uses."""
-    with suppress(OSError):
-        # Not SSLSocket's own method, which removes the TLS state from under a running read.
-        socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
 def host_port(host: str, port: int) -> str:

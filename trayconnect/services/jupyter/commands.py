@@ -56,7 +56,7 @@ class JupyterCommands:
 
     def list_all(self, _command: Command, cancel: CancelToken) -> JSON:
         """The lines of a table; the Jupyter in use is marked."""
-        facts = self.jupyter.settled(cancel)
+        facts = self.jupyter.checked(cancel)
         if facts.jupyters:
             return {"lines": table(facts.jupyters)}
         name = self.jupyter.server.name
@@ -74,7 +74,11 @@ class JupyterCommands:
         if not jupyters:
             advice = "Its entry must leave jupyter.port to be found, and it must be connected"
             raise ProblemError(Problem(f"No Jupyter server was found on {name}", advice))
-        chosen = matching(jupyters, command.text("jupyter"))
+        wanted = command.text("jupyter")
+        try:
+            chosen = matching(jupyters, wanted)
+        except ProblemError:  # it may have been started since the last search
+            chosen = matching(self.jupyter.checked(cancel).jupyters, wanted)
         try:
             self.choices.put(name, Choice(chosen.root_dir, chosen.where))
         finally:  # it holds for now even where it cannot be kept

@@ -47,6 +47,7 @@ from trayconnect.services.jupyter.readiness import (
 )
 from trayconnect.services.jupyter.selection import is_own, listing, pick, short_folder
 from trayconnect.services.jupyter.selection_store import BriefChoices, Choices
+from trayconnect.services.jupyter.short_check import ShortCheck
 from trayconnect.services.jupyter.targets import (
     DEFAULT_PORT,
     LAB,
@@ -86,6 +87,9 @@ class HealthChecker:
         """See `Work.examine`."""
         cancel.check()
         known = self._known.get(tunnel)
+        if known is not None and (health := known.check_briefly()) is not None:
+            return health
+        had_answered = known is not None and known.answered
         if known is None:
             known = self._known[tunnel] = KnownServer()
             known.search(server, tunnel, cancel, self._patience)
@@ -140,18 +144,31 @@ class HealthChecker:
             )
             in _UNPROVEN
         )
-        return replace(_health(server, known, target, seen), kernels=kernels, unproven=unproven)
+        health = _health(server, known, target, seen)
+        health = replace(health, kernels=kernels, unproven=unproven)
+        # Not at first: the browser opens then.
+        if had_answered and _may_be_brief(known, target, seen):
+            known.short = ShortCheck.after(
+                jupyter_authority(server), target, seen.secure, health, known.watch, cancel
+            )
+        return health
 
     def search_soon(self, tunnel: Link) -> None:
-        """The user waits for a Jupyter there: search in the next check. From any thread."""
+        """The user waits for a Jupyter there, or a browser's request failed: check all of it next,
+        and search if nothing answered. On the thread that checks."""
         known = self._known.get(tunnel)
-        if known is not None and not known.answered:
+        if known is None:
+            return
+        known.forget_short()
+        if not known.answered:
             known.search_soon()
 
     def search_anew(self, tunnel: Link, started_for: str = "") -> None:
         """Search in the next check. A Jupyter that was started for an entry replaces the user's
         choice there. On the thread that checks."""
-        self._known.pop(tunnel, None)
+        known = self._known.pop(tunnel, None)
+        if known is not None:
+            known.forget_short()
         if started_for:
             self._choices.forget(started_for)
 
@@ -285,6 +302,16 @@ def _hindered(cause: Problem, problem: Problem | None, seen: HealthCheck) -> Pro
     if problem is not None and (answers or problem.recovery is not Recovery.RETRY):
         return problem
     return cause
+
+
+def _may_be_brief(known: KnownServer, target: ProbeTarget, seen: HealthCheck) -> bool:
+    """Whether a connection to the Jupyter may serve the next checks: a token is sent only to a
+    listener that was proven when its connection was opened, and nothing is left to be found."""
+    if seen.level < Level.READY or seen.problem is not None or known.hindered is not None:
+        return False
+    if target.token:
+        return seen.level is Level.LOGGED_IN and known.is_proven
+    return target.hub is None and not known.withholds_token(target)
 
 
 def _note_front(

@@ -16,7 +16,8 @@ from http import HTTPStatus
 from typing import Any
 
 from trayconnect.core import sanitize
-from trayconnect.services.http_client import ProbeError, Response
+from trayconnect.services.dialling import ProbeError
+from trayconnect.services.http_client import Response
 from trayconnect.services.jupyter.model import Kernel, Kernels, KernelState, Memory
 
 NAME_LENGTH = 80

@@ -14,9 +14,11 @@ from trayconnect.core.errors import Problem, ProblemError
 from trayconnect.core.link import Link
 from trayconnect.services.jupyter.discovery import Discovery, RunningServer, find
 from trayconnect.services.jupyter.kernels import KernelWatch
+from trayconnect.services.jupyter.model import Health
 from trayconnect.services.jupyter.node import find_at_node
 from trayconnect.services.jupyter.readiness import HealthCheck, ProbeTarget
 from trayconnect.services.jupyter.selection import Picked, candidates
+from trayconnect.services.jupyter.short_check import ShortCheck
 from trayconnect.services.protocol import Level
 
 logger = logging.getLogger(__name__)
@@ -71,6 +73,8 @@ class KnownServer:
     watch: KernelWatch = field(default_factory=KernelWatch)
     front: str | None = None
     """The page that is there, if the file names none; None: unknown."""
+    short: ShortCheck | None = None
+    """What the next check may do instead of a complete one."""
 
     @property
     def is_fresh(self) -> bool:
@@ -115,6 +119,20 @@ class KnownServer:
                 self.under_way = None
         self.searched = time.monotonic()
         self.next_search = self.searched + pause
+
+    def check_briefly(self) -> Health | None:
+        """See `ShortCheck`; after None, a complete check follows. Raises `Cancelled`."""
+        short = self.short
+        health = None if short is None else short()
+        if health is None:
+            self.forget_short()
+        return health
+
+    def forget_short(self) -> None:
+        """The next check is a complete one."""
+        short, self.short = self.short, None
+        if short is not None:
+            short.close()
 
     def search_soon(self) -> None:
         """Search in the next check; after a slow search, only after a pause as long: an open

@@ -17,15 +17,8 @@ from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.endpoints import Endpoint, TcpEndpoint, UnixEndpoint
 from trayconnect.core.errors import Problem, ProblemError, Recovery
 from trayconnect.core.link import NotOpenedError, NotOursError, OpenChannel, Refusal
-from trayconnect.services.http_client import (
-    GATEWAY_ERRORS,
-    Failure,
-    ProbeError,
-    Response,
-    gateway_error,
-    get,
-    host_port,
-)
+from trayconnect.services.dialling import Failure, ProbeError
+from trayconnect.services.http_client import GATEWAY_ERRORS, Response, gateway_error, get, host_port
 from trayconnect.services.jupyter import problems
 from trayconnect.services.jupyter.discovery import VERSION_LENGTH
 from trayconnect.services.protocol import Level

@@ -57,6 +57,9 @@ from trayconnect.services.protocol import Desktop, Level, Post, ServiceStatus, S
 
 logger = logging.getLogger(__name__)
 
+CHECKED_LIMIT = 15.0
+"""Seconds; a slow login shell may take longer."""
+
 
 @dataclass(frozen=True, slots=True)
 class Work:
@@ -143,6 +146,14 @@ class JupyterService(PollingService):
         """What is known after all events so far. Raises `ProblemError` if that takes too long, and
         `Cancelled`."""
         self._settle(cancel)
+        return self.facts
+
+    def checked(self, cancel: CancelToken) -> JupyterFacts:
+        """What is known after another check, or after `CHECKED_LIMIT`. Raises as `settled` does."""
+        before = self.settled(cancel)
+        if before.is_linked and not before.starting:
+            self.tell(CheckAgain())
+            self.wait_until(lambda now: now.checks > before.checks, CHECKED_LIMIT, cancel)
         return self.facts
 
     def tell(self, event: Event) -> None:

@@ -14,7 +14,8 @@ from trayconnect.core.abandonable import abandonable
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import Problem, ProblemError, Recovery
 from trayconnect.core.page import Page
-from trayconnect.services.http_client import ProbeError, Response, request
+from trayconnect.services.dialling import ProbeError
+from trayconnect.services.http_client import Response, request
 from trayconnect.services.jupyter.discovery import LIMIT, Execute
 from trayconnect.services.jupyter.discovery import script as text_of
 from trayconnect.services.jupyter.kernels import NAME_LENGTH

@@ -12,7 +12,8 @@ from trayconnect.config.local_addresses import jupyter_host, url_parts, url_path
 from trayconnect.config.model import SAME_HOST, Server
 from trayconnect.core import sanitize
 from trayconnect.core.page import Page
-from trayconnect.services.http_client import ProbeError, Response, host_port
+from trayconnect.services.dialling import ProbeError
+from trayconnect.services.http_client import Response, host_port
 from trayconnect.services.jupyter.discovery import RunningServer
 from trayconnect.services.jupyter.readiness import HealthCheck, ProbeTarget
 from trayconnect.services.protocol import Level

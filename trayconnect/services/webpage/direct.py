@@ -26,14 +26,8 @@ from trayconnect.core.link import (
 from trayconnect.core.page import Page
 from trayconnect.core.progress import NO_PROGRESS, Progress
 from trayconnect.core.questions import Ask, ProgressDisplay
-from trayconnect.services.http_client import (
-    GATEWAY_ERRORS,
-    Failure,
-    ProbeError,
-    Response,
-    gateway_error,
-    get,
-)
+from trayconnect.services.dialling import Failure, ProbeError
+from trayconnect.services.http_client import GATEWAY_ERRORS, Response, gateway_error, get
 from trayconnect.services.protocol import Level, SetTarget
 from trayconnect.services.webpage.machine import PageHealth
 

@@ -13,7 +13,8 @@ from trayconnect.core.abandonable import Background
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import ProblemError
 from trayconnect.core.link import ByteStream, Link, NotOursError, Owner
-from trayconnect.services.http_client import ProbeError, get_through
+from trayconnect.services.dialling import ProbeError
+from trayconnect.services.http_client import get_through
 from trayconnect.services.protocol import PageState
 
 logger = logging.getLogger(__name__)
