@@ -89,6 +89,7 @@ def test_internals_of_the_transport(name: str) -> None:
         "_set_remote_channel",
         "_unlink",
         "_event_pending",
+        "_handle_close",
         "_feed",
         "_feed_extended",
     ],

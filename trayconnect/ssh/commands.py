@@ -1,8 +1,8 @@
 """The commands of one link: those that run to their end, and the long-running shell that reports
 the owners of listeners.
 
-Some servers run one command at a time (MaxSessions 1). There the shell is ended for another
-command, and the two alternate."""
+Some servers have one session at a time (MaxSessions 1), and log each request for another one. There
+the shell is ended for another command, and the two alternate."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import contextlib
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
@@ -23,6 +22,7 @@ from trayconnect.ssh.ownership import Ownership
 from trayconnect.ssh.sessions_ahead import SessionsAhead
 from trayconnect.ssh.target import LoginTarget
 from trayconnect.ssh.transport.channels import AHEAD, SshChannel
+from trayconnect.ssh.transport.heartbeat import REQUEST
 from trayconnect.ssh.transport.multiplexer import ChannelRefusedError
 from trayconnect.ssh.transport.ssh_transport import SshTransport
 
@@ -34,17 +34,19 @@ _QUIET_READS = 3
 """After the command's end, the output is complete when it was silent for so many polls."""
 
 
+OpenSession = Callable[[float], SshChannel]
+"""Opens a session within so many seconds. Raises as `SshTransport.open`."""
+
+
 def execute(
     transport: SshTransport,
     target: LoginTarget,
     command: str,
     stdin: bytes,
     timeout: float,
-    running: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
-    ahead: Callable[[float], SshChannel | None] = lambda _: None,
+    open_session: OpenSession,
 ) -> Completed:
-    """Run `command` through the account's shell, feed it `stdin`, and wait for its end; `running`
-    is entered while the command runs on the server.
+    """Run `command` through the account's shell, feed it `stdin`, and wait for its end.
 
     The last 1 MiB of each output is kept. The status is -1 if the server gives none, as for a
     command that a signal ended. If another process keeps an output open after the command's end,
@@ -52,10 +54,9 @@ def execute(
     `ProblemError`, and `NotEndedError` after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     try:
-        channel = start(transport, target, command, stdin[:AHEAD], timeout, ahead)
+        channel = start(transport, target, command, stdin[:AHEAD], timeout, open_session)
         try:
-            with running():
-                return _run(channel, target, stdin[AHEAD:], deadline, timeout)
+            return _run(channel, target, stdin[AHEAD:], deadline, timeout)
         finally:
             with contextlib.suppress(OSError, EOFError):
                 channel.close()
@@ -69,14 +70,14 @@ def start(
     command: str,
     stdin: bytes,
     timeout: float,
-    ahead: Callable[[float], SshChannel | None] = lambda _: None,
+    open_session: OpenSession,
 ) -> SshChannel:
     """Start `command` through the account's shell; the channel carries its output and its input,
-    which begins with `stdin`, at most `AHEAD` bytes. `ahead`: see `SessionsAhead.take`. Raises
-    `ProblemError`, and TimeoutError once a channel is open."""
+    which begins with `stdin`, at most `AHEAD` bytes. Raises `ProblemError`, and TimeoutError once a
+    channel is open."""
     deadline = time.monotonic() + timeout
     try:
-        channel = ahead(timeout) or transport.open("session", deadline - time.monotonic())
+        channel = open_session(timeout)
     except TimeoutError as error:
         raise connection_problems.channel_slow(target, "a session", timeout) from error
     except ChannelRefusedError as error:
@@ -170,8 +171,10 @@ def _last(kept: bytearray) -> bytes:
 
 
 _NOTICED_SECONDS = 2.0
-"""Seconds that the server needs to notice the end of the other command."""
+"""Seconds that the server needs to notice the end of the other session."""
 _EVERY = 0.05
+_REFUSED_SECONDS = 60.0
+"""Seconds until the next request for a session, after the refusal of a first one."""
 
 T = TypeVar("T")
 
@@ -185,17 +188,23 @@ class RemoteCommands:
         target: LoginTarget,
         reporting_accounts: set[str],
         sessions: SessionsAhead,
+        one_session_accounts: set[str],
     ) -> None:
+        """`one_session_accounts`: those that may have one session at a time, as a link found out;
+        for `reporting_accounts`, see `Ownership`."""
         self._sessions = sessions
         self._transport = transport
         self._target = target
+        self._one_session_accounts = one_session_accounts
         self._lock = threading.Lock()
-        self._trying = 0
-        """Commands that are being started or that run."""
-        self._running = 0
-        """Commands that have started."""
-        self._ended = -math.inf
-        """The end of the last one, on the monotonic clock."""
+        self._starting_or_running = 0
+        """Commands that are being started or that run, and shells that are being started."""
+        self._open: list[SshChannel] = []
+        """Sessions that the server has not closed yet."""
+        self._refused_until = -math.inf
+        """On the monotonic clock: the server has no session at all."""
+        self._only = threading.Lock()
+        """Where there is one session at a time: held by a command, and at the shell's start."""
         self._shell: SshChannel | None = None
         self.ownership = Ownership(
             target.server,
@@ -204,25 +213,28 @@ class RemoteCommands:
             reporting_accounts,
             is_openssh="OpenSSH" in transport.remote_version,
         )
-        if sessions.are_requested:
+        if sessions.are_requested and not self._has_one_session:
             self.ownership.prepare()
 
     def execute(self, command: str, stdin: bytes, timeout: float) -> Completed:
         """See `link.Link.execute`."""
 
-        return self._when_free(
-            lambda: execute(
-                self._transport,
-                self._target,
-                command,
-                stdin,
-                timeout,
-                self._as_running,
-                self._sessions.take,
-            ),
-            self._end_shell,
-            timeout,
-        )
+        def action() -> Completed:
+            return execute(
+                self._transport, self._target, command, stdin, timeout, self._open_session
+            )
+
+        return self._in_turn(action, timeout, ends_shell=True)
+
+    def has_expired_password(self) -> bool:
+        """Whether the password of the account has expired; runs a command to find out.
+
+        sshd may accept such a login. It then forwards nothing, and runs nothing but the change of
+        the password, for which it wants a terminal (OpenSSH's auth-pam.c and session.c)."""
+        try:
+            return reports_expired_password(self.execute("exit 0", b"", _EXPIRY_SECONDS))
+        except ProblemError:
+            return False
 
     def close(self) -> None:
         """Never raises; may be called twice."""
@@ -230,62 +242,107 @@ class RemoteCommands:
 
     def _start_shell(self, command: str, stdin: bytes, timeout: float) -> SshChannel:
         def action() -> SshChannel:
-            ahead = partial(self._sessions.take, last=True)
-            self._shell = start(self._transport, self._target, command, stdin, timeout, ahead)
+            open_session = partial(self._open_session, last=True)
+            self._shell = start(
+                self._transport, self._target, command, stdin, timeout, open_session
+            )
             return self._shell
 
-        return self._when_free(action, lambda: self._running > 0, timeout)
+        return self._in_turn(action, timeout, ends_shell=False)
 
-    def _end_shell(self) -> bool:
-        """Whether the shell ran, or another command runs."""
-        shell = self._shell
-        if shell is None or shell.closed:
-            return self._running > 0
-        self.ownership.rest()
-        shell.close()  # it may just have been started
-        return True
+    def _open_session(self, timeout: float, *, last: bool = False) -> SshChannel:
+        """`last`: see `SessionsAhead.take`."""
+        deadline = time.monotonic() + timeout
+        if time.monotonic() < self._refused_until:
+            raise connection_problems.command_refused(self._target)
+        channel = self._sessions.take(timeout, last=last)
+        if channel is not None and self._sessions.has_refused:
+            self._one_session_accounts.add(self._target.account)
+        if channel is None:
+            channel = self._transport.open("session", deadline - time.monotonic())
+        with self._lock:
+            self._open = [each for each in self._open if not each.far_closed.is_set()]
+            self._open.append(channel)
+        return channel
 
-    def _when_free(self, action: Callable[[], T], make_room: Callable[[], bool], limit: float) -> T:
-        """Run `action`. If the server refuses because another command runs, retry after the end of
-        that. `make_room` returns whether one runs."""
-        begin = time.monotonic()
+    # --- one session at a time --------------------------------------------------------------------
+
+    @property
+    def _has_one_session(self) -> bool:
+        return self._target.account in self._one_session_accounts
+
+    def _in_turn(self, action: Callable[[], T], timeout: float, *, ends_shell: bool) -> T:
+        """Run `action`, which opens a session: where there is one at a time, after the end of the
+        others."""
+        deadline = time.monotonic() + timeout
+        if not self._has_one_session:
+            try:
+                return self._counted(action)
+            except NoCommandsError:
+                if not self._starting_or_running and not self._still_open(0):
+                    self._refused_until = time.monotonic() + _REFUSED_SECONDS
+                    raise
+                self._one_session_accounts.add(self._target.account)
+        if not self._only.acquire(timeout=max(0.0, deadline - time.monotonic())):
+            raise connection_problems.command_refused(self._target)
+        try:
+            return self._alone(action, deadline, ends_shell=ends_shell)
+        finally:
+            self._only.release()
+
+    def _alone(self, action: Callable[[], T], deadline: float, *, ends_shell: bool) -> T:
+        self._make_room(deadline, ends_shell=ends_shell)
+        until = min(time.monotonic() + _NOTICED_SECONDS, deadline)
+        pause = _EVERY
         while True:
             try:
-                with self._as_tried():
-                    done = action()
-                    self._ended = time.monotonic()
+                return self._counted(action)
             except NoCommandsError:
-                now = time.monotonic()
-                if make_room():
-                    self._ended = now
-                # Another command may be starting: wait until that shows.
-                starting_since = begin if self._trying else -math.inf
-                if now > min(max(self._ended, starting_since) + _NOTICED_SECONDS, begin + limit):
+                if not self._open:
+                    self._refused_until = time.monotonic() + _REFUSED_SECONDS
                     raise
-            else:
-                return done
-            if self._transport.ended.wait(_EVERY):
-                raise connection_problems.lost(self._target, self._transport.reason())
+                pause *= 2  # the server logs each request
+                if time.monotonic() + pause > until:
+                    raise
+            self._pause(pause)
 
-    @contextmanager
-    def _as_tried(self) -> Iterator[None]:
+    def _make_room(self, deadline: float, *, ends_shell: bool) -> None:
+        """Wait for the end of the sessions; the shell is ended for a command. Raises
+        `ProblemError`."""
+        shell = self._shell
+        if ends_shell and shell is not None and not shell.closed:
+            self.ownership.rest()
+            shell.close()  # it may just have been started
+        while self._starting_or_running and time.monotonic() < deadline:
+            self._pause(_EVERY)
+        if self._still_open(min(_NOTICED_SECONDS, deadline - time.monotonic())):
+            raise connection_problems.command_refused(self._target)
+        # OpenSSH frees a session after it has read all that came with our CLOSE, before it answers.
+        answered = threading.Event()
+        self._transport.ask(REQUEST, lambda _: answered.set())
+        answered.wait(_NOTICED_SECONDS)
+
+    def _still_open(self, seconds: float) -> bool:
+        """Whether the server has a session of ours, `seconds` from now."""
+        deadline = time.monotonic() + seconds
         with self._lock:
-            self._trying += 1
+            channels = tuple(self._open)
+        return not all(
+            each.far_closed.wait(max(0.0, deadline - time.monotonic())) for each in channels
+        )
+
+    def _pause(self, seconds: float) -> None:
+        if self._transport.ended.wait(seconds):
+            raise connection_problems.lost(self._target, self._transport.reason())
+
+    def _counted(self, action: Callable[[], T]) -> T:
+        with self._lock:
+            self._starting_or_running += 1
         try:
-            yield
+            return action()
         finally:
             with self._lock:
-                self._trying -= 1
-
-    @contextmanager
-    def _as_running(self) -> Iterator[None]:
-        with self._lock:
-            self._running += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._running -= 1
+                self._starting_or_running -= 1
 
 
 _EXPIRED = b"Password change required"
@@ -295,14 +352,3 @@ _EXPIRY_SECONDS = 5.0
 def reports_expired_password(completed: Completed) -> bool:
     """Whether a command was refused because the password has expired."""
     return completed.status != 0 and _EXPIRED in completed.stderr
-
-
-def has_expired_password(transport: SshTransport, target: LoginTarget) -> bool:
-    """Whether the password of the account has expired; runs a command to find out.
-
-    sshd may accept such a login. It then forwards nothing, and runs nothing but the change of the
-    password, for which it wants a terminal (OpenSSH's auth-pam.c and session.c)."""
-    try:
-        return reports_expired_password(execute(transport, target, "exit 0", b"", _EXPIRY_SECONDS))
-    except ProblemError:
-        return False

@@ -57,6 +57,8 @@ class SshConnector:
         self._accepted = AcceptedKeys()
         self._reporting_accounts: set[str] = set()
         """Accounts whose servers can report the owners of listeners: see `Ownership`."""
+        self._one_session_accounts: set[str] = set()
+        """See `RemoteCommands`."""
 
     def resolve(self, server: Server, cancel: CancelToken) -> ResolvedConfig:
         """See `dependencies.Connector`."""
@@ -99,13 +101,17 @@ class SshConnector:
                 cancel=cancel,
                 display=display,
                 steps=steps,
-                sessions=SESSIONS if server.kind == "jupyter" else 0,
+                sessions=self._sessions_for(server, config),
             )
         except ProblemError as error:
             error.problem = config.explained(error.problem)
             raise
         tunnel = SshLink(
-            route, keepalive(server, route.target.options), on_lost, self._reporting_accounts
+            route,
+            keepalive(server, route.target.options),
+            on_lost,
+            self._reporting_accounts,
+            self._one_session_accounts,
         )
         try:
             tunnel.start()
@@ -114,6 +120,12 @@ class SshConnector:
             tunnel.close()
             raise
         return tunnel
+
+    def _sessions_for(self, server: Server, config: ResolvedConfig) -> int:
+        """How many to request at once."""
+        if server.kind != "jupyter":
+            return 0
+        return 1 if config.targets[-1].account in self._one_session_accounts else SESSIONS
 
     def forget(self, server: Server) -> None:
         """See `dependencies.Connector`: drops decrypted keys."""

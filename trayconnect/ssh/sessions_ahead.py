@@ -21,13 +21,14 @@ _NEVER = CancelToken()
 class SessionsAhead:
     """Up to `count` session channels of a transport, each for one command. From any thread.
 
-    A server may refuse some: those that it limits (MaxSessions). Then a command opens its own, as
-    if none had been requested."""
+    A server may refuse some: those that it limits (MaxSessions)."""
 
     def __init__(self, count: int) -> None:
         self._count = count
         self._lock = threading.Lock()
         self._requested: deque[Background[SshChannel]] | None = None
+        self.has_refused = False
+        """Whether the server refused one."""
 
     @property
     def are_requested(self) -> bool:
@@ -56,14 +57,24 @@ class SessionsAhead:
 
     def take(self, timeout: float, *, last: bool = False) -> SshChannel | None:
         """Wait for one of them; `last`: for the last one, which leaves the first to others. None if
-        there is none (left), or the server opened none in time."""
+        there is none (left), or the server opened none in time. Raises `ChannelRefusedError` if the
+        server refused all that are left."""
         deadline = time.monotonic() + timeout
+        refusal: ChannelRefusedError | None = None
         while True:
             with self._lock:
                 if not self._requested:
-                    return None
+                    break
                 opening = self._requested.pop() if last else self._requested.popleft()
-            with suppress(ChannelRefusedError, TimeoutError, ConnectionError):
+            try:
                 channel = opening.result(_NEVER, max(0.0, deadline - time.monotonic()))
+            except ChannelRefusedError as error:
+                refusal, self.has_refused = error, True
+            except (TimeoutError, ConnectionError):
+                continue
+            else:
                 if not channel.closed:
                     return channel
+        if refusal is not None:
+            raise refusal
+        return None

@@ -25,7 +25,7 @@ from trayconnect.core.threads import JobThread
 from trayconnect.ssh import connection_problems
 from trayconnect.ssh.auth import login_problems
 from trayconnect.ssh.auth.data_types import string, uint32
-from trayconnect.ssh.commands import RemoteCommands, has_expired_password, reports_expired_password
+from trayconnect.ssh.commands import RemoteCommands, reports_expired_password
 from trayconnect.ssh.own_channels import OwnChannels
 from trayconnect.ssh.route import Route
 from trayconnect.ssh.transport.carried import CarriedChannel
@@ -46,8 +46,9 @@ class SshLink:
         keepalive: Keepalive,
         on_lost: Callable[[Problem], None],
         reporting_accounts: set[str],
+        one_session_accounts: set[str],
     ) -> None:
-        """`reporting_accounts`: see `Ownership`."""
+        """See `RemoteCommands`."""
         self._route = route
         self._target = route.target
         self._on_lost = on_lost
@@ -56,7 +57,9 @@ class SshLink:
         self._expired: bool | None = None
         """Whether the account's password has expired; None: not checked."""
         self._jobs = JobThread("refusal", self._target.server)
-        self._commands = RemoteCommands(route.end, self._target, reporting_accounts, route.sessions)
+        self._commands = RemoteCommands(
+            route.end, self._target, reporting_accounts, route.sessions, one_session_accounts
+        )
         is_openssh = "OpenSSH" in route.end.remote_version
         self._own_channels = OwnChannels(
             self.open_channel,
@@ -231,7 +234,7 @@ class SshLink:
     def _look_for_expiry(self, error: Exception) -> None:
         """Takes a round trip, or seconds; not on the transport's thread."""
         if self._may_be_expired(error):
-            self._expired = has_expired_password(self._route.end, self._target)
+            self._expired = self._commands.has_expired_password()
 
     def _not_forwarded(self, target: Endpoint, error: ChannelRefusedError) -> ProblemError:
         if error.code == connection_problems.OPEN_ADMINISTRATIVELY_PROHIBITED and self._expired:

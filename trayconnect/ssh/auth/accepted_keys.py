@@ -1,29 +1,42 @@
-"""The keys that servers accepted, so that the next login can begin with the same key."""
+"""What logins needed, so that the next one can begin with the same key."""
 
 from __future__ import annotations
 
-import threading
+from dataclasses import dataclass, field
 
 from trayconnect.ssh.hostkeys.known_hosts import HostKey
 
+_Place = tuple[str, bytes]
 
+
+@dataclass(frozen=True, slots=True)
+class LastLogin:
+    """To one account; from any thread."""
+
+    _place: _Place
+    _sole_keys: dict[_Place, bytes]
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether there was none."""
+        return self._place not in self._sole_keys
+
+    def needed_only(self, public: HostKey | None) -> bool:
+        """Whether this key was enough for it."""
+        return public is not None and self._sole_keys.get(self._place) == public.blob
+
+    def needed(self, sole_key: HostKey | None) -> None:
+        """A login has just ended. `sole_key`: the key that was enough; None: there is none."""
+        self._sole_keys[self._place] = sole_key.blob if sole_key else b""
+
+
+@dataclass(frozen=True, slots=True)
 class AcceptedKeys:
-    """Public keys that alone were enough for the last login to an account, in memory only. An
-    account counts with its server's host key: another server is another account."""
+    """The last login to each account, in memory only. An account counts with its server's host key:
+    another server is another account."""
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._blobs: dict[tuple[str, bytes], bytes] = {}
+    _sole_keys: dict[_Place, bytes] = field(default_factory=dict)
+    """Public halves."""
 
-    def get(self, account: str, host_key: HostKey) -> bytes | None:
-        """The public half."""
-        with self._lock:
-            return self._blobs.get((account, host_key.blob))
-
-    def put(self, account: str, host_key: HostKey, blob: bytes | None) -> None:
-        """Keep the key of a login that has just succeeded. None: it needed something else."""
-        with self._lock:
-            if blob is None:
-                self._blobs.pop((account, host_key.blob), None)
-            else:
-                self._blobs[account, host_key.blob] = blob
+    def last_login(self, account: str, host_key: HostKey) -> LastLogin:
+        return LastLogin((account, host_key.blob), self._sole_keys)

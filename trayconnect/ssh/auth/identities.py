@@ -80,6 +80,8 @@ class LoginKeys:
     certificates: tuple[Path, ...] = ()
     missing: tuple[Path, ...] = ()
     """Those of `files` that ssh_config(5) names and that do not exist."""
+    are_named: bool = False
+    """Whether the entry or ssh_config(5) names a key."""
     only: bool = False
     """IdentitiesOnly: of the agent's keys, use only those named here."""
 
@@ -109,6 +111,7 @@ class Candidates:
     def __init__(
         self, keys: LoginKeys, agent_keys: Sequence[AgentKey], unlocked: UnlockedKeys
     ) -> None:
+        self.are_named = keys.are_named
         self.skipped: list[str] = []
         self._keys = keys
         self._unlocked = unlocked
@@ -334,6 +337,7 @@ def login_keys(
         files=named,
         certificates=options.certificate_files,
         missing=missing(options.identity_files),
+        are_named=own is not None or bool(options.identity_files),
         only=options.identities_only,
     )
 

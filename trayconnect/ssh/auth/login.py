@@ -138,7 +138,8 @@ class _LoginAttempt:
             PASSWORD_TRIES if prompts is None else prompts,
         )
         self._pasted_keys = credentials.pasted_keys
-        self._accepted_keys = credentials.accepted
+        assert transport.presented is not None
+        self._last_login = credentials.accepted.last_login(target.account, transport.presented.key)
         self._lost_key = False
         """Whether a pasted key could not be stored."""
         self._asked = False
@@ -146,7 +147,7 @@ class _LoginAttempt:
         """Whether a password was sent and its result is still open."""
         self._banner_shown = False
         self._accepted: list[str] = []
-        self._sole_key: bytes | None = None
+        self._sole_key: HostKey | None = None
         """The key that was accepted last."""
         self._last = ""
         """The method that refused the last password."""
@@ -180,7 +181,7 @@ class _LoginAttempt:
             else:
                 raise login_problems.login_refused(self._target, self._account(), result.allowed)
         alone = self._sole_key if len(self._accepted) == 1 else None
-        self._accepted_keys.put(self._target.account, self._host_key, alone)
+        self._last_login.needed(alone)
 
     def lost(self, detail: str) -> ProblemError:
         """The server closed the connection, for too many tries if it says so."""
@@ -238,17 +239,17 @@ class _LoginAttempt:
         return result if signed is None else self._signed(candidate, signed)
 
     def _expected(self) -> tuple[Candidate, SignedRequest] | None:
-        """The first key to try, if it was enough the last time. It goes out with the first request,
-        so that the login takes one round trip."""
-        blob = self._accepted_keys.get(self._target.account, self._host_key)
+        """The first key to try, if it was enough the last time, or is named for a server that is
+        new. It goes out with the first request, so that the login takes one round trip."""
         ruled_out = _PUBLICKEY in self._target.options.ruled_out_methods
         # Others may answer requests in another order (asyncssh's server).
-        if blob is None or ruled_out or not self._is_openssh:
+        if ruled_out or not self._is_openssh:
             return None
         candidate = self._candidates.peek()
-        if candidate is None or candidate.public is None or candidate.public.blob != blob:
+        if candidate is None or not candidate.signs_at_once:
             return None
-        if not candidate.signs_at_once:
+        is_new = self._last_login.is_unknown and self._candidates.are_named
+        if not is_new and not self._last_login.needed_only(candidate.public):
             return None
         try:
             request = self._request(candidate)
@@ -263,6 +264,7 @@ class _LoginAttempt:
 
     def _key(self, candidate: Candidate, before: AuthResult) -> AuthResult:
         """Try a key; `before` is the result to continue with if it cannot be tried."""
+        is_confirmed = False
         try:
             if candidate.public is not None and not candidate.signs_at_once:
                 # Query the server first, so that nobody types an unnecessary passphrase, or
@@ -271,33 +273,35 @@ class _LoginAttempt:
                 refusal = self._auth.offer(public.blob, self._fitting(public.type, public.blob))
                 if refusal is not None:
                     return self._failed(candidate.label, refusal)
-            return self._signed(candidate, self._auth.publickey(self._request(candidate)))
+                is_confirmed = self._last_login.is_unknown
+            request = self._request(candidate, is_confirmed=is_confirmed)
+            return self._signed(candidate, self._auth.publickey(request))
         except UnfitError as error:
             self._tried.append(f"{candidate.label} ({error})")
         except AgentError as error:
             self._tried.append(f"{candidate.label} (the agent did not sign: {error})")
         return before
 
-    def _request(self, candidate: Candidate) -> SignedRequest:
-        """Raises `UnfitError`."""
+    def _request(self, candidate: Candidate, *, is_confirmed: bool = False) -> SignedRequest:
+        """`is_confirmed`: the server would accept a signature by the key. Raises `UnfitError`."""
         key = candidate.key or self._unlocked(candidate)
         algorithm = self._fitting(key.get_name(), key.asbytes())
-        return SignedRequest(key, algorithm, self._requested)
-
-    def _requested(self) -> None:
-        """A signature was sent, which the server most likely accepts. OpenSSH reads on after that;
-        if it refuses the signature, it ignores what it cannot serve yet. Others disconnect."""
-        if self._is_openssh and not self._tried:
-            self._sessions.request(self._transport)
+        # OpenSSH reads on behind the signature; others disconnect. If it refuses the signature, or
+        # wants more, it logs each message that it cannot serve yet.
+        if self._is_openssh and (is_confirmed or self._last_login.needed_only(candidate.public)):
+            return SignedRequest(key, algorithm, lambda: self._sessions.request(self._transport))
+        return SignedRequest(key, algorithm)
 
     def _signed(self, candidate: Candidate, result: AuthResult) -> AuthResult:
         """Take in the result of a signature."""
         if result.success or result.partial:
             self._accepted.append(candidate.label)
-            self._sole_key = candidate.public.blob if candidate.public else None
+            self._sole_key = candidate.public
         if result.success:
             return result
         self._sessions.drop()
+        if self._last_login.needed_only(candidate.public):
+            self._last_login.needed(None)
         return self._failed(candidate.label, result)
 
     def _has_no_key(self) -> bool:
@@ -348,11 +352,6 @@ class _LoginAttempt:
         if self._passwords.asked_for_account and _PASSWORD in allowed and method == over:
             return False
         return method in allowed and self._tries_left[method] > 0 and self._failures < MAX_FAILURES
-
-    @property
-    def _host_key(self) -> HostKey:
-        assert self._transport.presented is not None
-        return self._transport.presented.key
 
     @property
     def _is_openssh(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -81,6 +82,7 @@ class SshChannel(paramiko.Channel):
         def _feed(self, m: Message) -> None: ...
         def _feed_extended(self, m: Message) -> None: ...
         def _event_pending(self) -> None: ...
+        def _handle_close(self, m: Message) -> None: ...
 
         in_buffer: BufferedPipe[bytes]
         in_stderr_buffer: BufferedPipe[bytes]
@@ -90,6 +92,9 @@ class SshChannel(paramiko.Channel):
         self.outlet = outlet
         self._set_transport(outlet)
         self._set_window(window, max_packet)
+        self.far_closed = threading.Event()
+        """Set once the server has closed it, or the transport has ended: a session's command is
+        over by then, unlike at our own `close`."""
         self._lent = 0
         """Bytes of `out_window_size` that the server has yet to grant."""
         self._most_unread = window + _SLACK_PACKETS * max_packet
@@ -107,6 +112,7 @@ class SshChannel(paramiko.Channel):
         if not self.closed:
             self.cut_off = True
         super()._unlink()  # type: ignore[misc]  # paramiko's
+        self.far_closed.set()
 
     _unlink = cut  # paramiko's name for it
 
@@ -120,6 +126,11 @@ class SshChannel(paramiko.Channel):
         """The same for stderr."""
         self._feed_extended(message)
         self._check_unread()
+
+    def far_close(self, message: Message) -> None:
+        """The server closes it (RFC 4254 section 5.3)."""
+        self._handle_close(message)
+        self.far_closed.set()
 
     def _check_unread(self) -> None:
         if len(self.in_buffer) + len(self.in_stderr_buffer) > self._most_unread:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from paramiko import Message, SSHException
 from paramiko.common import (
+    MSG_CHANNEL_CLOSE,
     MSG_CHANNEL_DATA,
     MSG_CHANNEL_EXTENDED_DATA,
     MSG_CHANNEL_OPEN,
@@ -109,6 +110,7 @@ class SshTransport(_TransportBase):
         MSG_CHANNEL_DATA: SshChannel.feed,
         MSG_CHANNEL_EXTENDED_DATA: SshChannel.feed_extended,
         MSG_CHANNEL_WINDOW_ADJUST: SshChannel.adjusted,
+        MSG_CHANNEL_CLOSE: SshChannel.far_close,
     }
 
     def __init__(
