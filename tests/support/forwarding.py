@@ -19,12 +19,30 @@ from trayconnect.config.model import Server
 from trayconnect.core.endpoints import Endpoint
 from trayconnect.core.errors import Problem, ProblemError, Recovery
 from trayconnect.core.link import Carrier
+from trayconnect.forwarding.conversations import Conversation
 from trayconnect.forwarding.forwarding import LocalForwarding, listen
 
 LIMIT = 90.0
 """Seconds that anything may take on a busy machine before a test gives up."""
 
 T = TypeVar("T")
+
+
+def finish(client: socket.socket, conversation: Conversation[T]) -> T:
+    """The result of a conversation, which is had here."""
+    try:
+        wanted = next(conversation)
+        while True:
+            client.settimeout(max(0.001, wanted.deadline - time.monotonic()))
+            try:
+                data = client.recv(wanted.size)
+            except OSError as error:
+                wanted = conversation.throw(error)
+            else:
+                wanted = conversation.send(data)
+    except StopIteration as end:
+        result: T = end.value
+        return result
 
 
 def eventually(condition: Callable[[], T], what: str) -> T:

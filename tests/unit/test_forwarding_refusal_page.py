@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from tests.support.carrier import MakeLink
-from tests.support.forwarding import LIMIT, a_server, dial, listening, read_all, refuse
+from tests.support.forwarding import LIMIT, a_server, dial, finish, listening, read_all, refuse
 from trayconnect.core.endpoints import TcpEndpoint
 from trayconnect.core.errors import Problem, Recovery
 from trayconnect.core.link import Own
@@ -28,8 +28,7 @@ def told(*sent: bytes) -> bytes:
         there.settimeout(LIMIT)
 
         def serve() -> None:
-            refusal_page.turn_away(here, PROBLEM)
-            here.close()
+            finish(here, refusal_page.turn_away(here, PROBLEM))
 
         server = threading.Thread(target=serve)
         server.start()

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.forwarding import LIMIT
+from tests.support.forwarding import LIMIT, finish
 from tests.support.systems import resets_sockets
 from trayconnect.core.endpoints import TcpEndpoint
 from trayconnect.core.link import Refusal
@@ -54,7 +54,7 @@ V4 = [
 def test_a_connect_is_read_to_its_last_byte(said: bytes, target: TcpEndpoint) -> None:
     with a_pair() as (client, server):
         client.sendall(said + b"GET /")
-        request = negotiate(server)
+        request = finish(server, negotiate(server))
         assert (request.target, request.version) == (target, said[0])
         assert server.recv(100) == b"GET /"
         server.sendall(request.granted)
@@ -89,7 +89,7 @@ def test_what_there_is_not_is_refused_by_its_code(said: bytes, answer: bytes) ->
     with a_pair() as (client, server):
         client.sendall(said)
         with pytest.raises(SocksError):
-            negotiate(server)
+            finish(server, negotiate(server))
         assert read_all(client, server) == answer
 
 
@@ -121,7 +121,7 @@ def test_a_browser_that_speaks_http_is_told_what_this_is(start: bytes) -> None:
     with a_pair() as (client, server):
         client.sendall(start + b"Host: localhost\r\n\r\n")
         with pytest.raises(SocksError):
-            negotiate(server)
+            finish(server, negotiate(server))
         head, _, body = read_all(client, server).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 501 This is a SOCKS proxy\r\n")
     assert f"Content-Length: {len(body)}".encode() in head
@@ -133,14 +133,14 @@ def test_a_slow_client_is_given_up() -> None:
         with a_pair() as (client, server):
             client.sendall(said)
             with pytest.raises(SocksError, match="no SOCKS request came"):
-                negotiate(server, 0.05)
+                finish(server, negotiate(server, 0.05))
 
 
 def test_an_endless_user_name_is_refused() -> None:
     with a_pair() as (client, server):
         client.sendall(b"\4\1\0P\x7f\0\0\1" + b"a" * 300)
         with pytest.raises(SocksError, match="too long"):
-            negotiate(server)
+            finish(server, negotiate(server))
 
 
 @given(
@@ -153,7 +153,7 @@ def test_whatever_is_said_ends(said: bytes) -> None:
         client.sendall(said)
         client.shutdown(socket.SHUT_WR)
         try:
-            request = negotiate(server)
+            request = finish(server, negotiate(server))
         except SocksError:
             return
         assert request.target.host.isprintable()

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from trayconnect.core.endpoints import Endpoint
@@ -21,9 +19,10 @@ from trayconnect.core.link import (
     Owner,
     Refusal,
 )
+from trayconnect.forwarding.conversations import Conversation, Conversations
 from trayconnect.forwarding.local_client import LocalClient
 from trayconnect.forwarding.refusal_page import turn_away
-from trayconnect.forwarding.socks import SocksError, SocksRequest, negotiate
+from trayconnect.forwarding.socks import SocksError, negotiate
 from trayconnect.forwarding.workers import Job, Workers
 
 _log = logging.getLogger(__name__)
@@ -39,8 +38,7 @@ Target = Endpoint | Own | Dynamic | Problem
 
 
 class Connections:
-    """`begin` and `end` may follow each other any time. Methods return at once: what waits for a
-    client runs on a worker's thread.
+    """`begin` and `end` may follow each other any time. Methods return at once.
 
     `give_back` gets a client whose link ended before its channel was open: nothing was read from it
     but its request, so the next link can serve it. `on_refused` gets the reason when the link is up
@@ -59,12 +57,10 @@ class Connections:
         self._on_refused = on_refused
         self._lock = threading.Lock()
         self._carrier: Carrier | None = None
-        self._asked: set[socket.socket] = set()
-        """Sockets of clients that are sending their request."""
         self._proven_forwards: set[int] = set()
         """Forwards whose listener was once proven to be the account's own: from then on, only such
         a listener is accepted."""
-        self._closed = False
+        self._conversations = Conversations(name)
         self._last_refusal = ""
         """The last logged refusal: a client that polls for a page asks again each second."""
 
@@ -89,15 +85,10 @@ class Connections:
         if carrier is not None:
             carrier.forget(target)
 
-    def close(self) -> None:
-        """`end`, and wake the workers that wait for a client."""
+    def close(self, limit: float) -> None:
+        """`end`, and close the clients that are being answered, within `limit` seconds."""
         self.end()
-        with self._lock:
-            self._closed = True
-            asked = tuple(self._asked)
-        for client in asked:
-            with contextlib.suppress(OSError):
-                client.shutdown(socket.SHUT_RDWR)
+        self._conversations.close(limit)
 
     def serve(self, client: LocalClient, target: Target) -> bool:
         """Serve the client, and take ownership of its socket. False: there is no link, and the
@@ -108,7 +99,7 @@ class Connections:
         if isinstance(target, Problem):
             self._turn_away(client, target)
         elif isinstance(target, Dynamic) and client.request is None:
-            self.work(client, lambda: self._negotiate(client))
+            self._converse(client, self._negotiate(client))
         else:
             self._carry(client, target, carrier)
         return True
@@ -171,7 +162,10 @@ class Connections:
         request = client.request
         if request is not None:
             refusal = error.refusal if isinstance(error, NotOpenedError) else Refusal.OTHER
-            self.work(client, lambda: self._deny(client, request, refusal))
+            if request.denied(client.socket, refusal):
+                client.socket.close()
+            else:
+                client.reset()
             return  # the client of a proxy may ask for a host that does not exist
         client.reset()
         if self._on_refused is not None:
@@ -189,45 +183,28 @@ class Connections:
 
     # --- with the client --------------------------------------------------------------------------
 
-    def _negotiate(self, client: LocalClient) -> None:
+    def _converse(self, client: LocalClient, conversation: Conversation[None]) -> None:
         try:
-            with self._asking(client):
-                request = negotiate(client.socket)
-            client.socket.setblocking(False)
-        except (SocksError, OSError) as error:
+            self._conversations.begin(client.socket, conversation)
+        except (RuntimeError, OSError) as error:
+            _log.warning("%s: dropped a connection: %s", self._name, error)
+            client.reset()
+
+    def _negotiate(self, client: LocalClient) -> Conversation[None]:
+        try:
+            request = yield from negotiate(client.socket)
+        except SocksError as error:
             _log.info("%s: %s", self._name, error)
             client.socket.close()
-            return
-        self._give_back(replace(client, request=request))
-
-    def _deny(self, client: LocalClient, request: SocksRequest, refusal: Refusal) -> None:
-        if request.denied(client.socket, refusal):
+        except BaseException:
             client.socket.close()
+            raise
         else:
-            client.reset()
+            self._give_back(replace(client, request=request))
 
     def _turn_away(self, client: LocalClient, problem: Problem) -> None:
         """Send the reason to the client, and report that somebody is waiting for an answer."""
         self._log_once(problem)
-
-        def answer() -> None:
-            with contextlib.suppress(SocksError), self._asking(client):
-                turn_away(client.socket, problem)
-            client.socket.close()
-
         if self._on_refused is not None:
             self._on_refused(problem)
-        self.work(client, answer)
-
-    @contextlib.contextmanager
-    def _asking(self, client: LocalClient) -> Iterator[None]:
-        """`close` interrupts what is read inside. Raises `SocksError` after `close`."""
-        with self._lock:
-            if self._closed:
-                raise SocksError("the forward is closing")
-            self._asked.add(client.socket)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._asked.discard(client.socket)
+        self._converse(client, turn_away(client.socket, problem))

@@ -227,7 +227,7 @@ class LocalForwarding:
         with self._turn:
             with self._lock:
                 self._closed = True
-            self._connections.close()
+            self._connections.close(_JOIN_LIMIT)
             for remove in self._removals:
                 remove()
             self._release()

@@ -10,6 +10,7 @@ import time
 from html import escape
 
 from trayconnect.core.errors import Problem
+from trayconnect.forwarding.conversations import Conversation, Wanted
 
 HEAD_SECONDS = 5.0
 _LONGEST_HEAD = 64 * 1024
@@ -22,16 +23,17 @@ MARK = "X-Trayconnect"
 _REQUEST = re.compile(rb"[A-Z]{3,16} \S+ HTTP/1\.[01]\r?\n")
 
 
-def turn_away(client: socket.socket, problem: Problem) -> None:
-    """Bounded in time; the caller closes. Never raises."""
-    with contextlib.suppress(OSError):
-        head = _head(client)
+def turn_away(client: socket.socket, problem: Problem) -> Conversation[None]:
+    """Bounded in time; closes the client, which does not block."""
+    with contextlib.closing(client), contextlib.suppress(OSError):
+        head = yield from _head()
         if not _REQUEST.match(head):
             return
-        client.settimeout(HEAD_SECONDS)
         client.sendall(answer(problem, with_body=not head.startswith(b"HEAD ")))
         client.shutdown(socket.SHUT_WR)
-        _drain(client)
+        drained = Wanted(_LONGEST_HEAD, time.monotonic() + _LINGER_SECONDS)
+        while (yield drained):
+            continue
 
 
 def answer(problem: Problem, *, with_body: bool = True) -> bytes:
@@ -67,17 +69,13 @@ _PAGE = """\
 """
 
 
-def _head(client: socket.socket) -> bytes:
+def _head() -> Conversation[bytes]:
     """What the client sends, up to the end of a request's head, or to the limit."""
-    deadline = time.monotonic() + HEAD_SECONDS
+    wanted = Wanted(_LONGEST_HEAD, time.monotonic() + HEAD_SECONDS)
     head = b""
     while b"\r\n\r\n" not in head and b"\n\n" not in head and len(head) < _LONGEST_HEAD:
-        left = deadline - time.monotonic()
-        if left <= 0:
-            break
-        client.settimeout(left)
         try:
-            data = client.recv(_LONGEST_HEAD)
+            data = yield wanted
         except TimeoutError:
             break
         if not data:
@@ -90,11 +88,3 @@ def _head(client: socket.socket) -> bytes:
 
 def _may_be_request(head: bytes) -> bool:
     return re.match(rb"[A-Z]{1,16}( |$)", head) is not None
-
-
-def _drain(client: socket.socket) -> None:
-    deadline = time.monotonic() + _LINGER_SECONDS
-    while (left := deadline - time.monotonic()) > 0:
-        client.settimeout(left)
-        if not client.recv(_LONGEST_HEAD):
-            return

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from trayconnect.core.endpoints import TcpEndpoint
 from trayconnect.core.link import Refusal
+from trayconnect.forwarding.conversations import Conversation, Wanted
 
 HANDSHAKE_SECONDS = 10.0
 """Time limit for the client's handshake."""
@@ -66,76 +67,70 @@ class SocksRequest:
         return _send_last(client, reply)
 
 
-def negotiate(client: socket.socket, limit: float = HANDSHAKE_SECONDS) -> SocksRequest:
+def negotiate(
+    client: socket.socket, limit: float = HANDSHAKE_SECONDS
+) -> Conversation[SocksRequest]:
     """Read the client's request, and not one byte more, in `limit` seconds.
 
     Raises `SocksError`."""
     reader = _HandshakeReader(client, time.monotonic() + limit)
     try:
-        version = reader.byte()
+        version = yield from reader.byte()
         if version == 5:
-            return _negotiate5(reader)
+            return (yield from _negotiate5(reader))
         if version == 4:
-            return _negotiate4(reader)
+            return (yield from _negotiate4(reader))
         if chr(version).isalpha():
-            _explain_to_http(reader)
+            yield from _explain_to_http(reader)
     except (OSError, EOFError) as error:
         raise SocksError(f"no SOCKS request came: {error}") from error
     raise SocksError(f"it does not speak SOCKS: its first byte is {version:#04x}")
 
 
 class _HandshakeReader:
-    """Exact reads from a client until a deadline of the monotonic clock."""
+    """Exact reads from a client, which does not block, until a deadline of the monotonic clock."""
 
     def __init__(self, client: socket.socket, deadline: float) -> None:
         self.client = client
         self._deadline = deadline
 
-    def read(self, size: int) -> bytes:
+    def read(self, size: int) -> Conversation[bytes]:
         """Raises OSError and EOFError."""
         data = b""
         while len(data) < size:
-            self._set_timeout()
-            more = self.client.recv(size - len(data))
+            more = yield Wanted(size - len(data), self._deadline)
             if not more:
                 raise EOFError("it hung up")
             data += more
         return data
 
-    def byte(self) -> int:
-        return self.read(1)[0]
+    def byte(self) -> Conversation[int]:
+        return (yield from self.read(1))[0]
 
-    def null_terminated(self) -> bytes:
+    def null_terminated(self) -> Conversation[bytes]:
         """Read up to a zero byte, and consume it."""
         data = b""
-        while (character := self.read(1)) != b"\0":
+        while (character := (yield from self.read(1))) != b"\0":
             data += character
             if len(data) > _LONGEST_TEXT:
                 raise EOFError("its user or host name is too long")
         return data
 
     def send(self, data: bytes) -> None:
-        self._set_timeout()
         self.client.sendall(data)
 
-    def _set_timeout(self) -> None:
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("it took too long")
-        self.client.settimeout(left)
 
-
-def _negotiate5(reader: _HandshakeReader) -> SocksRequest:
-    methods = reader.read(reader.byte())
+def _negotiate5(reader: _HandshakeReader) -> Conversation[SocksRequest]:
+    methods = yield from reader.read((yield from reader.byte()))
     if 0 not in methods:
         reader.send(bytes((5, _NO_METHOD)))
         raise SocksError("it wants to log in, and this proxy has no logins")
     reader.send(b"\5\0")
-    version, command, _, kind = reader.read(4)
+    version, command, _, kind = yield from reader.read(4)
     if version != 5:
         raise _reject(reader, _reply5(_FAILED), "it changed its version")
-    host = _address5(reader, kind)
-    (port,) = struct.unpack("!H", reader.read(2))
+    host = yield from _address5(reader, kind)
+    (port,) = struct.unpack("!H", (yield from reader.read(2)))
     if command != _CONNECT:
         raise _reject(reader, _reply5(_COMMAND_UNKNOWN), f"command {command} is not CONNECT")
     if not host:
@@ -143,24 +138,24 @@ def _negotiate5(reader: _HandshakeReader) -> SocksRequest:
     return SocksRequest(TcpEndpoint(host, port), 5)
 
 
-def _address5(reader: _HandshakeReader, kind: int) -> str:
+def _address5(reader: _HandshakeReader, kind: int) -> Conversation[str]:
     """Empty if it is no address."""
     match kind:
         case 1:
-            return str(ipaddress.IPv4Address(reader.read(4)))
+            return str(ipaddress.IPv4Address((yield from reader.read(4))))
         case 3:
-            return _name(reader.read(reader.byte()))
+            return _name((yield from reader.read((yield from reader.byte()))))
         case 4:
-            return str(ipaddress.IPv6Address(reader.read(16)))
+            return str(ipaddress.IPv6Address((yield from reader.read(16))))
     raise _reject(reader, _reply5(_ADDRESS_UNKNOWN), f"address type {kind} is not known")
 
 
-def _negotiate4(reader: _HandshakeReader) -> SocksRequest:
-    command, port, packed = struct.unpack("!BH4s", reader.read(7))
-    reader.null_terminated()  # the user name, which cannot be verified
+def _negotiate4(reader: _HandshakeReader) -> Conversation[SocksRequest]:
+    command, port, packed = struct.unpack("!BH4s", (yield from reader.read(7)))
+    yield from reader.null_terminated()  # the user name, which cannot be verified
     host = str(ipaddress.IPv4Address(packed))
     if packed[:3] == b"\0\0\0" and packed[3]:  # 4A: an invalid address
-        host = _name(reader.null_terminated())
+        host = _name((yield from reader.null_terminated()))
     if command != _CONNECT:
         raise _reject(reader, _reply4(_REJECTED_4), f"command {command} is not CONNECT")
     if not host:
@@ -191,11 +186,11 @@ def _reject(reader: _HandshakeReader, reply: bytes, reason: str) -> SocksError:
     return SocksError(reason)
 
 
-def _explain_to_http(reader: _HandshakeReader) -> None:
+def _explain_to_http(reader: _HandshakeReader) -> Conversation[None]:
     """Answer a browser whose user took this for an HTTP proxy, or for a page."""
     head = b""
     while b"\r\n\r\n" not in head and len(head) < _LONGEST_HEAD:
-        head += reader.read(1)
+        head += yield from reader.read(1)
     answer = _HTTP_ANSWER.encode()
     fields = f"Content-Type: text/plain; charset=utf-8\r\nContent-Length: {len(answer)}\r\n"
     start = f"HTTP/1.1 501 This is a SOCKS proxy\r\n{fields}Connection: close\r\n\r\n"
@@ -205,7 +200,6 @@ def _explain_to_http(reader: _HandshakeReader) -> None:
 def _send_last(client: socket.socket, reply: bytes) -> bool:
     """Send a last reply without waiting for further input."""
     with contextlib.suppress(OSError):
-        client.settimeout(1)
         client.sendall(reply)
         client.shutdown(socket.SHUT_WR)
         return True

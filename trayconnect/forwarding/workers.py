@@ -1,4 +1,4 @@
-"""Threads for what blocks: a client's handshake, a page for it, a connect."""
+"""Threads for what blocks: a connect, and the wait for descriptors."""
 
 from __future__ import annotations
 
