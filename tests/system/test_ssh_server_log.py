@@ -14,6 +14,8 @@ from tests.support.keys import SshAgent, make_key
 from tests.support.sshd import Sshd, password_server
 from tests.support.staged_jupyter import StagedJupyter
 from tests.support.tunnel_kit import Kit, User, entry, says
+from tests.support.whole import Whole
+from tests.support.whole import entry as whole_entry
 from trayconnect.config.model import Server
 from trayconnect.core.endpoints import TcpEndpoint
 from trayconnect.core.errors import ProblemError
@@ -210,3 +212,25 @@ def test_no_session_at_all(tmp_path: Path) -> None:
             connect(kit, entry(sshd.port, identity_file=key))
         ended(sshd, 2)
         assert len(troubles(sshd)) <= 4
+
+
+def test_the_whole_app_where_there_is_one_session_at_a_time(tmp_path: Path) -> None:
+    with Sshd(options={"MaxSessions": "1"}) as sshd, StagedJupyter() as jupyter:
+        runtime = sshd.home / ".local/share/jupyter/runtime"
+        runtime.mkdir(parents=True)
+        jupyter.note(runtime, "t0ken")
+        key = make_key(tmp_path)
+        sshd.authorize(key)
+        server = whole_entry(sshd, key)
+        with Whole(server, known_hosts=sshd.known_hosts_lines()) as whole:
+            whole.connect()
+            whole.until_ready()
+            whole.off()
+            found_out = len(troubles(sshd))
+            assert found_out <= 2
+            for _ in range(2):
+                whole.connect()
+                whole.until_ready()
+                whole.off()
+            ended(sshd, 3)
+            assert len(troubles(sshd)) == found_out

@@ -309,12 +309,12 @@ class RemoteCommands:
     def _make_room(self, deadline: float, *, ends_shell: bool) -> None:
         """Wait for the end of the sessions; the shell is ended for a command. Raises
         `ProblemError`."""
+        while self._starting_or_running and time.monotonic() < deadline:
+            self._pause(_EVERY)
         shell = self._shell
         if ends_shell and shell is not None and not shell.closed:
             self.ownership.rest()
-            shell.close()  # it may just have been started
-        while self._starting_or_running and time.monotonic() < deadline:
-            self._pause(_EVERY)
+            shell.close()
         if self._still_open(min(_NOTICED_SECONDS, deadline - time.monotonic())):
             raise connection_problems.command_refused(self._target)
         # OpenSSH frees a session after it has read all that came with our CLOSE, before it answers.

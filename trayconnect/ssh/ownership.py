@@ -254,7 +254,7 @@ class Ownership:
     def _start(self) -> _Shell | None:
         """None: the server runs no commands. Raises OSError if it ran one before, or may still do
         so."""
-        now = time.monotonic()
+        now, rests = time.monotonic(), self._rests
         if self._first_try is None:
             self._first_try = now
         if not self._ever_reported and now < self._next_try:
@@ -264,7 +264,8 @@ class Ownership:
         except (ProblemError, OSError, EOFError) as error:
             is_slow = TimeoutError in (type(error), type(error.__cause__))
             may_yet = is_slow and time.monotonic() < self._first_try + PATIENCE
-            if self._ever_reported or may_yet or self._closed.is_set():
+            made_room = self._rests != rests
+            if self._ever_reported or may_yet or made_room or self._closed.is_set():
                 raise ConnectionError(str(error)) from error
             self._failures += 1
             wait = min(TRY_AGAIN * 2 ** (self._failures - 1), _LONGEST_TRY_AGAIN)
