@@ -188,7 +188,7 @@ def test_short_checks_of_a_real_jupyter(scheme: str, tmp_path: Path) -> None:
     with (
         JupyterServer(*options, scheme=scheme) as jupyter,
         sshd_for(jupyter) as sshd,
-        live(sshd, tmp_path) as box,
+        live(sshd, tmp_path, port=jupyter.port) as box,
     ):
         assert box.examine().level is Level.LOGGED_IN
         assert until(lambda: box.examine().level is Level.LOGGED_IN and box.is_brief)

@@ -542,7 +542,8 @@ def test_a_shell_that_dies_is_started_again(tunnel: Link, ada: tuple[str, int], 
         shells = [pid for pid in sshd.session_pids() if _command(pid) == "sh"]
         assert shells
         for shell in shells:  # a login shell may wait for the other one, or be replaced by it
-            os.kill(shell, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(shell, signal.SIGKILL)
         assert opened(tunnel, target, named=False) is Owner.OURS
 
 
