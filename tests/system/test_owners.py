@@ -31,8 +31,9 @@ from trayconnect.core.endpoints import Endpoint, TcpEndpoint, UnixEndpoint
 from trayconnect.core.errors import ProblemError
 from trayconnect.core.link import ByteStream, Client, Link, NotOursError, OpenChannel, Own, Owner
 from trayconnect.services.protocol import Level, PageState
-from trayconnect.ssh import ownership
+from trayconnect.ssh import check_pace, owners_shell, ownership
 from trayconnect.ssh.own_channels import OwnChannels
+from trayconnect.ssh.owners_shell import OwnersShell
 from trayconnect.ssh.ssh_link import SshLink
 
 pytestmark = pytest.mark.skipif(
@@ -421,7 +422,8 @@ def test_a_shell_that_takes_too_long_proves_nothing(
     sshd: Sshd, ada: tuple[str, int], eve: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another user can slow the server down; one that never answers cannot tell at all."""
-    monkeypatch.setattr(ownership, "START_SECONDS", 0.5)
+    for module in (ownership, owners_shell):
+        monkeypatch.setattr(module, "START_SECONDS", 0.5)
     sshd.set_option("ForceCommand", "exec sleep 60")
     sshd.restart()
     port = free_port()
@@ -556,17 +558,22 @@ def _command(pid: int) -> str:
 def test_a_burst_costs_few_checks(
     tunnel: Link, ada: tuple[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from trayconnect.ssh.ownership import _Shell
-
     asked: list[str] = []
-    ask_ = _Shell.ask
+    at_once = [0, 0]
+    ask_ = OwnersShell.ask
 
-    def counted(shell: _Shell, questions: Sequence[str]) -> list[list[str]]:
+    def counted(shell: OwnersShell, questions: Sequence[str]) -> list[list[str]]:
         asked.extend(questions)
+        at_once[0] += 1
+        at_once[1] = max(at_once)
         time.sleep(0.3)  # meanwhile the others come, on a busy machine, too
-        return ask_(shell, questions)
+        try:
+            return ask_(shell, questions)
+        finally:
+            at_once[0] -= 1
 
-    monkeypatch.setattr(_Shell, "ask", counted)
+    monkeypatch.setattr(check_pace, "NEAR", LIMIT)  # so is the server, on a busy machine, too
+    monkeypatch.setattr(OwnersShell, "ask", counted)
     port = free_port()
     target = TcpEndpoint("127.0.0.1", port)
     with Listener(ada[1], f"127.0.0.1:{port}"):
@@ -578,21 +585,22 @@ def test_a_burst_costs_few_checks(
         for thread in threads:
             thread.join(LIMIT)
         assert len(asked) < 10
+        assert at_once[1] == 1
 
 
 def test_nobody_waits_for_ever_for_the_check_before_theirs(
     tunnel: Link, ada: tuple[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     began, release = threading.Event(), threading.Event()
-    ask_ = ownership._Shell.ask
+    ask_ = OwnersShell.ask
 
-    def held(shell: ownership._Shell, questions: Sequence[str]) -> list[list[str]]:
+    def held(shell: OwnersShell, questions: Sequence[str]) -> list[list[str]]:
         began.set()
         assert release.wait(LIMIT)
         return ask_(shell, questions)
 
-    monkeypatch.setattr(ownership._Shell, "ask", held)
-    monkeypatch.setattr(ownership, "_MOST_AT_ONCE", 1)
+    monkeypatch.setattr(OwnersShell, "ask", held)
+    monkeypatch.setattr(check_pace, "MOST_AT_ONCE", 1)
     port = free_port()
     target = TcpEndpoint("127.0.0.1", port)
     with Listener(ada[1], f"127.0.0.1:{port}"):

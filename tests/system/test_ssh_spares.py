@@ -27,8 +27,9 @@ from trayconnect.core.endpoints import TcpEndpoint
 from trayconnect.core.link import Own
 from trayconnect.forwarding.forwarding import LocalForwarding
 from trayconnect.ssh import spares
-from trayconnect.ssh.spares import MOST
 from trayconnect.ssh.ssh_link import SshLink
+
+FEW = 3
 
 
 class Page(Service):
@@ -83,6 +84,8 @@ def link(
     sshd: Sshd, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[SshLink]:
     monkeypatch.setattr(spares, "WORTH_SECONDS", 0.0)
+    for limit in ("LEAST", "MOST"):
+        monkeypatch.setattr(spares, limit, FEW)
     kit = Kit(tmp_path)
     kit.trust(sshd.known_hosts_lines())
     with no_leaks(), kit.tunnel(server) as made:
@@ -100,16 +103,16 @@ def forwarding(link: SshLink, server: Server, page: Page) -> Iterator[LocalForwa
 def are_ready(link: SshLink) -> None:
     """Wait until the spare channels are proven, too."""
     pools = link._own_channels._spares._pools
-    eventually(lambda: sum(len(each.ready) for each in pools.values()) == MOST, "spare channels")
+    eventually(lambda: sum(len(each.ready) for each in pools.values()) == FEW, "spare channels")
 
 
 def test_a_few_wait_after_the_first_connection_and_are_replaced(
     forwarding: LocalForwarding, server: Server, page: Page
 ) -> None:
     page.has(0)
-    for _ in range(2 * MOST):
+    for _ in range(2 * FEW):
         answers(dial(server))
-        page.has(MOST)
+        page.has(FEW)
 
 
 @pytest.mark.parametrize("times", range(3))
@@ -120,7 +123,7 @@ def test_no_request_is_lost_when_the_far_end_hangs_up(
     answers(dial(server))
     are_ready(link)
     with dial(server) as silent:
-        page.has(MOST + 1)
+        page.has(FEW + 1)
         are_ready(link)
         before = page.accepted
         page.hang_up()
@@ -133,12 +136,12 @@ def test_another_target_and_the_end_of_the_link_close_them(
     forwarding: LocalForwarding, link: SshLink, server: Server, page: Page
 ) -> None:
     answers(dial(server))
-    page.has(MOST)
+    page.has(FEW)
     with Page() as other:
         forwarding.set_target(Own(TcpEndpoint("127.0.0.1", other.address[1]), named=False))
         page.has(0)
         answers(dial(server))
-        other.has(MOST)
+        other.has(FEW)
         forwarding.detach()
         link.close()
         other.has(0)
@@ -157,7 +160,7 @@ def test_a_listener_that_ends_takes_them_along(
     forwarding: LocalForwarding, server: Server, page: Page
 ) -> None:
     answers(dial(server))
-    page.has(MOST)
+    page.has(FEW)
     page.close()
     with dial(server) as client:
         assert was_reset(client)

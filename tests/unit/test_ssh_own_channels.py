@@ -91,8 +91,8 @@ class Server:
     ) -> None:
         self.opening.append((target, on_opened, on_refused))
 
-    def table(self, port: int) -> Future[Table | None]:
-        answer: Future[Table | None] = Future()
+    def table(self, port: int, answer: Future[Table | None] | None = None) -> Future[Table | None]:
+        answer = answer or Future()
         self.tables.append((port, answer))
         return answer
 
@@ -243,6 +243,18 @@ def test_an_early_answer_proves_nothing_else(openssh: Server, early: str, uid: i
     openssh.answers(uid)
     assert bool(channel.carried) is (uid == ADA)
     assert bool(visitor.errors) is (uid == EVE)
+
+
+def test_each_of_those_that_share_a_table_is_judged_by_its_own_address(openssh: Server) -> None:
+    other = TcpEndpoint("127.0.0.5", 8888)
+    visitors = [Visitor(openssh), Visitor(openssh), Visitor(openssh, other)]
+    shared = table(ADA, 8888)
+    for _ in visitors:
+        openssh.tables.pop(0)[1].set_result(shared)
+    channels = [openssh.opens() for _ in visitors]
+    assert [bool(channel.carried) for channel in channels] == [True, True, False]
+    openssh.answers(EVE)
+    assert channels[2].is_closed
 
 
 def test_localhost_goes_to_the_address_of_ours_and_next_time_at_once(server: Server) -> None:

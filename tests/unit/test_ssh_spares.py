@@ -19,7 +19,7 @@ from trayconnect.core.link import (
 )
 from trayconnect.core.threads import Timer
 from trayconnect.ssh.held_channel import HeldChannel
-from trayconnect.ssh.spares import IDLE_SECONDS, MOST, WORTH_SECONDS, Spares
+from trayconnect.ssh.spares import IDLE_SECONDS, LEAST, MOST, WORTH_SECONDS, Spares
 
 JUPYTER, BOARD = TcpEndpoint("localhost", 8888), TcpEndpoint("localhost", 6006)
 FAR = 2 * WORTH_SECONDS
@@ -88,7 +88,15 @@ def far() -> Iterator[Far]:
     made.spares.close(10)
 
 
-def ready(far: Far, target: Endpoint = JUPYTER) -> list[Channel]:
+def come(far: Far, count: int, target: Endpoint = JUPYTER) -> list[HeldChannel | None]:
+    """So many connections at once, and a while after those before."""
+    far.now += 1.0
+    return [far.spares.take(target) for _ in range(count)]
+
+
+def ready(far: Far, target: Endpoint = JUPYTER, count: int = 3) -> list[Channel]:
+    """As many spares, after as many connections."""
+    come(far, count, target)
     far.spares.used(target, FAR)
     return far.opens()
 
@@ -103,18 +111,41 @@ def test_nothing_is_opened_before_the_first_connection_nor_beside_a_near_server(
 
 def test_each_is_replaced_as_it_is_used_and_the_oldest_is_used_first(far: Far) -> None:
     first = ready(far)
-    assert len(first) == MOST
-    assert [far.spares.take(JUPYTER) for _ in range(MOST)] == first
-    assert far.spares.take(JUPYTER) is None
-    far.spares.used(JUPYTER, FAR)  # the one that had to open its own
-    assert [target for target, _, _ in far.asked] == [JUPYTER] * MOST
+    assert come(far, 3) == first
+    assert [target for target, _, _ in far.asked] == [JUPYTER] * 3
     second = far.opens()
     assert far.spares.take(JUPYTER) is second[0]
     assert far.spares.take(BOARD) is None
 
 
+@pytest.mark.parametrize(("at_once", "spares"), [(1, LEAST), (2, 2), (4, 4), (6, 6), (9, MOST)])
+def test_as_many_are_ready_as_connections_came_at_once(far: Far, at_once: int, spares: int) -> None:
+    assert len(ready(far, count=at_once)) == spares
+
+
+def test_how_many_follows_the_need(far: Far) -> None:
+    far.spares.used(JUPYTER, FAR)
+    assert len(far.opens()) == LEAST
+    taken = come(far, 5)  # while it is known how long one takes
+    assert sum(each is not None for each in taken) == LEAST
+    assert far.spares.take(BOARD) is None, "that of another target"
+    far.spares.used(JUPYTER, FAR)
+    assert len(far.opens()) == 5
+    for _ in range(10):  # one after the other
+        assert come(far, 1) != [None]
+        far.opens()
+    assert all(come(far, 5)), "it was so lately"
+    far.opens()
+    far.now += IDLE_SECONDS + 1
+    far.spares.expire()
+    come(far, 1)
+    far.spares.used(JUPYTER, FAR)
+    assert len(far.opens()) == LEAST
+
+
 def test_a_client_that_waits_gets_the_next_one_and_its_own_replaces_that(far: Far) -> None:
     """So no client's channel lies behind one that nobody uses."""
+    come(far, 3)
     far.spares.used(JUPYTER, FAR)
     given: list[HeldChannel] = []
     early, late = (far.spares.wait(JUPYTER, given.append) for _ in range(2))
@@ -125,7 +156,7 @@ def test_a_client_that_waits_gets_the_next_one_and_its_own_replaces_that(far: Fa
     assert not any(far.spares.leave(each) for each in (early, late))
     own, unproven = Channel(), Channel()
     far.spares.replace(early, own, Owner.OURS, FAR)
-    assert [far.spares.take(JUPYTER) for _ in range(3)] == [channels[2], own, None]
+    assert come(far, 3) == [channels[2], own, None]
     assert len(far.asked) == 2, "the other own channel is on the way"
     far.spares.replace(late, unproven, Owner.UNKNOWN, FAR)
     assert unproven.is_closed
@@ -195,8 +226,8 @@ def test_a_refusal_drops_those_of_the_target(far: Far, error: ProblemError) -> N
     far.refuses(error)
     assert [channel.is_closed for channel in channels] == [False, True, True]
     assert far.spares.take(JUPYTER) is None
-    assert far.spares.take(BOARD) is others[0]
-    assert len(ready(far)) == MOST + 1, "after its next connection, and the replaced one"
+    assert come(far, 1, BOARD) == others[:1]
+    assert len(ready(far)) == 3 + 1, "after its next connection, and the replaced one"
 
 
 def test_a_server_without_resources_gets_no_more(far: Far) -> None:

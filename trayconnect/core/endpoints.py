@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
+from functools import lru_cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +38,17 @@ IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 def proc_address(word: str, *, little_endian: bool) -> tuple[IPAddress, int]:
     """The address and port of a `local_address`. proc(5) gives the address as 32-bit numbers in
     host byte order. Raises ValueError."""
-    address, port = (bytes.fromhex(part) for part in word.split(":"))
+    address, port = word.split(":")
+    return _proc_host(address, little_endian), int.from_bytes(bytes.fromhex(port))
+
+
+@lru_cache(256)
+def _proc_host(word: str, little_endian: bool) -> IPAddress:
+    """Tables of thousands of sockets have few addresses."""
+    address = bytes.fromhex(word)
     if little_endian:
         address = b"".join(address[i : i + 4][::-1] for i in range(0, len(address), 4))
-    return unmapped(ipaddress.ip_address(address)), int.from_bytes(port)
+    return unmapped(ipaddress.ip_address(address))
 
 
 def named_address(word: str) -> tuple[IPAddress, int]:

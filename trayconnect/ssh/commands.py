@@ -211,6 +211,8 @@ class RemoteCommands:
             self._start_shell,
             target.account,
             reporting_accounts,
+            run=transport.packetizer.loop.run,
+            round_trip=lambda: transport.multiplexer.budget.round_trip,
             is_openssh="OpenSSH" in transport.remote_version,
         )
         if sessions.are_requested and not self._has_one_session:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from trayconnect.core.endpoints import Endpoint, TcpEndpoint, UnixEndpoint, unmapped
 from trayconnect.core.errors import ProblemError
@@ -30,7 +30,7 @@ from trayconnect.ssh.own_channel_problems import not_accepted, not_ours, not_rep
 from trayconnect.ssh.owners import Address
 from trayconnect.ssh.ownership import NotAnsweredError, Ownership, Table, wait
 from trayconnect.ssh.spares import Spares
-from trayconnect.ssh.steps import Answer, pass_on, run, run_blocking
+from trayconnect.ssh.steps import Answer, run, run_blocking
 
 _JOIN_SECONDS = 5.0
 _NO_ORIGIN = ("127.0.0.1", 0)
@@ -52,6 +52,14 @@ class _ChannelPlan:
     endpoint: TcpEndpoint
     places: tuple[Address, ...] = ()
     """None: a name, which may resolve to another host."""
+
+
+class _Judged(NamedTuple):
+    """Whether a table proves that connections to `place` lead to the account's own listener."""
+
+    table: Table
+    place: Address
+    is_ours: bool
 
 
 Opener = Callable[[Endpoint], "Future[C]"]
@@ -82,6 +90,8 @@ class OwnChannels:
         self._own_addresses: dict[int, Address] = {}
         """By port, the address of localhost that was the account's own last, so that one check is
         enough the next time."""
+        self._judged: _Judged | None = None
+        """The last table: connections that come together share it."""
         self._spares = Spares(self._open_spare)
 
     def open(
@@ -278,8 +288,11 @@ class OwnChannels:
         if self._in_order is None or opening.done() or len(plan.places) != 1:
             return None
         early: Future[Table | None] = Future()
-        is_up = self._in_order(lambda: pass_on(self._ownership.table(target.port), early))
-        return early if is_up else None
+
+        def ask() -> None:
+            self._ownership.table(target.port, early)
+
+        return early if self._in_order(ask) else None
 
     async def _is_proven(self, early: Future[Table | None], place: Address) -> bool:
         """Whether a table that was read behind the request for a channel, and maybe before that was
@@ -290,9 +303,13 @@ class OwnChannels:
             return False
         if table_rows is None:
             return False
-        account, table = table_rows
-        is_settled = owners.is_settled(table, account, place)
-        return is_settled and owners.connection(table, account, place) is Owner.OURS
+        judged = self._judged
+        if judged is None or judged.table is not table_rows or judged.place != place:
+            account, table = table_rows
+            is_settled = owners.is_settled(table, account, place)
+            is_ours = is_settled and owners.connection(table, account, place) is Owner.OURS
+            judged = self._judged = _Judged(table_rows, place, is_ours)
+        return judged.is_ours
 
     async def _table(self, target: TcpEndpoint) -> Table | None:
         try:

@@ -4,26 +4,23 @@ connection would cost a login shell each time."""
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
-from importlib.resources import files
-from typing import Protocol, TypeVar
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
 
-from trayconnect.core import remote_script, sanitize
 from trayconnect.core.errors import ProblemError
 from trayconnect.ssh import owners
+from trayconnect.ssh.check_pace import MOST_AT_ONCE, CheckPace
 from trayconnect.ssh.owners import Account, Path, Socket
-from trayconnect.ssh.transport.channels import SshChannel
+from trayconnect.ssh.owners_shell import ANSWER_SECONDS, START_SECONDS, OpenSession, OwnersShell
 
 log = logging.getLogger(__name__)
 
-START_SECONDS = 60.0
-"""Seconds for the login shell's start-up files; conda's and the modules' of clusters take their
-time."""
-ANSWER_SECONDS = 5.0
 PATIENCE = 90.0
 """Seconds from the first query on, in which a slow shell proves nothing: another user may slow the
 server down. After that, the server counts as one that cannot report owners."""
@@ -31,30 +28,18 @@ TRY_AGAIN = 60.0
 """Seconds until the shell is started again after a failure; doubled after each failure."""
 _LONGEST_TRY_AGAIN = 3600.0
 
-_ANSWER_START = b"\n@@trayconnect owners 1 "
-_READ = 32 << 10
-_MOST_AT_ONCE = 4
-"""Checks at once: over a far link, a check that waited for another one would take twice as long."""
-_LONGEST_WAIT = START_SECONDS + 2 * _MOST_AT_ONCE * ANSWER_SECONDS
+_LINGER = 1.0
+"""Seconds that a thread waits for the next query."""
+_LONGEST_WAIT = START_SECONDS + 2 * MOST_AT_ONCE * ANSWER_SECONDS
 """Seconds that a query waits for the checks before it, which may have to start the shell."""
 _UNKNOWN = "%s: the owners of its listeners are unknown: %s"
 _NOT_HERE = "its commands are not known to run in the network of its SSH server"
 _TIMES = 5
 """How often one check restarts a shell that was ended for another command."""
-_MOST = 4 << 20
-"""Limit in bytes for one answer, and for the output of start-up files."""
-_LINE = 64
-"""Bytes of memory that each line takes beside its text."""
 
 
 class NotAnsweredError(Exception):
     """The server can report owners, and did not this time."""
-
-
-class OpenSession(Protocol):
-    def __call__(self, command: str, stdin: bytes, timeout: float) -> SshChannel:
-        """Start a command with that input. Raises `ProblemError` and TimeoutError."""
-        ...
 
 
 Table = tuple[Account, tuple[Socket, ...]]
@@ -65,11 +50,19 @@ _Lines = tuple[Account, list[str]]
 T = TypeVar("T")
 
 
-class Ownership:
-    """Queries that come while some checks run share the next one. From any thread; nothing blocks.
+@dataclass(frozen=True, slots=True, eq=False)
+class _Query:
+    question: str
+    read: Callable[[_Lines], object]
+    """What the lines of the answer say. Raises `NotAnsweredError`."""
+    answer: Future[Any]
 
-    The threads of the checks live only while there are queries. They complete the futures, whose
-    callbacks must be quick."""
+
+class Ownership:
+    """Queries that come while a check runs share the next one. From any thread; nothing blocks.
+
+    The threads of the checks live only while there are queries. The futures are completed on the
+    link's thread, where their callbacks must be quick."""
 
     def __init__(
         self,
@@ -78,22 +71,29 @@ class Ownership:
         account: str,
         reporting_accounts: set[str],
         *,
+        run: Callable[[Callable[[], None]], bool],
+        round_trip: Callable[[], float],
         is_openssh: bool = False,
     ) -> None:
         """`reporting_accounts`: the accounts whose servers reported owners, on this or an earlier
-        link; `account` is this link's. `is_openssh`: whether the server is OpenSSH's."""
+        link; `account` is this link's. `run` runs a job on the link's thread; false if that has
+        ended. `round_trip`: see `CheckPace`. `is_openssh`: whether the server is OpenSSH's."""
         self._is_openssh = is_openssh
         self._name = name
         self._account = account
         self._reporting_accounts = reporting_accounts
         self._open_session = open_session
-        self._lock = threading.Lock()
-        self._waiting: list[tuple[str, Future[_Lines | None]]] = []
-        self._checks = 0
-        """Those that run, each on its thread."""
+        self._run = run
+        self._turn = threading.Condition()
+        self._pace = CheckPace(round_trip)
+        self._waiting: list[_Query] = []
+        self._is_wanted = False
+        """Whether another check is to run."""
+        self._idle = 0
+        """Threads that wait for one."""
         self._threads: set[threading.Thread] = set()
         self._starting = threading.Lock()
-        self._shell: _Shell | None = None
+        self._shell: OwnersShell | None = None
         self._rests = 0
         self._failures = 0
         self._next_try = 0.0
@@ -101,27 +101,29 @@ class Ownership:
         self._first_try: float | None = None
         self._closed = threading.Event()
 
-    def table(self, port: int) -> Future[Table | None]:
+    def table(self, port: int, answer: Future[Table | None] | None = None) -> Future[Table | None]:
         """All sockets at a port, from a check that begins after the call; None if the server cannot
-        report owners. Bounded in time. The exception is a `NotAnsweredError`."""
-        return _then(self._ask(f"tcp {{}} {port:04X} {port}"), _table)
+        report owners. Bounded in time. The exception is a `NotAnsweredError`.
+
+        `answer`: the future to complete."""
+        answer = answer or Future()
+        self._ask(_Query(f"tcp {{}} {port:04X} {port}", _table, answer))
+        return answer
 
     def path(self, path: str) -> Future[Path | None]:
         """The same for a UNIX socket."""
+        answer: Future[Path | None] = Future()
         if not path.startswith("/") or not path.isprintable():
-            unknown: Future[Path | None] = Future()
-            unknown.set_result(None)
-            return unknown
+            answer.set_result(None)
+            return answer
         escaped = path.replace("{", "{{").replace("}", "}}")
-        return _then(
-            self._ask(f"unix {{}} {escaped}"),
-            lambda answer: None if answer is None else owners.path(answer[1], answer[0]),
-        )
+        self._ask(_Query(f"unix {{}} {escaped}", _path, answer))
+        return answer
 
     def prepare(self) -> None:
         """Start the shell, so that the first query does not wait for it; returns at once."""
-        with self._lock:
-            self._begin_check()
+        with self._turn:
+            self._want_check()
 
     def rest(self) -> None:
         """End the shell. The next query starts another one, as does the current one."""
@@ -133,11 +135,13 @@ class Ownership:
     def close(self) -> None:
         """All queries get an answer soon. Never raises; may be called twice."""
         self._closed.set()
+        with self._turn:
+            self._turn.notify_all()
         self.rest()
 
     def join(self, timeout: float) -> None:
         """Wait for the threads to end, after `close` and the end of the transport."""
-        with self._lock:
+        with self._turn:
             threads = self._threads - {threading.current_thread()}
         deadline = time.monotonic() + timeout
         for thread in threads:
@@ -145,57 +149,81 @@ class Ownership:
 
     # --- the checks -------------------------------------------------------------------------------
 
-    def _ask(self, question: str) -> Future[_Lines | None]:
-        answer: Future[_Lines | None] = Future()
-        query = (question, answer)
-        with self._lock:
+    def _ask(self, query: _Query) -> None:
+        with self._turn:
             self._waiting.append(query)
-            if self._checks >= _MOST_AT_ONCE or self._begin_check() or self._checks:
-                return answer
+            if self._is_wanted or self._want_check():
+                return
             self._waiting.remove(query)
-        answer.set_exception(NotAnsweredError("this computer has no thread left"))
-        return answer
+        query.answer.set_exception(NotAnsweredError("this computer has no thread left"))
 
-    def _begin_check(self) -> bool:
-        """Whether a thread could be started. The caller holds the lock."""
-        name = f"tc-owners {self._name}"
-        thread = threading.Thread(target=self._run_checks, name=name, daemon=True)
-        try:
-            thread.start()
-        except RuntimeError:
-            return False
-        self._threads.add(thread)
-        self._checks += 1
-        return True
+    def _want_check(self) -> bool:
+        """Whether a thread will run one. The caller holds the lock."""
+        self._is_wanted = True
+        if self._idle:
+            self._turn.notify()
+        elif len(self._threads) < self._pace.most:
+            name = f"tc-owners {self._name}"
+            thread = threading.Thread(target=self._run_checks, name=name, daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:
+                self._is_wanted = bool(self._threads)
+            else:
+                self._threads.add(thread)
+        return self._is_wanted
 
     def _run_checks(self) -> None:
         while True:
-            with self._lock:
-                batch, self._waiting = self._waiting, []
-            self._answer(batch)
-            with self._lock:
-                if not self._waiting:
-                    self._checks -= 1
+            with self._turn:
+                if not self._await_turn():
                     self._threads.discard(threading.current_thread())
                     return
+                self._is_wanted = False
+                batch, self._waiting = self._waiting, []
+                questions = {query.question: query.read for query in batch}
+                is_alone = self._pace.begin(time.monotonic(), len(questions))
+            outcome = self._outcome(questions, is_alone=is_alone)
+            with self._turn:
+                self._pace.end()
+            complete = partial(_complete, batch, outcome)
+            if not self._run(complete):
+                complete()
 
-    def _answer(self, batch: Sequence[tuple[str, Future[_Lines | None]]]) -> None:
-        answers: dict[str, _Lines] = {}
-        error: NotAnsweredError | None = None
+    def _await_turn(self) -> bool:
+        """Wait until a check is wanted and may begin; false if none is wanted for a while. The
+        caller holds the lock."""
+        end = time.monotonic() + _LINGER
+        while not self._closed.is_set():
+            now = time.monotonic()
+            due = self._pace.due() if self._is_wanted else math.inf
+            if due <= now:
+                return True
+            if now >= end:
+                # Another thread sees to a check that is wanted: see `_run_checks`.
+                return False
+            self._idle += 1
+            self._turn.wait(min(due, end) - now)
+            self._idle -= 1
+        return self._is_wanted
+
+    def _outcome(
+        self, questions: Mapping[str, Callable[[_Lines], object]], *, is_alone: bool
+    ) -> Mapping[str, object] | NotAnsweredError:
+        """What the answers say; None for a question that the server cannot answer."""
         try:
-            answers = self._check(sorted({question for question, _ in batch}))
-        except NotAnsweredError as caught:
-            error = caught
-        except Exception as caught:
+            answers = self._check(sorted(questions), is_alone=is_alone)
+            return {
+                question: read(answers[question]) if question in answers else None
+                for question, read in questions.items()
+            }
+        except NotAnsweredError as error:
+            return error
+        except Exception as error:
             log.exception("%s: a check failed unforeseen", self._name)
-            error = NotAnsweredError(repr(caught))
-        for question, answer in batch:
-            if error is not None:
-                answer.set_exception(error)
-            else:
-                answer.set_result(answers.get(question))
+            return NotAnsweredError(repr(error))
 
-    def _check(self, questions: Sequence[str]) -> dict[str, _Lines]:
+    def _check(self, questions: Sequence[str], *, is_alone: bool) -> dict[str, _Lines]:
         """Empty if the server cannot report owners. Raises `NotAnsweredError`."""
         reason = "the tunnel is closed"
         deadline = time.monotonic() + START_SECONDS
@@ -212,11 +240,12 @@ class Ownership:
                         self.rest()
                 if shell.account.is_elsewhere and self._is_openssh:
                     if is_new:
-                        log.info(
-                            "%s: the owners of its listeners are unknown: %s", self._name, _NOT_HERE
-                        )
+                        log.info(_UNKNOWN, self._name, _NOT_HERE)
                     return {}
+                begin = time.monotonic()
                 answers = shell.ask(questions)
+                if is_alone and len(questions) == 1:
+                    self._pace.measured(time.monotonic() - begin)
             except (OSError, EOFError) as error:
                 reason = repr(error)
                 made_room = self._rests != rests
@@ -239,7 +268,7 @@ class Ownership:
         """Whether the server ever reported owners."""
         return self._account in self._reporting_accounts
 
-    def _started(self, deadline: float) -> tuple[_Shell | None, bool]:
+    def _started(self, deadline: float) -> tuple[OwnersShell | None, bool]:
         """The shell, and whether this call started it. As `_start`."""
         if not self._starting.acquire(timeout=max(0.0, deadline - time.monotonic())):
             raise ConnectionError("the shell does not start")
@@ -251,7 +280,7 @@ class Ownership:
         finally:
             self._starting.release()
 
-    def _start(self) -> _Shell | None:
+    def _start(self) -> OwnersShell | None:
         """None: the server runs no commands. Raises OSError if it ran one before, or may still do
         so."""
         now, rests = time.monotonic(), self._rests
@@ -260,7 +289,7 @@ class Ownership:
         if not self._ever_reported and now < self._next_try:
             return None
         try:
-            return _Shell(self._open_session)
+            return OwnersShell(self._open_session)
         except (ProblemError, OSError, EOFError) as error:
             is_slow = TimeoutError in (type(error), type(error.__cause__))
             may_yet = is_slow and time.monotonic() < self._first_try + PATIENCE
@@ -283,109 +312,25 @@ def wait(answer: Future[T]) -> T:
         raise NotAnsweredError("the checks before this one have not ended") from error
 
 
-def _then(answer: Future[_Lines | None], read: Callable[[_Lines | None], T]) -> Future[T]:
-    """What the answer says, read on the thread that completes it."""
-    result: Future[T] = Future()
-
-    def answered(_: Future[_Lines | None]) -> None:
-        try:
-            result.set_result(read(answer.result()))
-        except NotAnsweredError as error:
-            result.set_exception(error)
-
-    answer.add_done_callback(answered)
-    return result
+def _complete(batch: Sequence[_Query], outcome: Mapping[str, object] | NotAnsweredError) -> None:
+    for query in batch:
+        if isinstance(outcome, NotAnsweredError):
+            query.answer.set_exception(outcome)
+        else:
+            query.answer.set_result(outcome[query.question])
 
 
-def _table(answer: _Lines | None) -> Table | None:
-    """Raises `NotAnsweredError`."""
-    if answer is None or answer[0].source == "-":
-        return None
+def _path(answer: _Lines) -> Path:
     account, lines = answer
+    return owners.path(lines, account)
+
+
+def _table(answer: _Lines) -> Table | None:
+    """Raises `NotAnsweredError`."""
+    account, lines = answer
+    if account.source == "-":
+        return None
     table = owners.sockets(lines, account)
     if table is None:
         raise NotAnsweredError("a line that cannot be read")
     return account, table
-
-
-class _Shell:
-    """The running script. Methods raise OSError (TimeoutError among them) and EOFError."""
-
-    def __init__(self, open_session: OpenSession) -> None:
-        deadline = time.monotonic() + START_SECONDS
-        script = files("trayconnect.ssh").joinpath("owners.sh").read_text("utf-8")
-        self._channel = open_session(
-            remote_script.COMMAND, remote_script.stdin(script), START_SECONDS
-        )
-        self._unread = b""
-        self._sending, self._receiving = threading.Lock(), threading.Lock()
-        self._number = 0
-        self._received = 0
-        """The number of the last answer."""
-        self._answers: dict[int, list[str]] = {}
-        """Those that other threads wait for."""
-        try:
-            self._until(_ANSWER_START, deadline)
-            account = Account.read(self._line(deadline).split())
-            if account is None:
-                raise ConnectionError("what the script reports about the account cannot be read")
-        except BaseException:
-            self.close()
-            raise
-        self.account = account
-
-    def ask(self, questions: Sequence[str]) -> list[list[str]]:
-        """The lines of each answer. From any thread: the questions of several are under way at
-        once."""
-        with self._sending:
-            first = self._number + 1
-            self._number += len(questions)
-            numbered = (q.format(number) for number, q in enumerate(questions, first))
-            self._channel.send_all("".join(f"{question}\n" for question in numbered).encode())
-        return [self._answer(number) for number in range(first, first + len(questions))]
-
-    def _answer(self, number: int) -> list[str]:
-        with self._receiving:
-            while number not in self._answers:
-                self._receive(time.monotonic() + ANSWER_SECONDS)
-            lines = self._answers.pop(number)
-        if self.account.source == "-" and not lines:
-            return lines
-        if not lines or lines.pop() != "whole":
-            raise ConnectionError("half an answer")
-        return lines
-
-    def _receive(self, deadline: float) -> None:
-        """Keep the next answer. They come in the order of the questions, each once: a hostile
-        server could fill the memory with others."""
-        self._until(b"@@begin ", deadline)
-        number = self._received + 1
-        if (word := self._line(deadline)) != str(number):
-            raise ConnectionError(f"answer {sanitize.line(word)!r} in the place of {number}")
-        self._received = number
-        lines = []
-        left = _MOST
-        while (line := self._line(deadline)) != f"@@end {number}":
-            lines.append(line)
-            left -= len(line) + _LINE
-            if left < 0:
-                raise ConnectionError("an answer without end")
-        self._answers[number] = lines
-
-    def close(self) -> None:
-        with suppress(OSError, EOFError):
-            self._channel.close()
-
-    def _line(self, deadline: float) -> str:
-        return self._until(b"\n", deadline).decode("utf-8", "replace").rstrip("\r")
-
-    def _until(self, end: bytes, deadline: float) -> bytes:
-        while end not in self._unread:
-            if len(self._unread) > _MOST:
-                raise ConnectionError("too much is said")
-            data = self._channel.recv_within(_READ, deadline)
-            if not data:
-                raise ConnectionError("the shell has ended")
-            self._unread += data
-        before, _, self._unread = self._unread.partition(end)
-        return before

@@ -16,14 +16,18 @@ from trayconnect.core.link import LostError, NotOpenedError, OnRefused, Owner, R
 from trayconnect.core.threads import Timer
 from trayconnect.ssh.held_channel import HeldChannel
 
-MOST = 3
-"""Channels that are ready or being opened, for each target."""
+LEAST, MOST = 2, 6
+"""Channels that are ready or being opened, for each target: as many as connections came at once
+lately, within these limits. Browsers open six to a host."""
 WORTH_SECONDS = 0.005
 """A channel that opens faster, which is one of the two round trips that a spare one saves, is not
 opened ahead."""
 IDLE_SECONDS = 30.0
 """The server sees a connection that sends nothing for so long; browsers leave theirs as long."""
 _REMEMBERED = 4
+_FIRST_SECONDS = 0.2
+"""Connections that came within so long came at once, until it is known how long an opening
+takes."""
 
 
 class OpenSpare(Protocol):
@@ -66,12 +70,27 @@ class _Pool:
         self.waiting: deque[Waiting] = deque()
         self.seconds: deque[float] = deque(maxlen=_REMEMBERED)
         """How long the last openings took."""
+        self._came: deque[float] = deque(maxlen=MOST)
+        """When the last connections came."""
+        self._at_once = 0
+        """The most that came at once lately …"""
+        self._lately = 0.0
+        """… and when that was."""
+
+    def came(self, now: float) -> None:
+        """A connection has come."""
+        self._came.append(now)
+        since = now - max(self.seconds, default=_FIRST_SECONDS)
+        at_once = sum(came >= since for came in self._came)
+        if at_once >= self._at_once or now > self._lately + IDLE_SECONDS:
+            self._at_once, self._lately = at_once, now
 
     @property
     def missing(self) -> int:
         if not self.seconds or min(self.seconds) < WORTH_SECONDS:
             return 0
-        return max(0, MOST - len(self.ready) - self.opening)
+        wanted = min(MOST, max(LEAST, self._at_once))
+        return max(0, wanted - len(self.ready) - self.opening)
 
 
 class Spares:
@@ -82,7 +101,7 @@ class Spares:
         self._now = now
         self._lock = threading.Lock()
         self._pools: dict[Endpoint, _Pool] = {}
-        """By the target, from its first connection on."""
+        """By the target, from its first connection on, proven or not."""
         self._is_over = False
         """Whether nothing more is opened ahead."""
         self._expiry = Timer(self.expire)
@@ -97,19 +116,23 @@ class Spares:
         self._fill(target, pool)
 
     def take(self, target: Endpoint) -> HeldChannel | None:
-        """A spare to the target, which another one replaces; None if there is none."""
+        """For a connection that has come: a spare to the target, which another one replaces; None
+        if there is none."""
         spent: list[_Spare] = []
+        taken = None
         with self._lock:
-            pool = self._pools.get(target)
-            taken = None
-            while pool is not None and pool.ready and taken is None:
+            if self._is_over:
+                return None
+            pool = self._pools.setdefault(target, _Pool())
+            pool.came(self._now())
+            while pool.ready and taken is None:
                 spare = pool.ready.popleft()
                 if spare.channel.is_untouched:
                     taken = spare.channel
                 else:
                     spent.append(spare)
         _close(spent)
-        if pool is not None and taken is not None:
+        if taken is not None:
             self._fill(target, pool)
         return taken
 

@@ -62,16 +62,3 @@ def run_blocking(steps: Steps[T], wait: Callable[[Future[Any]], object]) -> T:
     except StopIteration as done:
         result: T = done.value
         return result
-
-
-def pass_on(answer: Future[T], to: Future[T]) -> None:
-    """Complete another future with the same outcome."""
-
-    def done(_: Future[T]) -> None:
-        error = answer.exception()
-        if error is None:
-            to.set_result(answer.result())
-        else:
-            to.set_exception(error)
-
-    answer.add_done_callback(done)
