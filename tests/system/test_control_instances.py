@@ -16,9 +16,10 @@ from pathlib import Path
 import pytest
 
 from tests.support.control import PATIENCE, serving, short_folder
+from trayconnect.control.address import OVERRIDE
 from trayconnect.control.client import ControlClient, NotRunningError
 from trayconnect.control.lock import owner_pid
-from trayconnect.control.place import OVERRIDE, runtime_folder
+from trayconnect.control.place import runtime_folder
 from trayconnect.control.transport_unix import UnixTransport
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.command import JSON, Command

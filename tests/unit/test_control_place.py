@@ -9,13 +9,8 @@ import pytest
 
 from tests.support.control import short_folder
 from tests.support.systems import has_mode, has_modes, has_unix_sockets
-from trayconnect.control.place import (
-    OVERRIDE,
-    SOCKET_NAME,
-    SOCKET_PATH_MAX,
-    private_folder,
-    runtime_folder,
-)
+from trayconnect.control.address import OVERRIDE, SOCKET_NAME, SOCKET_PATH_MAX
+from trayconnect.control.place import private_folder, runtime_folder
 from trayconnect.core.errors import ProblemError
 
 if sys.platform == "win32":
@@ -77,8 +72,8 @@ class TestLinux:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         with short_folder() as base:
-            monkeypatch.setattr("trayconnect.control.place._is_ours", lambda _folder, _uid: False)
-            monkeypatch.setattr("trayconnect.control.place._is_anothers", lambda _f, _uid: True)
+            monkeypatch.setattr("trayconnect.control.address._is_ours", lambda _folder, _uid: False)
+            monkeypatch.setattr("trayconnect.control.address._is_anothers", lambda _f, _uid: True)
             monkeypatch.setenv("HOME", str(base))
             folder = runtime_folder({})
             assert folder == base / ".cache/trayconnect/run"

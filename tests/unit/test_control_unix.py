@@ -30,7 +30,8 @@ if sys.platform == "win32":
     pytest.skip("Python on Windows has no UNIX sockets", allow_module_level=True)
 assert sys.platform != "win32"  # for mypy
 
-from trayconnect.control.transport_unix import UnixTransport, getpeereid, peer_uid  # noqa: E402
+from trayconnect.control.address import getpeereid, peer_uid  # noqa: E402
+from trayconnect.control.transport_unix import UnixTransport  # noqa: E402
 
 PING = Command("ping")
 PING_LINE = encode_request(PING)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+TYPE_CHECKING = False  # see `control.address`
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
 
 _NOTES = {
     "others": " (belongs to another user)",

@@ -4,6 +4,8 @@ first."""
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from trayconnect.control.lock import InstanceLock, owner_pid
@@ -48,34 +50,8 @@ class ControlClient:
                 "The request cannot be sent", "Check the name and the seconds to wait.", error
             ) from error
         let_come_forward()  # it may open a window for this, or ask a question
-        try:
+        with explained(self._folder):
             return self._exchange(line, deadline)
-        except VersionError as error:
-            title = "The running trayconnect is of another version than this command"
-            raise _problem(title, _RESTART, error) from error
-        except ProtocolError as error:
-            raise _problem(
-                "The answer of the running trayconnect makes no sense", _RESTART, error
-            ) from error
-        except (FileNotFoundError, ConnectionRefusedError) as error:
-            raise NotRunningError(
-                Problem("trayconnect is not running", "Start it with: trayconnect")
-            ) from error
-        except PermissionError as error:
-            raise _problem(
-                "The control socket belongs to another user",
-                f"Remove {self._folder} and start trayconnect again.",
-                error,
-            ) from error
-        except TimeoutError as error:
-            raise self._silent(error) from error
-        except (EOFError, OSError) as error:
-            raise _problem(
-                "trayconnect hung up without an answer",
-                "It may be quitting, or busy: try again in a moment.",
-                error,
-                Recovery.RETRY,
-            ) from error
 
     def _exchange(self, line: bytes, deadline: float) -> Reply:
         link = self._transport.connect(self._folder, seconds_left(deadline))
@@ -86,15 +62,49 @@ class ControlClient:
         finally:
             link.close()
 
-    def _silent(self, error: TimeoutError) -> ProblemError:
-        pid = owner_pid(self._folder)
-        process = f"process {pid}" if pid else "its process"
-        return _problem(
-            "trayconnect is running but does not answer",
-            f"Try again; if it stays so, end {process} and start it with: trayconnect",
+
+@contextmanager
+def explained(folder: Path) -> Iterator[None]:
+    """Raise what a failed exchange with the running app of `folder` means: a `ProblemError`."""
+    try:
+        yield
+    except VersionError as error:
+        title = "The running trayconnect is of another version than this command"
+        raise _problem(title, _RESTART, error) from error
+    except ProtocolError as error:
+        raise _problem(
+            "The answer of the running trayconnect makes no sense", _RESTART, error
+        ) from error
+    except (FileNotFoundError, ConnectionRefusedError) as error:
+        raise NotRunningError(
+            Problem("trayconnect is not running", "Start it with: trayconnect")
+        ) from error
+    except PermissionError as error:
+        raise _problem(
+            "The control socket belongs to another user",
+            f"Remove {folder} and start trayconnect again.",
+            error,
+        ) from error
+    except TimeoutError as error:
+        raise _silent(folder, error) from error
+    except (EOFError, OSError) as error:
+        raise _problem(
+            "trayconnect hung up without an answer",
+            "It may be quitting, or busy: try again in a moment.",
             error,
             Recovery.RETRY,
-        )
+        ) from error
+
+
+def _silent(folder: Path, error: TimeoutError) -> ProblemError:
+    pid = owner_pid(folder)
+    process = f"process {pid}" if pid else "its process"
+    return _problem(
+        "trayconnect is running but does not answer",
+        f"Try again; if it stays so, end {process} and start it with: trayconnect",
+        error,
+        Recovery.RETRY,
+    )
 
 
 def _problem(

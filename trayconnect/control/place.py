@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 import sys
@@ -10,18 +9,11 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-import platformdirs
-
+from trayconnect.control.address import OVERRIDE, runtime_path
 from trayconnect.core.errors import Problem, ProblemError
 from trayconnect.core.privacy import make_folder
 
-OVERRIDE = "TRAYCONNECT_RUNTIME_DIR"
-"""Environment variable naming another folder, to run a second app beside the first."""
-
 _NAME_ANOTHER = f'export {OVERRIDE}="$HOME/.trayconnect-run"'
-SOCKET_NAME = "control.sock"
-SOCKET_PATH_MAX = 103
-"""Bytes: the least `sun_path` of the systems served, macOS's 104, less its NUL (Linux has 108)."""
 
 
 def runtime_folder(environ: Mapping[str, str] = os.environ) -> Path:
@@ -30,21 +22,7 @@ def runtime_folder(environ: Mapping[str, str] = os.environ) -> Path:
     It depends on the user alone, so that every command finds the running app, from a terminal of
     the desktop as from a login without one. Raises `ProblemError` when it is not safe to use.
     """
-    override = environ.get(OVERRIDE)
-    if override:
-        folder = Path(override).absolute()
-    elif sys.platform == "win32":
-        # Not the runtime folder, which is within Temp: the system tidies that one up.
-        folder = platformdirs.user_data_path("trayconnect", appauthor=False)
-    elif sys.platform == "darwin":
-        # As platformdirs' user_runtime_path, but for XDG variables, which the Finder doesn't know.
-        folder = Path.home() / "Library/Caches/TemporaryItems/trayconnect"
-    else:
-        folder = _linux_folder(environ, os.geteuid())
-    if sys.platform != "win32" and len(os.fsencode(folder / SOCKET_NAME)) > SOCKET_PATH_MAX:
-        digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
-        folder = Path(f"/tmp/trayconnect-{os.geteuid()}-{digest}")  # noqa: S108 - checked below
-    return private_folder(folder)
+    return private_folder(Path(runtime_path(environ)))
 
 
 def private_folder(folder: Path) -> Path:
@@ -86,32 +64,3 @@ def _problem(folder: Path, found: os.stat_result) -> Problem | None:
         advice = f"Remove it: rm -r {folder} (or name another one: {_NAME_ANOTHER})"
         return Problem(title, advice, detail=f"{folder}: mode {mode:04o} instead of 0700")
     return None
-
-
-def _linux_folder(environ: Mapping[str, str], uid: int) -> Path:
-    """In the runtime directory of the XDG Base Directory Specification where the user has one.
-
-    The variable is missing in `su`, cron and some terminals, and under `sudo` it is another user's:
-    then the folder that systemd gives every login is used, by its name."""
-    for parent in (environ.get("XDG_RUNTIME_DIR"), f"/run/user/{uid}"):
-        if parent and Path(parent).is_absolute() and _is_ours(Path(parent), uid):
-            return Path(parent, "trayconnect")
-    usual = Path(f"/tmp/trayconnect-{uid}")  # noqa: S108 - checked by `private_folder`
-    # Anyone can be first in /tmp, and only the user in the home folder.
-    return Path.home() / ".cache/trayconnect/run" if _is_anothers(usual, uid) else usual
-
-
-def _is_anothers(folder: Path, uid: int) -> bool:
-    try:
-        return folder.lstat().st_uid != uid
-    except OSError:
-        return False
-
-
-def _is_ours(folder: Path, uid: int) -> bool:
-    """Whether no other user can rename or replace what is in it."""
-    try:
-        found = folder.stat()
-    except OSError:
-        return False
-    return stat.S_ISDIR(found.st_mode) and found.st_uid == uid and not found.st_mode & 0o022

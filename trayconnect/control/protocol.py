@@ -18,14 +18,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from trayconnect.control.address import REPLY_MAX as REPLY_MAX
+from trayconnect.control.address import REQUEST_MAX as REQUEST_MAX
+from trayconnect.control.address import VERSION as VERSION
 from trayconnect.core.command import JSON, Command, from_json, to_json
 from trayconnect.core.errors import Problem, Recovery
-
-VERSION = 3
-REQUEST_MAX = 64 * 1024
-"""Bytes of a request, with its newline."""
-REPLY_MAX = 4 * 1024 * 1024
-"""Bytes of a reply, with its newline: the status of some thousands of servers."""
 
 
 class ProtocolError(ValueError):

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import os
 import select
 import selectors
 import socket
-import struct
 import sys
 import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from trayconnect.control.place import SOCKET_NAME
+from trayconnect.control.address import SOCKET_NAME, peer_uid
 from trayconnect.control.protocol import ProtocolError
 from trayconnect.control.transport import OtherUserError, seconds_left
 
@@ -25,26 +23,6 @@ _log = logging.getLogger(__name__)
 _BACKLOG = 128
 _CHUNK = 64 * 1024
 _RETRY_SECONDS = 0.02
-
-
-def peer_uid(sock: socket.socket) -> int:
-    """The user at the other end when it connected, or began to listen. Raises OSError."""
-    if sys.platform == "linux":
-        # struct ucred of unix(7): pid, uid, gid.
-        credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-        uid: int = struct.unpack("=iII", credentials)[1]
-    else:
-        uid = getpeereid(sock, ctypes.CDLL(None, use_errno=True))
-    return uid
-
-
-def getpeereid(sock: socket.socket, libc: ctypes.CDLL) -> int:
-    """`peer_uid` by getpeereid(3), which macOS and the BSDs have. Raises OSError."""
-    uid, gid = ctypes.c_uint32(), ctypes.c_uint32()
-    if libc.getpeereid(sock.fileno(), ctypes.byref(uid), ctypes.byref(gid)) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-    return uid.value
 
 
 class UnixTransport:
