@@ -161,6 +161,20 @@ def test_forwarding_forbidden(jupyter: JupyterServer, tmp_path: Path) -> None:
     assert "forbids forwarding" in health.problem.title
 
 
+def test_a_server_that_forbids_forwarding_logs_little_of_it(
+    jupyter: JupyterServer, tmp_path: Path
+) -> None:
+    """A page that a browser asks for again and again would be one channel each time; this is the
+    request, and the question why it failed."""
+    with sshd_for(jupyter, PermitOpen="127.0.0.1:1") as sshd, live(sshd, tmp_path) as box:
+        counts = []
+        for _ in range(3):
+            before = sshd.log_text().count("request was denied")
+            assert box.examine().level is Level.NOTHING
+            counts.append(sshd.log_text().count("request was denied") - before)
+        assert counts[1:] <= [2, 2], counts
+
+
 def test_gone_and_back_with_another_token(tmp_path: Path) -> None:
     with (
         JupyterServer() as jupyter,

@@ -120,7 +120,8 @@ class HealthChecker:
             set_target(own)
             authority = jupyter_authority(server)
             opener = _noting(known, tunnel, named=own.named)
-            if target.token and not own.named and not known.answered:
+            is_new = not known.answered and known.silent != target.endpoint
+            if target.token and not own.named and is_new:
                 ahead.send(authority, target, _paths_ahead(server, known), cancel)
             return target, check_layers(authority, target, opener, cancel, ahead=ahead)
 
@@ -133,6 +134,7 @@ class HealthChecker:
                 target, seen = look_once()
         seen = _judged(known, target, seen)
         known.answered = seen.level >= Level.READY
+        known.silent = None if known.answered else target.endpoint
         get = _logged_in(server, target, seen, cancel, ahead)
         _note_front(known, server, target, seen, get)
         kernels = known.watch.check(get, seen.status) if seen.level is Level.LOGGED_IN else None

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from trayconnect.config.model import SAME_HOST, Server
 from trayconnect.core.abandonable import Background
 from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.endpoints import Endpoint
 from trayconnect.core.errors import Problem, ProblemError
 from trayconnect.core.link import Link
 from trayconnect.services.jupyter.discovery import Discovery, RunningServer, find
@@ -50,6 +51,8 @@ class KnownServer:
     picked: Picked = field(default_factory=Picked)
     answered: bool = False
     """Whether something answered in the last check."""
+    silent: Endpoint | None = None
+    """Where nothing answered in the last check: the server may log each channel that it refuses."""
     searched: float = -math.inf
     """When the last search ended."""
     succeeded: bool = False
