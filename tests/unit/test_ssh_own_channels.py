@@ -74,9 +74,16 @@ class Server:
             self._stream, self._open, cast("Ownership", self), self._run if in_order else None
         )
 
+        self.holds = False
+        """Whether the link's thread is busy."""
+        self.held: list[Callable[[], None]] = []
+
     def _run(self, job: Callable[[], None]) -> bool:
         assert self.opening, "the question would overtake the request for the channel"
-        job()
+        if self.holds:
+            self.held.append(job)
+        else:
+            job()
         return True
 
     def _stream(self, target: Endpoint, origin: tuple[str, int]) -> ByteStream:
@@ -255,6 +262,27 @@ def test_each_of_those_that_share_a_table_is_judged_by_its_own_address(openssh: 
     assert [bool(channel.carried) for channel in channels] == [True, True, False]
     openssh.answers(EVE)
     assert channels[2].is_closed
+
+
+def test_the_question_is_sent_after_the_request_for_the_channel(openssh: Server) -> None:
+    """The link's thread sends that first, whichever thread the client came on."""
+    openssh.holds = True
+    Visitor(openssh)
+    assert openssh.tables == []
+    openssh.held.pop()()
+    assert len(openssh.tables) == 1
+
+
+def test_what_a_table_proved_is_not_said_of_a_later_one(openssh: Server) -> None:
+    Visitor(openssh)
+    openssh.answers(ADA)
+    assert openssh.opens().carried
+    Visitor(openssh)
+    openssh.answers(EVE)
+    channel = openssh.opens()
+    assert not channel.carried
+    openssh.answers(EVE)
+    assert channel.is_closed
 
 
 def test_localhost_goes_to_the_address_of_ours_and_next_time_at_once(server: Server) -> None:

@@ -45,8 +45,7 @@ class CheckPace:
         self._under_way += 1
         # The shortest one: on a busy computer, some take longer by chance.
         work = max(0.0, min(self._took, default=math.inf) - self._round_trip())
-        begin = now if self._under_way == 1 else max(now, self._free)
-        self._free = begin + max(1, questions) * work
+        self._free = now + max(1, questions) * work
         return self._under_way == 1
 
     def end(self) -> None:

@@ -1,0 +1,88 @@
+"""Which queries share a check, without a server."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import pytest
+
+from tests.support.forwarding import LIMIT
+from trayconnect.ssh import ownership
+from trayconnect.ssh.check_pace import MOST_AT_ONCE
+from trayconnect.ssh.owners import Account
+from trayconnect.ssh.ownership import Ownership, wait
+
+
+class Shell:
+    """An `OwnersShell` that answers when the test wants it."""
+
+    account = Account(1001, None, 1000, "proc", little_endian=True)
+
+    def __init__(self, _open_session: object) -> None:
+        self.asked: list[Sequence[str]] = []
+        self.is_asked = threading.Semaphore(0)
+        self.may_answer = threading.Semaphore(0)
+
+    def ask(self, questions: Sequence[str]) -> list[list[str]]:
+        self.asked.append(questions)
+        self.is_asked.release()
+        assert self.may_answer.acquire(timeout=LIMIT)
+        return [[] for _ in questions]
+
+    def close(self) -> None:
+        self.may_answer.release(100)
+
+
+def at_once(job: Callable[[], None]) -> bool:
+    job()
+    return True
+
+
+@pytest.fixture
+def shell(monkeypatch: pytest.MonkeyPatch) -> Shell:
+    made = Shell(None)
+    monkeypatch.setattr(ownership, "OwnersShell", lambda _: made)
+    return made
+
+
+@pytest.fixture(params=[0.0, 0.04], ids=["near", "far"])
+def queries(request: pytest.FixtureRequest, shell: Shell) -> Iterator[Ownership]:
+    session: Any = None
+    made = Ownership("box", session, "ada", set(), run=at_once, round_trip=lambda: request.param)
+    yield made
+    made.close()
+    made.join(LIMIT)
+    assert not made._threads
+
+
+def test_all_that_come_while_a_check_runs_share_the_next_one(
+    queries: Ownership, shell: Shell
+) -> None:
+    first = queries.table(8888)
+    assert shell.is_asked.acquire(timeout=LIMIT)
+    others = [queries.table(port) for port in (8888, 6006) for _ in range(10)]
+    assert len(queries._threads) <= (1 if queries._pace.most == 1 else MOST_AT_ONCE)
+    # A second check would be under way by now, if it did not wait for the end of this one.
+    assert not shell.is_asked.acquire(timeout=0.2)
+    assert not any(other.done() for other in others)
+    shell.may_answer.release()
+    assert wait(first) is not None
+    assert shell.is_asked.acquire(timeout=LIMIT)
+    shell.may_answer.release()
+    assert all(wait(other) is not None for other in others)
+    assert [len(questions) for questions in shell.asked] == [1, 2]
+    tables = {id(wait(other)) for other in others}
+    assert len(tables) == 2, "read once for all"
+
+
+def test_a_query_shares_no_check_that_began_before_it(queries: Ownership, shell: Shell) -> None:
+    queries.table(8888)
+    assert shell.is_asked.acquire(timeout=LIMIT)
+    late = queries.table(8888)
+    shell.may_answer.release()
+    assert shell.is_asked.acquire(timeout=LIMIT)
+    assert not late.done()
+    shell.may_answer.release()
+    assert wait(late) is not None
