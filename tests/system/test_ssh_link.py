@@ -615,3 +615,10 @@ def test_a_command_on_a_channel_that_ended_meanwhile_is_not_waited_for(
         channel = tunnel._commands._transport.open("session", 30.0)
         channel.cut()
         assert not channel.start_command("true", b"", time.monotonic() + 30)
+
+
+def test_a_command_that_reads_its_input_late_gets_all_of_it(kit: Kit, server: Server) -> None:
+    """More than the server's window and pipe hold."""
+    with kit.tunnel(server) as tunnel:
+        done = tunnel.execute("sleep 2; wc -c", bytes(4 << 20), 60.0)
+        assert done.stdout.strip() == b"%d" % (4 << 20)

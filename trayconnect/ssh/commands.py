@@ -101,7 +101,9 @@ def _run(
 ) -> Completed:
     stderr = bytearray()
     helpers = [
-        threading.Thread(target=_feed, args=(channel, stdin), name="tc-exec stdin", daemon=True),
+        threading.Thread(
+            target=_feed, args=(channel, stdin, deadline), name="tc-exec stdin", daemon=True
+        ),
         threading.Thread(
             target=_collect, args=(channel.recv_stderr, stderr), name="tc-exec stderr", daemon=True
         ),
@@ -147,10 +149,10 @@ def _ended(channel: SshChannel, stdout: bytearray, deadline: float) -> bool:
     return True
 
 
-def _feed(channel: SshChannel, stdin: bytes) -> None:
+def _feed(channel: SshChannel, stdin: bytes, deadline: float) -> None:
     # A command may end without reading all of its input.
     with contextlib.suppress(OSError, EOFError):
-        channel.send_all(stdin)
+        channel.send_all(stdin, deadline)
         channel.shutdown_write()
 
 

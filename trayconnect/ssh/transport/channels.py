@@ -178,18 +178,24 @@ class SshChannel(paramiko.Channel):
         """A command may end, or be refused, before it has read its input."""
         self.settimeout(max(0.0, deadline - time.monotonic()))
         try:
-            self.send_all(data)
+            self.send_all(data, deadline)
         except TimeoutError:
             raise
         except OSError:
             return
 
-    def send_all(self, data: bytes | memoryview) -> None:
-        """Send all data; blocks while the server grants no window. Raises OSError."""
+    def send_all(self, data: bytes | memoryview, deadline: float | None = None) -> None:
+        """Send all data; blocks while the server grants no window. Raises OSError: TimeoutError
+        after `deadline` of the monotonic clock, without one after the channel's own timeout, which
+        a reader may change meanwhile."""
         view = memoryview(data)
         while view:
             try:
                 sent = self.send(bytes(view[:_CHUNK]))
+            except TimeoutError:
+                if deadline is None or time.monotonic() >= deadline:
+                    raise
+                continue
             except EOFError:
                 sent = 0
             if not sent:
