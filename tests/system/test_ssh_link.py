@@ -9,6 +9,7 @@ import struct
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from tests.support.tunnel_kit import YES, Kit, Losses, User, entry, nothing_left
 from trayconnect.config.model import JumpHost, Keepalive, Server
 from trayconnect.core.endpoints import TcpEndpoint
 from trayconnect.core.errors import ProblemError, Recovery
-from trayconnect.core.link import ByteStream
+from trayconnect.core.link import ByteStream, LostError
 from trayconnect.ssh.ssh_link import SshLink
 from trayconnect.ssh.transport import packetizer
 from trayconnect.ssh.transport.ciphers import opener_for
@@ -380,6 +381,24 @@ def test_check_notices_a_frozen_server_early(
         sshd.freeze()
         monkeypatch.setattr("trayconnect.ssh.transport.heartbeat.CHECK_SECONDS", 0.3)
         tunnel.check()
+        problem = losses.wait()
+        sshd.thaw()
+    assert "stopped answering" in problem.title
+
+
+def test_a_channel_that_is_not_answered_shows_early_that_the_server_is_gone(
+    kit: Kit, server: Server, sshd: Sshd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client is told of a lost tunnel, so it is held for the next one."""
+    losses = Losses()
+    monkeypatch.setattr("trayconnect.ssh.transport.multiplexer.SUSPICIOUS_SECONDS", 0.1)
+    monkeypatch.setattr("trayconnect.ssh.transport.heartbeat.CHECK_SECONDS", 0.3)
+    refused: Future[ProblemError] = Future()
+    with kit.tunnel(_quick(server, 3600), losses=losses) as tunnel:
+        assert until(lambda: tunnel.latency is not None)
+        sshd.freeze()
+        tunnel.open_held(TcpEndpoint("127.0.0.1", 1), ORIGIN, print, refused.set_result)
+        assert isinstance(refused.result(60), LostError)
         problem = losses.wait()
         sshd.thaw()
     assert "stopped answering" in problem.title

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -30,6 +31,7 @@ from tests.support.scripted_peer import (
 )
 from tests.support.systems import resets_sockets
 from trayconnect.core.link import Client
+from trayconnect.ssh.transport import multiplexer
 from trayconnect.ssh.transport.carried import CarriedChannel
 from trayconnect.ssh.transport.channel_end import MAX_DATA
 from trayconnect.ssh.transport.multiplexer import FIRST_NUMBER, ChannelRefusedError
@@ -113,6 +115,22 @@ def test_an_answer_that_comes_too_late(pair: Pair, late: str) -> None:
         server.refuse(number)
     with carried(plane, server).client:  # the connection lives
         assert table(plane) == 1 + (late == "nothing")
+
+
+@pytest.mark.parametrize("is_alive", [False, True])
+def test_a_server_that_owes_an_answer_and_says_nothing_is_suspicious(
+    pair: Pair, is_alive: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plane, server = pair
+    silences: list[float] = []
+    plane.mux.on_silence = lambda: silences.append(time.monotonic())
+    monkeypatch.setattr(multiplexer, "SUSPICIOUS_SECONDS", 0.1)
+    answers = asked(plane, 0.3)
+    number = server.asked()
+    if is_alive:  # only the target takes its time
+        server.send(numbers(93, number, 1))
+    assert isinstance(answers.refusal(), TimeoutError)
+    assert len(silences) == (not is_alive)
 
 
 def test_each_opening_has_its_own_limit(pair: Pair) -> None:

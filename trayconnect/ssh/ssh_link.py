@@ -78,6 +78,7 @@ class SshLink:
         """Begin the keepalive, and report a loss from now on. Raises `ProblemError` if it is lost
         already."""
         self._route.end.on_end = self._ended
+        self._route.end.multiplexer.on_silence = self.check
         if self._route.end.ended.is_set():
             with self._lock:
                 already, self._over = self._over, True
@@ -104,6 +105,8 @@ class SshLink:
         try:
             channel = self._route.end.open(kind, OPEN_SECONDS, fields)
         except (ChannelRefusedError, TimeoutError, ConnectionError) as error:
+            if isinstance(error, TimeoutError):
+                self.check()
             self._look_for_expiry(error)
             raise self._not_opened(target, error) from error
         return ChannelStream(channel)

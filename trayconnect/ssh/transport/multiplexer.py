@@ -45,6 +45,8 @@ log = logging.getLogger(__name__)
 FIRST_NUMBER = 1 << 30
 OPEN_SECONDS = 10.0
 """Limit for the server's answer to the opening of a channel."""
+SUSPICIOUS_SECONDS = 4.0
+"""After so long without an answer, nor anything else, the server may be gone."""
 
 
 class ChannelRefusedError(Exception):
@@ -100,6 +102,8 @@ class Multiplexer:
         """Those that go on reading when there is room."""
         self._due = math.inf
         """When the next look for late answers is."""
+        self.on_silence: Callable[[], None] = lambda: None
+        """Called when a server that owes an answer seems to be gone; on the transport's thread."""
         self._number = FIRST_NUMBER
         self._has_wrapped = False
         self._listening = Listening(packetizer.loop)
@@ -177,7 +181,7 @@ class Multiplexer:
         head = struct.pack(">III", channel.end.number, SMALLEST, MAX_DATA)
         self.put_message(bytes((MSG_CHANNEL_OPEN,)) + string(kind.encode()) + head + fields)
         self.sealed()
-        self._expect(channel.deadline)
+        self._expect(min(channel.deadline, channel.opened_at + SUSPICIOUS_SECONDS))
 
     def _new_channel(self) -> CarriedChannel:
         number = self._number
@@ -189,21 +193,25 @@ class Multiplexer:
         channel = self._channels[number] = CarriedChannel(self, end)
         return channel
 
-    def _expect(self, deadline: float) -> None:
-        if deadline < self._due:
-            self._due = deadline
-            self.loop.call_at(deadline, self._give_up)
+    def _expect(self, when: float) -> None:
+        if when < self._due:
+            self._due = when
+            self.loop.call_at(when, self._look)
 
-    def _give_up(self) -> None:
-        """On those that were not answered in time."""
+    def _look(self) -> None:
+        """Give up on those that were not answered in time."""
         now = time.monotonic()
         late = [one for one in self._openings.values() if one[0].deadline <= now]
         for channel, _, on_refused in late:
             del self._openings[channel.end.number]
             tell(on_refused, TimeoutError(f"no answer within {now - channel.opened_at:.0f} s"))
         self._due = math.inf
-        if self._openings:
-            self._expect(min(one[0].deadline for one in self._openings.values()))
+        due = [(one[0].opened_at + SUSPICIOUS_SECONDS, one[0]) for one in self._openings.values()]
+        if due:
+            self._expect(min(when if when > now else one.deadline for when, one in due))
+        last_received = self._packetizer.last_received
+        if any(when <= now and last_received < one.opened_at for when, one in due):
+            tell(self.on_silence)
 
     # --- what channels need -----------------------------------------------------------------------
 
