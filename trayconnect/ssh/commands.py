@@ -87,7 +87,7 @@ def start(
     try:
         if channel.start_command(command, stdin, deadline):
             return channel
-        if transport.ended.is_set():
+        if channel.cut_off or transport.ended.is_set():
             raise connection_problems.lost(target, transport.reason())
         raise connection_problems.command_refused(target)
     except BaseException:
@@ -257,7 +257,7 @@ class RemoteCommands:
     def _open_session(self, timeout: float, *, last: bool = False) -> SshChannel:
         """`last`: see `SessionsAhead.take`."""
         deadline = time.monotonic() + timeout
-        if time.monotonic() < self._refused_until:
+        if time.monotonic() < self._refused_until and not self._transport.ended.is_set():
             raise connection_problems.command_refused(self._target)
         channel = self._sessions.take(timeout, last=last)
         if channel is not None and self._sessions.has_refused:
