@@ -213,6 +213,34 @@ def test_a_link_on_the_way_to_a_socket_cannot_be_turned(
         assert (stranger.end(), stranger.connections) == (b"", 0)
 
 
+def test_a_name_of_another_users_file_is_no_answer(
+    tunnel: Link, ada: tuple[str, int], eve: int, sshd: Sshd
+) -> None:
+    """A link on the way to a socket leads to a folder whose name has the lines that end this answer
+    and give the next one: that the port of another user is the account's own."""
+    port = free_port()
+    near, far = f"0100007F:{port:04X}", "0100007F:0001"
+    rows = [f"{near} 00000000:0000 0A", f"{near} {far} 01", f"{far} {near} 01"]
+    sockets = [f"socket {row} {ada[1]} 1" for row in rows]
+    name = ["x", "whole", "@@end 1", "@@begin 2", *sockets, "whole", "@@end 2", ""]
+    shared = sshd.folder / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    trap = shared / "\n".join(name) / "sockets"
+    trap.mkdir(parents=True)
+    sock = trap / "s"
+    link = shared / "socket"
+    with contextlib.chdir(trap), socket.socket(socket.AF_UNIX) as named:
+        named.bind(sock.name)
+    link.symlink_to(sock)
+    for path in (trap.parent, trap, sock, link):
+        os.chown(path, eve, -1, follow_symlinks=False)
+    with Listener(eve, f"127.0.0.1:{port}") as theirs:
+        assert tunnel.owner(UnixEndpoint(str(link))) is Owner.UNKNOWN
+        assert refused(tunnel, TcpEndpoint("127.0.0.1", port), named=False) is Owner.OTHERS
+        assert theirs.end() == b""
+
+
 # --- through the local port ---------------------------------------------------------------------
 
 

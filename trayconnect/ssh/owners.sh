@@ -46,6 +46,9 @@ unix() {
         case $to in /*) path=$to ;; *) path=${folder%/}/$to ;; esac
     done
     if [ ! -S "$path" ]; then printf 'whole\n'; return; fi
+    # Anybody could give a file a name that ends this answer, and gives the next one.
+    case $path in *"
+"*) printf 'link\nwhole\n'; return ;; esac
     printf 'at %s\n' "$path"
     set -- "$path"
     while [ -n "$folder" ] && [ "$folder" != / ]; do
