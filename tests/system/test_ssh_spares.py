@@ -150,7 +150,7 @@ def test_another_target_and_the_end_of_the_link_close_them(
 def test_unused_ones_are_closed(
     forwarding: LocalForwarding, server: Server, page: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(spares, "IDLE_SECONDS", 0.5)
+    monkeypatch.setattr(spares, "IDLE_SECONDS", 1.1)
     answers(dial(server))
     eventually(lambda: page.waiting, "spare connections")
     page.has(0)

@@ -186,6 +186,25 @@ def test_one_that_the_far_end_touched_is_dropped_at_once(far: Far) -> None:
     assert second.is_closed
 
 
+@pytest.mark.parametrize(("age", "kept"), [(10.0, 5.0), (1.0, 0.0)])
+def test_none_is_kept_as_long_as_the_far_end_keeps_it(far: Far, age: float, kept: float) -> None:
+    """A request that crosses the far end's close is lost."""
+    channels = ready(far)
+    far.now += age
+    for channel in channels:
+        channel.touch()
+    come(far, 3)
+    far.spares.used(JUPYTER, FAR)
+    fresh = far.opens()
+    assert bool(fresh) is bool(kept)
+    far.now += kept - 0.1
+    far.spares.expire()
+    assert not any(channel.is_closed for channel in fresh)
+    far.now += 0.1
+    far.spares.expire()
+    assert all(channel.is_closed for channel in fresh)
+
+
 def test_one_that_was_touched_while_it_was_proven_is_none(far: Far) -> None:
     far.spares.used(JUPYTER, FAR)
     (_, on_opened, _), *_ = far.asked

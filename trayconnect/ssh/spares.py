@@ -24,6 +24,8 @@ WORTH_SECONDS = 0.005
 opened ahead."""
 IDLE_SECONDS = 30.0
 """The server sees a connection that sends nothing for so long; browsers leave theirs as long."""
+_LEAST_IDLE = 1.0
+"""Where the far end leaves an unused connection less than twice that, none is opened ahead."""
 _REMEMBERED = 4
 _FIRST_SECONDS = 0.2
 """Connections that came within so long came at once, until it is known how long an opening
@@ -65,6 +67,9 @@ class _Pool:
     def __init__(self) -> None:
         self.ready: deque[_Spare] = deque()
         """The oldest first: a server that serves one connection at a time waits for its request."""
+        self.idle = IDLE_SECONDS
+        """How long one is kept: less than the far end keeps it, for a request that crosses the far
+        end's close is lost."""
         self.opening = 0
         """Also the own channels of clients that got a spare one."""
         self.waiting: deque[Waiting] = deque()
@@ -87,7 +92,7 @@ class _Pool:
 
     @property
     def missing(self) -> int:
-        if not self.seconds or min(self.seconds) < WORTH_SECONDS:
+        if not self.seconds or min(self.seconds) < WORTH_SECONDS or self.idle < _LEAST_IDLE:
             return 0
         wanted = min(MOST, max(LEAST, self._at_once))
         return max(0, wanted - len(self.ready) - self.opening)
@@ -189,15 +194,19 @@ class Spares:
     def expire(self) -> None:
         """Close those that nobody used for a while."""
         with self._lock:
-            before = self._now() - IDLE_SECONDS
+            now = self._now()
             expired = []
             for pool in self._pools.values():
-                while pool.ready and pool.ready[0].since <= before:
+                while pool.ready and pool.ready[0].since <= now - pool.idle:
                     expired.append(pool.ready.popleft())
-            due = [pool.ready[0].since for pool in self._pools.values() if pool.ready]
-            if due:
-                self._expiry.set(max(0.0, min(due) - before))
+            self._set_expiry(now)
         _close(expired)
+
+    def _set_expiry(self, now: float) -> None:
+        """The caller holds the lock. Raises RuntimeError if the system has no threads left."""
+        due = [pool.ready[0].since + pool.idle for pool in self._pools.values() if pool.ready]
+        if due:
+            self._expiry.set(max(0.0, min(due) - now))
 
     def _fill(self, target: Endpoint, pool: _Pool) -> None:
         with self._lock:
@@ -228,7 +237,8 @@ class Spares:
         elif is_wanted:
             channel.watch(lambda: self._touched(pool, channel))
             try:
-                self._expiry.set(IDLE_SECONDS)
+                with self._lock:
+                    self._set_expiry(self._now())
             except RuntimeError:  # no more threads: nothing would close it
                 self.forget(target)
         else:
@@ -245,6 +255,7 @@ class Spares:
             touched = [spare for spare in pool.ready if spare.channel is channel]
             for spare in touched:
                 pool.ready.remove(spare)
+                pool.idle = min(pool.idle, (self._now() - spare.since) / 2)
         _close(touched)
 
 
