@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from tests.support.forwarding import LIMIT
 from trayconnect.ssh import ownership
 from trayconnect.ssh.check_pace import MOST_AT_ONCE
 from trayconnect.ssh.owners import Account
+from trayconnect.ssh.owners_shell import OwnersShell
 from trayconnect.ssh.ownership import Ownership, wait
 
 
@@ -86,3 +88,40 @@ def test_a_query_shares_no_check_that_began_before_it(queries: Ownership, shell:
     assert not late.done()
     shell.may_answer.release()
     assert wait(late) is not None
+
+
+class Channel:
+    """A session that sends these pieces, and then no more."""
+
+    def __init__(self, *pieces: bytes) -> None:
+        self._pieces = iter(pieces)
+
+    def recv_within(self, _size: int, _deadline: float) -> bytes:
+        return next(self._pieces, b"")
+
+    def send_all(self, data: bytes) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"], ids=["plain", "of-a-terminal"])
+@pytest.mark.parametrize("size", [1, 2, 3, 1000])
+def test_answers_may_come_in_any_pieces(line_end: str, size: int) -> None:
+    head = "Welcome\n\n@@trayconnect owners 1 1001 - 1000 proc 1 below\n"
+    said = f"{head}@@begin 1\nsocket 1\nwhole\n@@end 1\n@@begin 2\nwhole\n@@end 2\n"
+    data = said.replace("\n", line_end).encode()
+    channel: Any = Channel(*(data[at : at + size] for at in range(0, len(data), size)))
+    shell = OwnersShell(lambda *_: channel)
+    assert shell.account.uid == 1001
+    assert shell.ask(["tcp {} 1", "tcp {} 2"]) == [["socket 1"], []]
+
+
+def test_a_server_that_sends_byte_after_byte_costs_little() -> None:
+    """Each byte would cost milliseconds, if all that came before were looked at again."""
+    channel: Any = Channel(*[bytes(32 << 10)] * 127, *[b"x"] * 10_000)
+    begin = time.thread_time()
+    with pytest.raises(ConnectionError):
+        OwnersShell(lambda *_: channel)
+    assert time.thread_time() - begin < 10

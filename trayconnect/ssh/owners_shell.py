@@ -41,7 +41,7 @@ class OwnersShell:
         self._channel = open_session(
             remote_script.COMMAND, remote_script.stdin(script), START_SECONDS
         )
-        self._unread = b""
+        self._unread = bytearray()
         self._sending, self._receiving = threading.Lock(), threading.Lock()
         self._number = 0
         self._received = 0
@@ -87,7 +87,7 @@ class OwnersShell:
         if (word := self._line(deadline)) != str(number):
             raise ConnectionError(f"answer {sanitize.line(word)!r} in the place of {number}")
         self._received = number
-        self._unread = b"\n" + self._unread  # the end stands at the start of a line
+        self._unread[:0] = b"\n"  # the end stands at the start of a line
         text = self._until(b"\n@@end %d\n" % number, deadline)
         if len(text) + text.count(b"\n") * _LINE > _MOST:
             raise ConnectionError("an answer without end")
@@ -101,12 +101,18 @@ class OwnersShell:
         return self._until(b"\n", deadline).decode("utf-8", "replace")
 
     def _until(self, end: bytes, deadline: float) -> bytes:
-        while end not in self._unread:
-            if len(self._unread) > _MOST:
+        """A server may send byte after byte: no part is looked at twice."""
+        unread, looked = self._unread, 0
+        while (at := unread.find(end, looked)) < 0:
+            if len(unread) > _MOST:
                 raise ConnectionError("too much is said")
+            looked = max(0, len(unread) - len(end))
             data = self._channel.recv_within(_READ, deadline)
             if not data:
                 raise ConnectionError("the shell has ended")
-            self._unread = (self._unread + data).replace(b"\r\n", b"\n")
-        before, _, self._unread = self._unread.partition(end)
+            if unread.endswith(b"\r") and data.startswith(b"\n"):
+                del unread[-1]
+            unread += data.replace(b"\r\n", b"\n")
+        before = bytes(unread[:at])
+        del unread[: at + len(end)]
         return before
