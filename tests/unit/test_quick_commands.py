@@ -81,3 +81,24 @@ def test_a_quick_command_sends_nothing_into_a_folder_that_others_can_enter() -> 
         assert f"The folder {folder} is not private" in done.stderr
         with pytest.raises(BlockingIOError):
             listener.accept()
+
+
+def test_a_quick_command_says_nothing_if_nobody_reads_its_answer() -> None:
+    """As `trayconnect status | head -n 0`."""
+    answer = b'{"version": 3, "ok": true, "problem": null, "data": {"servers": []}}\n'
+    with short_folder() as folder, socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(folder / "control.sock"))
+        listener.listen()
+        reader, writer = os.pipe()
+        os.close(reader)
+        command = subprocess.Popen(
+            [sys.executable, "-m", "trayconnect", "status"],
+            stdout=writer, stderr=subprocess.PIPE, text=True,
+            env=os.environ | {"HOME": str(folder), "TRAYCONNECT_RUNTIME_DIR": str(folder)},
+        )  # fmt: skip
+        os.close(writer)
+        with command, listener.accept()[0] as connection:
+            connection.recv(65536)
+            connection.sendall(answer)
+            _, said = command.communicate(timeout=60)
+    assert (command.returncode, said) == (1, "")

@@ -54,14 +54,15 @@ def as_json(data: object) -> str:
 def is_gone(error: Exception) -> bool:
     """Whether `error` means that nobody reads stdout any more. Its number does not decide: Windows
     reports EINVAL, as for other errors."""
-    if not isinstance(error, OSError):
-        return False
-    try:
-        sys.stdout.flush()
-    except (OSError, ValueError):
+    is_gone = isinstance(error, BrokenPipeError)  # its text is dropped: a second flush succeeds
+    if isinstance(error, OSError) and not is_gone:
+        try:
+            sys.stdout.flush()
+        except (OSError, ValueError):
+            is_gone = True
+    if is_gone:
         _send_nowhere(sys.stdout)
-        return True
-    return False
+    return is_gone
 
 
 def tell(line: str) -> None:
