@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import tempfile
@@ -60,6 +61,7 @@ def serving(
 @contextmanager
 def nothing_left() -> Iterator[None]:
     """Assert that what goes on inside leaves no thread and no file descriptor."""
+    gc.collect()  # what other tests left would be closed meanwhile
     threads, descriptors = set(threading.enumerate()), open_descriptors()
     yield
     left = [thread.name for thread in threading.enumerate() if thread not in threads]

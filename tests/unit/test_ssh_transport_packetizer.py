@@ -19,6 +19,7 @@ from paramiko.common import (
 
 from tests.support.forwarding import LIMIT, eventually, no_leaks
 from tests.support.scripted_peer import Plane, ScriptedServer, carried, data, scripted
+from trayconnect.ssh.auth.data_types import string
 from trayconnect.ssh.transport import packetizer as module
 from trayconnect.ssh.transport.ciphers import PLAIN_OPENER, PLAIN_SEALER
 
@@ -288,3 +289,9 @@ def test_an_empty_packet_ends_it(pair: Pair) -> None:
     server.sock.sendall((12).to_bytes(4, "big") + b"\x0b" + bytes(11))
     assert plane.ended.wait(LIMIT)
     assert isinstance(plane.error, SSHException)
+
+
+def test_a_text_in_another_encoding_is_read() -> None:
+    """paramiko's own reading ended the connection with an unforeseen error."""
+    message = module.ReceivedMessage(string(b"sm\xf6rg,none"))
+    assert message.get_list() == ["sm\N{REPLACEMENT CHARACTER}rg", "none"]

@@ -55,6 +55,14 @@ class Gate(Protocol):
     def admits(self, message: bytes) -> bool: ...
 
 
+class ReceivedMessage(Message):
+    """A received message, whose texts are for people or names that are compared: one in another
+    encoding than UTF-8 is shown as well as it can be, and ends no connection."""
+
+    def get_text(self) -> str:
+        return self.get_string().decode("utf-8", "replace")
+
+
 OnPayload = Callable[[memoryview], bool]
 """Gets each payload; whether it took it. Called on the transport's thread."""
 
@@ -189,7 +197,7 @@ class Packetizer:
             if payload is not None:
                 kind = payload[0]
                 self._follow_exchange(kind)
-                message = Message(bytes(payload[1:]))
+                message = ReceivedMessage(bytes(payload[1:]))
                 message.seqno = self.reader.sequence
                 return kind, message
             if self.need_rekey() and not (self._is_holding or self._peer_exchanges):
