@@ -19,7 +19,8 @@ class CheckPace:
     that come before a question is sent share its answer. So no question is sent while the server
     still works on the one before: it would only wait there.
 
-    `round_trip`: seconds, 0 if not known."""
+    `round_trip`: seconds, 0 if not known. As long as nothing is known, nothing waits: the first
+    page is opened just then."""
 
     def __init__(self, round_trip: Callable[[], float]) -> None:
         self._round_trip = round_trip
@@ -32,7 +33,7 @@ class CheckPace:
     @property
     def most(self) -> int:
         """Checks that may be under way at once."""
-        return MOST_AT_ONCE if self._round_trip() > NEAR else 1
+        return 1 if 0 < self._round_trip() <= NEAR else MOST_AT_ONCE
 
     def due(self) -> float:
         """The time from which on the next check may begin, unless one ends before."""
@@ -44,7 +45,7 @@ class CheckPace:
         """A check begins; whether no other one is under way."""
         self._under_way += 1
         # The shortest one: on a busy computer, some take longer by chance.
-        work = max(0.0, min(self._took, default=math.inf) - self._round_trip())
+        work = max(0.0, min(self._took, default=0.0) - self._round_trip())
         self._free = now + max(1, questions) * work
         return self._under_way == 1
 
