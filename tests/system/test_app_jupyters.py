@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,6 +55,21 @@ def marked(app: RunningApp) -> str:
     assert done.returncode == 0, done.stderr
     (line,) = (line for line in done.stdout.splitlines() if line.startswith("*"))
     return line.split()[1]
+
+
+def test_without_a_choice_the_one_in_use_is_kept_in_the_next_run(
+    app: RunningApp, jupyters: tuple[Path, JupyterServer, JupyterServer]
+) -> None:
+    runtime, thesis, data = jupyters
+    newer, older = (runtime / one.runtime_file.name for one in (data, thesis))
+    os.utime(older, (1, 1))
+    app.run("connect", "GPU box", "--wait", str(LIMIT))
+    assert marked(app) == str(data.port)
+    os.utime(newer, (0, 0))
+    app.end()
+    app.start()
+    app.run("connect", "GPU box", "--wait", str(LIMIT))
+    assert marked(app) == str(data.port)
 
 
 def test_one_is_chosen_for_good(

@@ -231,6 +231,14 @@ def test_an_unknown_jupyter_port_holds_until_it_is_found(service: Service, link:
             with dial(server) as later:
                 assert answers(later)
             assert service.asked[-1] == TcpEndpoint("inner", 8891)
+        # Another Jupyter may listen there by the time of the next link.
+        forwarding.detach()
+        forwarding.attach(link(service.dial))
+        with dial(server) as next_client:
+            held(forwarding, 1)
+            forwarding.set_target(Own(TcpEndpoint("inner", 8892)))
+            assert answers(next_client)
+        assert service.asked[-1] == TcpEndpoint("inner", 8892)
 
 
 # --- tunnels come and go ------------------------------------------------------------------------

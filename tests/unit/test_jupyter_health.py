@@ -71,7 +71,7 @@ class Box:
             raise ProblemError(self.fault) if isinstance(self.fault, Problem) else self.fault
         return find_output(*self.running)
 
-    def examine(self, cancel: CancelToken | None = None) -> Health:
+    def examine(self, cancel: CancelToken | None = None, *, may_move: bool = False) -> Health:
         def set_target(target: Own | Problem) -> None:
             if isinstance(target, Problem):
                 self.blocked.append(target.title)
@@ -79,7 +79,8 @@ class Box:
                 self.targets.append(target.endpoint)
                 self.strict.add(not target.named)
 
-        return self._examiner(self.server, self.tunnel, set_target, cancel or CancelToken())
+        cancel = cancel or CancelToken()
+        return self._examiner(self.server, self.tunnel, set_target, cancel, may_move=may_move)
 
     def later(self) -> None:
         """What the last search found counts no more."""
@@ -331,6 +332,7 @@ def test_searching_takes_a_small_share_of_the_time(
 
 THESIS = info(38001, root_dir="/home/ada/thesis")
 DATA = info(38002, pid=8, root_dir="/data")
+NEWER = info(38003, pid=10, root_dir="/newer")
 
 
 def test_all_of_them_are_listed(jupyter: Peer) -> None:
@@ -354,12 +356,77 @@ def test_the_choice_holds_on_another_port_and_is_missed_when_gone(jupyter: Peer)
     box.running = [THESIS]
     box.later()
     health = box.examine()
+    assert (health.level, in_use(health)) == (Level.NOTHING, [])
+    assert title(health) == "The Jupyter in /data is gone; another runs in ~/thesis"
+    box.running = [THESIS, DATA]
+    box.later()
+    assert in_use(box.examine()) == ["38002"]
+    box.running = [THESIS]
+    box.later()
+    health = box.examine(may_move=True)
     assert (health.level, in_use(health)) == (Level.LOGGED_IN, ["38001"])
     assert title(health) == "The Jupyter in /data that you chose does not run"
+    assert health.left == "/data"
     box.running = [DATA, THESIS]
     box.later()
     health = box.examine()
-    assert (health.problem, in_use(health)) == (None, ["38002"])
+    assert (health.problem, in_use(health), health.left) == (None, ["38001"], "")
+    box.running = [NEWER, DATA]
+    box.later()
+    assert in_use(box.examine(may_move=True)) == ["38002"]
+
+
+def test_it_is_kept_over_links_and_the_next_folder_waits_for_the_user(jupyter: Peer) -> None:
+    box = Box(jupyter)
+    box.running = [THESIS]
+    assert box.examine().left == ""
+    box.running = [DATA, THESIS]
+    box.reconnect()
+    assert in_use(box.examine()) == ["38001"]
+    box._examiner = HealthChecker(box.choices)
+    box.reconnect()
+    assert in_use(box.examine()) == ["38001"]
+    box.running = [DATA]
+    box.reconnect()
+    del box.targets[:]
+    for _ in range(2):
+        health = box.examine()
+        box.later()
+        assert (health.level, in_use(health), health.kernels) == (Level.NOTHING, [], None)
+        assert [one.where for one in health.jupyters] == ["38002"]
+    assert box.targets == []
+    assert set(box.blocked) == {"The Jupyter in ~/thesis is gone; another runs in /data"}
+    box.running = [DATA, THESIS | {"pid": 9, "port": 38005}]
+    box.later()
+    assert (in_use(box.examine()), box.examine().left) == (["38005"], "")
+    box.running = [DATA]
+    box.later()
+    health = box.examine(may_move=True)
+    assert (in_use(health), health.left) == (["38002"], "~/thesis")
+    for _ in range(3):  # among them a short one
+        health = box.examine()
+        assert (in_use(health), health.left) == (["38002"], "")
+
+
+def test_another_folder_at_the_port_of_the_file_waits_for_the_user(jupyter: Peer) -> None:
+    box = Box(jupyter, port=38001)
+    box.running = [THESIS]
+    assert box.examine().level is Level.LOGGED_IN
+    box.running = [DATA | {"port": 38001}]
+    box.reconnect()
+    health = box.examine()
+    assert (health.level, box.blocked) == (Level.NOTHING, [title(health)])
+    assert box.examine(may_move=True).left == "~/thesis"
+
+
+def test_the_one_that_was_started_is_used_and_the_folder_that_was_left_told(jupyter: Peer) -> None:
+    box = Box(jupyter)
+    box.running = [THESIS]
+    box.examine()
+    box.running = [DATA, THESIS]
+    box._examiner.search_anew(box.tunnel, box.server.name)
+    health = box.examine()
+    assert (in_use(health), health.left) == (["38002"], "~/thesis")
 
 
 def test_a_newer_one_does_not_take_the_place_of_the_one_in_use(jupyter: Peer) -> None:

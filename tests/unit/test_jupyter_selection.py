@@ -22,7 +22,7 @@ from trayconnect.services.jupyter.selection import (
     pick,
     short_folder,
 )
-from trayconnect.services.jupyter.selection_store import Choice
+from trayconnect.services.jupyter.selection_store import Choice, LastUsed
 from trayconnect.services.jupyter.start import digest
 
 
@@ -67,6 +67,54 @@ def test_which_one(
     expected: Picked,
 ) -> None:
     assert pick(servers, choice, current) == expected
+
+
+LAST = LastUsed("/home/ada/thesis", "8888", 1, "700")
+AGED = replace(TWIN, born="700")
+AGAIN = replace(TWIN, pid=11, born="800")
+MOVED = replace(THESIS, port=9999)
+
+
+@pytest.mark.parametrize(
+    ("servers", "choice", "may_move", "expected"),
+    [
+        ((NEW, THESIS, AGED), None, False, Picked(AGED)),
+        ((NEW, THESIS, AGED), None, True, Picked(AGED)),
+        ((NEW, THESIS, replace(AGED, port=9)), None, False, Picked(replace(AGED, port=9))),
+        ((NEW, THESIS, AGAIN), None, False, Picked(AGAIN)),
+        ((NEW, MOVED), None, False, Picked(MOVED)),
+        ((NEW, MOVED), None, True, Picked(MOVED)),
+        ((), None, True, Picked()),
+        ((NEW,), None, False, Picked(instead=NEW)),
+        ((NEW,), None, True, Picked(NEW)),
+        # Its process number or its port is used again, in another folder.
+        ((replace(NEW, pid=1, born="700"),), None, False,
+         Picked(instead=replace(NEW, pid=1, born="700"))),
+        ((replace(NEW, port=8888),), None, False, Picked(instead=replace(NEW, port=8888))),
+        ((NEW, ON_SOCKET), CHOSEN, False, Picked(instead=NEW, missing=CHOSEN)),
+        ((NEW, ON_SOCKET), CHOSEN, True, Picked(NEW, missing=CHOSEN)),
+        ((ON_SOCKET, NEW), Choice("/home/ada/new", ""), False, Picked(instead=NEW)),
+        ((ON_SOCKET, NEW), Choice("/home/ada/new", ""), True, Picked(NEW)),
+        ((NEW, AGED), Choice("/home/ada/new", ""), True, Picked(AGED)),
+    ],
+)  # fmt: skip
+def test_the_one_last_used_stays_and_none_of_another_folder_replaces_it_unasked(
+    servers: tuple[RunningServer, ...],
+    choice: Choice | None,
+    may_move: bool,
+    expected: Picked,
+) -> None:
+    assert pick(servers, choice, None, last=LAST, may_move=may_move) == expected
+
+
+def test_the_one_last_used_must_still_be_the_entrys_own_or_chosen() -> None:
+    servers = (NEW, AGED)
+
+    def chosen(choice: Choice | None) -> Picked:
+        return pick(servers, choice, AGED, lambda one: one == NEW, last=LAST)
+
+    assert chosen(None) == Picked(instead=NEW)
+    assert chosen(CHOSEN) == Picked(AGED)
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,15 @@ from pathlib import Path
 import pytest
 
 from trayconnect.core.errors import ProblemError
-from trayconnect.services.jupyter.selection_store import Choice, StoredChoices, choices_file
+from trayconnect.services.jupyter.selection_store import (
+    Choice,
+    LastUsed,
+    StoredChoices,
+    choices_file,
+)
 
 THESIS = Choice("/home/ada/thesis", "8888")
+USED = LastUsed("/data/“y”", "8889", 7, "1234")
 DATA = Choice("/data/“x”", "/run/tc/lab.sock")
 
 
@@ -43,6 +49,24 @@ def test_a_broken_file_counts_as_empty(tmp_path: Path, text: str) -> None:
     assert StoredChoices(path).get("GPU box") == THESIS
 
 
+def test_the_one_last_used_is_there_too_until_another_is_chosen(tmp_path: Path) -> None:
+    path = tmp_path / "jupyters.json"
+    choices = StoredChoices(path)
+    for used in (LastUsed("/x", "1"), USED):
+        choices.note("GPU box", used)
+        choices.note("Lab", used)
+    choices.put("Lab", THESIS)
+    again = StoredChoices(path)
+    assert (again.get("GPU box"), again.last("GPU box")) == (None, USED)
+    assert (again.get("Lab"), again.last("Lab")) == (THESIS, None)
+    again.note("Lab", USED)
+    third = StoredChoices(path)
+    assert (third.get("Lab"), third.last("Lab")) == (THESIS, USED)
+    third.forget("Lab")
+    last = StoredChoices(path)
+    assert (last.get("Lab"), last.last("Lab"), last.last("GPU box")) == (None, None, USED)
+
+
 def test_one_that_is_no_choice_does_not_spoil_the_others(tmp_path: Path) -> None:
     path = tmp_path / "jupyters.json"
     StoredChoices(path).put("GPU box", THESIS)
@@ -56,6 +80,8 @@ def test_what_cannot_be_kept_holds_for_this_run(tmp_path: Path) -> None:
     with pytest.raises(ProblemError):
         choices.put("GPU box", THESIS)
     assert choices.get("GPU box") == THESIS
+    choices.note("GPU box", USED)
+    assert choices.last("GPU box") == USED
 
 
 def test_its_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

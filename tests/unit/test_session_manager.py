@@ -273,6 +273,7 @@ class World:
         tunnel: Link,
         set_target: SetTarget,
         cancel: CancelToken,
+        may_move: bool,
     ) -> Health:
         self.looks += 1
         assert self.may_examine.wait(LIMIT)

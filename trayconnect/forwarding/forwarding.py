@@ -154,6 +154,7 @@ class LocalForwarding:
         self._hold_seconds = server.hold_seconds
         self._peers = Peers(uid)
         self._targets = targets
+        self._first_target = targets[_JUPYTER]
         self.unbound_forwards = tuple(unbound_forwards)
         self._lock = threading.Lock()
         self._pending = PendingConnections()
@@ -192,8 +193,9 @@ class LocalForwarding:
         """Set where Jupyter listens, as seen from the server, or why connections to its local port
         have no target, for every connection from now on.
 
-        With `port: auto`, connections to Jupyter are held until the first call. Later links keep
-        the last target."""
+        With `port: auto`, connections to Jupyter are held until the first call over each link:
+        while there was none, another Jupyter may have taken that port. A later link keeps a
+        reason."""
         with self._lock:
             before, self._targets[_JUPYTER] = self._targets[_JUPYTER], target
         if isinstance(before, Own) and before != target:
@@ -212,6 +214,9 @@ class LocalForwarding:
         connection whose channel the link refuses to open from now on is held too."""
         with self._turn:
             self._connections.end()
+            with self._lock:
+                if isinstance(self._targets[_JUPYTER], Own):
+                    self._targets[_JUPYTER] = self._first_target
             self._release()
             try:
                 self._listen()

@@ -59,7 +59,8 @@ class Forwarding(Protocol):
 
     def set_target(self, target: Own | Problem) -> None:
         """Set where Jupyter listens, as seen from the server, or why connections to its local port
-        are refused. They are held until the first call; a later call changes it."""
+        are refused. They are held until the first call over each link, unless the entry names
+        Jupyter's port; a later call changes it."""
         ...
 
     def attach(self, carrier: Carrier) -> None:

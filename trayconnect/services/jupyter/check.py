@@ -12,7 +12,7 @@ from trayconnect.core.link import Link
 from trayconnect.core.progress import Progress
 from trayconnect.services.jupyter.discovery import LIMIT, RunningServer, find
 from trayconnect.services.jupyter.health import HealthChecker
-from trayconnect.services.jupyter.selection_store import StoredChoices, choices_file
+from trayconnect.services.jupyter.selection_store import BriefChoices, StoredChoices, choices_file
 from trayconnect.services.protocol import Level, SetTarget
 
 _REACHED = {
@@ -37,13 +37,24 @@ def check(
             raise
         # Some servers allow forwards only; the next step shows whether that is enough.
     with steps.step("look at its page through the tunnel") as found:
-        checker = HealthChecker(StoredChoices(choices_file()), patience=None)
-        health = checker(server, link, set_target, cancel)
+        checker = HealthChecker(_choices(server.name), patience=None)
+        health = checker(server, link, set_target, cancel, may_move=True)
         found.append(_REACHED[health.level])
         if health.level < Level.READY:
             silent = Problem("No page answers yet", "Try again in a moment", Recovery.RETRY)
             raise ProblemError(health.problem or silent)
     return health.problem
+
+
+def _choices(name: str) -> BriefChoices:
+    """Those that are stored; a running app alone changes them."""
+    stored, ours = StoredChoices(choices_file()), BriefChoices()
+    choice, last = stored.get(name), stored.last(name)
+    if choice is not None:
+        ours.put(name, choice)
+    if last is not None:
+        ours.note(name, last)
+    return ours
 
 
 def _found(servers: tuple[RunningServer, ...]) -> Iterator[str]:

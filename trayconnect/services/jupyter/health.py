@@ -31,6 +31,7 @@ from trayconnect.services.jupyter.model import Health
 from trayconnect.services.jupyter.problems import (
     another_jupyter,
     chosen_is_gone,
+    last_is_gone,
     none_at_node,
     none_found,
     not_looked_for,
@@ -46,7 +47,7 @@ from trayconnect.services.jupyter.readiness import (
     get_logged_in,
 )
 from trayconnect.services.jupyter.selection import is_own, listing, pick, short_folder
-from trayconnect.services.jupyter.selection_store import BriefChoices, Choices
+from trayconnect.services.jupyter.selection_store import BriefChoices, Choices, LastUsed
 from trayconnect.services.jupyter.short_check import ShortCheck
 from trayconnect.services.jupyter.targets import (
     DEFAULT_PORT,
@@ -76,6 +77,8 @@ class HealthChecker:
         self._choices = choices or BriefChoices()
         self._patience = patience
         self._known: WeakKeyDictionary[Link, KnownServer] = WeakKeyDictionary()
+        self._replaced: dict[str, LastUsed] = {}
+        """By the entry's name: the Jupyter last used, until the page of the started one answers."""
 
     def __call__(
         self,
@@ -83,6 +86,7 @@ class HealthChecker:
         tunnel: Link,
         set_target: SetTarget,
         cancel: CancelToken,
+        may_move: bool = False,
     ) -> Health:
         """See `Work.examine`."""
         cancel.check()
@@ -106,13 +110,21 @@ class HealthChecker:
         def look_once() -> tuple[ProbeTarget, HealthCheck]:
             current = known.picked.running
             chosen = self._choices.get(server.name)
-            known.picked = pick(known.servers, chosen, current, _owning(server, known))
-            if (found := known.picked.running) and current and found.pid != current.pid:
+            last = self._choices.last(server.name)
+            own_ones = _owning(server, known)
+            known.picked = pick(
+                known.servers, chosen, current, own_ones, last=last, may_move=may_move
+            )
+            found = known.picked.running
+            if found and (current is None or found.pid != current.pid):
                 known.watch = KernelWatch()
             target = target_of(server, known.picked.running)
             if not known.is_proven:
                 target = replace(target, token="")
-            blocked = _blocked(server, known, lambda: _may_forward(known, server, tunnel, cancel))
+            blocked = _kept_out(known, last) or _blocked(
+                server, known, lambda: _may_forward(known, server, tunnel, cancel)
+            )
+            cancel.check()  # a later link begins without a target
             if blocked is not None:
                 set_target(blocked)
                 return target, HealthCheck(Level.NOTHING, target.secure, blocked)
@@ -153,7 +165,20 @@ class HealthChecker:
             known.short = ShortCheck.after(
                 jupyter_authority(server), target, seen.secure, health, known.watch, cancel
             )
+        if known.answered and known.picked.running is not None:
+            health = replace(health, left=self._note_used(server.name, known))
         return health
+
+    def _note_used(self, name: str, known: KnownServer) -> str:
+        """The folder that was left; empty if it is the same."""
+        running = known.picked.running
+        assert running is not None
+        before = self._replaced.pop(name, None) or self._choices.last(name)
+        used = LastUsed(running.root_dir, running.where, running.pid, running.born)
+        self._choices.note(name, used)
+        if before is None or before.root_dir == used.root_dir:
+            return ""
+        return _folder(before, known)
 
     def search_soon(self, tunnel: Link) -> None:
         """The user waits for a Jupyter there, or a browser's request failed: check all of it next,
@@ -172,6 +197,9 @@ class HealthChecker:
         if known is not None:
             known.forget_short()
         if started_for:
+            last = self._choices.last(started_for)
+            if last is not None:
+                self._replaced[started_for] = last
             self._choices.forget(started_for)
 
 
@@ -209,6 +237,18 @@ def _must_be_ours(server: Server, running: RunningServer | None) -> bool:
         return False  # nothing can prove that: see `node`
     names = server.jupyter.socket is not None or server.jupyter.port != "auto"
     return not names or (running is not None and bool(running.token))
+
+
+def _kept_out(known: KnownServer, last: LastUsed | None) -> Problem | None:
+    """Why the local port leads nowhere although another Jupyter runs."""
+    other = known.picked.instead
+    if other is None or last is None:
+        return None
+    return last_is_gone(_folder(last, known), _folder(other, known))
+
+
+def _folder(one: LastUsed | RunningServer, known: KnownServer) -> str:
+    return short_folder(one.root_dir, known.findings.home) or one.where
 
 
 def _blocked(server: Server, known: KnownServer, may_forward: Callable[[], bool]) -> Problem | None:

@@ -95,3 +95,6 @@ class Health:
     """None if unknown."""
     unproven: bool = False
     """Whether the owner of the listener behind the local port is unknown."""
+    left: str = ""
+    """The folder of the Jupyter that the local port led to before, if that is another one and this
+    check the first to see the new one's page."""

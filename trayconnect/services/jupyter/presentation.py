@@ -9,9 +9,10 @@ from typing import Any
 from trayconnect.config.model import SAME_HOST, Server
 from trayconnect.core.command import Command
 from trayconnect.core.errors import Problem
+from trayconnect.core.notices import Notice, Urgency, open_page
 from trayconnect.core.page import Page
 from trayconnect.services.jupyter.activity import Activity, activity_text
-from trayconnect.services.jupyter.model import FoundJupyter, is_our_socket
+from trayconnect.services.jupyter.model import FoundJupyter, Health, is_our_socket
 from trayconnect.services.protocol import Level, Line, Offer, ServiceStatus
 
 UNPROVEN = "Whose Jupyter this is could not be proven"
@@ -112,6 +113,18 @@ def jupyter_label(jupyter: FoundJupyter) -> str:
     if jupyter.of_hub:
         words.append("of a JupyterHub")
     return ", ".join(words) or "on a socket"
+
+
+def moved(server: str, health: Health) -> Notice:
+    """The local port leads to a Jupyter of another folder."""
+    folder = next((one.folder or one.where for one in health.jupyters if one.in_use), "")
+    return Notice(
+        tag=f"moved {server}",
+        title=f"{server} now leads to the Jupyter in {folder}",
+        body=f"Close the browser tabs of {health.left}: they would save in {folder}.",
+        urgency=Urgency.CRITICAL,
+        buttons=(open_page(server),),
+    )
 
 
 def _state(facts: JupyterFacts) -> str:

@@ -177,6 +177,17 @@ def chosen_is_gone(folder: str, used: str) -> Problem:
     )
 
 
+def last_is_gone(folder: str, other: str) -> Problem:
+    """Another may be used, but open tabs of the last one would save in its folder."""
+    return Problem(
+        f"The Jupyter in {folder} is gone; another runs in {other}",
+        f"Open browser tabs of {folder} would save in {other}, so they are not let in. Close them, "
+        "then choose the other one in the menu (Jupyter servers), or connect again. Or start the "
+        "first one again.",
+        Recovery.RETRY,
+    )
+
+
 def token_refused(where: str) -> Problem:
     return Problem(
         f"Jupyter on {where} at the server does not accept the token found for it",

@@ -11,7 +11,7 @@ from trayconnect.config.model import Jupyter, Server
 from trayconnect.core.errors import Problem, ProblemError
 from trayconnect.services.jupyter.discovery import Discovery, RunningServer
 from trayconnect.services.jupyter.model import FoundJupyter, is_our_socket
-from trayconnect.services.jupyter.selection_store import Choice
+from trayconnect.services.jupyter.selection_store import Choice, LastUsed
 from trayconnect.services.jupyter.start import digest
 
 
@@ -22,6 +22,9 @@ class Picked:
     running: RunningServer | None = None
     missing: Choice | None = None
     """The user's choice, if it does not run."""
+    instead: RunningServer | None = None
+    """The server that would be selected, but runs in another folder than the one last used: open
+    browser tabs would save there."""
 
 
 def candidates(findings: Discovery, jupyter: Jupyter) -> tuple[RunningServer, ...]:
@@ -72,18 +75,37 @@ def pick(
     choice: Choice | None,
     current: RunningServer | None,
     own: Callable[[RunningServer], bool] = lambda _: True,
+    *,
+    last: LastUsed | None = None,
+    may_move: bool = False,
 ) -> Picked:
-    """The user's choice, also on another port; else the one in use as long as it runs; else the
-    first of the entry's own."""
-    if choice is not None:
-        in_folder = [one for one in servers if one.root_dir == choice.root_dir]
-        there = [one for one in in_folder if one.where == choice.where]
-        if in_folder:
-            return Picked((there or _same(in_folder, current) or in_folder)[0])
-    servers = [one for one in servers if own(one)]
-    if not servers:
+    """The one last used as long as it runs, or another of its folder; else the user's choice, also
+    on another port; else the one in use; else the first of the entry's own.
+
+    Only with `may_move`, one of another folder replaces the one last used."""
+    chosen = [one for one in servers if choice is not None and one.root_dir == choice.root_dir]
+    missing = None if chosen else choice
+    ours = [one for one in servers if own(one)]
+    kept = _kept([*chosen, *ours], last)
+    if kept is not None:
+        return Picked(kept, missing)
+    there = [one for one in chosen if choice is not None and one.where == choice.where]
+    found = there or _same(chosen, current) or chosen or _same(ours, current) or ours
+    if not found:
         return Picked()
-    return Picked((_same(servers, current) or servers)[0], missing=choice)
+    if last is not None and not may_move:
+        return Picked(missing=missing, instead=found[0])
+    return Picked(found[0], missing)
+
+
+def _kept(servers: Sequence[RunningServer], last: LastUsed | None) -> RunningServer | None:
+    """The one last used; else one that took its place, or at least runs in its folder."""
+    if last is None:
+        return None
+    there = [one for one in servers if one.root_dir == last.root_dir]
+    same = [one for one in there if (one.pid, one.born) == (last.pid, last.born)]
+    found = same or [one for one in there if one.where == last.where] or there
+    return found[0] if found else None
 
 
 def _same(servers: Sequence[RunningServer], current: RunningServer | None) -> list[RunningServer]:

@@ -1,11 +1,13 @@
-"""Stores which Jupyter the user chose on each server, from one run to the next."""
+"""Stores which Jupyter the user chose on each server, and which was last used, from one run to the
+next."""
 
 from __future__ import annotations
 
 import json
 import logging
 import threading
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -34,17 +36,45 @@ class Choice:
     """Where it listened at that time; distinguishes several of one folder."""
 
 
+@dataclass(frozen=True, slots=True)
+class LastUsed:
+    """The Jupyter whose page last answered behind an entry's local port: open browser tabs may
+    still be its."""
+
+    root_dir: str
+    where: str
+    pid: int = 0
+    born: str = ""
+    """See `RunningServer.born`."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """What is kept of one entry."""
+
+    choice: Choice | None = None
+    last: LastUsed | None = None
+
+
 class Choices(Protocol):
-    """The user's choices, by the names of the entries; from any thread."""
+    """The user's choices and the Jupyters last used, by the names of the entries; from any
+    thread."""
 
     def get(self, server: str) -> Choice | None: ...
 
     def put(self, server: str, choice: Choice) -> None:
-        """Raises `ProblemError` if it cannot be stored for the next run; it holds for this run."""
+        """The choice replaces the Jupyter last used. Raises `ProblemError` if it cannot be stored
+        for the next run; it holds for this run."""
+        ...
+
+    def last(self, server: str) -> LastUsed | None: ...
+
+    def note(self, server: str, used: LastUsed) -> None:
+        """Never raises."""
         ...
 
     def forget(self, server: str) -> None:
-        """Remove the choice. Never raises."""
+        """Remove the choice and the Jupyter last used. Never raises."""
         ...
 
 
@@ -52,64 +82,77 @@ class BriefChoices:
     """Kept until the program ends."""
 
     def __init__(self) -> None:
-        self._choices: dict[str, Choice] = {}
+        self._lock = threading.Lock()
+        self._rows: dict[str, _Row] | None = None
 
     def get(self, server: str) -> Choice | None:
-        return self._choices.get(server)
+        return self._row(server).choice
 
     def put(self, server: str, choice: Choice) -> None:
-        self._choices[server] = choice
+        self._change(server, lambda _: _Row(choice))
+
+    def last(self, server: str) -> LastUsed | None:
+        return self._row(server).last
+
+    def note(self, server: str, used: LastUsed) -> None:
+        self._try_change(server, lambda row: replace(row, last=used))
 
     def forget(self, server: str) -> None:
-        self._choices.pop(server, None)
+        self._try_change(server, lambda _: _Row())
+
+    def _try_change(self, server: str, change: Callable[[_Row], _Row]) -> None:
+        try:
+            self._change(server, change)
+        except ProblemError as error:
+            logger.warning("%s", error.problem)
+
+    def _change(self, server: str, change: Callable[[_Row], _Row]) -> None:
+        with self._lock:
+            rows = self._loaded()
+            before = rows.get(server, _Row())
+            if (after := change(before)) != before:
+                rows[server] = after
+                self._write(rows)
+
+    def _row(self, server: str) -> _Row:
+        with self._lock:
+            return self._loaded().get(server, _Row())
+
+    def _loaded(self) -> dict[str, _Row]:
+        if self._rows is None:
+            self._rows = self._read()
+        return self._rows
+
+    def _read(self) -> dict[str, _Row]:
+        return {}
+
+    def _write(self, rows: dict[str, _Row]) -> None:
+        """Raises `ProblemError`."""
 
 
-class StoredChoices:
+class StoredChoices(BriefChoices):
     """The `Choices` of one program, in a file that only the user may read. It is read at the first
     use; an unreadable one counts as empty."""
 
     def __init__(self, path: Path) -> None:
+        super().__init__()
         self._path = path
-        self._lock = threading.Lock()
-        self._choices: dict[str, Choice] | None = None
 
-    def get(self, server: str) -> Choice | None:
-        with self._lock:
-            return self._loaded().get(server)
+    def _read(self) -> dict[str, _Row]:
+        return _read(self._path)
 
-    def put(self, server: str, choice: Choice) -> None:
-        """Raises `ProblemError` if it cannot be written; it holds for this run."""
-        with self._lock:
-            choices = self._loaded()
-            if choices.get(server) == choice:
-                return
-            choices[server] = choice
-            self._write(choices)
-
-    def forget(self, server: str) -> None:
-        with self._lock:
-            choices = self._loaded()
-            if choices.pop(server, None) is None:
-                return
-            try:
-                self._write(choices)
-            except ProblemError as error:
-                logger.warning("%s", error.problem)
-
-    def _write(self, choices: dict[str, Choice]) -> None:
-        rows = {
-            name: {"root_dir": one.root_dir, "where": one.where} for name, one in choices.items()
-        }
-        text = json.dumps(rows, indent=2, sort_keys=True) + "\n"
+    def _write(self, rows: dict[str, _Row]) -> None:
+        kept = {name: _written(row) for name, row in rows.items() if row != _Row()}
+        text = json.dumps(kept, indent=2, sort_keys=True) + "\n"
         write_atomically(self._path, text.encode("ascii"), 0o600)
 
-    def _loaded(self) -> dict[str, Choice]:
-        if self._choices is None:
-            self._choices = _read(self._path)
-        return self._choices
+
+def _written(row: _Row) -> dict[str, object]:
+    choice = {} if row.choice is None else asdict(row.choice)
+    return choice if row.last is None else {**choice, "last": asdict(row.last)}
 
 
-def _read(path: Path) -> dict[str, Choice]:
+def _read(path: Path) -> dict[str, _Row]:
     try:
         with path.open("rb") as file:
             rows = json.loads(file.read(READ_LIMIT))
@@ -118,11 +161,32 @@ def _read(path: Path) -> dict[str, Choice]:
     except (OSError, ValueError, RecursionError) as error:
         logger.warning("%s cannot be read: %s", path, error)
         return {}
-    choices = {}
+    kept = {}
     for name, row in rows.items() if isinstance(rows, dict) else ():
-        match row:
-            case {"root_dir": str(root_dir), "where": str(where)}:
-                choices[name] = Choice(root_dir, where)
-            case _:
-                logger.warning("%s: not a choice: %r", path, name)
-    return choices
+        one = _Row(_choice(row), _last(row))
+        if one == _Row():
+            logger.warning("%s: not a choice: %r", path, name)
+        else:
+            kept[name] = one
+    return kept
+
+
+def _choice(row: object) -> Choice | None:
+    match row:
+        case {"root_dir": str(root_dir), "where": str(where)}:
+            return Choice(root_dir, where)
+    return None
+
+
+def _last(row: object) -> LastUsed | None:
+    match row:
+        case {
+            "last": {
+                "root_dir": str(root_dir),
+                "where": str(where),
+                "pid": int(pid),
+                "born": str(born),
+            }
+        }:
+            return LastUsed(root_dir, where, pid, born)
+    return None

@@ -46,14 +46,14 @@ from trayconnect.services.jupyter.machine import (
     step,
 )
 from trayconnect.services.jupyter.model import FoundJupyter, Health
-from trayconnect.services.jupyter.presentation import JupyterFacts, present
+from trayconnect.services.jupyter.presentation import JupyterFacts, moved, present
 from trayconnect.services.jupyter.selection_store import (
     BriefChoices,
     Choices,
     StoredChoices,
     choices_file,
 )
-from trayconnect.services.protocol import Desktop, Level, Post, ServiceStatus, SetTarget
+from trayconnect.services.protocol import NO_DEBT, Desktop, Level, Post, ServiceStatus, SetTarget
 
 logger = logging.getLogger(__name__)
 
@@ -65,9 +65,10 @@ CHECKED_LIMIT = 15.0
 class Work:
     """What the service does over its link, each step bounded in time and cancellable."""
 
-    examine: Callable[[Server, Link, SetTarget, CancelToken], Health]
+    examine: Callable[[Server, Link, SetTarget, CancelToken, bool], Health]
     """Checks the health once, end to end, through the entry's own local port, after it has set the
-    target."""
+    target. The last argument: whether a Jupyter of another folder may replace the one last used
+    that is gone, since the user waits for a page."""
     launch: Callable[[Server, Link, CancelToken], str]
     """Starts Jupyter on the server, as the entry says, so that it outlives the link, or finds one
     that an earlier start left running. Returns the launcher, for people. Raises `ProblemError`."""
@@ -208,7 +209,10 @@ class JupyterService(PollingService):
     def _check(self, number: int, link: Link, set_target: SetTarget, cancel: CancelToken) -> bool:
         state = self._state
         try:
-            health = self._work.examine(state.server, link, set_target, cancel)
+            may_move = state.debt != NO_DEBT
+            health = self._work.examine(state.server, link, set_target, cancel, may_move)
+            if health.left:
+                self._desktop.notifier.notify(moved(self._name, health))
             cancel.check()
         except Cancelled:
             raise
