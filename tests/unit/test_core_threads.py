@@ -8,7 +8,9 @@ from functools import partial
 
 import pytest
 
+from tests.support.forwarding import eventually
 from tests.support.threads import our_threads, wait_for_threads
+from trayconnect.core import threads
 from trayconnect.core.errors import Cancelled
 from trayconnect.core.threads import JobThread, Timer
 
@@ -110,6 +112,32 @@ def test_threads_that_set_and_stop_at_once() -> None:
     for thread in threads:
         thread.join(LIMIT)
         assert not thread.is_alive()
+
+
+def test_a_stop_does_not_wait_for_a_timer_that_is_set_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = threads._clock
+    stopped, other = Timer(lambda: None), Timer(lambda: None)
+    stopped.set(LONG)
+    eventually(lambda: bool(clock.changed._waiters), "the timers' thread to wait")  # type: ignore[attr-defined]
+    is_done = clock.is_done
+    answers: list[bool] = []
+
+    def is_done_just_before(timer: Timer, thread: threading.Thread) -> bool:
+        answers.append(is_done(timer, thread))
+        if len(answers) == 1:
+            other.set(2 * LONG)
+        return answers[-1]
+
+    monkeypatch.setattr(clock, "is_done", is_done_just_before)
+    stopping = threading.Thread(target=stopped.stop, args=[LONG])
+    stopping.start()
+    stopping.join(LIMIT)
+    has_stopped = not stopping.is_alive()
+    other.stop(LIMIT)  # which ends a stop that waits
+    stopping.join(LIMIT)
+    assert (has_stopped, answers[:2]) == (True, [False, True])
 
 
 def test_jobs_run_in_order_whatever_they_raise(caplog: pytest.LogCaptureFixture) -> None:

@@ -166,6 +166,7 @@ class _Clock:
                 left = due - time.monotonic()
                 if timer.due != due:  # stopped, or set to an earlier time
                     heapq.heappop(self._heap)
+                    self.changed.notify_all()  # a `stop` may wait, and others were set meanwhile
                 elif left > 0:
                     self.changed.wait(left)
                 else:
