@@ -32,6 +32,7 @@ from trayconnect.core.link import (
     Link,
     Own,
     Owner,
+    RemoteProgram,
 )
 from trayconnect.core.notices import Notice
 from trayconnect.core.page import Page
@@ -113,6 +114,9 @@ class FakeTunnel(NoCarrier):
     def execute(self, command: str, stdin: bytes, timeout: float) -> Completed:
         self.commands.append(command)
         return Completed(0, b"", b"")
+
+    def start_program(self, command: str, timeout: float) -> RemoteProgram:
+        raise NotImplementedError
 
     def check(self) -> None:
         self.checks += 1

@@ -27,6 +27,7 @@ from trayconnect.ssh.auth import login_problems
 from trayconnect.ssh.auth.data_types import string, uint32
 from trayconnect.ssh.commands import RemoteCommands, has_expired_password, reports_expired_password
 from trayconnect.ssh.own_channels import OwnChannels
+from trayconnect.ssh.remote_program import SshProgram
 from trayconnect.ssh.route import Route
 from trayconnect.ssh.transport.carried import CarriedChannel
 from trayconnect.ssh.transport.channels import ChannelStream, tcp_fields
@@ -206,6 +207,9 @@ class SshLink:
         if reports_expired_password(completed):
             raise login_problems.password_expired(self._target)
         return completed
+
+    def start_program(self, command: str, timeout: float) -> SshProgram:
+        return self._commands.start_program(command, timeout)
 
     def check(self) -> None:
         self._heartbeat.check()

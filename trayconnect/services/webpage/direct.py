@@ -21,6 +21,7 @@ from trayconnect.core.link import (
     OnAccepted,
     OnRefused,
     Owner,
+    RemoteProgram,
     Traffic,
 )
 from trayconnect.core.page import Page
@@ -141,6 +142,10 @@ class DirectLink:
         on_answer(self._no_ssh().problem)
 
     def execute(self, command: str, stdin: bytes, timeout: float) -> Completed:  # noqa: ARG002
+        """Raises `ProblemError`."""
+        raise self._no_ssh()
+
+    def start_program(self, command: str, timeout: float) -> RemoteProgram:  # noqa: ARG002
         """Raises `ProblemError`."""
         raise self._no_ssh()
 
