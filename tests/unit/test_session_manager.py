@@ -28,6 +28,7 @@ from trayconnect.core.link import (
     ByteStream,
     Carrier,
     Completed,
+    Hop,
     Incoming,
     Link,
     Own,
@@ -116,6 +117,9 @@ class FakeTunnel(NoCarrier):
         return Completed(0, b"", b"")
 
     def start_program(self, command: str, timeout: float) -> RemoteProgram:
+        raise NotImplementedError
+
+    def hop(self, node: Hop, **_: object) -> Link:
         raise NotImplementedError
 
     def check(self) -> None:

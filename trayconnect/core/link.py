@@ -260,18 +260,6 @@ class Hop:
     port: int = 22
 
 
-class OpenHop(Protocol):
-    """Logs in to a host behind a link's server: the account of the link, with its keys and without
-    a question. The hop is a link of its own, which ends with the one below it.
-
-    Blocks for a bounded time. `on_lost` is called at most once, from any thread, when the hop is
-    lost; not after its `close`. Raises `ProblemError`, and `Cancelled`."""
-
-    def __call__(
-        self, node: Hop, *, cancel: CancelToken, on_lost: Callable[[Problem], None]
-    ) -> Link: ...
-
-
 class Link(Carrier, Protocol):
     """A live, authenticated SSH link to a server."""
 
@@ -321,6 +309,14 @@ class Link(Carrier, Protocol):
     def start_program(self, command: str, timeout: float) -> RemoteProgram:
         """Start a command that runs on while its streams are used; returns when the server runs it,
         within `timeout` seconds. It ends with the link. Raises `ProblemError`."""
+        ...
+
+    def hop(self, node: Hop, *, cancel: CancelToken, on_lost: Callable[[Problem], None]) -> Link:
+        """Log in to a host behind the server: the account of this link, with its keys and without
+        a question. The hop is a link of its own, which ends with this one.
+
+        Blocks for a bounded time. `on_lost` is called at most once, from any thread, when the hop
+        is lost; not after its `close`. Raises `ProblemError`, and `Cancelled`."""
         ...
 
     def check(self) -> None:

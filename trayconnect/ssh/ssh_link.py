@@ -8,12 +8,14 @@ import threading
 from collections.abc import Callable, Sequence
 
 from trayconnect.config.model import Keepalive
+from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.endpoints import Endpoint, TcpEndpoint
 from trayconnect.core.errors import Problem, ProblemError
 from trayconnect.core.link import (
     ByteStream,
     Client,
     Completed,
+    Hop,
     Incoming,
     LostError,
     OnAccepted,
@@ -38,6 +40,10 @@ OPEN_SECONDS = 10.0
 _JOIN_SECONDS = 5.0
 
 
+OpenHopOver = Callable[[Route, Hop, CancelToken, Callable[[Problem], None]], "SshLink"]
+"""See `link.Link.hop`; the route is that of the link below."""
+
+
 class SshLink:
     """`link.Link` over an authenticated route."""
 
@@ -47,8 +53,10 @@ class SshLink:
         keepalive: Keepalive,
         on_lost: Callable[[Problem], None],
         reporting_accounts: set[str],
+        open_hop: OpenHopOver,
     ) -> None:
         """`reporting_accounts`: see `Ownership`."""
+        self._open_hop = open_hop
         self._route = route
         self._target = route.target
         self._on_lost = on_lost
@@ -210,6 +218,9 @@ class SshLink:
 
     def start_program(self, command: str, timeout: float) -> SshProgram:
         return self._commands.start_program(command, timeout)
+
+    def hop(self, node: Hop, *, cancel: CancelToken, on_lost: Callable[[Problem], None]) -> SshLink:
+        return self._open_hop(self._route, node, cancel, on_lost)
 
     def check(self) -> None:
         self._heartbeat.check()

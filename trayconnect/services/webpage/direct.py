@@ -16,6 +16,7 @@ from trayconnect.core.link import (
     ByteStream,
     Client,
     Completed,
+    Hop,
     Incoming,
     Link,
     OnAccepted,
@@ -146,6 +147,16 @@ class DirectLink:
         raise self._no_ssh()
 
     def start_program(self, command: str, timeout: float) -> RemoteProgram:  # noqa: ARG002
+        """Raises `ProblemError`."""
+        raise self._no_ssh()
+
+    def hop(
+        self,
+        node: Hop,  # noqa: ARG002
+        *,
+        cancel: CancelToken,  # noqa: ARG002
+        on_lost: Callable[[Problem], None],  # noqa: ARG002
+    ) -> Link:
         """Raises `ProblemError`."""
         raise self._no_ssh()
 
