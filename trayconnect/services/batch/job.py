@@ -100,6 +100,9 @@ class Job:
     nodes: tuple[str, ...] = ()
     """Where its script runs, by the names and addresses under which the login node may reach it,
     the likeliest first; empty while queued."""
+    has_jupyter: bool = False
+    """Whether a runtime file in the account's home names one of its nodes. Of a job of another
+    program only; one of ours has `JobFiles`."""
     ended: Ended | None = None
 
     @property

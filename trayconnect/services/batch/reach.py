@@ -4,9 +4,9 @@ A way gives a `Link` to the node: it executes there, and its channels lead where
 targets. So discovery, health checks, kernels, log and stop of the Jupyter are those of any server,
 and nothing of Jupyter runs on the login node.
 
-    ssh      a login to the node through the login node, with the same credentials and no question;
-             the job has told the node's host keys. Where that is refused, the login node's own ssh
-             runs the relay on the node (`BatchMode`).
+    ssh      a login to the node through the login node (`Link.hop`), with the same keys and no
+             question; the job has told the node's host keys. Where that is refused, the login
+             node's own ssh runs the relay on the node (`BatchMode`).
     srun     one step in the job runs the relay, which multiplexes connections and commands over the
              step's standard streams.
     direct   a channel from the login node to the node's port. No command runs on the node; what

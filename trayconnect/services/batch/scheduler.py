@@ -15,7 +15,7 @@ from typing import Protocol
 
 from trayconnect.config.batch_options import System
 from trayconnect.core.errors import Problem
-from trayconnect.services.batch.job import Answer, Ended, JobFiles, JobId, Reason
+from trayconnect.services.batch.job import Answer, Ended, Job, JobFiles, JobId, Reason
 
 QUERY_LIMIT = 40.0
 """Seconds for a query: a controller that is down takes 18, and start-up files come first."""
@@ -64,6 +64,16 @@ class Unsure:
     said: str
 
 
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What the scheduler says of a job that it was not asked to run."""
+
+    at: float | None
+    """When it would start, by the clock of this computer; None: it gives no estimate."""
+    where: str = ""
+    """The nodes and the partition, for people."""
+
+
 Submission = Submitted | Refused | Unsure
 
 
@@ -85,6 +95,14 @@ class Scheduler(Protocol):
         ...
 
     def submission(self, output: str, request: Request) -> Submission:
+        """Read its output."""
+        ...
+
+    def trial(self, request: Request) -> str:
+        """The script that asks when such a job would start, and submits none."""
+        ...
+
+    def would_start(self, output: str, now: float) -> Trial | Refused | Unsure:
         """Read its output."""
         ...
 
@@ -121,11 +139,7 @@ class Scheduler(Protocol):
 
     # --- inside a job ---
 
-    def step(self, job: JobId, program: str) -> str:
-        """The command line that runs `program`, a line for sh, in a running job, with its standard
-        streams unbuffered as those of the command. Only if `has_steps`."""
+    def step(self, job: Job, program: str) -> str:
+        """The command line that runs `program`, a line for sh, once in a running job, on the first
+        of its nodes, with unbuffered standard streams. Only if `has_steps`."""
         ...
-
-
-KNOWS = "@@trayconnect scheduler 1"
-"""First line of the report of `schedulers.which`: the systems whose commands a login node has."""

@@ -11,7 +11,7 @@ from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.link import Link
 from trayconnect.services.batch.job import Answer, JobId
 from trayconnect.services.batch.reach import Reach
-from trayconnect.services.batch.scheduler import Scheduler, Submission
+from trayconnect.services.batch.scheduler import Refused, Scheduler, Submission, Trial, Unsure
 from trayconnect.services.jupyter.service import Work as JupyterWork
 
 
@@ -29,6 +29,12 @@ class Cluster(Protocol):
         self, server: Server, scheduler: Scheduler, mark: str, login: Link, cancel: CancelToken
     ) -> Submission:
         """Submit a job of the entry, unless one with that mark is there: see `Request.mark`."""
+        ...
+
+    def would_start(
+        self, server: Server, scheduler: Scheduler, login: Link, cancel: CancelToken
+    ) -> Trial | Refused | Unsure:
+        """See `Scheduler.trial`."""
         ...
 
     def query(
