@@ -20,6 +20,14 @@ _LIMIT = 60.0
 _GRID_ENGINE = ("env", "SGE_ROOT=/var/lib/gridengine", "SGE_CELL=default")
 
 
+def _skip_without(needed: str) -> None:
+    is_root = sys.platform == "linux" and os.geteuid() == 0
+    if not is_root or shutil.which("unshare") is None:
+        pytest.skip("a cluster in namespaces needs root on Linux")
+    if shutil.which(needed) is None:
+        pytest.skip(f"there is no {needed}: run .ci/system-packages")
+
+
 class BatchCluster(Scoped):
     """With Slurm or Grid Engine, the users alice and bob, and one home for all hosts."""
 
@@ -27,11 +35,7 @@ class BatchCluster(Scoped):
         self, system: str = "slurm", *, conf: Path | None = None, nodes: str = "c1 c2"
     ) -> None:
         """`conf`: a folder in place of that with slurm.conf."""
-        needed = {"slurm": "slurmctld", "gridengine": "sge_qmaster"}[system]
-        if sys.platform != "linux" or os.geteuid() != 0 or shutil.which("unshare") is None:
-            pytest.skip("a cluster in namespaces needs root on Linux")
-        if shutil.which(needed) is None:
-            pytest.skip(f"there is no {needed}: run .ci/system-packages")
+        _skip_without({"slurm": "slurmctld", "gridengine": "sge_qmaster"}[system])
         self._system = system
         self._nodes = nodes
         self._conf = conf
