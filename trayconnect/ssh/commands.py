@@ -230,7 +230,7 @@ class RemoteCommands:
 
         def action() -> SshProgram:
             try:
-                channel = start(self._transport, self._target, command, timeout)
+                channel = start(self._transport, self._target, command, b"", timeout)
             except TimeoutError as error:
                 raise connection_problems.command_slow(self._target, timeout) from error
             try:
