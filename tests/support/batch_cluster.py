@@ -47,7 +47,8 @@ class BatchCluster(Scoped):
     @property
     def _environment(self) -> dict[str, str]:
         conf = {} if self._conf is None else {"CONF": str(self._conf)}
-        return {**os.environ, "LAB": str(self.folder), "NODES": self._nodes, **conf}
+        own = {"LAB": str(self.folder), "NODES": self._nodes, "PYTHON": sys.base_prefix}
+        return {**os.environ, **own, **conf}
 
     def start(self) -> None:
         script = "up.sh" if self._system == "slurm" else "up-gridengine.sh"

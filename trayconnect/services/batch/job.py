@@ -101,8 +101,8 @@ class Job:
     """Where its script runs, by the names and addresses under which the login node may reach it,
     the likeliest first; empty while queued."""
     has_jupyter: bool = False
-    """Whether a runtime file in the account's home names one of its nodes. Of a job of another
-    program only; one of ours has `JobFiles`."""
+    """Whether a runtime file in the account's home names its node, or its own name tells. Of a job
+    of another program only; one of ours has `JobFiles`."""
     ended: Ended | None = None
 
     @property
@@ -126,12 +126,10 @@ class JobFiles:
     not written yet is empty or None."""
 
     job: JobId
-    node: str = ""
-    """`uname -n` of the node."""
+    names: tuple[str, ...] = ()
+    """Of its node, and addresses: first `uname -n`, then those that others may know it by."""
     socket: str = ""
     """The path of the UNIX socket that its Jupyter listens on, on the node."""
-    port: int | None = None
-    """Of 127.0.0.1, or of every address where `reach` is direct; instead of the socket."""
     pid: int | None = None
     """Of its Jupyter, on the node."""
     born: str = ""
@@ -139,12 +137,19 @@ class JobFiles:
     host_keys: tuple[str, ...] = ()
     """The public host keys of the node's SSH server, as in its .pub files: the job read them
     there."""
-    proven: float | None = None
-    """When the job last saw that its own Jupyter owns the port. Only for `direct`."""
     status: int | None = None
     """The exit status of its Jupyter."""
+    told: str = ""
+    """The signal that told the job to end, such as TERM; empty if Jupyter ended by itself."""
+    at: float | None = None
+    """When it ended."""
     log: str = ""
     """The end of its log, without a token."""
+
+    @property
+    def node(self) -> str:
+        """`uname -n` of its node; empty before it begins."""
+        return self.names[0] if self.names else ""
 
 
 @dataclass(frozen=True, slots=True)

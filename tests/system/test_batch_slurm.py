@@ -1,0 +1,151 @@
+"""Jobs of a real Slurm over a real login: submit, find again, query, cancel, and all the ways in
+which a job ends or a controller falls silent."""
+
+from __future__ import annotations
+
+import itertools
+import shlex
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.batch_cluster import BatchCluster
+from tests.support.tunnel_kit import Kit, entry, nothing_left, until
+from trayconnect.config.model import Server
+from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.errors import Problem
+from trayconnect.services.batch.cluster import RemoteCluster
+from trayconnect.services.batch.job import (
+    End,
+    Job,
+    JobFiles,
+    JobsSeen,
+    Phase,
+    Answer,
+    Ended,
+    JobId,
+    Unanswered,
+    job_name,
+)
+from trayconnect.services.batch.scheduler import (
+    Refused,
+    Submission,
+    Submitted,
+    Trial,
+    Unsure,
+)
+from trayconnect.services.batch.schedulers import SCHEDULERS
+from trayconnect.ssh.ssh_link import SshLink
+
+SLURM = SCHEDULERS["slurm"]
+VENV = Path(sys.executable).parent.parent
+NEVER = CancelToken()
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[BatchCluster]:
+    with BatchCluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def door(cluster: BatchCluster) -> int:
+    return cluster.door()
+
+
+@pytest.fixture
+def login(tmp_path: Path, cluster: BatchCluster, door: int) -> Iterator[SshLink]:
+    yield from link_to(cluster, door, tmp_path)
+
+
+def link_to(cluster: BatchCluster, door: int, folder: Path) -> Iterator[SshLink]:
+    kit = Kit(folder)
+    kit.trust([f"[127.0.0.1]:{door} {cluster.host_key}"])
+    server = entry(door, identity_file=cluster.key, username="alice")
+    with nothing_left(), kit.tunnel(server) as link:
+        yield link
+
+
+class Desk:
+    """An entry, and what its user does with its jobs from one computer."""
+
+    _orders = itertools.count()
+
+    def __init__(self, login: SshLink, *options: str, name: str = "", **more: object) -> None:
+        number = next(self._orders)
+        batch = {"time": "0:10:00", "options": options} | more
+        self.server = Server.model_validate(
+            {
+                "name": name or f"Cluster {number}",
+                "host": "127.0.0.1",
+                "local_port": 18888,
+                "batch": batch,
+                "start": {"environment": {"venv": str(VENV)}},
+            }
+        )
+        self.name = job_name(self.server.name)
+        self.mark = f"mark{number}"
+        self._login = login
+        self._cluster = RemoteCluster()
+
+    def submit(self, mark: str = "") -> Submission:
+        return self._cluster.submit(self.server, SLURM, mark or self.mark, self._login, NEVER)
+
+    def submitted(self, mark: str = "") -> JobId:
+        outcome = self.submit(mark)
+        assert isinstance(outcome, Submitted), outcome
+        return outcome.job
+
+    def refused(self) -> Problem:
+        outcome = self.submit()
+        assert isinstance(outcome, Refused), outcome
+        return outcome.problem
+
+    def query(self, *ended: JobId) -> Answer:
+        return self._cluster.query(self.server, SLURM, self._login, NEVER, ended)
+
+    def seen(self, *ended: JobId) -> JobsSeen:
+        answer = self.query(*ended)
+        assert isinstance(answer, JobsSeen), answer
+        return answer
+
+    def job(self, job: JobId) -> Job:
+        found = self.seen().job(job)
+        assert found is not None
+        return found
+
+    def files(self, job: JobId) -> JobFiles:
+        return self.seen().files_of(job) or JobFiles(job)
+
+    def cancel(self, job: JobId) -> None:
+        self._cluster.cancel(SLURM, job, self._login, NEVER)
+
+    def until(self, job: JobId, phase: Phase) -> Job:
+        assert until(lambda: self.job(job).phase is phase), self.query(job)
+        return self.job(job)
+
+    def ready(self, job: JobId) -> JobFiles:
+        """The files of a job whose Jupyter is ready."""
+        assert until(lambda: bool(self.files(job).socket)), self.seen(job)
+        return self.files(job)
+
+    def end(self, job: JobId) -> Ended:
+        assert until(lambda: self.job(job).phase is Phase.ENDED), self.query(job)
+        answer = self.seen(job)
+        return SLURM.ended(answer, job, answer.files_of(job))
+
+
+def test_a_job_is_submitted_found_and_ended(cluster: BatchCluster, login: SshLink) -> None:
+    desk = Desk(login)
+    job = desk.submitted()
+    files = desk.ready(job)
+    running = desk.job(job)
+    print(running, files)
+    assert running.phase is Phase.RUNNING
+    desk.cancel(job)
+    print(desk.end(job))
+    print(desk.seen(job))
+    assert 0

@@ -1,0 +1,12 @@
+# What the scripts for a login node share: stands behind process.sh. POSIX sh. A report consists of
+# lines @@KEY VALUE, each with lines of text, which begin with a blank.
+
+indented() { sed 's/^/ /'; }
+
+uid=$(id -u)
+states=${XDG_STATE_HOME:-$HOME/.local/state}/trayconnect/jobs
+
+# Runs a command of the scheduler, for so many seconds at most: one that hangs would outlive the login.
+within() {
+    if command -v timeout >/dev/null; then timeout -k 5 "$@"; else shift; "$@"; fi
+}
