@@ -4,38 +4,34 @@ which a job ends or a controller falls silent."""
 from __future__ import annotations
 
 import itertools
-import shlex
-import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.batch_cluster import BatchCluster
-from tests.support.tunnel_kit import Kit, entry, nothing_left, until
+from tests.support.tunnel_kit import Kit, entry, nothing_left
 from trayconnect.config.model import Server
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import Problem
 from trayconnect.services.batch.cluster import RemoteCluster
 from trayconnect.services.batch.job import (
+    Answer,
     End,
+    Ended,
     Job,
     JobFiles,
+    JobId,
     JobsSeen,
     Phase,
-    Answer,
-    Ended,
-    JobId,
-    Unanswered,
     job_name,
 )
 from trayconnect.services.batch.scheduler import (
     Refused,
     Submission,
     Submitted,
-    Trial,
-    Unsure,
 )
 from trayconnect.services.batch.schedulers import SCHEDULERS
 from trayconnect.ssh.ssh_link import SshLink
@@ -43,6 +39,7 @@ from trayconnect.ssh.ssh_link import SshLink
 SLURM = SCHEDULERS["slurm"]
 VENV = Path(sys.executable).parent.parent
 NEVER = CancelToken()
+LIMIT = 240.0
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +66,16 @@ def link_to(cluster: BatchCluster, door: int, folder: Path) -> Iterator[SshLink]
         yield link
 
 
+def until(condition: Callable[[], bool]) -> bool:
+    """Poll for what has no event to wait for, as gently as the program does."""
+    deadline = time.monotonic() + LIMIT
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.2)
+    return True
+
+
 class Desk:
     """An entry, and what its user does with its jobs from one computer."""
 
@@ -83,7 +90,7 @@ class Desk:
                 "host": "127.0.0.1",
                 "local_port": 18888,
                 "batch": batch,
-                "start": {"environment": {"venv": str(VENV)}},
+                "start": {"app": "server", "environment": {"venv": str(VENV)}},
             }
         )
         self.name = job_name(self.server.name)
@@ -138,14 +145,31 @@ class Desk:
         return SLURM.ended(answer, job, answer.files_of(job))
 
 
-def test_a_job_is_submitted_found_and_ended(cluster: BatchCluster, login: SshLink) -> None:
+def test_a_job_is_submitted_found_again_and_ended(cluster: BatchCluster, login: SshLink) -> None:
     desk = Desk(login)
+    assert desk.seen().jobs == ()
     job = desk.submitted()
+    assert desk.submitted() == job, "the same order"
     files = desk.ready(job)
     running = desk.job(job)
-    print(running, files)
-    assert running.phase is Phase.RUNNING
+    assert (running.phase, running.limit) == (Phase.RUNNING, 600)
+    assert running.starts is not None
+    assert running.ends == running.starts + 600
+    assert running.nodes[0] == files.node
+    assert running.nodes[1].startswith("10.77.0.")
+    assert files.host_keys[0].startswith(cluster.host_key)
+    folder = cluster.home() / f".local/state/trayconnect/jobs/{desk.name[-8:]}/{job}"
+    modes = {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()}
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert set(modes.values()) == {0o600}, modes
+    assert cluster.run(files.node, "stat", "-c%a %U", files.socket).strip() == "600 alice"
+    assert f" {files.pid} " in f" {cluster.run(files.node, 'pgrep', '-f', files.socket)} ".replace(
+        "\n", " "
+    )
     desk.cancel(job)
-    print(desk.end(job))
-    print(desk.seen(job))
-    assert 0
+    ended = desk.end(job)
+    assert ended.how is End.CANCELLED
+    assert "Jupyter Server" in ended.log
+    assert "token=…" in ended.log
+    assert desk.seen(job).job(job) == desk.seen(job).job(job)
+    desk.cancel(job)

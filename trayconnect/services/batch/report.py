@@ -16,6 +16,9 @@ _NUMBER = re.compile(r"[0-9]{1,18}")
 _HOST_KEY = re.compile(r"[a-z0-9@.-]{1,100} [A-Za-z0-9+/=]{16,4000}(?: .*)?")
 _OUTPUT_LENGTH = 2000
 _LOG_LENGTH = 20_000
+_AGREE = 5.0
+"""Seconds: an answer may have taken so long."""
+_LATEST = 1e11
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,15 +82,21 @@ class Clock:
     wall: datetime | None = None
     """The cluster's local time at that moment, without its zone."""
 
+    @property
+    def _offset(self) -> float:
+        """In whole seconds, and none where the clocks agree: a time is the same in each answer."""
+        offset = self.here - self.there
+        return 0.0 if abs(offset) < _AGREE else float(round(offset))
+
     def time(self, text: str) -> float | None:
         """A moment by this computer's clock, from seconds since the epoch, or from the cluster's
         local time; None for every other word, such as N/A."""
         if (seconds := number(text)) is not None:
-            return self.here + seconds - self.there if seconds < 1e11 else None
+            return seconds + self._offset if seconds < _LATEST else None
         wall = _wall(text)
         if wall is None or self.wall is None:
             return None
-        return self.here + (wall - self.wall).total_seconds()
+        return self.there + (wall - self.wall).total_seconds() + self._offset
 
 
 def clock(report: tuple[Section, ...], now: float) -> Clock:
