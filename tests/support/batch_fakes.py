@@ -72,7 +72,7 @@ def ended(job: Job, how: End = End.TIME_LIMIT) -> Job:
 
 
 def files_of(job: Job, **more: Any) -> JobFiles:
-    return JobFiles(job.id, node="c1", socket=f"/tmp/tc-1/{job.id}.sock", **more)
+    return JobFiles(job.id, names=("c1",), socket=f"/tmp/tc-1/{job.id}.sock", **more)
 
 
 def seen(*jobs: Job, files: Sequence[JobFiles] = ()) -> JobsSeen:

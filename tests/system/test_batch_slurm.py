@@ -163,9 +163,7 @@ def test_a_job_is_submitted_found_again_and_ended(cluster: BatchCluster, login: 
     assert folder.stat().st_mode & 0o777 == 0o700
     assert set(modes.values()) == {0o600}, modes
     assert cluster.run(files.node, "stat", "-c%a %U", files.socket).strip() == "600 alice"
-    assert f" {files.pid} " in f" {cluster.run(files.node, 'pgrep', '-f', files.socket)} ".replace(
-        "\n", " "
-    )
+    assert str(files.pid) in cluster.run(files.node, "pgrep", "-f", files.socket).split()
     desk.cancel(job)
     ended = desk.end(job)
     assert ended.how is End.CANCELLED

@@ -60,7 +60,7 @@ def is_ready(state: BatchState) -> bool:
     job, files = state.job, state.files
     if job is None or not job.is_ours:
         return job is not None
-    return files is not None and files.status is None and bool(files.socket or files.port)
+    return files is not None and files.status is None and bool(files.socket)
 
 
 def files_are_late(state: BatchState, now: float) -> bool:

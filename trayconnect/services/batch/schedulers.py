@@ -55,8 +55,8 @@ def none_found(host: str, found: frozenset[str], wanted: str) -> Problem:
     if foreign:
         return Problem(
             f"The scheduler of {host} is {foreign[0]}",
-            f"trayconnect knows {known}. Submit a job by hand, and name its node in the server file "
-            "('host' under 'jupyter', without 'batch').",
+            f"trayconnect knows {known}. Submit a job by hand, and name its node in the server "
+            "file ('host' under 'jupyter', without 'batch').",
         )
     return Problem(
         f"{host} has no scheduler for batch jobs",

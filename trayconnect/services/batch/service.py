@@ -323,8 +323,6 @@ def entry_in(server: Server, files: JobFiles | None) -> Server:
     jupyter = Jupyter(path=server.jupyter.path)
     if files is not None and files.socket:
         jupyter = Jupyter(path=server.jupyter.path, socket=files.socket)
-    elif files is not None and files.port:
-        jupyter = Jupyter(path=server.jupyter.path, port=files.port)
     return server.model_copy(update={"batch": None, "start": None, "jupyter": jupyter})
 
 
