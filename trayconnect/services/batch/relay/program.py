@@ -1,0 +1,54 @@
+"""The relay's text, and the command that starts it where nothing of ours is installed. Pure."""
+
+from __future__ import annotations
+
+import functools
+import re
+import shlex
+from importlib import resources
+
+_PYTHONS = ("python3", "/usr/libexec/platform-python")
+_TOO_OLD = 9
+_BOOT = (
+    "import os,sys;"
+    f"sys.version_info<(3,6)and os._exit({_TOO_OLD});"
+    # Unbuffered: what follows the text belongs to the relay.
+    'r=open(0,"rb",0,closefd=False);'
+    'n=int(next((l for l in iter(r.readline,b"")if l.strip()),0));'
+    't=b"";'
+    'exec("while len(t)<n:\\n d=r.read(n-len(t))\\n d or os._exit(8)\\n t+=d");'
+    "exec(t)"
+)
+"""One line without a single quote or an exclamation mark: a login shell may be a csh."""
+_IMPORTS = re.compile(r"^from trayconnect\.[^)]*\)\n", re.MULTILINE)
+_NO_PYTHON = "@@trayconnect relay none"
+
+
+def command(pid: int | None = None) -> str:
+    """A line of sh that runs the relay, which reads `stdin` first. `pid`: of the job's Jupyter,
+    whose Python serves where the node has no other."""
+    pythons = [*_PYTHONS]
+    if pid is not None:
+        pythons.append(f'"$(readlink /proc/{pid}/exe)"')
+    pythons.append("python")
+    # What comes after the start is never tried again: the relay's status is 0, whatever happens.
+    return (
+        f"for p in {' '.join(pythons)}; do "
+        f'"$p" -ISc {shlex.quote(_BOOT)} && exit; done; echo; echo "{_NO_PYTHON}"'
+    )
+
+
+@functools.cache
+def text() -> bytes:
+    """The program."""
+    folder = resources.files(__package__)
+    frames, far = (
+        folder.joinpath(name).read_text(encoding="utf-8") for name in ("frames.py", "far.py")
+    )
+    return (frames + _IMPORTS.sub("", far)).encode()
+
+
+def stdin() -> bytes:
+    """What the command reads. Start-up files that read their input take the first lines."""
+    program = text()
+    return b"\n\n\n%d\n%b" % (len(program), program)
