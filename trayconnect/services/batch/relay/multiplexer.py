@@ -16,6 +16,7 @@ from trayconnect.core.errors import ProblemError
 from trayconnect.core.event_loop import EventLoop, tell
 from trayconnect.core.link import ByteStream, Client, LostError, Owner, Traffic
 from trayconnect.core.receive_window import WindowBudget
+from trayconnect.core.threads import served_quickly
 from trayconnect.services.batch.relay import frames, problems
 from trayconnect.services.batch.relay.channel import Channel, Phase
 from trayconnect.services.batch.relay.frames import Decoder, FrameError, frame, number
@@ -210,9 +211,10 @@ class Multiplexer:
     def _run(self) -> None:
         self.loop.enter()
         try:
-            while self.reason is None:
-                self.loop.turn()
-                self._flush()
+            with served_quickly():
+                while self.reason is None:
+                    self.loop.turn()
+                    self._flush()
         except Exception as error:
             log.exception("a bug in the link to %s", self.node)
             self.end(problems.lost(self.node, repr(error)))

@@ -20,6 +20,7 @@ _BOOT = (
     "exec(t)"
 )
 """One line without a single quote or an exclamation mark: a login shell may be a csh."""
+_PARTS = ("frames", "far_owners", "far_channels", "far_commands", "far")
 _IMPORTS = re.compile(r"^from trayconnect\.[^)]*\)\n", re.MULTILINE)
 _NO_PYTHON = "@@trayconnect relay none"
 
@@ -42,10 +43,8 @@ def command(pid: int | None = None) -> str:
 def text() -> bytes:
     """The program."""
     folder = resources.files(__package__)
-    frames, far = (
-        folder.joinpath(name).read_text(encoding="utf-8") for name in ("frames.py", "far.py")
-    )
-    return (frames + _IMPORTS.sub("", far)).encode()
+    parts = (folder.joinpath(f"{name}.py").read_text(encoding="utf-8") for name in _PARTS)
+    return _IMPORTS.sub("", "".join(parts)).encode()
 
 
 def stdin() -> bytes:

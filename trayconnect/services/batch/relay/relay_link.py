@@ -35,6 +35,8 @@ from trayconnect.services.batch.relay.multiplexer import OPEN_SECONDS, Multiplex
 
 JOIN_SECONDS = 5.0
 _SLACK = 5.0
+_SAID_SECONDS = 0.5
+_EVERY = 0.02
 
 _ANYBODY, _NOT_OTHERS, _OURS_ONLY = range(3)
 """Whose listener is accepted; see `far.Connection`."""
@@ -66,9 +68,9 @@ def open_relay(
         if mux.has_no_python:
             raise problems.no_python(node)
         if mux.reason is not None:
-            raise problems.not_started(node, _said(stream) or mux.reason.problem.detail)
+            raise problems.not_started(node, _said(stream, cancel) or mux.reason.problem.detail)
         if not is_greeted:
-            raise problems.slow_start(node, seconds, _said(stream))
+            raise problems.slow_start(node, seconds, _said(stream, cancel))
         link.begin()
     except BaseException:
         link.close()
@@ -100,10 +102,13 @@ def start_relay(
     )
 
 
-def _said(stream: ByteStream) -> str:
-    """The last line of its standard error."""
-    lines = getattr(stream, "said", b"").splitlines()
-    return sanitize.line(next((line for line in reversed(lines) if line.strip()), b""))
+def _said(stream: ByteStream, cancel: CancelToken) -> str:
+    """The last line of its standard error, which may come a moment later than its end."""
+    deadline = time.monotonic() + _SAID_SECONDS
+    while True:
+        lines = [line for line in getattr(stream, "said", b"").splitlines() if line.strip()]
+        if lines or time.monotonic() > deadline or cancel.wait(_EVERY):
+            return sanitize.line(lines[-1]) if lines else ""
 
 
 class RelayLink:
