@@ -62,7 +62,7 @@ def echo_job(
     try:
         assert until(lambda: cluster.try_run(node, "test", "-S", SOCKET).returncode == 0)
         job = Job(job_id, name, Phase.RUNNING, nodes=(node,))
-        files = JobFiles(job_id, node=node, socket=SOCKET, host_keys=(cluster.host_key,))
+        files = JobFiles(job_id, names=(node,), socket=SOCKET, host_keys=(cluster.host_key,))
         yield Destination(server, SlurmSteps(), job, files)  # type: ignore[arg-type]
     finally:
         cluster.try_run("login1", "scancel", job_id, user="alice")

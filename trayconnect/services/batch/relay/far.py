@@ -18,6 +18,8 @@ import traceback
 from collections import deque
 from typing import Callable, Deque, Dict, List, Optional, Set, Tuple
 
+assert sys.platform == "linux"  # the nodes of every cluster
+
 from trayconnect.services.batch.relay.far_channels import (
     IN,
     OUT,
@@ -54,8 +56,6 @@ from trayconnect.services.batch.relay.frames import (
     number,
     target,
 )
-
-assert sys.platform == "linux"  # the nodes of every cluster
 
 PIECE = 1000
 """Bytes that Slurm carries in one packet, about."""

@@ -12,6 +12,8 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Deque, Dict, List, Optional, Tuple
 
+assert sys.platform == "linux"  # the nodes of every cluster
+
 from trayconnect.services.batch.relay.far_owners import (
     connection_owner,
     listener_owner,
@@ -45,7 +47,6 @@ from trayconnect.services.batch.relay.frames import (
 if TYPE_CHECKING:
     from trayconnect.services.batch.relay.far import Relay
 
-assert sys.platform == "linux"  # the nodes of every cluster
 
 CONNECT_SECONDS = 10.0
 BUSY_SECONDS = 0.05

@@ -7,6 +7,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Optional
 
+assert sys.platform == "linux"  # the nodes of every cluster
+
 from trayconnect.services.batch.relay.far_channels import (
     Channel,
     refuse,
@@ -26,7 +28,6 @@ from trayconnect.services.batch.relay.frames import (
 if TYPE_CHECKING:
     from trayconnect.services.batch.relay.far import Relay
 
-assert sys.platform == "linux"  # the nodes of every cluster
 
 QUIET_SECONDS = 1.0
 """A command's output is complete when the command has ended and its output was silent so long."""

@@ -7,6 +7,8 @@ import struct
 import sys
 from typing import List, Optional, Tuple
 
+assert sys.platform == "linux"  # the nodes of every cluster
+
 from trayconnect.services.batch.relay.frames import (
     NOBODY,
     OTHERS,
@@ -14,8 +16,6 @@ from trayconnect.services.batch.relay.frames import (
     SYSTEM,
     UNKNOWN,
 )
-
-assert sys.platform == "linux"  # the nodes of every cluster
 
 
 def of_uid(uid: int) -> int:
