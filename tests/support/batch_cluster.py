@@ -105,6 +105,16 @@ class BatchCluster(Scoped):
         settings = _GRID_ENGINE if self._system == "gridengine" else ()
         return self._run(_LAB / "on.sh", host, *entered, *settings, *command, stdin=stdin)
 
+    def spawn(self, host: str, *command: str, user: str = "") -> subprocess.Popen[str]:
+        """The same, while it runs, with its output as a pipe."""
+        entered = ["--as", user] if user else []
+        return subprocess.Popen(
+            ["sh", str(_LAB / "on.sh"), host, *entered, *command],
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
     def pids(self, host: str, name: str) -> tuple[int, ...]:
         """The processes of that program on a host, by their numbers there."""
         done = self.try_run(host, "pgrep", "-x", name)

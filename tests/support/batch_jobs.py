@@ -13,6 +13,7 @@ from trayconnect.config.batch_options import System
 from trayconnect.config.model import Server
 from trayconnect.services.batch.job import Job, JobFiles, Phase, job_name
 from trayconnect.services.batch.reach import Destination
+from trayconnect.services.batch.relay.program import job_lines
 
 SOCKET = "/tmp/tc-test/sock"
 ECHO = """
@@ -55,12 +56,20 @@ def echo_job(
     cluster: BatchCluster, server: Server, node: str = "c1", program: str = ECHO
 ) -> Iterator[Destination]:
     """A job that echoes what connections to `SOCKET` of its node send."""
-    script = f"#!/bin/sh\nexec python3 -c {shlex.quote(textwrap.dedent(program))}\n"
     name = job_name(server.name)
+    reach = server.batch.reach if server.batch else "auto"
+    script = (
+        "#!/bin/sh\numask 077\n"
+        f"state=$HOME/.local/state/trayconnect/jobs/{name[-8:]}/$SLURM_JOB_ID\n"
+        f'mkdir -p "$state"\n{job_lines(reach)}serve_node $$\n'
+        f"python3 -c {shlex.quote(textwrap.dedent(program))}\n"
+    )
     line = f"sbatch --parsable -J {name} -w {node} -o /dev/null --time=10"
     job_id = cluster.run("login1", *line.split(), user="alice", stdin=script).strip()
     try:
+        relay = cluster.home() / f".local/state/trayconnect/jobs/{name[-8:]}/{job_id}/relay"
         assert until(lambda: cluster.try_run(node, "test", "-S", SOCKET).returncode == 0)
+        assert reach not in ("auto", "direct") or until(relay.exists)
         job = Job(job_id, name, Phase.RUNNING, nodes=(node,))
         files = JobFiles(job_id, names=(node,), socket=SOCKET, host_keys=(cluster.host_key,))
         yield Destination(server, SlurmSteps(), job, files)  # type: ignore[arg-type]

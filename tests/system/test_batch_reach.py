@@ -8,19 +8,21 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from tests.support.batch_cluster import BatchCluster
-from tests.support.batch_jobs import SOCKET, echo_job
+from tests.support.batch_jobs import SOCKET, SlurmSteps, echo_job
 from tests.support.tunnel_kit import Kit, Losses, entry, nothing_left, until
 from trayconnect.config.model import Server
 from trayconnect.core.cancellation import CancelToken
-from trayconnect.core.endpoints import UnixEndpoint
+from trayconnect.core.endpoints import TcpEndpoint, UnixEndpoint
 from trayconnect.core.errors import Problem, ProblemError
 from trayconnect.core.link import Client, Link, LostError, Owner
 from trayconnect.services.batch import ways
 from trayconnect.services.batch.reach import Destination, NodeLink, Way
+from trayconnect.services.batch.scheduler import Scheduler
 from trayconnect.ssh.ssh_link import SshLink
 
 TARGET = UnixEndpoint(SOCKET)
@@ -89,7 +91,7 @@ def echoes(link: Link) -> bool:
 
 def test_each_way_leads_to_the_node(kit: Kit, server: Server, job: Destination) -> None:
     with nothing_left(), kit.tunnel(server) as login:
-        for way in ("ssh", "srun"):
+        for way in ("ssh", "srun", "direct"):
             with reached(by(job, way), login) as node:
                 assert node.way.value == way
                 assert node.link.execute("uname -n", b"", 20).stdout == b"c1\n"
@@ -219,7 +221,7 @@ def test_the_end_of_the_step_resets_who_is_carried(
             carried.sock.recv(100)
 
 
-@pytest.mark.parametrize("way", ["ssh", "srun"])
+@pytest.mark.parametrize("way", ["ssh", "srun", "direct"])
 def test_the_end_of_the_login_ends_the_way(
     way: str, kit: Kit, server: Server, job: Destination
 ) -> None:
@@ -269,3 +271,132 @@ def test_a_cancelled_attempt_ends_at_once(
             timer.join()
     finally:
         cluster.run("c1", "pkill", "-CONT", "-x", "slurmd")
+
+
+# --- direct ---------------------------------------------------------------------------------------
+
+
+def told(cluster: BatchCluster, job: Destination) -> Path:
+    """The file with the port and the secret of a job's relay."""
+    folder = f".local/state/trayconnect/jobs/{job.job.name[-8:]}/{job.job.id}"
+    return cluster.home() / folder / "relay"
+
+
+def test_the_secret_is_the_accounts_alone(cluster: BatchCluster, job: Destination) -> None:
+    assert told(cluster, job).stat().st_mode & 0o777 == 0o600
+    secret = told(cluster, job).read_text().split()[1]
+    assert secret not in cluster.run("c1", "ps", "axeww")
+
+
+def test_where_neither_ssh_nor_steps_work_the_job_lets_in(
+    cluster: BatchCluster, kit: Kit, server: Server, job: Destination
+) -> None:
+    class NoSteps(SlurmSteps):
+        has_steps = False
+
+    other = replace(job, scheduler=cast(Scheduler, NoSteps()))
+    with (
+        nothing_left(),
+        kit.tunnel(server) as login,
+        no_ssh_to(cluster, "c1"),
+        reached(other, login) as node,
+    ):
+        assert node.way is Way.DIRECT
+        assert echoes(node.link)
+
+
+STRANGER = """
+import socket, sys
+listening = socket.socket(socket.AF_INET6)
+listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+listening.bind(("::", int(sys.argv[1])))
+listening.listen()
+print("ready", flush=True)
+sock, _ = listening.accept()
+sock.sendall(b"@@trayconnect node 1 " + b"0" * 64 + b"\\n")
+heard = sock.recv(1000)
+sock.sendall(heard.split()[1] + b"\\n@@trayconnect relay 1 c1\\n")
+sock.recv(1000)
+"""
+
+
+def test_another_user_on_the_port_is_found_out(
+    cluster: BatchCluster, kit: Kit, server: Server
+) -> None:
+    """The job has ended, and bob listens where it did. He gets neither a byte nor the secret."""
+    with echo_job(cluster, server, "c2") as job:
+        file = told(cluster, job)
+        port, secret = file.read_text().split()
+    ended = f"{job.job.id}/[r]elay.py serve"
+    assert until(lambda: cluster.try_run("c2", "pgrep", "-f", ended).returncode != 0)
+    stranger = cluster.spawn("c2", "python3", "-c", STRANGER, port, user="bob")
+    try:
+        assert stranger.stdout is not None
+        assert stranger.stdout.readline() == "ready\n"
+        with nothing_left(), kit.tunnel(server) as login:
+            with pytest.raises(ProblemError) as caught, reached(by(job, "direct"), login):
+                pass
+            assert f"port {port} of c2 is not the job's" in caught.value.problem.detail
+            assert secret not in str(caught.value.problem)
+    finally:
+        stranger.kill()
+        stranger.communicate()
+
+
+@pytest.mark.parametrize("said", [b"", b"x" * 300, b"0" * 64 + b" " + b"0" * 64 + b"\n"])
+def test_who_does_not_know_the_secret_gets_nothing(
+    said: bytes, cluster: BatchCluster, kit: Kit, server: Server, job: Destination
+) -> None:
+    port = int(told(cluster, job).read_text().split()[0])
+    with kit.tunnel(server) as login:
+        stream = login.open_channel(TcpEndpoint("c1", port), ORIGIN)
+        stream.sendall(said)
+        if not said:
+            stream.shutdown_write()
+        heard = b""
+        with contextlib.suppress(OSError):
+            while data := stream.recv(1000):
+                heard += data
+        stream.close()
+        assert heard.startswith(b"@@trayconnect node 1 ")
+        assert heard.count(b"\n") == 1
+        with reached(by(job, "direct"), login) as node:  # and others are served as before
+            assert echoes(node.link)
+
+
+def test_who_connects_from_the_node_itself_is_refused(
+    cluster: BatchCluster, job: Destination
+) -> None:
+    port = told(cluster, job).read_text().split()[0]
+    said = "import socket, sys; print(socket.create_connection(sys.argv[1:]).recv(100))"
+    for address in ("127.0.0.1", "c1"):
+        assert cluster.run("c1", "python3", "-c", said, address, port, user="bob") == "b''\n"
+
+
+def test_a_login_node_that_forwards_nothing(
+    cluster: BatchCluster, kit: Kit, server: Server, job: Destination
+) -> None:
+    """Only a step is left: ssh and direct need a channel of the login node."""
+    config = cluster.folder / "etc" / "ssh" / "sshd_config"
+    before = config.read_text()
+    config.write_text(f"AllowTcpForwarding no\n{before}")
+    cluster.run("login1", "sh", "-c", "kill -HUP $(cat /run/sshd.pid)")
+    try:
+        with nothing_left(), kit.tunnel(server) as login:
+            with pytest.raises(ProblemError) as caught, reached(by(job, "direct"), login):
+                pass
+            assert "forbids forwarding" in caught.value.problem.detail
+            with reached(job, login, failed=frozenset({Way.SSH})) as node:
+                assert node.way is Way.SRUN
+                assert echoes(node.link)
+    finally:
+        config.write_text(before)
+        cluster.run("login1", "sh", "-c", "kill -HUP $(cat /run/sshd.pid)")
+
+
+def test_the_relay_of_a_job_ends_with_it(cluster: BatchCluster, server: Server) -> None:
+    with echo_job(cluster, server, "c2") as job:
+        pattern = f"{job.job.id}/[r]elay.py serve"
+        assert cluster.try_run("c2", "pgrep", "-f", pattern).returncode == 0
+    assert until(lambda: cluster.try_run("c2", "pgrep", "-f", pattern).returncode != 0)

@@ -10,11 +10,9 @@ import heapq
 import os
 import select
 import signal
-import socket
 import subprocess
 import sys
 import time
-import traceback
 from collections import deque
 from typing import Callable, Deque, Dict, List, Optional, Set, Tuple
 
@@ -60,8 +58,6 @@ from trayconnect.services.batch.relay.frames import (
 PIECE = 1000
 """Bytes that Slurm carries in one packet, about."""
 UNACKNOWLEDGED_SECONDS = 0.05
-IP_MTU = 14
-LARGEST_SEGMENT = 9000
 READ_SIZE = 64 << 10
 MUCH = 256 << 10
 """Bytes on their way to this computer above which nothing is read from the node's programs."""
@@ -96,11 +92,16 @@ class Relay:
         for fd in (read_fd, write_fd, self.wake_read, self.wake_write):
             os.set_blocking(fd, False)
 
-    def run(self) -> None:
+    def run(self, parent: int = 0) -> None:
+        """`parent`: the process whose end is the end of this one; what is told to end is told to
+        that."""
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        # The step is told to end. Commands get the default.
-        for told in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
-            signal.signal(told, self.on_signal)
+        if parent:
+            self.follow(parent)
+        else:
+            # The step is told to end. Commands get the default.
+            for told in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
+                signal.signal(told, self.on_signal)
         signal.set_wakeup_fd(self.wake_write, warn_on_full_buffer=False)
         self.put(b"\n" + GREETING + os.uname().nodename.encode() + b"\n")
         self.watch(self.read_fd, IN, self.on_input)
@@ -111,6 +112,11 @@ class Relay:
                 self.turn()
         finally:
             self.hang_up()
+
+    def follow(self, parent: int) -> None:
+        if os.getppid() != parent:
+            self.has_ended = True
+        self.call_in(1.0, lambda: self.follow(parent))
 
     def on_signal(self, *_: object) -> None:
         self.has_ended = True
@@ -283,35 +289,3 @@ class Relay:
                 Command(self, channel_number, payload)
         elif kind != NOTHING:
             raise FrameError("an unknown kind of frame: %d" % kind)
-
-
-def segment_size(address: str) -> int:
-    """Bytes of a full packet to an address; 0: unknown, or too many."""
-    try:
-        with socket.socket(
-            socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM
-        ) as sock:
-            sock.connect((address, 9))
-            size = sock.getsockopt(socket.IPPROTO_IP, IP_MTU) - 52
-    except OSError:
-        return 0
-    return size if 0 < size <= LARGEST_SEGMENT else 0
-
-
-def main() -> None:
-    try:
-        relay = Relay(0, 1)
-        launched_from = os.environ.get("SLURM_LAUNCH_NODE_IPADDR", "")
-        if launched_from:
-            relay.segment = segment_size(launched_from)
-        relay.run()
-    except FrameError as error:
-        os.write(2, ("trayconnect relay: %s\n" % error).encode())
-    except BaseException:
-        traceback.print_exc()
-    sys.stderr.flush()
-    os._exit(0)  # another status lets the caller look for another Python
-
-
-if __name__ == "__main__":
-    main()

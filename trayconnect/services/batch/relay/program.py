@@ -20,7 +20,7 @@ _BOOT = (
     "exec(t)"
 )
 """One line without a single quote or an exclamation mark: a login shell may be a csh."""
-_PARTS = ("frames", "far_owners", "far_channels", "far_commands", "far")
+_PARTS = ("frames", "far_owners", "far_channels", "far_commands", "far", "far_serve", "far_main")
 _IMPORTS = re.compile(r"^from trayconnect\.[^)]*\)\n", re.MULTILINE)
 _NO_PYTHON = "@@trayconnect relay none"
 
@@ -37,6 +37,27 @@ def command(pid: int | None = None) -> str:
         f"for p in {' '.join(pythons)}; do "
         f'"$p" -ISc {shlex.quote(_BOOT)} && exit; done; echo; echo "{_NO_PYTHON}"'
     )
+
+
+_SERVE = """
+# Lets this account in from the login node while the process $1 lives: see relay/far_serve.py.
+serve_node() {
+    printf '%s\\n' "$relay" >"$state/relay.py"
+    for python in python3 /usr/libexec/platform-python "$(readlink "/proc/$1/exe")" python; do
+        "$python" -ISc 'import sys; sys.exit(sys.version_info < (3, 6))' || continue
+        "$python" -IS "$state/relay.py" serve "$state" </dev/null >/dev/null 2>"$state/relay.log" &
+        return
+    done
+}
+"""
+
+
+def job_lines(reach: str) -> str:
+    """Functions of sh for a job's script: `serve_node PID`, where the entry's way allows it. The
+    job's folder is in the variable state; the umask is 077."""
+    if reach not in ("auto", "direct"):
+        return "serve_node() { :; }\n"
+    return f"relay={shlex.quote(text().decode())}\n{_SERVE}"
 
 
 @functools.cache
