@@ -119,3 +119,13 @@ def unanswered(scheduler: str, said: str) -> Problem:
         Recovery.RETRY,
         said,
     )
+
+
+def files_missing(job: Job) -> Problem:
+    """A job has run for a while, and its files do not show on the login node."""
+    return Problem(
+        f"The job runs on {job.node or 'a node'}, but shows no Jupyter",
+        "Look at its log. If the log is empty, the login node may not share its home folder "
+        "with the nodes, which trayconnect needs.",
+        Recovery.RETRY,
+    )

@@ -105,7 +105,7 @@ def no_page(state: BatchState, jupyter: ServiceStatus, now: float) -> Problem | 
 def table(state: BatchState, now: float) -> list[str]:
     """One line for each job; the one in use is marked."""
     rows = [
-        ("*" if _is_used(state, job) else " ", job.id, job.partition, _brief(job, now))
+        ("*" if _is_used(state, job) else " ", job.id, job.partition, brief(job, now))
         for job in listed(state)
     ]
     widths = [max(len(row[column]) for row in rows) for column in (1, 2)] if rows else []
@@ -124,7 +124,7 @@ def listed(state: BatchState) -> tuple[Job, ...]:
 def job_label(state: BatchState, job: Job, now: float) -> str:
     """A job in a few words: "job 4711 on c12, 3 h 40 min left"."""
     by_hand = "" if job.is_of(state.server.name) else ", submitted by hand"
-    return f"job {job.id} {_brief(job, now)}{by_hand}"
+    return f"job {job.id} {brief(job, now)}{by_hand}"
 
 
 # --- in words -------------------------------------------------------------------------------------
@@ -149,13 +149,14 @@ def _words(state: BatchState, jupyter: ServiceStatus, at: Stage, now: float) -> 
             return f"job {job.id} is ending"
         case Stage.ENDED:
             return f"ended: {notices.how(job.ended)}"
-    text = _brief(job, now)
+    text = brief(job, now)
     if at in (Stage.RUNNING, Stage.ENDS_SOON) and jupyter.level < Level.READY:
         return f"{text}, Jupyter does not answer"
     return text
 
 
-def _brief(job: Job, now: float) -> str:
+def brief(job: Job, now: float) -> str:
+    """A job's state, without its number."""
     if job.phase is Phase.QUEUED:
         if job.reason is not None and not job.reason.starts:
             return f"queued: will not start as asked: {job.reason.text}"
@@ -225,21 +226,10 @@ def _problem(state: BatchState, jupyter: ServiceStatus, at: Stage, now: float) -
     if state.unreached is not None:
         return state.unreached
     if at is Stage.STARTING and files_are_late(state, now):
-        return _files_missing(state)
+        return None if job is None else notices.files_missing(job)
     if at in (Stage.RUNNING, Stage.ENDS_SOON):
         return _silent_jupyter(state, jupyter)
     return None
-
-
-def _files_missing(state: BatchState) -> Problem:
-    assert state.job is not None
-    node = state.job.node or "a node"
-    return Problem(
-        f"The job runs on {node}, but shows no Jupyter",
-        "Look at its log. If the log is empty, the login node may not share its home folder "
-        "with the nodes, which trayconnect needs.",
-        Recovery.RETRY,
-    )
 
 
 def _silent_jupyter(state: BatchState, jupyter: ServiceStatus) -> Problem | None:
