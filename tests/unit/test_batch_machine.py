@@ -407,7 +407,7 @@ def test_the_node_waits_for_the_files_of_the_job() -> None:
     life = Life()
     life.feed(CONNECT, LinkUp())
     assert life.answer(running()) == []
-    assert next_due(life.state) == life.now + 2
+    assert next_due(life.state) == life.now + 1
     assert not files_are_late(life.state, life.now)
     assert life.later(HOME_LAG + 1) == [Query()]
     assert files_are_late(life.state, life.now)
@@ -510,7 +510,8 @@ def test_disconnecting_leaves_the_job_and_forgets_the_rest() -> None:
 @pytest.mark.parametrize(
     ("waited", "job", "pause"),
     [
-        (10, a_job(submitted=NOW), 5),
+        (10, a_job(submitted=NOW), 2),
+        (30, a_job(submitted=NOW), 5),
         (100, a_job(submitted=NOW, reason=WAITS), 60),
         (100, a_job(submitted=NOW, starts=NOW + 100 + NEAR / 2), 5),
         (4000, a_job(submitted=NOW), 120),

@@ -52,9 +52,9 @@ def check(
         _without_job(server, scheduler, seen, link, cancel, steps, work)
     with steps.step(f"look at the files of job {job.id}") as found:
         files = seen.files_of(job.id)
-        if files is None or not (files.socket or files.port):
+        if files is None or not files.socket:
             raise ProblemError(notices.files_missing(job))
-        found.append(f"on {files.node or job.node}, {files.socket or f'port {files.port}'}")
+        found.append(f"on {files.node or job.node}, {files.socket}")
     node = _reached(Destination(server, scheduler, job, files), link, cancel, steps, work)
     try:
         with steps.step("look at its page through the tunnel") as found:

@@ -14,15 +14,16 @@ HOME_LAG = 90.0
 """Seconds for the files of a job to show on the login node."""
 SILENT = (10.0, 20.0, 40.0, 60.0)
 """Seconds until the next query of a scheduler that does not answer."""
-QUEUED = ((60.0, 5.0), (3600.0, 60.0), (21600.0, 120.0), (math.inf, 300.0))
+QUEUED = ((15.0, 2.0), (60.0, 5.0), (3600.0, 60.0), (21600.0, 120.0), (math.inf, 300.0))
 """Seconds between two queries of a queued job, up to that many seconds in the queue."""
 NEAR = 120.0
 """Seconds before the estimated start from which on the pause is `NEAR_PAUSE`."""
 NEAR_PAUSE = 5.0
 START_LIMIT = 120.0
-"""Seconds for a job to start its Jupyter, with frequent queries."""
-START_PAUSE = 2.0
-SLOW_START_PAUSE = 30.0
+"""Seconds for a job to start its Jupyter."""
+STARTING = ((20.0, 1.0), (START_LIMIT, 2.0), (math.inf, 30.0))
+"""Seconds between two queries of a job whose Jupyter starts, up to that many seconds."""
+END_PAUSE = 2.0
 PAUSE = 60.0
 OVERDUE_PAUSE = 15.0
 """Seconds between two queries of a job whose time is over."""
@@ -86,16 +87,19 @@ def _pause(state: BatchState) -> float:
     if job is None or job.phase is Phase.ENDED:
         return PAUSE if state.want is not Want.NOTHING else IDLE_PAUSE
     if state.ending == job.id or job.phase is Phase.ENDING:
-        return START_PAUSE
+        return END_PAUSE
     if job.phase is Phase.QUEUED:
         if job.starts is not None and job.starts - last < NEAR:
             return NEAR_PAUSE
-        waited = 0.0 if job.submitted is None else last - job.submitted
-        return next(pause for most, pause in QUEUED if waited < most)
+        return _after(QUEUED, 0.0 if job.submitted is None else last - job.submitted)
     if state.way is None:
         since = last if state.running_since is None else state.running_since
-        return START_PAUSE if last - since < START_LIMIT else SLOW_START_PAUSE
+        return _after(STARTING, last - since)
     return OVERDUE_PAUSE if job.ends is not None and last >= job.ends else PAUSE
+
+
+def _after(pauses: Sequence[tuple[float, float]], waited: float) -> float:
+    return next(pause for most, pause in pauses if waited < most)
 
 
 def _moments(state: BatchState) -> list[float]:

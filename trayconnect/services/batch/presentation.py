@@ -183,7 +183,8 @@ def _lines(state: BatchState, jupyter: ServiceStatus, at: Stage, now: float) -> 
         by = f", reached by {state.way.value}" if state.way is not None else ""
         yield Line("job", f"Job {job.id}{queue}{by}", in_menu=at not in _NO_JOB)
         if job.phase is Phase.QUEUED and job.reason is not None and job.starts is not None:
-            yield Line("reason", f"It {job.reason.text}" if _is_clause(job) else job.reason.text)
+            why = job.reason.text
+            yield Line("reason", f"It {why}" if why.startswith("waits ") else _sentence(why))
         if job.phase is Phase.QUEUED and job.submitted is not None:
             yield Line("since", f"Queued since {moment(job.submitted, now)}", in_menu=False)
         if job.phase is Phase.RUNNING and job.ends is not None:
@@ -199,9 +200,8 @@ def _lines(state: BatchState, jupyter: ServiceStatus, at: Stage, now: float) -> 
         yield from jupyter.lines
 
 
-def _is_clause(job: Job) -> bool:
-    """Whether the reason goes on a sentence about the job: "waits for …"."""
-    return job.reason is not None and job.reason.text.startswith(("waits ", "is ", "has "))
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}"
 
 
 def _problem(state: BatchState, jupyter: ServiceStatus, at: Stage, now: float) -> Problem | None:
@@ -271,7 +271,7 @@ def _choices(state: BatchState, now: float) -> Iterator[Offer]:
     for job in listed(state):
         command = Command("choose-jupyter", state.server.name, {"jupyter": job.id})
         label = job_label(state, job, now)
-        text = f"{label[0].upper()}{label[1:]}"
+        text = _sentence(label)
         yield Offer(f"job {job.id}", text, command, checked=_is_used(state, job), radio=True)
 
 
