@@ -22,7 +22,7 @@ from trayconnect.control.status_json import to_json
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.command import JSON, Command
 from trayconnect.core.questions import Answer
-from trayconnect.services.batch.job import Phase
+from trayconnect.services.batch.job import Phase, job_name
 from trayconnect.services.batch.service import BatchService
 from trayconnect.services.batch.state import BatchState, CheckAgain
 from trayconnect.services.jupyter.targets import jupyter_authority
@@ -84,7 +84,9 @@ class Lab:
         return self.cluster.run("login1", *command, user="alice")
 
     def jobs(self) -> list[str]:
-        return self.slurm("squeue", "-h", "-u", "alice", "-o", "%i").split()
+        """Those of the entry that wait or run."""
+        name = job_name(self.name)
+        return self.slurm("squeue", "-h", "-t", "PD,R", "-n", name, "-o", "%i").split()
 
 
 class User(Whole):
@@ -136,6 +138,15 @@ class User(Whole):
 
     def run(self, name: str, **arguments: str | float) -> JSON:
         return self.batch.run(Command(name, self.name, arguments), CancelToken())
+
+    def answers(self) -> bool:
+        """Whether a browser's request is carried through."""
+        url = f"http://{jupyter_authority(self.server)}/api"
+        try:
+            urllib.request.urlopen(url, timeout=LIMIT).close()
+        except OSError:
+            return False
+        return True
 
     def get(self, path: str) -> Any:  # noqa: ANN401
         """Of the Jupyter behind the local port, logged in."""
@@ -279,6 +290,7 @@ def test_a_job_that_is_cancelled_elsewhere_is_told_and_not_replaced(lab: Lab) ->
         user.click()
         user.until_page()
         lab.slurm("scancel", user.job())
+        wait_for(lambda: not user.answers(), "the end of Jupyter", LIMIT)
         user.until_words("ended: it was cancelled")
         titles = [notice.title for notice in user.notices]
         assert titles[-1] == f"Your job on {user.name} ended: it was cancelled"
@@ -316,7 +328,7 @@ def test_a_jupyter_that_was_submitted_by_hand_is_listed_and_opened(lab: Lab) -> 
     python = VENV / "bin" / "python"
     serve = "-m jupyter_server --ServerApp.ip=127.0.0.1 --ServerApp.open_browser=False"
     script = f"#!/bin/sh\nexec {python} {serve}\n"
-    command = ("sbatch", "--parsable", "--job-name=mine", "--output=/dev/null")
+    command = ("sbatch", "--parsable", "--job-name=my-jupyter", "--output=/dev/null")
     by_hand = lab.cluster.run("login1", *command, user="alice", stdin=script).strip()
     with lab.user(lab.entry()) as user:
         user.click()

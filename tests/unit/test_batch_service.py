@@ -15,6 +15,7 @@ from tests.support.batch_fakes import (
     FakeLink,
     a_job,
     batch_server,
+    ended,
     running,
 )
 from tests.support.nulls import NoPrompter
@@ -69,6 +70,7 @@ class Desk:
         self.lost: Callable[[Problem], None] = lambda _problem: None
         self.unreachable: Problem | None = None
         self.hangs = False
+        self.level = Level.LOGGED_IN
         self.targets: list[Own | Problem] = []
         self.login = FakeLink()
         self._turn = threading.RLock()
@@ -86,7 +88,7 @@ class Desk:
 
     def examine(self, server: Any, _link: Link, set_target: SetTarget, _: CancelToken) -> Health:  # noqa: ANN401
         set_target(Own(UnixEndpoint(server.jupyter.socket)))
-        return Health(Level.LOGGED_IN, PAGE)
+        return Health(self.level, PAGE)
 
     def reach(
         self,
@@ -258,3 +260,15 @@ def test_commands_without_a_link_say_so(desk: Desk) -> None:
 def test_the_entry_on_the_node_starts_nothing() -> None:
     inside = entry_in(batch_server(start={"folder": "~/a"}, jupyter={"path": "/tree"}), None)
     assert (inside.kind, inside.start, inside.jupyter.path) == ("jupyter", None, "/tree")
+
+
+def test_a_page_that_stops_answering_has_the_scheduler_asked(desk: Desk) -> None:
+    desk.cluster.jobs = [running(1)]
+    desk.connect()
+    desk.until_ready()
+    wait_for(lambda: not desk.service.state.is_asking, "the end of the query")
+    desk.cluster.jobs = [ended(running(1))]
+    desk.level = Level.NOTHING
+    desk.service.refused()  # a browser's request was
+    wait_for(lambda: not desk.service.state.is_live, "the end of the job")
+    assert desk.service.status().state_text == "ended: time limit reached"

@@ -56,7 +56,7 @@ from trayconnect.services.batch.state import (
 )
 from trayconnect.services.batch.work import BatchWork
 from trayconnect.services.jupyter.service import JupyterService
-from trayconnect.services.protocol import Desktop, Post, ServiceStatus, SetTarget
+from trayconnect.services.protocol import Desktop, Level, Post, ServiceStatus, SetTarget
 
 logger = logging.getLogger(__name__)
 
@@ -68,8 +68,11 @@ class BatchService(PollingService):
         super().__init__(server.name, post, desktop)
         self._state = BatchState(server)
         self._work = work
-        self._jupyter = JupyterService(entry_in(server, None), post, desktop, work.jupyter)
+        inside = entry_in(server, None)
+        self._jupyter = JupyterService(inside, self._post_inside, desktop, work.jupyter)
         """Of the Jupyter in the job in use."""
+        self._answered = False
+        """Whether its page answered the last check."""
         self._jupyter_of: JobId = ""
         self._login: Link | None = None
         self._set_target: SetTarget = _nowhere
@@ -172,6 +175,19 @@ class BatchService(PollingService):
         due = next_due(self._state) - time.time()
         if due < threading.TIMEOUT_MAX:
             self._timer.set(max(0.0, due))
+
+    def _post_inside(self, job: Callable[[], None]) -> None:
+        """For the service of the Jupyter. A page that stops answering may mean that the job has
+        ended."""
+
+        def do() -> None:
+            job()
+            answers = self._node is not None and self._jupyter.status().level >= Level.READY
+            before, self._answered = self._answered, answers
+            if before and not answers:
+                self._feed(CheckAgain())
+
+        self._post(do)
 
     def _due(self) -> None:
         self.tell(Due())
