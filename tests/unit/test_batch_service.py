@@ -161,7 +161,7 @@ def test_one_click_leads_to_the_page_of_a_new_job(desk: Desk) -> None:
     assert isinstance(refusal, Problem)
     assert refusal.title == "gpu is queued"
     desk.cluster.begin("1")
-    status = desk.until("on c1")
+    status = desk.until("on c1, ")
     assert status.page == PAGE
     target = desk.targets[-1]
     assert isinstance(target, Own)
@@ -173,11 +173,11 @@ def test_one_click_leads_to_the_page_of_a_new_job(desk: Desk) -> None:
 def test_the_node_is_left_with_the_login_link_and_found_again(desk: Desk) -> None:
     desk.cluster.jobs = [running(1)]
     desk.connect()
-    desk.until("on c1")
+    desk.until("on c1, ")
     desk.link_down()
     wait_for(lambda: desk.nodes[0].closed, "the end of the first link")
     desk.link_up()
-    desk.until("on c1")
+    desk.until("on c1, ")
     wait_for(lambda: len(desk.nodes) == 2, "the second link")
     assert [job.id for job in desk.cluster.jobs] == ["1"]
 
@@ -223,12 +223,12 @@ def test_the_end_of_a_job_asks_first_and_names_what_is_lost(desk: Desk) -> None:
 def test_a_job_is_ended_by_its_number_without_a_question(desk: Desk) -> None:
     desk.cluster.jobs = [running(1), running(2)]
     desk.connect()
-    desk.until("on c1")
+    desk.until("on c1, ")
     assert desk.run("stop-jupyter", identity="2") == {"lines": ["Job 2 on gpu was ended."]}
     assert not desk.prompter.asked
     with pytest.raises(ProblemError, match="Job 9 on gpu has ended already"):
         desk.run("stop-jupyter", identity="9")
-    assert desk.until("on c1").page == PAGE
+    assert desk.until("on c1, ").page == PAGE
 
 
 def test_jobs_are_listed_and_chosen(desk: Desk) -> None:
