@@ -140,7 +140,8 @@ class JobFiles:
     status: int | None = None
     """The exit status of its Jupyter."""
     told: str = ""
-    """The signal that told the job to end, such as TERM; empty if Jupyter ended by itself."""
+    """What told the job to end: a signal such as TERM, or `limit`; empty if Jupyter ended by
+    itself."""
     at: float | None = None
     """When it ended."""
     log: str = ""

@@ -1,13 +1,14 @@
 # What a batch job runs: a Jupyter, and the files that tell where it is. POSIX sh, the last part of
-# the job's script: behind process.sh, sockets.sh, assignments (name and mark; what to start, as for
-# start.sh, with program, the text of run.sh) and locate.sh; the lines before all of them set states,
+# the job's script: behind process.sh, sockets.sh, assignments (name and mark; limit, in seconds; what
+# to start, as for start.sh, with program, the text of run.sh) and locate.sh; the lines before all of them set states,
 # the folder of all jobs, and mask, the umask of the login.
 
 # Puts standard input into the file $1 of the job's folder. Who reads it never sees a part of it.
 put() { cat >"$state/$1.new" && mv -f "$state/$1.new" "$state/$1"; }
 
-# Ends the job: its exit status, the signal that told it to end, and when.
+# Ends the job: its exit status, what told it to end (a signal, or `limit`), and when.
 finish() {
+    [ -z "$told" ] || [ $(($(date +%s) - began)) -lt $((limit - 30)) ] || told=limit
     rm -f "$state/socket" "$state/env" "$state/login.env"
     [ -z "$sock" ] || rm -f "$sock"
     printf '%s %s %s\n' "$1" "${told:--}" "$(date +%s)" | put status
@@ -94,6 +95,7 @@ pass() {
 
 main() {
     told= child=
+    began=$(date +%s)
     for one in HUP INT TERM USR1 USR2 XCPU; do
         # shellcheck disable=SC2064
         trap "pass $one" "$one"
@@ -112,6 +114,9 @@ main() {
     take_order || { told=twin; fail 75 'this order has started another job'; }
     forget_old
     learn_ticks
+    # Grid Engine names its own shell.
+    SHELL=$(getent passwd "$uid" | cut -d: -f7)
+    export SHELL
     learn_login
     locate
     choose_socket

@@ -8,12 +8,13 @@ from types import MappingProxyType
 from trayconnect.config.batch_options import System
 from trayconnect.core.errors import Problem
 from trayconnect.services.batch import report as reports
+from trayconnect.services.batch.gridengine import GridEngine
 from trayconnect.services.batch.scheduler import Scheduler
 from trayconnect.services.batch.script import login_script
 from trayconnect.services.batch.scripted import ScriptedScheduler
 from trayconnect.services.batch.slurm import Slurm
 
-_ALL: tuple[ScriptedScheduler, ...] = (Slurm(),)
+_ALL: tuple[ScriptedScheduler, ...] = (Slurm(), GridEngine())
 
 SCHEDULERS: Mapping[System, Scheduler] = MappingProxyType({one.system: one for one in _ALL})
 """Where a login node has several, the first is meant: Slurm brings commands of others."""

@@ -23,6 +23,7 @@ def job_script(server: Server, mark: str) -> str:
     around = {
         "name": job_name(server.name),
         "mark": mark,
+        "limit": str(server.batch.seconds if server.batch else 0),
         "program": program(server),
     }
     before = jupyters("process.sh", "sockets.sh") + assignments(wanted(server) | around)
@@ -44,14 +45,16 @@ def text(name: str) -> str:
     )
 
 
-def finding(command: str, variables: str) -> str:
+def finding(command: str, variables: str, rest: str = ":") -> str:
     """A line of sh that makes a command of the scheduler known, from the usual folders or from what
     a login shell exports: PATH, and the names that match `variables`, an extended regular
-    expression. Without a line break: a login shell may be csh, which allows none in quotes."""
+    expression. `rest`: what else must be true. Without a line break: a login shell may be csh,
+    which allows none in quotes."""
     login = "exec sh -c 'echo @@ENV; export -p'"
     keep = f"^export (PATH|{variables})="
+    known = f"{{ command -v {command} && {rest}; }} >/dev/null 2>&1"
     return (
-        f"PATH=$PATH:{_PLACES}; export PATH; command -v {command} >/dev/null 2>&1 || "
+        f"PATH=$PATH:{_PLACES}; export PATH; {known} || "
         f'eval "$(timeout 15 "${{SHELL:-sh}}" -lc {quoted(login)} </dev/null 2>/dev/null | '
         f"sed '1,/^@@ENV$/d' | grep -E {quoted(keep)})\""
     )

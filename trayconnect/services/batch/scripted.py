@@ -264,6 +264,8 @@ def _placed(job: Job, seen: JobsSeen, hosts: Iterable[str]) -> Job:
 
 def _how(files: JobFiles) -> End:
     """By the job's own files alone: a scheduler that has forgotten it, or that never tells."""
+    if files.told == "limit":
+        return End.TIME_LIMIT
     if files.told and files.told != "twin":
         return End.CANCELLED
     return End.COMPLETED if files.status == 0 else End.FAILED

@@ -64,6 +64,7 @@ _ENDS = {
     "REVOKED": End.CANCELLED,
     "TIMEOUT": End.TIME_LIMIT,
 }
+_OWN_ENDS = (End.COMPLETED, End.FAILED, End.NOT_LAUNCHED)
 _OUT_OF_MEMORY = 125
 """As the signal, where the kernel ended a process."""
 _PLACE = 10
@@ -154,6 +155,9 @@ class Slurm(ScriptedScheduler):
             how = End.NOT_LAUNCHED
         if signal == _OUT_OF_MEMORY:
             how, signal = End.OUT_OF_MEMORY, None
+        if how not in _OWN_ENDS:
+            # Slurm has ended it: its 0:15 is not the script's.
+            status, signal = None, None
         at = clock.time(told.get("EndTime", ""))
         return Job(
             job,

@@ -3,10 +3,15 @@
 
 has() { command -v "$1" >/dev/null; }
 
-is_slurm() { has sbatch && has squeue; }
+# A host of both may have the programs of the one without its settings.
+is_slurm() { has sbatch && has squeue && { ! has qconf || is_set_up; }; }
 
-# PBS and Slurm's own wrappers have a qsub too; only Grid Engine has qconf.
-is_gridengine() { has qsub && has qconf; }
+is_set_up() { ! within 20 squeue -h -u "$uid" 2>&1 | grep -qi 'configuration source\|configuration file'; }
+
+# PBS and Slurm's own wrappers have a qsub too; only Grid Engine has qconf, and a cell.
+is_gridengine() {
+    has qsub && has qconf && [ -e "${SGE_ROOT:-/var/lib/gridengine}/${SGE_CELL:-default}/common" ]
+}
 
 main() {
     printf '\n@@trayconnect which 1\n'
