@@ -1,7 +1,8 @@
 # What a batch job runs: a Jupyter, and the files that tell where it is. POSIX sh, the last part of
 # the job's script: behind process.sh, sockets.sh, assignments (name and mark; limit, in seconds; what
-# to start, as for start.sh, with program, the text of run.sh) and locate.sh; the lines before all of them set states,
-# the folder of all jobs, and mask, the umask of the login.
+# to start, as for start.sh, with program, the text of run.sh), the relay's function serve_node, and
+# locate.sh. The lines before all of them set states, the folder of all jobs, and mask, the umask of
+# the login.
 
 # Puts standard input into the file $1 of the job's folder. Who reads it never sees a part of it.
 put() { cat >"$state/$1.new" && mv -f "$state/$1.new" "$state/$1"; }
@@ -9,7 +10,7 @@ put() { cat >"$state/$1.new" && mv -f "$state/$1.new" "$state/$1"; }
 # Ends the job: its exit status, what told it to end (a signal, or `limit`), and when.
 finish() {
     [ -z "$told" ] || [ $(($(date +%s) - began)) -lt $((limit - 30)) ] || told=limit
-    rm -f "$state/socket" "$state/env" "$state/login.env"
+    rm -f "$state/socket" "$state/relay" "$state/env" "$state/login.env"
     [ -z "$sock" ] || rm -f "$sock"
     printf '%s %s %s\n' "$1" "${told:--}" "$(date +%s)" | put status
     exit "$1"
@@ -77,7 +78,10 @@ attend() {
     until is_ready || ! lives; do
         sleep $tick
     done
-    ! lives || printf '%s\n' "$sock" | put socket
+    if lives; then
+        printf '%s\n' "$sock" | put socket
+        serve_node "$child"
+    fi
     while :; do
         wait "$child"
         status=$?
@@ -108,7 +112,7 @@ main() {
     mkdir -p "$state" && chmod 700 "$state" && : >"$state/written" && [ -O "$state" ] || exit 70
     # Those of a job that the scheduler began once before.
     rm -f "$state/written" "$state/pid" "$state/status" "$state/socket" \
-        "$state/runtime" "$state/looked"
+        "$state/relay" "$state/runtime" "$state/looked"
     : >>"$state/log"
     tell_node
     take_order || { told=twin; fail 75 'this order has started another job'; }

@@ -7,6 +7,7 @@ from importlib.resources import files
 
 from trayconnect.config.model import Server
 from trayconnect.services.batch.job import job_name
+from trayconnect.services.batch.relay.program import job_lines
 from trayconnect.services.jupyter.discovery import script as jupyters
 from trayconnect.services.jupyter.start import assignments, program, quoted, wanted
 
@@ -27,6 +28,7 @@ def job_script(server: Server, mark: str) -> str:
         "program": program(server),
     }
     before = jupyters("process.sh", "sockets.sh") + assignments(wanted(server) | around)
+    before += job_lines(server.batch.reach if server.batch else "")
     return before + jupyters("locate.sh") + text("job.sh")
 
 
