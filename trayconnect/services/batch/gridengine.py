@@ -27,9 +27,7 @@ _H_RT = re.compile(r'<hard_request name="h_rt"[^>]*>([^<]*)<')
 _DURATION = re.compile(r"(?:([0-9]+):)?([0-9]+):([0-9]+)")
 _EXIT = re.compile(r"exit_status +([0-9]{1,3})")
 _FAILED = re.compile(r"failed +([0-9]{1,3})(?: *: *(.*))?")
-_UNSURE = re.compile(
-    r"(?i)commlib|qmaster|connect|timed? ?out|communication|try again|select error"
-)
+_UNSURE = re.compile(r"(?i)commlib|qmaster|connect|timed? ?out|communication|try again|no response")
 _REFUSED = re.compile(r"Unable to run job: (?:job rejected: |Job was rejected because )?(.*)")
 _BEFORE = re.compile(r"^(?:qsub: |error: |ERROR! )?(.*(?:option|argument).*)")
 _QUOTED = re.compile(r'"([^"]*)"')

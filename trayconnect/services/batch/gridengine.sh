@@ -7,7 +7,13 @@ me=$(id -un)
 orders() {
     all=$(within 15 qstat -xml -r -s prs -u "$me") || { status=$?; printf '%s\n' "$all"; return $status; }
     numbers=$(numbers_of_ours)
-    [ -z "$numbers" ] || within 15 qstat -j "$numbers" | awk '
+    [ -n "$numbers" ] || return 0
+    all=$(within 15 qstat -j "$numbers" 2>&1)
+    status=$?
+    # One may have ended in between.
+    case $all in *'do not exist'*) status=0 ;; esac
+    [ $status = 0 ] || { printf '%s\n' "$all"; return $status; }
+    printf '%s\n' "$all" | awk '
         $1 == "job_number:" { number = $2 }
         $1 == "context:" && sub(/^trayconnect=/, "", $2) { print number, "trayconnect 1 " $2 }'
 }

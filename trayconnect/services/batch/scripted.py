@@ -232,9 +232,8 @@ class ScriptedScheduler(ABC):
         if self.has_gone(said):
             return None
         return Problem(
-            f"{self.title} did not end the job",
+            f"{self.title} did not end the job: {said}"[:400],
             "It may run on. Try again; trayconnect will notice when it has ended.",
-            detail=said,
         )
 
 

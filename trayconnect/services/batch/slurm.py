@@ -113,9 +113,9 @@ class Slurm(ScriptedScheduler):
     # --- the list of jobs ---
 
     def jobs(self, lines: Sequence[str], clock: Clock) -> tuple[Job, ...] | None:
-        if any("error: Invalid user" in line for line in lines):
-            return None
-        return tuple(job for line in lines if (job := self._job(line, clock)) is not None)
+        found = tuple(job for line in lines if (job := self._job(line, clock)) is not None)
+        # squeue exits with 0 after some errors, as of an unknown user: that is no empty list.
+        return found if found or not any("error:" in line for line in lines) else None
 
     def _job(self, line: str, clock: Clock) -> Job | None:
         parts = line.split("|", 9)
@@ -145,7 +145,7 @@ class Slurm(ScriptedScheduler):
         told = next((found for line in lines if (found := _record(line, job))), None)
         if told is None:
             return None
-        state = told.get("JobState", "").split(" ")[0].rstrip("+")
+        state = told.get("JobState", "")
         if _phase(state, "") is not Phase.ENDED:
             return None
         how = _end(state)
@@ -206,14 +206,22 @@ def _seconds(text: str) -> float | None:
 
 
 def _phase(state: str, host: str) -> Phase:
-    """A word of a later version is never the end of a job."""
-    if state in _ENDS:
-        return Phase.ENDED
-    return _PHASES.get(state, Phase.QUEUED if host in _NONE else Phase.RUNNING)
+    """Of a state with its flags, which some versions show beside it (CANCELLED,COMPLETING). A word
+    of a later version is never the end of a job."""
+    known = [_PHASES[word] for word in _states(state) if word in _PHASES]
+    if Phase.ENDING in known or not any(word in _ENDS for word in _states(state)):
+        default = Phase.QUEUED if host in _NONE else Phase.RUNNING
+        return Phase.ENDING if Phase.ENDING in known else known[-1] if known else default
+    return Phase.ENDED
 
 
 def _end(state: str) -> End:
-    return _ENDS.get(state, End.UNKNOWN)
+    return next((_ENDS[word] for word in _states(state) if word in _ENDS), End.UNKNOWN)
+
+
+def _states(state: str) -> list[str]:
+    """sacct adds who cancelled it, and a plus where it cut a word."""
+    return re.split(r"[ ,+]", state)
 
 
 def _nodes(nodes: str, host: str) -> tuple[str, ...]:
@@ -237,5 +245,6 @@ def _record(line: str, job: JobId) -> Mapping[str, str] | None:
 
 def _fields(line: str) -> Iterator[tuple[str, str]]:
     starts = list(_FIELD.finditer(line))
-    for match, following in zip(starts, [*starts[1:], None], strict=True):
-        yield match[1], line[match.end() : following.start() if following else len(line)]
+    ends = [match.start() for match in starts[1:]] + [len(line)]
+    for match, end in zip(starts, ends, strict=False):
+        yield match[1], line[match.end() : end]

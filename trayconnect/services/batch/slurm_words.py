@@ -40,7 +40,6 @@ _WAITS = {
 }
 _STUCK = {
     "AccountNotAllowed": "your account may not use this partition",
-    "AssociationJobLimit": "your account has reached its limit of jobs",
     "BadConstraints": "no node has what it asks for",
     "DependencyNeverSatisfied": "the job that it waits for has failed",
     "InvalidAccount": "the account is not valid",
@@ -56,16 +55,13 @@ _STUCK = {
     "ReservationDeleted": "its reservation was deleted",
     "JobHoldMaxRequeue": "it was started too often, and is held",
     "SystemFailure": "a failure of the system or of its files holds it",
-    "Constraints": "no free node has what it asks for",
 }
 """As asked, it will not start."""
-del _STUCK["AssociationJobLimit"], _STUCK["Constraints"]
 
 _LIMIT = re.compile(r"(QOS|Assoc|User)(Max|Grp|Min)([A-Za-z]+)")
 _THINGS = (
     ("SubmitJobs", "jobs that may be submitted"),
     ("JobsPer", "jobs that may run at once"),
-    ("Jobs", "jobs that may run at once"),
     ("Jobs", "jobs that may run at once"),
     ("Wall", "time"),
     ("GRES", "GPUs and other devices"),
@@ -88,6 +84,8 @@ def reason(word: str) -> Reason:
         return Reason(whole, text, starts=False)
     if first == "ReqNodeNotAvail" and "maintenance" in whole.lower():
         return Reason(whole, "its nodes are reserved for maintenance")
+    if whole.startswith("Nodes required for job are"):
+        return Reason(whole, "a node that it asks for is down, drained or reserved")
     if first == "MaxMemPerLimit":
         return Reason(whole, "it asks for more memory than may be asked", starts=False)
     text = _WAITS.get(first) or _limit(first)

@@ -2,8 +2,11 @@
 # functions (`find_commands`; `orders`, which lists the jobs of that name, each as its number and its
 # comment; `submit`, which reads the job's script), report.sh, and assignments: name, mark, and script.
 
-# Whether the scheduler answers. A job of this order: @@found.
+# Whether the scheduler answers. A job of this order: @@found. One that has begun has left its number
+# (see job.sh), and the scheduler may have forgotten it since.
 look() {
+    found=$(cat "$states/${name##*-}/orders/$mark")
+    [ -z "$found" ] || { say "looked 0"; say "found $found"; return 0; }
     listed=$(orders 2>&1)
     status=$?
     say "looked $status"
