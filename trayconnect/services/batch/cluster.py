@@ -11,7 +11,7 @@ from typing import cast
 from trayconnect.config.batch_options import System, option_faults
 from trayconnect.config.model import Server
 from trayconnect.core import remote_script, sanitize
-from trayconnect.core.abandonable import abandonable
+from trayconnect.core.abandonable import Background
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import Problem, ProblemError
 from trayconnect.core.link import Completed, Link, NotEndedError
@@ -107,7 +107,12 @@ class RemoteCluster:
             finally:
                 turn.release()
 
-        return abandonable(execute, "tc-batch", cancel)
+        try:
+            running = Background(execute, "tc-batch")
+        except RuntimeError:  # no more threads
+            turn.release()
+            raise
+        return running.result(cancel)
 
 
 def _request(server: Server, mark: str) -> Request:

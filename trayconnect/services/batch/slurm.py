@@ -31,6 +31,9 @@ _LIMIT = re.compile(r"(?:([0-9]+)-)?(?:([0-9]+):)?([0-9]+):([0-9]+)")
 _FIELD = re.compile(r"(?:^| )([A-Z][\w:/]*)=")
 _EXIT = re.compile(r"([0-9]{1,3}):([0-9]{1,3})")
 _FORECAST = re.compile(r"Job [0-9]+ to start at (\S+) (using .*)")
+_NO_LIST = re.compile(
+    r"error:.*(?:Invalid user|load_jobs|ontact|onnect|imed out|annot|an't|not available)"
+)
 _NONE = frozenset(("", "n/a", "N/A", "(null)", "None", "NONE", "Unknown"))
 
 _PHASES = {
@@ -67,6 +70,8 @@ _ENDS = {
 _OWN_ENDS = (End.COMPLETED, End.FAILED, End.NOT_LAUNCHED)
 _OUT_OF_MEMORY = 125
 """As the signal, where the kernel ended a process."""
+_OF_SRUN = r"s/^\(SLURM_[A-Z0-9_]*\|SRUN_[A-Z0-9_]*\)=.*/\1/p"
+_KEPT = r"SLURM_CONF\|SLURM_CLUSTERS\|SLURM_JWT"
 _PLACE = 10
 """Seconds that a step may wait for the resources of its job."""
 
@@ -114,8 +119,8 @@ class Slurm(ScriptedScheduler):
 
     def jobs(self, lines: Sequence[str], clock: Clock) -> tuple[Job, ...] | None:
         found = tuple(job for line in lines if (job := self._job(line, clock)) is not None)
-        # squeue exits with 0 after some errors, as of an unknown user: that is no empty list.
-        return found if found or not any("error:" in line for line in lines) else None
+        # squeue exits with 0 after some errors: that is no empty list.
+        return found if found or not any(_NO_LIST.search(line) for line in lines) else None
 
     def _job(self, line: str, clock: Clock) -> Job | None:
         parts = line.split("|", 9)
@@ -176,9 +181,11 @@ class Slurm(ScriptedScheduler):
     def step(self, job: Job, program: str) -> str:
         node = job.nodes[0] if job.nodes else ""
         where = f" --nodelist={quoted(node)}" if node else ""
-        # Before 20.11 steps share by themselves. The login's own environment stays behind.
+        # Before 20.11 steps share by themselves. The login's own environment stays behind, and what
+        # it may set for srun, such as labels before each line.
         line = (
             f"{finding('srun', self.variables)}; "
+            f"unset $(env | sed -n {quoted(_OF_SRUN)} | grep -vx {quoted(_KEPT)}); "
             "case $(srun --help </dev/null 2>&1) in "
             "*--overlap*) share=--overlap ;; *) share= ;; esac; "
             f"exec srun --jobid={job.id} $share --unbuffered --quiet --nodes=1 --ntasks=1{where} "

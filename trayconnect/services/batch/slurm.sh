@@ -1,12 +1,11 @@
 # Slurm's commands for submit.sh, query.sh and cancel.sh. POSIX sh, behind process.sh.
 
-# What a login may set to change what these commands do. Accounts, partitions and the like stay.
-unset SQUEUE_ACCOUNT SQUEUE_ALL SQUEUE_ARRAY SQUEUE_ARRAY_UNIQUE SQUEUE_FEDERATION SQUEUE_LICENSES \
-    SQUEUE_LOCAL SQUEUE_NAMES SQUEUE_PARTITION SQUEUE_QOS SQUEUE_SIBLING SQUEUE_SORT SQUEUE_USERS \
+# What a login may set to change what these commands do: a filter would hide a job. Of sbatch, accounts,
+# partitions and the like stay.
+# shellcheck disable=SC2046
+unset $(env | sed -n 's/^\(SQUEUE_[A-Z_]*\|SCANCEL_[A-Z_]*\|SACCT_[A-Z_]*\)=.*/\1/p') \
     SBATCH_ARRAY_INX SBATCH_CLUSTERS SBATCH_DEBUG SBATCH_GET_USER_ENV SBATCH_TEST_ONLY SBATCH_WAIT \
-    SCANCEL_ACCOUNT SCANCEL_BATCH SCANCEL_CTLD SCANCEL_FULL SCANCEL_HURRY SCANCEL_INTERACTIVE \
-    SCANCEL_NAME SCANCEL_PARTITION SCANCEL_QOS SCANCEL_STATE SCANCEL_USER SCANCEL_VERBOSE \
-    SCANCEL_WCKEY SLURM_EXIT_ERROR SLURM_EXIT_IMMEDIATE
+    SLURM_EXIT_ERROR SLURM_EXIT_IMMEDIATE
 case ${SLURM_CLUSTERS-} in all | *,*) unset SLURM_CLUSTERS ;; esac
 # Seconds since the epoch, whatever zone the login has.
 SLURM_TIME_FORMAT=%s
