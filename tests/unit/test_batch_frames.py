@@ -20,15 +20,21 @@ from trayconnect.config.model import Keepalive
 from trayconnect.core import receive_window
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.endpoints import TcpEndpoint, UnixEndpoint
-from trayconnect.core.errors import ProblemError
+from trayconnect.core.errors import Cancelled, ProblemError
 from trayconnect.core.link import Client, LostError, NotOpenedError, NotOursError, Owner
 from trayconnect.services.batch.relay import frames, program
-from trayconnect.services.batch.relay.frames import Decoder, FrameError, frame, number_frame
+from trayconnect.services.batch.relay.frames import (
+    Decoder,
+    FrameError,
+    Pad,
+    frame,
+    number_frame,
+)
 from trayconnect.services.batch.relay.problems import refused
 from trayconnect.services.batch.relay.relay_link import RelayLink, open_relay
 
 PATH = UnixEndpoint("/tmp/s")
-GREETING = b"motd\n@@trayconnect relay 1 c1\n"
+GREETING = b"motd\n@@trayconnect relay 1 0 c1\n"
 
 payloads = st.binary(max_size=200)
 
@@ -75,6 +81,19 @@ def test_a_target_that_is_none(text: bytes) -> None:
 
 def test_both_ends_agree_on_the_window() -> None:
     assert frames.WINDOW == receive_window.SMALLEST
+
+
+def test_what_would_wait_is_padded() -> None:
+    pad = Pad(1448)
+    padding = len(frame(frames.NOTHING, 0, bytes(1448)))
+    assert pad.behind(200, now=1.0) == b""  # one small packet goes out at once
+    assert len(pad.behind(200, now=1.01)) == padding  # the first one is not acknowledged yet
+    pad.heard(1.02)
+    assert pad.behind(200, now=1.03) == b""
+    assert pad.behind(200, now=2.0) == b""
+    pad.heard(3.0)
+    assert len(pad.behind(1500, now=3.1)) == padding  # more than one piece
+    assert Pad().behind(1500, now=1.0) == b""
 
 
 # --- the program ----------------------------------------------------------------------------------
@@ -146,15 +165,20 @@ def scripted(
 
 
 def start(
-    stream: Scripted, losses: Losses, seconds: float = 60.0, keepalive: Keepalive | None = None
+    stream: Scripted,
+    losses: Losses,
+    seconds: float = 60.0,
+    keepalive: Keepalive | None = None,
+    cancel: CancelToken | None = None,
+    first: bytes = b"",
 ) -> RelayLink:
     return open_relay(
         stream,
-        b"",
+        first,
         "c1",
         keepalive=keepalive or Keepalive(),
         seconds=seconds,
-        cancel=CancelToken(),
+        cancel=cancel or CancelToken(),
         on_lost=losses,
     )
 
@@ -276,6 +300,18 @@ def test_a_relay_that_does_not_start(come: tuple[bytes, ...], words: str) -> Non
     with nothing_left(), pytest.raises(ProblemError) as caught:
         start(stream, Losses(), 60.0 if come else 0.2)
     assert words in str(caught.value.problem)
+
+
+def test_a_start_that_is_cancelled_ends_at_once() -> None:
+    stream, cancel = Scripted(), CancelToken()
+
+    def sendall(data: bytes | memoryview) -> None:
+        cancel.set()
+
+    stream.sendall = sendall  # type: ignore[method-assign]
+    with nothing_left(), pytest.raises(Cancelled):
+        start(stream, Losses(), cancel=cancel, first=b"text")
+    assert stream.is_over
 
 
 def test_a_relay_that_closes_no_channel_gets_no_more() -> None:

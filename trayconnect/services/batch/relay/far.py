@@ -37,7 +37,6 @@ from trayconnect.services.batch.relay.frames import (
     DATA,
     EOF,
     GREETING,
-    HEAD,
     MOST_CHANNELS,
     NOTHING,
     OPEN,
@@ -50,14 +49,12 @@ from trayconnect.services.batch.relay.frames import (
     WINDOW_MORE,
     Decoder,
     FrameError,
+    Pad,
     frame,
     number,
     target,
 )
 
-PIECE = 1000
-"""Bytes that Slurm carries in one packet, about."""
-UNACKNOWLEDGED_SECONDS = 0.05
 READ_SIZE = 64 << 10
 MUCH = 256 << 10
 """Bytes on their way to this computer above which nothing is read from the node's programs."""
@@ -82,11 +79,9 @@ class Relay:
         self.out: Deque[bytes] = deque()
         self.out_size = 0
         self.rest = memoryview(b"")
-        self.is_new = False
-        """Whether something was read since the last acknowledgement."""
-        self.segment = 0
-        """Bytes of a full packet between the node and srun; 0: what is sent goes out at once."""
-        self.written_at = self.read_at = 0.0
+        self.pad = Pad()
+        self.patience = 60
+        self.heard_at = time.monotonic()
         self.has_ended = False
         self.wake_read, self.wake_write = os.pipe()
         for fd in (read_fd, write_fd, self.wake_read, self.wake_write):
@@ -103,15 +98,23 @@ class Relay:
             for told in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
                 signal.signal(told, self.on_signal)
         signal.set_wakeup_fd(self.wake_write, warn_on_full_buffer=False)
-        self.put(b"\n" + GREETING + os.uname().nodename.encode() + b"\n")
+        node = os.uname().nodename.encode()
+        self.put(b"\n%b%d %b\n" % (GREETING, self.pad.segment, node))
         self.watch(self.read_fd, IN, self.on_input)
         self.watch(self.wake_read, IN, self.on_wake)
         self.flush()
+        self.look()
         try:
             while not self.has_ended:
                 self.turn()
         finally:
             self.hang_up()
+
+    def look(self) -> None:
+        """Whether this computer is still there."""
+        if time.monotonic() - self.heard_at > self.patience:
+            self.has_ended = True
+        self.call_in(2.0, self.look)
 
     def follow(self, parent: int) -> None:
         if os.getppid() != parent:
@@ -192,7 +195,11 @@ class Relay:
         try:
             while self.out_size:
                 if not self.rest:
-                    self.rest = memoryview(self.batch())
+                    data = b"".join(self.out)
+                    self.out.clear()
+                    padding = self.pad.behind(len(data), time.monotonic())
+                    self.out_size += len(padding)
+                    self.rest = memoryview(data + padding)
                 sent = os.write(self.write_fd, self.rest)
                 self.rest = self.rest[sent:]
                 self.out_size -= sent
@@ -200,13 +207,6 @@ class Relay:
             pass
         except OSError:
             self.has_ended = True
-            return
-        if not self.out_size and self.segment and not self.decoder.is_between and self.is_new:
-            # The other half of a frame waits at srun for an acknowledgement, which takes 40 ms
-            # unless something goes the other way.
-            self.is_new = False
-            self.put(frame(NOTHING, 0))
-            self.flush()
             return
         waits = bool(self.out_size)
         reads = self.out_size < TOO_MUCH
@@ -219,21 +219,6 @@ class Relay:
             paused, self.paused = self.paused, set()
             for channel in paused:
                 channel.reconsider()
-
-    def batch(self) -> bytes:
-        """All that waits. Slurm sends it in small packets, and all but the first one only when that
-        is acknowledged, which takes 40 ms; but a full packet goes out at once, and is acknowledged
-        at once. So what would wait is made longer."""
-        data = b"".join(self.out)
-        self.out.clear()
-        now = time.monotonic()
-        waits = self.written_at >= self.read_at and now - self.written_at < UNACKNOWLEDGED_SECONDS
-        self.written_at = now
-        missing = 2 * PIECE + self.segment - len(data)
-        if self.segment and missing > 0 and (waits or len(data) > PIECE):
-            self.out_size += HEAD.size + missing
-            data += frame(NOTHING, 0, bytes(missing))
-        return data
 
     def on_both(self, events: int) -> None:
         if events & READABLE:
@@ -253,8 +238,8 @@ class Relay:
         if not data:
             self.has_ended = True
             return
-        self.is_new = True
-        self.read_at = time.monotonic()
+        self.heard_at = time.monotonic()
+        self.pad.heard(self.heard_at)
         for kind, channel_number, payload in self.decoder.feed(data):
             self.take(kind, channel_number, payload)
 
@@ -275,7 +260,8 @@ class Relay:
                 channel.drop(reset=bool(payload))
                 self.put(frame(CLOSE, channel_number))
         elif kind == PING:
-            self.put(frame(PONG, 0, payload))
+            self.patience = number(payload)
+            self.put(frame(PONG, 0))
         elif kind == WHO:
             self.put(frame(OWNER, channel_number, bytes((owner_at(*target(payload)),))))
         elif kind in (OPEN, RUN):

@@ -1,6 +1,7 @@
 """How the relay begins on a node. The end of the text of `far`."""
 
 import os
+import signal
 import socket
 import sys
 import traceback
@@ -35,13 +36,14 @@ def segment_size(address: str) -> int:
 
 
 def main() -> None:
+    signal.alarm(0)
     try:
         if sys.argv[1:2] == ["serve"]:
             serve(sys.argv[2])
         relay = Relay(0, 1)
         launched_from = os.environ.get("SLURM_LAUNCH_NODE_IPADDR", "")
         if launched_from:
-            relay.segment = segment_size(launched_from)
+            relay.pad.segment = segment_size(launched_from)
         relay.run()
     except FrameError as error:
         os.write(2, ("trayconnect relay: %s\n" % error).encode())

@@ -26,6 +26,8 @@ RUN = 2
 WHO = 3
 """Who owns the listener at a target. The channel ends with the answer."""
 PING = 4
+"""The relay ends if it hears nothing for so many seconds: Slurm gives a step no end of its input
+when srun was killed."""
 
 # From either end.
 DATA = 16
@@ -35,7 +37,7 @@ EOF = 18
 CLOSE = 19
 """Nothing follows, and nothing more is taken. A payload: the connection was cut off."""
 NOTHING = 20
-"""Makes the network acknowledge what it has carried."""
+"""Padding: see `Pad`."""
 
 # From the node.
 OPENED = 32
@@ -55,7 +57,8 @@ OURS, SYSTEM, UNKNOWN, OTHERS, NOBODY = range(5)
 NO_LISTENER, UNREACHABLE, UNRESOLVED, NOT_OURS, OTHER = range(5)
 
 GREETING = b"@@trayconnect relay 1 "
-"""Begins a line; behind it stands the node's name. Start-up files may print before it."""
+"""Begins a line; behind it stand the bytes of a full packet, for `Pad`, and the node's name.
+Start-up files may print before it."""
 NO_PYTHON = b"@@trayconnect relay none"
 
 
@@ -93,6 +96,42 @@ def target(text: bytes) -> Tuple[str, int, str]:
     if kind != "tcp" or not host or not port.isdigit() or not 0 < int(port) < 65536:
         raise FrameError("no target")
     return host, int(port), ""
+
+
+def segment_of(greeting: bytes) -> int:
+    """The bytes of a full packet that a greeting tells."""
+    word = greeting[len(GREETING) :].split(b" ")[0]
+    return min(int(word), MOST_PAYLOAD) if word.isdigit() and len(word) < 6 else 0
+
+
+class Pad:
+    """Lets no data wait on the way through Slurm.
+
+    Slurm carries pieces of 1 KiB over a connection with Nagle's algorithm (RFC 896): a packet that
+    is not full waits until the last such packet is acknowledged, which takes 40 ms if nothing goes
+    the other way. So behind data that may wait comes padding that fills its packet; the padding may
+    wait."""
+
+    PIECE = 1000
+    RECENT = 0.05
+
+    def __init__(self, segment: int = 0) -> None:
+        """`segment`: bytes of a full packet there; 0: nothing waits."""
+        self.segment = segment
+        self._sent_at = -1.0
+        self._heard_at = 0.0
+
+    def heard(self, now: float) -> None:
+        """Something has come the other way, and so, most of the time, an acknowledgement."""
+        self._heard_at = now
+
+    def behind(self, size: int, now: float) -> bytes:
+        """What follows so many bytes of frames that are sent now."""
+        if not self.segment:
+            return b""
+        is_open = self._sent_at >= self._heard_at and now - self._sent_at < self.RECENT
+        self._sent_at = now
+        return frame(NOTHING, 0, bytes(self.segment)) if is_open or size > self.PIECE else b""
 
 
 class Decoder:

@@ -19,7 +19,14 @@ from trayconnect.core.receive_window import WindowBudget
 from trayconnect.core.threads import served_quickly
 from trayconnect.services.batch.relay import frames, problems
 from trayconnect.services.batch.relay.channel import Channel, Phase
-from trayconnect.services.batch.relay.frames import Decoder, FrameError, frame, number
+from trayconnect.services.batch.relay.frames import (
+    Decoder,
+    FrameError,
+    Pad,
+    frame,
+    number,
+    number_frame,
+)
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +38,7 @@ _MOST_UNTAKEN = 8
 """Pieces of the stream that wait for the owner of the channels."""
 _MUCH = 256 << 10
 """Bytes on their way to the relay above which nothing is read from clients."""
-_MOST_NOISE = 64 << 10
-"""Bytes of start-up files before the greeting."""
+_MOST_NOISE = 64 << 10  # of start-up files, before the greeting
 
 
 class Multiplexer:
@@ -63,7 +69,6 @@ class Multiplexer:
         self.latency: float | None = None
         self.greeted = threading.Event()
         """Set by the greeting, and by the end before it."""
-        self.ended = threading.Event()
         self.reason: LostError | None = None
         self.has_no_python = False
         self._is_greeted = False
@@ -72,6 +77,7 @@ class Multiplexer:
         self._questions: dict[int, Callable[[Owner | None], None]] = {}
         self._number = 0
         self._decoder = Decoder()
+        self._pad = Pad()
         self._heard_at = self._asked_at = time.monotonic()
         self._is_closing = False
         self._batch: list[bytes] = []
@@ -224,7 +230,6 @@ class Multiplexer:
         with self._changed:
             self._changed.notify_all()
         self.greeted.set()
-        self.ended.set()
         if not self._is_closing and self.reason is not None:
             tell(self._on_end, self.reason)
 
@@ -254,6 +259,7 @@ class Multiplexer:
         if self.reason is not None:
             return
         self._heard_at = time.monotonic()
+        self._pad.heard(self._heard_at)
         try:
             for kind, channel_number, payload in self._decoder.feed(data):
                 self._dispatch(kind, channel_number, payload)
@@ -269,7 +275,7 @@ class Multiplexer:
         if kind == frames.OWNER:
             on_answer = self._questions.pop(channel_number, None)
             if on_answer is not None:
-                tell(on_answer, _owner(payload))
+                tell(on_answer, problems.owner(payload))
             return
         channel = self._channels.get(channel_number)
         if channel is None:
@@ -300,7 +306,7 @@ class Multiplexer:
                 if channel.phase is Phase.OPENING:
                     channel.refuse(explain(payload))
             elif channel.phase is Phase.OPENING:
-                channel.opened(_owner(payload))
+                channel.opened(problems.owner(payload))
         else:
             raise FrameError(f"an unknown kind of frame: {kind}")
 
@@ -315,7 +321,7 @@ class Multiplexer:
 
     def _ask(self) -> None:
         self._asked_at = time.monotonic()
-        self.put(frame(frames.PING, 0))
+        self.put(number_frame(frames.PING, 0, round(2 * self._limit) + 60))
 
     def _answered(self) -> None:
         self.latency = time.monotonic() - self._asked_at
@@ -362,6 +368,7 @@ class Multiplexer:
             at = said.find(b"\n" + frames.GREETING)
             end = said.find(b"\n", at + 1) if at >= 0 else -1
             if end >= 0:
+                self._pad.segment = frames.segment_of(said[at + 1 : end])
                 return said[end + 1 :]
             if b"\n" + frames.NO_PYTHON in said:
                 self.has_no_python = True
@@ -382,7 +389,7 @@ class Multiplexer:
                 if not out:
                     return
                 data = b"".join(out)
-                self._stream.sendall(data)
+                self._stream.sendall(data + self._pad.behind(len(data), time.monotonic()))
                 with self._changed:
                     self._out_size -= len(data)
                 if self.paused:
@@ -390,9 +397,3 @@ class Multiplexer:
         except (OSError, EOFError) as error:
             detail = str(error)
             self.loop.call(lambda: self.end(problems.lost(self.node, detail)))
-
-
-def _owner(payload: bytes) -> Owner:
-    if len(payload) != 1 or payload[0] not in problems.OWNERS:
-        raise FrameError("no owner")
-    return problems.OWNERS[payload[0]]

@@ -20,6 +20,13 @@ OWNERS = {
 }
 
 
+def owner(payload: bytes) -> Owner:
+    """Of the payload of OPENED and OWNER. Raises `FrameError`."""
+    if len(payload) != 1 or payload[0] not in OWNERS:
+        raise frames.FrameError("no owner")
+    return OWNERS[payload[0]]
+
+
 def lost(node: str, detail: str) -> LostError:
     title = f"The connection to {node} was lost"
     return LostError(
@@ -60,12 +67,12 @@ def slow_start(node: str, seconds: float, said: str) -> ProblemError:
 def refused(node: str, target: Endpoint | None, payload: bytes) -> ProblemError:
     """The relay opened no channel; `target` None: it ran no command."""
     reason = payload[0] if payload else frames.OTHER
-    owner = OWNERS.get(payload[1] if len(payload) > 1 else -1, Owner.UNKNOWN)
+    whose = OWNERS.get(payload[1] if len(payload) > 1 else -1, Owner.UNKNOWN)
     said = sanitize.line(payload[2:])
     if target is None:
         return ProblemError(Problem(f"{node} runs no commands", said, _RETRY, said))
     if reason == frames.NOT_OURS:
-        return NotOursError(not_ours(target, owner), owner)
+        return NotOursError(not_ours(target, whose), whose)
     if reason == frames.UNRESOLVED and isinstance(target, TcpEndpoint):
         title = f"{node} does not know a host named {target.host}"
         return NotOpenedError(Problem(title, "", _RETRY, said), Refusal.UNRESOLVED)

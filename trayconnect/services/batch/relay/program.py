@@ -10,8 +10,10 @@ from importlib import resources
 _PYTHONS = ("python3", "/usr/libexec/platform-python")
 _TOO_OLD = 9
 _BOOT = (
-    "import os,sys;"
+    "import os,signal,sys;"
     f"sys.version_info<(3,6)and os._exit({_TOO_OLD});"
+    # A step may begin after its srun has ended, and gets no end of its input then.
+    "signal.alarm(30);"
     # Unbuffered: what follows the text belongs to the relay.
     'r=open(0,"rb",0,closefd=False);'
     'n=int(next((l for l in iter(r.readline,b"")if l.strip()),0));'
