@@ -17,6 +17,7 @@ from tests.support.ports import free_port
 from tests.support.proxy import FaultyProxy
 from tests.support.waiting import wait_for
 from tests.support.whole import LIMIT, Whole
+from tests.system.test_whole_way import kernel_socket, run_cell, start_kernel
 from trayconnect.config.model import Server
 from trayconnect.control.status_json import to_json
 from trayconnect.core.cancellation import CancelToken
@@ -30,6 +31,12 @@ from trayconnect.sessions.snapshot import Snapshot, state_words
 from trayconnect.sessions.state import State
 
 VENV = Path(sys.executable).parent.parent
+COUNT = """
+import time
+for number in range(40):
+    print(number, flush=True)
+    time.sleep(0.05)
+"""
 NUMBERS = itertools.count(1)
 
 
@@ -348,3 +355,25 @@ def test_a_jupyter_that_was_submitted_by_hand_is_listed_and_opened(lab: Lab) -> 
         assert user.get("api/status")["started"] != first
         assert user.batch.state.job is not None
         assert user.batch.state.job.phase is Phase.RUNNING
+
+
+# --- each way to the node -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", ["ssh", "srun", "direct"])
+def test_a_kernel_runs_a_cell_over_each_way(lab: Lab, way: str) -> None:
+    with lab.user(lab.entry(reach=way)) as user:
+        user.click()
+        page = user.until_page().page
+        assert page is not None
+        told: Any = to_json(user.manager.snapshots())["servers"][0]
+        assert told["job"]["way"] == way
+        port = user.server.local_port
+        channels = kernel_socket(port, page.token, start_kernel(port, page.token))
+        try:
+            assert run_cell(channels, "print(6 * 7)") == "42\n"
+            counted = run_cell(channels, COUNT)
+            assert counted == "".join(f"{number}\n" for number in range(40))
+            assert run_cell(channels, "print('x' * 1_000_000)") == "x" * 1_000_000 + "\n"
+        finally:
+            channels.close()
