@@ -26,7 +26,7 @@ fail() {
 
 # The names under which the login node may know this node, and the keys of its SSH server.
 tell_node() {
-    { uname -n; printf '%s\n' "${SLURMD_NODENAME-}"; hostname -f; } | awk 'NF && !seen[$1]++' | put node
+    { uname -n; printf '%s\n' "${SLURMD_NODENAME-}"; timeout 5 hostname -f; } | awk 'NF && !seen[$1]++' | put node
     cat /etc/ssh/ssh_host_*_key.pub | head -c 16384 | put host_keys
     [ -n "${SLURMD_NODENAME-}" ] && command -v scontrol || return
     # A name that no resolver knows has an address in the scheduler's own list.

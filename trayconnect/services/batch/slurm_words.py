@@ -126,9 +126,9 @@ _UNSURE = re.compile(
 _CAUSES: tuple[tuple[str, tuple[str, ...], str], ...] = (
     (r"partition configuration not available", ("partition",), ""),
     (r"permitted to use this partition", ("partition", "account"), ""),
+    (r"ccount", ("account", "partition"), ""),
     (r"artition", ("partition",), ""),
     (r"(?i)qos specification|qos ", ("qos",), ""),
-    (r"ccount", ("account", "partition"), ""),
     (r"ime limit", (), "time"),
     (r"Invalid --time", (), "time"),
     (r"emory", ("mem", "mem-per-cpu", "mem-per-gpu"), ""),
