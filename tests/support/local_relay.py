@@ -32,7 +32,8 @@ class ProcessStream:
     @property
     def said(self) -> bytes:
         assert self.process.stderr is not None
-        return self.process.stderr.read() if self.is_over else b""
+        is_read = self.is_over and not self.process.stderr.closed
+        return self.process.stderr.read() if is_read else b""
 
     @property
     def status(self) -> int | None:
@@ -40,11 +41,16 @@ class ProcessStream:
 
     def recv(self, size: int) -> bytes:
         assert self.process.stdout is not None
-        return self.process.stdout.read(size) or b""
+        try:
+            return self.process.stdout.read(size) or b""
+        except ValueError:  # it was closed meanwhile
+            return b""
 
     def sendall(self, data: bytes | memoryview) -> None:
         assert self.process.stdin is not None
         view = memoryview(data)
+        if self.process.stdin.closed:
+            raise BrokenPipeError
         while view:
             view = view[self.process.stdin.write(view) or 0 :]
 
@@ -55,8 +61,10 @@ class ProcessStream:
     def close(self) -> None:
         self.process.kill()
         self.process.wait()
-        with contextlib.suppress(OSError):
-            self.shutdown_write()
+        for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
 
 
 KEEPALIVE = Keepalive(interval=15, count_max=3)

@@ -229,14 +229,10 @@ class Channel:
             if not self._backlog:
                 self._finish_client()
 
-    def far_close(self, *, is_cut: bool) -> None:
-        """It takes no more, and what it has sent is complete, unless it was cut off."""
+    def far_close(self) -> None:
+        """It takes no more, and what it has sent is complete."""
         self._send_close()
         if self.phase is not Phase.OPEN:
-            return
-        if is_cut and not self._far_eof:
-            self.was_cut = True
-            self._drop(with_reset=True)
             return
         self.phase = Phase.LINGERING
         self._far_eof = True

@@ -18,6 +18,7 @@ from trayconnect.services.batch.relay.far_owners import (
     connection_owner,
     listener_owner,
     peer_owner,
+    rows,
 )
 from trayconnect.services.batch.relay.frames import (
     CLOSE,
@@ -181,13 +182,15 @@ class Channel:
     def pull(self, fd: int) -> None:
         if self.window <= 0 or self.relay.is_full:
             return
-        is_cut = False
+        is_over = False
         try:
             data = os.read(fd, min(MOST_PAYLOAD, self.window))
         except BlockingIOError:
             return
         except OSError:
-            data, is_cut = b"", True
+            # As OpenSSH: a server that closes with a request unread resets the connection, and its
+            # last answer is whole all the same.
+            data, is_over = b"", True
         if data:
             self.window -= len(data)
             self.relay.put(frame(self.sources[fd], self.number, data))
@@ -195,8 +198,8 @@ class Channel:
         self.relay.watch(fd, 0)
         self.relay.masks.pop(fd, None)
         del self.sources[fd]
-        if is_cut:
-            self.relay.put(frame(CLOSE, self.number, b"cut"))
+        if is_over:
+            self.relay.put(frame(CLOSE, self.number))
             self.drop()
         elif not self.sources:
             self.sources_over()
@@ -250,7 +253,8 @@ class Connection(Channel):
             self.places = [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")]
             if self.whose:
                 rank = (OURS, SYSTEM, UNKNOWN, OTHERS, NOBODY).index
-                self.places.sort(key=lambda place: rank(listener_owner(place[1], self.port)))
+                table = rows(self.port)  # the kernel takes milliseconds for it
+                self.places.sort(key=lambda place: rank(listener_owner(place[1], self.port, table)))
             self.connect_next("")
             return
         for family in (socket.AF_INET, socket.AF_INET6):

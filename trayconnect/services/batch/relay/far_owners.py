@@ -55,8 +55,8 @@ def owner_at(host: str, port: int, path: str) -> int:
                 return NOBODY if error.errno in gone else UNKNOWN
             return peer_owner(sock)
     if host.lower() == "localhost":
-        found = [listener_owner(address, port) for address in ("127.0.0.1", "::1")]
-        return min(found)
+        table = rows(port)
+        return min(listener_owner(address, port, table) for address in ("127.0.0.1", "::1"))
     try:
         return listener_owner(host, port)
     except OSError:

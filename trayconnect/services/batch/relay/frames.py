@@ -35,7 +35,7 @@ WINDOW_MORE = 17
 """So many more bytes may be sent."""
 EOF = 18
 CLOSE = 19
-"""Nothing follows, and nothing more is taken. A payload: the connection was cut off."""
+"""Nothing follows, and nothing more is taken. A payload, from this computer: reset the far end."""
 NOTHING = 20
 """Padding: see `Pad`."""
 

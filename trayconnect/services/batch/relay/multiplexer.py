@@ -291,7 +291,7 @@ class Multiplexer:
         elif kind == frames.CLOSE:
             del self._channels[channel_number]
             self._refusals.pop(channel_number, None)
-            channel.far_close(is_cut=bool(payload))
+            channel.far_close()
         elif kind == frames.STDERR:
             channel.stderr_arrived(payload)
         elif kind == frames.EXIT:
