@@ -239,6 +239,32 @@ def test_the_end_of_the_login_ends_the_way(
         node.link.close()
 
 
+@pytest.mark.parametrize("way", ["ssh", "srun", "direct"])
+def test_a_node_that_dies_is_noticed(
+    way: str, cluster: BatchCluster, kit: Kit, server: Server, job: Destination
+) -> None:
+    """Its network is gone: nothing ends a connection there, and nothing comes."""
+    soon = server.keepalive.model_copy(update={"interval": 0.5, "count_max": 2})
+    quick = replace(by(job, way), server=by(job, way).server.model_copy(update={"keepalive": soon}))
+    losses = Losses()
+    with (
+        nothing_left(),
+        kit.tunnel(quick.server) as login,
+        reached(quick, login, losses) as node,
+        Carried(node.link) as carried,
+    ):
+        carried.sock.sendall(b"hello")
+        assert carried.sock.recv(100) == b"hello"
+        cluster.run("c1", "ip", "link", "set", "eth0", "down")
+        try:
+            assert "stopped answering" in losses.wait().title
+            with pytest.raises(ConnectionResetError):
+                carried.sock.recv(100)
+            assert login.execute("uname -n", b"", 20).stdout == b"login1\n"
+        finally:
+            cluster.run("c1", "ip", "link", "set", "eth0", "up")
+
+
 def test_a_step_leaves_nothing_on_the_node(
     cluster: BatchCluster, kit: Kit, server: Server, job: Destination
 ) -> None:

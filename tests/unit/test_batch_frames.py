@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import os
 import queue
+import shutil
 import socket
 import subprocess
 import sys
@@ -125,6 +127,25 @@ def test_without_a_python_it_says_so(python: str | None, tmp_path: Path) -> None
     assert frames.NO_PYTHON in done.stdout
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc")
+def test_the_jobs_own_python_serves_where_there_is_no_other(tmp_path: Path) -> None:
+    for needed in ("sh", "readlink"):
+        found = shutil.which(needed)
+        assert found is not None
+        tmp_path.joinpath(needed).symlink_to(found)
+    command = program.command(os.getpid()).replace("/usr/libexec", "/nowhere")
+    done = subprocess.run(
+        ["/bin/sh", "-c", command],
+        input=program.stdin(),
+        capture_output=True,
+        timeout=60,
+        check=False,
+        env={"PATH": str(tmp_path)},
+    )
+    assert frames.GREETING in done.stdout
+    assert frames.NO_PYTHON not in done.stdout
+
+
 # --- a broken relay -------------------------------------------------------------------------------
 
 
@@ -240,6 +261,27 @@ def test_what_is_no_relay_ends_the_link(bad: bytes) -> None:
                 assert isinstance(first, LostError)
         finally:
             asked.close()
+
+
+any_frames = st.lists(
+    st.tuples(st.integers(0, 40), st.integers(0, 3), st.binary(max_size=6)), max_size=12
+).map(lambda some: b"".join(frame(*one) for one in some))
+
+
+@given(any_frames)
+def test_whatever_a_relay_says_its_end_is_the_end(said: bytes) -> None:
+    losses = Losses()
+    with scripted(losses) as (stream, link):
+        clients = [Asked(link), Asked(link, b"GET /")]
+        stream.incoming.put(said)
+        stream.incoming.put(b"")
+        losses.wait()
+        assert link.traffic.connections == 0
+        with pytest.raises(LostError):
+            link.owner(PATH)
+        for client in clients:
+            client.close()
+    assert len(losses.problems) == 1
 
 
 def test_a_relay_that_answers_nothing_is_lost() -> None:
