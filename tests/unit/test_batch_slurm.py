@@ -411,6 +411,12 @@ FAILED = "sbatch: error: Batch job submission failed: "
         ),
         (
             1,
+            f"{FAILED}I/O error writing script/environment to file",
+            "I/O error writing",
+            "The cluster has a problem of its own",
+        ),
+        (
+            1,
             f"{FAILED}Required partition not available (inactive or drain)",
             "Required partition",
             "Change --partition",

@@ -144,6 +144,7 @@ _CAUSES: tuple[tuple[str, tuple[str, ...], str], ...] = (
     (r"ode configuration", ("gres", "gpus", "mem", "cpus-per-task", "constraint", "nodes"), ""),
 )
 _POLICY = re.compile(r"accounting/QOS policy|SubmitJob|Limit$|too many", re.IGNORECASE)
+_SITE = re.compile(r"I/O error|[Dd]isk|quota|database|accounting storage")
 _OPTION = re.compile(r"(?:option|--) ?-?-? ?'?(-{0,2}[A-Za-z][\w-]*)")
 _SHORT = {
     "partition": "-p",
@@ -188,6 +189,8 @@ def _advice(text: str, options: Sequence[str]) -> str:
             "You have as many jobs as you may submit, or ask for more than your account may use: "
             "end a job, or ask for less under 'batch' in the server file."
         )
+    if _SITE.search(text):
+        return "The cluster has a problem of its own: try again later, or ask its administrators."
     if re.search(r"unrecognized|invalid option|ambiguous|argument|Invalid --", text):
         named = [name.lstrip("-") for name in _OPTION.findall(text)]
         if found := advice(options, named, {}):
