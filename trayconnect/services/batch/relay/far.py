@@ -97,7 +97,7 @@ class Relay:
             # The step is told to end. Commands get the default.
             for told in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
                 signal.signal(told, self.on_signal)
-        signal.set_wakeup_fd(self.wake_write, warn_on_full_buffer=False)
+        signal.set_wakeup_fd(self.wake_write)
         node = os.uname().nodename.encode()
         self.put(b"\n%b%d %b\n" % (GREETING, self.pad.segment, node))
         self.watch(self.read_fd, IN, self.on_input)
