@@ -2,7 +2,8 @@
 
 Any user of the node could listen on a port after the job's end, so the relay there proves that it
 knows a secret that only the account can read, as this end does: see `relay.far_serve`. What goes
-between the login node and the node is not encrypted; the network of the cluster must be trusted."""
+between the login node and the node is not encrypted, as the secret itself is not on its way to a
+home that nodes share: the network of the cluster must be trusted."""
 
 from __future__ import annotations
 
@@ -74,6 +75,12 @@ def _told(to: Destination, login: Link) -> tuple[int, bytes]:
     folder = f"trayconnect/jobs/{job_name(to.server.name).rpartition('-')[2]}/{to.job.id}"
     script = (
         f'folder="${{XDG_STATE_HOME:-$HOME/.local/state}}/{folder}"\n'
+        # It comes a moment after the socket, and a shared home may lag.
+        "for second in 1 2 3 4 5; do\n"
+        '    [ ! -s "$folder/relay" ] || break\n'
+        '    [ "$second" -le 2 ] || [ -e "$folder/relay.py" ] || break\n'
+        '    sleep 1; ls "$folder" >/dev/null\n'
+        "done 2>/dev/null\n"
         f'printf "\\n{_MARK} %s\\n" "$(cat "$folder/relay")"'
     )
     said = login.execute(remote_script.COMMAND, remote_script.stdin(script), _READ_SECONDS)

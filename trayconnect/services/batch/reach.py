@@ -9,8 +9,8 @@ and nothing of Jupyter runs on the login node.
              node's own ssh runs the relay on the node (`BatchMode`).
     srun     one step in the job runs the relay, which multiplexes connections and commands over the
              step's standard streams.
-    direct   a channel from the login node to the node's port. No command runs on the node; what
-             Jupyter's scripts ask is answered by the job through its folder in the shared home.
+    direct   a channel from the login node to a port of the node, where the job itself runs the
+             relay. Both ends prove to know a secret from the job's folder before anything is said.
 """
 
 from __future__ import annotations
