@@ -182,6 +182,30 @@ def test_a_reset_server_ends_the_browser(link: RelayLink) -> None:
             assert read(browser) == b""
 
 
+def test_a_listener_that_hangs_up_at_once_harms_nobody(link: RelayLink) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        target = TcpEndpoint("127.0.0.1", listening.getsockname()[1])
+
+        def hang_up() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    server, _ = listening.accept()
+                    server.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+                    server.close()
+
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        for _ in range(50):
+            with contextlib.suppress(ProblemError, OSError):
+                stream, _ = link.open_own_channel(target, ORIGIN, named=True)
+                stream.sendall(b"hello")
+                stream.recv(100)
+                stream.close()
+        listening.shutdown(socket.SHUT_RDWR)
+        thread.join(LIMIT)
+    assert link.execute("echo alive", b"", LIMIT).stdout == b"alive\n"
+
+
 def test_who_does_not_read_stalls_nobody_and_fills_no_memory(link: RelayLink, far: Far) -> None:
     """Both a browser and a server that do not read: what waits for them is bounded."""
     sent = {"down": 0, "up": 0}

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from typing import Callable, Deque, Dict, List, Optional, Set, Tuple
+from typing import Callable, Deque, Dict, List, Optional, Set, Tuple, Type, Union
 
 assert sys.platform == "linux"  # the nodes of every cluster
 
@@ -243,6 +243,17 @@ class Relay:
         for kind, channel_number, payload in self.decoder.feed(data):
             self.take(kind, channel_number, payload)
 
+    def begin(
+        self, make: "Union[Type[Connection], Type[Command]]", channel_number: int, payload: bytes
+    ) -> None:
+        try:
+            make(self, channel_number, payload)
+        except OSError as error:  # no descriptors are left
+            channel = self.channels.get(channel_number)
+            if channel is not None:
+                channel.drop()
+            refuse(self, channel_number, OTHER, str(error))
+
     def take(self, kind: int, channel_number: int, payload: bytes) -> None:
         channel = self.channels.get(channel_number)
         if kind == DATA:
@@ -269,9 +280,7 @@ class Relay:
                 raise FrameError("a channel is opened twice")
             if len(self.channels) >= MOST_CHANNELS:
                 refuse(self, channel_number, OTHER, "too many connections at once")
-            elif kind == OPEN:
-                Connection(self, channel_number, payload)
             else:
-                Command(self, channel_number, payload)
+                self.begin(Connection if kind == OPEN else Command, channel_number, payload)
         elif kind != NOTHING:
             raise FrameError("an unknown kind of frame: %d" % kind)

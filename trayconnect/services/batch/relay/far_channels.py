@@ -119,6 +119,14 @@ class Channel:
             self.relay.watch(fd, mask)
 
     def on_event(self, fd: int, events: int) -> None:
+        try:
+            self.move(fd, events)
+        except OSError:  # the system watches no more of them
+            if self.number in self.relay.channels:
+                self.relay.put(frame(CLOSE, self.number))
+                self.drop()
+
+    def move(self, fd: int, events: int) -> None:
         if fd == self.sink and self.pending and events & ~IN:
             self.push()
         if fd in self.sources and events & READABLE:
@@ -232,7 +240,11 @@ class Connection(Channel):
     def connect_unix(self) -> None:
         if not self.is_wanted:
             return
-        sock = socket.socket(socket.AF_UNIX)
+        try:
+            sock = socket.socket(socket.AF_UNIX)
+        except OSError as error:
+            self.fail(OTHER, str(error))
+            return
         sock.setblocking(False)
         try:
             sock.connect(self.path.encode("utf-8", "surrogateescape"))
@@ -281,10 +293,13 @@ class Connection(Channel):
         self.places = places
         if not self.is_wanted:
             return
-        if places:
-            self.connect_next("")
-        else:
-            self.fail(UNRESOLVED, said)
+        try:
+            if places:
+                self.connect_next("")
+            else:
+                self.fail(UNRESOLVED, said)
+        except OSError as error:  # no descriptors are left
+            self.fail(OTHER, str(error))
 
     def connect_next(self, said: str, code: int = errno.ECONNREFUSED) -> None:
         while self.places:
@@ -303,6 +318,13 @@ class Connection(Channel):
         self.fail(NO_LISTENER if code == errno.ECONNREFUSED else UNREACHABLE, said)
 
     def on_connect(self, late: Optional[socket.socket] = None) -> None:
+        try:
+            self.look_at_connect(late)
+        except OSError as error:  # it has hung up already
+            if self.is_wanted:
+                self.fail(OTHER, str(error))
+
+    def look_at_connect(self, late: Optional[socket.socket]) -> None:
         sock = self.sock
         if not self.is_wanted or self.sink >= 0 or sock is None or late not in (None, sock):
             return

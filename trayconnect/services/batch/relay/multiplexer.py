@@ -105,12 +105,12 @@ class Multiplexer:
             thread.start()
 
     def close(self, seconds: float) -> None:
-        """From any other thread. Never raises; may be called twice."""
+        """From any thread. Never raises; may be called twice."""
         self._is_closing = True
         self.loop.run(lambda: self.end(problems.lost(self.node, "closed")))
         self._stream.close()
         for thread in self._threads:
-            if thread.ident is not None:
+            if thread.ident is not None and thread is not threading.current_thread():
                 thread.join(seconds)
         if self._threads[0].ident is None:
             self.loop.close()
