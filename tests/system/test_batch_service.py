@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+import yaml
 
 from tests.support.batch_cluster import BatchCluster
 from tests.support.ports import free_port
 from tests.support.proxy import FaultyProxy
+from tests.support.running import RunningApp
 from tests.support.waiting import wait_for
 from tests.support.whole import LIMIT, Whole
 from tests.system.test_whole_way import kernel_socket, run_cell, start_kernel
@@ -377,3 +379,33 @@ def test_a_kernel_runs_a_cell_over_each_way(lab: Lab, way: str) -> None:
             assert run_cell(channels, "print('x' * 1_000_000)") == "x" * 1_000_000 + "\n"
         finally:
             channels.close()
+
+
+# --- doctor ---------------------------------------------------------------------------------------
+
+
+def test_doctor_tells_each_step_and_submits_nothing(lab: Lab) -> None:
+    server = lab.entry()
+    file = yaml.safe_dump({"servers": [written(server)]})
+    known = [f"[127.0.0.1]:{lab.doors[0]} {lab.cluster.host_key}"]
+    with RunningApp(file, known_hosts=known) as app:
+        without = app.run("doctor", lab.name).stdout
+        assert "find the scheduler: Slurm" in without
+        assert "ask it for your jobs: no job of this entry" in without
+        assert "ask when a job would start: soon" in without
+        assert f"PROBLEM  No job of yours runs on {lab.name}" in without
+        assert lab.jobs() == []
+        assert app.run("start", lab.name).returncode == 0
+        told = app.run("doctor", lab.name).stdout
+        (job,) = lab.jobs()
+        assert f"job {job} on c" in told
+        for way in ("ssh", "srun", "direct"):
+            assert f"by {way}: works" in told
+        assert "the page answers, logged in, by ssh" in told
+        assert "A page answers" in told
+        assert lab.jobs() == [job]
+
+
+def written(server: Server) -> dict[str, object]:
+    """The entry as the file says it."""
+    return json.loads(server.model_dump_json(exclude_unset=True))  # type: ignore[no-any-return]
