@@ -149,6 +149,17 @@ def test_a_job_that_does_not_tell_its_host_keys_is_reached_by_the_login_nodes_ss
         known.unlink()
 
 
+def test_a_name_that_leads_to_another_node_is_passed_over(
+    kit: Kit, server: Server, job: Destination
+) -> None:
+    """All nodes of a cluster may have the same host key."""
+    wrong = replace(by(job, "ssh"), job=replace(job.job, nodes=("c2", "nowhere", "c1")))
+    with nothing_left(), kit.tunnel(server) as login, reached(wrong, login) as node:
+        assert isinstance(node.link, SshLink)
+        assert node.link.execute("uname -n", b"", 20).stdout == b"c1\n"
+        assert echoes(node.link)
+
+
 def test_a_foreign_job_is_refused(
     cluster: BatchCluster, kit: Kit, server: Server, job: Destination
 ) -> None:

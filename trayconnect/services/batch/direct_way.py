@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+import time
 from collections.abc import Callable
 
 from trayconnect.core import remote_script, sanitize
@@ -40,8 +41,11 @@ def open_direct(
         raise ProblemError(Problem(title, "", Recovery.RETRY))
     port, secret = _told(to, login)
     problem = Problem(f"Nothing of the job listens on {node}", "", Recovery.RETRY)
+    until = time.monotonic() + REACH_LIMIT / 2
     for name in to.job.nodes:
         cancel.check()
+        if time.monotonic() > until:
+            break
         try:
             stream = login.open_channel(TcpEndpoint(name, port), _NO_ORIGIN)
         except ProblemError as error:

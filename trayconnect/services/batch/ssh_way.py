@@ -80,15 +80,15 @@ def _hop(
     for name in to.job.nodes:
         try:
             link = login.hop(Hop(name, keys), cancel=cancel, on_lost=on_lost)
+            try:
+                _check(link, to.files)
+            except BaseException:
+                link.close()
+                raise
         except ProblemError as error:
             reasons.append(error.problem)
-            continue
-        try:
-            _check(link, to.files)
-        except BaseException:
-            link.close()
-            raise
-        return link
+        else:
+            return link
     raise ProblemError(reasons.pop())
 
 
