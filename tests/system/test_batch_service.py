@@ -310,6 +310,18 @@ def test_a_job_that_is_cancelled_elsewhere_is_told_and_not_replaced(lab: Lab) ->
         assert len(lab.jobs()) == 1
 
 
+@pytest.mark.long
+def test_the_end_of_the_time_is_told_before_and_after(lab: Lab) -> None:
+    with lab.user(lab.entry(time="0:01:00")) as user:
+        user.click()
+        user.until_page()
+        wait_for(lambda: any(" ends in " in n.title for n in user.notices), "the notice", LIMIT)
+        assert user.until_page().page is not None
+        user.until_words("ended: time limit reached")
+        assert user.notices[-1].title == f"Your job on {user.name} ended: time limit reached"
+        assert lab.jobs() == []
+
+
 # --- a scheduler that is silent -------------------------------------------------------------------
 
 
@@ -409,3 +421,24 @@ def test_doctor_tells_each_step_and_submits_nothing(lab: Lab) -> None:
 def written(server: Server) -> dict[str, object]:
     """The entry as the file says it."""
     return json.loads(server.model_dump_json(exclude_unset=True))  # type: ignore[no-any-return]
+
+
+# --- Grid Engine ----------------------------------------------------------------------------------
+
+
+@pytest.mark.long
+def test_one_click_leads_to_a_job_of_grid_engine_and_ends_it() -> None:
+    with BatchCluster("gridengine") as cluster:
+        lab = Lab(cluster, (cluster.door("login1"), cluster.door("login2")))
+        with lab.user(lab.entry(), answers=(Answer(),)) as user:
+            user.click()
+            user.until_words("queued")
+            assert "kernels" in user.get("api/status")
+            user.until(lambda now: state_words(now).startswith("on c"))
+            with lab.user(lab.entry(lab.doors[1])) as other:
+                other.click()
+                other.until_page()
+                assert other.job() == user.job()
+            user.run("end-job")
+            user.until_words("ended: it was cancelled")
+            assert user.questions[0].title == f"End the job on {lab.name}?"

@@ -55,6 +55,12 @@ def advice(ended: Ended | None) -> str:
     return f"{first} Choose New job to submit another.".lstrip()
 
 
+def end_of_log(ended: Ended | None) -> list[str]:
+    """The last lines of the log, where they may say why the job ended."""
+    failed = ended is not None and ended.how in (End.FAILED, End.NOT_LAUNCHED)
+    return ended.log.splitlines()[-_LOG_LINES:] if ended is not None and failed else []
+
+
 def started(server: str, job: Job) -> Notice:
     node = f" on {job.node}" if job.node else ""
     return Notice(
@@ -77,12 +83,10 @@ def ends_soon(server: str, job: Job, now: float) -> Notice:
 
 
 def ended(server: str, job: Job) -> Notice:
-    log = job.ended.log.splitlines()[-_LOG_LINES:] if job.ended is not None else []
-    failed = job.ended is not None and job.ended.how in (End.FAILED, End.NOT_LAUNCHED)
     return Notice(
         tag(server),
         f"Your job on {server} ended: {how(job.ended)}",
-        "\n".join([advice(job.ended), *(log if failed else ())]),
+        "\n".join([advice(job.ended), *end_of_log(job.ended)]),
         buttons=(new_job(server),),
     )
 

@@ -217,7 +217,7 @@ def _problem(state: BatchState, jupyter: ServiceStatus, at: Stage, now: float) -
             return Problem(f"No job of yours runs on {name}", "Choose New job to submit one.")
         case Stage.ENDED if job is not None:
             title = f"The job on {name} ended: {notices.how(job.ended)}"
-            log = job.ended.log if job.ended is not None else ""
+            log = "\n".join(notices.end_of_log(job.ended))
             return Problem(title, notices.advice(job.ended), detail=log)
         case Stage.QUEUED if job is not None and job.reason is not None and not job.reason.starts:
             return notices.cannot_start(name, job, job.reason)
