@@ -140,7 +140,7 @@ def test_a_qmaster_that_is_down_is_no_answer(cluster: BatchCluster, login: SshLi
         answer = desk.query(job)
         assert isinstance(answer, Unanswered)
         assert "qmaster" in answer.said
-        assert isinstance(desk.submit(), Unsure)
+        assert isinstance(desk.submit("another"), Unsure)
         with pytest.raises(ProblemError):
             desk.cancel(job)
     finally:
