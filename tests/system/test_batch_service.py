@@ -325,6 +325,7 @@ def test_the_end_of_the_time_is_told_before_and_after(lab: Lab) -> None:
 # --- a scheduler that is silent -------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_a_controller_that_hangs_changes_nothing(lab: Lab) -> None:
     with lab.user(lab.entry()) as user:
         user.click()
@@ -374,7 +375,14 @@ def test_a_jupyter_that_was_submitted_by_hand_is_listed_and_opened(lab: Lab) -> 
 # --- each way to the node -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("way", ["ssh", "srun", "direct"])
+@pytest.mark.parametrize(
+    "way",
+    [
+        "ssh",
+        pytest.param("srun", marks=pytest.mark.long),
+        pytest.param("direct", marks=pytest.mark.long),
+    ],
+)
 def test_a_kernel_runs_a_cell_over_each_way(lab: Lab, way: str) -> None:
     with lab.user(lab.entry(reach=way)) as user:
         user.click()

@@ -11,6 +11,7 @@ from typing import NoReturn
 from trayconnect.config.model import Server
 from trayconnect.core import remote_script
 from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.command import name_on_command_line
 from trayconnect.core.errors import Problem, ProblemError, Recovery
 from trayconnect.core.link import Link, Own
 from trayconnect.core.progress import Progress
@@ -104,7 +105,8 @@ def _without_job(
                 when = "no estimate" if at is None else start_words(at, now)
                 found.append(f"{when}, {where}" if where else when)
     title = f"No job of yours runs on {server.name}"
-    raise ProblemError(Problem(title, f"Submit one with: trayconnect start {server.name}"))
+    command = f"trayconnect start {name_on_command_line(server.name)}"
+    raise ProblemError(Problem(title, f"Submit one with: {command}"))
 
 
 def _reached(
