@@ -160,6 +160,33 @@ def test_what_jobs_have_left_for_weeks_is_removed_by_the_next(tmp_path: Path) ->
     assert sorted(path.name for path in folder.iterdir()) == ["2", "3", "7", "orders"]
 
 
+def test_the_clean_up_removes_nothing_beside_the_folders_of_jobs(tmp_path: Path) -> None:
+    """A path with a line break, read line by line, once ended as the home's."""
+    entry = server(start={"environment": {"conda": "nowhere"}})
+    home = tmp_path / "alice"
+    states = home / "st\nate" / "jobs"
+    folder = states / job_name(entry.name)[-8:]
+    for one in (folder / "1", folder / "1" / "deep" / "9", folder / "notes", folder, home):
+        one.mkdir(parents=True, exist_ok=True)
+        (one / "status").touch()
+        os.utime(one / "status", (1.0, 1.0))
+    script = f"states='{states}'\nmask=0022\n{job_script(entry, 'abc')}"
+    run(script, tmp_path, SLURM_JOB_ID="7")
+    assert (home / "status").exists()
+    left = sorted(path.name for path in folder.iterdir())
+    assert left == ["7", "notes", "orders", "status"]
+
+
+@pytest.mark.parametrize("folder", ["state", "a\nb", "/a\n/b"])
+def test_a_folder_that_is_no_absolute_path_of_one_line_is_not_used(
+    folder: str, tmp_path: Path
+) -> None:
+    script = f"{text('report.sh')}printf '%s' \"$states\""
+    output = run(script, tmp_path, XDG_STATE_HOME=folder)
+    assert output == f"{tmp_path}/.local/state/trayconnect/jobs"
+    assert run(script, tmp_path, XDG_STATE_HOME="/a b") == "/a b/trayconnect/jobs"
+
+
 def test_no_line_of_a_job_is_taken_for_an_option_of_the_scheduler() -> None:
     entry = server(start={"folder": "~/#SBATCH", "options": ["#$ -N x"]})
     lines = job_script(entry, "abc").split("\n")

@@ -47,11 +47,12 @@ take_order() {
     [ -z "$holder" ] || [ "$holder" = "$job" ]
 }
 
-# A job that was killed has no status; none is longer than a year.
+# A job that was killed has no status; none is longer than a year. No path is read as a line: one that
+# holds a line break would end as another.
 forget_old() {
-    find "$states/${name##*-}/." -type f -name status -mtime +7 | while IFS= read -r file; do
-        rm -rf "${file%/*}"
-    done
+    find "$states/${name##*-}/." ! -name . -type d ! -name '[0-9]*' -prune -o \
+        -type f -name status -path '*/[0-9]*/status' -mtime +7 \
+        -exec sh -c 'for file; do rm -rf "${file%/*}"; done' sh {} +
     find "$states/${name##*-}/." ! -name . -prune -type d -name '[0-9]*' -mtime +400 -exec rm -rf {} +
     find "$states/${name##*-}/orders" -type f -mtime +400 -exec rm -f {} +
 }

@@ -4,6 +4,11 @@
 indented() { sed 's/^/ /'; }
 
 uid=$(id -u)
+# A relative path is none, by the rules of XDG; one with a line break would end a line of a report.
+case ${XDG_STATE_HOME-} in
+*'
+'* | [!/]*) XDG_STATE_HOME= ;;
+esac
 states=${XDG_STATE_HOME:-$HOME/.local/state}/trayconnect/jobs
 
 # Runs a command of the scheduler, for so many seconds at most: one that hangs would outlive the login.
