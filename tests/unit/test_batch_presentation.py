@@ -35,6 +35,7 @@ from trayconnect.services.batch.times import duration, moment, start_words
 from trayconnect.services.protocol import Level, ServiceStatus
 from trayconnect.sessions.snapshot import Cause
 from trayconnect.sessions.state import State
+from trayconnect.tray.summary import attempt_since
 
 READY = ServiceStatus(level=Level.LOGGED_IN, page=Page("http://127.0.0.1:18888/lab"))
 NO_JUPYTER = ServiceStatus()
@@ -251,3 +252,13 @@ def test_a_queued_job_is_no_silent_page() -> None:
     queued = replace(snap(state=State.UP), service=present(state, NO_JUPYTER, NOW))
     assert queued.service.browser_pending
     assert follow(AlertState(queued), queued, Cause.OTHER, 0.0).alert is None
+
+
+def test_the_icon_moves_while_a_job_starts_and_not_while_it_waits() -> None:
+    def since(state: BatchState) -> float | None:
+        status = present(state, NO_JUPYTER, NOW)
+        return attempt_since([replace(snap(state=State.UP), service=status)])
+
+    assert since(linked(a_job())) is None
+    assert since(linked(is_submitting=True)) is not None
+    assert since(linked(running(), running_since=NOW)) is not None
