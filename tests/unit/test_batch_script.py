@@ -19,7 +19,7 @@ from trayconnect.services.batch.scheduler import Request, Submitted
 from trayconnect.services.batch.schedulers import SCHEDULERS, none_found, which
 from trayconnect.services.batch.script import finding, job_script, text, with_options
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the scripts run on the server")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the scripts run on a cluster")
 
 SCRIPTS = ("cancel", "gridengine", "job", "query", "report", "slurm", "submit", "trial", "which")
 
