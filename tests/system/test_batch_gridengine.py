@@ -10,10 +10,15 @@ import pytest
 from tests.support.batch_cluster import BatchCluster
 from tests.support.batch_desk import HOLD, Desk, link_to, until
 from tests.support.tunnel_kit import nothing_left
+from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.endpoints import UnixEndpoint
 from trayconnect.core.errors import ProblemError
+from trayconnect.core.link import Owner
 from trayconnect.services.batch.job import End, JobsSeen, Phase, Unanswered
+from trayconnect.services.batch.reach import Destination, Way
 from trayconnect.services.batch.scheduler import Refused, Trial, Unsure
 from trayconnect.services.batch.schedulers import SCHEDULERS
+from trayconnect.services.batch.ways import reach
 from trayconnect.ssh.ssh_link import SshLink
 
 ENGINE = SCHEDULERS["gridengine"]
@@ -58,6 +63,33 @@ def test_a_job_is_submitted_found_again_and_ended(cluster: BatchCluster, login: 
     assert "token=…" in ended.log
     assert desk.files(job).told == "USR2"
     desk.cancel(job)
+
+
+def test_its_node_is_reached_by_ssh_and_by_the_port_that_the_job_serves(
+    login: SshLink, cluster: BatchCluster
+) -> None:
+    desk = Desk(ENGINE, login)
+    job = desk.submitted()
+    files = desk.ready(job)
+    folder = cluster.home() / f".local/state/trayconnect/jobs/{desk.name[-8:]}/{job}"
+    assert until((folder / "relay").exists)
+    to = Destination(desk.server, ENGINE, desk.job(job), files)
+    get = b"GET /api HTTP/1.0\r\n\r\n"
+    for failed, way in ((frozenset[Way](), Way.SSH), (frozenset({Way.SSH}), Way.DIRECT)):
+        node = reach(to, login, CancelToken(), lambda _problem: None, failed=failed)
+        try:
+            assert node.way is way
+            assert node.link.execute("uname -n", b"", 20).stdout == b"c1\n"
+            target = UnixEndpoint(files.socket)
+            stream, owner = node.link.open_own_channel(target, ("127.0.0.1", 0), named=False)
+            assert owner is Owner.OURS
+            stream.sendall(get)
+            assert stream.recv(8) == b"HTTP/1.1"
+            stream.close()
+        finally:
+            node.link.close()
+    desk.cancel(job)
+    assert until(lambda: desk.files(job).status is not None)
 
 
 def test_a_full_queue_waits_and_other_programs_jobs_are_listed(
