@@ -474,6 +474,15 @@ def test_late_news_of_an_earlier_attempt_or_link_changes_nothing() -> None:
     assert life.state == before
 
 
+def test_another_way_in_the_entry_is_taken_after_an_answer() -> None:
+    life = Life()
+    life.to_node()
+    changed = batch_server(batch={"reach": "srun"})
+    assert life.feed(EntryChanged(changed)) == [Leave(), Query()]
+    assert kinds(life.answer(running(), ready=[running()])) == [Open]
+    assert life.feed(EntryChanged(batch_server(batch={"reach": "srun"}, group="Lab"))) == []
+
+
 # --- several jobs ---------------------------------------------------------------------------------
 
 
@@ -592,6 +601,9 @@ class Simulated:
             assert not before.is_asking or isinstance(event, Answered | NotAsked | LinkUp)
         if Open in kinds(effects):
             assert after.way is None
+            assert after.scheduler is not None
+        if Submit in kinds(effects):
+            assert after.scheduler is not None
         assert after.is_reaching <= after.is_linked
         assert (after.way is not None) <= after.is_linked
         assert next_due(after) > self.life.now  # no busy loop
@@ -629,6 +641,9 @@ class Simulated:
             case "wait":
                 life.now += number
                 self.feed(Due())
+            case "edit":
+                reach = ("auto", "ssh", "srun")[number % 3]
+                self.feed(EntryChanged(batch_server(batch={"reach": reach})))
             case "lost" if state.way is not None:
                 self.feed(NodeLost(state.attempt))
             case "start" | "end" | "kill":
@@ -660,7 +675,7 @@ class Simulated:
 
 
 WHATS = [
-    "connect", "new-job", "cut", "mend", "disconnect", "wait", "lost", "start", "end",
+    "connect", "new-job", "cut", "mend", "disconnect", "wait", "lost", "edit", "start", "end",
     "work", "work", "work", "silence",
 ]  # fmt: skip
 

@@ -51,7 +51,7 @@ def can_be_reached(state: BatchState) -> bool:
     """Whether the node of the job can be reached, and is not."""
     job = state.job
     is_running = job is not None and job.phase is Phase.RUNNING and state.is_current
-    if not is_running or state.explaining:
+    if not is_running or state.explaining or state.scheduler is None:
         return False
     return state.way is None and not state.is_reaching and is_ready(state)
 

@@ -29,7 +29,7 @@ from trayconnect.services.batch.notices import tag
 from trayconnect.services.batch.pace import next_due
 from trayconnect.services.batch.presentation import no_page, present
 from trayconnect.services.batch.reach import Destination, NodeLink
-from trayconnect.services.batch.scheduler import Unsure
+from trayconnect.services.batch.scheduler import Scheduler, Unsure
 from trayconnect.services.batch.state import (
     Answered,
     BatchState,
@@ -220,9 +220,10 @@ class BatchService(PollingService):
             self.tell(NotAsked(number, unforeseen(error)))
 
     def _submit(self, login: Link, mark: str) -> None:
-        number, cancel = self._state.link, self._cancel
+        number, cancel, scheduler = self._state.link, self._cancel, self._state.scheduler
+        assert scheduler is not None
         try:
-            self._spawn("submit", lambda: self._order(number, login, mark, cancel))
+            self._spawn("submit", lambda: self._order(number, login, scheduler, mark, cancel))
         except RuntimeError as error:
             self.tell(Ordered(number, Unsure(unforeseen(error).title)))
 
@@ -294,11 +295,12 @@ class BatchService(PollingService):
         else:
             self.tell(Answered(number, answer, scheduler))
 
-    def _order(self, number: int, login: Link, mark: str, cancel: CancelToken) -> None:
-        state = self._state
+    def _order(
+        self, number: int, login: Link, scheduler: Scheduler, mark: str, cancel: CancelToken
+    ) -> None:
+        server = self._state.server
         try:
-            assert state.scheduler is not None
-            result = self._work.cluster.submit(state.server, state.scheduler, mark, login, cancel)
+            result = self._work.cluster.submit(server, scheduler, mark, login, cancel)
         except Cancelled:
             return
         except Exception as error:
