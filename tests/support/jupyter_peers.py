@@ -22,7 +22,7 @@ from tests.support.scoped import Scoped
 from tests.support.waiting import end_accept
 from trayconnect.core.endpoints import Endpoint, TcpEndpoint
 from trayconnect.core.errors import Problem, ProblemError, Recovery
-from trayconnect.core.link import Completed, Incoming, NotOursError, Owner
+from trayconnect.core.link import Completed, Hop, Incoming, Link, NotOursError, Owner, RemoteProgram
 
 Talk = Callable[[socket.socket, threading.Event], None]
 """Serves one connection, until the event at the latest."""
@@ -266,6 +266,12 @@ class LoopbackTunnel(NoCarrier):
     def execute(self, command: str, stdin: bytes, timeout: float) -> Completed:
         self.runs += 1
         return Completed(0, self._run(), b"")
+
+    def start_program(self, command: str, timeout: float) -> RemoteProgram:
+        raise NotImplementedError
+
+    def hop(self, node: Hop, **_: object) -> Link:
+        raise NotImplementedError
 
     def check(self) -> None:
         pass

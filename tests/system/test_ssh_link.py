@@ -306,6 +306,36 @@ def test_execute_is_bounded(kit: Kit, server: Server) -> None:
         assert tunnel.execute("echo still here", b"", 10).stdout == b"still here\n"
 
 
+def test_a_program_is_a_stream(kit: Kit, server: Server) -> None:
+    with nothing_left(), kit.tunnel(server) as tunnel:
+        flood = "head -c 5000000 /dev/zero >&2; echo last words >&2"
+        program = tunnel.start_program(f"{flood}; cat; exit 3", 10)
+        every_byte = bytes(range(256)) * 1000
+        threading.Thread(target=program.sendall, args=(every_byte,)).start()
+        received = b""
+        while len(received) < len(every_byte):
+            received += program.recv(1 << 16)
+        assert received == every_byte
+        assert program.status is None
+        assert tunnel.execute("echo beside it", b"", 10).stdout == b"beside it\n"
+        program.shutdown_write()
+        assert program.recv(10) == b""
+        until(lambda: program.status == 3)
+        assert program.said.endswith(b"last words\n")
+        program.close()
+
+
+def test_a_program_ends_with_its_stream_and_with_the_tunnel(kit: Kit, server: Server) -> None:
+    with nothing_left():
+        with kit.tunnel(server) as tunnel:
+            closed = tunnel.start_program("exec cat", 10)
+            closed.close()
+            open_still = tunnel.start_program("exec cat", 10)
+        with pytest.raises(OSError, match="ended"):
+            open_still.recv(1)
+        open_still.close()
+
+
 # --- loss -----------------------------------------------------------------------------------------
 
 

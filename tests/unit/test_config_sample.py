@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.systems import has_links, has_mode
+from trayconnect.config.batch_options import BatchOptions
 from trayconnect.config.forward_model import Forward
 from trayconnect.config.model import Auth, Config, Jupyter, Keepalive, Server
 from trayconnect.config.sample import SAMPLE, write_sample
@@ -29,7 +30,7 @@ def test_it_holds_no_server() -> None:
 
 
 def test_uncommented_it_is_a_valid_file() -> None:
-    box, node, desktop = parse(uncommented(), HERE).servers
+    box, node, cluster, desktop = parse(uncommented(), HERE).servers
     assert (box.name, box.host, box.local_port) == ("GPU box", "gpu.example.org", 18888)
     assert [forward.name for forward in box.forwards] == [
         "TensorBoard",
@@ -41,11 +42,13 @@ def test_uncommented_it_is_a_valid_file() -> None:
         "Hook",
     ]
     assert node.jupyter.socket == "/run/user/1000/lab.sock"
+    assert cluster.batch is not None
+    assert cluster.batch.options == ("--partition=gpu", "--gres=gpu:1", "--mem=16G")
     assert desktop.url == "http://192.168.1.20:8888/"
 
 
 @pytest.mark.parametrize(
-    "model", [Server, Auth, Jupyter, StartOptions, Environment, Keepalive, Forward]
+    "model", [Server, Auth, Jupyter, StartOptions, BatchOptions, Environment, Keepalive, Forward]
 )
 def test_it_shows_every_key(model: type[Frozen]) -> None:
     shown = set(re.findall(r"(\w+):", uncommented()))

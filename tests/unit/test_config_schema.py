@@ -10,6 +10,7 @@ from jsonschema import Draft202012Validator
 
 from tests.unit.test_config_sample import uncommented
 from tests.unit.test_config_yaml_file import DESIGN
+from trayconnect.config.batch_options import BatchOptions
 from trayconnect.config.file_problems import ConfigError
 from trayconnect.config.forward_model import Forward
 from trayconnect.config.forward_syntax import Kind
@@ -57,6 +58,9 @@ GOOD = [
     "servers: [{name: a, host: h, forwards: [{tool: dask, remote_socket: /s, open: false}]}]",
     "servers: [{name: a, host: h, forwards: [{name: x, port: 1, path: /a, ready: /b}]}]",
     "servers: [{name: a, host: h, notify_idle: false}]",
+    "servers: [{name: a, host: h, batch: true}]",
+    "servers: [{name: a, host: h, batch: {time: 4:00:00, options: [--partition=gpu, -n, '2']}}]",
+    "servers: [{name: a, host: h, batch: {system: slurm, time: '1-00:00:00', reach: srun}}]",
     "servers: [{name: a}]\ndefaults: {host: h}",
     "servers: [{name: a, url: 'https://[::1]:8888/x?y#z', open_browser: false}]",
     "defaults: {keepalive: {interval: 0.5}, forwards: [{name: x, port: 1}]}",
@@ -148,7 +152,7 @@ def test_both_refuse_it(text: str, validator: Draft202012Validator) -> None:
 
 
 @pytest.mark.parametrize(
-    "model", [Server, Auth, Jupyter, StartOptions, Environment, Keepalive, Forward]
+    "model", [Server, Auth, Jupyter, StartOptions, BatchOptions, Environment, Keepalive, Forward]
 )
 def test_every_key_is_described(model: type[Frozen]) -> None:
     definitions = json_schema()["$defs"]

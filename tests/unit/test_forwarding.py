@@ -16,6 +16,7 @@ from tests.support.forwarding import (
     Service,
     a_server,
     dial,
+    echo,
     eventually,
     fill,
     held,
@@ -239,6 +240,27 @@ def test_an_unknown_jupyter_port_holds_until_it_is_found(service: Service, link:
             forwarding.set_target(Own(TcpEndpoint("inner", 8892)))
             assert answers(next_client)
         assert service.asked[-1] == TcpEndpoint("inner", 8892)
+
+
+def test_jupyter_may_be_behind_another_link(service: Service, link: MakeLink) -> None:
+    board = {"name": "TensorBoard", "local_port": free_port(), "port": 6006}
+    server = a_server(jupyter={"port": "auto"}, forwards=[board])
+    with Service(echo) as node, listening(server) as forwarding:
+        forwarding.attach(link(service.dial))
+        lost = link(node.dial)
+        forwarding.set_target(Own(TcpEndpoint("localhost", 1), through=lost))
+        with dial(server) as client, dial(server, server.forwards[0].local_port) as other:
+            assert answers(client)
+            assert answers(other)
+        assert node.asked == [TcpEndpoint("localhost", 1)]
+        assert service.asked == [TcpEndpoint("localhost", 6006)]
+        lost.end()
+        with dial(server) as client, dial(server, server.forwards[0].local_port) as other:
+            held(forwarding, 1)
+            assert answers(other)
+            forwarding.set_target(Own(TcpEndpoint("localhost", 2), through=link(node.dial)))
+            assert answers(client)
+        assert node.asked[-1] == TcpEndpoint("localhost", 2)
 
 
 # --- tunnels come and go ------------------------------------------------------------------------

@@ -28,10 +28,12 @@ from trayconnect.core.link import (
     ByteStream,
     Carrier,
     Completed,
+    Hop,
     Incoming,
     Link,
     Own,
     Owner,
+    RemoteProgram,
 )
 from trayconnect.core.notices import Notice
 from trayconnect.core.page import Page
@@ -113,6 +115,12 @@ class FakeTunnel(NoCarrier):
     def execute(self, command: str, stdin: bytes, timeout: float) -> Completed:
         self.commands.append(command)
         return Completed(0, b"", b"")
+
+    def start_program(self, command: str, timeout: float) -> RemoteProgram:
+        raise NotImplementedError
+
+    def hop(self, node: Hop, **_: object) -> Link:
+        raise NotImplementedError
 
     def check(self) -> None:
         self.checks += 1

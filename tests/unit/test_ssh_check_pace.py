@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trayconnect.core.receive_window import NEAR
 from trayconnect.ssh.check_pace import MOST_AT_ONCE, CheckPace
-from trayconnect.ssh.transport.receive_window import NEAR
 
 FAR = 0.04
 WORK = 0.008

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from tests.support.forwarding import LIMIT
+from trayconnect.core.receive_window import NEAR
 from trayconnect.ssh import ownership
 from trayconnect.ssh.check_pace import MOST_AT_ONCE
 from trayconnect.ssh.owners import Account
 from trayconnect.ssh.owners_shell import OwnersShell
 from trayconnect.ssh.ownership import Ownership, wait
-from trayconnect.ssh.transport.receive_window import NEAR
 
 
 class Shell:

@@ -35,9 +35,9 @@ from tests.support.scripted_peer import (
 )
 from tests.support.systems import resets_sockets
 from trayconnect.core.link import Client
+from trayconnect.core.receive_window import SMALLEST
 from trayconnect.core.sockets import reset
 from trayconnect.ssh.transport.carried import CarriedChannel
-from trayconnect.ssh.transport.receive_window import SMALLEST
 
 Pair = tuple[Plane, ScriptedServer]
 

@@ -11,8 +11,8 @@ from paramiko.common import (
     MSG_CHANNEL_WINDOW_ADJUST,
 )
 
+from trayconnect.core.receive_window import SLACK, SMALLEST, ReceiveWindow, WindowBudget
 from trayconnect.ssh.transport.channel_end import MAX_DATA, ChannelEnd
-from trayconnect.ssh.transport.receive_window import SLACK, SMALLEST, ReceiveWindow, WindowBudget
 
 
 class End(ChannelEnd):

@@ -10,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from paramiko.common import MSG_CHANNEL_DATA
 
+from trayconnect.core.backlog import Backlog
+from trayconnect.core.receive_window import ReceiveWindow, WindowBudget
 from trayconnect.ssh.auth.data_types import DataReader
 from trayconnect.ssh.transport.channel_end import MAX_DATA, ChannelEnd
-from trayconnect.ssh.transport.client_socket import Backlog, read
+from trayconnect.ssh.transport.client_socket import read
 from trayconnect.ssh.transport.packets import PacketReader, PacketWriter
-from trayconnect.ssh.transport.receive_window import ReceiveWindow, WindowBudget
 
 
 def an_end(window: int, most: int = MAX_DATA) -> ChannelEnd:

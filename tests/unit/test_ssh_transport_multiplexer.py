@@ -31,11 +31,11 @@ from tests.support.scripted_peer import (
 )
 from tests.support.systems import resets_sockets
 from trayconnect.core.link import Client
+from trayconnect.core.receive_window import SMALLEST
 from trayconnect.ssh.transport import multiplexer
 from trayconnect.ssh.transport.carried import CarriedChannel
 from trayconnect.ssh.transport.channel_end import MAX_DATA
 from trayconnect.ssh.transport.multiplexer import FIRST_NUMBER, ChannelRefusedError
-from trayconnect.ssh.transport.receive_window import SMALLEST
 
 Pair = tuple[Plane, ScriptedServer]
 

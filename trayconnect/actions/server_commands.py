@@ -294,6 +294,9 @@ def _not_yet(now: Snapshot, seconds: float, *, starting: bool = False) -> Proble
             "Answer the question that trayconnect shows",
             Recovery.USER_ACTION,
         )
+    if now.state is State.UP and not now.service.expects_page:
+        advice = "trayconnect keeps asking; see its progress with: trayconnect status"
+        return Problem(f"{now.name} has no page yet: {state_words(now)}", advice, Recovery.RETRY)
     advice = "trayconnect keeps trying; see its progress with: trayconnect status"
     if starting:
         advice = "It is still starting; see its progress with: trayconnect status"

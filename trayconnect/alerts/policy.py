@@ -96,6 +96,8 @@ def follow(state: AlertState, after: Snapshot, cause: Cause, now: float) -> Aler
     alert = _alert(state, before)
     if after.is_ready:
         state = replace(state, was_ready=True, known=frozenset())
+    elif not after.service.expects_page:  # it has ended, and is not lost
+        state = replace(state, was_ready=False, missed=False)
     if alert is not state.alert:
         return _change(state, alert, now)
     if cause is Cause.WOKE and state.is_pending and alert is not None:
@@ -132,6 +134,8 @@ def _alert(state: AlertState, before: Snapshot) -> Alert | None:
         if state.missed:
             return Alert.BACK
         return state.alert if state.alert in (Alert.UP, Alert.BACK) else None
+    if now.state is State.UP and not now.service.expects_page:
+        return None
     if state.was_ready:
         return Alert.LOST
     if now.page_problem is None or not now.service.browser_pending:

@@ -218,17 +218,20 @@ def link(name: str, wait: float) -> None:
 @click.command()
 @click.argument("name")
 @_start_wait
-def start(name: str, wait: float) -> None:
+@click.option("--new", is_flag=True, help="Submit another batch job, even if one is there.")
+def start(name: str, wait: float, new: bool) -> None:
     """Start Jupyter on the server NAME as its entry says; connect it first if necessary.
 
-    It outlives the tunnel. If one is running already, trayconnect uses that one."""
-    print_status(call(Command("start-jupyter", name, {"wait": wait})))
+    It outlives the tunnel. If one is running already, trayconnect uses that one. With 'batch' in
+    the entry, Jupyter is a job of the cluster's scheduler, which may queue it."""
+    print_status(call(Command("new-job" if new else "start-jupyter", name, {"wait": wait})))
 
 
 @click.command()
 @click.argument("name")
 def servers(name: str) -> None:
-    """Print the Jupyter servers that run on the connected server NAME; * marks the one in use."""
+    """Print the Jupyter servers that run on the connected server NAME, or your batch jobs there; *
+    marks the one in use."""
     _print_lines(call(Command("jupyters", name), _AT_SERVER))
 
 
@@ -236,10 +239,15 @@ def servers(name: str) -> None:
 @click.argument("name")
 @_force
 def stop(name: str, force: bool) -> None:
-    """Stop the Jupyter of the connected server NAME, with its kernels; the tunnel stays."""
+    """Stop the Jupyter of the connected server NAME, with its kernels, or end its batch job; the
+    tunnel stays."""
     identity = "" if force else _confirmed("Stop", name)
-    call(Command("stop-jupyter", name, {"identity": identity}), _AT_SERVER)
-    click.echo(f"Jupyter on {name} is stopped. The tunnel stays open.")
+    reply = call(Command("stop-jupyter", name, {"identity": identity}), _AT_SERVER)
+    data: Any = reply.data
+    if "lines" in data:
+        _print_lines(reply)
+    else:
+        click.echo(f"Jupyter on {name} is stopped. The tunnel stays open.")
 
 
 @click.command()
@@ -274,7 +282,8 @@ def _confirmed(verb: str, name: str) -> str:
 @click.command("log")
 @click.argument("name")
 def log_command(name: str) -> None:
-    """Print the log of the Jupyter that trayconnect started on the connected server NAME."""
+    """Print the log of the Jupyter that trayconnect started on the connected server NAME, also as a
+    batch job."""
     data: Any = call(Command("jupyter-log", name), _AT_SERVER).data
     click.echo(data["log"], nl=False)
 
@@ -283,5 +292,6 @@ def log_command(name: str) -> None:
 @click.argument("name")
 @click.argument("which", metavar="PORT_OR_FOLDER")
 def choose(name: str, which: str) -> None:
-    """Use another Jupyter of the server NAME: by its port, its socket or its folder."""
+    """Use another Jupyter of the server NAME: by its port, its socket or its folder; or another
+    batch job, by its number or its node."""
     _print_lines(call(Command("choose-jupyter", name, {"jupyter": which, "wait": _MOVE_LIMIT})))

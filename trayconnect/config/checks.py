@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from trayconnect.config.batch_options import System, option_faults
 from trayconnect.config.file_problems import WHOLE_FILE, FileProblem, FileReport, Location
 from trayconnect.config.forward_model import SHAPES, faults
 from trayconnect.config.forward_syntax import Kind
@@ -33,6 +34,7 @@ def check_servers(servers: Iterable[Mapping], report: FileReport) -> None:
         _check_kind(server, report)
         _check_jupyter(server, report)
         _check_start(server, report)
+        _check_batch(server, report)
         check_forwards(server, report)
     _check_names(known, report)
     _check_uses(_uses_here(known), report)
@@ -84,6 +86,43 @@ def _check_start(server: Mapping, report: FileReport) -> None:
     ):
         if beside and socket.text == word:
             report.add(socket.mark, f"'socket: {word}' contradicts the {beside} of 'jupyter'")
+
+
+def _check_batch(server: Mapping, report: FileReport) -> None:
+    batch, start, jupyter = server.get("batch"), server.get("start"), server.get("jupyter")
+    if batch is None or (isinstance(batch, Scalar) and batch.data() is not True):
+        return
+    for key in ("host", "port", "socket"):
+        if isinstance(jupyter, Mapping) and key in jupyter.entries:
+            report.add(
+                jupyter.entries[key].mark,
+                f"'{key}' has no meaning beside 'batch', which finds where the job's Jupyter "
+                "listens: remove it",
+            )
+    if isinstance(start, Mapping):
+        for key, instead in (("when", "'when' under 'batch'"), ("socket", "'reach' under 'batch'")):
+            if key in start.entries:
+                report.add(
+                    start.entries[key].mark,
+                    f"'{key}' of 'start' has no meaning beside 'batch': use {instead}",
+                )
+    if isinstance(batch, Mapping):
+        _check_batch_options(batch, report)
+
+
+def _check_batch_options(batch: Mapping, report: FileReport) -> None:
+    system, reach, options = batch.get("system"), batch.get("reach"), batch.get("options")
+    name = system.text if isinstance(system, Scalar) else "auto"
+    if name == "gridengine" and isinstance(reach, Scalar) and reach.text == "srun":
+        report.add(reach.mark, "'reach: srun' is for Slurm: Grid Engine has no srun")
+    if not isinstance(options, Sequence):
+        return
+    words = [item.text if isinstance(item, Scalar) else "-" for item in options.items]
+    for index, fault in option_faults(words, _SYSTEMS.get(name)):
+        report.add(options.items[index].mark, f"an entry of options {fault}")
+
+
+_SYSTEMS: dict[str, System] = {"slurm": "slurm", "gridengine": "gridengine"}
 
 
 def _check_kind(server: Mapping, report: FileReport) -> None:

@@ -14,6 +14,7 @@ from pydantic_core import PydanticCustomError
 
 from trayconnect.config import values
 from trayconnect.config.algorithms import LEGACY, legacy_name
+from trayconnect.config.batch_options import BatchOptions, batch_value
 from trayconnect.config.forward_model import Forward
 from trayconnect.config.forward_syntax import Kind
 from trayconnect.config.local_addresses import is_loopback
@@ -157,6 +158,11 @@ class Server(Frozen):
         description="Start Jupyter on the server where none runs: true, or how. Disconnecting "
         "never stops it.",
     )
+    batch: Annotated[BatchOptions | None, BeforeValidator(batch_value)] = Field(
+        None,
+        description="Run Jupyter as a job of the cluster's scheduler, for which the server is the "
+        "login node: true, or how. 'start' says what the job starts. Disconnecting never ends it.",
+    )
     local_port: LocalPort = Field(
         description="The port on this machine that leads to Jupyter. Default: derived from the "
         "name, and stable."
@@ -198,7 +204,9 @@ class Server(Frozen):
     @property
     def kind(self) -> str:
         """The service of the entry: a name in `services.kinds`."""
-        return "jupyter" if self.url is None else "webpage"
+        if self.url is not None:
+            return "webpage"
+        return "jupyter" if self.batch is None else "batch"
 
     @property
     def page_port(self) -> int | None:
@@ -246,6 +254,7 @@ class Server(Frozen):
             "notify_idle": True,
             "jupyter": jupyter,
             "start": None,
+            "batch": None,
         }
         return self.model_copy(update=plain)
 

@@ -73,6 +73,16 @@ servers:
 #     jupyter:
 #       socket: /run/user/1000/lab.sock   # a Jupyter that listens on a UNIX socket
 #
+#   - name: Cluster
+#     host: login.cluster.example.org     # the login node; Jupyter runs as a job of the scheduler
+#     batch:                              # or just: batch: true
+#       system: auto                      # slurm | gridengine; auto: what the login node has
+#       time: 4:00:00                     # the time limit to ask for
+#       options: [--partition=gpu, --gres=gpu:1, --mem=16G]
+#       when: connect                     # connect: submit if none runs; menu: only by New job
+#       reach: auto                       # ssh | srun | direct: how the node is reached
+#     start: {folder: ~/thesis, environment: {module: [python]}}
+#
 #   - name: Lab desktop
 #     url: http://192.168.1.20:8888/      # a direct connection: no tunnel, the same menu
 #

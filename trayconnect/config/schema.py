@@ -30,6 +30,10 @@ def json_schema() -> dict[str, object]:
         "anyOf": [{"type": "boolean"}, {"$ref": "#/$defs/StartOptions"}],
         "description": server["properties"]["start"]["description"],
     }
+    server["properties"]["batch"] = {
+        "anyOf": [{"type": "boolean"}, {"$ref": "#/$defs/BatchOptions"}],
+        "description": server["properties"]["batch"]["description"],
+    }
     environment = definitions["Environment"]
     environment |= {"minProperties": 1, "maxProperties": 1}
     started = definitions["StartOptions"]["properties"]

@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from trayconnect.config.batch_options import BatchOptions
 from trayconnect.config.file_problems import FileReport, Location
 from trayconnect.config.forward_model import SHAPE_FAULT, Forward
 from trayconnect.config.forward_syntax import Kind
@@ -154,7 +155,7 @@ def _expected(error: ErrorDetails, section: str) -> str:
     if kind == "model_type":
         if section == "forwards":
             return "a mapping (name, port, …) or like -L 8888:localhost:8888"
-        if section == "start":
+        if section in ("start", "batch"):
             return f"true, false, or a mapping ({', '.join(SECTIONS[section])})"
         return f"a mapping with keys of its own ({', '.join(SECTIONS.get(section, ()))})"
     return _EXPECTED.get(kind, "something else")
@@ -189,6 +190,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "jupyter": tuple(Jupyter.model_fields),
     "start": tuple(StartOptions.model_fields),
     "environment": tuple(Environment.model_fields),
+    "batch": tuple(BatchOptions.model_fields),
     "keepalive": tuple(Keepalive.model_fields),
     "forwards": (*Forward.model_fields, *Kind),
 }
@@ -235,6 +237,13 @@ _SYNONYMS = {
     "args": "options",
     "arguments": "options",
     "launch": "start",
+    "scheduler": "system",
+    "walltime": "time",
+    "timelimit": "time",
+    "job": "batch",
+    "slurm": "batch",
+    "sbatch": "batch",
+    "gridengine": "batch",
     "hosts": "servers",
 }
 _PLACES = {
@@ -243,6 +252,7 @@ _PLACES = {
     "keepalive": "under 'keepalive'",
     "start": "under 'start'",
     "environment": "under 'environment', below 'start'",
+    "batch": "under 'batch'",
     "servers": "to an entry of 'servers'",
 }
 _LONGEST = 40

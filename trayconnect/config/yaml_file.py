@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 from trayconnect.config import local_ports
@@ -24,6 +25,7 @@ from trayconnect.config.yaml_tree import (
     BROKEN,
     MAX_SIZE,
     NULL,
+    TEXT,
     KeyValue,
     Mapping,
     Node,
@@ -35,7 +37,7 @@ from trayconnect.config.yaml_tree import (
 
 MAX_BYTES = 1024 * 1024
 _TOO_MANY = f"more than {local_ports.CAPACITY} servers and forwards"
-_SWITCHES = ("start",)
+_SWITCHES = ("start", "batch")
 """Keys whose `true` in a server means the value of the defaults."""
 _WHOLE = ("environment",)
 """Mappings with mutually exclusive keys: a server's own mapping replaces that of the defaults."""
@@ -82,7 +84,7 @@ def _defaults(root: Mapping, report: FileReport) -> Mapping:
     if not isinstance(node, Mapping):
         report.add(node.mark, "defaults must be a mapping of what servers share, such as keepalive")
         return mapping(root.mark, {})
-    shared = with_forwards(_usable_defaults(node, report), report)
+    shared = _with_time(with_forwards(_usable_defaults(node, report), report))
     check_forwards(shared, report)
     # Validated separately, too: a fault is reported even if no server uses the value.
     server = {"name": "defaults", "host": "defaults", **shared.data()}
@@ -105,7 +107,9 @@ def _servers(root: Mapping, defaults: Mapping, report: FileReport) -> Config | N
         report.add(node.mark, "too much for a server file, with what 'defaults' adds to each")
         return None
     merged: list[Node] = [
-        _with_defaults(with_forwards(item, report), defaults) if isinstance(item, Mapping) else item
+        _with_defaults(_with_time(with_forwards(item, report)), defaults)
+        if isinstance(item, Mapping)
+        else item
         for item in node.items
     ]
     check_servers([server for server in merged if isinstance(server, Mapping)], report)
@@ -168,6 +172,20 @@ def _merge(over: Mapping, under: Mapping) -> Mapping:
         ):
             entries[key] = own._replace(value=_merge(own.value, entry.value))
     return mapping(over.mark, entries)
+
+
+def _with_time(server: Mapping) -> Mapping:
+    """The entry with the time limit of its `batch` as text: YAML reads 4:00:00 as a number in base
+    60."""
+    batch = server.entries.get("batch")
+    if batch is None or not isinstance(batch.value, Mapping):
+        return server
+    time = batch.value.entries.get("time")
+    if time is None or not isinstance(time.value, Scalar) or time.value.tag in (NULL, BROKEN):
+        return server
+    as_text = time._replace(value=replace(time.value, tag=TEXT))
+    entries = mapping(batch.value.mark, batch.value.entries | {"time": as_text})
+    return mapping(server.mark, server.entries | {"batch": batch._replace(value=entries)})
 
 
 def _is_true(node: Node) -> bool:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import enum
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
+from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.endpoints import Endpoint
 from trayconnect.core.errors import Problem, ProblemError
 
@@ -90,6 +91,8 @@ class Own:
     named: bool = True
     """Whether the file names the target. A listener of an unknown owner is then accepted, unless
     one there has been proven to be the account's own."""
+    through: Carrier | None = field(default=None, repr=False)
+    """The link to another host from which the target is seen; None: the session's own link."""
 
 
 class NotOursError(ProblemError):
@@ -230,6 +233,33 @@ class NotEndedError(ProblemError):
         self.so_far = so_far
 
 
+class RemoteProgram(ByteStream, Protocol):
+    """A program that runs on the server; its standard input and output are the stream. Closing the
+    stream ends it as far as it notices the end of its input."""
+
+    @property
+    def said(self) -> bytes:
+        """The last 4 KiB of its standard error so far."""
+        ...
+
+    @property
+    def status(self) -> int | None:
+        """Its exit status; None: it runs, or the server gave none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """Another host behind a server, for a login there."""
+
+    host: str
+    """As seen from the server."""
+    host_keys: tuple[str, ...]
+    """Its public host keys, as in the .pub files of its SSH server, from a source that proves them.
+    Only these are accepted, and nobody is asked."""
+    port: int = 22
+
+
 class Link(Carrier, Protocol):
     """A live, authenticated SSH link to a server."""
 
@@ -274,6 +304,19 @@ class Link(Carrier, Protocol):
     def execute(self, command: str, stdin: bytes, timeout: float) -> Completed:
         """Run a command to its end and keep the last 1 MiB of each output. Raises `ProblemError`; a
         `NotEndedError` after `timeout` seconds."""
+        ...
+
+    def start_program(self, command: str, timeout: float) -> RemoteProgram:
+        """Start a command that runs on while its streams are used; returns when the server runs it,
+        within `timeout` seconds. It ends with the link. Raises `ProblemError`."""
+        ...
+
+    def hop(self, node: Hop, *, cancel: CancelToken, on_lost: Callable[[Problem], None]) -> Link:
+        """Log in to a host behind the server: the account of this link, with its keys and without
+        a question. The hop is a link of its own, which ends with this one.
+
+        Blocks for a bounded time. `on_lost` is called at most once, from any thread, when the hop
+        is lost; not after its `close`. Raises `ProblemError`, and `Cancelled`."""
         ...
 
     def check(self) -> None:

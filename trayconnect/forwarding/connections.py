@@ -42,7 +42,9 @@ class Connections:
 
     `give_back` gets a client whose link ended before its channel was open: nothing was read from it
     but its request, so the next link can serve it. `on_refused` gets the reason when the link is up
-    and the server opens no channel to a target of the file. Both are called on any thread."""
+    and the server opens no channel to a target of the file. `on_target_lost` gets the number of a
+    forward and its target if the link that this one leads through has ended; the client is given
+    back then. All are called on any thread."""
 
     def __init__(
         self,
@@ -50,10 +52,12 @@ class Connections:
         workers: Workers,
         give_back: Callable[[LocalClient], None],
         on_refused: Callable[[Problem], None] | None,
+        on_target_lost: Callable[[int, Own], None],
     ) -> None:
         self._name = name
         self._workers = workers
         self._give_back = give_back
+        self._on_target_lost = on_target_lost
         self._on_refused = on_refused
         self._lock = threading.Lock()
         self._carrier: Carrier | None = None
@@ -79,11 +83,11 @@ class Connections:
             if carrier in (None, self._carrier):
                 self._carrier = None
 
-    def forget(self, target: Endpoint) -> None:
+    def forget(self, target: Own) -> None:
         """See `link.Carrier`."""
-        carrier = self._carrier
+        carrier = target.through or self._carrier
         if carrier is not None:
-            carrier.forget(target)
+            carrier.forget(target.endpoint)
 
     def close(self, limit: float) -> None:
         """`end`, and close the clients that are being answered, within `limit` seconds."""
@@ -130,12 +134,16 @@ class Connections:
         carried = Client(client.socket, client.origin, request.granted if request else b"")
 
         def refused(error: ProblemError) -> None:
-            self._refuse(client, carrier, error)
+            if isinstance(error, LostError) and isinstance(target, Own) and target.through:
+                self._on_target_lost(client.forward, target)
+                self._give_back(client)
+            else:
+                self._refuse(client, carrier, error)
 
         if request is not None:
             carrier.carry(carried, request.target, refused)
         elif isinstance(target, Own):
-            carrier.carry_own(
+            (target.through or carrier).carry_own(
                 carried,
                 target.endpoint,
                 named=target.named and client.forward not in self._proven_forwards,

@@ -162,7 +162,9 @@ class LocalForwarding:
         self._other_user_seen = False
         self._expiry = Timer(self._expire)
         self._workers = Workers(server.name)
-        self._connections = Connections(server.name, self._workers, self._serve, on_refused)
+        self._connections = Connections(
+            server.name, self._workers, self._serve, on_refused, self._target_lost
+        )
         self._arrivals = Arrivals(server.name, self._workers)
         self._turn = threading.Lock()
         """Held while who accepts changes."""
@@ -199,8 +201,14 @@ class LocalForwarding:
         with self._lock:
             before, self._targets[_JUPYTER] = self._targets[_JUPYTER], target
         if isinstance(before, Own) and before != target:
-            self._connections.forget(before.endpoint)
+            self._connections.forget(before)
         self._serve_held()
+
+    def _target_lost(self, forward: int, target: Own) -> None:
+        """Hold connections until `set_target` names another one."""
+        with self._lock:
+            if self._targets[forward] == target:
+                self._targets[forward] = None
 
     def take(self, incoming: Incoming, target: Endpoint) -> None:
         """Carry a connection of a remote forward to `target`; see `dependencies.Forwarding`."""

@@ -3,6 +3,7 @@ where `Server.kind` names it."""
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 
@@ -11,8 +12,15 @@ from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import Problem
 from trayconnect.core.link import Link
 from trayconnect.core.progress import Progress
+from trayconnect.services.batch.check import check as check_batch
+from trayconnect.services.batch.cluster import RemoteCluster
+from trayconnect.services.batch.commands import RUNS as BATCH_RUNS
+from trayconnect.services.batch.service import BatchService
+from trayconnect.services.batch.ways import reach
+from trayconnect.services.batch.work import BatchWork
 from trayconnect.services.jupyter.check import check as check_jupyter
 from trayconnect.services.jupyter.commands import RUNS
+from trayconnect.services.jupyter.selection_store import BriefChoices
 from trayconnect.services.jupyter.service import JupyterService, Work, over_links
 from trayconnect.services.protocol import Desktop, Post, Service, SetTarget
 from trayconnect.services.webpage.direct import DirectConnector, check_direct
@@ -26,12 +34,19 @@ from trayconnect.services.webpage.service import (
 )
 
 
+def batch_over_links() -> BatchWork:
+    """The real work. Nothing is stored here: the state of a job is on its cluster."""
+    jupyter = over_links(BriefChoices())
+    return BatchWork(RemoteCluster(), reach, jupyter, lambda: secrets.token_hex(8))
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """Makes the services of an entry: see `protocol.MakeServices`."""
 
     desktop: Desktop
     jupyter: Work = field(default_factory=over_links)
+    batch: BatchWork = field(default_factory=batch_over_links)
     check_direct: CheckDirect = check_direct
     check_pages: CheckPages = check_pages
 
@@ -46,6 +61,13 @@ def _jupyter(services: Services, server: Server, post: Post) -> tuple[Service, .
     )
 
 
+def _batch(services: Services, server: Server, post: Post) -> tuple[Service, ...]:
+    return (
+        BatchService(server, post, services.desktop, services.batch),
+        ForwardPages(server, post, services.desktop, services.check_pages),
+    )
+
+
 def _webpage(services: Services, server: Server, post: Post) -> tuple[Service, ...]:
     return (DirectService(server, post, services.desktop, services.check_direct),)
 
@@ -53,6 +75,12 @@ def _webpage(services: Services, server: Server, post: Post) -> tuple[Service, .
 Check = Callable[[Server, Link, SetTarget, CancelToken, Progress], Problem | None]
 """Doctor's steps behind a live link; returns what is wrong with a page that answers. Raises
 `ProblemError` where none answers, and `Cancelled`."""
+
+
+def _check_batch(
+    server: Server, link: Link, set_target: SetTarget, cancel: CancelToken, steps: Progress
+) -> Problem | None:
+    return check_batch(server, link, set_target, cancel, steps, batch_over_links())
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +106,13 @@ KINDS: Mapping[str, Kind] = {
         check_jupyter,
         commands=RUNS.keys(),
         connecting=frozenset(("start-jupyter",)),
+    ),
+    "batch": Kind(
+        "Its Jupyter is a batch job: stop it to end the job, and start it to submit another.",
+        _batch,
+        _check_batch,
+        commands=BATCH_RUNS.keys(),
+        connecting=frozenset(("start-jupyter", "new-job")),
     ),
     "webpage": Kind(
         "It is a direct connection: give its entry a host, to be reached by SSH.",

@@ -109,6 +109,9 @@ class ServiceStatus:
     """Whether something is under way that the user waits for."""
     browser_pending: bool = False
     """The user's connect has not led to a page yet."""
+    expects_page: bool = True
+    """Whether a page is to be had now. False: what shows it does not run yet, or has ended, and the
+    service itself notifies of that."""
     checks: int = 0
     """How many health checks have ended."""
     pages: Mapping[str, PageState] = field(default_factory=dict)

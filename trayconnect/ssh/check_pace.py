@@ -6,7 +6,7 @@ import math
 from collections import deque
 from collections.abc import Callable
 
-from trayconnect.ssh.transport.receive_window import NEAR
+from trayconnect.core.receive_window import NEAR
 
 MOST_AT_ONCE = 4
 """Over a far link, a check that waited for the end of the one before would take twice as long."""

@@ -19,6 +19,7 @@ from trayconnect.core.link import Completed
 from trayconnect.ssh import connection_problems
 from trayconnect.ssh.connection_problems import NoCommandsError
 from trayconnect.ssh.ownership import Ownership
+from trayconnect.ssh.remote_program import SshProgram
 from trayconnect.ssh.sessions_ahead import SessionsAhead
 from trayconnect.ssh.target import LoginTarget
 from trayconnect.ssh.transport.channels import AHEAD, SshChannel
@@ -239,6 +240,24 @@ class RemoteCommands:
             return reports_expired_password(self.execute("exit 0", b"", _EXPIRY_SECONDS))
         except ProblemError:
             return False
+
+    def start_program(self, command: str, timeout: float) -> SshProgram:
+        """See `link.Link.start_program`."""
+
+        def action() -> SshProgram:
+            try:
+                channel = start(
+                    self._transport, self._target, command, b"", timeout, self._open_session
+                )
+            except TimeoutError as error:
+                raise connection_problems.command_slow(self._target, timeout) from error
+            try:
+                return SshProgram(channel, self._target.server)
+            except BaseException:
+                channel.close()
+                raise
+
+        return self._in_turn(action, timeout, ends_shell=True)
 
     def close(self) -> None:
         """Never raises; may be called twice."""

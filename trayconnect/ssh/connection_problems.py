@@ -94,7 +94,7 @@ def unreachable_through(
 ) -> ProblemError:
     """A jump host refused to open the next hop, or failed to."""
     if code == OPEN_ADMINISTRATIVELY_PROHIBITED:
-        title = f"The jump host {hop.address} does not let connections through"
+        title = f"{_through(hop)} {hop.address} does not let connections through"
         advice = f"Ask its administrator to allow TCP forwarding to {target.address}."
         return ProblemError(Problem(title, advice, _FIX, detail))
     return ProblemError(_unreachable(hop, target, detail))
@@ -106,9 +106,14 @@ def unanswered_through(hop: LoginTarget, target: LoginTarget, detail: str) -> Cu
 
 
 def _unreachable(hop: LoginTarget, target: LoginTarget, detail: str) -> Problem:
-    title = f"The jump host {hop.address} cannot reach {target.address}"
-    advice = "Check that address, as seen from the jump host, and that the server is up."
+    title = f"{_through(hop)} {hop.address} cannot reach {target.address}"
+    advice = "Check that address, as seen from there, and that the server is up."
     return Problem(title, advice, _WAIT, detail)
+
+
+def _through(hop: LoginTarget) -> str:
+    """What a hop is on the way to the next one: a jump host, or where a job was submitted."""
+    return "The jump host" if hop.is_jump_host else "The login node"
 
 
 def with_server_message(advice: str, detail: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from trayconnect.config.model import Server
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import Problem, ProblemError
+from trayconnect.core.link import Hop
 from trayconnect.core.progress import NO_PROGRESS, Progress
 from trayconnect.core.questions import Ask, ProgressDisplay
 from trayconnect.ssh.auth import pasted_key
@@ -18,8 +19,9 @@ from trayconnect.ssh.auth.identities import UnlockedKeys, default_identity_files
 from trayconnect.ssh.auth.passwords import Secrets
 from trayconnect.ssh.config.ssh_config import SshConfig
 from trayconnect.ssh.hostkeys.known_hosts_store import KnownHosts
+from trayconnect.ssh.node import open_node
 from trayconnect.ssh.resolved_config import ResolvedConfig, resolve
-from trayconnect.ssh.route import open_route
+from trayconnect.ssh.route import Route, open_route
 from trayconnect.ssh.ssh_link import SshLink
 from trayconnect.ssh.target import keepalive
 
@@ -106,12 +108,29 @@ class SshConnector:
         except ProblemError as error:
             error.problem = config.explained(error.problem)
             raise
+        return self._begin(server, route, credentials, cancel, on_lost)
+
+    def _begin(
+        self,
+        server: Server,
+        route: Route,
+        credentials: Credentials,
+        cancel: CancelToken,
+        on_lost: Callable[[Problem], None],
+    ) -> SshLink:
+        def open_hop(
+            base: Route, node: Hop, cancel: CancelToken, on_lost: Callable[[Problem], None]
+        ) -> SshLink:
+            hop = open_node(server, base, node, credentials, cancel)
+            return self._begin(server, hop, credentials, cancel, on_lost)
+
         tunnel = SshLink(
             route,
             keepalive(server, route.target.options),
             on_lost,
             self._reporting_accounts,
             self._one_session_accounts,
+            open_hop,
         )
         try:
             tunnel.start()

@@ -24,9 +24,9 @@ from trayconnect.core.link import (
     Owner,
     Refusal,
 )
+from trayconnect.core.own_channel_problems import not_accepted, not_ours, not_reported, replaceable
 from trayconnect.ssh import owners
 from trayconnect.ssh.held_channel import HeldChannel, OpenHeld
-from trayconnect.ssh.own_channel_problems import not_accepted, not_ours, not_reported, replaceable
 from trayconnect.ssh.owners import Address
 from trayconnect.ssh.ownership import NotAnsweredError, Ownership, Table, wait
 from trayconnect.ssh.spares import Spares

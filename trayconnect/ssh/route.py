@@ -49,6 +49,9 @@ class Route:
     """The servers' banners at the login."""
     sessions: SessionsAhead = field(default_factory=lambda: SessionsAhead(0))
     """On the server itself."""
+    base: Route | None = None
+    """The route to the server from which the first hop is seen; None: it is seen from here. Neither
+    closed nor aborted with this one."""
     proxy: ProxyCommand | None = None
     """The process that leads to the first hop, if there is a ProxyCommand."""
 
@@ -106,10 +109,11 @@ def open_route(
     display: ProgressDisplay,
     steps: Progress = NO_PROGRESS,
     sessions: int = 0,
+    base: Route | None = None,
 ) -> Route:
-    """Connect and log in at every hop; request so many `sessions` on the last. Raises
-    `ProblemError` and `Cancelled`, and closes everything then."""
-    route = Route(sessions=SessionsAhead(sessions))
+    """Connect and log in at every hop; request so many `sessions` on the last. `base`: see
+    `Route.base`. Raises `ProblemError` and `Cancelled`, and closes everything then."""
+    route = Route(sessions=SessionsAhead(sessions), base=base)
     try:
         with steps.step("check the keys"):
             for target in targets:
@@ -154,7 +158,8 @@ def _add_hop(
             steps.step(f"check the host key of {target.address}") as found,
         ):
             assert transport.presented is not None
-            address = "" if route.proxy is not None or route.hops[:-1] else _address(transport)
+            is_behind = route.proxy is not None or route.base is not None or route.hops[:-1]
+            address = "" if is_behind else _address(transport)
             entries = (*entries, *printed_for(target, transport.presented, address, cancel))
             certified = verify(target, transport.presented, entries, store, ask, address=address)
             found += [str(transport.presented.key), *(["by its certificate"] if certified else [])]
@@ -246,12 +251,13 @@ def _shake_hands(
 
 def _stream(route: Route, target: LoginTarget, cancel: CancelToken) -> socket.socket:
     timeout = target.connect_timeout
-    if not route.hops:
+    before = route if route.hops or route.base is None else route.base
+    if not before.hops:
         if target.options.proxy_command is None:
             return dial(target, timeout, cancel)
         route.proxy = ProxyCommand(target, target.options.proxy_command)
         return route.proxy.sock
-    hop, transport = route.hops[-1]
+    hop, transport = before.hops[-1]
     try:
         with cancel.releasing(route.abort):
             return transport.open_socket(target.host, target.port, timeout)
@@ -262,7 +268,7 @@ def _stream(route: Route, target: LoginTarget, cancel: CancelToken) -> socket.so
     except TimeoutError as error:
         raise connection_problems.unanswered_through(hop, target, str(error)) from error
     except ConnectionError as error:
-        raise route.loss() from error
+        raise before.loss() from error
 
 
 Hops = Sequence[tuple[LoginTarget, SshTransport]]

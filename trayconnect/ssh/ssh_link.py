@@ -8,12 +8,14 @@ import threading
 from collections.abc import Callable, Sequence
 
 from trayconnect.config.model import Keepalive
+from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.endpoints import Endpoint, TcpEndpoint
 from trayconnect.core.errors import Problem, ProblemError
 from trayconnect.core.link import (
     ByteStream,
     Client,
     Completed,
+    Hop,
     Incoming,
     LostError,
     OnAccepted,
@@ -27,6 +29,7 @@ from trayconnect.ssh.auth import login_problems
 from trayconnect.ssh.auth.data_types import string, uint32
 from trayconnect.ssh.commands import RemoteCommands, reports_expired_password
 from trayconnect.ssh.own_channels import OwnChannels
+from trayconnect.ssh.remote_program import SshProgram
 from trayconnect.ssh.route import Route
 from trayconnect.ssh.transport.carried import CarriedChannel
 from trayconnect.ssh.transport.channels import ChannelStream, tcp_fields
@@ -35,6 +38,10 @@ from trayconnect.ssh.transport.multiplexer import ChannelRefusedError
 
 OPEN_SECONDS = 10.0
 _JOIN_SECONDS = 5.0
+
+
+OpenHopOver = Callable[[Route, Hop, CancelToken, Callable[[Problem], None]], "SshLink"]
+"""See `link.Link.hop`; the route is that of the link below."""
 
 
 class SshLink:
@@ -47,8 +54,10 @@ class SshLink:
         on_lost: Callable[[Problem], None],
         reporting_accounts: set[str],
         one_session_accounts: set[str],
+        open_hop: OpenHopOver,
     ) -> None:
-        """See `RemoteCommands`."""
+        """For both accounts, see `RemoteCommands`."""
+        self._open_hop = open_hop
         self._route = route
         self._target = route.target
         self._on_lost = on_lost
@@ -212,6 +221,12 @@ class SshLink:
         if reports_expired_password(completed):
             raise login_problems.password_expired(self._target)
         return completed
+
+    def start_program(self, command: str, timeout: float) -> SshProgram:
+        return self._commands.start_program(command, timeout)
+
+    def hop(self, node: Hop, *, cancel: CancelToken, on_lost: Callable[[Problem], None]) -> SshLink:
+        return self._open_hop(self._route, node, cancel, on_lost)
 
     def check(self) -> None:
         self._heartbeat.check()

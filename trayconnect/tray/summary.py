@@ -46,14 +46,16 @@ def icon_of(snapshot: Snapshot) -> IconState:
 def attempt_since(snapshots: Sequence[Snapshot]) -> float | None:
     """When the latest attempt began, if the icon shows that one is under way.
 
-    A retry that is due does not count: it may be due for hours, and a moving icon wakes the
-    computer."""
+    A retry that is due does not count, nor a job in the queue: both may last for hours, and a
+    moving icon wakes the computer."""
     if icon(snapshots) is not IconState.CONNECTING:
         return None
     trying = [
         s.since
         for s in snapshots
-        if icon_of(s) is IconState.CONNECTING and s.state is not State.WAITING
+        if icon_of(s) is IconState.CONNECTING
+        and s.state is not State.WAITING
+        and (s.state is not State.UP or s.service.expects_page or s.service.in_progress)
     ]
     return max(trying, default=None)
 

@@ -15,7 +15,7 @@ from trayconnect.services.jupyter.health import HealthChecker
 from trayconnect.services.jupyter.selection_store import BriefChoices, StoredChoices, choices_file
 from trayconnect.services.protocol import Level, SetTarget
 
-_REACHED = {
+REACHED = {
     Level.NOTHING: "nothing answers",
     Level.REACHABLE: "the port answers",
     Level.READY: "the page answers",
@@ -39,7 +39,7 @@ def check(
     with steps.step("look at its page through the tunnel") as found:
         checker = HealthChecker(_choices(server.name), patience=None)
         health = checker(server, link, set_target, cancel, may_move=True)
-        found.append(_REACHED[health.level])
+        found.append(REACHED[health.level])
         if health.level < Level.READY:
             silent = Problem("No page answers yet", "Try again in a moment", Recovery.RETRY)
             raise ProblemError(health.problem or silent)

@@ -3,6 +3,9 @@
 
 say() { printf '@@%s\n' "$*"; }
 
+# $1 as one word of sh.
+quoted() { printf '%s\n' "$1" | sed "s/'/'\\\\''/g; 1s/^/'/; \$s/\$/'/"; }
+
 # The boot, and when process $1 began in it: the same only for the same process. Nothing for one that
 # has ended.
 born() {

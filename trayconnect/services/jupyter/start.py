@@ -93,11 +93,26 @@ def digest(start: StartOptions | None) -> str:
 
 def script(server: Server, limit: int) -> str:
     """The script for the standard input of sh: no value is ever an argument."""
+    what = wanted(server)
+    around = {
+        "name": session_name(server),
+        "what": digest(server.start),
+        "sock": server.jupyter.socket or "",
+        "sharing": (server.start or StartOptions()).socket,
+        "limit": str(limit),
+        "program": program(server),
+    }
+    before = text_of("process.sh", "sockets.sh") + assignments(what | around)
+    return before + text_of("locate.sh", "start.sh")
+
+
+def wanted(server: Server) -> dict[str, str]:
+    """The variables of sh that say what to start."""
     how = server.start or StartOptions()
     given = how.environment.given if how.environment else {}
     kind, where = next(iter(given.items()), ("", ""))
     port = server.jupyter.port
-    what = {
+    return {
         "app": how.app,
         "folder": how.folder,
         # Without a folder in the entry, the account's configuration may name one.
@@ -106,17 +121,13 @@ def script(server: Server, limit: int) -> str:
         "where": where if isinstance(where, str) else " ".join(where),
         "port": "0" if port == "auto" else str(port),
     }
-    program = text_of("process.sh") + _LEARN + assignments(what)
-    program += become(how.options) + text_of("run.sh")
-    around = {
-        "name": session_name(server),
-        "what": digest(server.start),
-        "sock": server.jupyter.socket or "",
-        "sharing": how.socket,
-        "limit": str(limit),
-        "program": program,
-    }
-    return text_of("process.sh", "sockets.sh") + assignments(what | around) + text_of("start.sh")
+
+
+def program(server: Server) -> str:
+    """The text of the program that becomes Jupyter; see `run.sh`."""
+    options = (server.start or StartOptions()).options
+    before = text_of("process.sh") + _LEARN + assignments(wanted(server))
+    return before + become(options) + text_of("run.sh")
 
 
 def assignments(values: Mapping[str, str]) -> str:

@@ -16,11 +16,13 @@ from trayconnect.core.link import (
     ByteStream,
     Client,
     Completed,
+    Hop,
     Incoming,
     Link,
     OnAccepted,
     OnRefused,
     Owner,
+    RemoteProgram,
     Traffic,
 )
 from trayconnect.core.page import Page
@@ -135,6 +137,20 @@ class DirectLink:
         on_answer(self._no_ssh().problem)
 
     def execute(self, command: str, stdin: bytes, timeout: float) -> Completed:  # noqa: ARG002
+        """Raises `ProblemError`."""
+        raise self._no_ssh()
+
+    def start_program(self, command: str, timeout: float) -> RemoteProgram:  # noqa: ARG002
+        """Raises `ProblemError`."""
+        raise self._no_ssh()
+
+    def hop(
+        self,
+        node: Hop,  # noqa: ARG002
+        *,
+        cancel: CancelToken,  # noqa: ARG002
+        on_lost: Callable[[Problem], None],  # noqa: ARG002
+    ) -> Link:
         """Raises `ProblemError`."""
         raise self._no_ssh()
 

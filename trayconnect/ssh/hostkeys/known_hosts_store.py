@@ -36,6 +36,8 @@ class KnownHosts:
     user: tuple[Path, ...]
     own: Path | None
     system: tuple[Path, ...] = ()
+    pinned: tuple[KnownHostsEntry, ...] = ()
+    """Lines of no file, which count beside those of the files."""
 
     @classmethod
     def default(cls, own: Path | None = None) -> KnownHosts:
@@ -64,7 +66,7 @@ class KnownHosts:
 
     def entries(self, *, warn: bool = True) -> tuple[KnownHostsEntry, ...]:
         """The current lines of all files; `warn`: log the unreadable lines, too."""
-        return known_hosts.read_files(self.files, warn=warn)
+        return (*self.pinned, *known_hosts.read_files(self.files, warn=warn))
 
     def add(self, name: str, keys: Sequence[HostKey]) -> None:
         """Append the keys of the host `name` that our own file lacks.

@@ -9,11 +9,12 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from trayconnect.core.backlog import Backlog, send
+from trayconnect.core.event_loop import READ, WRITE, Timer, tell
 from trayconnect.core.link import Client
 from trayconnect.core.sockets import reset, set_reset_on_close
 from trayconnect.ssh.transport.channel_end import ChannelEnd
-from trayconnect.ssh.transport.client_socket import Backlog, read, send
-from trayconnect.ssh.transport.event_loop import READ, WRITE, Timer, tell
+from trayconnect.ssh.transport.client_socket import read
 
 if TYPE_CHECKING:
     from trayconnect.ssh.transport.multiplexer import Multiplexer

@@ -13,7 +13,7 @@ from paramiko.common import (
     MSG_CHANNEL_WINDOW_ADJUST,
 )
 
-from trayconnect.ssh.transport.receive_window import ReceiveWindow, WindowExceededError
+from trayconnect.core.receive_window import ReceiveWindow, WindowExceededError
 
 MAX_DATA = 32 << 10
 """Bytes of data in a packet, either way."""

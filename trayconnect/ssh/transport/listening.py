@@ -17,8 +17,8 @@ from paramiko import Message
 
 from trayconnect.core import sanitize
 from trayconnect.core.endpoints import Endpoint, TcpEndpoint, UnixEndpoint
+from trayconnect.core.event_loop import tell
 from trayconnect.core.link import Client, Incoming
-from trayconnect.ssh.transport.event_loop import tell
 
 if TYPE_CHECKING:
     from trayconnect.ssh.transport.ssh_transport import SshTransport

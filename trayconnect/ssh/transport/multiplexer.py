@@ -30,15 +30,15 @@ from paramiko.common import (
 )
 
 from trayconnect.core import sanitize
+from trayconnect.core.accepting import Listening
+from trayconnect.core.event_loop import tell
 from trayconnect.core.link import Client, OnAccepted, Traffic
+from trayconnect.core.receive_window import SMALLEST, ReceiveWindow, WindowBudget
 from trayconnect.ssh.auth.data_types import DataReader, string
-from trayconnect.ssh.transport.accepting import Listening
 from trayconnect.ssh.transport.carried import CarriedChannel, Phase
 from trayconnect.ssh.transport.channel_end import MAX_DATA, ChannelEnd
 from trayconnect.ssh.transport.client_socket import DATA_HEAD
-from trayconnect.ssh.transport.event_loop import tell
 from trayconnect.ssh.transport.packetizer import Packetizer
-from trayconnect.ssh.transport.receive_window import SMALLEST, ReceiveWindow, WindowBudget
 
 log = logging.getLogger(__name__)
 

@@ -19,10 +19,10 @@ from paramiko.common import MSG_KEXINIT, MSG_NEWKEYS
 from paramiko.packet import NeedRekeyException
 
 from trayconnect.core import sanitize
+from trayconnect.core.event_loop import READ, WRITE, EventLoop, Timer
 from trayconnect.core.sockets import acknowledge
 from trayconnect.ssh.transport import greeting
 from trayconnect.ssh.transport.ciphers import opener_for, sealer_for
-from trayconnect.ssh.transport.event_loop import READ, WRITE, EventLoop, Timer
 from trayconnect.ssh.transport.packets import PacketReader, PacketWriter
 
 REKEY_BYTES = 1 << 30

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trayconnect.ssh.transport.receive_window import (
+from trayconnect.core.receive_window import (
     BUDGET,
     LARGEST,
     SLACK,

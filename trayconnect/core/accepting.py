@@ -1,4 +1,4 @@
-"""Listening sockets whose connections are accepted on the transport's thread."""
+"""Listening sockets whose connections are accepted on the thread of a link."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import socket
 import time
 from collections.abc import Sequence
 
+from trayconnect.core.event_loop import READ, EventLoop, tell
 from trayconnect.core.link import OnAccepted
 from trayconnect.core.logs import LogOnce
-from trayconnect.ssh.transport.event_loop import READ, EventLoop, tell
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ class Listening:
         self._has_ended = False
 
     def end(self) -> None:
-        """Accept no more, for good. On the transport's thread."""
+        """Accept no more, for good. On the loop's thread."""
         self._has_ended = True
         for sock in tuple(self._sockets):
             self._ignore(sock)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.forwarding import LIMIT
-from trayconnect.ssh.transport.event_loop import READ, EventLoop
+from trayconnect.core.event_loop import READ, EventLoop
 
 
 @pytest.fixture

@@ -1,0 +1,192 @@
+"""Jobs of a real Grid Engine over a real login."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.batch_cluster import BatchCluster
+from tests.support.batch_desk import HOLD, Desk, link_to, until
+from tests.support.tunnel_kit import nothing_left
+from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.endpoints import UnixEndpoint
+from trayconnect.core.errors import ProblemError
+from trayconnect.core.link import Owner
+from trayconnect.services.batch.job import End, JobsSeen, Phase, Unanswered
+from trayconnect.services.batch.reach import Destination, Way
+from trayconnect.services.batch.scheduler import Refused, Trial, Unsure
+from trayconnect.services.batch.schedulers import SCHEDULERS
+from trayconnect.services.batch.ways import reach
+from trayconnect.ssh.ssh_link import SshLink
+
+ENGINE = SCHEDULERS["gridengine"]
+pytestmark = pytest.mark.long
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[BatchCluster]:
+    with BatchCluster("gridengine", nodes="c1") as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def door(cluster: BatchCluster) -> int:
+    return cluster.door("login2")
+
+
+@pytest.fixture
+def login(tmp_path: Path, cluster: BatchCluster, door: int) -> Iterator[SshLink]:
+    with nothing_left(), link_to(cluster, door, tmp_path) as link:
+        yield link
+
+
+def test_a_job_is_submitted_found_again_and_ended(cluster: BatchCluster, login: SshLink) -> None:
+    desk = Desk(ENGINE, login)
+    job = desk.submitted()
+    assert desk.submitted() == job, "the same order"
+    files = desk.ready(job)
+    running = desk.job(job)
+    assert (running.phase, running.limit, running.partition) == (Phase.RUNNING, 600, "all.q")
+    assert running.starts is not None
+    assert running.ends == running.starts + 600
+    assert (running.node, files.node) == ("c1", "c1")
+    folder = cluster.home() / f".local/state/trayconnect/jobs/{desk.name[-8:]}/{job}"
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
+    desk.cancel(job)
+    assert desk.job(job).phase in (Phase.ENDING, Phase.ENDED)
+    assert until(lambda: desk.files(job).status is not None)
+    answer = desk.seen(job)
+    ended = ENGINE.ended(answer, job, answer.files_of(job))
+    assert ended.how is End.CANCELLED
+    assert "token=…" in ended.log
+    assert desk.files(job).told == "USR2"
+    desk.cancel(job)
+
+
+def test_its_node_is_reached_by_ssh_and_by_the_port_that_the_job_serves(
+    login: SshLink, cluster: BatchCluster
+) -> None:
+    desk = Desk(ENGINE, login)
+    job = desk.submitted()
+    files = desk.ready(job)
+    folder = cluster.home() / f".local/state/trayconnect/jobs/{desk.name[-8:]}/{job}"
+    assert until((folder / "relay").exists)
+    to = Destination(desk.server, ENGINE, desk.job(job), files)
+    get = b"GET /api HTTP/1.0\r\n\r\n"
+    for failed, way in ((frozenset[Way](), Way.SSH), (frozenset({Way.SSH}), Way.DIRECT)):
+        node = reach(to, login, CancelToken(), lambda _problem: None, failed=failed)
+        try:
+            assert node.way is way
+            assert node.link.execute("uname -n", b"", 20).stdout == b"c1\n"
+            target = UnixEndpoint(files.socket)
+            stream, owner = node.link.open_own_channel(target, ("127.0.0.1", 0), named=False)
+            assert owner is Owner.OURS
+            stream.sendall(get)
+            assert stream.recv(8) == b"HTTP/1.1"
+            stream.close()
+        finally:
+            node.link.close()
+    desk.cancel(job)
+    assert until(lambda: desk.files(job).status is not None)
+
+
+def test_a_full_queue_waits_and_other_programs_jobs_are_listed(
+    cluster: BatchCluster, login: SshLink
+) -> None:
+    submit = ("qsub", "-terse", "-S", "/bin/sh", "-o", "/dev/null", "-j", "y", "-N", "a_jupyter")
+    others = [
+        cluster.run("login1", *submit, user="alice", stdin=f"{HOLD}\n").strip() for _ in range(2)
+    ]
+    desk = Desk(ENGINE, login, run=HOLD)
+    for other in others:
+        found = desk.until(other, Phase.RUNNING)
+        assert (found.is_ours, found.has_jupyter, found.limit) == (False, True, None)
+    job = desk.submitted()
+    waits = desk.job(job)
+    assert waits.phase is Phase.QUEUED
+    assert until(lambda: (r := desk.job(job).reason) is not None and "queue" in r.text)
+    assert desk.job(job).submitted is not None
+    for other in others:
+        desk.cancel(other)
+    desk.until(job, Phase.RUNNING)
+    desk.cancel(job)
+    assert until(lambda: desk.files(job).status is not None)
+
+
+@pytest.mark.parametrize(
+    ("options", "words", "advice"),
+    [
+        (["-q", "nope"], 'unknown queue "nope"', "Change -q nope in"),
+        (["-l", "gpu=1"], 'unknown resource "gpu"', "Change gpu=1 in"),
+        (["-l", "h_vmem=lots"], "is not a memory value", "Change h_vmem=lots in"),
+        (["-pe", "smp", "2"], 'parallel environment "smp" does not exist', "Change -pe smp in"),
+        (["-P", "x"], 'project "x" does not exist', "Change -P x in"),
+        (["-zzz"], "invalid option argument", "Remove -zzz from"),
+    ],
+)
+def test_a_refusal_is_told_in_its_words(
+    login: SshLink, options: list[str], words: str, advice: str
+) -> None:
+    desk = Desk(ENGINE, login, *options)
+    problem = desk.refused()
+    assert words in problem.title
+    assert problem.title.startswith("Grid Engine refused the job: ")
+    assert problem.advice.startswith(advice)
+    assert isinstance(desk.trial(), Refused)
+    assert isinstance(Desk(ENGINE, login).trial(), Trial)
+
+
+@pytest.mark.parametrize(
+    ("run", "how", "status"),
+    [("echo bye; exit 3", End.FAILED, 3), ("echo bye; exit 0", End.COMPLETED, 0)],
+)
+def test_a_job_that_ends_tells_its_status(login: SshLink, run: str, how: End, status: int) -> None:
+    desk = Desk(ENGINE, login, run=run)
+    job = desk.submitted()
+    assert until(lambda: desk.files(job).status is not None)
+    answer = desk.seen(job)
+    ended = ENGINE.ended(answer, job, answer.files_of(job))
+    assert (ended.how, ended.status) == (how, status)
+    assert "bye" in ended.log
+
+
+def test_a_job_that_may_not_start_is_told_as_that(cluster: BatchCluster, login: SshLink) -> None:
+    desk = Desk(ENGINE, login, "-h", run=HOLD)
+    job = desk.submitted()
+    reason = desk.job(job).reason
+    assert reason is not None
+    assert "held" in reason.text
+    desk.cancel(job)
+    assert until(lambda: desk.seen().job(job) is None or desk.job(job).phase is Phase.ENDED)
+
+
+def test_a_qmaster_that_is_down_is_no_answer(cluster: BatchCluster, login: SshLink) -> None:
+    desk = Desk(ENGINE, login, run=HOLD)
+    job = desk.submitted()
+    desk.until(job, Phase.RUNNING)
+    cluster.run("login1", "pkill", "-KILL", "-x", "sge_qmaster")
+    assert until(lambda: not cluster.pids("login1", "sge_qmaster"))
+    try:
+        answer = desk.query(job)
+        assert isinstance(answer, Unanswered)
+        assert "qmaster" in answer.said
+        assert isinstance(desk.submit("another"), Unsure)
+        with pytest.raises(ProblemError):
+            desk.cancel(job)
+    finally:
+        cluster.run("login1", "sge_qmaster")
+    assert until(lambda: isinstance(desk.query(), JobsSeen))
+    desk.until(job, Phase.RUNNING)
+    desk.cancel(job)
+
+
+def test_auto_finds_it_and_judges_the_options_again(login: SshLink) -> None:
+    assert Desk(ENGINE, login, system="auto").found() is ENGINE
+    with pytest.raises(ProblemError) as caught:
+        Desk(ENGINE, login, "-N", "x", system="auto").found()
+    assert "-N" in caught.value.problem.title
+    with pytest.raises(ProblemError) as caught:
+        Desk(ENGINE, login, system="slurm").found()
+    assert caught.value.problem.title == "127.0.0.1 has no Slurm"

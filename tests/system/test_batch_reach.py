@@ -1,0 +1,427 @@
+"""The ways to a node of a real cluster, and what happens where one is closed or ends."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from tests.support.batch_cluster import BatchCluster
+from tests.support.batch_jobs import SOCKET, SlurmSteps, echo_job
+from tests.support.tunnel_kit import Kit, Losses, entry, nothing_left, until
+from trayconnect.config.model import Server
+from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.endpoints import TcpEndpoint, UnixEndpoint
+from trayconnect.core.errors import Problem, ProblemError
+from trayconnect.core.link import Client, Link, LostError, Owner
+from trayconnect.services.batch import ways
+from trayconnect.services.batch.reach import Destination, NodeLink, Way
+from trayconnect.services.batch.scheduler import Scheduler
+from trayconnect.ssh.ssh_link import SshLink
+
+TARGET = UnixEndpoint(SOCKET)
+ORIGIN = ("127.0.0.1", 0)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[BatchCluster]:
+    with BatchCluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def door(cluster: BatchCluster) -> int:
+    return cluster.door()
+
+
+@pytest.fixture(scope="module")
+def server(cluster: BatchCluster, door: int) -> Server:
+    return entry(door, identity_file=cluster.key, username="alice", batch={})
+
+
+@pytest.fixture(scope="module")
+def job(cluster: BatchCluster, server: Server) -> Iterator[Destination]:
+    with echo_job(cluster, server) as job:
+        yield job
+
+
+@pytest.fixture
+def kit(tmp_path: Path, cluster: BatchCluster, door: int) -> Kit:
+    kit = Kit(tmp_path)
+    kit.trust([f"[127.0.0.1]:{door} {cluster.host_key}"])
+    return kit
+
+
+@contextlib.contextmanager
+def reached(
+    to: Destination,
+    login: Link,
+    on_lost: Callable[[Problem], None] | None = None,
+    failed: frozenset[Way] = frozenset(),
+) -> Iterator[NodeLink]:
+    node = ways.reach(to, login, CancelToken(), on_lost or Losses(), failed=failed)
+    try:
+        yield node
+    finally:
+        node.link.close()
+
+
+def by(job: Destination, way: str) -> Destination:
+    """The same job, whose entry asks for a way."""
+    batch = job.server.batch
+    assert batch is not None
+    options = batch.model_copy(update={"reach": way})
+    return replace(job, server=job.server.model_copy(update={"batch": options}))
+
+
+def echoes(link: Link) -> bool:
+    stream, owner = link.open_own_channel(TARGET, ORIGIN, named=False)
+    try:
+        stream.sendall(b"hello")
+        return owner is Owner.OURS and stream.recv(100) == b"hello"
+    finally:
+        stream.close()
+
+
+def test_each_way_leads_to_the_node(kit: Kit, server: Server, job: Destination) -> None:
+    with nothing_left(), kit.tunnel(server) as login:
+        for way in ("ssh", "srun", "direct"):
+            with reached(by(job, way), login) as node:
+                assert node.way.value == way
+                assert node.link.execute("uname -n", b"", 20).stdout == b"c1\n"
+                assert echoes(node.link)
+                assert node.link.owner(TARGET) is Owner.OURS
+        assert login.execute("uname -n", b"", 20).stdout == b"login1\n"
+
+
+def test_auto_takes_ssh_and_the_next_when_that_fails(
+    kit: Kit, server: Server, job: Destination
+) -> None:
+    with kit.tunnel(server) as login:
+        with reached(job, login) as node:
+            assert node.way is Way.SSH
+        with reached(job, login, failed=frozenset({Way.SSH})) as node:
+            assert node.way is Way.SRUN
+            assert echoes(node.link)
+
+
+@contextlib.contextmanager
+def no_ssh_to(cluster: BatchCluster, host: str) -> Iterator[None]:
+    """As where nodes take no logins: the daemon is down."""
+    cluster.run(host, "sh", "-c", "kill $(cat /run/sshd.pid)")
+    try:
+        yield
+    finally:
+        cluster.run(host, "/usr/sbin/sshd")
+
+
+def test_a_node_without_ssh_is_reached_by_a_step(
+    cluster: BatchCluster, kit: Kit, server: Server, job: Destination
+) -> None:
+    with nothing_left(), kit.tunnel(server) as login, no_ssh_to(cluster, "c1"):
+        with reached(job, login) as node:
+            assert node.way is Way.SRUN
+            assert echoes(node.link)
+        with pytest.raises(ProblemError) as caught, reached(by(job, "ssh"), login):
+            pass
+        assert caught.value.problem.title == "c1 cannot be reached by ssh"
+
+
+def test_a_job_that_does_not_tell_its_host_keys_is_reached_by_the_login_nodes_ssh(
+    cluster: BatchCluster, kit: Kit, server: Server, job: Destination
+) -> None:
+    """The login node knows the node, and has a key for it."""
+    known = cluster.home() / ".ssh" / "known_hosts"
+    known.write_text(f"c1 {cluster.host_key}\n")
+    foreign = replace(by(job, "ssh"), files=None)
+    try:
+        with nothing_left(), kit.tunnel(server) as login, reached(foreign, login) as node:
+            assert not isinstance(node.link, SshLink)
+            assert node.link.execute("uname -n", b"", 20).stdout == b"c1\n"
+            assert echoes(node.link)
+    finally:
+        known.unlink()
+
+
+def test_a_name_that_leads_to_another_node_is_passed_over(
+    kit: Kit, server: Server, job: Destination
+) -> None:
+    """All nodes of a cluster may have the same host key."""
+    wrong = replace(by(job, "ssh"), job=replace(job.job, nodes=("c2", "nowhere", "c1")))
+    with nothing_left(), kit.tunnel(server) as login, reached(wrong, login) as node:
+        assert isinstance(node.link, SshLink)
+        assert node.link.execute("uname -n", b"", 20).stdout == b"c1\n"
+        assert echoes(node.link)
+
+
+def test_a_foreign_job_is_refused(
+    cluster: BatchCluster, kit: Kit, server: Server, job: Destination
+) -> None:
+    """Slurm lets nobody into another user's job."""
+    with kit.tunnel(server) as login:
+        other = replace(by(job, "srun"), job=replace(job.job, id="999999"))
+        with pytest.raises(ProblemError) as caught, reached(other, login):
+            pass
+        assert "Nothing could be started on c1" in caught.value.problem.advice
+        assert "srun: error" in caught.value.problem.advice
+
+
+class Carried:
+    """A local connection that a link carries."""
+
+    def __init__(self, link: Link) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            self.sock = socket.create_connection(listening.getsockname())
+            far, origin = listening.accept()
+        far.setblocking(False)
+        self.sock.settimeout(90)
+        self.refused: list[ProblemError] = []
+        self.opened = threading.Event()
+        link.carry_own(
+            Client(far, origin),
+            TARGET,
+            named=False,
+            on_opened=lambda _: self.opened.set(),
+            on_refused=self.refused.append,
+        )
+
+    def __enter__(self) -> Carried:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.sock.close()
+
+
+def test_the_end_of_the_job_ends_the_step(cluster: BatchCluster, kit: Kit, server: Server) -> None:
+    losses = Losses()
+    with (
+        nothing_left(),
+        kit.tunnel(server) as login,
+        echo_job(cluster, server, "c2") as job,
+        reached(by(job, "srun"), login, losses) as node,
+    ):
+        assert echoes(node.link)
+        cluster.run("login1", "scancel", job.job.id, user="alice")
+        assert "c2 was lost" in losses.wait().title
+        with pytest.raises(LostError):
+            node.link.execute("true", b"", 20)
+    assert len(losses.problems) == 1
+
+
+def test_the_end_of_the_step_resets_who_is_carried(
+    cluster: BatchCluster, kit: Kit, server: Server
+) -> None:
+    losses = Losses()
+    with (
+        nothing_left(),
+        kit.tunnel(server) as login,
+        echo_job(cluster, server, "c2") as job,
+        reached(by(job, "srun"), login, losses) as node,
+        Carried(node.link) as carried,
+    ):
+        carried.sock.sendall(b"hello")
+        assert carried.sock.recv(100) == b"hello"
+        cluster.run("login1", "pkill", "-KILL", "-x", "srun")
+        assert "c2 was lost" in losses.wait().title
+        with pytest.raises(ConnectionResetError):
+            carried.sock.recv(100)
+
+
+@pytest.mark.parametrize("way", ["ssh", "srun", "direct"])
+def test_the_end_of_the_login_ends_the_way(
+    way: str, kit: Kit, server: Server, job: Destination
+) -> None:
+    losses = Losses()
+    with nothing_left():
+        with kit.tunnel(server) as login:
+            node = ways.reach(by(job, way), login, CancelToken(), losses)
+            carried = Carried(node.link)
+            carried.sock.sendall(b"hello")
+            assert carried.sock.recv(100) == b"hello"
+        with carried, pytest.raises(ConnectionResetError):
+            carried.sock.recv(100)
+        assert "lost" in losses.wait().title
+        node.link.close()
+
+
+@pytest.mark.parametrize("way", ["ssh", "srun", "direct"])
+def test_a_node_that_dies_is_noticed(
+    way: str, cluster: BatchCluster, kit: Kit, server: Server, job: Destination
+) -> None:
+    """Its network is gone: nothing ends a connection there, and nothing comes."""
+    soon = server.keepalive.model_copy(update={"interval": 0.5, "count_max": 2})
+    quick = replace(by(job, way), server=by(job, way).server.model_copy(update={"keepalive": soon}))
+    losses = Losses()
+    with (
+        nothing_left(),
+        kit.tunnel(quick.server) as login,
+        reached(quick, login, losses) as node,
+        Carried(node.link) as carried,
+    ):
+        carried.sock.sendall(b"hello")
+        assert carried.sock.recv(100) == b"hello"
+        cluster.run("c1", "ip", "link", "set", "eth0", "down")
+        try:
+            assert "stopped answering" in losses.wait().title
+            with pytest.raises(ConnectionResetError):
+                carried.sock.recv(100)
+            assert login.execute("uname -n", b"", 20).stdout == b"login1\n"
+        finally:
+            cluster.run("c1", "ip", "link", "set", "eth0", "up")
+
+
+def test_a_step_leaves_nothing_on_the_node(
+    cluster: BatchCluster, kit: Kit, server: Server, job: Destination
+) -> None:
+    def running(pattern: str) -> bool:
+        return cluster.try_run("c1", "pgrep", "-f", pattern).returncode == 0
+
+    with kit.tunnel(server) as login:
+        with reached(by(job, "srun"), login) as node:
+            started = node.link.start_program("exec sleep 611", 20)
+            assert until(lambda: running("[s]leep 611"))
+            assert running("[p]ython3 -ISc")
+            assert started.status is None
+        assert until(lambda: not running("[p]ython3 -ISc"))
+        assert until(lambda: not running("[s]leep 611"))
+        assert until(lambda: not cluster.pids("login1", "srun"))
+
+
+# --- direct ---------------------------------------------------------------------------------------
+
+
+def told(cluster: BatchCluster, job: Destination) -> Path:
+    """The file with the port and the secret of a job's relay."""
+    folder = f".local/state/trayconnect/jobs/{job.job.name[-8:]}/{job.job.id}"
+    return cluster.home() / folder / "relay"
+
+
+def test_the_secret_is_the_accounts_alone(cluster: BatchCluster, job: Destination) -> None:
+    assert told(cluster, job).stat().st_mode & 0o777 == 0o600
+    secret = told(cluster, job).read_text().split()[1]
+    assert secret not in cluster.run("c1", "ps", "axeww")
+
+
+def test_where_neither_ssh_nor_steps_work_the_job_lets_in(
+    cluster: BatchCluster, kit: Kit, server: Server, job: Destination
+) -> None:
+    class NoSteps(SlurmSteps):
+        has_steps = False
+
+    other = replace(job, scheduler=cast(Scheduler, NoSteps()))
+    with (
+        nothing_left(),
+        kit.tunnel(server) as login,
+        no_ssh_to(cluster, "c1"),
+        reached(other, login) as node,
+    ):
+        assert node.way is Way.DIRECT
+        assert echoes(node.link)
+
+
+STRANGER = """
+import socket, sys
+listening = socket.socket(socket.AF_INET6)
+listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+listening.bind(("::", int(sys.argv[1])))
+listening.listen()
+print("ready", flush=True)
+sock, _ = listening.accept()
+sock.sendall(b"@@trayconnect node 1 " + b"0" * 64 + b"\\n")
+heard = sock.recv(1000)
+sock.sendall(heard.split()[1] + b"\\n@@trayconnect relay 1 0 c1\\n")
+sock.recv(1000)
+"""
+
+
+def test_another_user_on_the_port_is_found_out(
+    cluster: BatchCluster, kit: Kit, server: Server
+) -> None:
+    """The job has ended, and bob listens where it did. He gets neither a byte nor the secret."""
+    with echo_job(cluster, server, "c2") as job:
+        file = told(cluster, job)
+        port, secret = file.read_text().split()
+    ended = f"{job.job.id}/[r]elay.py serve"
+    assert until(lambda: cluster.try_run("c2", "pgrep", "-f", ended).returncode != 0)
+    stranger = cluster.spawn("c2", "python3", "-c", STRANGER, port, user="bob")
+    try:
+        assert stranger.stdout is not None
+        assert stranger.stdout.readline() == "ready\n"
+        with nothing_left(), kit.tunnel(server) as login:
+            with pytest.raises(ProblemError) as caught, reached(by(job, "direct"), login):
+                pass
+            assert f"port {port} of c2 is not the job's" in caught.value.problem.detail
+            assert secret not in str(caught.value.problem)
+    finally:
+        stranger.kill()
+        stranger.communicate()
+
+
+@pytest.mark.parametrize("said", [b"", b"x" * 300, b"0" * 64 + b" " + b"0" * 64 + b"\n"])
+def test_who_does_not_know_the_secret_gets_nothing(
+    said: bytes, cluster: BatchCluster, kit: Kit, server: Server, job: Destination
+) -> None:
+    port = int(told(cluster, job).read_text().split()[0])
+    with kit.tunnel(server) as login:
+        stream = login.open_channel(TcpEndpoint("c1", port), ORIGIN)
+        stream.sendall(said)
+        if not said:
+            stream.shutdown_write()
+        heard = b""
+        with contextlib.suppress(OSError):
+            while data := stream.recv(1000):
+                heard += data
+        stream.close()
+        assert heard.startswith(b"@@trayconnect node 1 ")
+        assert heard.count(b"\n") == 1
+        with reached(by(job, "direct"), login) as node:  # and others are served as before
+            assert echoes(node.link)
+
+
+def test_who_connects_from_the_node_itself_is_refused(
+    cluster: BatchCluster, job: Destination
+) -> None:
+    port = told(cluster, job).read_text().split()[0]
+    said = "import socket, sys; print(socket.create_connection(sys.argv[1:]).recv(100))"
+    for address in ("127.0.0.1", "c1"):
+        assert cluster.run("c1", "python3", "-c", said, address, port, user="bob") == "b''\n"
+
+
+def test_a_login_node_that_forwards_nothing(
+    cluster: BatchCluster, kit: Kit, server: Server, job: Destination
+) -> None:
+    """A login of ours and the job's port need a channel of the login node. Its own ssh does not,
+    and knows the node by the keys that the job has told."""
+    config = cluster.folder / "etc" / "ssh" / "sshd_config"
+    before = config.read_text()
+    config.write_text(f"AllowTcpForwarding no\n{before}")
+    cluster.run("login1", "sh", "-c", "kill -HUP $(cat /run/sshd.pid)")
+    try:
+        with nothing_left(), kit.tunnel(server) as login:
+            with pytest.raises(ProblemError) as caught, reached(by(job, "direct"), login):
+                pass
+            assert "forbids forwarding" in caught.value.problem.detail
+            with reached(job, login) as node:
+                assert node.way is Way.SSH
+                assert not isinstance(node.link, SshLink)
+                assert echoes(node.link)
+            with reached(job, login, failed=frozenset({Way.SSH})) as node:
+                assert node.way is Way.SRUN
+                assert echoes(node.link)
+    finally:
+        config.write_text(before)
+        cluster.run("login1", "sh", "-c", "kill -HUP $(cat /run/sshd.pid)")
+
+
+def test_the_relay_of_a_job_ends_with_it(cluster: BatchCluster, server: Server) -> None:
+    with echo_job(cluster, server, "c2") as job:
+        pattern = f"{job.job.id}/[r]elay.py serve"
+        assert cluster.try_run("c2", "pgrep", "-f", pattern).returncode == 0
+    assert until(lambda: cluster.try_run("c2", "pgrep", "-f", pattern).returncode != 0)

@@ -1,0 +1,118 @@
+"""The scripts of a scheduler over a link: one at a time, cancellable, with an answer for each
+end."""
+
+from __future__ import annotations
+
+import threading
+from typing import cast
+
+import pytest
+
+from tests.support.batch_reports import query_report
+from trayconnect.config.model import Server
+from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.errors import Cancelled, Problem, ProblemError
+from trayconnect.core.link import Completed, Link, NotEndedError
+from trayconnect.services.batch.cluster import RemoteCluster
+from trayconnect.services.batch.job import JobsSeen, Unanswered
+from trayconnect.services.batch.scheduler import Unsure
+from trayconnect.services.batch.schedulers import SCHEDULERS
+
+SLURM = SCHEDULERS["slurm"]
+SERVER = Server.model_validate(
+    {"name": "a", "host": "h", "local_port": 18888, "batch": {"options": ["-N", "1"]}}
+)
+LATE = NotEndedError(Problem("late", ""), Completed(-1, b"\n@@trayconnect submit 1\n", b""))
+
+
+class FakeLink:
+    """Answers each command with the next output, or raises it."""
+
+    def __init__(self, *outcomes: str | ProblemError) -> None:
+        self._outcomes = list(outcomes)
+        self.running = 0
+        self.most = 0
+        self.go = threading.Event()
+        self.go.set()
+
+    def execute(self, command: str, stdin: bytes, timeout: float) -> Completed:
+        assert command == "sh"
+        assert b"main" in stdin
+        assert 30 <= timeout <= 60
+        self.running += 1
+        self.most = max(self.most, self.running)
+        self.go.wait(10)
+        self.running -= 1
+        outcome = self._outcomes.pop(0)
+        if isinstance(outcome, ProblemError):
+            raise outcome
+        return Completed(0, outcome.encode(), b"sh: 1: not found")
+
+
+def link(*outcomes: str | ProblemError) -> tuple[Link, FakeLink]:
+    fake = FakeLink(*outcomes)
+    return cast("Link", fake), fake
+
+
+def test_a_query_that_takes_too_long_is_no_answer() -> None:
+    login, _ = link(LATE)
+    answer = RemoteCluster().query(SERVER, SLURM, login, CancelToken())
+    assert isinstance(answer, Unanswered)
+    assert "within 40 s" in answer.said
+
+
+def test_a_submission_that_takes_too_long_may_have_submitted() -> None:
+    login, _ = link(LATE)
+    assert isinstance(RemoteCluster().submit(SERVER, SLURM, "abc", login, CancelToken()), Unsure)
+
+
+def test_a_login_node_that_runs_no_commands_is_a_problem() -> None:
+    login, _ = link(*["This account is only for tunnels.\n"] * 4)
+    cluster, never = RemoteCluster(), CancelToken()
+    with pytest.raises(ProblemError):
+        cluster.find_scheduler(SERVER, login, never)
+    with pytest.raises(ProblemError):
+        cluster.query(SERVER, SLURM, login, never)
+    with pytest.raises(ProblemError):
+        cluster.submit(SERVER, SLURM, "abc", login, never)
+    with pytest.raises(ProblemError):
+        cluster.would_start(SERVER, SLURM, login, never)
+
+
+def test_auto_judges_the_options_when_the_scheduler_is_known() -> None:
+    found = "\n@@trayconnect which 1\n@@has {}\n@@done\n"
+    login, _ = link(found.format("slurm"), found.format("gridengine"), found.format("pbs"))
+    cluster, never = RemoteCluster(), CancelToken()
+    assert cluster.find_scheduler(SERVER, login, never) is SLURM
+    with pytest.raises(ProblemError) as caught:
+        cluster.find_scheduler(SERVER, login, never)
+    assert caught.value.problem.title == "An option of “a” cannot be used: -N"
+    with pytest.raises(ProblemError) as caught:
+        cluster.find_scheduler(SERVER, login, never)
+    assert "PBS" in caught.value.problem.title
+
+
+def test_one_command_at_a_time_and_each_can_be_cancelled() -> None:
+    login, fake = link(query_report(), query_report(), query_report())
+    cluster, first, second = RemoteCluster(), CancelToken(), CancelToken()
+    fake.go.clear()
+    raised: list[type[BaseException]] = []
+
+    def ask(cancel: CancelToken) -> None:
+        try:
+            cluster.query(SERVER, SLURM, login, cancel)
+        except Cancelled:
+            raised.append(Cancelled)
+
+    threads = [threading.Thread(target=ask, args=(token,)) for token in (first, second)]
+    for thread in threads:
+        thread.start()
+    for token in (first, second):
+        token.set()
+    for thread in threads:
+        thread.join(10)
+    assert raised == [Cancelled, Cancelled]
+    fake.go.set()
+    answer = cluster.query(SERVER, SLURM, login, CancelToken())
+    assert isinstance(answer, JobsSeen)
+    assert fake.most == 1

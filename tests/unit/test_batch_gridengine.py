@@ -1,0 +1,243 @@
+"""Grid Engine's words, as recorded on 8.1.9."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.batch_reports import NOW, query_report, submit_report
+from trayconnect.services.batch.gridengine import GridEngine
+from trayconnect.services.batch.job import (
+    PREFIX,
+    End,
+    Ended,
+    Job,
+    JobFiles,
+    JobsSeen,
+    Phase,
+    Unanswered,
+)
+from trayconnect.services.batch.scheduler import Refused, Request, Submitted, Trial, Unsure
+
+ENGINE = GridEngine()
+UNABLE = "Unable to run job: "
+NAME = f"{PREFIX}01234567"
+REQUEST = Request(NAME, "abc", 600, ("-q", "gpu.q", "-l", "h_vmem=4G,gpu=1", "-pe", "smp", "2"), "")
+
+RUNNING = f"""\
+    <job_list state="running">
+      <JB_job_number>1</JB_job_number>
+      <JB_name>{NAME}</JB_name>
+      <JB_owner>alice</JB_owner>
+      <state>r</state>
+      <JAT_start_time>2026-11-30T00:53:10</JAT_start_time>
+      <queue_name>all.q@c1.cluster</queue_name>
+      <slots>1</slots>
+      <full_job_name>{NAME}</full_job_name>
+      <hard_request name="h_rt" resource_contribution="0.000000">600</hard_request>
+      <hard_req_queue>all.q</hard_req_queue>
+    </job_list>"""
+PENDING = f"""\
+    <job_list state="pending">
+      <JB_job_number>2</JB_job_number>
+      <JB_name>a &amp; b</JB_name>
+      <state>qw</state>
+      <JB_submission_time>2026-11-30T00:53:00.123</JB_submission_time>
+      <queue_name></queue_name>
+      <full_job_name>{NAME}</full_job_name>
+      <hard_request name="h_rt" resource_contribution="0.000000">1:00:00</hard_request>
+    </job_list>"""
+
+
+def listed(*jobs: str, about: str = "") -> list[str]:
+    text = "<?xml version='1.0'?>\n<job_info  xmlns:xsd=\"x\">\n  <queue_info>\n"
+    text += (
+        "\n".join(jobs) + f"\n  </queue_info>\n  <job_info>\n  </job_info>\n</job_info>\n{about}"
+    )
+    return text.split("\n")
+
+
+def seen(*jobs: str, about: str = "", ended: tuple[str, str] | None = None) -> JobsSeen:
+    answer = ENGINE.answer(query_report(*listed(*jobs, about=about), ended=ended), NOW)
+    assert isinstance(answer, JobsSeen), answer
+    return answer
+
+
+def test_a_running_job_ends_when_its_time_is_over() -> None:
+    (job,) = seen(RUNNING).jobs
+    assert (job.id, job.name, job.phase, job.nodes) == ("1", NAME, Phase.RUNNING, ("c1.cluster",))
+    assert (job.partition, job.limit) == ("all.q", 600)
+    assert (job.starts, job.ends) == (NOW - 10, NOW + 590)
+
+
+def waiting(state: str = "qw", about: str = "") -> Job:
+    (job,) = seen(PENDING.replace(">qw<", f">{state}<"), about=about).jobs
+    assert (job.phase, job.limit, job.nodes) == (Phase.QUEUED, 3600, ())
+    assert job.submitted is not None
+    return job
+
+
+@pytest.mark.parametrize(
+    ("state", "info", "text", "starts"),
+    [
+        ("qw", "", "waits for a free queue", True),
+        (
+            "qw",
+            'queue instance "all.q@c1" dropped because it is full',
+            "waits for a free queue",
+            True,
+        ),
+        (
+            "hqw",
+            "job dropped because of job dependencies",
+            "it is held, or waits for another job",
+            True,
+        ),
+        ("qw", "(-l gpu=1) cannot run in queue", "(-l gpu=1) cannot run in queue", True),
+        ("Eqw", "", "it could not be started, and waits in error", False),
+    ],
+)
+def test_why_a_job_waits(state: str, info: str, text: str, starts: bool) -> None:
+    about = f"job_number:                 2\nscheduling info:            {info}\n" if info else ""
+    reason = waiting(state, about).reason
+    assert reason is not None
+    assert (reason.text, reason.starts) == (text, starts)
+
+
+def test_a_job_in_error_says_why() -> None:
+    about = "job_number:  2\nerror reason    1:   can't chdir to /nope: No such file\n"
+    reason = waiting("Eqw", about).reason
+    assert reason is not None
+    assert "can't chdir to /nope" in reason.text
+    assert not reason.starts
+
+
+@pytest.mark.parametrize(
+    ("kind", "state", "phase"),
+    [
+        ("running", "t", Phase.RUNNING),
+        ("running", "Rr", Phase.RUNNING),
+        ("running", "S", Phase.RUNNING),
+        ("running", "dr", Phase.ENDING),
+        ("running", "dt", Phase.ENDING),
+        ("zombie", "z", Phase.ENDED),
+    ],
+)
+def test_states(kind: str, state: str, phase: Phase) -> None:
+    text = RUNNING.replace('"running"', f'"{kind}"').replace(">r<", f">{state}<")
+    (job,) = seen(text).jobs
+    assert job.phase is phase
+
+
+def test_a_job_that_has_ended_is_told_by_its_files() -> None:
+    answer = seen(RUNNING.replace('"running"', '"zombie"').replace(">r<", ">z<"))
+    told = {
+        "TERM": End.CANCELLED,
+        "USR2": End.CANCELLED,
+        "limit": End.TIME_LIMIT,
+        "": End.COMPLETED,
+    }
+    for word, how in told.items():
+        files = JobFiles("1", status=0, told=word, at=5.0, log="x")
+        assert ENGINE.ended(answer, "1", files) == Ended(how, 0, None, 5.0, "x")
+
+
+@pytest.mark.parametrize(
+    ("failed", "status", "how"),
+    [
+        ("0", 0, End.COMPLETED),
+        ("0", 3, End.FAILED),
+        ("37 : qmaster enforced h_rt, h_cpu, or h_vmem limit", 137, End.TIME_LIMIT),
+        ("100 : assumedly after job", 137, End.CANCELLED),
+        ("26 : opening input/output file", 0, End.NOT_LAUNCHED),
+    ],
+)
+@pytest.mark.parametrize("at", ["Mon Nov 30 00:53:20 2026", "11/30/2026 00:53:20.000"])
+def test_qacct(failed: str, status: int, how: End, at: str) -> None:
+    text = (
+        f"jobname      {NAME}\n end_time     {at}\n failed       {failed}\n exit_status  {status}"
+    )
+    answer = seen(ended=("1", text))
+    assert ENGINE.ended(answer, "1", None) == Ended(how, status, None, NOW)
+
+
+@pytest.mark.parametrize(
+    ("status", "line"),
+    [
+        ("1", "error: commlib error: got select error (Connection refused)"),
+        ("124", ""),
+        ("0", ""),
+        ("0", "<?xml version='1.0'?>"),
+    ],
+)
+def test_no_list_is_no_answer(status: str, line: str) -> None:
+    assert isinstance(ENGINE.answer(query_report(line, status=status), NOW), Unanswered)
+
+
+@given(st.text())
+def test_no_text_of_a_login_node_is_more_than_skipped(text: str) -> None:
+    ENGINE.answer(query_report(*listed(text)), NOW)
+    ENGINE.submission(text, REQUEST)
+    ENGINE.explain(text)
+
+
+@pytest.mark.parametrize(
+    ("said", "title", "advice"),
+    [
+        (
+            f'{UNABLE}Job was rejected because job requests unknown queue "gpu.q"\nExiting.',
+            'job requests unknown queue "gpu.q"',
+            "Change -q gpu.q in",
+        ),
+        (
+            'Unable to run job: unknown resource "gpu"\nExiting.',
+            'unknown resource "gpu"',
+            "Change h_vmem=4G,gpu=1 in",
+        ),
+        (
+            f'{UNABLE}job rejected: the requested parallel environment "smp" does not exist',
+            'the requested parallel environment "smp"',
+            "Change -pe smp in",
+        ),
+        ('qsub: invalid option argument "-pe"', "invalid option argument", "Remove -pe from"),
+        (
+            "Unable to run job: rejected by the site",
+            "rejected by the site",
+            "Change 'options' or 'time'",
+        ),
+    ],
+)
+def test_a_refusal(said: str, title: str, advice: str) -> None:
+    outcome = ENGINE.submission(submit_report(1, said), REQUEST)
+    assert isinstance(outcome, Refused), outcome
+    assert outcome.problem.title.startswith(f"Grid Engine refused the job: {title}")
+    assert outcome.problem.advice.startswith(advice)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "error: commlib error: got select error (Connection refused)",
+        "Unable to run job: got no response from JSV script",
+        'Unable to run job: unable to send message to qmaster using port 6444 on host "login1"',
+        f"{UNABLE}failed receiving gdi request response for mid=1 (receive timeout error)",
+        "",
+    ],
+)
+def test_an_error_never_means_not_submitted(said: str) -> None:
+    assert isinstance(ENGINE.submission(submit_report(1, said), REQUEST), Unsure)
+
+
+def test_a_job_that_was_taken() -> None:
+    assert ENGINE.submission(submit_report(0, "15"), REQUEST) == Submitted("15")
+
+
+def test_a_trial_has_no_estimate() -> None:
+    report = "\n@@trayconnect trial 1\n@@sent 0\n verification: found suitable queue(s)\n@@done\n"
+    assert ENGINE.would_start(report, NOW) == Trial(None, "verification: found suitable queue(s)")
+
+
+def test_a_job_that_is_gone_is_cancelled() -> None:
+    report = '\n@@trayconnect cancel 1\n@@cancelled 1\n denied: job "999" does not exist\n@@done\n'
+    assert ENGINE.cancelled(report) is None

@@ -1,0 +1,264 @@
+"""What the user reads of a batch job, in each of its states."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.support.batch_fakes import (
+    DOWN,
+    NEVER,
+    NOW,
+    WAITS,
+    FakeScheduler,
+    a_job,
+    batch_server,
+    ended,
+    files_of,
+    running,
+    seen,
+)
+from tests.support.snapshots import snap
+from trayconnect.alerts.policy import Alert, AlertState, follow
+from trayconnect.core.page import Page
+from trayconnect.services.batch.job import End, Job, Phase
+from trayconnect.services.batch.notices import ends_soon, how
+from trayconnect.services.batch.pace import HOME_LAG
+from trayconnect.services.batch.presentation import no_page, present, table
+from trayconnect.services.batch.reach import Way
+from trayconnect.services.batch.state import BatchState, Want
+from trayconnect.services.batch.times import duration, moment, start_words
+from trayconnect.services.protocol import Level, ServiceStatus
+from trayconnect.sessions.snapshot import Cause
+from trayconnect.sessions.state import State
+from trayconnect.tray.summary import attempt_since
+
+READY = ServiceStatus(level=Level.LOGGED_IN, page=Page("http://127.0.0.1:18888/lab"))
+NO_JUPYTER = ServiceStatus()
+
+
+@pytest.fixture(autouse=True)
+def _utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not hasattr(time, "tzset"):
+        pytest.skip("the time zone of a process cannot be set here")
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+
+
+def linked(*jobs: Job, **more: Any) -> BatchState:
+    used = jobs[0] if jobs else None
+    files = [files_of(job) for job in jobs if job.phase is Phase.RUNNING]
+    state = BatchState(
+        batch_server(),
+        1,
+        is_linked=True,
+        is_current=True,
+        scheduler=FakeScheduler(),
+        seen=seen(*jobs, files=files),
+        job=used,
+        files=files[0] if files else None,
+    )
+    return replace(state, **more)
+
+
+ON_NODE = {"way": Way.SSH, "running_since": NOW - 3600}
+
+
+@pytest.mark.parametrize(
+    ("state", "text"),
+    [
+        (linked(is_current=False), "logged in, looking for your job…"),
+        (linked(want=Want.ANY), "logged in, looking for your job…"),
+        (linked(is_submitting=True), "submitting a job…"),
+        (linked(), "connected, no job"),
+        (linked(a_job()), "queued"),
+        (linked(a_job(reason=WAITS)), "queued: waits for free resources"),
+        (linked(a_job(reason=WAITS, starts=NOW + 3600)), "queued, starts about 09:00"),
+        (linked(a_job(starts=NOW + 86_400)), "queued, starts about Sat 08:00"),
+        (linked(a_job(starts=NOW + 12 * 86_400)), "queued, starts in 12 days"),
+        (linked(a_job(starts=NOW - 5)), "queued, starts soon"),
+        (
+            linked(a_job(reason=NEVER)),
+            "queued: will not start as asked: the partition's time limit is shorter",
+        ),
+        (linked(running(), running_since=NOW), "starting Jupyter on c1"),
+        (linked(running(), is_reaching=True), "reaching c1…"),
+        (linked(running(ends=NOW + 13_245), **ON_NODE), "on c1, 3 h 40 min left"),
+        (linked(running(ends=NOW + 500), **ON_NODE), "on c1, ends in 8 min"),
+        (linked(running(ends=NOW - 5), **ON_NODE), "on c1, its time is over"),
+        (linked(running(ends=None), **ON_NODE), "on c1"),
+        (linked(running(), ending="7", **ON_NODE), "job 7 is ending"),
+        (linked(a_job(phase=Phase.ENDING)), "job 7 is ending"),
+        (linked(ended(running())), "ended: time limit reached"),
+        (linked(ended(running(), End.OUT_OF_MEMORY)), "ended: out of memory"),
+        (
+            linked(running(ends=NOW + 13_245), silent=DOWN, **ON_NODE),
+            "on c1, 3 h 40 min left; Slurm does not answer",
+        ),
+        (linked(a_job(), silent=DOWN), "queued; Slurm does not answer"),
+        (linked(silent=DOWN), "connected"),
+    ],
+)
+def test_the_state_in_words(state: BatchState, text: str) -> None:
+    assert present(state, READY, NOW).state_text == text
+
+
+def test_the_state_of_a_silent_jupyter() -> None:
+    state = linked(running(), **ON_NODE)
+    assert present(state, NO_JUPYTER, NOW).state_text == "on c1, 4 h left, Jupyter does not answer"
+
+
+@pytest.mark.parametrize(
+    ("state", "expects"),
+    [
+        (linked(), False),
+        (linked(a_job()), False),
+        (linked(ended(running())), False),
+        (linked(running(), running_since=NOW), True),
+        (linked(running(), **ON_NODE), True),
+    ],
+)
+def test_whether_a_page_is_expected(state: BatchState, expects: bool) -> None:
+    assert present(state, READY, NOW).expects_page is expects
+
+
+def test_the_problems() -> None:
+    def title(state: BatchState) -> str:
+        problem = present(state, NO_JUPYTER, NOW).problem
+        return problem.title if problem is not None else ""
+
+    late = NOW - HOME_LAG - 1
+    missing = linked(running(), files=None, running_since=late)
+    assert title(linked(a_job())) == ""
+    assert title(linked(a_job(reason=NEVER))).startswith("The job on gpu will not start as asked")
+    assert title(linked()) == "No job of yours runs on gpu"
+    assert title(linked(silent=DOWN)) == DOWN.title
+    assert title(linked(a_job(), silent=DOWN)) == ""
+    assert title(linked(refusal=DOWN)) == DOWN.title
+    assert title(linked(running(), unreached=DOWN)) == DOWN.title
+    assert title(missing) == "The job runs on c1, but shows no Jupyter"
+    assert title(linked(ended(running()))) == "The job on gpu ended: time limit reached"
+    assert title(linked(refusal=DOWN, is_linked=False)) == ""
+
+
+def test_a_browser_reads_why_there_is_no_page() -> None:
+    queued = no_page(linked(a_job(starts=NOW + 3600)), NO_JUPYTER, NOW)
+    assert queued is not None
+    assert queued.title == "gpu is queued, starts about 09:00"
+    cut = linked(running(), was_reached=True)
+    assert no_page(cut, NO_JUPYTER, NOW) is None  # held until the node is reached again
+
+
+def test_the_lines() -> None:
+    state = linked(running(), a_job(8, reason=WAITS), **ON_NODE)
+    assert [line.text for line in present(state, READY, NOW).lines] == [
+        "Job 7 in main, reached by ssh",
+        "Its time ends at 12:00",
+        "Also job 8 queued: waits for free resources",
+    ]
+    told = present(linked(a_job(reason=WAITS, starts=NOW + 60)), READY, NOW).lines
+    assert [line.text for line in told] == [
+        "Job 7 in main",
+        "It waits for free resources",
+        "Queued since 07:59",
+    ]
+
+
+def test_the_offers() -> None:
+    def keys(state: BatchState) -> list[str]:
+        offers = present(state, READY, NOW).commands
+        return [offer.key if offer.enabled else f"({offer.key})" for offer in offers]
+
+    assert keys(linked()) == ["new-job"]
+    assert keys(linked(a_job())) == ["end-job", "new-job", "job-log"]
+    assert keys(linked(a_job(), want=Want.NEW)) == ["end-job", "(new-job)", "job-log"]
+    assert keys(linked(a_job(phase=Phase.ENDING))) == ["(end-job)", "new-job", "job-log"]
+    assert keys(linked(ended(running()))) == ["new-job", "job-log"]
+    assert keys(linked(a_job(), is_linked=False)) == ["end-job", "(new-job)"]
+    by_hand = replace(running(9), name="mine", has_jupyter=True)
+    state = linked(running(), a_job(8), by_hand, **ON_NODE)
+    jobs = present(state, READY, NOW).commands[0]
+    assert [(child.text, child.checked) for child in jobs.children] == [
+        ("Job 7 on c1, 4 h left", True),
+        ("Job 8 queued", False),
+        ("Job 9 on c1, 4 h left, submitted by hand", False),
+    ]
+    assert table(state, NOW) == [
+        "* 7  main  on c1, 4 h left",
+        "  8  main  queued",
+        "  9  main  on c1, 4 h left",
+    ]
+
+
+def test_the_json() -> None:
+    state = linked(running(ends=NOW + 13_245), **ON_NODE)
+    told: Any = present(state, READY, NOW).json
+    json.dumps(told)
+    job = told["job"]
+    assert (job["id"], job["state"], job["node"], job["way"]) == ("7", "running", "c1", "ssh")
+    assert (job["time_left"], job["ends"], job["started"]) == (13_245, NOW + 13_245, NOW)
+    assert [one["id"] for one in told["jobs"]] == ["7"]
+    queued: Any = present(linked(a_job(reason=WAITS, starts=NOW + 60)), READY, NOW).json["job"]
+    assert (queued["state"], queued["reason"], queued["starts"]) == (
+        "queued",
+        "Resources",
+        NOW + 60,
+    )
+    over: Any = present(linked(ended(running(), End.NODE_FAILED)), READY, NOW).json["job"]
+    assert (over["state"], over["ended"]["how"]) == ("ended", "node_failed")
+    assert present(linked(), READY, NOW).json["job"] is None
+
+
+@pytest.mark.parametrize("end", End)
+def test_each_end_has_words(end: End) -> None:
+    job = ended(running(), end)
+    assert how(job.ended)
+
+
+def test_the_words_of_times() -> None:
+    words = [duration(s) for s in (5, 60, 3599, 3600, 13_245, 86_400, 90_000, 1e6)]
+    assert words == [
+        "less than a minute", "1 min", "59 min", "1 h", "3 h 40 min", "1 d", "1 d 1 h", "11 d 13 h",
+    ]  # fmt: skip
+    assert moment(NOW - 3 * 86_400, NOW) == "2027-01-12 08:00"
+    assert start_words(NOW + 59, NOW) == "soon"
+    assert ends_soon("gpu", running(ends=NOW + 600), NOW).title.endswith("in 10 min")
+
+
+# --- alerts ---------------------------------------------------------------------------------------
+
+
+def test_a_job_that_ended_is_not_said_to_answer_no_longer() -> None:
+    up = snap(state=State.UP)
+    ready = replace(up, service=present(linked(running(), **ON_NODE), READY, NOW))
+    assert ready.is_ready
+    over = replace(up, service=present(linked(ended(running())), READY, NOW))
+    lost = replace(up, service=present(linked(running(), **ON_NODE), NO_JUPYTER, NOW))
+    state = follow(AlertState(up), ready, Cause.OTHER, 0.0)
+    assert follow(state, lost, Cause.OTHER, 1.0).alert is Alert.LOST
+    state = follow(state, over, Cause.OTHER, 1.0)
+    assert state.alert is None
+    state = follow(state, replace(over, state=State.WAITING), Cause.OTHER, 2.0)
+    assert state.alert is None
+    assert follow(state, ready, Cause.OTHER, 3.0).alert is None  # and not “is back”
+
+
+def test_a_queued_job_is_no_silent_page() -> None:
+    state = linked(a_job(reason=NEVER), clicked_at=NOW)
+    queued = replace(snap(state=State.UP), service=present(state, NO_JUPYTER, NOW))
+    assert queued.service.browser_pending
+    assert follow(AlertState(queued), queued, Cause.OTHER, 0.0).alert is None
+
+
+def test_the_icon_moves_while_a_job_starts_and_not_while_it_waits() -> None:
+    def since(state: BatchState) -> float | None:
+        status = present(state, NO_JUPYTER, NOW)
+        return attempt_since([replace(snap(state=State.UP), service=status)])
+
+    assert since(linked(a_job())) is None
+    assert since(linked(is_submitting=True)) is not None
+    assert since(linked(running(), running_since=NOW)) is not None

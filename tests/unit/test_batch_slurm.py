@@ -1,0 +1,537 @@
+"""Slurm's words: recorded on 22.05, and by hand from the manual pages of 20.02 to 24.11."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.batch_reports import NOW, query_report, submit_report
+from trayconnect.services.batch.job import (
+    PREFIX,
+    End,
+    Ended,
+    JobFiles,
+    JobsSeen,
+    Phase,
+    Unanswered,
+)
+from trayconnect.services.batch.scheduler import Refused, Request, Submitted, Trial, Unsure
+from trayconnect.services.batch.slurm import Slurm
+
+SLURM = Slurm()
+NAME = f"{PREFIX}01234567"
+LOAD = "slurm_load_jobs error"
+REQUEST = Request(NAME, "abc", 600, ("--partition=gpu", "-p", "x", "--mem=9T"), "")
+
+
+def seen(
+    *lines: str, now: str = "1796000000 2026-11-30T00:53:20", ended: tuple[str, str] | None = None
+) -> JobsSeen:
+    answer = SLURM.answer(query_report(*lines, now=now, ended=ended), NOW)
+    assert isinstance(answer, JobsSeen), answer
+    return answer
+
+
+PENDING = f"15|PENDING||n/a|1796000400|1796001000|10:00|1796000000|gpu|Resources|{NAME}"
+RUNNING = f"24|RUNNING|c2|c2|1796000000|1796001800|30:00|1795999990|gpu|None|{NAME}"
+
+
+def test_a_queued_job_has_a_reason_and_an_estimate() -> None:
+    (job,) = seen(PENDING).jobs
+    assert (job.id, job.name, job.phase, job.partition) == ("15", NAME, Phase.QUEUED, "gpu")
+    assert (job.submitted, job.starts, job.ends, job.limit) == (NOW, NOW + 400, None, 600)
+    assert job.reason is not None
+    assert (job.reason.word, job.reason.starts) == ("Resources", True)
+    assert job.nodes == ()
+
+
+def test_a_running_job_has_a_node_and_an_end() -> None:
+    (job,) = seen(RUNNING).jobs
+    assert (job.phase, job.nodes, job.reason) == (Phase.RUNNING, ("c2",), None)
+    assert (job.starts, job.ends, job.limit) == (NOW, NOW + 1800, 1800)
+
+
+def test_times_are_this_computers_whatever_the_clock_of_the_cluster() -> None:
+    """It is 100 s late, in another zone, and may know no seconds since the epoch."""
+    told = "1795999900 2026-11-29T23:31:40"
+    epoch = RUNNING.replace("1796000000", "1795999900").replace("1796001800", "1796001700")
+    wall = epoch.replace("1795999900", "2026-11-29T23:31:40").replace(
+        "1796001700", "2026-11-30T00:01:40"
+    )
+    for line in (epoch, wall):
+        (job,) = seen(line, now=told).jobs
+        assert (job.starts, job.ends) == (NOW, NOW + 1800)
+
+
+@pytest.mark.parametrize("text", ["N/A", "NONE", "Unknown", "", "INVALID", "tomorrow", "9" * 18])
+def test_no_time_is_none(text: str) -> None:
+    (job,) = seen(PENDING.replace("1796000400", text)).jobs
+    assert job.starts is None
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("30", 1800),
+        ("30:00", 1800),
+        ("1:00:00", 3600),
+        ("2-00:00:00", 172800),
+        ("10-01:02:03", 867723),
+        ("UNLIMITED", None),
+        ("INVALID", None),
+        ("NOT_SET", None),
+        ("Partition_Limit", None),
+    ],
+)
+def test_limits(text: str, seconds: int | None) -> None:
+    (job,) = seen(PENDING.replace("10:00", text)).jobs
+    assert job.limit == seconds
+
+
+@pytest.mark.parametrize(
+    ("state", "host", "phase"),
+    [
+        ("PENDING", "n/a", Phase.QUEUED),
+        ("CONFIGURING", "c1", Phase.QUEUED),
+        ("REQUEUE_HOLD", "n/a", Phase.QUEUED),
+        ("SPECIAL_EXIT", "n/a", Phase.QUEUED),
+        ("RUNNING", "c1", Phase.RUNNING),
+        ("SUSPENDED", "c1", Phase.RUNNING),
+        ("SIGNALING", "c1", Phase.RUNNING),
+        ("COMPLETING", "c1", Phase.ENDING),
+        ("CANCELLED,COMPLETING", "c1", Phase.ENDING),
+        ("COMPLETED", "c1", Phase.ENDED),
+        ("CANCELLED by 5001", "c1", Phase.ENDED),
+        ("CANCELLED+", "c1", Phase.ENDED),
+        ("OUT_OF_MEMORY", "c1", Phase.ENDED),
+        ("SOMETHING_NEW", "c1", Phase.RUNNING),
+        ("SOMETHING_NEW", "n/a", Phase.QUEUED),
+        ("", "n/a", Phase.QUEUED),
+    ],
+)
+def test_states(state: str, host: str, phase: Phase) -> None:
+    (job,) = seen(RUNNING.replace("RUNNING", state, 1).replace("|c2|c2|", f"||{host}|")).jobs
+    assert job.phase is phase
+
+
+@pytest.mark.parametrize(
+    ("nodes", "host", "names"),
+    [
+        ("c[1-2]", "c1", ("c1",)),
+        ("c1,d4", "c1", ("c1",)),
+        ("c1", "n/a", ("c1",)),
+        ("node1", "node1.cluster", ("node1.cluster", "node1")),
+        ("", "(null)", ()),
+    ],
+)
+def test_a_job_of_several_nodes_runs_its_script_on_one(
+    nodes: str, host: str, names: tuple[str, ...]
+) -> None:
+    (job,) = seen(RUNNING.replace("|c2|c2|", f"|{nodes}|{host}|")).jobs
+    assert job.nodes == names
+
+
+def test_the_reason_and_the_name_may_hold_the_separator() -> None:
+    ours = PENDING.replace("Resources", "ReqNodeNotAvail, a|b")
+    other = PENDING.replace("15|", "16|", 1).replace(NAME, "a|b|c")
+    first, second = seen(ours, other).jobs
+    assert first.reason is not None
+    assert (first.name, first.reason.word) == (NAME, "ReqNodeNotAvail, a|b")
+    assert second.reason is not None
+    assert (second.name, second.reason.word) == ("a|b|c", "Resources")
+
+
+def test_what_is_no_job_is_skipped_and_the_rest_stays() -> None:
+    lines = ("CLUSTER: lab", "", "7_[1-9]|PENDING|", RUNNING, "sbatch: hello", "x" * 10_000)
+    assert [job.id for job in seen(*lines).jobs] == ["24"]
+
+
+def test_jobs_come_in_the_order_of_their_numbers() -> None:
+    lines = (RUNNING, PENDING, RUNNING.replace("24|", "9|", 1))
+    assert [job.id for job in seen(*lines).jobs] == ["9", "15", "24"]
+
+
+@pytest.mark.parametrize(
+    ("status", "lines", "words"),
+    [
+        ("1", [f"{LOAD}: Unable to contact slurm controller (connect failure)"], "Unable to"),
+        ("1", [f"{LOAD}: Socket timed out on send/recv operation"], "timed out"),
+        ("124", [], "Slurm did not answer in time"),
+        ("127", ["timeout: failed to run command 'squeue'"], "no sbatch"),
+        ("0", ["squeue: error: Invalid user: 5001"], "Invalid user"),
+    ],
+)
+def test_a_scheduler_that_does_not_answer_is_not_without_jobs(
+    status: str, lines: list[str], words: str
+) -> None:
+    answer = SLURM.answer(query_report(*lines, status=status), NOW)
+    assert isinstance(answer, Unanswered)
+    assert words in answer.said
+
+
+@given(st.data())
+def test_a_part_of_an_answer_is_none(data: st.DataObject) -> None:
+    whole = query_report(RUNNING)
+    part = whole[: data.draw(st.integers(0, len(whole) - 2))]
+    assert isinstance(SLURM.answer(part, NOW), Unanswered)
+
+
+@given(st.text())
+def test_no_text_of_a_login_node_is_more_than_skipped(text: str) -> None:
+    SLURM.answer(text, NOW)
+    SLURM.submission(text, REQUEST)
+    SLURM.would_start(text, NOW)
+    SLURM.cancelled(text)
+    SLURM.explain(text)
+
+
+@given(st.lists(st.text(st.characters(exclude_characters="\r\n")), max_size=5))
+def test_no_line_of_the_list_breaks_the_others(lines: list[str]) -> None:
+    answer = SLURM.answer(query_report(*lines, RUNNING), NOW)
+    assert isinstance(answer, JobsSeen)
+    assert answer.job("24") is not None
+
+
+# --- ends ----------------------------------------------------------------------------------------
+
+SCONTROL = (
+    f"JobId=24 JobName={NAME} UserId=alice(5001) GroupId=alice(5001) MCS_label=N/A Priority=1 "
+    "Nice=0 Account=(null) QOS=(null) JobState=STATE Reason=REASON Dependency=(null) Requeue=0 "
+    "Restarts=0 BatchFlag=1 Reboot=0 ExitCode=EXIT RunTime=00:00:09 TimeLimit=00:10:00 "
+    "TimeMin=N/A SubmitTime=1796000000 EligibleTime=1796000000 AccrueTime=1796000000 "
+    "StartTime=1796000001 EndTime=1796000010 Deadline=N/A Partition=main "
+    "AllocNode:Sid=login1:741 ReqNodeList=(null) NodeList=c1 BatchHost=c1 NumNodes=1 "
+    "ReqTRES=cpu=1,mem=500M,node=1 Comment=trayconnect 1 abc JobState=RUNNING Power= "
+)
+
+
+def record(state: str, code: str = "0:0", reason: str = "None") -> str:
+    return SCONTROL.replace("STATE", state, 1).replace("EXIT", code).replace("REASON", reason)
+
+
+@pytest.mark.parametrize(
+    ("line", "how", "status", "signal"),
+    [
+        (record("COMPLETED"), End.COMPLETED, 0, None),
+        (record("FAILED", "3:0", "NonZeroExitCode"), End.FAILED, 3, None),
+        (record("FAILED", "0:11", "JobLaunchFailure"), End.NOT_LAUNCHED, 0, 11),
+        (record("CANCELLED", "0:9"), End.CANCELLED, None, None),
+        (record("TIMEOUT", "0:15", "TimeLimit"), End.TIME_LIMIT, None, None),
+        (record("OUT_OF_MEMORY", "0:125", "OutOfMemory"), End.OUT_OF_MEMORY, None, None),
+        (record("FAILED", "0:125"), End.OUT_OF_MEMORY, None, None),
+        (record("NODE_FAIL", "0:0", "NodeDown"), End.NODE_FAILED, None, None),
+        (record("BOOT_FAIL"), End.NOT_LAUNCHED, 0, None),
+        (record("DEADLINE"), End.TIME_LIMIT, None, None),
+        (record("PREEMPTED"), End.CANCELLED, None, None),
+        (f"sacct|FAILED|3:0|1796000001|1796000010|1796000000|main|{NAME}", End.FAILED, 3, None),
+        (
+            f"sacct|CANCELLED by 5001|0:0|Unknown|1796000010|1796000000|main|{NAME}",
+            End.CANCELLED,
+            None,
+            None,
+        ),
+        (
+            f"sacct|NODE_FAIL|1:0|1796000001|1796000010|1796000000|main|{NAME}",
+            End.NODE_FAILED,
+            None,
+            None,
+        ),
+    ],
+)
+def test_how_a_job_ended(line: str, how: End, status: int | None, signal: int | None) -> None:
+    answer = seen(ended=("24", line))
+    assert SLURM.ended(answer, "24", None) == Ended(how, status, signal, NOW + 10)
+    (job,) = answer.jobs
+    assert (job.name, job.partition, job.phase) == (NAME, "main", Phase.ENDED)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        record("RUNNING"),
+        record("COMPLETED").replace("JobId=24", "JobId=25"),
+        "slurm_load_jobs error: Invalid job id specified",
+        "sacct|Slurm accounting storage is disabled",
+        "",
+    ],
+)
+def test_a_job_that_slurm_has_forgotten_is_told_by_its_files(line: str) -> None:
+    answer = seen(ended=("24", line))
+    assert SLURM.ended(answer, "24", None) == Ended(End.UNKNOWN)
+    for files, how in (
+        (JobFiles("24", status=0, at=7.0), End.COMPLETED),
+        (JobFiles("24", status=1), End.FAILED),
+        (JobFiles("24", status=0, told="TERM"), End.CANCELLED),
+        (JobFiles("24", status=0, told="limit"), End.TIME_LIMIT),
+        (JobFiles("24", status=75, told="twin"), End.FAILED),
+        (JobFiles("24", log="x"), End.UNKNOWN),
+    ):
+        ended = SLURM.ended(answer, "24", files)
+        assert (ended.how, ended.status, ended.at, ended.log) == (
+            how,
+            files.status,
+            files.at,
+            files.log,
+        )
+
+
+def test_a_job_that_goes_on_is_not_ended_by_an_old_record() -> None:
+    (job,) = seen(RUNNING, ended=("24", record("FAILED"))).jobs
+    assert job.phase is Phase.RUNNING
+
+
+def test_a_job_that_could_not_write_says_so() -> None:
+    answer = seen(ended=("24", record("FAILED", "70:0")))
+    assert "could not write" in SLURM.ended(answer, "24", None).log
+
+
+# --- reasons -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("word", "text", "starts"),
+    [
+        ("None", "the scheduler has not looked at it yet", True),
+        ("Priority", "other jobs come first", True),
+        ("PartitionTimeLimit", "it asks for more time than the partition allows", False),
+        ("PartitionConfig", "it asks for more than the partition has", False),
+        ("PartitionDown", "the partition is down", False),
+        ("BadConstraints", "no node has what it asks for", False),
+        ("DependencyNeverSatisfied", "the job that it waits for has failed", False),
+        ("JobHeldUser", "it is held; release it with scontrol release", False),
+        ("ReqNodeNotAvail, UnavailableNodes:c2", "a node that it asks for is not available", True),
+        (
+            "ReqNodeNotAvail, Reserved for maintenance",
+            "its nodes are reserved for maintenance",
+            True,
+        ),
+        ("ReqNodeNotAvail(Unavailable:c2)", "a node that it asks for is not available", True),
+        (
+            "QOSMaxJobsPerUserLimit",
+            "your QOS has reached its limit: jobs that may run at once",
+            True,
+        ),
+        ("QOSMaxGRESPerUser", "your QOS has reached its limit: GPUs and other devices", True),
+        ("QOSMaxWallDurationPerJobLimit", "your QOS has reached its limit: time", True),
+        ("AssocGrpCpuLimit", "your account has reached its limit: processors", True),
+        ("AssocGrpCPUMinutesLimit", "your account has reached its limit: processors", True),
+        (
+            "AssocMaxJobsLimit",
+            "your account has reached its limit: jobs that may run at once",
+            True,
+        ),
+        ("QOSMinGRES", "it asks for less than the least of your QOS: GPUs and other devices", True),
+        ("SomethingNew", "SomethingNew", True),
+        (
+            (
+                "Nodes required for job are DOWN, DRAINED or reserved for jobs in higher priority "
+                "partitions"
+            ),
+            "a node that it asks for is down, drained or reserved",
+            True,
+        ),
+    ],
+)
+def test_reasons(word: str, text: str, starts: bool) -> None:
+    reason = SLURM.explain(word)
+    assert (reason.word, reason.text, reason.starts) == (word, text, starts)
+
+
+# --- submit --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("line", ["15", "15;lab", "Welcome to the cluster!\n ...OK\n15"])
+def test_a_job_that_was_taken(line: str) -> None:
+    assert SLURM.submission(submit_report(0, line), REQUEST) == Submitted("15")
+
+
+def test_a_job_that_was_there_already() -> None:
+    report = "\n@@trayconnect submit 1\n@@looked 0\n@@found 15\n@@done\n"
+    assert SLURM.submission(report, REQUEST) == Submitted("15")
+
+
+def test_a_job_that_came_of_a_failed_command() -> None:
+    said = "sbatch: error: Batch job submission failed: Socket timed out on send/recv operation"
+    assert SLURM.submission(submit_report(1, said, found="15"), REQUEST) == Submitted("15")
+
+
+FAILED = "sbatch: error: Batch job submission failed: "
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "title", "advice"),
+    [
+        (
+            1,
+            (
+                "sbatch: error: invalid partition specified: gpu\n"
+                f"{FAILED}Invalid partition name specified"
+            ),
+            "Invalid partition name specified (invalid partition specified: gpu)",
+            "Change --partition=gpu or -p x in",
+        ),
+        (
+            1,
+            f"{FAILED}User's group not permitted to use this partition",
+            "User's group",
+            "Change --partition=gpu",
+        ),
+        (
+            1,
+            f"{FAILED}Invalid account or account/partition combination specified",
+            "Invalid account",
+            "Change --partition",
+        ),
+        (1, f"{FAILED}Invalid qos specification", "Invalid qos", "Add --qos=… to"),
+        (
+            1,
+            (
+                "sbatch: error: QOSMaxSubmitJobPerUserLimit\n"
+                f"{FAILED}Job violates accounting/QOS policy (job submit limit, user's size and/or "
+                "time limits)"
+            ),
+            "Job violates accounting/QOS policy",
+            "You have as many jobs",
+        ),
+        (
+            1,
+            f"{FAILED}Requested time limit is invalid (missing or exceeds some limit)",
+            "Requested time",
+            "Change 'time'",
+        ),
+        (
+            1,
+            (
+                "sbatch: error: Memory specification can not be satisfied\n"
+                f"{FAILED}Requested node configuration is not available"
+            ),
+            "Requested node configuration",
+            "Change --mem=9T in",
+        ),
+        (
+            1,
+            f"{FAILED}I/O error writing script/environment to file",
+            "I/O error writing",
+            "The cluster has a problem of its own",
+        ),
+        (
+            1,
+            f"{FAILED}Required partition not available (inactive or drain)",
+            "Required partition",
+            "Change --partition",
+        ),
+        (
+            1,
+            f"sbatch: error: You must give an account\n{FAILED}Unspecified error",
+            "You must give an account",
+            "Change",
+        ),
+        (
+            255,
+            "sbatch: error: Invalid --mem specification",
+            "Invalid --mem specification",
+            "Change --mem=9T in",
+        ),
+        (
+            1,
+            "sbatch: unrecognized option '--partition'\nTry \"sbatch --help\" for more information",
+            "unrecognized",
+            "Change --partition=gpu in",
+        ),
+        (
+            1,
+            "sbatch: error: This does not look like a batch script.",
+            "This does not look",
+            "Change 'options'",
+        ),
+    ],
+)
+def test_a_refusal(status: int, said: str, title: str, advice: str) -> None:
+    outcome = SLURM.submission(submit_report(status, said), REQUEST)
+    assert isinstance(outcome, Refused), outcome
+    assert outcome.problem.title.startswith(f"Slurm refused the job: {title}")
+    assert outcome.problem.advice.startswith(advice)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        FAILED + "Socket timed out on send/recv operation",
+        FAILED + "Unable to contact slurm controller (connect failure)",
+        FAILED + "Zero Bytes were transmitted or received",
+        FAILED + "Unexpected message received",
+        FAILED + "Message receive failure",
+        FAILED + "Connection reset by peer",
+        FAILED + "Connection timed out",
+        FAILED + "Broken pipe",
+        FAILED + "Protocol authentication error",
+        FAILED + "Slurm backup controller in standby mode",
+        FAILED + "Unspecified error",
+        FAILED + "Resource temporarily unavailable",
+        "Killed",
+        "",
+    ],
+)
+@pytest.mark.parametrize("status", [1, 124, 137, 255])
+def test_an_error_never_means_not_submitted(status: int, said: str) -> None:
+    assert isinstance(SLURM.submission(submit_report(status, said), REQUEST), Unsure)
+
+
+def test_a_refusal_counts_only_where_the_scheduler_has_answered_again() -> None:
+    said = FAILED + "Invalid partition name specified"
+    assert isinstance(SLURM.submission(submit_report(1, said, again=1), REQUEST), Unsure)
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        "",
+        "\n@@trayconnect submit 1\n",
+        "\n@@trayconnect submit 1\n@@looked 1\n slurm_load_jobs error: x\n@@done\n",
+        "\n@@trayconnect submit 1\n@@looked 124\n@@done\n",
+        "\n@@trayconnect submit 1\n@@looked 0\n@@sent\n 15\n",
+    ],
+)
+def test_no_answer_is_unsure(report: str) -> None:
+    assert isinstance(SLURM.submission(report, REQUEST), Unsure)
+
+
+def test_a_trial_tells_when_and_where() -> None:
+    said = "sbatch: Job 5 to start at 1796000400 using 1 processors on nodes c1 in partition main"
+    report = f"\n@@trayconnect trial 1\n@@sent 0\n {said}\n@@now 1796000000 x\n@@done\n"
+    trial = SLURM.would_start(report, NOW)
+    assert trial == Trial(NOW + 400, "using 1 processors on nodes c1 in partition main")
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "is_fine"),
+    [
+        ("0", "", True),
+        ("1", "scancel: error: Kill job error on job id 6: Invalid job id specified", True),
+        (
+            "1",
+            "scancel: error: Kill job error on job id 6: Job/step already completing or completed",
+            True,
+        ),
+        ("210", "scancel: error: Kill job error on job id 6: Access/permission denied", False),
+        ("8", "scancel: error: Unable to contact slurm controller (connect failure)", False),
+        ("124", "", False),
+    ],
+)
+def test_cancel(status: str, said: str, is_fine: bool) -> None:
+    problem = SLURM.cancelled(f"\n@@trayconnect cancel 1\n@@cancelled {status}\n {said}\n@@done\n")
+    assert (problem is None) == is_fine
+    if problem is not None and said:
+        assert said.partition(": error: ")[2].split(" ")[0] in problem.title
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(60, "0-00:01:00"), (61, "0-00:02:00"), (14400, "0-04:00:00"), (366 * 86400, "366-00:00:00")],
+)
+def test_the_time_asked_for_is_in_whole_minutes(seconds: int, text: str) -> None:
+    ours = SLURM.ours(Request(NAME, "abc", seconds, (), ""))
+    assert ours[-1] == f"--time={text}"
+    assert "--export=NONE" in ours
+    assert "--no-requeue" in ours

@@ -1,0 +1,1 @@
+"""Jupyter as a job of a cluster's scheduler."""

@@ -1,0 +1,151 @@
+"""Runs the scripts of a scheduler on the login node."""
+
+from __future__ import annotations
+
+import threading
+import time
+import weakref
+from collections.abc import Sequence
+from typing import cast
+
+from trayconnect.config.batch_options import System, option_faults
+from trayconnect.config.model import Server
+from trayconnect.core import remote_script, sanitize
+from trayconnect.core.abandonable import Background
+from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.errors import Problem, ProblemError
+from trayconnect.core.link import Completed, Link, NotEndedError
+from trayconnect.services.batch.job import Answer, JobId, Unanswered, job_name
+from trayconnect.services.batch.scheduler import (
+    CANCEL_LIMIT,
+    QUERY_LIMIT,
+    SUBMIT_LIMIT,
+    Refused,
+    Request,
+    Scheduler,
+    Submission,
+    Trial,
+    Unsure,
+)
+from trayconnect.services.batch.schedulers import SCHEDULERS, none_found, systems, which
+from trayconnect.services.batch.script import job_script
+from trayconnect.services.jupyter.problems import shell_is_slow, shell_ran_nothing
+
+_BEGIN = "\n@@trayconnect "
+
+
+class RemoteCluster:
+    """See `Cluster`."""
+
+    def __init__(self) -> None:
+        self._turns: weakref.WeakKeyDictionary[Link, threading.Lock] = weakref.WeakKeyDictionary()
+        self._lock = threading.Lock()
+
+    def find_scheduler(self, server: Server, login: Link, cancel: CancelToken) -> Scheduler:
+        assert server.batch is not None
+        host = server.host or server.name
+        done = self._run(which(), login, cancel, QUERY_LIMIT)
+        found = systems(_text(done))
+        if found is None:
+            raise _ran_nothing(host, done, QUERY_LIMIT)
+        wanted = server.batch.system
+        names = [name for name in SCHEDULERS if name in found and wanted in ("auto", name)]
+        if not names:
+            raise ProblemError(none_found(host, found, wanted))
+        _check_options(server, names[0])
+        return SCHEDULERS[names[0]]
+
+    def submit(
+        self, server: Server, scheduler: Scheduler, mark: str, login: Link, cancel: CancelToken
+    ) -> Submission:
+        request = _request(server, mark)
+        done = self._run(scheduler.submit(request), login, cancel, SUBMIT_LIMIT)
+        _check_ran(server, done, SUBMIT_LIMIT)
+        return scheduler.submission(_text(done), request)
+
+    def would_start(
+        self, server: Server, scheduler: Scheduler, login: Link, cancel: CancelToken
+    ) -> Trial | Refused | Unsure:
+        request = _request(server, "")
+        done = self._run(scheduler.trial(request), login, cancel, SUBMIT_LIMIT)
+        _check_ran(server, done, SUBMIT_LIMIT)
+        return scheduler.would_start(_text(done), time.time())
+
+    def query(
+        self,
+        server: Server,
+        scheduler: Scheduler,
+        login: Link,
+        cancel: CancelToken,
+        ended: Sequence[JobId] = (),
+    ) -> Answer:
+        script = scheduler.query(job_name(server.name), ended)
+        done = self._run(script, login, cancel, QUERY_LIMIT)
+        if done.status < 0:
+            return Unanswered(f"the login node did not answer within {QUERY_LIMIT:.0f} s")
+        _check_ran(server, done, QUERY_LIMIT)
+        return scheduler.answer(_text(done), time.time())
+
+    def cancel(self, scheduler: Scheduler, job: JobId, login: Link, cancel: CancelToken) -> None:
+        done = self._run(scheduler.cancel(job), login, cancel, CANCEL_LIMIT)
+        problem = scheduler.cancelled(_text(done))
+        if problem is not None:
+            raise ProblemError(problem)
+
+    def _run(self, script: str, login: Link, cancel: CancelToken, limit: float) -> Completed:
+        """One at a time for each link. The status of one that did not end in time is -1."""
+        with self._lock:
+            turn = self._turns.setdefault(login, threading.Lock())
+        while not turn.acquire(timeout=0.1):
+            cancel.check()
+
+        def execute() -> Completed:
+            try:
+                return login.execute(remote_script.COMMAND, remote_script.stdin(script), limit)
+            except NotEndedError as error:
+                return error.so_far
+            finally:
+                turn.release()
+
+        try:
+            running = Background(execute, "tc-batch")
+        except RuntimeError:  # no more threads
+            turn.release()
+            raise
+        return running.result(cancel)
+
+
+def _request(server: Server, mark: str) -> Request:
+    assert server.batch is not None
+    batch = server.batch
+    script = job_script(server, mark)
+    return Request(job_name(server.name), mark, batch.seconds, batch.options, script)
+
+
+def _text(done: Completed) -> str:
+    return done.stdout.decode("utf-8", "replace")
+
+
+def _check_options(server: Server, system: str) -> None:
+    """Those of an entry whose system is `auto` were not all checked with the file."""
+    assert server.batch is not None
+    fault = next(option_faults(server.batch.options, cast(System, system)), None)
+    if fault is not None:
+        index, reason = fault
+        raise ProblemError(
+            Problem(
+                f"An option of “{server.name}” cannot be used: {server.batch.options[index]}",
+                f"It {reason}. Change it in 'options' under 'batch' in the server file.",
+            )
+        )
+
+
+def _check_ran(server: Server, done: Completed, limit: float) -> None:
+    if _BEGIN not in f"\n{_text(done)}":
+        raise _ran_nothing(server.host or server.name, done, limit)
+
+
+def _ran_nothing(host: str, done: Completed, limit: float) -> ProblemError:
+    said = sanitize.end_of(done.stderr) or sanitize.end_of(done.stdout)
+    problem = shell_is_slow(host, limit, said) if done.status < 0 else shell_ran_nothing(host, said)
+    return ProblemError(problem)

@@ -1,0 +1,135 @@
+"""The notices and problems of batch jobs, for people. Pure."""
+
+from __future__ import annotations
+
+from trayconnect.core.command import Button, Command
+from trayconnect.core.errors import Problem, Recovery
+from trayconnect.core.notices import EDIT, Notice, Urgency, open_page
+from trayconnect.services.batch.job import End, Ended, Job, Reason
+from trayconnect.services.batch.times import duration
+
+_LOG_LINES = 3
+
+_ENDS = {
+    End.COMPLETED: "its Jupyter was shut down",
+    End.FAILED: "it failed",
+    End.NOT_LAUNCHED: "the node could not start it",
+    End.CANCELLED: "it was cancelled",
+    End.TIME_LIMIT: "time limit reached",
+    End.OUT_OF_MEMORY: "out of memory",
+    End.NODE_FAILED: "its node failed",
+    End.UNKNOWN: "the scheduler no longer knows it",
+}
+_ADVICE = {
+    End.TIME_LIMIT: "For a longer one, change 'time' under 'batch'.",
+    End.OUT_OF_MEMORY: "Ask for more memory in 'options' under 'batch'.",
+    End.NOT_LAUNCHED: "Its node may be at fault; try another job.",
+    End.FAILED: "Look at its log.",
+}
+
+
+def tag(server: str) -> str:
+    """Of the notices about the job of an entry."""
+    return f"job {server}"
+
+
+def new_job(server: str) -> Button:
+    return Button("New job", Command("new-job", server))
+
+
+def how(ended: Ended | None) -> str:
+    """How a job ended, in words."""
+    if ended is None:
+        return _ENDS[End.UNKNOWN]
+    words = _ENDS[ended.how]
+    if ended.how is End.FAILED and ended.signal:
+        return f"{words} (signal {ended.signal})"
+    if ended.how is End.FAILED and ended.status:
+        return f"{words} (exit status {ended.status})"
+    return words
+
+
+def advice(ended: Ended | None) -> str:
+    """What to do after a job ended like this."""
+    first = _ADVICE.get(ended.how, "") if ended is not None else ""
+    return f"{first} Choose New job to submit another.".lstrip()
+
+
+def end_of_log(ended: Ended | None) -> list[str]:
+    """The last lines of the log, where they may say why the job ended."""
+    failed = ended is not None and ended.how in (End.FAILED, End.NOT_LAUNCHED)
+    return ended.log.splitlines()[-_LOG_LINES:] if ended is not None and failed else []
+
+
+def started(server: str, job: Job) -> Notice:
+    node = f" on {job.node}" if job.node else ""
+    return Notice(
+        tag(server),
+        f"Your job on {server} has started",
+        f"Job {job.id} runs{node}.",
+        buttons=(open_page(server),),
+    )
+
+
+def ends_soon(server: str, job: Job, now: float) -> Notice:
+    left = duration((job.ends or now) - now)
+    return Notice(
+        tag(server),
+        f"Your job on {server} ends in {left}",
+        "Save your notebooks. Kernels and their variables are lost then; New job submits another.",
+        Urgency.CRITICAL,
+        buttons=(open_page(server), new_job(server)),
+    )
+
+
+def ended(server: str, job: Job) -> Notice:
+    return Notice(
+        tag(server),
+        f"Your job on {server} ended: {how(job.ended)}",
+        "\n".join([advice(job.ended), *end_of_log(job.ended)]),
+        buttons=(new_job(server),),
+    )
+
+
+def never_starts(server: str, job: Job, reason: Reason) -> Notice:
+    return Notice.of(tag(server), cannot_start(server, job, reason), buttons=(EDIT,))
+
+
+def cannot_start(server: str, job: Job, reason: Reason) -> Problem:
+    """The scheduler has taken a job that it will not start as it is."""
+    return Problem(
+        f"The job on {server} will not start as asked: {reason.text}",
+        f"Change 'batch' in its entry, end job {job.id}, and choose New job. "
+        f"The scheduler's reason: {reason.word}.",
+    )
+
+
+def refused(server: str, problem: Problem) -> Notice:
+    return Notice.of(tag(server), problem, asked=True, buttons=(EDIT,))
+
+
+def unclear(server: str) -> Problem:
+    return Problem(
+        f"No job was submitted on {server}: the scheduler gave no clear answer",
+        "Choose New job to try again.",
+        Recovery.RETRY,
+    )
+
+
+def unanswered(scheduler: str, said: str) -> Problem:
+    return Problem(
+        f"{scheduler} does not answer",
+        "A job that runs is not affected. Asking again automatically.",
+        Recovery.RETRY,
+        said,
+    )
+
+
+def files_missing(job: Job) -> Problem:
+    """A job has run for a while, and its files do not show on the login node."""
+    return Problem(
+        f"The job runs on {job.node or 'a node'}, but shows no Jupyter",
+        "Look at its log. If the log is empty, the login node may not share its home folder "
+        "with the nodes, which trayconnect needs.",
+        Recovery.RETRY,
+    )

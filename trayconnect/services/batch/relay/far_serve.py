@@ -1,0 +1,166 @@
+"""The relay as a part of a job: it listens on the node, and serves whoever proves to know a secret
+that only the job's account can read. Part of the text of `far`.
+
+Both ends prove it before anything else is said, over fresh numbers of both and the port. So a
+program of another user that listens on the port after the job's end is found out, and cannot use
+what it hears. Who connects from the node itself is refused: such a program there could stand
+between both ends."""
+
+import errno
+import hashlib
+import hmac
+import os
+import select
+import signal
+import socket
+import sys
+import time
+import traceback
+from typing import List, Optional
+
+assert sys.platform == "linux"  # the nodes of every cluster
+
+from trayconnect.services.batch.relay.far import (
+    Relay,
+)
+
+HELLO = b"@@trayconnect node 1 "
+LOOK_SECONDS = 1.0
+PROOF_SECONDS = 10.0
+MOST_UNPROVEN = 64
+MOST_SERVED = 16
+LONGEST_PROOF = 200
+
+
+def proof(secret: bytes, who: bytes, numbers: bytes, port: int) -> bytes:
+    """What only an end that knows the secret can say."""
+    said = b"%b %b %d" % (who, numbers, port)
+    return hmac.new(secret, said, hashlib.sha256).hexdigest().encode()
+
+
+class Unproven:
+    """A connection whose client has yet to prove that it knows the secret."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.until = time.monotonic() + PROOF_SECONDS
+        self.ours = os.urandom(32).hex().encode()
+        self.said = b""
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.send(HELLO + self.ours + b"\n")
+
+    def read(self, secret: bytes, port: int) -> Optional[bytes]:
+        """Our proof, once the client has given its own; b"" for a false one. None: not yet."""
+        self.said += self.sock.recv(LONGEST_PROOF) or b"\n"
+        line, end, rest = self.said.partition(b"\n")
+        if not end:
+            return None if len(line) < LONGEST_PROOF else b""
+        theirs, _, shown = line.partition(b" ")
+        numbers = self.ours + b" " + theirs
+        is_true = hmac.compare_digest(shown, proof(secret, b"client", numbers, port))
+        if not is_true or rest or len(theirs) != 64:
+            return b""
+        return proof(secret, b"node", numbers, port) + b"\n"
+
+
+def is_here(sock: socket.socket) -> bool:
+    """Whether the other end is on this node too: its address can be bound here."""
+    try:
+        with socket.socket(sock.family) as trial:
+            if sock.family == socket.AF_INET6:
+                trial.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+            host, _, *scope = sock.getpeername()
+            trial.bind((host, 0, *scope))
+    except OSError as error:
+        return error.errno != errno.EADDRNOTAVAIL
+    return True
+
+
+def listen() -> socket.socket:
+    """On every address: nobody else can listen on the port then."""
+    try:
+        sock = socket.socket(socket.AF_INET6)
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        sock.bind(("::", 0))
+    except OSError:
+        sock = socket.socket()
+        sock.bind(("0.0.0.0", 0))
+    sock.listen(64)
+    sock.setblocking(False)
+    return sock
+
+
+def serve(folder: str) -> None:
+    """Serve until the job's script ends. Tells the port and the secret in a file of its folder."""
+    parent = os.getppid()
+    for told in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(told, lambda *_: None)  # Jupyter still saves
+    signal.signal(signal.SIGXCPU, lambda *_: None)
+    listening = listen()
+    port = listening.getsockname()[1]
+    secret = os.urandom(32).hex()
+    place = os.path.join(folder, "relay")
+    with open(os.open(place + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write("%d %s\n" % (port, secret))
+    os.rename(place + ".new", place)
+    unproven: List[Unproven] = []
+    served = 0
+    while os.getppid() == parent:
+        ready = select.select([listening] + [one.sock for one in unproven], [], [], LOOK_SECONDS)[0]
+        while served:
+            pid, _ = os.waitpid(-1, os.WNOHANG)
+            if not pid:
+                break
+            served -= 1
+        if listening in ready:
+            accept(listening, unproven)
+        for one in list(unproven):
+            try:
+                shown = one.read(secret.encode(), port) if one.sock in ready else None
+            except BlockingIOError:
+                continue
+            except OSError:
+                shown = b""
+            if shown and served < MOST_SERVED:
+                served += begin(one.sock, shown, [listening] + [other.sock for other in unproven])
+            if shown is not None or time.monotonic() > one.until:
+                one.sock.close()
+                unproven.remove(one)
+    os._exit(0)
+
+
+def accept(listening: socket.socket, unproven: List[Unproven]) -> None:
+    try:
+        sock, _ = listening.accept()
+    except OSError:
+        return
+    try:
+        if is_here(sock):
+            sock.close()
+            return
+        unproven.append(Unproven(sock))
+    except OSError:
+        sock.close()
+    if len(unproven) > MOST_UNPROVEN:  # those who prove something do it at once
+        unproven.pop(0).sock.close()
+
+
+def begin(sock: socket.socket, shown: bytes, others: List[socket.socket]) -> int:
+    """Serve a connection in a process of its own; how many have begun."""
+    try:
+        if os.fork():
+            return 1
+    except OSError:
+        return 0
+    try:
+        for other in others:
+            if other is not sock:
+                other.close()
+        fd = sock.fileno()
+        relay = Relay(fd, fd)
+        relay.put(shown)
+        relay.run(os.getppid())
+    except BaseException:
+        traceback.print_exc()
+    os._exit(0)

@@ -1,0 +1,348 @@
+"""The service of a batch job: carries out the effects of its state machine."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from trayconnect.config.model import Jupyter, Server
+from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.command import JSON, Command
+from trayconnect.core.errors import (
+    Cancelled,
+    Problem,
+    ProblemError,
+    problem_of,
+    shortage,
+    unforeseen,
+)
+from trayconnect.core.link import Link, Own
+from trayconnect.core.threads import JobThread, Timer
+from trayconnect.services.base import PollingService
+from trayconnect.services.batch.commands import BatchCommands
+from trayconnect.services.batch.job import JobFiles, JobId
+from trayconnect.services.batch.machine import step
+from trayconnect.services.batch.notices import tag
+from trayconnect.services.batch.pace import next_due
+from trayconnect.services.batch.presentation import no_page, present
+from trayconnect.services.batch.reach import Destination, NodeLink
+from trayconnect.services.batch.scheduler import Scheduler, Unsure
+from trayconnect.services.batch.state import (
+    Answered,
+    BatchState,
+    CheckAgain,
+    Due,
+    Effect,
+    Enter,
+    EntryChanged,
+    Event,
+    Leave,
+    LinkDown,
+    LinkUp,
+    NodeLost,
+    NotAsked,
+    NotReached,
+    Open,
+    Ordered,
+    Query,
+    Reached,
+    Submit,
+    Tell,
+    ToJupyter,
+    Withdraw,
+)
+from trayconnect.services.batch.work import BatchWork
+from trayconnect.services.jupyter.service import JupyterService
+from trayconnect.services.protocol import Desktop, Level, Post, ServiceStatus, SetTarget
+
+logger = logging.getLogger(__name__)
+
+
+class BatchService(PollingService):
+    """See `protocol.Service`."""
+
+    def __init__(self, server: Server, post: Post, desktop: Desktop, work: BatchWork) -> None:
+        super().__init__(server.name, post, desktop)
+        self._state = BatchState(server)
+        self._work = work
+        inside = entry_in(server, None)
+        self._jupyter = JupyterService(inside, self._post_inside, desktop, work.jupyter)
+        """Of the Jupyter in the job in use."""
+        self._answered = False
+        """Whether its page answered the last check."""
+        self._jupyter_of: JobId = ""
+        self._login: Link | None = None
+        self._set_target: SetTarget = _nowhere
+        self._cancel = CancelToken()
+        """Ends what works over the present link."""
+        self._reaching = CancelToken()
+        """Ends the present attempt to reach a node."""
+        self._node: NodeLink | None = None
+        self._timer = Timer(self._due)
+        self._queries = JobThread("service", server.name)
+        self._reaches = JobThread("reach", server.name)
+        self._changed = threading.Condition()
+        self.commands = BatchCommands(self, work.cluster, desktop)
+
+    def link_up(self, link: Link, set_target: SetTarget) -> None:
+        self._login, self._set_target, self._cancel = link, set_target, CancelToken()
+        self._timer = Timer(self._due)
+        self._note(self._queries.join)
+        self._note(self._reaches.join)
+        self._feed(LinkUp())
+
+    def link_down(self) -> None:
+        self._cancel.set()
+        self._timer.stop(0.0)
+        self._feed(LinkDown())
+        self._login, self._set_target = None, _nowhere
+
+    def handle(self, command: Command) -> None:
+        self._feed(command)
+
+    def check(self) -> None:
+        self._jupyter.check()
+        self._feed(CheckAgain())
+
+    def refused(self) -> None:
+        self._jupyter.refused()
+
+    def update(self, server: Server) -> None:
+        self._feed(EntryChanged(server))
+        self._jupyter.update(entry_in(server, self._state.files))
+
+    def status(self) -> ServiceStatus:
+        return present(self._state, self._jupyter.status(), time.time())
+
+    def run(self, command: Command, cancel: CancelToken) -> JSON:
+        return self.commands.run(command, cancel)
+
+    def close(self) -> bool:
+        has_ended = super().close()
+        return self._jupyter.close() and has_ended
+
+    # --- for its commands, from any thread ---
+
+    @property
+    def state(self) -> BatchState:
+        return self._state
+
+    @property
+    def jupyter(self) -> ServiceStatus:
+        return self._jupyter.status()
+
+    @property
+    def login(self) -> Link | None:
+        return self._login
+
+    def settled(self, cancel: CancelToken) -> BatchState:
+        """What is known after all events so far. Raises `ProblemError` if that takes too long, and
+        `Cancelled`."""
+        self._settle(cancel)
+        return self._state
+
+    def tell(self, event: Event) -> None:
+        self._post(lambda: self._feed(event))
+
+    def wait_until(
+        self, done: Callable[[BatchState], bool], seconds: float, cancel: CancelToken
+    ) -> None:
+        """Block until `done` is true, or for so many seconds. Raises `Cancelled`."""
+        with cancel.releasing(self._wake), self._changed:
+            self._changed.wait_for(lambda: cancel.is_set() or done(self._state), seconds)
+        cancel.check()
+
+    def _wake(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+    # --- on the manager's thread ---
+
+    def _feed(self, event: Event) -> None:
+        self._state, effects = step(self._state, event, time.time(), self._work.new_mark())
+        self._wake()
+        for effect in effects:
+            self._carry_out(effect)
+        if self._login is None or not self._state.is_linked:
+            return
+        if self._node is None:
+            problem = no_page(self._state, self._jupyter.status(), time.time())
+            if problem is not None:
+                self._set_target(problem)
+        due = next_due(self._state) - time.time()
+        if due < threading.TIMEOUT_MAX:
+            self._timer.set(max(0.0, due))
+
+    def _post_inside(self, job: Callable[[], None]) -> None:
+        """For the service of the Jupyter. A page that stops answering may mean that the job has
+        ended."""
+
+        def do() -> None:
+            job()
+            answers = self._node is not None and self._jupyter.status().level >= Level.READY
+            before, self._answered = self._answered, answers
+            if before and not answers:
+                self._feed(CheckAgain())
+
+        self._post(do)
+
+    def _due(self) -> None:
+        self.tell(Due())
+
+    def _carry_out(self, effect: Effect) -> None:
+        login, notifier = self._login, self._desktop.notifier
+        match effect:
+            case Tell(notice):
+                notifier.notify(notice)
+            case Withdraw():
+                notifier.withdraw(tag(self._name))
+            case ToJupyter(command):
+                self._jupyter.handle(command)
+            case Leave():
+                self._leave()
+            case Enter():
+                self._enter()
+            case Query(ended) if login is not None:
+                self._ask(login, ended)
+            case Submit(mark) if login is not None:
+                self._submit(login, mark)
+            case Open() if login is not None:
+                self._open_way(login, effect)
+
+    def _ask(self, login: Link, ended: tuple[JobId, ...]) -> None:
+        number, cancel = self._state.link, self._cancel
+        try:
+            self._queries.put(lambda: self._query(number, login, ended, cancel))
+        except RuntimeError as error:  # no more threads
+            self.tell(NotAsked(number, unforeseen(error)))
+
+    def _submit(self, login: Link, mark: str) -> None:
+        number, cancel, scheduler = self._state.link, self._cancel, self._state.scheduler
+        assert scheduler is not None
+        try:
+            self._spawn("submit", lambda: self._order(number, login, scheduler, mark, cancel))
+        except RuntimeError as error:
+            self.tell(Ordered(number, Unsure(unforeseen(error).title)))
+
+    def _open_way(self, login: Link, effect: Open) -> None:
+        scheduler = self._state.scheduler
+        assert scheduler is not None
+        to = Destination(self._state.server, scheduler, effect.job, effect.files)
+        cancel = self._reaching = CancelToken()
+        try:
+            self._reaches.put(lambda: self._reach(login, effect, to, cancel))
+        except RuntimeError as error:
+            self.tell(NotReached(effect.attempt, unforeseen(error)))
+
+    def _take_node(self, attempt: int, node: NodeLink) -> None:
+        state = self._state
+        if attempt != state.attempt or not state.is_reaching or state.job is None:
+            self._close(node)
+            return
+        self._node = node
+        if self._jupyter_of != state.job.id:  # its kernels are others
+            self._jupyter.handle(Command("disconnect", self._name))
+        self._jupyter_of = state.job.id
+        self._jupyter.update(entry_in(state.server, state.files))
+        self._feed(Reached(attempt, node.way))
+
+    def _enter(self) -> None:
+        node = self._node
+        if node is None:
+            return
+
+        def set_target(target: Own | Problem) -> None:
+            if self._node is node:
+                through = replace(target, through=node.link) if isinstance(target, Own) else target
+                self._set_target(through)
+
+        logger.info("%s: the node is reached by %s", self._name, node.way.value)
+        try:
+            self._jupyter.link_up(node.link, set_target)
+        except RuntimeError as error:  # no more threads
+            logger.warning("%s: %s", self._name, unforeseen(error).logged)
+            self.tell(NodeLost(self._state.attempt))
+
+    def _leave(self) -> None:
+        self._reaching.set()
+        self._jupyter.link_down()
+        node, self._node = self._node, None
+        if node is not None:
+            self._close(node)
+
+    def _close(self, node: NodeLink) -> None:
+        self._reaches.put_or_run(node.link.close)
+
+    # --- on threads of the service ---
+
+    def _query(
+        self, number: int, login: Link, ended: tuple[JobId, ...], cancel: CancelToken
+    ) -> None:
+        cluster, state = self._work.cluster, self._state
+        try:
+            cancel.check()
+            scheduler = state.scheduler or cluster.find_scheduler(state.server, login, cancel)
+            answer = cluster.query(state.server, scheduler, login, cancel, ended)
+        except Cancelled:
+            return
+        except Exception as error:
+            if _is_bug(error):
+                logger.exception("%s: a bug in a query", self._name)
+            self.tell(NotAsked(number, problem_of(error)))
+        else:
+            self.tell(Answered(number, answer, scheduler))
+
+    def _order(
+        self, number: int, login: Link, scheduler: Scheduler, mark: str, cancel: CancelToken
+    ) -> None:
+        server = self._state.server
+        try:
+            result = self._work.cluster.submit(server, scheduler, mark, login, cancel)
+        except Cancelled:
+            return
+        except Exception as error:
+            if _is_bug(error):
+                logger.exception("%s: a bug in submitting a job", self._name)
+            result = Unsure(problem_of(error).title)
+        logger.info("%s: submitted: %s", self._name, result)
+        self.tell(Ordered(number, result))
+
+    def _reach(self, login: Link, effect: Open, to: Destination, cancel: CancelToken) -> None:
+        attempt = effect.attempt
+
+        def on_lost(problem: Problem) -> None:
+            logger.warning("%s: the node is lost: %s", self._name, problem.logged)
+            self.tell(NodeLost(attempt))
+
+        try:
+            cancel.check()
+            node = self._work.reach(to, login, cancel, on_lost, failed=effect.failed)
+        except Cancelled:
+            return
+        except Exception as error:
+            if _is_bug(error):
+                logger.exception("%s: a bug in reaching the node", self._name)
+            problem = problem_of(error)
+            logger.warning("%s: %s", self._name, problem.logged)
+            self.tell(NotReached(attempt, problem))
+        else:
+            self._post(lambda: self._take_node(attempt, node))
+
+
+def _is_bug(error: Exception) -> bool:
+    return not (isinstance(error, ProblemError) or shortage(error))
+
+
+def entry_in(server: Server, files: JobFiles | None) -> Server:
+    """The entry as seen from the node of the job: a Jupyter that is there, and is not started."""
+    jupyter = Jupyter(path=server.jupyter.path)
+    if files is not None and files.socket:
+        jupyter = Jupyter(path=server.jupyter.path, socket=files.socket)
+    return server.model_copy(update={"batch": None, "start": None, "jupyter": jupyter})
+
+
+def _nowhere(_target: Own | Problem) -> None:
+    """Without a link."""

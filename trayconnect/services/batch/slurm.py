@@ -1,0 +1,257 @@
+"""Slurm, versions 20 to 24. Text formats only: its JSON differs from version to version, needs a
+plugin, and lists the whole cluster. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from trayconnect.config.batch_options import System
+from trayconnect.core import sanitize
+from trayconnect.core.errors import Problem
+from trayconnect.services.batch import slurm_words
+from trayconnect.services.batch.job import (
+    PREFIX,
+    End,
+    Ended,
+    Job,
+    JobId,
+    Phase,
+    Reason,
+    is_job_id,
+)
+from trayconnect.services.batch.report import Clock
+from trayconnect.services.batch.scheduler import Request, Trial
+from trayconnect.services.batch.script import finding
+from trayconnect.services.batch.scripted import ScriptedScheduler
+from trayconnect.services.jupyter.start import quoted
+
+_ID = re.compile(r"([0-9]{1,18})(?:;\S+)?")
+_LIMIT = re.compile(r"(?:([0-9]+)-)?(?:([0-9]+):)?([0-9]+):([0-9]+)")
+_FIELD = re.compile(r"(?:^| )([A-Z][\w:/]*)=")
+_EXIT = re.compile(r"([0-9]{1,3}):([0-9]{1,3})")
+_FORECAST = re.compile(r"Job [0-9]+ to start at (\S+) (using .*)")
+_NO_LIST = re.compile(
+    r"error:.*(?:Invalid user|load_jobs|ontact|onnect|imed out|annot|an't|not available)"
+)
+_NONE = frozenset(("", "n/a", "N/A", "(null)", "None", "NONE", "Unknown"))
+
+_PHASES = {
+    "PENDING": Phase.QUEUED,
+    "CONFIGURING": Phase.QUEUED,
+    "REQUEUED": Phase.QUEUED,
+    "REQUEUE_FED": Phase.QUEUED,
+    "REQUEUE_HOLD": Phase.QUEUED,
+    "RESV_DEL_HOLD": Phase.QUEUED,
+    "SPECIAL_EXIT": Phase.QUEUED,
+    "POWER_UP_NODE": Phase.QUEUED,
+    "RUNNING": Phase.RUNNING,
+    "RESIZING": Phase.RUNNING,
+    "SIGNALING": Phase.RUNNING,
+    "STOPPED": Phase.RUNNING,
+    "SUSPENDED": Phase.RUNNING,
+    "COMPLETING": Phase.ENDING,
+    "STAGE_OUT": Phase.ENDING,
+}
+_ENDS = {
+    "BOOT_FAIL": End.NOT_LAUNCHED,
+    "CANCELLED": End.CANCELLED,
+    "COMPLETED": End.COMPLETED,
+    "DEADLINE": End.TIME_LIMIT,
+    "FAILED": End.FAILED,
+    "LAUNCH_FAILED": End.NOT_LAUNCHED,
+    "NODE_FAIL": End.NODE_FAILED,
+    "OUT_OF_MEMORY": End.OUT_OF_MEMORY,
+    "PREEMPTED": End.CANCELLED,
+    "RECONFIG_FAIL": End.NOT_LAUNCHED,
+    "REVOKED": End.CANCELLED,
+    "TIMEOUT": End.TIME_LIMIT,
+}
+_OWN_ENDS = (End.COMPLETED, End.FAILED, End.NOT_LAUNCHED)
+_OUT_OF_MEMORY = 125
+"""As the signal, where the kernel ended a process."""
+_OF_SRUN = r"s/^\(SLURM_[A-Z0-9_]*\|SRUN_[A-Z0-9_]*\)=.*/\1/p"
+_KEPT = r"SLURM_CONF\|SLURM_CLUSTERS\|SLURM_JWT"
+_PLACE = 10
+"""Seconds that a step may wait for the resources of its job."""
+
+
+class Slurm(ScriptedScheduler):
+    """See `Scheduler`."""
+
+    system: System = "slurm"
+    title = "Slurm"
+    has_steps = True
+    command = "sbatch"
+    variables = "SLURM_[A-Z_]*"
+
+    def ours(self, request: Request) -> Sequence[str]:
+        return (
+            f"--job-name={request.name}",
+            f"--comment=trayconnect 1 {request.mark}",
+            "--no-requeue",
+            "--export=NONE",
+            "--output=/dev/null",
+            f"--time={_time(request.seconds)}",
+        )
+
+    def job_of(self, lines: Sequence[str]) -> JobId:
+        # Wrappers of a site print around it.
+        found = [match[1] for line in lines if (match := _ID.fullmatch(line.strip()))]
+        return found[-1] if found else ""
+
+    def refusal(self, lines: Sequence[str], request: Request) -> Problem | None:
+        return slurm_words.refusal(lines, request.options)
+
+    def forecast(self, lines: Sequence[str], clock: Clock) -> Trial | None:
+        for line in lines:
+            if match := _FORECAST.search(line):
+                return Trial(clock.time(match[1]), sanitize.line(match[2]))
+        return None
+
+    def has_gone(self, said: str) -> bool:
+        return "Invalid job id" in said or "already completing or completed" in said
+
+    def explain(self, word: str) -> Reason:
+        return slurm_words.reason(word)
+
+    # --- the list of jobs ---
+
+    def jobs(self, lines: Sequence[str], clock: Clock) -> tuple[Job, ...] | None:
+        found = tuple(job for line in lines if (job := self._job(line, clock)) is not None)
+        # squeue exits with 0 after some errors: that is no empty list.
+        return found if found or not any(_NO_LIST.search(line) for line in lines) else None
+
+    def _job(self, line: str, clock: Clock) -> Job | None:
+        parts = line.split("|", 9)
+        if len(parts) < 10 or not is_job_id(parts[0]):
+            return None
+        number, state, nodes, host, starts, ends, limit, submitted, partition, rest = parts
+        # Both the reason and the name of another program may hold the separator.
+        word, _, name = rest.rpartition("|") if f"|{PREFIX}" in rest else rest.partition("|")
+        phase = _phase(state, host)
+        return Job(
+            number,
+            sanitize.line(name),
+            phase,
+            partition=sanitize.line(partition),
+            submitted=clock.time(submitted),
+            reason=self.explain(word) if phase is Phase.QUEUED else None,
+            starts=clock.time(starts),
+            ends=clock.time(ends) if phase is not Phase.QUEUED else None,
+            limit=_seconds(limit),
+            nodes=_nodes(nodes, host) if phase is not Phase.QUEUED else (),
+            ended=Ended(_end(state), at=clock.time(ends)) if phase is Phase.ENDED else None,
+        )
+
+    # --- ends ---
+
+    def explained(self, job: JobId, lines: Sequence[str], clock: Clock) -> Job | None:
+        told = next((found for line in lines if (found := _record(line, job))), None)
+        if told is None:
+            return None
+        state = told.get("JobState", "")
+        if _phase(state, "") is not Phase.ENDED:
+            return None
+        how = _end(state)
+        match = _EXIT.fullmatch(told.get("ExitCode", ""))
+        status, signal = (int(match[1]), int(match[2])) if match else (None, None)
+        if told.get("Reason") == "JobLaunchFailure":
+            how = End.NOT_LAUNCHED
+        if signal == _OUT_OF_MEMORY:
+            how, signal = End.OUT_OF_MEMORY, None
+        if how not in _OWN_ENDS:
+            # Slurm has ended it: its 0:15 is not the script's.
+            status, signal = None, None
+        at = clock.time(told.get("EndTime", ""))
+        return Job(
+            job,
+            sanitize.line(told.get("JobName", "")),
+            Phase.ENDED,
+            partition=sanitize.line(told.get("Partition", "")),
+            submitted=clock.time(told.get("SubmitTime", "")),
+            starts=clock.time(told.get("StartTime", "")),
+            ends=at,
+            limit=_seconds(told.get("TimeLimit", "")),
+            ended=Ended(how, status, signal or None, at),
+        )
+
+    # --- inside a job ---
+
+    def step(self, job: Job, program: str) -> str:
+        node = job.nodes[0] if job.nodes else ""
+        where = f" --nodelist={quoted(node)}" if node else ""
+        # Before 20.11 steps share by themselves. The login's own environment stays behind, and what
+        # it may set for srun, such as labels before each line.
+        line = (
+            f"{finding('srun', self.variables)}; "
+            f"unset $(env | sed -n {quoted(_OF_SRUN)} | grep -vx {quoted(_KEPT)}); "
+            "case $(srun --help </dev/null 2>&1) in "
+            "*--overlap*) share=--overlap ;; *) share= ;; esac; "
+            f"exec srun --jobid={job.id} $share --unbuffered --quiet --nodes=1 --ntasks=1{where} "
+            f"--immediate={_PLACE} --mpi=none --export=PATH,HOME,USER,LOGNAME,SHELL,LANG "
+            f"/bin/sh -c {quoted(program)}"
+        )
+        return f"exec sh -c {quoted(line)}"
+
+
+def _time(seconds: int) -> str:
+    """Slurm counts whole minutes."""
+    minutes = -(-seconds // 60)
+    return f"{minutes // 1440}-{minutes // 60 % 24:02}:{minutes % 60:02}:00"
+
+
+def _seconds(text: str) -> float | None:
+    """A time limit, of which the days, the hours and the minutes may be missing."""
+    if text.isdecimal():
+        return int(text) * 60.0
+    match = _LIMIT.fullmatch(text)
+    if match is None:
+        return None
+    days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    return ((days * 24 + hours) * 60 + minutes) * 60.0 + seconds
+
+
+def _phase(state: str, host: str) -> Phase:
+    """Of a state with its flags, which some versions show beside it (CANCELLED,COMPLETING). A word
+    of a later version is never the end of a job."""
+    known = [_PHASES[word] for word in _states(state) if word in _PHASES]
+    if Phase.ENDING in known or not any(word in _ENDS for word in _states(state)):
+        default = Phase.QUEUED if host in _NONE else Phase.RUNNING
+        return Phase.ENDING if Phase.ENDING in known else known[-1] if known else default
+    return Phase.ENDED
+
+
+def _end(state: str) -> End:
+    return next((_ENDS[word] for word in _states(state) if word in _ENDS), End.UNKNOWN)
+
+
+def _states(state: str) -> list[str]:
+    """sacct adds who cancelled it, and a plus where it cut a word."""
+    return re.split(r"[ ,+]", state)
+
+
+def _nodes(nodes: str, host: str) -> tuple[str, ...]:
+    """The host that runs the script; of several nodes the list has no single names."""
+    single = "" if "[" in nodes or "," in nodes else nodes
+    names = (sanitize.exact(name) for name in (host, single) if name not in _NONE)
+    return tuple(dict.fromkeys(filter(None, names)))
+
+
+def _record(line: str, job: JobId) -> Mapping[str, str] | None:
+    """The line of `scontrol -o show job`, or of sacct in the same words."""
+    if line.startswith("sacct|"):
+        names = ("JobState", "ExitCode", "StartTime", "EndTime", "SubmitTime", "Partition")
+        parts = line.split("|", 7)
+        return {**dict(zip(names, parts[1:], strict=False)), "JobName": parts[-1]}
+    fields: dict[str, str] = {}
+    for key, value in _fields(line):
+        fields.setdefault(key, value)
+    return fields if fields.get("JobId") == job else None
+
+
+def _fields(line: str) -> Iterator[tuple[str, str]]:
+    starts = list(_FIELD.finditer(line))
+    ends = [match.start() for match in starts[1:]] + [len(line)]
+    for match, end in zip(starts, ends, strict=False):
+        yield match[1], line[match.end() : end]

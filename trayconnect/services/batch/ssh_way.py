@@ -1,0 +1,146 @@
+"""To a job's node by SSH: a login through the login node, or the relay by the login node's ssh."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Callable, Sequence
+
+from trayconnect.config.host_syntax import host_fault
+from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.endpoints import UnixEndpoint
+from trayconnect.core.errors import Problem, ProblemError, Recovery
+from trayconnect.core.link import Hop, Link
+from trayconnect.services.batch.job import JobFiles, job_name
+from trayconnect.services.batch.limits import limited
+from trayconnect.services.batch.reach import REACH_LIMIT, Destination
+from trayconnect.services.batch.relay import program
+from trayconnect.services.batch.relay.relay_link import start_relay
+
+_CHECK_SECONDS = 5.0
+_LEAST_SECONDS = 8.0
+"""Left for the second kind of login, whatever the first one took."""
+_NO_ORIGIN = ("127.0.0.1", 0)
+_OPTIONS = (
+    "BatchMode=yes",
+    "StrictHostKeyChecking=yes",
+    "ForwardAgent=no",
+    "ForwardX11=no",
+    "ClearAllForwardings=yes",
+    "ControlMaster=no",
+    "ControlPath=none",
+    "PermitLocalCommand=no",
+    "ConnectTimeout=6",
+    "ServerAliveInterval=15",
+    "LogLevel=ERROR",
+)
+
+
+def open_ssh(
+    to: Destination, login: Link, cancel: CancelToken, on_lost: Callable[[Problem], None]
+) -> Link:
+    """An `OpenWay`."""
+    began = time.monotonic()
+    node = to.job.node
+    reasons: list[Problem] = []
+    if not node:
+        raise _unreached("the node", [])
+    with limited(cancel, REACH_LIMIT - _LEAST_SECONDS, f"A login to {node}") as token:
+        try:
+            return _hop(to, login, token, on_lost, reasons)
+        except ProblemError as error:
+            reasons.append(error.problem)
+    cancel.check()
+    try:
+        return start_relay(
+            login,
+            _line(to),
+            node,
+            keepalive=to.server.keepalive,
+            seconds=max(_LEAST_SECONDS, REACH_LIMIT - (time.monotonic() - began)),
+            cancel=cancel,
+            on_lost=on_lost,
+        )
+    except ProblemError as error:
+        reasons.append(error.problem)
+        raise _unreached(node, reasons) from error
+
+
+def _hop(
+    to: Destination,
+    login: Link,
+    cancel: CancelToken,
+    on_lost: Callable[[Problem], None],
+    reasons: list[Problem],
+) -> Link:
+    """A login by the first name that works."""
+    keys = to.files.host_keys if to.files else ()
+    if not keys:
+        raise _unreached(to.job.node, [Problem("Its job has not told its host keys", "")])
+    for name in to.job.nodes:
+        try:
+            link = login.hop(Hop(name, keys), cancel=cancel, on_lost=on_lost)
+            try:
+                _check(link, to.files)
+            except BaseException:
+                link.close()
+                raise
+        except ProblemError as error:
+            reasons.append(error.problem)
+        else:
+            return link
+    raise ProblemError(reasons.pop())
+
+
+def _check(link: Link, files: JobFiles | None) -> None:
+    """Raises `ProblemError` unless the link leads to the job's node, and its socket. Nodes may
+    share their host keys, and a server may take logins but forward nothing."""
+    if files is None or not files.node:
+        return
+    script = "uname -n" + (f"; test -S {shlex.quote(files.socket)}" if files.socket else "")
+    seen = link.execute(script, b"", _CHECK_SECONDS)
+    lines = seen.stdout.decode(errors="replace").split()
+    if not lines or lines[-1] != files.node:
+        where = lines[-1] if lines else "nowhere"
+        title = f"The login to {files.node} led to {where}"
+        raise ProblemError(Problem(title, "", Recovery.RETRY))
+    if files.socket and seen.status == 0:
+        link.open_own_channel(UnixEndpoint(files.socket), _NO_ORIGIN, named=False)[0].close()
+    # Without the socket, Jupyter has ended or not begun.
+
+
+def _line(to: Destination) -> str:
+    """The login node's ssh runs the relay on the node: with a key of the cluster's own, or by the
+    host. The job's host keys are the only ones that it accepts, if they are known."""
+    node = to.job.node
+    if host_fault(node) or node.startswith("-"):
+        raise ProblemError(Problem(f"{node!r} is no name of a host", "", Recovery.RETRY))
+    options = [word for option in _OPTIONS for word in ("-o", option)]
+    relay = program.command(to.files.pid if to.files else None)
+    ssh = ["exec", "ssh", "-T", *options]
+    before = ""
+    if to.files and to.files.host_keys:
+        before = _known_hosts(to.server.name, to.files.job, node, to.files.host_keys)
+        ssh += ["-o", "GlobalKnownHostsFile=/dev/null"]
+        known = ' -o UserKnownHostsFile="$k"'
+    else:
+        known = ""
+    remote = shlex.quote(f"exec sh -c {shlex.quote(relay)}")
+    line = f"{before}{shlex.join(ssh)}{known} -- {shlex.quote(node)} {remote}"
+    return f"exec sh -c {shlex.quote(line)}"
+
+
+def _known_hosts(server: str, job: str, node: str, keys: Sequence[str]) -> str:
+    """Lines of sh that write them into the job's folder, which goes with the job's files."""
+    folder = f"trayconnect/jobs/{job_name(server).rpartition('-')[2]}/{job}"
+    lines = "".join(f"{node} {' '.join(key.split()[:2])}\n" for key in keys)
+    return (
+        f'k="${{XDG_STATE_HOME:-$HOME/.local/state}}/{folder}/known_hosts"; umask 077; '
+        f'printf %s {shlex.quote(lines)} >"$k.$$" && mv -f "$k.$$" "$k" || exit; '
+    )
+
+
+def _unreached(node: str, reasons: Sequence[Problem]) -> ProblemError:
+    said = "; ".join(dict.fromkeys(reason.title for reason in reasons))
+    title = f"No login to {node} is possible"
+    return ProblemError(Problem(title, said, Recovery.RETRY, said))

@@ -1,0 +1,274 @@
+"""What is known of the batch jobs of an entry, and what may happen to it. Pure."""
+
+from __future__ import annotations
+
+import enum
+import math
+from dataclasses import dataclass
+
+from trayconnect.config.model import Server
+from trayconnect.core.command import Command
+from trayconnect.core.errors import Problem
+from trayconnect.core.notices import Notice
+from trayconnect.services.batch.job import Answer, Job, JobFiles, JobId, JobsSeen, Phase
+from trayconnect.services.batch.reach import Way
+from trayconnect.services.batch.scheduler import Scheduler, Submission
+
+RECENT = 900.0
+"""Seconds after the user's click within which the page opens when the job has started."""
+
+
+class Want(enum.Enum):
+    """Which job the user waits for, beyond those that the last answer showed."""
+
+    NOTHING = "nothing"
+    ANY = "any"
+    NEW = "new"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A job that was ordered, and may have been submitted."""
+
+    mark: str
+    before: frozenset[JobId]
+    """The entry's jobs at that time."""
+    tries: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class BatchState:
+    """What is known of the jobs of an entry. Times are seconds since the epoch."""
+
+    server: Server
+    link: int = 0
+    """The number of the present link, or of the last one."""
+    is_linked: bool = False
+    scheduler: Scheduler | None = None
+    seen: JobsSeen | None = None
+    """The last answer, over whatever link."""
+    is_current: bool = False
+    """Whether the present link has had an answer."""
+    is_asking: bool = False
+    asks_again: bool = False
+    """Whether the next query is due as soon as the present one is over."""
+    asked_at: float = -math.inf
+    """When the last query ended."""
+    queries: int = 0
+    """How many have ended."""
+    silent: Problem | None = None
+    """Why the last query had no answer."""
+    silences: int = 0
+    """How many in a row."""
+    want: Want = Want.NOTHING
+    order: Order | None = None
+    is_submitting: bool = False
+    refusal: Problem | None = None
+    """Why the last order led to no job."""
+    chosen: JobId = ""
+    """The user's choice among several."""
+    job: Job | None = None
+    """The one in use; the last one, if that has ended."""
+    files: JobFiles | None = None
+    explaining: JobId = ""
+    """The job whose end the next query explains."""
+    ending: JobId = ""
+    """The job that the user has told to end."""
+    running_since: float | None = None
+    """When the job was first seen running."""
+    attempt: int = 0
+    """The number of the last attempt to reach the node."""
+    is_reaching: bool = False
+    way: Way | None = None
+    """How the node is reached; None: it is not."""
+    was_reached: bool = False
+    """Whether the node of this job has been reached."""
+    failed: frozenset[Way] = frozenset()
+    """The ways that did not last."""
+    lost_at: float = -math.inf
+    unreached: Problem | None = None
+    """Why the last attempt failed."""
+    failures: int = 0
+    """Failed attempts in a row."""
+    reach_at: float = 0.0
+    """When the next attempt may begin."""
+    clicked_at: float | None = None
+    """The user's command for the page, until it opens."""
+    shows: bool = False
+    """Whether the page opens even where `open_browser` is off."""
+    told: frozenset[str] = frozenset()
+    """The notices that are sent once for each job."""
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the job in use has not ended."""
+        return self.job is not None and self.job.phase is not Phase.ENDED
+
+    @property
+    def own_live(self) -> tuple[Job, ...]:
+        """The entry's jobs that wait or run, in the order of their submission."""
+        return tuple(
+            job
+            for job in (self.seen.jobs if self.seen else ())
+            if job.is_of(self.server.name) and job.phase in (Phase.QUEUED, Phase.RUNNING)
+        )
+
+    @property
+    def foreign(self) -> tuple[Job, ...]:
+        """The user's other jobs in which a Jupyter runs."""
+        jobs = self.seen.jobs if self.seen else ()
+        return tuple(j for j in jobs if j.has_jupyter and j.phase is Phase.RUNNING)
+
+    def is_waited_for(self, now: float) -> bool:
+        """Whether the page opens when the job starts now."""
+        return self.clicked_at is not None and now - self.clicked_at < RECENT
+
+
+@dataclass(frozen=True, slots=True)
+class LinkUp: ...
+
+
+@dataclass(frozen=True, slots=True)
+class LinkDown: ...
+
+
+@dataclass(frozen=True, slots=True)
+class EntryChanged:
+    server: Server
+
+
+@dataclass(frozen=True, slots=True)
+class CheckAgain:
+    """Something may have changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """The time of `next_due` has come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The user has chosen that job."""
+
+    job: JobId
+
+
+@dataclass(frozen=True, slots=True)
+class ToldToEnd:
+    """The user has told that job to end."""
+
+    job: JobId
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A result of a thread that worked over the link of that number."""
+
+    link: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answered(Finding):
+    answer: Answer
+    scheduler: Scheduler
+
+
+@dataclass(frozen=True, slots=True)
+class NotAsked(Finding):
+    """The scheduler could not be asked."""
+
+    problem: Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Ordered(Finding):
+    submission: Submission
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    attempt: int
+    way: Way
+
+
+@dataclass(frozen=True, slots=True)
+class NotReached:
+    attempt: int
+    problem: Problem
+
+
+@dataclass(frozen=True, slots=True)
+class NodeLost:
+    attempt: int
+
+
+Event = (
+    Command
+    | LinkUp
+    | LinkDown
+    | EntryChanged
+    | CheckAgain
+    | Due
+    | Chosen
+    | ToldToEnd
+    | Finding
+    | Reached
+    | NotReached
+    | NodeLost
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Ask the scheduler, then report `Answered` or `NotAsked`."""
+
+    ended: tuple[JobId, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Submit:
+    """Submit a job, then report `Ordered`."""
+
+    mark: str
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Reach the node, then report `Reached` or `NotReached`."""
+
+    attempt: int
+    job: Job
+    files: JobFiles | None
+    failed: frozenset[Way]
+
+
+@dataclass(frozen=True, slots=True)
+class Enter:
+    """Look for the Jupyter on the node that was reached."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """Give up the node: close its link, or end the attempt to reach it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToJupyter:
+    """For the service of the Jupyter in the job."""
+
+    command: Command
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    notice: Notice
+
+
+@dataclass(frozen=True, slots=True)
+class Withdraw:
+    """The notices about the job no longer hold."""
+
+
+Effect = Query | Submit | Open | Enter | Leave | ToJupyter | Tell | Withdraw
+Outcome = tuple[BatchState, tuple[Effect, ...]]

@@ -1,0 +1,105 @@
+"""The way to a job's node: the safest that works."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.errors import Problem, ProblemError, Recovery
+from trayconnect.core.link import Link, LostError
+from trayconnect.services.batch.direct_way import open_direct
+from trayconnect.services.batch.reach import ORDER, Destination, NodeLink, OpenWay, Way
+from trayconnect.services.batch.srun_way import open_srun
+from trayconnect.services.batch.ssh_way import open_ssh
+
+logger = logging.getLogger(__name__)
+
+OPENERS: Mapping[Way, OpenWay] = MappingProxyType(
+    {Way.SSH: open_ssh, Way.SRUN: open_srun, Way.DIRECT: open_direct}
+)
+
+
+def order(asked: str, failed: frozenset[Way] = frozenset()) -> tuple[Way, ...]:
+    """The ways to try for the entry's `batch.reach`: those behind the ones that failed first, and
+    those last of all."""
+    if asked != "auto":
+        return (Way(asked),)
+    begin = max((ORDER.index(way) + 1 for way in failed), default=0)
+    turned = ORDER[begin:] + ORDER[:begin]
+    return tuple(sorted(turned, key=lambda way: way in failed))
+
+
+def reach(
+    to: Destination,
+    login: Link,
+    cancel: CancelToken,
+    on_lost: Callable[[Problem], None],
+    *,
+    failed: frozenset[Way] = frozenset(),
+    openers: Mapping[Way, OpenWay] = OPENERS,
+) -> NodeLink:
+    """A `reach.Reach`."""
+    batch = to.server.batch
+    asked = batch.reach if batch is not None else "auto"
+    reasons: dict[Way, Problem] = {}
+    for way in order(asked, failed):
+        cancel.check()
+        loss = _Loss(on_lost)
+        try:
+            link = openers[way](to, login, cancel, loss.report)
+            if (lost := loss.owned()) is not None:
+                link.close()
+                raise LostError(lost)
+        except ProblemError as error:
+            cancel.check()
+            logger.info(
+                "%s: job %s is not reached by %s: %s",
+                to.server.name,
+                to.job.id,
+                way.value,
+                error.problem.logged,
+            )
+            reasons[way] = error.problem
+        else:
+            logger.info("%s: job %s is reached by %s", to.server.name, to.job.id, way.value)
+            return NodeLink(way, link)
+    raise ProblemError(_unreached(to, asked, reasons))
+
+
+class _Loss:
+    """Passes the loss of a link on once the link has an owner."""
+
+    def __init__(self, on_lost: Callable[[Problem], None]) -> None:
+        self._on_lost = on_lost
+        self._lock = threading.Lock()
+        self._has_owner = False
+        self._problem: Problem | None = None
+
+    def report(self, problem: Problem) -> None:
+        with self._lock:
+            self._problem = problem
+            has_owner = self._has_owner
+        if has_owner:
+            self._on_lost(problem)
+
+    def owned(self) -> Problem | None:
+        """The link has an owner from now on, unless it is lost already: why."""
+        with self._lock:
+            self._has_owner = self._problem is None
+            return self._problem
+
+
+def _unreached(to: Destination, asked: str, reasons: Mapping[Way, Problem]) -> Problem:
+    said = "; ".join(f"{way.value}: {problem.title}" for way, problem in reasons.items())
+    node = to.job.node or "the job's node"
+    if asked != "auto":
+        problem = reasons.get(Way(asked))
+        title = f"{node} cannot be reached by {asked}"
+        why = f"{problem}. " if problem else ""
+        return Problem(
+            title, f"{why}'reach: auto' in the file tries the other ways.", Recovery.RETRY, said
+        )
+    return Problem(f"{node} cannot be reached", f"{said}.", Recovery.RETRY, said)
