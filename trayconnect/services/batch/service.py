@@ -207,8 +207,8 @@ class BatchService(PollingService):
                 self._enter()
             case Query(ended) if login is not None:
                 self._ask(login, ended)
-            case Submit(mark) if login is not None:
-                self._submit(login, mark)
+            case Submit() if login is not None:
+                self._submit(login, effect)
             case Open() if login is not None:
                 self._open_way(login, effect)
 
@@ -219,11 +219,11 @@ class BatchService(PollingService):
         except RuntimeError as error:  # no more threads
             self.tell(NotAsked(number, unforeseen(error)))
 
-    def _submit(self, login: Link, mark: str) -> None:
+    def _submit(self, login: Link, effect: Submit) -> None:
         number, cancel, scheduler = self._state.link, self._cancel, self._state.scheduler
         assert scheduler is not None
         try:
-            self._spawn("submit", lambda: self._order(number, login, scheduler, mark, cancel))
+            self._spawn("submit", lambda: self._order(number, login, scheduler, effect, cancel))
         except RuntimeError as error:
             self.tell(Ordered(number, Unsure(unforeseen(error).title)))
 
@@ -296,11 +296,13 @@ class BatchService(PollingService):
             self.tell(Answered(number, answer, scheduler))
 
     def _order(
-        self, number: int, login: Link, scheduler: Scheduler, mark: str, cancel: CancelToken
+        self, number: int, login: Link, scheduler: Scheduler, effect: Submit, cancel: CancelToken
     ) -> None:
-        server = self._state.server
+        server, mark = self._state.server, effect.mark
         try:
-            result = self._work.cluster.submit(server, scheduler, mark, login, cancel)
+            result = self._work.cluster.submit(
+                server, scheduler, mark, login, cancel, takes_any=effect.takes_any
+            )
         except Cancelled:
             return
         except Exception as error:
