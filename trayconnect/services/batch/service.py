@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from trayconnect.config.model import Jupyter, Server
+from trayconnect.core.abandonable import abandonable
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.command import JSON, Command
 from trayconnect.core.errors import (
@@ -22,6 +23,7 @@ from trayconnect.core.errors import (
 from trayconnect.core.link import Link, Own
 from trayconnect.core.threads import JobThread, Timer
 from trayconnect.services.base import PollingService
+from trayconnect.services.batch.by_hand import find_in_job
 from trayconnect.services.batch.commands import BatchCommands
 from trayconnect.services.batch.job import JobFiles, JobId
 from trayconnect.services.batch.machine import step
@@ -74,6 +76,8 @@ class BatchService(PollingService):
         self._answered = False
         """Whether its page answered the last check."""
         self._jupyter_of: JobId = ""
+        self._found: Jupyter | None = None
+        """Where it listens, in a job that was submitted elsewhere."""
         self._login: Link | None = None
         self._set_target: SetTarget = _nowhere
         self._cancel = CancelToken()
@@ -112,7 +116,7 @@ class BatchService(PollingService):
 
     def update(self, server: Server) -> None:
         self._feed(EntryChanged(server))
-        self._jupyter.update(entry_in(server, self._state.files))
+        self._jupyter.update(entry_in(server, self._state.files, self._found))
 
     def status(self) -> ServiceStatus:
         return present(self._state, self._jupyter.status(), time.time())
@@ -237,7 +241,7 @@ class BatchService(PollingService):
         except RuntimeError as error:
             self.tell(NotReached(effect.attempt, unforeseen(error)))
 
-    def _take_node(self, attempt: int, node: NodeLink) -> None:
+    def _take_node(self, attempt: int, node: NodeLink, found: Jupyter | None) -> None:
         state = self._state
         if attempt != state.attempt or not state.is_reaching or state.job is None:
             self._close(node)
@@ -245,8 +249,8 @@ class BatchService(PollingService):
         self._node = node
         if self._jupyter_of != state.job.id:  # its kernels are others
             self._jupyter.handle(Command("disconnect", self._name))
-        self._jupyter_of = state.job.id
-        self._jupyter.update(entry_in(state.server, state.files))
+        self._jupyter_of, self._found = state.job.id, found
+        self._jupyter.update(entry_in(state.server, state.files, found))
         self._feed(Reached(attempt, node.way))
 
     def _enter(self) -> None:
@@ -322,6 +326,7 @@ class BatchService(PollingService):
         try:
             cancel.check()
             node = self._work.reach(to, login, cancel, on_lost, failed=effect.failed)
+            found = None if to.job.is_ours else self._find(node, to, cancel)
         except Cancelled:
             return
         except Exception as error:
@@ -331,18 +336,30 @@ class BatchService(PollingService):
             logger.warning("%s: %s", self._name, problem.logged)
             self.tell(NotReached(attempt, problem))
         else:
-            self._post(lambda: self._take_node(attempt, node))
+            self._post(lambda: self._take_node(attempt, node, found))
+
+    def _find(self, node: NodeLink, to: Destination, cancel: CancelToken) -> Jupyter:
+        path = to.server.jupyter.path
+        try:
+            return abandonable(
+                lambda: find_in_job(node.link, to.job, path), f"tc-find {self._name}", cancel
+            )
+        except BaseException:
+            node.link.close()
+            raise
 
 
 def _is_bug(error: Exception) -> bool:
     return not (isinstance(error, ProblemError) or shortage(error))
 
 
-def entry_in(server: Server, files: JobFiles | None) -> Server:
+def entry_in(server: Server, files: JobFiles | None, found: Jupyter | None = None) -> Server:
     """The entry as seen from the node of the job: a Jupyter that is there, and is not started."""
     jupyter = Jupyter(path=server.jupyter.path)
     if files is not None and files.socket:
         jupyter = Jupyter(path=server.jupyter.path, socket=files.socket)
+    elif found is not None:
+        jupyter = found
     return server.model_copy(update={"batch": None, "start": None, "jupyter": jupyter})
 
 
