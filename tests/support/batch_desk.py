@@ -102,9 +102,14 @@ class Desk:
     def found(self) -> Scheduler:
         return self._cluster.find_scheduler(self.server, self._login, NEVER)
 
-    def submit(self, mark: str = "") -> Submission:
+    def submit(self, mark: str = "", *, takes_any: bool = False) -> Submission:
         return self._cluster.submit(
-            self.server, self._scheduler, mark or self.mark, self._login, NEVER
+            self.server,
+            self._scheduler,
+            mark or self.mark,
+            self._login,
+            NEVER,
+            takes_any=takes_any,
         )
 
     def submitted(self, mark: str = "") -> JobId:

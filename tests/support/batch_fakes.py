@@ -107,6 +107,8 @@ class FakeCluster:
         mark: str,
         login: Link,
         cancel: CancelToken,
+        *,
+        takes_any: bool = False,
     ) -> Submission:
         if self.refusal is not None:
             return Refused(self.refusal)

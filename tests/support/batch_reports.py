@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 NOW = 1796000000.0
+HEAD = (
+    "JOBID|STATE|NODELIST|EXEC_HOST|START_TIME|END_TIME|TIME_LIMIT|SUBMIT_TIME|PARTITION|REASON"
+    "|NAME"
+)
+"""The first line of squeue."""
 
 
 def query_report(

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,7 @@ from trayconnect.services.batch.scheduler import (
 )
 from trayconnect.services.batch.schedulers import SCHEDULERS
 from trayconnect.services.batch.script import job_script
+from trayconnect.services.jupyter.start import quoted
 from trayconnect.ssh.ssh_link import SshLink
 
 SLURM = SCHEDULERS["slurm"]
@@ -237,6 +239,72 @@ def test_an_order_that_was_submitted_twice_starts_one_jupyter(
     assert desk.job(first).phase is Phase.RUNNING
     desk.cancel(first)
     desk.end(first)
+
+
+@contextmanager
+def squeue_says(cluster: BatchCluster, line: str) -> Iterator[None]:
+    """A site's own command stands before squeue."""
+    cluster.run(
+        "login1",
+        "sh",
+        "-c",
+        f"printf '#!/bin/sh\\n%s\\n' {quoted(line)} >/tmp/squeue; chmod 755 /tmp/squeue; "
+        "cp /usr/bin/squeue /tmp/real; mount --bind /tmp/squeue /usr/bin/squeue",
+    )
+    try:
+        yield
+    finally:
+        cluster.run("login1", "umount", "/usr/bin/squeue")
+
+
+def test_a_message_in_place_of_the_list_ends_nothing_and_submits_nothing(
+    cluster: BatchCluster, login: SshLink
+) -> None:
+    desk = Desk(SLURM, login, run=HOLD)
+    job = desk.submitted()
+    desk.until(job, Phase.RUNNING)
+    with squeue_says(cluster, "echo Slurm is in maintenance, try later"):
+        answer = desk.query()
+        assert isinstance(answer, Unanswered)
+        assert answer.said == "Slurm is in maintenance, try later"
+        for takes_any in (True, False):
+            assert isinstance(desk.submit("another", takes_any=takes_any), Unsure)
+    assert [one.id for one in desk.seen().jobs if one.is_of(desk.server.name)] == [job]
+    desk.cancel(job)
+    desk.end(job)
+
+
+def test_a_list_that_is_late_hides_no_job(cluster: BatchCluster, login: SshLink) -> None:
+    """Some sites keep what squeue said for a minute."""
+    desk = Desk(SLURM, login, run=HOLD)
+    job = desk.submitted()
+    running = desk.until(job, Phase.RUNNING)
+    with squeue_says(cluster, 'exec /tmp/real "$@" -n none'):
+        assert desk.seen().job(job) is None
+        shown = desk.seen(job).job(job)
+        assert shown is not None
+        # Further names of its node are in its files, which come a moment later.
+        assert replace(shown, nodes=shown.nodes[:1]) == replace(running, nodes=running.nodes[:1])
+        desk.cancel(job)
+        assert until(lambda: desk.seen(job).jobs[0].phase is Phase.ENDED)
+    assert desk.end(job).how is End.CANCELLED
+
+
+def test_two_computers_that_connect_at_once_share_one_job(login: SshLink) -> None:
+    one = Desk(SLURM, login, run=HOLD)
+    other = Desk(SLURM, login, run=HOLD, name=one.server.name)
+    job = one.submitted()
+    assert other.submit(takes_any=True) == Submitted(job)
+    new = other.submitted()
+    assert new != job
+    for each in (job, new):
+        one.cancel(each)
+        one.end(each)
+    again = one.submit("again", takes_any=True)
+    assert isinstance(again, Submitted)
+    assert again.job not in (job, new)
+    one.cancel(again.job)
+    one.end(again.job)
 
 
 def test_a_step_runs_in_the_job_with_clean_streams(cluster: BatchCluster, login: SshLink) -> None:

@@ -8,7 +8,7 @@ from typing import cast
 
 import pytest
 
-from tests.support.batch_reports import query_report
+from tests.support.batch_reports import HEAD, query_report
 from trayconnect.config.model import Server
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import Cancelled, Problem, ProblemError
@@ -93,7 +93,7 @@ def test_auto_judges_the_options_when_the_scheduler_is_known() -> None:
 
 
 def test_one_command_at_a_time_and_each_can_be_cancelled() -> None:
-    login, fake = link(query_report(), query_report(), query_report())
+    login, fake = link(query_report(HEAD), query_report(HEAD), query_report(HEAD))
     cluster, first, second = RemoteCluster(), CancelToken(), CancelToken()
     fake.go.clear()
     raised: list[type[BaseException]] = []

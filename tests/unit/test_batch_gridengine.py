@@ -169,6 +169,9 @@ def test_qacct(failed: str, status: int, how: End, at: str) -> None:
         ("124", ""),
         ("0", ""),
         ("0", "<?xml version='1.0'?>"),
+        ("0", "The cluster is in maintenance"),
+        ("0", "<job_info></job_info>"),
+        ("0", "<job_info> <error/> </job_info>"),
     ],
 )
 def test_no_list_is_no_answer(status: str, line: str) -> None:

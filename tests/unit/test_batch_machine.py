@@ -209,6 +209,31 @@ def test_start_takes_a_job_that_is_there_and_new_job_does_not() -> None:
     assert life.state.way is Way.SSH
 
 
+def test_only_a_new_job_is_submitted_beside_one_of_another_computer() -> None:
+    """That one may have come after the answer: the login node looks once more."""
+    for command, takes_any in ((CONNECT, True), (NEW_JOB, False)):
+        life = Life()
+        life.feed(command, LinkUp())
+        (order,) = (one for one in life.answer() if isinstance(one, Submit))
+        assert order.takes_any is takes_any
+
+
+def test_a_job_that_a_late_list_does_not_show_is_waited_for() -> None:
+    """Its record shows it: see `ScriptedScheduler.explained`."""
+    life = Life()
+    life.feed(CONNECT, LinkUp())
+    life.answer()
+    life.ordered(Submitted("7"))
+    for _ in range(3):
+        life.now += 30
+        assert Query(("7",)) in [*life.answer(), *life.later(0)]
+        effects = life.answer(a_job())
+        assert not told(effects)
+        assert life.state.is_live
+        life.later(30)
+    assert life.state.order is None
+
+
 def test_a_refusal_is_told_and_not_repeated_until_the_entry_changes() -> None:
     life = Life()
     life.feed(CONNECT, LinkUp())

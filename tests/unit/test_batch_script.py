@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ from trayconnect.config.batch_options import option_faults
 from trayconnect.config.model import Server
 from trayconnect.core import remote_script
 from trayconnect.services.batch.job import JobsSeen, Phase, job_name
-from trayconnect.services.batch.scheduler import Request, Submitted
+from trayconnect.services.batch.scheduler import Request, Submitted, Unsure
 from trayconnect.services.batch.schedulers import SCHEDULERS, none_found, which
 from trayconnect.services.batch.script import finding, job_script, text, with_options
 
@@ -99,7 +101,7 @@ def test_every_option_is_one_word(
 
 
 def test_a_job_is_submitted_once_with_nothing_secret_in_its_arguments(tmp_path: Path) -> None:
-    command(tmp_path, "squeue", "exit 0")
+    command(tmp_path, "squeue", "echo JOBID STATE COMMENT")
     path = command(tmp_path, "sbatch", 'cat >"$HOME/script"; umask >"$HOME/umask"; echo 15')
     entry = server(start={"environment": {"run": "export PASS_PHRASE_FILE=1"}})
     name = job_name(entry.name)
@@ -116,7 +118,8 @@ def test_a_job_is_submitted_once_with_nothing_secret_in_its_arguments(tmp_path: 
     assert script.startswith("#!/bin/sh\n")
     assert f"\nstates='{tmp_path}/.local/state/trayconnect/jobs'\n" in script
     # A later order of the same mark finds it: by the scheduler, or by what the job has left.
-    command(tmp_path, "squeue", "echo '15 trayconnect 1 abc'; echo '16 trayconnect 1 abcd'")
+    jobs = "echo JOBID STATE COMMENT; echo '16 RUNNING trayconnect 1 abcd'"
+    command(tmp_path, "squeue", f"{jobs}; echo '15 COMPLETED trayconnect 1 abc'")
     (tmp_path / "sbatch.arguments").unlink()
     output = run(slurm.submit(request), tmp_path, PATH=path)
     assert slurm.submission(output, request) == Submitted("15")
@@ -127,6 +130,90 @@ def test_a_job_is_submitted_once_with_nothing_secret_in_its_arguments(tmp_path: 
     output = run(slurm.submit(request), tmp_path, PATH=path)
     assert slurm.submission(output, request) == Submitted("14")
     assert not (tmp_path / "sbatch.arguments").exists()
+
+
+HEAD = "echo JOBID STATE COMMENT"
+
+
+@pytest.mark.parametrize(
+    ("system", "lister", "said"),
+    [
+        ("slurm", "squeue", "echo Slurm is in maintenance, try later"),
+        ("slurm", "squeue", "echo 12345"),
+        ("slurm", "squeue", "exit 0"),
+        ("slurm", "squeue", f"{HEAD}; echo squeue: error: Invalid user: 5001 >&2"),
+        ("gridengine", "qstat", "echo '<job_info></job_info>'"),
+        ("gridengine", "qstat", "exit 0"),
+    ],
+)
+def test_what_is_no_list_submits_nothing(
+    system: str, lister: str, said: str, tmp_path: Path
+) -> None:
+    command(tmp_path, lister, said)
+    name = "sbatch" if system == "slurm" else "qsub"
+    path = command(tmp_path, name, "cat >/dev/null; echo 15")
+    scheduler = SCHEDULERS[system]  # type: ignore[index]
+    request = Request(job_name("a"), "abc", 600, (), "")
+    for script in (request, replace(request, takes_any=True)):
+        output = run(scheduler.submit(script), tmp_path, PATH=path, SGE_ROOT="/")
+        assert isinstance(scheduler.submission(output, script), Unsure)
+    assert not (tmp_path / f"{name}.arguments").exists()
+
+
+@pytest.mark.parametrize(
+    ("jobs", "found"),
+    [
+        (("12 COMPLETED trayconnect 1 x", "13 PENDING trayconnect 1 y"), "13"),
+        (("12 RUNNING trayconnect 1 x", "11 FAILED trayconnect 1 abc"), "11"),
+        (("12 COMPLETING trayconnect 1 x", "13 CANCELLED ", "13_[1-2] PENDING x"), "15"),
+        (("14 RUNNING ",), "14"),
+    ],
+)
+def test_a_living_job_of_another_computer_will_do_unless_a_new_one_is_asked_for(
+    jobs: Sequence[str], found: str, tmp_path: Path
+) -> None:
+    lines = "".join(f"; echo '{job}'" for job in jobs)
+    command(tmp_path, "squeue", HEAD + lines)
+    path = command(tmp_path, "sbatch", "cat >/dev/null; echo 15")
+    slurm = SCHEDULERS["slurm"]
+    anyone = Request(job_name("a"), "abc", 600, (), "", takes_any=True)
+    assert slurm.submission(run(slurm.submit(anyone), tmp_path, PATH=path), anyone) == Submitted(
+        found
+    )
+    new = replace(anyone, takes_any=False, mark="new")
+    assert slurm.submission(run(slurm.submit(new), tmp_path, PATH=path), new) == Submitted("15")
+
+
+@pytest.mark.parametrize(
+    ("state", "context", "found"),
+    [
+        ("qw", "a=b,trayconnect=abc,c=d", "7"),
+        ("dr", "trayconnect=abc", "7"),
+        ("r", "trayconnect=abcd", "7"),
+        ("dr", "trayconnect=abcd", "15"),
+        ("r", "", "7"),
+    ],
+)
+def test_a_living_job_of_grid_engine_will_do(
+    state: str, context: str, found: str, tmp_path: Path
+) -> None:
+    name = job_name("a")
+    command(
+        tmp_path,
+        "qstat",
+        "case $* in *-xml*) cat <<'END'\n<job_info>\n<queue_info>\n"
+        f"<JB_job_number>7</JB_job_number>\n<state>{state}</state>\n"
+        f"<full_job_name>{name}</full_job_name>\n"
+        "<JB_job_number>8</JB_job_number>\n<state>r</state>\n"
+        "<full_job_name>other</full_job_name>\n"
+        "</queue_info>\n<job_info>\n</job_info>\n</job_info>\nEND\n"
+        f";; *) printf 'job_number: 7\\ncontext:   {context}\\n' ;; esac",
+    )
+    path = command(tmp_path, "qsub", "cat >/dev/null; echo 15")
+    engine = SCHEDULERS["gridengine"]
+    request = Request(name, "abc", 600, (), "", takes_any=True)
+    output = run(engine.submit(request), tmp_path, PATH=path, SGE_ROOT="/")
+    assert engine.submission(output, request) == Submitted(found)
 
 
 def test_a_job_that_finds_no_jupyter_says_where_it_looked(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.batch_reports import NOW, query_report, submit_report
+from tests.support.batch_reports import HEAD, NOW, query_report, submit_report
 from trayconnect.services.batch.job import (
     PREFIX,
     End,
@@ -28,7 +28,7 @@ REQUEST = Request(NAME, "abc", 600, ("--partition=gpu", "-p", "x", "--mem=9T"), 
 def seen(
     *lines: str, now: str = "1796000000 2026-11-30T00:53:20", ended: tuple[str, str] | None = None
 ) -> JobsSeen:
-    answer = SLURM.answer(query_report(*lines, now=now, ended=ended), NOW)
+    answer = SLURM.answer(query_report(HEAD, *lines, now=now, ended=ended), NOW)
     assert isinstance(answer, JobsSeen), answer
     return answer
 
@@ -160,6 +160,12 @@ def test_jobs_come_in_the_order_of_their_numbers() -> None:
         ("124", [], "Slurm did not answer in time"),
         ("127", ["timeout: failed to run command 'squeue'"], "no sbatch"),
         ("0", ["squeue: error: Invalid user: 5001"], "Invalid user"),
+        ("0", [HEAD, "squeue: error: Invalid user: 5001"], "Invalid user"),
+        ("0", ["Slurm is in maintenance until 18:00"], "in maintenance"),
+        ("0", ["<html>502</html>"], "502"),
+        ("0", ["12345"], "12345"),
+        ("0", ["7|RUNNING|c1"], "RUNNING"),
+        ("0", [], "did not answer"),
     ],
 )
 def test_a_scheduler_that_does_not_answer_is_not_without_jobs(
@@ -249,7 +255,7 @@ def test_how_a_job_ended(line: str, how: End, status: int | None, signal: int | 
 @pytest.mark.parametrize(
     "line",
     [
-        record("RUNNING"),
+        "sacct|RUNNING|0:0|Unknown|Unknown|1796000000|main|x",
         record("COMPLETED").replace("JobId=24", "JobId=25"),
         "slurm_load_jobs error: Invalid job id specified",
         "sacct|Slurm accounting storage is disabled",
@@ -279,6 +285,24 @@ def test_a_job_that_slurm_has_forgotten_is_told_by_its_files(line: str) -> None:
 def test_a_job_that_goes_on_is_not_ended_by_an_old_record() -> None:
     (job,) = seen(RUNNING, ended=("24", record("FAILED"))).jobs
     assert job.phase is Phase.RUNNING
+
+
+def test_a_job_that_slurm_knows_lives_whatever_a_list_shows() -> None:
+    """A site may keep what squeue said for a minute."""
+    for state, phase in (("PENDING", Phase.QUEUED), ("RUNNING", Phase.RUNNING)):
+        (job,) = seen(ended=("24", record(state))).jobs
+        assert (job.id, job.name, job.phase, job.partition) == ("24", NAME, phase, "main")
+        assert (job.reason is not None) == (phase is Phase.QUEUED)
+        assert bool(job.nodes) == (phase is Phase.RUNNING)
+    (job,) = seen(ended=("24", record("COMPLETING"))).jobs
+    assert job.phase is Phase.ENDING
+
+
+@pytest.mark.parametrize("said", ["Unable to contact slurm controller", "Socket timed out on x"])
+def test_no_explanation_is_no_end(said: str) -> None:
+    answer = SLURM.answer(query_report(HEAD, ended=("24", f"{LOAD}: {said}")), NOW)
+    assert isinstance(answer, Unanswered)
+    assert said in answer.said
 
 
 def test_a_job_that_could_not_write_says_so() -> None:

@@ -6,6 +6,7 @@ import threading
 import time
 import weakref
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import cast
 
 from trayconnect.config.batch_options import System, option_faults
@@ -56,9 +57,16 @@ class RemoteCluster:
         return SCHEDULERS[names[0]]
 
     def submit(
-        self, server: Server, scheduler: Scheduler, mark: str, login: Link, cancel: CancelToken
+        self,
+        server: Server,
+        scheduler: Scheduler,
+        mark: str,
+        login: Link,
+        cancel: CancelToken,
+        *,
+        takes_any: bool = False,
     ) -> Submission:
-        request = _request(server, mark)
+        request = replace(_request(server, mark), takes_any=takes_any)
         done = self._run(scheduler.submit(request), login, cancel, SUBMIT_LIMIT)
         _check_ran(server, done, SUBMIT_LIMIT)
         return scheduler.submission(_text(done), request)

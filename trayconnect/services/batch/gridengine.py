@@ -97,7 +97,8 @@ class GridEngine(ScriptedScheduler):
 
     def jobs(self, lines: Sequence[str], clock: Clock) -> tuple[Job, ...] | None:
         listed, ends, about = "\n".join(lines).rpartition("</job_info>")
-        if not ends or "<job_info" not in listed:
+        # A message that stands in the place of a list may be XML, too.
+        if not ends or "<queue_info" not in listed:
             return None
         reasons = dict(_reasons(about))
         found = (self._job(match[1], match[2], reasons, clock) for match in _JOB.finditer(listed))

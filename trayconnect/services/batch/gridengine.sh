@@ -6,6 +6,9 @@ me=$(id -un)
 # The comment of a job is a variable of its context.
 orders() {
     all=$(within 15 qstat -xml -r -s prs -u "$me") || { status=$?; printf '%s\n' "$all"; return $status; }
+    # A message that stands in its place may come with 0.
+    case $all in *'<queue_info'*'</job_info>'*) ;; *) printf '%s\n' "$all"; return 1 ;; esac
+    ending=$(ours '$2 ~ /d/' ' ')
     numbers=$(numbers_of_ours)
     [ -n "$numbers" ] || return 0
     all=$(within 15 qstat -j "$numbers" 2>&1)
@@ -13,17 +16,30 @@ orders() {
     # One may have ended in between.
     case $all in *'do not exist'*) status=0 ;; esac
     [ $status = 0 ] || { printf '%s\n' "$all"; return $status; }
-    printf '%s\n' "$all" | awk '
-        $1 == "job_number:" { number = $2 }
-        $1 == "context:" && sub(/^trayconnect=/, "", $2) { print number, "trayconnect 1 " $2 }'
+    printf '%s\n' "$all" | awk -v ending=" $ending " '
+        function tell() {
+            if (number) print number, index(ending, " " number " ") ? "over" : "live", comment
+        }
+        $1 == "job_number:" { tell(); number = $2; comment = "" }
+        $1 == "context:" && match($2, /(^|,)trayconnect=[^,]*/) {
+            comment = substr($2, RSTART, RLENGTH)
+            sub(/^.*=/, "", comment)
+            comment = "trayconnect 1 " comment
+        }
+        END { tell() }'
 }
 
-# Those of this name in the list, with commas between.
-numbers_of_ours() {
+# The numbers of those of this name in the list that an awk condition on "NUMBER STATE" takes, with $2
+# between.
+ours() {
     printf '%s\n' "$all" | awk -v name="<full_job_name>$name</full_job_name>" '
         match($0, /<JB_job_number>[0-9]+/) { number = substr($0, RSTART + 15, RLENGTH - 15) }
-        index($0, name) { printf "%s%s", comma, number; comma = "," }'
+        match($0, /<state>[A-Za-z]*/) { state = substr($0, RSTART + 7, RLENGTH - 7) }
+        index($0, name) { print number, state }' |
+        awk -v between="$2" "$1"' { printf "%s%s", (n++ ? between : ""), $1 }'
 }
+
+numbers_of_ours() { ours 1 ,; }
 
 submit() { submit_with within 25 qsub -terse; }
 

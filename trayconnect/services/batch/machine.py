@@ -303,7 +303,9 @@ def _order(state: BatchState, mark: str) -> Outcome:
         state = replace(state, order=None, want=Want.NOTHING, refusal=problem)
         return state, (Tell(notices.refused(state.server.name, problem)),)
     order = replace(order, tries=order.tries + 1)
-    return replace(state, order=order, is_submitting=True), (Submit(order.mark),)
+    return replace(state, order=order, is_submitting=True), (
+        Submit(order.mark, takes_any=state.want is Want.ANY),
+    )
 
 
 def _ordered(state: BatchState, submission: Submission, now: float) -> Outcome:

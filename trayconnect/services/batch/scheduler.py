@@ -39,6 +39,8 @@ class Request:
     """The user's, in the scheduler's own words. Ours follow them, and so win."""
     script: str
     """What the job runs: see `script.job_script`."""
+    takes_any: bool = False
+    """Whether a living job of that name will do, which another computer may have just submitted."""
 
 
 @dataclass(frozen=True, slots=True)

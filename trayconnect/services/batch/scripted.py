@@ -80,7 +80,12 @@ class ScriptedScheduler(ABC):
 
     @abstractmethod
     def explained(self, job: JobId, lines: Sequence[str], clock: Clock) -> Job | None:
-        """Read how a job ended; None if the scheduler has forgotten it."""
+        """Read how a job ended, or that it has not: the list may be older. None if the scheduler
+        has forgotten it."""
+
+    def is_silent(self, lines: Sequence[str]) -> bool:  # noqa: ARG002
+        """Whether it could not be asked how a job ended."""
+        return False
 
     @abstractmethod
     def forecast(self, lines: Sequence[str], clock: Clock) -> Trial | None:
@@ -113,6 +118,7 @@ class ScriptedScheduler(ABC):
     def _script(self, name: str, request: Request) -> str:
         options = with_options([*request.options, *self.ours(request)])
         values = {"name": request.name, "mark": request.mark, "script": request.script}
+        values["any"] = "any" if request.takes_any else ""
         return login_script(name, self._functions() + options, self.find, values)
 
     def _functions(self) -> str:
@@ -190,6 +196,8 @@ class ScriptedScheduler(ABC):
         known = {job.id: job for job in jobs}
         for section in report:
             if section.key == "ended" and is_job_id(section.value):
+                if self.is_silent(section.lines):
+                    return Unanswered(self._said(section))
                 job = self.explained(section.value, section.lines, clock)
                 before = known.get(section.value)
                 if job is not None and (before is None or before.phase is Phase.ENDED):

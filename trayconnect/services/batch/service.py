@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from trayconnect.config.model import Jupyter, Server
+from trayconnect.core.abandonable import abandonable
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.command import JSON, Command
 from trayconnect.core.errors import (
@@ -22,6 +23,7 @@ from trayconnect.core.errors import (
 from trayconnect.core.link import Link, Own
 from trayconnect.core.threads import JobThread, Timer
 from trayconnect.services.base import PollingService
+from trayconnect.services.batch.by_hand import find_in_job
 from trayconnect.services.batch.commands import BatchCommands
 from trayconnect.services.batch.job import JobFiles, JobId
 from trayconnect.services.batch.machine import step
@@ -74,6 +76,8 @@ class BatchService(PollingService):
         self._answered = False
         """Whether its page answered the last check."""
         self._jupyter_of: JobId = ""
+        self._found: Jupyter | None = None
+        """Where it listens, in a job that was submitted elsewhere."""
         self._login: Link | None = None
         self._set_target: SetTarget = _nowhere
         self._cancel = CancelToken()
@@ -112,7 +116,7 @@ class BatchService(PollingService):
 
     def update(self, server: Server) -> None:
         self._feed(EntryChanged(server))
-        self._jupyter.update(entry_in(server, self._state.files))
+        self._jupyter.update(entry_in(server, self._state.files, self._found))
 
     def status(self) -> ServiceStatus:
         return present(self._state, self._jupyter.status(), time.time())
@@ -207,8 +211,8 @@ class BatchService(PollingService):
                 self._enter()
             case Query(ended) if login is not None:
                 self._ask(login, ended)
-            case Submit(mark) if login is not None:
-                self._submit(login, mark)
+            case Submit() if login is not None:
+                self._submit(login, effect)
             case Open() if login is not None:
                 self._open_way(login, effect)
 
@@ -219,11 +223,11 @@ class BatchService(PollingService):
         except RuntimeError as error:  # no more threads
             self.tell(NotAsked(number, unforeseen(error)))
 
-    def _submit(self, login: Link, mark: str) -> None:
+    def _submit(self, login: Link, effect: Submit) -> None:
         number, cancel, scheduler = self._state.link, self._cancel, self._state.scheduler
         assert scheduler is not None
         try:
-            self._spawn("submit", lambda: self._order(number, login, scheduler, mark, cancel))
+            self._spawn("submit", lambda: self._order(number, login, scheduler, effect, cancel))
         except RuntimeError as error:
             self.tell(Ordered(number, Unsure(unforeseen(error).title)))
 
@@ -237,7 +241,7 @@ class BatchService(PollingService):
         except RuntimeError as error:
             self.tell(NotReached(effect.attempt, unforeseen(error)))
 
-    def _take_node(self, attempt: int, node: NodeLink) -> None:
+    def _take_node(self, attempt: int, node: NodeLink, found: Jupyter | None) -> None:
         state = self._state
         if attempt != state.attempt or not state.is_reaching or state.job is None:
             self._close(node)
@@ -245,8 +249,8 @@ class BatchService(PollingService):
         self._node = node
         if self._jupyter_of != state.job.id:  # its kernels are others
             self._jupyter.handle(Command("disconnect", self._name))
-        self._jupyter_of = state.job.id
-        self._jupyter.update(entry_in(state.server, state.files))
+        self._jupyter_of, self._found = state.job.id, found
+        self._jupyter.update(entry_in(state.server, state.files, found))
         self._feed(Reached(attempt, node.way))
 
     def _enter(self) -> None:
@@ -296,11 +300,13 @@ class BatchService(PollingService):
             self.tell(Answered(number, answer, scheduler))
 
     def _order(
-        self, number: int, login: Link, scheduler: Scheduler, mark: str, cancel: CancelToken
+        self, number: int, login: Link, scheduler: Scheduler, effect: Submit, cancel: CancelToken
     ) -> None:
-        server = self._state.server
+        server, mark = self._state.server, effect.mark
         try:
-            result = self._work.cluster.submit(server, scheduler, mark, login, cancel)
+            result = self._work.cluster.submit(
+                server, scheduler, mark, login, cancel, takes_any=effect.takes_any
+            )
         except Cancelled:
             return
         except Exception as error:
@@ -320,6 +326,7 @@ class BatchService(PollingService):
         try:
             cancel.check()
             node = self._work.reach(to, login, cancel, on_lost, failed=effect.failed)
+            found = None if to.job.is_ours else self._find(node, to, cancel)
         except Cancelled:
             return
         except Exception as error:
@@ -329,18 +336,30 @@ class BatchService(PollingService):
             logger.warning("%s: %s", self._name, problem.logged)
             self.tell(NotReached(attempt, problem))
         else:
-            self._post(lambda: self._take_node(attempt, node))
+            self._post(lambda: self._take_node(attempt, node, found))
+
+    def _find(self, node: NodeLink, to: Destination, cancel: CancelToken) -> Jupyter:
+        path = to.server.jupyter.path
+        try:
+            return abandonable(
+                lambda: find_in_job(node.link, to.job, path), f"tc-find {self._name}", cancel
+            )
+        except BaseException:
+            node.link.close()
+            raise
 
 
 def _is_bug(error: Exception) -> bool:
     return not (isinstance(error, ProblemError) or shortage(error))
 
 
-def entry_in(server: Server, files: JobFiles | None) -> Server:
+def entry_in(server: Server, files: JobFiles | None, found: Jupyter | None = None) -> Server:
     """The entry as seen from the node of the job: a Jupyter that is there, and is not started."""
     jupyter = Jupyter(path=server.jupyter.path)
     if files is not None and files.socket:
         jupyter = Jupyter(path=server.jupyter.path, socket=files.socket)
+    elif found is not None:
+        jupyter = found
     return server.model_copy(update={"batch": None, "start": None, "jupyter": jupyter})
 
 

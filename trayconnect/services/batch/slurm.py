@@ -31,9 +31,12 @@ _LIMIT = re.compile(r"(?:([0-9]+)-)?(?:([0-9]+):)?([0-9]+):([0-9]+)")
 _FIELD = re.compile(r"(?:^| )([A-Z][\w:/]*)=")
 _EXIT = re.compile(r"([0-9]{1,3}):([0-9]{1,3})")
 _FORECAST = re.compile(r"Job [0-9]+ to start at (\S+) (using .*)")
+_FIRST = "JOBID|STATE|"
+"""Begins the list of squeue, also an empty one."""
 _NO_LIST = re.compile(
     r"error:.*(?:Invalid user|load_jobs|ontact|onnect|imed out|annot|an't|not available)"
 )
+_SILENT = re.compile(r"slurm_load_jobs error: (?!Invalid job id)")
 _NONE = frozenset(("", "n/a", "N/A", "(null)", "None", "NONE", "Unknown"))
 
 _PHASES = {
@@ -119,8 +122,12 @@ class Slurm(ScriptedScheduler):
 
     def jobs(self, lines: Sequence[str], clock: Clock) -> tuple[Job, ...] | None:
         found = tuple(job for line in lines if (job := self._job(line, clock)) is not None)
-        # squeue exits with 0 after some errors: that is no empty list.
-        return found if found or not any(_NO_LIST.search(line) for line in lines) else None
+        if found:
+            return found
+        # squeue, or what a site has put before it, exits with 0 after some errors, too: only its
+        # first line tells an empty list.
+        is_list = any(line.startswith(_FIRST) for line in lines)
+        return () if is_list and not any(_NO_LIST.search(line) for line in lines) else None
 
     def _job(self, line: str, clock: Clock) -> Job | None:
         parts = line.split("|", 9)
@@ -151,8 +158,10 @@ class Slurm(ScriptedScheduler):
         if told is None:
             return None
         state = told.get("JobState", "")
-        if _phase(state, "") is not Phase.ENDED:
-            return None
+        phase = _phase(state, told.get("BatchHost", ""))
+        if phase is not Phase.ENDED:
+            # sacct goes on listing some as running whose end it has missed.
+            return _living(told, phase, self, clock) if "JobId" in told else None
         how = _end(state)
         match = _EXIT.fullmatch(told.get("ExitCode", ""))
         status, signal = (int(match[1]), int(match[2])) if match else (None, None)
@@ -176,6 +185,10 @@ class Slurm(ScriptedScheduler):
             ended=Ended(how, status, signal or None, at),
         )
 
+    def is_silent(self, lines: Sequence[str]) -> bool:
+        is_told = any(line.startswith(("JobId=", "sacct|")) for line in lines)
+        return not is_told and any(_SILENT.search(line) for line in lines)
+
     # --- inside a job ---
 
     def step(self, job: Job, program: str) -> str:
@@ -193,6 +206,23 @@ class Slurm(ScriptedScheduler):
             f"/bin/sh -c {quoted(program)}"
         )
         return f"exec sh -c {quoted(line)}"
+
+
+def _living(told: Mapping[str, str], phase: Phase, slurm: Slurm, clock: Clock) -> Job:
+    """A job that a list of squeue does not show yet, as where a site caches it."""
+    is_queued = phase is Phase.QUEUED
+    return Job(
+        told["JobId"],
+        sanitize.line(told.get("JobName", "")),
+        phase,
+        partition=sanitize.line(told.get("Partition", "")),
+        submitted=clock.time(told.get("SubmitTime", "")),
+        reason=slurm.explain(told.get("Reason", "")) if is_queued else None,
+        starts=clock.time(told.get("StartTime", "")),
+        ends=None if is_queued else clock.time(told.get("EndTime", "")),
+        limit=_seconds(told.get("TimeLimit", "")),
+        nodes=() if is_queued else _nodes(told.get("NodeList", ""), told.get("BatchHost", "")),
+    )
 
 
 def _time(seconds: int) -> str:

@@ -11,14 +11,31 @@ case ${SLURM_CLUSTERS-} in all | *,*) unset SLURM_CLUSTERS ;; esac
 SLURM_TIME_FORMAT=%s
 export SLURM_TIME_FORMAT
 
-orders() { within 15 squeue -h -u "$uid" -n "$name" -t all -o '%i %k'; }
+# With its first line, an answer is told from a message that stands in its place: squeue, or what a site
+# has put before it, may exit with 0 after an error.
+orders() {
+    all=$(within 15 squeue -u "$uid" -n "$name" -t all -o '%i %T %k' 2>&1)
+    status=$?
+    case $all in *'JOBID STATE '*) ;; *) [ $status != 0 ] || status=1 ;; esac
+    [ $status != 0 ] || ! printf '%s\n' "$all" | grep -q 'error: *Invalid user' || status=1
+    [ $status = 0 ] || { printf '%s\n' "$all"; return $status; }
+    printf '%s\n' "$all" | awk '
+        BEGIN { lives = " PENDING CONFIGURING REQUEUED REQUEUE_FED REQUEUE_HOLD SPECIAL_EXIT " \
+            "RUNNING RESIZING SIGNALING STOPPED SUSPENDED " }
+        $1 ~ /^[0-9]+$/ {
+            how = index(lives, " " $2 " ") ? "live" : "over"
+            number = $1
+            sub(/^ *[^ ]+ +[^ ]+ ?/, "")
+            print number, how, $0
+        }'
+}
 
 submit() { submit_with within 25 sbatch --parsable; }
 
 # Where an account has thousands of jobs, those of other programs are not all needed. The name comes
 # last, and the reason before it: both may hold the separator.
 jobs() {
-    all=$(within 25 squeue -h -u "$uid" -t all -o '%i|%T|%N|%B|%S|%e|%l|%V|%P|%r|%j')
+    all=$(within 25 squeue -u "$uid" -t all -o '%i|%T|%N|%B|%S|%e|%l|%V|%P|%r|%j')
     status=$?
     printf '%s\n' "$all" | awk '/\|trayconnect-[0-9a-f]+$/ || others++ < 300'
     return $status

@@ -231,6 +231,8 @@ class Submit:
     """Submit a job, then report `Ordered`."""
 
     mark: str
+    takes_any: bool = False
+    """Whether another living job of the entry will do."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 # Submits a job, unless one of the same order is there. POSIX sh, behind process.sh, the scheduler's
-# functions (`find_commands`; `orders`, which lists the jobs of that name, each as its number and its
-# comment; `submit`, which reads the job's script), report.sh, and assignments: name, mark, and script.
+# functions (`find_commands`; `orders`, which lists the jobs of that name, each as its number, `live` or
+# `over`, and its comment; `submit`, which reads the job's script), report.sh, and assignments: name,
+# mark, script, and any: not empty if another living job of that name will do.
 
 # Whether the scheduler answers. A job of this order: @@found. One that has begun has left its number
 # (see job.sh), and the scheduler may have forgotten it since.
@@ -11,9 +12,11 @@ look() {
     status=$?
     say "looked $status"
     [ $status = 0 ] || { printf '%s\n' "$listed" | indented; return 1; }
-    found=$(printf '%s\n' "$listed" | while read -r number comment; do
+    found=$(printf '%s\n' "$listed" | while read -r number _ comment; do
         [ "$comment" != "trayconnect 1 $mark" ] || { printf '%s\n' "$number"; break; }
     done)
+    # Another computer may have ordered it a moment ago.
+    [ -n "$found" ] || [ -z "$any" ] || found=$(printf '%s\n' "$listed" | awk '$2 == "live" { print $1; exit }')
     [ -z "$found" ] || say "found $found"
 }
 

@@ -26,9 +26,16 @@ class Cluster(Protocol):
         ...
 
     def submit(
-        self, server: Server, scheduler: Scheduler, mark: str, login: Link, cancel: CancelToken
+        self,
+        server: Server,
+        scheduler: Scheduler,
+        mark: str,
+        login: Link,
+        cancel: CancelToken,
+        *,
+        takes_any: bool = False,
     ) -> Submission:
-        """Submit a job of the entry, unless one with that mark is there: see `Request.mark`."""
+        """Submit a job of the entry, unless one with that mark is there: see `Request`."""
         ...
 
     def would_start(
