@@ -88,11 +88,11 @@ class Desk:
 
     def examine(
         self,
-        server: Any,
+        server: Any,  # noqa: ANN401
         _link: Link,
         set_target: SetTarget,
         _: CancelToken,
-        _may_move: bool,  # noqa: ANN401
+        _may_move: bool,
     ) -> Health:
         set_target(Own(UnixEndpoint(server.jupyter.socket)))
         return Health(self.level, PAGE)
