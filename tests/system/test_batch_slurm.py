@@ -307,6 +307,20 @@ def test_two_computers_that_connect_at_once_share_one_job(login: SshLink) -> Non
     one.end(again.job)
 
 
+def test_a_last_option_that_takes_the_next_word_hides_no_job(login: SshLink) -> None:
+    """The check does not know the options of each version of Slurm."""
+    desk = Desk(SLURM, login, run=HOLD)
+    batch = desk.server.batch
+    assert batch is not None
+    batch = batch.model_copy(update={"options": ("--mail-user",)})
+    desk.server = desk.server.model_copy(update={"batch": batch})
+    job = desk.submitted()
+    assert desk.job(job).is_of(desk.server.name)
+    assert desk.submitted() == job
+    desk.cancel(job)
+    desk.end(job)
+
+
 def test_a_step_runs_in_the_job_with_clean_streams(cluster: BatchCluster, login: SshLink) -> None:
     """In the first of its nodes, whatever the login sets for srun."""
     start_up = cluster.home() / ".bashrc"

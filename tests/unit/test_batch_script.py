@@ -110,8 +110,12 @@ def test_a_job_is_submitted_once_with_nothing_secret_in_its_arguments(tmp_path: 
     output = run(slurm.submit(request), tmp_path, PATH=path)
     assert slurm.submission(output, request) == Submitted("15")
     given_ = arguments(tmp_path, "sbatch")
-    assert given_[:3] == ["--parsable", "--mem=1G", "it's"]
-    assert f"--job-name={name}" in given_
+    first, last = (given_.index(one) for one in ("--mem=1G", "it's"))
+    assert (given_[0], last) == ("--parsable", first + 1)
+    # The last of the user's may take the next word for its value.
+    assert f"--job-name={name}" in given_[:first]
+    assert given_[last + 1] == "--no-requeue"
+    assert f"--job-name={name}" in given_[last + 2 :]
     assert not any("ivorce" in one or "PASS" in one for one in given_)
     assert (tmp_path / "umask").read_text().strip() in ("0077", "077")
     script = (tmp_path / "script").read_text()
