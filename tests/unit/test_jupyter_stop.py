@@ -194,7 +194,7 @@ def test_one_that_is_gone_is_not_stopped() -> None:
 
 
 def execute(command: str, stdin: bytes, timeout: float) -> Completed:
-    done = subprocess.run(command.split()[1:], input=stdin, capture_output=True, timeout=60)
+    done = subprocess.run([command], input=stdin, capture_output=True, timeout=60)
     return Completed(done.returncode, done.stdout, done.stderr)
 
 
