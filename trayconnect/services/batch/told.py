@@ -15,6 +15,8 @@ def enter_folder(server: str, job: JobId) -> str:
     alone can write there. Paths are relative then: a home may have any path."""
     folder = f"trayconnect/jobs/{job_name(server).rpartition('-')[2]}/{job}"
     return (
+        # As in report.sh.
+        "case ${XDG_STATE_HOME-} in /*) ;; *) XDG_STATE_HOME= ;; esac; "
         f'cd "${{XDG_STATE_HOME:-$HOME/.local/state}}/{folder}" && [ -O . ] && '
         '[ -z "$(find . -prune \\( -perm -020 -o -perm -002 \\))" ] || '
         f'{{ echo "{NOT_OURS}" >&2; exit 77; }}; '
