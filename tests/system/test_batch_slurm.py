@@ -84,6 +84,8 @@ def test_a_job_is_submitted_found_again_and_ended(cluster: BatchCluster, login: 
     assert set(modes.values()) == {0o600}, modes
     assert cluster.run(files.node, "stat", "-c%a %U", files.socket).strip() == "600 alice"
     assert str(files.pid) in cluster.run(files.node, "pgrep", "-f", files.socket).split()
+    assert not (folder / "relay").exists(), "no port is open"
+    cluster.run("login1", "touch", f"/home/alice/{folder.relative_to(cluster.home())}/wanted")
     assert until((folder / "relay").exists), "the node's port is served"
     desk.cancel(job)
     ended = desk.end(job)
