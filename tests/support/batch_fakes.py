@@ -96,6 +96,8 @@ class FakeCluster:
         self.marks: dict[str, JobId] = {}
         self.refusal: Problem | None = None
         self.queries = 0
+        self.hidden: set[JobId] = set()
+        """Those that the list does not show yet."""
 
     def find_scheduler(self, server: Server, login: Link, cancel: CancelToken) -> Scheduler:
         return FakeScheduler()
@@ -131,7 +133,8 @@ class FakeCluster:
     ) -> Answer:
         self.queries += 1
         running_ones = [job for job in self.jobs if job.phase is Phase.RUNNING]
-        return seen(*self.jobs, files=[files_of(job) for job in running_ones])
+        shown = [job for job in self.jobs if job.id not in self.hidden]
+        return seen(*shown, files=[files_of(job) for job in running_ones])
 
     def cancel(
         self,

@@ -69,7 +69,7 @@ def echo_job(
     try:
         relay = cluster.home() / f".local/state/trayconnect/jobs/{name[-8:]}/{job_id}/relay"
         assert until(lambda: cluster.try_run(node, "test", "-S", SOCKET).returncode == 0)
-        assert reach not in ("auto", "direct") or until(relay.exists)
+        assert reach != "direct" or until(relay.exists)
         job = Job(job_id, name, Phase.RUNNING, nodes=(node,))
         files = JobFiles(job_id, names=(node,), socket=SOCKET, host_keys=(cluster.host_key,))
         yield Destination(server, SlurmSteps(), job, files)  # type: ignore[arg-type]

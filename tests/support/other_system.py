@@ -36,6 +36,9 @@ _PYTHONS_WINDOWS = ("msvcrt", "winreg", "winsound", "nt", "_winapi", "_winreg")
 ONLY_ON: dict[str, str] = {
     "linux": """jeepney Xlib trayconnect.desktop.bus_connection
         trayconnect.desktop.notifications.dbus trayconnect.desktop.notifications.freedesktop
+        trayconnect.services.batch.relay.far trayconnect.services.batch.relay.far_channels
+        trayconnect.services.batch.relay.far_commands trayconnect.services.batch.relay.far_main
+        trayconnect.services.batch.relay.far_owners trayconnect.services.batch.relay.far_serve
         trayconnect.tray.backends.dbus_objects trayconnect.tray.backends.dbusmenu
         trayconnect.tray.backends.linux trayconnect.tray.backends.sni
         trayconnect.tray.backends.watcher trayconnect.tray.backends.xembed

@@ -71,8 +71,6 @@ def test_its_node_is_reached_by_ssh_and_by_the_port_that_the_job_serves(
     desk = Desk(ENGINE, login)
     job = desk.submitted()
     files = desk.ready(job)
-    folder = cluster.home() / f".local/state/trayconnect/jobs/{desk.name[-8:]}/{job}"
-    assert until((folder / "relay").exists)
     to = Destination(desk.server, ENGINE, desk.job(job), files)
     get = b"GET /api HTTP/1.0\r\n\r\n"
     for failed, way in ((frozenset[Way](), Way.SSH), (frozenset({Way.SSH}), Way.DIRECT)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from typing import cast
 import pytest
 
 from tests.support.batch_cluster import BatchCluster
+from tests.support.batch_desk import Desk, link_to
 from tests.support.batch_jobs import SOCKET, SlurmSteps, echo_job
 from tests.support.tunnel_kit import Kit, Losses, entry, nothing_left, until
 from trayconnect.config.model import Server
@@ -23,10 +25,12 @@ from trayconnect.core.link import Client, Link, LostError, Owner
 from trayconnect.services.batch import ways
 from trayconnect.services.batch.reach import Destination, NodeLink, Way
 from trayconnect.services.batch.scheduler import Scheduler
+from trayconnect.services.batch.schedulers import SCHEDULERS
 from trayconnect.ssh.ssh_link import SshLink
 
 TARGET = UnixEndpoint(SOCKET)
 ORIGIN = ("127.0.0.1", 0)
+LAB_CONF = Path(__file__).parents[1] / "support" / "batch_lab" / "slurm"
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +113,32 @@ def test_auto_takes_ssh_and_the_next_when_that_fails(
         with reached(job, login, failed=frozenset({Way.SSH})) as node:
             assert node.way is Way.SRUN
             assert echoes(node.link)
+
+
+def test_a_job_whose_tmp_is_its_own_is_reached_by_a_step(tmp_path: Path) -> None:
+    """A login to the node works, and sees another /tmp than the job (job_container/tmpfs)."""
+    conf = tmp_path / "slurm"
+    shutil.copytree(LAB_CONF, conf)
+    with (conf / "slurm.conf").open("a") as file:
+        file.write("JobContainerType=job_container/tmpfs\nPrologFlags=Contain\n")
+    (conf / "job_container.conf").write_text("AutoBasePath=true\nBasePath=/var/lib/private-tmp\n")
+    with (
+        BatchCluster(conf=conf) as cluster,
+        link_to(cluster, cluster.door(), tmp_path) as login,
+    ):
+        desk = Desk(SCHEDULERS["slurm"], login)
+        id_ = desk.submitted()
+        files = desk.ready(id_)
+        assert cluster.try_run("c1", "test", "-S", files.socket).returncode != 0
+        to = Destination(desk.server, SCHEDULERS["slurm"], desk.job(id_), files)
+        for failed, way in ((), Way.SRUN), ((Way.SRUN,), Way.DIRECT):
+            with reached(to, login, failed=frozenset(failed)) as node:
+                assert node.way is way
+                assert node.link.owner(UnixEndpoint(files.socket)) is Owner.OURS
+        with pytest.raises(ProblemError) as caught, reached(by(to, "ssh"), login):
+            pass
+        assert files.socket in caught.value.problem.detail
+        desk.cancel(id_)
 
 
 @contextlib.contextmanager
@@ -297,9 +327,109 @@ def test_a_step_leaves_nothing_on_the_node(
 
 
 def told(cluster: BatchCluster, job: Destination) -> Path:
-    """The file with the port and the secret of a job's relay."""
+    """The file with the port and the secret of a job's relay, which listens from now on."""
     folder = f".local/state/trayconnect/jobs/{job.job.name[-8:]}/{job.job.id}"
-    return cluster.home() / folder / "relay"
+    cluster.run("login1", "touch", f"/home/alice/{folder}/wanted", user="alice")
+    relay = cluster.home() / folder / "relay"
+    assert until(relay.exists)
+    return relay
+
+
+def test_no_port_is_open_where_another_way_works(
+    cluster: BatchCluster, kit: Kit, server: Server
+) -> None:
+    """Until the direct way is the next one."""
+
+    def listens() -> bool:
+        return "python" in cluster.run("c2", "ss", "-Htlnp")
+
+    with kit.tunnel(server) as login, echo_job(cluster, server, "c2") as job:
+        for way in ("ssh", "srun"):
+            with reached(by(job, way), login) as node:
+                assert echoes(node.link)
+        assert not listens()
+        with reached(job, login, failed=frozenset({Way.SSH, Way.SRUN})) as node:
+            assert node.way is Way.DIRECT
+            assert listens()
+
+
+IN_THE_MIDDLE = """
+import socket, sys, threading
+port = int(sys.argv[1])
+def pump(source, sink):
+    try:
+        while data := source.recv(65536):
+            print(data.hex(), flush=True)
+            sink.sendall(data)
+    except OSError:
+        pass
+    for sock in (source, sink):
+        try:
+            sock.shutdown(2)
+        except OSError:
+            pass
+listening = socket.create_server(("", port))
+print("ready", flush=True)
+while True:
+    sock, _ = listening.accept()
+    far = socket.create_connection(("c1", port))
+    for pair in ((far, sock), (sock, far)):
+        threading.Thread(target=pump, args=pair, daemon=True).start()
+"""
+
+
+def test_who_stands_between_on_another_host_is_found_out(
+    cluster: BatchCluster, kit: Kit, server: Server, job: Destination
+) -> None:
+    """bob passes each byte on from the login node, to which a name may lead: he gets none but the
+    random numbers and a proof that holds nowhere else."""
+    port, secret = told(cluster, job).read_text().split()
+    bob = cluster.spawn("login1", "python3", "-uc", IN_THE_MIDDLE, port, user="bob")
+    try:
+        assert bob.stdout is not None
+        assert bob.stdout.readline() == "ready\n"
+        with nothing_left(), kit.tunnel(server) as login:
+            for names in (("localhost", "127.0.0.1", "::1"), ("localhost", "login1")):
+                wrong = replace(by(job, "direct"), job=replace(job.job, nodes=names))
+                with pytest.raises(ProblemError), reached(wrong, login):
+                    pass
+            last = ("localhost", "login1", "nowhere", "c1")
+            mixed = replace(by(job, "direct"), job=replace(job.job, nodes=last))
+            with reached(mixed, login) as node:
+                assert node.link.execute("echo of-alice", b"", 20).stdout == b"of-alice\n"
+                assert echoes(node.link)
+    finally:
+        cluster.run("login1", "pkill", "-KILL", "-u", "bob")
+        seen = [bytes.fromhex(line) for line in bob.communicate()[0].splitlines()]
+    heard = b"".join(seen)
+    assert b"@@trayconnect node 1 " in heard
+    for kept in (b"of-alice", secret.encode(), b"@@trayconnect relay", b"hello"):
+        assert kept not in heard
+
+
+CROWD = """
+import socket, sys, time
+held = [socket.create_connection(("c1", int(sys.argv[1]))) for _ in range(400)]
+print("ready", flush=True)
+time.sleep(600)
+"""
+
+
+def test_who_opens_many_connections_keeps_nobody_out(
+    cluster: BatchCluster, kit: Kit, server: Server, job: Destination
+) -> None:
+    port = told(cluster, job).read_text().split()[0]
+    bob = cluster.spawn("login1", "python3", "-c", CROWD, port, user="bob")
+    try:
+        assert bob.stdout is not None
+        assert bob.stdout.readline() == "ready\n"
+        with kit.tunnel(server) as login:
+            for _ in range(3):
+                with reached(by(job, "direct"), login) as node:
+                    assert echoes(node.link)
+    finally:
+        cluster.run("login1", "pkill", "-KILL", "-u", "bob")
+        bob.communicate()
 
 
 def test_the_secret_is_the_accounts_alone(cluster: BatchCluster, job: Destination) -> None:
@@ -357,7 +487,7 @@ def test_another_user_on_the_port_is_found_out(
         with nothing_left(), kit.tunnel(server) as login:
             with pytest.raises(ProblemError) as caught, reached(by(job, "direct"), login):
                 pass
-            assert f"port {port} of c2 is not the job's" in caught.value.problem.detail
+            assert f"port {port} of c2 (10.77.0.12) is not the job's" in caught.value.problem.detail
             assert secret not in str(caught.value.problem)
     finally:
         stranger.kill()
@@ -422,6 +552,7 @@ def test_a_login_node_that_forwards_nothing(
 
 def test_the_relay_of_a_job_ends_with_it(cluster: BatchCluster, server: Server) -> None:
     with echo_job(cluster, server, "c2") as job:
+        told(cluster, job)
         pattern = f"{job.job.id}/[r]elay.py serve"
         assert cluster.try_run("c2", "pgrep", "-f", pattern).returncode == 0
     assert until(lambda: cluster.try_run("c2", "pgrep", "-f", pattern).returncode != 0)

@@ -84,6 +84,8 @@ def test_a_job_is_submitted_found_again_and_ended(cluster: BatchCluster, login: 
     assert set(modes.values()) == {0o600}, modes
     assert cluster.run(files.node, "stat", "-c%a %U", files.socket).strip() == "600 alice"
     assert str(files.pid) in cluster.run(files.node, "pgrep", "-f", files.socket).split()
+    assert not (folder / "relay").exists(), "no port is open"
+    cluster.run("login1", "touch", f"/home/alice/{folder.relative_to(cluster.home())}/wanted")
     assert until((folder / "relay").exists), "the node's port is served"
     desk.cancel(job)
     ended = desk.end(job)
@@ -305,6 +307,16 @@ def test_two_computers_that_connect_at_once_share_one_job(login: SshLink) -> Non
     assert again.job not in (job, new)
     one.cancel(again.job)
     one.end(again.job)
+
+
+def test_a_last_option_that_takes_the_next_word_hides_no_job(login: SshLink) -> None:
+    """The check does not know all that each version of Slurm takes."""
+    desk = Desk(SLURM, login, "--mail-us", run=HOLD)
+    job = desk.submitted()
+    assert desk.job(job).is_of(desk.server.name)
+    assert desk.submitted() == job
+    desk.cancel(job)
+    desk.end(job)
 
 
 def test_a_step_runs_in_the_job_with_clean_streams(cluster: BatchCluster, login: SshLink) -> None:

@@ -9,13 +9,14 @@ from typing import cast
 import pytest
 
 from tests.support.batch_reports import HEAD, query_report
+from trayconnect.config.batch_options import BatchOptions as Batch
 from trayconnect.config.model import Server
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import Cancelled, Problem, ProblemError
 from trayconnect.core.link import Completed, Link, NotEndedError
 from trayconnect.services.batch.cluster import RemoteCluster
 from trayconnect.services.batch.job import JobsSeen, Unanswered
-from trayconnect.services.batch.scheduler import Unsure
+from trayconnect.services.batch.scheduler import Refused, Unsure
 from trayconnect.services.batch.schedulers import SCHEDULERS
 
 SLURM = SCHEDULERS["slurm"]
@@ -90,6 +91,14 @@ def test_auto_judges_the_options_when_the_scheduler_is_known() -> None:
     with pytest.raises(ProblemError) as caught:
         cluster.find_scheduler(SERVER, login, never)
     assert "PBS" in caught.value.problem.title
+
+
+def test_options_of_a_later_entry_are_judged_before_they_are_used() -> None:
+    login, _ = link()  # nothing is run
+    changed = SERVER.model_copy(update={"batch": Batch(options=("--array=1-2",))})
+    outcome = RemoteCluster().submit(changed, SLURM, "abc", login, CancelToken())
+    assert isinstance(outcome, Refused)
+    assert outcome.problem.title == "An option of “a” cannot be used: --array=1-2"
 
 
 def test_one_command_at_a_time_and_each_can_be_cancelled() -> None:

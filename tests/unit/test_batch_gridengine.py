@@ -162,6 +162,14 @@ def test_qacct(failed: str, status: int, how: End, at: str) -> None:
     assert ENGINE.ended(answer, "1", None) == Ended(how, status, None, NOW)
 
 
+def test_a_job_that_ended_because_it_was_told_to_did_not_end_by_itself() -> None:
+    text = f"jobname      {NAME}\n failed       0\n exit_status  0"
+    answer = seen(ended=("1", text))
+    for told, how in (("USR2", End.CANCELLED), ("limit", End.TIME_LIMIT), ("", End.COMPLETED)):
+        assert ENGINE.ended(answer, "1", JobFiles("1", status=0, told=told)).how is how
+    assert ENGINE.ended(answer, "1", JobFiles("1", status=75, told="twin")).how is End.FAILED
+
+
 @pytest.mark.parametrize(
     ("status", "line"),
     [

@@ -27,7 +27,8 @@ from trayconnect.config.model import Server
 from trayconnect.core.command import Command
 from trayconnect.core.errors import Problem
 from trayconnect.services.batch.job import End, Job, JobsSeen, Phase, Unanswered
-from trayconnect.services.batch.machine import FLAPPING, TRIES, step
+from trayconnect.services.batch.machine import FLAPPING, TO_END, step
+from trayconnect.services.batch.orders import LEFT, SHOWN_AFTER, TRIES
 from trayconnect.services.batch.pace import HOME_LAG, NEAR, SILENT, SOON, files_are_late, next_due
 from trayconnect.services.batch.reach import Way
 from trayconnect.services.batch.scheduler import Refused, Submission, Submitted, Unsure
@@ -296,6 +297,130 @@ def test_a_job_that_the_list_does_not_show_yet_has_not_ended() -> None:
     assert life.answer() == [Query(("7",))]
 
 
+def test_a_click_before_the_list_shows_the_new_job_submits_nothing() -> None:
+    life = Life()
+    life.feed(CONNECT, LinkUp())
+    life.answer()
+    life.ordered(Submitted("7"))
+    for command in (CONNECT, Command("start-jupyter", "gpu")):
+        life.feed(command)
+        assert Submit not in kinds(life.answer())
+    assert life.answer(a_job()) == []
+    assert life.state.job == a_job()
+
+
+def test_nor_does_one_while_the_former_job_is_ending() -> None:
+    life = Life()
+    life.to_node()
+    ending = replace(running(), phase=Phase.ENDING)
+    life.feed(ToldToEnd("7"))
+    life.answer(ending)
+    life.feed(NodeLost(life.state.attempt))
+    life.feed(CONNECT)
+    assert Submit in kinds(life.answer(ending))
+    life.ordered(Submitted("8"))
+    life.feed(CONNECT)
+    assert Submit not in kinds(life.answer(ending))
+    over = ended(running(), End.CANCELLED)
+    assert life.answer(over) == [Query(("7",))]
+    assert Submit not in kinds(life.answer(over))
+    assert life.state.job is not None
+    assert life.state.job.id == "8"
+
+
+def test_a_click_with_a_chosen_job_of_another_program_submits_nothing() -> None:
+    life = Life(batch_server(batch={"when": "menu"}))
+    life.feed(CONNECT, LinkUp())
+    mine = replace(running(2), name="mine", has_jupyter=True)
+    life.answer(mine)
+    life.feed(Chosen("2"), Command("start-jupyter", "gpu"))
+    assert Submit not in kinds(life.answer(mine))
+
+
+def reconnected(life: Life) -> list[Effect]:
+    """Disconnect, click, and an answer that shows no job."""
+    life.feed(DISCONNECT, LinkDown(), CONNECT, LinkUp())
+    return life.answer()
+
+
+def test_a_click_after_disconnecting_during_the_order_gives_the_same_order() -> None:
+    life = Life()
+    life.feed(CONNECT, LinkUp())
+    (first,) = life.answer()
+    assert [reconnected(life) for _ in range(TRIES + 1)] == [[first]] * (TRIES + 1)
+    life.feed(DISCONNECT, LinkDown())
+    life.now += LEFT + 1
+    life.feed(CONNECT, LinkUp())
+    (other,) = life.answer()
+    assert isinstance(other, Submit)
+    assert other != first
+
+
+def test_a_click_after_disconnecting_finds_the_job_that_the_list_does_not_show_yet() -> None:
+    life = Life()
+    life.feed(CONNECT, LinkUp())
+    life.answer()
+    life.ordered(Submitted("7"))
+    assert reconnected(life) == []
+    assert life.answer(a_job()) == []
+    assert life.state.job == a_job()
+    life.feed(DISCONNECT, LinkDown())
+    assert life.state.job is None
+
+
+def test_disconnecting_asks_nothing_more() -> None:
+    life = Life()
+    life.to_queue()
+    assert Query not in kinds(life.feed(DISCONNECT))
+
+
+def test_a_click_after_an_order_without_a_clear_answer_gives_the_same_order() -> None:
+    life = Life()
+    life.feed(CONNECT, LinkUp())
+    (first,) = life.answer()
+    for _ in range(TRIES):
+        life.ordered(Unsure("Socket timed out"))
+        life.later(SILENT[0])
+        life.answer()
+    assert life.state.refusal is not None
+    life.feed(CONNECT)
+    assert life.answer() == [first]
+
+
+# --- its entry changes ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "batch", [{"time": "5:00:00"}, {"options": ["--mem=1G"]}, {"when": "menu"}, {"reach": "srun"}]
+)
+@pytest.mark.parametrize("is_reached", [True, False])
+def test_another_entry_goes_on_with_the_job(batch: dict[str, object], is_reached: bool) -> None:
+    life = Life()
+    life.feed(CONNECT, LinkUp())
+    life.answer(running(), ready=[running()])
+    life.feed(Reached(life.state.attempt, Way.SSH) if is_reached else CheckAgain())
+    effects = life.feed(EntryChanged(batch_server(batch=batch)))
+    opened = [effect for effect in effects if isinstance(effect, Open)]
+    assert [effect.scheduler for effect in opened] == [SCHEDULER] * ("reach" in batch)
+    assert life.state.scheduler is SCHEDULER
+    assert not {Submit, Leave, Open} & set(kinds(life.answer(running(), ready=[running()])))
+
+
+def test_another_system_is_asked_before_anything_else() -> None:
+    life = Life()
+    life.to_node()
+    life.feed(CheckAgain())
+    former = life.state.link
+    changed = EntryChanged(batch_server(batch={"system": "gridengine", "reach": "ssh"}))
+    assert kinds(life.feed(changed)) == [Leave, Query]
+    assert life.feed(Due(), Answered(former, seen(), SCHEDULER)) == []
+    assert next_due(life.state) > life.now
+    other = FakeScheduler()
+    files = [files_of(running())]
+    effects = life.feed(Answered(life.state.link, seen(running(), files=files), other))
+    assert [effect.scheduler for effect in effects if isinstance(effect, Open)] == [other]
+
+
 # --- its end --------------------------------------------------------------------------------------
 
 
@@ -344,6 +469,34 @@ def test_an_end_that_the_user_ordered_is_not_told() -> None:
     life.answer(ended(running(), End.CANCELLED))
     effects = life.answer(ended(running(), End.CANCELLED))
     assert kinds(effects) == [Leave]
+
+
+def test_a_job_that_does_not_end_when_told_lives_on() -> None:
+    life = Life()
+    life.to_node()
+    life.feed(ToldToEnd("7"))
+    life.later(TO_END)
+    life.answer(running(), ready=[running()])
+    assert life.state.ending == "7"
+    life.later(2)
+    life.answer(running(), ready=[running()])
+    assert life.state.ending == ""
+    assert next_due(life.state) > life.now + 20
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+def test_a_job_that_is_ending_is_asked_for_less_and_less_often(is_told: bool) -> None:
+    life = Life()
+    life.to_node()
+    if is_told:
+        life.feed(ToldToEnd("7"))
+    pauses = []
+    for wait in (0, 30, 60, 600, 3600):
+        life.now += wait
+        life.feed(Due() if life.state.is_asking else CheckAgain())
+        life.answer(replace(running(), phase=Phase.ENDING))
+        pauses.append(next_due(life.state) - life.now)
+    assert pauses == [2, 2, 15, 60, 60]
 
 
 def test_a_click_after_the_end_submits_and_opening_an_old_page_does_not() -> None:
@@ -499,12 +652,11 @@ def test_late_news_of_an_earlier_attempt_or_link_changes_nothing() -> None:
     assert life.state == before
 
 
-def test_another_way_in_the_entry_is_taken_after_an_answer() -> None:
+def test_another_way_in_the_entry_is_taken_at_once() -> None:
     life = Life()
     life.to_node()
     changed = batch_server(batch={"reach": "srun"})
-    assert life.feed(EntryChanged(changed)) == [Leave(), Query()]
-    assert kinds(life.answer(running(), ready=[running()])) == [Open]
+    assert kinds(life.feed(EntryChanged(changed))) == [Leave, Query, Open]
     assert life.feed(EntryChanged(batch_server(batch={"reach": "srun"}, group="Lab"))) == []
 
 
@@ -549,6 +701,9 @@ def test_disconnecting_leaves_the_job_and_forgets_the_rest() -> None:
         (100, a_job(submitted=NOW, reason=WAITS), 60),
         (100, a_job(submitted=NOW, starts=NOW + 100 + NEAR / 2), 5),
         (4000, a_job(submitted=NOW), 120),
+        (4000, a_job(submitted=NOW, starts=NOW + 3950), 5),
+        (4000, a_job(submitted=NOW, starts=NOW + 3000), 120),
+        (90_000, a_job(submitted=NOW, starts=NOW + 80_000), 300),
         (90_000, a_job(submitted=NOW), 300),
     ],
 )
@@ -606,6 +761,9 @@ class Simulated:
     marks: dict[str, str] = field(default_factory=dict)
     pending: list[Effect] = field(default_factory=list)
     orders: int = 0
+    lag: float = 0.0
+    """Seconds until the list shows a job."""
+    came: dict[str, float] = field(default_factory=dict)
 
     def feed(self, event: Event) -> None:
         before = self.life.state
@@ -623,7 +781,8 @@ class Simulated:
             assert after.way == before.way
         assert kinds(effects).count(Query) <= 1
         if Query in kinds(effects):
-            assert not before.is_asking or isinstance(event, Answered | NotAsked | LinkUp)
+            is_over = isinstance(event, Answered | NotAsked) or before.link != after.link
+            assert is_over or not before.is_asking
         if Open in kinds(effects):
             assert after.way is None
             assert after.scheduler is not None
@@ -638,10 +797,12 @@ class Simulated:
             number = str(len(self.jobs) + 1)
             self.marks[mark] = number
             self.jobs[number] = a_job(int(number), submitted=self.life.now)
+            self.came[number] = self.life.now
         return self.marks[mark]
 
     def answer(self) -> JobsSeen:
-        jobs = tuple(self.jobs.values())
+        shown = [number for number, at in self.came.items() if self.life.now - at >= self.lag]
+        jobs = tuple(self.jobs[number] for number in shown)
         alive = [job for job in jobs if job.phase is Phase.RUNNING]
         return seen(*jobs, files=[files_of(job) for job in alive])
 
@@ -654,12 +815,12 @@ class Simulated:
                 if not life.state.is_linked:
                     self.feed(LinkUp())
             case "cut" if state.is_linked:
-                self.pending.clear()
+                self.drop(number)
                 self.feed(LinkDown())
             case "mend" if not state.is_linked:
                 self.feed(LinkUp())
             case "disconnect":
-                self.pending.clear()
+                self.drop(number)
                 if state.is_linked:
                     self.feed(LinkDown())
                 self.feed(DISCONNECT)
@@ -668,13 +829,24 @@ class Simulated:
                 self.feed(Due())
             case "edit":
                 reach = ("auto", "ssh", "srun")[number % 3]
-                self.feed(EntryChanged(batch_server(batch={"reach": reach})))
+                system = ("auto", "slurm")[number // 3 % 2]
+                changed = batch_server(batch={"reach": reach, "system": system})
+                if state.server.batch is not None and state.server.batch.system != system:
+                    self.drop(number, (Query, Submit))
+                self.feed(EntryChanged(changed))
             case "lost" if state.way is not None:
                 self.feed(NodeLost(state.attempt))
             case "start" | "end" | "kill":
                 self.on_cluster(what, number)
             case "work" | "silence" if self.pending and state.is_linked:
                 self.work(self.pending.pop(0), is_silent=what == "silence")
+
+    def drop(self, number: int, what: tuple[type[Effect], ...] = (Query, Submit, Open)) -> None:
+        """What is under way is lost, perhaps only its answer."""
+        for effect in self.pending:
+            if isinstance(effect, Submit) and number % 2:
+                self.submit(effect.mark)
+        self.pending = [effect for effect in self.pending if not isinstance(effect, what)]
 
     def on_cluster(self, what: str, number: int) -> None:
         name = str(number % 5 + 1)
@@ -714,6 +886,35 @@ def test_no_order_leads_to_two_jobs_whatever_is_lost(
     for what, number in story:
         simulated.do(what, number)
         assert len(simulated.jobs) <= simulated.orders
+
+
+IMPATIENT = [
+    "connect",
+    "disconnect",
+    "cut",
+    "mend",
+    "wait",
+    "start",
+    "end",
+    *["work"] * 4,
+    "silence",
+]
+SHORT_OR_LONG = st.one_of(st.integers(0, 3), st.integers(0, 700))
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from(IMPATIENT), SHORT_OR_LONG), max_size=60),
+    st.sampled_from([0.0, SHOWN_AFTER]),
+)
+def test_clicks_lead_to_one_live_job_whatever_is_lost_or_late(
+    story: list[tuple[str, int]], lag: float
+) -> None:
+    simulated = Simulated(lag=lag)
+    for what, number in [("connect", 0), ("work", 0), *story]:
+        simulated.do(what, number)
+        live = [job for job in simulated.jobs.values() if job.phase is not Phase.ENDED]
+        assert len(live) <= 1
 
 
 @settings(max_examples=100, deadline=None)

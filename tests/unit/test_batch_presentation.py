@@ -81,6 +81,8 @@ ON_NODE = {"way": Way.SSH, "running_since": NOW - 3600}
         (linked(a_job(starts=NOW + 86_400)), "queued, starts about Sat 08:00"),
         (linked(a_job(starts=NOW + 12 * 86_400)), "queued, starts in 12 days"),
         (linked(a_job(starts=NOW - 5)), "queued, starts soon"),
+        (linked(a_job(starts=NOW - 7200)), "queued"),
+        (linked(a_job(reason=WAITS, starts=NOW - 7200)), "queued: waits for free resources"),
         (
             linked(a_job(reason=NEVER)),
             "queued: will not start as asked: the partition's time limit is shorter",
@@ -176,6 +178,7 @@ def test_the_offers() -> None:
     assert keys(linked()) == ["new-job"]
     assert keys(linked(a_job())) == ["end-job", "new-job", "job-log"]
     assert keys(linked(a_job(), want=Want.NEW)) == ["end-job", "(new-job)", "job-log"]
+    assert keys(linked(expected=a_job(), job=a_job())) == ["end-job", "(new-job)", "job-log"]
     assert keys(linked(a_job(phase=Phase.ENDING))) == ["(end-job)", "new-job", "job-log"]
     assert keys(linked(ended(running()))) == ["new-job", "job-log"]
     assert keys(linked(a_job(), is_linked=False)) == ["end-job", "(new-job)"]

@@ -20,6 +20,7 @@ from trayconnect.services.batch.job import JobsSeen, Phase, job_name
 from trayconnect.services.batch.scheduler import Request, Submitted, Unsure
 from trayconnect.services.batch.schedulers import SCHEDULERS, none_found, which
 from trayconnect.services.batch.script import finding, job_script, text, with_options
+from trayconnect.services.batch.told import enter_folder
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the scripts run on a cluster")
 
@@ -110,8 +111,12 @@ def test_a_job_is_submitted_once_with_nothing_secret_in_its_arguments(tmp_path: 
     output = run(slurm.submit(request), tmp_path, PATH=path)
     assert slurm.submission(output, request) == Submitted("15")
     given_ = arguments(tmp_path, "sbatch")
-    assert given_[:3] == ["--parsable", "--mem=1G", "it's"]
-    assert f"--job-name={name}" in given_
+    first, last = (given_.index(one) for one in ("--mem=1G", "it's"))
+    assert (given_[0], last) == ("--parsable", first + 1)
+    # The last of the user's may take the next word for its value.
+    assert f"--job-name={name}" in given_[:first]
+    assert given_[last + 1] == "--no-requeue"
+    assert f"--job-name={name}" in given_[last + 2 :]
     assert not any("ivorce" in one or "PASS" in one for one in given_)
     assert (tmp_path / "umask").read_text().strip() in ("0077", "077")
     script = (tmp_path / "script").read_text()
@@ -272,6 +277,14 @@ def test_a_folder_that_is_no_absolute_path_of_one_line_is_not_used(
     output = run(script, tmp_path, XDG_STATE_HOME=folder)
     assert output == f"{tmp_path}/.local/state/trayconnect/jobs"
     assert run(script, tmp_path, XDG_STATE_HOME="/a b") == "/a b/trayconnect/jobs"
+
+
+def test_the_folder_of_a_job_is_the_same_on_the_way_to_its_node(tmp_path: Path) -> None:
+    there = tmp_path / f".local/state/trayconnect/jobs/{job_name('a')[-8:]}/7"
+    there.mkdir(parents=True)
+    there.chmod(0o700)
+    for folder in ("state", ""):
+        assert run(enter_folder("a", "7") + "pwd", tmp_path, XDG_STATE_HOME=folder) == f"{there}\n"
 
 
 def test_no_line_of_a_job_is_taken_for_an_option_of_the_scheduler() -> None:

@@ -29,6 +29,7 @@ from trayconnect.core.link import Link, Own
 from trayconnect.core.notices import Notice
 from trayconnect.core.page import NoBrowser, Page
 from trayconnect.core.questions import Answer, Question
+from trayconnect.services.batch import commands
 from trayconnect.services.batch.reach import Destination, NodeLink, Way
 from trayconnect.services.batch.service import BatchService, entry_in
 from trayconnect.services.batch.work import BatchWork
@@ -249,6 +250,55 @@ def test_jobs_are_listed_and_chosen(desk: Desk) -> None:
     wait_for(lambda: desk.service.state.job == running(2), "the other job")
     with pytest.raises(ProblemError, match="No single job on gpu is known by “c1”"):
         desk.run("choose-jupyter", jupyter="c1")
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [
+        {"reach": "srun"},
+        {"time": "5:00:00"},
+        {"system": "slurm"},
+        {"system": "slurm", "reach": "ssh"},
+    ],
+)
+@pytest.mark.parametrize("is_reached", [True, False])
+def test_an_entry_is_edited_while_its_job_runs(
+    desk: Desk, batch: dict[str, str], is_reached: bool
+) -> None:
+    desk.cluster.jobs = [running(1)]
+    desk.unreachable = None if is_reached else DOWN
+    desk.connect()
+    if is_reached:
+        desk.until_ready()
+    else:
+        wait_for(lambda: desk.service.status().problem == DOWN, "the problem")
+    desk.unreachable = None
+    changed = batch_server(batch=batch)
+    desk.post(lambda: desk.service.update(changed))
+    is_left = "reach" in batch
+    wait_for(lambda: len(desk.nodes) == 1 + (is_left and is_reached), "the node")
+    assert desk.until("on c1, ").page == PAGE
+    desk.until_ready()
+    assert [job.id for job in desk.cluster.jobs] == ["1"]
+
+
+def test_an_order_is_carried_out_as_the_entry_was_then(desk: Desk) -> None:
+    desk.hangs = True
+    desk.connect()
+    changed = batch_server(batch={"system": "slurm", "options": ["--mem=1G"]})
+    desk.post(lambda: desk.service.update(changed))
+    desk.until("queued")
+    assert len(desk.cluster.jobs) == 1
+
+
+def test_a_job_that_no_list_shows_yet_was_told_to_end(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "END_LIMIT", 0.2)
+    desk.cluster.hidden.add("1")
+    desk.connect()
+    desk.until("queued")
+    assert desk.run("stop-jupyter", identity="1") == {"lines": ["Job 1 on gpu was told to end."]}
 
 
 def test_a_refused_order_is_told(desk: Desk) -> None:

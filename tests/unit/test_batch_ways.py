@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import cast
 
 import pytest
 
 from trayconnect.config.model import Server
 from trayconnect.core.cancellation import CancelToken
+from trayconnect.core.endpoints import Endpoint
 from trayconnect.core.errors import Cancelled, Problem, ProblemError, Recovery
-from trayconnect.core.link import Link
-from trayconnect.services.batch import ways
-from trayconnect.services.batch.job import Job, Phase
+from trayconnect.core.link import Link, NotOpenedError, Owner, Refusal
+from trayconnect.services.batch import direct_way, ssh_way, told, ways
+from trayconnect.services.batch.job import Job, JobFiles, Phase, job_name
 from trayconnect.services.batch.reach import Destination, OpenWay, Way
 from trayconnect.services.batch.scheduler import Scheduler
 
@@ -41,6 +47,14 @@ def test_the_order(asked: str, failed: tuple[Way, ...], expected: tuple[Way, ...
 class FakeLink:
     def __init__(self) -> None:
         self.is_closed = False
+        self.leads_there = True
+
+    def open_own_channel(
+        self, target: Endpoint, *_: object, **__: object
+    ) -> tuple[FakeLink, Owner]:
+        if not self.leads_there:
+            raise NotOpenedError(Problem(f"nothing at {target}", ""), Refusal.REFUSED)
+        return FakeLink(), Owner.OURS
 
     def close(self) -> None:
         self.is_closed = True
@@ -55,6 +69,8 @@ class Openers:
         self.link = FakeLink()
         self.report: OnLost | None = None
         self.is_lost_at_once = False
+        self.blind = 0
+        self.files: JobFiles | None = None
 
     def of(self, way: Way) -> OpenWay:
         def open_way(to: Destination, login: Link, cancel: CancelToken, on_lost: OnLost) -> Link:
@@ -65,6 +81,7 @@ class Openers:
                 self.is_lost_at_once = False
                 on_lost(Problem("lost", ""))
             self.report = on_lost
+            self.link.leads_there, self.blind = not self.blind, max(0, self.blind - 1)
             return cast(Link, self.link)
 
         return open_way
@@ -74,7 +91,10 @@ class Openers:
             {"name": "C", "host": "h", "local_port": 18888, "batch": {"reach": asked}}
         )
         to = Destination(
-            server, cast(Scheduler, object()), Job("1", "n", Phase.RUNNING, nodes=("c1",))
+            server,
+            cast(Scheduler, object()),
+            Job("1", "n", Phase.RUNNING, nodes=("c1",)),
+            self.files,
         )
         openers = {way: self.of(way) for way in Way}
         return ways.reach(to, LOGIN, CancelToken(), on_lost, openers=openers).way
@@ -126,3 +146,65 @@ def test_a_cancelled_attempt_tries_no_other() -> None:
     to = Destination(server, cast(Scheduler, object()), Job("1", "n", Phase.RUNNING))
     with pytest.raises(Cancelled):
         ways.reach(to, LOGIN, cancel, lambda _: None, openers=dict.fromkeys(Way, open_way))
+
+
+def test_a_way_that_does_not_lead_to_the_jobs_socket_is_closed_and_the_next_taken() -> None:
+    openers = Openers(SSH, SRUN)
+    openers.blind = 1
+    openers.files = JobFiles("1", socket="/tmp/tc-1/sock")
+    assert openers.reach() is SRUN
+    assert openers.link.is_closed
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("10.0.0.1", "10.0.0.1", "c1", "::ffff:10.0.0.2"), ("10.0.0.1", "10.0.0.2")),
+        (("127.0.0.1", "127.0.1.1", "::1", "::ffff:127.0.0.1", "0.0.0.0", "::"), ()),
+        (("fe80::1%eth0", "169.254.1.1", "224.0.0.1", "ff02::1"), ()),
+        (("2001:DB8:0::1",), ("2001:db8::1",)),
+    ],
+)
+def test_the_addresses_of_another_host(words: tuple[str, ...], expected: tuple[str, ...]) -> None:
+    assert direct_way.numbers(words) == expected
+
+
+SH = shutil.which("sh")
+
+
+@pytest.mark.skipif(sys.platform == "win32" or SH is None, reason="the login node's sh")
+@pytest.mark.parametrize("home", ["plain", "with a blank", "100% of $HOME", "it's"])
+def test_the_login_nodes_ssh_knows_the_node_in_any_home(home: str, tmp_path: Path) -> None:
+    """OpenSSH splits the option at blanks and expands percent signs."""
+    server = Server.model_validate(
+        {"name": "C", "host": "h", "local_port": 18888, "batch": {"reach": "ssh"}}
+    )
+    folder = tmp_path / home / ".local/state/trayconnect/jobs" / job_name("C")[-8:] / "1"
+    folder.mkdir(parents=True, mode=0o700)
+    ssh = tmp_path / "bin" / "ssh"
+    ssh.parent.mkdir()
+    ssh.write_text(
+        '#!/bin/sh\ncase "$*" in *UserKnownHostsFile=./known_hosts*) cat known_hosts; esac\n'
+    )
+    ssh.chmod(0o755)
+    to = Destination(
+        server,
+        cast(Scheduler, object()),
+        Job("1", "n", Phase.RUNNING, nodes=("c1",)),
+        JobFiles("1", host_keys=("ssh-ed25519 AAAA root@c1",)),
+    )
+
+    def said() -> subprocess.CompletedProcess[str]:
+        path = f"{ssh.parent}:{os.environ['PATH']}"
+        return subprocess.run(
+            ["sh", "-c", ssh_way._line(to)],
+            env={"HOME": str(tmp_path / home), "PATH": path},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    assert said().stdout == "c1 ssh-ed25519 AAAA\n"
+    folder.chmod(0o770)  # others may write there
+    assert said().stdout == ""
+    assert told.NOT_OURS in said().stderr

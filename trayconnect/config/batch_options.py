@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Literal
@@ -87,6 +88,28 @@ _OURS: dict[System, dict[str, str]] = {
     },
 }
 """Options that trayconnect sets itself, or that make something else of the job."""
+_ALONE = "hHOQsuvVW"
+"""Slurm's letters that take no value."""
+_MAY_HAVE = "k"
+"""That may have one, without a space."""
+_VALUED = frozenset(
+    re.findall(
+        r"\S+",
+        "account acctg-freq bb bbf begin cluster-constraint constraint container core-spec "
+        "cores-per-socket cpu-freq cpus-per-gpu cpus-per-task deadline delay-boot dependency "
+        "distribution exclude extra extra-node-info gid gpu-bind gpu-freq gpus gpus-per-node "
+        "gpus-per-socket gpus-per-task gres gres-flags hint input licenses mail-type mail-user "
+        "mcs-label mem mem-bind mem-per-cpu mem-per-gpu mincpus network nodefile nodelist nodes "
+        "ntasks ntasks-per-core ntasks-per-gpu ntasks-per-node ntasks-per-socket open-mode "
+        "partition power prefer priority profile qos reservation signal sockets-per-node switches "
+        "thread-spec threads-per-core time-min tmp tres-bind tres-per-task uid wckey",
+    )
+)
+"""Slurm's long options that need a value."""
+_GE_ALONE = frozenset(("clear", "h", "hard", "noshell", "nostdin", "notify", "soft"))
+_GE_ONE = "a A ar c ckpt dl hold_jid hold_jid_ad i js jsv l m M masterq p P q R shell tc w"
+_GE_VALUES = dict.fromkeys(_GE_ONE.split(), (1, 1)) | {"binding": (1, 2), "pe": (2, 2)}
+"""How many words must, and how many may follow the others of Grid Engine."""
 _TIME_REQUEST = re.compile(r"(?:^|,)(?:h_rt|s_rt)=")
 _SPLIT_UP = re.compile(r"(-[A-Za-z]|--[A-Za-z-]+)\s+(\S.*)")
 
@@ -162,40 +185,89 @@ class BatchOptions(Frozen):
 
 
 def option_faults(options: Sequence[str], system: System | None) -> Iterator[tuple[int, str]]:
-    """The index and the fault of each option that trayconnect sets itself, that holds a secret, or
-    that is none. `system` None: not known yet; then only long options are Slurm's for certain, and
-    the others are checked when the login node has told."""
-    option, values_left = "", 0
-    for index, word in enumerate(options):
-        if not word.startswith("-"):
-            if not values_left:
-                yield index, "must begin with '-': it is an option of sbatch or qsub, word by word"
-            elif system != "slurm" and option == "-l" and _TIME_REQUEST.search(word):
-                yield index, f"must not contain h_rt or s_rt: {_TIME_KEY}"
-            values_left -= 1 if values_left else 0
-            continue
-        option, values_left = word, _values(word, system)
+    """The index and the fault of each option that trayconnect sets itself, that holds a secret,
+    that is none, or that would take the next option for its value. `system` None: not known yet;
+    then only long options are Slurm's for certain, and the others are checked when the login node
+    has told."""
+    index = 0
+    while index < len(options):
+        word = options[index]
         known = system or ("slurm" if word.startswith("--") else None)
-        key = _key(word, known)
+        least, most = _values(word, known)
+        values = _words(options[index + 1 : index + 1 + most], known)
+        if not word.startswith("-"):
+            yield index, _not_an_option(options[index - 1] if index else "", system)
+        elif not word.strip("-"):
+            yield (
+                index,
+                f"must be an option, not {word}: sbatch and qsub would read no more of them",
+            )
+        elif fault := next(_key_faults(word, known), None):
+            yield index, fault
+        elif len(values) < least and word.startswith("--"):
+            yield index, f"must have a value: write {word}=VALUE"
+        elif len(values) < least:
+            yield index, f"must have a value, as the next entry: write [{word}, VALUE]"
+        for offset, value in enumerate(values, 1):
+            if known != "slurm" and word == "-l" and _TIME_REQUEST.search(value):
+                yield index + offset, f"must not contain h_rt or s_rt: {_TIME_KEY}"
+        index += 1 + len(values)
+
+
+def _not_an_option(before: str, system: System | None) -> str:
+    if system != "gridengine" and before.startswith("--") and "=" not in before:
+        return f"must begin with '-', or be joined to the option before it: write {before}=VALUE"
+    return "must begin with '-': it is an option of sbatch or qsub, word by word"
+
+
+def _key_faults(option: str, system: System | None) -> Iterator[str]:
+    for key in _keys(option, system):
+        dashes = "--" if option.startswith("--") else "-"
         if names_secret(key):
-            yield index, f"must not contain a secret, as {key} seems to be: other users see it"
-        elif known is not None and (reason := _OURS[known].get(key)):
-            dashes = "--" if word.startswith("--") else "-"
-            yield index, f"must not contain {dashes}{key}: {reason}"
+            yield f"must not contain a secret, as {key} seems to be: other users see it"
+        if system is None:
+            continue
+        ours = _OURS[system]
+        # sbatch takes the beginning of a long name for the whole.
+        whole = key
+        if system == "slurm" and dashes == "--" and key not in ours:
+            whole = next((name for name in ours if len(name) > 1 and name.startswith(key)), key)
+        if reason := ours.get(whole):
+            short = "" if whole == key else f", short for {dashes}{whole}"
+            yield f"must not contain {dashes}{key}{short}: {reason}"
 
 
-def _values(option: str, system: System | None) -> int:
-    """How many words may follow an option as its values: Grid Engine has -pe NAME SLOTS."""
-    if "=" in option:
-        return 0
-    return 1 if system == "slurm" or option.startswith("--") else 2
-
-
-def _key(option: str, system: System | None) -> str:
-    """The name of an option. Slurm lets the value follow a letter (-t60)."""
+def _values(option: str, system: System | None) -> tuple[int, int]:
+    """How many words must, and how many may follow an option as its values."""
+    if system is None or not option.startswith("-"):
+        return 0, 2 if option.startswith("-") else 0
     if option.startswith("--"):
-        return option[2:].partition("=")[0]
-    return option[1:2] if system == "slurm" else option[1:].partition("=")[0]
+        return int(system == "slurm" and option[2:] in _VALUED), 0
+    if system == "slurm":
+        last = option[-1:]
+        takes = len(_keys(option, system)) == len(option) - 1 and last not in _ALONE + _MAY_HAVE
+        return int(takes), int(takes)
+    if "=" in option or option[1:] in _GE_ALONE:
+        return 0, 0
+    return _GE_VALUES.get(option[1:], (0, 1))
+
+
+def _words(behind: Sequence[str], system: System | None) -> list[str]:
+    """The values that an option begins with. Grid Engine has negative priorities."""
+    begins = r"-[^0-9].*|-" if system != "slurm" else r"-.*"
+    is_value = re.compile(f"(?!{begins}$)").match
+    return list(itertools.takewhile(is_value, behind))
+
+
+def _keys(option: str, system: System | None) -> list[str]:
+    """The names in an option. Slurm lets further letters follow one that takes no value (-Hn1), and
+    the value follow its letter."""
+    if option.startswith("--"):
+        return [option[2:].partition("=")[0]]
+    if system != "slurm":
+        return [option[1:].partition("=")[0]]
+    alone = len(option[1:]) - len(option[1:].lstrip(_ALONE))
+    return list(option[1 : 2 + alone])
 
 
 def batch_value(value: object) -> object:

@@ -117,7 +117,7 @@ def _check_batch_options(batch: Mapping, report: FileReport) -> None:
         report.add(reach.mark, "'reach: srun' is for Slurm: Grid Engine has no srun")
     if not isinstance(options, Sequence):
         return
-    words = [item.text if isinstance(item, Scalar) else "-" for item in options.items]
+    words = [item.text if isinstance(item, Scalar) else "--_" for item in options.items]
     for index, fault in option_faults(words, _SYSTEMS.get(name)):
         report.add(options.items[index].mark, f"an entry of options {fault}")
 

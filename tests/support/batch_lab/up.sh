@@ -18,7 +18,8 @@ mkdir -p "$LAB/etc/ssh" "$LAB/home" "$LAB/hosts"
 [ ! -d /var/lib/gridengine ] || [ -d "$LAB/gridengine" ] || cp -a /var/lib/gridengine "$LAB/gridengine"
 rm -rf "$LAB"/hosts/*
 if [ ! -e "$LAB/etc/passwd" ]; then
-  cp -a /etc/. "$LAB/etc/"
+  # A lock file of an account's change may vanish meanwhile.
+  cp -a /etc/. "$LAB/etc/" || cp -a /etc/. "$LAB/etc/"
   rm -rf "$LAB/etc/ssh"
   mkdir "$LAB/etc/ssh"
   number=5001

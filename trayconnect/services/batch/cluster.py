@@ -53,7 +53,9 @@ class RemoteCluster:
         names = [name for name in SCHEDULERS if name in found and wanted in ("auto", name)]
         if not names:
             raise ProblemError(none_found(host, found, wanted))
-        _check_options(server, names[0])
+        fault = _fault(server, names[0])
+        if fault is not None:
+            raise ProblemError(fault)
         return SCHEDULERS[names[0]]
 
     def submit(
@@ -66,6 +68,9 @@ class RemoteCluster:
         *,
         takes_any: bool = False,
     ) -> Submission:
+        fault = _fault(server, scheduler.system)
+        if fault is not None:  # the entry has changed since
+            return Refused(fault)
         request = replace(_request(server, mark), takes_any=takes_any)
         done = self._run(scheduler.submit(request), login, cancel, SUBMIT_LIMIT)
         _check_ran(server, done, SUBMIT_LIMIT)
@@ -134,18 +139,17 @@ def _text(done: Completed) -> str:
     return done.stdout.decode("utf-8", "replace")
 
 
-def _check_options(server: Server, system: str) -> None:
-    """Those of an entry whose system is `auto` were not all checked with the file."""
+def _fault(server: Server, system: str) -> Problem | None:
+    """Of the options of an entry whose system is `auto`: not all were checked with the file."""
     assert server.batch is not None
     fault = next(option_faults(server.batch.options, cast(System, system)), None)
-    if fault is not None:
-        index, reason = fault
-        raise ProblemError(
-            Problem(
-                f"An option of “{server.name}” cannot be used: {server.batch.options[index]}",
-                f"It {reason}. Change it in 'options' under 'batch' in the server file.",
-            )
-        )
+    if fault is None:
+        return None
+    index, reason = fault
+    return Problem(
+        f"An option of “{server.name}” cannot be used: {server.batch.options[index]}",
+        f"It {reason}. Change it in 'options' under 'batch' in the server file.",
+    )
 
 
 def _check_ran(server: Server, done: Completed, limit: float) -> None:

@@ -127,11 +127,17 @@ class BatchCommands:
         if job not in known:
             raise ProblemError(Problem(f"Job {job} on {self._name} has ended already", ""))
         self.cluster.cancel(self._scheduler(state), job, self._link(), cancel)
+        before = self.batch.settled(cancel)
+        enough = before.queries + (2 if before.is_asking else 1)
         self.batch.tell(ToldToEnd(job))
 
-        def is_over(state: BatchState) -> bool:
-            seen = state.seen.job(job) if state.seen is not None else None
-            return state.is_current and (seen is None or seen.phase is Phase.ENDED)
+        def is_over(now: BatchState) -> bool:
+            if now.job is not None and now.job.id == job:
+                return not now.is_live
+            # What is known of another one may be older than the order.
+            seen = now.seen.job(job) if now.seen is not None else None
+            is_new = now.queries >= enough and now.is_current
+            return is_new and (seen is None or seen.phase is Phase.ENDED)
 
         self.batch.wait_until(is_over, END_LIMIT, cancel)
         if is_over(self.batch.state):

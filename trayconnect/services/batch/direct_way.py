@@ -1,7 +1,9 @@
 """To a job's node by a channel to a port of it, where the relay of the job listens.
 
 Any user of the node could listen on a port after the job's end, so the relay there proves that it
-knows a secret that only the account can read, as this end does: see `relay.far_serve`. What goes
+knows a secret that only the account can read, as this end does: see `relay.far_serve`. The address
+is a part of both proofs, so that nobody on another host can stand between them: names are resolved
+on the login node, and the channel leads to a number. What goes
 between the login node and the node is not encrypted, as the secret itself is not on its way to a
 home that nodes share: the network of the cluster must be trusted."""
 
@@ -9,26 +11,32 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import ipaddress
 import secrets
+import shlex
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from trayconnect.config.host_syntax import host_fault
 from trayconnect.core import remote_script, sanitize
 from trayconnect.core.cancellation import CancelToken
-from trayconnect.core.endpoints import TcpEndpoint
+from trayconnect.core.endpoints import TcpEndpoint, unmapped
 from trayconnect.core.errors import Problem, ProblemError, Recovery
-from trayconnect.core.link import ByteStream, Link
+from trayconnect.core.link import ByteStream, Link, LostError
 from trayconnect.core.threads import deadline
-from trayconnect.services.batch.job import job_name
 from trayconnect.services.batch.reach import REACH_LIMIT, Destination
 from trayconnect.services.batch.relay.relay_link import open_relay
+from trayconnect.services.batch.told import NOT_OURS, enter_folder
 
-_READ_SECONDS = 10.0
+_READ_SECONDS = 15.0
 _PROOF_SECONDS = 5.0
+_TRIES = 4
+"""At each address: where many connect, the relay drops any of those who have proven nothing."""
 _NO_ORIGIN = ("127.0.0.1", 0)
 _HELLO = b"@@trayconnect node 1 "
 _LONGEST = 200
 _MARK = "@@relay"
+_ADDRESS = "@@address"
 
 
 def open_direct(
@@ -39,25 +47,33 @@ def open_direct(
     if not to.job.is_ours or to.files is None:
         title = f"Only a job that trayconnect has submitted lets it in on a port of {node}"
         raise ProblemError(Problem(title, "", Recovery.RETRY))
-    port, secret = _told(to, login)
-    problem = Problem(f"Nothing of the job listens on {node}", "", Recovery.RETRY)
-    until = time.monotonic() + REACH_LIMIT / 2
-    for name in to.job.nodes:
+    until = time.monotonic() + REACH_LIMIT - 1.0
+    port, secret, addresses = _told(to, login)
+    problem = Problem(f"The login node knows no address of {node}", "", Recovery.RETRY)
+    silent: set[str] = set()
+    for address in addresses * _TRIES:
         cancel.check()
         if time.monotonic() > until:
             break
+        if address in silent:
+            continue
         try:
-            stream = login.open_channel(TcpEndpoint(name, port), _NO_ORIGIN)
+            stream = login.open_channel(TcpEndpoint(address, port), _NO_ORIGIN)
+        except LostError:
+            raise
         except ProblemError as error:
             problem = error.problem
+            silent.add(address)
             continue
         try:
             with cancel.releasing(stream.close), deadline(_PROOF_SECONDS, stream.close):
-                rest = _prove(stream, port, secret)
+                rest = _prove(stream, address, port, secret)
         except (OSError, EOFError, _FalseError) as error:
             stream.close()
             cancel.check()
-            problem = _not_ours(name, port, str(error))
+            problem = _not_ours(f"{node} ({address})", port, str(error))
+            if isinstance(error, _FalseError):
+                silent.add(address)
             continue
         except BaseException:
             stream.close()
@@ -67,59 +83,90 @@ def open_direct(
             b"",
             node,
             keepalive=to.server.keepalive,
-            seconds=REACH_LIMIT,
+            seconds=max(_PROOF_SECONDS, until - time.monotonic()),
             cancel=cancel,
             on_lost=on_lost,
         )
     raise ProblemError(problem)
 
 
-def _told(to: Destination, login: Link) -> tuple[int, bytes]:
-    """The port and the secret, from the job's folder. Raises `ProblemError`."""
-    folder = f"trayconnect/jobs/{job_name(to.server.name).rpartition('-')[2]}/{to.job.id}"
+def _told(to: Destination, login: Link) -> tuple[int, bytes, tuple[str, ...]]:
+    """The port and the secret, from the job's folder, and the addresses of its node as the login
+    node knows them. Raises `ProblemError`."""
+    names = [name for name in to.job.nodes if not host_fault(name) and not name.startswith("-")]
     script = (
-        f'folder="${{XDG_STATE_HOME:-$HOME/.local/state}}/{folder}"\n'
-        # It comes a moment after the socket, and a shared home may lag.
-        "for second in 1 2 3 4 5; do\n"
-        '    [ ! -s "$folder/relay" ] || break\n'
-        '    [ "$second" -le 2 ] || [ -e "$folder/relay.py" ] || break\n'
-        '    sleep 1; ls "$folder" >/dev/null\n'
-        "done 2>/dev/null\n"
-        f'printf "\\n{_MARK} %s\\n" "$(cat "$folder/relay")"'
+        "main() {\n"
+        f"{enter_folder(to.server.name, to.job.id)}\n"
+        "umask 077\n"
+        f"for name in {shlex.join(names)}; do\n"
+        '    timeout 3 getent ahosts "$name" || timeout 3 getent hosts "$name"\n'
+        f"done | sed 's/^ *\\([^ ]*\\).*/{_ADDRESS} \\1/'\n"
+        # The relay listens from now on. The job looks every few seconds, and a home may lag.
+        "[ -e wanted ] || : >wanted\n"
+        "for second in 1 2 3 4 5 6 7 8 9; do\n"
+        "    [ ! -s relay ] || break\n"
+        '    [ "$second" -le 2 ] || [ -e relay.py ] || break\n'
+        "    sleep 1; ls >/dev/null\n"
+        "done\n"
+        f'printf "\\n{_MARK} %s\\n" "$(cat relay)"\n'
+        "}\n"
+        "main </dev/null"
     )
     said = login.execute(remote_script.COMMAND, remote_script.stdin(script), _READ_SECONDS)
+    if NOT_OURS.encode() in said.stderr:
+        advice = (
+            "It is below trayconnect/jobs in ~/.local/state. Take the others' rights there away"
+        )
+        raise ProblemError(Problem(NOT_OURS, advice, Recovery.RETRY))
+    found: list[str] = []
     for line in said.stdout.decode(errors="replace").splitlines():
         match line.split():
+            case [mark, address] if mark == _ADDRESS:
+                found.append(address)
             case [mark, port, secret] if mark == _MARK and port.isdigit() and len(secret) == 64:
-                return int(port), secret.encode()
+                return int(port), secret.encode(), numbers([*found, *names])
     title = f"The job on {to.job.node} listens on no port"
     advice = "It has no Python, or its entry asked for another way when it was submitted."
     raise ProblemError(Problem(title, advice, Recovery.RETRY))
 
 
+def numbers(words: Sequence[str]) -> tuple[str, ...]:
+    """The numeric addresses among them that lead to one other host, each once, in their order."""
+    found: dict[str, None] = {}
+    for word in words:
+        try:
+            address = unmapped(ipaddress.ip_address(word))
+        except ValueError:
+            continue
+        leads_here = address.is_loopback or address.is_unspecified
+        if not (leads_here or address.is_link_local or address.is_multicast):
+            found[str(address)] = None
+    return tuple(found)
+
+
 class _FalseError(Exception):
-    """What answers does not know the secret."""
+    """What answers does not know the secret, or is at another address."""
 
 
-def _prove(stream: ByteStream, port: int, secret: bytes) -> bytes:
+def _prove(stream: ByteStream, address: str, port: int, secret: bytes) -> bytes:
     """Prove to the relay that this end knows the secret, and have it proven by the relay; what
-    comes behind that. Raises `_FalseError` and OSError."""
+    comes behind that. Raises `_FalseError`, and OSError where it hangs up."""
     hello, rest = _line(stream, b"")
     theirs = hello[len(_HELLO) :]
     if not hello.startswith(_HELLO) or len(theirs) != 64 or rest:
         raise _FalseError(f"it said {sanitize.line(hello, 60)!r}")
     ours = secrets.token_hex(32).encode()
-    numbers = theirs + b" " + ours
-    stream.sendall(ours + b" " + _proof(secret, b"client", numbers, port) + b"\n")
+    said = theirs + b" " + ours
+    stream.sendall(ours + b" " + _proof(secret, b"client", said, address, port) + b"\n")
     shown, rest = _line(stream, b"")
-    if not hmac.compare_digest(shown, _proof(secret, b"node", numbers, port)):
+    if not hmac.compare_digest(shown, _proof(secret, b"node", said, address, port)):
         raise _FalseError("its proof is false")
     return rest
 
 
-def _proof(secret: bytes, who: bytes, numbers: bytes, port: int) -> bytes:
+def _proof(secret: bytes, who: bytes, numbers: bytes, address: str, port: int) -> bytes:
     """As `far_serve.proof`."""
-    said = b"%b %b %d" % (who, numbers, port)
+    said = b"%b %b %b %d" % (who, numbers, address.encode(), port)
     return hmac.new(secret, said, hashlib.sha256).hexdigest().encode()
 
 
@@ -129,7 +176,7 @@ def _line(stream: ByteStream, data: bytes) -> tuple[bytes, bytes]:
             raise _FalseError(f"it said {sanitize.line(data, 60)!r}")
         more = stream.recv(4096)
         if not more:
-            raise _FalseError("it hung up")
+            raise EOFError("it hung up")
         data += more
     line, _, rest = data.partition(b"\n")
     return line, rest

@@ -44,6 +44,7 @@ class GridEngine(ScriptedScheduler):
     title = "Grid Engine"
     has_steps = False
     command = "qsub"
+    guard = "-terse"
     variables = "SGE_[A-Z_]*"
 
     @property
@@ -54,7 +55,8 @@ class GridEngine(ScriptedScheduler):
 
     def ours(self, request: Request) -> Sequence[str]:
         settings = ("-S", "/bin/sh", "-o", "/dev/null", "-j", "y", "-r", "n", "-notify", "-C", "")
-        limit = ("-l", f"h_rt={request.seconds}")
+        # After -soft, a time limit would be a wish.
+        limit = ("-hard", "-l", f"h_rt={request.seconds}")
         return ("-N", request.name, "-ac", f"trayconnect={request.mark}", *settings, *limit)
 
     def job_of(self, lines: Sequence[str]) -> JobId:

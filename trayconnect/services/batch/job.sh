@@ -113,7 +113,7 @@ main() {
     mkdir -p "$state" && chmod 700 "$state" && : >"$state/written" && [ -O "$state" ] || exit 70
     # Those of a job that the scheduler began once before.
     rm -f "$state/written" "$state/pid" "$state/status" "$state/socket" \
-        "$state/relay" "$state/runtime" "$state/looked"
+        "$state/relay" "$state/wanted" "$state/runtime" "$state/looked"
     : >>"$state/log"
     tell_node
     take_order || { told=twin; fail 75 'this order has started another job'; }

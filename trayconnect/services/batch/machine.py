@@ -11,7 +11,9 @@ What is known of a job comes from answered queries only: a scheduler that does n
 link that is down, change nothing. So a job is submitted only after an answer of this link without
 one. That happens if the user has connected since the last job ended (`Want.ANY`, unless
 `batch.when` is menu), or has ordered one (`Want.NEW`). An order whose outcome is unknown, as after
-a cut, keeps its mark: the next answer shows the job, or the same order is given again.
+a cut, keeps its mark: the next answer shows the job, or the same order is given again. So does one
+that the user gives up, for some minutes: another click is the same order. A job that was submitted
+counts before the scheduler lists it.
 
 A job that an answer lists as ended, or no longer lists, is asked for once more, with the reason of
 its end; then it is ended here.
@@ -27,6 +29,7 @@ from trayconnect.core.errors import Problem
 from trayconnect.core.notices import Notice
 from trayconnect.services.batch import notices
 from trayconnect.services.batch.job import Job, JobsSeen, Phase, Unanswered, job_name
+from trayconnect.services.batch.orders import given_up, is_yet_to_show, order, taken_up
 from trayconnect.services.batch.pace import can_be_reached, next_query, notice_before, nth
 from trayconnect.services.batch.reach import Way
 from trayconnect.services.batch.scheduler import Refused, Submission, Submitted, Unsure
@@ -48,12 +51,10 @@ from trayconnect.services.batch.state import (
     NotAsked,
     NotReached,
     Open,
-    Order,
     Ordered,
     Outcome,
     Query,
     Reached,
-    Submit,
     Tell,
     ToJupyter,
     ToldToEnd,
@@ -61,12 +62,10 @@ from trayconnect.services.batch.state import (
     Withdraw,
 )
 
-SHOWN_AFTER = 10.0
-"""Seconds for a scheduler to list a job that it has taken."""
+TO_END = 60.0
+"""Seconds after which a job that was told to end, and shows no sign of it, lives on."""
 FLAPPING = 60.0
 """Seconds: a way that is lost twice within this time is not taken again."""
-TRIES = 3
-"""How often an order without a clear answer is given."""
 REACH_AGAIN = (2.0, 5.0, 10.0, 20.0, 40.0, 60.0)
 """Seconds until the next attempt to reach a node."""
 
@@ -131,7 +130,7 @@ def _handled(state: BatchState, event: Event, now: float, mark: str) -> Outcome:
             chosen = replace(state, chosen=job, asks_again=True)
             return _picked(chosen, now) if state.seen is not None else (chosen, ())
         case ToldToEnd(job):
-            return replace(state, ending=job, asks_again=True), ()
+            return replace(state, ending=job, ending_since=now, asks_again=True), ()
         case Due():
             return state, ()
     raise TypeError(event)
@@ -155,14 +154,7 @@ def _command(state: BatchState, command: Command, name: str, now: float) -> Outc
             return _clicked(replace(state, want=Want.NEW), now), ()
         case "disconnect":
             _, effects = _left(state)
-            kept = BatchState(
-                state.server,
-                state.link,
-                state.is_linked,
-                attempt=state.attempt + 1,
-                queries=state.queries,
-            )
-            return kept, (*effects, ToJupyter(command), Withdraw())
+            return given_up(state, now), (*effects, ToJupyter(command), Withdraw())
         case "reconnect":
             return state, ()
     raise ValueError(name)
@@ -170,7 +162,7 @@ def _command(state: BatchState, command: Command, name: str, now: float) -> Outc
 
 def _clicked(state: BatchState, now: float, *, shows: bool = False) -> BatchState:
     shows = shows or state.shows
-    return replace(state, clicked_at=now, shows=shows, refusal=None, asks_again=True)
+    return replace(taken_up(state, now), clicked_at=now, shows=shows, refusal=None, asks_again=True)
 
 
 def _entry_changed(state: BatchState, server: Server) -> Outcome:
@@ -178,7 +170,11 @@ def _entry_changed(state: BatchState, server: Server) -> Outcome:
     changed = replace(state, server=server)
     if before is None or after is None or before == after:
         return changed, ()
-    changed = replace(changed, scheduler=None, refusal=None, asks_again=True)
+    changed = replace(changed, refusal=None, asks_again=True)
+    if before.system != after.system:
+        # Answers of the former scheduler no longer count.
+        changed = replace(changed, link=state.link + 1, scheduler=None, is_current=False)
+        changed = replace(changed, is_asking=False, is_submitting=False)
     if state.refusal is not None and after.when == "connect":
         changed = replace(changed, want=Want.ANY)
     return _left(changed) if before.reach != after.reach else (changed, ())
@@ -197,21 +193,23 @@ def _unanswered(state: BatchState, problem: Problem) -> BatchState:
 
 def _seen(state: BatchState, seen: JobsSeen, now: float, mark: str) -> Outcome:
     effects: tuple[Effect, ...] = ()
-    job = state.job
+    job, expected = state.job, state.expected
+    if expected is not None and not is_yet_to_show(seen, expected, now):
+        state = replace(state, expected=None)
     if job is not None and job.phase is not Phase.ENDED and _is_gone(seen, job, now):
         if state.explaining != job.id:
             return replace(state, explaining=job.id, asks_again=True), ()
         state, effects = _ended(state, seen, job)
     state = replace(state, explaining="")
     state, more = _picked(state, now)
-    state, orders = _order(state, mark)
+    state, orders = order(state, now, mark)
     return state, (*effects, *more, *orders)
 
 
 def _is_gone(seen: JobsSeen, job: Job, now: float) -> bool:
     listed = seen.job(job.id)
     if listed is None:
-        return job.phase is not Phase.QUEUED or now - (job.submitted or 0.0) > SHOWN_AFTER
+        return job.phase is not Phase.QUEUED or not is_yet_to_show(seen, job, now)
     return listed.phase is Phase.ENDED
 
 
@@ -254,6 +252,8 @@ def _picked(state: BatchState, now: float) -> Outcome:
             return _used(state, there[0], now)
     if now_listed is not None and state.is_live:
         return _used(state, now_listed, now)  # it is ending
+    if state.expected is not None and not state.is_live:
+        return _used(state, state.expected, now)
     return state, ()
 
 
@@ -264,10 +264,16 @@ def _used(state: BatchState, job: Job, now: float) -> Outcome:
         state, effects = _left(state)
         state = replace(state, running_since=None, was_reached=False, reach_at=0.0, failures=0)
         before = None
+    was_ending = before is not None and before.phase is Phase.ENDING
     was_queued = before is not None and before.phase is Phase.QUEUED
     assert state.seen is not None
     files = state.seen.files_of(job.id)
     state = replace(state, job=job, files=files or (state.files if before else None))
+    if job.phase is not Phase.ENDING:
+        has_long = state.ending == job.id and now - state.ending_since > TO_END
+        state = replace(state, ending="") if has_long else state
+    if state.ending != job.id and (job.phase is not Phase.ENDING or not was_ending):
+        state = replace(state, ending_since=now)
     name = state.server.name
     match job.phase:
         case Phase.QUEUED:
@@ -285,36 +291,15 @@ def _used(state: BatchState, job: Job, now: float) -> Outcome:
     return state, effects
 
 
-def _order(state: BatchState, mark: str) -> Outcome:
-    """After an answer: whether the wanted job is there, or is to be submitted."""
-    live = state.own_live
-    if state.is_submitting:
-        return state, ()
-    if state.order is not None and any(job.id not in state.order.before for job in live):
-        return replace(state, order=None, want=Want.NOTHING), ()
-    if state.want is Want.ANY and live:
-        state = replace(state, want=Want.NOTHING, order=None)
-    if state.want is Want.NOTHING:
-        return state, ()
-    of_entry = frozenset(j.id for j in state.seen.jobs) if state.seen else frozenset()
-    order = state.order or Order(mark, of_entry)
-    if order.tries >= TRIES:
-        problem = notices.unclear(state.server.name)
-        state = replace(state, order=None, want=Want.NOTHING, refusal=problem)
-        return state, (Tell(notices.refused(state.server.name, problem)),)
-    order = replace(order, tries=order.tries + 1)
-    return replace(state, order=order, is_submitting=True), (
-        Submit(order.mark, takes_any=state.want is Want.ANY),
-    )
-
-
 def _ordered(state: BatchState, submission: Submission, now: float) -> Outcome:
     match submission:
         case Submitted(job):
+            new = Job(job, job_name(state.server.name), Phase.QUEUED, submitted=now)
             state = replace(state, order=None, want=Want.NOTHING, refusal=None, asks_again=True)
+            if state.seen is None or state.seen.job(job) is None:
+                state = replace(state, expected=new)
             if state.is_live:
                 return state, (Withdraw(),)
-            new = Job(job, job_name(state.server.name), Phase.QUEUED, submitted=now)
             state, effects = _left(state)
             state = replace(state, job=new, files=None, running_since=None, was_reached=False)
             return state, (*effects, Withdraw())
@@ -373,9 +358,12 @@ def _go_on(state: BatchState, now: float) -> Outcome:
     if not state.is_asking and next_query(state) <= now:
         state = replace(state, is_asking=True, asks_again=False)
         effects.append(Query((state.explaining,) if state.explaining else ()))
-    if job is not None and can_be_reached(state) and state.reach_at <= now:
+    scheduler = state.scheduler
+    if job is None or scheduler is None:
+        return state, tuple(effects)
+    if can_be_reached(state) and state.reach_at <= now:
         state = replace(state, attempt=state.attempt + 1, is_reaching=True)
-        effects.append(Open(state.attempt, job, state.files, state.failed))
+        effects.append(Open(state.attempt, scheduler, job, state.files, state.failed))
     return state, tuple(effects)
 
 

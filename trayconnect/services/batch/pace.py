@@ -17,13 +17,14 @@ SILENT = (10.0, 20.0, 40.0, 60.0)
 QUEUED = ((15.0, 2.0), (60.0, 5.0), (3600.0, 60.0), (21600.0, 120.0), (math.inf, 300.0))
 """Seconds between two queries of a queued job, up to that many seconds in the queue."""
 NEAR = 120.0
-"""Seconds before the estimated start from which on the pause is `NEAR_PAUSE`."""
+"""Seconds before and after the estimated start during which the pause is `NEAR_PAUSE`."""
 NEAR_PAUSE = 5.0
 START_LIMIT = 120.0
 """Seconds for a job to start its Jupyter."""
 STARTING = ((20.0, 1.0), (START_LIMIT, 2.0), (math.inf, 30.0))
 """Seconds between two queries of a job whose Jupyter starts, up to that many seconds."""
-END_PAUSE = 2.0
+ENDING = ((60.0, 2.0), (600.0, 15.0), (math.inf, 60.0))
+"""Seconds between two queries of a job that is ending, up to that many seconds."""
 PAUSE = 60.0
 OVERDUE_PAUSE = 15.0
 """Seconds between two queries of a job whose time is over."""
@@ -87,9 +88,9 @@ def _pause(state: BatchState) -> float:
     if job is None or job.phase is Phase.ENDED:
         return PAUSE if state.want is not Want.NOTHING else IDLE_PAUSE
     if state.ending == job.id or job.phase is Phase.ENDING:
-        return END_PAUSE
+        return _after(ENDING, last - state.ending_since)
     if job.phase is Phase.QUEUED:
-        if job.starts is not None and job.starts - last < NEAR:
+        if job.starts is not None and abs(job.starts - last) < NEAR:
             return NEAR_PAUSE
         return _after(QUEUED, 0.0 if job.submitted is None else last - job.submitted)
     if state.way is None:

@@ -31,6 +31,9 @@ class Stage(enum.Enum):
     ENDED = "ended"
 
 
+OVERDUE = 120.0
+"""Seconds after its estimated start until which a job starts soon."""
+
 _WAITS = (Stage.LOOKING, Stage.SUBMITTING)
 _STARTS = (Stage.STARTING, Stage.REACHING)
 _NO_JOB = (Stage.NONE, Stage.ENDED)
@@ -160,7 +163,7 @@ def brief(job: Job, now: float) -> str:
     if job.phase is Phase.QUEUED:
         if job.reason is not None and not job.reason.starts:
             return f"queued: will not start as asked: {job.reason.text}"
-        if job.starts is not None:
+        if _has_estimate(job, now) and job.starts is not None:
             return f"queued, starts {start_words(job.starts, now)}"
         if job.reason is not None and job.reason.text:
             return f"queued: {job.reason.text}"
@@ -176,13 +179,18 @@ def brief(job: Job, now: float) -> str:
     )
 
 
+def _has_estimate(job: Job, now: float) -> bool:
+    """Whether its estimated start still tells something: schedulers leave one that is over."""
+    return job.starts is not None and job.starts > now - OVERDUE
+
+
 def _lines(state: BatchState, jupyter: ServiceStatus, at: Stage, now: float) -> Iterator[Line]:
     job = state.job
     if job is not None and at not in _WAITS:
         queue = f" in {job.partition}" if job.partition else ""
         by = f", reached by {state.way.value}" if state.way is not None else ""
         yield Line("job", f"Job {job.id}{queue}{by}", in_menu=at not in _NO_JOB)
-        if job.phase is Phase.QUEUED and job.reason is not None and job.starts is not None:
+        if job.phase is Phase.QUEUED and job.reason is not None and _has_estimate(job, now):
             why = job.reason.text
             yield Line("reason", f"It {why}" if why.startswith("waits ") else _sentence(why))
         if job.phase is Phase.QUEUED and job.submitted is not None:
@@ -255,7 +263,7 @@ def _offers(state: BatchState, at: Stage, now: float) -> Iterator[Offer]:
     if state.is_live and at is not Stage.SUBMITTING:
         ends = Command("end-job", name)
         yield Offer("end-job", "End job…", ends, enabled=at is not Stage.ENDING)
-    is_ordered = state.is_submitting or state.want is not Want.NOTHING
+    is_ordered = state.is_submitting or state.want is not Want.NOTHING or state.expected is not None
     yield Offer(
         "new-job",
         "New job",

@@ -56,6 +56,8 @@ class ScriptedScheduler(ABC):
     has_steps: bool
     command: str
     """That submits a job."""
+    guard: str
+    """An option that changes nothing here."""
     variables: str = ""
     """That its commands need of a login's environment, as an extended regular expression."""
 
@@ -116,7 +118,10 @@ class ScriptedScheduler(ABC):
         return self._script("trial.sh", request)
 
     def _script(self, name: str, request: Request) -> str:
-        options = with_options([*request.options, *self.ours(request)])
+        # Ours come last, and so win; they come first, too, in case the user's last option takes
+        # the next word for its value: then it is the guard.
+        ours = self.ours(request)
+        options = with_options([*ours, *request.options, self.guard, *ours])
         values = {"name": request.name, "mark": request.mark, "script": request.script}
         values["any"] = "any" if request.takes_any else ""
         return login_script(name, self._functions() + options, self.find, values)
@@ -216,7 +221,9 @@ class ScriptedScheduler(ABC):
                 log = "The job could not write into ~/.local/state/trayconnect on its node."
                 return replace(told, log=log)
             return told
-        if told.how is End.UNKNOWN and files.status is not None:
+        # A job that saves and ends when it is told to has ended by itself for Grid Engine.
+        was_told = bool(files.told) and told.how in (End.COMPLETED, End.FAILED)
+        if files.status is not None and (told.how is End.UNKNOWN or was_told):
             told = replace(told, how=_how(files))
         return replace(
             told,

@@ -31,7 +31,7 @@ from trayconnect.services.batch.notices import tag
 from trayconnect.services.batch.pace import next_due
 from trayconnect.services.batch.presentation import no_page, present
 from trayconnect.services.batch.reach import Destination, NodeLink
-from trayconnect.services.batch.scheduler import Scheduler, Unsure
+from trayconnect.services.batch.scheduler import Unsure
 from trayconnect.services.batch.state import (
     Answered,
     BatchState,
@@ -217,24 +217,23 @@ class BatchService(PollingService):
                 self._open_way(login, effect)
 
     def _ask(self, login: Link, ended: tuple[JobId, ...]) -> None:
-        number, cancel = self._state.link, self._cancel
+        state, cancel = self._state, self._cancel
+        number = state.link
         try:
-            self._queries.put(lambda: self._query(number, login, ended, cancel))
+            self._queries.put(lambda: self._query(state, login, ended, cancel))
         except RuntimeError as error:  # no more threads
             self.tell(NotAsked(number, unforeseen(error)))
 
     def _submit(self, login: Link, effect: Submit) -> None:
-        number, cancel, scheduler = self._state.link, self._cancel, self._state.scheduler
-        assert scheduler is not None
+        state, cancel = self._state, self._cancel
+        number = state.link
         try:
-            self._spawn("submit", lambda: self._order(number, login, scheduler, effect, cancel))
+            self._spawn("submit", lambda: self._order(state, login, effect, cancel))
         except RuntimeError as error:
             self.tell(Ordered(number, Unsure(unforeseen(error).title)))
 
     def _open_way(self, login: Link, effect: Open) -> None:
-        scheduler = self._state.scheduler
-        assert scheduler is not None
-        to = Destination(self._state.server, scheduler, effect.job, effect.files)
+        to = Destination(self._state.server, effect.scheduler, effect.job, effect.files)
         cancel = self._reaching = CancelToken()
         try:
             self._reaches.put(lambda: self._reach(login, effect, to, cancel))
@@ -283,9 +282,9 @@ class BatchService(PollingService):
     # --- on threads of the service ---
 
     def _query(
-        self, number: int, login: Link, ended: tuple[JobId, ...], cancel: CancelToken
+        self, state: BatchState, login: Link, ended: tuple[JobId, ...], cancel: CancelToken
     ) -> None:
-        cluster, state = self._work.cluster, self._state
+        cluster, number = self._work.cluster, state.link
         try:
             cancel.check()
             scheduler = state.scheduler or cluster.find_scheduler(state.server, login, cancel)
@@ -299,13 +298,17 @@ class BatchService(PollingService):
         else:
             self.tell(Answered(number, answer, scheduler))
 
-    def _order(
-        self, number: int, login: Link, scheduler: Scheduler, effect: Submit, cancel: CancelToken
-    ) -> None:
-        server, mark = self._state.server, effect.mark
+    def _order(self, state: BatchState, login: Link, effect: Submit, cancel: CancelToken) -> None:
+        number = state.link
         try:
+            assert state.scheduler is not None  # an answer came before
             result = self._work.cluster.submit(
-                server, scheduler, mark, login, cancel, takes_any=effect.takes_any
+                state.server,
+                state.scheduler,
+                effect.mark,
+                login,
+                cancel,
+                takes_any=effect.takes_any,
             )
         except Cancelled:
             return

@@ -86,6 +86,7 @@ class Slurm(ScriptedScheduler):
     title = "Slurm"
     has_steps = True
     command = "sbatch"
+    guard = "--no-requeue"
     variables = "SLURM_[A-Z_]*"
 
     def ours(self, request: Request) -> Sequence[str]:

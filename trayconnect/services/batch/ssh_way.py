@@ -8,19 +8,18 @@ from collections.abc import Callable, Sequence
 
 from trayconnect.config.host_syntax import host_fault
 from trayconnect.core.cancellation import CancelToken
-from trayconnect.core.endpoints import UnixEndpoint
 from trayconnect.core.errors import Problem, ProblemError, Recovery
 from trayconnect.core.link import Hop, Link
-from trayconnect.services.batch.job import JobFiles, job_name
+from trayconnect.services.batch.job import JobFiles
 from trayconnect.services.batch.limits import limited
 from trayconnect.services.batch.reach import REACH_LIMIT, Destination
 from trayconnect.services.batch.relay import program
 from trayconnect.services.batch.relay.relay_link import start_relay
+from trayconnect.services.batch.told import check_socket, enter_folder
 
 _CHECK_SECONDS = 5.0
 _LEAST_SECONDS = 8.0
 """Left for the second kind of login, whatever the first one took."""
-_NO_ORIGIN = ("127.0.0.1", 0)
 _OPTIONS = (
     "BatchMode=yes",
     "StrictHostKeyChecking=yes",
@@ -97,16 +96,13 @@ def _check(link: Link, files: JobFiles | None) -> None:
     share their host keys, and a server may take logins but forward nothing."""
     if files is None or not files.node:
         return
-    script = "uname -n" + (f"; test -S {shlex.quote(files.socket)}" if files.socket else "")
-    seen = link.execute(script, b"", _CHECK_SECONDS)
+    seen = link.execute("uname -n", b"", _CHECK_SECONDS)
     lines = seen.stdout.decode(errors="replace").split()
     if not lines or lines[-1] != files.node:
         where = lines[-1] if lines else "nowhere"
         title = f"The login to {files.node} led to {where}"
         raise ProblemError(Problem(title, "", Recovery.RETRY))
-    if files.socket and seen.status == 0:
-        link.open_own_channel(UnixEndpoint(files.socket), _NO_ORIGIN, named=False)[0].close()
-    # Without the socket, Jupyter has ended or not begun.
+    check_socket(files, link)
 
 
 def _line(to: Destination) -> str:
@@ -122,21 +118,20 @@ def _line(to: Destination) -> str:
     if to.files and to.files.host_keys:
         before = _known_hosts(to.server.name, to.files.job, node, to.files.host_keys)
         ssh += ["-o", "GlobalKnownHostsFile=/dev/null"]
-        known = ' -o UserKnownHostsFile="$k"'
-    else:
-        known = ""
+        # Not by its whole path, in which ssh would see blanks and percent signs.
+        ssh += ["-o", "UserKnownHostsFile=./known_hosts"]
     remote = shlex.quote(f"exec sh -c {shlex.quote(relay)}")
-    line = f"{before}{shlex.join(ssh)}{known} -- {shlex.quote(node)} {remote}"
+    line = f"{before}{shlex.join(ssh)} -- {shlex.quote(node)} {remote}"
     return f"exec sh -c {shlex.quote(line)}"
 
 
 def _known_hosts(server: str, job: str, node: str, keys: Sequence[str]) -> str:
     """Lines of sh that write them into the job's folder, which goes with the job's files."""
-    folder = f"trayconnect/jobs/{job_name(server).rpartition('-')[2]}/{job}"
     lines = "".join(f"{node} {' '.join(key.split()[:2])}\n" for key in keys)
     return (
-        f'k="${{XDG_STATE_HOME:-$HOME/.local/state}}/{folder}/known_hosts"; umask 077; '
-        f'printf %s {shlex.quote(lines)} >"$k.$$" && mv -f "$k.$$" "$k" || exit; '
+        f"{enter_folder(server, job)}umask 077; "
+        f"printf %s {shlex.quote(lines)} >known_hosts.$$ && "
+        "mv -f known_hosts.$$ known_hosts || exit; "
     )
 
 

@@ -65,6 +65,10 @@ class BatchState:
     is_submitting: bool = False
     refusal: Problem | None = None
     """Why the last order led to no job."""
+    expected: Job | None = None
+    """A job that was submitted, and that no answer has listed yet."""
+    left_at: float = math.inf
+    """When the user gave up an order that may still lead to a job."""
     chosen: JobId = ""
     """The user's choice among several."""
     job: Job | None = None
@@ -74,6 +78,8 @@ class BatchState:
     """The job whose end the next query explains."""
     ending: JobId = ""
     """The job that the user has told to end."""
+    ending_since: float = math.inf
+    """When the user told it, or it was first seen ending."""
     running_since: float | None = None
     """When the job was first seen running."""
     attempt: int = 0
@@ -118,6 +124,13 @@ class BatchState:
         """The user's other jobs in which a Jupyter runs."""
         jobs = self.seen.jobs if self.seen else ()
         return tuple(j for j in jobs if j.has_jupyter and j.phase is Phase.RUNNING)
+
+    @property
+    def has_any(self) -> bool:
+        """Whether there is a job that need not be submitted: one that is not ending."""
+        if self.own_live or self.expected is not None:
+            return True
+        return self.job is not None and self.job.phase in (Phase.QUEUED, Phase.RUNNING)
 
     def is_waited_for(self, now: float) -> bool:
         """Whether the page opens when the job starts now."""
@@ -240,6 +253,7 @@ class Open:
     """Reach the node, then report `Reached` or `NotReached`."""
 
     attempt: int
+    scheduler: Scheduler
     job: Job
     files: JobFiles | None
     failed: frozenset[Way]

@@ -14,6 +14,7 @@ from trayconnect.services.batch.direct_way import open_direct
 from trayconnect.services.batch.reach import ORDER, Destination, NodeLink, OpenWay, Way
 from trayconnect.services.batch.srun_way import open_srun
 from trayconnect.services.batch.ssh_way import open_ssh
+from trayconnect.services.batch.told import check_socket
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +51,7 @@ def reach(
         loss = _Loss(on_lost)
         try:
             link = openers[way](to, login, cancel, loss.report)
+            _check(to, link, cancel)
             if (lost := loss.owned()) is not None:
                 link.close()
                 raise LostError(lost)
@@ -67,6 +69,16 @@ def reach(
             logger.info("%s: job %s is reached by %s", to.server.name, to.job.id, way.value)
             return NodeLink(way, link)
     raise ProblemError(_unreached(to, asked, reasons))
+
+
+def _check(to: Destination, link: Link, cancel: CancelToken) -> None:
+    """Close the link, and raise, unless it leads to what the job has told."""
+    try:
+        with cancel.releasing(link.close):
+            check_socket(to.files, link)
+    except BaseException:
+        link.close()
+        raise
 
 
 class _Loss:

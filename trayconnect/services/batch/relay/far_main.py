@@ -39,7 +39,7 @@ def main() -> None:
     signal.alarm(0)
     try:
         if sys.argv[1:2] == ["serve"]:
-            serve(sys.argv[2])
+            serve(sys.argv[2], int(sys.argv[3]))
         relay = Relay(0, 1)
         launched_from = os.environ.get("SLURM_LAUNCH_NODE_IPADDR", "")
         if launched_from:

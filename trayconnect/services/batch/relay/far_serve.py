@@ -1,21 +1,24 @@
 """The relay as a part of a job: it listens on the node, and serves whoever proves to know a secret
 that only the job's account can read. Part of the text of `far`.
 
-Both ends prove it before anything else is said, over fresh numbers of both and the port. So a
-program of another user that listens on the port after the job's end is found out, and cannot use
-what it hears. Who connects from the node itself is refused: such a program there could stand
-between both ends."""
+Both ends prove it before anything else is said, over fresh numbers of both, the node's address and
+the port. So a program of another user that listens on the port after the job's end is found out,
+and cannot use what it hears; nor can one on another host stand between both ends, since the address
+there is another one. Who connects from the node itself is refused: there it is the same."""
 
 import errno
 import hashlib
 import hmac
+import ipaddress
 import os
+import secrets
 import select
 import signal
 import socket
 import sys
 import time
 import traceback
+from collections import Counter
 from typing import List, Optional
 
 assert sys.platform == "linux"  # the nodes of every cluster
@@ -27,15 +30,23 @@ from trayconnect.services.batch.relay.far import (
 HELLO = b"@@trayconnect node 1 "
 LOOK_SECONDS = 1.0
 PROOF_SECONDS = 10.0
-MOST_UNPROVEN = 64
+MOST_UNPROVEN = 384
+MOST_FROM_ONE = 256
 MOST_SERVED = 16
 LONGEST_PROOF = 200
 
 
-def proof(secret: bytes, who: bytes, numbers: bytes, port: int) -> bytes:
+def proof(secret: bytes, who: bytes, numbers: bytes, address: bytes, port: int) -> bytes:
     """What only an end that knows the secret can say."""
-    said = b"%b %b %d" % (who, numbers, port)
+    said = b"%b %b %b %d" % (who, numbers, address, port)
     return hmac.new(secret, said, hashlib.sha256).hexdigest().encode()
+
+
+def plain(address: str) -> bytes:
+    """The address as both ends write it: IPv4 where it is mapped into IPv6."""
+    found = ipaddress.ip_address(address.partition("%")[0])
+    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    return str(mapped or found).encode()
 
 
 class Unproven:
@@ -43,6 +54,8 @@ class Unproven:
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
+        self.here = plain(sock.getsockname()[0])
+        self.source = plain(sock.getpeername()[0])
         self.until = time.monotonic() + PROOF_SECONDS
         self.ours = os.urandom(32).hex().encode()
         self.said = b""
@@ -58,10 +71,10 @@ class Unproven:
             return None if len(line) < LONGEST_PROOF else b""
         theirs, _, shown = line.partition(b" ")
         numbers = self.ours + b" " + theirs
-        is_true = hmac.compare_digest(shown, proof(secret, b"client", numbers, port))
+        is_true = hmac.compare_digest(shown, proof(secret, b"client", numbers, self.here, port))
         if not is_true or rest or len(theirs) != 64:
             return b""
-        return proof(secret, b"node", numbers, port) + b"\n"
+        return proof(secret, b"node", numbers, self.here, port) + b"\n"
 
 
 def is_here(sock: socket.socket) -> bool:
@@ -91,9 +104,9 @@ def listen() -> socket.socket:
     return sock
 
 
-def serve(folder: str) -> None:
-    """Serve until the job's script ends. Tells the port and the secret in a file of its folder."""
-    parent = os.getppid()
+def serve(folder: str, parent: int) -> None:
+    """Serve until the job's script ends, which is the parent. Tells the port and the secret in a
+    file of its folder."""
     for told in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(told, lambda *_: None)  # Jupyter still saves
     signal.signal(signal.SIGXCPU, lambda *_: None)
@@ -107,7 +120,8 @@ def serve(folder: str) -> None:
     unproven: List[Unproven] = []
     served = 0
     while os.getppid() == parent:
-        ready = select.select([listening] + [one.sock for one in unproven], [], [], LOOK_SECONDS)[0]
+        asked = [listening] + [one.sock for one in unproven]
+        ready = set(select.select(asked, [], [], LOOK_SECONDS)[0])
         while served:
             pid, _ = os.waitpid(-1, os.WNOHANG)
             if not pid:
@@ -125,15 +139,16 @@ def serve(folder: str) -> None:
             if shown and served < MOST_SERVED:
                 served += begin(one.sock, shown, [listening] + [other.sock for other in unproven])
             if shown is not None or time.monotonic() > one.until:
-                one.sock.close()
-                unproven.remove(one)
+                drop(unproven, one)
     os._exit(0)
 
 
 def accept(listening: socket.socket, unproven: List[Unproven]) -> None:
     try:
         sock, _ = listening.accept()
-    except OSError:
+    except OSError as error:
+        if unproven and error.errno in (errno.EMFILE, errno.ENFILE):
+            drop(unproven, secrets.choice(unproven))
         return
     try:
         if is_here(sock):
@@ -142,8 +157,26 @@ def accept(listening: socket.socket, unproven: List[Unproven]) -> None:
         unproven.append(Unproven(sock))
     except OSError:
         sock.close()
-    if len(unproven) > MOST_UNPROVEN:  # those who prove something do it at once
-        unproven.pop(0).sock.close()
+        return
+    surplus = too_many(unproven)
+    if surplus is not None:
+        drop(unproven, surplus)
+
+
+def too_many(unproven: List[Unproven]) -> Optional[Unproven]:
+    """Whom to drop: any of the source with the most. Who connects again and again pushes out the
+    own ones too, and nobody of another host."""
+    if not unproven:
+        return None
+    source, most = Counter(one.source for one in unproven).most_common(1)[0]
+    if most <= MOST_FROM_ONE and len(unproven) <= MOST_UNPROVEN:
+        return None
+    return secrets.choice([one for one in unproven if one.source == source])
+
+
+def drop(unproven: List[Unproven], one: Unproven) -> None:
+    one.sock.close()
+    unproven.remove(one)
 
 
 def begin(sock: socket.socket, shown: bytes, others: List[socket.socket]) -> int:

@@ -41,25 +41,35 @@ def command(pid: int | None = None) -> str:
     )
 
 
-_SERVE = """
-# Lets this account in from the login node while the process $1 lives: see relay/far_serve.py.
+_SERVE = r"""
+# Lets this account in from the login node while the job's script runs: see relay/far_serve.py. $1
+# is the job's Jupyter, whose Python serves where the node has no other.
 serve_node() {
-    printf '%s\\n' "$relay" >"$state/relay.py"
-    for python in python3 /usr/libexec/platform-python "$(readlink "/proc/$1/exe")" python; do
-        "$python" -ISc 'import sys; sys.exit(sys.version_info < (3, 6))' || continue
-        "$python" -IS "$state/relay.py" serve "$state" </dev/null >/dev/null 2>"$state/relay.log" &
-        return
-    done
+    printf '%s\n' "$relay" >"$state/relay.py"
+    (
+        trap '' HUP INT TERM USR1 USR2 XCPU # Jupyter still saves
+        until $wanted || [ -e "$state/wanted" ]; do
+            kill -0 $$ || exit
+            sleep 3
+            ls "$state" # a shared home may lag
+        done
+        for python in python3 /usr/libexec/platform-python "$(readlink "/proc/$1/exe")" python; do
+            "$python" -ISc 'import sys; sys.exit(sys.version_info < (3, 6))' || continue
+            exec "$python" -IS "$state/relay.py" serve "$state" $$
+        done
+    ) </dev/null >/dev/null 2>"$state/relay.log" &
 }
 """
 
 
 def job_lines(reach: str) -> str:
     """Functions of sh for a job's script: `serve_node PID`, where the entry's way allows it. The
-    job's folder is in the variable state; the umask is 077."""
+    job's folder is in the variable state; the umask is 077. For `auto`, no port is open until the
+    account has put the file `wanted` there, as `direct_way` does after the other ways."""
     if reach not in ("auto", "direct"):
         return "serve_node() { :; }\n"
-    return f"relay={shlex.quote(text().decode())}\n{_SERVE}"
+    wanted = "true" if reach == "direct" else "false"
+    return f"wanted={wanted}\nrelay={shlex.quote(text().decode())}\n{_SERVE}"
 
 
 @functools.cache
