@@ -182,7 +182,7 @@ def test_one_side_ends_and_the_other_goes_on(connect: Connect, first: str) -> No
 def test_stalled_ones_beside_a_fast_one(connect: Connect, what: str) -> None:
     """Each holds its window at most, even one that was fast before."""
     size, stalled = 30 * MB, 8
-    gate = threading.Event()
+    gate, done = threading.Event(), threading.Event()
 
     def talk(sock: socket.socket) -> None:
         kind = sock.recv(1)
@@ -193,6 +193,7 @@ def test_stalled_ones_beside_a_fast_one(connect: Connect, what: str) -> None:
             gate.wait()
         else:
             together([lambda: check_stream(sock, 2, size), lambda: send_stream(sock, 3, size)])
+            done.set()
 
     def stall(client: socket.socket) -> None:
         client.sendall(b"s")
@@ -213,6 +214,7 @@ def test_stalled_ones_beside_a_fast_one(connect: Connect, what: str) -> None:
         with way.dial() as fast:
             fast.sendall(b"f")
             together([lambda: send_stream(fast, 2, size), lambda: check_stream(fast, 3, size)])
+            eventually(done.is_set, "all at the far end")
         assert way.tunnel.traffic.connections >= stalled
         assert way.losses.problems == []
         gate.set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
@@ -33,6 +34,7 @@ class Channel:
         self.is_untouched = True
         self.is_closed = False
         self.on_touched: Callable[[], None] = lambda: None
+        self.on_close: Callable[[], None] = lambda: None
 
     def watch(self, on_touched: Callable[[], None]) -> None:
         self.on_touched = on_touched
@@ -47,7 +49,9 @@ class Channel:
         raise AssertionError("nobody asked for it")
 
     def close(self) -> None:
-        self.is_closed = True
+        if not self.is_closed:
+            self.is_closed = True
+            self.on_close()
 
 
 class Far:
@@ -265,3 +269,12 @@ def test_what_opens_too_late_is_closed(far: Far) -> None:
     far.spares.close()
     assert all(channel.is_closed for channel in far.opens())
     far.spares.refused(JUPYTER, LostError(NO))
+
+
+def test_those_that_the_far_end_closes_meanwhile_are_closed_too(far: Far) -> None:
+    for close in (partial(far.spares.forget, JUPYTER), far.spares.close):
+        channels = ready(far)
+        for one, other in zip(channels, channels[1:] + channels[:1], strict=True):
+            one.on_close = other.touch
+        close()
+        assert all(channel.is_closed for channel in channels)

@@ -97,6 +97,12 @@ class _Pool:
         wanted = min(MOST, max(LEAST, self._at_once))
         return max(0, wanted - len(self.ready) - self.opening)
 
+    def empty(self) -> list[_Spare]:
+        """Take all that are ready."""
+        ready = list(self.ready)
+        self.ready.clear()
+        return ready
+
 
 class Spares:
     """Of one link. From any thread."""
@@ -178,17 +184,17 @@ class Spares:
         """Close the spares of the target, until its next connection."""
         with self._lock:
             pool = self._pools.pop(target, None)
-        if pool is not None:
-            _close(pool.ready)
+            ready = pool.empty() if pool is not None else []
+        _close(ready)
 
     def close(self, timeout: float = 0.0) -> None:
         """Close all, and open no more; wait so long for the timer's thread. Never raises; may be
         called twice."""
         with self._lock:
             self._is_over = True
-            pools, self._pools = self._pools, {}
-        for pool in pools.values():
-            _close(pool.ready)
+            ready = [spare for pool in self._pools.values() for spare in pool.empty()]
+            self._pools = {}
+        _close(ready)
         self._expiry.stop(timeout)
 
     def expire(self) -> None:

@@ -301,7 +301,7 @@ class CarriedChannel:
     def _finish_client(self) -> None:
         """Everything is delivered, and nothing follows."""
         assert self._sock is not None
-        if self.end.eof_sent:
+        if self.end.eof_sent:  # neither side sends more (RFC 4254 section 5.3)
             self.end.send_close()
             self._drop(with_reset=False)
             return
@@ -311,17 +311,6 @@ class CarriedChannel:
             when = time.monotonic() + LINGER
             self._timer = self._mux.loop.call_at(when, lambda: self._drop(with_reset=False))
         self.reconsider()
-
-    def _close_if_done(self) -> None:
-        """Close the channel when both sides send no more (RFC 4254 section 5.3)."""
-        if (
-            self.phase is Phase.OPEN
-            and self.end.eof_sent
-            and self.end.far_eof
-            and not self._backlog
-        ):
-            self.end.send_close()
-            self._drop(with_reset=False)
 
     # --- from the client --------------------------------------------------------------------------
 
@@ -376,7 +365,8 @@ class CarriedChannel:
         self._unused = None
         if not size:
             end.send_eof()
-            self._close_if_done()
+            if end.far_eof and not self._backlog:
+                self._finish_client()
             return
         # One read into many packets pays off for a client that sends much.
         self._sends_much = size >= end.max_data
