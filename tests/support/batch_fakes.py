@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any
 
 from tests.support.servers import make_server
-from trayconnect.config.batch_options import System
 from trayconnect.config.model import Server
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import Problem, Recovery
@@ -26,28 +25,22 @@ from trayconnect.services.batch.job import (
     job_name,
 )
 from trayconnect.services.batch.scheduler import Refused, Scheduler, Submission, Submitted, Trial
+from trayconnect.services.batch.slurm import Slurm
 
 NOW = 1_800_000_000.0
 """A Friday."""
 
 
-class FakeScheduler:
+class FakeScheduler(Slurm):
     """Explains an end as the job itself says."""
 
-    system: System = "slurm"
-    title = "Slurm"
-    has_steps = True
-
-    def ended(self, answer: Answer, job: JobId, files: JobFiles | None) -> Ended:
-        listed = answer.job(job) if isinstance(answer, JobsSeen) else None
+    def ended(self, answer: JobsSeen, job: JobId, files: JobFiles | None) -> Ended:
+        listed = answer.job(job)
         if listed is not None and listed.ended is not None:
             return listed.ended
         if files is not None and files.status is not None:
             return Ended(End.COMPLETED if not files.status else End.FAILED, files.status)
         return Ended(End.UNKNOWN)
-
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - the service does not call the others
-        raise AssertionError(f"called: {name}")
 
 
 def a_job(number: int = 7, phase: Phase = Phase.QUEUED, name: str = "gpu", **more: Any) -> Job:

@@ -220,7 +220,7 @@ def test_only_a_new_job_is_submitted_beside_one_of_another_computer() -> None:
 
 
 def test_a_job_that_a_late_list_does_not_show_is_waited_for() -> None:
-    """Its record shows it: see `ScriptedScheduler.explained`."""
+    """Its record shows it: see `Scheduler.explained`."""
     life = Life()
     life.feed(CONNECT, LinkUp())
     life.answer()

@@ -16,9 +16,8 @@ from trayconnect.core.errors import Problem
 from trayconnect.services.batch.job import End, Ended, Job, JobId, Phase, Reason, is_job_id
 from trayconnect.services.batch.options import advice
 from trayconnect.services.batch.report import Clock, words
-from trayconnect.services.batch.scheduler import Request, Trial
+from trayconnect.services.batch.scheduler import Request, Scheduler, Trial
 from trayconnect.services.batch.script import finding
-from trayconnect.services.batch.scripted import ScriptedScheduler
 
 _ID = re.compile(r"[0-9]{1,18}")
 _JOB = re.compile(r'<job_list state="(\w+)">(.*?)</job_list>', re.DOTALL)
@@ -37,7 +36,7 @@ _TIMES = ("%a %b %d %H:%M:%S %Y", "%m/%d/%Y %H:%M:%S.%f", "%m/%d/%Y %H:%M:%S")
 _ENFORCED = "enforced"
 
 
-class GridEngine(ScriptedScheduler):
+class GridEngine(Scheduler):
     """See `Scheduler`."""
 
     system: System = "gridengine"

@@ -11,10 +11,9 @@ from trayconnect.services.batch import report as reports
 from trayconnect.services.batch.gridengine import GridEngine
 from trayconnect.services.batch.scheduler import Scheduler
 from trayconnect.services.batch.script import login_script
-from trayconnect.services.batch.scripted import ScriptedScheduler
 from trayconnect.services.batch.slurm import Slurm
 
-_ALL: tuple[ScriptedScheduler, ...] = (Slurm(), GridEngine())
+_ALL: tuple[Scheduler, ...] = (Slurm(), GridEngine())
 
 SCHEDULERS: Mapping[System, Scheduler] = MappingProxyType({one.system: one for one in _ALL})
 """Where a login node has several, the first is meant: Slurm brings commands of others."""

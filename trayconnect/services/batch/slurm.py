@@ -21,9 +21,8 @@ from trayconnect.services.batch.job import (
     is_job_id,
 )
 from trayconnect.services.batch.report import Clock
-from trayconnect.services.batch.scheduler import Request, Trial
+from trayconnect.services.batch.scheduler import Request, Scheduler, Trial
 from trayconnect.services.batch.script import finding
-from trayconnect.services.batch.scripted import ScriptedScheduler
 from trayconnect.services.jupyter.start import quoted
 
 _ID = re.compile(r"([0-9]{1,18})(?:;\S+)?")
@@ -79,7 +78,7 @@ _PLACE = 10
 """Seconds that a step may wait for the resources of its job."""
 
 
-class Slurm(ScriptedScheduler):
+class Slurm(Scheduler):
     """See `Scheduler`."""
 
     system: System = "slurm"
