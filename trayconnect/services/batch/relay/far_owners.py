@@ -27,7 +27,7 @@ def of_uid(uid: int) -> int:
 def first_person() -> int:
     """Below this, accounts are the system's."""
     try:
-        with open("/etc/login.defs", errors="replace") as lines:
+        with open("/etc/login.defs", encoding="utf-8", errors="replace") as lines:
             for line in lines:
                 words = line.split()
                 if len(words) > 1 and words[0] == "UID_MIN" and words[1].isdigit():
@@ -93,7 +93,7 @@ def rows(port: int) -> List[Row]:
     end = ":%04X" % port
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         try:
-            with open(table) as lines:
+            with open(table, encoding="ascii") as lines:
                 for line in lines:
                     if end not in line:
                         continue

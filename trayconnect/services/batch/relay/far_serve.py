@@ -114,8 +114,8 @@ def serve(folder: str, parent: int) -> None:
     port = listening.getsockname()[1]
     secret = os.urandom(32).hex()
     place = os.path.join(folder, "relay")
-    with open(os.open(place + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write("%d %s\n" % (port, secret))
+    with open(os.open(place + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(b"%d %s\n" % (port, secret.encode()))
     os.rename(place + ".new", place)
     unproven: List[Unproven] = []
     served = 0
