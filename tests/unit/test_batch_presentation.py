@@ -32,6 +32,10 @@ from trayconnect.services.batch.presentation import no_page, present, table
 from trayconnect.services.batch.reach import Way
 from trayconnect.services.batch.state import BatchState, Want
 from trayconnect.services.batch.times import duration, moment, start_words
+from trayconnect.services.jupyter.model import FoundJupyter
+from trayconnect.services.jupyter.presentation import JupyterFacts
+from trayconnect.services.jupyter.presentation import present as status_of
+from trayconnect.services.jupyter.problems import last_is_gone
 from trayconnect.services.protocol import Level, ServiceStatus
 from trayconnect.sessions.snapshot import Cause
 from trayconnect.sessions.state import State
@@ -112,6 +116,18 @@ def test_the_state_in_words(state: BatchState, text: str) -> None:
 def test_the_state_of_a_silent_jupyter() -> None:
     state = linked(running(), **ON_NODE)
     assert present(state, NO_JUPYTER, NOW).state_text == "on c1, 4 h left, Jupyter does not answer"
+
+
+@pytest.mark.parametrize("since", [NOW - 1, NOW - 3600])
+@pytest.mark.parametrize("in_use", [False, True])
+def test_a_page_that_is_kept_from_the_tabs_of_another_folder(since: float, in_use: bool) -> None:
+    """Whatever else keeps the page away is told in the words of a job."""
+    found = FoundJupyter("8888", "/data", "/data", "2.21", None, in_use, False, True)
+    gone = last_is_gone("~", "/data")
+    there = status_of(batch_server(), JupyterFacts(problem=gone, jupyters=(found,)))
+    told = present(linked(running(), way=Way.SSH, running_since=since), there, NOW)
+    assert (told.problem == gone) is not in_use
+    assert (told.state_text == "on c1, 4 h left, in another folder") is not in_use
 
 
 @pytest.mark.parametrize(

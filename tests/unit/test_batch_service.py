@@ -34,6 +34,7 @@ from trayconnect.services.batch.reach import Destination, NodeLink, Way
 from trayconnect.services.batch.service import BatchService, entry_in
 from trayconnect.services.batch.work import BatchWork
 from trayconnect.services.jupyter.model import Health
+from trayconnect.services.jupyter.selection_store import LastUsed
 from trayconnect.services.jupyter.service import Work
 from trayconnect.services.protocol import Desktop, Level, ServiceStatus, SetTarget
 
@@ -80,6 +81,7 @@ class Desk:
         )
         marks = map(str, itertools.count())
         jupyter = Work(self.examine, _no_launch, lambda *_: None)
+        self.choices = jupyter.choices
         work = BatchWork(self.cluster, self.reach, jupyter, lambda: next(marks))
         self.service = BatchService(batch_server(), self.post, desktop, work)
 
@@ -250,6 +252,25 @@ def test_jobs_are_listed_and_chosen(desk: Desk) -> None:
     wait_for(lambda: desk.service.state.job == running(2), "the other job")
     with pytest.raises(ProblemError, match="No single job on gpu is known by “c1”"):
         desk.run("choose-jupyter", jupyter="c1")
+
+
+def test_a_chosen_job_may_show_another_folder_than_the_last_one(desk: Desk) -> None:
+    last = LastUsed("/home/alice", "/tmp/1.sock")
+    desk.cluster.jobs = [running(1), running(2)]
+    desk.choices.note("gpu", last)
+    desk.connect()
+    desk.until_ready()
+    assert desk.choices.last("gpu") == last  # the job in use was not chosen
+    desk.run("choose-jupyter", jupyter="2")
+    wait_for(lambda: len(desk.nodes) == 2, "the other node")
+    wait_for(lambda: desk.choices.last("gpu") is None, "the choice")
+    desk.choices.note("gpu", last)
+    desk.lost(DOWN)
+    wait_for(lambda: len(desk.nodes) == 3, "the same node")
+    desk.until_ready()
+    assert desk.choices.last("gpu") == last
+    desk.run("choose-jupyter", jupyter="2")  # it is in use: its page may be withheld
+    assert desk.choices.last("gpu") is None
 
 
 @pytest.mark.parametrize(

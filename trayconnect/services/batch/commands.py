@@ -62,7 +62,10 @@ class BatchCommands:
 
     def choose(self, command: Command, cancel: CancelToken) -> JSON:
         """Use another job: by its number or its node. With a `wait`, block until it is used."""
-        job = self._matching(self.batch.settled(cancel), command.text("jupyter"))
+        state = self.batch.settled(cancel)
+        job = self._matching(state, command.text("jupyter"))
+        if state.job is not None and state.job.id == job.id:
+            self.batch.let_in()
         self.batch.tell(Chosen(job.id))
 
         def moved(state: BatchState) -> bool:

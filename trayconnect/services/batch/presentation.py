@@ -61,7 +61,7 @@ def stage(state: BatchState, jupyter: ServiceStatus, now: float) -> Stage:
         is_known = state.is_reaching or state.unreached is not None or state.was_reached
         return Stage.REACHING if is_known else Stage.STARTING
     since = now if state.running_since is None else state.running_since
-    if jupyter.level < Level.READY and now - since < START_LIMIT:
+    if jupyter.level < Level.READY and now - since < START_LIMIT and not _is_withheld(jupyter):
         return Stage.STARTING
     return Stage.ENDS_SOON if job.ends is not None and job.ends - now < SOON else Stage.RUNNING
 
@@ -154,7 +154,9 @@ def _words(state: BatchState, jupyter: ServiceStatus, at: Stage, now: float) -> 
             return f"ended: {notices.how(job.ended)}"
     text = brief(job, now)
     if at in (Stage.RUNNING, Stage.ENDS_SOON) and jupyter.level < Level.READY:
-        return f"{text}, Jupyter does not answer"
+        return (
+            f"{text}, {'in another folder' if _is_withheld(jupyter) else 'Jupyter does not answer'}"
+        )
     return text
 
 
@@ -240,9 +242,15 @@ def _problem(state: BatchState, jupyter: ServiceStatus, at: Stage, now: float) -
     return None
 
 
+def _is_withheld(jupyter: ServiceStatus) -> bool:
+    """Whether the job's Jupyter was found, and its page is kept from the open tabs of another."""
+    found = next((offer.children for offer in jupyter.commands if offer.key == "jupyters"), ())
+    return bool(found) and jupyter.problem is not None and not any(one.checked for one in found)
+
+
 def _silent_jupyter(state: BatchState, jupyter: ServiceStatus) -> Problem | None:
     problem, job = jupyter.problem, state.job
-    if problem is None or job is None or jupyter.level > Level.NOTHING:
+    if problem is None or job is None or jupyter.level > Level.NOTHING or _is_withheld(jupyter):
         return problem
     return Problem(
         f"Jupyter does not answer on {job.node or 'the node'}",

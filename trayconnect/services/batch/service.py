@@ -151,6 +151,12 @@ class BatchService(PollingService):
     def tell(self, event: Event) -> None:
         self._post(lambda: self._feed(event))
 
+    def let_in(self) -> None:
+        """The user has chosen the job in use: its page opens, also where the one last used ran in
+        another folder."""
+        self._work.jupyter.choices.forget(self._name)
+        self._post(self._jupyter.check)
+
     def wait_until(
         self, done: Callable[[BatchState], bool], seconds: float, cancel: CancelToken
     ) -> None:
@@ -233,10 +239,12 @@ class BatchService(PollingService):
             self.tell(Ordered(number, Unsure(unforeseen(error).title)))
 
     def _open_way(self, login: Link, effect: Open) -> None:
-        to = Destination(self._state.server, effect.scheduler, effect.job, effect.files)
+        state, job = self._state, effect.job
+        to = Destination(state.server, effect.scheduler, job, effect.files)
         cancel = self._reaching = CancelToken()
+        is_chosen = job.id == state.chosen and not state.was_reached
         try:
-            self._reaches.put(lambda: self._reach(login, effect, to, cancel))
+            self._reaches.put(lambda: self._reach(login, effect, to, cancel, is_chosen=is_chosen))
         except RuntimeError as error:
             self.tell(NotReached(effect.attempt, unforeseen(error)))
 
@@ -319,7 +327,9 @@ class BatchService(PollingService):
         logger.info("%s: submitted: %s", self._name, result)
         self.tell(Ordered(number, result))
 
-    def _reach(self, login: Link, effect: Open, to: Destination, cancel: CancelToken) -> None:
+    def _reach(
+        self, login: Link, effect: Open, to: Destination, cancel: CancelToken, *, is_chosen: bool
+    ) -> None:
         attempt = effect.attempt
 
         def on_lost(problem: Problem) -> None:
@@ -339,6 +349,8 @@ class BatchService(PollingService):
             logger.warning("%s: %s", self._name, problem.logged)
             self.tell(NotReached(attempt, problem))
         else:
+            if is_chosen:
+                self.let_in()
             self._post(lambda: self._take_node(attempt, node, found))
 
     def _find(self, node: NodeLink, to: Destination, cancel: CancelToken) -> Jupyter:
