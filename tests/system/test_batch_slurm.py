@@ -149,7 +149,7 @@ def test_other_users_see_neither_the_entry_nor_the_script(
         (["-w", "c9"], "Invalid node name specified", "Change -w c9 in"),
         (["--mem=lots"], "Invalid --mem specification", "Change --mem=lots in"),
         (["--nonsense=1"], "unrecognized option", "Change --nonsense=1 in"),
-        (["-y"], "invalid option", "Change -y in"),
+        (["-y", "x"], "invalid option", "Change -y x in"),
         (["--reservation=x"], "eservation", "Change --reservation=x in"),
     ],
 )

@@ -114,20 +114,26 @@ def test_a_job_in_error_says_why() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "state", "phase"),
+    ("kind", "state", "phase", "note"),
     [
-        ("running", "t", Phase.RUNNING),
-        ("running", "Rr", Phase.RUNNING),
-        ("running", "S", Phase.RUNNING),
-        ("running", "dr", Phase.ENDING),
-        ("running", "dt", Phase.ENDING),
-        ("zombie", "z", Phase.ENDED),
+        ("running", "t", Phase.RUNNING, ""),
+        ("running", "Rr", Phase.RUNNING, ""),
+        ("running", "hr", Phase.RUNNING, ""),
+        ("running", "s", Phase.RUNNING, "suspended by the cluster"),
+        ("running", "S", Phase.RUNNING, "suspended by the cluster"),
+        ("running", "Ts", Phase.RUNNING, "suspended by the cluster"),
+        ("running", "T", Phase.RUNNING, "suspended while its node is too busy"),
+        ("running", "P", Phase.RUNNING, "suspended while another job runs"),
+        ("running", "dr", Phase.ENDING, ""),
+        ("running", "dt", Phase.ENDING, ""),
+        ("running", "dS", Phase.ENDING, "suspended by the cluster"),
+        ("zombie", "z", Phase.ENDED, ""),
     ],
 )
-def test_states(kind: str, state: str, phase: Phase) -> None:
+def test_states(kind: str, state: str, phase: Phase, note: str) -> None:
     text = RUNNING.replace('"running"', f'"{kind}"').replace(">r<", f">{state}<")
     (job,) = seen(text).jobs
-    assert job.phase is phase
+    assert (job.phase, job.note) == (phase, note)
 
 
 def test_a_job_that_has_ended_is_told_by_its_files() -> None:

@@ -69,6 +69,7 @@ def linked(*jobs: Job, **more: Any) -> BatchState:
     return replace(state, **more)
 
 
+HALT = "suspended by the cluster"
 ON_NODE = {"way": Way.SSH, "running_since": NOW - 3600}
 
 
@@ -97,6 +98,7 @@ ON_NODE = {"way": Way.SSH, "running_since": NOW - 3600}
         (linked(running(ends=NOW + 500), **ON_NODE), "on c1, ends in 8 min"),
         (linked(running(ends=NOW - 5), **ON_NODE), "on c1, its time is over"),
         (linked(running(ends=None), **ON_NODE), "on c1"),
+        (linked(running(note=HALT), **ON_NODE), "on c1, suspended by the cluster, 4 h left"),
         (linked(running(), ending="7", **ON_NODE), "job 7 is ending"),
         (linked(a_job(phase=Phase.ENDING)), "job 7 is ending"),
         (linked(ended(running())), "ended: time limit reached"),
@@ -111,6 +113,16 @@ ON_NODE = {"way": Way.SSH, "running_since": NOW - 3600}
 )
 def test_the_state_in_words(state: BatchState, text: str) -> None:
     assert present(state, READY, NOW).state_text == text
+
+
+def test_a_job_that_stands_still_says_why_its_jupyter_is_silent() -> None:
+    state = linked(running(note=HALT), **ON_NODE)
+    assert present(state, READY, NOW).problem is None
+    problem = present(state, NO_JUPYTER, NOW).problem
+    assert problem is not None
+    assert problem.title == "The job on gpu does not go on: suspended by the cluster"
+    told: Any = present(state, READY, NOW).json
+    assert told["job"]["note"] == HALT
 
 
 def test_the_state_of_a_silent_jupyter() -> None:

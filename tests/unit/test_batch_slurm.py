@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.batch_reports import HEAD, NOW, query_report, submit_report
+from trayconnect.services.batch import notices
 from trayconnect.services.batch.job import (
     PREFIX,
     End,
@@ -17,7 +20,9 @@ from trayconnect.services.batch.job import (
     Unanswered,
 )
 from trayconnect.services.batch.scheduler import Refused, Request, Submitted, Trial, Unsure
+from trayconnect.services.batch.script import text
 from trayconnect.services.batch.slurm import Slurm
+from trayconnect.services.batch.slurm_states import STATES, Living, Over
 
 SLURM = Slurm()
 NAME = f"{PREFIX}01234567"
@@ -89,30 +94,81 @@ def test_limits(text: str, seconds: int | None) -> None:
     assert job.limit == seconds
 
 
-@pytest.mark.parametrize(
-    ("state", "host", "phase"),
-    [
-        ("PENDING", "n/a", Phase.QUEUED),
-        ("CONFIGURING", "c1", Phase.QUEUED),
-        ("REQUEUE_HOLD", "n/a", Phase.QUEUED),
-        ("SPECIAL_EXIT", "n/a", Phase.QUEUED),
-        ("RUNNING", "c1", Phase.RUNNING),
-        ("SUSPENDED", "c1", Phase.RUNNING),
-        ("SIGNALING", "c1", Phase.RUNNING),
-        ("COMPLETING", "c1", Phase.ENDING),
-        ("CANCELLED,COMPLETING", "c1", Phase.ENDING),
-        ("COMPLETED", "c1", Phase.ENDED),
-        ("CANCELLED by 5001", "c1", Phase.ENDED),
-        ("CANCELLED+", "c1", Phase.ENDED),
-        ("OUT_OF_MEMORY", "c1", Phase.ENDED),
-        ("SOMETHING_NEW", "c1", Phase.RUNNING),
-        ("SOMETHING_NEW", "n/a", Phase.QUEUED),
-        ("", "n/a", Phase.QUEUED),
-    ],
-)
-def test_states(state: str, host: str, phase: Phase) -> None:
-    (job,) = seen(RUNNING.replace("RUNNING", state, 1).replace("|c2|c2|", f"||{host}|")).jobs
+STATE_WORDS = [
+    ("PENDING", Phase.QUEUED, "waits for free resources"),
+    ("CONFIGURING", Phase.QUEUED, "its node is being prepared"),
+    ("POWER_UP_NODE", Phase.QUEUED, "its node is being switched on"),
+    ("REQUEUED", Phase.QUEUED, "the cluster has put it back into the queue"),
+    ("REQUEUE_FED", Phase.QUEUED, "another cluster of the federation may start it"),
+    ("REQUEUE_HOLD", Phase.QUEUED, "it was put back into the queue, and is held; release"),
+    ("RESV_DEL_HOLD", Phase.QUEUED, "its reservation was deleted; release"),
+    ("SPECIAL_EXIT", Phase.QUEUED, "it was put back after an error, and is held; release"),
+    ("RUNNING", Phase.RUNNING, ""),
+    ("EXPEDITING", Phase.RUNNING, ""),
+    ("RESIZING", Phase.RUNNING, "its size is being changed"),
+    ("SIGNALING", Phase.RUNNING, "it is being sent a signal"),
+    ("STOPPED", Phase.RUNNING, "stopped by the cluster"),
+    ("SUSPENDED", Phase.RUNNING, "suspended by the cluster"),
+    ("UPDATE_DB", Phase.RUNNING, ""),
+    ("COMPLETING", Phase.ENDING, ""),
+    ("STAGE_OUT", Phase.ENDING, "its burst buffer is being written back"),
+    ("BOOT_FAIL", Phase.ENDED, "its node did not boot"),
+    ("CANCELLED", Phase.ENDED, "it was cancelled"),
+    ("COMPLETED", Phase.ENDED, "its Jupyter was shut down"),
+    ("DEADLINE", Phase.ENDED, "its deadline has come"),
+    ("FAILED", Phase.ENDED, "it failed"),
+    ("LAUNCH_FAILED", Phase.ENDED, "the node could not start it"),
+    ("NODE_FAIL", Phase.ENDED, "its node failed"),
+    ("OUT_OF_MEMORY", Phase.ENDED, "out of memory"),
+    ("PREEMPTED", Phase.ENDED, "another job took its place (preempted)"),
+    ("RECONFIG_FAIL", Phase.ENDED, "its node could not be reconfigured"),
+    ("REVOKED", Phase.ENDED, "another cluster of the federation runs it"),
+    ("TIMEOUT", Phase.ENDED, "time limit reached"),
+    # With flags, cut by sacct, or of a later version.
+    ("CANCELLED,COMPLETING", Phase.ENDING, ""),
+    ("CANCELLED by 5001", Phase.ENDED, "it was cancelled"),
+    ("CANCELLED+", Phase.ENDED, "it was cancelled"),
+    ("RUNNING,SUSPENDED", Phase.RUNNING, "suspended by the cluster"),
+    ("NODE_FAIL,REQUEUED", Phase.QUEUED, "the cluster has put it back into the queue"),
+    ("SOMETHING_NEW", Phase.RUNNING, "something new"),
+]
+
+
+@pytest.mark.parametrize(("state", "phase", "text"), STATE_WORDS)
+def test_each_state_has_a_phase_and_words(state: str, phase: Phase, text: str) -> None:
+    (job,) = seen(RUNNING.replace("RUNNING", state, 1).replace("|None|", "|Resources|")).jobs
     assert job.phase is phase
+    said = job.reason.text if job.reason else notices.how(job.ended) if job.ended else job.note
+    assert said.startswith(text) if text else not said
+    assert job.reason is None or job.reason.starts is (
+        " held; " not in said and "deleted" not in said
+    )
+    if state in STATES:  # told in the same way when the scheduler is asked for the job alone
+        line = record(state, reason="Resources")
+        told = SLURM.answer(query_report(HEAD, ended=("24", line)), NOW)
+        assert isinstance(told, JobsSeen)
+        (alone,) = told.jobs
+        assert (alone.phase, alone.reason, alone.note) == (job.phase, job.reason, job.note)
+        assert (alone.ended and alone.ended.how) == (job.ended and job.ended.how)
+
+
+def test_no_state_is_left_out_and_the_script_agrees() -> None:
+    assert {state for state, _, _ in STATE_WORDS} >= STATES.keys()
+    over = {word for word, state in STATES.items() if state_over(state)}
+    told = re.search(r'over = "(.*)" \\\n *"(.*)"', text("slurm.sh"))
+    assert told is not None
+    assert set(f"{told[1]} {told[2]}".split()) == over
+
+
+def state_over(state: Living | Over) -> bool:
+    return isinstance(state, Over) or state.phase is Phase.ENDING
+
+
+@pytest.mark.parametrize("state", ["SOMETHING_NEW", ""])
+def test_a_job_without_a_node_waits(state: str) -> None:
+    (job,) = seen(PENDING.replace("PENDING", state, 1)).jobs
+    assert job.phase is Phase.QUEUED
+    assert job.reason is not None
 
 
 @pytest.mark.parametrize(
@@ -213,11 +269,11 @@ SCONTROL = (
 
 
 def record(state: str, code: str = "0:0", reason: str = "None") -> str:
-    return SCONTROL.replace("STATE", state, 1).replace("EXIT", code).replace("REASON", reason)
+    return SCONTROL.replace("EXIT", code).replace("REASON", reason).replace("STATE", state, 1)
 
 
 @pytest.mark.parametrize(
-    ("line", "how", "status", "signal"),
+    ("line", "end", "status", "signal"),
     [
         (record("COMPLETED"), End.COMPLETED, 0, None),
         (record("FAILED", "3:0", "NonZeroExitCode"), End.FAILED, 3, None),
@@ -227,9 +283,6 @@ def record(state: str, code: str = "0:0", reason: str = "None") -> str:
         (record("OUT_OF_MEMORY", "0:125", "OutOfMemory"), End.OUT_OF_MEMORY, None, None),
         (record("FAILED", "0:125"), End.OUT_OF_MEMORY, None, None),
         (record("NODE_FAIL", "0:0", "NodeDown"), End.NODE_FAILED, None, None),
-        (record("BOOT_FAIL"), End.NOT_LAUNCHED, 0, None),
-        (record("DEADLINE"), End.TIME_LIMIT, None, None),
-        (record("PREEMPTED"), End.CANCELLED, None, None),
         (f"sacct|FAILED|3:0|1796000001|1796000010|1796000000|main|{NAME}", End.FAILED, 3, None),
         (
             f"sacct|CANCELLED by 5001|0:0|Unknown|1796000010|1796000000|main|{NAME}",
@@ -245,9 +298,9 @@ def record(state: str, code: str = "0:0", reason: str = "None") -> str:
         ),
     ],
 )
-def test_how_a_job_ended(line: str, how: End, status: int | None, signal: int | None) -> None:
+def test_how_a_job_ended(line: str, end: End, status: int | None, signal: int | None) -> None:
     answer = seen(ended=("24", line))
-    assert SLURM.ended(answer, "24", None) == Ended(how, status, signal, NOW + 10)
+    assert SLURM.ended(answer, "24", None) == Ended(end, status, signal, NOW + 10)
     (job,) = answer.jobs
     assert (job.name, job.partition, job.phase) == (NAME, "main", Phase.ENDED)
 
@@ -337,7 +390,18 @@ def test_a_job_that_could_not_write_says_so() -> None:
             True,
         ),
         ("QOSMaxGRESPerUser", "your QOS has reached its limit: GPUs and other devices", True),
-        ("QOSMaxWallDurationPerJobLimit", "your QOS has reached its limit: time", True),
+        (
+            "QOSMaxWallDurationPerJobLimit",
+            "it asks for more than your QOS allows a job: time",
+            False,
+        ),
+        ("AssocMaxMemPerJob", "it asks for more than your account allows a job: memory", False),
+        ("QOSGrpWallLimit", "your QOS has reached its limit: time", True),
+        (
+            "launch failed requeued held",
+            "it was put back into the queue, and is held; release it with scontrol release",
+            False,
+        ),
         ("AssocGrpCpuLimit", "your account has reached its limit: processors", True),
         ("AssocGrpCPUMinutesLimit", "your account has reached its limit: processors", True),
         (
@@ -345,7 +409,11 @@ def test_a_job_that_could_not_write_says_so() -> None:
             "your account has reached its limit: jobs that may run at once",
             True,
         ),
-        ("QOSMinGRES", "it asks for less than the least of your QOS: GPUs and other devices", True),
+        (
+            "QOSMinGRES",
+            "it asks for less than the least of your QOS: GPUs and other devices",
+            False,
+        ),
         ("SomethingNew", "SomethingNew", True),
         (
             (

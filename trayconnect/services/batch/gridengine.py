@@ -130,7 +130,8 @@ class GridEngine(Scheduler):
         if phase is Phase.ENDED:
             return replace(job, ended=Ended(End.UNKNOWN))
         ends = starts + limit if starts is not None and limit is not None else None
-        return replace(job, starts=starts, ends=ends, nodes=(node,) if node else ())
+        note = next((text for letters, text in _NOTES if set(state) & set(letters)), "")
+        return replace(job, starts=starts, ends=ends, nodes=(node,) if node else (), note=note)
 
     # --- ends ---
 
@@ -166,6 +167,12 @@ _WAITS = (
     ("dropped because it is disabled", "a queue is disabled"),
     ("dropped because it is overloaded", "the nodes are busy"),
 )
+_NOTES = (
+    ("sS", "suspended by the cluster"),
+    ("T", "suspended while its node is too busy"),
+    ("P", "suspended while another job runs"),
+)
+"""The letters of a running job's state."""
 
 
 def _phase(kind: str, state: str) -> Phase:

@@ -77,6 +77,8 @@ class Ended:
     at: float | None = None
     log: str = ""
     """The end of the log of its Jupyter, without a token."""
+    why: str = ""
+    """More exactly than `how`, for people: "another job took its place"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,10 @@ class Job:
     submitted: float | None = None
     reason: Reason | None = None
     """Why it waits, while queued."""
+    place: int | None = None
+    """Its place in the queue, while queued: 1 is next. None: unknown."""
+    note: str = ""
+    """What is unusual while it runs or ends, for people: "suspended by the cluster"."""
     starts: float | None = None
     """When it started; while queued, the scheduler's estimate. None: it has none."""
     ends: float | None = None

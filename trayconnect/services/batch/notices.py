@@ -41,7 +41,7 @@ def how(ended: Ended | None) -> str:
     """How a job ended, in words."""
     if ended is None:
         return _ENDS[End.UNKNOWN]
-    words = _ENDS[ended.how]
+    words = ended.why or _ENDS[ended.how]
     if ended.how is End.FAILED and ended.signal:
         return f"{words} (signal {ended.signal})"
     if ended.how is End.FAILED and ended.status:
@@ -122,6 +122,15 @@ def unanswered(scheduler: str, said: str) -> Problem:
         "A job that runs is not affected. Asking again automatically.",
         Recovery.RETRY,
         said,
+    )
+
+
+def stands_still(server: str, job: Job) -> Problem:
+    """Its Jupyter does not answer, and its state may be why."""
+    return Problem(
+        f"The job on {server} does not go on: {job.note}",
+        "Its Jupyter answers again when the cluster lets it go on.",
+        Recovery.RETRY,
     )
 
 

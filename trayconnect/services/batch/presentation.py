@@ -171,14 +171,14 @@ def brief(job: Job, now: float) -> str:
             return f"queued: {job.reason.text}"
         return "queued"
     where = f"on {job.node}" if job.node else "running"
+    note = f", {job.note}" if job.note else ""
     if job.ends is None:
-        return where
+        return f"{where}{note}"
     left = job.ends - now
     if left <= 0:
-        return f"{where}, its time is over"
-    return (
-        f"{where}, ends in {duration(left)}" if left < SOON else f"{where}, {duration(left)} left"
-    )
+        return f"{where}{note}, its time is over"
+    time = f"ends in {duration(left)}" if left < SOON else f"{duration(left)} left"
+    return f"{where}{note}, {time}"
 
 
 def _has_estimate(job: Job, now: float) -> bool:
@@ -231,9 +231,10 @@ def _problem(state: BatchState, jupyter: ServiceStatus, at: Stage, now: float) -
             return Problem(title, notices.advice(job.ended), detail=log)
         case Stage.QUEUED if job is not None and job.reason is not None and not job.reason.starts:
             return notices.cannot_start(name, job, job.reason)
-        case Stage.REACHING:
-            return state.unreached
-    if state.unreached is not None:
+    is_silent = at in (*_STARTS, Stage.RUNNING, Stage.ENDS_SOON) and jupyter.level < Level.READY
+    if job is not None and job.note and is_silent:
+        return notices.stands_still(name, job)
+    if at is Stage.REACHING or state.unreached is not None:
         return state.unreached
     if at is Stage.STARTING and files_are_late(state, now):
         return None if job is None else notices.files_missing(job)
@@ -324,6 +325,7 @@ def _job(job: Job, now: float) -> dict[str, Any]:
         "state": job.phase.value,
         "reason": None if job.reason is None else job.reason.word,
         "reason_text": None if job.reason is None else job.reason.text,
+        "note": job.note or None,
         "node": job.node or None,
         "partition": job.partition or None,
         "submitted": job.submitted,

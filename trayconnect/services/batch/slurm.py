@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from trayconnect.config.batch_options import System
 from trayconnect.core import sanitize
@@ -23,6 +24,7 @@ from trayconnect.services.batch.job import (
 from trayconnect.services.batch.report import Clock
 from trayconnect.services.batch.scheduler import Request, Scheduler, Trial
 from trayconnect.services.batch.script import finding
+from trayconnect.services.batch.slurm_states import Living, Over, state_of
 from trayconnect.services.jupyter.start import quoted
 
 _ID = re.compile(r"([0-9]{1,18})(?:;\S+)?")
@@ -38,37 +40,6 @@ _NO_LIST = re.compile(
 _SILENT = re.compile(r"slurm_load_jobs error: (?!Invalid job id)")
 _NONE = frozenset(("", "n/a", "N/A", "(null)", "None", "NONE", "Unknown"))
 
-_PHASES = {
-    "PENDING": Phase.QUEUED,
-    "CONFIGURING": Phase.QUEUED,
-    "REQUEUED": Phase.QUEUED,
-    "REQUEUE_FED": Phase.QUEUED,
-    "REQUEUE_HOLD": Phase.QUEUED,
-    "RESV_DEL_HOLD": Phase.QUEUED,
-    "SPECIAL_EXIT": Phase.QUEUED,
-    "POWER_UP_NODE": Phase.QUEUED,
-    "RUNNING": Phase.RUNNING,
-    "RESIZING": Phase.RUNNING,
-    "SIGNALING": Phase.RUNNING,
-    "STOPPED": Phase.RUNNING,
-    "SUSPENDED": Phase.RUNNING,
-    "COMPLETING": Phase.ENDING,
-    "STAGE_OUT": Phase.ENDING,
-}
-_ENDS = {
-    "BOOT_FAIL": End.NOT_LAUNCHED,
-    "CANCELLED": End.CANCELLED,
-    "COMPLETED": End.COMPLETED,
-    "DEADLINE": End.TIME_LIMIT,
-    "FAILED": End.FAILED,
-    "LAUNCH_FAILED": End.NOT_LAUNCHED,
-    "NODE_FAIL": End.NODE_FAILED,
-    "OUT_OF_MEMORY": End.OUT_OF_MEMORY,
-    "PREEMPTED": End.CANCELLED,
-    "RECONFIG_FAIL": End.NOT_LAUNCHED,
-    "REVOKED": End.CANCELLED,
-    "TIMEOUT": End.TIME_LIMIT,
-}
 _OWN_ENDS = (End.COMPLETED, End.FAILED, End.NOT_LAUNCHED)
 _OUT_OF_MEMORY = 125
 """As the signal, where the kernel ended a process."""
@@ -136,20 +107,21 @@ class Slurm(Scheduler):
         number, state, nodes, host, starts, ends, limit, submitted, partition, rest = parts
         # Both the reason and the name of another program may hold the separator.
         word, _, name = rest.rpartition("|") if f"|{PREFIX}" in rest else rest.partition("|")
-        phase = _phase(state, host)
-        return Job(
+        job = Job(
             number,
             sanitize.line(name),
-            phase,
+            Phase.ENDED,
             partition=sanitize.line(partition),
             submitted=clock.time(submitted),
-            reason=self.explain(word) if phase is Phase.QUEUED else None,
             starts=clock.time(starts),
-            ends=clock.time(ends) if phase is not Phase.QUEUED else None,
+            ends=clock.time(ends),
             limit=_seconds(limit),
-            nodes=_nodes(nodes, host) if phase is not Phase.QUEUED else (),
-            ended=Ended(_end(state), at=clock.time(ends)) if phase is Phase.ENDED else None,
+            nodes=_nodes(nodes, host),
         )
+        at = state_of(state, has_node=host not in _NONE)
+        if isinstance(at, Over):
+            return replace(job, ended=Ended(at.how, at=job.ends, why=at.why))
+        return _living(job, at, state, word)
 
     # --- ends ---
 
@@ -157,33 +129,25 @@ class Slurm(Scheduler):
         told = next((found for line in lines if (found := _record(line, job))), None)
         if told is None:
             return None
-        state = told.get("JobState", "")
-        phase = _phase(state, told.get("BatchHost", ""))
-        if phase is not Phase.ENDED:
-            # sacct goes on listing some as running whose end it has missed.
-            return _living(told, phase, self, clock) if "JobId" in told else None
-        how = _end(state)
-        match = _EXIT.fullmatch(told.get("ExitCode", ""))
-        status, signal = (int(match[1]), int(match[2])) if match else (None, None)
-        if told.get("Reason") == "JobLaunchFailure":
-            how = End.NOT_LAUNCHED
-        if signal == _OUT_OF_MEMORY:
-            how, signal = End.OUT_OF_MEMORY, None
-        if how not in _OWN_ENDS:
-            # Slurm has ended it: its 0:15 is not the script's.
-            status, signal = None, None
-        at = clock.time(told.get("EndTime", ""))
-        return Job(
+        host = told.get("BatchHost", "")
+        known = Job(
             job,
             sanitize.line(told.get("JobName", "")),
             Phase.ENDED,
             partition=sanitize.line(told.get("Partition", "")),
             submitted=clock.time(told.get("SubmitTime", "")),
             starts=clock.time(told.get("StartTime", "")),
-            ends=at,
+            ends=clock.time(told.get("EndTime", "")),
             limit=_seconds(told.get("TimeLimit", "")),
-            ended=Ended(how, status, signal or None, at),
+            nodes=_nodes(told.get("NodeList", ""), host),
         )
+        state = told.get("JobState", "")
+        at = state_of(state, has_node=host not in _NONE)
+        if isinstance(at, Over):
+            return replace(known, nodes=(), ended=_ended(told, at, known.ends))
+        # A list of squeue may be older, as where a site caches it; and sacct goes on listing some
+        # as running whose end it has missed.
+        return _living(known, at, state, told.get("Reason", "")) if "JobId" in told else None
 
     def is_silent(self, lines: Sequence[str]) -> bool:
         is_told = any(line.startswith(("JobId=", "sacct|")) for line in lines)
@@ -208,21 +172,28 @@ class Slurm(Scheduler):
         return f"exec sh -c {quoted(line)}"
 
 
-def _living(told: Mapping[str, str], phase: Phase, slurm: Slurm, clock: Clock) -> Job:
-    """A job that a list of squeue does not show yet, as where a site caches it."""
-    is_queued = phase is Phase.QUEUED
-    return Job(
-        told["JobId"],
-        sanitize.line(told.get("JobName", "")),
-        phase,
-        partition=sanitize.line(told.get("Partition", "")),
-        submitted=clock.time(told.get("SubmitTime", "")),
-        reason=slurm.explain(told.get("Reason", "")) if is_queued else None,
-        starts=clock.time(told.get("StartTime", "")),
-        ends=None if is_queued else clock.time(told.get("EndTime", "")),
-        limit=_seconds(told.get("TimeLimit", "")),
-        nodes=() if is_queued else _nodes(told.get("NodeList", ""), told.get("BatchHost", "")),
-    )
+def _living(job: Job, at: Living, state: str, word: str) -> Job:
+    """A job that has not ended. `word`: why it waits."""
+    if at.phase is not Phase.QUEUED:
+        return replace(job, phase=at.phase, note=at.text)
+    reason = slurm_words.reason(word)
+    if at.text and reason.starts:
+        reason = Reason(sanitize.line(state), at.text, at.starts)
+    return replace(job, phase=at.phase, reason=reason, ends=None, nodes=())
+
+
+def _ended(told: Mapping[str, str], at: Over, ended_at: float | None) -> Ended:
+    how = at.how
+    match = _EXIT.fullmatch(told.get("ExitCode", ""))
+    status, signal = (int(match[1]), int(match[2])) if match else (None, None)
+    if told.get("Reason") == "JobLaunchFailure":
+        how = End.NOT_LAUNCHED
+    if signal == _OUT_OF_MEMORY:
+        how, signal = End.OUT_OF_MEMORY, None
+    if how not in _OWN_ENDS:
+        # Slurm has ended it: its 0:15 is not the script's.
+        status, signal = None, None
+    return Ended(how, status, signal or None, ended_at, why=at.why if how is at.how else "")
 
 
 def _time(seconds: int) -> str:
@@ -240,25 +211,6 @@ def _seconds(text: str) -> float | None:
         return None
     days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
     return ((days * 24 + hours) * 60 + minutes) * 60.0 + seconds
-
-
-def _phase(state: str, host: str) -> Phase:
-    """Of a state with its flags, which some versions show beside it (CANCELLED,COMPLETING). A word
-    of a later version is never the end of a job."""
-    known = [_PHASES[word] for word in _states(state) if word in _PHASES]
-    if Phase.ENDING in known or not any(word in _ENDS for word in _states(state)):
-        default = Phase.QUEUED if host in _NONE else Phase.RUNNING
-        return Phase.ENDING if Phase.ENDING in known else known[-1] if known else default
-    return Phase.ENDED
-
-
-def _end(state: str) -> End:
-    return next((_ENDS[word] for word in _states(state) if word in _ENDS), End.UNKNOWN)
-
-
-def _states(state: str) -> list[str]:
-    """sacct adds who cancelled it, and a plus where it cut a word."""
-    return re.split(r"[ ,+]", state)
 
 
 def _nodes(nodes: str, host: str) -> tuple[str, ...]:

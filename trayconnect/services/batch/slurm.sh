@@ -20,10 +20,10 @@ orders() {
     [ $status != 0 ] || ! printf '%s\n' "$all" | grep -q 'error: *Invalid user' || status=1
     [ $status = 0 ] || { printf '%s\n' "$all"; return $status; }
     printf '%s\n' "$all" | awk '
-        BEGIN { lives = " PENDING CONFIGURING REQUEUED REQUEUE_FED REQUEUE_HOLD SPECIAL_EXIT " \
-            "RUNNING RESIZING SIGNALING STOPPED SUSPENDED " }
+        BEGIN { over = " BOOT_FAIL CANCELLED COMPLETED COMPLETING DEADLINE FAILED LAUNCH_FAILED " \
+            "NODE_FAIL OUT_OF_MEMORY PREEMPTED RECONFIG_FAIL REVOKED STAGE_OUT TIMEOUT " }
         $1 ~ /^[0-9]+$/ {
-            how = index(lives, " " $2 " ") ? "live" : "over"
+            how = index(over, " " $2 " ") ? "over" : "live"
             number = $1
             sub(/^ *[^ ]+ +[^ ]+ ?/, "")
             print number, how, $0
@@ -33,9 +33,10 @@ orders() {
 submit() { submit_with within 25 sbatch --parsable; }
 
 # Where an account has thousands of jobs, those of other programs are not all needed. The name comes
-# last, and the reason before it: both may hold the separator.
+# last, and the reason before it: both may hold the separator. A task of an array, and a part of a
+# heterogeneous job, has a number of its own (%A).
 jobs() {
-    all=$(within 25 squeue -u "$uid" -t all -o '%i|%T|%N|%B|%S|%e|%l|%V|%P|%r|%j')
+    all=$(within 25 squeue -u "$uid" -t all -o '%A|%T|%N|%B|%S|%e|%l|%V|%P|%r|%j')
     status=$?
     printf '%s\n' "$all" | awk '/\|trayconnect-[0-9a-f]+$/ || others++ < 300'
     return $status

@@ -59,6 +59,7 @@ _STUCK = {
 """As asked, it will not start."""
 
 _LIMIT = re.compile(r"(QOS|Assoc|User)(Max|Grp|Min)([A-Za-z]+)")
+_OF_ONE_JOB = re.compile(r"Per(?:Job|Node)(?!s)|WallDuration")
 _THINGS = (
     ("SubmitJobs", "jobs that may be submitted"),
     ("JobsPer", "jobs that may run at once"),
@@ -88,20 +89,25 @@ def reason(word: str) -> Reason:
         return Reason(whole, "a node that it asks for is down, drained or reserved")
     if first == "MaxMemPerLimit":
         return Reason(whole, "it asks for more memory than may be asked", starts=False)
-    text = _WAITS.get(first) or _limit(first)
-    return Reason(whole, text or whole)
+    if "requeued" in whole and "held" in whole:
+        text = "it was put back into the queue, and is held; release it with scontrol release"
+        return Reason(whole, text, starts=False)
+    return _limit(whole) or Reason(whole, _WAITS.get(first) or whole)
 
 
-def _limit(word: str) -> str:
-    """Of the hundred limits of a QOS or an account, such as QOSMaxJobsPerUserLimit."""
-    match = _LIMIT.match(word)
+def _limit(whole: str) -> Reason | None:
+    """Of the hundred limits of a QOS or an account, such as QOSMaxJobsPerUserLimit. One of a single
+    job is never kept by waiting."""
+    match = _LIMIT.match(whole)
     if match is None:
-        return ""
+        return None
     who = "your QOS" if match[1] == "QOS" else "your account"
     thing = next((text for part, text in _THINGS if part in match[3]), "what it may use")
     if match[2] == "Min":
-        return f"it asks for less than the least of {who}: {thing}"
-    return f"{who} has reached its limit: {thing}"
+        return Reason(whole, f"it asks for less than the least of {who}: {thing}", starts=False)
+    if _OF_ONE_JOB.search(match[3]):
+        return Reason(whole, f"it asks for more than {who} allows a job: {thing}", starts=False)
+    return Reason(whole, f"{who} has reached its limit: {thing}")
 
 
 # --- why it was refused ---------------------------------------------------------------------------
