@@ -20,7 +20,7 @@ from tests.support.tunnel_kit import Kit, Losses, entry, nothing_left, until
 from trayconnect.config.model import Server
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.endpoints import TcpEndpoint, UnixEndpoint
-from trayconnect.core.errors import Problem, ProblemError
+from trayconnect.core.errors import Problem, ProblemError, Recovery
 from trayconnect.core.link import Client, Link, LostError, Owner
 from trayconnect.services.batch import ways
 from trayconnect.services.batch.reach import Destination, NodeLink, Way
@@ -144,11 +144,29 @@ def test_a_job_whose_tmp_is_its_own_is_reached_by_a_step(tmp_path: Path) -> None
 @contextlib.contextmanager
 def no_ssh_to(cluster: BatchCluster, host: str) -> Iterator[None]:
     """As where nodes take no logins: the daemon is down."""
-    cluster.run(host, "sh", "-c", "kill $(cat /run/sshd.pid)")
+    end_ssh(cluster, host)
     try:
         yield
     finally:
         cluster.run(host, "/usr/sbin/sshd")
+
+
+@contextlib.contextmanager
+def other_ssh_to(cluster: BatchCluster, host: str, *lines: str) -> Iterator[None]:
+    """Its daemon has these lines in its settings, before the usual ones."""
+    settings = cluster.folder / "etc" / "ssh"
+    (settings / "other").write_text("\n".join([*lines, (settings / "sshd_config").read_text()]))
+    with no_ssh_to(cluster, host):
+        cluster.run(host, "/usr/sbin/sshd", "-f", "/etc/ssh/other")
+        try:
+            yield
+        finally:
+            end_ssh(cluster, host)
+
+
+def end_ssh(cluster: BatchCluster, host: str) -> None:
+    cluster.run(host, "sh", "-c", "kill $(cat /run/sshd.pid)")
+    assert until(lambda: cluster.try_run(host, "test", "-e", "/run/sshd.pid").returncode != 0)
 
 
 def test_a_node_without_ssh_is_reached_by_a_step(
@@ -161,6 +179,61 @@ def test_a_node_without_ssh_is_reached_by_a_step(
         with pytest.raises(ProblemError) as caught, reached(by(job, "ssh"), login):
             pass
         assert caught.value.problem.title == "c1 cannot be reached by ssh"
+
+
+@pytest.mark.parametrize(
+    ("module", "node", "said"),
+    [
+        # This one denies everybody where it cannot move a login into the job.
+        ("pam_slurm_adopt.so", "c1", "Access denied by pam_slurm_adopt: you have no active jobs"),
+        ("pam_slurm.so", "c2", "Access denied: user alice (uid=5001) has no active jobs"),
+    ],
+)
+def test_a_node_that_denies_logins_says_why_and_the_next_way_is_taken(
+    module: str,
+    node: str,
+    said: str,
+    cluster: BatchCluster,
+    kit: Kit,
+    server: Server,
+    job: Destination,
+) -> None:
+    """Slurm's own modules of PAM, which let in who has a job there."""
+    if not any(Path("/lib").glob(f"**/security/{module}")):
+        pytest.skip(f"there is no {module}: run .ci/system-packages")
+    lines = ("auth", "pam_permit.so"), ("account", module), ("session", "pam_permit.so")
+    service = cluster.folder / "etc" / "pam.d" / "sshd"
+    service.write_text("".join(f"{kind} required {what}\n" for kind, what in lines))
+    there = replace(job, job=replace(job.job, nodes=(node,)))
+    with nothing_left(), kit.tunnel(server) as login, other_ssh_to(cluster, node, "UsePAM yes"):
+        with pytest.raises(ProblemError) as caught, reached(by(there, "ssh"), login):
+            pass
+        problem = caught.value.problem
+        assert problem.title == f"{node} cannot be reached by ssh"
+        assert problem.detail.count(said) == 2  # to us, and to the login node's ssh
+        assert problem.recovery is Recovery.RETRY
+        with reached(there, login) as link:
+            assert link.way is Way.SRUN
+            assert echoes(link.link)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('ForceCommand echo "This node is closed" >&2; exit 1', "This node is closed"),
+        ("AllowUsers bob", "c1 refused the login of alice"),
+    ],
+)
+def test_a_node_that_takes_a_login_for_nothing_is_passed_over(
+    line: str, said: str, cluster: BatchCluster, kit: Kit, server: Server, job: Destination
+) -> None:
+    with nothing_left(), kit.tunnel(server) as login, other_ssh_to(cluster, "c1", line):
+        with pytest.raises(ProblemError) as caught, reached(by(job, "ssh"), login):
+            pass
+        assert said in caught.value.problem.detail
+        with reached(job, login) as node:
+            assert node.way is Way.SRUN
+            assert echoes(node.link)
 
 
 def test_a_job_that_does_not_tell_its_host_keys_is_reached_by_the_login_nodes_ssh(
@@ -529,11 +602,7 @@ def test_a_login_node_that_forwards_nothing(
 ) -> None:
     """A login of ours and the job's port need a channel of the login node. Its own ssh does not,
     and knows the node by the keys that the job has told."""
-    config = cluster.folder / "etc" / "ssh" / "sshd_config"
-    before = config.read_text()
-    config.write_text(f"AllowTcpForwarding no\n{before}")
-    cluster.run("login1", "sh", "-c", "kill -HUP $(cat /run/sshd.pid)")
-    try:
+    with login_node_has(cluster, "AllowTcpForwarding no"):
         with nothing_left(), kit.tunnel(server) as login:
             with pytest.raises(ProblemError) as caught, reached(by(job, "direct"), login):
                 pass
@@ -545,9 +614,32 @@ def test_a_login_node_that_forwards_nothing(
             with reached(job, login, failed=frozenset({Way.SSH})) as node:
                 assert node.way is Way.SRUN
                 assert echoes(node.link)
+
+
+@contextlib.contextmanager
+def login_node_has(cluster: BatchCluster, line: str) -> Iterator[None]:
+    """A line of its sshd_config, for logins from now on."""
+    config = cluster.folder / "etc" / "ssh" / "sshd_config"
+    before = config.read_text()
+    config.write_text(f"{line}\n{before}")
+    try:
+        yield
     finally:
         config.write_text(before)
-        cluster.run("login1", "sh", "-c", "kill -HUP $(cat /run/sshd.pid)")
+
+
+@pytest.mark.parametrize("names", ["c1:*", "10.77.0.11:*"])
+def test_a_login_node_that_forwards_to_the_names_of_nodes_only(
+    names: str, cluster: BatchCluster, kit: Kit, server: Server, job: Destination
+) -> None:
+    told(cluster, job)
+    with (
+        login_node_has(cluster, f"PermitOpen {names}"),
+        nothing_left(),
+        kit.tunnel(server) as login,
+        reached(by(job, "direct"), login) as node,
+    ):
+        assert echoes(node.link)
 
 
 def test_the_relay_of_a_job_ends_with_it(cluster: BatchCluster, server: Server) -> None:

@@ -121,7 +121,7 @@ def _reached(
                 node = work.reach(_by(to, way), link, cancel, lambda _problem: None)
             except ProblemError as error:
                 last = error.problem
-                found.append(f"does not work: {last.title}")
+                found.append(f"does not work: {last.detail or last.title}")
                 continue
             found.append("works")
         if reached is None:

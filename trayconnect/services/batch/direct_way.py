@@ -3,9 +3,10 @@
 Any user of the node could listen on a port after the job's end, so the relay there proves that it
 knows a secret that only the account can read, as this end does: see `relay.far_serve`. The address
 is a part of both proofs, so that nobody on another host can stand between them: names are resolved
-on the login node, and the channel leads to a number. What goes
-between the login node and the node is not encrypted, as the secret itself is not on its way to a
-home that nodes share: the network of the cluster must be trusted."""
+on the login node, and the channel leads to a number; or, where the login node forbids that
+(PermitOpen compares words), to a name that has no other address there. What goes between the login
+node and the node is not encrypted, as the secret itself is not on its way to a home that nodes
+share: the network of the cluster must be trusted."""
 
 from __future__ import annotations
 
@@ -15,14 +16,14 @@ import ipaddress
 import secrets
 import shlex
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from trayconnect.config.host_syntax import host_fault
 from trayconnect.core import remote_script, sanitize
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.endpoints import TcpEndpoint, unmapped
 from trayconnect.core.errors import Problem, ProblemError, Recovery
-from trayconnect.core.link import ByteStream, Link, LostError
+from trayconnect.core.link import ByteStream, Link, LostError, NotOpenedError, Refusal
 from trayconnect.core.threads import deadline
 from trayconnect.services.batch.reach import REACH_LIMIT, Destination
 from trayconnect.services.batch.relay.relay_link import open_relay
@@ -36,6 +37,7 @@ _NO_ORIGIN = ("127.0.0.1", 0)
 _HELLO = b"@@trayconnect node 1 "
 _LONGEST = 200
 _MARK = "@@relay"
+_NAME = "@@name"
 _ADDRESS = "@@address"
 
 
@@ -48,7 +50,8 @@ def open_direct(
         title = f"Only a job that trayconnect has submitted lets it in on a port of {node}"
         raise ProblemError(Problem(title, "", Recovery.RETRY))
     until = time.monotonic() + REACH_LIMIT - 1.0
-    port, secret, addresses = _told(to, login)
+    port, secret, known = _told(to, login)
+    addresses = numbers([*(address for found in known.values() for address in found), *known])
     problem = Problem(f"The login node knows no address of {node}", "", Recovery.RETRY)
     silent: set[str] = set()
     for address in addresses * _TRIES:
@@ -58,7 +61,7 @@ def open_direct(
         if address in silent:
             continue
         try:
-            stream = login.open_channel(TcpEndpoint(address, port), _NO_ORIGIN)
+            stream = _channel(login, port, (address, *names_of(address, known)))
         except LostError:
             raise
         except ProblemError as error:
@@ -90,23 +93,38 @@ def open_direct(
     raise ProblemError(problem)
 
 
-def _told(to: Destination, login: Link) -> tuple[int, bytes, tuple[str, ...]]:
-    """The port and the secret, from the job's folder, and the addresses of its node as the login
-    node knows them. Raises `ProblemError`."""
+def _channel(login: Link, port: int, hosts: Sequence[str]) -> ByteStream:
+    """To the first of the hosts that the login node does not forbid. Raises `ProblemError`."""
+    for host in hosts[:-1]:
+        try:
+            return login.open_channel(TcpEndpoint(host, port), _NO_ORIGIN)
+        except NotOpenedError as error:
+            if error.refusal is not Refusal.FORBIDDEN:
+                raise
+    return login.open_channel(TcpEndpoint(hosts[-1], port), _NO_ORIGIN)
+
+
+def _told(to: Destination, login: Link) -> tuple[int, bytes, dict[str, list[str]]]:
+    """The port and the secret, from the job's folder, and the addresses of each name of its node,
+    as the login node knows them. Raises `ProblemError`."""
     names = [name for name in to.job.nodes if not host_fault(name) and not name.startswith("-")]
     script = (
         "main() {\n"
         f"{enter_folder(to.server.name, to.job.id)}\n"
         "umask 077\n"
         f"for name in {shlex.join(names)}; do\n"
-        '    timeout 3 getent ahosts "$name" || timeout 3 getent hosts "$name"\n'
-        f"done | sed 's/^ *\\([^ ]*\\).*/{_ADDRESS} \\1/'\n"
-        # The relay listens from now on. The job looks every few seconds, and a home may lag.
+        f'    printf "\\n{_NAME} %s\\n" "$name"\n'
+        '    { timeout 3 getent ahosts "$name" || timeout 3 getent hosts "$name"; } |\n'
+        f"        sed 's/^ *\\([^ ]*\\).*/{_ADDRESS} \\1/'\n"
+        "done\n"
+        # The relay listens from now on. The job looks for this, and a home may lag.
         "[ -e wanted ] || : >wanted\n"
-        "for second in 1 2 3 4 5 6 7 8 9; do\n"
-        "    [ ! -s relay ] || break\n"
-        '    [ "$second" -le 2 ] || [ -e relay.py ] || break\n'
-        "    sleep 1; ls >/dev/null\n"
+        "began=$(date +%s)\n"
+        "until [ -s relay ]; do\n"
+        "    waited=$(($(date +%s) - began))\n"
+        '    [ "$waited" -lt 9 ] || break\n'
+        '    [ "$waited" -lt 2 ] || [ -e relay.py ] || break\n'
+        "    sleep 0.2 || sleep 1; ls >/dev/null\n"
         "done\n"
         f'printf "\\n{_MARK} %s\\n" "$(cat relay)"\n'
         "}\n"
@@ -118,13 +136,16 @@ def _told(to: Destination, login: Link) -> tuple[int, bytes, tuple[str, ...]]:
             "It is below trayconnect/jobs in ~/.local/state. Take the others' rights there away"
         )
         raise ProblemError(Problem(NOT_OURS, advice, Recovery.RETRY))
+    known: dict[str, list[str]] = {}
     found: list[str] = []
     for line in said.stdout.decode(errors="replace").splitlines():
         match line.split():
+            case [mark, name] if mark == _NAME:
+                found = known[name] = []
             case [mark, address] if mark == _ADDRESS:
                 found.append(address)
             case [mark, port, secret] if mark == _MARK and port.isdigit() and len(secret) == 64:
-                return int(port), secret.encode(), numbers([*found, *names])
+                return int(port), secret.encode(), known
     title = f"The job on {to.job.node} listens on no port"
     advice = "It has no Python, or its entry asked for another way when it was submitted."
     raise ProblemError(Problem(title, advice, Recovery.RETRY))
@@ -142,6 +163,11 @@ def numbers(words: Sequence[str]) -> tuple[str, ...]:
         if not (leads_here or address.is_link_local or address.is_multicast):
             found[str(address)] = None
     return tuple(found)
+
+
+def names_of(address: str, known: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """The names that lead to that address, and to no other one."""
+    return tuple(name for name, found in known.items() if name != address and {*found} == {address})
 
 
 class _FalseError(Exception):

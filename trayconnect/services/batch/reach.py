@@ -60,6 +60,11 @@ class NodeLink:
     """Closed by its owner, who is the service; it does not close the login link."""
 
 
+def words(problem: Problem) -> str:
+    """Why a way does not work, with the words of who refused it."""
+    return f"{problem.title} ({problem.detail})" if problem.detail else problem.title
+
+
 class OpenWay(Protocol):
     """Opens one way over a login link. Blocks for `REACH_LIMIT` seconds at most.
 

@@ -7,12 +7,13 @@ import time
 from collections.abc import Callable, Sequence
 
 from trayconnect.config.host_syntax import host_fault
+from trayconnect.core import sanitize
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import Problem, ProblemError, Recovery
 from trayconnect.core.link import Hop, Link
 from trayconnect.services.batch.job import JobFiles
 from trayconnect.services.batch.limits import limited
-from trayconnect.services.batch.reach import REACH_LIMIT, Destination
+from trayconnect.services.batch.reach import REACH_LIMIT, Destination, words
 from trayconnect.services.batch.relay import program
 from trayconnect.services.batch.relay.relay_link import start_relay
 from trayconnect.services.batch.told import check_socket, enter_folder
@@ -31,7 +32,7 @@ _OPTIONS = (
     "PermitLocalCommand=no",
     "ConnectTimeout=6",
     "ServerAliveInterval=15",
-    "LogLevel=ERROR",
+    "LogLevel=INFO",  # with the banner, which may say why a login is denied
 )
 
 
@@ -97,10 +98,13 @@ def _check(link: Link, files: JobFiles | None) -> None:
     if files is None or not files.node:
         return
     seen = link.execute("uname -n", b"", _CHECK_SECONDS)
-    lines = seen.stdout.decode(errors="replace").split()
-    if not lines or lines[-1] != files.node:
-        where = lines[-1] if lines else "nowhere"
-        title = f"The login to {files.node} led to {where}"
+    said = seen.stdout.decode(errors="replace").split()
+    if seen.status != 0 or not said:
+        said_there = sanitize.line(seen.stderr.strip() or seen.stdout.strip(), 300)
+        title = f"{files.node} takes a login, but runs no command"
+        raise ProblemError(Problem(title, "", Recovery.RETRY, said_there))
+    if said[-1] != files.node:
+        title = f"The login to {files.node} led to {sanitize.line(said[-1], 60)}"
         raise ProblemError(Problem(title, "", Recovery.RETRY))
     check_socket(files, link)
 
@@ -136,6 +140,5 @@ def _known_hosts(server: str, job: str, node: str, keys: Sequence[str]) -> str:
 
 
 def _unreached(node: str, reasons: Sequence[Problem]) -> ProblemError:
-    said = "; ".join(dict.fromkeys(reason.title for reason in reasons))
-    title = f"No login to {node} is possible"
-    return ProblemError(Problem(title, said, Recovery.RETRY, said))
+    said = "; ".join(dict.fromkeys(map(words, reasons)))
+    return ProblemError(Problem(f"No login to {node} is possible", "", Recovery.RETRY, said))

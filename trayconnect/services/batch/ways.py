@@ -11,7 +11,7 @@ from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import Problem, ProblemError, Recovery
 from trayconnect.core.link import Link, LostError
 from trayconnect.services.batch.direct_way import open_direct
-from trayconnect.services.batch.reach import ORDER, Destination, NodeLink, OpenWay, Way
+from trayconnect.services.batch.reach import ORDER, Destination, NodeLink, OpenWay, Way, words
 from trayconnect.services.batch.srun_way import open_srun
 from trayconnect.services.batch.ssh_way import open_ssh
 from trayconnect.services.batch.told import check_socket
@@ -105,13 +105,10 @@ class _Loss:
 
 
 def _unreached(to: Destination, asked: str, reasons: Mapping[Way, Problem]) -> Problem:
-    said = "; ".join(f"{way.value}: {problem.title}" for way, problem in reasons.items())
     node = to.job.node or "the job's node"
     if asked != "auto":
-        problem = reasons.get(Way(asked))
-        title = f"{node} cannot be reached by {asked}"
-        why = f"{problem}. " if problem else ""
-        return Problem(
-            title, f"{why}'reach: auto' in the file tries the other ways.", Recovery.RETRY, said
-        )
+        said = words(reasons[Way(asked)])
+        advice = f"{said}. 'reach: auto' in the file tries the other ways."
+        return Problem(f"{node} cannot be reached by {asked}", advice, Recovery.RETRY, said)
+    said = "; ".join(f"{way.value}: {words(problem)}" for way, problem in reasons.items())
     return Problem(f"{node} cannot be reached", f"{said}.", Recovery.RETRY, said)

@@ -28,6 +28,7 @@ from paramiko.common import (
 from trayconnect.core import sanitize
 from trayconnect.ssh import out_of_band
 from trayconnect.ssh.auth.data_types import DataReader, ssh_message
+from trayconnect.ssh.connection_problems import SERVER_REASON
 from trayconnect.ssh.transport.ssh_transport import SshTransport
 
 MAX_ROUNDS = 20
@@ -37,6 +38,7 @@ PATIENCE_SECONDS = 120.0
 telephone (Duo). OpenSSH's servers end a login after the same time (LoginGraceTime)."""
 MAX_BANNER = 4000
 """Characters; RFC 4252 section 5.4 sets no limit."""
+MAX_LAST_WORDS = 300
 
 _MAX_PROMPTS = 100
 _MAX_AHEAD = 16
@@ -125,6 +127,9 @@ class UserAuth:
         )
         self._authenticated = False
         self._banner = ""
+        self._last_words = ""
+        """The server's banner since its last answer. OpenSSH sends the words of a PAM module that
+        denies the account so, and hangs up."""
         # paramiko's transport dispatches messages by this table.
         self._handler_table: dict[int, Callable[[Message], None]] = {
             MSG_SERVICE_ACCEPT: lambda m: self._received(MSG_SERVICE_ACCEPT, m),
@@ -222,11 +227,13 @@ class UserAuth:
         """Called on the transport's thread, which the exception ends."""
         if self._answers.qsize() >= _MAX_AHEAD:
             raise SSHException("an answer without a request")
+        self._last_words = ""
         self._answers.put((number, message))
 
     def _bannered(self, message: Message) -> None:
         text = sanitize.text(message.get_binary())
         self._banner = "\n".join(filter(None, (self._banner, text)))[:MAX_BANNER]
+        self._last_words = " ".join((self._last_words + " " + text).split())[-MAX_LAST_WORDS:]
         if out_of_band.address(text):
             message_text, self._pending_action = self._pending_action, self._banner
             if not message_text:  # log once per answer: a server may send banners without end
@@ -255,13 +262,19 @@ class UserAuth:
     def _receive(self, patience: float = 0.0) -> tuple[int, Message]:
         """The next answer, within the timeout, or within `patience` seconds if that is longer."""
         if self._transport.ended.is_set() and self._answers.empty():
-            raise AuthLostError(self._transport.reason())
+            raise self._lost()
         with ExitStack() as display:
             answer = self._wait(max(self._timeout, patience), display)
         self._pending_action = ""
         if answer is None:
-            raise AuthLostError(self._transport.reason())
+            raise self._lost()
         return answer
+
+    def _lost(self) -> AuthLostError:
+        reason = self._transport.reason()
+        if self._last_words and not reason.startswith(SERVER_REASON):
+            reason = f"{SERVER_REASON}{self._last_words}"
+        return AuthLostError(reason)
 
     def _wait(self, limit: float, display: ExitStack) -> tuple[int, Message] | None:
         """As `_receive`, while showing what the server waits for; `display` gets the end of

@@ -144,6 +144,8 @@ class Packetizer:
         be sent also within a key exchange (RFC 4253 section 7.1)."""
 
         def send() -> None:
+            if self.closed:  # and so may be the socket
+                return
             self._seal_posted()
             self.writer.add(message)
             self._flush()

@@ -48,9 +48,12 @@ serve_node() {
     printf '%s\n' "$relay" >"$state/relay.py"
     (
         trap '' HUP INT TERM USR1 USR2 XCPU # Jupyter still saves
+        looks=0
         until $wanted || [ -e "$state/wanted" ]; do
             kill -0 $$ || exit
-            sleep 3
+            looks=$((looks + 1))
+            # It is wanted soon, or late.
+            if [ $looks -lt 300 ] && sleep 0.4; then :; else sleep 3; fi
             ls "$state" # a shared home may lag
         done
         for python in python3 /usr/libexec/platform-python "$(readlink "/proc/$1/exe")" python; do

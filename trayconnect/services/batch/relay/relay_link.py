@@ -103,12 +103,13 @@ def start_relay(
 
 
 def _said(stream: ByteStream, cancel: CancelToken) -> str:
-    """The last line of its standard error, which may come a moment later than its end."""
+    """The last lines of its standard error, which may come a moment later than its end. Those of
+    ssh end with who closed the connection; the reason stands before."""
     deadline = time.monotonic() + _SAID_SECONDS
     while True:
         lines = [line for line in getattr(stream, "said", b"").splitlines() if line.strip()]
         if lines or time.monotonic() > deadline or cancel.wait(_EVERY):
-            return sanitize.line(lines[-1]) if lines else ""
+            return "; ".join(map(sanitize.line, lines[-2:]))
 
 
 class RelayLink:
