@@ -602,18 +602,21 @@ def test_a_login_node_that_forwards_nothing(
 ) -> None:
     """A login of ours and the job's port need a channel of the login node. Its own ssh does not,
     and knows the node by the keys that the job has told."""
-    with login_node_has(cluster, "AllowTcpForwarding no"):
-        with nothing_left(), kit.tunnel(server) as login:
-            with pytest.raises(ProblemError) as caught, reached(by(job, "direct"), login):
-                pass
-            assert "forbids forwarding" in caught.value.problem.detail
-            with reached(job, login) as node:
-                assert node.way is Way.SSH
-                assert not isinstance(node.link, SshLink)
-                assert echoes(node.link)
-            with reached(job, login, failed=frozenset({Way.SSH})) as node:
-                assert node.way is Way.SRUN
-                assert echoes(node.link)
+    with (
+        login_node_has(cluster, "AllowTcpForwarding no"),
+        nothing_left(),
+        kit.tunnel(server) as login,
+    ):
+        with pytest.raises(ProblemError) as caught, reached(by(job, "direct"), login):
+            pass
+        assert "forbids forwarding" in caught.value.problem.detail
+        with reached(job, login) as node:
+            assert node.way is Way.SSH
+            assert not isinstance(node.link, SshLink)
+            assert echoes(node.link)
+        with reached(job, login, failed=frozenset({Way.SSH})) as node:
+            assert node.way is Way.SRUN
+            assert echoes(node.link)
 
 
 @contextlib.contextmanager

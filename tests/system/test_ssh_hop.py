@@ -125,13 +125,15 @@ def test_a_node_that_refuses_the_key_asks_nothing(
         config.write_text(f"{before}DenyUsers alice\n")
         reload(cluster, "c1")
         try:
-            until(lambda: "c1" in refusal(login, cluster))
+            until(lambda: "c1 refused the login" in refusal(login, cluster))
         finally:
             config.write_text(before)
             reload(cluster, "c1")
 
 
 def reload(cluster: BatchCluster, host: str) -> None:
+    # It is written again once the former signal has been heeded.
+    assert until(lambda: cluster.try_run(host, "test", "-s", "/run/sshd.pid").returncode == 0)
     cluster.run(host, "sh", "-c", "kill -HUP $(cat /run/sshd.pid)")
 
 
