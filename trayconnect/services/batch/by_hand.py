@@ -15,18 +15,18 @@ _BEGIN = "@@trayconnect job 1"
 
 def find_in_job(link: Link, job: Job, path: str) -> Jupyter:
     """Where it listens, as seen from the node; `path`: the page to open. Raises `ProblemError`."""
-    servers = {one.pid: one for one in find(link.execute, job.node or "the node").servers}
+    servers = {str(one.pid): one for one in find(link.execute, job.node or "the node").servers}
     script = f"echo; echo '{_BEGIN}'\n"
     for pid in servers:
         script += (
-            f"tr '\\0' '\\n' 2>/dev/null </proc/{pid:d}/environ"
-            f" | grep -qxE '(SLURM_JOB_ID|JOB_ID)={job.id}' && echo {pid:d}\n"
+            f"tr '\\0' '\\n' 2>/dev/null </proc/{pid}/environ"
+            f" | grep -qxE '(SLURM_JOB_ID|JOB_ID)={job.id}' && echo {pid}\n"
         )
     stdin = remote_script.stdin(f"{script}exit 0\n")
     done = link.execute(remote_script.COMMAND, stdin, LIMIT)
     report = done.stdout.decode("utf-8", "replace").partition(_BEGIN)[2]
     for word in report.split():
-        one = servers.get(int(word)) if word.isdecimal() else None
+        one = servers.get(word)
         if one is not None and one.socket:
             return Jupyter(path=path, socket=one.socket)
         if one is not None:

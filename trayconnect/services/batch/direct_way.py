@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ipaddress
+import re
 import secrets
 import shlex
 import time
@@ -39,6 +40,7 @@ _LONGEST = 200
 _MARK = "@@relay"
 _NAME = "@@name"
 _ADDRESS = "@@address"
+_is_port = re.compile(r"[1-9][0-9]{0,4}").fullmatch
 
 
 def open_direct(
@@ -144,7 +146,7 @@ def _told(to: Destination, login: Link) -> tuple[int, bytes, dict[str, list[str]
                 found = known[name] = []
             case [mark, address] if mark == _ADDRESS:
                 found.append(address)
-            case [mark, port, secret] if mark == _MARK and port.isdigit() and len(secret) == 64:
+            case [mark, port, secret] if mark == _MARK and _is_port(port) and len(secret) == 64:
                 return int(port), secret.encode(), known
     title = f"The job on {to.job.node} listens on no port"
     advice = "It has no Python, or its entry asked for another way when it was submitted."

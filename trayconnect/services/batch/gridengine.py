@@ -15,15 +15,14 @@ from trayconnect.core import sanitize
 from trayconnect.core.errors import Problem
 from trayconnect.services.batch.job import End, Ended, Job, JobId, Phase, Reason, is_job_id
 from trayconnect.services.batch.options import advice
-from trayconnect.services.batch.report import Clock, words
+from trayconnect.services.batch.report import Clock, number, plausible, words
 from trayconnect.services.batch.scheduler import Request, Scheduler, Trial
 from trayconnect.services.batch.script import finding
 
 _ID = re.compile(r"[0-9]{1,18}")
-_JOB = re.compile(r'<job_list state="(\w+)">(.*?)</job_list>', re.DOTALL)
 _VALUE = re.compile(r"<(\w+)>([^<]*)</\1>")
-_H_RT = re.compile(r'<hard_request name="h_rt"[^>]*>([^<]*)<')
-_DURATION = re.compile(r"(?:([0-9]+):)?([0-9]+):([0-9]+)")
+_H_RT = re.compile(r'<hard_request name="h_rt"[^<>]*>([^<]*)<')
+_DURATION = re.compile(r"(?:([0-9]{1,9}):)?([0-9]{1,9}):([0-9]{1,9})")
 _EXIT = re.compile(r"exit_status +([0-9]{1,3})")
 _FAILED = re.compile(r"failed +([0-9]{1,3})(?: *: *(.*))?")
 _UNSURE = re.compile(r"(?i)commlib|qmaster|connect|timed? ?out|communication|try again|no response")
@@ -102,7 +101,7 @@ class GridEngine(Scheduler):
         if not ends or "<queue_info" not in listed:
             return None
         reasons = dict(_reasons(about))
-        found = (self._job(match[1], match[2], reasons, clock) for match in _JOB.finditer(listed))
+        found = (self._job(kind, text, reasons, clock) for kind, text in _listed(listed))
         return tuple(job for job in found if job is not None)
 
     def _job(self, kind: str, text: str, reasons: Mapping[JobId, str], clock: Clock) -> Job | None:
@@ -129,7 +128,7 @@ class GridEngine(Scheduler):
             return replace(job, reason=self.explain(word))
         if phase is Phase.ENDED:
             return replace(job, ended=Ended(End.UNKNOWN))
-        ends = starts + limit if starts is not None and limit is not None else None
+        ends = plausible(starts + limit) if starts is not None and limit is not None else None
         note = next((text for letters, text in _NOTES if set(state) & set(letters)), "")
         return replace(job, starts=starts, ends=ends, nodes=(node,) if node else (), note=note)
 
@@ -157,6 +156,15 @@ class GridEngine(Scheduler):
             ends=at,
             ended=Ended(how, int(status[1]), at=at),
         )
+
+
+def _listed(text: str) -> Iterator[tuple[str, str]]:
+    """The state and the text of each job of a list. No parser of XML: it would expand entities."""
+    for part in text.split('<job_list state="')[1:]:
+        about, ends, _ = part.partition("</job_list>")
+        kind, begins, values = about.partition('">')
+        if ends and begins:
+            yield kind, values
 
 
 _WAITS = (
@@ -191,8 +199,8 @@ def _iso(text: str) -> str:
 
 
 def _seconds(text: str) -> float | None:
-    if text.isdecimal():
-        return float(text)
+    if (whole := number(text)) is not None:
+        return float(whole)
     match = _DURATION.fullmatch(text)
     if match is None:
         return None

@@ -43,11 +43,19 @@ numbers_of_ours() { ours 1 ,; }
 
 submit() { submit_with within 25 qsub -terse; }
 
-# Why our jobs wait is behind the list.
+# Where an account has thousands of jobs, those of other programs are not all needed. Why our jobs wait
+# is behind the list.
 jobs() {
     all=$(within 25 qstat -xml -r -s prsz -u "$me")
     status=$?
-    printf '%s\n' "$all"
+    printf '%s\n' "$all" | awk '
+        /<job_list / { of_one = ""; inside = 1 }
+        !inside { print; next }
+        { of_one = of_one $0 "\n" }
+        /<\/job_list>/ {
+            if (of_one ~ /<full_job_name>trayconnect-/ || others++ < 300) printf "%s", of_one
+            inside = 0
+        }'
     numbers=$(numbers_of_ours)
     [ $status != 0 ] || [ -z "$numbers" ] || within 10 qstat -j "$numbers" |
         sed -n '/^job_number:/p; /^error reason/p; /^scheduling info:/,/^$/p' | head -n 400

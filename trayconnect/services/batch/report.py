@@ -18,7 +18,8 @@ _OUTPUT_LENGTH = 2000
 _LOG_LENGTH = 20_000
 _AGREE = 5.0
 """Seconds: an answer may have taken so long."""
-_LATEST = 1e11
+_LATEST = 3e10
+"""Seconds since the epoch: Windows has no words for a moment after the year 3000."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,11 @@ def number(text: str) -> int | None:
     return int(text) if _NUMBER.fullmatch(text) else None
 
 
+def plausible(seconds: float) -> float | None:
+    """The moment, unless no clock of this computer can show it."""
+    return seconds if 0 <= seconds < _LATEST else None
+
+
 _SPEAKER = re.compile(r"^\w+(?:\[\w+\])?: (?:(?:error|fatal|warning|info): )?")
 
 
@@ -92,11 +98,11 @@ class Clock:
         """A moment by this computer's clock, from seconds since the epoch, or from the cluster's
         local time; None for every other word, such as N/A."""
         if (seconds := number(text)) is not None:
-            return seconds + self._offset if seconds < _LATEST else None
+            return plausible(seconds + self._offset)
         wall = _wall(text)
         if wall is None or self.wall is None:
             return None
-        return self.there + (wall - self.wall).total_seconds() + self._offset
+        return plausible(self.there + (wall - self.wall).total_seconds() + self._offset)
 
 
 def clock(report: tuple[Section, ...], now: float) -> Clock:

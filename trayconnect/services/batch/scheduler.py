@@ -102,6 +102,10 @@ _TIMED_OUT = (124, 137)
 _NOT_FOUND = 127
 _NO_FOLDER = 70
 """See `job.sh`."""
+_MOST_HOSTS = 64
+"""See `query.sh`."""
+_MOST_OTHERS = 300
+"""See `jobs` of each scheduler."""
 _RETURNED = re.compile(r"@rc ([0-9]{1,3})")
 
 
@@ -269,7 +273,8 @@ class Scheduler(ABC):
             return Unanswered(self._said(listed))
         files = reports.job_files(report, clock)
         hosts = reports.first(report, "hosts")
-        known = {job.id: job for job in jobs}
+        others = [job for job in jobs if not job.is_ours][:_MOST_OTHERS]
+        known = {job.id: job for job in (*others, *(job for job in jobs if job.is_ours))}
         for section in report:
             if section.key == "ended" and is_job_id(section.value):
                 if self.is_silent(section.lines):
@@ -278,8 +283,9 @@ class Scheduler(ABC):
                 before = known.get(section.value)
                 if job is not None and (before is None or before.phase is Phase.ENDED):
                     known[section.value] = job
-        seen = JobsSeen((), files, now)
-        placed = (_placed(job, seen, hosts.lines if hosts else ()) for job in known.values())
+        named = hosts.lines[:_MOST_HOSTS] if hosts else ()
+        by_job = {one.job: one for one in files}
+        placed = (_placed(job, by_job.get(job.id), named) for job in known.values())
         return JobsSeen(tuple(sorted(placed, key=lambda job: int(job.id))), files, now)
 
     def ended(self, answer: JobsSeen, job: JobId, files: JobFiles | None) -> Ended:
@@ -338,11 +344,10 @@ def _returned(sent: Section) -> tuple[int | None, tuple[str, ...]]:
     return status, tuple(line for line in sent.lines if line and not line.startswith("@rc "))
 
 
-def _placed(job: Job, seen: JobsSeen, hosts: Iterable[str]) -> Job:
+def _placed(job: Job, files: JobFiles | None, hosts: Iterable[str]) -> Job:
     """With all names of its node, and whether it holds a Jupyter."""
     if job.phase not in (Phase.RUNNING, Phase.ENDING):
         return job
-    files = seen.files_of(job.id)
     if job.is_ours:
         names = (*job.nodes[:1], *(files.names if files else ()), *job.nodes[1:])
         return replace(job, nodes=tuple(dict.fromkeys(names)))

@@ -21,22 +21,21 @@ from trayconnect.services.batch.job import (
     Reason,
     is_job_id,
 )
-from trayconnect.services.batch.report import Clock
+from trayconnect.services.batch.report import Clock, number
 from trayconnect.services.batch.scheduler import Request, Scheduler, Trial
 from trayconnect.services.batch.script import finding
 from trayconnect.services.batch.slurm_states import Living, Over, state_of
 from trayconnect.services.jupyter.start import quoted
 
 _ID = re.compile(r"([0-9]{1,18})(?:;\S+)?")
-_LIMIT = re.compile(r"(?:([0-9]+)-)?(?:([0-9]+):)?([0-9]+):([0-9]+)")
+_LIMIT = re.compile(r"(?:([0-9]{1,9})-)?(?:([0-9]{1,9}):)?([0-9]{1,9}):([0-9]{1,9})")
 _FIELD = re.compile(r"(?:^| )([A-Z][\w:/]*)=")
 _EXIT = re.compile(r"([0-9]{1,3}):([0-9]{1,3})")
 _FORECAST = re.compile(r"Job [0-9]+ to start at (\S+) (using .*)")
 _FIRST = "JOBID|STATE|"
 """Begins the list of squeue, also an empty one."""
-_NO_LIST = re.compile(
-    r"error:.*(?:Invalid user|load_jobs|ontact|onnect|imed out|annot|an't|not available)"
-)
+_NO_LIST = re.compile(r"Invalid user|load_jobs|ontact|onnect|imed out|annot|an't|not available")
+"""In an error."""
 _SILENT = re.compile(r"slurm_load_jobs error: (?!Invalid job id)")
 _NONE = frozenset(("", "n/a", "N/A", "(null)", "None", "NONE", "Unknown"))
 
@@ -98,7 +97,7 @@ class Slurm(Scheduler):
         # squeue, or what a site has put before it, exits with 0 after some errors, too: only its
         # first line tells an empty list.
         is_list = any(line.startswith(_FIRST) for line in lines)
-        return () if is_list and not any(_NO_LIST.search(line) for line in lines) else None
+        return () if is_list and not any(map(_is_no_list, lines)) else None
 
     def _job(self, line: str, clock: Clock) -> Job | None:
         parts = line.split("|", 9)
@@ -172,6 +171,10 @@ class Slurm(Scheduler):
         return f"exec sh -c {quoted(line)}"
 
 
+def _is_no_list(line: str) -> bool:
+    return bool(_NO_LIST.search(line.partition("error:")[2]))
+
+
 def _living(job: Job, at: Living, state: str, word: str) -> Job:
     """A job that has not ended. `word`: why it waits."""
     if at.phase is not Phase.QUEUED:
@@ -204,13 +207,13 @@ def _time(seconds: int) -> str:
 
 def _seconds(text: str) -> float | None:
     """A time limit, of which the days, the hours and the minutes may be missing."""
-    if text.isdecimal():
-        return int(text) * 60.0
+    if (minutes := number(text)) is not None:
+        return minutes * 60.0
     match = _LIMIT.fullmatch(text)
     if match is None:
         return None
-    days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
-    return ((days * 24 + hours) * 60 + minutes) * 60.0 + seconds
+    days, hours, rest, seconds = (int(part or 0) for part in match.groups())
+    return ((days * 24 + hours) * 60 + rest) * 60.0 + seconds
 
 
 def _nodes(nodes: str, host: str) -> tuple[str, ...]:
