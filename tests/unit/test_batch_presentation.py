@@ -25,9 +25,9 @@ from tests.support.batch_fakes import (
 from tests.support.snapshots import snap
 from trayconnect.alerts.policy import Alert, AlertState, follow
 from trayconnect.core.page import Page
-from trayconnect.services.batch.job import End, Job, Phase
+from trayconnect.services.batch.job import End, Job, JobFiles, Phase
 from trayconnect.services.batch.notices import ends_soon, how
-from trayconnect.services.batch.pace import HOME_LAG
+from trayconnect.services.batch.pace import HOME_LAG, HOME_SHOWS
 from trayconnect.services.batch.presentation import no_page, present, table
 from trayconnect.services.batch.reach import Way
 from trayconnect.services.batch.state import BatchState, Want
@@ -163,6 +163,7 @@ def test_the_problems() -> None:
 
     late = NOW - HOME_LAG - 1
     missing = linked(running(), files=None, running_since=late)
+    begun = linked(running(), files=JobFiles("7", names=("c1",)), running_since=late)
     assert title(linked(a_job())) == ""
     assert title(linked(a_job(reason=NEVER))).startswith("The job on gpu will not start as asked")
     assert title(linked()) == "No job of yours runs on gpu"
@@ -170,9 +171,21 @@ def test_the_problems() -> None:
     assert title(linked(a_job(), silent=DOWN)) == ""
     assert title(linked(refusal=DOWN)) == DOWN.title
     assert title(linked(running(), unreached=DOWN)) == DOWN.title
-    assert title(missing) == "The job runs on c1, but shows no Jupyter"
+    assert title(missing).endswith("the login node does not show its files")
+    assert title(begun) == "The job runs on c1, but Jupyter has not started there"
+    assert not present(missing, NO_JUPYTER, NOW).in_progress
     assert title(linked(ended(running()))) == "The job on gpu ended: time limit reached"
     assert title(linked(refusal=DOWN, is_linked=False)) == ""
+
+
+def test_a_home_that_lags_is_waited_for_in_words() -> None:
+    def text(files: JobFiles | None, age: float) -> str:
+        state = linked(running(), files=files, running_since=NOW - age)
+        return present(state, NO_JUPYTER, NOW).state_text
+
+    assert text(None, 1) == "starting Jupyter on c1"
+    assert text(None, HOME_SHOWS + 1) == "waiting for the files of the job on c1…"
+    assert text(JobFiles("7", names=("c1",)), HOME_SHOWS + 1) == "starting Jupyter on c1"
 
 
 def test_a_browser_reads_why_there_is_no_page() -> None:

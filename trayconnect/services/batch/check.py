@@ -54,7 +54,7 @@ def check(
     with steps.step(f"look at the files of job {job.id}") as found:
         files = seen.files_of(job.id)
         if files is None or not files.socket:
-            raise ProblemError(notices.files_missing(job))
+            raise ProblemError(notices.not_ready(job, files))
         found.append(f"on {files.node or job.node}, {files.socket}")
     node = _reached(Destination(server, scheduler, job, files), link, cancel, steps, work)
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from trayconnect.core.command import Button, Command
 from trayconnect.core.errors import Problem, Recovery
 from trayconnect.core.notices import EDIT, Notice, Urgency, open_page
-from trayconnect.services.batch.job import End, Ended, Job, Reason
+from trayconnect.services.batch.job import End, Ended, Job, JobFiles, Reason
 from trayconnect.services.batch.times import duration
 
 _LOG_LINES = 3
@@ -134,11 +134,19 @@ def stands_still(server: str, job: Job) -> Problem:
     )
 
 
-def files_missing(job: Job) -> Problem:
-    """A job has run for a while, and its files do not show on the login node."""
+def not_ready(job: Job, files: JobFiles | None) -> Problem:
+    """A job has run for a while, and does not tell where its Jupyter listens."""
+    node = job.node or "its node"
+    if files is not None and files.names:
+        return Problem(
+            f"The job runs on {node}, but Jupyter has not started there",
+            "Look at the job's log.",
+            Recovery.RETRY,
+        )
     return Problem(
-        f"The job runs on {job.node or 'a node'}, but shows no Jupyter",
-        "Look at its log. If the log is empty, the login node may not share its home folder "
-        "with the nodes, which trayconnect needs.",
+        f"The job runs on {node}, but the login node does not show its files",
+        f"trayconnect needs a folder that the login node shares with {node}: the home folder, or "
+        "the one that XDG_STATE_HOME names. Use a login node that has it, or set XDG_STATE_HOME in "
+        "~/.bashrc there; then end the job and choose New job.",
         Recovery.RETRY,
     )

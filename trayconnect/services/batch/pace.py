@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TypeGuard
 
-from trayconnect.services.batch.job import Job, Phase
+from trayconnect.services.batch.job import Job, JobFiles, Phase
 from trayconnect.services.batch.state import BatchState, Want
 
 SOON = 600.0
 """Seconds before its end at which the user is notified; of a short job, a quarter of its time."""
+HOME_SHOWS = 10.0
+"""Seconds for the first file of a job to show on the login node; a home that lags takes longer."""
 HOME_LAG = 90.0
-"""Seconds for the files of a job to show on the login node."""
+"""Seconds for all of them."""
 SILENT = (10.0, 20.0, 40.0, 60.0)
 """Seconds until the next query of a scheduler that does not answer."""
 QUEUED = ((15.0, 2.0), (60.0, 5.0), (3600.0, 60.0), (21600.0, 120.0), (math.inf, 300.0))
@@ -62,7 +65,20 @@ def is_ready(state: BatchState) -> bool:
     job, files = state.job, state.files
     if job is None or not job.is_ours:
         return job is not None
-    return files is not None and files.status is None and bool(files.socket)
+    return _has_begun(files) and files.status is None and bool(files.socket)
+
+
+def _has_begun(files: JobFiles | None) -> TypeGuard[JobFiles]:
+    """Whether the job's first file shows."""
+    return files is not None and bool(files.names)
+
+
+def waits_for_home(state: BatchState, now: float) -> bool:
+    """Whether the job must have begun to write its files by now, and none shows."""
+    since, job = state.running_since, state.job
+    is_ours = job is not None and job.is_ours
+    has_time = since is not None and now - since > HOME_SHOWS
+    return is_ours and has_time and not _has_begun(state.files)
 
 
 def files_are_late(state: BatchState, now: float) -> bool:

@@ -10,7 +10,7 @@ from trayconnect.core.command import Command
 from trayconnect.core.errors import Problem, Recovery
 from trayconnect.services.batch import notices
 from trayconnect.services.batch.job import Job, Phase
-from trayconnect.services.batch.pace import SOON, START_LIMIT, files_are_late
+from trayconnect.services.batch.pace import SOON, START_LIMIT, files_are_late, waits_for_home
 from trayconnect.services.batch.state import BatchState, Want
 from trayconnect.services.batch.times import duration, moment, start_words
 from trayconnect.services.protocol import Level, Line, Offer, ServiceStatus
@@ -70,14 +70,15 @@ def present(state: BatchState, jupyter: ServiceStatus, now: float) -> ServiceSta
     """The state as data of the protocol."""
     at = stage(state, jupyter, now)
     is_entered = state.way is not None
+    problem = _problem(state, jupyter, at, now)
     return ServiceStatus(
         level=jupyter.level if is_entered else Level.NOTHING,
         page=jupyter.page if is_entered else None,
-        problem=_problem(state, jupyter, at, now),
+        problem=problem,
         state_text=words(state, jupyter, at, now),
         lines=tuple(_lines(state, jupyter, at, now)),
         commands=tuple(_offers(state, at, now)),
-        in_progress=at in _WAITS or (at in _STARTS and state.unreached is None),
+        in_progress=at in _WAITS or (at in _STARTS and problem is None),
         browser_pending=state.is_waited_for(now) or jupyter.browser_pending,
         expects_page=at not in (*_NO_JOB, Stage.QUEUED, Stage.ENDING, *_WAITS),
         checks=jupyter.checks,
@@ -144,6 +145,8 @@ def _words(state: BatchState, jupyter: ServiceStatus, at: Stage, now: float) -> 
             return "connected, no job" if state.silent is None else "connected"
     assert job is not None
     match at:
+        case Stage.STARTING if waits_for_home(state, now):
+            return f"waiting for the files of the job on {job.node or 'its node'}…"
         case Stage.STARTING:
             return f"starting Jupyter on {job.node}" if job.node else "starting Jupyter…"
         case Stage.REACHING:
@@ -237,7 +240,7 @@ def _problem(state: BatchState, jupyter: ServiceStatus, at: Stage, now: float) -
     if at is Stage.REACHING or state.unreached is not None:
         return state.unreached
     if at is Stage.STARTING and files_are_late(state, now):
-        return None if job is None else notices.files_missing(job)
+        return None if job is None else notices.not_ready(job, state.files)
     if at in (Stage.RUNNING, Stage.ENDS_SOON):
         return _silent_jupyter(state, jupyter)
     return None
