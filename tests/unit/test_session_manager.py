@@ -76,7 +76,7 @@ class FakeClock:
         return time.monotonic() if self.runs else self.now
 
 
-@dataclass
+@dataclass(eq=False)
 class FakeTunnel(NoCarrier):
     server: Server
     on_lost: Callable[[Problem], None]
@@ -547,6 +547,16 @@ def test_a_new_file_keeps_the_tunnels_of_what_did_not_change(run: Run) -> None:
     run.manager.apply(Config(servers=(changed,)))
     assert run.manager.wait_until(lambda all_: list(all_) == ["Lab"], LIMIT)
     assert [tunnel.closed for tunnel in (gpu, old_lab, new_lab)] == [True, True, False]
+
+
+def test_an_entry_of_another_kind_keeps_the_tunnel(run: Run) -> None:
+    run.manager.do(Command("connect", "GPU box"))
+    run.until_ready()
+    run.manager.apply(Config(servers=(make_server(batch={"when": "menu"}),)))
+    run.until("GPU box", lambda s: s.problem is not None)  # the host runs no commands
+    run.manager.apply(Config(servers=(make_server(),)))
+    run.until_ready()
+    assert [tunnel.closed for tunnel in run.world.tunnels] == [False]
 
 
 def test_the_users_look_after_a_wake_reaches_the_tunnel(run: Run) -> None:

@@ -138,11 +138,16 @@ class Managed:
                 service.update(server)
             return
         pending = any(service.status().browser_pending for service in self.services)
+        is_up = self.session.state is State.UP
+        for service in self.services if is_up else ():
+            service.link_down()
         self._end()
         self.services = self._make_services()
         if pending:
             for service in self.services:
                 service.handle(Command("connect", self.name))
+        if is_up:
+            self._link_up()
 
     def _link_up(self) -> None:
         worker = self._worker
