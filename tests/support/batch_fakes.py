@@ -3,6 +3,7 @@ of batch jobs. The schedulers themselves are tested on the real ones."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from tests.support.servers import make_server
 from trayconnect.config.model import Server
 from trayconnect.core.cancellation import CancelToken
-from trayconnect.core.errors import Problem, Recovery
+from trayconnect.core.errors import Cancelled, Problem, Recovery
 from trayconnect.core.link import Link
 from trayconnect.services.batch.job import (
     Answer,
@@ -91,6 +92,8 @@ class FakeCluster:
         self.queries = 0
         self.hidden: set[JobId] = set()
         """Those that the list does not show yet."""
+        self.hangs = False
+        """Whether a query takes until it is cancelled, and a moment longer."""
 
     def find_scheduler(self, server: Server, login: Link, cancel: CancelToken) -> Scheduler:
         return FakeScheduler()
@@ -125,6 +128,10 @@ class FakeCluster:
         ended: Sequence[JobId] = (),
     ) -> Answer:
         self.queries += 1
+        if self.hangs:
+            cancel.wait(60)
+            threading.Event().wait(0.2)
+            raise Cancelled
         running_ones = [job for job in self.jobs if job.phase is Phase.RUNNING]
         shown = [job for job in self.jobs if job.id not in self.hidden]
         return seen(*shown, files=[files_of(job) for job in running_ones])

@@ -468,7 +468,7 @@ def test_an_end_that_the_user_ordered_is_not_told() -> None:
     life.later(2)
     life.answer(ended(running(), End.CANCELLED))
     effects = life.answer(ended(running(), End.CANCELLED))
-    assert kinds(effects) == [Leave]
+    assert effects == [Leave(), Withdraw()]
 
 
 def test_a_job_that_does_not_end_when_told_lives_on() -> None:
@@ -600,6 +600,18 @@ def test_a_job_that_never_starts_as_asked_is_told_once() -> None:
     assert told(life.answer(never)) == [expected]
     life.later(60)
     assert told(life.answer(never)) == []
+    assert life.answer(a_job(reason=WAITS)) == [Withdraw()]
+
+
+def test_a_refused_new_job_is_no_problem_of_the_running_one_for_long() -> None:
+    life = Life()
+    life.to_node()
+    life.feed(NEW_JOB)
+    life.answer(running(), ready=[running()])
+    life.ordered(Refused(REFUSAL))
+    assert life.state.refusal == REFUSAL
+    life.feed(Command("open", "gpu"))
+    assert life.state.refusal is None
 
 
 # --- the node -------------------------------------------------------------------------------------
@@ -640,6 +652,17 @@ def test_a_lost_node_is_reached_again_and_a_way_that_flaps_is_left() -> None:
     assert lose() == {Way.SSH}
     life.now += 10 * FLAPPING
     assert lose() == {Way.SSH}
+
+
+def test_a_node_that_is_lost_before_it_is_told_of_is_reached_again() -> None:
+    life = Life()
+    life.feed(CONNECT, LinkUp())
+    life.answer(running(), ready=[running()])
+    attempt = life.state.attempt
+    assert life.feed(NodeLost(attempt)) == [Leave(), Query()]
+    assert life.feed(Reached(attempt, Way.SSH)) == []
+    life.answer(running(), ready=[running()])
+    assert Open in kinds(life.later(1))
 
 
 def test_late_news_of_an_earlier_attempt_or_link_changes_nothing() -> None:
@@ -715,6 +738,17 @@ def test_a_queued_job_is_asked_for_less_and_less_often(
     life.now = NOW + waited
     life.answer(job)
     assert next_due(life.state) == life.now + pause
+
+
+def test_a_clock_that_is_set_back_does_not_stop_the_queries() -> None:
+    life = Life()
+    life.to_queue()
+    life.later(-7200)
+    assert next_due(life.state) <= life.now + 300
+    life.to_node()
+    life.feed(NodeLost(life.state.attempt))
+    life.answer(running(), ready=[running()])
+    assert kinds(life.later(-7200)) == [Open]
 
 
 def test_the_end_of_the_time_is_told_before_and_asked_for_when_it_comes() -> None:

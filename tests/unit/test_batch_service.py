@@ -209,6 +209,16 @@ def test_a_cut_ends_the_attempt_to_reach_a_node(desk: Desk) -> None:
     desk.until("reaching c1")
 
 
+def test_the_end_of_the_service_waits_for_its_query() -> None:
+    desk = Desk()
+    desk.cluster.hangs = True
+    desk.connect()
+    wait_for(lambda: desk.cluster.queries == 1, "the query")
+    desk.close()
+    names = [thread.name for thread in threading.enumerate()]
+    assert "tc-service gpu" not in names
+
+
 def test_why_a_node_is_not_reached_is_shown(desk: Desk) -> None:
     desk.unreachable = DOWN
     desk.cluster.jobs = [running(1)]

@@ -16,7 +16,7 @@ from trayconnect.core.questions import Question, QuestionKind
 from trayconnect.services.batch.job import Job, JobId, Phase
 from trayconnect.services.batch.notices import tag
 from trayconnect.services.batch.presentation import job_label, listed, table
-from trayconnect.services.batch.scheduler import CANCEL_LIMIT, QUERY_LIMIT, Scheduler
+from trayconnect.services.batch.scheduler import QUERY_LIMIT, Scheduler
 from trayconnect.services.batch.state import BatchState, CheckAgain, Chosen, ToldToEnd
 from trayconnect.services.batch.times import duration
 from trayconnect.services.batch.work import Cluster
@@ -57,8 +57,7 @@ class BatchCommands:
         state = self._asked_again(cancel)
         if lines := table(state, time.time()):
             return {"lines": lines}
-        advice = f"Submit one with: trayconnect start {name_on_command_line(self._name)}"
-        raise ProblemError(Problem(f"No job of yours runs on {self._name}", advice))
+        raise self._no_job()
 
     def choose(self, command: Command, cancel: CancelToken) -> JSON:
         """Use another job: by its number or its node. With a `wait`, block until it is used."""
@@ -214,7 +213,8 @@ class BatchCommands:
         return state.job
 
     def _no_job(self) -> ProblemError:
-        return ProblemError(Problem(f"No job of yours runs on {self._name}", "Nothing was ended."))
+        advice = f"Submit one with: trayconnect start {name_on_command_line(self._name)}"
+        return ProblemError(Problem(f"No job of yours runs on {self._name}", advice))
 
     def _link(self) -> Link:
         link = self.batch.login
@@ -229,9 +229,6 @@ class BatchCommands:
             raise ProblemError(state.silent or Problem(title, "Try again in a moment"))
         return state.scheduler
 
-
-AT_CLUSTER = CANCEL_LIMIT + END_LIMIT
-"""Seconds that a command may take, beyond those for the login."""
 
 RUNS: Mapping[str, Callable[[BatchCommands, Command, CancelToken], JSON]] = {
     "start-jupyter": BatchCommands.order,

@@ -78,11 +78,16 @@ def step(state: BatchState, event: Event, now: float, mark: str) -> Outcome:
             return state, ()
         case Reached(attempt) | NotReached(attempt) if attempt != state.attempt:
             return state, ()
-        case NodeLost(attempt) if attempt != state.attempt or state.way is None:
+        case NodeLost(attempt) if attempt != state.attempt or not _has_node(state):
             return state, ()
     after, effects = _handled(state, event, now, mark)
     after, more = _go_on(after, now)
     return after, (*effects, *more)
+
+
+def _has_node(state: BatchState) -> bool:
+    """Whether the node is reached, or about to be: a link may be lost before it is told of."""
+    return state.way is not None or state.is_reaching
 
 
 # --- events ---------------------------------------------------------------------------------------
@@ -140,7 +145,8 @@ def _command(state: BatchState, command: Command, name: str, now: float) -> Outc
     match name:
         case "connect" | "open":
             if state.way is not None:
-                return replace(state, clicked_at=None, asks_again=True), (ToJupyter(command),)
+                shown = replace(state, clicked_at=None, refusal=None, asks_again=True)
+                return shown, (ToJupyter(command),)
             want = state.want
             batch = state.server.batch
             if batch is not None and batch.when == "connect" and want is Want.NOTHING:
@@ -230,7 +236,7 @@ def _ended(state: BatchState, seen: JobsSeen, job: Job) -> Outcome:
         clicked_at=state.clicked_at if state.want is Want.NEW else None,
     )
     if was_ordered:
-        return state, effects
+        return state, (*effects, Withdraw())
     return state, (*effects, Tell(notices.ended(state.server.name, over)))
 
 
@@ -274,13 +280,15 @@ def _used(state: BatchState, job: Job, now: float) -> Outcome:
         state = replace(state, ending="") if has_long else state
     if state.ending != job.id and (job.phase is not Phase.ENDING or not was_ending):
         state = replace(state, ending_since=now)
+    if before is not None and _is_stuck(before) and not _is_stuck(job):
+        effects = (*effects, Withdraw())
     name = state.server.name
     match job.phase:
         case Phase.QUEUED:
-            if state.way is not None or state.is_reaching:  # the site has put it back
+            if _has_node(state):  # the site has put it back
                 state, effects = _left(state)
             state = replace(state, running_since=None, was_reached=False)
-            if job.reason is not None and not job.reason.starts:
+            if job.reason is not None and _is_stuck(job):
                 notice = notices.never_starts(name, job, job.reason)
                 return _told(state, effects, f"never {job.id} {job.reason.word}", notice)
         case Phase.RUNNING if state.running_since is None:
@@ -289,6 +297,11 @@ def _used(state: BatchState, job: Job, now: float) -> Outcome:
                 state = replace(state, clicked_at=None)
                 return _told(state, effects, f"started {job.id}", notices.started(name, job))
     return state, effects
+
+
+def _is_stuck(job: Job) -> bool:
+    """Whether it waits, and will not start as asked."""
+    return job.phase is Phase.QUEUED and job.reason is not None and not job.reason.starts
 
 
 def _ordered(state: BatchState, submission: Submission, now: float) -> Outcome:
@@ -316,7 +329,7 @@ def _ordered(state: BatchState, submission: Submission, now: float) -> Outcome:
 
 def _left(state: BatchState) -> Outcome:
     """Give up the node."""
-    effects = (Leave(),) if state.way is not None or state.is_reaching else ()
+    effects = (Leave(),) if _has_node(state) else ()
     left = replace(state, attempt=state.attempt + 1, is_reaching=False, way=None)
     return replace(left, unreached=None, failed=frozenset()), effects
 
@@ -347,6 +360,8 @@ def _go_on(state: BatchState, now: float) -> Outcome:
     """What is due now."""
     if not state.is_linked:
         return state, ()
+    if state.asked_at > now:  # the computer's clock was set back
+        state = replace(state, asked_at=now, reach_at=now)
     effects: list[Effect] = []
     job = state.job
     if job is not None and job.phase is Phase.RUNNING and job.ends is not None:

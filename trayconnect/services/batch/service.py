@@ -21,8 +21,8 @@ from trayconnect.core.errors import (
     unforeseen,
 )
 from trayconnect.core.link import Link, Own
-from trayconnect.core.threads import JobThread, Timer
-from trayconnect.services.base import PollingService
+from trayconnect.core.threads import Job, JobThread, Timer
+from trayconnect.services.base import JOIN_LIMIT, PollingService
 from trayconnect.services.batch.by_hand import find_in_job
 from trayconnect.services.batch.commands import BatchCommands
 from trayconnect.services.batch.job import JobFiles, JobId
@@ -94,8 +94,6 @@ class BatchService(PollingService):
     def link_up(self, link: Link, set_target: SetTarget) -> None:
         self._login, self._set_target, self._cancel = link, set_target, CancelToken()
         self._timer = Timer(self._due)
-        self._note(self._queries.join)
-        self._note(self._reaches.join)
         self._feed(LinkUp())
 
     def link_down(self) -> None:
@@ -125,8 +123,11 @@ class BatchService(PollingService):
         return self.commands.run(command, cancel)
 
     def close(self) -> bool:
-        has_ended = super().close()
-        return self._jupyter.close() and has_ended
+        deadline = time.monotonic() + JOIN_LIMIT
+        have_ended = [super().close(), self._jupyter.close()]
+        threads = (self._queries, self._reaches)
+        have_ended += [one.join(max(0.0, deadline - time.monotonic())) for one in threads]
+        return all(have_ended)
 
     # --- for its commands, from any thread ---
 
@@ -217,36 +218,89 @@ class BatchService(PollingService):
                 self._enter()
             case Query(ended) if login is not None:
                 self._ask(login, ended)
-            case Submit() if login is not None:
-                self._submit(login, effect)
+            case Submit(mark, takes_any) if login is not None:
+                self._submit(login, mark, takes_any=takes_any)
             case Open() if login is not None:
                 self._open_way(login, effect)
 
     def _ask(self, login: Link, ended: tuple[JobId, ...]) -> None:
-        state, cancel = self._state, self._cancel
-        number = state.link
-        try:
-            self._queries.put(lambda: self._query(state, login, ended, cancel))
-        except RuntimeError as error:  # no more threads
-            self.tell(NotAsked(number, unforeseen(error)))
+        state, cancel, cluster = self._state, self._cancel, self._work.cluster
 
-    def _submit(self, login: Link, effect: Submit) -> None:
+        def query() -> Event:
+            cancel.check()
+            scheduler = state.scheduler or cluster.find_scheduler(state.server, login, cancel)
+            answer = cluster.query(state.server, scheduler, login, cancel, ended)
+            return Answered(state.link, answer, scheduler)
+
+        self._begin_work(self._queries.put, query, lambda problem: NotAsked(state.link, problem))
+
+    def _submit(self, login: Link, mark: str, *, takes_any: bool) -> None:
         state, cancel = self._state, self._cancel
-        number = state.link
-        try:
-            self._spawn("submit", lambda: self._order(state, login, effect, cancel))
-        except RuntimeError as error:
-            self.tell(Ordered(number, Unsure(unforeseen(error).title)))
+        scheduler = state.scheduler
+        assert scheduler is not None  # an answer came before
+
+        def submit() -> Event:
+            submission = self._work.cluster.submit(
+                state.server, scheduler, mark, login, cancel, takes_any=takes_any
+            )
+            logger.info("%s: submitted: %s", self._name, submission)
+            return Ordered(state.link, submission)
+
+        self._begin_work(
+            lambda job: self._spawn("submit", job),
+            submit,
+            lambda problem: Ordered(state.link, Unsure(problem.title)),
+        )
 
     def _open_way(self, login: Link, effect: Open) -> None:
-        state, job = self._state, effect.job
+        state, attempt, job = self._state, effect.attempt, effect.job
         to = Destination(state.server, effect.scheduler, job, effect.files)
-        cancel = self._reaching = CancelToken()
         is_chosen = job.id == state.chosen and not state.was_reached
+        cancel = self._reaching = CancelToken()
+
+        def on_lost(problem: Problem) -> None:
+            logger.warning("%s: the node is lost: %s", self._name, problem.logged)
+            self.tell(NodeLost(attempt))
+
+        def reach() -> None:
+            cancel.check()
+            node = self._work.reach(to, login, cancel, on_lost, failed=effect.failed)
+            found = None if job.is_ours else self._find(node, to, cancel)
+            if is_chosen:
+                self.let_in()
+            self._post(lambda: self._take_node(attempt, node, found))
+
+        def not_reached(problem: Problem) -> Event:
+            logger.warning("%s: %s", self._name, problem.logged)
+            return NotReached(attempt, problem)
+
+        self._begin_work(self._reaches.put, reach, not_reached)
+
+    def _begin_work(
+        self,
+        put: Callable[[Job], None],
+        work: Callable[[], Event | None],
+        failed: Callable[[Problem], Event],
+    ) -> None:
+        """Do it on another thread, then feed the event that it returns, or the one of its problem;
+        nothing after a cancellation."""
+
+        def run() -> None:
+            try:
+                event = work()
+            except Cancelled:
+                return
+            except Exception as error:
+                if not (isinstance(error, ProblemError) or shortage(error)):
+                    logger.exception("%s: a bug behind its link", self._name)
+                event = failed(problem_of(error))
+            if event is not None:
+                self.tell(event)
+
         try:
-            self._reaches.put(lambda: self._reach(login, effect, to, cancel, is_chosen=is_chosen))
-        except RuntimeError as error:
-            self.tell(NotReached(effect.attempt, unforeseen(error)))
+            put(run)
+        except RuntimeError as error:  # no more threads
+            self.tell(failed(unforeseen(error)))
 
     def _take_node(self, attempt: int, node: NodeLink, found: Jupyter | None) -> None:
         state = self._state
@@ -287,73 +341,8 @@ class BatchService(PollingService):
     def _close(self, node: NodeLink) -> None:
         self._reaches.put_or_run(node.link.close)
 
-    # --- on threads of the service ---
-
-    def _query(
-        self, state: BatchState, login: Link, ended: tuple[JobId, ...], cancel: CancelToken
-    ) -> None:
-        cluster, number = self._work.cluster, state.link
-        try:
-            cancel.check()
-            scheduler = state.scheduler or cluster.find_scheduler(state.server, login, cancel)
-            answer = cluster.query(state.server, scheduler, login, cancel, ended)
-        except Cancelled:
-            return
-        except Exception as error:
-            if _is_bug(error):
-                logger.exception("%s: a bug in a query", self._name)
-            self.tell(NotAsked(number, problem_of(error)))
-        else:
-            self.tell(Answered(number, answer, scheduler))
-
-    def _order(self, state: BatchState, login: Link, effect: Submit, cancel: CancelToken) -> None:
-        number = state.link
-        try:
-            assert state.scheduler is not None  # an answer came before
-            result = self._work.cluster.submit(
-                state.server,
-                state.scheduler,
-                effect.mark,
-                login,
-                cancel,
-                takes_any=effect.takes_any,
-            )
-        except Cancelled:
-            return
-        except Exception as error:
-            if _is_bug(error):
-                logger.exception("%s: a bug in submitting a job", self._name)
-            result = Unsure(problem_of(error).title)
-        logger.info("%s: submitted: %s", self._name, result)
-        self.tell(Ordered(number, result))
-
-    def _reach(
-        self, login: Link, effect: Open, to: Destination, cancel: CancelToken, *, is_chosen: bool
-    ) -> None:
-        attempt = effect.attempt
-
-        def on_lost(problem: Problem) -> None:
-            logger.warning("%s: the node is lost: %s", self._name, problem.logged)
-            self.tell(NodeLost(attempt))
-
-        try:
-            cancel.check()
-            node = self._work.reach(to, login, cancel, on_lost, failed=effect.failed)
-            found = None if to.job.is_ours else self._find(node, to, cancel)
-        except Cancelled:
-            return
-        except Exception as error:
-            if _is_bug(error):
-                logger.exception("%s: a bug in reaching the node", self._name)
-            problem = problem_of(error)
-            logger.warning("%s: %s", self._name, problem.logged)
-            self.tell(NotReached(attempt, problem))
-        else:
-            if is_chosen:
-                self.let_in()
-            self._post(lambda: self._take_node(attempt, node, found))
-
     def _find(self, node: NodeLink, to: Destination, cancel: CancelToken) -> Jupyter:
+        """On the thread that has reached the node."""
         path = to.server.jupyter.path
         try:
             return abandonable(
@@ -362,10 +351,6 @@ class BatchService(PollingService):
         except BaseException:
             node.link.close()
             raise
-
-
-def _is_bug(error: Exception) -> bool:
-    return not (isinstance(error, ProblemError) or shortage(error))
 
 
 def entry_in(server: Server, files: JobFiles | None, found: Jupyter | None = None) -> Server:
