@@ -237,6 +237,7 @@ OPENED = frame(frames.OPENED, 1, b"\0")
         frame(frames.DATA, 7, b"x"),
         frame(frames.DATA, 1, b"before it is open"),
         OPENED + OPENED,
+        frame(frames.CLOSE, 1),
         OPENED + frame(frames.EOF, 1) + frame(frames.DATA, 1, b"x"),
         OPENED + frame(frames.DATA, 1, bytes(32 << 10)) * 60,
         OPENED + number_frame(frames.WINDOW_MORE, 1, 1),

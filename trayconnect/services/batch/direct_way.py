@@ -10,7 +10,6 @@ share: the network of the cluster must be trusted."""
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import ipaddress
 import re
@@ -27,6 +26,7 @@ from trayconnect.core.errors import Problem, ProblemError, Recovery
 from trayconnect.core.link import ByteStream, Link, LostError, NotOpenedError, Refusal
 from trayconnect.core.threads import deadline
 from trayconnect.services.batch.reach import REACH_LIMIT, Destination
+from trayconnect.services.batch.relay.frames import proof
 from trayconnect.services.batch.relay.relay_link import open_relay
 from trayconnect.services.batch.told import NOT_OURS, enter_folder
 
@@ -84,13 +84,14 @@ def open_direct(
             stream.close()
             raise
         return open_relay(
-            _Rest(stream, rest),
+            stream,
             b"",
             node,
             keepalive=to.server.keepalive,
             seconds=max(_PROOF_SECONDS, until - time.monotonic()),
             cancel=cancel,
             on_lost=on_lost,
+            heard=rest,
         )
     raise ProblemError(problem)
 
@@ -185,17 +186,11 @@ def _prove(stream: ByteStream, address: str, port: int, secret: bytes) -> bytes:
         raise _FalseError(f"it said {sanitize.line(hello, 60)!r}")
     ours = secrets.token_hex(32).encode()
     said = theirs + b" " + ours
-    stream.sendall(ours + b" " + _proof(secret, b"client", said, address, port) + b"\n")
+    stream.sendall(ours + b" " + proof(secret, b"client", said, address.encode(), port) + b"\n")
     shown, rest = _line(stream, b"")
-    if not hmac.compare_digest(shown, _proof(secret, b"node", said, address, port)):
+    if not hmac.compare_digest(shown, proof(secret, b"node", said, address.encode(), port)):
         raise _FalseError("its proof is false")
     return rest
-
-
-def _proof(secret: bytes, who: bytes, numbers: bytes, address: str, port: int) -> bytes:
-    """As `far_serve.proof`."""
-    said = b"%b %b %b %d" % (who, numbers, address.encode(), port)
-    return hmac.new(secret, said, hashlib.sha256).hexdigest().encode()
 
 
 def _line(stream: ByteStream, data: bytes) -> tuple[bytes, bytes]:
@@ -208,25 +203,6 @@ def _line(stream: ByteStream, data: bytes) -> tuple[bytes, bytes]:
         data += more
     line, _, rest = data.partition(b"\n")
     return line, rest
-
-
-class _Rest:
-    """A `ByteStream` of which the first bytes were read already."""
-
-    def __init__(self, stream: ByteStream, first: bytes) -> None:
-        self._stream = stream
-        self._first = first
-        self.sendall = stream.sendall
-        self.shutdown_write = stream.shutdown_write
-        self.close = stream.close
-
-    @property
-    def is_over(self) -> bool:
-        return self._stream.is_over
-
-    def recv(self, size: int) -> bytes:
-        first, self._first = self._first[:size], self._first[size:]
-        return first or self._stream.recv(size)
 
 
 def _not_ours(name: str, port: int, detail: str) -> Problem:

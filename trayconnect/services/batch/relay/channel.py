@@ -56,6 +56,7 @@ class Channel:
         client: Client,
         on_opened: Callable[[Owner], None],
         on_refused: Callable[[ProblemError], None],
+        explain: Callable[[bytes], ProblemError],
     ) -> None:
         self._mux = mux
         self.number = number
@@ -63,6 +64,8 @@ class Channel:
         self._reply = client.reply
         self._on_opened = on_opened
         self._on_refused = on_refused
+        self.explain: Callable[[bytes], ProblemError] | None = explain
+        """Reads a refusal; None once the far end has answered."""
         self.phase = Phase.OPENING
         self._window = ReceiveWindow(mux.budget)
         self._send_window = WINDOW
@@ -230,7 +233,9 @@ class Channel:
                 self._finish_client()
 
     def far_close(self) -> None:
-        """It takes no more, and what it has sent is complete."""
+        """It takes no more, and what it has sent is complete. Raises `FrameError`."""
+        if self.phase is Phase.OPENING:
+            raise FrameError("it closed a channel that it has not opened")
         self._send_close()
         if self.phase is not Phase.OPEN:
             return

@@ -7,7 +7,6 @@ and cannot use what it hears; nor can one on another host stand between both end
 there is another one. Who connects from the node itself is refused: there it is the same."""
 
 import errno
-import hashlib
 import hmac
 import ipaddress
 import os
@@ -26,6 +25,9 @@ assert sys.platform == "linux"  # the nodes of every cluster
 from trayconnect.services.batch.relay.far import (
     Relay,
 )
+from trayconnect.services.batch.relay.frames import (
+    proof,
+)
 
 HELLO = b"@@trayconnect node 1 "
 LOOK_SECONDS = 1.0
@@ -34,12 +36,6 @@ MOST_UNPROVEN = 384
 MOST_FROM_ONE = 256
 MOST_SERVED = 16
 LONGEST_PROOF = 200
-
-
-def proof(secret: bytes, who: bytes, numbers: bytes, address: bytes, port: int) -> bytes:
-    """What only an end that knows the secret can say."""
-    said = b"%b %b %b %d" % (who, numbers, address, port)
-    return hmac.new(secret, said, hashlib.sha256).hexdigest().encode()
 
 
 def plain(address: str) -> bytes:

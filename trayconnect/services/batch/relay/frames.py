@@ -7,6 +7,8 @@ A frame is its kind, a channel's number, the length of its payload, and the payl
 opens all channels and numbers them. Data flows within windows, as in RFC 4254 section 5.2; a
 channel's number is free again when both ends have closed it."""
 
+import hashlib
+import hmac
 import struct
 from typing import Iterator, Tuple
 
@@ -96,6 +98,12 @@ def target(text: bytes) -> Tuple[str, int, str]:
     if kind != "tcp" or not host or not port.isdigit() or not 0 < int(port) < 65536:
         raise FrameError("no target")
     return host, int(port), ""
+
+
+def proof(secret: bytes, who: bytes, numbers: bytes, address: bytes, port: int) -> bytes:
+    """What only an end that knows the secret of a job can say; see `far_serve`."""
+    said = b"%b %b %b %d" % (who, numbers, address, port)
+    return hmac.new(secret, said, hashlib.sha256).hexdigest().encode()
 
 
 def segment_of(greeting: bytes) -> int:

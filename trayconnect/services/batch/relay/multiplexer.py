@@ -12,7 +12,7 @@ from functools import partial
 
 from trayconnect.config.model import Keepalive
 from trayconnect.core.accepting import Listening
-from trayconnect.core.errors import ProblemError
+from trayconnect.core.errors import Problem, ProblemError
 from trayconnect.core.event_loop import EventLoop, tell
 from trayconnect.core.link import ByteStream, Client, LostError, Owner, Traffic
 from trayconnect.core.receive_window import WindowBudget
@@ -51,14 +51,17 @@ class Multiplexer:
         stream: ByteStream,
         node: str,
         keepalive: Keepalive,
-        on_end: Callable[[LostError], None],
+        on_lost: Callable[[Problem], None],
+        heard: bytes = b"",
     ) -> None:
-        """`on_end` is called once, on the multiplexer's thread, unless `close` came first."""
+        """`on_lost` is called once, on the multiplexer's thread, unless `close` came first.
+        `heard`: what was read of the stream already."""
         self._stream = stream
         self.node = node
         self._limit = keepalive.interval * keepalive.count_max
         self._interval = keepalive.interval
-        self._on_end = on_end
+        self._on_lost = on_lost
+        self._heard = heard
         self.loop = EventLoop()
         self.listening = Listening(self.loop)
         self.budget = WindowBudget()
@@ -73,7 +76,6 @@ class Multiplexer:
         self.has_no_python = False
         self._is_greeted = False
         self._channels: dict[int, Channel] = {}
-        self._refusals: dict[int, Callable[[bytes], ProblemError]] = {}
         self._questions: dict[int, Callable[[Owner | None], None]] = {}
         self._number = 0
         self._decoder = Decoder()
@@ -130,7 +132,7 @@ class Multiplexer:
         on_opened: Callable[[Owner], None],
         on_refused: Callable[[ProblemError], None],
         explain: Callable[[bytes], ProblemError],
-        late: Callable[[], ProblemError],
+        late: ProblemError,
         on_made: Callable[[Channel], None] = lambda _: None,
     ) -> None:
         """Open a channel for a client. `explain` reads a refusal, `late` is the problem without an
@@ -144,16 +146,14 @@ class Multiplexer:
                 busy = bytes((frames.OTHER, frames.UNKNOWN)) + b"too many connections at once"
                 tell(on_refused, explain(busy))
                 return
-            channel = Channel(self, self._next(), client, on_opened, on_refused)
+            channel = Channel(self, self._next(), client, on_opened, on_refused, explain)
             self._channels[channel.number] = channel
-            self._refusals[channel.number] = explain
             tell(on_made, channel)
             self.put(frame(kind, channel.number, request))
             if kind == frames.OPEN:
                 channel.send_ahead()
-            self.loop.call_at(
-                time.monotonic() + OPEN_SECONDS, lambda: self._give_up(channel, late())
-            )
+            when = time.monotonic() + OPEN_SECONDS
+            self.loop.call_at(when, lambda: self._give_up(channel, late))
 
         if not self.loop.run(begin):
             on_refused(self.reason or problems.lost(self.node, ""))
@@ -207,10 +207,9 @@ class Multiplexer:
         self.paused.discard(channel)
 
     def _resume(self) -> None:
-        if not self.is_full:
-            paused, self.paused = self.paused, set()
-            for channel in paused:
-                channel.reconsider()
+        paused, self.paused = self.paused, set()
+        for channel in paused:
+            channel.reconsider()
 
     # --- its thread -------------------------------------------------------------------------------
 
@@ -231,7 +230,7 @@ class Multiplexer:
             self._changed.notify_all()
         self.greeted.set()
         if not self._is_closing and self.reason is not None:
-            tell(self._on_end, self.reason)
+            tell(self._on_lost, self.reason.problem)
 
     def _flush(self) -> None:
         if self._batch and self._is_greeted:
@@ -289,16 +288,15 @@ class Multiplexer:
         elif kind == frames.EOF:
             channel.far_eof()
         elif kind == frames.CLOSE:
-            del self._channels[channel_number]
-            self._refusals.pop(channel_number, None)
             channel.far_close()
+            del self._channels[channel_number]
         elif kind == frames.STDERR:
             channel.stderr_arrived(payload)
         elif kind == frames.EXIT:
             status = number(payload)
             channel.status = status if status < 1 << 31 else -1
         elif kind in (frames.OPENED, frames.REFUSED):
-            explain = self._refusals.pop(channel_number, None)
+            explain, channel.explain = channel.explain, None
             if explain is None:
                 raise FrameError("a second answer for a channel")
             if kind == frames.REFUSED:
@@ -363,7 +361,7 @@ class Multiplexer:
 
     def _wait_greeting(self) -> bytes:
         """What follows the greeting. Raises OSError if none comes."""
-        said = b"\n"
+        said = b"\n" + self._heard
         while True:
             at = said.find(b"\n" + frames.GREETING)
             end = said.find(b"\n", at + 1) if at >= 0 else -1
@@ -391,8 +389,10 @@ class Multiplexer:
                 data = b"".join(out)
                 self._stream.sendall(data + self._pad.behind(len(data), time.monotonic()))
                 with self._changed:
+                    was_full = self.is_full
                     self._out_size -= len(data)
-                if self.paused:
+                    has_room = was_full and not self.is_full
+                if has_room:  # also for one that finds it full at this moment, and pauses then
                     self.loop.call(self._resume)
         except (OSError, EOFError) as error:
             detail = str(error)

@@ -51,16 +51,17 @@ def open_relay(
     seconds: float,
     cancel: CancelToken,
     on_lost: Callable[[Problem], None],
+    heard: bytes = b"",
 ) -> RelayLink:
     """The link over the stream to a relay that reads `first` before its frames; take ownership of
-    the stream. Blocks until the relay greets, at most so many seconds. Raises `ProblemError` and
-    `Cancelled`."""
+    the stream, of which `heard` was read already. Blocks until the relay greets, at most so many
+    seconds. Raises `ProblemError`, where `on_lost` may have been called too, and `Cancelled`."""
     try:
-        mux = Multiplexer(stream, node, keepalive, lambda error: link.lost(error))
+        mux = Multiplexer(stream, node, keepalive, on_lost, heard)
     except OSError:
         stream.close()
         raise
-    link = RelayLink(mux, on_lost)
+    link = RelayLink(mux)
     try:
         mux.start(first)
         with cancel.releasing(mux.greeted.set):
@@ -71,7 +72,6 @@ def open_relay(
             raise problems.not_started(node, _said(stream, cancel) or mux.reason.problem.detail)
         if not is_greeted:
             raise problems.slow_start(node, seconds, _said(stream, cancel))
-        link.begin()
     except BaseException:
         link.close()
         raise
@@ -115,23 +115,8 @@ def _said(stream: ByteStream, cancel: CancelToken) -> str:
 class RelayLink:
     """`link.Link`."""
 
-    def __init__(self, mux: Multiplexer, on_lost: Callable[[Problem], None]) -> None:
+    def __init__(self, mux: Multiplexer) -> None:
         self._mux = mux
-        self._on_lost: Callable[[Problem], None] | None = None
-        self._report = on_lost
-
-    def begin(self) -> None:
-        """Report a loss from now on. Raises `ProblemError` if it is lost already."""
-        self._on_lost = self._report
-        if self._mux.reason is not None:
-            self._on_lost = None
-            raise self._mux.reason
-
-    def lost(self, error: LostError) -> None:
-        """The stream has ended."""
-        on_lost, self._on_lost = self._on_lost, None
-        if on_lost is not None:
-            on_lost(error.problem)
 
     @property
     def typed_login(self) -> bool:
@@ -194,7 +179,7 @@ class RelayLink:
             on_opened,
             on_refused,
             lambda payload: problems.refused(node, target, payload),
-            lambda: problems.unanswered(node, target, OPEN_SECONDS),
+            problems.unanswered(node, target, OPEN_SECONDS),
             on_made,
         )
 
@@ -264,7 +249,7 @@ class RelayLink:
             pair.opened,
             pair.refused,
             lambda payload: problems.refused(node, None, payload),
-            lambda: late,
+            late,
             pair.made,
         )
         channel, _ = pair.wait(timeout, late)
@@ -288,7 +273,6 @@ class RelayLink:
         self._mux.check()
 
     def close(self) -> None:
-        self._on_lost = None
         self._mux.close(JOIN_SECONDS)
 
 
