@@ -15,17 +15,8 @@ from trayconnect.core.event_loop import READ, WRITE, Timer, tell
 from trayconnect.core.link import Client, Owner
 from trayconnect.core.receive_window import ReceiveWindow, WindowExceededError
 from trayconnect.core.sockets import set_reset_on_close
-from trayconnect.services.batch.relay.frames import (
-    CLOSE,
-    DATA,
-    EOF,
-    MOST_PAYLOAD,
-    WINDOW,
-    WINDOW_MORE,
-    FrameError,
-    frame,
-    number_frame,
-)
+from trayconnect.services.batch.relay import frames
+from trayconnect.services.batch.relay.frames import FrameError, frame, number_frame
 
 if TYPE_CHECKING:
     from trayconnect.services.batch.relay.multiplexer import Multiplexer
@@ -68,7 +59,7 @@ class Channel:
         """Reads a refusal; None once the far end has answered."""
         self.phase = Phase.OPENING
         self._window = ReceiveWindow(mux.budget)
-        self._send_window = WINDOW
+        self._send_window = frames.WINDOW
         self._backlog = Backlog()
         self._ahead = 0
         """Bytes that were sent with the opening, and that the client's socket still holds: a client
@@ -93,7 +84,7 @@ class Channel:
         if data:
             self._ahead = len(data)
             self._send_window -= len(data)
-            self._mux.put(frame(DATA, self.number, data))
+            self._mux.put(frame(frames.DATA, self.number, data))
 
     def opened(self, owner: Owner) -> None:
         """The far end is connected."""
@@ -157,7 +148,7 @@ class Channel:
     def _send_close(self, payload: bytes = b"") -> None:
         if not self._close_sent:
             self._close_sent = True
-            self._mux.put(frame(CLOSE, self.number, payload))
+            self._mux.put(frame(frames.CLOSE, self.number, payload))
 
     def _drop(self, *, with_reset: bool) -> None:
         if self.phase is Phase.OVER:
@@ -217,12 +208,12 @@ class Channel:
         if self._window.consumed(size) and not self._far_eof and not self._close_sent:
             credit = self._window.grant(time.monotonic())
             if credit:
-                self._mux.put(number_frame(WINDOW_MORE, self.number, credit))
+                self._mux.put(number_frame(frames.WINDOW_MORE, self.number, credit))
 
     def more(self, size: int) -> None:
         """The far end takes so much more. Raises `FrameError`."""
         self._send_window += size
-        if self._send_window > WINDOW:
+        if self._send_window > frames.WINDOW:
             raise FrameError("it made the window of a channel too large")
         self.reconsider()
 
@@ -307,7 +298,7 @@ class Channel:
         if self._mux.is_full or self._send_window <= 0 or self.phase is not Phase.OPEN:
             return
         try:
-            data = self._sock.recv(min(MOST_PAYLOAD, self._send_window))
+            data = self._sock.recv(min(frames.MOST_PAYLOAD, self._send_window))
         except BlockingIOError:
             return
         except OSError:
@@ -316,10 +307,10 @@ class Channel:
         if data:
             self._send_window -= len(data)
             self._mux.sent += len(data)
-            self._mux.put(frame(DATA, self.number, data))
+            self._mux.put(frame(frames.DATA, self.number, data))
             return
         self._eof_sent = True
-        self._mux.put(frame(EOF, self.number))
+        self._mux.put(frame(frames.EOF, self.number))
         if self._far_eof and not self._backlog:
             self._send_close()
             self._drop(with_reset=False)

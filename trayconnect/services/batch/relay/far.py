@@ -1,7 +1,8 @@
 """The relay, as it runs on a compute node: one thread, one stream to this computer.
 
-`program.text` puts this text behind those of `frames` and of the other modules `far_…`, and sends
-it. So they need nothing but Python 3.6 on Linux, and have annotations that this version evaluates.
+`program.text` puts this text behind those of `frames` and of the other modules `far_…`, without the
+imports of one another, and sends it. So they need nothing but Python 3.6 on Linux, and have
+annotations that this version evaluates.
 
 It ends with its input. What a channel holds for a program that does not read is bounded by the
 channel's window; while the way to this computer is full, nothing is read from its programs."""
@@ -18,42 +19,10 @@ from typing import Callable, Deque, Dict, List, Optional, Set, Tuple, Type, Unio
 
 assert sys.platform == "linux"  # the nodes of every cluster
 
-from trayconnect.services.batch.relay.far_channels import (
-    IN,
-    OUT,
-    READABLE,
-    Channel,
-    Connection,
-    refuse,
-)
-from trayconnect.services.batch.relay.far_commands import (
-    Command,
-)
-from trayconnect.services.batch.relay.far_owners import (
-    owner_at,
-)
-from trayconnect.services.batch.relay.frames import (
-    CLOSE,
-    DATA,
-    EOF,
-    GREETING,
-    MOST_CHANNELS,
-    NOTHING,
-    OPEN,
-    OTHER,
-    OWNER,
-    PING,
-    PONG,
-    RUN,
-    WHO,
-    WINDOW_MORE,
-    Decoder,
-    FrameError,
-    Pad,
-    frame,
-    number,
-    target,
-)
+from trayconnect.services.batch.relay.far_channels import *
+from trayconnect.services.batch.relay.far_commands import *
+from trayconnect.services.batch.relay.far_owners import *
+from trayconnect.services.batch.relay.frames import *
 
 READ_SIZE = 64 << 10
 MUCH = 256 << 10

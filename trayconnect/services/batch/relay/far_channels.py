@@ -14,36 +14,8 @@ from typing import TYPE_CHECKING, Deque, Dict, List, Optional, Tuple
 
 assert sys.platform == "linux"  # the nodes of every cluster
 
-from trayconnect.services.batch.relay.far_owners import (
-    connection_owner,
-    listener_owner,
-    peer_owner,
-    rows,
-)
-from trayconnect.services.batch.relay.frames import (
-    CLOSE,
-    DATA,
-    EOF,
-    MOST_PAYLOAD,
-    NO_LISTENER,
-    NOBODY,
-    NOT_OURS,
-    OPENED,
-    OTHER,
-    OTHERS,
-    OURS,
-    REFUSED,
-    SYSTEM,
-    UNKNOWN,
-    UNREACHABLE,
-    UNRESOLVED,
-    WINDOW,
-    WINDOW_MORE,
-    FrameError,
-    frame,
-    number_frame,
-    target,
-)
+from trayconnect.services.batch.relay.far_owners import *
+from trayconnect.services.batch.relay.frames import *
 
 if TYPE_CHECKING:
     from trayconnect.services.batch.relay.far import Relay

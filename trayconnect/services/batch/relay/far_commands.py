@@ -9,21 +9,8 @@ from typing import TYPE_CHECKING, Optional
 
 assert sys.platform == "linux"  # the nodes of every cluster
 
-from trayconnect.services.batch.relay.far_channels import (
-    Channel,
-    refuse,
-)
-from trayconnect.services.batch.relay.frames import (
-    CLOSE,
-    DATA,
-    EXIT,
-    OPENED,
-    OTHER,
-    OURS,
-    STDERR,
-    frame,
-    number_frame,
-)
+from trayconnect.services.batch.relay.far_channels import *
+from trayconnect.services.batch.relay.frames import *
 
 if TYPE_CHECKING:
     from trayconnect.services.batch.relay.far import Relay

@@ -8,15 +8,9 @@ import traceback
 
 assert sys.platform == "linux"  # the nodes of every cluster
 
-from trayconnect.services.batch.relay.far import (
-    Relay,
-)
-from trayconnect.services.batch.relay.far_serve import (
-    serve,
-)
-from trayconnect.services.batch.relay.frames import (
-    FrameError,
-)
+from trayconnect.services.batch.relay.far import *
+from trayconnect.services.batch.relay.far_serve import *
+from trayconnect.services.batch.relay.frames import *
 
 IP_MTU = 14
 LARGEST_SEGMENT = 9000

@@ -9,13 +9,7 @@ from typing import List, Optional, Tuple
 
 assert sys.platform == "linux"  # the nodes of every cluster
 
-from trayconnect.services.batch.relay.frames import (
-    NOBODY,
-    OTHERS,
-    OURS,
-    SYSTEM,
-    UNKNOWN,
-)
+from trayconnect.services.batch.relay.frames import *
 
 
 def of_uid(uid: int) -> int:

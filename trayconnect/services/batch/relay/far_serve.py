@@ -22,12 +22,8 @@ from typing import List, Optional
 
 assert sys.platform == "linux"  # the nodes of every cluster
 
-from trayconnect.services.batch.relay.far import (
-    Relay,
-)
-from trayconnect.services.batch.relay.frames import (
-    proof,
-)
+from trayconnect.services.batch.relay.far import *
+from trayconnect.services.batch.relay.frames import *
 
 HELLO = b"@@trayconnect node 1 "
 LOOK_SECONDS = 1.0

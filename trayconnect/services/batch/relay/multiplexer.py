@@ -19,14 +19,7 @@ from trayconnect.core.receive_window import WindowBudget
 from trayconnect.core.threads import served_quickly
 from trayconnect.services.batch.relay import frames, problems
 from trayconnect.services.batch.relay.channel import Channel, Phase
-from trayconnect.services.batch.relay.frames import (
-    Decoder,
-    FrameError,
-    Pad,
-    frame,
-    number,
-    number_frame,
-)
+from trayconnect.services.batch.relay.frames import FrameError, frame, number, number_frame
 
 log = logging.getLogger(__name__)
 
@@ -78,8 +71,8 @@ class Multiplexer:
         self._channels: dict[int, Channel] = {}
         self._questions: dict[int, Callable[[Owner | None], None]] = {}
         self._number = 0
-        self._decoder = Decoder()
-        self._pad = Pad()
+        self._decoder = frames.Decoder()
+        self._pad = frames.Pad()
         self._heard_at = self._asked_at = time.monotonic()
         self._is_closing = False
         self._batch: list[bytes] = []

@@ -23,7 +23,7 @@ _BOOT = (
 )
 """One line without a single quote or an exclamation mark: a login shell may be a csh."""
 _PARTS = ("frames", "far_owners", "far_channels", "far_commands", "far", "far_serve", "far_main")
-_IMPORTS = re.compile(r"^from trayconnect\.[^)]*\)\n", re.MULTILINE)
+_IMPORTS = re.compile(r"^from trayconnect\..*\n", re.MULTILINE)
 _NO_PYTHON = "@@trayconnect relay none"
 
 
