@@ -14,7 +14,7 @@ from tests.support.tunnel_kit import Kit, entry
 from trayconnect.config.model import Server
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import Problem
-from trayconnect.services.batch.cluster import RemoteCluster
+from trayconnect.services.batch.cluster import Cluster
 from trayconnect.services.batch.job import (
     Answer,
     Ended,
@@ -97,7 +97,7 @@ class Desk:
         self.mark = f"mark{number}"
         self._login = login
         self._scheduler = scheduler
-        self._cluster = RemoteCluster()
+        self._cluster = Cluster()
 
     def found(self) -> Scheduler:
         return self._cluster.find_scheduler(self.server, self._login, NEVER)

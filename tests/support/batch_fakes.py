@@ -13,6 +13,7 @@ from trayconnect.config.model import Server
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import Cancelled, Problem, Recovery
 from trayconnect.core.link import Link
+from trayconnect.services.batch.cluster import Cluster
 from trayconnect.services.batch.job import (
     Answer,
     End,
@@ -82,10 +83,11 @@ def batch_server(**more: Any) -> Server:
     return make_server(**({"name": "gpu", "batch": {}} | more))
 
 
-class FakeCluster:
-    """`work.Cluster` over a list of jobs."""
+class FakeCluster(Cluster):
+    """A list of jobs."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.jobs: list[Job] = []
         self.marks: dict[str, JobId] = {}
         self.refusal: Problem | None = None

@@ -14,7 +14,7 @@ from trayconnect.config.model import Server
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import Cancelled, Problem, ProblemError
 from trayconnect.core.link import Completed, Link, NotEndedError
-from trayconnect.services.batch.cluster import RemoteCluster
+from trayconnect.services.batch.cluster import Cluster
 from trayconnect.services.batch.job import JobsSeen, Unanswered
 from trayconnect.services.batch.scheduler import Refused, Unsure
 from trayconnect.services.batch.schedulers import SCHEDULERS
@@ -57,19 +57,19 @@ def link(*outcomes: str | ProblemError) -> tuple[Link, FakeLink]:
 
 def test_a_query_that_takes_too_long_is_no_answer() -> None:
     login, _ = link(LATE)
-    answer = RemoteCluster().query(SERVER, SLURM, login, CancelToken())
+    answer = Cluster().query(SERVER, SLURM, login, CancelToken())
     assert isinstance(answer, Unanswered)
     assert "within 40 s" in answer.said
 
 
 def test_a_submission_that_takes_too_long_may_have_submitted() -> None:
     login, _ = link(LATE)
-    assert isinstance(RemoteCluster().submit(SERVER, SLURM, "abc", login, CancelToken()), Unsure)
+    assert isinstance(Cluster().submit(SERVER, SLURM, "abc", login, CancelToken()), Unsure)
 
 
 def test_a_login_node_that_runs_no_commands_is_a_problem() -> None:
     login, _ = link(*["This account is only for tunnels.\n"] * 4)
-    cluster, never = RemoteCluster(), CancelToken()
+    cluster, never = Cluster(), CancelToken()
     with pytest.raises(ProblemError):
         cluster.find_scheduler(SERVER, login, never)
     with pytest.raises(ProblemError):
@@ -83,7 +83,7 @@ def test_a_login_node_that_runs_no_commands_is_a_problem() -> None:
 def test_auto_judges_the_options_when_the_scheduler_is_known() -> None:
     found = "\n@@trayconnect which 1\n@@has {}\n@@done\n"
     login, _ = link(found.format("slurm"), found.format("gridengine"), found.format("pbs"))
-    cluster, never = RemoteCluster(), CancelToken()
+    cluster, never = Cluster(), CancelToken()
     assert cluster.find_scheduler(SERVER, login, never) is SLURM
     with pytest.raises(ProblemError) as caught:
         cluster.find_scheduler(SERVER, login, never)
@@ -96,14 +96,14 @@ def test_auto_judges_the_options_when_the_scheduler_is_known() -> None:
 def test_options_of_a_later_entry_are_judged_before_they_are_used() -> None:
     login, _ = link()  # nothing is run
     changed = SERVER.model_copy(update={"batch": Batch(options=("--array=1-2",))})
-    outcome = RemoteCluster().submit(changed, SLURM, "abc", login, CancelToken())
+    outcome = Cluster().submit(changed, SLURM, "abc", login, CancelToken())
     assert isinstance(outcome, Refused)
     assert outcome.problem.title == "An option of “a” cannot be used: --array=1-2"
 
 
 def test_one_command_at_a_time_and_each_can_be_cancelled() -> None:
     login, fake = link(query_report(HEAD), query_report(HEAD), query_report(HEAD))
-    cluster, first, second = RemoteCluster(), CancelToken(), CancelToken()
+    cluster, first, second = Cluster(), CancelToken(), CancelToken()
     fake.go.clear()
     raised: list[type[BaseException]] = []
 

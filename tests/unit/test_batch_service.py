@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any, cast
@@ -31,8 +30,7 @@ from trayconnect.core.page import NoBrowser, Page
 from trayconnect.core.questions import Answer, Question
 from trayconnect.services.batch import commands
 from trayconnect.services.batch.reach import Destination, NodeLink, Way
-from trayconnect.services.batch.service import BatchService, entry_in
-from trayconnect.services.batch.work import BatchWork
+from trayconnect.services.batch.service import BatchService, BatchWork, entry_in
 from trayconnect.services.jupyter.model import Health
 from trayconnect.services.jupyter.selection_store import LastUsed
 from trayconnect.services.jupyter.service import Work
@@ -79,10 +77,9 @@ class Desk:
         desktop = Desktop(
             NoBrowser(), self.notices, self.prompter, lambda t, text: self.texts.append((t, text))
         )
-        marks = map(str, itertools.count())
         jupyter = Work(self.examine, _no_launch, lambda *_: None)
         self.choices = jupyter.choices
-        work = BatchWork(self.cluster, self.reach, jupyter, lambda: next(marks))
+        work = BatchWork(self.cluster, self.reach, jupyter)
         self.service = BatchService(batch_server(), self.post, desktop, work)
 
     def post(self, job: Callable[[], None]) -> None:

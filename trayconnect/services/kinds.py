@@ -3,7 +3,6 @@ where `Server.kind` names it."""
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 
@@ -13,11 +12,10 @@ from trayconnect.core.errors import Problem
 from trayconnect.core.link import Link
 from trayconnect.core.progress import Progress
 from trayconnect.services.batch.check import check as check_batch
-from trayconnect.services.batch.cluster import RemoteCluster
+from trayconnect.services.batch.cluster import Cluster
 from trayconnect.services.batch.commands import RUNS as BATCH_RUNS
-from trayconnect.services.batch.service import BatchService
+from trayconnect.services.batch.service import BatchService, BatchWork
 from trayconnect.services.batch.ways import reach
-from trayconnect.services.batch.work import BatchWork
 from trayconnect.services.jupyter.check import check as check_jupyter
 from trayconnect.services.jupyter.commands import RUNS
 from trayconnect.services.jupyter.selection_store import BriefChoices
@@ -36,8 +34,7 @@ from trayconnect.services.webpage.service import (
 
 def batch_over_links() -> BatchWork:
     """The real work. Nothing is stored here: the state of a job is on its cluster."""
-    jupyter = over_links(BriefChoices())
-    return BatchWork(RemoteCluster(), reach, jupyter, lambda: secrets.token_hex(8))
+    return BatchWork(Cluster(), reach, over_links(BriefChoices()))
 
 
 @dataclass(frozen=True, slots=True)

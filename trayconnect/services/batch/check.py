@@ -20,9 +20,8 @@ from trayconnect.services.batch.job import Job, JobFiles, JobsSeen, Phase, Unans
 from trayconnect.services.batch.presentation import brief
 from trayconnect.services.batch.reach import ORDER, Destination, NodeLink, Way
 from trayconnect.services.batch.scheduler import Refused, Scheduler, Trial, Unsure
-from trayconnect.services.batch.service import entry_in
+from trayconnect.services.batch.service import BatchWork, entry_in
 from trayconnect.services.batch.times import start_words
-from trayconnect.services.batch.work import BatchWork
 from trayconnect.services.jupyter.check import REACHED
 from trayconnect.services.jupyter.discovery import LIMIT
 from trayconnect.services.jupyter.health import HealthChecker

@@ -35,14 +35,18 @@ from trayconnect.services.jupyter.problems import shell_is_slow, shell_ran_nothi
 _BEGIN = "\n@@trayconnect "
 
 
-class RemoteCluster:
-    """See `Cluster`."""
+class Cluster:
+    """The scheduler behind a login link. Each call is one remote command, bounded in time and
+    cancellable; at most one runs at a time. Raises `ProblemError` where the login node runs no
+    command, and `Cancelled`."""
 
     def __init__(self) -> None:
         self._turns: weakref.WeakKeyDictionary[Link, threading.Lock] = weakref.WeakKeyDictionary()
         self._lock = threading.Lock()
 
     def find_scheduler(self, server: Server, login: Link, cancel: CancelToken) -> Scheduler:
+        """The one of `batch.system`; for `auto`, the one whose commands the login node has. Raises
+        `ProblemError` for none, or if the options of the entry are not for it."""
         assert server.batch is not None
         host = server.host or server.name
         done = self._run(which(), login, cancel, QUERY_LIMIT)
@@ -68,6 +72,7 @@ class RemoteCluster:
         *,
         takes_any: bool = False,
     ) -> Submission:
+        """Submit a job of the entry, unless one with that mark is there: see `Request`."""
         fault = _fault(server, scheduler.system)
         if fault is not None:  # the entry has changed since
             return Refused(fault)
@@ -79,6 +84,7 @@ class RemoteCluster:
     def would_start(
         self, server: Server, scheduler: Scheduler, login: Link, cancel: CancelToken
     ) -> Trial | Refused | Unsure:
+        """See `Scheduler.trial`."""
         request = _request(server, "")
         done = self._run(scheduler.trial(request), login, cancel, SUBMIT_LIMIT)
         _check_ran(server, done, SUBMIT_LIMIT)
@@ -92,6 +98,7 @@ class RemoteCluster:
         cancel: CancelToken,
         ended: Sequence[JobId] = (),
     ) -> Answer:
+        """See `Scheduler.query`. A command that did not end in time is an `Unanswered`."""
         script = scheduler.query(job_name(server.name), ended)
         done = self._run(script, login, cancel, QUERY_LIMIT)
         if done.status < 0:
@@ -100,6 +107,7 @@ class RemoteCluster:
         return scheduler.answer(_text(done), time.time())
 
     def cancel(self, scheduler: Scheduler, job: JobId, login: Link, cancel: CancelToken) -> None:
+        """Tell a job to end. Raises `ProblemError` if the scheduler did not take it."""
         done = self._run(scheduler.cancel(job), login, cancel, CANCEL_LIMIT)
         problem = scheduler.cancelled(_text(done))
         if problem is not None:

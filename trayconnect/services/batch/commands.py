@@ -13,13 +13,13 @@ from trayconnect.core.errors import Problem, ProblemError, Recovery
 from trayconnect.core.link import Link
 from trayconnect.core.notices import Notice
 from trayconnect.core.questions import Question, QuestionKind
+from trayconnect.services.batch.cluster import Cluster
 from trayconnect.services.batch.job import Job, JobId, Phase
 from trayconnect.services.batch.notices import tag
 from trayconnect.services.batch.presentation import job_label, listed, table
 from trayconnect.services.batch.scheduler import QUERY_LIMIT, Scheduler
 from trayconnect.services.batch.state import BatchState, CheckAgain, Chosen, ToldToEnd
 from trayconnect.services.batch.times import duration
-from trayconnect.services.batch.work import Cluster
 from trayconnect.services.jupyter import stop
 from trayconnect.services.protocol import Desktop
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import secrets
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from trayconnect.config.model import Jupyter, Server
 from trayconnect.core.abandonable import abandonable
@@ -24,13 +25,14 @@ from trayconnect.core.link import Link, Own
 from trayconnect.core.threads import Job, JobThread, Timer
 from trayconnect.services.base import JOIN_LIMIT, PollingService
 from trayconnect.services.batch.by_hand import find_in_job
+from trayconnect.services.batch.cluster import Cluster
 from trayconnect.services.batch.commands import BatchCommands
 from trayconnect.services.batch.job import JobFiles, JobId
 from trayconnect.services.batch.machine import step
 from trayconnect.services.batch.notices import tag
 from trayconnect.services.batch.pace import next_due
 from trayconnect.services.batch.presentation import no_page, present
-from trayconnect.services.batch.reach import Destination, NodeLink
+from trayconnect.services.batch.reach import Destination, NodeLink, Reach
 from trayconnect.services.batch.scheduler import Unsure
 from trayconnect.services.batch.state import (
     Answered,
@@ -56,11 +58,21 @@ from trayconnect.services.batch.state import (
     ToJupyter,
     Withdraw,
 )
-from trayconnect.services.batch.work import BatchWork
 from trayconnect.services.jupyter.service import JupyterService
+from trayconnect.services.jupyter.service import Work as JupyterWork
 from trayconnect.services.protocol import Desktop, Level, Post, ServiceStatus, SetTarget
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchWork:
+    """What the service does over its links: the real work, or that of a test."""
+
+    cluster: Cluster
+    reach: Reach
+    jupyter: JupyterWork
+    """Of the Jupyter in the job, over the link to its node."""
 
 
 class BatchService(PollingService):
@@ -173,7 +185,7 @@ class BatchService(PollingService):
     # --- on the manager's thread ---
 
     def _feed(self, event: Event) -> None:
-        self._state, effects = step(self._state, event, time.time(), self._work.new_mark())
+        self._state, effects = step(self._state, event, time.time(), secrets.token_hex(8))
         self._wake()
         for effect in effects:
             self._carry_out(effect)
