@@ -14,6 +14,7 @@ from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.endpoints import UnixEndpoint
 from trayconnect.core.errors import ProblemError
 from trayconnect.core.link import Owner
+from trayconnect.services.batch import notices, scheduler
 from trayconnect.services.batch.job import End, JobsSeen, Phase, Unanswered
 from trayconnect.services.batch.reach import Destination, Way
 from trayconnect.services.batch.scheduler import Refused, Trial, Unsure
@@ -158,6 +159,77 @@ def test_a_job_that_may_not_start_is_told_as_that(cluster: BatchCluster, login: 
     assert "held" in reason.text
     desk.cancel(job)
     assert until(lambda: desk.seen().job(job) is None or desk.job(job).phase is Phase.ENDED)
+
+
+def test_the_place_in_the_queue_and_what_never_runs_are_told(
+    cluster: BatchCluster, login: SshLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit = ("qsub", "-terse", "-S", "/bin/sh", "-o", "/dev/null", "-j", "y")
+    for options in ((), (), (), ("-h",), ("-q", "other.q")):
+        cluster.try_run("login1", *submit, *options, user="bob", stdin=f"{HOLD}\n")
+    desk, never = Desk(ENGINE, login, run=HOLD), Desk(ENGINE, login, "-l", "mem_total=900T")
+    job, lost = desk.submitted(), never.submitted()
+    assert desk.job(job).place is None
+    monkeypatch.setattr(scheduler, "PATIENCE", 0)
+    assert until(
+        lambda: len(cluster.run("login1", "qstat", "-s", "r", "-u", "*").split("bob")) == 3
+    )
+    assert desk.job(job).place == 2
+    reason = never.job(lost).reason
+    assert reason is not None
+    assert (reason.starts, reason.text) == (False, "no queue of the cluster has what it asks for")
+    assert "mem_total=900T" in reason.word
+    cluster.run("login1", "qdel", "-u", "bob")
+    for one in (job, lost):
+        desk.cancel(one)
+    assert until(lambda: not desk.seen().jobs or desk.job(job).phase is Phase.ENDED)
+
+
+def test_the_accounts_own_options_neither_change_the_job_nor_hide_it(
+    cluster: BatchCluster, login: SshLink
+) -> None:
+    request, listing = cluster.home() / ".sge_request", cluster.home() / ".sge_qstat"
+    request.write_text("-now y -b y\n# -t 1-2\n-i /nope -e /nope/x -j n -N mine -terse\n")
+    listing.write_text("# -l x\n-s r -u bob -ext -urg -ne\n")
+    try:
+        desk = Desk(ENGINE, login, run="echo once; exec sleep 600")
+        job = desk.submitted()
+        desk.until(job, Phase.RUNNING)
+        assert until(lambda: "once" in desk.files(job).log)
+        assert desk.submitted() == job
+        for option in ("-l mem_total=9T", "-qs d", "-q nope.q", "-U bob"):
+            listing.write_text(f"{option}\n")
+            answer = desk.query()
+            assert isinstance(answer, Unanswered)
+            assert f".sge_qstat hides jobs: remove {option} there" in answer.said
+            assert isinstance(desk.submit("another"), Unsure)
+        listing.unlink()
+        for option in ("-t 1-2", "-sync y", "-verify"):
+            request.write_text(f"-now y {option} -b y\n")
+            refused = Desk(ENGINE, login).refused()
+            assert f"sge_request makes no single job of it: remove {option} there" in refused.title
+    finally:
+        request.unlink()
+        listing.unlink(missing_ok=True)
+    desk.cancel(job)
+    assert until(lambda: desk.files(job).status is not None)
+    assert desk.files(job).log.count("once") == 1
+
+
+ONE = "exec python3 -c 'x = bytearray(400 << 20)'"
+THREE = (
+    "for one in 1 2 3; do python3 -c 'import time; x = bytearray(120 << 20); time.sleep(60)' & "
+    "done; wait"
+)
+
+
+@pytest.mark.parametrize("line", [ONE, THREE])
+def test_a_job_that_takes_too_much_memory_is_told_as_that(login: SshLink, line: str) -> None:
+    desk = Desk(ENGINE, login, "-l", "h_vmem=300M", run=line)
+    job = desk.submitted()
+    assert until(lambda: (j := desk.seen().job(job)) is None or j.phase is Phase.ENDED)
+    answer = desk.seen(job)
+    assert notices.how(ENGINE.ended(answer, job, answer.files_of(job))) == "out of memory"
 
 
 def test_a_qmaster_that_is_down_is_no_answer(cluster: BatchCluster, login: SshLink) -> None:

@@ -20,6 +20,7 @@ from tests.support.tunnel_kit import nothing_left
 from trayconnect.core import remote_script
 from trayconnect.core.errors import ProblemError
 from trayconnect.core.link import ByteStream
+from trayconnect.services.batch import notices, scheduler
 from trayconnect.services.batch.job import (
     End,
     JobId,
@@ -203,6 +204,51 @@ def test_what_will_never_start_is_told_and_a_full_queue_waits(
     assert first.end(held).how is End.CANCELLED
 
 
+def test_the_place_in_the_queue_is_told_where_others_jobs_are_seen(
+    cluster: BatchCluster, login: SshLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = ("--nodes=2", "--exclusive")
+    first = Desk(SLURM, login, *whole, run=HOLD)
+    held = first.submitted()
+    first.until(held, Phase.RUNNING)
+    submit = ("sbatch", "--parsable", *whole, "-t5", "-o", "/dev/null")
+    for options in ((), ("--array=1-9",), ("--hold",)):  # one that is held is not before it
+        cluster.run("login1", *submit, *options, user="bob", stdin="#!/bin/sh\nsleep 99\n")
+    second = Desk(SLURM, login, *whole, run=HOLD)
+    waits = second.submitted()
+    assert until(lambda: (r := second.job(waits).reason) is not None and r.word == "Priority")
+    assert second.job(waits).place is None, "it has just come"
+    monkeypatch.setattr(scheduler, "PATIENCE", 0)
+    assert second.job(waits).place == 3
+    conf = cluster.folder / "etc/slurm/slurm.conf"
+    before = conf.read_text()
+    conf.write_text(f"{before}PrivateData=jobs\n")
+    cluster.run("login1", "scontrol", "reconfigure")
+    alone = ("squeue", "-h", "-o", "%u")
+    assert until(lambda: "bob" not in cluster.run("login2", *alone, user="alice"))
+    assert second.job(waits).place is None
+    conf.write_text(before)
+    cluster.run("login1", "scontrol", "reconfigure")
+    cluster.run("login1", "scancel", "-u", "bob")
+    assert until(lambda: second.job(waits).place == 1)
+    for desk, job in ((second, waits), (first, held)):
+        desk.cancel(job)
+        desk.end(job)
+
+
+def test_a_job_that_the_cluster_suspends_says_so(cluster: BatchCluster, login: SshLink) -> None:
+    desk = Desk(SLURM, login, run=HOLD)
+    job = desk.submitted()
+    desk.until(job, Phase.RUNNING)
+    cluster.run("login1", "scontrol", "suspend", job)
+    stands = desk.job(job)
+    assert (stands.phase, stands.note) == (Phase.RUNNING, "suspended by the cluster")
+    cluster.run("login1", "scontrol", "resume", job)
+    assert desk.job(job).note == ""
+    desk.cancel(job)
+    desk.end(job)
+
+
 @pytest.mark.parametrize(
     ("run", "how", "status", "words"),
     [
@@ -375,6 +421,10 @@ def test_start_up_files_neither_hide_a_job_nor_hold_the_submission(
         "echo Welcome; echo @@done\nexport SQUEUE_PARTITION=short SQUEUE_NAMES=x SBATCH_WAIT=1\n"
         "export SBATCH_ARRAY_INX=0-3 SQUEUE_FORMAT=%T SQUEUE_STATES=CANCELLED SLURM_CLUSTERS=a,b\n"
         "export SLURM_TIME_FORMAT=relative SBATCH_JOB_NAME=mine TZ=Asia/Tokyo\n"
+        "export SBATCH_ERROR=/nope/x SBATCH_INPUT=/nope SBATCH_TIMELIMIT=1 SQUEUE_FORMAT2=name\n"
+        "export SLURM_DEBUG=5 SBATCH_EXPORT=ALL SBATCH_REQUEUE=1 SCONTROL_FEDERATION=1\n"
+        "squeue() { echo JOBID STATE; }; sbatch() { echo 99; }; timeout() { :; }\n"
+        "export -f squeue sbatch timeout\n"
     )
     try:
         desk = Desk(SLURM, login, run=HOLD)
@@ -520,6 +570,12 @@ def test_a_job_that_takes_too_much_memory_is_told_as_that(
     desk = Desk(SLURM, login, "--mem=100", run=line)
     ended = desk.end(desk.submitted())
     assert ended.how is End.OUT_OF_MEMORY
+    assert notices.how(ended) == "a program in it ran out of memory"
+    killed = Desk(SLURM, login, "--mem=100", run=line.replace("python3", "exec python3"))
+    job = killed.submitted()
+    ended = killed.end(job)
+    assert notices.how(ended) == "out of memory"
+    assert killed.files(job).told == "memory"
 
 
 def test_auto_finds_it_and_judges_the_options_again(login: SshLink) -> None:

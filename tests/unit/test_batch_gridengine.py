@@ -168,6 +168,47 @@ def test_qacct(failed: str, status: int, how: End, at: str) -> None:
     assert ENGINE.ended(answer, "1", None) == Ended(how, status, None, NOW)
 
 
+@pytest.mark.parametrize(
+    ("category", "maxvmem", "slots", "how"),
+    [
+        ("-l h_rt=600,h_vmem=300M", "386.215MB", 1, End.OUT_OF_MEMORY),
+        ("-u alice -l h_vmem=1G,h_rt=600 -pe smp 2", "2.100G", 2, End.OUT_OF_MEMORY),
+        ("-l h_vmem=1G,h_rt=600 -pe smp 2", "1.100GB", 2, End.TIME_LIMIT),
+        ("-l h_vmem=300M,h_rt=600", "0.000B", 1, End.TIME_LIMIT),
+        ("-l h_rt=600", "386.215MB", 1, End.TIME_LIMIT),
+        ("-l h_vmem=lots", "?", 1, End.TIME_LIMIT),
+    ],
+)
+def test_a_limit_of_memory_is_told_from_one_of_time(
+    category: str, maxvmem: str, slots: int, how: End
+) -> None:
+    """As qacct has it: the words of both are the same."""
+    text = (
+        f"slots        {slots}\n failed       37 : qmaster enforced h_rt, h_cpu, or h_vmem limit\n"
+        f" exit_status  137\n maxvmem      {maxvmem}\n category     {category}"
+    )
+    ended = ENGINE.ended(seen(ended=("1", text)), "1", None)
+    assert ended.how is how
+
+
+def test_a_place_in_the_queue_and_what_never_runs() -> None:
+    about = "@@places\n 2 place 3\n 9 place 1\n 2 place x\n 2 nonsense\n"
+    text = query_report(*listed(PENDING), rest="@@places\n 2 place 3\n 9 place 1\n 2 nonsense\n")
+    answer = ENGINE.answer(text, NOW)
+    assert isinstance(answer, JobsSeen)
+    assert [job.place for job in answer.jobs] == [3]
+    never = "@@places\n 2 never (-l gpu=9) cannot run at host\n"
+    answer = ENGINE.answer(query_report(*listed(PENDING), rest=never), NOW)
+    assert isinstance(answer, JobsSeen)
+    (job,) = answer.jobs
+    assert job.reason is not None
+    assert (job.reason.starts, job.reason.word) == (False, "(-l gpu=9) cannot run at host")
+    for text in ("@@places\n 2 place x\n", about.replace("place 3", "place 0")):
+        answer = ENGINE.answer(query_report(*listed(PENDING), rest=text), NOW)
+        assert isinstance(answer, JobsSeen)
+        assert answer.jobs[0].place is None
+
+
 def test_a_job_that_ended_because_it_was_told_to_did_not_end_by_itself() -> None:
     text = f"jobname      {NAME}\n failed       0\n exit_status  0"
     answer = seen(ended=("1", text))

@@ -324,6 +324,9 @@ def test_a_job_that_slurm_has_forgotten_is_told_by_its_files(line: str) -> None:
         (JobFiles("24", status=0, told="TERM"), End.CANCELLED),
         (JobFiles("24", status=0, told="limit"), End.TIME_LIMIT),
         (JobFiles("24", status=75, told="twin"), End.FAILED),
+        (JobFiles("24", status=137, told="memory"), End.OUT_OF_MEMORY),
+        (JobFiles("24", status=1, log="x\nMemoryError\n"), End.OUT_OF_MEMORY),
+        (JobFiles("24", status=0, log="MemoryError"), End.COMPLETED),
         (JobFiles("24", log="x"), End.UNKNOWN),
     ):
         ended = SLURM.ended(answer, "24", files)
@@ -333,6 +336,15 @@ def test_a_job_that_slurm_has_forgotten_is_told_by_its_files(line: str) -> None:
             files.at,
             files.log,
         )
+
+
+def test_a_jupyter_that_went_on_when_memory_ran_out() -> None:
+    """Slurm tells the same of a job in which only a kernel was killed."""
+    answer = seen(ended=("24", record("OUT_OF_MEMORY", "0:125", "OutOfMemory")))
+    for status, words in ((0, "a program in it ran out of memory"), (137, "out of memory")):
+        ended = SLURM.ended(answer, "24", JobFiles("24", status=status))
+        assert ended.how is End.OUT_OF_MEMORY
+        assert notices.how(ended) == words
 
 
 def test_a_job_that_goes_on_is_not_ended_by_an_old_record() -> None:

@@ -25,6 +25,9 @@ _H_RT = re.compile(r'<hard_request name="h_rt"[^<>]*>([^<]*)<')
 _DURATION = re.compile(r"(?:([0-9]{1,9}):)?([0-9]{1,9}):([0-9]{1,9})")
 _EXIT = re.compile(r"exit_status +([0-9]{1,3})")
 _FAILED = re.compile(r"failed +([0-9]{1,3})(?: *: *(.*))?")
+_H_VMEM = re.compile(r"^ *category .*\bh_vmem=([0-9]+(?:\.[0-9]+)?)([KMGTkmgt]?)", re.MULTILINE)
+_MAX_VMEM = re.compile(r"^ *maxvmem +([0-9]+(?:\.[0-9]+)?)([KMGT]?)", re.MULTILINE)
+_SLOTS = re.compile(r"^ *slots +([0-9]{1,6})", re.MULTILINE)
 _UNSURE = re.compile(r"(?i)commlib|qmaster|connect|timed? ?out|communication|try again|no response")
 _REFUSED = re.compile(r"Unable to run job: (?:job rejected: |Job was rejected because )?(.*)")
 _BEFORE = re.compile(r"^(?:qsub: |error: |ERROR! )?(.*(?:option|argument).*)")
@@ -53,9 +56,11 @@ class GridEngine(Scheduler):
 
     def ours(self, request: Request) -> Sequence[str]:
         settings = ("-S", "/bin/sh", "-o", "/dev/null", "-j", "y", "-r", "n", "-notify", "-C", "")
+        # What ~/.sge_request may say otherwise.
+        reset = ("-b", "n", "-now", "n", "-i", "/dev/null", "-e", "/dev/null")
         # After -soft, a time limit would be a wish.
         limit = ("-hard", "-l", f"h_rt={request.seconds}")
-        return ("-N", request.name, "-ac", f"trayconnect={request.mark}", *settings, *limit)
+        return ("-N", request.name, "-ac", f"trayconnect={request.mark}", *settings, *reset, *limit)
 
     def job_of(self, lines: Sequence[str]) -> JobId:
         found = [line.strip() for line in lines if _ID.fullmatch(line.strip())]
@@ -142,7 +147,7 @@ class GridEngine(Scheduler):
         code, why = int(failed[1]), failed[2] or ""
         how = End.COMPLETED if status[1] == "0" else End.FAILED
         if _ENFORCED in why:
-            how = End.TIME_LIMIT
+            how = End.OUT_OF_MEMORY if _took_too_much(text) else End.TIME_LIMIT
         elif code == 100:  # "assumedly after job": it was killed
             how = End.CANCELLED
         elif 0 < code < 37:  # before the job, or while it was set up
@@ -208,6 +213,22 @@ def _seconds(text: str) -> float | None:
     return (hours * 60 + minutes) * 60.0 + seconds
 
 
+def _took_too_much(text: str) -> bool:
+    """Whether the accounting shows more memory than was asked for: the words are the same as of a
+    time limit."""
+    asked, used = _H_VMEM.search(text), _MAX_VMEM.search(text)
+    slots = _SLOTS.search(text)
+    if asked is None or used is None:
+        return False
+    limit = _bytes(asked) * (int(slots[1]) if slots else 1)
+    return _bytes(used) >= limit > 0
+
+
+def _bytes(size: re.Match[str]) -> float:
+    unit = " KMGT".index(size[2].upper() or " ")
+    return float(float(size[1]) * (1000 if size[2].islower() else 1024) ** unit)
+
+
 def _reasons(text: str) -> Iterator[tuple[JobId, str]]:
     """Of `qstat -j`, for each job: why it failed to start, else what the scheduler said last."""
     number = ""
@@ -225,6 +246,8 @@ def _reasons(text: str) -> Iterator[tuple[JobId, str]]:
 
 
 def _advice(said: str, options: Sequence[str]) -> str:
+    if said.endswith(" there"):  # see gridengine.sh
+        return "Then choose New job."
     names = {"queue": "q", "parallel environment": "pe", "project": "P", "priority": "p"}
     for part, name in names.items():
         if part in said and (found := advice(options, [name], {})):

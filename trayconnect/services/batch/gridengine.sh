@@ -2,9 +2,27 @@
 # users by their names only.
 
 me=$(id -un)
+unset SGE_DEBUG_LEVEL
+unset -f qsub qstat qdel qacct qalter timeout
+
+# The first of these options, a basic regular expression of whole lines, in the account's or the cell's
+# own file of options.
+own_option() {
+    for file in "$HOME/$1" "${SGE_ROOT:-/var/lib/gridengine}/${SGE_CELL:-default}/common/${1#.}"; do
+        option=$(sed 's/^ *#.*//; s/[[:blank:]]-/\n-/g' "$file" | sed 's/[[:blank:]]*$//' | grep -xm 1 -e "$2")
+        [ -z "$option" ] || return 0
+    done 2>/dev/null
+    return 1
+}
+
+hides() {
+    own_option .sge_qstat '-\(q\|l\|pe\|qs\|U\) .*' || return 1
+    echo "$file hides jobs: remove $option there"
+}
 
 # The comment of a job is a variable of its context.
 orders() {
+    hides && return 1
     all=$(within 15 qstat -xml -r -s prs -u "$me") || { status=$?; printf '%s\n' "$all"; return $status; }
     # A message that stands in its place may come with 0.
     case $all in *'<queue_info'*'</job_info>'*) ;; *) printf '%s\n' "$all"; return 1 ;; esac
@@ -41,11 +59,16 @@ ours() {
 
 numbers_of_ours() { ours 1 ,; }
 
-submit() { submit_with within 25 qsub -terse; }
+submit() {
+    ! own_option .sge_request '-sync y.*\|-t .*\|-verify\|-help' ||
+        { echo "Unable to run job: $file makes no single job of it: remove $option there"; return 1; }
+    submit_with within 25 qsub -terse
+}
 
 # Where an account has thousands of jobs, those of other programs are not all needed. Why our jobs wait
 # is behind the list.
 jobs() {
+    hides && return 1
     all=$(within 25 qstat -xml -r -s prsz -u "$me")
     status=$?
     printf '%s\n' "$all" | awk '
@@ -62,7 +85,52 @@ jobs() {
     return $status
 }
 
-explain() { within 15 qacct -j "$1"; }
+# The place of each of ours among those that wait and ask for no other queue; and whether a cluster
+# without other jobs could run it: it is taken all the same. Of a job that has waited for a while.
+places() {
+    now=$(date +%s)
+    waits=
+    for number in $(ours '$2 == "qw"' ' ' | cut -d ' ' -f -3); do
+        at=$(printf '%s\n' "$all" | sed -n "/<JB_job_number>$number</,/<\/job_list>/s/.*<JB_submission_time>\([^<.]*\).*/\1/p")
+        at=$(date -d "$at" +%s) && [ $((now - at)) -lt "$patience" ] && continue
+        can=$(within 10 qalter -w v "$number")
+        case $can in
+        *'no suitable queues'*)
+            printf '%s never %s\n' "$number" "$(printf '%s\n' "$can" | sed -n 's/^Job [0-9]* //p' | head -n 1)"
+            continue
+            ;;
+        esac
+        [ -n "$waits" ] || waits=$(within 10 qstat -xml -r -s p -u '*') || return
+        printf '%s\n' "$waits" | awk -v number="$number" '
+            match($0, /<JB_job_number>[0-9]+/) { one = substr($0, RSTART + 15, RLENGTH - 15) }
+            match($0, /<state>[A-Za-z]*/) { state = substr($0, RSTART + 7, RLENGTH - 7) }
+            match($0, /<hard_req_queue>[^<]*/) { queue = substr($0, RSTART + 16, RLENGTH - 16) }
+            /<\/job_list>/ {
+                if (state == "qw") { order[++n] = one; asks[one] = queue }
+                queue = ""
+            }
+            END {
+                if (!(number in asks)) exit
+                for (i = 1; i <= n; i++) {
+                    other = asks[order[i]]
+                    place += !other || !asks[number] || other == asks[number]
+                    if (order[i] == number) break
+                }
+                print number, "place", place
+            }'
+    done
+}
+
+# The accounting is some seconds late. A job that was killed has left no status of its own.
+explain() {
+    folder=$states/${name##*-}/$1
+    tries=15
+    until within 15 qacct -j "$1"; do
+        [ -d "$folder" ] && [ ! -s "$folder/status" ] && [ $tries -gt 0 ] || return
+        tries=$((tries - 1))
+        sleep 1
+    done
+}
 
 cancel() { within 30 qdel "$1"; }
 

@@ -146,8 +146,8 @@ class JobFiles:
     status: int | None = None
     """The exit status of its Jupyter."""
     told: str = ""
-    """What told the job to end: a signal such as TERM, or `limit`; empty if Jupyter ended by
-    itself."""
+    """What told the job to end: a signal such as TERM, `limit`, or `memory`; empty if Jupyter ended
+    by itself."""
     at: float | None = None
     """When it ended."""
     log: str = ""

@@ -7,9 +7,30 @@
 # Puts standard input into the file $1 of the job's folder. Who reads it never sees a part of it.
 put() { cat >"$state/$1.new" && mv -f "$state/$1.new" "$state/$1"; }
 
-# Ends the job: its exit status, what told it to end (a signal, or `limit`), and when.
+# The folder of the cgroup $2, whose hierarchy may be mounted at $1 in part only.
+cgroup() {
+    part=$(awk -v at="$1" '$5 == at && $4 != "/" { part = $4 } END { print part }' /proc/self/mountinfo)
+    printf '%s%s\n' "$1" "${2#"$part"}"
+}
+
+# How many processes of its cgroup the kernel has killed for want of memory, as far as that tells.
+killed() {
+    while IFS=: read -r _ kind path; do
+        case ,$kind, in
+        ,,) cat "$(cgroup /sys/fs/cgroup "$path")/memory.events" ;;
+        *,memory,*) cat "$(cgroup /sys/fs/cgroup/memory "$path")/memory.oom_control" ;;
+        esac
+    done </proc/self/cgroup | awk '$1 == "oom_kill" { n += $2 } END { print n + 0 }'
+}
+
+# Ends the job: its exit status, what told it to end (a signal, `limit` or `memory`), and when.
 finish() {
-    [ -z "$told" ] || [ $(($(date +%s) - began)) -lt $((limit - 30)) ] || told=limit
+    [ "$1" != 137 ] || [ -n "$told" ] || [ "$(killed)" -le "$killed" ] || told=memory
+    slack=$((limit < 300 ? limit / 10 : 30))
+    case $told in
+    '' | memory) ;;
+    *) [ $(($(date +%s) - began)) -lt $((limit - slack)) ] || told=limit ;;
+    esac
     rm -f "$state/socket" "$state/relay" "$state/env" "$state/login.env"
     [ -z "$sock" ] || rm -f "$sock"
     printf '%s %s %s\n' "$1" "${told:--}" "$(date +%s)" | put status
@@ -92,15 +113,33 @@ attend() {
     [ -z "$told" ] || { wait "$child"; again=$?; [ $again = 127 ] || status=$again; }
 }
 
+# Whether the job's processes have the address space that all of them may have: Grid Engine, which then
+# ends the job, allows no process more.
+is_too_large() {
+    most=$(ulimit -v)
+    [ "$most" != unlimited ] || return 1
+    ps -e -o pid= -o ppid= -o vsz= | awk -v top=$$ -v most="$most" '
+        { parent[$1] = $2; size[$1] = $3 }
+        END {
+            for (one in size) {
+                for (at = one; at > 1 && at != top && steps[one]++ < 99;) at = parent[at]
+                if (at == top) sum += size[one]
+            }
+            exit sum * 1.1 < most
+        }'
+}
+
 # A scheduler may tell the job's script alone. Jupyter saves, and deletes its runtime file.
 pass() {
     told=$1
+    ! is_too_large || told=memory
     [ -z "$child" ] || kill -TERM "$child"
 }
 
 main() {
     told= child=
     began=$(date +%s)
+    killed=$(killed)
     for one in HUP INT TERM USR1 USR2 XCPU; do
         # shellcheck disable=SC2064
         trap "pass $one" "$one"

@@ -12,7 +12,7 @@ from trayconnect.services.batch import notices
 from trayconnect.services.batch.job import Job, Phase
 from trayconnect.services.batch.pace import SOON, START_LIMIT, files_are_late, waits_for_home
 from trayconnect.services.batch.state import BatchState, Want
-from trayconnect.services.batch.times import duration, moment, start_words
+from trayconnect.services.batch.times import duration, moment, ordinal, start_words
 from trayconnect.services.protocol import Level, Line, Offer, ServiceStatus
 
 
@@ -168,11 +168,12 @@ def brief(job: Job, now: float) -> str:
     if job.phase is Phase.QUEUED:
         if job.reason is not None and not job.reason.starts:
             return f"queued: will not start as asked: {job.reason.text}"
+        queued = "queued" if job.place is None else f"queued, {ordinal(job.place)} in line"
         if _has_estimate(job, now) and job.starts is not None:
-            return f"queued, starts {start_words(job.starts, now)}"
+            return f"{queued}, starts {start_words(job.starts, now)}"
         if job.reason is not None and job.reason.text:
-            return f"queued: {job.reason.text}"
-        return "queued"
+            return f"{queued}: {job.reason.text}"
+        return queued
     where = f"on {job.node}" if job.node else "running"
     note = f", {job.note}" if job.note else ""
     if job.ends is None:
@@ -328,6 +329,7 @@ def _job(job: Job, now: float) -> dict[str, Any]:
         "state": job.phase.value,
         "reason": None if job.reason is None else job.reason.word,
         "reason_text": None if job.reason is None else job.reason.text,
+        "place": job.place,
         "note": job.note or None,
         "node": job.node or None,
         "partition": job.partition or None,

@@ -1,6 +1,8 @@
 # Lists the jobs of the account, and the files of those of one entry. Changes nothing. POSIX sh, behind
 # process.sh, the scheduler's functions (`find_commands`; `jobs`; `explain`, which tells how a job
-# ended), report.sh, and assignments: name, and ended, the numbers of jobs to explain.
+# ended; `places`, which tells of those in `all`, the output of `jobs`, that wait: NUMBER place N, or
+# NUMBER never WHY), report.sh, and assignments: name; ended, the numbers of jobs to explain; and
+# patience, the seconds after which a job counts as one that waits.
 
 # A folder is listed rather than a name tried: a file server's client remembers longest what was
 # missing.
@@ -49,6 +51,9 @@ main() {
             say "ended $number"
             explain "$number" 2>&1 | indented
         done
+        say places
+        all=$listed
+        places 2>&1 | indented
         tell_files
         say hosts
         tell_hosts

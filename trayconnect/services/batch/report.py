@@ -114,6 +114,15 @@ def clock(report: tuple[Section, ...], now: float) -> Clock:
     return Clock(now, now if there is None else there, _wall(wall))
 
 
+def places(report: tuple[Section, ...]) -> Iterator[tuple[JobId, str, str]]:
+    """What is told of jobs that wait: the number, `place` or `never`, and the rest of the line."""
+    section = first(report, "places")
+    for line in section.lines if section is not None else ():
+        job, word, rest = (*line.split(" ", 2), "", "")[:3]
+        if is_job_id(job) and word in ("place", "never"):
+            yield job, word, rest
+
+
 def _wall(text: str) -> datetime | None:
     try:
         return datetime.fromisoformat(text).replace(tzinfo=None)

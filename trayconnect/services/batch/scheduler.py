@@ -17,6 +17,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from trayconnect.config.batch_options import System
+from trayconnect.core import sanitize
 from trayconnect.core.errors import Problem
 from trayconnect.services.batch import report as reports
 from trayconnect.services.batch.job import (
@@ -41,6 +42,8 @@ QUERY_LIMIT = 40.0
 SUBMIT_LIMIT = 60.0
 """Seconds to submit, with the look for a job that an earlier try has left."""
 CANCEL_LIMIT = 40.0
+PATIENCE = 60
+"""Seconds in the queue after which a job's place there is asked: its list may be long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,9 @@ _MOST_HOSTS = 64
 """See `query.sh`."""
 _MOST_OTHERS = 300
 """See `jobs` of each scheduler."""
+_NO_MEMORY = re.compile(r"MemoryError|[Cc]annot allocate memory|bad_alloc|[Oo]ut of memory")
+_LAST_WORDS = 500
+"""The end of a log that may say why Jupyter ended."""
 _RETURNED = re.compile(r"@rc ([0-9]{1,3})")
 
 
@@ -256,7 +262,7 @@ class Scheduler(ABC):
         """The script that lists the account's jobs, once and cheaply, with the files of those of
         that name. `ended`: jobs whose end is to be explained too, which costs another command."""
         jobs = " ".join(job for job in ended if is_job_id(job))
-        values = {"name": name, "ended": jobs}
+        values = {"name": name, "ended": jobs, "patience": str(PATIENCE)}
         return login_script("query.sh", self._functions(), self.find, values)
 
     def answer(self, output: str, now: float) -> Answer:
@@ -283,6 +289,10 @@ class Scheduler(ABC):
                 before = known.get(section.value)
                 if job is not None and (before is None or before.phase is Phase.ENDED):
                     known[section.value] = job
+        for number, word, rest in reports.places(report):
+            job = known.get(number)
+            if job is not None and job.phase is Phase.QUEUED:
+                known[number] = _waiting(job, word, rest)
         named = hosts.lines[:_MOST_HOSTS] if hosts else ()
         by_job = {one.job: one for one in files}
         placed = (_placed(job, by_job.get(job.id), named) for job in known.values())
@@ -303,6 +313,10 @@ class Scheduler(ABC):
         was_told = bool(files.told) and told.how in (End.COMPLETED, End.FAILED)
         if files.status is not None and (told.how is End.UNKNOWN or was_told):
             told = replace(told, how=_how(files))
+        if told.how is End.FAILED and _NO_MEMORY.search(files.log[-_LAST_WORDS:]):
+            told = replace(told, how=End.OUT_OF_MEMORY)
+        if told.how is End.OUT_OF_MEMORY and files.status == 0:  # Jupyter itself went on
+            told = replace(told, why="a program in it ran out of memory")
         return replace(
             told,
             status=told.status if files.status is None else files.status,
@@ -344,6 +358,14 @@ def _returned(sent: Section) -> tuple[int | None, tuple[str, ...]]:
     return status, tuple(line for line in sent.lines if line and not line.startswith("@rc "))
 
 
+def _waiting(job: Job, word: str, rest: str) -> Job:
+    """With its place in the queue, or why it will never leave it."""
+    if word == "place":
+        return replace(job, place=reports.number(rest) or None)
+    text = "no queue of the cluster has what it asks for"
+    return replace(job, reason=Reason(sanitize.line(rest) or text, text, starts=False))
+
+
 def _placed(job: Job, files: JobFiles | None, hosts: Iterable[str]) -> Job:
     """With all names of its node, and whether it holds a Jupyter."""
     if job.phase not in (Phase.RUNNING, Phase.ENDING):
@@ -357,8 +379,8 @@ def _placed(job: Job, files: JobFiles | None, hosts: Iterable[str]) -> Job:
 
 def _how(files: JobFiles) -> End:
     """By the job's own files alone: a scheduler that has forgotten it, or that never tells."""
-    if files.told == "limit":
-        return End.TIME_LIMIT
+    if files.told in ("limit", "memory"):
+        return End.TIME_LIMIT if files.told == "limit" else End.OUT_OF_MEMORY
     if files.told and files.told != "twin":
         return End.CANCELLED
     return End.COMPLETED if files.status == 0 else End.FAILED

@@ -1,11 +1,14 @@
 # Slurm's commands for submit.sh, query.sh and cancel.sh. POSIX sh, behind process.sh.
 
 # What a login may set to change what these commands do: a filter would hide a job. Of sbatch, accounts,
-# partitions and the like stay.
+# partitions and the like stay. A function that a shell exports is not the command.
 # shellcheck disable=SC2046
-unset $(env | sed -n 's/^\(SQUEUE_[A-Z_]*\|SCANCEL_[A-Z_]*\|SACCT_[A-Z_]*\)=.*/\1/p') \
-    SBATCH_ARRAY_INX SBATCH_CLUSTERS SBATCH_DEBUG SBATCH_GET_USER_ENV SBATCH_TEST_ONLY SBATCH_WAIT \
+unset $(env | sed -n 's/^\(\(SQUEUE\|SCANCEL\|SACCT\|SCONTROL\)_[A-Z0-9_]*\)=.*/\1/p') \
+    SBATCH_ARRAY_INX SBATCH_BATCH SBATCH_CLUSTERS SBATCH_DEBUG SBATCH_ERROR SBATCH_EXPORT \
+    SBATCH_GET_USER_ENV SBATCH_IGNORE_PBS SBATCH_INPUT SBATCH_JOB_NAME SBATCH_OPEN_MODE SBATCH_OUTPUT \
+    SBATCH_QUIET SBATCH_REQUEUE SBATCH_TEST_ONLY SBATCH_TIMELIMIT SBATCH_VERBOSE SBATCH_WAIT SLURM_DEBUG \
     SLURM_EXIT_ERROR SLURM_EXIT_IMMEDIATE
+unset -f sbatch squeue scancel scontrol sacct timeout
 case ${SLURM_CLUSTERS-} in all | *,*) unset SLURM_CLUSTERS ;; esac
 # Seconds since the epoch, whatever zone the login has.
 SLURM_TIME_FORMAT=%s
@@ -40,6 +43,33 @@ jobs() {
     status=$?
     printf '%s\n' "$all" | awk '/\|trayconnect-[0-9a-f]+$/ || others++ < 300'
     return $status
+}
+
+# The place of each of ours that waits its turn among all that wait in its partitions, by priority. It
+# costs a list of these, so it is asked of a job that has waited for a while, and does not start just
+# now. A site may hide the jobs of others.
+places() {
+    printf '%s\n' "$all" | awk -F '|' -v name="$name" -v now="$(date +%s)" -v patience="$patience" '
+        $NF == name && $2 == "PENDING" && $10 ~ /^(Priority|Resources)$/ && now - $8 >= patience &&
+            ($6 !~ /^[0-9]+$/ || $6 - now > 120 || now - $6 > 120) { print $1, $9 }' |
+        head -n 3 | while read -r number queue; do
+            waits=$(within 10 squeue -h -t PENDING -p "$queue" -o '%A %Q %U') || continue
+            printf '%s\n' "$waits" | grep -qv " $uid$" || sees_others || continue
+            printf '%s\n' "$waits" | awk -v number="$number" '
+                $1 ~ /^[0-9]+$/ && $2 > 0 { priority[$1] = $2 }
+                END {
+                    if (!(number in priority)) exit
+                    for (one in priority)
+                        before += priority[one] > priority[number] ||
+                            (priority[one] == priority[number] && one + 0 < number + 0)
+                    print number, "place", before + 1
+                }'
+        done
+}
+
+sees_others() {
+    settings=$(within 10 scontrol show config) || return 1
+    ! printf '%s\n' "$settings" | grep -q '^PrivateData.*jobs'
 }
 
 explain() {

@@ -1,4 +1,4 @@
-"""Moments and durations of batch jobs in words. Pure."""
+"""Moments, durations and places of batch jobs in words. Pure."""
 
 from __future__ import annotations
 
@@ -36,3 +36,9 @@ def start_words(at: float, now: float) -> str:
         return "soon"
     words = moment(at, now)
     return words if words.startswith("in ") else f"about {words}"
+
+
+def ordinal(number: int) -> str:
+    """As in "3rd"."""
+    ending = "th" if number // 10 % 10 == 1 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"
