@@ -16,7 +16,7 @@ import re
 import secrets
 import shlex
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from trayconnect.config.host_syntax import host_fault
 from trayconnect.core import remote_script, sanitize
@@ -25,7 +25,7 @@ from trayconnect.core.endpoints import TcpEndpoint, unmapped
 from trayconnect.core.errors import Problem, ProblemError, Recovery
 from trayconnect.core.link import ByteStream, Link, LostError, NotOpenedError, Refusal
 from trayconnect.core.threads import deadline
-from trayconnect.services.batch.reach import REACH_LIMIT, Destination
+from trayconnect.services.batch.reach import REACH_LIMIT, Destination, OnLost
 from trayconnect.services.batch.relay.frames import proof
 from trayconnect.services.batch.relay.relay_link import open_relay
 from trayconnect.services.batch.told import NOT_OURS, enter_folder
@@ -43,9 +43,7 @@ _ADDRESS = "@@address"
 _is_port = re.compile(r"[1-9][0-9]{0,4}").fullmatch
 
 
-def open_direct(
-    to: Destination, login: Link, cancel: CancelToken, on_lost: Callable[[Problem], None]
-) -> Link:
+def open_direct(to: Destination, login: Link, cancel: CancelToken, on_lost: OnLost) -> Link:
     """An `OpenWay`."""
     node = to.job.node or "the node"
     if not to.job.is_ours or to.files is None:

@@ -65,20 +65,13 @@ def words(problem: Problem) -> str:
     return f"{problem.title} ({problem.detail})" if problem.detail else problem.title
 
 
-class OpenWay(Protocol):
-    """Opens one way over a login link. Blocks for `REACH_LIMIT` seconds at most.
+OnLost = Callable[[Problem], None]
+OpenWay = Callable[[Destination, Link, CancelToken, OnLost], Link]
+"""Opens one way over a login link. Blocks for `REACH_LIMIT` seconds at most.
 
-    `on_lost` is called at most once, from any thread, when the link to the node is lost; not after
-    its `close`. Raises `ProblemError` where this way does not work, and `Cancelled`. A question to
-    the user is never asked: a node that takes no login looks like a refused password."""
-
-    def __call__(
-        self,
-        to: Destination,
-        login: Link,
-        cancel: CancelToken,
-        on_lost: Callable[[Problem], None],
-    ) -> Link: ...
+The callback is called at most once, from any thread, when the link to the node is lost; not after
+its `close`. Raises `ProblemError` where this way does not work, and `Cancelled`. A question to the
+user is never asked: a node that takes no login looks like a refused password."""
 
 
 class Reach(Protocol):
@@ -93,7 +86,7 @@ class Reach(Protocol):
         to: Destination,
         login: Link,
         cancel: CancelToken,
-        on_lost: Callable[[Problem], None],
+        on_lost: OnLost,
         *,
         failed: frozenset[Way] = frozenset(),
     ) -> NodeLink: ...

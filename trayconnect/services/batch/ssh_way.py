@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from trayconnect.config.host_syntax import host_fault
 from trayconnect.core import sanitize
 from trayconnect.core.cancellation import CancelToken
-from trayconnect.core.errors import Problem, ProblemError, Recovery
+from trayconnect.core.errors import Cancelled, Problem, ProblemError, Recovery
 from trayconnect.core.link import Hop, Link
+from trayconnect.core.threads import deadline
 from trayconnect.services.batch.job import JobFiles
-from trayconnect.services.batch.limits import limited
-from trayconnect.services.batch.reach import REACH_LIMIT, Destination, words
+from trayconnect.services.batch.reach import REACH_LIMIT, Destination, OnLost, words
 from trayconnect.services.batch.relay import program
 from trayconnect.services.batch.relay.relay_link import start_relay
 from trayconnect.services.batch.told import check_socket, enter_folder
@@ -36,16 +37,14 @@ _OPTIONS = (
 )
 
 
-def open_ssh(
-    to: Destination, login: Link, cancel: CancelToken, on_lost: Callable[[Problem], None]
-) -> Link:
+def open_ssh(to: Destination, login: Link, cancel: CancelToken, on_lost: OnLost) -> Link:
     """An `OpenWay`."""
     began = time.monotonic()
     node = to.job.node
     reasons: list[Problem] = []
     if not node:
         raise _unreached("the node", [])
-    with limited(cancel, REACH_LIMIT - _LEAST_SECONDS, f"A login to {node}") as token:
+    with _limited(cancel, REACH_LIMIT - _LEAST_SECONDS, f"A login to {node}") as token:
         try:
             return _hop(to, login, token, on_lost, reasons)
         except ProblemError as error:
@@ -66,11 +65,25 @@ def open_ssh(
         raise _unreached(node, reasons) from error
 
 
+@contextmanager
+def _limited(cancel: CancelToken, seconds: float, what: str) -> Iterator[CancelToken]:
+    """A token that is set with `cancel`, and after so many seconds; what ends by the latter raises
+    a `ProblemError`."""
+    token = CancelToken()
+    with cancel.releasing(token.set), deadline(seconds, token.set):
+        try:
+            yield token
+        except Cancelled as error:
+            cancel.check()
+            problem = Problem(f"{what} took more than {seconds:g} s", "", Recovery.RETRY)
+            raise ProblemError(problem) from error
+
+
 def _hop(
     to: Destination,
     login: Link,
     cancel: CancelToken,
-    on_lost: Callable[[Problem], None],
+    on_lost: OnLost,
     reasons: list[Problem],
 ) -> Link:
     """A login by the first name that works."""

@@ -4,19 +4,46 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import Problem, ProblemError, Recovery
 from trayconnect.core.link import Link, LostError
 from trayconnect.services.batch.direct_way import open_direct
-from trayconnect.services.batch.reach import ORDER, Destination, NodeLink, OpenWay, Way, words
-from trayconnect.services.batch.srun_way import open_srun
+from trayconnect.services.batch.reach import (
+    ORDER,
+    REACH_LIMIT,
+    Destination,
+    NodeLink,
+    OnLost,
+    OpenWay,
+    Way,
+    words,
+)
+from trayconnect.services.batch.relay import program
+from trayconnect.services.batch.relay.relay_link import start_relay
 from trayconnect.services.batch.ssh_way import open_ssh
 from trayconnect.services.batch.told import check_socket
 
 logger = logging.getLogger(__name__)
+
+
+def open_srun(to: Destination, login: Link, cancel: CancelToken, on_lost: OnLost) -> Link:
+    """An `OpenWay`: a step in the job runs the relay."""
+    if not to.scheduler.has_steps:
+        title = f"{to.scheduler.title} runs nothing inside a running job"
+        raise ProblemError(Problem(title, "", Recovery.RETRY))
+    return start_relay(
+        login,
+        to.scheduler.step(to.job, program.command(to.files.pid if to.files else None)),
+        to.job.node or "the node",
+        keepalive=to.server.keepalive,
+        seconds=REACH_LIMIT,
+        cancel=cancel,
+        on_lost=on_lost,
+    )
+
 
 OPENERS: Mapping[Way, OpenWay] = MappingProxyType(
     {Way.SSH: open_ssh, Way.SRUN: open_srun, Way.DIRECT: open_direct}
@@ -37,7 +64,7 @@ def reach(
     to: Destination,
     login: Link,
     cancel: CancelToken,
-    on_lost: Callable[[Problem], None],
+    on_lost: OnLost,
     *,
     failed: frozenset[Way] = frozenset(),
     openers: Mapping[Way, OpenWay] = OPENERS,
@@ -84,7 +111,7 @@ def _check(to: Destination, link: Link, cancel: CancelToken) -> None:
 class _Loss:
     """Passes the loss of a link on once the link has an owner."""
 
-    def __init__(self, on_lost: Callable[[Problem], None]) -> None:
+    def __init__(self, on_lost: OnLost) -> None:
         self._on_lost = on_lost
         self._lock = threading.Lock()
         self._has_owner = False
