@@ -3,6 +3,7 @@ namespaces with its own sshd (see `batch_lab/`). Needs root on Linux."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -78,6 +79,20 @@ class BatchCluster(Scoped):
     def home(self, user: str = "alice") -> Path:
         """The user's home, as seen from here."""
         return self.folder / "home" / user
+
+    def use_plain_jupyter(self) -> None:
+        """alice's Jupyters load no extensions: they start in half of the time."""
+        settings = Path(sys.prefix) / "etc" / "jupyter" / "jupyter_server_config.d"
+        names = [
+            name
+            for file in settings.glob("*.json")
+            for name in json.loads(file.read_text())["ServerApp"]["jpserver_extensions"]
+        ]
+        off = {"ServerApp": {"jpserver_extensions": dict.fromkeys(names, False)}}
+        folder = self.home() / ".jupyter"
+        folder.mkdir()
+        (folder / "jupyter_server_config.json").write_text(json.dumps(off))
+        self.run("login1", "chown", "-R", "alice:", "/home/alice/.jupyter")
 
     def door(self, host: str = "login1") -> int:
         """A port of 127.0.0.1 that leads to the host's sshd."""

@@ -27,7 +27,7 @@ from trayconnect.sessions.state import State
 from trayconnect.tray.menu import MenuFacts, build_view
 from trayconnect.tray.view import IconState
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(400)]
 
 VENV = Path(sys.executable).parent.parent
 NAME = "Cluster"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -14,11 +15,14 @@ import pytest
 import yaml
 
 from tests.support.batch_cluster import BatchCluster
+from tests.support.chromium import Chromium
+from tests.support.devtools import Tab
 from tests.support.ports import free_port
 from tests.support.proxy import FaultyProxy
 from tests.support.running import RunningApp
 from tests.support.waiting import wait_for
 from tests.support.whole import LIMIT, Whole
+from tests.support.xvfb import XServer
 from tests.system.test_whole_way import kernel_socket, run_cell, start_kernel
 from trayconnect.config.model import Server
 from trayconnect.control.status_json import to_json
@@ -39,12 +43,14 @@ for number in range(40):
     print(number, flush=True)
     time.sleep(0.05)
 """
+COUNTED = "".join(f"{number}\n" for number in range(40))
 NUMBERS = itertools.count(1)
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[BatchCluster]:
     with BatchCluster() as cluster:
+        cluster.use_plain_jupyter()
         yield cluster
 
 
@@ -55,21 +61,37 @@ def doors(cluster: BatchCluster) -> tuple[int, int]:
 
 @pytest.fixture
 def lab(cluster: BatchCluster, doors: tuple[int, int]) -> Iterator[Lab]:
-    lab = Lab(cluster, doors)
+    """An entry of the test's own."""
+    lab = Lab(cluster, doors, f"Cluster {next(NUMBERS)}")
     yield lab
-    cluster.run("login1", "scancel", "-u", "alice")
+    lab.end()
     cluster.run("login1", "scancel", "-u", "bob")
 
 
-class Lab:
-    """The cluster, and an entry of its own for each test."""
+@pytest.fixture(scope="module")
+def shared(cluster: BatchCluster, doors: tuple[int, int]) -> Iterator[Lab]:
+    """An entry with a job that runs, and that several tests find."""
+    lab = Lab(cluster, doors, "Shared", node="c1")
+    with lab.user(lab.entry()) as user:
+        user.click()
+        user.until_page()
+    yield lab
+    lab.end()
 
-    def __init__(self, cluster: BatchCluster, doors: tuple[int, int]) -> None:
-        self.cluster, self.doors = cluster, doors
-        self.name = f"Cluster {next(NUMBERS)}"
+
+class Lab:
+    """The cluster, and an entry whose jobs run on one node."""
+
+    def __init__(
+        self, cluster: BatchCluster, doors: tuple[int, int], name: str, node: str = "c2"
+    ) -> None:
+        self.cluster, self.doors, self.name, self.node = cluster, doors, name, node
 
     def entry(self, port: int = 0, *, name: str = "", **batch: object) -> Server:
         """`port`: another way to the login node."""
+        options = cast(list[str], batch.pop("options", []))
+        if self.node:
+            options = [f"--nodelist={self.node}", *options]
         return Server.model_validate(
             {
                 "name": name or self.name,
@@ -79,7 +101,7 @@ class Lab:
                 "auth": {"identity_file": str(self.cluster.key)},
                 "local_port": free_port(),
                 "keepalive": {"interval": 1, "count_max": 2},
-                "batch": {"time": "0:30:00"} | batch,
+                "batch": {"time": "0:30:00", "options": options} | batch,
                 "start": {"app": "server", "environment": {"venv": str(VENV)}},
             }
         )
@@ -96,6 +118,9 @@ class Lab:
         """Those of the entry that wait or run."""
         name = job_name(self.name)
         return self.slurm("squeue", "-h", "-t", "PD,R", "-n", name, "-o", "%i").split()
+
+    def end(self) -> None:
+        self.slurm("scancel", "-n", job_name(self.name))
 
 
 class User(Whole):
@@ -167,48 +192,34 @@ class User(Whole):
             return json.load(response)
 
 
-def test_one_click_queues_runs_and_opens_the_page(lab: Lab) -> None:
-    with lab.user(lab.entry()) as user:
-        user.click()
-        assert user.until_page().page is not None
-        wait_for(lambda: user.pages, "the page")
-        assert "kernels" in user.get("api/status")
-        told: Any = to_json(user.manager.snapshots())["servers"][0]
-        assert told["job"]["state"] == "running"
-        assert told["job"]["node"] in ("c1", "c2")
-        assert told["job"]["way"] == "ssh"
-        assert 0 < told["job"]["time_left"] <= 1800
-        assert told["words"].startswith("on c")
-        user.off(user.name)
-        assert lab.jobs() == [told["job"]["id"]]  # disconnecting leaves it
-
-
-def test_two_computers_share_one_job(lab: Lab) -> None:
-    with lab.user(lab.entry()) as first, lab.user(lab.entry(lab.doors[1])) as second:
+def test_two_computers_share_one_job(shared: Lab) -> None:
+    with (
+        shared.user(shared.entry()) as first,
+        shared.user(shared.entry(shared.doors[1])) as second,
+    ):
         first.click()
-        first.until_page()
         second.click()
+        first.until_page()
         second.until_page()
-        assert first.job() == second.job()
-        assert len(lab.jobs()) == 1
+        assert [first.job()] == [second.job()] == shared.jobs()
         assert first.get("api/status")["started"] == second.get("api/status")["started"]
-        assert len(second.pages) == 1
+        assert len(first.pages) == len(second.pages) == 1
 
 
 # --- the queue ------------------------------------------------------------------------------------
 
 
 def occupied(lab: Lab) -> str:
-    """All nodes are bob's: his job."""
+    """The node is bob's: his job."""
     script = "#!/bin/sh\nsleep 600\n"
-    command = ("sbatch", "--parsable", "--nodes=2", "--exclusive", "--output=/dev/null")
+    command = ("sbatch", "--parsable", "-w", lab.node, "--exclusive", "--output=/dev/null")
     job = lab.cluster.run("login1", *command, user="bob", stdin=script).strip()
     state = ("squeue", "-h", "-j", job, "-o", "%T")
     wait_for(lambda: "RUNNING" in lab.cluster.run("login1", *state), "bob's job")
     return job
 
 
-def test_a_queued_job_says_why_and_its_page_opens_when_it_starts(lab: Lab) -> None:
+def test_one_click_waits_in_the_queue_and_opens_the_page(lab: Lab) -> None:
     others = occupied(lab)
     with lab.user(lab.entry()) as user:
         user.click()
@@ -216,9 +227,17 @@ def test_a_queued_job_says_why_and_its_page_opens_when_it_starts(lab: Lab) -> No
         user.until_known(lambda s: s.job and s.job.reason and s.job.reason.word == "Resources")
         assert not user.pages
         lab.cluster.run("login1", "scancel", others)
-        user.until_page()
+        assert user.until_page().page is not None
         wait_for(lambda: user.pages, "the page")
-        assert len(lab.jobs()) == 1
+        assert "kernels" in user.get("api/status")
+        told: Any = to_json(user.manager.snapshots())["servers"][0]
+        assert told["job"]["state"] == "running"
+        assert told["job"]["node"] == lab.node
+        assert told["job"]["way"] == "ssh"
+        assert 0 < told["job"]["time_left"] <= 1800
+        assert told["words"].startswith(f"on {lab.node}")
+        user.off(user.name)
+        assert lab.jobs() == [told["job"]["id"]]  # disconnecting leaves it
 
 
 def test_a_cut_while_queued_and_while_running_keeps_the_job(lab: Lab) -> None:
@@ -273,41 +292,35 @@ def test_a_refused_job_is_told_with_the_option_to_change(lab: Lab) -> None:
 # --- its end --------------------------------------------------------------------------------------
 
 
-def test_the_end_of_a_job_asks_and_names_its_kernels(lab: Lab) -> None:
+def test_the_end_of_a_job_asks_and_a_cancel_elsewhere_is_told(lab: Lab) -> None:
     with lab.user(lab.entry(), answers=(Answer(),)) as user:
         user.click()
         page = user.until_page().page
         assert page is not None
-        url = f"http://{jupyter_authority(user.server)}/api/kernels"
-        headers = {"Authorization": f"token {page.token}", "Content-Type": "application/json"}
-        request = urllib.request.Request(url, data=b"{}", method="POST", headers=headers)
-        urllib.request.urlopen(request, timeout=LIMIT).close()
+        assert user.server.local_port
+        start_kernel(user.server.local_port, page.token)
         losses: Any = user.run("jupyter-losses")
-        assert losses["identity"] == user.job()
+        first = user.job()
+        assert losses["identity"] == first
         assert "1 kernel: a kernel without a notebook" in losses["losses"]
         user.run("end-job")
         user.until_words("ended: it was cancelled")
         (question,) = user.questions
-        assert question.message.startswith(f"Job {losses['identity']} on c")
+        assert question.message.startswith(f"Job {first} on c")
         assert "min left" in question.message
         wait_for(lambda: lab.jobs() == [], "the end")
-        assert user.manager.snapshot(user.name) is not None
-
-
-def test_a_job_that_is_cancelled_elsewhere_is_told_and_not_replaced(lab: Lab) -> None:
-    with lab.user(lab.entry()) as user:
-        user.click()
+        assert not any("ended: it was cancelled" in notice.title for notice in user.notices)
+        user.batch.tell(cast(Any, Command("new-job", user.name)))
         user.until_page()
-        lab.slurm("scancel", user.job())
+        (second,) = lab.jobs()
+        assert user.job() == second != first
+        lab.slurm("scancel", second)
         wait_for(lambda: not user.answers(), "the end of Jupyter", LIMIT)
         user.until_words("ended: it was cancelled")
         titles = [notice.title for notice in user.notices]
         assert titles[-1] == f"Your job on {user.name} ended: it was cancelled"
         assert not any("no longer answers" in title for title in titles)
-        assert lab.jobs() == []
-        user.batch.tell(cast(Any, Command("new-job", user.name)))
-        user.until_page()
-        assert len(lab.jobs()) == 1
+        assert lab.jobs() == []  # and it is not replaced
 
 
 @pytest.mark.long
@@ -326,33 +339,33 @@ def test_the_end_of_the_time_is_told_before_and_after(lab: Lab) -> None:
 
 
 @pytest.mark.long
-def test_a_controller_that_hangs_changes_nothing(lab: Lab) -> None:
-    with lab.user(lab.entry()) as user:
+def test_a_controller_that_hangs_changes_nothing(shared: Lab) -> None:
+    with shared.user(shared.entry()) as user:
         user.click()
         user.until_page()
-        (controller,) = lab.cluster.pids("login1", "slurmctld")
-        lab.cluster.run("login1", "kill", "-STOP", str(controller))
+        (controller,) = shared.cluster.pids("login1", "slurmctld")
+        shared.cluster.run("login1", "kill", "-STOP", str(controller))
         try:
             user.batch.tell(CheckAgain())
             user.until_words("Slurm does not answer")
             assert user.get("api/status")["started"]
         finally:
-            lab.cluster.run("login1", "kill", "-CONT", str(controller))
+            shared.cluster.run("login1", "kill", "-CONT", str(controller))
         user.batch.tell(CheckAgain())
         user.until(lambda now: "does not answer" not in state_words(now), user.name)
-        assert lab.jobs() == [user.job()]
+        assert shared.jobs() == [user.job()]
 
 
 # --- several jobs ---------------------------------------------------------------------------------
 
 
-def test_a_jupyter_that_was_submitted_by_hand_is_listed_and_opened(lab: Lab) -> None:
+def test_a_jupyter_that_was_submitted_by_hand_is_listed_and_opened(shared: Lab) -> None:
     python = VENV / "bin" / "python"
     serve = "-m jupyter_server --ServerApp.ip=127.0.0.1 --ServerApp.open_browser=False"
     script = f"#!/bin/sh\nexec {python} {serve}\n"
-    command = ("sbatch", "--parsable", "--job-name=my-jupyter", "--output=/dev/null")
-    by_hand = lab.cluster.run("login1", *command, user="alice", stdin=script).strip()
-    with lab.user(lab.entry()) as user:
+    command = ("sbatch", "--parsable", "--job-name=my-jupyter", "--output=/dev/null", "-wc2")
+    by_hand = shared.cluster.run("login1", *command, user="alice", stdin=script).strip()
+    with shared.user(shared.entry()) as user:
         user.click()
         user.until_page()
         ours = user.job()
@@ -370,6 +383,7 @@ def test_a_jupyter_that_was_submitted_by_hand_is_listed_and_opened(lab: Lab) -> 
         assert user.get("api/status")["started"] != first
         assert user.batch.state.job is not None
         assert user.batch.state.job.phase is Phase.RUNNING
+    shared.slurm("scancel", by_hand)
 
 
 # --- each way to the node -------------------------------------------------------------------------
@@ -383,8 +397,8 @@ def test_a_jupyter_that_was_submitted_by_hand_is_listed_and_opened(lab: Lab) -> 
         pytest.param("direct", marks=pytest.mark.long),
     ],
 )
-def test_a_kernel_runs_a_cell_over_each_way(lab: Lab, way: str) -> None:
-    with lab.user(lab.entry(reach=way)) as user:
+def test_a_kernel_runs_a_cell_over_each_way(shared: Lab, way: str) -> None:
+    with shared.user(shared.entry(reach=way)) as user:
         user.click()
         page = user.until_page().page
         assert page is not None
@@ -394,19 +408,60 @@ def test_a_kernel_runs_a_cell_over_each_way(lab: Lab, way: str) -> None:
         channels = kernel_socket(port, page.token, start_kernel(port, page.token))
         try:
             assert run_cell(channels, "print(6 * 7)") == "42\n"
-            counted = run_cell(channels, COUNT)
-            assert counted == "".join(f"{number}\n" for number in range(40))
+            assert run_cell(channels, COUNT) == COUNTED
             assert run_cell(channels, "print('x' * 1_000_000)") == "x" * 1_000_000 + "\n"
         finally:
             channels.close()
 
 
+KERNEL_IN_A_PAGE = """
+(async () => {
+  const headers = {Authorization: "token TOKEN", "Content-Type": "application/json"};
+  const made = await (await fetch("/api/kernels", {method: "POST", headers, body: "{}"})).json();
+  const socket = new WebSocket(`ws://${location.host}/api/kernels/${made.id}/channels?token=TOKEN`);
+  window.tcShown = "";
+  socket.onopen = () => socket.send(JSON.stringify({
+    channel: "shell", content: {code: CODE, silent: false}, metadata: {}, parent_header: {},
+    header: {msg_id: "1", msg_type: "execute_request", session: "1", username: "", version: "5.3"},
+  }));
+  socket.onmessage = message => {
+    const {channel, content, header} = JSON.parse(message.data);
+    if (channel === "iopub" && header.msg_type === "stream") window.tcShown += content.text;
+  };
+})()
+"""
+
+
+def test_a_kernel_runs_a_cell_in_chromium(
+    shared: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page's own WebSocket through the node; `test_app_batch` has JupyterLab's."""
+    chromium = Chromium(tmp_path)
+    with XServer() as screen, shared.user(shared.entry()) as user:
+        user.click()
+        page = user.until_page().page
+        assert page is not None
+        monkeypatch.setenv("DISPLAY", screen.display)
+        # Jupyter lets the answers of its API send nothing.
+        address = f"http://{jupyter_authority(user.server)}/login"
+        browser = subprocess.Popen([chromium.command, address])
+        try:
+            with Tab(chromium, address) as tab:
+                code = KERNEL_IN_A_PAGE.replace("TOKEN", page.token).replace("CODE", repr(COUNT))
+                tab.until("document.cookie.includes('_xsrf')")
+                tab.evaluate(code)
+                tab.until("window.tcShown.includes('39')")
+                assert tab.evaluate("window.tcShown") == COUNTED
+        finally:
+            chromium.close()
+            browser.wait(LIMIT)
+
+
 # --- doctor ---------------------------------------------------------------------------------------
 
 
-def test_doctor_tells_each_step_and_submits_nothing(lab: Lab) -> None:
-    server = lab.entry()
-    file = yaml.safe_dump({"servers": [written(server)]})
+def test_doctor_tells_each_step_and_submits_nothing(lab: Lab, shared: Lab) -> None:
+    file = yaml.safe_dump({"servers": [written(lab.entry()), written(shared.entry())]})
     known = [f"[127.0.0.1]:{lab.doors[0]} {lab.cluster.host_key}"]
     with RunningApp(file, known_hosts=known) as app:
         without = app.run("doctor", lab.name).stdout
@@ -415,15 +470,17 @@ def test_doctor_tells_each_step_and_submits_nothing(lab: Lab) -> None:
         assert "ask when a job would start: soon" in without
         assert f"PROBLEM  No job of yours runs on {lab.name}" in without
         assert lab.jobs() == []
-        assert app.run("start", lab.name).returncode == 0
-        told = app.run("doctor", lab.name).stdout
-        (job,) = lab.jobs()
+        before = shared.jobs()
+        assert app.run("start", shared.name).returncode == 0
+        told = app.run("doctor", shared.name).stdout
+        (job,) = shared.jobs()
+        assert [job] == before
         assert f"job {job} on c" in told
         for way in ("ssh", "srun", "direct"):
             assert f"by {way}: works" in told
         assert "the page answers, logged in, by ssh" in told
         assert "A page answers" in told
-        assert lab.jobs() == [job]
+        assert shared.jobs() == before
 
 
 def written(server: Server) -> dict[str, object]:
@@ -437,7 +494,7 @@ def written(server: Server) -> dict[str, object]:
 @pytest.mark.long
 def test_one_click_leads_to_a_job_of_grid_engine_and_ends_it() -> None:
     with BatchCluster("gridengine") as cluster:
-        lab = Lab(cluster, (cluster.door("login1"), cluster.door("login2")))
+        lab = Lab(cluster, (cluster.door("login1"), cluster.door("login2")), "Cluster", node="")
         with lab.user(lab.entry(), answers=(Answer(),)) as user:
             user.click()
             user.until_words("queued")
