@@ -26,6 +26,7 @@ LAG = 2.5
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[BatchCluster]:
     with BatchCluster() as cluster:
+        cluster.use_plain_jupyter()
         yield cluster
 
 

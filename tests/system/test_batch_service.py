@@ -62,7 +62,7 @@ def doors(cluster: BatchCluster) -> tuple[int, int]:
 @pytest.fixture
 def lab(cluster: BatchCluster, doors: tuple[int, int]) -> Iterator[Lab]:
     """An entry of the test's own."""
-    lab = Lab(cluster, doors, f"Cluster {next(NUMBERS)}")
+    lab = Lab(cluster, doors)
     yield lab
     lab.end()
     cluster.run("login1", "scancel", "-u", "bob")
@@ -83,9 +83,10 @@ class Lab:
     """The cluster, and an entry whose jobs run on one node."""
 
     def __init__(
-        self, cluster: BatchCluster, doors: tuple[int, int], name: str, node: str = "c2"
+        self, cluster: BatchCluster, doors: tuple[int, int], name: str = "", node: str = "c2"
     ) -> None:
-        self.cluster, self.doors, self.name, self.node = cluster, doors, name, node
+        self.cluster, self.doors, self.node = cluster, doors, node
+        self.name = name or f"Cluster {next(NUMBERS)}"
 
     def entry(self, port: int = 0, *, name: str = "", **batch: object) -> Server:
         """`port`: another way to the login node."""
@@ -494,7 +495,7 @@ def written(server: Server) -> dict[str, object]:
 @pytest.mark.long
 def test_one_click_leads_to_a_job_of_grid_engine_and_ends_it() -> None:
     with BatchCluster("gridengine") as cluster:
-        lab = Lab(cluster, (cluster.door("login1"), cluster.door("login2")), "Cluster", node="")
+        lab = Lab(cluster, (cluster.door("login1"), cluster.door("login2")), node="")
         with lab.user(lab.entry(), answers=(Answer(),)) as user:
             user.click()
             user.until_words("queued")
