@@ -305,7 +305,7 @@ def test_the_end_of_a_job_asks_and_a_cancel_elsewhere_is_told(lab: Lab) -> None:
         assert losses["identity"] == first
         assert "1 kernel: a kernel without a notebook" in losses["losses"]
         user.run("end-job")
-        user.until_words("ended: it was cancelled")
+        user.until_words("ended: you ended it")
         (question,) = user.questions
         assert question.message.startswith(f"Job {first} on c")
         assert "min left" in question.message
@@ -319,7 +319,8 @@ def test_the_end_of_a_job_asks_and_a_cancel_elsewhere_is_told(lab: Lab) -> None:
         wait_for(lambda: not user.answers(), "the end of Jupyter", LIMIT)
         user.until_words("ended: it was cancelled")
         titles = [notice.title for notice in user.notices]
-        assert titles[-1] == f"Your job on {user.name} ended: it was cancelled"
+        assert titles[-1] == f"Your job on {user.name} ended"
+        assert user.notices[-1].body.startswith("It was cancelled. ")
         assert not any("no longer answers" in title for title in titles)
         assert lab.jobs() == []  # and it is not replaced
 
@@ -332,7 +333,8 @@ def test_the_end_of_the_time_is_told_before_and_after(lab: Lab) -> None:
         wait_for(lambda: any(" ends in " in n.title for n in user.notices), "the notice", LIMIT)
         assert user.until_page().page is not None
         user.until_words("ended: time limit reached")
-        assert user.notices[-1].title == f"Your job on {user.name} ended: time limit reached"
+        assert user.notices[-1].title == f"Your job on {user.name} ended"
+        assert user.notices[-1].body.startswith("Time limit reached. ")
         assert lab.jobs() == []
 
 

@@ -25,7 +25,8 @@ from tests.support.batch_fakes import (
 from tests.support.snapshots import snap
 from trayconnect.alerts.policy import Alert, AlertState, follow
 from trayconnect.core.page import Page
-from trayconnect.services.batch.job import End, Job, JobFiles, Phase
+from trayconnect.services.batch import notices
+from trayconnect.services.batch.job import End, Ended, Job, JobFiles, Phase
 from trayconnect.services.batch.notices import ends_soon, how
 from trayconnect.services.batch.pace import HOME_LAG, HOME_SHOWS
 from trayconnect.services.batch.presentation import no_page, present, table
@@ -179,6 +180,38 @@ def test_the_problems() -> None:
     assert not present(missing, NO_JUPYTER, NOW).in_progress
     assert title(linked(ended(running()))) == "The job on gpu ended: time limit reached"
     assert title(linked(refusal=DOWN, is_linked=False)) == ""
+
+
+@pytest.mark.parametrize(
+    ("status", "log", "said"),
+    [
+        (71, "", "The folder ~/thesis on c1 cannot be entered. Make it there, or correct"),
+        (72, "trayconnect: there is no command module", "the module python cannot be used on c1."),
+        (127, "", "jupyter-lab was not found in the module python. Install it there, or"),
+        (1, "ModuleNotFoundError: No module named 'x'", "Jupyter is broken on c1: No module named"),
+        (3, "one\ntwo", "Jupyter ended on c1 with exit status 3. The end of its log:\none\ntwo"),
+        (137, "", "The job on gpu ended: it failed (exit status 137). Look at its log."),
+    ],
+)
+def test_a_jupyter_that_did_not_start_says_why(status: int, log: str, said: str) -> None:
+    start = {"folder": "~/thesis", "environment": {"module": ["python"]}}
+    job = replace(running(), phase=Phase.ENDED, ended=Ended(End.FAILED, status, log=log))
+    state = linked(job, server=batch_server(start=start), files=files_of(job, status=status))
+    assert said in str(present(state, NO_JUPYTER, NOW).problem)
+    notice = notices.ended(state, job)
+    assert notice.title == "Your job on gpu ended"
+    assert status == 137 or said in notice.body
+    assert present(state, NO_JUPYTER, NOW).state_text == f"ended: it failed (exit status {status})"
+    ran = str(present(replace(state, was_reached=True), NO_JUPYTER, NOW).problem)
+    assert ran.startswith(f"The job on gpu ended: it failed (exit status {status})")
+
+
+def test_a_job_that_the_user_ended_is_no_problem() -> None:
+    job = replace(running(), phase=Phase.ENDED, ended=Ended(End.CANCELLED, by_user=True))
+    status = present(linked(job), NO_JUPYTER, NOW)
+    assert (status.state_text, status.problem) == ("ended: you ended it", None)
+    page = no_page(linked(job), NO_JUPYTER, NOW)
+    assert str(page) == "The job on gpu ended: you ended it. Choose New job to submit another."
 
 
 def test_a_home_that_lags_is_waited_for_in_words() -> None:

@@ -229,12 +229,13 @@ def test_the_end_of_a_job_asks_first_and_names_what_is_lost(desk: Desk) -> None:
     desk.until("queued")
     assert cast(Any, desk.run("jupyter-losses"))["identity"] == "1"
     desk.run("end-job")
-    desk.until("ended: it was cancelled")
+    desk.until("ended: you ended it")
+    assert desk.service.status().problem is None
     (question,) = desk.prompter.asked
     assert question.title == "End the job on gpu?"
     assert question.message.startswith("Job 1 queued.\nIts place in the queue")
     wait_for(lambda: "Job 1 on gpu was ended" in desk.notices.shown, "the notice")
-    assert not any("ended: it was cancelled" in title for title in desk.notices.shown)
+    assert not any("Your job on" in title for title in desk.notices.shown)
 
 
 def test_a_job_is_ended_by_its_number_without_a_question(desk: Desk) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -283,6 +284,7 @@ def record(state: str, code: str = "0:0", reason: str = "None") -> str:
         (record("OUT_OF_MEMORY", "0:125", "OutOfMemory"), End.OUT_OF_MEMORY, None, None),
         (record("FAILED", "0:125"), End.OUT_OF_MEMORY, None, None),
         (record("NODE_FAIL", "0:0", "NodeDown"), End.NODE_FAILED, None, None),
+        (record("FAILED", "0:1", "BadConstraints"), End.IMPOSSIBLE, None, None),
         (f"sacct|FAILED|3:0|1796000001|1796000010|1796000000|main|{NAME}", End.FAILED, 3, None),
         (
             f"sacct|CANCELLED by 5001|0:0|Unknown|1796000010|1796000000|main|{NAME}",
@@ -300,7 +302,9 @@ def record(state: str, code: str = "0:0", reason: str = "None") -> str:
 )
 def test_how_a_job_ended(line: str, end: End, status: int | None, signal: int | None) -> None:
     answer = seen(ended=("24", line))
-    assert SLURM.ended(answer, "24", None) == Ended(end, status, signal, NOW + 10)
+    found = SLURM.ended(answer, "24", None)
+    assert replace(found, why="") == Ended(end, status, signal, NOW + 10)
+    assert (found.why == "no node has what it asks for") == (end is End.IMPOSSIBLE)
     (job,) = answer.jobs
     assert (job.name, job.partition, job.phase) == (NAME, "main", Phase.ENDED)
 

@@ -47,6 +47,8 @@ class End(enum.Enum):
     """By itself, with an exit status or a signal."""
     NOT_LAUNCHED = "not_launched"
     """The node could not begin it."""
+    IMPOSSIBLE = "impossible"
+    """It asked for what the cluster does not have; it never began."""
     CANCELLED = "cancelled"
     TIME_LIMIT = "time_limit"
     OUT_OF_MEMORY = "out_of_memory"
@@ -79,6 +81,8 @@ class Ended:
     """The end of the log of its Jupyter, without a token."""
     why: str = ""
     """More exactly than `how`, for people: "another job took its place"."""
+    by_user: bool = False
+    """Whether the user has ended it from here."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -223,10 +223,10 @@ def _ended(state: BatchState, seen: JobsSeen, job: Job) -> Outcome:
     """The job in use has ended; the answer says how."""
     assert state.scheduler is not None
     files = seen.files_of(job.id) or state.files
-    ended = state.scheduler.ended(seen, job.id, files)
+    was_ordered = state.ending == job.id
+    ended = replace(state.scheduler.ended(seen, job.id, files), by_user=was_ordered)
     over = replace(seen.job(job.id) or job, phase=Phase.ENDED, ended=ended)
     state, effects = _left(state)
-    was_ordered = state.ending == job.id
     state = replace(
         state,
         job=over,
@@ -237,7 +237,7 @@ def _ended(state: BatchState, seen: JobsSeen, job: Job) -> Outcome:
     )
     if was_ordered:
         return state, (*effects, Withdraw())
-    return state, (*effects, Tell(notices.ended(state.server.name, over)))
+    return state, (*effects, Tell(notices.ended(state, over)))
 
 
 def _picked(state: BatchState, now: float) -> Outcome:

@@ -6,13 +6,17 @@ from trayconnect.core.command import Button, Command
 from trayconnect.core.errors import Problem, Recovery
 from trayconnect.core.notices import EDIT, Notice, Urgency, open_page
 from trayconnect.services.batch.job import End, Ended, Job, JobFiles, Reason
+from trayconnect.services.batch.state import BatchState
 from trayconnect.services.batch.times import duration
+from trayconnect.services.jupyter.start import StartResult
+from trayconnect.services.jupyter.start_errors import failure
 
-_LOG_LINES = 3
-
+_KILLED = 137
+"""Of a process that SIGKILL ended; a shell says 128 + 9."""
 _ENDS = {
     End.COMPLETED: "its Jupyter was shut down",
     End.FAILED: "it failed",
+    End.IMPOSSIBLE: "it cannot run as asked",
     End.NOT_LAUNCHED: "the node could not start it",
     End.CANCELLED: "it was cancelled",
     End.TIME_LIMIT: "time limit reached",
@@ -24,6 +28,7 @@ _ADVICE = {
     End.TIME_LIMIT: "For a longer one, change 'time' under 'batch'.",
     End.OUT_OF_MEMORY: "Ask for more memory in 'options' under 'batch'.",
     End.NOT_LAUNCHED: "Its node may be at fault; try another job.",
+    End.IMPOSSIBLE: "Change 'options' under 'batch'.",
     End.FAILED: "Look at its log.",
 }
 
@@ -41,7 +46,7 @@ def how(ended: Ended | None) -> str:
     """How a job ended, in words."""
     if ended is None:
         return _ENDS[End.UNKNOWN]
-    words = ended.why or _ENDS[ended.how]
+    words = "you ended it" if ended.by_user else ended.why or _ENDS[ended.how]
     if ended.how is End.FAILED and ended.signal:
         return f"{words} (signal {ended.signal})"
     if ended.how is End.FAILED and ended.status:
@@ -55,10 +60,19 @@ def advice(ended: Ended | None) -> str:
     return f"{first} Choose New job to submit another.".lstrip()
 
 
-def end_of_log(ended: Ended | None) -> list[str]:
-    """The last lines of the log, where they may say why the job ended."""
-    failed = ended is not None and ended.how in (End.FAILED, End.NOT_LAUNCHED)
-    return ended.log.splitlines()[-_LOG_LINES:] if ended is not None and failed else []
+def failed_start(state: BatchState) -> Problem | None:
+    """Why the Jupyter of the job that has ended never answered here, if its log or its exit status
+    tells."""
+    job = state.job
+    ended = None if job is None else job.ended
+    if ended is None or ended.how is not End.FAILED or state.was_reached:
+        return None
+    if not ended.status or ended.status == _KILLED:
+        return None
+    node = state.files.node if state.files is not None else ""
+    there = state.server.model_copy(update={"host": node or state.server.host})
+    started = StartResult(answered=True, status=ended.status, log=ended.log)
+    return failure(started, there, 0.0)
 
 
 def started(server: str, job: Job) -> Notice:
@@ -82,13 +96,11 @@ def ends_soon(server: str, job: Job, now: float) -> Notice:
     )
 
 
-def ended(server: str, job: Job) -> Notice:
-    return Notice(
-        tag(server),
-        f"Your job on {server} ended: {how(job.ended)}",
-        "\n".join([advice(job.ended), *end_of_log(job.ended)]),
-        buttons=(new_job(server),),
-    )
+def ended(state: BatchState, job: Job) -> Notice:
+    name, words = state.server.name, how(job.ended)
+    failed = failed_start(state)
+    text = f"{words[:1].upper()}{words[1:]}. {advice(job.ended)}" if failed is None else str(failed)
+    return Notice(tag(name), f"Your job on {name} ended", text, buttons=(new_job(name),))
 
 
 def never_starts(server: str, job: Job, reason: Reason) -> Notice:

@@ -71,6 +71,8 @@ def present(state: BatchState, jupyter: ServiceStatus, now: float) -> ServiceSta
     at = stage(state, jupyter, now)
     is_entered = state.way is not None
     problem = _problem(state, jupyter, at, now)
+    if at is Stage.ENDED and problem is not state.silent and _is_ended_by_user(state):
+        problem = state.refusal
     return ServiceStatus(
         level=jupyter.level if is_entered else Level.NOTHING,
         page=jupyter.page if is_entered else None,
@@ -84,6 +86,11 @@ def present(state: BatchState, jupyter: ServiceStatus, now: float) -> ServiceSta
         checks=jupyter.checks,
         json={**jupyter.json, "starting": at in _STARTS, **_json(state, at, now)},
     )
+
+
+def _is_ended_by_user(state: BatchState) -> bool:
+    ended = None if state.job is None else state.job.ended
+    return ended is not None and ended.by_user
 
 
 def words(state: BatchState, jupyter: ServiceStatus, at: Stage, now: float) -> str:
@@ -231,8 +238,7 @@ def _problem(state: BatchState, jupyter: ServiceStatus, at: Stage, now: float) -
             return Problem(f"No job of yours runs on {name}", "Choose New job to submit one.")
         case Stage.ENDED if job is not None:
             title = f"The job on {name} ended: {notices.how(job.ended)}"
-            log = "\n".join(notices.end_of_log(job.ended))
-            return Problem(title, notices.advice(job.ended), detail=log)
+            return notices.failed_start(state) or Problem(title, notices.advice(job.ended))
         case Stage.QUEUED if job is not None and job.reason is not None and not job.reason.starts:
             return notices.cannot_start(name, job, job.reason)
     is_silent = at in (*_STARTS, Stage.RUNNING, Stage.ENDS_SOON) and jupyter.level < Level.READY

@@ -189,14 +189,18 @@ def _ended(told: Mapping[str, str], at: Over, ended_at: float | None) -> Ended:
     how = at.how
     match = _EXIT.fullmatch(told.get("ExitCode", ""))
     status, signal = (int(match[1]), int(match[2])) if match else (None, None)
-    if told.get("Reason") == "JobLaunchFailure":
+    reason, why = slurm_words.reason(told.get("Reason", "")), at.why
+    if reason.word == "JobLaunchFailure":
         how = End.NOT_LAUNCHED
+    elif how is End.FAILED and not reason.starts and reason.word != "SystemFailure":
+        # Its 0:1 is not the script's: it never began.
+        how, why = End.IMPOSSIBLE, reason.text
     if signal == _OUT_OF_MEMORY:
         how, signal = End.OUT_OF_MEMORY, None
     if how not in _OWN_ENDS:
         # Slurm has ended it: its 0:15 is not the script's.
         status, signal = None, None
-    return Ended(how, status, signal or None, ended_at, why=at.why if how is at.how else "")
+    return Ended(how, status, signal or None, ended_at, why="" if how is End.OUT_OF_MEMORY else why)
 
 
 def _time(seconds: int) -> str:
