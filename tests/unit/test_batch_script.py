@@ -329,6 +329,9 @@ def test_the_files_of_a_job_are_read_with_the_list(tmp_path: Path) -> None:
     assert found.host_keys == (key,)
     assert found.log == "hello\n@@done\nhttp://x/?token=…"
     (folder / "status").write_text("3 TERM 1000\n")
+    for later in range(1000, 1020):  # they have ended, and the scheduler has forgotten them
+        (folder.parent / str(later)).mkdir()
+        (folder.parent / str(later) / "status").write_text("0 - 1000\n")
     again = slurm.answer(run(slurm.query(name), tmp_path, PATH=path), 1e9)
     assert isinstance(again, JobsSeen)
     assert (again.files[0].status, again.files[0].told) == (3, "TERM")

@@ -5,10 +5,11 @@
 # patience, the seconds after which a job counts as one that waits.
 
 # A folder is listed rather than a name tried: a file server's client remembers longest what was
-# missing.
+# missing. Of the folders, the newest that the list may mean: an old job may run still.
 tell_files() {
-    { printf '%s\n' $ended; ls -t "$states/${name##*-}" | grep '^[0-9][0-9]*$' | head -n 8; } |
-        awk 'NF && !seen[$1]++' | while read -r number; do
+    mentioned=$(printf '%s\n' "$listed" | tr -cs 0-9 '\n' | sort -u)
+    { printf '%s\n' $ended; ls -t "$states/${name##*-}" | grep -xF "$mentioned" | head -n 8; } |
+        awk '/^[0-9]+$/ && !seen[$1]++' | while read -r number; do
             folder=$states/${name##*-}/$number
             [ -O "$folder" ] && ls "$folder" >/dev/null || continue
             say "files $number"
