@@ -122,7 +122,7 @@ def test_a_full_queue_waits_and_other_programs_jobs_are_listed(
         (["-l", "h_vmem=lots"], "is not a memory value", "Change h_vmem=lots in"),
         (["-pe", "smp", "2"], 'parallel environment "smp" does not exist', "Change -pe smp in"),
         (["-P", "x"], 'project "x" does not exist', "Change -P x in"),
-        (["-zzz"], "invalid option argument", "Remove -zzz from"),
+        (["-zzz"], "invalid option argument", "Change -zzz in"),
     ],
 )
 def test_a_refusal_is_told_in_its_words(

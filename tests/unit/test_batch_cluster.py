@@ -4,18 +4,21 @@ end."""
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from typing import cast
 
 import pytest
 
-from tests.support.batch_reports import HEAD, query_report
+from tests.support.batch_reports import HEAD, query_report, submit_report
 from trayconnect.config.batch_options import BatchOptions as Batch
 from trayconnect.config.model import Server
+from trayconnect.config.yaml_file import parse
 from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import Cancelled, Problem, ProblemError
 from trayconnect.core.link import Completed, Link, NotEndedError
 from trayconnect.services.batch.cluster import Cluster
-from trayconnect.services.batch.job import JobsSeen, Unanswered
+from trayconnect.services.batch.job import Job, JobsSeen, Phase, Unanswered
+from trayconnect.services.batch.notices import cannot_start
 from trayconnect.services.batch.scheduler import Refused, Unsure
 from trayconnect.services.batch.schedulers import SCHEDULERS
 
@@ -99,6 +102,63 @@ def test_options_of_a_later_entry_are_judged_before_they_are_used() -> None:
     outcome = Cluster().submit(changed, SLURM, "abc", login, CancelToken())
     assert isinstance(outcome, Refused)
     assert outcome.problem.title == "An option of “a” cannot be used: --array=1-2"
+
+
+WRITTEN = """\
+servers:
+- name: a
+  host: h
+  batch:
+    time: 4:00:00
+    options:
+    - --partition=nope
+    - -n
+    - "2"
+"""
+UNKNOWN = "Batch job submission failed: Invalid partition name specified"
+
+
+@pytest.mark.parametrize(
+    ("said", "advice"),
+    [
+        (UNKNOWN, "Change --partition=nope in line 7 of the server file."),
+        ("sbatch: error: Invalid --ntasks specification", "Change -n 2 in line 8 of"),
+        ("Batch job submission failed: Requested time limit is invalid", "Change 'time' in line 5"),
+        ("Batch job submission failed: Invalid account", "Change --partition=nope in line 7 of"),
+        ("Batch job submission failed: Invalid qos specification", "Add --qos=… to 'options' in"),
+        ("Batch job submission failed: Job size specification needed", "Change 'options' in line"),
+        (
+            "Batch job submission failed: Job violates accounting/QOS policy",
+            "You have as many jobs as you may submit",
+        ),
+    ],
+)
+def test_a_refusal_names_the_line_to_change(said: str, advice: str) -> None:
+    (server,) = parse(WRITTEN, Path("servers.yaml")).servers
+    trial = f"\n@@trayconnect trial 1\n@@sent 1\n {said}\n@@done\n"
+    login, _ = link(submit_report(1, said), trial)
+    for outcome in (
+        Cluster().submit(server, SLURM, "abc", login, CancelToken()),
+        Cluster().would_start(server, SLURM, login, CancelToken()),
+    ):
+        assert isinstance(outcome, Refused), outcome
+        assert outcome.problem.advice.startswith(advice)
+
+
+def test_an_option_that_cannot_be_used_names_its_line() -> None:
+    text = WRITTEN.replace("--partition=nope", '"-N"').replace("    - -n\n", "")
+    (server,) = parse(text, Path("servers.yaml")).servers
+    login, _ = link("\n@@trayconnect which 1\n@@has gridengine\n@@done\n")
+    with pytest.raises(ProblemError) as caught:
+        Cluster().find_scheduler(server, login, CancelToken())
+    assert caught.value.problem.advice.endswith("Change it in line 7 of the server file.")
+
+
+def test_a_job_that_will_not_start_names_the_entrys_line() -> None:
+    (server,) = parse(WRITTEN, Path("servers.yaml")).servers
+    reason = SLURM.explain("PartitionTimeLimit")
+    problem = cannot_start(server, Job("7", "x", Phase.QUEUED, reason=reason), reason)
+    assert problem.advice.startswith("Change 'batch' in line 4 of the server file, end job 7")
 
 
 def test_one_command_at_a_time_and_each_can_be_cancelled() -> None:

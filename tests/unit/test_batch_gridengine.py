@@ -258,7 +258,7 @@ def test_no_text_of_a_login_node_is_more_than_skipped(text: str) -> None:
             'the requested parallel environment "smp"',
             "Change -pe smp in",
         ),
-        ('qsub: invalid option argument "-pe"', "invalid option argument", "Remove -pe from"),
+        ('qsub: invalid option argument "-pe"', "invalid option argument", "Change -pe"),
         (
             "Unable to run job: rejected by the site",
             "rejected by the site",
@@ -293,7 +293,9 @@ def test_a_job_that_was_taken() -> None:
 
 def test_a_trial_has_no_estimate() -> None:
     report = "\n@@trayconnect trial 1\n@@sent 0\n verification: found suitable queue(s)\n@@done\n"
-    assert ENGINE.would_start(report, NOW) == Trial(None, "verification: found suitable queue(s)")
+    assert ENGINE.would_start(report, REQUEST, NOW) == Trial(
+        None, "verification: found suitable queue(s)"
+    )
 
 
 def test_a_job_that_is_gone_is_cancelled() -> None:

@@ -244,7 +244,7 @@ def test_a_part_of_an_answer_is_none(data: st.DataObject) -> None:
 def test_no_text_of_a_login_node_is_more_than_skipped(text: str) -> None:
     SLURM.answer(text, NOW)
     SLURM.submission(text, REQUEST)
-    SLURM.would_start(text, NOW)
+    SLURM.would_start(text, REQUEST, NOW)
     SLURM.cancelled(text)
     SLURM.explain(text)
 
@@ -608,7 +608,7 @@ def test_no_answer_is_unsure(report: str) -> None:
 def test_a_trial_tells_when_and_where() -> None:
     said = "sbatch: Job 5 to start at 1796000400 using 1 processors on nodes c1 in partition main"
     report = f"\n@@trayconnect trial 1\n@@sent 0\n {said}\n@@now 1796000000 x\n@@done\n"
-    trial = SLURM.would_start(report, NOW)
+    trial = SLURM.would_start(report, REQUEST, NOW)
     assert trial == Trial(NOW + 400, "using 1 processors on nodes c1 in partition main")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from trayconnect.config.batch_options import BatchOptions, System, option_faults
+from trayconnect.config.batch_options import BatchOptions, Lines, System, option_faults
 from trayconnect.config.file_problems import ConfigError, FileProblem
 from trayconnect.config.model import Config, Server
 from trayconnect.config.yaml_file import parse
@@ -46,6 +46,46 @@ def test_what_is_said(text: str, batch: BatchOptions | None) -> None:
     if "options" not in text:
         assert said.batch == batch
     assert said.kind == ("jupyter" if said.batch is None else "batch")
+
+
+BLOCK = """\
+defaults:
+  batch:
+    options: [--mem=4G,
+      --qos=long]
+servers:
+  - name: a
+    host: h
+    batch:
+      time: 4:00:00
+      options:
+        - --partition=gpu
+
+        - -n
+        - "2"
+  - {name: b, host: h, batch: true}
+  - {name: c, host: h}
+  - {name: d, host: h, batch: {time: 1:00:00}}
+"""
+
+
+def test_it_knows_the_lines_that_it_stands_in() -> None:
+    servers = read(BLOCK).servers
+    lines = [server.batch.lines for server in servers if server.batch is not None]
+    shared = Lines(2, 0, (3, 4))
+    assert lines == [Lines(8, 9, (11, 13, 14)), shared, shared, Lines(17, 17, (3, 4))]
+    (alone,) = read("servers:\n- name: a\n  host: h\n  batch: true").servers
+    assert alone.batch is not None
+    assert alone.batch.lines == Lines(4)
+
+
+def test_lines_that_move_change_the_entry_and_not_the_job() -> None:
+    before, after = read(BLOCK).servers[0], read(f"# moved\n{BLOCK}").servers[0]
+    assert before != after
+    assert before.batch == after.batch
+    assert hash(before.batch) == hash(after.batch)
+    assert before.same_link(after)
+    assert before == read(BLOCK).servers[0]
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
-from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, Field, PrivateAttr, WithJsonSchema
 
 from trayconnect.config import values
 from trayconnect.config.secret_keys import names_secret
@@ -148,8 +148,21 @@ Time = Annotated[
 Option = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_option)]
 
 
+class Lines(NamedTuple):
+    """Where values stand in the file, from 1; 0: nowhere."""
+
+    batch: int = 0
+    time: int = 0
+    options: tuple[int, ...] = ()
+
+
+NO_LINES = Lines()
+
+
 class BatchOptions(Frozen):
     """How Jupyter is submitted as a job of the cluster's scheduler."""
+
+    _lines: Lines = PrivateAttr(NO_LINES)
 
     system: Literal["auto", "slurm", "gridengine"] = Field(
         "auto",
@@ -175,6 +188,19 @@ class BatchOptions(Frozen):
         "node; srun: a step in the job (Slurm); direct: the node's port. auto: the first that "
         "works, in this order.",
     )
+
+    @property
+    def lines(self) -> Lines:
+        """Where it stands in the file that it was read from."""
+        return self._lines
+
+    def read_from(self, lines: Lines) -> None:
+        """Note where it stands, once it is read."""
+        self._lines = lines
+
+    def __eq__(self, other: object) -> bool:
+        """Whether all values are equal, wherever they stand."""
+        return isinstance(other, BatchOptions) and self.__dict__ == other.__dict__
 
     @property
     def seconds(self) -> int:

@@ -228,11 +228,13 @@ class Server(Frozen):
         )
 
     def __eq__(self, other: object) -> bool:
-        """Whether all values are equal, and the same keys are set: ssh_config(5) supplies the
-        others."""
+        """Whether all values are equal, the same keys are set, as ssh_config(5) supplies the
+        others, and a batch job's options stand in the same lines, which a refusal names."""
         return super().__eq__(other) and isinstance(other, Server) and self._wrote(other)
 
     def _wrote(self, other: Server) -> bool:
+        if self.batch and other.batch and self.batch.lines != other.batch.lines:
+            return False
         pairs = [(self, other), (self.keepalive, other.keepalive)]
         pairs += zip(self.jump_hosts, other.jump_hosts, strict=True)
         return all(

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from trayconnect.config import local_ports
+from trayconnect.config.batch_options import Lines
 from trayconnect.config.checks import check_forwards, check_servers
 from trayconnect.config.file_problems import (
     WHOLE_FILE,
@@ -118,7 +119,19 @@ def _servers(root: Mapping, defaults: Mapping, report: FileReport) -> Config | N
     data = tree.data()
     if not _fill_ports(data["servers"], node.mark, report):
         return None
-    return validate(Config, data, tree, TOP, report)
+    config = validate(Config, data, tree, TOP, report)
+    for server, written in zip(config.servers if config else (), merged, strict=False):
+        if server.batch is not None and isinstance(written, Mapping):
+            server.batch.read_from(_lines(written.entries["batch"]))
+    return config
+
+
+def _lines(batch: KeyValue) -> Lines:
+    entries = batch.value.entries if isinstance(batch.value, Mapping) else {}
+    time = entries["time"].mark.line if "time" in entries else 0
+    options = entries["options"].value if "options" in entries else None
+    items = options.items if isinstance(options, Sequence) else ()
+    return Lines(batch.mark.line, time, tuple(item.mark.line for item in items))
 
 
 def _fill_ports(servers: list[object], mark: Location, report: FileReport) -> bool:

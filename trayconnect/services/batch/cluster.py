@@ -17,6 +17,7 @@ from trayconnect.core.cancellation import CancelToken
 from trayconnect.core.errors import Problem, ProblemError
 from trayconnect.core.link import Completed, Link, NotEndedError
 from trayconnect.services.batch.job import Answer, JobId, Unanswered, job_name
+from trayconnect.services.batch.options import OPTIONS, place
 from trayconnect.services.batch.scheduler import (
     CANCEL_LIMIT,
     QUERY_LIMIT,
@@ -88,7 +89,7 @@ class Cluster:
         request = _request(server, "")
         done = self._run(scheduler.trial(request), login, cancel, SUBMIT_LIMIT)
         _check_ran(server, done, SUBMIT_LIMIT)
-        return scheduler.would_start(_text(done), time.time())
+        return scheduler.would_start(_text(done), request, time.time())
 
     def query(
         self,
@@ -140,7 +141,8 @@ def _request(server: Server, mark: str) -> Request:
     assert server.batch is not None
     batch = server.batch
     script = job_script(server, mark)
-    return Request(job_name(server.name), mark, batch.seconds, batch.options, script)
+    name = job_name(server.name)
+    return Request(name, mark, batch.seconds, batch.options, script, lines=batch.lines)
 
 
 def _text(done: Completed) -> str:
@@ -156,7 +158,7 @@ def _fault(server: Server, system: str) -> Problem | None:
     index, reason = fault
     return Problem(
         f"An option of “{server.name}” cannot be used: {server.batch.options[index]}",
-        f"It {reason}. Change it in 'options' under 'batch' in the server file.",
+        f"It {reason}. Change it {place(server.batch.lines.options[index : index + 1], OPTIONS)}.",
     )
 
 

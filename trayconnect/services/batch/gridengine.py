@@ -14,7 +14,7 @@ from trayconnect.config.batch_options import System
 from trayconnect.core import sanitize
 from trayconnect.core.errors import Problem
 from trayconnect.services.batch.job import End, Ended, Job, JobId, Phase, Reason, is_job_id
-from trayconnect.services.batch.options import advice
+from trayconnect.services.batch.options import advice, change, change_any
 from trayconnect.services.batch.report import Clock, number, plausible, words
 from trayconnect.services.batch.scheduler import Request, Scheduler, Trial
 from trayconnect.services.batch.script import finding
@@ -74,7 +74,7 @@ class GridEngine(Scheduler):
             return None
         return Problem(
             f"Grid Engine refused the job: {match[1]}"[:400],
-            _advice(match[1], request.options),
+            _advice(match[1], request),
             detail="\n".join(said),
         )
 
@@ -245,17 +245,17 @@ def _reasons(text: str) -> Iterator[tuple[JobId, str]]:
             found.append((value if key == "scheduling info" else line).strip())
 
 
-def _advice(said: str, options: Sequence[str]) -> str:
+def _advice(said: str, request: Request) -> str:
     if said.endswith(" there"):  # see gridengine.sh
         return "Then choose New job."
     names = {"queue": "q", "parallel environment": "pe", "project": "P", "priority": "p"}
     for part, name in names.items():
-        if part in said and (found := advice(options, [name], {})):
+        if part in said and (found := advice(request, [name], {})):
             return found
-    for word in _QUOTED.findall(said):
-        if word.startswith("-") and word in options:
-            return f"Remove {word} from 'options' under 'batch' in the server file."
-        given = [one for one in options if word and word in re.split(r"[=,]", one)]
-        if given:
-            return f"Change {given[0]} in 'options' under 'batch' in the server file."
-    return "Change 'options' or 'time' under 'batch' in the server file."
+    for word in filter(None, _QUOTED.findall(said)):
+        for index, option in enumerate(request.options):
+            if word == option and word.startswith("-"):
+                return change(request, {index: word})
+            if word in re.split(r"[=,]", option):
+                return change(request, {index: option})
+    return change_any(request).replace("'options'", "'options' or 'time'")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from trayconnect.config.model import Server
 from trayconnect.core.command import Button, Command
 from trayconnect.core.errors import Problem, Recovery
 from trayconnect.core.notices import EDIT, Notice, Urgency, open_page
 from trayconnect.services.batch.job import End, Ended, Job, JobFiles, Reason
+from trayconnect.services.batch.options import place
 from trayconnect.services.batch.state import BatchState
 from trayconnect.services.batch.times import duration
 from trayconnect.services.jupyter.start import StartResult
@@ -103,15 +105,16 @@ def ended(state: BatchState, job: Job) -> Notice:
     return Notice(tag(name), f"Your job on {name} ended", text, buttons=(new_job(name),))
 
 
-def never_starts(server: str, job: Job, reason: Reason) -> Notice:
-    return Notice.of(tag(server), cannot_start(server, job, reason), buttons=(EDIT,))
+def never_starts(server: Server, job: Job, reason: Reason) -> Notice:
+    return Notice.of(tag(server.name), cannot_start(server, job, reason), buttons=(EDIT,))
 
 
-def cannot_start(server: str, job: Job, reason: Reason) -> Problem:
+def cannot_start(server: Server, job: Job, reason: Reason) -> Problem:
     """The scheduler has taken a job that it will not start as it is."""
+    line = server.batch.lines.batch if server.batch is not None else 0
     return Problem(
-        f"The job on {server} will not start as asked: {reason.text}",
-        f"Change 'batch' in its entry, end job {job.id}, and choose New job. "
+        f"The job on {server.name} will not start as asked: {reason.text}",
+        f"Change 'batch' {place([line], 'of its entry')}, end job {job.id}, and choose New job. "
         f"The scheduler's reason: {reason.word}.",
     )
 

@@ -240,7 +240,7 @@ def _problem(state: BatchState, jupyter: ServiceStatus, at: Stage, now: float) -
             title = f"The job on {name} ended: {notices.how(job.ended)}"
             return notices.failed_start(state) or Problem(title, notices.advice(job.ended))
         case Stage.QUEUED if job is not None and job.reason is not None and not job.reason.starts:
-            return notices.cannot_start(name, job, job.reason)
+            return notices.cannot_start(state.server, job, job.reason)
     is_silent = at in (*_STARTS, Stage.RUNNING, Stage.ENDS_SOON) and jupyter.level < Level.READY
     if job is not None and job.note and is_silent:
         return notices.stands_still(name, job)

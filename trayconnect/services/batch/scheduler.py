@@ -16,7 +16,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from trayconnect.config.batch_options import System
+from trayconnect.config.batch_options import NO_LINES, Lines, System
 from trayconnect.core import sanitize
 from trayconnect.core.errors import Problem
 from trayconnect.services.batch import report as reports
@@ -63,6 +63,8 @@ class Request:
     """What the job runs: see `script.job_script`."""
     takes_any: bool = False
     """Whether a living job of that name will do, which another computer may have just submitted."""
+    lines: Lines = NO_LINES
+    """Where its options stand in the server file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +244,7 @@ class Scheduler(ABC):
             "'system' under 'batch' in the server file.",
         )
 
-    def would_start(self, output: str, now: float) -> Trial | Refused | Unsure:
+    def would_start(self, output: str, request: Request, now: float) -> Trial | Refused | Unsure:
         """Read the output of `trial` at `now`, by the clock of this computer."""
         report = reports.sections(output, "trial 1")
         sent = reports.first(report, "sent") if report is not None else None
@@ -253,7 +255,7 @@ class Scheduler(ABC):
         trial = self.forecast(sent.lines, reports.clock(report, now))
         if trial is not None:
             return trial
-        problem = self.refusal(sent.lines, _ANY)
+        problem = self.refusal(sent.lines, request)
         return Refused(problem) if problem is not None else Unsure(self._said(sent))
 
     # --- query ---
@@ -344,9 +346,6 @@ class Scheduler(ABC):
             f"{self.title} did not end the job: {said}"[:400],
             "It may run on. Try again; trayconnect will notice when it has ended.",
         )
-
-
-_ANY = Request("", "", 0, (), "")
 
 
 def _returned(sent: Section) -> tuple[int | None, tuple[str, ...]]:

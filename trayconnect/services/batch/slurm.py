@@ -74,7 +74,7 @@ class Slurm(Scheduler):
         return found[-1] if found else ""
 
     def refusal(self, lines: Sequence[str], request: Request) -> Problem | None:
-        return slurm_words.refusal(lines, request.options)
+        return slurm_words.refusal(lines, request)
 
     def forecast(self, lines: Sequence[str], clock: Clock) -> Trial | None:
         for line in lines:

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from trayconnect.core import sanitize
 from trayconnect.core.errors import Problem
 from trayconnect.services.batch.job import Reason
-from trayconnect.services.batch.options import advice
+from trayconnect.services.batch.options import BATCH, advice, change_any, change_time, place
+from trayconnect.services.batch.scheduler import Request
 
 # --- why it waits ---------------------------------------------------------------------------------
 
@@ -168,7 +169,7 @@ _SHORT = {
 }
 
 
-def refusal(lines: Sequence[str], options: Sequence[str]) -> Problem | None:
+def refusal(lines: Sequence[str], request: Request) -> Problem | None:
     """Why a job was refused, in Slurm's words, with what to change. None if the words do not prove
     that there is no job."""
     said = [sanitize.line(_SPEAKER.sub("", line)) for line in lines]
@@ -185,29 +186,29 @@ def refusal(lines: Sequence[str], options: Sequence[str]) -> Problem | None:
         word, others = (others or [word])[0], others[1:]
     text = f"{word} ({'; '.join(others)})" if others else word
     return Problem(
-        f"Slurm refused the job: {text}"[:400], _advice(text, options), detail="\n".join(said)
+        f"Slurm refused the job: {text}"[:400], _advice(text, request), detail="\n".join(said)
     )
 
 
-def _advice(text: str, options: Sequence[str]) -> str:
+def _advice(text: str, request: Request) -> str:
     if _POLICY.search(text):
         return (
             "You have as many jobs as you may submit, or ask for more than your account may use: "
-            "end a job, or ask for less under 'batch' in the server file."
+            f"end a job, or ask for less {place([request.lines.batch], BATCH)}."
         )
     if _SITE.search(text):
         return "The cluster has a problem of its own: try again later, or ask its administrators."
     if re.search(r"unrecognized|invalid option|ambiguous|argument|Invalid --", text):
         named = [name.lstrip("-") for name in _OPTION.findall(text)]
-        if found := advice(options, named, {}):
+        if found := advice(request, named, {}):
             return found
     for pattern, names, key in _CAUSES:
         if not re.search(pattern, text):
             continue
         if key:
-            return f"Change '{key}' under 'batch' in the server file."
-        return advice(options, names, _SHORT) or (
-            f"Add --{names[0]}=… to 'options' under 'batch' in the server file, as the cluster's "
-            "documentation says."
+            return change_time(request)
+        where = place(request.lines.options[:1] or [request.lines.batch], BATCH)
+        return advice(request, names, _SHORT) or (
+            f"Add --{names[0]}=… to 'options' {where}, as the cluster's documentation says."
         )
-    return "Change 'options' under 'batch' in the server file."
+    return change_any(request)
